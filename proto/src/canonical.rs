@@ -1,0 +1,371 @@
+//! The one byte form of a section and of a look. The digest is taken over these bytes, and these bytes are uploaded.
+//!
+//! ```text
+//! section := "MSEC" 0x01 platform:u8 source:u8 count:varint observation*
+//! observation := kind:u8 name vendor version id path state attributes:varint (name value)*
+//! look    := "MLOK" 0x01 platform:u8 count:varint entry*
+//! entry   := source:u8 outcome:u8 watchlist:varint reason has_section:u8 [digest:32]
+//! text    := length:varint bytes(UTF-8)
+//! varint  := LEB128, shortest form only
+//! ```
+//!
+//! Observations stand in ascending order of their fields and never twice; entries in ascending order of the source
+//! code; attributes in ascending order of their names; text has no control characters, and no space at its ends.
+//! There is exactly one byte string for one content: [`read_section`] refuses every other, so a digest cannot have
+//! two spellings. Nothing depends on the machine that encodes: no pointer width, byte order, locale or path form.
+
+use std::collections::BTreeMap;
+
+use crate::limits;
+use crate::model::{Digest, Kind, Look, LookEntry, Observation, Outcome, Platform, Section, SourceName};
+
+const SECTION_MAGIC: &[u8; 5] = b"MSEC\x01";
+const LOOK_MAGIC: &[u8; 5] = b"MLOK\x01";
+
+/// Why bytes are not the canonical form of a section or a look.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotCanonical {
+    /// The first bytes are not those of this form and version.
+    #[error("the bytes do not begin with the mark of a canonical {0}")]
+    Magic(&'static str),
+    /// The bytes end within a field.
+    #[error("the bytes end within {field} at byte {at}")]
+    Truncated {
+        /// The field.
+        field: &'static str,
+        /// Where it begins.
+        at: usize,
+    },
+    /// Bytes follow the last field.
+    #[error("{0} bytes follow the last field")]
+    Trailing(usize),
+    /// A number that is not in a closed list, or not in its shortest form.
+    #[error("{field} at byte {at} has the value {value}, which has no meaning")]
+    Value {
+        /// The field.
+        field: &'static str,
+        /// Where it stands.
+        at: usize,
+        /// What stands there.
+        value: u64,
+    },
+    /// Text that is not UTF-8, has control characters or space at its ends.
+    #[error("{field} at byte {at} is not clean UTF-8 text")]
+    Text {
+        /// The field.
+        field: &'static str,
+        /// Where it begins.
+        at: usize,
+    },
+    /// Elements out of order, or the same element twice.
+    #[error("{field} number {index} is out of order or doubled")]
+    Order {
+        /// The field.
+        field: &'static str,
+        /// Which one, from 0.
+        index: usize,
+    },
+    /// A limit of the contract.
+    #[error("{field} has {value}, the limit {limit_name} is {limit}")]
+    Limit {
+        /// The field.
+        field: &'static str,
+        /// How much there is.
+        value: usize,
+        /// The limit's name in `limits`.
+        limit_name: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl NotCanonical {
+    /// Whether this is a breach of a limit and not a malformed message.
+    #[must_use]
+    pub const fn is_limit(&self) -> bool {
+        matches!(self, Self::Limit { .. })
+    }
+}
+
+/// The canonical bytes of a section. Text beyond the limits was cut when the section was made.
+#[must_use]
+pub fn section_bytes(section: &Section) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64 + section.observations().len() * 96);
+    bytes.extend_from_slice(SECTION_MAGIC);
+    bytes.push(section.platform().code());
+    bytes.push(section.source().code());
+    write_varint(&mut bytes, section.observations().len() as u64);
+    for observation in section.observations() {
+        bytes.push(observation.kind.code());
+        for text in texts(observation) {
+            write_text(&mut bytes, text);
+        }
+        write_varint(&mut bytes, observation.attributes.len() as u64);
+        for (name, value) in &observation.attributes {
+            write_text(&mut bytes, name);
+            write_text(&mut bytes, value);
+        }
+    }
+    bytes
+}
+
+/// Reads canonical bytes back; checks limits, order, duplicates and text in the same pass.
+///
+/// # Errors
+/// The bytes are not canonical; the error names the field and its place.
+pub fn read_section(bytes: &[u8]) -> Result<Section, NotCanonical> {
+    limit("section", bytes.len(), "SECTION_BYTES", limits::SECTION_BYTES)?;
+    let mut reader = Reader::new(bytes, SECTION_MAGIC, "section")?;
+    let platform = reader.member("platform", Platform::from_code)?;
+    let source = reader.member("source", SourceName::from_code)?;
+    let count = reader.count("observations", "OBSERVATIONS_PER_SECTION", limits::OBSERVATIONS_PER_SECTION)?;
+    let mut observations: Vec<Observation> = Vec::with_capacity(count.min(reader.rest() / 8));
+    for index in 0..count {
+        let observation = read_observation(&mut reader)?;
+        if observations.last().is_some_and(|last| *last >= observation) {
+            return Err(NotCanonical::Order { field: "observation", index });
+        }
+        observations.push(observation);
+    }
+    reader.end()?;
+    Ok(Section::from_canonical(platform, source, observations))
+}
+
+/// The canonical bytes of a look.
+#[must_use]
+pub fn look_bytes(look: &Look) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(16 + look.entries().len() * 40);
+    bytes.extend_from_slice(LOOK_MAGIC);
+    bytes.push(look.platform().code());
+    write_varint(&mut bytes, look.entries().len() as u64);
+    for entry in look.entries() {
+        bytes.push(entry.source.code());
+        bytes.push(entry.outcome.code());
+        write_varint(&mut bytes, entry.watchlist);
+        write_text(&mut bytes, &entry.reason);
+        bytes.push(u8::from(entry.section.is_some()));
+        if let Some(digest) = &entry.section {
+            bytes.extend_from_slice(digest.as_bytes());
+        }
+    }
+    bytes
+}
+
+/// Reads the canonical bytes of a look.
+///
+/// # Errors
+/// The bytes are not canonical; the error names the field and its place.
+pub fn read_look(bytes: &[u8]) -> Result<Look, NotCanonical> {
+    limit("look", bytes.len(), "LOOK_BYTES", limits::LOOK_BYTES)?;
+    let mut reader = Reader::new(bytes, LOOK_MAGIC, "look")?;
+    let platform = reader.member("platform", Platform::from_code)?;
+    let count = reader.count("sources", "SOURCES_PER_LOOK", limits::SOURCES_PER_LOOK)?;
+    let mut entries: Vec<LookEntry> = Vec::with_capacity(count.min(reader.rest() / 4));
+    for index in 0..count {
+        let entry = read_entry(&mut reader)?;
+        if entries.last().is_some_and(|last| last.source >= entry.source) {
+            return Err(NotCanonical::Order { field: "source", index });
+        }
+        entries.push(entry);
+    }
+    reader.end()?;
+    Ok(Look::from_canonical(platform, entries))
+}
+
+/// The digest that names a section.
+#[must_use]
+pub fn section_digest(section: &Section) -> Digest {
+    Digest::of(&section_bytes(section))
+}
+
+/// The digest that names a look.
+#[must_use]
+pub fn look_digest(look: &Look) -> Digest {
+    Digest::of(&look_bytes(look))
+}
+
+/// Brings the texts of an observation into canonical form: cut at the limits, control characters to spaces, trimmed.
+pub(crate) fn clean(observation: &mut Observation) {
+    let Observation { kind: _, name, vendor, version, id, path, state, attributes } = observation;
+    for text in [name, vendor, version, id, state] {
+        clean_in_place(text, limits::TEXT_BYTES);
+    }
+    clean_in_place(path, limits::PATH_BYTES);
+    let is_clean = |name: &String, value: &String| {
+        is_clean_text(name)
+            && is_clean_text(value)
+            && name.len() <= limits::ATTRIBUTE_NAME_BYTES
+            && value.len() <= limits::TEXT_BYTES
+    };
+    if attributes.len() > limits::ATTRIBUTES_PER_OBSERVATION
+        || !attributes.iter().all(|(name, value)| is_clean(name, value))
+    {
+        *attributes = std::mem::take(attributes)
+            .into_iter()
+            .map(|(name, value)| {
+                (clean_text(&name, limits::ATTRIBUTE_NAME_BYTES), clean_text(&value, limits::TEXT_BYTES))
+            })
+            .take(limits::ATTRIBUTES_PER_OBSERVATION)
+            .collect();
+    }
+}
+
+/// Text in canonical form: control characters become spaces, space at both ends goes, at most `max` bytes.
+#[must_use]
+pub fn clean_text(text: &str, max: usize) -> String {
+    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut end = spaced.trim_start().len().min(max);
+    let trimmed = spaced.trim_start();
+    while !trimmed.is_char_boundary(end) {
+        end -= 1;
+    }
+    trimmed[..end].trim_end().to_owned()
+}
+
+fn clean_in_place(text: &mut String, max: usize) {
+    if text.len() > max || !is_clean_text(text) {
+        *text = clean_text(text, max);
+    }
+}
+
+fn is_clean_text(text: &str) -> bool {
+    text.trim().len() == text.len() && !text.chars().any(char::is_control)
+}
+
+fn texts(observation: &Observation) -> [&str; 6] {
+    [
+        &observation.name,
+        &observation.vendor,
+        &observation.version,
+        &observation.id,
+        &observation.path,
+        &observation.state,
+    ]
+}
+
+fn read_observation(reader: &mut Reader<'_>) -> Result<Observation, NotCanonical> {
+    let kind = reader.member("kind", Kind::from_code)?;
+    let name = reader.text("name", "TEXT_BYTES", limits::TEXT_BYTES)?;
+    let vendor = reader.text("vendor", "TEXT_BYTES", limits::TEXT_BYTES)?;
+    let version = reader.text("version", "TEXT_BYTES", limits::TEXT_BYTES)?;
+    let id = reader.text("id", "TEXT_BYTES", limits::TEXT_BYTES)?;
+    let path = reader.text("path", "PATH_BYTES", limits::PATH_BYTES)?;
+    let state = reader.text("state", "TEXT_BYTES", limits::TEXT_BYTES)?;
+    let count = reader.count("attributes", "ATTRIBUTES_PER_OBSERVATION", limits::ATTRIBUTES_PER_OBSERVATION)?;
+    let mut attributes = BTreeMap::new();
+    for index in 0..count {
+        let name = reader.text("attribute name", "ATTRIBUTE_NAME_BYTES", limits::ATTRIBUTE_NAME_BYTES)?;
+        let value = reader.text("attribute value", "TEXT_BYTES", limits::TEXT_BYTES)?;
+        if attributes.last_key_value().is_some_and(|(last, _)| *last >= name) {
+            return Err(NotCanonical::Order { field: "attribute", index });
+        }
+        attributes.insert(name, value);
+    }
+    Ok(Observation { kind, name, vendor, version, id, path, state, attributes })
+}
+
+fn read_entry(reader: &mut Reader<'_>) -> Result<LookEntry, NotCanonical> {
+    let source = reader.member("source", SourceName::from_code)?;
+    let outcome = reader.member("outcome", Outcome::from_code)?;
+    let watchlist = reader.varint("watchlist")?;
+    let reason = reader.text("reason", "REASON_BYTES", limits::REASON_BYTES)?;
+    let at = reader.at;
+    let section = match reader.byte("has_section")? {
+        0 => None,
+        1 => Some(reader.digest()?),
+        other => return Err(NotCanonical::Value { field: "has_section", at, value: u64::from(other) }),
+    };
+    Ok(LookEntry { source, outcome, reason, watchlist, section })
+}
+
+fn write_varint(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push((value as u8 & 0x7f) | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+fn write_text(bytes: &mut Vec<u8>, text: &str) {
+    write_varint(bytes, text.len() as u64);
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+const fn limit(field: &'static str, value: usize, limit_name: &'static str, limit: usize) -> Result<(), NotCanonical> {
+    if value > limit { Err(NotCanonical::Limit { field, value, limit_name, limit }) } else { Ok(()) }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8], magic: &[u8], what: &'static str) -> Result<Self, NotCanonical> {
+        if bytes.starts_with(magic) { Ok(Self { bytes, at: magic.len() }) } else { Err(NotCanonical::Magic(what)) }
+    }
+
+    const fn rest(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    fn byte(&mut self, field: &'static str) -> Result<u8, NotCanonical> {
+        let byte = *self.bytes.get(self.at).ok_or(NotCanonical::Truncated { field, at: self.at })?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    fn member<T>(&mut self, field: &'static str, from_code: impl Fn(u8) -> Option<T>) -> Result<T, NotCanonical> {
+        let at = self.at;
+        let code = self.byte(field)?;
+        from_code(code).ok_or(NotCanonical::Value { field, at, value: u64::from(code) })
+    }
+
+    fn varint(&mut self, field: &'static str) -> Result<u64, NotCanonical> {
+        let at = self.at;
+        let mut value: u64 = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte(field)?;
+            let low = u64::from(byte & 0x7f);
+            // The tenth byte has one bit left, and a last byte of zero is a longer spelling of a shorter number.
+            if (shift == 63 && low > 1) || (byte == 0 && shift > 0) {
+                return Err(NotCanonical::Value { field, at, value: low });
+            }
+            value |= low << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(NotCanonical::Value { field, at, value })
+    }
+
+    fn count(&mut self, field: &'static str, limit_name: &'static str, max: usize) -> Result<usize, NotCanonical> {
+        let count = usize::try_from(self.varint(field)?).unwrap_or(usize::MAX);
+        limit(field, count, limit_name, max)?;
+        Ok(count)
+    }
+
+    fn text(&mut self, field: &'static str, limit_name: &'static str, max: usize) -> Result<String, NotCanonical> {
+        let at = self.at;
+        let length = self.count(field, limit_name, max)?;
+        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
+        let end = end.ok_or(NotCanonical::Truncated { field, at })?;
+        let text = std::str::from_utf8(&self.bytes[self.at..end]).map_err(|_| NotCanonical::Text { field, at })?;
+        if !is_clean_text(text) {
+            return Err(NotCanonical::Text { field, at });
+        }
+        self.at = end;
+        Ok(text.to_owned())
+    }
+
+    fn digest(&mut self) -> Result<Digest, NotCanonical> {
+        let at = self.at;
+        let bytes = self.bytes.get(at..at + 32).ok_or(NotCanonical::Truncated { field: "digest", at })?;
+        self.at += 32;
+        Digest::try_from(bytes).map_err(|_| NotCanonical::Truncated { field: "digest", at })
+    }
+
+    const fn end(&self) -> Result<(), NotCanonical> {
+        if self.rest() == 0 { Ok(()) } else { Err(NotCanonical::Trailing(self.rest())) }
+    }
+}

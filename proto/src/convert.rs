@@ -1,0 +1,89 @@
+//! Wire to model and back, one file a subject. Model to wire cannot fail; wire to model names the field that failed.
+
+mod agent;
+mod fleet;
+
+pub use agent::{RefusalDetail, SectionUpload};
+
+use crate::model::{HostId, InvalidId, Timestamp, UnknownName};
+
+/// A message of the wire that has no meaning in the model.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConvertError {
+    /// A field that must be there is not.
+    #[error("{field} is missing")]
+    Missing {
+        /// The field, with its message: `CheckInRequest.run_id`.
+        field: &'static str,
+    },
+    /// An identifier or digest that is none.
+    #[error("{field} is not valid")]
+    Id {
+        /// The field.
+        field: &'static str,
+        /// What is wrong.
+        #[source]
+        source: InvalidId,
+    },
+    /// A name that is not in its closed list.
+    #[error("{field} is not known to this version")]
+    Name {
+        /// The field.
+        field: &'static str,
+        /// What was sent.
+        #[source]
+        source: UnknownName,
+    },
+    /// A code that is not in its closed list.
+    #[error("{field} has the code {code}, which this version does not know")]
+    Code {
+        /// The field.
+        field: &'static str,
+        /// What was sent.
+        code: u32,
+    },
+    /// A limit of the contract.
+    #[error("{field} has {value}, the limit {limit_name} is {limit}")]
+    Limit {
+        /// The field.
+        field: &'static str,
+        /// How much there is.
+        value: usize,
+        /// The limit's name in `limits`.
+        limit_name: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl ConvertError {
+    /// Whether this is a breach of a limit and not a malformed message.
+    #[must_use]
+    pub const fn is_limit(&self) -> bool {
+        matches!(self, Self::Limit { .. })
+    }
+}
+
+fn code<T>(field: &'static str, code: u32, from_code: impl Fn(u8) -> Option<T>) -> Result<T, ConvertError> {
+    u8::try_from(code).ok().and_then(from_code).ok_or(ConvertError::Code { field, code })
+}
+
+fn id<T>(field: &'static str, parsed: Result<T, InvalidId>) -> Result<T, ConvertError> {
+    parsed.map_err(|source| ConvertError::Id { field, source })
+}
+
+fn host_id(field: &'static str, bytes: &[u8]) -> Result<HostId, ConvertError> {
+    id(field, HostId::try_from(bytes))
+}
+
+fn present<T>(field: &'static str, value: Option<T>) -> Result<T, ConvertError> {
+    value.ok_or(ConvertError::Missing { field })
+}
+
+const fn within(field: &'static str, value: usize, limit_name: &'static str, limit: usize) -> Result<(), ConvertError> {
+    if value > limit { Err(ConvertError::Limit { field, value, limit_name, limit }) } else { Ok(()) }
+}
+
+fn instant(millis: Option<i64>) -> Option<Timestamp> {
+    millis.map(Timestamp::from_millis)
+}

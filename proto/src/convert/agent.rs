@@ -1,0 +1,248 @@
+//! The agents' messages.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{ConvertError, code, id, instant, present, within};
+use crate::model::{
+    Digest, HostFacts, HostState, Outcome, Pace, RealtimeEvidence, RefusalClass, SignatureState, Timestamp, UnitState,
+    Watchlist,
+};
+use crate::{limits, wire};
+
+/// What a refusing status says to an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefusalDetail {
+    /// Why.
+    pub class: RefusalClass,
+    /// When to come back.
+    pub pace: Pace,
+    /// The collector's clock.
+    pub server_time: Timestamp,
+}
+
+/// A section as it was sent: not yet checked against its digest.
+#[derive(Debug, Clone)]
+pub struct SectionUpload {
+    /// The digest that it is said to have.
+    pub digest: Digest,
+    /// The bytes.
+    pub canonical: Bytes,
+}
+
+impl From<Pace> for wire::Pace {
+    fn from(pace: Pace) -> Self {
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Self { next_ms: millis(pace.next), jitter_ms: millis(pace.jitter), byte_budget: pace.byte_budget }
+    }
+}
+
+impl From<wire::Pace> for Pace {
+    fn from(pace: wire::Pace) -> Self {
+        Self {
+            next: Duration::from_millis(pace.next_ms),
+            jitter: Duration::from_millis(pace.jitter_ms),
+            byte_budget: pace.byte_budget,
+        }
+    }
+}
+
+impl From<RefusalDetail> for wire::Refusal {
+    fn from(refusal: RefusalDetail) -> Self {
+        Self {
+            class: u32::from(refusal.class.code()),
+            pace: Some(refusal.pace.into()),
+            server_time_ms: refusal.server_time.millis(),
+        }
+    }
+}
+
+impl TryFrom<wire::Refusal> for RefusalDetail {
+    type Error = ConvertError;
+    fn try_from(refusal: wire::Refusal) -> Result<Self, ConvertError> {
+        Ok(Self {
+            class: code("Refusal.class", refusal.class, RefusalClass::from_code)?,
+            pace: refusal.pace.map(Pace::from).unwrap_or_default(),
+            server_time: Timestamp::from_millis(refusal.server_time_ms),
+        })
+    }
+}
+
+impl From<HostFacts> for wire::HostFacts {
+    fn from(facts: HostFacts) -> Self {
+        Self {
+            hostname: facts.hostname,
+            platform: facts.platform.name().to_owned(),
+            os_name: facts.os_name,
+            kernel: facts.kernel,
+            architecture: facts.architecture,
+            agent_version: facts.agent_version,
+            offline_root: facts.offline_root,
+        }
+    }
+}
+
+impl TryFrom<wire::HostFacts> for HostFacts {
+    type Error = ConvertError;
+    fn try_from(facts: wire::HostFacts) -> Result<Self, ConvertError> {
+        within("HostFacts.hostname", facts.hostname.len(), "HOSTNAME_BYTES", limits::HOSTNAME_BYTES)?;
+        for (field, text) in [
+            ("HostFacts.os_name", &facts.os_name),
+            ("HostFacts.kernel", &facts.kernel),
+            ("HostFacts.architecture", &facts.architecture),
+            ("HostFacts.agent_version", &facts.agent_version),
+        ] {
+            within(field, text.len(), "TEXT_BYTES", limits::TEXT_BYTES)?;
+        }
+        let platform = facts.platform.parse();
+        Ok(Self {
+            hostname: facts.hostname,
+            platform: platform.map_err(|source| ConvertError::Name { field: "HostFacts.platform", source })?,
+            os_name: facts.os_name,
+            kernel: facts.kernel,
+            architecture: facts.architecture,
+            agent_version: facts.agent_version,
+            offline_root: facts.offline_root,
+        })
+    }
+}
+
+impl From<HostState> for wire::HostState {
+    fn from(state: HostState) -> Self {
+        let unit = |unit: UnitState| wire::UnitState { name: unit.name, active: unit.active };
+        let signature = |signature: SignatureState| wire::SignatureState {
+            place: signature.place,
+            version: signature.version,
+            released_ms: signature.released.map(Timestamp::millis),
+        };
+        let realtime = |evidence: RealtimeEvidence| wire::RealtimeEvidence { place: evidence.place, on: evidence.on };
+        Self {
+            boot_id: state.boot_id,
+            addresses: state.addresses,
+            units_outcome: state.units_outcome.map_or(0, |outcome| u32::from(outcome.code())),
+            units: state.units.into_iter().map(unit).collect(),
+            signatures: state.signatures.into_iter().map(signature).collect(),
+            realtime: state.realtime.into_iter().map(realtime).collect(),
+            pending_reboot: state.pending_reboot,
+        }
+    }
+}
+
+impl TryFrom<wire::HostState> for HostState {
+    type Error = ConvertError;
+    fn try_from(state: wire::HostState) -> Result<Self, ConvertError> {
+        check_state(&state)?;
+        let units_outcome = match state.units_outcome {
+            0 => None,
+            other => Some(code("HostState.units_outcome", other, Outcome::from_code)?),
+        };
+        let unit = |unit: wire::UnitState| UnitState { name: unit.name, active: unit.active };
+        let signature = |signature: wire::SignatureState| SignatureState {
+            place: signature.place,
+            version: signature.version,
+            released: instant(signature.released_ms),
+        };
+        let realtime = |evidence: wire::RealtimeEvidence| RealtimeEvidence { place: evidence.place, on: evidence.on };
+        Ok(Self {
+            boot_id: state.boot_id,
+            addresses: state.addresses,
+            units_outcome,
+            units: state.units.into_iter().map(unit).collect(),
+            signatures: state.signatures.into_iter().map(signature).collect(),
+            realtime: state.realtime.into_iter().map(realtime).collect(),
+            pending_reboot: state.pending_reboot,
+        })
+    }
+}
+
+fn check_state(state: &wire::HostState) -> Result<(), ConvertError> {
+    within("HostState.boot_id", state.boot_id.len(), "TEXT_BYTES", limits::TEXT_BYTES)?;
+    within("HostState.addresses", state.addresses.len(), "ADDRESSES_PER_HOST", limits::ADDRESSES_PER_HOST)?;
+    within("HostState.units", state.units.len(), "UNITS_PER_HOST", limits::UNITS_PER_HOST)?;
+    within("HostState.signatures", state.signatures.len(), "SIGNATURES_PER_HOST", limits::SIGNATURES_PER_HOST)?;
+    within("HostState.realtime", state.realtime.len(), "SIGNATURES_PER_HOST", limits::SIGNATURES_PER_HOST)?;
+    let texts = state
+        .addresses
+        .iter()
+        .map(|text| ("HostState.addresses", text))
+        .chain(state.units.iter().map(|unit| ("HostState.units.name", &unit.name)))
+        .chain(state.signatures.iter().map(|signature| ("HostState.signatures.place", &signature.place)))
+        .chain(state.signatures.iter().map(|signature| ("HostState.signatures.version", &signature.version)))
+        .chain(state.realtime.iter().map(|evidence| ("HostState.realtime.place", &evidence.place)));
+    for (field, text) in texts {
+        within(field, text.len(), "TEXT_BYTES", limits::TEXT_BYTES)?;
+    }
+    Ok(())
+}
+
+impl From<Watchlist> for wire::Watchlist {
+    fn from(list: Watchlist) -> Self {
+        Self {
+            version: list.version,
+            paths: list.paths,
+            units: list.units,
+            processes: list.processes,
+            registry_keys: list.registry_keys,
+            certificate_subjects: list.certificate_subjects,
+            extension_ids: list.extension_ids,
+        }
+    }
+}
+
+impl TryFrom<wire::Watchlist> for Watchlist {
+    type Error = ConvertError;
+    fn try_from(list: wire::Watchlist) -> Result<Self, ConvertError> {
+        for (field, entries) in [
+            ("Watchlist.paths", &list.paths),
+            ("Watchlist.units", &list.units),
+            ("Watchlist.processes", &list.processes),
+            ("Watchlist.registry_keys", &list.registry_keys),
+            ("Watchlist.certificate_subjects", &list.certificate_subjects),
+            ("Watchlist.extension_ids", &list.extension_ids),
+        ] {
+            within(field, entries.len(), "WATCHLIST_ENTRIES", limits::WATCHLIST_ENTRIES)?;
+            let longest = entries.iter().map(String::len).max().unwrap_or(0);
+            within(field, longest, "TEXT_BYTES", limits::TEXT_BYTES)?;
+        }
+        Ok(Self {
+            version: list.version,
+            paths: list.paths,
+            units: list.units,
+            processes: list.processes,
+            registry_keys: list.registry_keys,
+            certificate_subjects: list.certificate_subjects,
+            extension_ids: list.extension_ids,
+        })
+    }
+}
+
+impl From<SectionUpload> for wire::SectionBody {
+    fn from(section: SectionUpload) -> Self {
+        Self { digest: Bytes::copy_from_slice(section.digest.as_bytes()), canonical: section.canonical }
+    }
+}
+
+impl TryFrom<wire::SectionBody> for SectionUpload {
+    type Error = ConvertError;
+    fn try_from(body: wire::SectionBody) -> Result<Self, ConvertError> {
+        within("SectionBody.canonical", body.canonical.len(), "SECTION_BYTES", limits::SECTION_BYTES)?;
+        let digest = id("SectionBody.digest", Digest::try_from(body.digest.as_ref()))?;
+        Ok(Self { digest, canonical: body.canonical })
+    }
+}
+
+impl wire::UploadRequest {
+    /// The header that must open an upload.
+    ///
+    /// # Errors
+    /// The message is another part.
+    pub fn into_header(self) -> Result<wire::UploadHeader, ConvertError> {
+        match self.part {
+            Some(wire::upload_request::Part::Header(header)) => Ok(header),
+            Some(wire::upload_request::Part::Look(_) | wire::upload_request::Part::Section(_)) | None => {
+                present("UploadRequest.header", None)
+            }
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! The operators' messages: reports both ways, so that the command line shows the same structs as the web board.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{ConvertError, code, host_id, id, instant, present};
+use crate::model::{
+    Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostReport, HostRow,
+    HostState, Lane, OrderId, OrderReport, Outcome, Platform, Presence, ProductId, ProductReport, Protection, Reason,
+    SiteId, SourceName, SourceReport, StandingReport, Timestamp, TokenId, TokenReport,
+};
+use crate::wire;
+
+fn lane(field: &'static str, value: u32) -> Result<Lane, ConvertError> {
+    code(field, value, Lane::from_code)
+}
+
+fn all<A, B>(items: Vec<A>) -> Result<Vec<B>, ConvertError>
+where
+    B: TryFrom<A, Error = ConvertError>,
+{
+    items.into_iter().map(B::try_from).collect()
+}
+
+fn into_all<A, B: From<A>>(items: Vec<A>) -> Vec<B> {
+    items.into_iter().map(B::from).collect()
+}
+
+impl From<CollectorStatus> for wire::GetStatusResponse {
+    fn from(status: CollectorStatus) -> Self {
+        Self {
+            version: status.version,
+            rules_version: status.rules_version,
+            hosts: status.hosts,
+            docket: status.docket,
+            docket_lag_ms: status.docket_lag_ms,
+            now_ms: status.now.millis(),
+        }
+    }
+}
+
+impl From<wire::GetStatusResponse> for CollectorStatus {
+    fn from(status: wire::GetStatusResponse) -> Self {
+        Self {
+            version: status.version,
+            rules_version: status.rules_version,
+            hosts: status.hosts,
+            docket: status.docket,
+            docket_lag_ms: status.docket_lag_ms,
+            now: Timestamp::from_millis(status.now_ms),
+        }
+    }
+}
+
+impl From<OrderReport> for wire::Order {
+    fn from(order: OrderReport) -> Self {
+        let milestone = |(at, what): (Timestamp, String)| wire::Milestone { at_ms: at.millis(), what };
+        Self {
+            id: order.id.to_string(),
+            title: order.title,
+            issuer: order.issuer,
+            jurisdiction: order.jurisdiction,
+            binding: order.binding,
+            active: order.active,
+            due_ms: order.due.map(Timestamp::millis),
+            milestones: order.milestones.into_iter().map(milestone).collect(),
+            sources: order.sources,
+        }
+    }
+}
+
+impl TryFrom<wire::Order> for OrderReport {
+    type Error = ConvertError;
+    fn try_from(order: wire::Order) -> Result<Self, ConvertError> {
+        let milestone = |milestone: wire::Milestone| (Timestamp::from_millis(milestone.at_ms), milestone.what);
+        Ok(Self {
+            id: id("Order.id", OrderId::new(order.id))?,
+            title: order.title,
+            issuer: order.issuer,
+            jurisdiction: order.jurisdiction,
+            binding: order.binding,
+            active: order.active,
+            due: instant(order.due_ms),
+            milestones: order.milestones.into_iter().map(milestone).collect(),
+            sources: order.sources,
+        })
+    }
+}
+
+impl From<Board> for wire::Board {
+    fn from(board: Board) -> Self {
+        let count = |(lane, hosts): (Lane, u64)| wire::LaneCount { lane: u32::from(lane.code()), hosts };
+        Self {
+            order: Some(board.order.into()),
+            lanes: board.counts.lanes.into_iter().map(count).collect(),
+            total: board.counts.total,
+            out_of_scope: board.counts.out_of_scope,
+            overdue: board.counts.overdue,
+            silent: board.counts.silent,
+            as_of_ms: board.as_of.millis(),
+            docket: board.docket,
+        }
+    }
+}
+
+impl TryFrom<wire::Board> for Board {
+    type Error = ConvertError;
+    fn try_from(board: wire::Board) -> Result<Self, ConvertError> {
+        let count = |count: wire::LaneCount| Ok((lane("LaneCount.lane", count.lane)?, count.hosts));
+        Ok(Self {
+            order: present("Board.order", board.order)?.try_into()?,
+            counts: BoardCounts {
+                lanes: board.lanes.into_iter().map(count).collect::<Result<BTreeMap<_, _>, ConvertError>>()?,
+                total: board.total,
+                out_of_scope: board.out_of_scope,
+                overdue: board.overdue,
+                silent: board.silent,
+            },
+            as_of: Timestamp::from_millis(board.as_of_ms),
+            docket: board.docket,
+        })
+    }
+}
+
+impl From<Evidence> for wire::Evidence {
+    fn from(evidence: Evidence) -> Self {
+        Self { source: u32::from(evidence.source.code()), text: evidence.text, path: evidence.path }
+    }
+}
+
+impl TryFrom<wire::Evidence> for Evidence {
+    type Error = ConvertError;
+    fn try_from(evidence: wire::Evidence) -> Result<Self, ConvertError> {
+        let source = code("Evidence.source", evidence.source, SourceName::from_code)?;
+        Ok(Self { source, text: evidence.text, path: evidence.path })
+    }
+}
+
+impl From<Reason> for wire::Reason {
+    fn from(reason: Reason) -> Self {
+        let evidence = reason.evidence.map(Into::into);
+        Self { rule: reason.rule, text: reason.text, product: reason.product, evidence }
+    }
+}
+
+impl TryFrom<wire::Reason> for Reason {
+    type Error = ConvertError;
+    fn try_from(reason: wire::Reason) -> Result<Self, ConvertError> {
+        let evidence = reason.evidence.map(Evidence::try_from).transpose()?;
+        Ok(Self { rule: reason.rule, text: reason.text, product: reason.product, evidence })
+    }
+}
+
+impl From<StandingReport> for wire::Standing {
+    fn from(standing: StandingReport) -> Self {
+        Self {
+            order: Some(standing.order.into()),
+            lane: u32::from(standing.lane.code()),
+            in_scope: standing.in_scope,
+            overdue: standing.overdue,
+            silent: standing.silent,
+            presence: u32::from(standing.presence.code()),
+            protection: u32::from(standing.protection.code()),
+            since_ms: standing.since.millis(),
+            advice: standing.advice,
+            reasons: into_all(standing.reasons),
+        }
+    }
+}
+
+impl TryFrom<wire::Standing> for StandingReport {
+    type Error = ConvertError;
+    fn try_from(standing: wire::Standing) -> Result<Self, ConvertError> {
+        Ok(Self {
+            order: present("Standing.order", standing.order)?.try_into()?,
+            lane: lane("Standing.lane", standing.lane)?,
+            in_scope: standing.in_scope,
+            overdue: standing.overdue,
+            silent: standing.silent,
+            presence: code("Standing.presence", standing.presence, Presence::from_code)?,
+            protection: code("Standing.protection", standing.protection, Protection::from_code)?,
+            since: Timestamp::from_millis(standing.since_ms),
+            advice: standing.advice,
+            reasons: all(standing.reasons)?,
+        })
+    }
+}
+
+impl From<HostRow> for wire::HostRow {
+    fn from(row: HostRow) -> Self {
+        let overdue = row.overdue;
+        let host_lane = |(order, lane): (OrderId, Lane)| wire::HostLane {
+            overdue: overdue.contains(&order),
+            order: order.to_string(),
+            lane: u32::from(lane.code()),
+        };
+        Self {
+            id: Bytes::copy_from_slice(row.id.as_bytes()),
+            hostname: row.hostname,
+            site: row.site.to_string(),
+            platform: u32::from(row.platform.code()),
+            os_name: row.os_name,
+            last_seen_ms: row.last_seen.map(Timestamp::millis),
+            lanes: row.lanes.into_iter().map(host_lane).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::HostRow> for HostRow {
+    type Error = ConvertError;
+    fn try_from(row: wire::HostRow) -> Result<Self, ConvertError> {
+        let mut lanes = BTreeMap::new();
+        let mut overdue = Vec::new();
+        for host_lane in row.lanes {
+            let order = id("HostLane.order", OrderId::new(host_lane.order))?;
+            if host_lane.overdue {
+                overdue.push(order.clone());
+            }
+            lanes.insert(order, lane("HostLane.lane", host_lane.lane)?);
+        }
+        Ok(Self {
+            id: host_id("HostRow.id", &row.id)?,
+            hostname: row.hostname,
+            site: id("HostRow.site", SiteId::new(row.site))?,
+            platform: code("HostRow.platform", row.platform, Platform::from_code)?,
+            os_name: row.os_name,
+            last_seen: instant(row.last_seen_ms),
+            lanes,
+            overdue,
+        })
+    }
+}
+
+impl From<SourceReport> for wire::SourceReport {
+    fn from(report: SourceReport) -> Self {
+        Self {
+            source: u32::from(report.source.code()),
+            outcome: u32::from(report.outcome.code()),
+            reason: report.reason,
+            observations: report.observations,
+        }
+    }
+}
+
+impl TryFrom<wire::SourceReport> for SourceReport {
+    type Error = ConvertError;
+    fn try_from(report: wire::SourceReport) -> Result<Self, ConvertError> {
+        Ok(Self {
+            source: code("SourceReport.source", report.source, SourceName::from_code)?,
+            outcome: code("SourceReport.outcome", report.outcome, Outcome::from_code)?,
+            reason: report.reason,
+            observations: report.observations,
+        })
+    }
+}
+
+impl From<HitReport> for wire::Hit {
+    fn from(hit: HitReport) -> Self {
+        Self {
+            product: hit.product.to_string(),
+            name: hit.name,
+            vendor: hit.vendor,
+            category: hit.category,
+            presence: u32::from(hit.presence.code()),
+            version: hit.version,
+            rule: hit.rule,
+            evidence: into_all(hit.evidence),
+        }
+    }
+}
+
+impl TryFrom<wire::Hit> for HitReport {
+    type Error = ConvertError;
+    fn try_from(hit: wire::Hit) -> Result<Self, ConvertError> {
+        Ok(Self {
+            product: id("Hit.product", ProductId::new(hit.product))?,
+            name: hit.name,
+            vendor: hit.vendor,
+            category: hit.category,
+            presence: code("Hit.presence", hit.presence, Presence::from_code)?,
+            version: hit.version,
+            rule: hit.rule,
+            evidence: all(hit.evidence)?,
+        })
+    }
+}
+
+impl From<HostReport> for wire::Host {
+    fn from(host: HostReport) -> Self {
+        Self {
+            id: Bytes::copy_from_slice(host.id.as_bytes()),
+            site: host.site.to_string(),
+            facts: Some(host.facts.into()),
+            state: Some(host.state.into()),
+            enrolled_at_ms: host.enrolled_at.millis(),
+            last_seen_ms: host.last_seen.map(Timestamp::millis),
+            look_since_ms: host.look_since.map(Timestamp::millis),
+            observed_at_ms: host.observed_at.map(Timestamp::millis),
+            look: host.look,
+            sources: into_all(host.sources),
+            hits: into_all(host.hits),
+            standings: into_all(host.standings),
+        }
+    }
+}
+
+impl TryFrom<wire::Host> for HostReport {
+    type Error = ConvertError;
+    fn try_from(host: wire::Host) -> Result<Self, ConvertError> {
+        Ok(Self {
+            id: host_id("Host.id", &host.id)?,
+            site: id("Host.site", SiteId::new(host.site))?,
+            facts: HostFacts::try_from(present("Host.facts", host.facts)?)?,
+            state: host.state.map(HostState::try_from).transpose()?.unwrap_or_default(),
+            enrolled_at: Timestamp::from_millis(host.enrolled_at_ms),
+            last_seen: instant(host.last_seen_ms),
+            look_since: instant(host.look_since_ms),
+            observed_at: instant(host.observed_at_ms),
+            look: host.look,
+            sources: all(host.sources)?,
+            hits: all(host.hits)?,
+            standings: all(host.standings)?,
+        })
+    }
+}
+
+impl From<Explanation> for wire::ExplainHostResponse {
+    fn from(explanation: Explanation) -> Self {
+        let entry = |(order, at, lane): (OrderId, Timestamp, Lane)| wire::HistoryEntry {
+            order: order.to_string(),
+            at_ms: at.millis(),
+            lane: u32::from(lane.code()),
+        };
+        Self {
+            host: Some(explanation.host.into()),
+            history: explanation.history.into_iter().map(entry).collect(),
+            rules_version: explanation.rules_version,
+        }
+    }
+}
+
+impl TryFrom<wire::ExplainHostResponse> for Explanation {
+    type Error = ConvertError;
+    fn try_from(answer: wire::ExplainHostResponse) -> Result<Self, ConvertError> {
+        let entry = |entry: wire::HistoryEntry| {
+            let order = id("HistoryEntry.order", OrderId::new(entry.order))?;
+            Ok((order, Timestamp::from_millis(entry.at_ms), lane("HistoryEntry.lane", entry.lane)?))
+        };
+        Ok(Self {
+            host: present("ExplainHostResponse.host", answer.host)?.try_into()?,
+            history: answer.history.into_iter().map(entry).collect::<Result<_, ConvertError>>()?,
+            rules_version: answer.rules_version,
+        })
+    }
+}
+
+impl From<Finding> for wire::Finding {
+    fn from(finding: Finding) -> Self {
+        Self {
+            order: finding.order.to_string(),
+            host_id: Bytes::copy_from_slice(finding.host.as_bytes()),
+            hostname: finding.hostname,
+            site: finding.site.to_string(),
+            platform: u32::from(finding.platform.code()),
+            lane: u32::from(finding.lane.code()),
+            overdue: finding.overdue,
+            presence: u32::from(finding.presence.code()),
+            protection: u32::from(finding.protection.code()),
+            since_ms: finding.since.millis(),
+            reason: finding.reason,
+            advice: finding.advice,
+        }
+    }
+}
+
+impl TryFrom<wire::Finding> for Finding {
+    type Error = ConvertError;
+    fn try_from(finding: wire::Finding) -> Result<Self, ConvertError> {
+        Ok(Self {
+            order: id("Finding.order", OrderId::new(finding.order))?,
+            host: host_id("Finding.host_id", &finding.host_id)?,
+            hostname: finding.hostname,
+            site: id("Finding.site", SiteId::new(finding.site))?,
+            platform: code("Finding.platform", finding.platform, Platform::from_code)?,
+            lane: lane("Finding.lane", finding.lane)?,
+            overdue: finding.overdue,
+            presence: code("Finding.presence", finding.presence, Presence::from_code)?,
+            protection: code("Finding.protection", finding.protection, Protection::from_code)?,
+            since: Timestamp::from_millis(finding.since_ms),
+            reason: finding.reason,
+            advice: finding.advice,
+        })
+    }
+}
+
+impl From<ProductReport> for wire::Product {
+    fn from(product: ProductReport) -> Self {
+        Self {
+            id: product.id.to_string(),
+            name: product.name,
+            vendor: product.vendor,
+            category: product.category,
+            family: product.family,
+            platforms: product.platforms.into_iter().map(|platform| u32::from(platform.code())).collect(),
+            recognisers: product.recognisers,
+            details: product.details,
+        }
+    }
+}
+
+impl TryFrom<wire::Product> for ProductReport {
+    type Error = ConvertError;
+    fn try_from(product: wire::Product) -> Result<Self, ConvertError> {
+        let platform = |value: u32| code("Product.platforms", value, Platform::from_code);
+        Ok(Self {
+            id: id("Product.id", ProductId::new(product.id))?,
+            name: product.name,
+            vendor: product.vendor,
+            category: product.category,
+            family: product.family,
+            platforms: product.platforms.into_iter().map(platform).collect::<Result<_, _>>()?,
+            recognisers: product.recognisers,
+            details: product.details,
+        })
+    }
+}
+
+impl From<TokenReport> for wire::EnrollmentToken {
+    fn from(token: TokenReport) -> Self {
+        Self {
+            id: token.id.to_string(),
+            site: token.site.to_string(),
+            created_at_ms: token.created_at.millis(),
+            expires_at_ms: token.expires_at.millis(),
+            max_uses: token.max_uses,
+            uses: token.uses,
+            revoked_at_ms: token.revoked_at.map(Timestamp::millis),
+        }
+    }
+}
+
+impl TryFrom<wire::EnrollmentToken> for TokenReport {
+    type Error = ConvertError;
+    fn try_from(token: wire::EnrollmentToken) -> Result<Self, ConvertError> {
+        Ok(Self {
+            id: id("EnrollmentToken.id", TokenId::new(token.id))?,
+            site: id("EnrollmentToken.site", SiteId::new(token.site))?,
+            created_at: Timestamp::from_millis(token.created_at_ms),
+            expires_at: Timestamp::from_millis(token.expires_at_ms),
+            max_uses: token.max_uses,
+            uses: token.uses,
+            revoked_at: instant(token.revoked_at_ms),
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! What belongs to one host alone: its facts, and the state that differs from host to host and day to day.
+
+use super::{Outcome, Platform, Timestamp};
+
+/// How a host names and describes itself. Shown to people; proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct HostFacts {
+    /// The name that the host gives itself.
+    pub hostname: String,
+    /// The platform that is looked at.
+    pub platform: Platform,
+    /// For people: `Debian GNU/Linux 12 (bookworm)`.
+    pub os_name: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// `x86_64`, `aarch64`.
+    pub architecture: String,
+    /// The agent's version.
+    pub agent_version: String,
+    /// Whether the agent looks at a mounted image (`--root`) and not at the running system.
+    pub offline_root: bool,
+}
+
+/// The small record beside the look. Everything that would make two machines of one image differ is here.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+pub struct HostState {
+    /// The kernel's boot id; empty when unknown (also under `--root`).
+    pub boot_id: String,
+    /// Addresses of the host, without loopback.
+    pub addresses: Vec<String>,
+    /// What became of asking for running units; `None` when nobody asked.
+    pub units_outcome: Option<Outcome>,
+    /// Units and services of the watchlist that exist, and whether they are running.
+    pub units: Vec<UnitState>,
+    /// Signature versions and dates that could be read.
+    pub signatures: Vec<SignatureState>,
+    /// Evidence that something protects in real time.
+    pub realtime: Vec<RealtimeEvidence>,
+    /// Whether the system says that it waits for a restart; `None` when unknown.
+    pub pending_reboot: Option<bool>,
+}
+
+/// One unit or service that the watchlist names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct UnitState {
+    /// Its full name: `clamav-daemon.service`.
+    pub name: String,
+    /// Whether it is running.
+    pub active: bool,
+}
+
+/// A signature database of a product.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct SignatureState {
+    /// Where it was read; a catalogue product claims it by this text.
+    pub place: String,
+    /// The version as the product spells it.
+    pub version: String,
+    /// When it was released.
+    pub released: Option<Timestamp>,
+}
+
+/// One piece of evidence of real-time work.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct RealtimeEvidence {
+    /// What was seen: `fanotify:clamonacc`, `wsc:Microsoft Defender`.
+    pub place: String,
+    /// Whether it says on or off.
+    pub on: bool,
+}

@@ -1,0 +1,211 @@
+//! Identifiers: newtypes, so that a host can never be passed where a run is meant.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+/// A text that is not an identifier of the kind asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a valid {kind}: {reason}")]
+pub struct InvalidId {
+    /// Which identifier was meant.
+    pub kind: &'static str,
+    /// The text, cut at 80 characters.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+impl InvalidId {
+    fn new(kind: &'static str, text: &str, reason: &'static str) -> Self {
+        Self { kind, text: text.chars().take(80).collect(), reason }
+    }
+}
+
+macro_rules! uuid_id {
+    ($(#[$meta:meta])* $name:ident, $kind:literal) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// From the sixteen bytes of a UUID.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self { Self(Uuid::from_bytes(bytes)) }
+
+            /// The sixteen bytes of the UUID.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 16] { self.0.as_bytes() }
+
+            /// A new random one.
+            #[must_use]
+            pub fn random() -> Self { Self(Uuid::new_v4()) }
+        }
+
+        impl TryFrom<&[u8]> for $name {
+            type Error = InvalidId;
+            fn try_from(bytes: &[u8]) -> Result<Self, InvalidId> {
+                Uuid::from_slice(bytes).map(Self).map_err(|_| InvalidId::new($kind, &format!("{} bytes", bytes.len()), "16 bytes are needed"))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Uuid::parse_str(text).map(Self).map_err(|_| InvalidId::new($kind, text, "not a UUID"))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.pad(&self.0.hyphenated().to_string()) }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> { serializer.collect_str(&self.0) }
+        }
+    };
+}
+
+uuid_id! {
+    /// A host: given by the collector at enrolment, kept over renewals.
+    HostId, "host id"
+}
+uuid_id! {
+    /// One process of an agent: drawn at random when it starts.
+    RunId, "run id"
+}
+
+macro_rules! name_id {
+    ($(#[$meta:meta])* $name:ident, $kind:literal, $max:literal) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks the text: 1 to the limit of lower-case letters, digits, `.`, `-` and `_`.
+            ///
+            /// # Errors
+            /// The text is empty, too long or has other characters.
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
+                let text = text.into();
+                if text.is_empty() || text.len() > $max {
+                    return Err(InvalidId::new($kind, &text, concat!("1 to ", $max, " characters are needed")));
+                }
+                let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
+                if !text.chars().all(allowed) {
+                    return Err(InvalidId::new($kind, &text, "only a-z, 0-9, '.', '-' and '_' are allowed"));
+                }
+                Ok(Self(text))
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str { &self.0 }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> { Self::new(text) }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.pad(&self.0) }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str { &self.0 }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                Self::new(text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+name_id! {
+    /// An order, as its file names it: `us-bis-icts-2021-002`.
+    OrderId, "order id", 64
+}
+name_id! {
+    /// A product of the catalogue: `kaspersky-endpoint-security`.
+    ProductId, "product id", 64
+}
+name_id! {
+    /// The part of the organisation that a host was enrolled for.
+    SiteId, "site", 64
+}
+name_id! {
+    /// The public half of an enrolment or operator token.
+    TokenId, "token id", 32
+}
+
+/// A BLAKE3 digest: the name of a section, a look or a state.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// From its 32 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The first twelve hexadecimal digits, for logs and tables.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.to_string()[..12].to_owned()
+    }
+}
+
+impl TryFrom<&[u8]> for Digest {
+    type Error = InvalidId;
+    fn try_from(bytes: &[u8]) -> Result<Self, InvalidId> {
+        <[u8; 32]>::try_from(bytes)
+            .map(Self)
+            .map_err(|_| InvalidId::new("digest", &format!("{} bytes", bytes.len()), "32 bytes are needed"))
+    }
+}
+
+impl FromStr for Digest {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        blake3::Hash::from_hex(text)
+            .map(|hash| Self(*hash.as_bytes()))
+            .map_err(|_| InvalidId::new("digest", text, "64 hexadecimal digits are needed"))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({})", self.short())
+    }
+}
+
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

@@ -1,0 +1,265 @@
+//! What people ask: the same structs for the command line, the web board, files and the API.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Evidence, HostFacts, HostId, HostState, Lane, OrderId, Outcome, Platform, Presence, ProductId, Protection, Reason,
+    SiteId, SourceName, Timestamp, TokenId,
+};
+
+/// One order's counts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+pub struct BoardCounts {
+    /// Hosts in each lane; every lane is there. They add up to `total - out_of_scope`.
+    pub lanes: BTreeMap<Lane, u64>,
+    /// All hosts of the roster and of the fleet.
+    pub total: u64,
+    /// Hosts whom the order does not bind.
+    pub out_of_scope: u64,
+    /// Unfinished past the due milestone.
+    pub overdue: u64,
+    /// Not reported within the order's patience, whatever their lane.
+    pub silent: u64,
+}
+
+/// One order on the board.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Board {
+    /// The order.
+    pub order: OrderReport,
+    /// The counts.
+    pub counts: BoardCounts,
+    /// The instant for which the counts hold.
+    pub as_of: Timestamp,
+    /// Looks and hosts that wait for judgement.
+    pub docket: u64,
+}
+
+/// An order as it is in force.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct OrderReport {
+    /// Its id.
+    pub id: OrderId,
+    /// Its title.
+    pub title: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// Where it holds.
+    pub jurisdiction: String,
+    /// `prohibition`, `duty`, `warning`, … as the order's file says.
+    pub binding: String,
+    /// Whether hosts are judged under it.
+    pub active: bool,
+    /// When everything must be finished; an order may have no such day.
+    pub due: Option<Timestamp>,
+    /// All milestones: instant, and what happens.
+    pub milestones: Vec<(Timestamp, String)>,
+    /// Where the facts come from.
+    pub sources: Vec<String>,
+}
+
+/// A host in a list.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct HostRow {
+    /// Its id.
+    pub id: HostId,
+    /// Its name.
+    pub hostname: String,
+    /// Its site.
+    pub site: SiteId,
+    /// Its platform.
+    pub platform: Platform,
+    /// Its operating system, for people.
+    pub os_name: String,
+    /// The last check-in, by the collector's clock.
+    pub last_seen: Option<Timestamp>,
+    /// Its lane under each active order that binds it.
+    pub lanes: BTreeMap<OrderId, Lane>,
+    /// The orders under which it is overdue.
+    pub overdue: Vec<OrderId>,
+}
+
+/// What one source contributed, for people.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SourceReport {
+    /// The source.
+    pub source: SourceName,
+    /// What became of looking there.
+    pub outcome: Outcome,
+    /// Why, when the outcome is not plain.
+    pub reason: String,
+    /// How many observations it holds.
+    pub observations: u64,
+}
+
+/// A product recognised on a host.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct HitReport {
+    /// The product.
+    pub product: ProductId,
+    /// Its name.
+    pub name: String,
+    /// Its vendor.
+    pub vendor: String,
+    /// Its category: `antivirus`, `edr`, …
+    pub category: String,
+    /// What it is there.
+    pub presence: Presence,
+    /// Its version, when something gave one.
+    pub version: String,
+    /// The rule that recognised it.
+    pub rule: String,
+    /// What shows it.
+    pub evidence: Vec<Evidence>,
+}
+
+/// Where a host stands under one order.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct StandingReport {
+    /// The order.
+    pub order: OrderReport,
+    /// The queue.
+    pub lane: Lane,
+    /// Whether the order binds the host.
+    pub in_scope: bool,
+    /// Unfinished past the due milestone.
+    pub overdue: bool,
+    /// Not reported within the order's patience.
+    pub silent: bool,
+    /// What the order's product is there.
+    pub presence: Presence,
+    /// What else guards the host.
+    pub protection: Protection,
+    /// Since when it stands in this lane, by the collector's clock.
+    pub since: Timestamp,
+    /// What would clear it.
+    pub advice: String,
+    /// Why.
+    pub reasons: Vec<Reason>,
+}
+
+/// One host, whole.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct HostReport {
+    /// Its id.
+    pub id: HostId,
+    /// Its site.
+    pub site: SiteId,
+    /// What it says of itself.
+    pub facts: HostFacts,
+    /// Its state.
+    pub state: HostState,
+    /// When it enrolled.
+    pub enrolled_at: Timestamp,
+    /// The last check-in, by the collector's clock.
+    pub last_seen: Option<Timestamp>,
+    /// When its current look was received.
+    pub look_since: Option<Timestamp>,
+    /// When the agent looked, by its own clock, corrected.
+    pub observed_at: Option<Timestamp>,
+    /// The digest of its current look.
+    pub look: String,
+    /// What each source contributed.
+    pub sources: Vec<SourceReport>,
+    /// The security products that were recognised.
+    pub hits: Vec<HitReport>,
+    /// Where it stands under each active order.
+    pub standings: Vec<StandingReport>,
+}
+
+/// The answer to "why does this host stand there?".
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Explanation {
+    /// The host, whole: the explanation shows nothing that the judge did not use.
+    pub host: HostReport,
+    /// Since when, and from which lane: the history under each order, oldest first.
+    pub history: Vec<(OrderId, Timestamp, Lane)>,
+    /// The version of catalogue and orders that judged.
+    pub rules_version: String,
+}
+
+/// One unfinished host under one order.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// The order.
+    pub order: OrderId,
+    /// The host.
+    pub host: HostId,
+    /// Its name.
+    pub hostname: String,
+    /// Its site.
+    pub site: SiteId,
+    /// Its platform.
+    pub platform: Platform,
+    /// The queue.
+    pub lane: Lane,
+    /// Unfinished past the due milestone.
+    pub overdue: bool,
+    /// What the order's product is there.
+    pub presence: Presence,
+    /// What else guards the host.
+    pub protection: Protection,
+    /// Since when it stands in this lane.
+    pub since: Timestamp,
+    /// The first reason, one sentence.
+    pub reason: String,
+    /// What would clear it.
+    pub advice: String,
+}
+
+/// A product of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ProductReport {
+    /// Its id.
+    pub id: ProductId,
+    /// Its name.
+    pub name: String,
+    /// Its vendor.
+    pub vendor: String,
+    /// Its category.
+    pub category: String,
+    /// Its family, where several products are one line.
+    pub family: String,
+    /// The platforms for which there are recognisers.
+    pub platforms: Vec<Platform>,
+    /// How many recognisers there are.
+    pub recognisers: u64,
+    /// The recognisers as text, one a line; empty in lists.
+    pub details: Vec<String>,
+}
+
+/// An enrolment token, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct TokenReport {
+    /// Its public half.
+    pub id: TokenId,
+    /// The site for which it enrols.
+    pub site: SiteId,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// How often it may be used; 0 is without limit.
+    pub max_uses: u64,
+    /// How often it was used.
+    pub uses: u64,
+    /// When it was withdrawn.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// How the collector is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct CollectorStatus {
+    /// Its version.
+    pub version: String,
+    /// The version of catalogue and orders in force.
+    pub rules_version: String,
+    /// Hosts it knows.
+    pub hosts: u64,
+    /// Looks and hosts that wait for judgement.
+    pub docket: u64,
+    /// How long the oldest of them has waited, in milliseconds.
+    pub docket_lag_ms: u64,
+    /// Its clock.
+    pub now: Timestamp,
+}
