@@ -82,6 +82,12 @@ impl Lane {
         matches!(self, Self::Replace | Self::Remove | Self::Protect | Self::Confirm)
     }
 
+    /// Whether silence moves a host out of this lane into `silent`. A positive stands, asleep or not.
+    #[must_use]
+    pub const fn yields_to_silence(self) -> bool {
+        matches!(self, Self::Unknown | Self::Protect | Self::Confirm | Self::Done | Self::Clear)
+    }
+
     /// Whether a host in this lane could not be judged completely.
     #[must_use]
     pub const fn is_coverage_gap(self) -> bool {

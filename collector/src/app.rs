@@ -1,0 +1,1 @@
+//! The only wiring: opens the store, loads the rules, starts listeners and loops, owns shutdown.

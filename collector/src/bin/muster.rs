@@ -1,0 +1,3 @@
+//! `muster`: the operators' program, a client of FleetService.
+
+fn main() {}

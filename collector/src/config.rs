@@ -1,0 +1,1 @@
+//! Settings, layered: defaults, file, directory, environment, flags; every fault is reported at once.

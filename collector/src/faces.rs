@@ -1,0 +1,1 @@
+//! What the collector shows: gRPC, the admin listener and the command line.

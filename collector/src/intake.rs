@@ -1,0 +1,1 @@
+//! The agents' door: identity, limits, idempotence, pace.

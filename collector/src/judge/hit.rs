@@ -1,0 +1,32 @@
+//! A product of the catalogue, recognised in a section. Computed once a section, never per host.
+
+use muster_proto::model::{Evidence, Presence, ProductId};
+
+/// How much one recogniser proves alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strength {
+    /// Never proves anything alone: a `suspect` until something of the same product corroborates it.
+    Weak,
+    /// Corroborates; alone it is a `suspect`.
+    Supports,
+    /// Proves its presence alone.
+    Proves,
+}
+
+/// A catalogue product recognised in a section, with the observation that shows it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Hit {
+    /// The product.
+    pub product: ProductId,
+    /// The recogniser: `kaspersky-endpoint-security/linux/deb#1`.
+    pub rule: String,
+    /// How much it proves alone.
+    pub strength: Strength,
+    /// What it shows when it is believed: `installed`, `management-only`, `embedded`, `remnant`, …
+    pub presence: Presence,
+    /// The version that the observation gives.
+    pub version: String,
+    /// The observation, as people read it.
+    pub evidence: Evidence,
+}

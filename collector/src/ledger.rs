@@ -1,0 +1,1 @@
+//! The append-only history of verdict changes and operator deeds.

@@ -1,0 +1,1 @@
+//! The same numbers for every face: store to `model::report`.

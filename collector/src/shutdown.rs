@@ -1,0 +1,1 @@
+//! One token from SIGTERM or ctrl-c.

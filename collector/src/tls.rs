@@ -1,0 +1,1 @@
+//! The collector's CA, the server certificate and the rustls acceptor.
