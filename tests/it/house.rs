@@ -1,0 +1,256 @@
+//! The house rules that no compiler checks: which room may use which, where code may ask for the operating system,
+//! and how a file begins. The reasons stand in ARCHITECTURE.md; the plan of the house is in `house/plan.rs`.
+
+mod paths;
+mod plan;
+mod tokens;
+
+use std::path::{Path, PathBuf};
+
+use plan::{OS_ROOMS, ROOMS, WIRE_ROOMS};
+
+/// One source file: where it stands in the repository, and its text.
+struct Source {
+    path: String,
+    text: String,
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the repository").to_owned()
+}
+
+/// All Rust files of the workspace's crates, in order of their paths.
+fn sources() -> Vec<Source> {
+    let root = repository();
+    let mut found = Vec::new();
+    for part in ["proto", "agent", "collector", "tests"] {
+        collect(&root, &root.join(part), &mut found);
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(found.len() > 20, "only {} Rust files were found below {}", found.len(), root.display());
+    found
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
+    for entry in std::fs::read_dir(folder).unwrap_or_else(|e| panic!("reading {}: {e}", folder.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if !path.ends_with("target") {
+                collect(root, &path, found);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            found.push(Source { path: path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(), text });
+        }
+    }
+}
+
+/// Every way in which this file breaks the rules of the house.
+fn faults(source: &Source) -> Vec<String> {
+    let mut faults = Vec::new();
+    faults.extend(form_faults(source));
+    faults.extend(room_faults(source));
+    faults.extend(wire_faults(source));
+    faults.extend(os_faults(source));
+    faults.into_iter().map(|fault| format!("{}: {fault}", source.path)).collect()
+}
+
+fn form_faults(source: &Source) -> Vec<String> {
+    let mut faults = Vec::new();
+    if !source.text.starts_with("//! ") {
+        faults.push("does not open with `//!` that says what it is for".to_owned());
+    }
+    if source.path.ends_with("/mod.rs") {
+        faults.push("is a mod.rs; name the file after its room".to_owned());
+    }
+    let nameless = ["util", "utils", "common", "helper", "helpers", "misc", "shared", "stuff"];
+    for part in source.path.trim_end_matches(".rs").split('/') {
+        if nameless.contains(&part) {
+            faults.push(format!("`{part}` is no name for a room: it says nothing about what is in it"));
+        }
+    }
+    faults
+}
+
+/// The room of a file by the longest prefix of its path, with the part of the path that names the crate.
+fn room_of(path: &str) -> Option<&'static plan::Room> {
+    let module = path.trim_end_matches(".rs");
+    ROOMS
+        .iter()
+        .filter(|room| module.strip_prefix(room.place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        .max_by_key(|room| room.place.len())
+}
+
+/// Whether this file is in a crate whose rooms are planned.
+fn is_planned(path: &str) -> bool {
+    ["proto/src/", "agent/src/", "collector/src/"].iter().any(|place| path.starts_with(place))
+}
+
+fn room_faults(source: &Source) -> Vec<String> {
+    if !is_planned(&source.path) || ["lib.rs", "main.rs"].iter().any(|name| source.path.ends_with(name)) {
+        return Vec::new();
+    }
+    let Some(room) = room_of(&source.path) else {
+        return vec!["is in no room of the plan; see tests/it/house/plan.rs".to_owned()];
+    };
+    let mut faults = Vec::new();
+    for used in paths::inside(&source.path, &source.text) {
+        let Some(other) = room_of(&used) else { continue };
+        if other.place != room.place && !room.may_use(other) {
+            faults.push(format!("{} must not use {} (`{used}`)", room.place, other.place));
+        }
+    }
+    faults.sort();
+    faults.dedup();
+    faults
+}
+
+fn wire_faults(source: &Source) -> Vec<String> {
+    let in_house = is_planned(&source.path) && !source.path.starts_with("proto/src/");
+    let at_a_door = WIRE_ROOMS.iter().any(|door| plan::covers(door, &source.path));
+    if !in_house || at_a_door {
+        return Vec::new();
+    }
+    let uses = paths::of_crate(&source.text, "muster_proto").into_iter().any(|path| path.starts_with("wire"));
+    if uses { vec!["uses `muster_proto::wire`, which only the doors may see".to_owned()] } else { Vec::new() }
+}
+
+fn os_faults(source: &Source) -> Vec<String> {
+    if source.path.starts_with("tests/") || OS_ROOMS.iter().any(|room| plan::covers(room, &source.path)) {
+        return Vec::new();
+    }
+    tokens::asked_systems(&source.text)
+        .into_iter()
+        .map(|asked| format!("asks for the operating system (`{asked}`); only {} may", OS_ROOMS.join(", ")))
+        .collect()
+}
+
+#[test]
+fn every_file_keeps_the_rules_of_the_house() {
+    let faults: Vec<String> = sources().iter().flat_map(faults).collect();
+    assert!(faults.is_empty(), "{} breaches of the house rules:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn every_room_of_the_plan_uses_only_rooms_of_the_plan() {
+    for room in ROOMS {
+        for used in room.uses {
+            let place = format!("{}/{used}", room.crate_place());
+            assert!(ROOMS.iter().any(|other| other.place == place), "{} may use {place}, which is no room", room.place);
+        }
+    }
+}
+
+#[test]
+fn the_top_level_of_the_repository_is_fixed() {
+    let expected = [
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "agent",
+        "collector",
+        "deploy",
+        "proto",
+        "target",
+        "tests",
+    ];
+    for entry in std::fs::read_dir(repository()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name.starts_with('.') || expected.contains(&name.as_str()), "{name} has no place at the top level");
+    }
+}
+
+#[test]
+fn nothing_in_the_tree_names_a_path_of_one_machine() {
+    // Spelled apart, so that this file is not its own finding.
+    let marks = [concat!("../", "shared"), concat!("/ro", "ot/"), concat!("/ho", "me/user")];
+    for source in sources().iter().filter(|source| !source.path.starts_with("tests/it/house")) {
+        for mark in marks {
+            assert!(!source.text.contains(mark), "{} speaks of {mark}", source.path);
+        }
+    }
+}
+
+/// The checker itself: each rule finds a planted breach, and finds nothing in its lawful neighbour.
+mod checker {
+    use super::{Source, faults};
+
+    fn of(path: &str, text: &str) -> Vec<String> {
+        faults(&Source { path: path.to_owned(), text: format!("//! Sample.\n{text}") })
+    }
+
+    fn assert_found(path: &str, text: &str, part: &str) {
+        let found = of(path, text);
+        assert!(found.iter().any(|fault| fault.contains(part)), "{path} with {text:?} gave {found:?}");
+    }
+
+    fn assert_clean(path: &str, text: &str) {
+        let found = of(path, text);
+        assert!(found.is_empty(), "{path} with {text:?} gave {found:?}");
+    }
+
+    #[test]
+    fn the_judge_must_not_see_the_store() {
+        assert_found("collector/src/judge/lane.rs", "use crate::store::Store;", "must not use collector/src/store");
+        assert_found("collector/src/judge.rs", "use crate::{rules, store::Store};", "must not use collector/src/store");
+        assert_found("collector/src/judge.rs", "fn f() { crate::store::open() }", "must not use collector/src/store");
+        assert_found("collector/src/judge/lane.rs", "use super::super::store::Store;", "must not use");
+        assert_clean("collector/src/judge/lane.rs", "use crate::rules::Catalogue; use super::presence::Hit;");
+    }
+
+    #[test]
+    fn what_comments_and_strings_say_is_no_use() {
+        assert_clean(
+            "collector/src/judge.rs",
+            "// crate::store::Store\n/* crate::store */ /// `crate::store`\nfn f() {}",
+        );
+        assert_clean(
+            "collector/src/judge.rs",
+            "const A: &str = \"crate::store::x\"; const B: &str = r#\"crate::store\"#;",
+        );
+        assert_clean("collector/src/judge.rs", "fn f<'a>(c: char) -> bool { c == '\"' || c == '\\'' } // crate::store");
+    }
+
+    #[test]
+    fn a_room_uses_no_room_after_it_in_the_flow() {
+        assert_found("agent/src/look/diff.rs", "use crate::uplink::connect;", "must not use agent/src/uplink");
+        assert_found("agent/src/sources/linux/dpkg.rs", "use crate::look::Look;", "must not use agent/src/look");
+        assert_found("collector/src/store/sqlite/host.rs", "use crate::faces::grpc;", "must not use");
+        assert_found("collector/src/faces/cli/board.rs", "use crate::store::Store;", "must not use");
+        assert_clean("agent/src/look/diff.rs", "use crate::sources::Source;");
+        assert_clean("agent/src/app.rs", "use crate::{look, spool, uplink};");
+    }
+
+    #[test]
+    fn only_doors_see_the_wire() {
+        assert_found("collector/src/reports/board.rs", "use muster_proto::wire::Board;", "only the doors");
+        assert_found("agent/src/look.rs", "use muster_proto::{model, wire};", "only the doors");
+        assert_clean("agent/src/uplink/enrol.rs", "use muster_proto::wire;");
+        assert_clean("collector/src/faces/grpc/board.rs", "use muster_proto::wire::Board;");
+    }
+
+    #[test]
+    fn only_two_rooms_ask_for_the_operating_system() {
+        assert_found("agent/src/app.rs", "#[cfg(unix)] fn f() {}", "asks for the operating system");
+        assert_found("agent/src/app.rs", "#[cfg(not(target_os = \"linux\"))] fn f() {}", "asks for");
+        assert_found("collector/src/tls.rs", "fn f() { if cfg!(windows) {} }", "asks for");
+        assert_found("collector/src/tls.rs", "#[cfg_attr(target_family = \"unix\", ignore)] fn f() {}", "asks for");
+        assert_clean("agent/src/os/linux.rs", "#[cfg(target_os = \"linux\")] fn f() {}");
+        assert_clean("collector/src/shutdown.rs", "#[cfg(unix)] fn f() {}");
+        assert_clean("agent/src/app.rs", "#[cfg(test)] mod tests { /* #[cfg(unix)] */ }");
+    }
+
+    #[test]
+    fn a_file_says_what_it_is_for_and_has_a_name() {
+        let mute = Source { path: "agent/src/app.rs".to_owned(), text: "fn f() {}".to_owned() };
+        assert!(faults(&mute)[0].contains("does not open with"));
+        assert_found("agent/src/look/mod.rs", "", "mod.rs");
+        assert_found("collector/src/store/utils.rs", "", "`utils` is no name");
+        assert_found("collector/src/store/common/rows.rs", "", "`common` is no name");
+        assert_found("collector/src/attic.rs", "", "in no room of the plan");
+    }
+}
