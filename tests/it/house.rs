@@ -220,6 +220,8 @@ mod checker {
         assert_found("agent/src/look/diff.rs", "use crate::uplink::connect;", "must not use agent/src/uplink");
         assert_found("agent/src/sources/linux/dpkg.rs", "use crate::look::Look;", "must not use agent/src/look");
         assert_found("collector/src/store/sqlite/host.rs", "use crate::faces::grpc;", "must not use");
+        assert_found("collector/src/store.rs", "use crate::judge::{Case, assess};", "must not use");
+        assert_clean("collector/src/store.rs", "use crate::judge::{Case, Hit};");
         assert_found("collector/src/faces/cli/board.rs", "use crate::store::Store;", "must not use");
         assert_clean("agent/src/look/diff.rs", "use crate::sources::Source;");
         assert_clean("agent/src/app.rs", "use crate::{look, spool, uplink};");

@@ -31,7 +31,7 @@ pub(super) fn inside(path: &str, text: &str) -> Vec<String> {
                     found.push(format!("{krate}/src/{}", full.join("/")));
                 }
             }
-            _ => {}
+            Token::Word(_) | Token::Sign(_) | Token::Other => {}
         }
     }
     found
@@ -74,12 +74,12 @@ fn branch(tokens: &[Token], at: &mut usize) -> Vec<Vec<String>> {
                         *at += 1;
                         break;
                     }
-                    Token::Word(word) if !word.is_empty() => {
+                    Token::Word(word) => {
                         *at += 1;
                         all.extend(branch(tokens, at).into_iter().map(|rest| prefixed(word, rest)));
                         skip_alias(tokens, at);
                     }
-                    _ => *at += 1,
+                    Token::Sign(_) | Token::Other => *at += 1,
                 }
             }
             all
