@@ -1,0 +1,171 @@
+//! The canonical form, by its properties: one content has one byte string, and no other byte string is accepted.
+
+use std::collections::BTreeMap;
+
+use muster_proto::canonical::{
+    NotCanonical, look_bytes, look_digest, read_look, read_section, section_bytes, section_digest,
+};
+use muster_proto::limits;
+use muster_proto::model::{Digest, Kind, Look, LookEntry, Observation, Outcome, Platform, Section, SourceName};
+use proptest::prelude::*;
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(String::new()),
+        "[a-z0-9.:+-]{1,12}",
+        "\\PC{0,16}",
+        Just("Лаборатория Касперского".to_owned()),
+        Just("  kesl\u{0}\t ".to_owned()),
+    ]
+}
+
+fn member<T: Copy + std::fmt::Debug>(all: &'static [T]) -> impl Strategy<Value = T> {
+    (0..all.len()).prop_map(move |index| all[index])
+}
+
+fn observation() -> impl Strategy<Value = Observation> {
+    let attributes = prop::collection::btree_map("[a-z]{1,6}", text(), 0..3);
+    (member(Kind::ALL), text(), text(), text(), text(), text(), text(), attributes).prop_map(
+        |(kind, name, vendor, version, id, path, state, attributes)| Observation {
+            kind,
+            name,
+            vendor,
+            version,
+            id,
+            path,
+            state,
+            attributes,
+        },
+    )
+}
+
+fn section() -> impl Strategy<Value = Section> {
+    (member(Platform::ALL), member(SourceName::ALL), prop::collection::vec(observation(), 0..20))
+        .prop_map(|(platform, source, observations)| Section::new(platform, source, observations))
+}
+
+fn look() -> impl Strategy<Value = Look> {
+    let entry = (member(SourceName::ALL), member(Outcome::ALL), text(), any::<u64>(), any::<Option<[u8; 32]>>());
+    (member(Platform::ALL), prop::collection::vec(entry, 0..12)).prop_map(|(platform, entries)| {
+        let entry = |(source, outcome, reason, watchlist, digest): (_, _, _, _, Option<[u8; 32]>)| LookEntry {
+            source,
+            outcome,
+            reason,
+            watchlist,
+            section: digest.map(Digest::from_bytes),
+        };
+        Look::new(platform, entries.into_iter().map(entry).collect())
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_section_read_back_is_the_same_section(section in section()) {
+        let bytes = section_bytes(&section);
+        prop_assert_eq!(read_section(&bytes).expect("canonical"), section);
+    }
+
+    #[test]
+    fn a_look_read_back_is_the_same_look(look in look()) {
+        let bytes = look_bytes(&look);
+        prop_assert_eq!(read_look(&bytes).expect("canonical"), look);
+    }
+
+    #[test]
+    fn order_of_discovery_and_duplicates_do_not_change_the_digest(
+        observations in prop::collection::vec(observation(), 1..12),
+        shuffle in prop::collection::vec(any::<u32>(), 24),
+    ) {
+        let plain = Section::new(Platform::Linux, SourceName::Dpkg, observations.clone());
+        let mut doubled: Vec<_> = observations.iter().chain(&observations).cloned().zip(shuffle).collect();
+        doubled.sort_by_key(|(_, key)| *key);
+        let other = Section::new(Platform::Linux, SourceName::Dpkg, doubled.into_iter().map(|(o, _)| o).collect());
+        prop_assert_eq!(section_digest(&plain), section_digest(&other));
+    }
+
+    #[test]
+    fn order_of_the_sources_does_not_change_the_digest_of_a_look(look in look()) {
+        let mut entries = look.entries().to_vec();
+        entries.reverse();
+        prop_assert_eq!(look_digest(&Look::new(look.platform(), entries)), look_digest(&look));
+    }
+
+    #[test]
+    fn every_accepted_byte_string_is_the_only_spelling_of_its_content(
+        section in section(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+    ) {
+        let mut bytes = section_bytes(&section);
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if let Ok(read) = read_section(&bytes) {
+            prop_assert_eq!(section_bytes(&read), bytes);
+        }
+    }
+
+    #[test]
+    fn a_section_cut_short_is_refused_wherever_it_is_cut(section in section(), at in any::<prop::sample::Index>()) {
+        let bytes = section_bytes(&section);
+        prop_assert!(read_section(&bytes[..at.index(bytes.len())]).is_err());
+    }
+
+    #[test]
+    fn strangers_bytes_are_refused_and_never_crash_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let mut section = b"MSEC\x01\x01\x02".to_vec();
+        section.extend_from_slice(&bytes);
+        if let Ok(read) = read_section(&section) { prop_assert_eq!(section_bytes(&read), section); }
+        let mut look = b"MLOK\x01\x01".to_vec();
+        look.extend_from_slice(&bytes);
+        if let Ok(read) = read_look(&look) { prop_assert_eq!(look_bytes(&read), look); }
+    }
+}
+
+/// The bytes of the first release. They are in databases and on disks: a change here is a change of the format.
+#[test]
+fn the_bytes_of_version_one_stay_what_they_are() {
+    let mut kesl = Observation::new(Kind::Deb, "kesl");
+    kesl.version = "12.2.0-2517".to_owned();
+    kesl.attributes = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+    let section = Section::new(Platform::Linux, SourceName::Dpkg, vec![kesl]);
+    let expected = b"MSEC\x01\x01\x02\x01\x11\x04kesl\x00\x0b12.2.0-2517\x00\x00\x00\x01\x01a\x01b";
+    assert_eq!(section_bytes(&section), expected);
+
+    let entry = LookEntry {
+        source: SourceName::Rpm,
+        outcome: Outcome::NotApplicable,
+        reason: "no".to_owned(),
+        watchlist: 300,
+        section: None,
+    };
+    assert_eq!(look_bytes(&Look::new(Platform::Linux, vec![entry])), b"MLOK\x01\x01\x01\x03\x04\xac\x02\x02no\x00");
+}
+
+#[test]
+fn observations_out_of_order_or_twice_are_refused_by_their_number() {
+    let one = section_bytes(&Section::new(Platform::Linux, SourceName::Dpkg, vec![Observation::new(Kind::Deb, "b")]));
+    let observation = &one[8..];
+    let mut twice = one[..7].to_vec();
+    twice.push(2);
+    twice.extend_from_slice(observation);
+    twice.extend_from_slice(observation);
+    assert_eq!(read_section(&twice), Err(NotCanonical::Order { field: "observation", index: 1 }));
+}
+
+#[test]
+fn breaches_of_limits_name_the_limit() {
+    let mut count = b"MSEC\x01\x01\x02".to_vec();
+    count.extend_from_slice(&[0xff, 0xff, 0x7f]);
+    let error = read_section(&count).expect_err("too many");
+    assert!(error.is_limit() && error.to_string().contains("OBSERVATIONS_PER_SECTION"), "{error}");
+
+    let big = vec![0; limits::SECTION_BYTES + 1];
+    let error = read_section(&big).expect_err("too long");
+    assert!(error.to_string().contains("SECTION_BYTES"), "{error}");
+}
+
+#[test]
+fn text_beyond_the_limit_is_cut_at_a_character_and_stays_canonical() {
+    let long = Observation::new(Kind::Deb, "é".repeat(limits::TEXT_BYTES));
+    let section = Section::new(Platform::Linux, SourceName::Dpkg, vec![long]);
+    assert_eq!(section.observations()[0].name.len(), limits::TEXT_BYTES);
+    assert!(read_section(&section_bytes(&section)).is_ok());
+}

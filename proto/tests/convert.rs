@@ -1,0 +1,218 @@
+//! Conversions: what goes out comes back, and what cannot be understood names its field.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use muster_proto::convert::{ConvertError, RefusalDetail};
+use muster_proto::model::{
+    Board, BoardCounts, Evidence, Explanation, Finding, HitReport, HostFacts, HostId, HostReport, HostRow, HostState,
+    Lane, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport, Protection,
+    RealtimeEvidence, Reason, RefusalClass, SignatureState, SiteId, SourceName, SourceReport, StandingReport,
+    Timestamp, TokenId, TokenReport, UnitState, Watchlist,
+};
+use muster_proto::{limits, wire};
+
+fn facts() -> HostFacts {
+    HostFacts {
+        hostname: "db01".to_owned(),
+        platform: Platform::Linux,
+        os_name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+        kernel: "6.1.0".to_owned(),
+        architecture: "x86_64".to_owned(),
+        agent_version: "0.1.0".to_owned(),
+        offline_root: true,
+    }
+}
+
+fn state() -> HostState {
+    HostState {
+        boot_id: "b".to_owned(),
+        addresses: vec!["192.0.2.7".to_owned()],
+        units_outcome: Some(Outcome::Found),
+        units: vec![UnitState { name: "kesl.service".to_owned(), active: true }],
+        signatures: vec![SignatureState {
+            place: "clamav:daily".to_owned(),
+            version: "27000".to_owned(),
+            released: Some(Timestamp::from_millis(7)),
+        }],
+        realtime: vec![RealtimeEvidence { place: "fanotify:clamonacc".to_owned(), on: false }],
+        pending_reboot: Some(false),
+    }
+}
+
+fn order() -> OrderReport {
+    OrderReport {
+        id: OrderId::new("us-bis").expect("valid"),
+        title: "t".to_owned(),
+        issuer: "i".to_owned(),
+        jurisdiction: "US".to_owned(),
+        binding: "prohibition".to_owned(),
+        active: true,
+        due: Some(Timestamp::from_millis(9)),
+        milestones: vec![(Timestamp::from_millis(9), "updates end".to_owned())],
+        sources: vec!["89 FR 52434".to_owned()],
+    }
+}
+
+fn site() -> SiteId {
+    SiteId::new("hq").expect("valid")
+}
+
+fn reason() -> Reason {
+    Reason {
+        rule: "lane/replace".to_owned(),
+        text: "it is there".to_owned(),
+        product: "kesl".to_owned(),
+        evidence: Some(Evidence { source: SourceName::Dpkg, text: "deb kesl".to_owned(), path: "/x".to_owned() }),
+    }
+}
+
+fn host() -> HostReport {
+    HostReport {
+        id: HostId::from_bytes([7; 16]),
+        site: site(),
+        facts: facts(),
+        state: state(),
+        enrolled_at: Timestamp::from_millis(1),
+        last_seen: Some(Timestamp::from_millis(2)),
+        look_since: None,
+        observed_at: Some(Timestamp::from_millis(3)),
+        look: "ab".to_owned(),
+        sources: vec![SourceReport {
+            source: SourceName::Rpm,
+            outcome: Outcome::Denied,
+            reason: "no".to_owned(),
+            observations: 3,
+        }],
+        hits: vec![HitReport {
+            product: ProductId::new("kesl").expect("valid"),
+            name: "n".to_owned(),
+            vendor: "v".to_owned(),
+            category: "antivirus".to_owned(),
+            presence: Presence::Remnant,
+            version: "1".to_owned(),
+            rule: "r".to_owned(),
+            evidence: vec![],
+        }],
+        standings: vec![StandingReport {
+            order: order(),
+            lane: Lane::Confirm,
+            in_scope: true,
+            overdue: true,
+            silent: false,
+            presence: Presence::Remnant,
+            protection: Protection::Approved,
+            since: Timestamp::from_millis(4),
+            advice: "a".to_owned(),
+            reasons: vec![reason()],
+        }],
+    }
+}
+
+#[test]
+fn facts_state_watchlist_and_refusals_survive_the_wire() {
+    assert_eq!(HostFacts::try_from(wire::HostFacts::from(facts())), Ok(facts()));
+    assert_eq!(HostState::try_from(wire::HostState::from(state())), Ok(state()));
+    let list = Watchlist { version: 3, paths: vec!["/opt/kaspersky".to_owned()], ..Watchlist::default() };
+    assert_eq!(Watchlist::try_from(wire::Watchlist::from(list.clone())), Ok(list));
+    let refusal = RefusalDetail {
+        class: RefusalClass::Later,
+        pace: Pace { next: Duration::from_millis(1500), jitter: Duration::from_millis(20), byte_budget: 9 },
+        server_time: Timestamp::from_millis(11),
+    };
+    assert_eq!(RefusalDetail::try_from(wire::Refusal::from(refusal)), Ok(refusal));
+}
+
+#[test]
+fn reports_survive_the_wire() {
+    assert_eq!(HostReport::try_from(wire::Host::from(host())), Ok(host()));
+    let explanation = Explanation {
+        host: host(),
+        history: vec![(OrderId::new("us-bis").expect("valid"), Timestamp::from_millis(5), Lane::Replace)],
+        rules_version: "1-abc".to_owned(),
+    };
+    assert_eq!(Explanation::try_from(wire::ExplainHostResponse::from(explanation.clone())), Ok(explanation));
+    let board = Board {
+        order: order(),
+        counts: BoardCounts {
+            lanes: Lane::ALL.iter().map(|lane| (*lane, u64::from(lane.code()))).collect(),
+            total: 70,
+            out_of_scope: 4,
+            overdue: 5,
+            silent: 6,
+        },
+        as_of: Timestamp::from_millis(8),
+        docket: 1,
+    };
+    assert_eq!(Board::try_from(wire::Board::from(board.clone())), Ok(board));
+    let row = HostRow {
+        id: HostId::from_bytes([1; 16]),
+        hostname: "h".to_owned(),
+        site: site(),
+        platform: Platform::Windows,
+        os_name: "o".to_owned(),
+        last_seen: None,
+        lanes: BTreeMap::from([(OrderId::new("us-bis").expect("valid"), Lane::Silent)]),
+        overdue: vec![OrderId::new("us-bis").expect("valid")],
+    };
+    assert_eq!(HostRow::try_from(wire::HostRow::from(row.clone())), Ok(row));
+    let finding = Finding {
+        order: OrderId::new("us-bis").expect("valid"),
+        host: HostId::from_bytes([2; 16]),
+        hostname: "h".to_owned(),
+        site: site(),
+        platform: Platform::Macos,
+        lane: Lane::Protect,
+        overdue: false,
+        presence: Presence::None,
+        protection: Protection::Unapproved,
+        since: Timestamp::from_millis(6),
+        reason: "r".to_owned(),
+        advice: "a".to_owned(),
+    };
+    assert_eq!(Finding::try_from(wire::Finding::from(finding.clone())), Ok(finding));
+    let product = ProductReport {
+        id: ProductId::new("clamav").expect("valid"),
+        name: "ClamAV".to_owned(),
+        vendor: "Cisco".to_owned(),
+        category: "antivirus".to_owned(),
+        family: String::new(),
+        platforms: vec![Platform::Linux],
+        recognisers: 4,
+        details: vec!["deb clamav".to_owned()],
+    };
+    assert_eq!(ProductReport::try_from(wire::Product::from(product.clone())), Ok(product));
+    let token = TokenReport {
+        id: TokenId::new("abc").expect("valid"),
+        site: site(),
+        created_at: Timestamp::from_millis(1),
+        expires_at: Timestamp::from_millis(2),
+        max_uses: 3,
+        uses: 1,
+        revoked_at: Some(Timestamp::from_millis(4)),
+    };
+    assert_eq!(TokenReport::try_from(wire::EnrollmentToken::from(token.clone())), Ok(token));
+}
+
+#[test]
+fn what_cannot_be_understood_names_its_field() {
+    let mut strange = wire::HostFacts::from(facts());
+    strange.platform = "plan9".to_owned();
+    let error = HostFacts::try_from(strange).expect_err("no such platform");
+    assert!(matches!(error, ConvertError::Name { field: "HostFacts.platform", .. }), "{error}");
+
+    let mut crowded = wire::HostState::from(state());
+    crowded.addresses = vec!["192.0.2.1".to_owned(); limits::ADDRESSES_PER_HOST + 1];
+    let error = HostState::try_from(crowded).expect_err("too many addresses");
+    assert!(error.is_limit() && error.to_string().contains("ADDRESSES_PER_HOST"), "{error}");
+
+    let mut row = wire::Host::from(host());
+    row.standings[0].lane = 99;
+    let error = HostReport::try_from(row).expect_err("no such lane");
+    assert!(matches!(error, ConvertError::Code { field: "Standing.lane", code: 99 }), "{error}");
+
+    let mut row = wire::Host::from(host());
+    row.id = vec![1, 2, 3].into();
+    let error = HostReport::try_from(row).expect_err("no UUID");
+    assert!(matches!(error, ConvertError::Id { field: "Host.id", .. }), "{error}");
+}
