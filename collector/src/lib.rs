@@ -9,6 +9,7 @@
 //! `app` is the only wiring. `judge` is pure: no clock, no IO. `docket` is the one meeting of store and judge.
 
 pub mod app;
+pub mod clock;
 pub mod config;
 pub mod docket;
 pub mod faces;

@@ -1,1 +1,133 @@
-//! One token from SIGTERM or ctrl-c.
+//! One token that everybody watches, and the signals that pull it. The only place that says `cfg(unix)`.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Says "stop" once, to everybody who has a clone.
+#[derive(Debug, Clone)]
+pub struct Token {
+    sender: Arc<watch::Sender<bool>>,
+}
+
+impl Token {
+    /// A token that nobody has pulled.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { sender: Arc::new(watch::Sender::new(false)) }
+    }
+
+    /// Says "stop". A second call changes nothing.
+    pub fn cancel(&self) {
+        self.sender.send_replace(true);
+    }
+
+    /// Whether somebody has said "stop".
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        *self.sender.borrow()
+    }
+
+    /// Waits until somebody says "stop"; returns at once when it has been said. The future owns what it needs.
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut receiver = self.sender.subscribe();
+        // The sender lives as long as any token: keep it, or waiting would end when the last other clone is dropped.
+        let sender = Arc::clone(&self.sender);
+        async move {
+            let _ = receiver.wait_for(|stop| *stop).await;
+            drop(sender);
+        }
+    }
+}
+
+impl Default for Token {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the world outside asks of the running process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Stop: SIGTERM, SIGINT, ctrl-c.
+    Stop,
+    /// Read rules and certificates again: SIGHUP.
+    Reload,
+}
+
+/// The signals of this operating system.
+#[derive(Debug)]
+pub struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Starts to listen. From here on the system's own reaction (to end at once) is off.
+    ///
+    /// # Errors
+    /// The system refuses a handler.
+    pub fn listen() -> std::io::Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Self {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+                hang_up: signal(SignalKind::hangup())?,
+            })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    /// The next signal.
+    pub async fn next(&mut self) -> Signal {
+        #[cfg(unix)]
+        {
+            tokio::select! {
+                _ = self.terminate.recv() => Signal::Stop,
+                _ = self.interrupt.recv() => Signal::Stop,
+                _ = self.hang_up.recv() => Signal::Reload,
+            }
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = tokio::signal::ctrl_c().await;
+            Signal::Stop
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_asks_after_the_stop_need_not_wait() {
+        let token = Token::new();
+        token.cancel();
+        token.cancelled().await;
+        assert!(token.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn every_clone_hears_the_stop() {
+        let token = Token::new();
+        let clone = token.clone();
+        let waiting = tokio::spawn(async move { clone.cancelled().await });
+        token.cancel();
+        waiting.await.expect("the waiting task ends");
+    }
+
+    #[tokio::test]
+    async fn a_waiting_future_does_not_end_because_the_other_clones_are_gone() {
+        let waiting = Token::new().cancelled();
+        let timeout = tokio::time::timeout(std::time::Duration::from_millis(20), waiting).await;
+        assert!(timeout.is_err(), "nobody said stop");
+    }
+}

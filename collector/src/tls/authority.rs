@@ -1,0 +1,177 @@
+//! Who signs hosts' certificates, as the agents' door sees it; and what can be read from a certificate or a request.
+
+use muster_proto::limits;
+use muster_proto::model::{HostId, Timestamp};
+use sha2::{Digest as _, Sha256};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_SIG_ED25519};
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use crate::store::KeyFingerprint;
+
+/// Why a certificate was not signed or not understood.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// A limit of the contract.
+    #[error("the certificate request has {bytes} bytes, the limit CSR_BYTES is {limit}")]
+    TooLong {
+        /// How long it is.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Not a PKCS#10 request in DER.
+    #[error("the certificate request is not PKCS#10 in DER: {reason}")]
+    NotARequest {
+        /// What the parser said.
+        reason: String,
+    },
+    /// The request is not signed by the key in it.
+    #[error("the certificate request is not signed by its own key")]
+    BadSignature,
+    /// A kind of key that hosts do not use.
+    #[error("the certificate request has a key of another kind: ECDSA P-256 or Ed25519 is needed")]
+    KeyKind,
+    /// Not a certificate.
+    #[error("the certificate cannot be read: {reason}")]
+    NotACertificate {
+        /// What the parser said.
+        reason: String,
+    },
+    /// Signing failed.
+    #[error("sign the certificate of host {host}")]
+    Sign {
+        /// The host.
+        host: HostId,
+        /// What went wrong.
+        #[source]
+        source: rcgen::Error,
+    },
+}
+
+/// A signed host certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// DER.
+    pub certificate_der: Vec<u8>,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Its key.
+    pub key: KeyFingerprint,
+}
+
+/// Signs hosts' certificates.
+pub trait CertificateAuthority: Send + Sync + 'static {
+    /// Checks a request (size, form, its own signature, kind of key) and names its key, without signing anything.
+    ///
+    /// # Errors
+    /// The request is not acceptable.
+    fn inspect(&self, csr_der: &[u8]) -> Result<KeyFingerprint, SignError> {
+        inspect_request(csr_der)
+    }
+
+    /// Signs a client certificate for the key of the request. Nothing of the request but its key is used.
+    ///
+    /// # Errors
+    /// The request is not acceptable, or signing failed.
+    fn sign_host(&self, csr_der: &[u8], host: HostId, now: Timestamp) -> Result<Signed, SignError>;
+
+    /// The version and the CA certificates (DER) that agents are to trust.
+    fn trust(&self) -> (u64, Vec<Vec<u8>>);
+}
+
+/// What a door needs to know of a client certificate whose chain the acceptor has verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub key: KeyFingerprint,
+    /// The public key itself: the uncompressed point (P-256) or 32 bytes (Ed25519), for verifying a proof.
+    pub public_key: Vec<u8>,
+    /// The common name, when it is a host id.
+    pub host: Option<HostId>,
+    /// When it began.
+    pub not_before: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl CertificateFacts {
+    /// Reads a certificate.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn read(der: &[u8]) -> Result<Self, SignError> {
+        let certificate = parse_certificate(der)?;
+        let validity = certificate.validity();
+        let common_name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+        let instant = |time: x509_parser::time::ASN1Time| Timestamp::from_millis(time.timestamp().saturating_mul(1000));
+        Ok(Self {
+            key: fingerprint(certificate.public_key()),
+            public_key: certificate.public_key().subject_public_key.data.to_vec(),
+            host: common_name.and_then(|name| name.parse().ok()),
+            not_before: instant(validity.not_before),
+            expires_at: instant(validity.not_after),
+        })
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now > self.expires_at
+    }
+}
+
+/// The pin of a CA certificate: lower-case base32, without padding, of SHA-256 over its SubjectPublicKeyInfo. It is the
+/// third part of an enrolment token, so an agent knows whom to trust before it speaks.
+///
+/// # Errors
+/// It is no certificate.
+pub fn ca_pin(ca_der: &[u8]) -> Result<String, SignError> {
+    let key = fingerprint(parse_certificate(ca_der)?.public_key());
+    Ok(data_encoding::BASE32_NOPAD.encode(&key).to_ascii_lowercase())
+}
+
+/// Checks a certificate request and names its key.
+///
+/// # Errors
+/// Too long, not PKCS#10, not signed by its own key, or a key of another kind.
+pub fn inspect_request(csr_der: &[u8]) -> Result<KeyFingerprint, SignError> {
+    if csr_der.len() > limits::CSR_BYTES {
+        return Err(SignError::TooLong { bytes: csr_der.len(), limit: limits::CSR_BYTES });
+    }
+    let (rest, request) = X509CertificationRequest::from_der(csr_der)
+        .map_err(|error| SignError::NotARequest { reason: error.to_string() })?;
+    if !rest.is_empty() {
+        return Err(SignError::NotARequest { reason: format!("{} bytes follow it", rest.len()) });
+    }
+    let key = &request.certification_request_info.subject_pki;
+    if !is_accepted_key(key) {
+        return Err(SignError::KeyKind);
+    }
+    request.verify_signature().map_err(|_| SignError::BadSignature)?;
+    Ok(fingerprint(key))
+}
+
+fn parse_certificate(der: &[u8]) -> Result<X509Certificate<'_>, SignError> {
+    let (rest, certificate) =
+        X509Certificate::from_der(der).map_err(|error| SignError::NotACertificate { reason: error.to_string() })?;
+    if rest.is_empty() {
+        Ok(certificate)
+    } else {
+        Err(SignError::NotACertificate { reason: format!("{} bytes follow it", rest.len()) })
+    }
+}
+
+fn fingerprint(key: &SubjectPublicKeyInfo<'_>) -> KeyFingerprint {
+    Sha256::digest(key.raw).into()
+}
+
+fn is_accepted_key(key: &SubjectPublicKeyInfo<'_>) -> bool {
+    let algorithm = &key.algorithm;
+    if algorithm.algorithm == OID_SIG_ED25519 {
+        return key.subject_public_key.data.len() == 32;
+    }
+    let curve = algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+    algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == Some(OID_EC_P256)
+}
