@@ -60,11 +60,15 @@ pub(super) const ROOMS: &[Room] = &[
     // The collector: what it stands on, then the flow. The judge is pure: rules in, verdict out.
     room("collector/src/config", &[]),
     room("collector/src/telemetry", &["config"]),
-    room("collector/src/tls", &["config"]),
+    // The CA names keys as the store does.
+    room("collector/src/tls", &["config", "clock", "store/KeyFingerprint"]),
     room("collector/src/shutdown", &[]),
+    // A clock that is handed in; only the doors and the loops may ask it, never the judge and never the store.
+    room("collector/src/clock", &[]),
     // The store keeps the judge's words, and calls nothing of it.
     room("collector/src/store", &["judge/Case", "judge/Gone", "judge/Hit", "judge/Positive", "judge/Strength"]),
-    room("collector/src/intake", &["config", "telemetry", "tls", "store"]),
+    room("collector/src/store/KeyFingerprint", &[]),
+    room("collector/src/intake", &["config", "clock", "shutdown", "telemetry", "tls", "store"]),
     room("collector/src/rules", &[]),
     room("collector/src/judge", &["rules"]),
     room("collector/src/judge/Case", &[]),
@@ -72,11 +76,11 @@ pub(super) const ROOMS: &[Room] = &[
     room("collector/src/judge/Hit", &[]),
     room("collector/src/judge/Positive", &[]),
     room("collector/src/judge/Strength", &[]),
-    room("collector/src/ledger", &["store"]),
-    room("collector/src/docket", &["telemetry", "store", "rules", "judge", "ledger"]),
-    room("collector/src/deeds", &["store", "rules", "judge", "ledger", "tls"]),
-    room("collector/src/watchman", &["store", "rules", "judge", "ledger", "docket"]),
-    room("collector/src/reports", &["store", "rules", "judge", "ledger", "docket"]),
+    room("collector/src/ledger", &["clock", "shutdown", "store"]),
+    room("collector/src/docket", &["clock", "shutdown", "telemetry", "store", "rules", "judge", "ledger"]),
+    room("collector/src/deeds", &["clock", "store", "rules", "judge", "ledger", "tls"]),
+    room("collector/src/watchman", &["clock", "shutdown", "store", "rules", "judge", "ledger", "docket"]),
+    room("collector/src/reports", &["clock", "store", "rules", "judge", "ledger", "docket"]),
     room(
         "collector/src/faces",
         &["config", "telemetry", "tls", "store", "rules", "judge", "ledger", "deeds", "reports"],

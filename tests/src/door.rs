@@ -1,0 +1,82 @@
+//! Speaks to a collector's doors directly over TLS and gRPC, as an agent or an operator that keeps to no rules.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use hyper_util::rt::TokioIo;
+use muster_proto::wire::agent_service_client::AgentServiceClient;
+use muster_proto::wire::fleet_service_client::FleetServiceClient;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::pki::Identity;
+
+/// The agents' door with a client that sends whatever it is told to, without limits of its own.
+pub type AgentDoor = AgentServiceClient<Channel>;
+/// The operators' door.
+pub type FleetDoor = FleetServiceClient<Channel>;
+
+/// Opens the agents' door, with or without a client certificate.
+///
+/// # Errors
+/// No connection, or the handshake failed.
+pub async fn agents(address: &str, ca: &Path, identity: Option<&Identity>) -> Result<AgentDoor> {
+    let channel = channel(address, client_config(ca, identity)?).await?;
+    Ok(AgentServiceClient::new(channel).max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX))
+}
+
+/// Opens the operators' door.
+///
+/// # Errors
+/// No connection, or the handshake failed.
+pub async fn operators(address: &str, ca: &Path) -> Result<FleetDoor> {
+    Ok(FleetServiceClient::new(channel(address, client_config(ca, None)?).await?))
+}
+
+/// TLS 1.3 that trusts the CA in the file and shows the identity.
+///
+/// # Errors
+/// The file is no certificate, or the identity is not usable.
+pub fn client_config(ca: &Path, identity: Option<&Identity>) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca).with_context(|| format!("read {}", ca.display()))? {
+        roots.add(certificate?)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => builder.with_client_auth_cert(
+            vec![CertificateDer::from(identity.certificate.clone())],
+            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.clone())),
+        )?,
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+async fn channel(address: &str, config: ClientConfig) -> Result<Channel> {
+    let connector = TlsConnector::from(Arc::new(config));
+    let target = address.to_owned();
+    let connect = tower::service_fn(move |_: http::Uri| {
+        let connector = connector.clone();
+        let target = target.clone();
+        async move {
+            let host = target.rsplit_once(':').map_or(target.as_str(), |(host, _)| host).to_owned();
+            let name = ServerName::try_from(host).map_err(std::io::Error::other)?;
+            let stream = TcpStream::connect(&target).await?;
+            stream.set_nodelay(true)?;
+            connector.connect(name, stream).await.map(TokioIo::new)
+        }
+    });
+    // The scheme says http since the connector does TLS itself.
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).context("understand the address")?;
+    endpoint.connect_with_connector(connect).await.with_context(|| format!("connect to {address}"))
+}

@@ -1,0 +1,326 @@
+//! A collector with its agents and operators, all of them the real programs, in a folder that goes away.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::process::{Answer, Process};
+use crate::{binaries, eventually};
+
+/// How long anything may take on a busy machine before it counts as never.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a collector listens, as it wrote it down itself.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Listening {
+    /// The agents' door.
+    pub agents: String,
+    /// The operators' door.
+    pub operators: String,
+    /// Health, readiness and metrics.
+    pub admin: String,
+}
+
+/// A running collector with a data folder of its own.
+#[derive(Debug)]
+pub struct Lab {
+    folder: TempDir,
+    collector: Option<Process>,
+    listening: Listening,
+}
+
+impl Lab {
+    /// Initialises a collector and starts it on free ports.
+    ///
+    /// # Errors
+    /// It did not come up; the error shows what it printed.
+    pub fn start() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("muster-lab-").tempdir()?;
+        let mut init = Command::new(binaries::find("muster-collector")?);
+        init.arg("init").arg("--data-dir").arg(folder.path().join("collector"));
+        Answer::of(&mut init)?.expect_code(0).context("muster-collector init")?;
+        let nowhere = Listening { agents: String::new(), operators: String::new(), admin: String::new() };
+        let mut lab = Self { folder, collector: None, listening: nowhere };
+        lab.serve()?;
+        Ok(lab)
+    }
+
+    /// Starts the collector again on the same data, on the ports it had before so that agents find it.
+    ///
+    /// # Errors
+    /// It did not come up; the error shows what it printed.
+    pub fn serve(&mut self) -> Result<()> {
+        let address = |had: &String| if had.is_empty() { "127.0.0.1:0".to_owned() } else { had.clone() };
+        let mut command = self.collector_command("serve")?;
+        command.args(["--agents-listen", &address(&self.listening.agents)]);
+        command.args(["--operators-listen", &address(&self.listening.operators)]);
+        command.args(["--admin-listen", &address(&self.listening.admin)]);
+        let note = self.data_dir().join("listening.json");
+        if note.exists() {
+            std::fs::remove_file(&note)?;
+        }
+        let mut collector = Process::start(command, &self.folder.path().join("collector.log"))?;
+        let listening = eventually("the collector listens", PATIENCE, || {
+            if let Some(status) = collector.ended()? {
+                // Nothing is gained by waiting for a process that is gone; the outer check says what it printed.
+                return Ok(Some(Err(status)));
+            }
+            if !note.exists() {
+                return Ok(None);
+            }
+            Ok(Some(Ok(serde_json::from_str::<Listening>(&std::fs::read_to_string(&note)?)?)))
+        });
+        match listening.with_context(|| format!("the collector printed:\n{}", collector.output()))? {
+            Ok(listening) => self.listening = listening,
+            Err(status) => anyhow::bail!("the collector ended with {status} and printed:\n{}", collector.output()),
+        }
+        self.collector = Some(collector);
+        Ok(())
+    }
+
+    /// The collector's process.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn collector(&mut self) -> Result<&mut Process> {
+        self.collector.as_mut().context("the collector does not run")
+    }
+
+    /// `kill -9` of the collector.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn kill_collector(&mut self) -> Result<()> {
+        self.collector()?.kill()?;
+        self.collector = None;
+        Ok(())
+    }
+
+    /// Stops the collector as a service manager does.
+    ///
+    /// # Errors
+    /// It does not stop.
+    pub fn stop_collector(&mut self) -> Result<()> {
+        let status = self.collector()?.stop(PATIENCE)?;
+        let printed = self.collector()?.output();
+        self.collector = None;
+        anyhow::ensure!(status.success(), "the collector stopped with {status}:\n{printed}");
+        Ok(())
+    }
+
+    /// A command of the collector's program on this data folder.
+    ///
+    /// # Errors
+    /// It has not been built.
+    pub fn collector_command(&self, verb: &str) -> Result<Command> {
+        let mut command = Command::new(binaries::find("muster-collector")?);
+        quiet(&mut command);
+        command.args(verb.split(' ')).arg("--data-dir").arg(self.data_dir());
+        Ok(command)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn listening(&self) -> &Listening {
+        &self.listening
+    }
+
+    /// The collector's data folder.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("collector")
+    }
+
+    /// The certificate of its CA.
+    #[must_use]
+    pub fn ca(&self) -> PathBuf {
+        self.data_dir().join("ca.pem")
+    }
+
+    /// A folder that goes away with the lab.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A new enrolment token.
+    ///
+    /// # Errors
+    /// The collector's program refused.
+    pub fn token(&self, uses: u32, expires: &str) -> Result<String> {
+        let mut command = self.collector_command("token create")?;
+        command.args(["--site", "lab", "--uses", &uses.to_string(), "--expires", expires]);
+        let answer = Answer::of(&mut command)?.expect_code(0).context("muster-collector token create")?;
+        Ok(answer.stdout.trim().to_owned())
+    }
+
+    /// The answer of the operators' program.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn muster(&self, arguments: &[&str]) -> Result<Answer> {
+        let mut command = Command::new(binaries::find("muster")?);
+        quiet(&mut command);
+        command.env("HOME", self.folder.path()).env("XDG_CONFIG_HOME", self.folder.path().join("config"));
+        command.args(["--server", &format!("https://{}", self.listening.operators)]);
+        command.arg("--token-file").arg(self.data_dir().join("admin.token"));
+        command.arg("--ca-file").arg(self.ca());
+        Answer::of(command.args(arguments))
+    }
+
+    /// The answer of the collector's admin listener to a plain HTTP request: status and body.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn admin(&self, path: &str) -> Result<(u16, String)> {
+        use std::io::Read;
+        let mut stream =
+            std::net::TcpStream::connect(&self.listening.admin).context("connect to the admin listener")?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
+        let status = head.split(' ').nth(1).context("an answer without a status")?;
+        Ok((status.parse()?, body.to_owned()))
+    }
+
+    /// An agent with a state folder of its own; it is not enrolled yet.
+    #[must_use]
+    pub fn agent(&self, name: &str) -> Agent {
+        Agent {
+            name: name.to_owned(),
+            folder: self.folder.path().join(format!("agent-{name}")),
+            collector: self.listening.agents.clone(),
+        }
+    }
+
+    /// An agent that is enrolled with a token of its own.
+    ///
+    /// # Errors
+    /// It was refused.
+    pub fn enrolled_agent(&self, name: &str) -> Result<Agent> {
+        let agent = self.agent(name);
+        agent.enroll(&self.token(1, "1h")?)?.expect_code(0).with_context(|| format!("enrol {name}"))?;
+        Ok(agent)
+    }
+
+    /// Waits until the collector has judged all that it has.
+    ///
+    /// # Errors
+    /// It did not in time.
+    pub fn judged(&self) -> Result<()> {
+        eventually("everything is judged", PATIENCE, || {
+            let boards = self.muster(&["board", "-o", "json"])?;
+            let boards = boards.json()?;
+            let waiting = boards.as_array().into_iter().flatten().any(|board| board["docket"] != 0);
+            let judged = boards.as_array().is_some_and(|boards| !boards.is_empty());
+            Ok((judged && !waiting).then_some(()))
+        })
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(collector) = &self.collector
+        {
+            // The test fails already; what the collector said may be why.
+            let _ = writeln!(std::io::stderr(), "--- the collector printed:\n{}", collector.output());
+        }
+    }
+}
+
+/// An agent: its name and its state folder. It runs only while one of its verbs does.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    name: String,
+    folder: PathBuf,
+    collector: String,
+}
+
+impl Agent {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its state folder.
+    #[must_use]
+    pub fn state_dir(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A command of the agent's program on this state folder.
+    ///
+    /// # Errors
+    /// It has not been built.
+    pub fn command(&self, verb: &str) -> Result<Command> {
+        let mut command = Command::new(binaries::find("muster-agent")?);
+        quiet(&mut command);
+        command.arg(verb).arg("--state-dir").arg(&self.folder);
+        Ok(command)
+    }
+
+    /// Enrols with a token.
+    ///
+    /// # Errors
+    /// The agent's program could not be started.
+    pub fn enroll(&self, token: &str) -> Result<Answer> {
+        self.enroll_at(&self.collector, token)
+    }
+
+    /// Enrols with a token at an address.
+    ///
+    /// # Errors
+    /// The agent's program could not be started.
+    pub fn enroll_at(&self, address: &str, token: &str) -> Result<Answer> {
+        let file = self.folder.with_extension("token");
+        write_owner_only(&file, token)?;
+        let mut command = self.command("enroll")?;
+        command.args(["--collector", &format!("https://{address}")]).arg("--token-file").arg(&file);
+        Answer::of(&mut command)
+    }
+
+    /// Looks once at the root and reports.
+    ///
+    /// # Errors
+    /// The agent's program could not be started.
+    pub fn once(&self, root: &Path) -> Result<Answer> {
+        Answer::of(self.command("once")?.arg("--root").arg(root))
+    }
+
+    /// Looks once and reports, and it must have worked.
+    ///
+    /// # Errors
+    /// It did not.
+    pub fn report(&self, root: &Path) -> Result<Answer> {
+        self.once(root)?.expect_code(0).with_context(|| format!("{} reports", self.name))
+    }
+}
+
+/// Nothing of the developer's environment may reach the programs under test.
+fn quiet(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("MUSTER_") || text == "RUST_LOG" || text == "NO_COLOR" {
+            command.env_remove(&name);
+        }
+    }
+}
+
+/// Writes a file that only its owner may read: a token.
+///
+/// # Errors
+/// It could not be written.
+pub fn write_owner_only(path: &Path, text: &str) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::File::options();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).with_context(|| format!("write {}", path.display()))
+}
