@@ -1,1 +1,23 @@
-//! placeholder
+//! The endpoint agent of Muster: looks at a machine, and tells the collector what it saw. It carries no rules.
+//!
+//! ```text
+//!  os ─► config ─► telemetry                                (what every verb needs)
+//!
+//!  sources ──► look ──► spool ──► uplink ──► collector       (data goes one way)
+//!     │          │         │         │
+//!  root, OS   outcomes,  survives  identity, TLS by pin,
+//!  calls,     sections,  kill -9   check-in, upload, pace
+//!  parsers    redaction
+//!
+//!  app wires them; cli has one file a verb
+//! ```
+//!
+//! A source that fails is an outcome, never a silence: every source that this agent knows stands in every look. The
+//! agent reads; it runs nothing and changes nothing outside its own state directory.
+
+pub mod cli;
+pub mod config;
+pub mod look;
+pub mod os;
+pub mod sources;
+pub mod telemetry;

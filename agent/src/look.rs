@@ -1,0 +1,141 @@
+//! One look at a machine: runs every source under a time limit, makes sections of what they saw, and names all by digest.
+//!
+//! A source that fails, hangs or panics is an outcome in the look. Before anything becomes bytes it passes `redact`:
+//! what belongs to one person or one day does not get into a section.
+
+mod redact;
+mod run;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_proto::canonical;
+use muster_proto::limits;
+use muster_proto::model::{Digest, HostFacts, HostState, Look, LookEntry, Outcome, Section, SourceName, Watchlist};
+
+use crate::sources::{self, PLATFORM, Scene, Sighting, Source};
+use redact::Redactor;
+
+/// How to look.
+#[derive(Debug, Clone)]
+pub struct LookOptions {
+    /// The sources to ask; empty means all. A look of fewer is for showing, never for sending.
+    pub sources: Vec<SourceName>,
+    /// What to test for existence.
+    pub watchlist: Watchlist,
+    /// How long one source may take.
+    pub time_limit: Duration,
+}
+
+impl Default for LookOptions {
+    fn default() -> Self {
+        Self { sources: Vec::new(), watchlist: sources::watchlist::builtin(), time_limit: Duration::from_secs(60) }
+    }
+}
+
+/// A look and everything that belongs to it.
+#[derive(Debug, Clone)]
+pub struct LookTaken {
+    /// Every source with its outcome.
+    pub look: Look,
+    /// The sections that the look names, in the order of the sources.
+    pub sections: Vec<SectionTaken>,
+    /// What differs by host and day.
+    pub state: HostState,
+    /// How the host describes itself.
+    pub facts: HostFacts,
+    /// How long each source took.
+    pub took: Vec<(SourceName, Duration)>,
+}
+
+/// A section in its canonical bytes: what is uploaded, and what the digest is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionTaken {
+    /// The source.
+    pub source: SourceName,
+    /// Its name.
+    pub digest: Digest,
+    /// How many observations it holds.
+    pub items: usize,
+    /// The canonical bytes.
+    pub canonical: Vec<u8>,
+}
+
+impl LookTaken {
+    /// The digest that names the look.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        canonical::look_digest(&self.look)
+    }
+
+    /// The section of a source, when something was seen there.
+    #[must_use]
+    pub fn section(&self, source: SourceName) -> Option<&SectionTaken> {
+        self.sections.iter().find(|section| section.source == source)
+    }
+}
+
+/// Looks at a machine once. Always returns: what could not be seen is said in the outcomes.
+#[must_use]
+pub fn look_at(root: sources::root::Root, options: &LookOptions) -> LookTaken {
+    look_with(sources::all(), root, options)
+}
+
+fn look_with(all: Vec<Box<dyn Source>>, root: sources::root::Root, options: &LookOptions) -> LookTaken {
+    let scene = Arc::new(Scene::new(root, options.watchlist.clone()));
+    let wanted = |source: &dyn Source| options.sources.is_empty() || options.sources.contains(&source.name());
+    let chosen: Vec<Box<dyn Source>> = all.into_iter().filter(|source| wanted(source.as_ref())).collect();
+    let redactor = Redactor::new(sources::homes(&scene));
+
+    let mut entries = Vec::new();
+    let mut sections = Vec::new();
+    let mut took = Vec::new();
+    let mut units = (Vec::new(), Outcome::NotApplicable);
+    for ran in run::all(chosen, &scene, options.time_limit) {
+        let mut sighting = ran.sighting;
+        sighting.observations.iter_mut().for_each(|observation| redactor.redact(observation));
+        if ran.source == SourceName::SystemdUnits {
+            units.0 = sighting.observations.iter().map(|observation| observation.name.clone()).collect();
+            units.1 = sighting.outcome;
+        }
+        let watchlist = if ran.uses_watchlist { scene.watchlist.version } else { 0 };
+        let (entry, section) = seal(ran.source, sighting, watchlist, &redactor);
+        entries.push(entry);
+        sections.extend(section);
+        took.push((ran.source, ran.took));
+    }
+    sections.sort_by_key(|section| section.source);
+    took.sort();
+    let mut state = sources::state(&scene, &units.0, units.1);
+    state.units.sort();
+    LookTaken { look: Look::new(PLATFORM, entries), sections, state, facts: sources::facts(&scene), took }
+}
+
+/// Turns what a source saw into its entry and its section, within the limits of the contract.
+fn seal(
+    source: SourceName,
+    sighting: Sighting,
+    watchlist: u64,
+    redactor: &Redactor,
+) -> (LookEntry, Option<SectionTaken>) {
+    let Sighting { mut outcome, mut reason, observations } = sighting;
+    let mut section = Section::new(PLATFORM, source, observations);
+    let mut canonical = canonical::section_bytes(&section);
+    let mut items = section.observations().len();
+    let seen = items;
+    while items > limits::OBSERVATIONS_PER_SECTION || canonical.len() > limits::SECTION_BYTES {
+        items = (items / 2).min(limits::OBSERVATIONS_PER_SECTION);
+        section = Section::new(PLATFORM, source, section.observations()[..items].to_vec());
+        canonical = canonical::section_bytes(&section);
+        outcome = Outcome::Partial;
+        reason = format!("{items} of {seen} observations fit into a section");
+    }
+    let taken = (items > 0).then(|| SectionTaken { source, digest: Digest::of(&canonical), items, canonical });
+    let digest = taken.as_ref().map(|taken| taken.digest);
+    let reason = redactor.text(&reason);
+    (LookEntry { source, outcome, reason, watchlist, section: digest }, taken)
+}
+
+#[cfg(test)]
+#[path = "look_tests.rs"]
+mod tests;

@@ -1,0 +1,150 @@
+//! Tests of the look: failures become outcomes, and two machines of one image share every digest.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::*;
+use crate::sources::root::Root;
+
+struct Fake(SourceName, fn() -> Sighting);
+
+impl Source for Fake {
+    fn name(&self) -> SourceName {
+        self.0
+    }
+    fn look(&self, _scene: &Scene) -> Sighting {
+        (self.1)()
+    }
+}
+
+fn write(root: &Path, path: &str, text: &str) {
+    let file = root.join(path);
+    fs::create_dir_all(file.parent().expect("a parent")).expect("made");
+    fs::write(file, text).expect("written");
+}
+
+const STANZAS: [&str; 3] = [
+    "Package: base-files\nStatus: install ok installed\nMaintainer: S V <s@debian.example>\nArchitecture: amd64\nVersion: 12.4\n\n",
+    "Package: kesl\nStatus: install ok installed\nMaintainer: Kaspersky Lab <x@y.example>\nArchitecture: amd64\nVersion: 12.2.0-2517\n\n",
+    "Package: klnagent64\nStatus: deinstall ok config-files\nMaintainer: Kaspersky Lab\nArchitecture: amd64\nVersion: 15.1\n\n",
+];
+
+/// A machine of one image, with its own people, its own order on disk and its own day.
+fn machine(user: &str, home: &str, host: &str, backwards: bool) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let root = dir.path();
+    write(root, "usr/lib/os-release", "ID=debian\nVERSION_ID=12\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n");
+    fs::create_dir_all(root.join("etc/systemd/system/multi-user.target.wants")).expect("made");
+    symlink("/usr/lib/os-release", root.join("etc/os-release")).expect("linked");
+    write(root, "etc/hostname", host);
+    write(root, "etc/passwd", &format!("root:x:0:0::/root:/bin/sh\n{user}:x:1000:1000::{home}:/bin/sh\n"));
+    let mut stanzas = STANZAS.to_vec();
+    let mut units = vec!["kesl.service", "own.service", "klnagent64.service"];
+    if backwards {
+        stanzas.reverse();
+        units.reverse();
+    }
+    write(root, "var/lib/dpkg/status", &stanzas.concat());
+    for unit in units {
+        let exec =
+            if unit == "own.service" { format!("{home}/bin/tool --token=1") } else { format!("/opt/{unit}/run") };
+        write(root, &format!("usr/lib/systemd/system/{unit}"), &format!("[Service]\nExecStart={exec}\n"));
+    }
+    write(root, "opt/kesl.service/run", "");
+    fs::create_dir_all(root.join("opt/kaspersky/kesl")).expect("made");
+    dir
+}
+
+fn look(dir: &tempfile::TempDir) -> LookTaken {
+    look_at(Root::below(dir.path()).expect("a root"), &LookOptions::default())
+}
+
+#[test]
+fn two_machines_of_one_image_share_every_digest() {
+    let one = look(&machine("jane", "/home/jane", "alpha", false));
+    let two = look(&machine("ola", "/srv/people/ola", "beta", true));
+    assert_eq!(one.digest(), two.digest(), "{:?}\n{:?}", one.look, two.look);
+    assert_eq!(one.sections, two.sections);
+    assert_eq!((one.facts.hostname.as_str(), two.facts.hostname.as_str()), ("alpha", "beta"));
+    for section in &one.sections {
+        let text = String::from_utf8_lossy(&section.canonical).into_owned();
+        for private in ["jane", "alpha", "--token"] {
+            assert!(!text.contains(private), "{private} in {}", section.source);
+        }
+    }
+}
+
+#[test]
+fn a_root_is_told_by_its_own_files_and_nothing_of_the_running_system() {
+    let taken = look(&machine("jane", "/home/jane", "alpha", false));
+    assert_eq!(taken.state, HostState::default());
+    assert!(taken.facts.offline_root);
+    assert_eq!(taken.facts.os_name, "Debian GNU/Linux 12");
+    assert_eq!((taken.facts.kernel.as_str(), taken.facts.architecture.as_str()), ("", "x86_64"));
+    let outcomes: Vec<_> = taken.look.entries().iter().map(|entry| (entry.source.name(), entry.outcome)).collect();
+    assert_eq!(
+        outcomes,
+        [
+            ("host", Outcome::Found),
+            ("dpkg", Outcome::Found),
+            ("rpm", Outcome::NotApplicable),
+            ("apk", Outcome::NotApplicable),
+            ("pacman", Outcome::NotApplicable),
+            ("systemd-units", Outcome::Found),
+            ("watch-paths", Outcome::Found),
+        ]
+    );
+}
+
+#[test]
+fn a_unit_whose_program_is_gone_says_so() {
+    let taken = look(&machine("jane", "/home/jane", "alpha", false));
+    let section = taken.section(SourceName::SystemdUnits).expect("units");
+    let section = canonical::read_section(&section.canonical).expect("canonical");
+    let state = |name: &str| section.observations().iter().find(|o| o.name == name).map(|o| o.state.clone());
+    assert_eq!(state("kesl.service").as_deref(), Some(""));
+    assert_eq!(state("klnagent64.service").as_deref(), Some("binary-missing"));
+}
+
+#[test]
+fn a_source_that_panics_or_hangs_is_an_outcome_and_the_others_are_heard() {
+    let all: Vec<Box<dyn Source>> = vec![
+        Box::new(Fake(SourceName::Dpkg, || panic!("a fault of the parser"))),
+        Box::new(Fake(SourceName::Rpm, || {
+            loop {
+                std::thread::park()
+            }
+        })),
+        Box::new(Fake(SourceName::Snap, || Sighting::complete(Vec::new()))),
+    ];
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let options = LookOptions { time_limit: Duration::from_millis(300), ..LookOptions::default() };
+    let taken = look_with(all, Root::below(dir.path()).expect("a root"), &options);
+    let outcome = |source| taken.look.entry(source).map(|entry| entry.outcome);
+    assert_eq!(outcome(SourceName::Dpkg), Some(Outcome::Failed));
+    assert_eq!(outcome(SourceName::Rpm), Some(Outcome::TimedOut));
+    assert_eq!(outcome(SourceName::Snap), Some(Outcome::Empty));
+}
+
+#[test]
+fn more_than_a_section_may_hold_is_cut_and_said() {
+    let many = || {
+        let observation =
+            |n: usize| muster_proto::model::Observation::new(muster_proto::model::Kind::Path, format!("/p/{n:06}"));
+        Sighting::complete((0..limits::OBSERVATIONS_PER_SECTION + 1).map(observation).collect())
+    };
+    let (entry, section) = seal(SourceName::WatchPaths, many(), 1, &Redactor::new(Vec::new()));
+    assert_eq!(entry.outcome, Outcome::Partial);
+    let section = section.expect("a section");
+    canonical::read_section(&section.canonical).expect("within the limits");
+    assert!(entry.reason.contains("of 20001"), "{}", entry.reason);
+}
+
+#[test]
+fn an_empty_directory_is_no_machine_without_packages() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let taken = look(&dir);
+    assert_eq!(taken.look.entry(SourceName::Dpkg).map(|entry| entry.outcome), Some(Outcome::Failed));
+    assert_eq!(taken.look.entry(SourceName::Host).map(|entry| entry.outcome), Some(Outcome::Failed));
+}

@@ -1,0 +1,76 @@
+//! What differs between operating systems and is not a source: directories, owner-only files, the end of the process.
+//!
+//! A neutral face over one file for each system. This and `sources` are the only rooms that may say `cfg(target_os)`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[cfg(target_os = "linux")]
+#[path = "os/linux.rs"]
+mod platform;
+#[cfg(target_os = "macos")]
+#[path = "os/macos.rs"]
+mod platform;
+#[cfg(target_os = "windows")]
+#[path = "os/windows.rs"]
+mod platform;
+
+/// Where the agent's settings are by default.
+#[must_use]
+pub fn default_config_file() -> PathBuf {
+    platform::default_config_file()
+}
+
+/// Where the agent keeps key, identity and spool by default: the system's place for the service, the user's own place
+/// for everybody else.
+#[must_use]
+pub fn default_state_dir() -> PathBuf {
+    platform::default_state_dir()
+}
+
+/// A fresh description of the machine for the enrolment fingerprint: stable over restarts, never sent as it is.
+#[must_use]
+pub fn machine_id() -> Option<String> {
+    platform::machine_id()
+}
+
+/// Makes a directory that only its owner may enter, with its parents.
+///
+/// # Errors
+/// The directory cannot be made, or belongs to others.
+pub fn make_private_dir(dir: &Path) -> io::Result<()> {
+    platform::make_private_dir(dir)
+}
+
+/// Replaces a file in one step, readable by its owner only: a reader sees the old bytes or the new ones, and after
+/// the return the new ones survive a loss of power.
+///
+/// # Errors
+/// The file or its directory cannot be written.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    platform::write_private(path, bytes)
+}
+
+/// Makes the removal and renaming of files in this directory survive a loss of power.
+///
+/// # Errors
+/// The directory cannot be synchronised.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    platform::sync_dir(dir)
+}
+
+/// Takes the exclusive right to a state directory; it ends with the process, however that ends.
+///
+/// # Errors
+/// Another process holds it, or the lock file cannot be made.
+pub fn lock(path: &Path) -> io::Result<std::fs::File> {
+    platform::lock(path)
+}
+
+/// Waits until the system or the user wants the process to end.
+///
+/// # Errors
+/// The signals cannot be caught.
+pub async fn termination() -> io::Result<&'static str> {
+    platform::termination().await
+}

@@ -1,0 +1,49 @@
+//! Windows: ProgramData, whose inherited access list keeps ordinary users out of a directory that a service makes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::windows::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+fn program_data() -> PathBuf {
+    std::env::var_os("ProgramData").map_or_else(|| PathBuf::from(r"C:\ProgramData"), PathBuf::from)
+}
+
+pub(super) fn default_config_file() -> PathBuf {
+    program_data().join(r"Muster\agent.toml")
+}
+
+pub(super) fn default_state_dir() -> PathBuf {
+    program_data().join(r"Muster\agent")
+}
+
+pub(super) const fn machine_id() -> Option<String> {
+    None
+}
+
+pub(super) fn make_private_dir(dir: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(dir)
+}
+
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension(format!("new-{}", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)
+}
+
+pub(super) fn sync_dir(_dir: &Path) -> io::Result<()> {
+    // NTFS journals its directories; a directory handle cannot be flushed.
+    Ok(())
+}
+
+pub(super) fn lock(path: &Path) -> io::Result<File> {
+    // Sharing with nobody is the lock.
+    OpenOptions::new().write(true).create(true).truncate(false).share_mode(0).open(path)
+}
+
+pub(super) async fn termination() -> io::Result<&'static str> {
+    tokio::signal::ctrl_c().await?;
+    Ok("ctrl-c")
+}

@@ -1,0 +1,63 @@
+//! The sources of Linux, of every distribution.
+
+mod dpkg;
+mod host;
+mod packages;
+mod state;
+mod systemd_units;
+
+use muster_proto::model::{HostFacts, HostState, Outcome, Platform};
+
+use super::parse::os_release::OsRelease;
+use super::root::Root;
+use super::{Scene, Source, error_reason, is_absent, portable};
+
+pub(super) const PLATFORM: Platform = Platform::Linux;
+
+pub(super) fn all() -> Vec<Box<dyn Source>> {
+    vec![
+        Box::new(host::Host),
+        Box::new(dpkg::Dpkg),
+        Box::new(packages::RPM),
+        Box::new(packages::APK),
+        Box::new(packages::PACMAN),
+        Box::new(systemd_units::SystemdUnits),
+        Box::new(portable::watch_paths::WatchPaths),
+    ]
+}
+
+pub(super) fn os_release(root: &Root) -> Result<OsRelease, String> {
+    for path in ["/etc/os-release", "/usr/lib/os-release"] {
+        match root.read_text(path) {
+            Ok(text) => return Ok(OsRelease::parse(&text)),
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error_reason(path, &error)),
+        }
+    }
+    Err("/etc/os-release and /usr/lib/os-release are missing".to_owned())
+}
+
+pub(super) fn facts(scene: &Scene) -> HostFacts {
+    host::facts(scene)
+}
+
+pub(super) fn state(scene: &Scene, units: &[String], units_outcome: Outcome) -> HostState {
+    state::state(scene, units, units_outcome)
+}
+
+pub(super) fn homes(scene: &Scene) -> Vec<String> {
+    let accounts = scene.root.read_text("/etc/passwd").unwrap_or_default();
+    let mut homes: Vec<String> = accounts.lines().filter_map(home_of_person).collect();
+    homes.extend(["/root", "/home/", "/var/home/", "/export/home/"].map(str::to_owned));
+    homes
+}
+
+/// The home of an account that a person may have. System accounts live in `/var`, `/usr` and at `/`, which are not
+/// anybody's.
+fn home_of_person(line: &str) -> Option<String> {
+    let mut fields = line.split(':');
+    let id: u32 = fields.nth(2)?.parse().ok()?;
+    let home = fields.nth(2)?.trim_end_matches('/');
+    let shared = ["", "/nonexistent", "/var", "/usr", "/opt", "/etc", "/home"].contains(&home);
+    ((1000..65_534).contains(&id) && home.starts_with('/') && !shared).then(|| home.to_owned())
+}

@@ -1,0 +1,137 @@
+//! Tests of the dpkg source on canned roots: what is missing, empty, cut or forbidden is never "nothing there".
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use muster_proto::model::{Outcome, Watchlist};
+
+use super::*;
+use crate::sources::root::Root;
+
+const KESL: &str = "Package: kesl\nStatus: install ok installed\nPriority: optional\nSection: utils\nInstalled-Size: 9\n\
+                    Maintainer: Kaspersky Lab <x@y.example>\nArchitecture: amd64\nVersion: 12.2.0-2517\n\n";
+const AGENT: &str = "Package: klnagent64\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 15.1\n\n";
+
+fn root(os: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let write = |path: &str, text: &str| {
+        let file = dir.path().join(path);
+        fs::create_dir_all(file.parent().expect("a parent")).expect("made");
+        fs::write(file, text).expect("written");
+    };
+    if !os.is_empty() {
+        write("etc/os-release", os);
+    }
+    for (path, text) in files {
+        write(path, text);
+    }
+    dir
+}
+
+fn look(dir: &Path) -> Sighting {
+    Dpkg.look(&Scene::new(Root::below(dir).expect("a root"), Watchlist::default()))
+}
+
+fn outcome(os: &str, files: &[(&str, &str)]) -> (Outcome, String) {
+    let sighting = look(root(os, files).path());
+    (sighting.outcome, sighting.reason)
+}
+
+#[test]
+fn packages_are_seen_with_vendor_id_and_state() {
+    let sighting = look(root("ID=debian\n", &[("var/lib/dpkg/status", &[KESL, AGENT].concat())]).path());
+    assert_eq!(sighting.outcome, Outcome::Found);
+    let seen: Vec<_> =
+        sighting.observations.iter().map(|o| (o.id.as_str(), o.vendor.as_str(), o.state.as_str())).collect();
+    assert_eq!(seen, [("kesl:amd64", "Kaspersky Lab", ""), ("klnagent64:amd64", "", "rc")]);
+}
+
+#[test]
+fn a_native_database_that_is_missing_or_empty_has_failed() {
+    for os in ["ID=debian\n", "ID=x\nID_LIKE=ubuntu\n", "ID=nobodyknows\n", ""] {
+        assert_eq!(outcome(os, &[]).0, Outcome::Failed, "{os:?} missing");
+        assert_eq!(outcome(os, &[("var/lib/dpkg/status", "")]).0, Outcome::Failed, "{os:?} empty");
+        assert_eq!(outcome(os, &[("var/lib/dpkg/status", "\n\n")]).0, Outcome::Failed, "{os:?} blank");
+    }
+}
+
+#[test]
+fn on_a_system_of_another_family_no_database_is_not_applicable() {
+    for os in ["ID=fedora\n", "ID=x\nID_LIKE=\"suse\"\n", "ID=alpine\n", "ID=arch\n"] {
+        assert_eq!(outcome(os, &[]).0, Outcome::NotApplicable, "{os:?}");
+    }
+    assert_eq!(outcome("ID=fedora\n", &[("var/lib/dpkg/status", KESL)]).0, Outcome::Found);
+    assert_eq!(outcome("ID=fedora\n", &[("var/lib/dpkg/info/kesl.list", "")]).0, Outcome::Failed);
+}
+
+#[test]
+fn a_cut_database_keeps_what_was_read_and_names_the_place() {
+    for cut in 1..KESL.len() {
+        let (outcome, reason) = outcome("ID=debian\n", &[("var/lib/dpkg/status", &[AGENT, &KESL[..cut]].concat())]);
+        let expected = if KESL[..cut].trim().is_empty() { Outcome::Found } else { Outcome::Partial };
+        // The mark of dpkg's own stanzas is not read yet in the first lines; there the needed fields are missing.
+        assert_eq!(outcome, expected, "cut at {cut}: {reason}");
+        assert!(reason.contains("/var/lib/dpkg/status line "), "{reason}");
+    }
+}
+
+#[test]
+fn a_cut_between_stanzas_is_found_out_by_the_file_lists() {
+    let lists = [("var/lib/dpkg/info/kesl.list", ""), ("var/lib/dpkg/info/klnagent64:amd64.list", "")];
+    let files = |status| [lists[0], lists[1], ("var/lib/dpkg/status", status)];
+    let whole = [KESL, AGENT].concat();
+    assert_eq!(outcome("ID=debian\n", &files(&whole)).0, Outcome::Found);
+    assert_eq!(outcome("ID=debian\n", &files(whole.trim_end())).0, Outcome::Partial);
+    let (outcome, reason) = outcome("ID=debian\n", &files(KESL));
+    assert_eq!(outcome, Outcome::Partial);
+    assert!(reason.contains("klnagent64"), "{reason}");
+}
+
+#[test]
+fn a_stanza_that_somebody_added_by_hand_needs_no_empty_line_at_the_end() {
+    let by_hand = format!("{KESL}Package: mine\nStatus: install ok installed\nVersion: 1\n");
+    assert_eq!(outcome("ID=debian\n", &[("var/lib/dpkg/status", &by_hand)]).0, Outcome::Found);
+}
+
+#[test]
+fn garbage_is_a_failure_with_its_place() {
+    let (outcome, reason) = outcome("ID=debian\n", &[("var/lib/dpkg/status", "\0\0\0\0\n\0\0")]);
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(reason.contains("line 1"), "{reason}");
+}
+
+#[test]
+fn an_image_without_dpkg_is_read_from_its_control_files() {
+    let files = [
+        ("var/lib/dpkg/status.d/base", "Package: base-files\nVersion: 12.4\nArchitecture: amd64\n"),
+        ("var/lib/dpkg/status.d/base.md5sums", "x"),
+    ];
+    let sighting = look(root("ID=debian\n", &files).path());
+    assert_eq!((sighting.outcome, sighting.observations.len()), (Outcome::Found, 1), "{}", sighting.reason);
+}
+
+#[test]
+fn the_journal_of_a_killed_dpkg_overrides_the_database() {
+    let unpacked = KESL.replace("install ok installed", "install reinstreq half-installed");
+    let files = [("var/lib/dpkg/status", [KESL, AGENT].concat()), ("var/lib/dpkg/updates/0000", unpacked)];
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    let sighting = look(root("ID=debian\n", &files).path());
+    assert_eq!(sighting.observations[0].state, "iHR");
+    assert_eq!(sighting.observations.len(), 2);
+}
+
+#[test]
+fn a_database_that_may_not_be_read_is_denied() {
+    let dir = root("ID=debian\n", &[("var/lib/dpkg/status", KESL)]);
+    let status = dir.path().join("var/lib/dpkg/status");
+    fs::set_permissions(&status, fs::Permissions::from_mode(0o000)).expect("forbidden");
+    if fs::read(&status).is_ok() {
+        // The superuser is refused nothing here; a directory in its place is a failure for everybody.
+        fs::remove_file(&status).expect("removed");
+        fs::create_dir(&status).expect("made");
+        assert_eq!(look(dir.path()).outcome, Outcome::Failed);
+        return;
+    }
+    assert_eq!(look(dir.path()).outcome, Outcome::Denied);
+}

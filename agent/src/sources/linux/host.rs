@@ -1,0 +1,158 @@
+//! `host`: operating system, kernel and machine. Of a root that is not running only what its files say.
+
+use muster_proto::limits;
+use muster_proto::model::{HostFacts, Kind, Observation, SourceName};
+
+use super::PLATFORM;
+use crate::sources::parse::{dpkg, elf};
+use crate::sources::root::Root;
+use crate::sources::{Scene, Sighting, Source, portable};
+
+/// Programs of which every image has one, to read the architecture from.
+const PROGRAMS: &[&str] =
+    &["/bin/sh", "/usr/bin/env", "/bin/ls", "/usr/bin/dpkg", "/sbin/init", "/usr/lib/systemd/systemd", "/bin/busybox"];
+
+pub(in crate::sources) struct Host;
+
+impl Source for Host {
+    fn name(&self) -> SourceName {
+        SourceName::Host
+    }
+
+    fn look(&self, scene: &Scene) -> Sighting {
+        let facts = facts(scene);
+        let mut observations = Vec::new();
+        if let Ok(os) = &scene.os {
+            let id = if os.field("ID").is_empty() { "linux" } else { os.field("ID") };
+            let mut observation = Observation::new(Kind::Os, id);
+            observation.version = os.field("VERSION_ID").to_owned();
+            for (attribute, field) in [("pretty_name", "PRETTY_NAME"), ("like", "ID_LIKE"), ("variant", "VARIANT_ID")] {
+                if !os.field(field).is_empty() {
+                    observation.attributes.insert(attribute.to_owned(), os.field(field).to_owned());
+                }
+            }
+            observations.push(observation);
+        }
+        if !facts.kernel.is_empty() {
+            let mut kernel = Observation::new(Kind::Kernel, "linux");
+            kernel.version = facts.kernel;
+            observations.push(kernel);
+        }
+        if !facts.architecture.is_empty() {
+            let mut machine = Observation::new(Kind::Machine, facts.architecture);
+            if scene.root.is_running_system() {
+                machine.attributes.insert("virtualisation".to_owned(), virtualisation(&scene.root).to_owned());
+            }
+            observations.push(machine);
+        }
+        match &scene.os {
+            Ok(_) => Sighting::complete(observations),
+            Err(reason) => Sighting::partial(observations, reason.clone()),
+        }
+    }
+}
+
+pub(in crate::sources) fn facts(scene: &Scene) -> HostFacts {
+    let mut facts = if scene.root.is_running_system() {
+        portable::machine::facts(PLATFORM, false)
+    } else {
+        HostFacts {
+            hostname: hostname(&scene.root),
+            platform: PLATFORM,
+            os_name: String::new(),
+            kernel: newest_kernel(&scene.root),
+            architecture: architecture(&scene.root),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            offline_root: true,
+        }
+    };
+    if let Ok(os) = &scene.os {
+        facts.os_name = os.pretty_name();
+    }
+    for text in [&mut facts.hostname, &mut facts.os_name, &mut facts.kernel, &mut facts.architecture] {
+        *text = muster_proto::canonical::clean_text(text, limits::HOSTNAME_BYTES);
+    }
+    facts
+}
+
+fn hostname(root: &Root) -> String {
+    let text = root.read_text("/etc/hostname").unwrap_or_default();
+    text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default().to_owned()
+}
+
+/// The newest kernel whose modules are there; empty when the image has none, as containers do.
+fn newest_kernel(root: &Root) -> String {
+    let releases = ["/usr/lib/modules", "/lib/modules"].into_iter().flat_map(|dir| root.list(dir).unwrap_or_default());
+    let releases = releases.filter(|entry| entry.is_directory && entry.name.starts_with(|c: char| c.is_ascii_digit()));
+    releases.map(|entry| entry.name).max_by_key(|release| numbers(release)).unwrap_or_default()
+}
+
+/// The numbers in a release, so that 6.10 stands above 6.9; the text itself decides between equals.
+fn numbers(release: &str) -> (Vec<u64>, String) {
+    let numbers = release.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect();
+    (numbers, release.to_owned())
+}
+
+fn architecture(root: &Root) -> String {
+    let of_program = |path: &&str| root.read_head(path, 20).ok().and_then(|head| elf::architecture(&head));
+    if let Some(architecture) = PROGRAMS.iter().find_map(of_program) {
+        return architecture.to_owned();
+    }
+    let status = root.read_head("/var/lib/dpkg/status", 1 << 20).unwrap_or_default();
+    let packages = dpkg::parse(&status, dpkg::Form::Status).packages;
+    let native = packages.iter().find(|package| !matches!(package.architecture.as_str(), "" | "all"));
+    native.map_or_else(String::new, |package| elf::from_debian(&package.architecture).to_owned())
+}
+
+/// What the running system runs in: `container`, a hypervisor, or `none`. Only evidence that needs no right is asked.
+fn virtualisation(root: &Root) -> &'static str {
+    let stands = |path: &str| matches!(root.stands(path), Ok(Some(_)));
+    let text = |path: &str| root.read_text(path).unwrap_or_default().trim().to_ascii_lowercase();
+    let of_cgroup = text("/proc/1/cgroup");
+    let containers = ["docker", "kubepods", "containerd", "/lxc/", "libpod"];
+    if stands("/.dockerenv")
+        || stands("/run/.containerenv")
+        || stands("/run/systemd/container")
+        || containers.iter().any(|word| of_cgroup.contains(word))
+    {
+        return "container";
+    }
+    let board = format!("{} {}", text("/sys/class/dmi/id/sys_vendor"), text("/sys/class/dmi/id/product_name"));
+    let known = [
+        ("vmware", "vmware"),
+        ("virtualbox", "virtualbox"),
+        ("innotek", "virtualbox"),
+        ("microsoft corporation virtual", "hyper-v"),
+        ("qemu", "kvm"),
+        ("kvm", "kvm"),
+        ("amazon ec2", "kvm"),
+        ("google compute", "kvm"),
+        ("openstack", "kvm"),
+        ("xen", "xen"),
+        ("parallels", "parallels"),
+    ];
+    if let Some((_, name)) = known.iter().find(|(word, _)| board.contains(word)) {
+        return name;
+    }
+    if text("/sys/hypervisor/type") == "xen" {
+        return "xen";
+    }
+    let cpu = root.read_head("/proc/cpuinfo", 8 * 1024).unwrap_or_default();
+    let flags = String::from_utf8_lossy(&cpu);
+    if flags.lines().any(|line| line.starts_with("flags") && line.contains(" hypervisor")) {
+        "hypervisor"
+    } else {
+        "none"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_by_their_numbers() {
+        let newest = ["6.9.12-amd64", "6.10.3-amd64", "6.1.0-25-amd64"].into_iter().max_by_key(|r| numbers(r));
+        assert_eq!(newest, Some("6.10.3-amd64"));
+    }
+}

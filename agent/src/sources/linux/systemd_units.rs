@@ -1,0 +1,214 @@
+//! `systemd-units`: services that are set up on the machine, by their unit files and SysV scripts. Whether they run is
+//! not asked here: that belongs to the state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use muster_proto::model::{Kind, Observation, SourceName};
+
+use crate::sources::parse::unit_file::Unit;
+use crate::sources::root::{Entry, Stands};
+use crate::sources::{Scene, Sighting, Source, error_reason, is_absent, is_denied};
+
+/// Where unit files stand; an earlier place hides a later one.
+const DIRECTORIES: &[&str] =
+    &["/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+/// Where a command without a path is searched, as systemd does.
+const SEARCH: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+const KINDS: &[&str] = &["service", "timer", "socket", "path"];
+const SYSV: &str = "/etc/init.d";
+
+pub(in crate::sources) struct SystemdUnits;
+
+impl Source for SystemdUnits {
+    fn name(&self) -> SourceName {
+        SourceName::SystemdUnits
+    }
+
+    fn look(&self, scene: &Scene) -> Sighting {
+        let mut look =
+            Look { scene, units: BTreeMap::new(), enabled: BTreeSet::new(), drop_ins: BTreeMap::new(), fault: None };
+        let places = look.directories();
+        let observations: Vec<Observation> = look.observations();
+        match look.fault {
+            None if places == 0 => Sighting::not_applicable("there are no directories of units or SysV scripts"),
+            None => Sighting::complete(observations),
+            Some((place, error)) if observations.is_empty() => Sighting::of_error(&place, &error),
+            Some((place, error)) => Sighting::partial(observations, error_reason(&place, &error)),
+        }
+    }
+}
+
+struct Look<'a> {
+    scene: &'a Scene,
+    /// Name to path and whether the entry is a link.
+    units: BTreeMap<String, (String, bool)>,
+    enabled: BTreeSet<String>,
+    /// Unit to its drop-in files, in the order in which they apply.
+    drop_ins: BTreeMap<String, Vec<String>>,
+    fault: Option<(String, io::Error)>,
+}
+
+impl Look<'_> {
+    fn keep(&mut self, place: &str, error: io::Error) {
+        // A lack of rights is what the operator can mend: it is named before anything else.
+        if self.fault.as_ref().is_none_or(|(_, first)| is_denied(&error) && !is_denied(first)) {
+            self.fault = Some((place.to_owned(), error));
+        }
+    }
+
+    fn list(&mut self, dir: &str) -> Option<Vec<Entry>> {
+        match self.scene.root.list(dir) {
+            Ok(entries) => Some(entries),
+            Err(error) if is_absent(&error) => None,
+            Err(error) => {
+                self.keep(dir, error);
+                None
+            }
+        }
+    }
+
+    fn directories(&mut self) -> usize {
+        let mut places = 0;
+        for dir in DIRECTORIES {
+            // On merged systems the last directory is the one before it by a link.
+            if *dir == "/lib/systemd/system"
+                && matches!(self.scene.root.read_link("/lib"), Ok(link) if link.ends_with("usr/lib"))
+            {
+                continue;
+            }
+            let Some(entries) = self.list(dir) else { continue };
+            places += 1;
+            for entry in entries {
+                self.entry(dir, &entry);
+            }
+        }
+        if self.scripts() {
+            places += 1;
+        }
+        places
+    }
+
+    fn entry(&mut self, dir: &str, entry: &Entry) {
+        let path = format!("{dir}/{}", entry.name);
+        let (stem, extension) = entry.name.rsplit_once('.').unwrap_or((&entry.name, ""));
+        match extension {
+            "wants" | "requires" | "upholds" => {
+                let links = self.list(&path).unwrap_or_default();
+                self.enabled.extend(links.into_iter().map(|link| template_of(&link.name)));
+            }
+            "d" => {
+                let files = self.list(&path).unwrap_or_default();
+                let files = files.iter().filter(|file| has_extension(&file.name, "conf"));
+                let files: Vec<String> = files.map(|file| format!("{path}/{}", file.name)).collect();
+                self.drop_ins.entry(stem.to_owned()).or_default().extend(files);
+            }
+            kind if KINDS.contains(&kind) && !entry.is_directory => {
+                self.units.entry(entry.name.clone()).or_insert((path, entry.is_link));
+            }
+            _ => {}
+        }
+    }
+
+    fn scripts(&mut self) -> bool {
+        let Some(entries) = self.list(SYSV) else { return false };
+        let mut started = BTreeSet::new();
+        for level in ["2", "3", "4", "5"] {
+            let links = self.list(&format!("/etc/rc{level}.d")).unwrap_or_default();
+            started.extend(links.iter().filter_map(|link| script_of(&link.name).map(str::to_owned)));
+        }
+        for entry in entries {
+            let helper =
+                matches!(entry.name.as_str(), "README" | "skeleton" | "functions" | "rc" | "rcS" | "single" | "halt");
+            if entry.is_directory || helper || entry.name.contains(".dpkg-") || entry.name.starts_with('.') {
+                continue;
+            }
+            if started.contains(&entry.name) {
+                self.enabled.insert(entry.name.clone());
+            }
+            self.units.entry(entry.name.clone()).or_insert((format!("{SYSV}/{}", entry.name), entry.is_link));
+        }
+        true
+    }
+
+    fn observations(&mut self) -> Vec<Observation> {
+        let units = std::mem::take(&mut self.units);
+        units.into_iter().filter_map(|(name, (path, is_link))| self.observation(name, path, is_link)).collect()
+    }
+
+    /// `None` for a second name of a unit that stands elsewhere under its own.
+    fn observation(&mut self, name: String, path: String, is_link: bool) -> Option<Observation> {
+        let mut observation = Observation::new(Kind::Service, name.as_str());
+        observation.id.clone_from(&name);
+        observation.path.clone_from(&path);
+        if self.enabled.contains(&template_of(&name)) {
+            observation.attributes.insert("enabled".to_owned(), "yes".to_owned());
+        }
+        if path.starts_with(SYSV) {
+            observation.attributes.insert("type".to_owned(), "sysv".to_owned());
+            return Some(observation);
+        }
+        if is_link && let Ok(target) = self.scene.root.read_link(&path) {
+            if target == "/dev/null" {
+                observation.state = "masked".to_owned();
+                return Some(observation);
+            }
+            let target_name = target.rsplit('/').next().unwrap_or_default();
+            let same = template_of(target_name) == template_of(&name);
+            if !same && matches!(self.scene.root.stands(&path), Ok(Some(Stands::File))) {
+                return None;
+            }
+        }
+        match self.scene.root.read_text(&path) {
+            Ok(text) => self.executable(&name, &text, &mut observation),
+            Err(error) if is_absent(&error) => observation.state = "unit-missing".to_owned(),
+            Err(error) => self.keep(&path, error),
+        }
+        Some(observation)
+    }
+
+    fn executable(&mut self, name: &str, text: &str, observation: &mut Observation) {
+        let mut unit = Unit::default();
+        unit.read(text);
+        for file in self.drop_ins.get(name).cloned().unwrap_or_default() {
+            match self.scene.root.read_text(&file) {
+                Ok(text) => unit.read(&text),
+                Err(error) if is_absent(&error) => {}
+                Err(error) => self.keep(&file, error),
+            }
+        }
+        let Some(exec) = unit.exec else { return };
+        if self.is_missing(&exec) {
+            observation.state = "binary-missing".to_owned();
+        }
+        observation.attributes.insert("exec".to_owned(), exec);
+    }
+
+    /// Whether it is proven that the executable is not there.
+    fn is_missing(&self, exec: &str) -> bool {
+        let absent = |path: &str| matches!(self.scene.root.stands(path), Ok(None | Some(Stands::BrokenLink)));
+        if exec.starts_with('/') { absent(exec) } else { SEARCH.iter().all(|dir| absent(&format!("{dir}/{exec}"))) }
+    }
+}
+
+/// `getty@tty1.service` is an instance of `getty@.service`.
+fn template_of(name: &str) -> String {
+    match (name.split_once('@'), name.rsplit_once('.')) {
+        (Some((stem, _)), Some((_, extension))) => format!("{stem}@.{extension}"),
+        _ => name.to_owned(),
+    }
+}
+
+/// `S20kess` starts the script `kess`.
+fn script_of(link: &str) -> Option<&str> {
+    let rest = link.strip_prefix('S')?;
+    Some(rest.trim_start_matches(|c: char| c.is_ascii_digit()))
+}
+
+fn has_extension(name: &str, extension: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, found)| found == extension)
+}
+
+#[cfg(test)]
+#[path = "systemd_units_tests.rs"]
+mod tests;

@@ -1,0 +1,94 @@
+//! Tests of the unit source on canned roots.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use muster_proto::model::{Outcome, Watchlist};
+
+use super::*;
+use crate::sources::root::Root;
+
+struct Machine(tempfile::TempDir);
+
+impl Machine {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("temporary directory"))
+    }
+    fn file(&self, path: &str, text: &str) -> &Self {
+        let file = self.0.path().join(path);
+        fs::create_dir_all(file.parent().expect("a parent")).expect("made");
+        fs::write(file, text).expect("written");
+        self
+    }
+    fn link(&self, path: &str, target: &str) -> &Self {
+        let link = self.0.path().join(path);
+        fs::create_dir_all(link.parent().expect("a parent")).expect("made");
+        symlink(target, link).expect("linked");
+        self
+    }
+    fn look(&self) -> Sighting {
+        SystemdUnits.look(&Scene::new(Root::below(self.0.path()).expect("a root"), Watchlist::default()))
+    }
+}
+
+fn seen(sighting: &Sighting) -> Vec<(&str, &str, &str)> {
+    let attribute = |o: &Observation| usize::from(o.attributes.contains_key("enabled"));
+    sighting.observations.iter().map(|o| (o.name.as_str(), o.state.as_str(), ["", "enabled"][attribute(o)])).collect()
+}
+
+#[test]
+fn units_are_seen_with_program_path_and_whether_they_are_enabled() {
+    let machine = Machine::new();
+    machine
+        .file("opt/kaspersky/kesl/bin/kesl", "")
+        .file("opt/kaspersky/kesl/kesl.service", "[Service]\nExecStart=/opt/kaspersky/kesl/bin/kesl --secret\n")
+        .link("etc/systemd/system/kesl.service", "/opt/kaspersky/kesl/kesl.service")
+        .link("etc/systemd/system/multi-user.target.wants/kesl.service", "/etc/systemd/system/kesl.service")
+        .file("usr/lib/systemd/system/gone.service", "[Service]\nExecStart=/usr/sbin/gone\n")
+        .link("etc/systemd/system/stale.service", "/opt/removed/stale.service")
+        .link("etc/systemd/system/off.service", "/dev/null")
+        .link("etc/systemd/system/alias.service", "/usr/lib/systemd/system/gone.service")
+        .file("usr/lib/systemd/system/basic.target", "[Unit]\n");
+    let sighting = machine.look();
+    assert_eq!(sighting.outcome, Outcome::Found, "{}", sighting.reason);
+    assert_eq!(
+        seen(&sighting),
+        [
+            ("gone.service", "binary-missing", ""),
+            ("kesl.service", "", "enabled"),
+            ("off.service", "masked", ""),
+            ("stale.service", "unit-missing", ""),
+        ]
+    );
+    let kesl = &sighting.observations[1];
+    assert_eq!(kesl.path, "/etc/systemd/system/kesl.service");
+    assert_eq!(kesl.attributes["exec"], "/opt/kaspersky/kesl/bin/kesl");
+}
+
+#[test]
+fn scripts_of_the_older_way_count_and_a_unit_hides_none_of_them() {
+    let machine = Machine::new();
+    machine
+        .file("etc/init.d/kess", "#!/bin/sh\n")
+        .file("etc/init.d/README", "")
+        .link("etc/rc3.d/S20kess", "../init.d/kess");
+    assert_eq!(seen(&machine.look()), [("kess", "", "enabled")]);
+}
+
+#[test]
+fn a_drop_in_decides_which_program_is_looked_for() {
+    let machine = Machine::new();
+    machine
+        .file("usr/bin/new", "")
+        .file("usr/lib/systemd/system/x.service", "[Service]\nExecStart=/usr/bin/old\n")
+        .file("etc/systemd/system/x.service.d/10.conf", "[Service]\nExecStart=\nExecStart=new\n");
+    assert_eq!(seen(&machine.look()), [("x.service", "", "")]);
+}
+
+#[test]
+fn a_machine_without_any_such_place_has_none() {
+    assert_eq!(Machine::new().look().outcome, Outcome::NotApplicable);
+    let machine = Machine::new();
+    machine.file("etc/systemd/system/basic.target", "");
+    assert_eq!(machine.look().outcome, Outcome::Empty);
+}

@@ -1,0 +1,151 @@
+//! The machine that is looked at: the running system, or a mounted image or template below a directory.
+//!
+//! Every file access of every source goes through [`Root`]. Paths are absolute as the looked-at machine sees them, and
+//! links, absolute ones and `..` too, resolve inside the root: a link to `/etc/passwd` in an image is the image's file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[cfg(target_os = "linux")]
+#[path = "root/linux.rs"]
+mod platform;
+#[cfg(not(target_os = "linux"))]
+#[path = "root/plain.rs"]
+mod platform;
+
+/// The machine that is looked at.
+#[derive(Debug)]
+pub struct Root {
+    place: platform::Place,
+    running: bool,
+    shown: PathBuf,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stands {
+    /// A file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link whose end does not exist.
+    BrokenLink,
+    /// A device, socket or pipe.
+    Other,
+}
+
+impl Stands {
+    /// The word for people and attributes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Directory => "directory",
+            Self::BrokenLink => "broken-link",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// One entry of a directory: its name, and whether it is a symbolic link.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The name; entries whose names are not UTF-8 have their bad bytes replaced.
+    pub name: String,
+    /// Whether it is a symbolic link.
+    pub is_link: bool,
+    /// Whether it is a directory itself.
+    pub is_directory: bool,
+}
+
+/// Why a root cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open {path} as a root to look at")]
+pub struct RootError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl Root {
+    /// The running system.
+    ///
+    /// # Errors
+    /// The root directory cannot be opened.
+    pub fn running_system() -> Result<Self, RootError> {
+        let path = platform::system_root();
+        let place = platform::Place::open(&path).map_err(|source| RootError { path: path.clone(), source })?;
+        Ok(Self { place, running: true, shown: path })
+    }
+
+    /// The machine whose files are below `dir`; nothing of the running system is looked at.
+    ///
+    /// # Errors
+    /// The directory does not exist, is no directory or may not be opened.
+    pub fn below(dir: &Path) -> Result<Self, RootError> {
+        let place = platform::Place::open(dir).map_err(|source| RootError { path: dir.to_owned(), source })?;
+        Ok(Self { place, running: false, shown: dir.to_owned() })
+    }
+
+    /// Whether this is the running system, of which more than files can be asked.
+    #[must_use]
+    pub const fn is_running_system(&self) -> bool {
+        self.running
+    }
+
+    /// The directory as it was given, for people.
+    #[must_use]
+    pub fn shown(&self) -> &Path {
+        &self.shown
+    }
+
+    /// Reads a whole regular file of at most `max` bytes.
+    ///
+    /// # Errors
+    /// As the system says; `InvalidData` when it is no regular file, `FileTooLarge` when it is larger.
+    pub fn read(&self, path: &str, max: usize) -> io::Result<Vec<u8>> {
+        self.place.read(path, max, true)
+    }
+
+    /// Reads the first `max` bytes of a regular file.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_head(&self, path: &str, max: usize) -> io::Result<Vec<u8>> {
+        self.place.read(path, max, false)
+    }
+
+    /// Reads a short text file; bytes that are not UTF-8 are replaced.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_text(&self, path: &str) -> io::Result<String> {
+        Ok(String::from_utf8_lossy(&self.read(path, 64 * 1024)?).into_owned())
+    }
+
+    /// The entries of a directory, sorted by name.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
+        let mut entries = self.place.list(path)?;
+        entries.sort_unstable();
+        Ok(entries)
+    }
+
+    /// What stands at a path, or `None` when nothing does.
+    ///
+    /// # Errors
+    /// It cannot be found out: a directory on the way may not be searched, or the disk fails.
+    pub fn stands(&self, path: &str) -> io::Result<Option<Stands>> {
+        self.place.stands(path)
+    }
+
+    /// Where a symbolic link points, as it is written there.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn read_link(&self, path: &str) -> io::Result<String> {
+        self.place.read_link(path)
+    }
+}

@@ -1,0 +1,235 @@
+//! Roots on Linux: one descriptor of the directory, and every path resolved below it.
+//!
+//! `openat2` with `RESOLVE_IN_ROOT` does it in the kernel. Where that is not to be had (older kernels, sandboxes
+//! that forbid the call) a walk over the components does the same with descriptors: it never leaves the root,
+//! also when somebody renames directories meanwhile.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::{Entry, Stands};
+
+/// As many links as the kernel follows for one path.
+const LINKS_FOLLOWED: usize = 40;
+
+#[derive(Debug)]
+pub(super) struct Place {
+    dir: OwnedFd,
+}
+
+pub(super) fn system_root() -> PathBuf {
+    PathBuf::from("/")
+}
+
+impl Place {
+    pub(super) fn open(dir: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { dir: rustix::fs::openat(CWD, dir, flags, Mode::empty())? })
+    }
+
+    pub(super) fn read(&self, path: &str, max: usize, whole: bool) -> io::Result<Vec<u8>> {
+        // NONBLOCK: a pipe that somebody put there must not hold the agent.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let file = std::fs::File::from(self.resolve(path, flags)?);
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
+        }
+        let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+        if whole && expected > max {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let mut bytes = Vec::with_capacity(expected.min(max) + 1);
+        file.take(max as u64 + 1).read_to_end(&mut bytes)?;
+        if bytes.len() > max {
+            if whole {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            bytes.truncate(max);
+        }
+        Ok(bytes)
+    }
+
+    pub(super) fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
+        let fd = self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC)?;
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(&fd)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let mut kind = entry.file_type();
+            if kind == FileType::Unknown {
+                kind = FileType::from_raw_mode(rustix::fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
+            }
+            entries.push(Entry {
+                name: name.to_string_lossy().into_owned(),
+                is_link: kind == FileType::Symlink,
+                is_directory: kind == FileType::Directory,
+            });
+        }
+        Ok(entries)
+    }
+
+    pub(super) fn stands(&self, path: &str) -> io::Result<Option<Stands>> {
+        let kind_of =
+            |fd: OwnedFd| -> io::Result<FileType> { Ok(FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode)) };
+        match self.resolve(path, OFlags::PATH | OFlags::CLOEXEC) {
+            Ok(fd) => Ok(Some(match kind_of(fd)? {
+                kind if kind.is_file() => Stands::File,
+                kind if kind.is_dir() => Stands::Directory,
+                _ => Stands::Other,
+            })),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+                match self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC) {
+                    Ok(fd) => Ok((kind_of(fd)? == FileType::Symlink).then_some(Stands::BrokenLink)),
+                    Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn read_link(&self, path: &str) -> io::Result<String> {
+        let fd = self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)?;
+        Ok(rustix::fs::readlinkat(&fd, c"", Vec::new())?.to_string_lossy().into_owned())
+    }
+
+    fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        match self.resolve_by_kernel(path, flags) {
+            // Not there, forbidden by a sandbox, or too many renames meanwhile: the walk knows better.
+            Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN | Errno::INVAL) => self.resolve_by_walk(path, flags),
+            decided => decided,
+        }
+    }
+
+    fn resolve_by_kernel(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(&self.dir, path, flags, Mode::empty(), how)
+    }
+
+    /// The same by hand: a stack of descriptors from the root down, links spliced into what remains of the path.
+    fn resolve_by_walk(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let search = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut stack: Vec<OwnedFd> = Vec::new();
+        let mut todo: Vec<String> = components(path);
+        let mut links = 0;
+        let mut must_be_directory = path.ends_with('/');
+        while let Some(name) = todo.pop() {
+            if name == ".." {
+                stack.pop();
+                continue;
+            }
+            let parent = stack.last().map_or(self.dir.as_fd(), AsFd::as_fd);
+            let next = rustix::fs::openat(parent, name.as_str(), search, Mode::empty())?;
+            let kind = FileType::from_raw_mode(rustix::fs::fstat(&next)?.st_mode);
+            let last = todo.is_empty();
+            if kind == FileType::Symlink {
+                if last && flags.contains(OFlags::NOFOLLOW) {
+                    return if flags.contains(OFlags::PATH) { Ok(next) } else { Err(Errno::LOOP) };
+                }
+                links += 1;
+                if links > LINKS_FOLLOWED {
+                    return Err(Errno::LOOP);
+                }
+                let target = rustix::fs::readlinkat(&next, c"", Vec::new())?;
+                let target = target.to_str().map_err(|_| Errno::ILSEQ)?.to_owned();
+                if target.starts_with('/') {
+                    stack.clear();
+                }
+                must_be_directory |= last && target.ends_with('/');
+                todo.extend(components(&target));
+                continue;
+            }
+            if !last && kind != FileType::Directory {
+                return Err(Errno::NOTDIR);
+            }
+            if last {
+                if must_be_directory && kind != FileType::Directory {
+                    return Err(Errno::NOTDIR);
+                }
+                return rustix::fs::openat(parent, name.as_str(), flags | OFlags::NOFOLLOW, Mode::empty());
+            }
+            stack.push(next);
+        }
+        let end = stack.last().map_or(self.dir.as_fd(), AsFd::as_fd);
+        rustix::fs::openat(end, c".", flags, Mode::empty())
+    }
+}
+
+/// The components of a path, last first; `.` and empty ones have no meaning.
+fn components(path: &str) -> Vec<String> {
+    path.split('/').rev().filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn image() -> (tempfile::TempDir, Place) {
+        let outer = tempfile::tempdir().expect("temporary directory");
+        std::fs::write(outer.path().join("secret"), "outside").expect("written");
+        let root = outer.path().join("root");
+        for dir in ["etc", "usr/lib", "var/lib/real"] {
+            std::fs::create_dir_all(root.join(dir)).expect("made");
+        }
+        std::fs::write(root.join("usr/lib/os-release"), "inside").expect("written");
+        std::fs::write(root.join("secret"), "the image's own").expect("written");
+        symlink("/usr/lib/os-release", root.join("etc/os-release")).expect("linked");
+        symlink("../../../../../../secret", root.join("etc/escape")).expect("linked");
+        symlink("/var/lib/real", root.join("var/lib/link")).expect("linked");
+        symlink("../../../etc/../usr/lib/os-release", root.join("var/lib/real/up")).expect("linked");
+        symlink("/nowhere", root.join("etc/broken")).expect("linked");
+        symlink("ring", root.join("etc/ring")).expect("linked");
+        let place = Place::open(&root).expect("opened");
+        (outer, place)
+    }
+
+    type Resolve = fn(&Place, &str, OFlags) -> Result<OwnedFd, Errno>;
+
+    fn read_by(resolve: Resolve, place: &Place, path: &str) -> Result<String, Errno> {
+        let fd = resolve(place, path, OFlags::RDONLY | OFlags::CLOEXEC)?;
+        Ok(io::read_to_string(std::fs::File::from(fd)).expect("readable"))
+    }
+
+    #[test]
+    fn links_resolve_inside_the_root_by_every_way() {
+        let (_outer, place) = image();
+        let ways: [Resolve; 2] = [Place::resolve, Place::resolve_by_walk];
+        for way in ways {
+            assert_eq!(read_by(way, &place, "/etc/os-release").as_deref(), Ok("inside"));
+            assert_eq!(read_by(way, &place, "/etc/escape").as_deref(), Ok("the image's own"));
+            assert_eq!(read_by(way, &place, "/../../secret").as_deref(), Ok("the image's own"));
+            assert_eq!(read_by(way, &place, "/var/lib/link/up").as_deref(), Ok("inside"));
+            assert_eq!(read_by(way, &place, "/etc/broken"), Err(Errno::NOENT));
+            assert_eq!(read_by(way, &place, "/etc/ring"), Err(Errno::LOOP));
+            assert_eq!(read_by(way, &place, "/secret/below"), Err(Errno::NOTDIR));
+        }
+    }
+
+    #[test]
+    fn what_stands_at_a_path_is_told_without_reading_it() {
+        let (_outer, place) = image();
+        assert_eq!(place.stands("/etc").expect("known"), Some(Stands::Directory));
+        assert_eq!(place.stands("/etc/os-release").expect("known"), Some(Stands::File));
+        assert_eq!(place.stands("/etc/broken").expect("known"), Some(Stands::BrokenLink));
+        assert_eq!(place.stands("/etc/none").expect("known"), None);
+        assert_eq!(place.read_link("/etc/broken").expect("link"), "/nowhere");
+    }
+
+    #[test]
+    fn a_file_beyond_the_bound_is_refused_and_a_directory_is_no_file() {
+        let (_outer, place) = image();
+        assert_eq!(place.read("/secret", 3, true).expect_err("too large").kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(place.read("/secret", 3, false).expect("head"), b"the");
+        assert_eq!(place.read("/etc", 3, true).expect_err("a directory").kind(), io::ErrorKind::InvalidData);
+    }
+}

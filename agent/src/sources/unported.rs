@@ -1,0 +1,29 @@
+//! A platform whose sources are not written yet: it says so, and sees nothing.
+
+use muster_proto::model::{HostFacts, HostState, Outcome, Platform};
+
+use super::parse::os_release::OsRelease;
+use super::root::Root;
+use super::{Scene, Source, portable};
+
+pub(super) const PLATFORM: Platform = if cfg!(target_os = "windows") { Platform::Windows } else { Platform::Macos };
+
+pub(super) fn all() -> Vec<Box<dyn Source>> {
+    vec![Box::new(portable::watch_paths::WatchPaths)]
+}
+
+pub(super) fn os_release(_root: &Root) -> Result<OsRelease, String> {
+    Err("this agent cannot identify this system yet".to_owned())
+}
+
+pub(super) fn facts(scene: &Scene) -> HostFacts {
+    portable::machine::facts(PLATFORM, !scene.root.is_running_system())
+}
+
+pub(super) fn state(_scene: &Scene, _units: &[String], _units_outcome: Outcome) -> HostState {
+    HostState::default()
+}
+
+pub(super) fn homes(_scene: &Scene) -> Vec<String> {
+    Vec::new()
+}

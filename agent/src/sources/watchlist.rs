@@ -1,0 +1,243 @@
+//! The watchlist as this agent accepts it: a built-in default, and bounds that no collector can move.
+//!
+//! A watchlist says what to test for existence, nothing else. An entry that would make the agent look into people's
+//! directories, leave the machine's own tree or walk without bounds is dropped, and each drop is named.
+
+use std::collections::BTreeSet;
+
+use muster_proto::limits;
+use muster_proto::model::Watchlist;
+
+const BUILTIN: &str = include_str!("../../watchlist/default.toml");
+
+/// Places whose contents belong to people, to the kernel or to a moment.
+const FORBIDDEN: &[&str] =
+    &["/home", "/root", "/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/Users", "/media", "/mnt"];
+
+/// A watchlist in its file's form; the version is apart, since a collector's list carries its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WatchlistFile {
+    /// Grows with every change.
+    pub version: u64,
+    /// Absolute paths; `*` in the last component only.
+    pub paths: Vec<String>,
+    /// Names of units and services.
+    pub units: Vec<String>,
+    /// Names of processes.
+    pub processes: Vec<String>,
+}
+
+/// An entry that this agent does not take, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// The entry as it came.
+    pub entry: String,
+    /// Why it is not taken.
+    pub why: &'static str,
+}
+
+/// The list that this agent was built with.
+#[must_use]
+pub fn builtin() -> Watchlist {
+    // The file is part of the program and a test reads it; an agent without a watchlist would still say so by version 0.
+    let file: WatchlistFile = toml::from_str(BUILTIN).unwrap_or_default();
+    accept(file.into()).0
+}
+
+/// Keeps what is within the bounds; names what is not.
+#[must_use]
+pub fn accept(list: Watchlist) -> (Watchlist, Vec<Dropped>) {
+    let mut dropped = Vec::new();
+    let mut keep = |entries: Vec<String>, check: fn(&str) -> Result<(), &'static str>| {
+        let mut kept = BTreeSet::new();
+        for entry in entries {
+            let why = match check(&entry) {
+                Ok(()) if kept.len() >= limits::WATCHLIST_ENTRIES => Some("the list is longer than WATCHLIST_ENTRIES"),
+                Ok(()) => None,
+                Err(why) => Some(why),
+            };
+            match why {
+                Some(why) => dropped.push(Dropped { entry, why }),
+                None => drop(kept.insert(entry)),
+            }
+        }
+        kept.into_iter().collect()
+    };
+    let accepted = Watchlist {
+        version: list.version,
+        paths: keep(list.paths, check_path),
+        units: keep(list.units, check_name),
+        processes: keep(list.processes, check_name),
+        registry_keys: keep(list.registry_keys, check_text),
+        certificate_subjects: keep(list.certificate_subjects, check_text),
+        extension_ids: keep(list.extension_ids, check_text),
+    };
+    (accepted, dropped)
+}
+
+/// What one list has and the other has not, for the log: `+` came, `-` went.
+#[must_use]
+pub fn changes(old: &Watchlist, new: &Watchlist) -> Vec<String> {
+    let mut changes = Vec::new();
+    for (old, new) in [
+        (&old.paths, &new.paths),
+        (&old.units, &new.units),
+        (&old.processes, &new.processes),
+        (&old.registry_keys, &new.registry_keys),
+        (&old.certificate_subjects, &new.certificate_subjects),
+        (&old.extension_ids, &new.extension_ids),
+    ] {
+        let (old, new): (BTreeSet<_>, BTreeSet<_>) = (old.iter().collect(), new.iter().collect());
+        changes.extend(new.difference(&old).map(|entry| format!("+{entry}")));
+        changes.extend(old.difference(&new).map(|entry| format!("-{entry}")));
+    }
+    changes
+}
+
+/// Whether a pattern has a wildcard.
+#[must_use]
+pub fn has_wildcard(pattern: &str) -> bool {
+    pattern.contains('*')
+}
+
+/// Whether a name fits a pattern in which `*` stands for any run of characters. Linear in both for each `*`.
+#[must_use]
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+fn check_text(entry: &str) -> Result<(), &'static str> {
+    if entry.is_empty() || entry.len() > limits::TEXT_BYTES {
+        return Err("it is empty or longer than TEXT_BYTES");
+    }
+    if entry.chars().any(char::is_control) { Err("it has control characters") } else { Ok(()) }
+}
+
+fn check_name(entry: &str) -> Result<(), &'static str> {
+    check_text(entry)?;
+    if entry.contains('/') {
+        return Err("a name has no '/'");
+    }
+    if entry.trim_matches('*').is_empty() { Err("it names everything") } else { Ok(()) }
+}
+
+fn check_path(entry: &str) -> Result<(), &'static str> {
+    check_text(entry)?;
+    if !entry.starts_with('/') {
+        return Err("the path is not absolute");
+    }
+    let components: Vec<&str> = entry[1..].split('/').collect();
+    if components.iter().any(|component| component.is_empty() || matches!(*component, "." | "..")) {
+        return Err("the path has an empty, '.' or '..' component");
+    }
+    let Some((last, parents)) = components.split_last() else { return Err("the path is empty") };
+    if parents.iter().any(|component| has_wildcard(component)) {
+        return Err("'*' is allowed in the last component only");
+    }
+    if last.trim_matches('*').is_empty() || (parents.is_empty() && has_wildcard(last)) {
+        return Err("it names a whole directory");
+    }
+    let within = |place: &str| entry.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if FORBIDDEN.iter().any(|place| within(place)) {
+        return Err("the path is below a place that is not looked at");
+    }
+    Ok(())
+}
+
+impl From<WatchlistFile> for Watchlist {
+    fn from(file: WatchlistFile) -> Self {
+        let WatchlistFile { version, paths, units, processes } = file;
+        Self { version, paths, units, processes, ..Self::default() }
+    }
+}
+
+impl From<&Watchlist> for WatchlistFile {
+    fn from(list: &Watchlist) -> Self {
+        Self {
+            version: list.version,
+            paths: list.paths.clone(),
+            units: list.units.clone(),
+            processes: list.processes.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_list_is_within_its_own_bounds() {
+        let file: WatchlistFile = toml::from_str(BUILTIN).expect("it is TOML");
+        let (list, dropped) = accept(file.into());
+        assert_eq!(dropped, []);
+        assert!(list.version > 0 && !list.paths.is_empty() && !list.units.is_empty());
+        assert!(list.paths.iter().any(|path| path == "/opt/kaspersky"));
+    }
+
+    #[test]
+    fn what_would_look_at_people_or_without_bounds_is_dropped_and_named() {
+        let bad = [
+            "opt/x",
+            "/opt/../etc/shadow",
+            "/home/jane",
+            "/home",
+            "/root",
+            "/proc/1/environ",
+            "/opt/*/bin",
+            "/*",
+            "/opt/*",
+            "/opt//x",
+            "/opt/x/",
+            "",
+            "/opt/\u{7}",
+        ];
+        let list =
+            Watchlist { version: 7, paths: bad.iter().map(ToString::to_string).collect(), ..Watchlist::default() };
+        let (accepted, dropped) = accept(list);
+        assert_eq!(accepted.paths, Vec::<String>::new());
+        assert_eq!(dropped.len(), bad.len());
+        let fine = Watchlist { paths: vec!["/homework".into(), "/opt/kav*".into()], ..Watchlist::default() };
+        assert_eq!(accept(fine.clone()).0.paths, fine.paths);
+    }
+
+    #[test]
+    fn a_list_beyond_the_limit_is_cut() {
+        let paths = (0..limits::WATCHLIST_ENTRIES + 3).map(|n| format!("/opt/p{n}")).collect();
+        let (accepted, dropped) = accept(Watchlist { paths, ..Watchlist::default() });
+        assert_eq!((accepted.paths.len(), dropped.len()), (limits::WATCHLIST_ENTRIES, 3));
+    }
+
+    #[test]
+    fn a_star_stands_for_any_run_of_characters() {
+        for (pattern, name, fits) in [
+            ("kesl*.service", "kesl-supervisor.service", true),
+            ("kesl*.service", "kesl.service", true),
+            ("kesl*.service", "kesl.timer", false),
+            ("a*b*c", "a-b-c", true),
+            ("a*b*c", "acb", false),
+            ("ab*ba", "aba", false),
+            ("exact", "exactly", false),
+            ("exact", "exact", true),
+        ] {
+            assert_eq!(matches(pattern, name), fits, "{pattern} on {name}");
+        }
+    }
+
+    #[test]
+    fn changes_name_what_came_and_what_went() {
+        let old = Watchlist { paths: vec!["/opt/a".into()], ..Watchlist::default() };
+        let new = Watchlist { paths: vec!["/opt/b".into()], ..Watchlist::default() };
+        assert_eq!(changes(&old, &new), ["+/opt/b", "-/opt/a"]);
+    }
+}
