@@ -137,5 +137,4 @@ fn seal(
 }
 
 #[cfg(test)]
-#[path = "look_tests.rs"]
 mod tests;
