@@ -1,1 +1,55 @@
-//! Tracing and the metric registry.
+//! What the collector says of itself: log lines to standard error, and the metrics of `/metrics`.
+//!
+//! Never a token, a secret or a user's data. A failure is logged once, where it is handled.
+
+mod metrics;
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::config::{Log, LogFormat};
+
+pub use metrics::{Call, Door, HandshakeEnd, Metrics, ReloadEnd};
+
+/// Why no log could be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter is none.
+    #[error("log.filter {filter:?} is not a filter")]
+    Filter {
+        /// The filter.
+        filter: String,
+        /// What is wrong.
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// There is one already.
+    #[error("start the log")]
+    Start(#[source] TryInitError),
+}
+
+/// Starts the log: text on a terminal, JSON otherwise, unless the settings say which.
+///
+/// # Errors
+/// The filter is none, or there is a log already.
+pub fn start_log(log: &Log) -> Result<(), LogError> {
+    let filter =
+        EnvFilter::try_new(&log.filter).map_err(|source| LogError::Filter { filter: log.filter.clone(), source })?;
+    let terminal = std::io::stderr().is_terminal();
+    let json = match log.format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let started = if json {
+        registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).try_init()
+    } else {
+        registry.with(layer.with_ansi(terminal)).try_init()
+    };
+    started.map_err(LogError::Start)
+}

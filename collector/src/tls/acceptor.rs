@@ -1,0 +1,219 @@
+//! Accepts connections, shakes hands, and serves HTTP/2 on them until the stop; then drains.
+//!
+//! Handshakes are bounded in number and time, connections in number: what is more waits in the kernel's queue, where it
+//! costs nothing.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use rustls::{HandshakeKind, ServerConfig};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tonic::body::Body;
+use tracing::{debug, warn};
+
+use super::PeerCertificate;
+use crate::shutdown::Token;
+use crate::telemetry::{Door, HandshakeEnd, Metrics};
+
+/// Connections that the kernel holds for us; it cuts this at its own limit.
+const BACKLOG: u32 = 4096;
+/// A peer that does not answer a ping within the second span is gone; so the first bounds how long a dead one is kept.
+const PING_EVERY: Duration = Duration::from_secs(60);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Calls at once on one connection: an agent has one or two, a proxy for a site more.
+const STREAMS_PER_CONNECTION: u32 = 128;
+const HEADER_BYTES: u32 = 16 * 1024;
+
+/// How much a door takes at once.
+#[derive(Debug, Clone, Copy)]
+pub struct DoorLimits {
+    /// Open connections.
+    pub connections: usize,
+    /// Handshakes at once.
+    pub handshakes: usize,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+}
+
+/// A bound listener, not yet served.
+#[derive(Debug)]
+pub struct Listening {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listening {
+    /// Binds; port 0 is a free one.
+    ///
+    /// # Errors
+    /// The address is taken or not ours.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The listener itself, for a door without TLS.
+    #[must_use]
+    pub fn into_listener(self) -> TcpListener {
+        self.listener
+    }
+}
+
+/// A door with all that it needs to be served.
+#[derive(Debug)]
+pub struct TlsDoor {
+    /// Its name.
+    pub door: Door,
+    /// Where.
+    pub listening: Listening,
+    /// Certificates and what is asked of peers.
+    pub config: Arc<ServerConfig>,
+    /// How much at once.
+    pub limits: DoorLimits,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+    /// When it closes.
+    pub stop: Token,
+    /// How long open calls may take after the stop.
+    pub drain: Duration,
+}
+
+/// Serves until the stop, then lets open calls finish until the deadline. Every request carries a [`PeerCertificate`].
+pub async fn serve<F, R>(door: TlsDoor, handler: F)
+where
+    F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Response<Body>> + Send + 'static,
+{
+    let TlsDoor { door, listening, config, limits, metrics, stop, drain } = door;
+    let acceptor = TlsAcceptor::from(config);
+    let connections = Arc::new(Semaphore::new(limits.connections));
+    let handshakes = Arc::new(Semaphore::new(limits.handshakes));
+    let graceful = GracefulShutdown::new();
+    let stopped = stop.cancelled();
+    tokio::pin!(stopped);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stopped => break,
+            accepted = accept(&listening.listener, &connections, &handshakes) => accepted,
+        };
+        let (stream, connection, handshake) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Mostly "too many open files": it passes, and asking again at once would only burn processor time.
+                warn!(door = ?door, error = %error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let (acceptor, metrics, handler) = (acceptor.clone(), Arc::clone(&metrics), handler.clone());
+        let watcher = graceful.watcher();
+        tokio::spawn(async move {
+            let _connection = connection;
+            let _guard = metrics.connection(door);
+            let shaken = shake_hands(door, stream, &acceptor, limits.handshake_timeout, &metrics).await;
+            drop(handshake);
+            if let Some(stream) = shaken {
+                let peer = peer_certificate(&stream);
+                let served = watcher.watch(connection_of(stream, peer, handler)).await;
+                if let Err(error) = served {
+                    debug!(door = ?door, error = %error, "a connection broke");
+                }
+            }
+        });
+    }
+    drop(listening);
+    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+        warn!(door = ?door, "calls were still open at the drain deadline and are cut off");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+    handshakes: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+    let closed = |_| io::Error::other("the listener is closing");
+    let connection = Arc::clone(connections).acquire_owned().await.map_err(closed)?;
+    let handshake = Arc::clone(handshakes).acquire_owned().await.map_err(closed)?;
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, connection, handshake))
+}
+
+async fn shake_hands(
+    door: Door,
+    stream: TcpStream,
+    acceptor: &TlsAcceptor,
+    timeout: Duration,
+    metrics: &Metrics,
+) -> Option<TlsStream<TcpStream>> {
+    let peer = stream.peer_addr().ok();
+    let end = match tokio::time::timeout(timeout, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let kind = stream.get_ref().1.handshake_kind();
+            let resumed = matches!(kind, Some(HandshakeKind::Resumed));
+            metrics.handshake(door, if resumed { HandshakeEnd::resumed } else { HandshakeEnd::full });
+            return Some(stream);
+        }
+        Ok(Err(error)) => {
+            debug!(door = ?door, peer = ?peer, error = %error, "a handshake failed");
+            HandshakeEnd::failed
+        }
+        Err(_) => {
+            debug!(door = ?door, peer = ?peer, "a handshake took too long");
+            HandshakeEnd::timed_out
+        }
+    };
+    metrics.handshake(door, end);
+    None
+}
+
+fn peer_certificate(stream: &TlsStream<TcpStream>) -> PeerCertificate {
+    PeerCertificate(stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|leaf| leaf.to_vec()))
+}
+
+fn connection_of<F, R>(
+    stream: TlsStream<TcpStream>,
+    peer: PeerCertificate,
+    handler: F,
+) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>>
+where
+    F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Response<Body>> + Send + 'static,
+{
+    let mut builder = Builder::new(TokioExecutor::new()).http2_only();
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .max_header_list_size(HEADER_BYTES);
+    let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer.clone());
+        let answer = handler(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    builder.serve_connection(TokioIo::new(stream), service).into_owned()
+}

@@ -1,0 +1,288 @@
+//! The collector's own CA: made at first start, kept in two files, never rewritten.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use muster_proto::model::{HostId, Timestamp};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SerialNumber,
+};
+use ring::rand::{SecureRandom, SystemRandom};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use time::OffsetDateTime;
+
+use super::authority::{CertificateAuthority, CertificateFacts, SignError, Signed, ca_pin, inspect_request};
+use super::disk::{OWNER_ONLY, PUBLIC, open_to_others, write_atomically};
+
+const CA_LIFETIME: Duration = Duration::from_secs(3653 * 86_400);
+const HOST_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+/// Clocks of agents may be behind: a certificate begins a little before it is signed.
+const BACKDATE: Duration = Duration::from_secs(3600);
+
+/// Why there is no CA.
+#[derive(Debug, thiserror::Error)]
+pub enum CaError {
+    /// A file could not be read or written.
+    #[error("{deed} {path}")]
+    File {
+        /// What was tried.
+        deed: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The certificate is there and its key is not.
+    #[error("{certificate} is there, but its key {key} is not")]
+    KeyMissing {
+        /// The certificate.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+    },
+    /// The key is another's.
+    #[error("the key {key} does not belong to the certificate {certificate}")]
+    KeyOfAnother {
+        /// The certificate.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+    },
+    /// Others may read the key.
+    #[error("{path} may be read by others than its owner (mode bits {bits:03o})")]
+    Exposed {
+        /// The key.
+        path: PathBuf,
+        /// The bits.
+        bits: u32,
+    },
+    /// A file holds something else.
+    #[error("{path} is damaged: {reason}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The certificate has ended, or has not begun.
+    #[error("the CA certificate {path} is valid from {from} until {until}, and it is {now}")]
+    NotValidNow {
+        /// The certificate.
+        path: PathBuf,
+        /// Its begin.
+        from: Timestamp,
+        /// Its end.
+        until: Timestamp,
+        /// Now.
+        now: Timestamp,
+    },
+    /// Something could not be signed or generated.
+    #[error("{deed}")]
+    Sign {
+        /// What was tried.
+        deed: &'static str,
+        /// What went wrong.
+        #[source]
+        source: rcgen::Error,
+    },
+}
+
+impl CaError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "check the owner and the rights of the data directory",
+            Self::KeyMissing { .. } | Self::KeyOfAnother { .. } | Self::Damaged { .. } => {
+                "restore ca.pem and ca.key together from a backup; with a new CA every agent must enrol anew"
+            }
+            Self::Exposed { .. } => "run chmod 600 on it, and consider who has read it since",
+            Self::NotValidNow { .. } => "check the system's clock",
+            Self::Sign { .. } => "this is a defect; please report it",
+        }
+    }
+}
+
+/// The CA: certificate and key in memory, ready to sign.
+pub struct Authority {
+    certificate: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+    pin: String,
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").field("pin", &self.pin).finish_non_exhaustive()
+    }
+}
+
+impl Authority {
+    /// Loads the CA of this directory, or makes one where there is none. Says whether it was made.
+    ///
+    /// # Errors
+    /// Half of it is there, or it is damaged: it is never made over an old one.
+    pub fn open_or_create(directory: &Path, now: Timestamp) -> Result<(Self, bool), CaError> {
+        let (certificate, key) = (directory.join("ca.pem"), directory.join("ca.key"));
+        if certificate.exists() {
+            return Ok((Self::load(&certificate, &key, now)?, false));
+        }
+        // The key is written first: a key alone is a start that was cut off before anybody was told of it.
+        let pair = if key.exists() { read_key(&key)? } else { create_key(&key)? };
+        let pem = self_sign(&pair, now)?;
+        write_atomically(&certificate, pem.as_bytes(), PUBLIC).map_err(|source| CaError::File {
+            deed: "write",
+            path: certificate.clone(),
+            source,
+        })?;
+        Ok((Self::load(&certificate, &key, now)?, true))
+    }
+
+    /// Loads the CA from its two files.
+    ///
+    /// # Errors
+    /// One is not there, damaged, exposed, or they do not belong together.
+    pub fn load(certificate: &Path, key: &Path, now: Timestamp) -> Result<Self, CaError> {
+        let damaged = |reason: String| CaError::Damaged { path: certificate.to_owned(), reason };
+        let pem = std::fs::read(certificate).map_err(|source| CaError::File {
+            deed: "read",
+            path: certificate.to_owned(),
+            source,
+        })?;
+        if !key.exists() {
+            return Err(CaError::KeyMissing { certificate: certificate.to_owned(), key: key.to_owned() });
+        }
+        let der = CertificateDer::from_pem_slice(&pem).map_err(|error| damaged(error.to_string()))?;
+        let facts = CertificateFacts::read(&der).map_err(|error| damaged(error.to_string()))?;
+        let pair = read_key(key)?;
+        if pair.der_bytes() != facts.public_key {
+            return Err(CaError::KeyOfAnother { certificate: certificate.to_owned(), key: key.to_owned() });
+        }
+        if now < facts.not_before || facts.is_expired(now) {
+            return Err(CaError::NotValidNow {
+                path: certificate.to_owned(),
+                from: facts.not_before,
+                until: facts.expires_at,
+                now,
+            });
+        }
+        let pin = ca_pin(&der).map_err(|error| damaged(error.to_string()))?;
+        let issuer = Issuer::from_ca_cert_der(&der, pair).map_err(|error| damaged(error.to_string()))?;
+        Ok(Self { certificate: der, issuer, pin })
+    }
+
+    /// The CA certificate.
+    #[must_use]
+    pub const fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// The pin that enrolment tokens carry.
+    #[must_use]
+    pub fn pin(&self) -> &str {
+        &self.pin
+    }
+
+    /// When it ends.
+    ///
+    /// # Errors
+    /// Never: it was read before.
+    pub fn facts(&self) -> Result<CertificateFacts, SignError> {
+        CertificateFacts::read(&self.certificate)
+    }
+
+    pub(super) fn sign(
+        &self,
+        params: CertificateParams,
+        key: &impl PublicKeyData,
+    ) -> Result<CertificateDer<'static>, rcgen::Error> {
+        Ok(params.signed_by(key, &self.issuer)?.der().clone())
+    }
+}
+
+impl CertificateAuthority for Authority {
+    fn sign_host(&self, csr_der: &[u8], host: HostId, now: Timestamp) -> Result<Signed, SignError> {
+        let key = inspect_request(csr_der)?;
+        let sign = |source| SignError::Sign { host, source };
+        let request = rcgen::CertificateSigningRequestParams::from_der(&csr_der.into()).map_err(sign)?;
+        let expires_at = whole_second(now.plus(HOST_LIFETIME));
+        let mut params = leaf_params(&host.to_string(), now, expires_at).map_err(sign)?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate_der = self.sign(params, &request.public_key).map_err(sign)?.to_vec();
+        Ok(Signed { certificate_der, expires_at, key })
+    }
+
+    fn trust(&self) -> (u64, Vec<Vec<u8>>) {
+        (1, vec![self.certificate.to_vec()])
+    }
+}
+
+/// What every certificate below the CA has; its extended usage is for the caller to say.
+pub(super) fn leaf_params(name: &str, now: Timestamp, until: Timestamp) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = common_name(name);
+    params.serial_number = Some(random_serial()?);
+    params.not_before = date(now.minus(BACKDATE));
+    params.not_after = date(until);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+fn self_sign(pair: &KeyPair, now: Timestamp) -> Result<String, CaError> {
+    let sign = |source| CaError::Sign { deed: "sign the CA certificate", source };
+    let mut params = leaf_params("Muster collector CA", now, now.plus(CA_LIFETIME)).map_err(sign)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.use_authority_key_identifier_extension = false;
+    Ok(params.self_signed(pair).map_err(sign)?.pem())
+}
+
+fn create_key(path: &Path) -> Result<KeyPair, CaError> {
+    let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+        .map_err(|source| CaError::Sign { deed: "generate the CA key", source })?;
+    write_atomically(path, pair.serialize_pem().as_bytes(), OWNER_ONLY).map_err(|source| CaError::File {
+        deed: "write",
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(pair)
+}
+
+fn read_key(path: &Path) -> Result<KeyPair, CaError> {
+    let file = |source| CaError::File { deed: "read", path: path.to_owned(), source };
+    let bits = open_to_others(path).map_err(file)?;
+    if bits != 0 {
+        return Err(CaError::Exposed { path: path.to_owned(), bits });
+    }
+    let pem = std::fs::read_to_string(path).map_err(file)?;
+    // The text of a key must never reach a message: only the kind of the error is told.
+    KeyPair::from_pem(&pem).map_err(|error| CaError::Damaged { path: path.to_owned(), reason: error.to_string() })
+}
+
+fn common_name(name: &str) -> DistinguishedName {
+    let mut distinguished_name = DistinguishedName::new();
+    distinguished_name.push(DnType::CommonName, name);
+    distinguished_name
+}
+
+fn random_serial() -> Result<SerialNumber, rcgen::Error> {
+    let mut bytes = [0_u8; 16];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| rcgen::Error::RingUnspecified)?;
+    // Positive and of full length, as RFC 5280 wants it.
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    Ok(SerialNumber::from_slice(&bytes))
+}
+
+fn date(at: Timestamp) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(at.millis().div_euclid(1000)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// X.509 knows seconds only: what is reported is what is signed.
+const fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.millis().div_euclid(1000) * 1000)
+}

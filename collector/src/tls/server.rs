@@ -1,0 +1,223 @@
+//! The server certificate, and the rustls settings of both doors.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use muster_proto::model::Timestamp;
+use rcgen::{ExtendedKeyUsagePurpose, KeyPair, PKCS_ECDSA_P256_SHA256, SanType};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use super::authority::CertificateFacts;
+use super::ca::{Authority, CaError, leaf_params};
+use super::disk::{OWNER_ONLY, write_atomically};
+use super::verifier::LenientOnExpiry;
+
+const LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+/// Renewed when this much is left, so that a collector that is asked once a day has twenty chances.
+const RENEW_BEFORE: Duration = Duration::from_secs(20 * 86_400);
+
+/// The server certificate: kept with its key in one owner-only file, swapped while running.
+#[derive(Debug)]
+pub struct ServerCertificate {
+    path: PathBuf,
+    names: BTreeSet<String>,
+    current: ArcSwap<CertifiedKey>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertificate {
+    /// Loads the certificate of this directory; signs a new one when there is none, when it is for other names, of
+    /// another CA, or soon at its end.
+    ///
+    /// # Errors
+    /// Signing or writing failed. A damaged file is replaced: nothing depends on it.
+    pub fn open_or_issue(
+        authority: &Authority,
+        directory: &Path,
+        public_names: &[String],
+        now: Timestamp,
+    ) -> Result<Arc<Self>, CaError> {
+        let path = directory.join("server.pem");
+        let names = names(public_names);
+        let provider = Arc::new(ring::default_provider());
+        let stored = std::fs::read(&path).ok().and_then(|pem| read_pair(&pem));
+        let pair = match stored {
+            Some(pair) if is_good(authority, &pair.0, &names, now) => pair,
+            _ => issue(authority, &path, &names, now)?,
+        };
+        let current = ArcSwap::from_pointee(certified(&provider, &path, pair, authority)?);
+        Ok(Arc::new(Self { path, names, current, provider }))
+    }
+
+    /// Signs a new one if the current one is soon at its end. Says whether it did.
+    ///
+    /// # Errors
+    /// Signing or writing failed; the current one stays.
+    pub fn renew_if_due(&self, authority: &Authority, now: Timestamp) -> Result<bool, CaError> {
+        let due = self.current.load().cert.first().is_none_or(|leaf| !is_good(authority, leaf, &self.names, now));
+        if due {
+            let pair = issue(authority, &self.path, &self.names, now)?;
+            self.current.store(Arc::new(certified(&self.provider, &self.path, pair, authority)?));
+        }
+        Ok(due)
+    }
+
+    /// What stands in the current one.
+    #[must_use]
+    pub fn facts(&self) -> Option<CertificateFacts> {
+        self.current.load().cert.first().and_then(|leaf| CertificateFacts::read(leaf).ok())
+    }
+
+    /// The names that it is for.
+    #[must_use]
+    pub const fn names(&self) -> &BTreeSet<String> {
+        &self.names
+    }
+}
+
+impl ResolvesServerCert for ServerCertificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+/// The agents' door: a client certificate of this CA, or none.
+///
+/// # Errors
+/// The CA is not acceptable to rustls.
+pub fn agents_config(
+    certificate: &Arc<ServerCertificate>,
+    authority: &Authority,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.certificate().clone())?;
+    let strict = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&certificate.provider))
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| rustls::Error::General(error.to_string()))?;
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&certificate.provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(Arc::new(LenientOnExpiry::new(strict)));
+    finish(builder.with_cert_resolver(Arc::clone(certificate) as Arc<dyn ResolvesServerCert>))
+}
+
+/// The operators' door: no client certificate; a token is asked for in every call.
+///
+/// # Errors
+/// rustls refuses the settings.
+pub fn operators_config(certificate: &Arc<ServerCertificate>) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&certificate.provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth();
+    finish(builder.with_cert_resolver(Arc::clone(certificate) as Arc<dyn ResolvesServerCert>))
+}
+
+fn finish(mut config: ServerConfig) -> Result<Arc<ServerConfig>, rustls::Error> {
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    // Sealed tickets: a fleet that comes back after an outage resumes without a full handshake, and nothing is kept here.
+    config.ticketer = ring::Ticketer::new()?;
+    config.send_tls13_tickets = 2;
+    Ok(Arc::new(config))
+}
+
+fn names(public: &[String]) -> BTreeSet<String> {
+    let canonical =
+        |name: &String| name.parse::<IpAddr>().map_or_else(|_| name.to_ascii_lowercase(), |ip| ip.to_string());
+    let mut names: BTreeSet<String> = public.iter().map(canonical).collect();
+    names.insert("localhost".to_owned());
+    names.insert(Ipv4Addr::LOCALHOST.to_string());
+    names.insert(Ipv6Addr::LOCALHOST.to_string());
+    let own = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+    // A machine may be called anything; only a name that can stand in a certificate is put there.
+    if !own.is_empty() && own.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')) {
+        names.insert(own);
+    }
+    names
+}
+
+fn issue(
+    authority: &Authority,
+    path: &Path,
+    names: &BTreeSet<String>,
+    now: Timestamp,
+) -> Result<(CertificateDer<'static>, Vec<u8>), CaError> {
+    let sign = |source| CaError::Sign { deed: "sign the server certificate", source };
+    let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(sign)?;
+    let mut params = leaf_params("Muster collector", now, now.plus(LIFETIME)).map_err(sign)?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    for name in names {
+        params.subject_alt_names.push(match name.parse::<IpAddr>() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName(name.as_str().try_into().map_err(sign)?),
+        });
+    }
+    let leaf = authority.sign(params, &pair).map_err(sign)?;
+    let chain = [leaf.as_ref(), authority.certificate().as_ref()].map(|der| pem_of("CERTIFICATE", der)).concat();
+    let file = format!("{}{chain}", pair.serialize_pem());
+    write_atomically(path, file.as_bytes(), OWNER_ONLY).map_err(|source| CaError::File {
+        deed: "write",
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok((leaf, pair.serialize_der()))
+}
+
+fn pem_of(label: &str, der: &[u8]) -> String {
+    let text = data_encoding::BASE64.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+fn read_pair(pem: &[u8]) -> Option<(CertificateDer<'static>, Vec<u8>)> {
+    let leaf = CertificateDer::from_pem_slice(pem).ok()?;
+    let key = PrivateKeyDer::from_pem_slice(pem).ok()?;
+    Some((leaf, key.secret_der().to_vec()))
+}
+
+fn is_good(authority: &Authority, leaf: &CertificateDer<'_>, names: &BTreeSet<String>, now: Timestamp) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(leaf) else { return false };
+    let Ok((_, ca)) = X509Certificate::from_der(authority.certificate()) else { return false };
+    let Ok(facts) = CertificateFacts::read(leaf) else { return false };
+    certificate.verify_signature(Some(ca.public_key())).is_ok()
+        && now >= facts.not_before
+        && now.plus(RENEW_BEFORE) < facts.expires_at
+        && names_of(&certificate) == *names
+}
+
+fn names_of(certificate: &X509Certificate<'_>) -> BTreeSet<String> {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return BTreeSet::new() };
+    let address = |bytes: &[u8]| match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
+        _ => <[u8; 16]>::try_from(bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
+    };
+    let name = |name: &GeneralName<'_>| {
+        if let GeneralName::DNSName(name) = name {
+            return Some((*name).to_owned());
+        }
+        if let GeneralName::IPAddress(bytes) = name { address(bytes) } else { None }
+    };
+    extension.value.general_names.iter().filter_map(name).collect()
+}
+
+fn certified(
+    provider: &CryptoProvider,
+    path: &Path,
+    (leaf, key): (CertificateDer<'static>, Vec<u8>),
+    authority: &Authority,
+) -> Result<CertifiedKey, CaError> {
+    let damaged = |reason: String| CaError::Damaged { path: path.to_owned(), reason };
+    let key = PrivateKeyDer::try_from(key).map_err(|reason| damaged(reason.to_owned()))?;
+    // The CA travels along: an agent that knows only its pin can find it in the chain.
+    CertifiedKey::from_der(vec![leaf, authority.certificate().clone()], key, provider)
+        .map_err(|error| damaged(error.to_string()))
+}
