@@ -61,7 +61,7 @@ pub(super) const ROOMS: &[Room] = &[
     room("collector/src/config", &[]),
     room("collector/src/telemetry", &["config"]),
     // The CA names keys as the store does.
-    room("collector/src/tls", &["config", "clock", "store/KeyFingerprint"]),
+    room("collector/src/tls", &["config", "clock", "shutdown", "telemetry", "store/KeyFingerprint"]),
     room("collector/src/shutdown", &[]),
     // A clock that is handed in; only the doors and the loops may ask it, never the judge and never the store.
     room("collector/src/clock", &[]),
@@ -83,7 +83,7 @@ pub(super) const ROOMS: &[Room] = &[
     room("collector/src/reports", &["clock", "store", "rules", "judge", "ledger", "docket"]),
     room(
         "collector/src/faces",
-        &["config", "telemetry", "tls", "store", "rules", "judge", "ledger", "deeds", "reports"],
+        &["config", "telemetry", "clock", "tls", "store", "rules", "judge", "ledger", "deeds", "reports"],
     ),
     // The operator's program is a client: it asks the collector and never opens a database. `catalogue match` and
     // `catalogue check` work without a server, on the rules alone.
