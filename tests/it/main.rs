@@ -5,4 +5,5 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its scene fails there")]
 
+mod hostile;
 mod house;

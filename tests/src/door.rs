@@ -26,7 +26,7 @@ pub type FleetDoor = FleetServiceClient<Channel>;
 /// # Errors
 /// No connection, or the handshake failed.
 pub async fn agents(address: &str, ca: &Path, identity: Option<&Identity>) -> Result<AgentDoor> {
-    let channel = channel(address, client_config(ca, identity)?).await?;
+    let channel = channel(address, ca, identity).await?;
     Ok(AgentServiceClient::new(channel).max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX))
 }
 
@@ -35,7 +35,7 @@ pub async fn agents(address: &str, ca: &Path, identity: Option<&Identity>) -> Re
 /// # Errors
 /// No connection, or the handshake failed.
 pub async fn operators(address: &str, ca: &Path) -> Result<FleetDoor> {
-    Ok(FleetServiceClient::new(channel(address, client_config(ca, None)?).await?))
+    Ok(FleetServiceClient::new(channel(address, ca, None).await?))
 }
 
 /// TLS 1.3 that trusts the CA in the file and shows the identity.
@@ -62,8 +62,12 @@ pub fn client_config(ca: &Path, identity: Option<&Identity>) -> Result<ClientCon
     Ok(config)
 }
 
-async fn channel(address: &str, config: ClientConfig) -> Result<Channel> {
-    let connector = TlsConnector::from(Arc::new(config));
+/// A gRPC channel to either door.
+///
+/// # Errors
+/// No connection, or the handshake failed.
+pub async fn channel(address: &str, ca: &Path, identity: Option<&Identity>) -> Result<Channel> {
+    let connector = TlsConnector::from(Arc::new(client_config(ca, identity)?));
     let target = address.to_owned();
     let connect = tower::service_fn(move |_: http::Uri| {
         let connector = connector.clone();
@@ -79,4 +83,31 @@ async fn channel(address: &str, config: ClientConfig) -> Result<Channel> {
     // The scheme says http since the connector does TLS itself.
     let endpoint = Endpoint::from_shared(format!("http://{address}")).context("understand the address")?;
     endpoint.connect_with_connector(connect).await.with_context(|| format!("connect to {address}"))
+}
+
+/// Calls a method by its path with an empty message, whatever the method takes, and with the metadata given.
+///
+/// # Errors
+/// The status with which it was refused.
+pub async fn knock(
+    channel: Channel,
+    path: &str,
+    authorization: Option<&str>,
+) -> std::result::Result<(), tonic::Status> {
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
+    let path = path.parse().map_err(|_| tonic::Status::internal("not a path"))?;
+    let mut request = tonic::Request::new(());
+    if let Some(token) = authorization {
+        let value = format!("Bearer {token}").parse().map_err(|_| tonic::Status::internal("not a header"))?;
+        request.metadata_mut().insert("authorization", value);
+    }
+    grpc.unary(request, path, tonic_prost::ProstCodec::<(), ()>::default()).await.map(|_| ())
+}
+
+/// The names of all methods that a service of the schema has.
+#[must_use]
+pub fn methods(schema: &str) -> Vec<String> {
+    let named = schema.lines().filter_map(|line| line.trim().strip_prefix("rpc "));
+    named.filter_map(|rest| rest.split_once('(')).map(|(name, _)| name.to_owned()).collect()
 }

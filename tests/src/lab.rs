@@ -142,6 +142,16 @@ impl Lab {
         self.data_dir().join("ca.pem")
     }
 
+    /// The private key of its CA: for tests that play a thief.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn ca_key(&self) -> Result<PathBuf> {
+        let key = self.data_dir().join("ca.key");
+        anyhow::ensure!(key.is_file(), "{} is not there", key.display());
+        Ok(key)
+    }
+
     /// A folder that goes away with the lab.
     #[must_use]
     pub fn folder(&self) -> &Path {

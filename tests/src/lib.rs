@@ -16,6 +16,7 @@ pub mod door;
 pub mod eventually;
 pub mod lab;
 pub mod pki;
+pub mod player;
 pub mod process;
 
 pub use eventually::eventually;

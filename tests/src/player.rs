@@ -1,0 +1,198 @@
+//! An agent that a test plays itself, message by message: honest unless it is told otherwise.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use muster_proto::canonical;
+use muster_proto::model::{
+    Digest, HostId, Kind, Look, LookEntry, Observation, Outcome, Platform, RunId, Section, SourceName,
+};
+use muster_proto::wire::upload_request::Part;
+use muster_proto::wire::{
+    CheckInRequest, CheckInResponse, EnrollRequest, HostFacts, HostState, SectionBody, UploadHeader, UploadRequest,
+    UploadResponse,
+};
+use tonic::Status;
+
+use crate::door::{self, AgentDoor};
+use crate::lab::Lab;
+use crate::pki::{self, Identity};
+
+/// An enrolled host whose every message the test decides.
+#[derive(Debug, Clone)]
+pub struct Player {
+    /// Its door, opened with its certificate.
+    pub door: AgentDoor,
+    /// Its key and certificate.
+    pub identity: Identity,
+    /// Its id.
+    pub host: HostId,
+    /// Its process, as it claims.
+    pub run: RunId,
+    /// The last number that it used.
+    pub seq: u64,
+    hostname: String,
+}
+
+impl Player {
+    /// Enrols with a token of its own.
+    ///
+    /// # Errors
+    /// It was refused.
+    pub async fn enroll(lab: &Lab, hostname: &str) -> Result<Self> {
+        let token = lab.token(1, "1h")?;
+        let (key, csr) = pki::request()?;
+        let mut stranger = door::agents(&lab.listening().agents, &lab.ca(), None).await?;
+        let request = enroll_request(&token, csr, hostname);
+        let answer = stranger.enroll(request).await.context("enrol a player")?.into_inner();
+        let host = HostId::try_from(answer.host_id.as_ref())?;
+        let identity = pki::identity(&key, &answer.certificate);
+        let door = door::agents(&lab.listening().agents, &lab.ca(), Some(&identity)).await?;
+        Ok(Self { door, identity, host, run: RunId::random(), seq: 0, hostname: hostname.to_owned() })
+    }
+
+    /// Opens the door anew: after the collector came back.
+    ///
+    /// # Errors
+    /// It does not open.
+    pub async fn reconnect(&mut self, address: &str, ca: &Path) -> Result<()> {
+        self.door = door::agents(address, ca, Some(&self.identity)).await?;
+        Ok(())
+    }
+
+    /// Says which look is its current one.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn check_in(&mut self, look: &Look) -> Result<CheckInResponse, Status> {
+        let request = self.check_in_request(look);
+        self.door.check_in(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// The message of its next check-in.
+    pub fn check_in_request(&mut self, look: &Look) -> CheckInRequest {
+        self.seq += 1;
+        CheckInRequest {
+            run_id: Bytes::copy_from_slice(self.run.as_bytes()),
+            seq: self.seq,
+            observed_at_ms: now_ms(),
+            sent_at_ms: now_ms(),
+            look_digest: digest_bytes(&canonical::look_digest(look)),
+            facts: Some(facts(&self.hostname)),
+            state: Some(HostState { boot_id: "5b2d8f6c".to_owned(), ..HostState::default() }),
+            watchlist_version: 0,
+            trust_version: 0,
+        }
+    }
+
+    /// Sends the look and sections.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn upload(&mut self, look: &Look, sections: &[Section]) -> Result<UploadResponse, Status> {
+        let mut parts = vec![self.header(look), Part::Look(Bytes::from(canonical::look_bytes(look)))];
+        parts.extend(sections.iter().map(section_part));
+        self.upload_parts(parts).await
+    }
+
+    /// Sends whatever it is given.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn upload_parts(&mut self, parts: Vec<Part>) -> Result<UploadResponse, Status> {
+        let messages = parts.into_iter().map(|part| UploadRequest { part: Some(part) });
+        let stream = tokio_stream::iter(messages.collect::<Vec<_>>());
+        self.door.upload(stream).await.map(tonic::Response::into_inner)
+    }
+
+    /// Checks in and uploads what is wanted; `true` when the collector has acknowledged the look.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn deliver(&mut self, look: &Look, sections: &[Section]) -> Result<bool, Status> {
+        let answer = self.check_in(look).await?;
+        if !answer.look_wanted && answer.sections_wanted.is_empty() {
+            return Ok(true);
+        }
+        self.upload(look, sections).await.map(|answer| answer.accepted)
+    }
+
+    /// The header that opens an upload.
+    pub fn header(&mut self, look: &Look) -> Part {
+        Part::Header(UploadHeader {
+            run_id: Bytes::copy_from_slice(self.run.as_bytes()),
+            seq: self.seq,
+            observed_at_ms: now_ms(),
+            sent_at_ms: now_ms(),
+            look_digest: digest_bytes(&canonical::look_digest(look)),
+        })
+    }
+}
+
+/// An honest request for enrolment.
+#[must_use]
+pub fn enroll_request(token: &str, csr: Vec<u8>, hostname: &str) -> EnrollRequest {
+    EnrollRequest { token: token.to_owned(), csr: csr.into(), facts: Some(facts(hostname)), fingerprint: Bytes::new() }
+}
+
+/// A section as it is uploaded.
+#[must_use]
+pub fn section_part(section: &Section) -> Part {
+    let canonical = canonical::section_bytes(section);
+    Part::Section(SectionBody { digest: digest_bytes(&Digest::of(&canonical)), canonical: canonical.into() })
+}
+
+/// A Linux look whose dpkg section holds the packages named, with the other sources empty.
+#[must_use]
+pub fn look_of(packages: &[&str]) -> (Look, Vec<Section>) {
+    let host = observation(Kind::Os, "debian", "12");
+    let sections = vec![
+        Section::new(Platform::Linux, SourceName::Host, vec![host]),
+        Section::new(
+            Platform::Linux,
+            SourceName::Dpkg,
+            packages.iter().map(|name| observation(Kind::Deb, name, "1.0-1")).collect(),
+        ),
+    ];
+    let mut entries: Vec<LookEntry> = sections
+        .iter()
+        .map(|section| entry(section.source(), Outcome::Found, Some(canonical::section_digest(section))))
+        .collect();
+    for source in [SourceName::SystemdUnits, SourceName::WatchPaths] {
+        entries.push(entry(source, Outcome::Empty, None));
+    }
+    (Look::new(Platform::Linux, entries), sections)
+}
+
+fn entry(source: SourceName, outcome: Outcome, section: Option<Digest>) -> LookEntry {
+    LookEntry { source, outcome, reason: String::new(), watchlist: 0, section }
+}
+
+fn observation(kind: Kind, name: &str, version: &str) -> Observation {
+    let mut observation = Observation::new(kind, name);
+    observation.version = version.to_owned();
+    observation
+}
+
+fn facts(hostname: &str) -> HostFacts {
+    HostFacts {
+        hostname: hostname.to_owned(),
+        platform: "linux".to_owned(),
+        os_name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+        kernel: "6.1.0".to_owned(),
+        architecture: "x86_64".to_owned(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        offline_root: false,
+    }
+}
+
+fn digest_bytes(digest: &Digest) -> Bytes {
+    Bytes::copy_from_slice(digest.as_bytes())
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
