@@ -5,5 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its scene fails there")]
 
+mod crash;
+mod deliver;
 mod hostile;
 mod house;
+mod judge;
+mod quickstart;

@@ -18,5 +18,6 @@ pub mod lab;
 pub mod pki;
 pub mod player;
 pub mod process;
+pub mod wiretap;
 
 pub use eventually::eventually;

@@ -1,0 +1,208 @@
+//! `kill -9` of collector and agents at random moments under load: what was acknowledged is there, and there once.
+//!
+//! Players (agents that the test plays on the wire) report a new look as fast as they are answered; real agents report
+//! real roots meanwhile, and are killed too. After every kill of the collector the store is checked and compared with
+//! what was acknowledged. `MUSTER_TEST_SEED` repeats a run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use muster_proto::canonical;
+use muster_proto::model::{Digest, HostId};
+use muster_tests::canned::Root;
+use muster_tests::chance::Chance;
+use muster_tests::lab::{Agent, Lab, PATIENCE};
+use muster_tests::player::{Player, look_of};
+use muster_tests::process::{Answer, Process};
+
+/// How often the collector is killed, and how often agents are at least.
+const KILLS: u32 = 50;
+const PLAYERS: usize = 3;
+
+/// What one player has sent, and which of it was acknowledged.
+#[derive(Debug, Default, Clone)]
+struct Sent {
+    attempted: Vec<Digest>,
+    acknowledged: Vec<Digest>,
+}
+
+/// A player with its record.
+struct Contestant {
+    player: Player,
+    sent: Sent,
+    next: u64,
+}
+
+impl Contestant {
+    /// Reports one new look after the other until the collector is gone.
+    async fn run(mut self, listening: String, ca: std::path::PathBuf) -> Self {
+        if self.player.reconnect(&listening, &ca).await.is_err() {
+            return self;
+        }
+        loop {
+            self.next += 1;
+            let own = format!("{}-package-{}", self.player.host, self.next);
+            let (look, sections) = look_of(&["adduser", "dpkg", &own]);
+            let digest = canonical::look_digest(&look);
+            self.sent.attempted.push(digest);
+            match self.player.deliver(&look, &sections).await {
+                Ok(true) => self.sent.acknowledged.push(digest),
+                // Not acknowledged, and so nothing is promised. It is not tried again: a later one follows.
+                Ok(false) | Err(_) => return self,
+            }
+        }
+    }
+}
+
+#[test]
+fn no_acknowledged_look_is_lost_or_doubled_by_fifty_kills() -> Result<()> {
+    let (mut chance, seed) = Chance::from_environment(20_240_929);
+    println!("MUSTER_TEST_SEED={seed}");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut lab = Lab::start()?;
+    let mut contestants = Vec::new();
+    for number in 0..PLAYERS {
+        let player = runtime.block_on(Player::enroll(&lab, &format!("player-{number}")))?;
+        contestants.push(Contestant { player, sent: Sent::default(), next: 0 });
+    }
+    let victim = Victim::start(&lab, chance.number())?;
+    for kill in 1..=KILLS {
+        let (listening, ca) = (lab.listening().agents.clone(), lab.ca());
+        let running: Vec<_> = contestants
+            .drain(..)
+            .map(|contestant| runtime.spawn(contestant.run(listening.clone(), ca.clone())))
+            .collect();
+        std::thread::sleep(Duration::from_millis(20) + chance.moment(Duration::from_millis(400)));
+        lab.kill_collector()?;
+        for task in running {
+            contestants.push(runtime.block_on(task)?);
+        }
+        Answer::of(&mut lab.collector_command("check")?)?
+            .expect_code(0)
+            .with_context(|| format!("check after kill {kill} with seed {seed}"))?;
+        let kept = history(&lab.data_dir())?;
+        for contestant in &contestants {
+            compare(&contestant.sent, kept.get(&contestant.player.host), kill)
+                .with_context(|| format!("player {} with seed {seed}", contestant.player.host))?;
+        }
+        lab.serve().with_context(|| format!("restart after kill {kill} with seed {seed}"))?;
+    }
+    let acknowledged: usize = contestants.iter().map(|contestant| contestant.sent.acknowledged.len()).sum();
+    let unanswered: usize = contestants.iter().map(|c| c.sent.attempted.len() - c.sent.acknowledged.len()).sum();
+    println!("{KILLS} kills of the collector, {acknowledged} looks acknowledged, {unanswered} not");
+    ensure!(acknowledged >= 10 * PLAYERS, "there was no load: {acknowledged} looks");
+    let kills = victim.finish(&lab)?;
+    println!("{kills} kills of the agent");
+    assert_current(&lab, &contestants)
+}
+
+/// The looks that each host has had, oldest first, as the store has them.
+fn history(data_dir: &Path) -> Result<BTreeMap<HostId, Vec<Digest>>> {
+    let database = rusqlite::Connection::open(data_dir.join("muster.db"))?;
+    let mut statement = database.prepare(
+        "SELECT host.id, look.digest FROM host_look JOIN host ON host.no = host_look.host \
+         JOIN look ON look.no = host_look.look ORDER BY host_look.host, host_look.since",
+    )?;
+    let mut history: BTreeMap<HostId, Vec<Digest>> = BTreeMap::new();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (host, look): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        history.entry(HostId::try_from(host.as_slice())?).or_default().push(Digest::try_from(look.as_slice())?);
+    }
+    Ok(history)
+}
+
+/// Every acknowledged look is in the history, in its order; nothing is there twice or was never sent.
+fn compare(sent: &Sent, kept: Option<&Vec<Digest>>, kill: u32) -> Result<()> {
+    let none = Vec::new();
+    let kept = kept.unwrap_or(&none);
+    let acknowledged: Vec<&Digest> = kept.iter().filter(|digest| sent.acknowledged.contains(digest)).collect();
+    ensure!(
+        acknowledged.iter().copied().eq(sent.acknowledged.iter()),
+        "after kill {kill}: {} looks were acknowledged, {} of them are kept, or in another order",
+        sent.acknowledged.len(),
+        acknowledged.len()
+    );
+    for (index, digest) in kept.iter().enumerate() {
+        ensure!(sent.attempted.contains(digest), "after kill {kill}: a look is kept that nobody sent");
+        ensure!(!kept[..index].contains(digest), "after kill {kill}: look {digest} is kept twice");
+    }
+    Ok(())
+}
+
+/// After the last restart everything goes on, and the last look is the current one.
+fn assert_current(lab: &Lab, contestants: &[Contestant]) -> Result<()> {
+    lab.judged()?;
+    for contestant in contestants {
+        let host = lab.muster(&["host", &contestant.player.host.to_string(), "-o", "json"])?.json()?;
+        let current = host["look"].as_str().unwrap_or_default().to_owned();
+        let last = contestant.sent.acknowledged.last().map(ToString::to_string);
+        let later = contestant.sent.attempted.last().map(ToString::to_string);
+        ensure!(
+            Some(&current) == last.as_ref() || Some(&current) == later.as_ref(),
+            "the current look is {current}, and neither the last acknowledged {last:?} nor the last sent"
+        );
+    }
+    Ok(())
+}
+
+/// A real agent that reports a changing root, and is killed again and again meanwhile.
+struct Victim {
+    agent: Agent,
+    root: Arc<Root>,
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<Result<u32>>,
+}
+
+impl Victim {
+    fn start(lab: &Lab, seed: u64) -> Result<Self> {
+        let agent = lab.enrolled_agent("victim")?;
+        let root = Arc::new(Root::debian("victim")?);
+        let stop = Arc::new(AtomicBool::new(false));
+        let log = lab.folder().join("victim.log");
+        let thread = {
+            let (agent, root, stop) = (agent.clone(), Arc::clone(&root), Arc::clone(&stop));
+            std::thread::spawn(move || -> Result<u32> {
+                let mut chance = Chance::new(seed);
+                let mut kills = 0;
+                let mut round = 0;
+                while !stop.load(Ordering::SeqCst) || kills < KILLS {
+                    round += 1;
+                    root.install(&format!("round-{round}"), "1.0")?;
+                    let mut command = agent.command("once")?;
+                    command.arg("--root").arg(root.path());
+                    let mut process = Process::start(command, &log)?;
+                    std::thread::sleep(chance.moment(Duration::from_millis(150)));
+                    if process.ended()?.is_none() {
+                        process.kill()?;
+                        kills += 1;
+                    }
+                }
+                Ok(kills)
+            })
+        };
+        Ok(Self { agent, root, stop, thread })
+    }
+
+    /// After all the kills the agent still has its identity and its spool in order: it reports, and its last look is
+    /// the current one.
+    fn finish(self, lab: &Lab) -> Result<u32> {
+        self.stop.store(true, Ordering::SeqCst);
+        let kills = self.thread.join().map_err(|_| anyhow::anyhow!("the victim's thread panicked"))??;
+        self.root.install("last-of-all", "9.9")?;
+        self.agent.report(self.root.path())?;
+        lab.judged()?;
+        let before = lab.muster(&["host", "victim", "-o", "json"])?.json()?["look"].clone();
+        self.agent.report(self.root.path())?;
+        let after = lab.muster(&["host", "victim", "-o", "json"])?.json()?["look"].clone();
+        ensure!(before == after && before.is_string(), "the current look is not that of the last report");
+        muster_tests::eventually("the store is healthy under load", PATIENCE, || {
+            Ok((lab.admin("/readyz")?.0 == 200).then_some(()))
+        })?;
+        Ok(kills)
+    }
+}

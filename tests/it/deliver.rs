@@ -1,0 +1,158 @@
+//! From a look to the collector: what travels, what does not travel twice, and what is kept when nobody answers.
+
+use anyhow::{Context, Result};
+use muster_proto::canonical;
+use muster_tests::canned::Root;
+use muster_tests::lab::{Agent, Lab};
+use muster_tests::player::{Player, look_of};
+use muster_tests::wiretap::Wiretap;
+use serde_json::Value;
+
+/// A handshake with both certificates, a check-in and its answer: what an unchanged host costs at most.
+const CHECK_IN_ONLY: u64 = 6 * 1024;
+
+/// An agent whose every byte is counted.
+fn tapped_agent(lab: &Lab, tap: &Wiretap, name: &str) -> Result<Agent> {
+    let agent = lab.agent(name);
+    agent.enroll_at(tap.address(), &lab.token(1, "1h")?)?.expect_code(0)?;
+    tap.take();
+    Ok(agent)
+}
+
+/// The host as the operator sees it.
+fn host(lab: &Lab, name: &str) -> Result<Value> {
+    lab.judged()?;
+    let answer = lab.muster(&["host", name, "-o", "json"])?;
+    answer.json().with_context(|| format!("muster host {name}"))
+}
+
+fn look_digest(lab: &Lab, name: &str) -> Result<String> {
+    let host = host(lab, name)?;
+    let digest = host["look"].as_str().context("the host has no look")?;
+    assert_eq!(digest.len(), 64, "{digest}");
+    Ok(digest.to_owned())
+}
+
+#[test]
+fn a_second_look_sends_one_digest_and_no_section() -> Result<()> {
+    let lab = Lab::start()?;
+    let tap = Wiretap::before(&lab.listening().agents)?;
+    let agent = tapped_agent(&lab, &tap, "web-1")?;
+    let root = Root::debian("web-1")?;
+
+    agent.report(root.path())?;
+    let first = tap.take();
+    let digest = look_digest(&lab, "web-1")?;
+    agent.report(root.path())?;
+    let second = tap.take();
+
+    assert!(first.up > 20 * 1024, "the first look sent only {} bytes", first.up);
+    assert!(second.up < CHECK_IN_ONLY, "the second look sent {} bytes", second.up);
+    assert!(second.up > 32, "the second look sent nothing: {second:?}");
+    assert_eq!(look_digest(&lab, "web-1")?, digest);
+    Ok(())
+}
+
+#[test]
+fn two_machines_of_one_image_share_every_section() -> Result<()> {
+    let lab = Lab::start()?;
+    let tap = Wiretap::before(&lab.listening().agents)?;
+    for (name, user) in [("clone-1", "alice"), ("clone-2", "bob")] {
+        let agent = tapped_agent(&lab, &tap, name)?;
+        let root = Root::debian(name)?;
+        // What differs between two machines of one image: users, ids, logs. None of it may reach a section.
+        root.write("etc/passwd", &format!("{user}:x:1000:1000::/home/{user}:/bin/bash\n"))?;
+        root.write("etc/machine-id", &format!("{:0>32}\n", name.len() + user.len()))?;
+        root.write(&format!("home/{user}/.profile"), "umask 022\n")?;
+        agent.report(root.path())?;
+        let sent = tap.take();
+        if name == "clone-2" {
+            assert!(sent.up < CHECK_IN_ONLY, "the second machine of the image sent {} bytes", sent.up);
+        }
+    }
+    assert_eq!(look_digest(&lab, "clone-1")?, look_digest(&lab, "clone-2")?);
+    Ok(())
+}
+
+#[test]
+fn a_changed_source_sends_its_own_section_and_no_other() -> Result<()> {
+    let lab = Lab::start()?;
+    let tap = Wiretap::before(&lab.listening().agents)?;
+    let agent = tapped_agent(&lab, &tap, "db-1")?;
+    let root = Root::debian("db-1")?;
+    agent.report(root.path())?;
+    let whole = tap.take();
+    let before = look_digest(&lab, "db-1")?;
+    // A unit more: the packages, which are nearly all of the look, stay where they are.
+    root.write("usr/lib/systemd/system/extra.service", "[Service]\nExecStart=/usr/bin/true\n")?;
+    agent.report(root.path())?;
+    let part = tap.take();
+    assert!(part.up < whole.up / 2, "one changed unit sent {} of {} bytes", part.up, whole.up);
+    assert_ne!(look_digest(&lab, "db-1")?, before);
+    Ok(())
+}
+
+#[test]
+fn a_look_made_while_the_collector_is_away_arrives_when_it_is_back() -> Result<()> {
+    let mut lab = Lab::start()?;
+    let agent = lab.enrolled_agent("laptop")?;
+    let root = Root::debian("laptop")?;
+    agent.report(root.path())?;
+    let before = look_digest(&lab, "laptop")?;
+    lab.stop_collector()?;
+    root.install("made-while-away", "1.0")?;
+    let failed = agent.once(root.path())?.expect_code(1)?;
+    let address = lab.listening().agents.clone();
+    assert!(failed.stderr.contains(&address), "the error does not name {address}: {}", failed.stderr);
+    lab.serve()?;
+    agent.report(root.path())?;
+    assert_ne!(look_digest(&lab, "laptop")?, before);
+    Ok(())
+}
+
+#[test]
+fn a_replayed_upload_changes_nothing() -> Result<()> {
+    let lab = Lab::start()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut player = Player::enroll(&lab, "replayed").await?;
+        let (old, old_sections) = look_of(&["a"]);
+        let (new, new_sections) = look_of(&["a", "b"]);
+        assert!(player.deliver(&old, &old_sections).await?);
+        let header = player.header(&old);
+        assert!(player.deliver(&new, &new_sections).await?);
+        // The same message as before, from a network that delivers twice.
+        let replayed = player.upload_parts(vec![header]).await;
+        assert_eq!(
+            look_digest(&lab, "replayed")?,
+            canonical::look_digest(&new).to_string(),
+            "the replay ({replayed:?}) brought the old look back"
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn a_look_counts_only_when_all_its_sections_are_there() -> Result<()> {
+    let lab = Lab::start()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut player = Player::enroll(&lab, "partial").await?;
+        let (look, sections) = look_of(&["only", "half"]);
+        let asked = player.check_in(&look).await?;
+        assert!(asked.look_wanted, "an unknown look is wanted");
+        let half = player.upload(&look, &sections[..1]).await?;
+        assert!(!half.accepted, "a look without all its sections was accepted");
+        assert_eq!(half.sections_wanted.len(), 1, "{half:?}");
+        assert_eq!(half.sections_wanted[0].as_ref(), canonical::section_digest(&sections[1]).as_bytes());
+        // What came is kept: only the rest is wanted, and only the rest is sent.
+        let asked = player.check_in(&look).await?;
+        assert!(!asked.look_wanted);
+        assert_eq!(asked.sections_wanted.len(), 1);
+        let header = player.header(&look);
+        let rest = player.upload_parts(vec![header, muster_tests::player::section_part(&sections[1])]).await?;
+        assert!(rest.accepted, "{rest:?}");
+        assert_eq!(look_digest(&lab, "partial")?, canonical::look_digest(&look).to_string());
+        Ok(())
+    })
+}

@@ -1,0 +1,176 @@
+//! From a machine to its lane, through the whole path: canned roots in, the operator's answer out.
+
+use anyhow::{Context, Result};
+use muster_tests::canned::Root;
+use muster_tests::lab::Lab;
+use serde_json::Value;
+
+/// The order that is active unless somebody says otherwise.
+const US: &str = "us-bis-icts-2021-002";
+
+/// What the operator is told about one machine under the US determination.
+struct Told {
+    standing: Value,
+    code: Option<i32>,
+    text: String,
+}
+
+impl Told {
+    fn of(root: &Root, name: &str) -> Result<Self> {
+        let lab = Lab::start()?;
+        let agent = lab.enrolled_agent(name)?;
+        agent.report(root.path())?;
+        lab.judged()?;
+        let json = lab.muster(&["explain", name, "-o", "json"])?;
+        let text = lab.muster(&["explain", name])?;
+        assert_eq!(json.code, text.code, "the exit code depends on the form of the output");
+        let standings = json.json()?;
+        let standings = standings["host"]["standings"].as_array().context("no standings")?.clone();
+        let standing = standings.into_iter().find(|standing| standing["order"]["id"] == US);
+        let standing = standing.with_context(|| format!("no standing under {US}: {}", json.stdout))?;
+        Ok(Self { standing, code: json.code, text: text.stdout })
+    }
+
+    fn lane(&self) -> &str {
+        self.standing["lane"].as_str().unwrap_or_default()
+    }
+
+    fn presence(&self) -> &str {
+        self.standing["presence"].as_str().unwrap_or_default()
+    }
+
+    /// Whether some reason, or its evidence, says this.
+    fn gives(&self, part: &str) -> bool {
+        self.standing["reasons"].to_string().contains(part)
+    }
+}
+
+#[test]
+fn a_machine_without_kaspersky_is_clear() -> Result<()> {
+    let told = Told::of(&Root::debian("clean")?, "clean")?;
+    assert_eq!((told.lane(), told.presence()), ("clear", "none"), "{}", told.text);
+    assert_eq!(told.code, Some(0));
+    assert!(told.text.contains("clear"), "{}", told.text);
+    Ok(())
+}
+
+#[test]
+fn a_machine_with_kaspersky_must_replace_it_and_is_told_why() -> Result<()> {
+    let told = Told::of(&Root::debian("plant-7")?.with_kaspersky()?, "plant-7")?;
+    assert_eq!(told.lane(), "replace", "{}", told.text);
+    assert!(["installed", "active"].contains(&told.presence()), "{}", told.text);
+    assert_eq!(told.code, Some(5), "the day of the US determination has passed");
+    for trace in ["kesl", "klnagent64", "12.0.0-6672", "dpkg"] {
+        assert!(told.gives(trace), "no reason names {trace}: {}", told.standing);
+        assert!(told.text.contains(trace), "the page does not name {trace}:\n{}", told.text);
+    }
+    assert!(!told.text.to_lowercase().contains("violation"), "continued use is no violation:\n{}", told.text);
+    Ok(())
+}
+
+#[test]
+fn what_is_left_of_a_removed_kaspersky_is_a_remnant() -> Result<()> {
+    let told = Told::of(&Root::debian("leftover")?.with_kaspersky_removed()?, "leftover")?;
+    assert_eq!(told.presence(), "remnant", "{}", told.text);
+    assert!(!["replace", "remove", "clear", "done"].contains(&told.lane()), "lane {}", told.lane());
+    assert_ne!(told.code, Some(0));
+    assert!(told.gives("rc"), "no reason names dpkg's state: {}", told.standing);
+    Ok(())
+}
+
+/// Whatever is wrong with the package database, nobody may conclude that nothing is installed.
+fn assert_unknown(root: &Root, name: &str) -> Result<()> {
+    let told = Told::of(root, name)?;
+    assert_eq!((told.lane(), told.presence()), ("unknown", "unknown"), "{name}: {}", told.text);
+    assert_ne!(told.code, Some(0), "{name}");
+    assert!(told.gives("dpkg"), "{name}: no reason names the source: {}", told.standing);
+    Ok(())
+}
+
+#[test]
+fn a_truncated_package_database_is_unknown_and_never_clear() -> Result<()> {
+    assert_unknown(&Root::debian("cut")?.with_database_truncated()?, "cut")
+}
+
+#[test]
+fn an_unreadable_package_database_is_unknown_and_never_clear() -> Result<()> {
+    assert_unknown(&Root::debian("locked")?.with_database_unreadable()?, "locked")
+}
+
+#[test]
+fn a_missing_package_database_is_unknown_and_never_clear() -> Result<()> {
+    assert_unknown(&Root::debian("gone")?.without_database()?, "gone")
+}
+
+#[test]
+fn an_empty_package_database_is_unknown_and_never_clear() -> Result<()> {
+    assert_unknown(&Root::debian("void")?.with_database_empty()?, "void")
+}
+
+#[test]
+fn a_package_database_of_garbage_is_unknown_and_never_clear() -> Result<()> {
+    assert_unknown(&Root::debian("noise")?.with_database_of_garbage()?, "noise")
+}
+
+#[test]
+fn a_broken_database_does_not_hide_what_was_seen_before_the_break() -> Result<()> {
+    // Kaspersky's stanzas come last; a second half of healthy packages is cut away behind them.
+    let root = Root::debian("half")?.with_kaspersky()?;
+    for number in 0..400 {
+        root.install(&format!("filler-{number}"), "1.0")?;
+    }
+    let told = Told::of(&root.with_database_truncated()?, "half")?;
+    assert_eq!(told.lane(), "replace", "what was found counts: {}", told.text);
+    Ok(())
+}
+
+#[test]
+fn a_host_stands_in_exactly_one_lane_and_the_board_adds_up() -> Result<()> {
+    let lab = Lab::start()?;
+    let roots = [
+        ("one", Root::debian("one")?),
+        ("two", Root::debian("two")?.with_kaspersky()?),
+        ("three", Root::debian("three")?.without_database()?),
+    ];
+    for (name, root) in &roots {
+        lab.enrolled_agent(name)?.report(root.path())?;
+    }
+    lab.enrolled_agent("silent-from-birth")?;
+    lab.judged()?;
+    let board = lab.muster(&["board", "-o", "json"])?;
+    assert_eq!(board.code, Some(5));
+    let board = board.json()?;
+    let board = board.as_array().and_then(|boards| boards.iter().find(|board| board["order"]["id"] == US));
+    let counts = &board.context("no board of the US determination")?["counts"];
+    let lanes = counts["lanes"].as_object().context("no lanes")?;
+    let sum: u64 = lanes.values().filter_map(Value::as_u64).sum();
+    assert_eq!(Some(sum), counts["total"].as_u64().map(|total| total - counts["out_of_scope"].as_u64().unwrap_or(0)));
+    assert_eq!(counts["total"], 4, "{counts}");
+    for (lane, hosts) in [("clear", 1), ("replace", 1)] {
+        assert_eq!(lanes[lane], hosts, "{counts}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_positive_stands_until_a_complete_look_refutes_it() -> Result<()> {
+    let lab = Lab::start()?;
+    let agent = lab.enrolled_agent("doubtful")?;
+    let lane = |lab: &Lab| -> Result<String> {
+        lab.judged()?;
+        let told = lab.muster(&["explain", "doubtful", "-o", "json"])?.json()?;
+        let standings = told["host"]["standings"].as_array().context("no standings")?.clone();
+        let standing = standings.into_iter().find(|standing| standing["order"]["id"] == US).context("no standing")?;
+        Ok(standing["lane"].as_str().unwrap_or_default().to_owned())
+    };
+    agent.report(Root::debian("doubtful")?.with_kaspersky()?.path())?;
+    assert_eq!(lane(&lab)?, "replace");
+    // The database breaks: nothing is proven by not seeing.
+    agent.report(Root::debian("doubtful")?.without_database()?.path())?;
+    assert_eq!(lane(&lab)?, "replace");
+    // It is back, and the product is gone: now it is proven to be gone, and never again "never had it".
+    agent.report(Root::debian("doubtful")?.path())?;
+    let after = lane(&lab)?;
+    assert!(["confirm", "protect"].contains(&after.as_str()), "it stands in {after}");
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! `deploy/quickstart --once`, as a newcomer runs it: what it prints, how it exits, and that it leaves nothing running.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use muster_tests::binaries;
+use muster_tests::canned::Root;
+use muster_tests::process::Answer;
+use tempfile::TempDir;
+
+struct Quickstart {
+    folder: TempDir,
+}
+
+impl Quickstart {
+    fn new() -> Result<Self> {
+        Ok(Self { folder: tempfile::Builder::new().prefix("muster-quickstart-").tempdir()? })
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Answer> {
+        let mut command = Command::new(binaries::repository().join("deploy/quickstart"));
+        command.args(arguments);
+        // Where cargo has built already, so that the script finds its work done.
+        if let Some(target) = binaries::folder()?.parent() {
+            command.env("CARGO_TARGET_DIR", target);
+        }
+        command.env("XDG_STATE_HOME", self.folder.path().join("state")).env("TMPDIR", self.folder.path());
+        command.env_remove("NO_COLOR");
+        Answer::of(&mut command)
+    }
+
+    fn once(&self, root: &Path) -> Result<Answer> {
+        let folder = self.folder.path().join("data");
+        let text = |path: &Path| path.display().to_string();
+        self.run(&["--once", "--dir", &text(&folder), "--root", &text(root)])
+    }
+
+    /// Processes that were started from this folder and are still there.
+    fn left_running(&self) -> Result<Vec<String>> {
+        let mark = self.folder.path().display().to_string();
+        let mut left = Vec::new();
+        for entry in std::fs::read_dir("/proc")? {
+            let line = std::fs::read(entry?.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            if line.contains(&mark) {
+                left.push(line);
+            }
+        }
+        Ok(left)
+    }
+}
+
+#[test]
+fn this_machine_gets_its_verdict_without_a_question() -> Result<()> {
+    let quickstart = Quickstart::new()?;
+    let answer = quickstart.run(&["--once"])?;
+    assert!(
+        matches!(answer.code, Some(0 | 3 | 4 | 5)),
+        "exit code {:?}\n{}\n{}",
+        answer.code,
+        answer.stdout,
+        answer.stderr
+    );
+    assert!(answer.stdout.contains("us-bis-icts-2021-002"), "{}", answer.stdout);
+    // The folder is the user's own, and it is named.
+    let folder = quickstart.folder.path().join("state/muster-quickstart");
+    assert!(folder.is_dir() && (answer.stdout + &answer.stderr).contains(&folder.display().to_string()));
+    assert_eq!(quickstart.left_running()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_root_with_kaspersky_raises_the_flag_with_reasons() -> Result<()> {
+    let quickstart = Quickstart::new()?;
+    let root = Root::debian("planted")?.with_kaspersky()?;
+    let answer = quickstart.once(root.path())?.expect_code(5)?;
+    for part in ["replace", "kesl", "klnagent64", "12.0.0-6672"] {
+        assert!(answer.stdout.contains(part), "{part} is missing:\n{}", answer.stdout);
+    }
+    assert_eq!(quickstart.left_running()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_root_with_a_removed_kaspersky_shows_a_remnant() -> Result<()> {
+    let quickstart = Quickstart::new()?;
+    let answer = quickstart.once(Root::debian("leftover")?.with_kaspersky_removed()?.path())?;
+    assert_ne!(answer.code, Some(0), "{}", answer.stdout);
+    assert!(answer.stdout.contains("remnant"), "{}\n{}", answer.stdout, answer.stderr);
+    Ok(())
+}
+
+#[test]
+fn roots_with_broken_databases_are_unknown_and_never_clear() -> Result<()> {
+    let quickstart = Quickstart::new()?;
+    for (what, root) in [
+        ("truncated", Root::debian("truncated")?.with_database_truncated()?),
+        ("unreadable", Root::debian("unreadable")?.with_database_unreadable()?),
+        ("missing", Root::debian("missing")?.without_database()?),
+    ] {
+        // The same folder each time: a second run over it is no trouble.
+        let answer = quickstart.once(root.path())?;
+        assert!(matches!(answer.code, Some(4 | 5)), "{what}: exit code {:?}\n{}", answer.code, answer.stderr);
+        assert!(answer.stdout.contains("unknown"), "{what}:\n{}", answer.stdout);
+        assert!(!answer.stdout.contains("clear"), "{what}:\n{}", answer.stdout);
+    }
+    assert_eq!(quickstart.left_running()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_clean_root_ends_with_zero() -> Result<()> {
+    let quickstart = Quickstart::new()?;
+    let answer = quickstart.once(Root::debian("clean")?.path())?.expect_code(0)?;
+    assert!(answer.stdout.contains("clear"), "{}", answer.stdout);
+    Ok(())
+}
+
+#[test]
+fn a_wrong_option_is_a_usage_error() -> Result<()> {
+    let quickstart = Quickstart::new()?;
+    let answer = quickstart.run(&["--wat"])?.expect_code(2)?;
+    assert!(answer.stderr.contains("--wat"), "{}", answer.stderr);
+    let answer = quickstart.run(&["--root"])?.expect_code(2)?;
+    assert!(answer.stderr.contains("--root"), "{}", answer.stderr);
+    let missing = quickstart.folder.path().join("nowhere");
+    let answer = quickstart.once(&missing)?;
+    assert!(matches!(answer.code, Some(1 | 2)), "{:?}", answer.code);
+    assert!(answer.stderr.contains("nowhere"), "{}", answer.stderr);
+    Ok(())
+}
