@@ -11,3 +11,4 @@ mod hostile;
 mod house;
 mod judge;
 mod quickstart;
+mod scan;

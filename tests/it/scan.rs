@@ -1,0 +1,235 @@
+//! `muster-agent scan`: what a person sees who only wants to look, with no collector anywhere.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use muster_tests::canned::{Root, package_count};
+use muster_tests::process::Answer;
+use muster_tests::{binaries, chance};
+use serde_json::Value;
+
+fn scan(arguments: &[&str]) -> Result<Answer> {
+    let folder = tempfile::tempdir()?;
+    let mut command = Command::new(binaries::find("muster-agent")?);
+    command.arg("scan").arg("--state-dir").arg(folder.path()).args(arguments);
+    Answer::of(&mut command)
+}
+
+/// The records of one look at a root.
+struct Looked {
+    records: Vec<Value>,
+}
+
+impl Looked {
+    fn at(root: &Root) -> Result<Self> {
+        let place = root.path().display().to_string();
+        let answer = scan(&["--root", &place, "-o", "ndjson"])?.expect_code(0)?;
+        Ok(Self { records: answer.ndjson()? })
+    }
+
+    fn outcome(&self, source: &str) -> (&str, &str) {
+        let record = self.records.iter().find(|record| record["record"] == "outcome" && record["source"] == source);
+        let text = |key: &str| record.and_then(|record| record[key].as_str()).unwrap_or("no record");
+        (text("outcome"), text("reason"))
+    }
+
+    fn observations(&self, source: &str) -> Vec<&Value> {
+        self.records.iter().filter(|record| record["record"] == "observation" && record["source"] == source).collect()
+    }
+
+    fn observation(&self, source: &str, name: &str) -> Option<&Value> {
+        self.observations(source).into_iter().find(|record| record["name"] == name)
+    }
+}
+
+#[test]
+fn a_healthy_root_is_looked_at_completely() -> Result<()> {
+    let looked = Looked::at(&Root::debian("healthy")?)?;
+    assert_eq!(looked.outcome("dpkg").0, "found");
+    assert_eq!(looked.observations("dpkg").len(), package_count());
+    assert_eq!(looked.outcome("host").0, "found");
+    assert_eq!(looked.outcome("systemd-units").0, "found");
+    assert_eq!(looked.outcome("watch-paths").0, "empty");
+    assert_eq!(looked.outcome("rpm").0, "not-applicable");
+    let dpkg = looked.observation("dpkg", "dpkg").context("dpkg itself")?;
+    assert_eq!(dpkg["version"], "1.21.22");
+    assert_eq!(dpkg["source_kind"], "deb");
+    assert_eq!(dpkg["platform"], "linux");
+    Ok(())
+}
+
+#[test]
+fn kaspersky_is_seen_by_its_packages_units_and_paths() -> Result<()> {
+    let looked = Looked::at(&Root::debian("planted")?.with_kaspersky()?)?;
+    let kesl = looked.observation("dpkg", "kesl").context("no package kesl")?;
+    assert_eq!(kesl["version"], "12.0.0-6672");
+    assert!(looked.observation("dpkg", "klnagent64").is_some());
+    assert!(
+        looked
+            .records
+            .iter()
+            .any(|record| record["source"] == "systemd-units" && record.to_string().contains("kesl.service"))
+    );
+    assert!(looked.observations("watch-paths").iter().any(|record| record.to_string().contains("/opt/kaspersky")));
+    Ok(())
+}
+
+#[test]
+fn a_removed_package_has_the_state_rc() -> Result<()> {
+    let looked = Looked::at(&Root::debian("leftover")?.with_kaspersky_removed()?)?;
+    assert_eq!(looked.observation("dpkg", "kesl").context("no package kesl")?["state"], "rc");
+    Ok(())
+}
+
+#[test]
+fn a_broken_package_database_is_never_a_complete_look() -> Result<()> {
+    for (what, root, outcomes) in [
+        ("truncated", Root::debian("a")?.with_database_truncated()?, &["partial", "failed"][..]),
+        ("garbage", Root::debian("b")?.with_database_of_garbage()?, &["partial", "failed"]),
+        ("unreadable", Root::debian("c")?.with_database_unreadable()?, &["denied", "failed"]),
+        ("missing", Root::debian("d")?.without_database()?, &["failed"]),
+        ("empty", Root::debian("e")?.with_database_empty()?, &["failed"]),
+    ] {
+        let looked = Looked::at(&root)?;
+        let (outcome, reason) = looked.outcome("dpkg");
+        assert!(outcomes.contains(&outcome), "{what}: {outcome} ({reason})");
+        assert!(!reason.is_empty(), "{what}: {outcome} without a reason");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_stands_before_the_break_of_a_database_is_seen() -> Result<()> {
+    let looked = Looked::at(&Root::debian("cut")?.with_database_truncated()?)?;
+    let seen = looked.observations("dpkg").len();
+    assert!(seen > 50 && seen < package_count(), "{seen} of {} packages", package_count());
+    Ok(())
+}
+
+#[test]
+fn links_resolve_inside_the_root_whatever_they_point_at() -> Result<()> {
+    // Absolute, and with more `..` than there are folders: both mean the root's own files.
+    let root = Root::debian("links")?;
+    let at = |place: &str| root.path().join(place);
+    std::fs::rename(at("var/lib/dpkg/status"), at("etc/moved-status"))?;
+    symlink("/etc/moved-status", at("var/lib/dpkg/status"))?;
+    std::fs::remove_file(at("etc/os-release"))?;
+    symlink("../../../../../../../../usr/lib/os-release", at("etc/os-release"))?;
+    let looked = Looked::at(&root)?;
+    assert_eq!(looked.observations("dpkg").len(), package_count());
+    // A link to a file that only this machine has leads nowhere inside the root.
+    std::fs::remove_file(at("var/lib/dpkg/status"))?;
+    let outside = tempfile::NamedTempFile::new()?;
+    std::fs::write(outside.path(), "Package: outside\nStatus: install ok installed\nVersion: 1\n\n")?;
+    symlink(outside.path(), at("var/lib/dpkg/status"))?;
+    let looked = Looked::at(&root)?;
+    assert!(looked.observation("dpkg", "outside").is_none(), "a link led out of the root");
+    assert_eq!(looked.outcome("dpkg").0, "failed");
+    Ok(())
+}
+
+#[test]
+fn links_in_a_circle_end() -> Result<()> {
+    let root = Root::debian("circle")?;
+    let units = root.path().join("etc/systemd/system");
+    symlink("b.service", units.join("a.service"))?;
+    symlink("a.service", units.join("b.service"))?;
+    symlink(".", units.join("loop"))?;
+    let looked = Looked::at(&root)?;
+    assert!(["found", "partial"].contains(&looked.outcome("systemd-units").0), "{:?}", looked.outcome("systemd-units"));
+    Ok(())
+}
+
+#[test]
+fn facts_come_from_the_root_only() -> Result<()> {
+    let root = Root::debian("from-the-root")?;
+    root.write("usr/lib/os-release", "ID=debian\nVERSION_ID=\"7\"\nPRETTY_NAME=\"Debian GNU/Linux 7 (wheezy)\"\n")?;
+    let place = root.path().display().to_string();
+    let sent = scan(&["--root", &place, "--show-sent", "-o", "json"])?.expect_code(0)?.json()?["sent"].clone();
+    assert_eq!(sent["facts"]["hostname"], "from-the-root");
+    assert_eq!(sent["facts"]["os_name"], "Debian GNU/Linux 7 (wheezy)");
+    assert_eq!(sent["facts"]["offline_root"], true);
+    assert_eq!(sent["state"]["addresses"].as_array().map(Vec::len), Some(0), "addresses of this machine: {sent}");
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    assert!(!sent["facts"].to_string().contains(kernel.trim()), "the kernel of this machine: {}", sent["facts"]);
+    Ok(())
+}
+
+/// Source to digest of every section that would be sent.
+fn digests(place: &Path) -> Result<(BTreeMap<String, String>, String)> {
+    let place = place.display().to_string();
+    let sent = scan(&["--root", &place, "--show-sent", "-o", "json"])?.expect_code(0)?.json()?["sent"].clone();
+    let entries = sent["look"]["entries"].as_array().context("no entries")?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let digests = entries.iter().map(|entry| (text(&entry["source"]), text(&entry["section"]))).collect();
+    Ok((digests, text(&sent["look"]["digest"])))
+}
+
+#[test]
+fn two_machines_of_one_image_have_every_digest_in_common() -> Result<()> {
+    let one = Root::debian("one")?.with_kaspersky()?;
+    let two = Root::debian("two")?.with_kaspersky()?;
+    for (root, user) in [(&one, "alice"), (&two, "bob")] {
+        root.write("etc/passwd", &format!("{user}:x:1000:1000::/home/{user}:/bin/bash\n"))?;
+        root.write(&format!("home/{user}/.config/app"), user)?;
+        root.write("etc/machine-id", &format!("{user:x<32}\n"))?;
+        root.write("var/log/syslog", user)?;
+    }
+    // Another order in the database is the same content.
+    let status = std::fs::read_to_string(two.path().join("var/lib/dpkg/status"))?;
+    let mut stanzas: Vec<&str> = status.split("\n\n").filter(|stanza| !stanza.is_empty()).collect();
+    let mut chance = chance::Chance::new(1);
+    for index in (1..stanzas.len()).rev() {
+        stanzas.swap(index, usize::try_from(chance.below(index as u64 + 1))?);
+    }
+    std::fs::write(two.path().join("var/lib/dpkg/status"), stanzas.join("\n\n") + "\n\n")?;
+    assert_eq!(digests(one.path())?, digests(two.path())?);
+    Ok(())
+}
+
+#[test]
+fn what_would_be_sent_names_no_user_and_no_home() -> Result<()> {
+    let root = Root::debian("private")?.with_kaspersky()?;
+    root.write("etc/passwd", "wilhelmina:x:1000:1000:Wilhelmina Q:/home/wilhelmina:/bin/bash\n")?;
+    root.write("home/wilhelmina/.config/systemd/user/secret.service", "[Service]\nExecStart=/bin/true\n")?;
+    let place = root.path().display().to_string();
+    let sent = scan(&["--root", &place, "--show-sent", "-o", "json"])?.expect_code(0)?;
+    assert!(!sent.stdout.contains("wilhelmina") && !sent.stdout.contains("Wilhelmina"), "{}", sent.stdout);
+    Ok(())
+}
+
+#[test]
+fn one_source_can_be_asked_alone() -> Result<()> {
+    let root = Root::debian("alone")?;
+    let place = root.path().display().to_string();
+    let answer = scan(&["--root", &place, "--source", "dpkg", "-o", "ndjson"])?.expect_code(0)?;
+    assert!(answer.ndjson()?.iter().all(|record| record["source"] == "dpkg"));
+    let refused = scan(&["--source", "tea-leaves"])?.expect_code(2)?;
+    assert!(refused.stderr.contains("tea-leaves"), "{}", refused.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_root_that_is_none_is_an_error_with_its_name() -> Result<()> {
+    let refused = scan(&["--root", "/nowhere/at/all"])?.expect_code(1)?;
+    assert!(refused.stderr.contains("/nowhere/at/all"), "{}", refused.stderr);
+    assert_eq!(refused.stdout, "");
+    scan(&["--root"])?.expect_code(2)?;
+    Ok(())
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() -> Result<()> {
+    let root = Root::debian("pipe")?;
+    let mut command = Command::new(binaries::find("muster-agent")?);
+    command.args(["scan", "-o", "ndjson", "--root"]).arg(root.path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    drop(child.stdout.take());
+    let output = child.wait_with_output()?;
+    assert!(output.status.success(), "{:?}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    Ok(())
+}
