@@ -5,8 +5,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its scene fails there")]
 
+mod cli;
 mod crash;
 mod deliver;
+mod enroll;
+mod faces;
 mod hostile;
 mod house;
 mod judge;

@@ -80,6 +80,14 @@ impl Authority {
     /// # Errors
     /// No key could be made.
     pub fn client(&self, name: &str, flaw: Flaw) -> Result<Identity> {
+        self.client_with_key(name, flaw, KeyPair::generate()?)
+    }
+
+    /// A client certificate with a flaw, for a key that somebody has already.
+    ///
+    /// # Errors
+    /// It could not be signed.
+    pub fn client_with_key(&self, name: &str, flaw: Flaw, key: KeyPair) -> Result<Identity> {
         let now = OffsetDateTime::now_utc();
         let mut params = CertificateParams::new(Vec::new())?;
         params.distinguished_name = DistinguishedName::new();
@@ -96,7 +104,6 @@ impl Authority {
             Flaw::Expired => (now - Duration::days(2), now - Duration::hours(1)),
             Flaw::NotYetValid => (now + Duration::days(1), now + Duration::days(2)),
         };
-        let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer).context("sign a client certificate")?;
         Ok(Identity { key: key.serialize_der(), certificate: certificate.der().to_vec() })
     }

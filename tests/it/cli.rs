@@ -1,0 +1,192 @@
+//! The operators' program: exit codes, forms of output, and what it says when something is wrong.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use muster_tests::binaries;
+use muster_tests::canned::Root;
+use muster_tests::lab::{Lab, write_owner_only};
+use muster_tests::process::Answer;
+use serde_json::{Value, json};
+
+/// The operators' program without a server, given this on standard input.
+fn muster_fed(arguments: &[&str], input: &str) -> Result<Answer> {
+    let folder = tempfile::tempdir()?;
+    let mut command = Command::new(binaries::find("muster")?);
+    command.env("HOME", folder.path()).env("XDG_CONFIG_HOME", folder.path()).args(arguments);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut stdin = child.stdin.take().context("no standard input")?;
+    let input = input.to_owned();
+    // Written aside, so that neither side waits for the other with a full pipe.
+    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output()?;
+    writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
+    Ok(Answer {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout)?,
+        stderr: String::from_utf8(output.stderr)?,
+    })
+}
+
+fn observation(kind: &str, name: &str, version: &str) -> Value {
+    json!({"platform": "linux", "source_kind": kind, "name": name, "vendor": "", "version": version, "id": ""})
+}
+
+#[test]
+fn match_answers_line_for_line_in_the_same_order() -> Result<()> {
+    let lines = [
+        observation("deb", "kesl", "12.0.0-6672").to_string(),
+        "this is no JSON".to_owned(),
+        observation("deb", "adduser", "3.134").to_string(),
+        json!({"record": "outcome", "source": "dpkg", "outcome": "found", "reason": "", "items": 2, "took_ms": 1})
+            .to_string(),
+        json!({"platform": "linux", "source_kind": "deb", "name": "kesl", "version": "12.0.0-6672", "state": "rc"})
+            .to_string(),
+        observation("deb", "klnagent64", "15.1.0-20748").to_string(),
+    ];
+    let answer =
+        muster_fed(&["catalogue", "match", "-", "-o", "ndjson"], &(lines.join("\n") + "\n"))?.expect_code(0)?;
+    let answers = answer.ndjson()?;
+    assert_eq!(answers.len(), lines.len(), "{}", answer.stdout);
+    assert_eq!(answers[0]["match"], "prohibited");
+    assert_eq!(answers[0]["family"], "kesl");
+    assert!(answers[0]["product"].is_string() && answers[0]["rule"].is_string(), "{}", answers[0]);
+    assert_eq!(answers[0]["name"], "kesl", "what came in comes out");
+    assert!(answers[1]["error"].is_string(), "{}", answers[1]);
+    assert_eq!(answers[2]["match"], "none");
+    assert_eq!(answers[3]["record"], "outcome", "outcome lines pass through");
+    assert!(answers[3].get("match").is_none());
+    assert_eq!(answers[4]["match"], "remnant");
+    assert_eq!(answers[5]["family"], "nagent");
+    Ok(())
+}
+
+#[test]
+fn match_reads_what_scan_writes() -> Result<()> {
+    let root = Root::debian("piped")?.with_kaspersky()?;
+    let mut scan = Command::new(binaries::find("muster-agent")?);
+    let scanned = Answer::of(scan.args(["scan", "-o", "ndjson", "--root"]).arg(root.path()))?.expect_code(0)?;
+    let matched = muster_fed(&["catalogue", "match", "-o", "ndjson"], &scanned.stdout)?.expect_code(0)?;
+    let (before, after) = (scanned.ndjson()?, matched.ndjson()?);
+    assert_eq!(before.len(), after.len());
+    let prohibited: Vec<&str> =
+        after.iter().filter(|line| line["match"] == "prohibited").filter_map(|line| line["name"].as_str()).collect();
+    assert!(prohibited.contains(&"kesl") && prohibited.contains(&"klnagent64"), "{prohibited:?}");
+    let healthy = after.iter().filter(|line| line["source"] == "dpkg" && line["match"] == "none").count();
+    assert_eq!(healthy, muster_tests::canned::package_count(), "a healthy package was matched");
+    Ok(())
+}
+
+#[test]
+fn a_collector_that_is_not_there_is_named() -> Result<()> {
+    let mut lab = Lab::start()?;
+    lab.stop_collector()?;
+    let answer = lab.muster(&["board"])?.expect_code(1)?;
+    assert!(answer.stderr.contains(&lab.listening().operators), "{}", answer.stderr);
+    assert_eq!(answer.stdout, "");
+    Ok(())
+}
+
+#[test]
+fn a_wrong_token_is_refused_and_not_repeated() -> Result<()> {
+    let lab = Lab::start()?;
+    let file = lab.folder().join("wrong.token");
+    let wrong = format!("admin.{}", "b".repeat(52));
+    write_owner_only(&file, &wrong)?;
+    let mut command = Command::new(binaries::find("muster")?);
+    command.args(["--server", &format!("https://{}", lab.listening().operators)]);
+    command.arg("--token-file").arg(&file).arg("--ca-file").arg(lab.ca()).arg("board");
+    let answer = Answer::of(&mut command)?.expect_code(1)?;
+    assert!(answer.stderr.contains("token"), "{}", answer.stderr);
+    assert!(!answer.stderr.contains(&wrong), "{}", answer.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_token_file_that_others_can_read_is_refused() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let lab = Lab::start()?;
+    let file = lab.data_dir().join("admin.token");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644))?;
+    let answer = lab.muster(&["board"])?.expect_code(1)?;
+    assert!(answer.stderr.contains("admin.token"), "{}", answer.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_collector_of_another_ca_is_not_believed() -> Result<()> {
+    let lab = Lab::start()?;
+    let other = Lab::start()?;
+    let mut command = Command::new(binaries::find("muster")?);
+    command.args(["--server", &format!("https://{}", lab.listening().operators)]);
+    command.arg("--token-file").arg(lab.data_dir().join("admin.token")).arg("--ca-file").arg(other.ca()).arg("board");
+    let answer = Answer::of(&mut command)?.expect_code(1)?;
+    assert!(answer.stderr.to_lowercase().contains("certificate"), "{}", answer.stderr);
+    Ok(())
+}
+
+#[test]
+fn wrong_usage_is_two_and_says_what() -> Result<()> {
+    for (arguments, word) in
+        [(&["bord"][..], "bord"), (&["board", "--wat"], "--wat"), (&["host"], "host"), (&["board", "-o", "xml"], "xml")]
+    {
+        let answer = muster_fed(arguments, "")?.expect_code(2)?;
+        assert!(answer.stderr.to_lowercase().contains(word), "{arguments:?}: {}", answer.stderr);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_host_that_nobody_knows_is_named() -> Result<()> {
+    let lab = Lab::start()?;
+    for verb in ["host", "explain"] {
+        let answer = lab.muster(&[verb, "atlantis"])?.expect_code(1)?;
+        assert!(answer.stderr.contains("atlantis"), "{}", answer.stderr);
+    }
+    Ok(())
+}
+
+#[test]
+fn every_list_comes_in_every_form_and_says_the_same() -> Result<()> {
+    let lab = Lab::start()?;
+    lab.enrolled_agent("plant-7")?.report(Root::debian("plant-7")?.with_kaspersky()?.path())?;
+    lab.judged()?;
+    for verb in [
+        &["board"][..],
+        &["hosts"],
+        &["findings"],
+        &["orders"],
+        &["catalogue", "list"],
+        &["host", "plant-7"],
+        &["explain", "plant-7"],
+    ] {
+        let form = |form: &str| lab.muster(&[verb, &["-o", form]].concat());
+        let table = lab.muster(verb)?;
+        let coded = !["hosts", "orders", "catalogue"].contains(&verb[0]);
+        assert_eq!(table.code, Some(if coded { 5 } else { 0 }), "{verb:?}: {}", table.stderr);
+        assert!(!table.stdout.contains('\u{1b}'), "{verb:?} colours what is no terminal");
+        for other in ["json", "ndjson", "csv"] {
+            let answer = form(other)?;
+            assert_eq!(answer.code, table.code, "{verb:?} -o {other}: {}", answer.stderr);
+            assert!(!answer.stdout.trim().is_empty(), "{verb:?} -o {other} says nothing");
+        }
+        form("json")?.json().with_context(|| format!("{verb:?}"))?;
+        form("ndjson")?.ndjson().with_context(|| format!("{verb:?}"))?;
+    }
+    let findings = lab.muster(&["findings", "-o", "ndjson"])?.ndjson()?;
+    assert!(
+        findings.iter().any(|finding| finding["hostname"] == "plant-7" && finding["lane"] == "replace"),
+        "{findings:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn completions_are_printed_for_the_usual_shells() -> Result<()> {
+    for shell in ["bash", "zsh", "fish"] {
+        let answer = muster_fed(&["completions", shell], "")?.expect_code(0)?;
+        assert!(answer.stdout.contains("muster") && answer.stdout.contains("findings"), "{shell}");
+    }
+    Ok(())
+}

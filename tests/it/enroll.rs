@@ -1,0 +1,132 @@
+//! From a token to a certificate, and from a certificate to the next one.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use muster_proto::wire::RenewRequest;
+use muster_tests::canned::Root;
+use muster_tests::door;
+use muster_tests::lab::Lab;
+use muster_tests::pki::{self, Authority, Flaw};
+use muster_tests::player::{Player, enroll_request, look_of};
+use rcgen::SigningKey;
+use tonic::Code;
+
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
+/// No file below the folder may be read by anybody but its owner.
+fn assert_owner_only(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let mode = std::fs::metadata(&path)?.permissions().mode();
+        if path.is_dir() {
+            assert_owner_only(&path)?;
+        }
+        let public = path.extension().is_some_and(|extension| extension == "pem" || extension == "json");
+        assert!(public || mode & 0o077 == 0, "{} has mode {:o}", path.display(), mode & 0o777);
+    }
+    Ok(())
+}
+
+#[test]
+fn an_enrolled_agent_reports_and_knows_who_it_is() -> Result<()> {
+    let lab = Lab::start()?;
+    let agent = lab.enrolled_agent("web-1")?;
+    agent.report(Root::debian("web-1")?.path())?;
+    let hosts = lab.muster(&["hosts", "-o", "ndjson"])?.expect_code(0)?.ndjson()?;
+    assert_eq!(hosts.len(), 1);
+    assert_eq!(hosts[0]["hostname"], "web-1");
+    assert_eq!(hosts[0]["site"], "lab");
+    let status = muster_tests::process::Answer::of(&mut agent.command("status")?)?.expect_code(0)?;
+    let id = hosts[0]["id"].as_str().context("a host without an id")?;
+    assert!(status.stdout.contains(id), "{id} is not in {}", status.stdout);
+    Ok(())
+}
+
+#[test]
+fn what_agent_and_collector_keep_is_for_their_owner_only() -> Result<()> {
+    let lab = Lab::start()?;
+    let agent = lab.enrolled_agent("web-1")?;
+    agent.report(Root::debian("web-1")?.path())?;
+    assert_owner_only(agent.state_dir())?;
+    assert_owner_only(&lab.data_dir())?;
+    for secret in ["ca.key", "admin.token"] {
+        let mode = std::fs::metadata(lab.data_dir().join(secret))?.permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_retried_enrolment_is_the_same_host() -> Result<()> {
+    let lab = Lab::start()?;
+    block_on(async {
+        let token = lab.token(1, "1h")?;
+        let (_, csr) = pki::request()?;
+        let mut door = door::agents(&lab.listening().agents, &lab.ca(), None).await?;
+        // The answer of the first try was lost on the way: the same key asks again, though the token had one use.
+        let first = door.enroll(enroll_request(&token, csr.clone(), "retry")).await?.into_inner();
+        let second = door.enroll(enroll_request(&token, csr, "retry")).await?.into_inner();
+        assert_eq!(first.host_id, second.host_id);
+        let pace = second.pace.context("an answer without a pace")?;
+        assert!(pace.next_ms > 0, "an answer says when to come back");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_certificate_is_renewed_by_proof_of_the_old_key() -> Result<()> {
+    let lab = Lab::start()?;
+    block_on(async {
+        let mut player = Player::enroll(&lab, "renewed").await?;
+        let old_key = rcgen::KeyPair::try_from(player.identity.key.as_slice())?;
+        let (new_key, csr) = pki::request()?;
+        let proof = old_key.sign(&[b"muster-renew-1", csr.as_slice()].concat())?;
+        let request = RenewRequest {
+            csr: csr.clone().into(),
+            old_certificate: player.identity.certificate.clone().into(),
+            proof: proof.into(),
+        };
+        let answer = player.door.renew(request.clone()).await?.into_inner();
+        assert!(!answer.quarantined);
+        // Both keys work until the new one has been used.
+        let (look, sections) = look_of(&["dpkg"]);
+        assert!(player.deliver(&look, &sections).await?, "the old key ended too early");
+        player.identity = pki::identity(&new_key, &answer.certificate);
+        player.reconnect(&lab.listening().agents, &lab.ca()).await?;
+        assert!(player.deliver(&look, &sections).await?, "the new key does not work");
+        // A proof by another key is none.
+        let (other, _) = pki::request()?;
+        let forged = other.sign(&[b"muster-renew-1", csr.as_slice()].concat())?;
+        let refused =
+            player.door.renew(RenewRequest { proof: forged.into(), ..request }).await.expect_err("a forged proof");
+        assert!(
+            matches!(refused.code(), Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument),
+            "{refused:?}"
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn an_expired_but_known_certificate_is_renewed_into_quarantine() -> Result<()> {
+    let lab = Lab::start()?;
+    block_on(async {
+        let player = Player::enroll(&lab, "late").await?;
+        let key = rcgen::KeyPair::try_from(player.identity.key.as_slice())?;
+        let authority = Authority::stolen(&lab.ca(), &lab.ca_key()?)?;
+        let expired = authority.client_with_key(&player.host.to_string(), Flaw::Expired, key)?;
+        let mut door = door::agents(&lab.listening().agents, &lab.ca(), Some(&expired)).await?;
+        let (_, csr) = pki::request()?;
+        let key = rcgen::KeyPair::try_from(player.identity.key.as_slice())?;
+        let proof = key.sign(&[b"muster-renew-1", csr.as_slice()].concat())?;
+        let request =
+            RenewRequest { csr: csr.into(), old_certificate: expired.certificate.clone().into(), proof: proof.into() };
+        let answer = door.renew(request).await?.into_inner();
+        assert!(answer.quarantined, "a certificate that had ended was renewed as if nothing were");
+        Ok(())
+    })
+}
