@@ -93,6 +93,11 @@ fn a_truncated_package_database_is_unknown_and_never_clear() -> Result<()> {
 }
 
 #[test]
+fn a_package_database_cut_between_stanzas_is_unknown_and_never_clear() -> Result<()> {
+    assert_unknown(&Root::debian("half-gone")?.with_database_cut_between_stanzas()?, "half-gone")
+}
+
+#[test]
 fn an_unreadable_package_database_is_unknown_and_never_clear() -> Result<()> {
     assert_unknown(&Root::debian("locked")?.with_database_unreadable()?, "locked")
 }

@@ -88,6 +88,7 @@ fn a_removed_package_has_the_state_rc() -> Result<()> {
 fn a_broken_package_database_is_never_a_complete_look() -> Result<()> {
     for (what, root, outcomes) in [
         ("truncated", Root::debian("a")?.with_database_truncated()?, &["partial", "failed"][..]),
+        ("cut between stanzas", Root::debian("f")?.with_database_cut_between_stanzas()?, &["partial", "failed"]),
         ("garbage", Root::debian("b")?.with_database_of_garbage()?, &["partial", "failed"]),
         ("unreadable", Root::debian("c")?.with_database_unreadable()?, &["denied", "failed"]),
         ("missing", Root::debian("d")?.without_database()?, &["failed"]),

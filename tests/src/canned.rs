@@ -31,6 +31,12 @@ impl Root {
         root.write("etc/hostname", &format!("{hostname}\n"))?;
         root.write("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n")?;
         root.write(STATUS, &dpkg_status())?;
+        root.write("var/lib/dpkg/info/format", "1\n")?;
+        for package in packages() {
+            let architecture =
+                if package.multi_arch == "same" { format!(":{}", package.architecture) } else { String::new() };
+            root.file_list(&format!("{}{architecture}", package.name))?;
+        }
         // Merged /usr, as Debian has had it since 12.
         for name in ["bin", "sbin", "lib"] {
             root.write(&format!("usr/{name}/.keep"), "")?;
@@ -51,6 +57,8 @@ impl Root {
     pub fn with_kaspersky(self) -> Result<Self> {
         self.append_status(&kaspersky_stanza("kesl", "12.0.0-6672", "install ok installed"))?;
         self.append_status(&kaspersky_stanza("klnagent64", "15.1.0-20748", "install ok installed"))?;
+        self.file_list("kesl")?;
+        self.file_list("klnagent64")?;
         for file in
             ["kesl/bin/kesl-control", "kesl/libexec/kesl", "klnagent64/bin/klnagchk", "klnagent64/sbin/klnagent"]
         {
@@ -79,6 +87,7 @@ impl Root {
     /// The folder could not be written.
     pub fn with_kaspersky_removed(self) -> Result<Self> {
         self.append_status(&kaspersky_stanza("kesl", "12.0.0-6672", "deinstall ok config-files"))?;
+        self.file_list("kesl")?;
         Ok(self)
     }
 
@@ -96,7 +105,15 @@ impl Root {
     /// # Errors
     /// The folder could not be written.
     pub fn install(&self, name: &str, version: &str) -> Result<()> {
-        self.append_status(&stanza(name, version, "amd64", "Example <nobody@example.org>", "install ok installed", ""))
+        self.append_status(&stanza(
+            name,
+            version,
+            "amd64",
+            "Example <nobody@example.org>",
+            "install ok installed",
+            "",
+        ))?;
+        self.file_list(name)
     }
 
     /// Cuts the package database in the middle of a stanza.
@@ -108,6 +125,18 @@ impl Root {
         let cut = text.len() / 2;
         let cut = text[cut..].find("\nVersion: ").map_or(cut, |at| cut + at + 5);
         self.write(STATUS, &text[..cut])?;
+        Ok(self)
+    }
+
+    /// Cuts the package database between two stanzas: the file is whole in itself, and only the file lists of the lost
+    /// packages tell that they were there.
+    ///
+    /// # Errors
+    /// The folder could not be written.
+    pub fn with_database_cut_between_stanzas(self) -> Result<Self> {
+        let text = self.read(STATUS)?;
+        let cut = text[..text.len() / 2].rfind("\n\n").context("a database without stanzas")?;
+        self.write(STATUS, &text[..cut + 2])?;
         Ok(self)
     }
 
@@ -182,6 +211,11 @@ impl Root {
         symlink(target, &path).with_context(|| format!("link {}", path.display()))
     }
 
+    /// The list of a package's files, which dpkg keeps beside the database.
+    fn file_list(&self, package: &str) -> Result<()> {
+        self.write(&format!("var/lib/dpkg/info/{package}.list"), "/.\n")
+    }
+
     fn made(&self, place: &str) -> Result<PathBuf> {
         let path = self.path().join(place);
         let folder = path.parent().context("a file in no folder")?;
@@ -209,13 +243,33 @@ fn package_lines() -> impl Iterator<Item = &'static str> {
     PACKAGES.lines().filter(|line| !line.starts_with('#'))
 }
 
-fn dpkg_status() -> String {
-    let mut text = String::new();
-    for line in package_lines() {
+/// One line of the fixture.
+struct Package {
+    name: &'static str,
+    version: &'static str,
+    architecture: &'static str,
+    maintainer: &'static str,
+    section: &'static str,
+    priority: &'static str,
+    size: &'static str,
+    multi_arch: &'static str,
+    summary: &'static str,
+}
+
+fn packages() -> impl Iterator<Item = Package> {
+    package_lines().filter_map(|line| {
         let fields: Vec<&str> = line.split('\t').collect();
         let [name, version, architecture, maintainer, section, priority, size, multi_arch, summary] = fields[..] else {
-            continue;
+            return None;
         };
+        Some(Package { name, version, architecture, maintainer, section, priority, size, multi_arch, summary })
+    })
+}
+
+fn dpkg_status() -> String {
+    let mut text = String::new();
+    for package in packages() {
+        let Package { name, version, architecture, maintainer, section, priority, size, multi_arch, summary } = package;
         let rest = format!(
             "Priority: {priority}\nSection: {section}\nInstalled-Size: {size}\nMulti-Arch: {multi_arch}\n\
              Depends: libc6 (>= 2.34)\nDescription: {summary}\n A longer description that nobody needs here.\n .\n \
