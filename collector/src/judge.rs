@@ -5,9 +5,24 @@
 //!                     look ───┼─► assess ─► assessment ─► advance(case) ─► place(host, now) ─► verdict
 //!                    state ───┘
 //! ```
+//!
+//! `detect` runs once a section, `assess` once a look and [`state_key`], `advance` and `place` once a host.
 
+mod assess;
 mod case;
+mod combine;
+mod coverage;
+mod detect;
 mod hit;
+mod place;
+mod protection;
+mod removal;
+mod state_key;
 
+pub use assess::assess;
 pub use case::{Case, Gone, HostSituation, Positive};
+pub use combine::products_of;
+pub use detect::detect;
 pub use hit::{Hit, Strength};
+pub use place::place;
+pub use state_key::state_key;

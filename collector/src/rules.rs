@@ -1,1 +1,127 @@
 //! Catalogue and orders: data files, embedded as defaults and overlaid by a directory.
+//!
+//! ```text
+//! vendors/*.toml ──┐
+//! catalogue/*.toml ┼─► sheet (keys, lines, faults) ─► product, vendor, order ─► catalogue (compiled) ─► RuleSet
+//! orders/*.toml ───┘
+//! ```
+//!
+//! A broken file is refused with file, line and reason; the caller keeps the last good set. Nothing here judges.
+
+mod catalogue;
+mod fault;
+mod index;
+mod load;
+mod order;
+mod pattern;
+mod product;
+mod sheet;
+mod subject;
+mod text;
+mod vendor;
+mod watchlist;
+
+use std::collections::BTreeSet;
+
+use muster_proto::model::{OrderId, Platform, ProductId, Watchlist};
+
+pub use catalogue::{Catalogue, Recognised, SignSeen};
+pub use fault::{RuleErrors, RuleFault};
+pub use load::load;
+pub use order::{ConfirmRule, EmbeddedCode, Milestone, Need, Order, ProtectionRule, Scope, Wording};
+pub use product::{DetectionContent, Freshness, Product, Realtime, Recogniser, Sign, Strength};
+pub use subject::Subject;
+pub use vendor::Vendor;
+pub use watchlist::day_of;
+
+pub(crate) use catalogue::guards;
+
+pub(crate) use order::LOOK_SPACING;
+pub(crate) use watchlist::{is_limited, limited_kind};
+
+/// Catalogue and orders of one version.
+#[derive(Debug, Clone)]
+pub struct RuleSet {
+    /// How products are recognised.
+    pub catalogue: Catalogue,
+    /// All orders, active or not, in order of their ids.
+    pub orders: Vec<Order>,
+    /// A short digest over all rule files, and over which orders are active.
+    pub version: String,
+}
+
+/// An order that cannot be made active.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OrderUnusable {
+    /// There is none with this id.
+    #[error("there is no order {0}")]
+    Unknown(OrderId),
+    /// It is not about installed software, or the catalogue does not know its vendors.
+    #[error("hosts cannot be judged under {order}: {reason}")]
+    NotJudged {
+        /// The order.
+        order: OrderId,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl RuleSet {
+    /// What agents are asked to test for existence.
+    #[must_use]
+    pub fn watchlist(&self) -> Watchlist {
+        watchlist::derive(&self.catalogue)
+    }
+
+    /// The orders under which hosts are judged.
+    pub fn active_orders(&self) -> impl Iterator<Item = &Order> {
+        self.orders.iter().filter(|order| order.active)
+    }
+
+    /// The order with this id.
+    #[must_use]
+    pub fn order(&self, id: &str) -> Option<&Order> {
+        self.orders.iter().find(|order| order.id.as_str() == id)
+    }
+
+    /// The ids of all orders under which hosts can be judged.
+    pub fn usable_orders(&self) -> impl Iterator<Item = &OrderId> {
+        self.orders.iter().filter(|order| order.not_judged.is_none()).map(|order| &order.id)
+    }
+
+    /// The same rules with exactly these orders active.
+    ///
+    /// # Errors
+    /// An id is not that of an order, or hosts cannot be judged under it.
+    pub fn with_active(&self, ids: &[OrderId]) -> Result<Self, OrderUnusable> {
+        for id in ids {
+            let order = self.order(id.as_str()).ok_or_else(|| OrderUnusable::Unknown(id.clone()))?;
+            if let Some(reason) = &order.not_judged {
+                return Err(OrderUnusable::NotJudged { order: id.clone(), reason: reason.clone() });
+            }
+        }
+        let mut set = self.clone();
+        for order in &mut set.orders {
+            order.active = ids.contains(&order.id);
+        }
+        let files = self.version.split('+').next().unwrap_or(&self.version);
+        let active: Vec<&str> = set.active_orders().map(|order| order.id.as_str()).collect();
+        let active = muster_proto::model::Digest::of(active.join(" ").as_bytes()).short();
+        set.version = format!("{files}+{}", &active[..6]);
+        exclude(&set.catalogue, &mut set.orders, &set.version);
+        Ok(set)
+    }
+}
+
+/// What an active order covers protects under none of them. Every order is told of which version it is.
+fn exclude(catalogue: &Catalogue, orders: &mut [Order], version: &str) {
+    let mut excluded: BTreeSet<ProductId> = BTreeSet::new();
+    for order in orders.iter().filter(|order| order.active) {
+        let covered = |product: &&Product| Platform::ALL.iter().any(|platform| order.covers(product, *platform));
+        excluded.extend(catalogue.products().iter().filter(covered).map(|product| product.id.clone()));
+    }
+    for order in orders.iter_mut() {
+        order.protection.excluded.clone_from(&excluded);
+        version.clone_into(&mut order.rules_version);
+    }
+}

@@ -1,6 +1,10 @@
 //! What a host's past adds to its current look, under one order: the case. Stored as versioned JSON beside the verdict.
 
-use muster_proto::model::{Lane, Platform, Presence, Reason, SiteId, Timestamp};
+use std::time::Duration;
+
+use muster_proto::model::{Assessment, Lane, Platform, Presence, Reason, SiteId, Timestamp};
+
+use crate::rules::LOOK_SPACING;
 
 /// A prohibited product that was seen and that no complete look has refuted yet.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -52,4 +56,136 @@ pub struct HostSituation<'a> {
     pub case: &'a Case,
     /// A lane that an operator's deed decides (`retired`, `waived`) or the roster (`missing`).
     pub decided: Option<Lane>,
+}
+
+/// How many looks a case remembers; more than any order may ask for.
+const LOOKS_KEPT: usize = 8;
+
+impl Case {
+    /// The case after a look: what was seen stands until a complete look refutes it.
+    ///
+    /// `received` is the collector's time, `boot_id` the one under which the host looked; empty when unknown.
+    #[must_use]
+    pub fn advance(&self, assessment: &Assessment, received: Timestamp, boot_id: &str) -> Self {
+        if assessment.prohibited {
+            return self.present(assessment, received, boot_id);
+        }
+        let refuted = assessment.covered && assessment.presence != Presence::Suspect;
+        if refuted { self.absent(assessment, received, boot_id) } else { self.clone() }
+    }
+
+    fn present(&self, assessment: &Assessment, received: Timestamp, boot_id: &str) -> Self {
+        let since = self.positive.as_ref().map_or(received, |positive| positive.since);
+        let is_about_presence =
+            |reason: &&Reason| !reason.product.is_empty() && !reason.rule.starts_with("protection/");
+        let reasons = assessment.reasons.iter().filter(is_about_presence).cloned().collect();
+        let positive = Positive { since, last_seen: received, presence: assessment.presence, reasons };
+        Self { positive: Some(positive), gone: None, present_boot_id: boot_id.to_owned() }
+    }
+
+    /// A complete look without it. What is left over makes a case too: somebody had it before we looked.
+    fn absent(&self, assessment: &Assessment, received: Timestamp, boot_id: &str) -> Self {
+        let had_it = self.positive.is_some() || self.gone.is_some() || assessment.remnants;
+        if !had_it {
+            return self.clone();
+        }
+        let mut gone = self.gone.clone().unwrap_or_else(|| Gone {
+            since: received,
+            present_boot_id: self.present_boot_id.clone(),
+            new_boot: false,
+            clean_looks: Vec::new(),
+        });
+        // Where no boot id is known (an image, or left over before the first look) none can differ.
+        gone.new_boot |= gone.present_boot_id != boot_id || gone.present_boot_id.is_empty();
+        let far = gone.clean_looks.last().is_none_or(|last| received.since(*last) >= LOOK_SPACING);
+        if far && gone.clean_looks.len() < LOOKS_KEPT {
+            gone.clean_looks.push(received);
+        }
+        Self { positive: None, gone: Some(gone), present_boot_id: self.present_boot_id.clone() }
+    }
+}
+
+impl Gone {
+    /// How many of the clean looks are at least this far apart.
+    #[must_use]
+    pub fn looks_apart(&self, spacing: Duration) -> usize {
+        let mut counted: Option<Timestamp> = None;
+        let mut count = 0;
+        for look in &self.clean_looks {
+            if counted.is_none_or(|last| look.since(last) >= spacing) {
+                counted = Some(*look);
+                count += 1;
+            }
+        }
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::{OrderId, Protection};
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn look(presence: Presence, covered: bool, remnants: bool) -> Assessment {
+        Assessment {
+            order: OrderId::new("test").expect("an id"),
+            rules_version: String::new(),
+            platform: Platform::Linux,
+            presence,
+            protection: Protection::Approved,
+            covered,
+            prohibited: matches!(presence, Presence::Active | Presence::Installed),
+            remnants,
+            reasons: Vec::new(),
+        }
+    }
+
+    fn at(days: u32) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000).plus(DAY * days)
+    }
+
+    #[test]
+    fn a_positive_stands_until_a_complete_look_refutes_it() {
+        let case = Case::default().advance(&look(Presence::Installed, true, false), at(0), "a");
+        assert!(case.positive.is_some());
+        let blind = case.advance(&look(Presence::Unknown, false, false), at(1), "b");
+        assert_eq!(blind, case, "a look that could not see refutes nothing");
+        let suspect = case.advance(&look(Presence::Suspect, true, false), at(1), "b");
+        assert_eq!(suspect, case, "nor does one that still sees traces");
+        let gone = case.advance(&look(Presence::None, true, false), at(2), "b");
+        assert!(gone.positive.is_none());
+        assert_eq!(gone.gone.expect("it had it").since, at(2));
+    }
+
+    #[test]
+    fn looks_count_when_they_are_a_day_apart_and_a_new_boot_is_noted() {
+        let mut case = Case::default().advance(&look(Presence::Active, true, false), at(0), "a");
+        case = case.advance(&look(Presence::None, true, false), at(1), "a");
+        case = case.advance(&look(Presence::None, true, false), at(1).plus(DAY / 2), "a");
+        let gone = case.gone.clone().expect("it had it");
+        assert_eq!((gone.looks_apart(DAY), gone.new_boot), (1, false));
+        case = case.advance(&look(Presence::None, true, false), at(2), "b");
+        let gone = case.gone.clone().expect("it had it");
+        assert_eq!((gone.looks_apart(DAY), gone.new_boot), (2, true));
+        assert_eq!(gone.looks_apart(DAY * 2), 1);
+    }
+
+    #[test]
+    fn a_product_that_comes_back_opens_the_case_anew() {
+        let mut case = Case::default().advance(&look(Presence::Installed, true, false), at(0), "a");
+        case = case.advance(&look(Presence::None, true, false), at(1), "b");
+        case = case.advance(&look(Presence::Installed, true, false), at(2), "b");
+        assert_eq!(case.gone, None);
+        assert_eq!(case.positive.expect("it is back").since, at(2));
+    }
+
+    #[test]
+    fn what_never_had_it_has_no_case_and_what_has_remnants_has_one() {
+        assert_eq!(Case::default().advance(&look(Presence::None, true, false), at(0), "a"), Case::default());
+        let left = Case::default().advance(&look(Presence::Remnant, true, true), at(0), "a");
+        assert!(left.gone.expect("somebody had it").new_boot);
+    }
 }

@@ -2,17 +2,7 @@
 
 use muster_proto::model::{Evidence, Presence, ProductId};
 
-/// How much one recogniser proves alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Strength {
-    /// Never proves anything alone: a `suspect` until something of the same product corroborates it.
-    Weak,
-    /// Corroborates; alone it is a `suspect`.
-    Supports,
-    /// Proves its presence alone.
-    Proves,
-}
+pub use crate::rules::Strength;
 
 /// A catalogue product recognised in a section, with the observation that shows it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

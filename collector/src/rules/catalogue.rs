@@ -1,0 +1,236 @@
+//! The catalogue: all products and vendors, compiled for recognition.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use muster_proto::model::{HostState, Kind, Outcome, Platform, Presence, ProductId, SignatureState, UnitState};
+use regex_automata::meta::Regex;
+
+use super::index::{Conjunction, Index, Place, compile_all, fits};
+use super::pattern::Pattern;
+use super::product::{Product, Realtime, Recogniser, Sign, Strength, Test, slug};
+use super::subject::Subject;
+use super::text::fold;
+use super::vendor::Vendor;
+
+/// How security products are recognised. Cheap to clone: it is shared.
+#[derive(Debug, Clone)]
+pub struct Catalogue(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    products: Vec<Product>,
+    by_id: HashMap<ProductId, usize>,
+    vendors: BTreeMap<String, Vendor>,
+    never: Vec<CompiledNever>,
+    /// Of each product: its signs of real-time work, compiled.
+    signs: Vec<Vec<Regex>>,
+    /// Of each product: where the age of its signatures is read, compiled.
+    fresh: Vec<Vec<(Platform, Regex)>>,
+    index: Index,
+}
+
+#[derive(Debug)]
+struct CompiledNever {
+    vendor: String,
+    platforms: Vec<Platform>,
+    kinds: Vec<Kind>,
+    except_white_label: bool,
+    tests: Conjunction,
+}
+
+/// A recogniser that an observation fits.
+#[derive(Debug, Clone, Copy)]
+pub struct Recognised<'c> {
+    /// The product.
+    pub product: &'c Product,
+    /// The recogniser.
+    pub recogniser: &'c Recogniser,
+}
+
+/// What a host's state says of one sign of real-time work.
+#[derive(Debug, Clone, Copy)]
+pub struct SignSeen<'c> {
+    /// The sign.
+    pub sign: &'c Realtime,
+    /// On, off; `None` when nothing is said of it.
+    pub on: Option<bool>,
+}
+
+impl Catalogue {
+    /// Compiles products and vendors. A recogniser's `@vendor` is replaced by the vendor's spellings.
+    pub(crate) fn new(mut products: Vec<Product>, vendors: Vec<Vendor>) -> Result<Self, String> {
+        products.sort_by(|a, b| a.id.cmp(&b.id));
+        let vendors: BTreeMap<String, Vendor> = vendors.into_iter().map(|one| (one.id.clone(), one)).collect();
+        for product in &mut products {
+            for one in &mut product.recognisers {
+                one.tests.iter_mut().chain(&mut one.unless).for_each(|test| spell(test, &vendors));
+            }
+        }
+        let mut never = Vec::new();
+        for vendor in vendors.values() {
+            for one in &vendor.never {
+                let mut tests = one.tests.clone();
+                tests.iter_mut().for_each(|test| spell(test, &vendors));
+                never.push(CompiledNever {
+                    vendor: vendor.id.clone(),
+                    platforms: one.platforms.clone(),
+                    kinds: one.kinds.clone(),
+                    except_white_label: one.except_white_label,
+                    tests: Conjunction::new(&tests)?,
+                });
+            }
+        }
+        let (mut signs, mut fresh) = (Vec::new(), Vec::new());
+        for product in &products {
+            let of_product = product.realtime.iter().map(|one| compile_all(std::slice::from_ref(&one.pattern)));
+            signs.push(of_product.collect::<Result<Vec<_>, _>>()?);
+            let of_product = product.freshness.iter();
+            let of_product = of_product.map(|one| Ok((one.platform, compile_all(std::slice::from_ref(&one.pattern))?)));
+            fresh.push(of_product.collect::<Result<Vec<_>, String>>()?);
+        }
+        let index = Index::new(&products)?;
+        let by_id = products.iter().enumerate().map(|(at, product)| (product.id.clone(), at)).collect();
+        Ok(Self(Arc::new(Inner { products, by_id, vendors, never, signs, fresh, index })))
+    }
+
+    /// All products, in order of their ids.
+    #[must_use]
+    pub fn products(&self) -> &[Product] {
+        &self.0.products
+    }
+
+    /// The product with this id.
+    #[must_use]
+    pub fn product(&self, id: &ProductId) -> Option<&Product> {
+        self.0.by_id.get(id).and_then(|at| self.0.products.get(*at))
+    }
+
+    /// The vendors that are known by more than one spelling.
+    pub fn vendors(&self) -> impl Iterator<Item = &Vendor> {
+        self.0.vendors.values()
+    }
+
+    /// Every vendor id that a product has.
+    #[must_use]
+    pub fn vendor_ids(&self) -> BTreeSet<&str> {
+        self.0.products.iter().map(|product| product.vendor_id.as_str()).collect()
+    }
+
+    /// Every recogniser that the subject fits, the telling ones first. A vendor's fallbacks hold only where none of its
+    /// other recognisers does.
+    #[must_use]
+    pub fn recognise(&self, platform: Platform, subject: &Subject) -> Vec<Recognised<'_>> {
+        let mut found: Vec<Recognised<'_>> =
+            self.0.index.recognise(platform, subject).into_iter().filter_map(|place| self.at(place)).collect();
+        if found.is_empty() {
+            return found;
+        }
+        found.retain(|one| !self.is_never(platform, subject, one.product));
+        let telling: BTreeSet<&str> =
+            found.iter().filter(|one| !one.recogniser.fallback).map(|one| one.product.vendor_id.as_str()).collect();
+        found.retain(|one| !one.recogniser.fallback || !telling.contains(one.product.vendor_id.as_str()));
+        found.sort_by_key(|one| (std::cmp::Reverse(one.recogniser.strength), one.recogniser.fallback));
+        found
+    }
+
+    fn at(&self, place: Place) -> Option<Recognised<'_>> {
+        let product = self.0.products.get(place.product)?;
+        product.recognisers.get(place.recogniser).map(|recogniser| Recognised { product, recogniser })
+    }
+
+    fn is_never(&self, platform: Platform, subject: &Subject, product: &Product) -> bool {
+        self.0.never.iter().any(|never| {
+            never.vendor == product.vendor_id
+                && !(never.except_white_label && product.white_label)
+                && (never.platforms.is_empty() || never.platforms.contains(&platform))
+                && (never.kinds.is_empty() || subject.kind.is_none_or(|kind| never.kinds.contains(&kind)))
+                && never.tests.holds(subject)
+        })
+    }
+
+    /// The products to which a unit or service of this name belongs.
+    pub(crate) fn products_of_unit(&self, platform: Platform, unit: &str) -> BTreeSet<&ProductId> {
+        let subject = Subject::new(Some(Kind::Service), [unit, "", ""], "", "");
+        let found = self.recognise(platform, &subject);
+        found.into_iter().filter(|one| one.recogniser.strength > Strength::Weak).map(|one| &one.product.id).collect()
+    }
+
+    /// What a running unit of this name shows of the product.
+    pub(crate) fn unit_shows(&self, platform: Platform, unit: &str, product: &ProductId) -> Option<Presence> {
+        let subject = Subject::new(Some(Kind::Service), [unit, "", ""], "", "");
+        let found = self.recognise(platform, &subject);
+        found.into_iter().find(|one| one.product.id == *product).map(|one| one.recogniser.shows)
+    }
+
+    /// What the state says of each sign of real-time work that this product has on the platform.
+    pub(crate) fn signs_seen(&self, product: &Product, platform: Platform, state: &HostState) -> Vec<SignSeen<'_>> {
+        let Some(at) = self.0.by_id.get(&product.id).copied() else { return Vec::new() };
+        let knows_units = state.units_outcome.is_some_and(Outcome::is_complete);
+        let mut seen = Vec::new();
+        for (sign, regex) in self.0.products[at].realtime.iter().zip(&self.0.signs[at]) {
+            if sign.platform != platform {
+                continue;
+            }
+            let on = if sign.unit.is_some() {
+                let fitting = |unit: &&UnitState| fits(regex, &unit_keys(&unit.name));
+                let mut units = state.units.iter().filter(fitting).peekable();
+                let said = units.peek().is_some() || knows_units;
+                said.then(|| units.any(|unit| unit.active))
+            } else {
+                let fitting = state.realtime.iter().filter(|one| fits(regex, &[fold(&one.place)]));
+                fitting.map(|one| one.on).reduce(|a, b| a || b)
+            };
+            seen.push(SignSeen { sign, on });
+        }
+        seen
+    }
+
+    /// The signatures in the state that this product claims.
+    pub(crate) fn signatures_of<'s>(
+        &self,
+        product: &Product,
+        platform: Platform,
+        state: &'s HostState,
+    ) -> Vec<&'s SignatureState> {
+        let Some(at) = self.0.by_id.get(&product.id) else { return Vec::new() };
+        let mut claimed = Vec::new();
+        for signature in &state.signatures {
+            let place = [fold(&signature.place)];
+            if self.0.fresh[*at].iter().any(|(of, regex)| *of == platform && fits(regex, &place)) {
+                claimed.push(signature);
+            }
+        }
+        claimed
+    }
+
+    /// Whether an order may name this vendor: some product has it.
+    pub(crate) fn knows_vendor(&self, id: &str) -> bool {
+        self.0.products.iter().any(|product| product.vendor_id == id || slug(&product.vendor) == id)
+    }
+}
+
+fn unit_keys(name: &str) -> Vec<String> {
+    Subject::new(Some(Kind::Service), [name, "", ""], "", "").keys
+}
+
+fn spell(test: &mut Test, vendors: &BTreeMap<String, Vendor>) {
+    let mut spelled = Vec::with_capacity(test.patterns.len());
+    for pattern in test.patterns.drain(..) {
+        match &pattern {
+            Pattern::Exact(text) if text.starts_with('@') => {
+                if let Some(vendor) = vendors.get(text.trim_start_matches('@')) {
+                    spelled.extend(vendor.spellings.iter().cloned());
+                }
+            }
+            Pattern::Exact(_) | Pattern::Regex(_) => spelled.push(pattern),
+        }
+    }
+    test.patterns = spelled;
+}
+
+/// Whether a recogniser's sign proves that something guards.
+#[must_use]
+pub(crate) fn guards(sign: Sign) -> bool {
+    sign >= Sign::Strong
+}

@@ -1,0 +1,233 @@
+//! The catalogue compiled: for each platform and kind, exact names in hash maps and all other patterns of a field in one
+//! automaton. One pass over a text answers for every recogniser at once.
+
+use std::collections::HashMap;
+
+use muster_proto::model::{Kind, Platform};
+use regex_automata::meta::Regex;
+use regex_automata::{Input, PatternSet};
+
+use super::pattern::{Pattern, compile};
+use super::product::{Product, Recogniser, Test};
+use super::subject::{Field, Subject};
+
+/// A recogniser by the places of its product and of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Place {
+    pub(crate) product: usize,
+    pub(crate) recogniser: usize,
+}
+
+/// All tables.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    tables: HashMap<(Platform, Kind), Table>,
+    by_name: HashMap<Platform, Table>,
+    guards: HashMap<Place, Guard>,
+}
+
+/// What is tested of the few that the tables let through.
+#[derive(Debug)]
+struct Guard {
+    unless: Vec<(Field, Regex)>,
+    within: Option<Regex>,
+}
+
+impl Index {
+    pub(crate) fn new(products: &[Product]) -> Result<Self, String> {
+        let mut index = Self::default();
+        for platform in Platform::ALL {
+            let mut all = Builder::default();
+            let mut by_kind: HashMap<Kind, Builder> = HashMap::new();
+            for (place, one) in recognisers(products).filter(|(_, one)| one.platforms.contains(platform)) {
+                for kind in &one.kinds {
+                    by_kind.entry(*kind).or_default().add(place, one);
+                }
+                if one.kinds.iter().any(|kind| !is_a_place(*kind)) {
+                    all.add(place, one);
+                }
+            }
+            for (kind, builder) in by_kind {
+                index.tables.insert((*platform, kind), builder.finish()?);
+            }
+            index.by_name.insert(*platform, all.finish()?);
+        }
+        for (place, one) in recognisers(products) {
+            if !one.unless.is_empty() || !one.within.is_empty() {
+                index.guards.insert(place, Guard::new(one)?);
+            }
+        }
+        Ok(index)
+    }
+
+    /// Every recogniser that the subject fits. Without a kind, all recognisers that test names.
+    pub(crate) fn recognise(&self, platform: Platform, subject: &Subject) -> Vec<Place> {
+        let table = match subject.kind {
+            Some(kind) => self.tables.get(&(platform, kind)),
+            None => self.by_name.get(&platform),
+        };
+        let mut places = table.map_or_else(Vec::new, |table| table.recognise(subject));
+        places.retain(|place| self.guards.get(place).is_none_or(|guard| guard.lets_through(subject)));
+        places
+    }
+}
+
+/// Kinds that are known by where they are: what has no kind cannot be one of them.
+const fn is_a_place(kind: Kind) -> bool {
+    matches!(kind, Kind::Path | Kind::Registry | Kind::Cert)
+}
+
+fn recognisers(products: &[Product]) -> impl Iterator<Item = (Place, &Recogniser)> {
+    products.iter().enumerate().flat_map(|(product, owner)| {
+        let place = move |(recogniser, one)| (Place { product, recogniser }, one);
+        owner.recognisers.iter().enumerate().map(place)
+    })
+}
+
+impl Guard {
+    fn new(one: &Recogniser) -> Result<Self, String> {
+        let mut unless = Vec::new();
+        for test in &one.unless {
+            unless.push((test.field, compile_all(&test.patterns)?));
+        }
+        let within = if one.within.is_empty() { None } else { Some(compile_all(&one.within)?) };
+        Ok(Self { unless, within })
+    }
+
+    fn lets_through(&self, subject: &Subject) -> bool {
+        let excluded = self.unless.iter().any(|(field, regex)| fits(regex, subject.texts(*field)));
+        let elsewhere =
+            self.within.as_ref().is_some_and(|regex| !subject.paths.is_empty() && !fits(regex, &subject.paths));
+        !excluded && !elsewhere
+    }
+}
+
+/// One regular expression for several patterns.
+pub(crate) fn compile_all(patterns: &[Pattern]) -> Result<Regex, String> {
+    let sources: Vec<String> = patterns.iter().map(Pattern::regex).collect();
+    compile(&sources)
+}
+
+pub(crate) fn fits(regex: &Regex, texts: &[String]) -> bool {
+    texts.iter().any(|text| regex.is_match(text.as_str()))
+}
+
+/// Tests that all must hold, compiled for one-off use: a vendor's `never`.
+#[derive(Debug)]
+pub(crate) struct Conjunction(Vec<(Field, Regex)>);
+
+impl Conjunction {
+    pub(crate) fn new(tests: &[Test]) -> Result<Self, String> {
+        let compiled: Result<_, String> =
+            tests.iter().map(|test| Ok((test.field, compile_all(&test.patterns)?))).collect();
+        compiled.map(Self)
+    }
+
+    pub(crate) fn holds(&self, subject: &Subject) -> bool {
+        self.0.iter().all(|(field, regex)| fits(regex, subject.texts(*field)))
+    }
+}
+
+/// The recognisers of one platform and kind.
+#[derive(Debug)]
+struct Table {
+    /// Slot to recogniser, with the fields that must all be hit.
+    slots: Vec<(Place, u8)>,
+    fields: Vec<FieldTable>,
+}
+
+#[derive(Debug)]
+struct FieldTable {
+    field: Field,
+    exact: HashMap<Box<str>, Vec<u32>>,
+    set: Option<(Regex, Vec<Vec<u32>>)>,
+}
+
+impl Table {
+    fn recognise(&self, subject: &Subject) -> Vec<Place> {
+        // Slot and hit fields of the few recognisers that any field hits: a list is faster than a map here.
+        let mut hits: Vec<(u32, u8)> = Vec::new();
+        for table in &self.fields {
+            let bit = bit(table.field);
+            for text in subject.texts(table.field) {
+                table.each_hit(text, |slot| match hits.iter_mut().find(|(other, _)| *other == slot) {
+                    Some((_, fields)) => *fields |= bit,
+                    None => hits.push((slot, bit)),
+                });
+            }
+        }
+        let mut places: Vec<Place> = hits
+            .into_iter()
+            .filter_map(|(slot, fields)| self.slots.get(slot as usize).filter(|(_, wanted)| fields == *wanted))
+            .map(|(place, _)| *place)
+            .collect();
+        places.sort_unstable();
+        places
+    }
+}
+
+impl FieldTable {
+    fn each_hit(&self, text: &str, mut hit: impl FnMut(u32)) {
+        if let Some(slots) = self.exact.get(text) {
+            slots.iter().copied().for_each(&mut hit);
+        }
+        if let Some((regex, slots)) = &self.set {
+            let mut fitting = PatternSet::new(regex.pattern_len());
+            regex.which_overlapping_matches(&Input::new(text), &mut fitting);
+            for pattern in fitting.iter() {
+                slots[pattern.as_usize()].iter().copied().for_each(&mut hit);
+            }
+        }
+    }
+}
+
+const fn bit(field: Field) -> u8 {
+    1 << field as u8
+}
+
+#[derive(Default)]
+struct Builder {
+    slots: Vec<(Place, u8)>,
+    patterns: HashMap<Field, HashMap<Pattern, Vec<u32>>>,
+}
+
+impl Builder {
+    fn add(&mut self, place: Place, one: &Recogniser) {
+        let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        let mut wanted = 0;
+        for test in &one.tests {
+            wanted |= bit(test.field);
+            let patterns = self.patterns.entry(test.field).or_default();
+            for pattern in &test.patterns {
+                let slots = patterns.entry(pattern.clone()).or_default();
+                if slots.last() != Some(&slot) {
+                    slots.push(slot);
+                }
+            }
+        }
+        self.slots.push((place, wanted));
+    }
+
+    fn finish(self) -> Result<Table, String> {
+        let mut fields = Vec::new();
+        for (field, patterns) in self.patterns {
+            let mut exact = HashMap::new();
+            let mut sources = Vec::new();
+            let mut slots = Vec::new();
+            for (pattern, hit) in patterns {
+                match pattern {
+                    Pattern::Exact(text) => {
+                        exact.insert(text.into_boxed_str(), hit);
+                    }
+                    Pattern::Regex(source) => {
+                        sources.push(source);
+                        slots.push(hit);
+                    }
+                }
+            }
+            let set = if sources.is_empty() { None } else { Some((compile(&sources)?, slots)) };
+            fields.push(FieldTable { field, exact, set });
+        }
+        Ok(Table { slots: self.slots, fields })
+    }
+}

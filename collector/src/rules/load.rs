@@ -1,0 +1,208 @@
+//! Brings the rule files together: the embedded defaults, and over them a directory. A file of the same name, or one
+//! with the same id, replaces the default; others are added. Every fault of every file is reported at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use muster_proto::model::Digest;
+
+use super::catalogue::Catalogue;
+use super::fault::{RuleErrors, RuleFault};
+use super::order::{self, Order};
+use super::pattern::Pattern;
+use super::product::{self, Product};
+use super::sheet::{RuleFile, Sheet};
+use super::vendor::{self, Vendor};
+use super::{RuleSet, exclude};
+
+const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/embedded_rules.rs"));
+
+/// The folders of a rule directory.
+const FOLDERS: [&str; 4] = ["vendors", "catalogue", "orders", "scenarios"];
+
+/// The default files that the collector carries.
+pub(crate) fn embedded() -> Vec<RuleFile> {
+    let file = |(place, text): &(&str, &str)| {
+        let (folder, name) = place.split_once('/').unwrap_or(("", place));
+        RuleFile { folder: folder.into(), name: name.into(), place: (*place).into(), text: (*text).into() }
+    };
+    EMBEDDED.iter().map(file).collect()
+}
+
+/// The files of a directory; what cannot be read, or is not where rule files are, is a fault.
+pub(crate) fn directory(place: &Path) -> Result<Vec<RuleFile>, Vec<RuleFault>> {
+    let mut faults = Vec::new();
+    let mut files = Vec::new();
+    let fault = |path: &Path, reason: String| RuleFault { file: path.display().to_string(), line: 0, reason };
+    let entries = match std::fs::read_dir(place) {
+        Ok(entries) => entries,
+        Err(error) => return Err(vec![fault(place, format!("cannot be read: {error}"))]),
+    };
+    for entry in entries {
+        let path = match entry {
+            Ok(entry) => entry.path(),
+            Err(error) => {
+                faults.push(fault(place, format!("cannot be listed: {error}")));
+                continue;
+            }
+        };
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.starts_with('.') {
+            continue;
+        }
+        if path.is_dir() && FOLDERS.contains(&name.as_str()) {
+            read_folder(&path, &name, &mut files, &mut faults);
+        } else if path.is_dir() || name.ends_with(".toml") {
+            faults.push(fault(&path, format!("rule files stand in one of {}", FOLDERS.join(", "))));
+        }
+    }
+    files.sort_by(|a, b| (&a.folder, &a.name).cmp(&(&b.folder, &b.name)));
+    if faults.is_empty() { Ok(files) } else { Err(faults) }
+}
+
+fn read_folder(place: &Path, folder: &str, files: &mut Vec<RuleFile>, faults: &mut Vec<RuleFault>) {
+    let fault = |path: &Path, reason: String| RuleFault { file: path.display().to_string(), line: 0, reason };
+    let entries = match std::fs::read_dir(place) {
+        Ok(entries) => entries,
+        Err(error) => return faults.push(fault(place, format!("cannot be read: {error}"))),
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.starts_with('.') || !name.ends_with(".toml") {
+            continue;
+        }
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                files.push(RuleFile { folder: folder.to_owned(), name, place: path.display().to_string(), text });
+            }
+            Err(error) => faults.push(fault(&path, format!("cannot be read: {error}"))),
+        }
+    }
+}
+
+/// The embedded defaults, overlaid by a directory.
+///
+/// # Errors
+/// Any file has a fault; all of them are in the error.
+pub fn load(overlay: Option<&Path>) -> Result<RuleSet, RuleErrors> {
+    let files = match overlay.map(directory).transpose() {
+        Ok(files) => files.unwrap_or_default(),
+        Err(faults) => return Err(RuleErrors::new(faults)),
+    };
+    assemble(embedded(), files)
+}
+
+/// What was read of the files, with the file of each id for faults about it.
+#[derive(Default)]
+struct Read {
+    products: BTreeMap<String, (Product, String, bool)>,
+    vendors: BTreeMap<String, (Vendor, String, bool)>,
+    orders: BTreeMap<String, (Order, String, bool)>,
+    faults: Vec<RuleFault>,
+}
+
+/// Makes a rule set of default files and the files that lie over them.
+pub(crate) fn assemble(defaults: Vec<RuleFile>, overlay: Vec<RuleFile>) -> Result<RuleSet, RuleErrors> {
+    let replaced: BTreeSet<_> = overlay.iter().map(|file| (file.folder.clone(), file.name.clone())).collect();
+    let mut read = Read::default();
+    let mut texts = Vec::new();
+    let defaults = defaults.into_iter().filter(|file| !replaced.contains(&(file.folder.clone(), file.name.clone())));
+    for (file, is_overlay) in defaults.map(|file| (file, false)).chain(overlay.into_iter().map(|file| (file, true))) {
+        if file.folder != "scenarios" {
+            texts.push(format!("{}/{}\0{}", file.folder, file.name, file.text));
+        }
+        read.file(&file, is_overlay);
+    }
+    texts.sort();
+    let version = Digest::of(texts.join("\0").as_bytes()).short();
+    read.finish(version)
+}
+
+impl Read {
+    fn file(&mut self, file: &RuleFile, is_overlay: bool) {
+        match file.folder.as_str() {
+            "vendors" => {
+                let (vendor, faults) = Sheet::read(file, vendor::read);
+                self.faults.extend(faults);
+                let id = vendor.id.clone();
+                keep(&mut self.vendors, &mut self.faults, id, vendor, file, is_overlay);
+            }
+            "catalogue" => {
+                let (product, faults) = Sheet::read(file, product::read);
+                self.faults.extend(faults);
+                if let Some(product) = product {
+                    let id = product.id.to_string();
+                    keep(&mut self.products, &mut self.faults, id, product, file, is_overlay);
+                }
+            }
+            "orders" => {
+                let (order, faults) = Sheet::read(file, order::read);
+                self.faults.extend(faults);
+                if let Some(order) = order {
+                    let id = order.id.to_string();
+                    keep(&mut self.orders, &mut self.faults, id, order, file, is_overlay);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(mut self, version: String) -> Result<RuleSet, RuleErrors> {
+        self.check_spellings();
+        let products = self.products.into_values().map(|(product, ..)| product).collect();
+        let vendors = self.vendors.into_values().map(|(vendor, ..)| vendor).collect();
+        let catalogue = match Catalogue::new(products, vendors) {
+            Ok(catalogue) => catalogue,
+            Err(reason) => {
+                self.faults.push(RuleFault { file: "catalogue".to_owned(), line: 0, reason });
+                return Err(RuleErrors::new(self.faults));
+            }
+        };
+        let mut orders = Vec::new();
+        for (mut order, file, _) in self.orders.into_values() {
+            self.faults.extend(order.check(&catalogue, &file, 1));
+            orders.push(order);
+        }
+        if !self.faults.is_empty() {
+            return Err(RuleErrors::new(self.faults));
+        }
+        exclude(&catalogue, &mut orders, &version);
+        Ok(RuleSet { catalogue, orders, version })
+    }
+
+    fn check_spellings(&mut self) {
+        for (product, file, _) in self.products.values() {
+            for one in &product.recognisers {
+                let tests = one.tests.iter().chain(&one.unless).flat_map(|test| test.patterns.iter());
+                for pattern in tests {
+                    let Pattern::Exact(text) = pattern else { continue };
+                    let unknown = text.strip_prefix('@').filter(|vendor| !self.vendors.contains_key(*vendor));
+                    if let Some(vendor) = unknown {
+                        let reason = format!("there is no vendors/{vendor}.toml with the spellings of @{vendor}");
+                        self.faults.push(RuleFault { file: file.clone(), line: one.line, reason });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Keeps what was read. Over a default of the same id it wins; twice in one layer is a fault.
+fn keep<T>(
+    kept: &mut BTreeMap<String, (T, String, bool)>,
+    faults: &mut Vec<RuleFault>,
+    id: String,
+    value: T,
+    file: &RuleFile,
+    is_overlay: bool,
+) {
+    if id.is_empty() {
+        return;
+    }
+    if let Some((_, other, _)) = kept.get(&id).filter(|(_, _, layer)| *layer == is_overlay) {
+        let reason = format!("the id {id:?} is also that of {other}");
+        faults.push(RuleFault { file: file.place.clone(), line: 1, reason });
+        return;
+    }
+    kept.insert(id, (value, file.place.clone(), is_overlay));
+}

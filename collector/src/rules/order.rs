@@ -1,0 +1,452 @@
+//! An order: who demands what of whom by when. Data, never code.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use muster_proto::model::{OrderId, OrderReport, Platform, Presence, ProductId, SiteId, SourceName, Timestamp};
+
+use super::catalogue::Catalogue;
+use super::fault::RuleFault;
+use super::product::Product;
+use super::sheet::{Entries, Placed};
+
+/// One day or instant of an order, and what happens then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Milestone {
+    /// Its name within the order.
+    pub id: String,
+    /// When.
+    pub at: Timestamp,
+    /// `announced`, `effective`, `deadline`, `recurring`, `replaced` or `expires`.
+    pub kind: String,
+    /// `minute`, `day` or `month`: how exactly the issuer says it.
+    pub precision: String,
+    /// Whether it was read in a text that can be trusted.
+    pub confirmed: bool,
+    /// What happens.
+    pub what: String,
+}
+
+/// What becomes of the vendor's code inside other vendors' products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmbeddedCode {
+    /// It is covered.
+    In,
+    /// It is exempt.
+    Out,
+    /// The order does not say: shown, and not counted as prohibited.
+    Unstated,
+}
+
+impl std::str::FromStr for EmbeddedCode {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "in" => Ok(Self::In),
+            "out" => Ok(Self::Out),
+            "unstated" => Ok(Self::Unstated),
+            _ => Err(()),
+        }
+    }
+}
+
+/// Which products, hosts and vendors an order is about. An empty list of platforms or sites is "all".
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Vendors by their ids.
+    pub vendors: Vec<String>,
+    /// Families.
+    pub families: Vec<String>,
+    /// Products.
+    pub products: Vec<ProductId>,
+    /// Products of those vendors that are not covered.
+    pub exempt: Vec<ProductId>,
+    /// The platforms.
+    pub platforms: Vec<Platform>,
+    /// The sites.
+    pub sites: Vec<SiteId>,
+}
+
+/// What an order demands beside removal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProtectionRule {
+    /// The platforms on which something else must guard the host.
+    pub platforms: Vec<Platform>,
+    /// The only products that count; empty: any of the categories that no active order prohibits.
+    pub approved: Vec<ProductId>,
+    /// The categories that count.
+    pub categories: Vec<String>,
+    /// Products that do not count: those that any active order covers.
+    pub excluded: BTreeSet<ProductId>,
+}
+
+/// When a removal is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfirmRule {
+    /// How many complete looks without the product.
+    pub looks: usize,
+    /// How far apart.
+    pub spacing: Duration,
+    /// Whether one of them must be under another boot id.
+    pub new_boot: bool,
+}
+
+/// Sources of which one must have looked completely, and none may have failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// The platform.
+    pub platform: Platform,
+    /// The sources; any of them does.
+    pub any_of: Vec<SourceName>,
+}
+
+/// How the order speaks. Under the US determination nobody who still runs the product is in violation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wording {
+    /// "must be replaced"
+    pub must: String,
+    /// "without updates since"
+    pub since: String,
+    /// A sentence for those who ask what it means for them.
+    pub note: String,
+}
+
+/// An order.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Its id, which is also the name of its file.
+    pub id: OrderId,
+    /// Its title.
+    pub title: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// Where it holds.
+    pub jurisdiction: String,
+    /// `prohibition`, `duty`, `procurement`, `sanction`, `warning`, `resolution` or `reported`.
+    pub binding: String,
+    /// Where it is written.
+    pub citation: String,
+    /// Whether the order and its main dates were confirmed.
+    pub confirmed: bool,
+    /// What is not.
+    pub unconfirmed: Vec<String>,
+    /// Where the facts come from.
+    pub sources: Vec<String>,
+    /// Whether hosts are judged under it.
+    pub active: bool,
+    /// Why hosts cannot be judged under it, if they cannot: it is not about installed software, or the catalogue does
+    /// not know its vendors.
+    pub not_judged: Option<String>,
+    /// Its days and instants.
+    pub milestones: Vec<Milestone>,
+    /// Which products and hosts it is about.
+    pub scope: Scope,
+    /// The presences that are prohibited.
+    pub prohibits: Vec<Presence>,
+    /// What becomes of embedded code.
+    pub embedded_code: EmbeddedCode,
+    /// What it demands beside removal.
+    pub protection: ProtectionRule,
+    /// How long a host may be silent.
+    pub patience: Duration,
+    /// When a removal is proven.
+    pub confirm: ConfirmRule,
+    /// The sources that must have looked.
+    pub needs: Vec<Need>,
+    /// How it speaks.
+    pub wording: Wording,
+    /// The version of the rule set that it stands in.
+    pub rules_version: String,
+    pub(crate) due: Option<String>,
+}
+
+impl Order {
+    /// When everything must be finished; an order may have no such day.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let due = self.due.as_ref()?;
+        self.milestones.iter().find(|milestone| milestone.id == *due).map(|milestone| milestone.at)
+    }
+
+    /// The milestone that is the due one.
+    #[must_use]
+    pub fn due_milestone(&self) -> Option<&Milestone> {
+        let due = self.due.as_ref()?;
+        self.milestones.iter().find(|milestone| milestone.id == *due)
+    }
+
+    /// The order for people.
+    #[must_use]
+    pub fn report(&self) -> OrderReport {
+        let text = |milestone: &Milestone| {
+            let doubt = if milestone.confirmed { "" } else { " (unconfirmed)" };
+            (milestone.at, format!("{}{doubt}", milestone.what))
+        };
+        OrderReport {
+            id: self.id.clone(),
+            title: self.title.clone(),
+            issuer: self.issuer.clone(),
+            jurisdiction: self.jurisdiction.clone(),
+            binding: self.binding.clone(),
+            active: self.active,
+            due: self.due(),
+            milestones: self.milestones.iter().map(text).collect(),
+            sources: self.sources.clone(),
+        }
+    }
+
+    /// Whether the order covers the product, and does not exempt it.
+    #[must_use]
+    pub fn covers(&self, product: &Product, platform: Platform) -> bool {
+        self.names(product, platform) && !self.scope.exempt.contains(&product.id)
+    }
+
+    /// Whether the order exempts a product that it would cover.
+    #[must_use]
+    pub fn exempts(&self, product: &Product, platform: Platform) -> bool {
+        self.names(product, platform) && self.scope.exempt.contains(&product.id)
+    }
+
+    fn names(&self, product: &Product, platform: Platform) -> bool {
+        self.scope.vendors.contains(&product.vendor_id)
+            || self.scope.products.contains(&product.id)
+            || self.scope.families.iter().any(|family| family == product.family(platform))
+    }
+
+    /// Whether the order binds hosts of this platform and site.
+    #[must_use]
+    pub fn binds(&self, platform: Platform, site: &SiteId) -> bool {
+        (self.scope.platforms.is_empty() || self.scope.platforms.contains(&platform))
+            && (self.scope.sites.is_empty() || self.scope.sites.contains(site))
+    }
+
+    /// Whether this presence of a covered product is prohibited.
+    #[must_use]
+    pub fn prohibits(&self, presence: Presence) -> bool {
+        let embedded_out = presence == Presence::Embedded && self.embedded_code != EmbeddedCode::In;
+        self.prohibits.contains(&presence) && !embedded_out
+    }
+
+    /// What the catalogue says of the names in the order's scope; names that it does not know are faults, and an order
+    /// that covers nothing it knows cannot be judged.
+    pub(crate) fn check(&mut self, catalogue: &Catalogue, file: &str, line: usize) -> Vec<RuleFault> {
+        let mut faults = Vec::new();
+        let mut fault = |reason: String| faults.push(RuleFault { file: file.to_owned(), line, reason });
+        let covered = catalogue.products().iter();
+        let covered = covered.filter(|product| Platform::ALL.iter().any(|platform| self.covers(product, *platform)));
+        if covered.count() == 0 && self.not_judged.is_none() {
+            fault("the catalogue knows no product in the order's scope: say why in `not_judged`, or name vendors, families or products that it knows".to_owned());
+        }
+        for vendor in self.scope.vendors.iter().filter(|vendor| !catalogue.knows_vendor(vendor)) {
+            fault(format!("no product of the catalogue has the vendor {vendor:?}"));
+        }
+        let lists = [&self.scope.products, &self.scope.exempt, &self.protection.approved];
+        for product in lists.into_iter().flatten().filter(|product| catalogue.product(product).is_none()) {
+            fault(format!("the catalogue has no product {product}"));
+        }
+        if self.active && self.not_judged.is_some() {
+            fault("an order that cannot be judged cannot be active".to_owned());
+        }
+        faults
+    }
+}
+
+/// Reads an order's file.
+pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Order> {
+    let id = entries.required("id");
+    let id = OrderId::new(id.value).map_err(|error| entries.fault(id.line, format!("`id`: {error}"))).ok();
+    let title = entries.required("title").value;
+    let issuer = entries.required("issuer").value;
+    let jurisdiction = entries.required("jurisdiction").value;
+    let binding = entries.required("binding").value;
+    let milestones: Vec<Milestone> = entries.tables("milestone", milestone).into_iter().flatten().collect();
+    let due = due(entries, &milestones);
+    let scope = entries.table("scope", scope).unwrap_or_default();
+    let protection = entries.table("protection", protection).unwrap_or_default();
+    let confirm = entries.table("confirm", confirm).unwrap_or_else(default_confirm);
+    let needs = entries.table("needs", needs).unwrap_or_else(default_needs);
+    let wording = entries.table("wording", wording).unwrap_or_else(default_wording);
+    let mut prohibits = entries.names("prohibits", "a presence");
+    if prohibits.is_empty() {
+        prohibits = vec![Presence::Active, Presence::Installed, Presence::ManagementOnly, Presence::Embedded];
+    }
+    Some(Order {
+        title,
+        issuer,
+        jurisdiction,
+        binding,
+        citation: entries.text("citation").map_or_else(String::new, |text| text.value),
+        confirmed: entries.flag("confirmed").unwrap_or(false),
+        unconfirmed: entries.texts("unconfirmed"),
+        sources: entries.texts("sources"),
+        active: entries.flag("active").unwrap_or(false),
+        not_judged: entries.text("not_judged").map(|text| text.value),
+        milestones,
+        scope,
+        prohibits,
+        embedded_code: entries.name("embedded_code", "in, out or unstated").unwrap_or(EmbeddedCode::Unstated),
+        protection,
+        patience: days(entries.number("patience_days").unwrap_or(7)),
+        confirm,
+        needs,
+        wording,
+        rules_version: String::new(),
+        due,
+        id: {
+            facts_for_people(entries);
+            id?
+        },
+    })
+}
+
+/// Keys that are kept for people and that nothing judges.
+fn facts_for_people(entries: &mut Entries<'_, '_>) {
+    for key in ["note", "penalties", "not_a_violation", "sunset"] {
+        entries.text(key);
+    }
+    for key in [
+        "legal_basis",
+        "exemptions",
+        "applies_to",
+        "clocks",
+        "product_classes",
+        "vendor_names",
+        "device_classes",
+        "services",
+    ] {
+        entries.list(key);
+    }
+}
+
+fn due(entries: &mut Entries<'_, '_>, milestones: &[Milestone]) -> Option<String> {
+    let Placed { value, line } = entries.text("due")?;
+    if !milestones.iter().any(|milestone| milestone.id == value) {
+        entries.fault(line, format!("`due` names the milestone {value:?}, which the order does not have"));
+    }
+    Some(value)
+}
+
+fn milestone(entries: &mut Entries<'_, '_>) -> Option<Milestone> {
+    let id = entries.required("id").value;
+    let at = entries.instant("at");
+    if at.is_none() {
+        entries.fault(entries.line(), "`at` is missing or no instant");
+    }
+    Some(Milestone {
+        id,
+        kind: entries.text("kind").map_or_else(String::new, |text| text.value),
+        precision: entries.text("precision").map_or_else(|| "day".to_owned(), |text| text.value),
+        confirmed: entries.flag("confirmed").unwrap_or(true),
+        what: entries.required("what").value,
+        at: at?,
+    })
+}
+
+fn ids<T: std::str::FromStr<Err = E>, E: std::fmt::Display>(entries: &mut Entries<'_, '_>, key: &str) -> Vec<T> {
+    let mut ids = Vec::new();
+    for text in entries.list(key) {
+        match text.value.parse() {
+            Ok(id) => ids.push(id),
+            Err(error) => entries.fault(text.line, format!("`{key}`: {error}")),
+        }
+    }
+    ids
+}
+
+fn scope(entries: &mut Entries<'_, '_>) -> Scope {
+    Scope {
+        vendors: entries.texts("vendors"),
+        families: entries.texts("families"),
+        products: ids(entries, "products"),
+        exempt: ids(entries, "exempt"),
+        platforms: entries.names("platforms", "linux, windows or macos"),
+        sites: ids(entries, "sites"),
+    }
+}
+
+fn protection(entries: &mut Entries<'_, '_>) -> ProtectionRule {
+    let required = entries.flag("required").unwrap_or(true);
+    let mut platforms: Vec<Platform> = entries.names("platforms", "linux, windows or macos");
+    if platforms.is_empty() {
+        platforms = Platform::ALL.to_vec();
+    }
+    if !required {
+        platforms.clear();
+    }
+    let mut categories = entries.texts("categories");
+    if categories.is_empty() {
+        categories = vec!["antivirus".to_owned(), "edr".to_owned()];
+    }
+    ProtectionRule { platforms, approved: ids(entries, "approved"), categories, excluded: BTreeSet::new() }
+}
+
+/// The collector notes complete looks that are at least this far apart; an order cannot ask for less.
+pub(crate) const LOOK_SPACING: Duration = days(1);
+
+const fn default_confirm() -> ConfirmRule {
+    ConfirmRule { looks: 2, spacing: LOOK_SPACING, new_boot: true }
+}
+
+fn confirm(entries: &mut Entries<'_, '_>) -> ConfirmRule {
+    let default = default_confirm();
+    let looks = entries.number("looks").map_or(default.looks, |looks| usize::try_from(looks).unwrap_or(default.looks));
+    let hours = entries.number("spacing_hours").unwrap_or(24);
+    if hours < 24 || looks == 0 || looks > 8 {
+        entries.fault(entries.line(), "`spacing_hours` is at least 24 and `looks` from 1 to 8");
+    }
+    let new_boot = entries.flag("new_boot").unwrap_or(default.new_boot);
+    ConfirmRule { looks, spacing: Duration::from_secs(hours.saturating_mul(3600)), new_boot }
+}
+
+fn wording(entries: &mut Entries<'_, '_>) -> Wording {
+    let default = default_wording();
+    Wording {
+        must: entries.text("must").map_or(default.must, |text| text.value),
+        since: entries.text("since").map_or(default.since, |text| text.value),
+        note: entries.text("note").map_or(default.note, |text| text.value),
+    }
+}
+
+fn default_wording() -> Wording {
+    Wording { must: "must be replaced".to_owned(), since: "covered since".to_owned(), note: String::new() }
+}
+
+fn needs(entries: &mut Entries<'_, '_>) -> Vec<Need> {
+    let mut needs = Vec::new();
+    for platform in Platform::ALL {
+        for text in entries.list(platform.name()) {
+            let mut any_of = Vec::new();
+            for name in text.value.split('|') {
+                match name.trim().parse() {
+                    Ok(source) => any_of.push(source),
+                    Err(_) => entries.fault(text.line, format!("`{platform}`: {:?} is not a source", name.trim())),
+                }
+            }
+            needs.push(Need { platform: *platform, any_of });
+        }
+    }
+    needs
+}
+
+/// What every order needs that does not say otherwise. On Linux one package database, the one native to the system:
+/// an agent reports that one as failed when it is missing.
+fn default_needs() -> Vec<Need> {
+    use SourceName as S;
+    let need = |platform, any_of: &[SourceName]| Need { platform, any_of: any_of.to_vec() };
+    vec![
+        need(Platform::Linux, &[S::Dpkg, S::Rpm, S::Apk, S::Pacman]),
+        need(Platform::Linux, &[S::SystemdUnits, S::WatchPaths]),
+        need(Platform::Linux, &[S::WatchPaths]),
+        need(Platform::Windows, &[S::UninstallKeys]),
+        need(Platform::Windows, &[S::Services]),
+        need(Platform::Windows, &[S::Drivers, S::FilterDrivers]),
+        need(Platform::Windows, &[S::SecurityCenter, S::Defender, S::FilterDrivers]),
+        need(Platform::Macos, &[S::AppBundles]),
+        need(Platform::Macos, &[S::Launchd]),
+        need(Platform::Macos, &[S::SystemExtensions]),
+    ]
+}
+
+const fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 24 * 3600)
+}

@@ -1,0 +1,167 @@
+//! What a recogniser writes to test a text: exact, a glob, or a regular expression.
+//!
+//! | written | means |
+//! |---|---|
+//! | `kesl` | exactly that, after folding |
+//! | `klvssbridge64_*` | a glob: `*` is any run of characters, `?` is one; in a path `*` and `?` stay within one component |
+//! | `/opt/kesl/**` | in a path: that place and everything below it; `**` elsewhere is any run of components |
+//! | `~avp\d+(\.\d+)*` | a regular expression, anchored at both ends, without regard to case |
+//! | `@kaspersky` | the spellings of a vendor, from `vendors/kaspersky.toml` |
+
+use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
+
+/// Which fold and which wildcards a field has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Names, vendors, states: `*` is anything.
+    Text,
+    /// Paths and registry keys: `*` stays within one component.
+    Place,
+}
+
+/// A pattern that was checked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Pattern {
+    /// Equal after folding.
+    Exact(String),
+    /// The source of an unanchored regular expression.
+    Regex(String),
+}
+
+impl Pattern {
+    /// Reads a pattern; `fold` brings its literal parts into the form of the texts.
+    pub(crate) fn parse(text: &str, form: Form, fold: impl Fn(&str) -> String) -> Result<Self, String> {
+        if let Some(regex) = text.strip_prefix('~') {
+            let is_home = form == Form::Place && regex.starts_with('/');
+            if !is_home {
+                compile(&[regex])?;
+                return Ok(Self::Regex(regex.to_owned()));
+            }
+        }
+        if !text.contains(['*', '?']) {
+            return Ok(Self::Exact(fold(text)));
+        }
+        let folded = fold(text);
+        if folded.trim_matches(['*', '?', '/', ' ']).is_empty() {
+            return Err(format!("the pattern {text:?} fits everything"));
+        }
+        let regex = glob(&folded, form);
+        compile(&[&regex])?;
+        Ok(Self::Regex(regex))
+    }
+
+    /// The source of a regular expression for this pattern.
+    pub(crate) fn regex(&self) -> String {
+        match self {
+            Self::Exact(text) => escape(text),
+            Self::Regex(regex) => regex.clone(),
+        }
+    }
+}
+
+/// A set of regular expressions, each anchored at both ends, compiled into one automaton.
+pub(crate) fn compile<S: AsRef<str>>(patterns: &[S]) -> Result<Regex, String> {
+    let anchored: Vec<String> = patterns.iter().map(|pattern| format!(r"\A(?:{})\z", pattern.as_ref())).collect();
+    let config = syntax::Config::new().case_insensitive(true).unicode(true);
+    Regex::builder()
+        .syntax(config)
+        .configure(Regex::config().nfa_size_limit(Some(64 << 20)).match_kind(regex_automata::MatchKind::All))
+        .build_many(&anchored)
+        .map_err(|error| match error.syntax_error() {
+            Some(syntax) => format!("not a regular expression: {}", first_line(&syntax.to_string())),
+            None => format!("not a regular expression that can be used: {error}"),
+        })
+}
+
+/// The last line of a syntax error says what is wrong; the lines before draw it.
+fn first_line(error: &str) -> String {
+    error.lines().last().unwrap_or(error).trim_start_matches("error: ").to_owned()
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        push_escaped(&mut escaped, c);
+    }
+    escaped
+}
+
+fn push_escaped(regex: &mut String, c: char) {
+    if r"\.+*?()|[]{}^$#&-~/".contains(c) && c != '/' {
+        regex.push('\\');
+    }
+    regex.push(c);
+}
+
+fn glob(text: &str, form: Form) -> String {
+    let (any, one) = match form {
+        Form::Text => (".*", "."),
+        Form::Place => ("[^/]*", "[^/]"),
+    };
+    let (text, below) = match (form, text.strip_suffix("/**")) {
+        (Form::Place, Some(place)) => (place, "(?:/.*)?"),
+        (Form::Place | Form::Text, _) => (text, ""),
+    };
+    let mut regex = String::with_capacity(text.len() + 16);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '*' if form == Form::Place && chars.peek() == Some(&'*') => {
+                chars.next();
+                regex.push_str(".*");
+            }
+            '*' => regex.push_str(any),
+            '?' => regex.push_str(one),
+            _ => push_escaped(&mut regex, c),
+        }
+    }
+    regex.push_str(below);
+    regex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::text::{fold, fold_path};
+
+    fn fits(pattern: &str, text: &str) -> bool {
+        let pattern = Pattern::parse(pattern, Form::Text, fold).expect("a pattern");
+        compile(&[pattern.regex()]).expect("a regex").is_match(fold(text).as_str())
+    }
+
+    fn fits_path(pattern: &str, text: &str) -> bool {
+        let pattern = Pattern::parse(pattern, Form::Place, fold_path).expect("a pattern");
+        compile(&[pattern.regex()]).expect("a regex").is_match(fold_path(text).as_str())
+    }
+
+    #[test]
+    fn patterns_are_anchored_and_know_no_case() {
+        assert!(fits("KESL", "kesl"));
+        assert!(!fits("kesl", "keslx"));
+        assert!(fits("klvssbridge64_*", "KLVSSBRIDGE64_21.25"));
+        assert!(fits(r"~avp\d+(\.\d+)*", "AVP21.3"));
+        assert!(!fits(r"~avp\d+", "librte-net-avp23"));
+        assert!(!fits(r"~avp\d+|kav", "kavita"), "the alternatives are anchored together");
+        assert!(fits(r"~лаборатори[яи] касперского", "ЛАБОРАТОРИЯ КАСПЕРСКОГО"));
+        assert!(fits("a.b", "a.b") && !fits("a.b*", "axbc"));
+    }
+
+    #[test]
+    fn in_a_path_a_star_stays_within_a_component_and_two_do_not() {
+        assert!(fits_path("/opt/kav/**", "/opt/kav"));
+        assert!(fits_path("/opt/kav/**", "/opt/kav/5.5/bin"));
+        assert!(!fits_path("/opt/kav/**", "/opt/kavita"));
+        assert!(fits_path("/opt/kaspersky/*/bin", "/opt/kaspersky/kesl/bin"));
+        assert!(!fits_path("/opt/kaspersky/*/bin", "/opt/kaspersky/a/b/bin"));
+        assert!(fits_path("%ProgramFiles%\\Kaspersky Lab\\**", "C:\\Program Files (x86)\\Kaspersky Lab\\x\\y.exe"));
+        assert!(fits_path("~/Library/*.plist", "/Users/jane/Library/com.x.plist"));
+    }
+
+    #[test]
+    fn a_broken_or_boundless_pattern_is_refused_with_its_reason() {
+        let unclosed = Pattern::parse("~avp(", Form::Text, fold).expect_err("unclosed");
+        assert!(unclosed.contains("unclosed group"), "{unclosed}");
+        assert!(Pattern::parse("**", Form::Text, fold).expect_err("everything").contains("fits everything"));
+    }
+}

@@ -1,0 +1,240 @@
+//! What recognisers test of an observation: its texts in folded form, and the technical names that they hold.
+
+use muster_proto::model::{Kind, Observation};
+
+use super::text::{fold, fold_path, fold_registry, is_place};
+
+/// The part of an observation that a recogniser tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Field {
+    /// What people read: display name, title.
+    Name,
+    /// Technical names, from name, id and file name, without the ending that the kind implies (`.service`, `.exe`,
+    /// `.sys`, `.app`, an architecture).
+    Key,
+    /// The id as it is: product code, bundle id, extension id.
+    Id,
+    /// Publisher, maintainer, signer. An empty pattern fits a missing vendor.
+    Vendor,
+    /// Where it is. Registry keys too.
+    Path,
+    /// What the source says of its condition.
+    State,
+}
+
+impl Field {
+    pub(crate) const ALL: [Self; 6] = [Self::Name, Self::Key, Self::Id, Self::Vendor, Self::Path, Self::State];
+
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Key => "key",
+            Self::Id => "id",
+            Self::Vendor => "vendor",
+            Self::Path => "path",
+            Self::State => "state",
+        }
+    }
+}
+
+/// The texts of one observation, folded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    pub(crate) kind: Option<Kind>,
+    pub(crate) names: Vec<String>,
+    pub(crate) keys: Vec<String>,
+    pub(crate) ids: Vec<String>,
+    pub(crate) vendor: Vec<String>,
+    pub(crate) paths: Vec<String>,
+    pub(crate) state: Vec<String>,
+}
+
+impl Subject {
+    /// The subject of an observation.
+    #[must_use]
+    pub fn of(observation: &Observation) -> Self {
+        Self::new(
+            Some(observation.kind),
+            [&observation.name, &observation.id, &observation.path],
+            &observation.vendor,
+            &observation.state,
+        )
+    }
+
+    /// The subject of a record: name, id and path may each say a name or a place. Without a kind everything is a name.
+    #[must_use]
+    pub fn new(kind: Option<Kind>, [name, id, path]: [&str; 3], vendor: &str, state: &str) -> Self {
+        let mut subject = Self { kind, vendor: vec![fold(vendor)], state: vec![fold(state)], ..Self::default() };
+        let in_registry = kind == Some(Kind::Registry);
+        let is_only_place = in_registry || kind == Some(Kind::Path);
+        push(&mut subject.names, fold(name));
+        push(&mut subject.ids, fold(id));
+        for (text, is_path) in [(name, false), (id, false), (path, true)] {
+            if text.is_empty() {
+                continue;
+            }
+            if in_registry {
+                push(&mut subject.paths, fold_registry(text));
+            } else if is_only_place {
+                push(&mut subject.paths, fold_path(text));
+            } else if is_path || is_place(text) {
+                let place = fold_path(text);
+                if let Some(file) = place.rsplit('/').next().filter(|_| has_file_names(kind)) {
+                    push(&mut subject.keys, strip_ending(kind, file));
+                }
+                push(&mut subject.paths, place);
+            } else {
+                push(&mut subject.keys, strip_ending(kind, &fold(text)));
+            }
+        }
+        subject
+    }
+
+    pub(crate) fn texts(&self, field: Field) -> &[String] {
+        match field {
+            Field::Name => &self.names,
+            Field::Key => &self.keys,
+            Field::Id => &self.ids,
+            Field::Vendor => &self.vendor,
+            Field::Path => &self.paths,
+            Field::State => &self.state,
+        }
+    }
+}
+
+fn push(texts: &mut Vec<String>, text: String) {
+    if !text.is_empty() && !texts.contains(&text) {
+        texts.push(text);
+    }
+}
+
+/// Kinds whose path ends in a name that says what it is. An uninstall entry's path is the folder it lives in.
+const fn has_file_names(kind: Option<Kind>) -> bool {
+    matches!(
+        kind,
+        None | Some(
+            Kind::Service
+                | Kind::Driver
+                | Kind::Filter
+                | Kind::Process
+                | Kind::Task
+                | Kind::AppBundle
+                | Kind::Receipt
+                | Kind::Launchd
+                | Kind::SystemExtension
+                | Kind::KernelModule
+        )
+    )
+}
+
+/// A technical name without the ending that its kind implies.
+pub(crate) fn strip_ending(kind: Option<Kind>, text: &str) -> String {
+    let Some(kind) = kind else {
+        let endings = [".service", ".exe", ".sys", ".kext", ".app"];
+        return endings.iter().find_map(|ending| text.strip_suffix(ending)).unwrap_or(text).to_owned();
+    };
+    if matches!(kind, Kind::Deb | Kind::Rpm | Kind::Apk | Kind::Pacman) {
+        return package_name(kind, text).to_owned();
+    }
+    if kind == Kind::SystemExtension || kind == Kind::Launchd || kind == Kind::AppBundle {
+        if let Some((team, bundle)) = text.split_once('.') {
+            let is_team = team.len() == 10 && team.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            if is_team && team.bytes().any(|byte| byte.is_ascii_digit()) {
+                return strip_suffix(kind, bundle).to_owned();
+            }
+        }
+    }
+    strip_suffix(kind, text).to_owned()
+}
+
+fn strip_suffix(kind: Kind, text: &str) -> &str {
+    let endings: &[&str] = match kind {
+        Kind::Service => &[".service"],
+        Kind::Process => &[".exe"],
+        Kind::Driver | Kind::Filter => &[".sys", ".kext"],
+        Kind::AppBundle => &[".app"],
+        Kind::Launchd | Kind::Receipt => &[".plist", ".bom"],
+        Kind::SystemExtension => &[".systemextension"],
+        Kind::KernelModule => &[".ko", ".ko.xz", ".ko.zst", ".ko.gz"],
+        Kind::Os
+        | Kind::Kernel
+        | Kind::Machine
+        | Kind::UninstallKey
+        | Kind::Wsc
+        | Kind::Task
+        | Kind::Deb
+        | Kind::Rpm
+        | Kind::Apk
+        | Kind::Pacman
+        | Kind::Snap
+        | Kind::Flatpak
+        | Kind::Appx
+        | Kind::Msi
+        | Kind::Path
+        | Kind::Registry
+        | Kind::Cert
+        | Kind::BrowserExtension => &[],
+    };
+    endings.iter().find_map(|ending| text.strip_suffix(ending)).unwrap_or(text)
+}
+
+const ARCHITECTURES: &[&str] = &[
+    "amd64", "x86_64", "i386", "i486", "i586", "i686", "noarch", "all", "any", "arm64", "aarch64", "armhf", "ppc64le",
+    "s390x",
+];
+
+/// `kesl` of `kesl:amd64`, `kesl.x86_64`, `kesl_12.2.0-2517_amd64.deb` and `kesl-12.2.0-2517.x86_64.rpm`.
+fn package_name(kind: Kind, text: &str) -> &str {
+    if let Some(file) = text.strip_suffix(".deb") {
+        return file.split('_').next().unwrap_or(file);
+    }
+    let without_arch = |text: &'_ str, mark: char| -> Option<usize> {
+        let (name, architecture) = text.rsplit_once(mark)?;
+        ARCHITECTURES.contains(&architecture).then_some(name.len())
+    };
+    if let Some(file) = text.strip_suffix(".rpm") {
+        let file = without_arch(file, '.').map_or(file, |end| &file[..end]);
+        // name-version-release: the name ends two dashes before the end.
+        let dashes: Vec<usize> = file.match_indices('-').map(|(at, _)| at).collect();
+        return if dashes.len() >= 2 { &file[..dashes[dashes.len() - 2]] } else { file };
+    }
+    let mark = if kind == Kind::Deb { ':' } else { '.' };
+    without_arch(text, mark).map_or(text, |end| &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(kind: Kind, name: &str, id: &str) -> Vec<String> {
+        Subject::new(Some(kind), [name, id, ""], "", "").keys
+    }
+
+    #[test]
+    fn technical_names_lose_what_the_kind_implies() {
+        assert_eq!(keys(Kind::Service, "kess.service", "/etc/init.d/kess"), ["kess"]);
+        assert_eq!(keys(Kind::Process, "KVRT.exe", "kaspersky_virus_removal_tool\\KVRT.exe"), ["kvrt"]);
+        assert_eq!(keys(Kind::Driver, "klnke.kext", "/System/Library/Extensions/klnke.kext"), ["klnke"]);
+        assert_eq!(keys(Kind::Deb, "kesl:amd64", "kesl_12.2.0-2517_amd64.deb"), ["kesl"]);
+        assert_eq!(keys(Kind::Rpm, "kesl.x86_64", "kesl-12.2.0-2412.x86_64.rpm"), ["kesl"]);
+        assert_eq!(keys(Kind::Rpm, "perl-Net.all-x", ""), ["perl-net.all-x"]);
+        assert_eq!(
+            keys(Kind::SystemExtension, "2Y8XE5CQ94.com.kaspersky.kav.sysext", ""),
+            ["com.kaspersky.kav.sysext"]
+        );
+    }
+
+    #[test]
+    fn an_id_that_is_a_place_is_a_path() {
+        let subject = Subject::new(Some(Kind::Process), ["kpm.exe", "\\AVP21.2\\Lab\\kpm.exe", ""], "", "");
+        assert_eq!(subject.paths, ["/avp21.2/lab/kpm.exe"]);
+        let registry = Subject::new(Some(Kind::Registry), ["HKLM\\SOFTWARE\\KasperskyLab", "", ""], "", "");
+        assert_eq!(registry.paths, ["hklm/software/kasperskylab"]);
+    }
+
+    #[test]
+    fn an_uninstall_entry_is_not_named_by_the_folder_it_lives_in() {
+        let subject = Subject::new(Some(Kind::UninstallKey), ["Tool", "", "C:\\Program Files\\kesl"], "", "");
+        assert_eq!(subject.keys, ["tool"]);
+    }
+}

@@ -1,0 +1,213 @@
+//! The one form in which texts are compared: compatibility forms, case, quotation marks and blanks do not count.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// Folds a name or a vendor: NFKC, lower case, no quotation marks, one blank between words, none at the ends.
+///
+/// `АО «Лаборатория Касперского»`, `"АО ""Лаборатория Касперского"""` and `АО Лаборатория Касперского` are one text.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    if text.is_ascii() {
+        text.chars().for_each(|c| push_folded(&mut folded, c.to_ascii_lowercase()));
+    } else {
+        text.chars()
+            .filter(|c| !is_invisible(*c))
+            .nfkc()
+            .flat_map(char::to_lowercase)
+            .for_each(|c| push_folded(&mut folded, c));
+    }
+    if folded.ends_with(' ') {
+        folded.pop();
+    }
+    folded
+}
+
+fn push_folded(folded: &mut String, c: char) {
+    if is_quote(c) || is_invisible(c) {
+        return;
+    }
+    if !c.is_whitespace() && !c.is_control() {
+        folded.push(c);
+    } else if !folded.is_empty() && !folded.ends_with(' ') {
+        folded.push(' ');
+    }
+}
+
+const fn is_quote(c: char) -> bool {
+    matches!(
+        c,
+        '"' | '«'
+            | '»'
+            | '‹'
+            | '›'
+            | '“'
+            | '”'
+            | '„'
+            | '‟'
+            | '‘'
+            | '’'
+            | '‚'
+            | '‛'
+            | '「'
+            | '」'
+            | '『'
+            | '』'
+    )
+}
+
+/// Zero-width characters, direction marks, trade marks: they change how a name is drawn and not what it says.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{feff}' | '\u{ad}' | '®' | '™' | '©')
+}
+
+/// Whether a text says a place and not a name.
+#[must_use]
+pub fn is_place(text: &str) -> bool {
+    text.contains('\\') || text.starts_with(['/', '~', '%']) || text.as_bytes().get(1) == Some(&b':')
+}
+
+/// Folds a path: forward slashes, lower case, no quotation marks, and one spelling for the places that differ between
+/// machines: `%programfiles%`, `%programdata%`, `%systemroot%`, `~`.
+#[must_use]
+pub fn fold_path(text: &str) -> String {
+    let mut path = fold(text).replace('\\', "/");
+    while path.contains("//") {
+        path = path.replace("//", "/");
+    }
+    while path.len() > 1 && path.ends_with('/') {
+        path.pop();
+    }
+    if let Some(rest) = path.strip_prefix("/??/").or_else(|| path.strip_prefix("/?/")) {
+        path = rest.to_owned();
+    }
+    if let Some(rest) = path.strip_prefix("/systemroot/") {
+        return format!("%systemroot%/{rest}");
+    }
+    well_known(&path).unwrap_or(path)
+}
+
+const WELL_KNOWN: &[(&str, &str)] = &[
+    ("program files (x86)", "%programfiles%"),
+    ("program files", "%programfiles%"),
+    ("documents and settings/all users/application data", "%programdata%"),
+    ("programdata", "%programdata%"),
+    ("windows", "%systemroot%"),
+    ("winnt", "%systemroot%"),
+];
+
+fn well_known(path: &str) -> Option<String> {
+    let drive = path.as_bytes().get(1) == Some(&b':') && path.as_bytes().get(2) == Some(&b'/');
+    let inner = if drive { path.get(3..)? } else { path };
+    if drive {
+        for (place, short) in WELL_KNOWN {
+            if let Some(rest) = below(inner, place) {
+                return Some(format!("{short}{rest}"));
+            }
+        }
+        let user = inner.strip_prefix("users/").or_else(|| inner.strip_prefix("documents and settings/"))?;
+        return Some(home(user));
+    }
+    for (place, short) in [
+        ("%programfiles(x86)%", "%programfiles%"),
+        ("%programw6432%", "%programfiles%"),
+        ("%windir%", "%systemroot%"),
+        ("%allusersprofile%", "%programdata%"),
+    ] {
+        if let Some(rest) = below(path, place) {
+            return Some(format!("{short}{rest}"));
+        }
+    }
+    path.strip_prefix("/users/").or_else(|| path.strip_prefix("/home/")).map(home)
+}
+
+/// What follows a place in a path that is at it or below it.
+fn below<'p>(path: &'p str, place: &str) -> Option<&'p str> {
+    path.strip_prefix(place).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn home(below_homes: &str) -> String {
+    match below_homes.split_once('/') {
+        Some((_, rest)) => format!("~/{rest}"),
+        None => "~".to_owned(),
+    }
+}
+
+/// Folds a registry key: short root names, and one spelling for both views.
+#[must_use]
+pub fn fold_registry(text: &str) -> String {
+    let mut key = fold(text).replace('\\', "/");
+    for (long, short) in [
+        ("hkey_local_machine", "hklm"),
+        ("hkey_current_user", "hkcu"),
+        ("hkey_users", "hku"),
+        ("registry/machine", "hklm"),
+    ] {
+        if let Some(rest) = below(key.trim_start_matches('/'), long) {
+            key = format!("{short}{rest}");
+        }
+    }
+    for (long, short) in [("hklm:", "hklm"), ("hkcu:", "hkcu"), ("hklm64", "hklm"), ("hklm32", "hklm")] {
+        if let Some(rest) = below(&key, long) {
+            key = format!("{short}{rest}");
+        }
+    }
+    if let Some((_, rest)) = key.strip_prefix("hku/").and_then(|rest| rest.split_once('/')) {
+        key = format!("hkcu/{rest}");
+    }
+    while key.len() > 1 && key.ends_with('/') {
+        key.pop();
+    }
+    key.replace("/wow6432node", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotation_marks_of_any_kind_do_not_count() {
+        let spellings = [
+            "АО «Лаборатория Касперского»",
+            "\"АО \"\"Лаборатория Касперского\"\"\"",
+            "АО “Лаборатория  Касперского”",
+            " АО \u{a0}„ЛАБОРАТОРИЯ КАСПЕРСКОГО“ ",
+        ];
+        for spelling in spellings {
+            assert_eq!(fold(spelling), "ао лаборатория касперского", "{spelling}");
+        }
+        assert_eq!(fold("WithSecure™ Elements"), "withsecure elements");
+        assert_eq!(fold("Ｋａｓｐｅｒｓｋｙ"), "kaspersky");
+    }
+
+    #[test]
+    fn places_have_one_spelling() {
+        let same = [
+            ("C:\\Program Files (x86)\\Kaspersky Lab\\", "%programfiles%/kaspersky lab"),
+            ("d:\\Program Files\\X", "%programfiles%/x"),
+            ("%ProgramFiles(x86)%\\X", "%programfiles%/x"),
+            ("C:\\Documents and Settings\\All Users\\Application Data\\K", "%programdata%/k"),
+            ("\\??\\C:\\Windows\\System32\\drivers\\klif.sys", "%systemroot%/system32/drivers/klif.sys"),
+            ("\\SystemRoot\\system32\\x.sys", "%systemroot%/system32/x.sys"),
+            ("/Users/jane/Library/K", "~/library/k"),
+            ("C:\\Users\\jane\\AppData", "~/appdata"),
+            ("/opt//kaspersky/", "/opt/kaspersky"),
+        ];
+        for (path, folded) in same {
+            assert_eq!(fold_path(path), folded, "{path}");
+        }
+    }
+
+    #[test]
+    fn both_views_of_the_registry_have_one_spelling() {
+        let keys = [
+            "HKLM\\SOFTWARE\\KasperskyLab\\",
+            "HKEY_LOCAL_MACHINE\\Software\\Wow6432Node\\KasperskyLab",
+            "hklm:\\software\\kasperskylab",
+        ];
+        for key in keys {
+            assert_eq!(fold_registry(key), "hklm/software/kasperskylab", "{key}");
+        }
+        assert_eq!(fold_registry("HKU\\S-1-5-21-1\\Software\\X"), "hkcu/software/x");
+    }
+}

@@ -1,0 +1,60 @@
+//! A vendor's identity: every spelling of its name in every script, and what is never a sign of its products.
+
+use muster_proto::model::{Kind, Platform};
+
+use super::pattern::Pattern;
+use super::product::{Test, tests};
+use super::sheet::Entries;
+use super::subject::Field;
+
+/// A vendor that is known by more than one spelling.
+#[derive(Debug, Clone)]
+pub struct Vendor {
+    /// Its id, which orders and recognisers name.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Where the spellings come from.
+    pub sources: Vec<String>,
+    pub(crate) spellings: Vec<Pattern>,
+    pub(crate) never: Vec<Never>,
+}
+
+/// Observations that say the vendor's name and are no sign of its products.
+#[derive(Debug, Clone)]
+pub(crate) struct Never {
+    pub(crate) platforms: Vec<Platform>,
+    /// Empty: every kind.
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) tests: Vec<Test>,
+    /// Whether another vendor's product with this vendor's code in it may still be recognised.
+    pub(crate) except_white_label: bool,
+}
+
+/// Reads a vendor's file.
+pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Vendor {
+    let id = entries.required("id").value;
+    let name = entries.required("name").value;
+    let mut spellings = Vec::new();
+    for text in entries.list("spellings") {
+        match super::product::read_pattern(Field::Vendor, &[], &text.value) {
+            Ok(pattern) => spellings.push(pattern),
+            Err(reason) => entries.fault(text.line, format!("`spellings`: {reason}")),
+        }
+    }
+    if spellings.is_empty() {
+        entries.fault(entries.line(), "`spellings` is missing or empty");
+    }
+    let never = entries.tables("never", |table| {
+        let platforms = table.names("platforms", "linux, windows or macos");
+        let kinds: Vec<Kind> = table.names("kinds", "a kind of observation");
+        let tests = tests(table, &kinds, &mut Vec::new());
+        if tests.is_empty() {
+            table.fault(table.line(), "there is no test: give at least one of name, key, id, vendor, path, state");
+        }
+        table.text("why");
+        let except_white_label = table.flag("except_white_label").unwrap_or(false);
+        Never { platforms, kinds, tests, except_white_label }
+    });
+    Vendor { id, name, sources: entries.texts("sources"), spellings, never }
+}
