@@ -14,6 +14,7 @@ mod combine;
 mod coverage;
 mod detect;
 mod hit;
+pub mod matching;
 mod place;
 mod protection;
 mod removal;

@@ -136,15 +136,20 @@ pub(crate) fn strip_ending(kind: Option<Kind>, text: &str) -> String {
     if matches!(kind, Kind::Deb | Kind::Rpm | Kind::Apk | Kind::Pacman) {
         return package_name(kind, text).to_owned();
     }
-    if kind == Kind::SystemExtension || kind == Kind::Launchd || kind == Kind::AppBundle {
-        if let Some((team, bundle)) = text.split_once('.') {
-            let is_team = team.len() == 10 && team.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            if is_team && team.bytes().any(|byte| byte.is_ascii_digit()) {
-                return strip_suffix(kind, bundle).to_owned();
-            }
-        }
+    if matches!(kind, Kind::SystemExtension | Kind::Launchd | Kind::AppBundle)
+        && let Some((team, bundle)) = text.split_once('.')
+        && is_team_id(team)
+    {
+        return strip_suffix(kind, bundle).to_owned();
     }
     strip_suffix(kind, text).to_owned()
+}
+
+/// Ten letters and digits: the id that Apple gives a developer.
+fn is_team_id(text: &str) -> bool {
+    text.len() == 10
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 fn strip_suffix(kind: Kind, text: &str) -> &str {

@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 ///
 /// `АО «Лаборатория Касперского»`, `"АО ""Лаборатория Касперского"""` and `АО Лаборатория Касперского` are one text.
 #[must_use]
-pub fn fold(text: &str) -> String {
+pub(super) fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     if text.is_ascii() {
         text.chars().for_each(|c| push_folded(&mut folded, c.to_ascii_lowercase()));
@@ -63,14 +63,14 @@ const fn is_invisible(c: char) -> bool {
 
 /// Whether a text says a place and not a name.
 #[must_use]
-pub fn is_place(text: &str) -> bool {
+pub(super) fn is_place(text: &str) -> bool {
     text.contains('\\') || text.starts_with(['/', '~', '%']) || text.as_bytes().get(1) == Some(&b':')
 }
 
 /// Folds a path: forward slashes, lower case, no quotation marks, and one spelling for the places that differ between
 /// machines: `%programfiles%`, `%programdata%`, `%systemroot%`, `~`.
 #[must_use]
-pub fn fold_path(text: &str) -> String {
+pub(super) fn fold_path(text: &str) -> String {
     let mut path = fold(text).replace('\\', "/");
     while path.contains("//") {
         path = path.replace("//", "/");
@@ -135,7 +135,7 @@ fn home(below_homes: &str) -> String {
 
 /// Folds a registry key: short root names, and one spelling for both views.
 #[must_use]
-pub fn fold_registry(text: &str) -> String {
+pub(super) fn fold_registry(text: &str) -> String {
     let mut key = fold(text).replace('\\', "/");
     for (long, short) in [
         ("hkey_local_machine", "hklm"),

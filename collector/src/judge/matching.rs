@@ -1,0 +1,295 @@
+//! The engine of `muster catalogue match`: one line in, one line out, no server and no host.
+//!
+//! A line is judged alone, so nothing corroborates it: what does not prove by itself is `suspect`.
+
+use std::fmt::Write as _;
+
+use muster_proto::model::{Kind, OrderId, Platform, Presence};
+use serde_json::{Map, Value};
+
+use super::combine::rank;
+use super::detect::{Condition, rule_name};
+use super::hit::Strength;
+use crate::rules::{Catalogue, EmbeddedCode, Order, OrderUnusable, Recognised, RuleSet, Subject};
+
+/// What is added to a line.
+const ADDED: [&str; 5] = ["product", "family", "also", "rule", "match"];
+
+/// What one line says, under an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Match {
+    None,
+    Exempt,
+    Suspect,
+    Remnant,
+    Embedded,
+    ManagementOnly,
+    Prohibited,
+}
+
+impl Match {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Prohibited => "prohibited",
+            Self::ManagementOnly => "management-only",
+            Self::Embedded => "embedded",
+            Self::Remnant => "remnant",
+            Self::Exempt => "exempt",
+            Self::Suspect => "suspect",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Matches lines against the catalogue, under one order or under all active ones.
+#[derive(Debug)]
+pub struct Matcher {
+    catalogue: Catalogue,
+    orders: Vec<Order>,
+}
+
+impl Matcher {
+    /// A matcher for one order, active or not; without one, for all that are active.
+    ///
+    /// # Errors
+    /// There is no order with this id.
+    pub fn new(rules: &RuleSet, order: Option<&OrderId>) -> Result<Self, OrderUnusable> {
+        let orders = match order {
+            Some(id) => vec![rules.order(id.as_str()).cloned().ok_or_else(|| OrderUnusable::Unknown(id.clone()))?],
+            None => rules.active_orders().cloned().collect(),
+        };
+        Ok(Self { catalogue: rules.catalogue.clone(), orders })
+    }
+
+    /// The line with what it says added. A line that cannot be used comes back with `error`; the outcome lines of
+    /// `muster-agent scan` and empty lines come back as they are.
+    #[must_use]
+    pub fn line(&self, line: &str) -> String {
+        let text = line.trim();
+        if text.is_empty() {
+            return String::new();
+        }
+        match serde_json::from_str::<Value>(text) {
+            Ok(Value::Object(record)) => self.record(text, record),
+            Ok(_) => bad_line(text, "not a JSON object"),
+            Err(error) => bad_line(text, &format!("not JSON: {error}")),
+        }
+    }
+
+    fn record(&self, line: &str, mut record: Map<String, Value>) -> String {
+        let is_observation = match record.get("record") {
+            None => true,
+            Some(Value::String(kind)) if kind == "observation" => true,
+            Some(_) => return line.to_owned(),
+        };
+        debug_assert!(is_observation);
+        let said = match Input::of(&record) {
+            Ok(input) => self.said(&input),
+            Err(reason) => {
+                record.insert("error".to_owned(), Value::String(reason));
+                return Value::Object(record).to_string();
+            }
+        };
+        if ADDED.iter().any(|key| record.contains_key(*key)) {
+            ADDED.iter().for_each(|key| drop(record.remove(*key)));
+            return extended(&Value::Object(record).to_string(), &said);
+        }
+        // The line itself, so that the order of keys and the spelling of numbers stay.
+        extended(line, &said)
+    }
+
+    fn said(&self, input: &Input<'_>) -> Vec<(&'static str, Value)> {
+        let subject = Subject::new(input.kind, [input.name, input.id, input.path], input.vendor, input.state);
+        let condition = Condition::of(input.state);
+        let mut found = self.catalogue.recognise(input.platform, &subject);
+        if condition == Condition::Absent {
+            found.clear();
+        }
+        let mut matches: Vec<(Match, Recognised<'_>)> =
+            found.into_iter().map(|one| (self.judge(input.platform, condition, one), one)).collect();
+        // The telling recogniser decides among the products; the order only says what the product is to it.
+        matches.sort_by_key(|(said, one)| {
+            let shown = rank(condition.applied_to(one.recogniser.shows));
+            (std::cmp::Reverse((one.recogniser.strength, *said, shown)), one.recogniser.fallback)
+        });
+        let Some((said, best)) = matches.first().copied() else {
+            let empty = || Value::String(String::new());
+            return vec![
+                ("product", empty()),
+                ("family", empty()),
+                ("also", Value::Array(Vec::new())),
+                ("rule", empty()),
+                ("match", Value::from(Match::None.name())),
+            ];
+        };
+        let mut also: Vec<Value> = Vec::new();
+        for (_, one) in &matches {
+            let id = Value::from(one.product.id.as_str());
+            if one.product.id != best.product.id && !also.contains(&id) {
+                also.push(id);
+            }
+        }
+        vec![
+            ("product", Value::from(best.product.id.as_str())),
+            ("family", Value::from(best.product.family(input.platform))),
+            ("also", Value::Array(also)),
+            ("rule", Value::from(rule_name(input.platform, input.kind_name, best))),
+            ("match", Value::from(said.name())),
+        ]
+    }
+
+    /// What a recognised product is under the orders: the gravest answer of any of them.
+    fn judge(&self, platform: Platform, condition: Condition, found: Recognised<'_>) -> Match {
+        let answers = self.orders.iter().map(|order| under(order, platform, condition, found));
+        answers.max().unwrap_or(Match::None)
+    }
+}
+
+fn under(order: &Order, platform: Platform, condition: Condition, found: Recognised<'_>) -> Match {
+    if order.exempts(found.product, platform) {
+        return Match::Exempt;
+    }
+    if !order.covers(found.product, platform) {
+        return Match::None;
+    }
+    let shown = condition.applied_to(found.recogniser.shows);
+    if shown == Presence::Embedded && order.embedded_code == EmbeddedCode::Out {
+        return Match::Exempt;
+    }
+    if found.recogniser.strength != Strength::Proves {
+        return Match::Suspect;
+    }
+    match shown {
+        Presence::Active | Presence::Installed if order.prohibits(shown) => Match::Prohibited,
+        Presence::ManagementOnly => Match::ManagementOnly,
+        Presence::Embedded => Match::Embedded,
+        Presence::Remnant => Match::Remnant,
+        Presence::Suspect | Presence::Active | Presence::Installed => Match::Suspect,
+        Presence::None | Presence::Unknown => Match::None,
+    }
+}
+
+/// The fields of a line.
+struct Input<'r> {
+    platform: Platform,
+    kind: Option<Kind>,
+    kind_name: &'r str,
+    name: &'r str,
+    vendor: &'r str,
+    id: &'r str,
+    path: &'r str,
+    state: &'r str,
+}
+
+impl<'r> Input<'r> {
+    fn of(record: &'r Map<String, Value>) -> Result<Self, String> {
+        let text = |key: &str| match record.get(key) {
+            None | Some(Value::Null) => Ok(""),
+            Some(Value::String(text)) => Ok(text.as_str()),
+            Some(_) => Err(format!("`{key}` must be a text")),
+        };
+        let platform = text("platform")?.trim();
+        if platform.is_empty() {
+            return Err("`platform` is missing: linux, windows or macos".to_owned());
+        }
+        let known = platform.to_ascii_lowercase().parse();
+        let platform = known.map_err(|_| format!("`platform` is {platform:?}, not linux, windows or macos"))?;
+        let kind_name = text("source_kind")?;
+        text("version")?;
+        let input = Self {
+            platform,
+            kind: kind_name.trim().parse().ok(),
+            kind_name,
+            name: text("name")?,
+            vendor: text("vendor")?,
+            id: text("id")?,
+            path: text("path")?,
+            state: text("state")?,
+        };
+        if input.name.is_empty() && input.id.is_empty() && input.path.is_empty() && input.vendor.is_empty() {
+            return Err("there is nothing to match: no `name`, `id`, `path` or `vendor`".to_owned());
+        }
+        Ok(input)
+    }
+}
+
+fn extended(line: &str, said: &[(&'static str, Value)]) -> String {
+    let body = line.trim_end().strip_suffix('}').unwrap_or(line).trim_end();
+    let mut out = String::with_capacity(line.len() + 160);
+    out.push_str(body);
+    for (at, (key, value)) in said.iter().enumerate() {
+        let comma = if at == 0 && body.ends_with('{') { "" } else { "," };
+        let _ = write!(out, "{comma}\"{key}\":{value}");
+    }
+    out.push('}');
+    out
+}
+
+fn bad_line(line: &str, reason: &str) -> String {
+    let shown: String = line.chars().take(200).collect();
+    serde_json::json!({ "error": reason, "line": shown }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules;
+
+    fn matched(line: &str) -> Value {
+        let rules = rules::load(None).expect("the defaults load");
+        let matcher = Matcher::new(&rules, None).expect("active orders");
+        serde_json::from_str(&matcher.line(line)).expect("one JSON line")
+    }
+
+    #[test]
+    fn a_line_keeps_what_it_had_and_gains_what_it_says() {
+        let rules = rules::load(None).expect("the defaults load");
+        let matcher = Matcher::new(&rules, None).expect("active orders");
+        let line = r#"{"platform": "linux","source_kind":"deb","name":"kesl","n":1.50}"#;
+        let out = matcher.line(line);
+        assert!(
+            out.starts_with(r#"{"platform": "linux","source_kind":"deb","name":"kesl","n":1.50,"product":"#),
+            "{out}"
+        );
+        let out: Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!(out["product"], "kaspersky-endpoint-security");
+        assert_eq!(out["family"], "kesl");
+        assert_eq!(out["match"], "prohibited");
+        assert_eq!(out["rule"], "kaspersky-endpoint-security/linux/deb#1");
+    }
+
+    #[test]
+    fn the_state_of_a_package_says_whether_it_is_there() {
+        let with = |state: &str| {
+            let line = serde_json::json!({"platform": "linux", "source_kind": "deb", "name": "kesl", "state": state});
+            matched(&line.to_string())["match"].clone()
+        };
+        assert_eq!(with("ii"), "prohibited");
+        assert_eq!(with("rc"), "remnant");
+        assert_eq!(with("binary-missing"), "remnant");
+        assert_eq!(with("pn"), "none");
+    }
+
+    #[test]
+    fn a_bad_line_comes_back_with_its_error_and_an_outcome_line_as_it_is() {
+        assert!(matched("{\"name\":").get("error").is_some());
+        assert!(matched("[1]")["error"].as_str().expect("text").contains("not a JSON object"));
+        assert!(matched(r#"{"name":"x"}"#)["error"].as_str().expect("text").contains("`platform` is missing"));
+        let wrong = matched(r#"{"platform":"linux","name":7}"#);
+        assert_eq!(wrong["error"], "`name` must be a text");
+        let outcome = r#"{"record":"outcome","source":"dpkg","outcome":"found"}"#;
+        assert_eq!(matched(outcome), serde_json::from_str::<Value>(outcome).expect("JSON"));
+    }
+
+    #[test]
+    fn keys_that_are_added_are_never_doubled() {
+        let out = matched(r#"{"platform":"linux","source_kind":"deb","name":"bash","product":"mine","match":"mine"}"#);
+        assert_eq!((&out["match"], &out["product"]), (&Value::from("none"), &Value::from("")));
+    }
+
+    #[test]
+    fn a_kind_that_is_not_known_matches_by_name() {
+        let out = matched(r#"{"platform":"linux","source_kind":"inventory","name":"kesl"}"#);
+        assert_eq!(out["match"], "prohibited");
+    }
+}
