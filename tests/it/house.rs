@@ -7,7 +7,7 @@ mod tokens;
 
 use std::path::{Path, PathBuf};
 
-use plan::{OS_ROOMS, ROOMS, WIRE_ROOMS};
+use plan::{CLOCK_ROOMS, OS_ROOMS, ROOMS, WIRE_ROOMS};
 
 /// One source file: where it stands in the repository, and its text.
 struct Source {
@@ -52,6 +52,7 @@ fn faults(source: &Source) -> Vec<String> {
     faults.extend(room_faults(source));
     faults.extend(wire_faults(source));
     faults.extend(os_faults(source));
+    faults.extend(clock_faults(source));
     faults.into_iter().map(|fault| format!("{}: {fault}", source.path)).collect()
 }
 
@@ -111,7 +112,7 @@ fn wire_faults(source: &Source) -> Vec<String> {
     if !in_house || at_a_door {
         return Vec::new();
     }
-    let uses = paths::of_crate(&source.text, "muster_proto").into_iter().any(|path| path.starts_with("wire"));
+    let uses = paths::below(&source.text, "muster_proto").into_iter().any(|path| path.starts_with("wire"));
     if uses { vec!["uses `muster_proto::wire`, which only the doors may see".to_owned()] } else { Vec::new() }
 }
 
@@ -123,6 +124,16 @@ fn os_faults(source: &Source) -> Vec<String> {
         .into_iter()
         .map(|asked| format!("asks for the operating system (`{asked}`); only {} may", OS_ROOMS.join(", ")))
         .collect()
+}
+
+fn clock_faults(source: &Source) -> Vec<String> {
+    let is_test = source.path.ends_with("tests.rs") || !is_planned(&source.path);
+    if is_test || CLOCK_ROOMS.iter().any(|room| plan::covers(room, &source.path)) {
+        return Vec::new();
+    }
+    let asks = [("SystemTime", "now"), ("OffsetDateTime", "now_utc"), ("Utc", "now")];
+    let reads = asks.iter().filter(|(kind, method)| paths::below(&source.text, kind).iter().any(|path| path == method));
+    reads.map(|(kind, method)| format!("reads the clock (`{kind}::{method}`); time is an argument here")).collect()
 }
 
 #[test]
@@ -244,6 +255,15 @@ mod checker {
         assert_clean("agent/src/os/linux.rs", "#[cfg(target_os = \"linux\")] fn f() {}");
         assert_clean("collector/src/shutdown.rs", "#[cfg(unix)] fn f() {}");
         assert_clean("agent/src/app.rs", "#[cfg(test)] mod tests { /* #[cfg(unix)] */ }");
+    }
+
+    #[test]
+    fn time_is_an_argument_but_in_the_rooms_that_wire() {
+        assert_found("collector/src/judge.rs", "fn f() { let now = std::time::SystemTime::now(); }", "reads the clock");
+        assert_found("agent/src/look.rs", "fn f() { let now = SystemTime::now(); }", "reads the clock");
+        assert_found("collector/src/store.rs", "fn f() { OffsetDateTime::now_utc() }", "reads the clock");
+        assert_clean("collector/src/clock.rs", "fn f() { SystemTime::now() }");
+        assert_clean("collector/src/judge.rs", "fn f(now: Timestamp) -> SystemTime { SystemTime::UNIX_EPOCH }");
     }
 
     #[test]

@@ -37,10 +37,11 @@ pub(super) fn inside(path: &str, text: &str) -> Vec<String> {
     found
 }
 
-/// Paths below another crate's root that the text names, without the crate.
-pub(super) fn of_crate(text: &str, name: &str) -> Vec<String> {
+/// Paths below a name (another crate, a type) that the text uses, without the name.
+pub(super) fn below(text: &str, name: &str) -> Vec<String> {
     let tokens = tokens(text);
-    let starts = (0..tokens.len()).filter(|at| tokens[*at].is(name) && starts_path(&tokens, *at));
+    let goes_on = |at: usize| tokens.get(at + 1).is_some_and(|next| next.is("::"));
+    let starts = (0..tokens.len()).filter(|at| tokens[*at].is(name) && goes_on(*at));
     starts.flat_map(|at| tree(&tokens, at + 1)).map(|path| path.join("/")).collect()
 }
 

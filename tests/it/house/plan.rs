@@ -117,6 +117,9 @@ pub(super) const WIRE_ROOMS: &[&str] =
 /// Where code may ask which operating system it is built for.
 pub(super) const OS_ROOMS: &[&str] = &["agent/src/os", "agent/src/sources", "collector/src/shutdown"];
 
+/// Where the wall clock is read; everywhere else time is an argument.
+pub(super) const CLOCK_ROOMS: &[&str] = &["agent/src/app", "agent/src/cli", "agent/src/main", "collector/src/clock"];
+
 /// Whether the file belongs to the room: `x.rs`, or below `x/`.
 pub(super) fn covers(room: &str, path: &str) -> bool {
     path.strip_prefix(room).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
