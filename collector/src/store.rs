@@ -4,6 +4,7 @@
 //! backend. Acknowledged means committed: bytes, the host's pointer to its look, and its place on the docket.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,6 +14,26 @@ use muster_proto::model::{
 };
 
 use crate::judge::{Case, Hit};
+use crate::ledger::entry::Entry;
+
+#[cfg(test)]
+pub(crate) mod contract;
+mod sqlite;
+
+/// Opens the store that a setting names: `sqlite:///var/lib/muster/fleet.db`, or the bare path of the file.
+///
+/// # Errors
+/// It cannot be opened, was written by a newer version, is damaged, or is of a kind that this version does not have.
+pub fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
+    match url.split_once("://") {
+        Some((scheme, _)) if scheme != "sqlite" => Err(StoreError::Open {
+            // The rest of an address may hold a password.
+            place: format!("{scheme}://…"),
+            reason: "this version keeps its store in SQLite only: use sqlite:///path/of/the/file".to_owned(),
+        }),
+        _ => Ok(Arc::new(sqlite::SqliteStore::open(url)?)),
+    }
+}
 
 /// SHA-256 of a SubjectPublicKeyInfo: the name of a key.
 pub type KeyFingerprint = [u8; 32];
@@ -155,6 +176,8 @@ pub enum Enrolled {
     TokenUsedUp,
     /// The token was withdrawn.
     TokenRevoked,
+    /// The key is that of a host whose keys were withdrawn.
+    KeyRevoked,
 }
 
 /// A host as its key shows it.
@@ -168,6 +191,8 @@ pub struct HostIdentity {
     pub revoked: bool,
     /// Whether the key was renewed after its certificate had ended.
     pub quarantined: bool,
+    /// Whether the host has a newer key, and has used it: a clone, or a machine that was set back.
+    pub superseded: bool,
 }
 
 /// A check-in, already checked at the door.
@@ -201,7 +226,10 @@ pub enum CheckInAnswer {
     /// The look is not known.
     LookWanted,
     /// The sequence number of this run was seen already: nothing was changed.
-    Replayed,
+    Replayed {
+        /// Whether the look that it names is the host's current look.
+        current: bool,
+    },
     /// There is no such host.
     HostUnknown,
 }
@@ -293,6 +321,10 @@ pub struct Judgement {
     pub host: HostId,
     /// The claim.
     pub ticket: u64,
+    /// The look that was judged.
+    pub look: Option<Digest>,
+    /// What of the host's state was judged.
+    pub state_key: Option<Digest>,
     /// The version of catalogue and orders.
     pub rules_version: String,
     /// One for each active order.
@@ -438,6 +470,17 @@ pub struct StoreCheck {
     pub faults: Vec<String>,
 }
 
+/// An entry of the ledger, with its place in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// Grows with every entry.
+    pub number: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub entry: Entry,
+}
+
 /// What is kept. See the head of the file; every method is one transaction.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -454,7 +497,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Enrols a host.
     async fn host_enroll(&self, deed: Enrollment) -> Result<Enrolled, StoreError>;
-    /// The host that has this key, current or the one before.
+    /// The host that has this key: the one in use, one that was given and is now used for the first time, or one that
+    /// was replaced since (`superseded`).
     async fn host_identify(&self, key: KeyFingerprint) -> Result<Option<HostIdentity>, StoreError>;
     /// Gives the host a new key; the old one stays valid until the new one is used.
     async fn host_rekey(
@@ -485,6 +529,13 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError>;
     /// Keeps the hits of sections under this version of the catalogue.
     async fn hits_put(&self, hits: BTreeMap<Digest, Vec<Hit>>, rules_version: &str) -> Result<(), StoreError>;
+    /// The assessments of this look with this state, under this version of catalogue and orders.
+    async fn assessments_get(
+        &self,
+        look: Digest,
+        state_key: Digest,
+        rules_version: &str,
+    ) -> Result<BTreeMap<OrderId, Assessment>, StoreError>;
     /// The look by its digest.
     async fn look_get(&self, digest: Digest) -> Result<Option<Look>, StoreError>;
     /// Writes verdicts, their history, ledger entries and the tally, and takes the hosts off the docket; a judgement
@@ -505,6 +556,9 @@ pub trait Store: Send + Sync + 'static {
     async fn host_find(&self, name: &str) -> Result<Vec<HostId>, StoreError>;
     /// How many hosts there are.
     async fn host_count(&self) -> Result<u64, StoreError>;
+
+    /// Entries of the ledger after this one, oldest first.
+    async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError>;
 
     /// Checks everything against everything: digests, pointers, tallies.
     async fn check(&self) -> Result<StoreCheck, StoreError>;

@@ -3,7 +3,7 @@
 use super::{Outcome, Platform, Timestamp};
 
 /// How a host names and describes itself. Shown to people; proves nothing.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HostFacts {
     /// The name that the host gives itself.
     pub hostname: String,
@@ -22,7 +22,7 @@ pub struct HostFacts {
 }
 
 /// The small record beside the look. Everything that would make two machines of one image differ is here.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct HostState {
     /// The kernel's boot id; empty when unknown (also under `--root`).
     pub boot_id: String,
@@ -41,7 +41,7 @@ pub struct HostState {
 }
 
 /// One unit or service that the watchlist names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct UnitState {
     /// Its full name: `clamav-daemon.service`.
     pub name: String,
@@ -50,7 +50,7 @@ pub struct UnitState {
 }
 
 /// A signature database of a product.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct SignatureState {
     /// Where it was read; a catalogue product claims it by this text.
     pub place: String,
@@ -61,7 +61,7 @@ pub struct SignatureState {
 }
 
 /// One piece of evidence of real-time work.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct RealtimeEvidence {
     /// What was seen: `fanotify:clamonacc`, `wsc:Microsoft Defender`.
     pub place: String,

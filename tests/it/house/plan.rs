@@ -66,9 +66,14 @@ pub(super) const ROOMS: &[Room] = &[
     // A clock that is handed in; only the doors and the loops may ask it, never the judge and never the store.
     room("collector/src/clock", &[]),
     // The store keeps the judge's words, and calls nothing of it.
-    room("collector/src/store", &["judge/Case", "judge/Gone", "judge/Hit", "judge/Positive", "judge/Strength"]),
+    // It writes the ledger's entries in the transactions of their deeds.
+    room(
+        "collector/src/store",
+        &["judge/Case", "judge/Gone", "judge/Hit", "judge/Positive", "judge/Strength", "ledger/entry"],
+    ),
+    room("collector/src/ledger/entry", &[]),
     room("collector/src/store/KeyFingerprint", &[]),
-    room("collector/src/intake", &["config", "clock", "shutdown", "telemetry", "tls", "store"]),
+    room("collector/src/intake", &["config", "clock", "shutdown", "telemetry", "tls", "store", "rules"]),
     room("collector/src/rules", &[]),
     room("collector/src/judge", &["rules"]),
     room("collector/src/judge/Case", &[]),
@@ -76,7 +81,7 @@ pub(super) const ROOMS: &[Room] = &[
     room("collector/src/judge/Hit", &[]),
     room("collector/src/judge/Positive", &[]),
     room("collector/src/judge/Strength", &[]),
-    room("collector/src/ledger", &["clock", "shutdown", "store"]),
+    room("collector/src/ledger", &["clock", "shutdown", "store", "ledger/entry"]),
     room("collector/src/docket", &["clock", "shutdown", "telemetry", "store", "rules", "judge", "ledger"]),
     room("collector/src/deeds", &["clock", "store", "rules", "judge", "ledger", "tls"]),
     room("collector/src/watchman", &["clock", "shutdown", "store", "rules", "judge", "ledger", "docket"]),

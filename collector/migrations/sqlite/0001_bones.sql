@@ -1,0 +1,223 @@
+-- The first shape of the store. What grows with hosts has the host first in its key; `no` is the row's number inside
+-- this database only, the outside knows ids and digests. Instants are Unix milliseconds. Codes are those of the
+-- contract's closed lists. JSON carries its version in "v".
+
+-- Small facts about the database itself.
+CREATE TABLE counter (
+    name TEXT NOT NULL PRIMARY KEY,
+    n    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rules (
+    no         INTEGER PRIMARY KEY,
+    version    TEXT NOT NULL UNIQUE,
+    adopted_at INTEGER
+) STRICT;
+
+-- Texts that many rows repeat.
+CREATE TABLE phrase (
+    no   INTEGER PRIMARY KEY,
+    text TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE site (
+    no INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE ord (
+    no INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE enrol_token (
+    id          TEXT NOT NULL PRIMARY KEY,
+    secret_hash BLOB NOT NULL CHECK (length(secret_hash) = 32),
+    site        INTEGER NOT NULL REFERENCES site (no),
+    created_at  INTEGER NOT NULL,
+    expires_at  INTEGER NOT NULL,
+    max_uses    INTEGER NOT NULL,
+    uses        INTEGER NOT NULL DEFAULT 0,
+    revoked_at  INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE operator_token (
+    id          TEXT NOT NULL PRIMARY KEY,
+    secret_hash BLOB NOT NULL CHECK (length(secret_hash) = 32),
+    person      TEXT NOT NULL,
+    role        TEXT NOT NULL,
+    created_at  INTEGER NOT NULL,
+    revoked_at  INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- The dictionaries into which sections are interned. Rows are never changed and never removed.
+CREATE TABLE title (
+    id       INTEGER PRIMARY KEY,
+    platform INTEGER NOT NULL,
+    kind     INTEGER NOT NULL,
+    name     TEXT NOT NULL,
+    vendor   TEXT NOT NULL,
+    UNIQUE (name, vendor, kind, platform)
+) STRICT;
+
+CREATE TABLE version (
+    id   INTEGER PRIMARY KEY,
+    text TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- A section once, however many hosts have it. `body` is its interned form, from which the canonical bytes are rebuilt.
+CREATE TABLE section (
+    no           INTEGER PRIMARY KEY,
+    digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    platform     INTEGER NOT NULL,
+    source       INTEGER NOT NULL,
+    observations INTEGER NOT NULL,
+    body         BLOB NOT NULL
+) STRICT;
+
+-- A look once. `complete` is set in the transaction in which its last section came.
+CREATE TABLE look (
+    no       INTEGER PRIMARY KEY,
+    digest   BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    entries  BLOB NOT NULL,
+    complete INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE section_hit (
+    section INTEGER NOT NULL PRIMARY KEY REFERENCES section (no),
+    rules   INTEGER NOT NULL REFERENCES rules (no),
+    hits    TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE assessment (
+    look      INTEGER NOT NULL REFERENCES look (no),
+    state_key BLOB NOT NULL,
+    ord       INTEGER NOT NULL REFERENCES ord (no),
+    rules     INTEGER NOT NULL REFERENCES rules (no),
+    body      TEXT NOT NULL,
+    PRIMARY KEY (look, state_key, ord)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE host (
+    no               INTEGER PRIMARY KEY,
+    id               BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    site             INTEGER NOT NULL REFERENCES site (no),
+    hostname         TEXT NOT NULL COLLATE NOCASE,
+    platform         INTEGER NOT NULL,
+    os_name          INTEGER NOT NULL REFERENCES phrase (no),
+    kernel           INTEGER NOT NULL REFERENCES phrase (no),
+    architecture     INTEGER NOT NULL REFERENCES phrase (no),
+    agent_version    INTEGER NOT NULL REFERENCES phrase (no),
+    offline_root     INTEGER NOT NULL,
+    fingerprint      BLOB NOT NULL,
+    enrolled_at      INTEGER NOT NULL,
+    revoked_at       INTEGER,
+    quarantined      INTEGER NOT NULL DEFAULT 0,
+    state            TEXT,
+    look             INTEGER REFERENCES look (no),
+    look_since       INTEGER,
+    look_observed_at INTEGER,
+    CHECK ((look IS NULL) = (look_since IS NULL))
+) STRICT;
+CREATE INDEX host_by_name ON host (hostname COLLATE NOCASE);
+
+-- Keys of hosts. standing: 1 in use, 2 given but not used yet, 3 replaced by one that was used.
+CREATE TABLE host_key (
+    fingerprint BLOB NOT NULL PRIMARY KEY CHECK (length(fingerprint) = 32),
+    host        INTEGER NOT NULL REFERENCES host (no),
+    standing    INTEGER NOT NULL CHECK (standing IN (1, 2, 3)),
+    since       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX host_key_by_host ON host_key (host);
+
+-- Apart from the host's row, because it is what is written most. Flushed about once a second, so it may be a second
+-- old after a crash. `run` is empty until the first check-in; until then `last_seen` is the enrolment.
+CREATE TABLE host_seen (
+    host         INTEGER PRIMARY KEY REFERENCES host (no),
+    last_seen    INTEGER NOT NULL,
+    run          BLOB,
+    seq          INTEGER NOT NULL DEFAULT 0,
+    previous_run BLOB,
+    previous_seq INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX host_seen_last ON host_seen (last_seen);
+
+-- Which look a host had from when to when, by receipt time; `until` is empty for the current one.
+CREATE TABLE host_look (
+    host        INTEGER NOT NULL REFERENCES host (no),
+    since       INTEGER NOT NULL,
+    until       INTEGER,
+    observed_at INTEGER NOT NULL,
+    look        INTEGER NOT NULL REFERENCES look (no),
+    PRIMARY KEY (host, since)
+) STRICT, WITHOUT ROWID;
+
+-- The host's state, whenever a value that is judged had changed.
+CREATE TABLE host_state (
+    host      INTEGER NOT NULL REFERENCES host (no),
+    since     INTEGER NOT NULL,
+    until     INTEGER,
+    state_key BLOB NOT NULL,
+    state     TEXT NOT NULL,
+    PRIMARY KEY (host, since)
+) STRICT, WITHOUT ROWID;
+
+-- What a host's past adds under an order. Outlives the verdict, so that an order that is switched off and on again
+-- does not forget.
+CREATE TABLE host_case (
+    host INTEGER NOT NULL REFERENCES host (no),
+    ord  INTEGER NOT NULL REFERENCES ord (no),
+    body TEXT NOT NULL,
+    PRIMARY KEY (host, ord)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE verdict (
+    host       INTEGER NOT NULL REFERENCES host (no),
+    ord        INTEGER NOT NULL REFERENCES ord (no),
+    lane       INTEGER NOT NULL,
+    in_scope   INTEGER NOT NULL,
+    presence   INTEGER NOT NULL,
+    protection INTEGER NOT NULL,
+    due        INTEGER,
+    since      INTEGER NOT NULL,
+    reason     INTEGER NOT NULL REFERENCES phrase (no),
+    advice     INTEGER NOT NULL REFERENCES phrase (no),
+    rules      INTEGER NOT NULL REFERENCES rules (no),
+    PRIMARY KEY (host, ord)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE verdict_history (
+    host     INTEGER NOT NULL REFERENCES host (no),
+    ord      INTEGER NOT NULL REFERENCES ord (no),
+    since    INTEGER NOT NULL,
+    until    INTEGER,
+    lane     INTEGER NOT NULL,
+    in_scope INTEGER NOT NULL,
+    PRIMARY KEY (host, ord, since)
+) STRICT, WITHOUT ROWID;
+
+-- Hosts by awake lane, maintained with every verdict. What only time changes (silence) is computed when read.
+CREATE TABLE tally (
+    ord      INTEGER NOT NULL REFERENCES ord (no),
+    lane     INTEGER NOT NULL,
+    in_scope INTEGER NOT NULL,
+    n        INTEGER NOT NULL CHECK (n >= 0),
+    PRIMARY KEY (ord, lane, in_scope)
+) STRICT, WITHOUT ROWID;
+
+-- Hosts that wait for judgement. A newer ticket outdates a judgement that was made for an older one.
+CREATE TABLE docket (
+    host   INTEGER PRIMARY KEY REFERENCES host (no),
+    ticket INTEGER NOT NULL,
+    since  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX docket_by_age ON docket (since);
+
+-- Append-only: what happened, in the transaction in which it happened. Sealed in batches later.
+CREATE TABLE ledger (
+    no    INTEGER PRIMARY KEY AUTOINCREMENT,
+    at    INTEGER NOT NULL,
+    entry TEXT NOT NULL
+) STRICT;
+
+INSERT INTO counter (name, n) VALUES ('hosts', 0);

@@ -1,0 +1,77 @@
+//! The suite that each backend must pass. A backend says how to make a fresh store and how to open it again; the macro
+//! makes one test of every function.
+
+mod crowd;
+mod docket;
+mod enrolment;
+mod kit;
+mod lists;
+mod looks;
+
+use std::sync::Arc;
+
+use super::Store;
+
+pub(crate) use crowd::*;
+pub(crate) use docket::*;
+pub(crate) use enrolment::*;
+pub(crate) use kit::{large_delivery, small_fleet};
+pub(crate) use lists::*;
+pub(crate) use looks::*;
+
+/// A place where a store can be made, closed, and opened again.
+pub(crate) trait Backend: Sized + Send + Sync + 'static {
+    /// A place where no store has been yet.
+    fn fresh() -> Self;
+    /// Opens the store at this place.
+    fn open(&self) -> Arc<dyn Store>;
+}
+
+/// One test for every promise of the contract, on this backend.
+macro_rules! suite {
+    ($backend:ty: $($promise:ident)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $promise() {
+                $crate::store::contract::$promise(<$backend as $crate::store::contract::Backend>::fresh()).await;
+            }
+        )+
+    };
+    ($backend:ty) => {
+        $crate::store::contract::suite! { $backend:
+            a_token_is_listed_used_and_withdrawn
+            an_enrolment_needs_a_token_that_is_right_in_force_and_not_used_up
+            a_retried_enrolment_is_the_same_host_and_does_not_use_the_token_again
+            both_keys_are_good_until_the_new_one_is_used
+            a_renewal_by_a_stranger_changes_nothing
+            a_withdrawn_host_is_known_and_revoked
+            an_operator_token_is_kept_and_replaced
+            a_look_becomes_current_when_its_last_section_is_there
+            a_section_that_came_is_kept_though_others_are_missing
+            bytes_with_another_digest_are_refused_and_nothing_is_kept
+            a_replayed_check_in_changes_nothing
+            a_late_message_of_an_earlier_process_does_not_bring_back_its_look
+            a_late_delivery_does_not_move_the_pointer_back
+            a_look_that_is_known_becomes_current_without_an_upload
+            two_hosts_of_one_image_share_look_and_sections
+            sections_are_rebuilt_as_they_came
+            facts_and_state_are_kept_when_they_change
+            everything_survives_a_restart
+            a_host_waits_for_judgement_from_its_enrolment_on
+            a_judgement_of_an_older_look_is_not_written
+            a_claim_is_not_given_twice_until_it_is_old
+            a_lane_change_is_in_history_tally_and_ledger
+            an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_case
+            hits_and_assessments_belong_to_a_version_of_the_rules
+            new_rules_put_every_host_on_the_docket_once
+            silence_moves_only_lanes_that_yield_to_it
+            lists_are_in_order_filtered_and_paged
+            a_host_is_found_by_its_name_whatever_its_case
+            an_unknown_host_is_told_so
+            a_deed_that_fails_leaves_its_neighbours
+            a_crowd_leaves_the_store_consistent
+            a_closed_store_says_so
+        }
+    };
+}
+pub(crate) use suite;

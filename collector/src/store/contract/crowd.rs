@@ -1,0 +1,130 @@
+//! Many at once: nothing is lost, nothing is done twice, and one deed's failure is its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use muster_proto::model::{Lane, Section};
+
+use super::Backend;
+use super::kit::{
+    assert_healthy, at, check_in, current, delivery, enrolled, enrollment, host, judged, judgement, look, new_token,
+    order, packages, units,
+};
+use crate::store::{CheckInAnswer, Delivered, Store, StoreError};
+
+const TASKS: u8 = 16;
+const ROUNDS: u64 = 25;
+
+/// What host `n` has in a round: one section that all share, one that four share, and both change.
+fn sections(n: u8, round: u64) -> [Section; 2] {
+    let version = format!("1.{}", round / 2);
+    let group = format!("group-{}-{}.service", n % 4, round / 3);
+    [packages(&[("adduser", "3.134"), ("kesl", &version)]), units(&["cron.service", &group])]
+}
+
+pub(crate) async fn a_crowd_leaves_the_store_consistent(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, TASKS).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let judges: Vec<_> = (0..2).map(|_| tokio::spawn(judge(Arc::clone(&store), Arc::clone(&done)))).collect();
+    let hosts: Vec<_> = (1..=TASKS).map(|n| tokio::spawn(report(Arc::clone(&store), n))).collect();
+    for host in hosts {
+        host.await.expect("reports");
+    }
+    done.store(true, Ordering::SeqCst);
+    for judge in judges {
+        judge.await.expect("judges");
+    }
+    // What was left behind by claims that the two judges took from each other.
+    let claimed = store.docket_claim(1000, at(100_000)).await.expect("claims");
+    let judgements = claimed.iter().map(|host| judgement(host, vec![judged(Lane::Clear)])).collect();
+    store.docket_settle(judgements, at(100_000)).await.expect("settles");
+
+    assert_eq!(store.docket_depth().await.expect("asks").waiting, 0);
+    for n in 1..=TASKS {
+        let last = muster_proto::canonical::look_digest(&look(&sections(n, ROUNDS - 1)));
+        assert_eq!(current(&store, n).await, Some(last), "host {n}");
+    }
+    let tally = store.lane_tally(&order(), at(0)).await.expect("tallies");
+    assert_eq!(tally.in_scope.values().sum::<u64>(), u64::from(TASKS));
+    assert_eq!(tally.unjudged, 0);
+    assert_healthy(&store).await;
+}
+
+async fn report(store: Arc<dyn Store>, n: u8) {
+    for round in 0..ROUNDS {
+        let (seq, seconds, all) = (round + 1, 10 + round, sections(n, round));
+        let answer = store.check_in(check_in(n, seq, seconds, &all)).await.expect("checks in");
+        if answer != CheckInAnswer::Current {
+            // Half of the time in two parts, as over a slow link.
+            let parts = if n.is_multiple_of(2) { vec![&all[..1], &all[1..]] } else { vec![&all[..]] };
+            let mut last = Delivered::LookWanted;
+            for part in parts {
+                last = store.look_deliver(delivery(n, seq, seconds, &all, part)).await.expect("delivers");
+            }
+            assert_eq!(last, Delivered::Accepted);
+        }
+        let again = store.check_in(check_in(n, seq, seconds, &all)).await.expect("replays");
+        assert_eq!(again, CheckInAnswer::Replayed { current: true });
+    }
+}
+
+async fn judge(store: Arc<dyn Store>, done: Arc<AtomicBool>) {
+    let mut now = 10;
+    while !done.load(Ordering::SeqCst) || store.docket_depth().await.expect("asks").waiting > 0 {
+        now += 1;
+        let claimed = store.docket_claim(5, at(now)).await.expect("claims");
+        if claimed.is_empty() {
+            if done.load(Ordering::SeqCst) {
+                break;
+            }
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let lane = Lane::ALL[3 + usize::try_from(now % 8).expect("small")];
+        let judgements = claimed.iter().map(|host| judgement(host, vec![judged(lane)])).collect();
+        store.docket_settle(judgements, at(now)).await.expect("settles");
+    }
+}
+
+pub(crate) async fn a_deed_that_fails_leaves_its_neighbours(backend: impl Backend) {
+    let store = backend.open();
+    store.token_create(new_token(0)).await.expect("token");
+    let deeds = (1..=40_u8).map(|n| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            if n.is_multiple_of(4) {
+                // A second token of the same id is refused by the database itself, in the middle of the others.
+                store.token_create(new_token(0)).await.map(|()| None)
+            } else {
+                store.host_enroll(enrollment(n)).await.map(Some)
+            }
+        })
+    });
+    let mut failed = 0;
+    for deed in deeds.collect::<Vec<_>>() {
+        match deed.await.expect("ends") {
+            Ok(enrolled) => assert!(enrolled.is_some(), "a doubled token was accepted"),
+            Err(StoreError::Deed { deed, .. }) => {
+                assert_eq!(deed, "token_create");
+                failed += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(failed, 10);
+    assert_eq!(store.host_count().await.expect("counts"), 30);
+    assert_eq!(store.ledger_list(0, 100).await.expect("reads").len(), 31, "no entry of a deed that failed");
+    assert_eq!(store.token_list().await.expect("lists")[0].uses, 30);
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn a_closed_store_says_so(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    store.close().await.expect("closes");
+    store.close().await.expect("closing again is no fault");
+    assert!(matches!(store.host_get(host(1)).await, Err(StoreError::Closed { .. })));
+    let error = store.token_create(new_token(0)).await.expect_err("closed");
+    assert_eq!(error.to_string(), "token_create: the store is closed");
+}

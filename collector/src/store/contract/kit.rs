@@ -1,0 +1,217 @@
+//! What the promises have in common: a small fleet, canned looks, judgements to write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use muster_proto::canonical;
+use muster_proto::model::{
+    Digest, HostFacts, HostId, HostState, Kind, Lane, Look, LookEntry, Observation, OrderId, Outcome, Platform,
+    Presence, Protection, RunId, Section, SiteId, SourceName, Timestamp, TokenId,
+};
+
+use crate::judge::Case;
+use crate::store::{
+    CheckIn, CheckInAnswer, Delivered, DocketHost, Enrolled, Enrollment, JudgedOrder, Judgement, KeyFingerprint,
+    LookDelivery, NewToken, Store, StoreError,
+};
+
+pub(super) const START: i64 = 1_726_000_000_000;
+
+pub(super) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(START).plus(Duration::from_secs(seconds))
+}
+
+pub(super) fn token_id() -> TokenId {
+    TokenId::new("tok-1").expect("valid")
+}
+
+pub(super) fn order() -> OrderId {
+    OrderId::new("us-bis-icts-2021-002").expect("valid")
+}
+
+pub(super) fn site() -> SiteId {
+    SiteId::new("hq").expect("valid")
+}
+
+pub(super) fn key(n: u8) -> KeyFingerprint {
+    [n; 32]
+}
+
+pub(super) fn facts(hostname: &str) -> HostFacts {
+    HostFacts {
+        hostname: hostname.to_owned(),
+        platform: Platform::Linux,
+        os_name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+        kernel: "6.1.0-25-amd64".to_owned(),
+        architecture: "x86_64".to_owned(),
+        agent_version: "0.1.0".to_owned(),
+        offline_root: false,
+    }
+}
+
+pub(super) fn new_token(max_uses: u64) -> NewToken {
+    NewToken { id: token_id(), secret_hash: [9; 32], site: site(), created_at: at(0), expires_at: at(3600), max_uses }
+}
+
+pub(super) fn enrollment(n: u8) -> Enrollment {
+    Enrollment {
+        token: token_id(),
+        secret_hash: [9; 32],
+        key: key(n),
+        host: host(n),
+        facts: facts(&format!("host-{n:03}")),
+        fingerprint: vec![n; 32],
+        now: at(1),
+    }
+}
+
+pub(super) fn host(n: u8) -> HostId {
+    HostId::from_bytes([n; 16])
+}
+
+pub(super) fn run(n: u8) -> RunId {
+    RunId::from_bytes([n; 16])
+}
+
+/// Makes the token and enrols hosts 1 to `n`.
+pub(super) async fn enrolled(store: &Arc<dyn Store>, n: u8) {
+    store.token_create(new_token(0)).await.expect("token");
+    for n in 1..=n {
+        let answer = store.host_enroll(enrollment(n)).await.expect("enrols");
+        assert_eq!(answer, Enrolled::Host { host: host(n), site: site() });
+    }
+}
+
+pub(super) fn packages(names: &[(&str, &str)]) -> Section {
+    let package = |(name, version): &(&str, &str)| Observation {
+        vendor: "Debian".to_owned(),
+        version: (*version).to_owned(),
+        id: format!("{name}:amd64"),
+        state: "install ok installed".to_owned(),
+        ..Observation::new(Kind::Deb, *name)
+    };
+    Section::new(Platform::Linux, SourceName::Dpkg, names.iter().map(package).collect())
+}
+
+pub(super) fn units(names: &[&str]) -> Section {
+    let unit = |name: &&str| Observation {
+        path: format!("/lib/systemd/system/{name}"),
+        ..Observation::new(Kind::Service, *name)
+    };
+    Section::new(Platform::Linux, SourceName::SystemdUnits, names.iter().map(unit).collect())
+}
+
+/// The look over these sections.
+pub(super) fn look(sections: &[Section]) -> Look {
+    let entry = |section: &Section| LookEntry {
+        source: section.source(),
+        outcome: Outcome::Found,
+        reason: String::new(),
+        watchlist: 0,
+        section: Some(canonical::section_digest(section)),
+    };
+    Look::new(Platform::Linux, sections.iter().map(entry).collect())
+}
+
+pub(super) fn part(section: &Section) -> (Digest, Section, Bytes) {
+    let bytes = Bytes::from(canonical::section_bytes(section));
+    (Digest::of(&bytes), section.clone(), bytes)
+}
+
+/// A delivery of the look over `sections`, in which only `sent` travel.
+pub(super) fn delivery(n: u8, seq: u64, seconds: u64, sections: &[Section], sent: &[Section]) -> LookDelivery {
+    let look = look(sections);
+    LookDelivery {
+        host: host(n),
+        run: run(n),
+        seq,
+        observed_at: at(seconds),
+        now: at(seconds),
+        digest: canonical::look_digest(&look),
+        look: Some(look),
+        sections: sent.iter().map(part).collect(),
+    }
+}
+
+pub(super) fn check_in(n: u8, seq: u64, seconds: u64, sections: &[Section]) -> CheckIn {
+    CheckIn {
+        host: host(n),
+        run: run(n),
+        seq,
+        observed_at: at(seconds),
+        now: at(seconds),
+        look: canonical::look_digest(&look(sections)),
+        facts: None,
+        state: None,
+    }
+}
+
+/// Checks in with these sections and uploads what is wanted.
+pub(super) async fn reports(store: &Arc<dyn Store>, n: u8, seq: u64, seconds: u64, sections: &[Section]) {
+    match store.check_in(check_in(n, seq, seconds, sections)).await.expect("checks in") {
+        CheckInAnswer::Current => {}
+        CheckInAnswer::LookWanted | CheckInAnswer::SectionsWanted(_) => {
+            let answer = store.look_deliver(delivery(n, seq, seconds, sections, sections)).await.expect("delivers");
+            assert_eq!(answer, Delivered::Accepted);
+        }
+        other @ (CheckInAnswer::Replayed { .. } | CheckInAnswer::HostUnknown) => panic!("{other:?}"),
+    }
+}
+
+pub(super) async fn current(store: &Arc<dyn Store>, n: u8) -> Option<Digest> {
+    store.host_get(host(n)).await.expect("gets").expect("is there").look.map(|look| look.digest)
+}
+
+pub(super) fn judged(lane: Lane) -> JudgedOrder {
+    JudgedOrder {
+        order: order(),
+        awake_lane: lane,
+        in_scope: true,
+        presence: Presence::None,
+        protection: Protection::NotRequired,
+        due: Some(at(10_000)),
+        reason: format!("it stands in {lane}"),
+        advice: "nothing is to be done".to_owned(),
+        case: Case::default(),
+        assessment: None,
+    }
+}
+
+pub(super) fn judgement(host: &DocketHost, orders: Vec<JudgedOrder>) -> Judgement {
+    let look = host.look.map(|(digest, _)| digest);
+    let state_key = Some(Digest::of(host.state.boot_id.as_bytes()));
+    Judgement { host: host.host, ticket: host.ticket, look, state_key, rules_version: "r1".to_owned(), orders }
+}
+
+/// Judges everything that waits into this lane.
+pub(super) async fn all_judged(store: &Arc<dyn Store>, lane: Lane, seconds: u64) {
+    let claimed = store.docket_claim(1000, at(seconds)).await.expect("claims");
+    let judgements = claimed.iter().map(|host| judgement(host, vec![judged(lane)])).collect();
+    store.docket_settle(judgements, at(seconds)).await.expect("settles");
+}
+
+pub(super) async fn assert_healthy(store: &Arc<dyn Store>) {
+    assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new());
+}
+
+pub(super) fn state(boot: &str) -> HostState {
+    HostState { boot_id: boot.to_owned(), addresses: vec!["192.0.2.7".to_owned()], ..HostState::default() }
+}
+
+/// Two hosts with looks and verdicts: something of everything that a check looks at.
+pub(crate) async fn small_fleet(store: &Arc<dyn Store>) {
+    enrolled(store, 2).await;
+    let all = [packages(&[("kesl", "12"), ("adduser", "3")]), units(&["kesl.service"])];
+    reports(store, 1, 1, 10, &all).await;
+    reports(store, 2, 1, 10, &all[..1]).await;
+    all_judged(store, Lane::Replace, 11).await;
+}
+
+/// A delivery of host 1 that takes megabytes.
+pub(crate) async fn large_delivery(store: &Arc<dyn Store>) -> Result<Delivered, StoreError> {
+    let names: Vec<String> = (0..8_000).map(|n| format!("{:0>400}", n * 7919)).collect();
+    let rows: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    let all = [packages(&rows)];
+    store.look_deliver(delivery(1, 2, 20, &all, &all)).await
+}

@@ -1,0 +1,91 @@
+//! Lists, counts and names.
+
+use std::collections::BTreeMap;
+
+use muster_proto::model::{HostId, Lane, SiteId};
+
+use super::Backend;
+use super::kit::{all_judged, at, check_in, delivery, enrolled, enrollment, host, order, packages, reports};
+use crate::store::{CheckInAnswer, Delivered, Enrollment, HostQuery};
+
+pub(crate) async fn silence_moves_only_lanes_that_yield_to_it(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 4).await;
+    for n in 1..=3 {
+        reports(&store, n, 1, 10, &[packages(&[("kesl", "12")])]).await;
+    }
+    all_judged(&store, Lane::Clear, 11).await;
+    reports(&store, 3, 2, 12, &[packages(&[("kesl", "13")])]).await;
+    all_judged(&store, Lane::Replace, 13).await;
+    // Only the memory knows of this one yet.
+    let answer = store.check_in(check_in(2, 2, 500, &[packages(&[("kesl", "12")])])).await.expect("checks in");
+    assert_eq!(answer, CheckInAnswer::Current);
+    let tally = store.lane_tally(&order(), at(100)).await.expect("tallies");
+    let expected = BTreeMap::from([((Lane::Clear, true), 2), ((Lane::Clear, false), 1), ((Lane::Replace, true), 1)]);
+    assert_eq!(tally.in_scope, expected);
+    let ask = |lanes: &[Lane]| HostQuery {
+        order: Some(order()),
+        lanes: lanes.to_vec(),
+        silent_before: Some(at(100)),
+        rows: 10,
+        ..HostQuery::default()
+    };
+    for (lanes, expected) in [
+        (vec![Lane::Silent], vec![host(1), host(4)]),
+        (vec![Lane::Clear], vec![host(2)]),
+        (vec![Lane::Replace], vec![host(3)]),
+        (vec![], vec![host(1), host(2), host(3), host(4)]),
+    ] {
+        let rows = store.host_list(ask(&lanes)).await.expect("lists");
+        assert_eq!(rows.iter().map(|row| row.host).collect::<Vec<HostId>>(), expected, "{lanes:?}");
+    }
+    assert_eq!(store.lane_tally(&"other".parse().expect("valid"), at(0)).await.expect("tallies").unjudged, 4);
+}
+
+pub(crate) async fn lists_are_in_order_filtered_and_paged(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 5).await;
+    let ask = HostQuery { rows: 2, ..HostQuery::default() };
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.host_list(HostQuery { after, ..ask.clone() }).await.expect("lists");
+        let Some(last) = page.last() else { break };
+        assert!(page.len() <= 2);
+        after = Some(last.host);
+        seen.extend(page.iter().map(|row| row.host));
+    }
+    assert_eq!(seen, (1..=5).map(host).collect::<Vec<HostId>>());
+    let all = HostQuery { rows: 100, ..HostQuery::default() };
+    let named = store.host_list(HostQuery { name: "OST-004".to_owned(), ..all.clone() }).await.expect("lists");
+    assert_eq!(named.iter().map(|row| row.hostname.as_str()).collect::<Vec<&str>>(), ["host-004"]);
+    let elsewhere = HostQuery { site: SiteId::new("elsewhere").ok(), ..all.clone() };
+    assert!(store.host_list(elsewhere).await.expect("lists").is_empty());
+    let judged_only = HostQuery { order: Some(order()), ..all.clone() };
+    assert!(store.host_list(judged_only.clone()).await.expect("lists").is_empty());
+    all_judged(&store, Lane::Clear, 5).await;
+    let rows = store.host_list(HostQuery { in_scope_only: true, ..judged_only }).await.expect("lists");
+    assert_eq!(rows.len(), 5);
+    assert!(rows.iter().all(|row| row.verdicts.len() == 1));
+}
+
+pub(crate) async fn a_host_is_found_by_its_name_whatever_its_case(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 2).await;
+    let mut twin = enrollment(3);
+    twin.facts.hostname = "HOST-001".to_owned();
+    store.host_enroll(Enrollment { now: at(2), ..twin }).await.expect("enrols");
+    assert_eq!(store.host_find("Host-001").await.expect("finds"), vec![host(1), host(3)]);
+    assert_eq!(store.host_find("host-00").await.expect("finds"), Vec::<HostId>::new(), "a part is not the name");
+}
+
+pub(crate) async fn an_unknown_host_is_told_so(backend: impl Backend) {
+    let store = backend.open();
+    let all = [packages(&[("kesl", "12")])];
+    assert_eq!(store.check_in(check_in(9, 1, 1, &all)).await.expect("asks"), CheckInAnswer::HostUnknown);
+    let answer = store.look_deliver(delivery(9, 1, 1, &all, &all)).await.expect("asks");
+    assert_eq!(answer, Delivered::HostUnknown);
+    assert_eq!(store.check().await.expect("checks").sections, 0, "strangers store nothing");
+    assert!(store.host_get(host(9)).await.expect("asks").is_none());
+    assert!(store.host_identify([9; 32]).await.expect("asks").is_none());
+}

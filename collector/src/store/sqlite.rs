@@ -1,0 +1,268 @@
+//! The embedded backend: one SQLite file, one writer, a few readers.
+//!
+//! ```text
+//!  deeds ─► writer (own thread, grouped commits) ─► file ◄─ readers (blocking threads, read-only)
+//!               └──────────► memory (last seen, identities, claims) ◄───┘
+//! ```
+
+mod check;
+mod codec;
+mod docket;
+mod fault;
+mod host;
+mod identity;
+mod intern;
+mod judged;
+mod ledger;
+mod list;
+mod look;
+mod memory;
+mod migrate;
+mod open;
+mod readers;
+mod row;
+mod section;
+mod seen;
+mod tally;
+mod token;
+mod verdict;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use muster_proto::canonical;
+use muster_proto::model::{Assessment, Digest, HostId, Look, OrderId, Section, Timestamp, TokenId, TokenReport};
+
+use rusqlite::Connection;
+
+use self::memory::Memory;
+use self::readers::Readers;
+use self::writer::Writer;
+use super::{
+    CheckIn, CheckInAnswer, Delivered, DocketDepth, DocketHost, Enrolled, Enrollment, HostIdentity, HostQuery,
+    Judgement, KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Store, StoreCheck,
+    StoreError, StoredHost, StoredHostRow,
+};
+use crate::judge::Hit;
+
+/// See the head of the file.
+#[derive(Debug)]
+pub(super) struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+    memory: Arc<Memory>,
+}
+
+impl SqliteStore {
+    /// Opens the file that the setting names; makes and migrates it when needed.
+    pub(super) fn open(url: &str) -> Result<Self, StoreError> {
+        let path = open::path_of(url);
+        let sql = open::writer(&path)?;
+        Self::on(sql, &path)
+    }
+
+    /// Opens the file and lets it grow by this many pages at most: a disk that is nearly full.
+    #[cfg(test)]
+    fn open_with_pages(path: &Path, more: i64) -> Result<Self, StoreError> {
+        let sql = open::writer(path)?;
+        let pages: i64 = sql.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("asks");
+        sql.pragma_update(None, "max_page_count", pages + more).expect("limits");
+        Self::on(sql, path)
+    }
+
+    fn on(sql: Connection, path: &Path) -> Result<Self, StoreError> {
+        let place: Arc<str> = path.display().to_string().into();
+        let memory = Arc::new(Memory::load(&sql).map_err(|fault| fault.into_error("open", &place))?);
+        let readers = Readers::new(path, Arc::clone(&place), Arc::clone(&memory));
+        let writer = Writer::start(sql, Arc::clone(&memory), Arc::clone(&place))
+            .map_err(|error| StoreError::Open { place: place.to_string(), reason: error.to_string() })?;
+        Ok(Self { writer, readers, memory })
+    }
+}
+
+/// The last line of defence of what digests promise; the door has checked the same and answered the agent.
+fn matches_its_digests(deed: &LookDelivery) -> Result<(), StoreError> {
+    let wrong = |what: String| StoreError::Damaged { what, reason: "what came has another digest".to_owned() };
+    for (digest, _, bytes) in &deed.sections {
+        if Digest::of(bytes) != *digest {
+            return Err(wrong(format!("section {}", digest.short())));
+        }
+    }
+    match &deed.look {
+        Some(look) if canonical::look_digest(look) != deed.digest => {
+            Err(wrong(format!("look {}", deed.digest.short())))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn token_create(&self, new: NewToken) -> Result<(), StoreError> {
+        self.writer.deed("token_create", move |desk| token::create(desk, &new)).await
+    }
+
+    async fn token_list(&self) -> Result<Vec<TokenReport>, StoreError> {
+        self.readers.read("token_list", |sql, _| token::list(sql)).await
+    }
+
+    async fn token_revoke(&self, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
+        let id = id.clone();
+        self.writer.deed("token_revoke", move |desk| token::revoke(desk, &id, now)).await
+    }
+
+    async fn operator_put(&self, operator: OperatorToken) -> Result<(), StoreError> {
+        self.writer.deed("operator_put", move |desk| token::operator_put(desk, &operator)).await
+    }
+
+    async fn operator_get(&self, id: &TokenId) -> Result<Option<OperatorToken>, StoreError> {
+        let id = id.clone();
+        self.readers.read("operator_get", move |sql, _| token::operator_get(sql, &id)).await
+    }
+
+    async fn host_enroll(&self, deed: Enrollment) -> Result<Enrolled, StoreError> {
+        self.writer.deed("host_enroll", move |desk| identity::enroll(desk, &deed)).await
+    }
+
+    async fn host_identify(&self, key: KeyFingerprint) -> Result<Option<HostIdentity>, StoreError> {
+        let (known, generation) = self.memory.identity(&key);
+        if known.is_some() {
+            return Ok(known);
+        }
+        let found = self.readers.read("host_identify", move |sql, _| identity::identify(sql, &key)).await?;
+        match found {
+            Some((_, true)) => self.writer.deed("host_identify", move |desk| identity::take_into_use(desk, key)).await,
+            Some((identity, false)) => {
+                self.memory.identity_put(key, identity.clone(), generation);
+                Ok(Some(identity))
+            }
+            None => Ok(None),
+        }
+    }
+
+    async fn host_rekey(
+        &self,
+        host: HostId,
+        old: KeyFingerprint,
+        new: KeyFingerprint,
+        quarantine: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let done =
+            self.writer.deed("host_rekey", move |desk| identity::rekey(desk, host, &old, new, quarantine, now)).await?;
+        if done {
+            Ok(())
+        } else {
+            let reason = format!("host {host} does not have the old key, or another host has the new one");
+            Err(StoreError::Deed { deed: "host_rekey", reason })
+        }
+    }
+
+    async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError> {
+        self.writer.deed("host_revoke", move |desk| identity::revoke(desk, host, now)).await
+    }
+
+    async fn check_in(&self, deed: CheckIn) -> Result<CheckInAnswer, StoreError> {
+        if let Some(answer) = self.memory.check_in(&deed) {
+            return Ok(answer);
+        }
+        self.writer.deed("check_in", move |desk| look::check_in(desk, &deed)).await
+    }
+
+    async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError> {
+        matches_its_digests(&deed)?;
+        self.writer.deed("look_deliver", move |desk| look::deliver(desk, &deed)).await
+    }
+
+    async fn section_get(&self, digest: Digest) -> Result<Option<Section>, StoreError> {
+        self.readers.read("section_get", move |sql, _| section::get(sql, &digest)).await
+    }
+
+    async fn docket_claim(&self, most: usize, now: Timestamp) -> Result<Vec<DocketHost>, StoreError> {
+        self.readers.read("docket_claim", move |sql, memory| docket::claim(sql, memory, most, now)).await
+    }
+
+    async fn hits_get(
+        &self,
+        sections: &[Digest],
+        rules_version: &str,
+    ) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError> {
+        let (sections, rules) = (sections.to_vec(), rules_version.to_owned());
+        self.readers.read("hits_get", move |sql, _| judged::hits_get(sql, &sections, &rules)).await
+    }
+
+    async fn hits_put(&self, hits: BTreeMap<Digest, Vec<Hit>>, rules_version: &str) -> Result<(), StoreError> {
+        let rules = rules_version.to_owned();
+        self.writer.deed("hits_put", move |desk| judged::hits_put(desk, &hits, &rules)).await
+    }
+
+    async fn assessments_get(
+        &self,
+        look: Digest,
+        state_key: Digest,
+        rules_version: &str,
+    ) -> Result<BTreeMap<OrderId, Assessment>, StoreError> {
+        let rules = rules_version.to_owned();
+        self.readers
+            .read("assessments_get", move |sql, _| judged::assessments_get(sql, &look, &state_key, &rules))
+            .await
+    }
+
+    async fn look_get(&self, digest: Digest) -> Result<Option<Look>, StoreError> {
+        self.readers.read("look_get", move |sql, _| look::get(sql, &digest)).await
+    }
+
+    async fn docket_settle(&self, judgements: Vec<Judgement>, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.deed("docket_settle", move |desk| verdict::settle(desk, &judgements, now)).await
+    }
+
+    async fn rules_adopt(&self, rules_version: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let rules = rules_version.to_owned();
+        self.writer.deed("rules_adopt", move |desk| docket::rules_adopt(desk, &rules, now)).await
+    }
+
+    async fn docket_depth(&self) -> Result<DocketDepth, StoreError> {
+        self.readers.read("docket_depth", |sql, _| docket::depth(sql)).await
+    }
+
+    async fn lane_tally(&self, order: &OrderId, silent_before: Timestamp) -> Result<LaneTally, StoreError> {
+        let order = order.clone();
+        self.readers.read("lane_tally", move |sql, memory| tally::read(sql, memory, &order, silent_before)).await
+    }
+
+    async fn host_list(&self, query: HostQuery) -> Result<Vec<StoredHostRow>, StoreError> {
+        self.readers.read("host_list", move |sql, memory| list::list(sql, memory, &query)).await
+    }
+
+    async fn host_get(&self, host: HostId) -> Result<Option<StoredHost>, StoreError> {
+        self.readers.read("host_get", move |sql, memory| host::get(sql, memory, host)).await
+    }
+
+    async fn host_find(&self, name: &str) -> Result<Vec<HostId>, StoreError> {
+        let name = name.to_owned();
+        self.readers.read("host_find", move |sql, _| host::find(sql, &name)).await
+    }
+
+    async fn host_count(&self) -> Result<u64, StoreError> {
+        self.readers.read("host_count", |sql, _| host::count(sql)).await
+    }
+
+    async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError> {
+        self.readers.read("ledger_list", move |sql, _| ledger::list(sql, after, most)).await
+    }
+
+    async fn check(&self) -> Result<StoreCheck, StoreError> {
+        self.readers.read("check", |sql, _| check::check(sql)).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.readers.close();
+        self.writer.close().await
+    }
+}

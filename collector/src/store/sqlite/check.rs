@@ -1,0 +1,205 @@
+//! Checks everything against everything: what `muster-collector check` prints, and what the crash tests ask.
+
+use muster_proto::canonical;
+use muster_proto::model::{Digest, Look};
+use rusqlite::{Connection, Row};
+
+use super::fault::{Fault, Step};
+use super::{look, section};
+use crate::store::StoreCheck;
+
+/// Faults of one kind that are listed one by one; after these they are only counted.
+const LISTED: usize = 20;
+
+/// Each finds rows that must not be; the sentence names them by the first column.
+const RULES: &[(&str, &str)] = &[
+    (
+        "the current look of host {} is not complete",
+        "SELECT hex(h.id) FROM host h JOIN look l ON l.no = h.look WHERE l.complete <> 1",
+    ),
+    (
+        "the current look of host {} is not the open end of its history",
+        "SELECT hex(h.id) FROM host h LEFT JOIN host_look p ON p.host = h.no AND p.until IS NULL
+         WHERE h.look IS NOT p.look OR h.look_since IS NOT p.since OR h.look_observed_at IS NOT p.observed_at",
+    ),
+    (
+        "host {} has more than one open look in its history",
+        "SELECT hex(h.id) FROM host_look p JOIN host h ON h.no = p.host WHERE p.until IS NULL
+         GROUP BY p.host HAVING count(*) > 1",
+    ),
+    (
+        "the looks of host {} overlap in time or leave a gap",
+        "SELECT DISTINCT hex(h.id) FROM (
+             SELECT host, since, until, lead(since) OVER (PARTITION BY host ORDER BY since) AS next FROM host_look
+         ) p JOIN host h ON h.no = p.host WHERE p.until <= p.since OR p.next IS NOT p.until",
+    ),
+    (
+        "host {} has the same look twice in a row in its history",
+        "SELECT DISTINCT hex(h.id) FROM (
+             SELECT host, look, lead(look) OVER (PARTITION BY host ORDER BY since) AS next FROM host_look
+         ) p JOIN host h ON h.no = p.host WHERE p.next = p.look",
+    ),
+    (
+        "the states of host {} overlap in time or leave a gap",
+        "SELECT DISTINCT hex(h.id) FROM (
+             SELECT host, since, until, lead(since) OVER (PARTITION BY host ORDER BY since) AS next FROM host_state
+         ) p JOIN host h ON h.no = p.host WHERE p.until <= p.since OR p.next IS NOT p.until",
+    ),
+    (
+        "the lanes of host {} overlap in time",
+        "SELECT DISTINCT hex(h.id) FROM (
+             SELECT host, since, until, lead(since) OVER (PARTITION BY host, ord ORDER BY since) AS next
+             FROM verdict_history
+         ) p JOIN host h ON h.no = p.host
+         WHERE p.until <= p.since OR p.next < p.until OR (p.until IS NULL AND p.next IS NOT NULL)",
+    ),
+    (
+        "a verdict of host {} is not the open end of its history",
+        "SELECT hex(h.id) FROM verdict v JOIN host h ON h.no = v.host
+         LEFT JOIN verdict_history p ON p.host = v.host AND p.ord = v.ord AND p.until IS NULL
+         WHERE v.lane IS NOT p.lane OR v.in_scope IS NOT p.in_scope OR v.since IS NOT p.since",
+    ),
+    (
+        "the history of host {} has an open lane without a verdict",
+        "SELECT hex(h.id) FROM verdict_history p JOIN host h ON h.no = p.host
+         LEFT JOIN verdict v ON v.host = p.host AND v.ord = p.ord WHERE p.until IS NULL AND v.host IS NULL",
+    ),
+    (
+        "the tally differs from a recount: {}",
+        "SELECT 'order ' || (SELECT id FROM ord WHERE no = ord) || ', lane ' || lane || ', in scope ' || in_scope
+                || ': ' || sum(kept) || ' kept, ' || sum(counted) || ' counted'
+         FROM (
+             SELECT ord, lane, in_scope, n AS kept, 0 AS counted FROM tally
+             UNION ALL
+             SELECT ord, lane, in_scope, 0, count(*) FROM verdict GROUP BY ord, lane, in_scope
+         ) GROUP BY ord, lane, in_scope HAVING sum(kept) <> sum(counted)",
+    ),
+    (
+        "the number of hosts differs from a recount: {}",
+        "SELECT n || ' kept, ' || (SELECT count(*) FROM host) || ' counted' FROM counter
+         WHERE name = 'hosts' AND n <> (SELECT count(*) FROM host)",
+    ),
+    (
+        "host {} has neither a verdict nor a place on the docket",
+        "SELECT hex(h.id) FROM host h WHERE NOT EXISTS (SELECT 1 FROM docket d WHERE d.host = h.no)
+         AND EXISTS (SELECT 1 FROM ord) AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.host = h.no)
+         AND EXISTS (SELECT 1 FROM verdict)",
+    ),
+    (
+        "host {} has no row for when it was last seen",
+        "SELECT hex(h.id) FROM host h WHERE NOT EXISTS (SELECT 1 FROM host_seen s WHERE s.host = h.no)",
+    ),
+    (
+        "host {} does not have exactly one key in use",
+        "SELECT hex(h.id) FROM host h
+         WHERE (SELECT count(*) FROM host_key k WHERE k.host = h.no AND k.standing = 1) <> 1",
+    ),
+    (
+        "enrolment token {} was used more often than it may be",
+        "SELECT id FROM enrol_token WHERE max_uses > 0 AND uses > max_uses",
+    ),
+];
+
+pub(super) fn check(sql: &Connection) -> Step<StoreCheck> {
+    let mut check = StoreCheck::default();
+    let mut faults = Vec::new();
+    listed(sql, "PRAGMA integrity_check", "the database file is damaged: {}", &mut faults, |text| text != "ok")?;
+    listed(sql, "PRAGMA foreign_key_check", "table {} points to a row that is not there", &mut faults, |_| true)?;
+    sections(sql, &mut check, &mut faults)?;
+    looks(sql, &mut check, &mut faults)?;
+    for (sentence, find) in RULES {
+        listed(sql, find, sentence, &mut faults, |_| true)?;
+    }
+    let hosts: i64 = sql.query_row("SELECT count(*) FROM host", [], |row| row.get(0))?;
+    check.hosts = hosts.cast_unsigned();
+    check.faults = faults;
+    Ok(check)
+}
+
+fn listed(
+    sql: &Connection,
+    find: &str,
+    sentence: &str,
+    faults: &mut Vec<String>,
+    is_fault: impl Fn(&str) -> bool,
+) -> Step<()> {
+    let mut statement = sql.prepare(find)?;
+    let mut rows = statement.query([])?;
+    let mut more = 0;
+    let first = faults.len();
+    while let Some(found) = rows.next()? {
+        let what: String = found.get(0)?;
+        if !is_fault(&what) {
+            continue;
+        }
+        if faults.len() - first < LISTED {
+            faults.push(sentence.replace("{}", &what));
+        } else {
+            more += 1;
+        }
+    }
+    if more > 0 {
+        faults.push(format!("{}: and {more} more", sentence.replace("{}", "…")));
+    }
+    Ok(())
+}
+
+/// Every section is rebuilt, and its bytes are hashed.
+fn sections(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
+    each(sql, "SELECT digest FROM section", |found| {
+        check.sections += 1;
+        let Some(digest) = digest(found, "a section", faults)? else { return Ok(()) };
+        match section::get(sql, &digest) {
+            Ok(Some(section)) if canonical::section_digest(&section) == digest => {}
+            Ok(_) => faults.push(format!("section {} is rebuilt with another digest", digest.short())),
+            Err(Fault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
+            Err(other) => return Err(other),
+        }
+        Ok(())
+    })
+}
+
+/// Every look is read and hashed; a complete one has all its sections.
+fn looks(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
+    each(sql, "SELECT digest, entries, complete FROM look", |found| {
+        check.looks += 1;
+        let Some(digest) = digest(found, "a look", faults)? else { return Ok(()) };
+        let bytes: Vec<u8> = found.get(1)?;
+        if Digest::of(&bytes) != digest {
+            faults.push(format!("look {} has bytes with another digest", digest.short()));
+            return Ok(());
+        }
+        match look::read(&bytes, &digest) {
+            Ok(look) if found.get(2)? => missing(sql, &digest, &look, faults)?,
+            Ok(_) => {}
+            Err(Fault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
+            Err(other) => return Err(other),
+        }
+        Ok(())
+    })
+}
+
+fn missing(sql: &Connection, digest: &Digest, look: &Look, faults: &mut Vec<String>) -> Step<()> {
+    for missing in look::missing(sql, look)? {
+        faults.push(format!("look {} is complete, and its section {} is not there", digest.short(), missing.short()));
+    }
+    Ok(())
+}
+
+fn digest(found: &Row<'_>, what: &str, faults: &mut Vec<String>) -> Step<Option<Digest>> {
+    let bytes: Vec<u8> = found.get(0)?;
+    let digest = Digest::try_from(bytes.as_slice()).ok();
+    if digest.is_none() {
+        faults.push(format!("{what} has a digest of {} bytes", bytes.len()));
+    }
+    Ok(digest)
+}
+
+fn each(sql: &Connection, find: &str, mut work: impl FnMut(&Row<'_>) -> Step<()>) -> Step<()> {
+    let mut statement = sql.prepare(find)?;
+    let mut rows = statement.query([])?;
+    while let Some(found) = rows.next()? {
+        work(found)?;
+    }
+    Ok(())
+}

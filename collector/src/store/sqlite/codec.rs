@@ -1,0 +1,232 @@
+//! The interned form of a section: numbers into the dictionaries of titles and versions, and what is not shared.
+//!
+//! ```text
+//! body := 0x01 count:varint item*
+//! item := flags:u8 title:zigzag(difference to the item before) version:varint id:text [path:text] [state:text]
+//!         [attributes:varint (name:text value:text)*]
+//! text := n:varint            n > 0: the (n-1)th text of this body's table, which begins with the empty text
+//!       | 0 shared:varint rest:varint bytes    a new text: so many bytes of the one before it, then these
+//! ```
+//!
+//! Lossless: [`decode`] gives back the section that [`encode`] was given, so the canonical bytes can be rebuilt.
+//! 300 packages take some 1.5 KB, because most of what a package says is in a dictionary.
+
+use std::collections::{BTreeMap, HashMap};
+
+use muster_proto::model::{Kind, Observation, Platform, Section, SourceName};
+
+use super::fault::{Fault, Step};
+
+const FORM: u8 = 1;
+
+/// The id is the name, with the text after it.
+const ID_FROM_NAME: u8 = 1;
+const HAS_PATH: u8 = 2;
+const HAS_STATE: u8 = 4;
+const HAS_ATTRIBUTES: u8 = 8;
+
+/// What the dictionary of titles keeps of an observation; the platform is that of the section.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Title {
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    pub(super) vendor: String,
+}
+
+/// Gives numbers to titles and versions; makes new entries where there are none.
+pub(super) trait Dictionary {
+    fn title(&mut self, platform: Platform, observation: &Observation) -> Step<i64>;
+    /// Never asked for the empty version, which is 0.
+    fn version(&mut self, text: &str) -> Step<i64>;
+}
+
+/// Finds titles and versions by their numbers.
+pub(super) trait Lookup {
+    fn title(&mut self, id: i64) -> Step<Option<Title>>;
+    fn version(&mut self, id: i64) -> Step<Option<String>>;
+}
+
+/// The interned form of a section.
+pub(super) fn encode(section: &Section, dictionary: &mut impl Dictionary) -> Step<Vec<u8>> {
+    let observations = section.observations();
+    let mut writer = Writer::new(8 + observations.len() * 8);
+    writer.bytes.push(FORM);
+    writer.varint(observations.len() as u64);
+    let mut last = 0;
+    for observation in observations {
+        let title = dictionary.title(section.platform(), observation)?;
+        let version = if observation.version.is_empty() { 0 } else { dictionary.version(&observation.version)? };
+        let after_name = observation.id.strip_prefix(observation.name.as_str());
+        let from_name = after_name.filter(|_| !observation.name.is_empty());
+        writer.bytes.push(flags(observation, from_name.is_some()));
+        writer.varint(zigzag(title.wrapping_sub(last)));
+        last = title;
+        writer.varint(version.cast_unsigned());
+        writer.text(from_name.unwrap_or(&observation.id));
+        if !observation.path.is_empty() {
+            writer.text(&observation.path);
+        }
+        if !observation.state.is_empty() {
+            writer.text(&observation.state);
+        }
+        if !observation.attributes.is_empty() {
+            writer.varint(observation.attributes.len() as u64);
+            for (name, value) in &observation.attributes {
+                writer.text(name);
+                writer.text(value);
+            }
+        }
+    }
+    Ok(writer.bytes)
+}
+
+/// The section of an interned form.
+pub(super) fn decode(platform: Platform, source: SourceName, body: &[u8], lookup: &mut impl Lookup) -> Step<Section> {
+    let mut reader = Reader { bytes: body, at: 0, table: vec![Vec::new()], newest: 0 };
+    if reader.byte()? != FORM {
+        return Err(broken("its form is not known"));
+    }
+    let count = reader.length()?;
+    let mut observations = Vec::with_capacity(count.min(body.len()));
+    let mut last: i64 = 0;
+    for _ in 0..count {
+        let flags = reader.byte()?;
+        last = last.wrapping_add(unzigzag(reader.varint()?));
+        let Title { kind, name, vendor } =
+            lookup.title(last)?.ok_or_else(|| broken(&format!("title {last} is not in the dictionary")))?;
+        let version = match reader.varint()?.cast_signed() {
+            0 => String::new(),
+            id => lookup.version(id)?.ok_or_else(|| broken(&format!("version {id} is not in the dictionary")))?,
+        };
+        let mut id = reader.text()?;
+        if flags & ID_FROM_NAME != 0 {
+            id.insert_str(0, &name);
+        }
+        let path = if flags & HAS_PATH == 0 { String::new() } else { reader.text()? };
+        let state = if flags & HAS_STATE == 0 { String::new() } else { reader.text()? };
+        let attributes = if flags & HAS_ATTRIBUTES == 0 { BTreeMap::new() } else { reader.attributes()? };
+        observations.push(Observation { kind, name, vendor, version, id, path, state, attributes });
+    }
+    if reader.at != body.len() {
+        return Err(broken("bytes follow the last observation"));
+    }
+    Ok(Section::new(platform, source, observations))
+}
+
+fn flags(observation: &Observation, from_name: bool) -> u8 {
+    let mut flags = 0;
+    for (bit, set) in [
+        (ID_FROM_NAME, from_name),
+        (HAS_PATH, !observation.path.is_empty()),
+        (HAS_STATE, !observation.state.is_empty()),
+        (HAS_ATTRIBUTES, !observation.attributes.is_empty()),
+    ] {
+        flags |= if set { bit } else { 0 };
+    }
+    flags
+}
+
+const fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+const fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
+}
+
+fn broken(reason: &str) -> Fault {
+    Fault::damaged("the body of a section", reason)
+}
+
+struct Writer<'a> {
+    bytes: Vec<u8>,
+    table: HashMap<&'a str, u64>,
+    newest: &'a str,
+}
+
+impl<'a> Writer<'a> {
+    fn new(capacity: usize) -> Self {
+        Self { bytes: Vec::with_capacity(capacity), table: HashMap::from([("", 1)]), newest: "" }
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes.push((value as u8 & 0x7f) | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push(value as u8);
+    }
+
+    fn text(&mut self, text: &'a str) {
+        if let Some(known) = self.table.get(text) {
+            return self.varint(*known);
+        }
+        let shared = self.newest.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
+        self.varint(0);
+        self.varint(shared as u64);
+        self.varint((text.len() - shared) as u64);
+        self.bytes.extend_from_slice(&text.as_bytes()[shared..]);
+        self.table.insert(text, self.table.len() as u64 + 1);
+        self.newest = text;
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    table: Vec<Vec<u8>>,
+    newest: usize,
+}
+
+impl Reader<'_> {
+    fn byte(&mut self) -> Step<u8> {
+        let byte = *self.bytes.get(self.at).ok_or_else(|| broken("it ends within an observation"))?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    fn varint(&mut self) -> Step<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(broken("a number has no end"))
+    }
+
+    fn length(&mut self) -> Step<usize> {
+        usize::try_from(self.varint()?).map_err(|_| broken("a length is too large"))
+    }
+
+    fn text(&mut self) -> Step<String> {
+        let index = match self.length()? {
+            0 => {
+                let (shared, rest) = (self.length()?, self.length()?);
+                let start = self.table[self.newest].get(..shared).ok_or_else(|| broken("a text shares too much"))?;
+                let end = self.at.checked_add(rest).filter(|end| *end <= self.bytes.len());
+                let end = end.ok_or_else(|| broken("it ends within a text"))?;
+                let text = [start, &self.bytes[self.at..end]].concat();
+                self.at = end;
+                self.table.push(text);
+                self.newest = self.table.len() - 1;
+                self.newest
+            }
+            known => known - 1,
+        };
+        let bytes = self.table.get(index).ok_or_else(|| broken("a text is not in its table"))?;
+        String::from_utf8(bytes.clone()).map_err(|_| broken("a text is not UTF-8"))
+    }
+
+    fn attributes(&mut self) -> Step<BTreeMap<String, String>> {
+        let count = self.length()?;
+        let mut attributes = BTreeMap::new();
+        for _ in 0..count {
+            let name = self.text()?;
+            attributes.insert(name, self.text()?);
+        }
+        Ok(attributes)
+    }
+}

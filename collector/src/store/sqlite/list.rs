@@ -1,0 +1,91 @@
+//! Lists of hosts.
+
+use muster_proto::model::{Lane, Platform, Timestamp};
+use rusqlite::{Connection, ToSql, params_from_iter};
+
+use super::fault::Step;
+use super::memory::Memory;
+use super::{host, row, verdict};
+use crate::store::{HostQuery, StoredHostRow};
+
+pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step<Vec<StoredHostRow>> {
+    let Some((text, values)) = statement(sql, query)? else { return Ok(Vec::new()) };
+    let mut statement = sql.prepare_cached(&text)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut hosts = Vec::new();
+    while hosts.len() < query.rows {
+        let Some(found) = rows.next()? else { break };
+        let id = row::host_id(found, 1)?;
+        let last_seen = host::last_seen(memory, id, row::seen(found, 6)?);
+        // A host that never reported is as old as its enrolment: the row says so.
+        let heard = last_seen.unwrap_or(row::instant(found, 6)?);
+        let lane = found.get::<_, Option<u8>>(11)?.and_then(Lane::from_code);
+        if !lane.is_none_or(|lane| is_asked_for(query, lane, heard)) {
+            continue;
+        }
+        hosts.push(StoredHostRow {
+            host: id,
+            site: row::site(found, 2)?,
+            hostname: found.get(3)?,
+            platform: row::member("a platform", Platform::from_code, found, 4)?,
+            os_name: found.get(5)?,
+            last_seen,
+            verdicts: verdict::of_host(sql, found.get(0)?)?,
+        });
+    }
+    Ok(hosts)
+}
+
+/// Whether a host that stands in this lane while awake, and was last heard of then, is in one of the lanes asked for.
+fn is_asked_for(query: &HostQuery, awake: Lane, heard: Timestamp) -> bool {
+    let silent = query.silent_before.is_some_and(|before| heard < before);
+    let lane = if silent && awake.yields_to_silence() { Lane::Silent } else { awake };
+    query.lanes.is_empty() || query.lanes.contains(&lane)
+}
+
+type Values = Vec<Box<dyn ToSql>>;
+
+/// `None` when nothing can match: an order or a site that the database has never heard of.
+fn statement(sql: &Connection, query: &HostQuery) -> Step<Option<(String, Values)>> {
+    let mut values: Values = Vec::new();
+    let mut conditions = vec!["1 = 1".to_owned()];
+    let mut join = String::new();
+    let mut lane = "NULL";
+    if let Some(order) = &query.order {
+        let Some(number) = row::find_number(sql, row::FIND_ORDER, order.as_str())? else { return Ok(None) };
+        values.push(Box::new(number));
+        join = format!("JOIN verdict v ON v.host = h.no AND v.ord = ?{}", values.len());
+        lane = "v.lane";
+        if query.in_scope_only {
+            conditions.push("v.in_scope = 1".to_owned());
+        }
+        if !query.lanes.is_empty() {
+            // `silent` is no lane that is stored: every lane that yields to silence may be it.
+            let any_silent = query.lanes.contains(&Lane::Silent);
+            let wanted = |lane: &&Lane| query.lanes.contains(lane) || (any_silent && lane.yields_to_silence());
+            let codes: Vec<String> = Lane::ALL.iter().filter(wanted).map(|lane| lane.code().to_string()).collect();
+            conditions.push(format!("v.lane IN ({})", codes.join(", ")));
+        }
+    }
+    if let Some(site) = &query.site {
+        let Some(number) = row::find_number(sql, row::FIND_SITE, site.as_str())? else { return Ok(None) };
+        values.push(Box::new(number));
+        conditions.push(format!("h.site = ?{}", values.len()));
+    }
+    if !query.name.is_empty() {
+        values.push(Box::new(query.name.clone()));
+        conditions.push(format!("instr(lower(h.hostname), lower(?{})) > 0", values.len()));
+    }
+    if let Some(after) = query.after {
+        values.push(Box::new(*after.as_bytes()));
+        conditions.push(format!("h.id > ?{}", values.len()));
+    }
+    let text = format!(
+        "SELECT h.no, h.id, s.id, h.hostname, h.platform, (SELECT text FROM phrase WHERE no = h.os_name),
+                e.last_seen, e.run, e.seq, e.previous_run, e.previous_seq, {lane}
+         FROM host h JOIN site s ON s.no = h.site JOIN host_seen e ON e.host = h.no {join}
+         WHERE {} ORDER BY h.id",
+        conditions.join(" AND ")
+    );
+    Ok(Some((text, values)))
+}

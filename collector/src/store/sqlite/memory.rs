@@ -1,0 +1,225 @@
+//! What the store keeps in memory because a row write for each would cost too much: when hosts were last seen, and
+//! what spares a question to the database. All of it can be rebuilt from the file; a crash loses a second of last seen.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use muster_proto::model::{Digest, HostFacts, HostId, HostState, RunId, Timestamp};
+use rusqlite::Connection;
+
+use super::fault::Step;
+use super::row;
+use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
+
+const SHARDS: usize = 64;
+
+/// The last check-in of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) last_seen: Timestamp,
+    pub(super) run: RunId,
+    pub(super) seq: u64,
+    /// The run before: a late message of it is not taken for a new run.
+    pub(super) previous: Option<(RunId, u64)>,
+}
+
+impl Seen {
+    /// Whether this sequence number of this run was seen.
+    pub(super) fn covers(&self, run: RunId, seq: u64) -> bool {
+        (self.run == run && seq <= self.seq) || self.previous.is_some_and(|(was, last)| was == run && seq <= last)
+    }
+
+    /// What is to be kept after this check-in.
+    pub(super) fn advanced(before: Option<Self>, run: RunId, seq: u64, now: Timestamp) -> Self {
+        let Some(before) = before else { return Self { last_seen: now, run, seq, previous: None } };
+        let last_seen = before.last_seen.max(now);
+        if before.run == run {
+            Self { last_seen, seq: before.seq.max(seq), ..before }
+        } else {
+            Self { last_seen, run, seq, previous: Some((before.run, before.seq)) }
+        }
+    }
+}
+
+/// What is known of a host without asking the database.
+#[derive(Debug, Clone)]
+pub(super) struct Live {
+    pub(super) no: i64,
+    pub(super) seen: Option<Seen>,
+    pub(super) look: Option<Digest>,
+    /// Of the facts and the state in the database; `None` is "not known here".
+    pub(super) facts: Option<Digest>,
+    pub(super) state: Option<Digest>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    hosts: HashMap<HostId, Live>,
+    dirty: HashSet<HostId>,
+}
+
+/// A host that is being judged: which ticket was given out, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim {
+    pub(super) ticket: i64,
+    pub(super) at: Timestamp,
+}
+
+/// Hosts by their keys, and how often that was forgotten: an answer that was read before is not kept after.
+#[derive(Debug, Default)]
+struct Identities {
+    by_key: HashMap<KeyFingerprint, HostIdentity>,
+    generation: u64,
+}
+
+/// See the head of the file.
+#[derive(Debug)]
+pub(super) struct Memory {
+    shards: Vec<Mutex<Shard>>,
+    identities: Mutex<Identities>,
+    claims: Mutex<HashMap<i64, Claim>>,
+    ticket: AtomicI64,
+}
+
+impl Memory {
+    /// Reads what is in the database.
+    pub(super) fn load(sql: &Connection) -> Step<Self> {
+        let ticket: i64 = sql.query_row("SELECT coalesce(max(ticket), 0) FROM docket", [], |row| row.get(0))?;
+        let memory = Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            identities: Mutex::default(),
+            claims: Mutex::default(),
+            ticket: AtomicI64::new(ticket),
+        };
+        let mut statement = sql.prepare(
+            "SELECT h.no, h.id, l.digest, s.last_seen, s.run, s.seq, s.previous_run, s.previous_seq
+             FROM host h JOIN host_seen s ON s.host = h.no LEFT JOIN look l ON l.no = h.look",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(found) = rows.next()? {
+            let look = found.get::<_, Option<[u8; 32]>>(2)?.map(Digest::from_bytes);
+            let live = Live { no: found.get(0)?, seen: row::seen(found, 3)?, look, facts: None, state: None };
+            memory.host_put(HostId::from_bytes(found.get(1)?), live);
+        }
+        Ok(memory)
+    }
+
+    /// A number that no docket entry has had.
+    pub(super) fn next_ticket(&self) -> i64 {
+        self.ticket.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn host_put(&self, host: HostId, live: Live) {
+        lock(self.shard(host)).hosts.insert(host, live);
+    }
+
+    pub(super) fn host_no(&self, host: HostId) -> Option<i64> {
+        lock(self.shard(host)).hosts.get(&host).map(|live| live.no)
+    }
+
+    pub(super) fn seen(&self, host: HostId) -> Option<Seen> {
+        lock(self.shard(host)).hosts.get(&host).and_then(|live| live.seen)
+    }
+
+    /// The answer to a check-in that changes nothing but when the host was last seen; `None` when the database must be
+    /// asked.
+    pub(super) fn check_in(&self, deed: &CheckIn) -> Option<CheckInAnswer> {
+        let facts = deed.facts.as_ref().map(facts_key);
+        let state = deed.state.as_ref().map(state_key);
+        let mut guard = lock(self.shard(deed.host));
+        let Shard { hosts, dirty } = &mut *guard;
+        let live = hosts.get_mut(&deed.host)?;
+        let current = live.look == Some(deed.look);
+        if live.seen.is_some_and(|seen| seen.covers(deed.run, deed.seq)) {
+            return Some(CheckInAnswer::Replayed { current });
+        }
+        let same = |sent: Option<Digest>, kept: Option<Digest>| sent.is_none() || sent == kept;
+        if !current || !same(facts, live.facts) || !same(state, live.state) {
+            return None;
+        }
+        live.seen = Some(Seen::advanced(live.seen, deed.run, deed.seq, deed.now));
+        dirty.insert(deed.host);
+        Some(CheckInAnswer::Current)
+    }
+
+    /// Notes a check-in or delivery that was committed.
+    pub(super) fn note(&self, host: HostId, run: RunId, seq: u64, now: Timestamp, change: impl FnOnce(&mut Live)) {
+        let mut guard = lock(self.shard(host));
+        let Shard { hosts, dirty } = &mut *guard;
+        if let Some(live) = hosts.get_mut(&host) {
+            live.seen = Some(match live.seen {
+                // A quicker check-in overtook this one: only the time may be newer.
+                Some(seen) if seen.covers(run, seq) => Seen { last_seen: seen.last_seen.max(now), ..seen },
+                before => Seen::advanced(before, run, seq, now),
+            });
+            change(live);
+            dirty.insert(host);
+        }
+    }
+
+    /// Hosts whose last check-in is not in the database yet, and the check-in.
+    pub(super) fn take_dirty(&self) -> Vec<(HostId, i64, Seen)> {
+        let mut taken = Vec::new();
+        for shard in &self.shards {
+            let mut guard = lock(shard);
+            let Shard { hosts, dirty } = &mut *guard;
+            taken.extend(dirty.drain().filter_map(|host| {
+                let live = hosts.get(&host)?;
+                Some((host, live.no, live.seen?))
+            }));
+        }
+        taken
+    }
+
+    /// The check-ins could not be written: they wait for the next time.
+    pub(super) fn put_back(&self, taken: &[(HostId, i64, Seen)]) {
+        for (host, ..) in taken {
+            lock(self.shard(*host)).dirty.insert(*host);
+        }
+    }
+
+    /// The host of a key, when that is known here, and the generation for [`Self::identity_put`].
+    pub(super) fn identity(&self, key: &KeyFingerprint) -> (Option<HostIdentity>, u64) {
+        let identities = lock(&self.identities);
+        (identities.by_key.get(key).cloned(), identities.generation)
+    }
+
+    /// Keeps what was read, unless keys were changed since this generation.
+    pub(super) fn identity_put(&self, key: KeyFingerprint, identity: HostIdentity, generation: u64) {
+        let mut identities = lock(&self.identities);
+        if identities.generation == generation {
+            identities.by_key.insert(key, identity);
+        }
+    }
+
+    /// Keys of this host, or of anybody, were changed.
+    pub(super) fn identities_forget(&self, host: Option<HostId>) {
+        let mut identities = lock(&self.identities);
+        identities.generation += 1;
+        identities.by_key.retain(|_, identity| host.is_some_and(|host| identity.host != host));
+    }
+
+    pub(super) fn claims(&self) -> MutexGuard<'_, HashMap<i64, Claim>> {
+        lock(&self.claims)
+    }
+
+    fn shard(&self, host: HostId) -> &Mutex<Shard> {
+        &self.shards[usize::from(host.as_bytes()[15]) % SHARDS]
+    }
+}
+
+/// A lock that a panic has poisoned still guards plain data: go on with it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Names facts, to see that they have not changed.
+pub(super) fn facts_key(facts: &HostFacts) -> Digest {
+    Digest::of(format!("{facts:?}").as_bytes())
+}
+
+/// Names a state, to see that it has not changed.
+pub(super) fn state_key(state: &HostState) -> Digest {
+    Digest::of(format!("{state:?}").as_bytes())
+}

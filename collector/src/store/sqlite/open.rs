@@ -1,0 +1,82 @@
+//! Opens the database file: where it is, who may read it, and how SQLite is to treat it.
+
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::fault::Fault;
+use super::migrate;
+use crate::store::StoreError;
+
+/// How long a connection waits for another process that holds the lock (`muster-collector token` beside `serve`).
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Opens the file for writing, made and migrated when needed. Only the owner may read it: it names every machine.
+pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
+    let place = path.display().to_string();
+    let failed = |reason: String| StoreError::Open { place: place.clone(), reason };
+    own(path).map_err(|error| failed(error.to_string()))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = || -> Result<Connection, rusqlite::Error> {
+        let sql = Connection::open_with_flags(path, flags)?;
+        sql.busy_timeout(BUSY)?;
+        sql.pragma_update(None, "journal_mode", "WAL")?;
+        // Full: the log is synced at every commit, so what was acknowledged survives a loss of power.
+        sql.pragma_update(None, "synchronous", "FULL")?;
+        sql.pragma_update(None, "foreign_keys", true)?;
+        sql.pragma_update(None, "cache_size", -32_768)?;
+        sql.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+        sql.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+        sql.pragma_update(None, "temp_store", "MEMORY")?;
+        sql.set_prepared_statement_cache_capacity(128);
+        Ok(sql)
+    };
+    let mut sql = opened().map_err(|error| match Fault::from(error) {
+        Fault::Other(reason) => failed(reason),
+        Fault::Damaged { reason, .. } => StoreError::Damaged { what: format!("the file {place}"), reason },
+        other @ (Fault::Full | Fault::Closed) => other.into_error("open", &place),
+    })?;
+    migrate::migrate(&mut sql, &place)?;
+    Ok(sql)
+}
+
+/// Opens the file for reading. SQLite itself refuses every change through this connection.
+pub(super) fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let sql = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    sql.busy_timeout(BUSY)?;
+    sql.pragma_update(None, "query_only", true)?;
+    sql.pragma_update(None, "cache_size", -8_192)?;
+    sql.set_prepared_statement_cache_capacity(128);
+    Ok(sql)
+}
+
+/// The path that a setting names: `sqlite:///var/lib/muster/fleet.db`, `sqlite:fleet.db`, or the bare path.
+pub(super) fn path_of(url: &str) -> PathBuf {
+    let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")).unwrap_or(url);
+    PathBuf::from(path)
+}
+
+/// Makes directory and file, or takes others' rights from the file. SQLite gives `-wal` and `-shm` the rights of the
+/// file itself. A directory that exists is left alone: it may be shared on purpose.
+fn own(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let rights = file.metadata()?.permissions().mode() & 0o777;
+    if rights & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    for end in ["-wal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(end);
+        match std::fs::set_permissions(&beside, Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! A few read-only connections on blocking threads. Each read sees one moment of the database, whole.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::fault::{Fault, Step};
+use super::memory::Memory;
+use super::open;
+use crate::store::StoreError;
+
+/// Connections at once. Reads are short; more would only take turns on the processors.
+const MOST: usize = 4;
+
+/// See the head of the file.
+#[derive(Debug, Clone)]
+pub(super) struct Readers {
+    path: PathBuf,
+    place: Arc<str>,
+    memory: Arc<Memory>,
+    /// Emptied for good when the store is closed.
+    idle: Arc<Mutex<Option<Vec<Connection>>>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn new(path: &Path, place: Arc<str>, memory: Arc<Memory>) -> Self {
+        let idle = Arc::new(Mutex::new(Some(Vec::new())));
+        Self { path: path.to_owned(), place, memory, idle, turns: Arc::new(Semaphore::new(MOST)) }
+    }
+
+    /// Reads in one transaction.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        deed: &'static str,
+        work: impl FnOnce(&Connection, &Memory) -> Step<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let closed = || StoreError::Closed { deed };
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| closed())?;
+        let readers = self.clone();
+        let outcome = tokio::task::spawn_blocking(move || {
+            let outcome = readers.read_now(work);
+            drop(turn);
+            outcome
+        });
+        outcome.await.map_err(|_| closed())?.map_err(|fault| fault.into_error(deed, &self.place))
+    }
+
+    /// Ends reading: later reads find the store closed.
+    pub(super) fn close(&self) {
+        self.turns.close();
+        self.connections().take();
+    }
+
+    fn read_now<T>(&self, work: impl FnOnce(&Connection, &Memory) -> Step<T>) -> Step<T> {
+        let idle = self.connections().as_mut().ok_or(Fault::Closed)?.pop();
+        let sql = match idle {
+            Some(sql) => sql,
+            None => open::reader(&self.path)?,
+        };
+        let read = || -> Step<T> {
+            sql.execute_batch("BEGIN")?;
+            work(&sql, &self.memory)
+        };
+        let outcome = read();
+        let ended = sql.is_autocommit() || sql.execute_batch("ROLLBACK").is_ok();
+        if ended && let Some(idle) = self.connections().as_mut() {
+            idle.push(sql);
+        }
+        outcome
+    }
+
+    fn connections(&self) -> std::sync::MutexGuard<'_, Option<Vec<Connection>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

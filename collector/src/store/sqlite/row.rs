@@ -1,0 +1,145 @@
+//! Between rows and the model: codes, ids, versioned JSON.
+
+use muster_proto::model::{HostFacts, HostId, HostState, Platform, RunId, SiteId, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::fault::{Fault, Step};
+use super::memory::Seen;
+
+/// The version in which JSON is stored.
+const VERSION: u32 = 1;
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Versioned<T> {
+    v: u32,
+    body: T,
+}
+
+#[derive(serde::Deserialize)]
+struct OnlyVersion {
+    v: u32,
+}
+
+/// A record as JSON with its version.
+pub(super) fn to_json<T: serde::Serialize>(body: &T) -> Step<String> {
+    Ok(serde_json::to_string(&Versioned { v: VERSION, body })?)
+}
+
+/// A record from its JSON; `what` names it when it is damaged.
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Step<T> {
+    let damaged = |error: serde_json::Error| Fault::damaged(what, error.to_string());
+    let OnlyVersion { v } = serde_json::from_str(text).map_err(damaged)?;
+    if v != VERSION {
+        return Err(Fault::damaged(what, format!("it has version {v}, this version reads {VERSION}")));
+    }
+    Ok(serde_json::from_str::<Versioned<T>>(text).map_err(damaged)?.body)
+}
+
+/// A member of a closed list from its code.
+pub(super) fn member<T>(what: &str, from_code: impl Fn(u8) -> Option<T>, row: &Row<'_>, at: usize) -> Step<T> {
+    let code: u8 = row.get(at)?;
+    from_code(code).ok_or_else(|| Fault::damaged(what, format!("the code {code} has no meaning")))
+}
+
+pub(super) fn instant(row: &Row<'_>, at: usize) -> Step<Timestamp> {
+    Ok(Timestamp::from_millis(row.get(at)?))
+}
+
+pub(super) fn maybe_instant(row: &Row<'_>, at: usize) -> Step<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(at)?.map(Timestamp::from_millis))
+}
+
+pub(super) fn host_id(row: &Row<'_>, at: usize) -> Step<HostId> {
+    Ok(HostId::from_bytes(row.get(at)?))
+}
+
+pub(super) fn site(row: &Row<'_>, at: usize) -> Step<SiteId> {
+    name("a site", row, at, SiteId::new)
+}
+
+/// An identifier that is stored as text.
+pub(super) fn name<T, E: std::fmt::Display>(
+    what: &str,
+    row: &Row<'_>,
+    at: usize,
+    read: impl Fn(String) -> Result<T, E>,
+) -> Step<T> {
+    read(row.get(at)?).map_err(|error| Fault::damaged(what, error.to_string()))
+}
+
+pub(super) fn count(row: &Row<'_>, at: usize) -> Step<u64> {
+    let n: i64 = row.get(at)?;
+    u64::try_from(n).map_err(|_| Fault::damaged("a count", format!("it is {n}")))
+}
+
+/// `last_seen, run, seq, previous_run, previous_seq`, from this column on; `None` before the first check-in.
+pub(super) fn seen(row: &Row<'_>, at: usize) -> Step<Option<Seen>> {
+    let Some(run) = row.get::<_, Option<[u8; 16]>>(at + 1)? else { return Ok(None) };
+    let previous = match row.get::<_, Option<[u8; 16]>>(at + 3)? {
+        Some(run) => Some((RunId::from_bytes(run), row.get::<_, i64>(at + 4)?.cast_unsigned())),
+        None => None,
+    };
+    Ok(Some(Seen {
+        last_seen: instant(row, at)?,
+        run: RunId::from_bytes(run),
+        seq: row.get::<_, i64>(at + 2)?.cast_unsigned(),
+        previous,
+    }))
+}
+
+/// The columns that [`facts`] reads, of a host `h`.
+pub(super) const FACTS: &str = "h.hostname, h.platform, (SELECT text FROM phrase WHERE no = h.os_name), \
+     (SELECT text FROM phrase WHERE no = h.kernel), (SELECT text FROM phrase WHERE no = h.architecture), \
+     (SELECT text FROM phrase WHERE no = h.agent_version), h.offline_root";
+
+pub(super) fn facts(row: &Row<'_>, at: usize) -> Step<HostFacts> {
+    Ok(HostFacts {
+        hostname: row.get(at)?,
+        platform: member("a platform", Platform::from_code, row, at + 1)?,
+        os_name: row.get(at + 2)?,
+        kernel: row.get(at + 3)?,
+        architecture: row.get(at + 4)?,
+        agent_version: row.get(at + 5)?,
+        offline_root: row.get(at + 6)?,
+    })
+}
+
+/// A host's state; before the first it is empty.
+pub(super) fn state(row: &Row<'_>, at: usize) -> Step<HostState> {
+    match row.get::<_, Option<String>>(at)? {
+        Some(text) => from_json("the state of a host", &text),
+        None => Ok(HostState::default()),
+    }
+}
+
+/// The number of a text in a dictionary table (`phrase`, `site`, `ord`, `rules`), made when it is new.
+pub(super) fn number(sql: &Connection, find: &str, make: &str, text: &str) -> Step<i64> {
+    if let Some(no) = find_number(sql, find, text)? {
+        return Ok(no);
+    }
+    sql.prepare_cached(make)?.execute([text])?;
+    Ok(sql.last_insert_rowid())
+}
+
+pub(super) fn find_number(sql: &Connection, find: &str, text: &str) -> Step<Option<i64>> {
+    Ok(sql.prepare_cached(find)?.query_row([text], |row| row.get(0)).optional()?)
+}
+
+pub(super) fn phrase(sql: &Connection, text: &str) -> Step<i64> {
+    number(sql, "SELECT no FROM phrase WHERE text = ?1", "INSERT INTO phrase (text) VALUES (?1)", text)
+}
+
+pub(super) const FIND_SITE: &str = "SELECT no FROM site WHERE id = ?1";
+pub(super) fn site_number(sql: &Connection, text: &str) -> Step<i64> {
+    number(sql, FIND_SITE, "INSERT INTO site (id) VALUES (?1)", text)
+}
+
+pub(super) const FIND_ORDER: &str = "SELECT no FROM ord WHERE id = ?1";
+pub(super) fn order_number(sql: &Connection, text: &str) -> Step<i64> {
+    number(sql, FIND_ORDER, "INSERT INTO ord (id) VALUES (?1)", text)
+}
+
+pub(super) const FIND_RULES: &str = "SELECT no FROM rules WHERE version = ?1";
+pub(super) fn rules_number(sql: &Connection, text: &str) -> Step<i64> {
+    number(sql, FIND_RULES, "INSERT INTO rules (version) VALUES (?1)", text)
+}

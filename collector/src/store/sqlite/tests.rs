@@ -1,0 +1,139 @@
+//! The contract on this backend, and what only this backend can get wrong.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use crate::store::contract::{Backend, suite};
+use crate::store::{self, Store, StoreError};
+
+/// A file in a directory of its own.
+struct InFolder {
+    folder: tempfile::TempDir,
+}
+
+impl InFolder {
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("data").join("fleet.db")
+    }
+}
+
+impl Backend for InFolder {
+    fn fresh() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        store::open(&format!("sqlite://{}", self.path().display())).expect("opens")
+    }
+}
+
+suite!(InFolder);
+
+fn refusal(path: &str) -> StoreError {
+    store::open(path).err().expect("refused")
+}
+
+#[tokio::test]
+async fn files_and_folder_belong_to_the_owner_alone() {
+    let place = InFolder::fresh();
+    let store = place.open();
+    store.rules_adopt("r1", muster_proto::model::Timestamp::from_millis(1)).await.expect("writes");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("is there").permissions().mode() & 0o777;
+    assert_eq!(mode(place.path().parent().expect("has one")), 0o700);
+    for end in ["fleet.db", "fleet.db-wal", "fleet.db-shm"] {
+        assert_eq!(mode(&place.path().with_file_name(end)), 0o600, "{end}");
+    }
+    store.close().await.expect("closes");
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o644)).expect("loosens");
+    place.open();
+    assert_eq!(mode(&place.path()), 0o600, "others' rights are taken back");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_as_it_is() {
+    let place = InFolder::fresh();
+    place.open().close().await.expect("closes");
+    let sql = Connection::open(place.path()).expect("opens");
+    sql.execute("INSERT INTO schema_version (version, name) VALUES (2000, 'later')", []).expect("inserts");
+    let error = refusal(&place.path().display().to_string());
+    assert!(matches!(error, StoreError::NewerSchema { found: 2000, .. }), "{error}");
+    let kept: i64 = sql.query_row("SELECT max(version) FROM schema_version", [], |row| row.get(0)).expect("asks");
+    assert_eq!(kept, 2000);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("fleet.db");
+    let text = "this is a letter, and not a database. ".repeat(200);
+    std::fs::write(&path, &text).expect("writes");
+    let error = refusal(&path.display().to_string());
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("file is not a database"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).expect("reads"), text);
+}
+
+#[test]
+fn another_kind_of_store_is_refused_without_its_password() {
+    let error = refusal("postgres://muster:secret@db/fleet");
+    assert_eq!(
+        error.to_string(),
+        "open the database postgres://…: this version keeps its store in SQLite only: use sqlite:///path/of/the/file"
+    );
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let error = refusal("/proc/nowhere/fleet.db");
+    assert!(error.to_string().starts_with("open the database /proc/nowhere/fleet.db: "), "{error}");
+}
+
+/// Each damage is found, and named.
+#[tokio::test]
+async fn check_finds_what_is_damaged() {
+    for (damage, part) in [
+        ("UPDATE section SET body = zeroblob(length(body))", "is damaged"),
+        ("UPDATE title SET name = 'kes1' WHERE name = 'kesl'", "is rebuilt with another digest"),
+        ("UPDATE look SET entries = CAST(entries || x'00' AS BLOB)", "has bytes with another digest"),
+        ("UPDATE host SET look_since = look_since + 1", "is not the open end of its history"),
+        ("UPDATE tally SET n = n + 1", "the tally differs from a recount"),
+        ("UPDATE counter SET n = n + 1 WHERE name = 'hosts'", "the number of hosts differs"),
+        ("DELETE FROM host_key", "exactly one key"),
+        ("DELETE FROM verdict_history", "is not the open end of its history"),
+        ("UPDATE host_look SET until = since WHERE until IS NULL", "overlap in time"),
+        ("DELETE FROM site", "points to a row that is not there"),
+        ("DELETE FROM section", "its section"),
+    ] {
+        let place = InFolder::fresh();
+        let store = place.open();
+        super::super::contract::small_fleet(&store).await;
+        assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new());
+        let sql = Connection::open(place.path()).expect("opens");
+        sql.pragma_update(None, "foreign_keys", false).expect("loosens");
+        assert!(sql.execute(damage, []).expect("damages") > 0, "{damage}");
+        let faults = store.check().await.expect("checks").faults;
+        assert!(faults.iter().any(|fault| fault.contains(part)), "{damage}: {faults:?}");
+        store.close().await.expect("closes");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_deed_by_name_and_keeps_what_was() {
+    let place = InFolder::fresh();
+    let store = place.open();
+    super::super::contract::small_fleet(&store).await;
+    store.close().await.expect("closes");
+    let full = super::SqliteStore::open_with_pages(&place.path(), 1).expect("opens");
+    let full: Arc<dyn Store> = Arc::new(full);
+    let error = super::super::contract::large_delivery(&full).await.expect_err("does not fit");
+    assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    assert!(error.to_string().starts_with("look_deliver: no space left for the database "), "{error}");
+    assert_eq!(full.check().await.expect("checks").faults, Vec::<String>::new());
+    full.close().await.expect("closes");
+    let store = place.open();
+    super::super::contract::large_delivery(&store).await.expect("fits again");
+    assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new());
+}

@@ -1,0 +1,130 @@
+//! Enrolment tokens and operators' tokens. Secrets are known only as hashes.
+
+use muster_proto::model::{Timestamp, TokenId, TokenReport};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::fault::{Fault, Step};
+use super::ledger;
+use super::row;
+use super::writer::Desk;
+use crate::ledger::entry::Entry;
+use crate::store::{NewToken, OperatorToken, Role};
+
+pub(super) fn create(desk: &mut Desk<'_>, token: &NewToken) -> Step<()> {
+    let site = row::site_number(desk.sql, token.site.as_str())?;
+    desk.sql
+        .prepare_cached(
+            "INSERT INTO enrol_token (id, secret_hash, site, created_at, expires_at, max_uses)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((
+            token.id.as_str(),
+            token.secret_hash,
+            site,
+            token.created_at.millis(),
+            token.expires_at.millis(),
+            token.max_uses.cast_signed(),
+        ))?;
+    let entry = Entry::TokenMade {
+        token: token.id.clone(),
+        site: token.site.clone(),
+        expires_at: token.expires_at,
+        max_uses: token.max_uses,
+    };
+    ledger::write(desk.sql, token.created_at, &entry)
+}
+
+pub(super) fn list(sql: &Connection) -> Step<Vec<TokenReport>> {
+    let mut statement = sql.prepare_cached(
+        "SELECT t.id, s.id, t.created_at, t.expires_at, t.max_uses, t.uses, t.revoked_at
+         FROM enrol_token t JOIN site s ON s.no = t.site ORDER BY t.created_at DESC, t.id",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut tokens = Vec::new();
+    while let Some(found) = rows.next()? {
+        tokens.push(TokenReport {
+            id: row::name("a token", found, 0, TokenId::new)?,
+            site: row::site(found, 1)?,
+            created_at: row::instant(found, 2)?,
+            expires_at: row::instant(found, 3)?,
+            max_uses: found.get::<_, i64>(4)?.cast_unsigned(),
+            uses: row::count(found, 5)?,
+            revoked_at: row::maybe_instant(found, 6)?,
+        });
+    }
+    Ok(tokens)
+}
+
+pub(super) fn revoke(desk: &mut Desk<'_>, id: &TokenId, now: Timestamp) -> Step<bool> {
+    let known: Option<Option<i64>> = desk
+        .sql
+        .prepare_cached("SELECT revoked_at FROM enrol_token WHERE id = ?1")?
+        .query_row([id.as_str()], |row| row.get(0))
+        .optional()?;
+    match known {
+        None => Ok(false),
+        Some(Some(_)) => Ok(true),
+        Some(None) => {
+            desk.sql
+                .prepare_cached("UPDATE enrol_token SET revoked_at = ?2 WHERE id = ?1")?
+                .execute((id.as_str(), now.millis()))?;
+            ledger::write(desk.sql, now, &Entry::TokenRevoked { token: id.clone() })?;
+            Ok(true)
+        }
+    }
+}
+
+const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "viewer",
+        Role::Operator => "operator",
+        Role::Admin => "admin",
+    }
+}
+
+fn role(name: &str) -> Step<Role> {
+    [Role::Viewer, Role::Operator, Role::Admin]
+        .into_iter()
+        .find(|role| role_name(*role) == name)
+        .ok_or_else(|| Fault::damaged("an operator's token", format!("there is no role {name:?}")))
+}
+
+pub(super) fn operator_put(desk: &mut Desk<'_>, token: &OperatorToken) -> Step<()> {
+    desk.sql
+        .prepare_cached(
+            "INSERT INTO operator_token (id, secret_hash, person, role, created_at, revoked_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (id) DO UPDATE SET secret_hash = excluded.secret_hash, person = excluded.person,
+                 role = excluded.role, created_at = excluded.created_at, revoked_at = excluded.revoked_at",
+        )?
+        .execute((
+            token.id.as_str(),
+            token.secret_hash,
+            &token.person,
+            role_name(token.role),
+            token.created_at.millis(),
+            token.revoked_at.map(Timestamp::millis),
+        ))?;
+    let entry = Entry::OperatorTokenPut {
+        token: token.id.clone(),
+        person: token.person.clone(),
+        role: role_name(token.role).to_owned(),
+        revoked_at: token.revoked_at,
+    };
+    ledger::write(desk.sql, token.revoked_at.unwrap_or(token.created_at), &entry)
+}
+
+pub(super) fn operator_get(sql: &Connection, id: &TokenId) -> Step<Option<OperatorToken>> {
+    let mut statement = sql
+        .prepare_cached("SELECT secret_hash, person, role, created_at, revoked_at FROM operator_token WHERE id = ?1")?;
+    let mut rows = statement.query([id.as_str()])?;
+    let Some(found) = rows.next()? else { return Ok(None) };
+    Ok(Some(OperatorToken {
+        id: id.clone(),
+        secret_hash: found.get(0)?,
+        person: found.get(1)?,
+        role: role(&found.get::<_, String>(2)?)?,
+        created_at: row::instant(found, 3)?,
+        revoked_at: row::maybe_instant(found, 4)?,
+    }))
+}

@@ -1,0 +1,303 @@
+//! The one writer: a thread of its own that commits what has queued.
+//!
+//! ```text
+//!  deed ─► queue ─► [ BEGIN  (SAVEPOINT deed RELEASE | ROLLBACK TO)*  COMMIT ] ─► effects on memory ─► answers
+//! ```
+//!
+//! A deed that fails is rolled back alone; its neighbours in the same transaction stay. Nobody is answered before the
+//! commit, so an answer means that the bytes are on the disk. Under load the writer waits a moment for more, because
+//! one sync for many deeds is what makes full durability cheap.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::fault::{Fault, Step};
+use super::intern::Titles;
+use super::memory::Memory;
+use super::seen;
+use crate::store::StoreError;
+
+/// How long the writer waits for more when more than one deed was there.
+const GATHER: Duration = Duration::from_millis(2);
+/// Deeds in one transaction.
+const MOST: usize = 512;
+/// How often last seen is written.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// What happens in memory when the transaction of a deed is committed.
+pub(super) type Effect = Box<dyn FnOnce(&Memory) + Send>;
+
+/// What a deed works with.
+pub(super) struct Desk<'a> {
+    pub(super) sql: &'a Connection,
+    pub(super) memory: &'a Memory,
+    pub(super) titles: &'a mut Titles,
+    effects: &'a mut Vec<Effect>,
+}
+
+impl Desk<'_> {
+    /// Does this to the memory once the deed is committed, and never when it fails.
+    pub(super) fn after_commit(&mut self, effect: impl FnOnce(&Memory) + Send + 'static) {
+        self.effects.push(Box::new(effect));
+    }
+}
+
+trait Queued: Send {
+    fn run(&mut self, desk: &mut Desk<'_>) -> Result<(), Fault>;
+    fn fail(&mut self, fault: Fault);
+    fn answer(self: Box<Self>);
+}
+
+struct Deed<W, T> {
+    name: &'static str,
+    place: Arc<str>,
+    work: Option<W>,
+    outcome: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<W, T> Queued for Deed<W, T>
+where
+    W: FnOnce(&mut Desk<'_>) -> Step<T> + Send,
+    T: Send,
+{
+    fn run(&mut self, desk: &mut Desk<'_>) -> Result<(), Fault> {
+        let Some(work) = self.work.take() else { return Ok(()) };
+        let value = work(desk)?;
+        self.outcome = Some(Ok(value));
+        Ok(())
+    }
+
+    fn fail(&mut self, fault: Fault) {
+        self.outcome = Some(Err(fault.into_error(self.name, &self.place)));
+    }
+
+    fn answer(self: Box<Self>) {
+        let closed = || Err(StoreError::Closed { deed: self.name });
+        // Whoever asked may have gone away; the deed is done all the same.
+        let _ = self.reply.send(self.outcome.unwrap_or_else(closed));
+    }
+}
+
+enum Message {
+    Deed(Box<dyn Queued>),
+    Close(oneshot::Sender<Result<(), StoreError>>),
+}
+
+/// The way to the writer.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    queue: Sender<Message>,
+    place: Arc<str>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(sql: Connection, memory: Arc<Memory>, place: Arc<str>) -> std::io::Result<Self> {
+        let (queue, messages) = channel();
+        let at = Arc::clone(&place);
+        std::thread::Builder::new().name("muster-store".to_owned()).spawn(move || {
+            Loop {
+                sql,
+                memory,
+                place: at,
+                titles: Titles::default(),
+                flushed: Instant::now(),
+                loaded: false,
+                version: 0,
+            }
+            .run(&messages);
+        })?;
+        Ok(Self { queue, place })
+    }
+
+    /// Does a deed and answers when it is committed.
+    pub(super) async fn deed<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&mut Desk<'_>) -> Step<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let deed = Deed { name, place: Arc::clone(&self.place), work: Some(work), outcome: None, reply };
+        self.queue.send(Message::Deed(Box::new(deed))).map_err(|_| StoreError::Closed { deed: name })?;
+        answer.await.unwrap_or(Err(StoreError::Closed { deed: name }))
+    }
+
+    /// Writes what is only in memory and ends the thread. A second call finds it closed, which is what was wanted.
+    pub(super) async fn close(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        if self.queue.send(Message::Close(reply)).is_err() {
+            return Ok(());
+        }
+        answer.await.unwrap_or(Ok(()))
+    }
+}
+
+struct Loop {
+    sql: Connection,
+    memory: Arc<Memory>,
+    place: Arc<str>,
+    titles: Titles,
+    flushed: Instant,
+    /// Whether the last turn had several deeds: only then waiting for more pays.
+    loaded: bool,
+    /// SQLite's counter of changes by other processes.
+    version: i64,
+}
+
+impl Loop {
+    fn run(mut self, messages: &Receiver<Message>) {
+        self.version = self.data_version();
+        loop {
+            let mut deeds = Vec::new();
+            let mut close = None;
+            let wait = FLUSH.saturating_sub(self.flushed.elapsed());
+            match messages.recv_timeout(wait) {
+                Ok(Message::Deed(deed)) => deeds.push(deed),
+                Ok(Message::Close(reply)) => close = Some(reply),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let _ = self.flush();
+                    return;
+                }
+            }
+            if close.is_none() && !deeds.is_empty() {
+                close = self.gather(messages, &mut deeds);
+            }
+            self.commit(deeds);
+            if let Some(reply) = close {
+                let _ = reply.send(self.finish());
+                return;
+            }
+            if self.flushed.elapsed() >= FLUSH {
+                self.turn_of_the_second();
+            }
+        }
+    }
+
+    /// Takes what has queued, and under load what comes within a moment.
+    fn gather(
+        &mut self,
+        messages: &Receiver<Message>,
+        deeds: &mut Vec<Box<dyn Queued>>,
+    ) -> Option<oneshot::Sender<Result<(), StoreError>>> {
+        let until = Instant::now() + GATHER;
+        while deeds.len() < MOST {
+            let next = match messages.try_recv() {
+                Ok(message) => message,
+                Err(_) if self.loaded || deeds.len() > 1 => {
+                    match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                        Ok(message) => message,
+                        Err(_) => break,
+                    }
+                }
+                Err(_) => break,
+            };
+            match next {
+                Message::Deed(deed) => deeds.push(deed),
+                Message::Close(reply) => return Some(reply),
+            }
+        }
+        self.loaded = deeds.len() > 1;
+        None
+    }
+
+    /// Commits these deeds, and answers them. When SQLite gives up the whole transaction in the middle (a full disk),
+    /// those before share the fault, and those after are tried in another one.
+    fn commit(&mut self, mut deeds: Vec<Box<dyn Queued>>) {
+        while !deeds.is_empty() {
+            let mut effects = Vec::new();
+            let mut done = 0;
+            let outcome = self.attempt(&mut deeds, &mut done, &mut effects);
+            let rest = deeds.split_off(done);
+            if let Err(fault) = outcome {
+                let _ = self.sql.execute_batch("ROLLBACK");
+                self.titles.forget_all();
+                for deed in &mut deeds {
+                    deed.fail(fault.clone());
+                }
+            } else {
+                for effect in effects {
+                    effect(&self.memory);
+                }
+            }
+            for deed in deeds {
+                deed.answer();
+            }
+            deeds = rest;
+        }
+    }
+
+    /// `done` is how many of the deeds belong to the outcome: all of them, or those up to the one at which the
+    /// transaction was lost.
+    fn attempt(&mut self, deeds: &mut [Box<dyn Queued>], done: &mut usize, effects: &mut Vec<Effect>) -> Step<()> {
+        *done = deeds.len();
+        self.sql.execute_batch("BEGIN IMMEDIATE")?;
+        for (index, deed) in deeds.iter_mut().enumerate() {
+            let before = effects.len();
+            let result = {
+                self.sql.prepare_cached("SAVEPOINT deed")?.execute([])?;
+                let mut desk = Desk { sql: &self.sql, memory: &self.memory, titles: &mut self.titles, effects };
+                deed.run(&mut desk)
+            };
+            match result {
+                Ok(()) => self.titles.keep_new(),
+                Err(fault) => {
+                    effects.truncate(before);
+                    self.titles.forget_new();
+                    if self.sql.is_autocommit() {
+                        *done = index + 1;
+                        return Err(fault);
+                    }
+                    self.sql.prepare_cached("ROLLBACK TO deed")?.execute([])?;
+                    deed.fail(fault);
+                }
+            }
+            self.sql.prepare_cached("RELEASE deed")?.execute([])?;
+        }
+        self.sql.execute_batch("COMMIT")?;
+        Ok(())
+    }
+
+    fn turn_of_the_second(&mut self) {
+        self.flushed = Instant::now();
+        if let Err(fault) = self.flush() {
+            let error = fault.into_error("write last seen", &self.place);
+            tracing::error!(error = %error, "last seen was not written; it stays in memory and is tried again");
+        }
+        // Another process (`muster-collector token`) may have changed what is kept in memory.
+        let version = self.data_version();
+        if version != self.version {
+            self.version = version;
+            self.memory.identities_forget(None);
+        }
+    }
+
+    fn data_version(&self) -> i64 {
+        self.sql.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap_or(0)
+    }
+
+    fn flush(&self) -> Step<()> {
+        let taken = self.memory.take_dirty();
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let written = seen::write(&self.sql, &taken);
+        if written.is_err() {
+            let _ = self.sql.execute_batch("ROLLBACK");
+            self.memory.put_back(&taken);
+        }
+        written
+    }
+
+    fn finish(&self) -> Result<(), StoreError> {
+        self.flush().map_err(|fault| fault.into_error("close", &self.place))?;
+        // The log goes into the file, so that the file alone is the database. A reader may be in the way: no harm.
+        let _ = self.sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        Ok(())
+    }
+}
