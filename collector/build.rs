@@ -25,6 +25,10 @@ fn main() -> io::Result<()> {
 
 fn rule_files(place: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
+    // A folder without files is not in a clean clone.
+    if !place.exists() {
+        return Ok(names);
+    }
     for entry in fs::read_dir(place)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if name.ends_with(".toml") {
