@@ -3,7 +3,12 @@
 //! Output for machines goes to standard output, everything else to standard error. A closed pipe ends the program
 //! quietly.
 
+mod check;
+mod enroll;
+mod once;
+mod run;
 mod scan;
+mod status;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -12,8 +17,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config;
+use crate::app::AppError;
+use crate::config::{self, Flags, Settings};
 use crate::telemetry;
+use crate::uplink::UplinkError;
 
 /// Looks at this machine for security software and reports what it saw to a Muster collector.
 #[derive(Debug, Parser)]
@@ -36,6 +43,16 @@ struct Arguments {
 enum Verb {
     /// Look at this machine and print what is there; needs no collector and sends nothing
     Scan(scan::Arguments),
+    /// Make this host known to a collector
+    Enroll(enroll::Arguments),
+    /// Look and report at the collector's pace until told to end: the service
+    Run,
+    /// Look once and deliver; ends with 0 when the collector has acknowledged it
+    Once(once::Arguments),
+    /// Print what this agent knows of itself
+    Status(status::Arguments),
+    /// Go the way to the collector step by step and say what to do
+    Check(check::Arguments),
     /// Print the version
     Version,
 }
@@ -69,24 +86,41 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             // The chain is printed here and nowhere else.
             let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
             let _ = writeln!(io::stderr(), "error: {}", chain.join(": "));
+            if let Some(advice) = advice(&error) {
+                let _ = writeln!(io::stderr(), "  {advice}");
+            }
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Arguments { verbose, verb, .. } = arguments;
+    let Arguments { config, state_dir, verbose, verb } = arguments;
+    let flags = Flags { config, state_dir, collector: None, verbose };
     match verb {
         Verb::Scan(arguments) => {
             // Needs no configuration; where there is one, a broken one must not keep anybody from looking.
             telemetry::start(if verbose > 0 { "debug" } else { "warn" }, config::LogFormat::Auto)?;
             scan::run(&arguments)
         }
+        Verb::Enroll(arguments) => enroll::run(arguments, flags),
+        Verb::Run => run::run(&flags),
+        Verb::Once(arguments) => once::run(&arguments, &flags),
+        Verb::Status(arguments) => status::run(&arguments, &flags),
+        Verb::Check(arguments) => check::run(&arguments, &flags),
         Verb::Version => {
             writeln!(io::stdout(), "muster-agent {}", env!("CARGO_PKG_VERSION"))?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// What to do, after what happened.
+fn advice(error: &anyhow::Error) -> Option<&'static str> {
+    error.chain().find_map(|cause| {
+        let app = cause.downcast_ref::<AppError>().and_then(AppError::advice);
+        app.or_else(|| cause.downcast_ref::<UplinkError>().and_then(UplinkError::advice))
+    })
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
@@ -96,4 +130,13 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
             || cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind)
                 == Some(io::ErrorKind::BrokenPipe)
     })
+}
+
+fn settings(flags: &Flags) -> anyhow::Result<Settings> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let settings = config::load(flags, environment)?;
+    telemetry::start(&settings.log_level, settings.log_format)?;
+    Ok(settings)
 }

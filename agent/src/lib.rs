@@ -15,9 +15,14 @@
 //! A source that fails is an outcome, never a silence: every source that this agent knows stands in every look. The
 //! agent reads; it runs nothing and changes nothing outside its own state directory.
 
+pub mod app;
 pub mod cli;
 pub mod config;
+pub mod identity;
 pub mod look;
 pub mod os;
+pub mod schedule;
 pub mod sources;
+pub mod spool;
 pub mod telemetry;
+pub mod uplink;

@@ -1,0 +1,363 @@
+//! One process' hold of a state directory: looks, keeps what is new until it is acknowledged, and delivers.
+
+use muster_proto::canonical;
+use muster_proto::model::{Digest, Pace, RefusalClass, Timestamp, Watchlist};
+
+use super::keep::{self, KeepError};
+use super::{AppError, chain, enrolment, look_options, now};
+use crate::config::{Settings, WatchlistPolicy};
+use crate::identity::{Identity, IdentityStore};
+use crate::look::{LookTaken, look_at};
+use crate::schedule;
+use crate::sources::root::Root;
+use crate::spool::Spool;
+use crate::uplink::{self, Delivered, Parcel, Run, Target, Tls, UplinkError, Versions};
+
+/// A clock that differs by more than this is worth a line in the log.
+const CLOCK_WORTH_SAYING_MS: i64 = 60_000;
+
+/// What one look and its delivery came to.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Report {
+    /// The collector has the look, durably.
+    pub accepted: bool,
+    /// The host.
+    pub host_id: String,
+    /// The digest of the look.
+    pub look: Digest,
+    /// Whether the look itself had to be sent.
+    pub look_sent: bool,
+    /// How many sections were sent.
+    pub sections_sent: usize,
+    /// Their bytes.
+    pub section_bytes: u64,
+    /// Bytes of all messages, before TLS.
+    pub message_bytes: u64,
+    /// Bytes on the wire, TLS and its handshake included.
+    pub bytes_sent: u64,
+    /// Bytes that came back.
+    pub bytes_received: u64,
+    /// Looks that were delivered: this one, and those that had waited.
+    pub looks_delivered: usize,
+    /// When the collector wants to hear from us next.
+    #[serde(skip)]
+    pub pace: Pace,
+}
+
+/// The agent of one state directory.
+#[derive(Debug)]
+pub struct Agent {
+    settings: Settings,
+    store: IdentityStore,
+    spool: Spool,
+    run: Run,
+    watchlist: Watchlist,
+    acknowledged: Option<Digest>,
+    /// TLS settings with the identity that they were made for: kept for its session tickets.
+    tls: Option<(Identity, Tls)>,
+    /// The collector wants a new key at once.
+    new_key_wanted: bool,
+    /// Held for as long as this process works here.
+    _lock: std::fs::File,
+}
+
+impl Agent {
+    /// Takes hold of the state directory.
+    ///
+    /// # Errors
+    /// It cannot be used, or another process works there.
+    pub fn open(settings: Settings) -> Result<Self, AppError> {
+        let dir = &settings.state_dir;
+        crate::os::make_private_dir(dir).map_err(|source| KeepError { path: dir.clone(), source })?;
+        let path = dir.join("lock");
+        let lock = crate::os::lock(&path).map_err(|source| {
+            if source.kind() == std::io::ErrorKind::WouldBlock {
+                AppError::Busy(dir.display().to_string())
+            } else {
+                KeepError { path, source }.into()
+            }
+        })?;
+        Ok(Self {
+            store: IdentityStore::below(dir),
+            spool: Spool::open(&keep::spool_dir(&settings), keep::spool_bounds(&settings))?,
+            run: Run::new(),
+            watchlist: keep::watchlist_in_force(&settings),
+            acknowledged: keep::last_acknowledged(dir),
+            tls: None,
+            new_key_wanted: false,
+            settings,
+            _lock: lock,
+        })
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// How many looks wait for the collector.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.spool.len()
+    }
+
+    /// Looks, and delivers what waits and what was seen. When the collector sends a newer watchlist, looks again by it.
+    ///
+    /// # Errors
+    /// The collector has not acknowledged everything; what it does not have is kept.
+    pub async fn look_and_deliver(&mut self, root: Root) -> Result<Report, AppError> {
+        let offline = (!root.is_running_system()).then(|| root.shown().to_owned());
+        let before = self.watchlist.version;
+        let parcel = self.look(root).await?;
+        let report = self.deliver_all(&parcel).await?;
+        if self.watchlist.version == before {
+            return Ok(report);
+        }
+        drop(parcel);
+        let root = offline.map_or_else(Root::running_system, |dir| Root::below(&dir))?;
+        let parcel = self.look(root).await?;
+        let again = self.deliver_all(&parcel).await?;
+        Ok(report.and(again))
+    }
+
+    /// Looks, and keeps the look on disk unless the collector has it.
+    async fn look(&mut self, root: Root) -> Result<Parcel, AppError> {
+        let options = look_options(&self.settings, self.watchlist.clone());
+        let observed_at = now();
+        let taken = tokio::task::spawn_blocking(move || look_at(root, &options)).await.map_err(|_| AppError::Look)?;
+        let parcel = parcel_of(taken, observed_at);
+        let digest = parcel.digest();
+        let label = digest.to_string();
+        let has_it = self.spool.is_empty() && self.acknowledged == Some(digest);
+        if !has_it && self.spool.newest_label() != Some(label.as_str()) {
+            let dropped = self.spool.put(&label, &parcel.encode(), observed_at)?;
+            if dropped > 0 {
+                tracing::warn!(
+                    dropped,
+                    "looks that waited for the collector were dropped to keep the spool within its bounds"
+                );
+            }
+        }
+        Ok(parcel)
+    }
+
+    async fn deliver_all(&mut self, current: &Parcel) -> Result<Report, AppError> {
+        let (target, identity) = self.identity().await?;
+        let mut report = Report::empty(&identity, current.digest());
+        while let Some(entry) = self.spool.oldest()? {
+            let parcel = match Parcel::decode(entry.payload) {
+                Ok(parcel) => parcel,
+                Err(error) => {
+                    tracing::error!(error = %chain(&error), "a look that waited cannot be read and is dropped");
+                    self.spool.acknowledged(entry.number)?;
+                    continue;
+                }
+            };
+            match self.deliver(&target, &parcel).await {
+                Ok(delivered) => {
+                    self.spool.acknowledged(entry.number)?;
+                    report.add(&parcel, &delivered);
+                }
+                Err(AppError::Uplink(error)) if is_about_the_look(&error) && self.spool.give_up(entry.number)? => {
+                    tracing::error!(error = %chain(&error), "the collector cannot take a look that waited; it is dropped");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if !report.accepted {
+            let delivered = self.deliver(&target, current).await?;
+            report.add(current, &delivered);
+        }
+        Ok(report)
+    }
+
+    async fn deliver(&mut self, target: &Target, parcel: &Parcel) -> Result<Delivered, AppError> {
+        let Some((identity, tls)) = self.tls.clone() else { return Err(AppError::NotEnrolled) };
+        let versions = Versions { watchlist: self.watchlist.version, trust: identity.trust.version };
+        let delivered = match self.run.deliver(target, &tls, parcel, versions, now()).await {
+            Ok(delivered) => delivered,
+            Err(error) => return Err(self.refused(identity, error)),
+        };
+        self.acknowledged = Some(parcel.digest());
+        keep::keep_acknowledged(&self.settings.state_dir, parcel.digest())?;
+        tracing::info!(
+            look = %parcel.digest().short(),
+            look_sent = delivered.look_sent,
+            sections_sent = delivered.sections_sent,
+            message_bytes = delivered.message_bytes,
+            wire_bytes = delivered.wire_sent,
+            "the collector has the look"
+        );
+        let off = now().millis().saturating_sub(delivered.server_time.millis());
+        if off.abs() > CLOCK_WORTH_SAYING_MS {
+            tracing::warn!(clock_ahead_ms = off, "this machine's clock and the collector's differ");
+        }
+        self.worked(identity, &delivered)?;
+        Ok(delivered)
+    }
+
+    /// Takes what an acknowledged check-in brought along.
+    fn worked(&mut self, mut identity: Identity, delivered: &Delivered) -> Result<(), AppError> {
+        let mut changed = identity.refused.take().is_some();
+        if let Some(trust) = delivered.trust.clone().filter(|trust| trust.version > identity.trust.version) {
+            tracing::info!(
+                trust.version = trust.version,
+                certificates = trust.certificates.len(),
+                "the trust bundle changes"
+            );
+            identity.trust = trust;
+            changed = true;
+        }
+        if changed {
+            self.store.save(&identity)?;
+        }
+        if identity.previous.is_some() {
+            self.store.forget_previous(&mut identity)?;
+            changed = true;
+        }
+        if changed {
+            self.tls = None;
+            self.prepare(identity)?;
+        }
+        if let Some(sent) = delivered.watchlist.clone()
+            && self.settings.watchlist == WatchlistPolicy::Collector
+            && sent.version > self.watchlist.version
+        {
+            self.watchlist = keep::keep_watchlist(&self.settings, &self.watchlist, sent)?;
+        }
+        Ok(())
+    }
+
+    /// What a failed call means for the credentials: only `revoked` and `unknown` touch their standing.
+    fn refused(&mut self, mut identity: Identity, error: UplinkError) -> AppError {
+        self.new_key_wanted |= error.class() == Some(RefusalClass::ReKey);
+        let for_good = matches!(error.class(), Some(RefusalClass::Revoked | RefusalClass::Unknown));
+        let new_key_fails = for_good || matches!(error, UplinkError::CertificateRefused { .. });
+        if new_key_fails && identity.step_back() {
+            tracing::warn!(error = %chain(&error), "the renewed certificate does not work; the one before is used again");
+        } else if for_good && identity.refused != error.class() {
+            identity.refused = error.class();
+        } else {
+            return error.into();
+        }
+        self.tls = None;
+        if let Err(keep) = self.store.save(&identity) {
+            return keep.into();
+        }
+        error.into()
+    }
+
+    /// The identity as it is on disk now, enrolled or renewed where that is due, and TLS made ready for it.
+    async fn identity(&mut self) -> Result<(Target, Identity), AppError> {
+        let mut identity = match self.store.load()? {
+            Some(identity) if identity.refused.is_none() => identity,
+            known => self.enrol_by_itself(known).await?,
+        };
+        let collector = self.settings.collector.clone().unwrap_or_else(|| identity.collector.clone());
+        let target = Target::parse(&collector)?;
+        // Spread by the host's own id, so that one host has one moment.
+        let share = f64::from(identity.host_id.as_bytes()[0]) / 255.0;
+        let due = schedule::renewal_is_due(identity.issued, identity.expires, now(), share);
+        if (due || self.new_key_wanted) && identity.previous.is_none() {
+            identity = self.renew(&target, identity).await?;
+            self.new_key_wanted = false;
+        }
+        self.prepare(identity.clone())?;
+        Ok((target, identity))
+    }
+
+    async fn enrol_by_itself(&self, known: Option<Identity>) -> Result<Identity, AppError> {
+        if let Some(path) = &self.settings.token_file {
+            let token = enrolment::read_token(path)?;
+            return Ok(enrolment::enrol(&self.settings, &token).await?);
+        }
+        match known {
+            // A collector that was restored may know the host again; asking seldom does no harm.
+            Some(identity) if identity.refused == Some(RefusalClass::Unknown) => Ok(identity),
+            Some(identity) => Err(AppError::Refused(identity.refused.unwrap_or(RefusalClass::Revoked))),
+            None => Err(AppError::NotEnrolled),
+        }
+    }
+
+    async fn renew(&self, target: &Target, identity: Identity) -> Result<Identity, AppError> {
+        let expired = identity.expires <= now();
+        let (old, new) = (self.store.key(identity.key)?, self.store.key(identity.key + 1)?);
+        match uplink::renew(target, &identity, &old, &new, expired, now()).await {
+            Ok(renewed) => {
+                self.store.save(&renewed)?;
+                tracing::info!(expires = %renewed.expires, "the certificate is renewed");
+                Ok(renewed)
+            }
+            // There is time for another attempt while the old one is valid.
+            Err(error) if !expired => {
+                tracing::warn!(error = %chain(&error), expires = %identity.expires, "the certificate could not be renewed yet");
+                Ok(identity)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn prepare(&mut self, identity: Identity) -> Result<(), AppError> {
+        if self.tls.as_ref().is_none_or(|(prepared, _)| *prepared != identity) {
+            let key = self.store.key(identity.key)?;
+            let tls = Tls::by_identity(&identity, Some(&key))?;
+            self.tls = Some((identity, tls));
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn empty(identity: &Identity, look: Digest) -> Self {
+        Self {
+            accepted: false,
+            host_id: identity.host_id.to_string(),
+            look,
+            look_sent: false,
+            sections_sent: 0,
+            section_bytes: 0,
+            message_bytes: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            looks_delivered: 0,
+            pace: Pace::default(),
+        }
+    }
+
+    fn add(&mut self, parcel: &Parcel, delivered: &Delivered) {
+        self.accepted |= parcel.digest() == self.look;
+        self.look_sent |= delivered.look_sent;
+        self.sections_sent += delivered.sections_sent;
+        self.section_bytes += delivered.section_bytes;
+        self.message_bytes += delivered.message_bytes;
+        self.bytes_sent += delivered.wire_sent;
+        self.bytes_received += delivered.wire_received;
+        self.looks_delivered += 1;
+        self.pace = delivered.pace;
+    }
+
+    /// This report, followed by that of a second look.
+    fn and(self, next: Self) -> Self {
+        Self {
+            look_sent: self.look_sent || next.look_sent,
+            sections_sent: self.sections_sent + next.sections_sent,
+            section_bytes: self.section_bytes + next.section_bytes,
+            message_bytes: self.message_bytes + next.message_bytes,
+            bytes_sent: self.bytes_sent + next.bytes_sent,
+            bytes_received: self.bytes_received + next.bytes_received,
+            looks_delivered: self.looks_delivered + next.looks_delivered,
+            ..next
+        }
+    }
+}
+
+fn parcel_of(taken: LookTaken, observed_at: Timestamp) -> Parcel {
+    let sections = taken.sections.into_iter().map(|section| (section.digest, section.canonical)).collect();
+    Parcel::new(canonical::look_bytes(&taken.look), sections, taken.facts, taken.state, observed_at)
+}
+
+/// Whether it is this look that the collector cannot take, and not this host or this moment.
+fn is_about_the_look(error: &UplinkError) -> bool {
+    matches!(error.class(), Some(RefusalClass::Limit | RefusalClass::Malformed))
+}

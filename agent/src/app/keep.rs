@@ -1,0 +1,110 @@
+//! The small files of the state directory: the watchlist that a collector sent, and the look that it acknowledged last.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use muster_proto::model::{Digest, Watchlist};
+
+use crate::config::{Settings, WatchlistPolicy};
+use crate::identity::{Identity, IdentityError, IdentityStore};
+use crate::os;
+use crate::sources::watchlist::{self, WatchlistFile};
+use crate::spool::Bounds;
+
+/// A file of the state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {path}")]
+pub struct KeepError {
+    pub(super) path: PathBuf,
+    #[source]
+    pub(super) source: io::Error,
+}
+
+/// The identity of this host, if it is enrolled.
+///
+/// # Errors
+/// It is damaged or may not be read.
+pub fn identity_of(settings: &Settings) -> Result<Option<Identity>, IdentityError> {
+    IdentityStore::below(&settings.state_dir).load()
+}
+
+/// Where what waits for the collector is kept.
+#[must_use]
+pub fn spool_dir(settings: &Settings) -> PathBuf {
+    settings.state_dir.join("spool")
+}
+
+/// How much may wait there.
+#[must_use]
+pub const fn spool_bounds(settings: &Settings) -> Bounds {
+    Bounds { bytes: settings.spool_bytes, age: settings.spool_age }
+}
+
+/// The digest of the look that the collector acknowledged last; `None` when none is known.
+#[must_use]
+pub fn last_acknowledged(state_dir: &Path) -> Option<Digest> {
+    std::fs::read_to_string(acknowledged_file(state_dir)).ok()?.trim().parse().ok()
+}
+
+pub(super) fn keep_acknowledged(state_dir: &Path, digest: Digest) -> Result<(), KeepError> {
+    let path = acknowledged_file(state_dir);
+    os::write_private(&path, format!("{digest}\n").as_bytes()).map_err(|source| KeepError { path, source })
+}
+
+fn acknowledged_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("acknowledged")
+}
+
+/// The watchlist that is used: the collector's where it may set one, else the built-in one. One that cannot be read is
+/// as good as none: the collector sends it again.
+#[must_use]
+pub fn watchlist_in_force(settings: &Settings) -> Watchlist {
+    let builtin = watchlist::builtin();
+    if settings.watchlist == WatchlistPolicy::Builtin {
+        return builtin;
+    }
+    let Ok(bytes) = std::fs::read(watchlist_file(&settings.state_dir)) else { return builtin };
+    match serde_json::from_slice::<WatchlistFile>(&bytes) {
+        // Bounds may have become narrower since it was kept.
+        Ok(file) if file.version >= builtin.version => watchlist::accept(file.into()).0,
+        Ok(_) => builtin,
+        Err(error) => {
+            tracing::warn!(error = %error, "the watchlist that was kept cannot be read; the built-in one is used");
+            builtin
+        }
+    }
+}
+
+/// Takes a watchlist that a collector sent: within the agent's own bounds, and with every change in the log.
+pub(super) fn keep_watchlist(settings: &Settings, old: &Watchlist, sent: Watchlist) -> Result<Watchlist, KeepError> {
+    let (new, dropped) = watchlist::accept(sent);
+    for entry in dropped {
+        tracing::warn!(
+            watchlist.version = new.version,
+            entry = entry.entry,
+            why = entry.why,
+            "an entry of the collector's watchlist is not taken"
+        );
+    }
+    for change in watchlist::changes(old, &new) {
+        tracing::info!(watchlist.version = new.version, change, "the watchlist changes");
+    }
+    let path = watchlist_file(&settings.state_dir);
+    let bytes = serde_json::to_vec(&WatchlistFile::from(&new)).map_err(io::Error::from);
+    bytes.and_then(|bytes| os::write_private(&path, &bytes)).map_err(|source| KeepError { path, source })?;
+    Ok(new)
+}
+
+fn watchlist_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("watchlist.json")
+}
+
+/// The next look is kept until it is acknowledged, whatever was acknowledged before.
+pub(super) fn forget_acknowledged(state_dir: &Path) {
+    let path = acknowledged_file(state_dir);
+    if let Err(error) = std::fs::remove_file(&path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), error = %error, "the mark of the last acknowledged look cannot be removed");
+    }
+}

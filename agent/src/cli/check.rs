@@ -1,0 +1,214 @@
+//! `check`: the way to the collector, step by step, and the rights of each source: what works, and what to do where it
+//! does not. Ends with 1 when a step fails.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use muster_proto::model::{Outcome, RefusalClass};
+
+use super::Output;
+use crate::app;
+use crate::config::{Flags, Settings};
+use crate::identity::{Identity, IdentityStore};
+use crate::look::{LookOptions, look_at};
+use crate::sources::root::Root;
+use crate::uplink::{self, ConnectError, Target, Tls, Traffic};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Step {
+    step: String,
+    ok: bool,
+    found: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    advice: String,
+}
+
+#[derive(Default)]
+struct Steps(Vec<Step>);
+
+impl Steps {
+    fn good(&mut self, step: &str, found: impl Into<String>) {
+        self.0.push(Step { step: step.to_owned(), ok: true, found: found.into(), advice: String::new() });
+    }
+
+    fn bad(&mut self, step: &str, found: impl Into<String>, advice: &str) {
+        self.0.push(Step { step: step.to_owned(), ok: false, found: found.into(), advice: advice.to_owned() });
+    }
+
+    fn failed(&mut self, step: &str, error: &ConnectError) {
+        self.bad(step, with_causes(error), error.advice());
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCode> {
+    let settings = super::settings(flags)?;
+    let mut steps = Steps::default();
+    app::block_on(way(&settings, &mut steps))?;
+    rights(&settings, &mut steps)?;
+    let Steps(steps) = steps;
+    let mut out = io::stdout().lock();
+    match arguments.output {
+        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&steps)?)?,
+        Output::Ndjson => {
+            for step in &steps {
+                writeln!(out, "{}", serde_json::to_string(step)?)?;
+            }
+        }
+        Output::Table => {
+            for Step { step, ok, found, advice } in &steps {
+                writeln!(out, "{} {step:<22} {found}", if *ok { "ok  " } else { "FAIL" })?;
+                if !advice.is_empty() {
+                    writeln!(out, "     {:<22} -> {advice}", "")?;
+                }
+            }
+        }
+    }
+    Ok(if steps.iter().all(|step| step.ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every step as far as the one before allows.
+async fn way(settings: &Settings, steps: &mut Steps) {
+    let identity = match app::identity_of(settings) {
+        Ok(identity) => identity,
+        Err(error) => {
+            steps.bad(
+                "identity",
+                with_causes(&error),
+                "enrol again, or give the agent the right to its state directory",
+            );
+            None
+        }
+    };
+    let of_identity = identity.as_ref().map(|identity| identity.collector.clone());
+    let Some(collector) = settings.collector.clone().or(of_identity) else {
+        steps.bad("collector", "no collector is set", "enrol, or set `collector` in the configuration");
+        return;
+    };
+    let target = match Target::parse(&collector) {
+        Ok(target) => target,
+        Err(error) => return steps.failed("collector", &error),
+    };
+    steps.good("collector", collector);
+    let addresses = match uplink::resolve(&target).await {
+        Ok(addresses) => addresses,
+        Err(error) => return steps.failed("name", &error),
+    };
+    let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    steps.good("name", format!("{} is {}", target.host, shown.join(", ")));
+    let stream = match uplink::open_tcp(&target, &addresses).await {
+        Ok(stream) => stream,
+        Err(error) => return steps.failed("route and TCP", &error),
+    };
+    let from = stream.local_addr().map_or_else(|_| "?".to_owned(), |local| local.ip().to_string());
+    let to = stream.peer_addr().map_or_else(|_| "?".to_owned(), |peer| peer.to_string());
+    steps.good("route and TCP", format!("from {from} to {to}"));
+    let tls = match tls_of(settings, identity.as_ref()) {
+        Ok(Some(tls)) => tls,
+        Ok(None) => {
+            return steps.bad(
+                "TLS",
+                "nobody to trust: not enrolled, and no token",
+                "enrol with a token of the collector",
+            );
+        }
+        Err(error) => return steps.bad("TLS", format!("{error:#}"), "enrol again with a token of the collector"),
+    };
+    match uplink::handshake(&target, stream, &tls, &Arc::new(Traffic::default())).await {
+        Ok((_, chain)) => {
+            let end = chain.first().and_then(|certificate| uplink::certificate_end(certificate));
+            let end = end.map_or_else(|| "?".to_owned(), |end| end.to_string());
+            let pin =
+                chain.get(1).and_then(|certificate| uplink::pin_of(certificate)).unwrap_or_else(|| "none".to_owned());
+            steps.good("TLS chain and pin", format!("TLS 1.3, valid until {end}, CA pin {pin}"));
+        }
+        Err(error) => return steps.failed("TLS chain and pin", &error),
+    }
+    enrolment(&target, identity, &tls, steps).await;
+}
+
+fn tls_of(settings: &Settings, identity: Option<&Identity>) -> anyhow::Result<Option<Tls>> {
+    if let Some(identity) = identity {
+        let key = IdentityStore::below(&settings.state_dir).key(identity.key)?;
+        return Ok(Some(Tls::by_identity(identity, Some(&key))?));
+    }
+    let Some(path) = &settings.token_file else { return Ok(None) };
+    Ok(Some(Tls::by_pin(*app::read_token(path)?.pin())?))
+}
+
+async fn enrolment(target: &Target, identity: Option<Identity>, tls: &Tls, steps: &mut Steps) {
+    let probe = match uplink::probe(target, tls).await {
+        Ok(probe) => probe,
+        Err(error) => {
+            return steps.bad(
+                "enrolment",
+                with_causes(&error),
+                error.advice().unwrap_or("look at the collector's log"),
+            );
+        }
+    };
+    let ahead = app::now().millis().saturating_sub(probe.server_time.millis());
+    let found =
+        format!("this machine is {} ms {} the collector", ahead.abs(), if ahead < 0 { "behind" } else { "ahead of" });
+    if ahead.abs() > 60_000 {
+        steps.bad("clock", found, "set the clock of this machine, or of the collector");
+    } else {
+        steps.good("clock", found);
+    }
+    let Some(identity) = identity else {
+        return steps.bad("enrolment", "this host is not enrolled", "run `muster-agent enroll`");
+    };
+    let standing = match probe.class {
+        Some(class @ (RefusalClass::Unknown | RefusalClass::Revoked | RefusalClass::ReKey)) => Some(class),
+        Some(_) | None => None,
+    };
+    match standing {
+        Some(class) => {
+            steps.bad("enrolment", format!("the collector refuses this host ({class})"), "enrol again with a new token")
+        }
+        None if identity.expires <= app::now() => {
+            steps.bad(
+                "enrolment",
+                format!("the certificate ended at {}", identity.expires),
+                "run `muster-agent once`: it renews",
+            );
+        }
+        None => steps
+            .good("enrolment", format!("{} of site {}, until {}", identity.host_id, identity.site, identity.expires)),
+    }
+}
+
+fn rights(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
+    let options = LookOptions { watchlist: app::watchlist_in_force(settings), ..LookOptions::default() };
+    let taken = look_at(Root::running_system()?, &options);
+    for entry in taken.look.entries() {
+        let step = format!("source {}", entry.source);
+        let found = format!("{} {}", entry.outcome, entry.reason);
+        match entry.outcome {
+            Outcome::Found | Outcome::Empty | Outcome::NotApplicable => steps.good(&step, found.trim_end()),
+            Outcome::Denied => {
+                steps.bad(&step, found, "run the agent as root, or give it the right to read this place")
+            }
+            Outcome::Partial | Outcome::Failed | Outcome::TimedOut => {
+                steps.bad(
+                    &step,
+                    found.trim_end(),
+                    "mend the place that the reason names; until then the verdict is unknown",
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,45 @@
+//! `once`: one look, delivered. Ends with 0 when the collector has acknowledged it.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::Output;
+use crate::app::{self, Agent, AppError};
+use crate::config::Flags;
+use crate::sources::root::Root;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Report the machine whose files are below DIR as this host
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCode> {
+    let settings = super::settings(flags)?;
+    let root =
+        arguments.root.as_ref().map_or_else(Root::running_system, |dir| Root::below(dir)).map_err(AppError::from)?;
+    let report = app::block_on(async { Agent::open(settings)?.look_and_deliver(root).await })??;
+    let mut out = io::stdout();
+    match arguments.output {
+        Output::Table => writeln!(
+            out,
+            "the collector has the look {} of host {}: {} with {} bytes sent, {} bytes on the wire",
+            report.look.short(),
+            report.host_id,
+            sections(report.sections_sent),
+            report.section_bytes,
+            report.bytes_sent
+        )?,
+        Output::Json | Output::Ndjson => writeln!(out, "{}", serde_json::to_string(&report)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn sections(count: usize) -> String {
+    if count == 1 { "1 section".to_owned() } else { format!("{count} sections") }
+}

@@ -1,0 +1,383 @@
+//! Who this agent is: its key, certificate, host id and the collectors' CAs that it trusts, on disk.
+//!
+//! Keys are made here and never leave. `identity.json` names the key by its number, so one atomic replacement changes
+//! key and certificate together; a key that is not named yet is the one that the next attempt uses again, which makes
+//! enrolment and renewal idempotent. The key before stays until the new one has worked.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use data_encoding::BASE64;
+use muster_proto::model::{HostId, RefusalClass, SiteId, Timestamp};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+
+use crate::os;
+
+const FORMAT: u32 = 1;
+
+/// Why the identity cannot be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is there and is damaged.
+    #[error("{path} is damaged: {what}")]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// How.
+        what: String,
+    },
+    /// A key cannot be made or used.
+    #[error("the key cannot be used: {0}")]
+    Key(String),
+}
+
+/// What a successful enrolment gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The host.
+    pub host_id: HostId,
+    /// The site of the token.
+    pub site: SiteId,
+    /// The collector that enrolled it.
+    pub collector: String,
+    /// The number of the key.
+    pub key: u64,
+    /// DER.
+    pub certificate: Vec<u8>,
+    /// When the certificate was given, and when it ends.
+    pub issued: Timestamp,
+    /// See `issued`.
+    pub expires: Timestamp,
+    /// The collectors' CAs.
+    pub trust: Trust,
+    /// Set when the collector has refused this identity for good.
+    pub refused: Option<RefusalClass>,
+    /// Key number and certificate before the last renewal, until the new ones have worked.
+    pub previous: Option<(u64, Vec<u8>)>,
+}
+
+/// The certificates that are trusted as CAs of collectors.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Trust {
+    /// Grows with every change.
+    pub version: u64,
+    /// DER, one each.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// A private key of this host.
+pub struct Key {
+    number: u64,
+    pair: KeyPair,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Key({})", self.number)
+    }
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Stored {
+    format: u32,
+    host_id: String,
+    site: String,
+    collector: String,
+    key: u64,
+    certificate: String,
+    issued: Timestamp,
+    expires: Timestamp,
+    trust_version: u64,
+    trust: Vec<String>,
+    #[serde(default)]
+    refused: Option<RefusalClass>,
+    #[serde(default)]
+    previous: Option<(u64, String)>,
+}
+
+/// The directory in which the identity is kept.
+#[derive(Debug, Clone)]
+pub struct IdentityStore {
+    dir: PathBuf,
+}
+
+impl IdentityStore {
+    /// The identity below a state directory; nothing is read or made yet.
+    #[must_use]
+    pub fn below(state_dir: &Path) -> Self {
+        Self { dir: state_dir.join("identity") }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.join("identity.json")
+    }
+
+    /// Reads the identity; `None` before enrolment.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn load(&self) -> Result<Option<Identity>, IdentityError> {
+        let path = self.file();
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(IdentityError::Read { path, source }),
+        };
+        decode(&bytes).map(Some).map_err(|what| IdentityError::Damaged { path, what })
+    }
+
+    /// Keeps the identity, in one step.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save(&self, identity: &Identity) -> Result<(), IdentityError> {
+        let path = self.file();
+        let bytes = encode(identity).map_err(|what| IdentityError::Damaged { path: path.clone(), what })?;
+        os::make_private_dir(&self.dir)
+            .and_then(|()| os::write_private(&path, &bytes))
+            .map_err(|source| IdentityError::Write { path, source })
+    }
+
+    /// The key of this number; made when it is not there yet.
+    ///
+    /// # Errors
+    /// It cannot be read, made or kept.
+    pub fn key(&self, number: u64) -> Result<Key, IdentityError> {
+        let path = self.key_file(number);
+        match std::fs::read(&path) {
+            Ok(bytes) => {
+                let der = rustls::pki_types::PrivatePkcs8KeyDer::from(bytes);
+                let pair = KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256)
+                    .map_err(|error| IdentityError::Damaged { path, what: error.to_string() })?;
+                Ok(Key { number, pair })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(key_error)?;
+                os::make_private_dir(&self.dir)
+                    .and_then(|()| os::write_private(&path, pair.serialized_der()))
+                    .map_err(|source| IdentityError::Write { path, source })?;
+                Ok(Key { number, pair })
+            }
+            Err(source) => Err(IdentityError::Read { path, source }),
+        }
+    }
+
+    /// Forgets the identity before the last renewal, now that the new one has worked.
+    ///
+    /// # Errors
+    /// The files cannot be changed.
+    pub fn forget_previous(&self, identity: &mut Identity) -> Result<(), IdentityError> {
+        let Some((number, _)) = identity.previous.take() else { return Ok(()) };
+        self.save(identity)?;
+        let path = self.key_file(number);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(IdentityError::Write { path, source }),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn key_file(&self, number: u64) -> PathBuf {
+        self.dir.join(format!("key-{number}.der"))
+    }
+}
+
+impl Identity {
+    /// Goes back to key and certificate before the last renewal. `false` when there are none.
+    pub fn step_back(&mut self) -> bool {
+        let Some((key, certificate)) = self.previous.take() else { return false };
+        self.key = key;
+        self.certificate = certificate;
+        true
+    }
+}
+
+impl Key {
+    /// Its number in the identity.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// A certificate request for this key in DER. Names in it mean nothing: the collector gives the host its id.
+    ///
+    /// # Errors
+    /// The key cannot sign.
+    pub fn request(&self) -> Result<Vec<u8>, IdentityError> {
+        let mut params = CertificateParams::new(Vec::<String>::new()).map_err(key_error)?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "muster-agent");
+        Ok(params.serialize_request(&self.pair).map_err(key_error)?.der().to_vec())
+    }
+
+    /// The private key in PKCS#8, for the handshake.
+    #[must_use]
+    pub fn pkcs8(&self) -> &[u8] {
+        self.pair.serialized_der()
+    }
+
+    /// The public key as a certificate has it (SubjectPublicKeyInfo in DER).
+    #[must_use]
+    pub fn public(&self) -> Vec<u8> {
+        use rcgen::PublicKeyData;
+        self.pair.subject_public_key_info()
+    }
+
+    /// An ECDSA P-256/SHA-256 signature in ASN.1.
+    ///
+    /// # Errors
+    /// The key cannot sign.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, IdentityError> {
+        let random = SystemRandom::new();
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, self.pkcs8(), &random)
+            .map_err(|error| IdentityError::Key(error.to_string()))?;
+        let signature = pair.sign(&random, message).map_err(|error| IdentityError::Key(error.to_string()))?;
+        Ok(signature.as_ref().to_vec())
+    }
+}
+
+/// What tells the collector that a machine enrols anew: a hash, from which the machine's id cannot be read.
+#[must_use]
+pub fn fingerprint() -> Option<[u8; 32]> {
+    let id = os::machine_id()?;
+    Some(blake3::derive_key("muster 1 host fingerprint", id.as_bytes()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it maps errors by value")]
+fn key_error(error: rcgen::Error) -> IdentityError {
+    IdentityError::Key(error.to_string())
+}
+
+fn encode(identity: &Identity) -> Result<Vec<u8>, String> {
+    let stored = Stored {
+        format: FORMAT,
+        host_id: identity.host_id.to_string(),
+        site: identity.site.to_string(),
+        collector: identity.collector.clone(),
+        key: identity.key,
+        certificate: BASE64.encode(&identity.certificate),
+        issued: identity.issued,
+        expires: identity.expires,
+        trust_version: identity.trust.version,
+        trust: identity.trust.certificates.iter().map(|certificate| BASE64.encode(certificate)).collect(),
+        refused: identity.refused,
+        previous: identity.previous.as_ref().map(|(key, certificate)| (*key, BASE64.encode(certificate))),
+    };
+    serde_json::to_vec_pretty(&stored).map_err(|error| error.to_string())
+}
+
+fn decode(bytes: &[u8]) -> Result<Identity, String> {
+    let stored: Stored = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if stored.format != FORMAT {
+        return Err(format!("it has the format {}, this agent knows {FORMAT}", stored.format));
+    }
+    let binary = |text: &String| BASE64.decode(text.as_bytes()).map_err(|error| error.to_string());
+    let previous = stored.previous.map(|(key, certificate)| Ok::<_, String>((key, binary(&certificate)?)));
+    Ok(Identity {
+        host_id: stored.host_id.parse().map_err(|error| format!("{error}"))?,
+        site: SiteId::new(stored.site).map_err(|error| error.to_string())?,
+        collector: stored.collector,
+        key: stored.key,
+        certificate: binary(&stored.certificate)?,
+        issued: stored.issued,
+        expires: stored.expires,
+        trust: Trust {
+            version: stored.trust_version,
+            certificates: stored.trust.iter().map(binary).collect::<Result<_, _>>()?,
+        },
+        refused: stored.refused,
+        previous: previous.transpose()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity {
+            host_id: HostId::from_bytes([7; 16]),
+            site: SiteId::new("main").expect("valid"),
+            collector: "https://localhost:7443".to_owned(),
+            key: 2,
+            certificate: vec![1, 2, 3],
+            issued: Timestamp::from_millis(1_000),
+            expires: Timestamp::from_millis(9_000),
+            trust: Trust { version: 4, certificates: vec![vec![9], vec![8]] },
+            refused: Some(RefusalClass::Revoked),
+            previous: Some((1, vec![5])),
+        }
+    }
+
+    #[test]
+    fn an_identity_comes_back_as_it_was_kept() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = IdentityStore::below(dir.path());
+        assert_eq!(store.load().expect("readable"), None);
+        store.save(&identity()).expect("kept");
+        assert_eq!(store.load().expect("readable"), Some(identity()));
+    }
+
+    #[test]
+    fn a_damaged_identity_is_an_error_that_names_the_file() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = IdentityStore::below(dir.path());
+        store.save(&identity()).expect("kept");
+        let whole = std::fs::read(store.file()).expect("read");
+        for bytes in [&b""[..], &whole[..whole.len() / 2]] {
+            std::fs::write(store.file(), bytes).expect("written");
+            let error = store.load().expect_err("damaged").to_string();
+            assert!(error.contains("identity.json is damaged"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_stays_the_same_for_its_number_and_signs() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = IdentityStore::below(dir.path());
+        let one = store.key(1).expect("made");
+        let again = store.key(1).expect("read");
+        assert_eq!(one.public(), again.public());
+        assert_ne!(one.public(), store.key(2).expect("made").public());
+        let signature = again.sign(b"message").expect("signed");
+        let public = &one.public()[one.public().len() - 65..];
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, public).verify(b"message", &signature).expect("verified");
+        assert!(!one.request().expect("a request").is_empty());
+    }
+
+    #[test]
+    fn the_key_before_goes_only_when_the_new_one_has_worked() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = IdentityStore::below(dir.path());
+        let (old, _new) = (store.key(1).expect("made"), store.key(2).expect("made"));
+        let mut identity = identity();
+        let mut back = identity.clone();
+        assert!(back.step_back());
+        assert_eq!((back.key, back.certificate.as_slice()), (1, &[5][..]));
+        assert_eq!(store.key(1).expect("still there").public(), old.public());
+        store.forget_previous(&mut identity).expect("forgotten");
+        assert!(!store.key_file(1).exists() && store.key_file(2).exists());
+        assert_eq!(store.load().expect("readable").expect("there").previous, None);
+    }
+}

@@ -1,0 +1,374 @@
+//! From an address to a connection: name, route, TCP, TLS. Each step fails with an error of its own, since a person has
+//! to mend it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::{Channel, Endpoint};
+
+use super::trust::{PinMismatch, Tls};
+use crate::config;
+
+const STEP_LIMIT: Duration = Duration::from_secs(10);
+const CALL_LIMIT: Duration = Duration::from_secs(120);
+
+/// Which step of the way to the collector failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The address is none.
+    #[error("{url:?} is no address of a collector")]
+    Address {
+        /// What was given.
+        url: String,
+    },
+    /// The name has no address.
+    #[error("the name {host} cannot be resolved")]
+    Name {
+        /// The name.
+        host: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Nobody listens, or no route.
+    #[error("no connection to {address}")]
+    Tcp {
+        /// The last address that was tried.
+        address: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A step took too long.
+    #[error("{address} did not answer within {seconds} s ({step})")]
+    Slow {
+        /// Where.
+        address: String,
+        /// Which step.
+        step: &'static str,
+        /// The limit.
+        seconds: u64,
+    },
+    /// Something that does not speak TLS 1.3 answers there.
+    #[error("what listens at {address} does not speak TLS 1.3")]
+    NotTls {
+        /// Where.
+        address: String,
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
+    /// Another collector, or somebody between.
+    #[error("{address} is not the collector of this token")]
+    Pin {
+        /// Where.
+        address: String,
+        /// What was shown.
+        #[source]
+        source: io::Error,
+    },
+    /// The collector's certificate is past its end or before its beginning, by this machine's clock.
+    #[error("the certificate of {address} is not valid at this machine's time")]
+    Dates {
+        /// Where.
+        address: String,
+        /// How.
+        #[source]
+        source: io::Error,
+    },
+    /// The certificate is for another name.
+    #[error("the certificate of {address} is for another name than {host}")]
+    WrongName {
+        /// Where.
+        address: String,
+        /// Which name was wanted.
+        host: String,
+        /// Which names it has.
+        #[source]
+        source: io::Error,
+    },
+    /// The certificate was given by somebody who is not trusted.
+    #[error("the certificate of {address} was not given by a CA that this host trusts")]
+    Untrusted {
+        /// Where.
+        address: String,
+        /// How.
+        #[source]
+        source: io::Error,
+    },
+    /// The collector does not take our certificate.
+    #[error("{address} refused this host's certificate in the handshake")]
+    RefusedUs {
+        /// Where.
+        address: String,
+        /// How.
+        #[source]
+        source: io::Error,
+    },
+    /// The handshake failed in another way.
+    #[error("the TLS handshake with {address} failed")]
+    Handshake {
+        /// Where.
+        address: String,
+        /// How.
+        #[source]
+        source: io::Error,
+    },
+    /// HTTP/2 could not begin.
+    #[error("no HTTP/2 with {address}")]
+    Http {
+        /// Where.
+        address: String,
+        /// Why.
+        #[source]
+        source: tonic::transport::Error,
+    },
+}
+
+impl ConnectError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::Address { .. } => "give the address as https://host:port",
+            Self::Name { .. } => "check the name, and the machine's DNS",
+            Self::Tcp { .. } => "check that the collector runs, its port, and the firewalls between",
+            Self::Slow { .. } => "check the route and the firewalls between; a dropped packet gives no answer",
+            Self::NotTls { .. } => "check the port: the agents' listener is wanted, not the operators' or a proxy",
+            Self::Pin { .. } => "take a token of this collector; if it is the right one, somebody stands between",
+            Self::Dates { .. } => "check the clock of this machine, then the certificate of the collector",
+            Self::WrongName { .. } => "use a name that the certificate has, or give the collector that name",
+            Self::Untrusted { .. } => "if the collector was set up anew, enrol again with a token of it",
+            Self::RefusedUs { .. } => "enrol again, if the host was not withdrawn on purpose",
+            Self::Handshake { .. } | Self::Http { .. } => "look at the collector's log for the same moment",
+        }
+    }
+}
+
+/// Where a collector listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The address as it was given.
+    pub url: String,
+    /// Name or IP address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl Target {
+    /// Reads an address such as `https://muster.example.org:7443`.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse(url: &str) -> Result<Self, ConnectError> {
+        let (host, port) = config::collector_url(url).map_err(|_| ConnectError::Address { url: url.to_owned() })?;
+        Ok(Self { url: url.to_owned(), host, port })
+    }
+
+    fn shown(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+/// The bytes that went over the wire, TLS included.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Traffic {
+    /// Sent so far.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Received so far.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
+/// The addresses of a target.
+///
+/// # Errors
+/// The name has none.
+pub async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {
+    let failed = |source| ConnectError::Name { host: target.host.clone(), source };
+    let found = timeout(STEP_LIMIT, tokio::net::lookup_host((target.host.as_str(), target.port)));
+    let found = found.await.map_err(|_| slow(target.host.clone(), "name"))?.map_err(failed)?;
+    let found: Vec<SocketAddr> = found.collect();
+    if found.is_empty() { Err(failed(io::ErrorKind::NotFound.into())) } else { Ok(found) }
+}
+
+/// A TCP connection to the first of these addresses that takes one.
+///
+/// # Errors
+/// None takes one; the last failure is told.
+pub async fn open_tcp(target: &Target, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+    let mut last = ConnectError::Tcp { address: target.shown(), source: io::ErrorKind::AddrNotAvailable.into() };
+    for address in addresses {
+        match timeout(STEP_LIMIT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Small messages that wait for answers; a socket that cannot be told works all the same.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(source)) => last = ConnectError::Tcp { address: address.to_string(), source },
+            Err(_) => last = slow(address.to_string(), "TCP"),
+        }
+    }
+    Err(last)
+}
+
+/// TLS over a TCP connection. Gives the certificates that the collector showed.
+///
+/// # Errors
+/// The handshake failed, by whose fault is told as far as it can be known.
+pub async fn handshake(
+    target: &Target,
+    stream: TcpStream,
+    tls: &Tls,
+    traffic: &Arc<Traffic>,
+) -> Result<(TlsStream<Counted>, Vec<Vec<u8>>), ConnectError> {
+    let address = stream.peer_addr().map_or_else(|_| target.shown(), |peer| peer.to_string());
+    let name =
+        ServerName::try_from(target.host.clone()).map_err(|_| ConnectError::Address { url: target.url.clone() })?;
+    let counted = Counted { stream, traffic: Arc::clone(traffic) };
+    let connected = timeout(STEP_LIMIT, TlsConnector::from(Arc::clone(&tls.config)).connect(name, counted));
+    match connected.await {
+        Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let shown = shown.iter().map(|certificate| certificate.to_vec()).collect();
+            Ok((stream, shown))
+        }
+        Ok(Err(source)) => Err(of_handshake(address, target.host.clone(), source)),
+        Err(_) => Err(slow(address, "TLS")),
+    }
+}
+
+/// A gRPC channel over one connection. When the connection ends, so does the channel.
+pub(super) async fn channel(target: &Target, tls: &Tls, traffic: &Arc<Traffic>) -> Result<Channel, ConnectError> {
+    let addresses = resolve(target).await?;
+    let stream = open_tcp(target, &addresses).await?;
+    let (stream, _) = handshake(target, stream, tls, traffic).await?;
+    let mut once = Some(TokioIo::new(stream));
+    let connector = tower::service_fn(move |_: http::Uri| {
+        let stream = once.take().ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset));
+        std::future::ready(stream)
+    });
+    let endpoint = Endpoint::from_shared(target.url.clone())
+        .map_err(|_| ConnectError::Address { url: target.url.clone() })?
+        .timeout(CALL_LIMIT);
+    let connected = endpoint.connect_with_connector(connector).await;
+    connected.map_err(|source| ConnectError::Http { address: target.shown(), source })
+}
+
+fn slow(address: String, step: &'static str) -> ConnectError {
+    ConnectError::Slow { address, step, seconds: STEP_LIMIT.as_secs() }
+}
+
+/// Tells the faults of a handshake apart.
+fn of_handshake(address: String, host: String, source: io::Error) -> ConnectError {
+    let Some(fault) = tls_fault(&source) else {
+        // The other side hung up in the middle of the handshake: plain HTTP servers do.
+        return ConnectError::NotTls { address, source };
+    };
+    #[expect(clippy::wildcard_enum_match_arm, reason = "rustls adds kinds of errors at will")]
+    match fault {
+        rustls::Error::InvalidCertificate(CertificateError::Other(other)) if other.0.is::<PinMismatch>() => {
+            ConnectError::Pin { address, source }
+        }
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => ConnectError::Dates { address, source },
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                ConnectError::WrongName { address, host, source }
+            }
+            _ => ConnectError::Untrusted { address, source },
+        },
+        rustls::Error::InvalidMessage(_) | rustls::Error::PeerIncompatible(_) => {
+            ConnectError::NotTls { address, source }
+        }
+        rustls::Error::AlertReceived(alert) if is_about_us(*alert) => ConnectError::RefusedUs { address, source },
+        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => ConnectError::NotTls { address, source },
+        _ => ConnectError::Handshake { address, source },
+    }
+}
+
+/// The TLS error within an I/O error.
+pub(super) fn tls_fault(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
+}
+
+/// Whether an alert says that the other side does not take our certificate.
+pub(super) const fn is_about_us(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::CertificateRequired
+            | AlertDescription::DecryptError
+    )
+}
+
+/// A TCP stream that counts its bytes.
+#[derive(Debug)]
+pub struct Counted {
+    stream: TcpStream,
+    traffic: Arc<Traffic>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let done = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.traffic.received.fetch_add((buffer.filled().len() - before) as u64, Ordering::Relaxed);
+        done
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let done = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(written)) = &done {
+            self.traffic.sent.fetch_add(*written as u64, Ordering::Relaxed);
+        }
+        done
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

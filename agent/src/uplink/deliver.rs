@@ -1,0 +1,274 @@
+//! Delivery of one parcel: a check-in with one digest, and only what the collector then asks for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use muster_proto::limits;
+use muster_proto::model::{Digest, Pace, RefusalClass, RunId, Timestamp, Watchlist};
+use muster_proto::wire;
+use muster_proto::wire::agent_service_client::AgentServiceClient;
+use prost::Message;
+use tonic::transport::Channel;
+
+use super::connect::{self, Target, Traffic};
+use super::enrol::is_usable;
+use super::parcel::{self, Parcel};
+use super::refusal::UplinkError;
+use super::trust::Tls;
+use crate::identity::Trust;
+
+/// A look of many sections on a slow link needs many rounds; more than this is a collector that asks in circles.
+const ROUNDS: usize = 256;
+
+pub(super) type Client = AgentServiceClient<Channel>;
+
+/// What a delivery came to.
+#[derive(Debug, Clone)]
+pub struct Delivered {
+    /// When the collector wants to hear from us next.
+    pub pace: Pace,
+    /// The collector's clock.
+    pub server_time: Timestamp,
+    /// Whether the look itself had to be sent.
+    pub look_sent: bool,
+    /// How many sections were sent, and their bytes.
+    pub sections_sent: usize,
+    /// See `sections_sent`.
+    pub section_bytes: u64,
+    /// Bytes of all messages, before TLS.
+    pub message_bytes: u64,
+    /// Bytes on the wire in both directions, handshake included.
+    pub wire_sent: u64,
+    /// See `wire_sent`.
+    pub wire_received: u64,
+    /// A newer watchlist, if the collector sent one. Not bounded yet.
+    pub watchlist: Option<Watchlist>,
+    /// A newer trust bundle, if the collector sent one.
+    pub trust: Option<Trust>,
+}
+
+/// The versions of what the collector may send anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Versions {
+    /// Of the watchlist.
+    pub watchlist: u64,
+    /// Of the trust bundle.
+    pub trust: u64,
+}
+
+/// One life of the agent, as the collector sees it: a random id, and a number that grows with every check-in.
+#[derive(Debug)]
+pub struct Run {
+    id: RunId,
+    seq: u64,
+    acknowledged: Option<(wire::HostFacts, wire::HostState)>,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Run {
+    /// A new run.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { id: RunId::random(), seq: 0, acknowledged: None }
+    }
+
+    /// Delivers a parcel over a connection of its own.
+    ///
+    /// # Errors
+    /// It was not acknowledged; it has to be kept.
+    pub async fn deliver(
+        &mut self,
+        target: &Target,
+        tls: &Tls,
+        parcel: &Parcel,
+        versions: Versions,
+        now: Timestamp,
+    ) -> Result<Delivered, UplinkError> {
+        let traffic = Arc::new(Traffic::default());
+        let mut client = client(target, tls, &traffic).await?;
+        let (answer, mut delivered) = self.check_in(&mut client, parcel, versions, now).await?;
+        if answer.look_wanted || !answer.sections_wanted.is_empty() {
+            self.upload(&mut client, parcel, answer, now, &mut delivered).await?;
+        }
+        self.acknowledged = Some((parcel.facts.clone(), parcel.state.clone()));
+        delivered.wire_sent = traffic.sent();
+        delivered.wire_received = traffic.received();
+        Ok(delivered)
+    }
+
+    async fn check_in(
+        &mut self,
+        client: &mut Client,
+        parcel: &Parcel,
+        versions: Versions,
+        now: Timestamp,
+    ) -> Result<(wire::CheckInResponse, Delivered), UplinkError> {
+        self.seq += 1;
+        let known = self.acknowledged.as_ref();
+        let request = wire::CheckInRequest {
+            run_id: Bytes::copy_from_slice(self.id.as_bytes()),
+            seq: self.seq,
+            observed_at_ms: parcel.observed_at.millis(),
+            sent_at_ms: now.millis(),
+            look_digest: Bytes::copy_from_slice(parcel.digest().as_bytes()),
+            facts: known.is_none_or(|(facts, _)| *facts != parcel.facts).then(|| parcel.facts.clone()),
+            state: known.is_none_or(|(_, state)| *state != parcel.state).then(|| parcel.state.clone()),
+            watchlist_version: versions.watchlist,
+            trust_version: versions.trust,
+        };
+        let mut delivered = empty();
+        delivered.message_bytes = request.encoded_len() as u64;
+        let answer = client.check_in(request).await.map_err(|status| UplinkError::of_status("CheckIn", &status))?;
+        let mut answer = answer.into_inner();
+        delivered.pace = answer.pace.map(Pace::from).unwrap_or_default();
+        delivered.server_time = Timestamp::from_millis(answer.server_time_ms);
+        let watchlist = answer.watchlist.take().map(Watchlist::try_from).transpose();
+        delivered.watchlist = watchlist.map_err(UplinkError::answer("CheckIn"))?;
+        delivered.trust = answer.trust.take().map(trust_of).filter(is_usable);
+        Ok((answer, delivered))
+    }
+
+    async fn upload(
+        &self,
+        client: &mut Client,
+        parcel: &Parcel,
+        answer: wire::CheckInResponse,
+        now: Timestamp,
+        delivered: &mut Delivered,
+    ) -> Result<(), UplinkError> {
+        let mut wanted = digests("CheckIn", &answer.sections_wanted)?;
+        let mut sent = BTreeSet::new();
+        for _ in 0..ROUNDS {
+            let (batch, bytes) = batch(parcel, &wanted, delivered.pace.byte_budget)?;
+            if !batch.is_empty() && batch.iter().all(|digest| sent.contains(digest)) {
+                return Err(circles("it wants sections again that it has just been given"));
+            }
+            delivered.look_sent = true;
+            delivered.sections_sent += batch.len();
+            delivered.section_bytes += bytes;
+            let messages = self.messages(parcel, &batch, now);
+            delivered.message_bytes += messages.iter().map(|message| message.encoded_len() as u64).sum::<u64>();
+            sent.extend(batch);
+            let response = client.upload(tokio_stream::iter(messages)).await;
+            let response = response.map_err(|status| UplinkError::of_status("Upload", &status))?.into_inner();
+            delivered.pace = response.pace.map_or(delivered.pace, Pace::from);
+            delivered.server_time = Timestamp::from_millis(response.server_time_ms);
+            if response.accepted {
+                return Ok(());
+            }
+            wanted = digests("Upload", &response.sections_wanted)?;
+            if wanted.is_empty() {
+                return Err(circles("it neither accepts the look nor wants a section"));
+            }
+        }
+        Err(circles("it still wants sections after all rounds"))
+    }
+
+    fn messages(&self, parcel: &Parcel, batch: &[Digest], now: Timestamp) -> Vec<wire::UploadRequest> {
+        let header = wire::UploadHeader {
+            run_id: Bytes::copy_from_slice(self.id.as_bytes()),
+            seq: self.seq,
+            observed_at_ms: parcel.observed_at.millis(),
+            sent_at_ms: now.millis(),
+            look_digest: Bytes::copy_from_slice(parcel.digest().as_bytes()),
+        };
+        let mut messages = vec![
+            parcel::part(wire::upload_request::Part::Header(header)),
+            parcel::part(wire::upload_request::Part::Look(parcel.look.clone())),
+        ];
+        let body = |digest: &Digest| parcel.section(*digest).map(|canonical| parcel::section(*digest, canonical));
+        messages.extend(batch.iter().filter_map(body));
+        messages
+    }
+}
+
+/// What the collector says of us without having been told anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// The class of its refusal; `malformed` is the expected one of a host that it knows.
+    pub class: Option<RefusalClass>,
+    /// Its clock.
+    pub server_time: Timestamp,
+}
+
+/// Asks with a check-in that holds nothing, which the collector has to refuse: it changes nothing there, and the refusal
+/// brings the collector's clock and what it thinks of us.
+///
+/// # Errors
+/// The collector cannot be reached, or gives no such refusal.
+pub async fn probe(target: &Target, tls: &Tls) -> Result<Probe, UplinkError> {
+    let mut client = client(target, tls, &Arc::new(Traffic::default())).await?;
+    match client.check_in(wire::CheckInRequest::default()).await {
+        Ok(answer) => {
+            Ok(Probe { class: None, server_time: Timestamp::from_millis(answer.into_inner().server_time_ms) })
+        }
+        Err(status) => {
+            let error = UplinkError::of_status("CheckIn", &status);
+            if let UplinkError::Refused { class, server_time, .. } = error {
+                return Ok(Probe { class: Some(class), server_time });
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A client over a new connection.
+pub(super) async fn client(target: &Target, tls: &Tls, traffic: &Arc<Traffic>) -> Result<Client, UplinkError> {
+    let channel = connect::channel(target, tls, traffic).await?;
+    Ok(AgentServiceClient::new(channel)
+        .max_decoding_message_size(limits::MESSAGE_BYTES)
+        .max_encoding_message_size(limits::MESSAGE_BYTES))
+}
+
+pub(super) fn trust_of(bundle: wire::TrustBundle) -> Trust {
+    let certificates = bundle.ca_certificates.into_iter().map(|certificate| certificate.to_vec()).collect();
+    Trust { version: bundle.version, certificates }
+}
+
+fn digests(method: &'static str, wanted: &[Bytes]) -> Result<Vec<Digest>, UplinkError> {
+    let digest = |bytes: &Bytes| Digest::try_from(bytes.as_ref());
+    let digests: Result<Vec<Digest>, _> = wanted.iter().map(digest).collect();
+    digests.map_err(|error| UplinkError::Answer { method, what: format!("sections_wanted: {error}") })
+}
+
+/// As many of the wanted sections as the budget allows, and at least one.
+fn batch(parcel: &Parcel, wanted: &[Digest], budget: u64) -> Result<(Vec<Digest>, u64), UplinkError> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    for digest in wanted.iter().take(limits::SECTIONS_PER_UPLOAD) {
+        let section =
+            parcel.section(*digest).ok_or_else(|| circles("it wants a section that the look does not name"))?;
+        let with = bytes + section.len() as u64;
+        if budget > 0 && with > budget && !batch.is_empty() {
+            break;
+        }
+        batch.push(*digest);
+        bytes = with;
+    }
+    Ok((batch, bytes))
+}
+
+fn circles(what: &str) -> UplinkError {
+    UplinkError::Answer { method: "Upload", what: what.to_owned() }
+}
+
+fn empty() -> Delivered {
+    Delivered {
+        pace: Pace::default(),
+        server_time: Timestamp::default(),
+        look_sent: false,
+        sections_sent: 0,
+        section_bytes: 0,
+        message_bytes: 0,
+        wire_sent: 0,
+        wire_received: 0,
+        watchlist: None,
+        trust: None,
+    }
+}
