@@ -15,7 +15,7 @@ use muster_proto::canonical;
 use muster_proto::model::{Digest, HostId};
 use muster_tests::canned::Root;
 use muster_tests::chance::Chance;
-use muster_tests::lab::{Agent, Lab, PATIENCE};
+use muster_tests::lab::{Agent, Lab};
 use muster_tests::player::{Player, look_of};
 use muster_tests::process::{Answer, Process};
 
@@ -95,8 +95,9 @@ fn no_acknowledged_look_is_lost_or_doubled_by_fifty_kills() -> Result<()> {
     let unanswered: usize = contestants.iter().map(|c| c.sent.attempted.len() - c.sent.acknowledged.len()).sum();
     println!("{KILLS} kills of the collector, {acknowledged} looks acknowledged, {unanswered} not");
     ensure!(acknowledged >= 10 * PLAYERS, "there was no load: {acknowledged} looks");
-    let kills = victim.finish(&lab)?;
-    println!("{kills} kills of the agent");
+    let report = victim.finish(&mut lab)?;
+    println!("{} kills of the agent, {} of its reports acknowledged", report.kills, report.acknowledged.len());
+    ensure!(report.acknowledged.len() > 5, "the agent hardly ever came through");
     assert_current(&lab, &contestants)
 }
 
@@ -155,7 +156,14 @@ struct Victim {
     agent: Agent,
     root: Arc<Root>,
     stop: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<Result<u32>>,
+    thread: std::thread::JoinHandle<Result<Report>>,
+}
+
+/// What the victim was told, and how often it was killed.
+#[derive(Debug, Default)]
+struct Report {
+    kills: u32,
+    acknowledged: Vec<Digest>,
 }
 
 impl Victim {
@@ -166,43 +174,63 @@ impl Victim {
         let log = lab.folder().join("victim.log");
         let thread = {
             let (agent, root, stop) = (agent.clone(), Arc::clone(&root), Arc::clone(&stop));
-            std::thread::spawn(move || -> Result<u32> {
+            std::thread::spawn(move || -> Result<Report> {
                 let mut chance = Chance::new(seed);
-                let mut kills = 0;
+                let mut report = Report::default();
                 let mut round = 0;
-                while !stop.load(Ordering::SeqCst) || kills < KILLS {
+                while !stop.load(Ordering::SeqCst) || report.kills < KILLS {
                     round += 1;
                     root.install(&format!("round-{round}"), "1.0")?;
                     let mut command = agent.command("once")?;
-                    command.arg("--root").arg(root.path());
+                    command.args(["-o", "json", "--root"]).arg(root.path());
                     let mut process = Process::start(command, &log)?;
-                    std::thread::sleep(chance.moment(Duration::from_millis(150)));
-                    if process.ended()?.is_none() {
-                        process.kill()?;
-                        kills += 1;
+                    std::thread::sleep(chance.moment(Duration::from_millis(250)));
+                    match process.ended()? {
+                        None => {
+                            process.kill()?;
+                            report.kills += 1;
+                        }
+                        Some(status) if status.success() => report.acknowledged.push(told(&process)?),
+                        // The collector was away; the look waits in the spool.
+                        Some(_) => {}
                     }
                 }
-                Ok(kills)
+                Ok(report)
             })
         };
         Ok(Self { agent, root, stop, thread })
     }
 
-    /// After all the kills the agent still has its identity and its spool in order: it reports, and its last look is
-    /// the current one.
-    fn finish(self, lab: &Lab) -> Result<u32> {
+    /// After all the kills the agent still has its identity and its spool in order: it reports, every look that it was
+    /// told to be acknowledged is kept once, and its last look is the current one.
+    fn finish(self, lab: &mut Lab) -> Result<Report> {
         self.stop.store(true, Ordering::SeqCst);
-        let kills = self.thread.join().map_err(|_| anyhow::anyhow!("the victim's thread panicked"))??;
+        let mut report = self.thread.join().map_err(|_| anyhow::anyhow!("the victim's thread panicked"))??;
         self.root.install("last-of-all", "9.9")?;
-        self.agent.report(self.root.path())?;
-        lab.judged()?;
-        let before = lab.muster(&["host", "victim", "-o", "json"])?.json()?["look"].clone();
-        self.agent.report(self.root.path())?;
-        let after = lab.muster(&["host", "victim", "-o", "json"])?.json()?["look"].clone();
-        ensure!(before == after && before.is_string(), "the current look is not that of the last report");
-        muster_tests::eventually("the store is healthy under load", PATIENCE, || {
-            Ok((lab.admin("/readyz")?.0 == 200).then_some(()))
-        })?;
-        Ok(kills)
+        let last = Answer::of(self.agent.command("once")?.args(["-o", "json", "--root"]).arg(self.root.path()))?;
+        let last = digest_of(&last.expect_code(0).context("the victim's last report")?.stdout)?;
+        report.acknowledged.push(last);
+        let host = lab.muster(&["host", "victim", "-o", "json"])?.json()?;
+        ensure!(host["look"] == last.to_string(), "the current look is not that of the last report");
+        lab.stop_collector()?;
+        let id = host["id"].as_str().unwrap_or_default().parse::<HostId>()?;
+        let kept = history(&lab.data_dir())?.remove(&id).unwrap_or_default();
+        for digest in &report.acknowledged {
+            let times = kept.iter().filter(|other| *other == digest).count();
+            ensure!(times == 1, "a look that the agent was told to be acknowledged is kept {times} times");
+        }
+        lab.serve()?;
+        Ok(report)
     }
+}
+
+/// The look that the agent says the collector has: the last line of its output.
+fn told(process: &Process) -> Result<Digest> {
+    let output = process.output();
+    digest_of(output.lines().rev().find(|line| line.starts_with('{')).unwrap_or_default())
+}
+
+fn digest_of(report: &str) -> Result<Digest> {
+    let report: serde_json::Value = serde_json::from_str(report).with_context(|| format!("no report: {report:?}"))?;
+    Ok(report["look"].as_str().context("a report without a look")?.parse::<Digest>()?)
 }

@@ -5,6 +5,7 @@ use muster_proto::canonical;
 use muster_tests::canned::Root;
 use muster_tests::lab::{Agent, Lab};
 use muster_tests::player::{Player, look_of};
+use muster_tests::process::Answer;
 use muster_tests::wiretap::Wiretap;
 use serde_json::Value;
 
@@ -17,6 +18,11 @@ fn tapped_agent(lab: &Lab, tap: &Wiretap, name: &str) -> Result<Agent> {
     agent.enroll_at(tap.address(), &lab.token(1, "1h")?)?.expect_code(0)?;
     tap.take();
     Ok(agent)
+}
+
+/// What the agent says of its delivery.
+fn report(agent: &Agent, root: &Root) -> Result<Value> {
+    Answer::of(agent.command("once")?.args(["-o", "json", "--root"]).arg(root.path()))?.expect_code(0)?.json()
 }
 
 /// The host as the operator sees it.
@@ -40,11 +46,14 @@ fn a_second_look_sends_one_digest_and_no_section() -> Result<()> {
     let agent = tapped_agent(&lab, &tap, "web-1")?;
     let root = Root::debian("web-1")?;
 
-    agent.report(root.path())?;
+    let said = report(&agent, &root)?;
     let first = tap.take();
+    assert_eq!(said["sections_sent"], 3, "host, dpkg and systemd-units: {said}");
     let digest = look_digest(&lab, "web-1")?;
-    agent.report(root.path())?;
+    assert_eq!(said["look"], digest);
+    let said = report(&agent, &root)?;
     let second = tap.take();
+    assert_eq!((said["sections_sent"].as_u64(), said["section_bytes"].as_u64()), (Some(0), Some(0)), "{said}");
 
     assert!(first.up > 20 * 1024, "the first look sent only {} bytes", first.up);
     assert!(second.up < CHECK_IN_ONLY, "the second look sent {} bytes", second.up);
@@ -64,9 +73,10 @@ fn two_machines_of_one_image_share_every_section() -> Result<()> {
         root.write("etc/passwd", &format!("{user}:x:1000:1000::/home/{user}:/bin/bash\n"))?;
         root.write("etc/machine-id", &format!("{:0>32}\n", name.len() + user.len()))?;
         root.write(&format!("home/{user}/.profile"), "umask 022\n")?;
-        agent.report(root.path())?;
+        let said = report(&agent, &root)?;
         let sent = tap.take();
         if name == "clone-2" {
+            assert_eq!(said["sections_sent"], 0, "{said}");
             assert!(sent.up < CHECK_IN_ONLY, "the second machine of the image sent {} bytes", sent.up);
         }
     }
@@ -85,8 +95,9 @@ fn a_changed_source_sends_its_own_section_and_no_other() -> Result<()> {
     let before = look_digest(&lab, "db-1")?;
     // A unit more: the packages, which are nearly all of the look, stay where they are.
     root.write("usr/lib/systemd/system/extra.service", "[Service]\nExecStart=/usr/bin/true\n")?;
-    agent.report(root.path())?;
+    let said = report(&agent, &root)?;
     let part = tap.take();
+    assert_eq!(said["sections_sent"], 1, "{said}");
     assert!(part.up < whole.up / 2, "one changed unit sent {} of {} bytes", part.up, whole.up);
     assert_ne!(look_digest(&lab, "db-1")?, before);
     Ok(())

@@ -273,7 +273,10 @@ impl Agent {
     pub fn command(&self, verb: &str) -> Result<Command> {
         let mut command = Command::new(binaries::find("muster-agent")?);
         quiet(&mut command);
-        command.arg(verb).arg("--state-dir").arg(&self.folder);
+        // Named, so that nothing of this machine's own settings is read; a fresh agent has set nothing.
+        let config = self.folder.with_extension("toml");
+        std::fs::write(&config, "")?;
+        command.arg(verb).arg("--config").arg(config).arg("--state-dir").arg(&self.folder);
         Ok(command)
     }
 
