@@ -344,6 +344,23 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_file_has_every_key_with_its_default() {
+        let shipped = include_str!("../../deploy/config/agent.toml");
+        let (_kept, flags) = directory(&[("agent.toml", shipped)]);
+        let (_empty, bare) = directory(&[("agent.toml", "")]);
+        // The one default that depends on who asks: the file shows root's.
+        let state_dir = Some(PathBuf::from("/var/lib/muster-agent"));
+        let flags = Flags { state_dir: state_dir.clone(), ..flags };
+        let bare = Flags { state_dir, ..bare };
+        assert_eq!(load(&flags, BTreeMap::new()).expect("valid"), load(&bare, BTreeMap::new()).expect("valid"));
+        for (key, _) in KEYS {
+            let name = key.rsplit('.').next().unwrap_or(key);
+            let is_there = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{name} = "));
+            assert!(shipped.lines().any(is_there), "{key} is missing in deploy/config/agent.toml");
+        }
+    }
+
+    #[test]
     fn a_later_layer_wins_over_an_earlier_one() {
         let (_dir, mut flags) = directory(&[
             (

@@ -94,3 +94,10 @@ fn spans_are_read_and_written_as_people_do() {
     assert_eq!(format_span(Duration::from_millis(40)), "40ms");
     assert_eq!(format_span(Duration::ZERO), "0s");
 }
+
+#[test]
+fn the_shipped_file_has_every_key_with_its_default() {
+    let shipped = include_str!("../../../deploy/config/collector.toml");
+    let read = |text: &str| text.parse::<toml::Table>().expect("TOML");
+    assert_eq!(read(shipped), read(DEFAULTS));
+}
