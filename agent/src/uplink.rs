@@ -18,3 +18,6 @@ pub use parcel::{Parcel, ParcelError};
 pub use refusal::UplinkError;
 pub use token::{Token, TokenError};
 pub use trust::{Tls, TlsError, certificate_end, pin_of};
+
+#[cfg(test)]
+mod tests;

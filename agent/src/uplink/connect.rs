@@ -72,13 +72,14 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// Another collector, or somebody between.
-    #[error("{address} is not the collector of this token")]
+    #[error(
+        "{address} is not the collector of this token: no certificate that it showed has the ca-pin, its CA has {shown}"
+    )]
     Pin {
         /// Where.
         address: String,
-        /// What was shown.
-        #[source]
-        source: io::Error,
+        /// The pin of the CA that was shown.
+        shown: String,
     },
     /// The collector's certificate is past its end or before its beginning, by this machine's clock.
     #[error("the certificate of {address} is not valid at this machine's time")]
@@ -290,11 +291,13 @@ fn of_handshake(address: String, host: String, source: io::Error) -> ConnectErro
         // The other side hung up in the middle of the handshake: plain HTTP servers do.
         return ConnectError::NotTls { address, source };
     };
+    if let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = fault
+        && let Some(mismatch) = other.0.downcast_ref::<PinMismatch>()
+    {
+        return ConnectError::Pin { address, shown: mismatch.shown.clone() };
+    }
     #[expect(clippy::wildcard_enum_match_arm, reason = "rustls adds kinds of errors at will")]
     match fault {
-        rustls::Error::InvalidCertificate(CertificateError::Other(other)) if other.0.is::<PinMismatch>() => {
-            ConnectError::Pin { address, source }
-        }
         rustls::Error::InvalidCertificate(certificate) => match certificate {
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }

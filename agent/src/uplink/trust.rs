@@ -32,11 +32,10 @@ pub enum TlsError {
 
 /// No certificate of the chain has the pinned key.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "no certificate that the collector showed has the key of the token's ca-pin; the first one above its own has the pin {shown}"
-)]
+#[error("no certificate of the chain has the pinned key")]
 pub(super) struct PinMismatch {
-    shown: String,
+    /// The pin of the first certificate above the collector's own.
+    pub(super) shown: String,
 }
 
 /// The settings of one kind of connection.
