@@ -15,3 +15,4 @@ mod house;
 mod judge;
 mod quickstart;
 mod scan;
+mod swarm;

@@ -1,0 +1,93 @@
+//! The load generator against the real collector: a fleet enrols, reports, lives through days, and is resumed.
+
+use std::path::Path;
+use std::process::Command;
+
+use muster_tests::binaries;
+use muster_tests::lab::{Lab, write_owner_only};
+use muster_tests::process::Answer;
+use serde_json::Value;
+
+const HOSTS: u64 = 20;
+
+fn swarm(lab: &Lab, more: &[&str]) -> Answer {
+    let mut command = Command::new(binaries::find("muster-swarm").unwrap());
+    command.args(["run", "--collector", &format!("https://{}", lab.listening().agents)]);
+    command.args(["--hosts", &HOSTS.to_string(), "-o", "ndjson"]).args(more);
+    Answer::of(&mut command).unwrap()
+}
+
+fn token_file(lab: &Lab) -> String {
+    let path = lab.folder().join("swarm.token");
+    write_owner_only(&path, &lab.token(u32::try_from(HOSTS).unwrap(), "1h").unwrap()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Done, failed and bytes of the phase.
+fn phase(phases: &[Value], name: &str) -> (u64, u64, u64) {
+    let phase = phases.iter().find(|phase| phase["phase"] == name);
+    let phase = phase.unwrap_or_else(|| panic!("no phase {name} in {phases:?}"));
+    let number = |key: &str| phase[key].as_u64().unwrap();
+    (number("done"), number("failed"), number("bytes"))
+}
+
+fn hosts_on_the_board(lab: &Lab) -> u64 {
+    lab.judged().unwrap();
+    let boards = lab.muster(&["board", "-o", "json"]).unwrap().json().unwrap();
+    boards[0]["total"].as_u64().unwrap()
+}
+
+#[test]
+fn a_fleet_enrols_and_reports_and_every_host_of_it_stands_on_the_board() {
+    let lab = Lab::start().unwrap();
+    let answer = swarm(&lab, &["--token-file", &token_file(&lab), "--profile", "distinct", "--days", "0"]);
+    let phases = answer.expect_code(0).unwrap().ndjson().unwrap();
+    assert_eq!(phase(&phases, "keys").0, HOSTS);
+    assert_eq!(phase(&phases, "enrol").0, HOSTS);
+    let (reported, failed, bytes) = phase(&phases, "day 0");
+    assert_eq!((reported + failed, failed), (reported, 0));
+    assert!(reported >= HOSTS / 2, "only {reported} hosts were awake");
+    assert!(bytes > reported * 15_000, "{bytes} bytes from {reported} distinct hosts");
+    assert_eq!(hosts_on_the_board(&lab), HOSTS);
+}
+
+#[test]
+fn a_kept_fleet_is_resumed_with_the_same_keys_and_the_collector_wants_nothing_twice() {
+    let lab = Lab::start().unwrap();
+    let folder = lab.folder().join("fleet");
+    let kept = ["--dir", folder.to_str().unwrap(), "--asleep", "0"];
+    let token = token_file(&lab);
+    let first = [&kept[..], &["--token-file", &token]].concat();
+    let phases = swarm(&lab, &first).expect_code(0).unwrap().ndjson().unwrap();
+    assert!(phase(&phases, "day 0").2 > 0);
+    assert_eq!(phase(&phases, "day 1").0, HOSTS);
+    assert_owner_only(&folder.join("keys.ndjson"));
+
+    let again = [&kept[..], &["--first-day", "1", "--days", "0", "--connections", "kept"]].concat();
+    let phases = swarm(&lab, &again).expect_code(0).unwrap().ndjson().unwrap();
+    assert_eq!((phase(&phases, "keys").0, phase(&phases, "enrol").0), (0, 0));
+    assert_eq!(phase(&phases, "day 1"), (HOSTS, 0, 0));
+    assert_eq!(hosts_on_the_board(&lab), HOSTS);
+}
+
+#[test]
+fn a_swarm_without_a_token_or_with_a_false_pin_says_so_and_fails() {
+    let lab = Lab::start().unwrap();
+    let refused = swarm(&lab, &[]).expect_code(1).unwrap();
+    assert!(refused.stderr.contains("20 hosts are not enrolled yet: give --token-file"), "{}", refused.stderr);
+
+    let file = lab.folder().join("false.token");
+    let token = lab.token(1, "1h").unwrap();
+    let (known, pin) = token.trim().rsplit_once('.').unwrap();
+    let other = if pin.starts_with('a') { "b" } else { "a" };
+    write_owner_only(&file, &format!("{known}.{other}{}", &pin[1..])).unwrap();
+    let refused = swarm(&lab, &["--token-file", file.to_str().unwrap()]).expect_code(1).unwrap();
+    assert!(refused.stderr.contains("by the token's pin"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("UnknownIssuer"), "{}", refused.stderr);
+}
+
+fn assert_owner_only(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{} may be read by others", path.display());
+}

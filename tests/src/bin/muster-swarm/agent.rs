@@ -1,0 +1,213 @@
+//! One host as the collector meets it: it enrols, checks in and uploads, over connections that it opens itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use muster_proto::model::RunId;
+use muster_proto::wire;
+use muster_proto::wire::agent_service_client::AgentServiceClient;
+use muster_proto::wire::upload_request::Part;
+use muster_tests::pki::Identity;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::ClientConfig;
+
+use crate::fleet::Report;
+use crate::keep::KeptHost;
+use crate::line::{Address, Line};
+use crate::trust::Trust;
+
+/// Versions of what the collector hands out, as it last said. An agent that has them is not sent them again.
+#[derive(Debug, Default)]
+pub(crate) struct Versions {
+    watchlist: AtomicU64,
+    trust: AtomicU64,
+}
+
+impl Versions {
+    fn learn(&self, answer: &wire::CheckInResponse) {
+        if let Some(watchlist) = &answer.watchlist {
+            self.watchlist.fetch_max(watchlist.version, Ordering::Relaxed);
+        }
+        if let Some(trust) = &answer.trust {
+            self.trust.fetch_max(trust.version, Ordering::Relaxed);
+        }
+    }
+}
+
+/// An enrolled host.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    /// Which host of the fleet.
+    pub(crate) index: u64,
+    tls: Arc<ClientConfig>,
+    run: Bytes,
+    seq: AtomicU64,
+    versions: Arc<Versions>,
+}
+
+/// A host on a connection of its own.
+#[derive(Debug)]
+pub(crate) struct Call {
+    agent: Arc<Agent>,
+    client: AgentServiceClient<Line>,
+    line: Line,
+}
+
+/// What a host is told at enrolment.
+#[derive(Debug)]
+pub(crate) struct Enrolled {
+    pub(crate) kept: KeptHost,
+    pub(crate) ca_certificates: Vec<Vec<u8>>,
+}
+
+impl Agent {
+    /// A host with its key and its certificate, in a process that has just started.
+    pub(crate) fn new(kept: &KeptHost, key: &[u8], trust: &Trust, versions: Arc<Versions>) -> Result<Arc<Self>> {
+        let identity = Identity { key: key.to_vec(), certificate: kept.certificate.clone() };
+        let tls = trust.client(Some(&identity)).with_context(|| format!("use the key of host {}", kept.index))?;
+        let run = Bytes::copy_from_slice(RunId::random().as_bytes());
+        Ok(Arc::new(Self { index: kept.index, tls, run, seq: AtomicU64::new(0), versions }))
+    }
+
+    /// Opens a connection of the host's own.
+    pub(crate) async fn connect(self: &Arc<Self>, address: &Address) -> Result<Call> {
+        let line = Line::open(address, &self.tls).await?;
+        let client = AgentServiceClient::with_origin(line.clone(), address.origin());
+        Ok(Call { agent: Arc::clone(self), client, line })
+    }
+
+    /// A check-in without changes, or with all that the first of a run says.
+    pub(crate) fn check_in_request(&self, look: Bytes, first: Option<&Report>) -> wire::CheckInRequest {
+        let now = now_ms();
+        wire::CheckInRequest {
+            run_id: self.run.clone(),
+            seq: self.seq.fetch_add(1, Ordering::Relaxed) + 1,
+            observed_at_ms: now,
+            sent_at_ms: now,
+            look_digest: look,
+            facts: first.map(|report| report.facts.clone().into()),
+            state: first.map(|report| report.state.clone().into()),
+            watchlist_version: self.versions.watchlist.load(Ordering::Relaxed),
+            trust_version: self.versions.trust.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Call {
+    /// Says hello with a look. Answers what is wanted: the look and all, or some sections.
+    pub(crate) async fn check_in(&mut self, look: Bytes, first: Option<&Report>) -> Result<Wanted> {
+        let request = self.agent.check_in_request(look, first);
+        let answer = self.client.check_in(request).await.map_err(refused)?.into_inner();
+        self.agent.versions.learn(&answer);
+        if answer.look_wanted {
+            return Ok(Wanted::Look);
+        }
+        if answer.sections_wanted.is_empty() {
+            Ok(Wanted::Nothing)
+        } else {
+            Ok(Wanted::Sections(answer.sections_wanted))
+        }
+    }
+
+    /// Sends the look, and all its sections or only those that are wanted. Answers whether it is the current look now.
+    pub(crate) async fn upload(&mut self, report: &Report, wanted: Option<&[Bytes]>) -> Result<()> {
+        let now = now_ms();
+        let header = wire::UploadHeader {
+            run_id: self.agent.run.clone(),
+            seq: self.agent.seq.fetch_add(1, Ordering::Relaxed) + 1,
+            observed_at_ms: now,
+            sent_at_ms: now,
+            look_digest: digest_bytes(report),
+        };
+        let mut parts = vec![Part::Header(header), Part::Look(report.look.clone())];
+        for (digest, canonical) in &report.sections {
+            if wanted.is_none_or(|wanted| wanted.iter().any(|bytes| bytes.as_ref() == digest.as_bytes())) {
+                let digest = Bytes::copy_from_slice(digest.as_bytes());
+                parts.push(Part::Section(wire::SectionBody { digest, canonical: canonical.clone() }));
+            }
+        }
+        let stream = tokio_stream::iter(parts.into_iter().map(|part| wire::UploadRequest { part: Some(part) }));
+        let answer = self.client.upload(stream).await.map_err(refused)?.into_inner();
+        let missing = answer.sections_wanted.len();
+        ensure!(answer.accepted, "a whole upload was not accepted: {missing} sections are said to be missing");
+        Ok(())
+    }
+
+    /// Checks in and sends what is wanted, as an agent does. Answers the bytes of the sections that were sent.
+    pub(crate) async fn report(&mut self, report: &Report, first: bool) -> Result<usize> {
+        match self.check_in(digest_bytes(report), first.then_some(report)).await? {
+            Wanted::Nothing => Ok(0),
+            Wanted::Look => {
+                self.upload(report, None).await?;
+                Ok(report.size())
+            }
+            Wanted::Sections(wanted) => {
+                self.upload(report, Some(&wanted)).await?;
+                let is_wanted = |name: &[u8; 32]| wanted.iter().any(|bytes| bytes.as_ref() == name);
+                let sent = report.sections.iter().filter(|(digest, _)| is_wanted(digest.as_bytes()));
+                Ok(sent.map(|(_, bytes)| bytes.len()).sum::<usize>() + report.look.len())
+            }
+        }
+    }
+
+    /// The connection itself, for a server that speaks something else as well.
+    pub(crate) fn line(&self) -> Line {
+        self.line.clone()
+    }
+}
+
+/// What the collector wants after a check-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// It has everything.
+    Nothing,
+    /// The look, and all its sections.
+    Look,
+    /// These sections.
+    Sections(Vec<Bytes>),
+}
+
+/// Enrols a host over an open connection that shows no certificate.
+pub(crate) async fn enroll(
+    client: &mut AgentServiceClient<Line>,
+    token: &str,
+    index: u64,
+    key: &[u8],
+    report: &Report,
+) -> Result<Enrolled> {
+    let key = KeyPair::try_from(key).context("understand a kept key")?;
+    let request = CertificateParams::new(Vec::new())?.serialize_request(&key).context("make a certificate request")?;
+    let request = wire::EnrollRequest {
+        token: token.to_owned(),
+        csr: Bytes::copy_from_slice(request.der()),
+        facts: Some(report.facts.clone().into()),
+        fingerprint: Bytes::copy_from_slice(muster_proto::model::Digest::of(key.public_key_raw()).as_bytes()),
+    };
+    let answer = client.enroll(request).await.map_err(refused)?.into_inner();
+    let host = muster_proto::model::HostId::try_from(answer.host_id.as_ref()).context("read the host's id")?;
+    let kept = KeptHost { index, host: host.to_string(), certificate: answer.certificate.to_vec() };
+    let trust = answer.trust.context("no trust bundle came with the certificate")?;
+    Ok(Enrolled { kept, ca_certificates: trust.ca_certificates.iter().map(|der| der.to_vec()).collect() })
+}
+
+/// A new key, as a host makes it.
+pub(crate) fn new_key() -> Result<Vec<u8>> {
+    Ok(KeyPair::generate().context("make a key")?.serialize_der())
+}
+
+/// The name of a look as it travels.
+pub(crate) fn digest_bytes(report: &Report) -> Bytes {
+    Bytes::copy_from_slice(report.look_digest.as_bytes())
+}
+
+fn refused(status: tonic::Status) -> anyhow::Error {
+    anyhow::anyhow!("{:?}: {}", status.code(), status.message())
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

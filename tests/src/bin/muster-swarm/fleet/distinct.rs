@@ -1,0 +1,56 @@
+//! The worst fleet: three hundred observations on every host, and no section twice. The titles are those of a large
+//! world, the liked ones on many hosts, so that what is distinct is what a host has of it, and not every word.
+
+use std::collections::BTreeSet;
+
+use muster_proto::model::{Kind, Observation, Platform, SourceName};
+
+use super::images::skewed;
+use super::machine::{Machine, host_source};
+use super::titles::{tail, unit};
+use super::{Model, Seen};
+
+/// Titles in the world, of each kind.
+const TITLES: u64 = 20_000;
+/// Updates that each of them may have had.
+const UPDATES: u64 = 8;
+/// Days after which everything on a host has changed.
+const DAYS: u64 = 7;
+
+impl Model {
+    pub(super) fn distinct_sources(&self, host: u64, machine: &Machine, day: u64) -> Vec<Seen> {
+        let epoch = (day + host % DAYS) / DAYS;
+        let build = format!("{}.{}", 6000 + epoch, host);
+        let drawn = |kind, count| Some(self.drawn(host, epoch, kind, count));
+        let own = Some(host_source(machine.platform, &build));
+        match machine.platform {
+            Platform::Windows => vec![
+                (SourceName::Host, own),
+                (SourceName::UninstallKeys, drawn(Kind::UninstallKey, 117)),
+                (SourceName::SecurityCenter, Some(Vec::new())),
+                (SourceName::Services, drawn(Kind::Service, 120)),
+                (SourceName::Drivers, drawn(Kind::Driver, 60)),
+            ],
+            Platform::Linux | Platform::Macos => vec![
+                (SourceName::Host, own),
+                (SourceName::Dpkg, drawn(Kind::Deb, 237)),
+                (SourceName::Rpm, None),
+                (SourceName::SystemdUnits, drawn(Kind::Service, 60)),
+                (SourceName::WatchPaths, Some(Vec::new())),
+            ],
+        }
+    }
+
+    fn drawn(&self, host: u64, epoch: u64, kind: Kind, count: usize) -> Vec<Observation> {
+        let mut chance = self.chance("drawn", &[host, epoch, u64::from(kind.code())]);
+        let mut numbers = BTreeSet::new();
+        // One title that no other host has, as in-house builds are.
+        numbers.insert(TITLES + host);
+        while numbers.len() < count {
+            numbers.insert(skewed(&mut chance, TITLES));
+        }
+        let is_linux = self.machine(host).platform != Platform::Windows;
+        let title = |number| if kind == Kind::Service && is_linux { unit(number) } else { tail(kind, number) };
+        numbers.into_iter().map(|number| title(number).seen(chance.below(UPDATES))).collect()
+    }
+}

@@ -1,0 +1,171 @@
+//! What may be installed: real names where a list of them is short enough to keep, made-up titles for the long tail.
+
+use muster_proto::model::{Kind, Observation};
+use muster_tests::chance::Chance;
+
+/// Real packages of Debian 12: see the head of the file.
+const PACKAGES: &str = include_str!("../../../../fixtures/linux/debian-12-packages.tsv");
+
+/// Name, publisher and version of what stands under "installed programs" on many Windows machines.
+const PROGRAMS: [(&str, &str, &str); 30] = [
+    ("7-Zip 24.08 (x64)", "Igor Pavlov", "24.08"),
+    ("Adobe Acrobat (64-bit)", "Adobe", "25.001.20531"),
+    ("Cisco Secure Client - AnyConnect VPN", "Cisco Systems, Inc.", "5.1.6.103"),
+    ("Citrix Workspace 2403", "Citrix Systems, Inc.", "24.3.1.97"),
+    ("Git version 2.47.0", "The Git Development Community", "2.47.0"),
+    ("Google Chrome", "Google LLC", "131.0.6778.86"),
+    ("Greenshot 1.2.10.6", "Greenshot", "1.2.10.6"),
+    ("Java 8 Update 431 (64-bit)", "Oracle Corporation", "8.0.4310.10"),
+    ("KeePass Password Safe 2.57.1", "Dominik Reichl", "2.57.1"),
+    ("LibreOffice 24.8.3.2", "The Document Foundation", "24.8.3.2"),
+    ("Microsoft .NET Runtime - 8.0.11 (x64)", "Microsoft Corporation", "64.44.23191"),
+    ("Microsoft 365 Apps for enterprise - en-us", "Microsoft Corporation", "16.0.18129.20158"),
+    ("Microsoft Edge", "Microsoft Corporation", "131.0.2903.63"),
+    ("Microsoft Edge WebView2 Runtime", "Microsoft Corporation", "131.0.2903.63"),
+    ("Microsoft OneDrive", "Microsoft Corporation", "24.216.1027.0003"),
+    ("Microsoft SQL Server 2012 Native Client", "Microsoft Corporation", "11.4.7462.6"),
+    ("Microsoft Teams Meeting Add-in for Microsoft Office", "Microsoft", "1.24.28702"),
+    ("Microsoft Visual C++ 2015-2022 Redistributable (x64)", "Microsoft Corporation", "14.42.34433.0"),
+    ("Microsoft Visual C++ 2015-2022 Redistributable (x86)", "Microsoft Corporation", "14.42.34433.0"),
+    ("Mozilla Firefox (x64 en-US)", "Mozilla", "132.0.2"),
+    ("Mozilla Maintenance Service", "Mozilla", "132.0.2"),
+    ("Notepad++ (64-bit x64)", "Notepad++ Team", "8.7.1"),
+    ("NVIDIA Graphics Driver 566.14", "NVIDIA Corporation", "566.14"),
+    ("Office 16 Click-to-Run Extensibility Component", "Microsoft Corporation", "16.0.18129.20116"),
+    ("PDF24 Creator", "geek software GmbH", "11.20.1"),
+    ("PuTTY release 0.82 (64-bit)", "Simon Tatham", "0.82.0.0"),
+    ("TeamViewer", "TeamViewer Germany GmbH", "15.59.5"),
+    ("VLC media player", "VideoLAN", "3.0.21"),
+    ("WinSCP 6.3.5", "Martin Prikryl", "6.3.5"),
+    ("Zoom Workplace (64-bit)", "Zoom Communications, Inc.", "6.2.49583"),
+];
+
+const ROOTS: [&str; 32] = [
+    "alder", "amber", "basalt", "beacon", "birch", "cinder", "cobalt", "copper", "delta", "ember", "falcon", "fjord",
+    "garnet", "harbor", "heron", "indigo", "juniper", "kestrel", "lumen", "marble", "meridian", "nimbus", "onyx",
+    "orchid", "pioneer", "quartz", "raven", "sable", "summit", "tundra", "vector", "willow",
+];
+const TRADES: [&str; 24] = [
+    "archive", "audit", "backup", "board", "bridge", "cache", "chart", "client", "console", "desk", "editor", "engine",
+    "gateway", "helper", "index", "ledger", "monitor", "planner", "player", "reader", "scanner", "studio", "sync",
+    "viewer",
+];
+const FORMS: [&str; 12] =
+    ["", "bin", "common", "core", "data", "dev", "doc", "extra", "lib", "plugin", "runtime", "tools"];
+const HOUSES: [&str; 8] = ["GmbH", "Inc.", "Labs", "Limited", "Project", "Software", "Systems", "Team"];
+
+/// One title, before a version is chosen.
+#[derive(Debug, Clone)]
+pub(super) struct Title {
+    kind: Kind,
+    name: String,
+    vendor: String,
+    version: String,
+}
+
+impl Title {
+    /// What a source sees of it after so many updates. All that follows from title and version is the same everywhere.
+    pub(super) fn seen(&self, updates: u64) -> Observation {
+        let mut observation = Observation::new(self.kind, self.name.as_str());
+        observation.vendor.clone_from(&self.vendor);
+        observation.version = match updates {
+            0 => self.version.clone(),
+            _ => format!("{}.{updates}", self.version),
+        };
+        if self.kind == Kind::Deb {
+            observation.id = format!("{}:amd64", self.name);
+        } else if self.kind == Kind::Service || self.kind == Kind::Driver {
+            observation.id.clone_from(&self.name);
+            observation.version.clear();
+            observation.path = match self.name.ends_with(".service") {
+                true => format!("/usr/lib/systemd/system/{}", self.name),
+                false if self.kind == Kind::Driver => format!("%SystemRoot%\\System32\\drivers\\{}.sys", self.name),
+                false => format!("%SystemRoot%\\System32\\{}.exe", self.name),
+            };
+        } else {
+            observation.id = guid(&observation);
+        }
+        observation
+    }
+}
+
+/// The packages of a plain Debian installation.
+pub(super) fn debian_packages() -> Vec<Title> {
+    let fields = |line: &'static str| {
+        let mut fields = line.split('\t');
+        Some((fields.next()?, fields.next()?, fields.nth(1)?))
+    };
+    PACKAGES
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(fields)
+        .map(|(name, version, maintainer)| title(Kind::Deb, name, maintainer, version))
+        .collect()
+}
+
+/// Programs that stand on most Windows machines.
+pub(super) fn windows_programs() -> Vec<Title> {
+    PROGRAMS.iter().map(|(name, vendor, version)| title(Kind::UninstallKey, name, vendor, version)).collect()
+}
+
+/// The made-up title with this number: the same number is the same title on every host, of every kind.
+pub(super) fn tail(kind: Kind, number: u64) -> Title {
+    let mut chance = Chance::new(number ^ 0x7469_746c_6573);
+    let root = pick(&mut chance, &ROOTS);
+    let trade = pick(&mut chance, &TRADES);
+    let form = pick(&mut chance, &FORMS);
+    let house = format!("{} {}", capital(pick(&mut chance, &ROOTS)), pick(&mut chance, &HOUSES));
+    let version = format!("{}.{}.{}", chance.below(12), chance.below(40), chance.below(90));
+    let dash = if form.is_empty() { "" } else { "-" };
+    let name = if kind == Kind::UninstallKey {
+        format!("{} {} {form} {number}", capital(root), capital(trade))
+    } else if kind == Kind::Deb {
+        format!("{root}-{trade}{dash}{form}{number}")
+    } else {
+        format!("{root}{trade}{number}")
+    };
+    let vendor = if matches!(kind, Kind::Service | Kind::Driver) { String::new() } else { house };
+    title(kind, name.replace("  ", " ").trim(), &vendor, &version)
+}
+
+/// The made-up systemd unit with this number.
+pub(super) fn unit(number: u64) -> Title {
+    let mut title = tail(Kind::Service, number);
+    title.name.push_str(".service");
+    title
+}
+
+/// What Kaspersky's endpoint products leave on a machine, by their public names.
+pub(super) fn kaspersky(windows: bool) -> Vec<Title> {
+    if windows {
+        let product = "Kaspersky Endpoint Security for Windows";
+        return vec![
+            title(Kind::UninstallKey, product, "AO Kaspersky Lab", "12.5.0.539"),
+            title(Kind::UninstallKey, "Kaspersky Security Center Network Agent", "AO Kaspersky Lab", "15.1.0.20748"),
+        ];
+    }
+    vec![
+        title(Kind::Deb, "kesl", "AO Kaspersky Lab", "12.0.0-6672"),
+        title(Kind::Deb, "klnagent64", "AO Kaspersky Lab", "15.1.0-20748"),
+    ]
+}
+
+fn title(kind: Kind, name: &str, vendor: &str, version: &str) -> Title {
+    Title { kind, name: name.to_owned(), vendor: vendor.to_owned(), version: version.to_owned() }
+}
+
+fn pick<'a>(chance: &mut Chance, of: &[&'a str]) -> &'a str {
+    of[chance.below(of.len() as u64) as usize]
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A product code: like a real one, the same wherever the same version of the same title is installed.
+fn guid(observation: &Observation) -> String {
+    let text = format!("{}|{}", observation.name, observation.version);
+    let hash = muster_proto::model::Digest::of(text.as_bytes()).to_string().to_uppercase();
+    format!("{{{}-{}-{}-{}-{}}}", &hash[..8], &hash[8..12], &hash[12..16], &hash[16..20], &hash[20..32])
+}

@@ -1,0 +1,122 @@
+//! Whom the swarm trusts: before enrolment the CA that the token's pin names, afterwards the bundle that came with the
+//! certificate. The verifiers are shared by all hosts.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use sha2::{Digest as _, Sha256};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use muster_tests::pki::Identity;
+
+/// Makes the TLS settings of hosts.
+#[derive(Debug, Clone)]
+pub(crate) struct Trust {
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+}
+
+impl Trust {
+    /// Trusts the CA whose key has this pin, wherever it stands in the server's chain.
+    pub(crate) fn by_pin(pin: &str) -> Self {
+        let provider = Arc::new(ring::default_provider());
+        let verifier = Arc::new(Pinned { pin: pin.to_owned(), provider: Arc::clone(&provider) });
+        Self { provider, verifier }
+    }
+
+    /// Trusts these CAs.
+    pub(crate) fn by_bundle(certificates: &[Vec<u8>]) -> Result<Self> {
+        let provider = Arc::new(ring::default_provider());
+        let verifier = verifier(certificates.iter().map(|der| CertificateDer::from(der.clone())), &provider)
+            .context("understand the trust bundle")?;
+        Ok(Self { provider, verifier })
+    }
+
+    /// TLS 1.3, with the identity when there is one. Nothing is resumed: every fresh connection is a whole handshake.
+    pub(crate) fn client(&self, identity: Option<&Identity>) -> Result<Arc<ClientConfig>> {
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&self.verifier));
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => builder.with_client_auth_cert(
+                vec![CertificateDer::from(identity.certificate.clone())],
+                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.clone())),
+            )?,
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.resumption = rustls::client::Resumption::disabled();
+        Ok(Arc::new(config))
+    }
+}
+
+fn verifier<'a>(
+    certificates: impl Iterator<Item = CertificateDer<'a>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate.into_owned())?;
+    }
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|error| Error::General(error.to_string()))
+}
+
+/// The pin of a certificate: lower-case base32, without padding, of SHA-256 over its SubjectPublicKeyInfo.
+fn pin_of(der: &[u8]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let hash = Sha256::digest(certificate.public_key().raw);
+    Some(data_encoding::BASE32_NOPAD.encode(&hash).to_ascii_lowercase())
+}
+
+#[derive(Debug)]
+struct Pinned {
+    pin: String,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let ca = intermediates.iter().find(|der| pin_of(der).is_some_and(|pin| pin == self.pin));
+        let ca = ca.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
+        let strict = verifier(std::iter::once(ca.clone()), &self.provider)?;
+        strict.verify_server_cert(end_entity, intermediates, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("TLS 1.2 is not spoken".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
