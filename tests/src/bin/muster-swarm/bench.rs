@@ -1,0 +1,317 @@
+//! `muster-swarm bench`: starts a real collector and the yardstick, loads both in turn from the same hosts, and prints
+//! how much of the yardstick's rate the collector reaches.
+//!
+//! ```text
+//!  stores ──► collector (real, on that store) ─┐
+//!             echo (bare tonic, same TLS) ─────┴── full, check_ins: slices in turn ──► Run ──► stdout
+//!             collector (fresh) ◄── footprint: a fleet of images, bytes for a host
+//! ```
+//!
+//! Measured and yardstick slices follow each other in the order a b b a, so that a machine that is noisy for a while is
+//! noisy for both; before each slice both servers must have come to rest.
+
+mod check_ins;
+mod collector;
+pub(crate) mod echo;
+mod footprint;
+mod full;
+mod load;
+mod stores;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::Serialize;
+
+use crate::agent::Agent;
+use crate::bench::collector::{Build, Collector};
+use crate::bench::stores::Store;
+use crate::fleet::{Model, Profile, Shares};
+use crate::line::Address;
+use crate::render::rounded;
+use crate::statistics::{Tally, percentile, ratio};
+use crate::swarm::Swarm;
+
+/// Measures a collector against the yardstick.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Small sizes: all stores in less than five minutes.
+    #[arg(long)]
+    quick: bool,
+    /// Stores to measure; all by default.
+    #[arg(long, value_enum)]
+    store: Vec<Store>,
+    /// The collector to measure; by default the release build beside this program's folder, else the debug build.
+    #[arg(long, value_name = "FILE")]
+    collector_program: Option<PathBuf>,
+    /// Where databases and logs go while it runs; by default a folder that goes away.
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+    /// Where chance begins.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Output::Json)]
+    output: Output,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// One document.
+    Json,
+    /// A line for every store.
+    Ndjson,
+}
+
+/// How much is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    /// Pairs of slices of each kind.
+    pairs: usize,
+    /// Hosts that report in one slice of full reports.
+    wave: u64,
+    /// Seconds of one slice of check-ins.
+    slice_seconds: f64,
+    /// Hosts of the fleet of images.
+    image_hosts: u64,
+    /// Calls at once.
+    at_once: usize,
+}
+
+impl Sizes {
+    const fn of(quick: bool) -> Self {
+        if quick {
+            Self { pairs: 4, wave: 4_000, slice_seconds: 2.5, image_hosts: 10_000, at_once: 64 }
+        } else {
+            Self { pairs: 10, wave: 8_000, slice_seconds: 6.0, image_hosts: 50_000, at_once: 64 }
+        }
+    }
+}
+
+/// What one store came to. The names are those that readers of the output know: they are only ever added to.
+#[derive(Debug, Serialize)]
+struct Run {
+    store: &'static str,
+    build: Build,
+    cores: usize,
+    full_report_ratio: f64,
+    checkin_ratio: f64,
+    checkin_kept_ratio: f64,
+    full_reports_per_s: f64,
+    /// Without the time until the docket was empty.
+    full_acknowledged_per_s: f64,
+    checkins_per_s: f64,
+    checkins_kept_per_s: f64,
+    echo_full_per_s: f64,
+    echo_fresh_per_s: f64,
+    echo_kept_per_s: f64,
+    bytes_per_host_images: u64,
+    bytes_per_host_distinct: u64,
+    docket_lag_p99_ms: u64,
+    full_report_p50_ms: f64,
+    full_report_p99_ms: f64,
+    checkin_p99_ms: f64,
+    checkin_kept_p99_ms: f64,
+    full_report_bytes: u64,
+    hosts_distinct: u64,
+    hosts_images: u64,
+    enrolments_per_s: f64,
+    /// Processor microseconds of the server for one call: collector and yardstick.
+    cpu_us: CpuPerCall,
+    failed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_failure: Option<String>,
+}
+
+/// Processor time of the servers for one call, in microseconds.
+#[derive(Debug, Serialize)]
+struct CpuPerCall {
+    full: f64,
+    echo_full: f64,
+    fresh: f64,
+    echo_fresh: f64,
+    kept: f64,
+    echo_kept: f64,
+}
+
+/// What both sides of one comparison came to.
+#[derive(Debug, Default)]
+pub(crate) struct Pair {
+    measured: Side,
+    echo: Side,
+}
+
+/// One side of a comparison.
+#[derive(Debug, Default)]
+pub(crate) struct Side {
+    tally: Tally,
+    /// Time that passed after the last answer until the server had done all the work of it.
+    after: std::time::Duration,
+    /// Processor time of the server.
+    cpu: std::time::Duration,
+}
+
+impl Side {
+    fn per_second(&self) -> f64 {
+        ratio(self.tally.done() as f64, (self.tally.elapsed + self.after).as_secs_f64())
+    }
+
+    fn cpu_us(&self) -> f64 {
+        rounded(ratio(self.cpu.as_secs_f64() * 1e6, self.tally.done() as f64))
+    }
+}
+
+impl Pair {
+    fn ratio(&self) -> f64 {
+        rounded(ratio(self.measured.per_second(), self.echo.per_second()))
+    }
+}
+
+/// Runs it and prints; whether every call was answered well.
+pub(crate) async fn run(args: BenchArgs, out: &mut dyn Write) -> Result<bool> {
+    let sizes = Sizes::of(args.quick);
+    let folder = match &args.dir {
+        Some(path) => {
+            std::fs::create_dir_all(path).with_context(|| format!("make {}", path.display()))?;
+            tempfile::Builder::new().prefix("muster-bench-").tempdir_in(path)
+        }
+        None => tempfile::Builder::new().prefix("muster-bench-").tempdir(),
+    };
+    let folder = folder.context("make a folder for the bench")?;
+    let (program, build) = collector::program(args.collector_program.as_deref())?;
+    say(&format!("collector: {} ({build} build)", program.display()));
+    let mut runs = Vec::new();
+    for store in stores::chosen(&args.store) {
+        let place = folder.path().join(store.name());
+        std::fs::create_dir_all(&place).with_context(|| format!("make {}", place.display()))?;
+        match store.prepare(&place) {
+            Ok(prepared) => runs.push(measure(&prepared, &program, build, args.seed, sizes).await?),
+            Err(reason) => {
+                say(&format!("{}: left out: {reason:#}", store.name()));
+                continue;
+            }
+        }
+        if args.output == Output::Ndjson {
+            serde_json::to_writer(&mut *out, runs.last().context("a run that has just ended")?)?;
+            writeln!(out)?;
+        }
+    }
+    if args.output == Output::Json {
+        serde_json::to_writer_pretty(&mut *out, &serde_json::json!({ "runs": runs }))?;
+        writeln!(out)?;
+    }
+    Ok(!runs.is_empty() && runs.iter().all(|run| run.failed == 0))
+}
+
+async fn measure(
+    store: &stores::Prepared,
+    program: &std::path::Path,
+    build: Build,
+    seed: u64,
+    sizes: Sizes,
+) -> Result<Run> {
+    let mut collector = Collector::start(program, store, "distinct").await?;
+    let echo = echo::Yardstick::start(&collector)?;
+    let model = Model { seed, profile: Profile::Distinct, shares: Shares::default() };
+    let mut swarm = Swarm::open(model, Address::parse(&collector.listening.agents)?, None)?;
+    let hosts = sizes.wave * sizes.pairs as u64;
+    say(&format!("{}: {hosts} hosts make keys and enrol", store.name));
+    swarm.make_keys(0..hosts)?;
+    let enrolled = swarm.enroll(0..hosts, &collector.token()?, sizes.at_once).await?;
+    enough(&enrolled, "enrol")?;
+    let agents = swarm.agents(0..hosts)?;
+
+    let scene = Scene { collector: &collector, echo: &echo, swarm: &swarm, sizes };
+    let (full, lags, bytes) = full::compare(&scene, &agents).await?;
+    let fresh = check_ins::compare(&scene, &agents, check_ins::Way::Fresh).await?;
+    let kept = check_ins::compare(&scene, &agents, check_ins::Way::Kept).await?;
+    drop(agents);
+    let bytes_distinct = collector.stop_and_weigh()? / hosts;
+    drop(echo);
+    let images = footprint::of_images(store, program, seed, sizes).await?;
+
+    let mut run = Run {
+        store: store.name,
+        build,
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        full_report_ratio: full.ratio(),
+        checkin_ratio: fresh.ratio(),
+        checkin_kept_ratio: kept.ratio(),
+        full_reports_per_s: rounded(full.measured.per_second()),
+        full_acknowledged_per_s: rounded(full.measured.tally.per_second()),
+        checkins_per_s: rounded(fresh.measured.per_second()),
+        checkins_kept_per_s: rounded(kept.measured.per_second()),
+        echo_full_per_s: rounded(full.echo.per_second()),
+        echo_fresh_per_s: rounded(fresh.echo.per_second()),
+        echo_kept_per_s: rounded(kept.echo.per_second()),
+        bytes_per_host_images: images.bytes_per_host,
+        bytes_per_host_distinct: bytes_distinct,
+        docket_lag_p99_ms: lag_p99(lags),
+        full_report_p50_ms: rounded(full.measured.tally.percentile_ms(0.5)),
+        full_report_p99_ms: rounded(full.measured.tally.percentile_ms(0.99)),
+        checkin_p99_ms: rounded(fresh.measured.tally.percentile_ms(0.99)),
+        checkin_kept_p99_ms: rounded(kept.measured.tally.percentile_ms(0.99)),
+        full_report_bytes: bytes,
+        hosts_distinct: hosts,
+        hosts_images: sizes.image_hosts,
+        enrolments_per_s: rounded(enrolled.per_second()),
+        cpu_us: CpuPerCall {
+            full: full.measured.cpu_us(),
+            echo_full: full.echo.cpu_us(),
+            fresh: fresh.measured.cpu_us(),
+            echo_fresh: fresh.echo.cpu_us(),
+            kept: kept.measured.cpu_us(),
+            echo_kept: kept.echo.cpu_us(),
+        },
+        failed: 0,
+        first_failure: None,
+    };
+    for tally in [full, fresh, kept].into_iter().flat_map(|pair| [pair.measured.tally, pair.echo.tally]) {
+        run.failed += tally.failed;
+        run.first_failure = run.first_failure.take().or(tally.first_failure);
+    }
+    if let Some(reason) = &run.first_failure {
+        say(&format!("{}: {} calls failed, the first with: {reason}", store.name, run.failed));
+    }
+    Ok(run)
+}
+
+/// What all comparisons on one store work with.
+pub(crate) struct Scene<'a> {
+    collector: &'a Collector,
+    echo: &'a echo::Yardstick,
+    swarm: &'a Swarm,
+    sizes: Sizes,
+}
+
+/// Some of the agents, spread evenly over all.
+fn some(agents: &[Arc<Agent>], count: usize) -> Vec<Arc<Agent>> {
+    agents.iter().step_by((agents.len() / count.max(1)).max(1)).take(count).cloned().collect()
+}
+
+fn lag_p99(mut lags: Vec<u64>) -> u64 {
+    lags.sort_unstable();
+    percentile(&lags, 0.99).unwrap_or(0)
+}
+
+/// A stage that prepares must work wholly: what follows would measure something else.
+fn enough(tally: &Tally, what: &str) -> Result<()> {
+    let reason = tally.first_failure.as_deref().unwrap_or_default();
+    anyhow::ensure!(
+        tally.failed == 0,
+        "{what}: {} of {} failed, the first with: {reason}",
+        tally.failed,
+        tally.failed + tally.done()
+    );
+    Ok(())
+}
+
+/// Progress, for people.
+fn say(text: &str) {
+    // Nobody may be listening.
+    let _ = writeln!(std::io::stderr(), "bench: {text}");
+}

@@ -1,0 +1,137 @@
+//! Unchanged check-ins: one digest there, one answer back. On a fresh connection each, or on one that each host keeps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+
+use super::load::{cpu, rest};
+use super::{Pair, Scene, Side, enough, say, some};
+use crate::agent::{Agent, Call, Wanted, digest_bytes};
+use crate::drive;
+use crate::fleet::Report;
+use crate::line::Address;
+
+/// Hosts that take turns on fresh connections.
+const TURNS: usize = 2_000;
+
+/// How the hosts connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A whole handshake for every check-in.
+    Fresh,
+    /// A connection for each host, one call at a time on it.
+    Kept,
+}
+
+/// A host that checks in with the look that the collector has.
+#[derive(Debug, Clone)]
+struct Member {
+    agent: Arc<Agent>,
+    look: Bytes,
+}
+
+/// Compares the two.
+pub(crate) async fn compare(scene: &Scene<'_>, agents: &[Arc<Agent>], way: Way) -> Result<Pair> {
+    let member = |agent: Arc<Agent>| {
+        let look = digest_bytes(&Report::of(&scene.swarm.model.sight(agent.index, 0)));
+        Member { agent, look }
+    };
+    let members: Vec<Member> = some(agents, TURNS).into_iter().map(member).collect();
+    let mut pair = Pair::default();
+    for number in 0..scene.sizes.pairs {
+        let measured_first = number % 2 == 0;
+        for measured in [measured_first, !measured_first] {
+            let (address, pid) = match measured {
+                true => (&scene.swarm.address, scene.collector.pid()),
+                false => (&scene.echo.address, scene.echo.pid()),
+            };
+            let side = if measured { &mut pair.measured } else { &mut pair.echo };
+            slice(scene, &members, address, pid, way, side).await?;
+        }
+        let (ours, echo) = (pair.measured.per_second(), pair.echo.per_second());
+        let name = if way == Way::Fresh { "fresh" } else { "kept" };
+        say(&format!(
+            "check-ins, {name}, {}: {ours:.0}/s, yardstick {echo:.0}/s, ratio {:.3}",
+            number + 1,
+            pair.ratio()
+        ));
+    }
+    Ok(pair)
+}
+
+async fn slice(
+    scene: &Scene<'_>,
+    members: &[Member],
+    address: &Address,
+    pid: u32,
+    way: Way,
+    side: &mut Side,
+) -> Result<()> {
+    let pids = [scene.collector.pid(), scene.echo.pid()];
+    let span = Duration::from_secs_f64(scene.sizes.slice_seconds);
+    let at_once = scene.sizes.at_once;
+    let (tally, used) = match way {
+        Way::Fresh => {
+            let share = members.len().div_ceil(at_once).max(1);
+            let turns: Vec<Turns> = members
+                .chunks(share)
+                .map(|part| Turns { members: part.to_vec(), next: 0, address: address.clone() })
+                .collect();
+            rest(&pids).await;
+            let before = cpu(pid);
+            let (tally, _) = drive::repeat(turns, span, fresh).await;
+            (tally, cpu(pid).saturating_sub(before))
+        }
+        Way::Kept => {
+            let chosen = members.iter().step_by((members.len() / at_once).max(1)).take(at_once).cloned().collect();
+            let address = address.clone();
+            let (opened, calls) = drive::each(chosen, at_once, move |member: Member| {
+                let address = address.clone();
+                async move {
+                    let mut call = member.agent.connect(&address).await?;
+                    unchanged(&mut call, &member.look).await?;
+                    Ok((call, member.look))
+                }
+            })
+            .await;
+            enough(&opened, "open connections that are kept")?;
+            rest(&pids).await;
+            let before = cpu(pid);
+            let (tally, _) = drive::repeat(calls, span, |(mut call, look): (Call, Bytes)| async move {
+                let answer = unchanged(&mut call, &look).await;
+                ((call, look), answer)
+            })
+            .await;
+            (tally, cpu(pid).saturating_sub(before))
+        }
+    };
+    side.cpu += used;
+    side.tally.append(tally);
+    Ok(())
+}
+
+/// Some hosts that come one after the other.
+struct Turns {
+    members: Vec<Member>,
+    next: usize,
+    address: Address,
+}
+
+async fn fresh(mut turns: Turns) -> (Turns, Result<()>) {
+    let member = turns.members[turns.next % turns.members.len()].clone();
+    turns.next += 1;
+    let answer = async {
+        let mut call = member.agent.connect(&turns.address).await?;
+        unchanged(&mut call, &member.look).await
+    }
+    .await;
+    (turns, answer)
+}
+
+async fn unchanged(call: &mut Call, look: &Bytes) -> Result<()> {
+    let wanted = call.check_in(look.clone(), None).await?;
+    ensure!(wanted == Wanted::Nothing, "an unchanged look is wanted again: {wanted:?}");
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! A real collector, started on a store for the time of a measurement.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use muster_proto::wire::{GetStatusRequest, GetStatusResponse};
+use muster_tests::door::{self, FleetDoor};
+use muster_tests::lab::{Listening, PATIENCE};
+use muster_tests::process::{Answer, Process};
+use muster_tests::{binaries, eventually};
+use serde::Serialize;
+
+use super::stores::Prepared;
+
+/// How a program was built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Build {
+    /// Optimised.
+    Release,
+    /// Not optimised: figures say little.
+    Debug,
+    /// Given by the caller.
+    Given,
+}
+
+impl fmt::Display for Build {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Release => "release",
+            Self::Debug => "debug",
+            Self::Given => "given",
+        })
+    }
+}
+
+/// The collector to measure.
+pub(crate) fn program(given: Option<&Path>) -> Result<(PathBuf, Build)> {
+    if let Some(path) = given {
+        ensure!(path.is_file(), "{} is not there", path.display());
+        return Ok((path.to_owned(), Build::Given));
+    }
+    let folder = binaries::folder()?;
+    let release = folder.parent().map(|target| target.join("release").join("muster-collector"));
+    if let Some(path) = release.filter(|path| path.is_file()) {
+        return Ok((path, Build::Release));
+    }
+    let build = if folder.ends_with("release") { Build::Release } else { Build::Debug };
+    Ok((binaries::find("muster-collector")?, build))
+}
+
+/// A running collector.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    /// Where it listens.
+    pub(crate) listening: Listening,
+    /// Its data folder.
+    pub(crate) data: PathBuf,
+    process: Process,
+    program: PathBuf,
+    store: Prepared,
+    /// Who asks it for its state.
+    pub(crate) operator: Operator,
+}
+
+/// An operator of a collector.
+#[derive(Debug, Clone)]
+pub(crate) struct Operator {
+    door: FleetDoor,
+    bearer: tonic::metadata::MetadataValue<tonic::metadata::Ascii>,
+}
+
+impl Operator {
+    /// What the collector says of itself.
+    pub(crate) async fn status(&self) -> Result<GetStatusResponse> {
+        let mut request = tonic::Request::new(GetStatusRequest {});
+        request.metadata_mut().insert("authorization", self.bearer.clone());
+        let answer = self.door.clone().get_status(request).await;
+        Ok(answer.context("ask the collector for its status")?.into_inner())
+    }
+}
+
+impl Collector {
+    /// Initialises and starts one on the store.
+    pub(crate) async fn start(program: &Path, store: &Prepared, name: &str) -> Result<Self> {
+        let data = store.folder.join(name);
+        let mut init = Command::new(program);
+        Answer::of(init.arg("init").arg("--data-dir").arg(&data))?.expect_code(0).context("muster-collector init")?;
+        let mut serve = Command::new(program);
+        serve.arg("serve").arg("--data-dir").arg(&data);
+        for door in ["--agents-listen", "--operators-listen", "--admin-listen"] {
+            serve.args([door, "127.0.0.1:0"]);
+        }
+        let mut process = Process::start(serve, &store.folder.join(format!("{name}.log")))?;
+        let listening = await_note::<Listening>(&mut process, &data.join("listening.json"))?;
+        let door = door::operators(&listening.operators, &data.join("ca.pem")).await?;
+        let token = std::fs::read_to_string(data.join("admin.token")).context("read the first operator's token")?;
+        let bearer = format!("Bearer {}", token.trim()).parse().context("the first operator's token")?;
+        let store = Prepared { name: store.name, folder: store.folder.clone() };
+        Ok(Self { listening, data, process, program: program.to_owned(), store, operator: Operator { door, bearer } })
+    }
+
+    /// An enrolment token without limit of uses.
+    pub(crate) fn token(&self) -> Result<String> {
+        let mut create = Command::new(&self.program);
+        create.args(["token", "create", "--data-dir"]).arg(&self.data);
+        create.args(["--site", "bench", "--uses", "0", "--expires", "12h"]);
+        Ok(Answer::of(&mut create)?.expect_code(0).context("muster-collector token create")?.stdout.trim().to_owned())
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits until nothing waits for judgement.
+    pub(crate) async fn judged(&self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.operator.status().await?.docket > 0 {
+            ensure!(Instant::now() < deadline, "the docket is not worked off within {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Stops it as a service manager does, and weighs its database.
+    pub(crate) fn stop_and_weigh(&mut self) -> Result<u64> {
+        let status = self.process.stop(PATIENCE)?;
+        ensure!(status.success(), "the collector stopped with {status}:\n{}", self.process.output());
+        self.store.weigh(&self.data)
+    }
+}
+
+/// Waits for the note in which a process says where it listens.
+pub(crate) fn await_note<T: serde::de::DeserializeOwned>(process: &mut Process, note: &Path) -> Result<T> {
+    let answer = eventually("a process listens", PATIENCE, || {
+        if let Some(status) = process.ended()? {
+            return Ok(Some(Err(status)));
+        }
+        if !note.exists() {
+            return Ok(None);
+        }
+        Ok(Some(Ok(serde_json::from_str(&std::fs::read_to_string(note)?)?)))
+    });
+    match answer.with_context(|| format!("it printed:\n{}", process.output()))? {
+        Ok(listening) => Ok(listening),
+        Err(status) => anyhow::bail!("it ended with {status} and printed:\n{}", process.output()),
+    }
+}

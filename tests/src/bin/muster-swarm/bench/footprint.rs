@@ -1,0 +1,49 @@
+//! Bytes for a host in a fleet of images: a collector of its own, everybody enrols and reports once, everything is
+//! judged, and the database is weighed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::collector::Collector;
+use super::stores::Prepared;
+use super::{Sizes, enough, say};
+use crate::agent::Agent;
+use crate::drive;
+use crate::fleet::{Model, Profile, Report, Shares};
+use crate::line::Address;
+use crate::swarm::Swarm;
+
+/// What a fleet left in the database.
+#[derive(Debug)]
+pub(crate) struct Footprint {
+    pub(crate) bytes_per_host: u64,
+}
+
+/// A fleet of images.
+pub(crate) async fn of_images(store: &Prepared, program: &Path, seed: u64, sizes: Sizes) -> Result<Footprint> {
+    let hosts = sizes.image_hosts;
+    say(&format!("{}: a fleet of images, {hosts} hosts, enrols and reports", store.name));
+    let mut collector = Collector::start(program, store, "images").await?;
+    let model = Model { seed, profile: Profile::Images, shares: Shares::default() };
+    let mut swarm = Swarm::open(model, Address::parse(&collector.listening.agents)?, None)?;
+    swarm.make_keys(0..hosts)?;
+    let enrolled = swarm.enroll(0..hosts, &collector.token()?, sizes.at_once).await?;
+    enough(&enrolled, "enrol")?;
+    let (model, address) = (Arc::clone(&swarm.model), swarm.address.clone());
+    let (reported, _) = drive::each(swarm.agents(0..hosts)?, sizes.at_once, move |agent: Arc<Agent>| {
+        let (model, address) = (Arc::clone(&model), address.clone());
+        async move {
+            let report = Report::of(&model.sight(agent.index, 0));
+            agent.connect(&address).await?.report(&report, true).await
+        }
+    })
+    .await;
+    enough(&reported, "report")?;
+    collector.judged().await?;
+    let bytes_per_host = collector.stop_and_weigh()? / hosts;
+    let (enrolled, reported) = (enrolled.per_second(), reported.per_second());
+    say(&format!("{bytes_per_host} bytes for a host; {enrolled:.0} enrolments/s, {reported:.0} first reports/s"));
+    Ok(Footprint { bytes_per_host })
+}

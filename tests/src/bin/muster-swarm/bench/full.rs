@@ -1,0 +1,170 @@
+//! Full reports: every host has three hundred observations that no other has, and reports them once, over a connection
+//! of its own that is open before the clock runs. The clock of the collector runs on until its docket is empty.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::echo::{self, proto};
+use super::load::{cpu, rest};
+use super::{Pair, Scene, Side, enough, say};
+use crate::agent::{Agent, Call, digest_bytes};
+use crate::bench::collector::Operator;
+use crate::drive;
+use crate::fleet::{Model, Report};
+use crate::line::Line;
+use proto::echo_service_client::EchoServiceClient;
+
+/// One host of a wave: what it sends to the collector and what to the yardstick.
+struct Member {
+    agent: Arc<Agent>,
+    report: Report,
+    items: proto::ReportRequest,
+}
+
+/// Compares the two; with samples of the docket's lag in milliseconds, and the mean bytes of a report.
+pub(crate) async fn compare(scene: &Scene<'_>, agents: &[Arc<Agent>]) -> Result<(Pair, Vec<u64>, u64)> {
+    let (mut pair, mut lags, mut bytes) = (Pair::default(), Vec::new(), 0);
+    let wave = usize::try_from(scene.sizes.wave)?;
+    for (number, agents) in agents.chunks(wave).enumerate() {
+        let members = prepare(&scene.swarm.model, agents).await?;
+        bytes += members.iter().map(|member| member.report.size() as u64).sum::<u64>();
+        let (reports, items): (Vec<_>, Vec<_>) = members
+            .into_iter()
+            .map(|member| ((Arc::clone(&member.agent), member.report), (member.agent, member.items)))
+            .unzip();
+        if number % 2 == 0 {
+            measured(scene, reports, &mut pair.measured, &mut lags).await?;
+            yardstick(scene, items, &mut pair.echo).await?;
+        } else {
+            yardstick(scene, items, &mut pair.echo).await?;
+            measured(scene, reports, &mut pair.measured, &mut lags).await?;
+        }
+        let (ours, echo) = (pair.measured.per_second(), pair.echo.per_second());
+        say(&format!("full reports {}: {ours:.0}/s, yardstick {echo:.0}/s, ratio {:.3}", number + 1, pair.ratio()));
+    }
+    let bytes = bytes / (agents.len() as u64).max(1);
+    Ok((pair, lags, bytes))
+}
+
+/// Makes the contents of a wave on all cores.
+async fn prepare(model: &Arc<Model>, agents: &[Arc<Agent>]) -> Result<Vec<Member>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let tasks: Vec<_> = agents
+        .chunks(agents.len().div_ceil(threads).max(1))
+        .map(|part| {
+            let (model, part) = (Arc::clone(model), part.to_vec());
+            tokio::task::spawn_blocking(move || part.into_iter().map(|agent| member(&model, agent)).collect::<Vec<_>>())
+        })
+        .collect();
+    let mut members = Vec::with_capacity(agents.len());
+    for task in tasks {
+        members.extend(task.await.context("make the contents of a wave")?);
+    }
+    Ok(members)
+}
+
+fn member(model: &Model, agent: Arc<Agent>) -> Member {
+    let sight = model.sight(agent.index, 0);
+    Member { report: Report::of(&sight), items: echo::items(&sight), agent }
+}
+
+async fn measured(
+    scene: &Scene<'_>,
+    wave: Vec<(Arc<Agent>, Report)>,
+    side: &mut Side,
+    lags: &mut Vec<u64>,
+) -> Result<()> {
+    let address = scene.swarm.address.clone();
+    let (opened, calls) = drive::each(wave, scene.sizes.at_once, move |(agent, report): (Arc<Agent>, Report)| {
+        let address = address.clone();
+        async move {
+            let mut call = agent.connect(&address).await?;
+            call.check_in(digest_bytes(&report), Some(&report)).await?;
+            Ok((call, report))
+        }
+    })
+    .await;
+    enough(&opened, "open connections to the collector")?;
+    scene.collector.judged().await?;
+    rest(&[scene.collector.pid(), scene.echo.pid()]).await;
+
+    let before = cpu(scene.collector.pid());
+    let watch = Watch::begin(scene.collector.operator.clone());
+    let (tally, lines) = drive::each(calls, scene.sizes.at_once, |(mut call, report): (Call, Report)| async move {
+        call.upload(&report, None).await?;
+        Ok(call)
+    })
+    .await;
+    let answered = Instant::now();
+    scene.collector.judged().await?;
+    side.after += answered.elapsed();
+    lags.extend(watch.end().await?);
+    side.cpu += cpu(scene.collector.pid()).saturating_sub(before);
+    side.tally.append(tally);
+    drop(lines);
+    rest(&[scene.collector.pid(), scene.echo.pid()]).await;
+    Ok(())
+}
+
+async fn yardstick(scene: &Scene<'_>, wave: Vec<(Arc<Agent>, proto::ReportRequest)>, side: &mut Side) -> Result<()> {
+    type Opened = (EchoServiceClient<Line>, proto::ReportRequest);
+    let address = scene.echo.address.clone();
+    let (opened, calls) =
+        drive::each(wave, scene.sizes.at_once, move |(agent, items): (Arc<Agent>, proto::ReportRequest)| {
+            let address = address.clone();
+            async move {
+                // The same call that opens a connection to the collector.
+                let mut call = agent.connect(&address).await?;
+                call.check_in(vec![0; 32].into(), None).await?;
+                Ok((EchoServiceClient::with_origin(call.line(), address.origin()), items))
+            }
+        })
+        .await;
+    enough(&opened, "open connections to the yardstick")?;
+    rest(&[scene.collector.pid(), scene.echo.pid()]).await;
+
+    let before = cpu(scene.echo.pid());
+    let (tally, lines) = drive::each(calls, scene.sizes.at_once, |(mut client, items): Opened| async move {
+        client.report(items).await.map_err(|status| anyhow::anyhow!("{status}"))?;
+        Ok(client)
+    })
+    .await;
+    side.cpu += cpu(scene.echo.pid()).saturating_sub(before);
+    side.tally.append(tally);
+    drop(lines);
+    rest(&[scene.collector.pid(), scene.echo.pid()]).await;
+    Ok(())
+}
+
+/// How often the docket is asked for its lag.
+const SAMPLE: Duration = Duration::from_millis(20);
+
+/// Samples the docket's lag until it is told to end.
+struct Watch {
+    over: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<Result<Vec<u64>>>,
+}
+
+impl Watch {
+    fn begin(operator: Operator) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&over);
+        let task = tokio::spawn(async move {
+            let mut lags = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                lags.push(operator.status().await?.docket_lag_ms);
+                tokio::time::sleep(SAMPLE).await;
+            }
+            Ok(lags)
+        });
+        Self { over, task }
+    }
+
+    async fn end(self) -> Result<Vec<u64>> {
+        self.over.store(true, Ordering::Relaxed);
+        self.task.await.context("sample the docket's lag")?
+    }
+}
