@@ -34,10 +34,11 @@ pub fn machine_id() -> Option<String> {
     platform::machine_id()
 }
 
-/// Makes a directory that only its owner may enter, with its parents.
+/// Makes a directory that only its owner may enter, with its parents. One that is there stays as it is: it may be
+/// somebody else's, and the files that matter are private themselves.
 ///
 /// # Errors
-/// The directory cannot be made, or belongs to others.
+/// The directory cannot be made.
 pub fn make_private_dir(dir: &Path) -> io::Result<()> {
     platform::make_private_dir(dir)
 }

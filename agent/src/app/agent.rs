@@ -283,7 +283,11 @@ impl Agent {
     async fn renew(&self, target: &Target, identity: Identity) -> Result<Identity, AppError> {
         let expired = identity.expires <= now();
         let (old, new) = (self.store.key(identity.key)?, self.store.key(identity.key + 1)?);
-        match uplink::renew(target, &identity, &old, &new, expired, now()).await {
+        let mut renewed = uplink::renew(target, &identity, &old, &new, true, now()).await;
+        if expired && matches!(renewed, Err(UplinkError::CertificateRefused { .. } | UplinkError::Connect(_))) {
+            renewed = uplink::renew(target, &identity, &old, &new, false, now()).await;
+        }
+        match renewed {
             Ok(renewed) => {
                 self.store.save(&renewed)?;
                 tracing::info!(expires = %renewed.expires, "the certificate is renewed");

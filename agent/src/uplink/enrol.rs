@@ -61,8 +61,8 @@ pub async fn enrol(
     })
 }
 
-/// Renews the certificate of this host with a new key. The identity that comes back remembers the old one. `expired`:
-/// the handshake does not show the old certificate, the request does.
+/// Renews the certificate of this host with a new key. The identity that comes back remembers the old one. The request
+/// shows the old certificate too, for a handshake that may not: an expired one is refused by some.
 ///
 /// # Errors
 /// The collector cannot be reached, refuses, or gives what is not ours.
@@ -71,10 +71,10 @@ pub async fn renew(
     identity: &Identity,
     old: &Key,
     new: &Key,
-    expired: bool,
+    in_handshake: bool,
     now: Timestamp,
 ) -> Result<Identity, UplinkError> {
-    let tls = Tls::by_identity(identity, (!expired).then_some(old))?;
+    let tls = Tls::by_identity(identity, in_handshake.then_some(old))?;
     let mut client = client(target, &tls, &Arc::new(Traffic::default())).await?;
     let csr = new.request()?;
     let proof = old.sign(&[b"muster-renew-1".as_slice(), &csr].concat())?;

@@ -334,11 +334,11 @@ async fn a_renewal_proves_the_old_key_and_remembers_it() {
     let (door, target) = open(Pki::new("localhost", 2020..2090), Script::default()).await;
     let host = enrolled(&door, &target).await;
     let (old, new) = (host.store.key(1).expect("a key"), host.store.key(2).expect("a key"));
-    let renewed = renew(&target, &host.identity, &old, &new, false, NOW).await.expect("renewed");
+    let renewed = renew(&target, &host.identity, &old, &new, true, NOW).await.expect("renewed");
     assert_eq!((renewed.key, renewed.previous.as_ref().map(|(key, _)| *key)), (2, Some(1)));
     assert_eq!(renewed.trust, host.identity.trust);
     let stranger = store().2;
-    let error = renew(&target, &host.identity, &stranger, &new, true, NOW).await.expect_err("a wrong proof");
+    let error = renew(&target, &host.identity, &stranger, &new, false, NOW).await.expect_err("a wrong proof");
     assert!(error.to_string().contains("the proof is wrong"), "{error}");
 }
 
