@@ -193,3 +193,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn look_options(settings: &Settings, watchlist: muster_proto::model::Watchlist) -> LookOptions {
     LookOptions { sources: Vec::new(), watchlist, time_limit: settings.look_time_limit }
 }
+
+#[cfg(test)]
+mod tests;

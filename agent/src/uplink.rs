@@ -20,4 +20,4 @@ pub use token::{Token, TokenError};
 pub use trust::{Tls, TlsError, certificate_end, pin_of};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

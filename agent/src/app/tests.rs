@@ -1,0 +1,188 @@
+//! The agent against a door of the same contract: what is kept, what is delivered after a restart, and what a refusal
+//! may and may not do to the credentials.
+
+use std::path::Path;
+
+use muster_proto::canonical;
+use muster_proto::model::RefusalClass;
+
+use super::*;
+use crate::config::{Flags, Settings, load};
+use crate::identity::IdentityStore;
+use crate::uplink::tests::door::{Door, Pki, Script, open};
+use crate::uplink::{Target, Token};
+
+struct Host {
+    state: tempfile::TempDir,
+    root: tempfile::TempDir,
+    settings: Settings,
+    door: Door,
+    token: Token,
+}
+
+impl Host {
+    async fn enrolled() -> Self {
+        let (door, target) = open(Pki::new("localhost", 2020..2090), Script::default()).await;
+        let state = tempfile::tempdir().expect("temporary directory");
+        let root = tempfile::tempdir().expect("temporary directory");
+        let token = door.pki.token();
+        let settings = settings(state.path(), &target);
+        enrol(&settings, &token).await.expect("enrolled");
+        let host = Self { state, root, settings, door, token };
+        host.install("base-files");
+        host
+    }
+
+    /// Changes what a look sees.
+    fn install(&self, package: &str) {
+        let write = |path: &str, text: &str| {
+            let file = self.root.path().join(path);
+            std::fs::create_dir_all(file.parent().expect("a parent")).expect("made");
+            std::fs::write(file, text).expect("written");
+        };
+        write("etc/os-release", "ID=debian\n");
+        write("var/lib/dpkg/status", &format!("Package: {package}\nStatus: install ok installed\nVersion: 1\n\n"));
+    }
+
+    /// One life of the agent.
+    async fn once(&self) -> Result<Report, AppError> {
+        Agent::open(self.settings.clone())?.look_and_deliver(Root::below(self.root.path())?).await
+    }
+
+    fn refuse(&self, class: Option<RefusalClass>) {
+        self.door.script.lock().expect("unpoisoned").refuse = class;
+    }
+
+    /// The digests of all looks that the door has heard of, in their order.
+    fn heard(&self) -> Vec<Vec<u8>> {
+        let script = self.door.script.lock().expect("unpoisoned");
+        script.check_ins.iter().map(|request| request.look_digest.to_vec()).collect()
+    }
+
+    fn waiting(&self) -> usize {
+        Agent::open(self.settings.clone()).expect("opened").waiting()
+    }
+
+    fn identity(&self) -> crate::identity::Identity {
+        identity_of(&self.settings).expect("readable").expect("enrolled")
+    }
+}
+
+fn settings(state_dir: &Path, target: &Target) -> Settings {
+    let empty = state_dir.join("agent.toml");
+    std::fs::write(&empty, "").expect("written");
+    let flags = Flags {
+        config: Some(empty),
+        state_dir: Some(state_dir.join("state")),
+        collector: Some(target.url.clone()),
+        verbose: 0,
+    };
+    load(&flags, std::collections::BTreeMap::new()).expect("settings")
+}
+
+#[tokio::test]
+async fn a_look_that_nobody_took_is_delivered_by_the_next_life_before_the_newer_one() {
+    let host = Host::enrolled().await;
+    host.refuse(Some(RefusalClass::Later));
+    let error = host.once().await.expect_err("refused");
+    assert!(matches!(error, AppError::Uplink(ref error) if error.class() == Some(RefusalClass::Later)), "{error}");
+    host.install("something-else");
+    host.once().await.expect_err("refused again");
+    assert_eq!((host.waiting(), host.heard().len()), (2, 0));
+    host.refuse(None);
+    let report = host.once().await.expect("delivered");
+    assert!(report.accepted && report.looks_delivered == 2, "{report:?}");
+    let heard = host.heard();
+    assert_eq!((heard.len(), heard[1].as_slice()), (2, report.look.as_bytes().as_slice()));
+    assert_ne!(heard[0], heard[1]);
+    assert_eq!(host.waiting(), 0);
+    let look = crate::look::look_at(Root::below(host.root.path()).expect("a root"), &Default::default()).look;
+    assert_eq!(canonical::look_digest(&look), report.look);
+}
+
+#[tokio::test]
+async fn an_unchanged_look_is_told_by_its_digest_and_not_kept_again() {
+    let host = Host::enrolled().await;
+    let first = host.once().await.expect("delivered");
+    let second = host.once().await.expect("delivered");
+    assert_eq!(first.look, second.look);
+    assert_eq!((second.sections_sent, second.look_sent, host.waiting()), (0, false, 0));
+    assert_eq!(host.heard().len(), 2);
+}
+
+#[tokio::test]
+async fn a_withdrawn_host_stops_sending_keeps_everything_and_can_enrol_again() {
+    let host = Host::enrolled().await;
+    host.refuse(Some(RefusalClass::Revoked));
+    host.once().await.expect_err("refused");
+    assert_eq!(host.identity().refused, Some(RefusalClass::Revoked));
+    host.refuse(None);
+    let error = host.once().await.expect_err("not sent");
+    assert!(matches!(error, AppError::Refused(RefusalClass::Revoked)), "{error}");
+    assert_eq!((host.heard().len(), host.waiting()), (0, 1));
+    IdentityStore::below(&host.settings.state_dir).key(1).expect("the key is still there");
+    enrol(&host.settings, &host.token).await.expect("enrolled again");
+    assert_eq!((host.identity().key, host.identity().refused), (2, None));
+    assert!(host.once().await.expect("delivered").accepted);
+}
+
+#[tokio::test]
+async fn a_host_that_a_restored_collector_knows_again_goes_on() {
+    let host = Host::enrolled().await;
+    host.refuse(Some(RefusalClass::Unknown));
+    host.once().await.expect_err("refused");
+    assert_eq!(host.identity().refused, Some(RefusalClass::Unknown));
+    host.refuse(None);
+    assert!(host.once().await.expect("delivered").accepted);
+    assert_eq!((host.identity().refused, host.identity().key), (None, 1));
+}
+
+#[tokio::test]
+async fn no_other_refusal_touches_the_credentials() {
+    let host = Host::enrolled().await;
+    let before = host.identity();
+    for class in RefusalClass::ALL {
+        if matches!(class, RefusalClass::Revoked | RefusalClass::Unknown) {
+            continue;
+        }
+        host.refuse(Some(*class));
+        host.once().await.expect_err("refused");
+        assert_eq!(host.identity(), before, "{class}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_in_time_and_the_old_key_goes_when_the_new_one_worked() {
+    let host = Host::enrolled().await;
+    let mut identity = host.identity();
+    identity.issued = Timestamp::from_millis(0);
+    identity.expires = now().plus(Duration::from_secs(3600));
+    IdentityStore::below(&host.settings.state_dir).save(&identity).expect("kept");
+    host.refuse(Some(RefusalClass::Later));
+    host.once().await.expect_err("renewed, and not delivered");
+    assert_eq!((host.identity().key, host.identity().previous.map(|(key, _)| key)), (2, Some(1)));
+    host.refuse(None);
+    host.once().await.expect("delivered");
+    assert_eq!((host.identity().key, host.identity().previous), (2, None));
+    let keys = |number: u32| host.settings.state_dir.join(format!("identity/key-{number}.der"));
+    assert!(!keys(1).exists() && keys(2).exists());
+}
+
+#[tokio::test]
+async fn a_renewed_key_that_does_not_work_gives_way_to_the_old_one() {
+    let host = Host::enrolled().await;
+    let mut identity = host.identity();
+    identity.issued = Timestamp::from_millis(0);
+    identity.expires = now().plus(Duration::from_secs(3600));
+    IdentityStore::below(&host.settings.state_dir).save(&identity).expect("kept");
+    host.refuse(Some(RefusalClass::Unknown));
+    host.once().await.expect_err("renewed, and refused");
+    assert_eq!((host.identity().key, host.identity().refused), (1, None), "{}", host.state.path().display());
+}
+
+#[tokio::test]
+async fn one_state_directory_has_one_agent() {
+    let host = Host::enrolled().await;
+    let _held = Agent::open(host.settings.clone()).expect("opened");
+    assert!(matches!(host.once().await, Err(AppError::Busy(_))));
+}
