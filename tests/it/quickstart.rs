@@ -102,8 +102,8 @@ fn roots_with_broken_databases_are_unknown_and_never_clear() -> Result<()> {
         // The same folder each time: a second run over it is no trouble.
         let answer = quickstart.once(root.path())?;
         assert!(matches!(answer.code, Some(4 | 5)), "{what}: exit code {:?}\n{}", answer.code, answer.stderr);
-        assert!(answer.stdout.contains("unknown"), "{what}:\n{}", answer.stdout);
-        assert!(!answer.stdout.contains("clear"), "{what}:\n{}", answer.stdout);
+        assert!(answer.stdout.contains("\u{2192} unknown"), "{what}:\n{}", answer.stdout);
+        assert!(!answer.stdout.contains("\u{2192} clear"), "{what}:\n{}", answer.stdout);
     }
     assert_eq!(quickstart.left_running()?, Vec::<String>::new());
     Ok(())
@@ -113,7 +113,7 @@ fn roots_with_broken_databases_are_unknown_and_never_clear() -> Result<()> {
 fn a_clean_root_ends_with_zero() -> Result<()> {
     let quickstart = Quickstart::new()?;
     let answer = quickstart.once(Root::debian("clean")?.path())?.expect_code(0)?;
-    assert!(answer.stdout.contains("clear"), "{}", answer.stdout);
+    assert!(answer.stdout.contains("\u{2192} clear"), "{}", answer.stdout);
     Ok(())
 }
 

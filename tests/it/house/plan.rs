@@ -92,7 +92,7 @@ pub(super) const ROOMS: &[Room] = &[
     ),
     // The operator's program is a client: it asks the collector and never opens a database. `catalogue match` and
     // `catalogue check` work without a server, on the rules alone.
-    room("collector/src/faces/cli", &["rules", "judge"]),
+    room("collector/src/faces/cli", &["config", "tls", "rules", "judge"]),
     room(
         "collector/src/app",
         &[
