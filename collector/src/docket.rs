@@ -1,1 +1,115 @@
 //! The one meeting of store and judge: takes what waits, judges it, writes hits, assessments and verdicts.
+//!
+//! ```text
+//!  claim ─► sections ─► hits (once a section) ─► assessments (once a look and state) ─► case, place ─► settle
+//!              ▲ detect on a thread that may block       ▲ kept in memory and in the store
+//! ```
+//!
+//! A host whose look cannot be read stays on the docket and is tried again; its last verdict stands, and the lag shows.
+
+mod judging;
+mod known;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use muster_proto::model::Timestamp;
+use tokio::sync::{Mutex, Notify};
+
+use self::known::Known;
+use crate::clock::Clock;
+use crate::rules::RuleSet;
+use crate::shutdown;
+use crate::store::{DocketHost, Judgement, Store, StoreError};
+
+/// Hosts in one claim: enough for one settling transaction, few enough that the first verdict does not wait long.
+const BATCH: usize = 256;
+/// How often the docket looks without being woken: for hosts that a check or another process put there.
+const IDLE: Duration = Duration::from_millis(200);
+/// After a failure of the store.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Judges what waits.
+pub struct Docket {
+    store: Arc<dyn Store>,
+    rules: Arc<ArcSwap<RuleSet>>,
+    wake: Arc<Notify>,
+    /// One batch at a time: what one has judged, the next need not.
+    known: Mutex<Known>,
+}
+
+impl Docket {
+    /// A docket over this store, under the rules that are in force at the time.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, rules: Arc<ArcSwap<RuleSet>>) -> Self {
+        Self { store, rules, wake: Arc::new(Notify::new()), known: Mutex::default() }
+    }
+
+    /// Wakes the docket: for the door, which knows when a host may have come to wait.
+    #[must_use]
+    pub fn waker(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
+    }
+
+    /// Judges until the stop. A failure of the store is logged, once for each of its kind in a row, and tried again.
+    pub async fn run(&self, clock: Clock, shutdown: shutdown::Token) {
+        let mut failing = None;
+        while !shutdown.is_cancelled() {
+            let pause = match self.drain(clock()).await {
+                Ok(_) => {
+                    failing = None;
+                    IDLE
+                }
+                Err(StoreError::Closed { .. }) => return,
+                Err(error) => {
+                    let text = error.to_string();
+                    if failing.as_ref() != Some(&text) {
+                        tracing::error!(error = %text, "hosts wait for judgement, and the store fails");
+                        failing = Some(text);
+                    }
+                    PAUSE
+                }
+            };
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+    }
+
+    /// Works off everything that waits, and says how many hosts were judged.
+    ///
+    /// # Errors
+    /// The store fails; what was settled before stays settled.
+    pub async fn drain(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut judged = 0;
+        loop {
+            let rules = self.rules.load_full();
+            let mut known = self.known.lock().await;
+            if known.is_under_other(&rules.version) {
+                self.store.rules_adopt(&rules.version, now).await?;
+                known.begin(&rules.version);
+            }
+            let claimed = self.store.docket_claim(BATCH, now).await?;
+            if claimed.is_empty() {
+                return Ok(judged);
+            }
+            let judgements = self.judge(&mut known, &rules, &claimed, now).await?;
+            judged += judgements.len() as u64;
+            self.store.docket_settle(judgements, now).await?;
+        }
+    }
+
+    async fn judge(
+        &self,
+        known: &mut Known,
+        rules: &Arc<RuleSet>,
+        claimed: &[DocketHost],
+        now: Timestamp,
+    ) -> Result<Vec<Judgement>, StoreError> {
+        known.learn(&*self.store, rules, claimed).await?;
+        Ok(claimed.iter().filter_map(|host| judging::judge(known, rules, host, now)).collect())
+    }
+}

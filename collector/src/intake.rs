@@ -1,1 +1,151 @@
 //! The agents' door: identity, limits, idempotence, pace.
+//!
+//! ```text
+//!  request ─► peer (certificate ─► host) ─► convert, limits ─► admit ─► store ─► answer with pace
+//!                   └────────────── any step may refuse: class, pace, and a message that names the field or limit
+//! ```
+//!
+//! What the store says when it fails is logged here, once, and never told to an agent.
+
+mod admit;
+mod check_in;
+mod enroll;
+mod oversize;
+mod peer;
+mod refuse;
+mod renew;
+mod upload;
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use muster_proto::limits;
+use muster_proto::model::{Pace, Timestamp};
+use muster_proto::wire;
+use muster_proto::wire::agent_service_server::{AgentService, AgentServiceServer};
+use tokio::sync::Notify;
+use tonic::{Request, Response, Status, Streaming};
+
+pub use self::oversize::Measured;
+
+use self::admit::Admission;
+use self::refuse::Refused;
+use crate::clock::Clock;
+use crate::rules::RuleSet;
+use crate::store::Store;
+use crate::tls::CertificateAuthority;
+
+/// The service that agents call. Cheap to clone.
+#[derive(Clone)]
+pub struct AgentDoor {
+    inside: Arc<Inside>,
+}
+
+struct Inside {
+    store: Arc<dyn Store>,
+    authority: Arc<dyn CertificateAuthority>,
+    rules: Arc<ArcSwap<RuleSet>>,
+    pace: Pace,
+    clock: Clock,
+    admission: Admission,
+    /// Told when a host may have come to wait for judgement.
+    wake: Arc<Notify>,
+    /// The watchlist of the rules in force, made once for each version of them.
+    watchlist: ArcSwapOption<(String, wire::Watchlist)>,
+}
+
+impl AgentDoor {
+    /// A door before this store.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        authority: Arc<dyn CertificateAuthority>,
+        rules: Arc<ArcSwap<RuleSet>>,
+        pace: Pace,
+        clock: Clock,
+    ) -> Self {
+        let inside = Inside {
+            store,
+            authority,
+            rules,
+            pace,
+            clock,
+            admission: Admission::default(),
+            wake: Arc::new(Notify::new()),
+            watchlist: ArcSwapOption::empty(),
+        };
+        Self { inside: Arc::new(inside) }
+    }
+
+    /// The same door, which wakes the docket through this.
+    #[must_use]
+    pub fn waking(self, wake: Arc<Notify>) -> Self {
+        let Inside { store, authority, rules, pace, clock, .. } = &*self.inside;
+        let inside = Inside {
+            store: Arc::clone(store),
+            authority: Arc::clone(authority),
+            rules: Arc::clone(rules),
+            pace: *pace,
+            clock: Arc::clone(clock),
+            admission: Admission::default(),
+            wake,
+            watchlist: ArcSwapOption::empty(),
+        };
+        Self { inside: Arc::new(inside) }
+    }
+
+    /// The service with the contract's limits on messages.
+    #[must_use]
+    pub fn into_service(self) -> Measured<AgentServiceServer<Self>> {
+        let (pace, clock) = (self.inside.pace, Arc::clone(&self.inside.clock));
+        let service = AgentServiceServer::new(self).max_decoding_message_size(limits::MESSAGE_BYTES);
+        Measured::new(service, pace, clock)
+    }
+}
+
+impl Inside {
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    fn answer<T>(&self, method: &'static str, outcome: Result<T, Refused>) -> Result<Response<T>, Status> {
+        outcome.map(Response::new).map_err(|refused| refused.into_status(method, self.pace, self.now()))
+    }
+
+    fn trust(&self) -> wire::TrustBundle {
+        let (version, certificates) = self.authority.trust();
+        wire::TrustBundle { version, ca_certificates: certificates.into_iter().map(Into::into).collect() }
+    }
+}
+
+#[tonic::async_trait]
+impl AgentService for AgentDoor {
+    async fn enroll(&self, request: Request<wire::EnrollRequest>) -> Result<Response<wire::EnrollResponse>, Status> {
+        let outcome = enroll::enroll(&self.inside, request.into_inner()).await;
+        self.inside.answer("Enroll", outcome)
+    }
+
+    async fn renew(&self, request: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {
+        let (_, extensions, request) = request.into_parts();
+        let outcome = renew::renew(&self.inside, &extensions, request).await;
+        self.inside.answer("Renew", outcome)
+    }
+
+    async fn check_in(
+        &self,
+        request: Request<wire::CheckInRequest>,
+    ) -> Result<Response<wire::CheckInResponse>, Status> {
+        let (_, extensions, request) = request.into_parts();
+        let outcome = check_in::check_in(&self.inside, &extensions, request).await;
+        self.inside.answer("CheckIn", outcome)
+    }
+
+    async fn upload(
+        &self,
+        request: Request<Streaming<wire::UploadRequest>>,
+    ) -> Result<Response<wire::UploadResponse>, Status> {
+        let (_, extensions, stream) = request.into_parts();
+        let outcome = upload::upload(&self.inside, &extensions, stream).await;
+        self.inside.answer("Upload", outcome)
+    }
+}

@@ -281,7 +281,7 @@ pub struct DocketHost {
     pub state: HostState,
     /// Its current look, with when it was received; `None` before the first.
     pub look: Option<(Digest, Timestamp)>,
-    /// The last check-in.
+    /// The last check-in; before the first one, the enrolment.
     pub last_seen: Option<Timestamp>,
     /// Its history under each order that has judged it.
     pub cases: BTreeMap<OrderId, Case>,
@@ -371,7 +371,7 @@ pub struct StoredHostRow {
     pub platform: Platform,
     /// Its operating system.
     pub os_name: String,
-    /// The last check-in.
+    /// The last check-in; before the first one, the enrolment.
     pub last_seen: Option<Timestamp>,
     /// Its verdicts.
     pub verdicts: Vec<StoredVerdict>,
@@ -390,7 +390,7 @@ pub struct StoredHost {
     pub state: HostState,
     /// When it enrolled.
     pub enrolled_at: Timestamp,
-    /// The last check-in.
+    /// The last check-in; before the first one, the enrolment.
     pub last_seen: Option<Timestamp>,
     /// Its current look: digest, entries, receipt time, observed_at.
     pub look: Option<StoredLook>,

@@ -27,6 +27,8 @@ pub const MESSAGE_BYTES: usize = SECTION_BYTES + 64 * 1024;
 pub const CHECK_IN_BYTES: usize = 256 * 1024;
 /// Sections in one upload call.
 pub const SECTIONS_PER_UPLOAD: usize = SOURCES_PER_LOOK;
+/// Bytes of sections in one upload call: sixteen of the largest. More travels in several calls.
+pub const UPLOAD_BYTES: usize = 16 * SECTION_BYTES;
 /// Bytes of a certificate request in DER. An EC request has some 300.
 pub const CSR_BYTES: usize = 8 * 1024;
 /// Bytes of a token string: id, secret and pin are 140 together.

@@ -117,6 +117,7 @@ CREATE TABLE host (
     look             INTEGER REFERENCES look (no),
     look_since       INTEGER,
     look_observed_at INTEGER,
+    judged_at        INTEGER,
     CHECK ((look IS NULL) = (look_since IS NULL))
 ) STRICT;
 CREATE INDEX host_by_name ON host (hostname COLLATE NOCASE);

@@ -63,6 +63,7 @@ macro_rules! suite {
             a_lane_change_is_in_history_tally_and_ledger
             an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_case
             hits_and_assessments_belong_to_a_version_of_the_rules
+            an_unchanged_look_is_judged_again_after_a_day
             new_rules_put_every_host_on_the_docket_once
             silence_moves_only_lanes_that_yield_to_it
             lists_are_in_order_filtered_and_paged

@@ -19,7 +19,7 @@ pub(crate) async fn a_host_waits_for_judgement_from_its_enrolment_on(backend: im
     assert_eq!((depth.waiting, depth.oldest), (3, Some(at(1))));
     let claimed = store.docket_claim(2, at(2)).await.expect("claims");
     assert_eq!(claimed.len(), 2);
-    assert!(claimed.iter().all(|host| host.look.is_none() && host.last_seen.is_none() && host.cases.is_empty()));
+    assert!(claimed.iter().all(|host| host.look.is_none() && host.last_seen == Some(at(1)) && host.cases.is_empty()));
     all_judged(&store, Lane::Unknown, 3).await;
     let judgements = claimed.iter().map(|host| judgement(host, vec![judged(Lane::Unknown)])).collect();
     store.docket_settle(judgements, at(4)).await.expect("settles");
@@ -159,6 +159,24 @@ pub(crate) async fn hits_and_assessments_belong_to_a_version_of_the_rules(backen
     assert_eq!(kept, BTreeMap::from([(order(), assessment)]));
     assert!(store.assessments_get(look, state_key, "r2").await.expect("gets").is_empty());
     assert!(store.assessments_get(look, Digest::of(b"other"), "r1").await.expect("gets").is_empty());
+}
+
+pub(crate) async fn an_unchanged_look_is_judged_again_after_a_day(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let all = [packages(&[("adduser", "3")])];
+    reports(&store, 1, 1, 10, &all).await;
+    all_judged(&store, Lane::Confirm, 11).await;
+    let day = 24 * 3600;
+    for (seq, seconds, waiting) in [(2, 60, 0), (3, day + 10, 0), (4, day + 11, 1), (5, day + 60, 1)] {
+        store.check_in(check_in(1, seq, seconds, &all)).await.expect("checks in");
+        assert_eq!(store.docket_depth().await.expect("asks").waiting, waiting, "after {seconds} seconds");
+    }
+    all_judged(&store, Lane::Done, day + 61).await;
+    store.close().await.expect("closes");
+    let store = backend.open();
+    store.check_in(check_in(1, 6, day + 62, &all)).await.expect("checks in");
+    assert_eq!(store.docket_depth().await.expect("asks").waiting, 0);
 }
 
 pub(crate) async fn new_rules_put_every_host_on_the_docket_once(backend: impl Backend) {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use muster_proto::canonical;
-use muster_proto::model::{Section, Timestamp};
+use muster_proto::model::Section;
 
 use super::Backend;
 use super::kit::{
@@ -192,6 +192,6 @@ pub(crate) async fn everything_survives_a_restart(backend: impl Backend) {
     assert_eq!(replay, CheckInAnswer::Replayed { current: true });
     assert_eq!(store.section_get(part(&all[0]).0).await.expect("gets").as_ref(), Some(&all[0]));
     assert_eq!(store.docket_depth().await.expect("asks").waiting, 2);
-    assert_eq!(store.host_get(host(2)).await.expect("gets").expect("there").last_seen, None::<Timestamp>);
+    assert_eq!(store.host_get(host(2)).await.expect("gets").expect("there").last_seen, Some(at(1)));
     assert_healthy(&store).await;
 }

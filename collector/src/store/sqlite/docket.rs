@@ -47,7 +47,7 @@ pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timesta
     memory.claims().retain(|_, claim| now.since(claim.at) < CLAIM_LASTS);
     let find = format!(
         "SELECT d.host, d.ticket, h.id, s.id, h.state, l.digest, h.look_since,
-                e.last_seen, e.run, e.seq, e.previous_run, e.previous_seq, {}
+                e.last_seen, {}
          FROM docket d JOIN host h ON h.no = d.host JOIN site s ON s.no = h.site
          JOIN host_seen e ON e.host = h.no LEFT JOIN look l ON l.no = h.look ORDER BY d.since, d.host",
         row::FACTS
@@ -73,10 +73,10 @@ pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timesta
         claimed.push(DocketHost {
             host: id,
             site: row::site(found, 3)?,
-            facts: row::facts(found, 12)?,
+            facts: row::facts(found, 8)?,
             state: row::state(found, 4)?,
             look,
-            last_seen: host::last_seen(memory, id, row::seen(found, 7)?),
+            last_seen: Some(host::last_seen(memory, id, row::instant(found, 7)?)),
             cases: cases(sql, no)?,
             ticket: ticket.cast_unsigned(),
         });

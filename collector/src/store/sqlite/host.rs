@@ -6,7 +6,7 @@ use muster_proto::model::{Digest, HostFacts, HostId, HostState, Lane, OrderId, T
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::{Fault, Step};
-use super::memory::{Memory, Seen};
+use super::memory::Memory;
 use super::writer::Desk;
 use super::{look, row, section, verdict};
 use crate::store::{StoredHost, StoredLook};
@@ -64,16 +64,15 @@ pub(super) fn state_judged(desk: &Desk<'_>, no: i64, key: &Digest, now: Timestam
     Ok(())
 }
 
-/// When a host was last seen: what the memory knows, or else the row.
-pub(super) fn last_seen(memory: &Memory, host: HostId, row: Option<Seen>) -> Option<Timestamp> {
-    let (live, row) = (memory.seen(host), row);
-    live.map(|seen| seen.last_seen).max(row.map(|seen| seen.last_seen))
+/// When a host was last heard of: what the memory knows, or else the column, which begins with the enrolment.
+pub(super) fn last_seen(memory: &Memory, host: HostId, column: Timestamp) -> Timestamp {
+    memory.seen(host).map_or(column, |seen| seen.last_seen.max(column))
 }
 
 pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Option<StoredHost>> {
     let find = format!(
         "SELECT h.no, s.id, h.enrolled_at, h.state, h.look_since, h.look_observed_at,
-                e.last_seen, e.run, e.seq, e.previous_run, e.previous_seq, l.digest, l.entries, {}
+                e.last_seen, l.digest, l.entries, {}
          FROM host h JOIN site s ON s.no = h.site JOIN host_seen e ON e.host = h.no
          LEFT JOIN look l ON l.no = h.look WHERE h.id = ?1",
         row::FACTS
@@ -82,9 +81,9 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
     let mut rows = statement.query([host.as_bytes()])?;
     let Some(found) = rows.next()? else { return Ok(None) };
     let no = found.get(0)?;
-    let look = match found.get::<_, Option<[u8; 32]>>(11)?.map(Digest::from_bytes) {
+    let look = match found.get::<_, Option<[u8; 32]>>(7)?.map(Digest::from_bytes) {
         Some(digest) => {
-            let look = look::read(&found.get::<_, Vec<u8>>(12)?, &digest)?;
+            let look = look::read(&found.get::<_, Vec<u8>>(8)?, &digest)?;
             let mut observations = BTreeMap::new();
             for digest in look.entries().iter().filter_map(|entry| entry.section) {
                 let size = section::size(sql, &digest)?
@@ -104,10 +103,10 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
     Ok(Some(StoredHost {
         host,
         site: row::site(found, 1)?,
-        facts: row::facts(found, 13)?,
+        facts: row::facts(found, 9)?,
         state: row::state(found, 3)?,
         enrolled_at: row::instant(found, 2)?,
-        last_seen: last_seen(memory, host, row::seen(found, 6)?),
+        last_seen: Some(last_seen(memory, host, row::instant(found, 6)?)),
         look,
         verdicts: verdict::of_host(sql, no)?,
         history: history(sql, no)?,

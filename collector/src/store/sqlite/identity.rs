@@ -99,7 +99,9 @@ fn create(desk: &mut Desk<'_>, deed: &Enrollment, site: i64) -> Step<()> {
     sql.prepare_cached("UPDATE counter SET n = n + 1 WHERE name = 'hosts'")?.execute([])?;
     docket::put(desk, no, deed.now)?;
     let (host, facts) = (deed.host, Some(memory::facts_key(facts)));
-    desk.after_commit(move |memory| memory.host_put(host, Live { no, seen: None, look: None, facts, state: None }));
+    desk.after_commit(move |memory| {
+        memory.host_put(host, Live { no, seen: None, look: None, judged_at: None, facts, state: None })
+    });
     Ok(())
 }
 

@@ -16,10 +16,8 @@ pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step
     while hosts.len() < query.rows {
         let Some(found) = rows.next()? else { break };
         let id = row::host_id(found, 1)?;
-        let last_seen = host::last_seen(memory, id, row::seen(found, 6)?);
-        // A host that never reported is as old as its enrolment: the row says so.
-        let heard = last_seen.unwrap_or(row::instant(found, 6)?);
-        let lane = found.get::<_, Option<u8>>(11)?.and_then(Lane::from_code);
+        let heard = host::last_seen(memory, id, row::instant(found, 6)?);
+        let lane = found.get::<_, Option<u8>>(7)?.and_then(Lane::from_code);
         if !lane.is_none_or(|lane| is_asked_for(query, lane, heard)) {
             continue;
         }
@@ -29,7 +27,7 @@ pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step
             hostname: found.get(3)?,
             platform: row::member("a platform", Platform::from_code, found, 4)?,
             os_name: found.get(5)?,
-            last_seen,
+            last_seen: Some(heard),
             verdicts: verdict::of_host(sql, found.get(0)?)?,
         });
     }
@@ -82,7 +80,7 @@ fn statement(sql: &Connection, query: &HostQuery) -> Step<Option<(String, Values
     }
     let text = format!(
         "SELECT h.no, h.id, s.id, h.hostname, h.platform, (SELECT text FROM phrase WHERE no = h.os_name),
-                e.last_seen, e.run, e.seq, e.previous_run, e.previous_seq, {lane}
+                e.last_seen, {lane}
          FROM host h JOIN site s ON s.no = h.site JOIN host_seen e ON e.host = h.no {join}
          WHERE {} ORDER BY h.id",
         conditions.join(" AND ")

@@ -22,6 +22,7 @@ struct HostRow {
     no: i64,
     look: Option<i64>,
     look_since: Option<Timestamp>,
+    judged_at: Option<Timestamp>,
     seen: Option<Seen>,
 }
 
@@ -59,7 +60,7 @@ pub(super) fn check_in(desk: &mut Desk<'_>, deed: &CheckIn) -> Step<CheckInAnswe
             CheckInAnswer::Current
         }
     };
-    if changed {
+    if changed || memory::is_old(host.judged_at, deed.now) {
         docket::put(desk, host.no, deed.now)?;
     }
     seen::put(desk.sql, host.no, &Seen::advanced(newest(desk, deed.host, host.seen), deed.run, deed.seq, deed.now))?;
@@ -126,7 +127,7 @@ fn newest(desk: &Desk<'_>, host: HostId, row: Option<Seen>) -> Option<Seen> {
 
 fn host_row(sql: &Connection, host: HostId) -> Step<Option<HostRow>> {
     let mut statement = sql.prepare_cached(
-        "SELECT h.no, h.look, h.look_since, s.last_seen, s.run, s.seq, s.previous_run, s.previous_seq
+        "SELECT h.no, h.look, h.look_since, h.judged_at, s.last_seen, s.run, s.seq, s.previous_run, s.previous_seq
          FROM host h JOIN host_seen s ON s.host = h.no WHERE h.id = ?1",
     )?;
     let mut rows = statement.query([host.as_bytes()])?;
@@ -135,7 +136,8 @@ fn host_row(sql: &Connection, host: HostId) -> Step<Option<HostRow>> {
         no: found.get(0)?,
         look: found.get(1)?,
         look_since: row::maybe_instant(found, 2)?,
-        seen: row::seen(found, 3)?,
+        judged_at: row::maybe_instant(found, 3)?,
+        seen: row::seen(found, 4)?,
     }))
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use muster_proto::model::{Digest, HostFacts, HostId, HostState, RunId, Timestamp};
 use rusqlite::Connection;
@@ -13,6 +14,8 @@ use super::row;
 use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
 
 const SHARDS: usize = 64;
+/// After this long an unchanged look is judged again when the host checks in.
+const JUDGED_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// The last check-in of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub(super) struct Live {
     pub(super) no: i64,
     pub(super) seen: Option<Seen>,
     pub(super) look: Option<Digest>,
+    /// When the host was last judged; an unchanged look is judged again when that is long ago.
+    pub(super) judged_at: Option<Timestamp>,
     /// Of the facts and the state in the database; `None` is "not known here".
     pub(super) facts: Option<Digest>,
     pub(super) state: Option<Digest>,
@@ -93,13 +98,15 @@ impl Memory {
             ticket: AtomicI64::new(ticket),
         };
         let mut statement = sql.prepare(
-            "SELECT h.no, h.id, l.digest, s.last_seen, s.run, s.seq, s.previous_run, s.previous_seq
+            "SELECT h.no, h.id, l.digest, h.judged_at, s.last_seen, s.run, s.seq, s.previous_run, s.previous_seq
              FROM host h JOIN host_seen s ON s.host = h.no LEFT JOIN look l ON l.no = h.look",
         )?;
         let mut rows = statement.query([])?;
         while let Some(found) = rows.next()? {
             let look = found.get::<_, Option<[u8; 32]>>(2)?.map(Digest::from_bytes);
-            let live = Live { no: found.get(0)?, seen: row::seen(found, 3)?, look, facts: None, state: None };
+            let judged_at = row::maybe_instant(found, 3)?;
+            let live =
+                Live { no: found.get(0)?, seen: row::seen(found, 4)?, look, judged_at, facts: None, state: None };
             memory.host_put(HostId::from_bytes(found.get(1)?), live);
         }
         Ok(memory)
@@ -135,7 +142,7 @@ impl Memory {
             return Some(CheckInAnswer::Replayed { current });
         }
         let same = |sent: Option<Digest>, kept: Option<Digest>| sent.is_none() || sent == kept;
-        if !current || !same(facts, live.facts) || !same(state, live.state) {
+        if !current || is_old(live.judged_at, deed.now) || !same(facts, live.facts) || !same(state, live.state) {
             return None;
         }
         live.seen = Some(Seen::advanced(live.seen, deed.run, deed.seq, deed.now));
@@ -155,6 +162,13 @@ impl Memory {
             });
             change(live);
             dirty.insert(host);
+        }
+    }
+
+    /// Notes that a host was judged.
+    pub(super) fn judged(&self, host: HostId, at: Timestamp) {
+        if let Some(live) = lock(self.shard(host)).hosts.get_mut(&host) {
+            live.judged_at = Some(at);
         }
     }
 
@@ -207,6 +221,12 @@ impl Memory {
     fn shard(&self, host: HostId) -> &Mutex<Shard> {
         &self.shards[usize::from(host.as_bytes()[15]) % SHARDS]
     }
+}
+
+/// Whether a judgement is so old that an unchanged look is worth another: signatures age, and a removal is proven by
+/// looks that are a day apart.
+pub(super) fn is_old(judged_at: Option<Timestamp>, now: Timestamp) -> bool {
+    judged_at.is_some_and(|judged_at| now.since(judged_at) >= JUDGED_AGAIN)
 }
 
 /// A lock that a panic has poisoned still guards plain data: go on with it.

@@ -47,7 +47,10 @@ pub(super) fn settle(desk: &mut Desk<'_>, judgements: &[Judgement], now: Timesta
         let rules = row::rules_number(desk.sql, &judgement.rules_version)?;
         let settling = Settling { no, judgement, rules, now };
         settling.write(desk, &mut changes)?;
+        desk.sql.prepare_cached("UPDATE host SET judged_at = ?2 WHERE no = ?1")?.execute((no, now.millis()))?;
         docket::remove(desk.sql, no)?;
+        let host = judgement.host;
+        desk.after_commit(move |memory| memory.judged(host, now));
     }
     tally::apply(desk.sql, &changes)
 }

@@ -1,0 +1,145 @@
+//! What the docket has learned: looks with their hits, and assessments. Bounded; the store has all of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use lru::LruCache;
+use muster_proto::model::{Assessment, Digest, Look};
+
+use crate::judge::{self, Hit};
+use crate::rules::RuleSet;
+use crate::store::{DocketHost, Store, StoreError};
+
+const LOOKS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+const SECTIONS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+const ASSESSMENTS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+
+/// A look, with the hits of all its sections.
+pub(super) struct Seen {
+    pub(super) look: Arc<Look>,
+    pub(super) hits: Vec<Hit>,
+}
+
+/// The assessments of one look and state key, under every active order.
+type Assessments = Arc<Vec<Assessment>>;
+
+/// See the head of the file.
+pub(super) struct Known {
+    rules_version: String,
+    looks: LruCache<Digest, Arc<Look>>,
+    hits: LruCache<Digest, Arc<Vec<Hit>>>,
+    assessments: LruCache<(Digest, Digest), Assessments>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            rules_version: String::new(),
+            looks: LruCache::new(LOOKS),
+            hits: LruCache::new(SECTIONS),
+            assessments: LruCache::new(ASSESSMENTS),
+        }
+    }
+}
+
+impl Known {
+    /// Whether these are other rules than before.
+    pub(super) fn is_under_other(&self, rules_version: &str) -> bool {
+        self.rules_version != rules_version
+    }
+
+    /// Forgets everything but the looks: from now on it is judged under these rules.
+    pub(super) fn begin(&mut self, rules_version: &str) {
+        rules_version.clone_into(&mut self.rules_version);
+        self.hits.clear();
+        self.assessments.clear();
+    }
+
+    /// Learns all that is needed to judge these hosts. What cannot be read is logged, and left out.
+    pub(super) async fn learn(
+        &mut self,
+        store: &dyn Store,
+        rules: &Arc<RuleSet>,
+        hosts: &[DocketHost],
+    ) -> Result<(), StoreError> {
+        let looks: BTreeSet<Digest> = hosts.iter().filter_map(|host| host.look.map(|(digest, _)| digest)).collect();
+        let mut sections = BTreeSet::new();
+        for digest in looks {
+            if !self.looks.contains(&digest) {
+                match store.look_get(digest).await {
+                    Ok(Some(look)) => drop(self.looks.put(digest, Arc::new(look))),
+                    Ok(None) => tracing::error!(look = %digest.short(), "a look that waits for judgement is not there"),
+                    Err(error) => unreadable(error)?,
+                }
+            }
+            if let Some(look) = self.looks.get(&digest) {
+                sections.extend(look.entries().iter().filter_map(|entry| entry.section));
+            }
+        }
+        sections.retain(|digest| !self.hits.contains(digest));
+        let sections: Vec<Digest> = sections.into_iter().collect();
+        let mut stored = store.hits_get(&sections, &rules.version).await?;
+        let missing = sections.into_iter().filter(|digest| !stored.contains_key(digest)).collect();
+        let found = detect(store, rules, missing).await?;
+        if !found.is_empty() {
+            store.hits_put(found.clone(), &rules.version).await?;
+            stored.extend(found);
+        }
+        for (digest, hits) in stored {
+            self.hits.put(digest, Arc::new(hits));
+        }
+        Ok(())
+    }
+
+    /// A look with its hits; `None` when something of it could not be read.
+    pub(super) fn look(&mut self, digest: &Digest) -> Option<Seen> {
+        let look = Arc::clone(self.looks.get(digest)?);
+        let mut hits = Vec::new();
+        for section in look.entries().iter().filter_map(|entry| entry.section) {
+            hits.extend(self.hits.get(&section)?.iter().cloned());
+        }
+        Some(Seen { look, hits })
+    }
+
+    pub(super) fn assessments(&mut self, look: Digest, state_key: Digest) -> Option<Assessments> {
+        self.assessments.get(&(look, state_key)).map(Arc::clone)
+    }
+
+    pub(super) fn keep(&mut self, look: Digest, state_key: Digest, assessments: Assessments) {
+        self.assessments.put((look, state_key), assessments);
+    }
+}
+
+/// Applies the catalogue to sections that have no hits yet.
+async fn detect(
+    store: &dyn Store,
+    rules: &Arc<RuleSet>,
+    sections: Vec<Digest>,
+) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError> {
+    let mut read = Vec::new();
+    for digest in sections {
+        match store.section_get(digest).await {
+            Ok(Some(section)) => read.push((digest, section)),
+            Ok(None) => tracing::error!(section = %digest.short(), "a section of a look is not there"),
+            Err(error) => unreadable(error)?,
+        }
+    }
+    if read.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rules = Arc::clone(rules);
+    let found = tokio::task::spawn_blocking(move || {
+        read.into_iter().map(|(digest, section)| (digest, judge::detect(&rules.catalogue, &section))).collect()
+    });
+    found.await.map_err(|_| StoreError::Closed { deed: "detect" })
+}
+
+/// One damaged record must not keep all others waiting; anything else is the store's own trouble.
+fn unreadable(error: StoreError) -> Result<(), StoreError> {
+    if matches!(error, StoreError::Damaged { .. }) {
+        tracing::error!(error = %error, "a host cannot be judged: its last verdict stands");
+        return Ok(());
+    }
+    Err(error)
+}

@@ -1,0 +1,54 @@
+//! Renewal: a new certificate for the same host, proven by the old key. A certificate that has ended is renewed into
+//! quarantine and not refused for ever: a laptop may sleep for a year.
+
+use muster_proto::wire;
+use ring::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
+use tonic::Extensions;
+
+use super::refuse::Refused;
+use super::{Inside, peer};
+use crate::tls::CertificateFacts;
+
+/// What the old key signs, before the request: a signature for another purpose is none for this one.
+const PURPOSE: &[u8] = b"muster-renew-1";
+
+pub(super) async fn renew(
+    inside: &Inside,
+    extensions: &Extensions,
+    request: wire::RenewRequest,
+) -> Result<wire::RenewResponse, Refused> {
+    let now = inside.now();
+    let peer::Peer { identity, certificate } = peer::known(inside, extensions).await?;
+    let new_key = inside.authority.inspect(&request.csr)?;
+    if !request.old_certificate.is_empty() {
+        let shown = CertificateFacts::read(&request.old_certificate).map(|facts| facts.key);
+        if shown.ok() != Some(certificate.key) {
+            return Err(Refused::malformed("RenewRequest.old_certificate is not that of this connection"));
+        }
+    }
+    if !is_proven(&certificate, &request.csr, &request.proof) {
+        return Err(Refused::malformed("RenewRequest.proof is not a signature of the old key over this request"));
+    }
+    let quarantined = certificate.is_expired(now) || identity.superseded || identity.quarantined;
+    let signed = inside.authority.sign_host(&request.csr, identity.host, now)?;
+    inside.store.host_rekey(identity.host, certificate.key, new_key, quarantined, now).await?;
+    tracing::info!(host.id = %identity.host, quarantined, "a host's certificate is renewed");
+    Ok(wire::RenewResponse {
+        certificate: signed.certificate_der.into(),
+        trust: Some(inside.trust()),
+        pace: Some(inside.pace.into()),
+        server_time_ms: now.millis(),
+        certificate_expires_ms: signed.expires_at.millis(),
+        quarantined,
+    })
+}
+
+fn is_proven(old: &CertificateFacts, csr: &[u8], proof: &[u8]) -> bool {
+    let message = [PURPOSE, csr].concat();
+    // An Ed25519 key is its 32 bytes; the door signs no other kinds.
+    if old.public_key.len() == 32 {
+        UnparsedPublicKey::new(&ED25519, &old.public_key).verify(&message, proof).is_ok()
+    } else {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &old.public_key).verify(&message, proof).is_ok()
+    }
+}
