@@ -2,7 +2,9 @@
 
 mod dpkg;
 mod host;
+mod native;
 mod packages;
+mod rpm;
 mod state;
 mod systemd_units;
 
@@ -18,7 +20,7 @@ pub(super) fn all() -> Vec<Box<dyn Source>> {
     vec![
         Box::new(host::Host),
         Box::new(dpkg::Dpkg),
-        Box::new(packages::RPM),
+        Box::new(rpm::Rpm),
         Box::new(packages::APK),
         Box::new(packages::PACMAN),
         Box::new(systemd_units::SystemdUnits),

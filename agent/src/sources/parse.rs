@@ -5,4 +5,7 @@ pub mod dpkg;
 pub mod elf;
 pub mod network;
 pub mod os_release;
+pub mod paged;
+pub mod rpm;
+pub mod sqlite;
 pub mod unit_file;

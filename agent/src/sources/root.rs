@@ -3,8 +3,12 @@
 //! Every file access of every source goes through [`Root`]. Paths are absolute as the looked-at machine sees them, and
 //! links, absolute ones and `..` too, resolve inside the root: a link to `/etc/passwd` in an image is the image's file.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::parse::paged::Storage;
 
 #[cfg(target_os = "linux")]
 #[path = "root/linux.rs"]
@@ -44,6 +48,52 @@ impl Stands {
             Self::BrokenLink => "broken-link",
             Self::Other => "other",
         }
+    }
+}
+
+/// An open file that is read by place.
+#[derive(Debug)]
+pub struct Opened {
+    file: File,
+    size: u64,
+}
+
+/// What a file was when it was asked: the same twice means that nobody wrote to it between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Which file it is, also after another was renamed over it.
+    identity: (u64, u64),
+    size: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    /// Whether both are of one file, by whatever paths it was reached.
+    #[must_use]
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        self.identity != (0, 0) && self.identity == other.identity
+    }
+}
+
+impl Opened {
+    /// What the file is now.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn stamp(&self) -> io::Result<Stamp> {
+        let metadata = self.file.metadata()?;
+        let identity = platform::identity(&metadata);
+        Ok(Stamp { identity, size: metadata.len(), modified: metadata.modified().ok() })
+    }
+}
+
+impl Storage for Opened {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, place: u64, buffer: &mut [u8]) -> io::Result<()> {
+        platform::read_at(&self.file, place, buffer)
     }
 }
 
@@ -113,6 +163,19 @@ impl Root {
     /// As [`Self::read`].
     pub fn read_head(&self, path: &str, max: usize) -> io::Result<Vec<u8>> {
         self.place.read(path, max, false)
+    }
+
+    /// Opens a regular file to be read by place.
+    ///
+    /// # Errors
+    /// As the system says; `InvalidData` when it is no regular file.
+    pub fn open(&self, path: &str) -> io::Result<Opened> {
+        let file = self.place.open_file(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
+        }
+        Ok(Opened { file, size: metadata.len() })
     }
 
     /// Reads a short text file; bytes that are not UTF-8 are replaced.

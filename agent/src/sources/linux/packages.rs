@@ -14,21 +14,6 @@ pub(in crate::sources) struct Unread {
     places: &'static [&'static str],
 }
 
-pub(in crate::sources) const RPM: Unread = Unread {
-    source: SourceName::Rpm,
-    family: Family::Rpm,
-    name: "rpm",
-    places: &[
-        "/var/lib/rpm/rpmdb.sqlite",
-        "/var/lib/rpm/Packages",
-        "/var/lib/rpm/Packages.db",
-        "/usr/lib/sysimage/rpm/rpmdb.sqlite",
-        "/usr/lib/sysimage/rpm/Packages",
-        "/usr/lib/sysimage/rpm/Packages.db",
-        "/usr/share/rpm/rpmdb.sqlite",
-    ],
-};
-
 pub(in crate::sources) const APK: Unread = Unread {
     source: SourceName::Apk,
     family: Family::Apk,

@@ -249,7 +249,7 @@ fn letters(status: &[u8]) -> Option<String> {
 }
 
 /// The name of `Name <mail@host>`; a bare mail address is not shown.
-fn person(field: &[u8]) -> String {
+pub(super) fn person(field: &[u8]) -> String {
     let end = field.iter().position(|byte| *byte == b'<').unwrap_or(field.len());
     let name = String::from_utf8_lossy(&field[..end]);
     let name = name.trim().trim_matches('"').trim();

@@ -4,8 +4,10 @@
 //! that forbid the call) a walk over the components does the same with descriptors: it never leaves the root,
 //! also when somebody renames directories meanwhile.
 
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
@@ -25,16 +27,28 @@ pub(super) fn system_root() -> PathBuf {
     PathBuf::from("/")
 }
 
+pub(super) fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+pub(super) fn read_at(file: &File, place: u64, buffer: &mut [u8]) -> io::Result<()> {
+    file.read_exact_at(buffer, place)
+}
+
 impl Place {
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self { dir: rustix::fs::openat(CWD, dir, flags, Mode::empty())? })
     }
 
-    pub(super) fn read(&self, path: &str, max: usize, whole: bool) -> io::Result<Vec<u8>> {
+    pub(super) fn open_file(&self, path: &str) -> io::Result<File> {
         // NONBLOCK: a pipe that somebody put there must not hold the agent.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let file = std::fs::File::from(self.resolve(path, flags)?);
+        Ok(File::from(self.resolve(path, flags)?))
+    }
+
+    pub(super) fn read(&self, path: &str, max: usize, whole: bool) -> io::Result<Vec<u8>> {
+        let file = self.open_file(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
@@ -197,7 +211,7 @@ mod tests {
 
     fn read_by(resolve: Resolve, place: &Place, path: &str) -> Result<String, Errno> {
         let fd = resolve(place, path, OFlags::RDONLY | OFlags::CLOEXEC)?;
-        Ok(io::read_to_string(std::fs::File::from(fd)).expect("readable"))
+        Ok(io::read_to_string(File::from(fd)).expect("readable"))
     }
 
     #[test]

@@ -1,0 +1,153 @@
+//! `rpm`: the packages of Red Hat, SUSE and their kin, from whichever database rpm has on this machine.
+//!
+//! Nothing is locked and nothing is written: the pages that are needed are read in place, never by a library that could
+//! make files beside a database or recover it. So that what was read is one state of the database, the file and its
+//! log are looked at before and after: when rpm wrote meanwhile, it is read again, and at last called partial. That
+//! is as good as a private copy, and costs neither the disk nor the memory for one.
+
+use std::io;
+
+use muster_proto::model::{Kind, Observation, SourceName};
+
+use super::native::without_packages;
+use crate::sources::parse::os_release::Family;
+use crate::sources::parse::paged::{Storage, be32};
+use crate::sources::parse::rpm::{Package, Packages, of_berkeley, of_ndb, of_sqlite};
+use crate::sources::root::{Opened, Stamp};
+use crate::sources::{Scene, Sighting, Source, is_absent};
+
+/// Where rpm keeps its database: of old, SUSE and Fedora now, and systems with an image below.
+const DIRECTORIES: &[&str] = &["/var/lib/rpm", "/usr/lib/sysimage/rpm", "/usr/share/rpm"];
+const FORMS: &[(&str, Form)] =
+    &[("rpmdb.sqlite", Form::Sqlite), ("Packages.db", Form::Ndb), ("Packages", Form::Berkeley)];
+/// How often a database that is being written is read again.
+const TRIES: usize = 4;
+const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+
+pub(in crate::sources) struct Rpm;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Sqlite,
+    Ndb,
+    Berkeley,
+}
+
+/// A database that was read: whether it held still, and what it holds.
+struct Looked {
+    found: Packages,
+    moved: bool,
+    file: Stamp,
+}
+
+impl Source for Rpm {
+    fn name(&self) -> SourceName {
+        SourceName::Rpm
+    }
+
+    fn look(&self, scene: &Scene) -> Sighting {
+        let mut first_empty: Option<String> = None;
+        let mut fault: Option<String> = None;
+        let mut files: Vec<Stamp> = Vec::new();
+        let places =
+            DIRECTORIES.iter().flat_map(|dir| FORMS.iter().map(move |(name, form)| (format!("{dir}/{name}"), *form)));
+        for (place, form) in places {
+            let looked = match look_until_still(scene, &place, form) {
+                Ok(looked) => looked,
+                Err(error) if is_absent(&error) => continue,
+                Err(error) => return Sighting::of_error(&place, &error),
+            };
+            if files.iter().any(|file| file.is_same_file(&looked.file)) {
+                continue;
+            }
+            files.push(looked.file);
+            let reason = looked.found.fault.as_ref().map(|fault| format!("{place}, {fault}"));
+            let reason = reason.or_else(|| looked.moved.then(|| format!("{place} was written to all the time")));
+            let reason = reason.or_else(|| fault.clone());
+            // A database that was left behind by a change of format is not read when its heir has packages.
+            if !looked.found.packages.is_empty() {
+                return sighting(looked.found.packages, reason);
+            }
+            fault = reason;
+            first_empty.get_or_insert(place);
+        }
+        match (fault, first_empty) {
+            (Some(reason), _) => Sighting::failed(reason),
+            (None, Some(place)) => without_packages(scene, Family::Rpm, "rpm", &place, true),
+            (None, None) => without_packages(scene, Family::Rpm, "rpm", DIRECTORIES[0], false),
+        }
+    }
+}
+
+fn sighting(packages: Vec<Package>, reason: Option<String>) -> Sighting {
+    let observations = packages.into_iter().map(observation).collect();
+    match reason {
+        Some(reason) => Sighting::partial(observations, reason),
+        None => Sighting::complete(observations),
+    }
+}
+
+fn observation(package: Package) -> Observation {
+    let Package { name, version, architecture, vendor } = package;
+    let id = if architecture.is_empty() { name.clone() } else { format!("{name}.{architecture}") };
+    let mut observation = Observation::new(Kind::Rpm, name);
+    observation.vendor = vendor;
+    observation.version = version;
+    observation.id = id;
+    observation
+}
+
+fn look_until_still(scene: &Scene, place: &str, form: Form) -> io::Result<Looked> {
+    let mut looked = look_once(scene, place, form)?;
+    for _ in 1..TRIES {
+        if !looked.moved {
+            break;
+        }
+        looked = look_once(scene, place, form)?;
+    }
+    Ok(looked)
+}
+
+fn look_once(scene: &Scene, place: &str, form: Form) -> io::Result<Looked> {
+    let (main, wal) = open(scene, place, form)?;
+    let stamps = |main: &Opened, wal: Option<&Opened>| -> io::Result<(Stamp, Option<Stamp>)> {
+        Ok((main.stamp()?, wal.map(Opened::stamp).transpose()?))
+    };
+    let before = stamps(&main, wal.as_ref())?;
+    let mut found = match form {
+        Form::Sqlite => of_sqlite(&main, wal.as_ref().map(|wal| wal as &dyn Storage)),
+        Form::Ndb => of_ndb(&main),
+        Form::Berkeley => of_berkeley(&main),
+    };
+    if form == Form::Sqlite && found.fault.is_none() && has_hot_journal(scene, place) {
+        let what = "an unfinished write stands in the journal beside it";
+        found.fault = Some(crate::sources::parse::paged::Fault::at("the database", what));
+    }
+    // Opened anew, so that a log or a database which was replaced meanwhile is seen too.
+    let (main, wal) = open(scene, place, form)?;
+    let moved = stamps(&main, wal.as_ref())? != before;
+    Ok(Looked { found, moved, file: before.0 })
+}
+
+fn open(scene: &Scene, place: &str, form: Form) -> io::Result<(Opened, Option<Opened>)> {
+    let main = scene.root.open(place)?;
+    if form != Form::Sqlite {
+        return Ok((main, None));
+    }
+    match scene.root.open(&format!("{place}-wal")) {
+        Ok(wal) => Ok((main, Some(wal))),
+        Err(error) if is_absent(&error) => Ok((main, None)),
+        Err(error) => Err(error),
+    }
+}
+
+/// A rollback journal with a valid head: the database holds half of a transaction. rpm writes with a log, so this is
+/// another program's doing or a very old crash.
+fn has_hot_journal(scene: &Scene, place: &str) -> bool {
+    let Ok(head) = scene.root.read_head(&format!("{place}-journal"), 12) else { return false };
+    head.starts_with(&JOURNAL_MAGIC) && be32(&head, 8) > 0
+}
+
+#[cfg(test)]
+#[path = "rpm_tests.rs"]
+mod tests;

@@ -1,0 +1,70 @@
+//! ndb, the package store of SUSE: slots that name blobs, and the blobs between a head and a tail.
+//!
+//! All numbers are little-endian, places are counted in blocks of 16 bytes. A slot without a place is free.
+
+use super::Packages;
+use crate::sources::parse::paged::{Fault, Lazy, Storage, le32, read as read_bytes};
+
+const MAGIC: &[u8; 4] = b"RpmP";
+const SLOT_MAGIC: &[u8; 4] = b"Slot";
+const HEAD_MAGIC: &[u8; 4] = b"BlbS";
+const TAIL_MAGIC: &[u8; 4] = b"BlbE";
+const HEADER_BYTES: usize = 32;
+const PAGE_BYTES: usize = 4096;
+const SLOT_BYTES: usize = 16;
+const BLOCK_BYTES: u64 = 16;
+const HEAD_BYTES: usize = 16;
+const TAIL_BYTES: usize = 12;
+
+pub(super) fn read(storage: &dyn Storage, found: &mut Packages) -> Result<(), Fault> {
+    let header = read_bytes(storage, 0, HEADER_BYTES, || "the header".to_owned())?;
+    if !header.starts_with(MAGIC) || le32(&header, 4) != 0 {
+        return Err(Fault::at("the header", "this is no ndb database of a known version"));
+    }
+    if !storage.size().is_multiple_of(BLOCK_BYTES) {
+        return Err(Fault::at("the end of the file", "is within a block"));
+    }
+    let pages = le32(&header, 12);
+    if pages == 0 || u64::from(pages) * PAGE_BYTES as u64 > storage.size() {
+        return Err(Fault::at("the header", "the file is shorter than its header says"));
+    }
+    for page in 0..pages {
+        let slots = read_bytes(storage, u64::from(page) * PAGE_BYTES as u64, PAGE_BYTES, || format!("page {page}"))?;
+        let first = if page == 0 { HEADER_BYTES / SLOT_BYTES } else { 0 };
+        for (at, slot) in slots.chunks_exact(SLOT_BYTES).enumerate().skip(first) {
+            if !slot.starts_with(SLOT_MAGIC) {
+                found.keep(Fault::at(format!("page {page}, slot {at}"), "is no slot"));
+            } else if le32(slot, 8) != 0 {
+                found.add(blob(storage, le32(slot, 4), le32(slot, 8), le32(slot, 12)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn blob(storage: &dyn Storage, package: u32, block: u32, blocks: u32) -> Result<Lazy<'_>, Fault> {
+    let name = format!("package {package}");
+    let fault = |what| Fault::at(format!("package {package}"), what);
+    let place = u64::from(block) * BLOCK_BYTES;
+    let head = read_bytes(storage, place, HEAD_BYTES, || name.clone())?;
+    if !head.starts_with(HEAD_MAGIC) || le32(&head, 4) != package {
+        return Err(fault("its place holds something else"));
+    }
+    let length = le32(&head, 12) as usize;
+    let needed = (HEAD_BYTES + length + TAIL_BYTES) as u64;
+    if needed.div_ceil(BLOCK_BYTES) != u64::from(blocks) {
+        return Err(fault("its length is not that of its place"));
+    }
+    let end = place + u64::from(blocks) * BLOCK_BYTES;
+    let tail = read_bytes(storage, end - TAIL_BYTES as u64, TAIL_BYTES, || name.clone())?;
+    if le32(&tail, 4) as usize != length || tail[8..12] != *TAIL_MAGIC {
+        return Err(fault("its end holds something else"));
+    }
+    let fetch = move |have: &mut Vec<u8>| {
+        let portion = (length - have.len()).min(PAGE_BYTES);
+        let at = place + (HEAD_BYTES + have.len()) as u64;
+        have.extend(read_bytes(storage, at, portion, || format!("package {package}"))?);
+        Ok(())
+    };
+    Ok(Lazy::new(name, length, Vec::new(), Box::new(fetch)))
+}
