@@ -1,1 +1,12 @@
-//! What the collector shows: gRPC, the admin listener and the command line.
+//! The faces: what people and programs see of the collector, and the operators' program.
+//!
+//! `grpc` holds both gRPC doors' outer layers and FleetService; `admin` is health and metrics over plain HTTP; `cli` is
+//! `muster`, which asks FleetService and never opens a database.
+
+mod access;
+pub mod admin;
+pub mod cli;
+pub mod grpc;
+mod status;
+
+pub use access::{Access, Caller};

@@ -11,6 +11,7 @@
 pub mod app;
 pub mod clock;
 pub mod config;
+pub mod deeds;
 pub mod docket;
 pub mod faces;
 pub mod intake;

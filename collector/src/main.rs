@@ -1,3 +1,10 @@
 //! `muster-collector`: decides the role and the exit code, nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Names that are not Unicode cannot be ours.
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    ExitCode::from(muster_collector::app::run(std::env::args_os(), environment.collect()))
+}

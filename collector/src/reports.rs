@@ -1,1 +1,133 @@
-//! The same numbers for every face: store to `model::report`.
+//! The same numbers for every face: from the store, the rules and an instant to the structs of `model::report`.
+//!
+//! What passes by time alone (silent, overdue) is computed here, when read. Numbers add up, always: a board counts from
+//! one tally, and a host that waits for its first judgement counts as `unknown`.
+
+mod board;
+mod findings;
+mod host;
+mod hosts;
+mod rules;
+mod standing;
+
+use std::sync::Arc;
+
+use muster_proto::model::{CollectorStatus, HostId, OrderId, ProductId, Timestamp};
+
+use crate::rules::{Order, RuleSet};
+use crate::store::{Store, StoreError};
+
+pub use findings::FindingsQuery;
+pub use hosts::HostsQuery;
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// There is no such host.
+    #[error("there is no host {host:?}")]
+    NoHost {
+        /// Id or name, as asked.
+        host: String,
+    },
+    /// Several hosts have this name.
+    #[error("{} hosts are named {name:?}: ask by id, one of {}", ids.len(), list(ids))]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// Their ids, at most ten.
+        ids: Vec<HostId>,
+    },
+    /// There is no such order.
+    #[error("there is no order {order:?}")]
+    NoOrder {
+        /// As asked.
+        order: OrderId,
+    },
+    /// Nobody is judged under the order.
+    #[error("nobody is judged under the order {order:?}: it is not active")]
+    NotActive {
+        /// As asked.
+        order: OrderId,
+    },
+    /// There is no such product.
+    #[error("the catalogue has no product {product:?}")]
+    NoProduct {
+        /// As asked.
+        product: ProductId,
+    },
+    /// Lanes are lanes of an order.
+    #[error("a filter by lane needs an order: {active} orders are active")]
+    LaneNeedsOrder {
+        /// How many.
+        active: usize,
+    },
+    /// A page token that no answer gave.
+    #[error("the page token is not one that an answer gave")]
+    PageToken,
+    /// The store failed.
+    #[error("the store could not answer")]
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for ReportError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+fn list(ids: &[HostId]) -> String {
+    ids.iter().map(HostId::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// What asks for the next page; `None` on the last.
+    pub next: Option<String>,
+}
+
+/// Answers questions about one instant under one set of rules.
+#[derive(Clone)]
+pub struct Desk {
+    store: Arc<dyn Store>,
+    rules: Arc<RuleSet>,
+    now: Timestamp,
+}
+
+impl Desk {
+    /// A desk for this instant.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, rules: Arc<RuleSet>, now: Timestamp) -> Self {
+        Self { store, rules, now }
+    }
+
+    /// How the collector is.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn status(&self) -> Result<CollectorStatus, ReportError> {
+        let depth = self.store.docket_depth().await?;
+        let lag = depth.oldest.map(|oldest| self.now.since(oldest)).unwrap_or_default();
+        Ok(CollectorStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            rules_version: self.rules.version.clone(),
+            hosts: self.store.host_count().await?,
+            docket: depth.waiting,
+            docket_lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
+            now: self.now,
+        })
+    }
+
+    /// The active orders, or one of them.
+    fn orders_asked(&self, asked: Option<&OrderId>) -> Result<Vec<&Order>, ReportError> {
+        let Some(id) = asked else { return Ok(self.active_orders()) };
+        let order = self.rules.order(id.as_str()).ok_or_else(|| ReportError::NoOrder { order: id.clone() })?;
+        if order.active { Ok(vec![order]) } else { Err(ReportError::NotActive { order: id.clone() }) }
+    }
+
+    fn active_orders(&self) -> Vec<&Order> {
+        self.rules.orders.iter().filter(|order| order.active).collect()
+    }
+}

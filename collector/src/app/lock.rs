@@ -1,0 +1,70 @@
+//! One collector for each data directory: two would each keep "last seen" and the docket's claims in memory.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rustix::fs::{FlockOperation, flock};
+
+/// Another collector serves this directory.
+#[derive(Debug, thiserror::Error)]
+#[error("another collector{who} already serves {directory}")]
+pub(super) struct Locked {
+    directory: PathBuf,
+    who: String,
+}
+
+/// Held while serving; the system releases it with the process, however that ends.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    pub(super) fn take(directory: &Path) -> anyhow::Result<Self> {
+        let path = directory.join("collector.lock");
+        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut file = open().with_context(|| format!("open {}", path.display()))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut id = String::new();
+                let _ = file.read_to_string(&mut id);
+                let who = if id.trim().is_empty() { String::new() } else { format!(" (process {})", id.trim()) };
+                return Err(Locked { directory: directory.to_owned(), who }.into());
+            }
+            Err(error) => return Err(error).with_context(|| format!("lock {}", path.display())),
+        }
+        // Only for the message above: the lock itself is the system's.
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Held while files are made, so that two first starts do not make two CAs. Waits for the other.
+pub(super) fn exclusive(directory: &Path) -> anyhow::Result<File> {
+    let handle = File::open(directory).with_context(|| format!("open {}", directory.display()))?;
+    flock(&handle, FlockOperation::LockExclusive).with_context(|| format!("lock {}", directory.display()))?;
+    Ok(handle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_collector_is_refused_until_the_first_is_gone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let first = Lock::take(directory.path()).expect("taken");
+        let refused = Lock::take(directory.path()).expect_err("locked");
+        let expected = format!("another collector (process {}) already serves", std::process::id());
+        assert!(refused.to_string().starts_with(&expected), "{refused}");
+        assert!(refused.downcast_ref::<Locked>().is_some());
+        drop(first);
+        Lock::take(directory.path()).expect("taken again");
+    }
+}

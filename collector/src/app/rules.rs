@@ -1,0 +1,133 @@
+//! The rules in force: loaded at start, read again when the overlay changes or SIGHUP asks. A broken file changes nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use muster_proto::model::OrderId;
+use tokio::sync::Notify;
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::config::{ActiveOrders, Rules};
+use crate::faces::admin::Readiness;
+use crate::rules::{self, RuleSet};
+use crate::shutdown::Token;
+use crate::store::Store;
+use crate::telemetry::{Metrics, ReloadEnd};
+
+/// Loads the rules that the settings name.
+pub(super) fn load(settings: &Rules) -> anyhow::Result<RuleSet> {
+    let set = rules::load(settings.overlay.as_deref())?;
+    match &settings.active_orders {
+        ActiveOrders::AsWritten => Ok(set),
+        ActiveOrders::All => {
+            let usable: Vec<OrderId> = set.usable_orders().cloned().collect();
+            set.with_active(&usable).context("rules.active_orders")
+        }
+        ActiveOrders::Only(ids) => set.with_active(ids).context("rules.active_orders"),
+    }
+}
+
+/// Keeps the rules in force.
+pub(super) struct Keeper {
+    pub(super) settings: Rules,
+    pub(super) in_force: Arc<ArcSwap<RuleSet>>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) readiness: Arc<Readiness>,
+    /// Wakes the docket: everything may wait for judgement now.
+    pub(super) wake: Arc<Notify>,
+}
+
+impl Keeper {
+    /// Makes the version in force the one that the store has adopted: every host is judged again where it is another.
+    pub(super) async fn adopt(&self) -> anyhow::Result<()> {
+        let version = self.in_force.load().version.clone();
+        let changed = self.store.rules_adopt(&version, (self.clock)()).await?;
+        if changed {
+            info!(rules.version = %version, "rules of another version are in force: every host is judged again");
+        }
+        self.readiness.rules.store(true, Ordering::Release);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Watches the overlay and the reload signal until the stop.
+    pub(super) async fn watch(self, reload: Arc<Notify>, stop: Token) {
+        let mut seen = self.settings.overlay.as_deref().map(fingerprint);
+        let mut adopted = true;
+        let stopped = stop.cancelled();
+        tokio::pin!(stopped);
+        loop {
+            let asked = tokio::select! {
+                () = &mut stopped => return,
+                () = reload.notified() => true,
+                () = tokio::time::sleep(self.settings.poll) => false,
+            };
+            let looks = self.settings.overlay.as_deref().map(fingerprint);
+            if asked || looks != seen {
+                seen = looks;
+                adopted &= !self.reload();
+            }
+            if !adopted {
+                match self.adopt().await {
+                    Ok(()) => adopted = true,
+                    Err(failed) => {
+                        error!(error = %format!("{failed:#}"), "the store could not adopt the rules; tried again later")
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the rules again. Says whether others are in force now.
+    fn reload(&self) -> bool {
+        match load(&self.settings) {
+            Ok(set) if set.version == self.in_force.load().version => {
+                self.metrics.reload(ReloadEnd::unchanged);
+                self.readiness.rules_note.store(None);
+                false
+            }
+            Ok(set) => {
+                info!(rules.version = %set.version, "the rules were read again and have changed");
+                // In force before they are adopted: what the docket takes from now on is judged by them.
+                self.in_force.store(Arc::new(set));
+                self.metrics.reload(ReloadEnd::adopted);
+                self.readiness.rules_note.store(None);
+                true
+            }
+            Err(refused) => {
+                let reason = format!("{refused:#}");
+                warn!(rules.version = %self.in_force.load().version, reason = %reason, "the rules were refused; the last good set stays in force");
+                self.metrics.reload(ReloadEnd::refused);
+                self.readiness.rules_note.store(Some(Arc::new(reason)));
+                false
+            }
+        }
+    }
+}
+
+type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+
+/// Size and time of every file of the overlay: enough to see that somebody has written there.
+fn fingerprint(overlay: &Path) -> Fingerprint {
+    let mut seen = Fingerprint::new();
+    let mut note = |path: PathBuf| {
+        if let Ok(metadata) = std::fs::metadata(&path) {
+            seen.insert(path, (metadata.len(), metadata.modified().ok()));
+        }
+    };
+    for entry in std::fs::read_dir(overlay).into_iter().flatten().flatten() {
+        for inner in std::fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+            note(inner.path());
+        }
+        note(entry.path());
+    }
+    seen
+}

@@ -1,0 +1,176 @@
+//! `muster catalogue`: how products are recognised. `match` and `check` need no server.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use anyhow::Context;
+use muster_proto::model::ProductReport;
+
+use super::args::{CheckArgs, MatchArgs, Output, ShowArgs, WrongUsage};
+use super::client::Client;
+use super::render::{Answer, Cell, Grid, Paint, Screen, clean};
+use crate::judge::matching::Matcher;
+use crate::rules;
+
+const HEADER: [&str; 7] = ["id", "name", "vendor", "category", "family", "platforms", "recognisers"];
+/// A line that is longer is no observation: the longest has a path of 4096 bytes.
+const LINE_BYTES: usize = 1 << 20;
+
+pub(super) async fn list(mut client: Client, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let products = client.products().await?;
+    let answer = Answer { whole: &products, header: &HEADER };
+    screen.show(&answer, &products, || products.iter().map(row).collect(), |paint| page(&products, paint))?;
+    Ok(0)
+}
+
+pub(super) async fn show(mut client: Client, asked: ShowArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let product = client.product(&asked.product).await?;
+    let answer = Answer { whole: &product, header: &HEADER };
+    screen.show(&answer, std::slice::from_ref(&product), || vec![row(&product)], |paint| one(&product, paint))?;
+    Ok(0)
+}
+
+/// One line in, one line out, in the same order; a bad line comes back with what is wrong with it.
+pub(super) fn match_lines(
+    asked: &MatchArgs,
+    input: &mut (dyn BufRead + Send),
+    screen: &mut Screen<'_>,
+) -> anyhow::Result<u8> {
+    if screen.asked().is_some_and(|output| output != Output::Ndjson) {
+        return Err(WrongUsage("catalogue match writes lines: only -o ndjson is possible".to_owned()).into());
+    }
+    let rules = rules::load(asked.overlay.as_deref())?;
+    let matcher = Matcher::new(&rules, asked.order.as_ref())?;
+    if asked.file == Path::new("-") {
+        return match_all(&matcher, input, screen).context("match standard input");
+    }
+    let place = || format!("match {}", asked.file.display());
+    let file = File::open(&asked.file).with_context(place)?;
+    match_all(&matcher, &mut BufReader::new(file), screen).with_context(place)
+}
+
+fn match_all(matcher: &Matcher, input: &mut dyn BufRead, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    while let Some((line, cut)) = next_line(input)? {
+        let text = String::from_utf8_lossy(&line);
+        let answer = if cut { too_long() } else { matcher.line(&text) };
+        screen.raw(answer.as_bytes())?;
+        screen.raw(b"\n")?;
+    }
+    Ok(0)
+}
+
+fn too_long() -> String {
+    serde_json::json!({ "error": format!("the line is longer than {LINE_BYTES} bytes") }).to_string()
+}
+
+/// The next line without its end, and whether it was cut off; memory is bounded whatever comes in.
+fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<(Vec<u8>, bool)>> {
+    let (mut line, mut cut, mut any) = (Vec::new(), false, false);
+    loop {
+        let buffer = match input.fill_buf() {
+            Ok(buffer) => buffer,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if buffer.is_empty() {
+            return Ok(any.then_some((line, cut)));
+        }
+        any = true;
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let part = &buffer[..end.unwrap_or(buffer.len())];
+        cut |= line.len() + part.len() > LINE_BYTES;
+        if !cut {
+            line.extend_from_slice(part);
+        }
+        let used = end.map_or(buffer.len(), |at| at + 1);
+        input.consume(used);
+        if end.is_some() {
+            if line.last() == Some(&b'\r') {
+                line.pop();
+            }
+            return Ok(Some((line, cut)));
+        }
+    }
+}
+
+/// Faults are an answer of this verb: they are printed, and the code is 1.
+pub(super) fn check(asked: &CheckArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let rules = rules::load(asked.directory.as_deref())?;
+    let orders = rules.active_orders().count();
+    let text = format!(
+        "good: {} products, {} orders ({orders} active), version {}\n",
+        rules.catalogue.products().len(),
+        rules.orders.len(),
+        rules.version
+    );
+    screen.raw(text.as_bytes())?;
+    Ok(0)
+}
+
+fn platforms(product: &ProductReport) -> String {
+    product.platforms.iter().map(|platform| platform.name()).collect::<Vec<_>>().join(" ")
+}
+
+fn row(product: &ProductReport) -> Vec<String> {
+    vec![
+        product.id.to_string(),
+        product.name.clone(),
+        product.vendor.clone(),
+        product.category.clone(),
+        product.family.clone(),
+        platforms(product),
+        product.recognisers.to_string(),
+    ]
+}
+
+fn page(products: &[ProductReport], paint: &Paint) -> String {
+    let mut grid = Grid::new(&["id", "name", "vendor", "category", "platforms", "recognisers"]);
+    for product in products {
+        grid.row(vec![
+            Cell::text(product.id.as_str()),
+            Cell::text(&product.name),
+            Cell::text(&product.vendor),
+            Cell::text(&product.category),
+            Cell::text(platforms(product)),
+            Cell::number(product.recognisers),
+        ]);
+    }
+    format!("{}\n{} product(s)\n", grid.text(paint), products.len())
+}
+
+fn one(product: &ProductReport, paint: &Paint) -> String {
+    let mut text = format!("{}  {}\n", paint.bold(product.id.as_str()), clean(&product.name));
+    let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<11} {}\n", clean(value)));
+    line("vendor", &product.vendor);
+    line("category", &product.category);
+    line("family", super::render::or_dash(&product.family));
+    line("platforms", &platforms(product));
+    text.push_str(&format!("  {} recogniser(s)\n", product.recognisers));
+    for detail in &product.details {
+        text.push_str(&format!("    {}\n", clean(detail)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_one_by_one_and_a_monster_is_cut_and_not_kept() {
+        let mut text = b"one\r\n\ntwo\n".to_vec();
+        text.extend(vec![b'x'; 3 * LINE_BYTES]);
+        text.extend(b"\nlast without an end");
+        let mut input = BufReader::with_capacity(64, text.as_slice());
+        let mut lines = Vec::new();
+        while let Some((line, cut)) = next_line(&mut input).expect("read") {
+            assert!(line.len() <= LINE_BYTES);
+            lines.push((String::from_utf8(line[..line.len().min(19)].to_vec()).expect("text"), cut));
+        }
+        let plain: Vec<(&str, bool)> = lines.iter().map(|(line, cut)| (line.as_str(), *cut)).collect();
+        assert_eq!(plain[..3], [("one", false), ("", false), ("two", false)]);
+        assert!(plain[3].1, "the monster is marked");
+        assert_eq!(plain[4], ("last without an end", false));
+    }
+}

@@ -1,0 +1,274 @@
+//! The typed client of FleetService: model in, model out; the wire ends here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use hyper_util::rt::TokioIo;
+use muster_proto::model::{
+    Board, CollectorStatus, Explanation, Finding, HostReport, HostRow, Lane, OrderId, OrderReport, ProductId,
+    ProductReport, SiteId, TokenId, TokenReport,
+};
+use muster_proto::wire::{self, fleet_service_client::FleetServiceClient};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use super::profile::Target;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+const PAGE_ROWS: usize = 1000;
+
+/// The collector cannot be reached, or is not the one that it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("the collector at {server} cannot be reached")]
+pub(super) struct Unreachable {
+    server: String,
+}
+
+/// The collector refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct Refused {
+    code: Code,
+    message: String,
+}
+
+/// What to do about an error, apart from what it is.
+pub(super) fn advice(failed: &anyhow::Error) -> Option<&'static str> {
+    let text = format!("{failed:#}");
+    if failed.downcast_ref::<Unreachable>().is_some() {
+        if text.contains("certificate") {
+            return Some(
+                "this is another collector, or another name than its certificate is for: compare --ca-file with ca.pem of \
+                 its data directory, and --server with its public names",
+            );
+        }
+        return Some("see that the collector runs, and that --server is its operators' listener (listening.json says)");
+    }
+    let refused = failed.downcast_ref::<Refused>()?;
+    if refused.code == Code::Unauthenticated {
+        return Some(
+            "see that --token-file is a token of this collector; `muster-collector init` writes the first one",
+        );
+    }
+    (refused.code == Code::PermissionDenied).then_some("ask somebody with that role, or for another token")
+}
+
+#[derive(Clone)]
+struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// Which hosts to ask for.
+#[derive(Debug, Default)]
+pub(super) struct HostsFilter {
+    pub(super) order: Option<OrderId>,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) site: Option<SiteId>,
+    pub(super) name: String,
+    pub(super) limit: Option<usize>,
+}
+
+/// Which findings to ask for.
+#[derive(Debug, Default)]
+pub(super) struct FindingsFilter {
+    pub(super) order: Option<OrderId>,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) limit: Option<usize>,
+}
+
+/// A connection to a collector.
+pub(super) struct Client {
+    inner: FleetServiceClient<InterceptedService<Channel, Bearer>>,
+}
+
+impl Client {
+    /// Connects: TCP, TLS with the collector's own CA, HTTP/2.
+    pub(super) async fn connect(target: &Target) -> anyhow::Result<Self> {
+        let connector = TlsConnector::from(Arc::new(tls(target)?));
+        let name = ServerName::try_from(target.host.clone())
+            .with_context(|| format!("{:?} is not a name that a certificate can be for", target.host))?;
+        let place = (target.host.clone(), target.port);
+        let dial = tower::service_fn(move |_: http::Uri| {
+            let (connector, name, place) = (connector.clone(), name.clone(), place.clone());
+            async move {
+                let stream = TcpStream::connect(place).await?;
+                stream.set_nodelay(true)?;
+                connector.connect(name, stream).await.map(TokioIo::new)
+            }
+        });
+        let endpoint =
+            Endpoint::from_shared(target.server.clone())?.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
+        let unreachable = || Unreachable { server: target.server.clone() };
+        let channel = endpoint.connect_with_connector(dial).await.with_context(unreachable)?;
+        let mut bearer =
+            MetadataValue::try_from(format!("Bearer {}", target.token)).context("the token cannot be sent")?;
+        bearer.set_sensitive(true);
+        Ok(Self {
+            inner: FleetServiceClient::with_interceptor(channel, Bearer(bearer)).max_decoding_message_size(64 << 20),
+        })
+    }
+
+    pub(super) async fn status(&mut self) -> anyhow::Result<CollectorStatus> {
+        Ok(self.inner.get_status(wire::GetStatusRequest {}).await.map_err(refused)?.into_inner().into())
+    }
+
+    pub(super) async fn board(&mut self, order: Option<&OrderId>) -> anyhow::Result<Vec<Board>> {
+        let answer = self.inner.get_board(wire::GetBoardRequest { order: text(order) }).await.map_err(refused)?;
+        all(answer.into_inner().boards)
+    }
+
+    pub(super) async fn hosts(&mut self, filter: &HostsFilter) -> anyhow::Result<Vec<HostRow>> {
+        let mut hosts = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = wire::ListHostsRequest {
+                order: text(filter.order.as_ref()),
+                lanes: codes(&filter.lanes),
+                site: text(filter.site.as_ref()),
+                name: filter.name.clone(),
+                page_rows: page_rows(filter.limit, hosts.len()),
+                page_token,
+            };
+            let answer = self.inner.list_hosts(request).await.map_err(refused)?.into_inner();
+            hosts.extend(all::<_, HostRow>(answer.hosts)?);
+            page_token = answer.next_page_token;
+            if page_token.is_empty() || filter.limit.is_some_and(|limit| hosts.len() >= limit) {
+                return Ok(hosts);
+            }
+        }
+    }
+
+    pub(super) async fn host(&mut self, host: &str) -> anyhow::Result<HostReport> {
+        let request = wire::GetHostRequest { host: host.to_owned() };
+        let answer = self.inner.get_host(request).await.map_err(refused)?.into_inner();
+        Ok(answer.host.context("the answer holds no host")?.try_into()?)
+    }
+
+    pub(super) async fn explain(&mut self, host: &str, order: Option<&OrderId>) -> anyhow::Result<Explanation> {
+        let request = wire::ExplainHostRequest { host: host.to_owned(), order: text(order) };
+        Ok(self.inner.explain_host(request).await.map_err(refused)?.into_inner().try_into()?)
+    }
+
+    pub(super) async fn findings(&mut self, filter: &FindingsFilter) -> anyhow::Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = wire::ListFindingsRequest {
+                order: text(filter.order.as_ref()),
+                lanes: codes(&filter.lanes),
+                page_rows: page_rows(filter.limit, findings.len()),
+                page_token,
+            };
+            let answer = self.inner.list_findings(request).await.map_err(refused)?.into_inner();
+            findings.extend(all::<_, Finding>(answer.findings)?);
+            page_token = answer.next_page_token;
+            if page_token.is_empty() || filter.limit.is_some_and(|limit| findings.len() >= limit) {
+                return Ok(findings);
+            }
+        }
+    }
+
+    pub(super) async fn orders(&mut self, everyone: bool) -> anyhow::Result<Vec<OrderReport>> {
+        let answer = self.inner.list_orders(wire::ListOrdersRequest { all: everyone }).await.map_err(refused)?;
+        all(answer.into_inner().orders)
+    }
+
+    pub(super) async fn products(&mut self) -> anyhow::Result<Vec<ProductReport>> {
+        let answer = self.inner.list_products(wire::ListProductsRequest {}).await.map_err(refused)?;
+        all(answer.into_inner().products)
+    }
+
+    pub(super) async fn product(&mut self, id: &ProductId) -> anyhow::Result<ProductReport> {
+        let request = wire::GetProductRequest { id: id.to_string() };
+        let answer = self.inner.get_product(request).await.map_err(refused)?.into_inner();
+        Ok(answer.product.context("the answer holds no product")?.try_into()?)
+    }
+
+    pub(super) async fn token_create(
+        &mut self,
+        site: &SiteId,
+        lifetime: Duration,
+        max_uses: u64,
+    ) -> anyhow::Result<(String, TokenReport)> {
+        let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+        let request = wire::CreateEnrollmentTokenRequest { site: site.to_string(), lifetime_ms, max_uses };
+        let answer = self.inner.create_enrollment_token(request).await.map_err(refused)?.into_inner();
+        Ok((answer.token, answer.stored.context("the answer holds no token")?.try_into()?))
+    }
+
+    pub(super) async fn token_list(&mut self) -> anyhow::Result<Vec<TokenReport>> {
+        let answer = self.inner.list_enrollment_tokens(wire::ListEnrollmentTokensRequest {}).await.map_err(refused)?;
+        all(answer.into_inner().tokens)
+    }
+
+    pub(super) async fn token_revoke(&mut self, id: &TokenId) -> anyhow::Result<()> {
+        let request = wire::RevokeEnrollmentTokenRequest { id: id.to_string() };
+        self.inner.revoke_enrollment_token(request).await.map_err(refused)?;
+        Ok(())
+    }
+}
+
+fn tls(target: &Target) -> anyhow::Result<ClientConfig> {
+    let file = || format!("the CA certificate {}", target.ca_file.display());
+    let pem = std::fs::read(&target.ca_file).with_context(|| format!("read {}", file()))?;
+    let certificates: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let certificates = certificates.with_context(|| format!("{} is not PEM", file()))?;
+    anyhow::ensure!(!certificates.is_empty(), "{} holds no certificate", file());
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate).with_context(|| format!("{} cannot be used", file()))?;
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+fn refused(status: Status) -> anyhow::Error {
+    let message = if status.code() == Code::Unavailable {
+        format!("the collector cannot answer: {}", status.message())
+    } else if status.code() == Code::DeadlineExceeded {
+        "the collector did not answer in time".to_owned()
+    } else {
+        status.message().to_owned()
+    };
+    Refused { code: status.code(), message }.into()
+}
+
+fn all<A, B>(items: Vec<A>) -> anyhow::Result<Vec<B>>
+where
+    B: TryFrom<A>,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    items.into_iter().map(|item| B::try_from(item).map_err(anyhow::Error::from)).collect()
+}
+
+fn text<T: ToString>(id: Option<&T>) -> String {
+    id.map(T::to_string).unwrap_or_default()
+}
+
+fn codes(lanes: &[Lane]) -> Vec<u32> {
+    lanes.iter().map(|lane| u32::from(lane.code())).collect()
+}
+
+fn page_rows(limit: Option<usize>, had: usize) -> u32 {
+    let left = limit.map_or(PAGE_ROWS, |limit| limit.saturating_sub(had).clamp(1, PAGE_ROWS));
+    u32::try_from(left).unwrap_or(1)
+}

@@ -1,0 +1,187 @@
+//! Whom to ask, and as whom: flags < environment is clap's; below both stands a profile.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::args::Connection;
+use crate::tls::disk::open_to_others;
+
+/// Where profiles are looked for.
+pub(super) struct Places {
+    pub(super) home: Option<PathBuf>,
+    pub(super) config_home: Option<PathBuf>,
+}
+
+/// All that a client needs.
+pub(super) struct Target {
+    pub(super) server: String,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) ca_file: PathBuf,
+    pub(super) token: String,
+}
+
+#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Profile {
+    server: Option<String>,
+    ca_file: Option<PathBuf>,
+    token_file: Option<PathBuf>,
+}
+
+/// Merges flags, environment and profile, and reads the token.
+pub(super) fn resolve(connection: &Connection, places: &Places) -> anyhow::Result<Target> {
+    let profile = read_profile(connection.profile.as_deref(), places)?;
+    let missing = |flag: &str, variable: &str, key: &str| {
+        format!("no {key} is named: use {flag}, {variable} or a profile in {}", profiles_file(places).display())
+    };
+    let server = connection.server.clone().or(profile.server);
+    let server = server.with_context(|| missing("--server", "MUSTER_SERVER", "server"))?;
+    let ca_file = connection.ca_file.clone().or(profile.ca_file);
+    let ca_file = ca_file.with_context(|| missing("--ca-file", "MUSTER_CA_FILE", "ca_file"))?;
+    let token_file = connection.token_file.clone().or(profile.token_file);
+    let token_file = token_file.with_context(|| missing("--token-file", "MUSTER_TOKEN_FILE", "token_file"))?;
+    let (host, port) = host_and_port(&server)?;
+    let server = format!("https://{server_text}", server_text = authority(&host, port));
+    Ok(Target { server, host, port, ca_file, token: read_token(&token_file)? })
+}
+
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn profiles_file(places: &Places) -> PathBuf {
+    let below_home = || places.home.as_ref().map(|home| home.join(".config"));
+    let directory = places.config_home.clone().or_else(below_home).unwrap_or_default();
+    directory.join("muster").join("profiles.toml")
+}
+
+fn read_profile(named: Option<&str>, places: &Places) -> anyhow::Result<Profile> {
+    let file = profiles_file(places);
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(Profile::default()),
+        Err(error) => return Err(error).with_context(|| format!("read the profiles {}", file.display())),
+    };
+    let profiles: BTreeMap<String, Profile> =
+        toml::from_str(&text).with_context(|| format!("the profiles {} cannot be read", file.display()))?;
+    let name = named.unwrap_or("default");
+    let found = profiles.get(name).cloned();
+    if named.is_some() && found.is_none() {
+        let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
+        anyhow::bail!("there is no profile {name:?} in {} (it has: {})", file.display(), known.join(", "));
+    }
+    let mut profile = found.unwrap_or_default();
+    for path in [&mut profile.ca_file, &mut profile.token_file].into_iter().flatten() {
+        *path = beside(path, &file, places);
+    }
+    Ok(profile)
+}
+
+/// `~/` is the home directory; what is relative is relative to the file that says it.
+fn beside(path: &Path, file: &Path, places: &Places) -> PathBuf {
+    if let (Ok(rest), Some(home)) = (path.strip_prefix("~"), &places.home) {
+        return home.join(rest);
+    }
+    file.parent().map_or_else(|| path.to_owned(), |directory| directory.join(path))
+}
+
+fn host_and_port(server: &str) -> anyhow::Result<(String, u16)> {
+    let form = || format!("{server:?} is not a server of the form https://HOST:PORT");
+    let rest = match server.split_once("://") {
+        Some(("https", rest)) => rest,
+        Some((scheme, _)) => anyhow::bail!("{server:?} has the scheme {scheme}: the collector speaks https only"),
+        None => server,
+    };
+    let uri: http::Uri = format!("https://{}", rest.trim_end_matches('/')).parse().with_context(form)?;
+    let host = uri.host().filter(|host| !host.is_empty()).with_context(form)?;
+    anyhow::ensure!(uri.path() == "/" && uri.query().is_none(), "{}", form());
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Ok((host, uri.port_u16().with_context(|| format!("{}: the port is missing", form()))?))
+}
+
+fn read_token(file: &Path) -> anyhow::Result<String> {
+    let bits = open_to_others(file).with_context(|| format!("read the token file {}", file.display()))?;
+    anyhow::ensure!(
+        bits == 0,
+        "the token file {} may be read by others than its owner (mode bits {bits:03o}): run chmod 600 on it, and have the \
+         token replaced if somebody may have read it",
+        file.display()
+    );
+    let text = std::fs::read_to_string(file).with_context(|| format!("read the token file {}", file.display()))?;
+    let token = text.trim();
+    let plain = token.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+    anyhow::ensure!(!token.is_empty() && plain, "the token file {} holds no token", file.display());
+    Ok(token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places() -> (tempfile::TempDir, Places) {
+        let home = tempfile::tempdir().expect("a directory");
+        let places = Places { home: Some(home.path().to_owned()), config_home: None };
+        (home, places)
+    }
+
+    fn write_token(path: &Path, mode: u32) {
+        crate::tls::disk::write_atomically(path, b"admin.secret\n", mode).expect("written");
+    }
+
+    #[test]
+    fn a_profile_fills_what_flags_leave_open() {
+        let (home, places) = places();
+        let directory = home.path().join(".config/muster");
+        std::fs::create_dir_all(&directory).expect("made");
+        let text =
+            "[default]\nserver = 'https://a:1'\nca_file = 'ca.pem'\ntoken_file = '~/t'\n[other]\nserver = 'b:2'\n";
+        std::fs::write(directory.join("profiles.toml"), text).expect("written");
+        write_token(&home.path().join("t"), 0o600);
+        let target = resolve(&Connection::default(), &places).expect("resolved");
+        assert_eq!((target.host.as_str(), target.port), ("a", 1));
+        assert_eq!(target.ca_file, directory.join("ca.pem"));
+        assert_eq!(target.token, "admin.secret");
+        let named = Connection {
+            profile: Some("other".to_owned()),
+            ca_file: Some("c".into()),
+            token_file: Some(home.path().join("t")),
+            server: None,
+        };
+        assert_eq!(resolve(&named, &places).expect("resolved").server, "https://b:2");
+        let wrong = Connection { profile: Some("third".to_owned()), ..Connection::default() };
+        let refused = resolve(&wrong, &places).err().expect("refused").to_string();
+        assert!(refused.contains("no profile \"third\"") && refused.contains("default, other"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_all_ways_to_say_it() {
+        let (_home, places) = places();
+        let refused = resolve(&Connection::default(), &places).err().expect("refused").to_string();
+        for part in ["--server", "MUSTER_SERVER", "profiles.toml"] {
+            assert!(refused.contains(part), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_others_may_read_is_refused() {
+        let (home, _) = places();
+        let file = home.path().join("t");
+        write_token(&file, 0o640);
+        let refused = read_token(&file).expect_err("exposed").to_string();
+        assert!(refused.contains("chmod 600") && !refused.contains("secret"), "{refused}");
+        write_token(&file, 0o600);
+        assert!(read_token(&file).is_ok());
+    }
+
+    #[test]
+    fn a_server_is_a_host_and_a_port_over_https() {
+        assert_eq!(host_and_port("https://h.example:7444/").expect("good"), ("h.example".to_owned(), 7444));
+        assert_eq!(host_and_port("[::1]:7444").expect("good"), ("::1".to_owned(), 7444));
+        for wrong in ["http://h:1", "h", "https://h", "https://h:x", "https://h:1/path", "", "https://:1"] {
+            assert!(host_and_port(wrong).is_err(), "{wrong}");
+        }
+    }
+}

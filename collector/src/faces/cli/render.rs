@@ -1,0 +1,259 @@
+//! How answers look: tables for people, json, ndjson and csv for programs. The only place that writes to the output.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use muster_proto::model::{Lane, Timestamp};
+
+use super::args::Output;
+use crate::config::format_span;
+
+/// An answer in all its forms; only the one that was asked for is made.
+pub(super) struct Answer<'a, T> {
+    /// The whole document.
+    pub(super) whole: &'a T,
+    /// The header of the csv.
+    pub(super) header: &'a [&'a str],
+}
+
+/// Where answers go, and in which form.
+pub(super) struct Screen<'w> {
+    out: &'w mut (dyn Write + Send),
+    output: Option<Output>,
+    paint: Paint,
+    now: Timestamp,
+}
+
+impl<'w> Screen<'w> {
+    pub(super) fn new(out: &'w mut (dyn Write + Send), output: Option<Output>, colour: bool, now: Timestamp) -> Self {
+        Self { out, output, paint: Paint { colour }, now }
+    }
+
+    /// The form, when one was asked for.
+    pub(super) const fn asked(&self) -> Option<Output> {
+        self.output
+    }
+
+    pub(super) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Writes the answer. `lines` are the objects of ndjson, `rows` those of csv, `page` is for people.
+    pub(super) fn show<T: serde::Serialize, L: serde::Serialize>(
+        &mut self,
+        answer: &Answer<'_, T>,
+        lines: &[L],
+        rows: impl FnOnce() -> Vec<Vec<String>>,
+        page: impl FnOnce(&Paint) -> String,
+    ) -> anyhow::Result<()> {
+        match self.output.unwrap_or(Output::Table) {
+            Output::Table => self.out.write_all(page(&self.paint).as_bytes())?,
+            Output::Json => {
+                serde_json::to_writer_pretty(&mut *self.out, answer.whole).map_err(io::Error::from)?;
+                self.out.write_all(b"\n")?;
+            }
+            Output::Ndjson => {
+                for line in lines {
+                    serde_json::to_writer(&mut *self.out, line).map_err(io::Error::from)?;
+                    self.out.write_all(b"\n")?;
+                }
+            }
+            Output::Csv => {
+                let mut csv = csv::Writer::from_writer(&mut *self.out);
+                csv.write_record(answer.header).map_err(of_csv)?;
+                for row in rows() {
+                    csv.write_record(row.iter().map(|cell| harmless(cell))).map_err(of_csv)?;
+                }
+                csv.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A broken pipe must stay recognisable through the csv writer.
+fn of_csv(error: csv::Error) -> io::Error {
+    if error.is_io_error()
+        && let csv::ErrorKind::Io(inner) = error.into_kind()
+    {
+        return inner;
+    }
+    io::Error::other("the csv could not be written")
+}
+
+/// Names come from machines that may lie: a spreadsheet must not take one for a formula.
+fn harmless(cell: &str) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
+}
+
+/// Nor may a terminal take one for a command.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// Colours, when there is a terminal that has them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Paint {
+    colour: bool,
+}
+
+impl Paint {
+    #[cfg(test)]
+    pub(super) const fn plain() -> Self {
+        Self { colour: false }
+    }
+
+    fn code(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    pub(super) fn bold(self, text: &str) -> String {
+        self.code("1", text)
+    }
+
+    pub(super) fn dim(self, text: &str) -> String {
+        self.code("2", text)
+    }
+
+    pub(super) fn alarm(self, text: &str) -> String {
+        self.code("1;31", text)
+    }
+
+    /// A lane by what it asks for: red is to be done, yellow cannot be seen, green is finished.
+    pub(super) fn lane(self, lane: Lane, text: &str) -> String {
+        let code = if lane.is_finished() {
+            "32"
+        } else if lane.is_coverage_gap() {
+            "33"
+        } else {
+            "31"
+        };
+        self.code(code, text)
+    }
+}
+
+/// A cell: its text, and what to do with it once it has its width.
+pub(super) struct Cell {
+    text: String,
+    right: bool,
+    lane: Option<Lane>,
+}
+
+impl Cell {
+    pub(super) fn text(text: impl AsRef<str>) -> Self {
+        Self { text: clean(text.as_ref()).replace('\n', " "), right: false, lane: None }
+    }
+
+    pub(super) fn number(number: u64) -> Self {
+        Self { text: number.to_string(), right: true, lane: None }
+    }
+
+    pub(super) fn lane(lane: Lane) -> Self {
+        Self { text: lane.name().to_owned(), right: false, lane: Some(lane) }
+    }
+}
+
+/// A table with aligned columns: no lines, so that it can be cut and searched.
+pub(super) struct Grid {
+    header: Vec<String>,
+    rows: Vec<Vec<Cell>>,
+    indent: &'static str,
+}
+
+impl Grid {
+    pub(super) fn new(header: &[&str]) -> Self {
+        Self { header: header.iter().map(|name| name.to_uppercase()).collect(), rows: Vec::new(), indent: "" }
+    }
+
+    pub(super) fn indented(mut self) -> Self {
+        self.indent = "  ";
+        self
+    }
+
+    pub(super) fn row(&mut self, cells: Vec<Cell>) {
+        self.rows.push(cells);
+    }
+
+    pub(super) fn text(&self, paint: &Paint) -> String {
+        let width = |at: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.text.chars().count());
+            cells.chain([self.header[at].chars().count()]).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.header.len()).map(width).collect();
+        let right = |at: usize| self.rows.first().and_then(|row| row.get(at)).is_some_and(|cell| cell.right);
+        let mut text = String::new();
+        let header: Vec<String> =
+            self.header.iter().enumerate().map(|(at, name)| pad(name, widths[at], right(at))).collect();
+        let header = paint.dim(header.join("  ").trim_end());
+        text.push_str(&format!("{}{header}\n", self.indent));
+        for row in &self.rows {
+            let cells = row.iter().enumerate().map(|(at, cell)| {
+                let padded = pad(&cell.text, widths[at], cell.right);
+                cell.lane.map_or(padded.clone(), |lane| paint.lane(lane, &padded))
+            });
+            let line = cells.collect::<Vec<_>>().join("  ");
+            text.push_str(&format!("{}{}\n", self.indent, line.trim_end()));
+        }
+        text
+    }
+}
+
+fn pad(text: &str, width: usize, right: bool) -> String {
+    let fill = " ".repeat(width.saturating_sub(text.chars().count()));
+    if right { format!("{fill}{text}") } else { format!("{text}{fill}") }
+}
+
+/// `2026-05-04T10:00:00Z (3m ago)`.
+pub(super) fn when(at: Timestamp, now: Timestamp) -> String {
+    if at <= now { format!("{at} ({})", ago(at, now)) } else { format!("{at} (in {})", format_span(at.since(now))) }
+}
+
+/// `3m ago`, `just now`.
+pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
+    let span = now.since(at);
+    if span < Duration::from_secs(1) { "just now".to_owned() } else { format!("{} ago", format_span(span)) }
+}
+
+/// What is not known, in a table.
+pub(super) fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+/// An instant for programs; empty when there is none.
+pub(super) fn instant(at: Option<Timestamp>) -> String {
+    at.map(Timestamp::to_rfc3339).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_align_and_numbers_stand_right() {
+        let mut grid = Grid::new(&["lane", "hosts"]);
+        grid.row(vec![Cell::lane(Lane::Replace), Cell::number(3)]);
+        grid.row(vec![Cell::text("clear"), Cell::number(12_000)]);
+        assert_eq!(grid.text(&Paint::plain()), "LANE     HOSTS\nreplace      3\nclear    12000\n");
+    }
+
+    #[test]
+    fn a_name_can_command_neither_terminal_nor_spreadsheet() {
+        assert_eq!(clean("web\u{1b}[2J\u{7}"), "web\u{fffd}[2J\u{fffd}");
+        assert_eq!(harmless("=1+1"), "'=1+1");
+        assert_eq!(harmless("web-1"), "web-1");
+    }
+
+    #[test]
+    fn colours_are_added_only_when_they_are_wanted() {
+        assert_eq!(Paint::plain().lane(Lane::Replace, "replace"), "replace");
+        assert_eq!(Paint { colour: true }.lane(Lane::Clear, "clear"), "\u{1b}[32mclear\u{1b}[0m");
+    }
+}

@@ -1,0 +1,71 @@
+//! The two gRPC doors: what is checked before a call reaches its service, what is counted after it, and FleetService.
+
+mod agents;
+mod fleet;
+mod operators;
+
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response};
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use crate::telemetry::{Call, Door, Metrics};
+
+pub use agents::AgentsGate;
+pub use fleet::Fleet;
+pub use operators::OperatorsGate;
+
+/// The name of the method, if the path is one of this service.
+fn method_of<'p>(path: &'p str, service: &str) -> Option<&'p str> {
+    path.strip_prefix('/')?.strip_prefix(service)?.strip_prefix('/')
+}
+
+/// The status of an answer, as far as its head says: a refusal is always there.
+fn status_of(headers: &HeaderMap) -> Option<Status> {
+    Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
+}
+
+fn refuse(status: Status) -> Response<Body> {
+    status.into_http()
+}
+
+fn count(metrics: &Metrics, door: Door, method: &str, response: &Response<Body>, took: Duration) {
+    let code = status_of(response.headers()).map_or(Code::Ok, |status| status.code());
+    metrics.call(Call { door, method, code: code_name(code), took });
+}
+
+/// A path that is not in the contract is told apart no further: strangers must not make labels.
+fn known<'p>(method: Option<&'p str>, methods: &[&str]) -> &'p str {
+    method.filter(|method| methods.contains(method)).unwrap_or("other")
+}
+
+const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "ok",
+        Code::Cancelled => "cancelled",
+        Code::Unknown => "unknown",
+        Code::InvalidArgument => "invalid_argument",
+        Code::DeadlineExceeded => "deadline_exceeded",
+        Code::NotFound => "not_found",
+        Code::AlreadyExists => "already_exists",
+        Code::PermissionDenied => "permission_denied",
+        Code::ResourceExhausted => "resource_exhausted",
+        Code::FailedPrecondition => "failed_precondition",
+        Code::Aborted => "aborted",
+        Code::OutOfRange => "out_of_range",
+        Code::Unimplemented => "unimplemented",
+        Code::Internal => "internal",
+        Code::Unavailable => "unavailable",
+        Code::DataLoss => "data_loss",
+        Code::Unauthenticated => "unauthenticated",
+    }
+}
+
+/// Hands a request to the services behind the gate.
+async fn pass(mut routes: tonic::service::Routes, request: Request<Body>) -> Response<Body> {
+    match tower::Service::call(&mut routes, request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}

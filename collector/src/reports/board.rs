@@ -1,0 +1,90 @@
+//! The board: for each order how many hosts stand in each lane.
+
+use muster_proto::model::{Board, BoardCounts, Lane, OrderId};
+
+use super::standing::{is_past_due, lane_seen, silent_before};
+use super::{Desk, ReportError};
+use crate::store::LaneTally;
+
+impl Desk {
+    /// The boards of the active orders, or of one.
+    ///
+    /// # Errors
+    /// There is no such active order, or the store failed.
+    pub async fn board(&self, order: Option<&OrderId>) -> Result<Vec<Board>, ReportError> {
+        let depth = self.store.docket_depth().await?;
+        let mut boards = Vec::new();
+        for order in self.orders_asked(order)? {
+            let tally = self.store.lane_tally(&order.id, silent_before(order, self.now)).await?;
+            let counts = counts(&tally, is_past_due(order, self.now));
+            boards.push(Board { order: order.report(), counts, as_of: self.now, docket: depth.waiting });
+        }
+        Ok(boards)
+    }
+}
+
+/// Every number comes from the one tally, so they add up whatever the store counted.
+pub(super) fn counts(tally: &LaneTally, past_due: bool) -> BoardCounts {
+    let mut counts = BoardCounts {
+        lanes: Lane::ALL.iter().map(|lane| (*lane, 0)).collect(),
+        total: tally.out_of_scope,
+        out_of_scope: tally.out_of_scope,
+        overdue: 0,
+        silent: 0,
+    };
+    let unjudged = ((Lane::Unknown, false), tally.unjudged);
+    let all = tally.in_scope.iter().map(|(place, hosts)| (*place, *hosts)).chain([unjudged]);
+    for ((awake, silent), hosts) in all {
+        let lane = lane_seen(awake, silent);
+        *counts.lanes.entry(lane).or_default() += hosts;
+        counts.total += hosts;
+        counts.silent += if silent { hosts } else { 0 };
+        counts.overdue += if past_due && !lane.is_finished() { hosts } else { 0 };
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tallies() -> impl Strategy<Value = LaneTally> {
+        // Awake lanes: the judge leaves silence to the reader.
+        let awake: Vec<Lane> = Lane::ALL.iter().copied().filter(|lane| *lane != Lane::Silent).collect();
+        let place = (proptest::sample::select(awake), any::<bool>());
+        let lanes = proptest::collection::btree_map(place, 0_u64..1_000_000, 0..22);
+        (lanes, 0_u64..1_000_000, 0_u64..1_000_000).prop_map(|(in_scope, out_of_scope, unjudged)| LaneTally {
+            in_scope,
+            out_of_scope,
+            unjudged,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_lanes_and_those_out_of_scope_add_up_to_the_total(tally in tallies(), past_due in any::<bool>()) {
+            let counts = counts(&tally, past_due);
+            let lanes: u64 = counts.lanes.values().sum();
+            prop_assert_eq!(lanes + counts.out_of_scope, counts.total);
+            prop_assert_eq!(counts.total, tally.in_scope.values().sum::<u64>() + tally.out_of_scope + tally.unjudged);
+            prop_assert_eq!(counts.lanes.len(), Lane::ALL.len());
+            let unfinished: u64 =
+                counts.lanes.iter().filter(|(lane, _)| !lane.is_finished()).map(|(_, hosts)| hosts).sum();
+            prop_assert_eq!(counts.overdue, if past_due { unfinished } else { 0 });
+            prop_assert!(counts.silent >= counts.lanes[&Lane::Silent]);
+        }
+    }
+
+    #[test]
+    fn silence_takes_a_host_out_of_clear_and_leaves_it_in_replace() {
+        let in_scope = [((Lane::Clear, true), 3), ((Lane::Replace, true), 2), ((Lane::Clear, false), 5)].into();
+        let counts = counts(&LaneTally { in_scope, out_of_scope: 1, unjudged: 4 }, true);
+        assert_eq!(counts.lanes[&Lane::Silent], 3);
+        assert_eq!(counts.lanes[&Lane::Replace], 2);
+        assert_eq!(counts.lanes[&Lane::Clear], 5);
+        assert_eq!(counts.lanes[&Lane::Unknown], 4, "who was never judged is not clear");
+        assert_eq!((counts.total, counts.silent, counts.overdue), (15, 5, 9));
+    }
+}

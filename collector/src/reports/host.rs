@@ -1,0 +1,145 @@
+//! One host, whole, and why it stands where it stands: judged again at this instant from what is stored.
+
+use std::collections::BTreeMap;
+
+use muster_proto::model::{Digest, Explanation, HostId, HostReport, Lane, OrderId, SourceReport, StandingReport};
+
+use super::standing::effective;
+use super::{Desk, ReportError};
+use crate::judge::{Case, Hit, HostSituation, assess, detect, place, products_of};
+use crate::rules::Order;
+use crate::store::{StoredHost, StoredLook, StoredVerdict};
+
+impl Desk {
+    /// A host by id, or by name where only one has it.
+    ///
+    /// # Errors
+    /// There is none, or several have the name, or the store failed.
+    pub async fn host(&self, asked: &str) -> Result<HostReport, ReportError> {
+        let stored = self.find(asked).await?;
+        self.host_report(&stored, None).await
+    }
+
+    /// A host with its history, under the active orders or one of them.
+    ///
+    /// # Errors
+    /// As for [`Desk::host`], or there is no such active order.
+    pub async fn explain(&self, asked: &str, order: Option<&OrderId>) -> Result<Explanation, ReportError> {
+        let stored = self.find(asked).await?;
+        let host = self.host_report(&stored, order).await?;
+        let history = stored.history.iter().filter(|(its, _, _)| order.is_none_or(|order| order == its));
+        Ok(Explanation { host, history: history.cloned().collect(), rules_version: self.rules.version.clone() })
+    }
+
+    async fn find(&self, asked: &str) -> Result<StoredHost, ReportError> {
+        let none = || ReportError::NoHost { host: asked.chars().take(255).collect() };
+        let id = match asked.parse::<HostId>() {
+            Ok(id) => id,
+            Err(_) => {
+                let ids = self.store.host_find(asked).await?;
+                match ids.as_slice() {
+                    [] => return Err(none()),
+                    [id] => *id,
+                    _ => return Err(ReportError::Ambiguous { name: asked.to_owned(), ids }),
+                }
+            }
+        };
+        self.store.host_get(id).await?.ok_or_else(none)
+    }
+
+    async fn host_report(&self, stored: &StoredHost, order: Option<&OrderId>) -> Result<HostReport, ReportError> {
+        let hits = match &stored.look {
+            Some(look) => self.hits_of(look).await?,
+            None => Vec::new(),
+        };
+        let orders = self.orders_asked(order)?;
+        let standings = orders.into_iter().map(|order| self.standing(stored, order, &hits)).collect();
+        Ok(HostReport {
+            id: stored.host,
+            site: stored.site.clone(),
+            facts: stored.facts.clone(),
+            state: stored.state.clone(),
+            enrolled_at: stored.enrolled_at,
+            last_seen: stored.last_seen,
+            look_since: stored.look.as_ref().map(|look| look.since),
+            observed_at: stored.look.as_ref().map(|look| look.observed_at),
+            look: stored.look.as_ref().map(|look| look.digest.to_string()).unwrap_or_default(),
+            sources: stored.look.as_ref().map(sources_of).unwrap_or_default(),
+            hits: products_of(&self.rules.catalogue, &hits),
+            standings,
+        })
+    }
+
+    /// The hits of a look: those that the docket has kept, and for sections that it has not come to yet, fresh ones.
+    async fn hits_of(&self, look: &StoredLook) -> Result<Vec<Hit>, ReportError> {
+        let sections: Vec<Digest> = look.look.entries().iter().filter_map(|entry| entry.section).collect();
+        let mut kept: BTreeMap<Digest, Vec<Hit>> = self.store.hits_get(&sections, &self.rules.version).await?;
+        let mut hits = Vec::new();
+        for digest in sections {
+            match kept.remove(&digest) {
+                Some(known) => hits.extend(known),
+                None => {
+                    if let Some(section) = self.store.section_get(digest).await? {
+                        hits.extend(detect(&self.rules.catalogue, &section));
+                    }
+                }
+            }
+        }
+        Ok(hits)
+    }
+
+    fn standing(&self, stored: &StoredHost, order: &Order, hits: &[Hit]) -> StandingReport {
+        let verdict = stored.verdicts.iter().find(|verdict| verdict.order == order.id);
+        // Signatures are fresh or stale when the host said so, not when somebody asks.
+        let received = stored.last_seen.unwrap_or(self.now);
+        let assessment = stored
+            .look
+            .as_ref()
+            .map(|look| assess(order, &self.rules.catalogue, &look.look, hits, &stored.state, received));
+        let case = match (verdict, &assessment, &stored.look) {
+            (Some(verdict), _, _) => verdict.case.clone(),
+            (None, Some(assessment), Some(look)) => {
+                Case::default().advance(assessment, look.since, &stored.state.boot_id)
+            }
+            (None, _, _) => Case::default(),
+        };
+        let situation = HostSituation {
+            platform: stored.facts.platform,
+            site: &stored.site,
+            last_seen: stored.last_seen,
+            case: &case,
+            decided: verdict.and_then(decided),
+        };
+        let placed = place(order, assessment.as_ref(), &situation, self.now);
+        let since = verdict.map(|verdict| effective(order, verdict, stored.last_seen, self.now));
+        let since = since.filter(|effective| effective.lane == placed.lane).map(|effective| effective.since);
+        StandingReport {
+            order: order.report(),
+            lane: placed.lane,
+            in_scope: placed.in_scope,
+            overdue: placed.overdue,
+            silent: placed.silent,
+            presence: assessment.as_ref().map_or(muster_proto::model::Presence::Unknown, |known| known.presence),
+            protection: assessment.as_ref().map_or(muster_proto::model::Protection::Unknown, |known| known.protection),
+            since: since.or(stored.look.as_ref().map(|look| look.since)).unwrap_or(stored.enrolled_at),
+            advice: placed.advice,
+            reasons: placed.reasons,
+        }
+    }
+}
+
+/// Lanes that a deed or the roster decided stay decided.
+fn decided(verdict: &StoredVerdict) -> Option<Lane> {
+    let lane = verdict.awake_lane;
+    matches!(lane, Lane::Retired | Lane::Waived | Lane::Missing).then_some(lane)
+}
+
+fn sources_of(look: &StoredLook) -> Vec<SourceReport> {
+    let report = |entry: &muster_proto::model::LookEntry| SourceReport {
+        source: entry.source,
+        outcome: entry.outcome,
+        reason: entry.reason.clone(),
+        observations: entry.section.and_then(|digest| look.observations.get(&digest).copied()).unwrap_or(0),
+    };
+    look.look.entries().iter().map(report).collect()
+}

@@ -1,0 +1,34 @@
+//! Orders and catalogue, as they are in force.
+
+use muster_proto::model::{OrderReport, ProductId, ProductReport};
+
+use super::{Desk, ReportError};
+
+impl Desk {
+    /// The active orders, or all.
+    #[must_use]
+    pub fn orders(&self, all: bool) -> Vec<OrderReport> {
+        self.rules.orders.iter().filter(|order| all || order.active).map(|order| order.report()).collect()
+    }
+
+    /// The products of the catalogue.
+    #[must_use]
+    pub fn products(&self) -> Vec<ProductReport> {
+        self.rules.catalogue.products().iter().map(|product| product.report(false)).collect()
+    }
+
+    /// One product with its recognisers.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub fn product(&self, id: &ProductId) -> Result<ProductReport, ReportError> {
+        let product = self.rules.catalogue.product(id);
+        product.map(|product| product.report(true)).ok_or_else(|| ReportError::NoProduct { product: id.clone() })
+    }
+
+    /// The version of catalogue and orders.
+    #[must_use]
+    pub fn rules_version(&self) -> &str {
+        &self.rules.version
+    }
+}
