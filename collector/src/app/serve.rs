@@ -19,14 +19,16 @@ use super::prepare::{Prepared, prepare};
 use super::rules::{self, Keeper};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::docket::Docket;
 use crate::faces::Access;
 use crate::faces::admin::{self, AdminState, Readiness};
 use crate::faces::grpc::{AgentsGate, Fleet, OperatorsGate};
+use crate::intake::AgentDoor;
 use crate::rules::RuleSet;
 use crate::shutdown::{Signal, Signals, Token};
 use crate::store::Store;
 use crate::telemetry::{Door, Metrics};
-use crate::tls::{self, Authority, DoorLimits, Listening, ServerCertificate, TlsDoor};
+use crate::tls::{self, Authority, CertificateAuthority, DoorLimits, Listening, ServerCertificate, TlsDoor};
 
 /// How often the server certificate is looked at.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(3600);
@@ -73,6 +75,7 @@ pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()
         info!("{note}");
     }
     let in_force = Arc::new(ArcSwap::from_pointee(in_force));
+    let docket = Docket::new(Arc::clone(&store), Arc::clone(&in_force));
     let house = House {
         clock,
         store,
@@ -81,7 +84,7 @@ pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()
         in_force,
         metrics: Metrics::new(),
         readiness: Arc::default(),
-        wake: Arc::default(),
+        wake: docket.waker(),
         doors: Token::new(),
         loops: Token::new(),
         settings,
@@ -91,7 +94,7 @@ pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()
     let keeper = house.keeper();
     keeper.adopt().await?;
     let listeners = house.bind()?;
-    let mut loops = house.start_loops(keeper, &reload);
+    let mut loops = house.start_loops(docket, keeper, &reload);
     let health = house.open(listeners)?;
     let ended = house.attend(&mut signals, &reload, &mut loops).await;
     house.close(health, loops).await?;
@@ -123,8 +126,13 @@ impl House {
     }
 
     /// The loops behind the doors: docket, rules, certificate.
-    fn start_loops(&self, keeper: Keeper, reload: &Arc<Notify>) -> JoinSet<&'static str> {
+    fn start_loops(&self, docket: Docket, keeper: Keeper, reload: &Arc<Notify>) -> JoinSet<&'static str> {
         let mut loops = JoinSet::new();
+        let (clock, stop) = (Arc::clone(&self.clock), self.loops.clone());
+        loops.spawn(async move {
+            docket.run(clock, stop).await;
+            "docket"
+        });
         let (reload, stop) = (Arc::clone(reload), self.loops.clone());
         loops.spawn(async move {
             keeper.watch(reload, stop).await;
@@ -161,7 +169,10 @@ impl House {
     }
 
     fn agents_door(&self, listening: Listening) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
-        let routes = Routes::default();
+        let authority = Arc::clone(&self.authority) as Arc<dyn CertificateAuthority>;
+        let (store, rules, clock) = (Arc::clone(&self.store), Arc::clone(&self.in_force), Arc::clone(&self.clock));
+        let service = AgentDoor::new(store, authority, rules, self.settings.pace, clock).waking(Arc::clone(&self.wake));
+        let routes = Routes::new(service.into_service());
         let gate = AgentsGate::new(routes, Arc::clone(&self.clock), self.settings.pace, Arc::clone(&self.metrics));
         let agents = &self.settings.agents;
         let limits = DoorLimits {
