@@ -21,6 +21,9 @@ use crate::identity::Trust;
 /// A look of many sections on a slow link needs many rounds; more than this is a collector that asks in circles.
 const ROUNDS: usize = 256;
 
+/// Bytes of sections in one call, whatever the budget: well below what a collector takes at once.
+const CALL_BYTES: u64 = 4 * limits::SECTION_BYTES as u64;
+
 pub(super) type Client = AgentServiceClient<Channel>;
 
 /// What a delivery came to.
@@ -239,13 +242,14 @@ fn digests(method: &'static str, wanted: &[Bytes]) -> Result<Vec<Digest>, Uplink
 
 /// As many of the wanted sections as the budget allows, and at least one.
 fn batch(parcel: &Parcel, wanted: &[Digest], budget: u64) -> Result<(Vec<Digest>, u64), UplinkError> {
+    let budget = if budget == 0 { CALL_BYTES } else { budget.min(CALL_BYTES) };
     let mut batch = Vec::new();
     let mut bytes = 0;
     for digest in wanted.iter().take(limits::SECTIONS_PER_UPLOAD) {
         let section =
             parcel.section(*digest).ok_or_else(|| circles("it wants a section that the look does not name"))?;
         let with = bytes + section.len() as u64;
-        if budget > 0 && with > budget && !batch.is_empty() {
+        if with > budget && !batch.is_empty() {
             break;
         }
         batch.push(*digest);
