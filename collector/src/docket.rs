@@ -10,6 +10,9 @@
 mod judging;
 mod known;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -16,6 +16,9 @@ mod refuse;
 mod renew;
 mod upload;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};

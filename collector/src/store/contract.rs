@@ -1,6 +1,7 @@
 //! The suite that each backend must pass. A backend says how to make a fresh store and how to open it again; the macro
 //! makes one test of every function.
 
+mod crash;
 mod crowd;
 mod docket;
 mod enrolment;
@@ -12,10 +13,11 @@ use std::sync::Arc;
 
 use super::Store;
 
+pub(crate) use crash::{acknowledged_is_there, report_forever};
 pub(crate) use crowd::*;
 pub(crate) use docket::*;
 pub(crate) use enrolment::*;
-pub(crate) use kit::{large_delivery, small_fleet};
+pub(crate) use kit::{enrolled as enrolled_fleet, large_delivery, small_fleet};
 pub(crate) use lists::*;
 pub(crate) use looks::*;
 

@@ -29,6 +29,8 @@ mod verdict;
 mod writer;
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -75,7 +75,7 @@ pub(super) fn run(n: u8) -> RunId {
 }
 
 /// Makes the token and enrols hosts 1 to `n`.
-pub(super) async fn enrolled(store: &Arc<dyn Store>, n: u8) {
+pub(crate) async fn enrolled(store: &Arc<dyn Store>, n: u8) {
     store.token_create(new_token(0)).await.expect("token");
     for n in 1..=n {
         let answer = store.host_enroll(enrollment(n)).await.expect("enrols");

@@ -230,3 +230,102 @@ impl Reader<'_> {
         Ok(attributes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::canonical;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Dictionaries in memory; numbers are given in an order of their own.
+    #[derive(Default)]
+    struct Books {
+        titles: Vec<Title>,
+        versions: Vec<String>,
+    }
+
+    impl Dictionary for Books {
+        fn title(&mut self, _: Platform, observation: &Observation) -> Step<i64> {
+            let Observation { kind, name, vendor, .. } = observation.clone();
+            let title = Title { kind, name, vendor };
+            let at = self.titles.iter().position(|known| *known == title).unwrap_or_else(|| {
+                self.titles.push(title);
+                self.titles.len() - 1
+            });
+            Ok(i64::try_from(at * 7919 % 10_007 + 1).expect("small"))
+        }
+
+        fn version(&mut self, text: &str) -> Step<i64> {
+            let at = self.versions.iter().position(|known| known == text).unwrap_or_else(|| {
+                self.versions.push(text.to_owned());
+                self.versions.len() - 1
+            });
+            Ok(i64::try_from(at + 1).expect("small"))
+        }
+    }
+
+    impl Lookup for Books {
+        fn title(&mut self, id: i64) -> Step<Option<Title>> {
+            let at = self.titles.iter().enumerate().find(|(at, _)| (at * 7919 % 10_007 + 1) as i64 == id);
+            Ok(at.map(|(_, title)| title.clone()))
+        }
+
+        fn version(&mut self, id: i64) -> Step<Option<String>> {
+            Ok(usize::try_from(id - 1).ok().and_then(|at| self.versions.get(at).cloned()))
+        }
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            2 => Just(String::new()),
+            4 => "[a-c]{1,3}",
+            2 => "[a-z0-9./:+~é-]{1,24}",
+            1 => "\\PC{0,40}",
+        ]
+    }
+
+    fn observation() -> impl Strategy<Value = Observation> {
+        let kind = proptest::sample::select(Kind::ALL);
+        let attributes = proptest::collection::btree_map("[a-z]{1,6}", text(), 0..4);
+        (kind, [text(), text(), text(), text(), text(), text()], attributes, any::<bool>()).prop_map(
+            |(kind, [name, vendor, version, id, path, state], attributes, named)| {
+                let id = if named { format!("{name}{id}") } else { id };
+                Observation { kind, name, vendor, version, id, path, state, attributes }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_section_is_rebuilt_to_the_byte(observations in proptest::collection::vec(observation(), 0..60)) {
+            let section = Section::new(Platform::Linux, SourceName::Dpkg, observations);
+            let mut books = Books::default();
+            let body = encode(&section, &mut books).expect("encodes");
+            let rebuilt = decode(Platform::Linux, SourceName::Dpkg, &body, &mut books).expect("decodes");
+            prop_assert_eq!(canonical::section_bytes(&rebuilt), canonical::section_bytes(&section));
+        }
+
+        #[test]
+        fn damaged_bodies_are_refused_or_read_and_never_more(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut body = vec![FORM];
+            body.extend(bytes);
+            let _ = decode(Platform::Linux, SourceName::Dpkg, &body, &mut Books::default());
+        }
+    }
+
+    #[test]
+    fn three_hundred_packages_take_little_more_than_a_kilobyte() {
+        let package = |n: usize| Observation {
+            vendor: "Debian Developers <team@example.org>".to_owned(),
+            version: format!("1.{}.{}-{}", n % 9, n % 31, n % 4),
+            id: format!("package-number-{n}:amd64"),
+            state: "install ok installed".to_owned(),
+            ..Observation::new(Kind::Deb, format!("package-number-{n}"))
+        };
+        let section = Section::new(Platform::Linux, SourceName::Dpkg, (0..300).map(package).collect());
+        let body = encode(&section, &mut Books::default()).expect("encodes");
+        let canonical = canonical::section_bytes(&section).len();
+        assert!(body.len() < 2_400 && body.len() * 10 < canonical, "{} of {canonical} bytes", body.len());
+    }
+}
