@@ -4,6 +4,7 @@ use std::fmt;
 
 use data_encoding::{Encoding, Specification};
 use muster_proto::limits;
+use muster_proto::model::TokenId;
 
 /// Why a text is not a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -12,7 +13,7 @@ pub enum TokenError {
     #[error("a token has the form id.secret.ca-pin")]
     Form,
     /// The first part is wrong.
-    #[error("the token's id is not 12 characters of a-z and 0-9")]
+    #[error("the token's id is not valid")]
     Id,
     /// The second part is wrong.
     #[error("the token's secret is not 52 characters of base32 in lower case")]
@@ -26,7 +27,7 @@ pub enum TokenError {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     text: String,
-    id: String,
+    id: TokenId,
     pin: [u8; 32],
 }
 
@@ -44,20 +45,18 @@ impl Token {
         let (Some(id), Some(secret), Some(pin), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
             return Err(TokenError::Form);
         };
-        if id.len() != 12 || !id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
-            return Err(TokenError::Id);
-        }
+        let id = TokenId::new(id).map_err(|_| TokenError::Id)?;
         if secret.len() != 52 || bytes_of(secret).is_none() {
             return Err(TokenError::Secret);
         }
         let pin = bytes_of(pin).ok_or(TokenError::Pin)?;
-        Ok(Self { text: text.to_owned(), id: id.to_owned(), pin })
+        Ok(Self { text: text.to_owned(), id, pin })
     }
 
     /// The public part, by which operators know it.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        self.id.as_str()
     }
 
     /// SHA-256 of the public key of the CA that the collector must show.
@@ -109,7 +108,7 @@ mod tests {
             (format!("abcdefgh1234.{part}"), TokenError::Form),
             (format!("abcdefgh1234.{part}.{part}.x"), TokenError::Form),
             (format!("ABCDEFGH1234.{part}.{part}"), TokenError::Id),
-            (format!("short.{part}.{part}"), TokenError::Id),
+            (format!(".{part}.{part}"), TokenError::Id),
             (format!("abcdefgh1234.{}.{part}", "1".repeat(52)), TokenError::Secret),
             (format!("abcdefgh1234.{part}.{}", &part[1..]), TokenError::Pin),
             ("a".repeat(600), TokenError::Form),
