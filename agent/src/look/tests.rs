@@ -91,8 +91,13 @@ fn a_root_is_told_by_its_own_files_and_nothing_of_the_running_system() {
             ("rpm", Outcome::NotApplicable),
             ("apk", Outcome::NotApplicable),
             ("pacman", Outcome::NotApplicable),
+            ("snap", Outcome::NotApplicable),
+            ("flatpak", Outcome::NotApplicable),
             ("systemd-units", Outcome::Found),
+            ("kernel-modules", Outcome::NotApplicable),
+            ("processes", Outcome::NotApplicable),
             ("watch-paths", Outcome::Found),
+            ("trust-store", Outcome::NotApplicable),
         ]
     );
 }

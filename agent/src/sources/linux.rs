@@ -1,12 +1,22 @@
 //! The sources of Linux, of every distribution.
 
+mod apk;
+#[cfg(test)]
+mod canned;
 mod dpkg;
+mod findings;
+mod flatpak;
 mod host;
+mod kernel_modules;
 mod native;
-mod packages;
+mod pacman;
+mod people;
+mod processes;
 mod rpm;
+mod snap;
 mod state;
 mod systemd_units;
+mod trust_store;
 
 use muster_proto::model::{HostFacts, HostState, Outcome, Platform};
 
@@ -21,10 +31,15 @@ pub(super) fn all() -> Vec<Box<dyn Source>> {
         Box::new(host::Host),
         Box::new(dpkg::Dpkg),
         Box::new(rpm::Rpm),
-        Box::new(packages::APK),
-        Box::new(packages::PACMAN),
+        Box::new(apk::Apk),
+        Box::new(pacman::Pacman),
+        Box::new(snap::Snap),
+        Box::new(flatpak::Flatpak),
         Box::new(systemd_units::SystemdUnits),
+        Box::new(kernel_modules::KernelModules),
+        Box::new(processes::Processes),
         Box::new(portable::watch_paths::WatchPaths),
+        Box::new(trust_store::TrustStore),
     ]
 }
 

@@ -92,7 +92,7 @@ fn running_units(scene: &Scene) -> Result<BTreeSet<String>, Outcome> {
 
 /// The unit of a line of `/proc/PID/cgroup`, in the unified hierarchy or systemd's own: the first part of the path that
 /// is no slice. Deeper ones belong to containers.
-fn unit_of_group(line: &str) -> Option<&str> {
+pub(super) fn unit_of_group(line: &str) -> Option<&str> {
     let mut fields = line.splitn(3, ':');
     let (id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
     if !((id == "0" && controllers.is_empty()) || controllers == "name=systemd") {

@@ -1,0 +1,61 @@
+//! Canned roots for the tests of the sources: files by path, with what the system says that it is.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use muster_proto::model::{Observation, Watchlist};
+
+use crate::sources::root::Root;
+use crate::sources::{Scene, Sighting, Source};
+
+/// A root in a folder of its own that goes away with it.
+pub(super) struct Canned(tempfile::TempDir);
+
+impl Canned {
+    pub(super) fn new(os: &str) -> Self {
+        let root = Self(tempfile::tempdir().expect("temporary directory"));
+        if os.is_empty() { root } else { root.file("etc/os-release", format!("ID={os}\n")) }
+    }
+
+    pub(super) fn file(self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
+        fs::write(self.made(path), bytes).expect("written");
+        self
+    }
+
+    pub(super) fn link(self, path: &str, target: &str) -> Self {
+        symlink(target, self.made(path)).expect("linked");
+        self
+    }
+
+    pub(super) fn directory(self, path: &str) -> Self {
+        fs::create_dir_all(self.made(path)).expect("made");
+        self
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(super) fn look(&self, source: &dyn Source) -> Sighting {
+        self.look_for(source, Watchlist::default())
+    }
+
+    pub(super) fn look_for(&self, source: &dyn Source, watchlist: Watchlist) -> Sighting {
+        source.look(&Scene::new(Root::below(self.path()).expect("a root"), watchlist))
+    }
+
+    fn made(&self, path: &str) -> std::path::PathBuf {
+        let file = self.path().join(path);
+        fs::create_dir_all(file.parent().expect("a parent")).expect("made");
+        file
+    }
+}
+
+/// Name and version of each observation.
+pub(super) fn rows(sighting: &Sighting) -> Vec<String> {
+    let row = |o: &Observation| format!("{} {}", o.name, o.version).trim().to_owned();
+    let mut rows: Vec<String> = sighting.observations.iter().map(row).collect();
+    rows.sort();
+    rows
+}

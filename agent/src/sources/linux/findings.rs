@@ -1,0 +1,74 @@
+//! What a source gathers on its way: observations, how many of its places were there, and the first thing that it
+//! could not see.
+
+use std::io;
+
+use muster_proto::model::Observation;
+
+use crate::sources::root::Entry;
+use crate::sources::{Scene, Sighting, error_reason, is_absent, is_denied};
+
+/// Gathered so far.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) observations: Vec<Observation>,
+    /// How many of the places of this source are there.
+    pub(super) places: usize,
+    fault: Option<String>,
+    denied: bool,
+}
+
+impl Findings {
+    /// Something is there that cannot be understood.
+    pub(super) fn broken(&mut self, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.fault.get_or_insert(reason);
+    }
+
+    /// Something could not be read. A lack of rights is what the operator can mend: it is named before anything else.
+    pub(super) fn refused(&mut self, place: &str, error: &io::Error) {
+        if self.fault.is_none() || (is_denied(error) && !self.denied) {
+            self.fault = Some(error_reason(place, error));
+            self.denied = is_denied(error);
+        }
+    }
+
+    /// The entries of a directory; `None` when it is not there or could not be read, which is then kept.
+    pub(super) fn list(&mut self, scene: &Scene, dir: &str) -> Option<Vec<Entry>> {
+        self.unless_absent(dir, scene.root.list(dir))
+    }
+
+    /// A whole file; `None` as for [`Self::list`].
+    pub(super) fn read(&mut self, scene: &Scene, path: &str, max: usize) -> Option<Vec<u8>> {
+        self.unless_absent(path, scene.root.read(path, max))
+    }
+
+    /// The answer of the system; that nothing is there is no fault.
+    pub(super) fn unless_absent<T>(&mut self, place: &str, answer: io::Result<T>) -> Option<T> {
+        match answer {
+            Ok(value) => Some(value),
+            Err(error) if is_absent(&error) => None,
+            Err(error) => {
+                self.refused(place, &error);
+                None
+            }
+        }
+    }
+
+    /// The first fault.
+    pub(super) fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    /// The sum of it; `nothing` says what is not there when no place was.
+    pub(super) fn sighting(self, nothing: &str) -> Sighting {
+        match self.fault {
+            Some(reason) if self.denied && self.observations.is_empty() => {
+                Sighting { outcome: muster_proto::model::Outcome::Denied, reason, observations: Vec::new() }
+            }
+            Some(reason) => Sighting::partial(self.observations, reason),
+            None if self.places == 0 && self.observations.is_empty() => Sighting::not_applicable(nothing),
+            None => Sighting::complete(self.observations),
+        }
+    }
+}

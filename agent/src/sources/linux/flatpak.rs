@@ -1,0 +1,137 @@
+//! `flatpak`: applications and runtimes that are deployed, for the machine and for each of its people.
+
+use muster_proto::model::{Kind, Observation, SourceName};
+
+use super::findings::Findings;
+use super::people::local_homes;
+use crate::sources::parse::{key_file, metainfo};
+use crate::sources::{Scene, Sighting, Source};
+
+const SYSTEM: &str = "/var/lib/flatpak";
+/// Further places for the machine, named by the administrator.
+const INSTALLATIONS: &str = "/etc/flatpak/installations.d";
+const TEXT_BYTES: usize = 4 * 1024 * 1024;
+
+pub(in crate::sources) struct Flatpak;
+
+impl Source for Flatpak {
+    fn name(&self) -> SourceName {
+        SourceName::Flatpak
+    }
+
+    fn look(&self, scene: &Scene) -> Sighting {
+        let mut findings = Findings::default();
+        let mut bases = vec![(SYSTEM.to_owned(), "system")];
+        for file in findings.list(scene, INSTALLATIONS).unwrap_or_default() {
+            let bytes = findings.read(scene, &format!("{INSTALLATIONS}/{}", file.name), TEXT_BYTES).unwrap_or_default();
+            let groups = key_file::parse(&String::from_utf8_lossy(&bytes));
+            let paths = groups.iter().map(|group| group.value("Path")).filter(|path| path.starts_with('/'));
+            bases.extend(paths.map(|path| (path.trim_end_matches('/').to_owned(), "system")));
+        }
+        let homes = local_homes(scene, &mut findings);
+        bases.extend(homes.into_iter().map(|home| (format!("{home}/.local/share/flatpak"), "user")));
+        for (base, scope) in bases {
+            for kind in ["app", "runtime"] {
+                deployed(scene, &format!("{base}/{kind}"), kind, scope, &mut findings);
+            }
+        }
+        findings.sighting("there is no place of flatpak's")
+    }
+}
+
+/// `NAME/ARCHITECTURE/BRANCH`, and below it a link `active` to what is deployed.
+fn deployed(scene: &Scene, dir: &str, kind: &str, scope: &str, findings: &mut Findings) {
+    let Some(names) = findings.list(scene, dir) else { return };
+    findings.places += 1;
+    for name in names.into_iter().filter(|entry| entry.is_directory) {
+        let place = format!("{dir}/{}", name.name);
+        let architectures = findings.list(scene, &place).unwrap_or_default();
+        for architecture in architectures.into_iter().filter(|entry| entry.is_directory) {
+            let middle = format!("{place}/{}", architecture.name);
+            let branches = findings.list(scene, &middle).unwrap_or_default();
+            for branch in branches.into_iter().filter(|entry| entry.is_directory) {
+                let id = format!("{}/{}/{}", name.name, architecture.name, branch.name);
+                let deploy = format!("{middle}/{}/active", branch.name);
+                let Some(commit) = findings.unless_absent(&deploy, scene.root.read_link(&deploy)) else { continue };
+                let mut observation = observation(scene, &name.name, &deploy, findings);
+                observation.id = id;
+                observation.path.clone_from(&place);
+                let commit = commit.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+                for (key, value) in [("commit", commit), ("scope", scope), ("type", kind)] {
+                    observation.attributes.insert(key.to_owned(), value.to_owned());
+                }
+                findings.observations.push(observation);
+            }
+        }
+    }
+}
+
+fn observation(scene: &Scene, name: &str, deploy: &str, findings: &mut Findings) -> Observation {
+    let mut observation = Observation::new(Kind::Flatpak, name);
+    match findings.read(scene, &format!("{deploy}/metadata"), TEXT_BYTES) {
+        None => observation.state = "metadata-missing".to_owned(),
+        Some(bytes) => {
+            let groups = key_file::parse(&String::from_utf8_lossy(&bytes));
+            if !groups.iter().any(|group| matches!(group.name.as_str(), "Application" | "Runtime")) {
+                findings.broken(format!("{deploy}/metadata is none of flatpak's"));
+            }
+        }
+    }
+    let places = [
+        format!("{deploy}/files/share/metainfo/{name}.metainfo.xml"),
+        format!("{deploy}/files/share/metainfo/{name}.appdata.xml"),
+        format!("{deploy}/files/share/appdata/{name}.appdata.xml"),
+        format!("{deploy}/export/share/metainfo/{name}.metainfo.xml"),
+    ];
+    // An application need not describe itself, so one that does not is no fault.
+    if let Some(bytes) = places.iter().find_map(|place| findings.read(scene, place, TEXT_BYTES)) {
+        let described = metainfo::parse(&String::from_utf8_lossy(&bytes));
+        observation.version = described.version;
+        observation.vendor = described.developer;
+    }
+    observation
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::Outcome;
+
+    use super::super::canned::{Canned, rows};
+    use super::*;
+
+    const XML: &str = "<component><developer_name>X Corp</developer_name><release version=\"3.1\"/></component>";
+
+    fn deploy(root: Canned, base: &str, id: &str) -> Canned {
+        let place = format!("{base}/app/{id}/x86_64/stable");
+        root.link(&format!("{base}/app/{id}/current"), "x86_64/stable")
+            .link(&format!("{place}/active"), "0a1b2c")
+            .file(&format!("{place}/0a1b2c/metadata"), format!("[Application]\nname={id}\n"))
+            .file(&format!("{place}/0a1b2c/files/share/metainfo/{id}.metainfo.xml"), XML)
+    }
+
+    #[test]
+    fn applications_of_the_machine_and_of_people_are_found() {
+        let root = Canned::new("fedora")
+            .file("etc/passwd", "jane:x:1000:1000::/srv/jane:/bin/sh\n")
+            .file("etc/flatpak/installations.d/x.conf", "[Installation \"x\"]\nPath=/opt/flat/\n");
+        let root = deploy(root, "var/lib/flatpak", "org.x.One");
+        let root = deploy(root, "srv/jane/.local/share/flatpak", "org.x.Two");
+        let root = deploy(root, "home/domain-user/.local/share/flatpak", "org.x.Three");
+        let sighting = deploy(root, "opt/flat", "org.x.Four").look(&Flatpak);
+        assert_eq!(sighting.outcome, Outcome::Found, "{}", sighting.reason);
+        assert_eq!(rows(&sighting), ["org.x.Four 3.1", "org.x.One 3.1", "org.x.Three 3.1", "org.x.Two 3.1"]);
+        let one = sighting.observations.iter().find(|o| o.name == "org.x.One").expect("seen");
+        assert_eq!((one.id.as_str(), one.vendor.as_str()), ("org.x.One/x86_64/stable", "X Corp"));
+        assert_eq!(one.attributes["commit"], "0a1b2c");
+    }
+
+    #[test]
+    fn without_flatpak_it_is_not_applicable_and_with_broken_metadata_not_whole() {
+        let passwd = "root:x:0:0::/root:/bin/sh\n";
+        assert_eq!(Canned::new("debian").file("etc/passwd", passwd).look(&Flatpak).outcome, Outcome::NotApplicable);
+        let root = deploy(Canned::new("fedora"), "var/lib/flatpak", "org.x.One");
+        let root = root.file("var/lib/flatpak/app/org.x.One/x86_64/stable/0a1b2c/metadata", "\0\0");
+        assert_eq!(root.look(&Flatpak).outcome, Outcome::Partial);
+        assert_eq!(Canned::new("fedora").directory("var/lib/flatpak/app").look(&Flatpak).outcome, Outcome::Empty);
+    }
+}

@@ -1,0 +1,156 @@
+//! `processes`: running programs that the watchlist names, each with its executable and its unit. No process ids, no
+//! arguments, nothing of other programs.
+//!
+//! The kernel cuts the name of a process at 15 bytes, and a program may change it. So the first word of the command
+//! line and the executable are compared as well, wherever the agent may see them.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use muster_proto::model::{Kind, Observation, SourceName};
+
+use super::findings::Findings;
+use super::state::unit_of_group;
+use crate::sources::watchlist::matches;
+use crate::sources::{Scene, Sighting, Source, is_absent, is_denied};
+
+/// As much of a name as the kernel keeps.
+const COMM_BYTES: usize = 15;
+/// The kernel's mark of an executable that was removed or replaced.
+const DELETED: &str = " (deleted)";
+
+pub(in crate::sources) struct Processes;
+
+impl Source for Processes {
+    fn name(&self) -> SourceName {
+        SourceName::Processes
+    }
+
+    fn look(&self, scene: &Scene) -> Sighting {
+        if !scene.root.is_running_system() {
+            return Sighting::not_applicable("nothing runs in a root that is only looked at");
+        }
+        let mut findings = Findings::default();
+        // Under hidepid only the agent's own processes are shown, and silence would look like "nothing runs".
+        match scene.root.read_text("/proc/1/comm") {
+            Ok(_) => {}
+            Err(error) if is_absent(&error) => {
+                findings.refused("processes of others", &io::ErrorKind::PermissionDenied.into());
+            }
+            Err(error) => findings.refused("/proc/1/comm", &error),
+        }
+        let mut unseen = false;
+        let mut seen = BTreeSet::new();
+        for entry in findings.list(scene, "/proc").unwrap_or_default() {
+            if !entry.name.is_empty() && entry.name.bytes().all(|byte| byte.is_ascii_digit()) {
+                findings.places += 1;
+                seen.extend(process(scene, &entry.name, &mut unseen));
+            }
+        }
+        findings.observations.extend(seen);
+        if unseen {
+            findings.refused("the executable of a process", &io::ErrorKind::PermissionDenied.into());
+        }
+        findings.sighting("there are no processes to be seen")
+    }
+
+    fn uses_watchlist(&self) -> bool {
+        true
+    }
+}
+
+fn process(scene: &Scene, id: &str, unseen: &mut bool) -> Option<Observation> {
+    // A process that has ended meanwhile does not run.
+    let comm = scene.root.read_text(&format!("/proc/{id}/comm")).ok()?;
+    let comm = comm.trim_end_matches('\n');
+    let command = scene.root.read_head(&format!("/proc/{id}/cmdline"), 4096).unwrap_or_default();
+    let command = command.split(|byte| *byte == 0).next().unwrap_or_default();
+    let command = String::from_utf8_lossy(command).into_owned();
+    let executable = scene.root.read_link(&format!("/proc/{id}/exe"));
+    let path = executable.as_deref().unwrap_or_default();
+    let path = path.strip_suffix(DELETED).unwrap_or(path);
+    let name = watched(&scene.watchlist.processes, comm, base(&command), base(path))?;
+    let mut observation = Observation::new(Kind::Process, name.as_str());
+    observation.id = name;
+    match &executable {
+        Ok(target) if target.ends_with(DELETED) => observation.state = "deleted".to_owned(),
+        Ok(_) => {}
+        // Of a process that matches by its name alone, and belongs to another, only the name is known.
+        Err(error) => *unseen |= is_denied(error),
+    }
+    path.clone_into(&mut observation.path);
+    let groups = scene.root.read_text(&format!("/proc/{id}/cgroup")).unwrap_or_default();
+    if let Some(unit) = groups.lines().find_map(unit_of_group) {
+        observation.attributes.insert("unit".to_owned(), unit.to_owned());
+    }
+    Some(observation)
+}
+
+/// The name under which a process is watched: of its executable, of its command, or as the kernel keeps it.
+fn watched(patterns: &[String], comm: &str, command: &str, executable: &str) -> Option<String> {
+    let whole = |name: &str| !name.is_empty() && patterns.iter().any(|pattern| matches(pattern, name));
+    if let Some(name) = [executable, command].into_iter().find(|name| whole(name)) {
+        return Some(name.to_owned());
+    }
+    if whole(comm) {
+        return Some(comm.to_owned());
+    }
+    if comm.len() < COMM_BYTES {
+        return None;
+    }
+    // The name was cut; of a pattern without a wildcard it is then known whole.
+    patterns
+        .iter()
+        .find(|pattern| pattern.len() > COMM_BYTES && !pattern.contains('*') && pattern.starts_with(comm))
+        .cloned()
+}
+
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::{Outcome, Watchlist};
+
+    use super::super::canned::Canned;
+    use super::*;
+    use crate::sources::root::Root;
+
+    #[test]
+    fn a_name_is_known_whole_cut_and_by_its_program() {
+        let patterns = ["kesl", "sophos_threat_detector", "klnagent*"].map(str::to_owned);
+        for (comm, command, executable, name) in [
+            ("kesl", "", "", Some("kesl")),
+            ("sophos_threat_d", "", "", Some("sophos_threat_detector")),
+            ("sophos_threat_x", "", "", None),
+            ("sophos_threat", "", "", None),
+            ("worker", "/opt/x/kesl", "", Some("kesl")),
+            ("worker", "renamed", "/opt/k/klnagent64", Some("klnagent64")),
+            ("bash", "bash", "/bin/bash", None),
+            ("", "", "", None),
+        ] {
+            let seen = watched(&patterns, comm, base(command), base(executable));
+            assert_eq!(seen.as_deref(), name, "{comm} {command} {executable}");
+        }
+    }
+
+    #[test]
+    fn a_running_program_is_seen_once_with_its_executable_and_nothing_else() {
+        let exe = std::fs::read_link("/proc/self/exe").expect("this test runs");
+        let name = exe.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+        let watchlist = Watchlist { processes: vec![name.clone()], ..Watchlist::default() };
+        let sighting = Processes.look(&Scene::new(Root::running_system().expect("a root"), watchlist));
+        let own: Vec<_> = sighting.observations.iter().filter(|o| o.path == exe.to_str().expect("a path")).collect();
+        assert_eq!(own.len(), 1, "{sighting:?}");
+        assert_eq!((own[0].name.as_str(), own[0].kind), (name.as_str(), Kind::Process));
+        let pid = std::process::id().to_string();
+        assert!(own[0].attributes.values().all(|value| *value != pid));
+    }
+
+    #[test]
+    fn in_a_root_nothing_runs() {
+        let sighting = Canned::new("debian").file("proc/1/comm", "kesl\n").look(&Processes);
+        assert_eq!(sighting.outcome, Outcome::NotApplicable);
+    }
+}

@@ -1,0 +1,168 @@
+//! `snap`: installed snaps, by the directories in which they are mounted, the files that are mounted there, and, where
+//! the agent may read it, snapd's own state.
+//!
+//! Any of the three names a snap. The version stands inside of it and can be read only while it is mounted: on a root
+//! that is not running a snap has its revision and no version. The publisher is known to the store alone.
+
+use std::collections::BTreeMap;
+
+use muster_proto::model::{Kind, Observation, SourceName};
+
+use super::findings::Findings;
+use crate::sources::parse::snap::{Installed, of_file, parse_state, parse_yaml};
+use crate::sources::{Scene, Sighting, Source, is_absent, is_denied};
+
+/// Where snaps are mounted: on most systems, and on those that want nothing at the top.
+const MOUNTS: &[&str] = &["/snap", "/var/lib/snapd/snap"];
+const FILES: &str = "/var/lib/snapd/snaps";
+const STATE: &str = "/var/lib/snapd/state.json";
+const STATE_BYTES: usize = 64 * 1024 * 1024;
+const YAML_BYTES: usize = 1024 * 1024;
+
+pub(in crate::sources) struct Snap;
+
+#[derive(Default)]
+struct Seen {
+    revision: String,
+    mount: String,
+    enabled: bool,
+}
+
+impl Source for Snap {
+    fn name(&self) -> SourceName {
+        SourceName::Snap
+    }
+
+    fn look(&self, scene: &Scene) -> Sighting {
+        let mut findings = Findings::default();
+        let mut snaps: BTreeMap<String, Seen> = BTreeMap::new();
+        for dir in MOUNTS {
+            mounted(scene, dir, &mut snaps, &mut findings);
+        }
+        if let Some(files) = findings.list(scene, FILES) {
+            findings.places += 1;
+            for (name, revision) in files.iter().filter_map(|file| of_file(&file.name)) {
+                let seen = snaps.entry(name.to_owned()).or_default();
+                if seen.revision.is_empty() {
+                    revision.clone_into(&mut seen.revision);
+                }
+            }
+        }
+        for (name, installed) in state(scene, &mut findings) {
+            let seen = snaps.entry(name).or_default();
+            seen.enabled |= installed.active;
+            if !installed.revision.is_empty() {
+                seen.revision = installed.revision;
+            }
+        }
+        for (name, seen) in snaps {
+            let observation = observation(scene, name, seen, &mut findings);
+            findings.observations.push(observation);
+        }
+        findings.sighting("there is no snapd")
+    }
+}
+
+fn mounted(scene: &Scene, dir: &str, snaps: &mut BTreeMap<String, Seen>, findings: &mut Findings) {
+    let Some(entries) = findings.list(scene, dir) else { return };
+    findings.places += 1;
+    for entry in entries.iter().filter(|entry| entry.is_directory && entry.name != "bin") {
+        let mount = format!("{dir}/{}", entry.name);
+        let seen = snaps.entry(entry.name.clone()).or_default();
+        if seen.mount.is_empty() {
+            seen.mount.clone_from(&mount);
+        }
+        // The link goes when the snap is disabled, the directories of its revisions stay.
+        match scene.root.read_link(&format!("{mount}/current")) {
+            Ok(revision) => (seen.revision, seen.enabled) = (revision, true),
+            Err(error) if is_absent(&error) => {
+                let revisions = findings.list(scene, &mount).unwrap_or_default();
+                seen.revision = revisions.into_iter().next_back().map(|entry| entry.name).unwrap_or_default();
+            }
+            Err(error) => findings.refused(&mount, &error),
+        }
+    }
+}
+
+/// snapd's state is for the superuser. Without it the mounts and the files name every snap just as well.
+fn state(scene: &Scene, findings: &mut Findings) -> BTreeMap<String, Installed> {
+    match scene.root.read(STATE, STATE_BYTES) {
+        Ok(bytes) => parse_state(&bytes).unwrap_or_else(|| {
+            findings.broken(format!("{STATE} is no state of snapd"));
+            BTreeMap::new()
+        }),
+        Err(error) if is_absent(&error) || is_denied(&error) => BTreeMap::new(),
+        Err(error) => {
+            findings.refused(STATE, &error);
+            BTreeMap::new()
+        }
+    }
+}
+
+fn observation(scene: &Scene, name: String, seen: Seen, findings: &mut Findings) -> Observation {
+    let Seen { revision, mount, enabled } = seen;
+    let yaml = format!("{mount}/{revision}/meta/snap.yaml");
+    let yaml = if mount.is_empty() { None } else { findings.read(scene, &yaml, YAML_BYTES) };
+    let yaml = yaml.map(|bytes| parse_yaml(&String::from_utf8_lossy(&bytes)));
+    let mut observation = Observation::new(Kind::Snap, name.as_str());
+    observation.id = name;
+    observation.path = mount;
+    if !enabled {
+        observation.state = "disabled".to_owned();
+    }
+    if !revision.is_empty() {
+        observation.attributes.insert("revision".to_owned(), revision);
+    }
+    if let Some(yaml) = yaml {
+        observation.version = yaml.version;
+        let kind = if yaml.kind.is_empty() { "app".to_owned() } else { yaml.kind };
+        observation.attributes.insert("type".to_owned(), kind);
+    }
+    observation
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::Outcome;
+
+    use super::super::canned::Canned;
+    use super::*;
+
+    fn rows(sighting: &Sighting) -> Vec<String> {
+        let revision = |o: &Observation| o.attributes.get("revision").cloned().unwrap_or_default();
+        let row = |o: &Observation| format!("{} {} {} {}", o.name, o.version, revision(o), o.state);
+        sighting.observations.iter().map(row).collect()
+    }
+
+    #[test]
+    fn a_snap_is_seen_mounted_as_a_file_and_in_the_state() {
+        let root = Canned::new("ubuntu")
+            .file("snap/README", "x")
+            .directory("snap/bin")
+            .link("snap/kesl/current", "17")
+            .file("snap/kesl/17/meta/snap.yaml", "name: kesl\nversion: \"12.2\"\n")
+            .directory("snap/off/3")
+            .file("var/lib/snapd/snaps/kesl_17.snap", "")
+            .file("var/lib/snapd/snaps/core22_1380.snap", "")
+            .file(
+                "var/lib/snapd/state.json",
+                r#"{"data":{"snaps":{"core22":{"active":true,"current":"1380"},"ghost":{"current":"2"}}}}"#,
+            );
+        let sighting = root.look(&Snap);
+        assert_eq!(sighting.outcome, Outcome::Found, "{}", sighting.reason);
+        assert_eq!(rows(&sighting), ["core22  1380 ", "ghost  2 disabled", "kesl 12.2 17 ", "off  3 disabled"]);
+        assert_eq!(sighting.observations[2].path, "/snap/kesl");
+    }
+
+    #[test]
+    fn without_snapd_it_is_not_applicable_and_with_a_broken_state_not_whole() {
+        assert_eq!(Canned::new("debian").look(&Snap).outcome, Outcome::NotApplicable);
+        assert_eq!(Canned::new("ubuntu").directory("var/lib/snapd/snaps").look(&Snap).outcome, Outcome::Empty);
+        let root = Canned::new("ubuntu")
+            .file("var/lib/snapd/snaps/a_1.snap", "")
+            .file("var/lib/snapd/state.json", "{\"data\":");
+        let sighting = root.look(&Snap);
+        assert_eq!((sighting.outcome, sighting.observations.len()), (Outcome::Partial, 1));
+        assert!(sighting.reason.contains("state.json"), "{}", sighting.reason);
+    }
+}

@@ -1,0 +1,162 @@
+//! Alpine's package database: stanzas of lines `X:value`, an empty line after each, the last one too.
+//!
+//! apk replaces the whole file by a rename, so a file that ends anywhere else was cut. A cut between two stanzas is
+//! found out by `etc/apk/world`, the packages that somebody asked for: apk keeps all of them installed.
+
+use std::collections::BTreeSet;
+
+use super::dpkg::person;
+use super::paged::Fault;
+
+/// One package as the database has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Package {
+    /// The name.
+    pub name: String,
+    /// The version.
+    pub version: String,
+    /// The architecture.
+    pub architecture: String,
+    /// The maintainer's name without the mail address.
+    pub maintainer: String,
+}
+
+/// What was read, and the first fault. Packages before and after a fault are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Installed {
+    /// The packages of all stanzas that are whole.
+    pub packages: Vec<Package>,
+    /// Names that the packages stand for beside their own.
+    pub provides: BTreeSet<String>,
+    /// The first fault.
+    pub fault: Option<Fault>,
+}
+
+#[derive(Default)]
+struct Stanza {
+    package: Package,
+    begun: bool,
+    broken: bool,
+}
+
+/// Reads `installed` in one pass.
+#[must_use]
+pub fn parse(bytes: &[u8]) -> Installed {
+    let mut installed = Installed::default();
+    let mut stanza = Stanza::default();
+    let mut number = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        number += 1;
+        let at = |what| Fault::at(format!("line {number}"), what);
+        let Some(text) = line.strip_suffix(b"\n") else {
+            installed.fault.get_or_insert(at("the file ends within a line"));
+            stanza.broken = true;
+            break;
+        };
+        if text.is_empty() {
+            installed.close(&mut stanza, number);
+            continue;
+        }
+        stanza.begun = true;
+        let Some((name, value)) = field(text) else {
+            installed.fault.get_or_insert(at("the line is no field"));
+            stanza.broken = true;
+            continue;
+        };
+        let value = String::from_utf8_lossy(value);
+        match name {
+            b'P' => stanza.package.name = value.into_owned(),
+            b'V' => stanza.package.version = value.into_owned(),
+            b'A' => stanza.package.architecture = value.into_owned(),
+            b'm' => stanza.package.maintainer = person(value.as_bytes()),
+            b'p' => installed.provides.extend(value.split_whitespace().map(|name| bare_name(name).to_owned())),
+            _ => {}
+        }
+    }
+    if stanza.begun {
+        let what = "the file ends without the empty line after its last stanza";
+        installed.fault.get_or_insert(Fault::at(format!("line {number}"), what));
+        installed.close(&mut stanza, number);
+    }
+    installed
+}
+
+impl Installed {
+    fn close(&mut self, stanza: &mut Stanza, line: usize) {
+        let Stanza { package, begun, broken } = std::mem::take(stanza);
+        let whole = !package.name.is_empty() && !package.version.is_empty();
+        if whole && !broken {
+            self.packages.push(package);
+        } else if begun {
+            self.fault.get_or_insert(Fault::at(format!("line {line}"), "the stanza before it is not whole"));
+        }
+    }
+
+    /// The first name of `world` that no package here has or stands for.
+    #[must_use]
+    pub fn first_lacking<'w>(&self, world: &'w str) -> Option<&'w str> {
+        let names: BTreeSet<&str> = self.packages.iter().map(|package| package.name.as_str()).collect();
+        let wanted = world.split_whitespace().filter(|entry| !entry.starts_with(['!', '.', '#']));
+        wanted.map(bare_name).find(|name| !names.contains(name) && !self.provides.contains(*name))
+    }
+}
+
+/// A letter, a colon, a value. Text that is none of it came from somewhere else.
+fn field(line: &[u8]) -> Option<(u8, &[u8])> {
+    match line {
+        [name, b':', value @ ..] if name.is_ascii_alphabetic() && !value.contains(&0) => Some((*name, value)),
+        _ => None,
+    }
+}
+
+/// `name` of `name>=1.2`, `name@edge`, `so:libc.so.6=1`.
+fn bare_name(entry: &str) -> &str {
+    entry.split(['<', '>', '=', '~', '@']).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &str = "C:Q1abc=\nP:musl\nV:1.2.5-r0\nA:x86_64\nT:the c library\nm:Timo T <t@alpine.example>\n\
+        p:so:libc.musl-x86_64.so.1=1\nF:lib\nR:ld-musl-x86_64.so.1\na:0:0:755\nZ:Q1def=\n\n\
+        C:Q1xyz=\nP:kesl\nV:12.2-r1\nA:x86_64\nm:Kaspersky Lab <x@y.example>\nF:opt\n\n";
+
+    #[test]
+    fn packages_have_name_version_and_maintainer() {
+        let installed = parse(TEXT.as_bytes());
+        assert_eq!(installed.fault, None);
+        let rows: Vec<_> =
+            installed.packages.iter().map(|p| format!("{} {} {}", p.name, p.version, p.maintainer)).collect();
+        assert_eq!(rows, ["musl 1.2.5-r0 Timo T", "kesl 12.2-r1 Kaspersky Lab"]);
+    }
+
+    #[test]
+    fn a_cut_within_a_stanza_is_told_and_between_stanzas_is_known_by_the_world() {
+        let world = "musl\nkesl>12 so:libc.musl-x86_64.so.1 !conflict pinned@edge\n";
+        let between = TEXT.find("\n\n").expect("two stanzas") + 2;
+        for cut in 1..TEXT.len() {
+            let installed = parse(&TEXT.as_bytes()[..cut]);
+            let told = installed.fault.is_some() || installed.first_lacking(world) == Some("kesl");
+            assert!(told, "cut at {cut}");
+            assert_eq!(installed.fault.is_none(), cut == between, "cut at {cut}");
+        }
+        assert_eq!(parse(TEXT.as_bytes()).first_lacking(world), Some("pinned"));
+    }
+
+    #[test]
+    fn what_is_no_database_is_told_with_its_line() {
+        let fault = parse(b"\0\0\0\nP:x\n\n").fault.expect("a fault");
+        assert_eq!(fault.to_string(), "line 1: the line is no field");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), text in "([PVAmp]:[a-z<>= ]{0,5}\n{0,2}){0,8}") {
+            let _ = parse(&bytes).first_lacking(&String::from_utf8_lossy(&bytes));
+            let _ = parse(text.as_bytes());
+        }
+    }
+}

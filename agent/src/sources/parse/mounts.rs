@@ -1,0 +1,106 @@
+//! The table of mounts: which directories are on other machines.
+
+/// File systems that are reached over a network, or that become one when somebody looks.
+const NETWORK: &[&str] = &[
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "autofs",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "beegfs",
+    "gpfs",
+    "ncpfs",
+    "9p",
+    "coda",
+    "orangefs",
+    "pvfs2",
+    "ocfs2",
+    "gfs2",
+    "davfs",
+    "fuse",
+];
+/// File systems in programs that are on this machine.
+const LOCAL_PROGRAMS: &[&str] =
+    &["fuseblk", "fuse.ntfs-3g", "fuse.ntfs", "fuse.exfat", "fuse.overlayfs", "fuse.fuse-overlayfs"];
+
+/// Where each mount stands and whether it is on a network, in the order in which they were made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Mounts(Vec<(String, bool)>);
+
+impl Mounts {
+    /// Reads `/proc/self/mountinfo`.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        Self(text.lines().filter_map(mount).collect())
+    }
+
+    /// Whether a path stands on a network. Of two mounts at one place the later hides the earlier.
+    #[must_use]
+    pub fn is_on_network(&self, path: &str) -> bool {
+        let within = |point: &str| {
+            let rest = path.strip_prefix(point.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let deepest =
+            self.0.iter().filter(|(point, _)| within(point)).max_by_key(|(point, _)| point.trim_end_matches('/').len());
+        deepest.is_some_and(|(_, network)| *network)
+    }
+}
+
+/// `36 35 98:0 /root /point options… - type source options`.
+fn mount(line: &str) -> Option<(String, bool)> {
+    let (before, after) = line.split_once(" - ")?;
+    let point = unescape(before.split(' ').nth(4)?);
+    let kind = after.split(' ').next()?;
+    let network = NETWORK.contains(&kind) || (kind.starts_with("fuse.") && !LOCAL_PROGRAMS.contains(&kind));
+    Some((point, network))
+}
+
+/// Spaces, tabs, newlines and backslashes stand as octal numbers.
+fn unescape(text: &str) -> String {
+    text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_where_its_deepest_mount_is() {
+        let mounts = Mounts::parse(
+            "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
+             30 22 0:40 / /home rw - autofs systemd-1 rw,fd=1\n\
+             31 30 0:41 / /home/jane rw - nfs4 server:/x rw\n\
+             32 22 8:2 / /home/local rw - ext4 /dev/sda2 rw\n\
+             33 22 0:42 / /srv/my\\040share rw - cifs //x/y rw\n\
+             34 22 8:3 / /data rw - nfs a rw\n35 22 8:3 / /data rw - ext4 b rw\n",
+        );
+        for (path, network) in [
+            ("/home/jane", true),
+            ("/home/jane/.config", true),
+            ("/home/ola", true),
+            ("/home/local/x", false),
+            ("/homework", false),
+            ("/srv/my share/x", true),
+            ("/data/x", false),
+            ("/", false),
+        ] {
+            assert_eq!(mounts.is_on_network(path), network, "{path}");
+        }
+        assert!(!Mounts::default().is_on_network("/home/jane"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>(), path in any::<String>()) {
+            let _ = Mounts::parse(&text).is_on_network(&path);
+        }
+    }
+}

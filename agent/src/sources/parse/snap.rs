@@ -1,0 +1,133 @@
+//! Snaps: what a mounted snap says of itself, and what snapd's state says is installed.
+
+use std::collections::BTreeMap;
+
+/// The head of `meta/snap.yaml`; empty where it does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SnapYaml {
+    /// The name.
+    pub name: String,
+    /// The version.
+    pub version: String,
+    /// `app` when it does not say.
+    pub kind: String,
+}
+
+/// Reads the scalars at the first level of the file, which is all that is needed of it.
+#[must_use]
+pub fn parse_yaml(text: &str) -> SnapYaml {
+    let mut yaml = SnapYaml::default();
+    for line in text.lines() {
+        let Some((key, value)) = line.split_once(':').filter(|_| !line.starts_with([' ', '\t', '#', '-'])) else {
+            continue;
+        };
+        let place = match key.trim_end() {
+            "name" => &mut yaml.name,
+            "version" => &mut yaml.version,
+            "type" => &mut yaml.kind,
+            _ => continue,
+        };
+        if place.is_empty() {
+            *place = scalar(value.trim());
+        }
+    }
+    yaml
+}
+
+/// A plain or quoted scalar without its comment. Blocks and references are not for names and versions.
+fn scalar(value: &str) -> String {
+    match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => value[1..].split(quote).next().unwrap_or_default().to_owned(),
+        Some('|' | '>' | '&' | '*' | '#') | None => String::new(),
+        Some(_) => value.split(" #").next().unwrap_or_default().trim_end().to_owned(),
+    }
+}
+
+/// One snap in snapd's state.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Installed {
+    /// The revision that is current.
+    pub revision: String,
+    /// Whether it may run.
+    pub active: bool,
+}
+
+#[derive(serde::Deserialize)]
+struct State {
+    #[serde(default)]
+    data: Data,
+}
+
+#[derive(serde::Deserialize, Default)]
+struct Data {
+    #[serde(default)]
+    snaps: BTreeMap<String, SnapState>,
+}
+
+#[derive(serde::Deserialize)]
+struct SnapState {
+    #[serde(default)]
+    active: bool,
+    #[serde(default)]
+    current: serde_json::Value,
+}
+
+/// Reads `state.json`; `None` when it is none.
+#[must_use]
+pub fn parse_state(bytes: &[u8]) -> Option<BTreeMap<String, Installed>> {
+    let state: State = serde_json::from_slice(bytes).ok()?;
+    let installed = |state: SnapState| {
+        let revision = match (state.current.as_str(), state.current.as_u64()) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(number)) => number.to_string(),
+            (None, None) => String::new(),
+        };
+        Installed { revision, active: state.active }
+    };
+    Some(state.data.snaps.into_iter().map(|(name, snap)| (name, installed(snap))).collect())
+}
+
+/// Name and revision of `NAME_REVISION.snap`.
+#[must_use]
+pub fn of_file(name: &str) -> Option<(&str, &str)> {
+    let (snap, revision) = name.strip_suffix(".snap")?.rsplit_once('_')?;
+    let known = revision.strip_prefix('x').unwrap_or(revision);
+    (!snap.is_empty() && !known.is_empty() && known.bytes().all(|b| b.is_ascii_digit())).then_some((snap, revision))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_the_first_level_is_read() {
+        let text = "# name: no\nname: kesl\nversion: '12.2' # the newest\nsummary: >\n  version: 9\napps:\n  a:\n    name: other\ntype: app\n";
+        let yaml = parse_yaml(text);
+        assert_eq!(yaml, SnapYaml { name: "kesl".into(), version: "12.2".into(), kind: "app".into() });
+    }
+
+    #[test]
+    fn the_state_names_what_is_installed() {
+        let text = r#"{"data":{"auth":null,"snaps":{"kesl":{"type":"app","active":true,"current":"17"},"x":{"current":3}}},"changes":{}}"#;
+        let snaps = parse_state(text.as_bytes()).expect("a state");
+        assert_eq!(snaps["kesl"], Installed { revision: "17".into(), active: true });
+        assert_eq!(snaps["x"], Installed { revision: "3".into(), active: false });
+        for cut in 0..text.len() {
+            assert_eq!(parse_state(&text.as_bytes()[..cut]), None, "cut at {cut}");
+        }
+        assert_eq!(of_file("core22_1380.snap"), Some(("core22", "1380")));
+        assert_eq!(of_file("kesl_x1.snap"), Some(("kesl", "x1")));
+        assert_eq!(of_file("kesl_x1.snap.partial"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), name in any::<String>()) {
+            let _ = parse_state(&bytes);
+            let _ = parse_yaml(&String::from_utf8_lossy(&bytes));
+            let _ = (of_file(&name), parse_yaml(&format!("name: {name}")));
+        }
+    }
+}
