@@ -10,6 +10,7 @@
 
 mod assess;
 mod case;
+mod check;
 mod combine;
 mod coverage;
 mod detect;
@@ -18,10 +19,12 @@ pub mod matching;
 mod place;
 mod protection;
 mod removal;
+mod scenario;
 mod state_key;
 
 pub use assess::assess;
 pub use case::{Case, Gone, HostSituation, Positive};
+pub use check::{Checked, check_dir};
 pub use combine::products_of;
 pub use detect::detect;
 pub use hit::{Hit, Strength};

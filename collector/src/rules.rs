@@ -36,7 +36,9 @@ pub use watchlist::day_of;
 
 pub(crate) use catalogue::guards;
 
+pub(crate) use load::{assemble, directory, embedded};
 pub(crate) use order::LOOK_SPACING;
+pub(crate) use sheet::{Entries, RuleFile, Sheet};
 pub(crate) use watchlist::{is_limited, limited_kind};
 
 /// Catalogue and orders of one version.

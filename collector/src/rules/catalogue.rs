@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use muster_proto::model::{HostState, Kind, Outcome, Platform, Presence, ProductId, SignatureState, UnitState};
-use regex_automata::meta::Regex;
 
-use super::index::{Conjunction, Index, Place, compile_all, fits};
-use super::pattern::Pattern;
+use super::index::{Conjunction, Index, Place};
+use super::pattern::{Pattern, Patterns};
 use super::product::{Product, Realtime, Recogniser, Sign, Strength, Test, slug};
 use super::subject::Subject;
 use super::text::fold;
@@ -24,9 +23,9 @@ struct Inner {
     vendors: BTreeMap<String, Vendor>,
     never: Vec<CompiledNever>,
     /// Of each product: its signs of real-time work, compiled.
-    signs: Vec<Vec<Regex>>,
+    signs: Vec<Vec<Patterns>>,
     /// Of each product: where the age of its signatures is read, compiled.
-    fresh: Vec<Vec<(Platform, Regex)>>,
+    fresh: Vec<Vec<(Platform, Patterns)>>,
     index: Index,
 }
 
@@ -83,10 +82,11 @@ impl Catalogue {
         }
         let (mut signs, mut fresh) = (Vec::new(), Vec::new());
         for product in &products {
-            let of_product = product.realtime.iter().map(|one| compile_all(std::slice::from_ref(&one.pattern)));
+            let of_product = product.realtime.iter().map(|one| Patterns::new(std::slice::from_ref(&one.pattern)));
             signs.push(of_product.collect::<Result<Vec<_>, _>>()?);
             let of_product = product.freshness.iter();
-            let of_product = of_product.map(|one| Ok((one.platform, compile_all(std::slice::from_ref(&one.pattern))?)));
+            let of_product =
+                of_product.map(|one| Ok((one.platform, Patterns::new(std::slice::from_ref(&one.pattern))?)));
             fresh.push(of_product.collect::<Result<Vec<_>, String>>()?);
         }
         let index = Index::new(&products)?;
@@ -168,17 +168,17 @@ impl Catalogue {
         let Some(at) = self.0.by_id.get(&product.id).copied() else { return Vec::new() };
         let knows_units = state.units_outcome.is_some_and(Outcome::is_complete);
         let mut seen = Vec::new();
-        for (sign, regex) in self.0.products[at].realtime.iter().zip(&self.0.signs[at]) {
+        for (sign, patterns) in self.0.products[at].realtime.iter().zip(&self.0.signs[at]) {
             if sign.platform != platform {
                 continue;
             }
             let on = if sign.unit.is_some() {
-                let fitting = |unit: &&UnitState| fits(regex, &unit_keys(&unit.name));
+                let fitting = |unit: &&UnitState| patterns.fit(&unit_keys(&unit.name));
                 let mut units = state.units.iter().filter(fitting).peekable();
                 let said = units.peek().is_some() || knows_units;
                 said.then(|| units.any(|unit| unit.active))
             } else {
-                let fitting = state.realtime.iter().filter(|one| fits(regex, &[fold(&one.place)]));
+                let fitting = state.realtime.iter().filter(|one| patterns.fit(&[fold(&one.place)]));
                 fitting.map(|one| one.on).reduce(|a, b| a || b)
             };
             seen.push(SignSeen { sign, on });
@@ -197,7 +197,7 @@ impl Catalogue {
         let mut claimed = Vec::new();
         for signature in &state.signatures {
             let place = [fold(&signature.place)];
-            if self.0.fresh[*at].iter().any(|(of, regex)| *of == platform && fits(regex, &place)) {
+            if self.0.fresh[*at].iter().any(|(of, patterns)| *of == platform && patterns.fit(&place)) {
                 claimed.push(signature);
             }
         }

@@ -7,7 +7,7 @@ use muster_proto::model::{Kind, Platform};
 use regex_automata::meta::Regex;
 use regex_automata::{Input, PatternSet};
 
-use super::pattern::{Pattern, compile};
+use super::pattern::{Pattern, Patterns, compile};
 use super::product::{Product, Recogniser, Test};
 use super::subject::{Field, Subject};
 
@@ -29,8 +29,8 @@ pub(crate) struct Index {
 /// What is tested of the few that the tables let through.
 #[derive(Debug)]
 struct Guard {
-    unless: Vec<(Field, Regex)>,
-    within: Option<Regex>,
+    unless: Vec<(Field, Patterns)>,
+    within: Option<Patterns>,
 }
 
 impl Index {
@@ -88,43 +88,33 @@ impl Guard {
     fn new(one: &Recogniser) -> Result<Self, String> {
         let mut unless = Vec::new();
         for test in &one.unless {
-            unless.push((test.field, compile_all(&test.patterns)?));
+            unless.push((test.field, Patterns::new(&test.patterns)?));
         }
-        let within = if one.within.is_empty() { None } else { Some(compile_all(&one.within)?) };
+        let within = if one.within.is_empty() { None } else { Some(Patterns::new(&one.within)?) };
         Ok(Self { unless, within })
     }
 
     fn lets_through(&self, subject: &Subject) -> bool {
-        let excluded = self.unless.iter().any(|(field, regex)| fits(regex, subject.texts(*field)));
+        let excluded = self.unless.iter().any(|(field, patterns)| patterns.fit(subject.texts(*field)));
         let elsewhere =
-            self.within.as_ref().is_some_and(|regex| !subject.paths.is_empty() && !fits(regex, &subject.paths));
+            self.within.as_ref().is_some_and(|places| !subject.paths.is_empty() && !places.fit(&subject.paths));
         !excluded && !elsewhere
     }
 }
 
-/// One regular expression for several patterns.
-pub(crate) fn compile_all(patterns: &[Pattern]) -> Result<Regex, String> {
-    let sources: Vec<String> = patterns.iter().map(Pattern::regex).collect();
-    compile(&sources)
-}
-
-pub(crate) fn fits(regex: &Regex, texts: &[String]) -> bool {
-    texts.iter().any(|text| regex.is_match(text.as_str()))
-}
-
 /// Tests that all must hold, compiled for one-off use: a vendor's `never`.
 #[derive(Debug)]
-pub(crate) struct Conjunction(Vec<(Field, Regex)>);
+pub(crate) struct Conjunction(Vec<(Field, Patterns)>);
 
 impl Conjunction {
     pub(crate) fn new(tests: &[Test]) -> Result<Self, String> {
         let compiled: Result<_, String> =
-            tests.iter().map(|test| Ok((test.field, compile_all(&test.patterns)?))).collect();
+            tests.iter().map(|test| Ok((test.field, Patterns::new(&test.patterns)?))).collect();
         compiled.map(Self)
     }
 
     pub(crate) fn holds(&self, subject: &Subject) -> bool {
-        self.0.iter().all(|(field, regex)| fits(regex, subject.texts(*field)))
+        self.0.iter().all(|(field, patterns)| patterns.fit(subject.texts(*field)))
     }
 }
 

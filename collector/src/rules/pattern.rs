@@ -35,7 +35,7 @@ impl Pattern {
         if let Some(regex) = text.strip_prefix('~') {
             let is_home = form == Form::Place && regex.starts_with('/');
             if !is_home {
-                compile(&[regex])?;
+                check_syntax(regex)?;
                 return Ok(Self::Regex(regex.to_owned()));
             }
         }
@@ -47,44 +47,86 @@ impl Pattern {
             return Err(format!("the pattern {text:?} fits everything"));
         }
         let regex = glob(&folded, form);
-        compile(&[&regex])?;
+        check_syntax(&regex)?;
         Ok(Self::Regex(regex))
-    }
-
-    /// The source of a regular expression for this pattern.
-    pub(crate) fn regex(&self) -> String {
-        match self {
-            Self::Exact(text) => escape(text),
-            Self::Regex(regex) => regex.clone(),
-        }
     }
 }
 
-/// A set of regular expressions, each anchored at both ends, compiled into one automaton.
-pub(crate) fn compile<S: AsRef<str>>(patterns: &[S]) -> Result<Regex, String> {
-    let anchored: Vec<String> = patterns.iter().map(|pattern| format!(r"\A(?:{})\z", pattern.as_ref())).collect();
-    let config = syntax::Config::new().case_insensitive(true).unicode(true);
-    Regex::builder()
-        .syntax(config)
-        .configure(Regex::config().nfa_size_limit(Some(64 << 20)).match_kind(regex_automata::MatchKind::All))
-        .build_many(&anchored)
-        .map_err(|error| match error.syntax_error() {
-            Some(syntax) => format!("not a regular expression: {}", first_line(&syntax.to_string())),
-            None => format!("not a regular expression that can be used: {error}"),
+/// Several patterns, compiled; fits when one of them does.
+#[derive(Debug)]
+pub(crate) struct Patterns {
+    exact: Vec<String>,
+    regex: Option<Regex>,
+}
+
+impl Patterns {
+    /// Compiles the patterns.
+    pub(crate) fn new(patterns: &[Pattern]) -> Result<Self, String> {
+        let mut exact = Vec::new();
+        let mut sources = Vec::new();
+        for pattern in patterns {
+            match pattern {
+                Pattern::Exact(text) => exact.push(text.clone()),
+                Pattern::Regex(source) => sources.push(source),
+            }
+        }
+        let regex = if sources.is_empty() { None } else { Some(compile(&sources)?) };
+        Ok(Self { exact, regex })
+    }
+
+    /// Whether any of the folded texts fits.
+    pub(crate) fn fit<S: AsRef<str>>(&self, texts: &[S]) -> bool {
+        texts.iter().map(AsRef::as_ref).any(|text| {
+            self.exact.iter().any(|exact| exact == text)
+                || self.regex.as_ref().is_some_and(|regex| regex.is_match(text))
         })
+    }
+}
+
+/// A set of regular expressions, each anchored at both ends, compiled into one automaton that is built as it is used.
+pub(crate) fn compile<S: AsRef<str>>(patterns: &[S]) -> Result<Regex, String> {
+    let anchored: Vec<String> = patterns.iter().map(|pattern| anchored(pattern.as_ref())).collect();
+    let config = Regex::config()
+        .nfa_size_limit(Some(64 << 20))
+        .hybrid_cache_capacity(8 << 20)
+        .match_kind(regex_automata::MatchKind::All)
+        .dfa(false)
+        .onepass(false)
+        .backtrack(false)
+        .auto_prefilter(false);
+    Regex::builder()
+        .syntax(syntax_config())
+        .configure(config)
+        .build_many(&anchored)
+        .map_err(|error| format!("the patterns are too large together: {error}"))
+}
+
+/// Texts are folded to lower case before they are tested, so only a pattern that is written with capitals has to be told
+/// that case does not count; for all others the automaton stays three times smaller.
+fn anchored(pattern: &str) -> String {
+    let mut escaped = false;
+    let has_capitals = pattern.chars().any(|c| {
+        let was_escaped = escaped;
+        escaped = c == '\\' && !was_escaped;
+        !was_escaped && c.is_uppercase()
+    });
+    if has_capitals { format!(r"\A(?i:{pattern})\z") } else { format!(r"\A(?:{pattern})\z") }
+}
+
+fn syntax_config() -> syntax::Config {
+    syntax::Config::new().unicode(true)
+}
+
+fn check_syntax(pattern: &str) -> Result<(), String> {
+    match syntax::parse_with(&anchored(pattern), &syntax_config()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("not a regular expression: {}", last_line(&error.to_string()))),
+    }
 }
 
 /// The last line of a syntax error says what is wrong; the lines before draw it.
-fn first_line(error: &str) -> String {
+fn last_line(error: &str) -> String {
     error.lines().last().unwrap_or(error).trim_start_matches("error: ").to_owned()
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        push_escaped(&mut escaped, c);
-    }
-    escaped
 }
 
 fn push_escaped(regex: &mut String, c: char) {
@@ -127,12 +169,12 @@ mod tests {
 
     fn fits(pattern: &str, text: &str) -> bool {
         let pattern = Pattern::parse(pattern, Form::Text, fold).expect("a pattern");
-        compile(&[pattern.regex()]).expect("a regex").is_match(fold(text).as_str())
+        Patterns::new(&[pattern]).expect("compiles").fit(&[fold(text)])
     }
 
     fn fits_path(pattern: &str, text: &str) -> bool {
         let pattern = Pattern::parse(pattern, Form::Place, fold_path).expect("a pattern");
-        compile(&[pattern.regex()]).expect("a regex").is_match(fold_path(text).as_str())
+        Patterns::new(&[pattern]).expect("compiles").fit(&[fold_path(text)])
     }
 
     #[test]
@@ -141,6 +183,7 @@ mod tests {
         assert!(!fits("kesl", "keslx"));
         assert!(fits("klvssbridge64_*", "KLVSSBRIDGE64_21.25"));
         assert!(fits(r"~avp\d+(\.\d+)*", "AVP21.3"));
+        assert!(fits(r"~AVP\D+", "avp-x"), "a pattern with capitals fits what was folded");
         assert!(!fits(r"~avp\d+", "librte-net-avp23"));
         assert!(!fits(r"~avp\d+|kav", "kavita"), "the alternatives are anchored together");
         assert!(fits(r"~лаборатори[яи] касперского", "ЛАБОРАТОРИЯ КАСПЕРСКОГО"));

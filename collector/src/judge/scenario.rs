@@ -1,0 +1,280 @@
+//! Scenarios: a look in, the expected presence, protection, lane and rule out. Data that an analyst can read and write.
+
+use std::collections::BTreeMap;
+
+use muster_proto::model::{
+    Digest, HostState, Kind, Lane, Look, LookEntry, Observation, Outcome, Platform, Presence, Protection,
+    RealtimeEvidence, Section, SignatureState, SiteId, SourceName, Timestamp, UnitState,
+};
+
+use super::{Case, Gone, HostSituation, Positive, assess, detect, place};
+use crate::rules::{Entries, RuleFault, RuleFile, RuleSet, Sheet};
+
+/// One scenario of a file.
+#[derive(Debug, Clone)]
+struct Scenario {
+    line: usize,
+    name: String,
+    order: String,
+    platform: Platform,
+    site: String,
+    now: Timestamp,
+    last_seen: Option<Timestamp>,
+    boot_id: String,
+    state: HostState,
+    case: Case,
+    sources: BTreeMap<SourceName, Seen>,
+    expect: Expect,
+}
+
+/// What one source contributed.
+#[derive(Debug, Clone)]
+struct Seen {
+    outcome: Outcome,
+    reason: String,
+    watchlist: Option<u64>,
+    observations: Vec<Observation>,
+}
+
+/// What must come out; what is not said is not compared.
+#[derive(Debug, Clone, Default)]
+struct Expect {
+    presence: Option<Presence>,
+    protection: Option<Protection>,
+    lane: Option<Lane>,
+    covered: Option<bool>,
+    overdue: Option<bool>,
+    silent: Option<bool>,
+    in_scope: Option<bool>,
+    rules: Vec<String>,
+    advice: Vec<String>,
+    never_says: Vec<String>,
+}
+
+/// Reads and runs the scenarios of a file: how many there are, and a fault for everything that came out otherwise.
+pub(super) fn run(rules: &RuleSet, file: &RuleFile) -> (usize, Vec<RuleFault>) {
+    let (scenarios, mut faults) = Sheet::read(file, |entries| {
+        let scenarios = entries.tables("scenario", scenario);
+        if scenarios.is_empty() {
+            entries.fault(1, "there is no [[scenario]] in the file");
+        }
+        scenarios
+    });
+    if !faults.is_empty() {
+        return (0, faults);
+    }
+    let watchlist = rules.watchlist().version;
+    for scenario in &scenarios {
+        for difference in scenario.differences(rules, watchlist) {
+            let reason = format!("{:?}: {difference}", scenario.name);
+            faults.push(RuleFault { file: file.place.clone(), line: scenario.line, reason });
+        }
+    }
+    (scenarios.len(), faults)
+}
+
+impl Scenario {
+    fn differences(&self, rules: &RuleSet, watchlist: u64) -> Vec<String> {
+        let Some(order) = rules.order(&self.order) else { return vec![format!("there is no order {:?}", self.order)] };
+        let Ok(site) = SiteId::new(self.site.clone()) else { return vec![format!("{:?} is no site", self.site)] };
+        let (look, hits) = self.look(rules, watchlist);
+        let assessment = assess(order, &rules.catalogue, &look, &hits, &self.state, self.now);
+        let case = self.case.advance(&assessment, self.now, &self.boot_id);
+        let situation = HostSituation {
+            platform: self.platform,
+            site: &site,
+            last_seen: self.last_seen,
+            case: &case,
+            decided: None,
+        };
+        let verdict = place(order, Some(&assessment), &situation, self.now);
+        let mut differences = Vec::new();
+        let expect = &self.expect;
+        differ(&mut differences, "presence", expect.presence, assessment.presence);
+        differ(&mut differences, "protection", expect.protection, assessment.protection);
+        differ(&mut differences, "lane", expect.lane, verdict.lane);
+        differ(&mut differences, "covered", expect.covered, assessment.covered);
+        differ(&mut differences, "overdue", expect.overdue, verdict.overdue);
+        differ(&mut differences, "silent", expect.silent, verdict.silent);
+        differ(&mut differences, "in_scope", expect.in_scope, verdict.in_scope);
+        let given: Vec<&str> = verdict.reasons.iter().map(|reason| reason.rule.as_str()).collect();
+        for rule in expect.rules.iter().filter(|rule| !given.iter().any(|given| given.starts_with(rule.as_str()))) {
+            differences.push(format!("no reason has the rule {rule:?}; the rules are {}", given.join(", ")));
+        }
+        for text in expect.advice.iter().filter(|text| !verdict.advice.contains(text.as_str())) {
+            differences.push(format!("the advice is {:?} and does not say {text:?}", verdict.advice));
+        }
+        let said: String = verdict.reasons.iter().map(|reason| reason.text.as_str()).collect::<Vec<_>>().join("\n");
+        for text in expect.never_says.iter().filter(|text| said.contains(text.as_str())) {
+            differences.push(format!("a reason says {text:?}"));
+        }
+        differences
+    }
+
+    fn look(&self, rules: &RuleSet, current: u64) -> (Look, Vec<super::Hit>) {
+        let mut hits = Vec::new();
+        let mut entries = Vec::new();
+        for (source, seen) in &self.sources {
+            let section = Section::new(self.platform, *source, seen.observations.clone());
+            hits.extend(detect(&rules.catalogue, &section));
+            entries.push(LookEntry {
+                source: *source,
+                outcome: seen.outcome,
+                reason: seen.reason.clone(),
+                watchlist: seen.watchlist.unwrap_or(current),
+                section: (!section.observations().is_empty()).then(|| Digest::of(source.name().as_bytes())),
+            });
+        }
+        (Look::new(self.platform, entries), hits)
+    }
+}
+
+fn differ<T: PartialEq + std::fmt::Display>(differences: &mut Vec<String>, what: &str, expected: Option<T>, is: T) {
+    if let Some(expected) = expected.filter(|expected| *expected != is) {
+        differences.push(format!("{what} is {is}, expected {expected}"));
+    }
+}
+
+fn scenario(entries: &mut Entries<'_, '_>) -> Scenario {
+    let name = entries.required("name").value;
+    let platform = entries.name("platform", "linux, windows or macos").unwrap_or(Platform::Linux);
+    let now = entries.instant("now").unwrap_or_else(|| Timestamp::from_millis(DEFAULT_NOW));
+    let mut sources = complete(platform, entries.flag("looked_everywhere").unwrap_or(true));
+    for (source, seen) in entries.tables("source", source).into_iter().flatten() {
+        sources.insert(source, seen);
+    }
+    entries.text("why");
+    let mut state = HostState { units_outcome: entries.name("units", OUTCOMES), ..HostState::default() };
+    for (key, active) in [("running", true), ("stopped", false)] {
+        state.units.extend(entries.texts(key).into_iter().map(|name| UnitState { name, active }));
+    }
+    if !state.units.is_empty() && state.units_outcome.is_none() {
+        state.units_outcome = Some(Outcome::Found);
+    }
+    state.signatures = entries.tables("signature", |table| SignatureState {
+        place: table.required("place").value,
+        version: table.text("version").map_or_else(String::new, |text| text.value),
+        released: table.instant("released"),
+    });
+    state.realtime = entries.tables("realtime", |table| RealtimeEvidence {
+        place: table.required("place").value,
+        on: table.flag("on").unwrap_or(true),
+    });
+    Scenario {
+        line: entries.line(),
+        name,
+        order: entries.text("order").map_or_else(|| "us-bis-icts-2021-002".to_owned(), |text| text.value),
+        platform,
+        site: entries.text("site").map_or_else(|| "main".to_owned(), |text| text.value),
+        now,
+        last_seen: Some(entries.instant("last_seen").unwrap_or(now)),
+        boot_id: entries.text("boot_id").map_or_else(|| "boot-now".to_owned(), |text| text.value),
+        state,
+        case: entries.table("past", past).unwrap_or_default(),
+        sources,
+        expect: entries.table("expect", expect).unwrap_or_default(),
+    }
+}
+
+const OUTCOMES: &str = "an outcome";
+/// 2026-11-23T12:00:00Z, for scenarios that do not care.
+const DEFAULT_NOW: i64 = 1_795_435_200_000;
+
+/// A look in which every source looked and nothing was there; a scenario says only what is different.
+fn complete(platform: Platform, everywhere: bool) -> BTreeMap<SourceName, Seen> {
+    use SourceName as S;
+    let empty = |outcome| Seen { outcome, reason: String::new(), watchlist: None, observations: Vec::new() };
+    let complete: &[SourceName] = match platform {
+        Platform::Linux => &[S::Host, S::Dpkg, S::SystemdUnits, S::WatchPaths],
+        Platform::Windows => &[S::Host, S::UninstallKeys, S::Services, S::Drivers, S::SecurityCenter],
+        Platform::Macos => &[S::Host, S::AppBundles, S::Launchd, S::SystemExtensions, S::Receipts],
+    };
+    if !everywhere {
+        return BTreeMap::new();
+    }
+    let mut sources: BTreeMap<_, _> = complete.iter().map(|source| (*source, empty(Outcome::Empty))).collect();
+    if platform == Platform::Linux {
+        sources.insert(S::Rpm, empty(Outcome::NotApplicable));
+    }
+    sources
+}
+
+fn source(entries: &mut Entries<'_, '_>) -> Option<(SourceName, Seen)> {
+    let name = entries.name("name", "a source");
+    if name.is_none() {
+        entries.fault(entries.line(), "`name` is missing or no source");
+    }
+    let observations = entries.tables("see", observation);
+    let default = if observations.is_empty() { Outcome::Empty } else { Outcome::Found };
+    let seen = Seen {
+        outcome: entries.name("outcome", OUTCOMES).unwrap_or(default),
+        reason: entries.text("reason").map_or_else(String::new, |text| text.value),
+        watchlist: entries.number("watchlist"),
+        observations: observations.into_iter().flatten().collect(),
+    };
+    Some((name?, seen))
+}
+
+fn observation(entries: &mut Entries<'_, '_>) -> Option<Observation> {
+    let kind: Option<Kind> = entries.name("kind", "a kind of observation");
+    if kind.is_none() {
+        entries.fault(entries.line(), "`kind` is missing or not known");
+    }
+    let mut seen = Observation::new(kind?, "");
+    for (key, text) in [
+        ("name", &mut seen.name),
+        ("vendor", &mut seen.vendor),
+        ("version", &mut seen.version),
+        ("id", &mut seen.id),
+        ("path", &mut seen.path),
+        ("state", &mut seen.state),
+    ] {
+        *text = entries.text(key).map_or_else(String::new, |text| text.value);
+    }
+    Some(seen)
+}
+
+fn past(entries: &mut Entries<'_, '_>) -> Case {
+    let had_since = entries.instant("had_since");
+    let present_boot_id = entries.text("boot_id").map_or_else(|| "boot-before".to_owned(), |text| text.value);
+    let clean_looks: Vec<Timestamp> = entries
+        .list("clean_looks")
+        .into_iter()
+        .filter_map(|text| {
+            let instant = Timestamp::parse_rfc3339(&text.value).ok();
+            if instant.is_none() {
+                entries.fault(text.line, format!("`clean_looks`: {:?} is no instant", text.value));
+            }
+            instant
+        })
+        .collect();
+    let new_boot = entries.flag("new_boot").unwrap_or(false);
+    let positive = had_since.filter(|_| clean_looks.is_empty()).map(|since| Positive {
+        since,
+        last_seen: since,
+        presence: Presence::Installed,
+        reasons: Vec::new(),
+    });
+    let gone = clean_looks.first().map(|since| Gone {
+        since: *since,
+        present_boot_id: present_boot_id.clone(),
+        new_boot,
+        clean_looks: clean_looks.clone(),
+    });
+    Case { positive, gone, present_boot_id }
+}
+
+fn expect(entries: &mut Entries<'_, '_>) -> Expect {
+    Expect {
+        presence: entries.name("presence", "a presence"),
+        protection: entries.name("protection", "a protection"),
+        lane: entries.name("lane", "a lane"),
+        covered: entries.flag("covered"),
+        overdue: entries.flag("overdue"),
+        silent: entries.flag("silent"),
+        in_scope: entries.flag("in_scope"),
+        rules: entries.texts("rule"),
+        advice: entries.texts("advice"),
+        never_says: entries.texts("never_says"),
+    }
+}
