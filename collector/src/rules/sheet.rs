@@ -35,13 +35,17 @@ pub(crate) struct Placed<T> {
 /// One file that is being read, with the faults that were found so far.
 pub(crate) struct Sheet<'f> {
     file: &'f RuleFile,
+    /// Where each line begins.
+    lines: Vec<usize>,
     faults: RefCell<Vec<RuleFault>>,
 }
 
 impl<'f> Sheet<'f> {
     /// Parses the file and hands its top table to `read`; the faults of both come back with the result.
     pub(crate) fn read<T>(file: &'f RuleFile, read: impl FnOnce(&mut Entries<'_, '_>) -> T) -> (T, Vec<RuleFault>) {
-        let sheet = Sheet { file, faults: RefCell::default() };
+        let breaks = file.text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
+        let sheet = Sheet { file, lines, faults: RefCell::default() };
         let (document, errors) = DeTable::parse_recoverable(&file.text);
         for error in errors {
             let line = error.span().map_or(0, |span| sheet.line(span.start));
@@ -60,8 +64,7 @@ impl<'f> Sheet<'f> {
     }
 
     fn line(&self, offset: usize) -> usize {
-        let end = offset.min(self.file.text.len());
-        1 + self.file.text.as_bytes()[..end].iter().filter(|byte| **byte == b'\n').count()
+        self.lines.partition_point(|begin| *begin <= offset)
     }
 
     fn fault(&self, line: usize, reason: String) {
