@@ -72,7 +72,7 @@ pub async fn enrollment_token_create(
     if new.lifetime < Duration::from_secs(1) || new.lifetime > LONGEST_LIFE {
         return Err(DeedError::Lifetime { seconds: new.lifetime.as_secs() });
     }
-    let id = TokenId::new(random_text(6)?).map_err(DeedError::Id)?;
+    let id = TokenId::new(public_half()?).map_err(DeedError::Id)?;
     let secret = random_text(32)?;
     let expires_at = now.plus(new.lifetime);
     let token = NewToken {
@@ -164,9 +164,28 @@ async fn keep(
     store.operator_put(token).await.map_err(DeedError::Store)
 }
 
+/// The public half of a token: twelve characters, which is what agents take for one.
+fn public_half() -> Result<String, DeedError> {
+    let mut text = random_text(8)?;
+    text.truncate(12);
+    Ok(text)
+}
+
 /// So many random bytes as lower-case base32, which has no dot in it.
 fn random_text(bytes: usize) -> Result<String, DeedError> {
     let mut random = vec![0_u8; bytes];
     SystemRandom::new().fill(&mut random).map_err(|_| DeedError::NoChance)?;
     Ok(data_encoding::BASE32_NOPAD.encode(&random).to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_public_half_has_the_twelve_characters_that_agents_take() {
+        let id = public_half().expect("chance");
+        assert_eq!(id.len(), 12);
+        assert!(id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
+    }
 }
