@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use muster_proto::canonical;
 use muster_proto::model::{
     Assessment, Digest, HostFacts, HostId, HostState, Lane, Look, OrderId, Platform, Presence, Protection, RunId,
     Section, SiteId, Timestamp, TokenId, TokenReport,
@@ -16,8 +17,12 @@ use muster_proto::model::{
 use crate::judge::{Case, Hit};
 use crate::ledger::entry::Entry;
 
+mod codec;
 #[cfg(test)]
 pub(crate) mod contract;
+mod fault;
+mod last_seen;
+mod record;
 mod sqlite;
 
 /// Opens the store that a setting names: `sqlite:///var/lib/muster/fleet.db`, or the bare path of the file.
@@ -564,4 +569,20 @@ pub trait Store: Send + Sync + 'static {
     async fn check(&self) -> Result<StoreCheck, StoreError>;
     /// Writes what is only in memory (last seen) and closes.
     async fn close(&self) -> Result<(), StoreError>;
+}
+
+/// The last line of defence of what digests promise; the door has checked the same and answered the agent.
+fn matches_its_digests(deed: &LookDelivery) -> Result<(), StoreError> {
+    let wrong = |what: String| StoreError::Damaged { what, reason: "what came has another digest".to_owned() };
+    for (digest, _, bytes) in &deed.sections {
+        if Digest::of(bytes) != *digest {
+            return Err(wrong(format!("section {}", digest.short())));
+        }
+    }
+    match &deed.look {
+        Some(look) if canonical::look_digest(look) != deed.digest => {
+            Err(wrong(format!("look {}", deed.digest.short())))
+        }
+        _ => Ok(()),
+    }
 }

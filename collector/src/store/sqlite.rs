@@ -6,7 +6,6 @@
 //! ```
 
 mod check;
-mod codec;
 mod docket;
 mod fault;
 mod host;
@@ -38,7 +37,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use muster_proto::canonical;
 use muster_proto::model::{Assessment, Digest, HostId, Look, OrderId, Section, Timestamp, TokenId, TokenReport};
 
 use rusqlite::Connection;
@@ -49,7 +47,7 @@ use self::writer::Writer;
 use super::{
     CheckIn, CheckInAnswer, Delivered, DocketDepth, DocketHost, Enrolled, Enrollment, HostIdentity, HostQuery,
     Judgement, KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Store, StoreCheck,
-    StoreError, StoredHost, StoredHostRow,
+    StoreError, StoredHost, StoredHostRow, matches_its_digests,
 };
 use crate::judge::Hit;
 
@@ -85,22 +83,6 @@ impl SqliteStore {
         let writer = Writer::start(sql, Arc::clone(&memory), Arc::clone(&place))
             .map_err(|error| StoreError::Open { place: place.to_string(), reason: error.to_string() })?;
         Ok(Self { writer, readers, memory })
-    }
-}
-
-/// The last line of defence of what digests promise; the door has checked the same and answered the agent.
-fn matches_its_digests(deed: &LookDelivery) -> Result<(), StoreError> {
-    let wrong = |what: String| StoreError::Damaged { what, reason: "what came has another digest".to_owned() };
-    for (digest, _, bytes) in &deed.sections {
-        if Digest::of(bytes) != *digest {
-            return Err(wrong(format!("section {}", digest.short())));
-        }
-    }
-    match &deed.look {
-        Some(look) if canonical::look_digest(look) != deed.digest => {
-            Err(wrong(format!("look {}", deed.digest.short())))
-        }
-        _ => Ok(()),
     }
 }
 

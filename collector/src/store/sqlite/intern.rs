@@ -6,8 +6,8 @@ use lru::LruCache;
 use muster_proto::model::{Kind, Observation, Platform};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::codec::{Dictionary, Lookup, Title};
 use super::fault::{Fault, Step};
+use crate::store::codec::{Dictionary, Lookup, Title};
 
 const TITLES: NonZeroUsize = NonZeroUsize::new(131_072).unwrap();
 const VERSIONS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();

@@ -11,39 +11,12 @@ use rusqlite::Connection;
 
 use super::fault::Step;
 use super::row;
+pub(super) use crate::store::last_seen::Seen;
 use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
 
 const SHARDS: usize = 64;
 /// After this long an unchanged look is judged again when the host checks in.
 const JUDGED_AGAIN: Duration = Duration::from_secs(24 * 3600);
-
-/// The last check-in of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) last_seen: Timestamp,
-    pub(super) run: RunId,
-    pub(super) seq: u64,
-    /// The run before: a late message of it is not taken for a new run.
-    pub(super) previous: Option<(RunId, u64)>,
-}
-
-impl Seen {
-    /// Whether this sequence number of this run was seen.
-    pub(super) fn covers(&self, run: RunId, seq: u64) -> bool {
-        (self.run == run && seq <= self.seq) || self.previous.is_some_and(|(was, last)| was == run && seq <= last)
-    }
-
-    /// What is to be kept after this check-in.
-    pub(super) fn advanced(before: Option<Self>, run: RunId, seq: u64, now: Timestamp) -> Self {
-        let Some(before) = before else { return Self { last_seen: now, run, seq, previous: None } };
-        let last_seen = before.last_seen.max(now);
-        if before.run == run {
-            Self { last_seen, seq: before.seq.max(seq), ..before }
-        } else {
-            Self { last_seen, run, seq, previous: Some((before.run, before.seq)) }
-        }
-    }
-}
 
 /// What is known of a host without asking the database.
 #[derive(Debug, Clone)]

@@ -1,39 +1,11 @@
-//! Between rows and the model: codes, ids, versioned JSON.
+//! Between rows and the model: codes, ids.
 
 use muster_proto::model::{HostFacts, HostId, HostState, Platform, RunId, SiteId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::fault::{Fault, Step};
 use super::memory::Seen;
-
-/// The version in which JSON is stored.
-const VERSION: u32 = 1;
-
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Versioned<T> {
-    v: u32,
-    body: T,
-}
-
-#[derive(serde::Deserialize)]
-struct OnlyVersion {
-    v: u32,
-}
-
-/// A record as JSON with its version.
-pub(super) fn to_json<T: serde::Serialize>(body: &T) -> Step<String> {
-    Ok(serde_json::to_string(&Versioned { v: VERSION, body })?)
-}
-
-/// A record from its JSON; `what` names it when it is damaged.
-pub(super) fn from_json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Step<T> {
-    let damaged = |error: serde_json::Error| Fault::damaged(what, error.to_string());
-    let OnlyVersion { v } = serde_json::from_str(text).map_err(damaged)?;
-    if v != VERSION {
-        return Err(Fault::damaged(what, format!("it has version {v}, this version reads {VERSION}")));
-    }
-    Ok(serde_json::from_str::<Versioned<T>>(text).map_err(damaged)?.body)
-}
+pub(super) use crate::store::record::{from_json, to_json};
 
 /// A member of a closed list from its code.
 pub(super) fn member<T>(what: &str, from_code: impl Fn(u8) -> Option<T>, row: &Row<'_>, at: usize) -> Step<T> {

@@ -5,8 +5,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::{Fault, Step};
 use super::intern::Tables;
+use super::row;
 use super::writer::Desk;
-use super::{codec, row};
+use crate::store::codec;
 
 /// The number of a section.
 pub(super) fn number(sql: &Connection, digest: &Digest) -> Step<Option<i64>> {

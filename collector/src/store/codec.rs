@@ -27,27 +27,27 @@ const HAS_ATTRIBUTES: u8 = 8;
 
 /// What the dictionary of titles keeps of an observation; the platform is that of the section.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Title {
-    pub(super) kind: Kind,
-    pub(super) name: String,
-    pub(super) vendor: String,
+pub(in crate::store) struct Title {
+    pub(in crate::store) kind: Kind,
+    pub(in crate::store) name: String,
+    pub(in crate::store) vendor: String,
 }
 
 /// Gives numbers to titles and versions; makes new entries where there are none.
-pub(super) trait Dictionary {
+pub(in crate::store) trait Dictionary {
     fn title(&mut self, platform: Platform, observation: &Observation) -> Step<i64>;
     /// Never asked for the empty version, which is 0.
     fn version(&mut self, text: &str) -> Step<i64>;
 }
 
 /// Finds titles and versions by their numbers.
-pub(super) trait Lookup {
+pub(in crate::store) trait Lookup {
     fn title(&mut self, id: i64) -> Step<Option<Title>>;
     fn version(&mut self, id: i64) -> Step<Option<String>>;
 }
 
 /// The interned form of a section.
-pub(super) fn encode(section: &Section, dictionary: &mut impl Dictionary) -> Step<Vec<u8>> {
+pub(in crate::store) fn encode(section: &Section, dictionary: &mut impl Dictionary) -> Step<Vec<u8>> {
     let observations = section.observations();
     let mut writer = Writer::new(8 + observations.len() * 8);
     writer.bytes.push(FORM);
@@ -81,7 +81,12 @@ pub(super) fn encode(section: &Section, dictionary: &mut impl Dictionary) -> Ste
 }
 
 /// The section of an interned form.
-pub(super) fn decode(platform: Platform, source: SourceName, body: &[u8], lookup: &mut impl Lookup) -> Step<Section> {
+pub(in crate::store) fn decode(
+    platform: Platform,
+    source: SourceName,
+    body: &[u8],
+    lookup: &mut impl Lookup,
+) -> Step<Section> {
     let mut reader = Reader { bytes: body, at: 0, table: vec![Vec::new()], newest: 0 };
     if reader.byte()? != FORM {
         return Err(broken("its form is not known"));

@@ -1,0 +1,32 @@
+//! Records that are stored as JSON with their version.
+
+use super::fault::{Fault, Step};
+
+/// The version in which JSON is stored.
+const VERSION: u32 = 1;
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Versioned<T> {
+    v: u32,
+    body: T,
+}
+
+#[derive(serde::Deserialize)]
+struct OnlyVersion {
+    v: u32,
+}
+
+/// A record as JSON with its version.
+pub(in crate::store) fn to_json<T: serde::Serialize>(body: &T) -> Step<String> {
+    Ok(serde_json::to_string(&Versioned { v: VERSION, body })?)
+}
+
+/// A record from its JSON; `what` names it when it is damaged.
+pub(in crate::store) fn from_json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Step<T> {
+    let damaged = |error: serde_json::Error| Fault::damaged(what, error.to_string());
+    let OnlyVersion { v } = serde_json::from_str(text).map_err(damaged)?;
+    if v != VERSION {
+        return Err(Fault::damaged(what, format!("it has version {v}, this version reads {VERSION}")));
+    }
+    Ok(serde_json::from_str::<Versioned<T>>(text).map_err(damaged)?.body)
+}
