@@ -131,3 +131,6 @@ impl Desk {
         self.rules.orders.iter().filter(|order| order.active).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

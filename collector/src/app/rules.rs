@@ -131,3 +131,97 @@ fn fingerprint(overlay: &Path) -> Fingerprint {
     }
     seen
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::system;
+    use crate::store;
+
+    const PRODUCT: &str = "catalogue/kaspersky-endpoint-security.toml";
+
+    struct Stand {
+        overlay: tempfile::TempDir,
+        in_force: Arc<ArcSwap<RuleSet>>,
+        metrics: Arc<Metrics>,
+        readiness: Arc<Readiness>,
+        stop: Token,
+    }
+
+    impl Drop for Stand {
+        fn drop(&mut self) {
+            self.stop.cancel();
+        }
+    }
+
+    impl Stand {
+        fn start() -> Self {
+            let overlay = tempfile::tempdir().expect("a folder");
+            std::fs::create_dir(overlay.path().join("catalogue")).expect("made");
+            let settings = Rules {
+                overlay: Some(overlay.path().to_owned()),
+                active_orders: ActiveOrders::AsWritten,
+                poll: Duration::from_millis(10),
+            };
+            let in_force = Arc::new(ArcSwap::from_pointee(load(&settings).expect("rules")));
+            let database = overlay.path().join("fleet.db");
+            let stand = Self {
+                overlay,
+                in_force: Arc::clone(&in_force),
+                metrics: Metrics::new(),
+                readiness: Arc::default(),
+                stop: Token::new(),
+            };
+            let keeper = Keeper {
+                settings,
+                in_force,
+                store: store::open(&database.display().to_string()).expect("a store"),
+                clock: system(),
+                metrics: Arc::clone(&stand.metrics),
+                readiness: Arc::clone(&stand.readiness),
+                wake: Arc::default(),
+            };
+            tokio::spawn(keeper.watch(Arc::default(), stand.stop.clone()));
+            stand
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            crate::tls::disk::write_atomically(&self.overlay.path().join(name), text.as_bytes(), 0o600)
+                .expect("written");
+        }
+
+        async fn until(&self, what: &str, good: impl Fn(&Self) -> bool) {
+            let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+            while !good(self) {
+                assert!(tokio::time::Instant::now() < deadline, "{what}: {}", self.metrics.text().expect("text"));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+
+        fn note(&self) -> Option<Arc<String>> {
+            self.readiness.rules_note.load_full()
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_broken_overlay_is_refused_by_name_and_a_good_one_is_adopted_while_running() {
+        let stand = Stand::start();
+        let first = stand.in_force.load().version.clone();
+        stand.write("catalogue/broken.toml", "this is = = no TOML");
+        stand.until("the refusal", |stand| stand.note().is_some()).await;
+        let note = stand.note().expect("a note");
+        assert!(note.contains("broken.toml:1"), "file and line: {note}");
+        assert_eq!(stand.in_force.load().version, first, "the last good set stays in force");
+        assert!(stand.metrics.text().expect("text").contains("muster_rules_reloads_total{end=\"refused\"}"));
+
+        std::fs::remove_file(stand.overlay.path().join("catalogue/broken.toml")).expect("removed");
+        stand.until("the end of the note", |stand| stand.note().is_none()).await;
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules").join(PRODUCT);
+        let text = std::fs::read_to_string(shipped).expect("the shipped file");
+        stand.write(PRODUCT, &format!("{text}\n# as we know it\n"));
+        stand.until("another version", |stand| stand.in_force.load().version != first).await;
+        stand.until("the adoption", |stand| stand.readiness.rules.load(Ordering::Acquire)).await;
+    }
+}

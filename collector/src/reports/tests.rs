@@ -1,0 +1,189 @@
+//! The numbers over a real store, real rules and the real judge: every face of them says the same, at every hour.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use muster_proto::canonical;
+use muster_proto::model::{
+    Kind, Lane, Look, LookEntry, Observation, Outcome, Platform, RunId, Section, SourceName, Timestamp,
+};
+
+use super::*;
+use crate::docket::Docket;
+use crate::rules;
+use crate::store::contract::enrolled_fleet;
+use crate::store::{self, Delivered, LookDelivery};
+
+const HOSTS: u8 = 4;
+
+struct Stand {
+    store: Arc<dyn Store>,
+    rules: Arc<RuleSet>,
+    _folder: tempfile::TempDir,
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_767_000_000_000).plus(Duration::from_secs(seconds))
+}
+
+/// Host 1 has the product, host 2 has nothing and every source looked, host 3's database failed, host 4 has not
+/// reported since it enrolled long ago.
+async fn stand() -> Stand {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store::open(&folder.path().join("fleet.db").display().to_string()).expect("opens");
+    enrolled_fleet(&store, HOSTS).await;
+    let rules = Arc::new(rules::load(None).expect("rules"));
+    let stand = Stand { store, rules, _folder: folder };
+    stand.reports(1, &["adduser", "kesl"], Outcome::Found).await;
+    stand.reports(2, &["adduser"], Outcome::Found).await;
+    stand.reports(3, &[], Outcome::Failed).await;
+    let docket = Docket::new(Arc::clone(&stand.store), Arc::new(ArcSwap::new(Arc::clone(&stand.rules))));
+    assert_eq!(docket.drain(at(20)).await.expect("drains"), u64::from(HOSTS));
+    stand
+}
+
+impl Stand {
+    async fn reports(&self, n: u8, packages: &[&str], outcome: Outcome) {
+        let package = |name: &&str| Observation { state: "ii".to_owned(), ..Observation::new(Kind::Deb, *name) };
+        let section = Section::new(Platform::Linux, SourceName::Dpkg, packages.iter().map(package).collect());
+        let has = !packages.is_empty();
+        let entry = |source: &SourceName| {
+            let dpkg = *source == SourceName::Dpkg;
+            LookEntry {
+                source: *source,
+                outcome: if dpkg { outcome } else { Outcome::Empty },
+                reason: if dpkg && !has { "the database is cut off".to_owned() } else { String::new() },
+                watchlist: self.rules.watchlist().version,
+                section: (dpkg && has).then(|| canonical::section_digest(&section)),
+            }
+        };
+        let look = Look::new(Platform::Linux, SourceName::ALL.iter().map(entry).collect());
+        let bytes = canonical::section_bytes(&section).into();
+        let sections = has.then(|| (canonical::section_digest(&section), section.clone(), bytes));
+        let deed = LookDelivery {
+            host: HostId::from_bytes([n; 16]),
+            run: RunId::from_bytes([n; 16]),
+            seq: 1,
+            observed_at: at(10),
+            now: at(10),
+            digest: canonical::look_digest(&look),
+            look: Some(look),
+            sections: sections.into_iter().collect(),
+        };
+        assert_eq!(self.store.look_deliver(deed).await.expect("delivers"), Delivered::Accepted);
+    }
+
+    fn desk(&self, now: Timestamp) -> Desk {
+        Desk::new(Arc::clone(&self.store), Arc::clone(&self.rules), now)
+    }
+
+    fn order(&self) -> &Order {
+        self.rules.active_orders().next().expect("an active order")
+    }
+}
+
+fn all() -> HostsQuery {
+    HostsQuery { rows: 1000, ..HostsQuery::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn board_lists_and_hosts_say_the_same_awake_and_silent() {
+    let stand = stand().await;
+    let patience = stand.order().patience;
+    for now in [at(30), at(10).plus(patience * 2)] {
+        let desk = stand.desk(now);
+        let board = desk.board(None).await.expect("a board").remove(0);
+        assert_eq!(board.counts.total, u64::from(HOSTS));
+        let mut listed: BTreeMap<Lane, u64> = Lane::ALL.iter().map(|lane| (*lane, 0)).collect();
+        for row in desk.hosts(all()).await.expect("hosts").rows {
+            let lane = row.lanes[&board.order.id];
+            *listed.entry(lane).or_default() += 1;
+            let alone = desk.host(&row.id.to_string()).await.expect("a host");
+            assert_eq!(alone.standings[0].lane, lane, "{} at {now}", row.hostname);
+            assert_eq!(alone.standings[0].overdue, row.overdue.contains(&board.order.id));
+        }
+        assert_eq!(board.counts.lanes, listed, "at {now}");
+        for (lane, hosts) in &listed {
+            let query = HostsQuery { order: Some(board.order.id.clone()), lanes: vec![*lane], ..all() };
+            let rows = desk.hosts(query).await.expect("hosts").rows;
+            assert_eq!(rows.len() as u64, *hosts, "{lane} at {now}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_positive_stands_through_silence_and_everything_else_falls_silent() {
+    let stand = stand().await;
+    let awake = stand.desk(at(30)).board(None).await.expect("a board").remove(0).counts;
+    assert_eq!((awake.lanes[&Lane::Clear], awake.lanes[&Lane::Unknown], awake.lanes[&Lane::Silent]), (1, 1, 1));
+    assert_eq!(awake.silent, 1);
+    assert_eq!(awake.lanes[&Lane::Replace] + awake.lanes[&Lane::Remove], 1);
+    assert_eq!(awake.overdue, 3, "the day has passed for all but the clear one");
+    let later = at(10).plus(stand.order().patience * 2);
+    let asleep = stand.desk(later).board(None).await.expect("a board").remove(0).counts;
+    assert_eq!((asleep.lanes[&Lane::Silent], asleep.silent, asleep.overdue), (3, 4, 4));
+    assert_eq!(asleep.lanes[&Lane::Replace] + asleep.lanes[&Lane::Remove], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn findings_come_worst_first_and_page_by_page_without_gap_or_double() {
+    let stand = stand().await;
+    let desk = stand.desk(at(30));
+    let whole = desk.findings(FindingsQuery { rows: 100, ..FindingsQuery::default() }).await.expect("findings");
+    let lanes: Vec<Lane> = whole.rows.iter().map(|finding| finding.lane).collect();
+    assert!(matches!(lanes[..], [Lane::Replace | Lane::Remove, Lane::Unknown, Lane::Silent]), "{lanes:?}");
+    assert!(whole.rows.iter().all(|finding| finding.overdue && !finding.reason.is_empty()), "{:?}", whole.rows);
+    let (mut paged, mut page) = (Vec::new(), None);
+    loop {
+        let query = FindingsQuery { rows: 1, page, ..FindingsQuery::default() };
+        let one = desk.findings(query).await.expect("findings");
+        paged.extend(one.rows);
+        page = one.next;
+        if page.is_none() {
+            break;
+        }
+    }
+    assert_eq!(paged, whole.rows);
+    let later = stand.desk(at(10).plus(stand.order().patience * 2));
+    let silent = FindingsQuery { rows: 100, lanes: vec![Lane::Silent], ..FindingsQuery::default() };
+    let silent = later.findings(silent).await.expect("findings").rows;
+    assert_eq!(silent.len(), 3);
+    assert!(silent.iter().all(|finding| !finding.reason.is_empty() && !finding.advice.is_empty()), "{silent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_names_source_observation_rule_and_product() {
+    let stand = stand().await;
+    let desk = stand.desk(at(30));
+    let told = desk.explain("HOST-001", None).await.expect("explained");
+    let standing = &told.host.standings[0];
+    let reason = standing.reasons.iter().find(|reason| reason.evidence.is_some()).expect("a reason with evidence");
+    let evidence = reason.evidence.as_ref().expect("evidence");
+    assert_eq!(evidence.source, SourceName::Dpkg);
+    assert!(evidence.text.contains("kesl") && !reason.rule.is_empty() && !reason.product.is_empty(), "{reason:?}");
+    assert!(!standing.advice.is_empty());
+    assert!(told.host.hits.iter().any(|hit| hit.product.as_str() == reason.product), "{:?}", told.host.hits);
+    assert_eq!(told.history.len(), 1);
+    let dpkg = told.host.sources.iter().find(|source| source.source == SourceName::Dpkg).expect("dpkg");
+    assert_eq!((dpkg.outcome, dpkg.observations), (Outcome::Found, 2));
+    let failed = desk.host("host-003").await.expect("a host");
+    assert!(failed.standings[0].reasons.iter().any(|reason| reason.text.contains("dpkg")), "{:?}", failed.standings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_without_an_answer_says_what_was_asked() {
+    let stand = stand().await;
+    let desk = stand.desk(at(30));
+    for asked in ["atlantis", &HostId::random().to_string()] {
+        let refused = desk.host(asked).await.expect_err("nobody").to_string();
+        assert!(refused.contains(asked), "{refused}");
+    }
+    let nobody = OrderId::new("nobody").expect("an id");
+    assert!(matches!(desk.board(Some(&nobody)).await, Err(ReportError::NoOrder { .. })));
+    let page = Some("nonsense".to_owned());
+    assert!(matches!(desk.hosts(HostsQuery { page: page.clone(), ..all() }).await, Err(ReportError::PageToken)));
+    let query = FindingsQuery { rows: 1, page, ..FindingsQuery::default() };
+    assert!(matches!(desk.findings(query).await, Err(ReportError::PageToken)));
+}
