@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use muster_proto::wire::fleet_service_server::FleetServiceServer;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tonic::service::Routes;
@@ -22,7 +21,7 @@ use crate::config::Settings;
 use crate::docket::Docket;
 use crate::faces::Access;
 use crate::faces::admin::{self, AdminState, Readiness};
-use crate::faces::grpc::{AgentsGate, Fleet, OperatorsGate};
+use crate::faces::grpc::{AgentsGate, Fleet, OperatorsGate, operators_routes};
 use crate::intake::AgentDoor;
 use crate::rules::RuleSet;
 use crate::shutdown::{Signal, Signals, Token};
@@ -200,15 +199,7 @@ impl House {
             self.authority.pin().to_owned(),
             Arc::clone(&self.metrics),
         );
-        let reflection = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(muster_proto::wire::DESCRIPTORS)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        };
-        let routes = Routes::new(FleetServiceServer::new(fleet))
-            .add_service(health)
-            .add_service(reflection().build_v1().context("gRPC reflection")?)
-            .add_service(reflection().build_v1alpha().context("gRPC reflection")?);
+        let routes = operators_routes(fleet, health).context("gRPC reflection")?;
         let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.metrics));
         let gate = OperatorsGate::new(routes, access, Arc::clone(&self.metrics));
         let limits = DoorLimits {

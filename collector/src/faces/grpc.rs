@@ -14,7 +14,7 @@ use crate::telemetry::{Call, Door, Metrics};
 
 pub use agents::AgentsGate;
 pub use fleet::Fleet;
-pub use operators::OperatorsGate;
+pub use operators::{OperatorsGate, operators_routes};
 
 /// The name of the method, if the path is one of this service.
 fn method_of<'p>(path: &'p str, service: &str) -> Option<&'p str> {

@@ -96,6 +96,7 @@ pub(super) const ROOMS: &[Room] = &[
     room(
         "collector/src/app",
         &[
+            "clock",
             "config",
             "telemetry",
             "tls",

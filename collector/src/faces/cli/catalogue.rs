@@ -6,14 +6,17 @@ use std::path::Path;
 
 use anyhow::Context;
 use muster_proto::model::ProductReport;
+use serde_json::{Value, json};
 
 use super::args::{CheckArgs, MatchArgs, Output, ShowArgs, WrongUsage};
 use super::client::Client;
 use super::render::{Answer, Cell, Grid, Paint, Screen, clean};
+use crate::judge::check_dir;
 use crate::judge::matching::Matcher;
-use crate::rules;
+use crate::rules::{self, RuleFault};
 
 const HEADER: [&str; 7] = ["id", "name", "vendor", "category", "family", "platforms", "recognisers"];
+const FAULT_HEADER: [&str; 3] = ["file", "line", "reason"];
 /// A line that is longer is no observation: the longest has a path of 4096 bytes.
 const LINE_BYTES: usize = 1 << 20;
 
@@ -61,7 +64,7 @@ fn match_all(matcher: &Matcher, input: &mut dyn BufRead, screen: &mut Screen<'_>
 }
 
 fn too_long() -> String {
-    serde_json::json!({ "error": format!("the line is longer than {LINE_BYTES} bytes") }).to_string()
+    json!({ "error": format!("the line is longer than {LINE_BYTES} bytes") }).to_string()
 }
 
 /// The next line without its end, and whether it was cut off; memory is bounded whatever comes in.
@@ -94,17 +97,35 @@ fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<(Vec<u8>, bool)>
     }
 }
 
-/// Faults are an answer of this verb: they are printed, and the code is 1.
+/// Faults are an answer of this verb: programs get them as records, and the code is 1.
 pub(super) fn check(asked: &CheckArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let rules = rules::load(asked.directory.as_deref())?;
-    let orders = rules.active_orders().count();
-    let text = format!(
-        "good: {} products, {} orders ({orders} active), version {}\n",
-        rules.catalogue.products().len(),
-        rules.orders.len(),
-        rules.version
+    let checked = match check_dir(asked.directory.as_deref()) {
+        Ok(checked) => checked,
+        Err(refused) if screen.asked().is_none_or(|output| output == Output::Table) => return Err(refused.into()),
+        Err(refused) => {
+            let record = |fault: &RuleFault| json!({ "file": fault.file, "line": fault.line, "reason": fault.reason });
+            let faults: Vec<Value> = refused.faults.iter().map(record).collect();
+            let rows = || {
+                let row = |fault: &RuleFault| vec![fault.file.clone(), fault.line.to_string(), fault.reason.clone()];
+                refused.faults.iter().map(row).collect()
+            };
+            let whole = json!({ "good": false, "faults": faults });
+            screen.show(&Answer { whole: &whole, header: &FAULT_HEADER }, &faults, rows, |_| String::new())?;
+            return Ok(1);
+        }
+    };
+    let rules = &checked.rules;
+    let (products, orders, active) =
+        (rules.catalogue.products().len(), rules.orders.len(), rules.active_orders().count());
+    let whole = json!({
+        "good": true, "products": products, "orders": orders, "active": active, "scenarios": checked.scenarios,
+        "version": rules.version,
+    });
+    let page = format!(
+        "good: {products} products, {orders} orders ({active} active), {} scenarios, version {}\n",
+        checked.scenarios, rules.version
     );
-    screen.raw(text.as_bytes())?;
+    screen.show(&Answer { whole: &whole, header: &FAULT_HEADER }, std::slice::from_ref(&whole), Vec::new, |_| page)?;
     Ok(0)
 }
 

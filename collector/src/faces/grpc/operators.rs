@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::{Request, Response};
+use muster_proto::wire::{self, fleet_service_server::FleetServiceServer};
 use tonic::body::Body;
 use tonic::service::Routes;
+use tonic_health::pb::health_server::{Health, HealthServer};
 
-use super::{count, known, method_of, pass, refuse};
+use super::{Fleet, count, known, method_of, pass, refuse};
 use crate::faces::Access;
 use crate::store::Role;
 use crate::telemetry::{Door, Metrics};
@@ -67,6 +69,25 @@ impl OperatorsGate {
         count(&self.metrics, Door::operators, known(method_of(&path, SERVICE), &names), &response, began.elapsed());
         response
     }
+}
+
+/// Everything that the operators' door serves: FleetService, health, and reflection in both versions that tools speak.
+///
+/// # Errors
+/// The descriptors of the contract cannot be read.
+pub fn operators_routes<H: Health>(
+    fleet: Fleet,
+    health: HealthServer<H>,
+) -> Result<Routes, tonic_reflection::server::Error> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(Routes::new(FleetServiceServer::new(fleet))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?))
 }
 
 /// A method that is not in the list is for nobody below an admin.
