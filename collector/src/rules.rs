@@ -69,10 +69,16 @@ pub enum OrderUnusable {
 }
 
 impl RuleSet {
-    /// What agents are asked to test for existence.
+    /// What agents are asked to test for existence. Agents run on Linux; see [`Self::watchlist_of`] for the others.
     #[must_use]
     pub fn watchlist(&self) -> Watchlist {
-        watchlist::derive(&self.catalogue)
+        self.watchlist_of(Platform::Linux)
+    }
+
+    /// What agents on a platform are asked to test for existence.
+    #[must_use]
+    pub fn watchlist_of(&self, platform: Platform) -> Watchlist {
+        watchlist::derive(&self.catalogue, platform)
     }
 
     /// The orders under which hosts are judged.

@@ -68,20 +68,18 @@ struct Lists {
     extension_ids: BTreeSet<String>,
 }
 
-/// The watchlist of a catalogue.
+/// The watchlist of a catalogue for agents on a platform.
 #[must_use]
-pub(crate) fn derive(catalogue: &Catalogue) -> Watchlist {
+pub(crate) fn derive(catalogue: &Catalogue, platform: Platform) -> Watchlist {
     let mut lists = Lists::default();
     let mut day = 0;
     for product in catalogue.products() {
         day = day.max(product.revised);
-        for one in &product.recognisers {
-            lists.add(one);
+        for one in product.recognisers.iter().filter(|one| one.platforms.contains(&platform)) {
+            lists.add(one, platform);
         }
-        for sign in &product.realtime {
-            if let (Some(unit), Platform::Linux) = (&sign.unit, sign.platform) {
-                lists.units.insert(unit.clone());
-            }
+        for sign in product.realtime.iter().filter(|sign| sign.platform == platform) {
+            lists.units.extend(sign.unit.as_ref().map(|name| unit(name, platform)));
         }
     }
     let Lists { paths, units, processes, registry_keys, certificate_subjects, extension_ids } = lists;
@@ -116,15 +114,14 @@ fn within_day(list: &Watchlist) -> u64 {
 }
 
 impl Lists {
-    fn add(&mut self, one: &Recogniser) {
+    fn add(&mut self, one: &Recogniser, platform: Platform) {
         for kind in &one.kinds {
             let literal = one.watch.iter().cloned().chain(one.literals(*kind));
             match kind {
-                Kind::Path => self.paths.extend(literal.filter_map(|text| watched_path(&text))),
-                Kind::Service if one.platforms.contains(&Platform::Linux) => {
-                    self.units.extend(literal.filter(|text| !text.contains('/')).map(|text| unit(&text)));
+                Kind::Path => self.paths.extend(literal.filter_map(|text| watched_path(&text, platform))),
+                Kind::Service => {
+                    self.units.extend(literal.filter(|text| !text.contains('/')).map(|text| unit(&text, platform)));
                 }
-                Kind::Service => self.units.extend(literal.filter(|text| !text.contains('/'))),
                 Kind::Process => self.processes.extend(literal.filter(|text| !text.contains('/'))),
                 Kind::Registry => {
                     self.registry_keys.extend(literal.map(|text| text.trim_end_matches("/**").to_owned()))
@@ -157,18 +154,86 @@ impl Lists {
     }
 }
 
-fn unit(name: &str) -> String {
-    if name.contains('.') || name.ends_with('*') { name.to_owned() } else { format!("{name}.service") }
+fn unit(name: &str, platform: Platform) -> String {
+    let is_whole = platform != Platform::Linux || name.contains('.') || name.ends_with('*');
+    if is_whole { name.to_owned() } else { format!("{name}.service") }
 }
+
+/// Places that an agent never looks below: people's, the kernel's and the moment's.
+const NOT_LOOKED_AT: &[&str] =
+    &["/home/", "/root/", "/proc/", "/sys/", "/dev/", "/run/", "/tmp/", "/var/tmp/", "/media/", "/mnt/"];
 
 /// A path that an agent accepts: absolute, `*` in its last component only. What a pattern says of things below a place
 /// is asked of the place.
-fn watched_path(pattern: &str) -> Option<String> {
+fn watched_path(pattern: &str, platform: Platform) -> Option<String> {
     let place = pattern.strip_suffix("/**").unwrap_or(pattern);
-    if place.contains("**") || place.contains('?') || place.starts_with("~/") {
+    let is_unix = platform != Platform::Windows;
+    if place.contains("**") || place.contains('?') || place.starts_with('~') || is_unix != place.starts_with('/') {
+        return None;
+    }
+    if NOT_LOOKED_AT.iter().any(|below| place.starts_with(below)) {
         return None;
     }
     let (parent, last) = place.rsplit_once(['/', '\\'])?;
     let bounded = !parent.contains('*') && !last.trim_matches('*').is_empty() && !parent.is_empty();
     bounded.then(|| place.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn place() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../agent/watchlist/default.toml")
+    }
+
+    /// The file that the agent carries, as the default catalogue has it.
+    fn rendered(list: &Watchlist) -> String {
+        let mut text = String::from(
+            "# What the agent tests for existence when no collector has told it otherwise: paths, units and processes.\n\
+             # Derived from the default catalogue, and a test holds it to it; it names places, it judges nothing.\n\
+             # `*` stands for any run of characters, in a path in the last component only.\n",
+        );
+        let _ = writeln!(text, "version = {}", list.version);
+        for (key, entries) in [("paths", &list.paths), ("units", &list.units), ("processes", &list.processes)] {
+            let _ = writeln!(text, "{key} = [");
+            for entry in entries {
+                let _ = writeln!(text, "    {entry:?},");
+            }
+            text.push_str("]\n");
+        }
+        text
+    }
+
+    #[test]
+    fn the_agent_carries_the_watchlist_of_the_default_catalogue() {
+        let list = crate::rules::load(None).expect("the defaults load").watchlist();
+        let carried = std::fs::read_to_string(place()).expect("the agent's file");
+        assert!(
+            carried == rendered(&list),
+            "agent/watchlist/default.toml is not that of the catalogue: \
+             cargo test -p muster-collector --lib -- --ignored the_agents_watchlist_is_written"
+        );
+    }
+
+    #[test]
+    #[ignore = "writes agent/watchlist/default.toml; run it after a change of the catalogue"]
+    fn the_agents_watchlist_is_written() {
+        let list = crate::rules::load(None).expect("the defaults load").watchlist();
+        std::fs::write(place(), rendered(&list)).expect("written");
+    }
+
+    #[test]
+    fn its_version_grows_by_the_day_and_changes_with_every_entry() {
+        let list = crate::rules::load(None).expect("the defaults load").watchlist();
+        assert!(day_of(list.version) >= 20_261_123);
+        let mut other = list.clone();
+        other.units.push("another.service".to_owned());
+        assert_ne!(within_day(&list), within_day(&other));
+        assert!(list.paths.iter().any(|path| path == "/opt/kaspersky"));
+        assert!(list.units.iter().any(|unit| unit == "kesl.service"));
+    }
 }
