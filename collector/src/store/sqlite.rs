@@ -165,7 +165,7 @@ impl Store for SqliteStore {
     }
 
     async fn section_get(&self, digest: Digest) -> Result<Option<Section>, StoreError> {
-        self.readers.read("section_get", move |sql, _| section::get(sql, &digest)).await
+        self.readers.read("section_get", move |sql, memory| section::get(sql, Some(memory.books()), &digest)).await
     }
 
     async fn docket_claim(&self, most: usize, now: Timestamp) -> Result<Vec<DocketHost>, StoreError> {

@@ -149,7 +149,7 @@ fn sections(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) 
     each(sql, "SELECT digest FROM section", |found| {
         check.sections += 1;
         let Some(digest) = digest(found, "a section", faults)? else { return Ok(()) };
-        match section::get(sql, &digest) {
+        match section::get(sql, None, &digest) {
             Ok(Some(section)) if canonical::section_digest(&section) == digest => {}
             Ok(_) => faults.push(format!("section {} is rebuilt with another digest", digest.short())),
             Err(Fault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),

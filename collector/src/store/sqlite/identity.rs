@@ -31,6 +31,9 @@ pub(super) fn enroll(desk: &mut Desk<'_>, deed: &Enrollment) -> Step<Enrolled> {
     if token.revoked {
         return Ok(Enrolled::TokenRevoked);
     }
+    if deed.now >= token.expires_at {
+        return Ok(Enrolled::TokenExpired);
+    }
     // A retry, whose first answer was lost: the same host, and the token is not used again, even if it was the last use.
     if let Some(known) = identify(desk.sql, &deed.key)? {
         return Ok(if known.0.revoked {
@@ -38,9 +41,6 @@ pub(super) fn enroll(desk: &mut Desk<'_>, deed: &Enrollment) -> Step<Enrolled> {
         } else {
             Enrolled::Host { host: known.0.host, site: known.0.site }
         });
-    }
-    if deed.now >= token.expires_at {
-        return Ok(Enrolled::TokenExpired);
     }
     if token.used_up {
         return Ok(Enrolled::TokenUsedUp);

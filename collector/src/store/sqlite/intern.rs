@@ -1,6 +1,7 @@
 //! The dictionaries of titles and versions, as the writer uses them: found in a bounded cache, in the table, or made.
 
 use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
 
 use lru::LruCache;
 use muster_proto::model::{Kind, Observation, Platform};
@@ -115,23 +116,66 @@ impl Dictionary for Interner<'_> {
     }
 }
 
-/// Finds titles and versions by their numbers.
-pub(super) struct Tables<'a>(pub(super) &'a Connection);
+/// Finds titles and versions by their numbers: in the memory, where there is one, or in the tables. Rows of a dictionary
+/// are never changed, so what was read once is good for ever; a check reads the tables alone.
+pub(super) struct Tables<'a> {
+    pub(super) sql: &'a Connection,
+    pub(super) memory: Option<&'a Books>,
+}
+
+/// Titles and versions that were read lately.
+pub(super) struct Books {
+    titles: Mutex<LruCache<i64, Title>>,
+    versions: Mutex<LruCache<i64, String>>,
+}
+
+impl Default for Books {
+    fn default() -> Self {
+        Self { titles: Mutex::new(LruCache::new(TITLES)), versions: Mutex::new(LruCache::new(VERSIONS)) }
+    }
+}
+
+impl std::fmt::Debug for Books {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Books")
+    }
+}
+
+/// The value of a cache, or else what is read; a lock that a panic has poisoned still guards plain data.
+fn remembered<T: Clone>(
+    cache: Option<&Mutex<LruCache<i64, T>>>,
+    id: i64,
+    read: impl FnOnce() -> Step<Option<T>>,
+) -> Step<Option<T>> {
+    let Some(cache) = cache else { return read() };
+    if let Some(known) = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+        return Ok(Some(known.clone()));
+    }
+    let found = read()?;
+    if let Some(found) = &found {
+        cache.lock().unwrap_or_else(PoisonError::into_inner).put(id, found.clone());
+    }
+    Ok(found)
+}
 
 impl Lookup for Tables<'_> {
     fn title(&mut self, id: i64) -> Step<Option<Title>> {
-        let find = "SELECT kind, name, vendor FROM title WHERE id = ?1";
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u8>(0)?, row.get(1)?, row.get(2)?));
-        let Some((code, name, vendor)) = self.0.prepare_cached(find)?.query_row([id], read).optional()? else {
-            return Ok(None);
-        };
-        let kind = Kind::from_code(code)
-            .ok_or_else(|| Fault::damaged(format!("title {id}"), format!("the kind {code} has no meaning")))?;
-        Ok(Some(Title { kind, name, vendor }))
+        remembered(self.memory.map(|books| &books.titles), id, || {
+            let find = "SELECT kind, name, vendor FROM title WHERE id = ?1";
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u8>(0)?, row.get(1)?, row.get(2)?));
+            let Some((code, name, vendor)) = self.sql.prepare_cached(find)?.query_row([id], read).optional()? else {
+                return Ok(None);
+            };
+            let kind = Kind::from_code(code)
+                .ok_or_else(|| Fault::damaged(format!("title {id}"), format!("the kind {code} has no meaning")))?;
+            Ok(Some(Title { kind, name, vendor }))
+        })
     }
 
     fn version(&mut self, id: i64) -> Step<Option<String>> {
-        let find = "SELECT text FROM version WHERE id = ?1";
-        Ok(self.0.prepare_cached(find)?.query_row([id], |row| row.get(0)).optional()?)
+        remembered(self.memory.map(|books| &books.versions), id, || {
+            let find = "SELECT text FROM version WHERE id = ?1";
+            Ok(self.sql.prepare_cached(find)?.query_row([id], |row| row.get(0)).optional()?)
+        })
     }
 }

@@ -60,7 +60,9 @@ pub(super) fn check_in(desk: &mut Desk<'_>, deed: &CheckIn) -> Step<CheckInAnswe
             CheckInAnswer::Current
         }
     };
-    if changed || memory::is_old(host.judged_at, deed.now) {
+    // One that waits already keeps its ticket: nothing that is judged has changed.
+    let again = memory::is_old(host.judged_at, deed.now) && docket::ticket(desk.sql, host.no)?.is_none();
+    if changed || again {
         docket::put(desk, host.no, deed.now)?;
     }
     seen::put(desk.sql, host.no, &Seen::advanced(newest(desk, deed.host, host.seen), deed.run, deed.seq, deed.now))?;

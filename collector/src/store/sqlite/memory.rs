@@ -10,6 +10,7 @@ use muster_proto::model::{Digest, HostFacts, HostId, HostState, RunId, Timestamp
 use rusqlite::Connection;
 
 use super::fault::Step;
+use super::intern::Books;
 use super::row;
 pub(super) use crate::store::last_seen::Seen;
 use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
@@ -58,6 +59,7 @@ pub(super) struct Memory {
     identities: Mutex<Identities>,
     claims: Mutex<HashMap<i64, Claim>>,
     ticket: AtomicI64,
+    books: Books,
 }
 
 impl Memory {
@@ -69,6 +71,7 @@ impl Memory {
             identities: Mutex::default(),
             claims: Mutex::default(),
             ticket: AtomicI64::new(ticket),
+            books: Books::default(),
         };
         let mut statement = sql.prepare(
             "SELECT h.no, h.id, l.digest, h.judged_at, s.last_seen, s.run, s.seq, s.previous_run, s.previous_seq
@@ -83,6 +86,11 @@ impl Memory {
             memory.host_put(HostId::from_bytes(found.get(1)?), live);
         }
         Ok(memory)
+    }
+
+    /// What readers have seen of the dictionaries.
+    pub(super) const fn books(&self) -> &Books {
+        &self.books
     }
 
     /// A number that no docket entry has had.

@@ -4,7 +4,7 @@ use muster_proto::model::{Digest, Platform, Section, SourceName};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::{Fault, Step};
-use super::intern::Tables;
+use super::intern::{Books, Tables};
 use super::row;
 use super::writer::Desk;
 use crate::store::codec;
@@ -36,14 +36,14 @@ pub(super) fn put(desk: &mut Desk<'_>, digest: &Digest, section: &Section) -> St
 }
 
 /// The section of this digest.
-pub(super) fn get(sql: &Connection, digest: &Digest) -> Step<Option<Section>> {
+pub(super) fn get(sql: &Connection, memory: Option<&Books>, digest: &Digest) -> Step<Option<Section>> {
     let mut statement = sql.prepare_cached("SELECT platform, source, body FROM section WHERE digest = ?1")?;
     let mut rows = statement.query([digest.as_bytes()])?;
     let Some(found) = rows.next()? else { return Ok(None) };
     let platform = row::member("a section", Platform::from_code, found, 0)?;
     let source = row::member("a section", SourceName::from_code, found, 1)?;
     let body: Vec<u8> = found.get(2)?;
-    let section = codec::decode(platform, source, &body, &mut Tables(sql)).map_err(|fault| match fault {
+    let section = codec::decode(platform, source, &body, &mut Tables { sql, memory }).map_err(|fault| match fault {
         Fault::Damaged { what: _, reason } => Fault::damaged(format!("section {}", digest.short()), reason),
         other @ (Fault::Full | Fault::Closed | Fault::Other(_)) => other,
     })?;

@@ -1,0 +1,181 @@
+//! The deeds that change who a host is and what it has shown: what goes in, and what became of it.
+
+use bytes::Bytes;
+use muster_proto::model::{Digest, HostFacts, HostId, HostState, Look, RunId, Section, SiteId, Timestamp, TokenId};
+
+use super::KeyFingerprint;
+
+/// A new enrolment token; the secret is known only as its hash.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// Public half.
+    pub id: TokenId,
+    /// SHA-256 of the secret.
+    pub secret_hash: [u8; 32],
+    /// The site for which it enrols.
+    pub site: SiteId,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// How often it may be used; 0 is without limit.
+    pub max_uses: u64,
+}
+
+/// What an operator may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Read.
+    Viewer,
+    /// Read, and make enrolment tokens.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+/// A token with which a person asks.
+#[derive(Debug, Clone)]
+pub struct OperatorToken {
+    /// Public half.
+    pub id: TokenId,
+    /// SHA-256 of the secret.
+    pub secret_hash: [u8; 32],
+    /// The person.
+    pub person: String,
+    /// What the person may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was withdrawn.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// An enrolment: token checked and used, host made or found again by its key, certificate noted; all or nothing.
+#[derive(Debug, Clone)]
+pub struct Enrollment {
+    /// The token's public half.
+    pub token: TokenId,
+    /// SHA-256 of the secret that was shown.
+    pub secret_hash: [u8; 32],
+    /// The key of the certificate request.
+    pub key: KeyFingerprint,
+    /// The id for the host if the key is new.
+    pub host: HostId,
+    /// What the host says of itself.
+    pub facts: HostFacts,
+    /// Recognises a machine that enrols anew; empty when unknown.
+    pub fingerprint: Vec<u8>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What became of an enrolment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Enrolled {
+    /// The host: new, or the same as before when the key is known.
+    Host {
+        /// Its id.
+        host: HostId,
+        /// Its site.
+        site: SiteId,
+    },
+    /// No token has this id and secret.
+    TokenUnknown,
+    /// The token has ended.
+    TokenExpired,
+    /// The token was used as often as it may be.
+    TokenUsedUp,
+    /// The token was withdrawn.
+    TokenRevoked,
+    /// The key is that of a host whose keys were withdrawn.
+    KeyRevoked,
+}
+
+/// A host as its key shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostIdentity {
+    /// Its id.
+    pub host: HostId,
+    /// Its site.
+    pub site: SiteId,
+    /// Whether the key was withdrawn.
+    pub revoked: bool,
+    /// Whether the key was renewed after its certificate had ended.
+    pub quarantined: bool,
+    /// Whether the host has a newer key, and has used it: a clone, or a machine that was set back.
+    pub superseded: bool,
+}
+
+/// A check-in, already checked at the door.
+#[derive(Debug, Clone)]
+pub struct CheckIn {
+    /// The host.
+    pub host: HostId,
+    /// The agent's process.
+    pub run: RunId,
+    /// Its sequence number.
+    pub seq: u64,
+    /// When the look was made, corrected by the clock offset and clamped.
+    pub observed_at: Timestamp,
+    /// Receipt time.
+    pub now: Timestamp,
+    /// The digest of the current look.
+    pub look: Digest,
+    /// When changed.
+    pub facts: Option<HostFacts>,
+    /// When changed.
+    pub state: Option<HostState>,
+}
+
+/// What became of a check-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckInAnswer {
+    /// The look is the host's current look (it was, or it was known and has become it).
+    Current,
+    /// The look is known, but these sections are not here.
+    SectionsWanted(Vec<Digest>),
+    /// The look is not known.
+    LookWanted,
+    /// The sequence number of this run was seen already: nothing was changed.
+    Replayed {
+        /// Whether the look that it names is the host's current look.
+        current: bool,
+    },
+    /// There is no such host.
+    HostUnknown,
+}
+
+/// A look with the sections that came with it, each checked against its digest.
+#[derive(Debug, Clone)]
+pub struct LookDelivery {
+    /// The host.
+    pub host: HostId,
+    /// The agent's process.
+    pub run: RunId,
+    /// Its sequence number.
+    pub seq: u64,
+    /// When the look was made, corrected and clamped.
+    pub observed_at: Timestamp,
+    /// Receipt time.
+    pub now: Timestamp,
+    /// The digest of the look.
+    pub digest: Digest,
+    /// The look, when it was sent; needed only if it is not known.
+    pub look: Option<Look>,
+    /// Digest, parsed section, canonical bytes.
+    pub sections: Vec<(Digest, Section, Bytes)>,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivered {
+    /// All is here and committed; the look is the host's current look.
+    Accepted,
+    /// These sections are not here; what came is kept.
+    SectionsWanted(Vec<Digest>),
+    /// The look itself is not here; what came is kept.
+    LookWanted,
+    /// There is no such host.
+    HostUnknown,
+}

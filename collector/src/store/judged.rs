@@ -1,0 +1,72 @@
+//! What goes to the judge, and what comes back.
+
+use std::collections::BTreeMap;
+
+use muster_proto::model::{
+    Assessment, Digest, HostFacts, HostId, HostState, Lane, OrderId, Presence, Protection, SiteId, Timestamp,
+};
+
+use crate::judge::Case;
+
+/// A host that waits for judgement, with all that the judge needs.
+#[derive(Debug, Clone)]
+pub struct DocketHost {
+    /// The host.
+    pub host: HostId,
+    /// Its site.
+    pub site: SiteId,
+    /// What it says of itself.
+    pub facts: HostFacts,
+    /// Its state.
+    pub state: HostState,
+    /// Its current look, with when it was received; `None` before the first.
+    pub look: Option<(Digest, Timestamp)>,
+    /// The last check-in; before the first one, the enrolment.
+    pub last_seen: Option<Timestamp>,
+    /// Its history under each order that has judged it.
+    pub cases: BTreeMap<OrderId, Case>,
+    /// Which claim this is: settling an older claim changes nothing.
+    pub ticket: u64,
+}
+
+/// The judge's answer for one host under one order.
+#[derive(Debug, Clone)]
+pub struct JudgedOrder {
+    /// The order.
+    pub order: OrderId,
+    /// Where the host stands while it is not silent.
+    pub awake_lane: Lane,
+    /// Whether the order binds the host.
+    pub in_scope: bool,
+    /// What the order's product is there.
+    pub presence: Presence,
+    /// What else guards the host.
+    pub protection: Protection,
+    /// The order's due milestone.
+    pub due: Option<Timestamp>,
+    /// The first reason, one sentence.
+    pub reason: String,
+    /// What would clear it.
+    pub advice: String,
+    /// The case after this look.
+    pub case: Case,
+    /// The assessment, shared by all hosts with this look and state key.
+    pub assessment: Option<Assessment>,
+}
+
+/// The judge's answer for one host: replaces all earlier verdicts of the host.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// The host.
+    pub host: HostId,
+    /// The claim.
+    pub ticket: u64,
+    /// The look that was judged.
+    pub look: Option<Digest>,
+    /// What of the host's state was judged.
+    pub state_key: Option<Digest>,
+    /// The version of catalogue and orders.
+    pub rules_version: String,
+    /// One for each active order.
+    pub orders: Vec<JudgedOrder>,
+}
