@@ -18,6 +18,8 @@ mod hit;
 pub mod matching;
 mod place;
 mod protection;
+#[cfg(test)]
+mod recall_tests;
 mod removal;
 mod scenario;
 mod state_key;

@@ -1,0 +1,128 @@
+//! Records that nobody's list holds: other releases, languages, cut names, and names that only look alike. Each line of
+//! the file is judged alone, as `muster catalogue match` does.
+
+use std::sync::LazyLock;
+
+use muster_proto::model::{Kind, Observation, Platform, Section, SourceName};
+use proptest::prelude::*;
+
+use super::detect;
+use super::matching::Matcher;
+use crate::rules::{self, RuleSet};
+
+static RULES: LazyLock<RuleSet> = LazyLock::new(|| rules::load(None).expect("the defaults load"));
+
+const RECORDS: &str = include_str!("recall_tests/records.jsonl");
+
+#[test]
+fn unseen_releases_are_recognised_and_look_alikes_are_not_accused() {
+    let matcher = Matcher::new(&RULES, None).expect("active orders");
+    let (mut count, mut wrong) = (0, Vec::new());
+    for line in RECORDS.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).expect("a record");
+        let said: serde_json::Value = serde_json::from_str(&matcher.line(line)).expect("an answer");
+        let expected = record["expect"].as_str().expect("what is expected");
+        let answer = said["match"].as_str().expect("a match");
+        let is_right = match expected {
+            "prohibited" => matches!(answer, "prohibited" | "management-only"),
+            other => answer == other,
+        };
+        count += 1;
+        if !is_right {
+            wrong.push(format!("{line} is {answer} by {}", said["rule"]));
+        }
+    }
+    assert!(count > 400, "only {count} records");
+    assert!(wrong.is_empty(), "{} of {count} records are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn an_overlay_alone_adds_a_product_and_replaces_another() {
+    let overlay = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(overlay.path().join("catalogue")).expect("a folder");
+    let product = |id: &str, key: &str| {
+        format!(
+            "id = \"{id}\"\nname = \"X\"\nvendor = \"Kaspersky\"\ncategory = \"antivirus\"\n[[recogniser]]\n\
+             platforms = [\"linux\"]\nkinds = [\"deb\"]\nstrength = \"proves\"\nkey = [\"{key}\"]\n"
+        )
+    };
+    let write =
+        |name: &str, text: String| std::fs::write(overlay.path().join("catalogue").join(name), text).expect("written");
+    write("mine.toml", product("mine", "mine"));
+    write("kaspersky-endpoint-security.toml", product("kaspersky-endpoint-security", "not-kesl"));
+    let rules = rules::load(Some(overlay.path())).expect("the overlay loads");
+    assert_ne!(rules.version, RULES.version);
+    let matcher = Matcher::new(&rules, None).expect("active orders");
+    let answer = |name: &str| -> serde_json::Value {
+        let line = serde_json::json!({"platform": "linux", "source_kind": "deb", "name": name}).to_string();
+        serde_json::from_str(&matcher.line(&line)).expect("an answer")
+    };
+    assert_eq!(answer("mine")["match"], "prohibited");
+    assert_eq!(answer("not-kesl")["match"], "prohibited");
+    assert_eq!(answer("kesl")["product"], "");
+}
+
+#[test]
+fn every_fault_of_every_file_is_reported_with_file_and_line() {
+    let overlay = tempfile::tempdir().expect("a directory");
+    for (place, text) in [
+        (
+            "catalogue/a.toml",
+            "id = \"a\"\nname = \"A\"\nvendor = \"A\"\ncategory = \"edr\"\ncolour = \"red\"\n\n[[recogniser]]\nplatforms = [\"linux\"]\nkinds = [\"debb\"]\nstrength = \"proves\"\nkey = [\"~a(\"]\n",
+        ),
+        ("catalogue/b.toml", "id = \"b\nname = 1\n"),
+        (
+            "orders/o.toml",
+            "id = \"o\"\ntitle = \"O\"\nissuer = \"I\"\njurisdiction = \"J\"\nbinding = \"duty\"\n[scope]\nvendors = [\"nobody\"]\n",
+        ),
+        ("scenarios/x.txt", ""),
+        ("orphan.toml", ""),
+    ] {
+        let path = overlay.path().join(place);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("written");
+    }
+    let early = rules::load(Some(overlay.path())).expect_err("a file in no folder").to_string();
+    assert!(early.contains("orphan.toml: rule files stand in one of"), "{early}");
+    std::fs::remove_file(overlay.path().join("orphan.toml")).expect("removed");
+    let shown = rules::load(Some(overlay.path())).expect_err("faults").to_string();
+    for part in [
+        "catalogue/a.toml:5: `colour` is not a key that is known here",
+        "catalogue/a.toml:9: `kinds`: \"debb\" is not a kind of observation",
+        "catalogue/a.toml:11: `key`: not a regular expression",
+        "catalogue/b.toml:1: ",
+        "orders/o.toml:1: no product of the catalogue has the vendor \"nobody\"",
+    ] {
+        assert!(shown.contains(part), "no {part:?} in\n{shown}");
+    }
+}
+
+#[test]
+fn the_orders_that_can_be_judged_are_those_that_cover_something() {
+    let active: Vec<&str> = RULES.active_orders().map(|order| order.id.as_str()).collect();
+    assert_eq!(active, ["us-bis-icts-2021-002"]);
+    let order = RULES.order("us-bis-icts-2021-002").expect("the determination");
+    assert_eq!(order.due().expect("it has a day").to_rfc3339(), "2024-09-29T04:00:00Z");
+    let usable: Vec<_> = RULES.usable_orders().cloned().collect();
+    let all = RULES.with_active(&usable).expect("usable orders");
+    assert_eq!(all.active_orders().count(), usable.len());
+    assert_ne!(all.version, RULES.version, "other orders, other verdicts");
+    let export_control = "us-bis-entity-list-qihoo-2020".parse().expect("an id");
+    assert!(RULES.with_active(&[export_control]).expect_err("not judged").to_string().contains("export control"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn detect_never_panics_on_any_text(
+        name in ".{0,80}", id in ".{0,80}", path in "(/|[A-Z]:\\\\)?.{0,80}", vendor in ".{0,40}", state in ".{0,12}",
+    ) {
+        for platform in Platform::ALL {
+            for kind in Kind::ALL {
+                let mut seen = Observation::new(*kind, name.clone());
+                (seen.id, seen.path, seen.vendor, seen.state) = (id.clone(), path.clone(), vendor.clone(), state.clone());
+                detect(&RULES.catalogue, &Section::new(*platform, SourceName::Dpkg, vec![seen]));
+            }
+        }
+    }
+}
