@@ -70,9 +70,9 @@ fn match_reads_what_scan_writes() -> Result<()> {
     let matched = muster_fed(&["catalogue", "match", "-o", "ndjson"], &scanned.stdout)?.expect_code(0)?;
     let (before, after) = (scanned.ndjson()?, matched.ndjson()?);
     assert_eq!(before.len(), after.len());
-    let prohibited: Vec<&str> =
-        after.iter().filter(|line| line["match"] == "prohibited").filter_map(|line| line["name"].as_str()).collect();
-    assert!(prohibited.contains(&"kesl") && prohibited.contains(&"klnagent64"), "{prohibited:?}");
+    let said = |name: &str| after.iter().find(|line| line["source"] == "dpkg" && line["name"] == name);
+    assert_eq!(said("kesl").map(|line| &line["match"]), Some(&json!("prohibited")));
+    assert_eq!(said("klnagent64").map(|line| &line["match"]), Some(&json!("management-only")));
     let healthy = after.iter().filter(|line| line["source"] == "dpkg" && line["match"] == "none").count();
     assert_eq!(healthy, muster_tests::canned::package_count(), "a healthy package was matched");
     Ok(())
