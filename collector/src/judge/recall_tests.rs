@@ -121,7 +121,9 @@ proptest! {
             for kind in Kind::ALL {
                 let mut seen = Observation::new(*kind, name.clone());
                 (seen.id, seen.path, seen.vendor, seen.state) = (id.clone(), path.clone(), vendor.clone(), state.clone());
-                detect(&RULES.catalogue, &Section::new(*platform, SourceName::Dpkg, vec![seen]));
+                for hit in detect(&RULES.catalogue, &Section::new(*platform, SourceName::Dpkg, vec![seen])) {
+                    prop_assert!(RULES.catalogue.product(&hit.product).is_some(), "{} is of no product", hit.rule);
+                }
             }
         }
     }
