@@ -86,6 +86,39 @@ fn a_swarm_without_a_token_or_with_a_false_pin_says_so_and_fails() {
     assert!(refused.stderr.contains("UnknownIssuer"), "{}", refused.stderr);
 }
 
+#[test]
+fn the_bench_prints_one_document_with_every_figure_and_nothing_else() {
+    let mut command = Command::new(binaries::find("muster-swarm").unwrap());
+    command.args(["bench", "--quick", "-o", "json", "--store", "sqlite", "--pairs", "2", "--wave", "30"]);
+    command.args(["--slice-seconds", "0.2", "--image-hosts", "100", "--at-once", "8"]);
+    command.arg("--collector-program").arg(binaries::find("muster-collector").unwrap());
+    let answer = Answer::of(&mut command).unwrap().expect_code(0).unwrap();
+    let document = answer.json().unwrap();
+    let runs = document["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 1);
+    assert_eq!(runs[0]["store"], "sqlite");
+    for key in [
+        "full_report_ratio",
+        "checkin_ratio",
+        "checkin_kept_ratio",
+        "full_reports_per_s",
+        "checkins_per_s",
+        "checkins_kept_per_s",
+        "echo_full_per_s",
+        "echo_fresh_per_s",
+        "echo_kept_per_s",
+        "bytes_per_host_images",
+        "bytes_per_host_distinct",
+    ] {
+        assert!(runs[0][key].as_f64().is_some_and(|figure| figure > 0.0), "{key} in {}", runs[0]);
+    }
+    assert!(runs[0]["docket_lag_p99_ms"].is_u64(), "{}", runs[0]);
+    assert_eq!(runs[0]["failed"], 0, "{}", runs[0]);
+    let of = |key: &str| runs[0][key].as_f64().unwrap();
+    let ratio = of("full_reports_per_s") / of("echo_full_per_s");
+    assert!((ratio - of("full_report_ratio")).abs() < 0.01, "{}", runs[0]);
+}
+
 fn assert_owner_only(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(path).unwrap().permissions().mode();

@@ -41,6 +41,21 @@ pub(crate) struct BenchArgs {
     /// Small sizes: all stores in less than five minutes.
     #[arg(long)]
     quick: bool,
+    /// Pairs of slices of each kind: one of the collector, one of the yardstick.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pairs: Option<u64>,
+    /// Hosts that report in one slice of full reports.
+    #[arg(long, value_name = "HOSTS", value_parser = clap::value_parser!(u64).range(1..))]
+    wave: Option<u64>,
+    /// Length of one slice of check-ins.
+    #[arg(long, value_name = "SECONDS")]
+    slice_seconds: Option<f64>,
+    /// Hosts of the fleet of images whose database is weighed.
+    #[arg(long, value_name = "HOSTS", value_parser = clap::value_parser!(u64).range(1..))]
+    image_hosts: Option<u64>,
+    /// Calls at once.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    at_once: Option<u64>,
     /// Stores to measure; all by default.
     #[arg(long, value_enum)]
     store: Vec<Store>,
@@ -71,7 +86,7 @@ enum Output {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
     /// Pairs of slices of each kind.
-    pairs: usize,
+    pairs: u64,
     /// Hosts that report in one slice of full reports.
     wave: u64,
     /// Seconds of one slice of check-ins.
@@ -83,11 +98,15 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    const fn of(quick: bool) -> Self {
-        if quick {
-            Self { pairs: 4, wave: 4_000, slice_seconds: 2.5, image_hosts: 10_000, at_once: 64 }
-        } else {
-            Self { pairs: 10, wave: 8_000, slice_seconds: 6.0, image_hosts: 50_000, at_once: 64 }
+    fn of(args: &BenchArgs) -> Self {
+        let (pairs, wave, slice_seconds, image_hosts) =
+            if args.quick { (4, 4_000, 2.5, 10_000) } else { (10, 8_000, 6.0, 50_000) };
+        Self {
+            pairs: args.pairs.unwrap_or(pairs),
+            wave: args.wave.unwrap_or(wave),
+            slice_seconds: args.slice_seconds.unwrap_or(slice_seconds).clamp(0.05, 600.0),
+            image_hosts: args.image_hosts.unwrap_or(image_hosts),
+            at_once: usize::try_from(args.at_once.unwrap_or(64)).unwrap_or(64),
         }
     }
 }
@@ -173,7 +192,7 @@ impl Pair {
 
 /// Runs it and prints; whether every call was answered well.
 pub(crate) async fn run(args: BenchArgs, out: &mut dyn Write) -> Result<bool> {
-    let sizes = Sizes::of(args.quick);
+    let sizes = Sizes::of(&args);
     let folder = match &args.dir {
         Some(path) => {
             std::fs::create_dir_all(path).with_context(|| format!("make {}", path.display()))?;
@@ -218,7 +237,7 @@ async fn measure(
     let echo = echo::Yardstick::start(&collector)?;
     let model = Model { seed, profile: Profile::Distinct, shares: Shares::default() };
     let mut swarm = Swarm::open(model, Address::parse(&collector.listening.agents)?, None)?;
-    let hosts = sizes.wave * sizes.pairs as u64;
+    let hosts = sizes.wave * sizes.pairs;
     say(&format!("{}: {hosts} hosts make keys and enrol", store.name));
     swarm.make_keys(0..hosts)?;
     let enrolled = swarm.enroll(0..hosts, &collector.token()?, sizes.at_once).await?;
