@@ -111,6 +111,12 @@ impl Sizes {
     }
 }
 
+/// All of standard output.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    runs: &'a [Run],
+}
+
 /// What one store came to. The names are those that readers of the output know: they are only ever added to.
 #[derive(Debug, Serialize)]
 struct Run {
@@ -220,7 +226,7 @@ pub(crate) async fn run(args: BenchArgs, out: &mut dyn Write) -> Result<bool> {
         }
     }
     if args.output == Output::Json {
-        serde_json::to_writer_pretty(&mut *out, &serde_json::json!({ "runs": runs }))?;
+        serde_json::to_writer_pretty(&mut *out, &Document { runs: &runs })?;
         writeln!(out)?;
     }
     Ok(!runs.is_empty() && runs.iter().all(|run| run.failed == 0))

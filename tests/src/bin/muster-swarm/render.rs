@@ -53,6 +53,12 @@ impl Phase {
     }
 }
 
+/// All of standard output.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    phases: &'a [Phase],
+}
+
 /// Three digits after the point: more is noise.
 pub(crate) fn rounded(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
@@ -87,7 +93,7 @@ impl<'a> Writer<'a> {
         match self.output {
             Output::Ndjson => {}
             Output::Json => {
-                serde_json::to_writer_pretty(&mut *self.out, &serde_json::json!({ "phases": self.phases }))?;
+                serde_json::to_writer_pretty(&mut *self.out, &Document { phases: &self.phases })?;
                 writeln!(self.out)?;
             }
             Output::Table => writeln!(self.out, "{}", table(&self.phases))?,
