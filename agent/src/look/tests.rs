@@ -98,6 +98,7 @@ fn a_root_is_told_by_its_own_files_and_nothing_of_the_running_system() {
             ("processes", Outcome::NotApplicable),
             ("watch-paths", Outcome::Found),
             ("trust-store", Outcome::NotApplicable),
+            ("browser-extensions", Outcome::Empty),
         ]
     );
 }

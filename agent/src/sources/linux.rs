@@ -1,6 +1,7 @@
 //! The sources of Linux, of every distribution.
 
 mod apk;
+mod browser_extensions;
 #[cfg(test)]
 mod canned;
 mod dpkg;
@@ -40,6 +41,7 @@ pub(super) fn all() -> Vec<Box<dyn Source>> {
         Box::new(processes::Processes),
         Box::new(portable::watch_paths::WatchPaths),
         Box::new(trust_store::TrustStore),
+        Box::new(browser_extensions::BrowserExtensions),
     ]
 }
 

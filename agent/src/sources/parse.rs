@@ -5,6 +5,7 @@ pub mod apk;
 pub mod certificate;
 pub mod dpkg;
 pub mod elf;
+pub mod extension;
 pub mod key_file;
 pub mod metainfo;
 pub mod modules;

@@ -15,7 +15,7 @@ pub(super) struct Canned(tempfile::TempDir);
 impl Canned {
     pub(super) fn new(os: &str) -> Self {
         let root = Self(tempfile::tempdir().expect("temporary directory"));
-        if os.is_empty() { root } else { root.file("etc/os-release", format!("ID={os}\n")) }
+        root.file("etc/os-release", format!("ID={os}\n")).file("etc/passwd", "root:x:0:0::/root:/bin/sh\n")
     }
 
     pub(super) fn file(self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
@@ -29,7 +29,11 @@ impl Canned {
     }
 
     pub(super) fn directory(self, path: &str) -> Self {
-        fs::create_dir_all(self.made(path)).expect("made");
+        let directory = self.made(path);
+        if directory.is_file() {
+            fs::remove_file(&directory).expect("removed");
+        }
+        fs::create_dir_all(directory).expect("made");
         self
     }
 

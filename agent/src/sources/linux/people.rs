@@ -10,10 +10,15 @@ use super::home_of_person;
 use crate::sources::Scene;
 use crate::sources::parse::mounts::Mounts;
 
+const ACCOUNTS: &str = "/etc/passwd";
+
 /// Every home that is on this machine. What was passed over is kept in the findings.
 pub(super) fn local_homes(scene: &Scene, findings: &mut Findings) -> BTreeSet<String> {
     let mounts = mounts(scene, findings);
-    let passwd = findings.read(scene, "/etc/passwd", 16 * 1024 * 1024).unwrap_or_default();
+    let passwd = findings.read(scene, ACCOUNTS, 16 * 1024 * 1024).unwrap_or_else(|| {
+        findings.broken(format!("{ACCOUNTS} is missing, so whose homes there are is not known"));
+        Vec::new()
+    });
     let mut homes: BTreeSet<String> = String::from_utf8_lossy(&passwd).lines().filter_map(home_of_person).collect();
     homes.insert("/root".to_owned());
     // Accounts of a directory service are not in the file; their homes are made here.

@@ -1,0 +1,73 @@
+//! Tests of the browser-extensions source on canned homes.
+
+use muster_proto::model::Outcome;
+
+use super::super::canned::{Canned, rows};
+use super::*;
+
+const ID: &str = "ddoleachckhhdmhpbkddgechjfhnphpe";
+const MANIFEST: &str = r#"{"name":"__MSG_n__","version":"2.0","default_locale":"en","manifest_version":3}"#;
+const MESSAGES: &str = r#"{"n":{"message":"Kaspersky Protection"}}"#;
+const ADD_ONS: &str = r#"{"addons":[{"id":"a@kaspersky.com","version":"7","type":"extension","location":"app-profile",
+    "active":false,"defaultLocale":{"name":"Light Plugin","creator":"AO Kaspersky Lab"}}]}"#;
+
+fn with_chrome(root: Canned, profile: &str) -> Canned {
+    let dir = format!("{profile}/Extensions/{ID}/2.0_0");
+    root.file(&format!("{dir}/manifest.json"), MANIFEST).file(&format!("{dir}/_locales/en/messages.json"), MESSAGES)
+}
+
+fn passwd(root: Canned) -> Canned {
+    root.file("etc/passwd", "jane:x:1000:1000::/srv/jane:/bin/sh\nola:x:1001:1001::/home/ola:/bin/sh\n")
+}
+
+#[test]
+fn an_extension_of_two_people_is_one_observation_without_their_names() {
+    let root = with_chrome(passwd(Canned::new("ubuntu")), "srv/jane/.config/google-chrome/Default");
+    let root = with_chrome(root, "home/ola/.config/google-chrome/Profile 3");
+    let sighting = root.file("home/ola/.config/google-chrome/Local State", "{}").look(&BrowserExtensions);
+    assert_eq!((sighting.outcome, rows(&sighting)), (Outcome::Found, vec!["Kaspersky Protection 2.0".to_owned()]));
+    let seen = &sighting.observations[0];
+    assert_eq!((seen.id.as_str(), seen.path.as_str()), (ID, "~/.config/google-chrome"));
+    assert_eq!(seen.attributes["browser"], "chrome");
+}
+
+#[test]
+fn every_browser_is_looked_at_wherever_it_keeps_its_profiles() {
+    for (browser, places) in CHROMIUM {
+        for place in *places {
+            let root = with_chrome(passwd(Canned::new("ubuntu")), &format!("home/ola/{place}/Default"));
+            let sighting = root.look(&BrowserExtensions);
+            assert_eq!((sighting.outcome, sighting.observations.len()), (Outcome::Found, 1), "{place}");
+            assert_eq!(sighting.observations[0].attributes["browser"], *browser);
+        }
+    }
+    for place in FIREFOX {
+        let list = format!("home/ola/{place}/x1.default-release/extensions.json");
+        let sighting = passwd(Canned::new("ubuntu")).file(&list, ADD_ONS).look(&BrowserExtensions);
+        assert_eq!((sighting.outcome, rows(&sighting)), (Outcome::Found, vec!["Light Plugin 7".to_owned()]), "{place}");
+        assert_eq!(sighting.observations[0].state, "disabled");
+    }
+    let root = Canned::new("ubuntu").file(&format!("opt/google/chrome/extensions/{ID}.json"), "{}");
+    assert_eq!(passwd(root).look(&BrowserExtensions).observations[0].id, ID);
+}
+
+#[test]
+fn what_cannot_be_understood_makes_it_partial_or_failed() {
+    let root = with_chrome(passwd(Canned::new("ubuntu")), "home/ola/.config/chromium/Default");
+    let sighting = root.file("home/ola/.mozilla/firefox/a/extensions.json", &ADD_ONS[..90]).look(&BrowserExtensions);
+    assert_eq!((sighting.outcome, sighting.observations.len()), (Outcome::Partial, 1));
+    let dir = format!("home/ola/.config/chromium/Default/Extensions/{ID}/1");
+    let root = passwd(Canned::new("ubuntu")).file(&format!("{dir}/manifest.json"), "{");
+    assert_eq!(root.look(&BrowserExtensions).outcome, Outcome::Failed);
+}
+
+#[test]
+fn homes_without_browsers_are_empty_and_no_homes_are_not_whole() {
+    let root = passwd(Canned::new("ubuntu")).directory("home/ola/.config");
+    assert_eq!(root.look(&BrowserExtensions).outcome, Outcome::Empty);
+    // A list of people that cannot be read says nothing about who there is.
+    assert_eq!(Canned::new("ubuntu").directory("etc/passwd").look(&BrowserExtensions).outcome, Outcome::Failed);
+    let root = Canned::new("ubuntu");
+    std::fs::remove_file(root.path().join("etc/passwd")).expect("removed");
+    assert_eq!(root.look(&BrowserExtensions).outcome, Outcome::Failed);
+}

@@ -1,0 +1,203 @@
+//! Browser extensions: the manifest of one in Chromium's browsers, and Firefox's list of add-ons.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What is known of an extension; empty where it does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Extension {
+    /// The id; empty in a manifest, which does not hold it.
+    pub id: String,
+    /// The name, in Chromium's browsers perhaps a message: see [`message_of`].
+    pub name: String,
+    /// The version.
+    pub version: String,
+    /// Who makes it.
+    pub author: String,
+    /// Whether the browser runs it.
+    pub enabled: bool,
+    /// The language in which the messages stand, when the name is one.
+    pub locale: String,
+}
+
+/// Reads a `manifest.json`; `None` when it is none.
+#[must_use]
+pub fn parse_manifest(bytes: &[u8]) -> Option<Extension> {
+    let manifest = object(bytes)?;
+    let text = |key: &str| manifest.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let author = text("author");
+    let extension = Extension {
+        id: String::new(),
+        name: text("name"),
+        version: text("version"),
+        // A mail address is a person.
+        author: if author.contains('@') { String::new() } else { author },
+        enabled: true,
+        locale: text("default_locale"),
+    };
+    (!extension.name.is_empty() && !extension.version.is_empty()).then_some(extension)
+}
+
+/// The name of the message for which a name stands: `appName` of `__MSG_appName__`.
+#[must_use]
+pub fn message_of(name: &str) -> Option<&str> {
+    name.strip_prefix("__MSG_")?.strip_suffix("__").filter(|message| !message.is_empty())
+}
+
+/// The text of a message in a `messages.json`; names of messages have no case.
+#[must_use]
+pub fn parse_message(bytes: &[u8], message: &str) -> Option<String> {
+    let messages = object(bytes)?;
+    let (_, found) = messages.as_object()?.iter().find(|(name, _)| name.eq_ignore_ascii_case(message))?;
+    found.get("message").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// JSON as Chromium takes it: with a byte order mark and comments.
+fn object(bytes: &[u8]) -> Option<Value> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let value = serde_json::from_slice(bytes).or_else(|_| serde_json::from_slice(&without_comments(bytes))).ok();
+    value.filter(Value::is_object)
+}
+
+fn without_comments(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(bytes.len());
+    let (mut at, mut quoted) = (0, false);
+    while let Some(&byte) = bytes.get(at) {
+        let end = |mark: &[u8]| bytes[at + 2..].windows(mark.len()).position(|w| w == mark).map(|end| at + 2 + end);
+        match (byte, bytes.get(at + 1)) {
+            (b'/', Some(b'/')) if !quoted => at = end(b"\n").unwrap_or(bytes.len()),
+            (b'/', Some(b'*')) if !quoted => at = end(b"*/").map_or(bytes.len(), |end| end + 2),
+            (b'\\', Some(&next)) if quoted => {
+                plain.extend([byte, next]);
+                at += 2;
+            }
+            _ => {
+                quoted ^= byte == b'"';
+                plain.push(byte);
+                at += 1;
+            }
+        }
+    }
+    plain
+}
+
+#[derive(Deserialize)]
+struct AddOns {
+    addons: Vec<AddOn>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AddOn {
+    id: String,
+    #[serde(default)]
+    version: Option<String>,
+    #[serde(default)]
+    location: Option<String>,
+    #[serde(default)]
+    active: bool,
+    #[serde(rename = "type", default)]
+    kind: Option<String>,
+    #[serde(default)]
+    default_locale: Option<Locale>,
+}
+
+#[derive(Deserialize, Default)]
+struct Locale {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    creator: Option<String>,
+}
+
+/// Reads Firefox's `extensions.json`; `None` when it is none. What came with the browser is left out.
+#[must_use]
+pub fn parse_add_ons(bytes: &[u8]) -> Option<Vec<Extension>> {
+    let list: AddOns = serde_json::from_slice(bytes).ok()?;
+    let built_in = |add_on: &AddOn| {
+        let location = add_on.location.as_deref().unwrap_or_default();
+        location == "app-builtin"
+            || location == "app-builtin-addons"
+            || location.starts_with("app-system") && location != "app-system-share" && location != "app-system-local"
+    };
+    let shown = |add_on: &AddOn| {
+        let kind = add_on.kind.as_deref().unwrap_or_default();
+        !built_in(add_on) && !matches!(kind, "dictionary" | "locale" | "theme")
+    };
+    let extension = |add_on: AddOn| {
+        let locale = add_on.default_locale.unwrap_or_default();
+        Extension {
+            id: add_on.id,
+            name: locale.name.unwrap_or_default(),
+            version: add_on.version.unwrap_or_default(),
+            author: locale.creator.filter(|creator| !creator.contains('@')).unwrap_or_default(),
+            enabled: add_on.active,
+            locale: String::new(),
+        }
+    };
+    Some(list.addons.into_iter().filter(shown).map(extension).collect())
+}
+
+/// Whether a name is that of an extension in Chromium's browsers: 32 letters from a to p.
+#[must_use]
+pub fn is_id(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'a'..=b'p'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_manifest_with_comments_and_a_message_for_a_name_is_read() {
+        let text = "\u{feff}{ // why\n\"name\": \"__MSG_extName__\", /* \"x\" */ \"version\": \"2.0\",\n\"default_locale\": \"en\", \
+                    \"author\": \"Kaspersky // Lab\", \"u\": \"https://x/*\\\"\" }";
+        let extension = parse_manifest(text.as_bytes()).expect("a manifest");
+        assert_eq!((extension.version.as_str(), extension.locale.as_str()), ("2.0", "en"));
+        assert_eq!(extension.author, "Kaspersky // Lab");
+        assert_eq!(message_of(&extension.name), Some("extName"));
+        let messages = br#"{"EXTNAME": {"message": "Kaspersky Protection"}, "other": {"message": "x"}}"#;
+        assert_eq!(parse_message(messages, "extName").as_deref(), Some("Kaspersky Protection"));
+        assert_eq!(parse_message(messages, "none"), None);
+        assert_eq!(message_of("Plain"), None);
+        for cut in 0..text.len() {
+            assert_eq!(parse_manifest(&text.as_bytes()[..cut]), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn add_ons_are_read_without_those_of_the_browser() {
+        let text = r#"{"schemaVersion":36,"addons":[
+            {"id":"light_plugin_x@kaspersky.com","version":"7.4","type":"extension","location":"app-profile","active":true,
+             "defaultLocale":{"name":"Kaspersky Protection","creator":"AO Kaspersky Lab"}},
+            {"id":"off@x","version":"1","type":"extension","location":"app-system-share","active":false,"defaultLocale":null},
+            {"id":"screenshots@mozilla.org","version":"39","type":"extension","location":"app-builtin","active":true},
+            {"id":"a@mozilla.org","type":"extension","location":"app-system-defaults","active":true},
+            {"id":"t@mozilla.org","type":"theme","location":"app-profile","active":true}]}"#;
+        let found = parse_add_ons(text.as_bytes()).expect("a list");
+        let rows: Vec<_> = found.iter().map(|e| (e.id.as_str(), e.name.as_str(), e.enabled)).collect();
+        assert_eq!(rows, [("light_plugin_x@kaspersky.com", "Kaspersky Protection", true), ("off@x", "", false)]);
+        assert_eq!(found[0].author, "AO Kaspersky Lab");
+        for cut in 0..text.len() {
+            assert_eq!(parse_add_ons(&text.as_bytes()[..cut]), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn ids_are_known_by_their_letters() {
+        assert!(is_id("ddoleachckhhdmhpbkddgechjfhnphpe"));
+        assert!(!is_id("ddoleachckhhdmhpbkddgechjfhnphpz") && !is_id("Temp") && !is_id(""));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "([{}\\[\\]\",:/*\\\\]|name|__MSG_|\n){0,40}") {
+            for bytes in [&bytes[..], text.as_bytes()] {
+                let _ = (parse_manifest(bytes), parse_message(bytes, "x"), parse_add_ons(bytes), without_comments(bytes));
+            }
+            let _ = message_of(&text);
+        }
+    }
+}
