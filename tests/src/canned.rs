@@ -128,6 +128,17 @@ impl Root {
         Ok(self)
     }
 
+    /// Cuts the package database in the stanza of this package, so that those before it are whole.
+    ///
+    /// # Errors
+    /// There is no such package.
+    pub fn with_database_truncated_in(self, package: &str) -> Result<Self> {
+        let text = self.read(STATUS)?;
+        let cut = text.find(&format!("\nPackage: {package}\n")).context("there is no such package")?;
+        self.write(STATUS, &text[..cut + 12])?;
+        Ok(self)
+    }
+
     /// Cuts the package database between two stanzas: the file is whole in itself, and only the file lists of the lost
     /// packages tell that they were there.
     ///
