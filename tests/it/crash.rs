@@ -224,10 +224,11 @@ impl Victim {
     }
 }
 
-/// The look that the agent says the collector has: the last line of its output.
+/// The look that the agent says the collector has: the last line of its output that is no line of the log.
 fn told(process: &Process) -> Result<Digest> {
     let output = process.output();
-    digest_of(output.lines().rev().find(|line| line.starts_with('{')).unwrap_or_default())
+    let is_report = |line: &&str| line.starts_with('{') && !line.contains("\"timestamp\"");
+    digest_of(output.lines().rev().find(is_report).unwrap_or_default())
 }
 
 fn digest_of(report: &str) -> Result<Digest> {

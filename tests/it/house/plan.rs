@@ -101,6 +101,7 @@ pub(super) const ROOMS: &[Room] = &[
             "telemetry",
             "tls",
             "shutdown",
+            "clock",
             "store",
             "intake",
             "rules",
