@@ -5,17 +5,19 @@
 //! what was acknowledged. `MUSTER_TEST_SEED` repeats a run.
 
 use std::collections::BTreeMap;
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use muster_proto::canonical;
 use muster_proto::model::{Digest, HostId};
 use muster_tests::canned::Root;
 use muster_tests::chance::Chance;
-use muster_tests::lab::{Agent, Lab};
+use muster_tests::eventually;
+use muster_tests::lab::{Agent, Lab, PATIENCE};
 use muster_tests::player::{Player, look_of};
 use muster_tests::process::{Answer, Process};
 
@@ -76,7 +78,7 @@ fn no_acknowledged_look_is_lost_or_doubled_by_fifty_kills() -> Result<()> {
             .drain(..)
             .map(|contestant| runtime.spawn(contestant.run(listening.clone(), ca.clone())))
             .collect();
-        std::thread::sleep(Duration::from_millis(20) + chance.moment(Duration::from_millis(400)));
+        std::thread::sleep(Duration::from_millis(20) + chance.moment(Duration::from_millis(800)));
         lab.kill_collector()?;
         for task in running {
             contestants.push(runtime.block_on(task)?);
@@ -174,25 +176,37 @@ impl Victim {
         let log = lab.folder().join("victim.log");
         let thread = {
             let (agent, root, stop) = (agent.clone(), Arc::clone(&root), Arc::clone(&stop));
+            let address = lab.listening().agents.clone();
             std::thread::spawn(move || -> Result<Report> {
                 let mut chance = Chance::new(seed);
                 let mut report = Report::default();
                 let mut round = 0;
+                // How long one report takes here and now, so that kills fall anywhere in it, on any machine.
+                let mut whole = Duration::from_millis(300);
                 while !stop.load(Ordering::SeqCst) || report.kills < KILLS {
                     round += 1;
                     root.install(&format!("round-{round}"), "1.0")?;
                     let mut command = agent.command("once")?;
                     command.args(["-o", "json", "--root"]).arg(root.path());
+                    let begun = Instant::now();
                     let mut process = Process::start(command, &log)?;
-                    std::thread::sleep(chance.moment(Duration::from_millis(250)));
-                    match process.ended()? {
+                    let spared = round % 3 == 0;
+                    if !spared {
+                        std::thread::sleep(chance.moment(whole));
+                    }
+                    match if spared { Some(process.wait(PATIENCE)?) } else { process.ended()? } {
                         None => {
                             process.kill()?;
                             report.kills += 1;
                         }
-                        Some(status) if status.success() => report.acknowledged.push(told(&process)?),
-                        // The collector was away; the look waits in the spool.
-                        Some(_) => {}
+                        Some(status) if status.success() => {
+                            whole = begun.elapsed();
+                            report.acknowledged.push(told(&process)?);
+                        }
+                        // The collector is away; the look waits in the spool, and more of them would only be more.
+                        Some(_) => eventually("the collector is back", PATIENCE, || {
+                            Ok(TcpStream::connect(&address).is_ok().then_some(()))
+                        })?,
                     }
                 }
                 Ok(report)
@@ -224,11 +238,10 @@ impl Victim {
     }
 }
 
-/// The look that the agent says the collector has: the last line of its output that is no line of the log.
+/// The look that the agent says the collector has: the last line of its output.
 fn told(process: &Process) -> Result<Digest> {
     let output = process.output();
-    let is_report = |line: &&str| line.starts_with('{') && !line.contains("\"timestamp\"");
-    digest_of(output.lines().rev().find(is_report).unwrap_or_default())
+    digest_of(output.lines().rev().find(|line| line.starts_with('{')).unwrap_or_default())
 }
 
 fn digest_of(report: &str) -> Result<Digest> {
