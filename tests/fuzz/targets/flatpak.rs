@@ -1,0 +1,10 @@
+//! Fuzzes the parser of flatpak's metadata and what applications say of themselves.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use muster_agent::sources::parse::{key_file, metainfo};
+
+fuzz_target!(|bytes: &[u8]| {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = (key_file::parse(&text), metainfo::parse(&text));
+});
