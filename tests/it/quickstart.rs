@@ -118,6 +118,25 @@ fn a_clean_root_ends_with_zero() -> Result<()> {
 }
 
 #[test]
+fn a_second_run_over_the_same_folder_is_the_same_host() -> Result<()> {
+    let quickstart = Quickstart::new()?;
+    let root = Root::debian("again")?;
+    let host = |answer: &Answer| {
+        let line = answer.stdout.lines().find(|line| line.starts_with("again  ")).unwrap_or_default().to_owned();
+        line.trim_start_matches("again").trim().to_owned()
+    };
+    let first = host(&quickstart.once(root.path())?.expect_code(0)?);
+    let second = host(&quickstart.once(root.path())?.expect_code(0)?);
+    assert_eq!(first.len(), 36, "{first}");
+    assert_eq!(first, second);
+    // The collector's data is lost: the agent enrols anew instead of giving up.
+    std::fs::remove_dir_all(quickstart.folder.path().join("data/collector"))?;
+    let third = host(&quickstart.once(root.path())?.expect_code(0)?);
+    assert!(third.len() == 36 && third != first, "{third}");
+    Ok(())
+}
+
+#[test]
 fn a_wrong_option_is_a_usage_error() -> Result<()> {
     let quickstart = Quickstart::new()?;
     let answer = quickstart.run(&["--wat"])?.expect_code(2)?;

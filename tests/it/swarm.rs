@@ -34,7 +34,7 @@ fn phase(phases: &[Value], name: &str) -> (u64, u64, u64) {
 fn hosts_on_the_board(lab: &Lab) -> u64 {
     lab.judged().unwrap();
     let boards = lab.muster(&["board", "-o", "json"]).unwrap().json().unwrap();
-    boards[0]["total"].as_u64().unwrap()
+    boards[0]["counts"]["total"].as_u64().unwrap()
 }
 
 #[test]
