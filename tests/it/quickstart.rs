@@ -118,6 +118,19 @@ fn a_clean_root_ends_with_zero() -> Result<()> {
 }
 
 #[test]
+fn all_orders_are_judged_when_asked_for() -> Result<()> {
+    let quickstart = Quickstart::new()?;
+    let root = Root::debian("bound")?.with_kaspersky()?;
+    let place = root.path().display().to_string();
+    let folder = quickstart.folder.path().join("data").display().to_string();
+    let answer = quickstart.run(&["--once", "--all-orders", "--dir", &folder, "--root", &place])?.expect_code(5)?;
+    let lanes = answer.stdout.lines().filter(|line| line.starts_with("  lane  ")).count();
+    assert!(lanes > 10, "only {lanes} orders were judged:\n{}", answer.stdout);
+    assert_eq!(quickstart.left_running()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
 fn a_second_run_over_the_same_folder_is_the_same_host() -> Result<()> {
     let quickstart = Quickstart::new()?;
     let root = Root::debian("again")?;
