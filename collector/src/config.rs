@@ -1,6 +1,6 @@
 //! Settings, layered: defaults < file < directory < environment < flags; every fault is reported at once.
 //!
-//! What is written (texts of files and variables) is read by [`read`]; what is used is [`Settings`]. A key that nobody
+//! What is written (texts of files and variables) is read by `read`; what is used is [`Settings`]. A key that nobody
 //! reads is a fault, so a misspelt one cannot be ignored. Secrets are never settings: they are files.
 
 mod layers;

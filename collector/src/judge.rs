@@ -6,7 +6,7 @@
 //!                    state ───┘
 //! ```
 //!
-//! `detect` runs once a section, `assess` once a look and [`state_key`], `advance` and `place` once a host.
+//! `detect` runs once a section, `assess` once a look and [`state_key()`], `advance` and `place` once a host.
 
 mod assess;
 mod case;

@@ -6,7 +6,7 @@
 //!  pki + door ───────────────────────► the same collector, asked by strangers
 //! ```
 //!
-//! Everything runs on port 0 below a folder that goes away; nothing sleeps for luck, [`eventually`] polls with a
+//! Everything runs on port 0 below a folder that goes away; nothing sleeps for luck, [`eventually()`] polls with a
 //! deadline; a process ends with the value that holds it, by its own id.
 
 pub mod binaries;
