@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -25,6 +25,9 @@ pub struct Listening {
     /// Health, readiness and metrics.
     pub admin: String,
 }
+
+/// How the collector's last words end when a port is not free.
+const PORT_IS_TAKEN: &str = "Address already in use (os error 98)";
 
 /// A running collector with a data folder of its own.
 #[derive(Debug)]
@@ -50,16 +53,28 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Starts the collector again on the same data, on the ports it had before so that agents find it.
+    /// Starts the collector again on the same data, on the agents' port that it had before so that agents find it.
+    ///
+    /// While it was down, somebody else on this machine may have been given that port; it is waited for.
     ///
     /// # Errors
     /// It did not come up; the error shows what it printed.
     pub fn serve(&mut self) -> Result<()> {
-        let address = |had: &String| if had.is_empty() { "127.0.0.1:0".to_owned() } else { had.clone() };
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.serve_once() {
+                Err(error) if Instant::now() < end && format!("{error:#}").ends_with(PORT_IS_TAKEN) => {}
+                served => return served,
+            }
+        }
+    }
+
+    fn serve_once(&mut self) -> Result<()> {
+        let had = &self.listening.agents;
+        let agents = if had.is_empty() { "127.0.0.1:0" } else { had };
         let mut command = self.collector_command("serve")?;
-        command.args(["--agents-listen", &address(&self.listening.agents)]);
-        command.args(["--operators-listen", &address(&self.listening.operators)]);
-        command.args(["--admin-listen", &address(&self.listening.admin)]);
+        command.args(["--agents-listen", agents]);
+        command.args(["--operators-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
         let note = self.data_dir().join("listening.json");
         if note.exists() {
             std::fs::remove_file(&note)?;
@@ -77,7 +92,9 @@ impl Lab {
         });
         match listening.with_context(|| format!("the collector printed:\n{}", collector.output()))? {
             Ok(listening) => self.listening = listening,
-            Err(status) => anyhow::bail!("the collector ended with {status} and printed:\n{}", collector.output()),
+            Err(status) => {
+                anyhow::bail!("the collector ended with {status} and printed:\n{}", collector.output().trim_end())
+            }
         }
         self.collector = Some(collector);
         Ok(())
