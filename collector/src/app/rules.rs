@@ -33,9 +33,22 @@ pub(super) fn load(settings: &Rules) -> anyhow::Result<RuleSet> {
     }
 }
 
+/// What the overlay looked like. To be taken before the rules are read: what is written while they are read, or before
+/// the watch begins, is then seen as a change and not taken for what was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen(Option<Fingerprint>);
+
+impl Seen {
+    pub(super) fn of(settings: &Rules) -> Self {
+        Self(settings.overlay.as_deref().map(fingerprint))
+    }
+}
+
 /// Keeps the rules in force.
 pub(super) struct Keeper {
     pub(super) settings: Rules,
+    /// The overlay before the rules in force were read.
+    pub(super) seen: Seen,
     pub(super) in_force: Arc<ArcSwap<RuleSet>>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
@@ -60,7 +73,7 @@ impl Keeper {
 
     /// Watches the overlay and the reload signal until the stop.
     pub(super) async fn watch(self, reload: Arc<Notify>, stop: Token) {
-        let mut seen = self.settings.overlay.as_deref().map(fingerprint);
+        let mut seen = self.seen.clone();
         let mut adopted = true;
         let stopped = stop.cancelled();
         tokio::pin!(stopped);
@@ -70,7 +83,7 @@ impl Keeper {
                 () = reload.notified() => true,
                 () = tokio::time::sleep(self.settings.poll) => false,
             };
-            let looks = self.settings.overlay.as_deref().map(fingerprint);
+            let looks = Seen::of(&self.settings);
             if asked || looks != seen {
                 seen = looks;
                 adopted &= !self.reload();
@@ -165,6 +178,7 @@ mod tests {
                 active_orders: ActiveOrders::AsWritten,
                 poll: Duration::from_millis(10),
             };
+            let seen = Seen::of(&settings);
             let in_force = Arc::new(ArcSwap::from_pointee(load(&settings).expect("rules")));
             let database = overlay.path().join("fleet.db");
             let stand = Self {
@@ -176,6 +190,7 @@ mod tests {
             };
             let keeper = Keeper {
                 settings,
+                seen,
                 in_force,
                 store: store::open(&database.display().to_string()).expect("a store"),
                 clock: system(),

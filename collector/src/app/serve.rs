@@ -63,6 +63,7 @@ struct Listeners {
 pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
     // From here on a signal is ours, so that a stop during the start is not lost.
     let mut signals = Signals::listen().context("listen for signals")?;
+    let seen = rules::Seen::of(&settings.rules);
     let in_force = rules::load(&settings.rules)?;
     crate::tls::disk::private_directory(&settings.data_dir)
         .with_context(|| format!("make the data directory {}", settings.data_dir.display()))?;
@@ -90,7 +91,7 @@ pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()
     };
     house.readiness.store.store(true, Ordering::Release);
     let reload = Arc::new(Notify::new());
-    let keeper = house.keeper();
+    let keeper = house.keeper(seen);
     keeper.adopt().await?;
     let listeners = house.bind()?;
     let mut loops = house.start_loops(docket, keeper, &reload);
@@ -101,8 +102,9 @@ pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()
 }
 
 impl House {
-    fn keeper(&self) -> Keeper {
+    fn keeper(&self, seen: rules::Seen) -> Keeper {
         Keeper {
+            seen,
             settings: self.settings.rules.clone(),
             in_force: Arc::clone(&self.in_force),
             store: Arc::clone(&self.store),
