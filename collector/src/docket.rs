@@ -24,7 +24,7 @@ use self::known::Known;
 use crate::clock::Clock;
 use crate::rules::RuleSet;
 use crate::shutdown;
-use crate::store::{DocketHost, Judgement, Store, StoreError};
+use crate::store::{DocketHost, Settlement, Store, StoreError};
 
 /// Hosts in one claim: enough for one settling transaction, few enough that the first verdict does not wait long.
 const BATCH: usize = 256;
@@ -46,10 +46,11 @@ impl Docket {
     /// A docket over this store, under the rules that are in force at the time.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, rules: Arc<ArcSwap<RuleSet>>) -> Self {
-        Self { store, rules, wake: Arc::new(Notify::new()), known: Mutex::default() }
+        let wake = store.docket_bell();
+        Self { store, rules, wake, known: Mutex::default() }
     }
 
-    /// Wakes the docket: for the door, which knows when a host may have come to wait.
+    /// Wakes the docket. The store does so itself when a host has come to wait.
     #[must_use]
     pub fn waker(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
@@ -99,9 +100,9 @@ impl Docket {
             if claimed.is_empty() {
                 return Ok(judged);
             }
-            let judgements = self.judge(&mut known, &rules, &claimed, now).await?;
-            judged += judgements.len() as u64;
-            self.store.docket_settle(judgements, now).await?;
+            let settlement = self.judge(&mut known, &rules, &claimed, now).await?;
+            judged += settlement.judgements.len() as u64;
+            self.store.docket_settle(settlement).await?;
         }
     }
 
@@ -111,8 +112,9 @@ impl Docket {
         rules: &Arc<RuleSet>,
         claimed: &[DocketHost],
         now: Timestamp,
-    ) -> Result<Vec<Judgement>, StoreError> {
-        known.learn(&*self.store, rules, claimed).await?;
-        Ok(claimed.iter().filter_map(|host| judging::judge(known, rules, host, now)).collect())
+    ) -> Result<Settlement, StoreError> {
+        let hits = known.learn(&*self.store, rules, claimed).await?;
+        let judgements = claimed.iter().filter_map(|host| judging::judge(known, rules, host, now)).collect();
+        Ok(Settlement { judgements, hits, rules_version: rules.version.clone(), now })
     }
 }

@@ -26,7 +26,6 @@ use muster_proto::limits;
 use muster_proto::model::{Pace, Timestamp};
 use muster_proto::wire;
 use muster_proto::wire::agent_service_server::{AgentService, AgentServiceServer};
-use tokio::sync::Notify;
 use tonic::{Request, Response, Status, Streaming};
 
 pub use self::oversize::Measured;
@@ -51,8 +50,6 @@ struct Inside {
     pace: Pace,
     clock: Clock,
     admission: Admission,
-    /// Told when a host may have come to wait for judgement.
-    wake: Arc<Notify>,
     /// The watchlist of the rules in force, made once for each version of them.
     watchlist: ArcSwapOption<(String, wire::Watchlist)>,
 }
@@ -74,24 +71,6 @@ impl AgentDoor {
             pace,
             clock,
             admission: Admission::default(),
-            wake: Arc::new(Notify::new()),
-            watchlist: ArcSwapOption::empty(),
-        };
-        Self { inside: Arc::new(inside) }
-    }
-
-    /// The same door, which wakes the docket through this.
-    #[must_use]
-    pub fn waking(self, wake: Arc<Notify>) -> Self {
-        let Inside { store, authority, rules, pace, clock, .. } = &*self.inside;
-        let inside = Inside {
-            store: Arc::clone(store),
-            authority: Arc::clone(authority),
-            rules: Arc::clone(rules),
-            pace: *pace,
-            clock: Arc::clone(clock),
-            admission: Admission::default(),
-            wake,
             watchlist: ArcSwapOption::empty(),
         };
         Self { inside: Arc::new(inside) }

@@ -5,4 +5,4 @@
 
 pub mod entry;
 
-pub use entry::{Entry, NotAnEntry};
+pub use entry::{Entry, LaneChange, LaneChanges, NotAnEntry};

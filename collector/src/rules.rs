@@ -16,6 +16,7 @@ mod order;
 mod pattern;
 mod product;
 mod sheet;
+mod sieve;
 mod subject;
 mod text;
 mod vendor;

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use muster_proto::canonical;
-use muster_proto::model::{Assessment, Digest, HostId, Look, OrderId, Section, Timestamp, TokenId, TokenReport};
+use muster_proto::canonical::{self, CanonicalSection};
+use muster_proto::model::{Digest, HostId, Look, OrderId, Timestamp, TokenId, TokenReport};
+use tokio::sync::Notify;
 
 pub use self::deeds::{
     CheckIn, CheckInAnswer, Delivered, Enrolled, Enrollment, HostIdentity, LookDelivery, NewToken, OperatorToken, Role,
 };
-pub use self::judged::{DocketHost, JudgedOrder, Judgement};
+pub use self::judged::{DocketHost, JudgedOrder, Judgement, Settlement};
 pub use self::kept::{
     DocketDepth, HostQuery, LaneTally, LedgerRow, StoreCheck, StoredHost, StoredHostRow, StoredLook, StoredVerdict,
 };
@@ -27,6 +28,8 @@ mod fault;
 mod judged;
 mod kept;
 mod last_seen;
+mod look_codec;
+mod recent;
 mod record;
 mod sqlite;
 
@@ -138,9 +141,11 @@ pub trait Store: Send + Sync + 'static {
     async fn check_in(&self, deed: CheckIn) -> Result<CheckInAnswer, StoreError>;
     /// Keeps what was delivered; when all is here, the look becomes the host's current one.
     async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError>;
-    /// Rebuilds a section from its interned form.
-    async fn section_get(&self, digest: Digest) -> Result<Option<Section>, StoreError>;
+    /// A section: as it came lately, or rebuilt from its interned form.
+    async fn section_get(&self, digest: Digest) -> Result<Option<CanonicalSection>, StoreError>;
 
+    /// Rung when a deed that put a host on the docket was committed.
+    fn docket_bell(&self) -> Arc<Notify>;
     /// Hosts that wait for judgement, oldest first, claimed until they are settled or the claim is a minute old.
     async fn docket_claim(&self, most: usize, now: Timestamp) -> Result<Vec<DocketHost>, StoreError>;
     /// Of these sections, the hits under this version of the catalogue; a section without an entry has none yet.
@@ -149,20 +154,11 @@ pub trait Store: Send + Sync + 'static {
         sections: &[Digest],
         rules_version: &str,
     ) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError>;
-    /// Keeps the hits of sections under this version of the catalogue.
-    async fn hits_put(&self, hits: BTreeMap<Digest, Vec<Hit>>, rules_version: &str) -> Result<(), StoreError>;
-    /// The assessments of this look with this state, under this version of catalogue and orders.
-    async fn assessments_get(
-        &self,
-        look: Digest,
-        state_key: Digest,
-        rules_version: &str,
-    ) -> Result<BTreeMap<OrderId, Assessment>, StoreError>;
     /// The look by its digest.
     async fn look_get(&self, digest: Digest) -> Result<Option<Look>, StoreError>;
-    /// Writes verdicts, their history, ledger entries and the tally, and takes the hosts off the docket; a judgement
-    /// whose ticket is no longer the newest is left out.
-    async fn docket_settle(&self, judgements: Vec<Judgement>, now: Timestamp) -> Result<(), StoreError>;
+    /// Keeps hits, writes verdicts, their history, ledger entries and the tally, and takes the hosts off the docket; a
+    /// judgement whose ticket is no longer the newest is left out.
+    async fn docket_settle(&self, settlement: Settlement) -> Result<(), StoreError>;
     /// Puts every host on the docket when the rules in force have another version than those last adopted.
     async fn rules_adopt(&self, rules_version: &str, now: Timestamp) -> Result<bool, StoreError>;
     /// How much waits.
@@ -188,18 +184,14 @@ pub trait Store: Send + Sync + 'static {
     async fn close(&self) -> Result<(), StoreError>;
 }
 
-/// The last line of defence of what digests promise; the door has checked the same and answered the agent.
-fn matches_its_digests(deed: &LookDelivery) -> Result<(), StoreError> {
-    let wrong = |what: String| StoreError::Damaged { what, reason: "what came has another digest".to_owned() };
-    for (digest, _, bytes) in &deed.sections {
-        if Digest::of(bytes) != *digest {
-            return Err(wrong(format!("section {}", digest.short())));
-        }
-    }
+/// The last line of defence of what the digest of a look promises; the door has checked the same and answered the agent.
+/// A section carries the digest of its own bytes.
+fn matches_its_digest(deed: &LookDelivery) -> Result<(), StoreError> {
     match &deed.look {
-        Some(look) if canonical::look_digest(look) != deed.digest => {
-            Err(wrong(format!("look {}", deed.digest.short())))
-        }
+        Some(look) if canonical::look_digest(look) != deed.digest => Err(StoreError::Damaged {
+            what: format!("look {}", deed.digest.short()),
+            reason: "what came has another digest".to_owned(),
+        }),
         _ => Ok(()),
     }
 }

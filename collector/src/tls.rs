@@ -8,6 +8,8 @@
 //! TLS 1.3 and HTTP/2 only. A client certificate is optional in the handshake; which method demands one, and whether an
 //! expired one will do, is decided at the door.
 
+use std::sync::Arc;
+
 mod acceptor;
 pub mod authority;
 mod ca;
@@ -20,10 +22,27 @@ pub use authority::{CertificateAuthority, CertificateFacts, SignError, Signed, c
 pub use ca::{Authority, CaError};
 pub use server::{ServerCertificate, agents_config, operators_config};
 
-/// The client certificate that the peer showed in the handshake (DER of the leaf), or that it showed none. The
-/// acceptor puts it into the extensions of every request; chain and signature are verified, expiry is left to the door.
+/// The client certificate that the peer showed in the handshake. The acceptor reads it once a connection and puts it
+/// into the extensions of every request; chain and signature are verified, expiry is left to the door.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PeerCertificate(pub Option<Vec<u8>>);
+pub enum PeerCertificate {
+    /// It showed none.
+    #[default]
+    None,
+    /// What it showed cannot be read.
+    Unreadable,
+    /// What it showed says this.
+    Shown(Arc<CertificateFacts>),
+}
+
+impl PeerCertificate {
+    /// Of the leaf (DER) that was shown.
+    #[must_use]
+    pub fn of(leaf: Option<&[u8]>) -> Self {
+        let Some(der) = leaf else { return Self::None };
+        CertificateFacts::read(der).map_or(Self::Unreadable, |facts| Self::Shown(Arc::new(facts)))
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -14,10 +14,15 @@
 //! There is exactly one byte string for one content: [`read_section`] refuses every other, so a digest cannot have
 //! two spellings. Nothing depends on the machine that encodes: no pointer width, byte order, locale or path form.
 
-use std::collections::BTreeMap;
+mod reader;
+mod view;
+
+pub use view::{Attributes, CanonicalSection, ObservationView, SectionWriter};
 
 use crate::limits;
 use crate::model::{Digest, Kind, Look, LookEntry, Observation, Outcome, Platform, Section, SourceName};
+use reader::{Reader, limit};
+use view::walk;
 
 const SECTION_MAGIC: &[u8; 5] = b"MSEC\x01";
 const LOOK_MAGIC: &[u8; 5] = b"MLOK\x01";
@@ -91,20 +96,10 @@ impl NotCanonical {
 #[must_use]
 pub fn section_bytes(section: &Section) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(64 + section.observations().len() * 96);
-    bytes.extend_from_slice(SECTION_MAGIC);
-    bytes.push(section.platform().code());
-    bytes.push(section.source().code());
-    write_varint(&mut bytes, section.observations().len() as u64);
+    write_head(&mut bytes, section.platform(), section.source(), section.observations().len());
     for observation in section.observations() {
-        bytes.push(observation.kind.code());
-        for text in texts(observation) {
-            write_text(&mut bytes, text);
-        }
-        write_varint(&mut bytes, observation.attributes.len() as u64);
-        for (name, value) in &observation.attributes {
-            write_text(&mut bytes, name);
-            write_text(&mut bytes, value);
-        }
+        let attributes = observation.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        write_observation(&mut bytes, observation.kind, texts(observation), attributes);
     }
     bytes
 }
@@ -114,20 +109,10 @@ pub fn section_bytes(section: &Section) -> Vec<u8> {
 /// # Errors
 /// The bytes are not canonical; the error names the field and its place.
 pub fn read_section(bytes: &[u8]) -> Result<Section, NotCanonical> {
+    let mut observations = Vec::new();
     limit("section", bytes.len(), "SECTION_BYTES", limits::SECTION_BYTES)?;
-    let mut reader = Reader::new(bytes, SECTION_MAGIC, "section")?;
-    let platform = reader.member("platform", Platform::from_code)?;
-    let source = reader.member("source", SourceName::from_code)?;
-    let count = reader.count("observations", "OBSERVATIONS_PER_SECTION", limits::OBSERVATIONS_PER_SECTION)?;
-    let mut observations: Vec<Observation> = Vec::with_capacity(count.min(reader.rest() / 8));
-    for index in 0..count {
-        let observation = read_observation(&mut reader)?;
-        if observations.last().is_some_and(|last| *last >= observation) {
-            return Err(NotCanonical::Order { field: "observation", index });
-        }
-        observations.push(observation);
-    }
-    reader.end()?;
+    let copy = |_, observation: &ObservationView<'_>| observations.push(observation.to_observation());
+    let (platform, source, _) = walk(bytes, limits::OBSERVATIONS_PER_SECTION, copy)?;
     Ok(Section::from_canonical(platform, source, observations))
 }
 
@@ -229,6 +214,11 @@ fn clean_in_place(text: &mut String, max: usize) {
 }
 
 fn is_clean_text(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    // Nearly all text is ASCII, and then a byte is a character.
+    if bytes.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+        return bytes.first() != Some(&b' ') && bytes.last() != Some(&b' ');
+    }
     text.trim().len() == text.len() && !text.chars().any(char::is_control)
 }
 
@@ -243,39 +233,42 @@ fn texts(observation: &Observation) -> [&str; 6] {
     ]
 }
 
-fn read_observation(reader: &mut Reader<'_>) -> Result<Observation, NotCanonical> {
-    let kind = reader.member("kind", Kind::from_code)?;
-    let name = reader.text("name", "TEXT_BYTES", limits::TEXT_BYTES)?;
-    let vendor = reader.text("vendor", "TEXT_BYTES", limits::TEXT_BYTES)?;
-    let version = reader.text("version", "TEXT_BYTES", limits::TEXT_BYTES)?;
-    let id = reader.text("id", "TEXT_BYTES", limits::TEXT_BYTES)?;
-    let path = reader.text("path", "PATH_BYTES", limits::PATH_BYTES)?;
-    let state = reader.text("state", "TEXT_BYTES", limits::TEXT_BYTES)?;
-    let count = reader.count("attributes", "ATTRIBUTES_PER_OBSERVATION", limits::ATTRIBUTES_PER_OBSERVATION)?;
-    let mut attributes = BTreeMap::new();
-    for index in 0..count {
-        let name = reader.text("attribute name", "ATTRIBUTE_NAME_BYTES", limits::ATTRIBUTE_NAME_BYTES)?;
-        let value = reader.text("attribute value", "TEXT_BYTES", limits::TEXT_BYTES)?;
-        if attributes.last_key_value().is_some_and(|(last, _)| *last >= name) {
-            return Err(NotCanonical::Order { field: "attribute", index });
-        }
-        attributes.insert(name, value);
-    }
-    Ok(Observation { kind, name, vendor, version, id, path, state, attributes })
-}
-
 fn read_entry(reader: &mut Reader<'_>) -> Result<LookEntry, NotCanonical> {
     let source = reader.member("source", SourceName::from_code)?;
     let outcome = reader.member("outcome", Outcome::from_code)?;
     let watchlist = reader.varint("watchlist")?;
-    let reason = reader.text("reason", "REASON_BYTES", limits::REASON_BYTES)?;
-    let at = reader.at;
+    let reason = reader.text("reason", "REASON_BYTES", limits::REASON_BYTES)?.to_owned();
+    let at = reader.at();
     let section = match reader.byte("has_section")? {
         0 => None,
         1 => Some(reader.digest()?),
         other => return Err(NotCanonical::Value { field: "has_section", at, value: u64::from(other) }),
     };
     Ok(LookEntry { source, outcome, reason, watchlist, section })
+}
+
+fn write_head(bytes: &mut Vec<u8>, platform: Platform, source: SourceName, count: usize) {
+    bytes.extend_from_slice(SECTION_MAGIC);
+    bytes.push(platform.code());
+    bytes.push(source.code());
+    write_varint(bytes, count as u64);
+}
+
+fn write_observation<'a>(
+    bytes: &mut Vec<u8>,
+    kind: Kind,
+    texts: [&str; 6],
+    attributes: impl ExactSizeIterator<Item = (&'a str, &'a str)>,
+) {
+    bytes.push(kind.code());
+    for text in texts {
+        write_text(bytes, text);
+    }
+    write_varint(bytes, attributes.len() as u64);
+    for (name, value) in attributes {
+        write_text(bytes, name);
+        write_text(bytes, value);
+    }
 }
 
 fn write_varint(bytes: &mut Vec<u8>, mut value: u64) {
@@ -289,83 +282,4 @@ fn write_varint(bytes: &mut Vec<u8>, mut value: u64) {
 fn write_text(bytes: &mut Vec<u8>, text: &str) {
     write_varint(bytes, text.len() as u64);
     bytes.extend_from_slice(text.as_bytes());
-}
-
-const fn limit(field: &'static str, value: usize, limit_name: &'static str, limit: usize) -> Result<(), NotCanonical> {
-    if value > limit { Err(NotCanonical::Limit { field, value, limit_name, limit }) } else { Ok(()) }
-}
-
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8], magic: &[u8], what: &'static str) -> Result<Self, NotCanonical> {
-        if bytes.starts_with(magic) { Ok(Self { bytes, at: magic.len() }) } else { Err(NotCanonical::Magic(what)) }
-    }
-
-    const fn rest(&self) -> usize {
-        self.bytes.len() - self.at
-    }
-
-    fn byte(&mut self, field: &'static str) -> Result<u8, NotCanonical> {
-        let byte = *self.bytes.get(self.at).ok_or(NotCanonical::Truncated { field, at: self.at })?;
-        self.at += 1;
-        Ok(byte)
-    }
-
-    fn member<T>(&mut self, field: &'static str, from_code: impl Fn(u8) -> Option<T>) -> Result<T, NotCanonical> {
-        let at = self.at;
-        let code = self.byte(field)?;
-        from_code(code).ok_or(NotCanonical::Value { field, at, value: u64::from(code) })
-    }
-
-    fn varint(&mut self, field: &'static str) -> Result<u64, NotCanonical> {
-        let at = self.at;
-        let mut value: u64 = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte(field)?;
-            let low = u64::from(byte & 0x7f);
-            // The tenth byte has one bit left, and a last byte of zero is a longer spelling of a shorter number.
-            if (shift == 63 && low > 1) || (byte == 0 && shift > 0) {
-                return Err(NotCanonical::Value { field, at, value: low });
-            }
-            value |= low << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(NotCanonical::Value { field, at, value })
-    }
-
-    fn count(&mut self, field: &'static str, limit_name: &'static str, max: usize) -> Result<usize, NotCanonical> {
-        let count = usize::try_from(self.varint(field)?).unwrap_or(usize::MAX);
-        limit(field, count, limit_name, max)?;
-        Ok(count)
-    }
-
-    fn text(&mut self, field: &'static str, limit_name: &'static str, max: usize) -> Result<String, NotCanonical> {
-        let at = self.at;
-        let length = self.count(field, limit_name, max)?;
-        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
-        let end = end.ok_or(NotCanonical::Truncated { field, at })?;
-        let text = std::str::from_utf8(&self.bytes[self.at..end]).map_err(|_| NotCanonical::Text { field, at })?;
-        if !is_clean_text(text) {
-            return Err(NotCanonical::Text { field, at });
-        }
-        self.at = end;
-        Ok(text.to_owned())
-    }
-
-    fn digest(&mut self) -> Result<Digest, NotCanonical> {
-        let at = self.at;
-        let bytes = self.bytes.get(at..at + 32).ok_or(NotCanonical::Truncated { field: "digest", at })?;
-        self.at += 32;
-        Digest::try_from(bytes).map_err(|_| NotCanonical::Truncated { field: "digest", at })
-    }
-
-    const fn end(&self) -> Result<(), NotCanonical> {
-        if self.rest() == 0 { Ok(()) } else { Err(NotCanonical::Trailing(self.rest())) }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod fleet;
+pub mod stored;
 
 pub use agent::{RefusalDetail, SectionUpload};
 

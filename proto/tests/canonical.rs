@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use muster_proto::canonical::{
-    NotCanonical, look_bytes, look_digest, read_look, read_section, section_bytes, section_digest,
+    CanonicalSection, NotCanonical, ObservationView, look_bytes, look_digest, read_look, read_section, section_bytes,
+    section_digest,
 };
 use muster_proto::limits;
 use muster_proto::model::{Digest, Kind, Look, LookEntry, Observation, Outcome, Platform, Section, SourceName};
@@ -168,4 +169,16 @@ fn text_beyond_the_limit_is_cut_at_a_character_and_stays_canonical() {
     let section = Section::new(Platform::Linux, SourceName::Dpkg, vec![long]);
     assert_eq!(section.observations()[0].name.len(), limits::TEXT_BYTES);
     assert!(read_section(&section_bytes(&section)).is_ok());
+}
+
+#[test]
+fn a_section_that_travels_shows_what_it_was_made_of_however_large() {
+    let observations =
+        (0..limits::OBSERVATIONS_PER_SECTION + 5).map(|n| Observation::new(Kind::Deb, format!("{n:0>300}")));
+    let section = Section::new(Platform::Linux, SourceName::Dpkg, observations.collect());
+    let canonical = CanonicalSection::from(&section);
+    assert!(canonical.bytes().len() > limits::SECTION_BYTES && canonical.digest() == section_digest(&section));
+    let seen: Vec<Observation> = canonical.observations().iter().map(ObservationView::to_observation).collect();
+    assert_eq!(seen, section.observations());
+    CanonicalSection::read(canonical.bytes().clone()).expect_err("more than may travel");
 }

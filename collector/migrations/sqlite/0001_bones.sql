@@ -14,10 +14,12 @@ CREATE TABLE rules (
     adopted_at INTEGER
 ) STRICT;
 
--- Texts that many rows repeat.
+-- Texts that many rows repeat. This dictionary and those of titles and versions are whole in the memory of the one
+-- process that serves the file, so they need no index; `check` looks for texts that stand twice. A deed may make
+-- phrases; they are written at the end of its transaction.
 CREATE TABLE phrase (
     no   INTEGER PRIMARY KEY,
-    text TEXT NOT NULL UNIQUE
+    text TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE site (
@@ -56,13 +58,12 @@ CREATE TABLE title (
     platform INTEGER NOT NULL,
     kind     INTEGER NOT NULL,
     name     TEXT NOT NULL,
-    vendor   TEXT NOT NULL,
-    UNIQUE (name, vendor, kind, platform)
+    vendor   TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE version (
     id   INTEGER PRIMARY KEY,
-    text TEXT NOT NULL UNIQUE
+    text TEXT NOT NULL
 ) STRICT;
 
 -- A section once, however many hosts have it. `body` is its interned form, from which the canonical bytes are rebuilt.
@@ -75,7 +76,8 @@ CREATE TABLE section (
     body         BLOB NOT NULL
 ) STRICT;
 
--- A look once. `complete` is set in the transaction in which its last section came.
+-- A look once. `complete` is set in the transaction in which its last section came; from then on `entries` names its
+-- sections by their numbers, before that by their digests.
 CREATE TABLE look (
     no       INTEGER PRIMARY KEY,
     digest   BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
@@ -83,20 +85,19 @@ CREATE TABLE look (
     complete INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+-- What the catalogue of these rules finds in a section; `hits` is empty where it finds nothing.
 CREATE TABLE section_hit (
-    section INTEGER NOT NULL PRIMARY KEY REFERENCES section (no),
+    section INTEGER PRIMARY KEY REFERENCES section (no),
     rules   INTEGER NOT NULL REFERENCES rules (no),
-    hits    TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+    hits    TEXT
+) STRICT;
 
-CREATE TABLE assessment (
-    look      INTEGER NOT NULL REFERENCES look (no),
-    state_key BLOB NOT NULL,
-    ord       INTEGER NOT NULL REFERENCES ord (no),
-    rules     INTEGER NOT NULL REFERENCES rules (no),
-    body      TEXT NOT NULL,
-    PRIMARY KEY (look, state_key, ord)
-) STRICT, WITHOUT ROWID;
+-- States under the key of what is judged of them, once: the first one seen, without what is a host's own.
+CREATE TABLE judged_state (
+    no        INTEGER PRIMARY KEY,
+    state_key BLOB NOT NULL UNIQUE CHECK (length(state_key) = 32),
+    state     BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE host (
     no               INTEGER PRIMARY KEY,
@@ -104,21 +105,29 @@ CREATE TABLE host (
     site             INTEGER NOT NULL REFERENCES site (no),
     hostname         TEXT NOT NULL COLLATE NOCASE,
     platform         INTEGER NOT NULL,
-    os_name          INTEGER NOT NULL REFERENCES phrase (no),
-    kernel           INTEGER NOT NULL REFERENCES phrase (no),
-    architecture     INTEGER NOT NULL REFERENCES phrase (no),
-    agent_version    INTEGER NOT NULL REFERENCES phrase (no),
+    os_name          INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
+    kernel           INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
+    architecture     INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
+    agent_version    INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
     offline_root     INTEGER NOT NULL,
     fingerprint      BLOB NOT NULL,
     enrolled_at      INTEGER NOT NULL,
     revoked_at       INTEGER,
     quarantined      INTEGER NOT NULL DEFAULT 0,
-    state            TEXT,
+    -- The present state as it travels; what of it is judged, and since when that has been so.
+    state            BLOB,
+    judged_state     INTEGER REFERENCES judged_state (no),
+    state_since      INTEGER,
     look             INTEGER REFERENCES look (no),
     look_since       INTEGER,
     look_observed_at INTEGER,
     judged_at        INTEGER,
-    CHECK ((look IS NULL) = (look_since IS NULL))
+    -- The docket: a host with a ticket waits for judgement, since then. A newer ticket outdates a judgement that was
+    -- made for an older one.
+    ticket           INTEGER,
+    waits_since      INTEGER,
+    CHECK ((look IS NULL) = (look_since IS NULL)),
+    CHECK ((ticket IS NULL) = (waits_since IS NULL))
 ) STRICT;
 CREATE INDEX host_by_name ON host (hostname COLLATE NOCASE);
 
@@ -143,23 +152,21 @@ CREATE TABLE host_seen (
 ) STRICT;
 CREATE INDEX host_seen_last ON host_seen (last_seen);
 
--- Which look a host had from when to when, by receipt time; `until` is empty for the current one.
+-- The looks that a host had before its current one, by receipt time; each until the next, the last until `look_since`.
 CREATE TABLE host_look (
     host        INTEGER NOT NULL REFERENCES host (no),
     since       INTEGER NOT NULL,
-    until       INTEGER,
     observed_at INTEGER NOT NULL,
     look        INTEGER NOT NULL REFERENCES look (no),
     PRIMARY KEY (host, since)
 ) STRICT, WITHOUT ROWID;
 
--- The host's state, whenever a value that is judged had changed.
+-- What hosts were in before, whenever a value that is judged had changed; each until the next, the last until
+-- `state_since`.
 CREATE TABLE host_state (
-    host      INTEGER NOT NULL REFERENCES host (no),
-    since     INTEGER NOT NULL,
-    until     INTEGER,
-    state_key BLOB NOT NULL,
-    state     TEXT NOT NULL,
+    host         INTEGER NOT NULL REFERENCES host (no),
+    since        INTEGER NOT NULL,
+    judged_state INTEGER NOT NULL REFERENCES judged_state (no),
     PRIMARY KEY (host, since)
 ) STRICT, WITHOUT ROWID;
 
@@ -181,17 +188,18 @@ CREATE TABLE verdict (
     protection INTEGER NOT NULL,
     due        INTEGER,
     since      INTEGER NOT NULL,
-    reason     INTEGER NOT NULL REFERENCES phrase (no),
-    advice     INTEGER NOT NULL REFERENCES phrase (no),
+    reason     INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
+    advice     INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
     rules      INTEGER NOT NULL REFERENCES rules (no),
     PRIMARY KEY (host, ord)
 ) STRICT, WITHOUT ROWID;
 
+-- The lanes in which a host stood before its verdict.
 CREATE TABLE verdict_history (
     host     INTEGER NOT NULL REFERENCES host (no),
     ord      INTEGER NOT NULL REFERENCES ord (no),
     since    INTEGER NOT NULL,
-    until    INTEGER,
+    until    INTEGER NOT NULL,
     lane     INTEGER NOT NULL,
     in_scope INTEGER NOT NULL,
     PRIMARY KEY (host, ord, since)
@@ -205,14 +213,6 @@ CREATE TABLE tally (
     n        INTEGER NOT NULL CHECK (n >= 0),
     PRIMARY KEY (ord, lane, in_scope)
 ) STRICT, WITHOUT ROWID;
-
--- Hosts that wait for judgement. A newer ticket outdates a judgement that was made for an older one.
-CREATE TABLE docket (
-    host   INTEGER PRIMARY KEY REFERENCES host (no),
-    ticket INTEGER NOT NULL,
-    since  INTEGER NOT NULL
-) STRICT;
-CREATE INDEX docket_by_age ON docket (since);
 
 -- Append-only: what happened, in the transaction in which it happened. Sealed in batches later.
 CREATE TABLE ledger (

@@ -9,7 +9,6 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
-use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
@@ -172,9 +171,13 @@ impl House {
     fn agents_door(&self, listening: Listening) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
         let authority = Arc::clone(&self.authority) as Arc<dyn CertificateAuthority>;
         let (store, rules, clock) = (Arc::clone(&self.store), Arc::clone(&self.in_force), Arc::clone(&self.clock));
-        let service = AgentDoor::new(store, authority, rules, self.settings.pace, clock).waking(Arc::clone(&self.wake));
-        let routes = Routes::new(service.into_service());
-        let gate = AgentsGate::new(routes, Arc::clone(&self.clock), self.settings.pace, Arc::clone(&self.metrics));
+        let service = AgentDoor::new(store, authority, rules, self.settings.pace, clock);
+        let gate = AgentsGate::new(
+            service.into_service(),
+            Arc::clone(&self.clock),
+            self.settings.pace,
+            Arc::clone(&self.metrics),
+        );
         let agents = &self.settings.agents;
         let limits = DoorLimits {
             connections: agents.connections,

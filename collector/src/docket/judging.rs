@@ -31,8 +31,7 @@ pub(super) fn judge(known: &mut Known, rules: &RuleSet, host: &DocketHost, now: 
             place(order, assessment, host, received, now)
         })
         .collect();
-    let rules_version = rules.version.clone();
-    Some(Judgement { host: host.host, ticket: host.ticket, look, state_key, rules_version, orders })
+    Some(Judgement { host: host.host, ticket: host.ticket, look, state_key, orders })
 }
 
 fn assess(rules: &RuleSet, seen: &Seen, state: &HostState, received: Timestamp) -> Vec<Assessment> {
@@ -75,7 +74,6 @@ fn place(
         reason: verdict.reasons.first().map(|reason| reason.text.clone()).unwrap_or_default(),
         advice: verdict.advice,
         case,
-        assessment: assessment.cloned(),
     }
 }
 

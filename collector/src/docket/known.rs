@@ -56,13 +56,14 @@ impl Known {
         self.assessments.clear();
     }
 
-    /// Learns all that is needed to judge these hosts. What cannot be read is logged, and left out.
+    /// Learns all that is needed to judge these hosts, and says what was found in sections that nobody had looked at
+    /// under these rules. What cannot be read is logged, and left out.
     pub(super) async fn learn(
         &mut self,
         store: &dyn Store,
         rules: &Arc<RuleSet>,
         hosts: &[DocketHost],
-    ) -> Result<(), StoreError> {
+    ) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError> {
         let looks: BTreeSet<Digest> = hosts.iter().filter_map(|host| host.look.map(|(digest, _)| digest)).collect();
         let mut sections = BTreeSet::new();
         for digest in looks {
@@ -82,14 +83,11 @@ impl Known {
         let mut stored = store.hits_get(&sections, &rules.version).await?;
         let missing = sections.into_iter().filter(|digest| !stored.contains_key(digest)).collect();
         let found = detect(store, rules, missing).await?;
-        if !found.is_empty() {
-            store.hits_put(found.clone(), &rules.version).await?;
-            stored.extend(found);
-        }
+        stored.extend(found.clone());
         for (digest, hits) in stored {
             self.hits.put(digest, Arc::new(hits));
         }
-        Ok(())
+        Ok(found)
     }
 
     /// A look with its hits; `None` when something of it could not be read.

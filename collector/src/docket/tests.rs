@@ -57,7 +57,6 @@ impl Lab {
             section: Some(canonical::section_digest(section)),
         };
         let look = Look::new(Platform::Linux, vec![entry]);
-        let bytes = canonical::section_bytes(section);
         let deed = LookDelivery {
             host: HostId::from_bytes([n; 16]),
             run: RunId::from_bytes([n; 16]),
@@ -66,7 +65,7 @@ impl Lab {
             now: at(seconds),
             digest: canonical::look_digest(&look),
             look: Some(look),
-            sections: vec![(canonical::section_digest(section), section.clone(), bytes.into())],
+            sections: vec![section.into()],
         };
         assert_eq!(self.store.look_deliver(deed).await.expect("delivers"), Delivered::Accepted);
     }

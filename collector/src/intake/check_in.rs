@@ -40,7 +40,6 @@ pub(super) async fn check_in(
         CheckInAnswer::SectionsWanted(digests) => (true, digests),
         CheckInAnswer::HostUnknown => return Err(Refused::unknown("the collector does not know this host")),
     };
-    inside.wake.notify_one();
     let watchlist = inside.watchlist();
     let trust = inside.authority.trust().0;
     Ok(wire::CheckInResponse {

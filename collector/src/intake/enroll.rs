@@ -43,7 +43,6 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
     };
     let signed = inside.authority.sign_host(&request.csr, host, now)?;
     tracing::info!(host.id = %host, host.site = %site, token.id = %token.id, "a host has enrolled");
-    inside.wake.notify_one();
     Ok(wire::EnrollResponse {
         host_id: host.as_bytes().to_vec().into(),
         certificate: signed.certificate_der.into(),

@@ -1,5 +1,7 @@
 //! Who calls: from the client certificate that the acceptor has verified to the host that has its key.
 
+use std::sync::Arc;
+
 use muster_proto::model::Timestamp;
 use tonic::Extensions;
 
@@ -11,15 +13,18 @@ use crate::tls::{CertificateFacts, PeerCertificate};
 /// A caller whose key is known.
 pub(super) struct Peer {
     pub(super) identity: HostIdentity,
-    pub(super) certificate: CertificateFacts,
+    pub(super) certificate: Arc<CertificateFacts>,
 }
 
 /// The caller, for a method that takes any certificate of a known key.
 pub(super) async fn known(inside: &Inside, extensions: &Extensions) -> Result<Peer, Refused> {
-    let der = extensions.get::<PeerCertificate>().and_then(|peer| peer.0.as_deref());
-    let der = der.ok_or_else(|| Refused::unknown("a client certificate of this collector is needed: enrol first"))?;
-    let certificate =
-        CertificateFacts::read(der).map_err(|_| Refused::unknown("the client certificate is not readable"))?;
+    let certificate = match extensions.get::<PeerCertificate>() {
+        Some(PeerCertificate::Shown(facts)) => Arc::clone(facts),
+        Some(PeerCertificate::Unreadable) => return Err(Refused::unknown("the client certificate is not readable")),
+        Some(PeerCertificate::None) | None => {
+            return Err(Refused::unknown("a client certificate of this collector is needed: enrol first"));
+        }
+    };
     let identity = inside.store.host_identify(certificate.key).await?;
     let identity =
         identity.ok_or_else(|| Refused::unknown("the collector does not know the key of this certificate"))?;

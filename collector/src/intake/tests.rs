@@ -126,7 +126,7 @@ impl Machine {
     /// The message as it arrives over a connection with this machine's certificate.
     fn calls<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.extensions_mut().insert(PeerCertificate(Some(self.certificate.clone())));
+        request.extensions_mut().insert(PeerCertificate::of(Some(&self.certificate)));
         request
     }
 

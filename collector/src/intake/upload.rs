@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use muster_proto::canonical::{self, CanonicalSection};
 use muster_proto::convert::{ConvertError, SectionUpload};
-use muster_proto::model::{Digest, HostId, Look, RunId, Section, Timestamp};
+use muster_proto::model::{Digest, HostId, Look, RunId, Timestamp};
 use muster_proto::wire::upload_request::Part;
-use muster_proto::{canonical, limits, wire};
+use muster_proto::{limits, wire};
 use tonic::{Extensions, Streaming};
 
 use super::admit::Admitted;
@@ -24,7 +24,7 @@ const LARGE: usize = 128 * 1024;
 struct Arrived {
     digest: Digest,
     look: Option<Look>,
-    sections: Vec<(Digest, Section, Bytes)>,
+    sections: Vec<CanonicalSection>,
     bytes: usize,
     admitted: Admitted,
 }
@@ -56,7 +56,6 @@ pub(super) async fn upload(
     if let Some(refused) = broken {
         return Err(refused);
     }
-    inside.wake.notify_one();
     let (accepted, missing) = match delivered {
         Delivered::Accepted => (true, Vec::new()),
         Delivered::SectionsWanted(missing) => (false, missing),
@@ -132,8 +131,9 @@ impl Arrived {
             None => inside.store.look_get(self.digest).await?,
         };
         let Some(look) = known else { return Ok(()) };
-        for (digest, section, _) in &self.sections {
-            let entry = look.entries().iter().find(|entry| entry.section == Some(*digest));
+        for section in &self.sections {
+            let digest = section.digest();
+            let entry = look.entries().iter().find(|entry| entry.section == Some(digest));
             let Some(entry) = entry else {
                 return Err(Refused::malformed(format!("SectionBody.digest {} is not in the look", digest.short())));
             };
@@ -167,13 +167,13 @@ impl Arrived {
     }
 }
 
-/// Hashes the bytes against their digest, and reads them.
-fn read(upload: SectionUpload) -> Result<(Digest, Section, Bytes), Refused> {
+/// Reads the bytes, and hashes them against their digest.
+fn read(upload: SectionUpload) -> Result<CanonicalSection, Refused> {
     let SectionUpload { digest, canonical } = upload;
-    if Digest::of(&canonical) != digest {
+    let section = CanonicalSection::read(canonical)
+        .map_err(|error| Refused::canonical("SectionBody.canonical: the section", &error))?;
+    if section.digest() != digest {
         return Err(Refused::malformed("SectionBody.digest is not the digest of SectionBody.canonical"));
     }
-    let section = canonical::read_section(&canonical)
-        .map_err(|error| Refused::canonical("SectionBody.canonical: the section", &error))?;
-    Ok((digest, section, canonical))
+    Ok(section)
 }

@@ -1,16 +1,17 @@
 //! The catalogue on a section: which observation shows which product. Once a section, never per host.
 
-use muster_proto::model::{Evidence, Kind, Observation, Platform, Presence, Section, SourceName};
+use muster_proto::canonical::{CanonicalSection, ObservationView};
+use muster_proto::model::{Evidence, Kind, Platform, Presence, SourceName};
 
 use super::hit::Hit;
 use crate::rules::{Catalogue, Recognised, Subject};
 
 /// Every product that an observation of the section shows.
 #[must_use]
-pub fn detect(catalogue: &Catalogue, section: &Section) -> Vec<Hit> {
+pub fn detect(catalogue: &Catalogue, section: &CanonicalSection) -> Vec<Hit> {
     let mut hits = Vec::new();
-    for observation in section.observations() {
-        let condition = Condition::of(&observation.state);
+    for observation in &catalogue.let_through(section) {
+        let condition = Condition::of(observation.state);
         if condition == Condition::Absent {
             continue;
         }
@@ -24,7 +25,7 @@ pub fn detect(catalogue: &Catalogue, section: &Section) -> Vec<Hit> {
 fn hit(
     platform: Platform,
     source: SourceName,
-    observation: &Observation,
+    observation: &ObservationView<'_>,
     condition: Condition,
     found: Recognised<'_>,
 ) -> Hit {
@@ -33,8 +34,8 @@ fn hit(
         rule: rule_name(platform, observation.kind.name(), found),
         strength: found.recogniser.strength,
         presence: condition.applied_to(found.recogniser.shows),
-        version: observation.version.clone(),
-        evidence: Evidence { source, text: evidence_text(observation), path: observation.path.clone() },
+        version: observation.version.to_owned(),
+        evidence: Evidence { source, text: evidence_text(observation), path: observation.path.to_owned() },
     }
 }
 
@@ -43,8 +44,8 @@ pub(super) fn rule_name(platform: Platform, kind: &str, found: Recognised<'_>) -
     format!("{}/{platform}/{kind}#{}", found.product.id, found.recogniser.number)
 }
 
-fn evidence_text(observation: &Observation) -> String {
-    let Observation { kind, name, version, state, .. } = observation;
+fn evidence_text(observation: &ObservationView<'_>) -> String {
+    let ObservationView { kind, name, version, state, .. } = observation;
     let mut text = format!("{kind} {name}");
     if !version.is_empty() && *kind != Kind::Path {
         text.push_str(&format!(" {version}"));

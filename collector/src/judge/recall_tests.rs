@@ -3,12 +3,13 @@
 
 use std::sync::LazyLock;
 
+use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{Kind, Observation, Platform, Section, SourceName};
 use proptest::prelude::*;
 
 use super::detect;
 use super::matching::Matcher;
-use crate::rules::{self, RuleSet};
+use crate::rules::{self, RuleSet, Subject};
 
 static RULES: LazyLock<RuleSet> = LazyLock::new(|| rules::load(None).expect("the defaults load"));
 
@@ -111,6 +112,84 @@ fn the_orders_that_can_be_judged_are_those_that_cover_something() {
     assert!(RULES.with_active(&[export_control]).expect_err("not judged").to_string().contains("export control"));
 }
 
+/// What a record says, as a source would have reported it.
+fn observation(record: &serde_json::Value) -> Option<(Platform, Observation)> {
+    let text = |field: &str| record[field].as_str().unwrap_or_default().to_owned();
+    let platform = Platform::ALL.iter().find(|one| one.name() == record["platform"])?;
+    let kind = Kind::ALL.iter().find(|one| one.name() == record["source_kind"])?;
+    let seen = Observation {
+        vendor: text("vendor"),
+        id: text("id"),
+        path: text("path"),
+        ..Observation::new(*kind, text("name"))
+    };
+    Some((*platform, seen))
+}
+
+/// Whether the sieve lets through what some recogniser fits.
+fn is_not_lost(platform: Platform, seen: Observation) -> bool {
+    let section = CanonicalSection::from(&Section::new(platform, SourceName::Dpkg, vec![seen]));
+    let fits = |one: &ObservationView<'_>| !RULES.catalogue.recognise(platform, &Subject::of(one)).is_empty();
+    let recognised = section.observations().iter().filter(|one| fits(one)).count();
+    recognised == 0 || !RULES.catalogue.let_through(&section).is_empty()
+}
+
+#[test]
+fn the_sieve_loses_nothing_that_is_recognised() {
+    let mut count = 0;
+    for line in RECORDS.lines() {
+        let record = serde_json::from_str(line).expect("a record");
+        if let Some((platform, seen)) = observation(&record) {
+            count += 1;
+            assert!(is_not_lost(platform, seen), "{line}");
+        }
+    }
+    assert!(count > 300, "only {count} records");
+}
+
+#[test]
+fn the_sieve_keeps_most_of_a_clean_machine_away() {
+    let packages = include_str!("../../../tests/fixtures/linux/debian-12-packages.tsv");
+    let package = |line: &str| {
+        let mut fields = line.split('\t').map(str::to_owned);
+        let name = fields.next().unwrap_or_default();
+        let (version, _, vendor) = (fields.next(), fields.next(), fields.next());
+        Observation {
+            version: version.unwrap_or_default(),
+            vendor: vendor.unwrap_or_default(),
+            id: format!("{name}:amd64"),
+            ..Observation::new(Kind::Deb, name)
+        }
+    };
+    let all: Vec<Observation> = packages.lines().filter(|line| !line.starts_with('#')).map(package).collect();
+    let count = all.len();
+    let section = CanonicalSection::from(&Section::new(Platform::Linux, SourceName::Dpkg, all));
+    let through = RULES.catalogue.let_through(&section).len();
+    assert!(through * 4 < count, "{through} of {count} are let through");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn the_sieve_loses_nothing_of_texts_that_are_nearly_those_of_records(
+        at in any::<prop::sample::Index>(), field in 0..3_usize, cut in any::<prop::sample::Index>(),
+        put in "[ \"'%/\\\\A-Z0-9é-]{0,3}", drop in 0..2_usize, upper in any::<bool>(),
+    ) {
+        let lines: Vec<&str> = RECORDS.lines().collect();
+        let record = serde_json::from_str(lines[at.index(lines.len())]).expect("a record");
+        let Some((platform, mut seen)) = observation(&record) else { return Ok(()) };
+        let text = [&mut seen.name, &mut seen.path, &mut seen.vendor].into_iter().nth(field).expect("three");
+        let mut letters: Vec<char> = text.chars().collect();
+        let at = cut.index(letters.len() + 1);
+        letters.splice(at..(at + drop).min(letters.len()), put.chars());
+        *text = letters.into_iter().collect();
+        if upper {
+            *text = text.to_uppercase();
+        }
+        prop_assert!(is_not_lost(platform, seen.clone()), "{:?}", seen);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
@@ -121,7 +200,7 @@ proptest! {
             for kind in Kind::ALL {
                 let mut seen = Observation::new(*kind, name.clone());
                 (seen.id, seen.path, seen.vendor, seen.state) = (id.clone(), path.clone(), vendor.clone(), state.clone());
-                for hit in detect(&RULES.catalogue, &Section::new(*platform, SourceName::Dpkg, vec![seen])) {
+                for hit in detect(&RULES.catalogue, &(&Section::new(*platform, SourceName::Dpkg, vec![seen])).into()) {
                     prop_assert!(RULES.catalogue.product(&hit.product).is_some(), "{} is of no product", hit.rule);
                 }
             }

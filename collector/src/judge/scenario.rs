@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{
     Digest, HostState, Kind, Lane, Look, LookEntry, Observation, Outcome, Platform, Presence, Protection,
     RealtimeEvidence, Section, SignatureState, SiteId, SourceName, Timestamp, UnitState,
@@ -116,7 +117,7 @@ impl Scenario {
         let mut entries = Vec::new();
         for (source, seen) in &self.sources {
             let section = Section::new(self.platform, *source, seen.observations.clone());
-            hits.extend(detect(&rules.catalogue, &section));
+            hits.extend(detect(&rules.catalogue, &CanonicalSection::from(&section)));
             entries.push(LookEntry {
                 source: *source,
                 outcome: seen.outcome,

@@ -1,6 +1,8 @@
 //! One entry of the ledger, as JSON with its version. Entries outlive the code that wrote them: fields and kinds are
 //! only ever added.
 
+use std::collections::BTreeMap;
+
 use muster_proto::model::{HostId, Lane, OrderId, SiteId, Timestamp, TokenId};
 
 /// The version in which entries are written.
@@ -72,18 +74,13 @@ pub enum Entry {
         /// Its id.
         host: HostId,
     },
-    /// A host has come to stand in another lane.
-    LaneChanged {
-        /// Its id.
-        host: HostId,
-        /// The order.
-        order: OrderId,
-        /// Where it stood; `None` before the first judgement.
-        from: Option<Lane>,
-        /// Where it stands; `None` when the order is no longer judged.
-        to: Option<Lane>,
-        /// Whether the order binds the host.
-        in_scope: bool,
+    /// Hosts that were judged together have come to stand in other lanes, each in the same way.
+    LanesChanged {
+        /// Their ids.
+        #[serde(with = "hosts")]
+        hosts: Vec<HostId>,
+        /// What has changed for each of them, one for an order.
+        changes: Vec<LaneChange>,
         /// The version of catalogue and orders that judged.
         rules_version: String,
     },
@@ -94,6 +91,63 @@ pub enum Entry {
         /// The version now.
         to: String,
     },
+}
+
+/// A host has come to stand in another lane under one order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct LaneChange {
+    /// The order.
+    pub order: OrderId,
+    /// Where it stood; `None` before the first judgement.
+    pub from: Option<Lane>,
+    /// Where it stands; `None` when the order is no longer judged.
+    pub to: Option<Lane>,
+    /// Whether the order binds the host.
+    pub in_scope: bool,
+}
+
+/// Lane changes of a batch, gathered into few entries: hosts to which the same has happened share one.
+#[derive(Debug, Default)]
+pub struct LaneChanges(BTreeMap<Vec<LaneChange>, Vec<HostId>>);
+
+impl LaneChanges {
+    /// Adds what has changed for a host; nothing is no change.
+    pub fn add(&mut self, host: HostId, changes: Vec<LaneChange>) {
+        if !changes.is_empty() {
+            self.0.entry(changes).or_default().push(host);
+        }
+    }
+
+    /// The entries.
+    pub fn into_entries(self, rules_version: &str) -> impl Iterator<Item = Entry> {
+        self.0.into_iter().map(move |(changes, hosts)| Entry::LanesChanged {
+            hosts,
+            changes,
+            rules_version: rules_version.to_owned(),
+        })
+    }
+}
+
+/// Host ids one after the other in base64: there may be hundreds in an entry.
+mod hosts {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use muster_proto::model::HostId;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(hosts: &[HostId], serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = hosts.iter().flat_map(|host| *host.as_bytes()).collect();
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HostId>, D::Error> {
+        let bytes = URL_SAFE_NO_PAD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)?;
+        let (ids, rest) = bytes.as_chunks::<16>();
+        if !rest.is_empty() {
+            return Err(D::Error::custom(format!("{} bytes are no ids of hosts", bytes.len())));
+        }
+        Ok(ids.iter().map(|id| HostId::from_bytes(*id)).collect())
+    }
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -137,17 +191,26 @@ mod tests {
 
     #[test]
     fn an_entry_is_read_back_as_it_was_written() {
-        let entry = Entry::LaneChanged {
-            host: HostId::from_bytes([7; 16]),
+        let change = LaneChange {
             order: OrderId::new("us-bis-icts-2021-002").expect("valid"),
             from: None,
             to: Some(Lane::Replace),
             in_scope: true,
-            rules_version: "r1".to_owned(),
         };
-        let text = entry.to_json().expect("writes");
-        assert!(text.starts_with(r#"{"v":1,"kind":"lane-changed""#), "{text}");
-        assert_eq!(Entry::from_json(&text).expect("reads"), entry);
+        let mut all = LaneChanges::default();
+        for n in 0..3 {
+            all.add(HostId::from_bytes([n; 16]), vec![change.clone()]);
+        }
+        all.add(HostId::from_bytes([9; 16]), Vec::new());
+        let entries: Vec<Entry> = all.into_entries("r1").collect();
+        assert_eq!(entries.len(), 1, "hosts to which the same has happened share an entry");
+        let text = entries[0].to_json().expect("writes");
+        assert!(text.starts_with(r#"{"v":1,"kind":"lanes-changed""#), "{text}");
+        assert_eq!(Entry::from_json(&text).expect("reads"), entries[0]);
+        let Entry::LanesChanged { hosts, .. } = &entries[0] else { panic!("{text}") };
+        assert_eq!(hosts.len(), 3);
+        let cut = text.replace("\"hosts\":\"", "\"hosts\":\"AA");
+        Entry::from_json(&cut).expect_err("no ids");
     }
 
     #[test]

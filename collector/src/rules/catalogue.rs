@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{HostState, Kind, Outcome, Platform, Presence, ProductId, SignatureState, UnitState};
 
 use super::index::{Conjunction, Index, Place};
 use super::pattern::{Pattern, Patterns};
 use super::product::{Product, Realtime, Recogniser, Sign, Strength, Test, slug};
+use super::sieve::Sieve;
 use super::subject::Subject;
 use super::text::fold;
 use super::vendor::Vendor;
@@ -27,6 +29,7 @@ struct Inner {
     /// Of each product: where the age of its signatures is read, compiled.
     fresh: Vec<Vec<(Platform, Patterns)>>,
     index: Index,
+    sieve: Sieve,
 }
 
 #[derive(Debug)]
@@ -89,9 +92,9 @@ impl Catalogue {
                 of_product.map(|one| Ok((one.platform, Patterns::new(std::slice::from_ref(&one.pattern))?)));
             fresh.push(of_product.collect::<Result<Vec<_>, String>>()?);
         }
-        let index = Index::new(&products)?;
+        let (index, sieve) = (Index::new(&products)?, Sieve::new(&products)?);
         let by_id = products.iter().enumerate().map(|(at, product)| (product.id.clone(), at)).collect();
-        Ok(Self(Arc::new(Inner { products, by_id, vendors, never, signs, fresh, index })))
+        Ok(Self(Arc::new(Inner { products, by_id, vendors, never, signs, fresh, index, sieve })))
     }
 
     /// All products, in order of their ids.
@@ -132,6 +135,12 @@ impl Catalogue {
         found.retain(|one| !one.recogniser.fallback || !telling.contains(one.product.vendor_id.as_str()));
         found.sort_by_key(|one| (std::cmp::Reverse(one.recogniser.strength), one.recogniser.fallback));
         found
+    }
+
+    /// The observations of a section that may be recognised: most are not worth the trouble.
+    #[must_use]
+    pub fn let_through<'s>(&self, section: &'s CanonicalSection) -> Vec<ObservationView<'s>> {
+        self.0.sieve.let_through(section)
     }
 
     fn at(&self, place: Place) -> Option<Recognised<'_>> {
@@ -195,6 +204,9 @@ impl Catalogue {
     ) -> Vec<&'s SignatureState> {
         let Some(at) = self.0.by_id.get(&product.id) else { return Vec::new() };
         let mut claimed = Vec::new();
+        if !self.0.fresh[*at].iter().any(|(of, _)| *of == platform) {
+            return claimed;
+        }
         for signature in &state.signatures {
             let place = [fold(&signature.place)];
             if self.0.fresh[*at].iter().any(|(of, patterns)| *of == platform && patterns.fit(&place)) {

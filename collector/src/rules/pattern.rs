@@ -10,6 +10,7 @@
 
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
+use regex_syntax::hir::Hir;
 
 /// Which fold and which wildcards a field has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,10 +119,13 @@ fn syntax_config() -> syntax::Config {
 }
 
 fn check_syntax(pattern: &str) -> Result<(), String> {
-    match syntax::parse_with(&anchored(pattern), &syntax_config()) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("not a regular expression: {}", last_line(&error.to_string()))),
-    }
+    parse(pattern).map(drop)
+}
+
+/// The structure of a regular expression, as it is compiled.
+pub(crate) fn parse(pattern: &str) -> Result<Hir, String> {
+    syntax::parse_with(&anchored(pattern), &syntax_config())
+        .map_err(|error| format!("not a regular expression: {}", last_line(&error.to_string())))
 }
 
 /// The last line of a syntax error says what is wrong; the lines before draw it.

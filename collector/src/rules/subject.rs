@@ -1,6 +1,7 @@
 //! What recognisers test of an observation: its texts in folded form, and the technical names that they hold.
 
-use muster_proto::model::{Kind, Observation};
+use muster_proto::canonical::ObservationView;
+use muster_proto::model::Kind;
 
 use super::text::{fold, fold_path, fold_registry, is_place};
 
@@ -52,13 +53,9 @@ pub struct Subject {
 impl Subject {
     /// The subject of an observation.
     #[must_use]
-    pub fn of(observation: &Observation) -> Self {
-        Self::new(
-            Some(observation.kind),
-            [&observation.name, &observation.id, &observation.path],
-            &observation.vendor,
-            &observation.state,
-        )
+    pub fn of(observation: &ObservationView<'_>) -> Self {
+        let ObservationView { kind, name, id, path, vendor, state, .. } = *observation;
+        Self::new(Some(kind), [name, id, path], vendor, state)
     }
 
     /// The subject of a record: name, id and path may each say a name or a place. Without a kind everything is a name.

@@ -7,6 +7,9 @@ use unicode_normalization::UnicodeNormalization;
 /// `АО «Лаборатория Касперского»`, `"АО ""Лаборатория Касперского"""` and `АО Лаборатория Касперского` are one text.
 #[must_use]
 pub(super) fn fold(text: &str) -> String {
+    if text.is_ascii() && !text.bytes().any(|byte| byte == b'"' || byte <= b' ' || byte == 0x7f) {
+        return text.to_ascii_lowercase();
+    }
     let mut folded = String::with_capacity(text.len());
     if text.is_ascii() {
         text.chars().for_each(|c| push_folded(&mut folded, c.to_ascii_lowercase()));

@@ -2,18 +2,20 @@
 //!
 //! ```text
 //! body := 0x01 count:varint item*
-//! item := flags:u8 title:zigzag(difference to the item before) version:varint id:text [path:text] [state:text]
+//! item := flags:u8 title:zigzag(difference to the item before) version:varint id [path] [state:text]
 //!         [attributes:varint (name:text value:text)*]
+//! id   := text | what follows the name:text | the 16 bytes of a product code {8-4-4-4-12}, in capitals
+//! path := text | what stands before the name:text, what follows it:text
 //! text := n:varint            n > 0: the (n-1)th text of this body's table, which begins with the empty text
 //!       | 0 shared:varint rest:varint bytes    a new text: so many bytes of the one before it, then these
 //! ```
 //!
-//! Lossless: [`decode`] gives back the section that [`encode`] was given, so the canonical bytes can be rebuilt.
+//! Lossless: [`decode`] gives back the section that [`encode`] was given, to the byte.
 //! 300 packages take some 1.5 KB, because most of what a package says is in a dictionary.
 
-use std::collections::{BTreeMap, HashMap};
-
-use muster_proto::model::{Kind, Observation, Platform, Section, SourceName};
+use hashbrown::HashMap;
+use muster_proto::canonical::{CanonicalSection, SectionWriter};
+use muster_proto::model::{Kind, Platform, SourceName};
 
 use super::fault::{Fault, Step};
 
@@ -21,9 +23,13 @@ const FORM: u8 = 1;
 
 /// The id is the name, with the text after it.
 const ID_FROM_NAME: u8 = 1;
-const HAS_PATH: u8 = 2;
-const HAS_STATE: u8 = 4;
-const HAS_ATTRIBUTES: u8 = 8;
+/// The id is a product code.
+const ID_IS_CODE: u8 = 2;
+const HAS_PATH: u8 = 4;
+/// The name stands in the path.
+const PATH_FROM_NAME: u8 = 8;
+const HAS_STATE: u8 = 16;
+const HAS_ATTRIBUTES: u8 = 32;
 
 /// What the dictionary of titles keeps of an observation; the platform is that of the section.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,7 +41,7 @@ pub(in crate::store) struct Title {
 
 /// Gives numbers to titles and versions; makes new entries where there are none.
 pub(in crate::store) trait Dictionary {
-    fn title(&mut self, platform: Platform, observation: &Observation) -> Step<i64>;
+    fn title(&mut self, platform: Platform, kind: Kind, name: &str, vendor: &str) -> Step<i64>;
     /// Never asked for the empty version, which is 0.
     fn version(&mut self, text: &str) -> Step<i64>;
 }
@@ -47,31 +53,48 @@ pub(in crate::store) trait Lookup {
 }
 
 /// The interned form of a section.
-pub(in crate::store) fn encode(section: &Section, dictionary: &mut impl Dictionary) -> Step<Vec<u8>> {
+pub(in crate::store) fn encode(section: &CanonicalSection, dictionary: &mut impl Dictionary) -> Step<Vec<u8>> {
     let observations = section.observations();
-    let mut writer = Writer::new(8 + observations.len() * 8);
+    let mut writer = Writer::new(16 + observations.len() * 12);
     writer.bytes.push(FORM);
     writer.varint(observations.len() as u64);
     let mut last = 0;
-    for observation in observations {
-        let title = dictionary.title(section.platform(), observation)?;
-        let version = if observation.version.is_empty() { 0 } else { dictionary.version(&observation.version)? };
-        let after_name = observation.id.strip_prefix(observation.name.as_str());
-        let from_name = after_name.filter(|_| !observation.name.is_empty());
-        writer.bytes.push(flags(observation, from_name.is_some()));
+    for observation in &observations {
+        let title = dictionary.title(section.platform(), observation.kind, observation.name, observation.vendor)?;
+        let version = if observation.version.is_empty() { 0 } else { dictionary.version(observation.version)? };
+        let id = Id::of(observation.name, observation.id);
+        let path = around(observation.path, observation.name);
+        let mut flags = id.flag();
+        for (bit, set) in [
+            (HAS_PATH, !observation.path.is_empty()),
+            (PATH_FROM_NAME, path.is_some()),
+            (HAS_STATE, !observation.state.is_empty()),
+            (HAS_ATTRIBUTES, !observation.attributes.is_empty()),
+        ] {
+            flags |= if set { bit } else { 0 };
+        }
+        writer.bytes.push(flags);
         writer.varint(zigzag(title.wrapping_sub(last)));
         last = title;
         writer.varint(version.cast_unsigned());
-        writer.text(from_name.unwrap_or(&observation.id));
-        if !observation.path.is_empty() {
-            writer.text(&observation.path);
+        match id {
+            Id::Text(text) | Id::AfterName(text) => writer.text(text),
+            Id::Code(code) => writer.bytes.extend_from_slice(&code),
+        }
+        match path {
+            Some((before, after)) => {
+                writer.text(before);
+                writer.text(after);
+            }
+            None if !observation.path.is_empty() => writer.text(observation.path),
+            None => {}
         }
         if !observation.state.is_empty() {
-            writer.text(&observation.state);
+            writer.text(observation.state);
         }
         if !observation.attributes.is_empty() {
             writer.varint(observation.attributes.len() as u64);
-            for (name, value) in &observation.attributes {
+            for (name, value) in observation.attributes.iter() {
                 writer.text(name);
                 writer.text(value);
             }
@@ -86,13 +109,10 @@ pub(in crate::store) fn decode(
     source: SourceName,
     body: &[u8],
     lookup: &mut impl Lookup,
-) -> Step<Section> {
-    let mut reader = Reader { bytes: body, at: 0, table: vec![Vec::new()], newest: 0 };
-    if reader.byte()? != FORM {
-        return Err(broken("its form is not known"));
-    }
+) -> Step<CanonicalSection> {
+    let mut reader = Reader::new(body)?;
     let count = reader.length()?;
-    let mut observations = Vec::with_capacity(count.min(body.len()));
+    let mut section = SectionWriter::new(platform, source, count);
     let mut last: i64 = 0;
     for _ in 0..count {
         let flags = reader.byte()?;
@@ -103,32 +123,100 @@ pub(in crate::store) fn decode(
             0 => String::new(),
             id => lookup.version(id)?.ok_or_else(|| broken(&format!("version {id} is not in the dictionary")))?,
         };
-        let mut id = reader.text()?;
-        if flags & ID_FROM_NAME != 0 {
-            id.insert_str(0, &name);
-        }
-        let path = if flags & HAS_PATH == 0 { String::new() } else { reader.text()? };
+        let id = match flags & (ID_FROM_NAME | ID_IS_CODE) {
+            0 => reader.text()?,
+            ID_FROM_NAME => format!("{name}{}", reader.text()?),
+            _ => reader.code()?,
+        };
+        let path = match flags & (HAS_PATH | PATH_FROM_NAME) {
+            0 => String::new(),
+            HAS_PATH => reader.text()?,
+            _ => {
+                let before = reader.text()?;
+                format!("{before}{name}{}", reader.text()?)
+            }
+        };
         let state = if flags & HAS_STATE == 0 { String::new() } else { reader.text()? };
-        let attributes = if flags & HAS_ATTRIBUTES == 0 { BTreeMap::new() } else { reader.attributes()? };
-        observations.push(Observation { kind, name, vendor, version, id, path, state, attributes });
+        let attributes = if flags & HAS_ATTRIBUTES == 0 { Vec::new() } else { reader.attributes()? };
+        section.observation(kind, [&name, &vendor, &version, &id, &path, &state], &attributes);
     }
     if reader.at != body.len() {
         return Err(broken("bytes follow the last observation"));
     }
-    Ok(Section::new(platform, source, observations))
+    section.finish().map_err(|error| broken(&error.to_string()))
 }
 
-fn flags(observation: &Observation, from_name: bool) -> u8 {
-    let mut flags = 0;
-    for (bit, set) in [
-        (ID_FROM_NAME, from_name),
-        (HAS_PATH, !observation.path.is_empty()),
-        (HAS_STATE, !observation.state.is_empty()),
-        (HAS_ATTRIBUTES, !observation.attributes.is_empty()),
-    ] {
-        flags |= if set { bit } else { 0 };
+/// How an id is written.
+enum Id<'a> {
+    Text(&'a str),
+    AfterName(&'a str),
+    Code([u8; 16]),
+}
+
+impl<'a> Id<'a> {
+    fn of(name: &str, id: &'a str) -> Self {
+        if let Some(code) = code(id) {
+            return Self::Code(code);
+        }
+        match id.strip_prefix(name) {
+            Some(rest) if !name.is_empty() => Self::AfterName(rest),
+            _ => Self::Text(id),
+        }
     }
-    flags
+
+    const fn flag(&self) -> u8 {
+        match self {
+            Self::Text(_) => 0,
+            Self::AfterName(_) => ID_FROM_NAME,
+            Self::Code(_) => ID_IS_CODE,
+        }
+    }
+}
+
+/// Where the dashes of a product code stand.
+const DASHES: [usize; 4] = [9, 14, 19, 24];
+
+/// The bytes of `{8-4-4-4-12}` in capitals; every other spelling stays text.
+fn code(text: &str) -> Option<[u8; 16]> {
+    let inner = text.as_bytes();
+    if inner.len() != 38 || inner[0] != b'{' || inner[37] != b'}' || DASHES.iter().any(|at| inner[*at] != b'-') {
+        return None;
+    }
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    };
+    let mut code = [0; 16];
+    let mut digits = (1..37).filter(|at| !DASHES.contains(at)).map(|at| digit(inner[at]));
+    for byte in &mut code {
+        *byte = digits.next()?? << 4 | digits.next()??;
+    }
+    Some(code)
+}
+
+fn spelled(code: &[u8]) -> String {
+    let mut text = String::with_capacity(38);
+    text.push('{');
+    for (at, byte) in code.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
+        }
+    }
+    text.push('}');
+    text
+}
+
+/// What stands before and after the name in a path, when it is there.
+fn around<'a>(path: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
+    if path.is_empty() || name.is_empty() {
+        return None;
+    }
+    let at = path.rfind(name)?;
+    Some((&path[..at], &path[at + name.len()..]))
 }
 
 const fn zigzag(value: i64) -> u64 {
@@ -151,7 +239,7 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(capacity: usize) -> Self {
-        Self { bytes: Vec::with_capacity(capacity), table: HashMap::from([("", 1)]), newest: "" }
+        Self { bytes: Vec::with_capacity(capacity), table: HashMap::from_iter([("", 1)]), newest: "" }
     }
 
     fn varint(&mut self, mut value: u64) {
@@ -183,7 +271,24 @@ struct Reader<'a> {
     newest: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(body: &'a [u8]) -> Step<Self> {
+        let mut reader = Self { bytes: body, at: 0, table: vec![Vec::new()], newest: 0 };
+        if reader.byte()? == FORM { Ok(reader) } else { Err(broken("its form is not known")) }
+    }
+
+    fn take(&mut self, length: usize) -> Step<&'a [u8]> {
+        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
+        let end = end.ok_or_else(|| broken("it ends within a text"))?;
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn code(&mut self) -> Step<String> {
+        Ok(spelled(self.take(16)?))
+    }
+
     fn byte(&mut self) -> Step<u8> {
         let byte = *self.bytes.get(self.at).ok_or_else(|| broken("it ends within an observation"))?;
         self.at += 1;
@@ -210,11 +315,9 @@ impl Reader<'_> {
         let index = match self.length()? {
             0 => {
                 let (shared, rest) = (self.length()?, self.length()?);
+                let bytes = self.take(rest)?;
                 let start = self.table[self.newest].get(..shared).ok_or_else(|| broken("a text shares too much"))?;
-                let end = self.at.checked_add(rest).filter(|end| *end <= self.bytes.len());
-                let end = end.ok_or_else(|| broken("it ends within a text"))?;
-                let text = [start, &self.bytes[self.at..end]].concat();
-                self.at = end;
+                let text = [start, bytes].concat();
                 self.table.push(text);
                 self.newest = self.table.len() - 1;
                 self.newest
@@ -225,12 +328,12 @@ impl Reader<'_> {
         String::from_utf8(bytes.clone()).map_err(|_| broken("a text is not UTF-8"))
     }
 
-    fn attributes(&mut self) -> Step<BTreeMap<String, String>> {
+    fn attributes(&mut self) -> Step<Vec<(String, String)>> {
         let count = self.length()?;
-        let mut attributes = BTreeMap::new();
+        let mut attributes = Vec::new();
         for _ in 0..count {
             let name = self.text()?;
-            attributes.insert(name, self.text()?);
+            attributes.push((name, self.text()?));
         }
         Ok(attributes)
     }
@@ -238,7 +341,7 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::canonical;
+    use muster_proto::model::{Observation, Section};
     use proptest::prelude::*;
 
     use super::*;
@@ -251,9 +354,8 @@ mod tests {
     }
 
     impl Dictionary for Books {
-        fn title(&mut self, _: Platform, observation: &Observation) -> Step<i64> {
-            let Observation { kind, name, vendor, .. } = observation.clone();
-            let title = Title { kind, name, vendor };
+        fn title(&mut self, _: Platform, kind: Kind, name: &str, vendor: &str) -> Step<i64> {
+            let title = Title { kind, name: name.to_owned(), vendor: vendor.to_owned() };
             let at = self.titles.iter().position(|known| *known == title).unwrap_or_else(|| {
                 self.titles.push(title);
                 self.titles.len() - 1
@@ -296,6 +398,7 @@ mod tests {
         (kind, [text(), text(), text(), text(), text(), text()], attributes, any::<bool>()).prop_map(
             |(kind, [name, vendor, version, id, path, state], attributes, named)| {
                 let id = if named { format!("{name}{id}") } else { id };
+                let path = if named && !path.is_empty() { format!("/{path}/{name}.exe") } else { path };
                 Observation { kind, name, vendor, version, id, path, state, attributes }
             },
         )
@@ -305,10 +408,11 @@ mod tests {
         #[test]
         fn a_section_is_rebuilt_to_the_byte(observations in proptest::collection::vec(observation(), 0..60)) {
             let section = Section::new(Platform::Linux, SourceName::Dpkg, observations);
+            let section = CanonicalSection::from(&section);
             let mut books = Books::default();
             let body = encode(&section, &mut books).expect("encodes");
             let rebuilt = decode(Platform::Linux, SourceName::Dpkg, &body, &mut books).expect("decodes");
-            prop_assert_eq!(canonical::section_bytes(&rebuilt), canonical::section_bytes(&section));
+            prop_assert_eq!(rebuilt, section);
         }
 
         #[test]
@@ -329,8 +433,20 @@ mod tests {
             ..Observation::new(Kind::Deb, format!("package-number-{n}"))
         };
         let section = Section::new(Platform::Linux, SourceName::Dpkg, (0..300).map(package).collect());
-        let body = encode(&section, &mut Books::default()).expect("encodes");
-        let canonical = canonical::section_bytes(&section).len();
-        assert!(body.len() < 2_400 && body.len() * 10 < canonical, "{} of {canonical} bytes", body.len());
+        let section = CanonicalSection::from(&section);
+        let body = encode(&section, &mut Books::default()).expect("encodes").len();
+        let canonical = section.bytes().len();
+        assert!(body < 2_400 && body * 10 < canonical, "{body} of {canonical} bytes");
+    }
+
+    #[test]
+    fn a_product_code_takes_its_sixteen_bytes_and_other_spellings_stay_what_they_are() {
+        let known = "{0123ABCD-4567-89EF-0011-223344556677}";
+        assert_eq!(spelled(&code(known).expect("a code")), known);
+        for other in
+            ["{0123abcd-4567-89EF-0011-223344556677}", &known[1..], "{0123ABCD-4567-89EF-0011-22334455667-}", ""]
+        {
+            assert_eq!(code(other), None, "{other}");
+        }
     }
 }

@@ -50,7 +50,7 @@ macro_rules! suite {
             an_operator_token_is_kept_and_replaced
             a_look_becomes_current_when_its_last_section_is_there
             a_section_that_came_is_kept_though_others_are_missing
-            bytes_with_another_digest_are_refused_and_nothing_is_kept
+            a_look_with_another_digest_is_refused_and_nothing_is_kept
             a_replayed_check_in_changes_nothing
             a_late_message_of_an_earlier_process_does_not_bring_back_its_look
             a_late_delivery_does_not_move_the_pointer_back
@@ -64,7 +64,7 @@ macro_rules! suite {
             a_claim_is_not_given_twice_until_it_is_old
             a_lane_change_is_in_history_tally_and_ledger
             an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_case
-            hits_and_assessments_belong_to_a_version_of_the_rules
+            hits_belong_to_a_version_of_the_rules
             an_unchanged_look_is_judged_again_after_a_day
             new_rules_put_every_host_on_the_docket_once
             silence_moves_only_lanes_that_yield_to_it

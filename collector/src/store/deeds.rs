@@ -1,7 +1,7 @@
 //! The deeds that change who a host is and what it has shown: what goes in, and what became of it.
 
-use bytes::Bytes;
-use muster_proto::model::{Digest, HostFacts, HostId, HostState, Look, RunId, Section, SiteId, Timestamp, TokenId};
+use muster_proto::canonical::CanonicalSection;
+use muster_proto::model::{Digest, HostFacts, HostId, HostState, Look, RunId, SiteId, Timestamp, TokenId};
 
 use super::KeyFingerprint;
 
@@ -146,7 +146,7 @@ pub enum CheckInAnswer {
     HostUnknown,
 }
 
-/// A look with the sections that came with it, each checked against its digest.
+/// A look with the sections that came with it.
 #[derive(Debug, Clone)]
 pub struct LookDelivery {
     /// The host.
@@ -163,8 +163,8 @@ pub struct LookDelivery {
     pub digest: Digest,
     /// The look, when it was sent; needed only if it is not known.
     pub look: Option<Look>,
-    /// Digest, parsed section, canonical bytes.
-    pub sections: Vec<(Digest, Section, Bytes)>,
+    /// The sections that were sent.
+    pub sections: Vec<CanonicalSection>,
 }
 
 /// What became of a delivery.

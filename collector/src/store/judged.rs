@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    Assessment, Digest, HostFacts, HostId, HostState, Lane, OrderId, Presence, Protection, SiteId, Timestamp,
+    Digest, HostFacts, HostId, HostState, Lane, OrderId, Presence, Protection, SiteId, Timestamp,
 };
 
-use crate::judge::Case;
+use crate::judge::{Case, Hit};
 
 /// A host that waits for judgement, with all that the judge needs.
 #[derive(Debug, Clone)]
@@ -50,8 +50,6 @@ pub struct JudgedOrder {
     pub advice: String,
     /// The case after this look.
     pub case: Case,
-    /// The assessment, shared by all hosts with this look and state key.
-    pub assessment: Option<Assessment>,
 }
 
 /// The judge's answer for one host: replaces all earlier verdicts of the host.
@@ -65,8 +63,19 @@ pub struct Judgement {
     pub look: Option<Digest>,
     /// What of the host's state was judged.
     pub state_key: Option<Digest>,
-    /// The version of catalogue and orders.
-    pub rules_version: String,
     /// One for each active order.
     pub orders: Vec<JudgedOrder>,
+}
+
+/// What the judge made of a batch of hosts.
+#[derive(Debug, Clone, Default)]
+pub struct Settlement {
+    /// One for each host.
+    pub judgements: Vec<Judgement>,
+    /// Hits of sections that had none under this version of the catalogue yet.
+    pub hits: BTreeMap<Digest, Vec<Hit>>,
+    /// The version of catalogue and orders.
+    pub rules_version: String,
+    /// When it was judged.
+    pub now: Timestamp,
 }

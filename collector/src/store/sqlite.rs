@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!  deeds ─► writer (own thread, grouped commits) ─► file ◄─ readers (blocking threads, read-only)
-//!               └──────────► memory (last seen, identities, claims) ◄───┘
+//!               └──► memory (last seen, identities, dictionaries, docket) ◄─┘
 //! ```
 
 mod check;
+mod dictionary;
 mod docket;
 mod fault;
 mod host;
 mod identity;
-mod intern;
 mod judged;
 mod ledger;
 mod list;
@@ -37,17 +37,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use muster_proto::model::{Assessment, Digest, HostId, Look, OrderId, Section, Timestamp, TokenId, TokenReport};
-
+use muster_proto::canonical::CanonicalSection;
+use muster_proto::model::{Digest, HostId, Look, OrderId, Timestamp, TokenId, TokenReport};
 use rusqlite::Connection;
+use tokio::sync::Notify;
 
+use self::fault::Fault;
+use self::look::Parcel;
 use self::memory::Memory;
 use self::readers::Readers;
+use self::section::Packed;
 use self::writer::Writer;
 use super::{
     CheckIn, CheckInAnswer, Delivered, DocketDepth, DocketHost, Enrolled, Enrollment, HostIdentity, HostQuery,
-    Judgement, KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Store, StoreCheck,
-    StoreError, StoredHost, StoredHostRow, matches_its_digests,
+    KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Settlement, Store, StoreCheck,
+    StoreError, StoredHost, StoredHostRow, matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -160,12 +164,24 @@ impl Store for SqliteStore {
     }
 
     async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError> {
-        matches_its_digests(&deed)?;
-        self.writer.deed("look_deliver", move |desk| look::deliver(desk, &deed)).await
+        matches_its_digest(&deed)?;
+        let pack = |section| Packed::new(section, self.memory.dictionaries());
+        let packed: Result<Vec<Packed>, Fault> = deed.sections.iter().map(pack).collect();
+        let packed = packed.map_err(|fault| fault.into_error("look_deliver", self.readers.place()))?;
+        let parcel = Parcel { deed, packed };
+        self.writer.deed("look_deliver", move |desk| look::deliver(desk, &parcel)).await
     }
 
-    async fn section_get(&self, digest: Digest) -> Result<Option<Section>, StoreError> {
-        self.readers.read("section_get", move |sql, memory| section::get(sql, Some(memory.books()), &digest)).await
+    async fn section_get(&self, digest: Digest) -> Result<Option<CanonicalSection>, StoreError> {
+        if let Some(known) = self.memory.recent().section(&digest) {
+            return Ok(Some(known));
+        }
+        let read = move |sql: &Connection, memory: &Memory| section::get(sql, &mut memory.dictionaries(), &digest);
+        self.readers.read("section_get", read).await
+    }
+
+    fn docket_bell(&self) -> Arc<Notify> {
+        Arc::clone(self.memory.bell())
     }
 
     async fn docket_claim(&self, most: usize, now: Timestamp) -> Result<Vec<DocketHost>, StoreError> {
@@ -181,29 +197,15 @@ impl Store for SqliteStore {
         self.readers.read("hits_get", move |sql, _| judged::hits_get(sql, &sections, &rules)).await
     }
 
-    async fn hits_put(&self, hits: BTreeMap<Digest, Vec<Hit>>, rules_version: &str) -> Result<(), StoreError> {
-        let rules = rules_version.to_owned();
-        self.writer.deed("hits_put", move |desk| judged::hits_put(desk, &hits, &rules)).await
-    }
-
-    async fn assessments_get(
-        &self,
-        look: Digest,
-        state_key: Digest,
-        rules_version: &str,
-    ) -> Result<BTreeMap<OrderId, Assessment>, StoreError> {
-        let rules = rules_version.to_owned();
-        self.readers
-            .read("assessments_get", move |sql, _| judged::assessments_get(sql, &look, &state_key, &rules))
-            .await
-    }
-
     async fn look_get(&self, digest: Digest) -> Result<Option<Look>, StoreError> {
+        if let Some(known) = self.memory.recent().look(&digest) {
+            return Ok(Some(known));
+        }
         self.readers.read("look_get", move |sql, _| look::get(sql, &digest)).await
     }
 
-    async fn docket_settle(&self, judgements: Vec<Judgement>, now: Timestamp) -> Result<(), StoreError> {
-        self.writer.deed("docket_settle", move |desk| verdict::settle(desk, &judgements, now)).await
+    async fn docket_settle(&self, settlement: Settlement) -> Result<(), StoreError> {
+        self.writer.deed("docket_settle", move |desk| verdict::settle(desk, &settlement)).await
     }
 
     async fn rules_adopt(&self, rules_version: &str, now: Timestamp) -> Result<bool, StoreError> {
@@ -212,7 +214,7 @@ impl Store for SqliteStore {
     }
 
     async fn docket_depth(&self) -> Result<DocketDepth, StoreError> {
-        self.readers.read("docket_depth", |sql, _| docket::depth(sql)).await
+        Ok(docket::depth(&self.memory))
     }
 
     async fn lane_tally(&self, order: &OrderId, silent_before: Timestamp) -> Result<LaneTally, StoreError> {

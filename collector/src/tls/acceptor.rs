@@ -189,7 +189,7 @@ async fn shake_hands(
 }
 
 fn peer_certificate(stream: &TlsStream<TcpStream>) -> PeerCertificate {
-    PeerCertificate(stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|leaf| leaf.to_vec()))
+    PeerCertificate::of(stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(AsRef::as_ref))
 }
 
 fn connection_of<F, R>(

@@ -1,6 +1,7 @@
 //! The gate of the agents' door: every method but Enroll demands a client certificate, and only Renew takes one that has
 //! ended. A method that this version does not know is closed, too.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,50 +15,57 @@ use muster_proto::model::{Pace, RefusalClass};
 use muster_proto::wire;
 use prost::Message;
 use tonic::body::Body;
-use tonic::service::Routes;
 use tonic::{Code, Status};
+use tower::Service;
 
-use super::{count, known, method_of, pass, refuse, status_of};
+use super::{count, known, method_of, refuse, status_of};
 use crate::clock::Clock;
 use crate::telemetry::{Door, Metrics};
-use crate::tls::{CertificateFacts, PeerCertificate};
+use crate::tls::PeerCertificate;
 
 const SERVICE: &str = "muster.v1.AgentService";
 const METHODS: [&str; 4] = ["Enroll", "Renew", "CheckIn", "Upload"];
 
-/// The gate, before the services of the agents' door.
+/// The gate, before the service of the agents' door.
 #[derive(Clone)]
-pub struct AgentsGate {
-    routes: Routes,
+pub struct AgentsGate<S> {
+    service: S,
     clock: Clock,
     pace: Pace,
     metrics: Arc<Metrics>,
 }
 
-impl AgentsGate {
-    /// Before these routes. `pace` is told to those who are refused.
+impl<S> AgentsGate<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    /// Before this service. `pace` is told to those who are refused.
     #[must_use]
-    pub fn new(routes: Routes, clock: Clock, pace: Pace, metrics: Arc<Metrics>) -> Self {
-        Self { routes: routes.prepare(), clock, pace, metrics }
+    pub const fn new(service: S, clock: Clock, pace: Pace, metrics: Arc<Metrics>) -> Self {
+        Self { service, clock, pace, metrics }
     }
 
     /// Answers one request.
-    pub async fn answer(self, request: Request<Body>) -> Response<Body> {
+    pub async fn answer(mut self, request: Request<Body>) -> Response<Body> {
         let began = Instant::now();
-        let path = request.uri().path().to_owned();
-        let method = method_of(&path, SERVICE);
-        let response = match method.map_or(Ok(()), |method| self.check(method, &request)) {
-            Ok(()) if method == Some("Upload") => {
-                let metrics = Arc::clone(&self.metrics);
-                pass(self.routes.clone(), request.map(|body| Body::new(Counted { body, metrics }))).await
-            }
-            Ok(()) => pass(self.routes.clone(), request).await,
+        let method = method_of(request.uri().path(), SERVICE);
+        let label = known(method, &METHODS);
+        let checked = match method {
+            Some(method) => self.check(method, &request),
+            None => Err(Box::new(Status::unimplemented("this door has no such service"))),
+        };
+        let request = match label {
+            "Upload" => request.map(|body| Body::new(Counted { body, metrics: Arc::clone(&self.metrics) })),
+            _ => request,
+        };
+        let response = match checked {
+            Ok(()) => self.service.call(request).await.unwrap_or_else(|never| match never {}),
             Err(status) => refuse(*status),
         };
         if let Some(class) = status_of(response.headers()).and_then(|status| class_of(&status)) {
             self.metrics.refusal(class);
         }
-        count(&self.metrics, Door::agents, known(method, &METHODS), &response, began.elapsed());
+        count(&self.metrics, Door::agents, label, &response, began.elapsed());
         response
     }
 
@@ -65,14 +73,16 @@ impl AgentsGate {
         if method == "Enroll" {
             return Ok(());
         }
-        let peer = request.extensions().get::<PeerCertificate>().and_then(|peer| peer.0.as_deref());
-        let Some(der) = peer else {
-            let text = format!("{method} demands a client certificate of this collector: enrol first");
-            return Err(self.refusal(RefusalClass::Unknown, text));
-        };
-        let Ok(facts) = CertificateFacts::read(der) else {
-            let text = format!("{method}: the client certificate cannot be read");
-            return Err(self.refusal(RefusalClass::Unknown, text));
+        let facts = match request.extensions().get::<PeerCertificate>() {
+            Some(PeerCertificate::Shown(facts)) => facts,
+            Some(PeerCertificate::Unreadable) => {
+                let text = format!("{method}: the client certificate cannot be read");
+                return Err(self.refusal(RefusalClass::Unknown, text));
+            }
+            Some(PeerCertificate::None) | None => {
+                let text = format!("{method} demands a client certificate of this collector: enrol first");
+                return Err(self.refusal(RefusalClass::Unknown, text));
+            }
         };
         if method != "Renew" && facts.is_expired((self.clock)()) {
             let text = format!("the client certificate ended at {}: renew it", facts.expires_at);
@@ -127,17 +137,19 @@ impl HttpBody for Counted {
 
 #[cfg(test)]
 mod tests {
+    use tonic::service::Routes;
+
     use super::*;
     use crate::clock::{fixed, system_now};
 
-    fn gate() -> AgentsGate {
-        AgentsGate::new(Routes::default(), fixed(system_now()), Pace::default(), Metrics::new())
+    fn gate() -> AgentsGate<Routes> {
+        AgentsGate::new(Routes::default().prepare(), fixed(system_now()), Pace::default(), Metrics::new())
     }
 
     fn request(method: &str, peer: Option<Vec<u8>>) -> Request<Body> {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = format!("/{SERVICE}/{method}").parse().expect("a path");
-        request.extensions_mut().insert(PeerCertificate(peer));
+        request.extensions_mut().insert(PeerCertificate::of(peer.as_deref()));
         request
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use muster_proto::canonical;
 use muster_proto::model::{Digest, Lane, Section};
 
-use super::kit::{at, check_in, delivery, host, judged, judgement, look, packages, run, units};
+use super::kit::{at, check_in, delivery, host, judged, judgement, look, packages, run, settled, units};
 use crate::store::{CheckIn, CheckInAnswer, Delivered, LookDelivery, Store};
 
 /// What host `n` has in this step: every step is another look, and some of it is shared.
@@ -37,7 +37,7 @@ pub(crate) async fn report_forever(
             let claimed = store.docket_claim(16, at(round * 1000 + now)).await.expect("claims");
             let lane = Lane::ALL[3 + usize::try_from(now % 8).expect("small")];
             let judgements = claimed.iter().map(|host| judgement(host, vec![judged(lane)])).collect();
-            store.docket_settle(judgements, at(round * 1000 + now)).await.expect("settles");
+            settled(&store, judgements, at(round * 1000 + now)).await;
         }
     }));
     for task in tasks {

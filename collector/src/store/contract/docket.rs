@@ -1,16 +1,17 @@
-//! The docket, verdicts, tally, hits and assessments.
+//! The docket, verdicts, tally and hits.
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Assessment, Digest, Evidence, Lane, Platform, Presence, ProductId, Protection, SourceName};
+use muster_proto::model::{Digest, Evidence, Lane, Presence, ProductId, SourceName};
 
 use super::Backend;
 use super::kit::{
-    all_judged, assert_healthy, at, check_in, enrolled, host, judged, judgement, order, packages, part, reports, state,
+    all_judged, assert_healthy, at, check_in, enrolled, host, judged, judgement, order, packages, part, reports,
+    settled, state,
 };
 use crate::judge::{Case, Gone, Hit, Strength};
 use crate::ledger::entry::Entry;
-use crate::store::{CheckIn, JudgedOrder, Judgement, LaneTally};
+use crate::store::{CheckIn, JudgedOrder, LaneTally, Settlement};
 
 pub(crate) async fn a_host_waits_for_judgement_from_its_enrolment_on(backend: impl Backend) {
     let store = backend.open();
@@ -22,7 +23,7 @@ pub(crate) async fn a_host_waits_for_judgement_from_its_enrolment_on(backend: im
     assert!(claimed.iter().all(|host| host.look.is_none() && host.last_seen == Some(at(1)) && host.cases.is_empty()));
     all_judged(&store, Lane::Unknown, 3).await;
     let judgements = claimed.iter().map(|host| judgement(host, vec![judged(Lane::Unknown)])).collect();
-    store.docket_settle(judgements, at(4)).await.expect("settles");
+    settled(&store, judgements, at(4)).await;
     assert_eq!(store.docket_depth().await.expect("asks").waiting, 0);
     let all = [packages(&[("adduser", "3.134")])];
     reports(&store, 1, 1, 10, &all).await;
@@ -39,12 +40,12 @@ pub(crate) async fn a_judgement_of_an_older_look_is_not_written(backend: impl Ba
     reports(&store, 1, 1, 10, &[packages(&[("kesl", "12")])]).await;
     let older = store.docket_claim(9, at(11)).await.expect("claims");
     reports(&store, 1, 2, 12, &[packages(&[("adduser", "3")])]).await;
-    store.docket_settle(vec![judgement(&older[0], vec![judged(Lane::Replace)])], at(13)).await.expect("settles");
+    settled(&store, vec![judgement(&older[0], vec![judged(Lane::Replace)])], at(13)).await;
     assert!(store.host_get(host(1)).await.expect("gets").expect("there").verdicts.is_empty());
     assert_eq!(store.docket_depth().await.expect("asks").waiting, 1, "it still waits");
     let newer = store.docket_claim(9, at(14)).await.expect("claims");
     assert_ne!(newer[0].ticket, older[0].ticket);
-    store.docket_settle(vec![judgement(&newer[0], vec![judged(Lane::Clear)])], at(15)).await.expect("settles");
+    settled(&store, vec![judgement(&newer[0], vec![judged(Lane::Clear)])], at(15)).await;
     let verdicts = store.host_get(host(1)).await.expect("gets").expect("there").verdicts;
     assert_eq!(verdicts[0].awake_lane, Lane::Clear);
     assert_healthy(&store).await;
@@ -82,8 +83,8 @@ pub(crate) async fn a_lane_change_is_in_history_tally_and_ledger(backend: impl B
     assert_eq!(tally, LaneTally { in_scope: expected, out_of_scope: 0, unjudged: 0 });
     let changes: Vec<(Option<Lane>, Option<Lane>)> = (store.ledger_list(0, 100).await.expect("reads").iter())
         .filter_map(|row| {
-            let Entry::LaneChanged { host: changed, from, to, .. } = &row.entry else { return None };
-            (*changed == host(1)).then_some((*from, *to))
+            let Entry::LanesChanged { hosts, changes, .. } = &row.entry else { return None };
+            hosts.contains(&host(1)).then(|| (changes[0].from, changes[0].to))
         })
         .collect();
     assert_eq!(changes, vec![(None, Some(Lane::Unknown)), (Some(Lane::Unknown), Some(Lane::Replace))]);
@@ -99,13 +100,13 @@ pub(crate) async fn an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_
     };
     let claimed = store.docket_claim(9, at(2)).await.expect("claims");
     let remembered = JudgedOrder { case: case.clone(), in_scope: false, ..judged(Lane::Confirm) };
-    store.docket_settle(vec![judgement(&claimed[0], vec![remembered])], at(3)).await.expect("settles");
+    settled(&store, vec![judgement(&claimed[0], vec![remembered])], at(3)).await;
     let tally = store.lane_tally(&order(), at(0)).await.expect("tallies");
     assert_eq!(tally, LaneTally { out_of_scope: 1, ..LaneTally::default() });
     assert!(store.rules_adopt("r2", at(4)).await.expect("adopts"));
     let claimed = store.docket_claim(9, at(5)).await.expect("claims");
     assert_eq!(claimed[0].cases[&order()], case);
-    store.docket_settle(vec![judgement(&claimed[0], Vec::new())], at(6)).await.expect("settles");
+    settled(&store, vec![judgement(&claimed[0], Vec::new())], at(6)).await;
     let kept = store.host_get(host(1)).await.expect("gets").expect("there");
     assert!(kept.verdicts.is_empty());
     let tally = store.lane_tally(&order(), at(0)).await.expect("tallies");
@@ -113,16 +114,16 @@ pub(crate) async fn an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_
     assert!(store.rules_adopt("r3", at(7)).await.expect("adopts"));
     let claimed = store.docket_claim(9, at(8)).await.expect("claims");
     assert_eq!(claimed[0].cases[&order()], case, "an order that comes back does not forget");
-    store.docket_settle(vec![judgement(&claimed[0], vec![judged(Lane::Done)])], at(9)).await.expect("settles");
+    settled(&store, vec![judgement(&claimed[0], vec![judged(Lane::Done)])], at(9)).await;
     assert_healthy(&store).await;
 }
 
-pub(crate) async fn hits_and_assessments_belong_to_a_version_of_the_rules(backend: impl Backend) {
+pub(crate) async fn hits_belong_to_a_version_of_the_rules(backend: impl Backend) {
     let store = backend.open();
     enrolled(&store, 1).await;
     let all = [packages(&[("kesl", "12")])];
     reports(&store, 1, 1, 10, &all).await;
-    let digest = part(&all[0]).0;
+    let digest = part(&all[0]).digest();
     let hit = Hit {
         product: ProductId::new("kaspersky-endpoint-security").expect("valid"),
         rule: "kaspersky-endpoint-security/linux/deb#1".to_owned(),
@@ -132,33 +133,20 @@ pub(crate) async fn hits_and_assessments_belong_to_a_version_of_the_rules(backen
         evidence: Evidence { source: SourceName::Dpkg, text: "deb kesl 12".to_owned(), path: String::new() },
     };
     let hits = BTreeMap::from([(digest, vec![hit])]);
-    store.hits_put(hits.clone(), "r1").await.expect("keeps");
+    let found = |rules: &str, hits: &BTreeMap<Digest, Vec<Hit>>| Settlement {
+        hits: hits.clone(),
+        rules_version: rules.to_owned(),
+        ..Settlement::default()
+    };
+    store.docket_settle(found("r1", &hits)).await.expect("keeps");
     assert_eq!(store.hits_get(&[digest, Digest::of(b"other")], "r1").await.expect("gets"), hits);
     assert!(store.hits_get(&[digest], "r2").await.expect("gets").is_empty());
-    store.hits_put(BTreeMap::from([(digest, Vec::new())]), "r2").await.expect("replaces");
-    assert_eq!(store.hits_get(&[digest], "r2").await.expect("gets"), BTreeMap::from([(digest, Vec::new())]));
-    store.hits_put(BTreeMap::from([(Digest::of(b"nobody"), Vec::new())]), "r2").await.expect_err("no such section");
-
-    let claimed = store.docket_claim(9, at(11)).await.expect("claims");
-    let assessment = Assessment {
-        order: order(),
-        rules_version: "r1".to_owned(),
-        platform: Platform::Linux,
-        presence: Presence::Installed,
-        protection: Protection::None,
-        covered: true,
-        prohibited: true,
-        remnants: false,
-        reasons: Vec::new(),
-    };
-    let judged = JudgedOrder { assessment: Some(assessment.clone()), ..judged(Lane::Replace) };
-    let judgement: Judgement = judgement(&claimed[0], vec![judged]);
-    let (look, state_key) = (judgement.look.expect("has one"), judgement.state_key.expect("has one"));
-    store.docket_settle(vec![judgement], at(12)).await.expect("settles");
-    let kept = store.assessments_get(look, state_key, "r1").await.expect("gets");
-    assert_eq!(kept, BTreeMap::from([(order(), assessment)]));
-    assert!(store.assessments_get(look, state_key, "r2").await.expect("gets").is_empty());
-    assert!(store.assessments_get(look, Digest::of(b"other"), "r1").await.expect("gets").is_empty());
+    let nothing = BTreeMap::from([(digest, Vec::new())]);
+    store.docket_settle(found("r2", &nothing)).await.expect("replaces");
+    assert_eq!(store.hits_get(&[digest], "r2").await.expect("gets"), nothing);
+    let nobody = BTreeMap::from([(Digest::of(b"nobody"), Vec::new())]);
+    store.docket_settle(found("r2", &nobody)).await.expect_err("no such section");
+    assert_healthy(&store).await;
 }
 
 pub(crate) async fn an_unchanged_look_is_judged_again_after_a_day(backend: impl Backend) {

@@ -1,10 +1,10 @@
 //! What the promises have in common: a small fleet, canned looks, judgements to write.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use muster_proto::canonical;
+use muster_proto::canonical::{self, CanonicalSection};
 use muster_proto::model::{
     Digest, HostFacts, HostId, HostState, Kind, Lane, Look, LookEntry, Observation, OrderId, Outcome, Platform,
     Presence, Protection, RunId, Section, SiteId, SourceName, Timestamp, TokenId,
@@ -13,7 +13,7 @@ use muster_proto::model::{
 use crate::judge::Case;
 use crate::store::{
     CheckIn, CheckInAnswer, Delivered, DocketHost, Enrolled, Enrollment, JudgedOrder, Judgement, KeyFingerprint,
-    LookDelivery, NewToken, Store, StoreError,
+    LookDelivery, NewToken, Settlement, Store, StoreError,
 };
 
 pub(super) const START: i64 = 1_726_000_000_000;
@@ -114,9 +114,8 @@ pub(super) fn look(sections: &[Section]) -> Look {
     Look::new(Platform::Linux, sections.iter().map(entry).collect())
 }
 
-pub(super) fn part(section: &Section) -> (Digest, Section, Bytes) {
-    let bytes = Bytes::from(canonical::section_bytes(section));
-    (Digest::of(&bytes), section.clone(), bytes)
+pub(super) fn part(section: &Section) -> CanonicalSection {
+    CanonicalSection::from(section)
 }
 
 /// A delivery of the look over `sections`, in which only `sent` travel.
@@ -174,21 +173,27 @@ pub(super) fn judged(lane: Lane) -> JudgedOrder {
         reason: format!("it stands in {lane}"),
         advice: "nothing is to be done".to_owned(),
         case: Case::default(),
-        assessment: None,
     }
 }
 
 pub(super) fn judgement(host: &DocketHost, orders: Vec<JudgedOrder>) -> Judgement {
     let look = host.look.map(|(digest, _)| digest);
     let state_key = Some(Digest::of(host.state.boot_id.as_bytes()));
-    Judgement { host: host.host, ticket: host.ticket, look, state_key, rules_version: "r1".to_owned(), orders }
+    Judgement { host: host.host, ticket: host.ticket, look, state_key, orders }
+}
+
+/// Writes judgements that were made under the first rules.
+pub(super) async fn settled(store: &Arc<dyn Store>, judgements: Vec<Judgement>, now: Timestamp) {
+    let rules_version = "r1".to_owned();
+    let settlement = Settlement { judgements, hits: BTreeMap::new(), rules_version, now };
+    store.docket_settle(settlement).await.expect("settles");
 }
 
 /// Judges everything that waits into this lane.
 pub(super) async fn all_judged(store: &Arc<dyn Store>, lane: Lane, seconds: u64) {
     let claimed = store.docket_claim(1000, at(seconds)).await.expect("claims");
     let judgements = claimed.iter().map(|host| judgement(host, vec![judged(lane)])).collect();
-    store.docket_settle(judgements, at(seconds)).await.expect("settles");
+    settled(store, judgements, at(seconds)).await;
 }
 
 pub(super) async fn assert_healthy(store: &Arc<dyn Store>) {
@@ -210,7 +215,7 @@ pub(crate) async fn small_fleet(store: &Arc<dyn Store>) {
 
 /// A delivery of host 1 that takes megabytes.
 pub(crate) async fn large_delivery(store: &Arc<dyn Store>) -> Result<Delivered, StoreError> {
-    let names: Vec<String> = (0..8_000).map(|n| format!("{:0>400}", n * 7919)).collect();
+    let names: Vec<String> = (0..4_500).map(|n| format!("{:0>400}", n * 7919)).collect();
     let rows: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
     let all = [packages(&rows)];
     store.look_deliver(delivery(1, 2, 20, &all, &all)).await

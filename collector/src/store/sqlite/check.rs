@@ -1,9 +1,10 @@
 //! Checks everything against everything: what `muster-collector check` prints, and what the crash tests ask.
 
 use muster_proto::canonical;
-use muster_proto::model::{Digest, Look};
+use muster_proto::model::Digest;
 use rusqlite::{Connection, Row};
 
+use super::dictionary::Tables;
 use super::fault::{Fault, Step};
 use super::{look, section};
 use crate::store::StoreCheck;
@@ -18,51 +19,39 @@ const RULES: &[(&str, &str)] = &[
         "SELECT hex(h.id) FROM host h JOIN look l ON l.no = h.look WHERE l.complete <> 1",
     ),
     (
-        "the current look of host {} is not the open end of its history",
-        "SELECT hex(h.id) FROM host h LEFT JOIN host_look p ON p.host = h.no AND p.until IS NULL
-         WHERE h.look IS NOT p.look OR h.look_since IS NOT p.since OR h.look_observed_at IS NOT p.observed_at",
-    ),
-    (
-        "host {} has more than one open look in its history",
-        "SELECT hex(h.id) FROM host_look p JOIN host h ON h.no = p.host WHERE p.until IS NULL
-         GROUP BY p.host HAVING count(*) > 1",
-    ),
-    (
-        "the looks of host {} overlap in time or leave a gap",
-        "SELECT DISTINCT hex(h.id) FROM (
-             SELECT host, since, until, lead(since) OVER (PARTITION BY host ORDER BY since) AS next FROM host_look
-         ) p JOIN host h ON h.no = p.host WHERE p.until <= p.since OR p.next IS NOT p.until",
+        "the looks of host {} do not end before its current one begins",
+        "SELECT DISTINCT hex(h.id) FROM host_look p JOIN host h ON h.no = p.host
+         WHERE h.look_since IS NULL OR p.since >= h.look_since",
     ),
     (
         "host {} has the same look twice in a row in its history",
         "SELECT DISTINCT hex(h.id) FROM (
-             SELECT host, look, lead(look) OVER (PARTITION BY host ORDER BY since) AS next FROM host_look
+             SELECT host, look, lead(look) OVER (PARTITION BY host ORDER BY since) AS next FROM (
+                 SELECT host, since, look FROM host_look
+                 UNION ALL SELECT no, look_since, look FROM host WHERE look IS NOT NULL
+             )
          ) p JOIN host h ON h.no = p.host WHERE p.next = p.look",
     ),
     (
-        "the states of host {} overlap in time or leave a gap",
-        "SELECT DISTINCT hex(h.id) FROM (
-             SELECT host, since, until, lead(since) OVER (PARTITION BY host ORDER BY since) AS next FROM host_state
-         ) p JOIN host h ON h.no = p.host WHERE p.until <= p.since OR p.next IS NOT p.until",
+        "the states of host {} do not end before its present one begins",
+        "SELECT DISTINCT hex(h.id) FROM host_state p JOIN host h ON h.no = p.host
+         WHERE h.state_since IS NULL OR p.since >= h.state_since",
     ),
     (
         "the lanes of host {} overlap in time",
         "SELECT DISTINCT hex(h.id) FROM (
-             SELECT host, since, until, lead(since) OVER (PARTITION BY host, ord ORDER BY since) AS next
-             FROM verdict_history
+             SELECT host, since, until, lead(since) OVER (PARTITION BY host, ord ORDER BY since) AS next FROM (
+                 SELECT host, ord, since, until FROM verdict_history
+                 UNION ALL SELECT host, ord, since, NULL FROM verdict
+             )
          ) p JOIN host h ON h.no = p.host
          WHERE p.until <= p.since OR p.next < p.until OR (p.until IS NULL AND p.next IS NOT NULL)",
     ),
     (
-        "a verdict of host {} is not the open end of its history",
-        "SELECT hex(h.id) FROM verdict v JOIN host h ON h.no = v.host
-         LEFT JOIN verdict_history p ON p.host = v.host AND p.ord = v.ord AND p.until IS NULL
-         WHERE v.lane IS NOT p.lane OR v.in_scope IS NOT p.in_scope OR v.since IS NOT p.since",
-    ),
-    (
-        "the history of host {} has an open lane without a verdict",
-        "SELECT hex(h.id) FROM verdict_history p JOIN host h ON h.no = p.host
-         LEFT JOIN verdict v ON v.host = p.host AND v.ord = p.ord WHERE p.until IS NULL AND v.host IS NULL",
+        "a text stands twice in a dictionary: {}",
+        "SELECT text FROM version GROUP BY text HAVING count(*) > 1
+         UNION ALL SELECT text FROM phrase GROUP BY text HAVING count(*) > 1
+         UNION ALL SELECT name FROM title GROUP BY name, vendor, kind, platform HAVING count(*) > 1",
     ),
     (
         "the tally differs from a recount: {}",
@@ -81,7 +70,7 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "host {} has neither a verdict nor a place on the docket",
-        "SELECT hex(h.id) FROM host h WHERE NOT EXISTS (SELECT 1 FROM docket d WHERE d.host = h.no)
+        "SELECT hex(h.id) FROM host h WHERE h.ticket IS NULL
          AND EXISTS (SELECT 1 FROM ord) AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.host = h.no)
          AND EXISTS (SELECT 1 FROM verdict)",
     ),
@@ -149,8 +138,8 @@ fn sections(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) 
     each(sql, "SELECT digest FROM section", |found| {
         check.sections += 1;
         let Some(digest) = digest(found, "a section", faults)? else { return Ok(()) };
-        match section::get(sql, None, &digest) {
-            Ok(Some(section)) if canonical::section_digest(&section) == digest => {}
+        match section::get(sql, &mut Tables(sql), &digest) {
+            Ok(Some(section)) if section.digest() == digest => {}
             Ok(_) => faults.push(format!("section {} is rebuilt with another digest", digest.short())),
             Err(Fault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
             Err(other) => return Err(other),
@@ -159,31 +148,20 @@ fn sections(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) 
     })
 }
 
-/// Every look is read and hashed; a complete one has all its sections.
+/// Every look is rebuilt and hashed; one that is complete names sections that are there.
 fn looks(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
     each(sql, "SELECT digest, entries, complete FROM look", |found| {
         check.looks += 1;
         let Some(digest) = digest(found, "a look", faults)? else { return Ok(()) };
-        let bytes: Vec<u8> = found.get(1)?;
-        if Digest::of(&bytes) != digest {
-            faults.push(format!("look {} has bytes with another digest", digest.short()));
-            return Ok(());
-        }
-        match look::read(&bytes, &digest) {
-            Ok(look) if found.get(2)? => missing(sql, &digest, &look, faults)?,
-            Ok(_) => {}
+        let complete: bool = found.get(2)?;
+        match look::read(sql, &digest, &found.get::<_, Vec<u8>>(1)?, complete) {
+            Ok(look) if canonical::look_digest(&look) == digest => {}
+            Ok(_) => faults.push(format!("look {} is rebuilt with another digest", digest.short())),
             Err(Fault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
             Err(other) => return Err(other),
         }
         Ok(())
     })
-}
-
-fn missing(sql: &Connection, digest: &Digest, look: &Look, faults: &mut Vec<String>) -> Step<()> {
-    for missing in look::missing(sql, look)? {
-        faults.push(format!("look {} is complete, and its section {} is not there", digest.short(), missing.short()));
-    }
-    Ok(())
 }
 
 fn digest(found: &Row<'_>, what: &str, faults: &mut Vec<String>) -> Step<Option<Digest>> {

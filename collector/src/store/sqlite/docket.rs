@@ -1,5 +1,6 @@
-//! Hosts that wait for judgement. Being on the docket is a row, written with the deed that put the host there; a claim
-//! is only in memory: it ends with the process that holds it, and then the host is simply still waiting.
+//! Hosts that wait for judgement. Being on the docket is a ticket in the host's row, written with the deed that put the
+//! host there; a claim is only in memory: it ends with the process that holds it, and then the host is simply still
+//! waiting.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use muster_proto::model::{Digest, HostId, OrderId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::Step;
-use super::memory::{Claim, Memory};
+use super::memory::Memory;
 use super::writer::Desk;
 use super::{host, ledger, row, verdict};
 use crate::judge::Case;
@@ -21,62 +22,54 @@ const CLAIM_LASTS: Duration = Duration::from_secs(60);
 /// Puts a host on the docket. One that waits already keeps its place and gets a new ticket, so that a judgement of what
 /// was before is not written.
 pub(super) fn put(desk: &mut Desk<'_>, host: i64, now: Timestamp) -> Step<()> {
+    let ticket = desk.memory.next_ticket();
     desk.sql
-        .prepare_cached(
-            "INSERT INTO docket (host, ticket, since) VALUES (?1, ?2, ?3)
-             ON CONFLICT (host) DO UPDATE SET ticket = excluded.ticket",
-        )?
-        .execute((host, desk.memory.next_ticket(), now.millis()))?;
+        .prepare_cached("UPDATE host SET ticket = ?2, waits_since = coalesce(waits_since, ?3) WHERE no = ?1")?
+        .execute((host, ticket, now.millis()))?;
+    is_put(desk, host, ticket, now);
     Ok(())
+}
+
+/// The row of a host has come to hold this ticket: so does the memory, and the judge is called.
+pub(super) fn is_put(desk: &mut Desk<'_>, host: i64, ticket: i64, now: Timestamp) {
+    desk.after_commit(move |memory| {
+        memory.queue().put(host, ticket, now);
+        memory.bell().notify_one();
+    });
 }
 
 /// The ticket with which a host waits.
 pub(super) fn ticket(sql: &Connection, host: i64) -> Step<Option<i64>> {
-    let find = "SELECT ticket FROM docket WHERE host = ?1";
-    Ok(sql.prepare_cached(find)?.query_row([host], |row| row.get(0)).optional()?)
-}
-
-/// Takes the host off the docket.
-pub(super) fn remove(sql: &Connection, host: i64) -> Step<()> {
-    sql.prepare_cached("DELETE FROM docket WHERE host = ?1")?.execute([host])?;
-    Ok(())
+    let find = "SELECT ticket FROM host WHERE no = ?1";
+    Ok(sql.prepare_cached(find)?.query_row([host], |row| row.get(0))?)
 }
 
 /// Hosts that nobody has claimed with their present ticket, oldest first.
 pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timestamp) -> Step<Vec<DocketHost>> {
-    memory.claims().retain(|_, claim| now.since(claim.at) < CLAIM_LASTS);
+    let given = memory.queue().claim(most, now, CLAIM_LASTS);
     let find = format!(
-        "SELECT d.host, d.ticket, h.id, s.id, h.state, l.digest, h.look_since,
-                e.last_seen, {}
-         FROM docket d JOIN host h ON h.no = d.host JOIN site s ON s.no = h.site
-         JOIN host_seen e ON e.host = h.no LEFT JOIN look l ON l.no = h.look ORDER BY d.since, d.host",
+        "SELECT h.id, s.id, h.state, l.digest, h.look_since, e.last_seen, h.ticket, {}
+         FROM host h JOIN site s ON s.no = h.site JOIN host_seen e ON e.host = h.no LEFT JOIN look l ON l.no = h.look
+         WHERE h.no = ?1",
         row::FACTS
     );
     let mut statement = sql.prepare_cached(&find)?;
-    let mut rows = statement.query([])?;
-    let mut claimed = Vec::new();
-    while claimed.len() < most {
-        let Some(found) = rows.next()? else { break };
-        let (no, ticket): (i64, i64) = (found.get(0)?, found.get(1)?);
-        {
-            let mut claims = memory.claims();
-            if claims.get(&no).is_some_and(|claim| claim.ticket == ticket) {
-                continue;
-            }
-            claims.insert(no, Claim { ticket, at: now });
-        }
-        let id: HostId = row::host_id(found, 2)?;
-        let look = match found.get::<_, Option<[u8; 32]>>(5)? {
-            Some(digest) => Some((Digest::from_bytes(digest), row::instant(found, 6)?)),
+    let mut claimed = Vec::with_capacity(given.len());
+    for (no, ticket) in given {
+        let mut rows = statement.query([no])?;
+        let Some(found) = rows.next()? else { continue };
+        let id: HostId = row::host_id(found, 0)?;
+        let look = match found.get::<_, Option<[u8; 32]>>(3)? {
+            Some(digest) => Some((Digest::from_bytes(digest), row::instant(found, 4)?)),
             None => None,
         };
         claimed.push(DocketHost {
             host: id,
-            site: row::site(found, 3)?,
-            facts: row::facts(found, 8)?,
-            state: row::state(found, 4)?,
+            site: row::site(found, 1)?,
+            facts: row::facts(found, 7, memory)?,
+            state: row::state(found, 2)?,
             look,
-            last_seen: Some(host::last_seen(memory, id, row::instant(found, 7)?)),
+            last_seen: Some(host::last_seen(memory, id, row::instant(found, 5)?)),
             cases: cases(sql, no)?,
             ticket: ticket.cast_unsigned(),
         });
@@ -100,12 +93,9 @@ fn cases(sql: &Connection, host: i64) -> Step<BTreeMap<OrderId, Case>> {
     Ok(cases)
 }
 
-pub(super) fn depth(sql: &Connection) -> Step<DocketDepth> {
-    let mut statement = sql.prepare_cached("SELECT count(*), min(since) FROM docket")?;
-    let read = |found: &rusqlite::Row<'_>| -> Step<DocketDepth> {
-        Ok(DocketDepth { waiting: row::count(found, 0)?, oldest: row::maybe_instant(found, 1)? })
-    };
-    statement.query_row([], |found| Ok(read(found)))?
+pub(super) fn depth(memory: &Memory) -> DocketDepth {
+    let (waiting, oldest) = memory.queue().depth();
+    DocketDepth { waiting: waiting as u64, oldest }
 }
 
 /// Puts every host on the docket when the rules have another version than those last adopted.
@@ -121,11 +111,17 @@ pub(super) fn rules_adopt(desk: &mut Desk<'_>, rules_version: &str, now: Timesta
     sql.prepare_cached("UPDATE rules SET adopted_at = NULL WHERE adopted_at IS NOT NULL")?.execute([])?;
     let number = row::rules_number(sql, rules_version)?;
     sql.prepare_cached("UPDATE rules SET adopted_at = ?2 WHERE no = ?1")?.execute((number, now.millis()))?;
-    sql.prepare_cached(
-        "INSERT INTO docket (host, ticket, since) SELECT no, ?1, ?2 FROM host WHERE true
-         ON CONFLICT (host) DO UPDATE SET ticket = excluded.ticket",
-    )?
-    .execute((desk.memory.next_ticket(), now.millis()))?;
+    let ticket = desk.memory.next_ticket();
+    sql.prepare_cached("UPDATE host SET ticket = ?1, waits_since = coalesce(waits_since, ?2)")?
+        .execute((ticket, now.millis()))?;
+    let mut statement = sql.prepare_cached("SELECT no FROM host")?;
+    let hosts: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    desk.after_commit(move |memory| {
+        let mut queue = memory.queue();
+        hosts.into_iter().for_each(|host| queue.put(host, ticket, now));
+        drop(queue);
+        memory.bell().notify_one();
+    });
     ledger::write(sql, now, &Entry::RulesAdopted { from: adopted, to: rules_version.to_owned() })?;
     Ok(true)
 }

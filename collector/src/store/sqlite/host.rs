@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostFacts, HostId, HostState, Lane, OrderId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -12,9 +13,10 @@ use super::{look, row, section, verdict};
 use crate::store::{StoredHost, StoredLook};
 
 /// Writes the facts when they differ; says whether they did.
-pub(super) fn facts_put(sql: &Connection, no: i64, facts: &HostFacts) -> Step<bool> {
+pub(super) fn facts_put(desk: &Desk<'_>, no: i64, facts: &HostFacts) -> Step<bool> {
+    let (sql, phrases) = (desk.sql, desk.memory.dictionaries());
     let find = format!("SELECT {} FROM host h WHERE h.no = ?1", row::FACTS);
-    let kept = sql.prepare_cached(&find)?.query_row([no], |found| Ok(row::facts(found, 0)))??;
+    let kept = sql.prepare_cached(&find)?.query_row([no], |found| Ok(row::facts(found, 0, desk.memory)))??;
     if kept == *facts {
         return Ok(false);
     }
@@ -26,10 +28,10 @@ pub(super) fn facts_put(sql: &Connection, no: i64, facts: &HostFacts) -> Step<bo
         no,
         &facts.hostname,
         facts.platform.code(),
-        row::phrase(sql, &facts.os_name)?,
-        row::phrase(sql, &facts.kernel)?,
-        row::phrase(sql, &facts.architecture)?,
-        row::phrase(sql, &facts.agent_version)?,
+        phrases.phrase(&facts.os_name),
+        phrases.phrase(&facts.kernel),
+        phrases.phrase(&facts.architecture),
+        phrases.phrase(&facts.agent_version),
         facts.offline_root,
     ))?;
     Ok(true)
@@ -37,31 +39,43 @@ pub(super) fn facts_put(sql: &Connection, no: i64, facts: &HostFacts) -> Step<bo
 
 /// Writes the state when it differs; says whether it did. Its history is written when it is judged.
 pub(super) fn state_put(sql: &Connection, no: i64, state: &HostState) -> Step<bool> {
-    let text = row::to_json(state)?;
+    let bytes = stored::state_bytes(state);
     let changed =
-        sql.prepare_cached("UPDATE host SET state = ?2 WHERE no = ?1 AND state IS NOT ?2")?.execute((no, &text))?;
+        sql.prepare_cached("UPDATE host SET state = ?2 WHERE no = ?1 AND state IS NOT ?2")?.execute((no, &bytes))?;
     Ok(changed > 0)
 }
 
-/// Keeps a state under the key of what is judged of it, when that key has changed.
-pub(super) fn state_judged(desk: &Desk<'_>, no: i64, key: &Digest, now: Timestamp) -> Step<()> {
-    let sql = desk.sql;
-    let last: Option<(Vec<u8>, i64)> = sql
-        .prepare_cached("SELECT state_key, since FROM host_state WHERE host = ?1 AND until IS NULL")?
-        .query_row([no], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    if last.as_ref().is_some_and(|(kept, _)| kept == key.as_bytes()) {
+/// Keeps what of the state is judged, when that has changed.
+pub(super) fn state_judged(sql: &Connection, no: i64, key: &Digest, now: Timestamp) -> Step<()> {
+    let judged = judged_state(sql, no, key)?;
+    let (last, since): (Option<i64>, Option<i64>) = sql
+        .prepare_cached("SELECT judged_state, state_since FROM host WHERE no = ?1")?
+        .query_row([no], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if last == Some(judged) {
         return Ok(());
     }
-    let since = last.map_or(now.millis(), |(_, since)| now.millis().max(since.saturating_add(1)));
-    sql.prepare_cached("UPDATE host_state SET until = ?2 WHERE host = ?1 AND until IS NULL")?.execute((no, since))?;
-    let empty = row::to_json(&HostState::default())?;
-    sql.prepare_cached(
-        "INSERT INTO host_state (host, since, state_key, state)
-         SELECT no, ?2, ?3, coalesce(state, ?4) FROM host WHERE no = ?1",
-    )?
-    .execute((no, since, key.as_bytes(), empty))?;
+    let until = since.map_or(now.millis(), |since| now.millis().max(since.saturating_add(1)));
+    if let Some((last, since)) = last.zip(since) {
+        sql.prepare_cached("INSERT INTO host_state (host, since, judged_state) VALUES (?1, ?2, ?3)")?
+            .execute((no, since, last))?;
+    }
+    sql.prepare_cached("UPDATE host SET judged_state = ?2, state_since = ?3 WHERE no = ?1")?
+        .execute((no, judged, until))?;
     Ok(())
+}
+
+fn judged_state(sql: &Connection, no: i64, key: &Digest) -> Step<i64> {
+    let find = "SELECT no FROM judged_state WHERE state_key = ?1";
+    let known: Option<i64> = sql.prepare_cached(find)?.query_row([key.as_bytes()], |row| row.get(0)).optional()?;
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let present =
+        sql.prepare_cached("SELECT state FROM host WHERE no = ?1")?.query_row([no], |row| Ok(row::state(row, 0)))??;
+    let shared = HostState { boot_id: String::new(), addresses: Vec::new(), ..present };
+    sql.prepare_cached("INSERT INTO judged_state (state_key, state) VALUES (?1, ?2)")?
+        .execute((key.as_bytes(), stored::state_bytes(&shared)))?;
+    Ok(sql.last_insert_rowid())
 }
 
 /// When a host was last heard of: what the memory knows, or else the column, which begins with the enrolment.
@@ -83,7 +97,7 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
     let no = found.get(0)?;
     let look = match found.get::<_, Option<[u8; 32]>>(7)?.map(Digest::from_bytes) {
         Some(digest) => {
-            let look = look::read(&found.get::<_, Vec<u8>>(8)?, &digest)?;
+            let look = look::read(sql, &digest, &found.get::<_, Vec<u8>>(8)?, true)?;
             let mut observations = BTreeMap::new();
             for digest in look.entries().iter().filter_map(|entry| entry.section) {
                 let size = section::size(sql, &digest)?
@@ -103,20 +117,22 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
     Ok(Some(StoredHost {
         host,
         site: row::site(found, 1)?,
-        facts: row::facts(found, 9)?,
+        facts: row::facts(found, 9, memory)?,
         state: row::state(found, 3)?,
         enrolled_at: row::instant(found, 2)?,
         last_seen: Some(last_seen(memory, host, row::instant(found, 6)?)),
         look,
-        verdicts: verdict::of_host(sql, no)?,
+        verdicts: verdict::of_host(sql, memory, no)?,
         history: history(sql, no)?,
     }))
 }
 
 fn history(sql: &Connection, no: i64) -> Step<Vec<(OrderId, Timestamp, Lane)>> {
     let mut statement = sql.prepare_cached(
-        "SELECT o.id, v.since, v.lane FROM verdict_history v JOIN ord o ON o.no = v.ord
-         WHERE v.host = ?1 ORDER BY v.since, o.id",
+        "SELECT o.id, v.since, v.lane FROM (
+             SELECT ord, since, lane FROM verdict_history WHERE host = ?1
+             UNION ALL SELECT ord, since, lane FROM verdict WHERE host = ?1
+         ) v JOIN ord o ON o.no = v.ord ORDER BY v.since, o.id",
     )?;
     let mut rows = statement.query([no])?;
     let mut history = Vec::new();

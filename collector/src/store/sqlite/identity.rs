@@ -74,30 +74,32 @@ fn token(sql: &Connection, deed: &Enrollment) -> Step<Option<Token>> {
 }
 
 fn create(desk: &mut Desk<'_>, deed: &Enrollment, site: i64) -> Step<()> {
-    let (sql, facts) = (desk.sql, &deed.facts);
+    let (sql, facts, phrases) = (desk.sql, &deed.facts, desk.memory.dictionaries());
+    let ticket = desk.memory.next_ticket();
     sql.prepare_cached(
         "INSERT INTO host (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
-                           fingerprint, enrolled_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                           fingerprint, enrolled_at, ticket, waits_since)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11)",
     )?
     .execute((
         deed.host.as_bytes(),
         site,
         &facts.hostname,
         facts.platform.code(),
-        row::phrase(sql, &facts.os_name)?,
-        row::phrase(sql, &facts.kernel)?,
-        row::phrase(sql, &facts.architecture)?,
-        row::phrase(sql, &facts.agent_version)?,
+        phrases.phrase(&facts.os_name),
+        phrases.phrase(&facts.kernel),
+        phrases.phrase(&facts.architecture),
+        phrases.phrase(&facts.agent_version),
         facts.offline_root,
         &deed.fingerprint,
         deed.now.millis(),
+        ticket,
     ))?;
     let no = sql.last_insert_rowid();
     sql.prepare_cached("INSERT INTO host_seen (host, last_seen) VALUES (?1, ?2)")?.execute((no, deed.now.millis()))?;
     key_put(sql, no, &deed.key, IN_USE, deed.now)?;
     sql.prepare_cached("UPDATE counter SET n = n + 1 WHERE name = 'hosts'")?.execute([])?;
-    docket::put(desk, no, deed.now)?;
+    docket::is_put(desk, no, ticket, deed.now);
     let (host, facts) = (deed.host, Some(memory::facts_key(facts)));
     desk.after_commit(move |memory| {
         memory.host_put(host, Live { no, seen: None, look: None, judged_at: None, facts, state: None })

@@ -26,9 +26,9 @@ pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step
             site: row::site(found, 2)?,
             hostname: found.get(3)?,
             platform: row::member("a platform", Platform::from_code, found, 4)?,
-            os_name: found.get(5)?,
+            os_name: memory.dictionaries().phrases.words(found.get(5)?)?,
             last_seen: Some(heard),
-            verdicts: verdict::of_host(sql, found.get(0)?)?,
+            verdicts: verdict::of_host(sql, memory, found.get(0)?)?,
         });
     }
     Ok(hosts)
@@ -79,8 +79,7 @@ fn statement(sql: &Connection, query: &HostQuery) -> Step<Option<(String, Values
         conditions.push(format!("h.id > ?{}", values.len()));
     }
     let text = format!(
-        "SELECT h.no, h.id, s.id, h.hostname, h.platform, (SELECT text FROM phrase WHERE no = h.os_name),
-                e.last_seen, {lane}
+        "SELECT h.no, h.id, s.id, h.hostname, h.platform, h.os_name, e.last_seen, {lane}
          FROM host h JOIN site s ON s.no = h.site JOIN host_seen e ON e.host = h.no {join}
          WHERE {} ORDER BY h.id",
         conditions.join(" AND ")

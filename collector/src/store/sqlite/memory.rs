@@ -1,18 +1,20 @@
 //! What the store keeps in memory because a row write for each would cost too much: when hosts were last seen, and
 //! what spares a question to the database. All of it can be rebuilt from the file; a crash loses a second of last seen.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use muster_proto::model::{Digest, HostFacts, HostId, HostState, RunId, Timestamp};
 use rusqlite::Connection;
+use tokio::sync::Notify;
 
+use super::dictionary::Dictionaries;
 use super::fault::Step;
-use super::intern::Books;
 use super::row;
 pub(super) use crate::store::last_seen::Seen;
+use crate::store::recent::Recent;
 use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
 
 const SHARDS: usize = 64;
@@ -38,11 +40,79 @@ struct Shard {
     dirty: HashSet<HostId>,
 }
 
-/// A host that is being judged: which ticket was given out, and when.
+/// The docket as it stands in the hosts' rows, in the order in which they wait.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// Since when, and host, to ticket.
+    waiting: BTreeMap<(Timestamp, i64), i64>,
+    /// Host to its claim.
+    claimed: HashMap<i64, Claim>,
+    /// Host to since when, of those that wait and are not claimed.
+    since: HashMap<i64, Timestamp>,
+}
+
+/// A host that is being judged: which ticket was given out, when, and since when it waits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Claim {
-    pub(super) ticket: i64,
-    pub(super) at: Timestamp,
+struct Claim {
+    ticket: i64,
+    at: Timestamp,
+    since: Timestamp,
+}
+
+impl Queue {
+    /// A host waits, with this ticket. One that waits already keeps its place.
+    pub(super) fn put(&mut self, host: i64, ticket: i64, now: Timestamp) {
+        let since = match (self.since.get(&host), self.claimed.remove(&host)) {
+            (Some(since), _) => *since,
+            (None, Some(claim)) => claim.since,
+            (None, None) => now,
+        };
+        self.since.insert(host, since);
+        self.waiting.insert((since, host), ticket);
+    }
+
+    /// A host was judged with this ticket.
+    pub(super) fn remove(&mut self, host: i64, ticket: i64) {
+        if self.claimed.get(&host).is_some_and(|claim| claim.ticket == ticket) {
+            self.claimed.remove(&host);
+        }
+        if let Some(since) = self.since.get(&host).copied()
+            && self.waiting.get(&(since, host)) == Some(&ticket)
+        {
+            self.waiting.remove(&(since, host));
+            self.since.remove(&host);
+        }
+    }
+
+    /// Gives out those that have waited longest; a claim that is as old as this goes to another, since its holder is
+    /// stuck.
+    pub(super) fn claim(&mut self, most: usize, now: Timestamp, lasts: Duration) -> Vec<(i64, i64)> {
+        let stuck: Vec<i64> =
+            self.claimed.iter().filter(|(_, claim)| now.since(claim.at) >= lasts).map(|(host, _)| *host).collect();
+        for host in stuck {
+            if let Some(claim) = self.claimed.remove(&host) {
+                self.since.insert(host, claim.since);
+                self.waiting.insert((claim.since, host), claim.ticket);
+            }
+        }
+        let mut given = Vec::new();
+        while given.len() < most
+            && let Some(((since, host), ticket)) = self.waiting.pop_first()
+        {
+            self.since.remove(&host);
+            self.claimed.insert(host, Claim { ticket, at: now, since });
+            given.push((host, ticket));
+        }
+        given
+    }
+
+    /// How many wait or are being judged, and since when the oldest of them does.
+    pub(super) fn depth(&self) -> (usize, Option<Timestamp>) {
+        let first = self.waiting.first_key_value().map(|((since, _), _)| *since);
+        let claimed = self.claimed.values().map(|claim| claim.since).min();
+        let oldest = [first, claimed].into_iter().flatten().min();
+        (self.waiting.len() + self.claimed.len(), oldest)
+    }
 }
 
 /// Hosts by their keys, and how often that was forgotten: an answer that was read before is not kept after.
@@ -57,24 +127,29 @@ struct Identities {
 pub(super) struct Memory {
     shards: Vec<Mutex<Shard>>,
     identities: Mutex<Identities>,
-    claims: Mutex<HashMap<i64, Claim>>,
+    queue: Mutex<Queue>,
     ticket: AtomicI64,
-    books: Books,
+    dictionaries: Dictionaries,
+    recent: Recent,
+    bell: Arc<Notify>,
 }
 
 impl Memory {
     /// Reads what is in the database.
     pub(super) fn load(sql: &Connection) -> Step<Self> {
-        let ticket: i64 = sql.query_row("SELECT coalesce(max(ticket), 0) FROM docket", [], |row| row.get(0))?;
         let memory = Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             identities: Mutex::default(),
-            claims: Mutex::default(),
-            ticket: AtomicI64::new(ticket),
-            books: Books::default(),
+            queue: Mutex::default(),
+            ticket: AtomicI64::new(0),
+            dictionaries: Dictionaries::load(sql)?,
+            recent: Recent::default(),
+            bell: Arc::default(),
         };
+        let mut newest = 0;
         let mut statement = sql.prepare(
-            "SELECT h.no, h.id, l.digest, h.judged_at, s.last_seen, s.run, s.seq, s.previous_run, s.previous_seq
+            "SELECT h.no, h.id, l.digest, h.judged_at, s.last_seen, s.run, s.seq, s.previous_run, s.previous_seq,
+                    h.ticket, h.waits_since
              FROM host h JOIN host_seen s ON s.host = h.no LEFT JOIN look l ON l.no = h.look",
         )?;
         let mut rows = statement.query([])?;
@@ -83,14 +158,29 @@ impl Memory {
             let judged_at = row::maybe_instant(found, 3)?;
             let live =
                 Live { no: found.get(0)?, seen: row::seen(found, 4)?, look, judged_at, facts: None, state: None };
+            if let (Some(ticket), Some(since)) = (found.get::<_, Option<i64>>(9)?, row::maybe_instant(found, 10)?) {
+                newest = newest.max(ticket);
+                lock(&memory.queue).put(live.no, ticket, since);
+            }
             memory.host_put(HostId::from_bytes(found.get(1)?), live);
         }
+        memory.ticket.store(newest, Ordering::Relaxed);
         Ok(memory)
     }
 
-    /// What readers have seen of the dictionaries.
-    pub(super) const fn books(&self) -> &Books {
-        &self.books
+    /// Titles, versions and phrases.
+    pub(super) const fn dictionaries(&self) -> &Dictionaries {
+        &self.dictionaries
+    }
+
+    /// Sections and looks that came lately.
+    pub(super) const fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// Rung when a host has come to wait for judgement.
+    pub(super) const fn bell(&self) -> &Arc<Notify> {
+        &self.bell
     }
 
     /// A number that no docket entry has had.
@@ -195,8 +285,9 @@ impl Memory {
         identities.by_key.retain(|_, identity| host.is_some_and(|host| identity.host != host));
     }
 
-    pub(super) fn claims(&self) -> MutexGuard<'_, HashMap<i64, Claim>> {
-        lock(&self.claims)
+    /// The docket.
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
     }
 
     fn shard(&self, host: HostId) -> &Mutex<Shard> {

@@ -1,10 +1,11 @@
 //! Between rows and the model: codes, ids.
 
+use muster_proto::convert::stored;
 use muster_proto::model::{HostFacts, HostId, HostState, Platform, RunId, SiteId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::fault::{Fault, Step};
-use super::memory::Seen;
+use super::memory::{Memory, Seen};
 pub(super) use crate::store::record::{from_json, to_json};
 
 /// A member of a closed list from its code.
@@ -60,31 +61,33 @@ pub(super) fn seen(row: &Row<'_>, at: usize) -> Step<Option<Seen>> {
 }
 
 /// The columns that [`facts`] reads, of a host `h`.
-pub(super) const FACTS: &str = "h.hostname, h.platform, (SELECT text FROM phrase WHERE no = h.os_name), \
-     (SELECT text FROM phrase WHERE no = h.kernel), (SELECT text FROM phrase WHERE no = h.architecture), \
-     (SELECT text FROM phrase WHERE no = h.agent_version), h.offline_root";
+pub(super) const FACTS: &str =
+    "h.hostname, h.platform, h.os_name, h.kernel, h.architecture, h.agent_version, h.offline_root";
 
-pub(super) fn facts(row: &Row<'_>, at: usize) -> Step<HostFacts> {
+pub(super) fn facts(row: &Row<'_>, at: usize, memory: &Memory) -> Step<HostFacts> {
+    let phrase = |at| memory.dictionaries().phrases.words(row.get(at)?);
     Ok(HostFacts {
         hostname: row.get(at)?,
         platform: member("a platform", Platform::from_code, row, at + 1)?,
-        os_name: row.get(at + 2)?,
-        kernel: row.get(at + 3)?,
-        architecture: row.get(at + 4)?,
-        agent_version: row.get(at + 5)?,
+        os_name: phrase(at + 2)?,
+        kernel: phrase(at + 3)?,
+        architecture: phrase(at + 4)?,
+        agent_version: phrase(at + 5)?,
         offline_root: row.get(at + 6)?,
     })
 }
 
 /// A host's state; before the first it is empty.
 pub(super) fn state(row: &Row<'_>, at: usize) -> Step<HostState> {
-    match row.get::<_, Option<String>>(at)? {
-        Some(text) => from_json("the state of a host", &text),
+    match row.get::<_, Option<Vec<u8>>>(at)? {
+        Some(bytes) => {
+            stored::read_state(&bytes).map_err(|error| Fault::damaged("the state of a host", error.to_string()))
+        }
         None => Ok(HostState::default()),
     }
 }
 
-/// The number of a text in a dictionary table (`phrase`, `site`, `ord`, `rules`), made when it is new.
+/// The number of a text in a small table (`site`, `ord`, `rules`), made when it is new.
 pub(super) fn number(sql: &Connection, find: &str, make: &str, text: &str) -> Step<i64> {
     if let Some(no) = find_number(sql, find, text)? {
         return Ok(no);
@@ -95,10 +98,6 @@ pub(super) fn number(sql: &Connection, find: &str, make: &str, text: &str) -> St
 
 pub(super) fn find_number(sql: &Connection, find: &str, text: &str) -> Step<Option<i64>> {
     Ok(sql.prepare_cached(find)?.query_row([text], |row| row.get(0)).optional()?)
-}
-
-pub(super) fn phrase(sql: &Connection, text: &str) -> Step<i64> {
-    number(sql, "SELECT no FROM phrase WHERE text = ?1", "INSERT INTO phrase (text) VALUES (?1)", text)
 }
 
 pub(super) const FIND_SITE: &str = "SELECT no FROM site WHERE id = ?1";

@@ -1,13 +1,34 @@
 //! Sections: interned once, rebuilt when asked for.
 
-use muster_proto::model::{Digest, Platform, Section, SourceName};
+use muster_proto::canonical::CanonicalSection;
+use muster_proto::model::{Digest, Platform, SourceName};
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::dictionary::Dictionaries;
 use super::fault::{Fault, Step};
-use super::intern::{Books, Tables};
 use super::row;
-use super::writer::Desk;
-use crate::store::codec;
+use crate::store::codec::{self, Lookup};
+
+/// A section in its interned form, made at the door: the writer has only to write it.
+pub(super) struct Packed {
+    pub(super) digest: Digest,
+    platform: Platform,
+    source: SourceName,
+    observations: i64,
+    body: Vec<u8>,
+}
+
+impl Packed {
+    pub(super) fn new(section: &CanonicalSection, dictionaries: &Dictionaries) -> Step<Self> {
+        Ok(Self {
+            digest: section.digest(),
+            platform: section.platform(),
+            source: section.source(),
+            observations: i64::try_from(section.len()).unwrap_or(i64::MAX),
+            body: codec::encode(section, &mut dictionaries.interner())?,
+        })
+    }
+}
 
 /// The number of a section.
 pub(super) fn number(sql: &Connection, digest: &Digest) -> Step<Option<i64>> {
@@ -15,35 +36,37 @@ pub(super) fn number(sql: &Connection, digest: &Digest) -> Step<Option<i64>> {
     Ok(sql.prepare_cached(find)?.query_row([digest.as_bytes()], |row| row.get(0)).optional()?)
 }
 
-/// Keeps a section; one that is here already stays as it is.
-pub(super) fn put(desk: &mut Desk<'_>, digest: &Digest, section: &Section) -> Step<()> {
-    if number(desk.sql, digest)?.is_some() {
-        return Ok(());
-    }
-    let body = codec::encode(section, &mut desk.titles.on(desk.sql))?;
-    desk.sql
-        .prepare_cached(
-            "INSERT INTO section (digest, platform, source, observations, body) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute((
-            digest.as_bytes(),
-            section.platform().code(),
-            section.source().code(),
-            i64::try_from(section.observations().len()).unwrap_or(i64::MAX),
-            body,
-        ))?;
-    Ok(())
+/// The digest of a section.
+pub(super) fn digest(sql: &Connection, number: i64) -> Step<Digest> {
+    let find = "SELECT digest FROM section WHERE no = ?1";
+    let found: Option<[u8; 32]> = sql.prepare_cached(find)?.query_row([number], |row| row.get(0)).optional()?;
+    found.map(Digest::from_bytes).ok_or_else(|| Fault::damaged(format!("section number {number}"), "it is not there"))
 }
 
-/// The section of this digest.
-pub(super) fn get(sql: &Connection, memory: Option<&Books>, digest: &Digest) -> Step<Option<Section>> {
+/// Keeps a section, and says its number; one that is here already stays as it is.
+pub(super) fn put(sql: &Connection, section: &Packed) -> Step<i64> {
+    let Packed { digest, platform, source, observations, body } = section;
+    let made = sql
+        .prepare_cached(
+            "INSERT INTO section (digest, platform, source, observations, body) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (digest) DO NOTHING",
+        )?
+        .execute((digest.as_bytes(), platform.code(), source.code(), observations, body))?;
+    if made == 1 {
+        return Ok(sql.last_insert_rowid());
+    }
+    number(sql, digest)?.ok_or_else(|| Fault::Other(format!("section {} is not there", digest.short())))
+}
+
+/// The section of this digest, rebuilt.
+pub(super) fn get(sql: &Connection, lookup: &mut impl Lookup, digest: &Digest) -> Step<Option<CanonicalSection>> {
     let mut statement = sql.prepare_cached("SELECT platform, source, body FROM section WHERE digest = ?1")?;
     let mut rows = statement.query([digest.as_bytes()])?;
     let Some(found) = rows.next()? else { return Ok(None) };
     let platform = row::member("a section", Platform::from_code, found, 0)?;
     let source = row::member("a section", SourceName::from_code, found, 1)?;
-    let body: Vec<u8> = found.get(2)?;
-    let section = codec::decode(platform, source, &body, &mut Tables { sql, memory }).map_err(|fault| match fault {
+    let body = found.get_ref(2)?.as_blob().map_err(|error| Fault::damaged("a section", error.to_string()))?;
+    let section = codec::decode(platform, source, body, lookup).map_err(|fault| match fault {
         Fault::Damaged { what: _, reason } => Fault::damaged(format!("section {}", digest.short()), reason),
         other @ (Fault::Full | Fault::Closed | Fault::Other(_)) => other,
     })?;

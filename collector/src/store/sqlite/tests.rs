@@ -97,15 +97,18 @@ async fn check_finds_what_is_damaged() {
     for (damage, part) in [
         ("UPDATE section SET body = zeroblob(length(body))", "is damaged"),
         ("UPDATE title SET name = 'kes1' WHERE name = 'kesl'", "is rebuilt with another digest"),
-        ("UPDATE look SET entries = CAST(entries || x'00' AS BLOB)", "has bytes with another digest"),
-        ("UPDATE host SET look_since = look_since + 1", "is not the open end of its history"),
+        ("UPDATE look SET entries = CAST(entries || x'00' AS BLOB)", "bytes follow the last entry"),
+        ("UPDATE look SET entries = (SELECT min(entries) FROM look)", "is rebuilt with another digest"),
+        ("INSERT INTO host_look SELECT no, look_since, look_observed_at, look FROM host", "do not end before"),
+        ("INSERT INTO host_look SELECT no, look_since - 1, look_observed_at, look FROM host", "same look twice"),
+        ("INSERT INTO phrase (text) SELECT text FROM phrase", "stands twice in a dictionary"),
         ("UPDATE tally SET n = n + 1", "the tally differs from a recount"),
         ("UPDATE counter SET n = n + 1 WHERE name = 'hosts'", "the number of hosts differs"),
         ("DELETE FROM host_key", "exactly one key"),
-        ("DELETE FROM verdict_history", "is not the open end of its history"),
-        ("UPDATE host_look SET until = since WHERE until IS NULL", "overlap in time"),
+        ("INSERT INTO verdict_history SELECT host, ord, since - 2, since + 1, lane, in_scope FROM verdict", "overlap"),
+        ("DELETE FROM verdict", "the tally differs from a recount"),
         ("DELETE FROM site", "points to a row that is not there"),
-        ("DELETE FROM section", "its section"),
+        ("DELETE FROM section", "it is not there"),
     ] {
         let place = InFolder::fresh();
         let store = place.open();

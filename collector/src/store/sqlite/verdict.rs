@@ -5,172 +5,189 @@ use std::collections::{BTreeMap, HashMap};
 use muster_proto::model::{Lane, OrderId, Presence, Protection, Timestamp};
 use rusqlite::Connection;
 
-use super::fault::{Fault, Step};
+use super::fault::Step;
+use super::memory::Memory;
 use super::writer::Desk;
-use super::{docket, host, judged, ledger, row, tally};
+use super::{host, judged, ledger, row, tally};
 use crate::judge::Case;
-use crate::ledger::entry::Entry;
-use crate::store::{JudgedOrder, Judgement, StoredVerdict};
+use crate::ledger::{LaneChange, LaneChanges};
+use crate::store::{JudgedOrder, Judgement, Settlement, StoredVerdict};
 
 /// A verdict as far as a new one is compared with it.
 struct Standing {
+    id: OrderId,
     lane: Lane,
     in_scope: bool,
     since: Timestamp,
 }
 
-/// Changes of the tally, by order, lane and scope.
-type Changes = HashMap<(i64, Lane, bool), i64>;
-
-/// One host's judgement while it is written.
+/// A settlement while it is written.
 struct Settling<'a> {
-    no: i64,
-    judgement: &'a Judgement,
-    rules: i64,
+    sql: &'a Connection,
+    memory: &'a Memory,
     now: Timestamp,
+    rules: i64,
+    /// Numbers of orders that were asked for.
+    orders: HashMap<OrderId, i64>,
+    /// Changes of the tally, by order, lane and scope.
+    tally: HashMap<(i64, Lane, bool), i64>,
+    changes: LaneChanges,
 }
 
-pub(super) fn settle(desk: &mut Desk<'_>, judgements: &[Judgement], now: Timestamp) -> Step<()> {
-    let mut changes = Changes::new();
+pub(super) fn settle(desk: &mut Desk<'_>, settlement: &Settlement) -> Step<()> {
+    let Settlement { judgements, hits, rules_version, now } = settlement;
+    let now = *now;
+    let rules = row::rules_number(desk.sql, rules_version)?;
+    judged::hits_put(desk.sql, hits, rules)?;
+    let mut settling = Settling {
+        sql: desk.sql,
+        memory: desk.memory,
+        now,
+        rules,
+        orders: HashMap::new(),
+        tally: HashMap::new(),
+        changes: LaneChanges::default(),
+    };
     for judgement in judgements {
         let Some(no) = desk.memory.host_no(judgement.host) else { continue };
         let ticket = judgement.ticket.cast_signed();
-        desk.after_commit(move |memory| {
-            let mut claims = memory.claims();
-            if claims.get(&no).is_some_and(|claim| claim.ticket == ticket) {
-                claims.remove(&no);
-            }
-        });
-        if docket::ticket(desk.sql, no)? != Some(ticket) {
-            continue;
+        let is_newest = desk
+            .sql
+            .prepare_cached(
+                "UPDATE host SET ticket = NULL, waits_since = NULL, judged_at = ?3 WHERE no = ?1 AND ticket = ?2",
+            )?
+            .execute((no, ticket, now.millis()))?;
+        if is_newest == 1 {
+            settling.write(no, judgement)?;
+            let host = judgement.host;
+            desk.after_commit(move |memory| memory.judged(host, now));
         }
-        let rules = row::rules_number(desk.sql, &judgement.rules_version)?;
-        let settling = Settling { no, judgement, rules, now };
-        settling.write(desk, &mut changes)?;
-        desk.sql.prepare_cached("UPDATE host SET judged_at = ?2 WHERE no = ?1")?.execute((no, now.millis()))?;
-        docket::remove(desk.sql, no)?;
-        let host = judgement.host;
-        desk.after_commit(move |memory| memory.judged(host, now));
+        desk.after_commit(move |memory| memory.queue().remove(no, ticket));
     }
-    tally::apply(desk.sql, &changes)
+    for entry in settling.changes.into_entries(rules_version) {
+        ledger::write(desk.sql, now, &entry)?;
+    }
+    tally::apply(desk.sql, &settling.tally)
 }
 
 impl Settling<'_> {
-    fn write(&self, desk: &Desk<'_>, changes: &mut Changes) -> Step<()> {
-        let mut before = standings(desk.sql, self.no)?;
-        for judged in &self.judgement.orders {
-            let order = row::order_number(desk.sql, judged.order.as_str())?;
-            self.write_order(desk.sql, order, judged, before.remove(&order), changes)?;
-            case_put(desk.sql, self.no, order, &judged.case)?;
-            let keys = self.judgement.look.as_ref().zip(self.judgement.state_key.as_ref());
-            if let (Some((look, state_key)), Some(assessment)) = (keys, &judged.assessment) {
-                judged::assessment_put(desk.sql, (look, state_key, order, self.rules), assessment)?;
-            }
+    fn write(&mut self, no: i64, judgement: &Judgement) -> Step<()> {
+        let mut before = standings(self.sql, no)?;
+        let mut changes = Vec::new();
+        for judged in &judgement.orders {
+            let order = self.order(&judged.order)?;
+            changes.extend(self.write_order(no, order, judged, before.remove(&order))?);
+            case_put(self.sql, no, order, &judged.case)?;
         }
         for (order, standing) in before {
-            self.withdraw(desk.sql, order, &standing, changes)?;
+            changes.push(self.withdraw(no, order, standing)?);
         }
-        if let Some(key) = &self.judgement.state_key {
-            host::state_judged(desk, self.no, key, self.now)?;
+        self.changes.add(judgement.host, changes);
+        if let Some(key) = &judgement.state_key {
+            host::state_judged(self.sql, no, key, self.now)?;
         }
         Ok(())
     }
 
+    fn order(&mut self, id: &OrderId) -> Step<i64> {
+        if let Some(known) = self.orders.get(id) {
+            return Ok(*known);
+        }
+        let number = row::order_number(self.sql, id.as_str())?;
+        self.orders.insert(id.clone(), number);
+        Ok(number)
+    }
+
     fn write_order(
-        &self,
-        sql: &Connection,
+        &mut self,
+        no: i64,
         order: i64,
         judged: &JudgedOrder,
         before: Option<Standing>,
-        changes: &mut Changes,
-    ) -> Step<()> {
+    ) -> Step<Option<LaneChange>> {
         let stays = before.as_ref().filter(|old| old.lane == judged.awake_lane && old.in_scope == judged.in_scope);
         let since = match (stays, &before) {
             (Some(old), _) => old.since,
             // The history is ordered, also when the clock was set back.
-            (None, Some(old)) => self.now.max(Timestamp::from_millis(old.since.millis().saturating_add(1))),
-            (None, None) => self.first_since(sql, order)?,
+            (None, Some(old)) => self.after(old),
+            (None, None) => self.first_since(no, order)?,
         };
-        sql.prepare_cached(
-            "INSERT INTO verdict (host, ord, lane, in_scope, presence, protection, due, since, reason, advice, rules)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-             ON CONFLICT (host, ord) DO UPDATE SET lane = excluded.lane, in_scope = excluded.in_scope,
-                 presence = excluded.presence, protection = excluded.protection, due = excluded.due,
-                 since = excluded.since, reason = excluded.reason, advice = excluded.advice, rules = excluded.rules",
-        )?
-        .execute((
-            self.no,
-            order,
-            judged.awake_lane.code(),
-            judged.in_scope,
-            judged.presence.code(),
-            judged.protection.code(),
-            judged.due.map(Timestamp::millis),
-            since.millis(),
-            row::phrase(sql, &judged.reason)?,
-            row::phrase(sql, &judged.advice)?,
-            self.rules,
-        ))?;
+        let phrases = self.memory.dictionaries();
+        self.sql
+            .prepare_cached(
+                "INSERT INTO verdict (host, ord, lane, in_scope, presence, protection, due, since, reason, advice, rules)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                 ON CONFLICT (host, ord) DO UPDATE SET lane = excluded.lane, in_scope = excluded.in_scope,
+                     presence = excluded.presence, protection = excluded.protection, due = excluded.due,
+                     since = excluded.since, reason = excluded.reason, advice = excluded.advice,
+                     rules = excluded.rules",
+            )?
+            .execute((
+                no,
+                order,
+                judged.awake_lane.code(),
+                judged.in_scope,
+                judged.presence.code(),
+                judged.protection.code(),
+                judged.due.map(Timestamp::millis),
+                since.millis(),
+                phrases.phrase(&judged.reason),
+                phrases.phrase(&judged.advice),
+                self.rules,
+            ))?;
         if stays.is_some() {
-            return Ok(());
+            return Ok(None);
         }
-        self.end_history(sql, order, since)?;
-        sql.prepare_cached(
-            "INSERT INTO verdict_history (host, ord, since, lane, in_scope) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute((self.no, order, since.millis(), judged.awake_lane.code(), judged.in_scope))?;
         if let Some(old) = &before {
-            *changes.entry((order, old.lane, old.in_scope)).or_default() -= 1;
+            self.end(no, order, old, since)?;
         }
-        *changes.entry((order, judged.awake_lane, judged.in_scope)).or_default() += 1;
+        *self.tally.entry((order, judged.awake_lane, judged.in_scope)).or_default() += 1;
         let from = before.map(|old| old.lane);
-        self.tell(sql, judged.order.clone(), from, Some(judged.awake_lane), judged.in_scope)
+        let (to, in_scope) = (Some(judged.awake_lane), judged.in_scope);
+        Ok(Some(LaneChange { order: judged.order.clone(), from, to, in_scope }))
     }
 
     /// The order is no longer judged: the verdict goes, its history ends, the case stays.
-    fn withdraw(&self, sql: &Connection, order: i64, old: &Standing, changes: &mut Changes) -> Step<()> {
-        sql.prepare_cached("DELETE FROM verdict WHERE host = ?1 AND ord = ?2")?.execute((self.no, order))?;
-        self.end_history(sql, order, self.now.max(Timestamp::from_millis(old.since.millis().saturating_add(1))))?;
-        *changes.entry((order, old.lane, old.in_scope)).or_default() -= 1;
-        let id: String =
-            sql.prepare_cached("SELECT id FROM ord WHERE no = ?1")?.query_row([order], |row| row.get(0))?;
-        let id = OrderId::new(id).map_err(|error| Fault::damaged("an order", error.to_string()))?;
-        self.tell(sql, id, Some(old.lane), None, old.in_scope)
+    fn withdraw(&mut self, no: i64, order: i64, old: Standing) -> Step<LaneChange> {
+        self.sql.prepare_cached("DELETE FROM verdict WHERE host = ?1 AND ord = ?2")?.execute((no, order))?;
+        self.end(no, order, &old, self.after(&old))?;
+        Ok(LaneChange { order: old.id, from: Some(old.lane), to: None, in_scope: old.in_scope })
     }
 
-    /// Since when a verdict stands that follows none: after the end of an earlier history, if there was one.
-    fn first_since(&self, sql: &Connection, order: i64) -> Step<Timestamp> {
-        let find = "SELECT max(until) FROM verdict_history WHERE host = ?1 AND ord = ?2";
-        let last: Option<i64> = sql.prepare_cached(find)?.query_row((self.no, order), |row| row.get(0))?;
-        Ok(last.map_or(self.now, |last| self.now.max(Timestamp::from_millis(last))))
+    /// Now, or what comes directly after the beginning of this verdict.
+    fn after(&self, old: &Standing) -> Timestamp {
+        self.now.max(Timestamp::from_millis(old.since.millis().saturating_add(1)))
     }
 
-    fn end_history(&self, sql: &Connection, order: i64, until: Timestamp) -> Step<()> {
-        sql.prepare_cached("UPDATE verdict_history SET until = ?3 WHERE host = ?1 AND ord = ?2 AND until IS NULL")?
-            .execute((self.no, order, until.millis()))?;
+    /// A verdict becomes history.
+    fn end(&mut self, no: i64, order: i64, old: &Standing, until: Timestamp) -> Step<()> {
+        self.sql
+            .prepare_cached(
+                "INSERT INTO verdict_history (host, ord, since, until, lane, in_scope) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute((no, order, old.since.millis(), until.millis(), old.lane.code(), old.in_scope))?;
+        *self.tally.entry((order, old.lane, old.in_scope)).or_default() -= 1;
         Ok(())
     }
 
-    fn tell(&self, sql: &Connection, order: OrderId, from: Option<Lane>, to: Option<Lane>, in_scope: bool) -> Step<()> {
-        let entry = Entry::LaneChanged {
-            host: self.judgement.host,
-            order,
-            from,
-            to,
-            in_scope,
-            rules_version: self.judgement.rules_version.clone(),
-        };
-        ledger::write(sql, self.now, &entry)
+    /// Since when a verdict stands that follows none: after the end of an earlier history, if there was one.
+    fn first_since(&self, no: i64, order: i64) -> Step<Timestamp> {
+        let find = "SELECT max(until) FROM verdict_history WHERE host = ?1 AND ord = ?2";
+        let last: Option<i64> = self.sql.prepare_cached(find)?.query_row((no, order), |row| row.get(0))?;
+        Ok(last.map_or(self.now, |last| self.now.max(Timestamp::from_millis(last))))
     }
 }
 
 fn standings(sql: &Connection, host: i64) -> Step<BTreeMap<i64, Standing>> {
-    let mut statement = sql.prepare_cached("SELECT ord, lane, in_scope, since FROM verdict WHERE host = ?1")?;
+    let mut statement = sql.prepare_cached(
+        "SELECT v.ord, v.lane, v.in_scope, v.since, o.id FROM verdict v JOIN ord o ON o.no = v.ord WHERE v.host = ?1",
+    )?;
     let mut rows = statement.query([host])?;
     let mut standings = BTreeMap::new();
     while let Some(found) = rows.next()? {
         let lane = row::member("a lane", Lane::from_code, found, 1)?;
-        let standing = Standing { lane, in_scope: found.get(2)?, since: row::instant(found, 3)? };
+        let id = row::name("an order", found, 4, OrderId::new)?;
+        let standing = Standing { id, lane, in_scope: found.get(2)?, since: row::instant(found, 3)? };
         standings.insert(found.get(0)?, standing);
     }
     Ok(standings)
@@ -203,11 +220,10 @@ pub(super) fn orders_of_host(sql: &Connection, host: i64) -> Step<Vec<OrderId>> 
 }
 
 /// The verdicts of a host, in the order of the orders' ids.
-pub(super) fn of_host(sql: &Connection, host: i64) -> Step<Vec<StoredVerdict>> {
+pub(super) fn of_host(sql: &Connection, memory: &Memory, host: i64) -> Step<Vec<StoredVerdict>> {
     let mut statement = sql.prepare_cached(
         "SELECT o.id, v.lane, v.in_scope, v.presence, v.protection, v.due, v.since,
-                (SELECT text FROM phrase WHERE no = v.reason), (SELECT text FROM phrase WHERE no = v.advice),
-                (SELECT version FROM rules WHERE no = v.rules),
+                v.reason, v.advice, (SELECT version FROM rules WHERE no = v.rules),
                 (SELECT body FROM host_case c WHERE c.host = v.host AND c.ord = v.ord)
          FROM verdict v JOIN ord o ON o.no = v.ord WHERE v.host = ?1 ORDER BY o.id",
     )?;
@@ -226,8 +242,8 @@ pub(super) fn of_host(sql: &Connection, host: i64) -> Step<Vec<StoredVerdict>> {
             protection: row::member("a protection", Protection::from_code, found, 4)?,
             due: row::maybe_instant(found, 5)?,
             since: row::instant(found, 6)?,
-            reason: found.get(7)?,
-            advice: found.get(8)?,
+            reason: memory.dictionaries().phrases.words(found.get(7)?)?,
+            advice: memory.dictionaries().phrases.words(found.get(8)?)?,
             case,
             rules_version: found.get(9)?,
         });

@@ -1,23 +1,26 @@
 //! The one writer: a thread of its own that commits what has queued.
 //!
 //! ```text
-//!  deed ─► queue ─► [ BEGIN  (SAVEPOINT deed RELEASE | ROLLBACK TO)*  COMMIT ] ─► effects on memory ─► answers
+//!  deed ─► queue ─► [ BEGIN  new texts  deed*  COMMIT ] ─► effects on memory ─► answers
+//!                       └─ one fails: ROLLBACK, and all again, each in a savepoint of its own
 //! ```
 //!
-//! A deed that fails is rolled back alone; its neighbours in the same transaction stay. Nobody is answered before the
+//! A deed that fails is undone alone; its neighbours in the same transaction stay. Nobody is answered before the
 //! commit, so an answer means that the bytes are on the disk. Under load the writer waits a moment for more, because
-//! one sync for many deeds is what makes full durability cheap.
+//! one sync for many deeds is what makes full durability cheap. Savepoints cost a tenth of the time and deeds hardly
+//! ever fail, so they are used only where one has.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use hashbrown::HashMap;
+use muster_proto::model::HostId;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::fault::{Fault, Step};
-use super::intern::Titles;
-use super::memory::Memory;
+use super::memory::{Memory, Seen};
 use super::seen;
 use crate::store::StoreError;
 
@@ -35,14 +38,53 @@ pub(super) type Effect = Box<dyn FnOnce(&Memory) + Send>;
 pub(super) struct Desk<'a> {
     pub(super) sql: &'a Connection,
     pub(super) memory: &'a Memory,
-    pub(super) titles: &'a mut Titles,
     effects: &'a mut Vec<Effect>,
+    /// Last seen as deeds of this transaction have it: the memory hears of it after the commit.
+    seen: &'a mut HashMap<HostId, Seen>,
 }
 
 impl Desk<'_> {
     /// Does this to the memory once the deed is committed, and never when it fails.
     pub(super) fn after_commit(&mut self, effect: impl FnOnce(&Memory) + Send + 'static) {
         self.effects.push(Box::new(effect));
+    }
+
+    /// When a host was last seen: the newer of what this transaction and what the memory knows.
+    pub(super) fn seen(&self, host: HostId) -> Option<Seen> {
+        match (self.seen.get(&host).copied(), self.memory.seen(host)) {
+            (Some(here), Some(live)) => Some(if live.covers(here.run, here.seq) { live } else { here }),
+            (here, live) => here.or(live),
+        }
+    }
+
+    /// Notes a check-in for the deeds that follow in this transaction.
+    pub(super) fn saw(&mut self, host: HostId, seen: Seen) {
+        self.seen.insert(host, seen);
+    }
+}
+
+/// How the deeds of a transaction are kept apart.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// Not at all: a failure undoes all of them.
+    Together,
+    /// Each in a savepoint.
+    Apart,
+}
+
+/// What an attempt leaves behind.
+#[derive(Default)]
+struct Turn {
+    effects: Vec<Effect>,
+    seen: HashMap<HostId, Seen>,
+    /// How many of the deeds belong to the outcome: all of them, or those up to the one at which the transaction was
+    /// lost.
+    done: usize,
+}
+
+impl Turn {
+    const fn desk<'a>(&'a mut self, sql: &'a Connection, memory: &'a Memory) -> Desk<'a> {
+        Desk { sql, memory, effects: &mut self.effects, seen: &mut self.seen }
     }
 }
 
@@ -55,19 +97,18 @@ trait Queued: Send {
 struct Deed<W, T> {
     name: &'static str,
     place: Arc<str>,
-    work: Option<W>,
+    work: W,
     outcome: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
 impl<W, T> Queued for Deed<W, T>
 where
-    W: FnOnce(&mut Desk<'_>) -> Step<T> + Send,
+    W: Fn(&mut Desk<'_>) -> Step<T> + Send,
     T: Send,
 {
     fn run(&mut self, desk: &mut Desk<'_>) -> Result<(), Fault> {
-        let Some(work) = self.work.take() else { return Ok(()) };
-        let value = work(desk)?;
+        let value = (self.work)(desk)?;
         self.outcome = Some(Ok(value));
         Ok(())
     }
@@ -101,28 +142,20 @@ impl Writer {
         let (queue, messages) = channel();
         let at = Arc::clone(&place);
         std::thread::Builder::new().name("muster-store".to_owned()).spawn(move || {
-            Loop {
-                sql,
-                memory,
-                place: at,
-                titles: Titles::default(),
-                flushed: Instant::now(),
-                loaded: false,
-                version: 0,
-            }
-            .run(&messages);
+            Loop { sql, memory, place: at, flushed: Instant::now(), loaded: false, version: 0 }.run(&messages);
         })?;
         Ok(Self { queue, place })
     }
 
-    /// Does a deed and answers when it is committed.
+    /// Does a deed and answers when it is committed. The work may be done twice, when its transaction was lost to the
+    /// failure of a neighbour.
     pub(super) async fn deed<T: Send + 'static>(
         &self,
         name: &'static str,
-        work: impl FnOnce(&mut Desk<'_>) -> Step<T> + Send + 'static,
+        work: impl Fn(&mut Desk<'_>) -> Step<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let deed = Deed { name, place: Arc::clone(&self.place), work: Some(work), outcome: None, reply };
+        let deed = Deed { name, place: Arc::clone(&self.place), work, outcome: None, reply };
         self.queue.send(Message::Deed(Box::new(deed))).map_err(|_| StoreError::Closed { deed: name })?;
         answer.await.unwrap_or(Err(StoreError::Closed { deed: name }))
     }
@@ -141,7 +174,6 @@ struct Loop {
     sql: Connection,
     memory: Arc<Memory>,
     place: Arc<str>,
-    titles: Titles,
     flushed: Instant,
     /// Whether the last turn had several deeds: only then waiting for more pays.
     loaded: bool,
@@ -209,57 +241,65 @@ impl Loop {
     /// Commits these deeds, and answers them. When SQLite gives up the whole transaction in the middle (a full disk),
     /// those before share the fault, and those after are tried in another one.
     fn commit(&mut self, mut deeds: Vec<Box<dyn Queued>>) {
+        let mut way = Way::Together;
         while !deeds.is_empty() {
-            let mut effects = Vec::new();
-            let mut done = 0;
-            let outcome = self.attempt(&mut deeds, &mut done, &mut effects);
-            let rest = deeds.split_off(done);
+            let mut turn = Turn::default();
+            let outcome = self.attempt(&mut deeds, way, &mut turn);
             if let Err(fault) = outcome {
                 let _ = self.sql.execute_batch("ROLLBACK");
-                self.titles.forget_all();
-                for deed in &mut deeds {
+                if matches!(way, Way::Together) {
+                    way = Way::Apart;
+                    continue;
+                }
+                let rest = deeds.split_off(turn.done);
+                for mut deed in std::mem::replace(&mut deeds, rest) {
                     deed.fail(fault.clone());
+                    deed.answer();
                 }
-            } else {
-                for effect in effects {
-                    effect(&self.memory);
-                }
+                continue;
             }
-            for deed in deeds {
+            for effect in turn.effects {
+                effect(&self.memory);
+            }
+            for deed in deeds.drain(..) {
                 deed.answer();
             }
-            deeds = rest;
         }
     }
 
-    /// `done` is how many of the deeds belong to the outcome: all of them, or those up to the one at which the
-    /// transaction was lost.
-    fn attempt(&mut self, deeds: &mut [Box<dyn Queued>], done: &mut usize, effects: &mut Vec<Effect>) -> Step<()> {
-        *done = deeds.len();
+    fn attempt(&mut self, deeds: &mut [Box<dyn Queued>], way: Way, turn: &mut Turn) -> Step<()> {
+        turn.done = deeds.len();
         self.sql.execute_batch("BEGIN IMMEDIATE")?;
+        let saved = self.memory.dictionaries().save(&self.sql)?;
         for (index, deed) in deeds.iter_mut().enumerate() {
-            let before = effects.len();
-            let result = {
-                self.sql.prepare_cached("SAVEPOINT deed")?.execute([])?;
-                let mut desk = Desk { sql: &self.sql, memory: &self.memory, titles: &mut self.titles, effects };
-                deed.run(&mut desk)
-            };
-            match result {
-                Ok(()) => self.titles.keep_new(),
-                Err(fault) => {
-                    effects.truncate(before);
-                    self.titles.forget_new();
-                    if self.sql.is_autocommit() {
-                        *done = index + 1;
-                        return Err(fault);
-                    }
-                    self.sql.prepare_cached("ROLLBACK TO deed")?.execute([])?;
-                    deed.fail(fault);
-                }
+            match way {
+                Way::Together => deed.run(&mut turn.desk(&self.sql, &self.memory))?,
+                Way::Apart => self.apart(deed, index, turn)?,
             }
-            self.sql.prepare_cached("RELEASE deed")?.execute([])?;
         }
+        // Phrases that the deeds themselves have made.
+        let saved = self.memory.dictionaries().save_since(&self.sql, saved)?;
         self.sql.execute_batch("COMMIT")?;
+        self.memory.dictionaries().saved(saved);
+        Ok(())
+    }
+
+    /// Does a deed in a savepoint. An error of its own is told to it; one that takes the transaction along is returned.
+    fn apart(&self, deed: &mut Box<dyn Queued>, index: usize, turn: &mut Turn) -> Step<()> {
+        let before = turn.effects.len();
+        let seen = turn.seen.clone();
+        self.sql.prepare_cached("SAVEPOINT deed")?.execute([])?;
+        if let Err(fault) = deed.run(&mut turn.desk(&self.sql, &self.memory)) {
+            turn.effects.truncate(before);
+            turn.seen = seen;
+            if self.sql.is_autocommit() {
+                turn.done = index + 1;
+                return Err(fault);
+            }
+            self.sql.prepare_cached("ROLLBACK TO deed")?.execute([])?;
+            deed.fail(fault);
+        }
+        self.sql.prepare_cached("RELEASE deed")?.execute([])?;
         Ok(())
     }
 

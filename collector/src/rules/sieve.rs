@@ -1,0 +1,304 @@
+//! Which observations of a section are worth recognising at all: those that hold a fragment without which no recogniser
+//! can fit. One pass of one automaton over the canonical bytes; what it lets through is recognised in full, so it may
+//! let through too much and never too little.
+//!
+//! ```text
+//!  recogniser ─► its most telling test ─► one fragment of each of its patterns ─► automaton over all of them
+//! ```
+//!
+//! Folding keeps letters, digits and dashes of ASCII text where they are and as they are but for case, so a fragment of
+//! a folded pattern stands in the text as it was sent. Where that does not hold (text that is not ASCII, quotation
+//! marks, which folding drops) the observation is let through.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use muster_proto::canonical::{CanonicalSection, ObservationView};
+use muster_proto::model::{Kind, Platform};
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+use super::pattern::{Pattern, parse};
+use super::product::{Product, Recogniser, Test};
+use super::subject::Field;
+
+/// A shorter fragment stands in too many texts.
+const SHORTEST: usize = 3;
+/// A technical name that is shorter than a fragment has at most this length with what its kind adds: `ma.service`.
+const SHORT_NAME: usize = SHORTEST - 1 + ".service".len();
+
+/// Words that stand in the names and places of everything: they tell only where nothing else does.
+const COMMON: &[&str] = &[
+    "agent",
+    "appdata",
+    "application",
+    "applications",
+    "bin",
+    "client",
+    "common",
+    "conf",
+    "control",
+    "core",
+    "daemon",
+    "data",
+    "desktop",
+    "driver",
+    "drivers",
+    "endpoint",
+    "files",
+    "free",
+    "lib",
+    "lib64",
+    "library",
+    "local",
+    "manager",
+    "management",
+    "microsoft",
+    "net",
+    "network",
+    "one",
+    "opt",
+    "program",
+    "protection",
+    "security",
+    "server",
+    "service",
+    "services",
+    "software",
+    "support",
+    "system",
+    "system32",
+    "systemd",
+    "tracker",
+    "users",
+    "usr",
+    "var",
+    "windows",
+];
+
+/// See the head of the file.
+#[derive(Debug)]
+pub(crate) struct Sieve {
+    fragments: AhoCorasick,
+    /// Kinds with a recogniser that has no fragment: all of their observations are let through.
+    open: HashSet<(Platform, Kind)>,
+    /// Kinds with a recogniser of a name that is too short for a fragment: those with short names are let through.
+    short: HashSet<(Platform, Kind)>,
+}
+
+/// What must stand in an observation that a recogniser fits.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Needed {
+    /// One of these.
+    fragments: Vec<String>,
+    /// Or a name that is too short for one.
+    short: bool,
+}
+
+impl Sieve {
+    pub(crate) fn new(products: &[Product]) -> Result<Self, String> {
+        let mut fragments = BTreeSet::new();
+        let (mut open, mut short) = (HashSet::new(), HashSet::new());
+        for one in products.iter().flat_map(|product| &product.recognisers) {
+            let kinds = one.platforms.iter().flat_map(|on| one.kinds.iter().map(|kind| (*on, *kind)));
+            match telling(one) {
+                Some(needed) => {
+                    fragments.extend(needed.fragments);
+                    short.extend(kinds.filter(|_| needed.short));
+                }
+                None => open.extend(kinds),
+            }
+        }
+        let built = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(fragments)
+            .map_err(|error| format!("the fragments of the patterns are too many together: {error}"))?;
+        Ok(Self { fragments: built, open, short })
+    }
+
+    /// The observations of a section that may be recognised, in order.
+    pub(crate) fn let_through<'s>(&self, section: &'s CanonicalSection) -> Vec<ObservationView<'s>> {
+        let bytes = section.bytes();
+        let platform = section.platform();
+        let is_open = self.open.iter().chain(&self.short).any(|(on, _)| *on == platform);
+        let mut found = self.fragments.find_iter(bytes.as_ref()).map(|found| found.range()).peekable();
+        let is_plain = bytes.is_ascii() && !bytes.contains(&b'"');
+        if found.peek().is_none() && !is_open && is_plain {
+            return Vec::new();
+        }
+        let mut through = Vec::new();
+        section.each(|span, observation| {
+            while found.peek().is_some_and(|one| one.end <= span.start) {
+                found.next();
+            }
+            // One that begins before and reaches in may hide another that begins here.
+            let holds = found.peek().is_some_and(|one| one.start < span.end);
+            if holds || (is_open && self.is_open(platform, observation)) || !is_plain_text(bytes, &span) {
+                through.push(*observation);
+            }
+        });
+        through
+    }
+
+    fn is_open(&self, platform: Platform, observation: &ObservationView<'_>) -> bool {
+        let kind = (platform, observation.kind);
+        self.open.contains(&kind) || (self.short.contains(&kind) && has_short_name(observation))
+    }
+}
+
+fn has_short_name(observation: &ObservationView<'_>) -> bool {
+    let ObservationView { name, id, path, .. } = observation;
+    [name, id, path].iter().any(|text| {
+        let file = text.trim_end_matches(['/', '\\', ' ']).rsplit(['/', '\\']).next().unwrap_or(text);
+        (1..=SHORT_NAME).contains(&file.len())
+    })
+}
+
+/// Whether folding leaves the texts of this span as they are, but for case and blanks.
+fn is_plain_text(bytes: &[u8], span: &Range<usize>) -> bool {
+    bytes[span.clone()].iter().all(|byte| byte.is_ascii() && *byte != b'"')
+}
+
+/// What the recogniser's most telling test needs; `None` when an observation that it fits need hold nothing.
+fn telling(one: &Recogniser) -> Option<Needed> {
+    let of_test = |test: &Test| {
+        let mut needed = Needed::default();
+        for pattern in &test.patterns {
+            match fragments(pattern) {
+                Some(more) => needed.fragments.extend(more),
+                None if test.field == Field::Key && is_short(pattern) => needed.short = true,
+                None => return None,
+            }
+        }
+        // A vendor is on many titles, and what it is called only on some: the vendor decides where nothing else can.
+        let rank = (test.field != Field::Vendor, !needed.short, worth(&needed.fragments));
+        Some((rank, needed))
+    };
+    one.tests.iter().filter_map(of_test).max_by_key(|(rank, _)| *rank).map(|(_, needed)| needed)
+}
+
+fn is_short(pattern: &Pattern) -> bool {
+    matches!(pattern, Pattern::Exact(text) if (1..SHORTEST).contains(&text.len()) && text.is_ascii())
+}
+
+/// How seldom the worst of these stands somewhere by chance. A pattern that only text beyond ASCII can fit needs none.
+fn worth(fragments: &[String]) -> usize {
+    fragments.iter().map(|one| worth_of(one)).min().unwrap_or(usize::MAX)
+}
+
+fn worth_of(fragment: &str) -> usize {
+    if COMMON.contains(&fragment) { 1 } else { fragment.len() }
+}
+
+/// The first of the best.
+fn best<T>(all: impl Iterator<Item = T>, worth: impl Fn(&T) -> usize) -> Option<T> {
+    all.reduce(|best, next| if worth(&next) > worth(&best) { next } else { best })
+}
+
+/// Fragments of which one must stand in an ASCII text that the pattern fits.
+fn fragments(pattern: &Pattern) -> Option<Vec<String>> {
+    match pattern {
+        Pattern::Exact(text) => of_text(text),
+        Pattern::Regex(source) => of_hir(&parse(source).ok()?),
+    }
+}
+
+/// The longest fragment of a folded text. None are needed of a text that is not ASCII: no ASCII text is folded to it.
+fn of_text(text: &str) -> Option<Vec<String>> {
+    if !text.is_ascii() {
+        return Some(Vec::new());
+    }
+    // What stands between percent signs, and the short names of registry roots, are written by folding.
+    let kept = text.split('%').step_by(2);
+    let pieces = kept.flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_'));
+    let usable = pieces.filter(|piece| piece.len() >= SHORTEST && !["hklm", "hkcu", "hku"].contains(piece));
+    best(usable.map(str::to_ascii_lowercase), |piece| worth_of(piece)).map(|piece| vec![piece])
+}
+
+fn of_hir(hir: &Hir) -> Option<Vec<String>> {
+    match hir.kind() {
+        HirKind::Literal(_) | HirKind::Class(_) => of_text(&letters(hir)?),
+        HirKind::Capture(group) => of_hir(&group.sub),
+        HirKind::Repetition(repeated) if repeated.min > 0 => of_hir(&repeated.sub),
+        HirKind::Alternation(ways) => {
+            let ways: Option<Vec<Vec<String>>> = ways.iter().map(of_hir).collect();
+            Some(ways?.into_iter().flatten().collect())
+        }
+        HirKind::Concat(parts) => of_parts(parts),
+        HirKind::Empty | HirKind::Look(_) | HirKind::Repetition(_) => None,
+    }
+}
+
+/// The best that one of the parts, or a run of plain letters, demands.
+fn of_parts(parts: &[Hir]) -> Option<Vec<String>> {
+    let (mut candidates, mut run) = (Vec::new(), String::new());
+    for part in parts {
+        if matches!(part.kind(), HirKind::Look(_)) {
+            continue;
+        }
+        if let Some(text) = letters(part) {
+            run.push_str(&text);
+            continue;
+        }
+        candidates.push(of_text(&std::mem::take(&mut run)));
+        candidates.push(of_hir(part));
+    }
+    candidates.push(of_text(&run));
+    best(candidates.into_iter().flatten(), |needed| worth(needed))
+}
+
+/// The text of a literal, or of a class that is one letter in both cases.
+fn letters(hir: &Hir) -> Option<String> {
+    match hir.kind() {
+        HirKind::Literal(literal) => String::from_utf8(literal.0.to_vec()).ok(),
+        HirKind::Class(Class::Unicode(class)) => {
+            let mut letters = class.ranges().iter().flat_map(|range| range.start()..=range.end());
+            let first = letters.next()?.to_ascii_lowercase();
+            let is_one = first.is_ascii_alphabetic() && letters.all(|c| c.to_lowercase().eq([first]));
+            is_one.then(|| first.to_string())
+        }
+        HirKind::Empty
+        | HirKind::Class(Class::Bytes(_))
+        | HirKind::Look(_)
+        | HirKind::Repetition(_)
+        | HirKind::Capture(_)
+        | HirKind::Concat(_)
+        | HirKind::Alternation(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(source: &str) -> Option<Vec<String>> {
+        fragments(&Pattern::Regex(source.to_owned()))
+    }
+
+    fn list(of: &[&str]) -> Option<Vec<String>> {
+        Some(of.iter().map(|one| (*one).to_owned()).collect())
+    }
+
+    #[test]
+    fn a_pattern_demands_the_longest_piece_that_folding_leaves_alone() {
+        let exact = |text: &str| fragments(&Pattern::Exact(text.to_owned()));
+        assert_eq!(exact("%programfiles%/kaspersky lab/x"), list(&["kaspersky"]));
+        assert_eq!(exact("hklm/software/kav"), list(&["kav"]));
+        assert_eq!(exact("лаборатория касперского"), list(&[]), "no ASCII text is folded to it");
+        assert_eq!(exact("k2"), None);
+        assert_eq!(of(r"avp\d+(\.\d+)*"), list(&["avp"]));
+        assert_eq!(of(r"(?:kesl|klnagent(?:64)?)"), list(&["kesl", "klnagent"]));
+        assert_eq!(of("(?i:KLIF).K4W-[0-9-]+"), list(&["klif"]), "the first of equals");
+        assert_eq!(of(r".*\d+"), None);
+        assert_eq!(of("(?:endpoint security)?x"), None, "what may be missing is not demanded");
+    }
+
+    #[test]
+    fn hardly_a_kind_is_open() {
+        let set = crate::rules::load(None).expect("rules");
+        let sieve = Sieve::new(set.catalogue.products()).expect("builds");
+        // Each of these makes its kind as slow as it is without a sieve: it has to be a kind of which machines have few.
+        assert_eq!(sieve.open, HashSet::from([(Platform::Windows, Kind::Wsc)]));
+    }
+}

@@ -1,0 +1,119 @@
+//! Reads the fields of canonical bytes, one after the other, and refuses every spelling but the one that is canonical.
+
+use super::{NotCanonical, is_clean_text};
+use crate::model::Digest;
+
+pub(super) const fn limit(
+    field: &'static str,
+    value: usize,
+    limit_name: &'static str,
+    limit: usize,
+) -> Result<(), NotCanonical> {
+    if value > limit { Err(NotCanonical::Limit { field, value, limit_name, limit }) } else { Ok(()) }
+}
+
+/// Where reading has come to.
+pub(super) struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8], magic: &[u8], what: &'static str) -> Result<Self, NotCanonical> {
+        if bytes.starts_with(magic) { Ok(Self { bytes, at: magic.len() }) } else { Err(NotCanonical::Magic(what)) }
+    }
+
+    /// Over bytes without a mark, which are a part of what was read before.
+    pub(super) const fn over(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// The byte that is read next.
+    pub(super) const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// What was read since that byte.
+    pub(super) fn since(&self, at: usize) -> &'a [u8] {
+        &self.bytes[at..self.at]
+    }
+
+    pub(super) const fn rest(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    pub(super) fn byte(&mut self, field: &'static str) -> Result<u8, NotCanonical> {
+        let byte = *self.bytes.get(self.at).ok_or(NotCanonical::Truncated { field, at: self.at })?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    pub(super) fn member<T>(
+        &mut self,
+        field: &'static str,
+        from_code: impl Fn(u8) -> Option<T>,
+    ) -> Result<T, NotCanonical> {
+        let at = self.at;
+        let code = self.byte(field)?;
+        from_code(code).ok_or(NotCanonical::Value { field, at, value: u64::from(code) })
+    }
+
+    pub(super) fn varint(&mut self, field: &'static str) -> Result<u64, NotCanonical> {
+        let at = self.at;
+        let mut value: u64 = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte(field)?;
+            let low = u64::from(byte & 0x7f);
+            // The tenth byte has one bit left, and a last byte of zero is a longer spelling of a shorter number.
+            if (shift == 63 && low > 1) || (byte == 0 && shift > 0) {
+                return Err(NotCanonical::Value { field, at, value: low });
+            }
+            value |= low << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(NotCanonical::Value { field, at, value })
+    }
+
+    pub(super) fn count(
+        &mut self,
+        field: &'static str,
+        limit_name: &'static str,
+        max: usize,
+    ) -> Result<usize, NotCanonical> {
+        let count = usize::try_from(self.varint(field)?).unwrap_or(usize::MAX);
+        limit(field, count, limit_name, max)?;
+        Ok(count)
+    }
+
+    /// Text that stays where it stands.
+    pub(super) fn text(
+        &mut self,
+        field: &'static str,
+        limit_name: &'static str,
+        max: usize,
+    ) -> Result<&'a str, NotCanonical> {
+        let at = self.at;
+        let length = self.count(field, limit_name, max)?;
+        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
+        let end = end.ok_or(NotCanonical::Truncated { field, at })?;
+        let text = std::str::from_utf8(&self.bytes[self.at..end]).map_err(|_| NotCanonical::Text { field, at })?;
+        if !is_clean_text(text) {
+            return Err(NotCanonical::Text { field, at });
+        }
+        self.at = end;
+        Ok(text)
+    }
+
+    pub(super) fn digest(&mut self) -> Result<Digest, NotCanonical> {
+        let at = self.at;
+        let bytes = self.bytes.get(at..at + 32).ok_or(NotCanonical::Truncated { field: "digest", at })?;
+        self.at += 32;
+        Digest::try_from(bytes).map_err(|_| NotCanonical::Truncated { field: "digest", at })
+    }
+
+    pub(super) const fn end(&self) -> Result<(), NotCanonical> {
+        if self.rest() == 0 { Ok(()) } else { Err(NotCanonical::Trailing(self.rest())) }
+    }
+}

@@ -1,0 +1,271 @@
+//! Canonical bytes read in place: a report is hashed, checked, stored and matched without a copy of its texts.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::reader::{Reader, limit};
+use super::{NotCanonical, SECTION_MAGIC, section_bytes, write_head, write_observation};
+use crate::limits;
+use crate::model::{Digest, Kind, Observation, Platform, Section, SourceName};
+
+/// An observation where it stands in canonical bytes. Ordered as [`Observation`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObservationView<'a> {
+    /// What sort of trace it is.
+    pub kind: Kind,
+    /// The name that the source gives it.
+    pub name: &'a str,
+    /// Publisher, maintainer or signer.
+    pub vendor: &'a str,
+    /// Version as the source spells it.
+    pub version: &'a str,
+    /// Package id, product code, bundle id, service key, unit file.
+    pub id: &'a str,
+    /// Where it is.
+    pub path: &'a str,
+    /// What the source says of its condition.
+    pub state: &'a str,
+    /// Further facts by name, sorted.
+    pub attributes: Attributes<'a>,
+}
+
+/// The attributes of an observation where they stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Attributes<'a> {
+    count: usize,
+    bytes: &'a [u8],
+}
+
+/// A section as it travels: canonical bytes that were checked, with their digest. It cannot be made of anything else,
+/// so whoever has one need not check again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CanonicalSection {
+    digest: Digest,
+    platform: Platform,
+    source: SourceName,
+    count: usize,
+    bytes: Bytes,
+}
+
+impl CanonicalSection {
+    /// Hashes and checks bytes that came from somewhere: limits, order, duplicates and text in one pass.
+    ///
+    /// # Errors
+    /// The bytes are not canonical; the error names the field and its place.
+    pub fn read(bytes: Bytes) -> Result<Self, NotCanonical> {
+        limit("section", bytes.len(), "SECTION_BYTES", limits::SECTION_BYTES)?;
+        let (platform, source, count) = walk(&bytes, limits::OBSERVATIONS_PER_SECTION, |_, _| ())?;
+        Ok(Self { digest: Digest::of(&bytes), platform, source, count, bytes })
+    }
+
+    /// The digest of the bytes.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The platform that was looked at.
+    #[must_use]
+    pub const fn platform(&self) -> Platform {
+        self.platform
+    }
+
+    /// The source that looked.
+    #[must_use]
+    pub const fn source(&self) -> SourceName {
+        self.source
+    }
+
+    /// How many observations there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether the source saw nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The observations in canonical order.
+    #[must_use]
+    pub fn observations(&self) -> Vec<ObservationView<'_>> {
+        let mut observations = Vec::with_capacity(self.count);
+        self.each(|_, observation| observations.push(*observation));
+        observations
+    }
+
+    /// Shows every observation in canonical order, with its place in the bytes.
+    pub fn each<'s>(&'s self, show: impl FnMut(Range<usize>, &ObservationView<'s>)) {
+        // What was read or written once is canonical, so the walk comes to its end.
+        let walked = walk(&self.bytes, self.count, show);
+        debug_assert!(walked.is_ok(), "a canonical section is read whole");
+    }
+}
+
+/// Writes a section observation by observation, in their canonical order.
+#[derive(Debug)]
+pub struct SectionWriter {
+    bytes: Vec<u8>,
+}
+
+impl SectionWriter {
+    /// Begins a section of so many observations.
+    #[must_use]
+    pub fn new(platform: Platform, source: SourceName, count: usize) -> Self {
+        let mut bytes = Vec::with_capacity(16 + count.min(limits::OBSERVATIONS_PER_SECTION) * 96);
+        write_head(&mut bytes, platform, source, count);
+        Self { bytes }
+    }
+
+    /// Writes the next one: name, vendor, version, id, path and state, and its attributes in the order of their names.
+    pub fn observation(&mut self, kind: Kind, texts: [&str; 6], attributes: &[(String, String)]) {
+        let attributes = attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        write_observation(&mut self.bytes, kind, texts, attributes);
+    }
+
+    /// The section.
+    ///
+    /// # Errors
+    /// What was written is not canonical: out of order, doubled, not clean, too few or too many.
+    pub fn finish(self) -> Result<CanonicalSection, NotCanonical> {
+        CanonicalSection::read(self.bytes.into())
+    }
+}
+
+impl From<&Section> for CanonicalSection {
+    fn from(section: &Section) -> Self {
+        let bytes = Bytes::from(section_bytes(section));
+        Self {
+            digest: Digest::of(&bytes),
+            platform: section.platform(),
+            source: section.source(),
+            count: section.observations().len(),
+            bytes,
+        }
+    }
+}
+
+impl ObservationView<'_> {
+    /// A copy that stands by itself.
+    #[must_use]
+    pub fn to_observation(&self) -> Observation {
+        Observation {
+            kind: self.kind,
+            name: self.name.to_owned(),
+            vendor: self.vendor.to_owned(),
+            version: self.version.to_owned(),
+            id: self.id.to_owned(),
+            path: self.path.to_owned(),
+            state: self.state.to_owned(),
+            attributes: self.attributes.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        }
+    }
+}
+
+impl<'a> Attributes<'a> {
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Names and values, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let mut reader = Reader::over(self.bytes);
+        (0..self.count).map_while(move |_| read_attribute(&mut reader).ok())
+    }
+}
+
+impl PartialEq for Attributes<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        // One content has one spelling.
+        self.count == other.count && self.bytes == other.bytes
+    }
+}
+
+impl Eq for Attributes<'_> {}
+
+impl PartialOrd for Attributes<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Attributes<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.count == 0 && other.count == 0 { Ordering::Equal } else { self.iter().cmp(other.iter()) }
+    }
+}
+
+/// Shows every observation of these bytes with its place in them, and checks all that makes them canonical but their length; with platform,
+/// source and count.
+pub(super) fn walk<'a>(
+    bytes: &'a [u8],
+    most: usize,
+    mut show: impl FnMut(Range<usize>, &ObservationView<'a>),
+) -> Result<(Platform, SourceName, usize), NotCanonical> {
+    let mut reader = Reader::new(bytes, SECTION_MAGIC, "section")?;
+    let platform = reader.member("platform", Platform::from_code)?;
+    let source = reader.member("source", SourceName::from_code)?;
+    let count = reader.count("observations", "OBSERVATIONS_PER_SECTION", most)?;
+    let mut last: Option<ObservationView<'a>> = None;
+    for index in 0..count {
+        let from = reader.at();
+        let observation = read_observation(&mut reader)?;
+        if last.is_some_and(|last| last >= observation) {
+            return Err(NotCanonical::Order { field: "observation", index });
+        }
+        show(from..reader.at(), &observation);
+        last = Some(observation);
+    }
+    reader.end()?;
+    Ok((platform, source, count))
+}
+
+fn read_observation<'a>(reader: &mut Reader<'a>) -> Result<ObservationView<'a>, NotCanonical> {
+    Ok(ObservationView {
+        kind: reader.member("kind", Kind::from_code)?,
+        name: reader.text("name", "TEXT_BYTES", limits::TEXT_BYTES)?,
+        vendor: reader.text("vendor", "TEXT_BYTES", limits::TEXT_BYTES)?,
+        version: reader.text("version", "TEXT_BYTES", limits::TEXT_BYTES)?,
+        id: reader.text("id", "TEXT_BYTES", limits::TEXT_BYTES)?,
+        path: reader.text("path", "PATH_BYTES", limits::PATH_BYTES)?,
+        state: reader.text("state", "TEXT_BYTES", limits::TEXT_BYTES)?,
+        attributes: read_attributes(reader)?,
+    })
+}
+
+fn read_attributes<'a>(reader: &mut Reader<'a>) -> Result<Attributes<'a>, NotCanonical> {
+    let count = reader.count("attributes", "ATTRIBUTES_PER_OBSERVATION", limits::ATTRIBUTES_PER_OBSERVATION)?;
+    let from = reader.at();
+    let mut last = None;
+    for index in 0..count {
+        let (name, _) = read_attribute(reader)?;
+        if last.is_some_and(|last| last >= name) {
+            return Err(NotCanonical::Order { field: "attribute", index });
+        }
+        last = Some(name);
+    }
+    Ok(Attributes { count, bytes: reader.since(from) })
+}
+
+fn read_attribute<'a>(reader: &mut Reader<'a>) -> Result<(&'a str, &'a str), NotCanonical> {
+    let name = reader.text("attribute name", "ATTRIBUTE_NAME_BYTES", limits::ATTRIBUTE_NAME_BYTES)?;
+    Ok((name, reader.text("attribute value", "TEXT_BYTES", limits::TEXT_BYTES)?))
+}
