@@ -3,6 +3,7 @@
 //! ```text
 //!  os ─► config ─► telemetry                                (what every verb needs)
 //!
+//!  watch ─┐                                                (a change wakes the agent before its time)
 //!  sources ──► look ──► spool ──► uplink ──► collector       (data goes one way)
 //!     │          │         │         │
 //!  root, OS   outcomes,  survives  identity, TLS by pin,
@@ -26,3 +27,4 @@ pub mod sources;
 pub mod spool;
 pub mod telemetry;
 pub mod uplink;
+pub mod watch;

@@ -2,6 +2,8 @@
 //!
 //! A neutral face over one file for each system. This and `sources` are the only rooms that may say `cfg(target_os)`.
 
+pub mod notify;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
