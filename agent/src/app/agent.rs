@@ -93,6 +93,12 @@ impl Agent {
         })
     }
 
+    #[cfg(test)]
+    pub(super) const fn with_clock(mut self, clock: fn() -> Timestamp) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// The time, by the clock of this agent.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -39,6 +39,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
             "looks": spool.len(), "bytes": spool.bytes(), "since": spool.since(),
             "coalesced": losses.coalesced, "dropped": losses.dropped, "damaged": losses.damaged,
         },
+        "watching": app::last_watching(&settings.state_dir),
         "watchlist_version": watchlist.version,
     });
     let mut out = io::stdout();
