@@ -187,7 +187,7 @@ impl Agent {
                 "looks that waited for the collector made room for newer ones"
             ),
             Err(error) => {
-                self.spool.put_failed();
+                self.spool.put_failed(&label);
                 tracing::error!(error = %chain(&error), "the look cannot be kept; it is lost unless it is delivered now");
             }
         }

@@ -278,7 +278,8 @@ fn a_put_that_fails_on_an_empty_spool_is_told_and_can_be_counted() {
     let mut spool = Spool::open_on(Box::new(disk), dir.path(), BOUNDS).expect("opened");
     let error = spool.put("a", &[7; 50], Timestamp::from_millis(1)).expect_err("no room");
     assert!(error.to_string().contains("cannot use"), "{error}");
-    spool.put_failed();
+    spool.put_failed("a");
+    spool.put_failed("a");
     assert_eq!(spool.losses(), Losses { coalesced: 0, dropped: 1, damaged: 0 });
 }
 

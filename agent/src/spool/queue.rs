@@ -56,6 +56,8 @@ pub struct Spool {
     waiting: Vec<Waiting>,
     note: Note,
     next: u64,
+    /// The label of what could not be put last.
+    failed: Option<String>,
     disk: Box<dyn Disk>,
 }
 
@@ -95,7 +97,7 @@ impl Spool {
 
     fn survey(disk: Box<dyn Disk>, dir: &Path, bounds: Bounds) -> Result<(Self, Vec<PathBuf>), SpoolError> {
         let note = Note::read(dir);
-        let mut spool = Self { dir: dir.to_owned(), bounds, waiting: Vec::new(), note, next: 1, disk };
+        let mut spool = Self { dir: dir.to_owned(), bounds, waiting: Vec::new(), note, next: 1, failed: None, disk };
         let mut strays = Vec::new();
         let entries = match std::fs::read_dir(dir) {
             Ok(entries) => entries,
@@ -126,7 +128,7 @@ impl Spool {
     /// what was lost by that.
     ///
     /// # Errors
-    /// It cannot be written, also when nothing else waits.
+    /// It cannot be written, also when only one other waits.
     pub fn put(&mut self, label: &str, payload: &[u8], now: Timestamp) -> Result<Losses, SpoolError> {
         let number = self.next;
         let name = format!("{number:016}-{}-{label}.{EXTENSION}", now.millis());
@@ -136,8 +138,8 @@ impl Spool {
         loop {
             match self.disk.replace(&path, &bytes) {
                 Ok(()) => break,
-                Err(error) if is_full(&error) && !self.waiting.is_empty() => {
-                    // What is to be written is newer than everything that waits, and knows better.
+                // The last one stays: a look that is kept is better than one that might have been.
+                Err(error) if is_full(&error) && self.waiting.len() > 1 => {
                     lost.add(self.lose(&[(0, Fate::Dropped)])?);
                 }
                 Err(error) => return Err(access(&path)(error)),
@@ -149,8 +151,12 @@ impl Spool {
         Ok(lost)
     }
 
-    /// Counts an entry that could not be put at all.
-    pub fn put_failed(&mut self) {
+    /// Counts an entry that could not be put at all; once, however often it is tried.
+    pub fn put_failed(&mut self, label: &str) {
+        if self.failed.as_deref() == Some(label) {
+            return;
+        }
+        self.failed = Some(label.to_owned());
         self.note.losses.add(Losses { dropped: 1, ..Losses::default() });
         // A full disk refuses this too; the count is written with the next one.
         let _ = self.save_note();
