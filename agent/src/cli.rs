@@ -8,6 +8,7 @@ mod enroll;
 mod once;
 mod run;
 mod scan;
+mod service;
 mod status;
 
 use std::ffi::OsString;
@@ -53,6 +54,8 @@ enum Verb {
     Status(status::Arguments),
     /// Go the way to the collector step by step and say what to do
     Check(check::Arguments),
+    /// Set this program up as a service of the system
+    Service(service::Arguments),
     /// Print the version
     Version,
 }
@@ -108,6 +111,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Once(arguments) => once::run(&arguments, &flags),
         Verb::Status(arguments) => status::run(&arguments, &flags),
         Verb::Check(arguments) => check::run(&arguments, &flags),
+        Verb::Service(arguments) => service::run(&arguments),
         Verb::Version => {
             writeln!(io::stdout(), "muster-agent {}", env!("CARGO_PKG_VERSION"))?;
             Ok(ExitCode::SUCCESS)

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! A source that fails is an outcome, never a silence: every source that this agent knows stands in every look. The
-//! agent reads; it runs nothing and changes nothing outside its own state directory.
+//! agent reads; it runs nothing and changes nothing outside its own state directory, `service install` apart, by which an
+//! administrator sets it up.
 
 pub mod app;
 pub mod cli;

@@ -18,3 +18,4 @@ mod quickstart;
 mod scan;
 mod service;
 mod swarm;
+mod units;
