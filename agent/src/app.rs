@@ -6,6 +6,7 @@
 mod agent;
 mod enrolment;
 mod keep;
+mod service;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,13 +14,14 @@ use muster_proto::model::{RefusalClass, Timestamp};
 
 pub use agent::{Agent, Report};
 pub use enrolment::{EnrolError, enrol, read_token};
-pub use keep::{KeepError, identity_of, last_acknowledged, spool_bounds, spool_dir, watchlist_in_force};
+pub use keep::{KeepError, identity_of, last_acknowledged, last_watching, spool_bounds, spool_dir, watchlist_in_force};
+pub use service::{Reload, run};
 
 use crate::config::Settings;
 use crate::look::LookOptions;
-use crate::sources::root::{Root, RootError};
+use crate::sources::root::RootError;
 use crate::uplink::{ConnectError, TlsError, UplinkError};
-use crate::{identity, os, schedule, spool};
+use crate::{identity, spool};
 
 /// Why the agent cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -122,65 +124,6 @@ pub fn block_on<T>(task: impl Future<Output = T>) -> Result<T, AppError> {
     let done = runtime.block_on(task);
     runtime.shutdown_background();
     Ok(done)
-}
-
-/// Looks at this machine at the collector's pace until the process is told to end.
-///
-/// # Errors
-/// The state directory cannot be used, or the host is not enrolled and cannot enrol by itself.
-pub async fn run(settings: Settings) -> Result<(), AppError> {
-    let end = os::termination();
-    tokio::pin!(end);
-    let mut agent = Agent::open(settings)?;
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        state_dir = %agent.settings().state_dir.display(),
-        spool.entries = agent.waiting(),
-        "the agent is at work"
-    );
-    let mut failures = 0;
-    loop {
-        let pause = tokio::select! {
-            signal = &mut end => return ended(signal),
-            turn = turn(&mut agent, &mut failures) => turn?,
-        };
-        tracing::debug!(pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "waiting");
-        tokio::select! {
-            signal = &mut end => return ended(signal),
-            () = tokio::time::sleep(pause) => {}
-        }
-    }
-}
-
-fn ended(signal: std::io::Result<&'static str>) -> Result<(), AppError> {
-    let signal = signal.map_err(AppError::Signal)?;
-    tracing::info!(signal, "the agent ends; what was not acknowledged stays in the spool");
-    Ok(())
-}
-
-/// One look and its delivery; how long to wait then. Only what no later turn can mend is an error.
-async fn turn(agent: &mut Agent, failures: &mut u32) -> Result<Duration, AppError> {
-    let root = Root::running_system()?;
-    match agent.look_and_deliver(root).await {
-        Ok(report) => {
-            *failures = 0;
-            Ok(schedule::next(report.pace, chance()))
-        }
-        Err(error @ (AppError::Keep(_) | AppError::Signal(_) | AppError::Runtime(_))) => Err(error),
-        Err(AppError::NotEnrolled) if agent.settings().token_file.is_none() => Err(AppError::NotEnrolled),
-        Err(error) => {
-            *failures = failures.saturating_add(1);
-            let retry = schedule::retry(*failures, chance());
-            // A collector that answered sets the pace also when it refuses.
-            let pace = if let AppError::Uplink(uplink) = &error { uplink.pace() } else { None };
-            let pause = pace.map_or(retry, |pace| schedule::next(pace, chance()).max(retry));
-            let chain = chain(&error);
-            let advice = error.advice().unwrap_or_default();
-            let pause_s = pause.as_secs();
-            tracing::warn!(error = %chain, advice, failures, pause_s, spool.entries = agent.waiting(), "the collector has no new look");
-            Ok(pause)
-        }
-    }
 }
 
 /// An error with everything that led to it, in one line.

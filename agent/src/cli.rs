@@ -8,6 +8,7 @@ mod enroll;
 mod once;
 mod run;
 mod scan;
+mod service;
 mod status;
 
 use std::ffi::OsString;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::app::AppError;
-use crate::config::{self, Flags, Settings};
+use crate::config::{self, ConfigFaults, Flags, Settings};
 use crate::telemetry;
 use crate::uplink::UplinkError;
 
@@ -46,13 +47,15 @@ enum Verb {
     /// Make this host known to a collector
     Enroll(enroll::Arguments),
     /// Look and report at the collector's pace until told to end: the service
-    Run,
+    Run(run::Arguments),
     /// Look once and deliver; ends with 0 when the collector has acknowledged it
     Once(once::Arguments),
     /// Print what this agent knows of itself
     Status(status::Arguments),
     /// Go the way to the collector step by step and say what to do
     Check(check::Arguments),
+    /// Set this program up as a service of the system
+    Service(service::Arguments),
     /// Print the version
     Version,
 }
@@ -104,10 +107,11 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             scan::run(&arguments)
         }
         Verb::Enroll(arguments) => enroll::run(arguments, flags),
-        Verb::Run => run::run(&flags),
+        Verb::Run(arguments) => run::run(arguments, flags),
         Verb::Once(arguments) => once::run(&arguments, &flags),
         Verb::Status(arguments) => status::run(&arguments, &flags),
         Verb::Check(arguments) => check::run(&arguments, &flags),
+        Verb::Service(arguments) => service::run(&arguments),
         Verb::Version => {
             writeln!(io::stdout(), "muster-agent {}", env!("CARGO_PKG_VERSION"))?;
             Ok(ExitCode::SUCCESS)
@@ -132,11 +136,15 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-fn settings(flags: &Flags) -> anyhow::Result<Settings> {
+fn read_settings(flags: &Flags) -> Result<Settings, ConfigFaults> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let settings = config::load(flags, environment)?;
+    config::load(flags, environment)
+}
+
+fn settings(flags: &Flags) -> anyhow::Result<Settings> {
+    let settings = read_settings(flags)?;
     telemetry::start(&settings.log_level, settings.log_format)?;
     Ok(settings)
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!  os ─► config ─► telemetry                                (what every verb needs)
 //!
+//!  watch ─┐                                                (a change wakes the agent before its time)
 //!  sources ──► look ──► spool ──► uplink ──► collector       (data goes one way)
 //!     │          │         │         │
 //!  root, OS   outcomes,  survives  identity, TLS by pin,
@@ -13,7 +14,8 @@
 //! ```
 //!
 //! A source that fails is an outcome, never a silence: every source that this agent knows stands in every look. The
-//! agent reads; it runs nothing and changes nothing outside its own state directory.
+//! agent reads; it runs nothing and changes nothing outside its own state directory, `service install` apart, by which an
+//! administrator sets it up.
 
 pub mod app;
 pub mod cli;
@@ -26,3 +28,4 @@ pub mod sources;
 pub mod spool;
 pub mod telemetry;
 pub mod uplink;
+pub mod watch;

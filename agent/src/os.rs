@@ -1,6 +1,12 @@
-//! What differs between operating systems and is not a source: directories, owner-only files, the end of the process.
+//! What differs between operating systems and is not a source: directories, owner-only files, signals, notices
+//! of change, whoever supervises the service.
 //!
 //! A neutral face over one file for each system. This and `sources` are the only rooms that may say `cfg(target_os)`.
+
+pub mod notify;
+pub mod service;
+pub mod signals;
+pub mod supervisor;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -66,12 +72,4 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 /// Another process holds it, or the lock file cannot be made.
 pub fn lock(path: &Path) -> io::Result<std::fs::File> {
     platform::lock(path)
-}
-
-/// Waits until the system or the user wants the process to end.
-///
-/// # Errors
-/// The signals cannot be caught.
-pub async fn termination() -> io::Result<&'static str> {
-    platform::termination().await
 }

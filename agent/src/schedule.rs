@@ -27,6 +27,43 @@ pub fn retry(failures: u32, chance: f64) -> Duration {
     full.mul_f64(0.5 + unit(chance) / 2.0)
 }
 
+/// When the agent calls the collector: at its pace, ever more seldom when it is not to be had, and never before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rhythm {
+    failures: u32,
+    not_before: Option<Timestamp>,
+}
+
+impl Rhythm {
+    /// How many calls in a row have failed.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// How long the collector is to be left alone, after a call that failed; `None` when it may be called.
+    #[must_use]
+    pub fn patience(&self, now: Timestamp) -> Option<Duration> {
+        // A clock that was set back must not keep the agent silent.
+        self.not_before.map(|then| then.since(now).min(MOST)).filter(|rest| !rest.is_zero())
+    }
+
+    /// The collector has acknowledged: the pause until the next call.
+    pub fn reached(&mut self, pace: Pace, chance: f64) -> Duration {
+        *self = Self::default();
+        next(pace, chance)
+    }
+
+    /// The collector was not reached, or refused and perhaps said when to come back: the pause until the next call.
+    pub fn failed(&mut self, now: Timestamp, pace: Option<Pace>, chance: f64) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        let retry = retry(self.failures, chance);
+        let pause = pace.map_or(retry, |pace| next(pace, chance).max(retry));
+        self.not_before = Some(now.plus(pause));
+        pause
+    }
+}
+
 /// Whether a certificate is to be renewed: two thirds of its life are over. `chance` spreads a fleet that was enrolled
 /// in one hour over a twelfth of the life before.
 #[must_use]
@@ -75,6 +112,22 @@ mod tests {
         assert!(renewal_is_due(at(0), at(72), at(48), 0.0));
         assert!(renewal_is_due(at(0), at(72), at(42), 1.0));
         assert!(renewal_is_due(at(0), at(72), at(900), 0.0));
+    }
+
+    #[test]
+    fn after_a_failure_nobody_calls_before_the_time_and_after_a_success_anybody_may() {
+        let at = |s: i64| Timestamp::from_millis(s * 1000);
+        let mut rhythm = Rhythm::default();
+        assert_eq!(rhythm.patience(at(0)), None);
+        assert_eq!(rhythm.failed(at(0), None, 1.0), seconds(5));
+        assert_eq!(rhythm.patience(at(2)), Some(seconds(3)));
+        assert_eq!(rhythm.patience(at(5)), None);
+        let asked = Pace { next: seconds(900), jitter: Duration::ZERO, byte_budget: 0 };
+        assert_eq!(rhythm.failed(at(5), Some(asked), 1.0), seconds(900));
+        assert_eq!((rhythm.failures(), rhythm.patience(at(6))), (2, Some(seconds(899))));
+        assert_eq!(rhythm.patience(at(-9_000_000)), Some(MOST));
+        assert_eq!(rhythm.reached(asked, 0.0), seconds(900));
+        assert_eq!((rhythm.failures(), rhythm.patience(at(6))), (0, None));
     }
 
     proptest! {

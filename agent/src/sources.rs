@@ -5,6 +5,7 @@
 //! `cfg(target_os)`.
 
 pub mod parse;
+pub mod places;
 mod portable;
 pub mod root;
 pub mod watchlist;

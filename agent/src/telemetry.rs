@@ -2,10 +2,15 @@
 //! of people nothing at all.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
+
+type SetLevel = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
+
+static SET_LEVEL: OnceLock<SetLevel> = OnceLock::new();
 
 /// The log cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +31,7 @@ pub enum TelemetryError {
 /// # Errors
 /// The level is no filter.
 pub fn start(level: &str, format: LogFormat) -> Result<(), TelemetryError> {
-    let filter =
-        EnvFilter::try_new(level).map_err(|source| TelemetryError::Level { level: level.to_owned(), source })?;
+    let filter = filter_of(level)?;
     let terminal = std::io::stderr().is_terminal();
     let json = match format {
         LogFormat::Auto => !terminal,
@@ -36,10 +40,38 @@ pub fn start(level: &str, format: LogFormat) -> Result<(), TelemetryError> {
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // A log that is there already, as in tests, stays.
-    let _ = if json {
-        log.json().flatten_event(true).try_init()
+    if json {
+        let log = log.json().flatten_event(true).with_filter_reloading();
+        let handle = log.reload_handle();
+        started(log.try_init().is_ok(), move |filter| handle.reload(filter).is_ok());
     } else {
-        log.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())).try_init()
-    };
+        let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let log = log.with_ansi(colours).with_filter_reloading();
+        let handle = log.reload_handle();
+        started(log.try_init().is_ok(), move |filter| handle.reload(filter).is_ok());
+    }
     Ok(())
+}
+
+fn started(is_ours: bool, set: impl Fn(EnvFilter) -> bool + Send + Sync + 'static) {
+    if is_ours {
+        // There is one log in a process, so this is the first.
+        let _ = SET_LEVEL.set(Box::new(set));
+    }
+}
+
+/// Changes the level of the log that [`start`] has started.
+///
+/// # Errors
+/// The level is no filter; the old one stays.
+pub fn set_level(level: &str) -> Result<(), TelemetryError> {
+    let filter = filter_of(level)?;
+    if let Some(set) = SET_LEVEL.get() {
+        set(filter);
+    }
+    Ok(())
+}
+
+fn filter_of(level: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::try_new(level).map_err(|source| TelemetryError::Level { level: level.to_owned(), source })
 }

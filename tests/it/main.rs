@@ -8,6 +8,7 @@
 mod cli;
 mod crash;
 mod deliver;
+mod disk;
 mod enroll;
 mod faces;
 mod hostile;
@@ -15,4 +16,6 @@ mod house;
 mod judge;
 mod quickstart;
 mod scan;
+mod service;
 mod swarm;
+mod units;

@@ -10,7 +10,7 @@ use crate::identity::{Identity, IdentityStore};
 use crate::look::{LookTaken, look_at};
 use crate::schedule;
 use crate::sources::root::Root;
-use crate::spool::Spool;
+use crate::spool::{Losses, Spool};
 use crate::uplink::{self, Delivered, Parcel, Run, Target, Tls, UplinkError, Versions};
 
 /// A clock that differs by more than this is worth a line in the log.
@@ -57,6 +57,8 @@ pub struct Agent {
     tls: Option<(Identity, Tls)>,
     /// The collector wants a new key at once.
     new_key_wanted: bool,
+    /// The machine's clock, or a test's.
+    clock: fn() -> Timestamp,
     /// Held for as long as this process works here.
     _lock: std::fs::File,
 }
@@ -85,9 +87,42 @@ impl Agent {
             acknowledged: keep::last_acknowledged(dir),
             tls: None,
             new_key_wanted: false,
+            clock: now,
             settings,
             _lock: lock,
         })
+    }
+
+    #[cfg(test)]
+    pub(super) const fn with_clock(mut self, clock: fn() -> Timestamp) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The time, by the clock of this agent.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// The watchlist in force.
+    #[must_use]
+    pub const fn watchlist(&self) -> &Watchlist {
+        &self.watchlist
+    }
+
+    /// Works by other settings from now on. The state directory stays: it is held by its lock.
+    pub fn reconfigure(&mut self, settings: Settings) {
+        if settings.state_dir != self.settings.state_dir {
+            tracing::warn!(
+                state_dir = %self.settings.state_dir.display(),
+                "another state directory is taken at the next start only"
+            );
+        }
+        let state_dir = self.settings.state_dir.clone();
+        self.settings = Settings { state_dir, ..settings };
+        self.spool.set_bounds(keep::spool_bounds(&self.settings));
+        self.watchlist = keep::watchlist_in_force(&self.settings);
     }
 
     /// The settings in force.
@@ -121,22 +156,39 @@ impl Agent {
         Ok(report.and(again))
     }
 
-    /// Looks, and keeps the look on disk unless the collector has it.
+    /// Looks, and keeps what was seen for a later delivery.
+    ///
+    /// # Errors
+    /// The look was broken off.
+    pub async fn look_and_keep(&mut self, root: Root) -> Result<(), AppError> {
+        self.look(root).await.map(drop)
+    }
+
+    /// Looks, and keeps the look on disk unless the collector has it. A disk that does not take it keeps nobody from
+    /// delivering it at once.
     async fn look(&mut self, root: Root) -> Result<Parcel, AppError> {
         let options = look_options(&self.settings, self.watchlist.clone());
-        let observed_at = now();
+        let observed_at = self.now();
         let taken = tokio::task::spawn_blocking(move || look_at(root, &options)).await.map_err(|_| AppError::Look)?;
         let parcel = parcel_of(taken, observed_at);
-        let digest = parcel.digest();
-        let label = digest.to_string();
-        let has_it = self.spool.is_empty() && self.acknowledged == Some(digest);
-        if !has_it && self.spool.newest_label() != Some(label.as_str()) {
-            let dropped = self.spool.put(&label, &parcel.encode(), observed_at)?;
-            if dropped > 0 {
-                tracing::warn!(
-                    dropped,
-                    "looks that waited for the collector were dropped to keep the spool within its bounds"
-                );
+        let label = parcel.digest().to_string();
+        let has_it = self.spool.is_empty() && self.acknowledged == Some(parcel.digest());
+        let kept = if has_it || self.spool.newest_label() == Some(label.as_str()) {
+            self.spool.keep_bounds(observed_at)
+        } else {
+            self.spool.put(&label, &parcel.encode(), observed_at)
+        };
+        match kept {
+            Ok(lost) if lost == Losses::default() => {}
+            Ok(lost) => tracing::warn!(
+                spool.coalesced = lost.coalesced,
+                spool.dropped = lost.dropped,
+                spool.entries = self.spool.len(),
+                "looks that waited for the collector made room for newer ones"
+            ),
+            Err(error) => {
+                self.spool.put_failed(&label);
+                tracing::error!(error = %chain(&error), "the look cannot be kept; it is lost unless it is delivered now");
             }
         }
         Ok(parcel)
@@ -175,12 +227,15 @@ impl Agent {
     async fn deliver(&mut self, target: &Target, parcel: &Parcel) -> Result<Delivered, AppError> {
         let Some((identity, tls)) = self.tls.clone() else { return Err(AppError::NotEnrolled) };
         let versions = Versions { watchlist: self.watchlist.version, trust: identity.trust.version };
-        let delivered = match self.run.deliver(target, &tls, parcel, versions, now()).await {
+        let delivered = match self.run.deliver(target, &tls, parcel, versions, self.now()).await {
             Ok(delivered) => delivered,
             Err(error) => return Err(self.refused(identity, error)),
         };
         self.acknowledged = Some(parcel.digest());
-        keep::keep_acknowledged(&self.settings.state_dir, parcel.digest())?;
+        if let Err(error) = keep::keep_acknowledged(&self.settings.state_dir, parcel.digest()) {
+            // The next process asks the collector once more than it had to.
+            tracing::warn!(error = %chain(&error), "what was acknowledged cannot be kept");
+        }
         tracing::info!(
             look = %parcel.digest().short(),
             look_sent = delivered.look_sent,
@@ -189,7 +244,7 @@ impl Agent {
             wire_bytes = delivered.wire_sent,
             "the collector has the look"
         );
-        let off = now().millis().saturating_sub(delivered.server_time.millis());
+        let off = self.now().millis().saturating_sub(delivered.server_time.millis());
         if off.abs() > CLOCK_WORTH_SAYING_MS {
             tracing::warn!(clock_ahead_ms = off, "this machine's clock and the collector's differ");
         }
@@ -224,7 +279,12 @@ impl Agent {
             && self.settings.watchlist == WatchlistPolicy::Collector
             && sent.version > self.watchlist.version
         {
-            self.watchlist = keep::keep_watchlist(&self.settings, &self.watchlist, sent)?;
+            match keep::keep_watchlist(&self.settings, &self.watchlist, sent) {
+                Ok(watchlist) => self.watchlist = watchlist,
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "the collector's watchlist cannot be kept and is not used")
+                }
+            }
         }
         Ok(())
     }

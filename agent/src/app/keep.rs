@@ -1,4 +1,5 @@
-//! The small files of the state directory: the watchlist that a collector sent, and the look that it acknowledged last.
+//! The small files of the state directory: the watchlist that a collector sent, the look that it acknowledged last, and
+//! what the service watches.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use crate::identity::{Identity, IdentityError, IdentityStore};
 use crate::os;
 use crate::sources::watchlist::{self, WatchlistFile};
 use crate::spool::Bounds;
+use crate::watch::Summary;
 
 /// A file of the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,22 @@ pub fn last_acknowledged(state_dir: &Path) -> Option<Digest> {
 pub(super) fn keep_acknowledged(state_dir: &Path, digest: Digest) -> Result<(), KeepError> {
     let path = acknowledged_file(state_dir);
     os::write_private(&path, format!("{digest}\n").as_bytes()).map_err(|source| KeepError { path, source })
+}
+
+/// What the running service says of its watch over the machine's places; `None` when none has said anything.
+#[must_use]
+pub fn last_watching(state_dir: &Path) -> Option<Summary> {
+    serde_json::from_slice(&std::fs::read(watching_file(state_dir)).ok()?).ok()
+}
+
+pub(super) fn keep_watching(state_dir: &Path, summary: &Summary) -> Result<(), KeepError> {
+    let path = watching_file(state_dir);
+    let bytes = serde_json::to_vec(summary).map_err(io::Error::from);
+    bytes.and_then(|bytes| os::write_private(&path, &bytes)).map_err(|source| KeepError { path, source })
+}
+
+fn watching_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("watching.json")
 }
 
 fn acknowledged_file(state_dir: &Path) -> PathBuf {

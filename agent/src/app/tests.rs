@@ -6,9 +6,12 @@ use std::path::Path;
 use muster_proto::canonical;
 use muster_proto::model::RefusalClass;
 
+use super::service::turn;
 use super::*;
 use crate::config::{Flags, Settings, load};
 use crate::identity::IdentityStore;
+use crate::schedule::Rhythm;
+use crate::sources::root::Root;
 use crate::uplink::tests::door::{Door, Pki, Script, open};
 use crate::uplink::{Target, Token};
 
@@ -185,4 +188,78 @@ async fn one_state_directory_has_one_agent() {
     let host = Host::enrolled().await;
     let _held = Agent::open(host.settings.clone()).expect("opened");
     assert!(matches!(host.once().await, Err(AppError::Busy(_))));
+}
+
+thread_local! {
+    static SIMULATED: std::cell::Cell<i64> = const { std::cell::Cell::new(0) };
+}
+
+/// The clock of a simulated agent; the tests of one thread have one.
+fn simulated() -> Timestamp {
+    Timestamp::from_millis(SIMULATED.get())
+}
+
+/// Where nobody listens.
+async fn nowhere() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    format!("https://127.0.0.1:{}", listener.local_addr().expect("bound").port())
+}
+
+#[tokio::test]
+async fn a_day_without_the_collector_is_kept_with_its_dates_and_told_in_order_afterwards() {
+    const TEN_MINUTES: i64 = 600_000;
+    let host = Host::enrolled().await;
+    let begin = now().millis();
+    SIMULATED.set(begin);
+    let away = Settings { collector: Some(nowhere().await), ..host.settings.clone() };
+    let open = |settings: &Settings| Agent::open(settings.clone()).expect("opened").with_clock(simulated);
+    let mut agent = open(&away);
+    let (mut rhythm, mut next_call, mut calls) = (Rhythm::default(), begin, 0);
+    // Something is installed every ten minutes; the agent is woken by it, and calls when its time has come.
+    for step in 0..144 {
+        SIMULATED.set(begin + step * TEN_MINUTES);
+        host.install(&format!("package-{step}"));
+        let woken = SIMULATED.get() < next_call;
+        let root = Root::below(host.root.path()).expect("a root");
+        let pause = turn(&mut agent, &mut rhythm, root, woken).await.expect("goes on");
+        if !woken {
+            calls += 1;
+            next_call = SIMULATED.get() + i64::try_from(pause.as_millis()).expect("short");
+        }
+        if step == 70 {
+            // The machine is restarted at noon.
+            drop(agent);
+            agent = open(&away);
+        }
+    }
+    assert!((24..=48).contains(&calls), "{calls} calls in a day without an answer");
+    assert_eq!((agent.waiting(), host.heard().len()), (144, 0));
+
+    agent.reconfigure(host.settings.clone());
+    SIMULATED.set(next_call);
+    let root = Root::below(host.root.path()).expect("a root");
+    turn(&mut agent, &mut rhythm, root, false).await.expect("delivered");
+    assert_eq!((agent.waiting(), rhythm.failures()), (0, 0));
+    let script = host.door.script.lock().expect("unpoisoned");
+    let dates: Vec<i64> = script.check_ins.iter().map(|request| request.observed_at_ms).collect();
+    let expected: Vec<i64> = (0..144).map(|step| begin + step * TEN_MINUTES).collect();
+    assert_eq!(dates, expected, "each look arrives once, in order, with the time at which it was made");
+}
+
+#[tokio::test]
+async fn a_change_while_the_collector_asks_for_patience_is_kept_and_not_told_before_the_time() {
+    let host = Host::enrolled().await;
+    SIMULATED.set(now().millis());
+    let mut agent = Agent::open(host.settings.clone()).expect("opened").with_clock(simulated);
+    let mut rhythm = Rhythm::default();
+    let root = || Root::below(host.root.path()).expect("a root");
+    host.refuse(Some(RefusalClass::Later));
+    let pause = turn(&mut agent, &mut rhythm, root(), false).await.expect("goes on");
+    host.refuse(None);
+    host.install("something-new");
+    let rest = turn(&mut agent, &mut rhythm, root(), true).await.expect("goes on");
+    assert_eq!((rest.as_millis(), agent.waiting(), host.heard().len()), (pause.as_millis(), 2, 0));
+    SIMULATED.set(SIMULATED.get() + i64::try_from(pause.as_millis()).expect("short"));
+    turn(&mut agent, &mut rhythm, root(), true).await.expect("delivered");
+    assert_eq!((agent.waiting(), host.heard().len()), (0, 2));
 }

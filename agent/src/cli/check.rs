@@ -6,14 +6,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use muster_proto::model::{Outcome, RefusalClass};
+use tokio::time::Instant;
 
 use super::Output;
 use crate::app;
 use crate::config::{Flags, Settings};
 use crate::identity::{Identity, IdentityStore};
 use crate::look::{LookOptions, look_at};
+use crate::sources::places;
 use crate::sources::root::Root;
 use crate::uplink::{self, ConnectError, Target, Tls, Traffic};
+use crate::watch::Watch;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -52,6 +55,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     let settings = super::settings(flags)?;
     let mut steps = Steps::default();
     app::block_on(way(&settings, &mut steps))?;
+    watching(&settings, &mut steps)?;
     rights(&settings, &mut steps)?;
     let Steps(steps) = steps;
     let mut out = io::stdout().lock();
@@ -183,6 +187,20 @@ async fn enrolment(target: &Target, identity: Option<Identity>, tls: &Tls, steps
         None => steps
             .good("enrolment", format!("{} of site {}, until {}", identity.host_id, identity.site, identity.expires)),
     }
+}
+
+fn watching(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
+    let mut watch = Watch::new(Instant::now());
+    watch.arm(&Root::running_system()?, &places::places(&app::watchlist_in_force(settings)));
+    let summary = watch.summary();
+    let watched = format!("{} directories", summary.directories);
+    if summary.is_complete() {
+        steps.good("wakes on change", watched);
+        return Ok(());
+    }
+    let found = format!("{watched}; not watched: {}", summary.unwatched.join("; "));
+    steps.bad("wakes on change", found, "nothing is lost: changes there are seen at the collector's pace");
+    Ok(())
 }
 
 fn rights(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {

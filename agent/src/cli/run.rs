@@ -1,12 +1,21 @@
-//! `run`: the service. Looks and reports at the collector's pace until SIGTERM or ctrl-c.
+//! `run`: the service. Looks and reports at the collector's pace, and when something has changed, until SIGTERM or ctrl-c.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::app;
 use crate::config::Flags;
 
-pub(super) fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
-    let settings = super::settings(flags)?;
-    app::block_on(app::run(settings))??;
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Report the machine whose files are below DIR as this host
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: Arguments, flags: Flags) -> anyhow::Result<ExitCode> {
+    let settings = super::settings(&flags)?;
+    let reload: app::Reload = Box::new(move || super::read_settings(&flags));
+    app::block_on(app::run(settings, arguments.root, reload))??;
     Ok(ExitCode::SUCCESS)
 }

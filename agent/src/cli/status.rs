@@ -36,8 +36,10 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
         "enrolled": enrolled,
         "last_acknowledged_look": app::last_acknowledged(&settings.state_dir),
         "spool": {
-            "looks": spool.len(), "bytes": spool.bytes(), "dropped": losses.dropped, "damaged": losses.damaged,
+            "looks": spool.len(), "bytes": spool.bytes(), "since": spool.since(),
+            "coalesced": losses.coalesced, "dropped": losses.dropped, "damaged": losses.damaged,
         },
+        "watching": app::last_watching(&settings.state_dir),
         "watchlist_version": watchlist.version,
     });
     let mut out = io::stdout();

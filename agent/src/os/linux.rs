@@ -1,8 +1,8 @@
-//! Linux: FHS directories, modes of files, SIGTERM.
+//! Linux: FHS directories, modes of files.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 pub(super) fn default_config_file() -> PathBuf {
@@ -10,6 +10,10 @@ pub(super) fn default_config_file() -> PathBuf {
 }
 
 pub(super) fn default_state_dir() -> PathBuf {
+    // systemd names the directory that it has made for the service.
+    if let Some(given) = std::env::var_os("STATE_DIRECTORY").filter(|given| !given.is_empty()) {
+        return PathBuf::from(given);
+    }
     if rustix::process::geteuid().is_root() {
         return PathBuf::from("/var/lib/muster-agent");
     }
@@ -28,7 +32,21 @@ pub(super) fn machine_id() -> Option<String> {
 }
 
 pub(super) fn make_private_dir(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    let missing: Vec<&Path> =
+        dir.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    missing.into_iter().rev().try_for_each(|made| hand_over(&File::open(made)?, made))
+}
+
+/// What root makes in a directory of the service's account belongs to that account: `muster-agent enroll` is run by root,
+/// and the service has to read what it wrote.
+fn hand_over(made: &File, path: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let owner = std::fs::metadata(parent)?;
+    if owner.uid() == 0 { Ok(()) } else { std::os::unix::fs::fchown(made, Some(owner.uid()), Some(owner.gid())) }
 }
 
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -52,6 +70,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Ok(()) | Err(_) => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    hand_over(&file, path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -61,19 +80,21 @@ pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
 }
 
 pub(super) fn lock(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = match new {
+        Ok(file) => {
+            hand_over(&file, path)?;
+            file
+        }
+        // No link is followed: the directory may be another account's.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+            OpenOptions::new().write(true).custom_flags(flags).open(path)?
+        }
+        Err(error) => return Err(error),
+    };
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
     Ok(file)
-}
-
-pub(super) async fn termination() -> io::Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
 }
 
 #[cfg(test)]
@@ -94,6 +115,26 @@ mod tests {
         assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::metadata(&inner).expect("there").permissions().mode() & 0o777, 0o700);
         assert_eq!(std::fs::read_dir(&inner).expect("listed").count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn what_root_makes_in_another_accounts_directory_is_that_accounts() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let state = dir.path().join("state");
+        std::fs::create_dir(&state).expect("made");
+        std::os::unix::fs::chown(&state, Some(4711), Some(4712)).expect("given away");
+        make_private_dir(&state.join("a/b")).expect("made");
+        write_private(&state.join("a/b/key"), b"x").expect("written");
+        drop(lock(&state.join("lock")).expect("locked"));
+        for path in ["a", "a/b", "a/b/key", "lock"] {
+            let metadata = std::fs::metadata(state.join(path)).expect("there");
+            assert_eq!((metadata.uid(), metadata.gid()), (4711, 4712), "{path}");
+        }
+        std::os::unix::fs::symlink("/etc/passwd", state.join("other")).expect("linked");
+        lock(&state.join("other")).expect_err("a link is not followed");
     }
 
     #[test]

@@ -42,8 +42,3 @@ pub(super) fn lock(path: &Path) -> io::Result<File> {
     // Sharing with nobody is the lock.
     OpenOptions::new().write(true).create(true).truncate(false).share_mode(0).open(path)
 }
-
-pub(super) async fn termination() -> io::Result<&'static str> {
-    tokio::signal::ctrl_c().await?;
-    Ok("ctrl-c")
-}

@@ -12,6 +12,7 @@ mod kernel_modules;
 mod native;
 mod pacman;
 mod people;
+mod places;
 mod processes;
 mod rpm;
 mod snap;
@@ -20,6 +21,8 @@ mod systemd_units;
 mod trust_store;
 
 use muster_proto::model::{HostFacts, HostState, Outcome, Platform};
+
+pub(super) use places::PLACES;
 
 use super::parse::os_release::OsRelease;
 use super::root::Root;

@@ -204,6 +204,14 @@ impl Root {
         self.place.stands(path)
     }
 
+    /// Opens a directory to be named to the system; nothing in it is read.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn directory(&self, path: &str) -> io::Result<File> {
+        self.place.directory(path)
+    }
+
     /// Where a symbolic link points, as it is written there.
     ///
     /// # Errors

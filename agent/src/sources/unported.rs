@@ -8,6 +8,8 @@ use super::{Scene, Source, portable};
 
 pub(super) const PLATFORM: Platform = if cfg!(target_os = "windows") { Platform::Windows } else { Platform::Macos };
 
+pub(super) const PLACES: &[(&str, super::places::Reach)] = &[];
+
 pub(super) fn all() -> Vec<Box<dyn Source>> {
     vec![Box::new(portable::watch_paths::WatchPaths)]
 }

@@ -3,11 +3,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use muster_proto::model::Timestamp;
 
-use super::entry::{self, EntryError};
+use super::bounds::{self, Bounds, Fate};
+use super::disk::{Disk, Real, is_full};
+use super::entry;
+use super::losses::{Losses, Note};
 use crate::os;
 
 const EXTENSION: &str = "look";
@@ -24,24 +26,6 @@ pub enum SpoolError {
         #[source]
         source: io::Error,
     },
-}
-
-/// How much may wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// Bytes of all entries.
-    pub bytes: u64,
-    /// Age of an entry.
-    pub age: Duration,
-}
-
-/// What was lost, since the spool was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-pub struct Losses {
-    /// Entries dropped for their age, for lack of room, or because the collector cannot take them.
-    pub dropped: u64,
-    /// Entries that the disk did not give back as they were written.
-    pub damaged: u64,
 }
 
 /// One entry that waits.
@@ -61,7 +45,7 @@ struct Waiting {
     at: Timestamp,
     label: String,
     bytes: u64,
-    path: PathBuf,
+    name: String,
 }
 
 /// The entries that wait, oldest first.
@@ -70,8 +54,11 @@ pub struct Spool {
     dir: PathBuf,
     bounds: Bounds,
     waiting: Vec<Waiting>,
-    losses: Losses,
+    note: Note,
     next: u64,
+    /// The label of what could not be put last.
+    failed: Option<String>,
+    disk: Box<dyn Disk>,
 }
 
 impl Spool {
@@ -81,12 +68,22 @@ impl Spool {
     /// The directory cannot be used.
     pub fn open(dir: &Path, bounds: Bounds) -> Result<Self, SpoolError> {
         os::make_private_dir(dir).map_err(access(dir))?;
-        let (mut spool, strays) = Self::survey(dir, bounds)?;
-        for stray in strays {
-            // Left by a process that was killed while it wrote: never acknowledged by anybody, never whole.
-            std::fs::remove_file(&stray).map_err(access(&stray))?;
+        Self::open_on(Box::new(Real), dir, bounds)
+    }
+
+    pub(super) fn open_on(disk: Box<dyn Disk>, dir: &Path, bounds: Bounds) -> Result<Self, SpoolError> {
+        let (mut spool, strays) = Self::survey(disk, dir, bounds)?;
+        for stray in &strays {
+            // Left by a process that was killed while it wrote or removed: never acknowledged by anybody and not whole,
+            // or counted as lost already.
+            spool.disk.remove(stray).map_err(access(stray))?;
         }
-        spool.next = spool.waiting.last().map_or(1, |last| last.number + 1);
+        spool.disk.settle(dir).map_err(access(dir))?;
+        // No new entry may bear the name of one that is noted as leaving. The note stays as it is: a full disk could not
+        // take a new one, and must keep nobody from starting.
+        let leaving = spool.note.leaving.iter().filter_map(|name| Some(parse_name(name)?.0)).max();
+        let waiting = spool.waiting.last().map(|last| last.number);
+        spool.next = waiting.max(leaving).map_or(1, |last| last + 1);
         Ok(spool)
     }
 
@@ -95,11 +92,12 @@ impl Spool {
     /// # Errors
     /// The directory cannot be read.
     pub fn peek_into(dir: &Path, bounds: Bounds) -> Result<Self, SpoolError> {
-        Ok(Self::survey(dir, bounds)?.0)
+        Ok(Self::survey(Box::new(Real), dir, bounds)?.0)
     }
 
-    fn survey(dir: &Path, bounds: Bounds) -> Result<(Self, Vec<PathBuf>), SpoolError> {
-        let mut spool = Self { dir: dir.to_owned(), bounds, waiting: Vec::new(), losses: Losses::default(), next: 1 };
+    fn survey(disk: Box<dyn Disk>, dir: &Path, bounds: Bounds) -> Result<(Self, Vec<PathBuf>), SpoolError> {
+        let note = Note::read(dir);
+        let mut spool = Self { dir: dir.to_owned(), bounds, waiting: Vec::new(), note, next: 1, failed: None, disk };
         let mut strays = Vec::new();
         let entries = match std::fs::read_dir(dir) {
             Ok(entries) => entries,
@@ -110,33 +108,58 @@ impl Spool {
             let file = file.map_err(access(dir))?;
             let path = file.path();
             let name = file.file_name().to_string_lossy().into_owned();
-            if let Some((number, at, label)) = parse_name(&name) {
-                let bytes = file.metadata().map_err(access(&path))?.len();
-                spool.waiting.push(Waiting { number, at, label, bytes, path });
-            } else if name.contains(".new-") {
+            if name.contains(".new-") || spool.note.leaving.contains(&name) {
                 strays.push(path);
+            } else if let Some((number, at, label)) = parse_name(&name) {
+                let bytes = file.metadata().map_err(access(&path))?.len();
+                spool.waiting.push(Waiting { number, at, label, bytes, name });
             }
         }
         spool.waiting.sort();
-        // A count that is lost or damaged begins anew: it never keeps entries from leaving.
-        let losses = std::fs::read(spool.losses_file()).unwrap_or_default();
-        spool.losses = serde_json::from_slice(&losses).unwrap_or_default();
         Ok((spool, strays))
     }
 
-    /// Adds an entry; durable when it returns. Older ones make room for it. Returns how many were dropped.
+    /// Other bounds, from the next entry on.
+    pub const fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
+    /// Adds an entry; durable when it returns. Older ones make room for it, within the bounds and on a full disk. Returns
+    /// what was lost by that.
     ///
     /// # Errors
-    /// It cannot be written.
-    pub fn put(&mut self, label: &str, payload: &[u8], now: Timestamp) -> Result<u64, SpoolError> {
+    /// It cannot be written, also when only one other waits.
+    pub fn put(&mut self, label: &str, payload: &[u8], now: Timestamp) -> Result<Losses, SpoolError> {
         let number = self.next;
-        let path = self.dir.join(format!("{number:016}-{}-{label}.{EXTENSION}", now.millis()));
+        let name = format!("{number:016}-{}-{label}.{EXTENSION}", now.millis());
+        let path = self.dir.join(&name);
         let bytes = entry::encode(payload);
-        os::write_private(&path, &bytes).map_err(access(&path))?;
-        let bytes = bytes.len() as u64;
-        self.waiting.push(Waiting { number, at: now, label: label.to_owned(), bytes, path });
+        let mut lost = Losses::default();
+        loop {
+            match self.disk.replace(&path, &bytes) {
+                Ok(()) => break,
+                // The last one stays: a look that is kept is better than one that might have been.
+                Err(error) if is_full(&error) && self.waiting.len() > 1 => {
+                    lost.add(self.lose(&[(0, Fate::Dropped)])?);
+                }
+                Err(error) => return Err(access(&path)(error)),
+            }
+        }
+        self.waiting.push(Waiting { number, at: now, label: label.to_owned(), bytes: bytes.len() as u64, name });
         self.next += 1;
-        self.keep_bounds(now)
+        lost.add(self.keep_bounds(now)?);
+        Ok(lost)
+    }
+
+    /// Counts an entry that could not be put at all; once, however often it is tried.
+    pub fn put_failed(&mut self, label: &str) {
+        if self.failed.as_deref() == Some(label) {
+            return;
+        }
+        self.failed = Some(label.to_owned());
+        self.note.losses.add(Losses { dropped: 1, ..Losses::default() });
+        // A full disk refuses this too; the count is written with the next one.
+        let _ = self.save_note();
     }
 
     /// The oldest entry that is whole. Damaged ones are removed and counted.
@@ -145,10 +168,18 @@ impl Spool {
     /// A file cannot be read or removed.
     pub fn oldest(&mut self) -> Result<Option<Entry>, SpoolError> {
         while let Some(first) = self.waiting.first() {
-            let bytes = std::fs::read(&first.path).map_err(access(&first.path))?;
-            match entry::decode(bytes) {
+            let path = self.dir.join(&first.name);
+            let read = match std::fs::read(&path) {
+                Ok(bytes) => entry::decode(bytes).map_err(|error| error.to_string()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Err("it has been removed".to_owned()),
+                Err(error) => return Err(access(&path)(error)),
+            };
+            match read {
                 Ok(payload) => return Ok(Some(Entry { number: first.number, label: first.label.clone(), payload })),
-                Err(error) => self.discard_damaged(error)?,
+                Err(error) => {
+                    tracing::error!(spool.file = %path.display(), error, "a spool entry is damaged and is dropped");
+                    self.leave(&[0], Losses { damaged: 1, ..Losses::default() })?;
+                }
             }
         }
         Ok(None)
@@ -160,7 +191,7 @@ impl Spool {
     /// It cannot be removed.
     pub fn acknowledged(&mut self, number: u64) -> Result<(), SpoolError> {
         let Some(at) = self.waiting.iter().position(|waiting| waiting.number == number) else { return Ok(()) };
-        self.remove(at)
+        self.remove(&[at])
     }
 
     /// Removes an entry that the collector cannot take, and counts it; the newest stays. Whether it was removed.
@@ -170,16 +201,29 @@ impl Spool {
     pub fn give_up(&mut self, number: u64) -> Result<bool, SpoolError> {
         let at = self.waiting.iter().position(|waiting| waiting.number == number);
         let Some(at) = at.filter(|at| at + 1 < self.waiting.len()) else { return Ok(false) };
-        self.remove(at)?;
-        self.losses.dropped += 1;
-        self.save_losses()?;
+        self.lose(&[(at, Fate::Dropped)])?;
         Ok(true)
+    }
+
+    /// Removes what is too old or too much by now. Returns what was lost by that.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn keep_bounds(&mut self, now: Timestamp) -> Result<Losses, SpoolError> {
+        let waiting: Vec<_> = self.waiting.iter().map(|waiting| (waiting.at, waiting.bytes)).collect();
+        self.lose(&bounds::victims(&waiting, self.bounds, now))
     }
 
     /// The label of the newest entry.
     #[must_use]
     pub fn newest_label(&self) -> Option<&str> {
         self.waiting.last().map(|waiting| waiting.label.as_str())
+    }
+
+    /// When the oldest entry that waits was made.
+    #[must_use]
+    pub fn since(&self) -> Option<Timestamp> {
+        self.waiting.first().map(|waiting| waiting.at)
     }
 
     /// How many entries wait.
@@ -203,50 +247,50 @@ impl Spool {
     /// What was lost so far.
     #[must_use]
     pub const fn losses(&self) -> Losses {
-        self.losses
+        self.note.losses
     }
 
-    fn keep_bounds(&mut self, now: Timestamp) -> Result<u64, SpoolError> {
-        let mut dropped = 0;
-        while self.waiting.len() > 1 {
-            let too_old = self.waiting[0].at.plus(self.bounds.age) < now;
-            if !too_old && self.bytes() <= self.bounds.bytes {
-                break;
+    fn lose(&mut self, victims: &[(usize, Fate)]) -> Result<Losses, SpoolError> {
+        let count = |wanted| victims.iter().filter(|(_, fate)| *fate == wanted).count() as u64;
+        let lost = Losses { coalesced: count(Fate::Coalesced), dropped: count(Fate::Dropped), damaged: 0 };
+        let places: Vec<usize> = victims.iter().map(|(at, _)| *at).collect();
+        self.leave(&places, lost)?;
+        Ok(lost)
+    }
+
+    /// Counts the entries at these places, and removes them.
+    fn leave(&mut self, places: &[usize], lost: Losses) -> Result<(), SpoolError> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        self.note.losses.add(lost);
+        self.note.leaving = places.iter().map(|at| self.waiting[*at].name.clone()).collect();
+        match self.save_note() {
+            Ok(()) => self.remove(places),
+            // Removing makes the room that counting needs.
+            Err(SpoolError::Access { source, .. }) if is_full(&source) => {
+                self.remove(places)?;
+                self.note.leaving.clear();
+                let _ = self.save_note();
+                Ok(())
             }
-            self.remove(0)?;
-            dropped += 1;
+            Err(error) => Err(error),
         }
-        if dropped > 0 {
-            self.losses.dropped += dropped;
-            self.save_losses()?;
+    }
+
+    fn remove(&mut self, places: &[usize]) -> Result<(), SpoolError> {
+        for at in places.iter().rev() {
+            let path = self.dir.join(&self.waiting[*at].name);
+            self.disk.remove(&path).map_err(access(&path))?;
+            self.waiting.remove(*at);
         }
-        Ok(dropped)
+        self.disk.settle(&self.dir).map_err(access(&self.dir))
     }
 
-    fn discard_damaged(&mut self, error: EntryError) -> Result<(), SpoolError> {
-        tracing::error!(spool.file = %self.waiting[0].path.display(), error = %error, "a spool entry is damaged and is dropped");
-        self.remove(0)?;
-        self.losses.damaged += 1;
-        self.save_losses()
-    }
-
-    fn remove(&mut self, at: usize) -> Result<(), SpoolError> {
-        let path = self.waiting.remove(at).path;
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(access(&path)(error)),
-            Ok(()) | Err(_) => {}
-        }
-        os::sync_dir(&self.dir).map_err(access(&self.dir))
-    }
-
-    fn losses_file(&self) -> PathBuf {
-        self.dir.join("losses.json")
-    }
-
-    fn save_losses(&self) -> Result<(), SpoolError> {
-        let path = self.losses_file();
-        let bytes = serde_json::to_vec(&self.losses).map_err(io::Error::from).map_err(access(&path))?;
-        os::write_private(&path, &bytes).map_err(access(&path))
+    fn save_note(&mut self) -> Result<(), SpoolError> {
+        let path = Note::place(&self.dir);
+        let bytes = serde_json::to_vec(&self.note).map_err(io::Error::from).map_err(access(&path))?;
+        self.disk.replace(&path, &bytes).map_err(access(&path))
     }
 }
 
@@ -262,88 +306,5 @@ fn parse_name(name: &str) -> Option<(u64, Timestamp, String)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOUNDS: Bounds = Bounds { bytes: 1 << 20, age: Duration::from_secs(100) };
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_millis(seconds * 1000)
-    }
-
-    fn drain(spool: &mut Spool) -> Vec<String> {
-        let mut seen = Vec::new();
-        while let Some(entry) = spool.oldest().expect("readable") {
-            seen.push(String::from_utf8(entry.payload).expect("text"));
-            spool.acknowledged(entry.number).expect("removed");
-        }
-        seen
-    }
-
-    #[test]
-    fn entries_leave_in_order_and_survive_the_process() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
-        for text in ["one", "two", "three"] {
-            spool.put("x", text.as_bytes(), at(1)).expect("kept");
-        }
-        assert_eq!(spool.oldest().expect("readable").expect("there").payload, b"one");
-        spool.acknowledged(1).expect("removed");
-        drop(spool);
-        let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened again");
-        spool.put("x", b"four", at(2)).expect("kept");
-        assert_eq!(drain(&mut spool), ["two", "three", "four"]);
-        assert!(Spool::open(dir.path(), BOUNDS).expect("opened").is_empty());
-    }
-
-    #[test]
-    fn a_file_cut_at_any_byte_is_dropped_and_counted_and_the_others_leave() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
-        spool.put("x", b"one", at(1)).expect("kept");
-        let path = spool.waiting[0].path.clone();
-        let whole = std::fs::read(&path).expect("read");
-        spool.put("x", b"two", at(1)).expect("kept");
-        drop(spool);
-        for cut in 0..whole.len() {
-            std::fs::write(&path, &whole[..cut]).expect("cut");
-            let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
-            assert_eq!(spool.oldest().expect("readable").expect("there").payload, b"two", "cut at {cut}");
-            assert_eq!(spool.losses().damaged, cut as u64 + 1);
-        }
-    }
-
-    #[test]
-    fn what_a_killed_writer_left_is_no_entry() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        std::fs::write(dir.path().join("0000000000000001-1-x.look.new-77"), "half").expect("written");
-        let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
-        assert_eq!(drain(&mut spool), Vec::<String>::new());
-        assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 0);
-    }
-
-    #[test]
-    fn bounds_drop_the_oldest_but_never_the_newest() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let small = Bounds { bytes: 150, age: Duration::from_secs(100) };
-        let mut spool = Spool::open(dir.path(), small).expect("opened");
-        assert_eq!(spool.put("a", &[b'a'; 60], at(1)).expect("kept"), 0);
-        assert_eq!(spool.put("b", &[b'b'; 60], at(2)).expect("kept"), 1);
-        assert_eq!(spool.put("c", &[b'c'; 600], at(3)).expect("kept"), 1);
-        assert_eq!((spool.len(), spool.newest_label()), (1, Some("c")));
-        assert_eq!(spool.put("d", b"d", at(500)).expect("kept"), 1);
-        assert_eq!(Spool::open(dir.path(), small).expect("opened").losses(), Losses { dropped: 3, damaged: 0 });
-    }
-
-    #[test]
-    fn what_the_collector_cannot_take_is_given_up_unless_it_is_the_newest() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
-        spool.put("a", b"a", at(1)).expect("kept");
-        assert!(!spool.give_up(1).expect("asked"));
-        spool.put("b", b"b", at(1)).expect("kept");
-        assert!(spool.give_up(1).expect("asked"));
-        assert_eq!(drain(&mut spool), ["b"]);
-        assert_eq!(spool.losses().dropped, 1);
-    }
-}
+#[path = "queue_tests.rs"]
+mod tests;

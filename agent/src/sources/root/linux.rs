@@ -110,6 +110,10 @@ impl Place {
         }
     }
 
+    pub(super) fn directory(&self, path: &str) -> io::Result<File> {
+        Ok(File::from(self.resolve(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC)?))
+    }
+
     pub(super) fn read_link(&self, path: &str) -> io::Result<String> {
         let fd = self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)?;
         Ok(rustix::fs::readlinkat(&fd, c"", Vec::new())?.to_string_lossy().into_owned())

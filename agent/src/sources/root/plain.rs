@@ -72,6 +72,10 @@ impl Place {
         }
     }
 
+    pub(super) fn directory(&self, path: &str) -> io::Result<File> {
+        File::open(path)
+    }
+
     pub(super) fn read_link(&self, path: &str) -> io::Result<String> {
         Ok(std::fs::read_link(path)?.to_string_lossy().into_owned())
     }

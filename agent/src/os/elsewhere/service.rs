@@ -1,0 +1,17 @@
+//! Systems on which the agent cannot set itself up yet.
+
+use std::path::Path;
+
+use super::{ServiceError, ServiceStatus};
+
+pub(super) const fn install(_program: &Path, _root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
+    Err(ServiceError::Unsupported)
+}
+
+pub(super) const fn uninstall(_root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
+    Err(ServiceError::Unsupported)
+}
+
+pub(super) const fn status(_root: Option<&Path>) -> Result<ServiceStatus, ServiceError> {
+    Err(ServiceError::Unsupported)
+}

@@ -1,0 +1,183 @@
+//! systemd: the shipped unit, account and directory, written where an administrator's own files belong, so that they never
+//! meet those of a package.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{ServiceError, ServiceStatus};
+
+const NAME: &str = "muster-agent.service";
+const UNIT: &str = include_str!("../../../../deploy/linux/muster-agent.service");
+const ACCOUNT: &str = include_str!("../../../../deploy/linux/sysusers/muster-agent.conf");
+const DIRECTORY: &str = include_str!("../../../../deploy/linux/tmpfiles/muster-agent.conf");
+
+const OWN_UNIT: &str = "etc/systemd/system/muster-agent.service";
+const OWN_ACCOUNT: &str = "etc/sysusers.d/muster-agent.conf";
+const OWN_DIRECTORY: &str = "etc/tmpfiles.d/muster-agent.conf";
+const WANTED: &str = "etc/systemd/system/multi-user.target.wants/muster-agent.service";
+/// Where packages put units.
+const PACKAGED: &[&str] = &["usr/lib/systemd/system/muster-agent.service", "lib/systemd/system/muster-agent.service"];
+
+pub(super) fn install(program: &Path, root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
+    let at = |path: &str| root.unwrap_or(Path::new("/")).join(path);
+    if let Some(unit) = packaged(root) {
+        return Err(ServiceError::Packaged(unit));
+    }
+    let unit = UNIT.replace("ExecStart=/usr/bin/muster-agent ", &format!("ExecStart={} ", quoted(program)));
+    let mut done = Vec::new();
+    for (path, text) in [(OWN_ACCOUNT, ACCOUNT), (OWN_DIRECTORY, DIRECTORY), (OWN_UNIT, unit.as_str())] {
+        write(&at(path), text)?;
+        done.push(format!("wrote {}", at(path).display()));
+    }
+    if root.is_some() {
+        link(&at(WANTED))?;
+        done.push(format!("enabled {NAME} for the next start of that system"));
+        return Ok(done);
+    }
+    for command in [
+        &["systemd-sysusers", "/etc/sysusers.d/muster-agent.conf"][..],
+        &["systemd-tmpfiles", "--create", "/etc/tmpfiles.d/muster-agent.conf"],
+        &["systemctl", "daemon-reload"],
+        &["systemctl", "enable", "--now", NAME],
+    ] {
+        run(command)?;
+        done.push(command.join(" "));
+    }
+    Ok(done)
+}
+
+pub(super) fn uninstall(root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
+    let at = |path: &str| root.unwrap_or(Path::new("/")).join(path);
+    if let Some(unit) = packaged(root) {
+        return Err(ServiceError::Packaged(unit));
+    }
+    let mut done = Vec::new();
+    if root.is_none() && at(OWN_UNIT).exists() {
+        run(&["systemctl", "disable", "--now", NAME])?;
+        done.push(format!("systemctl disable --now {NAME}"));
+    }
+    for path in [WANTED, OWN_UNIT, OWN_DIRECTORY, OWN_ACCOUNT] {
+        if remove(&at(path))? {
+            done.push(format!("removed {}", at(path).display()));
+        }
+    }
+    if root.is_none() && !done.is_empty() {
+        run(&["systemctl", "daemon-reload"])?;
+    }
+    done.push("kept /etc/muster and /var/lib/muster-agent: settings and the host's identity".to_owned());
+    Ok(done)
+}
+
+pub(super) fn status(root: Option<&Path>) -> Result<ServiceStatus, ServiceError> {
+    let own = root.unwrap_or(Path::new("/")).join(OWN_UNIT);
+    let packaged = packaged(root);
+    let mut status = ServiceStatus {
+        packaged: packaged.is_some(),
+        unit: own.exists().then_some(own).or(packaged),
+        enabled: String::new(),
+        active: String::new(),
+        says: String::new(),
+    };
+    // Without systemd at work there is nobody to ask, and nothing is running.
+    if root.is_some() || !Path::new("/run/systemd/system").exists() {
+        return Ok(status);
+    }
+    let told = run(&["systemctl", "show", NAME, "--property=UnitFileState,ActiveState,StatusText"])?;
+    for (name, value) in told.lines().filter_map(|line| line.split_once('=')) {
+        match name {
+            "UnitFileState" => value.clone_into(&mut status.enabled),
+            "ActiveState" => value.clone_into(&mut status.active),
+            "StatusText" => value.clone_into(&mut status.says),
+            _ => {}
+        }
+    }
+    Ok(status)
+}
+
+fn packaged(root: Option<&Path>) -> Option<PathBuf> {
+    PACKAGED.iter().map(|path| root.unwrap_or(Path::new("/")).join(path)).find(|path| path.exists())
+}
+
+/// A path as systemd reads it in `ExecStart=`: quoted, and no specifier in it.
+fn quoted(program: &Path) -> String {
+    let text = program.display().to_string().replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%");
+    if text.contains([' ', '"', '\\', '\'']) { format!("\"{text}\"") } else { text }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), ServiceError> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(parent).and_then(|()| std::fs::write(path, text)).map_err(failed("write", path))
+}
+
+fn link(path: &Path) -> Result<(), ServiceError> {
+    remove(path)?;
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let linked = std::fs::create_dir_all(parent)
+        .and_then(|()| std::os::unix::fs::symlink(format!("/etc/systemd/system/{NAME}"), path));
+    linked.map_err(failed("write", path))
+}
+
+/// Whether there was something to remove.
+fn remove(path: &Path) -> Result<bool, ServiceError> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed("remove", path)(error)),
+    }
+}
+
+fn failed(deed: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ServiceError {
+    let path = path.to_owned();
+    move |source| ServiceError::File { deed, path, source }
+}
+
+fn run(command: &[&str]) -> Result<String, ServiceError> {
+    let program = command.join(" ");
+    let output = Command::new(command[0]).args(&command[1..]).output();
+    let output = output.map_err(|source| ServiceError::Run { program: program.clone(), source })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(ServiceError::Failed { program, said })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_installed_below_a_root_is_taken_away_again_whole() {
+        let root = tempfile::tempdir().expect("temporary directory");
+        let below = Some(root.path());
+        install(Path::new("/opt/my tools/muster-agent"), below).expect("installed");
+        let unit = std::fs::read_to_string(root.path().join(OWN_UNIT)).expect("the unit");
+        assert!(unit.contains("\nExecStart=\"/opt/my tools/muster-agent\" run\n"), "{unit}");
+        assert!(root.path().join(WANTED).is_symlink());
+        let status = status(below).expect("status");
+        assert_eq!((status.unit, status.packaged), (Some(root.path().join(OWN_UNIT)), false));
+        install(Path::new("/usr/local/bin/muster-agent"), below).expect("installed over");
+        uninstall(below).expect("removed");
+        let files = |dir: &str| std::fs::read_dir(root.path().join(dir)).expect("listed").count();
+        assert_eq!((files("etc/sysusers.d"), files("etc/tmpfiles.d")), (0, 0));
+        assert!(!root.path().join(OWN_UNIT).exists() && !root.path().join(WANTED).is_symlink());
+        uninstall(below).expect("removing nothing is no error");
+    }
+
+    #[test]
+    fn what_a_package_has_set_up_is_left_to_the_package() {
+        let root = tempfile::tempdir().expect("temporary directory");
+        write(&root.path().join(PACKAGED[0]), UNIT).expect("written");
+        for tried in [install(Path::new("/x"), Some(root.path())), uninstall(Some(root.path()))] {
+            assert!(matches!(tried, Err(ServiceError::Packaged(_))), "{tried:?}");
+        }
+        assert!(status(Some(root.path())).expect("status").packaged);
+    }
+
+    #[test]
+    fn a_program_is_spelled_as_systemd_reads_it() {
+        assert_eq!(quoted(Path::new("/usr/bin/muster-agent")), "/usr/bin/muster-agent");
+        assert_eq!(quoted(Path::new("/a b/100%")), "\"/a b/100%%\"");
+    }
+}

@@ -1,0 +1,106 @@
+//! The queue on a real directory.
+
+use std::time::Duration;
+
+use super::*;
+
+const BOUNDS: Bounds = Bounds { bytes: 1 << 20, age: Duration::from_secs(100) };
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1000)
+}
+
+fn drain(spool: &mut Spool) -> Vec<String> {
+    let mut seen = Vec::new();
+    while let Some(entry) = spool.oldest().expect("readable") {
+        seen.push(String::from_utf8(entry.payload).expect("text"));
+        spool.acknowledged(entry.number).expect("removed");
+    }
+    seen
+}
+
+#[test]
+fn entries_leave_in_order_and_survive_the_process() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
+    for text in ["one", "two", "three"] {
+        spool.put("x", text.as_bytes(), at(1)).expect("kept");
+    }
+    assert_eq!(spool.oldest().expect("readable").expect("there").payload, b"one");
+    spool.acknowledged(1).expect("removed");
+    drop(spool);
+    let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened again");
+    spool.put("x", b"four", at(2)).expect("kept");
+    assert_eq!(drain(&mut spool), ["two", "three", "four"]);
+    assert!(Spool::open(dir.path(), BOUNDS).expect("opened").is_empty());
+}
+
+#[test]
+fn a_file_cut_at_any_byte_is_dropped_and_counted_and_the_others_leave() {
+    let whole = 45 + 3;
+    for cut in 0..whole {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
+        spool.put("x", b"one", at(1)).expect("kept");
+        let path = dir.path().join(&spool.waiting[0].name);
+        spool.put("x", b"two", at(1)).expect("kept");
+        drop(spool);
+        let bytes = std::fs::read(&path).expect("read");
+        assert_eq!(bytes.len(), whole);
+        std::fs::write(&path, &bytes[..cut]).expect("cut");
+        let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
+        assert_eq!(spool.oldest().expect("readable").expect("there").payload, b"two", "cut at {cut}");
+        assert_eq!((spool.len(), spool.losses().damaged), (1, 1), "cut at {cut}");
+        assert_eq!(Spool::open(dir.path(), BOUNDS).expect("opened").losses().damaged, 1);
+    }
+}
+
+#[test]
+fn what_a_killed_writer_left_is_no_entry() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    std::fs::write(dir.path().join("0000000000000001-1-x.look.new-77"), "half").expect("written");
+    let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
+    assert_eq!(drain(&mut spool), Vec::<String>::new());
+    assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 0);
+}
+
+#[test]
+fn bounds_drop_the_oldest_but_never_the_newest() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let small = Bounds { bytes: 150, age: Duration::from_secs(100) };
+    let mut spool = Spool::open(dir.path(), small).expect("opened");
+    let lost = |coalesced, dropped| Losses { coalesced, dropped, damaged: 0 };
+    assert_eq!(spool.put("a", &[b'a'; 60], at(1)).expect("kept"), lost(0, 0));
+    assert_eq!(spool.put("b", &[b'b'; 60], at(2)).expect("kept"), lost(1, 0));
+    assert_eq!(spool.put("c", &[b'c'; 600], at(3)).expect("kept"), lost(1, 0));
+    assert_eq!((spool.len(), spool.newest_label()), (1, Some("c")));
+    assert_eq!(spool.put("d", b"d", at(500)).expect("kept"), lost(0, 1));
+    assert_eq!(Spool::open(dir.path(), small).expect("opened").losses(), lost(2, 1));
+}
+
+#[test]
+fn everything_in_the_spool_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let place = dir.path().join("spool");
+    let mut spool = Spool::open(&place, Bounds { bytes: 1, age: Duration::from_secs(1) }).expect("opened");
+    spool.put("a", b"a", at(1)).expect("kept");
+    spool.put("b", b"b", at(9)).expect("kept");
+    let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(&place), 0o700);
+    let files: Vec<_> = std::fs::read_dir(&place).expect("listed").map(|file| file.expect("a file").path()).collect();
+    assert_eq!(files.len(), 2, "one entry and the losses: {files:?}");
+    assert!(files.iter().all(|file| mode(file) == 0o600), "{files:?}");
+}
+
+#[test]
+fn what_the_collector_cannot_take_is_given_up_unless_it_is_the_newest() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
+    spool.put("a", b"a", at(1)).expect("kept");
+    assert!(!spool.give_up(1).expect("asked"));
+    spool.put("b", b"b", at(1)).expect("kept");
+    assert!(spool.give_up(1).expect("asked"));
+    assert_eq!(drain(&mut spool), ["b"]);
+    assert_eq!(spool.losses().dropped, 1);
+}

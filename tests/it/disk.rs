@@ -1,0 +1,103 @@
+//! The agent on a disk that has no room: what can be delivered is delivered, and what is kept is whole.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use muster_tests::canned::Root;
+use muster_tests::lab::{Agent, Lab};
+use muster_tests::process::Answer;
+use serde_json::Value;
+
+fn status(agent: &Agent) -> Result<Value> {
+    Answer::of(agent.command("status")?.args(["-o", "json"]))?.expect_code(0)?.json()
+}
+
+fn look_at_collector(lab: &Lab, name: &str) -> Result<String> {
+    let host = lab.muster(&["host", name, "-o", "json"])?.json()?;
+    Ok(host["look"].as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_look_that_no_file_can_hold_is_delivered_all_the_same_and_counted_when_it_was_not() -> Result<()> {
+    let lab = Lab::start()?;
+    let root = Root::debian("narrow")?;
+    let agent = lab.enrolled_agent("narrow")?;
+    // The system cuts every file of this process at 8 KiB: a write beyond fails in its middle, as on a full disk.
+    let limited = |agent: &Agent| -> Result<Answer> {
+        let once = agent.command("once")?;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\""]).arg(once.get_program());
+        shell.args(once.get_args()).arg("--root").arg(root.path());
+        Answer::of(&mut shell)
+    };
+    let answer = limited(&agent)?.expect_code(0)?;
+    assert!(answer.stderr.contains("the look cannot be kept"), "{}", answer.stderr);
+    let after = status(&agent)?;
+    assert_eq!((after["spool"]["looks"].as_u64(), after["spool"]["dropped"].as_u64()), (Some(0), Some(1)), "{after}");
+    assert_eq!(look_at_collector(&lab, "narrow")?, after["last_acknowledged_look"].as_str().unwrap_or("none"));
+    Ok(())
+}
+
+/// A filesystem of a few pages that goes away with the value.
+struct Tiny(PathBuf);
+
+impl Tiny {
+    /// `None` where the test has no right to mount.
+    fn mount(at: &Path, size: &str) -> Result<Option<Self>> {
+        std::fs::create_dir_all(at)?;
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"]).arg(at);
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        Ok(mounted.then(|| Self(at.to_owned())))
+    }
+
+    /// Writes a file until nothing more fits.
+    fn fill(&self) -> Result<PathBuf> {
+        use std::io::Write;
+        let path = self.0.join("filler");
+        let mut file = std::fs::File::create(&path)?;
+        while file.write_all(&[0; 512]).is_ok() {}
+        Ok(path)
+    }
+}
+
+impl Drop for Tiny {
+    fn drop(&mut self) {
+        // A test that fails leaves no mount behind either.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn on_a_full_disk_what_was_kept_survives_and_nothing_stops() -> Result<()> {
+    let mut lab = Lab::start()?;
+    let agent = lab.agent("full");
+    let Some(disk) = Tiny::mount(agent.state_dir(), "256k")? else {
+        println!("skipped: no right to mount a filesystem; the test before has a limit of the system instead");
+        return Ok(());
+    };
+    agent.enroll(&lab.token(1, "1h")?)?.expect_code(0)?;
+    let root = Root::debian("full")?;
+    let filler = disk.fill()?;
+    agent.report(root.path()).context("with not a byte left")?;
+
+    lab.stop_collector()?;
+    std::fs::remove_file(&filler)?;
+    root.install("first", "1")?;
+    agent.once(root.path())?.expect_code(1)?;
+    assert_eq!(status(&agent)?["spool"]["looks"], 1);
+    disk.fill()?;
+    root.install("second", "1")?;
+    let answer = agent.once(root.path())?.expect_code(1)?;
+    // Not even the count of it finds room, so it is told.
+    assert!(answer.stderr.contains("the look cannot be kept"), "{}", answer.stderr);
+    assert_eq!(status(&agent)?["spool"]["looks"], 1, "what was kept before is still there");
+
+    lab.serve()?;
+    let answer = Answer::of(agent.command("once")?.args(["-o", "json", "--root"]).arg(root.path()))?.expect_code(0)?;
+    assert_eq!(answer.json()?["looks_delivered"], 2, "the one that was kept, and the present one: {}", answer.stderr);
+    assert_eq!(look_at_collector(&lab, "full")?, answer.json()?["look"].as_str().unwrap_or("none"));
+    assert_eq!(status(&agent)?["spool"]["looks"], 0);
+    Ok(())
+}
