@@ -81,6 +81,10 @@ pub(crate) fn derive(catalogue: &Catalogue, platform: Platform) -> Watchlist {
         }
         for sign in product.realtime.iter().filter(|sign| sign.platform == platform) {
             lists.units.extend(sign.unit.as_ref().map(|name| unit(name, platform)));
+            for name in sign.watched() {
+                let list = if name.ends_with(".service") { &mut lists.units } else { &mut lists.processes };
+                list.insert(name.to_owned());
+            }
         }
     }
     let Lists { paths, units, processes, registry_keys, certificate_subjects, extension_ids } = lists;
