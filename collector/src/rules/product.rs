@@ -321,7 +321,9 @@ impl Recogniser {
             | Kind::SystemExtension
             | Kind::KernelModule => Field::Key,
         };
-        let texts = self.written.iter().filter(move |one| one.field == field).flat_map(|one| one.patterns.iter());
+        let named = (kind == Kind::BrowserExtension).then_some(Field::Name);
+        let is_one = move |one: &&Written| one.field == field || Some(one.field) == named;
+        let texts = self.written.iter().filter(is_one).flat_map(|one| one.patterns.iter());
         let is_literal = move |text: &&String| {
             !text.starts_with('@') && (!text.starts_with('~') || text.starts_with("~/")) && !text.contains('?')
         };

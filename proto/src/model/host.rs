@@ -1,6 +1,19 @@
 //! What belongs to one host alone: its facts, and the state that differs from host to host and day to day.
 
+use super::closed_list::closed_list;
 use super::{Outcome, Platform, Timestamp};
+
+closed_list! {
+    /// How much an agent tells of who has what in a home. Sections name what is there, never whose it is.
+    UserScope {
+        /// Of everything that stands in somebody's home.
+        All = 1, "all";
+        /// Of what the watchlist names.
+        Watchlist = 2, "watchlist";
+        /// Of nothing.
+        None = 3, "none";
+    }
+}
 
 /// How a host names and describes itself. Shown to people; proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
