@@ -133,8 +133,17 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// How to look, by the settings and the watchlist in force.
-fn look_options(settings: &Settings, watchlist: muster_proto::model::Watchlist) -> LookOptions {
-    LookOptions { sources: Vec::new(), watchlist, time_limit: settings.look_time_limit }
+fn look_options(
+    settings: &Settings,
+    watchlist: muster_proto::model::Watchlist,
+) -> Result<LookOptions, crate::identity::IdentityError> {
+    Ok(LookOptions {
+        sources: Vec::new(),
+        watchlist,
+        time_limit: settings.look_time_limit,
+        user_scope: settings.user_scope,
+        user_key: crate::identity::user_key(&settings.state_dir)?,
+    })
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use config::{ConfigError, Environment, File, FileFormat, Source, Value, ValueKind};
 
+use muster_proto::model::UserScope;
+
 use crate::os;
 
 const ENVIRONMENT_PREFIX: &str = "MUSTER_AGENT";
@@ -27,6 +29,8 @@ pub struct Settings {
     pub watchlist: WatchlistPolicy,
     /// `look.time_limit_s`: how long one source may take.
     pub look_time_limit: Duration,
+    /// `look.user_scope`: how much is told of who has what in a home.
+    pub user_scope: UserScope,
     /// `spool.max_mib`: how much may wait for the collector.
     pub spool_bytes: u64,
     /// `spool.max_age_days`: how long it may wait.
@@ -108,6 +112,7 @@ struct Layer {
 struct LookLayer {
     watchlist: Option<WatchlistPolicy>,
     time_limit_s: Option<u64>,
+    user_scope: Option<UserScope>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -250,6 +255,7 @@ const KEYS: &[(&str, Expected)] = &[
     ("state_dir", Expected::Text),
     ("look.watchlist", Expected::OneOf(&["builtin", "collector"])),
     ("look.time_limit_s", Expected::Number(1, 3600)),
+    ("look.user_scope", Expected::OneOf(&["all", "watchlist", "none"])),
     ("spool.max_mib", Expected::Number(1, 1 << 20)),
     ("spool.max_age_days", Expected::Number(1, 3650)),
     ("log.level", Expected::Text),
@@ -314,6 +320,7 @@ fn settle(layer: Layer, flags: &Flags) -> Result<Settings, ConfigFaults> {
         state_dir: flags.state_dir.clone().or(layer.state_dir).unwrap_or_else(os::default_state_dir),
         watchlist: layer.look.watchlist.unwrap_or(WatchlistPolicy::Collector),
         look_time_limit: Duration::from_secs(layer.look.time_limit_s.unwrap_or(60)),
+        user_scope: layer.look.user_scope.unwrap_or(UserScope::Watchlist),
         spool_bytes: layer.spool.max_mib.unwrap_or(64) * 1024 * 1024,
         spool_age: Duration::from_secs(layer.spool.max_age_days.unwrap_or(30) * 24 * 3600),
         log_level: level,

@@ -4,6 +4,8 @@
 //! key and certificate together; a key that is not named yet is the one that the next attempt uses again, which makes
 //! enrolment and renewal idempotent. The key before stays until the new one has worked.
 
+mod user_key;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,8 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 
 use crate::os;
+
+pub use user_key::{passing_user_key, user_key};
 
 const FORMAT: u32 = 1;
 

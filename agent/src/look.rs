@@ -3,6 +3,7 @@
 //! A source that fails, hangs or panics is an outcome in the look. Before anything becomes bytes it passes `redact`:
 //! what belongs to one person or one day does not get into a section.
 
+mod people;
 mod redact;
 mod run;
 
@@ -11,7 +12,9 @@ use std::time::Duration;
 
 use muster_proto::canonical;
 use muster_proto::limits;
-use muster_proto::model::{Digest, HostFacts, HostState, Look, LookEntry, Outcome, Section, SourceName, Watchlist};
+use muster_proto::model::{
+    Digest, HostFacts, HostState, Look, LookEntry, Outcome, Section, SourceName, UserScope, Watchlist,
+};
 
 use crate::sources::{self, PLATFORM, Scene, Sighting, Source};
 use redact::Redactor;
@@ -25,11 +28,21 @@ pub struct LookOptions {
     pub watchlist: Watchlist,
     /// How long one source may take.
     pub time_limit: Duration,
+    /// How much is told of who has what in a home.
+    pub user_scope: UserScope,
+    /// The secret of this host from which it makes pseudonyms.
+    pub user_key: [u8; 32],
 }
 
 impl Default for LookOptions {
     fn default() -> Self {
-        Self { sources: Vec::new(), watchlist: sources::watchlist::builtin(), time_limit: Duration::from_secs(60) }
+        Self {
+            sources: Vec::new(),
+            watchlist: sources::watchlist::builtin(),
+            time_limit: Duration::from_secs(60),
+            user_scope: UserScope::None,
+            user_key: [0; 32],
+        }
     }
 }
 
@@ -90,9 +103,11 @@ fn look_with(all: Vec<Box<dyn Source>>, root: sources::root::Root, options: &Loo
     let mut entries = Vec::new();
     let mut sections = Vec::new();
     let mut took = Vec::new();
+    let mut owned = Vec::new();
     let mut units = (Vec::new(), Outcome::NotApplicable);
     for ran in run::all(chosen, &scene, options.time_limit) {
         let mut sighting = ran.sighting;
+        owned.append(&mut sighting.owned);
         sighting.observations.iter_mut().for_each(|observation| redactor.redact(observation));
         if ran.source == SourceName::SystemdUnits {
             units.0 = sighting.observations.iter().map(|observation| observation.name.clone()).collect();
@@ -108,6 +123,7 @@ fn look_with(all: Vec<Box<dyn Source>>, root: sources::root::Root, options: &Loo
     took.sort();
     let mut state = sources::state(&scene, &units.0, units.1);
     state.units.sort();
+    state.user_items = people::items(owned, options.user_scope, &options.user_key);
     LookTaken { look: Look::new(PLATFORM, entries), sections, state, facts: sources::facts(&scene), took }
 }
 
@@ -118,7 +134,7 @@ fn seal(
     watchlist: u64,
     redactor: &Redactor,
 ) -> (LookEntry, Option<SectionTaken>) {
-    let Sighting { mut outcome, mut reason, observations } = sighting;
+    let Sighting { mut outcome, mut reason, observations, owned: _ } = sighting;
     let mut section = Section::new(PLATFORM, source, observations);
     let mut canonical = canonical::section_bytes(&section);
     let mut items = section.observations().len();

@@ -72,6 +72,19 @@ pub struct Sighting {
     pub reason: String,
     /// What was seen.
     pub observations: Vec<Observation>,
+    /// Which of it stands in whose home. Stays here until `look` has put a pseudonym in place of the person.
+    pub owned: Vec<Owned>,
+}
+
+/// Something that stands in a person's home.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owned {
+    /// The home. It may be a name of a person, and never leaves.
+    pub home: String,
+    /// `browser-extension:ID`, `flatpak:ID`, `unit:NAME`.
+    pub place: String,
+    /// Whether the watchlist names it.
+    pub watched: bool,
 }
 
 impl Sighting {
@@ -79,33 +92,33 @@ impl Sighting {
     #[must_use]
     pub fn complete(observations: Vec<Observation>) -> Self {
         let outcome = if observations.is_empty() { Outcome::Empty } else { Outcome::Found };
-        Self { outcome, reason: String::new(), observations }
+        Self { outcome, reason: String::new(), observations, owned: Vec::new() }
     }
 
     /// What was seen is there, but more may be.
     #[must_use]
     pub fn partial(observations: Vec<Observation>, reason: impl Into<String>) -> Self {
         let outcome = if observations.is_empty() { Outcome::Failed } else { Outcome::Partial };
-        Self { outcome, reason: reason.into(), observations }
+        Self { outcome, reason: reason.into(), observations, owned: Vec::new() }
     }
 
     /// Nothing could be seen.
     #[must_use]
     pub fn failed(reason: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Failed, reason: reason.into(), observations: Vec::new() }
+        Self { outcome: Outcome::Failed, reason: reason.into(), observations: Vec::new(), owned: Vec::new() }
     }
 
     /// This machine has no such place.
     #[must_use]
     pub fn not_applicable(reason: impl Into<String>) -> Self {
-        Self { outcome: Outcome::NotApplicable, reason: reason.into(), observations: Vec::new() }
+        Self { outcome: Outcome::NotApplicable, reason: reason.into(), observations: Vec::new(), owned: Vec::new() }
     }
 
     /// Nothing could be seen because the system refused or failed.
     #[must_use]
     pub fn of_error(what: &str, error: &io::Error) -> Self {
         let outcome = if is_denied(error) { Outcome::Denied } else { Outcome::Failed };
-        Self { outcome, reason: error_reason(what, error), observations: Vec::new() }
+        Self { outcome, reason: error_reason(what, error), observations: Vec::new(), owned: Vec::new() }
     }
 }
 

@@ -39,8 +39,12 @@ pub const HOSTNAME_BYTES: usize = 255;
 pub const ADDRESSES_PER_HOST: usize = 64;
 /// Units in the state of a host.
 pub const UNITS_PER_HOST: usize = 512;
-/// Signature databases, and pieces of real-time evidence, in the state of a host.
+/// Signature databases in the state of a host.
 pub const SIGNATURES_PER_HOST: usize = 64;
+/// Pieces of real-time evidence in the state of a host: a dozen for each of the three agents that some hosts have.
+pub const REALTIME_PER_HOST: usize = 128;
+/// Items in people's homes in the state of a host: a terminal server's two hundred people with one or two each.
+pub const USER_ITEMS_PER_HOST: usize = 512;
 /// Entries of one list of the watchlist that an agent accepts.
 pub const WATCHLIST_ENTRIES: usize = 4096;
 /// Rows in one page of an answer to an operator.

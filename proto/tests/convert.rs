@@ -8,7 +8,7 @@ use muster_proto::model::{
     Board, BoardCounts, Evidence, Explanation, Finding, HitReport, HostFacts, HostId, HostReport, HostRow, HostState,
     Lane, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport, Protection,
     RealtimeEvidence, Reason, RefusalClass, SignatureState, SiteId, SourceName, SourceReport, StandingReport,
-    Timestamp, TokenId, TokenReport, UnitState, Watchlist,
+    Timestamp, TokenId, TokenReport, UnitState, UserItem, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -37,6 +37,8 @@ fn state() -> HostState {
         }],
         realtime: vec![RealtimeEvidence { place: "fanotify:clamonacc".to_owned(), on: false }],
         pending_reboot: Some(false),
+        realtime_outcome: Some(Outcome::Denied),
+        user_items: vec![UserItem { user: "0a1b".to_owned(), place: "flatpak:org.x.One".to_owned() }],
     }
 }
 
@@ -205,6 +207,11 @@ fn what_cannot_be_understood_names_its_field() {
     crowded.addresses = vec!["192.0.2.1".to_owned(); limits::ADDRESSES_PER_HOST + 1];
     let error = HostState::try_from(crowded).expect_err("too many addresses");
     assert!(error.is_limit() && error.to_string().contains("ADDRESSES_PER_HOST"), "{error}");
+
+    let mut crowded = wire::HostState::from(state());
+    crowded.user_items = vec![crowded.user_items[0].clone(); limits::USER_ITEMS_PER_HOST + 1];
+    let error = HostState::try_from(crowded).expect_err("too many items");
+    assert!(error.is_limit() && error.to_string().contains("USER_ITEMS_PER_HOST"), "{error}");
 
     let mut row = wire::Host::from(host());
     row.standings[0].lane = 99;

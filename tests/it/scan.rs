@@ -178,6 +178,17 @@ fn two_machines_of_one_image_have_every_digest_in_common() -> Result<()> {
         root.write(&format!("home/{user}/.config/app"), user)?;
         root.write("etc/machine-id", &format!("{user:x<32}\n"))?;
         root.write("var/log/syslog", user)?;
+        root.write(
+            "var/lib/clamav/daily.cld",
+            &format!("ClamAV-VDB:x:{}:1:90:d:s:b:17000000{}0", user.len(), user.len()),
+        )?;
+        let extension = ".config/google-chrome/Default/Extensions/ddoleachckhhdmhpbkddgechjfhnphpe/2.0_0/manifest.json";
+        root.write(&format!("home/{user}/{extension}"), r#"{"name":"Kaspersky Protection","version":"2.0"}"#)?;
+    }
+    // On different days, by everything that has a time.
+    let days = |number: u64| std::time::UNIX_EPOCH + std::time::Duration::from_secs(number * 24 * 3600);
+    for (root, day) in [(&one, 20_000), (&two, 20_400)] {
+        set_times(root.path(), days(day))?;
     }
     // Another order in the database is the same content.
     let status = std::fs::read_to_string(two.path().join("var/lib/dpkg/status"))?;
@@ -188,6 +199,30 @@ fn two_machines_of_one_image_have_every_digest_in_common() -> Result<()> {
     }
     std::fs::write(two.path().join("var/lib/dpkg/status"), stanzas.join("\n\n") + "\n\n")?;
     assert_eq!(digests(one.path())?, digests(two.path())?);
+    // What differs is in the state: whose extension it is, under a pseudonym.
+    let users = |root: &Root| -> Result<Vec<String>> {
+        let place = root.path().display().to_string();
+        let sent = scan(&["--root", &place, "--show-sent", "-o", "json"])?.expect_code(0)?.json()?["sent"].clone();
+        let items = sent["state"]["user_items"].as_array().context("no items")?.clone();
+        Ok(items.iter().map(|item| item["user"].as_str().unwrap_or_default().to_owned()).collect())
+    };
+    let (of_one, of_two) = (users(&one)?, users(&two)?);
+    assert_eq!((of_one.len(), of_two.len()), (1, 1));
+    assert_ne!(of_one, of_two);
+    Ok(())
+}
+
+/// Sets the time of every file and folder.
+fn set_times(place: &Path, time: std::time::SystemTime) -> Result<()> {
+    for entry in std::fs::read_dir(place)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            set_times(&entry.path(), time)?;
+        }
+        if !entry.file_type()?.is_symlink() {
+            std::fs::File::open(entry.path())?.set_modified(time)?;
+        }
+    }
     Ok(())
 }
 

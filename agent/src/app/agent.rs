@@ -167,7 +167,7 @@ impl Agent {
     /// Looks, and keeps the look on disk unless the collector has it. A disk that does not take it keeps nobody from
     /// delivering it at once.
     async fn look(&mut self, root: Root) -> Result<Parcel, AppError> {
-        let options = look_options(&self.settings, self.watchlist.clone());
+        let options = look_options(&self.settings, self.watchlist.clone())?;
         let observed_at = self.now();
         let taken = tokio::task::spawn_blocking(move || look_at(root, &options)).await.map_err(|_| AppError::Look)?;
         let parcel = parcel_of(taken, observed_at);

@@ -10,10 +10,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use muster_proto::canonical;
-use muster_proto::model::{LookEntry, Observation, Outcome, Platform, SourceName};
+use muster_proto::model::{LookEntry, Observation, Outcome, Platform, SourceName, UserScope};
 use serde_json::{Value, json};
 
 use super::Output;
+use crate::identity;
 use crate::look::{LookOptions, LookTaken, look_at};
 use crate::sources::root::Root;
 use crate::sources::{self};
@@ -32,6 +33,13 @@ pub(super) struct Arguments {
     /// Print everything that would be sent: facts, state, look and sections
     #[arg(long)]
     show_sent: bool,
+    /// Of what the state tells who has it at home; pseudonyms are made for this scan alone
+    #[arg(long, value_name = "SCOPE", default_value = "watchlist", value_parser = user_scope)]
+    user_scope: UserScope,
+}
+
+fn user_scope(text: &str) -> Result<UserScope, String> {
+    text.parse().map_err(|_| "one of all, watchlist, none".to_owned())
 }
 
 fn source_name(text: &str) -> Result<SourceName, String> {
@@ -78,7 +86,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(dir) => Root::below(dir)?,
         None => Root::running_system()?,
     };
-    let options = LookOptions { sources: arguments.sources.clone(), ..LookOptions::default() };
+    let options = LookOptions {
+        sources: arguments.sources.clone(),
+        user_scope: arguments.user_scope,
+        user_key: identity::passing_user_key()?,
+        ..LookOptions::default()
+    };
     let taken = look_at(root, &options);
     let mut out = BufWriter::new(io::stdout().lock());
     match arguments.output {

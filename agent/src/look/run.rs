@@ -55,7 +55,7 @@ impl Running {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => {
                 let reason = format!("it took longer than {} ms", limit.as_millis());
-                (Sighting { outcome: Outcome::TimedOut, reason, observations: Vec::new() }, begun.elapsed())
+                (Sighting { outcome: Outcome::TimedOut, ..Sighting::failed(reason) }, begun.elapsed())
             }
             Err(RecvTimeoutError::Disconnected) => {
                 (Sighting::failed("the source stopped by a fault of the agent"), begun.elapsed())

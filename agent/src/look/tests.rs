@@ -53,8 +53,14 @@ fn machine(user: &str, home: &str, host: &str, backwards: bool) -> tempfile::Tem
     }
     write(root, "opt/kesl.service/run", "");
     fs::create_dir_all(root.join("opt/kaspersky/kesl")).expect("made");
+    for (id, name) in [("ddoleachckhhdmhpbkddgechjfhnphpe", "Kaspersky Protection"), (OTHER, "Own hobby")] {
+        let extension = format!("{}/.config/chromium/Default/Extensions/{id}/2.0_0/manifest.json", &home[1..]);
+        write(root, &extension, &format!("{{\"name\":\"{name}\",\"version\":\"2.0\"}}"));
+    }
     dir
 }
+
+const OTHER: &str = "aapbdbdomjkkjkaonfhkkikfgjllcleb";
 
 fn look(dir: &tempfile::TempDir) -> LookTaken {
     look_at(Root::below(dir.path()).expect("a root"), &LookOptions::default())
@@ -69,10 +75,27 @@ fn two_machines_of_one_image_share_every_digest() {
     assert_eq!((one.facts.hostname.as_str(), two.facts.hostname.as_str()), ("alpha", "beta"));
     for section in &one.sections {
         let text = String::from_utf8_lossy(&section.canonical).into_owned();
-        for private in ["jane", "alpha", "--token"] {
+        for private in ["jane", "alpha", "--token", one.state.boot_id.as_str()].iter().filter(|text| !text.is_empty()) {
             assert!(!text.contains(private), "{private} in {}", section.source);
         }
     }
+}
+
+#[test]
+fn who_has_what_stands_in_the_state_under_a_pseudonym_as_far_as_the_scope_goes() {
+    let places = |user_scope, user_key| {
+        let options = LookOptions { user_scope, user_key, ..LookOptions::default() };
+        let machine = machine("jane", "/home/jane", "alpha", false);
+        look_at(Root::below(machine.path()).expect("a root"), &options).state.user_items
+    };
+    let all = places(UserScope::All, [1; 32]);
+    assert_eq!(all.len(), 2);
+    assert!(all.iter().all(|item| item.user == all[0].user && !item.user.contains("jane")), "{all:?}");
+    let watched = places(UserScope::Watchlist, [1; 32]);
+    let expected: Vec<_> = all.iter().filter(|item| !item.place.ends_with(OTHER)).cloned().collect();
+    assert_eq!(watched, expected);
+    assert_eq!(places(UserScope::None, [1; 32]), []);
+    assert_ne!(places(UserScope::All, [2; 32])[0].user, all[0].user);
 }
 
 #[test]
@@ -98,7 +121,7 @@ fn a_root_is_told_by_its_own_files_and_nothing_of_the_running_system() {
             ("processes", Outcome::NotApplicable),
             ("watch-paths", Outcome::Found),
             ("trust-store", Outcome::NotApplicable),
-            ("browser-extensions", Outcome::Empty),
+            ("browser-extensions", Outcome::Found),
         ]
     );
 }

@@ -4,6 +4,7 @@ mod apk;
 mod browser_extensions;
 #[cfg(test)]
 mod canned;
+mod crowd;
 mod dpkg;
 mod findings;
 mod flatpak;

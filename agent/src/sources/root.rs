@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use muster_proto::model::Timestamp;
+
 use super::parse::paged::Storage;
 
 #[cfg(target_os = "linux")]
@@ -56,6 +58,15 @@ impl Stands {
 pub struct Opened {
     file: File,
     size: u64,
+}
+
+/// When something changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// When its contents last changed, as whoever wrote it says: archives carry it along.
+    pub modified: Timestamp,
+    /// When the system last wrote it or its attributes; nobody can set that.
+    pub changed: Timestamp,
 }
 
 /// What a file was when it was asked: the same twice means that nobody wrote to it between.
@@ -210,6 +221,14 @@ impl Root {
     /// As the system says.
     pub fn directory(&self, path: &str) -> io::Result<File> {
         self.place.directory(path)
+    }
+
+    /// When what stands at a path was changed; links are followed.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn times(&self, path: &str) -> io::Result<Times> {
+        self.place.times(path)
     }
 
     /// Where a symbolic link points, as it is written there.

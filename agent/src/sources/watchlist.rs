@@ -26,6 +26,8 @@ pub struct WatchlistFile {
     pub units: Vec<String>,
     /// Names of processes.
     pub processes: Vec<String>,
+    /// Ids of browser extensions, or their names in lower case.
+    pub extension_ids: Vec<String>,
 }
 
 /// An entry that this agent does not take, and why.
@@ -156,8 +158,8 @@ fn check_path(entry: &str) -> Result<(), &'static str> {
 
 impl From<WatchlistFile> for Watchlist {
     fn from(file: WatchlistFile) -> Self {
-        let WatchlistFile { version, paths, units, processes } = file;
-        Self { version, paths, units, processes, ..Self::default() }
+        let WatchlistFile { version, paths, units, processes, extension_ids } = file;
+        Self { version, paths, units, processes, extension_ids, ..Self::default() }
     }
 }
 
@@ -168,6 +170,7 @@ impl From<&Watchlist> for WatchlistFile {
             paths: list.paths.clone(),
             units: list.units.clone(),
             processes: list.processes.clone(),
+            extension_ids: list.extension_ids.clone(),
         }
     }
 }

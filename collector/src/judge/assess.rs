@@ -51,7 +51,7 @@ pub fn assess(
         reasons.push(reason("presence/none".to_owned(), text));
     }
     let removals = removal::commands(order, platform, &believed, hits);
-    let (protection, guarding) = protection(order, catalogue, platform, &believed, state, received, covered);
+    let (protection, guarding) = protection(order, catalogue, look, &believed, state, received, covered);
     reasons.extend(gaps);
     reasons.extend(guarding);
     reasons.extend(removals);

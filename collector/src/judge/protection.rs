@@ -3,22 +3,23 @@
 
 use std::time::Duration;
 
-use muster_proto::model::{HostState, Platform, Presence, Protection, Reason, Timestamp};
+use muster_proto::model::{HostState, Look, Outcome, Platform, Presence, Protection, Reason, Timestamp};
 
 use super::combine::Believed;
 use super::coverage::reason;
-use crate::rules::{Catalogue, Order, Product, SignSeen, guards};
+use crate::rules::{Catalogue, Order, Product, Sign, SignSeen, day_of, guards};
 
 /// The protection of a look, and why.
 pub(super) fn protection(
     order: &Order,
     catalogue: &Catalogue,
-    platform: Platform,
+    look: &Look,
     believed: &[Believed<'_>],
     state: &HostState,
     received: Timestamp,
     covered: bool,
 ) -> (Protection, Vec<Reason>) {
+    let platform = look.platform();
     if !order.protection.platforms.contains(&platform) {
         let text = format!("the order demands no protection on {platform}");
         return (Protection::NotRequired, vec![reason("protection/not-required".into(), text)]);
@@ -26,7 +27,7 @@ pub(super) fn protection(
     let mut best: Option<Protection> = None;
     let mut reasons = Vec::new();
     for candidate in believed.iter().filter(|one| may_count(order, one.product, platform)) {
-        let Some((said, why)) = judge(catalogue, platform, candidate, state, received) else { continue };
+        let Some((said, why)) = judge(catalogue, look, candidate, state, received) else { continue };
         if best.is_none_or(|best| rank(said) > rank(best)) {
             best = Some(said);
         }
@@ -63,7 +64,7 @@ fn may_count(order: &Order, product: &Product, platform: Platform) -> bool {
 /// What one product is worth; `None` when it is not there.
 fn judge(
     catalogue: &Catalogue,
-    platform: Platform,
+    look: &Look,
     candidate: &Believed<'_>,
     state: &HostState,
     received: Timestamp,
@@ -75,7 +76,13 @@ fn judge(
         }
         Presence::ManagementOnly | Presence::Remnant | Presence::None | Presence::Unknown => return None,
     }
-    let said = match works(&catalogue.signs_seen(candidate.product, platform, state)) {
+    let platform = look.platform();
+    let mut signs = catalogue.signs_seen(candidate.product, platform, state);
+    // An agent that was not told of these units and processes has not looked for them.
+    if watched_on(look) < candidate.product.revised {
+        signs.iter_mut().filter(|seen| seen.by_absence).for_each(|seen| seen.on = None);
+    }
+    let said = match works(&signs, state) {
         Works::Yes => freshness(catalogue, platform, candidate.product, state, received),
         Works::No(why) => (Protection::Unapproved, why),
         Works::Unknown(why) => (Protection::Unknown, why),
@@ -89,10 +96,25 @@ enum Works {
     Unknown(&'static str),
 }
 
+/// The day of the oldest watchlist of the look; 0 when it looked with none.
+fn watched_on(look: &Look) -> u64 {
+    let versions = look.entries().iter().map(|entry| entry.watchlist).filter(|version| *version > 0);
+    versions.min().map_or(0, day_of)
+}
+
 /// Only a sign that is at least strong says that something guards. A running agent alone does not: a bare clamd scans
-/// what it is asked to, and a passive Defender watches.
-fn works(signs: &[SignSeen<'_>]) -> Works {
+/// what it is asked to, and a passive Defender watches. A definitive sign that was seen to be off outweighs strong
+/// ones that are on: a scanner that runs and watches nothing guards nothing.
+fn works(signs: &[SignSeen<'_>], state: &HostState) -> Works {
     let strong = || signs.iter().filter(|seen| guards(seen.sign.sign));
+    let decided =
+        |on| strong().any(|seen| seen.sign.sign == Sign::Definitive && seen.on == Some(on) && !seen.by_absence);
+    if decided(true) {
+        return Works::Yes;
+    }
+    if decided(false) {
+        return Works::No("it runs, and watches nothing");
+    }
     if strong().any(|seen| seen.on == Some(true)) {
         return Works::Yes;
     }
@@ -100,13 +122,17 @@ fn works(signs: &[SignSeen<'_>]) -> Works {
         return Works::No("it is installed, and does not work in real time");
     }
     let weak = || signs.iter().filter(|seen| !guards(seen.sign.sign));
-    if weak().any(|seen| seen.on == Some(false)) && !weak().any(|seen| seen.on == Some(true)) {
+    let runs = weak().any(|seen| seen.on == Some(true));
+    if !runs && weak().any(|seen| seen.on == Some(false)) {
         return Works::No("it is installed, and is not running");
     }
-    if weak().any(|seen| seen.on == Some(true)) {
-        return Works::Unknown("it is running, and whether it works in real time could not be found out");
+    match (runs, state.realtime_outcome) {
+        (true, Some(Outcome::Denied | Outcome::Partial)) => {
+            Works::Unknown("it is running, and the agent has no right to see whether it works in real time")
+        }
+        (true, _) => Works::Unknown("it is running, and whether it works in real time could not be found out"),
+        (false, _) => Works::Unknown("it is installed, and whether it is running could not be found out"),
     }
-    Works::Unknown("it is installed, and whether it is running could not be found out")
 }
 
 fn freshness(

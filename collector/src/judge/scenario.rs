@@ -145,7 +145,11 @@ fn scenario(entries: &mut Entries<'_, '_>) -> Scenario {
         sources.insert(source, seen);
     }
     entries.text("why");
-    let mut state = HostState { units_outcome: entries.name("units", OUTCOMES), ..HostState::default() };
+    let mut state = HostState {
+        units_outcome: entries.name("units", OUTCOMES),
+        realtime_outcome: entries.name("realtime_look", OUTCOMES),
+        ..HostState::default()
+    };
     for (key, active) in [("running", true), ("stopped", false)] {
         state.units.extend(entries.texts(key).into_iter().map(|name| UnitState { name, active }));
     }

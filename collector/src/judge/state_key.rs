@@ -19,8 +19,8 @@ pub fn state_key(catalogue: &Catalogue, state: &HostState, received: Timestamp) 
         for product in catalogue.products() {
             let signs = catalogue.signs_seen(product, *platform, state);
             for seen in signs.iter().filter(|seen| seen.on.is_some()) {
-                let sign = seen.sign.unit.as_ref().or(seen.sign.place.as_ref());
-                lines.push(format!("sign {platform} {} {sign:?} {:?}", product.id, seen.on));
+                let sign = (&seen.sign.unit, &seen.sign.places);
+                lines.push(format!("sign {platform} {} {sign:?} {:?} {}", product.id, seen.on, seen.by_absence));
             }
             if let Some(fresh) = is_fresh(catalogue, *platform, product, state, received) {
                 lines.push(format!("fresh {platform} {} {fresh}", product.id));

@@ -57,6 +57,8 @@ pub struct SignSeen<'c> {
     pub sign: &'c Realtime,
     /// On, off; `None` when nothing is said of it.
     pub on: Option<bool>,
+    /// Whether it is off because the agent looked and saw nothing, and not because it saw that it is off.
+    pub by_absence: bool,
 }
 
 impl Catalogue {
@@ -85,7 +87,7 @@ impl Catalogue {
         }
         let (mut signs, mut fresh) = (Vec::new(), Vec::new());
         for product in &products {
-            let of_product = product.realtime.iter().map(|one| Patterns::new(std::slice::from_ref(&one.pattern)));
+            let of_product = product.realtime.iter().map(|one| Patterns::new(&one.patterns));
             signs.push(of_product.collect::<Result<Vec<_>, _>>()?);
             let of_product = product.freshness.iter();
             let of_product =
@@ -176,21 +178,22 @@ impl Catalogue {
     pub(crate) fn signs_seen(&self, product: &Product, platform: Platform, state: &HostState) -> Vec<SignSeen<'_>> {
         let Some(at) = self.0.by_id.get(&product.id).copied() else { return Vec::new() };
         let knows_units = state.units_outcome.is_some_and(Outcome::is_complete);
+        let knows_processes = state.realtime_outcome.is_some_and(Outcome::is_complete);
         let mut seen = Vec::new();
         for (sign, patterns) in self.0.products[at].realtime.iter().zip(&self.0.signs[at]) {
             if sign.platform != platform {
                 continue;
             }
-            let on = if sign.unit.is_some() {
-                let fitting = |unit: &&UnitState| patterns.fit(&unit_keys(&unit.name));
-                let mut units = state.units.iter().filter(fitting).peekable();
-                let said = units.peek().is_some() || knows_units;
-                said.then(|| units.any(|unit| unit.active))
+            let said = if sign.unit.is_some() {
+                let fitting = state.units.iter().filter(|unit: &&UnitState| patterns.fit(&unit_keys(&unit.name)));
+                fitting.map(|unit| unit.active).reduce(|a, b| a || b)
             } else {
                 let fitting = state.realtime.iter().filter(|one| patterns.fit(&[fold(&one.place)]));
                 fitting.map(|one| one.on).reduce(|a, b| a || b)
             };
-            seen.push(SignSeen { sign, on });
+            let looked = if sign.unit.is_some() { knows_units } else { knows_processes && sign.is_of_a_process() };
+            let on = said.or(looked.then_some(false)).filter(|on| *on || sign.refutes);
+            seen.push(SignSeen { sign, on, by_absence: said.is_none() && looked });
         }
         seen
     }

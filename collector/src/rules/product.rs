@@ -145,13 +145,15 @@ pub struct Realtime {
     pub platform: Platform,
     /// The unit or service that must run, if that is the sign.
     pub unit: Option<String>,
-    /// The place of the agent's evidence, if that is the sign.
-    pub place: Option<String>,
+    /// The places of the agent's evidence, any of which is the sign; empty where the sign is a unit.
+    pub places: Vec<String>,
     /// How well it proves it.
     pub sign: Sign,
+    /// Whether its being off says that nothing guards. Not so where other builds of the product do without it.
+    pub refutes: bool,
     /// What it does not prove.
     pub caveat: String,
-    pub(crate) pattern: Pattern,
+    pub(crate) patterns: Vec<Pattern>,
 }
 
 /// Where the age of the signatures is read.
@@ -201,6 +203,27 @@ pub struct Product {
     pub fresh_days: u64,
     /// How it is removed, for kinds where the general way does not do.
     pub uninstall: Vec<(Kind, String)>,
+}
+
+/// What the agent sees of a process or of the processes of a unit, before its name.
+const OF_A_PROCESS: &[&str] = &["process:", "fanotify:", "fanotify-notify:"];
+/// More that the agent sees of one; that it does not see it proves nothing, since hooks can be kept without a process.
+const HOOKS: &[&str] = &["bpf:"];
+
+impl Realtime {
+    /// Whether the sign is something that a process does, so that a look at all processes can refute it.
+    #[must_use]
+    pub fn is_of_a_process(&self) -> bool {
+        !self.places.is_empty() && self.places.iter().all(|place| OF_A_PROCESS.iter().any(|of| place.starts_with(of)))
+    }
+
+    /// The processes and units of which the agent must know that they matter.
+    pub(crate) fn watched(&self) -> impl Iterator<Item = &str> {
+        let after = |place: &'_ String| -> Option<usize> {
+            OF_A_PROCESS.iter().chain(HOOKS).find(|of| place.starts_with(**of)).map(|of| of.len())
+        };
+        self.places.iter().filter_map(move |place| Some(&place[after(place)?..]))
+    }
 }
 
 impl Product {
@@ -298,7 +321,9 @@ impl Recogniser {
             | Kind::SystemExtension
             | Kind::KernelModule => Field::Key,
         };
-        let texts = self.written.iter().filter(move |one| one.field == field).flat_map(|one| one.patterns.iter());
+        let named = (kind == Kind::BrowserExtension).then_some(Field::Name);
+        let is_one = move |one: &&Written| one.field == field || Some(one.field) == named;
+        let texts = self.written.iter().filter(is_one).flat_map(|one| one.patterns.iter());
         let is_literal = move |text: &&String| {
             !text.starts_with('@') && (!text.starts_with('~') || text.starts_with("~/")) && !text.contains('?')
         };
@@ -482,22 +507,26 @@ pub(crate) fn read_pattern(field: Field, kinds: &[Kind], text: &str) -> Result<P
 fn realtime(entries: &mut Entries<'_, '_>) -> Option<Realtime> {
     let platform = entries.name("platform", "linux, windows or macos");
     let unit = entries.text("unit");
-    let place = entries.text("place");
+    let places = entries.list("place");
     let sign = entries.name("sign", "one of definitive, strong, weak");
-    if platform.is_none() || sign.is_none() || unit.is_some() == place.is_some() {
+    if platform.is_none() || sign.is_none() || unit.is_some() != places.is_empty() {
         entries
             .fault(entries.line(), "a sign of real-time work needs `platform`, `sign`, and either `unit` or `place`");
     }
-    let text = unit.as_ref().or(place.as_ref())?;
     let field = if unit.is_some() { Field::Key } else { Field::Name };
-    let pattern = pattern(entries, field, &[Kind::Service], text);
+    let texts = unit.iter().chain(&places);
+    let patterns: Vec<Pattern> = texts.filter_map(|text| pattern(entries, field, &[Kind::Service], text)).collect();
+    if patterns.is_empty() {
+        return None;
+    }
     Some(Realtime {
         platform: platform?,
-        pattern: pattern?,
+        patterns,
         sign: sign?,
+        refutes: entries.flag("refutes").unwrap_or(true),
         caveat: entries.text("caveat").map_or_else(String::new, |text| text.value),
         unit: unit.map(|text| text.value),
-        place: place.map(|text| text.value),
+        places: places.into_iter().map(|text| text.value).collect(),
     })
 }
 

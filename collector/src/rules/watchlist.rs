@@ -81,6 +81,10 @@ pub(crate) fn derive(catalogue: &Catalogue, platform: Platform) -> Watchlist {
         }
         for sign in product.realtime.iter().filter(|sign| sign.platform == platform) {
             lists.units.extend(sign.unit.as_ref().map(|name| unit(name, platform)));
+            for name in sign.watched() {
+                let list = if name.ends_with(".service") { &mut lists.units } else { &mut lists.processes };
+                list.insert(name.to_owned());
+            }
         }
     }
     let Lists { paths, units, processes, registry_keys, certificate_subjects, extension_ids } = lists;
@@ -194,12 +198,13 @@ mod tests {
     /// The file that the agent carries, as the default catalogue has it.
     fn rendered(list: &Watchlist) -> String {
         let mut text = String::from(
-            "# What the agent tests for existence when no collector has told it otherwise: paths, units and processes.\n\
+            "# What the agent tests for existence when no collector has told it otherwise: paths, units,\n\
+             # processes, and ids or names of browser extensions.\n\
              # Derived from the default catalogue, and a test holds it to it; it names places, it judges nothing.\n\
              # `*` stands for any run of characters, in a path in the last component only.\n",
         );
         let _ = writeln!(text, "version = {}", list.version);
-        for (key, entries) in [("paths", &list.paths), ("units", &list.units), ("processes", &list.processes)] {
+        for (key, entries) in lists_of(list) {
             let _ = writeln!(text, "{key} = [");
             for entry in entries {
                 let _ = writeln!(text, "    {entry:?},");
@@ -207,6 +212,15 @@ mod tests {
             text.push_str("]\n");
         }
         text
+    }
+
+    fn lists_of(list: &Watchlist) -> [(&'static str, &Vec<String>); 4] {
+        [
+            ("paths", &list.paths),
+            ("units", &list.units),
+            ("processes", &list.processes),
+            ("extension_ids", &list.extension_ids),
+        ]
     }
 
     #[test]

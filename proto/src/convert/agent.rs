@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{ConvertError, code, id, instant, present, within};
 use crate::model::{
     Digest, HostFacts, HostState, Outcome, Pace, RealtimeEvidence, RefusalClass, SignatureState, Timestamp, UnitState,
-    Watchlist,
+    UserItem, Watchlist,
 };
 use crate::{limits, wire};
 
@@ -117,6 +117,7 @@ impl From<HostState> for wire::HostState {
             released_ms: signature.released.map(Timestamp::millis),
         };
         let realtime = |evidence: RealtimeEvidence| wire::RealtimeEvidence { place: evidence.place, on: evidence.on };
+        let user_item = |item: UserItem| wire::UserItem { user: item.user, place: item.place };
         Self {
             boot_id: state.boot_id,
             addresses: state.addresses,
@@ -125,6 +126,8 @@ impl From<HostState> for wire::HostState {
             signatures: state.signatures.into_iter().map(signature).collect(),
             realtime: state.realtime.into_iter().map(realtime).collect(),
             pending_reboot: state.pending_reboot,
+            realtime_outcome: state.realtime_outcome.map_or(0, |outcome| u32::from(outcome.code())),
+            user_items: state.user_items.into_iter().map(user_item).collect(),
         }
     }
 }
@@ -133,10 +136,12 @@ impl TryFrom<wire::HostState> for HostState {
     type Error = ConvertError;
     fn try_from(state: wire::HostState) -> Result<Self, ConvertError> {
         check_state(&state)?;
-        let units_outcome = match state.units_outcome {
-            0 => None,
-            other => Some(code("HostState.units_outcome", other, Outcome::from_code)?),
+        let outcome = |field, value| match value {
+            0 => Ok(None),
+            other => code(field, other, Outcome::from_code).map(Some),
         };
+        let units_outcome = outcome("HostState.units_outcome", state.units_outcome)?;
+        let realtime_outcome = outcome("HostState.realtime_outcome", state.realtime_outcome)?;
         let unit = |unit: wire::UnitState| UnitState { name: unit.name, active: unit.active };
         let signature = |signature: wire::SignatureState| SignatureState {
             place: signature.place,
@@ -144,6 +149,7 @@ impl TryFrom<wire::HostState> for HostState {
             released: instant(signature.released_ms),
         };
         let realtime = |evidence: wire::RealtimeEvidence| RealtimeEvidence { place: evidence.place, on: evidence.on };
+        let user_item = |item: wire::UserItem| UserItem { user: item.user, place: item.place };
         Ok(Self {
             boot_id: state.boot_id,
             addresses: state.addresses,
@@ -152,6 +158,8 @@ impl TryFrom<wire::HostState> for HostState {
             signatures: state.signatures.into_iter().map(signature).collect(),
             realtime: state.realtime.into_iter().map(realtime).collect(),
             pending_reboot: state.pending_reboot,
+            realtime_outcome,
+            user_items: state.user_items.into_iter().map(user_item).collect(),
         })
     }
 }
@@ -161,7 +169,8 @@ fn check_state(state: &wire::HostState) -> Result<(), ConvertError> {
     within("HostState.addresses", state.addresses.len(), "ADDRESSES_PER_HOST", limits::ADDRESSES_PER_HOST)?;
     within("HostState.units", state.units.len(), "UNITS_PER_HOST", limits::UNITS_PER_HOST)?;
     within("HostState.signatures", state.signatures.len(), "SIGNATURES_PER_HOST", limits::SIGNATURES_PER_HOST)?;
-    within("HostState.realtime", state.realtime.len(), "SIGNATURES_PER_HOST", limits::SIGNATURES_PER_HOST)?;
+    within("HostState.realtime", state.realtime.len(), "REALTIME_PER_HOST", limits::REALTIME_PER_HOST)?;
+    within("HostState.user_items", state.user_items.len(), "USER_ITEMS_PER_HOST", limits::USER_ITEMS_PER_HOST)?;
     let texts = state
         .addresses
         .iter()
@@ -169,7 +178,9 @@ fn check_state(state: &wire::HostState) -> Result<(), ConvertError> {
         .chain(state.units.iter().map(|unit| ("HostState.units.name", &unit.name)))
         .chain(state.signatures.iter().map(|signature| ("HostState.signatures.place", &signature.place)))
         .chain(state.signatures.iter().map(|signature| ("HostState.signatures.version", &signature.version)))
-        .chain(state.realtime.iter().map(|evidence| ("HostState.realtime.place", &evidence.place)));
+        .chain(state.realtime.iter().map(|evidence| ("HostState.realtime.place", &evidence.place)))
+        .chain(state.user_items.iter().map(|item| ("HostState.user_items.user", &item.user)))
+        .chain(state.user_items.iter().map(|item| ("HostState.user_items.place", &item.place)));
     for (field, text) in texts {
         within(field, text.len(), "TEXT_BYTES", limits::TEXT_BYTES)?;
     }

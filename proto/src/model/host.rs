@@ -1,6 +1,19 @@
 //! What belongs to one host alone: its facts, and the state that differs from host to host and day to day.
 
+use super::closed_list::closed_list;
 use super::{Outcome, Platform, Timestamp};
+
+closed_list! {
+    /// How much an agent tells of who has what in a home. Sections name what is there, never whose it is.
+    UserScope {
+        /// Of everything that stands in somebody's home.
+        All = 1, "all";
+        /// Of what the watchlist names.
+        Watchlist = 2, "watchlist";
+        /// Of nothing.
+        None = 3, "none";
+    }
+}
 
 /// How a host names and describes itself. Shown to people; proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -23,6 +36,7 @@ pub struct HostFacts {
 
 /// The small record beside the look. Everything that would make two machines of one image differ is here.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct HostState {
     /// The kernel's boot id; empty when unknown (also under `--root`).
     pub boot_id: String,
@@ -38,6 +52,11 @@ pub struct HostState {
     pub realtime: Vec<RealtimeEvidence>,
     /// Whether the system says that it waits for a restart; `None` when unknown.
     pub pending_reboot: Option<bool>,
+    /// What became of asking for real-time evidence; `None` when nobody asked. Only after a complete look does it mean
+    /// anything that a process has no evidence.
+    pub realtime_outcome: Option<Outcome>,
+    /// What stands in the home of whom, as far as the agent's setting lets that leave.
+    pub user_items: Vec<UserItem>,
 }
 
 /// One unit or service that the watchlist names.
@@ -63,8 +82,18 @@ pub struct SignatureState {
 /// One piece of evidence of real-time work.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct RealtimeEvidence {
-    /// What was seen: `fanotify:clamonacc`, `wsc:Microsoft Defender`.
+    /// What was seen: `process:clamonacc`, `fanotify:clamonacc`, `bpf:mdatp.service`, `module:falcon_lsm_serviceable`,
+    /// a file that says so, `wsc:Microsoft Defender`.
     pub place: String,
     /// Whether it says on or off.
     pub on: bool,
+}
+
+/// Something that stands in one person's home.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct UserItem {
+    /// A pseudonym that only this host gives to this person.
+    pub user: String,
+    /// What it is: `browser-extension:ID`, `flatpak:ID`, `unit:NAME`.
+    pub place: String,
 }

@@ -15,6 +15,6 @@ pub struct Watchlist {
     pub registry_keys: Vec<String>,
     /// Parts of certificate subjects.
     pub certificate_subjects: Vec<String>,
-    /// Browser extension ids.
+    /// Browser extensions by id, or by name in lower case; may contain `*`.
     pub extension_ids: Vec<String>,
 }

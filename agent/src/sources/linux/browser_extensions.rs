@@ -11,7 +11,8 @@ use muster_proto::model::{Kind, Observation, SourceName};
 use super::findings::Findings;
 use super::people::local_homes;
 use crate::sources::parse::extension::{Extension, is_id, message_of, parse_add_ons, parse_manifest, parse_message};
-use crate::sources::{Scene, Sighting, Source};
+use crate::sources::watchlist::matches;
+use crate::sources::{Owned, Scene, Sighting, Source};
 
 /// Browsers made from Chromium, and where each keeps its profiles below a home: as a package, a snap or a flatpak.
 const CHROMIUM: &[(&str, &[&str])] = &[
@@ -111,6 +112,7 @@ fn profiles(scene: &Scene, browser: &str, home: &str, place: &str, findings: &mu
                 let dir = format!("{dir}/{}", version.name);
                 let Some(mut extension) = manifest(scene, &dir, findings) else { continue };
                 extension.id.clone_from(&id.name);
+                own(scene, findings, home, &extension);
                 add(findings, extension, browser, format!("~/{place}"));
             }
         }
@@ -142,10 +144,24 @@ fn firefox(scene: &Scene, home: &str, place: &str, findings: &mut Findings) {
             continue;
         };
         match parse_add_ons(&bytes) {
-            Some(add_ons) => add_ons.into_iter().for_each(|it| add(findings, it, "firefox", format!("~/{place}"))),
+            Some(add_ons) => add_ons.into_iter().for_each(|it| {
+                own(scene, findings, home, &it);
+                add(findings, it, "firefox", format!("~/{place}"));
+            }),
             None => findings.broken("a list of Firefox's add-ons cannot be understood"),
         }
     }
+}
+
+/// The watchlist names extensions by id or by name.
+fn own(scene: &Scene, findings: &mut Findings, home: &str, extension: &Extension) {
+    let name = extension.name.to_lowercase();
+    let names = |pattern: &String| matches(pattern, &extension.id) || matches(pattern, &name);
+    findings.owned.push(Owned {
+        home: home.to_owned(),
+        place: format!("browser-extension:{}", extension.id),
+        watched: scene.watchlist.extension_ids.iter().any(names),
+    });
 }
 
 /// `ID.json` names an extension that the browser fetches or takes from a package.

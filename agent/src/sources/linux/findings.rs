@@ -6,7 +6,7 @@ use std::io;
 use muster_proto::model::Observation;
 
 use crate::sources::root::Entry;
-use crate::sources::{Scene, Sighting, error_reason, is_absent, is_denied};
+use crate::sources::{Owned, Scene, Sighting, error_reason, is_absent, is_denied};
 
 /// Gathered so far.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ pub(super) struct Findings {
     pub(super) observations: Vec<Observation>,
     /// How many of the places of this source are there.
     pub(super) places: usize,
+    /// Which of the observations stand in whose home.
+    pub(super) owned: Vec<Owned>,
     fault: Option<String>,
     denied: bool,
 }
@@ -64,11 +66,11 @@ impl Findings {
     pub(super) fn sighting(self, nothing: &str) -> Sighting {
         match self.fault {
             Some(reason) if self.denied && self.observations.is_empty() => {
-                Sighting { outcome: muster_proto::model::Outcome::Denied, reason, observations: Vec::new() }
+                Sighting { outcome: muster_proto::model::Outcome::Denied, ..Sighting::failed(reason) }
             }
-            Some(reason) => Sighting::partial(self.observations, reason),
+            Some(reason) => Sighting { owned: self.owned, ..Sighting::partial(self.observations, reason) },
             None if self.places == 0 && self.observations.is_empty() => Sighting::not_applicable(nothing),
-            None => Sighting::complete(self.observations),
+            None => Sighting { owned: self.owned, ..Sighting::complete(self.observations) },
         }
     }
 }

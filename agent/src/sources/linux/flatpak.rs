@@ -5,7 +5,7 @@ use muster_proto::model::{Kind, Observation, SourceName};
 use super::findings::Findings;
 use super::people::local_homes;
 use crate::sources::parse::{key_file, metainfo};
-use crate::sources::{Scene, Sighting, Source};
+use crate::sources::{Owned, Scene, Sighting, Source};
 
 const SYSTEM: &str = "/var/lib/flatpak";
 /// Further places for the machine, named by the administrator.
@@ -21,18 +21,18 @@ impl Source for Flatpak {
 
     fn look(&self, scene: &Scene) -> Sighting {
         let mut findings = Findings::default();
-        let mut bases = vec![(SYSTEM.to_owned(), "system")];
+        let mut bases = vec![(SYSTEM.to_owned(), None)];
         for file in findings.list(scene, INSTALLATIONS).unwrap_or_default() {
             let bytes = findings.read(scene, &format!("{INSTALLATIONS}/{}", file.name), TEXT_BYTES).unwrap_or_default();
             let groups = key_file::parse(&String::from_utf8_lossy(&bytes));
             let paths = groups.iter().map(|group| group.value("Path")).filter(|path| path.starts_with('/'));
-            bases.extend(paths.map(|path| (path.trim_end_matches('/').to_owned(), "system")));
+            bases.extend(paths.map(|path| (path.trim_end_matches('/').to_owned(), None)));
         }
         let homes = local_homes(scene, &mut findings);
-        bases.extend(homes.into_iter().map(|home| (format!("{home}/.local/share/flatpak"), "user")));
-        for (base, scope) in bases {
+        bases.extend(homes.into_iter().map(|home| (format!("{home}/.local/share/flatpak"), Some(home))));
+        for (base, home) in bases {
             for kind in ["app", "runtime"] {
-                deployed(scene, &format!("{base}/{kind}"), kind, scope, &mut findings);
+                deployed(scene, &format!("{base}/{kind}"), kind, home.as_deref(), &mut findings);
             }
         }
         findings.sighting("there is no place of flatpak's")
@@ -40,7 +40,8 @@ impl Source for Flatpak {
 }
 
 /// `NAME/ARCHITECTURE/BRANCH`, and below it a link `active` to what is deployed.
-fn deployed(scene: &Scene, dir: &str, kind: &str, scope: &str, findings: &mut Findings) {
+fn deployed(scene: &Scene, dir: &str, kind: &str, home: Option<&str>, findings: &mut Findings) {
+    let scope = if home.is_some() { "user" } else { "system" };
     let Some(names) = findings.list(scene, dir) else { return };
     findings.places += 1;
     for name in names.into_iter().filter(|entry| entry.is_directory) {
@@ -54,6 +55,11 @@ fn deployed(scene: &Scene, dir: &str, kind: &str, scope: &str, findings: &mut Fi
                 let deploy = format!("{middle}/{}/active", branch.name);
                 let Some(commit) = findings.unless_absent(&deploy, scene.root.read_link(&deploy)) else { continue };
                 let mut observation = observation(scene, &name.name, &deploy, findings);
+                if let Some(home) = home {
+                    // No list names flatpaks.
+                    let (home, place) = (home.to_owned(), format!("flatpak:{id}"));
+                    findings.owned.push(Owned { home, place, watched: false });
+                }
                 observation.id = id;
                 observation.path.clone_from(&place);
                 let commit = commit.trim_end_matches('/').rsplit('/').next().unwrap_or_default();

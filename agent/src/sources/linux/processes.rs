@@ -9,8 +9,8 @@ use std::io;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
+use super::crowd::unit_of_group;
 use super::findings::Findings;
-use super::state::unit_of_group;
 use crate::sources::watchlist::matches;
 use crate::sources::{Scene, Sighting, Source, is_absent, is_denied};
 
@@ -87,7 +87,7 @@ fn process(scene: &Scene, id: &str, unseen: &mut bool) -> Option<Observation> {
 }
 
 /// The name under which a process is watched: of its executable, of its command, or as the kernel keeps it.
-fn watched(patterns: &[String], comm: &str, command: &str, executable: &str) -> Option<String> {
+pub(super) fn watched(patterns: &[String], comm: &str, command: &str, executable: &str) -> Option<String> {
     let whole = |name: &str| !name.is_empty() && patterns.iter().any(|pattern| matches(pattern, name));
     if let Some(name) = [executable, command].into_iter().find(|name| whole(name)) {
         return Some(name.to_owned());
@@ -105,7 +105,7 @@ fn watched(patterns: &[String], comm: &str, command: &str, executable: &str) -> 
         .cloned()
 }
 
-fn base(path: &str) -> &str {
+pub(super) fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 

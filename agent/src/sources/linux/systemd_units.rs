@@ -1,22 +1,37 @@
-//! `systemd-units`: services that are set up on the machine, by their unit files and SysV scripts. Whether they run is
-//! not asked here: that belongs to the state.
+//! `systemd-units`: services that are set up on the machine, by their unit files and init scripts, those that every
+//! person's session has, and of the units in people's homes the ones that the watchlist names. Whether they run is not
+//! asked here: that belongs to the state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
+use super::findings::Findings;
+use super::people::local_homes;
 use crate::sources::parse::unit_file::Unit;
 use crate::sources::root::{Entry, Stands};
-use crate::sources::{Scene, Sighting, Source, error_reason, is_absent, is_denied};
+use crate::sources::watchlist::matches;
+use crate::sources::{Owned, Scene, Sighting, Source, error_reason, is_absent, is_denied};
 
 /// Where unit files stand; an earlier place hides a later one.
-const DIRECTORIES: &[&str] =
-    &["/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+const DIRECTORIES: &[&str] = &[
+    "/etc/systemd/system.control",
+    "/etc/systemd/system",
+    "/etc/systemd/system.attached",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+/// Where the units of people's sessions stand, for everybody, and below a home.
+const FOR_SESSIONS: &[&str] = &["/etc/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user"];
+const AT_HOME: &[&str] = &[".config/systemd/user", ".local/share/systemd/user"];
 /// Where a command without a path is searched, as systemd does.
 const SEARCH: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 const KINDS: &[&str] = &["service", "timer", "socket", "path"];
 const SYSV: &str = "/etc/init.d";
+/// Where OpenRC links the scripts that it starts.
+const RUNLEVELS: &str = "/etc/runlevels";
 
 pub(in crate::sources) struct SystemdUnits;
 
@@ -28,14 +43,17 @@ impl Source for SystemdUnits {
     fn look(&self, scene: &Scene) -> Sighting {
         let mut look =
             Look { scene, units: BTreeMap::new(), enabled: BTreeSet::new(), drop_ins: BTreeMap::new(), fault: None };
-        let places = look.directories();
-        let observations: Vec<Observation> = look.observations();
-        match look.fault {
-            None if places == 0 => Sighting::not_applicable("there are no directories of units or SysV scripts"),
+        let mut places = look.directories();
+        let mut observations: Vec<Observation> = look.observations();
+        places += look.for_sessions(&mut observations);
+        let owned = look.at_home(&mut observations);
+        let sighting = match look.fault {
+            None if places == 0 => Sighting::not_applicable("there are no directories of units or init scripts"),
             None => Sighting::complete(observations),
             Some((place, error)) if observations.is_empty() => Sighting::of_error(&place, &error),
             Some((place, error)) => Sighting::partial(observations, error_reason(&place, &error)),
-        }
+        };
+        Sighting { owned, ..sighting }
     }
 }
 
@@ -95,7 +113,14 @@ impl Look<'_> {
         match extension {
             "wants" | "requires" | "upholds" => {
                 let links = self.list(&path).unwrap_or_default();
-                self.enabled.extend(links.into_iter().map(|link| template_of(&link.name)));
+                for link in links {
+                    self.enabled.insert(template_of(&link.name));
+                    // An instance has no file of its own: this link is all that there is of `clamd@scan.service`.
+                    if template_of(&link.name) != link.name && KINDS.iter().any(|kind| has_extension(&link.name, kind))
+                    {
+                        self.units.entry(link.name.clone()).or_insert((format!("{path}/{}", link.name), link.is_link));
+                    }
+                }
             }
             "d" => {
                 let files = self.list(&path).unwrap_or_default();
@@ -117,6 +142,10 @@ impl Look<'_> {
             let links = self.list(&format!("/etc/rc{level}.d")).unwrap_or_default();
             started.extend(links.iter().filter_map(|link| script_of(&link.name).map(str::to_owned)));
         }
+        for level in self.list(RUNLEVELS).unwrap_or_default().into_iter().filter(|level| level.is_directory) {
+            let links = self.list(&format!("{RUNLEVELS}/{}", level.name)).unwrap_or_default();
+            started.extend(links.into_iter().map(|link| link.name));
+        }
         for entry in entries {
             let helper =
                 matches!(entry.name.as_str(), "README" | "skeleton" | "functions" | "rc" | "rcS" | "single" | "halt");
@@ -129,6 +158,52 @@ impl Look<'_> {
             self.units.entry(entry.name.clone()).or_insert((format!("{SYSV}/{}", entry.name), entry.is_link));
         }
         true
+    }
+
+    /// Units of everybody's session. How many of their directories there are.
+    fn for_sessions(&mut self, observations: &mut Vec<Observation>) -> usize {
+        let mut places = 0;
+        self.enabled.clear();
+        self.drop_ins.clear();
+        for dir in FOR_SESSIONS {
+            let Some(entries) = self.list(dir) else { continue };
+            places += 1;
+            entries.iter().for_each(|entry| self.entry(dir, entry));
+        }
+        let of_sessions = self.observations().into_iter().map(|mut observation| {
+            observation.attributes.insert("type".to_owned(), "user".to_owned());
+            observation
+        });
+        observations.extend(of_sessions);
+        places
+    }
+
+    /// What people set up for themselves is nobody's business, except where the watchlist names it.
+    fn at_home(&mut self, observations: &mut Vec<Observation>) -> Vec<Owned> {
+        let mut findings = Findings::default();
+        let mut owned = Vec::new();
+        if self.scene.watchlist.units.is_empty() {
+            return owned;
+        }
+        for home in local_homes(self.scene, &mut findings) {
+            for place in AT_HOME {
+                let dir = format!("{home}/{place}");
+                for entry in findings.list(self.scene, &dir).unwrap_or_default() {
+                    let is_watched = self.scene.watchlist.units.iter().any(|pattern| matches(pattern, &entry.name));
+                    if entry.is_directory || !is_watched {
+                        continue;
+                    }
+                    let path = format!("{dir}/{}", entry.name);
+                    let Some(mut observation) = self.observation(entry.name.clone(), path, entry.is_link) else {
+                        continue;
+                    };
+                    observation.attributes.insert("type".to_owned(), "user".to_owned());
+                    observations.push(observation);
+                    owned.push(Owned { home: home.clone(), place: format!("unit:{}", entry.name), watched: true });
+                }
+            }
+        }
+        owned
     }
 
     fn observations(&mut self) -> Vec<Observation> {
@@ -160,6 +235,8 @@ impl Look<'_> {
             }
         }
         match self.scene.root.read_text(&path) {
+            // An empty file masks a unit as a link to nothing does.
+            Ok(text) if text.is_empty() => observation.state = "masked".to_owned(),
             Ok(text) => self.executable(&name, &text, &mut observation),
             Err(error) if is_absent(&error) => observation.state = "unit-missing".to_owned(),
             Err(error) => self.keep(&path, error),
@@ -170,7 +247,11 @@ impl Look<'_> {
     fn executable(&mut self, name: &str, text: &str, observation: &mut Observation) {
         let mut unit = Unit::default();
         unit.read(text);
-        for file in self.drop_ins.get(name).cloned().unwrap_or_default() {
+        let template = template_of(name);
+        let of_template = Some(&template).filter(|template| *template != name);
+        let names = of_template.into_iter().map(String::as_str).chain([name]);
+        let files: Vec<String> = names.filter_map(|name| self.drop_ins.get(name)).flatten().cloned().collect();
+        for file in files {
             match self.scene.root.read_text(&file) {
                 Ok(text) => unit.read(&text),
                 Err(error) if is_absent(&error) => {}

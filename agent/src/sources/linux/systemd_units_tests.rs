@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 
 use muster_proto::model::{Outcome, Watchlist};
 
+use super::super::canned::Canned;
 use super::*;
 use crate::sources::root::Root;
 
@@ -91,4 +92,55 @@ fn a_machine_without_any_such_place_has_none() {
     let machine = Machine::new();
     machine.file("etc/systemd/system/basic.target", "");
     assert_eq!(machine.look().outcome, Outcome::Empty);
+}
+
+#[test]
+fn an_instance_is_seen_under_its_own_name_with_the_drop_ins_of_its_template() {
+    let root = Canned::new("rocky")
+        .file("usr/lib/systemd/system/clamd@.service", "[Service]\nExecStart=/usr/sbin/clamd -c %i\n")
+        .file("etc/systemd/system/clamd@.service.d/own.conf", "[Service]\nExecStart=\nExecStart=/opt/clam/clamd\n")
+        .file("opt/clam/clamd", "")
+        .link(
+            "etc/systemd/system/multi-user.target.wants/clamd@scan.service",
+            "/usr/lib/systemd/system/clamd@.service",
+        );
+    let sighting = root.look(&SystemdUnits);
+    let seen = sighting.observations.iter().find(|o| o.name == "clamd@scan.service").expect("the instance");
+    assert_eq!((seen.attributes["enabled"].as_str(), seen.attributes["exec"].as_str()), ("yes", "/opt/clam/clamd"));
+    assert_eq!(seen.state, "");
+}
+
+#[test]
+fn an_empty_unit_file_masks_and_a_linked_one_from_elsewhere_is_read() {
+    let root = Canned::new("debian")
+        .file("etc/systemd/system/off.service", "")
+        .link("etc/systemd/system/vendor.service", "/opt/vendor/vendor.service")
+        .file("opt/vendor/vendor.service", "[Service]\nExecStart=/opt/vendor/run\n");
+    let sighting = root.look(&SystemdUnits);
+    let rows: Vec<_> = sighting.observations.iter().map(|o| (o.name.as_str(), o.state.as_str())).collect();
+    assert_eq!(rows, [("off.service", "masked"), ("vendor.service", "binary-missing")]);
+}
+
+#[test]
+fn units_of_sessions_are_seen_and_of_a_home_only_those_that_are_watched() {
+    let watchlist = Watchlist { units: vec!["kesl*".to_owned()], ..Watchlist::default() };
+    let root = Canned::new("debian")
+        .file("etc/passwd", "jane:x:1000:1000::/srv/jane:/bin/sh\n")
+        .file("usr/lib/systemd/user/eea-user-agent.service", "[Service]\nExecStart=/opt/eset/agent\n")
+        .file("srv/jane/.config/systemd/user/kesl-gui.service", "[Service]\nExecStart=/srv/jane/kesl\n")
+        .file("srv/jane/.config/systemd/user/diary.service", "[Service]\nExecStart=/srv/jane/diary\n");
+    let sighting = root.look_for(&SystemdUnits, watchlist);
+    let rows: Vec<_> = sighting.observations.iter().map(|o| (o.name.as_str(), o.attributes["type"].as_str())).collect();
+    assert_eq!(rows, [("eea-user-agent.service", "user"), ("kesl-gui.service", "user")]);
+    let owned = Owned { home: "/srv/jane".to_owned(), place: "unit:kesl-gui.service".to_owned(), watched: true };
+    assert_eq!(sighting.owned, [owned]);
+}
+
+#[test]
+fn scripts_that_openrc_starts_are_enabled() {
+    let root = Canned::new("alpine")
+        .file("etc/init.d/clamd", "#!/sbin/openrc-run\n")
+        .link("etc/runlevels/default/clamd", "/etc/init.d/clamd");
+    let sighting = root.look(&SystemdUnits);
+    assert_eq!(sighting.observations[0].attributes["enabled"], "yes");
 }

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::{Entry, Stands};
+use muster_proto::model::Timestamp;
+
+use super::{Entry, Stands, Times};
 
 /// As many links as the kernel follows for one path.
 const LINKS_FOLLOWED: usize = 40;
@@ -112,6 +114,12 @@ impl Place {
 
     pub(super) fn directory(&self, path: &str) -> io::Result<File> {
         Ok(File::from(self.resolve(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC)?))
+    }
+
+    pub(super) fn times(&self, path: &str) -> io::Result<Times> {
+        let stat = rustix::fs::fstat(self.resolve(path, OFlags::PATH | OFlags::CLOEXEC)?)?;
+        let of = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
+        Ok(Times { modified: of(stat.st_mtime), changed: of(stat.st_ctime) })
     }
 
     pub(super) fn read_link(&self, path: &str) -> io::Result<String> {

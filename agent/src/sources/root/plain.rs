@@ -4,7 +4,9 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::{Entry, Stands};
+use muster_proto::model::Timestamp;
+
+use super::{Entry, Stands, Times};
 
 #[derive(Debug)]
 pub(super) struct Place;
@@ -74,6 +76,14 @@ impl Place {
 
     pub(super) fn directory(&self, path: &str) -> io::Result<File> {
         File::open(path)
+    }
+
+    /// These systems have no second time that all of them keep: both are the one of the contents.
+    pub(super) fn times(&self, path: &str) -> io::Result<Times> {
+        let modified = std::fs::metadata(path)?.modified()?;
+        let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let modified = Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+        Ok(Times { modified, changed: modified })
     }
 
     pub(super) fn read_link(&self, path: &str) -> io::Result<String> {

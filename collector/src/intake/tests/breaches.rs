@@ -89,6 +89,19 @@ async fn check_ins_that_break_the_contract_are_refused_by_name() {
             MALFORMED,
             "HostState.units_outcome",
         ),
+        (
+            state(wire::HostState { realtime_outcome: 99, ..wire::HostState::default() }),
+            MALFORMED,
+            "HostState.realtime_outcome",
+        ),
+        (
+            state(wire::HostState {
+                realtime: vec![wire::RealtimeEvidence::default(); 129],
+                ..wire::HostState::default()
+            }),
+            LIMIT,
+            "REALTIME_PER_HOST",
+        ),
         (state(addresses(64, &"x".repeat(5_000))), LIMIT, "CHECK_IN_BYTES"),
         (state(addresses(1, &"x".repeat(limits::MESSAGE_BYTES))), LIMIT, "MESSAGE_BYTES"),
     ] {

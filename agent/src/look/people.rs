@@ -1,0 +1,83 @@
+//! Who has what: people leave this host under pseudonyms only.
+//!
+//! A pseudonym is a keyed hash of a home with a secret of this host. It is the same from day to day, so that an operator
+//! sees two items as one person's, and it is another on every other host: nobody can be followed through a fleet, and
+//! without the secret nobody can try out names.
+
+use std::collections::BTreeSet;
+
+use muster_proto::limits;
+use muster_proto::model::{UserItem, UserScope};
+
+use crate::sources::Owned;
+
+/// Hexadecimal digits of a pseudonym: enough for a host's people, and too few for anything else.
+const DIGITS: usize = 16;
+
+/// What the state tells of it: what is watched first, as far as the contract has room.
+pub(super) fn items(owned: Vec<Owned>, scope: UserScope, key: &[u8; 32]) -> Vec<UserItem> {
+    let told = |one: &Owned| match scope {
+        UserScope::All => true,
+        UserScope::Watchlist => one.watched,
+        UserScope::None => false,
+    };
+    let item = |one: Owned| (!one.watched, UserItem { user: pseudonym(&one.home, key), place: one.place });
+    let told: BTreeSet<(bool, UserItem)> = owned.into_iter().filter(told).map(item).collect();
+    let mut items: Vec<UserItem> = told.into_iter().map(|(_, item)| item).take(limits::USER_ITEMS_PER_HOST).collect();
+    items.sort();
+    items
+}
+
+fn pseudonym(home: &str, key: &[u8; 32]) -> String {
+    let mut digits = blake3::keyed_hash(key, home.as_bytes()).to_hex().to_string();
+    digits.truncate(DIGITS);
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owned(home: &str, place: &str, watched: bool) -> Owned {
+        Owned { home: home.to_owned(), place: place.to_owned(), watched }
+    }
+
+    fn people() -> Vec<Owned> {
+        vec![
+            owned("/home/jane", "browser-extension:a", true),
+            owned("/home/jane", "browser-extension:a", true),
+            owned("/home/jane", "flatpak:b", false),
+            owned("/home/ola", "browser-extension:a", true),
+        ]
+    }
+
+    #[test]
+    fn the_scope_says_how_much_is_told() {
+        let places =
+            |scope| -> Vec<String> { items(people(), scope, &[7; 32]).into_iter().map(|item| item.place).collect() };
+        assert_eq!(places(UserScope::None), Vec::<String>::new());
+        assert_eq!(places(UserScope::Watchlist), ["browser-extension:a", "browser-extension:a"]);
+        assert_eq!(places(UserScope::All).len(), 3);
+    }
+
+    #[test]
+    fn a_pseudonym_is_one_persons_on_one_host_and_says_nothing_elsewhere() {
+        let here = items(people(), UserScope::All, &[7; 32]);
+        let users: BTreeSet<&str> = here.iter().map(|item| item.user.as_str()).collect();
+        assert_eq!(users.len(), 2);
+        assert!(users.iter().all(|user| user.len() == DIGITS && user.bytes().all(|byte| byte.is_ascii_hexdigit())));
+        let elsewhere = items(people(), UserScope::All, &[8; 32]);
+        assert!(elsewhere.iter().all(|item| !users.contains(item.user.as_str())));
+        assert_eq!(here, items(people(), UserScope::All, &[7; 32]));
+    }
+
+    #[test]
+    fn what_is_watched_is_told_before_anything_else() {
+        let crowd = (0..limits::USER_ITEMS_PER_HOST).map(|n| owned("/home/a", &format!("flatpak:{n}"), false));
+        let mut crowd: Vec<Owned> = crowd.collect();
+        crowd.push(owned("/home/z", "unit:kesl.service", true));
+        let told = items(crowd, UserScope::All, &[7; 32]);
+        assert_eq!(told.len(), limits::USER_ITEMS_PER_HOST);
+        assert!(told.iter().any(|item| item.place == "unit:kesl.service"));
+    }
+}

@@ -1,0 +1,232 @@
+//! Evidence of real-time work: which programs of the watchlist run, and which hooks into the kernel they hold.
+//!
+//! | evidence | on | off |
+//! |---|---|---|
+//! | `process:NAME` | it runs | not said |
+//! | `fanotify:NAME` | it has marks by which the kernel asks it before an access | it runs, every descriptor was seen, and it has none |
+//! | `fanotify-notify:NAME` | it has marks by which it is told | not said |
+//! | `bpf:NAME` | it holds eBPF programs that see processes | not said: they can be kept without a process |
+//! | `module:NAME` | a module from elsewhere is loaded | not said |
+//! | a file's path | the vendor's own setting says on | it says off |
+//!
+//! NAME is that of a program, or that of its unit. Descriptors of others can be seen with the right to trace them
+//! (`CAP_SYS_PTRACE`) only; without it the outcome is `denied`, and nothing that is not seen is off.
+
+use std::collections::BTreeMap;
+
+use muster_proto::limits;
+use muster_proto::model::{Outcome, RealtimeEvidence};
+
+use super::super::crowd::Crowd;
+use crate::sources::parse::fdinfo::Hooks;
+use crate::sources::parse::modules::loaded;
+use crate::sources::parse::signatures::{sophos_on_access, ufw_enabled};
+use crate::sources::{Scene, is_absent, is_denied};
+
+/// Descriptors of one process that are looked at; an agent that watches a whole machine holds some hundred.
+const DESCRIPTORS: usize = 4096;
+const MODULES_BYTES: usize = 4 * 1024 * 1024;
+const SETTING_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a file's text says: on, off, or nothing.
+type Switch = fn(&str) -> Option<bool>;
+
+/// Settings of vendors that say whether something guards.
+const SETTINGS: &[(&str, Switch)] =
+    &[("/opt/sophos-spl/base/mcs/policy/CORE_policy.xml", sophos_on_access), ("/etc/ufw/ufw.conf", ufw_enabled)];
+
+/// What is known of all processes of one name.
+#[derive(Default)]
+struct Held {
+    hooks: Hooks,
+    unseen: bool,
+}
+
+pub(super) fn of(scene: &Scene, crowd: Result<&Crowd, &Outcome>) -> (Vec<RealtimeEvidence>, Outcome) {
+    let mut evidence = settings(scene);
+    evidence.extend(modules(scene));
+    let mut outcome = match crowd {
+        Ok(crowd) => {
+            let (seen, outcome) = processes(scene, crowd);
+            evidence.extend(seen);
+            outcome
+        }
+        Err(outcome) => *outcome,
+    };
+    evidence.sort();
+    evidence.dedup();
+    if evidence.len() > limits::REALTIME_PER_HOST {
+        evidence.truncate(limits::REALTIME_PER_HOST);
+        outcome = Outcome::Partial;
+    }
+    (evidence, outcome)
+}
+
+fn processes(scene: &Scene, crowd: &Crowd) -> (Vec<RealtimeEvidence>, Outcome) {
+    let mut held: BTreeMap<&str, Held> = BTreeMap::new();
+    let mut evidence = Vec::new();
+    let mut outcome = if crowd.members.is_empty() { Outcome::Empty } else { Outcome::Found };
+    for member in &crowd.members {
+        let hooks = match hooks(scene, &member.id) {
+            Ok(hooks) => hooks,
+            // It has ended meanwhile.
+            Err(Outcome::Empty) => continue,
+            Err(why) => {
+                outcome = why;
+                None
+            }
+        };
+        for name in member.name.iter().chain(&member.unit) {
+            let of_name = held.entry(name).or_default();
+            match hooks {
+                Some(hooks) => of_name.hooks.add(hooks),
+                None => of_name.unseen = true,
+            }
+        }
+        evidence.extend(member.name.iter().map(|name| piece("process", name, true)));
+    }
+    for (name, held) in held {
+        if held.hooks.permission || !held.unseen {
+            evidence.push(piece("fanotify", name, held.hooks.permission));
+        }
+        if held.hooks.notification {
+            evidence.push(piece("fanotify-notify", name, true));
+        }
+        if held.hooks.programs {
+            evidence.push(piece("bpf", name, true));
+        }
+    }
+    (evidence, outcome)
+}
+
+/// The hooks of a process, over all of its descriptors.
+///
+/// # Errors
+/// `Empty` when it has ended, else why they are not known.
+fn hooks(scene: &Scene, id: &str) -> Result<Option<Hooks>, Outcome> {
+    let place = format!("/proc/{id}/fdinfo");
+    let why = |error: std::io::Error| match error {
+        error if is_absent(&error) => Outcome::Empty,
+        error if is_denied(&error) => Outcome::Denied,
+        _ => Outcome::Partial,
+    };
+    let mut hooks = Hooks::default();
+    let descriptors = scene.root.list(&place).map_err(why)?;
+    if descriptors.len() > DESCRIPTORS {
+        return Err(Outcome::Partial);
+    }
+    for descriptor in descriptors {
+        match scene.root.read_text(&format!("{place}/{}", descriptor.name)) {
+            Ok(text) => hooks.read(&text),
+            // Closed meanwhile.
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(why(error)),
+        }
+    }
+    Ok(Some(hooks))
+}
+
+fn modules(scene: &Scene) -> Vec<RealtimeEvidence> {
+    let bytes = scene.root.read("/proc/modules", MODULES_BYTES).unwrap_or_default();
+    let modules = loaded(&String::from_utf8_lossy(&bytes)).unwrap_or_default();
+    modules.into_iter().filter(|module| module.foreign).map(|module| piece("module", &module.name, true)).collect()
+}
+
+fn settings(scene: &Scene) -> Vec<RealtimeEvidence> {
+    let say = |(path, switch): &(&str, Switch)| {
+        let bytes = scene.root.read(path, SETTING_BYTES).ok()?;
+        let on = switch(&String::from_utf8_lossy(&bytes))?;
+        Some(RealtimeEvidence { place: (*path).to_owned(), on })
+    };
+    SETTINGS.iter().filter_map(say).collect()
+}
+
+fn piece(kind: &str, name: &str, on: bool) -> RealtimeEvidence {
+    RealtimeEvidence { place: format!("{kind}:{name}"), on }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::Watchlist;
+
+    use super::super::super::canned::Canned;
+    use super::*;
+    use crate::sources::root::Root;
+
+    fn evidence(root: &Canned) -> (Vec<String>, Outcome) {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let watchlist = Watchlist {
+            processes: names(&["wdavdaemon", "clamd", "clamonacc"]),
+            units: names(&["mdatp.service"]),
+            ..Watchlist::default()
+        };
+        let scene = Scene::new(Root::below(root.path()).expect("a root"), watchlist);
+        let (evidence, outcome) = of(&scene, Crowd::of(&scene).as_ref());
+        let row = |one: &RealtimeEvidence| format!("{} {}", one.place, if one.on { "on" } else { "off" });
+        (evidence.iter().map(row).collect(), outcome)
+    }
+
+    fn process(root: Canned, id: u32, name: &str, unit: &str, descriptors: &[&str]) -> Canned {
+        let mut root = root
+            .file(&format!("proc/{id}/comm"), format!("{name}\n"))
+            .file(&format!("proc/{id}/cgroup"), format!("0::/system.slice/{unit}\n"))
+            .directory(&format!("proc/{id}/fdinfo"));
+        for (number, text) in descriptors.iter().enumerate() {
+            root = root.file(&format!("proc/{id}/fdinfo/{number}"), text);
+        }
+        root
+    }
+
+    const ASKS: &str = "pos:\t0\nfanotify flags:4\nfanotify mnt_id:1a mflags:0 mask:10000 ignored_mask:0\n";
+    const TELLS: &str = "fanotify mnt_id:1a mflags:0 mask:20 ignored_mask:0\n";
+
+    #[test]
+    fn hooks_are_told_by_program_and_by_unit() {
+        let root = process(Canned::new("debian"), 1, "systemd", "init.scope", &[ASKS]);
+        let root = process(root, 7, "wdavdaemon", "mdatp.service", &["pos:\t0\n", ASKS]);
+        let root = process(root, 8, "crashpad", "mdatp.service", &["prog_type:\t26\n"]);
+        let root = process(root, 9, "clamd", "clamav-daemon.service", &["pos:\t0\n"]);
+        let root = process(root, 10, "clamonacc", "own.service", &[TELLS]);
+        let root = root.file("proc/modules", "falcon_lsm 1 1 - Live 0x0 (OE)\next4 1 1 - Live 0x0\n");
+        let (rows, outcome) = evidence(&root);
+        let expected = [
+            "bpf:mdatp.service on",
+            "fanotify-notify:clamonacc on",
+            "fanotify:clamd off",
+            "fanotify:clamonacc off",
+            "fanotify:mdatp.service on",
+            "fanotify:wdavdaemon on",
+            "module:falcon_lsm on",
+            "process:clamd on",
+            "process:clamonacc on",
+            "process:wdavdaemon on",
+        ];
+        assert_eq!((rows, outcome), (expected.map(str::to_owned).to_vec(), Outcome::Found));
+    }
+
+    #[test]
+    fn what_could_not_be_seen_is_not_off() {
+        let root = process(Canned::new("debian"), 1, "systemd", "init.scope", &[]);
+        // A descriptor that is no file stands for one that may not be read.
+        let root = process(root, 7, "wdavdaemon", "mdatp.service", &[]).directory("proc/7/fdinfo/3");
+        let (rows, outcome) = evidence(&root);
+        assert_eq!((rows, outcome), (vec!["process:wdavdaemon on".to_owned()], Outcome::Partial));
+        // Another one of that name is seen to have a hook: that counts all the same.
+        let root = process(root, 8, "wdavdaemon", "mdatp.service", &[ASKS]);
+        assert!(evidence(&root).0.contains(&"fanotify:wdavdaemon on".to_owned()));
+        assert_eq!(evidence(&Canned::new("debian")), (Vec::new(), Outcome::Denied));
+    }
+
+    #[test]
+    fn vendors_settings_say_on_or_off() {
+        let root = process(Canned::new("debian"), 1, "systemd", "init.scope", &[])
+            .file("etc/ufw/ufw.conf", "ENABLED=no\n")
+            .file(
+                "opt/sophos-spl/base/mcs/policy/CORE_policy.xml",
+                "<x><onAccessScan><enabled>true</enabled></onAccessScan></x>",
+            );
+        let (rows, outcome) = evidence(&root);
+        let expected = ["/etc/ufw/ufw.conf off", "/opt/sophos-spl/base/mcs/policy/CORE_policy.xml on"];
+        assert_eq!((rows, outcome), (expected.map(str::to_owned).to_vec(), Outcome::Empty));
+    }
+}

@@ -1,0 +1,107 @@
+//! Whether the system waits for a restart: by the marks that package managers leave, and, where they leave none, by what
+//! was replaced since the start.
+
+use muster_proto::model::Timestamp;
+
+use crate::sources::parse::os_release::{Family, OsRelease};
+use crate::sources::{Scene, is_absent};
+
+/// Debian and its kin; SUSE; images that take effect at the next start.
+const MARKS: &[&str] = &["/run/reboot-required", "/run/reboot-needed", "/run/ostree/staged-deployment"];
+const TREES: &[&str] = &["/usr/lib/modules", "/lib/modules"];
+/// Programs and libraries whose old copies stay in use until a restart. The system's own time of writing counts, since
+/// a package brings the time at which it was built.
+const CORE: &[&str] =
+    &["/usr/lib/systemd/systemd", "/usr/lib64/libc.so.6", "/usr/lib/libc.so.6", "/usr/bin/dbus-broker"];
+
+pub(super) fn is_pending(scene: &Scene) -> Option<bool> {
+    for mark in MARKS {
+        match scene.root.stands(mark) {
+            Ok(Some(_)) => return Some(true),
+            Ok(None) => {}
+            Err(_) => return None,
+        }
+    }
+    match scene.os.as_ref().ok().and_then(OsRelease::family)? {
+        Family::Dpkg => Some(false),
+        Family::Rpm => replaced_since_start(scene),
+        Family::Pacman => kernel_is_gone(scene),
+        Family::Apk => None,
+    }
+}
+
+/// What Red Hat's own tool asks of the package database: whether kernel or core libraries are newer than the start.
+fn replaced_since_start(scene: &Scene) -> Option<bool> {
+    let started = started(scene)?;
+    let newer = |path: &str| scene.root.times(path).is_ok_and(|times| times.changed > started);
+    let kernels = TREES.iter().flat_map(|tree| {
+        let releases = scene.root.list(tree).unwrap_or_default();
+        releases.into_iter().map(move |release| format!("{tree}/{}/vmlinuz", release.name))
+    });
+    Some(CORE.iter().any(|path| newer(path)) || kernels.into_iter().any(|kernel| newer(&kernel)))
+}
+
+/// Arch keeps the modules of one kernel only: when those of the running one are gone, another is installed.
+fn kernel_is_gone(scene: &Scene) -> Option<bool> {
+    let running = scene.root.read_text("/proc/sys/kernel/osrelease").ok()?;
+    let tree = scene.root.list(TREES[0]).ok().filter(|releases| !releases.is_empty())?;
+    Some(!tree.iter().any(|release| release.name == running.trim()))
+}
+
+fn started(scene: &Scene) -> Option<Timestamp> {
+    let bytes = match scene.root.read("/proc/stat", 4 * 1024 * 1024) {
+        Ok(bytes) => bytes,
+        Err(error) if is_absent(&error) => return None,
+        Err(_) => return None,
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let seconds: i64 = text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    Some(Timestamp::from_millis(seconds.saturating_mul(1000)))
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::Watchlist;
+
+    use super::super::super::canned::Canned;
+    use super::*;
+    use crate::sources::root::Root;
+
+    fn pending(root: &Canned) -> Option<bool> {
+        is_pending(&Scene::new(Root::below(root.path()).expect("a root"), Watchlist::default()))
+    }
+
+    #[test]
+    fn a_mark_means_a_restart_and_its_lack_means_something_only_where_it_is_used() {
+        assert_eq!(pending(&Canned::new("debian")), Some(false));
+        assert_eq!(pending(&Canned::new("debian").file("run/reboot-required", "")), Some(true));
+        assert_eq!(pending(&Canned::new("opensuse-leap").file("run/reboot-needed", "")), Some(true));
+        assert_eq!(pending(&Canned::new("fedora").file("run/ostree/staged-deployment", "x")), Some(true));
+        assert_eq!(pending(&Canned::new("alpine")), None);
+        assert_eq!(pending(&Canned::new("nobody-knows")), None);
+    }
+
+    #[test]
+    fn what_was_replaced_since_the_start_waits_for_one() {
+        let root = |btime: u64| {
+            Canned::new("rocky")
+                .file("proc/stat", format!("cpu 1 2\nbtime {btime}\n"))
+                .file("usr/lib/modules/5.14/vmlinuz", "")
+        };
+        assert_eq!(pending(&root(1_000_000_000)), Some(true));
+        assert_eq!(pending(&root(9_000_000_000)), Some(false));
+        assert_eq!(pending(&Canned::new("rocky")), None);
+    }
+
+    #[test]
+    fn a_running_kernel_without_its_modules_waits_for_a_restart() {
+        let root = |release: &str| {
+            Canned::new("arch")
+                .file("proc/sys/kernel/osrelease", "6.9.1-arch1\n")
+                .directory(&format!("usr/lib/modules/{release}"))
+        };
+        assert_eq!(pending(&root("6.9.1-arch1")), Some(false));
+        assert_eq!(pending(&root("6.9.2-arch1")), Some(true));
+        assert_eq!(pending(&Canned::new("arch").file("proc/sys/kernel/osrelease", "6.9.1\n")), None);
+    }
+}

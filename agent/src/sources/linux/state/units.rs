@@ -1,0 +1,40 @@
+//! Which units of the watchlist run, read from the control groups of all processes: every process of a service is in a
+//! group named after the unit, in whatever slice.
+
+use std::collections::BTreeSet;
+
+use muster_proto::limits;
+use muster_proto::model::{Outcome, UnitState};
+
+use super::super::crowd::Crowd;
+use crate::sources::Scene;
+use crate::sources::watchlist::matches;
+
+/// `units` are those that the source of units saw, and `outcome` is how completely.
+pub(super) fn of(
+    scene: &Scene,
+    crowd: Result<&Crowd, &Outcome>,
+    units: &[String],
+    outcome: Outcome,
+) -> (Vec<UnitState>, Outcome) {
+    let is_watched = |unit: &&String| scene.watchlist.units.iter().any(|pattern| matches(pattern, unit));
+    // A unit that runs from a file that is gone, or was made for the moment, is seen by its processes alone.
+    let running = crowd.map(|crowd| crowd.units.iter()).unwrap_or_default();
+    let watched: BTreeSet<&String> =
+        units.iter().chain(running).filter(is_watched).take(limits::UNITS_PER_HOST).collect();
+    if watched.is_empty() {
+        // Nothing to ask about; how complete that is, the source of the units knows.
+        return (Vec::new(), if outcome == Outcome::Found { Outcome::Empty } else { outcome });
+    }
+    if !matches!(scene.root.stands("/run/systemd/system"), Ok(Some(_))) {
+        return (Vec::new(), Outcome::NotApplicable);
+    }
+    match crowd {
+        Ok(crowd) => {
+            let state = |name: &String| UnitState { name: name.clone(), active: crowd.units.contains(name) };
+            let outcome = if outcome.is_complete() { Outcome::Found } else { outcome };
+            (watched.into_iter().map(state).collect(), outcome)
+        }
+        Err(outcome) => (Vec::new(), *outcome),
+    }
+}
