@@ -191,35 +191,23 @@ impl Dictionaries {
 
     /// Gives numbers to what a section holds.
     pub(super) fn interner(&self) -> Interner<'_> {
-        Interner { titles: Reading::of(&self.titles), versions: Reading::of(&self.versions), key: Vec::new() }
+        Interner { all: self, titles: None, versions: None, key: Vec::new() }
     }
 }
 
-/// Gives numbers. Holds its locks between one text and the next, because most texts are known.
+/// Gives numbers. Holds its locks for reading between one text and the next, because most texts are known, and neither
+/// of them while it waits for a lock for writing: two of them would wait for each other.
 pub(super) struct Interner<'a> {
-    titles: Reading<'a>,
-    versions: Reading<'a>,
+    all: &'a Dictionaries,
+    titles: Option<RwLockReadGuard<'a, Texts>>,
+    versions: Option<RwLockReadGuard<'a, Texts>>,
     key: Vec<u8>,
 }
 
-struct Reading<'a> {
-    shelf: &'a Shelf,
-    texts: Option<RwLockReadGuard<'a, Texts>>,
-}
-
-impl<'a> Reading<'a> {
-    fn of(shelf: &'a Shelf) -> Self {
-        Self { shelf, texts: None }
-    }
-
-    fn number(&mut self, text: &[u8]) -> u32 {
-        let texts = self.texts.get_or_insert_with(|| self.shelf.read());
-        if let Some(number) = texts.find(text) {
-            return number;
-        }
-        // The lock for writing is not given while this one is held.
-        self.texts = None;
-        self.shelf.number(text)
+impl Interner<'_> {
+    fn release(&mut self) {
+        self.titles = None;
+        self.versions = None;
     }
 }
 
@@ -227,11 +215,21 @@ impl Dictionary for Interner<'_> {
     fn title(&mut self, platform: Platform, kind: Kind, name: &str, vendor: &str) -> Step<i64> {
         self.key.clear();
         title_key(&mut self.key, platform.code(), kind.code(), name, vendor);
-        Ok(i64::from(self.titles.number(&self.key)))
+        let titles = self.titles.get_or_insert_with(|| self.all.titles.read());
+        if let Some(number) = titles.find(&self.key) {
+            return Ok(i64::from(number));
+        }
+        self.release();
+        Ok(i64::from(self.all.titles.number(&self.key)))
     }
 
     fn version(&mut self, text: &str) -> Step<i64> {
-        Ok(i64::from(self.versions.number(text.as_bytes())))
+        let versions = self.versions.get_or_insert_with(|| self.all.versions.read());
+        if let Some(number) = versions.find(text.as_bytes()) {
+            return Ok(i64::from(number));
+        }
+        self.release();
+        Ok(i64::from(self.all.versions.number(text.as_bytes())))
     }
 }
 
@@ -302,6 +300,29 @@ mod tests {
         assert_eq!(numbers[700..], (1..=300).collect::<Vec<u32>>());
         assert_eq!(shelf.text(42), Some(b"text 41".to_vec()));
         assert_eq!((shelf.text(0), shelf.text(701), shelf.text(-1)), (None, None, None));
+    }
+
+    #[test]
+    fn many_that_give_numbers_at_once_do_not_wait_for_each_other() {
+        let all = std::sync::Arc::new(Dictionaries::default());
+        let (done, finished) = std::sync::mpsc::channel();
+        for thread in 0..8_u32 {
+            let (all, done) = (std::sync::Arc::clone(&all), done.clone());
+            std::thread::spawn(move || {
+                for round in 0..200 {
+                    let mut interner = all.interner();
+                    for n in 0..20 {
+                        let text = format!("{}", thread.wrapping_mul(7) + round * 3 + n);
+                        interner.title(Platform::Linux, Kind::Deb, &text, "").expect("a number");
+                        interner.version(&text).expect("a number");
+                    }
+                }
+                done.send(()).expect("told");
+            });
+        }
+        for _ in 0..8 {
+            finished.recv_timeout(std::time::Duration::from_secs(30)).expect("nobody waits for ever");
+        }
     }
 
     #[test]
