@@ -213,6 +213,14 @@ pub(crate) async fn small_fleet(store: &Arc<dyn Store>) {
     all_judged(store, Lane::Replace, 11).await;
 }
 
+/// Another look and another lane for both hosts of the small fleet.
+pub(crate) async fn second_look(store: &Arc<dyn Store>) {
+    for n in 1..=2 {
+        reports(store, n, 2, 20, &[packages(&[("adduser", "3.1")])]).await;
+    }
+    all_judged(store, Lane::Clear, 21).await;
+}
+
 /// A delivery of host 1 that takes megabytes.
 pub(crate) async fn large_delivery(store: &Arc<dyn Store>) -> Result<Delivered, StoreError> {
     let names: Vec<String> = (0..4_500).map(|n| format!("{:0>400}", n * 7919)).collect();

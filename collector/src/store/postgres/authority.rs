@@ -1,0 +1,14 @@
+//! One CA between all collectors on one database: a host that was enrolled at one must be believed at every other. Each is
+//! given the same two files, and the database remembers the pin of the first, so that one with another CA is noticed
+//! before it enrols anybody. The key itself stays out of the database: who can read a backup must not be able to make
+//! hosts.
+
+use super::fault::Step;
+use super::session::Session;
+
+/// The pin that the database remembers; this one, when it remembers none.
+pub(super) async fn claim(session: &Session, pin: &str) -> Step<String> {
+    session.execute("INSERT INTO authority (pin) VALUES ($1) ON CONFLICT DO NOTHING", &[&pin]).await?;
+    let found = session.query_first("SELECT pin FROM authority", &[]).await?;
+    Ok(found.map_or_else(|| Ok(pin.to_owned()), |found| found.try_get(0))?)
+}
