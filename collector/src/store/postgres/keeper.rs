@@ -66,6 +66,15 @@ impl Keeper {
     }
 }
 
+impl Drop for Keeper {
+    /// A store that was not closed leaves its claims to others, as a process that was killed does.
+    fn drop(&mut self) {
+        if let Some((_, task)) = self.task.get_mut().take() {
+            task.abort();
+        }
+    }
+}
+
 async fn run(
     parts: Arc<Parts>,
     mut listener: Listener,
