@@ -48,6 +48,12 @@ pub fn is_postgres(url: &str) -> bool {
     matches!(url.split_once("://"), Some(("postgres" | "postgresql", _)))
 }
 
+/// Hosts and database, or the file, for people: never a user or a password.
+#[must_use]
+pub fn place(url: &str) -> String {
+    if is_postgres(url) { postgres::place(url) } else { url.to_owned() }
+}
+
 /// Opens the embedded store in a file: `sqlite:///var/lib/muster/fleet.db`, or the bare path of the file.
 ///
 /// # Errors
@@ -134,7 +140,11 @@ pub enum StoreError {
 /// What is kept. See the head of the file; every method is one transaction.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// The pin of the CA whose hosts these are: this one, unless the store is shared and remembers another.
+    /// The pin of the CA whose hosts these are, when the store is shared between collectors and remembers one.
+    async fn authority_get(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+    /// Makes a shared store remember this pin, unless it remembers one; gives back the one that it remembers.
     async fn authority_claim(&self, pin: &str) -> Result<String, StoreError> {
         Ok(pin.to_owned())
     }

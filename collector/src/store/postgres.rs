@@ -75,6 +75,11 @@ pub(super) struct PostgresStore {
     me: i32,
 }
 
+/// Hosts and database of an address, for people.
+pub(super) fn place(url: &str) -> String {
+    Address::read(url).map_or_else(|_| "postgres://…".to_owned(), |address| address.place)
+}
+
 impl PostgresStore {
     /// Connects to the database that the address names, and migrates it when needed.
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
@@ -113,6 +118,10 @@ impl PostgresStore {
 
 #[async_trait]
 impl Store for PostgresStore {
+    async fn authority_get(&self) -> Result<Option<String>, StoreError> {
+        ask!(self.pool, "authority_get", |lease| authority::get(lease))
+    }
+
     async fn authority_claim(&self, pin: &str) -> Result<String, StoreError> {
         deed!(self.pool, "authority_claim", |lease| authority::claim(lease, pin))
     }

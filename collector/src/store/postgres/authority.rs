@@ -9,6 +9,11 @@ use super::session::Session;
 /// The pin that the database remembers; this one, when it remembers none.
 pub(super) async fn claim(session: &Session, pin: &str) -> Step<String> {
     session.execute("INSERT INTO authority (pin) VALUES ($1) ON CONFLICT DO NOTHING", &[&pin]).await?;
+    Ok(get(session).await?.unwrap_or_else(|| pin.to_owned()))
+}
+
+/// The pin that the database remembers.
+pub(super) async fn get(session: &Session) -> Step<Option<String>> {
     let found = session.query_first("SELECT pin FROM authority", &[]).await?;
-    Ok(found.map_or_else(|| Ok(pin.to_owned()), |found| found.try_get(0))?)
+    Ok(found.map(|found| found.try_get(0)).transpose()?)
 }

@@ -109,6 +109,7 @@ async fn a_server_that_takes_no_writes_is_not_the_database() {
 async fn another_authority_is_told_whose_hosts_these_are() {
     let place = Database::create();
     let (one, other) = (place.open(), place.open());
+    assert_eq!(one.authority_get().await.expect("asks"), None);
     assert_eq!(one.authority_claim("pin-1").await.expect("claims"), "pin-1");
     assert_eq!(other.authority_claim("pin-2").await.expect("asks"), "pin-1");
     assert_eq!(other.authority_claim("pin-1").await.expect("asks"), "pin-1");
