@@ -16,3 +16,4 @@ mod judge;
 mod quickstart;
 mod scan;
 mod swarm;
+mod together;
