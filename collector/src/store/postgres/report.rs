@@ -79,20 +79,28 @@ pub(super) struct Delivery {
 pub(super) struct Report(Kind);
 
 enum Kind {
-    CheckIn { deed: CheckIn, reply: Option<oneshot::Sender<Step<CheckInAnswer>>>, answer: Option<Step<CheckInAnswer>> },
-    Deliver { deed: Delivery, reply: oneshot::Sender<Step<Delivered>>, answer: Option<Step<Delivered>> },
+    CheckIn {
+        deed: Box<CheckIn>,
+        reply: Option<oneshot::Sender<Step<CheckInAnswer>>>,
+        answer: Option<Step<CheckInAnswer>>,
+    },
+    Deliver {
+        deed: Delivery,
+        reply: oneshot::Sender<Step<Delivered>>,
+        answer: Option<Step<Delivered>>,
+    },
 }
 
 impl Report {
-    pub(super) const fn check_in(deed: CheckIn, reply: Option<oneshot::Sender<Step<CheckInAnswer>>>) -> Self {
-        Self(Kind::CheckIn { deed, reply, answer: None })
+    pub(super) fn check_in(deed: CheckIn, reply: Option<oneshot::Sender<Step<CheckInAnswer>>>) -> Self {
+        Self(Kind::CheckIn { deed: Box::new(deed), reply, answer: None })
     }
 
     pub(super) const fn deliver(deed: Delivery, reply: oneshot::Sender<Step<Delivered>>) -> Self {
         Self(Kind::Deliver { deed, reply, answer: None })
     }
 
-    const fn host(&self) -> HostId {
+    fn host(&self) -> HostId {
         match &self.0 {
             Kind::CheckIn { deed, .. } => deed.host,
             Kind::Deliver { deed, .. } => deed.host,
@@ -100,7 +108,7 @@ impl Report {
     }
 
     /// The look that it speaks of.
-    const fn digest(&self) -> Digest {
+    fn digest(&self) -> Digest {
         match &self.0 {
             Kind::CheckIn { deed, .. } => deed.look,
             Kind::Deliver { deed, .. } => deed.digest,
@@ -114,7 +122,7 @@ impl Report {
         }
     }
 
-    const fn checked_in(&self) -> Option<&CheckIn> {
+    fn checked_in(&self) -> Option<&CheckIn> {
         match &self.0 {
             Kind::CheckIn { deed, .. } => Some(deed),
             Kind::Deliver { .. } => None,
@@ -203,7 +211,7 @@ impl<'r> Work<'r> {
         let (sections, numbers) = (&self.sections, &self.numbers);
         let deliveries = self.reports.iter_mut().filter_map(|report| match &mut report.0 {
             Kind::Deliver { deed, .. } if numbers.contains_key(&deed.host) => Some(deed),
-            _ => None,
+            Kind::CheckIn { .. } | Kind::Deliver { .. } => None,
         });
         let mut drafts: Vec<&mut Draft> = deliveries
             .flat_map(|deed| &mut deed.drafts)

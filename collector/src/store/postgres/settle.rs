@@ -115,6 +115,9 @@ impl<'j> Numbers<'j> {
     }
 }
 
+/// The state that a host has, and under which key since when it was judged last.
+type Told = (Option<String>, Option<(Vec<u8>, Timestamp)>);
+
 /// What is known of the hosts that are judged, while they are locked.
 #[derive(Default)]
 struct Before {
@@ -123,7 +126,7 @@ struct Before {
     standings: HashMap<i32, BTreeMap<i32, Standing>>,
     ends: HashMap<(i32, i32), Timestamp>,
     cases: HashMap<i32, BTreeMap<i32, Case>>,
-    states: HashMap<i32, (Option<String>, Option<(Vec<u8>, Timestamp)>)>,
+    states: HashMap<i32, Told>,
 }
 
 impl Before {

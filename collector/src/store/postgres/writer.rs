@@ -121,8 +121,8 @@ impl Writer {
 
     fn send(&self, deed: &'static str, report: Report) -> Result<(), StoreError> {
         let queue = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let sent = queue.as_ref().map(|queue| queue.send(report));
-        if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(StoreError::Closed { deed }) }
+        let is_sent = queue.as_ref().is_some_and(|queue| queue.send(report).is_ok());
+        if is_sent { Ok(()) } else { Err(StoreError::Closed { deed }) }
     }
 
     /// Takes no more, and waits until what has queued is committed.
