@@ -224,7 +224,8 @@ impl<'r> Work<'r> {
             .map(String::as_str)
             .collect();
         if !texts.is_empty() {
-            let numbers = desk.names.numbers(desk.scribe, super::names::Book::Phrase, &texts).await?;
+            // By the connection that waits for the disk: what `names` remembers, it never forgets.
+            let numbers = desk.names.numbers(desk.session, super::names::Book::Phrase, &texts).await?;
             self.phrases = numbers.into_iter().map(|(text, no)| (text.to_owned(), no)).collect();
         }
         Ok(())
@@ -232,6 +233,12 @@ impl<'r> Work<'r> {
 }
 
 impl Known {
+    /// Forgets everything: the server that is connected to next may be a standby that has not all of it.
+    pub(super) fn forget(&self) {
+        self.sections.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn look(&self, digest: &Digest) -> Option<i64> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied()
     }

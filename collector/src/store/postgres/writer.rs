@@ -209,6 +209,7 @@ impl Desks {
                 // With its connection the server may have lost what was not yet on its disk.
                 self.sessions = None;
                 self.room.intern.forget();
+                self.room.known.forget();
             }
             tries.pause(fault, true).await?;
         }
