@@ -98,7 +98,8 @@ CREATE TABLE section (
     body         bytea NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
--- A look once. `complete` is set in the transaction in which its last section came.
+-- A look once. `complete` is set in the transaction in which its last section came; from then on `entries` names its
+-- sections by their numbers, before that by their digests.
 CREATE TABLE look (
     no       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     complete boolean NOT NULL,
@@ -106,21 +107,19 @@ CREATE TABLE look (
     entries  bytea NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
--- `hits` is empty where nothing was recognised, which is so for most sections.
+-- What the catalogue of these rules finds in a section; `hits` is NULL where it finds nothing, as in most sections.
 CREATE TABLE section_hit (
     section bigint NOT NULL PRIMARY KEY,
     rules   integer NOT NULL,
-    hits    text COLLATE "C" NOT NULL
+    hits    text COLLATE "C"
 );
 
--- The assessments of a look and a state under all orders: they are made together and read together.
-CREATE TABLE assessment (
-    look      bigint NOT NULL,
-    rules     integer NOT NULL,
-    state_key bytea NOT NULL CHECK (octet_length(state_key) = 32),
-    body      text COLLATE "C" NOT NULL,
-    PRIMARY KEY (look, state_key)
-) WITH (toast_tuple_target = 256);
+-- States under the key of what is judged of them, once: the first one seen, without what is a host's own.
+CREATE TABLE judged_state (
+    no        integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    state_key bytea NOT NULL UNIQUE CHECK (octet_length(state_key) = 32),
+    state     bytea NOT NULL
+);
 
 CREATE TABLE host (
     enrolled_at   bigint NOT NULL,
@@ -137,15 +136,16 @@ CREATE TABLE host (
     id            bytea NOT NULL UNIQUE CHECK (octet_length(id) = 16),
     hostname      text COLLATE "C" NOT NULL,
     fingerprint   bytea NOT NULL,
-    state         text COLLATE "C"
+    -- The present state as it travels.
+    state         bytea
 ) WITH (fillfactor = 80, toast_tuple_target = 256);
 CREATE INDEX host_by_name ON host (lower(hostname));
 
 -- What changes with a report, apart from the host's row so that a report rewrites a hundred bytes and not all of it.
 -- `last_seen`, `run` and `seq` are flushed about once a second, so they may be a second old after a crash; `run` is empty
 -- until the first check-in, and until then `last_seen` is the enrolment. `revision` counts the changes of facts, state and
--- look: a collector sees by it whether what it remembers is still so. Only `day` is indexed, so that a flush within a day
--- touches no index.
+-- look: a collector sees by it whether what it remembers is still so. `judged_state` is what of the state was judged, and
+-- since when that has been so. Only `day` is indexed, so that a flush within a day touches no index.
 CREATE TABLE host_now (
     last_seen        bigint NOT NULL,
     seq              bigint NOT NULL DEFAULT 0,
@@ -154,12 +154,15 @@ CREATE TABLE host_now (
     look_since       bigint,
     look_observed_at bigint,
     judged_at        bigint,
+    state_since      bigint,
     host             integer NOT NULL PRIMARY KEY,
+    judged_state     integer,
     day              integer NOT NULL GENERATED ALWAYS AS (last_seen / 86400000) STORED,
     revision         integer NOT NULL DEFAULT 0,
     run              bytea,
     previous_run     bytea,
-    CHECK ((look IS NULL) = (look_since IS NULL) AND (look IS NULL) = (look_observed_at IS NULL))
+    CHECK ((look IS NULL) = (look_since IS NULL) AND (look IS NULL) = (look_observed_at IS NULL)),
+    CHECK ((judged_state IS NULL) = (state_since IS NULL))
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX host_now_by_day ON host_now (day);
 
@@ -182,14 +185,14 @@ CREATE TABLE host_look (
     PRIMARY KEY (host, since)
 );
 
--- The host's state, whenever a value that is judged had changed; it ends where the next begins.
+-- What hosts were in before, whenever a value that is judged had changed; each until the next, the last until
+-- `state_since`.
 CREATE TABLE host_state (
-    since     bigint NOT NULL,
-    host      integer NOT NULL,
-    state_key bytea NOT NULL CHECK (octet_length(state_key) = 32),
-    state     text COLLATE "C" NOT NULL,
+    since        bigint NOT NULL,
+    host         integer NOT NULL,
+    judged_state integer NOT NULL,
     PRIMARY KEY (host, since)
-) WITH (toast_tuple_target = 256);
+);
 
 -- What a host's past adds under an order. Outlives the verdict, so that an order that is switched off and on again
 -- does not forget.
@@ -248,24 +251,15 @@ CREATE TABLE docket (
 CREATE INDEX docket_by_age ON docket (since);
 CREATE SEQUENCE docket_ticket CACHE 64;
 
--- Append-only: what happened, in the transaction in which it happened. Sealed in batches later. A change of lane, of which
--- there are many, is kept in columns; everything else as JSON in `entry`.
+-- Append-only: what happened, in the transaction in which it happened. Sealed in batches later.
 CREATE TABLE ledger (
-    no       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    at       bigint NOT NULL,
-    host     integer,
-    ord      integer,
-    rules    integer,
-    was      smallint,
-    is_now   smallint,
-    in_scope boolean,
-    entry    text COLLATE "C"
+    no    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at    bigint NOT NULL,
+    entry text COLLATE "C" NOT NULL
 );
 
 ALTER TABLE section ALTER COLUMN body SET STORAGE MAIN;
 ALTER TABLE look ALTER COLUMN entries SET STORAGE MAIN;
-ALTER TABLE assessment ALTER COLUMN body SET STORAGE MAIN;
 ALTER TABLE host ALTER COLUMN state SET STORAGE MAIN;
-ALTER TABLE host_state ALTER COLUMN state SET STORAGE MAIN;
 
 INSERT INTO counter (name, n) VALUES ('hosts', 0);

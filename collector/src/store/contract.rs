@@ -19,7 +19,7 @@ pub(crate) use docket::*;
 pub(crate) use enrolment::*;
 pub(crate) use kit::{
     assert_healthy, at, check_in, current, delivery, enrolled as enrolled_fleet, host, judged, judgement, key,
-    large_delivery, look, packages, reports, second_look, small_fleet,
+    large_delivery, look, packages, reports, second_look, settled, small_fleet,
 };
 pub(crate) use lists::*;
 pub(crate) use looks::*;

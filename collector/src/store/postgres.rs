@@ -41,10 +41,13 @@ mod writer;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use muster_proto::model::{Assessment, Digest, HostId, Look, OrderId, Section, Timestamp, TokenId, TokenReport};
+use muster_proto::canonical::CanonicalSection;
+use muster_proto::model::{Digest, HostId, Look, OrderId, Timestamp, TokenId, TokenReport};
+use tokio::sync::Notify;
 
 use self::address::Address;
 use self::fault::{Fault, Step};
@@ -58,8 +61,8 @@ use self::tls::Tls;
 use self::writer::Writer;
 use super::{
     CheckIn, CheckInAnswer, Delivered, DocketDepth, DocketHost, Enrolled, Enrollment, HostIdentity, HostQuery,
-    Judgement, KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Store, StoreCheck,
-    StoreError, StoredHost, StoredHostRow, matches_its_digests,
+    KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Settlement, Store, StoreCheck,
+    StoreError, StoredHost, StoredHostRow, matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -154,7 +157,9 @@ impl Store for PostgresStore {
         let texts = [&*facts.os_name, &*facts.kernel, &*facts.architecture, &*facts.agent_version];
         let phrases: Result<[i32; 4], StoreError> = ask!(self.pool, "host_enroll", |lease| self.phrases(lease, texts));
         let phrases = phrases?;
-        deed!(self.pool, "host_enroll", |lease| identity::enroll(lease, &deed, phrases))
+        let enrolled = deed!(self.pool, "host_enroll", |lease| identity::enroll(lease, &deed, phrases));
+        self.memory.bell().notify_one();
+        enrolled
     }
 
     async fn host_identify(&self, key: KeyFingerprint) -> Result<Option<HostIdentity>, StoreError> {
@@ -203,19 +208,26 @@ impl Store for PostgresStore {
     }
 
     async fn check_in(&self, deed: CheckIn) -> Result<CheckInAnswer, StoreError> {
-        if let Some(answer) = self.memory.check_in(&deed) {
-            return Ok(answer);
+        match self.memory.check_in(deed) {
+            ControlFlow::Break(answer) => Ok(answer),
+            ControlFlow::Continue(deed) => self.writer.check_in(deed).await,
         }
-        self.writer.check_in(deed).await
     }
 
     async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError> {
-        matches_its_digests(&deed)?;
+        matches_its_digest(&deed)?;
         self.writer.look_deliver(deed).await
     }
 
-    async fn section_get(&self, digest: Digest) -> Result<Option<Section>, StoreError> {
+    async fn section_get(&self, digest: Digest) -> Result<Option<CanonicalSection>, StoreError> {
+        if let Some(known) = self.memory.recent().section(&digest) {
+            return Ok(Some(known));
+        }
         ask!(self.pool, "section_get", |lease| section::get(lease, &self.intern, &digest))
+    }
+
+    fn docket_bell(&self) -> Arc<Notify> {
+        Arc::clone(self.memory.bell())
     }
 
     async fn docket_claim(&self, most: usize, now: Timestamp) -> Result<Vec<DocketHost>, StoreError> {
@@ -235,42 +247,21 @@ impl Store for PostgresStore {
         })
     }
 
-    async fn hits_put(&self, hits: BTreeMap<Digest, Vec<Hit>>, rules_version: &str) -> Result<(), StoreError> {
-        let rules: Result<i32, StoreError> =
-            ask!(self.pool, "hits_put", |lease| self.number(lease, Book::Rules, rules_version));
-        let rules = rules?;
-        deed!(self.pool, "hits_put", |lease| judged::hits_put(lease, &hits, rules))
-    }
-
-    async fn assessments_get(
-        &self,
-        look: Digest,
-        state_key: Digest,
-        rules_version: &str,
-    ) -> Result<BTreeMap<OrderId, Assessment>, StoreError> {
-        ask!(self.pool, "assessments_get", |lease| async {
-            match self.names.find(lease, Book::Rules, rules_version).await? {
-                Some(rules) => judged::assessments_get(lease, &look, &state_key, rules).await,
-                None => Ok(BTreeMap::new()),
-            }
-        })
-    }
-
     async fn look_get(&self, digest: Digest) -> Result<Option<Look>, StoreError> {
+        if let Some(known) = self.memory.recent().look(&digest) {
+            return Ok(Some(known));
+        }
         ask!(self.pool, "look_get", |lease| look::get(lease, &digest))
     }
 
-    async fn docket_settle(&self, judgements: Vec<Judgement>, now: Timestamp) -> Result<(), StoreError> {
-        if judgements.is_empty() {
-            return Ok(());
-        }
+    async fn docket_settle(&self, settlement: Settlement) -> Result<(), StoreError> {
         let numbers: Result<settle::Numbers<'_>, StoreError> =
-            ask!(self.pool, "docket_settle", |lease| { settle::Numbers::of(lease, &self.names, &judgements) });
+            ask!(self.pool, "docket_settle", |lease| settle::Numbers::of(lease, &self.names, &settlement));
         let numbers = numbers?;
         let judged: Result<Vec<HostId>, StoreError> =
-            deed!(self.pool, "docket_settle", |lease| settle::settle(lease, &numbers, &judgements, now));
+            deed!(self.pool, "docket_settle", |lease| settle::settle(lease, &self.names, &numbers, &settlement));
         for host in judged? {
-            self.memory.judged(host, now);
+            self.memory.judged(host, settlement.now);
         }
         Ok(())
     }
@@ -279,7 +270,9 @@ impl Store for PostgresStore {
         let number: Result<i32, StoreError> =
             ask!(self.pool, "rules_adopt", |lease| self.number(lease, Book::Rules, rules_version));
         let number = number?;
-        deed!(self.pool, "rules_adopt", |lease| docket::rules_adopt(lease, rules_version, number, now))
+        let adopted = deed!(self.pool, "rules_adopt", |lease| docket::rules_adopt(lease, rules_version, number, now));
+        self.memory.bell().notify_one();
+        adopted
     }
 
     async fn docket_depth(&self) -> Result<DocketDepth, StoreError> {
@@ -310,7 +303,7 @@ impl Store for PostgresStore {
     }
 
     async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError> {
-        read!(self.pool, "ledger_list", |lease| ledger::list(lease, &self.names, after, most))
+        read!(self.pool, "ledger_list", |lease| ledger::list(lease, after, most))
     }
 
     async fn check(&self) -> Result<StoreCheck, StoreError> {

@@ -183,7 +183,7 @@ pub(crate) fn judgement(host: &DocketHost, orders: Vec<JudgedOrder>) -> Judgemen
 }
 
 /// Writes judgements that were made under the first rules.
-pub(super) async fn settled(store: &Arc<dyn Store>, judgements: Vec<Judgement>, now: Timestamp) {
+pub(crate) async fn settled(store: &Arc<dyn Store>, judgements: Vec<Judgement>, now: Timestamp) {
     let rules_version = "r1".to_owned();
     let settlement = Settlement { judgements, hits: BTreeMap::new(), rules_version, now };
     store.docket_settle(settlement).await.expect("settles");

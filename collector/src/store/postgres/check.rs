@@ -2,14 +2,17 @@
 
 mod rules;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use muster_proto::canonical;
-use muster_proto::model::Digest;
+use muster_proto::model::{Digest, Look};
+use tokio_postgres::Row;
 
 use self::rules::RULES;
 use super::fault::{Fault, Step};
 use super::intern::Intern;
 use super::session::Session;
-use super::{look, report, row, section};
+use super::{look, row, section};
 use crate::store::{StoreCheck, fault};
 
 /// Faults of one kind that are listed one by one; after these they are only counted.
@@ -52,7 +55,7 @@ async fn sections(session: &Session, intern: &Intern, check: &mut StoreCheck, fa
             check.sections += 1;
             let digest = row::digest(found, 3)?;
             match section::rebuilt(session, intern, &digest, found, false).await {
-                Ok(section) if canonical::section_digest(&section) == digest => {}
+                Ok(section) if section.digest() == digest => {}
                 Ok(_) => faults.push(format!("section {} is rebuilt with another digest", digest.short())),
                 Err(fault) => faults.push(damage(fault)?),
             }
@@ -60,7 +63,7 @@ async fn sections(session: &Session, intern: &Intern, check: &mut StoreCheck, fa
     }
 }
 
-/// Every look is read and hashed; a complete one has all its sections.
+/// Every look is rebuilt and hashed; one that is complete names sections that are there.
 async fn looks(session: &Session, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
     let find = "SELECT digest, entries, complete, no FROM look WHERE no > $1 ORDER BY no LIMIT $2";
     let mut after = i64::MIN;
@@ -68,38 +71,27 @@ async fn looks(session: &Session, check: &mut StoreCheck, faults: &mut Vec<Strin
         let rows = session.query(find, &[&after, &PORTION]).await?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.try_get(3)?;
-        let mut wanted: Vec<(Digest, Digest)> = Vec::new();
+        let mut numbers = BTreeSet::new();
+        for found in rows.iter().filter(|found| found.try_get(2).unwrap_or(false)) {
+            // What cannot be read is named below.
+            numbers.extend(look::section_numbers(found.try_get(1)?, &row::digest(found, 0)?).unwrap_or_default());
+        }
+        let sections = look::section_digests(session, &numbers).await?;
         for found in &rows {
             check.looks += 1;
-            let (digest, bytes) = (row::digest(found, 0)?, found.try_get::<_, &[u8]>(1)?);
-            if Digest::of(bytes) != digest {
-                faults.push(format!("look {} has bytes with another digest", digest.short()));
-                continue;
-            }
-            match look::read(bytes, &digest) {
-                Ok(look) if found.try_get(2)? => {
-                    wanted.extend(report::sections_of(&look).into_iter().map(|section| (digest, section)));
-                }
-                Ok(_) => {}
+            let digest = row::digest(found, 0)?;
+            match rebuilt(found, &digest, &sections) {
+                Ok(look) if canonical::look_digest(&look) == digest => {}
+                Ok(_) => faults.push(format!("look {} is rebuilt with another digest", digest.short())),
                 Err(fault) => faults.push(damage(fault)?),
             }
         }
-        missing(session, &wanted, faults).await?;
     }
 }
 
-/// Looks that are complete, and a section of each.
-async fn missing(session: &Session, wanted: &[(Digest, Digest)], faults: &mut Vec<String>) -> Step<()> {
-    let keys: Vec<&[u8]> = wanted.iter().map(|(_, section)| section.as_bytes().as_slice()).collect();
-    let find = "SELECT w.at FROM unnest($1::bytea[]) WITH ORDINALITY AS w (digest, at)
-                WHERE NOT EXISTS (SELECT 1 FROM section s WHERE s.digest = w.digest) ORDER BY w.at";
-    for found in session.query(find, &[&keys]).await? {
-        let at = usize::try_from(found.try_get::<_, i64>(0)?).unwrap_or_default();
-        if let Some((look, section)) = at.checked_sub(1).and_then(|at| wanted.get(at)) {
-            faults.push(format!("look {} is complete, and its section {} is not there", look.short(), section.short()));
-        }
-    }
-    Ok(())
+fn rebuilt(found: &Row, digest: &Digest, sections: &BTreeMap<i64, Digest>) -> Step<Look> {
+    let bytes = found.try_get(1)?;
+    if found.try_get(2)? { look::complete(bytes, digest, sections) } else { look::incomplete(bytes, digest) }
 }
 
 /// The sentence of a damage; any other fault ends the check.

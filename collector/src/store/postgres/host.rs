@@ -1,13 +1,12 @@
 //! The host whole, and what is asked of hosts one by one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use muster_proto::model::{Digest, HostId, Timestamp};
 
 use super::fault::{Fault, Step};
 use super::memory::Memory;
 use super::names::Names;
-use super::report::sections_of;
 use super::row::facts_columns;
 use super::session::Session;
 use super::{look, row, verdict};
@@ -29,8 +28,9 @@ pub(super) async fn get(session: &Session, memory: &Memory, names: &Names, host:
     let no: i32 = found.try_get(0)?;
     let look = match row::maybe_digest(&found, 7)? {
         Some(digest) => {
-            let look = look::read(found.try_get(8)?, &digest)?;
-            let observations = sizes(session, &sections_of(&look)).await?;
+            let bytes = found.try_get(8)?;
+            let (digests, observations) = sections(session, &look::section_numbers(bytes, &digest)?).await?;
+            let look = look::complete(bytes, &digest, &digests)?;
             let (since, observed_at) = (row::instant(&found, 4)?, row::instant(&found, 5)?);
             Some(StoredLook { digest, look, observations, since, observed_at })
         }
@@ -50,18 +50,17 @@ pub(super) async fn get(session: &Session, memory: &Memory, names: &Names, host:
     }))
 }
 
-/// How many observations each of these sections has.
-async fn sizes(session: &Session, sections: &[Digest]) -> Step<BTreeMap<Digest, u64>> {
-    let keys: Vec<&[u8]> = sections.iter().map(|digest| digest.as_bytes().as_slice()).collect();
-    let find = "SELECT digest, observations FROM section WHERE digest = ANY ($1::bytea[])";
-    let mut sizes = BTreeMap::new();
-    for found in session.query(find, &[&keys]).await? {
-        sizes.insert(row::digest(&found, 0)?, u64::from(found.try_get::<_, i32>(1)?.unsigned_abs()));
+/// The digests of these sections by their numbers, and how many observations each has.
+async fn sections(session: &Session, numbers: &BTreeSet<i64>) -> Step<(BTreeMap<i64, Digest>, BTreeMap<Digest, u64>)> {
+    let numbers: Vec<i64> = numbers.iter().copied().collect();
+    let find = "SELECT no, digest, observations FROM section WHERE no = ANY ($1::int8[])";
+    let (mut digests, mut sizes) = (BTreeMap::new(), BTreeMap::new());
+    for found in session.query(find, &[&numbers]).await? {
+        let digest = row::digest(&found, 1)?;
+        digests.insert(found.try_get(0)?, digest);
+        sizes.insert(digest, u64::from(found.try_get::<_, i32>(2)?.unsigned_abs()));
     }
-    match sections.iter().find(|digest| !sizes.contains_key(digest)) {
-        Some(lost) => Err(Fault::damaged(format!("section {}", lost.short()), "it is not there")),
-        None => Ok(sizes),
-    }
+    Ok((digests, sizes))
 }
 
 pub(super) async fn find(session: &Session, name: &str) -> Step<Vec<HostId>> {

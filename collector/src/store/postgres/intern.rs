@@ -6,22 +6,24 @@
 //! only be durable together with them. When the server falls in between, the numbers that were remembered mean nothing:
 //! whoever loses a connection forgets them all ([`Intern::forget`]), and what was numbered before is numbered anew.
 
-use std::collections::{HashMap, HashSet};
-use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod tables;
 
-use lru::LruCache;
-use muster_proto::model::{Digest, Kind, Observation, Platform, Section, SourceName};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use hashbrown::HashMap;
+use muster_proto::canonical::{CanonicalSection, ObservationView};
+use muster_proto::model::{Digest, Kind, Platform, SourceName};
 use tokio_postgres::Row;
 
+use self::tables::Books;
 use super::fault::{Fault, Step};
 use super::row;
 use super::session::Session;
-use crate::store::codec::{self, Dictionary, Lookup, Title};
+use crate::store::codec::{self, Dictionary};
 use crate::store::fault;
 
-const TITLES: NonZeroUsize = NonZeroUsize::new(131_072).unwrap();
-const VERSIONS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+/// Texts of each dictionary that are remembered; when there are more, all are forgotten and learned again.
+const KNOWN: usize = 262_144;
 /// How often what another collector made at the same moment is looked for.
 const ROUNDS: usize = 8;
 
@@ -45,60 +47,52 @@ const VERSIONS_PUT: &str = "
     )
     SELECT id, key FROM found WHERE id IS NOT NULL UNION ALL SELECT id, key FROM made";
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Numbers {
-    titles: LruCache<Box<[u8]>, i64>,
-    versions: LruCache<Box<str>, i64>,
+    titles: HashMap<Box<[u8]>, i64>,
+    versions: HashMap<Box<str>, i64>,
     epoch: u64,
 }
 
 /// See the head of the file.
+#[derive(Default)]
 pub(super) struct Intern {
-    numbers: Mutex<Numbers>,
+    numbers: RwLock<Numbers>,
     books: Books,
-}
-
-/// Titles and versions that were read lately.
-struct Books {
-    titles: Mutex<LruCache<i64, Title>>,
-    versions: Mutex<LruCache<i64, String>>,
 }
 
 /// A section on its way into the database: its observations with their numbers, as far as they are known.
 #[derive(Debug)]
 pub(super) struct Draft {
-    pub(super) digest: Digest,
-    pub(super) section: Section,
+    pub(super) section: CanonicalSection,
     /// For each observation the numbers of its title and of its version; 0 is not known yet, or no version.
     numbers: Vec<(i64, i64)>,
-    /// Positions of observations that lack a number.
-    lacking: Vec<usize>,
+    lacking: Vec<Lack>,
     epoch: u64,
     body: Option<Vec<u8>>,
 }
 
-impl Default for Intern {
-    fn default() -> Self {
-        let numbers = Numbers { titles: LruCache::new(TITLES), versions: LruCache::new(VERSIONS), epoch: 0 };
-        let books = Books { titles: Mutex::new(LruCache::new(TITLES)), versions: Mutex::new(LruCache::new(VERSIONS)) };
-        Self { numbers: Mutex::new(numbers), books }
-    }
+/// An observation that lacks numbers, and by which keys they are found.
+#[derive(Debug)]
+struct Lack {
+    at: usize,
+    title: Option<Key>,
+    version: Option<Key>,
 }
 
 impl Intern {
     /// Forgets all numbers: a server that fell may have forgotten them too.
     pub(super) fn forget(&self) {
-        let mut numbers = lock(&self.numbers);
+        let mut numbers = self.write();
         numbers.titles.clear();
         numbers.versions.clear();
         numbers.epoch += 1;
-        lock(&self.books.titles).clear();
-        lock(&self.books.versions).clear();
+        self.books.forget();
     }
 
     /// Numbers a section as far as that can be done without the database; whole, it is written at once.
-    pub(super) fn draft(&self, digest: Digest, section: Section) -> Step<Draft> {
-        let mut draft = Draft { digest, section, numbers: Vec::new(), lacking: Vec::new(), epoch: 0, body: None };
+    pub(super) fn draft(&self, section: CanonicalSection) -> Step<Draft> {
+        let mut draft = Draft { section, numbers: Vec::new(), lacking: Vec::new(), epoch: 0, body: None };
         self.number(&mut draft);
         if draft.lacking.is_empty() {
             draft.write()?;
@@ -107,32 +101,34 @@ impl Intern {
     }
 
     fn number(&self, draft: &mut Draft) {
-        let mut guard = lock(&self.numbers);
-        let Numbers { titles, versions, epoch } = &mut *guard;
+        let numbers = self.read();
         let mut key = Vec::new();
-        draft.numbers.clear();
-        draft.lacking.clear();
-        draft.body = None;
-        draft.epoch = *epoch;
         let platform = draft.section.platform();
-        for (at, observation) in draft.section.observations().iter().enumerate() {
-            title_bytes(platform, observation, &mut key);
-            let title = titles.get(key.as_slice()).copied().unwrap_or(0);
-            let version = match observation.version.as_str() {
-                "" => 0,
-                text => versions.get(text).copied().unwrap_or(0),
-            };
-            if title == 0 || (version == 0 && !observation.version.is_empty()) {
-                draft.lacking.push(at);
+        let Draft { section, numbers: given, lacking, .. } = draft;
+        given.clear();
+        lacking.clear();
+        section.each(|_, seen| {
+            title_bytes(platform, seen, &mut key);
+            let title = numbers.titles.get(key.as_slice()).copied();
+            let version = if seen.version.is_empty() { Some(0) } else { numbers.versions.get(seen.version).copied() };
+            if title.is_none() || version.is_none() {
+                lacking.push(Lack {
+                    at: given.len(),
+                    title: title.is_none().then(|| key_of(&key)),
+                    version: version.is_none().then(|| key_of(seen.version.as_bytes())),
+                });
             }
-            draft.numbers.push((title, version));
-        }
+            given.push((title.unwrap_or(0), version.unwrap_or(0)));
+        });
+        draft.body = None;
+        draft.epoch = numbers.epoch;
     }
 
     /// Makes what these drafts lack, and writes them. The session is in no transaction.
     pub(super) async fn complete(&self, session: &Session, drafts: &mut [&mut Draft]) -> Step<()> {
-        let epoch = lock(&self.numbers).epoch;
-        for draft in drafts.iter_mut().filter(|draft| draft.epoch != epoch) {
+        let epoch = self.read().epoch;
+        // Also for those whose texts have been learned since.
+        for draft in drafts.iter_mut().filter(|draft| draft.epoch != epoch || draft.body.is_none()) {
             self.number(draft);
         }
         for _ in 0..ROUNDS {
@@ -142,6 +138,7 @@ impl Intern {
             }
             let (titles, versions) = wanted.put(session).await?;
             self.remember(&wanted, &titles, &versions, epoch);
+            drop(wanted);
             for draft in drafts.iter_mut() {
                 draft.fill(&titles, &versions);
             }
@@ -156,25 +153,29 @@ impl Intern {
     }
 
     fn remember(&self, wanted: &Wanted<'_>, titles: &Found, versions: &Found, epoch: u64) {
-        let mut guard = lock(&self.numbers);
-        if guard.epoch != epoch {
+        let mut known = self.write();
+        if known.epoch != epoch {
             return;
         }
+        if known.titles.len() > KNOWN || known.versions.len() > KNOWN {
+            known.titles.clear();
+            known.versions.clear();
+        }
         let mut bytes = Vec::new();
-        for (key, (platform, observation)) in &wanted.titles {
+        for (key, (platform, seen)) in &wanted.titles {
             if let Some(id) = titles.get(key) {
-                title_bytes(*platform, observation, &mut bytes);
-                guard.titles.put(bytes.as_slice().into(), *id);
+                title_bytes(*platform, seen, &mut bytes);
+                known.titles.insert(bytes.as_slice().into(), *id);
             }
         }
         for (key, text) in &wanted.versions {
             if let Some(id) = versions.get(key) {
-                guard.versions.put((*text).into(), *id);
+                known.versions.insert((*text).into(), *id);
             }
         }
     }
 
-    /// The section of an interned form.
+    /// The section of an interned form. `remembering` is whether texts that were read before are believed.
     pub(super) async fn decode(
         &self,
         session: &Session,
@@ -182,41 +183,48 @@ impl Intern {
         source: SourceName,
         body: &[u8],
         remembering: bool,
-    ) -> Step<Section> {
-        // Once to learn what it needs, and again when that was read.
-        let mut tables = Tables { books: remembering.then_some(&self.books), ..Tables::default() };
-        let section = codec::decode(platform, source, body, &mut tables)?;
-        if tables.titles_wanted.is_empty() && tables.versions_wanted.is_empty() {
-            return Ok(section);
-        }
-        tables.read(session).await?;
-        Ok(codec::decode(platform, source, body, &mut tables)?)
+    ) -> Step<CanonicalSection> {
+        tables::decode(remembering.then_some(&self.books), session, platform, source, body).await
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Numbers> {
+        self.numbers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Numbers> {
+        self.numbers.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Draft {
+    pub(super) const fn digest(&self) -> Digest {
+        self.section.digest()
+    }
+
     /// Its interned form.
     pub(super) fn body(&self) -> &[u8] {
         self.body.as_deref().unwrap_or_default()
     }
 
     fn fill(&mut self, titles: &Found, versions: &Found) {
-        let (observations, platform) = (self.section.observations(), self.section.platform());
         let numbers = &mut self.numbers;
-        self.lacking.retain(|at| {
-            let (observation, number) = (&observations[*at], &mut numbers[*at]);
-            if number.0 == 0 {
-                number.0 = titles.get(&title_key(platform, observation)).copied().unwrap_or(0);
+        self.lacking.retain_mut(|lack| {
+            let number = &mut numbers[lack.at];
+            for (key, found, number) in
+                [(&mut lack.title, titles, &mut number.0), (&mut lack.version, versions, &mut number.1)]
+            {
+                if let Some(id) = key.as_ref().and_then(|key| found.get(key)) {
+                    (*number, *key) = (*id, None);
+                }
             }
-            if number.1 == 0 && !observation.version.is_empty() {
-                number.1 = versions.get(&version_key(&observation.version)).copied().unwrap_or(0);
-            }
-            number.0 == 0 || (number.1 == 0 && !observation.version.is_empty())
+            lack.title.is_some() || lack.version.is_some()
         });
     }
 
     fn write(&mut self) -> Step<()> {
         self.body = Some(codec::encode(&self.section, &mut Numbered { numbers: &self.numbers, at: 0 })?);
+        // They are in it now.
+        self.numbers = Vec::new();
         Ok(())
     }
 }
@@ -228,7 +236,7 @@ struct Numbered<'a> {
 }
 
 impl Dictionary for Numbered<'_> {
-    fn title(&mut self, _: Platform, _: &Observation) -> fault::Step<i64> {
+    fn title(&mut self, _: Platform, _: Kind, _: &str, _: &str) -> fault::Step<i64> {
         let found = self.numbers.get(self.at).map(|(title, _)| *title);
         self.at += 1;
         found.ok_or_else(|| fault::Fault::Other("a title has no number".to_owned()))
@@ -245,22 +253,22 @@ type Found = HashMap<Key, i64>;
 
 /// What drafts lack, each once.
 struct Wanted<'a> {
-    titles: HashMap<Key, (Platform, &'a Observation)>,
+    titles: HashMap<Key, (Platform, ObservationView<'a>)>,
     versions: HashMap<Key, &'a str>,
 }
 
 impl<'a> Wanted<'a> {
     fn of(drafts: &'a [&mut Draft]) -> Self {
         let mut wanted = Self { titles: HashMap::new(), versions: HashMap::new() };
-        for draft in drafts {
-            let platform = draft.section.platform();
-            for at in &draft.lacking {
-                let (observation, number) = (&draft.section.observations()[*at], draft.numbers[*at]);
-                if number.0 == 0 {
-                    wanted.titles.insert(title_key(platform, observation), (platform, observation));
+        for draft in drafts.iter().filter(|draft| !draft.lacking.is_empty()) {
+            let (platform, observations) = (draft.section.platform(), draft.section.observations());
+            for lack in &draft.lacking {
+                let seen = observations[lack.at];
+                if let Some(key) = lack.title {
+                    wanted.titles.insert(key, (platform, seen));
                 }
-                if number.1 == 0 && !observation.version.is_empty() {
-                    wanted.versions.insert(version_key(&observation.version), &observation.version);
+                if let Some(key) = lack.version {
+                    wanted.versions.insert(key, seen.version);
                 }
             }
         }
@@ -278,8 +286,8 @@ impl<'a> Wanted<'a> {
             let keys: Vec<&[u8]> = self.titles.keys().map(<[u8; 16]>::as_slice).collect();
             let platforms: Vec<i16> = self.titles.values().map(|(platform, _)| row::code(platform.code())).collect();
             let kinds: Vec<i16> = self.titles.values().map(|(_, seen)| row::code(seen.kind.code())).collect();
-            let names: Vec<&str> = self.titles.values().map(|(_, seen)| seen.name.as_str()).collect();
-            let vendors: Vec<&str> = self.titles.values().map(|(_, seen)| seen.vendor.as_str()).collect();
+            let names: Vec<&str> = self.titles.values().map(|(_, seen)| seen.name).collect();
+            let vendors: Vec<&str> = self.titles.values().map(|(_, seen)| seen.vendor).collect();
             titles = found(&session.query(TITLES_PUT, &[&keys, &platforms, &kinds, &names, &vendors]).await?)?;
         }
         let mut versions = Found::new();
@@ -297,99 +305,17 @@ fn found(rows: &[Row]) -> Step<Found> {
 }
 
 /// What tells titles apart, in bytes.
-fn title_bytes(platform: Platform, observation: &Observation, key: &mut Vec<u8>) {
-    let Observation { kind, name, vendor, .. } = observation;
+fn title_bytes(platform: Platform, seen: &ObservationView<'_>, key: &mut Vec<u8>) {
     key.clear();
-    key.extend_from_slice(&[platform.code(), kind.code()]);
-    key.extend_from_slice(&(name.len() as u64).to_le_bytes());
-    key.extend_from_slice(name.as_bytes());
-    key.extend_from_slice(vendor.as_bytes());
+    key.extend_from_slice(&[platform.code(), seen.kind.code()]);
+    key.extend_from_slice(&(seen.name.len() as u64).to_le_bytes());
+    key.extend_from_slice(seen.name.as_bytes());
+    key.extend_from_slice(seen.vendor.as_bytes());
 }
 
-fn title_key(platform: Platform, observation: &Observation) -> Key {
-    let mut bytes = Vec::new();
-    title_bytes(platform, observation, &mut bytes);
-    beginning(&Digest::of(&bytes))
-}
-
-fn version_key(text: &str) -> Key {
-    beginning(&Digest::of(text.as_bytes()))
-}
-
-fn beginning(digest: &Digest) -> Key {
+/// By what the tables find a text: the beginning of its digest.
+fn key_of(bytes: &[u8]) -> Key {
     let mut key = [0; 16];
-    key.copy_from_slice(&digest.as_bytes()[..16]);
+    key.copy_from_slice(&Digest::of(bytes).as_bytes()[..16]);
     key
-}
-
-/// Finds titles and versions by their numbers: in the memory, where there is one, or in what was read from the tables.
-/// What is in neither is noted, and stands for itself until it was read.
-#[derive(Default)]
-struct Tables<'a> {
-    books: Option<&'a Books>,
-    titles: HashMap<i64, Title>,
-    versions: HashMap<i64, String>,
-    titles_wanted: HashSet<i64>,
-    versions_wanted: HashSet<i64>,
-    is_read: bool,
-}
-
-impl Tables<'_> {
-    async fn read(&mut self, session: &Session) -> Step<()> {
-        self.is_read = true;
-        let wanted = |ids: &HashSet<i64>| ids.iter().filter_map(|id| i32::try_from(*id).ok()).collect::<Vec<i32>>();
-        let find = "SELECT id, kind, name, vendor FROM title WHERE id = ANY ($1::int4[])";
-        for row in session.query(find, &[&wanted(&self.titles_wanted)]).await? {
-            let id = i64::from(row.try_get::<_, i32>(0)?);
-            let kind = row::member(&format!("title {id}"), Kind::from_code, &row, 1)?;
-            let title = Title { kind, name: row.try_get(2)?, vendor: row.try_get(3)? };
-            if let Some(books) = self.books {
-                lock(&books.titles).put(id, title.clone());
-            }
-            self.titles.insert(id, title);
-        }
-        let find = "SELECT id, text FROM version WHERE id = ANY ($1::int4[])";
-        for row in session.query(find, &[&wanted(&self.versions_wanted)]).await? {
-            let (id, text) = (i64::from(row.try_get::<_, i32>(0)?), row.try_get::<_, String>(1)?);
-            if let Some(books) = self.books {
-                lock(&books.versions).put(id, text.clone());
-            }
-            self.versions.insert(id, text);
-        }
-        Ok(())
-    }
-}
-
-impl Lookup for Tables<'_> {
-    fn title(&mut self, id: i64) -> fault::Step<Option<Title>> {
-        if let Some(known) = self.titles.get(&id) {
-            return Ok(Some(known.clone()));
-        }
-        if let Some(known) = self.books.and_then(|books| lock(&books.titles).get(&id).cloned()) {
-            return Ok(Some(known));
-        }
-        if self.is_read {
-            return Ok(None);
-        }
-        self.titles_wanted.insert(id);
-        Ok(Some(Title { kind: Kind::ALL[0], name: String::new(), vendor: String::new() }))
-    }
-
-    fn version(&mut self, id: i64) -> fault::Step<Option<String>> {
-        if let Some(known) = self.versions.get(&id) {
-            return Ok(Some(known.clone()));
-        }
-        if let Some(known) = self.books.and_then(|books| lock(&books.versions).get(&id).cloned()) {
-            return Ok(Some(known));
-        }
-        if self.is_read {
-            return Ok(None);
-        }
-        self.versions_wanted.insert(id);
-        Ok(Some(String::new()))
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,8 @@
-//! What was judged once and serves many: hits of a section under a catalogue, assessments of a look and a state.
+//! What was found once and serves many: the hits of a section under a catalogue.
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Assessment, Digest, OrderId};
+use muster_proto::model::Digest;
 
 use super::fault::{Fault, Step};
 use super::row;
@@ -15,26 +15,27 @@ pub(super) async fn hits_get(session: &Session, sections: &[Digest], rules: i32)
     let keys: Vec<&[u8]> = sections.iter().map(|digest| digest.as_bytes().as_slice()).collect();
     let mut hits = BTreeMap::new();
     for found in session.query(find, &[&keys, &rules]).await? {
-        let of_section = match found.try_get::<_, &str>(1)? {
-            "" => Vec::new(),
-            text => row::from_json("the hits of a section", text)?,
-        };
+        let read = |text: &str| row::from_json("the hits of a section", text);
+        let of_section = found.try_get::<_, Option<&str>>(1)?.map_or_else(|| Ok(Vec::new()), read)?;
         hits.insert(row::digest(&found, 0)?, of_section);
     }
     Ok(hits)
 }
 
+/// Hits under another version make way: a section has those of one catalogue.
 pub(super) const HITS_PUT: &str = "
     INSERT INTO section_hit (section, rules, hits)
     SELECT s.no, $3, w.hits FROM unnest($1::bytea[], $2::text[]) AS w (digest, hits) JOIN section s ON s.digest = w.digest
     ORDER BY s.no
     ON CONFLICT (section) DO UPDATE SET rules = excluded.rules, hits = excluded.hits";
 
-/// Hits under another version make way: a section has those of one catalogue.
 pub(super) async fn hits_put(session: &Session, hits: &BTreeMap<Digest, Vec<Hit>>, rules: i32) -> Step<()> {
+    if hits.is_empty() {
+        return Ok(());
+    }
     let keys: Vec<&[u8]> = hits.keys().map(|digest| digest.as_bytes().as_slice()).collect();
-    let text = |hits: &Vec<Hit>| if hits.is_empty() { Ok(String::new()) } else { row::to_json(hits) };
-    let texts: Vec<String> = hits.values().map(text).collect::<Result<_, _>>()?;
+    let text = |hits: &Vec<Hit>| if hits.is_empty() { Ok(None) } else { row::to_json(hits).map(Some) };
+    let texts: Vec<Option<String>> = hits.values().map(text).collect::<Result<_, _>>()?;
     let put = session.execute(HITS_PUT, &[&keys, &texts, &rules]).await?;
     if put == hits.len() as u64 {
         return Ok(());
@@ -43,20 +44,4 @@ pub(super) async fn hits_put(session: &Session, hits: &BTreeMap<Digest, Vec<Hit>
     let there: Vec<Digest> = there.iter().map(|found| row::digest(found, 0)).collect::<Step<_>>()?;
     let lost = hits.keys().find(|digest| !there.contains(digest)).map(|digest| digest.short().to_string());
     Err(Fault::other(format!("section {} is not there", lost.unwrap_or_default())))
-}
-
-pub(super) async fn assessments_get(
-    session: &Session,
-    look: &Digest,
-    state_key: &Digest,
-    rules: i32,
-) -> Step<BTreeMap<OrderId, Assessment>> {
-    let find = "SELECT a.body FROM look l JOIN assessment a ON a.look = l.no
-                WHERE l.digest = $1 AND a.state_key = $2 AND a.rules = $3";
-    let (look, state_key) = (look.as_bytes().as_slice(), state_key.as_bytes().as_slice());
-    let Some(found) = session.query_first(find, &[&look, &state_key, &rules]).await? else {
-        return Ok(BTreeMap::new());
-    };
-    let assessments: Vec<Assessment> = row::from_json("the assessments of a look", found.try_get(0)?)?;
-    Ok(assessments.into_iter().map(|assessment| (assessment.order.clone(), assessment)).collect())
 }

@@ -12,14 +12,18 @@
 //! - **Identities** are forgotten when another collector says that it has changed one, and not believed at all while
 //!   that could not be heard: a withdrawn host is turned away everywhere after [`TRUSTED`] at most.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hashbrown::HashMap;
 use muster_proto::model::{Digest, HostFacts, HostId, HostState, Timestamp};
+use tokio::sync::Notify;
 
 use crate::store::last_seen::Seen;
+use crate::store::recent::Recent;
 use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
 
 const SHARDS: usize = 64;
@@ -74,6 +78,8 @@ pub(super) struct Memory {
     begun: Instant,
     /// When the database was last heard of, in milliseconds since `begun`; 0 is never.
     heard: AtomicU64,
+    recent: Recent,
+    bell: Arc<Notify>,
 }
 
 impl Default for Memory {
@@ -84,11 +90,24 @@ impl Default for Memory {
             collectors: Mutex::default(),
             begun: Instant::now(),
             heard: AtomicU64::new(0),
+            recent: Recent::default(),
+            bell: Arc::default(),
         }
     }
 }
 
 impl Memory {
+    /// Sections and looks that came to this collector lately: they are named by what is in them, so they stay true
+    /// whatever others do.
+    pub(super) const fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// Rung when this collector has put a host on the docket.
+    pub(super) const fn bell(&self) -> &Arc<Notify> {
+        &self.bell
+    }
+
     pub(super) fn host_no(&self, host: HostId) -> Option<i32> {
         lock(self.shard(host)).hosts.get(&host).map(|live| live.no)
     }
@@ -97,25 +116,25 @@ impl Memory {
         lock(self.shard(host)).hosts.get(&host).and_then(|live| live.seen)
     }
 
-    /// The answer to a check-in that changes nothing but when the host was last seen; `None` when the database must be
-    /// asked.
-    pub(super) fn check_in(&self, deed: &CheckIn) -> Option<CheckInAnswer> {
+    /// The answer to a check-in that changes nothing but when the host was last seen; or the check-in, when the database
+    /// must be asked.
+    pub(super) fn check_in(&self, deed: CheckIn) -> ControlFlow<CheckInAnswer, CheckIn> {
         let facts = deed.facts.as_ref().map(facts_key);
         let state = deed.state.as_ref().map(state_key);
         let mut guard = lock(self.shard(deed.host));
         let Shard { hosts, dirty } = &mut *guard;
-        let live = hosts.get_mut(&deed.host)?;
+        let Some(live) = hosts.get_mut(&deed.host) else { return ControlFlow::Continue(deed) };
         let current = live.look == Some(deed.look);
         let same = |sent: Option<Digest>, kept: Option<Digest>| sent.is_none() || sent == kept;
         if !current || is_old(live.judged_at, deed.now) || !same(facts, live.facts) || !same(state, live.state) {
-            return None;
+            return ControlFlow::Continue(deed);
         }
         if live.seen.is_some_and(|seen| seen.covers(deed.run, deed.seq)) {
-            return Some(CheckInAnswer::Replayed { current });
+            return ControlFlow::Break(CheckInAnswer::Replayed { current });
         }
         live.seen = Some(Seen::advanced(live.seen, deed.run, deed.seq, deed.now));
-        dirty.insert(deed.host, deed.clone());
-        Some(CheckInAnswer::Current)
+        dirty.insert(deed.host, deed);
+        ControlFlow::Break(CheckInAnswer::Current)
     }
 
     /// Keeps what a transaction has read and written of a host. `before` is the revision that it found: what was

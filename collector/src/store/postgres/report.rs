@@ -5,7 +5,7 @@ mod decide;
 mod read;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
@@ -20,8 +20,6 @@ use super::memory::Memory;
 use super::names::Names;
 use super::session::Session;
 use crate::store::{CheckIn, CheckInAnswer, Delivered};
-
-pub(super) use read::{look, sections_of};
 
 /// Statements that are sent without waiting for the one before; they must be prepared first.
 pub(super) const STATEMENTS: &[&str] = &[
@@ -39,7 +37,7 @@ pub(super) const STATEMENTS: &[&str] = &[
 
 /// Sections and looks that are in the database for good, as far as they were met lately.
 pub(super) struct Known {
-    sections: Mutex<LruCache<Digest, ()>>,
+    sections: Mutex<LruCache<Digest, i64>>,
     looks: Mutex<LruCache<Digest, i64>>,
 }
 
@@ -176,8 +174,10 @@ pub(super) struct Work<'r> {
     numbers: HashMap<HostId, i32>,
     hosts: BTreeMap<i32, HostState>,
     looks: HashMap<Digest, LookState>,
-    /// Sections that are in the database, or will be with this batch.
-    sections: HashSet<Digest>,
+    /// Numbers of sections that are in the database; once the transaction has begun, also of those that it makes.
+    sections: HashMap<Digest, i64>,
+    /// Looks whose rows say that they are not complete.
+    incomplete: HashMap<Digest, Step<Look>>,
     /// Numbers of the phrases of facts.
     phrases: HashMap<String, i32>,
 }
@@ -189,7 +189,8 @@ impl<'r> Work<'r> {
             numbers: HashMap::new(),
             hosts: BTreeMap::new(),
             looks: HashMap::new(),
-            sections: HashSet::new(),
+            sections: HashMap::new(),
+            incomplete: HashMap::new(),
             phrases: HashMap::new(),
         }
     }
@@ -215,7 +216,7 @@ impl<'r> Work<'r> {
         });
         let mut drafts: Vec<&mut Draft> = deliveries
             .flat_map(|deed| &mut deed.drafts)
-            .filter(|draft| !sections.contains(&draft.digest) && met.insert(draft.digest))
+            .filter(|draft| !sections.contains_key(&draft.digest()) && met.insert(draft.digest()))
             .collect();
         desk.intern.complete(desk.scribe, &mut drafts).await?;
         let facts = self.reports.iter().filter_map(|report| report.checked_in()?.facts.as_ref());
@@ -243,14 +244,18 @@ impl Known {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied()
     }
 
-    fn has_section(&self, digest: &Digest) -> bool {
-        self.sections.lock().unwrap_or_else(PoisonError::into_inner).get(digest).is_some()
+    /// The numbers of these sections; those that are not known are left in `wanted`.
+    fn sections(&self, wanted: &mut BTreeSet<Digest>) -> HashMap<Digest, i64> {
+        let mut known = self.sections.lock().unwrap_or_else(PoisonError::into_inner);
+        let found: HashMap<_, _> = wanted.iter().filter_map(|digest| Some((*digest, *known.get(digest)?))).collect();
+        wanted.retain(|digest| !found.contains_key(digest));
+        found
     }
 
-    fn put(&self, sections: impl Iterator<Item = Digest>, looks: impl Iterator<Item = (Digest, i64)>) {
+    fn put(&self, sections: impl Iterator<Item = (Digest, i64)>, looks: impl Iterator<Item = (Digest, i64)>) {
         let mut known = self.sections.lock().unwrap_or_else(PoisonError::into_inner);
-        for digest in sections {
-            known.put(digest, ());
+        for (digest, no) in sections {
+            known.put(digest, no);
         }
         drop(known);
         let mut known = self.looks.lock().unwrap_or_else(PoisonError::into_inner);

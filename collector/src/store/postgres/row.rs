@@ -1,5 +1,6 @@
 //! Between rows and the model: codes, ids.
 
+use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostFacts, HostId, HostState, Platform, RunId, SiteId, Timestamp};
 use tokio_postgres::Row;
 
@@ -121,8 +122,10 @@ pub(super) fn facts(row: &Row, at: usize) -> Step<HostFacts> {
 
 /// A host's state; before the first it is empty.
 pub(super) fn state(row: &Row, at: usize) -> Step<HostState> {
-    match row.try_get::<_, Option<&str>>(at)? {
-        Some(text) => Ok(from_json("the state of a host", text)?),
-        None => Ok(HostState::default()),
-    }
+    row.try_get::<_, Option<&[u8]>>(at)?.map_or_else(|| Ok(HostState::default()), state_of)
+}
+
+/// The state of stored bytes.
+pub(super) fn state_of(bytes: &[u8]) -> Step<HostState> {
+    stored::read_state(bytes).map_err(|error| Fault::damaged("the state of a host", error.to_string()))
 }

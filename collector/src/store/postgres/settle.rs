@@ -1,5 +1,5 @@
-//! Settling judgements: verdicts, their history, the cases behind them, assessments, tally and ledger, many hosts at a
-//! time and one statement for each table.
+//! Settling judgements: hits, verdicts, their history, the cases behind them, tally and ledger, many hosts at a time
+//! and one statement for each table.
 //!
 //! ```text
 //!  [ BEGIN lock hosts, lock docket, read what stands ] ─► compare ─► [ write what differs COMMIT ]
@@ -9,16 +9,16 @@ mod compare;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use muster_proto::model::{Assessment, Digest, HostId, Lane, Presence, Protection, Timestamp};
+use muster_proto::model::{HostId, Lane, OrderId, Presence, Protection, Timestamp};
 use tokio_postgres::Row;
 
-use self::compare::Settlement;
+use self::compare::Comparison;
 use super::fault::{Fault, Step};
 use super::names::{Book, Names};
 use super::session::Session;
-use super::{ledger, row, tally};
+use super::{judged, ledger, row, tally};
 use crate::judge::Case;
-use crate::store::Judgement;
+use crate::store::{Judgement, Settlement};
 
 /// Locks hosts in the order of their numbers.
 const HOSTS: &str = "
@@ -38,17 +38,16 @@ const ENDS: &str = "
 
 const CASES: &str = "SELECT host, ord, body FROM host_case WHERE host = ANY ($1::int4[])";
 
-/// The state under whose key each host was judged last, and the state that it has.
+/// The state that each host has, and what of one was judged last.
 const STATES: &str = "
-    SELECT h.no, h.state, s.state_key, s.since FROM host h LEFT JOIN LATERAL (
-        SELECT state_key, since FROM host_state WHERE host = h.no ORDER BY since DESC LIMIT 1
-    ) s ON true WHERE h.no = ANY ($1::int4[])";
-
-const LOOKS: &str = "SELECT no, digest FROM look WHERE digest = ANY ($1::bytea[])";
+    SELECT n.host, h.state, s.state_key, n.state_since, n.judged_state
+    FROM host_now n JOIN host h ON h.no = n.host LEFT JOIN judged_state s ON s.no = n.judged_state
+    WHERE n.host = ANY ($1::int4[])";
 
 /// A verdict as its row has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Standing {
+    id: OrderId,
     lane: Lane,
     in_scope: bool,
     presence: Presence,
@@ -61,8 +60,9 @@ struct Standing {
 }
 
 impl Standing {
-    fn read(found: &Row) -> Step<Self> {
+    fn read(found: &Row, id: OrderId) -> Step<Self> {
         Ok(Self {
+            id,
             lane: row::member("a lane", Lane::from_code, found, 2)?,
             in_scope: found.try_get(3)?,
             presence: row::member("a presence", Presence::from_code, found, 4)?,
@@ -76,33 +76,24 @@ impl Standing {
     }
 }
 
-/// The numbers of everything that judgements name.
+/// The numbers of everything that a settlement names.
 pub(super) struct Numbers<'j> {
     orders: HashMap<&'j str, i32>,
-    rules: HashMap<&'j str, i32>,
     phrases: HashMap<&'j str, i32>,
-    looks: HashMap<Digest, i64>,
+    rules: i32,
 }
 
 impl<'j> Numbers<'j> {
     /// Finds or makes them, outside of the transaction.
-    pub(super) async fn of(session: &Session, names: &Names, judgements: &'j [Judgement]) -> Step<Self> {
-        let judged = || judgements.iter().flat_map(|judgement| &judgement.orders);
+    pub(super) async fn of(session: &Session, names: &Names, settlement: &'j Settlement) -> Step<Self> {
+        let judged = || settlement.judgements.iter().flat_map(|judgement| &judgement.orders);
         let orders: BTreeSet<&str> = judged().map(|judged| judged.order.as_str()).collect();
-        let rules: BTreeSet<&str> = judgements.iter().map(|judgement| judgement.rules_version.as_str()).collect();
         let phrases: BTreeSet<&str> =
             judged().flat_map(|judged| [judged.reason.as_str(), judged.advice.as_str()]).collect();
-        let looks: BTreeSet<Digest> = judgements.iter().filter_map(|judgement| judgement.look).collect();
-        let keys: Vec<&[u8]> = looks.iter().map(|digest| digest.as_bytes().as_slice()).collect();
-        let mut numbers = HashMap::new();
-        for found in session.query(LOOKS, &[&keys]).await? {
-            numbers.insert(row::digest(&found, 1)?, found.try_get(0)?);
-        }
         Ok(Self {
             orders: names.numbers(session, Book::Order, &orders).await?,
-            rules: names.numbers(session, Book::Rules, &rules).await?,
             phrases: names.numbers(session, Book::Phrase, &phrases).await?,
-            looks: numbers,
+            rules: names.number(session, Book::Rules, &settlement.rules_version).await?,
         })
     }
 
@@ -115,8 +106,15 @@ impl<'j> Numbers<'j> {
     }
 }
 
-/// The state that a host has, and under which key since when it was judged last.
-type Told = (Option<String>, Option<(Vec<u8>, Timestamp)>);
+/// What is judged of a state: its key, since when, and its number.
+struct Judged {
+    key: Vec<u8>,
+    since: Timestamp,
+    no: i32,
+}
+
+/// The state that a host has, and what of one was judged last.
+type Told = (Option<Vec<u8>>, Option<Judged>);
 
 /// What is known of the hosts that are judged, while they are locked.
 #[derive(Default)]
@@ -130,7 +128,7 @@ struct Before {
 }
 
 impl Before {
-    async fn read(session: &Session, judgements: &[Judgement]) -> Step<Self> {
+    async fn read(session: &Session, names: &Names, judgements: &[Judgement]) -> Step<Self> {
         let mut before = Self::default();
         let ids: Vec<&[u8]> = judgements.iter().map(|judgement| judgement.host.as_bytes().as_slice()).collect();
         for found in session.query(HOSTS, &[&ids]).await? {
@@ -151,7 +149,9 @@ impl Before {
             before.tickets.insert(found.try_get(0)?, found.try_get(1)?);
         }
         for found in standings? {
-            before.standings.entry(found.try_get(0)?).or_default().insert(found.try_get(1)?, Standing::read(&found)?);
+            let order = found.try_get(1)?;
+            let standing = Standing::read(&found, names.order(session, order).await?)?;
+            before.standings.entry(found.try_get(0)?).or_default().insert(order, standing);
         }
         for found in ends? {
             before.ends.insert((found.try_get(0)?, found.try_get(1)?), row::instant(&found, 2)?);
@@ -162,7 +162,7 @@ impl Before {
         }
         for found in states? {
             let last = match found.try_get::<_, Option<Vec<u8>>>(2)? {
-                Some(key) => Some((key, row::instant(&found, 3)?)),
+                Some(key) => Some(Judged { key, since: row::instant(&found, 3)?, no: found.try_get(4)? }),
                 None => None,
             };
             before.states.insert(found.try_get(0)?, (found.try_get(1)?, last));
@@ -171,29 +171,31 @@ impl Before {
     }
 }
 
-/// Settles these judgements within a transaction that the caller commits, and says which hosts were judged. A judgement
-/// whose ticket is no longer the newest is left out.
+/// Settles within a transaction that the caller commits, and says which hosts were judged. A judgement whose ticket is no
+/// longer the newest is left out.
 pub(super) async fn settle(
     session: &Session,
+    names: &Names,
     numbers: &Numbers<'_>,
-    judgements: &[Judgement],
-    now: Timestamp,
+    settlement: &Settlement,
 ) -> Step<Vec<HostId>> {
-    let before = Before::read(session, judgements).await?;
-    let mut settlement = Settlement::new(numbers, now);
+    let Settlement { judgements, hits, rules_version, now } = settlement;
+    if judgements.is_empty() {
+        judged::hits_put(session, hits, numbers.rules).await?;
+        return Ok(Vec::new());
+    }
+    let before = Before::read(session, names, judgements).await?;
+    let mut comparison = Comparison::new(numbers, *now);
     let mut judged = Vec::new();
     for judgement in judgements {
         let Some(no) = before.numbers.get(&judgement.host).copied() else { continue };
         // Twice in one settlement is once: the first has taken the host off the docket.
         let is_newest = before.tickets.get(&no) == Some(&judgement.ticket.cast_signed());
-        if is_newest && settlement.is_new(no) {
-            settlement.judge(no, judgement, &before)?;
+        if is_newest && comparison.is_new(no) {
+            comparison.judge(no, judgement, &before)?;
             judged.push(judgement.host);
         }
     }
-    settlement.write(session).await?;
+    comparison.write(session, hits, rules_version).await?;
     Ok(judged)
 }
-
-/// The assessments of one look and state, as they are kept.
-type Assessed<'j> = BTreeMap<(i64, &'j Digest), (i32, Vec<&'j Assessment>)>;

@@ -121,14 +121,15 @@ async fn check_finds_what_is_damaged() {
     for (damage, part) in [
         ("UPDATE section SET body = decode(repeat('00', octet_length(body)), 'hex')", "is damaged"),
         ("UPDATE title SET name = 'kes1' WHERE name = 'kesl'", "is rebuilt with another digest"),
-        ("UPDATE look SET entries = entries || '\\x00'", "has bytes with another digest"),
+        ("UPDATE look SET entries = entries || '\\x00'", "is damaged"),
         ("UPDATE host_now SET look_since = look_since + 1", "overlap in time or leave a gap"),
         ("UPDATE host_look SET look = (SELECT look FROM host_now n WHERE n.host = host_look.host)", "twice in a row"),
         ("UPDATE tally SET n = n + 1", "the tally differs from a recount"),
         ("UPDATE counter SET n = n + 1 WHERE name = 'hosts'", "the number of hosts differs"),
         ("DELETE FROM host_key", "exactly one key"),
         ("DELETE FROM phrase", "points to a row that is not there"),
-        ("DELETE FROM section", "its section"),
+        ("DELETE FROM section", "section number"),
+        ("DELETE FROM judged_state", "the present of a host (its state) points to a row"),
         ("DELETE FROM host_now", "no row for its present"),
         ("UPDATE verdict SET since = since - 100000000", "the lanes of host"),
     ] {

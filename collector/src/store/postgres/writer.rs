@@ -10,7 +10,7 @@
 //!
 //! Locks are taken in one order by everything that writes, so that nobody waits for somebody who waits for him:
 //! dictionaries (by key, in transactions of their own) → `host_now` (by number) → `section`, `look` (by digest) → `docket`
-//! (by host) → what belongs to locked hosts → `assessment`, `section_hit` (by key) → `tally` (by key) → `counter`.
+//! (by host) → what belongs to locked hosts → `judged_state`, `section_hit` (by key) → `tally` (by key) → `counter`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -88,8 +88,8 @@ impl Writer {
 
     pub(super) async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError> {
         let mut drafts: Vec<Draft> = Vec::with_capacity(deed.sections.len());
-        for (digest, section, _) in deed.sections {
-            let draft = self.intern.draft(digest, section);
+        for section in deed.sections {
+            let draft = self.intern.draft(section);
             drafts.push(draft.map_err(|fault| self.pool.error("look_deliver", fault))?);
         }
         let (reply, answer) = oneshot::channel();

@@ -15,7 +15,11 @@ pub(super) const RULES: &[(&str, &str)] = &[
              UNION ALL SELECT 'a key' FROM host_key k WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = k.host)
              UNION ALL SELECT 'the history of looks' FROM host_look p
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = p.host) OR NOT EXISTS (SELECT 1 FROM look WHERE no = p.look)
-             UNION ALL SELECT 'a state' FROM host_state s WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = s.host)
+             UNION ALL SELECT 'the present of a host (its state)' FROM host_now n
+                 WHERE n.judged_state IS NOT NULL AND NOT EXISTS (SELECT 1 FROM judged_state WHERE no = n.judged_state)
+             UNION ALL SELECT 'the history of states' FROM host_state s
+                 WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = s.host)
+                 OR NOT EXISTS (SELECT 1 FROM judged_state WHERE no = s.judged_state)
              UNION ALL SELECT 'a case' FROM host_case c
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = c.host) OR NOT EXISTS (SELECT 1 FROM ord WHERE no = c.ord)
              UNION ALL SELECT 'a verdict' FROM verdict v
@@ -28,11 +32,6 @@ pub(super) const RULES: &[(&str, &str)] = &[
              UNION ALL SELECT 'a hit' FROM section_hit i
                  WHERE NOT EXISTS (SELECT 1 FROM section WHERE no = i.section)
                  OR NOT EXISTS (SELECT 1 FROM rules WHERE no = i.rules)
-             UNION ALL SELECT 'an assessment' FROM assessment a
-                 WHERE NOT EXISTS (SELECT 1 FROM look WHERE no = a.look) OR NOT EXISTS (SELECT 1 FROM rules WHERE no = a.rules)
-             UNION ALL SELECT 'the ledger' FROM ledger l
-                 WHERE l.entry IS NULL AND (NOT EXISTS (SELECT 1 FROM host WHERE no = l.host)
-                 OR NOT EXISTS (SELECT 1 FROM ord WHERE no = l.ord) OR NOT EXISTS (SELECT 1 FROM rules WHERE no = l.rules))
          ) lost LIMIT 1000",
     ),
     (
@@ -56,6 +55,11 @@ pub(super) const RULES: &[(&str, &str)] = &[
              FROM (SELECT host, since, look FROM host_look
                    UNION ALL SELECT host, look_since, look FROM host_now WHERE look IS NOT NULL) p
          ) p JOIN host h ON h.no = p.host WHERE p.next = p.look",
+    ),
+    (
+        "the states of host {} do not end before its present one begins",
+        "SELECT DISTINCT encode(h.id, 'hex') FROM host_state p JOIN host_now n ON n.host = p.host
+         JOIN host h ON h.no = p.host WHERE n.state_since IS NULL OR p.since >= n.state_since",
     ),
     (
         "the lanes of host {} overlap in time",

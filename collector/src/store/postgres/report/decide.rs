@@ -1,6 +1,7 @@
 //! What each report comes to: one after the other, on the hosts as they were locked. Nothing is asked here, so the batch
 //! is decided between two round trips.
 
+use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostFacts, RunId, Timestamp};
 use tokio_postgres::Row;
 
@@ -52,7 +53,7 @@ pub(super) struct Facts {
     /// Name of the system, kernel, architecture, version of the agent.
     pub(super) phrases: [i32; 4],
     pub(super) offline_root: bool,
-    pub(super) state: Option<String>,
+    pub(super) state: Option<Vec<u8>>,
 }
 
 impl Facts {
@@ -201,12 +202,12 @@ fn check_in(
         changed |= host.tell_facts(facts, numbers);
     }
     if let Some(state) = &deed.state {
-        let text = row::to_json(state)?;
+        let bytes = stored::state_bytes(state);
         host.state_key = Some(memory::state_key(state));
         if let Some(kept) = &mut host.facts
-            && kept.state.as_ref() != Some(&text)
+            && kept.state.as_ref() != Some(&bytes)
         {
-            kept.state = Some(text);
+            kept.state = Some(bytes);
             host.has_new_state = true;
             changed = true;
         }

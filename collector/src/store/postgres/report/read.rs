@@ -1,22 +1,21 @@
 //! What a batch must know before it can decide: hosts, looks and sections. Looks and sections are read before the
 //! transaction, since they never go away; hosts are locked and read within it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashSet};
 
-use muster_proto::canonical;
 use muster_proto::model::{Digest, HostId, Look};
 
 use super::decide::{Facts, HostState};
-use super::write::NewLook;
 use super::{Desk, LookState, Work};
 use crate::store::postgres::fault::{Fault, Step};
-use crate::store::postgres::row;
+use crate::store::postgres::intern::Draft;
 use crate::store::postgres::session::Values;
+use crate::store::postgres::{look, row};
 
 const HOSTS: &str = "SELECT id, no FROM host WHERE id = ANY ($1::bytea[])";
 const LOOKS: &str = "SELECT digest, no, complete, CASE WHEN complete THEN NULL ELSE entries END
                      FROM look WHERE digest = ANY ($1::bytea[])";
-const SECTIONS: &str = "SELECT digest FROM section WHERE digest = ANY ($1::bytea[])";
+const SECTIONS: &str = "SELECT no, digest FROM section WHERE digest = ANY ($1::bytea[])";
 
 /// Locks hosts in the order of their numbers, and reads what reports change.
 pub(super) const LOCK: &str = "
@@ -29,13 +28,8 @@ pub(super) const FACTS: &str = "
     SELECT no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state
     FROM host WHERE no = ANY ($1::int4[])";
 
-/// The look of stored bytes.
-pub(in crate::store::postgres) fn look(bytes: &[u8], digest: &Digest) -> Step<Look> {
-    canonical::read_look(bytes).map_err(|error| Fault::damaged(format!("look {}", digest.short()), error.to_string()))
-}
-
 /// Sections of a look, each once, in its order.
-pub(in crate::store::postgres) fn sections_of(look: &Look) -> Vec<Digest> {
+fn sections_of(look: &Look) -> Vec<Digest> {
     let mut sections = Vec::new();
     for digest in look.entries().iter().filter_map(|entry| entry.section) {
         if !sections.contains(&digest) {
@@ -49,24 +43,28 @@ impl Work<'_> {
     /// Before the transaction: which hosts there are, and which looks and sections.
     pub(super) async fn read(&mut self, desk: &Desk<'_>) -> Step<()> {
         self.read_hosts(desk).await?;
-        let incomplete = self.read_looks(desk).await?;
-        let mut wanted: BTreeSet<Digest> = incomplete.values().flatten().flatten().copied().collect();
+        self.read_looks(desk).await?;
+        let mut wanted: BTreeSet<Digest> = self.incomplete.values().flatten().flat_map(sections_of).collect();
         for deed in self.reports.iter().filter_map(|report| report.delivery()) {
-            wanted.extend(deed.drafts.iter().map(|draft| draft.digest));
+            wanted.extend(deed.drafts.iter().map(Draft::digest));
             if let Some(look) = deed.look.as_ref().filter(|_| !self.looks.contains_key(&deed.digest)) {
                 wanted.extend(sections_of(look));
             }
         }
-        let (known, unknown): (Vec<Digest>, Vec<Digest>) =
-            wanted.into_iter().partition(|digest| desk.known.has_section(digest));
-        self.sections.extend(known);
-        if !unknown.is_empty() {
-            let keys: Vec<&[u8]> = unknown.iter().map(|digest| digest.as_bytes().as_slice()).collect();
+        self.sections = desk.known.sections(&mut wanted);
+        self.read_sections(desk, &wanted).await?;
+        self.judge_completeness();
+        Ok(())
+    }
+
+    /// The numbers of these sections, as far as they are there.
+    async fn read_sections(&mut self, desk: &Desk<'_>, wanted: &BTreeSet<Digest>) -> Step<()> {
+        if !wanted.is_empty() {
+            let keys: Vec<&[u8]> = wanted.iter().map(|digest| digest.as_bytes().as_slice()).collect();
             for found in desk.session.query(SECTIONS, &[&keys]).await? {
-                self.sections.insert(row::digest(&found, 0)?);
+                self.sections.insert(row::digest(&found, 1)?, found.try_get(0)?);
             }
         }
-        self.judge_completeness(incomplete);
         Ok(())
     }
 
@@ -87,8 +85,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Looks that the database has; of those that are not complete, their sections.
-    async fn read_looks(&mut self, desk: &Desk<'_>) -> Step<HashMap<Digest, Step<Vec<Digest>>>> {
+    /// Looks that the database has.
+    async fn read_looks(&mut self, desk: &Desk<'_>) -> Step<()> {
         let digests: BTreeSet<Digest> = self.reports.iter().map(super::Report::digest).collect();
         let mut unknown = Vec::new();
         for digest in digests {
@@ -103,10 +101,9 @@ impl Work<'_> {
         self.looks_put(desk, &unknown).await
     }
 
-    async fn looks_put(&mut self, desk: &Desk<'_>, digests: &[Digest]) -> Step<HashMap<Digest, Step<Vec<Digest>>>> {
-        let mut incomplete = HashMap::new();
+    async fn looks_put(&mut self, desk: &Desk<'_>, digests: &[Digest]) -> Step<()> {
         if digests.is_empty() {
-            return Ok(incomplete);
+            return Ok(());
         }
         let keys: Vec<&[u8]> = digests.iter().map(|digest| digest.as_bytes().as_slice()).collect();
         for found in desk.session.query(LOOKS, &[&keys]).await? {
@@ -114,37 +111,38 @@ impl Work<'_> {
             let is_marked: bool = found.try_get(2)?;
             if let Some(entries) = found.try_get::<_, Option<&[u8]>>(3)? {
                 // One that cannot be read fails the reports that speak of it, and no others.
-                incomplete.insert(digest, look(entries, &digest).map(|look| sections_of(&look)));
+                self.incomplete.insert(digest, look::incomplete(entries, &digest));
             }
             self.looks.insert(digest, LookState { no: Some(found.try_get(1)?), missing: Ok(Vec::new()), is_marked });
         }
-        Ok(incomplete)
+        Ok(())
     }
 
     /// Says of each look what is missing, with all that this batch brings.
-    fn judge_completeness(&mut self, incomplete: HashMap<Digest, Step<Vec<Digest>>>) {
-        let mut here = self.sections.clone();
+    fn judge_completeness(&mut self) {
         let deliveries = self.reports.iter().filter_map(|report| report.delivery());
         let of_hosts: Vec<_> = deliveries.filter(|deed| self.numbers.contains_key(&deed.host)).collect();
-        here.extend(of_hosts.iter().flat_map(|deed| deed.drafts.iter().map(|draft| draft.digest)));
-        let lacking = |sections: Vec<Digest>| -> Vec<Digest> {
-            sections.into_iter().filter(|digest| !here.contains(digest)).collect()
+        let come: HashSet<Digest> = of_hosts.iter().flat_map(|deed| deed.drafts.iter().map(Draft::digest)).collect();
+        let lacking = |look: &Look| -> Vec<Digest> {
+            let is_here = |digest: &Digest| self.sections.contains_key(digest) || come.contains(digest);
+            sections_of(look).into_iter().filter(|digest| !is_here(digest)).collect()
         };
-        for (digest, sections) in incomplete {
-            if let Some(state) = self.looks.get_mut(&digest) {
-                state.missing = sections.map(lacking);
+        for (digest, look) in &self.incomplete {
+            if let Some(state) = self.looks.get_mut(digest) {
+                state.missing = look.as_ref().map(lacking).map_err(Clone::clone);
             }
         }
         for deed in of_hosts {
             let Some(look) = deed.look.as_ref() else { continue };
             self.looks.entry(deed.digest).or_insert_with(|| {
-                let missing = lacking(sections_of(look));
+                let missing = lacking(look);
                 LookState { no: None, is_marked: missing.is_empty(), missing: Ok(missing) }
             });
         }
     }
 
-    /// Begins the transaction: locks and reads hosts, and keeps sections and looks; all in one round trip.
+    /// Begins the transaction: locks and reads hosts, and keeps sections, all in one round trip; then looks, which name
+    /// sections by their numbers.
     pub(super) async fn begin(&mut self, desk: &Desk<'_>) -> Step<()> {
         let hosts: Vec<i32> = self.numbers.values().copied().collect::<BTreeSet<i32>>().into_iter().collect();
         let has_told = |report: &&super::Report| {
@@ -156,22 +154,20 @@ impl Work<'_> {
             .filter(has_told)
             .filter_map(|report| self.numbers.get(&report.host()).copied())
             .collect();
-        let (sections, looks) = (self.new_sections(), self.new_looks());
+        let sections = self.new_sections();
         let session = desk.session;
         let facts = async { if told.is_empty() { Ok(Vec::new()) } else { session.query(FACTS, &[&told]).await } };
         let locking: Values<'_> = &[&hosts];
-        let (begun, locked, facts, kept, made) = tokio::join!(
+        let (begun, locked, facts, kept) = tokio::join!(
             biased;
             session.batch("BEGIN"),
             session.query(LOCK, locking),
             facts,
             sections.put(session),
-            NewLook::put(&looks, session),
         );
         begun?;
-        let (locked, facts, made) = (locked?, facts?, made?);
-        kept?;
-        drop((sections, looks));
+        let (locked, facts, kept) = (locked?, facts?, kept?);
+        let mut others = sections.digests();
         for found in &locked {
             let host = HostState::read(found)?;
             self.hosts.insert(host.no, host);
@@ -181,6 +177,14 @@ impl Work<'_> {
                 host.facts = Some(Facts::read(found)?);
             }
         }
+        for found in &kept {
+            let digest = row::digest(found, 1)?;
+            others.remove(&digest);
+            self.sections.insert(digest, found.try_get(0)?);
+        }
+        // Those that another transaction has made meanwhile.
+        self.read_sections(desk, &others).await?;
+        let made = self.put_looks(session).await?;
         self.number_looks(desk, &made).await
     }
 

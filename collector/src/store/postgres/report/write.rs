@@ -1,14 +1,16 @@
 //! How a batch is kept: one statement for each table, over arrays.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use muster_proto::canonical;
-use muster_proto::model::{Digest, Timestamp};
+use muster_proto::model::{Digest, Look, Timestamp};
 use tokio_postgres::Row;
 
 use super::decide::HostState;
-use super::{Desk, Work};
-use crate::store::postgres::fault::Step;
+use super::{Desk, Kind, Work};
+use crate::store::look_codec;
+use crate::store::postgres::fault::{Fault, Step};
 use crate::store::postgres::intern::Draft;
 use crate::store::postgres::memory::Live;
 use crate::store::postgres::row;
@@ -18,16 +20,17 @@ use crate::store::postgres::session::{Session, Values};
 pub(super) const SECTIONS: &str = "
     INSERT INTO section (digest, platform, source, observations, body)
     SELECT * FROM unnest($1::bytea[], $2::int2[], $3::int2[], $4::int4[], $5::bytea[])
-    ON CONFLICT (digest) DO NOTHING";
+    ON CONFLICT (digest) DO NOTHING RETURNING no, digest";
 
 pub(super) const LOOKS: &str = "
     INSERT INTO look (digest, entries, complete) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bool[])
     ON CONFLICT (digest) DO NOTHING RETURNING no, digest";
 
 pub(super) const COMPLETE: &str = "
-    UPDATE look SET complete = true WHERE no IN (
-        SELECT no FROM look WHERE no = ANY ($1::int8[]) AND NOT complete ORDER BY digest FOR NO KEY UPDATE
-    )";
+    UPDATE look l SET complete = true, entries = u.entries FROM (
+        SELECT k.no, w.entries FROM unnest($1::int8[], $2::bytea[]) AS w (no, entries) JOIN look k ON k.no = w.no
+        WHERE NOT k.complete ORDER BY k.digest FOR NO KEY UPDATE OF k
+    ) u WHERE l.no = u.no";
 
 pub(super) const NOW: &str = "
     UPDATE host_now n SET last_seen = u.last_seen, run = u.run, seq = u.seq, previous_run = u.previous_run,
@@ -50,7 +53,7 @@ pub(super) const FACTS: &str = "
     WHERE h.no = u.no";
 
 pub(super) const STATES: &str = "
-    UPDATE host h SET state = u.state FROM unnest($1::int4[], $2::text[]) AS u (no, state) WHERE h.no = u.no";
+    UPDATE host h SET state = u.state FROM unnest($1::int4[], $2::bytea[]) AS u (no, state) WHERE h.no = u.no";
 
 pub(super) const DOCKET: &str = "
     INSERT INTO docket (host, since, ticket)
@@ -60,7 +63,7 @@ pub(super) const DOCKET: &str = "
 /// Sections that are to be kept, as columns.
 #[derive(Default)]
 pub(super) struct NewSections<'a> {
-    digests: Vec<&'a [u8]>,
+    digests: Vec<Vec<u8>>,
     platforms: Vec<i16>,
     sources: Vec<i16>,
     sizes: Vec<i32>,
@@ -68,32 +71,17 @@ pub(super) struct NewSections<'a> {
 }
 
 impl NewSections<'_> {
-    pub(super) async fn put(&self, session: &Session) -> Step<()> {
-        if !self.digests.is_empty() {
-            let Self { digests, platforms, sources, sizes, bodies } = self;
-            session.execute(SECTIONS, &[digests, platforms, sources, sizes, bodies]).await?;
-        }
-        Ok(())
-    }
-}
-
-/// A look that is to be kept.
-pub(super) struct NewLook {
-    digest: Digest,
-    entries: Vec<u8>,
-    is_complete: bool,
-}
-
-impl NewLook {
     /// Keeps them, and says the numbers of those that nobody else has made.
-    pub(super) async fn put(looks: &[Self], session: &Session) -> Step<Vec<Row>> {
-        if looks.is_empty() {
+    pub(super) async fn put(&self, session: &Session) -> Step<Vec<Row>> {
+        if self.digests.is_empty() {
             return Ok(Vec::new());
         }
-        let digests: Vec<&[u8]> = looks.iter().map(|look| look.digest.as_bytes().as_slice()).collect();
-        let entries: Vec<&[u8]> = looks.iter().map(|look| look.entries.as_slice()).collect();
-        let complete: Vec<bool> = looks.iter().map(|look| look.is_complete).collect();
-        session.query(LOOKS, &[&digests, &entries, &complete]).await
+        let Self { digests, platforms, sources, sizes, bodies } = self;
+        session.query(SECTIONS, &[digests, platforms, sources, sizes, bodies]).await
+    }
+
+    pub(super) fn digests(&self) -> BTreeSet<Digest> {
+        self.digests.iter().filter_map(|digest| Digest::try_from(digest.as_slice()).ok()).collect()
     }
 }
 
@@ -103,47 +91,75 @@ impl Work<'_> {
         let mut drafts: BTreeMap<Digest, &Draft> = BTreeMap::new();
         for deed in self.reports.iter().filter_map(|report| report.delivery()) {
             if self.numbers.contains_key(&deed.host) {
-                let new = deed.drafts.iter().filter(|draft| !self.sections.contains(&draft.digest));
+                let new = deed.drafts.iter().filter(|draft| !self.sections.contains_key(&draft.digest()));
                 for draft in new {
                     // Only the first of several is written out; see `intern`.
-                    drafts.entry(draft.digest).or_insert(draft);
+                    drafts.entry(draft.digest()).or_insert(draft);
                 }
             }
         }
         let mut sections = NewSections::default();
         for draft in drafts.into_values() {
-            sections.digests.push(draft.digest.as_bytes());
+            sections.digests.push(draft.digest().as_bytes().to_vec());
             sections.platforms.push(row::code(draft.section.platform().code()));
             sections.sources.push(row::code(draft.section.source().code()));
-            sections.sizes.push(i32::try_from(draft.section.observations().len()).unwrap_or(i32::MAX));
+            sections.sizes.push(i32::try_from(draft.section.len()).unwrap_or(i32::MAX));
             sections.bodies.push(draft.body());
         }
         sections
     }
 
-    /// Looks that came and are not here, each once, by digest.
-    pub(super) fn new_looks(&self) -> Vec<NewLook> {
+    /// Keeps looks that came and are not here, each once, by digest; says the numbers of those that nobody else has made.
+    pub(super) async fn put_looks(&self, session: &Session) -> Step<Vec<Row>> {
         let mut looks = BTreeMap::new();
         for deed in self.reports.iter().filter_map(|report| report.delivery()) {
             let Some(look) = deed.look.as_ref().filter(|_| self.numbers.contains_key(&deed.host)) else { continue };
             let Some(state) = self.looks.get(&deed.digest).filter(|state| state.no.is_none()) else { continue };
-            looks.entry(deed.digest).or_insert_with(|| NewLook {
-                digest: deed.digest,
-                entries: canonical::look_bytes(look),
-                is_complete: state.is_marked,
-            });
+            if let Entry::Vacant(place) = looks.entry(deed.digest) {
+                let is_complete = state.is_marked;
+                place.insert((if is_complete { self.stored(look)? } else { canonical::look_bytes(look) }, is_complete));
+            }
         }
-        looks.into_values().collect()
+        if looks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let digests: Vec<&[u8]> = looks.keys().map(|digest| digest.as_bytes().as_slice()).collect();
+        let (entries, complete): (Vec<&[u8]>, Vec<bool>) =
+            looks.values().map(|(entries, is_complete)| (entries.as_slice(), *is_complete)).unzip();
+        session.query(LOOKS, &[&digests, &entries, &complete]).await
+    }
+
+    /// The stored form of a look whose sections are all here.
+    fn stored(&self, look: &Look) -> Step<Vec<u8>> {
+        let sections = look.entries().iter().filter_map(|entry| entry.section);
+        let numbers: Option<Vec<i64>> = sections.map(|digest| self.sections.get(&digest).copied()).collect();
+        let numbers = numbers.ok_or_else(|| Fault::other("a section of a look has no number"))?;
+        Ok(look_codec::encode(look, &numbers))
+    }
+
+    /// Looks whose last section has come, with their stored forms.
+    fn completed(&self) -> Step<(Vec<i64>, Vec<Vec<u8>>)> {
+        let (mut numbers, mut entries) = (Vec::new(), Vec::new());
+        for (digest, state) in &self.looks {
+            let (Some(no), false, Ok(missing)) = (state.no, state.is_marked, &state.missing) else { continue };
+            if !missing.is_empty() {
+                continue;
+            }
+            if let Some(Ok(look)) = self.incomplete.get(digest) {
+                numbers.push(no);
+                entries.push(self.stored(look)?);
+            }
+        }
+        Ok((numbers, entries))
     }
 
     /// Writes what was decided, and commits; all in one round trip.
     pub(super) async fn commit(&self, desk: &Desk<'_>) -> Step<()> {
-        let completed =
-            self.looks.values().filter(|look| !look.is_marked && matches!(&look.missing, Ok(m) if m.is_empty()));
-        let completed: Vec<i64> = completed.filter_map(|look| look.no).collect();
+        let (completed, entries) = self.completed()?;
         let session = desk.session;
-        let complete =
-            async { if completed.is_empty() { Ok(0) } else { session.execute(COMPLETE, &[&completed]).await } };
+        let complete = async {
+            if completed.is_empty() { Ok(0) } else { session.execute(COMPLETE, &[&completed, &entries]).await }
+        };
         let hosts = || self.hosts.values();
         let outcomes = tokio::join!(
             biased;
@@ -166,7 +182,7 @@ impl Work<'_> {
     }
 
     /// What is committed becomes known.
-    pub(super) fn tell(&self, desk: &Desk<'_>) {
+    pub(super) fn tell(self, desk: &Desk<'_>) {
         for (id, host) in self.numbers.iter().filter_map(|(id, no)| Some((*id, self.hosts.get(no)?))) {
             let live = Live {
                 no: host.no,
@@ -179,12 +195,20 @@ impl Work<'_> {
             };
             desk.memory.host_put(id, host.revision, live);
         }
-        let came = self.reports.iter().filter_map(|report| report.delivery());
-        let came = came.filter(|deed| self.numbers.contains_key(&deed.host));
-        let sections = came.flat_map(|deed| deed.drafts.iter().map(|draft| draft.digest));
         let complete = self.looks.iter().filter(|(_, look)| matches!(&look.missing, Ok(m) if m.is_empty()));
         let looks = complete.filter_map(|(digest, look)| Some((*digest, look.no?)));
-        desk.known.put(self.sections.iter().copied().chain(sections), looks);
+        desk.known.put(self.sections.into_iter(), looks);
+        for report in self.reports.iter_mut() {
+            if let Kind::Deliver { deed, .. } = &mut report.0
+                && self.numbers.contains_key(&deed.host)
+            {
+                let sections = std::mem::take(&mut deed.drafts).into_iter().map(|draft| draft.section).collect();
+                desk.memory.recent().keep(sections, deed.look.take().map(|look| (deed.digest, look)));
+            }
+        }
+        if self.hosts.values().any(|host| host.docket.is_some()) {
+            desk.memory.bell().notify_one();
+        }
     }
 }
 
@@ -274,7 +298,7 @@ async fn put_facts(session: &Session, hosts: impl Iterator<Item = &HostState>) -
 
 async fn put_states(session: &Session, hosts: impl Iterator<Item = &HostState>) -> Step<()> {
     let told = hosts.filter_map(|host| Some((host.no, host.facts.as_ref()?.state.as_deref()?)));
-    let (numbers, states): (Vec<i32>, Vec<&str>) = told.unzip();
+    let (numbers, states): (Vec<i32>, Vec<&[u8]>) = told.unzip();
     if !numbers.is_empty() {
         session.execute(STATES, &[&numbers, &states]).await?;
     }

@@ -1,13 +1,15 @@
 //! A judgement held against what stands: only what differs is written.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
-use muster_proto::model::{Lane, Timestamp};
+use muster_proto::convert::stored;
+use muster_proto::model::{Digest, HostState, Lane, Timestamp};
 
-use super::{Assessed, Before, Numbers, Standing, ledger, row, tally};
-use crate::judge::Case;
+use super::{Before, Numbers, Standing, judged, ledger, row, tally};
+use crate::judge::{Case, Hit};
+use crate::ledger::{LaneChange, LaneChanges};
 use crate::store::postgres::fault::Step;
-use crate::store::postgres::ledger::Change;
 use crate::store::postgres::session::{Session, Values};
 use crate::store::{JudgedOrder, Judgement};
 
@@ -33,21 +35,27 @@ const CASES: &str = "
 const FORGOTTEN: &str = "
     DELETE FROM host_case c USING unnest($1::int4[], $2::int4[]) AS u (host, ord) WHERE c.host = u.host AND c.ord = u.ord";
 
+/// Rows come in the order of their keys, and mostly are there already.
 const STATES: &str = "
-    INSERT INTO host_state (host, since, state_key, state) SELECT * FROM unnest($1::int4[], $2::int8[], $3::bytea[], $4::text[])";
+    INSERT INTO judged_state (state_key, state)
+    SELECT u.key, u.state FROM unnest($1::bytea[], $2::bytea[]) AS u (key, state)
+    WHERE NOT EXISTS (SELECT 1 FROM judged_state s WHERE s.state_key = u.key)
+    ON CONFLICT (state_key) DO NOTHING";
 
-const JUDGED: &str = "UPDATE host_now SET judged_at = $2 WHERE host = ANY ($1::int4[])";
+const STATE_HISTORY: &str = "
+    INSERT INTO host_state (host, since, judged_state) SELECT * FROM unnest($1::int4[], $2::int8[], $3::int4[])";
+
+/// Of hosts whose judged state has not changed there is no key.
+const JUDGED: &str = "
+    UPDATE host_now n SET judged_at = $2, judged_state = coalesce(s.no, n.judged_state),
+        state_since = coalesce(u.since, n.state_since)
+    FROM unnest($1::int4[], $3::bytea[], $4::int8[]) AS u (host, key, since)
+    LEFT JOIN judged_state s ON s.state_key = u.key WHERE n.host = u.host";
 
 const OFF_THE_DOCKET: &str = "DELETE FROM docket WHERE host = ANY ($1::int4[])";
 
-/// Those under the same rules are here already and stay as they are.
-const ASSESSMENTS: &str = "
-    INSERT INTO assessment (look, state_key, rules, body) SELECT * FROM unnest($1::int8[], $2::bytea[], $3::int4[], $4::text[])
-    ON CONFLICT (look, state_key) DO UPDATE SET rules = excluded.rules, body = excluded.body
-    WHERE assessment.rules <> excluded.rules";
-
 /// What is to be written, as columns.
-pub(super) struct Settlement<'j> {
+pub(super) struct Comparison<'j> {
     numbers: &'j Numbers<'j>,
     now: Timestamp,
     hosts: BTreeSet<i32>,
@@ -57,13 +65,17 @@ pub(super) struct Settlement<'j> {
     history: Vec<(i32, i32, Standing, Timestamp)>,
     cases: Vec<(i32, i32, String)>,
     forgotten: Vec<(i32, i32)>,
-    states: Vec<(i32, Timestamp, Vec<u8>, String)>,
-    assessed: Assessed<'j>,
+    /// Hosts of which something else is judged now: its key, and since when.
+    keys: BTreeMap<i32, (&'j Digest, Timestamp)>,
+    /// A state for each of the keys.
+    states: BTreeMap<&'j Digest, Vec<u8>>,
+    /// Host, what was judged of its state before, since when.
+    state_history: Vec<(i32, i32, Timestamp)>,
     tally: tally::Changes,
-    ledger: ledger::Changes,
+    ledger: LaneChanges,
 }
 
-impl<'j> Settlement<'j> {
+impl<'j> Comparison<'j> {
     pub(super) fn new(numbers: &'j Numbers<'j>, now: Timestamp) -> Self {
         Self {
             numbers,
@@ -74,10 +86,11 @@ impl<'j> Settlement<'j> {
             history: Vec::new(),
             cases: Vec::new(),
             forgotten: Vec::new(),
-            states: Vec::new(),
-            assessed: Assessed::new(),
+            keys: BTreeMap::new(),
+            states: BTreeMap::new(),
+            state_history: Vec::new(),
             tally: tally::Changes::new(),
-            ledger: ledger::Changes::default(),
+            ledger: LaneChanges::default(),
         }
     }
 
@@ -87,23 +100,17 @@ impl<'j> Settlement<'j> {
     }
 
     pub(super) fn judge(&mut self, host: i32, judgement: &'j Judgement, before: &Before) -> Step<()> {
-        let rules = self.numbers.rules.get(judgement.rules_version.as_str()).copied().unwrap_or_default();
         let mut standings = before.standings.get(&host).cloned().unwrap_or_default();
+        let mut changes = Vec::new();
         for judged in &judgement.orders {
             let order = self.numbers.order(judged.order.as_str())?;
-            self.judge_order(host, order, rules, judged, standings.remove(&order), before)?;
+            changes.extend(self.judge_order(host, order, judged, standings.remove(&order), before)?);
             self.keep_case(host, order, &judged.case, before)?;
         }
         for (order, standing) in standings {
-            self.withdraw(host, order, rules, standing);
+            changes.push(self.withdraw(host, order, standing));
         }
-        let look = judgement.look.and_then(|look| self.numbers.looks.get(&look).copied());
-        if let (Some(look), Some(key)) = (look, &judgement.state_key) {
-            let assessments: Vec<_> = judgement.orders.iter().filter_map(|judged| judged.assessment.as_ref()).collect();
-            if !assessments.is_empty() {
-                self.assessed.insert((look, key), (rules, assessments));
-            }
-        }
+        self.ledger.add(judgement.host, changes);
         self.keep_state(host, judgement, before)
     }
 
@@ -111,11 +118,10 @@ impl<'j> Settlement<'j> {
         &mut self,
         host: i32,
         order: i32,
-        rules: i32,
         judged: &JudgedOrder,
         old: Option<Standing>,
         before: &Before,
-    ) -> Step<()> {
+    ) -> Step<Option<LaneChange>> {
         let stays = old.as_ref().filter(|old| old.lane == judged.awake_lane && old.in_scope == judged.in_scope);
         let since = match (stays, &old) {
             (Some(old), _) => old.since,
@@ -125,6 +131,7 @@ impl<'j> Settlement<'j> {
             (None, None) => before.ends.get(&(host, order)).map_or(self.now, |last| self.now.max(*last)),
         };
         let stands = Standing {
+            id: judged.order.clone(),
             lane: judged.awake_lane,
             in_scope: judged.in_scope,
             presence: judged.presence,
@@ -133,8 +140,9 @@ impl<'j> Settlement<'j> {
             since,
             reason: self.numbers.phrase(&judged.reason)?,
             advice: self.numbers.phrase(&judged.advice)?,
-            rules,
+            rules: self.numbers.rules,
         };
+        let mut change = None;
         let is_same = old.as_ref() == Some(&stands);
         let (lane, in_scope) = (stands.lane, stands.in_scope);
         if stays.is_none() {
@@ -144,22 +152,22 @@ impl<'j> Settlement<'j> {
                 self.history.push((host, order, old, since));
             }
             self.count(order, &stands, 1);
-            self.ledger.push(&Change { host, order, rules, from, to: Some(lane), in_scope });
+            change = Some(LaneChange { order: judged.order.clone(), from, to: Some(lane), in_scope });
         }
         if !is_same {
             self.verdicts.push((host, order, stands));
         }
-        Ok(())
+        Ok(change)
     }
 
     /// The order is no longer judged: the verdict goes, its history ends, the case stays.
-    fn withdraw(&mut self, host: i32, order: i32, rules: i32, old: Standing) {
+    fn withdraw(&mut self, host: i32, order: i32, old: Standing) -> LaneChange {
         self.count(order, &old, -1);
         self.withdrawn.push((host, order));
-        let change = Change { host, order, rules, from: Some(old.lane), to: None, in_scope: old.in_scope };
-        self.ledger.push(&change);
+        let change = LaneChange { order: old.id.clone(), from: Some(old.lane), to: None, in_scope: old.in_scope };
         let until = self.after(&old);
         self.history.push((host, order, old, until));
+        change
     }
 
     /// A case with nothing in it needs no row.
@@ -175,18 +183,20 @@ impl<'j> Settlement<'j> {
         Ok(())
     }
 
-    /// Keeps the state under the key of what is judged of it, when that key has changed.
-    fn keep_state(&mut self, host: i32, judgement: &Judgement, before: &Before) -> Step<()> {
+    /// Notes what is judged of the state, when that has changed.
+    fn keep_state(&mut self, host: i32, judgement: &'j Judgement, before: &Before) -> Step<()> {
         let (Some(key), Some((state, last))) = (&judgement.state_key, before.states.get(&host)) else { return Ok(()) };
-        if last.as_ref().is_some_and(|(kept, _)| kept.as_slice() == key.as_bytes()) {
+        if last.as_ref().is_some_and(|last| last.key.as_slice() == key.as_bytes()) {
             return Ok(());
         }
-        let since = last.as_ref().map_or(self.now, |(_, since)| self.now.max(next(*since)));
-        let state = match state {
-            Some(state) => state.clone(),
-            None => row::to_json(&muster_proto::model::HostState::default())?,
-        };
-        self.states.push((host, since, key.as_bytes().to_vec(), state));
+        let since = last.as_ref().map_or(self.now, |last| self.now.max(next(last.since)));
+        self.state_history.extend(last.as_ref().map(|last| (host, last.no, last.since)));
+        self.keys.insert(host, (key, since));
+        if let Entry::Vacant(place) = self.states.entry(key) {
+            let present = state.as_deref().map_or_else(|| Ok(HostState::default()), row::state_of)?;
+            let shared = HostState { boot_id: String::new(), addresses: Vec::new(), ..present };
+            place.insert(stored::state_bytes(&shared));
+        }
         Ok(())
     }
 
@@ -199,27 +209,29 @@ impl<'j> Settlement<'j> {
     }
 
     /// Writes all of it, without waiting for one statement before the next is sent.
-    pub(super) async fn write(&self, session: &Session) -> Step<()> {
-        if self.hosts.is_empty() {
-            return Ok(());
-        }
+    pub(super) async fn write(
+        mut self,
+        session: &Session,
+        hits: &BTreeMap<Digest, Vec<Hit>>,
+        rules_version: &str,
+    ) -> Step<()> {
         let hosts: Vec<i32> = self.hosts.iter().copied().collect();
-        let statements = [VERDICTS, WITHDRAWN, HISTORY, CASES, FORGOTTEN, STATES, JUDGED, OFF_THE_DOCKET, ASSESSMENTS];
+        let statements =
+            [VERDICTS, WITHDRAWN, HISTORY, CASES, FORGOTTEN, STATES, STATE_HISTORY, JUDGED, OFF_THE_DOCKET];
         session.prepare(&statements).await?;
-        session.prepare(&[ledger::CHANGES, tally::APPLY]).await?;
-        let now = self.now.millis();
-        let (judged, off): (Values<'_>, Values<'_>) = (&[&hosts, &now], &[&hosts]);
+        session.prepare(&[ledger::ENTRIES, tally::APPLY, judged::HITS_PUT]).await?;
+        let off: Values<'_> = &[&hosts];
+        let entries = std::mem::take(&mut self.ledger).into_entries(rules_version);
         let outcomes = tokio::join!(
             biased;
-            session.execute(JUDGED, judged),
             session.execute(OFF_THE_DOCKET, off),
             self.put_withdrawn(session),
             self.put_verdicts(session),
             self.put_history(session),
             self.put_cases(session),
-            self.put_states(session),
-            self.put_assessments(session),
-            self.ledger.write(session, self.now),
+            self.put_states(session, &hosts),
+            judged::hits_put(session, hits, self.numbers.rules),
+            ledger::write_all(session, self.now, entries),
             tally::apply(session, &self.tally),
         );
         // The first that failed is the reason; those behind it only say that the transaction is lost.
@@ -231,8 +243,7 @@ impl<'j> Settlement<'j> {
         outcomes.5?;
         outcomes.6?;
         outcomes.7?;
-        outcomes.8?;
-        outcomes.9
+        outcomes.8
     }
 
     async fn put_verdicts(&self, session: &Session) -> Step<()> {
@@ -289,26 +300,24 @@ impl<'j> Settlement<'j> {
         put_pairs(session, FORGOTTEN, &self.forgotten).await
     }
 
-    async fn put_states(&self, session: &Session) -> Step<()> {
-        if !self.states.is_empty() {
-            let hosts: Vec<i32> = self.states.iter().map(|(host, ..)| *host).collect();
-            let since: Vec<i64> = self.states.iter().map(|(_, since, ..)| since.millis()).collect();
-            let keys: Vec<&[u8]> = self.states.iter().map(|(_, _, key, _)| key.as_slice()).collect();
-            let states: Vec<&str> = self.states.iter().map(|(.., state)| state.as_str()).collect();
-            session.execute(STATES, &[&hosts, &since, &keys, &states]).await?;
-        }
-        Ok(())
-    }
-
-    async fn put_assessments(&self, session: &Session) -> Step<()> {
-        if !self.assessed.is_empty() {
-            let looks: Vec<i64> = self.assessed.keys().map(|(look, _)| *look).collect();
-            let keys: Vec<&[u8]> = self.assessed.keys().map(|(_, key)| key.as_bytes().as_slice()).collect();
-            let rules: Vec<i32> = self.assessed.values().map(|(rules, _)| *rules).collect();
-            let bodies = self.assessed.values().map(|(_, assessments)| row::to_json(assessments));
-            let bodies: Vec<String> = bodies.collect::<Result<_, _>>()?;
-            session.execute(ASSESSMENTS, &[&looks, &keys, &rules, &bodies]).await?;
-        }
+    async fn put_states(&self, session: &Session, hosts: &[i32]) -> Step<()> {
+        let (keys, states): (Vec<&[u8]>, Vec<&[u8]>) =
+            self.states.iter().map(|(key, state)| (key.as_bytes().as_slice(), state.as_slice())).unzip();
+        let made = async { if keys.is_empty() { Ok(0) } else { session.execute(STATES, &[&keys, &states]).await } };
+        let (past, numbers): (Vec<i32>, Vec<i32>) = self.state_history.iter().map(|(host, no, _)| (*host, *no)).unzip();
+        let since: Vec<i64> = self.state_history.iter().map(|(.., since)| since.millis()).collect();
+        let history: Values<'_> = &[&past, &since, &numbers];
+        let history = async { if past.is_empty() { Ok(0) } else { session.execute(STATE_HISTORY, history).await } };
+        let of_hosts: Vec<Option<&[u8]>> =
+            hosts.iter().map(|host| self.keys.get(host).map(|(key, _)| key.as_bytes().as_slice())).collect();
+        let from: Vec<Option<i64>> =
+            hosts.iter().map(|host| self.keys.get(host).map(|(_, since)| since.millis())).collect();
+        let now = self.now.millis();
+        let judged: Values<'_> = &[&hosts, &now, &of_hosts, &from];
+        let (made, history, judged) = tokio::join!(biased; made, history, session.execute(JUDGED, judged));
+        made?;
+        history?;
+        judged?;
         Ok(())
     }
 }

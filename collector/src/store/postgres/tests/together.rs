@@ -9,7 +9,7 @@ use muster_proto::model::{Digest, Lane, Section};
 use super::server::Database;
 use crate::store::contract::{
     self, Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, host, judged, judgement, key,
-    packages, reports,
+    packages, reports, settled,
 };
 use crate::store::{CheckInAnswer, Delivered, Store};
 
@@ -111,10 +111,10 @@ async fn the_docket_is_shared_and_what_a_dead_collector_held_is_free_at_once() {
     })
     .await;
     let all = freed.iter().chain(&second).map(|host| judgement(host, vec![judged(Lane::Clear)])).collect();
-    other.docket_settle(all, at(13)).await.expect("settles");
+    settled(&other, all, at(13)).await;
     // What the dead one would have settled is outdated.
     let late = first.iter().map(|host| judgement(host, vec![judged(Lane::Replace)])).collect();
-    other.docket_settle(late, at(14)).await.expect("leaves it out");
+    settled(&other, late, at(14)).await;
     let kept = other.host_get(first[0].host).await.expect("gets").expect("there");
     assert_eq!(kept.verdicts[0].awake_lane, Lane::Clear);
     assert_healthy(&other).await;
