@@ -104,7 +104,8 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) {
         let of_settings =
             cause.downcast_ref::<Faults>().map(|_| "every key is explained in deploy/config/collector.toml");
         let of_lock = cause.downcast_ref::<lock::Locked>().map(|_| "stop it first, or name another --data-dir");
-        of_ca.or(of_settings).or(of_lock)
+        let of_database = cause.downcast_ref::<prepare::ForeignAuthority>().map(|_| prepare::ForeignAuthority::ADVICE);
+        of_ca.or(of_settings).or(of_lock).or(of_database)
     });
     if let Some(advice) = advice {
         let _ = writeln!(err, "\n  {advice}");

@@ -29,6 +29,8 @@ pub const ENVIRONMENT_PREFIX: &str = "MUSTER_COLLECTOR";
 pub struct Settings {
     /// `data_dir`: database, CA, certificates, tokens; owner-only.
     pub data_dir: PathBuf,
+    /// `[store]`: where everything is kept.
+    pub store: StoreAddress,
     /// `[agents]`: the agents' door.
     pub agents: Agents,
     /// `[operators]`: the operators' door.
@@ -43,6 +45,34 @@ pub struct Settings {
     pub drain: Duration,
     /// `[log]`: what is written to standard error.
     pub log: Log,
+}
+
+/// Where the store is, as `store::connect` wants it. It may hold a password, so it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreAddress(String);
+
+impl StoreAddress {
+    /// The address itself.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.0
+    }
+
+    /// The file of an embedded store; `None` when it is a server.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        let path = self.0.strip_prefix("sqlite://").or_else(|| self.0.strip_prefix("sqlite:")).unwrap_or(&self.0);
+        (!path.contains("://")).then(|| Path::new(path))
+    }
+}
+
+impl std::fmt::Debug for StoreAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.file() {
+            Some(file) => write!(f, "StoreAddress({})", file.display()),
+            None => f.write_str("StoreAddress(…)"),
+        }
+    }
 }
 
 /// The agents' door.
@@ -121,6 +151,8 @@ pub enum LogFormat {
 /// The defaults, as a file would say them: what `deploy/config/collector.toml` explains key by key.
 pub const DEFAULTS: &str = r#"
 data_dir = "/var/lib/muster"
+[store]
+url = ""
 [agents]
 listen = "0.0.0.0:7443"
 public_names = []
@@ -164,12 +196,6 @@ impl Settings {
         }
     }
 
-    /// Where the database is, as `store::open` wants it.
-    #[must_use]
-    pub fn database(&self) -> PathBuf {
-        self.data_dir.join("muster.db")
-    }
-
     /// A file of the data directory.
     #[must_use]
     pub fn file(&self, name: impl AsRef<Path>) -> PathBuf {
@@ -180,6 +206,7 @@ impl Settings {
 fn read_settings(reader: &mut Reader) -> Option<Settings> {
     // Everything is read before anything is given up, so that all faults are seen.
     let data_dir = reader.path("data_dir");
+    let url = reader.text("store.url");
     let agents = read_agents(reader);
     let operators_listen = reader.address("operators.listen");
     let operators_connections = reader.count("operators.connections", 1, 1_000_000);
@@ -196,8 +223,10 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
         }
         None => None,
     };
+    let store = read_store(reader, url, data_dir.as_deref());
     Some(Settings {
         data_dir: data_dir?,
+        store: store?,
         agents: agents?,
         operators: Operators { listen: operators_listen?, connections: operators_connections? },
         admin: Admin { listen: admin_listen? },
@@ -206,6 +235,18 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
         drain: drain?,
         log: log?,
     })
+}
+
+/// Empty is the file in the data directory.
+fn read_store(reader: &mut Reader, url: Option<String>, data_dir: Option<&Path>) -> Option<StoreAddress> {
+    let url = url?;
+    if let Some((scheme, _)) = url.split_once("://")
+        && !["sqlite", "postgres", "postgresql"].contains(&scheme)
+    {
+        reader.fault("store.url", &format!("{scheme:?} is none of sqlite, postgres"));
+        return None;
+    }
+    Some(StoreAddress(if url.is_empty() { data_dir?.join("muster.db").display().to_string() } else { url }))
 }
 
 fn read_agents(reader: &mut Reader) -> Option<Agents> {

@@ -29,20 +29,41 @@ mod judged;
 mod kept;
 mod last_seen;
 mod look_codec;
+mod postgres;
 mod recent;
 mod record;
 mod sqlite;
 
-/// Opens the store that a setting names: `sqlite:///var/lib/muster/fleet.db`, or the bare path of the file.
+/// Opens the store that a setting names: `postgres://…`, or what [`open`] opens.
 ///
 /// # Errors
-/// It cannot be opened, was written by a newer version, is damaged, or is of a kind that this version does not have.
+/// It cannot be reached or opened, was written by a newer version, is damaged, or is of a kind that there is not.
+pub async fn connect(url: &str) -> Result<Arc<dyn Store>, StoreError> {
+    if is_postgres(url) { Ok(Arc::new(postgres::PostgresStore::open(url).await?)) } else { open(url) }
+}
+
+/// Whether the setting names a PostgreSQL, which many collectors may share.
+#[must_use]
+pub fn is_postgres(url: &str) -> bool {
+    matches!(url.split_once("://"), Some(("postgres" | "postgresql", _)))
+}
+
+/// Hosts and database, or the file, for people: never a user or a password.
+#[must_use]
+pub fn place(url: &str) -> String {
+    if is_postgres(url) { postgres::place(url) } else { url.to_owned() }
+}
+
+/// Opens the embedded store in a file: `sqlite:///var/lib/muster/fleet.db`, or the bare path of the file.
+///
+/// # Errors
+/// It cannot be opened, was written by a newer version, is damaged, or is of another kind.
 pub fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
     match url.split_once("://") {
         Some((scheme, _)) if scheme != "sqlite" => Err(StoreError::Open {
             // The rest of an address may hold a password.
             place: format!("{scheme}://…"),
-            reason: "this version keeps its store in SQLite only: use sqlite:///path/of/the/file".to_owned(),
+            reason: "a store is sqlite:///path/of/the/file or postgres://user@host/database".to_owned(),
         }),
         _ => Ok(Arc::new(sqlite::SqliteStore::open(url)?)),
     }
@@ -90,6 +111,16 @@ pub enum StoreError {
         /// Path or address.
         place: String,
     },
+    /// The database cannot be reached, or takes no writes; nothing that was acknowledged is lost.
+    #[error("{deed}: the database {place} is not reachable: {reason}")]
+    Unreachable {
+        /// The deed.
+        deed: &'static str,
+        /// Address, without secrets.
+        place: String,
+        /// What the system or the server said.
+        reason: String,
+    },
     /// Stored bytes are not what they should be.
     #[error("{what} is damaged in the database: {reason}")]
     Damaged {
@@ -109,6 +140,15 @@ pub enum StoreError {
 /// What is kept. See the head of the file; every method is one transaction.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// The pin of the CA whose hosts these are, when the store is shared between collectors and remembers one.
+    async fn authority_get(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+    /// Makes a shared store remember this pin, unless it remembers one; gives back the one that it remembers.
+    async fn authority_claim(&self, pin: &str) -> Result<String, StoreError> {
+        Ok(pin.to_owned())
+    }
+
     /// Keeps a new enrolment token.
     async fn token_create(&self, token: NewToken) -> Result<(), StoreError>;
     /// All enrolment tokens, newest first.

@@ -27,9 +27,9 @@ const PLAYERS: usize = 3;
 
 /// What one player has sent, and which of it was acknowledged.
 #[derive(Debug, Default, Clone)]
-struct Sent {
-    attempted: Vec<Digest>,
-    acknowledged: Vec<Digest>,
+pub(crate) struct Sent {
+    pub(crate) attempted: Vec<Digest>,
+    pub(crate) acknowledged: Vec<Digest>,
 }
 
 /// A player with its record.
@@ -120,7 +120,7 @@ fn history(data_dir: &Path) -> Result<BTreeMap<HostId, Vec<Digest>>> {
 }
 
 /// Every acknowledged look is in the history, in its order; nothing is there twice or was never sent.
-fn compare(sent: &Sent, kept: Option<&Vec<Digest>>, kill: u32) -> Result<()> {
+pub(crate) fn compare(sent: &Sent, kept: Option<&Vec<Digest>>, kill: u32) -> Result<()> {
     let none = Vec::new();
     let kept = kept.unwrap_or(&none);
     let acknowledged: Vec<&Digest> = kept.iter().filter(|digest| sent.acknowledged.contains(digest)).collect();

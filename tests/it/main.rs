@@ -18,4 +18,5 @@ mod quickstart;
 mod scan;
 mod service;
 mod swarm;
+mod together;
 mod units;

@@ -1,6 +1,7 @@
 //! A collector with its agents and operators, all of them the real programs, in a folder that goes away.
 
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ const PORT_IS_TAKEN: &str = "Address already in use (os error 98)";
 #[derive(Debug)]
 pub struct Lab {
     folder: TempDir,
+    /// Where it keeps everything, when that is not the file in its data folder.
+    store_url: Option<String>,
     collector: Option<Process>,
     listening: Listening,
 }
@@ -43,14 +46,40 @@ impl Lab {
     /// # Errors
     /// It did not come up; the error shows what it printed.
     pub fn start() -> Result<Self> {
+        Self::ready(None)?.started()
+    }
+
+    /// The same on the store of this address.
+    ///
+    /// # Errors
+    /// It did not come up; the error shows what it printed.
+    pub fn start_on(store_url: &str) -> Result<Self> {
+        Self::ready(Some(store_url.to_owned()))?.started()
+    }
+
+    /// Another collector on the store of this one, with the CA and the admin's token of this one.
+    ///
+    /// # Errors
+    /// It did not come up; the error shows what it printed.
+    pub fn join(&self) -> Result<Self> {
+        let lab = Self::ready(self.store_url.clone())?;
+        std::fs::DirBuilder::new().mode(0o700).create(lab.data_dir())?;
+        for name in ["ca.pem", "ca.key", "admin.token"] {
+            std::fs::copy(self.data_dir().join(name), lab.data_dir().join(name))?;
+        }
+        lab.started()
+    }
+
+    fn ready(store_url: Option<String>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("muster-lab-").tempdir()?;
-        let mut init = Command::new(binaries::find("muster-collector")?);
-        init.arg("init").arg("--data-dir").arg(folder.path().join("collector"));
-        Answer::of(&mut init)?.expect_code(0).context("muster-collector init")?;
         let nowhere = Listening { agents: String::new(), operators: String::new(), admin: String::new() };
-        let mut lab = Self { folder, collector: None, listening: nowhere };
-        lab.serve()?;
-        Ok(lab)
+        Ok(Self { folder, store_url, collector: None, listening: nowhere })
+    }
+
+    fn started(mut self) -> Result<Self> {
+        Answer::of(&mut self.collector_command("init")?)?.expect_code(0).context("muster-collector init")?;
+        self.serve()?;
+        Ok(self)
     }
 
     /// Starts the collector again on the same data, on the agents' port that it had before so that agents find it.
@@ -138,6 +167,9 @@ impl Lab {
         let mut command = Command::new(binaries::find("muster-collector")?);
         quiet(&mut command);
         command.args(verb.split(' ')).arg("--data-dir").arg(self.data_dir());
+        if let Some(url) = &self.store_url {
+            command.env("MUSTER_COLLECTOR__STORE__URL", url);
+        }
         Ok(command)
     }
 

@@ -17,6 +17,7 @@ pub mod eventually;
 pub mod lab;
 pub mod pki;
 pub mod player;
+pub mod postgres;
 pub mod process;
 pub mod wiretap;
 

@@ -3,13 +3,15 @@
 use std::io::{self, Write};
 
 use muster_proto::model::Timestamp;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
-use super::prepare::ADMIN_TOKEN;
+use super::prepare::{ADMIN_TOKEN, ForeignAuthority};
 use super::rules;
 use crate::config::{Settings, format_span};
-use crate::store;
+use crate::store::{self, Store};
 use crate::tls::disk::open_to_others;
-use crate::tls::{Authority, CaError};
+use crate::tls::{Authority, CaError, ca_pin};
 
 struct Findings<'w> {
     out: &'w mut dyn Write,
@@ -105,17 +107,40 @@ fn rule_files(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()
     }
 }
 
+/// A store that is shared holds the hosts of one CA.
+async fn authority(settings: &Settings, store: &dyn Store, findings: &mut Findings<'_>) -> io::Result<()> {
+    let ours = std::fs::read(settings.file("ca.pem"))
+        .ok()
+        .and_then(|pem| CertificateDer::from_pem_slice(&pem).ok())
+        .and_then(|der| ca_pin(&der).ok());
+    match (store.authority_get().await, ours) {
+        (Ok(Some(theirs)), Some(ours)) if theirs != ours => {
+            let refused = ForeignAuthority { theirs, ours: Some(ours), directory: settings.data_dir.clone() };
+            findings.fault("store", &refused.to_string(), ForeignAuthority::ADVICE)
+        }
+        (Ok(_), _) => Ok(()),
+        (Err(failed), _) => findings.fault("store", &failed.to_string(), "try again when the database is reachable"),
+    }
+}
+
 async fn database(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
-    let file = settings.database();
-    let place = file.display().to_string();
-    if !file.exists() {
+    let place = store::place(settings.store.url());
+    if settings.store.file().is_some_and(|file| !file.exists()) {
         return findings.fault("store", &format!("{place} is not there"), "run muster-collector init");
     }
     let advice = "stop the collector and restore the database from a backup; nothing was changed";
-    let store = match store::open(&place) {
+    let store = match store::connect(settings.store.url()).await {
         Ok(store) => store,
+        Err(refused) if settings.store.file().is_none() => {
+            return findings.fault(
+                "store",
+                &refused.to_string(),
+                "see that the server runs, and that store.url is right",
+            );
+        }
         Err(refused) => return findings.fault("store", &format!("{place}: {refused}"), advice),
     };
+    authority(settings, store.as_ref(), findings).await?;
     let began = std::time::Instant::now();
     match store.check().await {
         Ok(found) if found.faults.is_empty() => {

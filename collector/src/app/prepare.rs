@@ -1,6 +1,7 @@
 //! Makes what is missing: data directory, CA, database, admin token, server certificate. Idempotent; says what it did.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -44,18 +45,57 @@ pub(super) async fn prepare(settings: &Settings, now: Timestamp) -> anyhow::Resu
         private_directory(directory).with_context(|| format!("make the data directory {}", directory.display()))?;
     notes.push(format!("{} {}", if made { "made the data directory" } else { "data directory" }, directory.display()));
     let _alone = lock::exclusive(directory)?;
-    let (authority, made) = Authority::open_or_create(directory, now)?;
+    let database = store::place(settings.store.url());
+    let had = settings.store.file().is_none_or(Path::exists);
+    let (store, authority, made) = if settings.store.file().is_some() {
+        let (authority, made) = Authority::open_or_create(directory, now)?;
+        (store::connect(settings.store.url()).await?, authority, made)
+    } else {
+        // A shared store is asked first: where it knows a CA, no other is made.
+        let store = store::connect(settings.store.url()).await?;
+        let (authority, made) = shared_authority(settings, store.as_ref(), now).await?;
+        (store, authority, made)
+    };
     let place = directory.join("ca.pem");
     notes.push(format!("{} {}, pin {}", if made { "made the CA" } else { "CA" }, place.display(), authority.pin()));
-    let database = settings.database();
-    let had = database.exists();
-    let store = store::open(&database.to_string_lossy())?;
-    notes.push(format!("{} {}", if had { "database" } else { "made the database" }, database.display()));
+    notes.push(format!("{} {database}", if had { "database" } else { "made the database" }));
     notes.push(admin_token(settings, store.as_ref(), now).await?);
     let certificate = ServerCertificate::open_or_issue(&authority, directory, &public_names(settings), now)?;
     let names: Vec<&str> = certificate.names().iter().map(String::as_str).collect();
     notes.push(format!("server certificate for {}", names.join(", ")));
     Ok(Prepared { store, authority: Arc::new(authority), certificate, notes })
+}
+
+/// The database holds the hosts of another CA.
+#[derive(Debug, thiserror::Error)]
+#[error("the hosts of this database belong to the CA with the pin {theirs}, and {} has {}", .directory.display(),
+    .ours.as_ref().map_or_else(|| "none".to_owned(), |pin| format!("the one with the pin {pin}")))]
+pub(super) struct ForeignAuthority {
+    pub(super) theirs: String,
+    pub(super) ours: Option<String>,
+    pub(super) directory: PathBuf,
+}
+
+impl ForeignAuthority {
+    /// What to do about it.
+    pub(super) const ADVICE: &str = "copy ca.pem and ca.key from the data directory of a collector that is on this \
+                                     database already, owner-only, and start again";
+}
+
+/// The CA between all collectors on one database: each is given the same two files, and the database remembers their
+/// pin, so that none enrols hosts that the others would turn away.
+async fn shared_authority(settings: &Settings, store: &dyn Store, now: Timestamp) -> anyhow::Result<(Authority, bool)> {
+    let directory = &settings.data_dir;
+    let foreign = |theirs, ours| ForeignAuthority { theirs, ours, directory: directory.clone() };
+    if !directory.join("ca.pem").exists()
+        && let Some(theirs) = store.authority_get().await?
+    {
+        return Err(foreign(theirs, None).into());
+    }
+    let (authority, made) = Authority::open_or_create(directory, now)?;
+    let theirs = store.authority_claim(authority.pin()).await?;
+    anyhow::ensure!(theirs == authority.pin(), foreign(theirs, Some(authority.pin().to_owned())));
+    Ok((authority, made))
 }
 
 /// The names of the settings, and the addresses that are listened on when they are particular ones.
@@ -86,6 +126,10 @@ async fn admin_token(settings: &Settings, store: &dyn Store, now: Timestamp) -> 
     }
     let id = TokenId::new(ADMIN).context("the admin's token id")?;
     let had = store.operator_get(&id).await?.is_some();
+    if had && settings.store.file().is_none() {
+        // Another collector has made it: making another would end the one that its people use.
+        return Ok(format!("the database has an admin token already: copy it to {place} from where it was made"));
+    }
     let secret = deeds::operator_token_create(store, ADMIN, ADMIN, Role::Admin, now).await?;
     write_atomically(&file, format!("{}\n", secret.text).as_bytes(), OWNER_ONLY)
         .with_context(|| format!("write {place}"))?;

@@ -21,11 +21,11 @@ pub(super) async fn run(
 ) -> anyhow::Result<io::Result<()>> {
     let ca = settings.file("ca.pem");
     anyhow::ensure!(
-        ca.exists() && settings.database().exists(),
+        ca.exists() && settings.store.file().is_none_or(std::path::Path::exists),
         "{} has no collector yet: run muster-collector init",
         settings.data_dir.display()
     );
-    let store = store::open(&settings.database().to_string_lossy())?;
+    let store = store::connect(settings.store.url()).await?;
     let text = match verb {
         TokenVerb::Create { site, uses, expires, output } => {
             let pem = std::fs::read(&ca).with_context(|| format!("read {}", ca.display()))?;

@@ -17,6 +17,10 @@ pub struct Flags {
     /// Directory of database, CA and tokens
     #[arg(long, value_name = "DIR", global = true)]
     pub data_dir: Option<String>,
+    /// Where everything is kept: sqlite:///FILE, or postgres://USER@HOST/DATABASE with its password in a passfile
+    /// [default: muster.db in the data directory]
+    #[arg(long, value_name = "URL", global = true)]
+    pub store_url: Option<String>,
     /// Address and port for agents (mutual TLS)
     #[arg(long, value_name = "ADDRESS", global = true)]
     pub agents_listen: Option<String>,
@@ -107,6 +111,7 @@ impl Layers {
         let mut pairs: Vec<(&str, config::ValueKind)> = Vec::new();
         for (key, value) in [
             ("data_dir", &flags.data_dir),
+            ("store.url", &flags.store_url),
             ("agents.listen", &flags.agents_listen),
             ("operators.listen", &flags.operators_listen),
             ("admin.listen", &flags.admin_listen),

@@ -117,6 +117,7 @@ impl From<StoreError> for Refused {
         let message = match &error {
             StoreError::Full { .. } => "the collector has no space left: it keeps nothing for now",
             StoreError::Closed { .. } => "the collector is stopping",
+            StoreError::Unreachable { .. } => "the collector does not reach its database: come back later",
             StoreError::Open { .. }
             | StoreError::NewerSchema { .. }
             | StoreError::Deed { .. }

@@ -23,11 +23,18 @@ fn sections(n: u8, round: u64) -> [Section; 2] {
 }
 
 pub(crate) async fn a_crowd_leaves_the_store_consistent(backend: impl Backend) {
-    let store = backend.open();
+    a_crowd_at(vec![backend.open()]).await;
+}
+
+/// The crowd, spread over stores on the same place: each host goes from one to the next with every message, and each
+/// store has its judges.
+pub(crate) async fn a_crowd_at(stores: Vec<Arc<dyn Store>>) {
+    let store = Arc::clone(&stores[0]);
     enrolled(&store, TASKS).await;
     let done = Arc::new(AtomicBool::new(false));
-    let judges: Vec<_> = (0..2).map(|_| tokio::spawn(judge(Arc::clone(&store), Arc::clone(&done)))).collect();
-    let hosts: Vec<_> = (1..=TASKS).map(|n| tokio::spawn(report(Arc::clone(&store), n))).collect();
+    let judges: Vec<_> =
+        stores.iter().chain(&stores).map(|store| tokio::spawn(judge(Arc::clone(store), Arc::clone(&done)))).collect();
+    let hosts: Vec<_> = (1..=TASKS).map(|n| tokio::spawn(report(stores.clone(), n))).collect();
     for host in hosts {
         host.await.expect("reports");
     }
@@ -51,21 +58,25 @@ pub(crate) async fn a_crowd_leaves_the_store_consistent(backend: impl Backend) {
     assert_healthy(&store).await;
 }
 
-async fn report(store: Arc<dyn Store>, n: u8) {
+async fn report(stores: Vec<Arc<dyn Store>>, n: u8) {
+    let mut turns = stores.iter().cycle().skip(usize::from(n));
     for round in 0..ROUNDS {
+        let mut store = || turns.next().expect("there is a store");
         let (seq, seconds, all) = (round + 1, 10 + round, sections(n, round));
-        let answer = store.check_in(check_in(n, seq, seconds, &all)).await.expect("checks in");
+        let answer = store().check_in(check_in(n, seq, seconds, &all)).await.expect("checks in");
         if answer != CheckInAnswer::Current {
             // Half of the time in two parts, as over a slow link.
             let parts = if n.is_multiple_of(2) { vec![&all[..1], &all[1..]] } else { vec![&all[..]] };
             let mut last = Delivered::LookWanted;
             for part in parts {
-                last = store.look_deliver(delivery(n, seq, seconds, &all, part)).await.expect("delivers");
+                last = store().look_deliver(delivery(n, seq, seconds, &all, part)).await.expect("delivers");
             }
             assert_eq!(last, Delivered::Accepted);
         }
-        let again = store.check_in(check_in(n, seq, seconds, &all)).await.expect("replays");
-        assert_eq!(again, CheckInAnswer::Replayed { current: true });
+        let again = store().check_in(check_in(n, seq, seconds, &all)).await.expect("replays");
+        // A store that has not heard of it cannot tell it from a new one that changes nothing; nor does it change anything.
+        let unheard = stores.len() > 1 && again == CheckInAnswer::Current;
+        assert!(unheard || again == CheckInAnswer::Replayed { current: true }, "host {n}, round {round}: {again:?}");
     }
 }
 

@@ -18,7 +18,7 @@ use crate::store::{
 
 pub(super) const START: i64 = 1_726_000_000_000;
 
-pub(super) fn at(seconds: u64) -> Timestamp {
+pub(crate) fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(START).plus(Duration::from_secs(seconds))
 }
 
@@ -34,7 +34,7 @@ pub(super) fn site() -> SiteId {
     SiteId::new("hq").expect("valid")
 }
 
-pub(super) fn key(n: u8) -> KeyFingerprint {
+pub(crate) fn key(n: u8) -> KeyFingerprint {
     [n; 32]
 }
 
@@ -66,7 +66,7 @@ pub(super) fn enrollment(n: u8) -> Enrollment {
     }
 }
 
-pub(super) fn host(n: u8) -> HostId {
+pub(crate) fn host(n: u8) -> HostId {
     HostId::from_bytes([n; 16])
 }
 
@@ -83,7 +83,7 @@ pub(crate) async fn enrolled(store: &Arc<dyn Store>, n: u8) {
     }
 }
 
-pub(super) fn packages(names: &[(&str, &str)]) -> Section {
+pub(crate) fn packages(names: &[(&str, &str)]) -> Section {
     let package = |(name, version): &(&str, &str)| Observation {
         vendor: "Debian".to_owned(),
         version: (*version).to_owned(),
@@ -103,7 +103,7 @@ pub(super) fn units(names: &[&str]) -> Section {
 }
 
 /// The look over these sections.
-pub(super) fn look(sections: &[Section]) -> Look {
+pub(crate) fn look(sections: &[Section]) -> Look {
     let entry = |section: &Section| LookEntry {
         source: section.source(),
         outcome: Outcome::Found,
@@ -119,7 +119,7 @@ pub(super) fn part(section: &Section) -> CanonicalSection {
 }
 
 /// A delivery of the look over `sections`, in which only `sent` travel.
-pub(super) fn delivery(n: u8, seq: u64, seconds: u64, sections: &[Section], sent: &[Section]) -> LookDelivery {
+pub(crate) fn delivery(n: u8, seq: u64, seconds: u64, sections: &[Section], sent: &[Section]) -> LookDelivery {
     let look = look(sections);
     LookDelivery {
         host: host(n),
@@ -133,7 +133,7 @@ pub(super) fn delivery(n: u8, seq: u64, seconds: u64, sections: &[Section], sent
     }
 }
 
-pub(super) fn check_in(n: u8, seq: u64, seconds: u64, sections: &[Section]) -> CheckIn {
+pub(crate) fn check_in(n: u8, seq: u64, seconds: u64, sections: &[Section]) -> CheckIn {
     CheckIn {
         host: host(n),
         run: run(n),
@@ -147,7 +147,7 @@ pub(super) fn check_in(n: u8, seq: u64, seconds: u64, sections: &[Section]) -> C
 }
 
 /// Checks in with these sections and uploads what is wanted.
-pub(super) async fn reports(store: &Arc<dyn Store>, n: u8, seq: u64, seconds: u64, sections: &[Section]) {
+pub(crate) async fn reports(store: &Arc<dyn Store>, n: u8, seq: u64, seconds: u64, sections: &[Section]) {
     match store.check_in(check_in(n, seq, seconds, sections)).await.expect("checks in") {
         CheckInAnswer::Current => {}
         CheckInAnswer::LookWanted | CheckInAnswer::SectionsWanted(_) => {
@@ -158,11 +158,11 @@ pub(super) async fn reports(store: &Arc<dyn Store>, n: u8, seq: u64, seconds: u6
     }
 }
 
-pub(super) async fn current(store: &Arc<dyn Store>, n: u8) -> Option<Digest> {
+pub(crate) async fn current(store: &Arc<dyn Store>, n: u8) -> Option<Digest> {
     store.host_get(host(n)).await.expect("gets").expect("is there").look.map(|look| look.digest)
 }
 
-pub(super) fn judged(lane: Lane) -> JudgedOrder {
+pub(crate) fn judged(lane: Lane) -> JudgedOrder {
     JudgedOrder {
         order: order(),
         awake_lane: lane,
@@ -176,14 +176,14 @@ pub(super) fn judged(lane: Lane) -> JudgedOrder {
     }
 }
 
-pub(super) fn judgement(host: &DocketHost, orders: Vec<JudgedOrder>) -> Judgement {
+pub(crate) fn judgement(host: &DocketHost, orders: Vec<JudgedOrder>) -> Judgement {
     let look = host.look.map(|(digest, _)| digest);
     let state_key = Some(Digest::of(host.state.boot_id.as_bytes()));
     Judgement { host: host.host, ticket: host.ticket, look, state_key, orders }
 }
 
 /// Writes judgements that were made under the first rules.
-pub(super) async fn settled(store: &Arc<dyn Store>, judgements: Vec<Judgement>, now: Timestamp) {
+pub(crate) async fn settled(store: &Arc<dyn Store>, judgements: Vec<Judgement>, now: Timestamp) {
     let rules_version = "r1".to_owned();
     let settlement = Settlement { judgements, hits: BTreeMap::new(), rules_version, now };
     store.docket_settle(settlement).await.expect("settles");
@@ -196,7 +196,7 @@ pub(super) async fn all_judged(store: &Arc<dyn Store>, lane: Lane, seconds: u64)
     settled(store, judgements, at(seconds)).await;
 }
 
-pub(super) async fn assert_healthy(store: &Arc<dyn Store>) {
+pub(crate) async fn assert_healthy(store: &Arc<dyn Store>) {
     assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new());
 }
 
@@ -211,6 +211,14 @@ pub(crate) async fn small_fleet(store: &Arc<dyn Store>) {
     reports(store, 1, 1, 10, &all).await;
     reports(store, 2, 1, 10, &all[..1]).await;
     all_judged(store, Lane::Replace, 11).await;
+}
+
+/// Another look and another lane for both hosts of the small fleet.
+pub(crate) async fn second_look(store: &Arc<dyn Store>) {
+    for n in 1..=2 {
+        reports(store, n, 2, 20, &[packages(&[("adduser", "3.1")])]).await;
+    }
+    all_judged(store, Lane::Clear, 21).await;
 }
 
 /// A delivery of host 1 that takes megabytes.

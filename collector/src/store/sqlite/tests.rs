@@ -78,10 +78,10 @@ fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
 
 #[test]
 fn another_kind_of_store_is_refused_without_its_password() {
-    let error = refusal("postgres://muster:secret@db/fleet");
+    let error = refusal("mysql://muster:secret@db/fleet");
     assert_eq!(
         error.to_string(),
-        "open the database postgres://…: this version keeps its store in SQLite only: use sqlite:///path/of/the/file"
+        "open the database mysql://…: a store is sqlite:///path/of/the/file or postgres://user@host/database"
     );
 }
 

@@ -13,7 +13,7 @@ use muster_tests::process::{Answer, Process};
 use muster_tests::{binaries, eventually};
 use serde::Serialize;
 
-use super::stores::Prepared;
+use super::stores::{Database, Prepared};
 
 /// How a program was built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -61,7 +61,7 @@ pub(crate) struct Collector {
     pub(crate) data: PathBuf,
     process: Process,
     program: PathBuf,
-    store: Prepared,
+    database: Database,
     /// Who asks it for its state.
     pub(crate) operator: Operator,
 }
@@ -87,9 +87,12 @@ impl Collector {
     /// Initialises and starts one on the store.
     pub(crate) async fn start(program: &Path, store: &Prepared, name: &str) -> Result<Self> {
         let data = store.folder.join(name);
+        let database = store.database()?;
         let mut init = Command::new(program);
+        database.name_to(&mut init);
         Answer::of(init.arg("init").arg("--data-dir").arg(&data))?.expect_code(0).context("muster-collector init")?;
         let mut serve = Command::new(program);
+        database.name_to(&mut serve);
         serve.arg("serve").arg("--data-dir").arg(&data);
         for door in ["--agents-listen", "--operators-listen", "--admin-listen"] {
             serve.args([door, "127.0.0.1:0"]);
@@ -99,13 +102,14 @@ impl Collector {
         let door = door::operators(&listening.operators, &data.join("ca.pem")).await?;
         let token = std::fs::read_to_string(data.join("admin.token")).context("read the first operator's token")?;
         let bearer = format!("Bearer {}", token.trim()).parse().context("the first operator's token")?;
-        let store = Prepared { name: store.name, folder: store.folder.clone() };
-        Ok(Self { listening, data, process, program: program.to_owned(), store, operator: Operator { door, bearer } })
+        let operator = Operator { door, bearer };
+        Ok(Self { listening, data, process, program: program.to_owned(), database, operator })
     }
 
     /// An enrolment token without limit of uses.
     pub(crate) fn token(&self) -> Result<String> {
         let mut create = Command::new(&self.program);
+        self.database.name_to(&mut create);
         create.args(["token", "create", "--data-dir"]).arg(&self.data);
         create.args(["--site", "bench", "--uses", "0", "--expires", "12h"]);
         Ok(Answer::of(&mut create)?.expect_code(0).context("muster-collector token create")?.stdout.trim().to_owned())
@@ -130,7 +134,7 @@ impl Collector {
     pub(crate) fn stop_and_weigh(&mut self) -> Result<u64> {
         let status = self.process.stop(PATIENCE)?;
         ensure!(status.success(), "the collector stopped with {status}:\n{}", self.process.output());
-        self.store.weigh(&self.data)
+        self.database.weigh(&self.data)
     }
 }
 

@@ -1,9 +1,12 @@
 //! The stores that can be measured, and what each needs before a collector can be started on it.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::ValueEnum;
+use muster_tests::postgres::{self, Server};
 
 /// A store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -21,7 +24,13 @@ pub(crate) struct Prepared {
     pub(crate) name: &'static str,
     /// A folder for data folders and logs.
     pub(crate) folder: PathBuf,
+    /// The server, when the store is one.
+    server: Option<Arc<Server>>,
 }
+
+/// The database of one collector.
+#[derive(Debug)]
+pub(crate) struct Database(Option<postgres::Database>);
 
 /// Those that were asked for, or all.
 pub(crate) fn chosen(asked: &[Store]) -> Vec<Store> {
@@ -40,15 +49,38 @@ impl Store {
     /// Starts what it needs.
     pub(crate) fn prepare(self, folder: &Path) -> Result<Prepared> {
         match self {
-            Self::Sqlite => Ok(Prepared { name: self.name(), folder: folder.to_owned() }),
-            Self::Postgres => bail!("the collector has no such store yet"),
+            Self::Sqlite => Ok(Prepared { name: self.name(), folder: folder.to_owned(), server: None }),
+            Self::Postgres => {
+                let server = Some(Arc::new(Server::start(SETTINGS)?));
+                Ok(Prepared { name: self.name(), folder: folder.to_owned(), server })
+            }
         }
     }
 }
 
+/// Of a server on a small machine that it shares; what concerns durability is as it comes.
+const SETTINGS: &[&str] = &["shared_buffers=256MB", "wal_compression=off", "checkpoint_timeout=15min"];
+
 impl Prepared {
-    /// Bytes of all files of the database in a data folder, after its collector has stopped.
+    /// A database for one collector.
+    pub(crate) fn database(&self) -> Result<Database> {
+        Ok(Database(self.server.as_ref().map(|server| server.database()).transpose()?))
+    }
+}
+
+impl Database {
+    /// Tells a collector's program where it is; the address holds a password, and stays out of the arguments.
+    pub(crate) fn name_to(&self, command: &mut Command) {
+        if let Some(database) = &self.0 {
+            command.env("MUSTER_COLLECTOR__STORE__URL", database.url());
+        }
+    }
+
+    /// Bytes of all files of the database, after its collector has stopped.
     pub(crate) fn weigh(&self, data: &Path) -> Result<u64> {
+        if let Some(database) = &self.0 {
+            return database.bytes();
+        }
         let mut bytes = 0;
         for entry in std::fs::read_dir(data)? {
             let entry = entry?;

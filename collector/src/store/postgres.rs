@@ -1,0 +1,319 @@
+//! The backend for many collectors: one PostgreSQL, any number of processes, none of which leads.
+//!
+//! ```text
+//!  reports ─► writers (grouped commits, arrays) ─► database ◄─ pool (single deeds, reads)
+//!     └───────────► memory (last seen, identities) ◄── keeper (once a second) ──► other collectors
+//! ```
+//!
+//! All state is in the database; what is in memory is a cache, and `memory` says for each why it may be believed. How
+//! locks are taken, in one order, stands in `writer`.
+
+mod address;
+mod authority;
+mod check;
+mod docket;
+mod fault;
+mod host;
+mod identity;
+mod intern;
+mod judged;
+mod keeper;
+mod ledger;
+mod list;
+mod look;
+mod memory;
+mod migrate;
+mod names;
+mod pool;
+mod report;
+mod row;
+mod section;
+mod seen;
+mod session;
+mod settle;
+mod tally;
+mod tls;
+mod token;
+mod verdict;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use muster_proto::canonical::CanonicalSection;
+use muster_proto::model::{Digest, HostId, Look, OrderId, Timestamp, TokenId, TokenReport};
+use tokio::sync::Notify;
+
+use self::address::Address;
+use self::fault::{Fault, Step};
+use self::intern::Intern;
+use self::keeper::Keeper;
+use self::memory::Memory;
+use self::names::{Book, Names};
+use self::pool::{Pool, ask, deed, read};
+use self::session::Session;
+use self::tls::Tls;
+use self::writer::Writer;
+use super::{
+    CheckIn, CheckInAnswer, Delivered, DocketDepth, DocketHost, Enrolled, Enrollment, HostIdentity, HostQuery,
+    KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Settlement, Store, StoreCheck,
+    StoreError, StoredHost, StoredHostRow, matches_its_digest,
+};
+use crate::judge::Hit;
+
+/// See the head of the file.
+pub(super) struct PostgresStore {
+    pool: Pool,
+    memory: Arc<Memory>,
+    intern: Arc<Intern>,
+    names: Arc<Names>,
+    writer: Arc<Writer>,
+    keeper: Keeper,
+    /// This collector's number: a new one for each start.
+    me: i32,
+}
+
+/// Hosts and database of an address, for people.
+pub(super) fn place(url: &str) -> String {
+    Address::read(url).map_or_else(|_| "postgres://…".to_owned(), |address| address.place)
+}
+
+impl PostgresStore {
+    /// Connects to the database that the address names, and migrates it when needed.
+    pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
+        let address = Address::read(url)?;
+        let place = address.place.clone();
+        let failed = |reason: String| StoreError::Open { place: place.clone(), reason };
+        let tls = Tls::new(&address.protection).map_err(failed)?;
+        let session = Session::open(&address, &tls, None).await.map_err(|fault| match fault {
+            Fault::Lost(reason) | Fault::Again(reason) => failed(reason),
+            plain @ Fault::Plain(_) => failed(plain.into_error("open", &place).to_string()),
+        })?;
+        migrate::migrate(&session, &place).await?;
+        let number = session.query_first("SELECT nextval('collector_no')::int4", &[]).await;
+        let me = number.and_then(|found| found.map_or(Ok(0), |found| Ok(found.try_get(0)?)));
+        let me: i32 = me.map_err(|fault| fault.into_error("open", &place))?;
+        drop(session);
+        let pool = Pool::new(address, tls);
+        let (memory, intern, names) = (Arc::<Memory>::default(), Arc::<Intern>::default(), Arc::<Names>::default());
+        let writer = Writer::start(pool.clone(), Arc::clone(&memory), Arc::clone(&intern), Arc::clone(&names));
+        let writer = Arc::new(writer);
+        let keeper = Keeper::start(pool.clone(), Arc::clone(&memory), Arc::clone(&writer), me).await;
+        let keeper = keeper.map_err(|fault| fault.into_error("open", &place))?;
+        Ok(Self { pool, memory, intern, names, writer, keeper, me })
+    }
+
+    async fn number(&self, session: &Session, book: Book, text: &str) -> Step<i32> {
+        self.names.number(session, book, text).await
+    }
+
+    /// The numbers of a host's phrases.
+    async fn phrases(&self, session: &Session, texts: [&str; 4]) -> Step<[i32; 4]> {
+        let numbers = self.names.numbers(session, Book::Phrase, &BTreeSet::from(texts)).await?;
+        Ok(texts.map(|text| numbers.get(text).copied().unwrap_or_default()))
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn authority_get(&self) -> Result<Option<String>, StoreError> {
+        ask!(self.pool, "authority_get", |lease| authority::get(lease))
+    }
+
+    async fn authority_claim(&self, pin: &str) -> Result<String, StoreError> {
+        deed!(self.pool, "authority_claim", |lease| authority::claim(lease, pin))
+    }
+
+    async fn token_create(&self, new: NewToken) -> Result<(), StoreError> {
+        let site: Result<i32, StoreError> =
+            ask!(self.pool, "token_create", |lease| self.number(lease, Book::Site, new.site.as_str()));
+        let site = site?;
+        deed!(self.pool, "token_create", once | lease | token::create(lease, site, &new))
+    }
+
+    async fn token_list(&self) -> Result<Vec<TokenReport>, StoreError> {
+        ask!(self.pool, "token_list", |lease| token::list(lease))
+    }
+
+    async fn token_revoke(&self, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
+        deed!(self.pool, "token_revoke", |lease| token::revoke(lease, id, now))
+    }
+
+    async fn operator_put(&self, operator: OperatorToken) -> Result<(), StoreError> {
+        deed!(self.pool, "operator_put", once | lease | token::operator_put(lease, &operator))
+    }
+
+    async fn operator_get(&self, id: &TokenId) -> Result<Option<OperatorToken>, StoreError> {
+        ask!(self.pool, "operator_get", |lease| token::operator_get(lease, id))
+    }
+
+    async fn host_enroll(&self, deed: Enrollment) -> Result<Enrolled, StoreError> {
+        let facts = &deed.facts;
+        let texts = [&*facts.os_name, &*facts.kernel, &*facts.architecture, &*facts.agent_version];
+        let phrases: Result<[i32; 4], StoreError> = ask!(self.pool, "host_enroll", |lease| self.phrases(lease, texts));
+        let phrases = phrases?;
+        let enrolled = deed!(self.pool, "host_enroll", |lease| identity::enroll(lease, &deed, phrases));
+        self.memory.bell().notify_one();
+        enrolled
+    }
+
+    async fn host_identify(&self, key: KeyFingerprint) -> Result<Option<HostIdentity>, StoreError> {
+        let (known, generation) = self.memory.identity(&key);
+        if known.is_some() {
+            return Ok(known);
+        }
+        let found: Result<_, StoreError> = ask!(self.pool, "host_identify", |lease| identity::identify(lease, &key));
+        match found? {
+            Some((identity, true)) => {
+                let taken = deed!(self.pool, "host_identify", |lease| identity::take_into_use(lease, &key));
+                self.memory.identities_forget(Some(identity.host));
+                taken
+            }
+            Some((identity, false)) => {
+                self.memory.identity_put(key, identity.clone(), generation);
+                Ok(Some(identity))
+            }
+            None => Ok(None),
+        }
+    }
+
+    async fn host_rekey(
+        &self,
+        host: HostId,
+        old: KeyFingerprint,
+        new: KeyFingerprint,
+        quarantine: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let done: Result<bool, StoreError> =
+            deed!(self.pool, "host_rekey", |lease| identity::rekey(lease, host, &old, new, quarantine, now));
+        self.memory.identities_forget(Some(host));
+        if done? {
+            Ok(())
+        } else {
+            let reason = format!("host {host} does not have the old key, or another host has the new one");
+            Err(StoreError::Deed { deed: "host_rekey", reason })
+        }
+    }
+
+    async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError> {
+        let done = deed!(self.pool, "host_revoke", |lease| identity::revoke(lease, host, now));
+        self.memory.identities_forget(Some(host));
+        done
+    }
+
+    async fn check_in(&self, deed: CheckIn) -> Result<CheckInAnswer, StoreError> {
+        match self.memory.check_in(deed) {
+            ControlFlow::Break(answer) => Ok(answer),
+            ControlFlow::Continue(deed) => self.writer.check_in(deed).await,
+        }
+    }
+
+    async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError> {
+        matches_its_digest(&deed)?;
+        self.writer.look_deliver(deed).await
+    }
+
+    async fn section_get(&self, digest: Digest) -> Result<Option<CanonicalSection>, StoreError> {
+        if let Some(known) = self.memory.recent().section(&digest) {
+            return Ok(Some(known));
+        }
+        ask!(self.pool, "section_get", |lease| section::get(lease, &self.intern, &digest))
+    }
+
+    fn docket_bell(&self) -> Arc<Notify> {
+        Arc::clone(self.memory.bell())
+    }
+
+    async fn docket_claim(&self, most: usize, now: Timestamp) -> Result<Vec<DocketHost>, StoreError> {
+        ask!(self.pool, "docket_claim", |lease| docket::claim(lease, &self.memory, &self.names, self.me, most, now))
+    }
+
+    async fn hits_get(
+        &self,
+        sections: &[Digest],
+        rules_version: &str,
+    ) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError> {
+        ask!(self.pool, "hits_get", |lease| async {
+            match self.names.find(lease, Book::Rules, rules_version).await? {
+                Some(rules) => judged::hits_get(lease, sections, rules).await,
+                None => Ok(BTreeMap::new()),
+            }
+        })
+    }
+
+    async fn look_get(&self, digest: Digest) -> Result<Option<Look>, StoreError> {
+        if let Some(known) = self.memory.recent().look(&digest) {
+            return Ok(Some(known));
+        }
+        ask!(self.pool, "look_get", |lease| look::get(lease, &digest))
+    }
+
+    async fn docket_settle(&self, settlement: Settlement) -> Result<(), StoreError> {
+        let numbers: Result<settle::Numbers<'_>, StoreError> =
+            ask!(self.pool, "docket_settle", |lease| settle::Numbers::of(lease, &self.names, &settlement));
+        let numbers = numbers?;
+        let judged: Result<Vec<HostId>, StoreError> =
+            deed!(self.pool, "docket_settle", |lease| settle::settle(lease, &self.names, &numbers, &settlement));
+        for host in judged? {
+            self.memory.judged(host, settlement.now);
+        }
+        Ok(())
+    }
+
+    async fn rules_adopt(&self, rules_version: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let number: Result<i32, StoreError> =
+            ask!(self.pool, "rules_adopt", |lease| self.number(lease, Book::Rules, rules_version));
+        let number = number?;
+        let adopted = deed!(self.pool, "rules_adopt", |lease| docket::rules_adopt(lease, rules_version, number, now));
+        self.memory.bell().notify_one();
+        adopted
+    }
+
+    async fn docket_depth(&self) -> Result<DocketDepth, StoreError> {
+        ask!(self.pool, "docket_depth", |lease| docket::depth(lease))
+    }
+
+    async fn lane_tally(&self, order: &OrderId, silent_before: Timestamp) -> Result<LaneTally, StoreError> {
+        read!(self.pool, "lane_tally", |lease| async {
+            let order = self.names.find(lease, Book::Order, order.as_str()).await?;
+            tally::read(lease, &self.memory, order, silent_before).await
+        })
+    }
+
+    async fn host_list(&self, query: HostQuery) -> Result<Vec<StoredHostRow>, StoreError> {
+        read!(self.pool, "host_list", |lease| list::list(lease, &self.memory, &self.names, &query))
+    }
+
+    async fn host_get(&self, host: HostId) -> Result<Option<StoredHost>, StoreError> {
+        read!(self.pool, "host_get", |lease| host::get(lease, &self.memory, &self.names, host))
+    }
+
+    async fn host_find(&self, name: &str) -> Result<Vec<HostId>, StoreError> {
+        ask!(self.pool, "host_find", |lease| host::find(lease, name))
+    }
+
+    async fn host_count(&self) -> Result<u64, StoreError> {
+        ask!(self.pool, "host_count", |lease| host::count(lease))
+    }
+
+    async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError> {
+        read!(self.pool, "ledger_list", |lease| ledger::list(lease, after, most))
+    }
+
+    async fn check(&self) -> Result<StoreCheck, StoreError> {
+        read!(self.pool, "check", |lease| check::check(lease, &self.intern))
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        let flushed = self.keeper.close().await;
+        self.writer.close().await;
+        self.pool.close();
+        flushed
+    }
+}

@@ -1,0 +1,103 @@
+//! Checks everything against everything: what `muster-collector check` prints, and what the crash tests ask.
+
+mod rules;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use muster_proto::canonical;
+use muster_proto::model::{Digest, Look};
+use tokio_postgres::Row;
+
+use self::rules::RULES;
+use super::fault::{Fault, Step};
+use super::intern::Intern;
+use super::session::Session;
+use super::{look, row, section};
+use crate::store::{StoreCheck, fault};
+
+/// Faults of one kind that are listed one by one; after these they are only counted.
+const LISTED: usize = 20;
+/// Records that are read at once.
+const PORTION: i64 = 500;
+
+/// Within a transaction that sees one moment.
+pub(super) async fn check(session: &Session, intern: &Intern) -> Step<StoreCheck> {
+    // A check reads everything, and may take as long as that takes.
+    session.batch("SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on").await?;
+    let mut check = StoreCheck::default();
+    let mut faults = Vec::new();
+    sections(session, intern, &mut check, &mut faults).await?;
+    looks(session, &mut check, &mut faults).await?;
+    for (sentence, find) in RULES {
+        let rows = session.query_once(find, &[]).await?;
+        for found in rows.iter().take(LISTED) {
+            faults.push(sentence.replace("{}", found.try_get(0)?));
+        }
+        if rows.len() > LISTED {
+            faults.push(format!("{}: and {} more", sentence.replace("{}", "…"), rows.len() - LISTED));
+        }
+    }
+    let hosts = session.query_once("SELECT count(*) FROM host", &[]).await?;
+    check.hosts = hosts.first().map_or(Ok(0), |found| row::count(found, 0))?;
+    check.faults = faults;
+    Ok(check)
+}
+
+/// Every section is rebuilt, and its bytes are hashed.
+async fn sections(session: &Session, intern: &Intern, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
+    let find = "SELECT platform, source, body, digest, no FROM section WHERE no > $1 ORDER BY no LIMIT $2";
+    let mut after = i64::MIN;
+    loop {
+        let rows = session.query(find, &[&after, &PORTION]).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.try_get(4)?;
+        for found in &rows {
+            check.sections += 1;
+            let digest = row::digest(found, 3)?;
+            match section::rebuilt(session, intern, &digest, found, false).await {
+                Ok(section) if section.digest() == digest => {}
+                Ok(_) => faults.push(format!("section {} is rebuilt with another digest", digest.short())),
+                Err(fault) => faults.push(damage(fault)?),
+            }
+        }
+    }
+}
+
+/// Every look is rebuilt and hashed; one that is complete names sections that are there.
+async fn looks(session: &Session, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
+    let find = "SELECT digest, entries, complete, no FROM look WHERE no > $1 ORDER BY no LIMIT $2";
+    let mut after = i64::MIN;
+    loop {
+        let rows = session.query(find, &[&after, &PORTION]).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.try_get(3)?;
+        let mut numbers = BTreeSet::new();
+        for found in rows.iter().filter(|found| found.try_get(2).unwrap_or(false)) {
+            // What cannot be read is named below.
+            numbers.extend(look::section_numbers(found.try_get(1)?, &row::digest(found, 0)?).unwrap_or_default());
+        }
+        let sections = look::section_digests(session, &numbers).await?;
+        for found in &rows {
+            check.looks += 1;
+            let digest = row::digest(found, 0)?;
+            match rebuilt(found, &digest, &sections) {
+                Ok(look) if canonical::look_digest(&look) == digest => {}
+                Ok(_) => faults.push(format!("look {} is rebuilt with another digest", digest.short())),
+                Err(fault) => faults.push(damage(fault)?),
+            }
+        }
+    }
+}
+
+fn rebuilt(found: &Row, digest: &Digest, sections: &BTreeMap<i64, Digest>) -> Step<Look> {
+    let bytes = found.try_get(1)?;
+    if found.try_get(2)? { look::complete(bytes, digest, sections) } else { look::incomplete(bytes, digest) }
+}
+
+/// The sentence of a damage; any other fault ends the check.
+fn damage(fault: Fault) -> Step<String> {
+    match fault {
+        Fault::Plain(fault::Fault::Damaged { what, reason }) => Ok(format!("{what} is damaged: {reason}")),
+        other @ (Fault::Again(_) | Fault::Lost(_) | Fault::Plain(_)) => Err(other),
+    }
+}

@@ -1,0 +1,121 @@
+//! Hosts that wait for judgement. Being on the docket is a row, written with the deed that put the host there; a claim is
+//! in that row too, so that any number of collectors work it off together, and nobody leads. A claim ends when it is
+//! settled, with a newer ticket, after a minute, or with the collector that holds it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use muster_proto::model::{OrderId, Timestamp};
+
+use super::fault::Step;
+use super::memory::Memory;
+use super::names::Names;
+use super::row::facts_columns;
+use super::session::Session;
+use super::{host, ledger, row};
+use crate::judge::Case;
+use crate::ledger::entry::Entry;
+use crate::store::{DocketDepth, DocketHost};
+
+/// A claim that is older is given to another: its holder is stuck.
+const CLAIM_LASTS: Duration = Duration::from_secs(60);
+
+/// Rows that another collector is claiming at this moment are passed over, so nobody waits.
+const CLAIM: &str = concat!(
+    "WITH picked AS MATERIALIZED (
+         SELECT host FROM docket
+         WHERE claim_ticket IS DISTINCT FROM ticket OR claimed_at <= $2 OR claimed_by <> ALL ($3::int4[])
+         ORDER BY since, host LIMIT $1 FOR UPDATE SKIP LOCKED
+     ), taken AS (
+         UPDATE docket d SET claim_ticket = d.ticket, claimed_at = $4, claimed_by = $5 FROM picked p WHERE d.host = p.host
+         RETURNING d.host, d.ticket, d.since
+     )
+     SELECT t.host, t.ticket, h.id, s.text, h.state, l.digest, n.look_since, n.last_seen, ",
+    facts_columns!(),
+    " FROM taken t JOIN host h ON h.no = t.host JOIN site s ON s.no = h.site JOIN host_now n ON n.host = t.host
+      LEFT JOIN look l ON l.no = n.look ORDER BY t.since, t.host"
+);
+
+/// An order that has judged the host is there also when there is nothing to remember.
+const CASES: &str = "
+    SELECT x.host, x.ord, c.body
+    FROM (SELECT host, ord FROM verdict WHERE host = ANY ($1::int4[])
+          UNION SELECT host, ord FROM host_case WHERE host = ANY ($1::int4[])) x
+    LEFT JOIN host_case c ON c.host = x.host AND c.ord = x.ord";
+
+/// Hosts that nobody has claimed with their present ticket, oldest first.
+pub(super) async fn claim(
+    session: &Session,
+    memory: &Memory,
+    names: &Names,
+    me: i32,
+    most: usize,
+    now: Timestamp,
+) -> Step<Vec<DocketHost>> {
+    let mut living = memory.collectors();
+    living.push(me);
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let old = now.minus(CLAIM_LASTS).millis();
+    let rows = session.query(CLAIM, &[&most, &old, &living, &now.millis(), &me]).await?;
+    let hosts: Vec<i32> = rows.iter().map(|found| found.try_get(0)).collect::<Result<_, _>>()?;
+    let mut cases = if hosts.is_empty() { HashMap::new() } else { cases(session, names, &hosts).await? };
+    let mut claimed = Vec::with_capacity(rows.len());
+    for found in &rows {
+        let (no, ticket): (i32, i64) = (found.try_get(0)?, found.try_get(1)?);
+        let id = row::host_id(found, 2)?;
+        let look = match row::maybe_digest(found, 5)? {
+            Some(digest) => Some((digest, row::instant(found, 6)?)),
+            None => None,
+        };
+        claimed.push(DocketHost {
+            host: id,
+            site: row::site(found, 3)?,
+            facts: row::facts(found, 8)?,
+            state: row::state(found, 4)?,
+            look,
+            last_seen: Some(host::last_seen(memory, id, row::instant(found, 7)?)),
+            cases: cases.remove(&no).unwrap_or_default(),
+            ticket: ticket.cast_unsigned(),
+        });
+    }
+    Ok(claimed)
+}
+
+async fn cases(session: &Session, names: &Names, hosts: &[i32]) -> Step<HashMap<i32, BTreeMap<OrderId, Case>>> {
+    let mut cases: HashMap<i32, BTreeMap<OrderId, Case>> = HashMap::new();
+    for found in session.query(CASES, &[&hosts]).await? {
+        let case = match found.try_get::<_, Option<&str>>(2)? {
+            Some(text) => row::from_json("a case", text)?,
+            None => Case::default(),
+        };
+        let order = names.order(session, found.try_get(1)?).await?;
+        cases.entry(found.try_get(0)?).or_default().insert(order, case);
+    }
+    Ok(cases)
+}
+
+pub(super) async fn depth(session: &Session) -> Step<DocketDepth> {
+    let find = "SELECT (SELECT count(*) FROM docket), (SELECT since FROM docket ORDER BY since LIMIT 1)";
+    match session.query_first(find, &[]).await? {
+        Some(found) => Ok(DocketDepth { waiting: row::count(&found, 0)?, oldest: row::maybe_instant(&found, 1)? }),
+        None => Ok(DocketDepth::default()),
+    }
+}
+
+/// Puts every host on the docket when the rules have another version than those last adopted. `number` is theirs.
+pub(super) async fn rules_adopt(session: &Session, rules_version: &str, number: i32, now: Timestamp) -> Step<bool> {
+    // One at a time, whatever row says which rules are adopted.
+    session.execute("SELECT pg_advisory_xact_lock(hashtext('muster rules'))", &[]).await?;
+    let adopted = session.query_first("SELECT text FROM rules WHERE adopted_at IS NOT NULL", &[]).await?;
+    let adopted: Option<String> = adopted.map(|found| found.try_get(0)).transpose()?;
+    if adopted.as_deref() == Some(rules_version) {
+        return Ok(false);
+    }
+    session.execute("UPDATE rules SET adopted_at = NULL WHERE adopted_at IS NOT NULL", &[]).await?;
+    session.execute("UPDATE rules SET adopted_at = $2 WHERE no = $1", &[&number, &now.millis()]).await?;
+    let put = "INSERT INTO docket (host, ticket, since) SELECT no, (SELECT nextval('docket_ticket')), $1
+               FROM host ORDER BY no ON CONFLICT (host) DO UPDATE SET ticket = excluded.ticket";
+    session.execute(put, &[&now.millis()]).await?;
+    ledger::write(session, now, &Entry::RulesAdopted { from: adopted, to: rules_version.to_owned() }).await?;
+    Ok(true)
+}

@@ -1,0 +1,74 @@
+//! The host whole, and what is asked of hosts one by one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use muster_proto::model::{Digest, HostId, Timestamp};
+
+use super::fault::{Fault, Step};
+use super::memory::Memory;
+use super::names::Names;
+use super::row::facts_columns;
+use super::session::Session;
+use super::{look, row, verdict};
+use crate::store::{StoredHost, StoredLook};
+
+/// When a host was last heard of: what the memory knows, or else the column, which begins with the enrolment.
+pub(super) fn last_seen(memory: &Memory, host: HostId, column: Timestamp) -> Timestamp {
+    memory.seen(host).map_or(column, |seen| seen.last_seen.max(column))
+}
+
+pub(super) async fn get(session: &Session, memory: &Memory, names: &Names, host: HostId) -> Step<Option<StoredHost>> {
+    const FIND: &str = concat!(
+        "SELECT h.no, s.text, h.enrolled_at, h.state, n.look_since, n.look_observed_at, n.last_seen, l.digest, l.entries, ",
+        facts_columns!(),
+        " FROM host h JOIN site s ON s.no = h.site JOIN host_now n ON n.host = h.no
+          LEFT JOIN look l ON l.no = n.look WHERE h.id = $1"
+    );
+    let Some(found) = session.query_first(FIND, &[&host.as_bytes().as_slice()]).await? else { return Ok(None) };
+    let no: i32 = found.try_get(0)?;
+    let look = match row::maybe_digest(&found, 7)? {
+        Some(digest) => {
+            let bytes = found.try_get(8)?;
+            let (digests, observations) = sections(session, &look::section_numbers(bytes, &digest)?).await?;
+            let look = look::complete(bytes, &digest, &digests)?;
+            let (since, observed_at) = (row::instant(&found, 4)?, row::instant(&found, 5)?);
+            Some(StoredLook { digest, look, observations, since, observed_at })
+        }
+        None => None,
+    };
+    let mut verdicts: HashMap<_, _> = verdict::of_hosts(session, &[no]).await?;
+    Ok(Some(StoredHost {
+        host,
+        site: row::site(&found, 1)?,
+        facts: row::facts(&found, 9)?,
+        state: row::state(&found, 3)?,
+        enrolled_at: row::instant(&found, 2)?,
+        last_seen: Some(last_seen(memory, host, row::instant(&found, 6)?)),
+        look,
+        verdicts: verdicts.remove(&no).unwrap_or_default(),
+        history: verdict::history(session, names, no).await?,
+    }))
+}
+
+/// The digests of these sections by their numbers, and how many observations each has.
+async fn sections(session: &Session, numbers: &BTreeSet<i64>) -> Step<(BTreeMap<i64, Digest>, BTreeMap<Digest, u64>)> {
+    let numbers: Vec<i64> = numbers.iter().copied().collect();
+    let find = "SELECT no, digest, observations FROM section WHERE no = ANY ($1::int8[])";
+    let (mut digests, mut sizes) = (BTreeMap::new(), BTreeMap::new());
+    for found in session.query(find, &[&numbers]).await? {
+        let digest = row::digest(&found, 1)?;
+        digests.insert(found.try_get(0)?, digest);
+        sizes.insert(digest, u64::from(found.try_get::<_, i32>(2)?.unsigned_abs()));
+    }
+    Ok((digests, sizes))
+}
+
+pub(super) async fn find(session: &Session, name: &str) -> Step<Vec<HostId>> {
+    let find = "SELECT id FROM host WHERE lower(hostname) = lower($1::text COLLATE \"C\") ORDER BY id LIMIT 10";
+    session.query(find, &[&name]).await?.iter().map(|found| row::host_id(found, 0)).collect()
+}
+
+pub(super) async fn count(session: &Session) -> Step<u64> {
+    let found = session.query_first("SELECT n FROM counter WHERE name = 'hosts'", &[]).await?;
+    row::count(&found.ok_or_else(|| Fault::damaged("the number of hosts", "it is not there"))?, 0)
+}

@@ -1,0 +1,204 @@
+//! Who a host is: enrolment, its keys, and their withdrawal. Other collectors are told of every change, since they
+//! remember identities.
+
+use muster_proto::model::{HostId, SiteId, Timestamp};
+use subtle::ConstantTimeEq as _;
+
+use super::fault::{Fault, Step};
+use super::session::Session;
+use super::{ledger, row};
+use crate::ledger::entry::Entry;
+use crate::store::{Enrolled, Enrollment, HostIdentity, KeyFingerprint};
+
+/// Where changes of identities are told.
+pub(super) const CHANNEL: &str = "muster_identity";
+
+/// A key that is in use.
+const IN_USE: i16 = 1;
+/// A key that was given and not used yet.
+const GIVEN: i16 = 2;
+/// A key whose successor was used.
+const REPLACED: i16 = 3;
+
+struct Token {
+    site_no: i32,
+    site: SiteId,
+    expires_at: Timestamp,
+    used_up: bool,
+    revoked: bool,
+}
+
+/// Enrols a host. `phrases` are the numbers of its system, kernel, architecture and agent.
+pub(super) async fn enroll(session: &Session, deed: &Enrollment, phrases: [i32; 4]) -> Step<Enrolled> {
+    let Some(token) = token(session, deed).await? else { return Ok(Enrolled::TokenUnknown) };
+    if token.revoked {
+        return Ok(Enrolled::TokenRevoked);
+    }
+    if deed.now >= token.expires_at {
+        return Ok(Enrolled::TokenExpired);
+    }
+    // A retry, whose first answer was lost: the same host, and the token is not used again, even if it was the last use.
+    if let Some((known, _)) = identify(session, &deed.key).await? {
+        return Ok(if known.revoked {
+            Enrolled::KeyRevoked
+        } else {
+            Enrolled::Host { host: known.host, site: known.site }
+        });
+    }
+    if token.used_up {
+        return Ok(Enrolled::TokenUsedUp);
+    }
+    let used = "UPDATE enrol_token SET uses = uses + 1 WHERE id = $1";
+    session.execute(used, &[&deed.token.as_str()]).await?;
+    create(session, deed, token.site_no, phrases).await?;
+    let entry = Entry::HostEnrolled { host: deed.host, site: token.site.clone(), token: deed.token.clone() };
+    ledger::write(session, deed.now, &entry).await?;
+    // Last, because everybody who enrols needs this row.
+    session.execute("UPDATE counter SET n = n + 1 WHERE name = 'hosts'", &[]).await?;
+    Ok(Enrolled::Host { host: deed.host, site: token.site })
+}
+
+/// The token, locked: who enrols with it waits for who did before.
+async fn token(session: &Session, deed: &Enrollment) -> Step<Option<Token>> {
+    let find = "SELECT t.secret_hash, t.site, s.text, t.expires_at, t.max_uses <> 0 AND t.uses >= t.max_uses,
+                       t.revoked_at IS NOT NULL
+                FROM enrol_token t JOIN site s ON s.no = t.site WHERE t.id = $1 FOR NO KEY UPDATE OF t";
+    let Some(found) = session.query_first(find, &[&deed.token.as_str()]).await? else { return Ok(None) };
+    if !bool::from(row::hash(&found, 0)?.ct_eq(&deed.secret_hash)) {
+        return Ok(None);
+    }
+    Ok(Some(Token {
+        site_no: found.try_get(1)?,
+        site: row::site(&found, 2)?,
+        expires_at: row::instant(&found, 3)?,
+        used_up: found.try_get(4)?,
+        revoked: found.try_get(5)?,
+    }))
+}
+
+/// The host with everything that belongs to it, in one statement.
+async fn create(session: &Session, deed: &Enrollment, site: i32, phrases: [i32; 4]) -> Step<()> {
+    let make = "
+        WITH made AS (
+            INSERT INTO host (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
+                              fingerprint, enrolled_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING no
+        ), now AS (
+            INSERT INTO host_now (host, last_seen) SELECT no, $11 FROM made
+        ), key AS (
+            INSERT INTO host_key (fingerprint, host, standing, since) SELECT $12, no, $13, $11 FROM made
+        )
+        INSERT INTO docket (host, ticket, since) SELECT no, nextval('docket_ticket'), $11 FROM made";
+    let (facts, [system, kernel, architecture, agent]) = (&deed.facts, phrases);
+    let (id, fingerprint, key) = (deed.host.as_bytes().as_slice(), deed.fingerprint.as_slice(), deed.key.as_slice());
+    let (platform, now) = (row::code(facts.platform.code()), deed.now.millis());
+    let values: super::session::Values<'_> = &[
+        &id,
+        &site,
+        &facts.hostname,
+        &platform,
+        &system,
+        &kernel,
+        &architecture,
+        &agent,
+        &facts.offline_root,
+        &fingerprint,
+        &now,
+        &key,
+        &IN_USE,
+    ];
+    session.execute(make, values).await?;
+    Ok(())
+}
+
+/// The host of a key, and whether this would be the key's first use.
+pub(super) async fn identify(session: &Session, key: &KeyFingerprint) -> Step<Option<(HostIdentity, bool)>> {
+    let find = "SELECT h.id, s.text, h.revoked_at IS NOT NULL, h.quarantined, k.standing
+                FROM host_key k JOIN host h ON h.no = k.host JOIN site s ON s.no = h.site WHERE k.fingerprint = $1";
+    let Some(found) = session.query_first(find, &[&key.as_slice()]).await? else { return Ok(None) };
+    let standing: i16 = found.try_get(4)?;
+    let identity = HostIdentity {
+        host: row::host_id(&found, 0)?,
+        site: row::site(&found, 1)?,
+        revoked: found.try_get(2)?,
+        quarantined: found.try_get(3)?,
+        superseded: standing == REPLACED,
+    };
+    Ok(Some((identity, standing == GIVEN)))
+}
+
+/// The first use of a key that was given: from now on it is the host's key, and those before it are replaced.
+pub(super) async fn take_into_use(session: &Session, key: &KeyFingerprint) -> Step<Option<HostIdentity>> {
+    let Some((identity, _)) = identify(session, key).await? else { return Ok(None) };
+    let host = lock(session, identity.host).await?;
+    // Another collector may have been quicker: then there is nothing to do, and this says so too.
+    let replace = "UPDATE host_key SET standing = $3 WHERE host = $1 AND standing = $4
+                   AND EXISTS (SELECT 1 FROM host_key WHERE fingerprint = $2 AND standing = $5)";
+    let key = key.as_slice();
+    session.execute(replace, &[&host, &key, &REPLACED, &IN_USE, &GIVEN]).await?;
+    let take = "UPDATE host_key SET standing = $2 WHERE fingerprint = $1 AND standing = $3";
+    session.execute(take, &[&key, &IN_USE, &GIVEN]).await?;
+    tell(session, identity.host).await?;
+    Ok(Some(identity))
+}
+
+/// Locks the row of a host, so that its keys are changed by one at a time, and says its number.
+async fn lock(session: &Session, host: HostId) -> Step<i32> {
+    let find = "SELECT no FROM host WHERE id = $1 FOR NO KEY UPDATE";
+    let found = session.query_first(find, &[&host.as_bytes().as_slice()]).await?;
+    let found = found.ok_or_else(|| Fault::other(format!("host {host} is not there")))?;
+    Ok(found.try_get(0)?)
+}
+
+pub(super) async fn rekey(
+    session: &Session,
+    host: HostId,
+    old: &KeyFingerprint,
+    new: KeyFingerprint,
+    quarantine: bool,
+    now: Timestamp,
+) -> Step<bool> {
+    let holder = identify(session, old).await?;
+    if holder.is_none_or(|(identity, _)| identity.host != host || identity.revoked) {
+        return Ok(false);
+    }
+    let no = lock(session, host).await?;
+    let (old, new) = (old.as_slice(), new.as_slice());
+    // A retry with the same request is the same key: nothing is to be done for it. A key of another host is refused.
+    let holder = session.query_first("SELECT host FROM host_key WHERE fingerprint = $1", &[&new]).await?;
+    let holder: Option<i32> = holder.map(|found| found.try_get(0)).transpose()?;
+    if holder.is_some_and(|holder| holder != no) {
+        return Ok(false);
+    }
+    if quarantine {
+        session.execute("UPDATE host SET quarantined = true WHERE no = $1", &[&no]).await?;
+    }
+    if holder.is_none() {
+        // A key that was given before and never used is given up: its answer was lost.
+        let give_up = "DELETE FROM host_key WHERE host = $1 AND standing = $2 AND fingerprint <> $3";
+        session.execute(give_up, &[&no, &GIVEN, &old]).await?;
+        let put = "INSERT INTO host_key (fingerprint, host, standing, since) VALUES ($1, $2, $3, $4)";
+        session.execute(put, &[&new, &no, &GIVEN, &now.millis()]).await?;
+        ledger::write(session, now, &Entry::HostRekeyed { host, quarantined: quarantine }).await?;
+    }
+    tell(session, host).await?;
+    Ok(true)
+}
+
+pub(super) async fn revoke(session: &Session, host: HostId, now: Timestamp) -> Step<bool> {
+    let id = host.as_bytes().as_slice();
+    let find = "SELECT revoked_at IS NOT NULL FROM host WHERE id = $1 FOR NO KEY UPDATE";
+    let Some(found) = session.query_first(find, &[&id]).await? else { return Ok(false) };
+    if !found.try_get::<_, bool>(0)? {
+        session.execute("UPDATE host SET revoked_at = $2 WHERE id = $1", &[&id, &now.millis()]).await?;
+        ledger::write(session, now, &Entry::HostRevoked { host }).await?;
+        tell(session, host).await?;
+    }
+    Ok(true)
+}
+
+/// Tells all collectors, when the transaction is committed.
+async fn tell(session: &Session, host: HostId) -> Step<()> {
+    session.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &host.to_string()]).await?;
+    Ok(())
+}

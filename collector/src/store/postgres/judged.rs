@@ -1,0 +1,47 @@
+//! What was found once and serves many: the hits of a section under a catalogue.
+
+use std::collections::BTreeMap;
+
+use muster_proto::model::Digest;
+
+use super::fault::{Fault, Step};
+use super::row;
+use super::session::Session;
+use crate::judge::Hit;
+
+pub(super) async fn hits_get(session: &Session, sections: &[Digest], rules: i32) -> Step<BTreeMap<Digest, Vec<Hit>>> {
+    let find = "SELECT s.digest, i.hits FROM section s JOIN section_hit i ON i.section = s.no
+                WHERE s.digest = ANY ($1::bytea[]) AND i.rules = $2";
+    let keys: Vec<&[u8]> = sections.iter().map(|digest| digest.as_bytes().as_slice()).collect();
+    let mut hits = BTreeMap::new();
+    for found in session.query(find, &[&keys, &rules]).await? {
+        let read = |text: &str| row::from_json("the hits of a section", text);
+        let of_section = found.try_get::<_, Option<&str>>(1)?.map_or_else(|| Ok(Vec::new()), read)?;
+        hits.insert(row::digest(&found, 0)?, of_section);
+    }
+    Ok(hits)
+}
+
+/// Hits under another version make way: a section has those of one catalogue.
+pub(super) const HITS_PUT: &str = "
+    INSERT INTO section_hit (section, rules, hits)
+    SELECT s.no, $3, w.hits FROM unnest($1::bytea[], $2::text[]) AS w (digest, hits) JOIN section s ON s.digest = w.digest
+    ORDER BY s.no
+    ON CONFLICT (section) DO UPDATE SET rules = excluded.rules, hits = excluded.hits";
+
+pub(super) async fn hits_put(session: &Session, hits: &BTreeMap<Digest, Vec<Hit>>, rules: i32) -> Step<()> {
+    if hits.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<&[u8]> = hits.keys().map(|digest| digest.as_bytes().as_slice()).collect();
+    let text = |hits: &Vec<Hit>| if hits.is_empty() { Ok(None) } else { row::to_json(hits).map(Some) };
+    let texts: Vec<Option<String>> = hits.values().map(text).collect::<Result<_, _>>()?;
+    let put = session.execute(HITS_PUT, &[&keys, &texts, &rules]).await?;
+    if put == hits.len() as u64 {
+        return Ok(());
+    }
+    let there = session.query("SELECT digest FROM section WHERE digest = ANY ($1::bytea[])", &[&keys]).await?;
+    let there: Vec<Digest> = there.iter().map(|found| row::digest(found, 0)).collect::<Step<_>>()?;
+    let lost = hits.keys().find(|digest| !there.contains(digest)).map(|digest| digest.short().to_string());
+    Err(Fault::other(format!("section {} is not there", lost.unwrap_or_default())))
+}

@@ -1,0 +1,122 @@
+//! Lists of hosts.
+
+use muster_proto::model::{HostId, Lane, Platform, Timestamp};
+use tokio_postgres::types::ToSql;
+
+use super::fault::Step;
+use super::memory::Memory;
+use super::names::{Book, Names};
+use super::session::Session;
+use super::{host, row, verdict};
+use crate::store::{HostQuery, StoredHostRow};
+
+/// Rows that are read at once. Silence is decided here and not in the statement, because the memory knows of check-ins
+/// that no table has yet; so a page may need more rows than it shows.
+const PORTION: usize = 1_000;
+
+pub(super) async fn list(
+    session: &Session,
+    memory: &Memory,
+    names: &Names,
+    query: &HostQuery,
+) -> Step<Vec<StoredHostRow>> {
+    let (mut hosts, mut numbers) = (Vec::new(), Vec::new());
+    let mut after = query.after;
+    while hosts.len() < query.rows {
+        let Some((text, values)) = statement(session, names, query, after).await? else { break };
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
+        let rows = session.query_once(&text, &values).await?;
+        for found in &rows {
+            let id = row::host_id(found, 1)?;
+            after = Some(id);
+            let heard = host::last_seen(memory, id, row::instant(found, 6)?);
+            let lane = found.try_get::<_, Option<i16>>(7)?.and_then(|code| Lane::from_code(u8::try_from(code).ok()?));
+            if hosts.len() == query.rows || !lane.is_none_or(|lane| is_asked_for(query, lane, heard)) {
+                continue;
+            }
+            numbers.push(found.try_get::<_, i32>(0)?);
+            hosts.push(StoredHostRow {
+                host: id,
+                site: row::site(found, 2)?,
+                hostname: found.try_get(3)?,
+                platform: row::member("a platform", Platform::from_code, found, 4)?,
+                os_name: found.try_get(5)?,
+                last_seen: Some(heard),
+                verdicts: Vec::new(),
+            });
+        }
+        if rows.len() < portion(query) {
+            break;
+        }
+    }
+    let mut verdicts = verdict::of_hosts(session, &numbers).await?;
+    for (host, no) in hosts.iter_mut().zip(numbers) {
+        host.verdicts = verdicts.remove(&no).unwrap_or_default();
+    }
+    Ok(hosts)
+}
+
+fn portion(query: &HostQuery) -> usize {
+    query.rows.clamp(1, PORTION)
+}
+
+/// Whether a host that stands in this lane while awake, and was last heard of then, is in one of the lanes asked for.
+fn is_asked_for(query: &HostQuery, awake: Lane, heard: Timestamp) -> bool {
+    let silent = query.silent_before.is_some_and(|before| heard < before);
+    let lane = if silent && awake.yields_to_silence() { Lane::Silent } else { awake };
+    query.lanes.is_empty() || query.lanes.contains(&lane)
+}
+
+type Values = Vec<Box<dyn ToSql + Sync + Send>>;
+
+/// `None` when nothing can match: an order or a site that the database has never heard of.
+async fn statement(
+    session: &Session,
+    names: &Names,
+    query: &HostQuery,
+    after: Option<HostId>,
+) -> Step<Option<(String, Values)>> {
+    let mut values: Values = Vec::new();
+    let mut conditions = vec!["true".to_owned()];
+    let mut join = String::new();
+    let mut lane = "NULL::int2";
+    if let Some(order) = &query.order {
+        let Some(number) = names.find(session, Book::Order, order.as_str()).await? else { return Ok(None) };
+        values.push(Box::new(number));
+        join = format!("JOIN verdict v ON v.host = h.no AND v.ord = ${}", values.len());
+        lane = "v.lane";
+        if query.in_scope_only {
+            conditions.push("v.in_scope".to_owned());
+        }
+        if !query.lanes.is_empty() {
+            // `silent` is no lane that is stored: every lane that yields to silence may be it.
+            let any_silent = query.lanes.contains(&Lane::Silent);
+            let wanted = |lane: &&Lane| query.lanes.contains(lane) || (any_silent && lane.yields_to_silence());
+            let codes: Vec<String> = Lane::ALL.iter().filter(wanted).map(|lane| lane.code().to_string()).collect();
+            conditions.push(format!("v.lane IN ({})", codes.join(", ")));
+        }
+    }
+    if let Some(site) = &query.site {
+        let Some(number) = names.find(session, Book::Site, site.as_str()).await? else { return Ok(None) };
+        values.push(Box::new(number));
+        conditions.push(format!("h.site = ${}", values.len()));
+    }
+    if !query.name.is_empty() {
+        // No name has the one letter that a text of the database cannot hold.
+        values.push(Box::new(query.name.replace('\0', "\u{fffd}")));
+        conditions.push(format!("strpos(lower(h.hostname), lower(${}::text COLLATE \"C\")) > 0", values.len()));
+    }
+    if let Some(after) = after {
+        values.push(Box::new(after.as_bytes().to_vec()));
+        conditions.push(format!("h.id > ${}", values.len()));
+    }
+    let text = format!(
+        "SELECT h.no, h.id, s.text, h.hostname, h.platform, (SELECT text FROM phrase WHERE no = h.os_name),
+                n.last_seen, {lane}
+         FROM host h JOIN site s ON s.no = h.site JOIN host_now n ON n.host = h.no {join}
+         WHERE {} ORDER BY h.id LIMIT {}",
+        conditions.join(" AND "),
+        portion(query)
+    );
+    Ok(Some((text, values)))
+}

@@ -1,0 +1,275 @@
+//! What the store keeps in memory: when hosts were last seen, and what spares a question to the database.
+//!
+//! Other collectors change the same database, so nothing here is believed for longer than it can be held to account:
+//!
+//! - **Check-ins that change nothing** are answered from here and flushed about once a second. The flush compares the
+//!   row's `revision` with the one that was remembered; where another collector has changed the host in between, the
+//!   check-in is done again in the database, as if it had come just then. So a change of look that was reported to one
+//!   collector and taken back at another is lost no longer than a second, and then only by a crash within it.
+//! - **Replays** are told exactly by whoever has to ask the database. From memory they are told for what came to this
+//!   collector; one that is played to another and would change nothing changes nothing: the flush sees that the row
+//!   covers it and leaves even "last seen" alone.
+//! - **Identities** are forgotten when another collector says that it has changed one, and not believed at all while
+//!   that could not be heard: a withdrawn host is turned away everywhere after [`TRUSTED`] at most.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use muster_proto::model::{Digest, HostFacts, HostId, HostState, Timestamp};
+use tokio::sync::Notify;
+
+use crate::store::last_seen::Seen;
+use crate::store::recent::Recent;
+use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
+
+const SHARDS: usize = 64;
+/// After this long an unchanged look is judged again when the host checks in.
+const JUDGED_AGAIN: Duration = Duration::from_secs(24 * 3600);
+/// For how long after the last sign of the database identities are believed.
+const TRUSTED: Duration = Duration::from_secs(3);
+
+/// What is known of a host without asking the database.
+#[derive(Debug, Clone)]
+pub(super) struct Live {
+    pub(super) no: i32,
+    /// How often the host had changed when this was read.
+    pub(super) revision: i32,
+    pub(super) seen: Option<Seen>,
+    pub(super) look: Option<Digest>,
+    /// When the host was last judged; an unchanged look is judged again when that is long ago.
+    pub(super) judged_at: Option<Timestamp>,
+    /// Of the facts and the state in the database; `None` is "not known here".
+    pub(super) facts: Option<Digest>,
+    pub(super) state: Option<Digest>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    hosts: HashMap<HostId, Live>,
+    /// Check-ins that were answered from here and are not in the database yet; the last of each host.
+    dirty: HashMap<HostId, CheckIn>,
+}
+
+/// A check-in that waits for the flush.
+#[derive(Debug, Clone)]
+pub(super) struct Unwritten {
+    pub(super) live: Live,
+    pub(super) deed: CheckIn,
+}
+
+/// Hosts by their keys, and how often that was forgotten: an answer that was read before is not kept after.
+#[derive(Debug, Default)]
+struct Identities {
+    by_key: HashMap<KeyFingerprint, HostIdentity>,
+    generation: u64,
+}
+
+/// See the head of the file.
+#[derive(Debug)]
+pub(super) struct Memory {
+    shards: Vec<Mutex<Shard>>,
+    identities: Mutex<Identities>,
+    /// Numbers of the collectors that live.
+    collectors: Mutex<HashSet<i32>>,
+    begun: Instant,
+    /// When the database was last heard of, in milliseconds since `begun`; 0 is never.
+    heard: AtomicU64,
+    recent: Recent,
+    bell: Arc<Notify>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            identities: Mutex::default(),
+            collectors: Mutex::default(),
+            begun: Instant::now(),
+            heard: AtomicU64::new(0),
+            recent: Recent::default(),
+            bell: Arc::default(),
+        }
+    }
+}
+
+impl Memory {
+    /// Sections and looks that came to this collector lately: they are named by what is in them, so they stay true
+    /// whatever others do.
+    pub(super) const fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// Rung when this collector has put a host on the docket.
+    pub(super) const fn bell(&self) -> &Arc<Notify> {
+        &self.bell
+    }
+
+    pub(super) fn host_no(&self, host: HostId) -> Option<i32> {
+        lock(self.shard(host)).hosts.get(&host).map(|live| live.no)
+    }
+
+    pub(super) fn seen(&self, host: HostId) -> Option<Seen> {
+        lock(self.shard(host)).hosts.get(&host).and_then(|live| live.seen)
+    }
+
+    /// The answer to a check-in that changes nothing but when the host was last seen; or the check-in, when the database
+    /// must be asked.
+    pub(super) fn check_in(&self, deed: CheckIn) -> ControlFlow<CheckInAnswer, CheckIn> {
+        let facts = deed.facts.as_ref().map(facts_key);
+        let state = deed.state.as_ref().map(state_key);
+        let mut guard = lock(self.shard(deed.host));
+        let Shard { hosts, dirty } = &mut *guard;
+        let Some(live) = hosts.get_mut(&deed.host) else { return ControlFlow::Continue(deed) };
+        let current = live.look == Some(deed.look);
+        let same = |sent: Option<Digest>, kept: Option<Digest>| sent.is_none() || sent == kept;
+        if !current || is_old(live.judged_at, deed.now) || !same(facts, live.facts) || !same(state, live.state) {
+            return ControlFlow::Continue(deed);
+        }
+        if live.seen.is_some_and(|seen| seen.covers(deed.run, deed.seq)) {
+            return ControlFlow::Break(CheckInAnswer::Replayed { current });
+        }
+        live.seen = Some(Seen::advanced(live.seen, deed.run, deed.seq, deed.now));
+        dirty.insert(deed.host, deed);
+        ControlFlow::Break(CheckInAnswer::Current)
+    }
+
+    /// Keeps what a transaction has read and written of a host. `before` is the revision that it found: what was
+    /// remembered under another one is forgotten.
+    pub(super) fn host_put(&self, host: HostId, before: i32, now: Live) {
+        let mut guard = lock(self.shard(host));
+        let Shard { hosts, .. } = &mut *guard;
+        let Some(known) = hosts.get_mut(&host) else {
+            hosts.insert(host, now);
+            return;
+        };
+        if known.revision > now.revision {
+            // A later transaction was quicker to tell.
+            return;
+        }
+        let still = known.revision == before;
+        let seen = match (known.seen, now.seen) {
+            // A quicker check-in, answered from here, overtook the transaction.
+            (Some(known), Some(now)) if known.covers(now.run, now.seq) => {
+                Some(Seen { last_seen: known.last_seen.max(now.last_seen), ..known })
+            }
+            (known, now) => now.or(known),
+        };
+        *known = Live {
+            seen,
+            look: now.look.or(known.look.filter(|_| known.revision == now.revision)),
+            facts: now.facts.or(known.facts.filter(|_| still)),
+            state: now.state.or(known.state.filter(|_| still)),
+            ..now
+        };
+    }
+
+    /// Forgets a host: another collector has changed it.
+    pub(super) fn host_forget(&self, host: HostId) {
+        let mut guard = lock(self.shard(host));
+        guard.hosts.remove(&host);
+        guard.dirty.remove(&host);
+    }
+
+    /// Notes that a host was judged.
+    pub(super) fn judged(&self, host: HostId, at: Timestamp) {
+        if let Some(live) = lock(self.shard(host)).hosts.get_mut(&host) {
+            live.judged_at = Some(at);
+        }
+    }
+
+    /// Check-ins that are not in the database yet.
+    pub(super) fn take_dirty(&self) -> Vec<Unwritten> {
+        let mut taken = Vec::new();
+        for shard in &self.shards {
+            let mut guard = lock(shard);
+            let Shard { hosts, dirty } = &mut *guard;
+            taken.extend(dirty.drain().filter_map(|(host, deed)| {
+                let live = hosts.get(&host)?.clone();
+                Some(Unwritten { live, deed })
+            }));
+        }
+        taken
+    }
+
+    /// The check-ins could not be written: they wait for the next time, unless newer ones do.
+    pub(super) fn put_back(&self, taken: Vec<Unwritten>) {
+        for Unwritten { deed, .. } in taken {
+            let host = deed.host;
+            lock(self.shard(host)).dirty.entry(host).or_insert(deed);
+        }
+    }
+
+    /// The host of a key, when that is known here and can be believed, and the generation for [`Self::identity_put`].
+    pub(super) fn identity(&self, key: &KeyFingerprint) -> (Option<HostIdentity>, u64) {
+        let identities = lock(&self.identities);
+        let known = self.is_trusted().then(|| identities.by_key.get(key).cloned()).flatten();
+        (known, identities.generation)
+    }
+
+    /// Keeps what was read, unless keys were changed since this generation.
+    pub(super) fn identity_put(&self, key: KeyFingerprint, identity: HostIdentity, generation: u64) {
+        let mut identities = lock(&self.identities);
+        if identities.generation == generation {
+            identities.by_key.insert(key, identity);
+        }
+    }
+
+    /// Keys of this host, or of anybody, were changed.
+    pub(super) fn identities_forget(&self, host: Option<HostId>) {
+        let mut identities = lock(&self.identities);
+        identities.generation += 1;
+        identities.by_key.retain(|_, identity| host.is_some_and(|host| identity.host != host));
+    }
+
+    /// The connection on which changes are told works, and these collectors live.
+    pub(super) fn heard(&self, collectors: HashSet<i32>) {
+        *lock(&self.collectors) = collectors;
+        let since = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.heard.store(since.max(1), Ordering::Release);
+    }
+
+    /// That connection is lost.
+    pub(super) fn deaf(&self) {
+        self.heard.store(0, Ordering::Release);
+        self.identities_forget(None);
+    }
+
+    /// Numbers of the collectors that live.
+    pub(super) fn collectors(&self) -> Vec<i32> {
+        lock(&self.collectors).iter().copied().collect()
+    }
+
+    fn is_trusted(&self) -> bool {
+        let heard = self.heard.load(Ordering::Acquire);
+        heard > 0 && self.begun.elapsed() < Duration::from_millis(heard) + TRUSTED
+    }
+
+    fn shard(&self, host: HostId) -> &Mutex<Shard> {
+        &self.shards[usize::from(host.as_bytes()[15]) % SHARDS]
+    }
+}
+
+/// Whether a judgement is so old that an unchanged look is worth another: signatures age, and a removal is proven by
+/// looks that are a day apart.
+pub(super) fn is_old(judged_at: Option<Timestamp>, now: Timestamp) -> bool {
+    judged_at.is_some_and(|judged_at| now.since(judged_at) >= JUDGED_AGAIN)
+}
+
+/// A lock that a panic has poisoned still guards plain data: go on with it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Names facts, to see that they have not changed.
+pub(super) fn facts_key(facts: &HostFacts) -> Digest {
+    Digest::of(format!("{facts:?}").as_bytes())
+}
+
+/// Names a state, to see that it has not changed.
+pub(super) fn state_key(state: &HostState) -> Digest {
+    Digest::of(format!("{state:?}").as_bytes())
+}

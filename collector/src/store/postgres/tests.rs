@@ -1,0 +1,146 @@
+//! The contract on this backend, and what only this backend can get wrong.
+
+mod server;
+mod together;
+
+use std::sync::Arc;
+
+use self::server::Database;
+use crate::store::contract::{Backend, second_look, small_fleet, suite};
+use crate::store::{self, Store, StoreError};
+
+impl Backend for Database {
+    fn fresh() -> Self {
+        Self::create()
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        opened(&self.url())
+    }
+}
+
+suite!(Database);
+
+/// Opens within a test of several threads.
+fn opened(url: &str) -> Arc<dyn Store> {
+    waited(store::connect(url)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn waited<T>(future: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
+}
+
+async fn refusal(url: &str) -> StoreError {
+    store::connect(url).await.err().expect("refused")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_schema_is_refused_and_left_as_it_is() {
+    let place = Database::create();
+    place.open().close().await.expect("closes");
+    place.sql("INSERT INTO schema_version (version, name) VALUES (2000, 'later')");
+    let error = refusal(&place.url()).await;
+    assert!(matches!(error, StoreError::NewerSchema { found: 2000, .. }), "{error}");
+    assert!(error.to_string().contains("start the newer collector"), "{error}");
+    assert_eq!(place.sql("SELECT max(version) FROM schema_version"), "2000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_of_another_program_is_refused() {
+    let place = Database::create();
+    place.sql("CREATE TABLE bookmarks (url text)");
+    let error = refusal(&place.url()).await;
+    assert!(error.to_string().ends_with(": it is the database of another program"), "{error}");
+    assert_eq!(place.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn collectors_that_start_together_migrate_once() {
+    let place = Database::create();
+    let url = place.url();
+    let starts: Vec<_> = (0..6)
+        .map(|_| {
+            tokio::spawn({
+                let url = url.clone();
+                async move { store::connect(&url).await }
+            })
+        })
+        .collect();
+    for start in starts {
+        let store = start.await.expect("ends").unwrap_or_else(|error| panic!("{error}"));
+        store.close().await.expect("closes");
+    }
+    assert_eq!(place.sql("SELECT count(*) FROM schema_version"), super::migrate::NEWEST.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_answer_is_named_without_the_password() {
+    for (url, place) in [
+        ("postgres://muster:s3cret@127.0.0.1:1/fleet", "postgres://127.0.0.1:1/fleet"),
+        ("postgres://muster:s3cret@127.0.0.1:1,127.0.0.1:2/fleet", "postgres://127.0.0.1:1,127.0.0.1:2/fleet"),
+    ] {
+        let error = refusal(url).await.to_string();
+        assert!(error.starts_with(&format!("open the database {place}: ")), "{error}");
+        assert!(error.contains("refused") && !error.contains("s3cret"), "{error}");
+    }
+    let place = Database::create();
+    let error = refusal(&place.url_with_password("wrong")).await.to_string();
+    assert!(error.contains("password authentication failed") && !error.contains("wrong"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_hosts_are_tried_in_turn() {
+    let place = Database::create();
+    let url = place.url().replace("@127.0.0.1:", "@127.0.0.1:1,127.0.0.1:");
+    let store = opened(&url);
+    small_fleet(&store).await;
+    assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_no_writes_is_not_the_database() {
+    let place = Database::create();
+    place.sql(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", place.name()));
+    let error = refusal(&place.url()).await.to_string();
+    assert!(error.contains("does not allow writes"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_authority_is_told_whose_hosts_these_are() {
+    let place = Database::create();
+    let (one, other) = (place.open(), place.open());
+    assert_eq!(one.authority_get().await.expect("asks"), None);
+    assert_eq!(one.authority_claim("pin-1").await.expect("claims"), "pin-1");
+    assert_eq!(other.authority_claim("pin-2").await.expect("asks"), "pin-1");
+    assert_eq!(other.authority_claim("pin-1").await.expect("asks"), "pin-1");
+}
+
+/// Each damage is found, and named.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_finds_what_is_damaged() {
+    for (damage, part) in [
+        ("UPDATE section SET body = decode(repeat('00', octet_length(body)), 'hex')", "is damaged"),
+        ("UPDATE title SET name = 'kes1' WHERE name = 'kesl'", "is rebuilt with another digest"),
+        ("UPDATE look SET entries = entries || '\\x00'", "is damaged"),
+        ("UPDATE host_now SET look_since = look_since + 1", "overlap in time or leave a gap"),
+        ("UPDATE host_look SET look = (SELECT look FROM host_now n WHERE n.host = host_look.host)", "twice in a row"),
+        ("UPDATE tally SET n = n + 1", "the tally differs from a recount"),
+        ("UPDATE counter SET n = n + 1 WHERE name = 'hosts'", "the number of hosts differs"),
+        ("DELETE FROM host_key", "exactly one key"),
+        ("DELETE FROM phrase", "points to a row that is not there"),
+        ("DELETE FROM section", "section number"),
+        ("DELETE FROM judged_state", "the present of a host (its state) points to a row"),
+        ("DELETE FROM host_now", "no row for its present"),
+        ("UPDATE verdict SET since = since - 100000000", "the lanes of host"),
+    ] {
+        let place = Database::create();
+        let store = place.open();
+        small_fleet(&store).await;
+        second_look(&store).await;
+        assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new());
+        assert_ne!(place.sql_rows(damage), 0, "{damage}");
+        let faults = store.check().await.expect("checks").faults;
+        assert!(faults.iter().any(|fault| fault.contains(part)), "{damage}: {faults:?}");
+        store.close().await.expect("closes");
+    }
+}

@@ -1,0 +1,85 @@
+//! A database of one's own for every test, on the server of `MUSTER_TEST_POSTGRES`, or else on one that is started for
+//! all tests together (`deploy/ci/postgres shared`).
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The address of the server, for a database's name to be put after it.
+fn server() -> &'static str {
+    static SERVER: OnceLock<String> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        if let Ok(given) = std::env::var("MUSTER_TEST_POSTGRES") {
+            return given;
+        }
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/ci/postgres");
+        said(Command::new(&script).arg("shared"))
+    })
+}
+
+/// Standard output of a command that must succeed.
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("start {command:?}: {error}"));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{err}");
+    out.trim().to_owned()
+}
+
+/// An empty database. It goes away with this value.
+pub(super) struct Database {
+    name: String,
+}
+
+impl Database {
+    pub(super) fn create() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        admin(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        admin(&format!("CREATE DATABASE {name} TEMPLATE template0"));
+        Self { name }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("{}{}", server(), self.name)
+    }
+
+    /// The same address with another password.
+    pub(super) fn url_with_password(&self, password: &str) -> String {
+        let url = self.url();
+        let (before, rest) = url.split_once("://").expect("an address");
+        let (user, host) = rest.split_once('@').expect("a user");
+        format!("{before}://{}:{password}@{host}", user.split(':').next().unwrap_or(user))
+    }
+
+    /// What a statement prints.
+    pub(super) fn sql(&self, text: &str) -> String {
+        psql(&self.url(), text)
+    }
+
+    /// How many rows a statement has changed.
+    pub(super) fn sql_rows(&self, text: &str) -> u64 {
+        let told = said(Command::new("psql").args([&self.url(), "-Xc", text]));
+        told.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        // What a test leaves behind on a server that goes away anyway is no failure of the test.
+        let _ = Command::new("psql").args([&format!("{}postgres", server()), "-XAtqc", &drop]).output();
+    }
+}
+
+fn admin(text: &str) -> String {
+    psql(&format!("{}postgres", server()), text)
+}
+
+fn psql(url: &str, text: &str) -> String {
+    said(Command::new("psql").args([url, "-XAtqc", text]))
+}

@@ -1,0 +1,150 @@
+//! Several collectors on one database: what one does, the others must not undo, repeat or overlook.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_proto::canonical;
+use muster_proto::model::{Digest, Lane, Section};
+
+use super::server::Database;
+use crate::store::contract::{
+    self, Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, host, judged, judgement, key,
+    packages, reports, settled,
+};
+use crate::store::{CheckInAnswer, Delivered, Store};
+
+/// How long what is told once a second may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn look(sections: &[Section]) -> Option<Digest> {
+    Some(canonical::look_digest(&contract::look(sections)))
+}
+
+/// Asks again until it is so.
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(tokio::time::Instant::now() < end, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_crowd_at_two_collectors_leaves_the_store_consistent() {
+    let place = Database::create();
+    contract::a_crowd_at(vec![place.open(), place.open()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_was_changed_elsewhere_and_comes_back_is_not_overlooked() {
+    let place = Database::create();
+    let (one, other) = (place.open(), place.open());
+    enrolled_fleet(&one, 1).await;
+    let (before, between) = ([packages(&[("kesl", "12")])], [packages(&[("adduser", "3")])]);
+    reports(&one, 1, 1, 10, &before).await;
+    reports(&other, 1, 2, 20, &between).await;
+    // The first collector remembers this look as the current one, and says so.
+    let answer = one.check_in(check_in(1, 3, 30, &before)).await.expect("checks in");
+    assert_eq!(answer, CheckInAnswer::Current);
+    eventually("the look is the current one again", async || current(&one, 1).await == look(&before)).await;
+    let kept = other.host_get(host(1)).await.expect("gets").expect("there");
+    assert_eq!((kept.last_seen, kept.look.expect("has one").since), (Some(at(30)), at(30)));
+    assert_healthy(&one).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_played_to_another_collector_changes_nothing() {
+    let place = Database::create();
+    let (one, other, third) = (place.open(), place.open(), place.open());
+    enrolled_fleet(&one, 1).await;
+    let (before, after) = ([packages(&[("kesl", "12")])], [packages(&[("adduser", "3")])]);
+    reports(&one, 1, 1, 10, &before).await;
+    reports(&other, 1, 2, 20, &after).await;
+    let answer = third.check_in(check_in(1, 1, 90, &before)).await.expect("replays");
+    assert_eq!(answer, CheckInAnswer::Replayed { current: false });
+    let answer = one.look_deliver(delivery(1, 1, 91, &before, &before)).await.expect("replays");
+    assert_eq!(answer, Delivered::Accepted, "it is kept; the pointer stays");
+    let answer = one.check_in(check_in(1, 2, 92, &after)).await.expect("replays");
+    assert_eq!(answer, CheckInAnswer::Replayed { current: true });
+    for store in [one, third] {
+        store.close().await.expect("closes");
+    }
+    let kept = other.host_get(host(1)).await.expect("gets").expect("there");
+    assert_eq!((kept.last_seen, kept.look.map(|look| look.digest)), (Some(at(20)), look(&after)));
+    assert_healthy(&other).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_withdrawn_at_one_collector_is_turned_away_at_every_other() {
+    let place = Database::create();
+    let (one, other) = (place.open(), place.open());
+    enrolled_fleet(&one, 2).await;
+    let revoked = async |store: &Arc<dyn Store>, n: u8| {
+        store.host_identify(key(n)).await.expect("asks").expect("is known").revoked
+    };
+    assert!(!revoked(&other, 1).await && !revoked(&other, 2).await);
+    assert!(one.host_revoke(host(1), at(50)).await.expect("revokes"));
+    eventually("the other has heard of it", async || revoked(&other, 1).await).await;
+    assert!(!revoked(&other, 2).await);
+    // A collector that hears nothing believes nothing: its connection is cut before the next is withdrawn.
+    place.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
+    assert!(one.host_revoke(host(2), at(60)).await.expect("revokes, on a new connection"));
+    eventually("the other asks again", async || revoked(&other, 2).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_docket_is_shared_and_what_a_dead_collector_held_is_free_at_once() {
+    let place = Database::create();
+    let (one, other) = (place.open(), place.open());
+    enrolled_fleet(&one, 6).await;
+    let first = one.docket_claim(4, at(10)).await.expect("claims");
+    // Once a second each learns who else lives; before that it would think the first one dead.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let second = other.docket_claim(9, at(11)).await.expect("claims");
+    assert_eq!((first.len(), second.len()), (4, 2));
+    assert!(second.iter().all(|host| first.iter().all(|claimed| claimed.host != host.host)));
+    drop(one);
+    let mut freed = Vec::new();
+    eventually("the dead one's claims are free", async || {
+        freed.extend(other.docket_claim(9, at(12)).await.expect("claims"));
+        freed.len() == 4
+    })
+    .await;
+    let all = freed.iter().chain(&second).map(|host| judgement(host, vec![judged(Lane::Clear)])).collect();
+    settled(&other, all, at(13)).await;
+    // What the dead one would have settled is outdated.
+    let late = first.iter().map(|host| judgement(host, vec![judged(Lane::Replace)])).collect();
+    settled(&other, late, at(14)).await;
+    let kept = other.host_get(first[0].host).await.expect("gets").expect("there");
+    assert_eq!(kept.verdicts[0].awake_lane, Lane::Clear);
+    assert_healthy(&other).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn connections_that_are_cut_lose_nothing_that_was_acknowledged() {
+    let place = Database::create();
+    let store = place.open();
+    enrolled_fleet(&store, 4).await;
+    let tasks: Vec<_> = (1..=4_u8)
+        .map(|n| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                for round in 1..=40_u64 {
+                    reports(&store, n, round, 10 + round, &[packages(&[("kesl", &format!("{n}.{round}"))])]).await;
+                }
+            })
+        })
+        .collect();
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        place.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
+    }
+    for task in tasks {
+        task.await.expect("every report is acknowledged in the end");
+    }
+    for n in 1..=4_u8 {
+        let last = look(&[packages(&[("kesl", &format!("{n}.40"))])]);
+        assert_eq!(current(&store, n).await, last, "host {n}");
+    }
+    assert_healthy(&store).await;
+}

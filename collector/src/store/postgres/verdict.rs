@@ -1,0 +1,56 @@
+//! Verdicts as readers are shown them.
+
+use std::collections::HashMap;
+
+use muster_proto::model::{Lane, OrderId, Presence, Protection, Timestamp};
+
+use super::fault::Step;
+use super::names::Names;
+use super::row;
+use super::session::Session;
+use crate::judge::Case;
+use crate::store::StoredVerdict;
+
+/// The verdicts of hosts, by their numbers, in the order of the orders' ids.
+pub(super) async fn of_hosts(session: &Session, hosts: &[i32]) -> Step<HashMap<i32, Vec<StoredVerdict>>> {
+    let find = "
+        SELECT v.host, o.text, v.lane, v.in_scope, v.presence, v.protection, v.due, v.since,
+               (SELECT text FROM phrase WHERE no = v.reason), (SELECT text FROM phrase WHERE no = v.advice),
+               (SELECT text FROM rules WHERE no = v.rules),
+               (SELECT body FROM host_case c WHERE c.host = v.host AND c.ord = v.ord)
+        FROM verdict v JOIN ord o ON o.no = v.ord WHERE v.host = ANY ($1::int4[]) ORDER BY o.text";
+    let mut verdicts: HashMap<i32, Vec<StoredVerdict>> = HashMap::new();
+    for found in session.query(find, &[&hosts]).await? {
+        let case = match found.try_get::<_, Option<&str>>(11)? {
+            Some(text) => row::from_json("a case", text)?,
+            None => Case::default(),
+        };
+        verdicts.entry(found.try_get(0)?).or_default().push(StoredVerdict {
+            order: row::name("an order", &found, 1, OrderId::new)?,
+            awake_lane: row::member("a lane", Lane::from_code, &found, 2)?,
+            in_scope: found.try_get(3)?,
+            presence: row::member("a presence", Presence::from_code, &found, 4)?,
+            protection: row::member("a protection", Protection::from_code, &found, 5)?,
+            due: row::maybe_instant(&found, 6)?,
+            since: row::instant(&found, 7)?,
+            reason: found.try_get(8)?,
+            advice: found.try_get(9)?,
+            case,
+            rules_version: found.try_get(10)?,
+        });
+    }
+    Ok(verdicts)
+}
+
+/// In which lanes a host has stood since when, oldest first.
+pub(super) async fn history(session: &Session, names: &Names, host: i32) -> Step<Vec<(OrderId, Timestamp, Lane)>> {
+    let find = "SELECT ord, since, lane FROM verdict_history WHERE host = $1
+                UNION ALL SELECT ord, since, lane FROM verdict WHERE host = $1";
+    let mut history = Vec::new();
+    for found in session.query(find, &[&host]).await? {
+        let order = names.order(session, found.try_get(0)?).await?;
+        history.push((order, row::instant(&found, 1)?, row::member("a lane", Lane::from_code, &found, 2)?));
+    }
+    history.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
+    Ok(history)
+}

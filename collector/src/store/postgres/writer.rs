@@ -1,0 +1,246 @@
+//! The writers of reports: a few tasks, each with a connection of its own, that commit what has queued.
+//!
+//! ```text
+//!  check-in, delivery ─► queue ─► gather (2 ms) ─► read ─► intern ─► [ BEGIN lock, insert ─► decide ─► update COMMIT ] ─► answers
+//! ```
+//!
+//! Nobody is answered before the commit, so an answer means that the bytes are on the disk. A batch takes the same number
+//! of statements however many reports are in it; each statement takes arrays. When a batch fails, its reports are tried
+//! one by one, so that one that cannot be kept does not take the others along.
+//!
+//! Locks are taken in one order by everything that writes, so that nobody waits for somebody who waits for him:
+//! dictionaries (by key, in transactions of their own) → `host_now` (by number) → `section`, `look` (by digest) → `docket`
+//! (by host) → what belongs to locked hosts → `judged_state`, `section_hit` (by key) → `tally` (by key) → `counter`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinSet;
+
+use super::fault::{Fault, Step};
+use super::intern::{Draft, Intern};
+use super::memory::Memory;
+use super::names::Names;
+use super::pool::{Pool, Tries};
+use super::report::{self, Desk, Report, Work};
+use super::session::Session;
+use crate::store::{CheckIn, CheckInAnswer, Delivered, LookDelivery, StoreError};
+
+/// Batches at once: while one waits for the disk, another is read and decided.
+const WRITERS: usize = 3;
+/// How long a batch waits for more when more than one report was there.
+const GATHER: Duration = Duration::from_millis(2);
+/// Reports in one transaction.
+const MOST: usize = 256;
+
+/// The way to the writers.
+pub(super) struct Writer {
+    queue: std::sync::Mutex<Option<UnboundedSender<Report>>>,
+    tasks: Mutex<JoinSet<()>>,
+    pool: Pool,
+    intern: Arc<Intern>,
+}
+
+/// What all writers share.
+struct Room {
+    pool: Pool,
+    memory: Arc<Memory>,
+    intern: Arc<Intern>,
+    names: Arc<Names>,
+    known: report::Known,
+    waiting: Mutex<UnboundedReceiver<Report>>,
+    /// Batches under way: only beside another one does waiting for more pay.
+    busy: AtomicUsize,
+}
+
+impl Writer {
+    pub(super) fn start(pool: Pool, memory: Arc<Memory>, intern: Arc<Intern>, names: Arc<Names>) -> Self {
+        let (queue, waiting) = unbounded_channel();
+        let room = Arc::new(Room {
+            pool: pool.clone(),
+            memory,
+            intern: Arc::clone(&intern),
+            names,
+            known: report::Known::default(),
+            waiting: Mutex::new(waiting),
+            busy: AtomicUsize::new(0),
+        });
+        let mut tasks = JoinSet::new();
+        for _ in 0..WRITERS {
+            tasks.spawn(Desks::new(Arc::clone(&room)).run());
+        }
+        Self { queue: std::sync::Mutex::new(Some(queue)), tasks: Mutex::new(tasks), pool, intern }
+    }
+
+    pub(super) async fn check_in(&self, deed: CheckIn) -> Result<CheckInAnswer, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask("check_in", Report::check_in(deed, Some(reply)), answer).await
+    }
+
+    /// Does a check-in again that was answered before; nobody waits for it.
+    pub(super) fn check_in_again(&self, deed: CheckIn) {
+        // A store that is closed has written what it had; the agent says it again with its next check-in.
+        let _ = self.send("check_in", Report::check_in(deed, None));
+    }
+
+    pub(super) async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError> {
+        let mut drafts: Vec<Draft> = Vec::with_capacity(deed.sections.len());
+        for section in deed.sections {
+            let draft = self.intern.draft(section);
+            drafts.push(draft.map_err(|fault| self.pool.error("look_deliver", fault))?);
+        }
+        let (reply, answer) = oneshot::channel();
+        let deed = report::Delivery {
+            host: deed.host,
+            run: deed.run,
+            seq: deed.seq,
+            observed_at: deed.observed_at,
+            now: deed.now,
+            digest: deed.digest,
+            look: deed.look,
+            drafts,
+        };
+        self.ask("look_deliver", Report::deliver(deed, reply), answer).await
+    }
+
+    async fn ask<T>(
+        &self,
+        deed: &'static str,
+        report: Report,
+        answer: oneshot::Receiver<Step<T>>,
+    ) -> Result<T, StoreError> {
+        self.send(deed, report)?;
+        match answer.await {
+            Ok(outcome) => outcome.map_err(|fault| self.pool.error(deed, fault)),
+            Err(_) => Err(StoreError::Closed { deed }),
+        }
+    }
+
+    fn send(&self, deed: &'static str, report: Report) -> Result<(), StoreError> {
+        let queue = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_sent = queue.as_ref().is_some_and(|queue| queue.send(report).is_ok());
+        if is_sent { Ok(()) } else { Err(StoreError::Closed { deed }) }
+    }
+
+    /// Takes no more, and waits until what has queued is committed.
+    pub(super) async fn close(&self) {
+        self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let mut tasks = self.tasks.lock().await;
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+/// One writer with its connections.
+struct Desks {
+    room: Arc<Room>,
+    /// For transactions, and for new entries of dictionaries.
+    sessions: Option<(Session, Session)>,
+}
+
+impl Desks {
+    const fn new(room: Arc<Room>) -> Self {
+        Self { room, sessions: None }
+    }
+
+    async fn run(mut self) {
+        loop {
+            let reports = self.gather().await;
+            if reports.is_empty() {
+                return;
+            }
+            self.room.busy.fetch_add(1, Ordering::Relaxed);
+            self.write(reports).await;
+            self.room.busy.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes what has queued, and beside other batches what comes within a moment. Empty when the store closes.
+    async fn gather(&self) -> Vec<Report> {
+        let mut waiting = self.room.waiting.lock().await;
+        let mut reports = Vec::new();
+        if waiting.recv_many(&mut reports, MOST).await == 0 {
+            return reports;
+        }
+        if reports.len() > 1 || self.room.busy.load(Ordering::Relaxed) > 0 {
+            let until = tokio::time::Instant::now() + GATHER;
+            while reports.len() < MOST {
+                let room = MOST - reports.len();
+                match tokio::time::timeout_at(until, waiting.recv_many(&mut reports, room)).await {
+                    Ok(more) if more > 0 => {}
+                    _ => break,
+                }
+            }
+        }
+        reports
+    }
+
+    async fn write(&mut self, mut reports: Vec<Report>) {
+        let Err(fault) = self.attempt(&mut reports).await else {
+            return reports.into_iter().for_each(Report::answer);
+        };
+        if reports.len() == 1 || !matches!(fault, Fault::Plain(_)) {
+            for report in reports {
+                report.fail(&fault);
+            }
+            return;
+        }
+        for report in reports {
+            let mut alone = vec![report];
+            let outcome = self.attempt(&mut alone).await;
+            for report in alone {
+                match &outcome {
+                    Ok(()) => report.answer(),
+                    Err(fault) => report.fail(fault),
+                }
+            }
+        }
+    }
+
+    /// Writes these reports in one transaction; again when that is right. Reports may be repeated whatever became of a
+    /// commit: what is there already changes nothing.
+    async fn attempt(&mut self, reports: &mut [Report]) -> Step<()> {
+        let mut tries = Tries::new(true);
+        loop {
+            let Err(fault) = self.once(reports).await else { return Ok(()) };
+            if !matches!(fault, Fault::Plain(_)) {
+                // With its connection the server may have lost what was not yet on its disk.
+                self.sessions = None;
+                self.room.intern.forget();
+                self.room.known.forget();
+            }
+            tries.pause(fault, true).await?;
+        }
+    }
+
+    async fn once(&mut self, reports: &mut [Report]) -> Step<()> {
+        let lost = |session: &Session| session.is_closed();
+        if self.sessions.as_ref().is_none_or(|(session, scribe)| lost(session) || lost(scribe)) {
+            let (address, tls) = self.room.pool.address();
+            let session = Session::open_for_batches(address, tls).await?;
+            session.prepare(report::STATEMENTS).await?;
+            let scribe = Session::open_for_batches(address, tls).await?;
+            scribe.batch("SET synchronous_commit = off").await?;
+            self.room.intern.forget();
+            self.sessions = Some((session, scribe));
+        }
+        let Some((session, scribe)) = &self.sessions else { return Err(Fault::closed()) };
+        let room = &*self.room;
+        let desk = Desk {
+            session,
+            scribe,
+            memory: &room.memory,
+            intern: &room.intern,
+            names: &room.names,
+            known: &room.known,
+        };
+        let outcome = Work::new(reports).run(&desk).await;
+        if outcome.is_err() {
+            // Also when the transaction has not begun: then there is nothing to undo.
+            let _ = session.batch("ROLLBACK").await;
+        }
+        outcome
+    }
+}
