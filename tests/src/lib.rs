@@ -18,6 +18,7 @@ pub mod lab;
 pub mod pki;
 pub mod player;
 pub mod process;
+pub mod proxy;
 pub mod wiretap;
 
 pub use eventually::eventually;
