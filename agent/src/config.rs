@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{ConfigError, Environment, File, FileFormat, Source, Value, ValueKind};
-
 use muster_proto::model::UserScope;
+
 pub use proxy::Proxy;
 use proxy::ProxyLayer;
 
