@@ -3,14 +3,18 @@
 //! As typed (`Layer`, every key may be absent) and as used ([`Settings`], every key has a value) are two structs.
 //! A broken setting stops the agent: half a configuration could send to the wrong place.
 
+mod proxy;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{ConfigError, Environment, File, FileFormat, Source, Value, ValueKind};
-
 use muster_proto::model::UserScope;
+
+pub use proxy::Proxy;
+use proxy::ProxyLayer;
 
 use crate::os;
 
@@ -31,6 +35,8 @@ pub struct Settings {
     pub look_time_limit: Duration,
     /// `look.user_scope`: how much is told of who has what in a home.
     pub user_scope: UserScope,
+    /// `proxy.url` and what belongs to it, or the environment's proxy.
+    pub proxy: Option<Proxy>,
     /// `spool.max_mib`: how much may wait for the collector.
     pub spool_bytes: u64,
     /// `spool.max_age_days`: how long it may wait.
@@ -103,6 +109,7 @@ struct Layer {
     token_file: Option<PathBuf>,
     state_dir: Option<PathBuf>,
     look: LookLayer,
+    proxy: ProxyLayer,
     spool: SpoolLayer,
     log: LogLayer,
 }
@@ -135,6 +142,7 @@ struct LogLayer {
 /// Every fault of every layer, each with its file or variable.
 pub fn load(flags: &Flags, environment: BTreeMap<String, String>) -> Result<Settings, ConfigFaults> {
     let mut faults = Vec::new();
+    let others = environment.clone();
     let mut builder = config::Config::builder();
     for path in files(flags, &mut faults) {
         let place = path.display().to_string();
@@ -179,7 +187,7 @@ pub fn load(flags: &Flags, environment: BTreeMap<String, String>) -> Result<Sett
     }
     let built = builder.build().and_then(config::Config::try_deserialize::<Layer>);
     match built {
-        Ok(layer) if faults.is_empty() => settle(layer, flags),
+        Ok(layer) if faults.is_empty() => settle(layer, flags, &others),
         Ok(_) => Err(ConfigFaults(faults)),
         Err(error) => {
             faults.push(Fault { place: "all layers together".to_owned(), what: one_line(&error) });
@@ -221,8 +229,9 @@ fn check(values: &config::Map<String, Value>, place: &str, spell: impl Fn(&str) 
             continue;
         };
         if let Err(expected) = kind.check(value) {
-            let what =
-                format!("{} has the value {value:?}, expected is {expected}", spell(&key), value = value.to_string());
+            // A proxy's address may have a password in it that does not belong there.
+            let value = if matches!(kind, Expected::Proxy) { "…".to_owned() } else { value.to_string() };
+            let what = format!("{} has the value {value:?}, expected is {expected}", spell(&key));
             faults.push(Fault { place: place.to_owned(), what });
         }
     }
@@ -245,6 +254,7 @@ fn leaves<'a>(prefix: &str, values: &'a config::Map<String, Value>) -> Vec<(Stri
 enum Expected {
     Text,
     Url,
+    Proxy,
     Number(u64, u64),
     OneOf(&'static [&'static str]),
 }
@@ -256,6 +266,10 @@ const KEYS: &[(&str, Expected)] = &[
     ("look.watchlist", Expected::OneOf(&["builtin", "collector"])),
     ("look.time_limit_s", Expected::Number(1, 3600)),
     ("look.user_scope", Expected::OneOf(&["all", "watchlist", "none"])),
+    ("proxy.url", Expected::Proxy),
+    ("proxy.no_proxy", Expected::Text),
+    ("proxy.credentials_file", Expected::Text),
+    ("proxy.ca_file", Expected::Text),
     ("spool.max_mib", Expected::Number(1, 1 << 20)),
     ("spool.max_age_days", Expected::Number(1, 3650)),
     ("log.level", Expected::Text),
@@ -271,6 +285,7 @@ impl Expected {
         match self {
             Self::Text => text().map(drop),
             Self::Url => collector_url(&text()?).map(drop),
+            Self::Proxy => proxy::check(&text()?),
             Self::OneOf(words) => {
                 let text = text().unwrap_or_default();
                 if words.contains(&text.as_str()) { Ok(()) } else { Err(format!("one of {}", words.join(", "))) }
@@ -302,13 +317,16 @@ pub fn collector_url(text: &str) -> Result<(String, u16), String> {
     Ok((host, uri.port_u16().unwrap_or(443)))
 }
 
-fn settle(layer: Layer, flags: &Flags) -> Result<Settings, ConfigFaults> {
+fn settle(layer: Layer, flags: &Flags, environment: &BTreeMap<String, String>) -> Result<Settings, ConfigFaults> {
     if let Some(url) = &flags.collector {
         collector_url(url).map_err(|expected| {
             let what = format!("{url:?} is no collector, expected is {expected}");
             ConfigFaults(vec![Fault { place: "--collector".to_owned(), what }])
         })?;
     }
+    let proxy = proxy::settle(layer.proxy, environment).map_err(|(place, expected)| {
+        ConfigFaults(vec![Fault { place: place.to_owned(), what: format!("it is no proxy, expected is {expected}") }])
+    })?;
     let level = match flags.verbose {
         0 => layer.log.level.unwrap_or_else(|| "info".to_owned()),
         1 => "info,muster_agent=debug".to_owned(),
@@ -321,6 +339,7 @@ fn settle(layer: Layer, flags: &Flags) -> Result<Settings, ConfigFaults> {
         watchlist: layer.look.watchlist.unwrap_or(WatchlistPolicy::Collector),
         look_time_limit: Duration::from_secs(layer.look.time_limit_s.unwrap_or(60)),
         user_scope: layer.look.user_scope.unwrap_or(UserScope::Watchlist),
+        proxy,
         spool_bytes: layer.spool.max_mib.unwrap_or(64) * 1024 * 1024,
         spool_age: Duration::from_secs(layer.spool.max_age_days.unwrap_or(30) * 24 * 3600),
         log_level: level,
@@ -333,103 +352,4 @@ fn one_line(error: &ConfigError) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn directory(files: &[(&str, &str)]) -> (tempfile::TempDir, Flags) {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        std::fs::create_dir(dir.path().join("agent.d")).expect("made");
-        for (path, text) in files {
-            std::fs::write(dir.path().join(path), text).expect("written");
-        }
-        let flags = Flags { config: Some(dir.path().join("agent.toml")), ..Flags::default() };
-        (dir, flags)
-    }
-
-    fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
-        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    }
-
-    #[test]
-    fn the_shipped_file_has_every_key_with_its_default() {
-        let shipped = include_str!("../../deploy/config/agent.toml");
-        let (_kept, flags) = directory(&[("agent.toml", shipped)]);
-        let (_empty, bare) = directory(&[("agent.toml", "")]);
-        // The one default that depends on who asks: the file shows root's.
-        let state_dir = Some(PathBuf::from("/var/lib/muster-agent"));
-        let flags = Flags { state_dir: state_dir.clone(), ..flags };
-        let bare = Flags { state_dir, ..bare };
-        assert_eq!(load(&flags, BTreeMap::new()).expect("valid"), load(&bare, BTreeMap::new()).expect("valid"));
-        for (key, _) in KEYS {
-            let name = key.rsplit('.').next().unwrap_or(key);
-            let is_there = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{name} = "));
-            assert!(shipped.lines().any(is_there), "{key} is missing in deploy/config/agent.toml");
-        }
-    }
-
-    #[test]
-    fn a_later_layer_wins_over_an_earlier_one() {
-        let (_dir, mut flags) = directory(&[
-            (
-                "agent.toml",
-                "collector = \"https://one:1\"\nstate_dir = \"/a\"\n[spool]\nmax_mib = 1\nmax_age_days = 2\n",
-            ),
-            ("agent.d/10.toml", "[spool]\nmax_mib = 3\n"),
-            ("agent.d/20.toml", "[look]\nwatchlist = \"builtin\"\n"),
-            ("agent.d/not-read.txt", "nonsense"),
-        ]);
-        flags.state_dir = Some("/b".into());
-        let variables = environment(&[
-            ("MUSTER_AGENT__SPOOL__MAX_AGE_DAYS", "5"),
-            ("MUSTER_AGENT__TOKEN_FILE", "/t"),
-            ("MUSTER_AGENTX", "not ours"),
-        ]);
-        let settings = load(&flags, variables).expect("valid");
-        assert_eq!(settings.collector.as_deref(), Some("https://one:1"));
-        assert_eq!(settings.state_dir, Path::new("/b"));
-        assert_eq!(settings.spool_bytes, 3 << 20);
-        assert_eq!(settings.spool_age, Duration::from_secs(5 * 24 * 3600));
-        assert_eq!(settings.token_file.as_deref(), Some(Path::new("/t")));
-        assert_eq!(settings.watchlist, WatchlistPolicy::Builtin);
-    }
-
-    #[test]
-    fn every_fault_is_reported_at_once_with_its_place() {
-        let (_dir, flags) = directory(&[
-            ("agent.toml", "colector = \"https://one:1\"\n[spool]\nmax_mib = 0\n"),
-            ("agent.d/10.toml", "[look\n"),
-            ("agent.d/20.toml", "collector = \"http://plain\"\n[log]\nformat = \"xml\"\n"),
-        ]);
-        let variables = environment(&[("MUSTER_AGENT__LOK__TIME", "5"), ("MUSTER_AGENT__LOOK__TIME_LIMIT_S", "soon")]);
-        let faults = load(&flags, variables).expect_err("faults");
-        let text = faults.to_string();
-        for part in [
-            "has 7 faults",
-            "agent.toml: unknown key colector",
-            "agent.toml: spool.max_mib has the value \"0\"",
-            "10.toml: ",
-            "20.toml: collector has the value \"http://plain\"",
-            "20.toml: log.format has the value \"xml\", expected is one of auto, text, json",
-            "environment: unknown key MUSTER_AGENT__LOK__TIME",
-            "environment: MUSTER_AGENT__LOOK__TIME_LIMIT_S has the value \"soon\"",
-        ] {
-            assert!(text.contains(part), "{part:?} is missing in:\n{text}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_was_named_must_exist() {
-        let flags = Flags { config: Some("/nonexistent/agent.toml".into()), ..Flags::default() };
-        let faults = load(&flags, BTreeMap::new()).expect_err("a fault");
-        assert!(faults.to_string().contains("/nonexistent/agent.toml"), "{faults}");
-    }
-
-    #[test]
-    fn an_address_has_a_host_and_no_path() {
-        assert_eq!(collector_url("https://[::1]:7443"), Ok(("::1".to_owned(), 7443)));
-        assert_eq!(collector_url("https://muster.example.org/"), Ok(("muster.example.org".to_owned(), 443)));
-        for bad in ["muster:7443", "http://muster", "https://muster/path", "https://user@muster", "https://"] {
-            assert!(collector_url(bad).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

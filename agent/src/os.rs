@@ -34,6 +34,12 @@ pub fn default_state_dir() -> PathBuf {
     platform::default_state_dir()
 }
 
+/// Where the certificates of the CAs may be that this system trusts, as PEM; the first that is there counts.
+#[must_use]
+pub fn ca_bundles() -> Vec<PathBuf> {
+    platform::CA_BUNDLES.iter().map(PathBuf::from).collect()
+}
+
 /// A fresh description of the machine for the enrolment fingerprint: stable over restarts, never sent as it is.
 #[must_use]
 pub fn machine_id() -> Option<String> {

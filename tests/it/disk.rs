@@ -79,6 +79,9 @@ fn on_a_full_disk_what_was_kept_survives_and_nothing_stops() -> Result<()> {
     };
     agent.enroll(&lab.token(1, "1h")?)?.expect_code(0)?;
     let root = Root::debian("full")?;
+    // The first look makes the key of the pseudonyms, without which nothing may be told of people.
+    agent.report(root.path())?;
+    root.install("before", "1")?;
     let filler = disk.fill()?;
     agent.report(root.path()).context("with not a byte left")?;
 

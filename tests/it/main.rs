@@ -14,6 +14,8 @@ mod faces;
 mod hostile;
 mod house;
 mod judge;
+mod packages;
+mod proxy;
 mod quickstart;
 mod scan;
 mod service;

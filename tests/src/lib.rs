@@ -19,6 +19,7 @@ pub mod pki;
 pub mod player;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod wiretap;
 
 pub use eventually::eventually;

@@ -315,7 +315,7 @@ impl Agent {
             known => self.enrol_by_itself(known).await?,
         };
         let collector = self.settings.collector.clone().unwrap_or_else(|| identity.collector.clone());
-        let target = Target::parse(&collector)?;
+        let target = Target::parse(&collector)?.through(self.settings.proxy.as_ref());
         // Spread by the host's own id, so that one host has one moment.
         let share = f64::from(identity.host_id.as_bytes()[0]) / 255.0;
         let due = schedule::renewal_is_due(identity.issued, identity.expires, now(), share);

@@ -90,7 +90,7 @@ pub async fn enrol(settings: &Settings, token: &Token) -> Result<Identity, Enrol
     let known = store.load()?;
     let of_before = known.as_ref().map(|identity| identity.collector.clone());
     let collector = settings.collector.clone().or(of_before).ok_or(EnrolError::NoCollector)?;
-    let target = Target::parse(&collector)?;
+    let target = Target::parse(&collector)?.through(settings.proxy.as_ref());
     let state_dir = &settings.state_dir;
     os::make_private_dir(state_dir).map_err(|source| EnrolError::StateDir { path: state_dir.clone(), source })?;
     let number = match &known {

@@ -97,16 +97,19 @@ async fn way(settings: &Settings, steps: &mut Steps) {
         return;
     };
     let target = match Target::parse(&collector) {
-        Ok(target) => target,
+        Ok(target) => target.through(settings.proxy.as_ref()),
         Err(error) => return steps.failed("collector", &error),
     };
     steps.good("collector", collector);
+    if let Some(proxy) = &target.proxy {
+        steps.good("proxy", format!("{} by {}", proxy.shown(), proxy.origin));
+    }
     let addresses = match uplink::resolve(&target).await {
         Ok(addresses) => addresses,
         Err(error) => return steps.failed("name", &error),
     };
     let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
-    steps.good("name", format!("{} is {}", target.host, shown.join(", ")));
+    steps.good("name", format!("{} is {}", target.first_hop().0, shown.join(", ")));
     let stream = match uplink::open_tcp(&target, &addresses).await {
         Ok(stream) => stream,
         Err(error) => return steps.failed("route and TCP", &error),
@@ -114,6 +117,13 @@ async fn way(settings: &Settings, steps: &mut Steps) {
     let from = stream.local_addr().map_or_else(|_| "?".to_owned(), |local| local.ip().to_string());
     let to = stream.peer_addr().map_or_else(|_| "?".to_owned(), |peer| peer.to_string());
     steps.good("route and TCP", format!("from {from} to {to}"));
+    let line = match uplink::tunnel(&target, stream).await {
+        Ok(line) => line,
+        Err(error) => return steps.failed("way through the proxy", &error),
+    };
+    if target.proxy.is_some() {
+        steps.good("way through the proxy", format!("CONNECT to {}:{} is granted", target.host, target.port));
+    }
     let tls = match tls_of(settings, identity.as_ref()) {
         Ok(Some(tls)) => tls,
         Ok(None) => {
@@ -125,7 +135,7 @@ async fn way(settings: &Settings, steps: &mut Steps) {
         }
         Err(error) => return steps.bad("TLS", format!("{error:#}"), "enrol again with a token of the collector"),
     };
-    match uplink::handshake(&target, stream, &tls, &Arc::new(Traffic::default())).await {
+    match uplink::handshake(&target, line, &tls, &Arc::new(Traffic::default())).await {
         Ok((_, chain)) => {
             let end = chain.first().and_then(|certificate| uplink::certificate_end(certificate));
             let end = end.map_or_else(|| "?".to_owned(), |end| end.to_string());
@@ -133,7 +143,17 @@ async fn way(settings: &Settings, steps: &mut Steps) {
                 chain.get(1).and_then(|certificate| uplink::pin_of(certificate)).unwrap_or_else(|| "none".to_owned());
             steps.good("TLS chain and pin", format!("TLS 1.3, valid until {end}, CA pin {pin}"));
         }
-        Err(error) => return steps.failed("TLS chain and pin", &error),
+        Err(error) => {
+            steps.failed("TLS chain and pin", &error);
+            if let Some(issuer) = error.inspector() {
+                steps.bad(
+                    "TLS inspection",
+                    format!("the chain shown is {issuer:?}'s and no collector's: somebody between opens TLS and closes it anew"),
+                    "exempt the collector's name from TLS inspection; if its CA is your own and new, enrol again",
+                );
+            }
+            return;
+        }
     }
     enrolment(&target, identity, &tls, steps).await;
 }

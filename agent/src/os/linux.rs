@@ -5,6 +5,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// Debian and Arch, Red Hat, SUSE, Alpine.
+pub(super) const CA_BUNDLES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
 pub(super) fn default_config_file() -> PathBuf {
     PathBuf::from("/etc/muster/agent.toml")
 }

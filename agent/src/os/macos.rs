@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+pub(super) const CA_BUNDLES: &[&str] = &["/etc/ssl/cert.pem"];
+
 pub(super) fn default_config_file() -> PathBuf {
     PathBuf::from("/Library/Application Support/Muster/agent.toml")
 }

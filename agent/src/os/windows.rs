@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::os::windows::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// They are no file there; `proxy.ca_file` names one.
+pub(super) const CA_BUNDLES: &[&str] = &[];
+
 fn program_data() -> PathBuf {
     std::env::var_os("ProgramData").map_or_else(|| PathBuf::from(r"C:\ProgramData"), PathBuf::from)
 }

@@ -1,6 +1,9 @@
 //! From an address to a connection: name, route, TCP, TLS. Each step fails with an error of its own, since a person has
 //! to mend it.
 
+mod error;
+mod tunnel;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -19,145 +22,14 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 
-use super::trust::{PinMismatch, Tls};
-use crate::config;
+pub use error::ConnectError;
+pub use tunnel::{Line, tunnel};
+
+use super::trust::{PinMismatch, Stranger, Tls};
+use crate::config::{self, Proxy};
 
 const STEP_LIMIT: Duration = Duration::from_secs(10);
 const CALL_LIMIT: Duration = Duration::from_secs(120);
-
-/// Which step of the way to the collector failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The address is none.
-    #[error("{url:?} is no address of a collector")]
-    Address {
-        /// What was given.
-        url: String,
-    },
-    /// The name has no address.
-    #[error("the name {host} cannot be resolved")]
-    Name {
-        /// The name.
-        host: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Nobody listens, or no route.
-    #[error("no connection to {address}")]
-    Tcp {
-        /// The last address that was tried.
-        address: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A step took too long.
-    #[error("{address} did not answer within {seconds} s ({step})")]
-    Slow {
-        /// Where.
-        address: String,
-        /// Which step.
-        step: &'static str,
-        /// The limit.
-        seconds: u64,
-    },
-    /// Something that does not speak TLS 1.3 answers there.
-    #[error("what listens at {address} does not speak TLS 1.3")]
-    NotTls {
-        /// Where.
-        address: String,
-        /// What it said.
-        #[source]
-        source: io::Error,
-    },
-    /// Another collector, or somebody between.
-    #[error(
-        "{address} is not the collector of this token: no certificate that it showed has the ca-pin, its CA has {shown}"
-    )]
-    Pin {
-        /// Where.
-        address: String,
-        /// The pin of the CA that was shown.
-        shown: String,
-    },
-    /// The collector's certificate is past its end or before its beginning, by this machine's clock.
-    #[error("the certificate of {address} is not valid at this machine's time")]
-    Dates {
-        /// Where.
-        address: String,
-        /// How.
-        #[source]
-        source: io::Error,
-    },
-    /// The certificate is for another name.
-    #[error("the certificate of {address} is for another name than {host}")]
-    WrongName {
-        /// Where.
-        address: String,
-        /// Which name was wanted.
-        host: String,
-        /// Which names it has.
-        #[source]
-        source: io::Error,
-    },
-    /// The certificate was given by somebody who is not trusted.
-    #[error("the certificate of {address} was not given by a CA that this host trusts")]
-    Untrusted {
-        /// Where.
-        address: String,
-        /// How.
-        #[source]
-        source: io::Error,
-    },
-    /// The collector does not take our certificate.
-    #[error("{address} refused this host's certificate in the handshake")]
-    RefusedUs {
-        /// Where.
-        address: String,
-        /// How.
-        #[source]
-        source: io::Error,
-    },
-    /// The handshake failed in another way.
-    #[error("the TLS handshake with {address} failed")]
-    Handshake {
-        /// Where.
-        address: String,
-        /// How.
-        #[source]
-        source: io::Error,
-    },
-    /// HTTP/2 could not begin.
-    #[error("no HTTP/2 with {address}")]
-    Http {
-        /// Where.
-        address: String,
-        /// Why.
-        #[source]
-        source: tonic::transport::Error,
-    },
-}
-
-impl ConnectError {
-    /// What to do about it.
-    #[must_use]
-    pub const fn advice(&self) -> &'static str {
-        match self {
-            Self::Address { .. } => "give the address as https://host:port",
-            Self::Name { .. } => "check the name, and the machine's DNS",
-            Self::Tcp { .. } => "check that the collector runs, its port, and the firewalls between",
-            Self::Slow { .. } => "check the route and the firewalls between; a dropped packet gives no answer",
-            Self::NotTls { .. } => "check the port: the agents' listener is wanted, not the operators' or a proxy",
-            Self::Pin { .. } => "take a token of this collector; if it is the right one, somebody stands between",
-            Self::Dates { .. } => "check the clock of this machine, then the certificate of the collector",
-            Self::WrongName { .. } => "use a name that the certificate has, or give the collector that name",
-            Self::Untrusted { .. } => "if the collector was set up anew, enrol again with a token of it",
-            Self::RefusedUs { .. } => "enrol again, if the host was not withdrawn on purpose",
-            Self::Handshake { .. } | Self::Http { .. } => "look at the collector's log for the same moment",
-        }
-    }
-}
 
 /// Where a collector listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,6 +40,8 @@ pub struct Target {
     pub host: String,
     /// Port.
     pub port: u16,
+    /// The proxy through which it is reached.
+    pub proxy: Option<Arc<Proxy>>,
 }
 
 impl Target {
@@ -177,11 +51,29 @@ impl Target {
     /// It is none.
     pub fn parse(url: &str) -> Result<Self, ConnectError> {
         let (host, port) = config::collector_url(url).map_err(|_| ConnectError::Address { url: url.to_owned() })?;
-        Ok(Self { url: url.to_owned(), host, port })
+        Ok(Self { url: url.to_owned(), host, port, proxy: None })
     }
 
+    /// The same, reached through this proxy, unless the proxy's settings say that it is reached directly.
+    #[must_use]
+    pub fn through(mut self, proxy: Option<&Proxy>) -> Self {
+        self.proxy = proxy.filter(|proxy| proxy.is_for(&self.host, self.port)).cloned().map(Arc::new);
+        self
+    }
+
+    /// Whom the first connection goes to: the proxy, or the collector itself.
+    #[must_use]
+    pub fn first_hop(&self) -> (&str, u16) {
+        self.proxy.as_ref().map_or((self.host.as_str(), self.port), |proxy| (proxy.host.as_str(), proxy.port))
+    }
+
+    /// Host and port as they stand in an address.
     fn shown(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -206,14 +98,15 @@ impl Traffic {
     }
 }
 
-/// The addresses of a target.
+/// The addresses of the first hop.
 ///
 /// # Errors
 /// The name has none.
 pub async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {
-    let failed = |source| ConnectError::Name { host: target.host.clone(), source };
-    let found = timeout(STEP_LIMIT, tokio::net::lookup_host((target.host.as_str(), target.port)));
-    let found = found.await.map_err(|_| slow(target.host.clone(), "name"))?.map_err(failed)?;
+    let (host, port) = target.first_hop();
+    let failed = |source| ConnectError::Name { host: host.to_owned(), source };
+    let found = timeout(STEP_LIMIT, tokio::net::lookup_host((host, port)));
+    let found = found.await.map_err(|_| slow(host.to_owned(), "name"))?.map_err(failed)?;
     let found: Vec<SocketAddr> = found.collect();
     if found.is_empty() { Err(failed(io::ErrorKind::NotFound.into())) } else { Ok(found) }
 }
@@ -238,17 +131,17 @@ pub async fn open_tcp(target: &Target, addresses: &[SocketAddr]) -> Result<TcpSt
     Err(last)
 }
 
-/// TLS over a TCP connection. Gives the certificates that the collector showed.
+/// TLS over a line to the collector. Gives the certificates that the collector showed.
 ///
 /// # Errors
 /// The handshake failed, by whose fault is told as far as it can be known.
 pub async fn handshake(
     target: &Target,
-    stream: TcpStream,
+    line: Line,
     tls: &Tls,
     traffic: &Arc<Traffic>,
 ) -> Result<(TlsStream<Counted>, Vec<Vec<u8>>), ConnectError> {
-    let address = stream.peer_addr().map_or_else(|_| target.shown(), |peer| peer.to_string());
+    let Line { stream, address } = line;
     let name =
         ServerName::try_from(target.host.clone()).map_err(|_| ConnectError::Address { url: target.url.clone() })?;
     let counted = Counted { stream, traffic: Arc::clone(traffic) };
@@ -268,7 +161,8 @@ pub async fn handshake(
 pub(super) async fn channel(target: &Target, tls: &Tls, traffic: &Arc<Traffic>) -> Result<Channel, ConnectError> {
     let addresses = resolve(target).await?;
     let stream = open_tcp(target, &addresses).await?;
-    let (stream, _) = handshake(target, stream, tls, traffic).await?;
+    let line = tunnel(target, stream).await?;
+    let (stream, _) = handshake(target, line, tls, traffic).await?;
     let mut once = Some(TokioIo::new(stream));
     let connector = tower::service_fn(move |_: http::Uri| {
         let stream = once.take().ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset));
@@ -294,7 +188,12 @@ fn of_handshake(address: String, host: String, source: io::Error) -> ConnectErro
     if let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = fault
         && let Some(mismatch) = other.0.downcast_ref::<PinMismatch>()
     {
-        return ConnectError::Pin { address, shown: mismatch.shown.clone() };
+        return ConnectError::Pin { address, shown: mismatch.shown.clone(), issuer: mismatch.issuer.clone() };
+    }
+    if let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = fault
+        && let Some(Stranger { issuer }) = other.0.downcast_ref::<Stranger>()
+    {
+        return ConnectError::Untrusted { address, issuer: issuer.clone(), source };
     }
     #[expect(clippy::wildcard_enum_match_arm, reason = "rustls adds kinds of errors at will")]
     match fault {
@@ -306,7 +205,7 @@ fn of_handshake(address: String, host: String, source: io::Error) -> ConnectErro
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 ConnectError::WrongName { address, host, source }
             }
-            _ => ConnectError::Untrusted { address, source },
+            _ => ConnectError::Untrusted { address, issuer: String::new(), source },
         },
         rustls::Error::InvalidMessage(_) | rustls::Error::PeerIncompatible(_) => {
             ConnectError::NotTls { address, source }
@@ -338,10 +237,10 @@ pub(super) const fn is_about_us(alert: AlertDescription) -> bool {
     )
 }
 
-/// A TCP stream that counts its bytes.
+/// A stream that counts its bytes.
 #[derive(Debug)]
 pub struct Counted {
-    stream: TcpStream,
+    stream: Box<dyn tunnel::Stream>,
     traffic: Arc<Traffic>,
 }
 

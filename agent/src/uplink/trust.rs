@@ -36,6 +36,16 @@ pub enum TlsError {
 pub(super) struct PinMismatch {
     /// The pin of the first certificate above the collector's own.
     pub(super) shown: String,
+    /// Who gave the topmost certificate that was shown.
+    pub(super) issuer: String,
+}
+
+/// The chain leads to somebody who is not trusted.
+#[derive(Debug, thiserror::Error)]
+#[error("the chain ends at {issuer:?}, which is not trusted")]
+pub(super) struct Stranger {
+    /// Who gave the topmost certificate that was shown.
+    pub(super) issuer: String,
 }
 
 /// The settings of one kind of connection.
@@ -74,10 +84,14 @@ impl Tls {
         if roots.is_empty() {
             return Err(TlsError::NoTrust);
         }
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| TlsError::Setup(rustls::Error::General(error.to_string())))?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(TlsError::Setup)?
-            .with_root_certificates(roots);
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(BundleVerifier { inner }));
         let config = match key {
             Some(key) => {
                 let chain = vec![CertificateDer::from(identity.certificate.clone())];
@@ -140,7 +154,8 @@ impl ServerCertVerifier for PinVerifier {
         let Some(pinned) = pinned else {
             let first = intermediates.first().unwrap_or(end_entity);
             let shown = pin_of(first).unwrap_or_else(|| "none".to_owned());
-            let other = OtherError(Arc::new(PinMismatch { shown }));
+            let issuer = top_issuer(end_entity, intermediates);
+            let other = OtherError(Arc::new(PinMismatch { shown, issuer }));
             return Err(rustls::Error::InvalidCertificate(CertificateError::Other(other)));
         };
         let mut roots = RootCertStore::empty();
@@ -148,7 +163,8 @@ impl ServerCertVerifier for PinVerifier {
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
             .build()
             .map_err(|error| rustls::Error::General(error.to_string()))?;
-        verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let verified = verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        verified.map_err(|error| with_issuer(error, end_entity, intermediates))
     }
 
     fn verify_tls12_signature(
@@ -172,4 +188,66 @@ impl ServerCertVerifier for PinVerifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The usual verification by the trust bundle; a failure says who gave the chain that was shown.
+#[derive(Debug)]
+struct BundleVerifier {
+    inner: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for BundleVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        verified.map_err(|error| with_issuer(error, end_entity, intermediates))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+fn with_issuer(
+    error: rustls::Error,
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+) -> rustls::Error {
+    use CertificateError::{BadSignature, UnknownIssuer};
+    if !matches!(error, rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature)) {
+        return error;
+    }
+    let issuer = top_issuer(end_entity, intermediates);
+    rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Stranger { issuer }))))
+}
+
+/// Who gave the topmost certificate of a chain, in its own words; strangers write them, so they are cut and cleaned.
+fn top_issuer(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> String {
+    let top = intermediates.last().unwrap_or(end_entity);
+    let Ok((_, certificate)) = X509Certificate::from_der(top) else { return String::new() };
+    certificate.issuer().to_string().chars().filter(|c| !c.is_control()).take(200).collect()
 }

@@ -1,0 +1,97 @@
+//! The layers of the settings, and the shipped file.
+
+use super::*;
+
+fn directory(files: &[(&str, &str)]) -> (tempfile::TempDir, Flags) {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    std::fs::create_dir(dir.path().join("agent.d")).expect("made");
+    for (path, text) in files {
+        std::fs::write(dir.path().join(path), text).expect("written");
+    }
+    let flags = Flags { config: Some(dir.path().join("agent.toml")), ..Flags::default() };
+    (dir, flags)
+}
+
+fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn the_shipped_file_has_every_key_with_its_default() {
+    let shipped = include_str!("../../../deploy/config/agent.toml");
+    let (_kept, flags) = directory(&[("agent.toml", shipped)]);
+    let (_empty, bare) = directory(&[("agent.toml", "")]);
+    // The one default that depends on who asks: the file shows root's.
+    let state_dir = Some(PathBuf::from("/var/lib/muster-agent"));
+    let flags = Flags { state_dir: state_dir.clone(), ..flags };
+    let bare = Flags { state_dir, ..bare };
+    assert_eq!(load(&flags, BTreeMap::new()).expect("valid"), load(&bare, BTreeMap::new()).expect("valid"));
+    for (key, _) in KEYS {
+        let name = key.rsplit('.').next().unwrap_or(key);
+        let is_there = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{name} = "));
+        assert!(shipped.lines().any(is_there), "{key} is missing in deploy/config/agent.toml");
+    }
+}
+
+#[test]
+fn a_later_layer_wins_over_an_earlier_one() {
+    let (_dir, mut flags) = directory(&[
+        ("agent.toml", "collector = \"https://one:1\"\nstate_dir = \"/a\"\n[spool]\nmax_mib = 1\nmax_age_days = 2\n"),
+        ("agent.d/10.toml", "[spool]\nmax_mib = 3\n"),
+        ("agent.d/20.toml", "[look]\nwatchlist = \"builtin\"\n"),
+        ("agent.d/not-read.txt", "nonsense"),
+    ]);
+    flags.state_dir = Some("/b".into());
+    let variables = environment(&[
+        ("MUSTER_AGENT__SPOOL__MAX_AGE_DAYS", "5"),
+        ("MUSTER_AGENT__TOKEN_FILE", "/t"),
+        ("MUSTER_AGENTX", "not ours"),
+    ]);
+    let settings = load(&flags, variables).expect("valid");
+    assert_eq!(settings.collector.as_deref(), Some("https://one:1"));
+    assert_eq!(settings.state_dir, Path::new("/b"));
+    assert_eq!(settings.spool_bytes, 3 << 20);
+    assert_eq!(settings.spool_age, Duration::from_secs(5 * 24 * 3600));
+    assert_eq!(settings.token_file.as_deref(), Some(Path::new("/t")));
+    assert_eq!(settings.watchlist, WatchlistPolicy::Builtin);
+}
+
+#[test]
+fn every_fault_is_reported_at_once_with_its_place() {
+    let (_dir, flags) = directory(&[
+        ("agent.toml", "colector = \"https://one:1\"\n[spool]\nmax_mib = 0\n"),
+        ("agent.d/10.toml", "[look\n"),
+        ("agent.d/20.toml", "collector = \"http://plain\"\n[log]\nformat = \"xml\"\n"),
+    ]);
+    let variables = environment(&[("MUSTER_AGENT__LOK__TIME", "5"), ("MUSTER_AGENT__LOOK__TIME_LIMIT_S", "soon")]);
+    let faults = load(&flags, variables).expect_err("faults");
+    let text = faults.to_string();
+    for part in [
+        "has 7 faults",
+        "agent.toml: unknown key colector",
+        "agent.toml: spool.max_mib has the value \"0\"",
+        "10.toml: ",
+        "20.toml: collector has the value \"http://plain\"",
+        "20.toml: log.format has the value \"xml\", expected is one of auto, text, json",
+        "environment: unknown key MUSTER_AGENT__LOK__TIME",
+        "environment: MUSTER_AGENT__LOOK__TIME_LIMIT_S has the value \"soon\"",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn a_file_that_was_named_must_exist() {
+    let flags = Flags { config: Some("/nonexistent/agent.toml".into()), ..Flags::default() };
+    let faults = load(&flags, BTreeMap::new()).expect_err("a fault");
+    assert!(faults.to_string().contains("/nonexistent/agent.toml"), "{faults}");
+}
+
+#[test]
+fn an_address_has_a_host_and_no_path() {
+    assert_eq!(collector_url("https://[::1]:7443"), Ok(("::1".to_owned(), 7443)));
+    assert_eq!(collector_url("https://muster.example.org/"), Ok(("muster.example.org".to_owned(), 443)));
+    for bad in ["muster:7443", "http://muster", "https://muster/path", "https://user@muster", "https://"] {
+        assert!(collector_url(bad).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,135 @@
+//! The packages: built from the programs at hand, installed, upgraded and removed in roots of their own. Nothing of this
+//! machine is changed: dpkg and rpm work below a folder, and so do the scripts of the packages.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use muster_tests::binaries;
+use muster_tests::process::Answer;
+
+const IDENTITY: &str = "var/lib/muster-agent/identity/identity.json";
+
+/// Whether the tools are there, and the right to give files away.
+fn can(tools: &[&str]) -> bool {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    root && tools.iter().all(|tool| Command::new(tool).arg("--version").output().is_ok())
+}
+
+fn packages(kind: &str, version: &str, out: &Path) -> Result<Vec<PathBuf>> {
+    let mut package = Command::new(binaries::repository().join("deploy/linux/package"));
+    package.arg("--programs").arg(binaries::folder()?).args(["--version", version, "--fast", kind]);
+    let answer = Answer::of(package.arg("--out").arg(out))?.expect_code(0)?;
+    Ok(answer.stdout.lines().map(PathBuf::from).collect())
+}
+
+/// A machine that has accounts and nothing else.
+fn bare(folder: &Path) -> Result<PathBuf> {
+    let root = folder.join("root");
+    for (path, text) in [
+        ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
+        ("etc/group", "root:x:0:\n"),
+        ("var/lib/dpkg/status", ""),
+        ("var/lib/dpkg/updates/.keep", ""),
+    ] {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().context("a parent")?)?;
+        std::fs::write(path, text)?;
+    }
+    std::fs::remove_file(root.join("var/lib/dpkg/updates/.keep"))?;
+    Ok(root)
+}
+
+/// What a machine has after it was enrolled and configured.
+fn use_it(root: &Path) -> Result<()> {
+    let identity = root.join(IDENTITY);
+    std::fs::create_dir_all(identity.parent().context("a parent")?)?;
+    std::fs::write(identity, "{\"who\": \"I am\"}")?;
+    let config = root.join("etc/muster/agent.toml");
+    let text = std::fs::read_to_string(&config)?;
+    Ok(std::fs::write(config, format!("collector = \"https://muster.example.org:7443\"\n{text}"))?)
+}
+
+fn assert_kept(root: &Path) -> Result<()> {
+    ensure!(std::fs::read_to_string(root.join(IDENTITY))? == "{\"who\": \"I am\"}", "the identity is not what it was");
+    let config = root.join("etc/muster");
+    let kept = std::fs::read_dir(&config)?
+        .filter_map(Result::ok)
+        .any(|file| std::fs::read_to_string(file.path()).is_ok_and(|text| text.starts_with("collector = ")));
+    ensure!(kept, "the settings are not in {}", config.display());
+    Ok(())
+}
+
+fn version_of(root: &Path, program: &str) -> Result<String> {
+    Ok(Answer::of(Command::new(root.join("usr/bin").join(program)).arg("version"))?.expect_code(0)?.stdout)
+}
+
+#[test]
+fn the_deb_is_installed_upgraded_with_its_identity_removed_and_purged() -> Result<()> {
+    if !can(&["dpkg", "dpkg-deb", "systemctl", "systemd-sysusers"]) {
+        println!("skipped: it needs root, dpkg and systemd's programs");
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let root = bare(folder.path())?;
+    let dpkg = |arguments: &[&std::ffi::OsStr]| -> Result<Answer> {
+        let mut command = Command::new("dpkg");
+        command.arg(format!("--root={}", root.display())).arg("--force-script-chrootless");
+        Answer::of(command.args(arguments))?.expect_code(0)
+    };
+    let first = packages("deb", "0.1.0", folder.path())?;
+    dpkg(&["-i".as_ref(), first[0].as_ref(), first[1].as_ref()])?;
+    ensure!(version_of(&root, "muster-agent")?.starts_with("muster-agent "));
+    ensure!(version_of(&root, "muster-collector")?.contains("muster-collector"));
+    let enabled = root.join("etc/systemd/system/multi-user.target.wants/muster-agent.service");
+    ensure!(enabled.is_symlink(), "the service is not enabled");
+    let accounts = std::fs::read_to_string(root.join("etc/passwd"))?;
+    ensure!(accounts.contains("muster-agent:x:") && accounts.contains("muster:x:"), "{accounts}");
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let state = std::fs::metadata(root.join("var/lib/muster-agent"))?;
+    ensure!(state.permissions().mode() & 0o777 == 0o700 && state.uid() != 0, "{state:?}");
+
+    use_it(&root)?;
+    std::fs::remove_file(&enabled)?;
+    let second = packages("deb", "0.1.1", folder.path())?;
+    dpkg(&["-i".as_ref(), second[0].as_ref()])?;
+    assert_kept(&root)?;
+    ensure!(!enabled.is_symlink(), "an upgrade enables what an administrator has disabled");
+
+    dpkg(&["--remove".as_ref(), "muster-agent".as_ref()])?;
+    ensure!(!root.join("usr/bin/muster-agent").exists());
+    assert_kept(&root)?;
+    dpkg(&["--purge".as_ref(), "muster-agent".as_ref(), "muster-collector".as_ref()])?;
+    ensure!(!root.join("var/lib/muster-agent").exists() && !root.join("etc/muster/agent.toml").exists());
+    Ok(())
+}
+
+#[test]
+fn the_rpm_is_installed_upgraded_with_its_identity_and_removed() -> Result<()> {
+    if !can(&["rpm", "rpmbuild"]) {
+        println!("skipped: it needs root, rpm and rpmbuild");
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let root = bare(folder.path())?;
+    let rpm = |arguments: &[&std::ffi::OsStr]| -> Result<Answer> {
+        let mut command = Command::new("rpm");
+        command.arg("--root").arg(&root).args(["--dbpath", "/var/lib/rpm"]);
+        if arguments[0] != "-q" {
+            // The scripts want a shell below the root; what they do is what the other package's test shows.
+            command.args(["--noscripts", "--nodeps"]);
+        }
+        Answer::of(command.args(arguments))?.expect_code(0)
+    };
+    let first = packages("rpm", "0.1.0", folder.path())?;
+    rpm(&["-i".as_ref(), first[0].as_ref(), first[1].as_ref()])?;
+    ensure!(version_of(&root, "muster-agent")?.starts_with("muster-agent "));
+    use_it(&root)?;
+    let second = packages("rpm", "0.1.1", folder.path())?;
+    rpm(&["-U".as_ref(), second[0].as_ref()])?;
+    ensure!(rpm(&["-q".as_ref(), "muster-agent".as_ref()])?.stdout.contains("0.1.1"));
+    assert_kept(&root)?;
+    rpm(&["-e".as_ref(), "muster-agent".as_ref(), "muster-collector".as_ref()])?;
+    ensure!(!root.join("usr/bin/muster-agent").exists());
+    assert_kept(&root)
+}
