@@ -15,6 +15,7 @@ mod hostile;
 mod house;
 mod judge;
 mod quickstart;
+mod roots;
 mod scan;
 mod service;
 mod swarm;
