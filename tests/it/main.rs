@@ -17,6 +17,7 @@ mod judge;
 mod packages;
 mod proxy;
 mod quickstart;
+mod roots;
 mod scan;
 mod service;
 mod swarm;

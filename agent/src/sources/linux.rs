@@ -9,6 +9,8 @@ mod dpkg;
 mod findings;
 mod flatpak;
 mod host;
+#[cfg(test)]
+mod hostile_tests;
 mod kernel_modules;
 mod native;
 mod pacman;

@@ -108,6 +108,9 @@ impl Storage for Opened {
     }
 }
 
+/// Entries of one directory that are taken: dpkg's largest has 30,000, and a million names are a trap.
+const ENTRIES: usize = 262_144;
+
 /// One entry of a directory: its name, and whether it is a symbolic link.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
@@ -200,9 +203,9 @@ impl Root {
     /// The entries of a directory, sorted by name.
     ///
     /// # Errors
-    /// As the system says.
+    /// As the system says; `FileTooLarge` when it has more than [`ENTRIES`].
     pub fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
-        let mut entries = self.place.list(path)?;
+        let mut entries = self.place.list(path, ENTRIES)?;
         entries.sort_unstable();
         Ok(entries)
     }

@@ -63,6 +63,17 @@ const FOR_ALL: &[(&str, &str)] = &[
     ("edge", "/usr/share/microsoft-edge/extensions"),
     ("brave", "/usr/share/brave-browser/extensions"),
 ];
+/// Where packages give add-ons to everybody's Firefox: a file or folder named after each. In the shared folders those for
+/// Firefox stand below its own id, beside those for other programs.
+const FOR_ALL_FIREFOX: &[&str] = &[
+    "/usr/lib/mozilla/extensions/{ec8030f7-c20a-464f-9b0e-13a3a9e97384}",
+    "/usr/lib64/mozilla/extensions/{ec8030f7-c20a-464f-9b0e-13a3a9e97384}",
+    "/usr/share/mozilla/extensions/{ec8030f7-c20a-464f-9b0e-13a3a9e97384}",
+    "/usr/lib/firefox/distribution/extensions",
+    "/usr/lib/firefox-esr/distribution/extensions",
+    "/usr/lib64/firefox/distribution/extensions",
+    "/opt/firefox/distribution/extensions",
+];
 const MANIFEST_BYTES: usize = 4 * 1024 * 1024;
 const LIST_BYTES: usize = 64 * 1024 * 1024;
 
@@ -92,6 +103,9 @@ impl Source for BrowserExtensions {
         for (browser, place) in FOR_ALL {
             for_all(scene, browser, place, &mut findings);
         }
+        for place in FOR_ALL_FIREFOX {
+            for_all_firefox(scene, place, &mut findings);
+        }
         let distinct: BTreeSet<Observation> = std::mem::take(&mut findings.observations).into_iter().collect();
         findings.observations.extend(distinct);
         findings.sighting("there are no browsers")
@@ -110,7 +124,7 @@ fn profiles(scene: &Scene, browser: &str, home: &str, place: &str, findings: &mu
             let dir = format!("{extensions}/{}", id.name);
             for version in findings.list(scene, &dir).unwrap_or_default().into_iter().filter(|v| v.is_directory) {
                 let dir = format!("{dir}/{}", version.name);
-                let Some(mut extension) = manifest(scene, &dir, findings) else { continue };
+                let Some(mut extension) = manifest(scene, &base, &dir, findings) else { continue };
                 extension.id.clone_from(&id.name);
                 own(scene, findings, home, &extension);
                 add(findings, extension, browser, format!("~/{place}"));
@@ -119,10 +133,10 @@ fn profiles(scene: &Scene, browser: &str, home: &str, place: &str, findings: &mu
     }
 }
 
-fn manifest(scene: &Scene, dir: &str, findings: &mut Findings) -> Option<Extension> {
+fn manifest(scene: &Scene, place: &str, dir: &str, findings: &mut Findings) -> Option<Extension> {
     let bytes = findings.read(scene, &format!("{dir}/manifest.json"), MANIFEST_BYTES)?;
     let Some(mut extension) = parse_manifest(&bytes) else {
-        findings.broken("a manifest of an extension cannot be understood");
+        findings.broken(format!("{place}: a manifest of an extension cannot be understood"));
         return None;
     };
     if let Some(message) = message_of(&extension.name) {
@@ -148,7 +162,7 @@ fn firefox(scene: &Scene, home: &str, place: &str, findings: &mut Findings) {
                 own(scene, findings, home, &it);
                 add(findings, it, "firefox", format!("~/{place}"));
             }),
-            None => findings.broken("a list of Firefox's add-ons cannot be understood"),
+            None => findings.broken(format!("{base}: a list of add-ons cannot be understood")),
         }
     }
 }
@@ -171,6 +185,20 @@ fn for_all(scene: &Scene, browser: &str, place: &str, findings: &mut Findings) {
     for id in files.iter().filter_map(|file| file.name.strip_suffix(".json")).filter(|id| is_id(id)) {
         let extension = Extension { id: id.to_owned(), enabled: true, ..Extension::default() };
         add(findings, extension, browser, place.to_owned());
+    }
+}
+
+/// `ID.xpi`, or a folder `ID` that holds the add-on unpacked.
+fn for_all_firefox(scene: &Scene, place: &str, findings: &mut Findings) {
+    let Some(entries) = findings.list(scene, place) else { return };
+    findings.places += 1;
+    for entry in entries {
+        let id = entry.name.strip_suffix(".xpi").unwrap_or(&entry.name);
+        let is_add_on = id.len() < entry.name.len() || entry.is_directory || entry.is_link;
+        if is_add_on && id.contains(['@', '{']) {
+            let extension = Extension { id: id.to_owned(), enabled: true, ..Extension::default() };
+            add(findings, extension, "firefox", place.to_owned());
+        }
     }
 }
 

@@ -71,3 +71,16 @@ fn homes_without_browsers_are_empty_and_no_homes_are_not_whole() {
     std::fs::remove_file(root.path().join("etc/passwd")).expect("removed");
     assert_eq!(root.look(&BrowserExtensions).outcome, Outcome::Failed);
 }
+
+#[test]
+fn add_ons_that_packages_give_to_every_firefox_are_found() {
+    let root = Canned::new("debian")
+        .file("usr/share/mozilla/extensions/{ec8030f7-c20a-464f-9b0e-13a3a9e97384}/light@kaspersky.com.xpi", "")
+        .directory("usr/share/mozilla/extensions/{3550f703-e582-4d05-9a08-453d09bdfdc6}/mail@x.example")
+        .directory("usr/lib/firefox/distribution/extensions/own@x.example")
+        .file("usr/lib/firefox/distribution/extensions/README", "");
+    let sighting = root.look(&BrowserExtensions);
+    let mut ids: Vec<&str> = sighting.observations.iter().map(|o| o.id.as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["light@kaspersky.com", "own@x.example"]);
+}

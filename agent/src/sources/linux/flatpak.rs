@@ -53,7 +53,7 @@ fn deployed(scene: &Scene, dir: &str, kind: &str, home: Option<&str>, findings: 
             for branch in branches.into_iter().filter(|entry| entry.is_directory) {
                 let id = format!("{}/{}/{}", name.name, architecture.name, branch.name);
                 let deploy = format!("{middle}/{}/active", branch.name);
-                let Some(commit) = findings.unless_absent(&deploy, scene.root.read_link(&deploy)) else { continue };
+                let Some(commit) = commit(scene, &deploy, findings) else { continue };
                 let mut observation = observation(scene, &name.name, &deploy, findings);
                 if let Some(home) = home {
                     // No list names flatpaks.
@@ -70,6 +70,15 @@ fn deployed(scene: &Scene, dir: &str, kind: &str, home: Option<&str>, findings: 
             }
         }
     }
+}
+
+/// Where `active` points. A copy of a machine may have a folder in place of the link: what is deployed there is, too.
+fn commit(scene: &Scene, deploy: &str, findings: &mut Findings) -> Option<String> {
+    if let Some(commit) = findings.unless_absent(deploy, scene.root.read_link(deploy)) {
+        return Some(commit);
+    }
+    let stands = findings.unless_absent(deploy, scene.root.stands(deploy));
+    stands.flatten().map(|_| String::new())
 }
 
 fn observation(scene: &Scene, name: &str, deploy: &str, findings: &mut Findings) -> Observation {
@@ -129,6 +138,14 @@ mod tests {
         let one = sighting.observations.iter().find(|o| o.name == "org.x.One").expect("seen");
         assert_eq!((one.id.as_str(), one.vendor.as_str()), ("org.x.One/x86_64/stable", "X Corp"));
         assert_eq!(one.attributes["commit"], "0a1b2c");
+    }
+
+    #[test]
+    fn an_application_whose_link_became_a_folder_is_found() {
+        let place = "var/lib/flatpak/app/org.x.One/x86_64/stable/active";
+        let root = Canned::new("fedora").file(&format!("{place}/metadata"), "[Application]\nname=org.x.One\n");
+        let sighting = root.look(&Flatpak);
+        assert_eq!((sighting.outcome, rows(&sighting)), (Outcome::Found, vec!["org.x.One".to_owned()]));
     }
 
     #[test]

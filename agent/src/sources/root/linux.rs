@@ -70,7 +70,7 @@ impl Place {
         Ok(bytes)
     }
 
-    pub(super) fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
+    pub(super) fn list(&self, path: &str, most: usize) -> io::Result<Vec<Entry>> {
         let fd = self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC)?;
         let mut entries = Vec::new();
         for entry in Dir::read_from(&fd)? {
@@ -78,6 +78,9 @@ impl Place {
             let name = entry.file_name();
             if name == c"." || name == c".." {
                 continue;
+            }
+            if entries.len() >= most {
+                return Err(io::ErrorKind::FileTooLarge.into());
             }
             let mut kind = entry.file_type();
             if kind == FileType::Unknown {
@@ -249,6 +252,14 @@ mod tests {
         assert_eq!(place.stands("/etc/broken").expect("known"), Some(Stands::BrokenLink));
         assert_eq!(place.stands("/etc/none").expect("known"), None);
         assert_eq!(place.read_link("/etc/broken").expect("link"), "/nowhere");
+    }
+
+    #[test]
+    fn a_directory_beyond_the_bound_is_refused() {
+        let (_outer, place) = image();
+        let entries = place.list("/etc", 1000).expect("listed").len();
+        assert_eq!(place.list("/etc", entries).expect("as many as there are").len(), entries);
+        assert_eq!(place.list("/etc", entries - 1).expect_err("too many").kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

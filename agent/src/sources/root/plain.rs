@@ -50,18 +50,18 @@ impl Place {
         Ok(bytes)
     }
 
-    pub(super) fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
-        std::fs::read_dir(path)?
-            .map(|entry| {
-                let entry = entry?;
-                let kind = entry.file_type()?;
-                Ok(Entry {
-                    name: entry.file_name().to_string_lossy().into_owned(),
-                    is_link: kind.is_symlink(),
-                    is_directory: kind.is_dir(),
-                })
+    pub(super) fn list(&self, path: &str, most: usize) -> io::Result<Vec<Entry>> {
+        let entries = std::fs::read_dir(path)?.take(most.saturating_add(1)).map(|entry| {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            Ok(Entry {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                is_link: kind.is_symlink(),
+                is_directory: kind.is_dir(),
             })
-            .collect()
+        });
+        let entries: Vec<Entry> = entries.collect::<io::Result<_>>()?;
+        if entries.len() > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(entries) }
     }
 
     pub(super) fn stands(&self, path: &str) -> io::Result<Option<Stands>> {

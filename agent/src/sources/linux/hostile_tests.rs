@@ -1,0 +1,170 @@
+//! Every source on roots that somebody made to hurt: pipes, devices, circles, ways out, huge files and endless trees where
+//! a database should be. Each look ends soon, and its outcome names the place.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use muster_proto::model::{Outcome, SourceName};
+use rustix::fs::{CWD, FileType, Mode};
+
+use super::canned::Canned;
+use crate::sources::root::Root;
+use crate::sources::watchlist::builtin;
+use crate::sources::{Scene, Sighting, all};
+
+const ID: &str = "ddoleachckhhdmhpbkddgechjfhnphpe";
+
+/// Where each source expects a file, on which system, and what its outcome must name.
+fn places() -> Vec<(SourceName, &'static str, String, &'static str)> {
+    let place = |source, os, path: &str, named| (source, os, path.to_owned(), named);
+    vec![
+        place(SourceName::Dpkg, "debian", "var/lib/dpkg/status", "/var/lib/dpkg/status"),
+        place(SourceName::Rpm, "rocky", "var/lib/rpm/rpmdb.sqlite", "rpmdb.sqlite"),
+        place(SourceName::Rpm, "rocky", "var/lib/rpm/Packages.db", "Packages.db"),
+        place(SourceName::Rpm, "rocky", "usr/lib/sysimage/rpm/Packages", "/usr/lib/sysimage/rpm/Packages"),
+        place(SourceName::Apk, "alpine", "lib/apk/db/installed", "/lib/apk/db/installed"),
+        place(SourceName::Pacman, "arch", "var/lib/pacman/local/x-1-1/desc", "x-1-1"),
+        place(SourceName::Snap, "ubuntu", "var/lib/snapd/state.json", "/var/lib/snapd/state.json"),
+        place(SourceName::Flatpak, "fedora", "var/lib/flatpak/app/org.x/x86_64/stable/active/metadata", "org.x"),
+        place(SourceName::SystemdUnits, "debian", "etc/systemd/system/a.service", "a.service"),
+        place(SourceName::KernelModules, "debian", "etc/modules", "/etc/modules"),
+        place(SourceName::TrustStore, "debian", "usr/local/share/ca-certificates/a.crt", "a.crt"),
+        place(
+            SourceName::BrowserExtensions,
+            "debian",
+            &format!("root/.config/chromium/Default/Extensions/{ID}/1/manifest.json"),
+            "/root/.config/chromium",
+        ),
+        place(
+            SourceName::BrowserExtensions,
+            "debian",
+            "root/.mozilla/firefox/p/extensions.json",
+            "/root/.mozilla/firefox",
+        ),
+    ]
+}
+
+/// Looks with one source on a thread of its own; a look that does not end is a failure and not a hanging test.
+fn look(source: SourceName, root: &Path) -> Sighting {
+    let (sender, answer) = mpsc::channel();
+    let root = root.to_owned();
+    std::thread::spawn(move || {
+        let source = all().into_iter().find(|one| one.name() == source).expect("the source");
+        let _ = sender.send(source.look(&Scene::new(Root::below(&root).expect("a root"), builtin())));
+    });
+    answer.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|error| panic!("{source}: {error}"))
+}
+
+fn parent(path: &Path) -> &Path {
+    let parent = path.parent().expect("a parent");
+    fs::create_dir_all(parent).expect("made");
+    parent
+}
+
+type Make = fn(&Path);
+
+/// What may stand where a file should.
+const FORMS: &[(&str, Make)] = &[
+    ("a pipe", |path| make_node(path, FileType::Fifo, 0).expect("made")),
+    // Zeros without an end. Only root can make one; for others it is a pipe again.
+    ("a device", |path| {
+        let zero = rustix::fs::makedev(1, 5);
+        make_node(path, FileType::CharacterDevice, zero).or_else(|_| make_node(path, FileType::Fifo, 0)).expect("made");
+    }),
+    ("a socket", |path| drop(std::os::unix::net::UnixListener::bind(path).expect("bound"))),
+    ("a folder", |path| fs::create_dir(path).expect("made")),
+    ("a circle", |path| symlink(path.file_name().expect("a name"), path).expect("linked")),
+    ("a terabyte", |path| File::create(path).and_then(|file| file.set_len(1 << 40)).expect("made")),
+];
+
+fn make_node(path: &Path, kind: FileType, device: u64) -> rustix::io::Result<()> {
+    rustix::fs::mknodat(CWD, path, kind, Mode::from_raw_mode(0o600), device)
+}
+
+#[test]
+fn what_is_no_file_is_named_and_waited_for_by_nobody() {
+    for (source, os, path, named) in places() {
+        for (form, make) in FORMS {
+            let root = Canned::new(os);
+            let full = root.path().join(&path);
+            let _ = parent(&full);
+            // The path of a socket must be short.
+            if *form == "a socket" && full.as_os_str().len() > 100 {
+                continue;
+            }
+            // A folder is none of systemd's units, and certificates may stand in folders.
+            if matches!(source, SourceName::SystemdUnits | SourceName::TrustStore) && *form == "a folder" {
+                continue;
+            }
+            make(&full);
+            let sighting = look(source, root.path());
+            assert!(!sighting.outcome.is_complete(), "{source}: {form} at {path}: {sighting:?}");
+            assert!(sighting.reason.contains(named), "{source}: {form} at {path}: {:?}", sighting.reason);
+        }
+    }
+}
+
+#[test]
+fn no_way_leads_out_of_the_root() {
+    let outside = tempfile::tempdir().expect("temporary directory");
+    let secret = outside.path().join("secret");
+    fs::write(&secret, "Package: outside\nStatus: install ok installed\nVersion: 1\n\nP:outside\nV:1\n\n")
+        .expect("written");
+    for (source, os, path, _) in places() {
+        for target in
+            [secret.clone(), Path::new("../../../../../../../../../../..").join(&secret.to_string_lossy()[1..])]
+        {
+            let root = Canned::new(os);
+            let full = root.path().join(&path);
+            let _ = parent(&full);
+            symlink(&target, &full).expect("linked");
+            let sighting = look(source, root.path());
+            let seen = format!("{:?}", sighting.observations);
+            assert!(!seen.contains("outside"), "{source}: {path} leads out: {seen}");
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_hurt_nobody() {
+    let nasty: Vec<u8> =
+        (0..20_000_u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap_or(0)).collect();
+    for (source, os, path, named) in places() {
+        let root = Canned::new(os).file(&path, &nasty);
+        let sighting = look(source, root.path());
+        // A unit file and a list of modules have lines that mean nothing; everything else is broken by that.
+        let forgiving = matches!(source, SourceName::SystemdUnits | SourceName::KernelModules);
+        assert!(forgiving || !sighting.outcome.is_complete(), "{source}: {path}: {sighting:?}");
+        assert!(forgiving || sighting.reason.contains(named), "{source}: {path}: {}", sighting.reason);
+    }
+}
+
+#[test]
+fn a_tree_without_an_end_is_left_and_named() {
+    let deep = "d/".repeat(200);
+    for (source, top) in [
+        (SourceName::TrustStore, "usr/local/share/ca-certificates"),
+        (SourceName::KernelModules, "lib/modules/6.1/extra"),
+    ] {
+        let root = Canned::new("debian").directory(&format!("{top}/{deep}"));
+        let sighting = look(source, root.path());
+        assert_eq!(sighting.outcome, Outcome::Failed, "{source}: {sighting:?}");
+        assert!(sighting.reason.contains("too deep") && sighting.reason.contains(top), "{source}: {}", sighting.reason);
+    }
+}
+
+#[test]
+fn a_database_that_goes_on_without_an_end_is_read_no_further_than_it_says() {
+    for (name, whole) in [("rpmdb.sqlite", true), ("Packages", true), ("Packages.db", true)] {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/linux/rpm").join(name);
+        let place = format!("var/lib/rpm/{name}");
+        let root = Canned::new("rocky").file(&place, fs::read(fixture).expect("the fixture"));
+        let file = File::options().write(true).open(root.path().join(&place)).expect("there");
+        file.set_len(1 << 40).expect("stretched");
+        let sighting = look(SourceName::Rpm, root.path());
+        assert_eq!(sighting.observations.len() == 8, whole, "{name}: {}", sighting.reason);
+    }
+}

@@ -1,0 +1,187 @@
+//! Every parser on the corpora of the fuzzers: whole, cut at every place, and changed by chance.
+//!
+//! `MUSTER_FUZZ_SECONDS=600` changes by chance for that long for each parser, and says how often; `MUSTER_FUZZ_ONLY` names
+//! one. Without them it is a fraction of a second. This is what runs everywhere; the fuzzers in `tests/fuzz`, which see
+//! what code they reach, need another build.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::mounts::Mounts;
+use super::os_release::OsRelease;
+use super::signatures as s;
+use super::{
+    apk, certificate, dpkg, elf, extension, fdinfo, key_file, metainfo, modules, network, pacman, rpm, snap, unit_file,
+};
+
+type Parser = fn(&[u8]);
+
+/// The fuzzers by name, each with what it calls.
+const PARSERS: &[(&str, Parser)] = &[
+    ("apk", |bytes| drop(apk::parse(bytes).first_lacking(&text(bytes)).map(str::to_owned))),
+    ("certificate", |bytes| drop(certificate::parse(bytes))),
+    ("dpkg", |bytes| drop((dpkg::parse(bytes, dpkg::Form::Status), dpkg::parse(bytes, dpkg::Form::Control)))),
+    ("extension", |bytes| {
+        let parsed = (extension::parse_manifest(bytes), extension::parse_message(bytes, "name"));
+        drop((parsed, extension::parse_add_ons(bytes)));
+    }),
+    ("flatpak", |bytes| drop((key_file::parse(&text(bytes)), metainfo::parse(&text(bytes))))),
+    ("host", |bytes| {
+        let (text, os) = (text(bytes), OsRelease::parse(&text(bytes)));
+        drop((os.pretty_name(), os.family(), elf::architecture(bytes)));
+        drop((network::ipv4_of_fib_trie(&text), network::ipv6_of_if_inet6(&text)));
+    }),
+    ("kernel", |bytes| {
+        let text = text(bytes);
+        drop((modules::loaded(&text), modules::listed(&text).count(), Mounts::parse(&text).is_on_network("/home/x")));
+    }),
+    ("pacman", |bytes| drop(pacman::parse(bytes))),
+    ("rpm_berkeley", |bytes| drop(rpm::of_berkeley(&bytes.to_vec()))),
+    ("rpm_ndb", |bytes| drop(rpm::of_ndb(&bytes.to_vec()))),
+    ("rpm_sqlite", |bytes| {
+        let Some((place, bytes)) = bytes.split_first_chunk::<2>() else { return };
+        let (main, log) = bytes.split_at(usize::from(u16::from_le_bytes(*place)).min(bytes.len()));
+        drop(rpm::of_sqlite(&main.to_vec(), Some(&log.to_vec())));
+    }),
+    ("snap", |bytes| drop((snap::parse_state(bytes), snap::parse_yaml(&text(bytes))))),
+    ("state", |bytes| {
+        let text = text(bytes);
+        fdinfo::Hooks::default().read(&text);
+        drop((s::of_clamav(bytes), s::clamav_directory(&text), s::of_definfo(&text), s::symantec_directory(&text)));
+        drop((
+            s::of_sophos_status(&text),
+            s::sophos_on_access(&text),
+            s::of_dated_version(&text),
+            s::ufw_enabled(&text),
+        ));
+    }),
+    ("unit_file", |bytes| unit_file::Unit::default().read(&text(bytes))),
+];
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz")
+}
+
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let entries = std::fs::read_dir(folder().join("seeds").join(name)).expect("a corpus");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).expect("readable")).collect()
+}
+
+/// One input may take this long, in a build that is not optimised, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn try_one(name: &str, parser: Parser, bytes: &[u8]) {
+    let begun = Instant::now();
+    if catch_unwind(AssertUnwindSafe(|| parser(bytes))).is_err() || begun.elapsed() > PATIENCE {
+        let kept = std::env::temp_dir().join(format!("muster-{name}-{}", std::process::id()));
+        std::fs::write(&kept, bytes).expect("kept");
+        panic!("{name} panics on the bytes in {}, or takes {:?} for them", kept.display(), begun.elapsed());
+    }
+}
+
+/// A generator of numbers that look like chance (xorshift).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % (end.max(1) as u64)).unwrap_or(0)
+    }
+}
+
+/// Changes that find faults in readers of lengths, places and marks.
+fn change(bytes: &mut Vec<u8>, other: &[u8], chance: &mut Chance) {
+    const TELLING: [u32; 8] = [0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, u32::MAX];
+    let at = chance.below(bytes.len());
+    match chance.below(8) {
+        0 if !bytes.is_empty() => bytes[at] ^= 1 << chance.below(8),
+        1 if !bytes.is_empty() => bytes[at] = u8::try_from(chance.below(256)).unwrap_or(0),
+        2 => bytes.truncate(at),
+        3 if at + 4 <= bytes.len() => {
+            let number = TELLING[chance.below(TELLING.len())];
+            let number = if chance.below(2) == 0 { number.to_le_bytes() } else { number.to_be_bytes() };
+            bytes[at..at + 4].copy_from_slice(&number);
+        }
+        4 if !other.is_empty() => {
+            let from = chance.below(other.len());
+            let length = chance.below((other.len() - from).min(600)) + 1;
+            let end = (at + length).min(bytes.len());
+            bytes.splice(at..end, other[from..from + length].iter().copied());
+        }
+        5 if !bytes.is_empty() => {
+            // Twice the same: a page, a line or a mark stands where another should.
+            let length = chance.below((bytes.len() - at).min(600)) + 1;
+            let part = bytes[at..at + length].to_vec();
+            let to = chance.below(bytes.len() - length + 1);
+            bytes[to..to + length].copy_from_slice(&part);
+        }
+        6 if bytes.len() < 64 * 1024 => {
+            let part: Vec<u8> = bytes[at..].iter().take(64).copied().collect();
+            bytes.splice(at..at, part);
+        }
+        _ => bytes.push(u8::try_from(chance.below(256)).unwrap_or(0)),
+    }
+}
+
+#[test]
+fn every_fuzzer_has_a_corpus_and_is_replayed_here() {
+    let names = |dir: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(folder().join(dir)).expect("a folder");
+        let name = |path: PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let mut names: Vec<String> = entries.map(|entry| name(entry.expect("an entry").path())).collect();
+        names.sort();
+        names
+    };
+    let known: Vec<String> = PARSERS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(names("targets"), known);
+    assert_eq!(names("seeds"), known);
+}
+
+#[test]
+fn no_seed_whole_or_cut_anywhere_makes_a_parser_panic() {
+    for (name, parser) in PARSERS {
+        for seed in corpus(name) {
+            let step = (seed.len() / 2000).max(1);
+            (0..seed.len()).step_by(step).for_each(|cut| try_one(name, *parser, &seed[..cut]));
+            try_one(name, *parser, &seed);
+        }
+    }
+}
+
+#[test]
+fn no_seed_changed_by_chance_makes_a_parser_panic() {
+    let seconds: Option<u64> = std::env::var("MUSTER_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
+    let only = std::env::var("MUSTER_FUZZ_ONLY").ok();
+    for (name, parser) in PARSERS.iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {
+        let mut pool = corpus(name);
+        let seeds = pool.len();
+        let mut chance = Chance(0x9e37_79b9_7f4a_7c15 ^ seconds.unwrap_or(0));
+        let (begun, mut tried) = (Instant::now(), 0_u64);
+        while seconds.map_or(tried < 300, |seconds| begun.elapsed() < Duration::from_secs(seconds)) {
+            let mut bytes = pool[chance.below(pool.len())].clone();
+            let other = pool[chance.below(seeds)].clone();
+            (0..=chance.below(6)).for_each(|_| change(&mut bytes, &other, &mut chance));
+            try_one(name, *parser, &bytes);
+            tried += 1;
+            // What was changed is changed further, so that changes add up; the seeds stay.
+            if pool.len() < seeds + 64 {
+                pool.push(bytes);
+            } else if tried.is_multiple_of(7) {
+                let at = seeds + chance.below(64);
+                pool[at] = bytes;
+            }
+        }
+        if seconds.is_some() {
+            eprintln!("{name}: {tried} inputs in {} s", begun.elapsed().as_secs());
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Package databases whose own tools are not to be had here, written as their formats are documented.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use super::catalogue::Planting;
+use super::machines::write;
+
+fn names<'a>(all: &'a [Planting], kind: &str) -> BTreeSet<&'a str> {
+    all.iter().filter(|one| one.kind == kind).map(|one| one.name.as_str()).collect()
+}
+
+/// Alpine's database: stanzas of lines with one letter each, an empty line after each.
+pub(super) fn alpine(all: &[Planting]) -> Result<TempDir> {
+    let root = tempfile::Builder::new().prefix("muster-alpine-").tempdir()?;
+    write(root.path(), "etc/os-release", "ID=alpine\nVERSION_ID=3.20.3\n")?;
+    let mut installed = String::new();
+    for name in names(all, "apk").into_iter().chain(["musl", "busybox", "apk-tools"]) {
+        write!(
+            installed,
+            "C:Q1wGMBJKxYyAmGbAs9UGMwZXAYkb8=\nP:{name}\nV:1.2.3-r4\nA:x86_64\nS:4096\nI:8192\nT:planted\nU:https://x.example\nL:MIT\n\
+             o:{name}\nm:Somebody <nobody@example.org>\nt:1700000000\nc:0123\nF:usr\nF:usr/bin\nR:{name}\na:0:0:755\nZ:Q1abc=\n\n"
+        )?;
+    }
+    write(root.path(), "lib/apk/db/installed", installed)?;
+    write(root.path(), "etc/apk/world", "busybox\napk-tools\n")?;
+    Ok(root)
+}
+
+/// Arch's database: a folder for each package, with its description in blocks.
+pub(super) fn arch(all: &[Planting]) -> Result<TempDir> {
+    let root = tempfile::Builder::new().prefix("muster-arch-").tempdir()?;
+    write(root.path(), "etc/os-release", "ID=arch\n")?;
+    write(root.path(), "var/lib/pacman/local/ALPM_DB_VERSION", "9\n")?;
+    for name in names(all, "pacman").into_iter().chain(["pacman", "glibc"]) {
+        let text = format!(
+            "%NAME%\n{name}\n\n%VERSION%\n1.2.3-4\n\n%BASE%\n{name}\n\n%ARCH%\nx86_64\n\n%PACKAGER%\nSomebody <nobody@example.org>\n\n"
+        );
+        write(root.path(), &format!("var/lib/pacman/local/{name}-1.2.3-4/desc"), text)?;
+    }
+    Ok(root)
+}
+
+/// The headers in rpm's SQLite database, by their numbers.
+pub(super) fn rpm_headers(database: &Path) -> Result<Vec<(u32, Vec<u8>)>> {
+    let sql = rusqlite::Connection::open(database)?;
+    let mut rows = sql.prepare("select hnum, blob from Packages order by hnum")?;
+    let headers = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(headers.collect::<Result<_, _>>()?)
+}
+
+/// Berkeley DB's own loader writes the hash database: number to header, and number 0 to the highest number.
+pub(super) fn berkeley(place: &Path, headers: &[(u32, Vec<u8>)]) -> Result<()> {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut dump = String::from("VERSION=3\nformat=bytevalue\ntype=hash\ndb_pagesize=4096\nHEADER=END\n");
+    let highest = headers.iter().map(|(number, _)| *number).max().unwrap_or_default();
+    writeln!(dump, " {}\n {}", hex(&0_u32.to_le_bytes()), hex(&highest.to_le_bytes()))?;
+    for (number, header) in headers {
+        writeln!(dump, " {}\n {}", hex(&number.to_le_bytes()), hex(header))?;
+    }
+    dump.push_str("DATA=END\n");
+    let mut loader = Command::new("db5.3_load").arg(place).stdin(Stdio::piped()).spawn().context("start db5.3_load")?;
+    loader.stdin.take().context("no input")?.write_all(dump.as_bytes())?;
+    let status = loader.wait()?;
+    ensure!(status.success(), "db5.3_load: {status}");
+    Ok(())
+}
+
+const NDB_PAGE: usize = 4096;
+const NDB_BLOCK: usize = 16;
+
+/// rpm's ndb: a page of slots that say at which block each header begins, then the headers between marks, each with a
+/// checksum behind it.
+pub(super) fn ndb(headers: &[(u32, Vec<u8>)]) -> Vec<u8> {
+    let pages = (2 + headers.len()).div_ceil(NDB_PAGE / NDB_BLOCK);
+    let next = headers.iter().map(|(number, _)| number + 1).max().unwrap_or(1);
+    let mut bytes = Vec::new();
+    for word in [u32::from_le_bytes(*b"RpmP"), 0, 1, u32::try_from(pages).unwrap_or(1), next, 0, 0, 0] {
+        bytes.extend(word.to_le_bytes());
+    }
+    let mut blobs = Vec::new();
+    let start = pages * NDB_PAGE / NDB_BLOCK;
+    for (number, header) in headers {
+        let offset = u32::try_from(start + blobs.len() / NDB_BLOCK).unwrap_or(u32::MAX);
+        let mut blob = Vec::new();
+        let length = u32::try_from(header.len()).unwrap_or(u32::MAX);
+        for word in [u32::from_le_bytes(*b"BlbS"), *number, 1, length] {
+            blob.extend(word.to_le_bytes());
+        }
+        blob.extend(header);
+        while !(blob.len() + 12).is_multiple_of(NDB_BLOCK) {
+            blob.push(0);
+        }
+        let sum = adler(&blob);
+        for word in [sum, length, u32::from_le_bytes(*b"BlbE")] {
+            blob.extend(word.to_le_bytes());
+        }
+        let blocks = u32::try_from(blob.len() / NDB_BLOCK).unwrap_or(u32::MAX);
+        for word in [u32::from_le_bytes(*b"Slot"), *number, offset, blocks] {
+            bytes.extend(word.to_le_bytes());
+        }
+        blobs.extend(blob);
+    }
+    while bytes.len() < pages * NDB_PAGE {
+        for word in [u32::from_le_bytes(*b"Slot"), 0, 0, 0] {
+            bytes.extend(word.to_le_bytes());
+        }
+    }
+    bytes.extend(blobs);
+    bytes
+}
+
+fn adler(bytes: &[u8]) -> u32 {
+    let (mut low, mut high) = (1_u32, 0_u32);
+    for byte in bytes {
+        low = (low + u32::from(*byte)) % 65_521;
+        high = (high + low) % 65_521;
+    }
+    high << 16 | low
+}

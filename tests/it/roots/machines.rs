@@ -1,0 +1,228 @@
+//! Machines that the systems' own tools make: debootstrap and dpkg, rpm and the loader of Berkeley DB.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use muster_tests::binaries;
+use tempfile::TempDir;
+
+use super::catalogue::Planting;
+use super::foreign;
+
+const SUITE: &str = "bookworm";
+/// Set by `deploy/ci/test` where the tools cannot be had: the tests then say that they are left out.
+const LEFT_OUT: &str = "MUSTER_TEST_WITHOUT_ROOTS";
+
+/// Whether a test can be run: the tools are there, and the right to use them.
+fn can(tools: &[&str]) -> Result<bool> {
+    let missing: Vec<&&str> = tools.iter().filter(|tool| which(tool).is_none()).collect();
+    let is_root = Command::new("id").arg("-u").output()?.stdout == b"0\n";
+    if missing.is_empty() && is_root {
+        return Ok(true);
+    }
+    let why = if is_root { format!("{missing:?} are missing") } else { "only root can make roots".to_owned() };
+    if std::env::var_os(LEFT_OUT).is_some() || !is_root {
+        #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
+        {
+            eprintln!("left out: {why}");
+        }
+        return Ok(false);
+    }
+    bail!("{why}: install debootstrap, rpm and db-util (deploy/ci/test does), or set {LEFT_OUT}=1")
+}
+
+fn which(tool: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    path.split(':').map(|dir| Path::new(dir).join(tool)).find(|place| place.is_file())
+}
+
+fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("start {command:?}"))?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{command:?}: {}: {said}", output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A Debian by debootstrap. It is made once and kept below the target folder; a test gets its own copy.
+pub(super) fn debian() -> Result<Option<TempDir>> {
+    if !can(&["debootstrap", "dpkg", "dpkg-deb", "dpkg-query"])? {
+        return Ok(None);
+    }
+    let kept = binaries::folder()?.join("roots").join(format!("debian-{SUITE}"));
+    if !kept.is_dir() {
+        let folder = kept.parent().context("a folder")?;
+        std::fs::create_dir_all(folder)?;
+        let making = tempfile::Builder::new().prefix("making-").tempdir_in(folder)?;
+        let mut command = Command::new(which("debootstrap").context("no debootstrap")?);
+        command.args(["--variant=minbase", SUITE]).arg(making.path()).args(std::env::var("MUSTER_TEST_MIRROR").ok());
+        run(&mut command)?;
+        for bulk in ["var/cache", "usr/share/doc", "usr/share/locale", "usr/share/man"] {
+            std::fs::remove_dir_all(making.path().join(bulk)).ok();
+        }
+        // Somebody else may have been faster.
+        if std::fs::rename(making.path(), &kept).is_ok() {
+            let _ = making.keep();
+        }
+    }
+    let copy = tempfile::Builder::new().prefix("muster-debian-").tempdir()?;
+    run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(kept.join(".")).arg(copy.path()))?;
+    Ok(Some(copy))
+}
+
+/// What dpkg itself says that there is.
+pub(super) fn dpkg_rows(root: &Path) -> Result<usize> {
+    let admin = format!("--admindir={}", root.join("var/lib/dpkg").display());
+    Ok(run(Command::new("dpkg-query").arg(admin).args(["-W", "-f", "${Package}\\n"]))?.lines().count())
+}
+
+/// Builds a package for each name and installs them with the real dpkg.
+pub(super) fn install_debs(root: &Path, all: &[Planting]) -> Result<()> {
+    let work = tempfile::tempdir()?;
+    let mut debs = Vec::new();
+    let mut names = BTreeSet::new();
+    for planting in all.iter().filter(|one| one.kind == "deb") {
+        let name = planting.name.to_lowercase();
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.');
+        if !name.chars().all(fits) || name.len() < 2 || !names.insert(name.clone()) {
+            continue;
+        }
+        let tree = work.path().join(&name);
+        std::fs::create_dir_all(tree.join("DEBIAN"))?;
+        let vendor = if planting.vendor.is_empty() { "Vendor" } else { &planting.vendor };
+        let control = format!(
+            "Package: {name}\nVersion: 1.2.3-4\nArchitecture: amd64\nMaintainer: {vendor} <nobody@example.org>\nDescription: planted\n"
+        );
+        std::fs::write(tree.join("DEBIAN/control"), control)?;
+        let deb = work.path().join(format!("{name}.deb"));
+        run(Command::new("dpkg-deb").args(["-Znone", "--root-owner-group", "-b"]).arg(&tree).arg(&deb))?;
+        debs.push(deb);
+    }
+    ensure!(!debs.is_empty(), "there are no packages to install");
+    let root = format!("--root={}", root.display());
+    run(Command::new("dpkg").arg(root).args(["--force-all", "--no-triggers", "-i"]).args(debs))?;
+    Ok(())
+}
+
+/// Plants what needs no package manager: units, folders, modules, extensions, snaps and flatpaks.
+pub(super) fn plant_files(root: &Path, all: &[Planting]) -> Result<()> {
+    for planting in all {
+        let name = planting.name.as_str();
+        match planting.kind.as_str() {
+            "service" if !name.contains('/') => {
+                let unit = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
+                write(root, &format!("usr/lib/systemd/system/{unit}"), "[Service]\nExecStart=/usr/bin/env planted\n")?;
+            }
+            // Two products may share a folder, or one's file be another's folder: all become folders.
+            "path" if name.starts_with('/') => drop(std::fs::create_dir_all(root.join(&name[1..]))),
+            "kernel_module" => write(root, &format!("usr/lib/modules/6.1.0/extra/{name}.ko.xz"), "")?,
+            "browser_extension" => extension(root, planting)?,
+            "snap" => {
+                write(root, &format!("snap/{name}/7/meta/snap.yaml"), format!("name: {name}\nversion: '1.2'\n"))?;
+                link(root, &format!("snap/{name}/current"), "7")?;
+                write(root, &format!("var/lib/snapd/snaps/{name}_7.snap"), "")?;
+            }
+            "flatpak" => {
+                let place = format!("var/lib/flatpak/app/{name}/x86_64/stable");
+                write(root, &format!("{place}/0a1b/metadata"), format!("[Application]\nname={name}\n"))?;
+                link(root, &format!("{place}/active"), "0a1b")?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Known by an id, it is Firefox's; by a name, it is from the store of Chrome.
+fn extension(root: &Path, planting: &Planting) -> Result<()> {
+    let home = "root/.config/google-chrome/Default/Extensions/ddoleachckhhdmhpbkddgechjfhnphpe/2.0_0";
+    if planting.name.contains('@') {
+        let text = format!(
+            r#"{{"addons":[{{"id":"{}","version":"7","type":"extension","location":"app-profile","active":true}}]}}"#,
+            planting.name
+        );
+        return write(root, "root/.mozilla/firefox/x.default/extensions.json", &text);
+    }
+    write(root, &format!("{home}/manifest.json"), format!(r#"{{"name":"{}","version":"2.0"}}"#, planting.name))
+}
+
+pub(super) fn write(root: &Path, place: &str, text: impl AsRef<[u8]>) -> Result<()> {
+    let path = root.join(place);
+    std::fs::create_dir_all(path.parent().context("a folder")?)?;
+    std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))
+}
+
+fn link(root: &Path, place: &str, target: &str) -> Result<()> {
+    match symlink(target, root.join(place)) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Roots with rpm's database in its three forms.
+pub(super) struct RpmRoots {
+    pub(super) roots: Vec<(&'static str, PathBuf)>,
+    /// What rpm itself says that there is.
+    pub(super) packages: usize,
+    _kept: TempDir,
+}
+
+/// Builds a package for each name, installs them with the real rpm, and writes its headers in the other two forms.
+pub(super) fn rpm_roots(all: &[Planting]) -> Result<Option<RpmRoots>> {
+    if !can(&["rpm", "rpmbuild", "db5.3_load"])? {
+        return Ok(None);
+    }
+    let kept = tempfile::Builder::new().prefix("muster-rpm-").tempdir()?;
+    let roots: Vec<(&str, PathBuf)> =
+        ["sqlite", "ndb", "berkeley"].into_iter().map(|form| (form, kept.path().join(form))).collect();
+    for (_, root) in &roots {
+        write(root, "etc/os-release", "ID=rocky\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID=9.4\n")?;
+        std::fs::create_dir_all(root.join("var/lib/rpm"))?;
+    }
+    let (sqlite, ndb, berkeley) = (&roots[0].1, &roots[1].1, &roots[2].1);
+    let packages = build_rpms(kept.path(), all)?;
+    let rpm = |root: &Path, backend: &str| {
+        let mut command = Command::new("rpm");
+        command.arg("--root").arg(root).args(["--define", "_dbpath /var/lib/rpm"]);
+        command.args(["--define", &format!("_db_backend {backend}")]);
+        command
+    };
+    run(rpm(sqlite, "sqlite").arg("--initdb"))?;
+    run(rpm(sqlite, "sqlite").args(["-i", "--nodeps", "--nosignature", "--ignorearch", "--ignoreos"]).args(packages))?;
+    let said = run(rpm(sqlite, "sqlite").arg("-qa"))?;
+    let headers = foreign::rpm_headers(&sqlite.join("var/lib/rpm/rpmdb.sqlite"))?;
+    ensure!(headers.len() == said.lines().count(), "{} headers, and rpm has {}", headers.len(), said.lines().count());
+    write(ndb, "var/lib/rpm/Packages.db", foreign::ndb(&headers))?;
+    foreign::berkeley(&berkeley.join("var/lib/rpm/Packages"), &headers)?;
+    // rpm reads what was not written by it, and finds the same in it.
+    let sorted = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<String>>();
+    let back = run(rpm(berkeley, "bdb_ro").arg("-qa"))?;
+    ensure!(sorted(&back) == sorted(&said), "rpm reads another database: {back}");
+    Ok(Some(RpmRoots { packages: headers.len(), roots, _kept: kept }))
+}
+
+/// One build with a package for each name.
+fn build_rpms(work: &Path, all: &[Planting]) -> Result<Vec<PathBuf>> {
+    let mut spec = String::from(
+        "Name: planted\nVersion: 1.2.3\nRelease: 4\nSummary: planted\nLicense: none\nVendor: Vendor\nBuildArch: x86_64\n%description\nplanted\n%files\n",
+    );
+    let mut names = BTreeSet::new();
+    for planting in all.iter().filter(|one| one.kind == "rpm") {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_');
+        if planting.name.chars().all(fits) && names.insert(planting.name.clone()) {
+            let name = &planting.name;
+            writeln!(spec, "%package -n {name}\nSummary: planted\n%description -n {name}\nplanted\n%files -n {name}")?;
+        }
+    }
+    let file = work.join("planted.spec");
+    std::fs::write(&file, spec)?;
+    let top = work.join("build");
+    let mut command = Command::new("rpmbuild");
+    command.args(["-bb", "--quiet", "--target", "x86_64", "--define"]).arg(format!("_topdir {}", top.display()));
+    run(command.arg(&file))?;
+    let built = std::fs::read_dir(top.join("RPMS/x86_64"))?;
+    Ok(built.filter_map(|entry| Some(entry.ok()?.path())).collect())
+}
