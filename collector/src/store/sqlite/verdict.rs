@@ -10,7 +10,7 @@ use super::memory::Memory;
 use super::writer::Desk;
 use super::{host, judged, ledger, row, tally};
 use crate::judge::Case;
-use crate::ledger::{LaneChange, LaneChanges};
+use crate::ledger::entry::{LaneChange, LaneChanges};
 use crate::store::{JudgedOrder, Judgement, Settlement, StoredVerdict};
 
 /// A verdict as far as a new one is compared with it.

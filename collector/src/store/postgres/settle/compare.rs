@@ -8,7 +8,7 @@ use muster_proto::model::{Digest, HostState, Lane, Timestamp};
 
 use super::{Before, Numbers, Standing, judged, ledger, row, tally};
 use crate::judge::{Case, Hit};
-use crate::ledger::{LaneChange, LaneChanges};
+use crate::ledger::entry::{LaneChange, LaneChanges};
 use crate::store::postgres::fault::Step;
 use crate::store::postgres::session::{Session, Values};
 use crate::store::{JudgedOrder, Judgement};
