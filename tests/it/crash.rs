@@ -107,8 +107,9 @@ fn no_acknowledged_look_is_lost_or_doubled_by_fifty_kills() -> Result<()> {
 fn history(data_dir: &Path) -> Result<BTreeMap<HostId, Vec<Digest>>> {
     let database = rusqlite::Connection::open(data_dir.join("muster.db"))?;
     let mut statement = database.prepare(
-        "SELECT host.id, look.digest FROM host_look JOIN host ON host.no = host_look.host \
-         JOIN look ON look.no = host_look.look ORDER BY host_look.host, host_look.since",
+        "SELECT host.id, look.digest FROM ( \
+             SELECT host, since, look FROM host_look UNION ALL SELECT no, look_since, look FROM host \
+         ) had JOIN host ON host.no = had.host JOIN look ON look.no = had.look ORDER BY had.host, had.since",
     )?;
     let mut history: BTreeMap<HostId, Vec<Digest>> = BTreeMap::new();
     let mut rows = statement.query([])?;
