@@ -203,7 +203,7 @@ impl Root {
     /// The entries of a directory, sorted by name.
     ///
     /// # Errors
-    /// As the system says; `FileTooLarge` when it has more than [`ENTRIES`].
+    /// As the system says; `FileTooLarge` when it has more entries than a machine has use for.
     pub fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
         let mut entries = self.place.list(path, ENTRIES)?;
         entries.sort_unstable();
