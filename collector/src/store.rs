@@ -33,6 +33,7 @@ mod postgres;
 mod recent;
 mod record;
 mod sqlite;
+mod unchanged;
 
 /// Opens the store that a setting names: `postgres://…`, or what [`open`] opens.
 ///

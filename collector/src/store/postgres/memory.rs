@@ -19,16 +19,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use muster_proto::model::{Digest, HostFacts, HostId, HostState, Timestamp};
+use muster_proto::model::{Digest, HostId, Timestamp};
 use tokio::sync::Notify;
 
 use crate::store::last_seen::Seen;
 use crate::store::recent::Recent;
+pub(super) use crate::store::unchanged::{facts_key, is_old, state_key};
 use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
 
 const SHARDS: usize = 64;
-/// After this long an unchanged look is judged again when the host checks in.
-const JUDGED_AGAIN: Duration = Duration::from_secs(24 * 3600);
 /// For how long after the last sign of the database identities are believed.
 const TRUSTED: Duration = Duration::from_secs(3);
 
@@ -253,23 +252,7 @@ impl Memory {
     }
 }
 
-/// Whether a judgement is so old that an unchanged look is worth another: signatures age, and a removal is proven by
-/// looks that are a day apart.
-pub(super) fn is_old(judged_at: Option<Timestamp>, now: Timestamp) -> bool {
-    judged_at.is_some_and(|judged_at| now.since(judged_at) >= JUDGED_AGAIN)
-}
-
 /// A lock that a panic has poisoned still guards plain data: go on with it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Names facts, to see that they have not changed.
-pub(super) fn facts_key(facts: &HostFacts) -> Digest {
-    Digest::of(format!("{facts:?}").as_bytes())
-}
-
-/// Names a state, to see that it has not changed.
-pub(super) fn state_key(state: &HostState) -> Digest {
-    Digest::of(format!("{state:?}").as_bytes())
 }

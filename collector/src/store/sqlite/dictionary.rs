@@ -190,45 +190,26 @@ impl Dictionaries {
     }
 
     /// Gives numbers to what a section holds.
-    pub(super) fn interner(&self) -> Interner<'_> {
-        Interner { all: self, titles: None, versions: None, key: Vec::new() }
+    pub(super) const fn interner(&self) -> Interner<'_> {
+        Interner { all: self, key: Vec::new() }
     }
 }
 
-/// Gives numbers. Holds its locks for reading between one text and the next, because most texts are known, and neither
-/// of them while it waits for a lock for writing: two of them would wait for each other.
+/// Gives numbers. It holds no lock between one text and the next: a reader of one dictionary that waits to read the other
+/// may, with writers waiting for both, wait for ever.
 pub(super) struct Interner<'a> {
     all: &'a Dictionaries,
-    titles: Option<RwLockReadGuard<'a, Texts>>,
-    versions: Option<RwLockReadGuard<'a, Texts>>,
     key: Vec<u8>,
-}
-
-impl Interner<'_> {
-    fn release(&mut self) {
-        self.titles = None;
-        self.versions = None;
-    }
 }
 
 impl Dictionary for Interner<'_> {
     fn title(&mut self, platform: Platform, kind: Kind, name: &str, vendor: &str) -> Step<i64> {
         self.key.clear();
         title_key(&mut self.key, platform.code(), kind.code(), name, vendor);
-        let titles = self.titles.get_or_insert_with(|| self.all.titles.read());
-        if let Some(number) = titles.find(&self.key) {
-            return Ok(i64::from(number));
-        }
-        self.release();
         Ok(i64::from(self.all.titles.number(&self.key)))
     }
 
     fn version(&mut self, text: &str) -> Step<i64> {
-        let versions = self.versions.get_or_insert_with(|| self.all.versions.read());
-        if let Some(number) = versions.find(text.as_bytes()) {
-            return Ok(i64::from(number));
-        }
-        self.release();
         Ok(i64::from(self.all.versions.number(text.as_bytes())))
     }
 }

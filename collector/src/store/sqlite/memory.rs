@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use muster_proto::model::{Digest, HostFacts, HostId, HostState, RunId, Timestamp};
+use muster_proto::model::{Digest, HostId, RunId, Timestamp};
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
@@ -15,11 +15,10 @@ use super::fault::Step;
 use super::row;
 pub(super) use crate::store::last_seen::Seen;
 use crate::store::recent::Recent;
+pub(super) use crate::store::unchanged::{facts_key, is_old, state_key};
 use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
 
 const SHARDS: usize = 64;
-/// After this long an unchanged look is judged again when the host checks in.
-const JUDGED_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// What is known of a host without asking the database.
 #[derive(Debug, Clone)]
@@ -295,23 +294,7 @@ impl Memory {
     }
 }
 
-/// Whether a judgement is so old that an unchanged look is worth another: signatures age, and a removal is proven by
-/// looks that are a day apart.
-pub(super) fn is_old(judged_at: Option<Timestamp>, now: Timestamp) -> bool {
-    judged_at.is_some_and(|judged_at| now.since(judged_at) >= JUDGED_AGAIN)
-}
-
 /// A lock that a panic has poisoned still guards plain data: go on with it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Names facts, to see that they have not changed.
-pub(super) fn facts_key(facts: &HostFacts) -> Digest {
-    Digest::of(format!("{facts:?}").as_bytes())
-}
-
-/// Names a state, to see that it has not changed.
-pub(super) fn state_key(state: &HostState) -> Digest {
-    Digest::of(format!("{state:?}").as_bytes())
 }
