@@ -31,4 +31,4 @@ pub use combine::products_of;
 pub use detect::detect;
 pub use hit::{Hit, Strength};
 pub use place::place;
-pub use state_key::state_key;
+pub use state_key::{StateKey, state_content, state_key};

@@ -20,6 +20,7 @@ pub use self::kept::{
 };
 use crate::judge::Hit;
 
+mod body;
 mod codec;
 #[cfg(test)]
 pub(crate) mod contract;

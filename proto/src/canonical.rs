@@ -17,7 +17,7 @@
 mod reader;
 mod view;
 
-pub use view::{Attributes, CanonicalSection, ObservationView, SectionWriter};
+pub use view::{Attributes, CanonicalSection, Edition, ObservationView, SectionWriter};
 
 use crate::limits;
 use crate::model::{Digest, Kind, Look, LookEntry, Observation, Outcome, Platform, Section, SourceName};

@@ -14,8 +14,8 @@ CREATE TABLE rules (
     adopted_at INTEGER
 ) STRICT;
 
--- Texts that many rows repeat. This dictionary and those of titles and versions are whole in the memory of the one
--- process that serves the file, so they need no index; `check` looks for texts that stand twice. A deed may make
+-- Texts that many rows repeat. This dictionary and that of editions are whole in the memory of the one process that
+-- serves the file, so they need no index; `check` looks for texts that stand twice. A deed may make
 -- phrases; they are written at the end of its transaction.
 CREATE TABLE phrase (
     no   INTEGER PRIMARY KEY,
@@ -52,18 +52,14 @@ CREATE TABLE operator_token (
     revoked_at  INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- The dictionaries into which sections are interned. Rows are never changed and never removed.
-CREATE TABLE title (
-    id       INTEGER PRIMARY KEY,
+-- The dictionary into which sections are interned: a title in one version. Rows are never changed and never removed.
+CREATE TABLE edition (
+    no       INTEGER PRIMARY KEY,
     platform INTEGER NOT NULL,
     kind     INTEGER NOT NULL,
     name     TEXT NOT NULL,
-    vendor   TEXT NOT NULL
-) STRICT;
-
-CREATE TABLE version (
-    id   INTEGER PRIMARY KEY,
-    text TEXT NOT NULL
+    vendor   TEXT NOT NULL,
+    version  TEXT NOT NULL
 ) STRICT;
 
 -- A section once, however many hosts have it. `body` is its interned form, from which the canonical bytes are rebuilt.

@@ -17,7 +17,7 @@ pub(super) fn judge(known: &mut Known, rules: &RuleSet, host: &DocketHost, now: 
         None => (None, None, Arc::default()),
         Some((digest, _)) => {
             let seen = known.look(&digest)?;
-            let key = judge::state_key(&rules.catalogue, &host.state, received);
+            let key = known.state_key(&rules.catalogue, &host.state, received);
             let assessments =
                 known.assessments(digest, key).unwrap_or_else(|| Arc::new(assess(rules, &seen, &host.state, received)));
             known.keep(digest, key, Arc::clone(&assessments));

@@ -5,15 +5,16 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lru::LruCache;
-use muster_proto::model::{Assessment, Digest, Look};
+use muster_proto::model::{Assessment, Digest, HostState, Look, Timestamp};
 
-use crate::judge::{self, Hit};
-use crate::rules::RuleSet;
+use crate::judge::{self, Hit, StateKey};
+use crate::rules::{Catalogue, RuleSet};
 use crate::store::{DocketHost, Store, StoreError};
 
 const LOOKS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 const SECTIONS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 const ASSESSMENTS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+const STATES: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
 /// A look, with the hits of all its sections.
 pub(super) struct Seen {
@@ -30,6 +31,7 @@ pub(super) struct Known {
     looks: LruCache<Digest, Arc<Look>>,
     hits: LruCache<Digest, Arc<Vec<Hit>>>,
     assessments: LruCache<(Digest, Digest), Assessments>,
+    states: LruCache<Digest, StateKey>,
 }
 
 impl Default for Known {
@@ -39,6 +41,7 @@ impl Default for Known {
             looks: LruCache::new(LOOKS),
             hits: LruCache::new(SECTIONS),
             assessments: LruCache::new(ASSESSMENTS),
+            states: LruCache::new(STATES),
         }
     }
 }
@@ -54,6 +57,18 @@ impl Known {
         rules_version.clone_into(&mut self.rules_version);
         self.hits.clear();
         self.assessments.clear();
+        self.states.clear();
+    }
+
+    /// What is judged of a state that was received then. Machines of one image are in few states.
+    pub(super) fn state_key(&mut self, catalogue: &Catalogue, state: &HostState, received: Timestamp) -> Digest {
+        let content = judge::state_content(state);
+        if let Some(known) = self.states.get(&content).filter(|known| known.holds(received)) {
+            return known.digest;
+        }
+        let key = judge::state_key(catalogue, state, received);
+        self.states.put(content, key);
+        key.digest
     }
 
     /// Learns all that is needed to judge these hosts, and says what was found in sections that nobody had looked at

@@ -145,25 +145,25 @@ fn freshness(
     if !product.detection_content.ages() {
         return (Protection::Approved, "it works in real time; the age of signatures does not apply to it");
     }
-    match is_fresh(catalogue, platform, product, state, received) {
+    match fresh_until(catalogue, platform, product, state).map(|until| received <= until) {
         Some(true) => (Protection::Approved, "it works in real time, and its signatures are fresh"),
         Some(false) => (Protection::Unapproved, "it works in real time, and its signatures are stale"),
         None => (Protection::Unknown, "it works in real time, and the age of its signatures could not be found out"),
     }
 }
 
-/// Whether the newest signatures that the host shows are young enough at the time of receipt.
-pub(super) fn is_fresh(
+/// Up to which time of receipt the newest signatures that the host shows are young enough.
+pub(super) fn fresh_until(
     catalogue: &Catalogue,
     platform: Platform,
     product: &Product,
     state: &HostState,
-    received: Timestamp,
-) -> Option<bool> {
+) -> Option<Timestamp> {
     let signatures = catalogue.signatures_of(product, platform, state);
     let newest = signatures.iter().filter_map(|signature| signature.released).max()?;
     let limit = Duration::from_secs(product.fresh_days.saturating_mul(24 * 3600));
-    Some(received.since(newest) <= limit)
+    let millis = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+    Some(Timestamp::from_millis(newest.millis().saturating_add(millis)))
 }
 
 fn of_product(candidate: &Believed<'_>, said: Protection, why: &str) -> Reason {

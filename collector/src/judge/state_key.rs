@@ -1,14 +1,33 @@
 //! What of a host's state is judged: two hosts with the same look and the same key have the same assessments.
 
+use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostState, Platform, Timestamp};
 
-use super::protection::is_fresh;
+use super::protection::fresh_until;
 use crate::rules::Catalogue;
+
+/// The key of a state, and for which times of receipt it is this one: signatures grow old.
+#[derive(Debug, Clone, Copy)]
+pub struct StateKey {
+    /// The digest of what is judged.
+    pub digest: Digest,
+    after: Timestamp,
+    until: Timestamp,
+}
+
+impl StateKey {
+    /// Whether the same state, received at this time, has this key too.
+    #[must_use]
+    pub fn holds(&self, received: Timestamp) -> bool {
+        self.after < received && received <= self.until
+    }
+}
 
 /// The digest of what is judged of a state: running units and signs that the catalogue knows, and whether signatures
 /// are fresh at the time of receipt. Addresses, boot id and the exact day of signatures are not in it.
 #[must_use]
-pub fn state_key(catalogue: &Catalogue, state: &HostState, received: Timestamp) -> Digest {
+pub fn state_key(catalogue: &Catalogue, state: &HostState, received: Timestamp) -> StateKey {
+    let (mut after, mut until) = (Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
     let mut lines = vec![format!("units {}", state.units_outcome.map_or("unasked", |outcome| outcome.name()))];
     for platform in Platform::ALL {
         for unit in state.units.iter().filter(|unit| unit.active) {
@@ -22,11 +41,63 @@ pub fn state_key(catalogue: &Catalogue, state: &HostState, received: Timestamp) 
                 let sign = (&seen.sign.unit, &seen.sign.places);
                 lines.push(format!("sign {platform} {} {sign:?} {:?} {}", product.id, seen.on, seen.by_absence));
             }
-            if let Some(fresh) = is_fresh(catalogue, *platform, product, state, received) {
+            if let Some(turn) = fresh_until(catalogue, *platform, product, state) {
+                let fresh = received <= turn;
                 lines.push(format!("fresh {platform} {} {fresh}", product.id));
+                (after, until) = if fresh { (after, until.min(turn)) } else { (after.max(turn), until) };
             }
         }
     }
     lines.sort();
-    Digest::of(lines.join("\n").as_bytes())
+    StateKey { digest: Digest::of(lines.join("\n").as_bytes()), after, until }
+}
+
+/// Of everything in a state that [`state_key`] can depend on, under any catalogue: states that are equal in it have the
+/// same key. What is a host's own (boot id, addresses, people's items) is not in it.
+#[must_use]
+pub fn state_content(state: &HostState) -> Digest {
+    let HostState { units_outcome, units, signatures, realtime, realtime_outcome, .. } = state;
+    let judged = HostState {
+        units_outcome: *units_outcome,
+        units: units.clone(),
+        signatures: signatures.clone(),
+        realtime: realtime.clone(),
+        realtime_outcome: *realtime_outcome,
+        ..HostState::default()
+    };
+    Digest::of(&stored::state_bytes(&judged))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use muster_proto::model::SignatureState;
+
+    use super::*;
+    use crate::rules;
+
+    #[test]
+    fn a_key_holds_from_one_turn_of_signatures_to_the_next() {
+        let catalogue = rules::load(None).expect("the defaults load").catalogue;
+        let released = Timestamp::from_millis(1_790_000_000_000);
+        let of = |place: &str, days: u64| SignatureState {
+            place: place.to_owned(),
+            version: String::new(),
+            released: Some(released.plus(Duration::from_secs(days * 86_400))),
+        };
+        let signatures =
+            vec![of("/opt/sophos-spl/base/mcs/status/ALC_status.xml", 0), of("/var/lib/clamav/daily.cvd", 3)];
+        let state = HostState { signatures, ..HostState::default() };
+        let (mut turns, mut last) = (0, state_key(&catalogue, &state, released));
+        for hours in 0..24 * 100 {
+            let received = released.plus(Duration::from_secs(hours * 3_600));
+            let key = state_key(&catalogue, &state, received);
+            assert_eq!(last.holds(received), last.digest == key.digest, "after {hours} hours");
+            assert!(key.holds(received), "after {hours} hours");
+            turns += usize::from(last.digest != key.digest);
+            last = key;
+        }
+        assert!(turns >= 2, "both have grown old, and not on one day: {turns}");
+    }
 }

@@ -42,7 +42,6 @@ use muster_proto::model::{Digest, HostId, Look, OrderId, Timestamp, TokenId, Tok
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
-use self::fault::Fault;
 use self::look::Parcel;
 use self::memory::Memory;
 use self::readers::Readers;
@@ -166,8 +165,7 @@ impl Store for SqliteStore {
     async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError> {
         matches_its_digest(&deed)?;
         let pack = |section| Packed::new(section, self.memory.dictionaries());
-        let packed: Result<Vec<Packed>, Fault> = deed.sections.iter().map(pack).collect();
-        let packed = packed.map_err(|fault| fault.into_error("look_deliver", self.readers.place()))?;
+        let packed = deed.sections.iter().map(pack).collect();
         let parcel = Parcel { deed, packed };
         self.writer.deed("look_deliver", move |desk| look::deliver(desk, &parcel)).await
     }

@@ -16,16 +16,32 @@ pub(super) const fn limit(
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Whether order and cleanness of texts are in question.
+    checks: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8], magic: &[u8], what: &'static str) -> Result<Self, NotCanonical> {
-        if bytes.starts_with(magic) { Ok(Self { bytes, at: magic.len() }) } else { Err(NotCanonical::Magic(what)) }
+        if bytes.starts_with(magic) {
+            Ok(Self { bytes, at: magic.len(), checks: true })
+        } else {
+            Err(NotCanonical::Magic(what))
+        }
     }
 
-    /// Over bytes without a mark, which are a part of what was read before.
+    /// Over bytes that were read before: what makes them canonical is not asked again.
+    pub(super) fn known(bytes: &'a [u8], magic: &[u8]) -> Result<Self, NotCanonical> {
+        Ok(Self { checks: false, ..Self::new(bytes, magic, "section")? })
+    }
+
+    /// Over bytes without a mark.
     pub(super) const fn over(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, checks: true }
+    }
+
+    /// Whether order and cleanness of texts are in question.
+    pub(super) const fn checks(&self) -> bool {
+        self.checks
     }
 
     /// The byte that is read next.
@@ -99,7 +115,7 @@ impl<'a> Reader<'a> {
         let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
         let end = end.ok_or(NotCanonical::Truncated { field, at })?;
         let text = std::str::from_utf8(&self.bytes[self.at..end]).map_err(|_| NotCanonical::Text { field, at })?;
-        if !is_clean_text(text) {
+        if self.checks && !is_clean_text(text) {
             return Err(NotCanonical::Text { field, at });
         }
         self.at = end;

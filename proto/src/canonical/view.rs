@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::reader::{Reader, limit};
-use super::{NotCanonical, SECTION_MAGIC, section_bytes, write_head, write_observation};
+use super::{NotCanonical, SECTION_MAGIC, section_bytes, write_head, write_observation, write_text};
 use crate::limits;
 use crate::model::{Digest, Kind, Observation, Platform, Section, SourceName};
 
@@ -29,6 +29,46 @@ pub struct ObservationView<'a> {
     pub state: &'a str,
     /// Further facts by name, sorted.
     pub attributes: Attributes<'a>,
+    /// Kind, name, vendor and version as they stand in the bytes, see [`Edition`].
+    pub edition: &'a [u8],
+}
+
+/// Which title in which version: the beginning of an observation, which many hosts share. The platform is that of the
+/// section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Edition<'a> {
+    /// What sort of trace it is.
+    pub kind: Kind,
+    /// The name that the source gives it.
+    pub name: &'a str,
+    /// Publisher, maintainer or signer.
+    pub vendor: &'a str,
+    /// Version as the source spells it.
+    pub version: &'a str,
+}
+
+impl<'a> Edition<'a> {
+    /// Its canonical bytes.
+    #[must_use]
+    pub fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(16 + self.name.len() + self.vendor.len() + self.version.len());
+        bytes.push(self.kind.code());
+        for text in [self.name, self.vendor, self.version] {
+            write_text(&mut bytes, text);
+        }
+        bytes
+    }
+
+    /// Reads canonical bytes.
+    ///
+    /// # Errors
+    /// The bytes are not canonical; the error names the field and its place.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, NotCanonical> {
+        let mut reader = Reader::over(bytes);
+        let edition = read_edition(&mut reader)?;
+        reader.end()?;
+        Ok(edition)
+    }
 }
 
 /// The attributes of an observation where they stand.
@@ -107,7 +147,7 @@ impl CanonicalSection {
     /// Shows every observation in canonical order, with its place in the bytes.
     pub fn each<'s>(&'s self, show: impl FnMut(Range<usize>, &ObservationView<'s>)) {
         // What was read or written once is canonical, so the walk comes to its end.
-        let walked = walk(&self.bytes, self.count, show);
+        let walked = Reader::known(&self.bytes, SECTION_MAGIC).and_then(|reader| walk_on(reader, self.count, show));
         debug_assert!(walked.is_ok(), "a canonical section is read whole");
     }
 }
@@ -220,7 +260,14 @@ pub(super) fn walk<'a>(
     most: usize,
     mut show: impl FnMut(Range<usize>, &ObservationView<'a>),
 ) -> Result<(Platform, SourceName, usize), NotCanonical> {
-    let mut reader = Reader::new(bytes, SECTION_MAGIC, "section")?;
+    walk_on(Reader::new(bytes, SECTION_MAGIC, "section")?, most, &mut show)
+}
+
+fn walk_on<'a>(
+    mut reader: Reader<'a>,
+    most: usize,
+    mut show: impl FnMut(Range<usize>, &ObservationView<'a>),
+) -> Result<(Platform, SourceName, usize), NotCanonical> {
     let platform = reader.member("platform", Platform::from_code)?;
     let source = reader.member("source", SourceName::from_code)?;
     let count = reader.count("observations", "OBSERVATIONS_PER_SECTION", most)?;
@@ -228,7 +275,7 @@ pub(super) fn walk<'a>(
     for index in 0..count {
         let from = reader.at();
         let observation = read_observation(&mut reader)?;
-        if last.is_some_and(|last| last >= observation) {
+        if reader.checks() && last.is_some_and(|last| last >= observation) {
             return Err(NotCanonical::Order { field: "observation", index });
         }
         show(from..reader.at(), &observation);
@@ -239,15 +286,28 @@ pub(super) fn walk<'a>(
 }
 
 fn read_observation<'a>(reader: &mut Reader<'a>) -> Result<ObservationView<'a>, NotCanonical> {
+    let from = reader.at();
+    let Edition { kind, name, vendor, version } = read_edition(reader)?;
+    let edition = reader.since(from);
     Ok(ObservationView {
-        kind: reader.member("kind", Kind::from_code)?,
-        name: reader.text("name", "TEXT_BYTES", limits::TEXT_BYTES)?,
-        vendor: reader.text("vendor", "TEXT_BYTES", limits::TEXT_BYTES)?,
-        version: reader.text("version", "TEXT_BYTES", limits::TEXT_BYTES)?,
+        kind,
+        name,
+        vendor,
+        version,
         id: reader.text("id", "TEXT_BYTES", limits::TEXT_BYTES)?,
         path: reader.text("path", "PATH_BYTES", limits::PATH_BYTES)?,
         state: reader.text("state", "TEXT_BYTES", limits::TEXT_BYTES)?,
         attributes: read_attributes(reader)?,
+        edition,
+    })
+}
+
+fn read_edition<'a>(reader: &mut Reader<'a>) -> Result<Edition<'a>, NotCanonical> {
+    Ok(Edition {
+        kind: reader.member("kind", Kind::from_code)?,
+        name: reader.text("name", "TEXT_BYTES", limits::TEXT_BYTES)?,
+        vendor: reader.text("vendor", "TEXT_BYTES", limits::TEXT_BYTES)?,
+        version: reader.text("version", "TEXT_BYTES", limits::TEXT_BYTES)?,
     })
 }
 
@@ -257,7 +317,7 @@ fn read_attributes<'a>(reader: &mut Reader<'a>) -> Result<Attributes<'a>, NotCan
     let mut last = None;
     for index in 0..count {
         let (name, _) = read_attribute(reader)?;
-        if last.is_some_and(|last| last >= name) {
+        if reader.checks() && last.is_some_and(|last| last >= name) {
             return Err(NotCanonical::Order { field: "attribute", index });
         }
         last = Some(name);

@@ -4,7 +4,7 @@ use muster_proto::canonical;
 use muster_proto::model::Digest;
 use rusqlite::{Connection, Row};
 
-use super::dictionary::Tables;
+use super::dictionary::Table;
 use super::fault::{Fault, Step};
 use super::{look, section};
 use crate::store::StoreCheck;
@@ -49,9 +49,8 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "a text stands twice in a dictionary: {}",
-        "SELECT text FROM version GROUP BY text HAVING count(*) > 1
-         UNION ALL SELECT text FROM phrase GROUP BY text HAVING count(*) > 1
-         UNION ALL SELECT name FROM title GROUP BY name, vendor, kind, platform HAVING count(*) > 1",
+        "SELECT text FROM phrase GROUP BY text HAVING count(*) > 1
+         UNION ALL SELECT name FROM edition GROUP BY name, version, vendor, kind, platform HAVING count(*) > 1",
     ),
     (
         "the tally differs from a recount: {}",
@@ -138,7 +137,7 @@ fn sections(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) 
     each(sql, "SELECT digest FROM section", |found| {
         check.sections += 1;
         let Some(digest) = digest(found, "a section", faults)? else { return Ok(()) };
-        match section::get(sql, &mut Tables(sql), &digest) {
+        match section::get(sql, &mut Table(sql), &digest) {
             Ok(Some(section)) if section.digest() == digest => {}
             Ok(_) => faults.push(format!("section {} is rebuilt with another digest", digest.short())),
             Err(Fault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),

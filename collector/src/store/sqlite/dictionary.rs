@@ -1,24 +1,25 @@
-//! Titles, versions and phrases, whole in memory: a text is given its number at the door, before the writer has seen it.
+//! Editions and phrases, whole in memory: a text is given its number at the door, before the writer has seen it.
 //!
 //! Numbers grow by one. The writer begins every transaction with the texts that no transaction has kept yet, so a row
 //! that names a number is never committed before the text is; when a transaction is lost, its texts are in the next one.
 //! One process serves a file, so nobody else gives numbers.
 
 use std::hash::BuildHasher as _;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
+use muster_proto::canonical::{Edition, ObservationView};
 use muster_proto::model::{Kind, Platform};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::{Fault, Step};
-use crate::store::codec::{Dictionary, Lookup, Title};
+use super::row;
+use crate::store::body::Lookup;
 
-/// All three.
+/// Both.
 #[derive(Debug, Default)]
 pub(super) struct Dictionaries {
-    pub(super) titles: Shelf,
-    pub(super) versions: Shelf,
+    editions: Shelf,
     pub(super) phrases: Shelf,
 }
 
@@ -32,10 +33,24 @@ struct Texts {
     bytes: Vec<u8>,
     /// Where the text of number n ends, at n - 1.
     ends: Vec<usize>,
-    numbers: HashTable<u32>,
+    numbers: HashTable<Slot>,
     hasher: DefaultHashBuilder,
     /// Texts up to this number are in the file.
     saved: usize,
+}
+
+/// A number with the place of its text: whoever looks for a text need not look for its place first.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    number: u32,
+    start: usize,
+    length: u32,
+}
+
+impl Slot {
+    fn text(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.start..][..self.length as usize]
+    }
 }
 
 impl Texts {
@@ -45,39 +60,71 @@ impl Texts {
         Some(&self.bytes[start..end])
     }
 
-    fn find(&self, text: &[u8]) -> Option<u32> {
-        let is_it = |number: &u32| self.get(*number as usize) == Some(text);
-        self.numbers.find(self.hasher.hash_one(text), is_it).copied()
+    fn find(&self, hash: u64, is_it: impl Fn(&[u8]) -> bool) -> Option<u32> {
+        self.numbers.find(hash, |slot| is_it(slot.text(&self.bytes))).map(|slot| slot.number)
     }
 
-    fn add(&mut self, text: &[u8]) -> u32 {
-        self.bytes.extend_from_slice(text);
+    fn add(&mut self, hash: u64, text: &[&[u8]]) -> u32 {
+        let start = self.bytes.len();
+        text.iter().for_each(|part| self.bytes.extend_from_slice(part));
         self.ends.push(self.bytes.len());
         let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
-        let Self { bytes, ends, numbers, hasher, .. } = self;
-        let text_of = |number: &u32| {
-            let at = *number as usize - 1;
-            let start = if at == 0 { 0 } else { ends[at - 1] };
-            &bytes[start..ends[at]]
-        };
-        numbers.insert_unique(hasher.hash_one(text), number, |other| hasher.hash_one(text_of(other)));
+        let length = u32::try_from(self.bytes.len() - start).unwrap_or(u32::MAX);
+        let Self { bytes, numbers, hasher, .. } = self;
+        numbers.insert_unique(hash, Slot { number, start, length }, |other| hasher.hash_one(other.text(bytes)));
         number
     }
 }
 
 impl Shelf {
     /// The number of a text, made when it is new.
-    pub(super) fn number(&self, text: &[u8]) -> u32 {
-        if let Some(number) = self.read().find(text) {
-            return number;
+    fn number(&self, text: &[u8]) -> u32 {
+        let texts = self.read();
+        let hash = texts.hasher.hash_one(text);
+        let found = texts.find(hash, |known| known == text);
+        drop(texts);
+        found.unwrap_or_else(|| {
+            let mut texts = self.write();
+            // Another may have been faster between the two locks.
+            texts.find(hash, |known| known == text).unwrap_or_else(|| texts.add(hash, &[text]))
+        })
+    }
+
+    /// The numbers of the editions of these observations, made where they are new. One lock for all of them, and never
+    /// another one beside it: a reader of one dictionary that waits to read the other may, with writers waiting for
+    /// both, wait for ever.
+    fn numbers(&self, platform: u8, observations: &[ObservationView<'_>]) -> Vec<u32> {
+        let is_it = |edition: &[u8], known: &[u8]| known.split_first() == Some((&platform, edition));
+        let mut key = Vec::new();
+        let texts = self.read();
+        let hashes: Vec<u64> = observations
+            .iter()
+            .map(|seen| {
+                key.clear();
+                key.push(platform);
+                key.extend_from_slice(seen.edition);
+                texts.hasher.hash_one(key.as_slice())
+            })
+            .collect();
+        // 0 is the number of nothing.
+        let find = |(hash, seen): (&u64, &ObservationView<'_>)| texts.find(*hash, |known| is_it(seen.edition, known));
+        let mut numbers: Vec<u32> =
+            hashes.iter().zip(observations).map(|pair| find(pair).unwrap_or_default()).collect();
+        drop(texts);
+        if numbers.contains(&0) {
+            let mut texts = self.write();
+            for ((number, hash), seen) in numbers.iter_mut().zip(hashes).zip(observations) {
+                if *number == 0 {
+                    let found = texts.find(hash, |known| is_it(seen.edition, known));
+                    *number = found.unwrap_or_else(|| texts.add(hash, &[&[platform], seen.edition]));
+                }
+            }
         }
-        let mut texts = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        // Another may have been faster between the two locks.
-        texts.find(text).unwrap_or_else(|| texts.add(text))
+        numbers
     }
 
     /// The text of a number.
-    pub(super) fn text(&self, number: i64) -> Option<Vec<u8>> {
+    fn text(&self, number: i64) -> Option<Vec<u8>> {
         self.read().get(usize::try_from(number).ok()?).map(<[u8]>::to_vec)
     }
 
@@ -101,16 +148,20 @@ impl Shelf {
     }
 
     fn saved(&self, up_to: usize) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).saved = up_to;
+        self.write().saved = up_to;
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Texts> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn write(&self) -> RwLockWriteGuard<'_, Texts> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes what stands in the file; rows come in the order of their numbers.
     fn load(&self, sql: &Connection, find: &str, key: impl Fn(&rusqlite::Row<'_>) -> Step<Vec<u8>>) -> Step<()> {
-        let mut texts = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut texts = self.write();
         let mut statement = sql.prepare(find)?;
         let mut rows = statement.query([])?;
         while let Some(found) = rows.next()? {
@@ -120,7 +171,9 @@ impl Shelf {
                 let end = texts.bytes.len();
                 texts.ends.push(end);
             }
-            texts.add(&key(found)?);
+            let key = key(found)?;
+            let hash = texts.hasher.hash_one(key.as_slice());
+            texts.add(hash, &[&key]);
         }
         texts.saved = texts.ends.len();
         Ok(())
@@ -130,8 +183,7 @@ impl Shelf {
 /// How far each dictionary is in the file once the transaction is committed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Saved {
-    titles: usize,
-    versions: usize,
+    editions: usize,
     phrases: usize,
 }
 
@@ -139,48 +191,42 @@ impl Dictionaries {
     /// Reads what is in the file.
     pub(super) fn load(sql: &Connection) -> Step<Self> {
         let all = Self::default();
-        all.titles.load(sql, "SELECT id, platform, kind, name, vendor FROM title ORDER BY id", |row| {
-            let (name, vendor): (String, String) = (row.get(3)?, row.get(4)?);
-            let mut key = Vec::new();
-            title_key(&mut key, row.get(1)?, row.get(2)?, &name, &vendor);
-            Ok(key)
+        let find = "SELECT no, kind, name, vendor, version, platform FROM edition ORDER BY no";
+        all.editions.load(sql, find, |found| Ok([vec![found.get(5)?], edition_bytes(found)?].concat()))?;
+        all.phrases.load(sql, "SELECT no, text FROM phrase ORDER BY no", |found| {
+            Ok(found.get::<_, String>(1)?.into_bytes())
         })?;
-        let text = |row: &rusqlite::Row<'_>| Ok(row.get::<_, String>(1)?.into_bytes());
-        all.versions.load(sql, "SELECT id, text FROM version ORDER BY id", text)?;
-        all.phrases.load(sql, "SELECT no, text FROM phrase ORDER BY no", text)?;
         Ok(all)
     }
 
     /// Writes what no transaction has kept yet into the one that is open.
     pub(super) fn save(&self, sql: &Connection) -> Step<Saved> {
-        let saved = Saved { titles: self.titles.kept(), versions: self.versions.kept(), phrases: self.phrases.kept() };
-        self.save_since(sql, saved)
+        self.save_since(sql, Saved { editions: self.editions.kept(), phrases: self.phrases.kept() })
     }
 
     /// Writes what has come since the same transaction has saved so much.
     pub(super) fn save_since(&self, sql: &Connection, since: Saved) -> Step<Saved> {
-        let (new, titles) = self.titles.after(since.titles);
+        let (new, editions) = self.editions.after(since.editions);
         for (number, key) in new {
-            let (platform, kind, name, vendor) = read_title_key(&key)?;
-            sql.prepare_cached("INSERT INTO title (id, platform, kind, name, vendor) VALUES (?1, ?2, ?3, ?4, ?5)")?
-                .execute((number, platform, kind, name, vendor))?;
-        }
-        let text = |text: Vec<u8>| String::from_utf8(text).map_err(|_| Fault::damaged("a new text", "it is not UTF-8"));
-        let (new, versions) = self.versions.after(since.versions);
-        for (number, version) in new {
-            sql.prepare_cached("INSERT INTO version (id, text) VALUES (?1, ?2)")?.execute((number, text(version)?))?;
+            let Some((platform, Edition { kind, name, vendor, version })) = read_key(&key) else {
+                return Err(Fault::damaged(format!("edition {number}"), "its key in memory is not readable"));
+            };
+            sql.prepare_cached(
+                "INSERT INTO edition (no, platform, kind, name, vendor, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute((number, platform, kind.code(), name, vendor, version))?;
         }
         let (new, phrases) = self.phrases.after(since.phrases);
         for (number, phrase) in new {
-            sql.prepare_cached("INSERT INTO phrase (no, text) VALUES (?1, ?2)")?.execute((number, text(phrase)?))?;
+            let phrase = String::from_utf8(phrase).map_err(|_| Fault::damaged("a new text", "it is not UTF-8"))?;
+            sql.prepare_cached("INSERT INTO phrase (no, text) VALUES (?1, ?2)")?.execute((number, phrase))?;
         }
-        Ok(Saved { titles, versions, phrases })
+        Ok(Saved { editions, phrases })
     }
 
     /// The transaction was committed.
     pub(super) fn saved(&self, saved: Saved) {
-        self.titles.saved(saved.titles);
-        self.versions.saved(saved.versions);
+        self.editions.saved(saved.editions);
         self.phrases.saved(saved.phrases);
     }
 
@@ -189,88 +235,46 @@ impl Dictionaries {
         i64::from(self.phrases.number(text.as_bytes()))
     }
 
-    /// Gives numbers to what a section holds.
-    pub(super) const fn interner(&self) -> Interner<'_> {
-        Interner { all: self, key: Vec::new() }
-    }
-}
-
-/// Gives numbers. It holds no lock between one text and the next: a reader of one dictionary that waits to read the other
-/// may, with writers waiting for both, wait for ever.
-pub(super) struct Interner<'a> {
-    all: &'a Dictionaries,
-    key: Vec<u8>,
-}
-
-impl Dictionary for Interner<'_> {
-    fn title(&mut self, platform: Platform, kind: Kind, name: &str, vendor: &str) -> Step<i64> {
-        self.key.clear();
-        title_key(&mut self.key, platform.code(), kind.code(), name, vendor);
-        Ok(i64::from(self.all.titles.number(&self.key)))
-    }
-
-    fn version(&mut self, text: &str) -> Step<i64> {
-        Ok(i64::from(self.all.versions.number(text.as_bytes())))
+    /// The numbers of the editions of these observations, made where they are new.
+    pub(super) fn editions(&self, platform: Platform, observations: &[ObservationView<'_>]) -> Vec<u32> {
+        self.editions.numbers(platform.code(), observations)
     }
 }
 
 impl Lookup for &Dictionaries {
-    fn title(&mut self, id: i64) -> Step<Option<Title>> {
-        self.titles.text(id).filter(|key| !key.is_empty()).map(|key| title_of(id, &key)).transpose()
-    }
-
-    fn version(&mut self, id: i64) -> Step<Option<String>> {
-        Ok(self.versions.text(id).and_then(|text| String::from_utf8(text).ok()))
+    fn edition(&mut self, number: i64) -> Step<Option<Vec<u8>>> {
+        let key = self.editions.text(number);
+        Ok(key.and_then(|key| key.split_first().map(|(_, edition)| edition.to_vec())))
     }
 }
 
-/// Finds titles and versions in the tables alone: for a check, which believes the file and not the memory.
-pub(super) struct Tables<'a>(pub(super) &'a Connection);
+/// Finds editions in the table alone: for a check, which believes the file and not the memory.
+pub(super) struct Table<'a>(pub(super) &'a Connection);
 
-impl Lookup for Tables<'_> {
-    fn title(&mut self, id: i64) -> Step<Option<Title>> {
-        let find = "SELECT kind, name, vendor FROM title WHERE id = ?1";
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u8>(0)?, row.get(1)?, row.get(2)?));
-        let found = self.0.prepare_cached(find)?.query_row([id], read).optional()?;
-        found.map(|(kind, name, vendor)| Ok(Title { kind: kind_of(id, kind)?, name, vendor })).transpose()
-    }
-
-    fn version(&mut self, id: i64) -> Step<Option<String>> {
-        let find = "SELECT text FROM version WHERE id = ?1";
-        Ok(self.0.prepare_cached(find)?.query_row([id], |row| row.get(0)).optional()?)
+impl Lookup for Table<'_> {
+    fn edition(&mut self, number: i64) -> Step<Option<Vec<u8>>> {
+        let find = "SELECT no, kind, name, vendor, version FROM edition WHERE no = ?1";
+        let found = self.0.prepare_cached(find)?.query_row([number], |row| Ok(edition_bytes(row))).optional()?;
+        found.transpose()
     }
 }
 
-fn kind_of(id: i64, code: u8) -> Step<Kind> {
-    Kind::from_code(code)
-        .ok_or_else(|| Fault::damaged(format!("title {id}"), format!("the kind {code} has no meaning")))
+fn edition_bytes(found: &rusqlite::Row<'_>) -> Step<Vec<u8>> {
+    let (name, vendor, version): (String, String, String) = (found.get(2)?, found.get(3)?, found.get(4)?);
+    let kind = row::member(&format!("edition {}", found.get::<_, i64>(0)?), Kind::from_code, found, 1)?;
+    Ok(Edition { kind, name: &name, vendor: &vendor, version: &version }.to_bytes())
 }
 
-/// Platform, kind, length of the name, name, vendor: one byte string for one title.
-fn title_key(key: &mut Vec<u8>, platform: u8, kind: u8, name: &str, vendor: &str) {
-    key.extend_from_slice(&[platform, kind]);
-    key.extend_from_slice(&u32::try_from(name.len()).unwrap_or(u32::MAX).to_le_bytes());
-    key.extend_from_slice(name.as_bytes());
-    key.extend_from_slice(vendor.as_bytes());
-}
-
-fn read_title_key(key: &[u8]) -> Step<(u8, u8, &str, &str)> {
-    let read = || {
-        let [platform, kind, rest @ ..] = key else { return None };
-        let (length, texts) = rest.split_first_chunk::<4>()?;
-        let (name, vendor) = texts.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        Some((*platform, *kind, std::str::from_utf8(name).ok()?, std::str::from_utf8(vendor).ok()?))
-    };
-    read().ok_or_else(|| Fault::damaged("a title", "its key in memory is not readable"))
-}
-
-fn title_of(id: i64, key: &[u8]) -> Step<Title> {
-    let (_, kind, name, vendor) = read_title_key(key)?;
-    Ok(Title { kind: kind_of(id, kind)?, name: name.to_owned(), vendor: vendor.to_owned() })
+fn read_key(key: &[u8]) -> Option<(u8, Edition<'_>)> {
+    let (platform, edition) = key.split_first()?;
+    Some((*platform, Edition::read(edition).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
+    use muster_proto::canonical::CanonicalSection;
+    use muster_proto::model::{Observation, Section, SourceName};
+
     use super::*;
 
     #[test]
@@ -283,19 +287,26 @@ mod tests {
         assert_eq!((shelf.text(0), shelf.text(701), shelf.text(-1)), (None, None, None));
     }
 
+    fn section(names: impl Iterator<Item = String>) -> CanonicalSection {
+        let observations = names.map(|name| Observation { version: name.clone(), ..Observation::new(Kind::Deb, name) });
+        CanonicalSection::from(&Section::new(Platform::Linux, SourceName::Dpkg, observations.collect()))
+    }
+
     #[test]
-    fn many_that_give_numbers_at_once_do_not_wait_for_each_other() {
+    fn an_edition_has_one_number_on_a_platform_also_when_many_ask_at_once() {
         let all = std::sync::Arc::new(Dictionaries::default());
         let (done, finished) = std::sync::mpsc::channel();
         for thread in 0..8_u32 {
             let (all, done) = (std::sync::Arc::clone(&all), done.clone());
             std::thread::spawn(move || {
                 for round in 0..200 {
-                    let mut interner = all.interner();
-                    for n in 0..20 {
-                        let text = format!("{}", thread.wrapping_mul(7) + round * 3 + n);
-                        interner.title(Platform::Linux, Kind::Deb, &text, "").expect("a number");
-                        interner.version(&text).expect("a number");
+                    let section = section((0..20).map(|n| format!("{}", thread * 7 + round * 3 + n)));
+                    let observations = section.observations();
+                    let numbers = all.editions(Platform::Linux, &observations);
+                    all.phrase(&format!("{round}"));
+                    for (number, seen) in numbers.iter().zip(&observations) {
+                        let kept = all.editions.text(i64::from(*number)).expect("is there");
+                        assert_eq!(kept.split_first(), Some((&Platform::Linux.code(), seen.edition)));
                     }
                 }
                 done.send(()).expect("told");
@@ -304,6 +315,13 @@ mod tests {
         for _ in 0..8 {
             finished.recv_timeout(std::time::Duration::from_secs(30)).expect("nobody waits for ever");
         }
+        let section = section((0..100).map(|n| n.to_string()));
+        let observations = section.observations();
+        let here = all.editions(Platform::Linux, &observations);
+        assert_eq!(here, all.editions(Platform::Linux, &observations), "the same again");
+        assert_eq!(here.iter().collect::<std::collections::BTreeSet<_>>().len(), 100, "no two have one number");
+        let there = all.editions(Platform::Windows, &observations);
+        assert!(here.iter().all(|number| !there.contains(number)), "another platform, another edition");
     }
 
     #[test]
@@ -317,17 +335,5 @@ mod tests {
         shelf.saved(up_to);
         shelf.number(b"three");
         assert_eq!(shelf.after(shelf.kept()).0, [(3, b"three".to_vec())]);
-    }
-
-    #[test]
-    fn name_and_vendor_of_a_title_do_not_run_into_each_other() {
-        let mut keys = Vec::new();
-        for (name, vendor) in [("ab", "c"), ("a", "bc"), ("abc", ""), ("", "abc")] {
-            let mut key = Vec::new();
-            title_key(&mut key, 1, 17, name, vendor);
-            assert_eq!(read_title_key(&key).expect("reads"), (1, 17, name, vendor));
-            assert!(!keys.contains(&key));
-            keys.push(key);
-        }
     }
 }

@@ -48,11 +48,6 @@ impl Readers {
         outcome.await.map_err(|_| closed())?.map_err(|fault| fault.into_error(deed, &self.place))
     }
 
-    /// The path of the file.
-    pub(super) fn place(&self) -> &str {
-        &self.place
-    }
-
     /// Ends reading: later reads find the store closed.
     pub(super) fn close(&self) {
         self.turns.close();

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::dictionary::Dictionaries;
 use super::fault::{Fault, Step};
 use super::row;
-use crate::store::codec::{self, Lookup};
+use crate::store::body::{self, Lookup};
 
 /// A section in its interned form, made at the door: the writer has only to write it.
 pub(super) struct Packed {
@@ -19,14 +19,16 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    pub(super) fn new(section: &CanonicalSection, dictionaries: &Dictionaries) -> Step<Self> {
-        Ok(Self {
+    pub(super) fn new(section: &CanonicalSection, dictionaries: &Dictionaries) -> Self {
+        let observations = section.observations();
+        let editions = dictionaries.editions(section.platform(), &observations);
+        Self {
             digest: section.digest(),
             platform: section.platform(),
             source: section.source(),
             observations: i64::try_from(section.len()).unwrap_or(i64::MAX),
-            body: codec::encode(section, &mut dictionaries.interner())?,
-        })
+            body: body::encode(&observations, &editions),
+        }
     }
 }
 
@@ -65,8 +67,8 @@ pub(super) fn get(sql: &Connection, lookup: &mut impl Lookup, digest: &Digest) -
     let Some(found) = rows.next()? else { return Ok(None) };
     let platform = row::member("a section", Platform::from_code, found, 0)?;
     let source = row::member("a section", SourceName::from_code, found, 1)?;
-    let body = found.get_ref(2)?.as_blob().map_err(|error| Fault::damaged("a section", error.to_string()))?;
-    let section = codec::decode(platform, source, body, lookup).map_err(|fault| match fault {
+    let bytes = found.get_ref(2)?.as_blob().map_err(|error| Fault::damaged("a section", error.to_string()))?;
+    let section = body::decode(platform, source, bytes, lookup).map_err(|fault| match fault {
         Fault::Damaged { what: _, reason } => Fault::damaged(format!("section {}", digest.short()), reason),
         other @ (Fault::Full | Fault::Closed | Fault::Other(_)) => other,
     })?;
