@@ -8,6 +8,7 @@
 
 mod check;
 mod command;
+mod index;
 mod lock;
 mod prepare;
 mod rules;

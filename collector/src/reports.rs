@@ -8,6 +8,7 @@ mod findings;
 mod host;
 mod hosts;
 mod rules;
+mod software;
 mod standing;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::store::{Store, StoreError};
 
 pub use findings::FindingsQuery;
 pub use hosts::HostsQuery;
+pub use software::SoftwareAsked;
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,14 @@ pub enum ReportError {
     LaneNeedsOrder {
         /// How many.
         active: usize,
+    },
+    /// A search for nearly nothing.
+    #[error("a search needs at least {shortest} characters, not {text:?}")]
+    TooShort {
+        /// As asked.
+        text: String,
+        /// How many it needs.
+        shortest: usize,
     },
     /// A page token that no answer gave.
     #[error("the page token is not one that an answer gave")]

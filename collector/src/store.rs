@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::{self, CanonicalSection};
-use muster_proto::model::{Digest, HostId, Look, OrderId, Timestamp, TokenId, TokenReport};
+use muster_proto::model::{Digest, HostId, Look, OrderId, SoftwareReport, Timestamp, TokenId, TokenReport};
 use tokio::sync::Notify;
 
 pub use self::deeds::{
@@ -18,6 +18,7 @@ pub use self::judged::{DocketHost, JudgedOrder, Judgement, Settlement};
 pub use self::kept::{
     DocketDepth, HostQuery, LaneTally, LedgerRow, StoreCheck, StoredHost, StoredHostRow, StoredLook, StoredVerdict,
 };
+pub use self::software::SoftwareQuery;
 use crate::judge::Hit;
 
 mod body;
@@ -31,8 +32,10 @@ mod kept;
 mod last_seen;
 mod look_codec;
 mod postgres;
+mod postings;
 mod recent;
 mod record;
+mod software;
 mod sqlite;
 mod unchanged;
 
@@ -216,6 +219,13 @@ pub trait Store: Send + Sync + 'static {
     async fn host_find(&self, name: &str) -> Result<Vec<HostId>, StoreError>;
     /// How many hosts there are.
     async fn host_count(&self) -> Result<u64, StoreError>;
+
+    /// Which hosts have a software now, as their current looks say.
+    async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError>;
+    /// Takes one step in building the index of search: makes a segment of the newest sections when they have at least so
+    /// many observations, or merges segments. `false` when there is nothing to do. Answers are right without it; with
+    /// it they come quickly.
+    async fn index_advance(&self, at_least: usize) -> Result<bool, StoreError>;
 
     /// Entries of the ledger after this one, oldest first.
     async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError>;

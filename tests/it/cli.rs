@@ -155,6 +155,8 @@ fn every_list_comes_in_every_form_and_says_the_same() -> Result<()> {
     for verb in [
         &["board"][..],
         &["hosts"],
+        &["software", "kesl"],
+        &["software", "kesl", "--hosts"],
         &["findings"],
         &["orders"],
         &["catalogue", "list"],
@@ -163,7 +165,7 @@ fn every_list_comes_in_every_form_and_says_the_same() -> Result<()> {
     ] {
         let form = |form: &str| lab.muster(&[verb, &["-o", form]].concat());
         let table = lab.muster(verb)?;
-        let coded = !["hosts", "orders", "catalogue"].contains(&verb[0]);
+        let coded = !["hosts", "software", "orders", "catalogue"].contains(&verb[0]);
         assert_eq!(table.code, Some(if coded { 5 } else { 0 }), "{verb:?}: {}", table.stderr);
         assert!(!table.stdout.contains('\u{1b}'), "{verb:?} colours what is no terminal");
         for other in ["json", "ndjson", "csv"] {
@@ -179,6 +181,26 @@ fn every_list_comes_in_every_form_and_says_the_same() -> Result<()> {
         findings.iter().any(|finding| finding["hostname"] == "plant-7" && finding["lane"] == "replace"),
         "{findings:?}"
     );
+    Ok(())
+}
+
+#[test]
+fn software_is_found_by_a_part_of_its_name() -> Result<()> {
+    let lab = Lab::start()?;
+    lab.enrolled_agent("plant-7")?.report(Root::debian("plant-7")?.with_kaspersky()?.path())?;
+    lab.enrolled_agent("plant-8")?.report(Root::debian("plant-8")?.path())?;
+    let found = lab.muster(&["software", "KESL", "-o", "json"])?.expect_code(0)?.json()?;
+    assert_eq!(found["hosts_total"], 1, "{found}");
+    let editions = found["editions"].as_array().context("a list")?;
+    assert!(editions.iter().any(|one| one["name"] == "kesl" && one["kind"] == "deb" && one["hosts"] == 1), "{found}");
+    let page = lab.muster(&["software", "kesl", "--hosts"])?.expect_code(0)?.stdout;
+    assert!(page.contains("plant-7") && !page.contains("plant-8") && page.contains("1 host(s) have it"), "{page}");
+    let both = lab.muster(&["software", "dpkg", "-o", "json"])?.expect_code(0)?.json()?;
+    assert_eq!(both["hosts_total"], 2, "{both}");
+    let none = lab.muster(&["software", "no-such-thing"])?.expect_code(0)?.stdout;
+    assert_eq!(none, "0 host(s) have it\n");
+    let short = lab.muster(&["software", "k"])?.expect_code(1)?;
+    assert!(short.stderr.contains("at least 2 characters"), "{}", short.stderr);
     Ok(())
 }
 

@@ -81,6 +81,27 @@ CREATE TABLE look (
     complete INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+-- Which complete looks have a section.
+CREATE TABLE look_section (
+    section INTEGER NOT NULL REFERENCES section (no),
+    look    INTEGER NOT NULL REFERENCES look (no),
+    PRIMARY KEY (section, look)
+) STRICT, WITHOUT ROWID;
+
+-- The index of search: from an edition to sections. A segment covers the sections of one range of numbers; the newest
+-- sections are in none yet. The key of a block is its segment's number times 2^32, plus its first edition.
+CREATE TABLE index_segment (
+    no            INTEGER PRIMARY KEY AUTOINCREMENT,
+    level         INTEGER NOT NULL,
+    first_section INTEGER NOT NULL,
+    last_section  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE index_block (
+    key   INTEGER PRIMARY KEY,
+    lists BLOB NOT NULL
+) STRICT;
+
 -- What the catalogue of these rules finds in a section; `hits` is empty where it finds nothing.
 CREATE TABLE section_hit (
     section INTEGER PRIMARY KEY REFERENCES section (no),
@@ -125,6 +146,7 @@ CREATE TABLE host (
     CHECK ((look IS NULL) = (look_since IS NULL)),
     CHECK ((ticket IS NULL) = (waits_since IS NULL))
 ) STRICT;
+CREATE INDEX host_by_look ON host (look);
 CREATE INDEX host_by_name ON host (hostname COLLATE NOCASE);
 
 -- Keys of hosts. standing: 1 in use, 2 given but not used yet, 3 replaced by one that was used.

@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
+use super::index;
 use super::lock::Lock;
 use super::prepare::{Prepared, prepare};
 use super::rules::{self, Keeper};
@@ -125,7 +126,7 @@ impl House {
         })
     }
 
-    /// The loops behind the doors: docket, rules, certificate.
+    /// The loops behind the doors: docket, rules, index of search, certificate.
     fn start_loops(&self, docket: Docket, keeper: Keeper, reload: &Arc<Notify>) -> JoinSet<&'static str> {
         let mut loops = JoinSet::new();
         let (clock, stop) = (Arc::clone(&self.clock), self.loops.clone());
@@ -137,6 +138,11 @@ impl House {
         loops.spawn(async move {
             keeper.watch(reload, stop).await;
             "rules"
+        });
+        let (store, stop) = (Arc::clone(&self.store), self.loops.clone());
+        loops.spawn(async move {
+            index::build(store, stop).await;
+            "index"
         });
         let (certificate, authority) = (Arc::clone(&self.certificate), Arc::clone(&self.authority));
         let (clock, stop) = (Arc::clone(&self.clock), self.loops.clone());

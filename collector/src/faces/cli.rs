@@ -17,6 +17,7 @@ mod hosts;
 mod orders;
 mod profile;
 mod render;
+mod software;
 mod status;
 mod tokens;
 
@@ -77,6 +78,7 @@ async fn execute(
     match cli.verb {
         Verb::Board(asked) => board::run(connect().await?, asked, screen).await,
         Verb::Hosts(asked) => hosts::run(connect().await?, asked, screen).await,
+        Verb::Software(asked) => software::run(connect().await?, asked, screen).await,
         Verb::Host(asked) => host::run(connect().await?, asked, screen).await,
         Verb::Explain(asked) => explain::run(connect().await?, asked, screen).await,
         Verb::Findings(asked) => findings::run(connect().await?, asked, screen).await,

@@ -8,6 +8,7 @@ mod enrolment;
 mod kit;
 mod lists;
 mod looks;
+mod software;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ pub(crate) use kit::{
 };
 pub(crate) use lists::*;
 pub(crate) use looks::*;
+pub(crate) use software::*;
 
 /// A place where a store can be made, closed, and opened again.
 pub(crate) trait Backend: Sized + Send + Sync + 'static {
@@ -74,6 +76,8 @@ macro_rules! suite {
             lists_are_in_order_filtered_and_paged
             a_host_is_found_by_its_name_whatever_its_case
             an_unknown_host_is_told_so
+            software_is_found_in_current_looks_before_and_after_it_is_indexed
+            an_index_of_many_segments_says_what_the_sections_say
             a_deed_that_fails_leaves_its_neighbours
             a_crowd_leaves_the_store_consistent
             a_closed_store_says_so

@@ -302,6 +302,14 @@ impl Store for PostgresStore {
         ask!(self.pool, "host_count", |lease| host::count(lease))
     }
 
+    async fn software_find(&self, _: super::SoftwareQuery) -> Result<muster_proto::model::SoftwareReport, StoreError> {
+        Ok(muster_proto::model::SoftwareReport::default())
+    }
+
+    async fn index_advance(&self, _: usize) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError> {
         read!(self.pool, "ledger_list", |lease| ledger::list(lease, after, most))
     }

@@ -11,6 +11,7 @@ mod docket;
 mod fault;
 mod host;
 mod identity;
+mod index;
 mod judged;
 mod ledger;
 mod list;
@@ -22,6 +23,7 @@ mod readers;
 mod row;
 mod section;
 mod seen;
+mod software;
 mod tally;
 mod token;
 mod verdict;
@@ -38,7 +40,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::CanonicalSection;
-use muster_proto::model::{Digest, HostId, Look, OrderId, Timestamp, TokenId, TokenReport};
+use muster_proto::model::{Digest, HostId, Look, OrderId, SoftwareReport, Timestamp, TokenId, TokenReport};
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
@@ -49,8 +51,8 @@ use self::section::Packed;
 use self::writer::Writer;
 use super::{
     CheckIn, CheckInAnswer, Delivered, DocketDepth, DocketHost, Enrolled, Enrollment, HostIdentity, HostQuery,
-    KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Settlement, Store, StoreCheck,
-    StoreError, StoredHost, StoredHostRow, matches_its_digest,
+    KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Settlement, SoftwareQuery, Store,
+    StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -235,6 +237,17 @@ impl Store for SqliteStore {
 
     async fn host_count(&self) -> Result<u64, StoreError> {
         self.readers.read("host_count", |sql, _| host::count(sql)).await
+    }
+
+    async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError> {
+        self.readers.read("software_find", move |sql, memory| software::find(sql, memory, &query)).await
+    }
+
+    async fn index_advance(&self, at_least: usize) -> Result<bool, StoreError> {
+        let next = self.readers.read("index_advance", move |sql, _| index::next(sql, at_least)).await?;
+        let Some(grown) = next else { return Ok(false) };
+        index::put(&self.writer, grown).await?;
+        Ok(true)
     }
 
     async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError> {

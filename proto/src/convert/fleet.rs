@@ -7,8 +7,9 @@ use bytes::Bytes;
 use super::{ConvertError, code, host_id, id, instant, present};
 use crate::model::{
     Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostReport, HostRow,
-    HostState, Lane, OrderId, OrderReport, Outcome, Platform, Presence, ProductId, ProductReport, Protection, Reason,
-    SiteId, SourceName, SourceReport, StandingReport, Timestamp, TokenId, TokenReport,
+    HostState, Kind, Lane, OrderId, OrderReport, Outcome, Platform, Presence, ProductId, ProductReport, Protection,
+    Reason, SiteId, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport,
+    StandingReport, Timestamp, TokenId, TokenReport,
 };
 use crate::wire;
 
@@ -228,6 +229,85 @@ impl TryFrom<wire::HostRow> for HostRow {
             last_seen: instant(row.last_seen_ms),
             lanes,
             overdue,
+        })
+    }
+}
+
+impl From<SoftwareEdition> for wire::Edition {
+    fn from(edition: SoftwareEdition) -> Self {
+        Self {
+            platform: u32::from(edition.platform.code()),
+            kind: u32::from(edition.kind.code()),
+            name: edition.name,
+            vendor: edition.vendor,
+            version: edition.version,
+        }
+    }
+}
+
+impl TryFrom<wire::Edition> for SoftwareEdition {
+    type Error = ConvertError;
+    fn try_from(edition: wire::Edition) -> Result<Self, ConvertError> {
+        Ok(Self {
+            platform: code("Edition.platform", edition.platform, Platform::from_code)?,
+            kind: code("Edition.kind", edition.kind, Kind::from_code)?,
+            name: edition.name,
+            vendor: edition.vendor,
+            version: edition.version,
+        })
+    }
+}
+
+impl From<SoftwareHost> for wire::SoftwareHost {
+    fn from(host: SoftwareHost) -> Self {
+        Self {
+            id: Bytes::copy_from_slice(host.id.as_bytes()),
+            hostname: host.hostname,
+            site: host.site.to_string(),
+            last_seen_ms: host.last_seen.map(Timestamp::millis),
+            editions: host.editions.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::SoftwareHost> for SoftwareHost {
+    type Error = ConvertError;
+    fn try_from(host: wire::SoftwareHost) -> Result<Self, ConvertError> {
+        Ok(Self {
+            id: host_id("SoftwareHost.id", &host.id)?,
+            hostname: host.hostname,
+            site: id("SoftwareHost.site", SiteId::new(host.site))?,
+            last_seen: instant(host.last_seen_ms),
+            editions: all(host.editions)?,
+        })
+    }
+}
+
+impl From<SoftwareReport> for wire::SearchSoftwareResponse {
+    fn from(report: SoftwareReport) -> Self {
+        let count = |one: SoftwareCount| wire::EditionCount { edition: Some(one.edition.into()), hosts: one.hosts };
+        Self {
+            editions: report.editions.into_iter().map(count).collect(),
+            more_editions: report.more_editions,
+            hosts_total: report.hosts_total,
+            hosts: report.hosts.into_iter().map(Into::into).collect(),
+            next_page_token: String::new(),
+        }
+    }
+}
+
+impl TryFrom<wire::SearchSoftwareResponse> for SoftwareReport {
+    type Error = ConvertError;
+    fn try_from(report: wire::SearchSoftwareResponse) -> Result<Self, ConvertError> {
+        let count = |one: wire::EditionCount| {
+            let edition = present("EditionCount.edition", one.edition)?;
+            Ok(SoftwareCount { edition: edition.try_into()?, hosts: one.hosts })
+        };
+        Ok(Self {
+            editions: report.editions.into_iter().map(count).collect::<Result<_, ConvertError>>()?,
+            more_editions: report.more_editions,
+            hosts_total: report.hosts_total,
+            hosts: all(report.hosts)?,
         })
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Evidence, HostFacts, HostId, HostState, Lane, OrderId, Outcome, Platform, Presence, ProductId, Protection, Reason,
-    SiteId, SourceName, Timestamp, TokenId,
+    Evidence, HostFacts, HostId, HostState, Kind, Lane, OrderId, Outcome, Platform, Presence, ProductId, Protection,
+    Reason, SiteId, SourceName, Timestamp, TokenId,
 };
 
 /// One order's counts.
@@ -77,6 +77,59 @@ pub struct HostRow {
     pub lanes: BTreeMap<OrderId, Lane>,
     /// The orders under which it is overdue.
     pub overdue: Vec<OrderId>,
+}
+
+/// A title in one version, as a source spells it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct SoftwareEdition {
+    /// Its platform.
+    pub platform: Platform,
+    /// What sort of trace it is.
+    pub kind: Kind,
+    /// The name that the source gives it.
+    pub name: String,
+    /// Publisher, maintainer or signer.
+    pub vendor: String,
+    /// Version as the source spells it.
+    pub version: String,
+}
+
+/// How many hosts have an edition.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SoftwareCount {
+    /// The edition.
+    #[serde(flatten)]
+    pub edition: SoftwareEdition,
+    /// Hosts whose current look shows it.
+    pub hosts: u64,
+}
+
+/// A host that has a software, and what of it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SoftwareHost {
+    /// Its id.
+    pub id: HostId,
+    /// Its name.
+    pub hostname: String,
+    /// Its site.
+    pub site: SiteId,
+    /// The last check-in, by the collector's clock; before the first one, the enrolment.
+    pub last_seen: Option<Timestamp>,
+    /// What it has of it, in order.
+    pub editions: Vec<SoftwareEdition>,
+}
+
+/// Which hosts have a software, as their current looks say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct SoftwareReport {
+    /// Editions that fit and that some host has; those that most hosts have come first.
+    pub editions: Vec<SoftwareCount>,
+    /// How many more editions fit than are listed.
+    pub more_editions: u64,
+    /// How many hosts have at least one of all that fit.
+    pub hosts_total: u64,
+    /// Some of these, in the order of their ids.
+    pub hosts: Vec<SoftwareHost>,
 }
 
 /// What one source contributed, for people.

@@ -63,6 +63,8 @@ pub(super) enum Verb {
     Board(BoardArgs),
     /// Hosts, with their lane under each order
     Hosts(HostsArgs),
+    /// Which hosts have a software, whatever its kind
+    Software(SoftwareArgs),
     /// One host: what was looked at, what was found, where it stands
     Host(HostArgs),
     /// Why a host stands where it stands, and what would clear it
@@ -111,6 +113,22 @@ pub(super) struct HostsArgs {
     pub(super) name: String,
     /// At most this many [default: all]
     #[arg(long, value_name = "COUNT")]
+    pub(super) limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SoftwareArgs {
+    /// Part of its name or of its vendor, without regard to case; at least two characters
+    #[arg(value_name = "PART")]
+    pub(super) text: String,
+    /// Only versions that begin with this
+    #[arg(long, value_name = "BEGINNING", default_value = "")]
+    pub(super) version: String,
+    /// List the hosts, and not only how many there are
+    #[arg(long)]
+    pub(super) hosts: bool,
+    /// At most this many hosts [default: all]
+    #[arg(long, value_name = "COUNT", requires = "hosts")]
     pub(super) limit: Option<usize>,
 }
 

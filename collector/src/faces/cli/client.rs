@@ -7,7 +7,7 @@ use anyhow::Context;
 use hyper_util::rt::TokioIo;
 use muster_proto::model::{
     Board, CollectorStatus, Explanation, Finding, HostReport, HostRow, Lane, OrderId, OrderReport, ProductId,
-    ProductReport, SiteId, TokenId, TokenReport,
+    ProductReport, SiteId, SoftwareReport, TokenId, TokenReport,
 };
 use muster_proto::wire::{self, fleet_service_client::FleetServiceClient};
 use rustls::pki_types::pem::PemObject;
@@ -71,6 +71,15 @@ impl Interceptor for Bearer {
         request.metadata_mut().insert("authorization", self.0.clone());
         Ok(request)
     }
+}
+
+/// Which software to ask for.
+#[derive(Debug)]
+pub(super) struct SoftwareFilter {
+    pub(super) text: String,
+    pub(super) version: String,
+    pub(super) hosts: bool,
+    pub(super) limit: Option<usize>,
 }
 
 /// Which hosts to ask for.
@@ -162,6 +171,36 @@ impl Client {
     pub(super) async fn explain(&mut self, host: &str, order: Option<&OrderId>) -> anyhow::Result<Explanation> {
         let request = wire::ExplainHostRequest { host: host.to_owned(), order: text(order) };
         Ok(self.inner.explain_host(request).await.map_err(refused)?.into_inner().try_into()?)
+    }
+
+    /// Editions, and hosts up to the limit where hosts are asked for.
+    pub(super) async fn software(&mut self, filter: &SoftwareFilter) -> anyhow::Result<SoftwareReport> {
+        let mut report: Option<SoftwareReport> = None;
+        let mut page_token = String::new();
+        loop {
+            let had = report.as_ref().map_or(0, |report| report.hosts.len());
+            let request = wire::SearchSoftwareRequest {
+                text: filter.text.clone(),
+                version: filter.version.clone(),
+                edition_rows: 0,
+                host_rows: if filter.hosts { page_rows(filter.limit, had) } else { 0 },
+                page_token,
+            };
+            let mut answer = self.inner.search_software(request).await.map_err(refused)?.into_inner();
+            page_token = std::mem::take(&mut answer.next_page_token);
+            let page = SoftwareReport::try_from(answer)?;
+            let whole = match report.take() {
+                None => page,
+                Some(mut whole) => {
+                    whole.hosts.extend(page.hosts);
+                    whole
+                }
+            };
+            if page_token.is_empty() || filter.limit.is_some_and(|limit| whole.hosts.len() >= limit) {
+                return Ok(whole);
+            }
+            report = Some(whole);
+        }
     }
 
     pub(super) async fn findings(&mut self, filter: &FindingsFilter) -> anyhow::Result<Vec<Finding>> {

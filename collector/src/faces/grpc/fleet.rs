@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use crate::clock::Clock;
 use crate::deeds::{self, NewEnrollment};
 use crate::faces::status;
-use crate::reports::{Desk, FindingsQuery, HostsQuery, ReportError};
+use crate::reports::{Desk, FindingsQuery, HostsQuery, ReportError, SoftwareAsked};
 use crate::rules::RuleSet;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -92,6 +92,24 @@ impl FleetService for Fleet {
         let asked = short("ExplainHostRequest.host", request.host)?;
         let order = optional("ExplainHostRequest.order", request.order, OrderId::new)?;
         Ok(Response::new(self.told(self.desk().explain(&asked, order.as_ref()).await)?.into()))
+    }
+
+    async fn search_software(
+        &self,
+        request: Request<wire::SearchSoftwareRequest>,
+    ) -> Answer<wire::SearchSoftwareResponse> {
+        let request = request.into_inner();
+        let hosts = if request.host_rows == 0 { 0 } else { rows(request.host_rows)? };
+        let asked = SoftwareAsked {
+            text: short("SearchSoftwareRequest.text", request.text)?,
+            version: short("SearchSoftwareRequest.version", request.version)?,
+            editions: rows(request.edition_rows)?,
+            hosts,
+            page: Some(request.page_token).filter(|token| !token.is_empty()),
+        };
+        let (report, next) = self.told(self.desk().software(asked).await)?;
+        let next_page_token = next.unwrap_or_default();
+        Ok(Response::new(wire::SearchSoftwareResponse { next_page_token, ..report.into() }))
     }
 
     async fn list_findings(&self, request: Request<wire::ListFindingsRequest>) -> Answer<wire::ListFindingsResponse> {

@@ -20,12 +20,13 @@ use crate::telemetry::{Door, Metrics};
 const SERVICE: &str = "muster.v1.FleetService";
 const HEALTH: &str = "grpc.health.v1.Health";
 /// Every method, and the least role that may call it.
-const METHODS: [(&str, Role); 12] = [
+const METHODS: [(&str, Role); 13] = [
     ("GetStatus", Role::Viewer),
     ("GetBoard", Role::Viewer),
     ("ListHosts", Role::Viewer),
     ("GetHost", Role::Viewer),
     ("ExplainHost", Role::Viewer),
+    ("SearchSoftware", Role::Viewer),
     ("ListFindings", Role::Viewer),
     ("ListOrders", Role::Viewer),
     ("ListProducts", Role::Viewer),

@@ -6,8 +6,8 @@ use rusqlite::{Connection, Row};
 
 use super::dictionary::Table;
 use super::fault::{Fault, Step};
-use super::{look, section};
-use crate::store::StoreCheck;
+use super::{index, look, section};
+use crate::store::{StoreCheck, body, look_codec, postings};
 
 /// Faults of one kind that are listed one by one; after these they are only counted.
 const LISTED: usize = 20;
@@ -95,6 +95,7 @@ pub(super) fn check(sql: &Connection) -> Step<StoreCheck> {
     listed(sql, "PRAGMA foreign_key_check", "table {} points to a row that is not there", &mut faults, |_| true)?;
     sections(sql, &mut check, &mut faults)?;
     looks(sql, &mut check, &mut faults)?;
+    index_of_search(sql, &mut faults)?;
     for (sentence, find) in RULES {
         listed(sql, find, sentence, &mut faults, |_| true)?;
     }
@@ -161,6 +162,49 @@ fn looks(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) -> 
         }
         Ok(())
     })
+}
+
+/// The index of search says what the sections say, and what the looks say.
+fn index_of_search(sql: &Connection, faults: &mut Vec<String>) -> Step<()> {
+    let (mut said, mut meant) = (0_u64, 0_u64);
+    each(sql, "SELECT no FROM index_segment", |found| {
+        match postings::fingerprint(&index::blocks(sql, found.get(0)?)?) {
+            Ok(sum) => said = said.wrapping_add(sum),
+            Err(Fault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
+            Err(other) => return Err(other),
+        }
+        Ok(())
+    })?;
+    let covered = index::covered(sql)?;
+    each(sql, &format!("SELECT no, body FROM section WHERE no <= {covered}"), |found| {
+        // A body that cannot be read has its own fault.
+        if let Ok(editions) = body::editions(&found.get::<_, Vec<u8>>(1)?) {
+            let number = found.get(0)?;
+            meant = editions.iter().fold(meant, |sum, edition| sum.wrapping_add(postings::of_pair(*edition, number)));
+        }
+        Ok(())
+    })?;
+    if said != meant {
+        faults.push("the index of search differs from the sections".to_owned());
+    }
+    let (mut said, mut meant) = (0_u64, 0_u64);
+    each(sql, "SELECT section, look FROM look_section", |found| {
+        said = said.wrapping_add(postings::of_pair(found.get::<_, i64>(1)? as u32, found.get(0)?));
+        Ok(())
+    })?;
+    each(sql, "SELECT no, entries FROM look WHERE complete", |found| {
+        if let Ok(mut sections) = look_codec::sections(&found.get::<_, Vec<u8>>(1)?) {
+            let look = found.get::<_, i64>(0)? as u32;
+            sections.sort_unstable();
+            sections.dedup();
+            meant = sections.iter().fold(meant, |sum, section| sum.wrapping_add(postings::of_pair(look, *section)));
+        }
+        Ok(())
+    })?;
+    if said != meant {
+        faults.push("the sections of looks differ from the looks".to_owned());
+    }
+    Ok(())
 }
 
 fn digest(found: &Row<'_>, what: &str, faults: &mut Vec<String>) -> Step<Option<Digest>> {

@@ -153,6 +153,7 @@ fn known(sql: &Connection, digest: &Digest) -> Step<Option<Known>> {
         // The last section has come, perhaps with a delivery for another host.
         sql.prepare_cached("UPDATE look SET complete = 1, entries = ?2 WHERE no = ?1")?
             .execute((no, look_codec::encode(&look, numbers)))?;
+        is_of(sql, no, numbers)?;
     }
     Ok(Some(Known { no, missing: numbers.err().unwrap_or_default() }))
 }
@@ -168,7 +169,21 @@ fn put(sql: &Connection, digest: &Digest, look: &Look, here: &[(Digest, i64)]) -
         entries,
         numbers.is_ok(),
     ))?;
-    Ok(Known { no: sql.last_insert_rowid(), missing: numbers.err().unwrap_or_default() })
+    let no = sql.last_insert_rowid();
+    if let Ok(numbers) = &numbers {
+        is_of(sql, no, numbers)?;
+    }
+    Ok(Known { no, missing: numbers.err().unwrap_or_default() })
+}
+
+/// Notes the sections of a complete look. Two sources may have seen the same: one section.
+fn is_of(sql: &Connection, look: i64, sections: &[i64]) -> Step<()> {
+    let mut statement =
+        sql.prepare_cached("INSERT INTO look_section (section, look) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+    for section in sections {
+        statement.execute((section, look))?;
+    }
+    Ok(())
 }
 
 /// The number of each section of a look in turn; or those sections that are not here, each once.

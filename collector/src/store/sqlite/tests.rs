@@ -109,10 +109,14 @@ async fn check_finds_what_is_damaged() {
         ("DELETE FROM verdict", "the tally differs from a recount"),
         ("DELETE FROM site", "points to a row that is not there"),
         ("DELETE FROM section", "it is not there"),
+        ("DELETE FROM index_block", "the index of search differs from the sections"),
+        ("UPDATE index_block SET lists = x'05'", "a block of the index of search is damaged"),
+        ("DELETE FROM look_section", "the sections of looks differ from the looks"),
     ] {
         let place = InFolder::fresh();
         let store = place.open();
         super::super::contract::small_fleet(&store).await;
+        while store.index_advance(1).await.expect("indexes") {}
         assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new());
         let sql = Connection::open(place.path()).expect("opens");
         sql.pragma_update(None, "foreign_keys", false).expect("loosens");

@@ -1,0 +1,79 @@
+//! `muster software`: which hosts have a software, by edition or host by host.
+
+use muster_proto::model::{SoftwareEdition, SoftwareHost, SoftwareReport, Timestamp};
+
+use super::args::SoftwareArgs;
+use super::client::{Client, SoftwareFilter};
+use super::render::{Answer, Cell, Grid, Paint, Screen, ago, instant, or_dash};
+
+const EDITIONS: [&str; 6] = ["platform", "kind", "name", "vendor", "version", "hosts"];
+const HOSTS: [&str; 9] = ["id", "hostname", "site", "last_seen", "platform", "kind", "name", "vendor", "version"];
+
+pub(super) async fn run(mut client: Client, asked: SoftwareArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let SoftwareArgs { text, version, hosts, limit } = asked;
+    let mut report = client.software(&SoftwareFilter { text, version, hosts, limit }).await?;
+    report.hosts.sort_by(|a, b| (&a.hostname, a.id).cmp(&(&b.hostname, b.id)));
+    let now = screen.now();
+    if hosts {
+        let answer = Answer { whole: &report, header: &HOSTS };
+        screen.show(&answer, &report.hosts, || host_rows(&report.hosts), |paint| host_page(&report, now, paint))?;
+    } else {
+        let answer = Answer { whole: &report, header: &EDITIONS };
+        screen.show(&answer, &report.editions, || edition_rows(&report), |paint| edition_page(&report, paint))?;
+    }
+    Ok(0)
+}
+
+fn texts(edition: &SoftwareEdition) -> [String; 5] {
+    let SoftwareEdition { platform, kind, name, vendor, version } = edition;
+    [platform.to_string(), kind.name().to_owned(), name.clone(), vendor.clone(), version.clone()]
+}
+
+fn edition_rows(report: &SoftwareReport) -> Vec<Vec<String>> {
+    let row = |(edition, hosts): (&SoftwareEdition, u64)| [texts(edition).to_vec(), vec![hosts.to_string()]].concat();
+    report.editions.iter().map(|one| row((&one.edition, one.hosts))).collect()
+}
+
+/// One row for each host and edition, so that every column has one meaning.
+fn host_rows(hosts: &[SoftwareHost]) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for host in hosts {
+        let of_host = vec![host.id.to_string(), host.hostname.clone(), host.site.to_string(), instant(host.last_seen)];
+        rows.extend(host.editions.iter().map(|edition| [of_host.clone(), texts(edition).to_vec()].concat()));
+    }
+    rows
+}
+
+fn edition_page(report: &SoftwareReport, paint: &Paint) -> String {
+    let mut grid = Grid::new(&["name", "version", "vendor", "platform", "kind", "hosts"]);
+    for one in &report.editions {
+        let [platform, kind, name, vendor, version] = texts(&one.edition);
+        let cells = [name, version, vendor, platform, kind, one.hosts.to_string()];
+        grid.row(cells.iter().map(|text| Cell::text(or_dash(text))).collect());
+    }
+    page(&grid, report, paint)
+}
+
+fn host_page(report: &SoftwareReport, now: Timestamp, paint: &Paint) -> String {
+    let mut grid = Grid::new(&["host", "site", "last seen", "name", "version"]);
+    for host in &report.hosts {
+        let seen = host.last_seen.map_or_else(|| "never".to_owned(), |at| ago(at, now));
+        for (index, edition) in host.editions.iter().enumerate() {
+            let of_host = [or_dash(&host.hostname), host.site.as_str(), &seen];
+            let mut cells: Vec<Cell> =
+                of_host.iter().map(|text| Cell::text(if index == 0 { text } else { "" })).collect();
+            cells.extend([&edition.name, &edition.version].map(|text| Cell::text(or_dash(text))));
+            grid.row(cells);
+        }
+    }
+    page(&grid, report, paint)
+}
+
+fn page(grid: &Grid, report: &SoftwareReport, paint: &Paint) -> String {
+    let more = match report.more_editions {
+        0 => String::new(),
+        more => format!("; {more} more edition(s) fit"),
+    };
+    let total = format!("{} host(s) have it{more}\n", report.hosts_total);
+    if report.editions.is_empty() { total } else { format!("{}\n{total}", grid.text(paint)) }
+}

@@ -1,0 +1,275 @@
+//! From an edition to the sections that have it: segments of the index of search. A segment covers the sections of one
+//! range of numbers and is never changed; several of one level are merged into one of the next.
+//!
+//! ```text
+//! segment := block*                     in the order of their first editions; a backend stores block by block
+//! block   := entry*
+//! entry   := edition:varint length:varint list     the edition as difference to the one before, first to the block's
+//! list    := section:varint*                       as difference to the one before
+//! ```
+
+use super::fault::{Fault, Step};
+
+/// Bytes of a block, about.
+const BLOCK: usize = 2_000;
+/// Segments of one level that make one of the next.
+pub(in crate::store) const FAN: i64 = 8;
+/// The highest level: merging beyond would write more than it spares.
+pub(in crate::store) const TOP: i64 = 2;
+/// Sections in a new segment, at most.
+pub(in crate::store) const SECTIONS: i64 = 4_096;
+
+/// A run of entries, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct Block {
+    /// The edition of its first entry.
+    pub(in crate::store) first: u32,
+    pub(in crate::store) bytes: Vec<u8>,
+}
+
+/// The segment of these sections: the number of each, with the numbers of its editions, ascending and each once.
+pub(in crate::store) fn segment(sections: &[(i64, Vec<u32>)]) -> Vec<Block> {
+    let Some(first) = sections.iter().map(|(number, _)| *number).min() else { return Vec::new() };
+    // Both halves of the key are small, so one sort of numbers is all there is to do.
+    let mut pairs: Vec<u64> = Vec::with_capacity(sections.iter().map(|(_, editions)| editions.len()).sum());
+    for (number, editions) in sections {
+        let offset = u32::try_from(number - first).unwrap_or(u32::MAX);
+        pairs.extend(editions.iter().map(|edition| u64::from(*edition) << 32 | u64::from(offset)));
+    }
+    pairs.sort_unstable();
+    let mut writer = Writer::default();
+    let mut list = List::default();
+    for run in pairs.chunk_by(|a, b| a >> 32 == b >> 32) {
+        list.clear();
+        run.iter().for_each(|pair| list.push(first + i64::from(*pair as u32)));
+        writer.entry((run[0] >> 32) as u32, &list.bytes);
+    }
+    writer.finish()
+}
+
+/// One segment of several that follow each other.
+pub(in crate::store) fn merge(segments: &[Vec<Block>]) -> Step<Vec<Block>> {
+    let mut heads = Vec::with_capacity(segments.len());
+    for blocks in segments {
+        let mut entries = Entries::of(blocks);
+        heads.push((entries.next()?, entries));
+    }
+    let mut writer = Writer::default();
+    let mut list = List::default();
+    while let Some(edition) = heads.iter().filter_map(|(head, _)| head.map(|(edition, _)| edition)).min() {
+        list.clear();
+        for (head, entries) in &mut heads {
+            if let Some((of, bytes)) = *head
+                && of == edition
+            {
+                each(bytes, |section| list.push(section))?;
+                *head = entries.next()?;
+            }
+        }
+        writer.entry(edition, &list.bytes);
+    }
+    Ok(writer.finish())
+}
+
+/// The sections that have an edition, of the block that could name it.
+pub(in crate::store) fn sections_in(block: &Block, edition: u32) -> Step<Vec<i64>> {
+    let mut entries = Entries::of(std::slice::from_ref(block));
+    let mut sections = Vec::new();
+    while let Some((of, list)) = entries.next()? {
+        if of == edition {
+            each(list, |section| sections.push(section))?;
+        }
+        if of >= edition {
+            break;
+        }
+    }
+    Ok(sections)
+}
+
+/// The last edition of a block.
+pub(in crate::store) fn last_of(block: &Block) -> Step<u32> {
+    let mut entries = Entries::of(std::slice::from_ref(block));
+    let mut last = block.first;
+    while let Some((edition, _)) = entries.next()? {
+        last = edition;
+    }
+    Ok(last)
+}
+
+/// A number for everything that a segment says, whatever the order: the sum over its pairs.
+pub(in crate::store) fn fingerprint(blocks: &[Block]) -> Step<u64> {
+    let mut sum = 0_u64;
+    let mut entries = Entries::of(blocks);
+    while let Some((edition, list)) = entries.next()? {
+        each(list, |section| sum = sum.wrapping_add(of_pair(edition, section)))?;
+    }
+    Ok(sum)
+}
+
+/// What one pair adds to the fingerprint.
+pub(in crate::store) fn of_pair(edition: u32, section: i64) -> u64 {
+    // The finaliser of SplitMix64: neighbours differ in half of their bits.
+    let mut mixed = section.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(edition));
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+#[derive(Default)]
+struct List {
+    bytes: Vec<u8>,
+    last: i64,
+}
+
+impl List {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.last = 0;
+    }
+
+    fn push(&mut self, section: i64) {
+        varint(&mut self.bytes, section.wrapping_sub(self.last).cast_unsigned());
+        self.last = section;
+    }
+}
+
+#[derive(Default)]
+struct Writer {
+    blocks: Vec<Block>,
+    last: u32,
+}
+
+impl Writer {
+    fn entry(&mut self, edition: u32, list: &[u8]) {
+        match self.blocks.last() {
+            Some(block) if block.bytes.len() + list.len() <= BLOCK => {}
+            _ => {
+                self.blocks.push(Block { first: edition, bytes: Vec::new() });
+                self.last = edition;
+            }
+        }
+        if let Some(block) = self.blocks.last_mut() {
+            varint(&mut block.bytes, u64::from(edition - self.last));
+            varint(&mut block.bytes, list.len() as u64);
+            block.bytes.extend_from_slice(list);
+            self.last = edition;
+        }
+    }
+
+    fn finish(self) -> Vec<Block> {
+        self.blocks
+    }
+}
+
+/// Entries of blocks, one after the other.
+struct Entries<'a> {
+    blocks: std::slice::Iter<'a, Block>,
+    rest: &'a [u8],
+    last: u32,
+}
+
+impl<'a> Entries<'a> {
+    fn of(blocks: &'a [Block]) -> Self {
+        Self { blocks: blocks.iter(), rest: &[], last: 0 }
+    }
+
+    fn next(&mut self) -> Step<Option<(u32, &'a [u8])>> {
+        while self.rest.is_empty() {
+            let Some(block) = self.blocks.next() else { return Ok(None) };
+            (self.rest, self.last) = (&block.bytes, block.first);
+        }
+        let more = u32::try_from(read_varint(&mut self.rest)?).map_err(|_| broken())?;
+        self.last = self.last.checked_add(more).ok_or_else(broken)?;
+        let length = usize::try_from(read_varint(&mut self.rest)?).map_err(|_| broken())?;
+        let (list, rest) = self.rest.split_at_checked(length).ok_or_else(broken)?;
+        self.rest = rest;
+        Ok(Some((self.last, list)))
+    }
+}
+
+fn each(mut list: &[u8], mut show: impl FnMut(i64)) -> Step<()> {
+    let mut last = 0_i64;
+    while !list.is_empty() {
+        last = last.wrapping_add(read_varint(&mut list)?.cast_signed());
+        show(last);
+    }
+    Ok(())
+}
+
+fn varint(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push((value as u8 & 0x7f) | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+fn read_varint(bytes: &mut &[u8]) -> Step<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first().ok_or_else(broken)?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(broken())
+}
+
+fn broken() -> Fault {
+    Fault::damaged("a block of the index of search", "it cannot be read")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn find(blocks: &[Block], edition: u32) -> Vec<i64> {
+        let at = blocks.partition_point(|block| block.first <= edition);
+        at.checked_sub(1).map(|at| sections_in(&blocks[at], edition).expect("reads")).unwrap_or_default()
+    }
+
+    proptest! {
+        #[test]
+        fn merged_segments_name_the_sections_that_each_of_them_named(
+            fleet in proptest::collection::vec(proptest::collection::btree_set(1_u32..400, 0..60), 1..60),
+            cuts in proptest::collection::btree_set(0_usize..60, 0..6),
+        ) {
+            let sections: Vec<(i64, Vec<u32>)> =
+                (100..).zip(&fleet).map(|(number, editions)| (number, editions.iter().copied().collect())).collect();
+            let mut wanted: BTreeMap<u32, BTreeSet<i64>> = BTreeMap::new();
+            let mut sum = 0_u64;
+            for (number, editions) in &sections {
+                for edition in editions {
+                    wanted.entry(*edition).or_default().insert(*number);
+                    sum = sum.wrapping_add(of_pair(*edition, *number));
+                }
+            }
+            let (mut segments, mut from) = (Vec::new(), 0);
+            for cut in cuts.into_iter().filter(|cut| *cut < sections.len()).chain([sections.len()]) {
+                segments.push(segment(&sections[from..cut]));
+                from = cut;
+            }
+            let merged = merge(&segments).expect("merges");
+            prop_assert_eq!(fingerprint(&merged).expect("reads"), sum);
+            prop_assert_eq!(&merged, &segment(&sections), "as if it had been made at once");
+            for edition in 0..400 {
+                let named: BTreeSet<i64> = find(&merged, edition).into_iter().collect();
+                prop_assert_eq!(&named, &wanted.remove(&edition).unwrap_or_default());
+            }
+        }
+
+        #[test]
+        fn damaged_blocks_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let block = Block { first: 7, bytes };
+            let _ = sections_in(&block, 9);
+            let _ = fingerprint(std::slice::from_ref(&block));
+            let _ = merge(&[vec![block.clone()], vec![block]]);
+        }
+    }
+}

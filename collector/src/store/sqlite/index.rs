@@ -1,0 +1,120 @@
+//! The index of search, built off the way of reports: new sections in batches, segments of one level merged into the
+//! next. It can be made anew from the sections at any time.
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::fault::{Fault, Step};
+use super::writer::Writer;
+use crate::store::postings::{self, Block, FAN, SECTIONS, TOP};
+use crate::store::{StoreError, body};
+
+/// A key of a block: the segment, and the first edition.
+const fn key(segment: i64, edition: u32) -> i64 {
+    segment << 32 | edition as i64
+}
+
+/// A new segment, and those that it stands for from now on.
+pub(super) struct Grown {
+    level: i64,
+    first: i64,
+    last: i64,
+    replaces: Vec<i64>,
+    blocks: Vec<Block>,
+}
+
+/// Up to which section there are segments.
+pub(super) fn covered(sql: &Connection) -> Step<i64> {
+    Ok(sql.query_row("SELECT coalesce(max(last_section), 0) FROM index_segment", [], |row| row.get(0))?)
+}
+
+/// What is to be done next, if anything: a segment of sections that are in none, when they have so many postings; or a
+/// merge.
+pub(super) fn next(sql: &Connection, at_least: usize) -> Step<Option<Grown>> {
+    let covered = covered(sql)?;
+    let find = "SELECT coalesce(sum(observations), 0) FROM
+                (SELECT observations FROM section WHERE no > ?1 ORDER BY no LIMIT ?2)";
+    let waiting: i64 = sql.prepare_cached(find)?.query_row((covered, SECTIONS), |row| row.get(0))?;
+    if waiting > 0 && usize::try_from(waiting).unwrap_or(0) >= at_least {
+        let sections = after(sql, covered, SECTIONS)?;
+        if let Some((last, _)) = sections.last() {
+            let blocks = postings::segment(&sections);
+            return Ok(Some(Grown { level: 0, first: covered + 1, last: *last, replaces: Vec::new(), blocks }));
+        }
+    }
+    merge(sql)
+}
+
+/// Sections after this one, with their editions.
+pub(super) fn after(sql: &Connection, number: i64, most: i64) -> Step<Vec<(i64, Vec<u32>)>> {
+    let mut statement = sql.prepare_cached("SELECT no, body FROM section WHERE no > ?1 ORDER BY no LIMIT ?2")?;
+    let mut rows = statement.query((number, most))?;
+    let mut sections = Vec::new();
+    while let Some(found) = rows.next()? {
+        let body = found.get_ref(1)?.as_blob().map_err(|error| Fault::damaged("a section", error.to_string()))?;
+        sections.push((found.get(0)?, body::editions(body)?));
+    }
+    Ok(sections)
+}
+
+fn merge(sql: &Connection) -> Step<Option<Grown>> {
+    let find = "SELECT level FROM index_segment WHERE level < ?1 GROUP BY level HAVING count(*) >= ?2 ORDER BY level";
+    let level: Option<i64> = sql.prepare_cached(find)?.query_row((TOP, FAN), |row| row.get(0)).optional()?;
+    let Some(level) = level else { return Ok(None) };
+    let mut statement = sql.prepare_cached(
+        "SELECT no, first_section, last_section FROM index_segment WHERE level = ?1 ORDER BY first_section LIMIT ?2",
+    )?;
+    let segments: Vec<(i64, i64, i64)> = statement
+        .query_map((level, FAN), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    let (Some((_, first, _)), Some((.., last))) = (segments.first().copied(), segments.last().copied()) else {
+        return Ok(None);
+    };
+    let replaces: Vec<i64> = segments.iter().map(|(number, ..)| *number).collect();
+    let parts = replaces.iter().map(|segment| blocks(sql, *segment)).collect::<Step<Vec<_>>>()?;
+    Ok(Some(Grown { level: level + 1, first, last, replaces, blocks: postings::merge(&parts)? }))
+}
+
+/// All blocks of a segment.
+pub(super) fn blocks(sql: &Connection, segment: i64) -> Step<Vec<Block>> {
+    let mut statement =
+        sql.prepare_cached("SELECT key, lists FROM index_block WHERE key BETWEEN ?1 AND ?2 ORDER BY key")?;
+    let mut rows = statement.query((key(segment, 0), key(segment, u32::MAX)))?;
+    let mut blocks = Vec::new();
+    while let Some(found) = rows.next()? {
+        blocks.push(Block { first: found.get::<_, i64>(0)? as u32, bytes: found.get(1)? });
+    }
+    Ok(blocks)
+}
+
+/// The block of a segment that could name an edition.
+pub(super) fn block_of(sql: &Connection, segment: i64, edition: u32) -> Step<Option<Block>> {
+    let find = "SELECT key, lists FROM index_block WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1";
+    let read = |row: &rusqlite::Row<'_>| Ok(Block { first: row.get::<_, i64>(0)? as u32, bytes: row.get(1)? });
+    Ok(sql.prepare_cached(find)?.query_row((key(segment, 0), key(segment, edition)), read).optional()?)
+}
+
+/// Writes a segment, and takes away those that it stands for.
+pub(super) async fn put(writer: &Writer, grown: Grown) -> Result<(), StoreError> {
+    writer
+        .deed("index_advance", move |desk| {
+            let sql = desk.sql;
+            // Another process may have done the same: what it made is as good.
+            if grown.replaces.is_empty() && covered(sql)? >= grown.first {
+                return Ok(());
+            }
+            for segment in &grown.replaces {
+                sql.prepare_cached("DELETE FROM index_segment WHERE no = ?1")?.execute([segment])?;
+                sql.prepare_cached("DELETE FROM index_block WHERE key BETWEEN ?1 AND ?2")?
+                    .execute((key(*segment, 0), key(*segment, u32::MAX)))?;
+            }
+            sql.prepare_cached("INSERT INTO index_segment (level, first_section, last_section) VALUES (?1, ?2, ?3)")?
+                .execute((grown.level, grown.first, grown.last))?;
+            let segment = sql.last_insert_rowid();
+            let mut statement = sql.prepare_cached("INSERT INTO index_block (key, lists) VALUES (?1, ?2)")?;
+            for block in &grown.blocks {
+                statement.execute((key(segment, block.first), &block.bytes))?;
+            }
+            Ok(())
+        })
+        .await
+}

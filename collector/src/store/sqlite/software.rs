@@ -1,0 +1,151 @@
+//! Search: from a text to editions, to the sections that have them, to looks, to the hosts whose current looks they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hashbrown::HashMap;
+use muster_proto::model::{HostId, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::fault::Step;
+use super::memory::Memory;
+use super::{host, index, row};
+use crate::store::postings::{self, Block};
+use crate::store::{SoftwareQuery, look_codec};
+
+/// Numbers of rows.
+type Numbers = BTreeSet<i64>;
+
+pub(super) fn find(sql: &Connection, memory: &Memory, query: &SoftwareQuery) -> Step<SoftwareReport> {
+    let editions = memory.dictionaries().search(&query.text, &query.version)?;
+    let sections = sections(sql, &editions)?;
+    let mut fleet = Fleet { sql, looks: HashMap::new(), hosts: HashMap::new() };
+    let (mut counted, mut everyone) = (Vec::new(), Numbers::new());
+    for (number, edition) in &editions {
+        let hosts = fleet.of_sections(sections.get(number).into_iter().flatten().copied())?;
+        if !hosts.is_empty() {
+            counted.push(SoftwareCount { edition: edition.clone(), hosts: hosts.len() as u64 });
+            everyone.extend(hosts);
+        }
+    }
+    counted.sort_by(|a, b| b.hosts.cmp(&a.hosts).then_with(|| a.edition.cmp(&b.edition)));
+    let more_editions = counted.len().saturating_sub(query.editions) as u64;
+    counted.truncate(query.editions);
+    let hosts_total = everyone.len() as u64;
+    let hosts = page(sql, memory, query, &editions, &sections, everyone)?;
+    Ok(SoftwareReport { editions: counted, more_editions, hosts_total, hosts })
+}
+
+/// The sections that have these editions: those that the index names, and the newest, which it does not cover yet.
+fn sections(sql: &Connection, editions: &BTreeMap<u32, SoftwareEdition>) -> Step<BTreeMap<u32, Vec<i64>>> {
+    let mut found: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
+    let mut statement = sql.prepare_cached("SELECT no FROM index_segment ORDER BY first_section")?;
+    let segments: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for segment in segments {
+        let mut last: Option<(u32, Block)> = None;
+        for edition in editions.keys() {
+            // Editions that came together stand in one block.
+            let block = match last.take() {
+                Some((up_to, block)) if *edition <= up_to => Some((up_to, block)),
+                _ => match index::block_of(sql, segment, *edition)? {
+                    Some(block) => Some((postings::last_of(&block)?, block)),
+                    None => None,
+                },
+            };
+            if let Some((_, block)) = &block {
+                let named = postings::sections_in(block, *edition)?;
+                if !named.is_empty() {
+                    found.entry(*edition).or_default().extend(named);
+                }
+            }
+            last = block;
+        }
+    }
+    for (section, of_section) in index::after(sql, index::covered(sql)?, i64::MAX)? {
+        for edition in of_section.into_iter().filter(|edition| editions.contains_key(edition)) {
+            found.entry(edition).or_default().push(section);
+        }
+    }
+    Ok(found)
+}
+
+/// Looks by section and hosts by look, each asked for once.
+struct Fleet<'a> {
+    sql: &'a Connection,
+    looks: HashMap<i64, Vec<i64>>,
+    hosts: HashMap<i64, Vec<i64>>,
+}
+
+impl Fleet<'_> {
+    fn of_sections(&mut self, sections: impl Iterator<Item = i64>) -> Step<Numbers> {
+        let mut looks = Numbers::new();
+        for section in sections {
+            if !self.looks.contains_key(&section) {
+                let find = "SELECT look FROM look_section WHERE section = ?1";
+                self.looks.insert(section, numbers(self.sql, find, section)?);
+            }
+            looks.extend(&self.looks[&section]);
+        }
+        let mut hosts = Numbers::new();
+        for look in looks {
+            if !self.hosts.contains_key(&look) {
+                self.hosts.insert(look, numbers(self.sql, "SELECT no FROM host WHERE look = ?1", look)?);
+            }
+            hosts.extend(&self.hosts[&look]);
+        }
+        Ok(hosts)
+    }
+}
+
+fn numbers(sql: &Connection, find: &str, of: i64) -> Step<Vec<i64>> {
+    let mut statement = sql.prepare_cached(find)?;
+    let found = statement.query_map([of], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// A page of these hosts, in the order of their ids, with what of the editions they have.
+fn page(
+    sql: &Connection,
+    memory: &Memory,
+    query: &SoftwareQuery,
+    editions: &BTreeMap<u32, SoftwareEdition>,
+    sections: &BTreeMap<u32, Vec<i64>>,
+    everyone: Numbers,
+) -> Step<Vec<SoftwareHost>> {
+    if query.hosts == 0 {
+        return Ok(Vec::new());
+    }
+    let mut ids: Vec<(HostId, i64)> = Vec::with_capacity(everyone.len());
+    for number in everyone {
+        let mut statement = sql.prepare_cached("SELECT id FROM host WHERE no = ?1")?;
+        let id: Option<[u8; 16]> = statement.query_row([number], |row| row.get(0)).optional()?;
+        ids.extend(id.map(|id| (HostId::from_bytes(id), number)));
+    }
+    ids.retain(|(id, _)| query.after.is_none_or(|after| *id > after));
+    ids.sort_unstable();
+    ids.truncate(query.hosts);
+    let mut by_section: HashMap<i64, Vec<u32>> = HashMap::new();
+    for (edition, named) in sections {
+        named.iter().for_each(|section| by_section.entry(*section).or_default().push(*edition));
+    }
+    let mut hosts = Vec::with_capacity(ids.len());
+    let find = "SELECT s.id, h.hostname, e.last_seen, l.entries FROM host h JOIN site s ON s.no = h.site
+                JOIN host_seen e ON e.host = h.no JOIN look l ON l.no = h.look WHERE h.no = ?1";
+    for (id, number) in ids {
+        let mut statement = sql.prepare_cached(find)?;
+        let mut rows = statement.query([number])?;
+        let Some(found) = rows.next()? else { continue };
+        let mut of_host = BTreeSet::new();
+        for section in look_codec::sections(&found.get::<_, Vec<u8>>(3)?)? {
+            let known = by_section.get(&section).into_iter().flatten();
+            of_host.extend(known.filter_map(|edition| editions.get(edition).cloned()));
+        }
+        hosts.push(SoftwareHost {
+            id,
+            site: row::site(found, 0)?,
+            hostname: found.get(1)?,
+            last_seen: Some(host::last_seen(memory, id, row::instant(found, 2)?)),
+            editions: of_host.into_iter().collect(),
+        });
+    }
+    Ok(hosts)
+}
