@@ -89,7 +89,7 @@ impl PostgresStore {
         let address = Address::read(url)?;
         let place = address.place.clone();
         let failed = |reason: String| StoreError::Open { place: place.clone(), reason };
-        let tls = Tls::new(&address.protection).map_err(failed)?;
+        let tls = Tls::new(&address).map_err(failed)?;
         let session = Session::open(&address, &tls, None).await.map_err(|fault| match fault {
             Fault::Lost(reason) | Fault::Again(reason) => failed(reason),
             plain @ Fault::Plain(_) => failed(plain.into_error("open", &place).to_string()),

@@ -19,13 +19,15 @@ pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// How long a whole attempt to connect may take, all hosts included.
 const CONNECT: Duration = Duration::from_secs(20);
 
-/// What each connection is told first. Time limits bound what a stuck neighbour can do to us; nobody is acknowledged
+/// What each connection is told first. Time limits bound what a stuck neighbour can do to us; deeds count on seeing what
+/// others committed before each statement; nobody is acknowledged
 /// before the log is on the disk, whatever the server's default is; and statements over arrays are planned as look-ups
 /// by index even while a table is too young to have statistics.
 const SETTINGS: &str = "
     SET statement_timeout = '60s';
     SET lock_timeout = '20s';
     SET idle_in_transaction_session_timeout = '60s';
+    SET default_transaction_isolation = 'read committed';
     SET client_min_messages = warning;
     SET jit = off;
     SET enable_seqscan = off;

@@ -1,5 +1,8 @@
 //! The contract on this backend, and what only this backend can get wrong.
 
+mod contention;
+mod failover;
+mod protection;
 mod server;
 mod together;
 
