@@ -76,6 +76,7 @@ macro_rules! suite {
             an_unknown_host_is_told_so
             a_deed_that_fails_leaves_its_neighbours
             a_crowd_leaves_the_store_consistent
+            who_follows_the_ledger_misses_nothing
             a_closed_store_says_so
         }
     };

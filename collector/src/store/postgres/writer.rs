@@ -10,7 +10,8 @@
 //!
 //! Locks are taken in one order by everything that writes, so that nobody waits for somebody who waits for him:
 //! dictionaries (by key, in transactions of their own) → `host_now` (by number) → `section`, `look` (by digest) → `docket`
-//! (by host) → what belongs to locked hosts → `judged_state`, `section_hit` (by key) → `tally` (by key) → `counter`.
+//! (by host) → what belongs to locked hosts → `judged_state`, `section_hit` (by key) → the ledger's numbers → `tally` (by key)
+//! → `counter`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
