@@ -28,14 +28,16 @@ CREATE TABLE authority (
 -- Numbers of collectors, one for each start: a claim on the docket names its holder by it.
 CREATE SEQUENCE collector_no AS integer;
 
+-- Rules: `adopted_at` of those in force, `replaced_at` of those that were before and may not come back by themselves.
 CREATE TABLE rules (
-    adopted_at bigint,
-    no         integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    text       text COLLATE "C" NOT NULL UNIQUE
+    adopted_at  bigint,
+    replaced_at bigint,
+    no          integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    text        text COLLATE "C" NOT NULL UNIQUE
 );
 
--- Texts that many rows repeat. `key` is the beginning of the BLAKE3 digest of the text, here and in the dictionaries: a
--- text may be longer than an entry of a b-tree, and the index stays small.
+-- Texts that many rows repeat. `key` is the beginning of the BLAKE3 digest of the text, since a text
+-- may be longer than an entry of a b-tree, and the index stays small.
 CREATE TABLE phrase (
     no   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     key  bytea NOT NULL UNIQUE CHECK (octet_length(key) = 16),

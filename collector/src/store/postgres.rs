@@ -27,6 +27,7 @@ mod names;
 mod pool;
 mod report;
 mod row;
+mod rules;
 mod section;
 mod seen;
 mod session;
@@ -231,6 +232,9 @@ impl Store for PostgresStore {
     }
 
     async fn docket_claim(&self, most: usize, now: Timestamp) -> Result<Vec<DocketHost>, StoreError> {
+        if let Some((number, version)) = self.memory.rules().to_bring_back() {
+            let _: bool = deed!(self.pool, "docket_claim", |lease| rules::adopt(lease, &version, number, now, true))?;
+        }
         ask!(self.pool, "docket_claim", |lease| docket::claim(lease, &self.memory, &self.names, self.me, most, now))
     }
 
@@ -270,7 +274,8 @@ impl Store for PostgresStore {
         let number: Result<i32, StoreError> =
             ask!(self.pool, "rules_adopt", |lease| self.number(lease, Book::Rules, rules_version));
         let number = number?;
-        let adopted = deed!(self.pool, "rules_adopt", |lease| docket::rules_adopt(lease, rules_version, number, now));
+        self.memory.rules().have(number, rules_version);
+        let adopted = deed!(self.pool, "rules_adopt", |lease| rules::adopt(lease, rules_version, number, now, false));
         self.memory.bell().notify_one();
         adopted
     }
