@@ -21,7 +21,6 @@ pub use self::kept::{
 use crate::judge::Hit;
 
 mod body;
-mod codec;
 #[cfg(test)]
 pub(crate) mod contract;
 mod deeds;

@@ -11,6 +11,7 @@
 mod address;
 mod authority;
 mod check;
+mod dictionary;
 mod docket;
 mod fault;
 mod host;
@@ -312,7 +313,7 @@ impl Store for PostgresStore {
     }
 
     async fn check(&self) -> Result<StoreCheck, StoreError> {
-        read!(self.pool, "check", |lease| check::check(lease, &self.intern))
+        read!(self.pool, "check", |lease| check::check(lease))
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -88,11 +88,7 @@ impl Writer {
     }
 
     pub(super) async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError> {
-        let mut drafts: Vec<Draft> = Vec::with_capacity(deed.sections.len());
-        for section in deed.sections {
-            let draft = self.intern.draft(section);
-            drafts.push(draft.map_err(|fault| self.pool.error("look_deliver", fault))?);
-        }
+        let drafts: Vec<Draft> = deed.sections.into_iter().map(|section| self.intern.draft(section)).collect();
         let (reply, answer) = oneshot::channel();
         let deed = report::Delivery {
             host: deed.host,
@@ -206,7 +202,7 @@ impl Desks {
         let mut tries = Tries::new(true);
         loop {
             let Err(fault) = self.once(reports).await else { return Ok(()) };
-            if !matches!(fault, Fault::Plain(_)) {
+            if matches!(fault, Fault::Lost(_)) {
                 // With its connection the server may have lost what was not yet on its disk.
                 self.sessions = None;
                 self.room.intern.forget();
