@@ -8,6 +8,7 @@
 //! What the store says when it fails is logged here, once, and never told to an agent.
 
 mod admit;
+mod backlog;
 mod check_in;
 mod enroll;
 mod oversize;
@@ -31,6 +32,7 @@ use tonic::{Request, Response, Status, Streaming};
 pub use self::oversize::Measured;
 
 use self::admit::Admission;
+use self::backlog::Backlog;
 use self::refuse::Refused;
 use crate::clock::Clock;
 use crate::rules::RuleSet;
@@ -50,6 +52,7 @@ struct Inside {
     pace: Pace,
     clock: Clock,
     admission: Admission,
+    backlog: Backlog,
     /// The watchlist of the rules in force, made once for each version of them.
     watchlist: ArcSwapOption<(String, wire::Watchlist)>,
 }
@@ -64,6 +67,19 @@ impl AgentDoor {
         pace: Pace,
         clock: Clock,
     ) -> Self {
+        Self::before(store, authority, rules, pace, clock, backlog::MOST)
+    }
+
+    /// A door that puts uploads off when more hosts than these wait for judgement.
+    fn before(
+        store: Arc<dyn Store>,
+        authority: Arc<dyn CertificateAuthority>,
+        rules: Arc<ArcSwap<RuleSet>>,
+        pace: Pace,
+        clock: Clock,
+        most_waiting: u64,
+    ) -> Self {
+        let backlog = Backlog::new(Arc::clone(&store), most_waiting);
         let inside = Inside {
             store,
             authority,
@@ -71,6 +87,7 @@ impl AgentDoor {
             pace,
             clock,
             admission: Admission::default(),
+            backlog,
             watchlist: ArcSwapOption::empty(),
         };
         Self { inside: Arc::new(inside) }

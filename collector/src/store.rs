@@ -22,7 +22,6 @@ pub use self::software::SoftwareQuery;
 use crate::judge::Hit;
 
 mod body;
-mod codec;
 #[cfg(test)]
 pub(crate) mod contract;
 mod deeds;

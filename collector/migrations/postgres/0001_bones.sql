@@ -6,13 +6,6 @@
 -- There are no foreign keys where rows are written in bulk: each would cost a look-up for every row. No row that others
 -- point to is ever deleted, and `check` finds a pointer to nothing.
 
--- Texts compress better and faster with lz4; a server that was built without it keeps its own way.
-DO $$ BEGIN
-    PERFORM set_config('default_toast_compression', 'lz4', true);
-EXCEPTION WHEN OTHERS THEN
-    NULL;
-END $$;
-
 -- Small facts about the database itself.
 CREATE TABLE counter (
     n    bigint NOT NULL,
@@ -28,14 +21,16 @@ CREATE TABLE authority (
 -- Numbers of collectors, one for each start: a claim on the docket names its holder by it.
 CREATE SEQUENCE collector_no AS integer;
 
+-- Rules: `adopted_at` of those in force, `replaced_at` of those that were before and may not come back by themselves.
 CREATE TABLE rules (
-    adopted_at bigint,
-    no         integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    text       text COLLATE "C" NOT NULL UNIQUE
+    adopted_at  bigint,
+    replaced_at bigint,
+    no          integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    text        text COLLATE "C" NOT NULL UNIQUE
 );
 
--- Texts that many rows repeat. `key` is the beginning of the BLAKE3 digest of the text, here and in the dictionaries: a
--- text may be longer than an entry of a b-tree, and the index stays small.
+-- Texts that many rows repeat. `key` is the beginning of the BLAKE3 digest of the text, since a text
+-- may be longer than an entry of a b-tree, and the index stays small.
 CREATE TABLE phrase (
     no   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     key  bytea NOT NULL UNIQUE CHECK (octet_length(key) = 16),
@@ -72,20 +67,11 @@ CREATE TABLE operator_token (
     role        text NOT NULL
 );
 
--- The dictionaries into which sections are interned. Rows are never changed and never removed.
-CREATE TABLE title (
-    id       integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    platform smallint NOT NULL,
-    kind     smallint NOT NULL,
-    key      bytea NOT NULL UNIQUE CHECK (octet_length(key) = 16),
-    name     text COLLATE "C" NOT NULL,
-    vendor   text COLLATE "C" NOT NULL
-);
-
-CREATE TABLE version (
-    id   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    key  bytea NOT NULL UNIQUE CHECK (octet_length(key) = 16),
-    text text COLLATE "C" NOT NULL
+-- The dictionary into which sections are interned: titles in one version. A row has those with the numbers from `first`
+-- on, sorted, each by what tells it from the one before. Rows are never changed and never removed.
+CREATE TABLE dictionary (
+    first    integer NOT NULL PRIMARY KEY,
+    editions bytea NOT NULL
 );
 
 -- A section once, however many hosts have it. `body` is its interned form, from which the canonical bytes are rebuilt.
@@ -163,7 +149,7 @@ CREATE TABLE host_now (
     previous_run     bytea,
     CHECK ((look IS NULL) = (look_since IS NULL) AND (look IS NULL) = (look_observed_at IS NULL)),
     CHECK ((judged_state IS NULL) = (state_since IS NULL))
-) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
+) WITH (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX host_now_by_day ON host_now (day);
 
 -- Keys of hosts. standing: 1 in use, 2 given but not used yet, 3 replaced by one that was used.
@@ -247,7 +233,7 @@ CREATE TABLE docket (
     claimed_at   bigint,
     host         integer NOT NULL PRIMARY KEY,
     claimed_by   integer
-) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
+) WITH (fillfactor = 75, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 CREATE INDEX docket_by_age ON docket (since);
 CREATE SEQUENCE docket_ticket CACHE 64;
 

@@ -54,6 +54,11 @@ struct Machine {
 
 impl Lab {
     async fn start() -> Self {
+        Self::start_before(super::backlog::MOST).await
+    }
+
+    /// A door that puts uploads off when more hosts than these wait for judgement.
+    async fn start_before(most_waiting: u64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = store::open(&folder.path().join("fleet.db").display().to_string()).expect("opens");
         let now = Timestamp::from_millis(START);
@@ -63,12 +68,13 @@ impl Lab {
         let clock = Arc::new(AtomicI64::new(START));
         let reading = Arc::clone(&clock);
         let pace = Pace { next: NEXT, ..Pace::default() };
-        let door = AgentDoor::new(
+        let door = AgentDoor::before(
             Arc::clone(&store),
             authority,
             rules,
             pace,
             Arc::new(move || Timestamp::from_millis(reading.load(Ordering::SeqCst))),
+            most_waiting,
         );
         let token = NewToken {
             id: TokenId::new("abcdefgh1234").expect("valid"),

@@ -36,6 +36,7 @@ pub(super) async fn upload(
 ) -> Result<wire::UploadResponse, Refused> {
     let host = peer::in_force(inside, extensions, inside.now()).await?.host;
     let admitted = inside.admission.upload()?;
+    inside.backlog.room().await?;
     let header = next(&mut stream).await?.unwrap_or_default().into_header()?;
     let run = RunId::try_from(header.run_id.as_ref()).map_err(Refused::id("UploadHeader.run_id"))?;
     let digest = Digest::try_from(header.look_digest.as_ref()).map_err(Refused::id("UploadHeader.look_digest"))?;

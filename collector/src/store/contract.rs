@@ -80,6 +80,7 @@ macro_rules! suite {
             an_index_of_many_segments_says_what_the_sections_say
             a_deed_that_fails_leaves_its_neighbours
             a_crowd_leaves_the_store_consistent
+            who_follows_the_ledger_misses_nothing
             a_closed_store_says_so
         }
     };

@@ -11,6 +11,7 @@
 mod address;
 mod authority;
 mod check;
+mod dictionary;
 mod docket;
 mod fault;
 mod host;
@@ -27,6 +28,7 @@ mod names;
 mod pool;
 mod report;
 mod row;
+mod rules;
 mod section;
 mod seen;
 mod session;
@@ -89,7 +91,7 @@ impl PostgresStore {
         let address = Address::read(url)?;
         let place = address.place.clone();
         let failed = |reason: String| StoreError::Open { place: place.clone(), reason };
-        let tls = Tls::new(&address.protection).map_err(failed)?;
+        let tls = Tls::new(&address).map_err(failed)?;
         let session = Session::open(&address, &tls, None).await.map_err(|fault| match fault {
             Fault::Lost(reason) | Fault::Again(reason) => failed(reason),
             plain @ Fault::Plain(_) => failed(plain.into_error("open", &place).to_string()),
@@ -231,6 +233,9 @@ impl Store for PostgresStore {
     }
 
     async fn docket_claim(&self, most: usize, now: Timestamp) -> Result<Vec<DocketHost>, StoreError> {
+        if let Some((number, version)) = self.memory.rules().to_bring_back() {
+            let _: bool = deed!(self.pool, "docket_claim", |lease| rules::adopt(lease, &version, number, now, true))?;
+        }
         ask!(self.pool, "docket_claim", |lease| docket::claim(lease, &self.memory, &self.names, self.me, most, now))
     }
 
@@ -270,7 +275,8 @@ impl Store for PostgresStore {
         let number: Result<i32, StoreError> =
             ask!(self.pool, "rules_adopt", |lease| self.number(lease, Book::Rules, rules_version));
         let number = number?;
-        let adopted = deed!(self.pool, "rules_adopt", |lease| docket::rules_adopt(lease, rules_version, number, now));
+        self.memory.rules().have(number, rules_version);
+        let adopted = deed!(self.pool, "rules_adopt", |lease| rules::adopt(lease, rules_version, number, now, false));
         self.memory.bell().notify_one();
         adopted
     }
@@ -315,7 +321,7 @@ impl Store for PostgresStore {
     }
 
     async fn check(&self) -> Result<StoreCheck, StoreError> {
-        read!(self.pool, "check", |lease| check::check(lease, &self.intern))
+        read!(self.pool, "check", |lease| check::check(lease))
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -1,12 +1,15 @@
 //! Messages that break the contract: each is refused by the name of its field or limit, and nothing of it is kept.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use muster_proto::model::{Digest, Kind, Observation, Platform, RefusalClass, Section, SourceName};
+use muster_proto::model::{Digest, Kind, Observation, Platform, RefusalClass, Section, SourceName, Timestamp};
 use muster_proto::wire::upload_request::Part;
 use muster_proto::{canonical, limits, wire};
 use tonic::Code;
 
-use super::{Lab, assert_refused, look, look_part, packages, section_part};
+use super::{Lab, START, assert_refused, look, look_part, packages, section_part};
+use crate::store::{DocketHost, Judgement, Settlement};
 
 const MALFORMED: (Code, RefusalClass) = (Code::InvalidArgument, RefusalClass::Malformed);
 const LIMIT: (Code, RefusalClass) = (Code::ResourceExhausted, RefusalClass::Limit);
@@ -110,4 +113,28 @@ async fn check_ins_that_break_the_contract_are_refused_by_name() {
     }
     let seen = lab.check_in(&machine, 1, &look(&packages(&[]))).await.expect("the number was not used up");
     assert!(seen.look_wanted);
+}
+
+#[tokio::test]
+async fn uploads_are_put_off_while_too_many_wait_for_judgement_and_check_ins_are_not() {
+    let mut lab = Lab::start_before(0).await;
+    let machine = lab.enrolled().await;
+    let section = packages(&["kesl"]);
+    let seen = look(&section);
+    let parts = |seq| vec![machine.header(seq, &seen), look_part(&seen), section_part(&section)];
+    let refused = lab.upload(&machine, parts(1)).await;
+    assert_refused(refused, Code::ResourceExhausted, RefusalClass::Later, &["wait for judgement", "come back later"]);
+    assert!(lab.check_in(&machine, 2, &seen).await.expect("checks in").look_wanted);
+    let claimed = lab.store.docket_claim(9, Timestamp::from_millis(START)).await.expect("claims");
+    let judged = |host: &DocketHost| {
+        let (host, ticket) = (host.host, host.ticket);
+        Judgement { host, ticket, look: None, state_key: None, orders: Vec::new() }
+    };
+    let judgements = claimed.iter().map(judged).collect();
+    lab.store.docket_settle(Settlement { judgements, ..Settlement::default() }).await.expect("settles");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while lab.upload(&machine, parts(3)).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "there is room again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use muster_proto::model::{Lane, Section};
+use muster_proto::model::{Lane, Section, TokenId};
 
 use super::Backend;
 use super::kit::{
     assert_healthy, at, check_in, current, delivery, enrolled, enrollment, host, judged, judgement, look, new_token,
     order, packages, settled, units,
 };
-use crate::store::{CheckInAnswer, Delivered, Store, StoreError};
+use crate::store::{CheckInAnswer, Delivered, NewToken, Store, StoreError};
 
 const TASKS: u8 = 16;
 const ROUNDS: u64 = 25;
@@ -128,6 +128,35 @@ pub(crate) async fn a_deed_that_fails_leaves_its_neighbours(backend: impl Backen
     assert_eq!(store.ledger_list(0, 100).await.expect("reads").len(), 31, "no entry of a deed that failed");
     assert_eq!(store.token_list().await.expect("lists")[0].uses, 30);
     assert_healthy(&store).await;
+}
+
+pub(crate) async fn who_follows_the_ledger_misses_nothing(backend: impl Backend) {
+    const EACH: u8 = 12;
+    let store = backend.open();
+    let writers: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                for n in 0..EACH {
+                    let id = TokenId::new(format!("token-{task}-{n}")).expect("valid");
+                    store.token_create(NewToken { id, ..new_token(0) }).await.expect("keeps");
+                }
+            })
+        })
+        .collect();
+    let all = usize::from(TASKS) * usize::from(EACH);
+    let mut followed = Vec::new();
+    while followed.len() < all {
+        let is_over = writers.iter().all(tokio::task::JoinHandle::is_finished);
+        let after = followed.last().copied().unwrap_or(0);
+        let more = store.ledger_list(after, 1_000).await.expect("reads");
+        followed.extend(more.iter().map(|row| row.number));
+        assert!(!is_over || followed.len() == all, "{} of {all} entries were seen", followed.len());
+    }
+    assert!(followed.is_sorted_by(|one, next| one < next), "{followed:?}");
+    for writer in writers {
+        writer.await.expect("ends");
+    }
 }
 
 pub(crate) async fn a_closed_store_says_so(backend: impl Backend) {

@@ -7,7 +7,7 @@ use muster_proto::model::{Digest, Evidence, Lane, Presence, ProductId, SourceNam
 use super::Backend;
 use super::kit::{
     all_judged, assert_healthy, at, check_in, enrolled, host, judged, judgement, order, packages, part, reports,
-    settled, state,
+    settled, settled_under, state,
 };
 use crate::judge::{Case, Gone, Hit, Strength};
 use crate::ledger::entry::Entry;
@@ -106,7 +106,7 @@ pub(crate) async fn an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_
     assert!(store.rules_adopt("r2", at(4)).await.expect("adopts"));
     let claimed = store.docket_claim(9, at(5)).await.expect("claims");
     assert_eq!(claimed[0].cases[&order()], case);
-    settled(&store, vec![judgement(&claimed[0], Vec::new())], at(6)).await;
+    settled_under("r2", &store, vec![judgement(&claimed[0], Vec::new())], at(6)).await;
     let kept = store.host_get(host(1)).await.expect("gets").expect("there");
     assert!(kept.verdicts.is_empty());
     let tally = store.lane_tally(&order(), at(0)).await.expect("tallies");
@@ -114,7 +114,7 @@ pub(crate) async fn an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_
     assert!(store.rules_adopt("r3", at(7)).await.expect("adopts"));
     let claimed = store.docket_claim(9, at(8)).await.expect("claims");
     assert_eq!(claimed[0].cases[&order()], case, "an order that comes back does not forget");
-    settled(&store, vec![judgement(&claimed[0], vec![judged(Lane::Done)])], at(9)).await;
+    settled_under("r3", &store, vec![judgement(&claimed[0], vec![judged(Lane::Done)])], at(9)).await;
     assert_healthy(&store).await;
 }
 

@@ -184,7 +184,12 @@ pub(crate) fn judgement(host: &DocketHost, orders: Vec<JudgedOrder>) -> Judgemen
 
 /// Writes judgements that were made under the first rules.
 pub(crate) async fn settled(store: &Arc<dyn Store>, judgements: Vec<Judgement>, now: Timestamp) {
-    let rules_version = "r1".to_owned();
+    settled_under("r1", store, judgements, now).await;
+}
+
+/// The same, under these rules.
+pub(super) async fn settled_under(rules: &str, store: &Arc<dyn Store>, judgements: Vec<Judgement>, now: Timestamp) {
+    let rules_version = rules.to_owned();
     let settlement = Settlement { judgements, hits: BTreeMap::new(), rules_version, now };
     store.docket_settle(settlement).await.expect("settles");
 }

@@ -26,8 +26,17 @@ pub(super) enum Protection {
     None,
     /// TLS, and nobody asks who answers: against listeners, not against impostors.
     Unverified,
+    /// TLS, and the server's certificate must lead to one of this file; whom it names is not asked.
+    Signed(PathBuf),
     /// TLS, and the server's certificate must lead to one of this file and name the host.
     Verified(PathBuf),
+}
+
+/// Files of the certificate by which the server knows the collector, and of its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ClientFiles {
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
 }
 
 /// See the head of the file.
@@ -35,6 +44,7 @@ pub(super) enum Protection {
 pub(super) struct Address {
     pub(super) config: Config,
     pub(super) protection: Protection,
+    pub(super) client: Option<ClientFiles>,
     /// Hosts and database, for people.
     pub(super) place: String,
 }
@@ -60,6 +70,7 @@ impl Address {
             config.password(password);
         }
         let protection = protect(&mut config, &ours).map_err(&failed)?;
+        let client = client(&ours, &protection).map_err(&failed)?;
         config.application_name("muster-collector");
         // A standby that is asked first must not be mistaken for the database.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
@@ -67,7 +78,7 @@ impl Address {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
         config.tcp_user_timeout(USER_TIMEOUT).keepalives_idle(Duration::from_secs(30));
-        Ok(Self { config, protection, place })
+        Ok(Self { config, protection, client, place })
     }
 }
 
@@ -76,6 +87,8 @@ impl Address {
 struct Ours {
     sslmode: Option<String>,
     sslrootcert: Option<String>,
+    sslcert: Option<String>,
+    sslkey: Option<String>,
     passfile: Option<String>,
 }
 
@@ -90,6 +103,8 @@ fn apart(url: &str) -> (String, Ours) {
         match name {
             "sslmode" => ours.sslmode = value,
             "sslrootcert" => ours.sslrootcert = value,
+            "sslcert" => ours.sslcert = value,
+            "sslkey" => ours.sslkey = value,
             "passfile" => ours.passfile = value,
             _ => rest.push(pair),
         }
@@ -118,21 +133,45 @@ fn protect(config: &mut Config, ours: &Ours) -> Result<Protection, String> {
         ("require", None) => (SslMode::Require, Protection::Unverified),
         // Who names a certificate wants it to count.
         ("prefer" | "require" | "verify-full", Some(file)) => (SslMode::Require, Protection::Verified(file.into())),
-        ("verify-full", None) => return Err("sslmode=verify-full needs sslrootcert=FILE".to_owned()),
-        (other, _) => return Err(format!("sslmode={other:?} is none of disable, prefer, require, verify-full")),
+        ("verify-ca", Some(file)) => (SslMode::Require, Protection::Signed(file.into())),
+        ("verify-ca" | "verify-full", None) => return Err(format!("sslmode={mode} needs sslrootcert=FILE")),
+        (other, _) => {
+            return Err(format!("sslmode={other:?} is none of disable, prefer, require, verify-ca, verify-full"));
+        }
     };
     config.ssl_mode(driver);
     Ok(protection)
+}
+
+/// The collector's own certificate. Who has one wants to be known by it: not to anybody who answers, and not in the clear.
+fn client(ours: &Ours, protection: &Protection) -> Result<Option<ClientFiles>, String> {
+    let (certificate, key) = match (&ours.sslcert, &ours.sslkey) {
+        (None, None) => return Ok(None),
+        (Some(certificate), Some(key)) => (PathBuf::from(certificate), PathBuf::from(key)),
+        _ => return Err("sslcert=FILE and sslkey=FILE belong together".to_owned()),
+    };
+    if matches!(protection, Protection::None | Protection::Unverified) {
+        return Err("sslcert needs sslrootcert=FILE and sslmode=verify-full or verify-ca".to_owned());
+    }
+    owner_only("key", &key)?;
+    Ok(Some(ClientFiles { certificate, key }))
+}
+
+/// A file with a secret may be read by its owner alone.
+fn owner_only(what: &str, file: &Path) -> Result<(), String> {
+    let name = file.display();
+    let mode = std::fs::metadata(file).map_err(|error| format!("read the {what} file {name}: {error}"))?;
+    if mode.permissions().mode() & 0o077 != 0 {
+        return Err(format!("the {what} file {name} may be read by others than its owner: run chmod 600 on it"));
+    }
+    Ok(())
 }
 
 /// The password of the file: its only line, or that line of a `.pgpass` which fits.
 fn password(file: &Path, config: &Config) -> Result<String, String> {
     let name = file.display();
     let failed = |error: std::io::Error| format!("read the password file {name}: {error}");
-    let mode = std::fs::metadata(file).map_err(failed)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(format!("the password file {name} may be read by others than its owner: run chmod 600 on it"));
-    }
+    owner_only("password", file)?;
     let text = std::fs::read_to_string(file).map_err(failed)?;
     let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     let fits = |line: &&str| -> Option<String> {
@@ -228,6 +267,14 @@ mod tests {
         let named = read("postgres://db/m?sslmode=prefer&sslrootcert=ca.pem");
         assert_eq!(named.config.get_ssl_mode(), SslMode::Require, "a named certificate counts");
         assert!(refusal("postgres://db/m?sslmode=verify-full").contains("needs sslrootcert"));
+        let signed = read("postgres://db/m?sslmode=verify-ca&sslrootcert=ca.pem");
+        assert_eq!(signed.protection, Protection::Signed("ca.pem".into()));
+        assert!(refusal("postgres://db/m?sslmode=verify-ca").contains("needs sslrootcert"));
+        for alone in ["sslrootcert=ca.pem&sslcert=a.pem", "sslrootcert=ca.pem&sslkey=a.key"] {
+            assert!(refusal(&format!("postgres://db/m?{alone}")).contains("belong together"));
+        }
+        let unproven = refusal("postgres://db/m?sslmode=require&sslcert=a.pem&sslkey=a.key");
+        assert!(unproven.contains("sslcert needs sslrootcert"), "{unproven}");
         assert!(refusal("postgres://db/m?sslmode=maybe").contains("none of disable, prefer"));
     }
 

@@ -4,13 +4,13 @@ mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_proto::canonical;
+use muster_proto::canonical::{self, CanonicalSection};
 use muster_proto::model::{Digest, Look};
 use tokio_postgres::Row;
 
 use self::rules::RULES;
 use super::fault::{Fault, Step};
-use super::intern::Intern;
+use super::intern::{self, Book};
 use super::session::Session;
 use super::{look, row, section};
 use crate::store::{StoreCheck, fault};
@@ -21,12 +21,14 @@ const LISTED: usize = 20;
 const PORTION: i64 = 500;
 
 /// Within a transaction that sees one moment.
-pub(super) async fn check(session: &Session, intern: &Intern) -> Step<StoreCheck> {
+pub(super) async fn check(session: &Session) -> Step<StoreCheck> {
     // A check reads everything, and may take as long as that takes.
     session.batch("SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on").await?;
     let mut check = StoreCheck::default();
     let mut faults = Vec::new();
-    sections(session, intern, &mut check, &mut faults).await?;
+    // Nothing that is remembered is believed here.
+    let book = Book::read(session).await?;
+    sections(session, &book, &mut check, &mut faults).await?;
     looks(session, &mut check, &mut faults).await?;
     for (sentence, find) in RULES {
         let rows = session.query_once(find, &[]).await?;
@@ -44,7 +46,7 @@ pub(super) async fn check(session: &Session, intern: &Intern) -> Step<StoreCheck
 }
 
 /// Every section is rebuilt, and its bytes are hashed.
-async fn sections(session: &Session, intern: &Intern, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
+async fn sections(session: &Session, book: &Book, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
     let find = "SELECT platform, source, body, digest, no FROM section WHERE no > $1 ORDER BY no LIMIT $2";
     let mut after = i64::MIN;
     loop {
@@ -54,7 +56,7 @@ async fn sections(session: &Session, intern: &Intern, check: &mut StoreCheck, fa
         for found in &rows {
             check.sections += 1;
             let digest = row::digest(found, 3)?;
-            match section::rebuilt(session, intern, &digest, found, false).await {
+            match rebuilt_section(book, &digest, found) {
                 Ok(section) if section.digest() == digest => {}
                 Ok(_) => faults.push(format!("section {} is rebuilt with another digest", digest.short())),
                 Err(fault) => faults.push(damage(fault)?),
@@ -87,6 +89,12 @@ async fn looks(session: &Session, check: &mut StoreCheck, faults: &mut Vec<Strin
             }
         }
     }
+}
+
+fn rebuilt_section(book: &Book, digest: &Digest, found: &Row) -> Step<CanonicalSection> {
+    let (platform, source, body) = section::parts(found)?;
+    let section = book.decode(platform, source, body).and_then(|section| section.ok_or_else(intern::lost));
+    section.map_err(|fault| section::of_section(digest, fault.into()))
 }
 
 fn rebuilt(found: &Row, digest: &Digest, sections: &BTreeMap<i64, Digest>) -> Step<Look> {

@@ -12,19 +12,20 @@ use super::memory::Memory;
 use super::names::Names;
 use super::row::facts_columns;
 use super::session::Session;
-use super::{host, ledger, row};
+use super::{host, row};
 use crate::judge::Case;
-use crate::ledger::entry::Entry;
 use crate::store::{DocketDepth, DocketHost};
 
 /// A claim that is older is given to another: its holder is stuck.
 const CLAIM_LASTS: Duration = Duration::from_secs(60);
 
-/// Rows that another collector is claiming at this moment are passed over, so nobody waits.
+/// Rows that another collector is claiming at this moment are passed over, so nobody waits. Who has other rules than those
+/// in force gets nothing.
 const CLAIM: &str = concat!(
     "WITH picked AS MATERIALIZED (
          SELECT host FROM docket
-         WHERE claim_ticket IS DISTINCT FROM ticket OR claimed_at <= $2 OR claimed_by <> ALL ($3::int4[])
+         WHERE (claim_ticket IS DISTINCT FROM ticket OR claimed_at <= $2 OR claimed_by <> ALL ($3::int4[]))
+           AND ($6 = 0 OR NOT EXISTS (SELECT 1 FROM rules WHERE adopted_at IS NOT NULL AND no <> $6))
          ORDER BY since, host LIMIT $1 FOR UPDATE SKIP LOCKED
      ), taken AS (
          UPDATE docket d SET claim_ticket = d.ticket, claimed_at = $4, claimed_by = $5 FROM picked p WHERE d.host = p.host
@@ -56,7 +57,7 @@ pub(super) async fn claim(
     living.push(me);
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let old = now.minus(CLAIM_LASTS).millis();
-    let rows = session.query(CLAIM, &[&most, &old, &living, &now.millis(), &me]).await?;
+    let rows = session.query(CLAIM, &[&most, &old, &living, &now.millis(), &me, &memory.rules().mine()]).await?;
     let hosts: Vec<i32> = rows.iter().map(|found| found.try_get(0)).collect::<Result<_, _>>()?;
     let mut cases = if hosts.is_empty() { HashMap::new() } else { cases(session, names, &hosts).await? };
     let mut claimed = Vec::with_capacity(rows.len());
@@ -100,22 +101,4 @@ pub(super) async fn depth(session: &Session) -> Step<DocketDepth> {
         Some(found) => Ok(DocketDepth { waiting: row::count(&found, 0)?, oldest: row::maybe_instant(&found, 1)? }),
         None => Ok(DocketDepth::default()),
     }
-}
-
-/// Puts every host on the docket when the rules have another version than those last adopted. `number` is theirs.
-pub(super) async fn rules_adopt(session: &Session, rules_version: &str, number: i32, now: Timestamp) -> Step<bool> {
-    // One at a time, whatever row says which rules are adopted.
-    session.execute("SELECT pg_advisory_xact_lock(hashtext('muster rules'))", &[]).await?;
-    let adopted = session.query_first("SELECT text FROM rules WHERE adopted_at IS NOT NULL", &[]).await?;
-    let adopted: Option<String> = adopted.map(|found| found.try_get(0)).transpose()?;
-    if adopted.as_deref() == Some(rules_version) {
-        return Ok(false);
-    }
-    session.execute("UPDATE rules SET adopted_at = NULL WHERE adopted_at IS NOT NULL", &[]).await?;
-    session.execute("UPDATE rules SET adopted_at = $2 WHERE no = $1", &[&number, &now.millis()]).await?;
-    let put = "INSERT INTO docket (host, ticket, since) SELECT no, (SELECT nextval('docket_ticket')), $1
-               FROM host ORDER BY no ON CONFLICT (host) DO UPDATE SET ticket = excluded.ticket";
-    session.execute(put, &[&now.millis()]).await?;
-    ledger::write(session, now, &Entry::RulesAdopted { from: adopted, to: rules_version.to_owned() }).await?;
-    Ok(true)
 }

@@ -1,199 +1,244 @@
-//! The dictionaries of titles and versions: what sections that come are written in, and what sections that are read are
-//! written out of.
+//! The dictionary of editions: what sections that come are written in, and what sections that are read are written out
+//! of. Each collector has it whole in memory, and reads what others have added when it meets a number or a
+//! text that it does not know.
 //!
-//! New titles and versions are made before the transaction that needs them, many with one statement, in a transaction of
-//! their own whose commit does not wait for the disk: a later commit that uses them is later in the log too, so it can
-//! only be durable together with them. When the server falls in between, the numbers that were remembered mean nothing:
-//! whoever loses a connection forgets them all ([`Intern::forget`]), and what was numbered before is numbered anew.
+//! New texts are kept before the transaction that needs them, all of a batch together, in a transaction of their own
+//! whose commit does not wait for the disk: a later commit that uses them is later in the log too, so it can only be
+//! durable together with them. They are numbered under a lock that is held until that commit, so numbers grow without
+//! gaps in the order of commits. When the server falls in between, the numbers that were remembered mean nothing: whoever
+//! loses a connection forgets them all ([`Intern::forget`]), and a section that is read is held against its digest.
 
-mod tables;
-
+use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use hashbrown::HashMap;
 use muster_proto::canonical::{CanonicalSection, ObservationView};
-use muster_proto::model::{Digest, Kind, Platform, SourceName};
-use tokio_postgres::Row;
+use muster_proto::model::{Digest, Platform, SourceName};
+use tokio::sync::Mutex;
 
-use self::tables::Books;
+use super::dictionary::{Shelf, block};
 use super::fault::{Fault, Step};
-use super::row;
-use super::session::Session;
-use crate::store::codec::{self, Dictionary};
+use super::session::{Session, Values};
+use crate::store::body::{self, Lookup};
 use crate::store::fault;
 
-/// Texts of each dictionary that are remembered; when there are more, all are forgotten and learned again.
-const KNOWN: usize = 262_144;
-/// How often what another collector made at the same moment is looked for.
-const ROUNDS: usize = 8;
+/// One at a time adds texts, among all collectors: "DICT" in ASCII.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(x'44494354'::int8)";
 
-const TITLES_PUT: &str = "
-    WITH found AS MATERIALIZED (
-        SELECT w.*, t.id FROM unnest($1::bytea[], $2::int2[], $3::int2[], $4::text[], $5::text[])
-            AS w (key, platform, kind, name, vendor) LEFT JOIN title t ON t.key = w.key
-    ), made AS (
-        INSERT INTO title (platform, kind, key, name, vendor)
-        SELECT platform, kind, key, name, vendor FROM found WHERE id IS NULL ORDER BY key
-        ON CONFLICT (key) DO NOTHING RETURNING id, key
-    )
-    SELECT id, key FROM found WHERE id IS NOT NULL UNION ALL SELECT id, key FROM made";
+const READ: &str = "SELECT first, editions FROM dictionary WHERE first > $1 ORDER BY first";
 
-const VERSIONS_PUT: &str = "
-    WITH found AS MATERIALIZED (
-        SELECT w.*, v.id FROM unnest($1::bytea[], $2::text[]) AS w (key, text) LEFT JOIN version v ON v.key = w.key
-    ), made AS (
-        INSERT INTO version (key, text) SELECT key, text FROM found WHERE id IS NULL ORDER BY key
-        ON CONFLICT (key) DO NOTHING RETURNING id, key
-    )
-    SELECT id, key FROM found WHERE id IS NOT NULL UNION ALL SELECT id, key FROM made";
+const ADD: &str = "INSERT INTO dictionary (first, editions) VALUES ($1, $2)";
 
+/// The dictionary as it is known.
 #[derive(Debug, Default)]
-struct Numbers {
-    titles: HashMap<Box<[u8]>, i64>,
-    versions: HashMap<Box<str>, i64>,
+pub(super) struct Book {
+    editions: Shelf,
+    /// How often all was forgotten.
     epoch: u64,
 }
 
 /// See the head of the file.
 #[derive(Default)]
 pub(super) struct Intern {
-    numbers: RwLock<Numbers>,
-    books: Books,
+    book: RwLock<Book>,
+    /// One at a time adds texts: the next one finds most of its own already there.
+    adding: Mutex<()>,
 }
 
-/// A section on its way into the database: its observations with their numbers, as far as they are known.
+/// A section on its way into the database, written out as soon as all its editions have numbers.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) section: CanonicalSection,
-    /// For each observation the numbers of its title and of its version; 0 is not known yet, or no version.
-    numbers: Vec<(i64, i64)>,
-    lacking: Vec<Lack>,
     epoch: u64,
     body: Option<Vec<u8>>,
 }
 
-/// An observation that lacks numbers, and by which keys they are found.
-#[derive(Debug)]
-struct Lack {
-    at: usize,
-    title: Option<Key>,
-    version: Option<Key>,
+impl Book {
+    /// What the table has, at the moment that the session sees.
+    pub(super) async fn read(session: &Session) -> Step<Self> {
+        let mut book = Self::default();
+        book.take(&blocks(session, 0).await?)?;
+        Ok(book)
+    }
+
+    fn take(&mut self, blocks: &[Block]) -> Step<()> {
+        blocks.iter().try_for_each(|(first, editions)| self.editions.take(*first, editions))
+    }
+
+    /// The last number.
+    fn last(&self) -> i32 {
+        i32::try_from(self.editions.len()).unwrap_or(i32::MAX)
+    }
+
+    /// The interned form of a section; `None` while an edition in it has no number.
+    fn write(&self, section: &CanonicalSection) -> Option<Vec<u8>> {
+        let observations = section.observations();
+        let mut text = Vec::new();
+        let number = |seen: &ObservationView<'_>| {
+            key(section.platform(), seen, &mut text);
+            self.editions.find(&text)
+        };
+        let numbers: Option<Vec<u32>> = observations.iter().map(number).collect();
+        numbers.map(|numbers| body::encode(&observations, &numbers))
+    }
+
+    /// The section of an interned form; `None` when it names an edition that is not here.
+    pub(super) fn decode(
+        &self,
+        platform: Platform,
+        source: SourceName,
+        bytes: &[u8],
+    ) -> Result<Option<CanonicalSection>, fault::Fault> {
+        let mut reading = Reading { book: self, lacks: false };
+        let section = body::decode(platform, source, bytes, &mut reading);
+        if reading.lacks { Ok(None) } else { section.map(Some) }
+    }
+}
+
+/// Editions as they are kept, with the number of the first.
+type Block = (i32, Vec<u8>);
+
+/// What the table has beyond this number.
+async fn blocks(session: &Session, last: i32) -> Step<Vec<Block>> {
+    let rows = session.query(READ, &[&last]).await?;
+    rows.iter().map(|found| Ok((found.try_get(0)?, found.try_get(1)?))).collect()
+}
+
+/// By what an edition is found.
+fn key(platform: Platform, seen: &ObservationView<'_>, text: &mut Vec<u8>) {
+    text.clear();
+    text.push(platform.code());
+    text.extend_from_slice(seen.edition);
 }
 
 impl Intern {
     /// Forgets all numbers: a server that fell may have forgotten them too.
     pub(super) fn forget(&self) {
-        let mut numbers = self.write();
-        numbers.titles.clear();
-        numbers.versions.clear();
-        numbers.epoch += 1;
-        self.books.forget();
+        let mut book = self.write();
+        *book = Book { epoch: book.epoch + 1, ..Book::default() };
     }
 
-    /// Numbers a section as far as that can be done without the database; whole, it is written at once.
-    pub(super) fn draft(&self, section: CanonicalSection) -> Step<Draft> {
-        let mut draft = Draft { section, numbers: Vec::new(), lacking: Vec::new(), epoch: 0, body: None };
-        self.number(&mut draft);
-        if draft.lacking.is_empty() {
-            draft.write()?;
-        }
-        Ok(draft)
-    }
-
-    fn number(&self, draft: &mut Draft) {
-        let numbers = self.read();
-        let mut key = Vec::new();
-        let platform = draft.section.platform();
-        let Draft { section, numbers: given, lacking, .. } = draft;
-        given.clear();
-        lacking.clear();
-        section.each(|_, seen| {
-            title_bytes(platform, seen, &mut key);
-            let title = numbers.titles.get(key.as_slice()).copied();
-            let version = if seen.version.is_empty() { Some(0) } else { numbers.versions.get(seen.version).copied() };
-            if title.is_none() || version.is_none() {
-                lacking.push(Lack {
-                    at: given.len(),
-                    title: title.is_none().then(|| key_of(&key)),
-                    version: version.is_none().then(|| key_of(seen.version.as_bytes())),
-                });
-            }
-            given.push((title.unwrap_or(0), version.unwrap_or(0)));
-        });
-        draft.body = None;
-        draft.epoch = numbers.epoch;
+    /// A section with the numbers of its texts, as far as that can be done without the database.
+    pub(super) fn draft(&self, section: CanonicalSection) -> Draft {
+        let book = self.read();
+        let body = book.write(&section);
+        Draft { section, epoch: book.epoch, body }
     }
 
     /// Makes what these drafts lack, and writes them. The session is in no transaction.
     pub(super) async fn complete(&self, session: &Session, drafts: &mut [&mut Draft]) -> Step<()> {
-        let epoch = self.read().epoch;
-        // Also for those whose texts have been learned since.
-        for draft in drafts.iter_mut().filter(|draft| draft.epoch != epoch || draft.body.is_none()) {
-            self.number(draft);
+        if self.fill(drafts) {
+            return Ok(());
         }
-        for _ in 0..ROUNDS {
-            let wanted = Wanted::of(drafts);
-            if wanted.is_empty() {
-                break;
-            }
-            let (titles, versions) = wanted.put(session).await?;
-            self.remember(&wanted, &titles, &versions, epoch);
-            drop(wanted);
-            for draft in drafts.iter_mut() {
-                draft.fill(&titles, &versions);
-            }
+        let _turn = self.adding.lock().await;
+        // Also those whose texts others have added while this one waited.
+        if self.fill(drafts) {
+            return Ok(());
         }
-        for draft in drafts.iter_mut().filter(|draft| draft.body.is_none()) {
-            if !draft.lacking.is_empty() {
-                return Err(Fault::Again("titles are made by others at the same time".to_owned()));
-            }
-            draft.write()?;
+        let outcome = self.add(session, drafts).await;
+        if outcome.is_err() {
+            // Also when the transaction has not begun: then there is nothing to undo.
+            let _ = session.batch("ROLLBACK").await;
         }
-        Ok(())
+        outcome?;
+        if self.fill(drafts) { Ok(()) } else { Err(Fault::Again("the dictionary was forgotten".to_owned())) }
     }
 
-    fn remember(&self, wanted: &Wanted<'_>, titles: &Found, versions: &Found, epoch: u64) {
-        let mut known = self.write();
-        if known.epoch != epoch {
-            return;
-        }
-        if known.titles.len() > KNOWN || known.versions.len() > KNOWN {
-            known.titles.clear();
-            known.versions.clear();
-        }
-        let mut bytes = Vec::new();
-        for (key, (platform, seen)) in &wanted.titles {
-            if let Some(id) = titles.get(key) {
-                title_bytes(*platform, seen, &mut bytes);
-                known.titles.insert(bytes.as_slice().into(), *id);
+    /// Writes what can be written; whether that is all. The lock is held for one section, and given back between two.
+    fn fill(&self, drafts: &mut [&mut Draft]) -> bool {
+        let mut is_whole = true;
+        for draft in drafts {
+            let book = self.read();
+            if draft.epoch != book.epoch || draft.body.is_none() {
+                draft.body = book.write(&draft.section);
+                draft.epoch = book.epoch;
             }
+            is_whole &= draft.body.is_some();
         }
-        for (key, text) in &wanted.versions {
-            if let Some(id) = versions.get(key) {
-                known.versions.insert((*text).into(), *id);
-            }
-        }
+        is_whole
     }
 
-    /// The section of an interned form. `remembering` is whether texts that were read before are believed.
+    /// Adds the editions that the drafts lack, after those that others have added.
+    async fn add(&self, session: &Session, drafts: &[&mut Draft]) -> Step<()> {
+        session.prepare(&[LOCK, READ, ADD]).await?;
+        let last = self.read().last();
+        let (begun, locked, added) = tokio::join!(
+            biased;
+            session.batch("BEGIN"),
+            session.execute(LOCK, &[]),
+            blocks(session, last),
+        );
+        begun?;
+        locked?;
+        self.learn(&added?, last)?;
+        let (wanted, last, epoch) = self.wanted(drafts);
+        let new = (last + 1, block(&wanted));
+        let values: Values<'_> = &[&new.0, &new.1];
+        let put = async { if wanted.is_empty() { Ok(0) } else { session.execute(ADD, values).await } };
+        let (put, committed) = tokio::join!(biased; put, session.batch("COMMIT"));
+        put?;
+        committed?;
+        let mut book = self.write();
+        if book.epoch == epoch { book.take(&[new]) } else { Ok(()) }
+    }
+
+    /// The editions in the drafts that have no numbers, after which number they come, and in which epoch.
+    fn wanted(&self, drafts: &[&mut Draft]) -> (BTreeSet<Vec<u8>>, i32, u64) {
+        let book = self.read();
+        let mut wanted = BTreeSet::new();
+        let mut text = Vec::new();
+        for draft in drafts.iter().filter(|draft| draft.body.is_none()) {
+            let platform = draft.section.platform();
+            draft.section.each(|_, seen| {
+                key(platform, seen, &mut text);
+                if book.editions.find(&text).is_none() && !wanted.contains(&text) {
+                    wanted.insert(text.clone());
+                }
+            });
+        }
+        (wanted, book.last(), book.epoch)
+    }
+
+    /// Takes what was read beyond a number.
+    fn learn(&self, added: &[Block], last: i32) -> Step<()> {
+        let mut book = self.write();
+        if book.last() < last {
+            return Err(Fault::Again("the dictionary was forgotten".to_owned()));
+        }
+        book.take(added)
+    }
+
+    /// The section of an interned form.
     pub(super) async fn decode(
         &self,
         session: &Session,
         platform: Platform,
         source: SourceName,
-        body: &[u8],
-        remembering: bool,
+        bytes: &[u8],
     ) -> Step<CanonicalSection> {
-        tables::decode(remembering.then_some(&self.books), session, platform, source, body).await
+        let last = {
+            let book = self.read();
+            if let Some(section) = book.decode(platform, source, bytes)? {
+                return Ok(section);
+            }
+            book.last()
+        };
+        self.learn(&blocks(session, last).await?, last)?;
+        let section = self.read().decode(platform, source, bytes)?;
+        section.ok_or_else(|| lost().into())
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Numbers> {
-        self.numbers.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Book> {
+        self.book.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Numbers> {
-        self.numbers.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, Book> {
+        self.book.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A section names an edition that is not in the dictionary.
+pub(super) fn lost() -> fault::Fault {
+    fault::Fault::damaged("the body of a section", "an edition is not in the dictionary")
 }
 
 impl Draft {
@@ -205,117 +250,18 @@ impl Draft {
     pub(super) fn body(&self) -> &[u8] {
         self.body.as_deref().unwrap_or_default()
     }
-
-    fn fill(&mut self, titles: &Found, versions: &Found) {
-        let numbers = &mut self.numbers;
-        self.lacking.retain_mut(|lack| {
-            let number = &mut numbers[lack.at];
-            for (key, found, number) in
-                [(&mut lack.title, titles, &mut number.0), (&mut lack.version, versions, &mut number.1)]
-            {
-                if let Some(id) = key.as_ref().and_then(|key| found.get(key)) {
-                    (*number, *key) = (*id, None);
-                }
-            }
-            lack.title.is_some() || lack.version.is_some()
-        });
-    }
-
-    fn write(&mut self) -> Step<()> {
-        self.body = Some(codec::encode(&self.section, &mut Numbered { numbers: &self.numbers, at: 0 })?);
-        // They are in it now.
-        self.numbers = Vec::new();
-        Ok(())
-    }
 }
 
-/// Gives the numbers that were found before, one observation after the other.
-struct Numbered<'a> {
-    numbers: &'a [(i64, i64)],
-    at: usize,
+/// Finds editions by their numbers, and notes when one is not here.
+struct Reading<'a> {
+    book: &'a Book,
+    lacks: bool,
 }
 
-impl Dictionary for Numbered<'_> {
-    fn title(&mut self, _: Platform, _: Kind, _: &str, _: &str) -> fault::Step<i64> {
-        let found = self.numbers.get(self.at).map(|(title, _)| *title);
-        self.at += 1;
-        found.ok_or_else(|| fault::Fault::Other("a title has no number".to_owned()))
+impl Lookup for Reading<'_> {
+    fn edition(&mut self, number: i64) -> fault::Step<Option<Vec<u8>>> {
+        let found = u32::try_from(number).ok().and_then(|number| self.book.editions.get(number));
+        self.lacks |= found.is_none();
+        Ok(found.and_then(|text| text.split_first()).map(|(_, edition)| edition.to_vec()))
     }
-
-    fn version(&mut self, _: &str) -> fault::Step<i64> {
-        let found = self.numbers.get(self.at.wrapping_sub(1)).map(|(_, version)| *version);
-        found.ok_or_else(|| fault::Fault::Other("a version has no number".to_owned()))
-    }
-}
-
-type Key = [u8; 16];
-type Found = HashMap<Key, i64>;
-
-/// What drafts lack, each once.
-struct Wanted<'a> {
-    titles: HashMap<Key, (Platform, ObservationView<'a>)>,
-    versions: HashMap<Key, &'a str>,
-}
-
-impl<'a> Wanted<'a> {
-    fn of(drafts: &'a [&mut Draft]) -> Self {
-        let mut wanted = Self { titles: HashMap::new(), versions: HashMap::new() };
-        for draft in drafts.iter().filter(|draft| !draft.lacking.is_empty()) {
-            let (platform, observations) = (draft.section.platform(), draft.section.observations());
-            for lack in &draft.lacking {
-                let seen = observations[lack.at];
-                if let Some(key) = lack.title {
-                    wanted.titles.insert(key, (platform, seen));
-                }
-                if let Some(key) = lack.version {
-                    wanted.versions.insert(key, seen.version);
-                }
-            }
-        }
-        wanted
-    }
-
-    fn is_empty(&self) -> bool {
-        self.titles.is_empty() && self.versions.is_empty()
-    }
-
-    /// Finds or makes all of it, each dictionary with one statement.
-    async fn put(&self, session: &Session) -> Step<(Found, Found)> {
-        let mut titles = Found::new();
-        if !self.titles.is_empty() {
-            let keys: Vec<&[u8]> = self.titles.keys().map(<[u8; 16]>::as_slice).collect();
-            let platforms: Vec<i16> = self.titles.values().map(|(platform, _)| row::code(platform.code())).collect();
-            let kinds: Vec<i16> = self.titles.values().map(|(_, seen)| row::code(seen.kind.code())).collect();
-            let names: Vec<&str> = self.titles.values().map(|(_, seen)| seen.name).collect();
-            let vendors: Vec<&str> = self.titles.values().map(|(_, seen)| seen.vendor).collect();
-            titles = found(&session.query(TITLES_PUT, &[&keys, &platforms, &kinds, &names, &vendors]).await?)?;
-        }
-        let mut versions = Found::new();
-        if !self.versions.is_empty() {
-            let keys: Vec<&[u8]> = self.versions.keys().map(<[u8; 16]>::as_slice).collect();
-            let texts: Vec<&str> = self.versions.values().copied().collect();
-            versions = found(&session.query(VERSIONS_PUT, &[&keys, &texts]).await?)?;
-        }
-        Ok((titles, versions))
-    }
-}
-
-fn found(rows: &[Row]) -> Step<Found> {
-    rows.iter().map(|row| Ok((row::key(row, 1)?, i64::from(row.try_get::<_, i32>(0)?)))).collect()
-}
-
-/// What tells titles apart, in bytes.
-fn title_bytes(platform: Platform, seen: &ObservationView<'_>, key: &mut Vec<u8>) {
-    key.clear();
-    key.extend_from_slice(&[platform.code(), seen.kind.code()]);
-    key.extend_from_slice(&(seen.name.len() as u64).to_le_bytes());
-    key.extend_from_slice(seen.name.as_bytes());
-    key.extend_from_slice(seen.vendor.as_bytes());
-}
-
-/// By what the tables find a text: the beginning of its digest.
-fn key_of(bytes: &[u8]) -> Key {
-    let mut key = [0; 16];
-    key.copy_from_slice(&Digest::of(bytes).as_bytes()[..16]);
-    key
 }

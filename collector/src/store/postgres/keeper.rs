@@ -17,9 +17,9 @@ use super::fault::Step;
 use super::identity::CHANNEL;
 use super::memory::{Memory, Unwritten};
 use super::pool::{Pool, deed};
-use super::seen;
 use super::session::Session;
 use super::writer::Writer;
+use super::{rules, seen};
 use crate::store::StoreError;
 
 /// How often last seen is written.
@@ -30,6 +30,12 @@ const MOST: usize = 4_096;
 const SIGN: Duration = Duration::from_secs(2);
 /// The class of the advisory locks of collectors: "MU" in ASCII.
 const CLASS: i32 = 0x4d55;
+
+/// Which collectors live, and which rules they have.
+const FIND: &str = "
+    SELECT classid::int8::int4, objid::int8::int4 FROM pg_locks
+    WHERE locktype = 'advisory' AND classid IN ($1::int4::oid, $2::int4::oid) AND objsubid = 2
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
 /// See the head of the file.
 pub(super) struct Keeper {
@@ -50,7 +56,7 @@ impl Keeper {
     pub(super) async fn start(pool: Pool, memory: Arc<Memory>, writer: Arc<Writer>, me: i32) -> Step<Self> {
         let parts = Arc::new(Parts { pool, memory, writer, me });
         let (told, notes) = unbounded_channel();
-        let mut listener = Listener { parts: Arc::clone(&parts), session: None, told };
+        let mut listener = Listener { parts: Arc::clone(&parts), session: None, shown: 0, told };
         listener.sign().await?;
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(run(Arc::clone(&parts), listener, notes, stopped));
@@ -137,6 +143,8 @@ impl Parts {
 struct Listener {
     parts: Arc<Parts>,
     session: Option<Session>,
+    /// The rules that it shows on this connection; 0 is none.
+    shown: i32,
     told: UnboundedSender<String>,
 }
 
@@ -154,16 +162,32 @@ impl Listener {
             self.session = Some(session);
         }
         let Some(session) = &self.session else { return Ok(()) };
-        let find = "SELECT objid::int8::int4 FROM pg_locks WHERE locktype = 'advisory' AND classid = $1::int4::oid
-                    AND objsubid = 2 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        let rows = session.query(find, &[&CLASS]).await?;
-        let living = rows.iter().map(|found| found.try_get(0)).collect::<Result<HashSet<i32>, _>>()?;
+        let mine = self.parts.memory.rules().mine();
+        if mine != self.shown {
+            session.query("SELECT pg_advisory_lock_shared($1, $2)", &[&rules::CLASS, &mine]).await?;
+            if self.shown != 0 {
+                session.query("SELECT pg_advisory_unlock_shared($1, $2)", &[&rules::CLASS, &self.shown]).await?;
+            }
+            self.shown = mine;
+        }
+        let (mut living, mut held) = (HashSet::new(), HashSet::new());
+        for found in session.query(FIND, &[&CLASS, &rules::CLASS]).await? {
+            let (class, no): (i32, i32) = (found.try_get(0)?, found.try_get(1)?);
+            if class == CLASS {
+                living.insert(no)
+            } else {
+                held.insert(no)
+            };
+        }
+        let in_force = session.query_first(rules::IN_FORCE, &[]).await?;
+        let in_force = in_force.map(|found| found.try_get(0)).transpose()?;
+        self.parts.memory.rules().heard(in_force, &held);
         self.parts.memory.heard(living);
         Ok(())
     }
 
     fn lose(&mut self) {
-        self.session = None;
+        (self.session, self.shown) = (None, 0);
         self.parts.memory.deaf();
     }
 }

@@ -1,28 +1,42 @@
 //! The ledger's table: entries in, in the transaction of their deed; entries out, in order.
+//!
+//! Numbers are given under a lock that is held until the commit, so that they are in the order of the commits: whoever
+//! has read up to a number has missed nothing before it. Those who write entries mostly wait for each other anyway, for a
+//! token, the tally or the number of hosts; the lock is taken late, and little is done under it.
 
 use muster_proto::model::Timestamp;
 
 use super::fault::{Fault, Step};
 use super::row;
-use super::session::Session;
+use super::session::{Session, Values};
 use crate::ledger::entry::Entry;
 use crate::store::LedgerRow;
 
+/// Of the advisory lock under which numbers are given: "LEDG" in ASCII.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(x'4c454447'::int8)";
+
 /// Several entries with one statement.
-pub(super) const ENTRIES: &str = "INSERT INTO ledger (at, entry) SELECT $1, * FROM unnest($2::text[])";
+const ENTRIES: &str = "INSERT INTO ledger (at, entry) SELECT $1, * FROM unnest($2::text[])";
+
+/// Statements that are sent without waiting for the one before; they must be prepared first.
+pub(super) const STATEMENTS: [&str; 2] = [LOCK, ENTRIES];
 
 pub(super) async fn write_all(session: &Session, at: Timestamp, entries: impl Iterator<Item = Entry>) -> Step<()> {
     let texts: Vec<String> = entries.map(|entry| entry.to_json()).collect::<Result<_, _>>()?;
-    if !texts.is_empty() {
-        session.execute(ENTRIES, &[&at.millis(), &texts]).await?;
-    }
-    Ok(())
+    if texts.is_empty() { Ok(()) } else { put(session, at, &texts).await }
 }
 
 pub(super) async fn write(session: &Session, at: Timestamp, entry: &Entry) -> Step<()> {
-    let text = entry.to_json()?;
-    session.execute("INSERT INTO ledger (at, entry) VALUES ($1, $2)", &[&at.millis(), &text]).await?;
-    Ok(())
+    session.prepare(&STATEMENTS).await?;
+    put(session, at, &[entry.to_json()?]).await
+}
+
+async fn put(session: &Session, at: Timestamp, texts: &[String]) -> Step<()> {
+    let at = at.millis();
+    let values: Values<'_> = &[&at, &texts];
+    let (locked, written) = tokio::join!(biased; session.execute(LOCK, &[]), session.execute(ENTRIES, values));
+    locked?;
+    written.map(drop)
 }
 
 pub(super) async fn list(session: &Session, after: u64, most: usize) -> Step<Vec<LedgerRow>> {

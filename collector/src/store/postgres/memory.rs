@@ -22,6 +22,7 @@ use hashbrown::HashMap;
 use muster_proto::model::{Digest, HostId, Timestamp};
 use tokio::sync::Notify;
 
+use super::rules;
 use crate::store::last_seen::Seen;
 use crate::store::recent::Recent;
 pub(super) use crate::store::unchanged::{facts_key, is_old, state_key};
@@ -77,6 +78,7 @@ pub(super) struct Memory {
     begun: Instant,
     /// When the database was last heard of, in milliseconds since `begun`; 0 is never.
     heard: AtomicU64,
+    rules: rules::Known,
     recent: Recent,
     bell: Arc<Notify>,
 }
@@ -89,6 +91,7 @@ impl Default for Memory {
             collectors: Mutex::default(),
             begun: Instant::now(),
             heard: AtomicU64::new(0),
+            rules: rules::Known::default(),
             recent: Recent::default(),
             bell: Arc::default(),
         }
@@ -100,6 +103,11 @@ impl Memory {
     /// whatever others do.
     pub(super) const fn recent(&self) -> &Recent {
         &self.recent
+    }
+
+    /// Which rules are in force, and which this collector has.
+    pub(super) const fn rules(&self) -> &rules::Known {
+        &self.rules
     }
 
     /// Rung when this collector has put a host on the docket.

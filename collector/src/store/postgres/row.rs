@@ -48,11 +48,6 @@ pub(super) fn maybe_digest(row: &Row, at: usize) -> Step<Option<Digest>> {
     }
 }
 
-/// The beginning of a digest, by which dictionaries find a text.
-pub(super) fn key(row: &Row, at: usize) -> Step<[u8; 16]> {
-    bytes("the key of a text", row.try_get(at)?)
-}
-
 /// The hash of a secret.
 pub(super) fn hash(row: &Row, at: usize) -> Step<[u8; 32]> {
     bytes("the hash of a secret", row.try_get(at)?)

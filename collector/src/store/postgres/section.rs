@@ -14,24 +14,32 @@ use crate::store::fault;
 pub(super) async fn get(session: &Session, intern: &Intern, digest: &Digest) -> Step<Option<CanonicalSection>> {
     let find = "SELECT platform, source, body FROM section WHERE digest = $1";
     let Some(found) = session.query_first(find, &[&digest.as_bytes().as_slice()]).await? else { return Ok(None) };
-    Ok(Some(rebuilt(session, intern, digest, &found, true).await?))
+    let (platform, source, body) = parts(&found)?;
+    for _ in 0..2 {
+        let section = intern.decode(session, platform, source, body).await;
+        let section = section.map_err(|fault| of_section(digest, fault))?;
+        if section.digest() == *digest {
+            return Ok(Some(section));
+        }
+        // What was remembered of the dictionaries may be from before a fall of the server.
+        intern.forget();
+    }
+    Err(Fault::damaged(format!("section {}", digest.short()), "it is rebuilt with another digest"))
 }
 
-/// The section of a row that begins with `platform, source, body`. A check remembers nothing: it reads the tables alone.
-pub(super) async fn rebuilt(
-    session: &Session,
-    intern: &Intern,
-    digest: &Digest,
-    found: &Row,
-    remembering: bool,
-) -> Step<CanonicalSection> {
+/// Platform, source and interned form of a row that begins with them.
+pub(super) fn parts(found: &Row) -> Step<(Platform, SourceName, &[u8])> {
     let platform = row::member("a section", Platform::from_code, found, 0)?;
     let source = row::member("a section", SourceName::from_code, found, 1)?;
-    let section = intern.decode(session, platform, source, found.try_get(2)?, remembering).await;
-    section.map_err(|fault| match fault {
+    Ok((platform, source, found.try_get(2)?))
+}
+
+/// A fault of this section.
+pub(super) fn of_section(digest: &Digest, fault: Fault) -> Fault {
+    match fault {
         Fault::Plain(fault::Fault::Damaged { what: _, reason }) => {
             Fault::damaged(format!("section {}", digest.short()), reason)
         }
         other @ (Fault::Again(_) | Fault::Lost(_) | Fault::Plain(_)) => other,
-    })
+    }
 }

@@ -19,17 +19,21 @@ pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// How long a whole attempt to connect may take, all hosts included.
 const CONNECT: Duration = Duration::from_secs(20);
 
-/// What each connection is told first. Time limits bound what a stuck neighbour can do to us; nobody is acknowledged
-/// before the log is on the disk, whatever the server's default is; and statements over arrays are planned as look-ups
-/// by index even while a table is too young to have statistics.
+/// What each connection is told first. Time limits bound what a stuck neighbour can do to us; deeds count on seeing what
+/// others committed before each statement; nobody is acknowledged before the log is on the disk, whatever the server's
+/// default is; and statements over arrays are planned as look-ups by index even
+/// while a table is too young to have statistics. What is long is compressed with lz4 where the server has it.
 const SETTINGS: &str = "
     SET statement_timeout = '60s';
     SET lock_timeout = '20s';
     SET idle_in_transaction_session_timeout = '60s';
+    SET default_transaction_isolation = 'read committed';
     SET client_min_messages = warning;
     SET jit = off;
     SET enable_seqscan = off;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+    SELECT set_config('default_toast_compression', 'lz4', false) FROM pg_settings
+        WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals);
 ";
 
 /// Added for connections that only write batches: every statement is a nested loop from an array into an index.

@@ -1,5 +1,8 @@
 //! The contract on this backend, and what only this backend can get wrong.
 
+mod contention;
+mod failover;
+mod protection;
 mod server;
 mod together;
 
@@ -120,7 +123,11 @@ async fn another_authority_is_told_whose_hosts_these_are() {
 async fn check_finds_what_is_damaged() {
     for (damage, part) in [
         ("UPDATE section SET body = decode(repeat('00', octet_length(body)), 'hex')", "is damaged"),
-        ("UPDATE title SET name = 'kes1' WHERE name = 'kesl'", "is rebuilt with another digest"),
+        (
+            "UPDATE dictionary SET editions = decode(replace(encode(editions, 'hex'), '6b65736c', '6b657331'), 'hex')",
+            "is rebuilt with another digest",
+        ),
+        ("DELETE FROM dictionary", "is not in the dictionary"),
         ("UPDATE look SET entries = entries || '\\x00'", "is damaged"),
         ("UPDATE host_now SET look_since = look_since + 1", "overlap in time or leave a gap"),
         ("UPDATE host_look SET look = (SELECT look FROM host_now n WHERE n.host = host_look.host)", "twice in a row"),

@@ -2,69 +2,103 @@
 
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
 
-use super::address::Protection;
+use super::address::{Address, ClientFiles, Protection};
 
 /// Makes the connections of one address.
 #[derive(Clone)]
 pub(super) struct Tls {
     config: Arc<ClientConfig>,
+    /// The file by which servers are judged, for people.
+    roots: Arc<str>,
 }
 
 impl Tls {
-    /// The settings that this protection needs; a reason in words when its certificates cannot be read.
-    pub(super) fn new(protection: &Protection) -> Result<Self, String> {
+    /// The settings that this address needs; a reason in words when its certificates cannot be read.
+    pub(super) fn new(address: &Address) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
-        let config = match protection {
-            Protection::Verified(file) => {
-                let failed = |reason: String| format!("sslrootcert {}: {reason}", file.display());
-                let mut roots = RootCertStore::empty();
-                let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
-                for found in CertificateDer::pem_slice_iter(&pem) {
-                    let der = found.map_err(|error| failed(error.to_string()))?;
-                    roots.add(der).map_err(|error| failed(error.to_string()))?;
-                }
-                if roots.is_empty() {
-                    return Err(failed("it holds no certificate".to_owned()));
-                }
-                builder.with_root_certificates(roots).with_no_client_auth()
+        let (believed, file) = match &address.protection {
+            Protection::Verified(file) => (builder.with_root_certificates(roots(file)?), Some(file)),
+            Protection::Signed(file) => {
+                let lenient = Lenient { roots: Some(roots(file)?), provider };
+                (builder.dangerous().with_custom_certificate_verifier(Arc::new(lenient)), Some(file))
             }
             Protection::Unverified | Protection::None => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))).with_no_client_auth()
+                let lenient = Lenient { roots: None, provider };
+                (builder.dangerous().with_custom_certificate_verifier(Arc::new(lenient)), None)
             }
         };
-        Ok(Self { config: Arc::new(config) })
+        let config = match &address.client {
+            None => believed.with_no_client_auth(),
+            Some(ClientFiles { certificate, key }) => {
+                let failed = |reason: String| format!("sslkey {}: {reason}", key.display());
+                let own = PrivateKeyDer::from_pem_file(key).map_err(|error| failed(error.to_string()))?;
+                let chain = certificates("sslcert", certificate)?;
+                believed.with_client_auth_cert(chain, own).map_err(|error| failed(error.to_string()))?
+            }
+        };
+        let roots = file.map_or_else(String::new, |file| file.display().to_string()).into();
+        Ok(Self { config: Arc::new(config), roots })
     }
 }
 
-/// Asks nobody who he is: `sslmode=require` and `prefer` protect against listeners only, as libpq's do.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+/// The certificates of a file; at least one.
+fn certificates(what: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let failed = |reason: String| format!("{what} {}: {reason}", file.display());
+    let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let found = found.map_err(|error| failed(error.to_string()))?;
+    if found.is_empty() { Err(failed("it holds no certificate".to_owned())) } else { Ok(found) }
+}
 
-impl ServerCertVerifier for Anybody {
+fn roots(file: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("sslrootcert", file)? {
+        roots.add(certificate).map_err(|error| format!("sslrootcert {}: {error}", file.display()))?;
+    }
+    Ok(roots)
+}
+
+/// Asks less than who the server is: with roots, who has signed its certificate (`sslmode=verify-ca`); without, nothing
+/// (`require` and `prefer` protect against listeners only, as libpq's do).
+#[derive(Debug)]
+struct Lenient {
+    roots: Option<RootCertStore>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Lenient {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
-        _: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(roots) = &self.roots {
+            let certificate = ParsedCertificate::try_from(certificate)?;
+            let algorithms = self.provider.signature_verification_algorithms.all;
+            verify_server_cert_signed_by_trust_anchor(&certificate, roots, between, now, algorithms)?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -74,7 +108,7 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -83,11 +117,11 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -103,7 +137,7 @@ where
         // A socket of this machine has no name, and never speaks TLS.
         let host = if host.is_empty() { "localhost" } else { host };
         let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::other(error.to_string()))?;
-        Ok(Handshake { connector: TlsConnector::from(Arc::clone(&self.config)), name })
+        Ok(Handshake { connector: TlsConnector::from(Arc::clone(&self.config)), name, roots: Arc::clone(&self.roots) })
     }
 }
 
@@ -111,6 +145,30 @@ where
 pub(super) struct Handshake {
     connector: TlsConnector,
     name: ServerName<'static>,
+    roots: Arc<str>,
+}
+
+impl Handshake {
+    /// What was wrong with the server's certificate, in the words of whoever has set up the address.
+    fn explained(error: io::Error, name: &ServerName<'_>, roots: &str) -> io::Error {
+        let Some(rustls::Error::InvalidCertificate(flaw)) =
+            error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        else {
+            return error;
+        };
+        let name = name.to_str();
+        let is_unsigned = matches!(flaw, CertificateError::UnknownIssuer | CertificateError::BadSignature);
+        let is_for_others =
+            matches!(flaw, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. });
+        let text = if is_unsigned {
+            format!("the certificate of {name} is not signed by one of sslrootcert {roots}")
+        } else if is_for_others {
+            format!("the certificate of {name} is for other names")
+        } else {
+            format!("the certificate of {name}: {flaw}")
+        };
+        io::Error::new(error.kind(), text)
+    }
 }
 
 impl<S> TlsConnect<S> for Handshake
@@ -122,7 +180,11 @@ where
     type Future = Pin<Box<dyn Future<Output = io::Result<Protected<S>>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move { Ok(Protected(self.connector.connect(self.name, stream).await?)) })
+        Box::pin(async move {
+            let Self { connector, name, roots } = self;
+            let secured = connector.connect(name.clone(), stream).await;
+            secured.map(Protected).map_err(|error| Self::explained(error, &name, &roots))
+        })
     }
 }
 

@@ -10,7 +10,8 @@
 //!
 //! Locks are taken in one order by everything that writes, so that nobody waits for somebody who waits for him:
 //! dictionaries (by key, in transactions of their own) → `host_now` (by number) → `section`, `look` (by digest) → `docket`
-//! (by host) → what belongs to locked hosts → `judged_state`, `section_hit` (by key) → `tally` (by key) → `counter`.
+//! (by host) → what belongs to locked hosts → `judged_state`, `section_hit` (by key) → the ledger's numbers → `tally` (by key)
+//! → `counter`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -87,11 +88,7 @@ impl Writer {
     }
 
     pub(super) async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError> {
-        let mut drafts: Vec<Draft> = Vec::with_capacity(deed.sections.len());
-        for section in deed.sections {
-            let draft = self.intern.draft(section);
-            drafts.push(draft.map_err(|fault| self.pool.error("look_deliver", fault))?);
-        }
+        let drafts: Vec<Draft> = deed.sections.into_iter().map(|section| self.intern.draft(section)).collect();
         let (reply, answer) = oneshot::channel();
         let deed = report::Delivery {
             host: deed.host,
@@ -205,7 +202,7 @@ impl Desks {
         let mut tries = Tries::new(true);
         loop {
             let Err(fault) = self.once(reports).await else { return Ok(()) };
-            if !matches!(fault, Fault::Plain(_)) {
+            if matches!(fault, Fault::Lost(_)) {
                 // With its connection the server may have lost what was not yet on its disk.
                 self.sessions = None;
                 self.room.intern.forget();

@@ -50,7 +50,7 @@ pub(crate) struct BenchArgs {
     /// Length of one slice of check-ins.
     #[arg(long, value_name = "SECONDS")]
     slice_seconds: Option<f64>,
-    /// Hosts of the fleet of images whose database is weighed.
+    /// Hosts of the fleet of images whose database is weighed, without what an empty one weighs.
     #[arg(long, value_name = "HOSTS", value_parser = clap::value_parser!(u64).range(1..))]
     image_hosts: Option<u64>,
     /// Calls at once.
@@ -134,6 +134,7 @@ struct Run {
     echo_full_per_s: f64,
     echo_fresh_per_s: f64,
     echo_kept_per_s: f64,
+    /// Of the database, less an empty one that has just been made; so is the next.
     bytes_per_host_images: u64,
     bytes_per_host_distinct: u64,
     docket_lag_p99_ms: u64,

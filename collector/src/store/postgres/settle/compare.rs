@@ -219,7 +219,8 @@ impl<'j> Comparison<'j> {
         let statements =
             [VERDICTS, WITHDRAWN, HISTORY, CASES, FORGOTTEN, STATES, STATE_HISTORY, JUDGED, OFF_THE_DOCKET];
         session.prepare(&statements).await?;
-        session.prepare(&[ledger::ENTRIES, tally::APPLY, judged::HITS_PUT]).await?;
+        session.prepare(&ledger::STATEMENTS).await?;
+        session.prepare(&[tally::APPLY, judged::HITS_PUT]).await?;
         let off: Values<'_> = &[&hosts];
         let entries = std::mem::take(&mut self.ledger).into_entries(rules_version);
         let outcomes = tokio::join!(

@@ -13,9 +13,91 @@ fn server() -> &'static str {
         if let Ok(given) = std::env::var("MUSTER_TEST_POSTGRES") {
             return given;
         }
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/ci/postgres");
-        said(Command::new(&script).arg("shared"))
+        said(script().arg("shared"))
     })
+}
+
+fn script() -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/ci/postgres"))
+}
+
+/// A server of a test's own, with a database `fleet`. It goes away with this value.
+pub(super) struct Own {
+    folder: std::path::PathBuf,
+    url: String,
+}
+
+impl Own {
+    /// One to which `prepare` has given what is in a folder of certificates and rules for who may enter.
+    pub(super) fn secured(given: &Path) -> Self {
+        let server = Self::launched(|folder| {
+            let mut start = script();
+            start.env("MUSTER_POSTGRES_TLS", given).arg("start").arg(folder);
+            start
+        });
+        server.sql_of("postgres", "CREATE DATABASE fleet");
+        server
+    }
+
+    pub(super) fn plain() -> Self {
+        let server = Self::launched(|folder| {
+            let mut start = script();
+            start.arg("start").arg(folder);
+            start
+        });
+        server.sql_of("postgres", "CREATE DATABASE fleet");
+        server
+    }
+
+    /// One that follows another, and takes no writes.
+    pub(super) fn following(other: &Self) -> Self {
+        Self::launched(|folder| {
+            let mut follow = script();
+            follow.arg("standby").arg(folder).arg(&other.folder);
+            follow
+        })
+    }
+
+    fn launched(command: impl Fn(&Path) -> Command) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("muster-own-postgres-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        let url = said(&mut command(&folder));
+        Self { folder, url }
+    }
+
+    /// From now on it takes writes.
+    pub(super) fn promote(&self) {
+        said(script().arg("promote").arg(&self.folder));
+    }
+
+    /// Host and port.
+    pub(super) fn at(&self) -> &str {
+        self.url.rsplit('@').next().map_or("", |rest| rest.trim_end_matches('/'))
+    }
+
+    pub(super) fn port(&self) -> &str {
+        self.at().rsplit(':').next().unwrap_or_default()
+    }
+
+    pub(super) fn password(&self) -> &str {
+        let before = self.url.split('@').next().unwrap_or_default();
+        before.rsplit(':').next().unwrap_or_default()
+    }
+
+    pub(super) fn sql(&self, text: &str) -> String {
+        self.sql_of("fleet", text)
+    }
+
+    fn sql_of(&self, database: &str, text: &str) -> String {
+        psql(&format!("{}{database}", self.url), text)
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let _ = script().arg("stop").arg(&self.folder).output();
+    }
 }
 
 /// Standard output of a command that must succeed.

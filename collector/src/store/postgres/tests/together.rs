@@ -7,6 +7,7 @@ use muster_proto::canonical;
 use muster_proto::model::{Digest, Lane, Section};
 
 use super::server::Database;
+use crate::ledger::entry::Entry;
 use crate::store::contract::{
     self, Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, host, judged, judgement, key,
     packages, reports, settled,
@@ -147,4 +148,63 @@ async fn connections_that_are_cut_lose_nothing_that_was_acknowledged() {
         assert_eq!(current(&store, n).await, last, "host {n}");
     }
     assert_healthy(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn only_collectors_that_have_the_rules_in_force_judge() {
+    let place = Database::create();
+    let (one, other) = (place.open(), place.open());
+    assert!(one.rules_adopt("r1", at(1)).await.expect("adopts"));
+    enrolled_fleet(&one, 3).await;
+    let early = one.docket_claim(1, at(2)).await.expect("claims");
+    assert!(other.rules_adopt("r2", at(3)).await.expect("adopts"));
+    // What was judged under those before is left out, and its judge gets nothing more.
+    settled(&one, early.iter().map(|host| judgement(host, vec![judged(Lane::Replace)])).collect(), at(4)).await;
+    assert!(one.docket_claim(9, at(4)).await.expect("asks").is_empty());
+    assert_eq!(other.docket_depth().await.expect("asks").waiting, 3);
+    // Nor does it turn anything round when it starts anew.
+    drop(one);
+    let one = place.open();
+    assert!(!one.rules_adopt("r1", at(5)).await.expect("leaves it"));
+    assert!(one.docket_claim(9, at(5)).await.expect("asks").is_empty());
+    assert_eq!(other.docket_claim(9, at(5)).await.expect("claims").len(), 3);
+    // Until all others are gone: then they were set back.
+    drop(other);
+    let mut claimed = Vec::new();
+    eventually("the rules before are in force again", async || {
+        claimed = one.docket_claim(9, at(6)).await.expect("asks");
+        claimed.len() == 3
+    })
+    .await;
+    settled(&one, claimed.iter().map(|host| judgement(host, vec![judged(Lane::Clear)])).collect(), at(7)).await;
+    assert_eq!(one.docket_depth().await.expect("asks").waiting, 0);
+    let entries = one.ledger_list(0, 100).await.expect("reads");
+    let adopted = entries.iter().filter(|row| matches!(row.entry, Entry::RulesAdopted { .. })).count();
+    assert_eq!(adopted, 3, "{entries:?}");
+    assert_healthy(&one).await;
+}
+
+/// Numbers of the ledger are in the order of commits: an entry that is not committed yet holds up those behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_entry_of_the_ledger_never_appears_before_one_that_was_read() {
+    let place = Database::create();
+    let store = place.open();
+    enrolled_fleet(&store, 2).await;
+    let read = store.ledger_list(0, 100).await.expect("reads").last().map_or(0, |row| row.number);
+    let slow = super::contention::session(&place).await;
+    slow.batch("BEGIN").await.expect("begins");
+    let entry = Entry::HostRevoked { host: host(1) };
+    crate::store::postgres::ledger::write(&slow, at(50), &entry).await.expect("writes");
+    let quick = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.host_revoke(host(2), at(51)).await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut followed = store.ledger_list(read, 100).await.expect("reads");
+    slow.batch("COMMIT").await.expect("commits");
+    assert!(quick.await.expect("ends").expect("revokes"));
+    let after = followed.last().map_or(read, |row| row.number);
+    followed.extend(store.ledger_list(after, 100).await.expect("reads"));
+    let hosts: Vec<Entry> = followed.into_iter().map(|row| row.entry).collect();
+    assert_eq!(hosts, [entry, Entry::HostRevoked { host: host(2) }]);
 }

@@ -62,6 +62,8 @@ pub(crate) struct Collector {
     process: Process,
     program: PathBuf,
     database: Database,
+    /// Bytes of the database before anybody enrolled.
+    empty: u64,
     /// Who asks it for its state.
     pub(crate) operator: Operator,
 }
@@ -91,6 +93,7 @@ impl Collector {
         let mut init = Command::new(program);
         database.name_to(&mut init);
         Answer::of(init.arg("init").arg("--data-dir").arg(&data))?.expect_code(0).context("muster-collector init")?;
+        let empty = database.weigh(&data)?;
         let mut serve = Command::new(program);
         database.name_to(&mut serve);
         serve.arg("serve").arg("--data-dir").arg(&data);
@@ -103,7 +106,7 @@ impl Collector {
         let token = std::fs::read_to_string(data.join("admin.token")).context("read the first operator's token")?;
         let bearer = format!("Bearer {}", token.trim()).parse().context("the first operator's token")?;
         let operator = Operator { door, bearer };
-        Ok(Self { listening, data, process, program: program.to_owned(), database, operator })
+        Ok(Self { listening, data, process, program: program.to_owned(), database, empty, operator })
     }
 
     /// An enrolment token without limit of uses.
@@ -130,11 +133,11 @@ impl Collector {
         Ok(())
     }
 
-    /// Stops it as a service manager does, and weighs its database.
+    /// Stops it as a service manager does, and weighs its database without what an empty one weighs.
     pub(crate) fn stop_and_weigh(&mut self) -> Result<u64> {
         let status = self.process.stop(PATIENCE)?;
         ensure!(status.success(), "the collector stopped with {status}:\n{}", self.process.output());
-        self.database.weigh(&self.data)
+        Ok(self.database.weigh(&self.data)?.saturating_sub(self.empty))
     }
 }
 

@@ -1,0 +1,148 @@
+//! Others in the way: what loses a deadlock or is told to try again is done again as a whole, and nobody waits for ever.
+
+use std::time::Duration;
+
+use muster_proto::model::Lane;
+
+use super::super::address::Address;
+use super::super::fault::{Fault, Step};
+use super::super::session::Session;
+use super::super::tls::Tls;
+use super::server::Database;
+use crate::store::Delivered;
+use crate::store::contract::{
+    Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, judged, judgement, look, packages,
+    reports, settled,
+};
+
+/// A connection as the backend makes them.
+pub(super) async fn session(place: &Database) -> Session {
+    let address = Address::read(&place.url()).expect("reads");
+    let tls = Tls::new(&address).expect("needs no files");
+    Session::open(&address, &tls, None).await.expect("connects")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_deed_that_loses_a_deadlock_is_done_again_as_a_whole() {
+    let place = Database::create();
+    place.sql(&format!("ALTER DATABASE {} SET deadlock_timeout = '2s'", place.name()));
+    let store = place.open();
+    enrolled_fleet(&store, 1).await;
+    let before = [packages(&[("kesl", "12")])];
+    reports(&store, 1, 1, 10, &before).await;
+    // Somebody locks in the other order, and is not the one who gives up.
+    let other = session(&place).await;
+    other.batch("SET deadlock_timeout = '1h'; BEGIN; SELECT 1 FROM docket FOR UPDATE").await.expect("locks");
+    let after = [packages(&[("kesl", "13")])];
+    let report = tokio::spawn({
+        let (store, after) = (std::sync::Arc::clone(&store), after.clone());
+        async move { store.look_deliver(delivery(1, 2, 20, &after, &after)).await }
+    });
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (
+                       SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    // Whoever waits looks for a deadlock once, after that time: it must be there by then.
+    while other.query(waiting, &[]).await.expect("asks")[0].get::<_, i64>(0) == 0 {
+        assert!(tokio::time::Instant::now() < end, "the report does not wait for the docket");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    other.batch("SELECT 1 FROM host_now FOR UPDATE; COMMIT").await.expect("the report gives way");
+    assert_eq!(report.await.expect("ends").expect("delivers"), Delivered::Accepted);
+    let expected = muster_proto::canonical::look_digest(&look(&after));
+    assert_eq!(current(&store, 1).await, Some(expected));
+    drop(other);
+    let mut met = String::new();
+    for _ in 0..200 {
+        met = place.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
+        if met != "0" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(met, "1", "there was a deadlock");
+    assert_healthy(&store).await;
+}
+
+/// Makes whoever first writes to a table stumble, some times in a row: as a server does that could not put transactions
+/// into an order. The sequence counts also what is rolled back.
+fn stumble(place: &Database, table: &str, code: &str, times: u32) {
+    place.sql(&format!(
+        "CREATE SEQUENCE stumbles_{table};
+         CREATE FUNCTION stumble_{table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF nextval('stumbles_{table}') <= {times} THEN
+                 RAISE EXCEPTION 'stumbles' USING ERRCODE = '{code}';
+             END IF;
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER stumbles AFTER INSERT OR UPDATE OR DELETE ON {table}
+             FOR EACH STATEMENT EXECUTE FUNCTION stumble_{table}()"
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_the_server_could_not_put_in_order_is_done_again_as_a_whole() {
+    let place = Database::create();
+    let store = place.open();
+    // The last thing that each of the deeds writes: what it wrote before must go too.
+    stumble(&place, "counter", "40001", 3);
+    enrolled_fleet(&store, 1).await;
+    assert_eq!(store.host_count().await.expect("counts"), 1);
+    stumble(&place, "host_look", "40P01", 3);
+    for (seq, version) in [(1, "12"), (2, "13")] {
+        let all = [packages(&[("kesl", version)])];
+        store.check_in(check_in(1, seq, 10 + seq, &all)).await.expect("checks in");
+        let answer = store.look_deliver(delivery(1, seq, 10 + seq, &all, &all)).await.expect("delivers");
+        assert_eq!(answer, Delivered::Accepted);
+    }
+    stumble(&place, "tally", "55P03", 3);
+    let claimed = store.docket_claim(9, at(30)).await.expect("claims");
+    settled(&store, claimed.iter().map(|host| judgement(host, vec![judged(Lane::Replace)])).collect(), at(31)).await;
+    for table in ["counter", "host_look", "tally"] {
+        let times: u32 = place.sql(&format!("SELECT last_value FROM stumbles_{table}")).parse().expect("a number");
+        assert!(times > 3, "{table}: {times}");
+    }
+    let entries = store.ledger_list(0, 100).await.expect("reads");
+    assert_eq!(entries.len(), 3, "a token, a host, a lane: each once, whatever was tried: {entries:?}");
+    assert_healthy(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_stumbles_for_ever_is_given_up_and_leaves_nothing() {
+    let place = Database::create();
+    let store = place.open();
+    enrolled_fleet(&store, 1).await;
+    stumble(&place, "docket", "40001", 1_000);
+    let all = [packages(&[("kesl", "12")])];
+    let error = store.look_deliver(delivery(1, 1, 10, &all, &all)).await.expect_err("gives up").to_string();
+    assert_eq!(error, "look_deliver: stumbles");
+    assert_eq!(place.sql("SELECT (SELECT count(*) FROM look) + (SELECT count(*) FROM section)"), "0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn statements_have_limits_of_time_whatever_the_server_s_are() {
+    let place = Database::create();
+    for (name, value) in
+        [("statement_timeout", "0"), ("lock_timeout", "0"), ("default_transaction_isolation", "serializable")]
+    {
+        place.sql(&format!("ALTER DATABASE {} SET {name} = '{value}'", place.name()));
+    }
+    place.open().close().await.expect("closes");
+    let session = session(&place).await;
+    let ask = async |name: &'static str| -> String {
+        let rows = session.query_once("SELECT current_setting($1)", &[&name]).await.expect("asks");
+        rows[0].get(0)
+    };
+    assert_eq!(ask("statement_timeout").await, "1min");
+    assert_eq!(ask("lock_timeout").await, "20s");
+    assert_eq!(ask("idle_in_transaction_session_timeout").await, "1min");
+    assert_eq!(ask("default_transaction_isolation").await, "read committed");
+    // One that is met is a fault of that statement, and may be tried again where it waited for a lock.
+    let other = self::session(&place).await;
+    other.batch("BEGIN; LOCK TABLE host").await.expect("locks");
+    session.batch("SET lock_timeout = '50ms'").await.expect("sets");
+    let locked: Step<()> = session.batch("SELECT 1 FROM host").await;
+    assert!(matches!(&locked, Err(Fault::Again(reason)) if reason.contains("lock timeout")), "{locked:?}");
+    session.batch("SET statement_timeout = '50ms'").await.expect("sets");
+    let slept: Step<()> = session.batch("SELECT pg_sleep(20)").await;
+    assert!(matches!(&slept, Err(Fault::Plain(_))), "{slept:?}");
+}
