@@ -18,7 +18,7 @@ pub use self::judged::{DocketHost, JudgedOrder, Judgement, Settlement};
 pub use self::kept::{
     DocketDepth, HostQuery, LaneTally, LedgerRow, StoreCheck, StoredHost, StoredHostRow, StoredLook, StoredVerdict,
 };
-pub use self::software::SoftwareQuery;
+pub use self::software::{IndexStep, SoftwareQuery};
 use crate::judge::Hit;
 
 mod body;
@@ -222,9 +222,8 @@ pub trait Store: Send + Sync + 'static {
     /// Which hosts have a software now, as their current looks say.
     async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError>;
     /// Takes one step in building the index of search: makes a segment of the newest sections when they have at least so
-    /// many observations, or merges segments. `false` when there is nothing to do. Answers are right without it; with
-    /// it they come quickly.
-    async fn index_advance(&self, at_least: usize) -> Result<bool, StoreError>;
+    /// many observations, or merges segments. Answers are right without it; with it they come quickly.
+    async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError>;
 
     /// Entries of the ledger after this one, oldest first.
     async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError>;

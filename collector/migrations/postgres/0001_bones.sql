@@ -93,6 +93,28 @@ CREATE TABLE look (
     entries  bytea NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
+-- The index of search. Book 1: from an edition to sections; book 2: from a section to looks. A segment covers the rows of
+-- one range of numbers, all of which were committed when it was made; the newest rows are in none yet.
+CREATE TABLE index_segment (
+    first bigint NOT NULL,
+    last  bigint NOT NULL,
+    no    integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    book  smallint NOT NULL CHECK (book IN (1, 2)),
+    level smallint NOT NULL
+);
+
+CREATE TABLE index_block (
+    first   bigint NOT NULL,
+    segment integer NOT NULL,
+    lists   bytea NOT NULL,
+    PRIMARY KEY (segment, first)
+) WITH (toast_tuple_target = 4080);
+
+-- Looks that became complete after they had got their number: a segment may have passed them.
+CREATE TABLE look_late (
+    look bigint NOT NULL PRIMARY KEY
+);
+
 -- What the catalogue of these rules finds in a section; `hits` is NULL where it finds nothing, as in most sections.
 CREATE TABLE section_hit (
     section bigint NOT NULL PRIMARY KEY,
@@ -151,6 +173,7 @@ CREATE TABLE host_now (
     CHECK ((judged_state IS NULL) = (state_since IS NULL))
 ) WITH (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX host_now_by_day ON host_now (day);
+CREATE INDEX host_now_by_look ON host_now (look);
 
 -- Keys of hosts. standing: 1 in use, 2 given but not used yet, 3 replaced by one that was used.
 CREATE TABLE host_key (
@@ -246,6 +269,7 @@ CREATE TABLE ledger (
 
 ALTER TABLE section ALTER COLUMN body SET STORAGE MAIN;
 ALTER TABLE look ALTER COLUMN entries SET STORAGE MAIN;
+ALTER TABLE index_block ALTER COLUMN lists SET STORAGE MAIN;
 ALTER TABLE host ALTER COLUMN state SET STORAGE MAIN;
 
 INSERT INTO counter (name, n) VALUES ('hosts', 0);

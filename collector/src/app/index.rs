@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::shutdown::Token;
-use crate::store::{Store, StoreError};
+use crate::store::{IndexStep, Store, StoreError};
 
 /// Observations that wait before a segment is made of their sections: until then they are searched one by one, which is
 /// quick for so few.
@@ -18,8 +18,8 @@ const PAUSE: Duration = Duration::from_secs(30);
 pub(super) async fn build(store: Arc<dyn Store>, stop: Token) {
     loop {
         let pause = match store.index_advance(WAITING).await {
-            Ok(true) => Duration::ZERO,
-            Ok(false) => EVERY,
+            Ok(IndexStep::Taken) => Duration::ZERO,
+            Ok(IndexStep::Nothing | IndexStep::Later) => EVERY,
             Err(StoreError::Closed { .. }) => return,
             Err(failed) => {
                 tracing::error!(error = %failed, "the index of search was not built further; tried again soon");

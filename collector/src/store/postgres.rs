@@ -16,6 +16,7 @@ mod docket;
 mod fault;
 mod host;
 mod identity;
+mod index;
 mod intern;
 mod judged;
 mod keeper;
@@ -33,6 +34,7 @@ mod section;
 mod seen;
 mod session;
 mod settle;
+mod software;
 mod tally;
 mod tls;
 mod token;
@@ -48,7 +50,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::CanonicalSection;
-use muster_proto::model::{Digest, HostId, Look, OrderId, Timestamp, TokenId, TokenReport};
+use muster_proto::model::{Digest, HostId, Look, OrderId, SoftwareReport, Timestamp, TokenId, TokenReport};
 use tokio::sync::Notify;
 
 use self::address::Address;
@@ -63,8 +65,8 @@ use self::tls::Tls;
 use self::writer::Writer;
 use super::{
     CheckIn, CheckInAnswer, Delivered, DocketDepth, DocketHost, Enrolled, Enrollment, HostIdentity, HostQuery,
-    KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Settlement, Store, StoreCheck,
-    StoreError, StoredHost, StoredHostRow, matches_its_digest,
+    IndexStep, KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Settlement, SoftwareQuery,
+    Store, StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -308,12 +310,12 @@ impl Store for PostgresStore {
         ask!(self.pool, "host_count", |lease| host::count(lease))
     }
 
-    async fn software_find(&self, _: super::SoftwareQuery) -> Result<muster_proto::model::SoftwareReport, StoreError> {
-        Ok(muster_proto::model::SoftwareReport::default())
+    async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError> {
+        read!(self.pool, "software_find", |lease| software::find(lease, &self.memory, &self.intern, &query))
     }
 
-    async fn index_advance(&self, _: usize) -> Result<bool, StoreError> {
-        Ok(false)
+    async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError> {
+        deed!(self.pool, "index_advance", |lease| index::advance(lease, at_least))
     }
 
     async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError> {

@@ -86,6 +86,18 @@ pub(in crate::store) fn sections_in(block: &Block, edition: u32) -> Step<Vec<i64
     Ok(sections)
 }
 
+/// All that a block says: editions with their sections.
+pub(in crate::store) fn lists(block: &Block) -> Step<Vec<(u32, Vec<i64>)>> {
+    let mut entries = Entries::of(std::slice::from_ref(block));
+    let mut lists = Vec::new();
+    while let Some((edition, list)) = entries.next()? {
+        let mut sections = Vec::new();
+        each(list, |section| sections.push(section))?;
+        lists.push((edition, sections));
+    }
+    Ok(lists)
+}
+
 /// The last edition of a block.
 pub(in crate::store) fn last_of(block: &Block) -> Step<u32> {
     let mut entries = Entries::of(std::slice::from_ref(block));

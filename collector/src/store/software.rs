@@ -1,6 +1,12 @@
-//! Search: which software is asked for.
+//! Search: which software is asked for, and the editions that fit.
 
-use muster_proto::model::HostId;
+use std::collections::BTreeMap;
+
+use aho_corasick::{AhoCorasick, Input};
+use muster_proto::canonical::Edition;
+use muster_proto::model::{HostId, Platform, SoftwareCount, SoftwareEdition};
+
+use super::fault::{Fault, Step};
 
 /// Which software is asked for.
 #[derive(Debug, Clone)]
@@ -15,4 +21,66 @@ pub struct SoftwareQuery {
     pub hosts: usize,
     /// Only hosts after this one, in the order of their ids.
     pub after: Option<HostId>,
+}
+
+/// What came of a step in building the index of search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexStep {
+    /// It was taken; there may be more.
+    Taken,
+    /// There is nothing to do.
+    Nothing,
+    /// Another builds, or others are still writing: soon.
+    Later,
+}
+
+/// Editions by their numbers.
+pub(in crate::store) type Editions = BTreeMap<u32, SoftwareEdition>;
+
+/// Finds a text without regard to case: letters of ASCII one by one, others where the whole text is in one case.
+pub(in crate::store) fn any_case(text: &str) -> Step<AhoCorasick> {
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build([text.to_owned(), text.to_lowercase(), text.to_uppercase()])
+        .map_err(|error| Fault::Other(format!("the text cannot be searched for: {error}")))
+}
+
+/// Of a dictionary, the editions whose name or vendor holds the text and whose version begins so. The dictionary is all
+/// its texts one after the other, each a platform and an edition, and where that of number n ends, at n - 1.
+pub(in crate::store) fn search(bytes: &[u8], ends: &[usize], text: &AhoCorasick, version: &str) -> Step<Editions> {
+    let mut found = BTreeMap::new();
+    let mut at = 0;
+    // One pass over all bytes; what it finds may also stand in a version, or reach over the end of an edition.
+    while let Some(hit) = text.find(Input::new(bytes).range(at..)) {
+        let index = ends.partition_point(|end| *end <= hit.start());
+        let start = index.checked_sub(1).map_or(0, |before| ends[before]);
+        at = ends[index];
+        let Some((platform, edition)) = read(&bytes[start..at]) else { continue };
+        if edition.version.starts_with(version) && (text.is_match(edition.name) || text.is_match(edition.vendor)) {
+            found.insert(u32::try_from(index + 1).unwrap_or(u32::MAX), stored(platform, edition)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Puts editions in order, and says how many there are beyond the first so many.
+pub(in crate::store) fn foremost(counted: &mut Vec<SoftwareCount>, most: usize) -> u64 {
+    counted.sort_by(|a, b| b.hosts.cmp(&a.hosts).then_with(|| a.edition.cmp(&b.edition)));
+    let more = counted.len().saturating_sub(most) as u64;
+    counted.truncate(most);
+    more
+}
+
+/// Platform and edition of a text of the dictionary.
+pub(in crate::store) fn read(text: &[u8]) -> Option<(u8, Edition<'_>)> {
+    let (platform, edition) = text.split_first()?;
+    Some((*platform, Edition::read(edition).ok()?))
+}
+
+fn stored(platform: u8, edition: Edition<'_>) -> Step<SoftwareEdition> {
+    let Edition { kind, name, vendor, version } = edition;
+    let platform = Platform::from_code(platform)
+        .ok_or_else(|| Fault::damaged("an edition", format!("the platform {platform} has no meaning")))?;
+    let (name, vendor, version) = (name.to_owned(), vendor.to_owned(), version.to_owned());
+    Ok(SoftwareEdition { platform, kind, name, vendor, version })
 }

@@ -51,8 +51,8 @@ use self::section::Packed;
 use self::writer::Writer;
 use super::{
     CheckIn, CheckInAnswer, Delivered, DocketDepth, DocketHost, Enrolled, Enrollment, HostIdentity, HostQuery,
-    KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Settlement, SoftwareQuery, Store,
-    StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest,
+    IndexStep, KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Settlement, SoftwareQuery,
+    Store, StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -243,11 +243,11 @@ impl Store for SqliteStore {
         self.readers.read("software_find", move |sql, memory| software::find(sql, memory, &query)).await
     }
 
-    async fn index_advance(&self, at_least: usize) -> Result<bool, StoreError> {
+    async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError> {
         let next = self.readers.read("index_advance", move |sql, _| index::next(sql, at_least)).await?;
-        let Some(grown) = next else { return Ok(false) };
+        let Some(grown) = next else { return Ok(IndexStep::Nothing) };
         index::put(&self.writer, grown).await?;
-        Ok(true)
+        Ok(IndexStep::Taken)
     }
 
     async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError> {

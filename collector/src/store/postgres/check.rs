@@ -12,8 +12,8 @@ use self::rules::RULES;
 use super::fault::{Fault, Step};
 use super::intern::{self, Book};
 use super::session::Session;
-use super::{look, row, section};
-use crate::store::{StoreCheck, fault};
+use super::{index, look, row, section};
+use crate::store::{StoreCheck, fault, postings};
 
 /// Faults of one kind that are listed one by one; after these they are only counted.
 const LISTED: usize = 20;
@@ -30,6 +30,9 @@ pub(super) async fn check(session: &Session) -> Step<StoreCheck> {
     let book = Book::read(session).await?;
     sections(session, &book, &mut check, &mut faults).await?;
     looks(session, &mut check, &mut faults).await?;
+    for book in index::Book::ALL {
+        index_of_search(session, book, &mut faults).await?;
+    }
     for (sentence, find) in RULES {
         let rows = session.query_once(find, &[]).await?;
         for found in rows.iter().take(LISTED) {
@@ -89,6 +92,49 @@ async fn looks(session: &Session, check: &mut StoreCheck, faults: &mut Vec<Strin
             }
         }
     }
+}
+
+/// The index of search says what sections and looks say. Looks that became complete late may be in it or not.
+async fn index_of_search(session: &Session, book: index::Book, faults: &mut Vec<String>) -> Step<()> {
+    let late: BTreeSet<i64> = match book {
+        index::Book::Sections => BTreeSet::new(),
+        index::Book::Looks => {
+            let rows = session.query("SELECT look FROM look_late", &[]).await?;
+            rows.iter().map(|found| Ok(found.try_get(0)?)).collect::<Step<_>>()?
+        }
+    };
+    let (mut said, mut meant) = (0_u64, 0_u64);
+    for found in session.query("SELECT no FROM index_segment WHERE book = $1", &[&book.code()]).await? {
+        for block in index::blocks(session, found.try_get(0)?).await? {
+            match postings::lists(&block) {
+                Ok(lists) => {
+                    let pairs = lists.iter().flat_map(|(from, to)| to.iter().map(move |to| (*from, *to)));
+                    let pairs = pairs.filter(|(_, to)| !late.contains(to));
+                    said = pairs.fold(said, |sum, (from, to)| sum.wrapping_add(postings::of_pair(from, to)));
+                }
+                Err(fault) => faults.push(damage(fault.into())?),
+            }
+        }
+    }
+    let covered = index::covered(session, book).await?;
+    let mut after = 0;
+    loop {
+        let rows = match index::after(session, book, after, PORTION).await {
+            Ok(rows) => rows,
+            // What cannot be read has its own fault already, and leaves this question open.
+            Err(fault) => return damage(fault).map(drop),
+        };
+        let Some((last, _)) = rows.last() else { break };
+        after = *last;
+        for (to, from) in rows.iter().filter(|(to, _)| *to <= covered && !late.contains(to)) {
+            meant = from.iter().fold(meant, |sum, from| sum.wrapping_add(postings::of_pair(*from, *to)));
+        }
+    }
+    if said != meant {
+        let of = if book == index::Book::Sections { "sections" } else { "looks" };
+        faults.push(format!("the index of search differs from the {of}"));
+    }
+    Ok(())
 }
 
 fn rebuilt_section(book: &Book, digest: &Digest, found: &Row) -> Step<CanonicalSection> {

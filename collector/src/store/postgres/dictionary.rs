@@ -12,9 +12,11 @@
 use std::collections::BTreeSet;
 use std::hash::BuildHasher as _;
 
+use aho_corasick::AhoCorasick;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::fault::{Fault, Step};
+use crate::store::software::{self, Editions};
 
 /// The dictionary: texts by number, numbers by text. Numbers begin with 1 and grow by one.
 #[derive(Debug, Default)]
@@ -39,6 +41,11 @@ impl Shelf {
         let at = usize::try_from(number).ok()?.checked_sub(1)?;
         let end = *self.ends.get(at)?;
         Some(&self.bytes[at.checked_sub(1).map_or(0, |before| self.ends[before])..end])
+    }
+
+    /// The editions of which something holds the text, see [`software::search`].
+    pub(super) fn search(&self, text: &AhoCorasick, version: &str) -> Step<Editions> {
+        Ok(software::search(&self.bytes, &self.ends, text, version)?)
     }
 
     /// How many there are, which is the last number.

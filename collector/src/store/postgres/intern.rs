@@ -20,6 +20,7 @@ use super::fault::{Fault, Step};
 use super::session::{Session, Values};
 use crate::store::body::{self, Lookup};
 use crate::store::fault;
+use crate::store::software::{self, Editions};
 
 /// One at a time adds texts, among all collectors: "DICT" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(x'44494354'::int8)";
@@ -225,6 +226,15 @@ impl Intern {
         self.learn(&blocks(session, last).await?, last)?;
         let section = self.read().decode(platform, source, bytes)?;
         section.ok_or_else(|| lost().into())
+    }
+
+    /// The editions whose name or vendor holds the text and whose version begins so, also those that another collector
+    /// has added.
+    pub(super) async fn search(&self, session: &Session, text: &str, version: &str) -> Step<Editions> {
+        let text = software::any_case(text)?;
+        let last = self.read().last();
+        self.learn(&blocks(session, last).await?, last)?;
+        self.read().editions.search(&text, version)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Book> {

@@ -9,7 +9,7 @@ mod together;
 use std::sync::Arc;
 
 use self::server::Database;
-use crate::store::contract::{Backend, second_look, small_fleet, suite};
+use crate::store::contract::{Backend, indexed, second_look, small_fleet, suite};
 use crate::store::{self, Store, StoreError};
 
 impl Backend for Database {
@@ -139,11 +139,15 @@ async fn check_finds_what_is_damaged() {
         ("DELETE FROM judged_state", "the present of a host (its state) points to a row"),
         ("DELETE FROM host_now", "no row for its present"),
         ("UPDATE verdict SET since = since - 100000000", "the lanes of host"),
+        ("DELETE FROM index_block WHERE segment = 1", "the index of search differs from the sections"),
+        ("DELETE FROM index_block WHERE segment = 2", "the index of search differs from the looks"),
+        ("UPDATE index_block SET lists = '\\x05'", "a block of the index of search is damaged"),
     ] {
         let place = Database::create();
         let store = place.open();
         small_fleet(&store).await;
         second_look(&store).await;
+        indexed(&store).await;
         assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new());
         assert_ne!(place.sql_rows(damage), 0, "{damage}");
         let faults = store.check().await.expect("checks").faults;

@@ -4,19 +4,18 @@
 //! that names a number is never committed before the text is; when a transaction is lost, its texts are in the next one.
 //! One process serves a file, so nobody else gives numbers.
 
-use std::collections::BTreeMap;
 use std::hash::BuildHasher as _;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use aho_corasick::{AhoCorasick, Input};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use muster_proto::canonical::{Edition, ObservationView};
-use muster_proto::model::{Kind, Platform, SoftwareEdition};
+use muster_proto::model::{Kind, Platform};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::{Fault, Step};
 use super::row;
 use crate::store::body::Lookup;
+use crate::store::software::{self, Editions};
 
 /// Both.
 #[derive(Debug, Default)]
@@ -125,25 +124,6 @@ impl Shelf {
         numbers
     }
 
-    /// Editions whose name or vendor holds the text and whose version begins so.
-    fn search(&self, text: &AhoCorasick, version: &str) -> Step<BTreeMap<u32, SoftwareEdition>> {
-        let mut found = BTreeMap::new();
-        let texts = self.read();
-        let mut at = 0;
-        // One pass over all bytes; what it finds may also stand in a version, or reach over the end of an edition.
-        while let Some(hit) = text.find(Input::new(&texts.bytes).range(at..)) {
-            let index = texts.ends.partition_point(|end| *end <= hit.start());
-            at = texts.ends[index];
-            let key = texts.get(index + 1).unwrap_or_default();
-            let Some((platform, edition)) = read_key(key) else { continue };
-            if edition.version.starts_with(version) && (text.is_match(edition.name) || text.is_match(edition.vendor)) {
-                let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
-                found.insert(number, stored(platform, edition)?);
-            }
-        }
-        Ok(found)
-    }
-
     /// The text of a number.
     fn text(&self, number: i64) -> Option<Vec<u8>> {
         self.read().get(usize::try_from(number).ok()?).map(<[u8]>::to_vec)
@@ -229,7 +209,7 @@ impl Dictionaries {
     pub(super) fn save_since(&self, sql: &Connection, since: Saved) -> Step<Saved> {
         let (new, editions) = self.editions.after(since.editions);
         for (number, key) in new {
-            let Some((platform, Edition { kind, name, vendor, version })) = read_key(&key) else {
+            let Some((platform, Edition { kind, name, vendor, version })) = software::read(&key) else {
                 return Err(Fault::damaged(format!("edition {number}"), "its key in memory is not readable"));
             };
             sql.prepare_cached(
@@ -257,8 +237,10 @@ impl Dictionaries {
     }
 
     /// Editions whose name or vendor holds the text, without regard to case, and whose version begins so.
-    pub(super) fn search(&self, text: &str, version: &str) -> Step<BTreeMap<u32, SoftwareEdition>> {
-        self.editions.search(&any_case(text)?, version)
+    pub(super) fn search(&self, text: &str, version: &str) -> Step<Editions> {
+        let text = software::any_case(text)?;
+        let texts = self.editions.read();
+        software::search(&texts.bytes, &texts.ends, &text, version)
     }
 
     /// The numbers of the editions of these observations, made where they are new.
@@ -285,31 +267,10 @@ impl Lookup for Table<'_> {
     }
 }
 
-/// Finds a text without regard to case: letters of ASCII one by one, others where the whole text is in one case.
-fn any_case(text: &str) -> Step<AhoCorasick> {
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .build([text.to_owned(), text.to_lowercase(), text.to_uppercase()])
-        .map_err(|error| Fault::Other(format!("the text cannot be searched for: {error}")))
-}
-
-fn stored(platform: u8, edition: Edition<'_>) -> Step<SoftwareEdition> {
-    let Edition { kind, name, vendor, version } = edition;
-    let platform = Platform::from_code(platform)
-        .ok_or_else(|| Fault::damaged("an edition", format!("the platform {platform} has no meaning")))?;
-    let (name, vendor, version) = (name.to_owned(), vendor.to_owned(), version.to_owned());
-    Ok(SoftwareEdition { platform, kind, name, vendor, version })
-}
-
 fn edition_bytes(found: &rusqlite::Row<'_>) -> Step<Vec<u8>> {
     let (name, vendor, version): (String, String, String) = (found.get(2)?, found.get(3)?, found.get(4)?);
     let kind = row::member(&format!("edition {}", found.get::<_, i64>(0)?), Kind::from_code, found, 1)?;
     Ok(Edition { kind, name: &name, vendor: &vendor, version: &version }.to_bytes())
-}
-
-fn read_key(key: &[u8]) -> Option<(u8, Edition<'_>)> {
-    let (platform, edition) = key.split_first()?;
-    Some((*platform, Edition::read(edition).ok()?))
 }
 
 #[cfg(test)]

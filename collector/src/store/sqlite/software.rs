@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
-use muster_proto::model::{HostId, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport};
+use muster_proto::model::{HostId, SoftwareCount, SoftwareHost, SoftwareReport};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::Step;
 use super::memory::Memory;
 use super::{host, index, row};
 use crate::store::postings::{self, Block};
+use crate::store::software::{self, Editions};
 use crate::store::{SoftwareQuery, look_codec};
 
 /// Numbers of rows.
@@ -27,16 +28,14 @@ pub(super) fn find(sql: &Connection, memory: &Memory, query: &SoftwareQuery) -> 
             everyone.extend(hosts);
         }
     }
-    counted.sort_by(|a, b| b.hosts.cmp(&a.hosts).then_with(|| a.edition.cmp(&b.edition)));
-    let more_editions = counted.len().saturating_sub(query.editions) as u64;
-    counted.truncate(query.editions);
+    let more_editions = software::foremost(&mut counted, query.editions);
     let hosts_total = everyone.len() as u64;
     let hosts = page(sql, memory, query, &editions, &sections, everyone)?;
     Ok(SoftwareReport { editions: counted, more_editions, hosts_total, hosts })
 }
 
 /// The sections that have these editions: those that the index names, and the newest, which it does not cover yet.
-fn sections(sql: &Connection, editions: &BTreeMap<u32, SoftwareEdition>) -> Step<BTreeMap<u32, Vec<i64>>> {
+fn sections(sql: &Connection, editions: &Editions) -> Step<BTreeMap<u32, Vec<i64>>> {
     let mut found: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
     let mut statement = sql.prepare_cached("SELECT no FROM index_segment ORDER BY first_section")?;
     let segments: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -107,7 +106,7 @@ fn page(
     sql: &Connection,
     memory: &Memory,
     query: &SoftwareQuery,
-    editions: &BTreeMap<u32, SoftwareEdition>,
+    editions: &Editions,
     sections: &BTreeMap<u32, Vec<i64>>,
     everyone: Numbers,
 ) -> Step<Vec<SoftwareHost>> {

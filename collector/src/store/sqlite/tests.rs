@@ -116,7 +116,7 @@ async fn check_finds_what_is_damaged() {
         let place = InFolder::fresh();
         let store = place.open();
         super::super::contract::small_fleet(&store).await;
-        while store.index_advance(1).await.expect("indexes") {}
+        super::super::contract::indexed(&store).await;
         assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new());
         let sql = Connection::open(place.path()).expect("opens");
         sql.pragma_update(None, "foreign_keys", false).expect("loosens");

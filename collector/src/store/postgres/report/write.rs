@@ -27,10 +27,13 @@ pub(super) const LOOKS: &str = "
     ON CONFLICT (digest) DO NOTHING RETURNING no, digest";
 
 pub(super) const COMPLETE: &str = "
-    UPDATE look l SET complete = true, entries = u.entries FROM (
-        SELECT k.no, w.entries FROM unnest($1::int8[], $2::bytea[]) AS w (no, entries) JOIN look k ON k.no = w.no
-        WHERE NOT k.complete ORDER BY k.digest FOR NO KEY UPDATE OF k
-    ) u WHERE l.no = u.no";
+    WITH late AS (
+        UPDATE look l SET complete = true, entries = u.entries FROM (
+            SELECT k.no, w.entries FROM unnest($1::int8[], $2::bytea[]) AS w (no, entries) JOIN look k ON k.no = w.no
+            WHERE NOT k.complete ORDER BY k.digest FOR NO KEY UPDATE OF k
+        ) u WHERE l.no = u.no RETURNING l.no
+    )
+    INSERT INTO look_late (look) SELECT no FROM late ON CONFLICT DO NOTHING";
 
 pub(super) const NOW: &str = "
     UPDATE host_now n SET last_seen = u.last_seen, run = u.run, seq = u.seq, previous_run = u.previous_run,

@@ -1,0 +1,150 @@
+//! The index of search, built off the way of reports by whichever collector comes first: new rows in batches, segments of
+//! one level merged into the next. It can be made anew from sections and looks at any time.
+
+use std::time::Duration;
+
+use super::fault::{Fault, Step};
+use super::session::Session;
+use crate::store::postings::{self, Block, FAN, SECTIONS, TOP};
+use crate::store::{IndexStep, body, look_codec};
+
+/// What a segment leads from, and to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Book {
+    /// From an edition to sections.
+    Sections = 1,
+    /// From a section to looks.
+    Looks = 2,
+}
+
+impl Book {
+    pub(super) const ALL: [Self; 2] = [Self::Sections, Self::Looks];
+
+    pub(super) const fn code(self) -> i16 {
+        self as i16
+    }
+}
+
+/// Only one builds at a time, among all collectors: "INDX" in ASCII.
+const LOCK: &str = "SELECT pg_try_advisory_xact_lock(x'494e4458'::int8)";
+/// How often it is looked whether those who wrote when the newest row was read have come to their end.
+const LOOKS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Numbers with what a row of that number has.
+type Rows = Vec<(i64, Vec<u32>)>;
+
+/// Takes one step, within a transaction. Sections with so many observations, or looks with so many sections, make a
+/// segment.
+pub(super) async fn advance(session: &Session, at_least: usize) -> Step<IndexStep> {
+    let locked = session.query_first(LOCK, &[]).await?.map_or(Ok(false), |found| found.try_get(0))?;
+    if !locked {
+        return Ok(IndexStep::Later);
+    }
+    for book in Book::ALL {
+        let from = covered(session, book).await?;
+        let rows = after(session, book, from, SECTIONS).await?;
+        let Some((newest, _)) = rows.last() else { continue };
+        let postings: usize = rows.iter().map(|(_, of_row)| of_row.len().max(1)).sum();
+        if postings < at_least {
+            continue;
+        }
+        if !is_settled(session).await? {
+            return Ok(IndexStep::Later);
+        }
+        // Now that nobody who could still fill a gap is left, the same range is read whole.
+        let rows: Rows =
+            after(session, book, from, SECTIONS).await?.into_iter().filter(|(no, _)| no <= newest).collect();
+        put(session, book, 0, (from + 1, *newest), &postings::segment(&rows)).await?;
+        return Ok(IndexStep::Taken);
+    }
+    Ok(if merge(session).await? { IndexStep::Taken } else { IndexStep::Nothing })
+}
+
+/// Whether every transaction that was writing at the first moment has ended since: numbers are given out before a
+/// commit, and commits come in any order.
+async fn is_settled(session: &Session) -> Step<bool> {
+    let find = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text";
+    let newest: Option<String> = session.query_first(find, &[]).await?.map(|found| found.try_get(0)).transpose()?;
+    let newest = newest.unwrap_or_default();
+    for _ in 0..LOOKS {
+        let find = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8";
+        if session.query_first(find, &[&newest]).await?.map_or(Ok(false), |found| found.try_get(0))? {
+            return Ok(true);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(false)
+}
+
+/// Up to which row there are segments.
+pub(super) async fn covered(session: &Session, book: Book) -> Step<i64> {
+    let find = "SELECT coalesce(max(last), 0) FROM index_segment WHERE book = $1";
+    Ok(session.query_first(find, &[&book.code()]).await?.map_or(Ok(0), |found| found.try_get(0))?)
+}
+
+/// Rows after this one.
+pub(super) async fn after(session: &Session, book: Book, number: i64, most: i64) -> Step<Rows> {
+    match book {
+        Book::Sections => {
+            let find = "SELECT no, body FROM section WHERE no > $1 ORDER BY no LIMIT $2";
+            let rows = session.query(find, &[&number, &most]).await?;
+            rows.iter().map(|found| Ok((found.try_get(0)?, body::editions(found.try_get(1)?)?))).collect()
+        }
+        Book::Looks => {
+            let find = "SELECT no, CASE WHEN complete THEN entries END FROM look WHERE no > $1 ORDER BY no LIMIT $2";
+            let rows = session.query(find, &[&number, &most]).await?;
+            rows.iter().map(|found| Ok((found.try_get(0)?, sections_of(found.try_get(1)?)?))).collect()
+        }
+    }
+}
+
+/// The sections of a complete look, ascending, each once; one that is not complete has none yet.
+pub(super) fn sections_of(entries: Option<&[u8]>) -> Step<Vec<u32>> {
+    let numbers = entries.map(look_codec::sections).transpose()?.unwrap_or_default();
+    let numbers: Result<Vec<u32>, _> = numbers.into_iter().map(u32::try_from).collect();
+    let mut numbers = numbers.map_err(|_| Fault::other("a section has a number that the index cannot hold"))?;
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(numbers)
+}
+
+async fn merge(session: &Session) -> Step<bool> {
+    let find = "SELECT book, level FROM index_segment WHERE level < $1::int8
+                GROUP BY book, level HAVING count(*) >= $2 ORDER BY book, level LIMIT 1";
+    let Some(found) = session.query_first(find, &[&TOP, &FAN]).await? else { return Ok(false) };
+    let (code, level): (i16, i16) = (found.try_get(0)?, found.try_get(1)?);
+    let book = if code == Book::Sections.code() { Book::Sections } else { Book::Looks };
+    let find = "SELECT no, first, last FROM index_segment WHERE book = $1 AND level = $2 ORDER BY first LIMIT $3";
+    let found = session.query(find, &[&code, &level, &FAN]).await?;
+    let (mut numbers, mut parts, mut range) = (Vec::new(), Vec::new(), (i64::MAX, 0));
+    for row in &found {
+        let number: i32 = row.try_get(0)?;
+        parts.push(blocks(session, number).await?);
+        numbers.push(number);
+        range = (range.0.min(row.try_get(1)?), range.1.max(row.try_get(2)?));
+    }
+    let merged = postings::merge(&parts)?;
+    session.execute("DELETE FROM index_segment WHERE no = ANY ($1::int4[])", &[&numbers]).await?;
+    session.execute("DELETE FROM index_block WHERE segment = ANY ($1::int4[])", &[&numbers]).await?;
+    put(session, book, level + 1, range, &merged).await?;
+    Ok(true)
+}
+
+/// All blocks of a segment.
+pub(super) async fn blocks(session: &Session, segment: i32) -> Step<Vec<Block>> {
+    let find = "SELECT first, lists FROM index_block WHERE segment = $1 ORDER BY first";
+    let rows = session.query(find, &[&segment]).await?;
+    rows.iter().map(|found| Ok(Block { first: found.try_get::<_, i64>(0)? as u32, bytes: found.try_get(1)? })).collect()
+}
+
+async fn put(session: &Session, book: Book, level: i16, (first, last): (i64, i64), blocks: &[Block]) -> Step<()> {
+    let make = "INSERT INTO index_segment (book, level, first, last) VALUES ($1, $2, $3, $4) RETURNING no";
+    let made = session.query_first(make, &[&book.code(), &level, &first, &last]).await?;
+    let segment: i32 = made.map_or(Ok(0), |found| found.try_get(0))?;
+    let firsts: Vec<i64> = blocks.iter().map(|block| i64::from(block.first)).collect();
+    let lists: Vec<&[u8]> = blocks.iter().map(|block| block.bytes.as_slice()).collect();
+    let put = "INSERT INTO index_block (segment, first, lists) SELECT $1, * FROM unnest($2::int8[], $3::bytea[])";
+    session.execute(put, &[&segment, &firsts, &lists]).await?;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Search: from a text to editions, to the sections that have them, to looks, to the hosts whose current looks they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hashbrown::HashMap;
+use muster_proto::model::{SoftwareCount, SoftwareHost, SoftwareReport};
+
+use super::fault::Step;
+use super::index::{self, Book};
+use super::intern::Intern;
+use super::memory::Memory;
+use super::session::Session;
+use super::{host, row};
+use crate::store::SoftwareQuery;
+use crate::store::postings::{self, Block};
+use crate::store::software::{self, Editions};
+
+/// Blocks that could name one of these, each once.
+const BLOCKS: &str = "
+    SELECT b.first, b.lists FROM (
+        SELECT DISTINCT s.no, c.first FROM index_segment s CROSS JOIN unnest($1::int8[]) AS w (number)
+        CROSS JOIN LATERAL (
+            SELECT first FROM index_block WHERE segment = s.no AND first <= w.number ORDER BY first DESC LIMIT 1
+        ) c WHERE s.book = $2
+    ) u JOIN index_block b ON b.segment = u.no AND b.first = u.first";
+
+const LATE: &str = "SELECT l.no, l.entries FROM look_late t JOIN look l ON l.no = t.look";
+
+const HOSTS: &str = "SELECT host, look FROM host_now WHERE look = ANY ($1::int8[])";
+
+const PAGE: &str = "
+    SELECT h.id, s.text, h.hostname, n.last_seen, l.entries FROM host h JOIN site s ON s.no = h.site
+    JOIN host_now n ON n.host = h.no JOIN look l ON l.no = n.look
+    WHERE h.no = ANY ($1::int4[]) AND ($2::bytea IS NULL OR h.id > $2) ORDER BY h.id LIMIT $3";
+
+/// From a number to the numbers that it leads to.
+type Leads = BTreeMap<u32, Vec<i64>>;
+
+/// Within a transaction that sees one moment.
+pub(super) async fn find(
+    session: &Session,
+    memory: &Memory,
+    intern: &Intern,
+    query: &SoftwareQuery,
+) -> Step<SoftwareReport> {
+    let editions = intern.search(session, &query.text, &query.version).await?;
+    let sections = leads(session, Book::Sections, &editions.keys().copied().collect()).await?;
+    let named: BTreeSet<u32> = sections.values().flatten().filter_map(|no| u32::try_from(*no).ok()).collect();
+    let looks = leads(session, Book::Looks, &named).await?;
+    let wanted: Vec<i64> = looks.values().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    let mut hosts: HashMap<i64, Vec<i32>> = HashMap::new();
+    for found in session.query(HOSTS, &[&wanted]).await? {
+        hosts.entry(found.try_get(1)?).or_default().push(found.try_get(0)?);
+    }
+    let (mut counted, mut everyone) = (Vec::new(), BTreeSet::new());
+    for (number, edition) in &editions {
+        let of_edition = sections.get(number).into_iter().flatten().filter_map(|no| u32::try_from(*no).ok());
+        let looks = of_edition.filter_map(|section| looks.get(&section)).flatten();
+        let of_edition: BTreeSet<i32> = looks.filter_map(|look| hosts.get(look)).flatten().copied().collect();
+        if !of_edition.is_empty() {
+            counted.push(SoftwareCount { edition: edition.clone(), hosts: of_edition.len() as u64 });
+            everyone.extend(of_edition);
+        }
+    }
+    let more_editions = software::foremost(&mut counted, query.editions);
+    let hosts_total = everyone.len() as u64;
+    let hosts = page(session, memory, query, &editions, &sections, everyone.into_iter().collect()).await?;
+    Ok(SoftwareReport { editions: counted, more_editions, hosts_total, hosts })
+}
+
+/// What these numbers lead to: what the index says, and the newest rows, which it does not cover yet.
+async fn leads(session: &Session, book: Book, from: &BTreeSet<u32>) -> Step<Leads> {
+    let mut leads = Leads::new();
+    if from.is_empty() {
+        return Ok(leads);
+    }
+    let numbers: Vec<i64> = from.iter().copied().map(i64::from).collect();
+    for found in session.query(BLOCKS, &[&numbers, &book.code()]).await? {
+        let block = Block { first: found.try_get::<_, i64>(0)? as u32, bytes: found.try_get(1)? };
+        for (number, named) in postings::lists(&block)? {
+            if from.contains(&number) {
+                leads.entry(number).or_default().extend(named);
+            }
+        }
+    }
+    let mut newest = index::after(session, book, index::covered(session, book).await?, i64::MAX).await?;
+    if book == Book::Looks {
+        for found in session.query(LATE, &[]).await? {
+            newest.push((found.try_get(0)?, index::sections_of(found.try_get(1)?)?));
+        }
+    }
+    for (row, of_row) in newest {
+        for number in of_row.into_iter().filter(|number| from.contains(number)) {
+            leads.entry(number).or_default().push(row);
+        }
+    }
+    Ok(leads)
+}
+
+/// A page of these hosts, in the order of their ids, with what of the editions they have.
+async fn page(
+    session: &Session,
+    memory: &Memory,
+    query: &SoftwareQuery,
+    editions: &Editions,
+    sections: &Leads,
+    everyone: Vec<i32>,
+) -> Step<Vec<SoftwareHost>> {
+    if query.hosts == 0 || everyone.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut by_section: HashMap<i64, Vec<u32>> = HashMap::new();
+    for (edition, named) in sections {
+        named.iter().for_each(|section| by_section.entry(*section).or_default().push(*edition));
+    }
+    let after: Option<&[u8]> = query.after.as_ref().map(|after| after.as_bytes().as_slice());
+    let most = i64::try_from(query.hosts).unwrap_or(i64::MAX);
+    let mut hosts = Vec::new();
+    for found in session.query(PAGE, &[&everyone, &after, &most]).await? {
+        let id = row::host_id(&found, 0)?;
+        let mut of_host = BTreeSet::new();
+        for section in index::sections_of(found.try_get(4)?)? {
+            let known = by_section.get(&i64::from(section)).into_iter().flatten();
+            of_host.extend(known.filter_map(|edition| editions.get(edition).cloned()));
+        }
+        hosts.push(SoftwareHost {
+            id,
+            site: row::site(&found, 1)?,
+            hostname: found.try_get(2)?,
+            last_seen: Some(host::last_seen(memory, id, row::instant(&found, 3)?)),
+            editions: of_host.into_iter().collect(),
+        });
+    }
+    Ok(hosts)
+}
