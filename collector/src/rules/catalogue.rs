@@ -8,8 +8,10 @@ use muster_proto::model::{HostState, Kind, Outcome, Platform, Presence, ProductI
 
 use super::index::{Conjunction, Index, Place};
 use super::pattern::{Pattern, Patterns};
-use super::product::{Product, Realtime, Recogniser, Sign, Strength, Test, slug};
+use super::product::{Product, slug};
+use super::recogniser::{Recogniser, Strength, Test};
 use super::sieve::Sieve;
+use super::sign::{Realtime, Sign};
 use super::subject::Subject;
 use super::text::fold;
 use super::vendor::Vendor;

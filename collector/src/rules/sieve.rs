@@ -19,7 +19,8 @@ use muster_proto::model::{Kind, Platform};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::pattern::{Pattern, parse};
-use super::product::{Product, Recogniser, Test};
+use super::product::Product;
+use super::recogniser::{Recogniser, Test};
 use super::subject::Field;
 
 /// A shorter fragment stands in too many texts.

@@ -3,7 +3,7 @@
 use muster_proto::model::{Kind, Platform};
 
 use super::pattern::Pattern;
-use super::product::{Test, tests};
+use super::recogniser::{Test, read_pattern, tests};
 use super::sheet::Entries;
 use super::subject::Field;
 
@@ -37,7 +37,7 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Vendor {
     let name = entries.required("name").value;
     let mut spellings = Vec::new();
     for text in entries.list("spellings") {
-        match super::product::read_pattern(Field::Vendor, &[], &text.value) {
+        match read_pattern(Field::Vendor, &[], &text.value) {
             Ok(pattern) => spellings.push(pattern),
             Err(reason) => entries.fault(text.line, format!("`spellings`: {reason}")),
         }
