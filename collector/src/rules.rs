@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! vendors/*.toml ──┐
+//! states/*.toml ───┤
 //! catalogue/*.toml ┼─► sheet (keys, lines, faults) ─► product, vendor, order ─► catalogue (compiled) ─► RuleSet
 //! orders/*.toml ───┘
 //! ```
@@ -10,6 +11,7 @@
 
 mod catalogue;
 mod fault;
+mod identity;
 mod index;
 mod load;
 mod order;
@@ -19,6 +21,7 @@ mod recogniser;
 mod sheet;
 mod sieve;
 mod sign;
+mod state;
 mod subject;
 mod text;
 mod vendor;
@@ -35,6 +38,7 @@ pub use order::{ConfirmRule, EmbeddedCode, Milestone, Need, Order, ProtectionRul
 pub use product::{DetectionContent, Product};
 pub use recogniser::{Recogniser, Strength};
 pub use sign::{Freshness, Realtime, Sign};
+pub use state::{Condition, Said};
 pub use subject::Subject;
 pub use vendor::Vendor;
 pub use watchlist::day_of;

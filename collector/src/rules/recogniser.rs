@@ -76,6 +76,11 @@ pub(crate) struct Written {
 }
 
 impl Recogniser {
+    /// Whether it goes by a technical name alone, which anybody may give.
+    pub(crate) fn is_by_name_alone(&self) -> bool {
+        self.tests.iter().all(|test| matches!(test.field, Field::Key | Field::State))
+    }
+
     /// One line for people: number, kinds, strength, tests.
     #[must_use]
     pub fn describe(&self) -> String {
