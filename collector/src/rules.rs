@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! vendors/*.toml ──┐
+//! states/*.toml ───┤
 //! catalogue/*.toml ┼─► sheet (keys, lines, faults) ─► product, vendor, order ─► catalogue (compiled) ─► RuleSet
 //! orders/*.toml ───┘
 //! ```
@@ -10,13 +11,17 @@
 
 mod catalogue;
 mod fault;
+mod identity;
 mod index;
 mod load;
 mod order;
 mod pattern;
 mod product;
+mod recogniser;
 mod sheet;
 mod sieve;
+mod sign;
+mod state;
 mod subject;
 mod text;
 mod vendor;
@@ -30,7 +35,10 @@ pub use catalogue::{Catalogue, Recognised, SignSeen};
 pub use fault::{RuleErrors, RuleFault};
 pub use load::load;
 pub use order::{ConfirmRule, EmbeddedCode, Milestone, Need, Order, ProtectionRule, Scope, Wording};
-pub use product::{DetectionContent, Freshness, Product, Realtime, Recogniser, Sign, Strength};
+pub use product::{DetectionContent, Product};
+pub use recogniser::{Recogniser, Strength};
+pub use sign::{Freshness, Realtime, Sign};
+pub use state::{Condition, Said};
 pub use subject::Subject;
 pub use vendor::Vendor;
 pub use watchlist::day_of;

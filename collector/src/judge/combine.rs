@@ -71,7 +71,8 @@ fn believe<'c>(product: &'c Product, mut hits: Vec<&Hit>) -> Believed<'c> {
     let left: Vec<&Hit> = hits.iter().copied().filter(|hit| hit.presence == Presence::Remnant).collect();
     let proven_left = proven(&left).is_some() || is_corroborated(&left);
     let (presence, because, telling) = if let Some(hit) = proven(&live) {
-        (hit.presence, Because::Proven, live)
+        let presence = if is_doubted(&live) { undoubted(hit.presence) } else { hit.presence };
+        (presence, Because::Proven, live)
     } else if is_corroborated(&live) {
         (strongest(&live), Because::Corroborated, live)
     } else if live.is_empty() && proven_left {
@@ -89,6 +90,21 @@ fn believe<'c>(product: &'c Product, mut hits: Vec<&Hit>) -> Believed<'c> {
         because,
         evidence: evidence(&telling, &hits),
     }
+}
+
+/// Whether the system's list of guards has a row of the product that does not say that it works. A product can have a row
+/// for each of its guards: that its firewall works does not say that its scanner does.
+fn is_doubted(live: &[&Hit]) -> bool {
+    live.iter().any(|hit| is_statement(hit.evidence.source) && hit.presence != Presence::Active)
+}
+
+const fn undoubted(presence: Presence) -> Presence {
+    if matches!(presence, Presence::Active) { Presence::Installed } else { presence }
+}
+
+/// Whether the source is the system's own list of what guards it.
+pub(super) const fn is_statement(source: SourceName) -> bool {
+    matches!(source, SourceName::SecurityCenter | SourceName::Defender)
 }
 
 /// The telling evidence before the rest, each once.

@@ -8,9 +8,9 @@ use muster_proto::model::{Kind, OrderId, Platform, Presence};
 use serde_json::{Map, Value};
 
 use super::combine::rank;
-use super::detect::{Condition, rule_name};
+use super::detect::{presence, rule_name};
 use super::hit::Strength;
-use crate::rules::{Catalogue, EmbeddedCode, Order, OrderUnusable, Recognised, RuleSet, Subject};
+use crate::rules::{Catalogue, Condition, EmbeddedCode, Order, OrderUnusable, Recognised, RuleSet, Said, Subject};
 
 /// What is added to a line.
 const ADDED: [&str; 5] = ["product", "family", "also", "rule", "match"];
@@ -100,17 +100,17 @@ impl Matcher {
 
     fn said(&self, input: &Input<'_>) -> Vec<(&'static str, Value)> {
         let subject = Subject::new(input.kind, [input.name, input.id, input.path], input.vendor, input.state);
-        let condition = Condition::of(input.state);
+        let stated = self.catalogue.says(input.kind, input.state);
         let mut found = self.catalogue.recognise(input.platform, &subject);
-        if condition == Condition::Absent {
+        if stated.condition == Condition::Absent {
             found.clear();
         }
         let mut matches: Vec<(Match, Recognised<'_>)> =
-            found.into_iter().map(|one| (self.judge(input.platform, condition, one), one)).collect();
+            found.into_iter().map(|one| (self.judge(input.platform, stated, one), one)).collect();
         // The telling recogniser decides among the products; the order only says what the product is to it.
         matches.sort_by_key(|(said, one)| {
-            let shown = rank(condition.applied_to(one.recogniser.shows));
-            (std::cmp::Reverse((one.recogniser.strength, *said, shown)), one.recogniser.fallback)
+            let shown = rank(presence(stated, one.recogniser.shows));
+            (std::cmp::Reverse((one.strength, *said, shown)), one.recogniser.fallback)
         });
         let Some((said, best)) = matches.first().copied() else {
             let empty = || Value::String(String::new());
@@ -139,24 +139,24 @@ impl Matcher {
     }
 
     /// What a recognised product is under the orders: the gravest answer of any of them.
-    fn judge(&self, platform: Platform, condition: Condition, found: Recognised<'_>) -> Match {
-        let answers = self.orders.iter().map(|order| under(order, platform, condition, found));
+    fn judge(&self, platform: Platform, stated: Said, found: Recognised<'_>) -> Match {
+        let answers = self.orders.iter().map(|order| under(order, platform, stated, found));
         answers.max().unwrap_or(Match::None)
     }
 }
 
-fn under(order: &Order, platform: Platform, condition: Condition, found: Recognised<'_>) -> Match {
+fn under(order: &Order, platform: Platform, stated: Said, found: Recognised<'_>) -> Match {
     if order.exempts(found.product, platform) {
         return Match::Exempt;
     }
     if !order.covers(found.product, platform) {
         return Match::None;
     }
-    let shown = condition.applied_to(found.recogniser.shows);
+    let shown = presence(stated, found.recogniser.shows);
     if shown == Presence::Embedded && order.embedded_code == EmbeddedCode::Out {
         return Match::Exempt;
     }
-    if found.recogniser.strength != Strength::Proves {
+    if found.strength != Strength::Proves {
         return Match::Suspect;
     }
     match shown {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use muster_proto::model::{HostState, Look, Outcome, Platform, Presence, Protection, Reason, Timestamp};
 
-use super::combine::Believed;
+use super::combine::{Because, Believed, is_statement};
 use super::coverage::reason;
 use crate::rules::{Catalogue, Order, Product, Sign, SignSeen, day_of, guards};
 
@@ -85,9 +85,23 @@ fn judge(
     let said = match works(&signs, state) {
         Works::Yes => freshness(catalogue, platform, candidate.product, state, received),
         Works::No(why) => (Protection::Unapproved, why),
+        // Nothing else says it: the system does, of a product that another source saw too.
+        Works::Unknown(_) if is_stated_to_work(candidate) => {
+            freshness(catalogue, platform, candidate.product, state, received)
+        }
         Works::Unknown(why) => (Protection::Unknown, why),
     };
     Some(said)
+}
+
+/// Whether the system's own list of guards says that the product works. Any administrator can write such a row, and it can
+/// outlive the product, so another source has to have seen the product too.
+fn is_stated_to_work(candidate: &Believed<'_>) -> bool {
+    let mut sources = candidate.evidence.iter().map(|evidence| evidence.source);
+    candidate.presence == Presence::Active
+        && candidate.because == Because::Proven
+        && sources.clone().any(is_statement)
+        && sources.any(|source| !is_statement(source))
 }
 
 enum Works {

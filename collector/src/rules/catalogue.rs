@@ -6,10 +6,14 @@ use std::sync::Arc;
 use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{HostState, Kind, Outcome, Platform, Presence, ProductId, SignatureState, UnitState};
 
+use super::identity::{Identity, Owner};
 use super::index::{Conjunction, Index, Place};
 use super::pattern::{Pattern, Patterns};
-use super::product::{Product, Realtime, Recogniser, Sign, Strength, Test, slug};
+use super::product::{Product, slug};
+use super::recogniser::{Recogniser, Strength, Test};
 use super::sieve::Sieve;
+use super::sign::{Realtime, Sign};
+use super::state::{Said, StateTable, States};
 use super::subject::Subject;
 use super::text::fold;
 use super::vendor::Vendor;
@@ -23,7 +27,10 @@ struct Inner {
     products: Vec<Product>,
     by_id: HashMap<ProductId, usize>,
     vendors: BTreeMap<String, Vendor>,
+    /// Of vendors that are known by more than one spelling.
+    identities: HashMap<String, Identity>,
     never: Vec<CompiledNever>,
+    states: States,
     /// Of each product: its signs of real-time work, compiled.
     signs: Vec<Vec<Patterns>>,
     /// Of each product: where the age of its signatures is read, compiled.
@@ -48,6 +55,8 @@ pub struct Recognised<'c> {
     pub product: &'c Product,
     /// The recogniser.
     pub recogniser: &'c Recogniser,
+    /// How much it proves here: what the observation says of its publisher can raise or lower it.
+    pub strength: Strength,
 }
 
 /// What a host's state says of one sign of real-time work.
@@ -63,7 +72,11 @@ pub struct SignSeen<'c> {
 
 impl Catalogue {
     /// Compiles products and vendors. A recogniser's `@vendor` is replaced by the vendor's spellings.
-    pub(crate) fn new(mut products: Vec<Product>, vendors: Vec<Vendor>) -> Result<Self, String> {
+    pub(crate) fn new(
+        mut products: Vec<Product>,
+        vendors: Vec<Vendor>,
+        states: Vec<StateTable>,
+    ) -> Result<Self, String> {
         products.sort_by(|a, b| a.id.cmp(&b.id));
         let vendors: BTreeMap<String, Vendor> = vendors.into_iter().map(|one| (one.id.clone(), one)).collect();
         for product in &mut products {
@@ -85,6 +98,9 @@ impl Catalogue {
                 });
             }
         }
+        let identities: Result<_, String> =
+            vendors.values().map(|vendor| Ok((vendor.id.clone(), Identity::new(vendor)?))).collect();
+        let identities = identities?;
         let (mut signs, mut fresh) = (Vec::new(), Vec::new());
         for product in &products {
             let of_product = product.realtime.iter().map(|one| Patterns::new(&one.patterns));
@@ -94,9 +110,10 @@ impl Catalogue {
                 of_product.map(|one| Ok((one.platform, Patterns::new(std::slice::from_ref(&one.pattern))?)));
             fresh.push(of_product.collect::<Result<Vec<_>, String>>()?);
         }
+        let states = States::new(states)?;
         let (index, sieve) = (Index::new(&products)?, Sieve::new(&products)?);
         let by_id = products.iter().enumerate().map(|(at, product)| (product.id.clone(), at)).collect();
-        Ok(Self(Arc::new(Inner { products, by_id, vendors, never, signs, fresh, index, sieve })))
+        Ok(Self(Arc::new(Inner { products, by_id, vendors, identities, never, states, signs, fresh, index, sieve })))
     }
 
     /// All products, in order of their ids.
@@ -122,8 +139,8 @@ impl Catalogue {
         self.0.products.iter().map(|product| product.vendor_id.as_str()).collect()
     }
 
-    /// Every recogniser that the subject fits, the telling ones first. A vendor's fallbacks hold only where none of its
-    /// other recognisers does.
+    /// Every recogniser that the subject fits, the telling ones first. What the subject says of its publisher raises or
+    /// lowers them. A vendor's fallbacks hold only where none of its other recognisers proves as much.
     #[must_use]
     pub fn recognise(&self, platform: Platform, subject: &Subject) -> Vec<Recognised<'_>> {
         let mut found: Vec<Recognised<'_>> =
@@ -132,11 +149,33 @@ impl Catalogue {
             return found;
         }
         found.retain(|one| !self.is_never(platform, subject, one.product));
-        let telling: BTreeSet<&str> =
-            found.iter().filter(|one| !one.recogniser.fallback).map(|one| one.product.vendor_id.as_str()).collect();
-        found.retain(|one| !one.recogniser.fallback || !telling.contains(one.product.vendor_id.as_str()));
-        found.sort_by_key(|one| (std::cmp::Reverse(one.recogniser.strength), one.recogniser.fallback));
+        found.iter_mut().for_each(|one| one.strength = self.strength(subject, *one));
+        let mut telling: HashMap<&str, Strength> = HashMap::new();
+        for one in found.iter().filter(|one| !one.recogniser.fallback) {
+            let best = telling.entry(one.product.vendor_id.as_str()).or_insert(one.strength);
+            *best = (*best).max(one.strength);
+        }
+        found.retain(|one| {
+            let best = telling.get(one.product.vendor_id.as_str());
+            !one.recogniser.fallback || best.is_none_or(|best| *best < one.strength)
+        });
+        found.sort_by_key(|one| (std::cmp::Reverse(one.strength), one.recogniser.fallback));
         found
+    }
+
+    /// A technical name is the vendor's own where the observation says that it is the vendor's, and hardly is where it
+    /// says that it is another's.
+    fn strength(&self, subject: &Subject, found: Recognised<'_>) -> Strength {
+        let written = found.recogniser.strength;
+        if found.product.white_label {
+            return written;
+        }
+        let Some(identity) = self.0.identities.get(&found.product.vendor_id) else { return written };
+        match identity.owner(subject) {
+            Owner::Vendor => Strength::Proves,
+            Owner::Another if found.recogniser.is_by_name_alone() => Strength::Weak,
+            Owner::Another | Owner::Unsaid => written,
+        }
     }
 
     /// The observations of a section that may be recognised: most are not worth the trouble.
@@ -147,7 +186,11 @@ impl Catalogue {
 
     fn at(&self, place: Place) -> Option<Recognised<'_>> {
         let product = self.0.products.get(place.product)?;
-        product.recognisers.get(place.recogniser).map(|recogniser| Recognised { product, recogniser })
+        product.recognisers.get(place.recogniser).map(|recogniser| Recognised {
+            product,
+            recogniser,
+            strength: recogniser.strength,
+        })
     }
 
     fn is_never(&self, platform: Platform, subject: &Subject, product: &Product) -> bool {
@@ -160,11 +203,17 @@ impl Catalogue {
         })
     }
 
+    /// What the state of an observation of this kind says.
+    #[must_use]
+    pub fn says(&self, kind: Option<Kind>, state: &str) -> Said {
+        self.0.states.read(kind, state)
+    }
+
     /// The products to which a unit or service of this name belongs.
     pub(crate) fn products_of_unit(&self, platform: Platform, unit: &str) -> BTreeSet<&ProductId> {
         let subject = Subject::new(Some(Kind::Service), [unit, "", ""], "", "");
         let found = self.recognise(platform, &subject);
-        found.into_iter().filter(|one| one.recogniser.strength > Strength::Weak).map(|one| &one.product.id).collect()
+        found.into_iter().filter(|one| one.strength > Strength::Weak).map(|one| &one.product.id).collect()
     }
 
     /// What a running unit of this name shows of the product.

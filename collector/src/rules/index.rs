@@ -8,7 +8,8 @@ use regex_automata::meta::Regex;
 use regex_automata::{Input, PatternSet};
 
 use super::pattern::{Pattern, Patterns, compile};
-use super::product::{Product, Recogniser, Test};
+use super::product::Product;
+use super::recogniser::{Recogniser, Test};
 use super::subject::{Field, Subject};
 
 /// A recogniser by the places of its product and of itself.

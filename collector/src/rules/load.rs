@@ -12,13 +12,14 @@ use super::order::{self, Order};
 use super::pattern::Pattern;
 use super::product::{self, Product};
 use super::sheet::{RuleFile, Sheet};
+use super::state::{self, StateTable};
 use super::vendor::{self, Vendor};
 use super::{RuleSet, exclude};
 
 const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/embedded_rules.rs"));
 
 /// The folders of a rule directory.
-const FOLDERS: [&str; 4] = ["vendors", "catalogue", "orders", "scenarios"];
+const FOLDERS: [&str; 5] = ["vendors", "states", "catalogue", "orders", "scenarios"];
 
 /// The default files that the collector carries.
 pub(crate) fn embedded() -> Vec<RuleFile> {
@@ -97,6 +98,7 @@ pub fn load(overlay: Option<&Path>) -> Result<RuleSet, RuleErrors> {
 struct Read {
     products: BTreeMap<String, (Product, String, bool)>,
     vendors: BTreeMap<String, (Vendor, String, bool)>,
+    states: BTreeMap<String, (StateTable, String, bool)>,
     orders: BTreeMap<String, (Order, String, bool)>,
     faults: Vec<RuleFault>,
 }
@@ -127,6 +129,12 @@ impl Read {
                 let id = vendor.id.clone();
                 keep(&mut self.vendors, &mut self.faults, id, vendor, file, is_overlay);
             }
+            "states" => {
+                let (table, faults) = Sheet::read(file, state::read);
+                self.faults.extend(faults);
+                let id = table.id.clone();
+                keep(&mut self.states, &mut self.faults, id, table, file, is_overlay);
+            }
             "catalogue" => {
                 let (product, faults) = Sheet::read(file, product::read);
                 self.faults.extend(faults);
@@ -151,7 +159,8 @@ impl Read {
         self.check_spellings();
         let products = self.products.into_values().map(|(product, ..)| product).collect();
         let vendors = self.vendors.into_values().map(|(vendor, ..)| vendor).collect();
-        let catalogue = match Catalogue::new(products, vendors) {
+        let states = self.states.into_values().map(|(table, ..)| table).collect();
+        let catalogue = match Catalogue::new(products, vendors, states) {
             Ok(catalogue) => catalogue,
             Err(reason) => {
                 self.faults.push(RuleFault { file: "catalogue".to_owned(), line: 0, reason });

@@ -2,59 +2,12 @@
 
 use std::str::FromStr;
 
-use muster_proto::model::{Kind, Platform, Presence, ProductId, ProductReport};
+use muster_proto::model::{Kind, Platform, ProductId, ProductReport};
 
-use super::pattern::{Form, Pattern};
-use super::sheet::{Entries, Placed};
-use super::subject::{Field, strip_ending};
-use super::text::{fold, fold_path, fold_registry};
-
-/// How much one recogniser proves alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Strength {
-    /// Never proves anything alone: a `suspect` until another source corroborates it.
-    Weak,
-    /// Corroborates; alone it is a `suspect`.
-    Supports,
-    /// Proves its presence alone.
-    Proves,
-}
-
-impl FromStr for Strength {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "weak" => Ok(Self::Weak),
-            "supports" => Ok(Self::Supports),
-            "proves" => Ok(Self::Proves),
-            _ => Err(()),
-        }
-    }
-}
-
-/// How well a sign of real-time work proves it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sign {
-    /// The agent runs; whether it guards is not said.
-    Weak,
-    /// The part that guards is at work.
-    Strong,
-    /// The system or the product says that it guards.
-    Definitive,
-}
-
-impl FromStr for Sign {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "weak" => Ok(Self::Weak),
-            "strong" => Ok(Self::Strong),
-            "definitive" => Ok(Self::Definitive),
-            _ => Err(()),
-        }
-    }
-}
+use super::recogniser::{self, Recogniser};
+use super::sheet::Entries;
+use super::sign::{Freshness, Realtime, freshness, realtime};
+use super::text::fold;
 
 /// What is claimed about the contents that age: signatures, machine learning in a cloud, none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,76 +49,6 @@ impl FromStr for DetectionContent {
     }
 }
 
-/// Patterns for one field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Test {
-    pub(crate) field: Field,
-    pub(crate) patterns: Vec<Pattern>,
-}
-
-/// One way to recognise a product.
-#[derive(Debug, Clone)]
-pub struct Recogniser {
-    /// Which of the product's recognisers it is, from 1, in the order of the file.
-    pub number: usize,
-    /// The platforms on which it holds.
-    pub platforms: Vec<Platform>,
-    /// The kinds of observation that it tests.
-    pub kinds: Vec<Kind>,
-    /// How much it proves alone.
-    pub strength: Strength,
-    /// What it shows when it is believed.
-    pub shows: Presence,
-    /// Whether it holds only where no other recogniser of the vendor does.
-    pub fallback: bool,
-    /// Where the fact was read; empty when nowhere.
-    pub source: Vec<String>,
-    /// For people.
-    pub note: String,
-    pub(crate) tests: Vec<Test>,
-    pub(crate) unless: Vec<Test>,
-    /// Where a path is known, it must fit one of these.
-    pub(crate) within: Vec<Pattern>,
-    pub(crate) watch: Vec<String>,
-    pub(crate) written: Vec<Written>,
-    pub(crate) line: usize,
-}
-
-/// The tests of one field as the file writes them.
-#[derive(Debug, Clone)]
-pub(crate) struct Written {
-    pub(crate) field: Field,
-    pub(crate) patterns: Vec<String>,
-}
-
-/// A sign that the product works in real time.
-#[derive(Debug, Clone)]
-pub struct Realtime {
-    /// The platform.
-    pub platform: Platform,
-    /// The unit or service that must run, if that is the sign.
-    pub unit: Option<String>,
-    /// The places of the agent's evidence, any of which is the sign; empty where the sign is a unit.
-    pub places: Vec<String>,
-    /// How well it proves it.
-    pub sign: Sign,
-    /// Whether its being off says that nothing guards. Not so where other builds of the product do without it.
-    pub refutes: bool,
-    /// What it does not prove.
-    pub caveat: String,
-    pub(crate) patterns: Vec<Pattern>,
-}
-
-/// Where the age of the signatures is read.
-#[derive(Debug, Clone)]
-pub struct Freshness {
-    /// The platform.
-    pub platform: Platform,
-    /// The place, as the agent names it.
-    pub place: String,
-    pub(crate) pattern: Pattern,
-}
-
 /// A product of the catalogue.
 #[derive(Debug, Clone)]
 pub struct Product {
@@ -205,27 +88,6 @@ pub struct Product {
     pub uninstall: Vec<(Kind, String)>,
 }
 
-/// What the agent sees of a process or of the processes of a unit, before its name.
-const OF_A_PROCESS: &[&str] = &["process:", "fanotify:", "fanotify-notify:"];
-/// More that the agent sees of one; that it does not see it proves nothing, since hooks can be kept without a process.
-const HOOKS: &[&str] = &["bpf:"];
-
-impl Realtime {
-    /// Whether the sign is something that a process does, so that a look at all processes can refute it.
-    #[must_use]
-    pub fn is_of_a_process(&self) -> bool {
-        !self.places.is_empty() && self.places.iter().all(|place| OF_A_PROCESS.iter().any(|of| place.starts_with(of)))
-    }
-
-    /// The processes and units of which the agent must know that they matter.
-    pub(crate) fn watched(&self) -> impl Iterator<Item = &str> {
-        let after = |place: &'_ String| -> Option<usize> {
-            OF_A_PROCESS.iter().chain(HOOKS).find(|of| place.starts_with(**of)).map(|of| of.len())
-        };
-        self.places.iter().filter_map(move |place| Some(&place[after(place)?..]))
-    }
-}
-
 impl Product {
     /// The family on a platform.
     #[must_use]
@@ -259,78 +121,6 @@ impl Product {
     }
 }
 
-impl Recogniser {
-    /// One line for people: number, kinds, strength, tests.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        let platforms: Vec<_> = self.platforms.iter().map(|platform| platform.name()).collect();
-        let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.name()).collect();
-        let strength = match self.strength {
-            Strength::Weak => "weak",
-            Strength::Supports => "supports",
-            Strength::Proves => "proves",
-        };
-        let tests: Vec<_> =
-            self.written.iter().map(|one| format!("{} = {}", one.field.key(), one.patterns.join(" | "))).collect();
-        let mut line = format!(
-            "#{} {} {}: {} {strength} {}",
-            self.number,
-            platforms.join("+"),
-            kinds.join("+"),
-            tests.join("; "),
-            self.shows
-        );
-        if self.fallback {
-            line.push_str(", where no other recogniser of the vendor holds");
-        }
-        if !self.source.is_empty() {
-            line.push_str(&format!(" [{}]", self.source.join(", ")));
-        }
-        line
-    }
-}
-
-impl Recogniser {
-    /// What is not a regular expression among the patterns that say where a thing of this kind is found.
-    pub(crate) fn literals(&self, kind: Kind) -> impl Iterator<Item = String> {
-        let field = match kind {
-            Kind::Path | Kind::Registry => Field::Path,
-            Kind::BrowserExtension => Field::Id,
-            Kind::Cert => Field::Name,
-            Kind::Os
-            | Kind::Kernel
-            | Kind::Machine
-            | Kind::UninstallKey
-            | Kind::Wsc
-            | Kind::Service
-            | Kind::Driver
-            | Kind::Filter
-            | Kind::Process
-            | Kind::Task
-            | Kind::Deb
-            | Kind::Rpm
-            | Kind::Apk
-            | Kind::Pacman
-            | Kind::Snap
-            | Kind::Flatpak
-            | Kind::Appx
-            | Kind::Msi
-            | Kind::AppBundle
-            | Kind::Receipt
-            | Kind::Launchd
-            | Kind::SystemExtension
-            | Kind::KernelModule => Field::Key,
-        };
-        let named = (kind == Kind::BrowserExtension).then_some(Field::Name);
-        let is_one = move |one: &&Written| one.field == field || Some(one.field) == named;
-        let texts = self.written.iter().filter(is_one).flat_map(|one| one.patterns.iter());
-        let is_literal = move |text: &&String| {
-            !text.starts_with('@') && (!text.starts_with('~') || text.starts_with("~/")) && !text.contains('?')
-        };
-        texts.filter(is_literal).cloned()
-    }
-}
-
 /// Reads a product's file.
 pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Product> {
     let id = product_id(entries);
@@ -345,7 +135,7 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Product> {
     let mut number = 0;
     let recognisers = entries.tables("recogniser", |entries| {
         number += 1;
-        recogniser(entries, number)
+        recogniser::read(entries, number)
     });
     if recognisers.is_empty() {
         entries.fault(entries.line(), "there is no [[recogniser]], so the product can never be recognised");
@@ -408,134 +198,6 @@ fn uninstall(entries: &mut Entries<'_, '_>) -> Vec<(Kind, String)> {
         }
     }
     ways
-}
-
-const PRESENCES: &str = "one of installed, management-only, embedded, remnant, suspect";
-
-fn recogniser(entries: &mut Entries<'_, '_>, number: usize) -> Option<Recogniser> {
-    let platforms = entries.names("platforms", "linux, windows or macos");
-    let kinds: Vec<Kind> = entries.names("kinds", "a kind of observation");
-    for (key, missing) in [("platforms", platforms.is_empty()), ("kinds", kinds.is_empty())] {
-        if missing {
-            entries.fault(entries.line(), format!("`{key}` is missing or empty"));
-        }
-    }
-    let strength = entries.name("strength", "one of proves, supports, weak");
-    if strength.is_none() {
-        entries.fault(entries.line(), "`strength` is missing or not known");
-    }
-    let shows = entries.name("shows", PRESENCES).unwrap_or(Presence::Installed);
-    if matches!(shows, Presence::Active | Presence::None | Presence::Unknown) {
-        entries.fault(entries.line(), format!("`shows` must be {PRESENCES}"));
-    }
-    let mut written = Vec::new();
-    let tests = tests(entries, &kinds, &mut written);
-    if tests.is_empty() {
-        entries.fault(entries.line(), "there is no test: give at least one of name, key, id, vendor, path, state");
-    }
-    let unless = entries.table("unless", |table| self::tests(table, &kinds, &mut Vec::new())).unwrap_or_default();
-    let within = entries.list("within").iter().filter_map(|text| pattern(entries, Field::Path, &kinds, text)).collect();
-    Some(Recogniser {
-        number,
-        platforms,
-        kinds,
-        strength: strength?,
-        shows,
-        fallback: entries.flag("fallback").unwrap_or(false),
-        source: entries.texts("source"),
-        note: entries.text("note").map_or_else(String::new, |text| text.value),
-        tests,
-        unless,
-        within,
-        watch: entries.texts("watch"),
-        written,
-        line: entries.line(),
-    })
-}
-
-/// The tests of a table: every field that it names, with its patterns.
-pub(crate) fn tests(entries: &mut Entries<'_, '_>, kinds: &[Kind], written: &mut Vec<Written>) -> Vec<Test> {
-    let mut tests = Vec::new();
-    for field in Field::ALL {
-        let texts = entries.list(field.key());
-        if texts.is_empty() {
-            continue;
-        }
-        written.push(Written { field, patterns: texts.iter().map(|text| text.value.clone()).collect() });
-        let mut patterns: Vec<Pattern> = texts.iter().filter_map(|text| pattern(entries, field, kinds, text)).collect();
-        if field == Field::Key && kinds.contains(&Kind::Process) {
-            patterns.extend(cut_names(&patterns));
-        }
-        tests.push(Test { field, patterns });
-    }
-    tests
-}
-
-/// `ps` cuts names at 16 characters, `/proc/PID/comm` at 15: a long name is also known by what is left of it.
-fn cut_names(patterns: &[Pattern]) -> Vec<Pattern> {
-    let mut cut = Vec::new();
-    for pattern in patterns {
-        if let Pattern::Exact(name) = pattern {
-            for length in [15, 16] {
-                if name.chars().count() > length {
-                    cut.push(Pattern::Exact(name.chars().take(length).collect()));
-                }
-            }
-        }
-    }
-    cut
-}
-
-fn pattern(entries: &Entries<'_, '_>, field: Field, kinds: &[Kind], text: &Placed<String>) -> Option<Pattern> {
-    let parsed = read_pattern(field, kinds, &text.value);
-    parsed.map_err(|reason| entries.fault(text.line, format!("`{}`: {reason}", field.key()))).ok()
-}
-
-/// Reads a pattern of a field. `@vendor` is kept as it is; the loader puts the vendor's spellings in its place.
-pub(crate) fn read_pattern(field: Field, kinds: &[Kind], text: &str) -> Result<Pattern, String> {
-    if text.starts_with('@') {
-        return Ok(Pattern::Exact(text.to_owned()));
-    }
-    match field {
-        Field::Path if kinds.contains(&Kind::Registry) => Pattern::parse(text, Form::Place, fold_registry),
-        Field::Path => Pattern::parse(text, Form::Place, fold_path),
-        Field::Key => Pattern::parse(text, Form::Text, |text| strip_ending(kinds.first().copied(), &fold(text))),
-        Field::Name | Field::Id | Field::Vendor | Field::State => Pattern::parse(text, Form::Text, fold),
-    }
-}
-
-fn realtime(entries: &mut Entries<'_, '_>) -> Option<Realtime> {
-    let platform = entries.name("platform", "linux, windows or macos");
-    let unit = entries.text("unit");
-    let places = entries.list("place");
-    let sign = entries.name("sign", "one of definitive, strong, weak");
-    if platform.is_none() || sign.is_none() || unit.is_some() != places.is_empty() {
-        entries
-            .fault(entries.line(), "a sign of real-time work needs `platform`, `sign`, and either `unit` or `place`");
-    }
-    let field = if unit.is_some() { Field::Key } else { Field::Name };
-    let texts = unit.iter().chain(&places);
-    let patterns: Vec<Pattern> = texts.filter_map(|text| pattern(entries, field, &[Kind::Service], text)).collect();
-    if patterns.is_empty() {
-        return None;
-    }
-    Some(Realtime {
-        platform: platform?,
-        patterns,
-        sign: sign?,
-        refutes: entries.flag("refutes").unwrap_or(true),
-        caveat: entries.text("caveat").map_or_else(String::new, |text| text.value),
-        unit: unit.map(|text| text.value),
-        places: places.into_iter().map(|text| text.value).collect(),
-    })
-}
-
-fn freshness(entries: &mut Entries<'_, '_>) -> Option<Freshness> {
-    let platform = entries.name("platform", "linux, windows or macos");
-    let place = entries.required("place");
-    entries.text("note");
-    let pattern = pattern(entries, Field::Name, &[], &place);
-    Some(Freshness { platform: platform?, pattern: pattern?, place: place.value })
 }
 
 /// A vendor's id: its name in lower case, everything but letters and digits as dashes.

@@ -198,6 +198,25 @@ impl<'s> Entries<'s, '_> {
         number
     }
 
+    /// A number or a list of numbers from 0, with their lines; empty when the key is not there.
+    pub(crate) fn numbers(&mut self, key: &str) -> Vec<Placed<u64>> {
+        let Some((value, line)) = self.get(key) else { return Vec::new() };
+        let Some(array) = value.as_array() else {
+            self.wrong(key, line, "a list of whole numbers from 0", value);
+            return Vec::new();
+        };
+        let mut numbers = Vec::new();
+        for item in array.iter() {
+            let line = self.sheet.line(item.span().start);
+            let number = item.get_ref().as_integer();
+            match number.and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok()) {
+                Some(value) => numbers.push(Placed { value, line }),
+                None => self.wrong(key, line, "a list of whole numbers from 0", item.get_ref()),
+            }
+        }
+        numbers
+    }
+
     /// A date: year, month and day as one number, 20261123.
     pub(crate) fn date(&mut self, key: &str) -> Option<u64> {
         let (value, line) = self.get(key)?;

@@ -19,7 +19,8 @@ use muster_proto::model::{Kind, Platform};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::pattern::{Pattern, parse};
-use super::product::{Product, Recogniser, Test};
+use super::product::Product;
+use super::recogniser::{Recogniser, Test};
 use super::subject::Field;
 
 /// A shorter fragment stands in too many texts.
@@ -204,15 +205,18 @@ fn fragments(pattern: &Pattern) -> Option<Vec<String>> {
     }
 }
 
+/// Pieces that folding writes where something else stood.
+const WRITTEN: &[&str] = &["hklm", "hkcu", "hku", "appdata", "local", "roaming", "common", "files"];
+
 /// The longest fragment of a folded text. None are needed of a text that is not ASCII: no ASCII text is folded to it.
 fn of_text(text: &str) -> Option<Vec<String>> {
     if !text.is_ascii() {
         return Some(Vec::new());
     }
-    // What stands between percent signs, and the short names of registry roots, are written by folding.
+    // What stands between percent signs, and the names of some folders and registry roots, are written by folding.
     let kept = text.split('%').step_by(2);
     let pieces = kept.flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_'));
-    let usable = pieces.filter(|piece| piece.len() >= SHORTEST && !["hklm", "hkcu", "hku"].contains(piece));
+    let usable = pieces.filter(|piece| piece.len() >= SHORTEST && !WRITTEN.contains(piece));
     best(usable.map(str::to_ascii_lowercase), |piece| worth_of(piece)).map(|piece| vec![piece])
 }
 

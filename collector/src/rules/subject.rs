@@ -87,6 +87,11 @@ impl Subject {
         subject
     }
 
+    /// Whether its path is that of a program: of what runs, not of what is installed somewhere.
+    pub(crate) fn is_a_program(&self) -> bool {
+        self.kind.is_some() && has_file_names(self.kind)
+    }
+
     pub(crate) fn texts(&self, field: Field) -> &[String] {
         match field {
             Field::Name => &self.names,

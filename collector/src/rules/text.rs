@@ -74,7 +74,25 @@ pub(super) fn is_place(text: &str) -> bool {
 /// machines: `%programfiles%`, `%programdata%`, `%systemroot%`, `~`.
 #[must_use]
 pub(super) fn fold_path(text: &str) -> String {
+    let path = fold_place(text);
+    // Two names that the system keeps for old programs' sake.
+    for (old, now) in [
+        ("%programdata%/application data", "%programdata%"),
+        ("~/local settings/application data", "~/appdata/local"),
+        ("~/application data", "~/appdata/roaming"),
+    ] {
+        if let Some(rest) = below(&path, old) {
+            return format!("{now}{rest}");
+        }
+    }
+    path
+}
+
+fn fold_place(text: &str) -> String {
     let mut path = fold(text).replace('\\', "/");
+    if let Some((name, rest)) = shell_variable(&path) {
+        path = format!("%{name}%{rest}");
+    }
     while path.contains("//") {
         path = path.replace("//", "/");
     }
@@ -90,14 +108,39 @@ pub(super) fn fold_path(text: &str) -> String {
     well_known(&path).unwrap_or(path)
 }
 
+/// Below a drive; the longer of two that begin alike first.
 const WELL_KNOWN: &[(&str, &str)] = &[
     ("program files (x86)", "%programfiles%"),
     ("program files", "%programfiles%"),
+    ("progra~1", "%programfiles%"),
+    ("progra~2", "%programfiles%"),
+    ("programme", "%programfiles%"),
+    ("programmi", "%programfiles%"),
+    ("archivos de programa (x86)", "%programfiles%"),
+    ("archivos de programa", "%programfiles%"),
+    ("arquivos de programas (x86)", "%programfiles%"),
+    ("arquivos de programas", "%programfiles%"),
     ("documents and settings/all users/application data", "%programdata%"),
+    ("dokumente und einstellungen/all users/anwendungsdaten", "%programdata%"),
+    ("documents and settings/all users/datos de programa", "%programdata%"),
+    ("documents and settings/all users/dados de aplicativos", "%programdata%"),
+    ("documents and settings/all users/dati applicazioni", "%programdata%"),
+    ("users/all users", "%programdata%"),
     ("programdata", "%programdata%"),
+    ("windows/system32/config/systemprofile", "~"),
+    ("windows/syswow64/config/systemprofile", "~"),
     ("windows", "%systemroot%"),
     ("winnt", "%systemroot%"),
 ];
+
+/// `$env:ProgramData/…` and `${env:ProgramFiles(x86)}/…`: what PowerShell calls `%ProgramData%`.
+fn shell_variable(path: &str) -> Option<(&str, &str)> {
+    if let Some(rest) = path.strip_prefix("${env:") {
+        return rest.split_once('}');
+    }
+    let rest = path.strip_prefix("$env:")?;
+    Some(rest.find('/').map_or((rest, ""), |end| rest.split_at(end)))
+}
 
 fn well_known(path: &str) -> Option<String> {
     let drive = path.as_bytes().get(1) == Some(&b':') && path.as_bytes().get(2) == Some(&b'/');
@@ -116,6 +159,11 @@ fn well_known(path: &str) -> Option<String> {
         ("%programw6432%", "%programfiles%"),
         ("%windir%", "%systemroot%"),
         ("%allusersprofile%", "%programdata%"),
+        ("%commonprogramfiles(x86)%", "%programfiles%/common files"),
+        ("%commonprogramfiles%", "%programfiles%/common files"),
+        ("%localappdata%", "~/appdata/local"),
+        ("%appdata%", "~/appdata/roaming"),
+        ("%userprofile%", "~"),
     ] {
         if let Some(rest) = below(path, place) {
             return Some(format!("{short}{rest}"));
@@ -140,6 +188,11 @@ fn home(below_homes: &str) -> String {
 #[must_use]
 pub(super) fn fold_registry(text: &str) -> String {
     let mut key = fold(text).replace('\\', "/");
+    for before in ["registry::", "computer/"] {
+        if let Some(rest) = key.strip_prefix(before).filter(|rest| rest.starts_with("hkey_")) {
+            key = rest.to_owned();
+        }
+    }
     for (long, short) in [
         ("hkey_local_machine", "hklm"),
         ("hkey_current_user", "hkcu"),
@@ -195,6 +248,15 @@ mod tests {
             ("/Users/jane/Library/K", "~/library/k"),
             ("C:\\Users\\jane\\AppData", "~/appdata"),
             ("/opt//kaspersky/", "/opt/kaspersky"),
+            ("C:\\PROGRA~2\\X", "%programfiles%/x"),
+            ("C:\\Programme\\X", "%programfiles%/x"),
+            ("$env:ProgramData\\X", "%programdata%/x"),
+            ("${env:ProgramFiles(x86)}\\X", "%programfiles%/x"),
+            ("%ALLUSERSPROFILE%\\Application Data\\X", "%programdata%/x"),
+            ("C:\\Users\\All Users\\X", "%programdata%/x"),
+            ("%LocalAppData%\\X", "~/appdata/local/x"),
+            ("C:\\Documents and Settings\\jane\\Local Settings\\Application Data\\X", "~/appdata/local/x"),
+            ("C:\\Windows\\System32\\config\\systemprofile\\AppData\\Local\\X", "~/appdata/local/x"),
         ];
         for (path, folded) in same {
             assert_eq!(fold_path(path), folded, "{path}");
@@ -207,6 +269,7 @@ mod tests {
             "HKLM\\SOFTWARE\\KasperskyLab\\",
             "HKEY_LOCAL_MACHINE\\Software\\Wow6432Node\\KasperskyLab",
             "hklm:\\software\\kasperskylab",
+            "Registry::HKEY_LOCAL_MACHINE\\SOFTWARE\\KasperskyLab",
         ];
         for key in keys {
             assert_eq!(fold_registry(key), "hklm/software/kasperskylab", "{key}");

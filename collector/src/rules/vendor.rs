@@ -3,7 +3,7 @@
 use muster_proto::model::{Kind, Platform};
 
 use super::pattern::Pattern;
-use super::product::{Test, tests};
+use super::recogniser::{Test, read_pattern, tests};
 use super::sheet::Entries;
 use super::subject::Field;
 
@@ -17,6 +17,10 @@ pub struct Vendor {
     /// Where the spellings come from.
     pub sources: Vec<String>,
     pub(crate) spellings: Vec<Pattern>,
+    /// Publishers that say nothing of whose a thing is: who signs everybody's drivers.
+    pub(crate) neutral: Vec<Pattern>,
+    /// Where only this vendor's programs stand.
+    pub(crate) places: Vec<Pattern>,
     pub(crate) never: Vec<Never>,
 }
 
@@ -35,13 +39,9 @@ pub(crate) struct Never {
 pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Vendor {
     let id = entries.required("id").value;
     let name = entries.required("name").value;
-    let mut spellings = Vec::new();
-    for text in entries.list("spellings") {
-        match super::product::read_pattern(Field::Vendor, &[], &text.value) {
-            Ok(pattern) => spellings.push(pattern),
-            Err(reason) => entries.fault(text.line, format!("`spellings`: {reason}")),
-        }
-    }
+    let spellings = patterns(entries, "spellings", Field::Vendor);
+    let neutral = patterns(entries, "neutral", Field::Vendor);
+    let places = patterns(entries, "places", Field::Path);
     if spellings.is_empty() {
         entries.fault(entries.line(), "`spellings` is missing or empty");
     }
@@ -56,5 +56,16 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Vendor {
         let except_white_label = table.flag("except_white_label").unwrap_or(false);
         Never { platforms, kinds, tests, except_white_label }
     });
-    Vendor { id, name, sources: entries.texts("sources"), spellings, never }
+    Vendor { id, name, sources: entries.texts("sources"), spellings, neutral, places, never }
+}
+
+fn patterns(entries: &mut Entries<'_, '_>, key: &str, field: Field) -> Vec<Pattern> {
+    let mut patterns = Vec::new();
+    for text in entries.list(key) {
+        match read_pattern(field, &[], &text.value) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(reason) => entries.fault(text.line, format!("`{key}`: {reason}")),
+        }
+    }
+    patterns
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use muster_proto::model::{Digest, Kind, Platform, SourceName, Watchlist};
 
 use super::catalogue::Catalogue;
-use super::product::Recogniser;
+use super::recogniser::Recogniser;
 
 /// Digits of a watchlist's version below the day.
 const WITHIN_DAY: u64 = 1_000_000;

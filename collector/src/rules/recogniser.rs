@@ -1,0 +1,251 @@
+//! One way to recognise a product: which texts of which observations it tests, how much it proves alone, what it shows.
+
+use std::str::FromStr;
+
+use muster_proto::model::{Kind, Platform, Presence};
+
+use super::pattern::{Form, Pattern};
+use super::sheet::{Entries, Placed};
+use super::subject::{Field, strip_ending};
+use super::text::{fold, fold_path, fold_registry};
+
+/// How much one recogniser proves alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strength {
+    /// Never proves anything alone: a `suspect` until another source corroborates it.
+    Weak,
+    /// Corroborates; alone it is a `suspect`.
+    Supports,
+    /// Proves its presence alone.
+    Proves,
+}
+
+impl FromStr for Strength {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "weak" => Ok(Self::Weak),
+            "supports" => Ok(Self::Supports),
+            "proves" => Ok(Self::Proves),
+            _ => Err(()),
+        }
+    }
+}
+
+/// Patterns for one field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Test {
+    pub(crate) field: Field,
+    pub(crate) patterns: Vec<Pattern>,
+}
+
+/// One way to recognise a product.
+#[derive(Debug, Clone)]
+pub struct Recogniser {
+    /// Which of the product's recognisers it is, from 1, in the order of the file.
+    pub number: usize,
+    /// The platforms on which it holds.
+    pub platforms: Vec<Platform>,
+    /// The kinds of observation that it tests.
+    pub kinds: Vec<Kind>,
+    /// How much it proves alone.
+    pub strength: Strength,
+    /// What it shows when it is believed.
+    pub shows: Presence,
+    /// Whether it holds only where no other recogniser of the vendor does.
+    pub fallback: bool,
+    /// Where the fact was read; empty when nowhere.
+    pub source: Vec<String>,
+    /// For people.
+    pub note: String,
+    pub(crate) tests: Vec<Test>,
+    pub(crate) unless: Vec<Test>,
+    /// Where a path is known, it must fit one of these.
+    pub(crate) within: Vec<Pattern>,
+    pub(crate) watch: Vec<String>,
+    pub(crate) written: Vec<Written>,
+    pub(crate) line: usize,
+}
+
+/// The tests of one field as the file writes them.
+#[derive(Debug, Clone)]
+pub(crate) struct Written {
+    pub(crate) field: Field,
+    pub(crate) patterns: Vec<String>,
+}
+
+impl Recogniser {
+    /// Whether it goes by a technical name alone, which anybody may give.
+    pub(crate) fn is_by_name_alone(&self) -> bool {
+        self.tests.iter().all(|test| matches!(test.field, Field::Key | Field::State))
+    }
+
+    /// One line for people: number, kinds, strength, tests.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let platforms: Vec<_> = self.platforms.iter().map(|platform| platform.name()).collect();
+        let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.name()).collect();
+        let strength = match self.strength {
+            Strength::Weak => "weak",
+            Strength::Supports => "supports",
+            Strength::Proves => "proves",
+        };
+        let tests: Vec<_> =
+            self.written.iter().map(|one| format!("{} = {}", one.field.key(), one.patterns.join(" | "))).collect();
+        let mut line = format!(
+            "#{} {} {}: {} {strength} {}",
+            self.number,
+            platforms.join("+"),
+            kinds.join("+"),
+            tests.join("; "),
+            self.shows
+        );
+        if self.fallback {
+            line.push_str(", where no other recogniser of the vendor holds");
+        }
+        if !self.source.is_empty() {
+            line.push_str(&format!(" [{}]", self.source.join(", ")));
+        }
+        line
+    }
+
+    /// What is not a regular expression among the patterns that say where a thing of this kind is found.
+    pub(crate) fn literals(&self, kind: Kind) -> impl Iterator<Item = String> {
+        let field = match kind {
+            Kind::Path | Kind::Registry => Field::Path,
+            Kind::BrowserExtension => Field::Id,
+            Kind::Cert => Field::Name,
+            Kind::Os
+            | Kind::Kernel
+            | Kind::Machine
+            | Kind::UninstallKey
+            | Kind::Wsc
+            | Kind::Service
+            | Kind::Driver
+            | Kind::Filter
+            | Kind::Process
+            | Kind::Task
+            | Kind::Deb
+            | Kind::Rpm
+            | Kind::Apk
+            | Kind::Pacman
+            | Kind::Snap
+            | Kind::Flatpak
+            | Kind::Appx
+            | Kind::Msi
+            | Kind::AppBundle
+            | Kind::Receipt
+            | Kind::Launchd
+            | Kind::SystemExtension
+            | Kind::KernelModule => Field::Key,
+        };
+        let named = (kind == Kind::BrowserExtension).then_some(Field::Name);
+        let is_one = move |one: &&Written| one.field == field || Some(one.field) == named;
+        let texts = self.written.iter().filter(is_one).flat_map(|one| one.patterns.iter());
+        let is_literal = move |text: &&String| {
+            !text.starts_with('@') && (!text.starts_with('~') || text.starts_with("~/")) && !text.contains('?')
+        };
+        texts.filter(is_literal).cloned()
+    }
+}
+
+const PRESENCES: &str = "one of installed, management-only, embedded, remnant, suspect";
+
+/// Reads a `[[recogniser]]`, the `number`th of its file.
+pub(super) fn read(entries: &mut Entries<'_, '_>, number: usize) -> Option<Recogniser> {
+    let platforms = entries.names("platforms", "linux, windows or macos");
+    let kinds: Vec<Kind> = entries.names("kinds", "a kind of observation");
+    for (key, missing) in [("platforms", platforms.is_empty()), ("kinds", kinds.is_empty())] {
+        if missing {
+            entries.fault(entries.line(), format!("`{key}` is missing or empty"));
+        }
+    }
+    let strength = entries.name("strength", "one of proves, supports, weak");
+    if strength.is_none() {
+        entries.fault(entries.line(), "`strength` is missing or not known");
+    }
+    let shows = entries.name("shows", PRESENCES).unwrap_or(Presence::Installed);
+    if matches!(shows, Presence::Active | Presence::None | Presence::Unknown) {
+        entries.fault(entries.line(), format!("`shows` must be {PRESENCES}"));
+    }
+    let mut written = Vec::new();
+    let tests = tests(entries, &kinds, &mut written);
+    if tests.is_empty() {
+        entries.fault(entries.line(), "there is no test: give at least one of name, key, id, vendor, path, state");
+    }
+    let unless = entries.table("unless", |table| self::tests(table, &kinds, &mut Vec::new())).unwrap_or_default();
+    let within = entries.list("within").iter().filter_map(|text| pattern(entries, Field::Path, &kinds, text)).collect();
+    Some(Recogniser {
+        number,
+        platforms,
+        kinds,
+        strength: strength?,
+        shows,
+        fallback: entries.flag("fallback").unwrap_or(false),
+        source: entries.texts("source"),
+        note: entries.text("note").map_or_else(String::new, |text| text.value),
+        tests,
+        unless,
+        within,
+        watch: entries.texts("watch"),
+        written,
+        line: entries.line(),
+    })
+}
+
+/// The tests of a table: every field that it names, with its patterns.
+pub(crate) fn tests(entries: &mut Entries<'_, '_>, kinds: &[Kind], written: &mut Vec<Written>) -> Vec<Test> {
+    let mut tests = Vec::new();
+    for field in Field::ALL {
+        let texts = entries.list(field.key());
+        if texts.is_empty() {
+            continue;
+        }
+        written.push(Written { field, patterns: texts.iter().map(|text| text.value.clone()).collect() });
+        let mut patterns: Vec<Pattern> = texts.iter().filter_map(|text| pattern(entries, field, kinds, text)).collect();
+        if field == Field::Key && kinds.contains(&Kind::Process) {
+            patterns.extend(cut_names(&patterns));
+        }
+        tests.push(Test { field, patterns });
+    }
+    tests
+}
+
+/// `ps` cuts names at 16 characters, `/proc/PID/comm` at 15: a long name is also known by what is left of it.
+fn cut_names(patterns: &[Pattern]) -> Vec<Pattern> {
+    let mut cut = Vec::new();
+    for pattern in patterns {
+        if let Pattern::Exact(name) = pattern {
+            for length in [15, 16] {
+                if name.chars().count() > length {
+                    cut.push(Pattern::Exact(name.chars().take(length).collect()));
+                }
+            }
+        }
+    }
+    cut
+}
+
+pub(super) fn pattern(
+    entries: &Entries<'_, '_>,
+    field: Field,
+    kinds: &[Kind],
+    text: &Placed<String>,
+) -> Option<Pattern> {
+    let parsed = read_pattern(field, kinds, &text.value);
+    parsed.map_err(|reason| entries.fault(text.line, format!("`{}`: {reason}", field.key()))).ok()
+}
+
+/// Reads a pattern of a field. `@vendor` is kept as it is; the loader puts the vendor's spellings in its place.
+pub(crate) fn read_pattern(field: Field, kinds: &[Kind], text: &str) -> Result<Pattern, String> {
+    if text.starts_with('@') {
+        return Ok(Pattern::Exact(text.to_owned()));
+    }
+    match field {
+        Field::Path if kinds.contains(&Kind::Registry) => Pattern::parse(text, Form::Place, fold_registry),
+        Field::Path => Pattern::parse(text, Form::Place, fold_path),
+        Field::Key => Pattern::parse(text, Form::Text, |text| strip_ending(kinds.first().copied(), &fold(text))),
+        Field::Name | Field::Id | Field::Vendor | Field::State => Pattern::parse(text, Form::Text, fold),
+    }
+}

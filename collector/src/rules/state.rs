@@ -1,0 +1,209 @@
+//! What a source says of the condition of a thing, read by tables that are data: one file below `states/` a source of
+//! such words or numbers. What stands in no table says nothing; an unknown value is never taken for a known one.
+//!
+//! ```text
+//!  "[activated enabled]" ─► words, folded ─┐
+//!                                          ├─► Said { condition, works, fresh }
+//!  "397568" ─► number, masked ─────────────┘
+//! ```
+
+use muster_proto::model::Kind;
+
+use super::pattern::{Pattern, Patterns};
+use super::recogniser::read_pattern;
+use super::sheet::Entries;
+use super::subject::Field;
+use super::text::fold;
+
+/// Whether the thing is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Condition {
+    /// It is there.
+    #[default]
+    There,
+    /// Something of it is left over: dpkg's `rc`, a service whose binary is gone, an extension that waits to be removed.
+    LeftOver,
+    /// The database knows the name and the thing is not there.
+    Absent,
+}
+
+/// What a state says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Said {
+    /// Whether the thing is there.
+    pub condition: Condition,
+    /// Whether it works; `None` where the state does not say.
+    pub works: Option<bool>,
+    /// Whether its signatures are fresh; `None` where the state does not say.
+    pub fresh: Option<bool>,
+}
+
+/// One table, as its file writes it.
+#[derive(Debug, Clone)]
+pub(crate) struct StateTable {
+    pub(crate) id: String,
+    texts: Vec<Words>,
+    numbers: Vec<Bits>,
+}
+
+#[derive(Debug, Clone)]
+struct Words {
+    /// Empty: all kinds.
+    kinds: Vec<Kind>,
+    says: Says,
+    states: Vec<Pattern>,
+}
+
+#[derive(Debug, Clone)]
+struct Bits {
+    kinds: Vec<Kind>,
+    least: u64,
+    mask: u64,
+    values: Vec<(u64, Says)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Says {
+    There,
+    LeftOver,
+    Absent,
+    On,
+    Off,
+    Fresh,
+    Stale,
+}
+
+impl std::str::FromStr for Says {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Ok(match text {
+            "there" => Self::There,
+            "left-over" => Self::LeftOver,
+            "absent" => Self::Absent,
+            "on" => Self::On,
+            "off" => Self::Off,
+            "fresh" => Self::Fresh,
+            "stale" => Self::Stale,
+            _ => return Err(()),
+        })
+    }
+}
+
+impl Said {
+    fn hear(&mut self, says: Says) {
+        match says {
+            Says::There => self.condition = Condition::There,
+            Says::LeftOver => self.condition = Condition::LeftOver,
+            Says::Absent => self.condition = Condition::Absent,
+            Says::On => self.works = Some(true),
+            Says::Off => self.works = Some(false),
+            Says::Fresh => self.fresh = Some(true),
+            Says::Stale => self.fresh = Some(false),
+        }
+    }
+}
+
+/// All tables, compiled.
+#[derive(Debug, Default)]
+pub(crate) struct States {
+    texts: Vec<(Vec<Kind>, Says, Patterns)>,
+    numbers: Vec<Bits>,
+}
+
+impl States {
+    pub(crate) fn new(tables: Vec<StateTable>) -> Result<Self, String> {
+        let mut states = Self::default();
+        for table in tables {
+            for words in table.texts {
+                states.texts.push((words.kinds, words.says, Patterns::new(&words.states)?));
+            }
+            states.numbers.extend(table.numbers);
+        }
+        Ok(states)
+    }
+
+    /// What the state says. What has no kind is read as if it were of every kind, but for words that only some kinds use.
+    pub(crate) fn read(&self, kind: Option<Kind>, state: &str) -> Said {
+        let mut said = Said::default();
+        let state = state.trim();
+        if state.is_empty() {
+            return said;
+        }
+        let holds = |kinds: &[Kind]| kinds.is_empty() || kind.is_none_or(|kind| kinds.contains(&kind));
+        let number =
+            state.strip_prefix("0x").map_or_else(|| state.parse().ok(), |hex| u64::from_str_radix(hex, 16).ok());
+        if let Some(number) = number {
+            for bits in self.numbers.iter().filter(|bits| holds(&bits.kinds) && number >= bits.least) {
+                let found = bits.values.iter().find(|(value, _)| number & bits.mask == *value);
+                found.into_iter().for_each(|(_, says)| said.hear(*says));
+            }
+            return said;
+        }
+        let words = [fold(state.trim_start_matches('[').trim_end_matches(']'))];
+        for (kinds, says, patterns) in &self.texts {
+            if holds(kinds) && patterns.fit(&words) {
+                said.hear(*says);
+            }
+        }
+        said
+    }
+}
+
+/// Reads a table's file.
+pub(crate) fn read(entries: &mut Entries<'_, '_>) -> StateTable {
+    let id = entries.required("id").value;
+    let kinds: Vec<Kind> = entries.names("kinds", "a kind of observation");
+    entries.texts("sources");
+    let texts = entries.tables("text", |table| words(table, &kinds)).into_iter().flatten().collect();
+    let numbers = entries.tables("number", |table| bits(table, &kinds));
+    StateTable { id, texts, numbers }
+}
+
+/// A part's own kinds, or those of the table.
+fn kinds_of(entries: &mut Entries<'_, '_>, of_table: &[Kind]) -> Vec<Kind> {
+    let own: Vec<Kind> = entries.names("kinds", "a kind of observation");
+    if own.is_empty() { of_table.to_vec() } else { own }
+}
+
+fn words(entries: &mut Entries<'_, '_>, of_table: &[Kind]) -> Option<Words> {
+    let kinds = kinds_of(entries, of_table);
+    let says = entries.name("says", "one of there, left-over, absent, on, off, fresh, stale");
+    let mut states = Vec::new();
+    for text in entries.list("states") {
+        match read_pattern(Field::State, &kinds, &text.value) {
+            Ok(pattern) => states.push(pattern),
+            Err(reason) => entries.fault(text.line, format!("`states`: {reason}")),
+        }
+    }
+    if says.is_none() || states.is_empty() {
+        entries.fault(entries.line(), "`says` or `states` is missing");
+    }
+    Some(Words { kinds, says: says?, states })
+}
+
+fn bits(entries: &mut Entries<'_, '_>, of_table: &[Kind]) -> Bits {
+    let kinds = kinds_of(entries, of_table);
+    let least = entries.number("least").unwrap_or(0);
+    let mask = entries.number("mask").unwrap_or(0);
+    let mut values = Vec::new();
+    for (key, says) in [
+        ("on", Says::On),
+        ("off", Says::Off),
+        ("fresh", Says::Fresh),
+        ("stale", Says::Stale),
+        ("there", Says::There),
+        ("left-over", Says::LeftOver),
+        ("absent", Says::Absent),
+    ] {
+        for value in entries.numbers(key) {
+            if value.value & !mask != 0 {
+                entries.fault(value.line, format!("`{key}`: {:#x} is not within the mask {mask:#x}", value.value));
+            }
+            values.push((value.value, says));
+        }
+    }
+    if mask == 0 || values.is_empty() {
+        entries.fault(entries.line(), "a number needs a `mask`, and values of it that say something");
+    }
+    Bits { kinds, least, mask, values }
+}
