@@ -13,7 +13,6 @@ mod queue;
 
 pub use bounds::Bounds;
 pub use entry::{EntryError, decode};
-pub use losses::Losses;
 pub use queue::{Entry, Spool, SpoolError};
 
 #[cfg(test)]
