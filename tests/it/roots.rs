@@ -4,7 +4,7 @@
 //!
 //! Some formats have no tool here that writes them. Berkeley DB is written by its own loader from rpm's own headers, and
 //! rpm reads it back; ndb and apk are written by hand as their formats are documented (a database by rpm's own ndb is among
-//! the fixtures of the unit tests), and so are the trees of snaps and flatpaks.
+//! the fixtures of the unit tests), and so are the trees of snaps.
 
 mod catalogue;
 mod foreign;
@@ -123,6 +123,21 @@ fn on_an_arch_whose_packages_pacman_installed_every_product_is_recognised() -> R
     }
     let all = plantings()?;
     assert_recognised_on("pacman", foreign::arch(&all)?.path(), &all)
+}
+
+#[test]
+fn what_flatpak_itself_has_installed_is_recognised_with_its_version() -> Result<()> {
+    if !machines::can("applications by flatpak", &["flatpak"])? {
+        return Ok(());
+    }
+    let all = plantings()?;
+    let root = foreign::flatpaks(&all)?;
+    let seen = look(root.path())?;
+    assert_eq!(seen.outcome("flatpak"), "found", "{:?}", seen.outcomes);
+    let planted = all.iter().filter(|one| foreign::is_application(one)).map(|one| one.product.clone()).collect();
+    assert_all_recognised(&seen, &planted);
+    ensure!(root.path().join("var/lib/flatpak/.changed").is_file(), "flatpak does not touch what is watched any more");
+    Ok(())
 }
 
 /// The source and the kind of its observations have one name.

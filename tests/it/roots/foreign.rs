@@ -1,4 +1,4 @@
-//! Machines that are not Debian's kin: Arch by the real pacman, and package databases whose own tools are not to be had here,
+//! Machines that are not Debian's kin: Arch by the real pacman, flatpaks by the real flatpak, and package databases whose own tools are not to be had here,
 //! written as their formats are documented.
 
 use std::collections::BTreeSet;
@@ -69,6 +69,46 @@ pub(super) fn arch(all: &[Planting]) -> Result<TempDir> {
     run(pacman().args(["--noconfirm", "--noscriptlet", "-Udd"]).args(&packages))?;
     let said = run(pacman().arg("-Q"))?;
     ensure!(said.lines().count() == packages.len(), "pacman has {said}");
+    Ok(root)
+}
+
+/// flatpak takes names of three parts and more only; the catalogue's patterns also stand for others.
+pub(super) fn is_application(planting: &Planting) -> bool {
+    planting.kind == "flatpak" && planting.name.split('.').filter(|part| !part.is_empty()).count() > 2
+}
+
+/// Applications that the real flatpak exports, and installs for the machine.
+pub(super) fn flatpaks(all: &[Planting]) -> Result<TempDir> {
+    let root = tempfile::Builder::new().prefix("muster-flatpak-").tempdir()?;
+    let work = tempfile::tempdir()?;
+    write(root.path(), "etc/os-release", "ID=fedora\n")?;
+    write(root.path(), "etc/passwd", "root:x:0:0::/root:/bin/sh\n")?;
+    std::fs::create_dir_all(root.path().join("var/lib"))?;
+    let repository = work.path().join("repository");
+    let names: BTreeSet<&str> = all.iter().filter(|one| is_application(one)).map(|one| one.name.as_str()).collect();
+    for name in &names {
+        let tree = work.path().join(name);
+        let metadata =
+            format!("[Application]\nname={name}\nruntime=org.x.Platform/x86_64/1\nsdk=org.x.Sdk/x86_64/1\ncommand=x\n");
+        write(&tree, "metadata", metadata)?;
+        let described = format!(
+            "<component type=\"desktop\"><id>{name}</id><releases><release version=\"12.3\"/></releases></component>"
+        );
+        write(&tree, &format!("files/share/metainfo/{name}.metainfo.xml"), described)?;
+        std::fs::create_dir_all(tree.join("export"))?;
+        run(Command::new("flatpak")
+            .args(["build-export", "--disable-sandbox"])
+            .arg(&repository)
+            .arg(&tree)
+            .arg("stable"))?;
+    }
+    let flatpak = || {
+        let mut flatpak = Command::new("flatpak");
+        flatpak.env("FLATPAK_SYSTEM_DIR", root.path().join("var/lib/flatpak")).env("HOME", work.path()).arg("--system");
+        flatpak
+    };
+    run(flatpak().args(["remote-add", "--no-gpg-verify", "planted"]).arg(&repository))?;
+    run(flatpak().args(["install", "--no-deps", "--noninteractive", "-y", "planted"]).args(&names))?;
     Ok(root)
 }
 
