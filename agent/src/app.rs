@@ -18,7 +18,7 @@ pub use keep::{KeepError, identity_of, last_acknowledged, last_watching, spool_b
 pub use service::{Reload, run};
 
 use crate::config::Settings;
-use crate::look::LookOptions;
+use crate::look::{LeftBehind, LookOptions};
 use crate::sources::root::RootError;
 use crate::uplink::{ConnectError, TlsError, UplinkError};
 use crate::{identity, spool};
@@ -136,14 +136,22 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn look_options(
     settings: &Settings,
     watchlist: muster_proto::model::Watchlist,
-) -> Result<LookOptions, crate::identity::IdentityError> {
-    Ok(LookOptions {
+    left_behind: LeftBehind,
+) -> LookOptions {
+    let key = identity::user_key(&settings.state_dir).inspect_err(|error| {
+        tracing::error!(
+            error = %chain(error),
+            "there is no secret for the pseudonyms of people, so this look does not tell who has what at home"
+        );
+    });
+    LookOptions {
         sources: Vec::new(),
         watchlist,
         time_limit: settings.look_time_limit,
         user_scope: settings.user_scope,
-        user_key: crate::identity::user_key(&settings.state_dir)?,
-    })
+        user_key: key.ok(),
+        left_behind,
+    }
 }
 
 #[cfg(test)]

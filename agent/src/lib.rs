@@ -20,6 +20,8 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+#[cfg(test)]
+mod corpus_tests;
 pub mod identity;
 pub mod look;
 pub mod os;

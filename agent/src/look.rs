@@ -18,6 +18,7 @@ use muster_proto::model::{
 
 use crate::sources::{self, PLATFORM, Scene, Sighting, Source};
 use redact::Redactor;
+pub use run::LeftBehind;
 
 /// How to look.
 #[derive(Debug, Clone)]
@@ -30,8 +31,10 @@ pub struct LookOptions {
     pub time_limit: Duration,
     /// How much is told of who has what in a home.
     pub user_scope: UserScope,
-    /// The secret of this host from which it makes pseudonyms.
-    pub user_key: [u8; 32],
+    /// The secret of this host from which it makes pseudonyms; without it nothing is told of people.
+    pub user_key: Option<[u8; 32]>,
+    /// What earlier looks have left behind.
+    pub left_behind: LeftBehind,
 }
 
 impl Default for LookOptions {
@@ -41,7 +44,8 @@ impl Default for LookOptions {
             watchlist: sources::watchlist::builtin(),
             time_limit: Duration::from_secs(60),
             user_scope: UserScope::None,
-            user_key: [0; 32],
+            user_key: None,
+            left_behind: LeftBehind::default(),
         }
     }
 }
@@ -104,10 +108,12 @@ fn look_with(all: Vec<Box<dyn Source>>, root: sources::root::Root, options: &Loo
     let mut sections = Vec::new();
     let mut took = Vec::new();
     let mut owned = Vec::new();
+    let mut homes_seen = true;
     let mut units = (Vec::new(), Outcome::NotApplicable);
-    for ran in run::all(chosen, &scene, options.time_limit) {
+    for ran in run::all(chosen, &scene, options.time_limit, &options.left_behind) {
         let mut sighting = ran.sighting;
         owned.append(&mut sighting.owned);
+        homes_seen &= !people::HOME_SOURCES.contains(&ran.source) || is_whole(sighting.outcome);
         sighting.observations.iter_mut().for_each(|observation| redactor.redact(observation));
         if ran.source == SourceName::SystemdUnits {
             units.0 = sighting.observations.iter().map(|observation| observation.name.clone()).collect();
@@ -123,8 +129,16 @@ fn look_with(all: Vec<Box<dyn Source>>, root: sources::root::Root, options: &Loo
     took.sort();
     let mut state = sources::state(&scene, &units.0, units.1);
     state.units.sort();
-    state.user_items = people::items(owned, options.user_scope, &options.user_key);
-    LookTaken { look: Look::new(PLATFORM, entries), sections, state, facts: sources::facts(&scene), took }
+    let (items, outcome) = people::items(owned, options.user_scope, options.user_key.as_ref());
+    (state.user_items, state.users_outcome) = (items, if homes_seen { outcome } else { outcome.map(people::less) });
+    let facts = sources::facts(&scene);
+    scene.root.close();
+    LookTaken { look: Look::new(PLATFORM, entries), sections, state, facts, took }
+}
+
+/// Whether nothing was missed.
+fn is_whole(outcome: Outcome) -> bool {
+    outcome.is_complete() || outcome == Outcome::NotApplicable
 }
 
 /// Turns what a source saw into its entry and its section, within the limits of the contract.

@@ -31,7 +31,8 @@ pub fn retry(failures: u32, chance: f64) -> Duration {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rhythm {
     failures: u32,
-    not_before: Option<Timestamp>,
+    /// When the last call failed, and until when the collector is to be left alone.
+    quiet: Option<(Timestamp, Timestamp)>,
 }
 
 impl Rhythm {
@@ -44,8 +45,10 @@ impl Rhythm {
     /// How long the collector is to be left alone, after a call that failed; `None` when it may be called.
     #[must_use]
     pub fn patience(&self, now: Timestamp) -> Option<Duration> {
-        // A clock that was set back must not keep the agent silent.
-        self.not_before.map(|then| then.since(now).min(MOST)).filter(|rest| !rest.is_zero())
+        // Before the call that failed is only a clock that was set back since. It must not keep the agent silent, not even
+        // for a day: every change would begin that day anew.
+        let (_, then) = self.quiet.filter(|(from, _)| *from <= now)?;
+        Some(then.since(now).min(MOST)).filter(|rest| !rest.is_zero())
     }
 
     /// The collector has acknowledged: the pause until the next call.
@@ -59,7 +62,7 @@ impl Rhythm {
         self.failures = self.failures.saturating_add(1);
         let retry = retry(self.failures, chance);
         let pause = pace.map_or(retry, |pace| next(pace, chance).max(retry));
-        self.not_before = Some(now.plus(pause));
+        self.quiet = Some((now, now.plus(pause)));
         pause
     }
 }
@@ -125,7 +128,8 @@ mod tests {
         let asked = Pace { next: seconds(900), jitter: Duration::ZERO, byte_budget: 0 };
         assert_eq!(rhythm.failed(at(5), Some(asked), 1.0), seconds(900));
         assert_eq!((rhythm.failures(), rhythm.patience(at(6))), (2, Some(seconds(899))));
-        assert_eq!(rhythm.patience(at(-9_000_000)), Some(MOST));
+        // The clock is set back: by it the time to call would be months away, again and again.
+        assert_eq!(rhythm.patience(at(-9_000_000)), None);
         assert_eq!(rhythm.reached(asked, 0.0), seconds(900));
         assert_eq!((rhythm.failures(), rhythm.patience(at(6))), (0, None));
     }

@@ -12,8 +12,7 @@ mod losses;
 mod queue;
 
 pub use bounds::Bounds;
-pub use entry::EntryError;
-pub use losses::Losses;
+pub use entry::{EntryError, decode};
 pub use queue::{Entry, Spool, SpoolError};
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod refusal;
 mod token;
 mod trust;
 
-pub use connect::{ConnectError, Line, Target, Traffic, handshake, open_tcp, resolve, tunnel};
+pub use connect::{ConnectError, Line, Target, Traffic, handshake, open_tcp, proxy_answer, resolve, tunnel};
 pub use deliver::{Delivered, Probe, Run, Versions, probe};
 pub use enrol::{enrol, renew};
 pub use parcel::{Parcel, ParcelError};

@@ -14,7 +14,7 @@ mod verdict;
 mod watchlist;
 
 pub use closed_list::UnknownName;
-pub use host::{HostFacts, HostState, RealtimeEvidence, SignatureState, UnitState, UserItem, UserScope};
+pub use host::{HostFacts, HostState, Losses, RealtimeEvidence, SignatureState, UnitState, UserItem, UserScope};
 pub use ids::{Digest, HostId, InvalidId, OrderId, ProductId, RunId, SiteId, TokenId};
 pub use look::{Look, LookEntry};
 pub use observation::{Kind, Observation, ObservationState};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
     Board, BoardCounts, Evidence, Explanation, Finding, HitReport, HostFacts, HostId, HostReport, HostRow, HostState,
-    Lane, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport, Protection,
+    Lane, Losses, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport, Protection,
     RealtimeEvidence, Reason, RefusalClass, SignatureState, SiteId, SourceName, SourceReport, StandingReport,
     Timestamp, TokenId, TokenReport, UnitState, UserItem, Watchlist,
 };
@@ -39,6 +39,8 @@ fn state() -> HostState {
         pending_reboot: Some(false),
         realtime_outcome: Some(Outcome::Denied),
         user_items: vec![UserItem { user: "0a1b".to_owned(), place: "flatpak:org.x.One".to_owned() }],
+        users_outcome: Some(Outcome::Partial),
+        losses: Losses { coalesced: 3, dropped: u64::MAX, damaged: 1 },
     }
 }
 

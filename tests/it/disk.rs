@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use muster_proto::model::Digest;
 use muster_tests::canned::Root;
 use muster_tests::lab::{Agent, Lab};
+use muster_tests::left_out;
 use muster_tests::process::Answer;
 use serde_json::Value;
 
@@ -20,7 +22,7 @@ fn look_at_collector(lab: &Lab, name: &str) -> Result<String> {
 
 #[test]
 fn a_look_that_no_file_can_hold_is_delivered_all_the_same_and_counted_when_it_was_not() -> Result<()> {
-    let lab = Lab::start()?;
+    let mut lab = Lab::start()?;
     let root = Root::debian("narrow")?;
     let agent = lab.enrolled_agent("narrow")?;
     // The system cuts every file of this process at 8 KiB: a write beyond fails in its middle, as on a full disk.
@@ -33,9 +35,60 @@ fn a_look_that_no_file_can_hold_is_delivered_all_the_same_and_counted_when_it_wa
     };
     let answer = limited(&agent)?.expect_code(0)?;
     assert!(answer.stderr.contains("the look cannot be kept"), "{}", answer.stderr);
+    let counts = |after: &Value| (after["spool"]["looks"].as_u64(), after["spool"]["dropped"].as_u64());
     let after = status(&agent)?;
-    assert_eq!((after["spool"]["looks"].as_u64(), after["spool"]["dropped"].as_u64()), (Some(0), Some(1)), "{after}");
+    assert_eq!(counts(&after), (Some(0), Some(0)), "{after}");
     assert_eq!(look_at_collector(&lab, "narrow")?, after["last_acknowledged_look"].as_str().unwrap_or("none"));
+
+    lab.stop_collector()?;
+    root.install("unseen", "1")?;
+    limited(&agent)?.expect_code(1)?;
+    let after = status(&agent)?;
+    assert_eq!(counts(&after), (Some(0), Some(1)), "{after}");
+    Ok(())
+}
+
+#[test]
+fn what_was_lost_before_it_could_be_delivered_is_told_to_the_collector_and_shown() -> Result<()> {
+    let mut lab = Lab::start()?;
+    let root = Root::debian("lossy")?;
+    let agent = lab.enrolled_agent("lossy")?;
+    let losses = |lab: &Lab| -> Result<Value> {
+        Ok(lab.muster(&["host", "lossy", "-o", "json"])?.json()?["state"]["losses"].clone())
+    };
+    agent.report(root.path())?;
+    assert_eq!(losses(&lab)?, serde_json::json!({"coalesced": 0, "dropped": 0, "damaged": 0}));
+    let page = lab.muster(&["host", "lossy"])?.stdout;
+    assert!(!page.contains("lost looks"), "{page}");
+
+    lab.stop_collector()?;
+    for package in ["one", "two", "three"] {
+        root.install(package, "1")?;
+        agent.once(root.path())?.expect_code(1)?;
+    }
+    // The disk does not give back the oldest as it was written, and the next is no look.
+    let mut kept: Vec<PathBuf> =
+        std::fs::read_dir(agent.state_dir().join("spool"))?.map(|file| Ok(file?.path())).collect::<Result<_>>()?;
+    kept.sort();
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    std::fs::write(&kept[0], &std::fs::read(&kept[0])?[..100])?;
+    let no_look = b"no look at all";
+    let (length, digest) = ((no_look.len() as u64).to_le_bytes(), Digest::of(no_look));
+    let header = [b"MSPL\x01".as_slice(), &length, digest.as_bytes()];
+    std::fs::write(&kept[1], [&header.concat(), no_look.as_slice()].concat())?;
+    lab.serve()?;
+    agent.report(root.path())?;
+    assert_eq!(losses(&lab)?, serde_json::json!({"coalesced": 0, "dropped": 0, "damaged": 2}));
+    for command in ["host", "explain"] {
+        let page = lab.muster(&[command, "lossy"])?.stdout;
+        assert!(page.contains("lost looks") && page.contains("2 damaged"), "{command}: {page}");
+    }
+    // It is told once, and stands for good.
+    root.install("four", "1")?;
+    agent.report(root.path())?;
+    assert_eq!(losses(&lab)?["damaged"], 2);
+    let said = lab.collector()?.output();
+    assert!(said.contains("looks that were lost"), "{said}");
     Ok(())
 }
 
@@ -74,16 +127,32 @@ fn on_a_full_disk_what_was_kept_survives_and_nothing_stops() -> Result<()> {
     let mut lab = Lab::start()?;
     let agent = lab.agent("full");
     let Some(disk) = Tiny::mount(agent.state_dir(), "256k")? else {
-        println!("skipped: no right to mount a filesystem; the test before has a limit of the system instead");
+        left_out("a full disk", "no right to mount a filesystem; the test before has a limit of the system instead");
         return Ok(());
     };
     agent.enroll(&lab.token(1, "1h")?)?.expect_code(0)?;
     let root = Root::debian("full")?;
-    // The first look makes the key of the pseudonyms, without which nothing may be told of people.
-    agent.report(root.path())?;
     root.install("before", "1")?;
+    root.write("etc/passwd", "jane:x:1000:1000::/home/jane:/bin/bash\n")?;
+    let extension = ".config/google-chrome/Default/Extensions/ddoleachckhhdmhpbkddgechjfhnphpe/2.0_0/manifest.json";
+    root.write(&format!("home/jane/{extension}"), r#"{"name":"Kaspersky Protection","version":"2.0"}"#)?;
     let filler = disk.fill()?;
-    agent.report(root.path()).context("with not a byte left")?;
+    let once =
+        || -> Result<Answer> { Answer::of(agent.command("once")?.arg("--root").arg(root.path()))?.expect_code(0) };
+    // Not even the secret of the pseudonyms finds room: nothing is told of people, and that is no absence.
+    let answer = once().context("the first look, with not a byte left")?;
+    assert!(answer.stderr.contains("no secret for the pseudonyms"), "{}", answer.stderr);
+    let users = |lab: &Lab| -> Result<(Value, usize)> {
+        let state = lab.muster(&["host", "full", "-o", "json"])?.json()?["state"].clone();
+        Ok((state["users_outcome"].clone(), state["user_items"].as_array().map_or(0, Vec::len)))
+    };
+    assert_eq!(users(&lab)?, (Value::from("failed"), 0));
+    std::fs::remove_file(&filler)?;
+    once().context("with room again")?;
+    assert_eq!(users(&lab)?, (Value::from("found"), 1));
+    root.install("again", "1")?;
+    let filler = disk.fill()?;
+    once().context("with not a byte left, and a secret")?;
 
     lab.stop_collector()?;
     std::fs::remove_file(&filler)?;

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its scene fails there")]
 
+mod booted;
 mod cli;
 mod crash;
 mod deliver;

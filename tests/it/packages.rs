@@ -1,12 +1,15 @@
 //! The packages: built from the programs at hand, installed, upgraded and removed in roots of their own. Nothing of this
-//! machine is changed: dpkg and rpm work below a folder, and so do the scripts of the packages.
+//! machine is changed: dpkg and rpm work below a folder, and so do the scripts of the packages. Under a running systemd they
+//! are in `booted`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use muster_tests::binaries;
 use muster_tests::process::Answer;
+use muster_tests::{binaries, left_out};
+
+use crate::roots::machines;
 
 const IDENTITY: &str = "var/lib/muster-agent/identity/identity.json";
 
@@ -16,7 +19,7 @@ fn can(tools: &[&str]) -> bool {
     root && tools.iter().all(|tool| Command::new(tool).arg("--version").output().is_ok())
 }
 
-fn packages(kind: &str, version: &str, out: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn packages(kind: &str, version: &str, out: &Path) -> Result<Vec<PathBuf>> {
     let mut package = Command::new(binaries::repository().join("deploy/linux/package"));
     package.arg("--programs").arg(binaries::folder()?).args(["--version", version, "--fast", kind]);
     let answer = Answer::of(package.arg("--out").arg(out))?.expect_code(0)?;
@@ -67,7 +70,7 @@ fn version_of(root: &Path, program: &str) -> Result<String> {
 #[test]
 fn the_deb_is_installed_upgraded_with_its_identity_removed_and_purged() -> Result<()> {
     if !can(&["dpkg", "dpkg-deb", "systemctl", "systemd-sysusers"]) {
-        println!("skipped: it needs root, dpkg and systemd's programs");
+        left_out("the deb packages", "it needs root, dpkg and systemd's programs");
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
@@ -105,31 +108,49 @@ fn the_deb_is_installed_upgraded_with_its_identity_removed_and_purged() -> Resul
 }
 
 #[test]
-fn the_rpm_is_installed_upgraded_with_its_identity_and_removed() -> Result<()> {
-    if !can(&["rpm", "rpmbuild"]) {
-        println!("skipped: it needs root, rpm and rpmbuild");
+fn the_rpm_and_its_scripts_install_upgrade_with_its_identity_and_remove() -> Result<()> {
+    if !machines::can("the rpm packages", &["rpm", "rpmbuild"])? {
         return Ok(());
     }
+    if !Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success()) {
+        left_out("the rpm packages", "no right to mount, and the scripts need a /proc");
+        return Ok(());
+    }
+    // The scripts run below the root, and need a shell and systemd's programs there.
+    let Some(debian) = machines::debian()? else { return Ok(()) };
+    let root = debian.path();
     let folder = tempfile::tempdir()?;
-    let root = bare(folder.path())?;
     let rpm = |arguments: &[&std::ffi::OsStr]| -> Result<Answer> {
-        let mut command = Command::new("rpm");
-        command.arg("--root").arg(&root).args(["--dbpath", "/var/lib/rpm"]);
-        if arguments[0] != "-q" {
-            // The scripts want a shell below the root; what they do is what the other package's test shows.
-            command.args(["--noscripts", "--nodeps"]);
-        }
-        Answer::of(command.args(arguments))?.expect_code(0)
+        // Whoever installs below a root gives it a /proc, without which systemd's programs can do little.
+        let mut command = Command::new("unshare");
+        let rpm = "mount -t proc proc \"$0/proc\" && exec rpm --root \"$0\" --dbpath /var/lib/rpm \"$@\"";
+        command.args(["--mount", "sh", "-c", rpm]).arg(root);
+        let answer = Answer::of(command.args(arguments))?.expect_code(0)?;
+        ensure!(!answer.stderr.contains("scriptlet failed"), "{}", answer.stderr);
+        Ok(answer)
     };
+    let enabled = root.join("etc/systemd/system/multi-user.target.wants/muster-agent.service");
     let first = packages("rpm", "0.1.0", folder.path())?;
-    rpm(&["-i".as_ref(), first[0].as_ref(), first[1].as_ref()])?;
-    ensure!(version_of(&root, "muster-agent")?.starts_with("muster-agent "));
-    use_it(&root)?;
+    rpm(&["-i".as_ref(), "--nodeps".as_ref(), first[0].as_ref(), first[1].as_ref()])?;
+    ensure!(version_of(root, "muster-agent")?.starts_with("muster-agent "));
+    ensure!(enabled.is_symlink(), "the service is not enabled");
+    let accounts = std::fs::read_to_string(root.join("etc/passwd"))?;
+    ensure!(accounts.contains("muster-agent:x:") && accounts.contains("muster:x:"), "{accounts}");
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let state = std::fs::metadata(root.join("var/lib/muster-agent"))?;
+    ensure!(state.permissions().mode() & 0o777 == 0o700 && state.uid() != 0, "{state:?}");
+
+    use_it(root)?;
+    std::fs::remove_file(&enabled)?;
     let second = packages("rpm", "0.1.1", folder.path())?;
-    rpm(&["-U".as_ref(), second[0].as_ref()])?;
+    rpm(&["-U".as_ref(), "--nodeps".as_ref(), second[0].as_ref()])?;
     ensure!(rpm(&["-q".as_ref(), "muster-agent".as_ref()])?.stdout.contains("0.1.1"));
-    assert_kept(&root)?;
-    rpm(&["-e".as_ref(), "muster-agent".as_ref(), "muster-collector".as_ref()])?;
+    assert_kept(root)?;
+    ensure!(!enabled.is_symlink(), "an upgrade enables what an administrator has disabled");
+
+    std::os::unix::fs::symlink("/usr/lib/systemd/system/muster-agent.service", &enabled)?;
+    rpm(&["-e".as_ref(), "--nodeps".as_ref(), "muster-agent".as_ref(), "muster-collector".as_ref()])?;
     ensure!(!root.join("usr/bin/muster-agent").exists());
-    assert_kept(&root)
+    ensure!(!enabled.is_symlink(), "what was removed is still enabled");
+    assert_kept(root)
 }

@@ -1,13 +1,14 @@
-//! Real roots, made by the tools that make them everywhere: Debian by debootstrap and dpkg, rpm's databases by rpm. On
-//! each, every product of the catalogue is planted where it would be, the real agent looks, and the catalogue must
+//! Real roots, made by the tools that make them everywhere: Debian by debootstrap and dpkg, rpm's databases by rpm, Arch by
+//! pacman. On each, every product of the catalogue is planted where it would be, the real agent looks, and the catalogue must
 //! recognise it.
 //!
 //! Some formats have no tool here that writes them. Berkeley DB is written by its own loader from rpm's own headers, and
-//! rpm reads it back; ndb, apk and pacman are written by hand as their formats are documented.
+//! rpm reads it back; ndb and apk are written by hand as their formats are documented (a database by rpm's own ndb is among
+//! the fixtures of the unit tests), and so are the trees of snaps.
 
 mod catalogue;
 mod foreign;
-mod machines;
+pub(crate) mod machines;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -110,16 +111,42 @@ fn in_every_form_of_rpms_database_every_product_is_recognised() -> Result<()> {
 }
 
 #[test]
-fn on_an_alpine_and_an_arch_every_product_is_recognised() -> Result<()> {
+fn on_an_alpine_every_product_is_recognised() -> Result<()> {
     let all = plantings()?;
-    for (source, kind, root) in [("apk", "apk", foreign::alpine(&all)?), ("pacman", "pacman", foreign::arch(&all)?)] {
-        let seen = look(root.path())?;
-        assert_eq!(seen.outcome(source), "found", "{:?}", seen.outcomes);
-        // What is packaged nowhere for this system is there by its units and folders all the same.
-        machines::plant_files(root.path(), &all)?;
-        let seen = look(root.path())?;
-        assert_all_recognised(&seen, &products(&all, &[kind, "service", "path"]));
+    assert_recognised_on("apk", foreign::alpine(&all)?.path(), &all)
+}
+
+#[test]
+fn on_an_arch_whose_packages_pacman_installed_every_product_is_recognised() -> Result<()> {
+    if !machines::can("packages by pacman", &["pacman", "tar"])? {
+        return Ok(());
     }
+    let all = plantings()?;
+    assert_recognised_on("pacman", foreign::arch(&all)?.path(), &all)
+}
+
+#[test]
+fn what_flatpak_itself_has_installed_is_recognised_with_its_version() -> Result<()> {
+    if !machines::can("applications by flatpak", &["flatpak"])? {
+        return Ok(());
+    }
+    let all = plantings()?;
+    let root = foreign::flatpaks(&all)?;
+    let seen = look(root.path())?;
+    assert_eq!(seen.outcome("flatpak"), "found", "{:?}", seen.outcomes);
+    let planted = all.iter().filter(|one| foreign::is_application(one)).map(|one| one.product.clone()).collect();
+    assert_all_recognised(&seen, &planted);
+    ensure!(root.path().join("var/lib/flatpak/.changed").is_file(), "flatpak does not touch what is watched any more");
+    Ok(())
+}
+
+/// The source and the kind of its observations have one name.
+fn assert_recognised_on(source: &str, root: &Path, all: &[Planting]) -> Result<()> {
+    let seen = look(root)?;
+    assert_eq!(seen.outcome(source), "found", "{:?}", seen.outcomes);
+    // What is packaged nowhere for this system is there by its units and folders all the same.
+    machines::plant_files(root, all)?;
+    assert_all_recognised(&look(root)?, &products(all, &[source, "service", "path"]));
     Ok(())
 }
 

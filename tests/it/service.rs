@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use muster_tests::canned::Root;
-use muster_tests::eventually;
 use muster_tests::lab::{Agent, Lab, PATIENCE};
 use muster_tests::process::{Answer, Process};
+use muster_tests::{eventually, left_out};
 
 /// From a change to the flag at the collector.
 const PROMISED: Duration = Duration::from_secs(5);
@@ -42,7 +42,7 @@ fn until_lane(lab: &Lab, name: &str, wanted: &[&str], patience: Duration) -> Res
 }
 
 /// A package as dpkg takes it, named like the vendor's and holding what the vendor's leaves on a machine.
-fn kaspersky_package(folder: &Path) -> Result<PathBuf> {
+pub(crate) fn kaspersky_package(folder: &Path) -> Result<PathBuf> {
     let tree = folder.join("kesl");
     let write = |path: &str, text: &str| -> Result<()> {
         let file = tree.join(path);
@@ -75,7 +75,7 @@ fn dpkg(root: &Path, arguments: &[&str]) -> Result<()> {
 #[test]
 fn what_dpkg_installs_and_removes_is_judged_at_the_collector_within_five_seconds() -> Result<()> {
     if !is_root() || Command::new("dpkg-deb").arg("--version").output().is_err() {
-        println!("skipped: a real package needs dpkg and root; the next test does without");
+        left_out("a real package", "a real package needs dpkg and root; the next test does without");
         return Ok(());
     }
     let lab = Lab::start()?;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use muster_tests::binaries;
 use muster_tests::process::Answer;
+use muster_tests::{binaries, left_out};
 
 /// Exposure by `systemd-analyze security`, in tenths: what the agent needs (all files, all processes, the network) has its
 /// price, and nothing may be added to it unnoticed.
@@ -31,7 +31,7 @@ fn placed(folder: &Path, name: &str) -> Result<std::path::PathBuf> {
 #[test]
 fn systemd_finds_nothing_wrong_with_the_units() -> Result<()> {
     if !has_systemd() {
-        println!("skipped: there is no systemd-analyze");
+        left_out("the units by systemd-analyze", "there is no systemd-analyze");
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
@@ -46,7 +46,7 @@ fn systemd_finds_nothing_wrong_with_the_units() -> Result<()> {
 #[test]
 fn the_units_expose_no_more_than_they_have_to() -> Result<()> {
     if !has_systemd() {
-        println!("skipped: there is no systemd-analyze");
+        left_out("the units by systemd-analyze", "there is no systemd-analyze");
         return Ok(());
     }
     let folder = tempfile::tempdir()?;

@@ -10,11 +10,13 @@
 //! deadline; a process ends with the value that holds it, by its own id.
 
 pub mod binaries;
+pub mod booted;
 pub mod canned;
 pub mod chance;
 pub mod door;
 pub mod eventually;
 pub mod lab;
+pub mod left_out;
 pub mod pki;
 pub mod player;
 pub mod postgres;
@@ -23,3 +25,4 @@ pub mod proxy;
 pub mod wiretap;
 
 pub use eventually::eventually;
+pub use left_out::left_out;

@@ -1,16 +1,16 @@
 //! One process' hold of a state directory: looks, keeps what is new until it is acknowledged, and delivers.
 
 use muster_proto::canonical;
-use muster_proto::model::{Digest, Pace, RefusalClass, Timestamp, Watchlist};
+use muster_proto::model::{Digest, Losses, Pace, RefusalClass, Timestamp, Watchlist};
 
 use super::keep::{self, KeepError};
 use super::{AppError, chain, enrolment, look_options, now};
 use crate::config::{Settings, WatchlistPolicy};
 use crate::identity::{Identity, IdentityStore};
-use crate::look::{LookTaken, look_at};
+use crate::look::{LeftBehind, LookTaken, look_at};
 use crate::schedule;
 use crate::sources::root::Root;
-use crate::spool::{Losses, Spool};
+use crate::spool::Spool;
 use crate::uplink::{self, Delivered, Parcel, Run, Target, Tls, UplinkError, Versions};
 
 /// A clock that differs by more than this is worth a line in the log.
@@ -55,6 +55,9 @@ pub struct Agent {
     acknowledged: Option<Digest>,
     /// TLS settings with the identity that they were made for: kept for its session tickets.
     tls: Option<(Identity, Tls)>,
+    left_behind: LeftBehind,
+    /// The label of a look that could not be kept, and has not been delivered either.
+    unkept: Option<String>,
     /// The collector wants a new key at once.
     new_key_wanted: bool,
     /// The machine's clock, or a test's.
@@ -86,6 +89,8 @@ impl Agent {
             watchlist: keep::watchlist_in_force(&settings),
             acknowledged: keep::last_acknowledged(dir),
             tls: None,
+            left_behind: LeftBehind::default(),
+            unkept: None,
             new_key_wanted: false,
             clock: now,
             settings,
@@ -167,11 +172,14 @@ impl Agent {
     /// Looks, and keeps the look on disk unless the collector has it. A disk that does not take it keeps nobody from
     /// delivering it at once.
     async fn look(&mut self, root: Root) -> Result<Parcel, AppError> {
-        let options = look_options(&self.settings, self.watchlist.clone())?;
+        let options = look_options(&self.settings, self.watchlist.clone(), self.left_behind.clone());
         let observed_at = self.now();
         let taken = tokio::task::spawn_blocking(move || look_at(root, &options)).await.map_err(|_| AppError::Look)?;
         let parcel = parcel_of(taken, observed_at);
         let label = parcel.digest().to_string();
+        if self.unkept.as_deref() != Some(label.as_str()) {
+            self.count_unkept();
+        }
         let has_it = self.spool.is_empty() && self.acknowledged == Some(parcel.digest());
         let kept = if has_it || self.spool.newest_label() == Some(label.as_str()) {
             self.spool.keep_bounds(observed_at)
@@ -187,11 +195,18 @@ impl Agent {
                 "looks that waited for the collector made room for newer ones"
             ),
             Err(error) => {
-                self.spool.put_failed(&label);
+                self.unkept = Some(label);
                 tracing::error!(error = %chain(&error), "the look cannot be kept; it is lost unless it is delivered now");
             }
         }
         Ok(parcel)
+    }
+
+    /// A look that no file could hold is lost when the next one takes its place, or the process ends.
+    fn count_unkept(&mut self) {
+        if self.unkept.take().is_some() {
+            self.spool.count_lost();
+        }
     }
 
     async fn deliver_all(&mut self, current: &Parcel) -> Result<Report, AppError> {
@@ -202,7 +217,7 @@ impl Agent {
                 Ok(parcel) => parcel,
                 Err(error) => {
                     tracing::error!(error = %chain(&error), "a look that waited cannot be read and is dropped");
-                    self.spool.acknowledged(entry.number)?;
+                    self.spool.unreadable(entry.number)?;
                     continue;
                 }
             };
@@ -227,11 +242,12 @@ impl Agent {
     async fn deliver(&mut self, target: &Target, parcel: &Parcel) -> Result<Delivered, AppError> {
         let Some((identity, tls)) = self.tls.clone() else { return Err(AppError::NotEnrolled) };
         let versions = Versions { watchlist: self.watchlist.version, trust: identity.trust.version };
-        let delivered = match self.run.deliver(target, &tls, parcel, versions, self.now()).await {
+        let delivered = match self.run.deliver(target, &tls, parcel, self.spool.losses(), versions, self.now()).await {
             Ok(delivered) => delivered,
             Err(error) => return Err(self.refused(identity, error)),
         };
         self.acknowledged = Some(parcel.digest());
+        self.unkept.take_if(|label| *label == parcel.digest().to_string());
         if let Err(error) = keep::keep_acknowledged(&self.settings.state_dir, parcel.digest()) {
             // The next process asks the collector once more than it had to.
             tracing::warn!(error = %chain(&error), "what was acknowledged cannot be kept");
@@ -369,6 +385,12 @@ impl Agent {
             self.tls = Some((identity, tls));
         }
         Ok(())
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.count_unkept();
     }
 }
 

@@ -223,8 +223,13 @@ pub(super) async fn turn(
     woken: bool,
 ) -> Result<Duration, AppError> {
     if woken && let Some(rest) = rhythm.patience(agent.now()) {
-        agent.look_and_keep(root).await?;
-        tracing::debug!(spool.entries = agent.waiting(), "something has changed; the look waits for the collector");
+        match agent.look_and_keep(root).await {
+            Ok(()) => tracing::debug!(
+                spool.entries = agent.waiting(),
+                "something has changed; the look waits for the collector"
+            ),
+            Err(error) => tracing::error!(error = %chain(&error), "something has changed, and could not be looked at"),
+        }
         return Ok(rest);
     }
     match agent.look_and_deliver(root).await {

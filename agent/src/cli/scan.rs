@@ -89,7 +89,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let options = LookOptions {
         sources: arguments.sources.clone(),
         user_scope: arguments.user_scope,
-        user_key: identity::passing_user_key()?,
+        user_key: Some(identity::passing_user_key()?),
         ..LookOptions::default()
     };
     let taken = look_at(root, &options);

@@ -7,25 +7,49 @@
 use std::collections::BTreeSet;
 
 use muster_proto::limits;
-use muster_proto::model::{UserItem, UserScope};
+use muster_proto::model::{Outcome, SourceName, UserItem, UserScope};
 
 use crate::sources::Owned;
 
 /// Hexadecimal digits of a pseudonym: enough for a host's people, and too few for anything else.
 const DIGITS: usize = 16;
 
-/// What the state tells of it: what is watched first, as far as the contract has room.
-pub(super) fn items(owned: Vec<Owned>, scope: UserScope, key: &[u8; 32]) -> Vec<UserItem> {
+/// The sources that look into homes.
+pub(super) const HOME_SOURCES: &[SourceName] =
+    &[SourceName::SystemdUnits, SourceName::Flatpak, SourceName::BrowserExtensions];
+
+/// What the state tells of it: what is watched first, as far as the contract has room. Without the secret nothing is
+/// told, and that is no absence;
+/// under the scope `none` nobody asked.
+pub(super) fn items(owned: Vec<Owned>, scope: UserScope, key: Option<&[u8; 32]>) -> (Vec<UserItem>, Option<Outcome>) {
+    if scope == UserScope::None {
+        return (Vec::new(), None);
+    }
     let told = |one: &Owned| match scope {
         UserScope::All => true,
         UserScope::Watchlist => one.watched,
         UserScope::None => false,
     };
+    let told: Vec<Owned> = owned.into_iter().filter(told).collect();
+    if told.is_empty() {
+        return (Vec::new(), Some(Outcome::Empty));
+    }
+    let Some(key) = key else { return (Vec::new(), Some(Outcome::Failed)) };
     let item = |one: Owned| (!one.watched, UserItem { user: pseudonym(&one.home, key), place: one.place });
-    let told: BTreeSet<(bool, UserItem)> = owned.into_iter().filter(told).map(item).collect();
+    let told: BTreeSet<(bool, UserItem)> = told.into_iter().map(item).collect();
+    let outcome = if told.len() > limits::USER_ITEMS_PER_HOST { Outcome::Partial } else { Outcome::Found };
     let mut items: Vec<UserItem> = told.into_iter().map(|(_, item)| item).take(limits::USER_ITEMS_PER_HOST).collect();
     items.sort();
-    items
+    (items, Some(outcome))
+}
+
+/// The outcome where not every home could be looked into.
+pub(super) const fn less(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Found => Outcome::Partial,
+        Outcome::Empty => Outcome::Failed,
+        Outcome::Partial | Outcome::NotApplicable | Outcome::Denied | Outcome::Failed | Outcome::TimedOut => outcome,
+    }
 }
 
 fn pseudonym(home: &str, key: &[u8; 32]) -> String {
@@ -53,8 +77,9 @@ mod tests {
 
     #[test]
     fn the_scope_says_how_much_is_told() {
-        let places =
-            |scope| -> Vec<String> { items(people(), scope, &[7; 32]).into_iter().map(|item| item.place).collect() };
+        let places = |scope| -> Vec<String> {
+            items(people(), scope, Some(&[7; 32])).0.into_iter().map(|item| item.place).collect()
+        };
         assert_eq!(places(UserScope::None), Vec::<String>::new());
         assert_eq!(places(UserScope::Watchlist), ["browser-extension:a", "browser-extension:a"]);
         assert_eq!(places(UserScope::All).len(), 3);
@@ -62,13 +87,13 @@ mod tests {
 
     #[test]
     fn a_pseudonym_is_one_persons_on_one_host_and_says_nothing_elsewhere() {
-        let here = items(people(), UserScope::All, &[7; 32]);
+        let here = items(people(), UserScope::All, Some(&[7; 32])).0;
         let users: BTreeSet<&str> = here.iter().map(|item| item.user.as_str()).collect();
         assert_eq!(users.len(), 2);
         assert!(users.iter().all(|user| user.len() == DIGITS && user.bytes().all(|byte| byte.is_ascii_hexdigit())));
-        let elsewhere = items(people(), UserScope::All, &[8; 32]);
+        let elsewhere = items(people(), UserScope::All, Some(&[8; 32])).0;
         assert!(elsewhere.iter().all(|item| !users.contains(item.user.as_str())));
-        assert_eq!(here, items(people(), UserScope::All, &[7; 32]));
+        assert_eq!(here, items(people(), UserScope::All, Some(&[7; 32])).0);
     }
 
     #[test]
@@ -76,8 +101,19 @@ mod tests {
         let crowd = (0..limits::USER_ITEMS_PER_HOST).map(|n| owned("/home/a", &format!("flatpak:{n}"), false));
         let mut crowd: Vec<Owned> = crowd.collect();
         crowd.push(owned("/home/z", "unit:kesl.service", true));
-        let told = items(crowd, UserScope::All, &[7; 32]);
+        let (told, outcome) = items(crowd, UserScope::All, Some(&[7; 32]));
+        assert_eq!(outcome, Some(Outcome::Partial));
         assert_eq!(told.len(), limits::USER_ITEMS_PER_HOST);
         assert!(told.iter().any(|item| item.place == "unit:kesl.service"));
+    }
+
+    #[test]
+    fn without_the_secret_nothing_is_told_and_that_is_no_absence() {
+        assert_eq!(items(people(), UserScope::All, None), (Vec::new(), Some(Outcome::Failed)));
+        assert_eq!(items(people(), UserScope::None, None), (Vec::new(), None));
+        assert_eq!(items(Vec::new(), UserScope::All, None), (Vec::new(), Some(Outcome::Empty)));
+        let unwatched = vec![owned("/home/jane", "flatpak:b", false)];
+        assert_eq!(items(unwatched, UserScope::Watchlist, None), (Vec::new(), Some(Outcome::Empty)));
+        assert_eq!((less(Outcome::Empty), less(Outcome::Found)), (Outcome::Failed, Outcome::Partial));
     }
 }

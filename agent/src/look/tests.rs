@@ -84,7 +84,7 @@ fn two_machines_of_one_image_share_every_digest() {
 #[test]
 fn who_has_what_stands_in_the_state_under_a_pseudonym_as_far_as_the_scope_goes() {
     let places = |user_scope, user_key| {
-        let options = LookOptions { user_scope, user_key, ..LookOptions::default() };
+        let options = LookOptions { user_scope, user_key: Some(user_key), ..LookOptions::default() };
         let machine = machine("jane", "/home/jane", "alpha", false);
         look_at(Root::below(machine.path()).expect("a root"), &options).state.user_items
     };
@@ -165,6 +165,60 @@ fn a_source_that_hangs_is_an_outcome_and_the_others_are_heard() {
     ];
     let expected = [(SourceName::Rpm, Outcome::TimedOut), (SourceName::Snap, Outcome::Empty)];
     assert_eq!(outcomes(all, Duration::from_secs(1)), expected);
+}
+
+#[test]
+fn a_source_that_still_hangs_gets_no_second_thread_and_is_asked_again_when_it_has_come_back() {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    static FREE: AtomicBool = AtomicBool::new(false);
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let options = LookOptions { time_limit: Duration::from_millis(200), ..LookOptions::default() };
+    let look = || {
+        let source = Fake(SourceName::Rpm, || {
+            STARTED.fetch_add(1, Ordering::SeqCst);
+            while !FREE.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Sighting::complete(Vec::new())
+        });
+        let taken = look_with(vec![Box::new(source)], Root::below(dir.path()).expect("a root"), &options);
+        taken.look.entries()[0].clone()
+    };
+    assert_eq!((look().outcome, STARTED.load(Ordering::SeqCst)), (Outcome::TimedOut, 1));
+    let again = look();
+    assert_eq!((again.outcome, STARTED.load(Ordering::SeqCst)), (Outcome::TimedOut, 1));
+    assert!(again.reason.contains("has not come back"), "{}", again.reason);
+    FREE.store(true, Ordering::SeqCst);
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while look().outcome != Outcome::Empty {
+        assert!(std::time::Instant::now() < end, "it is never asked again");
+    }
+}
+
+#[test]
+fn after_a_look_nothing_is_read_any_more() {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    struct Late(Mutex<(Receiver<()>, Sender<std::io::ErrorKind>)>);
+    impl Source for Late {
+        fn name(&self) -> SourceName {
+            SourceName::Rpm
+        }
+        fn look(&self, scene: &Scene) -> Sighting {
+            let ends = self.0.lock().expect("unpoisoned");
+            ends.0.recv().expect("told to go on");
+            let error = scene.root.list("/").expect_err("nobody waits for it");
+            ends.1.send(error.kind()).expect("heard");
+            Sighting::complete(Vec::new())
+        }
+    }
+    let ((go_on, told), (say, heard)) = (channel(), channel());
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let options = LookOptions { time_limit: Duration::from_millis(50), ..LookOptions::default() };
+    look_with(vec![Box::new(Late(Mutex::new((told, say))))], Root::below(dir.path()).expect("a root"), &options);
+    go_on.send(()).expect("it waits");
+    assert_eq!(heard.recv_timeout(Duration::from_secs(20)), Ok(std::io::ErrorKind::TimedOut));
 }
 
 #[test]

@@ -43,7 +43,14 @@ pub(super) fn make_private_dir(dir: &Path) -> io::Result<()> {
     let missing: Vec<&Path> =
         dir.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    missing.into_iter().rev().try_for_each(|made| hand_over(&File::open(made)?, made))
+    missing.into_iter().rev().try_for_each(|made| hand_over(&open_made(made)?, made))
+}
+
+/// A directory that was just made. No link is followed: whoever owns the directory around it could have put one in its
+/// place, and root would give away what it points to.
+fn open_made(dir: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY;
+    OpenOptions::new().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or_default()).open(dir)
 }
 
 /// What root makes in a directory of the service's account belongs to that account: `muster-agent enroll` is run by root,
@@ -143,6 +150,8 @@ mod tests {
         }
         std::os::unix::fs::symlink("/etc/passwd", state.join("other")).expect("linked");
         lock(&state.join("other")).expect_err("a link is not followed");
+        std::os::unix::fs::symlink("/etc", state.join("swapped")).expect("linked");
+        open_made(&state.join("swapped")).expect_err("nor is one that took the place of a new directory");
     }
 
     #[test]

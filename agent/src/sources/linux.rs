@@ -16,6 +16,8 @@ mod native;
 mod pacman;
 mod people;
 mod places;
+#[cfg(test)]
+mod places_tests;
 mod processes;
 mod rpm;
 mod snap;

@@ -3,8 +3,6 @@
 
 pub mod apk;
 pub mod certificate;
-#[cfg(test)]
-mod corpus_tests;
 pub mod dpkg;
 pub mod elf;
 pub mod extension;

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use muster_proto::model::Timestamp;
@@ -25,6 +26,11 @@ pub struct Root {
     place: platform::Place,
     running: bool,
     shown: PathBuf,
+    /// Nobody waits for what would be read.
+    closed: AtomicBool,
+    /// Every path that was asked for, so that a test can hold it against what is watched.
+    #[cfg(test)]
+    pub(super) asked: std::sync::Mutex<std::collections::BTreeSet<String>>,
 }
 
 /// What stands at a path.
@@ -108,8 +114,10 @@ impl Storage for Opened {
     }
 }
 
-/// Entries of one directory that are taken: dpkg's largest has 30,000, and a million names are a trap.
+/// Entries of one directory that are taken, and bytes of their names: dpkg's largest has 30,000 of 40 bytes, and a million
+/// names, or names that fill the memory, are a trap.
 const ENTRIES: usize = 262_144;
+const NAME_BYTES: usize = 8 * 1024 * 1024;
 
 /// One entry of a directory: its name, and whether it is a symbolic link.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,7 +147,7 @@ impl Root {
     pub fn running_system() -> Result<Self, RootError> {
         let path = platform::system_root();
         let place = platform::Place::open(&path).map_err(|source| RootError { path: path.clone(), source })?;
-        Ok(Self { place, running: true, shown: path })
+        Ok(Self::of(place, true, path))
     }
 
     /// The machine whose files are below `dir`; nothing of the running system is looked at.
@@ -148,7 +156,31 @@ impl Root {
     /// The directory does not exist, is no directory or may not be opened.
     pub fn below(dir: &Path) -> Result<Self, RootError> {
         let place = platform::Place::open(dir).map_err(|source| RootError { path: dir.to_owned(), source })?;
-        Ok(Self { place, running: false, shown: dir.to_owned() })
+        Ok(Self::of(place, false, dir.to_owned()))
+    }
+
+    fn of(place: platform::Place, running: bool, shown: PathBuf) -> Self {
+        Self {
+            place,
+            running,
+            shown,
+            closed: AtomicBool::new(false),
+            #[cfg(test)]
+            asked: std::sync::Mutex::default(),
+        }
+    }
+
+    /// Ends all reading: every access from now on fails. A source that was left behind comes to its end by this, instead of
+    /// working its way through a tree that somebody made large.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    #[cfg_attr(not(test), expect(unused_variables, reason = "only a test wants to know what was asked for"))]
+    fn at(&self, path: &str) -> io::Result<&platform::Place> {
+        #[cfg(test)]
+        self.asked.lock().expect("unpoisoned").insert(path.to_owned());
+        if self.closed.load(Ordering::Relaxed) { Err(io::ErrorKind::TimedOut.into()) } else { Ok(&self.place) }
     }
 
     /// Whether this is the running system, of which more than files can be asked.
@@ -168,7 +200,7 @@ impl Root {
     /// # Errors
     /// As the system says; `InvalidData` when it is no regular file, `FileTooLarge` when it is larger.
     pub fn read(&self, path: &str, max: usize) -> io::Result<Vec<u8>> {
-        self.place.read(path, max, true)
+        self.at(path)?.read(path, max, true)
     }
 
     /// Reads the first `max` bytes of a regular file.
@@ -176,7 +208,7 @@ impl Root {
     /// # Errors
     /// As [`Self::read`].
     pub fn read_head(&self, path: &str, max: usize) -> io::Result<Vec<u8>> {
-        self.place.read(path, max, false)
+        self.at(path)?.read(path, max, false)
     }
 
     /// Opens a regular file to be read by place.
@@ -184,7 +216,7 @@ impl Root {
     /// # Errors
     /// As the system says; `InvalidData` when it is no regular file.
     pub fn open(&self, path: &str) -> io::Result<Opened> {
-        let file = self.place.open_file(path)?;
+        let file = self.at(path)?.open_file(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
@@ -205,7 +237,7 @@ impl Root {
     /// # Errors
     /// As the system says; `FileTooLarge` when it has more entries than a machine has use for.
     pub fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
-        let mut entries = self.place.list(path, ENTRIES)?;
+        let mut entries = self.at(path)?.list(path, ENTRIES, NAME_BYTES)?;
         entries.sort_unstable();
         Ok(entries)
     }
@@ -215,7 +247,7 @@ impl Root {
     /// # Errors
     /// It cannot be found out: a directory on the way may not be searched, or the disk fails.
     pub fn stands(&self, path: &str) -> io::Result<Option<Stands>> {
-        self.place.stands(path)
+        self.at(path)?.stands(path)
     }
 
     /// Opens a directory to be named to the system; nothing in it is read.
@@ -231,7 +263,7 @@ impl Root {
     /// # Errors
     /// As the system says.
     pub fn times(&self, path: &str) -> io::Result<Times> {
-        self.place.times(path)
+        self.at(path)?.times(path)
     }
 
     /// Where a symbolic link points, as it is written there.
@@ -239,6 +271,6 @@ impl Root {
     /// # Errors
     /// As the system says.
     pub fn read_link(&self, path: &str) -> io::Result<String> {
-        self.place.read_link(path)
+        self.at(path)?.read_link(path)
     }
 }

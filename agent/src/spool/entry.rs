@@ -36,8 +36,11 @@ pub(super) fn encode(payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The payload of an entry. The same buffer, without its header.
-pub(super) fn decode(mut bytes: Vec<u8>) -> Result<Vec<u8>, EntryError> {
+/// The payload of an entry, in the same buffer without its header.
+///
+/// # Errors
+/// The bytes are not those of an entry as it was written, or a newer agent wrote them.
+pub fn decode(mut bytes: Vec<u8>) -> Result<Vec<u8>, EntryError> {
     let header = bytes.get(..HEADER).filter(|header| header.starts_with(MAGIC)).ok_or(EntryError::Header)?;
     if header[4] != VERSION {
         return Err(EntryError::Version(header[4]));

@@ -3,33 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use muster_proto::model::Losses;
+
 const FILE: &str = "losses.json";
-
-/// What was lost, since the spool was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-pub struct Losses {
-    /// Looks for which a later one of the same hour or day stands.
-    pub coalesced: u64,
-    /// Looks dropped for their age, for lack of room, or because the collector cannot take them.
-    pub dropped: u64,
-    /// Looks that the disk did not give back as they were written.
-    pub damaged: u64,
-}
-
-impl Losses {
-    /// All of them.
-    #[must_use]
-    pub const fn total(&self) -> u64 {
-        self.coalesced.saturating_add(self.dropped).saturating_add(self.damaged)
-    }
-
-    pub(super) const fn add(&mut self, other: Self) {
-        self.coalesced = self.coalesced.saturating_add(other.coalesced);
-        self.dropped = self.dropped.saturating_add(other.dropped);
-        self.damaged = self.damaged.saturating_add(other.damaged);
-    }
-}
 
 /// The file's content.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]

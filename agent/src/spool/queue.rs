@@ -4,12 +4,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use muster_proto::model::Timestamp;
+use muster_proto::model::{Losses, Timestamp};
 
 use super::bounds::{self, Bounds, Fate};
 use super::disk::{Disk, Real, is_full};
 use super::entry;
-use super::losses::{Losses, Note};
+use super::losses::Note;
 use crate::os;
 
 const EXTENSION: &str = "look";
@@ -56,8 +56,6 @@ pub struct Spool {
     waiting: Vec<Waiting>,
     note: Note,
     next: u64,
-    /// The label of what could not be put last.
-    failed: Option<String>,
     disk: Box<dyn Disk>,
 }
 
@@ -67,7 +65,13 @@ impl Spool {
     /// # Errors
     /// The directory cannot be used.
     pub fn open(dir: &Path, bounds: Bounds) -> Result<Self, SpoolError> {
-        os::make_private_dir(dir).map_err(access(dir))?;
+        match os::make_private_dir(dir) {
+            // Nothing waits, and nothing can: the directory is made with the first entry for which there is room.
+            Err(error) if is_full(&error) => {
+                tracing::error!(spool.dir = %dir.display(), "there is no room for the spool")
+            }
+            made => made.map_err(access(dir))?,
+        }
         Self::open_on(Box::new(Real), dir, bounds)
     }
 
@@ -78,7 +82,9 @@ impl Spool {
             // or counted as lost already.
             spool.disk.remove(stray).map_err(access(stray))?;
         }
-        spool.disk.settle(dir).map_err(access(dir))?;
+        if !strays.is_empty() {
+            spool.disk.settle(dir).map_err(access(dir))?;
+        }
         // No new entry may bear the name of one that is noted as leaving. The note stays as it is: a full disk could not
         // take a new one, and must keep nobody from starting.
         let leaving = spool.note.leaving.iter().filter_map(|name| Some(parse_name(name)?.0)).max();
@@ -97,7 +103,7 @@ impl Spool {
 
     fn survey(disk: Box<dyn Disk>, dir: &Path, bounds: Bounds) -> Result<(Self, Vec<PathBuf>), SpoolError> {
         let note = Note::read(dir);
-        let mut spool = Self { dir: dir.to_owned(), bounds, waiting: Vec::new(), note, next: 1, failed: None, disk };
+        let mut spool = Self { dir: dir.to_owned(), bounds, waiting: Vec::new(), note, next: 1, disk };
         let mut strays = Vec::new();
         let entries = match std::fs::read_dir(dir) {
             Ok(entries) => entries,
@@ -135,6 +141,9 @@ impl Spool {
         let path = self.dir.join(&name);
         let bytes = entry::encode(payload);
         let mut lost = Losses::default();
+        if self.waiting.is_empty() {
+            os::make_private_dir(&self.dir).map_err(access(&self.dir))?;
+        }
         loop {
             match self.disk.replace(&path, &bytes) {
                 Ok(()) => break,
@@ -151,12 +160,8 @@ impl Spool {
         Ok(lost)
     }
 
-    /// Counts an entry that could not be put at all; once, however often it is tried.
-    pub fn put_failed(&mut self, label: &str) {
-        if self.failed.as_deref() == Some(label) {
-            return;
-        }
-        self.failed = Some(label.to_owned());
+    /// Counts an entry that could not be put at all, and that nobody has.
+    pub fn count_lost(&mut self) {
         self.note.losses.add(Losses { dropped: 1, ..Losses::default() });
         // A full disk refuses this too; the count is written with the next one.
         let _ = self.save_note();
@@ -203,6 +208,15 @@ impl Spool {
         let Some(at) = at.filter(|at| at + 1 < self.waiting.len()) else { return Ok(false) };
         self.lose(&[(at, Fate::Dropped)])?;
         Ok(true)
+    }
+
+    /// Removes an entry whose payload cannot be used, and counts it.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn unreadable(&mut self, number: u64) -> Result<(), SpoolError> {
+        let Some(at) = self.waiting.iter().position(|waiting| waiting.number == number) else { return Ok(()) };
+        self.leave(&[at], Losses { damaged: 1, ..Losses::default() })
     }
 
     /// Removes what is too old or too much by now. Returns what was lost by that.

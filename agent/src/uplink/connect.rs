@@ -23,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 
 pub use error::ConnectError;
-pub use tunnel::{Line, tunnel};
+pub use tunnel::{Line, proxy_answer, tunnel};
 
 use super::trust::{PinMismatch, Stranger, Tls};
 use crate::config::{self, Proxy};

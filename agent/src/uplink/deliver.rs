@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use muster_proto::limits;
-use muster_proto::model::{Digest, Pace, RefusalClass, RunId, Timestamp, Watchlist};
+use muster_proto::model::{Digest, Losses, Pace, RefusalClass, RunId, Timestamp, Watchlist};
 use muster_proto::wire;
 use muster_proto::wire::agent_service_client::AgentServiceClient;
 use prost::Message;
@@ -65,6 +65,7 @@ pub struct Versions {
 pub struct Run {
     id: RunId,
     seq: u64,
+    /// Facts and state that the collector has from this life.
     acknowledged: Option<(wire::HostFacts, wire::HostState)>,
 }
 
@@ -81,7 +82,7 @@ impl Run {
         Self { id: RunId::random(), seq: 0, acknowledged: None }
     }
 
-    /// Delivers a parcel over a connection of its own.
+    /// Delivers a parcel over a connection of its own, and tells what was lost so far.
     ///
     /// # Errors
     /// It was not acknowledged; it has to be kept.
@@ -90,16 +91,20 @@ impl Run {
         target: &Target,
         tls: &Tls,
         parcel: &Parcel,
+        losses: Losses,
         versions: Versions,
         now: Timestamp,
     ) -> Result<Delivered, UplinkError> {
+        // Counted until now, whenever the look was made.
+        let state =
+            wire::HostState { losses: (losses != Losses::default()).then(|| losses.into()), ..parcel.state.clone() };
         let traffic = Arc::new(Traffic::default());
         let mut client = client(target, tls, &traffic).await?;
-        let (answer, mut delivered) = self.check_in(&mut client, parcel, versions, now).await?;
+        let (answer, mut delivered) = self.check_in(&mut client, parcel, &state, versions, now).await?;
         if answer.look_wanted || !answer.sections_wanted.is_empty() {
             self.upload(&mut client, parcel, answer, now, &mut delivered).await?;
         }
-        self.acknowledged = Some((parcel.facts.clone(), parcel.state.clone()));
+        self.acknowledged = Some((parcel.facts.clone(), state));
         delivered.wire_sent = traffic.sent();
         delivered.wire_received = traffic.received();
         Ok(delivered)
@@ -109,6 +114,7 @@ impl Run {
         &mut self,
         client: &mut Client,
         parcel: &Parcel,
+        state: &wire::HostState,
         versions: Versions,
         now: Timestamp,
     ) -> Result<(wire::CheckInResponse, Delivered), UplinkError> {
@@ -121,7 +127,7 @@ impl Run {
             sent_at_ms: now.millis(),
             look_digest: Bytes::copy_from_slice(parcel.digest().as_bytes()),
             facts: known.is_none_or(|(facts, _)| *facts != parcel.facts).then(|| parcel.facts.clone()),
-            state: known.is_none_or(|(_, state)| *state != parcel.state).then(|| parcel.state.clone()),
+            state: known.is_none_or(|(_, known)| known != state).then(|| state.clone()),
             watchlist_version: versions.watchlist,
             trust_version: versions.trust,
         };

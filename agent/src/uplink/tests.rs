@@ -3,7 +3,7 @@
 
 pub(crate) mod door;
 
-use muster_proto::model::{Digest, HostState, RefusalClass, Timestamp};
+use muster_proto::model::{Digest, HostState, Losses, RefusalClass, Timestamp};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
@@ -47,7 +47,10 @@ async fn enrolment_gives_an_identity_that_then_works() {
     let (door, target) = open(Pki::new("localhost", 2020..2090), Script::default()).await;
     let host = enrolled(&door, &target).await;
     assert_eq!((host.identity.site.as_str(), host.identity.trust.version), ("main", 3));
-    let delivered = Run::new().deliver(&target, &host.tls, &parcel(&[]), VERSIONS, NOW).await.expect("delivered");
+    let delivered = Run::new()
+        .deliver(&target, &host.tls, &parcel(&[]), Losses::default(), VERSIONS, NOW)
+        .await
+        .expect("delivered");
     assert!(!delivered.look_sent && delivered.sections_sent == 0);
 }
 
@@ -59,8 +62,10 @@ async fn only_what_is_wanted_is_sent_and_facts_only_when_they_changed() {
     let (door, target) = open(Pki::new("localhost", 2020..2090), script).await;
     let host = enrolled(&door, &target).await;
     let mut run = Run::new();
-    let first = run.deliver(&target, &host.tls, &parcel(&sections), VERSIONS, NOW).await.expect("delivered");
-    let second = run.deliver(&target, &host.tls, &parcel(&sections), VERSIONS, NOW).await.expect("delivered");
+    let first =
+        run.deliver(&target, &host.tls, &parcel(&sections), Losses::default(), VERSIONS, NOW).await.expect("delivered");
+    let second =
+        run.deliver(&target, &host.tls, &parcel(&sections), Losses::default(), VERSIONS, NOW).await.expect("delivered");
     assert_eq!((first.look_sent, first.sections_sent, first.section_bytes), (true, 2, 8));
     assert_eq!((second.look_sent, second.sections_sent), (false, 0));
     assert!(second.message_bytes < 150 && second.message_bytes < first.message_bytes, "{second:?}");
@@ -80,7 +85,10 @@ async fn a_byte_budget_is_kept_to_by_sending_in_rounds() {
     let script = Script { wants, budget: 130, ..Script::default() };
     let (door, target) = open(Pki::new("localhost", 2020..2090), script).await;
     let host = enrolled(&door, &target).await;
-    Run::new().deliver(&target, &host.tls, &parcel(&sections), VERSIONS, NOW).await.expect("delivered");
+    Run::new()
+        .deliver(&target, &host.tls, &parcel(&sections), Losses::default(), VERSIONS, NOW)
+        .await
+        .expect("delivered");
     let sizes: Vec<usize> = door.script.lock().expect("unpoisoned").uploads.iter().map(Vec::len).collect();
     assert_eq!(sizes, [0, 2, 1]);
 }
@@ -90,9 +98,15 @@ async fn a_collector_that_asks_in_circles_or_for_what_is_not_there_is_an_error()
     let script = Script { wants: vec![Digest::of(b"one")], greedy: true, ..Script::default() };
     let (door, target) = open(Pki::new("localhost", 2020..2090), script).await;
     let host = enrolled(&door, &target).await;
-    let error = Run::new().deliver(&target, &host.tls, &parcel(&[b"one"]), VERSIONS, NOW).await.expect_err("circles");
+    let error = Run::new()
+        .deliver(&target, &host.tls, &parcel(&[b"one"]), Losses::default(), VERSIONS, NOW)
+        .await
+        .expect_err("circles");
     assert!(error.to_string().contains("just been given"), "{error}");
-    let error = Run::new().deliver(&target, &host.tls, &parcel(&[b"two"]), VERSIONS, NOW).await.expect_err("unknown");
+    let error = Run::new()
+        .deliver(&target, &host.tls, &parcel(&[b"two"]), Losses::default(), VERSIONS, NOW)
+        .await
+        .expect_err("unknown");
     assert!(error.to_string().contains("does not name"), "{error}");
 }
 
@@ -101,7 +115,10 @@ async fn a_refusal_brings_class_and_pace() {
     let (door, target) = open(Pki::new("localhost", 2020..2090), Script::default()).await;
     let host = enrolled(&door, &target).await;
     door.script.lock().expect("unpoisoned").refuse = Some(RefusalClass::Revoked);
-    let error = Run::new().deliver(&target, &host.tls, &parcel(&[]), VERSIONS, NOW).await.expect_err("refused");
+    let error = Run::new()
+        .deliver(&target, &host.tls, &parcel(&[]), Losses::default(), VERSIONS, NOW)
+        .await
+        .expect_err("refused");
     assert_eq!((error.class(), error.pace().map(|pace| pace.byte_budget)), (Some(RefusalClass::Revoked), Some(9)));
     let probe = probe(&target, &host.tls).await.expect("heard");
     assert_eq!((probe.class, probe.server_time.millis()), (Some(RefusalClass::Revoked), 5));

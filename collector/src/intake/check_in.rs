@@ -30,6 +30,15 @@ pub(super) async fn check_in(
     let look = Digest::try_from(request.look_digest.as_ref()).map_err(Refused::id("CheckInRequest.look_digest"))?;
     let facts = request.facts.map(HostFacts::try_from).transpose()?.map(enroll::checked).transpose()?;
     let state = request.state.map(HostState::try_from).transpose()?;
+    if let Some(losses) = state.as_ref().map(|state| state.losses).filter(|losses| losses.total() > 0) {
+        tracing::info!(
+            host = %identity.host,
+            losses.coalesced = losses.coalesced,
+            losses.dropped = losses.dropped,
+            losses.damaged = losses.damaged,
+            "a host tells of looks that were lost before they could be delivered"
+        );
+    }
     let observed_at = corrected(request.observed_at_ms, request.sent_at_ms, now);
     let deed = CheckIn { host: identity.host, run, seq: request.seq, observed_at, now, look, facts, state };
     let (look_wanted, sections_wanted) = match inside.store.check_in(deed).await? {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::{ConvertError, code, id, instant, present, within};
 use crate::model::{
-    Digest, HostFacts, HostState, Outcome, Pace, RealtimeEvidence, RefusalClass, SignatureState, Timestamp, UnitState,
-    UserItem, Watchlist,
+    Digest, HostFacts, HostState, Losses, Outcome, Pace, RealtimeEvidence, RefusalClass, SignatureState, Timestamp,
+    UnitState, UserItem, Watchlist,
 };
 use crate::{limits, wire};
 
@@ -128,7 +128,21 @@ impl From<HostState> for wire::HostState {
             pending_reboot: state.pending_reboot,
             realtime_outcome: state.realtime_outcome.map_or(0, |outcome| u32::from(outcome.code())),
             user_items: state.user_items.into_iter().map(user_item).collect(),
+            users_outcome: state.users_outcome.map_or(0, |outcome| u32::from(outcome.code())),
+            losses: (state.losses != Losses::default()).then(|| state.losses.into()),
         }
+    }
+}
+
+impl From<Losses> for wire::Losses {
+    fn from(losses: Losses) -> Self {
+        Self { coalesced: losses.coalesced, dropped: losses.dropped, damaged: losses.damaged }
+    }
+}
+
+impl From<wire::Losses> for Losses {
+    fn from(losses: wire::Losses) -> Self {
+        Self { coalesced: losses.coalesced, dropped: losses.dropped, damaged: losses.damaged }
     }
 }
 
@@ -142,6 +156,7 @@ impl TryFrom<wire::HostState> for HostState {
         };
         let units_outcome = outcome("HostState.units_outcome", state.units_outcome)?;
         let realtime_outcome = outcome("HostState.realtime_outcome", state.realtime_outcome)?;
+        let users_outcome = outcome("HostState.users_outcome", state.users_outcome)?;
         let unit = |unit: wire::UnitState| UnitState { name: unit.name, active: unit.active };
         let signature = |signature: wire::SignatureState| SignatureState {
             place: signature.place,
@@ -160,6 +175,8 @@ impl TryFrom<wire::HostState> for HostState {
             pending_reboot: state.pending_reboot,
             realtime_outcome,
             user_items: state.user_items.into_iter().map(user_item).collect(),
+            users_outcome,
+            losses: state.losses.map(Losses::from).unwrap_or_default(),
         })
     }
 }

@@ -57,6 +57,46 @@ pub struct HostState {
     pub realtime_outcome: Option<Outcome>,
     /// What stands in the home of whom, as far as the agent's setting lets that leave.
     pub user_items: Vec<UserItem>,
+    /// What became of asking for them; `None` when nobody asked.
+    pub users_outcome: Option<Outcome>,
+    /// Looks of this host that nobody will ever see.
+    pub losses: Losses,
+}
+
+impl HostState {
+    /// The same without what is this one host's: what hosts of one image may share.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        let (boot_id, addresses, user_items) = (String::new(), Vec::new(), Vec::new());
+        Self { boot_id, addresses, user_items, losses: Losses::default(), ..self }
+    }
+}
+
+/// Looks that were lost before they could be delivered, since the agent's spool was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Losses {
+    /// Looks for which a later one of the same hour or day stands.
+    pub coalesced: u64,
+    /// Looks dropped for their age, for lack of room, or because the collector cannot take them.
+    pub dropped: u64,
+    /// Looks that the disk did not give back as they were written.
+    pub damaged: u64,
+}
+
+impl Losses {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.coalesced.saturating_add(self.dropped).saturating_add(self.damaged)
+    }
+
+    /// Counts others too; what is more than a counter holds stays at its end.
+    pub const fn add(&mut self, other: Self) {
+        self.coalesced = self.coalesced.saturating_add(other.coalesced);
+        self.dropped = self.dropped.saturating_add(other.dropped);
+        self.damaged = self.damaged.saturating_add(other.damaged);
+    }
 }
 
 /// One unit or service that the watchlist names.

@@ -57,6 +57,8 @@ pub(super) const ROOMS: &[Room] = &[
         "agent/src/cli",
         &["os", "config", "telemetry", "identity", "schedule", "sources", "watch", "look", "spool", "uplink", "app"],
     ),
+    // The corpora of the fuzzers, on every parser wherever it stands.
+    room("agent/src/corpus_tests", &["sources", "spool", "uplink"]),
     // The collector: what it stands on, then the flow. The judge is pure: rules in, verdict out.
     room("collector/src/config", &[]),
     room("collector/src/telemetry", &["config"]),

@@ -1,4 +1,5 @@
-//! Package databases whose own tools are not to be had here, written as their formats are documented.
+//! Machines that are not Debian's kin: Arch by the real pacman, flatpaks by the real flatpak, and package databases whose own tools are not to be had here,
+//! written as their formats are documented.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use super::catalogue::Planting;
-use super::machines::write;
+use super::machines::{run, write};
 
 fn names<'a>(all: &'a [Planting], kind: &str) -> BTreeSet<&'a str> {
     all.iter().filter(|one| one.kind == kind).map(|one| one.name.as_str()).collect()
@@ -33,17 +34,81 @@ pub(super) fn alpine(all: &[Planting]) -> Result<TempDir> {
     Ok(root)
 }
 
-/// Arch's database: a folder for each package, with its description in blocks.
+/// An Arch: packages that the real pacman installs.
 pub(super) fn arch(all: &[Planting]) -> Result<TempDir> {
     let root = tempfile::Builder::new().prefix("muster-arch-").tempdir()?;
+    let work = tempfile::tempdir()?;
     write(root.path(), "etc/os-release", "ID=arch\n")?;
-    write(root.path(), "var/lib/pacman/local/ALPM_DB_VERSION", "9\n")?;
+    let database = root.path().join("var/lib/pacman");
+    std::fs::create_dir_all(&database)?;
+    let mut packages = Vec::new();
     for name in names(all, "pacman").into_iter().chain(["pacman", "glibc"]) {
-        let text = format!(
-            "%NAME%\n{name}\n\n%VERSION%\n1.2.3-4\n\n%BASE%\n{name}\n\n%ARCH%\nx86_64\n\n%PACKAGER%\nSomebody <nobody@example.org>\n\n"
+        let tree = work.path().join(name);
+        write(&tree, &format!("usr/share/planted/{name}"), name)?;
+        let info = format!(
+            "pkgname = {name}\npkgbase = {name}\npkgver = 1.2.3-4\npkgdesc = planted\nurl = https://x.example\nbuilddate = 1700000000\n\
+             packager = Somebody <nobody@example.org>\nsize = 4\narch = x86_64\nlicense = MIT\n"
         );
-        write(root.path(), &format!("var/lib/pacman/local/{name}-1.2.3-4/desc"), text)?;
+        write(&tree, ".PKGINFO", info)?;
+        let package = work.path().join(format!("{name}-1.2.3-4-x86_64.pkg.tar"));
+        run(Command::new("tar").arg("-C").arg(&tree).arg("-cf").arg(&package).args([".PKGINFO", "usr"]))?;
+        packages.push(package);
     }
+    write(
+        work.path(),
+        "pacman.conf",
+        "[options]\nArchitecture = x86_64\nSigLevel = Never\nLocalFileSigLevel = Never\n",
+    )?;
+    let pacman = || {
+        let mut pacman = Command::new("pacman");
+        pacman.arg("--config").arg(work.path().join("pacman.conf")).arg("--root").arg(root.path());
+        pacman.arg("--dbpath").arg(&database).arg("--cachedir").arg(work.path().join("cache"));
+        pacman.arg("--logfile").arg(work.path().join("log"));
+        pacman
+    };
+    run(pacman().args(["--noconfirm", "--noscriptlet", "-Udd"]).args(&packages))?;
+    let said = run(pacman().arg("-Q"))?;
+    ensure!(said.lines().count() == packages.len(), "pacman has {said}");
+    Ok(root)
+}
+
+/// flatpak takes names of three parts and more only; the catalogue's patterns also stand for others.
+pub(super) fn is_application(planting: &Planting) -> bool {
+    planting.kind == "flatpak" && planting.name.split('.').filter(|part| !part.is_empty()).count() > 2
+}
+
+/// Applications that the real flatpak exports, and installs for the machine.
+pub(super) fn flatpaks(all: &[Planting]) -> Result<TempDir> {
+    let root = tempfile::Builder::new().prefix("muster-flatpak-").tempdir()?;
+    let work = tempfile::tempdir()?;
+    write(root.path(), "etc/os-release", "ID=fedora\n")?;
+    write(root.path(), "etc/passwd", "root:x:0:0::/root:/bin/sh\n")?;
+    std::fs::create_dir_all(root.path().join("var/lib"))?;
+    let repository = work.path().join("repository");
+    let names: BTreeSet<&str> = all.iter().filter(|one| is_application(one)).map(|one| one.name.as_str()).collect();
+    for name in &names {
+        let tree = work.path().join(name);
+        let metadata =
+            format!("[Application]\nname={name}\nruntime=org.x.Platform/x86_64/1\nsdk=org.x.Sdk/x86_64/1\ncommand=x\n");
+        write(&tree, "metadata", metadata)?;
+        let described = format!(
+            "<component type=\"desktop\"><id>{name}</id><releases><release version=\"12.3\"/></releases></component>"
+        );
+        write(&tree, &format!("files/share/metainfo/{name}.metainfo.xml"), described)?;
+        std::fs::create_dir_all(tree.join("export"))?;
+        run(Command::new("flatpak")
+            .args(["build-export", "--disable-sandbox"])
+            .arg(&repository)
+            .arg(&tree)
+            .arg("stable"))?;
+    }
+    let flatpak = || {
+        let mut flatpak = Command::new("flatpak");
+        flatpak.env("FLATPAK_SYSTEM_DIR", root.path().join("var/lib/flatpak")).env("HOME", work.path()).arg("--system");
+        flatpak
+    };
+    run(flatpak().args(["remote-add", "--no-gpg-verify", "planted"]).arg(&repository))?;
+    run(flatpak().args(["install", "--no-deps", "--noninteractive", "-y", "planted"]).args(&names))?;
     Ok(root)
 }
 

@@ -7,70 +7,95 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use muster_tests::binaries;
+use muster_tests::{binaries, left_out};
 use tempfile::TempDir;
 
 use super::catalogue::Planting;
 use super::foreign;
 
 const SUITE: &str = "bookworm";
-/// Set by `deploy/ci/test` where the tools cannot be had: the tests then say that they are left out.
+const MIRROR: &str = "http://deb.debian.org/debian";
+/// Set by `deploy/ci/test`: to 1 where the tools cannot be had, and the tests then say that they are left out; to `needed`
+/// where everything is there.
 const LEFT_OUT: &str = "MUSTER_TEST_WITHOUT_ROOTS";
 
-/// Whether a test can be run: the tools are there, and the right to use them.
-fn can(tools: &[&str]) -> Result<bool> {
+/// Whether a test can be run: the tools are there, and the right to use them. Without the right it is left out, without
+/// the tools only where somebody said so.
+pub(crate) fn can(what: &str, tools: &[&str]) -> Result<bool> {
     let missing: Vec<&&str> = tools.iter().filter(|tool| which(tool).is_none()).collect();
     let is_root = Command::new("id").arg("-u").output()?.stdout == b"0\n";
     if missing.is_empty() && is_root {
         return Ok(true);
     }
     let why = if is_root { format!("{missing:?} are missing") } else { "only root can make roots".to_owned() };
-    if std::env::var_os(LEFT_OUT).is_some() || !is_root {
-        #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
-        {
-            eprintln!("left out: {why}");
-        }
+    if std::env::var(LEFT_OUT).is_ok_and(|value| value == "1") || !is_root {
+        left_out(what, &why);
         return Ok(false);
     }
-    bail!("{why}: install debootstrap, rpm and db-util (deploy/ci/test does), or set {LEFT_OUT}=1")
+    bail!("{what}: {why}: install them (deploy/ci/test does), or set {LEFT_OUT}=1")
+}
+
+/// Whether the mirror answers. A machine without a network cannot make a Debian, and that is no fault of the agent;
+/// `deploy/ci/test` has asked before, and says with `needed` that a test may not be left out for this reason.
+fn mirror_answers(mirror: &str) -> Result<bool> {
+    if std::env::var(LEFT_OUT).is_ok_and(|value| value == "needed") {
+        return Ok(true);
+    }
+    let mut ask = Command::new("wget");
+    ask.args(["--quiet", "--spider", "--timeout=15", "--tries=2", &format!("{mirror}/dists/{SUITE}/InRelease")]);
+    Ok(ask.status().context("start wget")?.success())
 }
 
 fn which(tool: &str) -> Option<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    path.split(':').map(|dir| Path::new(dir).join(tool)).find(|place| place.is_file())
+    path().split(':').map(|dir| Path::new(dir).join(tool)).find(|place| place.is_file())
 }
 
-fn run(command: &mut Command) -> Result<String> {
+/// Where debootstrap stands is not on everybody's path.
+fn path() -> String {
+    std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin"
+}
+
+pub(super) fn run(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("start {command:?}"))?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{command:?}: {}: {said}", output.status);
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A Debian by debootstrap. It is made once and kept below the target folder; a test gets its own copy.
-pub(super) fn debian() -> Result<Option<TempDir>> {
-    if !can(&["debootstrap", "dpkg", "dpkg-deb", "dpkg-query"])? {
+/// A Debian with systemd by debootstrap. It is made once and kept below the target folder; a test gets its own copy.
+pub(crate) fn debian() -> Result<Option<TempDir>> {
+    const WHAT: &str = "tests on a Debian by debootstrap";
+    if !can(WHAT, &["debootstrap", "wget", "dpkg", "dpkg-deb", "dpkg-query"])? {
         return Ok(None);
     }
-    let kept = binaries::folder()?.join("roots").join(format!("debian-{SUITE}"));
+    let kept = binaries::folder()?.join("roots").join(format!("debian-{SUITE}-systemd"));
     if !kept.is_dir() {
-        let folder = kept.parent().context("a folder")?;
-        std::fs::create_dir_all(folder)?;
-        let making = tempfile::Builder::new().prefix("making-").tempdir_in(folder)?;
-        let mut command = Command::new(which("debootstrap").context("no debootstrap")?);
-        command.args(["--variant=minbase", SUITE]).arg(making.path()).args(std::env::var("MUSTER_TEST_MIRROR").ok());
-        run(&mut command)?;
-        for bulk in ["var/cache", "usr/share/doc", "usr/share/locale", "usr/share/man"] {
-            std::fs::remove_dir_all(making.path().join(bulk)).ok();
+        let mirror = std::env::var("MUSTER_TEST_MIRROR").unwrap_or_else(|_| MIRROR.to_owned());
+        if !mirror_answers(&mirror)? {
+            left_out(WHAT, &format!("{mirror} does not answer, and none was made before"));
+            return Ok(None);
         }
-        // Somebody else may have been faster.
-        if std::fs::rename(making.path(), &kept).is_ok() {
-            let _ = making.keep();
-        }
+        make_debian(&kept, &mirror)?;
     }
     let copy = tempfile::Builder::new().prefix("muster-debian-").tempdir()?;
     run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(kept.join(".")).arg(copy.path()))?;
     Ok(Some(copy))
+}
+
+/// By one test only, however many ask: the others wait for its lock, and find it made.
+fn make_debian(kept: &Path, mirror: &str) -> Result<()> {
+    const MAKE: &str = r#"
+        test -d "$1" && exit 0
+        debootstrap --variant=minbase --include=systemd,systemd-sysv "$3" "$2" "$4" || exit
+        rm -rf "$2/var/cache" "$2/usr/share/doc" "$2/usr/share/locale" "$2/usr/share/man"
+        mv "$2" "$1""#;
+    let folder = kept.parent().context("a folder")?;
+    std::fs::create_dir_all(folder)?;
+    let making = tempfile::Builder::new().prefix("making-").tempdir_in(folder)?;
+    let mut command = Command::new("flock");
+    command.arg(folder.join("lock")).args(["sh", "-c", MAKE, "sh"]).arg(kept).arg(making.path().join("root"));
+    command.args([SUITE, mirror]).env("PATH", path());
+    run(&mut command).map(drop)
 }
 
 /// What dpkg itself says that there is.
@@ -172,7 +197,7 @@ pub(super) struct RpmRoots {
 
 /// Builds a package for each name, installs them with the real rpm, and writes its headers in the other two forms.
 pub(super) fn rpm_roots(all: &[Planting]) -> Result<Option<RpmRoots>> {
-    if !can(&["rpm", "rpmbuild", "db5.3_load"])? {
+    if !can("rpm's databases", &["rpm", "rpmbuild", "db5.3_load"])? {
         return Ok(None);
     }
     let kept = tempfile::Builder::new().prefix("muster-rpm-").tempdir()?;

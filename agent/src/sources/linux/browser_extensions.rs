@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use muster_proto::canonical::clean_text;
+use muster_proto::limits;
 use muster_proto::model::{Kind, Observation, SourceName};
 
 use super::findings::Findings;
@@ -56,7 +58,7 @@ const FIREFOX: &[&str] = &[
     ".var/app/org.mozilla.firefox/.mozilla/firefox",
 ];
 /// Where packages give extensions to everybody: a file named after each, or its manifest.
-const FOR_ALL: &[(&str, &str)] = &[
+pub(super) const FOR_ALL: &[(&str, &str)] = &[
     ("chrome", "/opt/google/chrome/extensions"),
     ("chrome", "/usr/share/google-chrome/extensions"),
     ("chromium", "/usr/share/chromium/extensions"),
@@ -74,8 +76,9 @@ const FOR_ALL_FIREFOX: &[&str] = &[
     "/usr/lib64/firefox/distribution/extensions",
     "/opt/firefox/distribution/extensions",
 ];
-const MANIFEST_BYTES: usize = 4 * 1024 * 1024;
-const LIST_BYTES: usize = 64 * 1024 * 1024;
+/// Homes are written by people: what is read there may not fill the memory of the agent. Real ones are a tenth of it.
+const MANIFEST_BYTES: usize = 1024 * 1024;
+const LIST_BYTES: usize = 16 * 1024 * 1024;
 
 pub(in crate::sources) struct BrowserExtensions;
 
@@ -121,6 +124,9 @@ fn profiles(scene: &Scene, browser: &str, home: &str, place: &str, findings: &mu
             if !id.is_directory || !is_id(&id.name) {
                 continue;
             }
+            if findings.is_full(&base) {
+                return;
+            }
             let dir = format!("{extensions}/{}", id.name);
             for version in findings.list(scene, &dir).unwrap_or_default().into_iter().filter(|v| v.is_directory) {
                 let dir = format!("{dir}/{}", version.name);
@@ -154,6 +160,9 @@ fn manifest(scene: &Scene, place: &str, dir: &str, findings: &mut Findings) -> O
 fn firefox(scene: &Scene, home: &str, place: &str, findings: &mut Findings) {
     let base = format!("{home}/{place}");
     for profile in findings.list(scene, &base).unwrap_or_default().into_iter().filter(|entry| entry.is_directory) {
+        if findings.is_full(&base) {
+            return;
+        }
         let Some(bytes) = findings.read(scene, &format!("{base}/{}/extensions.json", profile.name), LIST_BYTES) else {
             continue;
         };
@@ -204,6 +213,8 @@ fn for_all_firefox(scene: &Scene, place: &str, findings: &mut Findings) {
 
 fn add(findings: &mut Findings, extension: Extension, browser: &str, path: String) {
     let Extension { id, name, version, author, enabled, locale: _ } = extension;
+    // A text may be as long as its file, and only so much of it is ever sent.
+    let [id, name, version, author] = [id, name, version, author].map(|text| clean_text(&text, limits::TEXT_BYTES));
     let mut observation = Observation::new(Kind::BrowserExtension, if name.is_empty() { id.clone() } else { name });
     observation.id = id;
     observation.version = version;

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use muster_proto::limits;
 use muster_proto::model::Observation;
 
 use crate::sources::root::Entry;
@@ -25,6 +26,16 @@ impl Findings {
     pub(super) fn broken(&mut self, reason: impl Into<String>) {
         let reason = reason.into();
         self.fault.get_or_insert(reason);
+    }
+
+    /// Whether there is more already than a section may hold: whoever makes a million extensions in a home gets no further,
+    /// and is named.
+    pub(super) fn is_full(&mut self, place: &str) -> bool {
+        let full = self.observations.len() > limits::OBSERVATIONS_PER_SECTION;
+        if full {
+            self.broken(format!("{place} holds more than {} things", limits::OBSERVATIONS_PER_SECTION));
+        }
+        full
     }
 
     /// Something could not be read. A lack of rights is what the operator can mend: it is named before anything else.
@@ -72,5 +83,25 @@ impl Findings {
             None if self.places == 0 && self.observations.is_empty() => Sighting::not_applicable(nothing),
             None => Sighting { owned: self.owned, ..Sighting::complete(self.observations) },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::{Kind, Outcome};
+
+    use super::*;
+
+    #[test]
+    fn a_place_with_more_than_a_section_holds_is_named() {
+        let mut findings = Findings::default();
+        let one = Observation::new(Kind::BrowserExtension, "x");
+        findings.observations = vec![one.clone(); limits::OBSERVATIONS_PER_SECTION];
+        assert!(!findings.is_full("/home/x/.config/chromium"));
+        findings.observations.push(one);
+        assert!(findings.is_full("/home/x/.config/chromium"));
+        let sighting = findings.sighting("nothing");
+        assert_eq!(sighting.outcome, Outcome::Partial);
+        assert!(sighting.reason.contains("/home/x/.config/chromium holds more than"), "{}", sighting.reason);
     }
 }

@@ -10,7 +10,7 @@ use crate::sources::{Owned, Scene, Sighting, Source};
 const SYSTEM: &str = "/var/lib/flatpak";
 /// Further places for the machine, named by the administrator.
 const INSTALLATIONS: &str = "/etc/flatpak/installations.d";
-const TEXT_BYTES: usize = 4 * 1024 * 1024;
+const TEXT_BYTES: usize = 1024 * 1024;
 
 pub(in crate::sources) struct Flatpak;
 
@@ -53,6 +53,9 @@ fn deployed(scene: &Scene, dir: &str, kind: &str, home: Option<&str>, findings: 
             for branch in branches.into_iter().filter(|entry| entry.is_directory) {
                 let id = format!("{}/{}/{}", name.name, architecture.name, branch.name);
                 let deploy = format!("{middle}/{}/active", branch.name);
+                if findings.is_full(dir) {
+                    return;
+                }
                 let Some(commit) = commit(scene, &deploy, findings) else { continue };
                 let mut observation = observation(scene, &name.name, &deploy, findings);
                 if let Some(home) = home {

@@ -7,7 +7,7 @@ mod signatures;
 mod units;
 
 use muster_proto::limits;
-use muster_proto::model::{HostState, Outcome};
+use muster_proto::model::{HostState, Losses, Outcome};
 
 use super::crowd::Crowd;
 use crate::sources::Scene;
@@ -26,7 +26,11 @@ pub(super) fn state(scene: &Scene, units: &[String], units_outcome: Outcome) -> 
         realtime,
         pending_reboot: reboot::is_pending(scene),
         realtime_outcome: Some(realtime_outcome),
+        // Whoever knows the pseudonyms adds these.
         user_items: Vec::new(),
+        users_outcome: None,
+        // And these whoever delivers.
+        losses: Losses::default(),
     }
 }
 

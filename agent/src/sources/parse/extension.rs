@@ -1,6 +1,9 @@
 //! Browser extensions: the manifest of one in Chromium's browsers, and Firefox's list of add-ons.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// What is known of an extension; empty where it does not say.
@@ -83,7 +86,34 @@ fn without_comments(bytes: &[u8]) -> Vec<u8> {
 
 #[derive(Deserialize)]
 struct AddOns {
+    #[serde(deserialize_with = "few")]
     addons: Vec<AddOn>,
+}
+
+/// Add-ons in one list: a profile with a hundred is rare, and each takes a hundred times the bytes that it is told by.
+const ADD_ONS: usize = 10_000;
+
+fn few<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<AddOn>, D::Error> {
+    struct Few;
+    impl<'de> Visitor<'de> for Few {
+        type Value = Vec<AddOn>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {ADD_ONS} add-ons")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<AddOn>, A::Error> {
+            let mut few = Vec::new();
+            while let Some(add_on) = list.next_element()? {
+                if few.len() == ADD_ONS {
+                    return Err(A::Error::invalid_length(ADD_ONS + 1, &self));
+                }
+                few.push(add_on);
+            }
+            Ok(few)
+        }
+    }
+    list.deserialize_seq(Few)
 }
 
 #[derive(Deserialize)]
@@ -199,5 +229,14 @@ mod tests {
             }
             let _ = message_of(&text);
         }
+    }
+
+    #[test]
+    fn a_list_without_an_end_is_none() {
+        let list = |count: usize| {
+            let add_ons = vec![r#"{"id":"a@b","type":"extension"}"#; count].join(",");
+            parse_add_ons(format!("{{\"addons\":[{add_ons}]}}").as_bytes()).map(|list| list.len())
+        };
+        assert_eq!((list(ADD_ONS), list(ADD_ONS + 1)), (Some(ADD_ONS), None));
     }
 }

@@ -70,7 +70,7 @@ impl Place {
         Ok(bytes)
     }
 
-    pub(super) fn list(&self, path: &str, most: usize) -> io::Result<Vec<Entry>> {
+    pub(super) fn list(&self, path: &str, most: usize, mut bytes: usize) -> io::Result<Vec<Entry>> {
         let fd = self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC)?;
         let mut entries = Vec::new();
         for entry in Dir::read_from(&fd)? {
@@ -79,6 +79,7 @@ impl Place {
             if name == c"." || name == c".." {
                 continue;
             }
+            bytes = bytes.checked_sub(name.to_bytes().len()).ok_or(io::ErrorKind::FileTooLarge)?;
             if entries.len() >= most {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
@@ -257,9 +258,12 @@ mod tests {
     #[test]
     fn a_directory_beyond_the_bound_is_refused() {
         let (_outer, place) = image();
-        let entries = place.list("/etc", 1000).expect("listed").len();
-        assert_eq!(place.list("/etc", entries).expect("as many as there are").len(), entries);
-        assert_eq!(place.list("/etc", entries - 1).expect_err("too many").kind(), io::ErrorKind::FileTooLarge);
+        let entries = place.list("/etc", 1000, 1000).expect("listed");
+        let bytes: usize = entries.iter().map(|entry| entry.name.len()).sum();
+        let entries = entries.len();
+        assert_eq!(place.list("/etc", entries, bytes).expect("as many as there are").len(), entries);
+        assert_eq!(place.list("/etc", entries - 1, bytes).expect_err("too many").kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(place.list("/etc", entries, bytes - 1).expect_err("too long").kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Place {
         Ok(bytes)
     }
 
-    pub(super) fn list(&self, path: &str, most: usize) -> io::Result<Vec<Entry>> {
+    pub(super) fn list(&self, path: &str, most: usize, bytes: usize) -> io::Result<Vec<Entry>> {
         let entries = std::fs::read_dir(path)?.take(most.saturating_add(1)).map(|entry| {
             let entry = entry?;
             let kind = entry.file_type()?;
@@ -61,7 +61,8 @@ impl Place {
             })
         });
         let entries: Vec<Entry> = entries.collect::<io::Result<_>>()?;
-        if entries.len() > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(entries) }
+        let names: usize = entries.iter().map(|entry| entry.name.len()).sum();
+        if entries.len() > most || names > bytes { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(entries) }
     }
 
     pub(super) fn stands(&self, path: &str) -> io::Result<Option<Stands>> {

@@ -66,7 +66,7 @@ async fn connect(proxy: &Proxy, address: &str, stream: &mut Box<dyn Stream>) -> 
     stream.write_all(request.as_bytes()).await.map_err(failed)?;
     stream.flush().await.map_err(failed)?;
     let head = head(stream).await.map_err(failed)?;
-    let (code, answer) = status(&head).ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?;
+    let (code, answer) = proxy_answer(&head).ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?;
     match code {
         200..=299 => Ok(()),
         407 => Err(ConnectError::ProxyCredentials { proxy: proxy.shown(), answer }),
@@ -94,8 +94,9 @@ async fn head(stream: &mut Box<dyn Stream>) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// The code, and the first line for people.
-fn status(head: &[u8]) -> Option<(u16, String)> {
+/// The code in a proxy's answer, and its first line for people; nothing when it does not speak HTTP/1.
+#[must_use]
+pub fn proxy_answer(head: &[u8]) -> Option<(u16, String)> {
     let line = String::from_utf8_lossy(head.split(|byte| *byte == b'\r').next()?).into_owned();
     let mut parts = line.splitn(3, ' ');
     let code =
@@ -141,14 +142,14 @@ mod tests {
 
     #[test]
     fn a_proxys_answer_is_read_by_its_first_line() {
-        let of = |text: &str| status(text.as_bytes()).map(|(code, _)| code);
+        let of = |text: &str| proxy_answer(text.as_bytes()).map(|(code, _)| code);
         assert_eq!(of("HTTP/1.1 200 Connection established\r\n\r\n"), Some(200));
         assert_eq!(of("HTTP/1.0 407 Proxy Authentication Required\r\nX: y\r\n\r\n"), Some(407));
         for bad in ["", "SSH-2.0-x\r\n", "HTTP/1.1\r\n\r\n", "HTTP/1.1 abc x\r\n\r\n", "ICY 200 OK\r\n"] {
             assert_eq!(of(bad), None, "{bad:?}");
         }
         assert_eq!(
-            status(b"HTTP/1.1 403 no\x1b[31m\r\n\r\n").map(|(_, shown)| shown).as_deref(),
+            proxy_answer(b"HTTP/1.1 403 no\x1b[31m\r\n\r\n").map(|(_, shown)| shown).as_deref(),
             Some("HTTP/1.1 403 no[31m")
         );
     }

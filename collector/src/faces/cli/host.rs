@@ -1,6 +1,6 @@
 //! `muster host`: one host, whole.
 
-use muster_proto::model::{HostReport, Outcome, StandingReport, Timestamp};
+use muster_proto::model::{HostReport, Losses, Outcome, StandingReport, Timestamp};
 
 use super::args::HostArgs;
 use super::client::Client;
@@ -96,6 +96,12 @@ pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String 
             line("look", &format!("{digest}, made {}, here since {since}", when(observed, now)));
         }
         _ => line("look", "none yet"),
+    }
+    let losses = host.state.losses;
+    if losses.total() > 0 {
+        let Losses { coalesced, dropped, damaged } = losses;
+        let counts = format!("{dropped} dropped, {damaged} damaged, {coalesced} with a later one of the same time");
+        line("lost looks", &format!("{counts}; never seen here"));
     }
     text
 }

@@ -72,9 +72,8 @@ fn judged_state(sql: &Connection, no: i64, key: &Digest) -> Step<i64> {
     }
     let present =
         sql.prepare_cached("SELECT state FROM host WHERE no = ?1")?.query_row([no], |row| Ok(row::state(row, 0)))??;
-    let shared = HostState { boot_id: String::new(), addresses: Vec::new(), ..present };
     sql.prepare_cached("INSERT INTO judged_state (state_key, state) VALUES (?1, ?2)")?
-        .execute((key.as_bytes(), stored::state_bytes(&shared)))?;
+        .execute((key.as_bytes(), stored::state_bytes(&present.shared())))?;
     Ok(sql.last_insert_rowid())
 }
 

@@ -194,8 +194,7 @@ impl<'j> Comparison<'j> {
         self.keys.insert(host, (key, since));
         if let Entry::Vacant(place) = self.states.entry(key) {
             let present = state.as_deref().map_or_else(|| Ok(HostState::default()), row::state_of)?;
-            let shared = HostState { boot_id: String::new(), addresses: Vec::new(), ..present };
-            place.insert(stored::state_bytes(&shared));
+            place.insert(stored::state_bytes(&present.shared()));
         }
         Ok(())
     }

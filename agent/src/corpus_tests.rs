@@ -1,25 +1,40 @@
 //! Every parser on the corpora of the fuzzers: whole, cut at every place, and changed by chance.
 //!
 //! `MUSTER_FUZZ_SECONDS=600` changes by chance for that long for each parser, and says how often; `MUSTER_FUZZ_ONLY` names
-//! one. Without them it is a fraction of a second. This is what runs everywhere; the fuzzers in `tests/fuzz`, which see
+//! some of them, with commas between. Without them it is a fraction of a second. This is what runs everywhere; the fuzzers in `tests/fuzz`, which see
 //! what code they reach, need another build.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::mounts::Mounts;
-use super::os_release::OsRelease;
-use super::signatures as s;
-use super::{
-    apk, certificate, dpkg, elf, extension, fdinfo, key_file, metainfo, modules, network, pacman, rpm, snap, unit_file,
+use muster_proto::canonical::{self, CanonicalSection};
+
+use crate::sources::parse::mounts::Mounts;
+use crate::sources::parse::os_release::OsRelease;
+use crate::sources::parse::{
+    apk, certificate, dpkg, elf, extension, fdinfo, key_file, metainfo, modules, network, pacman, rpm, signatures as s,
+    snap, unit_file,
 };
+use crate::{spool, uplink};
 
 type Parser = fn(&[u8]);
 
 /// The fuzzers by name, each with what it calls.
 const PARSERS: &[(&str, Parser)] = &[
     ("apk", |bytes| drop(apk::parse(bytes).first_lacking(&text(bytes)).map(str::to_owned))),
+    ("canonical", |bytes| {
+        let view = CanonicalSection::read(bytes.to_vec().into()).map(|section| section.observations().len());
+        let section = canonical::read_section(bytes);
+        // The two readers are one form: what one takes the other takes, and it is written as it was read.
+        assert_eq!(view.ok(), section.as_ref().ok().map(|section| section.observations().len()));
+        if let Ok(section) = section {
+            assert_eq!(canonical::section_bytes(&section), bytes);
+        }
+        if let Ok(look) = canonical::read_look(bytes) {
+            assert_eq!(canonical::look_bytes(&look), bytes);
+        }
+    }),
     ("certificate", |bytes| drop(certificate::parse(bytes))),
     ("dpkg", |bytes| drop((dpkg::parse(bytes, dpkg::Form::Status), dpkg::parse(bytes, dpkg::Form::Control)))),
     ("extension", |bytes| {
@@ -45,6 +60,10 @@ const PARSERS: &[(&str, Parser)] = &[
         drop(rpm::of_sqlite(&main.to_vec(), Some(&log.to_vec())));
     }),
     ("snap", |bytes| drop((snap::parse_state(bytes), snap::parse_yaml(&text(bytes))))),
+    ("spool", |bytes| {
+        drop(uplink::Parcel::decode(bytes.to_vec()));
+        drop(spool::decode(bytes.to_vec()).map(uplink::Parcel::decode));
+    }),
     ("state", |bytes| {
         let text = text(bytes);
         fdinfo::Hooks::default().read(&text);
@@ -57,6 +76,7 @@ const PARSERS: &[(&str, Parser)] = &[
         ));
     }),
     ("unit_file", |bytes| unit_file::Unit::default().read(&text(bytes))),
+    ("uplink", |bytes| drop((uplink::proxy_answer(bytes), uplink::Token::parse(&text(bytes))))),
 ];
 
 fn text(bytes: &[u8]) -> String {
@@ -161,7 +181,9 @@ fn no_seed_whole_or_cut_anywhere_makes_a_parser_panic() {
 fn no_seed_changed_by_chance_makes_a_parser_panic() {
     let seconds: Option<u64> = std::env::var("MUSTER_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let only = std::env::var("MUSTER_FUZZ_ONLY").ok();
-    for (name, parser) in PARSERS.iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {
+    for (name, parser) in
+        PARSERS.iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only.split(',').any(|one| one == *name)))
+    {
         let mut pool = corpus(name);
         let seeds = pool.len();
         let mut chance = Chance(0x9e37_79b9_7f4a_7c15 ^ seconds.unwrap_or(0));

@@ -1,0 +1,10 @@
+//! Fuzzes what comes back from the spool: an entry, and the parcel in it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use muster_agent::{spool, uplink::Parcel};
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = Parcel::decode(bytes.to_vec());
+    let _ = spool::decode(bytes.to_vec()).map(Parcel::decode);
+});
