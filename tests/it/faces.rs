@@ -112,7 +112,7 @@ fn check_finds_a_section_that_was_changed_behind_its_back() -> Result<()> {
     lab.stop_collector()?;
     Answer::of(&mut lab.collector_command("check")?)?.expect_code(0)?;
     let connection = rusqlite::Connection::open(database(&lab))?;
-    let changed = connection.execute("UPDATE edition SET name = 'adduzer' WHERE name = 'adduser'", [])?;
+    let changed = connection.execute("UPDATE title SET name = 'adduzer' WHERE name = 'adduser'", [])?;
     assert_eq!(changed, 1);
     drop(connection);
     let found = Answer::of(&mut lab.collector_command("check")?)?.expect_code(1)?;

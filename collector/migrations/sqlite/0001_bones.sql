@@ -14,7 +14,7 @@ CREATE TABLE rules (
     adopted_at INTEGER
 ) STRICT;
 
--- Texts that many rows repeat. This dictionary and that of editions are whole in the memory of the one process that
+-- Texts that many rows repeat. This dictionary and those of editions are whole in the memory of the one process that
 -- serves the file, so they need no index; `check` looks for texts that stand twice. A deed may make
 -- phrases; they are written at the end of its transaction.
 CREATE TABLE phrase (
@@ -52,14 +52,29 @@ CREATE TABLE operator_token (
     revoked_at  INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- The dictionary into which sections are interned: a title in one version. Rows are never changed and never removed.
-CREATE TABLE edition (
+-- The dictionary into which sections are interned: a title in one version, under one id; and the dictionaries into which
+-- it is. Rows are never changed and never removed.
+CREATE TABLE title (
     no       INTEGER PRIMARY KEY,
     platform INTEGER NOT NULL,
     kind     INTEGER NOT NULL,
     name     TEXT NOT NULL,
-    vendor   TEXT NOT NULL,
-    version  TEXT NOT NULL
+    vendor   TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE version (
+    no   INTEGER PRIMARY KEY,
+    text TEXT NOT NULL
+) STRICT;
+
+-- `id` is NULL when there is none, a product code in its sixteen bytes, or a text: what follows the name where `from_name`
+-- is 1.
+CREATE TABLE edition (
+    no        INTEGER PRIMARY KEY,
+    title     INTEGER NOT NULL REFERENCES title (no),
+    version   INTEGER NOT NULL REFERENCES version (no),
+    from_name INTEGER NOT NULL,
+    id        ANY
 ) STRICT;
 
 -- A section once, however many hosts have it. `body` is its interned form, from which the canonical bytes are rebuilt.

@@ -2,10 +2,9 @@
 //!
 //! ```text
 //! body    := 0x02 groups:varint group* singles:varint single*
-//! group   := flags:u8 id:text [state:text] members:varint edition*      all alike but for their edition
-//! single  := edition flags:u8 id [path] [state:text] [attributes:varint (name:text value:text)*]
+//! group   := flags:u8 [state:text] members:varint edition*              all alike but for their edition
+//! single  := edition flags:u8 [path] [state:text] [attributes:varint (name:text value:text)*]
 //! edition := the difference to the edition before, of this group or of the singles:varint
-//! id      := text | what follows the name:text | the 16 bytes of a product code {8-4-4-4-12}, in capitals
 //! path    := text | what stands before the name:text, what follows it:text
 //! text    := n:varint            n > 0: the (n-1)th text of this body's table, which begins with the empty text
 //!          | 0 shared:varint rest:varint bytes    a new text: so many bytes of the one before it, then these

@@ -63,6 +63,15 @@ pub(in crate::store) fn search(bytes: &[u8], ends: &[usize], text: &AhoCorasick,
     Ok(found)
 }
 
+/// The numbers of each edition: under several ids it has several.
+pub(in crate::store) fn by_text(editions: &Editions) -> BTreeMap<&SoftwareEdition, Vec<u32>> {
+    let mut by_text: BTreeMap<&SoftwareEdition, Vec<u32>> = BTreeMap::new();
+    for (number, edition) in editions {
+        by_text.entry(edition).or_default().push(*number);
+    }
+    by_text
+}
+
 /// Puts editions in order, and says how many there are beyond the first so many.
 pub(in crate::store) fn foremost(counted: &mut Vec<SoftwareCount>, most: usize) -> u64 {
     counted.sort_by(|a, b| b.hosts.cmp(&a.hosts).then_with(|| a.edition.cmp(&b.edition)));
@@ -78,7 +87,7 @@ pub(in crate::store) fn read(text: &[u8]) -> Option<(u8, Edition<'_>)> {
 }
 
 fn stored(platform: u8, edition: Edition<'_>) -> Step<SoftwareEdition> {
-    let Edition { kind, name, vendor, version } = edition;
+    let Edition { kind, name, vendor, version, id: _ } = edition;
     let platform = Platform::from_code(platform)
         .ok_or_else(|| Fault::damaged("an edition", format!("the platform {platform} has no meaning")))?;
     let (name, vendor, version) = (name.to_owned(), vendor.to_owned(), version.to_owned());

@@ -29,12 +29,12 @@ pub struct ObservationView<'a> {
     pub state: &'a str,
     /// Further facts by name, sorted.
     pub attributes: Attributes<'a>,
-    /// Kind, name, vendor and version as they stand in the bytes, see [`Edition`].
+    /// Kind, name, vendor, version and id as they stand in the bytes, see [`Edition`].
     pub edition: &'a [u8],
 }
 
-/// Which title in which version: the beginning of an observation, which many hosts share. The platform is that of the
-/// section.
+/// Which title in which version, under which id: the beginning of an observation, which many hosts share. The platform is
+/// that of the section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Edition<'a> {
     /// What sort of trace it is.
@@ -45,15 +45,17 @@ pub struct Edition<'a> {
     pub vendor: &'a str,
     /// Version as the source spells it.
     pub version: &'a str,
+    /// Package id, product code, bundle id, service key, unit file.
+    pub id: &'a str,
 }
 
 impl<'a> Edition<'a> {
     /// Its canonical bytes.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(16 + self.name.len() + self.vendor.len() + self.version.len());
+        let mut bytes = Vec::with_capacity(64 + self.name.len() + self.vendor.len());
         bytes.push(self.kind.code());
-        for text in [self.name, self.vendor, self.version] {
+        for text in [self.name, self.vendor, self.version, self.id] {
             write_text(&mut bytes, text);
         }
         bytes
@@ -287,14 +289,14 @@ fn walk_on<'a>(
 
 fn read_observation<'a>(reader: &mut Reader<'a>) -> Result<ObservationView<'a>, NotCanonical> {
     let from = reader.at();
-    let Edition { kind, name, vendor, version } = read_edition(reader)?;
+    let Edition { kind, name, vendor, version, id } = read_edition(reader)?;
     let edition = reader.since(from);
     Ok(ObservationView {
         kind,
         name,
         vendor,
         version,
-        id: reader.text("id", "TEXT_BYTES", limits::TEXT_BYTES)?,
+        id,
         path: reader.text("path", "PATH_BYTES", limits::PATH_BYTES)?,
         state: reader.text("state", "TEXT_BYTES", limits::TEXT_BYTES)?,
         attributes: read_attributes(reader)?,
@@ -308,6 +310,7 @@ fn read_edition<'a>(reader: &mut Reader<'a>) -> Result<Edition<'a>, NotCanonical
         name: reader.text("name", "TEXT_BYTES", limits::TEXT_BYTES)?,
         vendor: reader.text("vendor", "TEXT_BYTES", limits::TEXT_BYTES)?,
         version: reader.text("version", "TEXT_BYTES", limits::TEXT_BYTES)?,
+        id: reader.text("id", "TEXT_BYTES", limits::TEXT_BYTES)?,
     })
 }
 

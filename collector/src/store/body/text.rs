@@ -24,10 +24,6 @@ impl<'a> Writer<'a> {
         self.bytes.push(byte);
     }
 
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
     pub(super) fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes.push((value as u8 & 0x7f) | 0x80);

@@ -53,8 +53,9 @@ pub(super) async fn find(
         hosts.entry(found.try_get(1)?).or_default().push(found.try_get(0)?);
     }
     let (mut counted, mut everyone) = (Vec::new(), BTreeSet::new());
-    for (number, edition) in &editions {
-        let of_edition = sections.get(number).into_iter().flatten().filter_map(|no| u32::try_from(*no).ok());
+    for (edition, numbers) in software::by_text(&editions) {
+        let of_edition = numbers.iter().filter_map(|number| sections.get(number)).flatten();
+        let of_edition = of_edition.filter_map(|no| u32::try_from(*no).ok());
         let looks = of_edition.filter_map(|section| looks.get(&section)).flatten();
         let of_edition: BTreeSet<i32> = looks.filter_map(|look| hosts.get(look)).flatten().copied().collect();
         if !of_edition.is_empty() {

@@ -50,7 +50,9 @@ const RULES: &[(&str, &str)] = &[
     (
         "a text stands twice in a dictionary: {}",
         "SELECT text FROM phrase GROUP BY text HAVING count(*) > 1
-         UNION ALL SELECT name FROM edition GROUP BY name, version, vendor, kind, platform HAVING count(*) > 1",
+         UNION ALL SELECT text FROM version GROUP BY text HAVING count(*) > 1
+         UNION ALL SELECT name FROM title GROUP BY name, vendor, kind, platform HAVING count(*) > 1
+         UNION ALL SELECT 'edition ' || min(no) FROM edition GROUP BY title, version, from_name, id HAVING count(*) > 1",
     ),
     (
         "the tally differs from a recount: {}",

@@ -4,23 +4,29 @@
 //! that names a number is never committed before the text is; when a transaction is lost, its texts are in the next one.
 //! One process serves a file, so nobody else gives numbers.
 
+mod product_code;
+
 use std::hash::BuildHasher as _;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use muster_proto::canonical::{Edition, ObservationView};
 use muster_proto::model::{Kind, Platform};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension as _, ToSql};
 
 use super::fault::{Fault, Step};
 use super::row;
 use crate::store::body::Lookup;
 use crate::store::software::{self, Editions};
 
-/// Both.
+/// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Dictionaries {
     editions: Shelf,
+    /// Of what the rows of editions are made.
+    titles: Shelf,
+    versions: Shelf,
     pub(super) phrases: Shelf,
 }
 
@@ -185,6 +191,8 @@ impl Shelf {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Saved {
     editions: usize,
+    titles: usize,
+    versions: usize,
     phrases: usize,
 }
 
@@ -192,42 +200,63 @@ impl Dictionaries {
     /// Reads what is in the file.
     pub(super) fn load(sql: &Connection) -> Step<Self> {
         let all = Self::default();
-        let find = "SELECT no, kind, name, vendor, version, platform FROM edition ORDER BY no";
-        all.editions.load(sql, find, |found| Ok([vec![found.get(5)?], edition_bytes(found)?].concat()))?;
-        all.phrases.load(sql, "SELECT no, text FROM phrase ORDER BY no", |found| {
-            Ok(found.get::<_, String>(1)?.into_bytes())
+        all.titles.load(sql, "SELECT no, platform, kind, name, vendor FROM title ORDER BY no", |found| {
+            let (name, vendor): (String, String) = (found.get(3)?, found.get(4)?);
+            Ok(title_key(found.get(1)?, found.get(2)?, &name, &vendor))
         })?;
+        let text = |found: &rusqlite::Row<'_>| Ok(found.get::<_, String>(1)?.into_bytes());
+        all.versions.load(sql, "SELECT no, text FROM version ORDER BY no", text)?;
+        let find = format!("{EDITIONS} ORDER BY e.no");
+        all.editions.load(sql, &find, |found| Ok([vec![found.get(1)?], edition_bytes(found)?].concat()))?;
+        all.phrases.load(sql, "SELECT no, text FROM phrase ORDER BY no", text)?;
         Ok(all)
     }
 
     /// Writes what no transaction has kept yet into the one that is open.
     pub(super) fn save(&self, sql: &Connection) -> Step<Saved> {
-        self.save_since(sql, Saved { editions: self.editions.kept(), phrases: self.phrases.kept() })
+        let (editions, phrases) = (self.editions.kept(), self.phrases.kept());
+        self.save_since(sql, Saved { editions, titles: self.titles.kept(), versions: self.versions.kept(), phrases })
     }
 
     /// Writes what has come since the same transaction has saved so much.
     pub(super) fn save_since(&self, sql: &Connection, since: Saved) -> Step<Saved> {
         let (new, editions) = self.editions.after(since.editions);
-        for (number, key) in new {
-            let Some((platform, Edition { kind, name, vendor, version })) = software::read(&key) else {
+        let mut rows = Vec::with_capacity(new.len());
+        for (number, key) in &new {
+            let Some((platform, edition)) = software::read(key) else {
                 return Err(Fault::damaged(format!("edition {number}"), "its key in memory is not readable"));
             };
-            sql.prepare_cached(
-                "INSERT INTO edition (no, platform, kind, name, vendor, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute((number, platform, kind.code(), name, vendor, version))?;
+            let Edition { kind, name, vendor, version, id } = edition;
+            let title = self.titles.number(&title_key(platform, kind.code(), name, vendor));
+            rows.push((number, title, self.versions.number(version.as_bytes()), Id::of(name, id)));
+        }
+        let (new, titles) = self.titles.after(since.titles);
+        for (number, key) in new {
+            let (platform, kind, name, vendor) = read_title_key(&key)?;
+            sql.prepare_cached("INSERT INTO title (no, platform, kind, name, vendor) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute((number, platform, kind, name, vendor))?;
+        }
+        let text = |text: Vec<u8>| String::from_utf8(text).map_err(|_| Fault::damaged("a new text", "it is not UTF-8"));
+        let (new, versions) = self.versions.after(since.versions);
+        for (number, version) in new {
+            sql.prepare_cached("INSERT INTO version (no, text) VALUES (?1, ?2)")?.execute((number, text(version)?))?;
+        }
+        for (number, title, version, id) in rows {
+            sql.prepare_cached("INSERT INTO edition (no, title, version, from_name, id) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute((number, title, version, matches!(id, Id::AfterName(_)), id))?;
         }
         let (new, phrases) = self.phrases.after(since.phrases);
         for (number, phrase) in new {
-            let phrase = String::from_utf8(phrase).map_err(|_| Fault::damaged("a new text", "it is not UTF-8"))?;
-            sql.prepare_cached("INSERT INTO phrase (no, text) VALUES (?1, ?2)")?.execute((number, phrase))?;
+            sql.prepare_cached("INSERT INTO phrase (no, text) VALUES (?1, ?2)")?.execute((number, text(phrase)?))?;
         }
-        Ok(Saved { editions, phrases })
+        Ok(Saved { editions, titles, versions, phrases })
     }
 
     /// The transaction was committed.
     pub(super) fn saved(&self, saved: Saved) {
         self.editions.saved(saved.editions);
+        self.titles.saved(saved.titles);
+        self.versions.saved(saved.versions);
         self.phrases.saved(saved.phrases);
     }
 
@@ -261,16 +290,79 @@ pub(super) struct Table<'a>(pub(super) &'a Connection);
 
 impl Lookup for Table<'_> {
     fn edition(&mut self, number: i64) -> Step<Option<Vec<u8>>> {
-        let find = "SELECT no, kind, name, vendor, version FROM edition WHERE no = ?1";
-        let found = self.0.prepare_cached(find)?.query_row([number], |row| Ok(edition_bytes(row))).optional()?;
+        let find = format!("{EDITIONS} WHERE e.no = ?1");
+        let found = self.0.prepare_cached(&find)?.query_row([number], |row| Ok(edition_bytes(row))).optional()?;
         found.transpose()
     }
 }
 
+/// Number and platform of an edition, and what [`edition_bytes`] reads.
+const EDITIONS: &str = "SELECT e.no, t.platform, t.kind, t.name, t.vendor, v.text, e.from_name, e.id
+    FROM edition e JOIN title t ON t.no = e.title JOIN version v ON v.no = e.version";
+
 fn edition_bytes(found: &rusqlite::Row<'_>) -> Step<Vec<u8>> {
-    let (name, vendor, version): (String, String, String) = (found.get(2)?, found.get(3)?, found.get(4)?);
-    let kind = row::member(&format!("edition {}", found.get::<_, i64>(0)?), Kind::from_code, found, 1)?;
-    Ok(Edition { kind, name: &name, vendor: &vendor, version: &version }.to_bytes())
+    let (name, vendor, version): (String, String, String) = (found.get(3)?, found.get(4)?, found.get(5)?);
+    let what = || format!("edition {}", found.get::<_, i64>(0).unwrap_or_default());
+    let kind = row::member(&what(), Kind::from_code, found, 2)?;
+    let id = match found.get_ref(7)? {
+        ValueRef::Null => String::new(),
+        ValueRef::Blob(code) if code.len() == 16 => product_code::spelled(code),
+        ValueRef::Text(text) => {
+            let text = std::str::from_utf8(text).map_err(|_| Fault::damaged(what(), "its id is not UTF-8"))?;
+            if found.get(6)? { format!("{name}{text}") } else { text.to_owned() }
+        }
+        ValueRef::Blob(_) | ValueRef::Integer(_) | ValueRef::Real(_) => {
+            return Err(Fault::damaged(what(), "its id is none"));
+        }
+    };
+    Ok(Edition { kind, name: &name, vendor: &vendor, version: &version, id: &id }.to_bytes())
+}
+
+/// How the id of an edition is kept.
+enum Id<'a> {
+    None,
+    Text(&'a str),
+    AfterName(&'a str),
+    Code([u8; 16]),
+}
+
+impl<'a> Id<'a> {
+    fn of(name: &str, id: &'a str) -> Self {
+        if let Some(code) = product_code::code(id) {
+            return Self::Code(code);
+        }
+        match id.strip_prefix(name) {
+            _ if id.is_empty() => Self::None,
+            Some(rest) if !name.is_empty() => Self::AfterName(rest),
+            _ => Self::Text(id),
+        }
+    }
+}
+
+impl ToSql for Id<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::None => ValueRef::Null,
+            Self::Text(text) | Self::AfterName(text) => ValueRef::Text(text.as_bytes()),
+            Self::Code(code) => ValueRef::Blob(code),
+        }))
+    }
+}
+
+/// Platform, kind, length of the name, name, vendor: one byte string for one title.
+fn title_key(platform: u8, kind: u8, name: &str, vendor: &str) -> Vec<u8> {
+    let length = u32::try_from(name.len()).unwrap_or(u32::MAX).to_le_bytes();
+    [&[platform, kind], length.as_slice(), name.as_bytes(), vendor.as_bytes()].concat()
+}
+
+fn read_title_key(key: &[u8]) -> Step<(u8, u8, &str, &str)> {
+    let read = || {
+        let [platform, kind, rest @ ..] = key else { return None };
+        let (length, texts) = rest.split_first_chunk::<4>()?;
+        let (name, vendor) = texts.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        Some((*platform, *kind, std::str::from_utf8(name).ok()?, std::str::from_utf8(vendor).ok()?))
+    };
+    read().ok_or_else(|| Fault::damaged("a title", "its key in memory is not readable"))
 }
 
 #[cfg(test)]
@@ -338,5 +430,42 @@ mod tests {
         shelf.saved(up_to);
         shelf.number(b"three");
         assert_eq!(shelf.after(shelf.kept()).0, [(3, b"three".to_vec())]);
+    }
+
+    #[test]
+    fn editions_are_written_and_read_again_with_ids_of_every_form() {
+        let observation = |name: &str, id: &str| Observation {
+            vendor: "Vendor".to_owned(),
+            id: id.to_owned(),
+            version: "1.0".to_owned(),
+            ..Observation::new(Kind::Deb, name)
+        };
+        let ids = [
+            "",
+            "curl",
+            "curl:amd64",
+            "{0123ABCD-4567-89EF-0011-223344556677}",
+            "{0123abcd-4567-89EF-0011-223344556677}",
+        ];
+        let observations =
+            ids.map(|id| observation("curl", id)).into_iter().chain([observation("", "x"), observation("a", "bc")]);
+        let section = Section::new(Platform::Linux, SourceName::Dpkg, observations.collect());
+        let section = CanonicalSection::from(&section);
+        let seen = section.observations();
+        let all = Dictionaries::default();
+        let numbers = all.editions(Platform::Linux, &seen);
+        let sql = Connection::open_in_memory().expect("opens");
+        sql.execute_batch(include_str!("../../../migrations/sqlite/0001_bones.sql")).expect("makes tables");
+        let saved = all.save(&sql).expect("saves");
+        all.saved(saved);
+        let again = Dictionaries::load(&sql).expect("loads");
+        for (number, seen) in numbers.iter().zip(&seen) {
+            let from_table = Table(&sql).edition(i64::from(*number)).expect("reads").expect("is there");
+            assert_eq!(from_table, seen.edition);
+            assert_eq!((&again).edition(i64::from(*number)).expect("reads").as_deref(), Some(seen.edition));
+        }
+        assert_eq!(again.editions(Platform::Linux, &seen), numbers, "and none is made again");
+        let titles: i64 = sql.query_row("SELECT count(*) FROM title", [], |row| row.get(0)).expect("counts");
+        assert_eq!(titles, 3, "a title stands once");
     }
 }

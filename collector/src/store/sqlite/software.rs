@@ -21,8 +21,9 @@ pub(super) fn find(sql: &Connection, memory: &Memory, query: &SoftwareQuery) -> 
     let sections = sections(sql, &editions)?;
     let mut fleet = Fleet { sql, looks: HashMap::new(), hosts: HashMap::new() };
     let (mut counted, mut everyone) = (Vec::new(), Numbers::new());
-    for (number, edition) in &editions {
-        let hosts = fleet.of_sections(sections.get(number).into_iter().flatten().copied())?;
+    for (edition, numbers) in software::by_text(&editions) {
+        let of_edition = numbers.iter().filter_map(|number| sections.get(number)).flatten().copied();
+        let hosts = fleet.of_sections(of_edition)?;
         if !hosts.is_empty() {
             counted.push(SoftwareCount { edition: edition.clone(), hosts: hosts.len() as u64 });
             everyone.extend(hosts);

@@ -96,7 +96,7 @@ fn a_place_that_cannot_be_written_is_named() {
 async fn check_finds_what_is_damaged() {
     for (damage, part) in [
         ("UPDATE section SET body = zeroblob(length(body))", "is damaged"),
-        ("UPDATE edition SET name = 'kes1' WHERE name = 'kesl'", "is rebuilt with another digest"),
+        ("UPDATE title SET name = 'kes1' WHERE name = 'kesl'", "is rebuilt with another digest"),
         ("UPDATE look SET entries = CAST(entries || x'00' AS BLOB)", "bytes follow the last entry"),
         ("UPDATE look SET entries = (SELECT min(entries) FROM look)", "is rebuilt with another digest"),
         ("INSERT INTO host_look SELECT no, look_since, look_observed_at, look FROM host", "do not end before"),
