@@ -79,8 +79,7 @@ impl Words {
     }
 
     fn word(&mut self) -> String {
-        let parts =
-            ["ka", "lib", "ser", "to", "gn", "om", "py", "net", "kl", "av", "es", "sys", "db", "ra", "mi", "cu"];
+        let parts = ["ka", "lo", "ser", "to", "gn", "om", "py", "be", "kl", "av", "es", "ti", "db", "ra", "mi", "cu"];
         let length = 2 + self.next() % 3;
         (0..length).map(|_| self.pick(&parts)).collect()
     }
@@ -116,26 +115,21 @@ fn observation(kind: Kind, words: &mut Words, at: usize) -> Observation {
     let vendor = fields.nth(1).unwrap_or_default();
     let (one, two) = (words.word(), words.word());
     let mut seen = Observation::new(kind, "");
-    match kind {
-        Kind::Deb => {
-            seen.name = if known { "kesl".to_owned() } else { format!("{base}-{one}") };
-            seen.id = format!("{}:amd64", seen.name);
-            (seen.version, seen.vendor) = (version.to_owned(), vendor.to_owned());
-        }
-        Kind::UninstallKey => {
-            seen.name = if known { "Kaspersky Plus".to_owned() } else { format!("{one} {two} Client for {base}") };
-            seen.vendor = format!("{two} Software GmbH");
-            seen.id = format!("{{{:08X}-{:04X}-4E0F-9D2E-1B7E7A8F1A11}}", words.next() as u32, words.next() as u16);
-            seen.path = format!(r"C:\Program Files\{one}\{two}");
-        }
-        Kind::Service => {
-            seen.name = if known { "AVP21.3".to_owned() } else { format!("{one}-{two}.service") };
-            seen.path = format!("/usr/lib/systemd/system/{one}-{two}.service");
-        }
-        _ => {
-            seen.name = format!("{one}{two}");
-            seen.path = format!(r"C:\Windows\System32\drivers\{one}{two}.sys");
-        }
+    if kind == Kind::Deb {
+        seen.name = if known { "kesl".to_owned() } else { format!("{base}-{one}") };
+        seen.id = format!("{}:amd64", seen.name);
+        (seen.version, seen.vendor) = (version.to_owned(), vendor.to_owned());
+    } else if kind == Kind::UninstallKey {
+        seen.name = if known { "Kaspersky Plus".to_owned() } else { format!("{one} {two} Client for {base}") };
+        seen.vendor = format!("{two} Software GmbH");
+        seen.id = format!("{{{:08X}-{:04X}-4E0F-9D2E-1B7E7A8F1A11}}", words.next() as u32, words.next() as u16);
+        seen.path = format!(r"C:\Program Files\{one}\{two}");
+    } else if kind == Kind::Service {
+        seen.name = if known { "AVP21.3".to_owned() } else { format!("{one}-{two}.service") };
+        seen.path = format!("/usr/lib/systemd/system/{one}-{two}.service");
+    } else {
+        seen.name = format!("{one}{two}");
+        seen.path = format!(r"C:\Windows\System32\drivers\{one}{two}.sys");
     }
     seen
 }

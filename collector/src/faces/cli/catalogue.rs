@@ -97,7 +97,7 @@ fn score(scores: &Scores, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let rows = || {
         all.iter()
             .map(|(name, row)| {
-                let recall = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{share:.1} %"));
+                let recall = |share: Option<f64>| share.map_or_else(String::new, |share| format!("{share:.1} %"));
                 vec![
                     (*name).to_owned(),
                     row.prohibited.to_string(),
