@@ -22,6 +22,7 @@ mod protection;
 mod recall_tests;
 mod removal;
 mod scenario;
+mod score;
 mod state_key;
 
 pub use assess::assess;
@@ -31,4 +32,5 @@ pub use combine::products_of;
 pub use detect::detect;
 pub use hit::{Hit, Strength};
 pub use place::place;
+pub use score::{Score, Scores};
 pub use state_key::{StateKey, state_content, state_key};

@@ -10,6 +10,7 @@
 //! A broken file is refused with file, line and reason; the caller keeps the last good set. Nothing here judges.
 
 mod catalogue;
+mod clash;
 mod fault;
 mod identity;
 mod index;
@@ -26,6 +27,7 @@ mod subject;
 mod text;
 mod vendor;
 mod watchlist;
+mod witness;
 
 use std::collections::BTreeSet;
 
@@ -45,6 +47,7 @@ pub use watchlist::day_of;
 
 pub(crate) use catalogue::guards;
 
+pub(crate) use clash::clashes;
 pub(crate) use load::{assemble, directory, embedded};
 pub(crate) use order::LOOK_SPACING;
 pub(crate) use sheet::{Entries, RuleFile, Sheet};

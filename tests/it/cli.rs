@@ -62,6 +62,51 @@ fn match_answers_line_for_line_in_the_same_order() -> Result<()> {
     Ok(())
 }
 
+/// Ten products of a vendor that no default knows, with an order and scenarios of their own: data, and no rebuild.
+const OVERLAY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/overlay");
+const OVERLAY_RECORDS: &str = include_str!("../fixtures/overlay-records.jsonl");
+
+#[test]
+fn ten_products_are_added_by_an_overlay_alone() -> Result<()> {
+    let checked = muster_fed(&["catalogue", "check", OVERLAY, "-o", "json"], "")?.expect_code(0)?;
+    let plain = muster_fed(&["catalogue", "check", "-o", "json"], "")?.expect_code(0)?;
+    let (checked, plain): (Value, Value) =
+        (serde_json::from_str(&checked.stdout)?, serde_json::from_str(&plain.stdout)?);
+    let grown = |key: &str| checked[key].as_u64().unwrap_or(0) - plain[key].as_u64().unwrap_or(0);
+    assert_eq!((grown("products"), grown("orders"), grown("scenarios")), (10, 1, 4));
+    assert_eq!(checked["notices"], json!([]), "the recognisers of the overlay clash");
+
+    let order = ["--order", "example-nordwacht-ban"];
+    let arguments = |more: &[&'static str]| [&["catalogue", "match", "--overlay", OVERLAY], &order[..], more].concat();
+    let matched = muster_fed(&arguments(&[]), OVERLAY_RECORDS)?.expect_code(0)?;
+    let mut products = std::collections::BTreeSet::new();
+    for answer in matched.ndjson()? {
+        assert_eq!(answer["match"], answer["expect"], "{answer}");
+        assert_eq!(answer["product"], answer["product_expected"], "{answer}");
+        products.extend(answer["product"].as_str().filter(|id| !id.is_empty()).map(str::to_owned));
+    }
+    assert_eq!(products.len(), 10, "{products:?}");
+    let without = muster_fed(&["catalogue", "match"], OVERLAY_RECORDS)?.expect_code(0)?;
+    assert!(without.ndjson()?.iter().all(|answer| answer["match"] == "none"), "{}", without.stdout);
+    Ok(())
+}
+
+#[test]
+fn the_table_counts_recall_and_accusations_by_platform_and_kind() -> Result<()> {
+    let record = |name: &str, expect: &str| {
+        json!({"platform": "linux", "source_kind": "deb", "name": name, "expect": expect}).to_string()
+    };
+    let lines = [record("kesl", "prohibited"), record("bash", "prohibited"), record("kess", "benign"), "x".to_owned()];
+    let answer = muster_fed(&["catalogue", "match", "--table", "-o", "csv"], &lines.join("\n"))?.expect_code(0)?;
+    let rows: Vec<&str> = answer.stdout.lines().collect();
+    assert_eq!(rows[0], "of,prohibited,recall,others,others_recall,harmless,accused");
+    assert_eq!(rows[1], "linux deb,2,50.0 %,0,,1,1");
+    assert_eq!(rows[2], "all,2,50.0 %,0,,1,1");
+    let page = muster_fed(&["catalogue", "match", "--table"], &lines.join("\n"))?.expect_code(0)?;
+    assert!(page.stdout.contains("1 line(s) without a known `expect`"), "{}", page.stdout);
+    Ok(())
+}
+
 #[test]
 fn match_reads_what_scan_writes() -> Result<()> {
     let root = Root::debian("piped")?.with_kaspersky()?;

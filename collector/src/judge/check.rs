@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::scenario;
-use crate::rules::{RuleErrors, RuleFile, RuleSet, assemble, directory, embedded};
+use crate::rules::{RuleErrors, RuleFault, RuleFile, RuleSet, assemble, clashes, directory, embedded};
 
 /// What a check that found nothing wrong looked at.
 #[derive(Debug, Clone)]
@@ -13,12 +13,15 @@ pub struct Checked {
     pub rules: RuleSet,
     /// How many scenarios were run.
     pub scenarios: usize,
+    /// Recognisers that others shadow, or that overlap: no faults, but an analyst should know of them.
+    pub notices: Vec<RuleFault>,
 }
 
-/// Checks the defaults with a directory over them: every file is read, every scenario is run.
+/// Checks the defaults with a directory over them: every file is read, every scenario is run, every recogniser is tried
+/// with texts that it fits.
 ///
 /// # Errors
-/// Any file has a fault, or a scenario came out otherwise; all of them are in the error, with file and line.
+/// Any file has a fault, a recogniser can never match, or a scenario came out otherwise; all of them are in the error, with file and line.
 pub fn check_dir(overlay: Option<&Path>) -> Result<Checked, RuleErrors> {
     let overlay = overlay.map(directory).transpose().map_err(RuleErrors::new)?.unwrap_or_default();
     let defaults = embedded();
@@ -31,7 +34,10 @@ pub fn check_dir(overlay: Option<&Path>) -> Result<Checked, RuleErrors> {
         run += count;
         faults.extend(found);
     }
-    if faults.is_empty() { Ok(Checked { rules, scenarios: run }) } else { Err(RuleErrors::new(faults)) }
+    let between = clashes(&rules.catalogue);
+    faults.extend(between.never);
+    let notices = between.shadowed.into_iter().chain(between.overlaps).collect();
+    if faults.is_empty() { Ok(Checked { rules, scenarios: run, notices }) } else { Err(RuleErrors::new(faults)) }
 }
 
 /// The scenarios of both; one of the overlay replaces the default of the same name.
@@ -54,6 +60,47 @@ mod tests {
             Ok(checked) => assert!(checked.scenarios >= 25, "only {} scenarios were run", checked.scenarios),
             Err(errors) => panic!("{errors}"),
         }
+    }
+
+    #[test]
+    fn the_recognisers_of_the_defaults_do_not_clash() {
+        let checked = check_dir(None).expect("the defaults are good");
+        let notices: Vec<String> = checked.notices.iter().map(ToString::to_string).collect();
+        assert!(notices.is_empty(), "{}", notices.join("\n"));
+    }
+
+    #[test]
+    fn recognisers_that_overlap_shadow_or_never_match_are_named_with_file_and_line() {
+        let overlay = tempfile::tempdir().expect("a directory");
+        fs::create_dir(overlay.path().join("catalogue")).expect("a folder");
+        let product = |id: &str, recognisers: &str| {
+            let head = format!("id = \"{id}\"\nname = \"X\"\nvendor = \"X\"\ncategory = \"edr\"\n");
+            fs::write(overlay.path().join(format!("catalogue/{id}.toml")), head + recognisers).expect("written");
+        };
+        let recogniser = |tests: &str| {
+            format!("[[recogniser]]\nplatforms = [\"linux\"]\nkinds = [\"deb\"]\nstrength = \"proves\"\n{tests}\n")
+        };
+        let twice = recogniser("key = [\"xagent\", \"xd\"]") + &recogniser("key = [\"xd\"]");
+        product("one", &twice);
+        product("two", &recogniser("key = [\"~x(agent|guard)\"]"));
+        let notices = check_dir(Some(overlay.path())).expect("nothing is wrong").notices;
+        let shown: String = notices.iter().map(|notice| format!("{notice}\n")).collect();
+        for part in [
+            "catalogue/one.toml:10: one#2 adds nothing: #1 of the same product fits all of it",
+            "catalogue/one.toml:5: one#1 overlaps two#1 (\"xagent\")",
+            "catalogue/two.toml:5: two#1 overlaps one#1 (\"xagent\")",
+        ] {
+            assert!(shown.contains(part), "no {part:?} in\n{shown}");
+        }
+        product("three", &recogniser("key = [\"~.+[.]deb:amd64\"]"));
+        let fallback = recogniser("name = [\"guard\"]\nfallback = true") + &recogniser("name = [\"guard\"]");
+        product("four", &fallback);
+        let faults = check_dir(Some(overlay.path())).expect_err("one can never match").to_string();
+        assert!(faults.contains("catalogue/three.toml:5: three#1 can never match"), "{faults}");
+        fs::remove_file(overlay.path().join("catalogue/three.toml")).expect("removed");
+        let notices = check_dir(Some(overlay.path())).expect("nothing is wrong").notices;
+        let shown: String = notices.iter().map(|notice| format!("{notice}\n")).collect();
+        assert!(shown.contains("catalogue/four.toml:5: four#1 never answers: it is shadowed by four#2"), "{shown}");
     }
 
     #[test]

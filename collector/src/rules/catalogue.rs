@@ -143,8 +143,7 @@ impl Catalogue {
     /// lowers them. A vendor's fallbacks hold only where none of its other recognisers proves as much.
     #[must_use]
     pub fn recognise(&self, platform: Platform, subject: &Subject) -> Vec<Recognised<'_>> {
-        let mut found: Vec<Recognised<'_>> =
-            self.0.index.recognise(platform, subject).into_iter().filter_map(|place| self.at(place)).collect();
+        let mut found = self.fitting(platform, subject);
         if found.is_empty() {
             return found;
         }
@@ -161,6 +160,11 @@ impl Catalogue {
         });
         found.sort_by_key(|one| (std::cmp::Reverse(one.strength), one.recogniser.fallback));
         found
+    }
+
+    /// Every recogniser that the subject fits, whatever comes of it.
+    pub(super) fn fitting(&self, platform: Platform, subject: &Subject) -> Vec<Recognised<'_>> {
+        self.0.index.recognise(platform, subject).into_iter().filter_map(|place| self.at(place)).collect()
     }
 
     /// A technical name is the vendor's own where the observation says that it is the vendor's, and hardly is where it

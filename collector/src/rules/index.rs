@@ -162,7 +162,10 @@ impl FieldTable {
         if let Some(slots) = self.exact.get(text) {
             slots.iter().copied().for_each(&mut hit);
         }
-        if let Some((regex, slots)) = &self.set {
+        // Most texts fit nothing, and whether they do is known without a set of all patterns being made.
+        if let Some((regex, slots)) = &self.set
+            && regex.is_match(text)
+        {
             let mut fitting = PatternSet::new(regex.pattern_len());
             regex.which_overlapping_matches(&Input::new(text), &mut fitting);
             for pattern in fitting.iter() {

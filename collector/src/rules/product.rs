@@ -84,6 +84,8 @@ pub struct Product {
     pub freshness: Vec<Freshness>,
     /// How old its signatures may be, in days.
     pub fresh_days: u64,
+    /// The file that it was read from, as faults name it.
+    pub(crate) file: String,
     /// How it is removed, for kinds where the general way does not do.
     pub uninstall: Vec<(Kind, String)>,
 }
@@ -158,6 +160,7 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Product> {
         freshness: entries.tables("freshness", freshness).into_iter().flatten().collect(),
         fresh_days: entries.number("fresh_days").unwrap_or(7),
         uninstall,
+        file: entries.file().to_owned(),
         id: id?,
     })
 }

@@ -86,6 +86,11 @@ impl<'s> Entries<'s, '_> {
         self.line
     }
 
+    /// The file, as faults name it.
+    pub(crate) fn file(&self) -> &str {
+        &self.sheet.file.place
+    }
+
     /// Notes a fault on a line.
     pub(crate) fn fault(&self, line: usize, reason: impl Into<String>) {
         self.sheet.fault(line, reason.into());

@@ -196,6 +196,9 @@ pub(super) struct MatchArgs {
     /// Rule files over the embedded ones
     #[arg(long, value_name = "DIR")]
     pub(super) overlay: Option<PathBuf>,
+    /// Instead of the lines, how good the answers are: every record says in `expect` what it is
+    #[arg(long)]
+    pub(super) table: bool,
 }
 
 #[derive(Debug, Args)]

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use super::args::{CheckArgs, MatchArgs, Output, ShowArgs, WrongUsage};
 use super::client::Client;
 use super::render::{Answer, Cell, Grid, Paint, Screen, clean};
-use crate::judge::check_dir;
 use crate::judge::matching::Matcher;
+use crate::judge::{Score, Scores, check_dir};
 use crate::rules::{self, RuleFault};
 
 const HEADER: [&str; 7] = ["id", "name", "vendor", "category", "family", "platforms", "recognisers"];
+const SCORE_HEADER: [&str; 7] = ["of", "prohibited", "recall", "others", "others_recall", "harmless", "accused"];
 const FAULT_HEADER: [&str; 3] = ["file", "line", "reason"];
 /// A line that is longer is no observation: the longest has a path of 4096 bytes.
 const LINE_BYTES: usize = 1 << 20;
@@ -40,26 +41,83 @@ pub(super) fn match_lines(
     input: &mut (dyn BufRead + Send),
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<u8> {
-    if screen.asked().is_some_and(|output| output != Output::Ndjson) {
-        return Err(WrongUsage("catalogue match writes lines: only -o ndjson is possible".to_owned()).into());
+    if !asked.table && screen.asked().is_some_and(|output| output != Output::Ndjson) {
+        return Err(
+            WrongUsage("catalogue match writes lines: only -o ndjson is possible, or --table".to_owned()).into()
+        );
     }
     let rules = rules::load(asked.overlay.as_deref())?;
     let matcher = Matcher::new(&rules, asked.order.as_ref())?;
-    if asked.file == Path::new("-") {
-        return match_all(&matcher, input, screen).context("match standard input");
+    let is_standard_input = asked.file == Path::new("-");
+    let place =
+        || if is_standard_input { "match standard input".into() } else { format!("match {}", asked.file.display()) };
+    let mut file;
+    let input: &mut dyn BufRead = if is_standard_input {
+        input
+    } else {
+        file = BufReader::new(File::open(&asked.file).with_context(place)?);
+        &mut file
+    };
+    if asked.table {
+        let mut scores = Scores::default();
+        match_all(&matcher, input, |answer| {
+            scores.add(answer);
+            Ok(())
+        })
+        .with_context(place)?;
+        return score(&scores, screen);
     }
-    let place = || format!("match {}", asked.file.display());
-    let file = File::open(&asked.file).with_context(place)?;
-    match_all(&matcher, &mut BufReader::new(file), screen).with_context(place)
+    let write = |answer: &str| -> std::io::Result<()> {
+        screen.raw(answer.as_bytes())?;
+        screen.raw(b"\n")
+    };
+    match_all(&matcher, input, write).with_context(place)?;
+    Ok(0)
 }
 
-fn match_all(matcher: &Matcher, input: &mut dyn BufRead, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+fn match_all(
+    matcher: &Matcher,
+    input: &mut dyn BufRead,
+    mut answered: impl FnMut(&str) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     while let Some((line, cut)) = next_line(input)? {
         let text = String::from_utf8_lossy(&line);
         let answer = if cut { too_long() } else { matcher.line(&text) };
-        screen.raw(answer.as_bytes())?;
-        screen.raw(b"\n")?;
+        answered(&answer)?;
     }
+    Ok(())
+}
+
+/// Recall and false accusation by platform and source kind, and of all together.
+fn score(scores: &Scores, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let total = scores.total();
+    let all: Vec<(&str, &Score)> =
+        scores.rows.iter().map(|(name, row)| (name.as_str(), row)).chain([("all", &total)]).collect();
+    let lines: Vec<Value> = all.iter().map(|(name, row)| json!({ "of": name, "score": row })).collect();
+    let rows = || {
+        all.iter()
+            .map(|(name, row)| {
+                let recall = |share: Option<f64>| share.map_or_else(String::new, |share| format!("{share:.1} %"));
+                vec![
+                    (*name).to_owned(),
+                    row.prohibited.to_string(),
+                    recall(row.recall()),
+                    row.others.to_string(),
+                    recall(row.others_recall()),
+                    row.harmless.to_string(),
+                    row.accused.to_string(),
+                ]
+            })
+            .collect::<Vec<_>>()
+    };
+    let page = |paint: &Paint| {
+        let mut grid = Grid::new(&SCORE_HEADER);
+        for row in rows() {
+            grid.row(row.into_iter().map(Cell::text).collect());
+        }
+        format!("{}\n{} line(s) without a known `expect`\n", grid.text(paint), scores.uncounted)
+    };
+    screen.show(&Answer { whole: scores, header: &SCORE_HEADER }, &lines, rows, page)?;
     Ok(0)
 }
 
@@ -97,13 +155,16 @@ fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<(Vec<u8>, bool)>
     }
 }
 
+fn record(fault: &RuleFault) -> Value {
+    json!({ "file": fault.file, "line": fault.line, "reason": fault.reason })
+}
+
 /// Faults are an answer of this verb: programs get them as records, and the code is 1.
 pub(super) fn check(asked: &CheckArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let checked = match check_dir(asked.directory.as_deref()) {
         Ok(checked) => checked,
         Err(refused) if screen.asked().is_none_or(|output| output == Output::Table) => return Err(refused.into()),
         Err(refused) => {
-            let record = |fault: &RuleFault| json!({ "file": fault.file, "line": fault.line, "reason": fault.reason });
             let faults: Vec<Value> = refused.faults.iter().map(record).collect();
             let rows = || {
                 let row = |fault: &RuleFault| vec![fault.file.clone(), fault.line.to_string(), fault.reason.clone()];
@@ -119,9 +180,10 @@ pub(super) fn check(asked: &CheckArgs, screen: &mut Screen<'_>) -> anyhow::Resul
         (rules.catalogue.products().len(), rules.orders.len(), rules.active_orders().count());
     let whole = json!({
         "good": true, "products": products, "orders": orders, "active": active, "scenarios": checked.scenarios,
-        "version": rules.version,
+        "version": rules.version, "notices": checked.notices.iter().map(record).collect::<Vec<_>>(),
     });
-    let page = format!(
+    let mut page: String = checked.notices.iter().map(|notice| format!("notice: {notice}\n")).collect();
+    page += &format!(
         "good: {products} products, {orders} orders ({active} active), {} scenarios, version {}\n",
         checked.scenarios, rules.version
     );

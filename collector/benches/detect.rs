@@ -1,0 +1,199 @@
+//! What the catalogue costs on a look: `cargo bench -p muster-collector --bench detect`. Prints the time of one look
+//! against its size and against the size of the catalogue. Every look has titles of its own, as machines do that share
+//! nothing; what is timed is `detect` on the canonical bytes, as the docket calls it.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use muster_collector::judge::detect;
+use muster_collector::rules::{self, RuleSet};
+use muster_proto::canonical::CanonicalSection;
+use muster_proto::model::{Kind, Observation, Platform, Section, SourceName};
+
+const SIZES: [usize; 5] = [100, 300, 1_000, 3_000, 10_000];
+/// Looks of each size: no title is seen twice.
+const LOOKS: usize = 24;
+const CATALOGUE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/catalogue");
+const PACKAGES: &str = include_str!("../../tests/fixtures/linux/debian-12-packages.tsv");
+
+fn main() -> anyhow::Result<()> {
+    println!("median and slowest time of one look, every title new; one in 300 is that of a catalogued product");
+    println!(
+        "{:<10} {:>9} {:>12} {:>12} {:>12} {:>9}",
+        "platform", "catalogue", "observations", "median", "slowest", "hits"
+    );
+    for times in [1, 2, 4] {
+        let overlay = synthetic(times)?;
+        let begun = Instant::now();
+        let set = rules::load(Some(overlay.path()))?;
+        let compiled = begun.elapsed();
+        for platform in [Platform::Linux, Platform::Windows] {
+            for size in SIZES {
+                measure(&set, platform, size, times);
+            }
+        }
+        println!("catalogue {times}x: {} products, compiled in {compiled:.1?}", set.catalogue.products().len());
+    }
+    Ok(())
+}
+
+fn measure(set: &RuleSet, platform: Platform, size: usize, times: usize) {
+    let looks: Vec<Vec<CanonicalSection>> = (0..LOOKS).map(|number| look(platform, size, number)).collect();
+    let (mut spans, mut hits) = (Vec::new(), 0);
+    for sections in &looks {
+        let begun = Instant::now();
+        let found: usize = sections.iter().map(|section| detect(&set.catalogue, section).len()).sum();
+        spans.push(begun.elapsed());
+        hits += found;
+    }
+    // The first looks fill the caches of the automata, as they do once in the life of a collector.
+    let mut warm: Vec<Duration> = spans.split_off(LOOKS / 4);
+    warm.sort();
+    let (median, slowest) = (warm[warm.len() / 2], warm[warm.len() - 1]);
+    let catalogue = format!("{times}x");
+    let hits = hits / LOOKS;
+    println!("{platform:<10} {catalogue:>9} {size:>12} {:>12} {:>12} {hits:>9}", micros(median), micros(slowest));
+}
+
+fn micros(span: Duration) -> String {
+    format!("{} µs", span.as_micros())
+}
+
+/// Words that look like names; the same for the same number.
+struct Words(u64);
+
+impl Words {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn pick<'t>(&mut self, of: &[&'t str]) -> &'t str {
+        of[(self.next() % of.len() as u64) as usize]
+    }
+
+    fn word(&mut self) -> String {
+        let parts = ["ka", "lo", "ser", "to", "gn", "om", "py", "be", "kl", "av", "es", "ti", "db", "ra", "mi", "cu"];
+        let length = 2 + self.next() % 3;
+        (0..length).map(|_| self.pick(&parts)).collect()
+    }
+}
+
+fn look(platform: Platform, size: usize, number: usize) -> Vec<CanonicalSection> {
+    let mut words = Words(0x9E37_79B9_7F4A_7C15 ^ ((number as u64 + 1) << 32) ^ size as u64);
+    let shares: &[(SourceName, Kind, usize)] = match platform {
+        Platform::Linux => &[
+            (SourceName::Dpkg, Kind::Deb, 70),
+            (SourceName::SystemdUnits, Kind::Service, 20),
+            (SourceName::KernelModules, Kind::KernelModule, 10),
+        ],
+        Platform::Windows | Platform::Macos => &[
+            (SourceName::UninstallKeys, Kind::UninstallKey, 40),
+            (SourceName::Services, Kind::Service, 40),
+            (SourceName::Drivers, Kind::Driver, 20),
+        ],
+    };
+    let section = |(source, kind, share): &(SourceName, Kind, usize)| {
+        let count = size * share / 100;
+        let seen = (0..count).map(|at| observation(*kind, &mut words, at)).collect();
+        CanonicalSection::from(&Section::new(platform, *source, seen))
+    };
+    shares.iter().map(section).collect()
+}
+
+fn observation(kind: Kind, words: &mut Words, at: usize) -> Observation {
+    let known = at % 300 == 299;
+    let package = PACKAGES.lines().filter(|line| !line.starts_with('#')).nth(at % 300).unwrap_or_default();
+    let mut fields = package.split('\t');
+    let (base, version) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+    let vendor = fields.nth(1).unwrap_or_default();
+    let (one, two) = (words.word(), words.word());
+    let mut seen = Observation::new(kind, "");
+    if kind == Kind::Deb {
+        seen.name = if known { "kesl".to_owned() } else { format!("{base}-{one}") };
+        seen.id = format!("{}:amd64", seen.name);
+        (seen.version, seen.vendor) = (version.to_owned(), vendor.to_owned());
+    } else if kind == Kind::UninstallKey {
+        seen.name = if known { "Kaspersky Plus".to_owned() } else { format!("{one} {two} Client for {base}") };
+        seen.vendor = format!("{two} Software GmbH");
+        seen.id = format!("{{{:08X}-{:04X}-4E0F-9D2E-1B7E7A8F1A11}}", words.next() as u32, words.next() as u16);
+        seen.path = format!(r"C:\Program Files\{one}\{two}");
+    } else if kind == Kind::Service {
+        seen.name = if known { "AVP21.3".to_owned() } else { format!("{one}-{two}.service") };
+        seen.path = format!("/usr/lib/systemd/system/{one}-{two}.service");
+    } else {
+        seen.name = format!("{one}{two}");
+        seen.path = format!(r"C:\Windows\System32\drivers\{one}{two}.sys");
+    }
+    seen
+}
+
+/// An overlay that makes the catalogue so many times as large: every product again, with its words spelt otherwise.
+fn synthetic(times: usize) -> anyhow::Result<tempfile::TempDir> {
+    let overlay = tempfile::tempdir()?;
+    let folder = overlay.path().join("catalogue");
+    fs::create_dir(&folder)?;
+    for copy in 1..times {
+        for entry in fs::read_dir(Path::new(CATALOGUE)).context("the catalogue's files")? {
+            let entry = entry?;
+            let text = fs::read_to_string(entry.path())?;
+            let name = format!("copy{copy}-{}", entry.file_name().to_string_lossy());
+            fs::write(folder.join(name), respelt(&text, copy))?;
+        }
+    }
+    Ok(overlay)
+}
+
+fn respelt(text: &str, copy: usize) -> String {
+    let (mut out, mut in_list) = (String::with_capacity(text.len()), false);
+    for line in text.lines() {
+        if let Some(id) = line.strip_prefix("id = \"") {
+            out.push_str(&format!("id = \"copy{copy}-{id}\n"));
+            continue;
+        }
+        in_list |= ["key = [", "name = [", "path = [", "id = ["].iter().any(|key| line.starts_with(key));
+        if in_list {
+            out.push_str(&rotated(line, copy))
+        } else {
+            out.push_str(line)
+        }
+        out.push('\n');
+        in_list &= !line.trim_end().ends_with(']');
+    }
+    out
+}
+
+/// Runs of four letters and more between quotation marks, each letter moved on; what is no word of a name stays.
+fn rotated(line: &str, copy: usize) -> String {
+    let letters: Vec<char> = line.chars().collect();
+    let (mut out, mut at, mut quoted) = (String::new(), 0, false);
+    while at < letters.len() {
+        let c = letters[at];
+        quoted ^= c == '"' || c == '\'';
+        let end =
+            letters[at..].iter().position(|c| !c.is_ascii_lowercase()).map_or(letters.len(), |length| at + length);
+        let before = at.checked_sub(1).map(|before| letters[before]);
+        let is_word = quoted
+            && end - at >= 4
+            && !matches!(before, Some('%' | '\\' | '@' | '{'))
+            && letters.get(end) != Some(&'%');
+        if is_word {
+            let moved = |c: &char| char::from(b'a' + (*c as u8 - b'a' + 7 * copy as u8) % 26);
+            out.extend(letters[at..end].iter().map(moved));
+            at = end;
+        } else if end > at {
+            out.extend(&letters[at..end]);
+            at = end;
+        } else {
+            out.push(c);
+            at += 1;
+        }
+    }
+    out
+}

@@ -1,0 +1,223 @@
+//! What is wrong between recognisers that are each well formed: one that can never match, one that another takes
+//! everything from, two that prove different products by the same text.
+//!
+//! ```text
+//!  recogniser ─► texts that its patterns fit ─► an observation that says them ─► the catalogue ─► who answers?
+//! ```
+//!
+//! Only what is certain is said: a pattern that cannot be tried is passed over.
+
+use std::collections::BTreeSet;
+
+use muster_proto::model::{Kind, Observation, Platform, Presence};
+
+use super::catalogue::{Catalogue, Recognised};
+use super::fault::RuleFault;
+use super::pattern::{Pattern, Patterns};
+use super::product::Product;
+use super::recogniser::{Recogniser, Strength};
+use super::subject::{Field, Subject};
+use super::witness::witnesses;
+
+/// What is wrong between the recognisers of a catalogue.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Clashes {
+    /// Recognisers or patterns that can never match.
+    pub(crate) never: Vec<RuleFault>,
+    /// Recognisers from which others take everything.
+    pub(crate) shadowed: Vec<RuleFault>,
+    /// Texts by which two products are proven.
+    pub(crate) overlaps: Vec<RuleFault>,
+}
+
+/// Asks the catalogue about every recogniser of it.
+pub(crate) fn clashes(catalogue: &Catalogue) -> Clashes {
+    let mut clashes = Clashes::default();
+    for product in catalogue.products() {
+        for one in &product.recognisers {
+            let mut trial = Trial { catalogue, product, one, fits: false, answers: false, rivals: BTreeSet::new() };
+            let dead = trial.run();
+            trial.report(dead, &mut clashes);
+        }
+    }
+    clashes
+}
+
+/// One recogniser, tried with the texts that it fits.
+struct Trial<'c> {
+    catalogue: &'c Catalogue,
+    product: &'c Product,
+    one: &'c Recogniser,
+    /// Whether any observation was found that it fits.
+    fits: bool,
+    /// Whether it was among the answers to one of them.
+    answers: bool,
+    /// Who else answered: the recogniser's name, and how it clashes.
+    rivals: BTreeSet<(Rival, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rival {
+    /// Proves another product by the same text.
+    Overlaps,
+    /// Answers in its stead.
+    Shadows,
+}
+
+impl<'c> Trial<'c> {
+    /// Tries every pattern; the ones that can never match come back.
+    fn run(&mut self) -> Vec<&'c Pattern> {
+        let one = self.one;
+        let mut dead = Vec::new();
+        for test in &one.tests {
+            for pattern in &test.patterns {
+                let texts = witnesses(pattern);
+                // Not one after the other with `any`: what each of them meets is noted.
+                let tried = texts.iter().map(|text| self.try_text(test.field, text)).filter(|fits| *fits).count();
+                if tried == 0 && is_certain(pattern, &texts) && self.others_are_certain(test.field) {
+                    dead.push(pattern);
+                }
+            }
+        }
+        dead
+    }
+
+    /// Whether an observation that says this text, and of every other field something that is fit, is recognised.
+    fn try_text(&mut self, field: Field, text: &str) -> bool {
+        let mut fits = false;
+        for platform in &self.one.platforms {
+            for kind in &self.one.kinds {
+                fits |= self.others(field).into_iter().any(|others| self.ask(*platform, *kind, field, text, &others));
+            }
+        }
+        fits
+    }
+
+    /// Of every other test a text; a few variants.
+    fn others(&self, field: Field) -> Vec<Vec<(Field, String)>> {
+        let others: Vec<(Field, Vec<String>)> = self
+            .one
+            .tests
+            .iter()
+            .filter(|test| test.field != field)
+            .map(|test| (test.field, test.patterns.iter().flat_map(witnesses).collect()))
+            .collect();
+        let most = others.iter().map(|(_, texts)| texts.len()).max().unwrap_or(1).clamp(1, 8);
+        let nth = |at: usize| {
+            let text =
+                |(field, texts): &(Field, Vec<String>)| Some((*field, texts.get(at % texts.len().max(1))?.clone()));
+            others.iter().filter_map(text).collect()
+        };
+        (0..most).map(nth).collect()
+    }
+
+    /// Whether the texts of the other tests are ones that they fit.
+    fn others_are_certain(&self, field: Field) -> bool {
+        let mut others = self.one.tests.iter().filter(|test| test.field != field);
+        others.all(|test| {
+            test.patterns.iter().flat_map(witnesses).next().is_some()
+                && test.patterns.iter().all(|pattern| is_certain(pattern, &witnesses(pattern)))
+        })
+    }
+
+    fn ask(&mut self, on: Platform, kind: Kind, field: Field, text: &str, others: &[(Field, String)]) -> bool {
+        let mut seen = Observation::new(kind, "");
+        let has_name = field == Field::Name || others.iter().any(|(field, _)| *field == Field::Name);
+        for (field, text) in others.iter().map(|(field, text)| (*field, text.as_str())).chain([(field, text)]) {
+            let place = match field {
+                Field::Name => &mut seen.name,
+                Field::Key if has_name => &mut seen.id,
+                Field::Key => &mut seen.name,
+                Field::Id => &mut seen.id,
+                Field::Vendor => &mut seen.vendor,
+                Field::Path => &mut seen.path,
+                Field::State => &mut seen.state,
+            };
+            text.clone_into(place);
+        }
+        let subject = Subject::new(Some(kind), [&seen.name, &seen.id, &seen.path], &seen.vendor, &seen.state);
+        let is_this = |found: &Recognised<'_>| std::ptr::eq(found.recogniser, self.one);
+        if !self.catalogue.fitting(on, &subject).iter().any(is_this) {
+            return false;
+        }
+        let answers = self.catalogue.recognise(on, &subject);
+        self.fits = true;
+        self.answers |= answers.iter().any(is_this);
+        for found in answers.iter().filter(|found| !is_this(found)) {
+            if let Some(rival) = self.rival(found) {
+                self.rivals.insert((rival, format!("{}#{} ({text:?})", found.product.id, found.recogniser.number)));
+            }
+        }
+        true
+    }
+
+    fn rival(&self, found: &Recognised<'_>) -> Option<Rival> {
+        let is_other = found.product.id != self.product.id;
+        let proves =
+            |one: &Recogniser| one.strength == Strength::Proves && !one.fallback && one.shows != Presence::Remnant;
+        if is_other && proves(self.one) && proves(found.recogniser) && !found.product.white_label {
+            return Some(Rival::Overlaps);
+        }
+        Some(Rival::Shadows)
+    }
+
+    fn report(&self, dead: Vec<&Pattern>, clashes: &mut Clashes) {
+        let name = format!("{}#{}", self.product.id, self.one.number);
+        let fault = |reason: String| RuleFault { file: self.product.file.clone(), line: self.one.line, reason };
+        let patterns: usize = self.one.tests.iter().map(|test| test.patterns.len()).sum();
+        if !self.fits && !dead.is_empty() && dead.len() == patterns {
+            return clashes
+                .never
+                .push(fault(format!("{name} can never match: no such observation says what it tests")));
+        }
+        for pattern in dead {
+            let text = match pattern {
+                Pattern::Exact(text) => text.clone(),
+                Pattern::Regex(source) => format!("~{source}"),
+            };
+            clashes.never.push(fault(format!("{name}: the pattern {text:?} can never match")));
+        }
+        let of = |kind: Rival| {
+            let names = self.rivals.iter().filter(move |(rival, _)| *rival == kind).map(|(_, name)| name.as_str());
+            names.take(3).collect::<Vec<_>>().join(", ")
+        };
+        if self.fits && !self.answers {
+            let by = of(Rival::Shadows);
+            let by = if by.is_empty() { "what is never a sign of the vendor's products".to_owned() } else { by };
+            clashes.shadowed.push(fault(format!("{name} never answers: it is shadowed by {by}")));
+        }
+        if let Some(twin) = self.twin() {
+            let reason = format!("{name} adds nothing: #{} of the same product fits all of it", twin.number);
+            clashes.shadowed.push(fault(reason));
+        }
+        let overlaps = of(Rival::Overlaps);
+        if !overlaps.is_empty() {
+            clashes.overlaps.push(fault(format!("{name} overlaps {overlaps}: one text proves two products")));
+        }
+    }
+
+    /// An earlier recogniser of the product that fits everything this one fits, and says the same with no less strength.
+    fn twin(&self) -> Option<&'c Recogniser> {
+        let one = self.one;
+        let plain = |one: &Recogniser| one.unless.is_empty() && one.within.is_empty();
+        let covers = |other: &&Recogniser| {
+            other.number < one.number
+                && other.shows == one.shows
+                && other.strength >= one.strength
+                && other.fallback == one.fallback
+                && plain(other)
+                && one.platforms.iter().all(|platform| other.platforms.contains(platform))
+                && one.kinds.iter().all(|kind| other.kinds.contains(kind))
+                && other.tests.iter().all(|test| {
+                    let mine = one.tests.iter().find(|mine| mine.field == test.field);
+                    mine.is_some_and(|mine| mine.patterns.iter().all(|pattern| test.patterns.contains(pattern)))
+                })
+        };
+        self.product.recognisers.iter().find(covers)
+    }
+}
+
+/// Whether the pattern was tried at all: one of the texts is one that it fits.
+fn is_certain(pattern: &Pattern, texts: &[String]) -> bool {
+    Patterns::new(std::slice::from_ref(pattern)).is_ok_and(|compiled| compiled.fit(texts))
+}

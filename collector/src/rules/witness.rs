@@ -1,0 +1,67 @@
+//! Texts that a pattern fits: a few for each, so that the catalogue can be asked what becomes of them.
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+use super::pattern::{Pattern, parse};
+
+/// More are not tried of one pattern.
+const MOST: usize = 12;
+
+/// Some texts that the pattern fits: every branch of it once, as far as that is not too many. Not every one of them needs
+/// to fit, since what stands beside a word boundary is not looked at.
+pub(super) fn witnesses(pattern: &Pattern) -> Vec<String> {
+    match pattern {
+        Pattern::Exact(text) => vec![text.clone()],
+        Pattern::Regex(source) => parse(source).map(|hir| of(&hir)).unwrap_or_default(),
+    }
+}
+
+fn of(hir: &Hir) -> Vec<String> {
+    let mut texts = match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => vec![String::new()],
+        HirKind::Literal(literal) => vec![String::from_utf8_lossy(&literal.0).into_owned()],
+        HirKind::Class(class) => vec![letter(class).to_string()],
+        HirKind::Capture(group) => of(&group.sub),
+        HirKind::Alternation(ways) => ways.iter().flat_map(of).collect(),
+        HirKind::Repetition(repeated) => {
+            let sub = of(&repeated.sub);
+            let least = repeated.min.min(64) as usize;
+            let mut texts: Vec<String> = sub.iter().map(|text| text.repeat(least)).collect();
+            if least == 0 {
+                texts.truncate(1);
+                texts.extend(sub);
+            }
+            texts
+        }
+        HirKind::Concat(parts) => {
+            let parts: Vec<Vec<String>> = parts.iter().map(of).collect();
+            let most = parts.iter().map(Vec::len).max().unwrap_or(0);
+            let nth = |at: usize| parts.iter().map(|part| part[at.min(part.len() - 1)].as_str()).collect();
+            if parts.iter().any(Vec::is_empty) { Vec::new() } else { (0..most).map(nth).collect() }
+        }
+    };
+    texts.truncate(MOST);
+    texts
+}
+
+/// A letter of the class that folding leaves as it is.
+fn letter(class: &Class) -> char {
+    let Class::Unicode(class) = class else { return 'x' };
+    let plain = ['x', 'a', '1', '-', '.', '_', ' '];
+    let holds = |c: &char| class.ranges().iter().any(|range| (range.start()..=range.end()).contains(c));
+    let first = class.ranges().first().map_or('x', |range| range.start());
+    plain.into_iter().find(holds).unwrap_or(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_branch_of_a_pattern_has_a_witness() {
+        let of = |source: &str| witnesses(&Pattern::Regex(source.to_owned()));
+        assert_eq!(of(r"avp\d+(\.\d+)*"), ["avp1", "avp1.1"]);
+        assert_eq!(of("(kesl|kess)-gui"), ["kesl-gui", "kess-gui"]);
+        assert_eq!(witnesses(&Pattern::Exact("kesl".to_owned())), ["kesl"]);
+    }
+}
