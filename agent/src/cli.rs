@@ -20,6 +20,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::app::AppError;
 use crate::config::{self, ConfigFaults, Flags, Settings};
+use crate::os;
 use crate::telemetry;
 use crate::uplink::UplinkError;
 
@@ -82,6 +83,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    os::memory::keep_few_heaps();
     match run(arguments) {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 //!
 //! A neutral face over one file for each system. This and `sources` are the only rooms that may say `cfg(target_os)`.
 
+pub mod memory;
 pub mod notify;
 pub mod service;
 pub mod signals;

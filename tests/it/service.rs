@@ -122,6 +122,30 @@ fn a_file_of_the_watchlist_and_a_unit_wake_the_agent_where_no_package_manager_is
 }
 
 #[test]
+fn many_looks_leave_no_more_memory_behind_than_a_few() -> Result<()> {
+    /// Of its own, at rest: with whatever the allocator keeps.
+    const MOST_KIB: u64 = 6 * 1024;
+    let lab = Lab::start()?;
+    let agent = lab.enrolled_agent("frugal")?;
+    // The running system, since a small one leaves little behind whatever the allocator does.
+    let service = Process::start(agent.command("run")?, &agent.state_dir().with_extension("log"))?;
+    let own_kib = || -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", service.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    };
+    let looks = || service.log_lines("the collector has the look");
+    eventually("the first report", PATIENCE, || Ok((looks()? > 0).then_some(())))?;
+    for _ in 0..60 {
+        let before = looks()?;
+        signal(&service, "HUP")?;
+        eventually("a report more", PATIENCE, || Ok((looks()? > before).then_some(())))?;
+    }
+    eventually(&format!("at most {MOST_KIB} KiB are kept"), PATIENCE, || Ok((own_kib()? <= MOST_KIB).then_some(())))
+        .with_context(|| format!("{} KiB", own_kib().unwrap_or_default()))
+}
+
+#[test]
 fn a_hangup_reads_the_settings_anew_and_broken_ones_leave_the_old_in_force() -> Result<()> {
     let lab = Lab::start()?;
     let root = Root::debian("tuned")?;

@@ -73,6 +73,15 @@ impl Process {
         self.wait(deadline)
     }
 
+    /// How many lines with this text it has printed.
+    ///
+    /// # Errors
+    /// Its log cannot be read.
+    pub fn log_lines(&self, text: &str) -> Result<usize> {
+        let log = std::fs::read(&self.log).with_context(|| self.log.display().to_string())?;
+        Ok(String::from_utf8_lossy(&log).lines().filter(|line| line.contains(text)).count())
+    }
+
     /// What it printed so far; the last part of it when it is much.
     #[must_use]
     pub fn output(&self) -> String {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, tim
 
 use super::{Agent, AppError, chain, chance, keep};
 use crate::config::{ConfigFaults, Settings};
+use crate::os;
 use crate::os::signals::{Signal, Signals};
 use crate::os::supervisor::Supervisor;
 use crate::schedule::Rhythm;
@@ -82,6 +83,7 @@ impl Service {
         let mut next = Next::Look { woken: false };
         while let Next::Look { woken } = next {
             let Some(pause) = self.turn(woken).await? else { break };
+            os::memory::give_back();
             tracing::debug!(pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "waiting");
             next = self.wait(pause).await;
             if next != Next::End {
