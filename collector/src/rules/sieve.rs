@@ -1,16 +1,16 @@
 //! Which observations of a section are worth recognising at all: those that hold a fragment without which no recogniser
-//! can fit. One pass of one automaton over the canonical bytes; what it lets through is recognised in full, so it may
+//! can fit. One pass of one automaton, that of its kind, over its bytes; what it lets through is recognised in full, so it may
 //! let through too much and never too little.
 //!
 //! ```text
-//!  recogniser ─► its most telling test ─► one fragment of each of its patterns ─► automaton over all of them
+//!  recogniser ─► its most telling test ─► one fragment of each of its patterns ─► automaton for each of its kinds
 //! ```
 //!
 //! Folding keeps letters, digits and dashes of ASCII text where they are and as they are but for case, so a fragment of
 //! a folded pattern stands in the text as it was sent. Where that does not hold (text that is not ASCII, quotation
 //! marks, which folding drops) the observation is let through.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
@@ -80,11 +80,27 @@ const COMMON: &[&str] = &[
 /// See the head of the file.
 #[derive(Debug)]
 pub(crate) struct Sieve {
+    /// A kind that is not here has no recogniser. Each has an automaton of its own: together they would be too large for a
+    /// processor's cache, and a fragment of one kind stands by chance in names of others.
+    meshes: HashMap<(Platform, Kind), Mesh>,
+}
+
+/// What lets observations of one kind through.
+#[derive(Debug)]
+struct Mesh {
     fragments: AhoCorasick,
-    /// Kinds with a recogniser that has no fragment: all of their observations are let through.
-    open: HashSet<(Platform, Kind)>,
-    /// Kinds with a recogniser of a name that is too short for a fragment: those with short names are let through.
-    short: HashSet<(Platform, Kind)>,
+    /// A recogniser has no fragment: all are let through.
+    open: bool,
+    /// A recogniser tests a name that is too short for a fragment: those with short names are let through.
+    short: bool,
+}
+
+/// A mesh before its automaton is made.
+#[derive(Debug, Default)]
+struct Loose {
+    fragments: BTreeSet<String>,
+    open: bool,
+    short: bool,
 }
 
 /// What must stand in an observation that a recogniser fits.
@@ -98,53 +114,60 @@ struct Needed {
 
 impl Sieve {
     pub(crate) fn new(products: &[Product]) -> Result<Self, String> {
-        let mut fragments = BTreeSet::new();
-        let (mut open, mut short) = (HashSet::new(), HashSet::new());
+        let mut loose: HashMap<(Platform, Kind), Loose> = HashMap::new();
         for one in products.iter().flat_map(|product| &product.recognisers) {
-            let kinds = one.platforms.iter().flat_map(|on| one.kinds.iter().map(|kind| (*on, *kind)));
-            match telling(one) {
-                Some(needed) => {
-                    fragments.extend(needed.fragments);
-                    short.extend(kinds.filter(|_| needed.short));
+            let needed = telling(one);
+            for kind in one.platforms.iter().flat_map(|on| one.kinds.iter().map(|kind| (*on, *kind))) {
+                let mesh = loose.entry(kind).or_default();
+                match &needed {
+                    Some(needed) => {
+                        mesh.fragments.extend(needed.fragments.iter().cloned());
+                        mesh.short |= needed.short;
+                    }
+                    None => mesh.open = true,
                 }
-                None => open.extend(kinds),
             }
         }
-        let built = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(fragments)
-            .map_err(|error| format!("the fragments of the patterns are too many together: {error}"))?;
-        Ok(Self { fragments: built, open, short })
+        let meshes = loose.into_iter().map(|(kind, loose)| Ok((kind, loose.tied()?))).collect::<Result<_, String>>()?;
+        Ok(Self { meshes })
     }
 
     /// The observations of a section that may be recognised, in order.
     pub(crate) fn let_through<'s>(&self, section: &'s CanonicalSection) -> Vec<ObservationView<'s>> {
         let bytes = section.bytes();
         let platform = section.platform();
-        let is_open = self.open.iter().chain(&self.short).any(|(on, _)| *on == platform);
-        let mut found = self.fragments.find_iter(bytes.as_ref()).map(|found| found.range()).peekable();
         let is_plain = bytes.is_ascii() && !bytes.contains(&b'"');
-        if found.peek().is_none() && !is_open && is_plain {
-            return Vec::new();
-        }
         let mut through = Vec::new();
+        // Observations of one kind stand together.
+        let mut last: Option<(Kind, Option<&Mesh>)> = None;
         section.each(|span, observation| {
-            while found.peek().is_some_and(|one| one.end <= span.start) {
-                found.next();
-            }
-            // One that begins before and reaches in may hide another that begins here.
-            let holds = found.peek().is_some_and(|one| one.start < span.end);
-            if holds || (is_open && self.is_open(platform, observation)) || !is_plain_text(bytes, &span) {
+            let kind = observation.kind;
+            let mesh = match last {
+                Some((of, mesh)) if of == kind => mesh,
+                _ => self.meshes.get(&(platform, kind)),
+            };
+            last = Some((kind, mesh));
+            let Some(mesh) = mesh else { return };
+            let is_let = mesh.open
+                || mesh.fragments.is_match(&bytes[span.clone()])
+                || (mesh.short && has_short_name(observation))
+                || (!is_plain && !is_plain_text(bytes, &span));
+            if is_let {
                 through.push(*observation);
             }
         });
         through
     }
+}
 
-    fn is_open(&self, platform: Platform, observation: &ObservationView<'_>) -> bool {
-        let kind = (platform, observation.kind);
-        self.open.contains(&kind) || (self.short.contains(&kind) && has_short_name(observation))
+impl Loose {
+    fn tied(self) -> Result<Mesh, String> {
+        let fragments = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(self.fragments)
+            .map_err(|error| format!("the fragments of the patterns are too many together: {error}"))?;
+        Ok(Mesh { fragments, open: self.open, short: self.short })
     }
 }
 
@@ -252,14 +275,16 @@ fn of_parts(parts: &[Hir]) -> Option<Vec<String>> {
     best(candidates.into_iter().flatten(), |needed| worth(needed))
 }
 
-/// The text of a literal, or of a class that is one letter in both cases.
+/// The text of a literal, or of a class that is one letter of ASCII in both cases. What else is in it (the long s beside
+/// the s) stands in no ASCII text.
 fn letters(hir: &Hir) -> Option<String> {
     match hir.kind() {
         HirKind::Literal(literal) => String::from_utf8(literal.0.to_vec()).ok(),
         HirKind::Class(Class::Unicode(class)) => {
-            let mut letters = class.ranges().iter().flat_map(|range| range.start()..=range.end());
+            let all = class.ranges().iter().flat_map(|range| range.start()..=range.end().min('\u{7f}'));
+            let mut letters = all.filter(char::is_ascii);
             let first = letters.next()?.to_ascii_lowercase();
-            let is_one = first.is_ascii_alphabetic() && letters.all(|c| c.to_lowercase().eq([first]));
+            let is_one = first.is_ascii_alphabetic() && letters.all(|c| c.to_ascii_lowercase() == first);
             is_one.then(|| first.to_string())
         }
         HirKind::Empty
@@ -294,6 +319,7 @@ mod tests {
         assert_eq!(of(r"avp\d+(\.\d+)*"), list(&["avp"]));
         assert_eq!(of(r"(?:kesl|klnagent(?:64)?)"), list(&["kesl", "klnagent"]));
         assert_eq!(of("(?i:KLIF).K4W-[0-9-]+"), list(&["klif"]), "the first of equals");
+        assert_eq!(of("(?i)emsisoft k.*"), list(&["emsisoft"]), "letters that have three cases too");
         assert_eq!(of(r".*\d+"), None);
         assert_eq!(of("(?:endpoint security)?x"), None, "what may be missing is not demanded");
     }
@@ -303,6 +329,7 @@ mod tests {
         let set = crate::rules::load(None).expect("rules");
         let sieve = Sieve::new(set.catalogue.products()).expect("builds");
         // Each of these makes its kind as slow as it is without a sieve: it has to be a kind of which machines have few.
-        assert_eq!(sieve.open, HashSet::from([(Platform::Windows, Kind::Wsc)]));
+        let open: Vec<_> = sieve.meshes.iter().filter(|(_, mesh)| mesh.open).map(|(kind, _)| *kind).collect();
+        assert_eq!(open, [(Platform::Windows, Kind::Wsc)]);
     }
 }
