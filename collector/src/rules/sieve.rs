@@ -11,7 +11,6 @@
 //! marks, which folding drops) the observation is let through.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use muster_proto::canonical::{CanonicalSection, ObservationView};
@@ -93,6 +92,15 @@ struct Mesh {
     open: bool,
     /// A recogniser tests a name that is too short for a fragment: those with short names are let through.
     short: bool,
+    /// Fragments may stand in the vendor, or in the state; else only in name, id and path.
+    beyond: Beyond,
+}
+
+/// Which fields beyond name, id and path are told apart by.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Beyond {
+    vendor: bool,
+    state: bool,
 }
 
 /// A mesh before its automaton is made.
@@ -101,6 +109,7 @@ struct Loose {
     fragments: BTreeSet<String>,
     open: bool,
     short: bool,
+    beyond: Beyond,
 }
 
 /// What must stand in an observation that a recogniser fits.
@@ -110,6 +119,7 @@ struct Needed {
     fragments: Vec<String>,
     /// Or a name that is too short for one.
     short: bool,
+    beyond: Beyond,
 }
 
 impl Sieve {
@@ -123,6 +133,8 @@ impl Sieve {
                     Some(needed) => {
                         mesh.fragments.extend(needed.fragments.iter().cloned());
                         mesh.short |= needed.short;
+                        mesh.beyond.vendor |= needed.beyond.vendor;
+                        mesh.beyond.state |= needed.beyond.state;
                     }
                     None => mesh.open = true,
                 }
@@ -134,29 +146,39 @@ impl Sieve {
 
     /// The observations of a section that may be recognised, in order.
     pub(crate) fn let_through<'s>(&self, section: &'s CanonicalSection) -> Vec<ObservationView<'s>> {
-        let bytes = section.bytes();
         let platform = section.platform();
-        let is_plain = bytes.is_ascii() && !bytes.contains(&b'"');
         let mut through = Vec::new();
         // Observations of one kind stand together.
         let mut last: Option<(Kind, Option<&Mesh>)> = None;
-        section.each(|span, observation| {
+        section.each(|_, observation| {
             let kind = observation.kind;
             let mesh = match last {
                 Some((of, mesh)) if of == kind => mesh,
                 _ => self.meshes.get(&(platform, kind)),
             };
             last = Some((kind, mesh));
-            let Some(mesh) = mesh else { return };
-            let is_let = mesh.open
-                || mesh.fragments.is_match(&bytes[span.clone()])
-                || (mesh.short && has_short_name(observation))
-                || (!is_plain && !is_plain_text(bytes, &span));
-            if is_let {
+            if mesh.is_some_and(|mesh| mesh.lets(observation)) {
                 through.push(*observation);
             }
         });
         through
+    }
+}
+
+impl Mesh {
+    fn lets(&self, observation: &ObservationView<'_>) -> bool {
+        let ObservationView { name, id, path, vendor, state, .. } = *observation;
+        if self.open || (self.short && has_short_name(observation)) {
+            return true;
+        }
+        // Most ids are the name, with an architecture after it.
+        let id = id.strip_prefix(name).filter(|rest| rest.bytes().next().is_none_or(ends_fragments)).unwrap_or(id);
+        let holds = |text: &str| !text.is_empty() && (self.fragments.is_match(text) || !is_plain(text));
+        holds(name)
+            || holds(id)
+            || holds(path)
+            || (self.beyond.vendor && holds(vendor))
+            || (self.beyond.state && holds(state))
     }
 }
 
@@ -167,7 +189,7 @@ impl Loose {
             .kind(Some(AhoCorasickKind::DFA))
             .build(self.fragments)
             .map_err(|error| format!("the fragments of the patterns are too many together: {error}"))?;
-        Ok(Mesh { fragments, open: self.open, short: self.short })
+        Ok(Mesh { fragments, open: self.open, short: self.short, beyond: self.beyond })
     }
 }
 
@@ -179,15 +201,25 @@ fn has_short_name(observation: &ObservationView<'_>) -> bool {
     })
 }
 
-/// Whether folding leaves the texts of this span as they are, but for case and blanks.
-fn is_plain_text(bytes: &[u8], span: &Range<usize>) -> bool {
-    bytes[span.clone()].iter().all(|byte| byte.is_ascii() && *byte != b'"')
+/// Whether folding leaves a text as it is, but for case and blanks.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii() && byte != b'"')
+}
+
+/// Whether no fragment goes beyond this byte of a plain text.
+fn ends_fragments(byte: u8) -> bool {
+    byte.is_ascii() && !is_of_fragments(char::from(byte))
+}
+
+fn is_of_fragments(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
 /// What the recogniser's most telling test needs; `None` when an observation that it fits need hold nothing.
 fn telling(one: &Recogniser) -> Option<Needed> {
     let of_test = |test: &Test| {
-        let mut needed = Needed::default();
+        let beyond = Beyond { vendor: test.field == Field::Vendor, state: test.field == Field::State };
+        let mut needed = Needed { beyond, ..Needed::default() };
         for pattern in &test.patterns {
             match fragments(pattern) {
                 Some(more) => needed.fragments.extend(more),
@@ -238,7 +270,7 @@ fn of_text(text: &str) -> Option<Vec<String>> {
     }
     // What stands between percent signs, and the names of some folders and registry roots, are written by folding.
     let kept = text.split('%').step_by(2);
-    let pieces = kept.flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_'));
+    let pieces = kept.flat_map(|part| part.split(|c: char| !is_of_fragments(c)));
     let usable = pieces.filter(|piece| piece.len() >= SHORTEST && !WRITTEN.contains(piece));
     best(usable.map(str::to_ascii_lowercase), |piece| worth_of(piece)).map(|piece| vec![piece])
 }
