@@ -222,7 +222,7 @@ mod tests {
         let package = |n: usize| Observation {
             vendor: "Debian Developers <team@example.org>".to_owned(),
             version: format!("1.{}.{}-{}", n % 9, n % 31, n % 4),
-            id: format!("package-number-{n}:{}", if n % 3 == 0 { "all" } else { "amd64" }),
+            id: format!("package-number-{n}:{}", if n.is_multiple_of(3) { "all" } else { "amd64" }),
             state: "install ok installed".to_owned(),
             ..Observation::new(Kind::Deb, format!("package-number-{n}"))
         };

@@ -43,7 +43,7 @@ pub(crate) async fn software_is_found_in_current_looks_before_and_after_it_is_in
     enrolled(&store, 4).await;
     let image = packages(&[("curl", "8.1"), ("kesl", "12.1")]);
     reports(&store, 1, 1, 10, &[image.clone(), units(&["kesl.service"])]).await;
-    reports(&store, 2, 1, 11, &[image.clone()]).await;
+    reports(&store, 2, 1, 11, std::slice::from_ref(&image)).await;
     reports(&store, 3, 1, 12, &[packages(&[("curl", "8.2"), ("libcurl4", "8.2")])]).await;
     for round in 0..4 {
         let kesl = ("kesl 12.1".to_owned(), 2);
