@@ -2,7 +2,8 @@
 //! thread for each source when it looks.
 //!
 //! glibc makes a heap for each thread that allocates, up to eight for each processor, and keeps what was freed in all of
-//! them: three times the memory that the agent needs. Other libraries have one heap and need not be told.
+//! them: three times the memory that the agent needs. On musl the program brings an allocator of its own, which asks for
+//! huge pages: two megabytes for a few kilobytes, with each thread. Other libraries have one heap and need not be told.
 
 /// Two heaps are enough. To be called before the first thread is started.
 pub fn keep_few_heaps() {
@@ -40,7 +41,17 @@ mod library {
     }
 }
 
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+#[cfg(all(target_os = "linux", target_env = "musl"))]
+mod library {
+    pub(super) fn keep_few_heaps() {
+        // Where the kernel has no huge pages, there is nothing to forgo.
+        let _ = rustix::thread::disable_transparent_huge_pages(true);
+    }
+
+    pub(super) const fn give_back() {}
+}
+
+#[cfg(not(all(target_os = "linux", any(target_env = "gnu", target_env = "musl"))))]
 mod library {
     pub(super) const fn keep_few_heaps() {}
 

@@ -115,7 +115,7 @@ CREATE TABLE look_late (
     look bigint NOT NULL PRIMARY KEY
 );
 
--- What the catalogue of these rules finds in a section; `hits` is NULL where it finds nothing, as in most sections.
+-- What the catalogue of these rules finds in a section; one in which it finds nothing has no row.
 CREATE TABLE section_hit (
     section bigint NOT NULL PRIMARY KEY,
     rules   integer NOT NULL,

@@ -117,7 +117,7 @@ CREATE TABLE index_block (
     lists BLOB NOT NULL
 ) STRICT;
 
--- What the catalogue of these rules finds in a section; `hits` is empty where it finds nothing.
+-- What the catalogue of these rules finds in a section; one in which it finds nothing has no row.
 CREATE TABLE section_hit (
     section INTEGER PRIMARY KEY REFERENCES section (no),
     rules   INTEGER NOT NULL REFERENCES rules (no),

@@ -93,7 +93,8 @@ impl Known {
                 sections.extend(look.entries().iter().filter_map(|entry| entry.section));
             }
         }
-        sections.retain(|digest| !self.hits.contains(digest));
+        // Asking renews what is known, so that it outlives what this batch adds.
+        sections.retain(|digest| self.hits.get(digest).is_none());
         let sections: Vec<Digest> = sections.into_iter().collect();
         let mut stored = store.hits_get(&sections, &rules.version).await?;
         let missing = sections.into_iter().filter(|digest| !stored.contains_key(digest)).collect();

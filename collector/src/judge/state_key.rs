@@ -28,7 +28,9 @@ impl StateKey {
 #[must_use]
 pub fn state_key(catalogue: &Catalogue, state: &HostState, received: Timestamp) -> StateKey {
     let (mut after, mut until) = (Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
-    let mut lines = vec![format!("units {}", state.units_outcome.map_or("unasked", |outcome| outcome.name()))];
+    let mut lines: Vec<String> = [("units", state.units_outcome), ("realtime", state.realtime_outcome)]
+        .map(|(what, outcome)| format!("{what} {}", outcome.map_or("unasked", |outcome| outcome.name())))
+        .into();
     for platform in Platform::ALL {
         for unit in state.units.iter().filter(|unit| unit.active) {
             if !catalogue.products_of_unit(*platform, &unit.name).is_empty() {

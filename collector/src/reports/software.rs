@@ -36,7 +36,8 @@ impl Desk {
         let after = asked.page.as_deref().map(str::parse::<HostId>).transpose().map_err(|_| ReportError::PageToken)?;
         let SoftwareAsked { version, editions, hosts, .. } = asked;
         let found = self.store.software_find(SoftwareQuery { text, version, editions, hosts, after }).await?;
-        let next = (hosts > 0 && found.hosts.len() >= hosts).then(|| found.hosts.last().map(|one| one.id.to_string()));
-        Ok((found, next.flatten()))
+        // A page may end early; the last one is that on which nobody stands.
+        let next = found.hosts.last().map(|one| one.id.to_string());
+        Ok((found, next))
     }
 }

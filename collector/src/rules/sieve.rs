@@ -24,8 +24,9 @@ use super::subject::Field;
 
 /// A shorter fragment stands in too many texts.
 const SHORTEST: usize = 3;
-/// A technical name that is shorter than a fragment has at most this length with what its kind adds: `ma.service`.
-const SHORT_NAME: usize = SHORTEST - 1 + ".service".len();
+/// A technical name that is shorter than a fragment has at most this length with what its kind adds: a team before it, and
+/// `.systemextension` after it.
+const SHORT_NAME: usize = "2Y8XE5CQ94.".len() + SHORTEST - 1 + ".systemextension".len();
 
 /// Words that stand in the names and places of everything: they tell only where nothing else does.
 const COMMON: &[&str] = &[

@@ -37,26 +37,51 @@ pub enum IndexStep {
 /// Editions by their numbers.
 pub(in crate::store) type Editions = BTreeMap<u32, SoftwareEdition>;
 
-/// Finds a text without regard to case: letters of ASCII one by one, others where the whole text is in one case.
-pub(in crate::store) fn any_case(text: &str) -> Step<AhoCorasick> {
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .build([text.to_owned(), text.to_lowercase(), text.to_uppercase()])
-        .map_err(|error| Fault::Other(format!("the text cannot be searched for: {error}")))
+/// Finds a text without regard to case.
+pub(in crate::store) enum Wanted {
+    /// Of ASCII alone: one automaton finds it in all bytes.
+    Plain(AhoCorasick),
+    /// Of any letters, in small ones.
+    Folded(String),
+}
+
+impl Wanted {
+    pub(in crate::store) fn new(text: &str) -> Step<Self> {
+        if !text.is_ascii() {
+            return Ok(Self::Folded(text.to_lowercase()));
+        }
+        let built = AhoCorasick::builder().ascii_case_insensitive(true).build([text]);
+        built.map(Self::Plain).map_err(|error| Fault::Other(format!("the text cannot be searched for: {error}")))
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        match self {
+            Self::Plain(automaton) => automaton.is_match(text),
+            Self::Folded(wanted) => !text.is_ascii() && text.to_lowercase().contains(wanted),
+        }
+    }
+
+    /// Where the next text begins that may hold it, among texts that lie one after the other.
+    fn next(&self, bytes: &[u8], from: usize) -> Option<usize> {
+        match self {
+            Self::Plain(automaton) => automaton.find(Input::new(bytes).range(from..)).map(|hit| hit.start()),
+            Self::Folded(_) => (from < bytes.len()).then_some(from),
+        }
+    }
 }
 
 /// Of a dictionary, the editions whose name or vendor holds the text and whose version begins so. The dictionary is all
 /// its texts one after the other, each a platform and an edition, and where that of number n ends, at n - 1.
-pub(in crate::store) fn search(bytes: &[u8], ends: &[usize], text: &AhoCorasick, version: &str) -> Step<Editions> {
+pub(in crate::store) fn search(bytes: &[u8], ends: &[usize], wanted: &Wanted, version: &str) -> Step<Editions> {
     let mut found = BTreeMap::new();
     let mut at = 0;
-    // One pass over all bytes; what it finds may also stand in a version, or reach over the end of an edition.
-    while let Some(hit) = text.find(Input::new(bytes).range(at..)) {
-        let index = ends.partition_point(|end| *end <= hit.start());
+    // What is found may also stand in a version, or reach over the end of an edition.
+    while let Some(hit) = wanted.next(bytes, at) {
+        let index = ends.partition_point(|end| *end <= hit);
         let start = index.checked_sub(1).map_or(0, |before| ends[before]);
         at = ends[index];
         let Some((platform, edition)) = read(&bytes[start..at]) else { continue };
-        if edition.version.starts_with(version) && (text.is_match(edition.name) || text.is_match(edition.vendor)) {
+        if edition.version.starts_with(version) && (wanted.is_in(edition.name) || wanted.is_in(edition.vendor)) {
             found.insert(u32::try_from(index + 1).unwrap_or(u32::MAX), stored(platform, edition)?);
         }
     }
@@ -71,6 +96,9 @@ pub(in crate::store) fn by_text(editions: &Editions) -> BTreeMap<&SoftwareEditio
     }
     by_text
 }
+
+/// Editions of hosts on one page, about: a page ends early rather than fill the memory.
+pub(in crate::store) const PAGE: usize = 100_000;
 
 /// Puts editions in order, and says how many there are beyond the first so many.
 pub(in crate::store) fn foremost(counted: &mut Vec<SoftwareCount>, most: usize) -> u64 {

@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn what_changes_something_is_not_for_viewers() {
         for (method, role) in METHODS {
-            let reads = ["Get", "List", "Explain"].iter().any(|verb| method.starts_with(verb));
+            let reads = ["Get", "List", "Explain", "Search"].iter().any(|verb| method.starts_with(verb));
             assert_eq!(reads, role == Role::Viewer, "{method}");
         }
         assert_eq!(needed("/muster.v1.FleetService/Tomorrow"), Role::Admin);

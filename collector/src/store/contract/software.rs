@@ -44,13 +44,15 @@ pub(crate) async fn software_is_found_in_current_looks_before_and_after_it_is_in
     let image = packages(&[("curl", "8.1"), ("kesl", "12.1")]);
     reports(&store, 1, 1, 10, &[image.clone(), units(&["kesl.service"])]).await;
     reports(&store, 2, 1, 11, std::slice::from_ref(&image)).await;
-    reports(&store, 3, 1, 12, &[packages(&[("curl", "8.2"), ("libcurl4", "8.2")])]).await;
+    let of_kaspersky = units(&["Служба Лаборатории Касперского"]);
+    reports(&store, 3, 1, 12, &[packages(&[("curl", "8.2"), ("libcurl4", "8.2")]), of_kaspersky]).await;
     for round in 0..4 {
         let kesl = ("kesl 12.1".to_owned(), 2);
         assert_eq!(find(&store, "KESL").await, (vec![kesl, ("kesl.service ".to_owned(), 1)], vec![1, 2]), "{round}");
         let curl = vec![("curl 8.1".to_owned(), 2), ("curl 8.2".to_owned(), 1), ("libcurl4 8.2".to_owned(), 1)];
         assert_eq!(find(&store, "curl").await, (curl, vec![1, 2, 3]), "{round}");
         assert_eq!(find(&store, "debian").await.1, [1, 2, 3], "by vendor, {round}");
+        assert_eq!(find(&store, "касПЕРСКОГО").await.1, [3], "in any script, {round}");
         for nothing in ["8.1", "kes1", "kesldebian"] {
             assert_eq!(find(&store, nothing).await, (vec![], vec![]), "{nothing}, {round}");
         }

@@ -12,11 +12,10 @@
 use std::collections::BTreeSet;
 use std::hash::BuildHasher as _;
 
-use aho_corasick::AhoCorasick;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::fault::{Fault, Step};
-use crate::store::software::{self, Editions};
+use crate::store::software::{self, Editions, Wanted};
 
 /// The dictionary: texts by number, numbers by text. Numbers begin with 1 and grow by one.
 #[derive(Debug, Default)]
@@ -44,7 +43,7 @@ impl Shelf {
     }
 
     /// The editions of which something holds the text, see [`software::search`].
-    pub(super) fn search(&self, text: &AhoCorasick, version: &str) -> Step<Editions> {
+    pub(super) fn search(&self, text: &Wanted, version: &str) -> Step<Editions> {
         Ok(software::search(&self.bytes, &self.ends, text, version)?)
     }
 

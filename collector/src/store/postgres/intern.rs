@@ -20,7 +20,7 @@ use super::fault::{Fault, Step};
 use super::session::{Session, Values};
 use crate::store::body::{self, Lookup};
 use crate::store::fault;
-use crate::store::software::{self, Editions};
+use crate::store::software::{Editions, Wanted};
 
 /// One at a time adds texts, among all collectors: "DICT" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(x'44494354'::int8)";
@@ -231,10 +231,17 @@ impl Intern {
     /// The editions whose name or vendor holds the text and whose version begins so, also those that another collector
     /// has added.
     pub(super) async fn search(&self, session: &Session, text: &str, version: &str) -> Step<Editions> {
-        let text = software::any_case(text)?;
-        let last = self.read().last();
+        let text = Wanted::new(text)?;
+        let (last, epoch) = {
+            let book = self.read();
+            (book.last(), book.epoch)
+        };
         self.learn(&blocks(session, last).await?, last)?;
-        self.read().editions.search(&text, version)
+        let book = self.read();
+        if book.epoch != epoch {
+            return Err(Fault::Again("the dictionary was forgotten".to_owned()));
+        }
+        book.editions.search(&text, version)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Book> {

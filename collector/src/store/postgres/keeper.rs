@@ -189,5 +189,7 @@ impl Listener {
     fn lose(&mut self) {
         (self.session, self.shown) = (None, 0);
         self.parts.memory.deaf();
+        // The server may have fallen, and forgotten editions that were not on its disk.
+        self.parts.writer.forget_editions();
     }
 }

@@ -15,13 +15,14 @@ pub(super) async fn get(session: &Session, intern: &Intern, digest: &Digest) -> 
     let find = "SELECT platform, source, body FROM section WHERE digest = $1";
     let Some(found) = session.query_first(find, &[&digest.as_bytes().as_slice()]).await? else { return Ok(None) };
     let (platform, source, body) = parts(&found)?;
-    for _ in 0..2 {
-        let section = intern.decode(session, platform, source, body).await;
-        let section = section.map_err(|fault| of_section(digest, fault))?;
-        if section.digest() == *digest {
-            return Ok(Some(section));
+    for is_last in [false, true] {
+        match intern.decode(session, platform, source, body).await {
+            Ok(section) if section.digest() == *digest => return Ok(Some(section)),
+            Ok(_) => {}
+            Err(Fault::Plain(fault::Fault::Damaged { .. })) if !is_last => {}
+            Err(fault) => return Err(of_section(digest, fault)),
         }
-        // What was remembered of the dictionaries may be from before a fall of the server.
+        // What was remembered of the dictionary may be from before a fall of the server.
         intern.forget();
     }
     Err(Fault::damaged(format!("section {}", digest.short()), "it is rebuilt with another digest"))

@@ -116,14 +116,18 @@ async fn page(
     }
     let after: Option<&[u8]> = query.after.as_ref().map(|after| after.as_bytes().as_slice());
     let most = i64::try_from(query.hosts).unwrap_or(i64::MAX);
-    let mut hosts = Vec::new();
+    let (mut hosts, mut shown) = (Vec::new(), 0);
     for found in session.query(PAGE, &[&everyone, &after, &most]).await? {
+        if shown > software::PAGE {
+            break;
+        }
         let id = row::host_id(&found, 0)?;
         let mut of_host = BTreeSet::new();
         for section in index::sections_of(found.try_get(4)?)? {
             let known = by_section.get(&i64::from(section)).into_iter().flatten();
             of_host.extend(known.filter_map(|edition| editions.get(edition).cloned()));
         }
+        shown += of_host.len();
         hosts.push(SoftwareHost {
             id,
             site: row::site(&found, 1)?,

@@ -122,6 +122,11 @@ impl Writer {
         if is_sent { Ok(()) } else { Err(StoreError::Closed { deed }) }
     }
 
+    /// What is remembered of the dictionary may not be so any more.
+    pub(super) fn forget_editions(&self) {
+        self.intern.forget();
+    }
+
     /// Takes no more, and waits until what has queued is committed.
     pub(super) async fn close(&self) {
         self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();

@@ -18,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql};
 use super::fault::{Fault, Step};
 use super::row;
 use crate::store::body::Lookup;
-use crate::store::software::{self, Editions};
+use crate::store::software::{self, Editions, Wanted};
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -267,7 +267,7 @@ impl Dictionaries {
 
     /// Editions whose name or vendor holds the text, without regard to case, and whose version begins so.
     pub(super) fn search(&self, text: &str, version: &str) -> Step<Editions> {
-        let text = software::any_case(text)?;
+        let text = Wanted::new(text)?;
         let texts = self.editions.read();
         software::search(&texts.bytes, &texts.ends, &text, version)
     }

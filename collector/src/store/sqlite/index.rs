@@ -31,10 +31,12 @@ pub(super) fn covered(sql: &Connection) -> Step<i64> {
 /// merge.
 pub(super) fn next(sql: &Connection, at_least: usize) -> Step<Option<Grown>> {
     let covered = covered(sql)?;
-    let find = "SELECT coalesce(sum(observations), 0) FROM
+    let find = "SELECT coalesce(sum(observations), 0), count(*) FROM
                 (SELECT observations FROM section WHERE no > ?1 ORDER BY no LIMIT ?2)";
-    let waiting: i64 = sql.prepare_cached(find)?.query_row((covered, SECTIONS), |row| row.get(0))?;
-    if waiting > 0 && usize::try_from(waiting).unwrap_or(0) >= at_least {
+    let (waiting, rows): (i64, i64) =
+        sql.prepare_cached(find)?.query_row((covered, SECTIONS), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // As many sections as a segment may have are enough, however small they are.
+    if rows >= SECTIONS || (rows > 0 && usize::try_from(waiting).unwrap_or(0) >= at_least) {
         let sections = after(sql, covered, SECTIONS)?;
         if let Some((last, _)) = sections.last() {
             let blocks = postings::segment(&sections);

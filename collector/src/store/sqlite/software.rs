@@ -130,7 +130,11 @@ fn page(
     let mut hosts = Vec::with_capacity(ids.len());
     let find = "SELECT s.id, h.hostname, e.last_seen, l.entries FROM host h JOIN site s ON s.no = h.site
                 JOIN host_seen e ON e.host = h.no JOIN look l ON l.no = h.look WHERE h.no = ?1";
+    let mut shown = 0;
     for (id, number) in ids {
+        if shown > software::PAGE {
+            break;
+        }
         let mut statement = sql.prepare_cached(find)?;
         let mut rows = statement.query([number])?;
         let Some(found) = rows.next()? else { continue };
@@ -139,6 +143,7 @@ fn page(
             let known = by_section.get(&section).into_iter().flatten();
             of_host.extend(known.filter_map(|edition| editions.get(edition).cloned()));
         }
+        shown += of_host.len();
         hosts.push(SoftwareHost {
             id,
             site: row::site(found, 0)?,

@@ -9,11 +9,11 @@ use super::super::fault::{Fault, Step};
 use super::super::session::Session;
 use super::super::tls::Tls;
 use super::server::Database;
-use crate::store::Delivered;
 use crate::store::contract::{
-    Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, judged, judgement, look, packages,
-    reports, settled,
+    Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, indexed, judged, judgement, look,
+    packages, reports, settled,
 };
+use crate::store::{Delivered, IndexStep};
 
 /// A connection as the backend makes them.
 pub(super) async fn session(place: &Database) -> Session {
@@ -145,4 +145,32 @@ async fn statements_have_limits_of_time_whatever_the_server_s_are() {
     session.batch("SET statement_timeout = '50ms'").await.expect("sets");
     let slept: Step<()> = session.batch("SELECT pg_sleep(20)").await;
     assert!(matches!(&slept, Err(Fault::Plain(_))), "{slept:?}");
+}
+
+/// A number that is given out before a commit may be followed by one that is committed first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_index_does_not_pass_over_what_is_still_being_written() {
+    let place = Database::create();
+    let store = place.open();
+    enrolled_fleet(&store, 1).await;
+    reports(&store, 1, 1, 10, &[packages(&[("kesl", "12")])]).await;
+    indexed(&store).await;
+    // Who began first ends first, and has the higher number of a section.
+    let (first, second) = (session(&place).await, session(&place).await);
+    let put = |salt: u8| {
+        format!(
+            "INSERT INTO section (observations, platform, source, digest, body)
+             SELECT 0, platform, source, sha256(digest || '\\x{salt:02x}'), body FROM section LIMIT 1"
+        )
+    };
+    first.batch("BEGIN; SELECT pg_current_xact_id()").await.expect("begins");
+    second.batch("BEGIN").await.expect("begins");
+    second.batch(&put(1)).await.expect("writes");
+    first.batch(&put(2)).await.expect("writes");
+    first.batch("COMMIT").await.expect("ends");
+    assert_eq!(store.index_advance(1).await.expect("looks"), IndexStep::Later);
+    second.batch("COMMIT").await.expect("ends");
+    assert!(indexed(&store).await > 0);
+    let covered = "SELECT max(last) - (SELECT max(no) FROM section) FROM index_segment WHERE book = 1";
+    assert_eq!(place.sql(covered), "0");
 }
