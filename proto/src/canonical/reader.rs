@@ -12,6 +12,15 @@ pub(super) const fn limit(
     if value > limit { Err(NotCanonical::Limit { field, value, limit_name, limit }) } else { Ok(()) }
 }
 
+/// Bytes that were found to be text when they came.
+#[expect(unsafe_code, reason = "a section is read three times, and its texts need proof only once")]
+fn known_text(bytes: &[u8]) -> &str {
+    debug_assert!(std::str::from_utf8(bytes).is_ok(), "text was checked when it came");
+    // SAFETY: `Reader::known` is only called for the bytes of a `CanonicalSection`, which cannot be changed and were either
+    // read by a reader that checks, with the same steps and so the same ends of texts, or written from `str`s.
+    unsafe { std::str::from_utf8_unchecked(bytes) }
+}
+
 /// Where reading has come to.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
@@ -114,12 +123,13 @@ impl<'a> Reader<'a> {
         let length = self.count(field, limit_name, max)?;
         let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
         let end = end.ok_or(NotCanonical::Truncated { field, at })?;
-        let text = std::str::from_utf8(&self.bytes[self.at..end]).map_err(|_| NotCanonical::Text { field, at })?;
-        if self.checks && !is_clean_text(text) {
-            return Err(NotCanonical::Text { field, at });
-        }
+        let bytes = &self.bytes[self.at..end];
         self.at = end;
-        Ok(text)
+        if !self.checks {
+            return Ok(known_text(bytes));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| NotCanonical::Text { field, at })?;
+        if is_clean_text(text) { Ok(text) } else { Err(NotCanonical::Text { field, at }) }
     }
 
     pub(super) fn digest(&mut self) -> Result<Digest, NotCanonical> {

@@ -161,9 +161,11 @@ pub(super) fn plant_files(root: &Path, all: &[Planting]) -> Result<()> {
     Ok(())
 }
 
-/// Known by an id, it is Firefox's; by a name, it is from the store of Chrome.
+/// Known by an id with an at sign, it is Firefox's; by another id or by a name, it is from the store of Chrome.
 fn extension(root: &Path, planting: &Planting) -> Result<()> {
-    let home = "root/.config/google-chrome/Default/Extensions/ddoleachckhhdmhpbkddgechjfhnphpe/2.0_0";
+    let is_id = planting.name.len() == 32 && planting.name.bytes().all(|byte| (b'a'..=b'p').contains(&byte));
+    let id = if is_id { planting.name.as_str() } else { "ddoleachckhhdmhpbkddgechjfhnphpe" };
+    let home = &format!("root/.config/google-chrome/Default/Extensions/{id}/2.0_0");
     if planting.name.contains('@') {
         let text = format!(
             r#"{{"addons":[{{"id":"{}","version":"7","type":"extension","location":"app-profile","active":true}}]}}"#,
