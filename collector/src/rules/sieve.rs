@@ -89,6 +89,8 @@ pub(crate) struct Sieve {
 #[derive(Debug)]
 struct Mesh {
     fragments: AhoCorasick,
+    /// How fragments begin: the automaton is only asked about a text in which one may.
+    begins: Box<Begins>,
     /// A recogniser has no fragment: all are let through.
     open: bool,
     /// A recogniser tests a name that is too short for a fragment: those with short names are let through.
@@ -174,7 +176,11 @@ impl Mesh {
         }
         // Most ids are the name, with an architecture after it.
         let id = id.strip_prefix(name).filter(|rest| rest.bytes().next().is_none_or(ends_fragments)).unwrap_or(id);
-        let holds = |text: &str| !text.is_empty() && (self.fragments.is_match(text) || !is_plain(text));
+        let holds = |text: &str| match self.begins.scan(text.as_bytes()) {
+            Scan::Nothing => false,
+            Scan::MayHold => self.fragments.is_match(text),
+            Scan::NotPlain => true,
+        };
         holds(name)
             || holds(id)
             || holds(path)
@@ -183,14 +189,82 @@ impl Mesh {
     }
 }
 
+/// The classes of three bytes in a row with which a fragment begins, as a set of bits.
+#[derive(Debug)]
+struct Begins([u64; 1 << 9]);
+
+/// What a look at a text says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scan {
+    /// No fragment is in it.
+    Nothing,
+    /// One may be.
+    MayHold,
+    /// Folding changes it: nothing can be said.
+    NotPlain,
+}
+
+/// The class of a byte that folding changes.
+const CHANGED: u8 = 31;
+
+/// Letters are one class in both cases, digits are one together, and what is in no fragment is one: five bits.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            letter @ b'a'..=b'z' => letter - b'a' + 1,
+            letter @ b'A'..=b'Z' => letter - b'A' + 1,
+            b'0'..=b'9' => 27,
+            b'-' => 28,
+            b'_' => 29,
+            b'"' | 128.. => CHANGED,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+impl Begins {
+    fn of<'f>(fragments: impl Iterator<Item = &'f String>) -> Self {
+        let mut begins = Self([0; 1 << 9]);
+        for fragment in fragments {
+            let first = fragment.bytes().take(SHORTEST).fold(0, Self::with);
+            begins.0[first >> 6] |= 1 << (first & 63);
+        }
+        begins
+    }
+
+    const fn with(window: usize, byte: u8) -> usize {
+        (window << 5 | CLASSES[byte as usize] as usize) & ((1 << 15) - 1)
+    }
+
+    /// One step a byte, and no decision on the way.
+    fn scan(&self, text: &[u8]) -> Scan {
+        let (mut window, mut hit, mut changed) = (0, 0, false);
+        for byte in text {
+            window = Self::with(window, *byte);
+            hit |= self.0[window >> 6] >> (window & 63) & 1;
+            changed |= window & 31 == usize::from(CHANGED);
+        }
+        match (changed, hit) {
+            (true, _) => Scan::NotPlain,
+            (false, 0) => Scan::Nothing,
+            (false, _) => Scan::MayHold,
+        }
+    }
+}
+
 impl Loose {
     fn tied(self) -> Result<Mesh, String> {
+        let begins = Box::new(Begins::of(self.fragments.iter()));
         let fragments = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .kind(Some(AhoCorasickKind::DFA))
             .build(self.fragments)
             .map_err(|error| format!("the fragments of the patterns are too many together: {error}"))?;
-        Ok(Mesh { fragments, open: self.open, short: self.short, beyond: self.beyond })
+        Ok(Mesh { fragments, begins, open: self.open, short: self.short, beyond: self.beyond })
     }
 }
 
@@ -200,11 +274,6 @@ fn has_short_name(observation: &ObservationView<'_>) -> bool {
         let file = text.trim_end_matches(['/', '\\', ' ']).rsplit(['/', '\\']).next().unwrap_or(text);
         (1..=SHORT_NAME).contains(&file.len())
     })
-}
-
-/// Whether folding leaves a text as it is, but for case and blanks.
-fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii() && byte != b'"')
 }
 
 /// Whether no fragment goes beyond this byte of a plain text.
@@ -355,6 +424,21 @@ mod tests {
         assert_eq!(of("(?i)emsisoft k.*"), list(&["emsisoft"]), "letters that have three cases too");
         assert_eq!(of(r".*\d+"), None);
         assert_eq!(of("(?:endpoint security)?x"), None, "what may be missing is not demanded");
+    }
+
+    #[test]
+    fn a_scan_finds_every_beginning_in_any_case_and_what_folding_changes() {
+        let fragments = ["kesl", "avp", "k7-tools"].map(str::to_owned);
+        let begins = Begins::of(fragments.iter());
+        for text in ["xKESLx", "avp", "a-AVP21.3", "usr/lib/k7-tools"] {
+            assert_eq!(begins.scan(text.as_bytes()), Scan::MayHold, "{text}");
+        }
+        for text in ["", "k", "ke sl", "openssl", "av-p"] {
+            assert_eq!(begins.scan(text.as_bytes()), Scan::Nothing, "{text}");
+        }
+        for text in ["кесл", "\"avp\"", "x\u{ad}"] {
+            assert_eq!(begins.scan(text.as_bytes()), Scan::NotPlain, "{text}");
+        }
     }
 
     #[test]
