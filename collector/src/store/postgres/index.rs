@@ -43,14 +43,7 @@ pub(super) async fn advance(session: &Session, at_least: usize) -> Step<IndexSte
     }
     for book in Book::ALL {
         let from = covered(session, book).await?;
-        let rows = after(session, book, from, SECTIONS).await?;
-        let Some((newest, _)) = rows.last() else { continue };
-        let postings: usize = rows.iter().map(|(_, of_row)| of_row.len().max(1)).sum();
-        // As many rows as a segment may have are enough, however little they hold.
-        let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= SECTIONS);
-        if postings < at_least && !is_full {
-            continue;
-        }
+        let Some(newest) = &waiting(session, book, from, at_least).await? else { continue };
         if !is_settled(session).await? {
             return Ok(IndexStep::Later);
         }
@@ -61,6 +54,25 @@ pub(super) async fn advance(session: &Session, at_least: usize) -> Step<IndexSte
         return Ok(IndexStep::Taken);
     }
     Ok(if merge(session).await? { IndexStep::Taken } else { IndexStep::Nothing })
+}
+
+/// The newest row of the next segment, when enough wait for it: postings, or as many rows as a segment may have however
+/// little they hold. A look has a section for each source, some ten.
+async fn waiting(session: &Session, book: Book, from: i64, at_least: usize) -> Step<Option<i64>> {
+    let find = match book {
+        Book::Sections => {
+            "SELECT max(no), count(*), coalesce(sum(greatest(observations, 1)), 0)::int8 FROM
+                 (SELECT no, observations FROM section WHERE no > $1 ORDER BY no LIMIT $2) AS w"
+        }
+        Book::Looks => {
+            "SELECT max(no), count(*), count(*) * 10 FROM
+                 (SELECT no FROM look WHERE no > $1 ORDER BY no LIMIT $2) AS w"
+        }
+    };
+    let Some(found) = session.query_first(find, &[&from, &SECTIONS]).await? else { return Ok(None) };
+    let (newest, rows, postings): (Option<i64>, i64, i64) = (found.try_get(0)?, found.try_get(1)?, found.try_get(2)?);
+    let enough = rows >= SECTIONS || usize::try_from(postings).is_ok_and(|postings| postings >= at_least);
+    Ok(newest.filter(|_| enough))
 }
 
 /// Whether every transaction that was writing at the first moment has ended since: numbers are given out before a

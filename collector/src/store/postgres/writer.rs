@@ -9,7 +9,7 @@
 //! one by one, so that one that cannot be kept does not take the others along.
 //!
 //! Locks are taken in one order by everything that writes, so that nobody waits for somebody who waits for him:
-//! dictionaries (by key, in transactions of their own) → `host_now` (by number) → `section`, `look` (by digest) → `docket`
+//! the dictionary (under its lock, in a transaction of its own) → `host_now` (by number) → `section`, `look` (by digest) → `docket`
 //! (by host) → what belongs to locked hosts → `judged_state`, `section_hit` (by key) → the ledger's numbers → `tally` (by key)
 //! → `counter`.
 
