@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -109,8 +110,9 @@ fn look(platform: Platform, size: usize, number: usize) -> Vec<CanonicalSection>
 
 fn observation(kind: Kind, words: &mut Words, at: usize) -> Observation {
     let known = at % 300 == 299;
-    let package = PACKAGES.lines().filter(|line| !line.starts_with('#')).nth(at % 300).unwrap_or_default();
-    let mut fields = package.split('\t');
+    static LINES: LazyLock<Vec<&str>> =
+        LazyLock::new(|| PACKAGES.lines().filter(|line| !line.starts_with('#')).collect());
+    let mut fields = LINES[at % 300].split('\t');
     let (base, version) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
     let vendor = fields.nth(1).unwrap_or_default();
     let (one, two) = (words.word(), words.word());

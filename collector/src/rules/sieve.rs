@@ -1,6 +1,6 @@
 //! Which observations of a section are worth recognising at all: those that hold a fragment without which no recogniser
-//! can fit. One pass of one automaton, that of its kind, over its bytes; what it lets through is recognised in full, so it may
-//! let through too much and never too little.
+//! can fit. One pass over its texts, and where a fragment may begin the automaton of its kind is asked; what is let through
+//! is recognised in full, so it may be too much and never too little.
 //!
 //! ```text
 //!  recogniser ─► its most telling test ─► one fragment of each of its patterns ─► automaton for each of its kinds
@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, StartKind};
 use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{Kind, Platform};
 use regex_syntax::hir::{Class, Hir, HirKind};
@@ -24,9 +24,8 @@ use super::subject::Field;
 
 /// A shorter fragment stands in too many texts.
 const SHORTEST: usize = 3;
-/// A technical name that is shorter than a fragment has at most this length with what its kind adds: a team before it, and
-/// `.systemextension` after it.
-const SHORT_NAME: usize = "2Y8XE5CQ94.".len() + SHORTEST - 1 + ".systemextension".len();
+/// Letters of the id that Apple gives a developer.
+const TEAM: usize = 10;
 
 /// Words that stand in the names and places of everything: they tell only where nothing else does.
 const COMMON: &[&str] = &[
@@ -89,11 +88,11 @@ pub(crate) struct Sieve {
 #[derive(Debug)]
 struct Mesh {
     fragments: AhoCorasick,
-    /// How fragments begin: the automaton is only asked about a text in which one may.
+    /// How fragments begin: the automaton is only asked where one may.
     begins: Box<Begins>,
     /// A recogniser has no fragment: all are let through.
     open: bool,
-    /// A recogniser tests a name that is too short for a fragment: those with short names are let through.
+    /// A recogniser tests a name that is too short for a fragment: those that may have one are let through.
     short: bool,
     /// Fragments may stand in the vendor, or in the state; else only in name, id and path.
     beyond: Beyond,
@@ -176,83 +175,101 @@ impl Mesh {
         }
         // Most ids are the name, with an architecture after it.
         let id = id.strip_prefix(name).filter(|rest| rest.bytes().next().is_none_or(ends_fragments)).unwrap_or(id);
-        let holds = |text: &str| match self.begins.scan(text.as_bytes()) {
-            Scan::Nothing => false,
-            Scan::MayHold => self.fragments.is_match(text),
-            Scan::NotPlain => true,
-        };
+        let holds = |text: &str| self.lets_text(text.as_bytes());
         holds(name)
             || holds(id)
             || holds(path)
             || (self.beyond.vendor && holds(vendor))
             || (self.beyond.state && holds(state))
     }
-}
 
-/// The classes of three bytes in a row with which a fragment begins, as a set of bits.
-#[derive(Debug)]
-struct Begins([u64; 1 << 9]);
-
-/// What a look at a text says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scan {
-    /// No fragment is in it.
-    Nothing,
-    /// One may be.
-    MayHold,
-    /// Folding changes it: nothing can be said.
-    NotPlain,
-}
-
-/// The class of a byte that folding changes.
-const CHANGED: u8 = 31;
-
-/// Letters are one class in both cases, digits are one together, and what is in no fragment is one: five bits.
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = match byte as u8 {
-            letter @ b'a'..=b'z' => letter - b'a' + 1,
-            letter @ b'A'..=b'Z' => letter - b'A' + 1,
-            b'0'..=b'9' => 27,
-            b'-' => 28,
-            b'_' => 29,
-            b'"' | 128.. => CHANGED,
-            _ => 0,
-        };
-        byte += 1;
+    /// Whether a fragment stands in it, or folding changes it.
+    fn lets_text(&self, text: &[u8]) -> bool {
+        let mut changed = 0;
+        for at in (0..text.len()).step_by(4) {
+            let eight = eight_at(text, at);
+            changed |= changes(eight);
+            let mut hits = self.begins.among(eight);
+            while hits != 0 {
+                if self.has_at(text, at + hits.trailing_zeros() as usize) {
+                    return true;
+                }
+                hits &= hits - 1;
+            }
+        }
+        changed != 0
     }
-    classes
-};
+
+    fn has_at(&self, text: &[u8], at: usize) -> bool {
+        at < text.len() && self.fragments.is_match(Input::new(text).range(at..).anchored(Anchored::Yes))
+    }
+}
+
+/// The eight bytes from there on, the first of them lowest. Beyond the end stand zeros.
+fn eight_at(text: &[u8], at: usize) -> u64 {
+    if let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        u64::from_le_bytes(*eight)
+    } else if let Some(last) = text.last_chunk() {
+        u64::from_le_bytes(*last) >> (8 * (at + 8 - text.len()))
+    } else {
+        text.iter().skip(at).rev().fold(0, |eight, byte| eight << 8 | u64::from(*byte))
+    }
+}
+
+/// The same byte eight times.
+const fn eight_of(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// Not 0 if folding makes something else of one of them than a letter in lower case, or drops it: what is not ASCII, and
+/// the quotation mark.
+const fn changes(eight: u64) -> u64 {
+    let quotes_are_0 = eight ^ eight_of(b'"');
+    (eight | (quotes_are_0.wrapping_sub(eight_of(1)) & !quotes_are_0)) & eight_of(0x80)
+}
+
+/// How fragments begin, as a set of bits: their first four bytes, hashed.
+#[derive(Debug)]
+struct Begins([u64; 1 << 10]);
 
 impl Begins {
     fn of<'f>(fragments: impl Iterator<Item = &'f String>) -> Self {
-        let mut begins = Self([0; 1 << 9]);
+        let mut begins = Self([0; 1 << 10]);
         for fragment in fragments {
-            let first = fragment.bytes().take(SHORTEST).fold(0, Self::with);
-            begins.0[first >> 6] |= 1 << (first & 63);
+            match *fragment.as_bytes() {
+                [one, two, three, four, ..] => begins.insert([one, two, three, four]),
+                // Anything may follow, and nothing.
+                [one, two, three] => (0..=u8::MAX).for_each(|next| begins.insert([one, two, three, next])),
+                _ => {}
+            }
         }
         begins
     }
 
-    const fn with(window: usize, byte: u8) -> usize {
-        (window << 5 | CLASSES[byte as usize] as usize) & ((1 << 15) - 1)
+    /// Letters in both cases are one: the bit that parts them is 1 in all other bytes of which fragments are made but the
+    /// underscore, and no other of them is what that becomes.
+    const CASE: u64 = eight_of(0x20);
+
+    fn insert(&mut self, four: [u8; 4]) {
+        let (word, bit) = Self::place(u64::from(u32::from_le_bytes(four)) | Self::CASE);
+        self.0[word] |= 1 << bit;
     }
 
-    /// One step a byte, and no decision on the way.
-    fn scan(&self, text: &[u8]) -> Scan {
-        let (mut window, mut hit, mut changed) = (0, 0, false);
-        for byte in text {
-            window = Self::with(window, *byte);
-            hit |= self.0[window >> 6] >> (window & 63) & 1;
-            changed |= window & 31 == usize::from(CHANGED);
-        }
-        match (changed, hit) {
-            (true, _) => Scan::NotPlain,
-            (false, 0) => Scan::Nothing,
-            (false, _) => Scan::MayHold,
-        }
+    /// Word and bit for the four lowest bytes.
+    const fn place(folded: u64) -> (usize, u32) {
+        let hash = (folded as u32).wrapping_mul(0x9E37_79B1);
+        ((hash >> 22) as usize, hash >> 16 & 63)
+    }
+
+    const fn bit(&self, folded: u64) -> u64 {
+        let (word, bit) = Self::place(folded);
+        self.0[word] >> bit & 1
+    }
+
+    /// At which of the first four bytes a fragment may begin: a bit for each, the first of them lowest.
+    const fn among(&self, eight: u64) -> u64 {
+        let folded = eight | Self::CASE;
+        self.bit(folded) | self.bit(folded >> 8) << 1 | self.bit(folded >> 16) << 2 | self.bit(folded >> 24) << 3
     }
 }
 
@@ -262,17 +279,25 @@ impl Loose {
         let fragments = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .kind(Some(AhoCorasickKind::DFA))
+            .start_kind(StartKind::Anchored)
             .build(self.fragments)
             .map_err(|error| format!("the fragments of the patterns are too many together: {error}"))?;
         Ok(Mesh { fragments, begins, open: self.open, short: self.short, beyond: self.beyond })
     }
 }
 
+/// Whether the technical name may be shorter than a fragment: what its kind adds begins with a dot, a colon or a dash, and
+/// a team is before it.
 fn has_short_name(observation: &ObservationView<'_>) -> bool {
     let ObservationView { name, id, path, .. } = observation;
     [name, id, path].iter().any(|text| {
-        let file = text.trim_end_matches(['/', '\\', ' ']).rsplit(['/', '\\']).next().unwrap_or(text);
-        (1..=SHORT_NAME).contains(&file.len())
+        let text = text.trim_matches(['/', '\\', ' ']).as_bytes();
+        let file = text.rsplit(|byte| matches!(byte, b'/' | b'\\')).next().unwrap_or(text);
+        let is_short = |name: &[u8]| {
+            !name.is_empty() && name.iter().take(SHORTEST).skip(1).any(|byte| !byte.is_ascii_alphanumeric())
+                || (1..SHORTEST).contains(&name.len())
+        };
+        is_short(file) || file.get(TEAM).is_some_and(|byte| *byte == b'.') && is_short(&file[TEAM + 1..])
     })
 }
 
@@ -401,6 +426,8 @@ fn letters(hir: &Hir) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use muster_proto::model::{Observation, Section, SourceName};
+
     use super::*;
 
     fn of(source: &str) -> Option<Vec<String>> {
@@ -427,17 +454,34 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_finds_every_beginning_in_any_case_and_what_folding_changes() {
-        let fragments = ["kesl", "avp", "k7-tools"].map(str::to_owned);
-        let begins = Begins::of(fragments.iter());
-        for text in ["xKESLx", "avp", "a-AVP21.3", "usr/lib/k7-tools"] {
-            assert_eq!(begins.scan(text.as_bytes()), Scan::MayHold, "{text}");
+    fn a_text_is_let_through_that_holds_a_fragment_in_any_case_or_that_folding_changes() {
+        let fragments = ["kesl", "avp", "k7-tools", "as_kv"].map(str::to_owned);
+        let mesh = Loose { fragments: BTreeSet::from(fragments), ..Loose::default() }.tied().expect("builds");
+        for text in ["KESL", "avp", "Avp21", "K7-tools", "As_KV", "кесл", "\"", "\u{ad}"] {
+            // Wherever it stands, and however long the text is.
+            for (before, after) in (0..10).flat_map(|before| (0..10).map(move |after| (before, after))) {
+                let text = format!("{}{text}{}", "x".repeat(before), ".".repeat(after));
+                assert!(mesh.lets_text(text.as_bytes()), "{text}");
+            }
         }
-        for text in ["", "k", "ke sl", "openssl", "av-p"] {
-            assert_eq!(begins.scan(text.as_bytes()), Scan::Nothing, "{text}");
+        for text in ["", "k", "av", "ke sl", "openssl", "av-p", "avav", "kes", "k7_tools", "as\u{7f}kv"] {
+            assert!(!mesh.lets_text(text.as_bytes()), "{text}");
         }
-        for text in ["кесл", "\"avp\"", "x\u{ad}"] {
-            assert_eq!(begins.scan(text.as_bytes()), Scan::NotPlain, "{text}");
+    }
+
+    #[test]
+    fn a_name_may_be_short_before_what_its_kind_adds() {
+        let is_short = |name: &str, path: &str| {
+            let seen = Observation { path: path.to_owned(), ..Observation::new(Kind::Service, name) };
+            let section = CanonicalSection::from(&Section::new(Platform::Linux, SourceName::SystemdUnits, vec![seen]));
+            section.observations().iter().any(has_short_name)
+        };
+        for name in ["vt", "VT.service", "/opt/vt", "vt:amd64", "k-1.rpm", "2Y8XE5CQ94.vt.systemextension", " vt "] {
+            assert!(is_short(name, ""), "{name}");
+            assert!(is_short("plain-name", name), "{name}");
+        }
+        for name in ["vtx.service", "/vt/daemon", "openssl", "2Y8XE5CQ94.vtx.systemextension"] {
+            assert!(!is_short(name, ""), "{name}");
         }
     }
 

@@ -83,7 +83,19 @@ impl<'a> Reader<'a> {
         from_code(code).ok_or(NotCanonical::Value { field, at, value: u64::from(code) })
     }
 
+    #[inline]
     pub(super) fn varint(&mut self, field: &'static str) -> Result<u64, NotCanonical> {
+        // Nearly every number is short.
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(field),
+        }
+    }
+
+    fn long_varint(&mut self, field: &'static str) -> Result<u64, NotCanonical> {
         let at = self.at;
         let mut value: u64 = 0;
         for shift in (0..64).step_by(7) {
@@ -101,6 +113,7 @@ impl<'a> Reader<'a> {
         Err(NotCanonical::Value { field, at, value })
     }
 
+    #[inline]
     pub(super) fn count(
         &mut self,
         field: &'static str,
@@ -113,6 +126,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Text that stays where it stands.
+    #[inline]
     pub(super) fn text(
         &mut self,
         field: &'static str,
