@@ -14,6 +14,7 @@ mod check;
 mod combine;
 mod coverage;
 mod detect;
+mod freshness;
 mod hit;
 pub mod matching;
 mod place;

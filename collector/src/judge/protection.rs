@@ -1,12 +1,11 @@
 //! What else guards the host: which products count, whether they work in real time, and whether their signatures are
 //! fresh.
 
-use std::time::Duration;
-
 use muster_proto::model::{HostState, Look, Outcome, Platform, Presence, Protection, Reason, Timestamp};
 
 use super::combine::{Because, Believed, is_statement};
 use super::coverage::reason;
+use super::freshness::{Freshness, freshness};
 use crate::rules::{Catalogue, Order, Product, Sign, SignSeen, day_of, guards};
 
 /// The protection of a look, and why.
@@ -83,11 +82,11 @@ fn judge(
         signs.iter_mut().filter(|seen| seen.by_absence).for_each(|seen| seen.on = None);
     }
     let said = match works(&signs, state) {
-        Works::Yes => freshness(catalogue, platform, candidate.product, state, received),
+        Works::Yes => aged(catalogue, platform, candidate.product, state, received),
         Works::No(why) => (Protection::Unapproved, why),
         // Nothing else says it: the system does, of a product that another source saw too.
         Works::Unknown(_) if is_stated_to_work(candidate) => {
-            freshness(catalogue, platform, candidate.product, state, received)
+            aged(catalogue, platform, candidate.product, state, received)
         }
         Works::Unknown(why) => (Protection::Unknown, why),
     };
@@ -149,7 +148,7 @@ fn works(signs: &[SignSeen<'_>], state: &HostState) -> Works {
     }
 }
 
-fn freshness(
+fn aged(
     catalogue: &Catalogue,
     platform: Platform,
     product: &Product,
@@ -159,25 +158,14 @@ fn freshness(
     if !product.detection_content.ages() {
         return (Protection::Approved, "it works in real time; the age of signatures does not apply to it");
     }
-    match fresh_until(catalogue, platform, product, state).map(|until| received <= until) {
-        Some(true) => (Protection::Approved, "it works in real time, and its signatures are fresh"),
-        Some(false) => (Protection::Unapproved, "it works in real time, and its signatures are stale"),
+    match freshness(catalogue, platform, product, state, received).map(|spell| spell.freshness) {
+        Some(Freshness::Fresh) => (Protection::Approved, "it works in real time, and its signatures are fresh"),
+        Some(Freshness::Stale) => (Protection::Unapproved, "it works in real time, and its signatures are stale"),
+        Some(Freshness::Ahead) => {
+            (Protection::Unknown, "it works in real time, and its signatures bear a date that has not come yet")
+        }
         None => (Protection::Unknown, "it works in real time, and the age of its signatures could not be found out"),
     }
-}
-
-/// Up to which time of receipt the newest signatures that the host shows are young enough.
-pub(super) fn fresh_until(
-    catalogue: &Catalogue,
-    platform: Platform,
-    product: &Product,
-    state: &HostState,
-) -> Option<Timestamp> {
-    let signatures = catalogue.signatures_of(product, platform, state);
-    let newest = signatures.iter().filter_map(|signature| signature.released).max()?;
-    let limit = Duration::from_secs(product.fresh_days.saturating_mul(24 * 3600));
-    let millis = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-    Some(Timestamp::from_millis(newest.millis().saturating_add(millis)))
 }
 
 fn of_product(candidate: &Believed<'_>, said: Protection, why: &str) -> Reason {

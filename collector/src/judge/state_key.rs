@@ -3,7 +3,7 @@
 use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostState, Platform, Timestamp};
 
-use super::protection::fresh_until;
+use super::freshness::freshness;
 use crate::rules::Catalogue;
 
 /// The key of a state, and for which times of receipt it is this one: signatures grow old.
@@ -11,7 +11,7 @@ use crate::rules::Catalogue;
 pub struct StateKey {
     /// The digest of what is judged.
     pub digest: Digest,
-    after: Timestamp,
+    from: Timestamp,
     until: Timestamp,
 }
 
@@ -19,7 +19,7 @@ impl StateKey {
     /// Whether the same state, received at this time, has this key too.
     #[must_use]
     pub fn holds(&self, received: Timestamp) -> bool {
-        self.after < received && received <= self.until
+        self.from <= received && received <= self.until
     }
 }
 
@@ -27,7 +27,7 @@ impl StateKey {
 /// are fresh at the time of receipt. Addresses, boot id and the exact day of signatures are not in it.
 #[must_use]
 pub fn state_key(catalogue: &Catalogue, state: &HostState, received: Timestamp) -> StateKey {
-    let (mut after, mut until) = (Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
+    let (mut from, mut until) = (Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
     let mut lines: Vec<String> = [("units", state.units_outcome), ("realtime", state.realtime_outcome)]
         .map(|(what, outcome)| format!("{what} {}", outcome.map_or("unasked", |outcome| outcome.name())))
         .into();
@@ -43,15 +43,14 @@ pub fn state_key(catalogue: &Catalogue, state: &HostState, received: Timestamp) 
                 let sign = (&seen.sign.unit, &seen.sign.places);
                 lines.push(format!("sign {platform} {} {sign:?} {:?} {}", product.id, seen.on, seen.by_absence));
             }
-            if let Some(turn) = fresh_until(catalogue, *platform, product, state) {
-                let fresh = received <= turn;
-                lines.push(format!("fresh {platform} {} {fresh}", product.id));
-                (after, until) = if fresh { (after, until.min(turn)) } else { (after.max(turn), until) };
+            if let Some(spell) = freshness(catalogue, *platform, product, state, received) {
+                lines.push(format!("signatures {platform} {} {:?}", product.id, spell.freshness));
+                (from, until) = (from.max(spell.from), until.min(spell.until));
             }
         }
     }
     lines.sort();
-    StateKey { digest: Digest::of(lines.join("\n").as_bytes()), after, until }
+    StateKey { digest: Digest::of(lines.join("\n").as_bytes()), from, until }
 }
 
 /// Of everything in a state that [`state_key`] can depend on, under any catalogue: states that are equal in it have the
@@ -88,8 +87,11 @@ mod tests {
             version: String::new(),
             released: Some(released.plus(Duration::from_secs(days * 86_400))),
         };
-        let signatures =
-            vec![of("/opt/sophos-spl/base/mcs/status/ALC_status.xml", 0), of("/var/lib/clamav/daily.cvd", 3)];
+        let signatures = vec![
+            of("/opt/sophos-spl/base/mcs/status/ALC_status.xml", 0),
+            of("/var/lib/clamav/daily.cvd", 3),
+            of("/var/lib/clamav/main.cvd", 60),
+        ];
         let state = HostState { signatures, ..HostState::default() };
         let (mut turns, mut last) = (0, state_key(&catalogue, &state, released));
         for hours in 0..24 * 100 {
@@ -100,6 +102,6 @@ mod tests {
             turns += usize::from(last.digest != key.digest);
             last = key;
         }
-        assert!(turns >= 2, "both have grown old, and not on one day: {turns}");
+        assert_eq!(turns, 5, "dates come and grow old, all at times of their own");
     }
 }
