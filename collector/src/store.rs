@@ -36,6 +36,7 @@ mod recent;
 mod record;
 mod software;
 mod sqlite;
+mod texts;
 mod unchanged;
 
 /// Opens the store that a setting names: `postgres://…`, or what [`open`] opens.

@@ -9,53 +9,23 @@
 //! text  := platform:u8 edition, as it stands in canonical bytes
 //! ```
 
-use std::collections::BTreeSet;
-use std::hash::BuildHasher as _;
-
-use hashbrown::{DefaultHashBuilder, HashTable};
-
 use super::fault::{Fault, Step};
-use crate::store::software::{self, Editions, Wanted};
+use crate::store::texts::Texts;
+use std::collections::BTreeSet;
 
-/// The dictionary: texts by number, numbers by text. Numbers begin with 1 and grow by one.
+/// The dictionary as it is known: blocks without a gap.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
-    /// All texts, one after the other.
-    bytes: Vec<u8>,
-    /// Where the text of number n ends, at n - 1.
-    ends: Vec<usize>,
-    numbers: HashTable<u32>,
-    hasher: DefaultHashBuilder,
-}
+pub(super) struct Shelf(Texts);
 
 impl Shelf {
-    /// The number of a text.
-    pub(super) fn find(&self, text: &[u8]) -> Option<u32> {
-        let is_it = |number: &u32| self.get(*number) == Some(text);
-        self.numbers.find(self.hasher.hash_one(text), is_it).copied()
-    }
-
-    /// The text of a number.
-    pub(super) fn get(&self, number: u32) -> Option<&[u8]> {
-        let at = usize::try_from(number).ok()?.checked_sub(1)?;
-        let end = *self.ends.get(at)?;
-        Some(&self.bytes[at.checked_sub(1).map_or(0, |before| self.ends[before])..end])
-    }
-
-    /// The editions of which something holds the text, see [`software::search`].
-    pub(super) fn search(&self, text: &Wanted, version: &str) -> Step<Editions> {
-        Ok(software::search(&self.bytes, &self.ends, text, version)?)
-    }
-
-    /// How many there are, which is the last number.
-    pub(super) fn len(&self) -> u32 {
-        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+    pub(super) const fn texts(&self) -> &Texts {
+        &self.0
     }
 
     /// Takes a block. One that is known is passed over; none may be missing before it.
     pub(super) fn take(&mut self, first: i32, block: &[u8]) -> Step<()> {
         let damaged = |reason: &str| Fault::damaged(format!("block {first} of a dictionary"), reason);
-        let known = self.len();
+        let known = self.0.len();
         let first_number = u32::try_from(first).map_err(|_| damaged("it has no number"))?;
         if first_number <= known {
             return Ok(());
@@ -72,21 +42,9 @@ impl Shelf {
             text.truncate(shared);
             text.extend_from_slice(&rest[..own]);
             rest = &rest[own..];
-            self.add(&text);
+            self.0.add(self.0.hash(&text), &[&text]);
         }
         Ok(())
-    }
-
-    fn add(&mut self, text: &[u8]) {
-        self.bytes.extend_from_slice(text);
-        self.ends.push(self.bytes.len());
-        let number = self.len();
-        let Self { bytes, ends, numbers, hasher } = self;
-        let text_of = |number: &u32| {
-            let at = *number as usize - 1;
-            &bytes[at.checked_sub(1).map_or(0, |before| ends[before])..ends[at]]
-        };
-        numbers.insert_unique(hasher.hash_one(text), number, |other| hasher.hash_one(text_of(other)));
     }
 }
 
@@ -141,12 +99,13 @@ mod tests {
         shelf.take(1, &block(&one)).expect("takes");
         shelf.take(6, &block(&other)).expect("takes");
         for (number, text) in (1..).zip(one.iter().chain(&other)) {
-            assert_eq!(shelf.get(number), Some(text.as_slice()));
-            assert_eq!(shelf.find(text), Some(number));
+            assert_eq!(shelf.texts().get(number), Some(text.as_slice()));
+            assert_eq!(shelf.texts().find(text), Some(number));
         }
-        assert_eq!((shelf.len(), shelf.get(0), shelf.get(8), shelf.find(b"lib")), (7, None, None, None));
+        let all = shelf.texts();
+        assert_eq!((all.len(), all.get(0), all.get(8), all.find(b"lib")), (7, None, None, None));
         shelf.take(6, &block(&other)).expect("passes over what is known");
-        assert_eq!(shelf.len(), 7);
+        assert_eq!(shelf.texts().len(), 7);
         assert!(block(&texts(&["libc6-dbg", "libc6-dev"])).len() < 16, "what is shared is not repeated");
     }
 

@@ -21,6 +21,7 @@ use super::session::{Session, Values};
 use crate::store::body::{self, Lookup};
 use crate::store::fault;
 use crate::store::software::{Editions, Wanted};
+use crate::store::texts::edition_key;
 
 /// One at a time adds texts, among all collectors: "DICT" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(x'44494354'::int8)";
@@ -50,6 +51,10 @@ pub(super) struct Intern {
 pub(super) struct Draft {
     pub(super) section: CanonicalSection,
     epoch: u64,
+    /// Of the editions, in the order of the observations; 0 where one is missing.
+    numbers: Vec<u32>,
+    /// Which observations are of editions that have no number yet, and by what these are found.
+    missing: Vec<(usize, Vec<u8>)>,
     body: Option<Vec<u8>>,
 }
 
@@ -67,19 +72,7 @@ impl Book {
 
     /// The last number.
     fn last(&self) -> i32 {
-        i32::try_from(self.editions.len()).unwrap_or(i32::MAX)
-    }
-
-    /// The interned form of a section; `None` while an edition in it has no number.
-    fn write(&self, section: &CanonicalSection) -> Option<Vec<u8>> {
-        let observations = section.observations();
-        let mut text = Vec::new();
-        let number = |seen: &ObservationView<'_>| {
-            key(section.platform(), seen, &mut text);
-            self.editions.find(&text)
-        };
-        let numbers: Option<Vec<u32>> = observations.iter().map(number).collect();
-        numbers.map(|numbers| body::encode(&observations, &numbers))
+        i32::try_from(self.editions.texts().len()).unwrap_or(i32::MAX)
     }
 
     /// The section of an interned form; `None` when it names an edition that is not here.
@@ -104,13 +97,6 @@ async fn blocks(session: &Session, last: i32) -> Step<Vec<Block>> {
     rows.iter().map(|found| Ok((found.try_get(0)?, found.try_get(1)?))).collect()
 }
 
-/// By what an edition is found.
-fn key(platform: Platform, seen: &ObservationView<'_>, text: &mut Vec<u8>) {
-    text.clear();
-    text.push(platform.code());
-    text.extend_from_slice(seen.edition);
-}
-
 impl Intern {
     /// Forgets all numbers: a server that fell may have forgotten them too.
     pub(super) fn forget(&self) {
@@ -118,11 +104,12 @@ impl Intern {
         *book = Book { epoch: book.epoch + 1, ..Book::default() };
     }
 
-    /// A section with the numbers of its texts, as far as that can be done without the database.
+    /// A section with the numbers of its editions, as far as that can be done without the database.
     pub(super) fn draft(&self, section: CanonicalSection) -> Draft {
-        let book = self.read();
-        let body = book.write(&section);
-        Draft { section, epoch: book.epoch, body }
+        let mut draft = Draft { section, epoch: 0, numbers: Vec::new(), missing: Vec::new(), body: None };
+        draft.number(&self.read());
+        draft.write();
+        draft
     }
 
     /// Makes what these drafts lack, and writes them. The session is in no transaction.
@@ -148,12 +135,8 @@ impl Intern {
     fn fill(&self, drafts: &mut [&mut Draft]) -> bool {
         let mut is_whole = true;
         for draft in drafts {
-            let book = self.read();
-            if draft.epoch != book.epoch || draft.body.is_none() {
-                draft.body = book.write(&draft.section);
-                draft.epoch = book.epoch;
-            }
-            is_whole &= draft.body.is_some();
+            draft.number_missing(&self.read());
+            is_whole &= draft.write();
         }
         is_whole
     }
@@ -185,17 +168,8 @@ impl Intern {
     /// The editions in the drafts that have no numbers, after which number they come, and in which epoch.
     fn wanted(&self, drafts: &[&mut Draft]) -> (BTreeSet<Vec<u8>>, i32, u64) {
         let book = self.read();
-        let mut wanted = BTreeSet::new();
-        let mut text = Vec::new();
-        for draft in drafts.iter().filter(|draft| draft.body.is_none()) {
-            let platform = draft.section.platform();
-            draft.section.each(|_, seen| {
-                key(platform, seen, &mut text);
-                if book.editions.find(&text).is_none() && !wanted.contains(&text) {
-                    wanted.insert(text.clone());
-                }
-            });
-        }
+        let missing = drafts.iter().flat_map(|draft| &draft.missing).map(|(_, key)| key);
+        let wanted = missing.filter(|key| book.editions.texts().find(key).is_none()).cloned().collect();
         (wanted, book.last(), book.epoch)
     }
 
@@ -241,7 +215,7 @@ impl Intern {
         if book.epoch != epoch {
             return Err(Fault::Again("the dictionary was forgotten".to_owned()));
         }
-        book.editions.search(&text, version)
+        Ok(book.editions.texts().search(&text, version)?)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Book> {
@@ -267,6 +241,43 @@ impl Draft {
     pub(super) fn body(&self) -> &[u8] {
         self.body.as_deref().unwrap_or_default()
     }
+
+    /// Looks for all its editions.
+    fn number(&mut self, book: &Book) {
+        let platform = self.section.platform().code();
+        let observations = self.section.observations();
+        let found = book.editions.texts().editions(platform, &observations);
+        self.numbers = found.into_iter().map(|(_, number)| number).collect();
+        let missing = self.numbers.iter().zip(&observations).enumerate().filter(|(_, (number, _))| **number == 0);
+        let key = |seen: &ObservationView<'_>| {
+            let mut key = Vec::with_capacity(seen.edition.len() + 1);
+            edition_key(platform, seen, &mut key);
+            key
+        };
+        self.missing = missing.map(|(at, (_, seen))| (at, key(seen))).collect();
+        (self.epoch, self.body) = (book.epoch, None);
+    }
+
+    /// Looks for those that had no number, or for all when the numbers that it has mean nothing any more.
+    fn number_missing(&mut self, book: &Book) {
+        if self.epoch != book.epoch {
+            return self.number(book);
+        }
+        let numbers = &mut self.numbers;
+        self.missing.retain(|(at, key)| {
+            let found = book.editions.texts().find(key);
+            numbers[*at] = found.unwrap_or_default();
+            found.is_none()
+        });
+    }
+
+    /// Writes it out, once no number is missing; whether it is written.
+    fn write(&mut self) -> bool {
+        if self.body.is_none() && self.missing.is_empty() {
+            self.body = Some(body::encode(&self.section.observations(), &self.numbers));
+        }
+        self.body.is_some()
+    }
 }
 
 /// Finds editions by their numbers, and notes when one is not here.
@@ -277,7 +288,7 @@ struct Reading<'a> {
 
 impl Lookup for Reading<'_> {
     fn edition(&mut self, number: i64) -> fault::Step<Option<Vec<u8>>> {
-        let found = u32::try_from(number).ok().and_then(|number| self.book.editions.get(number));
+        let found = u32::try_from(number).ok().and_then(|number| self.book.editions.texts().get(number));
         self.lacks |= found.is_none();
         Ok(found.and_then(|text| text.split_first()).map(|(_, edition)| edition.to_vec()))
     }

@@ -6,10 +6,8 @@
 
 mod product_code;
 
-use std::hash::BuildHasher as _;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
 use muster_proto::canonical::{Edition, ObservationView};
 use muster_proto::model::{Kind, Platform};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -19,6 +17,7 @@ use super::fault::{Fault, Step};
 use super::row;
 use crate::store::body::Lookup;
 use crate::store::software::{self, Editions, Wanted};
+use crate::store::texts::{Texts, is_edition};
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -30,70 +29,28 @@ pub(super) struct Dictionaries {
     pub(super) phrases: Shelf,
 }
 
-/// One dictionary: texts by number, numbers by text.
+/// One dictionary.
 #[derive(Debug, Default)]
-pub(super) struct Shelf(RwLock<Texts>);
+pub(super) struct Shelf(RwLock<Kept>);
 
 #[derive(Debug, Default)]
-struct Texts {
-    /// All texts, one after the other.
-    bytes: Vec<u8>,
-    /// Where the text of number n ends, at n - 1.
-    ends: Vec<usize>,
-    numbers: HashTable<Slot>,
-    hasher: DefaultHashBuilder,
+struct Kept {
+    texts: Texts,
     /// Texts up to this number are in the file.
-    saved: usize,
-}
-
-/// A number with the place of its text: whoever looks for a text need not look for its place first.
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    number: u32,
-    start: usize,
-    length: u32,
-}
-
-impl Slot {
-    fn text(self, bytes: &[u8]) -> &[u8] {
-        &bytes[self.start..][..self.length as usize]
-    }
-}
-
-impl Texts {
-    fn get(&self, number: usize) -> Option<&[u8]> {
-        let end = *self.ends.get(number.checked_sub(1)?)?;
-        let start = if number == 1 { 0 } else { self.ends[number - 2] };
-        Some(&self.bytes[start..end])
-    }
-
-    fn find(&self, hash: u64, is_it: impl Fn(&[u8]) -> bool) -> Option<u32> {
-        self.numbers.find(hash, |slot| is_it(slot.text(&self.bytes))).map(|slot| slot.number)
-    }
-
-    fn add(&mut self, hash: u64, text: &[&[u8]]) -> u32 {
-        let start = self.bytes.len();
-        text.iter().for_each(|part| self.bytes.extend_from_slice(part));
-        self.ends.push(self.bytes.len());
-        let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
-        let length = u32::try_from(self.bytes.len() - start).unwrap_or(u32::MAX);
-        let Self { bytes, numbers, hasher, .. } = self;
-        numbers.insert_unique(hash, Slot { number, start, length }, |other| hasher.hash_one(other.text(bytes)));
-        number
-    }
+    saved: u32,
 }
 
 impl Shelf {
     /// The number of a text, made when it is new.
     fn number(&self, text: &[u8]) -> u32 {
-        let texts = self.read();
-        let hash = texts.hasher.hash_one(text);
-        let found = texts.find(hash, |known| known == text);
-        drop(texts);
+        let kept = self.read();
+        let hash = kept.texts.hash(text);
+        let found = kept.texts.find_by(hash, |known| known == text);
+        drop(kept);
         found.unwrap_or_else(|| {
-            let mut texts = self.write();
+            let texts = &mut self.write().texts;
             // Another may have been faster between the two locks.
-            texts.find(hash, |known| known == text).unwrap_or_else(|| texts.add(hash, &[text]))
+            texts.find_by(hash, |known| known == text).unwrap_or_else(|| texts.add(hash, &[text]))
         })
     }
 
@@ -101,38 +58,20 @@ impl Shelf {
     /// another one beside it: a reader of one dictionary that waits to read the other may, with writers waiting for
     /// both, wait for ever.
     fn numbers(&self, platform: u8, observations: &[ObservationView<'_>]) -> Vec<u32> {
-        let is_it = |edition: &[u8], known: &[u8]| known.split_first() == Some((&platform, edition));
-        let mut key = Vec::new();
-        let texts = self.read();
-        let hashes: Vec<u64> = observations
-            .iter()
-            .map(|seen| {
-                key.clear();
-                key.push(platform);
-                key.extend_from_slice(seen.edition);
-                texts.hasher.hash_one(key.as_slice())
-            })
-            .collect();
-        // 0 is the number of nothing.
-        let find = |(hash, seen): (&u64, &ObservationView<'_>)| texts.find(*hash, |known| is_it(seen.edition, known));
-        let mut numbers: Vec<u32> =
-            hashes.iter().zip(observations).map(|pair| find(pair).unwrap_or_default()).collect();
-        drop(texts);
-        if numbers.contains(&0) {
-            let mut texts = self.write();
-            for ((number, hash), seen) in numbers.iter_mut().zip(hashes).zip(observations) {
-                if *number == 0 {
-                    let found = texts.find(hash, |known| is_it(seen.edition, known));
-                    *number = found.unwrap_or_else(|| texts.add(hash, &[&[platform], seen.edition]));
-                }
+        let mut found = self.read().texts.editions(platform, observations);
+        if found.iter().any(|(_, number)| *number == 0) {
+            let texts = &mut self.write().texts;
+            for ((hash, number), seen) in found.iter_mut().zip(observations).filter(|((_, number), _)| *number == 0) {
+                let known = texts.find_by(*hash, |known| is_edition(platform, seen, known));
+                *number = known.unwrap_or_else(|| texts.add(*hash, &[&[platform], seen.edition]));
             }
         }
-        numbers
+        found.into_iter().map(|(_, number)| number).collect()
     }
 
     /// The text of a number.
     fn text(&self, number: i64) -> Option<Vec<u8>> {
-        self.read().get(usize::try_from(number).ok()?).map(<[u8]>::to_vec)
+        self.read().texts.get(u32::try_from(number).ok()?).map(<[u8]>::to_vec)
     }
 
     /// The text of a number, where it is one that people read.
@@ -142,47 +81,45 @@ impl Shelf {
     }
 
     /// Up to which number the texts are in the file.
-    fn kept(&self) -> usize {
+    fn kept(&self) -> u32 {
         self.read().saved
     }
 
     /// Texts after this number, with their numbers, and the last of these.
-    fn after(&self, number: usize) -> (Vec<(i64, Vec<u8>)>, usize) {
-        let texts = self.read();
-        let new = number + 1..=texts.ends.len();
-        let row = |number| Some((i64::try_from(number).ok()?, texts.get(number)?.to_vec()));
-        (new.filter_map(row).collect(), texts.ends.len())
+    fn after(&self, number: u32) -> (Vec<(i64, Vec<u8>)>, u32) {
+        let kept = self.read();
+        let last = kept.texts.len();
+        let row = |number| Some((i64::from(number), kept.texts.get(number)?.to_vec()));
+        ((number + 1..=last).filter_map(row).collect(), last)
     }
 
-    fn saved(&self, up_to: usize) {
+    fn saved(&self, up_to: u32) {
         self.write().saved = up_to;
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Texts> {
+    fn read(&self) -> RwLockReadGuard<'_, Kept> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Texts> {
+    fn write(&self) -> RwLockWriteGuard<'_, Kept> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes what stands in the file; rows come in the order of their numbers.
     fn load(&self, sql: &Connection, find: &str, key: impl Fn(&rusqlite::Row<'_>) -> Step<Vec<u8>>) -> Step<()> {
-        let mut texts = self.write();
+        let Kept { texts, saved } = &mut *self.write();
         let mut statement = sql.prepare(find)?;
         let mut rows = statement.query([])?;
         while let Some(found) = rows.next()? {
-            let number = usize::try_from(found.get::<_, i64>(0)?).unwrap_or(0);
+            let number = u32::try_from(found.get::<_, i64>(0)?).unwrap_or(0);
             // A number without a row stands for nothing; `check` says so where something names it.
-            while texts.ends.len() + 1 < number {
-                let end = texts.bytes.len();
-                texts.ends.push(end);
+            while texts.len() + 1 < number {
+                texts.skip();
             }
             let key = key(found)?;
-            let hash = texts.hasher.hash_one(key.as_slice());
-            texts.add(hash, &[&key]);
+            texts.add(texts.hash(&key), &[&key]);
         }
-        texts.saved = texts.ends.len();
+        *saved = texts.len();
         Ok(())
     }
 }
@@ -190,10 +127,10 @@ impl Shelf {
 /// How far each dictionary is in the file once the transaction is committed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Saved {
-    editions: usize,
-    titles: usize,
-    versions: usize,
-    phrases: usize,
+    editions: u32,
+    titles: u32,
+    versions: u32,
+    phrases: u32,
 }
 
 impl Dictionaries {
@@ -268,8 +205,7 @@ impl Dictionaries {
     /// Editions whose name or vendor holds the text, without regard to case, and whose version begins so.
     pub(super) fn search(&self, text: &str, version: &str) -> Step<Editions> {
         let text = Wanted::new(text)?;
-        let texts = self.editions.read();
-        software::search(&texts.bytes, &texts.ends, &text, version)
+        self.editions.read().texts.search(&text, version)
     }
 
     /// The numbers of the editions of these observations, made where they are new.
