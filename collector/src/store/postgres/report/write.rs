@@ -50,9 +50,10 @@ pub(super) const HISTORY: &str = "
 
 pub(super) const FACTS: &str = "
     UPDATE host h SET hostname = u.hostname, platform = u.platform, os_name = u.os_name, kernel = u.kernel,
-        architecture = u.architecture, agent_version = u.agent_version, offline_root = u.offline_root
-    FROM unnest($1::int4[], $2::text[], $3::int2[], $4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::bool[])
-        AS u (no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root)
+        architecture = u.architecture, agent_version = u.agent_version, offline_root = u.offline_root,
+        state = coalesce(u.state, h.state)
+    FROM unnest($1::int4[], $2::text[], $3::int2[], $4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::bool[], $9::bytea[])
+        AS u (no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state)
     WHERE h.no = u.no";
 
 pub(super) const STATES: &str = "
@@ -171,7 +172,7 @@ impl Work<'_> {
             put_now(session, hosts().filter(|host| host.is_seen_anew)),
             put_history(session, hosts()),
             put_facts(session, hosts().filter(|host| host.has_new_facts)),
-            put_states(session, hosts().filter(|host| host.has_new_state)),
+            put_states(session, hosts().filter(|host| host.has_new_state && !host.has_new_facts)),
             session.batch("COMMIT"),
         );
         // The first that failed is the reason; those behind it only say that the transaction is lost.
@@ -278,22 +279,26 @@ async fn put_history(session: &Session, hosts: impl Iterator<Item = &HostState>)
     Ok(())
 }
 
+/// Facts, and with them the state where it is new too: a row is rewritten once.
 async fn put_facts(session: &Session, hosts: impl Iterator<Item = &HostState>) -> Step<()> {
     let mut numbers: Vec<i32> = Vec::new();
     let (mut names, mut platforms, mut roots) = (Vec::<&str>::new(), Vec::<i16>::new(), Vec::<bool>::new());
     let mut phrases: [Vec<i32>; 4] = Default::default();
+    let mut states: Vec<Option<&[u8]>> = Vec::new();
     for (host, facts) in hosts.filter_map(|host| Some((host, host.facts.as_ref()?))) {
         numbers.push(host.no);
         names.push(&facts.hostname);
         platforms.push(facts.platform);
         roots.push(facts.offline_root);
+        states.push(facts.state.as_deref().filter(|_| host.has_new_state));
         for (column, value) in phrases.iter_mut().zip(facts.phrases) {
             column.push(value);
         }
     }
     if !numbers.is_empty() {
         let [systems, kernels, architectures, agents] = &phrases;
-        let values: Values<'_> = &[&numbers, &names, &platforms, systems, kernels, architectures, agents, &roots];
+        let values: Values<'_> =
+            &[&numbers, &names, &platforms, systems, kernels, architectures, agents, &roots, &states];
         session.execute(FACTS, values).await?;
     }
     Ok(())
