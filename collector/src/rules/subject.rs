@@ -3,6 +3,7 @@
 use muster_proto::canonical::ObservationView;
 use muster_proto::model::Kind;
 
+use super::misread::readings;
 use super::text::{fold, fold_path, fold_registry, is_place};
 
 /// The part of an observation that a recogniser tests.
@@ -61,11 +62,14 @@ impl Subject {
     /// The subject of a record: name, id and path may each say a name or a place. Without a kind everything is a name.
     #[must_use]
     pub fn new(kind: Option<Kind>, [name, id, path]: [&str; 3], vendor: &str, state: &str) -> Self {
-        let mut subject = Self { kind, vendor: vec![fold(vendor)], state: vec![fold(state)], ..Self::default() };
+        let mut subject =
+            Self { kind, vendor: vec![stated(fold(vendor))], state: vec![fold(state)], ..Self::default() };
         let in_registry = kind == Some(Kind::Registry);
         let is_only_place = in_registry || kind == Some(Kind::Path);
         push(&mut subject.names, fold(name));
         push(&mut subject.ids, fold(id));
+        readings(name).iter().for_each(|read| push(&mut subject.names, fold(read)));
+        readings(vendor).iter().for_each(|read| push(&mut subject.vendor, fold(read)));
         for (text, is_path) in [(name, false), (id, false), (path, true)] {
             if text.is_empty() {
                 continue;
@@ -81,7 +85,11 @@ impl Subject {
                 }
                 push(&mut subject.paths, place);
             } else {
-                push(&mut subject.keys, strip_ending(kind, &fold(text)));
+                let key = strip_ending(kind, &fold(text));
+                if let Some(name) = before_version(kind, &key) {
+                    push(&mut subject.keys, name.to_owned());
+                }
+                push(&mut subject.keys, key);
             }
         }
         subject
@@ -102,6 +110,43 @@ impl Subject {
             Field::State => &self.state,
         }
     }
+}
+
+/// What stands where a publisher was asked for and none was found.
+const UNSTATED: &[&str] = &[
+    "unknown",
+    "(unknown)",
+    "<unknown>",
+    "unknown publisher",
+    "unknown vendor",
+    "n/a",
+    "na",
+    "none",
+    "(none)",
+    "null",
+    "(null)",
+    "-",
+    "--",
+    "?",
+    "not available",
+    "not specified",
+    "unspecified",
+    "неизвестно",
+    "неизвестный издатель",
+    "нет данных",
+    "unbekannt",
+    "inconnu",
+    "desconocido",
+    "desconhecido",
+    "sconosciuto",
+    "nieznany",
+    "未知",
+    "不明",
+];
+
+/// A vendor, if it is one.
+fn stated(vendor: String) -> String {
+    if UNSTATED.contains(&vendor.as_str()) { String::new() } else { vendor }
 }
 
 fn push(texts: &mut Vec<String>, text: String) {
@@ -209,6 +254,25 @@ fn package_name(kind: Kind, text: &str) -> &str {
     without_arch(text, mark).map_or(text, |end| &text[..end])
 }
 
+/// `kesl` of `kesl-12.2.0-2412`, `kesl=12.2.0`, `kesl 12.2.0-1` and `kesl/now`: lists of packages write the version after
+/// the name. A name can look so too, so what stands before is only one more name.
+fn before_version(kind: Option<Kind>, text: &str) -> Option<&str> {
+    if !matches!(kind, Some(Kind::Deb | Kind::Rpm | Kind::Apk | Kind::Pacman | Kind::Snap)) {
+        return None;
+    }
+    let name = match text.split_once([' ', '=', '\t']) {
+        Some((name, _)) => name.split('/').next().unwrap_or(name),
+        None => {
+            let is_version = |part: &str| part.bytes().next().is_some_and(|first| first.is_ascii_digit());
+            let mut dashes = text.match_indices('-').map(|(at, _)| at);
+            let at = dashes.find(|at| is_version(&text[at + 1..]) && text[at + 1..].contains('.'))?;
+            &text[..at]
+        }
+    };
+    let name = name.split(':').next().unwrap_or(name);
+    (!name.is_empty() && name != text).then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +289,12 @@ mod tests {
         assert_eq!(keys(Kind::Deb, "kesl:amd64", "kesl_12.2.0-2517_amd64.deb"), ["kesl"]);
         assert_eq!(keys(Kind::Rpm, "kesl.x86_64", "kesl-12.2.0-2412.x86_64.rpm"), ["kesl"]);
         assert_eq!(keys(Kind::Rpm, "perl-Net.all-x", ""), ["perl-net.all-x"]);
+        for line in
+            ["kesl-12.2.0-2412.x86_64", "kesl 12.2.0-2412", "kesl=12.2.0-2412", "kesl/now 12.2.0 amd64 [installed]"]
+        {
+            assert_eq!(keys(Kind::Rpm, line, "").first().map(String::as_str), Some("kesl"), "{line}");
+        }
+        assert_eq!(keys(Kind::Deb, "linux-image-6.1.0-18-amd64", ""), ["linux-image", "linux-image-6.1.0-18-amd64"]);
         assert_eq!(
             keys(Kind::SystemExtension, "2Y8XE5CQ94.com.kaspersky.kav.sysext", ""),
             ["com.kaspersky.kav.sysext"]
@@ -237,6 +307,14 @@ mod tests {
         assert_eq!(subject.paths, ["/avp21.2/lab/kpm.exe"]);
         let registry = Subject::new(Some(Kind::Registry), ["HKLM\\SOFTWARE\\KasperskyLab", "", ""], "", "");
         assert_eq!(registry.paths, ["hklm/software/kasperskylab"]);
+    }
+
+    #[test]
+    fn a_vendor_that_was_not_found_is_none_and_one_that_was_misread_is_read_again() {
+        let vendor = |vendor: &str| Subject::new(Some(Kind::UninstallKey), ["X", "", ""], vendor, "").vendor;
+        assert_eq!(vendor("N/A"), [""]);
+        assert_eq!(vendor("(none)"), [""]);
+        assert!(vendor("Ëàáîðàòîðèÿ Êàñïåðñêîãî").contains(&"лаборатория касперского".to_owned()));
     }
 
     #[test]

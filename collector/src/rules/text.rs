@@ -2,7 +2,10 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Folds a name or a vendor: NFKC, lower case, no quotation marks, one blank between words, none at the ends.
+use super::script::in_one_script;
+
+/// Folds a name or a vendor: NFKC, lower case, no quotation marks, one blank between words, none at the ends, every word in
+/// one script.
 ///
 /// `АО «Лаборатория Касперского»`, `"АО ""Лаборатория Касперского"""` and `АО Лаборатория Касперского` are one text.
 #[must_use]
@@ -19,6 +22,9 @@ pub(super) fn fold(text: &str) -> String {
             .nfkc()
             .flat_map(char::to_lowercase)
             .for_each(|c| push_folded(&mut folded, c));
+        if let Some(settled) = in_one_script(&folded) {
+            folded = settled;
+        }
     }
     if folded.ends_with(' ') {
         folded.pop();
@@ -27,7 +33,14 @@ pub(super) fn fold(text: &str) -> String {
 }
 
 fn push_folded(folded: &mut String, c: char) {
-    if is_quote(c) || is_invisible(c) {
+    // Turkish has an i with a dot and one without, in both cases; the dot of the capital becomes a mark of its own.
+    let c = match c {
+        'ı' => 'i',
+        // Dashes that stand for a hyphen, so that no line ends there or because an editor thought so.
+        '\u{2010}'..='\u{2012}' | '\u{2212}' => '-',
+        c => c,
+    };
+    if is_quote(c) || is_invisible(c) || c == '\u{307}' && folded.ends_with('i') {
         return;
     }
     if !c.is_whitespace() && !c.is_control() {
@@ -67,6 +80,7 @@ const fn is_invisible(c: char) -> bool {
 /// Whether a text says a place and not a name.
 #[must_use]
 pub(super) fn is_place(text: &str) -> bool {
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || is_quote(c) || is_invisible(c));
     text.contains('\\') || text.starts_with(['/', '~', '%']) || text.as_bytes().get(1) == Some(&b':')
 }
 
@@ -102,10 +116,26 @@ fn fold_place(text: &str) -> String {
     if let Some(rest) = path.strip_prefix("/??/").or_else(|| path.strip_prefix("/?/")) {
         path = rest.to_owned();
     }
+    if let Some(rest) = below_volume(&path) {
+        path = format!("c:/{rest}");
+    }
     if let Some(rest) = path.strip_prefix("/systemroot/") {
         return format!("%systemroot%/{rest}");
     }
     well_known(&path).unwrap_or(path)
+}
+
+/// What follows a volume that the kernel names by its number or its id, where others name it by a letter.
+fn below_volume(path: &str) -> Option<&str> {
+    let path = path.trim_start_matches('/');
+    let path = path.strip_prefix("globalroot/").unwrap_or(path);
+    let (volume, rest) = match path.strip_prefix("device/") {
+        Some(device) => device.split_once('/')?,
+        None => path.split_once('/')?,
+    };
+    let number = volume.strip_prefix("harddiskvolume").filter(|number| number.bytes().all(|c| c.is_ascii_digit()));
+    let id = volume.strip_prefix("volume{").filter(|id| id.ends_with('}'));
+    (number.is_some() || id.is_some()).then_some(rest)
 }
 
 /// Below a drive; the longer of two that begin alike first.
@@ -234,6 +264,17 @@ mod tests {
         }
         assert_eq!(fold("WithSecure™ Elements"), "withsecure elements");
         assert_eq!(fold("Ｋａｓｐｅｒｓｋｙ"), "kaspersky");
+        assert_eq!(fold("ANTİ-VİRÜS Aracısı"), "anti-virüs aracisi");
+        assert_eq!(fold("KES‑21‐15"), "kes-21-15");
+        assert_eq!(fold("Кaspersky"), "kaspersky", "the first letter is Russian");
+    }
+
+    #[test]
+    fn a_place_is_one_in_quotation_marks_too() {
+        for text in ["\"/opt/x\"", " /opt/x", "\u{feff}C:\\x", "«%ProgramFiles%\\x»"] {
+            assert!(is_place(text), "{text}");
+        }
+        assert!(!is_place("\"x\""));
     }
 
     #[test]
@@ -257,6 +298,10 @@ mod tests {
             ("%LocalAppData%\\X", "~/appdata/local/x"),
             ("C:\\Documents and Settings\\jane\\Local Settings\\Application Data\\X", "~/appdata/local/x"),
             ("C:\\Windows\\System32\\config\\systemprofile\\AppData\\Local\\X", "~/appdata/local/x"),
+            ("\\Device\\HarddiskVolume3\\Program Files\\X", "%programfiles%/x"),
+            ("\\\\?\\GLOBALROOT\\Device\\HarddiskVolume1\\X", "c:/x"),
+            ("\\\\?\\Volume{1a2b3c4d-0000-0000-0000-100000000000}\\Windows\\X", "%systemroot%/x"),
+            ("\\\\?\\C:\\ProgramData\\X", "%programdata%/x"),
         ];
         for (path, folded) in same {
             assert_eq!(fold_path(path), folded, "{path}");

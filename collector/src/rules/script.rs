@@ -1,0 +1,99 @@
+//! A word is written in one script. Where one holds letters of two, those that look alike are taken for those of the
+//! other: the `К` of `Кaspersky` that somebody typed with the wrong keyboard, or chose so that nobody finds it.
+
+/// Letters of Russian and Greek, small, and those of Latin that look like them or like their capitals.
+const ALIKE: &[(char, char)] = &[
+    ('а', 'a'),
+    ('в', 'b'),
+    ('е', 'e'),
+    ('к', 'k'),
+    ('м', 'm'),
+    ('н', 'h'),
+    ('о', 'o'),
+    ('р', 'p'),
+    ('с', 'c'),
+    ('т', 't'),
+    ('у', 'y'),
+    ('х', 'x'),
+    ('ѕ', 's'),
+    ('і', 'i'),
+    ('ј', 'j'),
+    ('һ', 'h'),
+    ('ӏ', 'l'),
+    ('α', 'a'),
+    ('β', 'b'),
+    ('ε', 'e'),
+    ('ι', 'i'),
+    ('κ', 'k'),
+    ('μ', 'm'),
+    ('ο', 'o'),
+    ('ρ', 'p'),
+    ('τ', 't'),
+    ('υ', 'y'),
+    ('χ', 'x'),
+];
+
+/// The text with every word in one script, as far as letters that look alike make that possible. Of a text in small letters.
+pub(super) fn in_one_script(text: &str) -> Option<String> {
+    let is_mixed = |word: &str| word.contains(|c: char| c.is_ascii_alphabetic()) && word.contains(is_foreign);
+    if !words(text).any(is_mixed) {
+        return None;
+    }
+    let settled = |word: &str| if is_mixed(word) { latin(word).or_else(|| russian(word)) } else { None };
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for word in words(text) {
+        let at = word.as_ptr() as usize - text.as_ptr() as usize;
+        out.push_str(&text[from..at]);
+        match settled(word) {
+            Some(settled) => out.push_str(&settled),
+            None => out.push_str(word),
+        }
+        from = at + word.len();
+    }
+    out.push_str(&text[from..]);
+    Some(out)
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+/// Greek and Cyrillic.
+const fn is_foreign(c: char) -> bool {
+    matches!(c, '\u{370}'..='\u{52f}')
+}
+
+fn latin(word: &str) -> Option<String> {
+    let letter = |c: char| match c {
+        _ if !is_foreign(c) => Some(c),
+        _ => ALIKE.iter().find(|(foreign, _)| *foreign == c).map(|(_, latin)| *latin),
+    };
+    word.chars().map(letter).collect()
+}
+
+fn russian(word: &str) -> Option<String> {
+    let letter = |c: char| match c {
+        _ if !c.is_ascii_alphabetic() => Some(c),
+        _ => ALIKE.iter().find(|(_, latin)| *latin == c).map(|(foreign, _)| *foreign),
+    };
+    word.chars().map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_two_scripts_is_one_of_one() {
+        let settled = |text: &str| in_one_script(text).unwrap_or_else(|| text.to_owned());
+        assert_eq!(settled("кaspersky internet security"), "kaspersky internet security");
+        assert_eq!(settled("kаѕреrsку-lаb"), "kaspersky-lab");
+        assert_eq!(settled("κaspersky"), "kaspersky");
+        assert_eq!(settled("klif.к4w-21-3"), "klif.k4w-21-3");
+        assert_eq!(settled("лaбopaтория касперского"), "лаборатория касперского");
+        for text in ["kaspersky endpoint security для windows", "ip-адрес", "касперский", "größe"] {
+            assert_eq!(settled(text), text);
+        }
+    }
+}
