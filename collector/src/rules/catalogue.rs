@@ -46,6 +46,7 @@ struct CompiledNever {
     kinds: Vec<Kind>,
     except_white_label: bool,
     tests: Conjunction,
+    unless: Conjunction,
 }
 
 /// A recogniser that an observation fits.
@@ -87,14 +88,15 @@ impl Catalogue {
         let mut never = Vec::new();
         for vendor in vendors.values() {
             for one in &vendor.never {
-                let mut tests = one.tests.clone();
-                tests.iter_mut().for_each(|test| spell(test, &vendors));
+                let (mut tests, mut unless) = (one.tests.clone(), one.unless.clone());
+                tests.iter_mut().chain(&mut unless).for_each(|test| spell(test, &vendors));
                 never.push(CompiledNever {
                     vendor: vendor.id.clone(),
                     platforms: one.platforms.clone(),
                     kinds: one.kinds.clone(),
                     except_white_label: one.except_white_label,
                     tests: Conjunction::new(&tests)?,
+                    unless: Conjunction::new(&unless)?,
                 });
             }
         }
@@ -204,6 +206,7 @@ impl Catalogue {
                 && (never.platforms.is_empty() || never.platforms.contains(&platform))
                 && (never.kinds.is_empty() || subject.kind.is_none_or(|kind| never.kinds.contains(&kind)))
                 && never.tests.holds(subject)
+                && !never.unless.holds_in_part(subject)
         })
     }
 

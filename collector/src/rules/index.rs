@@ -103,7 +103,7 @@ impl Guard {
     }
 }
 
-/// Tests that all must hold, compiled for one-off use: a vendor's `never`.
+/// Tests that must hold together, compiled for one-off use: a vendor's `never`.
 #[derive(Debug)]
 pub(crate) struct Conjunction(Vec<(Field, Patterns)>);
 
@@ -116,6 +116,10 @@ impl Conjunction {
 
     pub(crate) fn holds(&self, subject: &Subject) -> bool {
         self.0.iter().all(|(field, patterns)| patterns.fit(subject.texts(*field)))
+    }
+
+    pub(crate) fn holds_in_part(&self, subject: &Subject) -> bool {
+        self.0.iter().any(|(field, patterns)| patterns.fit(subject.texts(*field)))
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Never {
     /// Empty: every kind.
     pub(crate) kinds: Vec<Kind>,
     pub(crate) tests: Vec<Test>,
+    /// Any of these, and it says nothing.
+    pub(crate) unless: Vec<Test>,
     /// Whether another vendor's product with this vendor's code in it may still be recognised.
     pub(crate) except_white_label: bool,
 }
@@ -52,9 +54,10 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Vendor {
         if tests.is_empty() {
             table.fault(table.line(), "there is no test: give at least one of name, key, id, vendor, path, state");
         }
+        let unless = table.table("unless", |table| self::tests(table, &kinds, &mut Vec::new())).unwrap_or_default();
         table.text("why");
         let except_white_label = table.flag("except_white_label").unwrap_or(false);
-        Never { platforms, kinds, tests, except_white_label }
+        Never { platforms, kinds, tests, unless, except_white_label }
     });
     Vendor { id, name, sources: entries.texts("sources"), spellings, neutral, places, never }
 }
