@@ -6,7 +6,7 @@ use muster_proto::model::{Assessment, Evidence, HostState, Look, Platform, Prese
 
 use super::combine::{Because, Believed, combine, is_live, rank};
 use super::coverage::{gaps, reason};
-use super::hit::Hit;
+use super::hit::{Hit, Strength};
 use super::protection::protection;
 use super::removal;
 use crate::rules::{Catalogue, Order};
@@ -69,15 +69,20 @@ pub fn assess(
 }
 
 /// Makes what is installed and has a running unit active. A running unit of a product that nothing else showed is
-/// evidence by itself: the databases may be broken, the product is at work.
+/// evidence by itself: the databases may be broken, the product is at work. A name that proves nothing alone does not do
+/// so either because its unit runs.
 fn run<'c>(catalogue: &'c Catalogue, platform: Platform, state: &HostState, believed: &mut Vec<Believed<'c>>) {
-    let mut running: BTreeMap<&ProductId, &str> = BTreeMap::new();
+    let mut running: BTreeMap<&ProductId, (Strength, &str)> = BTreeMap::new();
     for unit in state.units.iter().filter(|unit| unit.active) {
-        for product in catalogue.products_of_unit(platform, &unit.name) {
-            running.entry(product).or_insert(&unit.name);
+        for (product, strength) in catalogue.products_of_unit(platform, &unit.name) {
+            let telling = running.entry(product).or_insert((strength, &unit.name));
+            if strength > telling.0 {
+                *telling = (strength, &unit.name);
+            }
         }
     }
-    for (id, unit) in running {
+    for (id, (strength, unit)) in running {
+        let proves = strength == Strength::Proves;
         let Some(product) = catalogue.product(id) else { continue };
         let evidence = Evidence {
             source: muster_proto::model::SourceName::SystemdUnits,
@@ -88,6 +93,9 @@ fn run<'c>(catalogue: &'c Catalogue, platform: Platform, state: &HostState, beli
             Some(one) if one.presence == Presence::ManagementOnly || one.presence == Presence::Embedded => {
                 one.evidence.push(evidence);
             }
+            Some(one) if !proves && !matches!(one.presence, Presence::Installed | Presence::Active) => {
+                one.evidence.push(evidence);
+            }
             Some(one) => {
                 one.presence = running_presence(catalogue, platform, unit, id);
                 one.because = Because::Running;
@@ -95,11 +103,11 @@ fn run<'c>(catalogue: &'c Catalogue, platform: Platform, state: &HostState, beli
             }
             None => believed.push(Believed {
                 product,
-                presence: running_presence(catalogue, platform, unit, id),
+                presence: if proves { running_presence(catalogue, platform, unit, id) } else { Presence::Suspect },
                 remnants: false,
                 version: String::new(),
                 rule: format!("{id}/{platform}/running"),
-                because: Because::Running,
+                because: if proves { Because::Running } else { Because::Suspected },
                 evidence: vec![evidence],
             }),
         }

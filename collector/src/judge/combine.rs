@@ -1,9 +1,10 @@
 //! What several pieces of evidence in one look say together of a product.
 //!
 //! One recogniser that proves is enough. Two that do not prove alone do so together when different sources saw them:
-//! a process name and a folder of the same product. Two observations of one source may be one mistake, seen twice.
+//! a process name and a folder of the same product. Two observations of one source may be one mistake, seen twice, and so
+//! may a weak name that several sources tell: a service, its process and its key in the registry are called alike.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use muster_proto::model::{Evidence, HitReport, Presence, ProductId, SourceName};
 
@@ -124,8 +125,19 @@ fn proven<'h>(hits: &[&'h Hit]) -> Option<&'h Hit> {
 }
 
 fn is_corroborated(hits: &[&Hit]) -> bool {
-    let sources: BTreeSet<SourceName> = hits.iter().map(|hit| hit.evidence.source).collect();
-    sources.len() > 1
+    let supports = |a: &Hit, b: &Hit| {
+        let is_weak = a.strength == Strength::Weak && b.strength == Strength::Weak;
+        a.evidence.source != b.evidence.source && !(is_weak && called(a) == called(b))
+    };
+    hits.iter().enumerate().any(|(at, a)| hits[at + 1..].iter().any(|b| supports(a, b)))
+}
+
+/// What a thing is called, without where it is, its kind and its ending: `soyuz` of `process soyuz.exe`.
+fn called(hit: &Hit) -> String {
+    let text = &hit.evidence.text;
+    let name = text.split_once(' ').map_or(text.as_str(), |(_, name)| name);
+    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    name.split(['.', ' ']).next().unwrap_or(name).to_lowercase()
 }
 
 fn strongest(hits: &[&Hit]) -> Presence {

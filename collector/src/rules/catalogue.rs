@@ -216,11 +216,16 @@ impl Catalogue {
         self.0.states.read(kind, state)
     }
 
-    /// The products to which a unit or service of this name belongs.
-    pub(crate) fn products_of_unit(&self, platform: Platform, unit: &str) -> BTreeSet<&ProductId> {
+    /// The products to which a unit or service of this name belongs, and how well the name proves it.
+    pub(crate) fn products_of_unit(&self, platform: Platform, unit: &str) -> BTreeMap<&ProductId, Strength> {
         let subject = Subject::new(Some(Kind::Service), [unit, "", ""], "", "");
         let found = self.recognise(platform, &subject);
-        found.into_iter().filter(|one| one.strength > Strength::Weak).map(|one| &one.product.id).collect()
+        let mut products = BTreeMap::new();
+        for one in found.into_iter().filter(|one| one.strength > Strength::Weak) {
+            let strength = products.entry(&one.product.id).or_insert(one.strength);
+            *strength = one.strength.max(*strength);
+        }
+        products
     }
 
     /// What a running unit of this name shows of the product.
