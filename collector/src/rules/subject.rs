@@ -85,9 +85,10 @@ impl Subject {
                 }
                 push(&mut subject.paths, place);
             } else {
-                let key = strip_ending(kind, &fold(text));
-                if let Some(name) = before_version(kind, &key) {
-                    push(&mut subject.keys, name.to_owned());
+                let folded = fold(text);
+                let key = strip_ending(kind, &folded);
+                if let Some(name) = before_version(kind, &key).or_else(|| before_arguments(kind, &folded)) {
+                    push(&mut subject.keys, strip_ending(kind, name));
                 }
                 push(&mut subject.keys, key);
             }
@@ -273,6 +274,22 @@ fn before_version(kind: Option<Kind>, text: &str) -> Option<&str> {
     (!name.is_empty() && name != text).then_some(name)
 }
 
+/// `kesl` of `kesl -s` and `[kesl]`, `kesl.service` of `● kesl.service loaded active running`: rows of `ps` and `systemctl`.
+fn before_arguments(kind: Option<Kind>, text: &str) -> Option<&str> {
+    let name = match kind {
+        Some(Kind::Process) => {
+            let bare = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(text);
+            bare.split(" -").next().unwrap_or(bare)
+        }
+        Some(Kind::Service) => {
+            let is_unit = |word: &&str| [".service", ".socket", ".timer"].iter().any(|ending| word.ends_with(ending));
+            text.split(' ').take(2).find(is_unit)?
+        }
+        _ => return None,
+    };
+    (!name.is_empty() && name != text).then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,6 +324,15 @@ mod tests {
         assert_eq!(subject.paths, ["/avp21.2/lab/kpm.exe"]);
         let registry = Subject::new(Some(Kind::Registry), ["HKLM\\SOFTWARE\\KasperskyLab", "", ""], "", "");
         assert_eq!(registry.paths, ["hklm/software/kasperskylab"]);
+    }
+
+    #[test]
+    fn rows_of_tools_are_names_with_something_after_them() {
+        assert!(keys(Kind::Process, "kesl -s", "").contains(&"kesl".to_owned()));
+        assert!(keys(Kind::Process, "[kesl]", "").contains(&"kesl".to_owned()));
+        assert!(keys(Kind::Service, "● kesl.service loaded active running", "").contains(&"kesl".to_owned()));
+        assert!(keys(Kind::Service, "kesl.service enabled", "").contains(&"kesl".to_owned()));
+        assert_eq!(keys(Kind::Process, "grep kesl", ""), ["grep kesl"]);
     }
 
     #[test]
