@@ -274,17 +274,22 @@ fn before_version(kind: Option<Kind>, text: &str) -> Option<&str> {
     (!name.is_empty() && name != text).then_some(name)
 }
 
-/// `kesl` of `kesl -s` and `[kesl]`, `kesl.service` of `● kesl.service loaded active running`: rows of `ps` and `systemctl`.
+/// `kesl` of `kesl -s` and `[kesl]`, `avp.exe` of `avp.exe *32`, `kesl.service` of `● kesl.service loaded active running`,
+/// `klif` of `klif 5 323600 0`: rows of `ps`, of the task manager, of `systemctl` and of `fltmc`.
 fn before_arguments(kind: Option<Kind>, text: &str) -> Option<&str> {
     let name = match kind {
         Some(Kind::Process) => {
             let bare = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(text);
-            bare.split(" -").next().unwrap_or(bare)
+            let ends = [" -", " (", " [", " *"].iter().filter_map(|mark| bare.find(mark));
+            let after_program = bare.find(".exe").map(|at| at + ".exe".len());
+            let is_end = |at: &usize| bare[*at..].bytes().next().is_none_or(|next| !next.is_ascii_alphanumeric());
+            ends.chain(after_program.filter(is_end)).min().map_or(bare, |end| &bare[..end])
         }
         Some(Kind::Service) => {
             let is_unit = |word: &&str| [".service", ".socket", ".timer"].iter().any(|ending| word.ends_with(ending));
             text.split(' ').take(2).find(is_unit)?
         }
+        Some(Kind::Driver | Kind::Filter) => text.split(' ').next()?,
         _ => return None,
     };
     (!name.is_empty() && name != text).then_some(name)
@@ -330,6 +335,11 @@ mod tests {
     fn rows_of_tools_are_names_with_something_after_them() {
         assert!(keys(Kind::Process, "kesl -s", "").contains(&"kesl".to_owned()));
         assert!(keys(Kind::Process, "[kesl]", "").contains(&"kesl".to_owned()));
+        for row in ["AVP.EXE *32", "avp.exe [4321]", "avp.exe:4321", "avp.exe (x)", "avp (deleted)"] {
+            assert!(keys(Kind::Process, row, "").contains(&"avp".to_owned()), "{row}");
+        }
+        assert_eq!(keys(Kind::Process, "avp.executor", ""), ["avp.executor"]);
+        assert!(keys(Kind::Filter, "klif  5  323600  0", "").contains(&"klif".to_owned()));
         assert!(keys(Kind::Service, "● kesl.service loaded active running", "").contains(&"kesl".to_owned()));
         assert!(keys(Kind::Service, "kesl.service enabled", "").contains(&"kesl".to_owned()));
         assert_eq!(keys(Kind::Process, "grep kesl", ""), ["grep kesl"]);
