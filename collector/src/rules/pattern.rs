@@ -33,6 +33,11 @@ pub(crate) enum Pattern {
 impl Pattern {
     /// Reads a pattern; `fold` brings its literal parts into the form of the texts.
     pub(crate) fn parse(text: &str, form: Form, fold: impl Fn(&str) -> String) -> Result<Self, String> {
+        if text.contains(char::is_control) {
+            return Err(format!(
+                "{text:?} holds a control character: between quotation marks \\b is one, between apostrophes not"
+            ));
+        }
         if let Some(regex) = text.strip_prefix('~') {
             let is_home = form == Form::Place && regex.starts_with('/');
             if !is_home {
@@ -210,5 +215,6 @@ mod tests {
         let unclosed = Pattern::parse("~avp(", Form::Text, fold).expect_err("unclosed");
         assert!(unclosed.contains("unclosed group"), "{unclosed}");
         assert!(Pattern::parse("**", Form::Text, fold).expect_err("everything").contains("fits everything"));
+        assert!(Pattern::parse("~\u{8}avp", Form::Text, fold).expect_err("a backspace").contains("control character"));
     }
 }
