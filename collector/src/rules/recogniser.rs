@@ -13,7 +13,7 @@ use super::text::{fold, fold_path, fold_registry};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strength {
-    /// Never proves anything alone: a `suspect` until another source corroborates it.
+    /// Never proves anything alone: a `suspect` until another source corroborates it by another name.
     Weak,
     /// Corroborates; alone it is a `suspect`.
     Supports,
