@@ -24,9 +24,6 @@ use super::subject::Field;
 
 /// A shorter fragment stands in too many texts.
 const SHORTEST: usize = 3;
-/// Letters of the id that Apple gives a developer.
-const TEAM: usize = 10;
-
 /// Words that stand in the names and places of everything: they tell only where nothing else does.
 const COMMON: &[&str] = &[
     "agent",
@@ -286,18 +283,17 @@ impl Loose {
     }
 }
 
-/// Whether the technical name may be shorter than a fragment: what its kind adds begins with a dot, a colon or a dash, and
-/// a team is before it.
+/// Whether the technical name may be shorter than a fragment: what its kind or a tool adds begins with another sign than
+/// names are made of, or with a dash.
 fn has_short_name(observation: &ObservationView<'_>) -> bool {
     let ObservationView { name, id, path, .. } = observation;
+    let file = |text: &str| text.trim_end_matches(['/', '\\', ' ']).rfind(['/', '\\']).map_or(0, |at| at + 1);
     [name, id, path].iter().any(|text| {
-        let text = text.trim_matches(['/', '\\', ' ']).as_bytes();
-        let file = text.rsplit(|byte| matches!(byte, b'/' | b'\\')).next().unwrap_or(text);
-        let is_short = |name: &[u8]| {
-            !name.is_empty() && name.iter().take(SHORTEST).skip(1).any(|byte| !byte.is_ascii_alphanumeric())
-                || (1..SHORTEST).contains(&name.len())
-        };
-        is_short(file) || file.get(TEAM).is_some_and(|byte| *byte == b'.') && is_short(&file[TEAM + 1..])
+        let mut pieces = text[file(text)..].split(|c: char| !is_of_fragments(c));
+        pieces.any(|piece| {
+            let name = piece.bytes().take(SHORTEST).take_while(u8::is_ascii_alphanumeric).count();
+            (1..SHORTEST).contains(&name)
+        })
     })
 }
 
@@ -476,7 +472,17 @@ mod tests {
             let section = CanonicalSection::from(&Section::new(Platform::Linux, SourceName::SystemdUnits, vec![seen]));
             section.observations().iter().any(has_short_name)
         };
-        for name in ["vt", "VT.service", "/opt/vt", "vt:amd64", "k-1.rpm", "2Y8XE5CQ94.vt.systemextension", " vt "] {
+        for name in [
+            "vt",
+            "VT.service",
+            "/opt/vt",
+            "vt:amd64",
+            "k-1.rpm",
+            "2Y8XE5CQ94.vt.systemextension",
+            " vt ",
+            "[vt]",
+            "● vt.service",
+        ] {
             assert!(is_short(name, ""), "{name}");
             assert!(is_short("plain-name", name), "{name}");
         }
