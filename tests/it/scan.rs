@@ -62,6 +62,17 @@ fn a_healthy_root_is_looked_at_completely() -> Result<()> {
 }
 
 #[test]
+fn a_folder_that_an_uninstaller_has_emptied_is_told_as_one() -> Result<()> {
+    let root = Root::debian("emptied")?;
+    std::fs::create_dir_all(root.path().join("opt/kaspersky/kesl/bin"))?;
+    let state = |looked: &Looked| Some(looked.observation("watch-paths", "/opt/kaspersky")?["state"].clone());
+    assert_eq!(state(&Looked::at(&root)?).context("the folder")?, "no-files");
+    root.write("opt/kaspersky/kesl/bin/kesl-control", "\u{7f}ELF")?;
+    assert_ne!(state(&Looked::at(&root)?).context("the folder")?, "no-files");
+    Ok(())
+}
+
+#[test]
 fn kaspersky_is_seen_by_its_packages_units_and_paths() -> Result<()> {
     let looked = Looked::at(&Root::debian("planted")?.with_kaspersky()?)?;
     let kesl = looked.observation("dpkg", "kesl").context("no package kesl")?;

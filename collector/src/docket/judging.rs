@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use muster_proto::model::{Assessment, HostState, OrderId, Presence, Protection, Timestamp};
+use muster_proto::model::{Assessment, HostState, Presence, ProductId, Protection, Reason, Timestamp};
 
 use super::known::{Known, Seen};
 use crate::judge::{self, HostSituation};
-use crate::rules::{Order, RuleSet};
+use crate::rules::{Catalogue, Order, RuleSet};
 use crate::store::{DocketHost, JudgedOrder, Judgement};
 
 /// The judgement of a host; `None` when its look could not be read, so that it stays on the docket.
@@ -28,7 +28,7 @@ pub(super) fn judge(known: &mut Known, rules: &RuleSet, host: &DocketHost, now: 
         .active_orders()
         .map(|order| {
             let assessment = assessments.iter().find(|assessment| assessment.order == order.id);
-            place(order, assessment, host, received, now)
+            place(order, assessment, host, &rules.catalogue, received, now)
         })
         .collect();
     Some(Judgement { host: host.host, ticket: host.ticket, look, state_key, orders })
@@ -45,10 +45,11 @@ fn place(
     order: &Order,
     assessment: Option<&Assessment>,
     host: &DocketHost,
+    catalogue: &Catalogue,
     received: Timestamp,
     now: Timestamp,
 ) -> JudgedOrder {
-    let before = case_of(host, &order.id);
+    let before = case_of(host, order, catalogue);
     let case = match assessment {
         Some(assessment) => before.advance(assessment, received, &host.state.boot_id),
         None => before,
@@ -77,6 +78,19 @@ fn place(
     }
 }
 
-fn case_of(host: &DocketHost, order: &OrderId) -> judge::Case {
-    host.cases.get(order).cloned().unwrap_or_default()
+/// The host's past under the order. One that is new begins with what others have seen of the products that it covers: to
+/// have had one is a fact, and no order's own.
+fn case_of(host: &DocketHost, order: &Order, catalogue: &Catalogue) -> judge::Case {
+    if let Some(own) = host.cases.get(&order.id) {
+        return own.clone();
+    }
+    let is_covered = |reason: &Reason| {
+        let product = ProductId::new(reason.product.clone()).ok();
+        let product = product.and_then(|id| catalogue.product(&id));
+        product.is_some_and(|product| order.covers(product, host.facts.platform))
+    };
+    let has_seen = |case: &&judge::Case| case.seen().is_some_and(|seen| seen.reasons.iter().any(is_covered));
+    // Of several the one that knows it longest.
+    let others = host.cases.values().filter(has_seen);
+    others.min_by_key(|case| case.seen().map(|seen| seen.since)).cloned().unwrap_or_default()
 }

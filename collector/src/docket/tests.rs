@@ -109,6 +109,24 @@ async fn a_positive_stands_until_a_complete_look_refutes_it() {
 }
 
 #[tokio::test]
+async fn an_order_that_comes_later_knows_what_others_have_seen_of_what_it_covers() {
+    let lab = lab(1).await;
+    lab.reports(1, 1, 10, &packages(&[("kesl", "ii")])).await;
+    lab.docket.drain(at(11)).await.expect("drains");
+    // Now it is not seen, and not every source looked: nothing is refuted.
+    lab.reports(1, 2, 20, &packages(&[("adduser", "ii")])).await;
+    lab.docket.drain(at(21)).await.expect("drains");
+    let orders = [ORDER, "au-pspf-002-2025", "us-fascsa-dni-acronis-2025"].map(|id| id.parse().expect("valid"));
+    lab.rules.store(Arc::new(lab.rules.load().with_active(&orders).expect("valid")));
+    lab.docket.drain(at(30)).await.expect("drains");
+    let verdicts = lab.host(1).await.verdicts;
+    let case = |order: &str| &verdicts.iter().find(|verdict| verdict.order.as_str() == order).expect("judged").case;
+    assert_eq!(case("au-pspf-002-2025").positive, case(ORDER).positive, "it covers the same product");
+    assert!(case("au-pspf-002-2025").positive.is_some());
+    assert_eq!(*case("us-fascsa-dni-acronis-2025"), crate::judge::Case::default(), "it covers another one");
+}
+
+#[tokio::test]
 async fn a_section_that_hosts_share_is_searched_once_and_an_assessment_is_shared() {
     let lab = lab(20).await;
     let image = packages(&[("adduser", "ii"), ("kesl", "ii")]);

@@ -30,6 +30,9 @@ pub struct Gone {
     pub new_boot: bool,
     /// When complete looks without it were received: those that count, at least 24 hours apart.
     pub clean_looks: Vec<Timestamp>,
+    /// What was there, if it was ever seen; a case of an earlier version does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Positive>,
 }
 
 /// The history of one host under one order, as far as a verdict needs it.
@@ -62,6 +65,12 @@ pub struct HostSituation<'a> {
 const LOOKS_KEPT: usize = 8;
 
 impl Case {
+    /// What was there last, whether it is there still or not.
+    #[must_use]
+    pub fn seen(&self) -> Option<&Positive> {
+        self.positive.as_ref().or_else(|| self.gone.as_ref()?.was.as_ref())
+    }
+
     /// The case after a look: what was seen stands until a complete look refutes it.
     ///
     /// `received` is the collector's time, `boot_id` the one under which the host looked; empty when unknown.
@@ -94,6 +103,7 @@ impl Case {
             present_boot_id: self.present_boot_id.clone(),
             new_boot: false,
             clean_looks: Vec::new(),
+            was: self.positive.clone(),
         });
         // Where no boot id is known (an image, or left over before the first look) none can differ.
         gone.new_boot |= gone.present_boot_id != boot_id || gone.present_boot_id.is_empty();
@@ -157,7 +167,8 @@ mod tests {
         assert_eq!(suspect, case, "nor does one that still sees traces");
         let gone = case.advance(&look(Presence::None, true, false), at(2), "b");
         assert!(gone.positive.is_none());
-        assert_eq!(gone.gone.expect("it had it").since, at(2));
+        let gone = gone.gone.expect("it had it");
+        assert_eq!((gone.since, gone.was), (at(2), case.positive), "what was there is remembered");
     }
 
     #[test]

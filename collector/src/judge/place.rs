@@ -18,6 +18,9 @@ pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituatio
         // The current look cannot see it: what it was is told from the case.
         reasons.extend(positive.reasons.iter().cloned());
     }
+    if let Some((gone, assessment)) = host.case.gone.as_ref().zip(assessment).filter(|_| !seen_now) {
+        reasons.extend(past(order, assessment, gone));
+    }
     if silent && lane != Lane::Silent && lane != Lane::Missing {
         reasons.push(silence(order, host));
     }
@@ -67,7 +70,7 @@ fn lane(order: &Order, assessment: Option<&Assessment>, host: &HostSituation<'_>
         return if assessment.remnants {
             after_removal(order, assessment, protection, None)
         } else {
-            because(Lane::Clear, "it never had a covered product, and every needed source looked")
+            because(Lane::Clear, "no covered product was seen since it enrolled, and every needed source looked")
         };
     };
     after_removal(order, assessment, protection, Some(gone))
@@ -92,6 +95,16 @@ fn after_removal(
         }
         Protection::Approved | Protection::NotRequired => {}
     }
+    let open = open(order, assessment, gone);
+    if open.is_empty() {
+        because(Lane::Done, "it had a covered product; the removal is proven, and the host is guarded".into())
+    } else {
+        because(Lane::Confirm, format!("it is gone, and this is not proven yet: {}", open.join("; ")))
+    }
+}
+
+/// What is missing until the removal is proven.
+fn open(order: &Order, assessment: &Assessment, gone: Option<&super::Gone>) -> Vec<String> {
     let looks = gone.map_or(0, |gone| gone.looks_apart(order.confirm.spacing));
     let rebooted = !order.confirm.new_boot || gone.is_some_and(|gone| gone.new_boot);
     let mut open = Vec::new();
@@ -105,11 +118,31 @@ fn after_removal(
     if !rebooted {
         open.push("no complete look under a new boot yet".to_owned());
     }
-    if open.is_empty() {
-        because(Lane::Done, "it had a covered product; the removal is proven, and the host is guarded".into())
-    } else {
-        because(Lane::Confirm, format!("it is gone, and this is not proven yet: {}", open.join("; ")))
-    }
+    open
+}
+
+/// What was there, until when, and how far the proof has come that it is gone.
+fn past(order: &Order, assessment: &Assessment, gone: &super::Gone) -> Vec<Reason> {
+    let open = open(order, assessment, Some(gone));
+    let proof =
+        if open.is_empty() { "this is proven".to_owned() } else { format!("to be proven: {}", open.join("; ")) };
+    let mut past =
+        vec![reason("case/gone".to_owned(), format!("complete looks since {} do not show it; {proof}", gone.since))];
+    let Some(was) = &gone.was else { return past };
+    let seen = was.reasons.iter().filter(|seen| seen.rule != removal::RULE);
+    past.extend(seen.map(|seen| Reason {
+        rule: "case/had".to_owned(),
+        // What was to be done about it then is behind the colon.
+        text: format!(
+            "from {} to {} it was seen that {}",
+            was.since,
+            was.last_seen,
+            seen.text.split(": ").next().unwrap_or(&seen.text)
+        ),
+        product: seen.product.clone(),
+        evidence: seen.evidence.clone(),
+    }));
+    past
 }
 
 const fn decided(lane: Lane) -> &'static str {
@@ -147,16 +180,24 @@ fn advice(order: &Order, lane: Lane, assessment: Option<&Assessment>, case: &Cas
         }
     }
     let how = if commands.is_empty() { String::new() } else { format!(": {}", commands.join("; ")) };
+    let is_unproven = assessment.is_some_and(|assessment| assessment.protection == Protection::Unknown);
+    let has_remnants = assessment.is_some_and(|assessment| assessment.remnants);
     match lane {
+        Lane::Replace if is_unproven => {
+            format!(
+                "see that the other protection works in real time, or install one; then remove what the order covers{how}"
+            )
+        }
         Lane::Replace => format!("install protection that counts, then remove what the order covers{how}"),
         Lane::Remove => format!("remove what the order covers{how}"),
         Lane::Silent => "start the machine or its agent, or record what became of it".to_owned(),
         Lane::Missing => "enrol it, or record what became of it".to_owned(),
         Lane::Unknown => unknown(assessment),
-        Lane::Protect => "install protection that counts, and see that it works in real time".to_owned(),
-        Lane::Confirm if assessment.is_some_and(|assessment| assessment.remnants) => {
-            format!("clean what is left over, or accept it{how}")
+        Lane::Protect if has_remnants => {
+            format!("install protection that counts, see that it works in real time, and clean what is left over{how}")
         }
+        Lane::Protect => "install protection that counts, and see that it works in real time".to_owned(),
+        Lane::Confirm if has_remnants => format!("clean what is left over{how}"),
         Lane::Confirm => confirm(order, case),
         Lane::Retired | Lane::Waived | Lane::Done | Lane::Clear => "nothing is to be done".to_owned(),
     }
@@ -178,4 +219,67 @@ fn confirm(order: &Order, case: &Case) -> String {
     let rebooted = !order.confirm.new_boot || case.gone.as_ref().is_some_and(|gone| gone.new_boot);
     if rebooted { "nothing but time: another complete look will prove it" } else { "restart the machine once" }
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::{Platform, SiteId};
+
+    use super::super::case::{Gone, Positive};
+    use super::*;
+    use crate::rules;
+
+    fn assessment(order: &Order, protection: Protection, remnants: bool) -> Assessment {
+        Assessment {
+            order: order.id.clone(),
+            rules_version: String::new(),
+            platform: Platform::Linux,
+            presence: Presence::None,
+            protection,
+            covered: true,
+            prohibited: false,
+            remnants,
+            reasons: vec![reason(removal::RULE.to_owned(), "apt-get purge kesl".to_owned())],
+        }
+    }
+
+    #[test]
+    fn what_was_there_and_how_far_the_proof_has_come_is_told_in_every_lane_after_it() {
+        let set = rules::load(None).expect("rules");
+        let order = set.active_orders().next().expect("one is active");
+        let now = Timestamp::from_millis(1_790_000_000_000);
+        let was = Positive {
+            since: now.minus(order.patience),
+            last_seen: now,
+            presence: Presence::Installed,
+            reasons: vec![reason(
+                "presence/installed".to_owned(),
+                "Kaspersky Endpoint Security 12.2 is installed".to_owned(),
+            )],
+        };
+        let gone = Gone {
+            since: now,
+            present_boot_id: "a".to_owned(),
+            new_boot: false,
+            clean_looks: vec![now],
+            was: Some(was),
+        };
+        let case = Case { positive: None, gone: Some(gone), present_boot_id: "a".to_owned() };
+        let site: SiteId = "plant".parse().expect("valid");
+        let host =
+            HostSituation { platform: Platform::Linux, site: &site, last_seen: Some(now), case: &case, decided: None };
+        for (protection, remnants, lane) in [
+            (Protection::None, true, Lane::Protect),
+            (Protection::Approved, false, Lane::Confirm),
+            (Protection::Unknown, false, Lane::Unknown),
+        ] {
+            let verdict = place(order, Some(&assessment(order, protection, remnants)), &host, now);
+            assert_eq!(verdict.lane, lane);
+            let says =
+                |rule: &str, text: &str| verdict.reasons.iter().any(|one| one.rule == rule && one.text.contains(text));
+            assert!(says("case/had", "Kaspersky Endpoint Security 12.2"), "{lane}: {:?}", verdict.reasons);
+            assert!(says("case/gone", "1 of 2 complete looks"), "{lane}: {:?}", verdict.reasons);
+            assert_eq!(verdict.advice.contains("apt-get purge kesl"), remnants, "{lane}: {}", verdict.advice);
+        }
+    }
 }

@@ -265,6 +265,7 @@ fn past(entries: &mut Entries<'_, '_>) -> Case {
         present_boot_id: present_boot_id.clone(),
         new_boot,
         clean_looks: clean_looks.clone(),
+        was: None,
     });
     Case { positive, gone, present_boot_id }
 }

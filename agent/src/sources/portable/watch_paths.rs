@@ -38,7 +38,7 @@ impl Source for WatchPaths {
 fn test(scene: &Scene, path: &str, observations: &mut Vec<Observation>) -> io::Result<()> {
     let (parent, pattern) = path.rsplit_once('/').unwrap_or(("", path));
     if !has_wildcard(pattern) {
-        observations.extend(scene.root.stands(path)?.map(|stands| observation(path, stands)));
+        observations.extend(scene.root.stands(path)?.map(|stands| observation(scene, path, stands)));
         return Ok(());
     }
     let entries = match scene.root.list(if parent.is_empty() { "/" } else { parent }) {
@@ -48,14 +48,36 @@ fn test(scene: &Scene, path: &str, observations: &mut Vec<Observation>) -> io::R
     };
     for entry in entries.iter().filter(|entry| matches(pattern, &entry.name)) {
         let path = format!("{parent}/{}", entry.name);
-        observations.extend(scene.root.stands(&path)?.map(|stands| observation(&path, stands)));
+        observations.extend(scene.root.stands(&path)?.map(|stands| observation(scene, &path, stands)));
     }
     Ok(())
 }
 
-fn observation(path: &str, stands: Stands) -> Observation {
+fn observation(scene: &Scene, path: &str, stands: Stands) -> Observation {
     let mut observation = Observation::new(Kind::Path, path);
     path.clone_into(&mut observation.path);
     observation.attributes.insert("type".to_owned(), stands.name().to_owned());
+    let state = match stands {
+        Stands::Directory if has_no_files(scene, path, &mut { FOLDERS }) => NO_FILES,
+        Stands::BrokenLink => stands.name(),
+        Stands::File | Stands::Directory | Stands::Other => "",
+    };
+    state.clone_into(&mut observation.state);
     observation
+}
+
+/// The state of a folder that an uninstaller has emptied and left.
+const NO_FILES: &str = "no-files";
+
+/// So many folders are opened to find a file; who has more of them without one is not asked further.
+const FOLDERS: u32 = 32;
+
+/// Whether there is nothing but folders below. Where that cannot be seen there may be files.
+fn has_no_files(scene: &Scene, path: &str, folders: &mut u32) -> bool {
+    let Some(left) = folders.checked_sub(1) else { return false };
+    *folders = left;
+    let Ok(entries) = scene.root.list(path) else { return false };
+    // Any file first: it needs no further folder.
+    entries.iter().all(|entry| entry.is_directory)
+        && entries.iter().all(|entry| has_no_files(scene, &format!("{path}/{}", entry.name), folders))
 }

@@ -95,7 +95,13 @@ pub(crate) async fn an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_
     let store = backend.open();
     enrolled(&store, 1).await;
     let case = Case {
-        gone: Some(Gone { since: at(1), present_boot_id: "b".to_owned(), new_boot: false, clean_looks: vec![at(1)] }),
+        gone: Some(Gone {
+            since: at(1),
+            present_boot_id: "b".to_owned(),
+            new_boot: false,
+            clean_looks: vec![at(1)],
+            was: None,
+        }),
         ..Case::default()
     };
     let claimed = store.docket_claim(9, at(2)).await.expect("claims");
