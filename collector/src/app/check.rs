@@ -121,6 +121,9 @@ fn token(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
 }
 
 fn rule_files(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
+    for stray in settings.rules.overlay.as_deref().map(crate::rules::strays).unwrap_or_default() {
+        findings.fault("rules", &stray.to_string(), "rename it, or move it out of rules.overlay")?;
+    }
     match rules::load(&settings.rules) {
         Ok(set) => {
             let orders = set.active_orders().map(|order| order.id.to_string()).collect::<Vec<_>>().join(", ");

@@ -23,6 +23,10 @@ use crate::telemetry::{Metrics, ReloadEnd};
 /// Loads the rules that the settings name.
 pub(super) fn load(settings: &Rules) -> anyhow::Result<RuleSet> {
     let set = rules::load(settings.overlay.as_deref())?;
+    // What is not read changes no verdict: a collector that runs goes on, and `check` calls it a fault.
+    for stray in settings.overlay.as_deref().map(rules::strays).unwrap_or_default() {
+        warn!(file = %stray.file, "a file of the overlay {}", stray.reason);
+    }
     match &settings.active_orders {
         ActiveOrders::AsWritten => Ok(set),
         ActiveOrders::All => {

@@ -146,6 +146,31 @@ async fn match_answers_line_for_line() {
     assert!(unknown.code == 1 && unknown.err.contains("nobody"), "{}", unknown.err);
 }
 
+#[tokio::test]
+async fn check_says_how_many_files_it_read_and_refuses_what_it_does_not_read() {
+    let overlay = tempfile::tempdir().expect("a directory");
+    let place = overlay.path().to_str().expect("text");
+    let said = muster(&["catalogue", "check", place], "").await;
+    assert_eq!(said.code, 1, "{}", said.out);
+    assert!(said.err.contains(&format!("{place}: holds no rule file")), "{}", said.err);
+
+    let write = |name: &str, text: &str| {
+        let path = overlay.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+    };
+    write("vendors/ours.toml", "id = \"ours\"\nname = \"Ours\"\nspellings = [\"Ours Ltd\"]\n");
+    write("README.md", "ours");
+    let said = muster(&["catalogue", "check", place], "").await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains(&format!("1 file(s) of {place}\n")), "{}", said.out);
+
+    write("orders/our.tml", "id = \"our\"");
+    let said = muster(&["catalogue", "check", place, "-o", "json"], "").await;
+    assert_eq!(said.code, 1, "{}", said.out);
+    assert!(said.out.contains("orders/our.tml") && said.out.contains("ends in .toml"), "{}", said.out);
+}
+
 struct Shut;
 
 impl std::io::Write for Shut {
