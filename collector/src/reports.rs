@@ -13,7 +13,7 @@ mod standing;
 
 use std::sync::Arc;
 
-use muster_proto::model::{CollectorStatus, HostId, OrderId, ProductId, Timestamp};
+use muster_proto::model::{CollectorStatus, HostId, OrderId, ProductId, RulesRefused, Timestamp};
 
 use crate::rules::{Order, RuleSet};
 use crate::store::{Store, StoreError};
@@ -113,11 +113,11 @@ impl Desk {
         Self { store, rules, now }
     }
 
-    /// How the collector is.
+    /// How the collector is; `rules_refused` is what became of the rules on disk, which a desk does not see.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn status(&self) -> Result<CollectorStatus, ReportError> {
+    pub async fn status(&self, rules_refused: Option<RulesRefused>) -> Result<CollectorStatus, ReportError> {
         let depth = self.store.docket_depth().await?;
         let lag = depth.oldest.map(|oldest| self.now.since(oldest)).unwrap_or_default();
         Ok(CollectorStatus {
@@ -127,6 +127,7 @@ impl Desk {
             docket: depth.waiting,
             docket_lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
             now: self.now,
+            rules_refused,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::BufReader;
 
-use muster_proto::model::{Board, BoardCounts, CollectorStatus, Lane, OrderId, OrderReport, Timestamp};
+use muster_proto::model::{Board, BoardCounts, CollectorStatus, Lane, OrderId, OrderReport, RulesRefused, Timestamp};
 
 use super::render::Paint;
 use super::*;
@@ -47,16 +47,35 @@ fn the_code_is_that_of_the_worst_order() {
     assert_eq!(of_boards(&[finding, overdue, gap, clear]), 5);
 }
 
-#[test]
-fn the_board_shows_every_lane_the_sum_and_what_waits() {
-    let status = CollectorStatus {
+fn status() -> CollectorStatus {
+    CollectorStatus {
         version: "0".to_owned(),
         rules_version: "r".to_owned(),
         hosts: 5,
         docket: 3,
         docket_lag_ms: 1500,
         now: Timestamp::default(),
-    };
+        rules_refused: None,
+    }
+}
+
+#[test]
+fn refused_rules_stand_in_status_and_below_the_board() {
+    let mut status = status();
+    let boards = [board(&[(Lane::Clear, 2)], 0)];
+    assert!(!super::status::page(&status, &Paint::plain()).contains("refused"));
+    let fault = "/rules/orders/our.toml:3: no".to_owned();
+    status.rules_refused = Some(RulesRefused { since: Timestamp::default(), fault });
+    let expected = "the rules on disk are refused since 1970-01-01T00:00:00Z";
+    for page in [super::status::page(&status, &Paint::plain()), super::board::page(&boards, &status, &Paint::plain())] {
+        let line = page.lines().find(|line| line.contains(expected)).unwrap_or_default();
+        assert!(line.ends_with(": /rules/orders/our.toml:3: no"), "{page}");
+    }
+}
+
+#[test]
+fn the_board_shows_every_lane_the_sum_and_what_waits() {
+    let status = status();
     let text = super::board::page(&[board(&[(Lane::Replace, 1), (Lane::Clear, 2)], 1)], &status, &Paint::plain());
     let expected = "\
 order-1  Title
