@@ -63,7 +63,7 @@ pub(super) enum Verb {
     Board(BoardArgs),
     /// Hosts, with their lane under each order
     Hosts(HostsArgs),
-    /// Which hosts have a software, whatever its kind
+    /// How many hosts have a software of whatever kind, by edition; with --hosts, which
     Software(SoftwareArgs),
     /// One host: what was looked at, what was found, where it stands
     Host(HostArgs),

@@ -139,6 +139,8 @@ async fn wrong_usage_is_two_and_help_is_an_answer() {
     let help = muster(&["--help"], "").await;
     assert_eq!((help.code, help.err.as_str()), (0, ""));
     assert!(help.out.contains("findings") && help.out.contains("5 past its due date"), "{}", help.out);
+    let software = muster(&["software", "--help"], "").await.out;
+    assert!(software.starts_with("How many hosts have") && software.contains("--hosts"), "{software}");
     assert_eq!(muster(&["version"], "").await.out, format!("muster {}\n", env!("CARGO_PKG_VERSION")));
 }
 
