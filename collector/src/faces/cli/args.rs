@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::{Lane, OrderId, ProductId, SiteId, TokenId};
 
 use crate::config::parse_span;
+use crate::deeds::DeedError;
 
 /// Asks a Muster collector: who still has it, who is exposed, will we be done in time, and why.
 #[derive(Debug, Parser)]
@@ -218,7 +219,7 @@ pub(super) enum TokensVerb {
         #[arg(long, default_value_t = 1)]
         uses: u64,
         /// How long it lives: 90s, 12h, 7d
-        #[arg(long, default_value = "24h", value_parser = parse_span)]
+        #[arg(long, default_value = "24h", value_parser = lifetime)]
         expires: Duration,
     },
     /// All enrolment tokens, without their secrets
@@ -228,6 +229,12 @@ pub(super) enum TokensVerb {
         /// The token's public half
         id: TokenId,
     },
+}
+
+/// On the wire 0 is the collector's default, and nobody who types it means a day.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let span = parse_span(text).map_err(|error| error.to_string())?;
+    if span.is_zero() { Err(DeedError::Lifetime { seconds: 0 }.to_string()) } else { Ok(span) }
 }
 
 /// Arguments that are well formed one by one and make no sense together.

@@ -131,7 +131,14 @@ async fn muster(arguments: &[&str], input: &str) -> Said {
 
 #[tokio::test]
 async fn wrong_usage_is_two_and_help_is_an_answer() {
-    for arguments in [&["bord"][..], &["board", "-o", "xml"], &["host"], &[], &["hosts", "--lane", "fast"]] {
+    for arguments in [
+        &["bord"][..],
+        &["board", "-o", "xml"],
+        &["host"],
+        &[],
+        &["hosts", "--lane", "fast"],
+        &["tokens", "create", "--site", "hq", "--expires", "0s"],
+    ] {
         let said = muster(arguments, "").await;
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{arguments:?}: {}", said.err);
         assert!(!said.err.is_empty());
@@ -139,6 +146,8 @@ async fn wrong_usage_is_two_and_help_is_an_answer() {
     let help = muster(&["--help"], "").await;
     assert_eq!((help.code, help.err.as_str()), (0, ""));
     assert!(help.out.contains("findings") && help.out.contains("5 past its due date"), "{}", help.out);
+    let never = muster(&["tokens", "create", "--site", "hq", "--expires", "0s"], "").await.err;
+    assert!(never.contains("lives between one second and 366 days"), "{never}");
     let software = muster(&["software", "--help"], "").await.out;
     assert!(software.starts_with("How many hosts have") && software.contains("--hosts"), "{software}");
     assert_eq!(muster(&["version"], "").await.out, format!("muster {}\n", env!("CARGO_PKG_VERSION")));
