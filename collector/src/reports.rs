@@ -40,19 +40,19 @@ pub enum ReportError {
         ids: Vec<HostId>,
     },
     /// There is no such order.
-    #[error("there is no order {order:?}")]
+    #[error("there is no order \"{order}\"")]
     NoOrder {
         /// As asked.
         order: OrderId,
     },
     /// Nobody is judged under the order.
-    #[error("nobody is judged under the order {order:?}: it is not active")]
+    #[error("nobody is judged under the order \"{order}\": it is not active")]
     NotActive {
         /// As asked.
         order: OrderId,
     },
     /// There is no such product.
-    #[error("the catalogue has no product {product:?}")]
+    #[error("the catalogue has no product \"{product}\"")]
     NoProduct {
         /// As asked.
         product: ProductId,

@@ -50,7 +50,7 @@ pub(super) async fn run(
             }
         }
         TokenVerb::Revoke { id } => {
-            anyhow::ensure!(store.token_revoke(&id, now).await?, "there is no enrolment token {id:?}");
+            anyhow::ensure!(store.token_revoke(&id, now).await?, "there is no enrolment token \"{id}\"");
             format!("the token {id} is withdrawn\n")
         }
     };

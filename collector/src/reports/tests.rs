@@ -181,6 +181,8 @@ async fn a_question_without_an_answer_says_what_was_asked() {
     }
     let nobody = OrderId::new("nobody").expect("an id");
     assert!(matches!(desk.board(Some(&nobody)).await, Err(ReportError::NoOrder { .. })));
+    let said = desk.board(Some(&nobody)).await.expect_err("there is none").to_string();
+    assert_eq!(said, format!("there is no order \"{nobody}\""));
     let page = Some("nonsense".to_owned());
     assert!(matches!(desk.hosts(HostsQuery { page: page.clone(), ..all() }).await, Err(ReportError::PageToken)));
     let query = FindingsQuery { rows: 1, page, ..FindingsQuery::default() };

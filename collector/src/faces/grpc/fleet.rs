@@ -178,7 +178,7 @@ impl FleetService for Fleet {
         let id = required("RevokeEnrollmentTokenRequest.id", request.into_inner().id, TokenId::new)?;
         let revoked = self.told(self.store.token_revoke(&id, (self.clock)()).await.map_err(ReportError::from))?;
         if !revoked {
-            return Err(Status::not_found(format!("there is no enrolment token {id:?}")));
+            return Err(Status::not_found(format!("there is no enrolment token \"{id}\"")));
         }
         tracing::info!(token.id = %id, "an enrolment token was withdrawn");
         Ok(Response::new(wire::RevokeEnrollmentTokenResponse {}))
