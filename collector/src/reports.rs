@@ -31,10 +31,10 @@ pub enum ReportError {
         /// Id or name, as asked.
         host: String,
     },
-    /// Several hosts have this name.
-    #[error("{} hosts are named {name:?}: ask by id, one of {}", ids.len(), list(ids))]
+    /// Several hosts have this name, or an id that begins so.
+    #[error("{} hosts are named {name:?}, or have an id that begins so: ask by id, one of {}", ids.len(), list(ids))]
     Ambiguous {
-        /// The name.
+        /// As asked.
         name: String,
         /// Their ids, at most ten.
         ids: Vec<HostId>,

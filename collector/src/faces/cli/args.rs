@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::{Lane, OrderId, ProductId, SiteId, TokenId};
 
@@ -135,13 +136,15 @@ pub(super) struct SoftwareArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct HostArgs {
-    /// Name or id
+    /// Name or id, or at least the first eight characters of the id
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(super) host: String,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// Name or id
+    /// Name or id, or at least the first eight characters of the id
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(super) host: String,
     /// Only under this order
     #[arg(long, value_name = "ID")]

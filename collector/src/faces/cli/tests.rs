@@ -137,6 +137,9 @@ async fn wrong_usage_is_two_and_help_is_an_answer() {
         &["host"],
         &[],
         &["hosts", "--lane", "fast"],
+        // A variable of the shell that is not set.
+        &["host", ""],
+        &["explain", ""],
         &["tokens", "create", "--site", "hq", "--expires", "0s"],
     ] {
         let said = muster(arguments, "").await;
