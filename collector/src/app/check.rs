@@ -45,9 +45,13 @@ pub(super) async fn run(settings: &Settings, now: Timestamp, out: &mut dyn Write
     Ok(findings.good)
 }
 
-/// Whether the file is there. That it cannot be looked for is no answer: a file of another user is not missing.
+/// Whether the file is there. That it cannot be read is no answer: a file of another user is neither missing nor damaged.
 pub(super) fn is_there(file: &Path) -> Result<bool, String> {
-    file.try_exists().map_err(|error| format!("{}: {error}", file.display()))
+    match std::fs::File::open(file) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(format!("{}: {error}", file.display())),
+    }
 }
 
 fn directory(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
