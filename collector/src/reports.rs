@@ -13,7 +13,7 @@ mod standing;
 
 use std::sync::Arc;
 
-use muster_proto::model::{CollectorStatus, HostId, OrderId, ProductId, Timestamp};
+use muster_proto::model::{CollectorStatus, HostId, OrderId, ProductId, RulesRefused, Timestamp};
 
 use crate::rules::{Order, RuleSet};
 use crate::store::{Store, StoreError};
@@ -31,28 +31,28 @@ pub enum ReportError {
         /// Id or name, as asked.
         host: String,
     },
-    /// Several hosts have this name.
-    #[error("{} hosts are named {name:?}: ask by id, one of {}", ids.len(), list(ids))]
+    /// Several hosts have this name, or an id that begins so.
+    #[error("{} hosts are named {name:?}, or have an id that begins so: ask by id, one of {}", ids.len(), list(ids))]
     Ambiguous {
-        /// The name.
+        /// As asked.
         name: String,
         /// Their ids, at most ten.
         ids: Vec<HostId>,
     },
     /// There is no such order.
-    #[error("there is no order {order:?}")]
+    #[error("there is no order \"{order}\"")]
     NoOrder {
         /// As asked.
         order: OrderId,
     },
     /// Nobody is judged under the order.
-    #[error("nobody is judged under the order {order:?}: it is not active")]
+    #[error("nobody is judged under the order \"{order}\": it is not active")]
     NotActive {
         /// As asked.
         order: OrderId,
     },
     /// There is no such product.
-    #[error("the catalogue has no product {product:?}")]
+    #[error("the catalogue has no product \"{product}\"")]
     NoProduct {
         /// As asked.
         product: ProductId,
@@ -113,11 +113,11 @@ impl Desk {
         Self { store, rules, now }
     }
 
-    /// How the collector is.
+    /// How the collector is; `rules_refused` is what became of the rules on disk, which a desk does not see.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn status(&self) -> Result<CollectorStatus, ReportError> {
+    pub async fn status(&self, rules_refused: Option<RulesRefused>) -> Result<CollectorStatus, ReportError> {
         let depth = self.store.docket_depth().await?;
         let lag = depth.oldest.map(|oldest| self.now.since(oldest)).unwrap_or_default();
         Ok(CollectorStatus {
@@ -127,6 +127,7 @@ impl Desk {
             docket: depth.waiting,
             docket_lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
             now: self.now,
+            rules_refused,
         })
     }
 

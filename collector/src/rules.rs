@@ -37,7 +37,7 @@ use muster_proto::model::{OrderId, Platform, ProductId, Watchlist};
 
 pub use catalogue::{Catalogue, Recognised, SignSeen};
 pub use fault::{RuleErrors, RuleFault};
-pub use load::load;
+pub use load::{load, strays};
 pub use order::{ConfirmRule, EmbeddedCode, Milestone, Need, Order, ProtectionRule, Scope, Wording};
 pub use product::{DetectionContent, Product};
 pub use recogniser::{Recogniser, Strength};
@@ -50,7 +50,7 @@ pub use watchlist::day_of;
 pub(crate) use catalogue::guards;
 
 pub(crate) use clash::clashes;
-pub(crate) use load::{assemble, directory, embedded};
+pub(crate) use load::{FOLDERS, assemble, directory, embedded, overlay};
 pub(crate) use order::LOOK_SPACING;
 pub(crate) use sheet::{Entries, RuleFile, Sheet};
 pub(crate) use watchlist::{is_limited, limited_kind};

@@ -21,8 +21,8 @@ pub use observation::{Kind, Observation, ObservationState};
 pub use pace::{Pace, RefusalClass};
 pub use report::{
     Board, BoardCounts, CollectorStatus, Explanation, Finding, HitReport, HostReport, HostRow, OrderReport,
-    ProductReport, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceReport, StandingReport,
-    TokenReport,
+    ProductReport, RulesRefused, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceReport,
+    StandingReport, TokenReport,
 };
 pub use section::Section;
 pub use source::{Outcome, Platform, SourceName};

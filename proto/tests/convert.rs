@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
-    Board, BoardCounts, Evidence, Explanation, Finding, HitReport, HostFacts, HostId, HostReport, HostRow, HostState,
-    Lane, Losses, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport, Protection,
-    RealtimeEvidence, Reason, RefusalClass, SignatureState, SiteId, SourceName, SourceReport, StandingReport,
-    Timestamp, TokenId, TokenReport, UnitState, UserItem, Watchlist,
+    Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostId, HostReport,
+    HostRow, HostState, Lane, Losses, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId,
+    ProductReport, Protection, RealtimeEvidence, Reason, RefusalClass, RulesRefused, SignatureState, SiteId,
+    SourceName, SourceReport, StandingReport, Timestamp, TokenId, TokenReport, UnitState, UserItem, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -196,6 +196,23 @@ fn reports_survive_the_wire() {
         revoked_at: Some(Timestamp::from_millis(4)),
     };
     assert_eq!(TokenReport::try_from(wire::EnrollmentToken::from(token.clone())), Ok(token));
+}
+
+#[test]
+fn how_the_collector_is_survives_the_wire_also_from_one_that_does_not_tell_of_refused_rules() {
+    let mut status = CollectorStatus {
+        version: "0.1.0".to_owned(),
+        rules_version: "r".to_owned(),
+        hosts: 1,
+        docket: 2,
+        docket_lag_ms: 3,
+        now: Timestamp::from_millis(4),
+        rules_refused: Some(RulesRefused { since: Timestamp::from_millis(0), fault: "a.toml:1: x".to_owned() }),
+    };
+    assert_eq!(CollectorStatus::from(wire::GetStatusResponse::from(status.clone())), status);
+    status.rules_refused = None;
+    let old = wire::GetStatusResponse { rules_refused: None, ..status.clone().into() };
+    assert_eq!(CollectorStatus::from(old), status);
 }
 
 #[test]

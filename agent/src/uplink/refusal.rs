@@ -72,9 +72,10 @@ impl UplinkError {
             Self::Refused { class: RefusalClass::Revoked, .. } => {
                 Some("enrol again with a new token, if the host should report")
             }
-            Self::Refused { class: RefusalClass::Unknown, .. } | Self::CertificateRefused { .. } => {
-                Some("the collector does not know this host: enrol again with a token of it")
-            }
+            Self::Refused { class: RefusalClass::Unknown, .. } | Self::CertificateRefused { .. } => Some(
+                "make a new token (muster tokens create) and enrol with it: the collector does not know this host, or does \
+                 not take its token",
+            ),
             Self::Refused { class: RefusalClass::ClockSkewed, .. } => Some("set the clock of this machine"),
             Self::Refused { class: RefusalClass::TooOld, .. } => Some("install a newer agent"),
             Self::Refused { .. }
@@ -157,6 +158,11 @@ mod tests {
         let details = wire::Refusal::from(detail).encode_to_vec().into();
         let refused = UplinkError::of_status("CheckIn", &Status::with_details(Code::PermissionDenied, "gone", details));
         assert_eq!(refused.class(), Some(RefusalClass::Revoked));
+        // As which a token is refused that has expired, is used up, or was never one.
+        let unknown = wire::Refusal::from(RefusalDetail { class: RefusalClass::Unknown, ..detail }).encode_to_vec();
+        let status = Status::with_details(Code::PermissionDenied, "the enrolment token has expired", unknown.into());
+        let advice = UplinkError::of_status("Enroll", &status).advice();
+        assert!(advice.is_some_and(|advice| advice.contains("muster tokens create")), "{advice:?}");
         assert_eq!(refused.pace().map(|pace| pace.byte_budget), Some(7));
         for status in [
             Status::permission_denied("a proxy says so"),

@@ -1,17 +1,21 @@
 //! `muster-collector check`: what is wrong, and what to do about it. Changes nothing.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 
 use muster_proto::model::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::prepare::{ADMIN_TOKEN, ForeignAuthority};
+use super::prepare::{ADMIN_TOKEN, ForeignAuthority, how_to_init};
 use super::rules;
 use crate::config::{Settings, format_span};
 use crate::store::{self, Store};
 use crate::tls::disk::open_to_others;
 use crate::tls::{Authority, CaError, ca_pin};
+
+/// What to do about a file that may well be there.
+const RIGHTS: &str = "run this as the user to whom the data directory belongs, or see to its rights";
 
 struct Findings<'w> {
     out: &'w mut dyn Write,
@@ -41,16 +45,30 @@ pub(super) async fn run(settings: &Settings, now: Timestamp, out: &mut dyn Write
     Ok(findings.good)
 }
 
+/// Whether the file is there. That it cannot be read is no answer: a file of another user is neither missing nor damaged.
+pub(super) fn is_there(file: &Path) -> Result<bool, String> {
+    match std::fs::File::open(file) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(format!("{}: {error}", file.display())),
+    }
+}
+
 fn directory(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
     let place = settings.data_dir.display().to_string();
-    match open_to_others(&settings.data_dir) {
+    // Its rights may be read by users who may not enter it.
+    match open_to_others(&settings.data_dir).and_then(|bits| std::fs::read_dir(&settings.data_dir).map(|_| bits)) {
         Ok(0) => findings.ok("data directory", &place),
         Ok(bits) => findings.fault(
             "data directory",
             &format!("{place} may be entered by others than its owner (mode bits {bits:03o})"),
             "run chmod 700 on it",
         ),
-        Err(error) => findings.fault("data directory", &format!("{place}: {error}"), "run muster-collector init"),
+        Err(error) => {
+            let init = how_to_init(settings);
+            let advice = if error.kind() == ErrorKind::NotFound { &init } else { RIGHTS };
+            findings.fault("data directory", &format!("{place}: {error}"), advice)
+        }
     }
 }
 
@@ -60,8 +78,12 @@ fn certificates(settings: &Settings, now: Timestamp, findings: &mut Findings<'_>
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     };
-    if !certificate.exists() && !key.exists() {
-        return findings.fault("CA", &format!("{} is not there", certificate.display()), "run muster-collector init");
+    match is_there(&certificate).and_then(|there| Ok(there || is_there(&key)?)) {
+        Ok(true) => {}
+        Ok(false) => {
+            return findings.fault("CA", &format!("{} is not there", certificate.display()), &how_to_init(settings));
+        }
+        Err(hidden) => return findings.fault("CA", &hidden, RIGHTS),
     }
     match Authority::load(&certificate, &key, now) {
         Ok(authority) => {
@@ -79,7 +101,10 @@ fn certificates(settings: &Settings, now: Timestamp, findings: &mut Findings<'_>
             &format!("{} may be read by others than its owner (mode bits {bits:03o})", server.display()),
             "remove it: the next start makes another",
         ),
-        Err(_) => findings.ok("server certificate", "not there yet; the next start makes it"),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            findings.ok("server certificate", "not there yet; the next start makes it")
+        }
+        Err(error) => findings.fault("server certificate", &format!("{}: {error}", server.display()), RIGHTS),
     }
 }
 
@@ -90,13 +115,19 @@ fn token(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
         Ok(bits) => findings.fault(
             "admin token",
             &format!("{} may be read by others than its owner (mode bits {bits:03o})", file.display()),
-            "remove it and run muster-collector init: that makes another token and ends this one",
+            &format!("remove it and {}: that makes another token and ends this one", how_to_init(settings)),
         ),
-        Err(_) => findings.ok("admin token", "its file is not there; muster-collector init makes another"),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            findings.ok("admin token", "its file is not there; muster-collector init makes another")
+        }
+        Err(error) => findings.fault("admin token", &format!("{}: {error}", file.display()), RIGHTS),
     }
 }
 
 fn rule_files(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
+    for stray in settings.rules.overlay.as_deref().map(crate::rules::strays).unwrap_or_default() {
+        findings.fault("rules", &stray.to_string(), "rename it, or move it out of rules.overlay")?;
+    }
     match rules::load(&settings.rules) {
         Ok(set) => {
             let orders = set.active_orders().map(|order| order.id.to_string()).collect::<Vec<_>>().join(", ");
@@ -125,8 +156,10 @@ async fn authority(settings: &Settings, store: &dyn Store, findings: &mut Findin
 
 async fn database(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
     let place = store::place(settings.store.url());
-    if settings.store.file().is_some_and(|file| !file.exists()) {
-        return findings.fault("store", &format!("{place} is not there"), "run muster-collector init");
+    match settings.store.file().map_or(Ok(true), is_there) {
+        Ok(true) => {}
+        Ok(false) => return findings.fault("store", &format!("{place} is not there"), &how_to_init(settings)),
+        Err(hidden) => return findings.fault("store", &hidden, RIGHTS),
     }
     let advice = "stop the collector and restore the database from a backup; nothing was changed";
     let store = match store::connect(settings.store.url()).await {
@@ -162,4 +195,63 @@ async fn database(settings: &Settings, findings: &mut Findings<'_>) -> io::Resul
         findings.fault("store", &format!("{place}: {refused}"), advice)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::app::command::{Form, TokenVerb};
+    use crate::app::token;
+    use crate::config::{Flags, Layers};
+
+    fn settings(data_dir: &Path, config: &Path) -> Settings {
+        std::fs::write(config, "").expect("written");
+        let data_dir = Some(data_dir.display().to_string());
+        let flags = Flags { config: Some(config.to_owned()), data_dir, ..Flags::default() };
+        Settings::load(&Layers { flags, environment: Vec::new() }).expect("valid")
+    }
+
+    async fn check(settings: &Settings) -> (bool, String) {
+        let mut out = Vec::new();
+        let good = run(settings, Timestamp::default(), &mut out).await.expect("written");
+        (good, String::from_utf8(out).expect("text"))
+    }
+
+    async fn token(settings: &Settings) -> String {
+        let verb = TokenVerb::List { output: Form::Text };
+        let refused = token::run(settings, verb, Timestamp::default(), &mut Vec::new()).await;
+        refused.expect_err("there is no collector").to_string()
+    }
+
+    /// A link to itself: nothing can be said of what is behind it, to whomever the tests belong.
+    #[tokio::test]
+    async fn what_cannot_be_looked_at_is_not_called_missing() {
+        let place = tempfile::tempdir().expect("a directory");
+        let data = place.path().join("data");
+        symlink(&data, &data).expect("linked");
+        let settings = settings(&data, &place.path().join("collector.toml"));
+        let (good, said) = check(&settings).await;
+        assert!(!good);
+        assert!(!said.contains("not there") && !said.contains("init"), "{said}");
+        for file in ["ca.pem", "admin.token", "muster.db"] {
+            let line = said.lines().find(|line| line.contains(&format!("{}/{file}: ", data.display())));
+            assert!(line.is_some_and(|line| line.starts_with("FAULT") && line.contains("symbolic links")), "{said}");
+        }
+        let said = token(&settings).await;
+        assert!(said.contains("ca.pem: ") && said.contains("symbolic links"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn where_nothing_is_the_advice_names_the_directory_that_was_given() {
+        let place = tempfile::tempdir().expect("a directory");
+        let data = place.path().join("data");
+        let settings = settings(&data, &place.path().join("collector.toml"));
+        let init = format!("run muster-collector init --data-dir {}", data.display());
+        let (good, said) = check(&settings).await;
+        assert!(!good);
+        assert_eq!(said.matches(&init).count(), 3, "directory, CA and store: {said}");
+        assert!(token(&settings).await.ends_with(&init));
+    }
 }

@@ -37,6 +37,11 @@ pub(super) async fn init(settings: &Settings, now: Timestamp, out: &mut dyn Writ
     Ok(out.write_all(text.as_bytes()))
 }
 
+/// The advice where nothing was made yet: with the directory that was asked about, not the default one.
+pub(super) fn how_to_init(settings: &Settings) -> String {
+    format!("run muster-collector init --data-dir {}", settings.data_dir.display())
+}
+
 /// Makes what is missing and opens everything.
 pub(super) async fn prepare(settings: &Settings, now: Timestamp) -> anyhow::Result<Prepared> {
     let directory = &settings.data_dir;

@@ -8,14 +8,14 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use muster_proto::model::OrderId;
+use muster_proto::model::{OrderId, RulesRefused};
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::config::{ActiveOrders, Rules};
-use crate::faces::admin::Readiness;
-use crate::rules::{self, RuleSet};
+use crate::faces::admin::{Readiness, RulesNote};
+use crate::rules::{self, RuleErrors, RuleSet};
 use crate::shutdown::Token;
 use crate::store::Store;
 use crate::telemetry::{Metrics, ReloadEnd};
@@ -23,6 +23,10 @@ use crate::telemetry::{Metrics, ReloadEnd};
 /// Loads the rules that the settings name.
 pub(super) fn load(settings: &Rules) -> anyhow::Result<RuleSet> {
     let set = rules::load(settings.overlay.as_deref())?;
+    // What is not read changes no verdict: a collector that runs goes on, and `check` calls it a fault.
+    for stray in settings.overlay.as_deref().map(rules::strays).unwrap_or_default() {
+        warn!(file = %stray.file, "a file of the overlay {}", stray.reason);
+    }
     match &settings.active_orders {
         ActiveOrders::AsWritten => Ok(set),
         ActiveOrders::All => {
@@ -99,6 +103,15 @@ impl Keeper {
         }
     }
 
+    /// Keeps why the rules were refused. One refusal lasts until rules are taken, however often its reason changes.
+    fn note(&self, refused: &anyhow::Error, reason: String) {
+        let since = self.readiness.rules_note.load().as_ref().map_or_else(|| (self.clock)(), |note| note.told.since);
+        let first = refused.downcast_ref::<RuleErrors>().and_then(|errors| errors.faults.first());
+        let fault = first.map_or_else(|| reason.clone(), ToString::to_string);
+        let told = RulesRefused { since, fault };
+        self.readiness.rules_note.store(Some(Arc::new(RulesNote { reason, told })));
+    }
+
     /// Reads the rules again. Says whether others are in force now.
     fn reload(&self) -> bool {
         match load(&self.settings) {
@@ -119,7 +132,7 @@ impl Keeper {
                 let reason = format!("{refused:#}");
                 warn!(rules.version = %self.in_force.load().version, reason = %reason, "the rules were refused; the last good set stays in force");
                 self.metrics.reload(ReloadEnd::refused);
-                self.readiness.rules_note.store(Some(Arc::new(reason)));
+                self.note(&refused, reason);
                 false
             }
         }
@@ -215,7 +228,7 @@ mod tests {
             }
         }
 
-        fn note(&self) -> Option<Arc<String>> {
+        fn note(&self) -> Option<Arc<RulesNote>> {
             self.readiness.rules_note.load_full()
         }
     }
@@ -227,7 +240,12 @@ mod tests {
         stand.write("catalogue/broken.toml", "this is = = no TOML");
         stand.until("the refusal", |stand| stand.note().is_some()).await;
         let note = stand.note().expect("a note");
-        assert!(note.contains("broken.toml:1"), "file and line: {note}");
+        assert!(note.reason.contains("broken.toml:1"), "file and line: {note:?}");
+        let at = stand.overlay.path().join("catalogue/broken.toml:1: ").display().to_string();
+        assert!(note.told.fault.starts_with(&at) && !note.told.fault.contains('\n'), "{note:?}");
+        stand.write("catalogue/broken.toml", "\n\nthis is = = no TOML either");
+        stand.until("another reason", |stand| stand.note().is_some_and(|note| note.reason.contains(":3:"))).await;
+        assert_eq!(stand.note().map(|later| later.told.since), Some(note.told.since), "it is one refusal");
         assert_eq!(stand.in_force.load().version, first, "the last good set stays in force");
         assert!(stand.metrics.text().expect("text").contains("muster_rules_reloads_total{end=\"refused\"}"));
 

@@ -209,6 +209,7 @@ impl House {
             Arc::clone(&self.clock),
             self.authority.pin().to_owned(),
             Arc::clone(&self.metrics),
+            Arc::clone(&self.readiness),
         );
         let routes = operators_routes(fleet, health).context("gRPC reflection")?;
         let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.metrics));

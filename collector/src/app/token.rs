@@ -7,7 +7,9 @@ use muster_proto::model::{Timestamp, TokenReport};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use super::check::is_there;
 use super::command::{Form, TokenVerb};
+use super::prepare::how_to_init;
 use crate::config::Settings;
 use crate::deeds::{self, NewEnrollment};
 use crate::store;
@@ -20,10 +22,12 @@ pub(super) async fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<io::Result<()>> {
     let ca = settings.file("ca.pem");
+    let made = is_there(&ca).and_then(|there| Ok(there && settings.store.file().map_or(Ok(true), is_there)?));
     anyhow::ensure!(
-        ca.exists() && settings.store.file().is_none_or(std::path::Path::exists),
-        "{} has no collector yet: run muster-collector init",
-        settings.data_dir.display()
+        made.map_err(anyhow::Error::msg)?,
+        "{} has no collector yet: {}",
+        settings.data_dir.display(),
+        how_to_init(settings)
     );
     let store = store::connect(settings.store.url()).await?;
     let text = match verb {
@@ -46,7 +50,7 @@ pub(super) async fn run(
             }
         }
         TokenVerb::Revoke { id } => {
-            anyhow::ensure!(store.token_revoke(&id, now).await?, "there is no enrolment token {id:?}");
+            anyhow::ensure!(store.token_revoke(&id, now).await?, "there is no enrolment token \"{id}\"");
             format!("the token {id} is withdrawn\n")
         }
     };

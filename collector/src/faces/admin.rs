@@ -13,6 +13,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use muster_proto::model::RulesRefused;
 use tracing::error;
 
 use crate::clock::Clock;
@@ -34,7 +35,16 @@ pub struct Readiness {
     /// The stop has begun.
     pub stopping: AtomicBool,
     /// Why the overlay of the rules was refused, while an older set stays in force.
-    pub rules_note: ArcSwapOption<String>,
+    pub rules_note: ArcSwapOption<RulesNote>,
+}
+
+/// A refusal of the overlay: all of it, and what is told of it in one line.
+#[derive(Debug, Clone)]
+pub struct RulesNote {
+    /// Every fault.
+    pub reason: String,
+    /// What operators are told.
+    pub told: RulesRefused,
 }
 
 /// What the admin listener needs.
@@ -70,7 +80,8 @@ async fn readyz(State(state): State<AdminState>) -> Response {
     };
     line(latch(&readiness.store), "store", "");
     let note = readiness.rules_note.load();
-    let note = note.as_ref().map(|note| format!(": the last good set is in force, the overlay was refused: {note}"));
+    let note =
+        note.as_ref().map(|note| format!(": the last good set is in force, the overlay was refused: {}", note.reason));
     line(latch(&readiness.rules), "rules", &note.unwrap_or_default());
     line(latch(&readiness.listeners), "listeners", "");
     line(!latch(&readiness.stopping), "running", "");

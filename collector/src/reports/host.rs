@@ -8,10 +8,10 @@ use super::standing::effective;
 use super::{Desk, ReportError};
 use crate::judge::{Case, Hit, HostSituation, assess, detect, place, products_of};
 use crate::rules::Order;
-use crate::store::{StoredHost, StoredLook, StoredVerdict};
+use crate::store::{HostQuery, StoredHost, StoredLook, StoredVerdict};
 
 impl Desk {
-    /// A host by id, or by name where only one has it.
+    /// A host by id, or by name or the beginning of its id where only one has it.
     ///
     /// # Errors
     /// There is none, or several have the name, or the store failed.
@@ -35,8 +35,13 @@ impl Desk {
         let none = || ReportError::NoHost { host: asked.chars().take(255).collect() };
         let id = match asked.parse::<HostId>() {
             Ok(id) => id,
+            // Hosts without a name have no name in common.
+            Err(_) if asked.is_empty() => return Err(none()),
             Err(_) => {
-                let ids = self.store.host_find(asked).await?;
+                let mut ids = self.store.host_find(asked).await?;
+                if ids.is_empty() {
+                    ids = self.begin_with(asked).await?;
+                }
                 match ids.as_slice() {
                     [] => return Err(none()),
                     [id] => *id,
@@ -45,6 +50,19 @@ impl Desk {
             }
         };
         self.store.host_get(id).await?.ok_or_else(none)
+    }
+
+    /// Hosts whose id begins with this, at most ten. Fewer digits than stand before its first hyphen are no id.
+    async fn begin_with(&self, asked: &str) -> Result<Vec<HostId>, ReportError> {
+        let digits = asked.replace('-', "").to_ascii_lowercase();
+        let is_id = (8..=32).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let Some(least) = u128::from_str_radix(&format!("{digits:0<32}"), 16).ok().filter(|_| is_id) else {
+            return Ok(Vec::new());
+        };
+        let after = least.checked_sub(1).map(|before| HostId::from_bytes(before.to_be_bytes()));
+        let rows = self.store.host_list(HostQuery { rows: 10, after, ..HostQuery::default() }).await?;
+        let begins = |host: &HostId| host.to_string().replace('-', "").starts_with(&digits);
+        Ok(rows.into_iter().map(|row| row.host).take_while(begins).collect())
     }
 
     async fn host_report(&self, stored: &StoredHost, order: Option<&OrderId>) -> Result<HostReport, ReportError> {

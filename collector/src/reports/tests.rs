@@ -13,7 +13,7 @@ use muster_proto::model::{
 use super::*;
 use crate::docket::Docket;
 use crate::rules;
-use crate::store::contract::enrolled_fleet;
+use crate::store::contract::{enrolled_fleet, enrollment};
 use crate::store::{self, Delivered, LookDelivery};
 
 const HOSTS: u8 = 4;
@@ -172,6 +172,27 @@ async fn an_explanation_names_source_observation_rule_and_product() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_is_also_called_by_the_beginning_of_its_id_where_only_one_has_it() {
+    let stand = stand().await;
+    let desk = stand.desk(at(30));
+    for asked in ["02020202", "02020202-0202-02", "0202020202020202", "02020202-0202-0202-0202-020202020202"] {
+        assert_eq!(desk.host(asked).await.expect("a host").id, HostId::from_bytes([2; 16]), "{asked}");
+    }
+    for asked in ["0202020", "02020203", "02020202-", "f0f0f0f0", "00000000", "host-00"] {
+        let found = desk.host(asked).await.map(|host| host.id);
+        assert_eq!(found.is_ok(), asked.ends_with('-'), "{asked}: {found:?}");
+    }
+    let mut near = enrollment(9);
+    near.host = HostId::from_bytes([2, 2, 2, 2, 2, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    near.facts.hostname = String::new();
+    stand.store.host_enroll(near).await.expect("enrols");
+    let Err(ReportError::Ambiguous { ids, .. }) = desk.host("02020202").await else { panic!("two begin so") };
+    assert_eq!(ids.len(), 2);
+    assert!(desk.host("02020202-0202-03").await.is_ok());
+    assert!(matches!(desk.host("").await, Err(ReportError::NoHost { .. })), "hosts without a name are not meant");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_question_without_an_answer_says_what_was_asked() {
     let stand = stand().await;
     let desk = stand.desk(at(30));
@@ -181,6 +202,8 @@ async fn a_question_without_an_answer_says_what_was_asked() {
     }
     let nobody = OrderId::new("nobody").expect("an id");
     assert!(matches!(desk.board(Some(&nobody)).await, Err(ReportError::NoOrder { .. })));
+    let said = desk.board(Some(&nobody)).await.expect_err("there is none").to_string();
+    assert_eq!(said, format!("there is no order \"{nobody}\""));
     let page = Some("nonsense".to_owned());
     assert!(matches!(desk.hosts(HostsQuery { page: page.clone(), ..all() }).await, Err(ReportError::PageToken)));
     let query = FindingsQuery { rows: 1, page, ..FindingsQuery::default() };

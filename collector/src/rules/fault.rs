@@ -39,13 +39,17 @@ impl RuleErrors {
 
 impl fmt::Display for RuleErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of the rule files cannot be used", count(self.faults.len()))?;
+        // Where whole files are at fault there is no line to count.
+        match self.faults.iter().filter(|fault| fault.line > 0).count() {
+            0 => f.write_str("the rule files cannot be used")?,
+            lines => write!(f, "{} of the rule files cannot be used", count(lines))?,
+        }
         self.faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
     }
 }
 
 impl std::error::Error for RuleErrors {}
 
-fn count(faults: usize) -> String {
-    if faults == 1 { "a line".to_owned() } else { format!("{faults} lines") }
+fn count(lines: usize) -> String {
+    if lines == 1 { "a line".to_owned() } else { format!("{lines} lines") }
 }

@@ -2,6 +2,7 @@
 //! with the same id, replaces the default; others are added. Every fault of every file is reported at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use muster_proto::model::Digest;
@@ -19,7 +20,7 @@ use super::{RuleSet, exclude};
 const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/embedded_rules.rs"));
 
 /// The folders of a rule directory.
-const FOLDERS: [&str; 5] = ["vendors", "states", "catalogue", "orders", "scenarios"];
+pub(crate) const FOLDERS: [&str; 5] = ["vendors", "states", "catalogue", "orders", "scenarios"];
 
 /// The default files that the collector carries.
 pub(crate) fn embedded() -> Vec<RuleFile> {
@@ -30,13 +31,30 @@ pub(crate) fn embedded() -> Vec<RuleFile> {
     EMBEDDED.iter().map(file).collect()
 }
 
+/// What lies in a directory of rules.
+#[derive(Debug, Default)]
+pub(crate) struct Overlay {
+    /// The rule files.
+    pub(crate) files: Vec<RuleFile>,
+    /// What stands among them and is not read: a rule with a mistyped ending looks like that.
+    pub(crate) strays: Vec<RuleFault>,
+}
+
 /// The files of a directory; what cannot be read, or is not where rule files are, is a fault.
 pub(crate) fn directory(place: &Path) -> Result<Vec<RuleFile>, Vec<RuleFault>> {
+    overlay(place).map(|read| read.files)
+}
+
+/// As [`directory`], with what is not read of it.
+pub(crate) fn overlay(place: &Path) -> Result<Overlay, Vec<RuleFault>> {
     let mut faults = Vec::new();
-    let mut files = Vec::new();
+    let mut read = Overlay::default();
     let fault = |path: &Path, reason: String| RuleFault { file: path.display().to_string(), line: 0, reason };
     let entries = match std::fs::read_dir(place) {
         Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(vec![fault(place, "the directory is not there".to_owned())]);
+        }
         Err(error) => return Err(vec![fault(place, format!("cannot be read: {error}"))]),
     };
     for entry in entries {
@@ -48,20 +66,26 @@ pub(crate) fn directory(place: &Path) -> Result<Vec<RuleFile>, Vec<RuleFault>> {
             }
         };
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.starts_with('.') {
+        if is_beside(&name) {
             continue;
         }
         if path.is_dir() && FOLDERS.contains(&name.as_str()) {
-            read_folder(&path, &name, &mut files, &mut faults);
+            read_folder(&path, &name, &mut read, &mut faults);
         } else if path.is_dir() || name.ends_with(".toml") {
             faults.push(fault(&path, format!("rule files stand in one of {}", FOLDERS.join(", "))));
         }
     }
-    files.sort_by(|a, b| (&a.folder, &a.name).cmp(&(&b.folder, &b.name)));
-    if faults.is_empty() { Ok(files) } else { Err(faults) }
+    read.files.sort_by(|a, b| (&a.folder, &a.name).cmp(&(&b.folder, &b.name)));
+    read.strays.sort();
+    if faults.is_empty() { Ok(read) } else { Err(faults) }
 }
 
-fn read_folder(place: &Path, folder: &str, files: &mut Vec<RuleFile>, faults: &mut Vec<RuleFault>) {
+/// Notes for people, and what editors leave behind: nobody takes these for rules.
+fn is_beside(name: &str) -> bool {
+    name.starts_with('.') || name.starts_with("README") || name.ends_with(".md") || name.ends_with('~')
+}
+
+fn read_folder(place: &Path, folder: &str, overlay: &mut Overlay, faults: &mut Vec<RuleFault>) {
     let fault = |path: &Path, reason: String| RuleFault { file: path.display().to_string(), line: 0, reason };
     let entries = match std::fs::read_dir(place) {
         Ok(entries) => entries,
@@ -69,12 +93,17 @@ fn read_folder(place: &Path, folder: &str, files: &mut Vec<RuleFile>, faults: &m
     };
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.starts_with('.') || !name.ends_with(".toml") {
+        if is_beside(&name) {
+            continue;
+        }
+        if !name.ends_with(".toml") {
+            overlay.strays.push(fault(&path, "is not read: the name of a rule file ends in .toml".to_owned()));
             continue;
         }
         match std::fs::read_to_string(&path) {
             Ok(text) => {
-                files.push(RuleFile { folder: folder.to_owned(), name, place: path.display().to_string(), text });
+                let place = path.display().to_string();
+                overlay.files.push(RuleFile { folder: folder.to_owned(), name, place, text });
             }
             Err(error) => faults.push(fault(&path, format!("cannot be read: {error}"))),
         }
@@ -86,11 +115,14 @@ fn read_folder(place: &Path, folder: &str, files: &mut Vec<RuleFile>, faults: &m
 /// # Errors
 /// Any file has a fault; all of them are in the error.
 pub fn load(overlay: Option<&Path>) -> Result<RuleSet, RuleErrors> {
-    let files = match overlay.map(directory).transpose() {
-        Ok(files) => files.unwrap_or_default(),
-        Err(faults) => return Err(RuleErrors::new(faults)),
-    };
+    let files = overlay.map(directory).transpose().map_err(RuleErrors::new)?.unwrap_or_default();
     assemble(embedded(), files)
+}
+
+/// What stands in the folders of an overlay and is not read. No reason to refuse the rules, and one to look.
+#[must_use]
+pub fn strays(place: &Path) -> Vec<RuleFault> {
+    overlay(place).map(|read| read.strays).unwrap_or_default()
 }
 
 /// What was read of the files, with the file of each id for faults about it.
@@ -101,6 +133,8 @@ struct Read {
     states: BTreeMap<String, (StateTable, String, bool)>,
     orders: BTreeMap<String, (Order, String, bool)>,
     faults: Vec<RuleFault>,
+    /// Some file is no TOML: nobody knows what it has for the others.
+    unread: bool,
 }
 
 /// Makes a rule set of default files and the files that lie over them.
@@ -124,29 +158,37 @@ impl Read {
     fn file(&mut self, file: &RuleFile, is_overlay: bool) {
         match file.folder.as_str() {
             "vendors" => {
-                let (vendor, faults) = Sheet::read(file, vendor::read);
+                let (vendor, faults) = Sheet::read_whole(file, vendor::read);
+                self.unread |= vendor.is_none();
                 self.faults.extend(faults);
-                let id = vendor.id.clone();
-                keep(&mut self.vendors, &mut self.faults, id, vendor, file, is_overlay);
+                if let Some(vendor) = vendor {
+                    let id = vendor.id.clone();
+                    keep(&mut self.vendors, &mut self.faults, id, vendor, file, is_overlay);
+                }
             }
             "states" => {
-                let (table, faults) = Sheet::read(file, state::read);
+                let (table, faults) = Sheet::read_whole(file, state::read);
+                self.unread |= table.is_none();
                 self.faults.extend(faults);
-                let id = table.id.clone();
-                keep(&mut self.states, &mut self.faults, id, table, file, is_overlay);
+                if let Some(table) = table {
+                    let id = table.id.clone();
+                    keep(&mut self.states, &mut self.faults, id, table, file, is_overlay);
+                }
             }
             "catalogue" => {
-                let (product, faults) = Sheet::read(file, product::read);
+                let (product, faults) = Sheet::read_whole(file, product::read);
+                self.unread |= product.is_none();
                 self.faults.extend(faults);
-                if let Some(product) = product {
+                if let Some(product) = product.flatten() {
                     let id = product.id.to_string();
                     keep(&mut self.products, &mut self.faults, id, product, file, is_overlay);
                 }
             }
             "orders" => {
-                let (order, faults) = Sheet::read(file, order::read);
+                let (order, faults) = Sheet::read_whole(file, order::read);
+                self.unread |= order.is_none();
                 self.faults.extend(faults);
-                if let Some(order) = order {
+                if let Some(order) = order.flatten() {
                     let id = order.id.to_string();
                     keep(&mut self.orders, &mut self.faults, id, order, file, is_overlay);
                 }
@@ -156,20 +198,27 @@ impl Read {
     }
 
     fn finish(mut self, version: String) -> Result<RuleSet, RuleErrors> {
-        self.check_spellings();
+        if !self.unread {
+            self.check_spellings();
+        }
         let products = self.products.into_values().map(|(product, ..)| product).collect();
         let vendors = self.vendors.into_values().map(|(vendor, ..)| vendor).collect();
         let states = self.states.into_values().map(|(table, ..)| table).collect();
         let catalogue = match Catalogue::new(products, vendors, states) {
             Ok(catalogue) => catalogue,
             Err(reason) => {
-                self.faults.push(RuleFault { file: "catalogue".to_owned(), line: 0, reason });
+                if !self.unread {
+                    self.faults.push(RuleFault { file: "catalogue".to_owned(), line: 0, reason });
+                }
                 return Err(RuleErrors::new(self.faults));
             }
         };
         let mut orders = Vec::new();
-        for (mut order, file, _) in self.orders.into_values() {
-            self.faults.extend(order.check(&catalogue, &file, 1));
+        for (mut order, file, is_overlay) in self.orders.into_values() {
+            // What a default lacks then is in the file that is no TOML.
+            if is_overlay || !self.unread {
+                self.faults.extend(order.check(&catalogue, &file, 1));
+            }
             orders.push(order);
         }
         if !self.faults.is_empty() {
@@ -214,4 +263,63 @@ fn keep<T>(
         return;
     }
     kept.insert(id, (value, file.place.clone(), is_overlay));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let overlay = tempfile::tempdir().expect("a directory");
+        for (place, text) in files {
+            let path = overlay.path().join(place);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, text).expect("written");
+        }
+        overlay
+    }
+
+    fn refused(overlay: &Path) -> Vec<String> {
+        load(Some(overlay)).expect_err("it is refused").faults.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_has_one_fault_and_no_echo_in_another() {
+        let order = written(&[("orders/our.toml", "id = \"our\"\ntitle = = 1\n")]);
+        let faults = refused(order.path());
+        assert!(faults.len() == 1 && faults[0].contains("orders/our.toml:2: "), "{faults:?}");
+        let product = written(&[("catalogue/kaspersky-endpoint-security.toml", "id = = 1\n")]);
+        let faults = refused(product.path());
+        assert!(faults.len() == 1 && faults[0].contains("kaspersky-endpoint-security.toml:1: "), "{faults:?}");
+        let vendor = written(&[("vendors/kaspersky.toml", "id = = 1\n")]);
+        let faults = refused(vendor.path());
+        assert!(faults.len() == 1 && faults[0].contains("vendors/kaspersky.toml:1: "), "{faults:?}");
+    }
+
+    #[test]
+    fn what_looks_like_a_rule_and_is_not_read_is_told_and_refuses_nothing() {
+        let place = written(&[
+            ("README", "ours"),
+            ("orders/README.txt", "ours"),
+            ("orders/notes.md", "ours"),
+            ("orders/our.toml~", "id = = 1"),
+            ("orders/.our.toml.swp", "id = = 1"),
+            ("orders/our.yaml", "id: our"),
+            ("catalogue/our.tml", "id = \"our\""),
+        ]);
+        assert!(load(Some(place.path())).is_ok());
+        let told: Vec<String> = strays(place.path()).iter().map(ToString::to_string).collect();
+        let reason = "is not read: the name of a rule file ends in .toml";
+        let expected = ["catalogue/our.tml", "orders/our.yaml"]
+            .map(|name| format!("{}: {reason}", place.path().join(name).display()));
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn an_overlay_that_is_not_there_is_called_so() {
+        let place = written(&[]);
+        let gone = place.path().join("gone");
+        let said = load(Some(&gone)).expect_err("it is refused").to_string();
+        assert_eq!(said, format!("the rule files cannot be used\n  {}: the directory is not there", gone.display()));
+    }
 }

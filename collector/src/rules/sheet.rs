@@ -43,6 +43,21 @@ pub(crate) struct Sheet<'f> {
 impl<'f> Sheet<'f> {
     /// Parses the file and hands its top table to `read`; the faults of both come back with the result.
     pub(crate) fn read<T>(file: &'f RuleFile, read: impl FnOnce(&mut Entries<'_, '_>) -> T) -> (T, Vec<RuleFault>) {
+        let (result, faults, _) = Self::recover(file, read);
+        (result, faults)
+    }
+
+    /// As [`Sheet::read`], with nothing of a file that is no TOML: what it seems to lack would be missed elsewhere too.
+    pub(crate) fn read_whole<T>(
+        file: &'f RuleFile,
+        read: impl FnOnce(&mut Entries<'_, '_>) -> T,
+    ) -> (Option<T>, Vec<RuleFault>) {
+        let (result, faults, broken) = Self::recover(file, read);
+        ((!broken).then_some(result), faults)
+    }
+
+    /// What could be read, its faults, and whether the file is no TOML.
+    fn recover<T>(file: &'f RuleFile, read: impl FnOnce(&mut Entries<'_, '_>) -> T) -> (T, Vec<RuleFault>, bool) {
         let breaks = file.text.match_indices('\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(breaks).collect();
         let sheet = Sheet { file, lines, faults: RefCell::default() };
@@ -60,7 +75,7 @@ impl<'f> Sheet<'f> {
             // What a broken file seems to lack is an echo of its syntax fault.
             faults.truncate(1);
         }
-        (result, faults)
+        (result, faults, broken)
     }
 
     fn line(&self, offset: usize) -> usize {

@@ -19,8 +19,8 @@ pub(crate) use crowd::*;
 pub(crate) use docket::*;
 pub(crate) use enrolment::*;
 pub(crate) use kit::{
-    assert_healthy, at, check_in, current, delivery, enrolled as enrolled_fleet, host, judged, judgement, key,
-    large_delivery, look, packages, reports, second_look, settled, small_fleet,
+    assert_healthy, at, check_in, current, delivery, enrolled as enrolled_fleet, enrollment, host, judged, judgement,
+    key, large_delivery, look, packages, reports, second_look, settled, small_fleet,
 };
 pub(crate) use lists::*;
 pub(crate) use looks::*;

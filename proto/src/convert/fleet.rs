@@ -8,8 +8,8 @@ use super::{ConvertError, code, host_id, id, instant, present};
 use crate::model::{
     Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostReport, HostRow,
     HostState, Kind, Lane, OrderId, OrderReport, Outcome, Platform, Presence, ProductId, ProductReport, Protection,
-    Reason, SiteId, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport,
-    StandingReport, Timestamp, TokenId, TokenReport,
+    Reason, RulesRefused, SiteId, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceName,
+    SourceReport, StandingReport, Timestamp, TokenId, TokenReport,
 };
 use crate::wire;
 
@@ -37,6 +37,9 @@ impl From<CollectorStatus> for wire::GetStatusResponse {
             docket: status.docket,
             docket_lag_ms: status.docket_lag_ms,
             now_ms: status.now.millis(),
+            rules_refused: status
+                .rules_refused
+                .map(|refused| wire::RulesRefused { since_ms: refused.since.millis(), fault: refused.fault }),
         }
     }
 }
@@ -50,6 +53,9 @@ impl From<wire::GetStatusResponse> for CollectorStatus {
             docket: status.docket,
             docket_lag_ms: status.docket_lag_ms,
             now: Timestamp::from_millis(status.now_ms),
+            rules_refused: status
+                .rules_refused
+                .map(|refused| RulesRefused { since: Timestamp::from_millis(refused.since_ms), fault: refused.fault }),
         }
     }
 }

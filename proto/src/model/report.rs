@@ -315,4 +315,15 @@ pub struct CollectorStatus {
     pub docket_lag_ms: u64,
     /// Its clock.
     pub now: Timestamp,
+    /// Why the rules on disk are not those in force.
+    pub rules_refused: Option<RulesRefused>,
+}
+
+/// The rules on disk were refused: the last good set stays in force.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RulesRefused {
+    /// Since when they have been.
+    pub since: Timestamp,
+    /// The first of their faults, with file and line.
+    pub fault: String,
 }

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::{Lane, OrderId, ProductId, SiteId, TokenId};
 
 use crate::config::parse_span;
+use crate::deeds::DeedError;
 
 /// Asks a Muster collector: who still has it, who is exposed, will we be done in time, and why.
 #[derive(Debug, Parser)]
@@ -63,7 +65,7 @@ pub(super) enum Verb {
     Board(BoardArgs),
     /// Hosts, with their lane under each order
     Hosts(HostsArgs),
-    /// Which hosts have a software, whatever its kind
+    /// How many hosts have a software of whatever kind, by edition; with --hosts, which
     Software(SoftwareArgs),
     /// One host: what was looked at, what was found, where it stands
     Host(HostArgs),
@@ -134,13 +136,15 @@ pub(super) struct SoftwareArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct HostArgs {
-    /// Name or id
+    /// Name or id, or at least the first eight characters of the id
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(super) host: String,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// Name or id
+    /// Name or id, or at least the first eight characters of the id
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(super) host: String,
     /// Only under this order
     #[arg(long, value_name = "ID")]
@@ -218,7 +222,7 @@ pub(super) enum TokensVerb {
         #[arg(long, default_value_t = 1)]
         uses: u64,
         /// How long it lives: 90s, 12h, 7d
-        #[arg(long, default_value = "24h", value_parser = parse_span)]
+        #[arg(long, default_value = "24h", value_parser = lifetime)]
         expires: Duration,
     },
     /// All enrolment tokens, without their secrets
@@ -228,6 +232,12 @@ pub(super) enum TokensVerb {
         /// The token's public half
         id: TokenId,
     },
+}
+
+/// On the wire 0 is the collector's default, and nobody who types it means a day.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let span = parse_span(text).map_err(|error| error.to_string())?;
+    if span.is_zero() { Err(DeedError::Lifetime { seconds: 0 }.to_string()) } else { Ok(span) }
 }
 
 /// Arguments that are well formed one by one and make no sense together.

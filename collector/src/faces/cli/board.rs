@@ -8,6 +8,7 @@ use super::args::BoardArgs;
 use super::client::Client;
 use super::exit::of_boards;
 use super::render::{Answer, Cell, Grid, Paint, Screen, clean, when};
+use super::status::refused_rules;
 use crate::config::format_span;
 
 const HEADER: [&str; 3] = ["order", "what", "hosts"];
@@ -41,7 +42,11 @@ pub(super) fn page(boards: &[Board], status: &CollectorStatus, paint: &Paint) ->
     if boards.is_empty() {
         return "no order is active: nobody is judged (muster orders --all shows all)\n".to_owned();
     }
-    boards.iter().map(|board| one(board, status, paint)).collect::<Vec<_>>().join("\n")
+    let mut text = boards.iter().map(|board| one(board, status, paint)).collect::<Vec<_>>().join("\n");
+    if let Some(line) = refused_rules(status, paint) {
+        text.push_str(&format!("\n  {line}\n"));
+    }
+    text
 }
 
 fn one(board: &Board, status: &CollectorStatus, paint: &Paint) -> String {

@@ -12,8 +12,8 @@ use super::args::{CheckArgs, MatchArgs, Output, ShowArgs, WrongUsage};
 use super::client::Client;
 use super::render::{Answer, Cell, Grid, Paint, Screen, clean};
 use crate::judge::matching::Matcher;
-use crate::judge::{Score, Scores, check_dir};
-use crate::rules::{self, RuleFault};
+use crate::judge::{Checked, Score, Scores, check_dir};
+use crate::rules::{self, FOLDERS, RuleErrors, RuleFault};
 
 const HEADER: [&str; 7] = ["id", "name", "vendor", "category", "family", "platforms", "recognisers"];
 const SCORE_HEADER: [&str; 7] = ["of", "prohibited", "recall", "others", "others_recall", "harmless", "accused"];
@@ -159,9 +159,26 @@ fn record(fault: &RuleFault) -> Value {
     json!({ "file": fault.file, "line": fault.line, "reason": fault.reason })
 }
 
+/// The rules with the overlay over them, and how many files of it were read. Somebody who checks a directory means it to
+/// hold rules: here what is not read is a fault, as is a directory without any.
+fn check_all(directory: Option<&Path>) -> Result<(Checked, usize), RuleErrors> {
+    let Some(place) = directory else { return Ok((check_dir(None)?, 0)) };
+    let overlay = rules::overlay(place).map_err(RuleErrors::new)?;
+    let mut faults = overlay.strays;
+    if overlay.files.is_empty() {
+        let reason = format!("holds no rule file: they end in .toml and stand in one of {}", FOLDERS.join(", "));
+        faults.push(RuleFault { file: place.display().to_string(), line: 0, reason });
+    }
+    match check_dir(directory) {
+        Ok(checked) if faults.is_empty() => Ok((checked, overlay.files.len())),
+        Ok(_) => Err(RuleErrors::new(faults)),
+        Err(refused) => Err(RuleErrors::new(refused.faults.into_iter().chain(faults).collect())),
+    }
+}
+
 /// Faults are an answer of this verb: programs get them as records, and the code is 1.
 pub(super) fn check(asked: &CheckArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let checked = match check_dir(asked.directory.as_deref()) {
+    let (checked, overlay_files) = match check_all(asked.directory.as_deref()) {
         Ok(checked) => checked,
         Err(refused) if screen.asked().is_none_or(|output| output == Output::Table) => return Err(refused.into()),
         Err(refused) => {
@@ -180,13 +197,16 @@ pub(super) fn check(asked: &CheckArgs, screen: &mut Screen<'_>) -> anyhow::Resul
         (rules.catalogue.products().len(), rules.orders.len(), rules.active_orders().count());
     let whole = json!({
         "good": true, "products": products, "orders": orders, "active": active, "scenarios": checked.scenarios,
-        "version": rules.version, "notices": checked.notices.iter().map(record).collect::<Vec<_>>(),
+        "overlay_files": overlay_files, "version": rules.version, "notices": checked.notices.iter().map(record).collect::<Vec<_>>(),
     });
     let mut page: String = checked.notices.iter().map(|notice| format!("notice: {notice}\n")).collect();
     page += &format!(
         "good: {products} products, {orders} orders ({active} active), {} scenarios, version {}\n",
         checked.scenarios, rules.version
     );
+    if let Some(place) = &asked.directory {
+        page += &format!("      {overlay_files} file(s) of {}\n", place.display());
+    }
     screen.show(&Answer { whole: &whole, header: &FAULT_HEADER }, std::slice::from_ref(&whole), Vec::new, |_| page)?;
     Ok(0)
 }

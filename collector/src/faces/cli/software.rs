@@ -1,4 +1,4 @@
-//! `muster software`: which hosts have a software, by edition or host by host.
+//! `muster software`: how many hosts have a software, by edition, or which.
 
 use muster_proto::model::{SoftwareEdition, SoftwareHost, SoftwareReport, Timestamp};
 

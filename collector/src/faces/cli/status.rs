@@ -5,15 +5,16 @@ use std::time::Duration;
 use muster_proto::model::CollectorStatus;
 
 use super::client::Client;
-use super::render::{Answer, Screen};
+use super::render::{Answer, Paint, Screen, clean, instant, when};
 use crate::config::format_span;
 
-const HEADER: [&str; 6] = ["version", "rules_version", "hosts", "docket", "docket_lag_ms", "now"];
+const HEADER: [&str; 8] =
+    ["version", "rules_version", "hosts", "docket", "docket_lag_ms", "now", "rules_refused_since", "rules_fault"];
 
 pub(super) async fn run(mut client: Client, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let status = client.status().await?;
     let answer = Answer { whole: &status, header: &HEADER };
-    screen.show(&answer, std::slice::from_ref(&status), || vec![row(&status)], |_| page(&status))?;
+    screen.show(&answer, std::slice::from_ref(&status), || vec![row(&status)], |paint| page(&status, paint))?;
     Ok(0)
 }
 
@@ -25,17 +26,27 @@ fn row(status: &CollectorStatus) -> Vec<String> {
         status.docket.to_string(),
         status.docket_lag_ms.to_string(),
         status.now.to_rfc3339(),
+        instant(status.rules_refused.as_ref().map(|refused| refused.since)),
+        status.rules_refused.as_ref().map(|refused| refused.fault.clone()).unwrap_or_default(),
     ]
 }
 
-fn page(status: &CollectorStatus) -> String {
+pub(super) fn page(status: &CollectorStatus, paint: &Paint) -> String {
     format!(
-        "collector  {}\nrules      {}\nhosts      {}\ndocket     {} waiting, the oldest for {}\nclock      {}\n",
+        "collector  {}\nrules      {}\n{}hosts      {}\ndocket     {} waiting, the oldest for {}\nclock      {}\n",
         status.version,
         status.rules_version,
+        refused_rules(status, paint).map(|line| format!("           {line}\n")).unwrap_or_default(),
         status.hosts,
         status.docket,
         format_span(Duration::from_millis(status.docket_lag_ms)),
         status.now
     )
+}
+
+/// That other rules are on disk than in force: who looks at numbers should know by which rules they are made.
+pub(super) fn refused_rules(status: &CollectorStatus, paint: &Paint) -> Option<String> {
+    let refused = status.rules_refused.as_ref()?;
+    let alarm = paint.alarm("the rules on disk are refused");
+    Some(format!("{alarm} since {}: {}", when(refused.since, status.now), clean(&refused.fault)))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::BufReader;
 
-use muster_proto::model::{Board, BoardCounts, CollectorStatus, Lane, OrderId, OrderReport, Timestamp};
+use muster_proto::model::{Board, BoardCounts, CollectorStatus, Lane, OrderId, OrderReport, RulesRefused, Timestamp};
 
 use super::render::Paint;
 use super::*;
@@ -47,16 +47,35 @@ fn the_code_is_that_of_the_worst_order() {
     assert_eq!(of_boards(&[finding, overdue, gap, clear]), 5);
 }
 
-#[test]
-fn the_board_shows_every_lane_the_sum_and_what_waits() {
-    let status = CollectorStatus {
+fn status() -> CollectorStatus {
+    CollectorStatus {
         version: "0".to_owned(),
         rules_version: "r".to_owned(),
         hosts: 5,
         docket: 3,
         docket_lag_ms: 1500,
         now: Timestamp::default(),
-    };
+        rules_refused: None,
+    }
+}
+
+#[test]
+fn refused_rules_stand_in_status_and_below_the_board() {
+    let mut status = status();
+    let boards = [board(&[(Lane::Clear, 2)], 0)];
+    assert!(!super::status::page(&status, &Paint::plain()).contains("refused"));
+    let fault = "/rules/orders/our.toml:3: no".to_owned();
+    status.rules_refused = Some(RulesRefused { since: Timestamp::default(), fault });
+    let expected = "the rules on disk are refused since 1970-01-01T00:00:00Z";
+    for page in [super::status::page(&status, &Paint::plain()), super::board::page(&boards, &status, &Paint::plain())] {
+        let line = page.lines().find(|line| line.contains(expected)).unwrap_or_default();
+        assert!(line.ends_with(": /rules/orders/our.toml:3: no"), "{page}");
+    }
+}
+
+#[test]
+fn the_board_shows_every_lane_the_sum_and_what_waits() {
+    let status = status();
     let text = super::board::page(&[board(&[(Lane::Replace, 1), (Lane::Clear, 2)], 1)], &status, &Paint::plain());
     let expected = "\
 order-1  Title
@@ -112,7 +131,17 @@ async fn muster(arguments: &[&str], input: &str) -> Said {
 
 #[tokio::test]
 async fn wrong_usage_is_two_and_help_is_an_answer() {
-    for arguments in [&["bord"][..], &["board", "-o", "xml"], &["host"], &[], &["hosts", "--lane", "fast"]] {
+    for arguments in [
+        &["bord"][..],
+        &["board", "-o", "xml"],
+        &["host"],
+        &[],
+        &["hosts", "--lane", "fast"],
+        // A variable of the shell that is not set.
+        &["host", ""],
+        &["explain", ""],
+        &["tokens", "create", "--site", "hq", "--expires", "0s"],
+    ] {
         let said = muster(arguments, "").await;
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{arguments:?}: {}", said.err);
         assert!(!said.err.is_empty());
@@ -120,6 +149,10 @@ async fn wrong_usage_is_two_and_help_is_an_answer() {
     let help = muster(&["--help"], "").await;
     assert_eq!((help.code, help.err.as_str()), (0, ""));
     assert!(help.out.contains("findings") && help.out.contains("5 past its due date"), "{}", help.out);
+    let never = muster(&["tokens", "create", "--site", "hq", "--expires", "0s"], "").await.err;
+    assert!(never.contains("lives between one second and 366 days"), "{never}");
+    let software = muster(&["software", "--help"], "").await.out;
+    assert!(software.starts_with("How many hosts have") && software.contains("--hosts"), "{software}");
     assert_eq!(muster(&["version"], "").await.out, format!("muster {}\n", env!("CARGO_PKG_VERSION")));
 }
 
@@ -144,6 +177,31 @@ async fn match_answers_line_for_line() {
     assert_eq!(muster(&["catalogue", "match", "-o", "csv"], "").await.code, 2);
     let unknown = muster(&["catalogue", "match", "--order", "nobody"], "").await;
     assert!(unknown.code == 1 && unknown.err.contains("nobody"), "{}", unknown.err);
+}
+
+#[tokio::test]
+async fn check_says_how_many_files_it_read_and_refuses_what_it_does_not_read() {
+    let overlay = tempfile::tempdir().expect("a directory");
+    let place = overlay.path().to_str().expect("text");
+    let said = muster(&["catalogue", "check", place], "").await;
+    assert_eq!(said.code, 1, "{}", said.out);
+    assert!(said.err.contains(&format!("{place}: holds no rule file")), "{}", said.err);
+
+    let write = |name: &str, text: &str| {
+        let path = overlay.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+    };
+    write("vendors/ours.toml", "id = \"ours\"\nname = \"Ours\"\nspellings = [\"Ours Ltd\"]\n");
+    write("README.md", "ours");
+    let said = muster(&["catalogue", "check", place], "").await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains(&format!("1 file(s) of {place}\n")), "{}", said.out);
+
+    write("orders/our.tml", "id = \"our\"");
+    let said = muster(&["catalogue", "check", place, "-o", "json"], "").await;
+    assert_eq!(said.code, 1, "{}", said.out);
+    assert!(said.out.contains("orders/our.tml") && said.out.contains("ends in .toml"), "{}", said.out);
 }
 
 struct Shut;

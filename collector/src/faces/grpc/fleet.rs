@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 
 use crate::clock::Clock;
 use crate::deeds::{self, NewEnrollment};
+use crate::faces::admin::Readiness;
 use crate::faces::status;
 use crate::reports::{Desk, FindingsQuery, HostsQuery, ReportError, SoftwareAsked};
 use crate::rules::RuleSet;
@@ -28,12 +29,13 @@ pub struct Fleet {
     clock: Clock,
     ca_pin: String,
     metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
 impl Fleet {
-    /// Over this store and these rules; `ca_pin` goes into new enrolment tokens.
+    /// Over this store and these rules; `ca_pin` goes into new enrolment tokens, `readiness` knows of refused rules.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -41,8 +43,9 @@ impl Fleet {
         clock: Clock,
         ca_pin: String,
         metrics: Arc<Metrics>,
+        readiness: Arc<Readiness>,
     ) -> Self {
-        Self { store, rules, clock, ca_pin, metrics }
+        Self { store, rules, clock, ca_pin, metrics, readiness }
     }
 
     fn desk(&self) -> Desk {
@@ -57,7 +60,8 @@ impl Fleet {
 #[tonic::async_trait]
 impl FleetService for Fleet {
     async fn get_status(&self, _: Request<wire::GetStatusRequest>) -> Answer<wire::GetStatusResponse> {
-        Ok(Response::new(self.told(self.desk().status().await)?.into()))
+        let refused = self.readiness.rules_note.load().as_ref().map(|note| note.told.clone());
+        Ok(Response::new(self.told(self.desk().status(refused).await)?.into()))
     }
 
     async fn get_board(&self, request: Request<wire::GetBoardRequest>) -> Answer<wire::GetBoardResponse> {
@@ -174,7 +178,7 @@ impl FleetService for Fleet {
         let id = required("RevokeEnrollmentTokenRequest.id", request.into_inner().id, TokenId::new)?;
         let revoked = self.told(self.store.token_revoke(&id, (self.clock)()).await.map_err(ReportError::from))?;
         if !revoked {
-            return Err(Status::not_found(format!("there is no enrolment token {id:?}")));
+            return Err(Status::not_found(format!("there is no enrolment token \"{id}\"")));
         }
         tracing::info!(token.id = %id, "an enrolment token was withdrawn");
         Ok(Response::new(wire::RevokeEnrollmentTokenResponse {}))
