@@ -14,7 +14,9 @@ use muster_proto::model::{RefusalClass, Timestamp};
 
 pub use agent::{Agent, Report};
 pub use enrolment::{EnrolError, enrol, read_token};
-pub use keep::{KeepError, identity_of, last_acknowledged, last_watching, spool_bounds, spool_dir, watchlist_in_force};
+pub use keep::{
+    KeepError, at_work, identity_of, last_acknowledged, spool_bounds, spool_dir, watching, watchlist_in_force,
+};
 pub use service::{Reload, run};
 
 use crate::config::Settings;

@@ -104,9 +104,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let flags = Flags { config, state_dir, collector: None, verbose };
     match verb {
         Verb::Scan(arguments) => {
-            // Needs no configuration; where there is one, a broken one must not keep anybody from looking.
+            // What the settings say of the log is meant for a service; here a person reads along.
             telemetry::start(if verbose > 0 { "debug" } else { "warn" }, config::LogFormat::Auto)?;
-            scan::run(&arguments)
+            scan::run(&arguments, &flags)
         }
         Verb::Enroll(arguments) => enroll::run(arguments, flags),
         Verb::Run(arguments) => run::run(arguments, flags),

@@ -18,6 +18,9 @@ use proxy::ProxyLayer;
 
 use crate::os;
 
+/// Where a collector listens for agents unless its settings say otherwise.
+const AGENTS_PORT: u16 = 7443;
+
 const ENVIRONMENT_PREFIX: &str = "MUSTER_AGENT";
 
 /// The settings in force.
@@ -298,7 +301,7 @@ impl Expected {
     }
 }
 
-/// Host and port of a collector's address.
+/// Host and port of a collector's address; without a port the one that a collector has by default.
 ///
 /// # Errors
 /// What the address should look like.
@@ -314,7 +317,7 @@ pub fn collector_url(text: &str) -> Result<(String, u16), String> {
         return Err(FORM.to_owned());
     }
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    Ok((host, uri.port_u16().unwrap_or(443)))
+    Ok((host, uri.port_u16().unwrap_or(AGENTS_PORT)))
 }
 
 fn settle(layer: Layer, flags: &Flags, environment: &BTreeMap<String, String>) -> Result<Settings, ConfigFaults> {

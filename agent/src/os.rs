@@ -11,6 +11,7 @@ pub mod supervisor;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 #[path = "os/linux.rs"]
@@ -78,5 +79,21 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// Another process holds it, or the lock file cannot be made.
 pub fn lock(path: &Path) -> io::Result<std::fs::File> {
-    platform::lock(path)
+    /// Whoever asks [`is_locked`] is in the way for less than this.
+    const ASKED: Duration = Duration::from_millis(50);
+    match platform::lock(path) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            std::thread::sleep(ASKED);
+            platform::lock(path)
+        }
+        tried => tried,
+    }
+}
+
+/// Whether a process holds the right to a state directory. Makes no file.
+///
+/// # Errors
+/// The lock file may not be opened.
+pub fn is_locked(path: &Path) -> io::Result<bool> {
+    platform::is_locked(path)
 }

@@ -2,12 +2,17 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Result;
-use muster_tests::binaries;
+use anyhow::{Context, Result};
 use muster_tests::canned::Root;
-use muster_tests::process::Answer;
+use muster_tests::lab::PATIENCE;
+use muster_tests::process::{Answer, Process};
+use muster_tests::{binaries, eventually};
 use tempfile::TempDir;
+
+/// Until it stays: cargo may have to build first.
+const BUILDING: Duration = Duration::from_secs(600);
 
 struct Quickstart {
     folder: TempDir,
@@ -19,6 +24,10 @@ impl Quickstart {
     }
 
     fn run(&self, arguments: &[&str]) -> Result<Answer> {
+        Answer::of(&mut self.command(arguments)?)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(binaries::repository().join("deploy/quickstart"));
         command.args(arguments);
         // Where cargo has built already, so that the script finds its work done.
@@ -27,7 +36,7 @@ impl Quickstart {
         }
         command.env("XDG_STATE_HOME", self.folder.path().join("state")).env("TMPDIR", self.folder.path());
         command.env_remove("NO_COLOR");
-        Answer::of(&mut command)
+        Ok(command)
     }
 
     fn once(&self, root: &Path) -> Result<Answer> {
@@ -146,6 +155,38 @@ fn a_second_run_over_the_same_folder_is_the_same_host() -> Result<()> {
     std::fs::remove_dir_all(quickstart.folder.path().join("data/collector"))?;
     let third = host(&quickstart.once(root.path())?.expect_code(0)?);
     assert!(third.len() == 36 && third != first, "{third}");
+    Ok(())
+}
+
+#[test]
+fn what_it_says_to_do_next_works_as_it_stands() -> Result<()> {
+    let quickstart = Quickstart::new()?;
+    let root = Root::debian("next")?;
+    // A shell must be told of the space.
+    let folder = quickstart.folder.path().join("two words").display().to_string();
+    let command = quickstart.command(&["--dir", &folder, "--root", &root.path().display().to_string()])?;
+    let mut process = Process::start(command, &quickstart.folder.path().join("log"))?;
+    let waited = eventually("the quickstart stays", BUILDING, || {
+        Ok(process.output().contains("Press Ctrl-C to stop").then_some(()))
+    });
+    let said = process.output();
+    process.stop(PATIENCE)?;
+    waited?;
+    let line = |begin: &str| {
+        let line = said.lines().map(str::trim).find(|line| line.starts_with(begin));
+        line.with_context(|| format!("no line begins with {begin:?}:\n{said}"))
+    };
+    let shell = |text: String| Answer::of(Command::new("bash").args(["-c", &text]))?.expect_code(0);
+    let environment = line(". ")?;
+    // Served anew as it says, operators are served where the environment looks for them.
+    let server = shell(format!("{environment} && printf %s \"$MUSTER_SERVER\""))?.stdout;
+    let serve = line("muster-collector serve")?;
+    let listens = format!("--operators-listen {} ", server.trim_start_matches("https://"));
+    assert!(server.len() > 8 && serve.contains(&listens), "{serve} and {server}");
+    let token = shell(format!("{environment} && {}", line("muster-collector token create")?))?.stdout;
+    assert!(!token.trim().is_empty());
+    shell(format!("test -d {folder:?}/collector && {environment} && {} --help", serve.replace("THIS-HOST", "here")))?;
+    assert_eq!(quickstart.left_running()?, Vec::<String>::new());
     Ok(())
 }
 

@@ -269,6 +269,38 @@ fn a_root_that_is_none_is_an_error_with_its_name() -> Result<()> {
 }
 
 #[test]
+fn settings_that_were_named_are_used_or_refused() -> Result<()> {
+    let root = Root::debian("settings")?.with_kaspersky()?;
+    root.write("etc/passwd", "alice:x:1000:1000::/home/alice:/bin/bash\n")?;
+    let extension = ".config/google-chrome/Default/Extensions/ddoleachckhhdmhpbkddgechjfhnphpe/2.0_0/manifest.json";
+    root.write(&format!("home/alice/{extension}"), r#"{"name":"Kaspersky Protection","version":"2.0"}"#)?;
+    let place = root.path().display().to_string();
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("agent.toml");
+    let named = file.display().to_string();
+    let with = |more: &[&str]| scan(&[&["--root", &place, "--config", &named], more].concat());
+
+    let missing = with(&[])?.expect_code(1)?;
+    assert!(missing.stderr.contains(&named), "{}", missing.stderr);
+    std::fs::write(&file, "colector = \"x\"\n[look]\nuser_scope = \"some\"\ntime_limit_s = 0\n")?;
+    let refused = with(&[])?.expect_code(1)?;
+    for part in ["3 faults", "colector", "user_scope", "time_limit_s"] {
+        assert!(refused.stderr.contains(part), "{part} is missing: {}", refused.stderr);
+    }
+    assert_eq!(refused.stdout, "");
+
+    std::fs::write(&file, "[look]\nuser_scope = \"none\"\n")?;
+    let told = |answer: Answer| -> Result<Option<usize>> {
+        let sent = answer.expect_code(0)?.json()?["sent"].clone();
+        Ok(sent["state"]["user_items"].as_array().map(Vec::len))
+    };
+    assert_eq!(told(with(&["--show-sent", "-o", "json"])?)?, Some(0), "look.user_scope is not followed");
+    let flag = with(&["--show-sent", "-o", "json", "--user-scope", "watchlist"])?;
+    assert_eq!(told(flag)?, Some(1), "a flag goes over the file");
+    Ok(())
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() -> Result<()> {
     let root = Root::debian("pipe")?;
     let mut command = Command::new(binaries::find("muster-agent")?);

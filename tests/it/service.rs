@@ -118,6 +118,10 @@ fn a_file_of_the_watchlist_and_a_unit_wake_the_agent_where_no_package_manager_is
     let status = Answer::of(agent.command("status")?.args(["-o", "json"]))?.expect_code(0)?.json()?;
     assert!(status["watching"]["directories"].as_u64() > Some(10), "{status}");
     assert_eq!(status["watching"]["unwatched"], serde_json::json!([]), "{status}");
+    assert_eq!(status["running"], true, "{status}");
+    drop(service);
+    let status = Answer::of(agent.command("status")?.args(["-o", "json"]))?.expect_code(0)?.json()?;
+    assert_eq!((&status["running"], &status["watching"]), (&false.into(), &serde_json::Value::Null), "{status}");
     Ok(())
 }
 

@@ -74,7 +74,7 @@ impl Agent {
     pub fn open(settings: Settings) -> Result<Self, AppError> {
         let dir = &settings.state_dir;
         crate::os::make_private_dir(dir).map_err(|source| KeepError { path: dir.clone(), source })?;
-        let path = dir.join("lock");
+        let path = keep::lock_file(dir);
         let lock = crate::os::lock(&path).map_err(|source| {
             if source.kind() == std::io::ErrorKind::WouldBlock {
                 AppError::Busy(dir.display().to_string())
@@ -82,6 +82,7 @@ impl Agent {
                 KeepError { path, source }.into()
             }
         })?;
+        keep::forget_watching(dir);
         Ok(Self {
             store: IdentityStore::below(dir),
             spool: Spool::open(&keep::spool_dir(&settings), keep::spool_bounds(&settings))?,

@@ -53,16 +53,46 @@ pub(super) fn keep_acknowledged(state_dir: &Path, digest: Digest) -> Result<(), 
     os::write_private(&path, format!("{digest}\n").as_bytes()).map_err(|source| KeepError { path, source })
 }
 
-/// What the running service says of its watch over the machine's places; `None` when none has said anything.
-#[must_use]
-pub fn last_watching(state_dir: &Path) -> Option<Summary> {
-    serde_json::from_slice(&std::fs::read(watching_file(state_dir)).ok()?).ok()
+/// Whether an agent works in this state directory now: a service, or a single look.
+///
+/// # Errors
+/// The directory may not be looked into.
+pub fn at_work(state_dir: &Path) -> Result<bool, KeepError> {
+    let path = lock_file(state_dir);
+    os::is_locked(&path).map_err(|source| KeepError { path, source })
+}
+
+/// What the service says of its watch over the machine's places, when one is at work and has said anything. What one that
+/// was killed has left behind says nothing of now: whoever works here next removes it.
+///
+/// # Errors
+/// The directory may not be looked into.
+pub fn watching(state_dir: &Path) -> Result<Option<Summary>, KeepError> {
+    if !at_work(state_dir)? {
+        return Ok(None);
+    }
+    let bytes = std::fs::read(watching_file(state_dir)).ok();
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 pub(super) fn keep_watching(state_dir: &Path, summary: &Summary) -> Result<(), KeepError> {
     let path = watching_file(state_dir);
     let bytes = serde_json::to_vec(summary).map_err(io::Error::from);
     bytes.and_then(|bytes| os::write_private(&path, &bytes)).map_err(|source| KeepError { path, source })
+}
+
+/// Nobody watches: the one who calls holds the state directory and has not begun to.
+pub(super) fn forget_watching(state_dir: &Path) {
+    let path = watching_file(state_dir);
+    if let Err(error) = std::fs::remove_file(&path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), error = %error, "what an earlier service watched cannot be removed");
+    }
+}
+
+pub(super) fn lock_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("lock")
 }
 
 fn watching_file(state_dir: &Path) -> PathBuf {

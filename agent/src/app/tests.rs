@@ -190,6 +190,25 @@ async fn one_state_directory_has_one_agent() {
     assert!(matches!(host.once().await, Err(AppError::Busy(_))));
 }
 
+#[tokio::test]
+async fn what_a_service_watched_is_told_while_it_is_at_work_only() {
+    let host = Host::enrolled().await;
+    let dir = &host.settings.state_dir;
+    assert!(!at_work(dir).expect("asked"));
+    let service = Agent::open(host.settings.clone()).expect("opened");
+    let summary = crate::watch::Summary { directories: 72, ..Default::default() };
+    keep::keep_watching(dir, &summary).expect("kept");
+    assert!(at_work(dir).expect("asked"));
+    assert_eq!(watching(dir).expect("asked"), Some(summary));
+    // It ends without a word, as one that is killed does.
+    drop(service);
+    assert!(!at_work(dir).expect("asked"));
+    assert_eq!(watching(dir).expect("asked"), None);
+    // And whoever works there next is not taken for it.
+    let _other = Agent::open(host.settings.clone()).expect("opened");
+    assert_eq!(watching(dir).expect("asked"), None);
+}
+
 thread_local! {
     static SIMULATED: std::cell::Cell<i64> = const { std::cell::Cell::new(0) };
 }

@@ -42,6 +42,11 @@ impl Steps {
         self.0.push(Step { step: step.to_owned(), ok: true, found: found.into(), advice: String::new() });
     }
 
+    /// Nothing is wrong, and there is something to do.
+    fn open(&mut self, step: &str, found: impl Into<String>, advice: &str) {
+        self.0.push(Step { step: step.to_owned(), ok: true, found: found.into(), advice: advice.to_owned() });
+    }
+
     fn bad(&mut self, step: &str, found: impl Into<String>, advice: &str) {
         self.0.push(Step { step: step.to_owned(), ok: false, found: found.into(), advice: advice.to_owned() });
     }
@@ -209,11 +214,25 @@ async fn enrolment(target: &Target, identity: Option<Identity>, tls: &Tls, steps
     }
 }
 
+/// Whether somebody watches this machine, and of which places it can be done: tried anew, as the service does.
 fn watching(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
+    let dir = settings.state_dir.display();
+    let running = app::at_work(&settings.state_dir)?;
+    if running {
+        steps.good("agent", format!("at work in {dir}"));
+    } else {
+        let advice = "start the service, or `muster-agent run`: until then nothing is looked at and nothing reported";
+        steps.open("agent", format!("none is at work in {dir}"), advice);
+    }
     let mut watch = Watch::new(Instant::now());
     watch.arm(&Root::running_system()?, &places::places(&app::watchlist_in_force(settings)));
     let summary = watch.summary();
-    let watched = format!("{} directories", summary.directories);
+    let directories = summary.directories;
+    let watched = if running {
+        format!("{directories} directories")
+    } else {
+        format!("{directories} directories can be watched, once an agent is at work")
+    };
     if summary.is_complete() {
         steps.good("wakes on change", watched);
         return Ok(());

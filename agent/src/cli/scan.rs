@@ -1,4 +1,5 @@
-//! `scan`: looks once and prints. No collector, no configuration, nothing is sent or kept.
+//! `scan`: looks once and prints. No collector, nothing is sent or kept. It looks by the settings, as `once` and `run` do,
+//! but needs none.
 //!
 //! What is printed is decoded from the canonical bytes, which are what `once` and `run` would upload: the scan cannot
 //! show anything else than what would leave.
@@ -14,6 +15,8 @@ use muster_proto::model::{LookEntry, Observation, Outcome, Platform, SourceName,
 use serde_json::{Value, json};
 
 use super::Output;
+use crate::app;
+use crate::config::{ConfigFaults, Flags, Settings};
 use crate::identity;
 use crate::look::{LookOptions, LookTaken, look_at};
 use crate::sources::root::Root;
@@ -33,9 +36,10 @@ pub(super) struct Arguments {
     /// Print everything that would be sent: facts, state, look and sections
     #[arg(long)]
     show_sent: bool,
-    /// Of what the state tells who has it at home; pseudonyms are made for this scan alone
-    #[arg(long, value_name = "SCOPE", default_value = "watchlist", value_parser = user_scope)]
-    user_scope: UserScope,
+    /// Of what the state tells who has it at home [default: look.user_scope of the settings, or watchlist]; pseudonyms are
+    /// made for this scan alone
+    #[arg(long, value_name = "SCOPE", value_parser = user_scope)]
+    user_scope: Option<UserScope>,
 }
 
 fn user_scope(text: &str) -> Result<UserScope, String> {
@@ -81,16 +85,23 @@ const fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCode> {
+    let settings = settings(flags)?;
     let root = match &arguments.root {
         Some(dir) => Root::below(dir)?,
         None => Root::running_system()?,
     };
+    let by_settings = settings.as_ref().map_or_else(LookOptions::default, |settings| LookOptions {
+        watchlist: app::watchlist_in_force(settings),
+        time_limit: settings.look_time_limit,
+        ..LookOptions::default()
+    });
+    let scope_of_settings = settings.as_ref().map(|settings| settings.user_scope);
     let options = LookOptions {
         sources: arguments.sources.clone(),
-        user_scope: arguments.user_scope,
+        user_scope: arguments.user_scope.or(scope_of_settings).unwrap_or(UserScope::Watchlist),
         user_key: Some(identity::passing_user_key()?),
-        ..LookOptions::default()
+        ..by_settings
     };
     let taken = look_at(root, &options);
     let mut out = BufWriter::new(io::stdout().lock());
@@ -101,6 +112,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The settings to look by. Faults of a file that was named are an error, as they are for every verb. Of what merely happens
+/// to be set on this machine they are told, and keep nobody from looking: the first scan comes before any configuration.
+fn settings(flags: &Flags) -> Result<Option<Settings>, ConfigFaults> {
+    match super::read_settings(flags) {
+        Ok(settings) => Ok(Some(settings)),
+        Err(faults) if flags.config.is_none() => {
+            tracing::warn!(error = %faults, "the settings of this machine are not used: `run` would refuse them");
+            Ok(None)
+        }
+        Err(faults) => Err(faults),
+    }
 }
 
 /// Calls with the entry of each source and what it saw.

@@ -2,13 +2,17 @@
 //! their software as packages need none of it.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 
 use super::Output;
 use crate::os::service;
+use crate::sources::root::{Root, RootError, Stands};
+
+/// Where the program belongs in an image: where packages put it, or where an administrator does.
+const PLACES: [&str; 2] = ["/usr/bin/muster-agent", "/usr/local/bin/muster-agent"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -19,7 +23,7 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Write the service's files, make its account and directory, and start it
-    Install(Place),
+    Install(Install),
     /// Stop the service and remove its files; settings and identity stay
     Uninstall(Place),
     /// Say whether it is there, enabled and at work
@@ -34,6 +38,16 @@ struct Place {
 }
 
 #[derive(Debug, clap::Args)]
+struct Install {
+    #[command(flatten)]
+    place: Place,
+    /// Where the program stands on that system [default: this program; with --root /usr/bin/muster-agent or
+    /// /usr/local/bin/muster-agent]
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
 struct Status {
     #[command(flatten)]
     place: Place,
@@ -45,11 +59,19 @@ struct Status {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout();
     let done = match &arguments.verb {
-        Verb::Install(place) => {
-            let program = std::env::current_exe().context("find this program's own file")?;
+        Verb::Install(Install { place, program }) => {
+            let system = system(place)?;
+            let program = match program {
+                Some(program) => standing(&system, &[program])?,
+                None if place.root.is_some() => standing(&system, &PLACES.map(Path::new))?,
+                None => std::env::current_exe().context("find this program's own file")?,
+            };
             service::install(&program, place.root.as_deref())?
         }
-        Verb::Uninstall(place) => service::uninstall(place.root.as_deref())?,
+        Verb::Uninstall(place) => {
+            system(place)?;
+            service::uninstall(place.root.as_deref())?
+        }
         Verb::Status(status) => return show(status),
     };
     for line in done {
@@ -58,7 +80,34 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The system that is meant. One that is not there is refused and never made: a mistyped folder would be filled, and the
+/// image would not.
+fn system(place: &Place) -> Result<Root, RootError> {
+    place.root.as_ref().map_or_else(Root::running_system, |dir| Root::below(dir))
+}
+
+/// The first of these paths at which that system has a file. A service without its program would fail at the first start,
+/// where nobody looks.
+fn standing(system: &Root, places: &[impl AsRef<Path>]) -> anyhow::Result<PathBuf> {
+    for place in places {
+        let place = place.as_ref();
+        let path = place.to_str().filter(|_| place.is_absolute());
+        let path = path.with_context(|| format!("{} is no absolute path", place.display()))?;
+        let stands = system.stands(path).with_context(|| format!("cannot look for {path} there"))?;
+        if stands == Some(Stands::File) {
+            return Ok(place.to_owned());
+        }
+    }
+    let tried: Vec<String> = places.iter().map(|place| place.as_ref().display().to_string()).collect();
+    anyhow::bail!(
+        "{} has no program at {}: copy muster-agent there first, or name its place with --program",
+        system.shown().display(),
+        tried.join(" or ")
+    )
+}
+
 fn show(arguments: &Status) -> anyhow::Result<ExitCode> {
+    system(&arguments.place)?;
     let status = service::status(arguments.place.root.as_deref())?;
     let mut out = io::stdout();
     match arguments.output {
@@ -78,4 +127,59 @@ fn show(arguments: &Status) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image() -> tempfile::TempDir {
+        tempfile::tempdir().expect("temporary directory")
+    }
+
+    fn put(image: &Path, path: &str) {
+        let path = image.join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, "program").expect("written");
+    }
+
+    fn install(image: &Path, program: Option<&str>) -> anyhow::Result<ExitCode> {
+        let place = Place { root: Some(image.to_owned()) };
+        run(&Arguments { verb: Verb::Install(Install { place, program: program.map(PathBuf::from) }) })
+    }
+
+    fn found(image: &Path, places: &[&str]) -> Result<PathBuf, String> {
+        let system = Root::below(image).expect("a root");
+        standing(&system, places).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn an_image_gets_the_program_that_it_has_itself() {
+        let image = image();
+        let error = found(image.path(), &PLACES).expect_err("nothing is there");
+        assert!(error.contains("/usr/bin/muster-agent or /usr/local/bin/muster-agent"), "{error}");
+        put(image.path(), "usr/local/bin/muster-agent");
+        assert_eq!(found(image.path(), &PLACES), Ok(PathBuf::from(PLACES[1])));
+        put(image.path(), "usr/bin/muster-agent");
+        assert_eq!(found(image.path(), &PLACES), Ok(PathBuf::from(PLACES[0])));
+        assert!(found(image.path(), &["opt/muster-agent"]).is_err(), "systemd takes no relative path");
+        assert!(found(image.path(), &["/usr/bin"]).is_err(), "a folder is no program");
+    }
+
+    #[test]
+    fn an_image_without_the_program_or_that_is_not_there_stays_as_it_is() {
+        let image = image();
+        for program in [None, Some("/opt/muster-agent")] {
+            install(image.path(), program).expect_err("no program is there");
+        }
+        assert_eq!(std::fs::read_dir(image.path()).expect("listed").count(), 0, "something was written");
+        let mistyped = image.path().join("mistyped");
+        let place = || Place { root: Some(mistyped.clone()) };
+        let status = Status { place: place(), output: Output::Table };
+        install(&mistyped, None).expect_err("no such folder");
+        for verb in [Verb::Uninstall(place()), Verb::Status(status)] {
+            run(&Arguments { verb }).expect_err("no such folder");
+        }
+        assert!(!mistyped.exists(), "a folder was made of a typing error");
+    }
 }

@@ -33,13 +33,14 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     let status = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "state_dir": settings.state_dir,
+        "running": app::at_work(&settings.state_dir)?,
         "enrolled": enrolled,
         "last_acknowledged_look": app::last_acknowledged(&settings.state_dir),
         "spool": {
             "looks": spool.len(), "bytes": spool.bytes(), "since": spool.since(),
             "coalesced": losses.coalesced, "dropped": losses.dropped, "damaged": losses.damaged,
         },
-        "watching": app::last_watching(&settings.state_dir),
+        "watching": app::watching(&settings.state_dir)?,
         "watchlist_version": watchlist.version,
     });
     let mut out = io::stdout();

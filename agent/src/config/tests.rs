@@ -90,7 +90,8 @@ fn a_file_that_was_named_must_exist() {
 #[test]
 fn an_address_has_a_host_and_no_path() {
     assert_eq!(collector_url("https://[::1]:7443"), Ok(("::1".to_owned(), 7443)));
-    assert_eq!(collector_url("https://muster.example.org/"), Ok(("muster.example.org".to_owned(), 443)));
+    assert_eq!(collector_url("https://muster.example.org/"), Ok(("muster.example.org".to_owned(), 7443)));
+    assert_eq!(collector_url("https://muster.example.org:443"), Ok(("muster.example.org".to_owned(), 443)));
     for bad in ["muster:7443", "http://muster", "https://muster/path", "https://user@muster", "https://"] {
         assert!(collector_url(bad).is_err(), "{bad}");
     }

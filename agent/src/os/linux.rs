@@ -112,6 +112,21 @@ pub(super) fn lock(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
+    let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // The system can only be asked by trying. Shared, so that two who ask do not see each other.
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -158,9 +173,12 @@ mod tests {
     fn a_lock_is_held_by_one_only() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("lock");
+        assert!(!is_locked(&path).expect("asked") && !path.exists(), "asking makes nothing");
         let held = lock(&path).expect("first");
         assert_eq!(lock(&path).expect_err("second").kind(), io::ErrorKind::WouldBlock);
+        assert!(is_locked(&path).expect("asked"));
         drop(held);
+        assert!(!is_locked(&path).expect("asked"), "the file stays, and nobody holds it");
         lock(&path).expect("free again");
     }
 }

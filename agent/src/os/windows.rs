@@ -45,3 +45,14 @@ pub(super) fn lock(path: &Path) -> io::Result<File> {
     // Sharing with nobody is the lock.
     OpenOptions::new().write(true).create(true).truncate(false).share_mode(0).open(path)
 }
+
+pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
+    /// `ERROR_SHARING_VIOLATION`: somebody has it open and shares it with nobody.
+    const SHARED_WITH_NOBODY: i32 = 32;
+    match File::open(path) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.raw_os_error() == Some(SHARED_WITH_NOBODY) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
