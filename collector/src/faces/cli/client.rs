@@ -52,7 +52,9 @@ pub(super) fn advice(failed: &anyhow::Error) -> Option<&'static str> {
                  its data directory, and --server with its public names",
             );
         }
-        return Some("see that the collector runs, and that --server is its operators' listener (listening.json says)");
+        return Some(
+            "see that the collector runs, and that --server is its operators' listener (listening.json in the collector's data directory says)",
+        );
     }
     let refused = failed.downcast_ref::<Refused>()?;
     if refused.code == Code::Unauthenticated {
