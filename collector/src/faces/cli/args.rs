@@ -8,7 +8,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::{Lane, OrderId, ProductId, SiteId, TokenId};
 
 use crate::config::parse_span;
-use crate::deeds::DeedError;
 
 /// Asks a Muster collector: who still has it, who is exposed, will we be done in time, and why.
 #[derive(Debug, Parser)]
@@ -237,7 +236,7 @@ pub(super) enum TokensVerb {
 /// On the wire 0 is the collector's default, and nobody who types it means a day.
 fn lifetime(text: &str) -> Result<Duration, String> {
     let span = parse_span(text).map_err(|error| error.to_string())?;
-    if span.is_zero() { Err(DeedError::Lifetime { seconds: 0 }.to_string()) } else { Ok(span) }
+    if span.is_zero() { Err("an enrolment token lives at least one second".to_owned()) } else { Ok(span) }
 }
 
 /// Arguments that are well formed one by one and make no sense together.

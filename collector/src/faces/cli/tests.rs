@@ -150,7 +150,7 @@ async fn wrong_usage_is_two_and_help_is_an_answer() {
     assert_eq!((help.code, help.err.as_str()), (0, ""));
     assert!(help.out.contains("findings") && help.out.contains("5 past its due date"), "{}", help.out);
     let never = muster(&["tokens", "create", "--site", "hq", "--expires", "0s"], "").await.err;
-    assert!(never.contains("lives between one second and 366 days"), "{never}");
+    assert!(never.contains("lives at least one second"), "{never}");
     let software = muster(&["software", "--help"], "").await.out;
     assert!(software.starts_with("How many hosts have") && software.contains("--hosts"), "{software}");
     assert_eq!(muster(&["version"], "").await.out, format!("muster {}\n", env!("CARGO_PKG_VERSION")));
