@@ -95,5 +95,8 @@ pub fn lock(path: &Path) -> io::Result<std::fs::File> {
 /// # Errors
 /// The lock file may not be opened.
 pub fn is_locked(path: &Path) -> io::Result<bool> {
-    platform::is_locked(path)
+    match platform::is_locked(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        asked => asked,
+    }
 }

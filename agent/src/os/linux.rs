@@ -114,11 +114,7 @@ pub(super) fn lock(path: &Path) -> io::Result<File> {
 
 pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
     let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     // The system can only be asked by trying. Shared, so that two who ask do not see each other.
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(false),
@@ -173,7 +169,7 @@ mod tests {
     fn a_lock_is_held_by_one_only() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("lock");
-        assert!(!is_locked(&path).expect("asked") && !path.exists(), "asking makes nothing");
+        assert!(!crate::os::is_locked(&path).expect("asked") && !path.exists(), "asking makes nothing");
         let held = lock(&path).expect("first");
         assert_eq!(lock(&path).expect_err("second").kind(), io::ErrorKind::WouldBlock);
         assert!(is_locked(&path).expect("asked"));

@@ -44,11 +44,7 @@ pub(super) fn lock(path: &Path) -> io::Result<File> {
 }
 
 pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
+    let file = File::open(path)?;
     // The system can only be asked by trying. Shared, so that two who ask do not see each other.
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(false),

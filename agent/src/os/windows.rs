@@ -51,7 +51,6 @@ pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
     const SHARED_WITH_NOBODY: i32 = 32;
     match File::open(path) {
         Ok(_) => Ok(false),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) if error.raw_os_error() == Some(SHARED_WITH_NOBODY) => Ok(true),
         Err(error) => Err(error),
     }
