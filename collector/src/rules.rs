@@ -12,6 +12,7 @@
 mod catalogue;
 mod clash;
 mod fault;
+mod fragment;
 mod identity;
 mod index;
 mod load;
