@@ -1,26 +1,26 @@
 //! The wiring: the only place where looks, spool and uplink meet, and the only one that reads the clock.
 //!
-//! [`Agent`] is one process' hold of a state directory. `once` looks and delivers once; `run` does so at the pace that
+//! [`Agent`] is one process' hold of a state directory. `once` scans and delivers once; `run` does so at the pace that
 //! the collector sets, until the system wants it to end.
 
 mod agent;
-mod enrolment;
-mod keep;
+mod enrollment;
 mod service;
+mod state_files;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use muster_proto::model::{RefusalClass, Timestamp};
 
 pub use agent::{Agent, Report};
-pub use enrolment::{EnrolError, enrol, read_token};
-pub use keep::{
-    KeepError, at_work, identity_of, last_acknowledged, spool_bounds, spool_dir, watching, watchlist_in_force,
-};
+pub use enrollment::{EnrollError, enroll, read_token};
 pub use service::{Reload, run};
+pub use state_files::{
+    StateFileError, at_work, identity_of, last_acknowledged, spool_bounds, spool_dir, watching, watchlist_in_force,
+};
 
 use crate::config::Settings;
-use crate::look::{LeftBehind, LookOptions};
+use crate::scan::{LeftBehind, ScanOptions};
 use crate::sources::root::RootError;
 use crate::uplink::{ConnectError, TlsError, UplinkError};
 use crate::{identity, spool};
@@ -30,7 +30,7 @@ use crate::{identity, spool};
 pub enum AppError {
     /// The state directory or something in it cannot be used.
     #[error("the state directory cannot be used")]
-    Keep(#[from] KeepError),
+    Keep(#[from] StateFileError),
     /// Another agent works there.
     #[error("another agent is at work in {0}")]
     Busy(String),
@@ -50,14 +50,14 @@ pub enum AppError {
     #[error("the spool cannot be used")]
     Spool(#[from] spool::SpoolError),
     /// The collector was not reached, or refused.
-    #[error("the look was not delivered")]
+    #[error("the scan was not delivered")]
     Uplink(#[from] UplinkError),
-    /// The enrolment failed.
-    #[error("the enrolment failed")]
-    Enrol(#[from] EnrolError),
-    /// The thread that looks has ended.
-    #[error("the look was broken off")]
-    Look,
+    /// The enrollment failed.
+    #[error("the enrollment failed")]
+    Enroll(#[from] EnrollError),
+    /// The thread that scans has ended.
+    #[error("the scan was broken off")]
+    Snapshot,
     /// Signals cannot be caught.
     #[error("the end of the process cannot be waited for")]
     Signal(#[source] std::io::Error),
@@ -72,16 +72,16 @@ impl AppError {
     pub const fn advice(&self) -> Option<&'static str> {
         match self {
             Self::NotEnrolled => Some("run `muster-agent enroll --collector URL --token-file FILE`"),
-            Self::Refused(_) => Some("enrol again with a new token, if the host should report"),
+            Self::Refused(_) => Some("enroll again with a new token, if the host should report"),
             Self::Busy(_) => Some("stop the service, or give another --state-dir"),
             Self::Uplink(error) => error.advice(),
-            Self::Enrol(EnrolError::Uplink(error)) => error.advice(),
+            Self::Enroll(EnrollError::Uplink(error)) => error.advice(),
             Self::Keep(_)
             | Self::Root(_)
             | Self::Identity(_)
             | Self::Spool(_)
-            | Self::Enrol(_)
-            | Self::Look
+            | Self::Enroll(_)
+            | Self::Snapshot
             | Self::Signal(_)
             | Self::Runtime(_) => None,
         }
@@ -135,21 +135,21 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// How to look, by the settings and the watchlist in force.
-fn look_options(
+fn scan_options(
     settings: &Settings,
     watchlist: muster_proto::model::Watchlist,
     left_behind: LeftBehind,
-) -> LookOptions {
+) -> ScanOptions {
     let key = identity::user_key(&settings.state_dir).inspect_err(|error| {
         tracing::error!(
             error = %chain(error),
-            "there is no secret for the pseudonyms of people, so this look does not tell who has what at home"
+            "there is no secret for the pseudonyms of people, so this scan does not tell who has what at home"
         );
     });
-    LookOptions {
+    ScanOptions {
         sources: Vec::new(),
         watchlist,
-        time_limit: settings.look_time_limit,
+        time_limit: settings.scan_time_limit,
         user_scope: settings.user_scope,
         user_key: key.ok(),
         left_behind,

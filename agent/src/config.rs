@@ -26,17 +26,17 @@ const ENVIRONMENT_PREFIX: &str = "MUSTER_AGENT";
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// `collector`: where the collector listens, `https://host:port`. After enrolment the enrolled one, unless set.
+    /// `collector`: where the collector listens, `https://host:port`. After enrollment the enrolled one, unless set.
     pub collector: Option<String>,
-    /// `token_file`: a file with an enrolment token, for machines that enrol by themselves.
+    /// `token_file`: a file with an enrollment token, for machines that enroll by themselves.
     pub token_file: Option<PathBuf>,
     /// `state_dir`: key, identity and spool; owner-only.
     pub state_dir: PathBuf,
-    /// `look.watchlist`: whose watchlist is used.
+    /// `scan.watchlist`: whose watchlist is used.
     pub watchlist: WatchlistPolicy,
-    /// `look.time_limit_s`: how long one source may take.
-    pub look_time_limit: Duration,
-    /// `look.user_scope`: how much is told of who has what in a home.
+    /// `scan.time_limit_s`: how long one source may take.
+    pub scan_time_limit: Duration,
+    /// `scan.user_scope`: how much is told of who has what in a home.
     pub user_scope: UserScope,
     /// `proxy.url` and what belongs to it, or the environment's proxy.
     pub proxy: Option<Proxy>,
@@ -87,7 +87,7 @@ pub struct Flags {
 
 /// One setting that cannot be used, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct ConfigFault {
     /// File or variable.
     pub place: String,
     /// What is wrong.
@@ -96,7 +96,7 @@ pub struct Fault {
 
 /// Every fault that was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct ConfigFaults(pub Vec<Fault>);
+pub struct ConfigFaults(pub Vec<ConfigFault>);
 
 impl fmt::Display for ConfigFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,7 +111,7 @@ struct Layer {
     collector: Option<String>,
     token_file: Option<PathBuf>,
     state_dir: Option<PathBuf>,
-    look: LookLayer,
+    scan: ScanLayer,
     proxy: ProxyLayer,
     spool: SpoolLayer,
     log: LogLayer,
@@ -119,7 +119,7 @@ struct Layer {
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct LookLayer {
+struct ScanLayer {
     watchlist: Option<WatchlistPolicy>,
     time_limit_s: Option<u64>,
     user_scope: Option<UserScope>,
@@ -152,7 +152,7 @@ pub fn load(flags: &Flags, environment: BTreeMap<String, String>) -> Result<Sett
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) => {
-                faults.push(Fault { place, what: format!("it cannot be read: {error}") });
+                faults.push(ConfigFault { place, what: format!("it cannot be read: {error}") });
                 continue;
             }
         };
@@ -165,7 +165,7 @@ pub fn load(flags: &Flags, environment: BTreeMap<String, String>) -> Result<Sett
                     builder = builder.add_source(file);
                 }
             }
-            Err(error) => faults.push(Fault { place, what: one_line(&error) }),
+            Err(error) => faults.push(ConfigFault { place, what: one_line(&error) }),
         }
     }
     let variables = environment
@@ -186,21 +186,21 @@ pub fn load(flags: &Flags, environment: BTreeMap<String, String>) -> Result<Sett
                 builder = builder.add_source(variables);
             }
         }
-        Err(error) => faults.push(Fault { place: "environment".to_owned(), what: one_line(&error) }),
+        Err(error) => faults.push(ConfigFault { place: "environment".to_owned(), what: one_line(&error) }),
     }
     let built = builder.build().and_then(config::Config::try_deserialize::<Layer>);
     match built {
         Ok(layer) if faults.is_empty() => settle(layer, flags, &others),
         Ok(_) => Err(ConfigFaults(faults)),
         Err(error) => {
-            faults.push(Fault { place: "all layers together".to_owned(), what: one_line(&error) });
+            faults.push(ConfigFault { place: "all layers together".to_owned(), what: one_line(&error) });
             Err(ConfigFaults(faults))
         }
     }
 }
 
 /// The files in the order in which they apply. The default file may be absent, one that was named may not.
-fn files(flags: &Flags, faults: &mut Vec<Fault>) -> Vec<PathBuf> {
+fn files(flags: &Flags, faults: &mut Vec<ConfigFault>) -> Vec<PathBuf> {
     let file = flags.config.clone().unwrap_or_else(os::default_config_file);
     let mut files = Vec::new();
     if flags.config.is_some() || file.exists() {
@@ -215,7 +215,7 @@ fn files(flags: &Flags, faults: &mut Vec<Fault>) -> Vec<PathBuf> {
             files.extend(more);
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => faults.push(Fault {
+        Err(error) => faults.push(ConfigFault {
             place: directory.display().to_string(),
             what: format!("the directory cannot be read: {error}"),
         }),
@@ -224,18 +224,23 @@ fn files(flags: &Flags, faults: &mut Vec<Fault>) -> Vec<PathBuf> {
 }
 
 /// Holds every key of one layer against its type; alone, so that each fault is found and knows its place.
-fn check(values: &config::Map<String, Value>, place: &str, spell: impl Fn(&str) -> String, faults: &mut Vec<Fault>) {
+fn check(
+    values: &config::Map<String, Value>,
+    place: &str,
+    spell: impl Fn(&str) -> String,
+    faults: &mut Vec<ConfigFault>,
+) {
     for (key, value) in leaves("", values) {
         let Some((_, kind)) = KEYS.iter().find(|(known, _)| *known == key) else {
             let what = format!("unknown key {}", spell(&key));
-            faults.push(Fault { place: place.to_owned(), what });
+            faults.push(ConfigFault { place: place.to_owned(), what });
             continue;
         };
         if let Err(expected) = kind.check(value) {
             // A proxy's address may have a password in it that does not belong there.
             let value = if matches!(kind, Expected::Proxy) { "…".to_owned() } else { value.to_string() };
             let what = format!("{} has the value {value:?}, expected is {expected}", spell(&key));
-            faults.push(Fault { place: place.to_owned(), what });
+            faults.push(ConfigFault { place: place.to_owned(), what });
         }
     }
 }
@@ -266,9 +271,9 @@ const KEYS: &[(&str, Expected)] = &[
     ("collector", Expected::Url),
     ("token_file", Expected::Text),
     ("state_dir", Expected::Text),
-    ("look.watchlist", Expected::OneOf(&["builtin", "collector"])),
-    ("look.time_limit_s", Expected::Number(1, 3600)),
-    ("look.user_scope", Expected::OneOf(&["all", "watchlist", "none"])),
+    ("scan.watchlist", Expected::OneOf(&["builtin", "collector"])),
+    ("scan.time_limit_s", Expected::Number(1, 3600)),
+    ("scan.user_scope", Expected::OneOf(&["all", "watchlist", "none"])),
     ("proxy.url", Expected::Proxy),
     ("proxy.no_proxy", Expected::Text),
     ("proxy.credentials_file", Expected::Text),
@@ -324,11 +329,14 @@ fn settle(layer: Layer, flags: &Flags, environment: &BTreeMap<String, String>) -
     if let Some(url) = &flags.collector {
         collector_url(url).map_err(|expected| {
             let what = format!("{url:?} is no collector, expected is {expected}");
-            ConfigFaults(vec![Fault { place: "--collector".to_owned(), what }])
+            ConfigFaults(vec![ConfigFault { place: "--collector".to_owned(), what }])
         })?;
     }
     let proxy = proxy::settle(layer.proxy, environment).map_err(|(place, expected)| {
-        ConfigFaults(vec![Fault { place: place.to_owned(), what: format!("it is no proxy, expected is {expected}") }])
+        ConfigFaults(vec![ConfigFault {
+            place: place.to_owned(),
+            what: format!("it is no proxy, expected is {expected}"),
+        }])
     })?;
     let level = match flags.verbose {
         0 => layer.log.level.unwrap_or_else(|| "info".to_owned()),
@@ -339,9 +347,9 @@ fn settle(layer: Layer, flags: &Flags, environment: &BTreeMap<String, String>) -
         collector: flags.collector.clone().or(layer.collector),
         token_file: layer.token_file,
         state_dir: flags.state_dir.clone().or(layer.state_dir).unwrap_or_else(os::default_state_dir),
-        watchlist: layer.look.watchlist.unwrap_or(WatchlistPolicy::Collector),
-        look_time_limit: Duration::from_secs(layer.look.time_limit_s.unwrap_or(60)),
-        user_scope: layer.look.user_scope.unwrap_or(UserScope::Watchlist),
+        watchlist: layer.scan.watchlist.unwrap_or(WatchlistPolicy::Collector),
+        scan_time_limit: Duration::from_secs(layer.scan.time_limit_s.unwrap_or(60)),
+        user_scope: layer.scan.user_scope.unwrap_or(UserScope::Watchlist),
         proxy,
         spool_bytes: layer.spool.max_mib.unwrap_or(64) * 1024 * 1024,
         spool_age: Duration::from_secs(layer.spool.max_age_days.unwrap_or(30) * 24 * 3600),

@@ -31,8 +31,8 @@ const PARSERS: &[(&str, Parser)] = &[
         if let Ok(section) = section {
             assert_eq!(canonical::section_bytes(&section), bytes);
         }
-        if let Ok(look) = canonical::read_look(bytes) {
-            assert_eq!(canonical::look_bytes(&look), bytes);
+        if let Ok(snapshot) = canonical::read_snapshot(bytes) {
+            assert_eq!(canonical::snapshot_bytes(&snapshot), bytes);
         }
     }),
     ("certificate", |bytes| drop(certificate::parse(bytes))),
@@ -61,8 +61,8 @@ const PARSERS: &[(&str, Parser)] = &[
     }),
     ("snap", |bytes| drop((snap::parse_state(bytes), snap::parse_yaml(&text(bytes))))),
     ("spool", |bytes| {
-        drop(uplink::Parcel::decode(bytes.to_vec()));
-        drop(spool::decode(bytes.to_vec()).map(uplink::Parcel::decode));
+        drop(uplink::Delivery::decode(bytes.to_vec()));
+        drop(spool::decode(bytes.to_vec()).map(uplink::Delivery::decode));
     }),
     ("state", |bytes| {
         let text = text(bytes);
@@ -76,7 +76,7 @@ const PARSERS: &[(&str, Parser)] = &[
         ));
     }),
     ("unit_file", |bytes| unit_file::Unit::default().read(&text(bytes))),
-    ("uplink", |bytes| drop((uplink::proxy_answer(bytes), uplink::Token::parse(&text(bytes))))),
+    ("uplink", |bytes| drop((uplink::proxy_answer(bytes), uplink::EnrollmentToken::parse(&text(bytes))))),
 ];
 
 fn text(bytes: &[u8]) -> String {

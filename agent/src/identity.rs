@@ -2,7 +2,7 @@
 //!
 //! Keys are made here and never leave. `identity.json` names the key by its number, so one atomic replacement changes
 //! key and certificate together; a key that is not named yet is the one that the next attempt uses again, which makes
-//! enrolment and renewal idempotent. The key before stays until the new one has worked.
+//! enrollment and renewal idempotent. The key before stays until the new one has worked.
 
 mod user_key;
 
@@ -55,7 +55,7 @@ pub enum IdentityError {
     Key(String),
 }
 
-/// What a successful enrolment gave.
+/// What a successful enrollment gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The host.
@@ -136,7 +136,7 @@ impl IdentityStore {
         self.dir.join("identity.json")
     }
 
-    /// Reads the identity; `None` before enrolment.
+    /// Reads the identity; `None` before enrollment.
     ///
     /// # Errors
     /// It is there and cannot be read.
@@ -259,7 +259,7 @@ impl Key {
     }
 }
 
-/// What tells the collector that a machine enrols anew: a hash, from which the machine's id cannot be read.
+/// What tells the collector that a machine enrolls anew: a hash, from which the machine's id cannot be read.
 #[must_use]
 pub fn fingerprint() -> Option<[u8; 32]> {
     let id = os::machine_id()?;

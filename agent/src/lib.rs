@@ -13,7 +13,7 @@
 //!  app wires them; cli has one file a verb
 //! ```
 //!
-//! A source that fails is an outcome, never a silence: every source that this agent knows stands in every look. The
+//! A source that fails is an outcome, never a silence: every source that this agent knows stands in every scan. The
 //! agent reads; it runs nothing and changes nothing outside its own state directory, `service install` apart, by which an
 //! administrator sets it up.
 
@@ -23,8 +23,8 @@ pub mod config;
 #[cfg(test)]
 mod corpus_tests;
 pub mod identity;
-pub mod look;
 pub mod os;
+pub mod scan;
 pub mod schedule;
 pub mod sources;
 pub mod spool;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// musl's own allocator asks the system for memory with every larger piece: a look would take half as long again.
+/// musl's own allocator asks the system for memory with every larger piece: a scan would take half as long again.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,7 +1,7 @@
 //! What differs between operating systems and is not a source: directories, owner-only files, signals, notices
 //! of change, whoever supervises the service.
 //!
-//! A neutral face over one file for each system. This and `sources` are the only rooms that may say `cfg(target_os)`.
+//! A neutral face over one file for each system. This and `sources` are the only modules that may say `cfg(target_os)`.
 
 pub mod memory;
 pub mod notify;
@@ -42,7 +42,7 @@ pub fn ca_bundles() -> Vec<PathBuf> {
     platform::CA_BUNDLES.iter().map(PathBuf::from).collect()
 }
 
-/// A fresh description of the machine for the enrolment fingerprint: stable over restarts, never sent as it is.
+/// A fresh description of the machine for the enrollment fingerprint: stable over restarts, never sent as it is.
 #[must_use]
 pub fn machine_id() -> Option<String> {
     platform::machine_id()

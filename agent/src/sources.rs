@@ -35,7 +35,7 @@ pub trait Source: Send + Sync {
     fn name(&self) -> SourceName;
 
     /// Looks. Called on a thread of its own, which is left behind when the time limit has passed.
-    fn look(&self, scene: &Scene) -> Sighting;
+    fn read(&self, context: &ScanContext) -> SourceReading;
 
     /// Whether this source looks only at what the watchlist names.
     fn uses_watchlist(&self) -> bool {
@@ -45,7 +45,7 @@ pub trait Source: Send + Sync {
 
 /// What every source is given.
 #[derive(Debug)]
-pub struct Scene {
+pub struct ScanContext {
     /// The machine that is looked at.
     pub root: Root,
     /// What it says that it is, or why that is not known.
@@ -54,7 +54,7 @@ pub struct Scene {
     pub watchlist: Watchlist,
 }
 
-impl Scene {
+impl ScanContext {
     /// Reads what all sources need to know of the machine.
     #[must_use]
     pub fn new(root: Root, watchlist: Watchlist) -> Self {
@@ -65,14 +65,14 @@ impl Scene {
 
 /// What a source saw, and what became of looking.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
+pub struct SourceReading {
     /// What became of looking.
     pub outcome: Outcome,
     /// Why, where the outcome is not plain.
     pub reason: String,
     /// What was seen.
     pub observations: Vec<Observation>,
-    /// Which of it stands in whose home. Stays here until `look` has put a pseudonym in place of the person.
+    /// Which of it stands in whose home. Stays here until `snapshot` has put a pseudonym in place of the person.
     pub owned: Vec<Owned>,
 }
 
@@ -87,7 +87,7 @@ pub struct Owned {
     pub watched: bool,
 }
 
-impl Sighting {
+impl SourceReading {
     /// Everything that is there was seen.
     #[must_use]
     pub fn complete(observations: Vec<Observation>) -> Self {
@@ -140,7 +140,7 @@ pub fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Every source of this platform. A look has an entry for each.
+/// Every source of this platform. A scan has an entry for each.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Source>> {
     platform::all()
@@ -148,20 +148,20 @@ pub fn all() -> Vec<Box<dyn Source>> {
 
 /// The facts of the machine: from the running system, or from the root's files only.
 #[must_use]
-pub fn facts(scene: &Scene) -> HostFacts {
-    platform::facts(scene)
+pub fn facts(context: &ScanContext) -> HostFacts {
+    platform::facts(context)
 }
 
 /// What differs from host to host and day to day. `units` are the names of the services that were seen, with what
 /// became of looking for them. Of a root that is not running nothing is known.
 #[must_use]
-pub fn state(scene: &Scene, units: &[String], units_outcome: Outcome) -> HostState {
-    if scene.root.is_running_system() { platform::state(scene, units, units_outcome) } else { HostState::default() }
+pub fn state(context: &ScanContext, units: &[String], units_outcome: Outcome) -> HostState {
+    if context.root.is_running_system() { platform::state(context, units, units_outcome) } else { HostState::default() }
 }
 
 /// Directories that belong to one person each, and what stands before their names (`/home/`): nothing below them may
 /// leave under a person's name.
 #[must_use]
-pub fn homes(scene: &Scene) -> Vec<String> {
-    platform::homes(scene)
+pub fn homes(context: &ScanContext) -> Vec<String> {
+    platform::homes(context)
 }

@@ -1,7 +1,7 @@
-//! Wakes the agent when a place that a source reads has changed; before `look` in the flow, and no part of it: a wake says
+//! Wakes the agent when a place that a source reads has changed; before `snapshot` in the flow, and no part of it: a wake says
 //! that it is worth looking, never what is to be seen.
 //!
-//! [`Watch::arm`] is called before every look, so that whatever changes while the agent looks wakes it again afterwards.
+//! [`Watch::arm`] is called before every scan, so that whatever changes while the agent looks wakes it again afterwards.
 //! Every directory on the way to a place is watched for the next name on that way, so a place that does not exist yet is
 //! watched by its nearest parent, and one that is replaced is found again. Where nothing can be watched the collector's
 //! pace is all there is, and the [`Summary`] says so.
@@ -97,7 +97,7 @@ impl Watch {
             }
         };
         let mut survey = Survey { notifier: &notifier, wishes: BTreeMap::new(), summary: Summary::default() };
-        // What was noticed so far is older than the look that follows.
+        // What was noticed so far is older than the scan that follows.
         let broken = notifier.take().err();
         survey.all(root, &Plan::of(places));
         let Survey { wishes, mut summary, .. } = survey;
@@ -116,7 +116,7 @@ impl Watch {
         };
     }
 
-    /// Waits until something has changed, has settled, and another look is within the allowance. May be dropped at any
+    /// Waits until something has changed, has settled, and another scan is within the allowance. May be dropped at any
     /// time: the next [`Self::arm`] and look make good for what it knew.
     pub async fn changed(&mut self) {
         if self.until_first().await.is_err() {

@@ -1,6 +1,6 @@
-//! What the catalogue costs on a look: `cargo bench -p muster-collector --bench detect`. Prints the time of one look
-//! against its size and against the size of the catalogue. Every look has titles of its own, as machines do that share
-//! nothing; what is timed is `detect` on the canonical bytes, as the docket calls it.
+//! What the catalogue costs on a snapshot: `cargo bench -p muster-collector --bench detect`. Prints the time of one snapshot
+//! against its size and against the size of the catalogue. Every snapshot has titles of its own, as machines do that share
+//! nothing; what is timed is `detect` on the canonical bytes, as the judge queue calls it.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -17,12 +17,12 @@ use muster_proto::model::{Kind, Observation, Platform, Section, SourceName};
 
 const SIZES: [usize; 5] = [100, 300, 1_000, 3_000, 10_000];
 /// Looks of each size: no title is seen twice.
-const LOOKS: usize = 24;
+const SNAPSHOTS: usize = 24;
 const CATALOGUE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/catalogue");
 const PACKAGES: &str = include_str!("../../tests/fixtures/linux/debian-12-packages.tsv");
 
 fn main() -> anyhow::Result<()> {
-    println!("median and slowest time of one look, every title new; one in 300 is that of a catalogued product");
+    println!("median and slowest time of one snapshot, every title new; one in 300 is that of a catalogued product");
     println!(
         "{:<10} {:>9} {:>12} {:>12} {:>12} {:>9}",
         "platform", "catalogue", "observations", "median", "slowest", "hits"
@@ -43,20 +43,20 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn measure(set: &RuleSet, platform: Platform, size: usize, times: usize) {
-    let looks: Vec<Vec<CanonicalSection>> = (0..LOOKS).map(|number| look(platform, size, number)).collect();
+    let snapshots: Vec<Vec<CanonicalSection>> = (0..SNAPSHOTS).map(|number| snapshot(platform, size, number)).collect();
     let (mut spans, mut hits) = (Vec::new(), 0);
-    for sections in &looks {
+    for sections in &snapshots {
         let begun = Instant::now();
         let found: usize = sections.iter().map(|section| detect(&set.catalogue, section).len()).sum();
         spans.push(begun.elapsed());
         hits += found;
     }
-    // The first looks fill the caches of the automata, as they do once in the life of a collector.
-    let mut warm: Vec<Duration> = spans.split_off(LOOKS / 4);
+    // The first snapshots fill the caches of the automata, as they do once in the life of a collector.
+    let mut warm: Vec<Duration> = spans.split_off(SNAPSHOTS / 4);
     warm.sort();
     let (median, slowest) = (warm[warm.len() / 2], warm[warm.len() - 1]);
     let catalogue = format!("{times}x");
-    let hits = hits / LOOKS;
+    let hits = hits / SNAPSHOTS;
     println!("{platform:<10} {catalogue:>9} {size:>12} {:>12} {:>12} {hits:>9}", micros(median), micros(slowest));
 }
 
@@ -86,7 +86,7 @@ impl Words {
     }
 }
 
-fn look(platform: Platform, size: usize, number: usize) -> Vec<CanonicalSection> {
+fn snapshot(platform: Platform, size: usize, number: usize) -> Vec<CanonicalSection> {
     let mut words = Words(0x9E37_79B9_7F4A_7C15 ^ ((number as u64 + 1) << 32) ^ size as u64);
     let shares: &[(SourceName, Kind, usize)] = match platform {
         Platform::Linux => &[

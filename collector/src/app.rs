@@ -1,7 +1,7 @@
 //! The only wiring: opens the store, loads the rules, starts listeners and loops, owns shutdown.
 //!
 //! ```text
-//!  settings ─► prepare (directory, CA, database, admin token) ─► serve: rules, docket, doors, admin ─► stop, drain, close
+//!  settings ─► prepare (directory, CA, database, admin token) ─► serve: rules, judge queue, doors, admin ─► stop, drain, close
 //! ```
 //!
 //! Nothing else reads the system's clock. `token` works beside a running collector: it opens the same database itself.
@@ -21,7 +21,7 @@ use std::io::{self, Write};
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::clock;
-use crate::config::{Faults, Layers, Settings};
+use crate::config::{ConfigFaults, Layers, Settings};
 use crate::telemetry;
 use crate::tls::CaError;
 use command::{Command, Verb};
@@ -103,7 +103,7 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) {
     let advice = failed.chain().find_map(|cause| {
         let of_ca = cause.downcast_ref::<CaError>().map(CaError::advice);
         let of_settings =
-            cause.downcast_ref::<Faults>().map(|_| "every key is explained in deploy/config/collector.toml");
+            cause.downcast_ref::<ConfigFaults>().map(|_| "every key is explained in deploy/config/collector.toml");
         let of_lock = cause.downcast_ref::<lock::Locked>().map(|_| "stop it first, or name another --data-dir");
         let of_database = cause.downcast_ref::<prepare::ForeignAuthority>().map(|_| prepare::ForeignAuthority::ADVICE);
         of_ca.or(of_settings).or(of_lock).or(of_database)

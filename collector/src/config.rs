@@ -14,7 +14,7 @@ use std::time::Duration;
 use muster_proto::model::{OrderId, Pace};
 
 pub use layers::{Flags, Layers};
-pub use read::{Fault, Faults};
+pub use read::{ConfigFault, ConfigFaults};
 pub use span::{InvalidSpan, format_span, parse_span};
 
 use read::Reader;
@@ -184,7 +184,7 @@ impl Settings {
     ///
     /// # Errors
     /// Everything that is wrong in any of them, each with where it stands.
-    pub fn load(layers: &Layers) -> Result<Self, Faults> {
+    pub fn load(layers: &Layers) -> Result<Self, ConfigFaults> {
         let mut faults = Vec::new();
         let merged = layers.merge(&mut faults);
         let mut reader = Reader::new(merged, faults);

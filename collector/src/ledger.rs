@@ -1,7 +1,7 @@
-//! The append-only history of verdict changes and operator deeds: what an entry says.
+//! The append-only history of verdict changes and operator operations: what an entry says.
 //!
-//! The store writes entries into the transaction of the deed that they tell of, so no deed is without its entry and no
-//! entry without its deed. Sealing (batches under a Merkle root) reads them later and changes none.
+//! The store writes entries into the transaction of the operation that they tell of, so no operation is without its entry and no
+//! entry without its operation. Sealing (batches under a Merkle root) reads them later and changes none.
 
 pub mod entry;
 

@@ -1,21 +1,22 @@
 //! The collector of Muster: keeps what agents report, judges it under orders, and answers operators.
 //!
 //! ```text
-//!  agents ─► intake ─► store ─► docket ─► judge ─► ledger ─► reports ─► faces (gRPC, command line) ◄─ operators
+//!  agents ─► ingest ─► store ─► judge queue ─► judge ─► ledger ─► reports ─► api (gRPC, command line) ◄─ operators
 //!                        ▲         │        ▲
 //!                        └─────────┘      rules (catalogue and orders: data)
 //! ```
 //!
-//! `app` is the only wiring. `judge` is pure: no clock, no IO. `docket` is the one meeting of store and judge.
+//! `app` is the only wiring. `judge` is pure: no clock, no IO. `judge_queue` is the one meeting of store and judge.
 
+pub mod actions;
+pub mod api;
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod deeds;
-pub mod docket;
-pub mod faces;
-pub mod intake;
+pub mod ingest;
 pub mod judge;
+pub mod judge_queue;
 pub mod ledger;
 pub mod reports;
 pub mod rules;

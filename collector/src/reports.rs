@@ -9,7 +9,7 @@ mod host;
 mod hosts;
 mod rules;
 mod software;
-mod standing;
+mod verdict;
 
 use std::sync::Arc;
 
@@ -100,13 +100,13 @@ pub struct Page<T> {
 
 /// Answers questions about one instant under one set of rules.
 #[derive(Clone)]
-pub struct Desk {
+pub struct ReportContext {
     store: Arc<dyn Store>,
     rules: Arc<RuleSet>,
     now: Timestamp,
 }
 
-impl Desk {
+impl ReportContext {
     /// A desk for this instant.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, rules: Arc<RuleSet>, now: Timestamp) -> Self {
@@ -118,14 +118,14 @@ impl Desk {
     /// # Errors
     /// The store failed.
     pub async fn status(&self, rules_refused: Option<RulesRefused>) -> Result<CollectorStatus, ReportError> {
-        let depth = self.store.docket_depth().await?;
+        let depth = self.store.queue_depth().await?;
         let lag = depth.oldest.map(|oldest| self.now.since(oldest)).unwrap_or_default();
         Ok(CollectorStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             rules_version: self.rules.version.clone(),
             hosts: self.store.host_count().await?,
-            docket: depth.waiting,
-            docket_lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
+            judge_queue: depth.waiting,
+            judge_queue_lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
             now: self.now,
             rules_refused,
         })

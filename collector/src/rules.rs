@@ -3,7 +3,7 @@
 //! ```text
 //! vendors/*.toml ──┐
 //! states/*.toml ───┤
-//! catalogue/*.toml ┼─► sheet (keys, lines, faults) ─► product, vendor, order ─► catalogue (compiled) ─► RuleSet
+//! catalogue/*.toml ┼─► toml_reader (keys, lines, faults) ─► product, vendor, order ─► catalogue (compiled) ─► RuleSet
 //! orders/*.toml ───┘
 //! ```
 //!
@@ -11,7 +11,6 @@
 
 mod catalogue;
 mod clash;
-mod fault;
 mod fragment;
 mod identity;
 mod index;
@@ -19,15 +18,16 @@ mod load;
 mod misread;
 mod order;
 mod pattern;
+mod prefilter;
 mod product;
 mod recogniser;
+mod rule_fault;
 mod script;
-mod sheet;
-mod sieve;
 mod sign;
 mod state;
 mod subject;
 mod text;
+mod toml_reader;
 mod vendor;
 mod watchlist;
 mod witness;
@@ -37,11 +37,11 @@ use std::collections::BTreeSet;
 use muster_proto::model::{OrderId, Platform, ProductId, Watchlist};
 
 pub use catalogue::{Catalogue, Recognised, SignSeen};
-pub use fault::{RuleErrors, RuleFault};
 pub use load::{load, strays};
 pub use order::{ConfirmRule, EmbeddedCode, Milestone, Need, Order, ProtectionRule, Scope, Wording};
 pub use product::{DetectionContent, Product};
 pub use recogniser::{Recogniser, Strength};
+pub use rule_fault::{RuleErrors, RuleFault};
 pub use sign::{Freshness, Realtime, Sign};
 pub use state::{Condition, Said};
 pub use subject::Subject;
@@ -52,8 +52,8 @@ pub(crate) use catalogue::guards;
 
 pub(crate) use clash::clashes;
 pub(crate) use load::{FOLDERS, assemble, directory, embedded, overlay};
-pub(crate) use order::LOOK_SPACING;
-pub(crate) use sheet::{Entries, RuleFile, Sheet};
+pub(crate) use order::SCAN_SPACING;
+pub(crate) use toml_reader::{Entries, RuleFile, TomlReader};
 pub(crate) use watchlist::{is_limited, limited_kind};
 
 /// Catalogue and orders of one version.

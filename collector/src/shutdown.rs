@@ -6,11 +6,11 @@ use tokio::sync::watch;
 
 /// Says "stop" once, to everybody who has a clone.
 #[derive(Debug, Clone)]
-pub struct Token {
+pub struct StopToken {
     sender: Arc<watch::Sender<bool>>,
 }
 
-impl Token {
+impl StopToken {
     /// A token that nobody has pulled.
     #[must_use]
     pub fn new() -> Self {
@@ -40,7 +40,7 @@ impl Token {
     }
 }
 
-impl Default for Token {
+impl Default for StopToken {
     fn default() -> Self {
         Self::new()
     }
@@ -109,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_asks_after_the_stop_need_not_wait() {
-        let token = Token::new();
+        let token = StopToken::new();
         token.cancel();
         token.cancelled().await;
         assert!(token.is_cancelled());
@@ -117,7 +117,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_clone_hears_the_stop() {
-        let token = Token::new();
+        let token = StopToken::new();
         let clone = token.clone();
         let waiting = tokio::spawn(async move { clone.cancelled().await });
         token.cancel();
@@ -126,7 +126,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiting_future_does_not_end_because_the_other_clones_are_gone() {
-        let waiting = Token::new().cancelled();
+        let waiting = StopToken::new().cancelled();
         let timeout = tokio::time::timeout(std::time::Duration::from_millis(20), waiting).await;
         assert!(timeout.is_err(), "nobody said stop");
     }

@@ -1,43 +1,43 @@
-//! What is kept, and the deeds that change it. One trait, two backends, one contract suite.
+//! What is kept, and the operations that change it. One trait, two backends, one contract suite.
 //!
-//! A method is a whole deed in one transaction: its caller cannot forget half of it. Rows and SQL are private to a
-//! backend. Acknowledged means committed: bytes, the host's pointer to its look, and its place on the docket.
+//! A method is a whole operation in one transaction: its caller cannot forget half of it. Rows and SQL are private to a
+//! backend. Acknowledged means committed: bytes, the host's pointer to its snapshot, and its place on the judge queue.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::{self, CanonicalSection};
-use muster_proto::model::{Digest, HostId, Look, OrderId, SoftwareReport, Timestamp, TokenId, TokenReport};
+use muster_proto::model::{Digest, HostId, OrderId, Snapshot, SoftwareReport, Timestamp, TokenId, TokenReport};
 use tokio::sync::Notify;
 
-pub use self::deeds::{
-    CheckIn, CheckInAnswer, Delivered, Enrolled, Enrollment, HostIdentity, LookDelivery, NewToken, OperatorToken, Role,
-};
-pub use self::judged::{DocketHost, JudgedOrder, Judgement, Settlement};
-pub use self::kept::{
-    DocketDepth, HostQuery, LaneTally, LedgerRow, StoreCheck, StoredHost, StoredHostRow, StoredLook, StoredVerdict,
+pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
+pub use self::operations::{
+    AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, NewToken, Role,
 };
 pub use self::software::{IndexStep, SoftwareQuery};
+pub use self::stored::{
+    HostQuery, LaneTally, LedgerRow, QueueDepth, StoreCheck, StoredHost, StoredHostRow, StoredSnapshot, StoredVerdict,
+};
 use crate::judge::Hit;
 
 mod body;
 #[cfg(test)]
 pub(crate) mod contract;
-mod deeds;
 mod fault;
 mod judged;
-mod kept;
 mod last_seen;
-mod look_codec;
+mod operations;
 mod postgres;
 mod postings;
-mod recent;
-mod record;
+mod recent_uploads;
+mod snapshot_codec;
 mod software;
 mod sqlite;
+mod stored;
 mod texts;
 mod unchanged;
+mod versioned_json;
 
 /// Opens the store that a setting names: `postgres://…`, or what [`open`] opens.
 ///
@@ -77,7 +77,7 @@ pub fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
 /// SHA-256 of a SubjectPublicKeyInfo: the name of a key.
 pub type KeyFingerprint = [u8; 32];
 
-/// Why a deed was not done.
+/// Why an operation was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database could not be opened.
@@ -100,27 +100,27 @@ pub enum StoreError {
         /// The newest schema that this version knows.
         known: i64,
     },
-    /// A statement failed; nothing of the deed was kept.
-    #[error("{deed}: {reason}")]
-    Deed {
-        /// The deed.
-        deed: &'static str,
+    /// A statement failed; nothing of the operation was kept.
+    #[error("{operation}: {reason}")]
+    Operation {
+        /// The operation.
+        operation: &'static str,
         /// What the backend said.
         reason: String,
     },
-    /// The disk is full; nothing of the deed was kept.
-    #[error("{deed}: no space left for the database {place}")]
+    /// The disk is full; nothing of the operation was kept.
+    #[error("{operation}: no space left for the database {place}")]
     Full {
-        /// The deed.
-        deed: &'static str,
+        /// The operation.
+        operation: &'static str,
         /// Path or address.
         place: String,
     },
     /// The database cannot be reached, or takes no writes; nothing that was acknowledged is lost.
-    #[error("{deed}: the database {place} is not reachable: {reason}")]
+    #[error("{operation}: the database {place} is not reachable: {reason}")]
     Unreachable {
-        /// The deed.
-        deed: &'static str,
+        /// The operation.
+        operation: &'static str,
         /// Address, without secrets.
         place: String,
         /// What the system or the server said.
@@ -135,10 +135,10 @@ pub enum StoreError {
         reason: String,
     },
     /// The store is closing.
-    #[error("{deed}: the store is closed")]
+    #[error("{operation}: the store is closed")]
     Closed {
-        /// The deed.
-        deed: &'static str,
+        /// The operation.
+        operation: &'static str,
     },
 }
 
@@ -154,19 +154,19 @@ pub trait Store: Send + Sync + 'static {
         Ok(pin.to_owned())
     }
 
-    /// Keeps a new enrolment token.
+    /// Keeps a new enrollment token.
     async fn token_create(&self, token: NewToken) -> Result<(), StoreError>;
-    /// All enrolment tokens, newest first.
+    /// All enrollment tokens, newest first.
     async fn token_list(&self) -> Result<Vec<TokenReport>, StoreError>;
-    /// Withdraws an enrolment token; `false` when there is none.
+    /// Withdraws an enrollment token; `false` when there is none.
     async fn token_revoke(&self, id: &TokenId, now: Timestamp) -> Result<bool, StoreError>;
     /// Keeps an operator's token, replacing one of the same id.
-    async fn operator_put(&self, token: OperatorToken) -> Result<(), StoreError>;
+    async fn account_token_put(&self, token: AccountToken) -> Result<(), StoreError>;
     /// An operator's token by its public half.
-    async fn operator_get(&self, id: &TokenId) -> Result<Option<OperatorToken>, StoreError>;
+    async fn account_token_get(&self, id: &TokenId) -> Result<Option<AccountToken>, StoreError>;
 
-    /// Enrols a host.
-    async fn host_enroll(&self, deed: Enrollment) -> Result<Enrolled, StoreError>;
+    /// Enrolls a host.
+    async fn host_enroll(&self, operation: Enrollment) -> Result<Enrolled, StoreError>;
     /// The host that has this key: the one in use, one that was given and is now used for the first time, or one that
     /// was replaced since (`superseded`).
     async fn host_identify(&self, key: KeyFingerprint) -> Result<Option<HostIdentity>, StoreError>;
@@ -182,32 +182,32 @@ pub trait Store: Send + Sync + 'static {
     /// Withdraws all keys of a host; `false` when there is no such host.
     async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Notes a check-in. A known and complete look becomes the host's current one.
-    async fn check_in(&self, deed: CheckIn) -> Result<CheckInAnswer, StoreError>;
-    /// Keeps what was delivered; when all is here, the look becomes the host's current one.
-    async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError>;
+    /// Notes a check-in. A known and complete snapshot becomes the host's current one.
+    async fn check_in(&self, operation: CheckIn) -> Result<CheckInAnswer, StoreError>;
+    /// Keeps what was delivered; when all is here, the snapshot becomes the host's current one.
+    async fn snapshot_deliver(&self, operation: Delivery) -> Result<Delivered, StoreError>;
     /// A section: as it came lately, or rebuilt from its interned form.
     async fn section_get(&self, digest: Digest) -> Result<Option<CanonicalSection>, StoreError>;
 
-    /// Rung when a deed that put a host on the docket was committed.
-    fn docket_bell(&self) -> Arc<Notify>;
+    /// Rung when an operation that put a host on the judge queue was committed.
+    fn queue_notify(&self) -> Arc<Notify>;
     /// Hosts that wait for judgement, oldest first, claimed until they are settled or the claim is a minute old.
-    async fn docket_claim(&self, most: usize, now: Timestamp) -> Result<Vec<DocketHost>, StoreError>;
+    async fn queue_claim(&self, most: usize, now: Timestamp) -> Result<Vec<QueuedHost>, StoreError>;
     /// Of these sections, the hits under this version of the catalogue; a section without an entry has none yet.
     async fn hits_get(
         &self,
         sections: &[Digest],
         rules_version: &str,
     ) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError>;
-    /// The look by its digest.
-    async fn look_get(&self, digest: Digest) -> Result<Option<Look>, StoreError>;
-    /// Keeps hits, writes verdicts, their history, ledger entries and the tally, and takes the hosts off the docket; a
+    /// The snapshot by its digest.
+    async fn snapshot_get(&self, digest: Digest) -> Result<Option<Snapshot>, StoreError>;
+    /// Keeps hits, writes verdicts, their history, ledger entries and the tally, and takes the hosts off the judge queue; a
     /// judgement whose ticket is no longer the newest is left out.
-    async fn docket_settle(&self, settlement: Settlement) -> Result<(), StoreError>;
-    /// Puts every host on the docket when the rules in force have another version than those last adopted.
+    async fn queue_settle(&self, settlement: Settlement) -> Result<(), StoreError>;
+    /// Puts every host on the judge queue when the rules in force have another version than those last adopted.
     async fn rules_adopt(&self, rules_version: &str, now: Timestamp) -> Result<bool, StoreError>;
     /// How much waits.
-    async fn docket_depth(&self) -> Result<DocketDepth, StoreError>;
+    async fn queue_depth(&self) -> Result<QueueDepth, StoreError>;
 
     /// Hosts by lane under one order.
     async fn lane_tally(&self, order: &OrderId, silent_before: Timestamp) -> Result<LaneTally, StoreError>;
@@ -220,7 +220,7 @@ pub trait Store: Send + Sync + 'static {
     /// How many hosts there are.
     async fn host_count(&self) -> Result<u64, StoreError>;
 
-    /// Which hosts have a software now, as their current looks say.
+    /// Which hosts have a software now, as their current snapshots say.
     async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError>;
     /// Takes one step in building the index of search: makes a segment of the newest sections when they have at least so
     /// many observations, or merges segments. Answers are right without it; with it they come quickly.
@@ -235,12 +235,12 @@ pub trait Store: Send + Sync + 'static {
     async fn close(&self) -> Result<(), StoreError>;
 }
 
-/// The last line of defence of what the digest of a look promises; the door has checked the same and answered the agent.
+/// The last line of defence of what the digest of a snapshot promises; the door has checked the same and answered the agent.
 /// A section carries the digest of its own bytes.
-fn matches_its_digest(deed: &LookDelivery) -> Result<(), StoreError> {
-    match &deed.look {
-        Some(look) if canonical::look_digest(look) != deed.digest => Err(StoreError::Damaged {
-            what: format!("look {}", deed.digest.short()),
+fn matches_its_digest(operation: &Delivery) -> Result<(), StoreError> {
+    match &operation.snapshot {
+        Some(snapshot) if canonical::snapshot_digest(snapshot) != operation.digest => Err(StoreError::Damaged {
+            what: format!("look {}", operation.digest.short()),
             reason: "what came has another digest".to_owned(),
         }),
         _ => Ok(()),

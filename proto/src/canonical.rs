@@ -1,4 +1,4 @@
-//! The one byte form of a section and of a look. The digest is taken over these bytes, and these bytes are uploaded.
+//! The one byte form of a section and of a snapshot. The digest is taken over these bytes, and these bytes are uploaded.
 //!
 //! ```text
 //! section := "MSEC" 0x01 platform:u8 source:u8 count:varint observation*
@@ -20,14 +20,14 @@ mod view;
 pub use view::{Attributes, CanonicalSection, Edition, ObservationView, SectionWriter};
 
 use crate::limits;
-use crate::model::{Digest, Kind, Look, LookEntry, Observation, Outcome, Platform, Section, SourceName};
+use crate::model::{Digest, Kind, Observation, Outcome, Platform, Section, Snapshot, SnapshotEntry, SourceName};
 use reader::{Reader, limit};
 use view::walk;
 
 const SECTION_MAGIC: &[u8; 5] = b"MSEC\x01";
-const LOOK_MAGIC: &[u8; 5] = b"MLOK\x01";
+const SNAPSHOT_MAGIC: &[u8; 5] = b"MLOK\x01";
 
-/// Why bytes are not the canonical form of a section or a look.
+/// Why bytes are not the canonical form of a section or a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotCanonical {
     /// The first bytes are not those of this form and version.
@@ -116,14 +116,14 @@ pub fn read_section(bytes: &[u8]) -> Result<Section, NotCanonical> {
     Ok(Section::from_canonical(platform, source, observations))
 }
 
-/// The canonical bytes of a look.
+/// The canonical bytes of a snapshot.
 #[must_use]
-pub fn look_bytes(look: &Look) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(16 + look.entries().len() * 40);
-    bytes.extend_from_slice(LOOK_MAGIC);
-    bytes.push(look.platform().code());
-    write_varint(&mut bytes, look.entries().len() as u64);
-    for entry in look.entries() {
+pub fn snapshot_bytes(snapshot: &Snapshot) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(16 + snapshot.entries().len() * 40);
+    bytes.extend_from_slice(SNAPSHOT_MAGIC);
+    bytes.push(snapshot.platform().code());
+    write_varint(&mut bytes, snapshot.entries().len() as u64);
+    for entry in snapshot.entries() {
         bytes.push(entry.source.code());
         bytes.push(entry.outcome.code());
         write_varint(&mut bytes, entry.watchlist);
@@ -136,16 +136,16 @@ pub fn look_bytes(look: &Look) -> Vec<u8> {
     bytes
 }
 
-/// Reads the canonical bytes of a look.
+/// Reads the canonical bytes of a snapshot.
 ///
 /// # Errors
 /// The bytes are not canonical; the error names the field and its place.
-pub fn read_look(bytes: &[u8]) -> Result<Look, NotCanonical> {
-    limit("look", bytes.len(), "LOOK_BYTES", limits::LOOK_BYTES)?;
-    let mut reader = Reader::new(bytes, LOOK_MAGIC, "look")?;
+pub fn read_snapshot(bytes: &[u8]) -> Result<Snapshot, NotCanonical> {
+    limit("snapshot", bytes.len(), "SNAPSHOT_BYTES", limits::SNAPSHOT_BYTES)?;
+    let mut reader = Reader::new(bytes, SNAPSHOT_MAGIC, "snapshot")?;
     let platform = reader.member("platform", Platform::from_code)?;
-    let count = reader.count("sources", "SOURCES_PER_LOOK", limits::SOURCES_PER_LOOK)?;
-    let mut entries: Vec<LookEntry> = Vec::with_capacity(count.min(reader.rest() / 4));
+    let count = reader.count("sources", "SOURCES_PER_SNAPSHOT", limits::SOURCES_PER_SNAPSHOT)?;
+    let mut entries: Vec<SnapshotEntry> = Vec::with_capacity(count.min(reader.rest() / 4));
     for index in 0..count {
         let entry = read_entry(&mut reader)?;
         if entries.last().is_some_and(|last| last.source >= entry.source) {
@@ -154,7 +154,7 @@ pub fn read_look(bytes: &[u8]) -> Result<Look, NotCanonical> {
         entries.push(entry);
     }
     reader.end()?;
-    Ok(Look::from_canonical(platform, entries))
+    Ok(Snapshot::from_canonical(platform, entries))
 }
 
 /// The digest that names a section.
@@ -163,10 +163,10 @@ pub fn section_digest(section: &Section) -> Digest {
     Digest::of(&section_bytes(section))
 }
 
-/// The digest that names a look.
+/// The digest that names a snapshot.
 #[must_use]
-pub fn look_digest(look: &Look) -> Digest {
-    Digest::of(&look_bytes(look))
+pub fn snapshot_digest(snapshot: &Snapshot) -> Digest {
+    Digest::of(&snapshot_bytes(snapshot))
 }
 
 /// Brings the texts of an observation into canonical form: cut at the limits, control characters to spaces, trimmed.
@@ -233,7 +233,7 @@ fn texts(observation: &Observation) -> [&str; 6] {
     ]
 }
 
-fn read_entry(reader: &mut Reader<'_>) -> Result<LookEntry, NotCanonical> {
+fn read_entry(reader: &mut Reader<'_>) -> Result<SnapshotEntry, NotCanonical> {
     let source = reader.member("source", SourceName::from_code)?;
     let outcome = reader.member("outcome", Outcome::from_code)?;
     let watchlist = reader.varint("watchlist")?;
@@ -244,7 +244,7 @@ fn read_entry(reader: &mut Reader<'_>) -> Result<LookEntry, NotCanonical> {
         1 => Some(reader.digest()?),
         other => return Err(NotCanonical::Value { field: "has_section", at, value: u64::from(other) }),
     };
-    Ok(LookEntry { source, outcome, reason, watchlist, section })
+    Ok(SnapshotEntry { source, outcome, reason, watchlist, section })
 }
 
 fn write_head(bytes: &mut Vec<u8>, platform: Platform, source: SourceName, count: usize) {

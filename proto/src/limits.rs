@@ -7,10 +7,10 @@
 pub const OBSERVATIONS_PER_SECTION: usize = 20_000;
 /// Canonical bytes of one section: 20,000 observations at the 110 bytes that real ones take, doubled.
 pub const SECTION_BYTES: usize = 4 * 1024 * 1024;
-/// Canonical bytes of one look: 64 entries, each with its longest reason.
-pub const LOOK_BYTES: usize = 32 * 1024;
-/// Sources in one look; the closed list is shorter, newer agents may know more.
-pub const SOURCES_PER_LOOK: usize = 64;
+/// Canonical bytes of one snapshot: 64 entries, each with its longest reason.
+pub const SNAPSHOT_BYTES: usize = 32 * 1024;
+/// Sources in one snapshot; the closed list is shorter, newer agents may know more.
+pub const SOURCES_PER_SNAPSHOT: usize = 64;
 /// Bytes of name, vendor, version, id or state of an observation. Windows display names end at 256 characters.
 pub const TEXT_BYTES: usize = 512;
 /// Bytes of a path; Linux' PATH_MAX.
@@ -26,7 +26,7 @@ pub const MESSAGE_BYTES: usize = SECTION_BYTES + 64 * 1024;
 /// Bytes of a check-in: facts and state.
 pub const CHECK_IN_BYTES: usize = 256 * 1024;
 /// Sections in one upload call.
-pub const SECTIONS_PER_UPLOAD: usize = SOURCES_PER_LOOK;
+pub const SECTIONS_PER_UPLOAD: usize = SOURCES_PER_SNAPSHOT;
 /// Bytes of sections in one upload call: sixteen of the largest. More travels in several calls.
 pub const UPLOAD_BYTES: usize = 16 * SECTION_BYTES;
 /// Bytes of a certificate request in DER. An EC request has some 300.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use muster_proto::canonical::{
-    CanonicalSection, NotCanonical, ObservationView, look_bytes, look_digest, read_look, read_section, section_bytes,
-    section_digest,
+    CanonicalSection, NotCanonical, ObservationView, read_section, read_snapshot, section_bytes, section_digest,
+    snapshot_bytes, snapshot_digest,
 };
 use muster_proto::limits;
-use muster_proto::model::{Digest, Kind, Look, LookEntry, Observation, Outcome, Platform, Section, SourceName};
+use muster_proto::model::{Digest, Kind, Observation, Outcome, Platform, Section, Snapshot, SnapshotEntry, SourceName};
 use proptest::prelude::*;
 
 fn text() -> impl Strategy<Value = String> {
@@ -45,17 +45,17 @@ fn section() -> impl Strategy<Value = Section> {
         .prop_map(|(platform, source, observations)| Section::new(platform, source, observations))
 }
 
-fn look() -> impl Strategy<Value = Look> {
+fn snapshot() -> impl Strategy<Value = Snapshot> {
     let entry = (member(SourceName::ALL), member(Outcome::ALL), text(), any::<u64>(), any::<Option<[u8; 32]>>());
     (member(Platform::ALL), prop::collection::vec(entry, 0..12)).prop_map(|(platform, entries)| {
-        let entry = |(source, outcome, reason, watchlist, digest): (_, _, _, _, Option<[u8; 32]>)| LookEntry {
+        let entry = |(source, outcome, reason, watchlist, digest): (_, _, _, _, Option<[u8; 32]>)| SnapshotEntry {
             source,
             outcome,
             reason,
             watchlist,
             section: digest.map(Digest::from_bytes),
         };
-        Look::new(platform, entries.into_iter().map(entry).collect())
+        Snapshot::new(platform, entries.into_iter().map(entry).collect())
     })
 }
 
@@ -67,9 +67,9 @@ proptest! {
     }
 
     #[test]
-    fn a_look_read_back_is_the_same_look(look in look()) {
-        let bytes = look_bytes(&look);
-        prop_assert_eq!(read_look(&bytes).expect("canonical"), look);
+    fn a_snapshot_read_back_is_the_same_snapshot(snapshot in snapshot()) {
+        let bytes = snapshot_bytes(&snapshot);
+        prop_assert_eq!(read_snapshot(&bytes).expect("canonical"), snapshot);
     }
 
     #[test]
@@ -85,10 +85,10 @@ proptest! {
     }
 
     #[test]
-    fn order_of_the_sources_does_not_change_the_digest_of_a_look(look in look()) {
-        let mut entries = look.entries().to_vec();
+    fn order_of_the_sources_does_not_change_the_digest_of_a_snapshot(snapshot in snapshot()) {
+        let mut entries = snapshot.entries().to_vec();
         entries.reverse();
-        prop_assert_eq!(look_digest(&Look::new(look.platform(), entries)), look_digest(&look));
+        prop_assert_eq!(snapshot_digest(&Snapshot::new(snapshot.platform(), entries)), snapshot_digest(&snapshot));
     }
 
     #[test]
@@ -114,9 +114,9 @@ proptest! {
         let mut section = b"MSEC\x01\x01\x02".to_vec();
         section.extend_from_slice(&bytes);
         if let Ok(read) = read_section(&section) { prop_assert_eq!(section_bytes(&read), section); }
-        let mut look = b"MLOK\x01\x01".to_vec();
-        look.extend_from_slice(&bytes);
-        if let Ok(read) = read_look(&look) { prop_assert_eq!(look_bytes(&read), look); }
+        let mut snapshot = b"MLOK\x01\x01".to_vec();
+        snapshot.extend_from_slice(&bytes);
+        if let Ok(read) = read_snapshot(&snapshot) { prop_assert_eq!(snapshot_bytes(&read), snapshot); }
     }
 }
 
@@ -130,14 +130,17 @@ fn the_bytes_of_version_one_stay_what_they_are() {
     let expected = b"MSEC\x01\x01\x02\x01\x11\x04kesl\x00\x0b12.2.0-2517\x00\x00\x00\x01\x01a\x01b";
     assert_eq!(section_bytes(&section), expected);
 
-    let entry = LookEntry {
+    let entry = SnapshotEntry {
         source: SourceName::Rpm,
         outcome: Outcome::NotApplicable,
         reason: "no".to_owned(),
         watchlist: 300,
         section: None,
     };
-    assert_eq!(look_bytes(&Look::new(Platform::Linux, vec![entry])), b"MLOK\x01\x01\x01\x03\x04\xac\x02\x02no\x00");
+    assert_eq!(
+        snapshot_bytes(&Snapshot::new(Platform::Linux, vec![entry])),
+        b"MLOK\x01\x01\x01\x03\x04\xac\x02\x02no\x00"
+    );
 }
 
 #[test]

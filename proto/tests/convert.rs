@@ -8,7 +8,7 @@ use muster_proto::model::{
     Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostId, HostReport,
     HostRow, HostState, Lane, Losses, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId,
     ProductReport, Protection, RealtimeEvidence, Reason, RefusalClass, RulesRefused, SignatureState, SiteId,
-    SourceName, SourceReport, StandingReport, Timestamp, TokenId, TokenReport, UnitState, UserItem, Watchlist,
+    SourceName, SourceReport, Timestamp, TokenId, TokenReport, UnitState, UserItem, VerdictReport, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -79,9 +79,9 @@ fn host() -> HostReport {
         state: state(),
         enrolled_at: Timestamp::from_millis(1),
         last_seen: Some(Timestamp::from_millis(2)),
-        look_since: None,
+        snapshot_since: None,
         observed_at: Some(Timestamp::from_millis(3)),
-        look: "ab".to_owned(),
+        snapshot: "ab".to_owned(),
         sources: vec![SourceReport {
             source: SourceName::Rpm,
             outcome: Outcome::Denied,
@@ -98,7 +98,7 @@ fn host() -> HostReport {
             rule: "r".to_owned(),
             evidence: vec![],
         }],
-        standings: vec![StandingReport {
+        verdicts: vec![VerdictReport {
             order: order(),
             lane: Lane::Confirm,
             in_scope: true,
@@ -146,7 +146,7 @@ fn reports_survive_the_wire() {
             silent: 6,
         },
         as_of: Timestamp::from_millis(8),
-        docket: 1,
+        judge_queue: 1,
     };
     assert_eq!(Board::try_from(wire::Board::from(board.clone())), Ok(board));
     let row = HostRow {
@@ -204,8 +204,8 @@ fn how_the_collector_is_survives_the_wire_also_from_one_that_does_not_tell_of_re
         version: "0.1.0".to_owned(),
         rules_version: "r".to_owned(),
         hosts: 1,
-        docket: 2,
-        docket_lag_ms: 3,
+        judge_queue: 2,
+        judge_queue_lag_ms: 3,
         now: Timestamp::from_millis(4),
         rules_refused: Some(RulesRefused { since: Timestamp::from_millis(0), fault: "a.toml:1: x".to_owned() }),
     };
@@ -233,9 +233,9 @@ fn what_cannot_be_understood_names_its_field() {
     assert!(error.is_limit() && error.to_string().contains("USER_ITEMS_PER_HOST"), "{error}");
 
     let mut row = wire::Host::from(host());
-    row.standings[0].lane = 99;
+    row.verdicts[0].lane = 99;
     let error = HostReport::try_from(row).expect_err("no such lane");
-    assert!(matches!(error, ConvertError::Code { field: "Standing.lane", code: 99 }), "{error}");
+    assert!(matches!(error, ConvertError::Code { field: "Verdict.lane", code: 99 }), "{error}");
 
     let mut row = wire::Host::from(host());
     row.id = vec![1, 2, 3].into();

@@ -75,9 +75,9 @@ impl<'a> Collector<'a> {
         let begun = Instant::now();
         let seen = eventually(&format!("the host stands in one of {wanted:?}"), patience, || {
             let host = self.host()?;
-            let standings = host["standings"].as_array().context("no standings")?;
-            let standing = standings.iter().find(|one| one["order"]["id"] == "us-bis-icts-2021-002");
-            let lane = standing.and_then(|one| one["lane"].as_str()).context("no lane")?;
+            let verdicts = host["verdicts"].as_array().context("no standings")?;
+            let verdict = verdicts.iter().find(|one| one["order"]["id"] == "us-bis-icts-2021-002");
+            let lane = verdict.and_then(|one| one["lane"].as_str()).context("no lane")?;
             Ok(wanted.contains(&lane).then_some(()))
         });
         seen.with_context(|| self.machine.journal())?;
@@ -85,7 +85,7 @@ impl<'a> Collector<'a> {
     }
 }
 
-fn enrol(machine: &Booted, collector: &Collector<'_>) -> Result<()> {
+fn enroll(machine: &Booted, collector: &Collector<'_>) -> Result<()> {
     let token = machine.run(&[
         "runuser",
         "-u",
@@ -169,7 +169,7 @@ fn both_packages_work_under_a_running_systemd_from_installation_to_purge() -> Re
 
     machine.run(&["dpkg", "-i", "/muster-agent.deb"])?;
     ensure!(machine.property(AGENT, "ConditionResult")? == "no", "without an identity there is nobody to report to");
-    enrol(&machine, &collector)?;
+    enroll(&machine, &collector)?;
     // Returns when the agent says that it is ready.
     machine.run(&["systemctl", "start", AGENT])?;
     ensure!(machine.property(AGENT, "StatusText")?.contains("directories are watched"));

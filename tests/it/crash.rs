@@ -1,6 +1,6 @@
 //! `kill -9` of collector and agents at random moments under load: what was acknowledged is there, and there once.
 //!
-//! Players (agents that the test plays on the wire) report a new look as fast as they are answered; real agents report
+//! Players (agents that the test plays on the wire) report a new snapshot as fast as they are answered; real agents report
 //! real roots meanwhile, and are killed too. After every kill of the collector the store is checked and compared with
 //! what was acknowledged. `MUSTER_TEST_SEED` repeats a run.
 
@@ -18,7 +18,7 @@ use muster_tests::canned::Root;
 use muster_tests::chance::Chance;
 use muster_tests::eventually;
 use muster_tests::lab::{Agent, Lab, PATIENCE};
-use muster_tests::player::{Player, look_of};
+use muster_tests::player::{Player, snapshot_of};
 use muster_tests::process::{Answer, Process};
 
 /// How often the collector is killed, and how often agents are at least.
@@ -40,7 +40,7 @@ struct Contestant {
 }
 
 impl Contestant {
-    /// Reports one new look after the other until the collector is gone.
+    /// Reports one new snapshot after the other until the collector is gone.
     async fn run(mut self, listening: String, ca: std::path::PathBuf) -> Self {
         if self.player.reconnect(&listening, &ca).await.is_err() {
             return self;
@@ -48,10 +48,10 @@ impl Contestant {
         loop {
             self.next += 1;
             let own = format!("{}-package-{}", self.player.host, self.next);
-            let (look, sections) = look_of(&["adduser", "dpkg", &own]);
-            let digest = canonical::look_digest(&look);
+            let (snapshot, sections) = snapshot_of(&["adduser", "dpkg", &own]);
+            let digest = canonical::snapshot_digest(&snapshot);
             self.sent.attempted.push(digest);
-            match self.player.deliver(&look, &sections).await {
+            match self.player.deliver(&snapshot, &sections).await {
                 Ok(true) => self.sent.acknowledged.push(digest),
                 // Not acknowledged, and so nothing is promised. It is not tried again: a later one follows.
                 Ok(false) | Err(_) => return self,
@@ -61,7 +61,7 @@ impl Contestant {
 }
 
 #[test]
-fn no_acknowledged_look_is_lost_or_doubled_by_fifty_kills() -> Result<()> {
+fn no_acknowledged_snapshot_is_lost_or_doubled_by_fifty_kills() -> Result<()> {
     let (mut chance, seed) = Chance::from_environment(20_240_929);
     println!("MUSTER_TEST_SEED={seed}");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -103,19 +103,19 @@ fn no_acknowledged_look_is_lost_or_doubled_by_fifty_kills() -> Result<()> {
     assert_current(&lab, &contestants)
 }
 
-/// The looks that each host has had, oldest first, as the store has them.
+/// The snapshots that each host has had, oldest first, as the store has them.
 fn history(data_dir: &Path) -> Result<BTreeMap<HostId, Vec<Digest>>> {
     let database = rusqlite::Connection::open(data_dir.join("muster.db"))?;
     let mut statement = database.prepare(
-        "SELECT host.id, look.digest FROM ( \
-             SELECT host, since, look FROM host_look UNION ALL SELECT no, look_since, look FROM host \
-         ) had JOIN host ON host.no = had.host JOIN look ON look.no = had.look ORDER BY had.host, had.since",
+        "SELECT host.id, snapshot.digest FROM ( \
+             SELECT host, since, snapshot FROM host_snapshot UNION ALL SELECT no, snapshot_since, snapshot FROM host \
+         ) had JOIN host ON host.no = had.host JOIN snapshot ON snapshot.no = had.snapshot ORDER BY had.host, had.since",
     )?;
     let mut history: BTreeMap<HostId, Vec<Digest>> = BTreeMap::new();
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let (host, look): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        history.entry(HostId::try_from(host.as_slice())?).or_default().push(Digest::try_from(look.as_slice())?);
+        let (host, snapshot): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        history.entry(HostId::try_from(host.as_slice())?).or_default().push(Digest::try_from(snapshot.as_slice())?);
     }
     Ok(history)
 }
@@ -127,28 +127,28 @@ pub(crate) fn compare(sent: &Sent, kept: Option<&Vec<Digest>>, kill: u32) -> Res
     let acknowledged: Vec<&Digest> = kept.iter().filter(|digest| sent.acknowledged.contains(digest)).collect();
     ensure!(
         acknowledged.iter().copied().eq(sent.acknowledged.iter()),
-        "after kill {kill}: {} looks were acknowledged, {} of them are kept, or in another order",
+        "after kill {kill}: {} snapshots were acknowledged, {} of them are kept, or in another order",
         sent.acknowledged.len(),
         acknowledged.len()
     );
     for (index, digest) in kept.iter().enumerate() {
-        ensure!(sent.attempted.contains(digest), "after kill {kill}: a look is kept that nobody sent");
+        ensure!(sent.attempted.contains(digest), "after kill {kill}: a snapshot is kept that nobody sent");
         ensure!(!kept[..index].contains(digest), "after kill {kill}: look {digest} is kept twice");
     }
     Ok(())
 }
 
-/// After the last restart everything goes on, and the last look is the current one.
+/// After the last restart everything goes on, and the last snapshot is the current one.
 fn assert_current(lab: &Lab, contestants: &[Contestant]) -> Result<()> {
     lab.judged()?;
     for contestant in contestants {
         let host = lab.muster(&["host", &contestant.player.host.to_string(), "-o", "json"])?.json()?;
-        let current = host["look"].as_str().unwrap_or_default().to_owned();
+        let current = host["snapshot"].as_str().unwrap_or_default().to_owned();
         let last = contestant.sent.acknowledged.last().map(ToString::to_string);
         let later = contestant.sent.attempted.last().map(ToString::to_string);
         ensure!(
             Some(&current) == last.as_ref() || Some(&current) == later.as_ref(),
-            "the current look is {current}, and neither the last acknowledged {last:?} nor the last sent"
+            "the current snapshot is {current}, and neither the last acknowledged {last:?} nor the last sent"
         );
     }
     Ok(())
@@ -204,7 +204,7 @@ impl Victim {
                             whole = begun.elapsed();
                             report.acknowledged.push(told(&process)?);
                         }
-                        // The collector is away; the look waits in the spool, and more of them would only be more.
+                        // The collector is away; the snapshot waits in the spool, and more of them would only be more.
                         Some(_) => eventually("the collector is back", PATIENCE, || {
                             Ok(TcpStream::connect(&address).is_ok().then_some(()))
                         })?,
@@ -216,8 +216,8 @@ impl Victim {
         Ok(Self { agent, root, stop, thread })
     }
 
-    /// After all the kills the agent still has its identity and its spool in order: it reports, every look that it was
-    /// told to be acknowledged is kept once, and its last look is the current one.
+    /// After all the kills the agent still has its identity and its spool in order: it reports, every snapshot that it was
+    /// told to be acknowledged is kept once, and its last snapshot is the current one.
     fn finish(self, lab: &mut Lab) -> Result<Report> {
         self.stop.store(true, Ordering::SeqCst);
         let mut report = self.thread.join().map_err(|_| anyhow::anyhow!("the victim's thread panicked"))??;
@@ -226,20 +226,20 @@ impl Victim {
         let last = digest_of(&last.expect_code(0).context("the victim's last report")?.stdout)?;
         report.acknowledged.push(last);
         let host = lab.muster(&["host", "victim", "-o", "json"])?.json()?;
-        ensure!(host["look"] == last.to_string(), "the current look is not that of the last report");
+        ensure!(host["snapshot"] == last.to_string(), "the current snapshot is not that of the last report");
         lab.stop_collector()?;
         let id = host["id"].as_str().unwrap_or_default().parse::<HostId>()?;
         let kept = history(&lab.data_dir())?.remove(&id).unwrap_or_default();
         for digest in &report.acknowledged {
             let times = kept.iter().filter(|other| *other == digest).count();
-            ensure!(times == 1, "a look that the agent was told to be acknowledged is kept {times} times");
+            ensure!(times == 1, "a snapshot that the agent was told to be acknowledged is kept {times} times");
         }
         lab.serve()?;
         Ok(report)
     }
 }
 
-/// The look that the agent says the collector has: the last line of its output.
+/// The snapshot that the agent says the collector has: the last line of its output.
 fn told(process: &Process) -> Result<Digest> {
     let output = process.output();
     digest_of(output.lines().rev().find(|line| line.starts_with('{')).unwrap_or_default())
@@ -247,5 +247,5 @@ fn told(process: &Process) -> Result<Digest> {
 
 fn digest_of(report: &str) -> Result<Digest> {
     let report: serde_json::Value = serde_json::from_str(report).with_context(|| format!("no report: {report:?}"))?;
-    Ok(report["look"].as_str().context("a report without a look")?.parse::<Digest>()?)
+    Ok(report["snapshot"].as_str().context("a report without a snapshot")?.parse::<Digest>()?)
 }

@@ -1,10 +1,10 @@
-//! From a look to the collector: what travels, what does not travel twice, and what is kept when nobody answers.
+//! From a snapshot to the collector: what travels, what does not travel twice, and what is kept when nobody answers.
 
 use anyhow::{Context, Result};
 use muster_proto::canonical;
 use muster_tests::canned::Root;
 use muster_tests::lab::{Agent, Lab};
-use muster_tests::player::{Player, look_of};
+use muster_tests::player::{Player, snapshot_of};
 use muster_tests::process::Answer;
 use muster_tests::wiretap::Wiretap;
 use serde_json::Value;
@@ -32,15 +32,15 @@ fn host(lab: &Lab, name: &str) -> Result<Value> {
     answer.json().with_context(|| format!("muster host {name}"))
 }
 
-fn look_digest(lab: &Lab, name: &str) -> Result<String> {
+fn snapshot_digest(lab: &Lab, name: &str) -> Result<String> {
     let host = host(lab, name)?;
-    let digest = host["look"].as_str().context("the host has no look")?;
+    let digest = host["snapshot"].as_str().context("the host has no snapshot")?;
     assert_eq!(digest.len(), 64, "{digest}");
     Ok(digest.to_owned())
 }
 
 #[test]
-fn a_second_look_sends_one_digest_and_no_section() -> Result<()> {
+fn a_second_snapshot_sends_one_digest_and_no_section() -> Result<()> {
     let lab = Lab::start()?;
     let tap = Wiretap::before(&lab.listening().agents)?;
     let agent = tapped_agent(&lab, &tap, "web-1")?;
@@ -49,16 +49,16 @@ fn a_second_look_sends_one_digest_and_no_section() -> Result<()> {
     let said = report(&agent, &root)?;
     let first = tap.take();
     assert_eq!(said["sections_sent"], 3, "host, dpkg and systemd-units: {said}");
-    let digest = look_digest(&lab, "web-1")?;
-    assert_eq!(said["look"], digest);
+    let digest = snapshot_digest(&lab, "web-1")?;
+    assert_eq!(said["snapshot"], digest);
     let said = report(&agent, &root)?;
     let second = tap.take();
     assert_eq!((said["sections_sent"].as_u64(), said["section_bytes"].as_u64()), (Some(0), Some(0)), "{said}");
 
-    assert!(first.up > 20 * 1024, "the first look sent only {} bytes", first.up);
-    assert!(second.up < CHECK_IN_ONLY, "the second look sent {} bytes", second.up);
-    assert!(second.up > 32, "the second look sent nothing: {second:?}");
-    assert_eq!(look_digest(&lab, "web-1")?, digest);
+    assert!(first.up > 20 * 1024, "the first snapshot sent only {} bytes", first.up);
+    assert!(second.up < CHECK_IN_ONLY, "the second snapshot sent {} bytes", second.up);
+    assert!(second.up > 32, "the second snapshot sent nothing: {second:?}");
+    assert_eq!(snapshot_digest(&lab, "web-1")?, digest);
     Ok(())
 }
 
@@ -80,7 +80,7 @@ fn two_machines_of_one_image_share_every_section() -> Result<()> {
             assert!(sent.up < CHECK_IN_ONLY, "the second machine of the image sent {} bytes", sent.up);
         }
     }
-    assert_eq!(look_digest(&lab, "clone-1")?, look_digest(&lab, "clone-2")?);
+    assert_eq!(snapshot_digest(&lab, "clone-1")?, snapshot_digest(&lab, "clone-2")?);
     Ok(())
 }
 
@@ -92,24 +92,24 @@ fn a_changed_source_sends_its_own_section_and_no_other() -> Result<()> {
     let root = Root::debian("db-1")?;
     agent.report(root.path())?;
     let whole = tap.take();
-    let before = look_digest(&lab, "db-1")?;
-    // A unit more: the packages, which are nearly all of the look, stay where they are.
+    let before = snapshot_digest(&lab, "db-1")?;
+    // A unit more: the packages, which are nearly all of the snapshot, stay where they are.
     root.write("usr/lib/systemd/system/extra.service", "[Service]\nExecStart=/usr/bin/true\n")?;
     let said = report(&agent, &root)?;
     let part = tap.take();
     assert_eq!(said["sections_sent"], 1, "{said}");
     assert!(part.up < whole.up / 2, "one changed unit sent {} of {} bytes", part.up, whole.up);
-    assert_ne!(look_digest(&lab, "db-1")?, before);
+    assert_ne!(snapshot_digest(&lab, "db-1")?, before);
     Ok(())
 }
 
 #[test]
-fn a_look_made_while_the_collector_is_away_arrives_when_it_is_back() -> Result<()> {
+fn a_snapshot_made_while_the_collector_is_away_arrives_when_it_is_back() -> Result<()> {
     let mut lab = Lab::start()?;
     let agent = lab.enrolled_agent("laptop")?;
     let root = Root::debian("laptop")?;
     agent.report(root.path())?;
-    let before = look_digest(&lab, "laptop")?;
+    let before = snapshot_digest(&lab, "laptop")?;
     lab.stop_collector()?;
     root.install("made-while-away", "1.0")?;
     let failed = agent.once(root.path())?.expect_code(1)?;
@@ -117,7 +117,7 @@ fn a_look_made_while_the_collector_is_away_arrives_when_it_is_back() -> Result<(
     assert!(failed.stderr.contains(&address), "the error does not name {address}: {}", failed.stderr);
     lab.serve()?;
     agent.report(root.path())?;
-    assert_ne!(look_digest(&lab, "laptop")?, before);
+    assert_ne!(snapshot_digest(&lab, "laptop")?, before);
     Ok(())
 }
 
@@ -127,16 +127,16 @@ fn a_replayed_upload_changes_nothing() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut player = Player::enroll(&lab, "replayed").await?;
-        let (old, old_sections) = look_of(&["a"]);
-        let (new, new_sections) = look_of(&["a", "b"]);
+        let (old, old_sections) = snapshot_of(&["a"]);
+        let (new, new_sections) = snapshot_of(&["a", "b"]);
         assert!(player.deliver(&old, &old_sections).await?);
         let header = player.header(&old);
         assert!(player.deliver(&new, &new_sections).await?);
         // The same message as before, from a network that delivers twice.
         let replayed = player.upload_parts(vec![header]).await;
         assert_eq!(
-            look_digest(&lab, "replayed")?,
-            canonical::look_digest(&new).to_string(),
+            snapshot_digest(&lab, "replayed")?,
+            canonical::snapshot_digest(&new).to_string(),
             "the replay ({replayed:?}) brought the old look back"
         );
         Ok(())
@@ -144,26 +144,26 @@ fn a_replayed_upload_changes_nothing() -> Result<()> {
 }
 
 #[test]
-fn a_look_counts_only_when_all_its_sections_are_there() -> Result<()> {
+fn a_snapshot_counts_only_when_all_its_sections_are_there() -> Result<()> {
     let lab = Lab::start()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut player = Player::enroll(&lab, "partial").await?;
-        let (look, sections) = look_of(&["only", "half"]);
-        let asked = player.check_in(&look).await?;
-        assert!(asked.look_wanted, "an unknown look is wanted");
-        let half = player.upload(&look, &sections[..1]).await?;
-        assert!(!half.accepted, "a look without all its sections was accepted");
+        let (snapshot, sections) = snapshot_of(&["only", "half"]);
+        let asked = player.check_in(&snapshot).await?;
+        assert!(asked.snapshot_wanted, "an unknown look is wanted");
+        let half = player.upload(&snapshot, &sections[..1]).await?;
+        assert!(!half.accepted, "a snapshot without all its sections was accepted");
         assert_eq!(half.sections_wanted.len(), 1, "{half:?}");
         assert_eq!(half.sections_wanted[0].as_ref(), canonical::section_digest(&sections[1]).as_bytes());
         // What came is kept: only the rest is wanted, and only the rest is sent.
-        let asked = player.check_in(&look).await?;
-        assert!(asked.look_wanted, "not all its sections are there");
+        let asked = player.check_in(&snapshot).await?;
+        assert!(asked.snapshot_wanted, "not all its sections are there");
         assert_eq!(asked.sections_wanted, half.sections_wanted);
-        let header = player.header(&look);
+        let header = player.header(&snapshot);
         let rest = player.upload_parts(vec![header, muster_tests::player::section_part(&sections[1])]).await?;
         assert!(rest.accepted, "{rest:?}");
-        assert_eq!(look_digest(&lab, "partial")?, canonical::look_digest(&look).to_string());
+        assert_eq!(snapshot_digest(&lab, "partial")?, canonical::snapshot_digest(&snapshot).to_string());
         Ok(())
     })
 }

@@ -15,13 +15,13 @@ fn status(agent: &Agent) -> Result<Value> {
     Answer::of(agent.command("status")?.args(["-o", "json"]))?.expect_code(0)?.json()
 }
 
-fn look_at_collector(lab: &Lab, name: &str) -> Result<String> {
+fn snapshot_at_collector(lab: &Lab, name: &str) -> Result<String> {
     let host = lab.muster(&["host", name, "-o", "json"])?.json()?;
-    Ok(host["look"].as_str().unwrap_or_default().to_owned())
+    Ok(host["snapshot"].as_str().unwrap_or_default().to_owned())
 }
 
 #[test]
-fn a_look_that_no_file_can_hold_is_delivered_all_the_same_and_counted_when_it_was_not() -> Result<()> {
+fn a_snapshot_that_no_file_can_hold_is_delivered_all_the_same_and_counted_when_it_was_not() -> Result<()> {
     let mut lab = Lab::start()?;
     let root = Root::debian("narrow")?;
     let agent = lab.enrolled_agent("narrow")?;
@@ -34,11 +34,11 @@ fn a_look_that_no_file_can_hold_is_delivered_all_the_same_and_counted_when_it_wa
         Answer::of(&mut shell)
     };
     let answer = limited(&agent)?.expect_code(0)?;
-    assert!(answer.stderr.contains("the look cannot be kept"), "{}", answer.stderr);
-    let counts = |after: &Value| (after["spool"]["looks"].as_u64(), after["spool"]["dropped"].as_u64());
+    assert!(answer.stderr.contains("the scan cannot be kept"), "{}", answer.stderr);
+    let counts = |after: &Value| (after["spool"]["snapshots"].as_u64(), after["spool"]["dropped"].as_u64());
     let after = status(&agent)?;
     assert_eq!(counts(&after), (Some(0), Some(0)), "{after}");
-    assert_eq!(look_at_collector(&lab, "narrow")?, after["last_acknowledged_look"].as_str().unwrap_or("none"));
+    assert_eq!(snapshot_at_collector(&lab, "narrow")?, after["last_acknowledged_snapshot"].as_str().unwrap_or("none"));
 
     lab.stop_collector()?;
     root.install("unseen", "1")?;
@@ -66,16 +66,16 @@ fn what_was_lost_before_it_could_be_delivered_is_told_to_the_collector_and_shown
         root.install(package, "1")?;
         agent.once(root.path())?.expect_code(1)?;
     }
-    // The disk does not give back the oldest as it was written, and the next is no look.
+    // The disk does not give back the oldest as it was written, and the next is no snapshot.
     let mut kept: Vec<PathBuf> =
         std::fs::read_dir(agent.state_dir().join("spool"))?.map(|file| Ok(file?.path())).collect::<Result<_>>()?;
     kept.sort();
     assert_eq!(kept.len(), 3, "{kept:?}");
     std::fs::write(&kept[0], &std::fs::read(&kept[0])?[..100])?;
-    let no_look = b"no look at all";
-    let (length, digest) = ((no_look.len() as u64).to_le_bytes(), Digest::of(no_look));
+    let no_snapshot = b"no look at all";
+    let (length, digest) = ((no_snapshot.len() as u64).to_le_bytes(), Digest::of(no_snapshot));
     let header = [b"MSPL\x01".as_slice(), &length, digest.as_bytes()];
-    std::fs::write(&kept[1], [&header.concat(), no_look.as_slice()].concat())?;
+    std::fs::write(&kept[1], [&header.concat(), no_snapshot.as_slice()].concat())?;
     lab.serve()?;
     agent.report(root.path())?;
     assert_eq!(losses(&lab)?, serde_json::json!({"coalesced": 0, "dropped": 0, "damaged": 2}));
@@ -88,7 +88,7 @@ fn what_was_lost_before_it_could_be_delivered_is_told_to_the_collector_and_shown
     agent.report(root.path())?;
     assert_eq!(losses(&lab)?["damaged"], 2);
     let said = lab.collector()?.output();
-    assert!(said.contains("looks that were lost"), "{said}");
+    assert!(said.contains("snapshots that were lost"), "{said}");
     Ok(())
 }
 
@@ -140,7 +140,7 @@ fn on_a_full_disk_what_was_kept_survives_and_nothing_stops() -> Result<()> {
     let once =
         || -> Result<Answer> { Answer::of(agent.command("once")?.arg("--root").arg(root.path()))?.expect_code(0) };
     // Not even the secret of the pseudonyms finds room: nothing is told of people, and that is no absence.
-    let answer = once().context("the first look, with not a byte left")?;
+    let answer = once().context("the first snapshot, with not a byte left")?;
     assert!(answer.stderr.contains("no secret for the pseudonyms"), "{}", answer.stderr);
     let users = |lab: &Lab| -> Result<(Value, usize)> {
         let state = lab.muster(&["host", "full", "-o", "json"])?.json()?["state"].clone();
@@ -158,18 +158,23 @@ fn on_a_full_disk_what_was_kept_survives_and_nothing_stops() -> Result<()> {
     std::fs::remove_file(&filler)?;
     root.install("first", "1")?;
     agent.once(root.path())?.expect_code(1)?;
-    assert_eq!(status(&agent)?["spool"]["looks"], 1);
+    assert_eq!(status(&agent)?["spool"]["snapshots"], 1);
     disk.fill()?;
     root.install("second", "1")?;
     let answer = agent.once(root.path())?.expect_code(1)?;
     // Not even the count of it finds room, so it is told.
-    assert!(answer.stderr.contains("the look cannot be kept"), "{}", answer.stderr);
-    assert_eq!(status(&agent)?["spool"]["looks"], 1, "what was kept before is still there");
+    assert!(answer.stderr.contains("the scan cannot be kept"), "{}", answer.stderr);
+    assert_eq!(status(&agent)?["spool"]["snapshots"], 1, "what was kept before is still there");
 
     lab.serve()?;
     let answer = Answer::of(agent.command("once")?.args(["-o", "json", "--root"]).arg(root.path()))?.expect_code(0)?;
-    assert_eq!(answer.json()?["looks_delivered"], 2, "the one that was kept, and the present one: {}", answer.stderr);
-    assert_eq!(look_at_collector(&lab, "full")?, answer.json()?["look"].as_str().unwrap_or("none"));
-    assert_eq!(status(&agent)?["spool"]["looks"], 0);
+    assert_eq!(
+        answer.json()?["snapshots_delivered"],
+        2,
+        "the one that was kept, and the present one: {}",
+        answer.stderr
+    );
+    assert_eq!(snapshot_at_collector(&lab, "full")?, answer.json()?["snapshot"].as_str().unwrap_or("none"));
+    assert_eq!(status(&agent)?["spool"]["snapshots"], 0);
     Ok(())
 }

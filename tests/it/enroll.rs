@@ -9,7 +9,7 @@ use muster_tests::canned::Root;
 use muster_tests::door;
 use muster_tests::lab::Lab;
 use muster_tests::pki::{self, Authority, Flaw};
-use muster_tests::player::{Player, enroll_request, look_of};
+use muster_tests::player::{Player, enroll_request, snapshot_of};
 use rcgen::SigningKey;
 use tonic::Code;
 
@@ -61,7 +61,7 @@ fn what_agent_and_collector_keep_is_for_their_owner_only() -> Result<()> {
 }
 
 #[test]
-fn a_retried_enrolment_is_the_same_host() -> Result<()> {
+fn a_retried_enrollment_is_the_same_host() -> Result<()> {
     let lab = Lab::start()?;
     block_on(async {
         let token = lab.token(1, "1h")?;
@@ -93,11 +93,11 @@ fn a_certificate_is_renewed_by_proof_of_the_old_key() -> Result<()> {
         let answer = player.door.renew(request.clone()).await?.into_inner();
         assert!(!answer.quarantined);
         // Both keys work until the new one has been used.
-        let (look, sections) = look_of(&["dpkg"]);
-        assert!(player.deliver(&look, &sections).await?, "the old key ended too early");
+        let (snapshot, sections) = snapshot_of(&["dpkg"]);
+        assert!(player.deliver(&snapshot, &sections).await?, "the old key ended too early");
         player.identity = pki::identity(&new_key, &answer.certificate);
         player.reconnect(&lab.listening().agents, &lab.ca()).await?;
-        assert!(player.deliver(&look, &sections).await?, "the new key does not work");
+        assert!(player.deliver(&snapshot, &sections).await?, "the new key does not work");
         // A proof by another key is none.
         let (other, _) = pki::request()?;
         let forged = other.sign(&[b"muster-renew-1", csr.as_slice()].concat())?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use muster_tests::lab::Lab;
-use muster_tests::player::{Player, look_of};
+use muster_tests::player::{Player, snapshot_of};
 use tokio::runtime::Runtime;
 
 /// The runtime on which a test plays its clients.
@@ -20,8 +20,8 @@ fn runtime() -> Result<Runtime> {
 /// Whether an honest host can still report: whatever was tried before has hurt nobody else.
 async fn assert_serves(lab: &Lab) -> Result<()> {
     let mut honest = Player::enroll(lab, "honest").await?;
-    let (look, sections) = look_of(&["adduser", "dpkg"]);
-    assert!(honest.deliver(&look, &sections).await?, "an honest look was not accepted");
+    let (snapshot, sections) = snapshot_of(&["adduser", "dpkg"]);
+    assert!(honest.deliver(&snapshot, &sections).await?, "an honest look was not accepted");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ const US: &str = "us-bis-icts-2021-002";
 
 /// What the operator is told about one machine under the US determination.
 struct Told {
-    standing: Value,
+    verdict: Value,
     code: Option<i32>,
     text: String,
 }
@@ -24,24 +24,24 @@ impl Told {
         let json = lab.muster(&["explain", name, "-o", "json"])?;
         let text = lab.muster(&["explain", name])?;
         assert_eq!(json.code, text.code, "the exit code depends on the form of the output");
-        let standings = json.json()?;
-        let standings = standings["host"]["standings"].as_array().context("no standings")?.clone();
-        let standing = standings.into_iter().find(|standing| standing["order"]["id"] == US);
-        let standing = standing.with_context(|| format!("no standing under {US}: {}", json.stdout))?;
-        Ok(Self { standing, code: json.code, text: text.stdout })
+        let verdicts = json.json()?;
+        let verdicts = verdicts["host"]["verdicts"].as_array().context("no standings")?.clone();
+        let verdict = verdicts.into_iter().find(|verdict| verdict["order"]["id"] == US);
+        let verdict = verdict.with_context(|| format!("no standing under {US}: {}", json.stdout))?;
+        Ok(Self { verdict, code: json.code, text: text.stdout })
     }
 
     fn lane(&self) -> &str {
-        self.standing["lane"].as_str().unwrap_or_default()
+        self.verdict["lane"].as_str().unwrap_or_default()
     }
 
     fn presence(&self) -> &str {
-        self.standing["presence"].as_str().unwrap_or_default()
+        self.verdict["presence"].as_str().unwrap_or_default()
     }
 
     /// Whether some reason, or its evidence, says this.
     fn gives(&self, part: &str) -> bool {
-        self.standing["reasons"].to_string().contains(part)
+        self.verdict["reasons"].to_string().contains(part)
     }
 }
 
@@ -61,7 +61,7 @@ fn a_machine_with_kaspersky_must_replace_it_and_is_told_why() -> Result<()> {
     assert!(["installed", "active"].contains(&told.presence()), "{}", told.text);
     assert_eq!(told.code, Some(5), "the day of the US determination has passed");
     for trace in ["kesl", "klnagent64", "12.0.0-6672", "dpkg"] {
-        assert!(told.gives(trace), "no reason names {trace}: {}", told.standing);
+        assert!(told.gives(trace), "no reason names {trace}: {}", told.verdict);
         assert!(told.text.contains(trace), "the page does not name {trace}:\n{}", told.text);
     }
     assert!(!told.text.to_lowercase().contains("violation"), "continued use is no violation:\n{}", told.text);
@@ -74,7 +74,7 @@ fn what_is_left_of_a_removed_kaspersky_is_a_remnant() -> Result<()> {
     assert_eq!(told.presence(), "remnant", "{}", told.text);
     assert!(!["replace", "remove", "clear", "done"].contains(&told.lane()), "lane {}", told.lane());
     assert_ne!(told.code, Some(0));
-    assert!(told.gives("rc"), "no reason names dpkg's state: {}", told.standing);
+    assert!(told.gives("rc"), "no reason names dpkg's state: {}", told.verdict);
     Ok(())
 }
 
@@ -83,7 +83,7 @@ fn assert_unknown(root: &Root, name: &str) -> Result<()> {
     let told = Told::of(root, name)?;
     assert_eq!((told.lane(), told.presence()), ("unknown", "unknown"), "{name}: {}", told.text);
     assert_ne!(told.code, Some(0), "{name}");
-    assert!(told.gives("dpkg"), "{name}: no reason names the source: {}", told.standing);
+    assert!(told.gives("dpkg"), "{name}: no reason names the source: {}", told.verdict);
     Ok(())
 }
 
@@ -157,15 +157,15 @@ fn a_host_stands_in_exactly_one_lane_and_the_board_adds_up() -> Result<()> {
 }
 
 #[test]
-fn a_positive_stands_until_a_complete_look_refutes_it() -> Result<()> {
+fn a_positive_stands_until_a_complete_snapshot_refutes_it() -> Result<()> {
     let lab = Lab::start()?;
     let agent = lab.enrolled_agent("doubtful")?;
     let lane = |lab: &Lab| -> Result<String> {
         lab.judged()?;
         let told = lab.muster(&["explain", "doubtful", "-o", "json"])?.json()?;
-        let standings = told["host"]["standings"].as_array().context("no standings")?.clone();
-        let standing = standings.into_iter().find(|standing| standing["order"]["id"] == US).context("no standing")?;
-        Ok(standing["lane"].as_str().unwrap_or_default().to_owned())
+        let verdicts = told["host"]["verdicts"].as_array().context("no standings")?.clone();
+        let verdict = verdicts.into_iter().find(|verdict| verdict["order"]["id"] == US).context("no standing")?;
+        Ok(verdict["lane"].as_str().unwrap_or_default().to_owned())
     };
     agent.report(Root::debian("doubtful")?.with_kaspersky()?.path())?;
     assert_eq!(lane(&lab)?, "replace");

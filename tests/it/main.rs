@@ -5,16 +5,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its scene fails there")]
 
+mod api;
 mod booted;
 mod cli;
 mod crash;
 mod deliver;
 mod disk;
 mod enroll;
-mod faces;
 mod hostile;
-mod house;
 mod judge;
+mod layers;
 mod packages;
 mod proxy;
 mod quickstart;

@@ -151,7 +151,7 @@ fn a_second_run_over_the_same_folder_is_the_same_host() -> Result<()> {
     let second = host(&quickstart.once(root.path())?.expect_code(0)?);
     assert_eq!(first.len(), 36, "{first}");
     assert_eq!(first, second);
-    // The collector's data is lost: the agent enrols anew instead of giving up.
+    // The collector's data is lost: the agent enrolls anew instead of giving up.
     std::fs::remove_dir_all(quickstart.folder.path().join("data/collector"))?;
     let third = host(&quickstart.once(root.path())?.expect_code(0)?);
     assert!(third.len() == 36 && third != first, "{third}");

@@ -23,20 +23,20 @@ use serde_json::Value;
 use catalogue::{Planting, plantings};
 
 /// What was seen on one root: the outcome of each source, its rows, and which products they show.
-struct Seen {
+struct ScanOutput {
     outcomes: BTreeMap<String, (String, String)>,
     rows: BTreeMap<String, usize>,
     products: BTreeSet<String>,
 }
 
-impl Seen {
+impl ScanOutput {
     fn outcome(&self, source: &str) -> &str {
         self.outcomes.get(source).map_or("no record", |(outcome, _)| outcome.as_str())
     }
 }
 
 /// Looks at a root with the real agent and matches what it saw, as `scan | muster catalogue match` does.
-fn look(root: &Path) -> Result<Seen> {
+fn scan(root: &Path) -> Result<ScanOutput> {
     let mut scan = Command::new(binaries::find("muster-agent")?);
     let scanned = Answer::of(scan.arg("scan").arg("--root").arg(root).args(["-o", "ndjson"]))?.expect_code(0)?;
     let mut matcher = Command::new(binaries::find("muster")?)
@@ -52,7 +52,7 @@ fn look(root: &Path) -> Result<Seen> {
     writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
     ensure!(output.status.success(), "muster catalogue match: {:?}", output.status);
     let text = String::from_utf8(output.stdout)?;
-    let mut seen = Seen { outcomes: BTreeMap::new(), rows: BTreeMap::new(), products: BTreeSet::new() };
+    let mut seen = ScanOutput { outcomes: BTreeMap::new(), rows: BTreeMap::new(), products: BTreeSet::new() };
     for line in text.lines() {
         let record: Value = serde_json::from_str(line)?;
         let field = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
@@ -72,7 +72,7 @@ fn products(all: &[Planting], kinds: &[&str]) -> BTreeSet<String> {
     all.iter().filter(|one| kinds.contains(&one.kind.as_str())).map(|one| one.product.clone()).collect()
 }
 
-fn assert_all_recognised(seen: &Seen, expected: &BTreeSet<String>) {
+fn assert_all_recognised(seen: &ScanOutput, expected: &BTreeSet<String>) {
     assert!(!expected.is_empty(), "nothing was planted");
     let missed: Vec<&String> = expected.difference(&seen.products).collect();
     assert!(missed.is_empty(), "planted and not recognised: {missed:?}\n{:?}", seen.outcomes);
@@ -81,13 +81,13 @@ fn assert_all_recognised(seen: &Seen, expected: &BTreeSet<String>) {
 #[test]
 fn on_a_debian_made_by_debootstrap_every_product_is_recognised() -> Result<()> {
     let Some(root) = machines::debian()? else { return Ok(()) };
-    let before = look(root.path())?;
+    let before = scan(root.path())?;
     assert_eq!((before.outcome("dpkg"), before.outcome("host")), ("found", "found"), "{:?}", before.outcomes);
     assert_eq!(before.rows["dpkg"], machines::dpkg_rows(root.path())?);
     let all = plantings()?;
     machines::install_debs(root.path(), &all)?;
     machines::plant_files(root.path(), &all)?;
-    let seen = look(root.path())?;
+    let seen = scan(root.path())?;
     for source in ["dpkg", "systemd-units", "watch-paths", "snap", "flatpak", "browser-extensions"] {
         assert_eq!(seen.outcome(source), "found", "{source}: {:?}", seen.outcomes);
     }
@@ -102,7 +102,7 @@ fn in_every_form_of_rpms_database_every_product_is_recognised() -> Result<()> {
     let all = plantings()?;
     let Some(made) = machines::rpm_roots(&all)? else { return Ok(()) };
     for (form, root) in &made.roots {
-        let seen = look(root)?;
+        let seen = scan(root)?;
         assert_eq!(seen.outcome("rpm"), "found", "{form}: {:?}", seen.outcomes);
         assert_eq!(seen.rows["rpm"], made.packages, "{form}");
         assert_all_recognised(&seen, &products(&all, &["rpm"]));
@@ -132,7 +132,7 @@ fn what_flatpak_itself_has_installed_is_recognised_with_its_version() -> Result<
     }
     let all = plantings()?;
     let root = foreign::flatpaks(&all)?;
-    let seen = look(root.path())?;
+    let seen = scan(root.path())?;
     assert_eq!(seen.outcome("flatpak"), "found", "{:?}", seen.outcomes);
     let planted = all.iter().filter(|one| foreign::is_application(one)).map(|one| one.product.clone()).collect();
     assert_all_recognised(&seen, &planted);
@@ -142,11 +142,11 @@ fn what_flatpak_itself_has_installed_is_recognised_with_its_version() -> Result<
 
 /// The source and the kind of its observations have one name.
 fn assert_recognised_on(source: &str, root: &Path, all: &[Planting]) -> Result<()> {
-    let seen = look(root)?;
+    let seen = scan(root)?;
     assert_eq!(seen.outcome(source), "found", "{:?}", seen.outcomes);
     // What is packaged nowhere for this system is there by its units and folders all the same.
     machines::plant_files(root, all)?;
-    assert_all_recognised(&look(root)?, &products(all, &[source, "service", "path"]));
+    assert_all_recognised(&scan(root)?, &products(all, &[source, "service", "path"]));
     Ok(())
 }
 

@@ -19,11 +19,11 @@ fn scan(arguments: &[&str]) -> Result<Answer> {
 }
 
 /// The records of one look at a root.
-struct Looked {
+struct ScanOutput {
     records: Vec<Value>,
 }
 
-impl Looked {
+impl ScanOutput {
     fn at(root: &Root) -> Result<Self> {
         let place = root.path().display().to_string();
         let answer = scan(&["--root", &place, "-o", "ndjson"])?.expect_code(0)?;
@@ -46,15 +46,15 @@ impl Looked {
 }
 
 #[test]
-fn a_healthy_root_is_looked_at_completely() -> Result<()> {
-    let looked = Looked::at(&Root::debian("healthy")?)?;
-    assert_eq!(looked.outcome("dpkg").0, "found");
-    assert_eq!(looked.observations("dpkg").len(), package_count());
-    assert_eq!(looked.outcome("host").0, "found");
-    assert_eq!(looked.outcome("systemd-units").0, "found");
-    assert_eq!(looked.outcome("watch-paths").0, "empty");
-    assert_eq!(looked.outcome("rpm").0, "not-applicable");
-    let dpkg = looked.observation("dpkg", "dpkg").context("dpkg itself")?;
+fn a_healthy_root_is_scanned_completely() -> Result<()> {
+    let output = ScanOutput::at(&Root::debian("healthy")?)?;
+    assert_eq!(output.outcome("dpkg").0, "found");
+    assert_eq!(output.observations("dpkg").len(), package_count());
+    assert_eq!(output.outcome("host").0, "found");
+    assert_eq!(output.outcome("systemd-units").0, "found");
+    assert_eq!(output.outcome("watch-paths").0, "empty");
+    assert_eq!(output.outcome("rpm").0, "not-applicable");
+    let dpkg = output.observation("dpkg", "dpkg").context("dpkg itself")?;
     assert_eq!(dpkg["version"], "1.21.22");
     assert_eq!(dpkg["source_kind"], "deb");
     assert_eq!(dpkg["platform"], "linux");
@@ -65,38 +65,38 @@ fn a_healthy_root_is_looked_at_completely() -> Result<()> {
 fn a_folder_that_an_uninstaller_has_emptied_is_told_as_one() -> Result<()> {
     let root = Root::debian("emptied")?;
     std::fs::create_dir_all(root.path().join("opt/kaspersky/kesl/bin"))?;
-    let state = |looked: &Looked| Some(looked.observation("watch-paths", "/opt/kaspersky")?["state"].clone());
-    assert_eq!(state(&Looked::at(&root)?).context("the folder")?, "no-files");
+    let state = |output: &ScanOutput| Some(output.observation("watch-paths", "/opt/kaspersky")?["state"].clone());
+    assert_eq!(state(&ScanOutput::at(&root)?).context("the folder")?, "no-files");
     root.write("opt/kaspersky/kesl/bin/kesl-control", "\u{7f}ELF")?;
-    assert_ne!(state(&Looked::at(&root)?).context("the folder")?, "no-files");
+    assert_ne!(state(&ScanOutput::at(&root)?).context("the folder")?, "no-files");
     Ok(())
 }
 
 #[test]
 fn kaspersky_is_seen_by_its_packages_units_and_paths() -> Result<()> {
-    let looked = Looked::at(&Root::debian("planted")?.with_kaspersky()?)?;
-    let kesl = looked.observation("dpkg", "kesl").context("no package kesl")?;
+    let output = ScanOutput::at(&Root::debian("planted")?.with_kaspersky()?)?;
+    let kesl = output.observation("dpkg", "kesl").context("no package kesl")?;
     assert_eq!(kesl["version"], "12.0.0-6672");
-    assert!(looked.observation("dpkg", "klnagent64").is_some());
+    assert!(output.observation("dpkg", "klnagent64").is_some());
     assert!(
-        looked
+        output
             .records
             .iter()
             .any(|record| record["source"] == "systemd-units" && record.to_string().contains("kesl.service"))
     );
-    assert!(looked.observations("watch-paths").iter().any(|record| record.to_string().contains("/opt/kaspersky")));
+    assert!(output.observations("watch-paths").iter().any(|record| record.to_string().contains("/opt/kaspersky")));
     Ok(())
 }
 
 #[test]
 fn a_removed_package_has_the_state_rc() -> Result<()> {
-    let looked = Looked::at(&Root::debian("leftover")?.with_kaspersky_removed()?)?;
-    assert_eq!(looked.observation("dpkg", "kesl").context("no package kesl")?["state"], "rc");
+    let output = ScanOutput::at(&Root::debian("leftover")?.with_kaspersky_removed()?)?;
+    assert_eq!(output.observation("dpkg", "kesl").context("no package kesl")?["state"], "rc");
     Ok(())
 }
 
 #[test]
-fn a_broken_package_database_is_never_a_complete_look() -> Result<()> {
+fn a_broken_package_database_is_never_a_complete_snapshot() -> Result<()> {
     for (what, root, outcomes) in [
         ("truncated", Root::debian("a")?.with_database_truncated()?, &["partial", "failed"][..]),
         ("cut between stanzas", Root::debian("f")?.with_database_cut_between_stanzas()?, &["partial", "failed"]),
@@ -105,8 +105,8 @@ fn a_broken_package_database_is_never_a_complete_look() -> Result<()> {
         ("missing", Root::debian("d")?.without_database()?, &["failed"]),
         ("empty", Root::debian("e")?.with_database_empty()?, &["failed"]),
     ] {
-        let looked = Looked::at(&root)?;
-        let (outcome, reason) = looked.outcome("dpkg");
+        let output = ScanOutput::at(&root)?;
+        let (outcome, reason) = output.outcome("dpkg");
         assert!(outcomes.contains(&outcome), "{what}: {outcome} ({reason})");
         assert!(!reason.is_empty(), "{what}: {outcome} without a reason");
     }
@@ -115,8 +115,8 @@ fn a_broken_package_database_is_never_a_complete_look() -> Result<()> {
 
 #[test]
 fn what_stands_before_the_break_of_a_database_is_seen() -> Result<()> {
-    let looked = Looked::at(&Root::debian("cut")?.with_database_truncated()?)?;
-    let seen = looked.observations("dpkg").len();
+    let output = ScanOutput::at(&Root::debian("cut")?.with_database_truncated()?)?;
+    let seen = output.observations("dpkg").len();
     assert!(seen > 50 && seen < package_count(), "{seen} of {} packages", package_count());
     Ok(())
 }
@@ -130,16 +130,16 @@ fn links_resolve_inside_the_root_whatever_they_point_at() -> Result<()> {
     symlink("/etc/moved-status", at("var/lib/dpkg/status"))?;
     std::fs::remove_file(at("etc/os-release"))?;
     symlink("../../../../../../../../usr/lib/os-release", at("etc/os-release"))?;
-    let looked = Looked::at(&root)?;
-    assert_eq!(looked.observations("dpkg").len(), package_count());
+    let output = ScanOutput::at(&root)?;
+    assert_eq!(output.observations("dpkg").len(), package_count());
     // A link to a file that only this machine has leads nowhere inside the root.
     std::fs::remove_file(at("var/lib/dpkg/status"))?;
     let outside = tempfile::NamedTempFile::new()?;
     std::fs::write(outside.path(), "Package: outside\nStatus: install ok installed\nVersion: 1\n\n")?;
     symlink(outside.path(), at("var/lib/dpkg/status"))?;
-    let looked = Looked::at(&root)?;
-    assert!(looked.observation("dpkg", "outside").is_none(), "a link led out of the root");
-    assert_eq!(looked.outcome("dpkg").0, "failed");
+    let output = ScanOutput::at(&root)?;
+    assert!(output.observation("dpkg", "outside").is_none(), "a link led out of the root");
+    assert_eq!(output.outcome("dpkg").0, "failed");
     Ok(())
 }
 
@@ -150,8 +150,8 @@ fn links_in_a_circle_end() -> Result<()> {
     symlink("b.service", units.join("a.service"))?;
     symlink("a.service", units.join("b.service"))?;
     symlink(".", units.join("loop"))?;
-    let looked = Looked::at(&root)?;
-    assert!(["found", "partial"].contains(&looked.outcome("systemd-units").0), "{:?}", looked.outcome("systemd-units"));
+    let output = ScanOutput::at(&root)?;
+    assert!(["found", "partial"].contains(&output.outcome("systemd-units").0), "{:?}", output.outcome("systemd-units"));
     Ok(())
 }
 
@@ -174,10 +174,10 @@ fn facts_come_from_the_root_only() -> Result<()> {
 fn digests(place: &Path) -> Result<(BTreeMap<String, String>, String)> {
     let place = place.display().to_string();
     let sent = scan(&["--root", &place, "--show-sent", "-o", "json"])?.expect_code(0)?.json()?["sent"].clone();
-    let entries = sent["look"]["entries"].as_array().context("no entries")?;
+    let entries = sent["snapshot"]["entries"].as_array().context("no entries")?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let digests = entries.iter().map(|entry| (text(&entry["source"]), text(&entry["section"]))).collect();
-    Ok((digests, text(&sent["look"]["digest"])))
+    Ok((digests, text(&sent["snapshot"]["digest"])))
 }
 
 #[test]
@@ -282,19 +282,19 @@ fn settings_that_were_named_are_used_or_refused() -> Result<()> {
 
     let missing = with(&[])?.expect_code(1)?;
     assert!(missing.stderr.contains(&named), "{}", missing.stderr);
-    std::fs::write(&file, "colector = \"x\"\n[look]\nuser_scope = \"some\"\ntime_limit_s = 0\n")?;
+    std::fs::write(&file, "colector = \"x\"\n[scan]\nuser_scope = \"some\"\ntime_limit_s = 0\n")?;
     let refused = with(&[])?.expect_code(1)?;
     for part in ["3 faults", "colector", "user_scope", "time_limit_s"] {
         assert!(refused.stderr.contains(part), "{part} is missing: {}", refused.stderr);
     }
     assert_eq!(refused.stdout, "");
 
-    std::fs::write(&file, "[look]\nuser_scope = \"none\"\n")?;
+    std::fs::write(&file, "[scan]\nuser_scope = \"none\"\n")?;
     let told = |answer: Answer| -> Result<Option<usize>> {
         let sent = answer.expect_code(0)?.json()?["sent"].clone();
         Ok(sent["state"]["user_items"].as_array().map(Vec::len))
     };
-    assert_eq!(told(with(&["--show-sent", "-o", "json"])?)?, Some(0), "look.user_scope is not followed");
+    assert_eq!(told(with(&["--show-sent", "-o", "json"])?)?, Some(0), "scan.user_scope is not followed");
     let flag = with(&["--show-sent", "-o", "json", "--user-scope", "watchlist"])?;
     assert_eq!(told(flag)?, Some(1), "a flag goes over the file");
     Ok(())

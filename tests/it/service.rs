@@ -28,9 +28,9 @@ fn start(agent: &Agent, root: &Path, environment: &[(&str, String)]) -> Result<P
 
 fn lane(lab: &Lab, name: &str) -> Result<String> {
     let told = lab.muster(&["explain", name, "-o", "json"])?.json()?;
-    let standings = told["host"]["standings"].as_array().context("no standings")?.clone();
-    let standing = standings.into_iter().find(|standing| standing["order"]["id"] == "us-bis-icts-2021-002");
-    Ok(standing.context("no standing")?["lane"].as_str().unwrap_or_default().to_owned())
+    let verdicts = told["host"]["verdicts"].as_array().context("no standings")?.clone();
+    let verdict = verdicts.into_iter().find(|verdict| verdict["order"]["id"] == "us-bis-icts-2021-002");
+    Ok(verdict.context("no standing")?["lane"].as_str().unwrap_or_default().to_owned())
 }
 
 fn until_lane(lab: &Lab, name: &str, wanted: &[&str], patience: Duration) -> Result<Duration> {
@@ -126,7 +126,7 @@ fn a_file_of_the_watchlist_and_a_unit_wake_the_agent_where_no_package_manager_is
 }
 
 #[test]
-fn many_looks_leave_no_more_memory_behind_than_a_few() -> Result<()> {
+fn many_snapshots_leave_no_more_memory_behind_than_a_few() -> Result<()> {
     /// Of its own, at rest: with whatever the allocator keeps.
     const MOST_KIB: u64 = 6 * 1024;
     let lab = Lab::start()?;
@@ -138,12 +138,12 @@ fn many_looks_leave_no_more_memory_behind_than_a_few() -> Result<()> {
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     };
-    let looks = || service.log_lines("the collector has the look");
-    eventually("the first report", PATIENCE, || Ok((looks()? > 0).then_some(())))?;
+    let snapshots = || service.log_lines("the collector has the snapshot");
+    eventually("the first report", PATIENCE, || Ok((snapshots()? > 0).then_some(())))?;
     for _ in 0..60 {
-        let before = looks()?;
+        let before = snapshots()?;
         signal(&service, "HUP")?;
-        eventually("a report more", PATIENCE, || Ok((looks()? > before).then_some(())))?;
+        eventually("a report more", PATIENCE, || Ok((snapshots()? > before).then_some(())))?;
     }
     eventually(&format!("at most {MOST_KIB} KiB are kept"), PATIENCE, || Ok((own_kib()? <= MOST_KIB).then_some(())))
         .with_context(|| format!("{} KiB", own_kib().unwrap_or_default()))
@@ -160,7 +160,7 @@ fn a_hangup_reads_the_settings_anew_and_broken_ones_leave_the_old_in_force() -> 
         eventually(what, PATIENCE, || Ok(service.output().contains(what).then_some(())))
             .with_context(|| service.output())
     };
-    says(&service, "the collector has the look")?;
+    says(&service, "the collector has the snapshot")?;
     std::fs::write(&config, "[spool]\nmax_mib = \"plenty\"\nsize = 1\n")?;
     signal(&service, "HUP")?;
     says(&service, "the old one stays in force")?;
@@ -211,7 +211,7 @@ fn a_supervisor_hears_that_the_service_is_ready_lives_and_stops() -> Result<()> 
 }
 
 #[test]
-fn a_stop_in_the_middle_of_a_report_ends_in_time_and_keeps_the_look() -> Result<()> {
+fn a_stop_in_the_middle_of_a_report_ends_in_time_and_keeps_the_snapshot() -> Result<()> {
     let lab = Lab::start()?;
     let root = Root::debian("stopped")?;
     let agent = lab.enrolled_agent("stopped")?;
@@ -225,7 +225,7 @@ fn a_stop_in_the_middle_of_a_report_ends_in_time_and_keeps_the_look() -> Result<
     assert!(service.wait(Duration::from_secs(20))?.success());
     ensure!(begun.elapsed() < Duration::from_secs(15), "it took {:?}", begun.elapsed());
     let status = Answer::of(agent.command("status")?.args(["-o", "json"]))?.expect_code(0)?.json()?;
-    assert_eq!(status["spool"]["looks"], 1, "{status}");
+    assert_eq!(status["spool"]["snapshots"], 1, "{status}");
     Ok(())
 }
 

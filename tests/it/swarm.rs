@@ -1,4 +1,4 @@
-//! The load generator against the real collector: a fleet enrols, reports, lives through days, and is resumed.
+//! The load generator against the real collector: a fleet enrolls, reports, lives through days, and is resumed.
 
 use std::path::Path;
 use std::process::Command;
@@ -38,12 +38,12 @@ fn hosts_on_the_board(lab: &Lab) -> u64 {
 }
 
 #[test]
-fn a_fleet_enrols_and_reports_and_every_host_of_it_stands_on_the_board() {
+fn a_fleet_enrolls_and_reports_and_every_host_of_it_stands_on_the_board() {
     let lab = Lab::start().unwrap();
     let answer = swarm(&lab, &["--token-file", &token_file(&lab), "--profile", "distinct", "--days", "0"]);
     let phases = answer.expect_code(0).unwrap().ndjson().unwrap();
     assert_eq!(phase(&phases, "keys").0, HOSTS);
-    assert_eq!(phase(&phases, "enrol").0, HOSTS);
+    assert_eq!(phase(&phases, "enroll").0, HOSTS);
     let (reported, failed, bytes) = phase(&phases, "day 0");
     assert_eq!((reported + failed, failed), (reported, 0));
     assert!(reported >= HOSTS / 2, "only {reported} hosts were awake");
@@ -65,7 +65,7 @@ fn a_kept_fleet_is_resumed_with_the_same_keys_and_the_collector_wants_nothing_tw
 
     let again = [&kept[..], &["--first-day", "1", "--days", "0", "--connections", "kept"]].concat();
     let phases = swarm(&lab, &again).expect_code(0).unwrap().ndjson().unwrap();
-    assert_eq!((phase(&phases, "keys").0, phase(&phases, "enrol").0), (0, 0));
+    assert_eq!((phase(&phases, "keys").0, phase(&phases, "enroll").0), (0, 0));
     assert_eq!(phase(&phases, "day 1"), (HOSTS, 0, 0));
     assert_eq!(hosts_on_the_board(&lab), HOSTS);
 }
@@ -112,7 +112,7 @@ fn the_bench_prints_one_document_with_every_figure_and_nothing_else() {
     ] {
         assert!(runs[0][key].as_f64().is_some_and(|figure| figure > 0.0), "{key} in {}", runs[0]);
     }
-    assert!(runs[0]["docket_lag_p99_ms"].is_u64(), "{}", runs[0]);
+    assert!(runs[0]["judge_queue_lag_p99_ms"].is_u64(), "{}", runs[0]);
     assert_eq!(runs[0]["failed"], 0, "{}", runs[0]);
     let of = |key: &str| runs[0][key].as_f64().unwrap();
     let ratio = of("full_reports_per_s") / of("echo_full_per_s");

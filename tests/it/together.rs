@@ -13,7 +13,7 @@ use muster_proto::model::{Digest, HostId};
 use muster_tests::binaries;
 use muster_tests::chance::Chance;
 use muster_tests::lab::Lab;
-use muster_tests::player::{Player, look_of};
+use muster_tests::player::{Player, snapshot_of};
 use muster_tests::postgres::{Database, Server};
 use muster_tests::process::Answer;
 
@@ -54,10 +54,10 @@ impl Commuter {
     async fn report(&mut self) -> bool {
         self.next += 1;
         let own = format!("{}-package-{}", self.player.host, self.next);
-        let (look, sections) = look_of(&["adduser", "dpkg", &own]);
-        let digest = canonical::look_digest(&look);
+        let (snapshot, sections) = snapshot_of(&["adduser", "dpkg", &own]);
+        let digest = canonical::snapshot_digest(&snapshot);
         self.sent.attempted.push(digest);
-        let answer = tokio::time::timeout(Duration::from_secs(20), self.player.deliver(&look, &sections)).await;
+        let answer = tokio::time::timeout(Duration::from_secs(20), self.player.deliver(&snapshot, &sections)).await;
         let acknowledged = matches!(answer, Ok(Ok(true)));
         if acknowledged {
             self.sent.acknowledged.push(digest);
@@ -139,20 +139,20 @@ fn a_collector_with_another_ca_is_refused_and_told_what_to_do() -> Result<()> {
     Ok(())
 }
 
-/// The looks that each host has had, oldest first, as the database has them.
+/// The snapshots that each host has had, oldest first, as the database has them.
 fn history(database: &Database) -> Result<BTreeMap<HostId, Vec<Digest>>> {
     let rows = database.sql(
         "SELECT encode(h.id, 'hex'), encode(l.digest, 'hex') FROM (
-             SELECT host, since, look FROM host_look
-             UNION ALL SELECT host, look_since, look FROM host_now WHERE look IS NOT NULL
-         ) p JOIN host h ON h.no = p.host JOIN look l ON l.no = p.look ORDER BY p.host, p.since",
+             SELECT host, since, snapshot FROM host_snapshot
+             UNION ALL SELECT host, snapshot_since, snapshot FROM host_now WHERE snapshot IS NOT NULL
+         ) p JOIN host h ON h.no = p.host JOIN snapshot l ON l.no = p.snapshot ORDER BY p.host, p.since",
     )?;
     let mut history: BTreeMap<HostId, Vec<Digest>> = BTreeMap::new();
     for row in rows.lines() {
-        let (host, look) = row.split_once('|').context("a row without two columns")?;
+        let (host, snapshot) = row.split_once('|').context("a row without two columns")?;
         let decode = |hex: &str| data_encoding::HEXLOWER.decode(hex.as_bytes());
         let host = HostId::try_from(decode(host)?.as_slice())?;
-        history.entry(host).or_default().push(Digest::try_from(decode(look)?.as_slice())?);
+        history.entry(host).or_default().push(Digest::try_from(decode(snapshot)?.as_slice())?);
     }
     Ok(history)
 }

@@ -207,7 +207,7 @@ impl Lab {
         self.folder.path()
     }
 
-    /// A new enrolment token.
+    /// A new enrollment token.
     ///
     /// # Errors
     /// The collector's program refused.
@@ -264,7 +264,7 @@ impl Lab {
     /// It was refused.
     pub fn enrolled_agent(&self, name: &str) -> Result<Agent> {
         let agent = self.agent(name);
-        agent.enroll(&self.token(1, "1h")?)?.expect_code(0).with_context(|| format!("enrol {name}"))?;
+        agent.enroll(&self.token(1, "1h")?)?.expect_code(0).with_context(|| format!("enroll {name}"))?;
         Ok(agent)
     }
 
@@ -276,7 +276,7 @@ impl Lab {
         eventually("everything is judged", PATIENCE, || {
             let boards = self.muster(&["board", "-o", "json"])?;
             let boards = boards.json()?;
-            let waiting = boards.as_array().into_iter().flatten().any(|board| board["docket"] != 0);
+            let waiting = boards.as_array().into_iter().flatten().any(|board| board["judge_queue"] != 0);
             let judged = boards.as_array().is_some_and(|boards| !boards.is_empty());
             Ok((judged && !waiting).then_some(()))
         })
@@ -329,7 +329,7 @@ impl Agent {
         Ok(command)
     }
 
-    /// Enrols with a token.
+    /// Enrolls with a token.
     ///
     /// # Errors
     /// The agent's program could not be started.
@@ -337,7 +337,7 @@ impl Agent {
         self.enroll_at(&self.collector, token)
     }
 
-    /// Enrols with a token at an address.
+    /// Enrolls with a token at an address.
     ///
     /// # Errors
     /// The agent's program could not be started.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use muster_proto::canonical;
 use muster_proto::model::{
-    Digest, HostId, Kind, Look, LookEntry, Observation, Outcome, Platform, RunId, Section, SourceName,
+    Digest, HostId, Kind, Observation, Outcome, Platform, RunId, Section, Snapshot, SnapshotEntry, SourceName,
 };
 use muster_proto::wire::upload_request::Part;
 use muster_proto::wire::{
@@ -37,7 +37,7 @@ pub struct Player {
 }
 
 impl Player {
-    /// Enrols with a token of its own.
+    /// Enrolls with a token of its own.
     ///
     /// # Errors
     /// It was refused.
@@ -46,7 +46,7 @@ impl Player {
         let (key, csr) = pki::request()?;
         let mut stranger = door::agents(&lab.listening().agents, &lab.ca(), None).await?;
         let request = enroll_request(&token, csr, hostname);
-        let answer = stranger.enroll(request).await.context("enrol a player")?.into_inner();
+        let answer = stranger.enroll(request).await.context("enroll a player")?.into_inner();
         let host = HostId::try_from(answer.host_id.as_ref())?;
         let identity = pki::identity(&key, &answer.certificate);
         let door = door::agents(&lab.listening().agents, &lab.ca(), Some(&identity)).await?;
@@ -66,20 +66,20 @@ impl Player {
     ///
     /// # Errors
     /// The refusal.
-    pub async fn check_in(&mut self, look: &Look) -> Result<CheckInResponse, Status> {
-        let request = self.check_in_request(look);
+    pub async fn check_in(&mut self, snapshot: &Snapshot) -> Result<CheckInResponse, Status> {
+        let request = self.check_in_request(snapshot);
         self.door.check_in(request).await.map(tonic::Response::into_inner)
     }
 
     /// The message of its next check-in.
-    pub fn check_in_request(&mut self, look: &Look) -> CheckInRequest {
+    pub fn check_in_request(&mut self, snapshot: &Snapshot) -> CheckInRequest {
         self.seq += 1;
         CheckInRequest {
             run_id: Bytes::copy_from_slice(self.run.as_bytes()),
             seq: self.seq,
             observed_at_ms: now_ms(),
             sent_at_ms: now_ms(),
-            look_digest: digest_bytes(&canonical::look_digest(look)),
+            snapshot_digest: digest_bytes(&canonical::snapshot_digest(snapshot)),
             facts: Some(facts(&self.hostname)),
             state: Some(HostState { boot_id: "5b2d8f6c".to_owned(), ..HostState::default() }),
             watchlist_version: 0,
@@ -87,12 +87,12 @@ impl Player {
         }
     }
 
-    /// Sends the look and sections.
+    /// Sends the snapshot and sections.
     ///
     /// # Errors
     /// The refusal.
-    pub async fn upload(&mut self, look: &Look, sections: &[Section]) -> Result<UploadResponse, Status> {
-        let mut parts = vec![self.header(look), Part::Look(Bytes::from(canonical::look_bytes(look)))];
+    pub async fn upload(&mut self, snapshot: &Snapshot, sections: &[Section]) -> Result<UploadResponse, Status> {
+        let mut parts = vec![self.header(snapshot), Part::Snapshot(Bytes::from(canonical::snapshot_bytes(snapshot)))];
         parts.extend(sections.iter().map(section_part));
         self.upload_parts(parts).await
     }
@@ -107,31 +107,31 @@ impl Player {
         self.door.upload(stream).await.map(tonic::Response::into_inner)
     }
 
-    /// Checks in and uploads what is wanted; `true` when the collector has acknowledged the look.
+    /// Checks in and uploads what is wanted; `true` when the collector has acknowledged the snapshot.
     ///
     /// # Errors
     /// The refusal.
-    pub async fn deliver(&mut self, look: &Look, sections: &[Section]) -> Result<bool, Status> {
-        let answer = self.check_in(look).await?;
-        if !answer.look_wanted && answer.sections_wanted.is_empty() {
+    pub async fn deliver(&mut self, snapshot: &Snapshot, sections: &[Section]) -> Result<bool, Status> {
+        let answer = self.check_in(snapshot).await?;
+        if !answer.snapshot_wanted && answer.sections_wanted.is_empty() {
             return Ok(true);
         }
-        self.upload(look, sections).await.map(|answer| answer.accepted)
+        self.upload(snapshot, sections).await.map(|answer| answer.accepted)
     }
 
     /// The header that opens an upload.
-    pub fn header(&mut self, look: &Look) -> Part {
+    pub fn header(&mut self, snapshot: &Snapshot) -> Part {
         Part::Header(UploadHeader {
             run_id: Bytes::copy_from_slice(self.run.as_bytes()),
             seq: self.seq,
             observed_at_ms: now_ms(),
             sent_at_ms: now_ms(),
-            look_digest: digest_bytes(&canonical::look_digest(look)),
+            snapshot_digest: digest_bytes(&canonical::snapshot_digest(snapshot)),
         })
     }
 }
 
-/// An honest request for enrolment.
+/// An honest request for enrollment.
 #[must_use]
 pub fn enroll_request(token: &str, csr: Vec<u8>, hostname: &str) -> EnrollRequest {
     EnrollRequest { token: token.to_owned(), csr: csr.into(), facts: Some(facts(hostname)), fingerprint: Bytes::new() }
@@ -146,7 +146,7 @@ pub fn section_part(section: &Section) -> Part {
 
 /// A Linux look whose dpkg section holds the packages named, with the other sources empty.
 #[must_use]
-pub fn look_of(packages: &[&str]) -> (Look, Vec<Section>) {
+pub fn snapshot_of(packages: &[&str]) -> (Snapshot, Vec<Section>) {
     let host = observation(Kind::Os, "debian", "12");
     let sections = vec![
         Section::new(Platform::Linux, SourceName::Host, vec![host]),
@@ -156,18 +156,18 @@ pub fn look_of(packages: &[&str]) -> (Look, Vec<Section>) {
             packages.iter().map(|name| observation(Kind::Deb, name, "1.0-1")).collect(),
         ),
     ];
-    let mut entries: Vec<LookEntry> = sections
+    let mut entries: Vec<SnapshotEntry> = sections
         .iter()
         .map(|section| entry(section.source(), Outcome::Found, Some(canonical::section_digest(section))))
         .collect();
     for source in [SourceName::SystemdUnits, SourceName::WatchPaths] {
         entries.push(entry(source, Outcome::Empty, None));
     }
-    (Look::new(Platform::Linux, entries), sections)
+    (Snapshot::new(Platform::Linux, entries), sections)
 }
 
-fn entry(source: SourceName, outcome: Outcome, section: Option<Digest>) -> LookEntry {
-    LookEntry { source, outcome, reason: String::new(), watchlist: 0, section }
+fn entry(source: SourceName, outcome: Outcome, section: Option<Digest>) -> SnapshotEntry {
+    SnapshotEntry { source, outcome, reason: String::new(), watchlist: 0, section }
 }
 
 fn observation(kind: Kind, name: &str, version: &str) -> Observation {

@@ -3,30 +3,30 @@
 use muster_proto::canonical;
 use muster_proto::model::{Digest, Losses, Pace, RefusalClass, Timestamp, Watchlist};
 
-use super::keep::{self, KeepError};
-use super::{AppError, chain, enrolment, look_options, now};
+use super::state_files::{self, StateFileError};
+use super::{AppError, chain, enrollment, now, scan_options};
 use crate::config::{Settings, WatchlistPolicy};
 use crate::identity::{Identity, IdentityStore};
-use crate::look::{LeftBehind, LookTaken, look_at};
+use crate::scan::{LeftBehind, ScanResult, scan_root};
 use crate::schedule;
 use crate::sources::root::Root;
 use crate::spool::Spool;
-use crate::uplink::{self, Delivered, Parcel, Run, Target, Tls, UplinkError, Versions};
+use crate::uplink::{self, Delivered, Delivery, Run, Target, Tls, UplinkError, Versions};
 
 /// A clock that differs by more than this is worth a line in the log.
 const CLOCK_WORTH_SAYING_MS: i64 = 60_000;
 
-/// What one look and its delivery came to.
+/// What one scan and its delivery came to.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Report {
-    /// The collector has the look, durably.
+    /// The collector has the scan, durably.
     pub accepted: bool,
     /// The host.
     pub host_id: String,
-    /// The digest of the look.
-    pub look: Digest,
-    /// Whether the look itself had to be sent.
-    pub look_sent: bool,
+    /// The digest of the scan.
+    pub snapshot: Digest,
+    /// Whether the scan itself had to be sent.
+    pub snapshot_sent: bool,
     /// How many sections were sent.
     pub sections_sent: usize,
     /// Their bytes.
@@ -38,7 +38,7 @@ pub struct Report {
     /// Bytes that came back.
     pub bytes_received: u64,
     /// Looks that were delivered: this one, and those that had waited.
-    pub looks_delivered: usize,
+    pub snapshots_delivered: usize,
     /// When the collector wants to hear from us next.
     #[serde(skip)]
     pub pace: Pace,
@@ -56,7 +56,7 @@ pub struct Agent {
     /// TLS settings with the identity that they were made for: kept for its session tickets.
     tls: Option<(Identity, Tls)>,
     left_behind: LeftBehind,
-    /// The label of a look that could not be kept, and has not been delivered either.
+    /// The label of a scan that could not be kept, and has not been delivered either.
     unkept: Option<String>,
     /// The collector wants a new key at once.
     new_key_wanted: bool,
@@ -73,22 +73,22 @@ impl Agent {
     /// It cannot be used, or another process works there.
     pub fn open(settings: Settings) -> Result<Self, AppError> {
         let dir = &settings.state_dir;
-        crate::os::make_private_dir(dir).map_err(|source| KeepError { path: dir.clone(), source })?;
-        let path = keep::lock_file(dir);
+        crate::os::make_private_dir(dir).map_err(|source| StateFileError { path: dir.clone(), source })?;
+        let path = state_files::lock_file(dir);
         let lock = crate::os::lock(&path).map_err(|source| {
             if source.kind() == std::io::ErrorKind::WouldBlock {
                 AppError::Busy(dir.display().to_string())
             } else {
-                KeepError { path, source }.into()
+                StateFileError { path, source }.into()
             }
         })?;
-        keep::forget_watching(dir);
+        state_files::forget_watching(dir);
         Ok(Self {
             store: IdentityStore::below(dir),
-            spool: Spool::open(&keep::spool_dir(&settings), keep::spool_bounds(&settings))?,
+            spool: Spool::open(&state_files::spool_dir(&settings), state_files::spool_bounds(&settings))?,
             run: Run::new(),
-            watchlist: keep::watchlist_in_force(&settings),
-            acknowledged: keep::last_acknowledged(dir),
+            watchlist: state_files::watchlist_in_force(&settings),
+            acknowledged: state_files::last_acknowledged(dir),
             tls: None,
             left_behind: LeftBehind::default(),
             unkept: None,
@@ -127,8 +127,8 @@ impl Agent {
         }
         let state_dir = self.settings.state_dir.clone();
         self.settings = Settings { state_dir, ..settings };
-        self.spool.set_bounds(keep::spool_bounds(&self.settings));
-        self.watchlist = keep::watchlist_in_force(&self.settings);
+        self.spool.set_bounds(state_files::spool_bounds(&self.settings));
+        self.watchlist = state_files::watchlist_in_force(&self.settings);
     }
 
     /// The settings in force.
@@ -137,7 +137,7 @@ impl Agent {
         &self.settings
     }
 
-    /// How many looks wait for the collector.
+    /// How many scans wait for the collector.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.spool.len()
@@ -147,45 +147,46 @@ impl Agent {
     ///
     /// # Errors
     /// The collector has not acknowledged everything; what it does not have is kept.
-    pub async fn look_and_deliver(&mut self, root: Root) -> Result<Report, AppError> {
+    pub async fn scan_and_deliver(&mut self, root: Root) -> Result<Report, AppError> {
         let offline = (!root.is_running_system()).then(|| root.shown().to_owned());
         let before = self.watchlist.version;
-        let parcel = self.look(root).await?;
-        let report = self.deliver_all(&parcel).await?;
+        let delivery = self.snapshot(root).await?;
+        let report = self.deliver_all(&delivery).await?;
         if self.watchlist.version == before {
             return Ok(report);
         }
-        drop(parcel);
+        drop(delivery);
         let root = offline.map_or_else(Root::running_system, |dir| Root::below(&dir))?;
-        let parcel = self.look(root).await?;
-        let again = self.deliver_all(&parcel).await?;
+        let delivery = self.snapshot(root).await?;
+        let again = self.deliver_all(&delivery).await?;
         Ok(report.and(again))
     }
 
     /// Looks, and keeps what was seen for a later delivery.
     ///
     /// # Errors
-    /// The look was broken off.
-    pub async fn look_and_keep(&mut self, root: Root) -> Result<(), AppError> {
-        self.look(root).await.map(drop)
+    /// The scan was broken off.
+    pub async fn scan_and_keep(&mut self, root: Root) -> Result<(), AppError> {
+        self.snapshot(root).await.map(drop)
     }
 
-    /// Looks, and keeps the look on disk unless the collector has it. A disk that does not take it keeps nobody from
+    /// Looks, and keeps the scan on disk unless the collector has it. A disk that does not take it keeps nobody from
     /// delivering it at once.
-    async fn look(&mut self, root: Root) -> Result<Parcel, AppError> {
-        let options = look_options(&self.settings, self.watchlist.clone(), self.left_behind.clone());
+    async fn snapshot(&mut self, root: Root) -> Result<Delivery, AppError> {
+        let options = scan_options(&self.settings, self.watchlist.clone(), self.left_behind.clone());
         let observed_at = self.now();
-        let taken = tokio::task::spawn_blocking(move || look_at(root, &options)).await.map_err(|_| AppError::Look)?;
-        let parcel = parcel_of(taken, observed_at);
-        let label = parcel.digest().to_string();
+        let taken =
+            tokio::task::spawn_blocking(move || scan_root(root, &options)).await.map_err(|_| AppError::Snapshot)?;
+        let delivery = parcel_of(taken, observed_at);
+        let label = delivery.digest().to_string();
         if self.unkept.as_deref() != Some(label.as_str()) {
             self.count_unkept();
         }
-        let has_it = self.spool.is_empty() && self.acknowledged == Some(parcel.digest());
+        let has_it = self.spool.is_empty() && self.acknowledged == Some(delivery.digest());
         let kept = if has_it || self.spool.newest_label() == Some(label.as_str()) {
             self.spool.keep_bounds(observed_at)
         } else {
-            self.spool.put(&label, &parcel.encode(), observed_at)
+            self.spool.put(&label, &delivery.encode(), observed_at)
         };
         match kept {
             Ok(lost) if lost == Losses::default() => {}
@@ -193,42 +194,44 @@ impl Agent {
                 spool.coalesced = lost.coalesced,
                 spool.dropped = lost.dropped,
                 spool.entries = self.spool.len(),
-                "looks that waited for the collector made room for newer ones"
+                "scans that waited for the collector made room for newer ones"
             ),
             Err(error) => {
                 self.unkept = Some(label);
-                tracing::error!(error = %chain(&error), "the look cannot be kept; it is lost unless it is delivered now");
+                tracing::error!(error = %chain(&error), "the scan cannot be kept; it is lost unless it is delivered now");
             }
         }
-        Ok(parcel)
+        Ok(delivery)
     }
 
-    /// A look that no file could hold is lost when the next one takes its place, or the process ends.
+    /// A scan that no file could hold is lost when the next one takes its place, or the process ends.
     fn count_unkept(&mut self) {
         if self.unkept.take().is_some() {
             self.spool.count_lost();
         }
     }
 
-    async fn deliver_all(&mut self, current: &Parcel) -> Result<Report, AppError> {
+    async fn deliver_all(&mut self, current: &Delivery) -> Result<Report, AppError> {
         let (target, identity) = self.identity().await?;
         let mut report = Report::empty(&identity, current.digest());
         while let Some(entry) = self.spool.oldest()? {
-            let parcel = match Parcel::decode(entry.payload) {
-                Ok(parcel) => parcel,
+            let delivery = match Delivery::decode(entry.payload) {
+                Ok(delivery) => delivery,
                 Err(error) => {
-                    tracing::error!(error = %chain(&error), "a look that waited cannot be read and is dropped");
+                    tracing::error!(error = %chain(&error), "a scan that waited cannot be read and is dropped");
                     self.spool.unreadable(entry.number)?;
                     continue;
                 }
             };
-            match self.deliver(&target, &parcel).await {
+            match self.deliver(&target, &delivery).await {
                 Ok(delivered) => {
                     self.spool.acknowledged(entry.number)?;
-                    report.add(&parcel, &delivered);
+                    report.add(&delivery, &delivered);
                 }
-                Err(AppError::Uplink(error)) if is_about_the_look(&error) && self.spool.give_up(entry.number)? => {
-                    tracing::error!(error = %chain(&error), "the collector cannot take a look that waited; it is dropped");
+                Err(AppError::Uplink(error))
+                    if is_about_the_snapshot(&error) && self.spool.give_up(entry.number)? =>
+                {
+                    tracing::error!(error = %chain(&error), "the collector cannot take a scan that waited; it is dropped");
                 }
                 Err(error) => return Err(error),
             }
@@ -240,26 +243,27 @@ impl Agent {
         Ok(report)
     }
 
-    async fn deliver(&mut self, target: &Target, parcel: &Parcel) -> Result<Delivered, AppError> {
+    async fn deliver(&mut self, target: &Target, delivery: &Delivery) -> Result<Delivered, AppError> {
         let Some((identity, tls)) = self.tls.clone() else { return Err(AppError::NotEnrolled) };
         let versions = Versions { watchlist: self.watchlist.version, trust: identity.trust.version };
-        let delivered = match self.run.deliver(target, &tls, parcel, self.spool.losses(), versions, self.now()).await {
+        let delivered = match self.run.deliver(target, &tls, delivery, self.spool.losses(), versions, self.now()).await
+        {
             Ok(delivered) => delivered,
             Err(error) => return Err(self.refused(identity, error)),
         };
-        self.acknowledged = Some(parcel.digest());
-        self.unkept.take_if(|label| *label == parcel.digest().to_string());
-        if let Err(error) = keep::keep_acknowledged(&self.settings.state_dir, parcel.digest()) {
+        self.acknowledged = Some(delivery.digest());
+        self.unkept.take_if(|label| *label == delivery.digest().to_string());
+        if let Err(error) = state_files::keep_acknowledged(&self.settings.state_dir, delivery.digest()) {
             // The next process asks the collector once more than it had to.
             tracing::warn!(error = %chain(&error), "what was acknowledged cannot be kept");
         }
         tracing::info!(
-            look = %parcel.digest().short(),
-            look_sent = delivered.look_sent,
+            snapshot = %delivery.digest().short(),
+            snapshot_sent = delivered.snapshot_sent,
             sections_sent = delivered.sections_sent,
             message_bytes = delivered.message_bytes,
             wire_bytes = delivered.wire_sent,
-            "the collector has the look"
+            "the collector has the scan"
         );
         let off = self.now().millis().saturating_sub(delivered.server_time.millis());
         if off.abs() > CLOCK_WORTH_SAYING_MS {
@@ -296,7 +300,7 @@ impl Agent {
             && self.settings.watchlist == WatchlistPolicy::Collector
             && sent.version > self.watchlist.version
         {
-            match keep::keep_watchlist(&self.settings, &self.watchlist, sent) {
+            match state_files::keep_watchlist(&self.settings, &self.watchlist, sent) {
                 Ok(watchlist) => self.watchlist = watchlist,
                 Err(error) => {
                     tracing::warn!(error = %chain(&error), "the collector's watchlist cannot be kept and is not used")
@@ -329,7 +333,7 @@ impl Agent {
     async fn identity(&mut self) -> Result<(Target, Identity), AppError> {
         let mut identity = match self.store.load()? {
             Some(identity) if identity.refused.is_none() => identity,
-            known => self.enrol_by_itself(known).await?,
+            known => self.enroll_by_itself(known).await?,
         };
         let collector = self.settings.collector.clone().unwrap_or_else(|| identity.collector.clone());
         let target = Target::parse(&collector)?.through(self.settings.proxy.as_ref());
@@ -344,10 +348,10 @@ impl Agent {
         Ok((target, identity))
     }
 
-    async fn enrol_by_itself(&self, known: Option<Identity>) -> Result<Identity, AppError> {
+    async fn enroll_by_itself(&self, known: Option<Identity>) -> Result<Identity, AppError> {
         if let Some(path) = &self.settings.token_file {
-            let token = enrolment::read_token(path)?;
-            return Ok(enrolment::enrol(&self.settings, &token).await?);
+            let token = enrollment::read_token(path)?;
+            return Ok(enrollment::enroll(&self.settings, &token).await?);
         }
         match known {
             // A collector that was restored may know the host again; asking seldom does no harm.
@@ -396,55 +400,55 @@ impl Drop for Agent {
 }
 
 impl Report {
-    fn empty(identity: &Identity, look: Digest) -> Self {
+    fn empty(identity: &Identity, snapshot: Digest) -> Self {
         Self {
             accepted: false,
             host_id: identity.host_id.to_string(),
-            look,
-            look_sent: false,
+            snapshot,
+            snapshot_sent: false,
             sections_sent: 0,
             section_bytes: 0,
             message_bytes: 0,
             bytes_sent: 0,
             bytes_received: 0,
-            looks_delivered: 0,
+            snapshots_delivered: 0,
             pace: Pace::default(),
         }
     }
 
-    fn add(&mut self, parcel: &Parcel, delivered: &Delivered) {
-        self.accepted |= parcel.digest() == self.look;
-        self.look_sent |= delivered.look_sent;
+    fn add(&mut self, delivery: &Delivery, delivered: &Delivered) {
+        self.accepted |= delivery.digest() == self.snapshot;
+        self.snapshot_sent |= delivered.snapshot_sent;
         self.sections_sent += delivered.sections_sent;
         self.section_bytes += delivered.section_bytes;
         self.message_bytes += delivered.message_bytes;
         self.bytes_sent += delivered.wire_sent;
         self.bytes_received += delivered.wire_received;
-        self.looks_delivered += 1;
+        self.snapshots_delivered += 1;
         self.pace = delivered.pace;
     }
 
-    /// This report, followed by that of a second look.
+    /// This report, followed by that of a second scan.
     fn and(self, next: Self) -> Self {
         Self {
-            look_sent: self.look_sent || next.look_sent,
+            snapshot_sent: self.snapshot_sent || next.snapshot_sent,
             sections_sent: self.sections_sent + next.sections_sent,
             section_bytes: self.section_bytes + next.section_bytes,
             message_bytes: self.message_bytes + next.message_bytes,
             bytes_sent: self.bytes_sent + next.bytes_sent,
             bytes_received: self.bytes_received + next.bytes_received,
-            looks_delivered: self.looks_delivered + next.looks_delivered,
+            snapshots_delivered: self.snapshots_delivered + next.snapshots_delivered,
             ..next
         }
     }
 }
 
-fn parcel_of(taken: LookTaken, observed_at: Timestamp) -> Parcel {
+fn parcel_of(taken: ScanResult, observed_at: Timestamp) -> Delivery {
     let sections = taken.sections.into_iter().map(|section| (section.digest, section.canonical)).collect();
-    Parcel::new(canonical::look_bytes(&taken.look), sections, taken.facts, taken.state, observed_at)
+    Delivery::new(canonical::snapshot_bytes(&taken.snapshot), sections, taken.facts, taken.state, observed_at)
 }
 
-/// Whether it is this look that the collector cannot take, and not this host or this moment.
-fn is_about_the_look(error: &UplinkError) -> bool {
+/// Whether it is this scan that the collector cannot take, and not this host or this moment.
+fn is_about_the_snapshot(error: &UplinkError) -> bool {
     matches!(error.class(), Some(RefusalClass::Limit | RefusalClass::Malformed))
 }

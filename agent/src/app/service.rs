@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout};
 
-use super::{Agent, AppError, chain, chance, keep};
+use super::{Agent, AppError, chain, chance, state_files};
 use crate::config::{ConfigFaults, Settings};
 use crate::os;
 use crate::os::signals::{Signal, Signals};
@@ -31,7 +31,7 @@ pub type Reload = Box<dyn Fn() -> Result<Settings, ConfigFaults>>;
 /// Looks at a machine until the process is told to end: the running system, or the one below `root`.
 ///
 /// # Errors
-/// The state directory cannot be used, or the host is not enrolled and cannot enrol by itself.
+/// The state directory cannot be used, or the host is not enrolled and cannot enroll by itself.
 pub async fn run(settings: Settings, root: Option<PathBuf>, reload: Reload) -> Result<(), AppError> {
     let signals = Signals::listen().map_err(AppError::Signal)?;
     let supervisor = Supervisor::of_environment();
@@ -72,7 +72,7 @@ struct Service {
 /// Why waiting is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
-    Look { woken: bool },
+    Snapshot { woken: bool },
     End,
 }
 
@@ -80,8 +80,8 @@ impl Service {
     async fn run(mut self) -> Result<(), AppError> {
         self.arm()?;
         self.supervisor.ready(&self.status());
-        let mut next = Next::Look { woken: false };
-        while let Next::Look { woken } = next {
+        let mut next = Next::Snapshot { woken: false };
+        while let Next::Snapshot { woken } = next {
             let Some(pause) = self.turn(woken).await? else { break };
             os::memory::give_back();
             tracing::debug!(pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "waiting");
@@ -93,7 +93,7 @@ impl Service {
         Ok(())
     }
 
-    /// Watches before the look: what changes while the agent looks wakes it again afterwards.
+    /// Watches before the scan: what changes while the agent looks wakes it again afterwards.
     fn arm(&mut self) -> Result<(), RootError> {
         let root = open_root(self.root.as_ref())?;
         self.watch.arm(&root, &places::places(self.agent.watchlist()));
@@ -114,14 +114,14 @@ impl Service {
                 "changes in some places are seen at the collector's pace only"
             );
         }
-        if let Err(error) = keep::keep_watching(&self.agent.settings().state_dir, summary) {
+        if let Err(error) = state_files::keep_watching(&self.agent.settings().state_dir, summary) {
             tracing::warn!(error = %chain(&error), "what is watched cannot be kept for `status`");
         }
         self.summary = Some(summary.clone());
         Ok(())
     }
 
-    /// One look and its report; how long to wait then, or `None` when the process is to end.
+    /// One scan and its report; how long to wait then, or `None` when the process is to end.
     async fn turn(&mut self, woken: bool) -> Result<Option<Duration>, AppError> {
         let root = open_root(self.root.as_ref())?;
         let work = turn(&mut self.agent, &mut self.rhythm, root, woken);
@@ -148,7 +148,7 @@ impl Service {
     async fn wait(&mut self, pause: Duration) -> Next {
         if std::mem::take(&mut self.reload_wanted) {
             self.reload();
-            return Next::Look { woken: false };
+            return Next::Snapshot { woken: false };
         }
         let signal = {
             // Kept over all rounds: it knows what has changed so far.
@@ -157,8 +157,8 @@ impl Service {
             tokio::pin!(changed, due);
             loop {
                 tokio::select! {
-                    () = &mut due => return Next::Look { woken: false },
-                    () = &mut changed => return Next::Look { woken: true },
+                    () = &mut due => return Next::Snapshot { woken: false },
+                    () = &mut changed => return Next::Snapshot { woken: true },
                     signal = self.signals.next() => break signal,
                     () = beat(&mut self.pulse) => self.supervisor.alive(),
                 }
@@ -167,7 +167,7 @@ impl Service {
         match signal {
             Signal::Reload => {
                 self.reload();
-                Next::Look { woken: false }
+                Next::Snapshot { woken: false }
             }
             Signal::End(name) => {
                 ending(&self.supervisor, name);
@@ -194,7 +194,7 @@ impl Service {
 
     fn status(&self) -> String {
         let directories = self.watch.summary().directories;
-        format!("{directories} directories are watched, {} looks wait for the collector", self.agent.waiting())
+        format!("{directories} directories are watched, {} scans wait for the collector", self.agent.waiting())
     }
 }
 
@@ -214,7 +214,7 @@ async fn beat(pulse: &mut Option<Interval>) {
     }
 }
 
-/// One look and its delivery; how long to wait then. Only what no later turn can mend is an error.
+/// One scan and its delivery; how long to wait then. Only what no later turn can mend is an error.
 ///
 /// A change does not make the agent call before its time: while a collector is away, or has asked for patience, what has
 /// changed is looked at and kept.
@@ -225,16 +225,16 @@ pub(super) async fn turn(
     woken: bool,
 ) -> Result<Duration, AppError> {
     if woken && let Some(rest) = rhythm.patience(agent.now()) {
-        match agent.look_and_keep(root).await {
+        match agent.scan_and_keep(root).await {
             Ok(()) => tracing::debug!(
                 spool.entries = agent.waiting(),
-                "something has changed; the look waits for the collector"
+                "something has changed; the scan waits for the collector"
             ),
             Err(error) => tracing::error!(error = %chain(&error), "something has changed, and could not be looked at"),
         }
         return Ok(rest);
     }
-    match agent.look_and_deliver(root).await {
+    match agent.scan_and_deliver(root).await {
         Ok(report) => Ok(rhythm.reached(report.pace, chance())),
         Err(error @ (AppError::Keep(_) | AppError::Signal(_) | AppError::Runtime(_))) => Err(error),
         Err(AppError::NotEnrolled) if agent.settings().token_file.is_none() => Err(AppError::NotEnrolled),
@@ -248,7 +248,7 @@ pub(super) async fn turn(
                 failures = rhythm.failures(),
                 pause_s = pause.as_secs(),
                 spool.entries = agent.waiting(),
-                "the collector has no new look"
+                "the collector has no new scan"
             );
             Ok(pause)
         }

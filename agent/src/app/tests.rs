@@ -13,14 +13,14 @@ use crate::identity::IdentityStore;
 use crate::schedule::Rhythm;
 use crate::sources::root::Root;
 use crate::uplink::tests::door::{Door, Pki, Script, open};
-use crate::uplink::{Target, Token};
+use crate::uplink::{EnrollmentToken, Target};
 
 struct Host {
     state: tempfile::TempDir,
     root: tempfile::TempDir,
     settings: Settings,
     door: Door,
-    token: Token,
+    token: EnrollmentToken,
 }
 
 impl Host {
@@ -30,13 +30,13 @@ impl Host {
         let root = tempfile::tempdir().expect("temporary directory");
         let token = door.pki.token();
         let settings = settings(state.path(), &target);
-        enrol(&settings, &token).await.expect("enrolled");
+        enroll(&settings, &token).await.expect("enrolled");
         let host = Self { state, root, settings, door, token };
         host.install("base-files");
         host
     }
 
-    /// Changes what a look sees.
+    /// Changes what a scan sees.
     fn install(&self, package: &str) {
         let write = |path: &str, text: &str| {
             let file = self.root.path().join(path);
@@ -49,17 +49,17 @@ impl Host {
 
     /// One life of the agent.
     async fn once(&self) -> Result<Report, AppError> {
-        Agent::open(self.settings.clone())?.look_and_deliver(Root::below(self.root.path())?).await
+        Agent::open(self.settings.clone())?.scan_and_deliver(Root::below(self.root.path())?).await
     }
 
     fn refuse(&self, class: Option<RefusalClass>) {
         self.door.script.lock().expect("unpoisoned").refuse = class;
     }
 
-    /// The digests of all looks that the door has heard of, in their order.
+    /// The digests of all scans that the door has heard of, in their order.
     fn heard(&self) -> Vec<Vec<u8>> {
         let script = self.door.script.lock().expect("unpoisoned");
-        script.check_ins.iter().map(|request| request.look_digest.to_vec()).collect()
+        script.check_ins.iter().map(|request| request.snapshot_digest.to_vec()).collect()
     }
 
     fn waiting(&self) -> usize {
@@ -84,7 +84,7 @@ fn settings(state_dir: &Path, target: &Target) -> Settings {
 }
 
 #[tokio::test]
-async fn a_look_that_nobody_took_is_delivered_by_the_next_life_before_the_newer_one() {
+async fn a_snapshot_that_nobody_took_is_delivered_by_the_next_life_before_the_newer_one() {
     let host = Host::enrolled().await;
     host.refuse(Some(RefusalClass::Later));
     let error = host.once().await.expect_err("refused");
@@ -94,27 +94,27 @@ async fn a_look_that_nobody_took_is_delivered_by_the_next_life_before_the_newer_
     assert_eq!((host.waiting(), host.heard().len()), (2, 0));
     host.refuse(None);
     let report = host.once().await.expect("delivered");
-    assert!(report.accepted && report.looks_delivered == 2, "{report:?}");
+    assert!(report.accepted && report.snapshots_delivered == 2, "{report:?}");
     let heard = host.heard();
-    assert_eq!((heard.len(), heard[1].as_slice()), (2, report.look.as_bytes().as_slice()));
+    assert_eq!((heard.len(), heard[1].as_slice()), (2, report.snapshot.as_bytes().as_slice()));
     assert_ne!(heard[0], heard[1]);
     assert_eq!(host.waiting(), 0);
-    let look = crate::look::look_at(Root::below(host.root.path()).expect("a root"), &Default::default()).look;
-    assert_eq!(canonical::look_digest(&look), report.look);
+    let snapshot = crate::scan::scan_root(Root::below(host.root.path()).expect("a root"), &Default::default()).snapshot;
+    assert_eq!(canonical::snapshot_digest(&snapshot), report.snapshot);
 }
 
 #[tokio::test]
-async fn an_unchanged_look_is_told_by_its_digest_and_not_kept_again() {
+async fn an_unchanged_snapshot_is_told_by_its_digest_and_not_kept_again() {
     let host = Host::enrolled().await;
     let first = host.once().await.expect("delivered");
     let second = host.once().await.expect("delivered");
-    assert_eq!(first.look, second.look);
-    assert_eq!((second.sections_sent, second.look_sent, host.waiting()), (0, false, 0));
+    assert_eq!(first.snapshot, second.snapshot);
+    assert_eq!((second.sections_sent, second.snapshot_sent, host.waiting()), (0, false, 0));
     assert_eq!(host.heard().len(), 2);
 }
 
 #[tokio::test]
-async fn a_withdrawn_host_stops_sending_keeps_everything_and_can_enrol_again() {
+async fn a_withdrawn_host_stops_sending_keeps_everything_and_can_enroll_again() {
     let host = Host::enrolled().await;
     host.refuse(Some(RefusalClass::Revoked));
     host.once().await.expect_err("refused");
@@ -124,7 +124,7 @@ async fn a_withdrawn_host_stops_sending_keeps_everything_and_can_enrol_again() {
     assert!(matches!(error, AppError::Refused(RefusalClass::Revoked)), "{error}");
     assert_eq!((host.heard().len(), host.waiting()), (0, 1));
     IdentityStore::below(&host.settings.state_dir).key(1).expect("the key is still there");
-    enrol(&host.settings, &host.token).await.expect("enrolled again");
+    enroll(&host.settings, &host.token).await.expect("enrolled again");
     assert_eq!((host.identity().key, host.identity().refused), (2, None));
     assert!(host.once().await.expect("delivered").accepted);
 }
@@ -197,7 +197,7 @@ async fn what_a_service_watched_is_told_while_it_is_at_work_only() {
     assert!(!at_work(dir).expect("asked"));
     let service = Agent::open(host.settings.clone()).expect("opened");
     let summary = crate::watch::Summary { directories: 72, ..Default::default() };
-    keep::keep_watching(dir, &summary).expect("kept");
+    state_files::keep_watching(dir, &summary).expect("kept");
     assert!(at_work(dir).expect("asked"));
     assert_eq!(watching(dir).expect("asked"), Some(summary));
     // It ends without a word, as one that is killed does.
@@ -262,7 +262,7 @@ async fn a_day_without_the_collector_is_kept_with_its_dates_and_told_in_order_af
     let script = host.door.script.lock().expect("unpoisoned");
     let dates: Vec<i64> = script.check_ins.iter().map(|request| request.observed_at_ms).collect();
     let expected: Vec<i64> = (0..144).map(|step| begin + step * TEN_MINUTES).collect();
-    assert_eq!(dates, expected, "each look arrives once, in order, with the time at which it was made");
+    assert_eq!(dates, expected, "each scan arrives once, in order, with the time at which it was made");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::Output;
 use crate::app;
 use crate::config::{Flags, Settings};
 use crate::identity::{Identity, IdentityStore};
-use crate::look::{LookOptions, look_at};
+use crate::scan::{ScanOptions, scan_root};
 use crate::sources::places;
 use crate::sources::root::Root;
 use crate::uplink::{self, ConnectError, Target, Tls, Traffic};
@@ -91,14 +91,14 @@ async fn way(settings: &Settings, steps: &mut Steps) {
             steps.bad(
                 "identity",
                 with_causes(&error),
-                "enrol again, or give the agent the right to its state directory",
+                "enroll again, or give the agent the right to its state directory",
             );
             None
         }
     };
     let of_identity = identity.as_ref().map(|identity| identity.collector.clone());
     let Some(collector) = settings.collector.clone().or(of_identity) else {
-        steps.bad("collector", "no collector is set", "enrol, or set `collector` in the configuration");
+        steps.bad("collector", "no collector is set", "enroll, or set `collector` in the configuration");
         return;
     };
     let target = match Target::parse(&collector) {
@@ -135,10 +135,10 @@ async fn way(settings: &Settings, steps: &mut Steps) {
             return steps.bad(
                 "TLS",
                 "nobody to trust: not enrolled, and no token",
-                "enrol with a token of the collector",
+                "enroll with a token of the collector",
             );
         }
-        Err(error) => return steps.bad("TLS", format!("{error:#}"), "enrol again with a token of the collector"),
+        Err(error) => return steps.bad("TLS", format!("{error:#}"), "enroll again with a token of the collector"),
     };
     match uplink::handshake(&target, line, &tls, &Arc::new(Traffic::default())).await {
         Ok((_, chain)) => {
@@ -154,13 +154,13 @@ async fn way(settings: &Settings, steps: &mut Steps) {
                 steps.bad(
                     "TLS inspection",
                     format!("the chain shown is {issuer:?}'s and no collector's: somebody between opens TLS and closes it anew"),
-                    "exempt the collector's name from TLS inspection; if its CA is your own and new, enrol again",
+                    "exempt the collector's name from TLS inspection; if its CA is your own and new, enroll again",
                 );
             }
             return;
         }
     }
-    enrolment(&target, identity, &tls, steps).await;
+    enrollment(&target, identity, &tls, steps).await;
 }
 
 fn tls_of(settings: &Settings, identity: Option<&Identity>) -> anyhow::Result<Option<Tls>> {
@@ -172,12 +172,12 @@ fn tls_of(settings: &Settings, identity: Option<&Identity>) -> anyhow::Result<Op
     Ok(Some(Tls::by_pin(*app::read_token(path)?.pin())?))
 }
 
-async fn enrolment(target: &Target, identity: Option<Identity>, tls: &Tls, steps: &mut Steps) {
+async fn enrollment(target: &Target, identity: Option<Identity>, tls: &Tls, steps: &mut Steps) {
     let probe = match uplink::probe(target, tls).await {
         Ok(probe) => probe,
         Err(error) => {
             return steps.bad(
-                "enrolment",
+                "enrollment",
                 with_causes(&error),
                 error.advice().unwrap_or("look at the collector's log"),
             );
@@ -192,25 +192,27 @@ async fn enrolment(target: &Target, identity: Option<Identity>, tls: &Tls, steps
         steps.good("clock", found);
     }
     let Some(identity) = identity else {
-        return steps.bad("enrolment", "this host is not enrolled", "run `muster-agent enroll`");
+        return steps.bad("enrollment", "this host is not enrolled", "run `muster-agent enroll`");
     };
-    let standing = match probe.class {
+    let verdict = match probe.class {
         Some(class @ (RefusalClass::Unknown | RefusalClass::Revoked | RefusalClass::ReKey)) => Some(class),
         Some(_) | None => None,
     };
-    match standing {
-        Some(class) => {
-            steps.bad("enrolment", format!("the collector refuses this host ({class})"), "enrol again with a new token")
-        }
+    match verdict {
+        Some(class) => steps.bad(
+            "enrollment",
+            format!("the collector refuses this host ({class})"),
+            "enroll again with a new token",
+        ),
         None if identity.expires <= app::now() => {
             steps.bad(
-                "enrolment",
+                "enrollment",
                 format!("the certificate ended at {}", identity.expires),
                 "run `muster-agent once`: it renews",
             );
         }
         None => steps
-            .good("enrolment", format!("{} of site {}, until {}", identity.host_id, identity.site, identity.expires)),
+            .good("enrollment", format!("{} of site {}, until {}", identity.host_id, identity.site, identity.expires)),
     }
 }
 
@@ -243,9 +245,9 @@ fn watching(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
 }
 
 fn rights(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
-    let options = LookOptions { watchlist: app::watchlist_in_force(settings), ..LookOptions::default() };
-    let taken = look_at(Root::running_system()?, &options);
-    for entry in taken.look.entries() {
+    let options = ScanOptions { watchlist: app::watchlist_in_force(settings), ..ScanOptions::default() };
+    let taken = scan_root(Root::running_system()?, &options);
+    for entry in taken.snapshot.entries() {
         let step = format!("source {}", entry.source);
         let found = format!("{} {}", entry.outcome, entry.reason);
         match entry.outcome {

@@ -25,7 +25,7 @@ pub(super) fn run(arguments: Arguments, mut flags: Flags) -> anyhow::Result<Exit
     let path = arguments.token_file.or_else(|| settings.token_file.clone());
     let path = path.context("no token: give --token-file FILE, or - to read it from standard input")?;
     let token = app::read_token(&path)?;
-    let identity = app::block_on(app::enrol(&settings, &token))??;
+    let identity = app::block_on(app::enroll(&settings, &token))??;
     writeln!(
         io::stdout(),
         "enrolled as {} of site {} at {}; the certificate is valid until {}",

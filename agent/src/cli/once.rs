@@ -1,4 +1,4 @@
-//! `once`: one look, delivered. Ends with 0 when the collector has acknowledged it.
+//! `once`: one scan, delivered. Ends with 0 when the collector has acknowledged it.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -23,13 +23,13 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     let settings = super::settings(flags)?;
     let root =
         arguments.root.as_ref().map_or_else(Root::running_system, |dir| Root::below(dir)).map_err(AppError::from)?;
-    let report = app::block_on(async { Agent::open(settings)?.look_and_deliver(root).await })??;
+    let report = app::block_on(async { Agent::open(settings)?.scan_and_deliver(root).await })??;
     let mut out = io::stdout();
     match arguments.output {
         Output::Table => writeln!(
             out,
-            "the collector has the look {} of host {}: {} with {} bytes sent, {} bytes on the wire",
-            report.look.short(),
+            "the collector has the scan {} of host {}: {} with {} bytes sent, {} bytes on the wire",
+            report.snapshot.short(),
             report.host_id,
             sections(report.sections_sent),
             report.section_bytes,

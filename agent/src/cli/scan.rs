@@ -1,4 +1,4 @@
-//! `scan`: looks once and prints. No collector, nothing is sent or kept. It looks by the settings, as `once` and `run` do,
+//! `scan`: looks once and prints. No collector, nothing is sent or kept. It scans by the settings, as `once` and `run` do,
 //! but needs none.
 //!
 //! What is printed is decoded from the canonical bytes, which are what `once` and `run` would upload: the scan cannot
@@ -11,14 +11,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use muster_proto::canonical;
-use muster_proto::model::{LookEntry, Observation, Outcome, Platform, SourceName, UserScope};
+use muster_proto::model::{Observation, Outcome, Platform, SnapshotEntry, SourceName, UserScope};
 use serde_json::{Value, json};
 
 use super::Output;
 use crate::app;
 use crate::config::{ConfigFaults, Flags, Settings};
 use crate::identity;
-use crate::look::{LookOptions, LookTaken, look_at};
+use crate::scan::{ScanOptions, ScanResult, scan_root};
 use crate::sources::root::Root;
 use crate::sources::{self};
 
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
     /// Print everything that would be sent: facts, state, look and sections
     #[arg(long)]
     show_sent: bool,
-    /// Of what the state tells who has it at home [default: look.user_scope of the settings, or watchlist]; pseudonyms are
+    /// Of what the state tells who has it at home [default: scan.user_scope of the settings, or watchlist]; pseudonyms are
     /// made for this scan alone
     #[arg(long, value_name = "SCOPE", value_parser = user_scope)]
     user_scope: Option<UserScope>,
@@ -91,19 +91,19 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
         Some(dir) => Root::below(dir)?,
         None => Root::running_system()?,
     };
-    let by_settings = settings.as_ref().map_or_else(LookOptions::default, |settings| LookOptions {
+    let by_settings = settings.as_ref().map_or_else(ScanOptions::default, |settings| ScanOptions {
         watchlist: app::watchlist_in_force(settings),
-        time_limit: settings.look_time_limit,
-        ..LookOptions::default()
+        time_limit: settings.scan_time_limit,
+        ..ScanOptions::default()
     });
     let scope_of_settings = settings.as_ref().map(|settings| settings.user_scope);
-    let options = LookOptions {
+    let options = ScanOptions {
         sources: arguments.sources.clone(),
         user_scope: arguments.user_scope.or(scope_of_settings).unwrap_or(UserScope::Watchlist),
         user_key: Some(identity::passing_user_key()?),
         ..by_settings
     };
-    let taken = look_at(root, &options);
+    let taken = scan_root(root, &options);
     let mut out = BufWriter::new(io::stdout().lock());
     match arguments.output {
         Output::Table => table(&mut out, &taken, arguments.show_sent)?,
@@ -129,10 +129,10 @@ fn settings(flags: &Flags) -> Result<Option<Settings>, ConfigFaults> {
 
 /// Calls with the entry of each source and what it saw.
 fn each_source(
-    taken: &LookTaken,
+    taken: &ScanResult,
     mut show: impl FnMut(OutcomeRecord<'_>, &[Observation]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    for entry in taken.look.entries() {
+    for entry in taken.snapshot.entries() {
         let observations = match taken.section(entry.source) {
             Some(section) => {
                 let section = canonical::read_section(&section.canonical).context("a section is not canonical")?;
@@ -145,7 +145,7 @@ fn each_source(
     Ok(())
 }
 
-fn record<'a>(taken: &LookTaken, entry: &'a LookEntry, items: usize) -> OutcomeRecord<'a> {
+fn record<'a>(taken: &ScanResult, entry: &'a SnapshotEntry, items: usize) -> OutcomeRecord<'a> {
     let took = taken.took.iter().find(|(source, _)| *source == entry.source).map(|(_, took)| took.as_millis());
     OutcomeRecord {
         record: "outcome",
@@ -174,7 +174,7 @@ fn observation_record(source: SourceName, observation: &Observation) -> Observat
     }
 }
 
-fn sent(taken: &LookTaken) -> [(&'static str, Value); 4] {
+fn sent(taken: &ScanResult) -> [(&'static str, Value); 4] {
     let sections: Vec<Value> = taken
         .sections
         .iter()
@@ -186,7 +186,7 @@ fn sent(taken: &LookTaken) -> [(&'static str, Value); 4] {
     [
         ("facts", json!(taken.facts)),
         ("state", json!(taken.state)),
-        ("look", json!({ "digest": taken.digest(), "entries": taken.look.entries() })),
+        ("snapshot", json!({ "digest": taken.digest(), "entries": taken.snapshot.entries() })),
         ("sections", Value::Array(sections)),
     ]
 }
@@ -197,7 +197,7 @@ fn line(out: &mut impl Write, record: &impl serde::Serialize) -> anyhow::Result<
     Ok(())
 }
 
-fn ndjson(out: &mut impl Write, taken: &LookTaken, show_sent: bool) -> anyhow::Result<()> {
+fn ndjson(out: &mut impl Write, taken: &ScanResult, show_sent: bool) -> anyhow::Result<()> {
     if show_sent {
         for (name, value) in sent(taken) {
             line(out, &json!({ "record": name, name: value }))?;
@@ -209,7 +209,7 @@ fn ndjson(out: &mut impl Write, taken: &LookTaken, show_sent: bool) -> anyhow::R
     })
 }
 
-fn json_document(out: &mut impl Write, taken: &LookTaken, show_sent: bool) -> anyhow::Result<()> {
+fn json_document(out: &mut impl Write, taken: &ScanResult, show_sent: bool) -> anyhow::Result<()> {
     let (mut outcomes, mut all) = (Vec::new(), Vec::new());
     each_source(taken, |record, observations| {
         for observation in observations {
@@ -227,7 +227,7 @@ fn json_document(out: &mut impl Write, taken: &LookTaken, show_sent: bool) -> an
     Ok(())
 }
 
-fn table(out: &mut impl Write, taken: &LookTaken, show_sent: bool) -> anyhow::Result<()> {
+fn table(out: &mut impl Write, taken: &ScanResult, show_sent: bool) -> anyhow::Result<()> {
     let facts = &taken.facts;
     let known = [&facts.hostname, &facts.os_name, &facts.kernel, &facts.architecture];
     let known: Vec<&str> = known.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();

@@ -62,8 +62,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Verb::Install(Install { place, program }) => {
             let system = system(place)?;
             let program = match program {
-                Some(program) => standing(&system, &[program])?,
-                None if place.root.is_some() => standing(&system, &PLACES.map(Path::new))?,
+                Some(program) => existing_place(&system, &[program])?,
+                None if place.root.is_some() => existing_place(&system, &PLACES.map(Path::new))?,
                 None => std::env::current_exe().context("find this program's own file")?,
             };
             service::install(&program, place.root.as_deref())?
@@ -88,7 +88,7 @@ fn system(place: &Place) -> Result<Root, RootError> {
 
 /// The first of these paths at which that system has a file. A service without its program would fail at the first start,
 /// where nobody looks.
-fn standing(system: &Root, places: &[impl AsRef<Path>]) -> anyhow::Result<PathBuf> {
+fn existing_place(system: &Root, places: &[impl AsRef<Path>]) -> anyhow::Result<PathBuf> {
     for place in places {
         let place = place.as_ref();
         let path = place.to_str().filter(|_| place.is_absolute());
@@ -150,7 +150,7 @@ mod tests {
 
     fn found(image: &Path, places: &[&str]) -> Result<PathBuf, String> {
         let system = Root::below(image).expect("a root");
-        standing(&system, places).map_err(|error| format!("{error:#}"))
+        existing_place(&system, places).map_err(|error| format!("{error:#}"))
     }
 
     #[test]

@@ -35,9 +35,9 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
         "state_dir": settings.state_dir,
         "running": app::at_work(&settings.state_dir)?,
         "enrolled": enrolled,
-        "last_acknowledged_look": app::last_acknowledged(&settings.state_dir),
+        "last_acknowledged_snapshot": app::last_acknowledged(&settings.state_dir),
         "spool": {
-            "looks": spool.len(), "bytes": spool.bytes(), "since": spool.since(),
+            "snapshots": spool.len(), "bytes": spool.bytes(), "since": spool.since(),
             "coalesced": losses.coalesced, "dropped": losses.dropped, "damaged": losses.damaged,
         },
         "watching": app::watching(&settings.state_dir)?,

@@ -38,7 +38,7 @@ fn a_later_layer_wins_over_an_earlier_one() {
     let (_dir, mut flags) = directory(&[
         ("agent.toml", "collector = \"https://one:1\"\nstate_dir = \"/a\"\n[spool]\nmax_mib = 1\nmax_age_days = 2\n"),
         ("agent.d/10.toml", "[spool]\nmax_mib = 3\n"),
-        ("agent.d/20.toml", "[look]\nwatchlist = \"builtin\"\n"),
+        ("agent.d/20.toml", "[scan]\nwatchlist = \"builtin\"\n"),
         ("agent.d/not-read.txt", "nonsense"),
     ]);
     flags.state_dir = Some("/b".into());
@@ -60,10 +60,10 @@ fn a_later_layer_wins_over_an_earlier_one() {
 fn every_fault_is_reported_at_once_with_its_place() {
     let (_dir, flags) = directory(&[
         ("agent.toml", "colector = \"https://one:1\"\n[spool]\nmax_mib = 0\n"),
-        ("agent.d/10.toml", "[look\n"),
+        ("agent.d/10.toml", "[scan\n"),
         ("agent.d/20.toml", "collector = \"http://plain\"\n[log]\nformat = \"xml\"\n"),
     ]);
-    let variables = environment(&[("MUSTER_AGENT__LOK__TIME", "5"), ("MUSTER_AGENT__LOOK__TIME_LIMIT_S", "soon")]);
+    let variables = environment(&[("MUSTER_AGENT__LOK__TIME", "5"), ("MUSTER_AGENT__SCAN__TIME_LIMIT_S", "soon")]);
     let faults = load(&flags, variables).expect_err("faults");
     let text = faults.to_string();
     for part in [
@@ -74,7 +74,7 @@ fn every_fault_is_reported_at_once_with_its_place() {
         "20.toml: collector has the value \"http://plain\"",
         "20.toml: log.format has the value \"xml\", expected is one of auto, text, json",
         "environment: unknown key MUSTER_AGENT__LOK__TIME",
-        "environment: MUSTER_AGENT__LOOK__TIME_LIMIT_S has the value \"soon\"",
+        "environment: MUSTER_AGENT__SCAN__TIME_LIMIT_S has the value \"soon\"",
     ] {
         assert!(text.contains(part), "{part:?} is missing in:\n{text}");
     }

@@ -29,7 +29,7 @@ pub fn user_key(state_dir: &Path) -> Result<[u8; 32], IdentityError> {
     Ok(key)
 }
 
-/// A secret that nobody keeps, for a look that is only shown.
+/// A secret that nobody keeps, for a scan that is only shown.
 ///
 /// # Errors
 /// The system has no randomness.

@@ -10,7 +10,7 @@ pub fn keep_few_heaps() {
     library::keep_few_heaps();
 }
 
-/// Gives back what is free. A look is over, and the next is minutes away.
+/// Gives back what is free. A scan is over, and the next is minutes away.
 pub fn give_back() {
     library::give_back();
 }

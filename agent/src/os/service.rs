@@ -21,10 +21,10 @@ pub enum ServiceError {
     #[error("the service belongs to a package: {} is there", .0.display())]
     Packaged(PathBuf),
     /// A file cannot be written or removed.
-    #[error("cannot {deed} {path}")]
+    #[error("cannot {operation} {path}")]
     File {
         /// What was tried.
-        deed: &'static str,
+        operation: &'static str,
         /// Which file.
         path: PathBuf,
         /// Why.

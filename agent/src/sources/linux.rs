@@ -4,7 +4,6 @@ mod apk;
 mod browser_extensions;
 #[cfg(test)]
 mod canned;
-mod crowd;
 mod dpkg;
 mod findings;
 mod flatpak;
@@ -24,6 +23,7 @@ mod snap;
 mod state;
 mod systemd_units;
 mod trust_store;
+mod watched_processes;
 
 use muster_proto::model::{HostFacts, HostState, Outcome, Platform};
 
@@ -31,7 +31,7 @@ pub(super) use places::PLACES;
 
 use super::parse::os_release::OsRelease;
 use super::root::Root;
-use super::{Scene, Source, error_reason, is_absent, portable};
+use super::{ScanContext, Source, error_reason, is_absent, portable};
 
 pub(super) const PLATFORM: Platform = Platform::Linux;
 
@@ -64,16 +64,16 @@ pub(super) fn os_release(root: &Root) -> Result<OsRelease, String> {
     Err("/etc/os-release and /usr/lib/os-release are missing".to_owned())
 }
 
-pub(super) fn facts(scene: &Scene) -> HostFacts {
-    host::facts(scene)
+pub(super) fn facts(context: &ScanContext) -> HostFacts {
+    host::facts(context)
 }
 
-pub(super) fn state(scene: &Scene, units: &[String], units_outcome: Outcome) -> HostState {
-    state::state(scene, units, units_outcome)
+pub(super) fn state(context: &ScanContext, units: &[String], units_outcome: Outcome) -> HostState {
+    state::state(context, units, units_outcome)
 }
 
-pub(super) fn homes(scene: &Scene) -> Vec<String> {
-    let accounts = scene.root.read_text("/etc/passwd").unwrap_or_default();
+pub(super) fn homes(context: &ScanContext) -> Vec<String> {
+    let accounts = context.root.read_text("/etc/passwd").unwrap_or_default();
     let mut homes: Vec<String> = accounts.lines().filter_map(home_of_person).collect();
     homes.extend(["/root", "/home/", "/var/home/", "/export/home/"].map(str::to_owned));
     homes

@@ -1,4 +1,4 @@
-//! Where a change is worth a look: the places on disk that the sources read, by name. Whoever watches them decides how.
+//! Where a change is worth a scan: the places on disk that the sources read, by name. Whoever watches them decides how.
 
 use muster_proto::model::Watchlist;
 

@@ -4,7 +4,7 @@ use muster_proto::model::{HostFacts, HostState, Outcome, Platform};
 
 use super::parse::os_release::OsRelease;
 use super::root::Root;
-use super::{Scene, Source, portable};
+use super::{ScanContext, Source, portable};
 
 pub(super) const PLATFORM: Platform = if cfg!(target_os = "windows") { Platform::Windows } else { Platform::Macos };
 
@@ -18,14 +18,14 @@ pub(super) fn os_release(_root: &Root) -> Result<OsRelease, String> {
     Err("this agent cannot identify this system yet".to_owned())
 }
 
-pub(super) fn facts(scene: &Scene) -> HostFacts {
-    portable::machine::facts(PLATFORM, !scene.root.is_running_system())
+pub(super) fn facts(context: &ScanContext) -> HostFacts {
+    portable::machine::facts(PLATFORM, !context.root.is_running_system())
 }
 
-pub(super) fn state(_scene: &Scene, _units: &[String], _units_outcome: Outcome) -> HostState {
+pub(super) fn state(_scene: &ScanContext, _units: &[String], _units_outcome: Outcome) -> HostState {
     HostState::default()
 }
 
-pub(super) fn homes(_scene: &Scene) -> Vec<String> {
+pub(super) fn homes(_scene: &ScanContext) -> Vec<String> {
     Vec::new()
 }

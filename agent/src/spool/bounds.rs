@@ -1,7 +1,7 @@
 //! How much may wait, and what has to go when it is more. Pure.
 //!
 //! A collector that comes back after a day wants to know what the machine looked like meanwhile, but not every quarter of
-//! a minute of it. So looks of one hour are coalesced into the last of that hour, then looks of one day into the last of
+//! a minute of it. So scans of one hour are coalesced into the last of that hour, then scans of one day into the last of
 //! that day, the oldest first; only when that is not enough the oldest one is dropped without a successor in its time.
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub struct Bounds {
 /// What becomes of an entry that has to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// A later look of the same hour or day stands for it.
+    /// A later scan of the same hour or day stands for it.
     Coalesced,
     /// Nothing stands for it.
     Dropped,
@@ -81,14 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn looks_of_an_hour_go_before_looks_of_a_day_and_those_before_the_oldest() {
+    fn snapshots_of_an_hour_go_before_snapshots_of_a_day_and_those_before_the_oldest() {
         // Two of the first hour, one of the next, two of the day after.
-        let looks = [5, 30, 70, 2000, 2010];
-        assert_eq!(gone(&looks, 5, MONTH), []);
-        assert_eq!(gone(&looks, 4, MONTH), [(0, Fate::Coalesced)]);
-        assert_eq!(gone(&looks, 3, MONTH), [(0, Fate::Coalesced), (3, Fate::Coalesced)]);
-        assert_eq!(gone(&looks, 2, MONTH), [(0, Fate::Coalesced), (1, Fate::Coalesced), (3, Fate::Coalesced)]);
-        let dropped = gone(&looks, 1, MONTH);
+        let snapshots = [5, 30, 70, 2000, 2010];
+        assert_eq!(gone(&snapshots, 5, MONTH), []);
+        assert_eq!(gone(&snapshots, 4, MONTH), [(0, Fate::Coalesced)]);
+        assert_eq!(gone(&snapshots, 3, MONTH), [(0, Fate::Coalesced), (3, Fate::Coalesced)]);
+        assert_eq!(gone(&snapshots, 2, MONTH), [(0, Fate::Coalesced), (1, Fate::Coalesced), (3, Fate::Coalesced)]);
+        let dropped = gone(&snapshots, 1, MONTH);
         assert_eq!(dropped.last(), Some(&(3, Fate::Coalesced)));
         assert_eq!(dropped.iter().filter(|(_, fate)| *fate == Fate::Dropped).count(), 1);
     }

@@ -1,4 +1,4 @@
-//! What the spool does to the disk: two deeds, each of which is whole or not done. A trait, so that a test can pull the
+//! What the spool does to the disk: two operations, each of which is whole or not done. A trait, so that a test can pull the
 //! plug in the middle of either.
 
 use std::fmt::Debug;

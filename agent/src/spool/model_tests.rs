@@ -87,8 +87,8 @@ impl Disk for Failing {
 }
 
 #[derive(Debug, Clone)]
-enum Deed {
-    /// Bytes, and seconds since the deed before.
+enum Step {
+    /// Bytes, and seconds since the operation before.
     Put(usize, i64),
     /// Takes the oldest, and acknowledges it.
     Deliver,
@@ -102,7 +102,7 @@ enum Deed {
 struct Promised {
     /// Puts that returned, by label; removed when acknowledged.
     kept: BTreeMap<String, Vec<u8>>,
-    /// What the deed that was cut may have done: an entry more, or one less.
+    /// What the operation that was cut may have done: an entry more, or one less.
     perhaps_put: Option<(String, Vec<u8>)>,
     perhaps_gone: Option<String>,
     newest: Option<String>,
@@ -113,17 +113,17 @@ fn payload(label: usize, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| u8::try_from((label * 31 + at) % 251).expect("below 251")).collect()
 }
 
-/// Does the deeds until one fails. The model, and whether all were done.
-fn live(dir: &Path, deeds: &[Deed], steps: usize, end: End) -> (Promised, usize, bool) {
+/// Does the operations until one fails. The model, and whether all were done.
+fn live(dir: &Path, steps: &[Step], writes: usize, end: End) -> (Promised, usize, bool) {
     let used = std::sync::Arc::default();
     let disk = |left: usize| Box::new(Failing { left, end, dead: false, used: std::sync::Arc::clone(&used) });
     let taken = || used.load(std::sync::atomic::Ordering::Relaxed);
     let mut promised = Promised::default();
     let mut now = 0;
-    let Ok(mut spool) = Spool::open_on(disk(steps), dir, BOUNDS) else { return (promised, taken(), false) };
-    for deed in deeds {
-        let done = match deed {
-            Deed::Put(bytes, seconds) => {
+    let Ok(mut spool) = Spool::open_on(disk(writes), dir, BOUNDS) else { return (promised, taken(), false) };
+    for step in steps {
+        let done = match step {
+            Step::Put(bytes, seconds) => {
                 now += seconds * 1000;
                 promised.puts += 1;
                 let (label, bytes) = (format!("l{}", promised.puts), payload(promised.puts, *bytes));
@@ -139,10 +139,10 @@ fn live(dir: &Path, deeds: &[Deed], steps: usize, end: End) -> (Promised, usize,
                 }
                 put.is_ok() || end == End::Full
             }
-            Deed::Deliver | Deed::GiveUp => deliver(&mut spool, &mut promised, matches!(deed, Deed::GiveUp)),
-            Deed::Reopen => {
+            Step::Deliver | Step::GiveUp => deliver(&mut spool, &mut promised, matches!(step, Step::GiveUp)),
+            Step::Reopen => {
                 drop(spool);
-                let left = steps.saturating_sub(taken());
+                let left = writes.saturating_sub(taken());
                 match Spool::open_on(disk(left), dir, BOUNDS) {
                     Ok(opened) => spool = opened,
                     Err(_) => return (promised, taken(), false),
@@ -214,8 +214,8 @@ fn assert_kept(dir: &Path, promised: &Promised, cut: &str) {
 }
 
 /// Everything that the spool does: keeping within bounds by size, by hour, by age; delivery; giving up; a new process.
-fn long_life() -> Vec<Deed> {
-    use Deed::{Deliver, GiveUp, Put, Reopen};
+fn long_life() -> Vec<Step> {
+    use Step::{Deliver, GiveUp, Put, Reopen};
     vec![
         Put(40, 0),
         Put(50, 10),
@@ -247,7 +247,7 @@ fn killed_at_any_byte_of_any_write_it_keeps_what_it_promised() {
     for cut in 0..steps {
         let dir = tempfile::tempdir().expect("temporary directory");
         let (promised, _, done) = live(dir.path(), &long_life(), cut, End::Killed);
-        assert!(!done, "cut at step {cut} of {steps}, and nobody noticed");
+        assert!(!done, "cut at write {cut} of {steps}, and nobody noticed");
         assert_kept(dir.path(), &promised, &format!("cut at step {cut}"));
     }
 }
@@ -283,24 +283,24 @@ fn a_put_that_fails_on_an_empty_spool_is_told_and_can_be_counted() {
     assert_eq!(spool.losses(), Losses { coalesced: 0, dropped: 1, damaged: 0 });
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (1..200_usize, 0..9000_i64).prop_map(|(bytes, seconds)| Deed::Put(bytes, seconds)),
-        2 => Just(Deed::Deliver),
-        1 => Just(Deed::GiveUp),
-        1 => Just(Deed::Reopen),
+        4 => (1..200_usize, 0..9000_i64).prop_map(|(bytes, seconds)| Step::Put(bytes, seconds)),
+        2 => Just(Step::Deliver),
+        1 => Just(Step::GiveUp),
+        1 => Just(Step::Reopen),
     ]
 }
 
 proptest! {
     #[test]
-    fn any_life_cut_anywhere_keeps_what_it_promised(deeds in prop::collection::vec(deed(), 1..30), share in 0.0..1.2_f64) {
+    fn any_life_cut_anywhere_keeps_what_it_promised(steps in prop::collection::vec(step(), 1..30), share in 0.0..1.2_f64) {
         let whole = tempfile::tempdir().expect("temporary directory");
-        let (_, steps, _) = live(whole.path(), &deeds, usize::MAX, End::Killed);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a share of some thousand steps")]
-        let cut = (steps as f64 * share) as usize;
+        let (_, writes, _) = live(whole.path(), &steps, usize::MAX, End::Killed);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a share of some thousand writes")]
+        let cut = (writes as f64 * share) as usize;
         let dir = tempfile::tempdir().expect("temporary directory");
-        let (promised, _, _) = live(dir.path(), &deeds, cut, End::Killed);
-        assert_kept(dir.path(), &promised, &format!("cut at step {cut} of {steps}"));
+        let (promised, _, _) = live(dir.path(), &steps, cut, End::Killed);
+        assert_kept(dir.path(), &promised, &format!("cut at write {cut} of {writes}"));
     }
 }

@@ -12,7 +12,7 @@ use super::entry;
 use super::losses::Note;
 use crate::os;
 
-const EXTENSION: &str = "look";
+const EXTENSION: &str = "snapshot";
 
 /// Why the spool cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -147,7 +147,7 @@ impl Spool {
         loop {
             match self.disk.replace(&path, &bytes) {
                 Ok(()) => break,
-                // The last one stays: a look that is kept is better than one that might have been.
+                // The last one stays: a scan that is kept is better than one that might have been.
                 Err(error) if is_full(&error) && self.waiting.len() > 1 => {
                     lost.add(self.lose(&[(0, Fate::Dropped)])?);
                 }

@@ -12,13 +12,13 @@ use prost::Message;
 use tonic::transport::Channel;
 
 use super::connect::{self, Target, Traffic};
-use super::enrol::is_usable;
-use super::parcel::{self, Parcel};
+use super::delivery::{self, Delivery};
+use super::enroll::is_usable;
 use super::refusal::UplinkError;
 use super::trust::Tls;
 use crate::identity::Trust;
 
-/// A look of many sections on a slow link needs many rounds; more than this is a collector that asks in circles.
+/// A scan of many sections on a slow link needs many rounds; more than this is a collector that asks in circles.
 const ROUNDS: usize = 256;
 
 /// Bytes of sections in one call, whatever the budget: well below what a collector takes at once.
@@ -33,8 +33,8 @@ pub struct Delivered {
     pub pace: Pace,
     /// The collector's clock.
     pub server_time: Timestamp,
-    /// Whether the look itself had to be sent.
-    pub look_sent: bool,
+    /// Whether the scan itself had to be sent.
+    pub snapshot_sent: bool,
     /// How many sections were sent, and their bytes.
     pub sections_sent: usize,
     /// See `sections_sent`.
@@ -90,21 +90,21 @@ impl Run {
         &mut self,
         target: &Target,
         tls: &Tls,
-        parcel: &Parcel,
+        delivery: &Delivery,
         losses: Losses,
         versions: Versions,
         now: Timestamp,
     ) -> Result<Delivered, UplinkError> {
-        // Counted until now, whenever the look was made.
+        // Counted until now, whenever the scan was made.
         let state =
-            wire::HostState { losses: (losses != Losses::default()).then(|| losses.into()), ..parcel.state.clone() };
+            wire::HostState { losses: (losses != Losses::default()).then(|| losses.into()), ..delivery.state.clone() };
         let traffic = Arc::new(Traffic::default());
         let mut client = client(target, tls, &traffic).await?;
-        let (answer, mut delivered) = self.check_in(&mut client, parcel, &state, versions, now).await?;
-        if answer.look_wanted || !answer.sections_wanted.is_empty() {
-            self.upload(&mut client, parcel, answer, now, &mut delivered).await?;
+        let (answer, mut delivered) = self.check_in(&mut client, delivery, &state, versions, now).await?;
+        if answer.snapshot_wanted || !answer.sections_wanted.is_empty() {
+            self.upload(&mut client, delivery, answer, now, &mut delivered).await?;
         }
-        self.acknowledged = Some((parcel.facts.clone(), state));
+        self.acknowledged = Some((delivery.facts.clone(), state));
         delivered.wire_sent = traffic.sent();
         delivered.wire_received = traffic.received();
         Ok(delivered)
@@ -113,7 +113,7 @@ impl Run {
     async fn check_in(
         &mut self,
         client: &mut Client,
-        parcel: &Parcel,
+        delivery: &Delivery,
         state: &wire::HostState,
         versions: Versions,
         now: Timestamp,
@@ -123,10 +123,10 @@ impl Run {
         let request = wire::CheckInRequest {
             run_id: Bytes::copy_from_slice(self.id.as_bytes()),
             seq: self.seq,
-            observed_at_ms: parcel.observed_at.millis(),
+            observed_at_ms: delivery.observed_at.millis(),
             sent_at_ms: now.millis(),
-            look_digest: Bytes::copy_from_slice(parcel.digest().as_bytes()),
-            facts: known.is_none_or(|(facts, _)| *facts != parcel.facts).then(|| parcel.facts.clone()),
+            snapshot_digest: Bytes::copy_from_slice(delivery.digest().as_bytes()),
+            facts: known.is_none_or(|(facts, _)| *facts != delivery.facts).then(|| delivery.facts.clone()),
             state: known.is_none_or(|(_, known)| known != state).then(|| state.clone()),
             watchlist_version: versions.watchlist,
             trust_version: versions.trust,
@@ -146,7 +146,7 @@ impl Run {
     async fn upload(
         &self,
         client: &mut Client,
-        parcel: &Parcel,
+        delivery: &Delivery,
         answer: wire::CheckInResponse,
         now: Timestamp,
         delivered: &mut Delivered,
@@ -154,14 +154,14 @@ impl Run {
         let mut wanted = digests("CheckIn", &answer.sections_wanted)?;
         let mut sent = BTreeSet::new();
         for _ in 0..ROUNDS {
-            let (batch, bytes) = batch(parcel, &wanted, delivered.pace.byte_budget)?;
+            let (batch, bytes) = batch(delivery, &wanted, delivered.pace.byte_budget)?;
             if !batch.is_empty() && batch.iter().all(|digest| sent.contains(digest)) {
                 return Err(circles("it wants sections again that it has just been given"));
             }
-            delivered.look_sent = true;
+            delivered.snapshot_sent = true;
             delivered.sections_sent += batch.len();
             delivered.section_bytes += bytes;
-            let messages = self.messages(parcel, &batch, now);
+            let messages = self.messages(delivery, &batch, now);
             delivered.message_bytes += messages.iter().map(|message| message.encoded_len() as u64).sum::<u64>();
             sent.extend(batch);
             let response = client.upload(tokio_stream::iter(messages)).await;
@@ -173,25 +173,25 @@ impl Run {
             }
             wanted = digests("Upload", &response.sections_wanted)?;
             if wanted.is_empty() {
-                return Err(circles("it neither accepts the look nor wants a section"));
+                return Err(circles("it neither accepts the scan nor wants a section"));
             }
         }
         Err(circles("it still wants sections after all rounds"))
     }
 
-    fn messages(&self, parcel: &Parcel, batch: &[Digest], now: Timestamp) -> Vec<wire::UploadRequest> {
+    fn messages(&self, delivery: &Delivery, batch: &[Digest], now: Timestamp) -> Vec<wire::UploadRequest> {
         let header = wire::UploadHeader {
             run_id: Bytes::copy_from_slice(self.id.as_bytes()),
             seq: self.seq,
-            observed_at_ms: parcel.observed_at.millis(),
+            observed_at_ms: delivery.observed_at.millis(),
             sent_at_ms: now.millis(),
-            look_digest: Bytes::copy_from_slice(parcel.digest().as_bytes()),
+            snapshot_digest: Bytes::copy_from_slice(delivery.digest().as_bytes()),
         };
         let mut messages = vec![
-            parcel::part(wire::upload_request::Part::Header(header)),
-            parcel::part(wire::upload_request::Part::Look(parcel.look.clone())),
+            delivery::part(wire::upload_request::Part::Header(header)),
+            delivery::part(wire::upload_request::Part::Snapshot(delivery.snapshot.clone())),
         ];
-        let body = |digest: &Digest| parcel.section(*digest).map(|canonical| parcel::section(*digest, canonical));
+        let body = |digest: &Digest| delivery.section(*digest).map(|canonical| delivery::section(*digest, canonical));
         messages.extend(batch.iter().filter_map(body));
         messages
     }
@@ -247,13 +247,13 @@ fn digests(method: &'static str, wanted: &[Bytes]) -> Result<Vec<Digest>, Uplink
 }
 
 /// As many of the wanted sections as the budget allows, and at least one.
-fn batch(parcel: &Parcel, wanted: &[Digest], budget: u64) -> Result<(Vec<Digest>, u64), UplinkError> {
+fn batch(delivery: &Delivery, wanted: &[Digest], budget: u64) -> Result<(Vec<Digest>, u64), UplinkError> {
     let budget = if budget == 0 { CALL_BYTES } else { budget.min(CALL_BYTES) };
     let mut batch = Vec::new();
     let mut bytes = 0;
     for digest in wanted.iter().take(limits::SECTIONS_PER_UPLOAD) {
         let section =
-            parcel.section(*digest).ok_or_else(|| circles("it wants a section that the look does not name"))?;
+            delivery.section(*digest).ok_or_else(|| circles("it wants a section that the scan does not name"))?;
         let with = bytes + section.len() as u64;
         if with > budget && !batch.is_empty() {
             break;
@@ -272,7 +272,7 @@ fn empty() -> Delivered {
     Delivered {
         pace: Pace::default(),
         server_time: Timestamp::default(),
-        look_sent: false,
+        snapshot_sent: false,
         sections_sent: 0,
         section_bytes: 0,
         message_bytes: 0,

@@ -6,7 +6,7 @@ use muster_proto::wire;
 use prost::Message;
 
 use super::connect::{ConnectError, is_about_us, tls_fault};
-use super::parcel::ParcelError;
+use super::delivery::ParcelError;
 use super::trust::TlsError;
 use crate::identity::IdentityError;
 
@@ -57,7 +57,7 @@ pub enum UplinkError {
     },
     /// What was spooled cannot be read.
     #[error("what was kept for the collector cannot be read")]
-    Parcel(#[from] ParcelError),
+    Delivery(#[from] ParcelError),
     /// The key or identity cannot be used.
     #[error("the identity cannot be used")]
     Identity(#[from] IdentityError),
@@ -70,10 +70,10 @@ impl UplinkError {
         match self {
             Self::Connect(error) => Some(error.advice()),
             Self::Refused { class: RefusalClass::Revoked, .. } => {
-                Some("enrol again with a new token, if the host should report")
+                Some("enroll again with a new token, if the host should report")
             }
             Self::Refused { class: RefusalClass::Unknown, .. } | Self::CertificateRefused { .. } => Some(
-                "make a new token (muster tokens create) and enrol with it: the collector does not know this host, or does \
+                "make a new token (muster tokens create) and enroll with it: the collector does not know this host, or does \
                  not take its token",
             ),
             Self::Refused { class: RefusalClass::ClockSkewed, .. } => Some("set the clock of this machine"),
@@ -82,7 +82,7 @@ impl UplinkError {
             | Self::Call { .. }
             | Self::Answer { .. }
             | Self::Tls(_)
-            | Self::Parcel(_)
+            | Self::Delivery(_)
             | Self::Identity(_) => None,
         }
     }
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(refused.class(), Some(RefusalClass::Revoked));
         // As which a token is refused that has expired, is used up, or was never one.
         let unknown = wire::Refusal::from(RefusalDetail { class: RefusalClass::Unknown, ..detail }).encode_to_vec();
-        let status = Status::with_details(Code::PermissionDenied, "the enrolment token has expired", unknown.into());
+        let status = Status::with_details(Code::PermissionDenied, "the enrollment token has expired", unknown.into());
         let advice = UplinkError::of_status("Enroll", &status).advice();
         assert!(advice.is_some_and(|advice| advice.contains("muster tokens create")), "{advice:?}");
         assert_eq!(refused.pace().map(|pace| pace.byte_budget), Some(7));

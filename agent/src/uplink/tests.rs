@@ -13,9 +13,9 @@ use door::{Door, Pki, Script, facts, open};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
 
-fn parcel(sections: &[&[u8]]) -> Parcel {
+fn delivery(sections: &[&[u8]]) -> Delivery {
     let sections = sections.iter().map(|bytes| (Digest::of(bytes), bytes.to_vec())).collect();
-    Parcel::new(b"a look".to_vec(), sections, facts(), HostState::default(), NOW)
+    Delivery::new(b"a scan".to_vec(), sections, facts(), HostState::default(), NOW)
 }
 
 /// A host that is enrolled at a door.
@@ -35,7 +35,7 @@ fn store() -> (tempfile::TempDir, IdentityStore, Key) {
 
 async fn enrolled(door: &Door, target: &Target) -> Host {
     let (dir, store, key) = store();
-    let identity = enrol(target, &door.pki.token(), &key, facts(), None, NOW).await.expect("enrolled");
+    let identity = enroll(target, &door.pki.token(), &key, facts(), None, NOW).await.expect("enrolled");
     let tls = Tls::by_identity(&identity, Some(&key)).expect("TLS");
     Host { _dir: dir, store, identity, tls }
 }
@@ -43,15 +43,15 @@ async fn enrolled(door: &Door, target: &Target) -> Host {
 const VERSIONS: Versions = Versions { watchlist: 1, trust: 3 };
 
 #[tokio::test]
-async fn enrolment_gives_an_identity_that_then_works() {
+async fn enrollment_gives_an_identity_that_then_works() {
     let (door, target) = open(Pki::new("localhost", 2020..2090), Script::default()).await;
     let host = enrolled(&door, &target).await;
     assert_eq!((host.identity.site.as_str(), host.identity.trust.version), ("main", 3));
     let delivered = Run::new()
-        .deliver(&target, &host.tls, &parcel(&[]), Losses::default(), VERSIONS, NOW)
+        .deliver(&target, &host.tls, &delivery(&[]), Losses::default(), VERSIONS, NOW)
         .await
         .expect("delivered");
-    assert!(!delivered.look_sent && delivered.sections_sent == 0);
+    assert!(!delivered.snapshot_sent && delivered.sections_sent == 0);
 }
 
 #[tokio::test]
@@ -62,16 +62,20 @@ async fn only_what_is_wanted_is_sent_and_facts_only_when_they_changed() {
     let (door, target) = open(Pki::new("localhost", 2020..2090), script).await;
     let host = enrolled(&door, &target).await;
     let mut run = Run::new();
-    let first =
-        run.deliver(&target, &host.tls, &parcel(&sections), Losses::default(), VERSIONS, NOW).await.expect("delivered");
-    let second =
-        run.deliver(&target, &host.tls, &parcel(&sections), Losses::default(), VERSIONS, NOW).await.expect("delivered");
-    assert_eq!((first.look_sent, first.sections_sent, first.section_bytes), (true, 2, 8));
-    assert_eq!((second.look_sent, second.sections_sent), (false, 0));
+    let first = run
+        .deliver(&target, &host.tls, &delivery(&sections), Losses::default(), VERSIONS, NOW)
+        .await
+        .expect("delivered");
+    let second = run
+        .deliver(&target, &host.tls, &delivery(&sections), Losses::default(), VERSIONS, NOW)
+        .await
+        .expect("delivered");
+    assert_eq!((first.snapshot_sent, first.sections_sent, first.section_bytes), (true, 2, 8));
+    assert_eq!((second.snapshot_sent, second.sections_sent), (false, 0));
     assert!(second.message_bytes < 150 && second.message_bytes < first.message_bytes, "{second:?}");
     assert!(second.wire_sent > second.message_bytes && second.wire_received > 0, "{second:?}");
     let script = door.script.lock().expect("unpoisoned");
-    // The check-in does not name sections here, so the look goes alone first, then what the answer names.
+    // The check-in does not name sections here, so the scan goes alone first, then what the answer names.
     assert_eq!(script.uploads, [vec![], vec![Digest::of(b"three"), Digest::of(b"one")]]);
     let told: Vec<_> = script.check_ins.iter().map(|request| (request.seq, request.facts.is_some())).collect();
     assert_eq!(told, [(1, true), (2, false)]);
@@ -86,7 +90,7 @@ async fn a_byte_budget_is_kept_to_by_sending_in_rounds() {
     let (door, target) = open(Pki::new("localhost", 2020..2090), script).await;
     let host = enrolled(&door, &target).await;
     Run::new()
-        .deliver(&target, &host.tls, &parcel(&sections), Losses::default(), VERSIONS, NOW)
+        .deliver(&target, &host.tls, &delivery(&sections), Losses::default(), VERSIONS, NOW)
         .await
         .expect("delivered");
     let sizes: Vec<usize> = door.script.lock().expect("unpoisoned").uploads.iter().map(Vec::len).collect();
@@ -99,12 +103,12 @@ async fn a_collector_that_asks_in_circles_or_for_what_is_not_there_is_an_error()
     let (door, target) = open(Pki::new("localhost", 2020..2090), script).await;
     let host = enrolled(&door, &target).await;
     let error = Run::new()
-        .deliver(&target, &host.tls, &parcel(&[b"one"]), Losses::default(), VERSIONS, NOW)
+        .deliver(&target, &host.tls, &delivery(&[b"one"]), Losses::default(), VERSIONS, NOW)
         .await
         .expect_err("circles");
     assert!(error.to_string().contains("just been given"), "{error}");
     let error = Run::new()
-        .deliver(&target, &host.tls, &parcel(&[b"two"]), Losses::default(), VERSIONS, NOW)
+        .deliver(&target, &host.tls, &delivery(&[b"two"]), Losses::default(), VERSIONS, NOW)
         .await
         .expect_err("unknown");
     assert!(error.to_string().contains("does not name"), "{error}");
@@ -116,7 +120,7 @@ async fn a_refusal_brings_class_and_pace() {
     let host = enrolled(&door, &target).await;
     door.script.lock().expect("unpoisoned").refuse = Some(RefusalClass::Revoked);
     let error = Run::new()
-        .deliver(&target, &host.tls, &parcel(&[]), Losses::default(), VERSIONS, NOW)
+        .deliver(&target, &host.tls, &delivery(&[]), Losses::default(), VERSIONS, NOW)
         .await
         .expect_err("refused");
     assert_eq!((error.class(), error.pace().map(|pace| pace.byte_budget)), (Some(RefusalClass::Revoked), Some(9)));
@@ -137,15 +141,15 @@ async fn a_renewal_proves_the_old_key_and_remembers_it() {
     assert!(error.to_string().contains("the proof is wrong"), "{error}");
 }
 
-async fn enrol_error(pki: Pki, token: Option<Token>) -> String {
+async fn enroll_error(pki: Pki, token: Option<EnrollmentToken>) -> String {
     let token = token.unwrap_or_else(|| pki.token());
     let (_door, target) = open(pki, Script::default()).await;
-    of_enrol(&target, &token).await
+    of_enroll(&target, &token).await
 }
 
-async fn of_enrol(target: &Target, token: &Token) -> String {
+async fn of_enroll(target: &Target, token: &EnrollmentToken) -> String {
     let (_dir, _store, key) = store();
-    let error = enrol(target, token, &key, facts(), None, NOW).await.expect_err("no enrolment");
+    let error = enroll(target, token, &key, facts(), None, NOW).await.expect_err("no enrollment");
     let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
     let said: Vec<String> = causes.map(ToString::to_string).collect();
     format!("{} [{}]", said.join(": "), error.advice().unwrap_or_default())
@@ -154,13 +158,13 @@ async fn of_enrol(target: &Target, token: &Token) -> String {
 #[tokio::test]
 async fn every_way_in_which_tls_fails_is_told_apart() {
     let other = Pki::new("localhost", 2020..2090).token();
-    let wrong = enrol_error(Pki::new("localhost", 2020..2090), Some(other)).await;
+    let wrong = enroll_error(Pki::new("localhost", 2020..2090), Some(other)).await;
     assert!(wrong.contains("is not the collector of this token") && wrong.contains("ca-pin"), "{wrong}");
-    let expired = enrol_error(Pki::new("localhost", 2000..2001), None).await;
+    let expired = enroll_error(Pki::new("localhost", 2000..2001), None).await;
     assert!(expired.contains("is not valid at this machine's time") && expired.contains("clock"), "{expired}");
-    let early = enrol_error(Pki::new("localhost", 2080..2090), None).await;
+    let early = enroll_error(Pki::new("localhost", 2080..2090), None).await;
     assert!(early.contains("is not valid at this machine's time"), "{early}");
-    let name = enrol_error(Pki::new("elsewhere.example", 2020..2090), None).await;
+    let name = enroll_error(Pki::new("elsewhere.example", 2020..2090), None).await;
     assert!(name.contains("is for another name than localhost"), "{name}");
 }
 
@@ -169,7 +173,7 @@ async fn a_server_that_lies_about_its_chain_is_not_trusted() {
     // It shows the pinned CA, which has not signed its certificate.
     let (honest, mut liar) = (Pki::new("localhost", 2020..2090), Pki::new("localhost", 2020..2090));
     liar.ca.clone_from(&honest.ca);
-    let said = enrol_error(liar, Some(honest.token())).await;
+    let said = enroll_error(liar, Some(honest.token())).await;
     assert!(said.contains("was not given by a CA that this host trusts"), "{said}");
 }
 
@@ -184,15 +188,15 @@ async fn what_is_no_collector_at_all_is_told_apart() {
         }
     });
     let plain = Target::parse(&format!("https://localhost:{port}")).expect("an address");
-    let said = of_enrol(&plain, &token).await;
+    let said = of_enroll(&plain, &token).await;
     assert!(said.contains("does not speak TLS 1.3"), "{said}");
 
     let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound").port();
     let nobody = Target::parse(&format!("https://127.0.0.1:{free}")).expect("an address");
-    let said = of_enrol(&nobody, &token).await;
+    let said = of_enroll(&nobody, &token).await;
     assert!(said.contains(&format!("no connection to 127.0.0.1:{free}")) && said.contains("refused"), "{said}");
 
     let nowhere = Target::parse("https://nowhere.invalid:7443").expect("an address");
-    let said = of_enrol(&nowhere, &token).await;
+    let said = of_enroll(&nowhere, &token).await;
     assert!(said.contains("the name nowhere.invalid cannot be resolved"), "{said}");
 }

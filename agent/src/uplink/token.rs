@@ -1,4 +1,4 @@
-//! The enrolment token: `id.secret.ca-pin`. The pin says whom to trust before the first word is spoken.
+//! The enrollment token: `id.secret.ca-pin`. The pin says whom to trust before the first word is spoken.
 
 use std::fmt;
 
@@ -25,13 +25,13 @@ pub enum TokenError {
 
 /// A token that was checked for its form. It is never shown: `Debug` gives its id only.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token {
+pub struct EnrollmentToken {
     text: String,
     id: TokenId,
     pin: [u8; 32],
 }
 
-impl Token {
+impl EnrollmentToken {
     /// Reads a token; space around it, as files have it, does not matter.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Token {
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for EnrollmentToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Token({})", self.id)
     }
@@ -95,7 +95,7 @@ mod tests {
     fn a_token_is_read_and_never_shown() {
         let part = base32().expect("an encoding").encode(&[7; 32]);
         assert_eq!(part.len(), 52);
-        let token = Token::parse(&format!(" abcdefgh1234.{part}.{part}\n")).expect("a token");
+        let token = EnrollmentToken::parse(&format!(" abcdefgh1234.{part}.{part}\n")).expect("a token");
         assert_eq!((token.id(), token.pin()), ("abcdefgh1234", &[7; 32]));
         assert_eq!(format!("{token:?}"), "Token(abcdefgh1234)");
     }
@@ -113,7 +113,7 @@ mod tests {
             (format!("abcdefgh1234.{part}.{}", &part[1..]), TokenError::Pin),
             ("a".repeat(600), TokenError::Form),
         ] {
-            assert_eq!(Token::parse(&text), Err(error), "{text}");
+            assert_eq!(EnrollmentToken::parse(&text), Err(error), "{text}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Whom to trust, and who we are, in a handshake: TLS 1.3 only, by `ring`.
 //!
-//! Before enrolment the collector is known by the pin of the token: one certificate of the chain that it shows must have
+//! Before enrollment the collector is known by the pin of the token: one certificate of the chain that it shows must have
 //! that key, and that certificate alone then has to vouch for the collector's own, name and dates included. After
-//! enrolment the trust bundle takes the pin's place.
+//! enrollment the trust bundle takes the pin's place.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// For enrolment: the collector is known by the pin, we are known by nothing yet.
+    /// For enrollment: the collector is known by the pin, we are known by nothing yet.
     ///
     /// # Errors
     /// TLS cannot be set up.

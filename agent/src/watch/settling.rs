@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Nothing more has changed for so long.
 const QUIET: Duration = Duration::from_secs(1);
-/// Longer than this nobody waits for quiet: together with a look and its delivery it stays below five seconds.
+/// Longer than this nobody waits for quiet: together with a scan and its delivery it stays below five seconds.
 const MOST: Duration = Duration::from_millis(2500);
 
 /// A change, and those that followed it.
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn one_change_is_looked_at_after_a_second_of_quiet() {
+    fn one_change_is_scanned_after_a_second_of_quiet() {
         let start = Instant::now();
         let settling = Settling::since(start);
         assert_eq!(settling.rest(start), Some(QUIET));
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_without_end_are_looked_at_all_the_same() {
+    fn changes_without_end_are_scanned_all_the_same() {
         let start = Instant::now();
         let mut settling = Settling::since(start);
         let mut waited = 0;

@@ -180,7 +180,7 @@ async fn database(settings: &Settings, findings: &mut Findings<'_>) -> io::Resul
             let took = format_span(began.elapsed());
             let note = format!(
                 "{place}: {} hosts, {} looks, {} sections, each rebuilt and hashed in {took}",
-                found.hosts, found.looks, found.sections
+                found.hosts, found.snapshots, found.sections
             );
             findings.ok("store", &note)?;
         }
@@ -227,7 +227,7 @@ mod tests {
 
     /// A link to itself: nothing can be said of what is behind it, to whomever the tests belong.
     #[tokio::test]
-    async fn what_cannot_be_looked_at_is_not_called_missing() {
+    async fn what_cannot_be_scanned_is_not_called_missing() {
         let place = tempfile::tempdir().expect("a directory");
         let data = place.path().join("data");
         symlink(&data, &data).expect("linked");

@@ -23,7 +23,7 @@ pub(super) enum Verb {
     Serve,
     /// Makes data directory, database, CA and the first admin token; changes nothing that is there
     Init,
-    /// Enrolment tokens; works while the collector runs
+    /// Enrollment tokens; works while the collector runs
     #[command(subcommand)]
     Token(TokenVerb),
     /// Checks settings, files, certificates, rules and every record of the store; 1 when something is wrong
@@ -34,7 +34,7 @@ pub(super) enum Verb {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenVerb {
-    /// Makes an enrolment token; it is shown once
+    /// Makes an enrollment token; it is shown once
     Create {
         /// For which site
         #[arg(long)]
@@ -49,13 +49,13 @@ pub(super) enum TokenVerb {
         #[arg(short, long, value_enum, default_value_t = Form::Text)]
         output: Form,
     },
-    /// All enrolment tokens, without their secrets
+    /// All enrollment tokens, without their secrets
     List {
         /// How the answer looks
         #[arg(short, long, value_enum, default_value_t = Form::Text)]
         output: Form,
     },
-    /// Withdraws an enrolment token
+    /// Withdraws an enrollment token
     Revoke {
         /// The token's public half: what stands before its first dot
         id: TokenId,

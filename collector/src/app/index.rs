@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::shutdown::Token;
+use crate::shutdown::StopToken;
 use crate::store::{IndexStep, Store, StoreError};
 
 /// Observations that wait before a segment is made of their sections: until then they are searched one by one, which is
@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// Builds until the stop. A failure is logged, and tried again: without the index answers are slower, and as right.
-pub(super) async fn build(store: Arc<dyn Store>, stop: Token) {
+pub(super) async fn build(store: Arc<dyn Store>, stop: StopToken) {
     loop {
         let pause = match store.index_advance(WAITING).await {
             Ok(IndexStep::Taken) => Duration::ZERO,

@@ -1,4 +1,4 @@
-//! One collector for each data directory: two would each keep "last seen" and the docket's claims in memory.
+//! One collector for each data directory: two would each keep "last seen" and the judge queue's claims in memory.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};

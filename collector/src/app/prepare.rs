@@ -8,8 +8,8 @@ use anyhow::Context;
 use muster_proto::model::{Timestamp, TokenId};
 
 use super::lock;
+use crate::actions;
 use crate::config::Settings;
-use crate::deeds;
 use crate::store::{self, Role, Store};
 use crate::tls::disk::{OWNER_ONLY, open_to_others, private_directory, write_atomically};
 use crate::tls::{Authority, ServerCertificate};
@@ -88,7 +88,7 @@ impl ForeignAuthority {
 }
 
 /// The CA between all collectors on one database: each is given the same two files, and the database remembers their
-/// pin, so that none enrols hosts that the others would turn away.
+/// pin, so that none enrolls hosts that the others would turn away.
 async fn shared_authority(settings: &Settings, store: &dyn Store, now: Timestamp) -> anyhow::Result<(Authority, bool)> {
     let directory = &settings.data_dir;
     let foreign = |theirs, ours| ForeignAuthority { theirs, ours, directory: directory.clone() };
@@ -126,16 +126,16 @@ async fn admin_token(settings: &Settings, store: &dyn Store, now: Timestamp) -> 
              another token and ends this one"
         );
         let text = std::fs::read_to_string(&file).with_context(|| format!("read {place}"))?;
-        let new = deeds::operator_token_keep(store, &text, &place, ADMIN, Role::Admin, now).await?;
+        let new = actions::account_token_keep(store, &text, &place, ADMIN, Role::Admin, now).await?;
         return Ok(format!("{} {place}", if new { "made the database know the admin token" } else { "admin token" }));
     }
     let id = TokenId::new(ADMIN).context("the admin's token id")?;
-    let had = store.operator_get(&id).await?.is_some();
+    let had = store.account_token_get(&id).await?.is_some();
     if had && settings.store.file().is_none() {
         // Another collector has made it: making another would end the one that its people use.
         return Ok(format!("the database has an admin token already: copy it to {place} from where it was made"));
     }
-    let secret = deeds::operator_token_create(store, ADMIN, ADMIN, Role::Admin, now).await?;
+    let secret = actions::account_token_create(store, ADMIN, ADMIN, Role::Admin, now).await?;
     write_atomically(&file, format!("{}\n", secret.text).as_bytes(), OWNER_ONLY)
         .with_context(|| format!("write {place}"))?;
     let ended = if had { "; the one before no longer works" } else { "" };

@@ -12,11 +12,11 @@ use muster_proto::model::{OrderId, RulesRefused};
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
+use crate::api::probes::{Readiness, RulesNote};
 use crate::clock::Clock;
 use crate::config::{ActiveOrders, Rules};
-use crate::faces::admin::{Readiness, RulesNote};
 use crate::rules::{self, RuleErrors, RuleSet};
-use crate::shutdown::Token;
+use crate::shutdown::StopToken;
 use crate::store::Store;
 use crate::telemetry::{Metrics, ReloadEnd};
 
@@ -40,9 +40,9 @@ pub(super) fn load(settings: &Rules) -> anyhow::Result<RuleSet> {
 /// What the overlay looked like. To be taken before the rules are read: what is written while they are read, or before
 /// the watch begins, is then seen as a change and not taken for what was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen(Option<Fingerprint>);
+pub(super) struct OverlayFingerprint(Option<Fingerprint>);
 
-impl Seen {
+impl OverlayFingerprint {
     pub(super) fn of(settings: &Rules) -> Self {
         Self(settings.overlay.as_deref().map(fingerprint))
     }
@@ -52,13 +52,13 @@ impl Seen {
 pub(super) struct Keeper {
     pub(super) settings: Rules,
     /// The overlay before the rules in force were read.
-    pub(super) seen: Seen,
+    pub(super) seen: OverlayFingerprint,
     pub(super) in_force: Arc<ArcSwap<RuleSet>>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Arc<Readiness>,
-    /// Wakes the docket: everything may wait for judgement now.
+    /// Wakes the judge queue: everything may wait for judgement now.
     pub(super) wake: Arc<Notify>,
 }
 
@@ -76,7 +76,7 @@ impl Keeper {
     }
 
     /// Watches the overlay and the reload signal until the stop.
-    pub(super) async fn watch(self, reload: Arc<Notify>, stop: Token) {
+    pub(super) async fn watch(self, reload: Arc<Notify>, stop: StopToken) {
         let mut seen = self.seen.clone();
         let mut adopted = true;
         let stopped = stop.cancelled();
@@ -87,9 +87,9 @@ impl Keeper {
                 () = reload.notified() => true,
                 () = tokio::time::sleep(self.settings.poll) => false,
             };
-            let looks = Seen::of(&self.settings);
-            if asked || looks != seen {
-                seen = looks;
+            let snapshots = OverlayFingerprint::of(&self.settings);
+            if asked || snapshots != seen {
+                seen = snapshots;
                 adopted &= !self.reload();
             }
             if !adopted {
@@ -122,7 +122,7 @@ impl Keeper {
             }
             Ok(set) => {
                 info!(rules.version = %set.version, "the rules were read again and have changed");
-                // In force before they are adopted: what the docket takes from now on is judged by them.
+                // In force before they are adopted: what the judge queue takes from now on is judged by them.
                 self.in_force.store(Arc::new(set));
                 self.metrics.reload(ReloadEnd::adopted);
                 self.readiness.rules_note.store(None);
@@ -173,7 +173,7 @@ mod tests {
         in_force: Arc<ArcSwap<RuleSet>>,
         metrics: Arc<Metrics>,
         readiness: Arc<Readiness>,
-        stop: Token,
+        stop: StopToken,
     }
 
     impl Drop for Stand {
@@ -191,7 +191,7 @@ mod tests {
                 active_orders: ActiveOrders::AsWritten,
                 poll: Duration::from_millis(10),
             };
-            let seen = Seen::of(&settings);
+            let seen = OverlayFingerprint::of(&settings);
             let in_force = Arc::new(ArcSwap::from_pointee(load(&settings).expect("rules")));
             let database = overlay.path().join("fleet.db");
             let stand = Self {
@@ -199,7 +199,7 @@ mod tests {
                 in_force: Arc::clone(&in_force),
                 metrics: Metrics::new(),
                 readiness: Arc::default(),
-                stop: Token::new(),
+                stop: StopToken::new(),
             };
             let keeper = Keeper {
                 settings,

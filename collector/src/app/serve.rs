@@ -16,15 +16,15 @@ use super::index;
 use super::lock::Lock;
 use super::prepare::{Prepared, prepare};
 use super::rules::{self, Keeper};
+use crate::api::Access;
+use crate::api::grpc::{AgentsGate, Fleet, OperatorsGate, operators_routes};
+use crate::api::probes::{self, AdminState, Readiness};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::docket::Docket;
-use crate::faces::Access;
-use crate::faces::admin::{self, AdminState, Readiness};
-use crate::faces::grpc::{AgentsGate, Fleet, OperatorsGate, operators_routes};
-use crate::intake::AgentDoor;
+use crate::ingest::AgentDoor;
+use crate::judge_queue::JudgeQueue;
 use crate::rules::RuleSet;
-use crate::shutdown::{Signal, Signals, Token};
+use crate::shutdown::{Signal, Signals, StopToken};
 use crate::store::Store;
 use crate::telemetry::{Door, Metrics};
 use crate::tls::{self, Authority, CertificateAuthority, DoorLimits, Listening, ServerCertificate, TlsDoor};
@@ -44,12 +44,12 @@ struct House {
     in_force: Arc<ArcSwap<RuleSet>>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
-    /// Wakes the docket.
+    /// Wakes the judge queue.
     wake: Arc<Notify>,
     /// Closes the doors; what they lead to goes on until they are empty.
-    doors: Token,
+    doors: StopToken,
     /// Ends the loops behind them.
-    loops: Token,
+    loops: StopToken,
 }
 
 /// The three bound listeners.
@@ -63,7 +63,7 @@ struct Listeners {
 pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
     // From here on a signal is ours, so that a stop during the start is not lost.
     let mut signals = Signals::listen().context("listen for signals")?;
-    let seen = rules::Seen::of(&settings.rules);
+    let seen = rules::OverlayFingerprint::of(&settings.rules);
     let in_force = rules::load(&settings.rules)?;
     crate::tls::disk::private_directory(&settings.data_dir)
         .with_context(|| format!("make the data directory {}", settings.data_dir.display()))?;
@@ -75,7 +75,7 @@ pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()
         info!("{note}");
     }
     let in_force = Arc::new(ArcSwap::from_pointee(in_force));
-    let docket = Docket::new(Arc::clone(&store), Arc::clone(&in_force));
+    let judge_queue = JudgeQueue::new(Arc::clone(&store), Arc::clone(&in_force));
     let house = House {
         clock,
         store,
@@ -84,9 +84,9 @@ pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()
         in_force,
         metrics: Metrics::new(),
         readiness: Arc::default(),
-        wake: docket.waker(),
-        doors: Token::new(),
-        loops: Token::new(),
+        wake: judge_queue.waker(),
+        doors: StopToken::new(),
+        loops: StopToken::new(),
         settings,
     };
     house.readiness.store.store(true, Ordering::Release);
@@ -94,7 +94,7 @@ pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()
     let keeper = house.keeper(seen);
     keeper.adopt().await?;
     let listeners = house.bind()?;
-    let mut loops = house.start_loops(docket, keeper, &reload);
+    let mut loops = house.start_loops(judge_queue, keeper, &reload);
     let health = house.open(listeners)?;
     let ended = house.attend(&mut signals, &reload, &mut loops).await;
     house.close(health, loops).await?;
@@ -102,7 +102,7 @@ pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()
 }
 
 impl House {
-    fn keeper(&self, seen: rules::Seen) -> Keeper {
+    fn keeper(&self, seen: rules::OverlayFingerprint) -> Keeper {
         Keeper {
             seen,
             settings: self.settings.rules.clone(),
@@ -126,13 +126,13 @@ impl House {
         })
     }
 
-    /// The loops behind the doors: docket, rules, index of search, certificate.
-    fn start_loops(&self, docket: Docket, keeper: Keeper, reload: &Arc<Notify>) -> JoinSet<&'static str> {
+    /// The loops behind the doors: judge queue, rules, index of search, certificate.
+    fn start_loops(&self, judge_queue: JudgeQueue, keeper: Keeper, reload: &Arc<Notify>) -> JoinSet<&'static str> {
         let mut loops = JoinSet::new();
         let (clock, stop) = (Arc::clone(&self.clock), self.loops.clone());
         loops.spawn(async move {
-            docket.run(clock, stop).await;
-            "docket"
+            judge_queue.run(clock, stop).await;
+            "judge_queue"
         });
         let (reload, stop) = (Arc::clone(reload), self.loops.clone());
         loops.spawn(async move {
@@ -250,7 +250,7 @@ impl House {
             clock: Arc::clone(&self.clock),
         };
         let stop = self.doors.cancelled();
-        let served = axum::serve(listening.into_listener(), admin::router(state)).with_graceful_shutdown(stop);
+        let served = axum::serve(listening.into_listener(), probes::router(state)).with_graceful_shutdown(stop);
         tokio::spawn(async move {
             if let Err(failed) = served.await {
                 error!(error = %failed, "the admin listener ended");
@@ -312,7 +312,7 @@ struct Doors {
     tasks: Vec<JoinHandle<()>>,
 }
 
-async fn keep_certificate(certificate: &ServerCertificate, authority: &Authority, clock: &Clock, stop: Token) {
+async fn keep_certificate(certificate: &ServerCertificate, authority: &Authority, clock: &Clock, stop: StopToken) {
     let stopped = stop.cancelled();
     tokio::pin!(stopped);
     loop {

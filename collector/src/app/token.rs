@@ -1,4 +1,4 @@
-//! `muster-collector token`: enrolment tokens from the machine itself, also while the collector runs.
+//! `muster-collector token`: enrollment tokens from the machine itself, also while the collector runs.
 
 use std::io::{self, Write};
 
@@ -10,8 +10,8 @@ use rustls::pki_types::pem::PemObject;
 use super::check::is_there;
 use super::command::{Form, TokenVerb};
 use super::prepare::how_to_init;
+use crate::actions::{self, NewEnrollment};
 use crate::config::Settings;
-use crate::deeds::{self, NewEnrollment};
 use crate::store;
 use crate::tls::ca_pin;
 
@@ -36,7 +36,7 @@ pub(super) async fn run(
             let der =
                 CertificateDer::from_pem_slice(&pem).with_context(|| format!("{} is no certificate", ca.display()))?;
             let new = NewEnrollment { site, lifetime: expires, max_uses: uses };
-            let (token, report) = deeds::enrollment_token_create(store.as_ref(), &ca_pin(&der)?, new, now).await?;
+            let (token, report) = actions::enrollment_token_create(store.as_ref(), &ca_pin(&der)?, new, now).await?;
             match output {
                 Form::Text => format!("{token}\n"),
                 Form::Json => format!("{:#}\n", serde_json::json!({ "token": token, "stored": report })),
@@ -50,7 +50,7 @@ pub(super) async fn run(
             }
         }
         TokenVerb::Revoke { id } => {
-            anyhow::ensure!(store.token_revoke(&id, now).await?, "there is no enrolment token \"{id}\"");
+            anyhow::ensure!(store.token_revoke(&id, now).await?, "there is no enrollment token \"{id}\"");
             format!("the token {id} is withdrawn\n")
         }
     };

@@ -4,8 +4,8 @@ use std::io::{self, BufReader, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use muster_collector::cli::{World, run};
 use muster_collector::clock::system_now;
-use muster_collector::faces::cli::{World, run};
 
 fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

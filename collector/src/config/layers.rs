@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use config::builder::DefaultState;
 use config::{Config, ConfigBuilder, Environment, File, FileFormat, Value};
 
-use super::{DEFAULT_FILE, DEFAULTS, ENVIRONMENT_PREFIX, Fault};
+use super::{ConfigFault, DEFAULT_FILE, DEFAULTS, ENVIRONMENT_PREFIX};
 
 /// The flags that cover all other layers.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -52,7 +52,7 @@ pub struct Layers {
 
 impl Layers {
     /// Merges all layers, lowest first. A broken file is a fault and is left out.
-    pub(super) fn merge(&self, faults: &mut Vec<Fault>) -> Vec<(String, Value)> {
+    pub(super) fn merge(&self, faults: &mut Vec<ConfigFault>) -> Vec<(String, Value)> {
         let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
         for path in self.files(faults) {
             builder = add_file(builder, &path, faults);
@@ -62,13 +62,17 @@ impl Layers {
         match builder.build().and_then(|config| config::Source::collect(&config)) {
             Ok(table) => table.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect(),
             Err(error) => {
-                faults.push(Fault { place: "the settings".to_owned(), key: String::new(), reason: error.to_string() });
+                faults.push(ConfigFault {
+                    place: "the settings".to_owned(),
+                    key: String::new(),
+                    reason: error.to_string(),
+                });
                 Vec::new()
             }
         }
     }
 
-    fn files(&self, faults: &mut Vec<Fault>) -> Vec<PathBuf> {
+    fn files(&self, faults: &mut Vec<ConfigFault>) -> Vec<PathBuf> {
         let main = self.flags.config.clone();
         let named = main.is_some();
         let main = main.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
@@ -86,7 +90,7 @@ impl Layers {
                 files.extend(more);
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => faults.push(Fault {
+            Err(error) => faults.push(ConfigFault {
                 place: directory.display().to_string(),
                 key: String::new(),
                 reason: format!("the directory cannot be read: {error}"),
@@ -105,7 +109,7 @@ impl Layers {
     fn add_flags(
         &self,
         mut builder: ConfigBuilder<DefaultState>,
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<ConfigFault>,
     ) -> ConfigBuilder<DefaultState> {
         let flags = &self.flags;
         let mut pairs: Vec<(&str, config::ValueKind)> = Vec::new();
@@ -130,16 +134,22 @@ impl Layers {
             let origin = "the flags".to_owned();
             match builder.clone().set_override(key, Value::new(Some(&origin), kind)) {
                 Ok(next) => builder = next,
-                Err(error) => faults.push(Fault { place: origin, key: key.to_owned(), reason: error.to_string() }),
+                Err(error) => {
+                    faults.push(ConfigFault { place: origin, key: key.to_owned(), reason: error.to_string() })
+                }
             }
         }
         builder
     }
 }
 
-fn add_file(builder: ConfigBuilder<DefaultState>, path: &Path, faults: &mut Vec<Fault>) -> ConfigBuilder<DefaultState> {
+fn add_file(
+    builder: ConfigBuilder<DefaultState>,
+    path: &Path,
+    faults: &mut Vec<ConfigFault>,
+) -> ConfigBuilder<DefaultState> {
     let mut refuse = |reason: String| {
-        faults.push(Fault { place: path.display().to_string(), key: String::new(), reason });
+        faults.push(ConfigFault { place: path.display().to_string(), key: String::new(), reason });
     };
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,

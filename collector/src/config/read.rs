@@ -12,7 +12,7 @@ use super::{format_span, parse_span};
 
 /// One thing that is wrong in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
+pub struct ConfigFault {
     /// File, `the environment` or `the flags`.
     pub place: String,
     /// The key, or empty when a whole file is broken.
@@ -21,7 +21,7 @@ pub struct Fault {
     pub reason: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.key.is_empty() {
             write!(f, "{}: {}", self.place, self.reason)
@@ -33,25 +33,25 @@ impl fmt::Display for Fault {
 
 /// Everything that is wrong in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Faults(pub Vec<Fault>);
+pub struct ConfigFaults(pub Vec<ConfigFault>);
 
-impl fmt::Display for Faults {
+impl fmt::Display for ConfigFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the settings have {} fault(s)", self.0.len())?;
         self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for ConfigFaults {}
 
 pub(super) struct Reader {
     leaves: BTreeMap<String, (ValueKind, String)>,
     read: BTreeSet<String>,
-    faults: Vec<Fault>,
+    faults: Vec<ConfigFault>,
 }
 
 impl Reader {
-    pub(super) fn new(merged: Vec<(String, Value)>, faults: Vec<Fault>) -> Self {
+    pub(super) fn new(merged: Vec<(String, Value)>, faults: Vec<ConfigFault>) -> Self {
         let mut leaves = BTreeMap::new();
         for (key, value) in merged {
             flatten(key, value, &mut leaves);
@@ -60,24 +60,24 @@ impl Reader {
     }
 
     /// All faults, with those keys that nobody read.
-    pub(super) fn finish(mut self) -> Faults {
+    pub(super) fn finish(mut self) -> ConfigFaults {
         for (key, (_, place)) in &self.leaves {
             if !self.read.contains(key) {
                 let reason = match nearest(key, &self.read) {
                     Some(near) => format!("there is no such key; did you mean {near}?"),
                     None => "there is no such key".to_owned(),
                 };
-                self.faults.push(Fault { place: place.clone(), key: key.clone(), reason });
+                self.faults.push(ConfigFault { place: place.clone(), key: key.clone(), reason });
             }
         }
         self.faults.sort();
         self.faults.dedup();
-        Faults(self.faults)
+        ConfigFaults(self.faults)
     }
 
     pub(super) fn fault(&mut self, key: &str, reason: &str) {
         let place = self.leaves.get(key).map_or_else(|| "the defaults".to_owned(), |(_, place)| place.clone());
-        self.faults.push(Fault { place, key: key.to_owned(), reason: reason.to_owned() });
+        self.faults.push(ConfigFault { place, key: key.to_owned(), reason: reason.to_owned() });
     }
 
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {

@@ -1,8 +1,10 @@
-//! One look under one order: presence, protection, coverage, and why. No host is in it.
+//! One scan under one order: presence, protection, coverage, and why. No host is in it.
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Assessment, Evidence, HostState, Look, Platform, Presence, ProductId, Reason, Timestamp};
+use muster_proto::model::{
+    Assessment, Evidence, HostState, Platform, Presence, ProductId, Reason, Snapshot, Timestamp,
+};
 
 use super::combine::{Because, Believed, combine, is_live, rank};
 use super::coverage::{gaps, reason};
@@ -11,21 +13,21 @@ use super::protection::protection;
 use super::removal;
 use crate::rules::{Catalogue, Order};
 
-/// Judges a look under an order. `received` is when the collector received the state: signatures are fresh or stale at
+/// Judges a scan under an order. `received` is when the collector received the state: signatures are fresh or stale at
 /// that time, and it says nothing else.
 #[must_use]
 pub fn assess(
     order: &Order,
     catalogue: &Catalogue,
-    look: &Look,
+    snapshot: &Snapshot,
     hits: &[Hit],
     state: &HostState,
     received: Timestamp,
 ) -> Assessment {
-    let platform = look.platform();
+    let platform = snapshot.platform();
     let mut believed = combine(catalogue, hits);
     run(catalogue, platform, state, &mut believed);
-    let gaps = gaps(order, catalogue, look);
+    let gaps = gaps(order, catalogue, snapshot);
     let covered = gaps.is_empty();
     let mut reasons = Vec::new();
     let (mut presence, mut prohibited, mut remnants) = (Presence::None, false, false);
@@ -51,7 +53,7 @@ pub fn assess(
         reasons.push(reason("presence/none".to_owned(), text));
     }
     let removals = removal::commands(order, platform, &believed, hits);
-    let (protection, guarding) = protection(order, catalogue, look, &believed, state, received, covered);
+    let (protection, guarding) = protection(order, catalogue, snapshot, &believed, state, received, covered);
     reasons.extend(gaps);
     reasons.extend(guarding);
     reasons.extend(removals);

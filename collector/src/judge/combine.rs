@@ -1,4 +1,4 @@
-//! What several pieces of evidence in one look say together of a product.
+//! What several pieces of evidence in one scan say together of a product.
 //!
 //! One recogniser that proves is enough. Two that do not prove alone do so together when different sources saw them:
 //! a process name and a folder of the same product. Two observations of one source may be one mistake, seen twice, and so
@@ -11,7 +11,7 @@ use muster_proto::model::{Evidence, HitReport, Presence, ProductId, SourceName};
 use super::hit::{Hit, Strength};
 use crate::rules::{Catalogue, Product};
 
-/// What is believed of one product in one look.
+/// What is believed of one product in one scan.
 #[derive(Debug, Clone)]
 pub(super) struct Believed<'c> {
     pub(super) product: &'c Product,
@@ -38,7 +38,7 @@ pub(super) enum Because {
     Running,
 }
 
-/// Evidence of all sources of a look combined: one report for each product, with the presence that is believed.
+/// Evidence of all sources of a scan combined: one report for each product, with the presence that is believed.
 #[must_use]
 pub fn products_of(catalogue: &Catalogue, hits: &[Hit]) -> Vec<HitReport> {
     let report = |believed: Believed<'_>| HitReport {

@@ -1,24 +1,24 @@
-//! Whether a look proves an absence: which sources an order needs, and whether they looked completely.
+//! Whether a scan proves an absence: which sources an order needs, and whether they looked completely.
 
-use muster_proto::model::{Look, LookEntry, Outcome, Platform, Reason, SourceName};
+use muster_proto::model::{Outcome, Platform, Reason, Snapshot, SnapshotEntry, SourceName};
 
 use crate::rules::{Catalogue, Need, Order, day_of, is_limited, limited_kind};
 
-/// A reason for every need of the order that the look leaves open; none means that the look covers it.
-pub(super) fn gaps(order: &Order, catalogue: &Catalogue, look: &Look) -> Vec<Reason> {
+/// A reason for every need of the order that the scan leaves open; none means that the scan covers it.
+pub(super) fn gaps(order: &Order, catalogue: &Catalogue, snapshot: &Snapshot) -> Vec<Reason> {
     let mut gaps = Vec::new();
-    for need in order.needs.iter().filter(|need| need.platform == look.platform()) {
-        gaps.extend(gap(need, look));
-        let outdated = need.any_of.iter().filter_map(|source| look.entry(*source));
-        gaps.extend(outdated.filter_map(|entry| outdated_watchlist(order, catalogue, look.platform(), entry)));
+    for need in order.needs.iter().filter(|need| need.platform == snapshot.platform()) {
+        gaps.extend(gap(need, snapshot));
+        let outdated = need.any_of.iter().filter_map(|source| snapshot.entry(*source));
+        gaps.extend(outdated.filter_map(|entry| outdated_watchlist(order, catalogue, snapshot.platform(), entry)));
     }
     gaps.dedup();
     gaps
 }
 
 /// A need is met when one of its sources looked completely and none of the others that are there failed to.
-fn gap(need: &Need, look: &Look) -> Option<Reason> {
-    let entries: Vec<&LookEntry> = need.any_of.iter().filter_map(|source| look.entry(*source)).collect();
+fn gap(need: &Need, snapshot: &Snapshot) -> Option<Reason> {
+    let entries: Vec<&SnapshotEntry> = need.any_of.iter().filter_map(|source| snapshot.entry(*source)).collect();
     let failed = entries.iter().find(|entry| !entry.outcome.is_complete() && entry.outcome != Outcome::NotApplicable);
     if let Some(entry) = failed {
         return Some(of_entry(entry));
@@ -36,7 +36,7 @@ fn gap(need: &Need, look: &Look) -> Option<Reason> {
     Some(reason(format!("coverage/{rule}"), format!("{}: {how}", names.join(", "))))
 }
 
-fn of_entry(entry: &LookEntry) -> Reason {
+fn of_entry(entry: &SnapshotEntry) -> Reason {
     let why = if entry.reason.is_empty() { String::new() } else { format!(": {}", entry.reason) };
     let how = match entry.outcome {
         Outcome::Partial => "could be read only in part",
@@ -48,16 +48,21 @@ fn of_entry(entry: &LookEntry) -> Reason {
 }
 
 /// A source that sees only what the watchlist names proves nothing about recognisers that are newer than its list.
-fn outdated_watchlist(order: &Order, catalogue: &Catalogue, platform: Platform, entry: &LookEntry) -> Option<Reason> {
+fn outdated_watchlist(
+    order: &Order,
+    catalogue: &Catalogue,
+    platform: Platform,
+    entry: &SnapshotEntry,
+) -> Option<Reason> {
     if !is_limited(entry.source) || !entry.outcome.is_complete() {
         return None;
     }
     let needed = newest_recogniser(order, catalogue, platform, entry.source);
-    let of_look = day_of(entry.watchlist);
-    (of_look < needed).then(|| {
+    let of_snapshot = day_of(entry.watchlist);
+    (of_snapshot < needed).then(|| {
         reason(
             format!("coverage/{}-watchlist", entry.source),
-            format!("{} looked with the watchlist of {of_look}, older than recognisers of {needed}", entry.source),
+            format!("{} looked with the watchlist of {of_snapshot}, older than recognisers of {needed}", entry.source),
         )
     })
 }

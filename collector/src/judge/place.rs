@@ -2,8 +2,8 @@
 
 use muster_proto::model::{Assessment, Lane, Presence, Protection, Reason, Timestamp, Verdict};
 
-use super::case::{Case, HostSituation};
 use super::coverage::reason;
+use super::remediation::{HostSituation, Remediation};
 use super::removal;
 use crate::rules::Order;
 
@@ -15,7 +15,7 @@ pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituatio
     let positive = host.case.positive.as_ref();
     let seen_now = assessment.is_some_and(|assessment| assessment.prohibited);
     if let Some(positive) = positive.filter(|_| !seen_now) {
-        // The current look cannot see it: what it was is told from the case.
+        // The current scan cannot see it: what it was is told from the case.
         reasons.extend(positive.reasons.iter().cloned());
     }
     if let Some((gone, assessment)) = host.case.gone.as_ref().zip(assessment).filter(|_| !seen_now) {
@@ -58,7 +58,7 @@ fn lane(order: &Order, assessment: Option<&Assessment>, host: &HostSituation<'_>
         return (Lane::Silent, vec![silence(order, host)]);
     }
     let Some(assessment) = assessment else {
-        return because(Lane::Unknown, "the host has not shown a look yet");
+        return because(Lane::Unknown, "the host has not shown a scan yet");
     };
     if assessment.presence == Presence::Suspect {
         return because(Lane::Unknown, "traces were seen that prove nothing alone");
@@ -105,18 +105,18 @@ fn after_removal(
 
 /// What is missing until the removal is proven.
 fn open(order: &Order, assessment: &Assessment, gone: Option<&super::Gone>) -> Vec<String> {
-    let looks = gone.map_or(0, |gone| gone.looks_apart(order.confirm.spacing));
+    let snapshots = gone.map_or(0, |gone| gone.scans_apart(order.confirm.spacing));
     let rebooted = !order.confirm.new_boot || gone.is_some_and(|gone| gone.new_boot);
     let mut open = Vec::new();
     if assessment.remnants {
         open.push("remnants are left".to_owned());
     }
-    if looks < order.confirm.looks {
+    if snapshots < order.confirm.scans {
         let hours = order.confirm.spacing.as_secs() / 3600;
-        open.push(format!("{looks} of {} complete looks at least {hours} hours apart", order.confirm.looks));
+        open.push(format!("{snapshots} of {} complete scans at least {hours} hours apart", order.confirm.scans));
     }
     if !rebooted {
-        open.push("no complete look under a new boot yet".to_owned());
+        open.push("no complete scan under a new boot yet".to_owned());
     }
     open
 }
@@ -127,7 +127,7 @@ fn past(order: &Order, assessment: &Assessment, gone: &super::Gone) -> Vec<Reaso
     let proof =
         if open.is_empty() { "this is proven".to_owned() } else { format!("to be proven: {}", open.join("; ")) };
     let mut past =
-        vec![reason("case/gone".to_owned(), format!("complete looks since {} do not show it; {proof}", gone.since))];
+        vec![reason("case/gone".to_owned(), format!("complete scans since {} do not show it; {proof}", gone.since))];
     let Some(was) = &gone.was else { return past };
     let seen = was.reasons.iter().filter(|seen| seen.rule != removal::RULE);
     past.extend(seen.map(|seen| Reason {
@@ -171,7 +171,13 @@ fn silence(order: &Order, host: &HostSituation<'_>) -> Reason {
 }
 
 /// One sentence: what would clear it. Commands are printed as they were found for this host, and never run.
-fn advice(order: &Order, lane: Lane, assessment: Option<&Assessment>, case: &Case, reasons: &[Reason]) -> String {
+fn advice(
+    order: &Order,
+    lane: Lane,
+    assessment: Option<&Assessment>,
+    case: &Remediation,
+    reasons: &[Reason],
+) -> String {
     let mut commands: Vec<&str> = Vec::new();
     let found = reasons.iter().filter(|reason| reason.rule == removal::RULE).map(|reason| reason.text.as_str());
     for command in found {
@@ -191,7 +197,7 @@ fn advice(order: &Order, lane: Lane, assessment: Option<&Assessment>, case: &Cas
         Lane::Replace => format!("install protection that counts, then remove what the order covers{how}"),
         Lane::Remove => format!("remove what the order covers{how}"),
         Lane::Silent => "start the machine or its agent, or record what became of it".to_owned(),
-        Lane::Missing => "enrol it, or record what became of it".to_owned(),
+        Lane::Missing => "enroll it, or record what became of it".to_owned(),
         Lane::Unknown => unknown(assessment),
         Lane::Protect if has_remnants => {
             format!("install protection that counts, see that it works in real time, and clean what is left over{how}")
@@ -204,20 +210,20 @@ fn advice(order: &Order, lane: Lane, assessment: Option<&Assessment>, case: &Cas
 }
 
 fn unknown(assessment: Option<&Assessment>) -> String {
-    let Some(assessment) = assessment else { return "wait for the first look".to_owned() };
+    let Some(assessment) = assessment else { return "wait for the first scan".to_owned() };
     let gap = assessment.reasons.iter().find(|reason| reason.rule.starts_with("coverage/"));
     match gap {
         Some(gap) if gap.rule.ends_with("-denied") => format!("give the agent the right to look ({})", gap.text),
-        Some(gap) if gap.rule.ends_with("-watchlist") => "wait for a look with the current watchlist".to_owned(),
+        Some(gap) if gap.rule.ends_with("-watchlist") => "wait for a scan with the current watchlist".to_owned(),
         Some(gap) => format!("make it possible to look completely ({})", gap.text),
         None if assessment.presence == Presence::Suspect => "find out what the traces are, and remove them".to_owned(),
         None => "find out whether the installed protection works in real time with fresh signatures".to_owned(),
     }
 }
 
-fn confirm(order: &Order, case: &Case) -> String {
+fn confirm(order: &Order, case: &Remediation) -> String {
     let rebooted = !order.confirm.new_boot || case.gone.as_ref().is_some_and(|gone| gone.new_boot);
-    if rebooted { "nothing but time: another complete look will prove it" } else { "restart the machine once" }
+    if rebooted { "nothing but time: another complete scan will prove it" } else { "restart the machine once" }
         .to_owned()
 }
 
@@ -225,7 +231,7 @@ fn confirm(order: &Order, case: &Case) -> String {
 mod tests {
     use muster_proto::model::{Platform, SiteId};
 
-    use super::super::case::{Gone, Positive};
+    use super::super::remediation::{Gone, Positive};
     use super::*;
     use crate::rules;
 
@@ -261,10 +267,10 @@ mod tests {
             since: now,
             present_boot_id: "a".to_owned(),
             new_boot: false,
-            clean_looks: vec![now],
+            clean_scans: vec![now],
             was: Some(was),
         };
-        let case = Case { positive: None, gone: Some(gone), present_boot_id: "a".to_owned() };
+        let case = Remediation { positive: None, gone: Some(gone), present_boot_id: "a".to_owned() };
         let site: SiteId = "plant".parse().expect("valid");
         let host =
             HostSituation { platform: Platform::Linux, site: &site, last_seen: Some(now), case: &case, decided: None };
@@ -278,7 +284,7 @@ mod tests {
             let says =
                 |rule: &str, text: &str| verdict.reasons.iter().any(|one| one.rule == rule && one.text.contains(text));
             assert!(says("case/had", "Kaspersky Endpoint Security 12.2"), "{lane}: {:?}", verdict.reasons);
-            assert!(says("case/gone", "1 of 2 complete looks"), "{lane}: {:?}", verdict.reasons);
+            assert!(says("case/gone", "1 of 2 complete scans"), "{lane}: {:?}", verdict.reasons);
             assert_eq!(verdict.advice.contains("apt-get purge kesl"), remnants, "{lane}: {}", verdict.advice);
         }
     }

@@ -1,24 +1,24 @@
 //! What else guards the host: which products count, whether they work in real time, and whether their signatures are
 //! fresh.
 
-use muster_proto::model::{HostState, Look, Outcome, Platform, Presence, Protection, Reason, Timestamp};
+use muster_proto::model::{HostState, Outcome, Platform, Presence, Protection, Reason, Snapshot, Timestamp};
 
 use super::combine::{Because, Believed, is_statement};
 use super::coverage::reason;
 use super::freshness::{Freshness, freshness};
 use crate::rules::{Catalogue, Order, Product, Sign, SignSeen, day_of, guards};
 
-/// The protection of a look, and why.
+/// The protection of a scan, and why.
 pub(super) fn protection(
     order: &Order,
     catalogue: &Catalogue,
-    look: &Look,
+    snapshot: &Snapshot,
     believed: &[Believed<'_>],
     state: &HostState,
     received: Timestamp,
     covered: bool,
 ) -> (Protection, Vec<Reason>) {
-    let platform = look.platform();
+    let platform = snapshot.platform();
     if !order.protection.platforms.contains(&platform) {
         let text = format!("the order demands no protection on {platform}");
         return (Protection::NotRequired, vec![reason("protection/not-required".into(), text)]);
@@ -26,7 +26,7 @@ pub(super) fn protection(
     let mut best: Option<Protection> = None;
     let mut reasons = Vec::new();
     for candidate in believed.iter().filter(|one| may_count(order, one.product, platform)) {
-        let Some((said, why)) = judge(catalogue, look, candidate, state, received) else { continue };
+        let Some((said, why)) = judge(catalogue, snapshot, candidate, state, received) else { continue };
         if best.is_none_or(|best| rank(said) > rank(best)) {
             best = Some(said);
         }
@@ -63,7 +63,7 @@ fn may_count(order: &Order, product: &Product, platform: Platform) -> bool {
 /// What one product is worth; `None` when it is not there.
 fn judge(
     catalogue: &Catalogue,
-    look: &Look,
+    snapshot: &Snapshot,
     candidate: &Believed<'_>,
     state: &HostState,
     received: Timestamp,
@@ -75,10 +75,10 @@ fn judge(
         }
         Presence::ManagementOnly | Presence::Remnant | Presence::None | Presence::Unknown => return None,
     }
-    let platform = look.platform();
+    let platform = snapshot.platform();
     let mut signs = catalogue.signs_seen(candidate.product, platform, state);
     // An agent that was not told of these units and processes has not looked for them.
-    if watched_on(look) < candidate.product.revised {
+    if watched_on(snapshot) < candidate.product.revised {
         signs.iter_mut().filter(|seen| seen.by_absence).for_each(|seen| seen.on = None);
     }
     let said = match works(&signs, state) {
@@ -109,9 +109,9 @@ enum Works {
     Unknown(&'static str),
 }
 
-/// The day of the oldest watchlist of the look; 0 when it looked with none.
-fn watched_on(look: &Look) -> u64 {
-    let versions = look.entries().iter().map(|entry| entry.watchlist).filter(|version| *version > 0);
+/// The day of the oldest watchlist of the scan; 0 when it looked with none.
+fn watched_on(snapshot: &Snapshot) -> u64 {
+    let versions = snapshot.entries().iter().map(|entry| entry.watchlist).filter(|version| *version > 0);
     versions.min().map_or(0, day_of)
 }
 

@@ -143,7 +143,7 @@ fn observation(record: &serde_json::Value) -> Option<(Platform, Observation)> {
     Some((*platform, seen))
 }
 
-/// Whether the sieve lets through what some recogniser fits.
+/// Whether the prefilter lets through what some recogniser fits.
 fn is_not_lost(platform: Platform, seen: Observation) -> bool {
     let section = CanonicalSection::from(&Section::new(platform, SourceName::Dpkg, vec![seen]));
     let fits = |one: &ObservationView<'_>| !RULES.catalogue.recognise(platform, &Subject::of(one)).is_empty();
@@ -152,7 +152,7 @@ fn is_not_lost(platform: Platform, seen: Observation) -> bool {
 }
 
 #[test]
-fn the_sieve_loses_nothing_that_is_recognised() {
+fn the_prefilter_loses_nothing_that_is_recognised() {
     let mut count = 0;
     for line in RECORDS.lines() {
         let record = serde_json::from_str(line).expect("a record");
@@ -165,7 +165,7 @@ fn the_sieve_loses_nothing_that_is_recognised() {
 }
 
 #[test]
-fn the_sieve_keeps_most_of_a_clean_machine_away() {
+fn the_prefilter_keeps_most_of_a_clean_machine_away() {
     let packages = include_str!("../../../tests/fixtures/linux/debian-12-packages.tsv");
     let package = |line: &str| {
         let mut fields = line.split('\t').map(str::to_owned);
@@ -188,7 +188,7 @@ fn the_sieve_keeps_most_of_a_clean_machine_away() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
-    fn the_sieve_loses_nothing_of_texts_that_are_nearly_those_of_records(
+    fn the_prefilter_loses_nothing_of_texts_that_are_nearly_those_of_records(
         at in any::<prop::sample::Index>(), field in 0..3_usize, cut in any::<prop::sample::Index>(),
         put in "[ \"'%/\\\\A-Z0-9é-]{0,3}", drop in 0..2_usize, upper in any::<bool>(),
     ) {

@@ -1,15 +1,15 @@
-//! Scenarios: a look in, the expected presence, protection, lane and rule out. Data that an analyst can read and write.
+//! Scenarios: a scan in, the expected presence, protection, lane and rule out. Data that an analyst can read and write.
 
 use std::collections::BTreeMap;
 
 use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{
-    Digest, HostState, Kind, Lane, Look, LookEntry, Observation, Outcome, Platform, Presence, Protection,
-    RealtimeEvidence, Section, SignatureState, SiteId, SourceName, Timestamp, UnitState,
+    Digest, HostState, Kind, Lane, Observation, Outcome, Platform, Presence, Protection, RealtimeEvidence, Section,
+    SignatureState, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, UnitState,
 };
 
-use super::{Case, Gone, HostSituation, Positive, assess, detect, place};
-use crate::rules::{Entries, RuleFault, RuleFile, RuleSet, Sheet};
+use super::{Gone, HostSituation, Positive, Remediation, assess, detect, place};
+use crate::rules::{Entries, RuleFault, RuleFile, RuleSet, TomlReader};
 
 /// One scenario of a file.
 #[derive(Debug, Clone)]
@@ -23,14 +23,14 @@ struct Scenario {
     last_seen: Option<Timestamp>,
     boot_id: String,
     state: HostState,
-    case: Case,
-    sources: BTreeMap<SourceName, Seen>,
+    case: Remediation,
+    sources: BTreeMap<SourceName, ScenarioSource>,
     expect: Expect,
 }
 
 /// What one source contributed.
 #[derive(Debug, Clone)]
-struct Seen {
+struct ScenarioSource {
     outcome: Outcome,
     reason: String,
     watchlist: Option<u64>,
@@ -54,7 +54,7 @@ struct Expect {
 
 /// Reads and runs the scenarios of a file: how many there are, and a fault for everything that came out otherwise.
 pub(super) fn run(rules: &RuleSet, file: &RuleFile) -> (usize, Vec<RuleFault>) {
-    let (scenarios, mut faults) = Sheet::read(file, |entries| {
+    let (scenarios, mut faults) = TomlReader::read(file, |entries| {
         let scenarios = entries.tables("scenario", scenario);
         if scenarios.is_empty() {
             entries.fault(1, "there is no [[scenario]] in the file");
@@ -78,8 +78,8 @@ impl Scenario {
     fn differences(&self, rules: &RuleSet, watchlist: u64) -> Vec<String> {
         let Some(order) = rules.order(&self.order) else { return vec![format!("there is no order {:?}", self.order)] };
         let Ok(site) = SiteId::new(self.site.clone()) else { return vec![format!("{:?} is no site", self.site)] };
-        let (look, hits) = self.look(rules, watchlist);
-        let assessment = assess(order, &rules.catalogue, &look, &hits, &self.state, self.now);
+        let (snapshot, hits) = self.snapshot(rules, watchlist);
+        let assessment = assess(order, &rules.catalogue, &snapshot, &hits, &self.state, self.now);
         let case = self.case.advance(&assessment, self.now, &self.boot_id);
         let situation = HostSituation {
             platform: self.platform,
@@ -112,13 +112,13 @@ impl Scenario {
         differences
     }
 
-    fn look(&self, rules: &RuleSet, current: u64) -> (Look, Vec<super::Hit>) {
+    fn snapshot(&self, rules: &RuleSet, current: u64) -> (Snapshot, Vec<super::Hit>) {
         let mut hits = Vec::new();
         let mut entries = Vec::new();
         for (source, seen) in &self.sources {
             let section = Section::new(self.platform, *source, seen.observations.clone());
             hits.extend(detect(&rules.catalogue, &CanonicalSection::from(&section)));
-            entries.push(LookEntry {
+            entries.push(SnapshotEntry {
                 source: *source,
                 outcome: seen.outcome,
                 reason: seen.reason.clone(),
@@ -126,7 +126,7 @@ impl Scenario {
                 section: (!section.observations().is_empty()).then(|| Digest::of(source.name().as_bytes())),
             });
         }
-        (Look::new(self.platform, entries), hits)
+        (Snapshot::new(self.platform, entries), hits)
     }
 }
 
@@ -140,14 +140,14 @@ fn scenario(entries: &mut Entries<'_, '_>) -> Scenario {
     let name = entries.required("name").value;
     let platform = entries.name("platform", "linux, windows or macos").unwrap_or(Platform::Linux);
     let now = entries.instant("now").unwrap_or_else(|| Timestamp::from_millis(DEFAULT_NOW));
-    let mut sources = complete(platform, entries.flag("looked_everywhere").unwrap_or(true));
+    let mut sources = complete(platform, entries.flag("read_everywhere").unwrap_or(true));
     for (source, seen) in entries.tables("source", source).into_iter().flatten() {
         sources.insert(source, seen);
     }
     entries.text("why");
     let mut state = HostState {
         units_outcome: entries.name("units", OUTCOMES),
-        realtime_outcome: entries.name("realtime_look", OUTCOMES),
+        realtime_outcome: entries.name("realtime_outcome", OUTCOMES),
         ..HostState::default()
     };
     for (key, active) in [("running", true), ("stopped", false)] {
@@ -185,10 +185,10 @@ const OUTCOMES: &str = "an outcome";
 /// 2026-11-23T12:00:00Z, for scenarios that do not care.
 const DEFAULT_NOW: i64 = 1_795_435_200_000;
 
-/// A look in which every source looked and nothing was there; a scenario says only what is different.
-fn complete(platform: Platform, everywhere: bool) -> BTreeMap<SourceName, Seen> {
+/// A scan in which every source looked and nothing was there; a scenario says only what is different.
+fn complete(platform: Platform, everywhere: bool) -> BTreeMap<SourceName, ScenarioSource> {
     use SourceName as S;
-    let empty = |outcome| Seen { outcome, reason: String::new(), watchlist: None, observations: Vec::new() };
+    let empty = |outcome| ScenarioSource { outcome, reason: String::new(), watchlist: None, observations: Vec::new() };
     let complete: &[SourceName] = match platform {
         Platform::Linux => &[S::Host, S::Dpkg, S::SystemdUnits, S::WatchPaths],
         Platform::Windows => &[S::Host, S::UninstallKeys, S::Services, S::Drivers, S::SecurityCenter],
@@ -204,14 +204,14 @@ fn complete(platform: Platform, everywhere: bool) -> BTreeMap<SourceName, Seen> 
     sources
 }
 
-fn source(entries: &mut Entries<'_, '_>) -> Option<(SourceName, Seen)> {
+fn source(entries: &mut Entries<'_, '_>) -> Option<(SourceName, ScenarioSource)> {
     let name = entries.name("name", "a source");
     if name.is_none() {
         entries.fault(entries.line(), "`name` is missing or no source");
     }
     let observations = entries.tables("see", observation);
     let default = if observations.is_empty() { Outcome::Empty } else { Outcome::Found };
-    let seen = Seen {
+    let seen = ScenarioSource {
         outcome: entries.name("outcome", OUTCOMES).unwrap_or(default),
         reason: entries.text("reason").map_or_else(String::new, |text| text.value),
         watchlist: entries.number("watchlist"),
@@ -239,35 +239,35 @@ fn observation(entries: &mut Entries<'_, '_>) -> Option<Observation> {
     Some(seen)
 }
 
-fn past(entries: &mut Entries<'_, '_>) -> Case {
+fn past(entries: &mut Entries<'_, '_>) -> Remediation {
     let had_since = entries.instant("had_since");
     let present_boot_id = entries.text("boot_id").map_or_else(|| "boot-before".to_owned(), |text| text.value);
-    let clean_looks: Vec<Timestamp> = entries
-        .list("clean_looks")
+    let clean_scans: Vec<Timestamp> = entries
+        .list("clean_scans")
         .into_iter()
         .filter_map(|text| {
             let instant = Timestamp::parse_rfc3339(&text.value).ok();
             if instant.is_none() {
-                entries.fault(text.line, format!("`clean_looks`: {:?} is no instant", text.value));
+                entries.fault(text.line, format!("`clean_scans`: {:?} is no instant", text.value));
             }
             instant
         })
         .collect();
     let new_boot = entries.flag("new_boot").unwrap_or(false);
-    let positive = had_since.filter(|_| clean_looks.is_empty()).map(|since| Positive {
+    let positive = had_since.filter(|_| clean_scans.is_empty()).map(|since| Positive {
         since,
         last_seen: since,
         presence: Presence::Installed,
         reasons: Vec::new(),
     });
-    let gone = clean_looks.first().map(|since| Gone {
+    let gone = clean_scans.first().map(|since| Gone {
         since: *since,
         present_boot_id: present_boot_id.clone(),
         new_boot,
-        clean_looks: clean_looks.clone(),
+        clean_scans: clean_scans.clone(),
         was: None,
     });
-    Case { positive, gone, present_boot_id }
+    Remediation { positive, gone, present_boot_id }
 }
 
 fn expect(entries: &mut Entries<'_, '_>) -> Expect {

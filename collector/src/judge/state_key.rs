@@ -1,4 +1,4 @@
-//! What of a host's state is judged: two hosts with the same look and the same key have the same assessments.
+//! What of a host's state is judged: two hosts with the same scan and the same key have the same assessments.
 
 use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostState, Platform, Timestamp};

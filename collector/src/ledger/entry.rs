@@ -26,24 +26,24 @@ pub enum NotAnEntry {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Entry {
-    /// An enrolment token was made.
+    /// An enrollment token was made.
     TokenMade {
         /// Its public half.
         token: TokenId,
-        /// The site for which it enrols.
+        /// The site for which it enrolls.
         site: SiteId,
         /// When it ends.
         expires_at: Timestamp,
         /// How often it may be used; 0 is without limit.
         max_uses: u64,
     },
-    /// An enrolment token was withdrawn.
+    /// An enrollment token was withdrawn.
     TokenRevoked {
         /// Its public half.
         token: TokenId,
     },
     /// An operator's token was made, replaced or withdrawn.
-    OperatorTokenPut {
+    AccountTokenPut {
         /// Its public half.
         token: TokenId,
         /// The person.

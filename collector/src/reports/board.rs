@@ -2,22 +2,22 @@
 
 use muster_proto::model::{Board, BoardCounts, Lane, OrderId};
 
-use super::standing::{is_past_due, lane_seen, silent_before};
-use super::{Desk, ReportError};
+use super::verdict::{is_past_due, lane_seen, silent_before};
+use super::{ReportContext, ReportError};
 use crate::store::LaneTally;
 
-impl Desk {
+impl ReportContext {
     /// The boards of the active orders, or of one.
     ///
     /// # Errors
     /// There is no such active order, or the store failed.
     pub async fn board(&self, order: Option<&OrderId>) -> Result<Vec<Board>, ReportError> {
-        let depth = self.store.docket_depth().await?;
+        let depth = self.store.queue_depth().await?;
         let mut boards = Vec::new();
         for order in self.orders_asked(order)? {
             let tally = self.store.lane_tally(&order.id, silent_before(order, self.now)).await?;
             let counts = counts(&tally, is_past_due(order, self.now));
-            boards.push(Board { order: order.report(), counts, as_of: self.now, docket: depth.waiting });
+            boards.push(Board { order: order.report(), counts, as_of: self.now, judge_queue: depth.waiting });
         }
         Ok(boards)
     }

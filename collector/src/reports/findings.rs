@@ -2,8 +2,8 @@
 
 use muster_proto::model::{Finding, HostId, Lane, OrderId};
 
-use super::standing::{effective, is_past_due, silent_before};
-use super::{Desk, Page, ReportError};
+use super::verdict::{effective, is_past_due, silent_before};
+use super::{Page, ReportContext, ReportError};
 use crate::judge::{HostSituation, place};
 use crate::rules::Order;
 use crate::store::{HostQuery, StoredHostRow, StoredVerdict};
@@ -25,7 +25,7 @@ pub struct FindingsQuery {
     pub page: Option<String>,
 }
 
-impl Desk {
+impl ReportContext {
     /// Unfinished hosts: past-due orders first, then by lane, then by id.
     ///
     /// # Errors

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Digest, Explanation, HostId, HostReport, Lane, OrderId, SourceReport, StandingReport};
+use muster_proto::model::{Digest, Explanation, HostId, HostReport, Lane, OrderId, SourceReport, VerdictReport};
 
-use super::standing::effective;
-use super::{Desk, ReportError};
-use crate::judge::{Case, Hit, HostSituation, assess, detect, place, products_of};
+use super::verdict::effective;
+use super::{ReportContext, ReportError};
+use crate::judge::{Hit, HostSituation, Remediation, assess, detect, place, products_of};
 use crate::rules::Order;
-use crate::store::{HostQuery, StoredHost, StoredLook, StoredVerdict};
+use crate::store::{HostQuery, StoredHost, StoredSnapshot, StoredVerdict};
 
-impl Desk {
+impl ReportContext {
     /// A host by id, or by name or the beginning of its id where only one has it.
     ///
     /// # Errors
@@ -23,7 +23,7 @@ impl Desk {
     /// A host with its history, under the active orders or one of them.
     ///
     /// # Errors
-    /// As for [`Desk::host`], or there is no such active order.
+    /// As for [`ReportContext::host`], or there is no such active order.
     pub async fn explain(&self, asked: &str, order: Option<&OrderId>) -> Result<Explanation, ReportError> {
         let stored = self.find(asked).await?;
         let host = self.host_report(&stored, order).await?;
@@ -66,12 +66,12 @@ impl Desk {
     }
 
     async fn host_report(&self, stored: &StoredHost, order: Option<&OrderId>) -> Result<HostReport, ReportError> {
-        let hits = match &stored.look {
-            Some(look) => self.hits_of(look).await?,
+        let hits = match &stored.snapshot {
+            Some(snapshot) => self.hits_of(snapshot).await?,
             None => Vec::new(),
         };
         let orders = self.orders_asked(order)?;
-        let standings = orders.into_iter().map(|order| self.standing(stored, order, &hits)).collect();
+        let verdicts = orders.into_iter().map(|order| self.verdict(stored, order, &hits)).collect();
         Ok(HostReport {
             id: stored.host,
             site: stored.site.clone(),
@@ -79,18 +79,18 @@ impl Desk {
             state: stored.state.clone(),
             enrolled_at: stored.enrolled_at,
             last_seen: stored.last_seen,
-            look_since: stored.look.as_ref().map(|look| look.since),
-            observed_at: stored.look.as_ref().map(|look| look.observed_at),
-            look: stored.look.as_ref().map(|look| look.digest.to_string()).unwrap_or_default(),
-            sources: stored.look.as_ref().map(sources_of).unwrap_or_default(),
+            snapshot_since: stored.snapshot.as_ref().map(|snapshot| snapshot.since),
+            observed_at: stored.snapshot.as_ref().map(|snapshot| snapshot.observed_at),
+            snapshot: stored.snapshot.as_ref().map(|snapshot| snapshot.digest.to_string()).unwrap_or_default(),
+            sources: stored.snapshot.as_ref().map(sources_of).unwrap_or_default(),
             hits: products_of(&self.rules.catalogue, &hits),
-            standings,
+            verdicts,
         })
     }
 
-    /// The hits of a look: those that the docket has kept, and for sections that it has not come to yet, fresh ones.
-    async fn hits_of(&self, look: &StoredLook) -> Result<Vec<Hit>, ReportError> {
-        let sections: Vec<Digest> = look.look.entries().iter().filter_map(|entry| entry.section).collect();
+    /// The hits of a snapshot: those that the judge queue has kept, and for sections that it has not come to yet, fresh ones.
+    async fn hits_of(&self, snapshot: &StoredSnapshot) -> Result<Vec<Hit>, ReportError> {
+        let sections: Vec<Digest> = snapshot.snapshot.entries().iter().filter_map(|entry| entry.section).collect();
         let mut kept: BTreeMap<Digest, Vec<Hit>> = self.store.hits_get(&sections, &self.rules.version).await?;
         let mut hits = Vec::new();
         for digest in sections {
@@ -106,20 +106,20 @@ impl Desk {
         Ok(hits)
     }
 
-    fn standing(&self, stored: &StoredHost, order: &Order, hits: &[Hit]) -> StandingReport {
+    fn verdict(&self, stored: &StoredHost, order: &Order, hits: &[Hit]) -> VerdictReport {
         let verdict = stored.verdicts.iter().find(|verdict| verdict.order == order.id);
         // Signatures are fresh or stale when the host said so, not when somebody asks.
         let received = stored.last_seen.unwrap_or(self.now);
         let assessment = stored
-            .look
+            .snapshot
             .as_ref()
-            .map(|look| assess(order, &self.rules.catalogue, &look.look, hits, &stored.state, received));
-        let case = match (verdict, &assessment, &stored.look) {
+            .map(|snapshot| assess(order, &self.rules.catalogue, &snapshot.snapshot, hits, &stored.state, received));
+        let case = match (verdict, &assessment, &stored.snapshot) {
             (Some(verdict), _, _) => verdict.case.clone(),
-            (None, Some(assessment), Some(look)) => {
-                Case::default().advance(assessment, look.since, &stored.state.boot_id)
+            (None, Some(assessment), Some(snapshot)) => {
+                Remediation::default().advance(assessment, snapshot.since, &stored.state.boot_id)
             }
-            (None, _, _) => Case::default(),
+            (None, _, _) => Remediation::default(),
         };
         let situation = HostSituation {
             platform: stored.facts.platform,
@@ -131,7 +131,7 @@ impl Desk {
         let placed = place(order, assessment.as_ref(), &situation, self.now);
         let since = verdict.map(|verdict| effective(order, verdict, stored.last_seen, self.now));
         let since = since.filter(|effective| effective.lane == placed.lane).map(|effective| effective.since);
-        StandingReport {
+        VerdictReport {
             order: order.report(),
             lane: placed.lane,
             in_scope: placed.in_scope,
@@ -139,25 +139,25 @@ impl Desk {
             silent: placed.silent,
             presence: assessment.as_ref().map_or(muster_proto::model::Presence::Unknown, |known| known.presence),
             protection: assessment.as_ref().map_or(muster_proto::model::Protection::Unknown, |known| known.protection),
-            since: since.or(stored.look.as_ref().map(|look| look.since)).unwrap_or(stored.enrolled_at),
+            since: since.or(stored.snapshot.as_ref().map(|snapshot| snapshot.since)).unwrap_or(stored.enrolled_at),
             advice: placed.advice,
             reasons: placed.reasons,
         }
     }
 }
 
-/// Lanes that a deed or the roster decided stay decided.
+/// Lanes that an operation or the roster decided stay decided.
 fn decided(verdict: &StoredVerdict) -> Option<Lane> {
     let lane = verdict.awake_lane;
     matches!(lane, Lane::Retired | Lane::Waived | Lane::Missing).then_some(lane)
 }
 
-fn sources_of(look: &StoredLook) -> Vec<SourceReport> {
-    let report = |entry: &muster_proto::model::LookEntry| SourceReport {
+fn sources_of(snapshot: &StoredSnapshot) -> Vec<SourceReport> {
+    let report = |entry: &muster_proto::model::SnapshotEntry| SourceReport {
         source: entry.source,
         outcome: entry.outcome,
         reason: entry.reason.clone(),
-        observations: entry.section.and_then(|digest| look.observations.get(&digest).copied()).unwrap_or(0),
+        observations: entry.section.and_then(|digest| snapshot.observations.get(&digest).copied()).unwrap_or(0),
     };
-    look.look.entries().iter().map(report).collect()
+    snapshot.snapshot.entries().iter().map(report).collect()
 }

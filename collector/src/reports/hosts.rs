@@ -2,8 +2,8 @@
 
 use muster_proto::model::{HostId, HostRow, Lane, OrderId, SiteId};
 
-use super::standing::{effective, is_past_due, is_silent, lane_seen, silent_before};
-use super::{Desk, Page, ReportError};
+use super::verdict::{effective, is_past_due, is_silent, lane_seen, silent_before};
+use super::{Page, ReportContext, ReportError};
 use crate::store::{HostQuery, StoredHostRow};
 
 /// Which hosts a list shows.
@@ -23,7 +23,7 @@ pub struct HostsQuery {
     pub page: Option<String>,
 }
 
-impl Desk {
+impl ReportContext {
     /// Hosts, in the order of their ids.
     ///
     /// # Errors

@@ -2,9 +2,9 @@
 
 use muster_proto::model::{OrderReport, ProductId, ProductReport};
 
-use super::{Desk, ReportError};
+use super::{ReportContext, ReportError};
 
-impl Desk {
+impl ReportContext {
     /// The active orders, or all.
     #[must_use]
     pub fn orders(&self, all: bool) -> Vec<OrderReport> {

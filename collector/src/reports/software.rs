@@ -2,7 +2,7 @@
 
 use muster_proto::model::{HostId, SoftwareReport};
 
-use super::{Desk, ReportError};
+use super::{ReportContext, ReportError};
 use crate::store::SoftwareQuery;
 
 /// Characters that a search has at least: one alone is in half of all names.
@@ -23,7 +23,7 @@ pub struct SoftwareAsked {
     pub page: Option<String>,
 }
 
-impl Desk {
+impl ReportContext {
     /// Which hosts have a software, and what asks for more of them.
     ///
     /// # Errors

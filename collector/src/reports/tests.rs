@@ -7,14 +7,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use muster_proto::canonical;
 use muster_proto::model::{
-    Kind, Lane, Look, LookEntry, Observation, Outcome, Platform, RunId, Section, SourceName, Timestamp,
+    Kind, Lane, Observation, Outcome, Platform, RunId, Section, Snapshot, SnapshotEntry, SourceName, Timestamp,
 };
 
 use super::*;
-use crate::docket::Docket;
+use crate::judge_queue::JudgeQueue;
 use crate::rules;
 use crate::store::contract::{enrolled_fleet, enrollment};
-use crate::store::{self, Delivered, LookDelivery};
+use crate::store::{self, Delivered, Delivery};
 
 const HOSTS: u8 = 4;
 
@@ -39,8 +39,8 @@ async fn stand() -> Stand {
     stand.reports(1, &["adduser", "kesl"], Outcome::Found).await;
     stand.reports(2, &["adduser"], Outcome::Found).await;
     stand.reports(3, &[], Outcome::Failed).await;
-    let docket = Docket::new(Arc::clone(&stand.store), Arc::new(ArcSwap::new(Arc::clone(&stand.rules))));
-    assert_eq!(docket.drain(at(20)).await.expect("drains"), u64::from(HOSTS));
+    let judge_queue = JudgeQueue::new(Arc::clone(&stand.store), Arc::new(ArcSwap::new(Arc::clone(&stand.rules))));
+    assert_eq!(judge_queue.drain(at(20)).await.expect("drains"), u64::from(HOSTS));
     stand
 }
 
@@ -51,7 +51,7 @@ impl Stand {
         let has = !packages.is_empty();
         let entry = |source: &SourceName| {
             let dpkg = *source == SourceName::Dpkg;
-            LookEntry {
+            SnapshotEntry {
                 source: *source,
                 outcome: if dpkg { outcome } else { Outcome::Empty },
                 reason: if dpkg && !has { "the database is cut off".to_owned() } else { String::new() },
@@ -59,23 +59,23 @@ impl Stand {
                 section: (dpkg && has).then(|| canonical::section_digest(&section)),
             }
         };
-        let look = Look::new(Platform::Linux, SourceName::ALL.iter().map(entry).collect());
+        let snapshot = Snapshot::new(Platform::Linux, SourceName::ALL.iter().map(entry).collect());
         let sections = has.then(|| (&section).into());
-        let deed = LookDelivery {
+        let operation = Delivery {
             host: HostId::from_bytes([n; 16]),
             run: RunId::from_bytes([n; 16]),
             seq: 1,
             observed_at: at(10),
             now: at(10),
-            digest: canonical::look_digest(&look),
-            look: Some(look),
+            digest: canonical::snapshot_digest(&snapshot),
+            snapshot: Some(snapshot),
             sections: sections.into_iter().collect(),
         };
-        assert_eq!(self.store.look_deliver(deed).await.expect("delivers"), Delivered::Accepted);
+        assert_eq!(self.store.snapshot_deliver(operation).await.expect("delivers"), Delivered::Accepted);
     }
 
-    fn desk(&self, now: Timestamp) -> Desk {
-        Desk::new(Arc::clone(&self.store), Arc::clone(&self.rules), now)
+    fn context(&self, now: Timestamp) -> ReportContext {
+        ReportContext::new(Arc::clone(&self.store), Arc::clone(&self.rules), now)
     }
 
     fn order(&self) -> &Order {
@@ -92,21 +92,21 @@ async fn board_lists_and_hosts_say_the_same_awake_and_silent() {
     let stand = stand().await;
     let patience = stand.order().patience;
     for now in [at(30), at(10).plus(patience * 2)] {
-        let desk = stand.desk(now);
-        let board = desk.board(None).await.expect("a board").remove(0);
+        let context = stand.context(now);
+        let board = context.board(None).await.expect("a board").remove(0);
         assert_eq!(board.counts.total, u64::from(HOSTS));
         let mut listed: BTreeMap<Lane, u64> = Lane::ALL.iter().map(|lane| (*lane, 0)).collect();
-        for row in desk.hosts(all()).await.expect("hosts").rows {
+        for row in context.hosts(all()).await.expect("hosts").rows {
             let lane = row.lanes[&board.order.id];
             *listed.entry(lane).or_default() += 1;
-            let alone = desk.host(&row.id.to_string()).await.expect("a host");
-            assert_eq!(alone.standings[0].lane, lane, "{} at {now}", row.hostname);
-            assert_eq!(alone.standings[0].overdue, row.overdue.contains(&board.order.id));
+            let alone = context.host(&row.id.to_string()).await.expect("a host");
+            assert_eq!(alone.verdicts[0].lane, lane, "{} at {now}", row.hostname);
+            assert_eq!(alone.verdicts[0].overdue, row.overdue.contains(&board.order.id));
         }
         assert_eq!(board.counts.lanes, listed, "at {now}");
         for (lane, hosts) in &listed {
             let query = HostsQuery { order: Some(board.order.id.clone()), lanes: vec![*lane], ..all() };
-            let rows = desk.hosts(query).await.expect("hosts").rows;
+            let rows = context.hosts(query).await.expect("hosts").rows;
             assert_eq!(rows.len() as u64, *hosts, "{lane} at {now}");
         }
     }
@@ -115,13 +115,13 @@ async fn board_lists_and_hosts_say_the_same_awake_and_silent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_positive_stands_through_silence_and_everything_else_falls_silent() {
     let stand = stand().await;
-    let awake = stand.desk(at(30)).board(None).await.expect("a board").remove(0).counts;
+    let awake = stand.context(at(30)).board(None).await.expect("a board").remove(0).counts;
     assert_eq!((awake.lanes[&Lane::Clear], awake.lanes[&Lane::Unknown], awake.lanes[&Lane::Silent]), (1, 1, 1));
     assert_eq!(awake.silent, 1);
     assert_eq!(awake.lanes[&Lane::Replace] + awake.lanes[&Lane::Remove], 1);
     assert_eq!(awake.overdue, 3, "the day has passed for all but the clear one");
     let later = at(10).plus(stand.order().patience * 2);
-    let asleep = stand.desk(later).board(None).await.expect("a board").remove(0).counts;
+    let asleep = stand.context(later).board(None).await.expect("a board").remove(0).counts;
     assert_eq!((asleep.lanes[&Lane::Silent], asleep.silent, asleep.overdue), (3, 4, 4));
     assert_eq!(asleep.lanes[&Lane::Replace] + asleep.lanes[&Lane::Remove], 1);
 }
@@ -129,15 +129,15 @@ async fn a_positive_stands_through_silence_and_everything_else_falls_silent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn findings_come_worst_first_and_page_by_page_without_gap_or_double() {
     let stand = stand().await;
-    let desk = stand.desk(at(30));
-    let whole = desk.findings(FindingsQuery { rows: 100, ..FindingsQuery::default() }).await.expect("findings");
+    let context = stand.context(at(30));
+    let whole = context.findings(FindingsQuery { rows: 100, ..FindingsQuery::default() }).await.expect("findings");
     let lanes: Vec<Lane> = whole.rows.iter().map(|finding| finding.lane).collect();
     assert!(matches!(lanes[..], [Lane::Replace | Lane::Remove, Lane::Unknown, Lane::Silent]), "{lanes:?}");
     assert!(whole.rows.iter().all(|finding| finding.overdue && !finding.reason.is_empty()), "{:?}", whole.rows);
     let (mut paged, mut page) = (Vec::new(), None);
     loop {
         let query = FindingsQuery { rows: 1, page, ..FindingsQuery::default() };
-        let one = desk.findings(query).await.expect("findings");
+        let one = context.findings(query).await.expect("findings");
         paged.extend(one.rows);
         page = one.next;
         if page.is_none() {
@@ -145,7 +145,7 @@ async fn findings_come_worst_first_and_page_by_page_without_gap_or_double() {
         }
     }
     assert_eq!(paged, whole.rows);
-    let later = stand.desk(at(10).plus(stand.order().patience * 2));
+    let later = stand.context(at(10).plus(stand.order().patience * 2));
     let silent = FindingsQuery { rows: 100, lanes: vec![Lane::Silent], ..FindingsQuery::default() };
     let silent = later.findings(silent).await.expect("findings").rows;
     assert_eq!(silent.len(), 3);
@@ -155,57 +155,57 @@ async fn findings_come_worst_first_and_page_by_page_without_gap_or_double() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_explanation_names_source_observation_rule_and_product() {
     let stand = stand().await;
-    let desk = stand.desk(at(30));
-    let told = desk.explain("HOST-001", None).await.expect("explained");
-    let standing = &told.host.standings[0];
-    let reason = standing.reasons.iter().find(|reason| reason.evidence.is_some()).expect("a reason with evidence");
+    let context = stand.context(at(30));
+    let told = context.explain("HOST-001", None).await.expect("explained");
+    let verdict = &told.host.verdicts[0];
+    let reason = verdict.reasons.iter().find(|reason| reason.evidence.is_some()).expect("a reason with evidence");
     let evidence = reason.evidence.as_ref().expect("evidence");
     assert_eq!(evidence.source, SourceName::Dpkg);
     assert!(evidence.text.contains("kesl") && !reason.rule.is_empty() && !reason.product.is_empty(), "{reason:?}");
-    assert!(!standing.advice.is_empty());
+    assert!(!verdict.advice.is_empty());
     assert!(told.host.hits.iter().any(|hit| hit.product.as_str() == reason.product), "{:?}", told.host.hits);
     assert_eq!(told.history.len(), 1);
     let dpkg = told.host.sources.iter().find(|source| source.source == SourceName::Dpkg).expect("dpkg");
     assert_eq!((dpkg.outcome, dpkg.observations), (Outcome::Found, 2));
-    let failed = desk.host("host-003").await.expect("a host");
-    assert!(failed.standings[0].reasons.iter().any(|reason| reason.text.contains("dpkg")), "{:?}", failed.standings);
+    let failed = context.host("host-003").await.expect("a host");
+    assert!(failed.verdicts[0].reasons.iter().any(|reason| reason.text.contains("dpkg")), "{:?}", failed.verdicts);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_is_also_called_by_the_beginning_of_its_id_where_only_one_has_it() {
     let stand = stand().await;
-    let desk = stand.desk(at(30));
+    let context = stand.context(at(30));
     for asked in ["02020202", "02020202-0202-02", "0202020202020202", "02020202-0202-0202-0202-020202020202"] {
-        assert_eq!(desk.host(asked).await.expect("a host").id, HostId::from_bytes([2; 16]), "{asked}");
+        assert_eq!(context.host(asked).await.expect("a host").id, HostId::from_bytes([2; 16]), "{asked}");
     }
     for asked in ["0202020", "02020203", "02020202-", "f0f0f0f0", "00000000", "host-00"] {
-        let found = desk.host(asked).await.map(|host| host.id);
+        let found = context.host(asked).await.map(|host| host.id);
         assert_eq!(found.is_ok(), asked.ends_with('-'), "{asked}: {found:?}");
     }
     let mut near = enrollment(9);
     near.host = HostId::from_bytes([2, 2, 2, 2, 2, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     near.facts.hostname = String::new();
-    stand.store.host_enroll(near).await.expect("enrols");
-    let Err(ReportError::Ambiguous { ids, .. }) = desk.host("02020202").await else { panic!("two begin so") };
+    stand.store.host_enroll(near).await.expect("enrolls");
+    let Err(ReportError::Ambiguous { ids, .. }) = context.host("02020202").await else { panic!("two begin so") };
     assert_eq!(ids.len(), 2);
-    assert!(desk.host("02020202-0202-03").await.is_ok());
-    assert!(matches!(desk.host("").await, Err(ReportError::NoHost { .. })), "hosts without a name are not meant");
+    assert!(context.host("02020202-0202-03").await.is_ok());
+    assert!(matches!(context.host("").await, Err(ReportError::NoHost { .. })), "hosts without a name are not meant");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_without_an_answer_says_what_was_asked() {
     let stand = stand().await;
-    let desk = stand.desk(at(30));
+    let context = stand.context(at(30));
     for asked in ["atlantis", &HostId::random().to_string()] {
-        let refused = desk.host(asked).await.expect_err("nobody").to_string();
+        let refused = context.host(asked).await.expect_err("nobody").to_string();
         assert!(refused.contains(asked), "{refused}");
     }
     let nobody = OrderId::new("nobody").expect("an id");
-    assert!(matches!(desk.board(Some(&nobody)).await, Err(ReportError::NoOrder { .. })));
-    let said = desk.board(Some(&nobody)).await.expect_err("there is none").to_string();
+    assert!(matches!(context.board(Some(&nobody)).await, Err(ReportError::NoOrder { .. })));
+    let said = context.board(Some(&nobody)).await.expect_err("there is none").to_string();
     assert_eq!(said, format!("there is no order \"{nobody}\""));
     let page = Some("nonsense".to_owned());
-    assert!(matches!(desk.hosts(HostsQuery { page: page.clone(), ..all() }).await, Err(ReportError::PageToken)));
+    assert!(matches!(context.hosts(HostsQuery { page: page.clone(), ..all() }).await, Err(ReportError::PageToken)));
     let query = FindingsQuery { rows: 1, page, ..FindingsQuery::default() };
-    assert!(matches!(desk.findings(query).await, Err(ReportError::PageToken)));
+    assert!(matches!(context.findings(query).await, Err(ReportError::PageToken)));
 }

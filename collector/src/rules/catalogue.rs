@@ -9,9 +9,9 @@ use muster_proto::model::{HostState, Kind, Outcome, Platform, Presence, ProductI
 use super::identity::{Identity, Owner};
 use super::index::{Conjunction, Index, Place};
 use super::pattern::{Pattern, Patterns};
+use super::prefilter::Prefilter;
 use super::product::{Product, slug};
 use super::recogniser::{Recogniser, Strength, Test};
-use super::sieve::Sieve;
 use super::sign::{Realtime, Sign};
 use super::state::{Said, StateTable, States};
 use super::subject::Subject;
@@ -36,7 +36,7 @@ struct Inner {
     /// Of each product: where the age of its signatures is read, compiled.
     fresh: Vec<Vec<(Platform, Patterns)>>,
     index: Index,
-    sieve: Sieve,
+    prefilter: Prefilter,
 }
 
 #[derive(Debug)]
@@ -113,9 +113,20 @@ impl Catalogue {
             fresh.push(of_product.collect::<Result<Vec<_>, String>>()?);
         }
         let states = States::new(states)?;
-        let (index, sieve) = (Index::new(&products)?, Sieve::new(&products)?);
+        let (index, prefilter) = (Index::new(&products)?, Prefilter::new(&products)?);
         let by_id = products.iter().enumerate().map(|(at, product)| (product.id.clone(), at)).collect();
-        Ok(Self(Arc::new(Inner { products, by_id, vendors, identities, never, states, signs, fresh, index, sieve })))
+        Ok(Self(Arc::new(Inner {
+            products,
+            by_id,
+            vendors,
+            identities,
+            never,
+            states,
+            signs,
+            fresh,
+            index,
+            prefilter,
+        })))
     }
 
     /// All products, in order of their ids.
@@ -187,7 +198,7 @@ impl Catalogue {
     /// The observations of a section that may be recognised: most are not worth the trouble.
     #[must_use]
     pub fn let_through<'s>(&self, section: &'s CanonicalSection) -> Vec<ObservationView<'s>> {
-        self.0.sieve.let_through(section)
+        self.0.prefilter.let_through(section)
     }
 
     fn at(&self, place: Place) -> Option<Recognised<'_>> {
@@ -252,9 +263,9 @@ impl Catalogue {
                 let fitting = state.realtime.iter().filter(|one| patterns.fit(&[fold(&one.place)]));
                 fitting.map(|one| one.on).reduce(|a, b| a || b)
             };
-            let looked = if sign.unit.is_some() { knows_units } else { knows_processes && sign.is_of_a_process() };
-            let on = said.or(looked.then_some(false)).filter(|on| *on || sign.refutes);
-            seen.push(SignSeen { sign, on, by_absence: said.is_none() && looked });
+            let contents = if sign.unit.is_some() { knows_units } else { knows_processes && sign.is_of_a_process() };
+            let on = said.or(contents.then_some(false)).filter(|on| *on || sign.refutes);
+            seen.push(SignSeen { sign, on, by_absence: said.is_none() && contents });
         }
         seen
     }

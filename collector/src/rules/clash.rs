@@ -12,10 +12,10 @@ use std::collections::BTreeSet;
 use muster_proto::model::{Kind, Observation, Platform, Presence};
 
 use super::catalogue::{Catalogue, Recognised};
-use super::fault::RuleFault;
 use super::pattern::{Pattern, Patterns};
 use super::product::Product;
 use super::recogniser::{Recogniser, Strength};
+use super::rule_fault::RuleFault;
 use super::subject::{Field, Subject};
 use super::witness::witnesses;
 

@@ -1,4 +1,4 @@
-//! Which pieces of a text must stand in it for a pattern to fit: for [`super::sieve`], which looks for them before anything
+//! Which pieces of a text must stand in it for a pattern to fit: for [`super::prefilter`], which looks for them before anything
 //! is folded or matched.
 
 use regex_syntax::hir::{Class, Hir, HirKind};

@@ -8,12 +8,12 @@ use std::path::Path;
 use muster_proto::model::Digest;
 
 use super::catalogue::Catalogue;
-use super::fault::{RuleErrors, RuleFault};
 use super::order::{self, Order};
 use super::pattern::Pattern;
 use super::product::{self, Product};
-use super::sheet::{RuleFile, Sheet};
+use super::rule_fault::{RuleErrors, RuleFault};
 use super::state::{self, StateTable};
+use super::toml_reader::{RuleFile, TomlReader};
 use super::vendor::{self, Vendor};
 use super::{RuleSet, exclude};
 
@@ -158,7 +158,7 @@ impl Read {
     fn file(&mut self, file: &RuleFile, is_overlay: bool) {
         match file.folder.as_str() {
             "vendors" => {
-                let (vendor, faults) = Sheet::read_whole(file, vendor::read);
+                let (vendor, faults) = TomlReader::read_whole(file, vendor::read);
                 self.unread |= vendor.is_none();
                 self.faults.extend(faults);
                 if let Some(vendor) = vendor {
@@ -167,7 +167,7 @@ impl Read {
                 }
             }
             "states" => {
-                let (table, faults) = Sheet::read_whole(file, state::read);
+                let (table, faults) = TomlReader::read_whole(file, state::read);
                 self.unread |= table.is_none();
                 self.faults.extend(faults);
                 if let Some(table) = table {
@@ -176,7 +176,7 @@ impl Read {
                 }
             }
             "catalogue" => {
-                let (product, faults) = Sheet::read_whole(file, product::read);
+                let (product, faults) = TomlReader::read_whole(file, product::read);
                 self.unread |= product.is_none();
                 self.faults.extend(faults);
                 if let Some(product) = product.flatten() {
@@ -185,7 +185,7 @@ impl Read {
                 }
             }
             "orders" => {
-                let (order, faults) = Sheet::read_whole(file, order::read);
+                let (order, faults) = TomlReader::read_whole(file, order::read);
                 self.unread |= order.is_none();
                 self.faults.extend(faults);
                 if let Some(order) = order.flatten() {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use muster_proto::model::{OrderId, OrderReport, Platform, Presence, ProductId, SiteId, SourceName, Timestamp};
 
 use super::catalogue::Catalogue;
-use super::fault::RuleFault;
 use super::product::Product;
-use super::sheet::{Entries, Placed};
+use super::rule_fault::RuleFault;
+use super::toml_reader::{Entries, Placed};
 
 /// One day or instant of an order, and what happens then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +83,8 @@ pub struct ProtectionRule {
 /// When a removal is proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConfirmRule {
-    /// How many complete looks without the product.
-    pub looks: usize,
+    /// How many complete scans without the product.
+    pub scans: usize,
     /// How far apart.
     pub spacing: Duration,
     /// Whether one of them must be under another boot id.
@@ -380,22 +380,24 @@ fn protection(entries: &mut Entries<'_, '_>) -> ProtectionRule {
     ProtectionRule { platforms, approved: ids(entries, "approved"), categories, excluded: BTreeSet::new() }
 }
 
-/// The collector notes complete looks that are at least this far apart; an order cannot ask for less.
-pub(crate) const LOOK_SPACING: Duration = days(1);
+/// The collector notes complete scans that are at least this far apart; an order cannot ask for less.
+pub(crate) const SCAN_SPACING: Duration = days(1);
 
 const fn default_confirm() -> ConfirmRule {
-    ConfirmRule { looks: 2, spacing: LOOK_SPACING, new_boot: true }
+    ConfirmRule { scans: 2, spacing: SCAN_SPACING, new_boot: true }
 }
 
 fn confirm(entries: &mut Entries<'_, '_>) -> ConfirmRule {
     let default = default_confirm();
-    let looks = entries.number("looks").map_or(default.looks, |looks| usize::try_from(looks).unwrap_or(default.looks));
+    let scans = entries
+        .number("scans")
+        .map_or(default.scans, |scans| usize::try_from(scans).unwrap_or(default.scans));
     let hours = entries.number("spacing_hours").unwrap_or(24);
-    if hours < 24 || looks == 0 || looks > 8 {
-        entries.fault(entries.line(), "`spacing_hours` is at least 24 and `looks` from 1 to 8");
+    if hours < 24 || scans == 0 || scans > 8 {
+        entries.fault(entries.line(), "`spacing_hours` is at least 24 and `scans` from 1 to 8");
     }
     let new_boot = entries.flag("new_boot").unwrap_or(default.new_boot);
-    ConfirmRule { looks, spacing: Duration::from_secs(hours.saturating_mul(3600)), new_boot }
+    ConfirmRule { scans, spacing: Duration::from_secs(hours.saturating_mul(3600)), new_boot }
 }
 
 fn wording(entries: &mut Entries<'_, '_>) -> Wording {

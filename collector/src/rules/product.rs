@@ -5,9 +5,9 @@ use std::str::FromStr;
 use muster_proto::model::{Kind, Platform, ProductId, ProductReport};
 
 use super::recogniser::{self, Recogniser};
-use super::sheet::Entries;
 use super::sign::{Freshness, Realtime, freshness, realtime};
 use super::text::fold;
+use super::toml_reader::Entries;
 
 /// What is claimed about the contents that age: signatures, machine learning in a cloud, none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::str::FromStr;
 use muster_proto::model::{Kind, Platform, Presence};
 
 use super::pattern::{Form, Pattern};
-use super::sheet::{Entries, Placed};
 use super::subject::{Field, strip_ending};
 use super::text::{fold, fold_path, fold_registry};
+use super::toml_reader::{Entries, Placed};
 
 /// How much one recogniser proves alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]

@@ -6,8 +6,8 @@ use muster_proto::model::{Kind, Platform};
 
 use super::pattern::Pattern;
 use super::recogniser::pattern;
-use super::sheet::Entries;
 use super::subject::Field;
+use super::toml_reader::Entries;
 
 /// How well a sign of real-time work proves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,9 +11,9 @@ use muster_proto::model::Kind;
 
 use super::pattern::{Pattern, Patterns};
 use super::recogniser::read_pattern;
-use super::sheet::Entries;
 use super::subject::Field;
 use super::text::fold;
+use super::toml_reader::Entries;
 
 /// Whether the thing is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

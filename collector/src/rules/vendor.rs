@@ -4,8 +4,8 @@ use muster_proto::model::{Kind, Platform};
 
 use super::pattern::Pattern;
 use super::recogniser::{Test, read_pattern, tests};
-use super::sheet::Entries;
 use super::subject::Field;
+use super::toml_reader::Entries;
 
 /// A vendor that is known by more than one spelling.
 #[derive(Debug, Clone)]

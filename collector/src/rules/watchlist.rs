@@ -2,7 +2,7 @@
 //!
 //! Its version is the day of the newest recogniser and, within that day, how many entries there are and a little of their
 //! digest: `20261123` and six digits. It grows from day to day and with every entry that is added, so an overlay's list
-//! reaches the agents on the same day; [`day_of`] tells whether a look is older than a recogniser.
+//! reaches the agents on the same day; [`day_of`] tells whether a snapshot is older than a recogniser.
 
 use std::collections::BTreeSet;
 
@@ -165,7 +165,7 @@ fn unit(name: &str, platform: Platform) -> String {
 }
 
 /// Places that an agent never looks below: people's, the kernel's and the moment's.
-const NOT_LOOKED_AT: &[&str] =
+const NOT_SCANNED: &[&str] =
     &["/home/", "/root/", "/proc/", "/sys/", "/dev/", "/run/", "/tmp/", "/var/tmp/", "/media/", "/mnt/"];
 
 /// A path that an agent accepts: absolute, `*` in its last component only. What a pattern says of things below a place
@@ -176,7 +176,7 @@ fn watched_path(pattern: &str, platform: Platform) -> Option<String> {
     if place.contains("**") || place.contains('?') || place.starts_with('~') || is_unix != place.starts_with('/') {
         return None;
     }
-    if NOT_LOOKED_AT.iter().any(|below| place.starts_with(below)) {
+    if NOT_SCANNED.iter().any(|below| place.starts_with(below)) {
         return None;
     }
     let (parent, last) = place.rsplit_once(['/', '\\'])?;

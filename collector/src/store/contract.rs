@@ -1,29 +1,29 @@
 //! The suite that each backend must pass. A backend says how to make a fresh store and how to open it again; the macro
 //! makes one test of every function.
 
+mod concurrency;
 mod crash;
-mod crowd;
-mod docket;
-mod enrolment;
+mod enrollment;
+mod judge_queue;
 mod kit;
 mod lists;
-mod looks;
+mod snapshots;
 mod software;
 
 use std::sync::Arc;
 
 use super::Store;
 
+pub(crate) use concurrency::*;
 pub(crate) use crash::{acknowledged_is_there, report_forever};
-pub(crate) use crowd::*;
-pub(crate) use docket::*;
-pub(crate) use enrolment::*;
+pub(crate) use enrollment::*;
+pub(crate) use judge_queue::*;
 pub(crate) use kit::{
     assert_healthy, at, check_in, current, delivery, enrolled as enrolled_fleet, enrollment, host, judged, judgement,
-    key, large_delivery, look, packages, reports, second_look, settled, small_fleet,
+    key, large_delivery, packages, reports, second_snapshot, settled, small_fleet, snapshot,
 };
 pub(crate) use lists::*;
-pub(crate) use looks::*;
+pub(crate) use snapshots::*;
 pub(crate) use software::*;
 
 /// A place where a store can be made, closed, and opened again.
@@ -47,39 +47,39 @@ macro_rules! suite {
     ($backend:ty) => {
         $crate::store::contract::suite! { $backend:
             a_token_is_listed_used_and_withdrawn
-            an_enrolment_needs_a_token_that_is_right_in_force_and_not_used_up
-            a_retried_enrolment_is_the_same_host_and_does_not_use_the_token_again
+            an_enrollment_needs_a_token_that_is_right_in_force_and_not_used_up
+            a_retried_enrollment_is_the_same_host_and_does_not_use_the_token_again
             both_keys_are_good_until_the_new_one_is_used
             a_renewal_by_a_stranger_changes_nothing
             a_withdrawn_host_is_known_and_revoked
             an_operator_token_is_kept_and_replaced
-            a_look_becomes_current_when_its_last_section_is_there
+            a_snapshot_becomes_current_when_its_last_section_is_there
             a_section_that_came_is_kept_though_others_are_missing
-            a_look_with_another_digest_is_refused_and_nothing_is_kept
+            a_snapshot_with_another_digest_is_refused_and_nothing_is_kept
             a_replayed_check_in_changes_nothing
-            a_late_message_of_an_earlier_process_does_not_bring_back_its_look
+            a_late_message_of_an_earlier_process_does_not_bring_back_its_snapshot
             a_late_delivery_does_not_move_the_pointer_back
-            a_look_that_is_known_becomes_current_without_an_upload
-            two_hosts_of_one_image_share_look_and_sections
+            a_snapshot_that_is_known_becomes_current_without_an_upload
+            two_hosts_of_one_image_share_snapshot_and_sections
             sections_are_rebuilt_as_they_came
             facts_and_state_are_kept_when_they_change
             everything_survives_a_restart
-            a_host_waits_for_judgement_from_its_enrolment_on
-            a_judgement_of_an_older_look_is_not_written
+            a_host_waits_for_judgement_from_its_enrollment_on
+            a_judgement_of_an_older_snapshot_is_not_written
             a_claim_is_not_given_twice_until_it_is_old
             a_lane_change_is_in_history_tally_and_ledger
             an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_case
             hits_belong_to_a_version_of_the_rules
-            an_unchanged_look_is_judged_again_after_a_day
-            new_rules_put_every_host_on_the_docket_once
+            an_unchanged_snapshot_is_judged_again_after_a_day
+            new_rules_put_every_host_on_the_judge_queue_once
             silence_moves_only_lanes_that_yield_to_it
             lists_are_in_order_filtered_and_paged
             a_host_is_found_by_its_name_whatever_its_case
             an_unknown_host_is_told_so
-            software_is_found_in_current_looks_before_and_after_it_is_indexed
+            software_is_found_in_current_snapshots_before_and_after_it_is_indexed
             an_index_of_many_segments_says_what_the_sections_say
-            a_deed_that_fails_leaves_its_neighbours
-            a_crowd_leaves_the_store_consistent
+            a_operation_that_fails_leaves_its_neighbours
+            concurrent_clients_leave_the_store_consistent
             who_follows_the_ledger_misses_nothing
             a_closed_store_says_so
         }

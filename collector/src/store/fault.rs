@@ -2,10 +2,10 @@
 
 use super::StoreError;
 
-/// The result of a step within a deed.
+/// The result of a step within an operation.
 pub(in crate::store) type Step<T> = Result<T, Fault>;
 
-/// Why a step failed. Can be told to several deeds: when a commit fails, all of its deeds have failed.
+/// Why a step failed. Can be told to several operations: when a commit fails, all of its operations have failed.
 #[derive(Debug, Clone)]
 pub(in crate::store) enum Fault {
     /// No space left.
@@ -24,12 +24,12 @@ impl Fault {
     }
 
     /// The fault as callers of the store see it.
-    pub(in crate::store) fn into_error(self, deed: &'static str, place: &str) -> StoreError {
+    pub(in crate::store) fn into_error(self, operation: &'static str, place: &str) -> StoreError {
         match self {
-            Self::Full => StoreError::Full { deed, place: place.to_owned() },
-            Self::Closed => StoreError::Closed { deed },
+            Self::Full => StoreError::Full { operation, place: place.to_owned() },
+            Self::Closed => StoreError::Closed { operation },
             Self::Damaged { what, reason } => StoreError::Damaged { what, reason },
-            Self::Other(reason) => StoreError::Deed { deed, reason },
+            Self::Other(reason) => StoreError::Operation { operation, reason },
         }
     }
 }

@@ -6,11 +6,11 @@ use muster_proto::model::{
     Digest, HostFacts, HostId, HostState, Lane, OrderId, Presence, Protection, SiteId, Timestamp,
 };
 
-use crate::judge::{Case, Hit};
+use crate::judge::{Hit, Remediation};
 
 /// A host that waits for judgement, with all that the judge needs.
 #[derive(Debug, Clone)]
-pub struct DocketHost {
+pub struct QueuedHost {
     /// The host.
     pub host: HostId,
     /// Its site.
@@ -19,12 +19,12 @@ pub struct DocketHost {
     pub facts: HostFacts,
     /// Its state.
     pub state: HostState,
-    /// Its current look, with when it was received; `None` before the first.
-    pub look: Option<(Digest, Timestamp)>,
-    /// The last check-in; before the first one, the enrolment.
+    /// Its current snapshot, with when it was received; `None` before the first.
+    pub snapshot: Option<(Digest, Timestamp)>,
+    /// The last check-in; before the first one, the enrollment.
     pub last_seen: Option<Timestamp>,
     /// Its history under each order that has judged it.
-    pub cases: BTreeMap<OrderId, Case>,
+    pub cases: BTreeMap<OrderId, Remediation>,
     /// Which claim this is: settling an older claim changes nothing.
     pub ticket: u64,
 }
@@ -48,8 +48,8 @@ pub struct JudgedOrder {
     pub reason: String,
     /// What would clear it.
     pub advice: String,
-    /// The case after this look.
-    pub case: Case,
+    /// The case after this snapshot.
+    pub case: Remediation,
 }
 
 /// The judge's answer for one host: replaces all earlier verdicts of the host.
@@ -59,8 +59,8 @@ pub struct Judgement {
     pub host: HostId,
     /// The claim.
     pub ticket: u64,
-    /// The look that was judged.
-    pub look: Option<Digest>,
+    /// The snapshot that was judged.
+    pub snapshot: Option<Digest>,
     /// What of the host's state was judged.
     pub state_key: Option<Digest>,
     /// One for each active order.

@@ -4,7 +4,7 @@ use muster_proto::model::{RunId, Timestamp};
 
 /// The last check-in of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) struct Seen {
+pub(in crate::store) struct LastSeen {
     pub(in crate::store) last_seen: Timestamp,
     pub(in crate::store) run: RunId,
     pub(in crate::store) seq: u64,
@@ -12,7 +12,7 @@ pub(in crate::store) struct Seen {
     pub(in crate::store) previous: Option<(RunId, u64)>,
 }
 
-impl Seen {
+impl LastSeen {
     /// Whether this sequence number of this run was seen.
     pub(in crate::store) fn covers(&self, run: RunId, seq: u64) -> bool {
         (self.run == run && seq <= self.seq) || self.previous.is_some_and(|(was, last)| was == run && seq <= last)

@@ -1,7 +1,7 @@
 //! The backend for many collectors: one PostgreSQL, any number of processes, none of which leads.
 //!
 //! ```text
-//!  reports ─► writers (grouped commits, arrays) ─► database ◄─ pool (single deeds, reads)
+//!  reports ─► writers (grouped commits, arrays) ─► database ◄─ pool (single operations, reads)
 //!     └───────────► memory (last seen, identities) ◄── keeper (once a second) ──► other collectors
 //! ```
 //!
@@ -12,17 +12,16 @@ mod address;
 mod authority;
 mod check;
 mod dictionary;
-mod docket;
 mod fault;
 mod host;
 mod identity;
 mod index;
 mod intern;
-mod judged;
+mod judge_queue;
 mod keeper;
+mod last_seen;
 mod ledger;
 mod list;
-mod look;
 mod memory;
 mod migrate;
 mod names;
@@ -31,9 +30,10 @@ mod report;
 mod row;
 mod rules;
 mod section;
-mod seen;
+mod section_hits;
 mod session;
 mod settle;
+mod snapshot;
 mod software;
 mod tally;
 mod tls;
@@ -50,7 +50,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::CanonicalSection;
-use muster_proto::model::{Digest, HostId, Look, OrderId, SoftwareReport, Timestamp, TokenId, TokenReport};
+use muster_proto::model::{Digest, HostId, OrderId, Snapshot, SoftwareReport, Timestamp, TokenId, TokenReport};
 use tokio::sync::Notify;
 
 use self::address::Address;
@@ -59,13 +59,13 @@ use self::intern::Intern;
 use self::keeper::Keeper;
 use self::memory::Memory;
 use self::names::{Book, Names};
-use self::pool::{Pool, ask, deed, read};
+use self::pool::{Pool, ask, operation, read};
 use self::session::Session;
 use self::tls::Tls;
 use self::writer::Writer;
 use super::{
-    CheckIn, CheckInAnswer, Delivered, DocketDepth, DocketHost, Enrolled, Enrollment, HostIdentity, HostQuery,
-    IndexStep, KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Settlement, SoftwareQuery,
+    AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, HostQuery,
+    IndexStep, KeyFingerprint, LaneTally, LedgerRow, NewToken, QueueDepth, QueuedHost, Settlement, SoftwareQuery,
     Store, StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest,
 };
 use crate::judge::Hit;
@@ -130,14 +130,14 @@ impl Store for PostgresStore {
     }
 
     async fn authority_claim(&self, pin: &str) -> Result<String, StoreError> {
-        deed!(self.pool, "authority_claim", |lease| authority::claim(lease, pin))
+        operation!(self.pool, "authority_claim", |lease| authority::claim(lease, pin))
     }
 
     async fn token_create(&self, new: NewToken) -> Result<(), StoreError> {
         let site: Result<i32, StoreError> =
             ask!(self.pool, "token_create", |lease| self.number(lease, Book::Site, new.site.as_str()));
         let site = site?;
-        deed!(self.pool, "token_create", once | lease | token::create(lease, site, &new))
+        operation!(self.pool, "token_create", once | lease | token::create(lease, site, &new))
     }
 
     async fn token_list(&self) -> Result<Vec<TokenReport>, StoreError> {
@@ -145,23 +145,23 @@ impl Store for PostgresStore {
     }
 
     async fn token_revoke(&self, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
-        deed!(self.pool, "token_revoke", |lease| token::revoke(lease, id, now))
+        operation!(self.pool, "token_revoke", |lease| token::revoke(lease, id, now))
     }
 
-    async fn operator_put(&self, operator: OperatorToken) -> Result<(), StoreError> {
-        deed!(self.pool, "operator_put", once | lease | token::operator_put(lease, &operator))
+    async fn account_token_put(&self, operator: AccountToken) -> Result<(), StoreError> {
+        operation!(self.pool, "account_token_put", once | lease | token::account_token_put(lease, &operator))
     }
 
-    async fn operator_get(&self, id: &TokenId) -> Result<Option<OperatorToken>, StoreError> {
-        ask!(self.pool, "operator_get", |lease| token::operator_get(lease, id))
+    async fn account_token_get(&self, id: &TokenId) -> Result<Option<AccountToken>, StoreError> {
+        ask!(self.pool, "account_token_get", |lease| token::account_token_get(lease, id))
     }
 
-    async fn host_enroll(&self, deed: Enrollment) -> Result<Enrolled, StoreError> {
-        let facts = &deed.facts;
+    async fn host_enroll(&self, operation: Enrollment) -> Result<Enrolled, StoreError> {
+        let facts = &operation.facts;
         let texts = [&*facts.os_name, &*facts.kernel, &*facts.architecture, &*facts.agent_version];
         let phrases: Result<[i32; 4], StoreError> = ask!(self.pool, "host_enroll", |lease| self.phrases(lease, texts));
         let phrases = phrases?;
-        let enrolled = deed!(self.pool, "host_enroll", |lease| identity::enroll(lease, &deed, phrases));
+        let enrolled = operation!(self.pool, "host_enroll", |lease| identity::enroll(lease, &operation, phrases));
         self.memory.bell().notify_one();
         enrolled
     }
@@ -174,7 +174,7 @@ impl Store for PostgresStore {
         let found: Result<_, StoreError> = ask!(self.pool, "host_identify", |lease| identity::identify(lease, &key));
         match found? {
             Some((identity, true)) => {
-                let taken = deed!(self.pool, "host_identify", |lease| identity::take_into_use(lease, &key));
+                let taken = operation!(self.pool, "host_identify", |lease| identity::take_into_use(lease, &key));
                 self.memory.identities_forget(Some(identity.host));
                 taken
             }
@@ -195,32 +195,32 @@ impl Store for PostgresStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let done: Result<bool, StoreError> =
-            deed!(self.pool, "host_rekey", |lease| identity::rekey(lease, host, &old, new, quarantine, now));
+            operation!(self.pool, "host_rekey", |lease| identity::rekey(lease, host, &old, new, quarantine, now));
         self.memory.identities_forget(Some(host));
         if done? {
             Ok(())
         } else {
             let reason = format!("host {host} does not have the old key, or another host has the new one");
-            Err(StoreError::Deed { deed: "host_rekey", reason })
+            Err(StoreError::Operation { operation: "host_rekey", reason })
         }
     }
 
     async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError> {
-        let done = deed!(self.pool, "host_revoke", |lease| identity::revoke(lease, host, now));
+        let done = operation!(self.pool, "host_revoke", |lease| identity::revoke(lease, host, now));
         self.memory.identities_forget(Some(host));
         done
     }
 
-    async fn check_in(&self, deed: CheckIn) -> Result<CheckInAnswer, StoreError> {
-        match self.memory.check_in(deed) {
+    async fn check_in(&self, operation: CheckIn) -> Result<CheckInAnswer, StoreError> {
+        match self.memory.check_in(operation) {
             ControlFlow::Break(answer) => Ok(answer),
-            ControlFlow::Continue(deed) => self.writer.check_in(deed).await,
+            ControlFlow::Continue(operation) => self.writer.check_in(operation).await,
         }
     }
 
-    async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError> {
-        matches_its_digest(&deed)?;
-        self.writer.look_deliver(deed).await
+    async fn snapshot_deliver(&self, operation: Delivery) -> Result<Delivered, StoreError> {
+        matches_its_digest(&operation)?;
+        self.writer.snapshot_deliver(operation).await
     }
 
     async fn section_get(&self, digest: Digest) -> Result<Option<CanonicalSection>, StoreError> {
@@ -230,15 +230,16 @@ impl Store for PostgresStore {
         ask!(self.pool, "section_get", |lease| section::get(lease, &self.intern, &digest))
     }
 
-    fn docket_bell(&self) -> Arc<Notify> {
+    fn queue_notify(&self) -> Arc<Notify> {
         Arc::clone(self.memory.bell())
     }
 
-    async fn docket_claim(&self, most: usize, now: Timestamp) -> Result<Vec<DocketHost>, StoreError> {
+    async fn queue_claim(&self, most: usize, now: Timestamp) -> Result<Vec<QueuedHost>, StoreError> {
         if let Some((number, version)) = self.memory.rules().to_bring_back() {
-            let _: bool = deed!(self.pool, "docket_claim", |lease| rules::adopt(lease, &version, number, now, true))?;
+            let _: bool =
+                operation!(self.pool, "queue_claim", |lease| rules::adopt(lease, &version, number, now, true))?;
         }
-        ask!(self.pool, "docket_claim", |lease| docket::claim(lease, &self.memory, &self.names, self.me, most, now))
+        ask!(self.pool, "queue_claim", |lease| judge_queue::claim(lease, &self.memory, &self.names, self.me, most, now))
     }
 
     async fn hits_get(
@@ -248,25 +249,25 @@ impl Store for PostgresStore {
     ) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError> {
         ask!(self.pool, "hits_get", |lease| async {
             match self.names.find(lease, Book::Rules, rules_version).await? {
-                Some(rules) => judged::hits_get(lease, sections, rules).await,
+                Some(rules) => section_hits::hits_get(lease, sections, rules).await,
                 None => Ok(BTreeMap::new()),
             }
         })
     }
 
-    async fn look_get(&self, digest: Digest) -> Result<Option<Look>, StoreError> {
-        if let Some(known) = self.memory.recent().look(&digest) {
+    async fn snapshot_get(&self, digest: Digest) -> Result<Option<Snapshot>, StoreError> {
+        if let Some(known) = self.memory.recent().snapshot(&digest) {
             return Ok(Some(known));
         }
-        ask!(self.pool, "look_get", |lease| look::get(lease, &digest))
+        ask!(self.pool, "snapshot_get", |lease| snapshot::get(lease, &digest))
     }
 
-    async fn docket_settle(&self, settlement: Settlement) -> Result<(), StoreError> {
+    async fn queue_settle(&self, settlement: Settlement) -> Result<(), StoreError> {
         let numbers: Result<settle::Numbers<'_>, StoreError> =
-            ask!(self.pool, "docket_settle", |lease| settle::Numbers::of(lease, &self.names, &settlement));
+            ask!(self.pool, "queue_settle", |lease| settle::Numbers::of(lease, &self.names, &settlement));
         let numbers = numbers?;
         let judged: Result<Vec<HostId>, StoreError> =
-            deed!(self.pool, "docket_settle", |lease| settle::settle(lease, &self.names, &numbers, &settlement));
+            operation!(self.pool, "queue_settle", |lease| settle::settle(lease, &self.names, &numbers, &settlement));
         for host in judged? {
             self.memory.judged(host, settlement.now);
         }
@@ -278,13 +279,14 @@ impl Store for PostgresStore {
             ask!(self.pool, "rules_adopt", |lease| self.number(lease, Book::Rules, rules_version));
         let number = number?;
         self.memory.rules().have(number, rules_version);
-        let adopted = deed!(self.pool, "rules_adopt", |lease| rules::adopt(lease, rules_version, number, now, false));
+        let adopted =
+            operation!(self.pool, "rules_adopt", |lease| rules::adopt(lease, rules_version, number, now, false));
         self.memory.bell().notify_one();
         adopted
     }
 
-    async fn docket_depth(&self) -> Result<DocketDepth, StoreError> {
-        ask!(self.pool, "docket_depth", |lease| docket::depth(lease))
+    async fn queue_depth(&self) -> Result<QueueDepth, StoreError> {
+        ask!(self.pool, "queue_depth", |lease| judge_queue::depth(lease))
     }
 
     async fn lane_tally(&self, order: &OrderId, silent_before: Timestamp) -> Result<LaneTally, StoreError> {
@@ -315,7 +317,7 @@ impl Store for PostgresStore {
     }
 
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError> {
-        deed!(self.pool, "index_advance", |lease| index::advance(lease, at_least))
+        operation!(self.pool, "index_advance", |lease| index::advance(lease, at_least))
     }
 
     async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError> {

@@ -1,28 +1,28 @@
 //! The embedded backend: one SQLite file, one writer, a few readers.
 //!
 //! ```text
-//!  deeds ─► writer (own thread, grouped commits) ─► file ◄─ readers (blocking threads, read-only)
-//!               └──► memory (last seen, identities, dictionaries, docket) ◄─┘
+//!  operations ─► writer (own thread, grouped commits) ─► file ◄─ readers (blocking threads, read-only)
+//!               └──► memory (last seen, identities, dictionaries, judge queue) ◄─┘
 //! ```
 
 mod check;
 mod dictionary;
-mod docket;
 mod fault;
 mod host;
 mod identity;
 mod index;
-mod judged;
+mod judge_queue;
+mod last_seen;
 mod ledger;
 mod list;
-mod look;
 mod memory;
 mod migrate;
 mod open;
 mod readers;
 mod row;
 mod section;
-mod seen;
+mod section_hits;
+mod snapshot;
 mod software;
 mod tally;
 mod token;
@@ -40,18 +40,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::CanonicalSection;
-use muster_proto::model::{Digest, HostId, Look, OrderId, SoftwareReport, Timestamp, TokenId, TokenReport};
+use muster_proto::model::{Digest, HostId, OrderId, Snapshot, SoftwareReport, Timestamp, TokenId, TokenReport};
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
-use self::look::Parcel;
 use self::memory::Memory;
 use self::readers::Readers;
 use self::section::Packed;
+use self::snapshot::ReceivedSnapshot;
 use self::writer::Writer;
 use super::{
-    CheckIn, CheckInAnswer, Delivered, DocketDepth, DocketHost, Enrolled, Enrollment, HostIdentity, HostQuery,
-    IndexStep, KeyFingerprint, LaneTally, LedgerRow, LookDelivery, NewToken, OperatorToken, Settlement, SoftwareQuery,
+    AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, HostQuery,
+    IndexStep, KeyFingerprint, LaneTally, LedgerRow, NewToken, QueueDepth, QueuedHost, Settlement, SoftwareQuery,
     Store, StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest,
 };
 use crate::judge::Hit;
@@ -94,7 +94,7 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn token_create(&self, new: NewToken) -> Result<(), StoreError> {
-        self.writer.deed("token_create", move |desk| token::create(desk, &new)).await
+        self.writer.operation("token_create", move |context| token::create(context, &new)).await
     }
 
     async fn token_list(&self) -> Result<Vec<TokenReport>, StoreError> {
@@ -103,20 +103,20 @@ impl Store for SqliteStore {
 
     async fn token_revoke(&self, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
         let id = id.clone();
-        self.writer.deed("token_revoke", move |desk| token::revoke(desk, &id, now)).await
+        self.writer.operation("token_revoke", move |context| token::revoke(context, &id, now)).await
     }
 
-    async fn operator_put(&self, operator: OperatorToken) -> Result<(), StoreError> {
-        self.writer.deed("operator_put", move |desk| token::operator_put(desk, &operator)).await
+    async fn account_token_put(&self, operator: AccountToken) -> Result<(), StoreError> {
+        self.writer.operation("account_token_put", move |context| token::account_token_put(context, &operator)).await
     }
 
-    async fn operator_get(&self, id: &TokenId) -> Result<Option<OperatorToken>, StoreError> {
+    async fn account_token_get(&self, id: &TokenId) -> Result<Option<AccountToken>, StoreError> {
         let id = id.clone();
-        self.readers.read("operator_get", move |sql, _| token::operator_get(sql, &id)).await
+        self.readers.read("account_token_get", move |sql, _| token::account_token_get(sql, &id)).await
     }
 
-    async fn host_enroll(&self, deed: Enrollment) -> Result<Enrolled, StoreError> {
-        self.writer.deed("host_enroll", move |desk| identity::enroll(desk, &deed)).await
+    async fn host_enroll(&self, operation: Enrollment) -> Result<Enrolled, StoreError> {
+        self.writer.operation("host_enroll", move |context| identity::enroll(context, &operation)).await
     }
 
     async fn host_identify(&self, key: KeyFingerprint) -> Result<Option<HostIdentity>, StoreError> {
@@ -126,7 +126,9 @@ impl Store for SqliteStore {
         }
         let found = self.readers.read("host_identify", move |sql, _| identity::identify(sql, &key)).await?;
         match found {
-            Some((_, true)) => self.writer.deed("host_identify", move |desk| identity::take_into_use(desk, key)).await,
+            Some((_, true)) => {
+                self.writer.operation("host_identify", move |context| identity::take_into_use(context, key)).await
+            }
             Some((identity, false)) => {
                 self.memory.identity_put(key, identity.clone(), generation);
                 Ok(Some(identity))
@@ -143,33 +145,35 @@ impl Store for SqliteStore {
         quarantine: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let done =
-            self.writer.deed("host_rekey", move |desk| identity::rekey(desk, host, &old, new, quarantine, now)).await?;
+        let done = self
+            .writer
+            .operation("host_rekey", move |context| identity::rekey(context, host, &old, new, quarantine, now))
+            .await?;
         if done {
             Ok(())
         } else {
             let reason = format!("host {host} does not have the old key, or another host has the new one");
-            Err(StoreError::Deed { deed: "host_rekey", reason })
+            Err(StoreError::Operation { operation: "host_rekey", reason })
         }
     }
 
     async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError> {
-        self.writer.deed("host_revoke", move |desk| identity::revoke(desk, host, now)).await
+        self.writer.operation("host_revoke", move |context| identity::revoke(context, host, now)).await
     }
 
-    async fn check_in(&self, deed: CheckIn) -> Result<CheckInAnswer, StoreError> {
-        if let Some(answer) = self.memory.check_in(&deed) {
+    async fn check_in(&self, operation: CheckIn) -> Result<CheckInAnswer, StoreError> {
+        if let Some(answer) = self.memory.check_in(&operation) {
             return Ok(answer);
         }
-        self.writer.deed("check_in", move |desk| look::check_in(desk, &deed)).await
+        self.writer.operation("check_in", move |context| snapshot::check_in(context, &operation)).await
     }
 
-    async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError> {
-        matches_its_digest(&deed)?;
+    async fn snapshot_deliver(&self, operation: Delivery) -> Result<Delivered, StoreError> {
+        matches_its_digest(&operation)?;
         let pack = |section| Packed::new(section, self.memory.dictionaries());
-        let packed = deed.sections.iter().map(pack).collect();
-        let parcel = Parcel { deed, packed };
-        self.writer.deed("look_deliver", move |desk| look::deliver(desk, &parcel)).await
+        let packed = operation.sections.iter().map(pack).collect();
+        let received = ReceivedSnapshot { operation, packed };
+        self.writer.operation("snapshot_deliver", move |context| snapshot::deliver(context, &received)).await
     }
 
     async fn section_get(&self, digest: Digest) -> Result<Option<CanonicalSection>, StoreError> {
@@ -180,12 +184,12 @@ impl Store for SqliteStore {
         self.readers.read("section_get", read).await
     }
 
-    fn docket_bell(&self) -> Arc<Notify> {
+    fn queue_notify(&self) -> Arc<Notify> {
         Arc::clone(self.memory.bell())
     }
 
-    async fn docket_claim(&self, most: usize, now: Timestamp) -> Result<Vec<DocketHost>, StoreError> {
-        self.readers.read("docket_claim", move |sql, memory| docket::claim(sql, memory, most, now)).await
+    async fn queue_claim(&self, most: usize, now: Timestamp) -> Result<Vec<QueuedHost>, StoreError> {
+        self.readers.read("queue_claim", move |sql, memory| judge_queue::claim(sql, memory, most, now)).await
     }
 
     async fn hits_get(
@@ -194,27 +198,27 @@ impl Store for SqliteStore {
         rules_version: &str,
     ) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError> {
         let (sections, rules) = (sections.to_vec(), rules_version.to_owned());
-        self.readers.read("hits_get", move |sql, _| judged::hits_get(sql, &sections, &rules)).await
+        self.readers.read("hits_get", move |sql, _| section_hits::hits_get(sql, &sections, &rules)).await
     }
 
-    async fn look_get(&self, digest: Digest) -> Result<Option<Look>, StoreError> {
-        if let Some(known) = self.memory.recent().look(&digest) {
+    async fn snapshot_get(&self, digest: Digest) -> Result<Option<Snapshot>, StoreError> {
+        if let Some(known) = self.memory.recent().snapshot(&digest) {
             return Ok(Some(known));
         }
-        self.readers.read("look_get", move |sql, _| look::get(sql, &digest)).await
+        self.readers.read("snapshot_get", move |sql, _| snapshot::get(sql, &digest)).await
     }
 
-    async fn docket_settle(&self, settlement: Settlement) -> Result<(), StoreError> {
-        self.writer.deed("docket_settle", move |desk| verdict::settle(desk, &settlement)).await
+    async fn queue_settle(&self, settlement: Settlement) -> Result<(), StoreError> {
+        self.writer.operation("queue_settle", move |context| verdict::settle(context, &settlement)).await
     }
 
     async fn rules_adopt(&self, rules_version: &str, now: Timestamp) -> Result<bool, StoreError> {
         let rules = rules_version.to_owned();
-        self.writer.deed("rules_adopt", move |desk| docket::rules_adopt(desk, &rules, now)).await
+        self.writer.operation("rules_adopt", move |context| judge_queue::rules_adopt(context, &rules, now)).await
     }
 
-    async fn docket_depth(&self) -> Result<DocketDepth, StoreError> {
-        Ok(docket::depth(&self.memory))
+    async fn queue_depth(&self) -> Result<QueueDepth, StoreError> {
+        Ok(judge_queue::depth(&self.memory))
     }
 
     async fn lane_tally(&self, order: &OrderId, silent_before: Timestamp) -> Result<LaneTally, StoreError> {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use muster_proto::model::{Digest, HostFacts, HostState, Timestamp};
 
-/// After this long an unchanged look is judged again when the host checks in.
+/// After this long an unchanged snapshot is judged again when the host checks in.
 const JUDGED_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
-/// Whether a judgement is so old that an unchanged look is worth another: signatures age, and a removal is proven by
-/// looks that are a day apart.
+/// Whether a judgement is so old that an unchanged snapshot is worth another: signatures age, and a removal is proven by
+/// snapshots that are a day apart.
 pub(in crate::store) fn is_old(judged_at: Option<Timestamp>, now: Timestamp) -> bool {
     judged_at.is_some_and(|judged_at| now.since(judged_at) >= JUDGED_AGAIN)
 }

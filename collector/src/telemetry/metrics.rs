@@ -108,8 +108,8 @@ pub struct Metrics {
     connections: Family<DoorLabel, Gauge>,
     store_errors: Counter,
     reloads: Family<ReloadLabel, Counter>,
-    docket_waiting: Gauge,
-    docket_lag: Gauge<f64, AtomicU64>,
+    judge_queue_hosts: Gauge,
+    judge_queue_lag: Gauge<f64, AtomicU64>,
     hosts: Gauge<i64, AtomicI64>,
 }
 
@@ -130,8 +130,8 @@ impl Metrics {
             connections: Family::default(),
             store_errors: Counter::default(),
             reloads: Family::default(),
-            docket_waiting: Gauge::default(),
-            docket_lag: Gauge::default(),
+            judge_queue_hosts: Gauge::default(),
+            judge_queue_lag: Gauge::default(),
             hosts: Gauge::default(),
         };
         metrics.register();
@@ -148,10 +148,14 @@ impl Metrics {
         registry.register("upload_bytes", "Bytes of uploads as received", self.upload_bytes.clone());
         registry.register("handshakes", "TLS handshakes by door and end", self.handshakes.clone());
         registry.register("connections", "Open connections by door", self.connections.clone());
-        registry.register("store_errors", "Deeds that the store could not do", self.store_errors.clone());
+        registry.register("store_errors", "Operations that the store could not do", self.store_errors.clone());
         registry.register("rules_reloads", "Readings of the rules by end", self.reloads.clone());
-        registry.register("docket_hosts", "Hosts that wait for judgement", self.docket_waiting.clone());
-        registry.register("docket_lag_seconds", "How long the oldest of them has waited", self.docket_lag.clone());
+        registry.register("judge_queue_hosts", "Hosts that wait for judgement", self.judge_queue_hosts.clone());
+        registry.register(
+            "judge_queue_lag_seconds",
+            "How long the oldest of them has waited",
+            self.judge_queue_lag.clone(),
+        );
         registry.register("hosts", "Hosts that the store knows", self.hosts.clone());
     }
 
@@ -190,7 +194,7 @@ impl Metrics {
         ConnectionGuard { metrics: Arc::clone(self), door }
     }
 
-    /// Notes a deed that the store could not do.
+    /// Notes an operation that the store could not do.
     pub fn store_error(&self) {
         self.store_errors.inc();
     }
@@ -201,9 +205,9 @@ impl Metrics {
     }
 
     /// Sets what is read at the moment of asking.
-    pub fn set_docket(&self, waiting: u64, lag: Duration) {
-        self.docket_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
-        self.docket_lag.set(lag.as_secs_f64());
+    pub fn set_judge_queue(&self, waiting: u64, lag: Duration) {
+        self.judge_queue_hosts.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.judge_queue_lag.set(lag.as_secs_f64());
     }
 
     /// Sets how many hosts there are.
@@ -249,7 +253,7 @@ mod tests {
         metrics.handshake(Door::agents, HandshakeEnd::resumed);
         metrics.upload_bytes(12);
         let open = metrics.connection(Door::operators);
-        metrics.set_docket(3, Duration::from_millis(1500));
+        metrics.set_judge_queue(3, Duration::from_millis(1500));
         let text = metrics.text().expect("written");
         for line in [
             "muster_calls_total{door=\"agents\",method=\"CheckIn\",code=\"ok\"} 1",
@@ -258,8 +262,8 @@ mod tests {
             "muster_handshakes_total{door=\"agents\",end=\"resumed\"} 1",
             "muster_upload_bytes_total 12",
             "muster_connections{door=\"operators\"} 1",
-            "muster_docket_hosts 3",
-            "muster_docket_lag_seconds 1.5",
+            "muster_judge_queue_hosts 3",
+            "muster_judge_queue_lag_seconds 1.5",
         ] {
             assert!(text.contains(line), "{line:?} is missing in:\n{text}");
         }

@@ -22,7 +22,7 @@ use tonic::body::Body;
 use tracing::{debug, warn};
 
 use super::PeerCertificate;
-use crate::shutdown::Token;
+use crate::shutdown::StopToken;
 use crate::telemetry::{Door, HandshakeEnd, Metrics};
 
 /// Connections that the kernel holds for us; it cuts this at its own limit.
@@ -93,7 +93,7 @@ pub struct TlsDoor {
     /// Where it counts.
     pub metrics: Arc<Metrics>,
     /// When it closes.
-    pub stop: Token,
+    pub stop: StopToken,
     /// How long open calls may take after the stop.
     pub drain: Duration,
 }

@@ -123,7 +123,7 @@ impl CertificateFacts {
 }
 
 /// The pin of a CA certificate: lower-case base32, without padding, of SHA-256 over its SubjectPublicKeyInfo. It is the
-/// third part of an enrolment token, so an agent knows whom to trust before it speaks.
+/// third part of an enrollment token, so an agent knows whom to trust before it speaks.
 ///
 /// # Errors
 /// It is no certificate.

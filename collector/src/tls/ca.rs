@@ -26,10 +26,10 @@ const BACKDATE: Duration = Duration::from_secs(3600);
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
     /// A file could not be read or written.
-    #[error("{deed} {path}")]
+    #[error("{operation} {path}")]
     File {
         /// What was tried.
-        deed: &'static str,
+        operation: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -81,10 +81,10 @@ pub enum CaError {
         now: Timestamp,
     },
     /// Something could not be signed or generated.
-    #[error("{deed}")]
+    #[error("{operation}")]
     Sign {
         /// What was tried.
-        deed: &'static str,
+        operation: &'static str,
         /// What went wrong.
         #[source]
         source: rcgen::Error,
@@ -98,7 +98,7 @@ impl CaError {
         match self {
             Self::File { .. } => "check the owner and the rights of the data directory",
             Self::KeyMissing { .. } | Self::KeyOfAnother { .. } | Self::Damaged { .. } => {
-                "restore ca.pem and ca.key together from a backup; with a new CA every agent must enrol anew"
+                "restore ca.pem and ca.key together from a backup; with a new CA every agent must enroll anew"
             }
             Self::Exposed { .. } => "run chmod 600 on it, and consider who has read it since",
             Self::NotValidNow { .. } => "check the system's clock",
@@ -134,7 +134,7 @@ impl Authority {
         let pair = if key.exists() { read_key(&key)? } else { create_key(&key)? };
         let pem = self_sign(&pair, now)?;
         write_atomically(&certificate, pem.as_bytes(), PUBLIC).map_err(|source| CaError::File {
-            deed: "write",
+            operation: "write",
             path: certificate.clone(),
             source,
         })?;
@@ -148,7 +148,7 @@ impl Authority {
     pub fn load(certificate: &Path, key: &Path, now: Timestamp) -> Result<Self, CaError> {
         let damaged = |reason: String| CaError::Damaged { path: certificate.to_owned(), reason };
         let pem = std::fs::read(certificate).map_err(|source| CaError::File {
-            deed: "read",
+            operation: "read",
             path: certificate.to_owned(),
             source,
         })?;
@@ -180,7 +180,7 @@ impl Authority {
         &self.certificate
     }
 
-    /// The pin that enrolment tokens carry.
+    /// The pin that enrollment tokens carry.
     #[must_use]
     pub fn pin(&self) -> &str {
         &self.pin
@@ -234,7 +234,7 @@ pub(super) fn leaf_params(name: &str, now: Timestamp, until: Timestamp) -> Resul
 }
 
 fn self_sign(pair: &KeyPair, now: Timestamp) -> Result<String, CaError> {
-    let sign = |source| CaError::Sign { deed: "sign the CA certificate", source };
+    let sign = |source| CaError::Sign { operation: "sign the CA certificate", source };
     let mut params = leaf_params("Muster collector CA", now, now.plus(CA_LIFETIME)).map_err(sign)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -244,9 +244,9 @@ fn self_sign(pair: &KeyPair, now: Timestamp) -> Result<String, CaError> {
 
 fn create_key(path: &Path) -> Result<KeyPair, CaError> {
     let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
-        .map_err(|source| CaError::Sign { deed: "generate the CA key", source })?;
+        .map_err(|source| CaError::Sign { operation: "generate the CA key", source })?;
     write_atomically(path, pair.serialize_pem().as_bytes(), OWNER_ONLY).map_err(|source| CaError::File {
-        deed: "write",
+        operation: "write",
         path: path.to_owned(),
         source,
     })?;
@@ -254,7 +254,7 @@ fn create_key(path: &Path) -> Result<KeyPair, CaError> {
 }
 
 fn read_key(path: &Path) -> Result<KeyPair, CaError> {
-    let file = |source| CaError::File { deed: "read", path: path.to_owned(), source };
+    let file = |source| CaError::File { operation: "read", path: path.to_owned(), source };
     let bits = open_to_others(path).map_err(file)?;
     if bits != 0 {
         return Err(CaError::Exposed { path: path.to_owned(), bits });

@@ -151,7 +151,7 @@ fn issue(
     names: &BTreeSet<String>,
     now: Timestamp,
 ) -> Result<(CertificateDer<'static>, Vec<u8>), CaError> {
-    let sign = |source| CaError::Sign { deed: "sign the server certificate", source };
+    let sign = |source| CaError::Sign { operation: "sign the server certificate", source };
     let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(sign)?;
     let mut params = leaf_params("Muster collector", now, now.plus(LIFETIME)).map_err(sign)?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -165,7 +165,7 @@ fn issue(
     let chain = [leaf.as_ref(), authority.certificate().as_ref()].map(|der| pem_of("CERTIFICATE", der)).concat();
     let file = format!("{}{chain}", pair.serialize_pem());
     write_atomically(path, file.as_bytes(), OWNER_ONLY).map_err(|source| CaError::File {
-        deed: "write",
+        operation: "write",
         path: path.to_owned(),
         source,
     })?;

@@ -16,14 +16,14 @@ use tonic::body::Body;
 use super::ca::leaf_params;
 use super::*;
 use crate::clock::system_now;
-use crate::shutdown::Token;
+use crate::shutdown::StopToken;
 use crate::telemetry::{Door, Metrics};
 
 struct Stand {
     _directory: tempfile::TempDir,
     authority: Authority,
     address: std::net::SocketAddr,
-    stop: Token,
+    stop: StopToken,
     metrics: Arc<Metrics>,
 }
 
@@ -35,7 +35,7 @@ fn stand() -> Stand {
     let certificate =
         ServerCertificate::open_or_issue(&authority, directory.path(), &names, system_now()).expect("a certificate");
     let listening = Listening::bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
-    let (address, stop, metrics) = (listening.address(), Token::new(), Metrics::new());
+    let (address, stop, metrics) = (listening.address(), StopToken::new(), Metrics::new());
     let door = TlsDoor {
         door: Door::agents,
         listening,

@@ -268,7 +268,7 @@ impl wire::UploadRequest {
     pub fn into_header(self) -> Result<wire::UploadHeader, ConvertError> {
         match self.part {
             Some(wire::upload_request::Part::Header(header)) => Ok(header),
-            Some(wire::upload_request::Part::Look(_) | wire::upload_request::Part::Section(_)) | None => {
+            Some(wire::upload_request::Part::Snapshot(_) | wire::upload_request::Part::Section(_)) | None => {
                 present("UploadRequest.header", None)
             }
         }

@@ -9,7 +9,7 @@ use crate::model::{
     Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostReport, HostRow,
     HostState, Kind, Lane, OrderId, OrderReport, Outcome, Platform, Presence, ProductId, ProductReport, Protection,
     Reason, RulesRefused, SiteId, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceName,
-    SourceReport, StandingReport, Timestamp, TokenId, TokenReport,
+    SourceReport, Timestamp, TokenId, TokenReport, VerdictReport,
 };
 use crate::wire;
 
@@ -34,8 +34,8 @@ impl From<CollectorStatus> for wire::GetStatusResponse {
             version: status.version,
             rules_version: status.rules_version,
             hosts: status.hosts,
-            docket: status.docket,
-            docket_lag_ms: status.docket_lag_ms,
+            judge_queue: status.judge_queue,
+            judge_queue_lag_ms: status.judge_queue_lag_ms,
             now_ms: status.now.millis(),
             rules_refused: status
                 .rules_refused
@@ -50,8 +50,8 @@ impl From<wire::GetStatusResponse> for CollectorStatus {
             version: status.version,
             rules_version: status.rules_version,
             hosts: status.hosts,
-            docket: status.docket,
-            docket_lag_ms: status.docket_lag_ms,
+            judge_queue: status.judge_queue,
+            judge_queue_lag_ms: status.judge_queue_lag_ms,
             now: Timestamp::from_millis(status.now_ms),
             rules_refused: status
                 .rules_refused
@@ -106,7 +106,7 @@ impl From<Board> for wire::Board {
             overdue: board.counts.overdue,
             silent: board.counts.silent,
             as_of_ms: board.as_of.millis(),
-            docket: board.docket,
+            judge_queue: board.judge_queue,
         }
     }
 }
@@ -125,7 +125,7 @@ impl TryFrom<wire::Board> for Board {
                 silent: board.silent,
             },
             as_of: Timestamp::from_millis(board.as_of_ms),
-            docket: board.docket,
+            judge_queue: board.judge_queue,
         })
     }
 }
@@ -159,37 +159,37 @@ impl TryFrom<wire::Reason> for Reason {
     }
 }
 
-impl From<StandingReport> for wire::Standing {
-    fn from(standing: StandingReport) -> Self {
+impl From<VerdictReport> for wire::Verdict {
+    fn from(verdict: VerdictReport) -> Self {
         Self {
-            order: Some(standing.order.into()),
-            lane: u32::from(standing.lane.code()),
-            in_scope: standing.in_scope,
-            overdue: standing.overdue,
-            silent: standing.silent,
-            presence: u32::from(standing.presence.code()),
-            protection: u32::from(standing.protection.code()),
-            since_ms: standing.since.millis(),
-            advice: standing.advice,
-            reasons: into_all(standing.reasons),
+            order: Some(verdict.order.into()),
+            lane: u32::from(verdict.lane.code()),
+            in_scope: verdict.in_scope,
+            overdue: verdict.overdue,
+            silent: verdict.silent,
+            presence: u32::from(verdict.presence.code()),
+            protection: u32::from(verdict.protection.code()),
+            since_ms: verdict.since.millis(),
+            advice: verdict.advice,
+            reasons: into_all(verdict.reasons),
         }
     }
 }
 
-impl TryFrom<wire::Standing> for StandingReport {
+impl TryFrom<wire::Verdict> for VerdictReport {
     type Error = ConvertError;
-    fn try_from(standing: wire::Standing) -> Result<Self, ConvertError> {
+    fn try_from(verdict: wire::Verdict) -> Result<Self, ConvertError> {
         Ok(Self {
-            order: present("Standing.order", standing.order)?.try_into()?,
-            lane: lane("Standing.lane", standing.lane)?,
-            in_scope: standing.in_scope,
-            overdue: standing.overdue,
-            silent: standing.silent,
-            presence: code("Standing.presence", standing.presence, Presence::from_code)?,
-            protection: code("Standing.protection", standing.protection, Protection::from_code)?,
-            since: Timestamp::from_millis(standing.since_ms),
-            advice: standing.advice,
-            reasons: all(standing.reasons)?,
+            order: present("Verdict.order", verdict.order)?.try_into()?,
+            lane: lane("Verdict.lane", verdict.lane)?,
+            in_scope: verdict.in_scope,
+            overdue: verdict.overdue,
+            silent: verdict.silent,
+            presence: code("Verdict.presence", verdict.presence, Presence::from_code)?,
+            protection: code("Verdict.protection", verdict.protection, Protection::from_code)?,
+            since: Timestamp::from_millis(verdict.since_ms),
+            advice: verdict.advice,
+            reasons: all(verdict.reasons)?,
         })
     }
 }
@@ -381,12 +381,12 @@ impl From<HostReport> for wire::Host {
             state: Some(host.state.into()),
             enrolled_at_ms: host.enrolled_at.millis(),
             last_seen_ms: host.last_seen.map(Timestamp::millis),
-            look_since_ms: host.look_since.map(Timestamp::millis),
+            snapshot_since_ms: host.snapshot_since.map(Timestamp::millis),
             observed_at_ms: host.observed_at.map(Timestamp::millis),
-            look: host.look,
+            snapshot: host.snapshot,
             sources: into_all(host.sources),
             hits: into_all(host.hits),
-            standings: into_all(host.standings),
+            verdicts: into_all(host.verdicts),
         }
     }
 }
@@ -401,12 +401,12 @@ impl TryFrom<wire::Host> for HostReport {
             state: host.state.map(HostState::try_from).transpose()?.unwrap_or_default(),
             enrolled_at: Timestamp::from_millis(host.enrolled_at_ms),
             last_seen: instant(host.last_seen_ms),
-            look_since: instant(host.look_since_ms),
+            snapshot_since: instant(host.snapshot_since_ms),
             observed_at: instant(host.observed_at_ms),
-            look: host.look,
+            snapshot: host.snapshot,
             sources: all(host.sources)?,
             hits: all(host.hits)?,
-            standings: all(host.standings)?,
+            verdicts: all(host.verdicts)?,
         })
     }
 }

@@ -34,7 +34,7 @@ pub struct HostFacts {
     pub offline_root: bool,
 }
 
-/// The small record beside the look. Everything that would make two machines of one image differ is here.
+/// The small record beside the snapshot. Everything that would make two machines of one image differ is here.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct HostState {
@@ -52,7 +52,7 @@ pub struct HostState {
     pub realtime: Vec<RealtimeEvidence>,
     /// Whether the system says that it waits for a restart; `None` when unknown.
     pub pending_reboot: Option<bool>,
-    /// What became of asking for real-time evidence; `None` when nobody asked. Only after a complete look does it mean
+    /// What became of asking for real-time evidence; `None` when nobody asked. Only after a complete snapshot does it mean
     /// anything that a process has no evidence.
     pub realtime_outcome: Option<Outcome>,
     /// What stands in the home of whom, as far as the agent's setting lets that leave.

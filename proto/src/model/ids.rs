@@ -75,7 +75,7 @@ macro_rules! uuid_id {
 }
 
 uuid_id! {
-    /// A host: given by the collector at enrolment, kept over renewals.
+    /// A host: given by the collector at enrollment, kept over renewals.
     HostId, "host id"
 }
 uuid_id! {
@@ -147,11 +147,11 @@ name_id! {
     SiteId, "site", 64
 }
 name_id! {
-    /// The public half of an enrolment or operator token.
+    /// The public half of an enrollment or operator token.
     TokenId, "token id", 32
 }
 
-/// A BLAKE3 digest: the name of a section, a look or a state.
+/// A BLAKE3 digest: the name of a section, a snapshot or a state.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 

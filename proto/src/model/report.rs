@@ -32,7 +32,7 @@ pub struct Board {
     /// The instant for which the counts hold.
     pub as_of: Timestamp,
     /// Looks and hosts that wait for judgement.
-    pub docket: u64,
+    pub judge_queue: u64,
 }
 
 /// An order as it is in force.
@@ -100,7 +100,7 @@ pub struct SoftwareCount {
     /// The edition.
     #[serde(flatten)]
     pub edition: SoftwareEdition,
-    /// Hosts whose current look shows it.
+    /// Hosts whose current snapshot shows it.
     pub hosts: u64,
 }
 
@@ -113,13 +113,13 @@ pub struct SoftwareHost {
     pub hostname: String,
     /// Its site.
     pub site: SiteId,
-    /// The last check-in, by the collector's clock; before the first one, the enrolment.
+    /// The last check-in, by the collector's clock; before the first one, the enrollment.
     pub last_seen: Option<Timestamp>,
     /// What it has of it, in order.
     pub editions: Vec<SoftwareEdition>,
 }
 
-/// Which hosts have a software, as their current looks say.
+/// Which hosts have a software, as their current snapshots say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct SoftwareReport {
     /// Editions that fit and that some host has; those that most hosts have come first.
@@ -168,7 +168,7 @@ pub struct HitReport {
 
 /// Where a host stands under one order.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct StandingReport {
+pub struct VerdictReport {
     /// The order.
     pub order: OrderReport,
     /// The queue.
@@ -206,18 +206,18 @@ pub struct HostReport {
     pub enrolled_at: Timestamp,
     /// The last check-in, by the collector's clock.
     pub last_seen: Option<Timestamp>,
-    /// When its current look was received.
-    pub look_since: Option<Timestamp>,
+    /// When its current snapshot was received.
+    pub snapshot_since: Option<Timestamp>,
     /// When the agent looked, by its own clock, corrected.
     pub observed_at: Option<Timestamp>,
-    /// The digest of its current look.
-    pub look: String,
+    /// The digest of its current snapshot.
+    pub snapshot: String,
     /// What each source contributed.
     pub sources: Vec<SourceReport>,
     /// The security products that were recognised.
     pub hits: Vec<HitReport>,
     /// Where it stands under each active order.
-    pub standings: Vec<StandingReport>,
+    pub verdicts: Vec<VerdictReport>,
 }
 
 /// The answer to "why does this host stand there?".
@@ -281,12 +281,12 @@ pub struct ProductReport {
     pub details: Vec<String>,
 }
 
-/// An enrolment token, without its secret.
+/// An enrollment token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct TokenReport {
     /// Its public half.
     pub id: TokenId,
-    /// The site for which it enrols.
+    /// The site for which it enrolls.
     pub site: SiteId,
     /// When it was made.
     pub created_at: Timestamp,
@@ -310,9 +310,9 @@ pub struct CollectorStatus {
     /// Hosts it knows.
     pub hosts: u64,
     /// Looks and hosts that wait for judgement.
-    pub docket: u64,
+    pub judge_queue: u64,
     /// How long the oldest of them has waited, in milliseconds.
-    pub docket_lag_ms: u64,
+    pub judge_queue_lag_ms: u64,
     /// Its clock.
     pub now: Timestamp,
     /// Why the rules on disk are not those in force.

@@ -1,10 +1,10 @@
-//! What the judge says: of a look (assessment), and of a host at an instant (verdict).
+//! What the judge says: of a snapshot (assessment), and of a host at an instant (verdict).
 
 use super::closed_list::closed_list;
 use super::{OrderId, Platform, SourceName, Timestamp};
 
 closed_list! {
-    /// What an order's product is in a look.
+    /// What an order's product is in a snapshot.
     Presence {
         /// Installed, and seen to be running.
         Active = 1, "active";
@@ -120,7 +120,7 @@ pub struct Reason {
     pub evidence: Option<Evidence>,
 }
 
-/// Presence, protection, coverage and reasons of one look under one order. No host is in it.
+/// Presence, protection, coverage and reasons of one snapshot under one order. No host is in it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Assessment {
     /// The order.

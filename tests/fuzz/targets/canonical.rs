@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use muster_proto::canonical::{CanonicalSection, look_bytes, read_look, read_section, section_bytes};
+use muster_proto::canonical::{CanonicalSection, snapshot_bytes, read_snapshot, read_section, section_bytes};
 
 fuzz_target!(|bytes: &[u8]| {
     let view = CanonicalSection::read(bytes.to_vec().into()).map(|section| section.observations().len());
@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(section) = section {
         assert_eq!(section_bytes(&section), bytes);
     }
-    if let Ok(look) = read_look(bytes) {
-        assert_eq!(look_bytes(&look), bytes);
+    if let Ok(snapshot) = read_snapshot(bytes) {
+        assert_eq!(snapshot_bytes(&snapshot), bytes);
     }
 });

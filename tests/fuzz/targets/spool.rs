@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use muster_agent::{spool, uplink::Parcel};
+use muster_agent::{spool, uplink::Delivery};
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = Parcel::decode(bytes.to_vec());
-    let _ = spool::decode(bytes.to_vec()).map(Parcel::decode);
+    let _ = Delivery::decode(bytes.to_vec());
+    let _ = spool::decode(bytes.to_vec()).map(Delivery::decode);
 });

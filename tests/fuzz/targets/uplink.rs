@@ -1,4 +1,4 @@
-//! Fuzzes what a proxy answers, and the enrolment token.
+//! Fuzzes what a proxy answers, and the enrollment token.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

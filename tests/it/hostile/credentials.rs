@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use muster_tests::door::{self, knock, methods};
 use muster_tests::lab::Lab;
 use muster_tests::pki::{Authority, Flaw, Identity};
-use muster_tests::player::{Player, look_of};
+use muster_tests::player::{Player, snapshot_of};
 use tonic::{Code, Status};
 
 use super::{assert_serves, runtime};
@@ -26,7 +26,7 @@ fn every_method_of_the_agents_door_but_enroll_needs_a_certificate() -> Result<()
             assert!(refused.message().contains("certificate"), "{method}: {:?}", refused.message());
         }
         // Enroll is open, and refuses the empty request for what is wrong with it.
-        let refused = knock(channel, "/muster.v1.AgentService/Enroll", None).await.expect_err("an empty enrolment");
+        let refused = knock(channel, "/muster.v1.AgentService/Enroll", None).await.expect_err("an empty enrollment");
         assert!(!refused.message().contains("client certificate"), "{refused:?}");
         Ok(())
     })
@@ -86,7 +86,7 @@ fn an_agent_is_no_operator_and_an_operator_is_no_agent() -> Result<()> {
 
 /// What became of checking in with an identity: refused in the handshake, or by the door.
 async fn check_in_as(lab: &Lab, honest: &Player, identity: &Identity) -> Result<(), String> {
-    let (look, _) = look_of(&["dpkg"]);
+    let (snapshot, _) = snapshot_of(&["dpkg"]);
     let door = match door::agents(&lab.listening().agents, &lab.ca(), Some(identity)).await {
         Ok(door) => door,
         Err(error) => return Err(format!("handshake: {error:#}")),
@@ -94,7 +94,7 @@ async fn check_in_as(lab: &Lab, honest: &Player, identity: &Identity) -> Result<
     let mut thief = honest.clone();
     thief.door = door;
     thief
-        .check_in(&look)
+        .check_in(&snapshot)
         .await
         .map(|_| ())
         .map_err(|status: Status| format!("{:?}: {}", status.code(), status.message()))

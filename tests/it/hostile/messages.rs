@@ -9,7 +9,7 @@ use muster_proto::model::{Digest, Kind, Observation, Platform, Section, SourceNa
 use muster_proto::wire::upload_request::Part;
 use muster_proto::wire::{HostState, SectionBody, UnitState};
 use muster_tests::lab::Lab;
-use muster_tests::player::{Player, enroll_request, look_of, section_part};
+use muster_tests::player::{Player, enroll_request, section_part, snapshot_of};
 use muster_tests::{door, pki};
 use tonic::{Code, Status};
 
@@ -29,17 +29,17 @@ fn assert_breach(refused: Result<impl std::fmt::Debug, Status>, words: &[&str]) 
     }
 }
 
-/// An upload of the look with other bytes than its sections.
+/// An upload of the snapshot with other bytes than its sections.
 async fn upload_instead(
     player: &mut Player,
     packages: &[&str],
     part: Part,
 ) -> Result<impl std::fmt::Debug + use<>, Status> {
-    let (look, sections) = look_of(packages);
-    player.check_in(&look).await?;
+    let (snapshot, sections) = snapshot_of(packages);
+    player.check_in(&snapshot).await?;
     let parts = vec![
-        player.header(&look),
-        Part::Look(Bytes::from(canonical::look_bytes(&look))),
+        player.header(&snapshot),
+        Part::Snapshot(Bytes::from(canonical::snapshot_bytes(&snapshot))),
         section_part(&sections[0]),
         part,
     ];
@@ -97,7 +97,7 @@ fn a_section_that_is_not_what_it_says_is_refused() -> Result<()> {
     let lab = Lab::start()?;
     runtime()?.block_on(async {
         let mut player = Player::enroll(&lab, "liar").await?;
-        let (_, sections) = look_of(&["e"]);
+        let (_, sections) = snapshot_of(&["e"]);
         let honest = canonical::section_bytes(&sections[1]);
         let lie = |digest: &[u8], bytes: &[u8]| {
             Part::Section(SectionBody {
@@ -142,17 +142,18 @@ fn observations_out_of_order_or_doubled_are_refused() -> Result<()> {
 }
 
 #[test]
-fn looks_that_are_not_canonical_are_refused() -> Result<()> {
+fn snapshots_that_are_not_canonical_are_refused() -> Result<()> {
     let lab = Lab::start()?;
     runtime()?.block_on(async {
         let mut player = Player::enroll(&lab, "seer").await?;
-        let (look, _) = look_of(&["g"]);
-        player.check_in(&look).await?;
-        let honest = canonical::look_bytes(&look);
-        for bytes in [Vec::new(), vec![0; 64], honest[..honest.len() - 1].to_vec(), vec![b'x'; limits::LOOK_BYTES + 1]]
+        let (snapshot, _) = snapshot_of(&["g"]);
+        player.check_in(&snapshot).await?;
+        let honest = canonical::snapshot_bytes(&snapshot);
+        for bytes in
+            [Vec::new(), vec![0; 64], honest[..honest.len() - 1].to_vec(), vec![b'x'; limits::SNAPSHOT_BYTES + 1]]
         {
-            let parts = vec![player.header(&look), Part::Look(Bytes::from(bytes))];
-            assert_breach(player.upload_parts(parts).await, &["look"]);
+            let parts = vec![player.header(&snapshot), Part::Snapshot(Bytes::from(bytes))];
+            assert_breach(player.upload_parts(parts).await, &["snapshot"]);
         }
         assert_serves(&lab).await
     })
@@ -163,10 +164,10 @@ fn an_upload_needs_its_header_first_and_once() -> Result<()> {
     let lab = Lab::start()?;
     runtime()?.block_on(async {
         let mut player = Player::enroll(&lab, "headless").await?;
-        let (look, sections) = look_of(&["h"]);
+        let (snapshot, sections) = snapshot_of(&["h"]);
         assert_breach(player.upload_parts(Vec::new()).await, &["header"]);
         assert_breach(player.upload_parts(vec![section_part(&sections[0])]).await, &["header"]);
-        let header = player.header(&look);
+        let header = player.header(&snapshot);
         assert_breach(player.upload_parts(vec![header.clone(), header]).await, &["header"]);
         assert_serves(&lab).await
     })
@@ -177,8 +178,9 @@ fn more_sections_than_an_upload_may_have_are_refused() -> Result<()> {
     let lab = Lab::start()?;
     runtime()?.block_on(async {
         let mut player = Player::enroll(&lab, "many").await?;
-        let (look, sections) = look_of(&["i"]);
-        let mut parts = vec![player.header(&look), Part::Look(Bytes::from(canonical::look_bytes(&look)))];
+        let (snapshot, sections) = snapshot_of(&["i"]);
+        let mut parts =
+            vec![player.header(&snapshot), Part::Snapshot(Bytes::from(canonical::snapshot_bytes(&snapshot)))];
         parts.extend((0..=limits::SECTIONS_PER_UPLOAD).map(|_| section_part(&sections[1])));
         assert_breach(player.upload_parts(parts).await, &["SECTIONS_PER_UPLOAD"]);
         assert_serves(&lab).await
@@ -190,8 +192,8 @@ fn fields_of_a_check_in_are_checked_one_by_one() -> Result<()> {
     let lab = Lab::start()?;
     runtime()?.block_on(async {
         let mut player = Player::enroll(&lab, "careless").await?;
-        let (look, _) = look_of(&["j"]);
-        let honest = player.check_in_request(&look);
+        let (snapshot, _) = snapshot_of(&["j"]);
+        let honest = player.check_in_request(&snapshot);
         let mut door = player.door.clone();
 
         let mut request = honest.clone();
@@ -199,8 +201,8 @@ fn fields_of_a_check_in_are_checked_one_by_one() -> Result<()> {
         assert_breach(door.check_in(request).await, &["CheckInRequest.run_id"]);
 
         let mut request = honest.clone();
-        request.look_digest = Bytes::from_static(&[7; 31]);
-        assert_breach(door.check_in(request).await, &["CheckInRequest.look_digest"]);
+        request.snapshot_digest = Bytes::from_static(&[7; 31]);
+        assert_breach(door.check_in(request).await, &["CheckInRequest.snapshot_digest"]);
 
         let mut request = honest.clone();
         if let Some(facts) = &mut request.facts {
@@ -228,7 +230,7 @@ fn fields_of_a_check_in_are_checked_one_by_one() -> Result<()> {
 }
 
 #[test]
-fn an_enrolment_with_a_bad_request_for_a_certificate_uses_no_token_up() -> Result<()> {
+fn an_enrollment_with_a_bad_request_for_a_certificate_uses_no_token_up() -> Result<()> {
     let lab = Lab::start()?;
     runtime()?.block_on(async {
         let token = lab.token(1, "1h")?;

@@ -1,4 +1,4 @@
-//! Enrolment tokens that are used up, expired, revoked, for another collector, or no tokens: what the person sees who
+//! Enrollment tokens that are used up, expired, revoked, for another collector, or no tokens: what the person sees who
 //! runs `muster-agent enroll`.
 
 use anyhow::{Context, Result};
@@ -7,7 +7,7 @@ use muster_tests::process::Answer;
 use muster_tests::{canned::Root, eventually};
 
 /// Refused with an exit code of 1 and a sentence that says why, without the secret; and nothing is left behind that
-/// would pass for an enrolment.
+/// would pass for an enrollment.
 fn assert_refused(lab: &Lab, name: &str, token: &str, reasons: &[&str]) -> Result<()> {
     let agent = lab.agent(name);
     let answer = agent.enroll(token)?.expect_code(1).context(name.to_owned())?;
@@ -30,7 +30,7 @@ fn a_token_that_is_used_up_says_so() -> Result<()> {
 }
 
 #[test]
-fn a_token_with_two_uses_enrols_two_machines() -> Result<()> {
+fn a_token_with_two_uses_enrolls_two_machines() -> Result<()> {
     let lab = Lab::start()?;
     let token = lab.token(2, "1h")?;
     lab.agent("first").enroll(&token)?.expect_code(0)?;

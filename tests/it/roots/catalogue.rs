@@ -47,9 +47,9 @@ fn each_recogniser(mut visit: impl FnMut(&str, &Table)) -> Result<()> {
     for entry in std::fs::read_dir(&folder).context("list the catalogue")? {
         let path = entry?.path();
         let text = std::fs::read_to_string(&path)?;
-        let sheet: Table = text.parse().with_context(|| format!("read {}", path.display()))?;
-        let id = sheet["id"].as_str().context("a product without id")?;
-        let recognisers = sheet.get("recogniser").and_then(Value::as_array).into_iter().flatten();
+        let reader: Table = text.parse().with_context(|| format!("read {}", path.display()))?;
+        let id = reader["id"].as_str().context("a product without id")?;
+        let recognisers = reader.get("recogniser").and_then(Value::as_array).into_iter().flatten();
         for recogniser in recognisers.filter_map(Value::as_table) {
             if texts(recogniser, "platforms").iter().any(|platform| platform == "linux") {
                 visit(id, recogniser);

@@ -1,5 +1,5 @@
 //! inotify: one instance, directories only, and only what changes entries. Reading and opening files gives no notice, so
-//! a look does not wake itself.
+//! a scan does not wake itself.
 
 use std::fs::File;
 use std::io;

@@ -127,9 +127,9 @@ fn remove(path: &Path) -> Result<bool, ServiceError> {
     }
 }
 
-fn failed(deed: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ServiceError {
+fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ServiceError {
     let path = path.to_owned();
-    move |source| ServiceError::File { deed, path, source }
+    move |source| ServiceError::File { operation, path, source }
 }
 
 fn run(command: &[&str]) -> Result<String, ServiceError> {

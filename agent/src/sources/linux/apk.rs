@@ -5,7 +5,7 @@ use muster_proto::model::{Kind, Observation, SourceName};
 use super::native::without_packages;
 use crate::sources::parse::apk::{Installed, Package, parse};
 use crate::sources::parse::os_release::Family;
-use crate::sources::{Scene, Sighting, Source, is_absent};
+use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
 /// Of old, and where `/usr` holds everything.
 const PLACES: &[&str] = &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
@@ -20,21 +20,21 @@ impl Source for Apk {
         SourceName::Apk
     }
 
-    fn look(&self, scene: &Scene) -> Sighting {
+    fn read(&self, context: &ScanContext) -> SourceReading {
         // What somebody asked for is read first: apk installs before it writes that down.
-        let world = scene.root.read_text(WORLD).unwrap_or_default();
+        let world = context.root.read_text(WORLD).unwrap_or_default();
         for place in PLACES {
-            match scene.root.read(place, BYTES) {
-                Ok(bytes) => return sighting(scene, place, parse(&bytes), &world),
+            match context.root.read(place, BYTES) {
+                Ok(bytes) => return reading(context, place, parse(&bytes), &world),
                 Err(error) if is_absent(&error) => {}
-                Err(error) => return Sighting::of_error(place, &error),
+                Err(error) => return SourceReading::of_error(place, &error),
             }
         }
-        without_packages(scene, Family::Apk, "apk", PLACES[0], false)
+        without_packages(context, Family::Apk, "apk", PLACES[0], false)
     }
 }
 
-fn sighting(scene: &Scene, place: &str, installed: Installed, world: &str) -> Sighting {
+fn reading(context: &ScanContext, place: &str, installed: Installed, world: &str) -> SourceReading {
     let fault = installed.fault.as_ref().map(|fault| format!("{place}, {fault}"));
     let lacking = || {
         let name = installed.first_lacking(world)?;
@@ -42,12 +42,12 @@ fn sighting(scene: &Scene, place: &str, installed: Installed, world: &str) -> Si
     };
     let reason = fault.or_else(lacking);
     if installed.packages.is_empty() && reason.is_none() {
-        return without_packages(scene, Family::Apk, "apk", place, true);
+        return without_packages(context, Family::Apk, "apk", place, true);
     }
     let observations = installed.packages.into_iter().map(observation).collect();
     match reason {
-        Some(reason) => Sighting::partial(observations, reason),
-        None => Sighting::complete(observations),
+        Some(reason) => SourceReading::partial(observations, reason),
+        None => SourceReading::complete(observations),
     }
 }
 

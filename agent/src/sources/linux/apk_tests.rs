@@ -10,28 +10,28 @@ const INSTALLED: &str = "P:musl\nV:1.2.5-r0\nA:x86_64\n\nP:kesl\nV:12.2-r1\nA:x8
 #[test]
 fn packages_are_found_in_either_place() {
     for place in ["lib/apk/db/installed", "usr/lib/apk/db/installed"] {
-        let sighting = Canned::new("alpine").file(place, INSTALLED).file("etc/apk/world", "kesl\n").look(&Apk);
+        let reading = Canned::new("alpine").file(place, INSTALLED).file("etc/apk/world", "kesl\n").read(&Apk);
         assert_eq!(
-            (sighting.outcome, rows(&sighting)),
+            (reading.outcome, rows(&reading)),
             (Outcome::Found, vec!["kesl 12.2-r1".into(), "musl 1.2.5-r0".into()])
         );
-        assert!(sighting.observations.iter().any(|o| o.id == "kesl.x86_64"));
+        assert!(reading.observations.iter().any(|o| o.id == "kesl.x86_64"));
     }
 }
 
 #[test]
 fn a_native_database_that_is_missing_empty_or_cut_is_not_whole() {
-    assert_eq!(Canned::new("alpine").look(&Apk).outcome, Outcome::Failed);
-    assert_eq!(Canned::new("debian").look(&Apk).outcome, Outcome::NotApplicable);
-    let look = |text: &str| {
-        Canned::new("alpine").file("lib/apk/db/installed", text).file("etc/apk/world", "kesl musl").look(&Apk)
+    assert_eq!(Canned::new("alpine").read(&Apk).outcome, Outcome::Failed);
+    assert_eq!(Canned::new("debian").read(&Apk).outcome, Outcome::NotApplicable);
+    let read = |text: &str| {
+        Canned::new("alpine").file("lib/apk/db/installed", text).file("etc/apk/world", "kesl musl").read(&Apk)
     };
-    assert_eq!(look("").outcome, Outcome::Failed);
-    assert_eq!(look(&"\0".repeat(4096)).outcome, Outcome::Failed);
+    assert_eq!(read("").outcome, Outcome::Failed);
+    assert_eq!(read(&"\0".repeat(4096)).outcome, Outcome::Failed);
     for cut in 1..INSTALLED.len() {
-        let sighting = look(&INSTALLED[..cut]);
-        assert!(matches!(sighting.outcome, Outcome::Failed | Outcome::Partial), "cut at {cut}");
-        assert!(sighting.reason.contains("/lib/apk/db/installed"), "{}", sighting.reason);
+        let reading = read(&INSTALLED[..cut]);
+        assert!(matches!(reading.outcome, Outcome::Failed | Outcome::Partial), "cut at {cut}");
+        assert!(reading.reason.contains("/lib/apk/db/installed"), "{}", reading.reason);
     }
-    assert_eq!(Canned::new("alpine").directory("lib/apk/db/installed").look(&Apk).outcome, Outcome::Failed);
+    assert_eq!(Canned::new("alpine").directory("lib/apk/db/installed").read(&Apk).outcome, Outcome::Failed);
 }

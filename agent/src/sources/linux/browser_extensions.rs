@@ -14,7 +14,7 @@ use super::findings::Findings;
 use super::people::local_homes;
 use crate::sources::parse::extension::{Extension, is_id, message_of, parse_add_ons, parse_manifest, parse_message};
 use crate::sources::watchlist::matches;
-use crate::sources::{Owned, Scene, Sighting, Source};
+use crate::sources::{Owned, ScanContext, Source, SourceReading};
 
 /// Browsers made from Chromium, and where each keeps its profiles below a home: as a package, a snap or a flatpak.
 const CHROMIUM: &[(&str, &[&str])] = &[
@@ -87,40 +87,40 @@ impl Source for BrowserExtensions {
         SourceName::BrowserExtensions
     }
 
-    fn look(&self, scene: &Scene) -> Sighting {
+    fn read(&self, context: &ScanContext) -> SourceReading {
         let mut findings = Findings::default();
-        let homes = local_homes(scene, &mut findings);
+        let homes = local_homes(context, &mut findings);
         findings.places += homes.len();
         for home in homes {
             // A home that may not be entered hides all that is in it.
-            let Some(_) = findings.list(scene, &home) else { continue };
+            let Some(_) = findings.list(context, &home) else { continue };
             for (browser, places) in CHROMIUM {
                 for place in *places {
-                    profiles(scene, browser, &home, place, &mut findings);
+                    profiles(context, browser, &home, place, &mut findings);
                 }
             }
             for place in FIREFOX {
-                firefox(scene, &home, place, &mut findings);
+                firefox(context, &home, place, &mut findings);
             }
         }
         for (browser, place) in FOR_ALL {
-            for_all(scene, browser, place, &mut findings);
+            for_all(context, browser, place, &mut findings);
         }
         for place in FOR_ALL_FIREFOX {
-            for_all_firefox(scene, place, &mut findings);
+            for_all_firefox(context, place, &mut findings);
         }
         let distinct: BTreeSet<Observation> = std::mem::take(&mut findings.observations).into_iter().collect();
         findings.observations.extend(distinct);
-        findings.sighting("there are no browsers")
+        findings.reading("there are no browsers")
     }
 }
 
 /// Every profile of a browser: a directory with `Extensions/ID/VERSION/manifest.json` in it.
-fn profiles(scene: &Scene, browser: &str, home: &str, place: &str, findings: &mut Findings) {
+fn profiles(context: &ScanContext, browser: &str, home: &str, place: &str, findings: &mut Findings) {
     let base = format!("{home}/{place}");
-    for profile in findings.list(scene, &base).unwrap_or_default().into_iter().filter(|entry| entry.is_directory) {
+    for profile in findings.list(context, &base).unwrap_or_default().into_iter().filter(|entry| entry.is_directory) {
         let extensions = format!("{base}/{}/Extensions", profile.name);
-        for id in findings.list(scene, &extensions).unwrap_or_default() {
+        for id in findings.list(context, &extensions).unwrap_or_default() {
             if !id.is_directory || !is_id(&id.name) {
                 continue;
             }
@@ -128,19 +128,19 @@ fn profiles(scene: &Scene, browser: &str, home: &str, place: &str, findings: &mu
                 return;
             }
             let dir = format!("{extensions}/{}", id.name);
-            for version in findings.list(scene, &dir).unwrap_or_default().into_iter().filter(|v| v.is_directory) {
+            for version in findings.list(context, &dir).unwrap_or_default().into_iter().filter(|v| v.is_directory) {
                 let dir = format!("{dir}/{}", version.name);
-                let Some(mut extension) = manifest(scene, &base, &dir, findings) else { continue };
+                let Some(mut extension) = manifest(context, &base, &dir, findings) else { continue };
                 extension.id.clone_from(&id.name);
-                own(scene, findings, home, &extension);
+                own(context, findings, home, &extension);
                 add(findings, extension, browser, format!("~/{place}"));
             }
         }
     }
 }
 
-fn manifest(scene: &Scene, place: &str, dir: &str, findings: &mut Findings) -> Option<Extension> {
-    let bytes = findings.read(scene, &format!("{dir}/manifest.json"), MANIFEST_BYTES)?;
+fn manifest(context: &ScanContext, place: &str, dir: &str, findings: &mut Findings) -> Option<Extension> {
+    let bytes = findings.read(context, &format!("{dir}/manifest.json"), MANIFEST_BYTES)?;
     let Some(mut extension) = parse_manifest(&bytes) else {
         findings.broken(format!("{place}: a manifest of an extension cannot be understood"));
         return None;
@@ -149,7 +149,7 @@ fn manifest(scene: &Scene, place: &str, dir: &str, findings: &mut Findings) -> O
         let locale = extension.locale.as_str();
         let known = !locale.is_empty() && locale.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         let messages = format!("{dir}/_locales/{}/messages.json", if known { locale } else { "en" });
-        let messages = findings.read(scene, &messages, MANIFEST_BYTES);
+        let messages = findings.read(context, &messages, MANIFEST_BYTES);
         if let Some(name) = messages.and_then(|bytes| parse_message(&bytes, message)) {
             extension.name = name;
         }
@@ -157,18 +157,19 @@ fn manifest(scene: &Scene, place: &str, dir: &str, findings: &mut Findings) -> O
     Some(extension)
 }
 
-fn firefox(scene: &Scene, home: &str, place: &str, findings: &mut Findings) {
+fn firefox(context: &ScanContext, home: &str, place: &str, findings: &mut Findings) {
     let base = format!("{home}/{place}");
-    for profile in findings.list(scene, &base).unwrap_or_default().into_iter().filter(|entry| entry.is_directory) {
+    for profile in findings.list(context, &base).unwrap_or_default().into_iter().filter(|entry| entry.is_directory) {
         if findings.is_full(&base) {
             return;
         }
-        let Some(bytes) = findings.read(scene, &format!("{base}/{}/extensions.json", profile.name), LIST_BYTES) else {
+        let Some(bytes) = findings.read(context, &format!("{base}/{}/extensions.json", profile.name), LIST_BYTES)
+        else {
             continue;
         };
         match parse_add_ons(&bytes) {
             Some(add_ons) => add_ons.into_iter().for_each(|it| {
-                own(scene, findings, home, &it);
+                own(context, findings, home, &it);
                 add(findings, it, "firefox", format!("~/{place}"));
             }),
             None => findings.broken(format!("{base}: a list of add-ons cannot be understood")),
@@ -177,19 +178,19 @@ fn firefox(scene: &Scene, home: &str, place: &str, findings: &mut Findings) {
 }
 
 /// The watchlist names extensions by id or by name.
-fn own(scene: &Scene, findings: &mut Findings, home: &str, extension: &Extension) {
+fn own(context: &ScanContext, findings: &mut Findings, home: &str, extension: &Extension) {
     let name = extension.name.to_lowercase();
     let names = |pattern: &String| matches(pattern, &extension.id) || matches(pattern, &name);
     findings.owned.push(Owned {
         home: home.to_owned(),
         place: format!("browser-extension:{}", extension.id),
-        watched: scene.watchlist.extension_ids.iter().any(names),
+        watched: context.watchlist.extension_ids.iter().any(names),
     });
 }
 
 /// `ID.json` names an extension that the browser fetches or takes from a package.
-fn for_all(scene: &Scene, browser: &str, place: &str, findings: &mut Findings) {
-    let Some(files) = findings.list(scene, place) else { return };
+fn for_all(context: &ScanContext, browser: &str, place: &str, findings: &mut Findings) {
+    let Some(files) = findings.list(context, place) else { return };
     findings.places += 1;
     for id in files.iter().filter_map(|file| file.name.strip_suffix(".json")).filter(|id| is_id(id)) {
         let extension = Extension { id: id.to_owned(), enabled: true, ..Extension::default() };
@@ -198,8 +199,8 @@ fn for_all(scene: &Scene, browser: &str, place: &str, findings: &mut Findings) {
 }
 
 /// `ID.xpi`, or a folder `ID` that holds the add-on unpacked.
-fn for_all_firefox(scene: &Scene, place: &str, findings: &mut Findings) {
-    let Some(entries) = findings.list(scene, place) else { return };
+fn for_all_firefox(context: &ScanContext, place: &str, findings: &mut Findings) {
+    let Some(entries) = findings.list(context, place) else { return };
     findings.places += 1;
     for entry in entries {
         let id = entry.name.strip_suffix(".xpi").unwrap_or(&entry.name);

@@ -24,52 +24,52 @@ fn passwd(root: Canned) -> Canned {
 fn an_extension_of_two_people_is_one_observation_without_their_names() {
     let root = with_chrome(passwd(Canned::new("ubuntu")), "srv/jane/.config/google-chrome/Default");
     let root = with_chrome(root, "home/ola/.config/google-chrome/Profile 3");
-    let sighting = root.file("home/ola/.config/google-chrome/Local State", "{}").look(&BrowserExtensions);
-    assert_eq!((sighting.outcome, rows(&sighting)), (Outcome::Found, vec!["Kaspersky Protection 2.0".to_owned()]));
-    let seen = &sighting.observations[0];
+    let reading = root.file("home/ola/.config/google-chrome/Local State", "{}").read(&BrowserExtensions);
+    assert_eq!((reading.outcome, rows(&reading)), (Outcome::Found, vec!["Kaspersky Protection 2.0".to_owned()]));
+    let seen = &reading.observations[0];
     assert_eq!((seen.id.as_str(), seen.path.as_str()), (ID, "~/.config/google-chrome"));
     assert_eq!(seen.attributes["browser"], "chrome");
 }
 
 #[test]
-fn every_browser_is_looked_at_wherever_it_keeps_its_profiles() {
+fn every_browser_is_scanned_wherever_it_keeps_its_profiles() {
     for (browser, places) in CHROMIUM {
         for place in *places {
             let root = with_chrome(passwd(Canned::new("ubuntu")), &format!("home/ola/{place}/Default"));
-            let sighting = root.look(&BrowserExtensions);
-            assert_eq!((sighting.outcome, sighting.observations.len()), (Outcome::Found, 1), "{place}");
-            assert_eq!(sighting.observations[0].attributes["browser"], *browser);
+            let reading = root.read(&BrowserExtensions);
+            assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Found, 1), "{place}");
+            assert_eq!(reading.observations[0].attributes["browser"], *browser);
         }
     }
     for place in FIREFOX {
         let list = format!("home/ola/{place}/x1.default-release/extensions.json");
-        let sighting = passwd(Canned::new("ubuntu")).file(&list, ADD_ONS).look(&BrowserExtensions);
-        assert_eq!((sighting.outcome, rows(&sighting)), (Outcome::Found, vec!["Light Plugin 7".to_owned()]), "{place}");
-        assert_eq!(sighting.observations[0].state, "disabled");
+        let reading = passwd(Canned::new("ubuntu")).file(&list, ADD_ONS).read(&BrowserExtensions);
+        assert_eq!((reading.outcome, rows(&reading)), (Outcome::Found, vec!["Light Plugin 7".to_owned()]), "{place}");
+        assert_eq!(reading.observations[0].state, "disabled");
     }
     let root = Canned::new("ubuntu").file(&format!("opt/google/chrome/extensions/{ID}.json"), "{}");
-    assert_eq!(passwd(root).look(&BrowserExtensions).observations[0].id, ID);
+    assert_eq!(passwd(root).read(&BrowserExtensions).observations[0].id, ID);
 }
 
 #[test]
 fn what_cannot_be_understood_makes_it_partial_or_failed() {
     let root = with_chrome(passwd(Canned::new("ubuntu")), "home/ola/.config/chromium/Default");
-    let sighting = root.file("home/ola/.mozilla/firefox/a/extensions.json", &ADD_ONS[..90]).look(&BrowserExtensions);
-    assert_eq!((sighting.outcome, sighting.observations.len()), (Outcome::Partial, 1));
+    let reading = root.file("home/ola/.mozilla/firefox/a/extensions.json", &ADD_ONS[..90]).read(&BrowserExtensions);
+    assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 1));
     let dir = format!("home/ola/.config/chromium/Default/Extensions/{ID}/1");
     let root = passwd(Canned::new("ubuntu")).file(&format!("{dir}/manifest.json"), "{");
-    assert_eq!(root.look(&BrowserExtensions).outcome, Outcome::Failed);
+    assert_eq!(root.read(&BrowserExtensions).outcome, Outcome::Failed);
 }
 
 #[test]
 fn homes_without_browsers_are_empty_and_no_homes_are_not_whole() {
     let root = passwd(Canned::new("ubuntu")).directory("home/ola/.config");
-    assert_eq!(root.look(&BrowserExtensions).outcome, Outcome::Empty);
+    assert_eq!(root.read(&BrowserExtensions).outcome, Outcome::Empty);
     // A list of people that cannot be read says nothing about who there is.
-    assert_eq!(Canned::new("ubuntu").directory("etc/passwd").look(&BrowserExtensions).outcome, Outcome::Failed);
+    assert_eq!(Canned::new("ubuntu").directory("etc/passwd").read(&BrowserExtensions).outcome, Outcome::Failed);
     let root = Canned::new("ubuntu");
     std::fs::remove_file(root.path().join("etc/passwd")).expect("removed");
-    assert_eq!(root.look(&BrowserExtensions).outcome, Outcome::Failed);
+    assert_eq!(root.read(&BrowserExtensions).outcome, Outcome::Failed);
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn add_ons_that_packages_give_to_every_firefox_are_found() {
         .directory("usr/share/mozilla/extensions/{3550f703-e582-4d05-9a08-453d09bdfdc6}/mail@x.example")
         .directory("usr/lib/firefox/distribution/extensions/own@x.example")
         .file("usr/lib/firefox/distribution/extensions/README", "");
-    let sighting = root.look(&BrowserExtensions);
-    let mut ids: Vec<&str> = sighting.observations.iter().map(|o| o.id.as_str()).collect();
+    let reading = root.read(&BrowserExtensions);
+    let mut ids: Vec<&str> = reading.observations.iter().map(|o| o.id.as_str()).collect();
     ids.sort_unstable();
     assert_eq!(ids, ["light@kaspersky.com", "own@x.example"]);
 }

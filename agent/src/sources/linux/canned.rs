@@ -7,7 +7,7 @@ use std::path::Path;
 use muster_proto::model::{Observation, Watchlist};
 
 use crate::sources::root::Root;
-use crate::sources::{Scene, Sighting, Source};
+use crate::sources::{ScanContext, Source, SourceReading};
 
 /// A root in a folder of its own that goes away with it.
 pub(super) struct Canned(tempfile::TempDir);
@@ -41,12 +41,12 @@ impl Canned {
         self.0.path()
     }
 
-    pub(super) fn look(&self, source: &dyn Source) -> Sighting {
-        self.look_for(source, Watchlist::default())
+    pub(super) fn read(&self, source: &dyn Source) -> SourceReading {
+        self.read_with(source, Watchlist::default())
     }
 
-    pub(super) fn look_for(&self, source: &dyn Source, watchlist: Watchlist) -> Sighting {
-        source.look(&Scene::new(Root::below(self.path()).expect("a root"), watchlist))
+    pub(super) fn read_with(&self, source: &dyn Source, watchlist: Watchlist) -> SourceReading {
+        source.read(&ScanContext::new(Root::below(self.path()).expect("a root"), watchlist))
     }
 
     fn made(&self, path: &str) -> std::path::PathBuf {
@@ -57,9 +57,9 @@ impl Canned {
 }
 
 /// Name and version of each observation.
-pub(super) fn rows(sighting: &Sighting) -> Vec<String> {
+pub(super) fn rows(reading: &SourceReading) -> Vec<String> {
     let row = |o: &Observation| format!("{} {}", o.name, o.version).trim().to_owned();
-    let mut rows: Vec<String> = sighting.observations.iter().map(row).collect();
+    let mut rows: Vec<String> = reading.observations.iter().map(row).collect();
     rows.sort();
     rows
 }

@@ -12,7 +12,7 @@ use muster_proto::model::{Kind, Observation, SourceName};
 
 use crate::sources::parse::dpkg::{Form, OpenEnd, Package, Status, parse};
 use crate::sources::parse::os_release::Family;
-use crate::sources::{Scene, Sighting, Source, is_absent};
+use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
 const STATUS: &str = "/var/lib/dpkg/status";
 const STATUS_DIR: &str = "/var/lib/dpkg/status.d";
@@ -28,13 +28,13 @@ impl Source for Dpkg {
         SourceName::Dpkg
     }
 
-    fn look(&self, scene: &Scene) -> Sighting {
+    fn read(&self, context: &ScanContext) -> SourceReading {
         // Once more when lists and stanzas disagree: dpkg may have been at work between the two reads.
-        match look_once(scene) {
-            Ok(Looked { lost: Some(_), .. }) => look_once(scene),
-            looked => looked,
+        match read_once(context) {
+            Ok(DatabaseContents { lost: Some(_), .. }) => read_once(context),
+            contents => contents,
         }
-        .map_or_else(|(place, error)| Sighting::of_error(&place, &error), |looked| looked.sighting(scene))
+        .map_or_else(|(place, error)| SourceReading::of_error(&place, &error), |contents| contents.reading(context))
     }
 }
 
@@ -42,7 +42,7 @@ type PlacedError = (String, io::Error);
 
 /// What the database holds, before it is known whether there should be one.
 #[derive(Default)]
-struct Looked {
+struct DatabaseContents {
     exists: bool,
     lists: bool,
     packages: BTreeMap<(String, String), Package>,
@@ -50,7 +50,7 @@ struct Looked {
     lost: Option<String>,
 }
 
-impl Looked {
+impl DatabaseContents {
     fn add(&mut self, place: &str, status: Status) {
         if let Some(fault) = status.fault {
             self.fault.get_or_insert(format!("{place} line {}: {}", fault.line, fault.what));
@@ -60,25 +60,25 @@ impl Looked {
         }
     }
 
-    fn sighting(self, scene: &Scene) -> Sighting {
-        let native = Native::of(scene);
+    fn reading(self, context: &ScanContext) -> SourceReading {
+        let native = Native::of(context);
         let reason = self.fault.or(self.lost);
         if self.packages.is_empty() {
             return match (reason, native) {
-                (Some(reason), _) => Sighting::failed(reason),
+                (Some(reason), _) => SourceReading::failed(reason),
                 (None, Native::Yes(os)) => {
                     let how = if self.exists { "empty" } else { "missing" };
-                    Sighting::failed(format!("{STATUS} is {how}, and dpkg is native to {os}"))
+                    SourceReading::failed(format!("{STATUS} is {how}, and dpkg is native to {os}"))
                 }
-                (None, Native::No) if self.exists => Sighting::complete(Vec::new()),
-                (None, Native::No) if self.lists => Sighting::failed(format!("{STATUS} is missing beside {INFO}")),
-                (None, Native::No) => Sighting::not_applicable("there is no dpkg database"),
+                (None, Native::No) if self.exists => SourceReading::complete(Vec::new()),
+                (None, Native::No) if self.lists => SourceReading::failed(format!("{STATUS} is missing beside {INFO}")),
+                (None, Native::No) => SourceReading::not_applicable("there is no dpkg database"),
             };
         }
         let observations = self.packages.into_values().filter(Package::is_there).map(observation).collect();
         match reason {
-            Some(reason) => Sighting::partial(observations, reason),
-            None => Sighting::complete(observations),
+            Some(reason) => SourceReading::partial(observations, reason),
+            None => SourceReading::complete(observations),
         }
     }
 }
@@ -90,8 +90,8 @@ enum Native {
 }
 
 impl Native {
-    fn of(scene: &Scene) -> Self {
-        match &scene.os {
+    fn of(context: &ScanContext) -> Self {
+        match &context.os {
             Err(reason) => Self::Yes(format!("what may be any system ({reason})")),
             Ok(os) => match os.family() {
                 Some(Family::Dpkg) => Self::Yes(format!("this system (ID={})", os.field("ID"))),
@@ -102,37 +102,37 @@ impl Native {
     }
 }
 
-fn look_once(scene: &Scene) -> Result<Looked, PlacedError> {
-    let mut looked = Looked::default();
+fn read_once(context: &ScanContext) -> Result<DatabaseContents, PlacedError> {
+    let mut contents = DatabaseContents::default();
     // The journal first: an entry that dpkg moves into `status` meanwhile is then seen there, and is the newer one.
-    let updates = read_dir(scene, UPDATES, |name| name.bytes().all(|byte| byte.is_ascii_digit()))?;
-    let status = match scene.root.read(STATUS, STATUS_BYTES) {
+    let updates = read_dir(context, UPDATES, |name| name.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let status = match context.root.read(STATUS, STATUS_BYTES) {
         Ok(bytes) => {
-            looked.exists = true;
+            contents.exists = true;
             parse(&bytes, Form::Status)
         }
         Err(error) if is_absent(&error) => Status::default(),
         Err(error) => return Err((STATUS.to_owned(), error)),
     };
     let open_end = status.open_end.clone();
-    looked.add(STATUS, status);
+    contents.add(STATUS, status);
     for (place, bytes) in updates {
-        looked.add(&place, parse(&bytes, Form::Status));
+        contents.add(&place, parse(&bytes, Form::Status));
     }
-    for (place, bytes) in read_dir(scene, STATUS_DIR, |name| !name.ends_with(".md5sums"))? {
-        looked.exists = true;
-        looked.add(&place, parse(&bytes, Form::Control));
+    for (place, bytes) in read_dir(context, STATUS_DIR, |name| !name.ends_with(".md5sums"))? {
+        contents.exists = true;
+        contents.add(&place, parse(&bytes, Form::Control));
     }
-    let lists = package_lists(scene);
-    looked.lists = !lists.is_empty();
-    if looked.exists {
-        looked.lost = lost(&looked.packages, &lists, open_end);
+    let lists = package_lists(context);
+    contents.lists = !lists.is_empty();
+    if contents.exists {
+        contents.lost = lost(&contents.packages, &lists, open_end);
     }
-    Ok(looked)
+    Ok(contents)
 }
 
-fn read_dir(scene: &Scene, dir: &str, wanted: fn(&str) -> bool) -> Result<Vec<(String, Vec<u8>)>, PlacedError> {
-    let entries = match scene.root.list(dir) {
+fn read_dir(context: &ScanContext, dir: &str, wanted: fn(&str) -> bool) -> Result<Vec<(String, Vec<u8>)>, PlacedError> {
+    let entries = match context.root.list(dir) {
         Ok(entries) => entries,
         Err(error) if is_absent(&error) => return Ok(Vec::new()),
         Err(error) => return Err((dir.to_owned(), error)),
@@ -140,7 +140,7 @@ fn read_dir(scene: &Scene, dir: &str, wanted: fn(&str) -> bool) -> Result<Vec<(S
     let mut files = Vec::new();
     for entry in entries.iter().filter(|entry| !entry.is_directory && wanted(&entry.name)) {
         let place = format!("{dir}/{}", entry.name);
-        match scene.root.read(&place, STATUS_BYTES) {
+        match context.root.read(&place, STATUS_BYTES) {
             Ok(bytes) => files.push((place, bytes)),
             Err(error) if is_absent(&error) => {}
             Err(error) => return Err((place, error)),
@@ -150,8 +150,8 @@ fn read_dir(scene: &Scene, dir: &str, wanted: fn(&str) -> bool) -> Result<Vec<(S
 }
 
 /// The names of packages that have a file list. A directory that cannot be read gives no evidence either way.
-fn package_lists(scene: &Scene) -> BTreeSet<String> {
-    let entries = scene.root.list(INFO).unwrap_or_default();
+fn package_lists(context: &ScanContext) -> BTreeSet<String> {
+    let entries = context.root.list(INFO).unwrap_or_default();
     let name = |file: &str| {
         let package = file.strip_suffix(".list")?;
         Some(package.split_once(':').map_or(package, |(package, _)| package).to_owned())

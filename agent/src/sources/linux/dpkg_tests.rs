@@ -29,21 +29,21 @@ fn root(os: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
     dir
 }
 
-fn look(dir: &Path) -> Sighting {
-    Dpkg.look(&Scene::new(Root::below(dir).expect("a root"), Watchlist::default()))
+fn read(dir: &Path) -> SourceReading {
+    Dpkg.read(&ScanContext::new(Root::below(dir).expect("a root"), Watchlist::default()))
 }
 
 fn outcome(os: &str, files: &[(&str, &str)]) -> (Outcome, String) {
-    let sighting = look(root(os, files).path());
-    (sighting.outcome, sighting.reason)
+    let reading = read(root(os, files).path());
+    (reading.outcome, reading.reason)
 }
 
 #[test]
 fn packages_are_seen_with_vendor_id_and_state() {
-    let sighting = look(root("ID=debian\n", &[("var/lib/dpkg/status", &[KESL, AGENT].concat())]).path());
-    assert_eq!(sighting.outcome, Outcome::Found);
+    let reading = read(root("ID=debian\n", &[("var/lib/dpkg/status", &[KESL, AGENT].concat())]).path());
+    assert_eq!(reading.outcome, Outcome::Found);
     let seen: Vec<_> =
-        sighting.observations.iter().map(|o| (o.id.as_str(), o.vendor.as_str(), o.state.as_str())).collect();
+        reading.observations.iter().map(|o| (o.id.as_str(), o.vendor.as_str(), o.state.as_str())).collect();
     assert_eq!(seen, [("kesl:amd64", "Kaspersky Lab", ""), ("klnagent64:amd64", "", "rc")]);
 }
 
@@ -107,8 +107,8 @@ fn an_image_without_dpkg_is_read_from_its_control_files() {
         ("var/lib/dpkg/status.d/base", "Package: base-files\nVersion: 12.4\nArchitecture: amd64\n"),
         ("var/lib/dpkg/status.d/base.md5sums", "x"),
     ];
-    let sighting = look(root("ID=debian\n", &files).path());
-    assert_eq!((sighting.outcome, sighting.observations.len()), (Outcome::Found, 1), "{}", sighting.reason);
+    let reading = read(root("ID=debian\n", &files).path());
+    assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Found, 1), "{}", reading.reason);
 }
 
 #[test]
@@ -116,9 +116,9 @@ fn the_journal_of_a_killed_dpkg_overrides_the_database() {
     let unpacked = KESL.replace("install ok installed", "install reinstreq half-installed");
     let files = [("var/lib/dpkg/status", [KESL, AGENT].concat()), ("var/lib/dpkg/updates/0000", unpacked)];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
-    let sighting = look(root("ID=debian\n", &files).path());
-    assert_eq!(sighting.observations[0].state, "iHR");
-    assert_eq!(sighting.observations.len(), 2);
+    let reading = read(root("ID=debian\n", &files).path());
+    assert_eq!(reading.observations[0].state, "iHR");
+    assert_eq!(reading.observations.len(), 2);
 }
 
 #[test]
@@ -130,8 +130,8 @@ fn a_database_that_may_not_be_read_is_denied() {
         // The superuser is refused nothing here; a directory in its place is a failure for everybody.
         fs::remove_file(&status).expect("removed");
         fs::create_dir(&status).expect("made");
-        assert_eq!(look(dir.path()).outcome, Outcome::Failed);
+        assert_eq!(read(dir.path()).outcome, Outcome::Failed);
         return;
     }
-    assert_eq!(look(dir.path()).outcome, Outcome::Denied);
+    assert_eq!(read(dir.path()).outcome, Outcome::Denied);
 }

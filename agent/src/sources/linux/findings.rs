@@ -7,7 +7,7 @@ use muster_proto::limits;
 use muster_proto::model::Observation;
 
 use crate::sources::root::Entry;
-use crate::sources::{Owned, Scene, Sighting, error_reason, is_absent, is_denied};
+use crate::sources::{Owned, ScanContext, SourceReading, error_reason, is_absent, is_denied};
 
 /// Gathered so far.
 #[derive(Debug, Default)]
@@ -47,13 +47,13 @@ impl Findings {
     }
 
     /// The entries of a directory; `None` when it is not there or could not be read, which is then kept.
-    pub(super) fn list(&mut self, scene: &Scene, dir: &str) -> Option<Vec<Entry>> {
-        self.unless_absent(dir, scene.root.list(dir))
+    pub(super) fn list(&mut self, context: &ScanContext, dir: &str) -> Option<Vec<Entry>> {
+        self.unless_absent(dir, context.root.list(dir))
     }
 
     /// A whole file; `None` as for [`Self::list`].
-    pub(super) fn read(&mut self, scene: &Scene, path: &str, max: usize) -> Option<Vec<u8>> {
-        self.unless_absent(path, scene.root.read(path, max))
+    pub(super) fn read(&mut self, context: &ScanContext, path: &str, max: usize) -> Option<Vec<u8>> {
+        self.unless_absent(path, context.root.read(path, max))
     }
 
     /// The answer of the system; that nothing is there is no fault.
@@ -74,14 +74,14 @@ impl Findings {
     }
 
     /// The sum of it; `nothing` says what is not there when no place was.
-    pub(super) fn sighting(self, nothing: &str) -> Sighting {
+    pub(super) fn reading(self, nothing: &str) -> SourceReading {
         match self.fault {
             Some(reason) if self.denied && self.observations.is_empty() => {
-                Sighting { outcome: muster_proto::model::Outcome::Denied, ..Sighting::failed(reason) }
+                SourceReading { outcome: muster_proto::model::Outcome::Denied, ..SourceReading::failed(reason) }
             }
-            Some(reason) => Sighting { owned: self.owned, ..Sighting::partial(self.observations, reason) },
-            None if self.places == 0 && self.observations.is_empty() => Sighting::not_applicable(nothing),
-            None => Sighting { owned: self.owned, ..Sighting::complete(self.observations) },
+            Some(reason) => SourceReading { owned: self.owned, ..SourceReading::partial(self.observations, reason) },
+            None if self.places == 0 && self.observations.is_empty() => SourceReading::not_applicable(nothing),
+            None => SourceReading { owned: self.owned, ..SourceReading::complete(self.observations) },
         }
     }
 }
@@ -100,8 +100,8 @@ mod tests {
         assert!(!findings.is_full("/home/x/.config/chromium"));
         findings.observations.push(one);
         assert!(findings.is_full("/home/x/.config/chromium"));
-        let sighting = findings.sighting("nothing");
-        assert_eq!(sighting.outcome, Outcome::Partial);
-        assert!(sighting.reason.contains("/home/x/.config/chromium holds more than"), "{}", sighting.reason);
+        let reading = findings.reading("nothing");
+        assert_eq!(reading.outcome, Outcome::Partial);
+        assert!(reading.reason.contains("/home/x/.config/chromium holds more than"), "{}", reading.reason);
     }
 }

@@ -5,7 +5,7 @@ use muster_proto::model::{Kind, Observation, SourceName};
 use super::findings::Findings;
 use super::people::local_homes;
 use crate::sources::parse::{key_file, metainfo};
-use crate::sources::{Owned, Scene, Sighting, Source};
+use crate::sources::{Owned, ScanContext, Source, SourceReading};
 
 const SYSTEM: &str = "/var/lib/flatpak";
 /// Further places for the machine, named by the administrator.
@@ -19,45 +19,46 @@ impl Source for Flatpak {
         SourceName::Flatpak
     }
 
-    fn look(&self, scene: &Scene) -> Sighting {
+    fn read(&self, context: &ScanContext) -> SourceReading {
         let mut findings = Findings::default();
         let mut bases = vec![(SYSTEM.to_owned(), None)];
-        for file in findings.list(scene, INSTALLATIONS).unwrap_or_default() {
-            let bytes = findings.read(scene, &format!("{INSTALLATIONS}/{}", file.name), TEXT_BYTES).unwrap_or_default();
+        for file in findings.list(context, INSTALLATIONS).unwrap_or_default() {
+            let bytes =
+                findings.read(context, &format!("{INSTALLATIONS}/{}", file.name), TEXT_BYTES).unwrap_or_default();
             let groups = key_file::parse(&String::from_utf8_lossy(&bytes));
             let paths = groups.iter().map(|group| group.value("Path")).filter(|path| path.starts_with('/'));
             bases.extend(paths.map(|path| (path.trim_end_matches('/').to_owned(), None)));
         }
-        let homes = local_homes(scene, &mut findings);
+        let homes = local_homes(context, &mut findings);
         bases.extend(homes.into_iter().map(|home| (format!("{home}/.local/share/flatpak"), Some(home))));
         for (base, home) in bases {
             for kind in ["app", "runtime"] {
-                deployed(scene, &format!("{base}/{kind}"), kind, home.as_deref(), &mut findings);
+                deployed(context, &format!("{base}/{kind}"), kind, home.as_deref(), &mut findings);
             }
         }
-        findings.sighting("there is no place of flatpak's")
+        findings.reading("there is no place of flatpak's")
     }
 }
 
 /// `NAME/ARCHITECTURE/BRANCH`, and below it a link `active` to what is deployed.
-fn deployed(scene: &Scene, dir: &str, kind: &str, home: Option<&str>, findings: &mut Findings) {
+fn deployed(context: &ScanContext, dir: &str, kind: &str, home: Option<&str>, findings: &mut Findings) {
     let scope = if home.is_some() { "user" } else { "system" };
-    let Some(names) = findings.list(scene, dir) else { return };
+    let Some(names) = findings.list(context, dir) else { return };
     findings.places += 1;
     for name in names.into_iter().filter(|entry| entry.is_directory) {
         let place = format!("{dir}/{}", name.name);
-        let architectures = findings.list(scene, &place).unwrap_or_default();
+        let architectures = findings.list(context, &place).unwrap_or_default();
         for architecture in architectures.into_iter().filter(|entry| entry.is_directory) {
             let middle = format!("{place}/{}", architecture.name);
-            let branches = findings.list(scene, &middle).unwrap_or_default();
+            let branches = findings.list(context, &middle).unwrap_or_default();
             for branch in branches.into_iter().filter(|entry| entry.is_directory) {
                 let id = format!("{}/{}/{}", name.name, architecture.name, branch.name);
                 let deploy = format!("{middle}/{}/active", branch.name);
                 if findings.is_full(dir) {
                     return;
                 }
-                let Some(commit) = commit(scene, &deploy, findings) else { continue };
-                let mut observation = observation(scene, &name.name, &deploy, findings);
+                let Some(commit) = commit(context, &deploy, findings) else { continue };
+                let mut observation = observation(context, &name.name, &deploy, findings);
                 if let Some(home) = home {
                     // No list names flatpaks.
                     let (home, place) = (home.to_owned(), format!("flatpak:{id}"));
@@ -76,17 +77,17 @@ fn deployed(scene: &Scene, dir: &str, kind: &str, home: Option<&str>, findings: 
 }
 
 /// Where `active` points. A copy of a machine may have a folder in place of the link: what is deployed there is, too.
-fn commit(scene: &Scene, deploy: &str, findings: &mut Findings) -> Option<String> {
-    if let Some(commit) = findings.unless_absent(deploy, scene.root.read_link(deploy)) {
+fn commit(context: &ScanContext, deploy: &str, findings: &mut Findings) -> Option<String> {
+    if let Some(commit) = findings.unless_absent(deploy, context.root.read_link(deploy)) {
         return Some(commit);
     }
-    let stands = findings.unless_absent(deploy, scene.root.stands(deploy));
+    let stands = findings.unless_absent(deploy, context.root.stands(deploy));
     stands.flatten().map(|_| String::new())
 }
 
-fn observation(scene: &Scene, name: &str, deploy: &str, findings: &mut Findings) -> Observation {
+fn observation(context: &ScanContext, name: &str, deploy: &str, findings: &mut Findings) -> Observation {
     let mut observation = Observation::new(Kind::Flatpak, name);
-    match findings.read(scene, &format!("{deploy}/metadata"), TEXT_BYTES) {
+    match findings.read(context, &format!("{deploy}/metadata"), TEXT_BYTES) {
         None => observation.state = "metadata-missing".to_owned(),
         Some(bytes) => {
             let groups = key_file::parse(&String::from_utf8_lossy(&bytes));
@@ -102,7 +103,7 @@ fn observation(scene: &Scene, name: &str, deploy: &str, findings: &mut Findings)
         format!("{deploy}/export/share/metainfo/{name}.metainfo.xml"),
     ];
     // An application need not describe itself, so one that does not is no fault.
-    if let Some(bytes) = places.iter().find_map(|place| findings.read(scene, place, TEXT_BYTES)) {
+    if let Some(bytes) = places.iter().find_map(|place| findings.read(context, place, TEXT_BYTES)) {
         let described = metainfo::parse(&String::from_utf8_lossy(&bytes));
         observation.version = described.version;
         observation.vendor = described.developer;
@@ -135,10 +136,10 @@ mod tests {
         let root = deploy(root, "var/lib/flatpak", "org.x.One");
         let root = deploy(root, "srv/jane/.local/share/flatpak", "org.x.Two");
         let root = deploy(root, "home/domain-user/.local/share/flatpak", "org.x.Three");
-        let sighting = deploy(root, "opt/flat", "org.x.Four").look(&Flatpak);
-        assert_eq!(sighting.outcome, Outcome::Found, "{}", sighting.reason);
-        assert_eq!(rows(&sighting), ["org.x.Four 3.1", "org.x.One 3.1", "org.x.Three 3.1", "org.x.Two 3.1"]);
-        let one = sighting.observations.iter().find(|o| o.name == "org.x.One").expect("seen");
+        let reading = deploy(root, "opt/flat", "org.x.Four").read(&Flatpak);
+        assert_eq!(reading.outcome, Outcome::Found, "{}", reading.reason);
+        assert_eq!(rows(&reading), ["org.x.Four 3.1", "org.x.One 3.1", "org.x.Three 3.1", "org.x.Two 3.1"]);
+        let one = reading.observations.iter().find(|o| o.name == "org.x.One").expect("seen");
         assert_eq!((one.id.as_str(), one.vendor.as_str()), ("org.x.One/x86_64/stable", "X Corp"));
         assert_eq!(one.attributes["commit"], "0a1b2c");
     }
@@ -147,16 +148,16 @@ mod tests {
     fn an_application_whose_link_became_a_folder_is_found() {
         let place = "var/lib/flatpak/app/org.x.One/x86_64/stable/active";
         let root = Canned::new("fedora").file(&format!("{place}/metadata"), "[Application]\nname=org.x.One\n");
-        let sighting = root.look(&Flatpak);
-        assert_eq!((sighting.outcome, rows(&sighting)), (Outcome::Found, vec!["org.x.One".to_owned()]));
+        let reading = root.read(&Flatpak);
+        assert_eq!((reading.outcome, rows(&reading)), (Outcome::Found, vec!["org.x.One".to_owned()]));
     }
 
     #[test]
     fn without_flatpak_it_is_not_applicable_and_with_broken_metadata_not_whole() {
-        assert_eq!(Canned::new("debian").look(&Flatpak).outcome, Outcome::NotApplicable);
+        assert_eq!(Canned::new("debian").read(&Flatpak).outcome, Outcome::NotApplicable);
         let root = deploy(Canned::new("fedora"), "var/lib/flatpak", "org.x.One");
         let root = root.file("var/lib/flatpak/app/org.x.One/x86_64/stable/0a1b2c/metadata", "\0\0");
-        assert_eq!(root.look(&Flatpak).outcome, Outcome::Partial);
-        assert_eq!(Canned::new("fedora").directory("var/lib/flatpak/app").look(&Flatpak).outcome, Outcome::Empty);
+        assert_eq!(root.read(&Flatpak).outcome, Outcome::Partial);
+        assert_eq!(Canned::new("fedora").directory("var/lib/flatpak/app").read(&Flatpak).outcome, Outcome::Empty);
     }
 }

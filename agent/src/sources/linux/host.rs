@@ -6,7 +6,7 @@ use muster_proto::model::{HostFacts, Kind, Observation, SourceName};
 use super::PLATFORM;
 use crate::sources::parse::{dpkg, elf};
 use crate::sources::root::Root;
-use crate::sources::{Scene, Sighting, Source, portable};
+use crate::sources::{ScanContext, Source, SourceReading, portable};
 
 /// Programs of which every image has one, to read the architecture from.
 const PROGRAMS: &[&str] =
@@ -19,10 +19,10 @@ impl Source for Host {
         SourceName::Host
     }
 
-    fn look(&self, scene: &Scene) -> Sighting {
-        let facts = facts(scene);
+    fn read(&self, context: &ScanContext) -> SourceReading {
+        let facts = facts(context);
         let mut observations = Vec::new();
-        if let Ok(os) = &scene.os {
+        if let Ok(os) = &context.os {
             let id = if os.field("ID").is_empty() { "linux" } else { os.field("ID") };
             let mut observation = Observation::new(Kind::Os, id);
             observation.version = os.field("VERSION_ID").to_owned();
@@ -40,33 +40,33 @@ impl Source for Host {
         }
         if !facts.architecture.is_empty() {
             let mut machine = Observation::new(Kind::Machine, facts.architecture);
-            if scene.root.is_running_system() {
-                machine.attributes.insert("virtualisation".to_owned(), virtualisation(&scene.root).to_owned());
+            if context.root.is_running_system() {
+                machine.attributes.insert("virtualisation".to_owned(), virtualisation(&context.root).to_owned());
             }
             observations.push(machine);
         }
-        match &scene.os {
-            Ok(_) => Sighting::complete(observations),
-            Err(reason) => Sighting::partial(observations, reason.clone()),
+        match &context.os {
+            Ok(_) => SourceReading::complete(observations),
+            Err(reason) => SourceReading::partial(observations, reason.clone()),
         }
     }
 }
 
-pub(in crate::sources) fn facts(scene: &Scene) -> HostFacts {
-    let mut facts = if scene.root.is_running_system() {
+pub(in crate::sources) fn facts(context: &ScanContext) -> HostFacts {
+    let mut facts = if context.root.is_running_system() {
         portable::machine::facts(PLATFORM, false)
     } else {
         HostFacts {
-            hostname: hostname(&scene.root),
+            hostname: hostname(&context.root),
             platform: PLATFORM,
             os_name: String::new(),
-            kernel: newest_kernel(&scene.root),
-            architecture: architecture(&scene.root),
+            kernel: newest_kernel(&context.root),
+            architecture: architecture(&context.root),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             offline_root: true,
         }
     };
-    if let Ok(os) = &scene.os {
+    if let Ok(os) = &context.os {
         facts.os_name = os.pretty_name();
     }
     for text in [&mut facts.hostname, &mut facts.os_name, &mut facts.kernel, &mut facts.architecture] {

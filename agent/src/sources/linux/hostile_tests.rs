@@ -1,5 +1,5 @@
 //! Every source on roots that somebody made to hurt: pipes, devices, circles, ways out, huge files and endless trees where
-//! a database should be. Each look ends soon, and its outcome names the place.
+//! a database should be. Each scan ends soon, and its outcome names the place.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -13,7 +13,7 @@ use rustix::fs::{CWD, FileType, Mode};
 use super::canned::Canned;
 use crate::sources::root::Root;
 use crate::sources::watchlist::builtin;
-use crate::sources::{Scene, Sighting, all};
+use crate::sources::{ScanContext, SourceReading, all};
 
 const ID: &str = "ddoleachckhhdmhpbkddgechjfhnphpe";
 
@@ -47,13 +47,13 @@ fn places() -> Vec<(SourceName, &'static str, String, &'static str)> {
     ]
 }
 
-/// Looks with one source on a thread of its own; a look that does not end is a failure and not a hanging test.
-fn look(source: SourceName, root: &Path) -> Sighting {
+/// Looks with one source on a thread of its own; a scan that does not end is a failure and not a hanging test.
+fn read(source: SourceName, root: &Path) -> SourceReading {
     let (sender, answer) = mpsc::channel();
     let root = root.to_owned();
     std::thread::spawn(move || {
         let source = all().into_iter().find(|one| one.name() == source).expect("the source");
-        let _ = sender.send(source.look(&Scene::new(Root::below(&root).expect("a root"), builtin())));
+        let _ = sender.send(source.read(&ScanContext::new(Root::below(&root).expect("a root"), builtin())));
     });
     answer.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|error| panic!("{source}: {error}"))
 }
@@ -100,9 +100,9 @@ fn what_is_no_file_is_named_and_waited_for_by_nobody() {
                 continue;
             }
             make(&full);
-            let sighting = look(source, root.path());
-            assert!(!sighting.outcome.is_complete(), "{source}: {form} at {path}: {sighting:?}");
-            assert!(sighting.reason.contains(named), "{source}: {form} at {path}: {:?}", sighting.reason);
+            let reading = read(source, root.path());
+            assert!(!reading.outcome.is_complete(), "{source}: {form} at {path}: {reading:?}");
+            assert!(reading.reason.contains(named), "{source}: {form} at {path}: {:?}", reading.reason);
         }
     }
 }
@@ -121,8 +121,8 @@ fn no_way_leads_out_of_the_root() {
             let full = root.path().join(&path);
             let _ = parent(&full);
             symlink(&target, &full).expect("linked");
-            let sighting = look(source, root.path());
-            let seen = format!("{:?}", sighting.observations);
+            let reading = read(source, root.path());
+            let seen = format!("{:?}", reading.observations);
             assert!(!seen.contains("outside"), "{source}: {path} leads out: {seen}");
         }
     }
@@ -134,11 +134,11 @@ fn bytes_that_are_no_text_hurt_nobody() {
         (0..20_000_u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap_or(0)).collect();
     for (source, os, path, named) in places() {
         let root = Canned::new(os).file(&path, &nasty);
-        let sighting = look(source, root.path());
+        let reading = read(source, root.path());
         // A unit file and a list of modules have lines that mean nothing; everything else is broken by that.
         let forgiving = matches!(source, SourceName::SystemdUnits | SourceName::KernelModules);
-        assert!(forgiving || !sighting.outcome.is_complete(), "{source}: {path}: {sighting:?}");
-        assert!(forgiving || sighting.reason.contains(named), "{source}: {path}: {}", sighting.reason);
+        assert!(forgiving || !reading.outcome.is_complete(), "{source}: {path}: {reading:?}");
+        assert!(forgiving || reading.reason.contains(named), "{source}: {path}: {}", reading.reason);
     }
 }
 
@@ -150,9 +150,9 @@ fn a_tree_without_an_end_is_left_and_named() {
         (SourceName::KernelModules, "lib/modules/6.1/extra"),
     ] {
         let root = Canned::new("debian").directory(&format!("{top}/{deep}"));
-        let sighting = look(source, root.path());
-        assert_eq!(sighting.outcome, Outcome::Failed, "{source}: {sighting:?}");
-        assert!(sighting.reason.contains("too deep") && sighting.reason.contains(top), "{source}: {}", sighting.reason);
+        let reading = read(source, root.path());
+        assert_eq!(reading.outcome, Outcome::Failed, "{source}: {reading:?}");
+        assert!(reading.reason.contains("too deep") && reading.reason.contains(top), "{source}: {}", reading.reason);
     }
 }
 
@@ -164,7 +164,7 @@ fn a_database_that_goes_on_without_an_end_is_read_no_further_than_it_says() {
         let root = Canned::new("rocky").file(&place, fs::read(fixture).expect("the fixture"));
         let file = File::options().write(true).open(root.path().join(&place)).expect("there");
         file.set_len(1 << 40).expect("stretched");
-        let sighting = look(SourceName::Rpm, root.path());
-        assert_eq!(sighting.observations.len() == 8, whole, "{name}: {}", sighting.reason);
+        let reading = read(SourceName::Rpm, root.path());
+        assert_eq!(reading.observations.len() == 8, whole, "{name}: {}", reading.reason);
     }
 }

@@ -10,7 +10,7 @@ use muster_proto::model::{Kind, Observation, SourceName};
 
 use super::findings::Findings;
 use crate::sources::parse::modules::{listed, loaded, of_file};
-use crate::sources::{Scene, Sighting, Source};
+use crate::sources::{ScanContext, Source, SourceReading};
 
 const TREES: &[&str] = &["/lib/modules", "/usr/lib/modules"];
 const DKMS: &str = "/var/lib/dkms";
@@ -28,43 +28,43 @@ impl Source for KernelModules {
         SourceName::KernelModules
     }
 
-    fn look(&self, scene: &Scene) -> Sighting {
+    fn read(&self, context: &ScanContext) -> SourceReading {
         let mut findings = Findings::default();
-        installed(scene, &mut findings);
-        dkms(scene, &mut findings);
-        load_lists(scene, &mut findings);
-        if scene.root.is_running_system() {
-            running(scene, &mut findings);
+        installed(context, &mut findings);
+        dkms(context, &mut findings);
+        load_lists(context, &mut findings);
+        if context.root.is_running_system() {
+            running(context, &mut findings);
         }
-        findings.sighting("there are no kernel modules")
+        findings.reading("there are no kernel modules")
     }
 }
 
-fn installed(scene: &Scene, findings: &mut Findings) {
+fn installed(context: &ScanContext, findings: &mut Findings) {
     // On merged systems the second tree is the first one by a link.
-    let merged = matches!(scene.root.read_link("/lib"), Ok(link) if link.ends_with("usr/lib"));
+    let merged = matches!(context.root.read_link("/lib"), Ok(link) if link.ends_with("usr/lib"));
     for tree in &TREES[usize::from(merged)..] {
-        let Some(releases) = findings.list(scene, tree) else { continue };
+        let Some(releases) = findings.list(context, tree) else { continue };
         findings.places += 1;
         for release in releases.into_iter().filter(|entry| entry.is_directory) {
             let release = format!("{tree}/{}", release.name);
-            for part in findings.list(scene, &release).unwrap_or_default() {
+            for part in findings.list(context, &release).unwrap_or_default() {
                 if part.is_directory && part.name != "kernel" {
-                    files(scene, &format!("{release}/{}", part.name), 0, findings);
+                    files(context, &format!("{release}/{}", part.name), 0, findings);
                 }
             }
         }
     }
 }
 
-fn files(scene: &Scene, dir: &str, depth: usize, findings: &mut Findings) {
+fn files(context: &ScanContext, dir: &str, depth: usize, findings: &mut Findings) {
     if depth > DEPTH {
         return findings.broken(format!("{dir} is too deep"));
     }
-    for entry in findings.list(scene, dir).unwrap_or_default() {
+    for entry in findings.list(context, dir).unwrap_or_default() {
         let path = format!("{dir}/{}", entry.name);
         if entry.is_directory {
-            files(scene, &path, depth + 1, findings);
+            files(context, &path, depth + 1, findings);
         } else if let Some(name) = of_file(&entry.name) {
             add(findings, name, path, "installed");
         }
@@ -72,10 +72,10 @@ fn files(scene: &Scene, dir: &str, depth: usize, findings: &mut Findings) {
 }
 
 /// Sources that are built for each kernel; their directory is named after name and version.
-fn dkms(scene: &Scene, findings: &mut Findings) {
-    for name in findings.list(scene, DKMS).unwrap_or_default().into_iter().filter(|entry| entry.is_directory) {
+fn dkms(context: &ScanContext, findings: &mut Findings) {
+    for name in findings.list(context, DKMS).unwrap_or_default().into_iter().filter(|entry| entry.is_directory) {
         let place = format!("{DKMS}/{}", name.name);
-        for version in findings.list(scene, &place).unwrap_or_default() {
+        for version in findings.list(context, &place).unwrap_or_default() {
             if version.is_directory && version.name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
                 add(findings, name.name.clone(), place.clone(), "dkms");
                 if let Some(observation) = findings.observations.last_mut() {
@@ -86,28 +86,28 @@ fn dkms(scene: &Scene, findings: &mut Findings) {
     }
 }
 
-fn load_lists(scene: &Scene, findings: &mut Findings) {
+fn load_lists(context: &ScanContext, findings: &mut Findings) {
     let mut places = vec![DEBIAN_LIST.to_owned()];
     for dir in LISTS {
-        let files = findings.list(scene, dir).unwrap_or_default();
+        let files = findings.list(context, dir).unwrap_or_default();
         let files = files.into_iter().filter(|file| !file.is_directory && file.name.ends_with(".conf"));
         places.extend(files.map(|file| format!("{dir}/{}", file.name)));
     }
     for place in places {
         // A link to nothing or to /dev/null switches a list off.
-        if matches!(scene.root.read_link(&place), Ok(target) if target == "/dev/null") {
+        if matches!(context.root.read_link(&place), Ok(target) if target == "/dev/null") {
             continue;
         }
-        let Some(bytes) = findings.read(scene, &place, TEXT_BYTES) else { continue };
+        let Some(bytes) = findings.read(context, &place, TEXT_BYTES) else { continue };
         for name in listed(&String::from_utf8_lossy(&bytes)) {
             add(findings, name, place.clone(), "load-list");
         }
     }
 }
 
-fn running(scene: &Scene, findings: &mut Findings) {
+fn running(context: &ScanContext, findings: &mut Findings) {
     // A kernel without modules has no table.
-    let Some(bytes) = findings.read(scene, LOADED, TEXT_BYTES) else { return };
+    let Some(bytes) = findings.read(context, LOADED, TEXT_BYTES) else { return };
     findings.places += 1;
     let known: BTreeSet<String> = findings.observations.iter().map(|o| o.name.clone()).collect();
     match loaded(&String::from_utf8_lossy(&bytes)) {
@@ -146,10 +146,10 @@ mod tests {
             .file("etc/modules-load.d/av.conf", "av-filter\n")
             .link("etc/modules-load.d/off.conf", "/dev/null")
             .file("etc/modules", "# none\nloop\n");
-        let sighting = root.look(&KernelModules);
+        let reading = root.read(&KernelModules);
         let row = |o: &Observation| format!("{} {} {} {}", o.attributes["origin"], o.name, o.version, o.path);
-        let rows: Vec<String> = sighting.observations.iter().map(row).collect();
-        assert_eq!(sighting.outcome, Outcome::Found, "{}", sighting.reason);
+        let rows: Vec<String> = reading.observations.iter().map(row).collect();
+        assert_eq!(reading.outcome, Outcome::Found, "{}", reading.reason);
         assert_eq!(
             rows,
             [
@@ -164,12 +164,12 @@ mod tests {
 
     #[test]
     fn an_image_without_a_kernel_is_not_applicable_and_a_broken_tree_not_whole() {
-        assert_eq!(Canned::new("debian").look(&KernelModules).outcome, Outcome::NotApplicable);
+        assert_eq!(Canned::new("debian").read(&KernelModules).outcome, Outcome::NotApplicable);
         assert_eq!(
-            Canned::new("debian").directory("lib/modules/6.1/kernel").look(&KernelModules).outcome,
+            Canned::new("debian").directory("lib/modules/6.1/kernel").read(&KernelModules).outcome,
             Outcome::Empty
         );
         let root = Canned::new("debian").file("lib/modules/6.1/extra/a.ko", "").directory("etc/modules-load.d/x.conf");
-        assert_eq!(root.directory("etc/modules").look(&KernelModules).outcome, Outcome::Partial);
+        assert_eq!(root.directory("etc/modules").read(&KernelModules).outcome, Outcome::Partial);
     }
 }

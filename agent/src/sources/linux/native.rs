@@ -1,23 +1,29 @@
 //! Which package manager owns the system's own files. Its database missing or empty is a failure, never "nothing".
 
 use crate::sources::parse::os_release::{Family, OsRelease};
-use crate::sources::{Scene, Sighting};
+use crate::sources::{ScanContext, SourceReading};
 
 /// Whether a family's database must be there, by what the system says that it is.
-pub(super) fn is_native(scene: &Scene, family: Family) -> bool {
-    scene.os.as_ref().ok().and_then(OsRelease::family) == Some(family)
+pub(super) fn is_native(context: &ScanContext, family: Family) -> bool {
+    context.os.as_ref().ok().and_then(OsRelease::family) == Some(family)
 }
 
 /// What it means that a package manager has no packages. `exists` tells whether its database is there at all.
-pub(super) fn without_packages(scene: &Scene, family: Family, name: &str, place: &str, exists: bool) -> Sighting {
-    if is_native(scene, family) {
+pub(super) fn without_packages(
+    context: &ScanContext,
+    family: Family,
+    name: &str,
+    place: &str,
+    exists: bool,
+) -> SourceReading {
+    if is_native(context, family) {
         let how = if exists { "empty" } else { "missing" };
-        let id = scene.os.as_ref().map(|os| os.field("ID")).unwrap_or_default();
-        return Sighting::failed(format!("{place} is {how}, and {name} is native to this system (ID={id})"));
+        let id = context.os.as_ref().map(|os| os.field("ID")).unwrap_or_default();
+        return SourceReading::failed(format!("{place} is {how}, and {name} is native to this system (ID={id})"));
     }
     if exists {
-        Sighting::complete(Vec::new())
+        SourceReading::complete(Vec::new())
     } else {
-        Sighting::not_applicable(format!("there is no {name} database"))
+        SourceReading::not_applicable(format!("there is no {name} database"))
     }
 }

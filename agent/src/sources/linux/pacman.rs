@@ -1,7 +1,7 @@
 //! `pacman`: the packages of Arch and its kin, one directory each below `local`.
 //!
 //! The directories are the index: an entry whose `desc` is missing or broken is still a package, named by its
-//! directory, and the look is then partial.
+//! directory, and the scan is then partial.
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
@@ -9,7 +9,7 @@ use super::findings::Findings;
 use super::native::without_packages;
 use crate::sources::parse::os_release::Family;
 use crate::sources::parse::pacman::{Package, of_directory, parse};
-use crate::sources::{Scene, Sighting, Source, is_absent};
+use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
 const LOCAL: &str = "/var/lib/pacman/local";
 const DESC_BYTES: usize = 1024 * 1024;
@@ -21,30 +21,32 @@ impl Source for Pacman {
         SourceName::Pacman
     }
 
-    fn look(&self, scene: &Scene) -> Sighting {
-        let entries = match scene.root.list(LOCAL) {
+    fn read(&self, context: &ScanContext) -> SourceReading {
+        let entries = match context.root.list(LOCAL) {
             Ok(entries) => entries,
-            Err(error) if is_absent(&error) => return without_packages(scene, Family::Pacman, "pacman", LOCAL, false),
-            Err(error) => return Sighting::of_error(LOCAL, &error),
+            Err(error) if is_absent(&error) => {
+                return without_packages(context, Family::Pacman, "pacman", LOCAL, false);
+            }
+            Err(error) => return SourceReading::of_error(LOCAL, &error),
         };
         let mut findings = Findings::default();
         findings.places += 1;
         for entry in entries.iter().filter(|entry| entry.is_directory) {
-            package(scene, &entry.name, &mut findings);
+            package(context, &entry.name, &mut findings);
         }
         if findings.observations.is_empty() && findings.fault().is_none() {
-            return without_packages(scene, Family::Pacman, "pacman", LOCAL, true);
+            return without_packages(context, Family::Pacman, "pacman", LOCAL, true);
         }
-        findings.sighting("there is no pacman database")
+        findings.reading("there is no pacman database")
     }
 }
 
-fn package(scene: &Scene, directory: &str, findings: &mut Findings) {
+fn package(context: &ScanContext, directory: &str, findings: &mut Findings) {
     let place = format!("{LOCAL}/{directory}/desc");
-    let bytes = match scene.root.read(&place, DESC_BYTES) {
+    let bytes = match context.root.read(&place, DESC_BYTES) {
         Ok(bytes) => bytes,
         Err(error)
-            if is_absent(&error) && scene.root.stands(&format!("{LOCAL}/{directory}")).is_ok_and(|s| s.is_none()) =>
+            if is_absent(&error) && context.root.stands(&format!("{LOCAL}/{directory}")).is_ok_and(|s| s.is_none()) =>
         {
             // Removed since the directory was listed.
             return;

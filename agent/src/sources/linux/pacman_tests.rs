@@ -13,27 +13,27 @@ fn canned() -> Canned {
 
 #[test]
 fn each_directory_is_a_package() {
-    let sighting = canned().file("var/lib/pacman/local/kesl-12.2-1/desc", DESC).look(&Pacman);
-    assert_eq!((sighting.outcome, rows(&sighting)), (Outcome::Found, vec!["kesl 12.2-1".to_owned()]));
-    assert_eq!(sighting.observations[0].id, "kesl.x86_64");
+    let reading = canned().file("var/lib/pacman/local/kesl-12.2-1/desc", DESC).read(&Pacman);
+    assert_eq!((reading.outcome, rows(&reading)), (Outcome::Found, vec!["kesl 12.2-1".to_owned()]));
+    assert_eq!(reading.observations[0].id, "kesl.x86_64");
 }
 
 #[test]
 fn an_entry_that_is_broken_is_still_a_package_and_is_named() {
     for bytes in ["", "\0\0\0", &DESC[..DESC.len() - 3], &DESC.replace("kesl", "other")] {
-        let sighting = canned().file("var/lib/pacman/local/kesl-12.2-1/desc", bytes).look(&Pacman);
-        assert_eq!((sighting.outcome, sighting.observations.len()), (Outcome::Partial, 1), "{bytes:?}");
-        assert!(sighting.reason.contains("kesl-12.2-1"), "{}", sighting.reason);
+        let reading = canned().file("var/lib/pacman/local/kesl-12.2-1/desc", bytes).read(&Pacman);
+        assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 1), "{bytes:?}");
+        assert!(reading.reason.contains("kesl-12.2-1"), "{}", reading.reason);
     }
-    let sighting = canned().directory("var/lib/pacman/local/kesl-12.2-1").look(&Pacman);
-    assert_eq!((sighting.outcome, rows(&sighting)), (Outcome::Partial, vec!["kesl 12.2-1".to_owned()]));
+    let reading = canned().directory("var/lib/pacman/local/kesl-12.2-1").read(&Pacman);
+    assert_eq!((reading.outcome, rows(&reading)), (Outcome::Partial, vec!["kesl 12.2-1".to_owned()]));
 }
 
 #[test]
 fn a_native_database_that_is_missing_or_empty_has_failed() {
-    assert_eq!(Canned::new("arch").look(&Pacman).outcome, Outcome::Failed);
-    assert_eq!(canned().look(&Pacman).outcome, Outcome::Failed);
-    assert_eq!(Canned::new("debian").look(&Pacman).outcome, Outcome::NotApplicable);
-    assert_eq!(Canned::new("debian").directory("var/lib/pacman/local").look(&Pacman).outcome, Outcome::Empty);
-    assert_eq!(Canned::new("arch").file("var/lib/pacman/local", "x").look(&Pacman).outcome, Outcome::Failed);
+    assert_eq!(Canned::new("arch").read(&Pacman).outcome, Outcome::Failed);
+    assert_eq!(canned().read(&Pacman).outcome, Outcome::Failed);
+    assert_eq!(Canned::new("debian").read(&Pacman).outcome, Outcome::NotApplicable);
+    assert_eq!(Canned::new("debian").directory("var/lib/pacman/local").read(&Pacman).outcome, Outcome::Empty);
+    assert_eq!(Canned::new("arch").file("var/lib/pacman/local", "x").read(&Pacman).outcome, Outcome::Failed);
 }

@@ -6,7 +6,7 @@ use super::canned::Canned;
 use crate::sources::places::{Place, Reach, places};
 use crate::sources::root::Root;
 use crate::sources::watchlist::builtin;
-use crate::sources::{Scene, all};
+use crate::sources::{ScanContext, all};
 
 /// What is read and need not be watched, by how it begins.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -82,11 +82,11 @@ fn is_watched(path: &str, watched: &[Place]) -> bool {
 fn every_place_that_a_source_reads_is_watched_or_has_a_reason_not_to_be() {
     let root = machine();
     let watchlist = builtin();
-    let scene = Scene::new(Root::below(root.path()).expect("a root"), watchlist.clone());
+    let context = ScanContext::new(Root::below(root.path()).expect("a root"), watchlist.clone());
     for source in all() {
-        drop(source.look(&scene));
+        drop(source.read(&context));
     }
-    let asked = scene.root.asked.lock().expect("unpoisoned").clone();
+    let asked = context.root.asked.lock().expect("unpoisoned").clone();
     assert!(asked.len() > 200, "{}", asked.len());
     let watched = places(&watchlist);
     let has_reason = |path: &str| {

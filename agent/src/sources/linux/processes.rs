@@ -9,10 +9,10 @@ use std::io;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::crowd::unit_of_group;
 use super::findings::Findings;
+use super::watched_processes::unit_of_group;
 use crate::sources::watchlist::matches;
-use crate::sources::{Scene, Sighting, Source, is_absent, is_denied};
+use crate::sources::{ScanContext, Source, SourceReading, is_absent, is_denied};
 
 /// As much of a name as the kernel keeps.
 const COMM_BYTES: usize = 15;
@@ -26,13 +26,13 @@ impl Source for Processes {
         SourceName::Processes
     }
 
-    fn look(&self, scene: &Scene) -> Sighting {
-        if !scene.root.is_running_system() {
-            return Sighting::not_applicable("nothing runs in a root that is only looked at");
+    fn read(&self, context: &ScanContext) -> SourceReading {
+        if !context.root.is_running_system() {
+            return SourceReading::not_applicable("nothing runs in a root that is only looked at");
         }
         let mut findings = Findings::default();
         // Under hidepid only the agent's own processes are shown, and silence would look like "nothing runs".
-        match scene.root.read_text("/proc/1/comm") {
+        match context.root.read_text("/proc/1/comm") {
             Ok(_) => {}
             Err(error) if is_absent(&error) => {
                 findings.refused("processes of others", &io::ErrorKind::PermissionDenied.into());
@@ -41,17 +41,17 @@ impl Source for Processes {
         }
         let mut unseen = false;
         let mut seen = BTreeSet::new();
-        for entry in findings.list(scene, "/proc").unwrap_or_default() {
+        for entry in findings.list(context, "/proc").unwrap_or_default() {
             if !entry.name.is_empty() && entry.name.bytes().all(|byte| byte.is_ascii_digit()) {
                 findings.places += 1;
-                seen.extend(process(scene, &entry.name, &mut unseen));
+                seen.extend(process(context, &entry.name, &mut unseen));
             }
         }
         findings.observations.extend(seen);
         if unseen {
             findings.refused("the executable of a process", &io::ErrorKind::PermissionDenied.into());
         }
-        findings.sighting("there are no processes to be seen")
+        findings.reading("there are no processes to be seen")
     }
 
     fn uses_watchlist(&self) -> bool {
@@ -59,17 +59,17 @@ impl Source for Processes {
     }
 }
 
-fn process(scene: &Scene, id: &str, unseen: &mut bool) -> Option<Observation> {
+fn process(context: &ScanContext, id: &str, unseen: &mut bool) -> Option<Observation> {
     // A process that has ended meanwhile does not run.
-    let comm = scene.root.read_text(&format!("/proc/{id}/comm")).ok()?;
+    let comm = context.root.read_text(&format!("/proc/{id}/comm")).ok()?;
     let comm = comm.trim_end_matches('\n');
-    let command = scene.root.read_head(&format!("/proc/{id}/cmdline"), 4096).unwrap_or_default();
+    let command = context.root.read_head(&format!("/proc/{id}/cmdline"), 4096).unwrap_or_default();
     let command = command.split(|byte| *byte == 0).next().unwrap_or_default();
     let command = String::from_utf8_lossy(command).into_owned();
-    let executable = scene.root.read_link(&format!("/proc/{id}/exe"));
+    let executable = context.root.read_link(&format!("/proc/{id}/exe"));
     let path = executable.as_deref().unwrap_or_default();
     let path = path.strip_suffix(DELETED).unwrap_or(path);
-    let name = watched(&scene.watchlist.processes, comm, base(&command), base(path))?;
+    let name = watched(&context.watchlist.processes, comm, base(&command), base(path))?;
     let mut observation = Observation::new(Kind::Process, name.as_str());
     observation.id = name;
     match &executable {
@@ -79,7 +79,7 @@ fn process(scene: &Scene, id: &str, unseen: &mut bool) -> Option<Observation> {
         Err(error) => *unseen |= is_denied(error),
     }
     path.clone_into(&mut observation.path);
-    let groups = scene.root.read_text(&format!("/proc/{id}/cgroup")).unwrap_or_default();
+    let groups = context.root.read_text(&format!("/proc/{id}/cgroup")).unwrap_or_default();
     if let Some(unit) = groups.lines().find_map(unit_of_group) {
         observation.attributes.insert("unit".to_owned(), unit.to_owned());
     }
@@ -140,9 +140,9 @@ mod tests {
         let exe = std::fs::read_link("/proc/self/exe").expect("this test runs");
         let name = exe.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
         let watchlist = Watchlist { processes: vec![name.clone()], ..Watchlist::default() };
-        let sighting = Processes.look(&Scene::new(Root::running_system().expect("a root"), watchlist));
-        let own: Vec<_> = sighting.observations.iter().filter(|o| o.path == exe.to_str().expect("a path")).collect();
-        assert_eq!(own.len(), 1, "{sighting:?}");
+        let reading = Processes.read(&ScanContext::new(Root::running_system().expect("a root"), watchlist));
+        let own: Vec<_> = reading.observations.iter().filter(|o| o.path == exe.to_str().expect("a path")).collect();
+        assert_eq!(own.len(), 1, "{reading:?}");
         assert_eq!((own[0].name.as_str(), own[0].kind), (name.as_str(), Kind::Process));
         let pid = std::process::id().to_string();
         assert!(own[0].attributes.values().all(|value| *value != pid));
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn in_a_root_nothing_runs() {
-        let sighting = Canned::new("debian").file("proc/1/comm", "kesl\n").look(&Processes);
-        assert_eq!(sighting.outcome, Outcome::NotApplicable);
+        let reading = Canned::new("debian").file("proc/1/comm", "kesl\n").read(&Processes);
+        assert_eq!(reading.outcome, Outcome::NotApplicable);
     }
 }

@@ -14,7 +14,7 @@ use crate::sources::parse::os_release::Family;
 use crate::sources::parse::paged::{Storage, be32};
 use crate::sources::parse::rpm::{Package, Packages, of_berkeley, of_ndb, of_sqlite};
 use crate::sources::root::{Opened, Stamp};
-use crate::sources::{Scene, Sighting, Source, is_absent};
+use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
 /// Where rpm keeps its database: of old, SUSE and Fedora now, and systems with an image below.
 const DIRECTORIES: &[&str] = &["/var/lib/rpm", "/usr/lib/sysimage/rpm", "/usr/share/rpm"];
@@ -34,7 +34,7 @@ enum Form {
 }
 
 /// A database that was read: whether it held still, and what it holds.
-struct Looked {
+struct DatabaseContents {
     found: Packages,
     moved: bool,
     file: Stamp,
@@ -45,45 +45,45 @@ impl Source for Rpm {
         SourceName::Rpm
     }
 
-    fn look(&self, scene: &Scene) -> Sighting {
+    fn read(&self, context: &ScanContext) -> SourceReading {
         let mut first_empty: Option<String> = None;
         let mut fault: Option<String> = None;
         let mut files: Vec<Stamp> = Vec::new();
         let places =
             DIRECTORIES.iter().flat_map(|dir| FORMS.iter().map(move |(name, form)| (format!("{dir}/{name}"), *form)));
         for (place, form) in places {
-            let looked = match look_until_still(scene, &place, form) {
-                Ok(looked) => looked,
+            let contents = match read_until_still(context, &place, form) {
+                Ok(contents) => contents,
                 Err(error) if is_absent(&error) => continue,
-                Err(error) => return Sighting::of_error(&place, &error),
+                Err(error) => return SourceReading::of_error(&place, &error),
             };
-            if files.iter().any(|file| file.is_same_file(&looked.file)) {
+            if files.iter().any(|file| file.is_same_file(&contents.file)) {
                 continue;
             }
-            files.push(looked.file);
-            let reason = looked.found.fault.as_ref().map(|fault| format!("{place}, {fault}"));
-            let reason = reason.or_else(|| looked.moved.then(|| format!("{place} was written to all the time")));
+            files.push(contents.file);
+            let reason = contents.found.fault.as_ref().map(|fault| format!("{place}, {fault}"));
+            let reason = reason.or_else(|| contents.moved.then(|| format!("{place} was written to all the time")));
             let reason = reason.or_else(|| fault.clone());
             // A database that was left behind by a change of format is not read when its heir has packages.
-            if !looked.found.packages.is_empty() {
-                return sighting(looked.found.packages, reason);
+            if !contents.found.packages.is_empty() {
+                return reading(contents.found.packages, reason);
             }
             fault = reason;
             first_empty.get_or_insert(place);
         }
         match (fault, first_empty) {
-            (Some(reason), _) => Sighting::failed(reason),
-            (None, Some(place)) => without_packages(scene, Family::Rpm, "rpm", &place, true),
-            (None, None) => without_packages(scene, Family::Rpm, "rpm", DIRECTORIES[0], false),
+            (Some(reason), _) => SourceReading::failed(reason),
+            (None, Some(place)) => without_packages(context, Family::Rpm, "rpm", &place, true),
+            (None, None) => without_packages(context, Family::Rpm, "rpm", DIRECTORIES[0], false),
         }
     }
 }
 
-fn sighting(packages: Vec<Package>, reason: Option<String>) -> Sighting {
+fn reading(packages: Vec<Package>, reason: Option<String>) -> SourceReading {
     let observations = packages.into_iter().map(observation).collect();
     match reason {
-        Some(reason) => Sighting::partial(observations, reason),
-        None => Sighting::complete(observations),
+        Some(reason) => SourceReading::partial(observations, reason),
+        None => SourceReading::complete(observations),
     }
 }
 
@@ -97,19 +97,19 @@ fn observation(package: Package) -> Observation {
     observation
 }
 
-fn look_until_still(scene: &Scene, place: &str, form: Form) -> io::Result<Looked> {
-    let mut looked = look_once(scene, place, form)?;
+fn read_until_still(context: &ScanContext, place: &str, form: Form) -> io::Result<DatabaseContents> {
+    let mut contents = read_once(context, place, form)?;
     for _ in 1..TRIES {
-        if !looked.moved {
+        if !contents.moved {
             break;
         }
-        looked = look_once(scene, place, form)?;
+        contents = read_once(context, place, form)?;
     }
-    Ok(looked)
+    Ok(contents)
 }
 
-fn look_once(scene: &Scene, place: &str, form: Form) -> io::Result<Looked> {
-    let (main, wal) = open(scene, place, form)?;
+fn read_once(context: &ScanContext, place: &str, form: Form) -> io::Result<DatabaseContents> {
+    let (main, wal) = open(context, place, form)?;
     let stamps = |main: &Opened, wal: Option<&Opened>| -> io::Result<(Stamp, Option<Stamp>)> {
         Ok((main.stamp()?, wal.map(Opened::stamp).transpose()?))
     };
@@ -119,22 +119,22 @@ fn look_once(scene: &Scene, place: &str, form: Form) -> io::Result<Looked> {
         Form::Ndb => of_ndb(&main),
         Form::Berkeley => of_berkeley(&main),
     };
-    if form == Form::Sqlite && found.fault.is_none() && has_hot_journal(scene, place) {
+    if form == Form::Sqlite && found.fault.is_none() && has_hot_journal(context, place) {
         let what = "an unfinished write stands in the journal beside it";
-        found.fault = Some(crate::sources::parse::paged::Fault::at("the database", what));
+        found.fault = Some(crate::sources::parse::paged::PagedFault::at("the database", what));
     }
     // Opened anew, so that a log or a database which was replaced meanwhile is seen too.
-    let (main, wal) = open(scene, place, form)?;
+    let (main, wal) = open(context, place, form)?;
     let moved = stamps(&main, wal.as_ref())? != before;
-    Ok(Looked { found, moved, file: before.0 })
+    Ok(DatabaseContents { found, moved, file: before.0 })
 }
 
-fn open(scene: &Scene, place: &str, form: Form) -> io::Result<(Opened, Option<Opened>)> {
-    let main = scene.root.open(place)?;
+fn open(context: &ScanContext, place: &str, form: Form) -> io::Result<(Opened, Option<Opened>)> {
+    let main = context.root.open(place)?;
     if form != Form::Sqlite {
         return Ok((main, None));
     }
-    match scene.root.open(&format!("{place}-wal")) {
+    match context.root.open(&format!("{place}-wal")) {
         Ok(wal) => Ok((main, Some(wal))),
         Err(error) if is_absent(&error) => Ok((main, None)),
         Err(error) => Err(error),
@@ -143,8 +143,8 @@ fn open(scene: &Scene, place: &str, form: Form) -> io::Result<(Opened, Option<Op
 
 /// A rollback journal with a valid head: the database holds half of a transaction. rpm writes with a log, so this is
 /// another program's doing or a very old crash.
-fn has_hot_journal(scene: &Scene, place: &str) -> bool {
-    let Ok(head) = scene.root.read_head(&format!("{place}-journal"), 12) else { return false };
+fn has_hot_journal(context: &ScanContext, place: &str) -> bool {
+    let Ok(head) = context.root.read_head(&format!("{place}-journal"), 12) else { return false };
     head.starts_with(&JOURNAL_MAGIC) && be32(&head, 8) > 0
 }
 

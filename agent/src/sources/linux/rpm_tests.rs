@@ -25,12 +25,12 @@ fn root(os: &str, files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
     dir
 }
 
-fn look(os: &str, files: &[(&str, Vec<u8>)]) -> Sighting {
+fn read(os: &str, files: &[(&str, Vec<u8>)]) -> SourceReading {
     let dir = root(os, files);
     let before = listing(dir.path());
-    let sighting = Rpm.look(&Scene::new(Root::below(dir.path()).expect("a root"), Watchlist::default()));
-    assert_eq!(listing(dir.path()), before, "the look left something behind");
-    sighting
+    let reading = Rpm.read(&ScanContext::new(Root::below(dir.path()).expect("a root"), Watchlist::default()));
+    assert_eq!(listing(dir.path()), before, "the scan left something behind");
+    reading
 }
 
 /// Every file with its size.
@@ -52,9 +52,9 @@ fn listing(dir: &Path) -> Vec<(std::path::PathBuf, u64)> {
 fn each_form_is_found_in_each_place() {
     for dir in ["var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"] {
         for name in ["rpmdb.sqlite", "Packages", "Packages.db"] {
-            let sighting = look(ROCKY, &[(&format!("{dir}/{name}"), fixture(name))]);
-            assert_eq!((sighting.outcome, sighting.observations.len()), (Outcome::Found, 8), "{dir}/{name}");
-            let kesl = sighting.observations.iter().find(|o| o.name == "kesl").expect("kesl");
+            let reading = read(ROCKY, &[(&format!("{dir}/{name}"), fixture(name))]);
+            assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Found, 8), "{dir}/{name}");
+            let kesl = reading.observations.iter().find(|o| o.name == "kesl").expect("kesl");
             assert_eq!((kesl.id.as_str(), kesl.version.as_str()), ("kesl.x86_64", "12.2.0-2517"));
             assert_eq!(kesl.vendor, "AO Kaspersky Lab");
         }
@@ -67,28 +67,28 @@ fn the_log_beside_a_database_belongs_to_it() {
         ("var/lib/rpm/rpmdb.sqlite", fixture("rpmdb.sqlite")),
         ("var/lib/rpm/rpmdb.sqlite-wal", fixture("rpmdb.sqlite-wal")),
     ];
-    let sighting = look(ROCKY, &files);
-    assert_eq!(sighting.outcome, Outcome::Found);
-    assert!(!sighting.observations.iter().any(|o| o.name == "shadow-utils"));
+    let reading = read(ROCKY, &files);
+    assert_eq!(reading.outcome, Outcome::Found);
+    assert!(!reading.observations.iter().any(|o| o.name == "shadow-utils"));
 }
 
 #[test]
 fn a_native_database_that_is_missing_or_empty_has_failed() {
     for os in [ROCKY, "ID=opensuse-leap\nID_LIKE=\"suse opensuse\"\n", "ID=x\nID_LIKE=fedora\n"] {
-        let sighting = look(os, &[]);
-        assert_eq!(sighting.outcome, Outcome::Failed, "{os}");
+        let reading = read(os, &[]);
+        assert_eq!(reading.outcome, Outcome::Failed, "{os}");
         for name in ["rpmdb.sqlite", "Packages", "Packages.db"] {
             let place = format!("var/lib/rpm/{name}");
             for bytes in [Vec::new(), vec![0; 8192], fixture(name)[..4096].to_vec()] {
-                let sighting = look(os, &[(&place, bytes)]);
-                assert!(matches!(sighting.outcome, Outcome::Failed | Outcome::Partial), "{os} {name}");
-                assert!(sighting.reason.contains(&place), "{}", sighting.reason);
+                let reading = read(os, &[(&place, bytes)]);
+                assert!(matches!(reading.outcome, Outcome::Failed | Outcome::Partial), "{os} {name}");
+                assert!(reading.reason.contains(&place), "{}", reading.reason);
             }
         }
     }
-    assert_eq!(look("ID=debian\n", &[]).outcome, Outcome::NotApplicable);
-    assert_eq!(look("ID=debian\n", &[("var/lib/rpm/Packages", fixture("Packages"))]).outcome, Outcome::Found);
-    assert_eq!(look("ID=debian\n", &[("var/lib/rpm/Packages", vec![1; 512])]).outcome, Outcome::Failed);
+    assert_eq!(read("ID=debian\n", &[]).outcome, Outcome::NotApplicable);
+    assert_eq!(read("ID=debian\n", &[("var/lib/rpm/Packages", fixture("Packages"))]).outcome, Outcome::Found);
+    assert_eq!(read("ID=debian\n", &[("var/lib/rpm/Packages", vec![1; 512])]).outcome, Outcome::Failed);
 }
 
 #[test]
@@ -96,11 +96,11 @@ fn what_a_change_of_format_left_behind_is_not_read_as_installed() {
     let mut small = fixture("Packages");
     small.truncate(100);
     let files = [("var/lib/rpm/rpmdb.sqlite", fixture("rpmdb.sqlite")), ("var/lib/rpm/Packages", small)];
-    assert_eq!(look(ROCKY, &files).outcome, Outcome::Found);
+    assert_eq!(read(ROCKY, &files).outcome, Outcome::Found);
     let files = [("var/lib/rpm/rpmdb.sqlite", vec![0; 100]), ("var/lib/rpm/Packages", fixture("Packages"))];
-    let sighting = look(ROCKY, &files);
-    assert_eq!((sighting.outcome, sighting.observations.len()), (Outcome::Partial, 8));
-    assert!(sighting.reason.contains("rpmdb.sqlite"), "{}", sighting.reason);
+    let reading = read(ROCKY, &files);
+    assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 8));
+    assert!(reading.reason.contains("rpmdb.sqlite"), "{}", reading.reason);
 }
 
 #[test]
@@ -108,12 +108,12 @@ fn an_unfinished_write_is_not_called_whole() {
     let mut journal = JOURNAL_MAGIC.to_vec();
     journal.extend([0, 0, 0, 1]);
     let files = [("var/lib/rpm/rpmdb.sqlite", fixture("rpmdb.sqlite")), ("var/lib/rpm/rpmdb.sqlite-journal", journal)];
-    assert_eq!(look(ROCKY, &files).outcome, Outcome::Partial);
+    assert_eq!(read(ROCKY, &files).outcome, Outcome::Partial);
 }
 
 #[test]
 fn a_database_that_is_a_directory_has_failed() {
     let dir = root(ROCKY, &[("var/lib/rpm/rpmdb.sqlite/x", Vec::new())]);
-    let sighting = Rpm.look(&Scene::new(Root::below(dir.path()).expect("a root"), Watchlist::default()));
-    assert_eq!(sighting.outcome, Outcome::Failed);
+    let reading = Rpm.read(&ScanContext::new(Root::below(dir.path()).expect("a root"), Watchlist::default()));
+    assert_eq!(reading.outcome, Outcome::Failed);
 }

@@ -10,7 +10,7 @@ use muster_proto::model::{Kind, Observation, SourceName};
 
 use super::findings::Findings;
 use crate::sources::parse::snap::{Installed, of_file, parse_state, parse_yaml};
-use crate::sources::{Scene, Sighting, Source, is_absent, is_denied};
+use crate::sources::{ScanContext, Source, SourceReading, is_absent, is_denied};
 
 /// Where snaps are mounted: on most systems, and on those that want nothing at the top.
 const MOUNTS: &[&str] = &["/snap", "/var/lib/snapd/snap"];
@@ -22,7 +22,7 @@ const YAML_BYTES: usize = 1024 * 1024;
 pub(in crate::sources) struct Snap;
 
 #[derive(Default)]
-struct Seen {
+struct SnapFiles {
     revision: String,
     mount: String,
     enabled: bool,
@@ -33,13 +33,13 @@ impl Source for Snap {
         SourceName::Snap
     }
 
-    fn look(&self, scene: &Scene) -> Sighting {
+    fn read(&self, context: &ScanContext) -> SourceReading {
         let mut findings = Findings::default();
-        let mut snaps: BTreeMap<String, Seen> = BTreeMap::new();
+        let mut snaps: BTreeMap<String, SnapFiles> = BTreeMap::new();
         for dir in MOUNTS {
-            mounted(scene, dir, &mut snaps, &mut findings);
+            mounted(context, dir, &mut snaps, &mut findings);
         }
-        if let Some(files) = findings.list(scene, FILES) {
+        if let Some(files) = findings.list(context, FILES) {
             findings.places += 1;
             for (name, revision) in files.iter().filter_map(|file| of_file(&file.name)) {
                 let seen = snaps.entry(name.to_owned()).or_default();
@@ -48,7 +48,7 @@ impl Source for Snap {
                 }
             }
         }
-        for (name, installed) in state(scene, &mut findings) {
+        for (name, installed) in state(context, &mut findings) {
             let seen = snaps.entry(name).or_default();
             seen.enabled |= installed.active;
             if !installed.revision.is_empty() {
@@ -56,15 +56,15 @@ impl Source for Snap {
             }
         }
         for (name, seen) in snaps {
-            let observation = observation(scene, name, seen, &mut findings);
+            let observation = observation(context, name, seen, &mut findings);
             findings.observations.push(observation);
         }
-        findings.sighting("there is no snapd")
+        findings.reading("there is no snapd")
     }
 }
 
-fn mounted(scene: &Scene, dir: &str, snaps: &mut BTreeMap<String, Seen>, findings: &mut Findings) {
-    let Some(entries) = findings.list(scene, dir) else { return };
+fn mounted(context: &ScanContext, dir: &str, snaps: &mut BTreeMap<String, SnapFiles>, findings: &mut Findings) {
+    let Some(entries) = findings.list(context, dir) else { return };
     findings.places += 1;
     for entry in entries.iter().filter(|entry| entry.is_directory && entry.name != "bin") {
         let mount = format!("{dir}/{}", entry.name);
@@ -73,10 +73,10 @@ fn mounted(scene: &Scene, dir: &str, snaps: &mut BTreeMap<String, Seen>, finding
             seen.mount.clone_from(&mount);
         }
         // The link goes when the snap is disabled, the directories of its revisions stay.
-        match scene.root.read_link(&format!("{mount}/current")) {
+        match context.root.read_link(&format!("{mount}/current")) {
             Ok(revision) => (seen.revision, seen.enabled) = (revision, true),
             Err(error) if is_absent(&error) => {
-                let revisions = findings.list(scene, &mount).unwrap_or_default();
+                let revisions = findings.list(context, &mount).unwrap_or_default();
                 seen.revision = revisions.into_iter().next_back().map(|entry| entry.name).unwrap_or_default();
             }
             Err(error) => findings.refused(&mount, &error),
@@ -85,8 +85,8 @@ fn mounted(scene: &Scene, dir: &str, snaps: &mut BTreeMap<String, Seen>, finding
 }
 
 /// snapd's state is for the superuser. Without it the mounts and the files name every snap just as well.
-fn state(scene: &Scene, findings: &mut Findings) -> BTreeMap<String, Installed> {
-    match scene.root.read(STATE, STATE_BYTES) {
+fn state(context: &ScanContext, findings: &mut Findings) -> BTreeMap<String, Installed> {
+    match context.root.read(STATE, STATE_BYTES) {
         Ok(bytes) => parse_state(&bytes).unwrap_or_else(|| {
             findings.broken(format!("{STATE} is no state of snapd"));
             BTreeMap::new()
@@ -99,10 +99,10 @@ fn state(scene: &Scene, findings: &mut Findings) -> BTreeMap<String, Installed> 
     }
 }
 
-fn observation(scene: &Scene, name: String, seen: Seen, findings: &mut Findings) -> Observation {
-    let Seen { revision, mount, enabled } = seen;
+fn observation(context: &ScanContext, name: String, seen: SnapFiles, findings: &mut Findings) -> Observation {
+    let SnapFiles { revision, mount, enabled } = seen;
     let yaml = format!("{mount}/{revision}/meta/snap.yaml");
-    let yaml = if mount.is_empty() { None } else { findings.read(scene, &yaml, YAML_BYTES) };
+    let yaml = if mount.is_empty() { None } else { findings.read(context, &yaml, YAML_BYTES) };
     let yaml = yaml.map(|bytes| parse_yaml(&String::from_utf8_lossy(&bytes)));
     let mut observation = Observation::new(Kind::Snap, name.as_str());
     observation.id = name;
@@ -128,10 +128,10 @@ mod tests {
     use super::super::canned::Canned;
     use super::*;
 
-    fn rows(sighting: &Sighting) -> Vec<String> {
+    fn rows(reading: &SourceReading) -> Vec<String> {
         let revision = |o: &Observation| o.attributes.get("revision").cloned().unwrap_or_default();
         let row = |o: &Observation| format!("{} {} {} {}", o.name, o.version, revision(o), o.state);
-        sighting.observations.iter().map(row).collect()
+        reading.observations.iter().map(row).collect()
     }
 
     #[test]
@@ -148,21 +148,21 @@ mod tests {
                 "var/lib/snapd/state.json",
                 r#"{"data":{"snaps":{"core22":{"active":true,"current":"1380"},"ghost":{"current":"2"}}}}"#,
             );
-        let sighting = root.look(&Snap);
-        assert_eq!(sighting.outcome, Outcome::Found, "{}", sighting.reason);
-        assert_eq!(rows(&sighting), ["core22  1380 ", "ghost  2 disabled", "kesl 12.2 17 ", "off  3 disabled"]);
-        assert_eq!(sighting.observations[2].path, "/snap/kesl");
+        let reading = root.read(&Snap);
+        assert_eq!(reading.outcome, Outcome::Found, "{}", reading.reason);
+        assert_eq!(rows(&reading), ["core22  1380 ", "ghost  2 disabled", "kesl 12.2 17 ", "off  3 disabled"]);
+        assert_eq!(reading.observations[2].path, "/snap/kesl");
     }
 
     #[test]
     fn without_snapd_it_is_not_applicable_and_with_a_broken_state_not_whole() {
-        assert_eq!(Canned::new("debian").look(&Snap).outcome, Outcome::NotApplicable);
-        assert_eq!(Canned::new("ubuntu").directory("var/lib/snapd/snaps").look(&Snap).outcome, Outcome::Empty);
+        assert_eq!(Canned::new("debian").read(&Snap).outcome, Outcome::NotApplicable);
+        assert_eq!(Canned::new("ubuntu").directory("var/lib/snapd/snaps").read(&Snap).outcome, Outcome::Empty);
         let root = Canned::new("ubuntu")
             .file("var/lib/snapd/snaps/a_1.snap", "")
             .file("var/lib/snapd/state.json", "{\"data\":");
-        let sighting = root.look(&Snap);
-        assert_eq!((sighting.outcome, sighting.observations.len()), (Outcome::Partial, 1));
-        assert!(sighting.reason.contains("state.json"), "{}", sighting.reason);
+        let reading = root.read(&Snap);
+        assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 1));
+        assert!(reading.reason.contains("state.json"), "{}", reading.reason);
     }
 }

@@ -9,22 +9,22 @@ mod units;
 use muster_proto::limits;
 use muster_proto::model::{HostState, Losses, Outcome};
 
-use super::crowd::Crowd;
-use crate::sources::Scene;
+use super::watched_processes::WatchedProcesses;
+use crate::sources::ScanContext;
 use crate::sources::parse::network;
 
-pub(super) fn state(scene: &Scene, units: &[String], units_outcome: Outcome) -> HostState {
-    let crowd = Crowd::of(scene);
-    let (units, units_outcome) = units::of(scene, crowd.as_ref(), units, units_outcome);
-    let (realtime, realtime_outcome) = realtime::of(scene, crowd.as_ref());
+pub(super) fn state(context: &ScanContext, units: &[String], units_outcome: Outcome) -> HostState {
+    let watched_processes = WatchedProcesses::of(context);
+    let (units, units_outcome) = units::of(context, watched_processes.as_ref(), units, units_outcome);
+    let (realtime, realtime_outcome) = realtime::of(context, watched_processes.as_ref());
     HostState {
-        boot_id: scene.root.read_text("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned(),
-        addresses: addresses(scene),
+        boot_id: context.root.read_text("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned(),
+        addresses: addresses(context),
         units_outcome: Some(units_outcome),
         units,
-        signatures: signatures::of(scene),
+        signatures: signatures::of(context),
         realtime,
-        pending_reboot: reboot::is_pending(scene),
+        pending_reboot: reboot::is_pending(context),
         realtime_outcome: Some(realtime_outcome),
         // Whoever knows the pseudonyms adds these.
         user_items: Vec::new(),
@@ -34,9 +34,9 @@ pub(super) fn state(scene: &Scene, units: &[String], units_outcome: Outcome) -> 
     }
 }
 
-fn addresses(scene: &Scene) -> Vec<String> {
+fn addresses(context: &ScanContext) -> Vec<String> {
     let large = |path: &str| {
-        let bytes = scene.root.read(path, 16 * 1024 * 1024).unwrap_or_default();
+        let bytes = context.root.read(path, 16 * 1024 * 1024).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let four = network::ipv4_of_fib_trie(&large("/proc/net/fib_trie"));

@@ -12,7 +12,7 @@ use super::people::local_homes;
 use crate::sources::parse::unit_file::Unit;
 use crate::sources::root::{Entry, Stands};
 use crate::sources::watchlist::matches;
-use crate::sources::{Owned, Scene, Sighting, Source, error_reason, is_absent, is_denied};
+use crate::sources::{Owned, ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
 
 /// Where unit files stand; an earlier place hides a later one.
 const DIRECTORIES: &[&str] = &[
@@ -40,25 +40,30 @@ impl Source for SystemdUnits {
         SourceName::SystemdUnits
     }
 
-    fn look(&self, scene: &Scene) -> Sighting {
-        let mut look =
-            Look { scene, units: BTreeMap::new(), enabled: BTreeSet::new(), drop_ins: BTreeMap::new(), fault: None };
-        let mut places = look.directories();
-        let mut observations: Vec<Observation> = look.observations();
-        places += look.for_sessions(&mut observations);
-        let owned = look.at_home(&mut observations);
-        let sighting = match look.fault {
-            None if places == 0 => Sighting::not_applicable("there are no directories of units or init scripts"),
-            None => Sighting::complete(observations),
-            Some((place, error)) if observations.is_empty() => Sighting::of_error(&place, &error),
-            Some((place, error)) => Sighting::partial(observations, error_reason(&place, &error)),
+    fn read(&self, context: &ScanContext) -> SourceReading {
+        let mut read = UnitReader {
+            context,
+            units: BTreeMap::new(),
+            enabled: BTreeSet::new(),
+            drop_ins: BTreeMap::new(),
+            fault: None,
         };
-        Sighting { owned, ..sighting }
+        let mut places = read.directories();
+        let mut observations: Vec<Observation> = read.observations();
+        places += read.for_sessions(&mut observations);
+        let owned = read.at_home(&mut observations);
+        let reading = match read.fault {
+            None if places == 0 => SourceReading::not_applicable("there are no directories of units or init scripts"),
+            None => SourceReading::complete(observations),
+            Some((place, error)) if observations.is_empty() => SourceReading::of_error(&place, &error),
+            Some((place, error)) => SourceReading::partial(observations, error_reason(&place, &error)),
+        };
+        SourceReading { owned, ..reading }
     }
 }
 
-struct Look<'a> {
-    scene: &'a Scene,
+struct UnitReader<'a> {
+    context: &'a ScanContext,
     /// Name to path and whether the entry is a link.
     units: BTreeMap<String, (String, bool)>,
     enabled: BTreeSet<String>,
@@ -67,7 +72,7 @@ struct Look<'a> {
     fault: Option<(String, io::Error)>,
 }
 
-impl Look<'_> {
+impl UnitReader<'_> {
     fn keep(&mut self, place: &str, error: io::Error) {
         // A lack of rights is what the operator can mend: it is named before anything else.
         if self.fault.as_ref().is_none_or(|(_, first)| is_denied(&error) && !is_denied(first)) {
@@ -76,7 +81,7 @@ impl Look<'_> {
     }
 
     fn list(&mut self, dir: &str) -> Option<Vec<Entry>> {
-        match self.scene.root.list(dir) {
+        match self.context.root.list(dir) {
             Ok(entries) => Some(entries),
             Err(error) if is_absent(&error) => None,
             Err(error) => {
@@ -91,7 +96,7 @@ impl Look<'_> {
         for dir in DIRECTORIES {
             // On merged systems the last directory is the one before it by a link.
             if *dir == "/lib/systemd/system"
-                && matches!(self.scene.root.read_link("/lib"), Ok(link) if link.ends_with("usr/lib"))
+                && matches!(self.context.root.read_link("/lib"), Ok(link) if link.ends_with("usr/lib"))
             {
                 continue;
             }
@@ -182,14 +187,14 @@ impl Look<'_> {
     fn at_home(&mut self, observations: &mut Vec<Observation>) -> Vec<Owned> {
         let mut findings = Findings::default();
         let mut owned = Vec::new();
-        if self.scene.watchlist.units.is_empty() {
+        if self.context.watchlist.units.is_empty() {
             return owned;
         }
-        for home in local_homes(self.scene, &mut findings) {
+        for home in local_homes(self.context, &mut findings) {
             for place in AT_HOME {
                 let dir = format!("{home}/{place}");
-                for entry in findings.list(self.scene, &dir).unwrap_or_default() {
-                    let is_watched = self.scene.watchlist.units.iter().any(|pattern| matches(pattern, &entry.name));
+                for entry in findings.list(self.context, &dir).unwrap_or_default() {
+                    let is_watched = self.context.watchlist.units.iter().any(|pattern| matches(pattern, &entry.name));
                     if entry.is_directory || !is_watched {
                         continue;
                     }
@@ -223,18 +228,18 @@ impl Look<'_> {
             observation.attributes.insert("type".to_owned(), "sysv".to_owned());
             return Some(observation);
         }
-        if is_link && let Ok(target) = self.scene.root.read_link(&path) {
+        if is_link && let Ok(target) = self.context.root.read_link(&path) {
             if target == "/dev/null" {
                 observation.state = "masked".to_owned();
                 return Some(observation);
             }
             let target_name = target.rsplit('/').next().unwrap_or_default();
             let same = template_of(target_name) == template_of(&name);
-            if !same && matches!(self.scene.root.stands(&path), Ok(Some(Stands::File))) {
+            if !same && matches!(self.context.root.stands(&path), Ok(Some(Stands::File))) {
                 return None;
             }
         }
-        match self.scene.root.read_text(&path) {
+        match self.context.root.read_text(&path) {
             // An empty file masks a unit as a link to nothing does.
             Ok(text) if text.is_empty() => observation.state = "masked".to_owned(),
             Ok(text) => self.executable(&name, &text, &mut observation),
@@ -252,7 +257,7 @@ impl Look<'_> {
         let names = of_template.into_iter().map(String::as_str).chain([name]);
         let files: Vec<String> = names.filter_map(|name| self.drop_ins.get(name)).flatten().cloned().collect();
         for file in files {
-            match self.scene.root.read_text(&file) {
+            match self.context.root.read_text(&file) {
                 Ok(text) => unit.read(&text),
                 Err(error) if is_absent(&error) => {}
                 Err(error) => self.keep(&file, error),
@@ -267,7 +272,7 @@ impl Look<'_> {
 
     /// Whether it is proven that the executable is not there.
     fn is_missing(&self, exec: &str) -> bool {
-        let absent = |path: &str| matches!(self.scene.root.stands(path), Ok(None | Some(Stands::BrokenLink)));
+        let absent = |path: &str| matches!(self.context.root.stands(path), Ok(None | Some(Stands::BrokenLink)));
         if exec.starts_with('/') { absent(exec) } else { SEARCH.iter().all(|dir| absent(&format!("{dir}/{exec}"))) }
     }
 }

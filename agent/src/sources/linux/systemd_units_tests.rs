@@ -27,14 +27,14 @@ impl Machine {
         symlink(target, link).expect("linked");
         self
     }
-    fn look(&self) -> Sighting {
-        SystemdUnits.look(&Scene::new(Root::below(self.0.path()).expect("a root"), Watchlist::default()))
+    fn read(&self) -> SourceReading {
+        SystemdUnits.read(&ScanContext::new(Root::below(self.0.path()).expect("a root"), Watchlist::default()))
     }
 }
 
-fn seen(sighting: &Sighting) -> Vec<(&str, &str, &str)> {
+fn seen(reading: &SourceReading) -> Vec<(&str, &str, &str)> {
     let attribute = |o: &Observation| usize::from(o.attributes.contains_key("enabled"));
-    sighting.observations.iter().map(|o| (o.name.as_str(), o.state.as_str(), ["", "enabled"][attribute(o)])).collect()
+    reading.observations.iter().map(|o| (o.name.as_str(), o.state.as_str(), ["", "enabled"][attribute(o)])).collect()
 }
 
 #[test]
@@ -50,10 +50,10 @@ fn units_are_seen_with_program_path_and_whether_they_are_enabled() {
         .link("etc/systemd/system/off.service", "/dev/null")
         .link("etc/systemd/system/alias.service", "/usr/lib/systemd/system/gone.service")
         .file("usr/lib/systemd/system/basic.target", "[Unit]\n");
-    let sighting = machine.look();
-    assert_eq!(sighting.outcome, Outcome::Found, "{}", sighting.reason);
+    let reading = machine.read();
+    assert_eq!(reading.outcome, Outcome::Found, "{}", reading.reason);
     assert_eq!(
-        seen(&sighting),
+        seen(&reading),
         [
             ("gone.service", "binary-missing", ""),
             ("kesl.service", "", "enabled"),
@@ -61,7 +61,7 @@ fn units_are_seen_with_program_path_and_whether_they_are_enabled() {
             ("stale.service", "unit-missing", ""),
         ]
     );
-    let kesl = &sighting.observations[1];
+    let kesl = &reading.observations[1];
     assert_eq!(kesl.path, "/etc/systemd/system/kesl.service");
     assert_eq!(kesl.attributes["exec"], "/opt/kaspersky/kesl/bin/kesl");
 }
@@ -73,25 +73,25 @@ fn scripts_of_the_older_way_count_and_a_unit_hides_none_of_them() {
         .file("etc/init.d/kess", "#!/bin/sh\n")
         .file("etc/init.d/README", "")
         .link("etc/rc3.d/S20kess", "../init.d/kess");
-    assert_eq!(seen(&machine.look()), [("kess", "", "enabled")]);
+    assert_eq!(seen(&machine.read()), [("kess", "", "enabled")]);
 }
 
 #[test]
-fn a_drop_in_decides_which_program_is_looked_for() {
+fn a_drop_in_decides_which_program_is_searched() {
     let machine = Machine::new();
     machine
         .file("usr/bin/new", "")
         .file("usr/lib/systemd/system/x.service", "[Service]\nExecStart=/usr/bin/old\n")
         .file("etc/systemd/system/x.service.d/10.conf", "[Service]\nExecStart=\nExecStart=new\n");
-    assert_eq!(seen(&machine.look()), [("x.service", "", "")]);
+    assert_eq!(seen(&machine.read()), [("x.service", "", "")]);
 }
 
 #[test]
 fn a_machine_without_any_such_place_has_none() {
-    assert_eq!(Machine::new().look().outcome, Outcome::NotApplicable);
+    assert_eq!(Machine::new().read().outcome, Outcome::NotApplicable);
     let machine = Machine::new();
     machine.file("etc/systemd/system/basic.target", "");
-    assert_eq!(machine.look().outcome, Outcome::Empty);
+    assert_eq!(machine.read().outcome, Outcome::Empty);
 }
 
 #[test]
@@ -104,8 +104,8 @@ fn an_instance_is_seen_under_its_own_name_with_the_drop_ins_of_its_template() {
             "etc/systemd/system/multi-user.target.wants/clamd@scan.service",
             "/usr/lib/systemd/system/clamd@.service",
         );
-    let sighting = root.look(&SystemdUnits);
-    let seen = sighting.observations.iter().find(|o| o.name == "clamd@scan.service").expect("the instance");
+    let reading = root.read(&SystemdUnits);
+    let seen = reading.observations.iter().find(|o| o.name == "clamd@scan.service").expect("the instance");
     assert_eq!((seen.attributes["enabled"].as_str(), seen.attributes["exec"].as_str()), ("yes", "/opt/clam/clamd"));
     assert_eq!(seen.state, "");
 }
@@ -116,8 +116,8 @@ fn an_empty_unit_file_masks_and_a_linked_one_from_elsewhere_is_read() {
         .file("etc/systemd/system/off.service", "")
         .link("etc/systemd/system/vendor.service", "/opt/vendor/vendor.service")
         .file("opt/vendor/vendor.service", "[Service]\nExecStart=/opt/vendor/run\n");
-    let sighting = root.look(&SystemdUnits);
-    let rows: Vec<_> = sighting.observations.iter().map(|o| (o.name.as_str(), o.state.as_str())).collect();
+    let reading = root.read(&SystemdUnits);
+    let rows: Vec<_> = reading.observations.iter().map(|o| (o.name.as_str(), o.state.as_str())).collect();
     assert_eq!(rows, [("off.service", "masked"), ("vendor.service", "binary-missing")]);
 }
 
@@ -129,11 +129,11 @@ fn units_of_sessions_are_seen_and_of_a_home_only_those_that_are_watched() {
         .file("usr/lib/systemd/user/eea-user-agent.service", "[Service]\nExecStart=/opt/eset/agent\n")
         .file("srv/jane/.config/systemd/user/kesl-gui.service", "[Service]\nExecStart=/srv/jane/kesl\n")
         .file("srv/jane/.config/systemd/user/diary.service", "[Service]\nExecStart=/srv/jane/diary\n");
-    let sighting = root.look_for(&SystemdUnits, watchlist);
-    let rows: Vec<_> = sighting.observations.iter().map(|o| (o.name.as_str(), o.attributes["type"].as_str())).collect();
+    let reading = root.read_with(&SystemdUnits, watchlist);
+    let rows: Vec<_> = reading.observations.iter().map(|o| (o.name.as_str(), o.attributes["type"].as_str())).collect();
     assert_eq!(rows, [("eea-user-agent.service", "user"), ("kesl-gui.service", "user")]);
     let owned = Owned { home: "/srv/jane".to_owned(), place: "unit:kesl-gui.service".to_owned(), watched: true };
-    assert_eq!(sighting.owned, [owned]);
+    assert_eq!(reading.owned, [owned]);
 }
 
 #[test]
@@ -141,6 +141,6 @@ fn scripts_that_openrc_starts_are_enabled() {
     let root = Canned::new("alpine")
         .file("etc/init.d/clamd", "#!/sbin/openrc-run\n")
         .link("etc/runlevels/default/clamd", "/etc/init.d/clamd");
-    let sighting = root.look(&SystemdUnits);
-    assert_eq!(sighting.observations[0].attributes["enabled"], "yes");
+    let reading = root.read(&SystemdUnits);
+    assert_eq!(reading.observations[0].attributes["enabled"], "yes");
 }

@@ -5,7 +5,7 @@ use muster_proto::model::{Kind, Observation, SourceName};
 
 use super::findings::Findings;
 use crate::sources::parse::certificate::parse;
-use crate::sources::{Scene, Sighting, Source};
+use crate::sources::{ScanContext, Source, SourceReading};
 
 /// Where certificates are added: Debian, Red Hat, Arch, SUSE and their kin.
 const PLACES: &[&str] = &[
@@ -28,17 +28,17 @@ impl Source for TrustStore {
         SourceName::TrustStore
     }
 
-    fn look(&self, scene: &Scene) -> Sighting {
+    fn read(&self, context: &ScanContext) -> SourceReading {
         let mut findings = Findings::default();
         for place in PLACES {
-            directory(scene, place, 0, &mut findings);
+            directory(context, place, 0, &mut findings);
         }
-        findings.sighting("there is no place for added certificates")
+        findings.reading("there is no place for added certificates")
     }
 }
 
-fn directory(scene: &Scene, dir: &str, depth: usize, findings: &mut Findings) {
-    let Some(entries) = findings.list(scene, dir) else { return };
+fn directory(context: &ScanContext, dir: &str, depth: usize, findings: &mut Findings) {
+    let Some(entries) = findings.list(context, dir) else { return };
     findings.places += 1;
     if depth > DEPTH {
         return findings.broken(format!("{dir} is too deep"));
@@ -46,8 +46,8 @@ fn directory(scene: &Scene, dir: &str, depth: usize, findings: &mut Findings) {
     for entry in entries {
         let path = format!("{dir}/{}", entry.name);
         if entry.is_directory {
-            directory(scene, &path, depth + 1, findings);
-        } else if let Some(bytes) = findings.read(scene, &path, FILE_BYTES) {
+            directory(context, &path, depth + 1, findings);
+        } else if let Some(bytes) = findings.read(context, &path, FILE_BYTES) {
             file(&path, &bytes, findings);
         }
     }
@@ -92,9 +92,9 @@ mod tests {
     fn added_certificates_are_found_in_every_place() {
         for place in PLACES {
             let root = Canned::new("debian").file(&format!("{}/below/own.crt", &place[1..]), pem("Root One"));
-            let sighting = root.file(&format!("{}/README", &place[1..]), "text").look(&TrustStore);
-            assert_eq!((sighting.outcome, sighting.observations.len()), (Outcome::Found, 1), "{place}");
-            let certificate = &sighting.observations[0];
+            let reading = root.file(&format!("{}/README", &place[1..]), "text").read(&TrustStore);
+            assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Found, 1), "{place}");
+            let certificate = &reading.observations[0];
             assert!(certificate.name.contains("CN=Root One"), "{}", certificate.name);
             assert_eq!(certificate.vendor, "AO Kaspersky Lab");
         }
@@ -105,11 +105,11 @@ mod tests {
         let place = "usr/local/share/ca-certificates";
         for bytes in ["", "text", &pem("x")[..200]] {
             let root = Canned::new("debian").file(&format!("{place}/bad.crt"), bytes);
-            let sighting = root.file(&format!("{place}/good.crt"), pem("y")).look(&TrustStore);
-            assert_eq!((sighting.outcome, sighting.observations.len()), (Outcome::Partial, 1));
-            assert!(sighting.reason.contains("bad.crt"), "{}", sighting.reason);
+            let reading = root.file(&format!("{place}/good.crt"), pem("y")).read(&TrustStore);
+            assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 1));
+            assert!(reading.reason.contains("bad.crt"), "{}", reading.reason);
         }
-        assert_eq!(Canned::new("debian").directory(place).look(&TrustStore).outcome, Outcome::Empty);
-        assert_eq!(Canned::new("debian").look(&TrustStore).outcome, Outcome::NotApplicable);
+        assert_eq!(Canned::new("debian").directory(place).read(&TrustStore).outcome, Outcome::Empty);
+        assert_eq!(Canned::new("debian").read(&TrustStore).outcome, Outcome::NotApplicable);
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::dpkg::person;
-use super::paged::Fault;
+use super::paged::PagedFault;
 
 /// One package as the database has it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,7 +29,7 @@ pub struct Installed {
     /// Names that the packages stand for beside their own.
     pub provides: BTreeSet<String>,
     /// The first fault.
-    pub fault: Option<Fault>,
+    pub fault: Option<PagedFault>,
 }
 
 #[derive(Default)]
@@ -47,7 +47,7 @@ pub fn parse(bytes: &[u8]) -> Installed {
     let mut number = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         number += 1;
-        let at = |what| Fault::at(format!("line {number}"), what);
+        let at = |what| PagedFault::at(format!("line {number}"), what);
         let Some(text) = line.strip_suffix(b"\n") else {
             installed.fault.get_or_insert(at("the file ends within a line"));
             stanza.broken = true;
@@ -75,7 +75,7 @@ pub fn parse(bytes: &[u8]) -> Installed {
     }
     if stanza.begun {
         let what = "the file ends without the empty line after its last stanza";
-        installed.fault.get_or_insert(Fault::at(format!("line {number}"), what));
+        installed.fault.get_or_insert(PagedFault::at(format!("line {number}"), what));
         installed.close(&mut stanza, number);
     }
     installed
@@ -88,7 +88,7 @@ impl Installed {
         if whole && !broken {
             self.packages.push(package);
         } else if begun {
-            self.fault.get_or_insert(Fault::at(format!("line {line}"), "the stanza before it is not whole"));
+            self.fault.get_or_insert(PagedFault::at(format!("line {line}"), "the stanza before it is not whole"));
         }
     }
 

@@ -29,7 +29,7 @@ impl Package {
 
 /// Where and why the bytes are not what dpkg writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct DpkgFault {
     /// The line, from 1.
     pub line: usize,
     /// What is wrong there.
@@ -42,7 +42,7 @@ pub struct Status {
     /// The packages of all stanzas that are whole, also those of which nothing is on the machine.
     pub packages: Vec<Package>,
     /// The first fault.
-    pub fault: Option<Fault>,
+    pub fault: Option<DpkgFault>,
     /// The last stanza is not followed by an empty line, though it ends at the end of a line. dpkg writes that line,
     /// other writers may not.
     pub open_end: Option<OpenEnd>,
@@ -108,7 +108,7 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn fault(&mut self, what: &'static str) {
         let line = self.line;
-        self.status.fault.get_or_insert(Fault { line, what });
+        self.status.fault.get_or_insert(DpkgFault { line, what });
     }
 
     fn broken(&mut self, what: &'static str) {

@@ -98,14 +98,14 @@ fn a_stanza_without_a_needed_field_is_a_fault_at_its_end_and_the_others_are_kept
     }
     let read =
         status("Package: p\nStatus: install ok installed\n\nPackage: q\nStatus: install ok installed\nVersion: 2\n\n");
-    assert_eq!(read.fault, Some(Fault { line: 3, what: "the stanza has no Version field" }));
+    assert_eq!(read.fault, Some(DpkgFault { line: 3, what: "the stanza has no Version field" }));
     assert_eq!(read.packages[0].name, "q");
 }
 
 #[test]
 fn garbage_between_stanzas_names_its_line_and_costs_no_other_package() {
     let read = status(&GOOD.replace("\n\nPackage: klnagent64", "\n\n\0\0\u{1}garbage\n\nPackage: klnagent64"));
-    assert_eq!(read.fault, Some(Fault { line: 16, what: "the line has NUL bytes" }));
+    assert_eq!(read.fault, Some(DpkgFault { line: 16, what: "the line has NUL bytes" }));
     assert_eq!(read.packages.len(), 2);
 }
 

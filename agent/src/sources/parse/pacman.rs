@@ -1,7 +1,7 @@
 //! One entry of Arch's package database: sections `%NAME%`, their lines, an empty line after each, the last one too.
 
 use super::dpkg::person;
-use super::paged::Fault;
+use super::paged::PagedFault;
 
 /// One package as its entry has it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,7 +18,7 @@ pub struct Package {
 
 /// Reads a `desc` file. What was read before a fault is given with it.
 #[must_use]
-pub fn parse(bytes: &[u8]) -> (Package, Option<Fault>) {
+pub fn parse(bytes: &[u8]) -> (Package, Option<PagedFault>) {
     let mut package = Package::default();
     let mut section = String::new();
     let text = String::from_utf8_lossy(bytes);
@@ -51,7 +51,7 @@ pub fn parse(bytes: &[u8]) -> (Package, Option<Fault>) {
     } else {
         None
     };
-    (package, what.map(|what| Fault::at("desc", what)))
+    (package, what.map(|what| PagedFault::at("desc", what)))
 }
 
 /// Name and version of an entry's directory: `name-version-release`.

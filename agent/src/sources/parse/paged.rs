@@ -43,14 +43,14 @@ impl Storage for Vec<u8> {
 /// Where and why a database is not what its program writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {what}")]
-pub struct Fault {
+pub struct PagedFault {
     /// The page, slot or row.
     pub place: String,
     /// What is wrong there.
     pub what: &'static str,
 }
 
-impl Fault {
+impl PagedFault {
     /// A fault at a place.
     #[must_use]
     pub fn at(place: impl Into<String>, what: &'static str) -> Self {
@@ -62,23 +62,28 @@ impl Fault {
 ///
 /// # Errors
 /// The bytes end before, or cannot be read.
-pub fn read(storage: &dyn Storage, place: u64, length: usize, name: impl FnOnce() -> String) -> Result<Vec<u8>, Fault> {
+pub fn read(
+    storage: &dyn Storage,
+    place: u64,
+    length: usize,
+    name: impl FnOnce() -> String,
+) -> Result<Vec<u8>, PagedFault> {
     let end = place.saturating_add(length as u64);
     if end > storage.size() {
-        return Err(Fault::at(name(), "lies beyond the end of the file"));
+        return Err(PagedFault::at(name(), "lies beyond the end of the file"));
     }
     let mut bytes = vec![0; length];
     match storage.read_at(place, &mut bytes) {
         Ok(()) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(Fault::at(name(), "lies beyond the end of the file"))
+            Err(PagedFault::at(name(), "lies beyond the end of the file"))
         }
-        Err(_) => Err(Fault::at(name(), "cannot be read")),
+        Err(_) => Err(PagedFault::at(name(), "cannot be read")),
     }
 }
 
 /// Fetches the next portion of a value and appends it.
-pub type Fetch<'a> = Box<dyn FnMut(&mut Vec<u8>) -> Result<(), Fault> + 'a>;
+pub type Fetch<'a> = Box<dyn FnMut(&mut Vec<u8>) -> Result<(), PagedFault> + 'a>;
 
 /// A value of a known length that is fetched as far as somebody asks.
 pub struct Lazy<'a> {
@@ -110,15 +115,15 @@ impl<'a> Lazy<'a> {
 
     /// A fault of this value.
     #[must_use]
-    pub fn fault(&self, what: &'static str) -> Fault {
-        Fault::at(self.name.as_str(), what)
+    pub fn fault(&self, what: &'static str) -> PagedFault {
+        PagedFault::at(self.name.as_str(), what)
     }
 
     /// Bytes of the value.
     ///
     /// # Errors
     /// The value is shorter, or a page that holds it is broken.
-    pub fn get(&mut self, place: usize, length: usize) -> Result<&[u8], Fault> {
+    pub fn get(&mut self, place: usize, length: usize) -> Result<&[u8], PagedFault> {
         let end = place.checked_add(length).filter(|end| *end <= self.length());
         let end = self.start + end.ok_or_else(|| self.fault("a value reaches beyond its end"))?;
         while self.have.len() < end {
@@ -135,7 +140,7 @@ impl<'a> Lazy<'a> {
     ///
     /// # Errors
     /// The value is shorter.
-    pub fn narrow(mut self, place: usize, length: usize) -> Result<Self, Fault> {
+    pub fn narrow(mut self, place: usize, length: usize) -> Result<Self, PagedFault> {
         let end = place.checked_add(length).filter(|end| *end <= self.length());
         let end = end.ok_or_else(|| self.fault("a value reaches beyond its end"))?;
         self.end = self.start + end;
@@ -187,7 +192,7 @@ mod tests {
     #[test]
     fn a_page_that_gives_nothing_ends_the_reading() {
         let mut lazy = Lazy::new("row 1".to_owned(), 100, Vec::new(), Box::new(|_| Ok(())));
-        assert_eq!(lazy.get(0, 1), Err(Fault::at("row 1", "a page of a value is empty")));
+        assert_eq!(lazy.get(0, 1), Err(PagedFault::at("row 1", "a page of a value is empty")));
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod ndb;
 
 use std::collections::BTreeMap;
 
-use super::paged::{Fault, Lazy, Storage};
+use super::paged::{Lazy, PagedFault, Storage};
 use super::sqlite::{Column, Database};
 
 pub use header::Package;
@@ -21,20 +21,20 @@ pub struct Packages {
     /// The packages, in the order in which the database has them.
     pub packages: Vec<Package>,
     /// The first fault.
-    pub fault: Option<Fault>,
+    pub fault: Option<PagedFault>,
 }
 
 impl Packages {
-    fn failed(fault: Fault) -> Self {
+    fn failed(fault: PagedFault) -> Self {
         Self { packages: Vec::new(), fault: Some(fault) }
     }
 
-    fn keep(&mut self, fault: Fault) {
+    fn keep(&mut self, fault: PagedFault) {
         self.fault.get_or_insert(fault);
     }
 
     /// Reads the blob of one package; `None` when it is broken.
-    fn add(&mut self, blob: Result<Lazy<'_>, Fault>) -> Option<&Package> {
+    fn add(&mut self, blob: Result<Lazy<'_>, PagedFault>) -> Option<&Package> {
         match blob.and_then(|mut blob| header::read(&mut blob)) {
             Ok(package) => {
                 self.packages.push(package);
@@ -78,7 +78,7 @@ pub fn of_sqlite(main: &dyn Storage, wal: Option<&dyn Storage>) -> Packages {
 }
 
 /// rpm keeps an index of names beside the packages: each of its entries needs its package.
-fn hold_against_index(database: &Database<'_>, names: &BTreeMap<i64, String>) -> Result<(), Fault> {
+fn hold_against_index(database: &Database<'_>, names: &BTreeMap<i64, String>) -> Result<(), PagedFault> {
     let faults = database.table("Name", &mut |mut row| {
         let columns = row.columns()?;
         let name = row.text(columns.first())?;
@@ -89,7 +89,7 @@ fn hold_against_index(database: &Database<'_>, names: &BTreeMap<i64, String>) ->
         if package == Some(&name) {
             Ok(())
         } else {
-            Err(Fault::at(format!("package {name}"), "is in the index of names and nowhere else"))
+            Err(PagedFault::at(format!("package {name}"), "is in the index of names and nowhere else"))
         }
     })?;
     faults.into_iter().next().map_or(Ok(()), Err)

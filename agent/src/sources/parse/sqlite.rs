@@ -10,7 +10,7 @@ mod wal;
 
 use std::collections::HashMap;
 
-use super::paged::{Fault, Lazy, Storage, be32, read};
+use super::paged::{Lazy, PagedFault, Storage, be32, read};
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const HEADER_BYTES: usize = 100;
@@ -56,8 +56,8 @@ pub struct Row<'a> {
 struct Walk<'w> {
     seen: Vec<bool>,
     last_key: Option<i64>,
-    faults: Vec<Fault>,
-    visit: &'w mut dyn FnMut(Row<'_>) -> Result<(), Fault>,
+    faults: Vec<PagedFault>,
+    visit: &'w mut dyn FnMut(Row<'_>) -> Result<(), PagedFault>,
 }
 
 impl<'a> Database<'a> {
@@ -65,7 +65,7 @@ impl<'a> Database<'a> {
     ///
     /// # Errors
     /// The bytes are no database, or not all of it is there.
-    pub fn open(main: &'a dyn Storage, wal: Option<&'a dyn Storage>) -> Result<Self, Fault> {
+    pub fn open(main: &'a dyn Storage, wal: Option<&'a dyn Storage>) -> Result<Self, PagedFault> {
         let log = wal.map(wal::replay).unwrap_or_default();
         let mut database =
             Self { main, wal, frames: log.frames, page_bytes: log.page_bytes, usable: 0, pages: log.pages };
@@ -73,7 +73,7 @@ impl<'a> Database<'a> {
             Some(place) => read(wal.unwrap_or(main), *place, HEADER_BYTES, || "page 1 in the log".to_owned())?,
             None => read(main, 0, HEADER_BYTES, || "the header".to_owned())?,
         };
-        let fault = |what| Err(Fault::at("the header", what));
+        let fault = |what| Err(PagedFault::at("the header", what));
         if !head.starts_with(MAGIC) {
             return fault("this is no SQLite database");
         }
@@ -114,7 +114,11 @@ impl<'a> Database<'a> {
     ///
     /// # Errors
     /// The table cannot be found, with the reason.
-    pub fn table(&self, name: &str, visit: &mut dyn FnMut(Row<'_>) -> Result<(), Fault>) -> Result<Vec<Fault>, Fault> {
+    pub fn table(
+        &self,
+        name: &str,
+        visit: &mut dyn FnMut(Row<'_>) -> Result<(), PagedFault>,
+    ) -> Result<Vec<PagedFault>, PagedFault> {
         let mut root = None;
         let faults = self.walk(1, &mut |mut row| {
             let columns = row.columns()?;
@@ -127,15 +131,15 @@ impl<'a> Database<'a> {
         match (root, faults.into_iter().next()) {
             (Some(Column::Integer(page)), _) if page > 1 => match u32::try_from(page) {
                 Ok(page) => Ok(self.walk(page, visit)),
-                Err(_) => Err(Fault::at(format!("table {name}"), "has no page")),
+                Err(_) => Err(PagedFault::at(format!("table {name}"), "has no page")),
             },
             (_, Some(fault)) => Err(fault),
-            (Some(_), None) => Err(Fault::at(format!("table {name}"), "has no page")),
-            (None, None) => Err(Fault::at(format!("table {name}"), "is missing")),
+            (Some(_), None) => Err(PagedFault::at(format!("table {name}"), "has no page")),
+            (None, None) => Err(PagedFault::at(format!("table {name}"), "is missing")),
         }
     }
 
-    fn walk(&self, root: u32, visit: &mut dyn FnMut(Row<'_>) -> Result<(), Fault>) -> Vec<Fault> {
+    fn walk(&self, root: u32, visit: &mut dyn FnMut(Row<'_>) -> Result<(), PagedFault>) -> Vec<PagedFault> {
         let mut walk = Walk { seen: Vec::new(), last_key: None, faults: Vec::new(), visit };
         if let Err(fault) = self.tree(root, 0, &mut walk) {
             walk.faults.push(fault);
@@ -144,9 +148,9 @@ impl<'a> Database<'a> {
     }
 
     /// One page of a tree and all below it. Faults below are kept and the other branches are read.
-    fn tree(&self, number: u32, depth: usize, walk: &mut Walk<'_>) -> Result<(), Fault> {
+    fn tree(&self, number: u32, depth: usize, walk: &mut Walk<'_>) -> Result<(), PagedFault> {
         let place = number as usize;
-        let fault = |what| Fault::at(format!("page {number}"), what);
+        let fault = |what| PagedFault::at(format!("page {number}"), what);
         let page = self.page(number)?;
         if walk.seen.len() <= place {
             walk.seen.resize(place + 1, false);
@@ -181,17 +185,17 @@ impl<'a> Database<'a> {
         Ok(())
     }
 
-    fn row(&self, number: u32, page: &[u8], offset: usize, walk: &mut Walk<'_>) -> Result<(), Fault> {
-        let cut = || Fault::at(format!("page {number}"), "has a cell that is cut");
+    fn row(&self, number: u32, page: &[u8], offset: usize, walk: &mut Walk<'_>) -> Result<(), PagedFault> {
+        let cut = || PagedFault::at(format!("page {number}"), "has a cell that is cut");
         let (length, used) = varint(&page[offset..]).ok_or_else(cut)?;
         let (key, more) = varint(&page[offset + used..]).ok_or_else(cut)?;
         if walk.last_key.is_some_and(|last| last >= key) {
-            return Err(Fault::at(format!("page {number}"), "has keys that do not ascend"));
+            return Err(PagedFault::at(format!("page {number}"), "has keys that do not ascend"));
         }
         walk.last_key = Some(key);
         let name = format!("row {key}");
         let length = usize::try_from(length).ok().filter(|length| *length as u64 <= self.bytes());
-        let length = length.ok_or_else(|| Fault::at(name.as_str(), "is longer than the database"))?;
+        let length = length.ok_or_else(|| PagedFault::at(name.as_str(), "is longer than the database"))?;
         let start = offset + used + more;
         let local = self.local(length);
         let have = page.get(start..start + local).ok_or_else(cut)?.to_vec();
@@ -222,10 +226,10 @@ impl<'a> Database<'a> {
         self.pages as u64 * self.page_bytes as u64
     }
 
-    fn page(&self, number: u32) -> Result<Vec<u8>, Fault> {
+    fn page(&self, number: u32) -> Result<Vec<u8>, PagedFault> {
         let name = || format!("page {number}");
         if number == 0 || number > self.pages {
-            return Err(Fault::at(name(), "is none of the database"));
+            return Err(PagedFault::at(name(), "is none of the database"));
         }
         match (self.frames.get(&number), self.wal) {
             (Some(place), Some(wal)) => read(wal, *place, self.page_bytes, name),
@@ -239,7 +243,7 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// The record is none.
-    pub fn columns(&mut self) -> Result<Vec<Column>, Fault> {
+    pub fn columns(&mut self) -> Result<Vec<Column>, PagedFault> {
         let broken = |lazy: &Lazy<'_>| lazy.fault("the record has a broken header");
         let head = self.record.length().min(9);
         let (header, mut used) = varint(self.record.get(0, head)?).ok_or_else(|| broken(&self.record))?;
@@ -275,7 +279,7 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// A page that holds it is broken.
-    pub fn text(&mut self, column: Option<&Column>) -> Result<String, Fault> {
+    pub fn text(&mut self, column: Option<&Column>) -> Result<String, PagedFault> {
         match column {
             Some(Column::Bytes { place, length }) => {
                 Ok(String::from_utf8_lossy(self.record.get(*place, *length)?).into_owned())
@@ -288,7 +292,7 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// The value holds no bytes.
-    pub fn bytes(self, column: Option<&Column>) -> Result<Lazy<'a>, Fault> {
+    pub fn bytes(self, column: Option<&Column>) -> Result<Lazy<'a>, PagedFault> {
         match column {
             Some(Column::Bytes { place, length }) => self.record.narrow(*place, *length),
             _ => Err(self.record.fault("the value holds no bytes")),

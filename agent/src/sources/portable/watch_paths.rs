@@ -6,7 +6,7 @@ use muster_proto::model::{Kind, Observation, SourceName};
 
 use crate::sources::root::Stands;
 use crate::sources::watchlist::{has_wildcard, matches};
-use crate::sources::{Scene, Sighting, Source, error_reason, is_absent, is_denied};
+use crate::sources::{ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
 
 pub(in crate::sources) struct WatchPaths;
 
@@ -15,18 +15,20 @@ impl Source for WatchPaths {
         SourceName::WatchPaths
     }
 
-    fn look(&self, scene: &Scene) -> Sighting {
+    fn read(&self, context: &ScanContext) -> SourceReading {
         let mut observations = Vec::new();
         let mut failed: Option<(String, io::Error)> = None;
-        for path in &scene.watchlist.paths {
-            if let Err(error) = test(scene, path, &mut observations) {
+        for path in &context.watchlist.paths {
+            if let Err(error) = test(context, path, &mut observations) {
                 failed.get_or_insert((path.clone(), error));
             }
         }
         match failed {
-            None => Sighting::complete(observations),
-            Some((path, error)) if observations.is_empty() && is_denied(&error) => Sighting::of_error(&path, &error),
-            Some((path, error)) => Sighting::partial(observations, error_reason(&path, &error)),
+            None => SourceReading::complete(observations),
+            Some((path, error)) if observations.is_empty() && is_denied(&error) => {
+                SourceReading::of_error(&path, &error)
+            }
+            Some((path, error)) => SourceReading::partial(observations, error_reason(&path, &error)),
         }
     }
 
@@ -35,30 +37,30 @@ impl Source for WatchPaths {
     }
 }
 
-fn test(scene: &Scene, path: &str, observations: &mut Vec<Observation>) -> io::Result<()> {
+fn test(context: &ScanContext, path: &str, observations: &mut Vec<Observation>) -> io::Result<()> {
     let (parent, pattern) = path.rsplit_once('/').unwrap_or(("", path));
     if !has_wildcard(pattern) {
-        observations.extend(scene.root.stands(path)?.map(|stands| observation(scene, path, stands)));
+        observations.extend(context.root.stands(path)?.map(|stands| observation(context, path, stands)));
         return Ok(());
     }
-    let entries = match scene.root.list(if parent.is_empty() { "/" } else { parent }) {
+    let entries = match context.root.list(if parent.is_empty() { "/" } else { parent }) {
         Ok(entries) => entries,
         Err(error) if is_absent(&error) => return Ok(()),
         Err(error) => return Err(error),
     };
     for entry in entries.iter().filter(|entry| matches(pattern, &entry.name)) {
         let path = format!("{parent}/{}", entry.name);
-        observations.extend(scene.root.stands(&path)?.map(|stands| observation(scene, &path, stands)));
+        observations.extend(context.root.stands(&path)?.map(|stands| observation(context, &path, stands)));
     }
     Ok(())
 }
 
-fn observation(scene: &Scene, path: &str, stands: Stands) -> Observation {
+fn observation(context: &ScanContext, path: &str, stands: Stands) -> Observation {
     let mut observation = Observation::new(Kind::Path, path);
     path.clone_into(&mut observation.path);
     observation.attributes.insert("type".to_owned(), stands.name().to_owned());
     let state = match stands {
-        Stands::Directory if has_no_files(scene, path, &mut { FOLDERS }) => NO_FILES,
+        Stands::Directory if has_no_files(context, path, &mut { FOLDERS }) => NO_FILES,
         Stands::BrokenLink => stands.name(),
         Stands::File | Stands::Directory | Stands::Other => "",
     };
@@ -73,11 +75,11 @@ const NO_FILES: &str = "no-files";
 const FOLDERS: u32 = 32;
 
 /// Whether there is nothing but folders below. Where that cannot be seen there may be files.
-fn has_no_files(scene: &Scene, path: &str, folders: &mut u32) -> bool {
+fn has_no_files(context: &ScanContext, path: &str, folders: &mut u32) -> bool {
     let Some(left) = folders.checked_sub(1) else { return false };
     *folders = left;
-    let Ok(entries) = scene.root.list(path) else { return false };
+    let Ok(entries) = context.root.list(path) else { return false };
     // Any file first: it needs no further folder.
     entries.iter().all(|entry| entry.is_directory)
-        && entries.iter().all(|entry| has_no_files(scene, &format!("{path}/{}", entry.name), folders))
+        && entries.iter().all(|entry| has_no_files(context, &format!("{path}/{}", entry.name), folders))
 }

@@ -19,7 +19,7 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::uplink::{Target, Token, pin_of};
+use crate::uplink::{EnrollmentToken, Target, pin_of};
 
 /// A CA with a server certificate of it.
 pub(crate) struct Pki {
@@ -44,9 +44,9 @@ impl Pki {
         Self { ca, issuer, server, key: key.serialize_der() }
     }
 
-    pub(crate) fn token(&self) -> Token {
+    pub(crate) fn token(&self) -> EnrollmentToken {
         let pin = pin_of(&self.ca).expect("a pin");
-        Token::parse(&format!("abcdefgh1234.{}.{pin}", "a".repeat(52))).expect("a token")
+        EnrollmentToken::parse(&format!("abcdefgh1234.{}.{pin}", "a".repeat(52))).expect("a token")
     }
 
     fn sign(&self, csr: &[u8]) -> Vec<u8> {
@@ -163,9 +163,9 @@ impl AgentService for Door {
         let mut script = self.script.lock().expect("unpoisoned");
         script.check_ins.push(request.into_inner());
         let sections_wanted = self.missing(&script);
-        let look_wanted = !sections_wanted.is_empty();
+        let snapshot_wanted = !sections_wanted.is_empty();
         let pace = Self::pace(&script);
-        Ok(Response::new(wire::CheckInResponse { look_wanted, pace, server_time_ms: 5, ..Default::default() }))
+        Ok(Response::new(wire::CheckInResponse { snapshot_wanted, pace, server_time_ms: 5, ..Default::default() }))
     }
 
     async fn upload(
@@ -176,7 +176,7 @@ impl AgentService for Door {
         let first = stream.message().await?.and_then(|message| message.part);
         assert!(matches!(first, Some(wire::upload_request::Part::Header(_))), "the header comes first");
         let second = stream.message().await?.and_then(|message| message.part);
-        assert!(matches!(second, Some(wire::upload_request::Part::Look(_))), "then the look");
+        assert!(matches!(second, Some(wire::upload_request::Part::Snapshot(_))), "then the scan");
         let mut sections = Vec::new();
         while let Some(message) = stream.message().await? {
             let Some(wire::upload_request::Part::Section(body)) = message.part else { panic!("then sections only") };

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use muster_proto::canonical;
 use muster_proto::model::{Digest, Lane, Section};
 
-use super::kit::{at, check_in, delivery, host, judged, judgement, look, packages, run, settled, units};
-use crate::store::{CheckIn, CheckInAnswer, Delivered, LookDelivery, Store};
+use super::kit::{at, check_in, delivery, host, judged, judgement, packages, run, settled, snapshot, units};
+use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery, Store};
 
-/// What host `n` has in this step: every step is another look, and some of it is shared.
+/// What host `n` has in this step: every step is another snapshot, and some of it is shared.
 fn sections(n: u8, step: u64) -> [Section; 2] {
     let version = format!("1.{step}");
     [packages(&[("adduser", "3.134"), ("kesl", &version)]), units(&[&format!("unit-{}-{}.service", n % 3, step / 5)])]
 }
 
-/// Reports for every host in a task of its own, judges beside them, and says `host step` when a look is acknowledged.
+/// Reports for every host in a task of its own, judges beside them, and says `host step` when a snapshot is acknowledged.
 pub(crate) async fn report_forever(
     store: Arc<dyn Store>,
     hosts: u8,
@@ -34,7 +34,7 @@ pub(crate) async fn report_forever(
     }
     tasks.push(tokio::spawn(async move {
         for now in 0.. {
-            let claimed = store.docket_claim(16, at(round * 1000 + now)).await.expect("claims");
+            let claimed = store.queue_claim(16, at(round * 1000 + now)).await.expect("claims");
             let lane = Lane::ALL[3 + usize::try_from(now % 8).expect("small")];
             let judgements = claimed.iter().map(|host| judgement(host, vec![judged(lane)])).collect();
             settled(&store, judgements, at(round * 1000 + now)).await;
@@ -51,8 +51,8 @@ async fn report(store: &Arc<dyn Store>, n: u8, round: u64, step: u64) {
     let all = sections(n, step);
     let answer = store.check_in(CheckIn { run, ..check_in(n, step, step, &all) }).await.expect("checks in");
     if answer != CheckInAnswer::Current {
-        let deed = LookDelivery { run, ..delivery(n, step, step, &all, &all) };
-        assert_eq!(store.look_deliver(deed).await.expect("delivers"), Delivered::Accepted);
+        let operation = Delivery { run, ..delivery(n, step, step, &all, &all) };
+        assert_eq!(store.snapshot_deliver(operation).await.expect("delivers"), Delivered::Accepted);
     }
 }
 
@@ -64,8 +64,8 @@ pub(crate) async fn acknowledged_is_there(store: &Arc<dyn Store>, lines: &[Strin
         last.insert(n.parse().expect("a host"), step.parse().expect("a step"));
     }
     for (n, step) in last {
-        let kept = store.host_get(host(n)).await.expect("gets").expect("there").look.expect("has one").digest;
-        let digest = |step: u64| -> Digest { canonical::look_digest(&look(&sections(n, step))) };
+        let kept = store.host_get(host(n)).await.expect("gets").expect("there").snapshot.expect("has one").digest;
+        let digest = |step: u64| -> Digest { canonical::snapshot_digest(&snapshot(&sections(n, step))) };
         let later = (step..step + 64).find(|step| digest(*step) == kept);
         assert!(later.is_some(), "host {n}: step {step} was acknowledged, and is lost");
     }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use muster_proto::canonical::{self, CanonicalSection};
 use muster_proto::model::{
-    Digest, HostFacts, HostId, HostState, Kind, Lane, Look, LookEntry, Observation, OrderId, Outcome, Platform,
-    Presence, Protection, RunId, Section, SiteId, SourceName, Timestamp, TokenId,
+    Digest, HostFacts, HostId, HostState, Kind, Lane, Observation, OrderId, Outcome, Platform, Presence, Protection,
+    RunId, Section, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, TokenId,
 };
 
-use crate::judge::Case;
+use crate::judge::Remediation;
 use crate::store::{
-    CheckIn, CheckInAnswer, Delivered, DocketHost, Enrolled, Enrollment, JudgedOrder, Judgement, KeyFingerprint,
-    LookDelivery, NewToken, Settlement, Store, StoreError,
+    CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, JudgedOrder, Judgement, KeyFingerprint,
+    NewToken, QueuedHost, Settlement, Store, StoreError,
 };
 
 pub(super) const START: i64 = 1_726_000_000_000;
@@ -74,11 +74,11 @@ pub(super) fn run(n: u8) -> RunId {
     RunId::from_bytes([n; 16])
 }
 
-/// Makes the token and enrols hosts 1 to `n`.
+/// Makes the token and enrolls hosts 1 to `n`.
 pub(crate) async fn enrolled(store: &Arc<dyn Store>, n: u8) {
     store.token_create(new_token(0)).await.expect("token");
     for n in 1..=n {
-        let answer = store.host_enroll(enrollment(n)).await.expect("enrols");
+        let answer = store.host_enroll(enrollment(n)).await.expect("enrolls");
         assert_eq!(answer, Enrolled::Host { host: host(n), site: site() });
     }
 }
@@ -102,33 +102,33 @@ pub(super) fn units(names: &[&str]) -> Section {
     Section::new(Platform::Linux, SourceName::SystemdUnits, names.iter().map(unit).collect())
 }
 
-/// The look over these sections.
-pub(crate) fn look(sections: &[Section]) -> Look {
-    let entry = |section: &Section| LookEntry {
+/// The snapshot over these sections.
+pub(crate) fn snapshot(sections: &[Section]) -> Snapshot {
+    let entry = |section: &Section| SnapshotEntry {
         source: section.source(),
         outcome: Outcome::Found,
         reason: String::new(),
         watchlist: 0,
         section: Some(canonical::section_digest(section)),
     };
-    Look::new(Platform::Linux, sections.iter().map(entry).collect())
+    Snapshot::new(Platform::Linux, sections.iter().map(entry).collect())
 }
 
 pub(super) fn part(section: &Section) -> CanonicalSection {
     CanonicalSection::from(section)
 }
 
-/// A delivery of the look over `sections`, in which only `sent` travel.
-pub(crate) fn delivery(n: u8, seq: u64, seconds: u64, sections: &[Section], sent: &[Section]) -> LookDelivery {
-    let look = look(sections);
-    LookDelivery {
+/// A delivery of the snapshot over `sections`, in which only `sent` travel.
+pub(crate) fn delivery(n: u8, seq: u64, seconds: u64, sections: &[Section], sent: &[Section]) -> Delivery {
+    let snapshot = snapshot(sections);
+    Delivery {
         host: host(n),
         run: run(n),
         seq,
         observed_at: at(seconds),
         now: at(seconds),
-        digest: canonical::look_digest(&look),
-        look: Some(look),
+        digest: canonical::snapshot_digest(&snapshot),
+        snapshot: Some(snapshot),
         sections: sent.iter().map(part).collect(),
     }
 }
@@ -140,7 +140,7 @@ pub(crate) fn check_in(n: u8, seq: u64, seconds: u64, sections: &[Section]) -> C
         seq,
         observed_at: at(seconds),
         now: at(seconds),
-        look: canonical::look_digest(&look(sections)),
+        snapshot: canonical::snapshot_digest(&snapshot(sections)),
         facts: None,
         state: None,
     }
@@ -150,8 +150,8 @@ pub(crate) fn check_in(n: u8, seq: u64, seconds: u64, sections: &[Section]) -> C
 pub(crate) async fn reports(store: &Arc<dyn Store>, n: u8, seq: u64, seconds: u64, sections: &[Section]) {
     match store.check_in(check_in(n, seq, seconds, sections)).await.expect("checks in") {
         CheckInAnswer::Current => {}
-        CheckInAnswer::LookWanted | CheckInAnswer::SectionsWanted(_) => {
-            let answer = store.look_deliver(delivery(n, seq, seconds, sections, sections)).await.expect("delivers");
+        CheckInAnswer::SnapshotWanted | CheckInAnswer::SectionsWanted(_) => {
+            let answer = store.snapshot_deliver(delivery(n, seq, seconds, sections, sections)).await.expect("delivers");
             assert_eq!(answer, Delivered::Accepted);
         }
         other @ (CheckInAnswer::Replayed { .. } | CheckInAnswer::HostUnknown) => panic!("{other:?}"),
@@ -159,7 +159,7 @@ pub(crate) async fn reports(store: &Arc<dyn Store>, n: u8, seq: u64, seconds: u6
 }
 
 pub(crate) async fn current(store: &Arc<dyn Store>, n: u8) -> Option<Digest> {
-    store.host_get(host(n)).await.expect("gets").expect("is there").look.map(|look| look.digest)
+    store.host_get(host(n)).await.expect("gets").expect("is there").snapshot.map(|snapshot| snapshot.digest)
 }
 
 pub(crate) fn judged(lane: Lane) -> JudgedOrder {
@@ -172,14 +172,14 @@ pub(crate) fn judged(lane: Lane) -> JudgedOrder {
         due: Some(at(10_000)),
         reason: format!("it stands in {lane}"),
         advice: "nothing is to be done".to_owned(),
-        case: Case::default(),
+        case: Remediation::default(),
     }
 }
 
-pub(crate) fn judgement(host: &DocketHost, orders: Vec<JudgedOrder>) -> Judgement {
-    let look = host.look.map(|(digest, _)| digest);
+pub(crate) fn judgement(host: &QueuedHost, orders: Vec<JudgedOrder>) -> Judgement {
+    let snapshot = host.snapshot.map(|(digest, _)| digest);
     let state_key = Some(Digest::of(host.state.boot_id.as_bytes()));
-    Judgement { host: host.host, ticket: host.ticket, look, state_key, orders }
+    Judgement { host: host.host, ticket: host.ticket, snapshot, state_key, orders }
 }
 
 /// Writes judgements that were made under the first rules.
@@ -191,12 +191,12 @@ pub(crate) async fn settled(store: &Arc<dyn Store>, judgements: Vec<Judgement>, 
 pub(super) async fn settled_under(rules: &str, store: &Arc<dyn Store>, judgements: Vec<Judgement>, now: Timestamp) {
     let rules_version = rules.to_owned();
     let settlement = Settlement { judgements, hits: BTreeMap::new(), rules_version, now };
-    store.docket_settle(settlement).await.expect("settles");
+    store.queue_settle(settlement).await.expect("settles");
 }
 
 /// Judges everything that waits into this lane.
 pub(super) async fn all_judged(store: &Arc<dyn Store>, lane: Lane, seconds: u64) {
-    let claimed = store.docket_claim(1000, at(seconds)).await.expect("claims");
+    let claimed = store.queue_claim(1000, at(seconds)).await.expect("claims");
     let judgements = claimed.iter().map(|host| judgement(host, vec![judged(lane)])).collect();
     settled(store, judgements, at(seconds)).await;
 }
@@ -209,7 +209,7 @@ pub(super) fn state(boot: &str) -> HostState {
     HostState { boot_id: boot.to_owned(), addresses: vec!["192.0.2.7".to_owned()], ..HostState::default() }
 }
 
-/// Two hosts with looks and verdicts: something of everything that a check looks at.
+/// Two hosts with snapshots and verdicts: something of everything that a check looks at.
 pub(crate) async fn small_fleet(store: &Arc<dyn Store>) {
     enrolled(store, 2).await;
     let all = [packages(&[("kesl", "12"), ("adduser", "3")]), units(&["kesl.service"])];
@@ -218,8 +218,8 @@ pub(crate) async fn small_fleet(store: &Arc<dyn Store>) {
     all_judged(store, Lane::Replace, 11).await;
 }
 
-/// Another look and another lane for both hosts of the small fleet.
-pub(crate) async fn second_look(store: &Arc<dyn Store>) {
+/// Another snapshot and another lane for both hosts of the small fleet.
+pub(crate) async fn second_snapshot(store: &Arc<dyn Store>) {
     for n in 1..=2 {
         reports(store, n, 2, 20, &[packages(&[("adduser", "3.1")])]).await;
     }
@@ -231,5 +231,5 @@ pub(crate) async fn large_delivery(store: &Arc<dyn Store>) -> Result<Delivered, 
     let names: Vec<String> = (0..4_500).map(|n| format!("{:0>400}", n * 7919)).collect();
     let rows: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
     let all = [packages(&rows)];
-    store.look_deliver(delivery(1, 2, 20, &all, &all)).await
+    store.snapshot_deliver(delivery(1, 2, 20, &all, &all)).await
 }

@@ -74,7 +74,7 @@ pub(crate) async fn a_host_is_found_by_its_name_whatever_its_case(backend: impl 
     enrolled(&store, 2).await;
     let mut twin = enrollment(3);
     twin.facts.hostname = "HOST-001".to_owned();
-    store.host_enroll(Enrollment { now: at(2), ..twin }).await.expect("enrols");
+    store.host_enroll(Enrollment { now: at(2), ..twin }).await.expect("enrolls");
     assert_eq!(store.host_find("Host-001").await.expect("finds"), vec![host(1), host(3)]);
     assert_eq!(store.host_find("host-00").await.expect("finds"), Vec::<HostId>::new(), "a part is not the name");
 }
@@ -83,7 +83,7 @@ pub(crate) async fn an_unknown_host_is_told_so(backend: impl Backend) {
     let store = backend.open();
     let all = [packages(&[("kesl", "12")])];
     assert_eq!(store.check_in(check_in(9, 1, 1, &all)).await.expect("asks"), CheckInAnswer::HostUnknown);
-    let answer = store.look_deliver(delivery(9, 1, 1, &all, &all)).await.expect("asks");
+    let answer = store.snapshot_deliver(delivery(9, 1, 1, &all, &all)).await.expect("asks");
     assert_eq!(answer, Delivered::HostUnknown);
     assert_eq!(store.check().await.expect("checks").sections, 0, "strangers store nothing");
     assert!(store.host_get(host(9)).await.expect("asks").is_none());

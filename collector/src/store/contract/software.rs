@@ -38,7 +38,7 @@ async fn find(store: &Arc<dyn Store>, text: &str) -> (Vec<(String, u64)>, Vec<u8
     (editions.collect(), found.hosts.iter().map(|one| one.id.as_bytes()[0]).collect())
 }
 
-pub(crate) async fn software_is_found_in_current_looks_before_and_after_it_is_indexed(backend: impl Backend) {
+pub(crate) async fn software_is_found_in_current_snapshots_before_and_after_it_is_indexed(backend: impl Backend) {
     let store = backend.open();
     enrolled(&store, 4).await;
     let image = packages(&[("curl", "8.1"), ("kesl", "12.1")]);

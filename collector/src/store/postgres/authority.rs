@@ -1,6 +1,6 @@
 //! One CA between all collectors on one database: a host that was enrolled at one must be believed at every other. Each is
 //! given the same two files, and the database remembers the pin of the first, so that one with another CA is noticed
-//! before it enrols anybody. The key itself stays out of the database: who can read a backup must not be able to make
+//! before it enrolls anybody. The key itself stays out of the database: who can read a backup must not be able to make
 //! hosts.
 
 use super::fault::Step;

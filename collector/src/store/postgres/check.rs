@@ -5,14 +5,14 @@ mod rules;
 use std::collections::{BTreeMap, BTreeSet};
 
 use muster_proto::canonical::{self, CanonicalSection};
-use muster_proto::model::{Digest, Look};
+use muster_proto::model::{Digest, Snapshot};
 use tokio_postgres::Row;
 
 use self::rules::RULES;
 use super::fault::{Fault, Step};
 use super::intern::{self, Book};
 use super::session::Session;
-use super::{index, look, row, section};
+use super::{index, row, section, snapshot};
 use crate::store::{StoreCheck, fault, postings};
 
 /// Faults of one kind that are listed one by one; after these they are only counted.
@@ -29,7 +29,7 @@ pub(super) async fn check(session: &Session) -> Step<StoreCheck> {
     // Nothing that is remembered is believed here.
     let book = Book::read(session).await?;
     sections(session, &book, &mut check, &mut faults).await?;
-    looks(session, &mut check, &mut faults).await?;
+    snapshots(session, &mut check, &mut faults).await?;
     for book in index::Book::ALL {
         index_of_search(session, book, &mut faults).await?;
     }
@@ -68,9 +68,9 @@ async fn sections(session: &Session, book: &Book, check: &mut StoreCheck, faults
     }
 }
 
-/// Every look is rebuilt and hashed; one that is complete names sections that are there.
-async fn looks(session: &Session, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
-    let find = "SELECT digest, entries, complete, no FROM look WHERE no > $1 ORDER BY no LIMIT $2";
+/// Every snapshot is rebuilt and hashed; one that is complete names sections that are there.
+async fn snapshots(session: &Session, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
+    let find = "SELECT digest, entries, complete, no FROM snapshot WHERE no > $1 ORDER BY no LIMIT $2";
     let mut after = i64::MIN;
     loop {
         let rows = session.query(find, &[&after, &PORTION]).await?;
@@ -79,14 +79,14 @@ async fn looks(session: &Session, check: &mut StoreCheck, faults: &mut Vec<Strin
         let mut numbers = BTreeSet::new();
         for found in rows.iter().filter(|found| found.try_get(2).unwrap_or(false)) {
             // What cannot be read is named below.
-            numbers.extend(look::section_numbers(found.try_get(1)?, &row::digest(found, 0)?).unwrap_or_default());
+            numbers.extend(snapshot::section_numbers(found.try_get(1)?, &row::digest(found, 0)?).unwrap_or_default());
         }
-        let sections = look::section_digests(session, &numbers).await?;
+        let sections = snapshot::section_digests(session, &numbers).await?;
         for found in &rows {
-            check.looks += 1;
+            check.snapshots += 1;
             let digest = row::digest(found, 0)?;
             match rebuilt(found, &digest, &sections) {
-                Ok(look) if canonical::look_digest(&look) == digest => {}
+                Ok(snapshot) if canonical::snapshot_digest(&snapshot) == digest => {}
                 Ok(_) => faults.push(format!("look {} is rebuilt with another digest", digest.short())),
                 Err(fault) => faults.push(damage(fault)?),
             }
@@ -98,8 +98,8 @@ async fn looks(session: &Session, check: &mut StoreCheck, faults: &mut Vec<Strin
 async fn index_of_search(session: &Session, book: index::Book, faults: &mut Vec<String>) -> Step<()> {
     let late: BTreeSet<i64> = match book {
         index::Book::Sections => BTreeSet::new(),
-        index::Book::Looks => {
-            let rows = session.query("SELECT look FROM look_late", &[]).await?;
+        index::Book::Snapshots => {
+            let rows = session.query("SELECT snapshot FROM snapshot_late", &[]).await?;
             rows.iter().map(|found| Ok(found.try_get(0)?)).collect::<Step<_>>()?
         }
     };
@@ -131,7 +131,7 @@ async fn index_of_search(session: &Session, book: index::Book, faults: &mut Vec<
         }
     }
     if said != meant {
-        let of = if book == index::Book::Sections { "sections" } else { "looks" };
+        let of = if book == index::Book::Sections { "sections" } else { "snapshots" };
         faults.push(format!("the index of search differs from the {of}"));
     }
     Ok(())
@@ -143,9 +143,9 @@ fn rebuilt_section(book: &Book, digest: &Digest, found: &Row) -> Step<CanonicalS
     section.map_err(|fault| section::of_section(digest, fault.into()))
 }
 
-fn rebuilt(found: &Row, digest: &Digest, sections: &BTreeMap<i64, Digest>) -> Step<Look> {
+fn rebuilt(found: &Row, digest: &Digest, sections: &BTreeMap<i64, Digest>) -> Step<Snapshot> {
     let bytes = found.try_get(1)?;
-    if found.try_get(2)? { look::complete(bytes, digest, sections) } else { look::incomplete(bytes, digest) }
+    if found.try_get(2)? { snapshot::complete(bytes, digest, sections) } else { snapshot::incomplete(bytes, digest) }
 }
 
 /// The sentence of a damage; any other fault ends the check.

@@ -5,13 +5,13 @@ use tokio_postgres::error::SqlState;
 use crate::store::StoreError;
 use crate::store::fault;
 
-/// The result of a step within a deed.
+/// The result of a step within an operation.
 pub(super) type Step<T> = Result<T, Fault>;
 
 /// Why a step failed.
 #[derive(Debug, Clone)]
 pub(super) enum Fault {
-    /// Nothing was kept, because another transaction was in the way; the whole deed may be tried again.
+    /// Nothing was kept, because another transaction was in the way; the whole operation may be tried again.
     Again(String),
     /// The connection is lost, or the server no longer takes writes. During a commit nobody knows what became of it.
     Lost(String),
@@ -33,11 +33,11 @@ impl Fault {
     }
 
     /// The fault as callers of the store see it.
-    pub(super) fn into_error(self, deed: &'static str, place: &str) -> StoreError {
+    pub(super) fn into_error(self, operation: &'static str, place: &str) -> StoreError {
         match self {
-            Self::Again(reason) => StoreError::Deed { deed, reason },
-            Self::Lost(reason) => StoreError::Unreachable { deed, place: place.to_owned(), reason },
-            Self::Plain(fault) => fault.into_error(deed, place),
+            Self::Again(reason) => StoreError::Operation { operation, reason },
+            Self::Lost(reason) => StoreError::Unreachable { operation, place: place.to_owned(), reason },
+            Self::Plain(fault) => fault.into_error(operation, place),
         }
     }
 }

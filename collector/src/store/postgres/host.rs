@@ -9,30 +9,30 @@ use super::memory::Memory;
 use super::names::Names;
 use super::row::facts_columns;
 use super::session::Session;
-use super::{look, row, verdict};
-use crate::store::{StoredHost, StoredLook};
+use super::{row, snapshot, verdict};
+use crate::store::{StoredHost, StoredSnapshot};
 
-/// When a host was last heard of: what the memory knows, or else the column, which begins with the enrolment.
+/// When a host was last heard of: what the memory knows, or else the column, which begins with the enrollment.
 pub(super) fn last_seen(memory: &Memory, host: HostId, column: Timestamp) -> Timestamp {
     memory.seen(host).map_or(column, |seen| seen.last_seen.max(column))
 }
 
 pub(super) async fn get(session: &Session, memory: &Memory, names: &Names, host: HostId) -> Step<Option<StoredHost>> {
     const FIND: &str = concat!(
-        "SELECT h.no, s.text, h.enrolled_at, h.state, n.look_since, n.look_observed_at, n.last_seen, l.digest, l.entries, ",
+        "SELECT h.no, s.text, h.enrolled_at, h.state, n.snapshot_since, n.snapshot_observed_at, n.last_seen, l.digest, l.entries, ",
         facts_columns!(),
         " FROM host h JOIN site s ON s.no = h.site JOIN host_now n ON n.host = h.no
-          LEFT JOIN look l ON l.no = n.look WHERE h.id = $1"
+          LEFT JOIN snapshot l ON l.no = n.snapshot WHERE h.id = $1"
     );
     let Some(found) = session.query_first(FIND, &[&host.as_bytes().as_slice()]).await? else { return Ok(None) };
     let no: i32 = found.try_get(0)?;
-    let look = match row::maybe_digest(&found, 7)? {
+    let snapshot = match row::maybe_digest(&found, 7)? {
         Some(digest) => {
             let bytes = found.try_get(8)?;
-            let (digests, observations) = sections(session, &look::section_numbers(bytes, &digest)?).await?;
-            let look = look::complete(bytes, &digest, &digests)?;
+            let (digests, observations) = sections(session, &snapshot::section_numbers(bytes, &digest)?).await?;
+            let snapshot = snapshot::complete(bytes, &digest, &digests)?;
             let (since, observed_at) = (row::instant(&found, 4)?, row::instant(&found, 5)?);
-            Some(StoredLook { digest, look, observations, since, observed_at })
+            Some(StoredSnapshot { digest, snapshot, observations, since, observed_at })
         }
         None => None,
     };
@@ -44,7 +44,7 @@ pub(super) async fn get(session: &Session, memory: &Memory, names: &Names, host:
         state: row::state(&found, 3)?,
         enrolled_at: row::instant(&found, 2)?,
         last_seen: Some(last_seen(memory, host, row::instant(&found, 6)?)),
-        look,
+        snapshot,
         verdicts: verdicts.remove(&no).unwrap_or_default(),
         history: verdict::history(session, names, no).await?,
     }))

@@ -1,4 +1,4 @@
-//! Who a host is: enrolment, its keys, and their withdrawal. Other collectors are told of every change, since they
+//! Who a host is: enrollment, its keys, and their withdrawal. Other collectors are told of every change, since they
 //! remember identities.
 
 use muster_proto::model::{HostId, SiteId, Timestamp};
@@ -20,7 +20,7 @@ const GIVEN: i16 = 2;
 /// A key whose successor was used.
 const REPLACED: i16 = 3;
 
-struct Token {
+struct StoredToken {
     site_no: i32,
     site: SiteId,
     expires_at: Timestamp,
@@ -28,17 +28,17 @@ struct Token {
     revoked: bool,
 }
 
-/// Enrols a host. `phrases` are the numbers of its system, kernel, architecture and agent.
-pub(super) async fn enroll(session: &Session, deed: &Enrollment, phrases: [i32; 4]) -> Step<Enrolled> {
-    let Some(token) = token(session, deed).await? else { return Ok(Enrolled::TokenUnknown) };
+/// Enrolls a host. `phrases` are the numbers of its system, kernel, architecture and agent.
+pub(super) async fn enroll(session: &Session, operation: &Enrollment, phrases: [i32; 4]) -> Step<Enrolled> {
+    let Some(token) = token(session, operation).await? else { return Ok(Enrolled::TokenUnknown) };
     if token.revoked {
         return Ok(Enrolled::TokenRevoked);
     }
-    if deed.now >= token.expires_at {
+    if operation.now >= token.expires_at {
         return Ok(Enrolled::TokenExpired);
     }
     // A retry, whose first answer was lost: the same host, and the token is not used again, even if it was the last use.
-    if let Some((known, _)) = identify(session, &deed.key).await? {
+    if let Some((known, _)) = identify(session, &operation.key).await? {
         return Ok(if known.revoked {
             Enrolled::KeyRevoked
         } else {
@@ -48,26 +48,26 @@ pub(super) async fn enroll(session: &Session, deed: &Enrollment, phrases: [i32; 
     if token.used_up {
         return Ok(Enrolled::TokenUsedUp);
     }
-    let used = "UPDATE enrol_token SET uses = uses + 1 WHERE id = $1";
-    session.execute(used, &[&deed.token.as_str()]).await?;
-    create(session, deed, token.site_no, phrases).await?;
-    let entry = Entry::HostEnrolled { host: deed.host, site: token.site.clone(), token: deed.token.clone() };
-    ledger::write(session, deed.now, &entry).await?;
-    // Last, because everybody who enrols needs this row.
+    let used = "UPDATE enrollment_token SET uses = uses + 1 WHERE id = $1";
+    session.execute(used, &[&operation.token.as_str()]).await?;
+    create(session, operation, token.site_no, phrases).await?;
+    let entry = Entry::HostEnrolled { host: operation.host, site: token.site.clone(), token: operation.token.clone() };
+    ledger::write(session, operation.now, &entry).await?;
+    // Last, because everybody who enrolls needs this row.
     session.execute("UPDATE counter SET n = n + 1 WHERE name = 'hosts'", &[]).await?;
-    Ok(Enrolled::Host { host: deed.host, site: token.site })
+    Ok(Enrolled::Host { host: operation.host, site: token.site })
 }
 
-/// The token, locked: who enrols with it waits for who did before.
-async fn token(session: &Session, deed: &Enrollment) -> Step<Option<Token>> {
+/// The token, locked: who enrolls with it waits for who did before.
+async fn token(session: &Session, operation: &Enrollment) -> Step<Option<StoredToken>> {
     let find = "SELECT t.secret_hash, t.site, s.text, t.expires_at, t.max_uses <> 0 AND t.uses >= t.max_uses,
                        t.revoked_at IS NOT NULL
-                FROM enrol_token t JOIN site s ON s.no = t.site WHERE t.id = $1 FOR NO KEY UPDATE OF t";
-    let Some(found) = session.query_first(find, &[&deed.token.as_str()]).await? else { return Ok(None) };
-    if !bool::from(row::hash(&found, 0)?.ct_eq(&deed.secret_hash)) {
+                FROM enrollment_token t JOIN site s ON s.no = t.site WHERE t.id = $1 FOR NO KEY UPDATE OF t";
+    let Some(found) = session.query_first(find, &[&operation.token.as_str()]).await? else { return Ok(None) };
+    if !bool::from(row::hash(&found, 0)?.ct_eq(&operation.secret_hash)) {
         return Ok(None);
     }
-    Ok(Some(Token {
+    Ok(Some(StoredToken {
         site_no: found.try_get(1)?,
         site: row::site(&found, 2)?,
         expires_at: row::instant(&found, 3)?,
@@ -77,7 +77,7 @@ async fn token(session: &Session, deed: &Enrollment) -> Step<Option<Token>> {
 }
 
 /// The host with everything that belongs to it, in one statement.
-async fn create(session: &Session, deed: &Enrollment, site: i32, phrases: [i32; 4]) -> Step<()> {
+async fn create(session: &Session, operation: &Enrollment, site: i32, phrases: [i32; 4]) -> Step<()> {
     let make = "
         WITH made AS (
             INSERT INTO host (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
@@ -86,12 +86,13 @@ async fn create(session: &Session, deed: &Enrollment, site: i32, phrases: [i32; 
         ), now AS (
             INSERT INTO host_now (host, last_seen) SELECT no, $11 FROM made
         ), key AS (
-            INSERT INTO host_key (fingerprint, host, standing, since) SELECT $12, no, $13, $11 FROM made
+            INSERT INTO host_key (fingerprint, host, status, since) SELECT $12, no, $13, $11 FROM made
         )
-        INSERT INTO docket (host, ticket, since) SELECT no, nextval('docket_ticket'), $11 FROM made";
-    let (facts, [system, kernel, architecture, agent]) = (&deed.facts, phrases);
-    let (id, fingerprint, key) = (deed.host.as_bytes().as_slice(), deed.fingerprint.as_slice(), deed.key.as_slice());
-    let (platform, now) = (row::code(facts.platform.code()), deed.now.millis());
+        INSERT INTO judge_queue (host, ticket, since) SELECT no, nextval('judge_queue_ticket'), $11 FROM made";
+    let (facts, [system, kernel, architecture, agent]) = (&operation.facts, phrases);
+    let (id, fingerprint, key) =
+        (operation.host.as_bytes().as_slice(), operation.fingerprint.as_slice(), operation.key.as_slice());
+    let (platform, now) = (row::code(facts.platform.code()), operation.now.millis());
     let values: super::session::Values<'_> = &[
         &id,
         &site,
@@ -113,18 +114,18 @@ async fn create(session: &Session, deed: &Enrollment, site: i32, phrases: [i32; 
 
 /// The host of a key, and whether this would be the key's first use.
 pub(super) async fn identify(session: &Session, key: &KeyFingerprint) -> Step<Option<(HostIdentity, bool)>> {
-    let find = "SELECT h.id, s.text, h.revoked_at IS NOT NULL, h.quarantined, k.standing
+    let find = "SELECT h.id, s.text, h.revoked_at IS NOT NULL, h.quarantined, k.status
                 FROM host_key k JOIN host h ON h.no = k.host JOIN site s ON s.no = h.site WHERE k.fingerprint = $1";
     let Some(found) = session.query_first(find, &[&key.as_slice()]).await? else { return Ok(None) };
-    let standing: i16 = found.try_get(4)?;
+    let status: i16 = found.try_get(4)?;
     let identity = HostIdentity {
         host: row::host_id(&found, 0)?,
         site: row::site(&found, 1)?,
         revoked: found.try_get(2)?,
         quarantined: found.try_get(3)?,
-        superseded: standing == REPLACED,
+        superseded: status == REPLACED,
     };
-    Ok(Some((identity, standing == GIVEN)))
+    Ok(Some((identity, status == GIVEN)))
 }
 
 /// The first use of a key that was given: from now on it is the host's key, and those before it are replaced.
@@ -132,11 +133,11 @@ pub(super) async fn take_into_use(session: &Session, key: &KeyFingerprint) -> St
     let Some((identity, _)) = identify(session, key).await? else { return Ok(None) };
     let host = lock(session, identity.host).await?;
     // Another collector may have been quicker: then there is nothing to do, and this says so too.
-    let replace = "UPDATE host_key SET standing = $3 WHERE host = $1 AND standing = $4
-                   AND EXISTS (SELECT 1 FROM host_key WHERE fingerprint = $2 AND standing = $5)";
+    let replace = "UPDATE host_key SET status = $3 WHERE host = $1 AND status = $4
+                   AND EXISTS (SELECT 1 FROM host_key WHERE fingerprint = $2 AND status = $5)";
     let key = key.as_slice();
     session.execute(replace, &[&host, &key, &REPLACED, &IN_USE, &GIVEN]).await?;
-    let take = "UPDATE host_key SET standing = $2 WHERE fingerprint = $1 AND standing = $3";
+    let take = "UPDATE host_key SET status = $2 WHERE fingerprint = $1 AND status = $3";
     session.execute(take, &[&key, &IN_USE, &GIVEN]).await?;
     tell(session, identity.host).await?;
     Ok(Some(identity))
@@ -175,9 +176,9 @@ pub(super) async fn rekey(
     }
     if holder.is_none() {
         // A key that was given before and never used is given up: its answer was lost.
-        let give_up = "DELETE FROM host_key WHERE host = $1 AND standing = $2 AND fingerprint <> $3";
+        let give_up = "DELETE FROM host_key WHERE host = $1 AND status = $2 AND fingerprint <> $3";
         session.execute(give_up, &[&no, &GIVEN, &old]).await?;
-        let put = "INSERT INTO host_key (fingerprint, host, standing, since) VALUES ($1, $2, $3, $4)";
+        let put = "INSERT INTO host_key (fingerprint, host, status, since) VALUES ($1, $2, $3, $4)";
         session.execute(put, &[&new, &no, &GIVEN, &now.millis()]).await?;
         ledger::write(session, now, &Entry::HostRekeyed { host, quarantined: quarantine }).await?;
     }

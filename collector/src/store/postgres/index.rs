@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fault::{Fault, Step};
 use super::session::Session;
 use crate::store::postings::{self, Block, FAN, SECTIONS, TOP};
-use crate::store::{IndexStep, body, look_codec};
+use crate::store::{IndexStep, body, snapshot_codec};
 
 /// What a segment leads from, and to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,11 +14,11 @@ pub(super) enum Book {
     /// From an edition to sections.
     Sections = 1,
     /// From a section to looks.
-    Looks = 2,
+    Snapshots = 2,
 }
 
 impl Book {
-    pub(super) const ALL: [Self; 2] = [Self::Sections, Self::Looks];
+    pub(super) const ALL: [Self; 2] = [Self::Sections, Self::Snapshots];
 
     pub(super) const fn code(self) -> i16 {
         self as i16
@@ -28,13 +28,13 @@ impl Book {
 /// Only one builds at a time, among all collectors: "INDX" in ASCII.
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock(x'494e4458'::int8)";
 /// How often it is looked whether those who wrote when the newest row was read have come to their end.
-const LOOKS: u32 = 20;
+const SNAPSHOTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Numbers with what a row of that number has.
 type Rows = Vec<(i64, Vec<u32>)>;
 
-/// Takes one step, within a transaction. Sections with so many observations, or looks with so many sections, make a
+/// Takes one step, within a transaction. Sections with so many observations, or snapshots with so many sections, make a
 /// segment.
 pub(super) async fn advance(session: &Session, at_least: usize) -> Step<IndexStep> {
     let locked = session.query_first(LOCK, &[]).await?.map_or(Ok(false), |found| found.try_get(0))?;
@@ -57,16 +57,16 @@ pub(super) async fn advance(session: &Session, at_least: usize) -> Step<IndexSte
 }
 
 /// The newest row of the next segment, when enough wait for it: postings, or as many rows as a segment may have however
-/// little they hold. A look has a section for each source, some ten.
+/// little they hold. A snapshot has a section for each source, some ten.
 async fn waiting(session: &Session, book: Book, from: i64, at_least: usize) -> Step<Option<i64>> {
     let find = match book {
         Book::Sections => {
             "SELECT max(no), count(*), coalesce(sum(greatest(observations, 1)), 0)::int8 FROM
                  (SELECT no, observations FROM section WHERE no > $1 ORDER BY no LIMIT $2) AS w"
         }
-        Book::Looks => {
+        Book::Snapshots => {
             "SELECT max(no), count(*), count(*) * 10 FROM
-                 (SELECT no FROM look WHERE no > $1 ORDER BY no LIMIT $2) AS w"
+                 (SELECT no FROM snapshot WHERE no > $1 ORDER BY no LIMIT $2) AS w"
         }
     };
     let Some(found) = session.query_first(find, &[&from, &SECTIONS]).await? else { return Ok(None) };
@@ -82,7 +82,7 @@ async fn is_settled(session: &Session) -> Step<bool> {
     let mine = "SELECT pg_current_xact_id()::text";
     let mine: Option<String> = session.query_first(mine, &[]).await?.map(|found| found.try_get(0)).transpose()?;
     let mine = mine.unwrap_or_default();
-    for _ in 0..LOOKS {
+    for _ in 0..SNAPSHOTS {
         let find = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8";
         if session.query_first(find, &[&mine]).await?.map_or(Ok(false), |found| found.try_get(0))? {
             return Ok(true);
@@ -106,17 +106,18 @@ pub(super) async fn after(session: &Session, book: Book, number: i64, most: i64)
             let rows = session.query(find, &[&number, &most]).await?;
             rows.iter().map(|found| Ok((found.try_get(0)?, body::editions(found.try_get(1)?)?))).collect()
         }
-        Book::Looks => {
-            let find = "SELECT no, CASE WHEN complete THEN entries END FROM look WHERE no > $1 ORDER BY no LIMIT $2";
+        Book::Snapshots => {
+            let find =
+                "SELECT no, CASE WHEN complete THEN entries END FROM snapshot WHERE no > $1 ORDER BY no LIMIT $2";
             let rows = session.query(find, &[&number, &most]).await?;
             rows.iter().map(|found| Ok((found.try_get(0)?, sections_of(found.try_get(1)?)?))).collect()
         }
     }
 }
 
-/// The sections of a complete look, ascending, each once; one that is not complete has none yet.
+/// The sections of a complete snapshot, ascending, each once; one that is not complete has none yet.
 pub(super) fn sections_of(entries: Option<&[u8]>) -> Step<Vec<u32>> {
-    let numbers = entries.map(look_codec::sections).transpose()?.unwrap_or_default();
+    let numbers = entries.map(snapshot_codec::sections).transpose()?.unwrap_or_default();
     let numbers: Result<Vec<u32>, _> = numbers.into_iter().map(u32::try_from).collect();
     let mut numbers = numbers.map_err(|_| Fault::other("a section has a number that the index cannot hold"))?;
     numbers.sort_unstable();
@@ -129,7 +130,7 @@ async fn merge(session: &Session) -> Step<bool> {
                 GROUP BY book, level HAVING count(*) >= $2 ORDER BY book, level LIMIT 1";
     let Some(found) = session.query_first(find, &[&TOP, &FAN]).await? else { return Ok(false) };
     let (code, level): (i16, i16) = (found.try_get(0)?, found.try_get(1)?);
-    let book = if code == Book::Sections.code() { Book::Sections } else { Book::Looks };
+    let book = if code == Book::Sections.code() { Book::Sections } else { Book::Snapshots };
     let find = "SELECT no, first, last FROM index_segment WHERE book = $1 AND level = $2 ORDER BY first LIMIT $3";
     let found = session.query(find, &[&code, &level, &FAN]).await?;
     let (mut numbers, mut parts, mut range) = (Vec::new(), Vec::new(), (i64::MAX, 0));

@@ -16,10 +16,10 @@ use tokio::task::JoinHandle;
 use super::fault::Step;
 use super::identity::CHANNEL;
 use super::memory::{Memory, Unwritten};
-use super::pool::{Pool, deed};
+use super::pool::{Pool, operation};
 use super::session::Session;
 use super::writer::Writer;
-use super::{rules, seen};
+use super::{last_seen, rules};
 use crate::store::StoreError;
 
 /// How often last seen is written.
@@ -129,11 +129,12 @@ impl Parts {
     }
 
     async fn write(&self, taken: &[Unwritten]) -> Result<(), StoreError> {
-        let changed: Vec<&Unwritten> = deed!(self.pool, "write last seen", |lease| seen::write(lease, taken))?;
+        let changed: Vec<&Unwritten> =
+            operation!(self.pool, "write last seen", |lease| last_seen::write(lease, taken))?;
         for unwritten in changed {
             // Forgotten first: what is remembered of the host covers this very check-in.
-            self.memory.host_forget(unwritten.deed.host);
-            self.writer.check_in_again(unwritten.deed.clone());
+            self.memory.host_forget(unwritten.operation.host);
+            self.writer.check_in_again(unwritten.operation.clone());
         }
         Ok(())
     }

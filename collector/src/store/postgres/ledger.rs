@@ -1,4 +1,4 @@
-//! The ledger's table: entries in, in the transaction of their deed; entries out, in order.
+//! The ledger's table: entries in, in the transaction of their operation; entries out, in order.
 //!
 //! Numbers are given under a lock that is held until the commit, so that they are in the order of the commits: whoever
 //! has read up to a number has missed nothing before it. Those who write entries mostly wait for each other anyway, for a

@@ -4,7 +4,7 @@
 //!
 //! - **Check-ins that change nothing** are answered from here and flushed about once a second. The flush compares the
 //!   row's `revision` with the one that was remembered; where another collector has changed the host in between, the
-//!   check-in is done again in the database, as if it had come just then. So a change of look that was reported to one
+//!   check-in is done again in the database, as if it had come just then. So a change of snapshot that was reported to one
 //!   collector and taken back at another is lost no longer than a second, and then only by a crash within it.
 //! - **Replays** are told exactly by whoever has to ask the database. From memory they are told for what came to this
 //!   collector; one that is played to another and would change nothing changes nothing: the flush sees that the row
@@ -23,8 +23,8 @@ use muster_proto::model::{Digest, HostId, Timestamp};
 use tokio::sync::Notify;
 
 use super::rules;
-use crate::store::last_seen::Seen;
-use crate::store::recent::Recent;
+use crate::store::last_seen::LastSeen;
+use crate::store::recent_uploads::Recent;
 pub(super) use crate::store::unchanged::{facts_key, is_old, state_key};
 use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
 
@@ -38,9 +38,9 @@ pub(super) struct Live {
     pub(super) no: i32,
     /// How often the host had changed when this was read.
     pub(super) revision: i32,
-    pub(super) seen: Option<Seen>,
-    pub(super) look: Option<Digest>,
-    /// When the host was last judged; an unchanged look is judged again when that is long ago.
+    pub(super) seen: Option<LastSeen>,
+    pub(super) snapshot: Option<Digest>,
+    /// When the host was last judged; an unchanged snapshot is judged again when that is long ago.
     pub(super) judged_at: Option<Timestamp>,
     /// Of the facts and the state in the database; `None` is "not known here".
     pub(super) facts: Option<Digest>,
@@ -58,7 +58,7 @@ struct Shard {
 #[derive(Debug, Clone)]
 pub(super) struct Unwritten {
     pub(super) live: Live,
-    pub(super) deed: CheckIn,
+    pub(super) operation: CheckIn,
 }
 
 /// Hosts by their keys, and how often that was forgotten: an answer that was read before is not kept after.
@@ -78,7 +78,7 @@ pub(super) struct Memory {
     begun: Instant,
     /// When the database was last heard of, in milliseconds since `begun`; 0 is never.
     heard: AtomicU64,
-    rules: rules::Known,
+    rules: rules::RulesInForce,
     recent: Recent,
     bell: Arc<Notify>,
 }
@@ -91,7 +91,7 @@ impl Default for Memory {
             collectors: Mutex::default(),
             begun: Instant::now(),
             heard: AtomicU64::new(0),
-            rules: rules::Known::default(),
+            rules: rules::RulesInForce::default(),
             recent: Recent::default(),
             bell: Arc::default(),
         }
@@ -99,18 +99,18 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Sections and looks that came to this collector lately: they are named by what is in them, so they stay true
+    /// Sections and snapshots that came to this collector lately: they are named by what is in them, so they stay true
     /// whatever others do.
     pub(super) const fn recent(&self) -> &Recent {
         &self.recent
     }
 
     /// Which rules are in force, and which this collector has.
-    pub(super) const fn rules(&self) -> &rules::Known {
+    pub(super) const fn rules(&self) -> &rules::RulesInForce {
         &self.rules
     }
 
-    /// Rung when this collector has put a host on the docket.
+    /// Rung when this collector has put a host on the judge queue.
     pub(super) const fn bell(&self) -> &Arc<Notify> {
         &self.bell
     }
@@ -119,28 +119,28 @@ impl Memory {
         lock(self.shard(host)).hosts.get(&host).map(|live| live.no)
     }
 
-    pub(super) fn seen(&self, host: HostId) -> Option<Seen> {
+    pub(super) fn seen(&self, host: HostId) -> Option<LastSeen> {
         lock(self.shard(host)).hosts.get(&host).and_then(|live| live.seen)
     }
 
     /// The answer to a check-in that changes nothing but when the host was last seen; or the check-in, when the database
     /// must be asked.
-    pub(super) fn check_in(&self, deed: CheckIn) -> ControlFlow<CheckInAnswer, CheckIn> {
-        let facts = deed.facts.as_ref().map(facts_key);
-        let state = deed.state.as_ref().map(state_key);
-        let mut guard = lock(self.shard(deed.host));
+    pub(super) fn check_in(&self, operation: CheckIn) -> ControlFlow<CheckInAnswer, CheckIn> {
+        let facts = operation.facts.as_ref().map(facts_key);
+        let state = operation.state.as_ref().map(state_key);
+        let mut guard = lock(self.shard(operation.host));
         let Shard { hosts, dirty } = &mut *guard;
-        let Some(live) = hosts.get_mut(&deed.host) else { return ControlFlow::Continue(deed) };
-        let current = live.look == Some(deed.look);
+        let Some(live) = hosts.get_mut(&operation.host) else { return ControlFlow::Continue(operation) };
+        let current = live.snapshot == Some(operation.snapshot);
         let same = |sent: Option<Digest>, kept: Option<Digest>| sent.is_none() || sent == kept;
-        if !current || is_old(live.judged_at, deed.now) || !same(facts, live.facts) || !same(state, live.state) {
-            return ControlFlow::Continue(deed);
+        if !current || is_old(live.judged_at, operation.now) || !same(facts, live.facts) || !same(state, live.state) {
+            return ControlFlow::Continue(operation);
         }
-        if live.seen.is_some_and(|seen| seen.covers(deed.run, deed.seq)) {
+        if live.seen.is_some_and(|seen| seen.covers(operation.run, operation.seq)) {
             return ControlFlow::Break(CheckInAnswer::Replayed { current });
         }
-        live.seen = Some(Seen::advanced(live.seen, deed.run, deed.seq, deed.now));
-        dirty.insert(deed.host, deed);
+        live.seen = Some(LastSeen::advanced(live.seen, operation.run, operation.seq, operation.now));
+        dirty.insert(operation.host, operation);
         ControlFlow::Break(CheckInAnswer::Current)
     }
 
@@ -161,13 +161,13 @@ impl Memory {
         let seen = match (known.seen, now.seen) {
             // A quicker check-in, answered from here, overtook the transaction.
             (Some(known), Some(now)) if known.covers(now.run, now.seq) => {
-                Some(Seen { last_seen: known.last_seen.max(now.last_seen), ..known })
+                Some(LastSeen { last_seen: known.last_seen.max(now.last_seen), ..known })
             }
             (known, now) => now.or(known),
         };
         *known = Live {
             seen,
-            look: now.look.or(known.look.filter(|_| known.revision == now.revision)),
+            snapshot: now.snapshot.or(known.snapshot.filter(|_| known.revision == now.revision)),
             facts: now.facts.or(known.facts.filter(|_| still)),
             state: now.state.or(known.state.filter(|_| still)),
             ..now
@@ -194,9 +194,9 @@ impl Memory {
         for shard in &self.shards {
             let mut guard = lock(shard);
             let Shard { hosts, dirty } = &mut *guard;
-            taken.extend(dirty.drain().filter_map(|(host, deed)| {
+            taken.extend(dirty.drain().filter_map(|(host, operation)| {
                 let live = hosts.get(&host)?.clone();
-                Some(Unwritten { live, deed })
+                Some(Unwritten { live, operation })
             }));
         }
         taken
@@ -204,9 +204,9 @@ impl Memory {
 
     /// The check-ins could not be written: they wait for the next time, unless newer ones do.
     pub(super) fn put_back(&self, taken: Vec<Unwritten>) {
-        for Unwritten { deed, .. } in taken {
-            let host = deed.host;
-            lock(self.shard(host)).dirty.entry(host).or_insert(deed);
+        for Unwritten { operation, .. } in taken {
+            let host = operation.host;
+            lock(self.shard(host)).dirty.entry(host).or_insert(operation);
         }
     }
 

@@ -1,5 +1,5 @@
 //! Small dictionaries: sites, orders, versions of rules, and the phrases that many rows repeat. What is in them is never
-//! changed, so a number that was read or made once is good for ever. New ones are made outside of the deed that needs
+//! changed, so a number that was read or made once is good for ever. New ones are made outside of the operation that needs
 //! them and committed at once: that keeps the lock on a new entry short, and an entry that nobody uses does no harm.
 
 use std::collections::{BTreeSet, HashMap};

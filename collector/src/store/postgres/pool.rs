@@ -1,4 +1,4 @@
-//! A few connections that deeds and reads borrow. One that is given back within a transaction, or broken, is closed: the
+//! A few connections that operations and reads borrow. One that is given back within a transaction, or broken, is closed: the
 //! server then rolls back what was open.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,11 +13,11 @@ use super::session::Session;
 use super::tls::Tls;
 use crate::store::StoreError;
 
-/// Connections at once. Reads and single deeds are short; reports have connections of their own.
+/// Connections at once. Reads and single operations are short; reports have connections of their own.
 const MOST: usize = 8;
-/// How often a deed is tried that others were in the way of.
+/// How often an operation is tried that others were in the way of.
 const TRIES: u32 = 8;
-/// How long a deed waits for a database that is not reachable before the agent is told to come back later.
+/// How long an operation waits for a database that is not reachable before the agent is told to come back later.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// See the head of the file.
@@ -66,15 +66,15 @@ impl Pool {
         Ok(Lease { session: Some(session), is_within: AtomicBool::new(false), pool, _turn: turn })
     }
 
-    /// Ends lending: later deeds find the store closed.
+    /// Ends lending: later operations find the store closed.
     pub(super) fn close(&self) {
         self.inside.turns.close();
         self.inside.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// The fault as callers see it.
-    pub(super) fn error(&self, deed: &'static str, fault: Fault) -> StoreError {
-        fault.into_error(deed, self.place())
+    pub(super) fn error(&self, operation: &'static str, fault: Fault) -> StoreError {
+        fault.into_error(operation, self.place())
     }
 }
 
@@ -133,7 +133,7 @@ impl Lease {
     }
 }
 
-/// How often a deed was tried, and whether it may be again.
+/// How often an operation was tried, and whether it may be again.
 pub(super) struct Tries {
     made: u32,
     begun: tokio::time::Instant,
@@ -165,14 +165,14 @@ impl Tries {
     }
 }
 
-/// Does a deed in a transaction, and the whole deed again where that is right. The body is evaluated for each try; its
-/// value is the deed's answer. `once` is for what must not be done twice when nobody knows whether it was committed.
-macro_rules! deed {
+/// Does an operation in a transaction, and the whole operation again where that is right. The body is evaluated for each try; its
+/// value is the operation's answer. `once` is for what must not be done twice when nobody knows whether it was committed.
+macro_rules! operation {
     ($pool:expr, $name:literal, |$lease:ident| $body:expr) => {
-        $crate::store::postgres::pool::deed!(@ $pool, $name, true, |$lease| $body)
+        $crate::store::postgres::pool::operation!(@ $pool, $name, true, |$lease| $body)
     };
     ($pool:expr, $name:literal, once |$lease:ident| $body:expr) => {
-        $crate::store::postgres::pool::deed!(@ $pool, $name, false, |$lease| $body)
+        $crate::store::postgres::pool::operation!(@ $pool, $name, false, |$lease| $body)
     };
     (@ $pool:expr, $name:literal, $repeatable:expr, |$lease:ident| $body:expr) => {{
         let mut tries = $crate::store::postgres::pool::Tries::new($repeatable);
@@ -206,7 +206,7 @@ macro_rules! deed {
         }
     }};
 }
-pub(super) use deed;
+pub(super) use operation;
 
 /// Reads in one transaction, which sees one moment of the database; again when the connection was lost.
 macro_rules! read {

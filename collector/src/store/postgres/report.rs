@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
 use lru::LruCache;
-use muster_proto::model::{Digest, HostId, Look, RunId, Timestamp};
+use muster_proto::model::{Digest, HostId, RunId, Snapshot, Timestamp};
 use tokio::sync::oneshot;
 
 use self::decide::HostState;
@@ -26,38 +26,38 @@ pub(super) const STATEMENTS: &[&str] = &[
     read::LOCK,
     read::FACTS,
     write::SECTIONS,
-    write::LOOKS,
+    write::SNAPSHOTS,
     write::COMPLETE,
     write::NOW,
     write::HISTORY,
     write::FACTS,
     write::STATES,
-    write::DOCKET,
+    write::JUDGE_QUEUE,
 ];
 
-/// Sections and looks that are in the database for good, as far as they were met lately.
-pub(super) struct Known {
+/// Sections and snapshots that are in the database for good, as far as they were met lately.
+pub(super) struct DigestCache {
     sections: Mutex<LruCache<Digest, i64>>,
-    looks: Mutex<LruCache<Digest, i64>>,
+    snapshots: Mutex<LruCache<Digest, i64>>,
 }
 
-impl Default for Known {
+impl Default for DigestCache {
     fn default() -> Self {
         const SECTIONS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
-        const LOOKS: NonZeroUsize = NonZeroUsize::new(32_768).unwrap();
-        Self { sections: Mutex::new(LruCache::new(SECTIONS)), looks: Mutex::new(LruCache::new(LOOKS)) }
+        const SNAPSHOTS: NonZeroUsize = NonZeroUsize::new(32_768).unwrap();
+        Self { sections: Mutex::new(LruCache::new(SECTIONS)), snapshots: Mutex::new(LruCache::new(SNAPSHOTS)) }
     }
 }
 
 /// What a batch works with.
-pub(super) struct Desk<'a> {
+pub(super) struct BatchContext<'a> {
     pub(super) session: &'a Session,
     /// The connection for new entries of dictionaries.
     pub(super) scribe: &'a Session,
     pub(super) memory: &'a Memory,
     pub(super) intern: &'a Intern,
     pub(super) names: &'a Names,
-    pub(super) known: &'a Known,
+    pub(super) known: &'a DigestCache,
 }
 
 /// A delivery whose sections are numbered as far as that could be done before.
@@ -69,7 +69,7 @@ pub(super) struct Delivery {
     pub(super) observed_at: Timestamp,
     pub(super) now: Timestamp,
     pub(super) digest: Digest,
-    pub(super) look: Option<Look>,
+    pub(super) snapshot: Option<Snapshot>,
     pub(super) drafts: Vec<Draft>,
 }
 
@@ -78,56 +78,56 @@ pub(super) struct Report(Kind);
 
 enum Kind {
     CheckIn {
-        deed: Box<CheckIn>,
+        operation: Box<CheckIn>,
         reply: Option<oneshot::Sender<Step<CheckInAnswer>>>,
         answer: Option<Step<CheckInAnswer>>,
     },
     Deliver {
-        deed: Delivery,
+        operation: Delivery,
         reply: oneshot::Sender<Step<Delivered>>,
         answer: Option<Step<Delivered>>,
     },
 }
 
 impl Report {
-    pub(super) fn check_in(deed: CheckIn, reply: Option<oneshot::Sender<Step<CheckInAnswer>>>) -> Self {
-        Self(Kind::CheckIn { deed: Box::new(deed), reply, answer: None })
+    pub(super) fn check_in(operation: CheckIn, reply: Option<oneshot::Sender<Step<CheckInAnswer>>>) -> Self {
+        Self(Kind::CheckIn { operation: Box::new(operation), reply, answer: None })
     }
 
-    pub(super) const fn deliver(deed: Delivery, reply: oneshot::Sender<Step<Delivered>>) -> Self {
-        Self(Kind::Deliver { deed, reply, answer: None })
+    pub(super) const fn deliver(operation: Delivery, reply: oneshot::Sender<Step<Delivered>>) -> Self {
+        Self(Kind::Deliver { operation, reply, answer: None })
     }
 
     fn host(&self) -> HostId {
         match &self.0 {
-            Kind::CheckIn { deed, .. } => deed.host,
-            Kind::Deliver { deed, .. } => deed.host,
+            Kind::CheckIn { operation, .. } => operation.host,
+            Kind::Deliver { operation, .. } => operation.host,
         }
     }
 
-    /// The look that it speaks of.
+    /// The snapshot that it speaks of.
     fn digest(&self) -> Digest {
         match &self.0 {
-            Kind::CheckIn { deed, .. } => deed.look,
-            Kind::Deliver { deed, .. } => deed.digest,
+            Kind::CheckIn { operation, .. } => operation.snapshot,
+            Kind::Deliver { operation, .. } => operation.digest,
         }
     }
 
     const fn delivery(&self) -> Option<&Delivery> {
         match &self.0 {
-            Kind::Deliver { deed, .. } => Some(deed),
+            Kind::Deliver { operation, .. } => Some(operation),
             Kind::CheckIn { .. } => None,
         }
     }
 
     fn checked_in(&self) -> Option<&CheckIn> {
         match &self.0 {
-            Kind::CheckIn { deed, .. } => Some(deed),
+            Kind::CheckIn { operation, .. } => Some(operation),
             Kind::Deliver { .. } => None,
         }
     }
 
-    /// Tells what was decided. Whoever asked may have gone away; the deed is done all the same.
+    /// Tells what was decided. Whoever asked may have gone away; the operation is done all the same.
     pub(super) fn answer(self) {
         match self.0 {
             Kind::CheckIn { reply, answer, .. } => {
@@ -157,8 +157,8 @@ impl Report {
     }
 }
 
-/// What a batch knows of a look.
-struct LookState {
+/// What a batch knows of a snapshot.
+struct SnapshotState {
     /// Its number, once it has one.
     no: Option<i64>,
     /// Sections of it that are not here.
@@ -173,11 +173,11 @@ pub(super) struct Work<'r> {
     /// Numbers of the hosts that there are.
     numbers: HashMap<HostId, i32>,
     hosts: BTreeMap<i32, HostState>,
-    looks: HashMap<Digest, LookState>,
+    snapshots: HashMap<Digest, SnapshotState>,
     /// Numbers of sections that are in the database; once the transaction has begun, also of those that it makes.
     sections: HashMap<Digest, i64>,
     /// Looks whose rows say that they are not complete.
-    incomplete: HashMap<Digest, Step<Look>>,
+    incomplete: HashMap<Digest, Step<Snapshot>>,
     /// Numbers of the phrases of facts.
     phrases: HashMap<String, i32>,
 }
@@ -188,7 +188,7 @@ impl<'r> Work<'r> {
             reports,
             numbers: HashMap::new(),
             hosts: BTreeMap::new(),
-            looks: HashMap::new(),
+            snapshots: HashMap::new(),
             sections: HashMap::new(),
             incomplete: HashMap::new(),
             phrases: HashMap::new(),
@@ -196,29 +196,29 @@ impl<'r> Work<'r> {
     }
 
     /// Reads, decides, writes, and commits; then the memory learns of it.
-    pub(super) async fn run(mut self, desk: &Desk<'_>) -> Step<()> {
-        self.read(desk).await?;
-        self.intern(desk).await?;
-        self.begin(desk).await?;
-        self.decide(desk);
-        self.commit(desk).await?;
-        self.tell(desk);
+    pub(super) async fn run(mut self, context: &BatchContext<'_>) -> Step<()> {
+        self.read(context).await?;
+        self.intern(context).await?;
+        self.begin(context).await?;
+        self.decide(context);
+        self.commit(context).await?;
+        self.tell(context);
         Ok(())
     }
 
     /// Makes what sections and facts lack in the dictionaries.
-    async fn intern(&mut self, desk: &Desk<'_>) -> Step<()> {
+    async fn intern(&mut self, context: &BatchContext<'_>) -> Step<()> {
         let mut met = BTreeSet::new();
         let (sections, numbers) = (&self.sections, &self.numbers);
         let deliveries = self.reports.iter_mut().filter_map(|report| match &mut report.0 {
-            Kind::Deliver { deed, .. } if numbers.contains_key(&deed.host) => Some(deed),
+            Kind::Deliver { operation, .. } if numbers.contains_key(&operation.host) => Some(operation),
             Kind::CheckIn { .. } | Kind::Deliver { .. } => None,
         });
         let mut drafts: Vec<&mut Draft> = deliveries
-            .flat_map(|deed| &mut deed.drafts)
+            .flat_map(|operation| &mut operation.drafts)
             .filter(|draft| !sections.contains_key(&draft.digest()) && met.insert(draft.digest()))
             .collect();
-        desk.intern.complete(desk.scribe, &mut drafts).await?;
+        context.intern.complete(context.scribe, &mut drafts).await?;
         let facts = self.reports.iter().filter_map(|report| report.checked_in()?.facts.as_ref());
         let texts: BTreeSet<&str> = facts
             .flat_map(|facts| [&facts.os_name, &facts.kernel, &facts.architecture, &facts.agent_version])
@@ -226,22 +226,22 @@ impl<'r> Work<'r> {
             .collect();
         if !texts.is_empty() {
             // By the connection that waits for the disk: what `names` remembers, it never forgets.
-            let numbers = desk.names.numbers(desk.session, super::names::Book::Phrase, &texts).await?;
+            let numbers = context.names.numbers(context.session, super::names::Book::Phrase, &texts).await?;
             self.phrases = numbers.into_iter().map(|(text, no)| (text.to_owned(), no)).collect();
         }
         Ok(())
     }
 }
 
-impl Known {
+impl DigestCache {
     /// Forgets everything: the server that is connected to next may be a standby that has not all of it.
     pub(super) fn forget(&self) {
         self.sections.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn look(&self, digest: &Digest) -> Option<i64> {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied()
+    fn snapshot(&self, digest: &Digest) -> Option<i64> {
+        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied()
     }
 
     /// The numbers of these sections; those that are not known are left in `wanted`.
@@ -252,14 +252,14 @@ impl Known {
         found
     }
 
-    fn put(&self, sections: impl Iterator<Item = (Digest, i64)>, looks: impl Iterator<Item = (Digest, i64)>) {
+    fn put(&self, sections: impl Iterator<Item = (Digest, i64)>, snapshots: impl Iterator<Item = (Digest, i64)>) {
         let mut known = self.sections.lock().unwrap_or_else(PoisonError::into_inner);
         for (digest, no) in sections {
             known.put(digest, no);
         }
         drop(known);
-        let mut known = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        for (digest, no) in looks {
+        let mut known = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        for (digest, no) in snapshots {
             known.put(digest, no);
         }
     }

@@ -5,8 +5,8 @@ use muster_proto::model::{Digest, HostFacts, HostId, HostState, Platform, RunId,
 use tokio_postgres::Row;
 
 use super::fault::{Fault, Step};
-use crate::store::last_seen::Seen;
-pub(super) use crate::store::record::{from_json, to_json};
+use crate::store::last_seen::LastSeen;
+pub(super) use crate::store::versioned_json::{from_json, to_json};
 
 /// A code as the database keeps it.
 pub(super) fn code(code: u8) -> i16 {
@@ -73,7 +73,7 @@ pub(super) fn count(row: &Row, at: usize) -> Step<u64> {
 }
 
 /// `last_seen, run, seq, previous_run, previous_seq`, from this column on; `None` before the first check-in.
-pub(super) fn seen(row: &Row, at: usize) -> Step<Option<Seen>> {
+pub(super) fn seen(row: &Row, at: usize) -> Step<Option<LastSeen>> {
     let run = |at: usize| -> Step<Option<RunId>> {
         match row.try_get::<_, Option<&[u8]>>(at)? {
             Some(found) => Ok(Some(RunId::from_bytes(bytes("the run of an agent", found)?))),
@@ -85,7 +85,7 @@ pub(super) fn seen(row: &Row, at: usize) -> Step<Option<Seen>> {
         Some(previous) => Some((previous, row.try_get::<_, i64>(at + 4)?.cast_unsigned())),
         None => None,
     };
-    Ok(Some(Seen {
+    Ok(Some(LastSeen {
         last_seen: instant(row, at)?,
         run: current,
         seq: row.try_get::<_, i64>(at + 2)?.cast_unsigned(),

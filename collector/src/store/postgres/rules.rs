@@ -2,7 +2,7 @@
 //! after the other, or when one of them was given another overlay.
 //!
 //! - Rules that have never been in force are adopted at once; those that were in force before them are *replaced*.
-//! - Only collectors that have the rules in force work the docket. The others leave it alone, and what they have judged
+//! - Only collectors that have the rules in force work the judge queue. The others leave it alone, and what they have judged
 //!   before is left out: its ticket is outdated, and [`settle`](super::settle) asks which rules are in force.
 //! - Rules that were replaced come back only when no collector has had those in force for [`ORPHANED`]: when all were set
 //!   back. So an old collector that starts anew in the middle of an upgrade turns nothing round.
@@ -28,7 +28,7 @@ const ORPHANED: Duration = Duration::from_secs(5);
 
 /// What this collector knows of it, learned once a second.
 #[derive(Debug, Default)]
-pub(super) struct Known(Mutex<State>);
+pub(super) struct RulesInForce(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -38,7 +38,7 @@ struct State {
     orphaned_since: Option<Instant>,
 }
 
-impl Known {
+impl RulesInForce {
     /// This collector's rules are these from now on.
     pub(super) fn have(&self, no: i32, version: &str) {
         self.lock().mine = Some((no, version.to_owned()));
@@ -77,7 +77,7 @@ impl Known {
 /// The rules in force by their number, with their name.
 pub(super) const IN_FORCE: &str = "SELECT no, text FROM rules WHERE adopted_at IS NOT NULL";
 
-/// Puts every host on the docket when these rules are not in force and may be; `number` is theirs. `back` is whether they
+/// Puts every host on the judge queue when these rules are not in force and may be; `number` is theirs. `back` is whether they
 /// come back although others have replaced them.
 pub(super) async fn adopt(session: &Session, version: &str, number: i32, now: Timestamp, back: bool) -> Step<bool> {
     // One at a time, whatever row says which rules are in force.
@@ -103,7 +103,7 @@ pub(super) async fn adopt(session: &Session, version: &str, number: i32, now: Ti
     session.execute(replace, &[&now.millis()]).await?;
     let adopt = "UPDATE rules SET adopted_at = $2, replaced_at = NULL WHERE no = $1";
     session.execute(adopt, &[&number, &now.millis()]).await?;
-    let put = "INSERT INTO docket (host, ticket, since) SELECT no, (SELECT nextval('docket_ticket')), $1
+    let put = "INSERT INTO judge_queue (host, ticket, since) SELECT no, (SELECT nextval('judge_queue_ticket')), $1
                FROM host ORDER BY no ON CONFLICT (host) DO UPDATE SET ticket = excluded.ticket";
     session.execute(put, &[&now.millis()]).await?;
     let from = in_force.map(|(_, text)| text);

@@ -19,7 +19,7 @@ pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// How long a whole attempt to connect may take, all hosts included.
 const CONNECT: Duration = Duration::from_secs(20);
 
-/// What each connection is told first. Time limits bound what a stuck neighbour can do to us; deeds count on seeing what
+/// What each connection is told first. Time limits bound what a stuck neighbour can do to us; operations count on seeing what
 /// others committed before each statement; nobody is acknowledged before the log is on the disk, whatever the server's
 /// default is; and statements over arrays are planned as look-ups by index even
 /// while a table is too young to have statistics. What is long is compressed with lz4 where the server has it.

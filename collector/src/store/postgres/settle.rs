@@ -2,7 +2,7 @@
 //! and one statement for each table.
 //!
 //! ```text
-//!  [ BEGIN lock hosts, lock docket, read what stands ] ─► compare ─► [ write what differs COMMIT ]
+//!  [ BEGIN lock hosts, lock judge queue, read what stands ] ─► compare ─► [ write what differs COMMIT ]
 //! ```
 
 mod compare;
@@ -16,8 +16,8 @@ use self::compare::Comparison;
 use super::fault::{Fault, Step};
 use super::names::{Book, Names};
 use super::session::Session;
-use super::{judged, ledger, row, rules, tally};
-use crate::judge::Case;
+use super::{ledger, row, rules, section_hits, tally};
+use crate::judge::Remediation;
 use crate::store::{Judgement, Settlement};
 
 /// Locks hosts in the order of their numbers.
@@ -26,8 +26,8 @@ const HOSTS: &str = "
     WHERE n.host = ANY (ARRAY(SELECT no FROM host WHERE id = ANY ($1::bytea[]))) ORDER BY n.host
     FOR NO KEY UPDATE OF n";
 
-/// Locks their entries on the docket, in the same order.
-const TICKETS: &str = "SELECT host, ticket FROM docket WHERE host = ANY ($1::int4[]) ORDER BY host FOR UPDATE";
+/// Locks their entries on the judge queue, in the same order.
+const TICKETS: &str = "SELECT host, ticket FROM judge_queue WHERE host = ANY ($1::int4[]) ORDER BY host FOR UPDATE";
 
 const STANDINGS: &str = "
     SELECT host, ord, lane, in_scope, presence, protection, due, since, reason, advice, rules
@@ -36,7 +36,7 @@ const STANDINGS: &str = "
 const ENDS: &str = "
     SELECT host, ord, max(until) FROM verdict_history WHERE host = ANY ($1::int4[]) GROUP BY host, ord";
 
-const CASES: &str = "SELECT host, ord, body FROM host_case WHERE host = ANY ($1::int4[])";
+const CASES: &str = "SELECT host, ord, body FROM host_remediation WHERE host = ANY ($1::int4[])";
 
 /// The state that each host has, and what of one was judged last.
 const STATES: &str = "
@@ -46,7 +46,7 @@ const STATES: &str = "
 
 /// A verdict as its row has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Standing {
+struct Verdict {
     id: OrderId,
     lane: Lane,
     in_scope: bool,
@@ -59,7 +59,7 @@ struct Standing {
     rules: i32,
 }
 
-impl Standing {
+impl Verdict {
     fn read(found: &Row, id: OrderId) -> Step<Self> {
         Ok(Self {
             id,
@@ -121,9 +121,9 @@ type Told = (Option<Vec<u8>>, Option<Judged>);
 struct Before {
     numbers: HashMap<HostId, i32>,
     tickets: HashMap<i32, i64>,
-    standings: HashMap<i32, BTreeMap<i32, Standing>>,
+    verdicts: HashMap<i32, BTreeMap<i32, Verdict>>,
     ends: HashMap<(i32, i32), Timestamp>,
-    cases: HashMap<i32, BTreeMap<i32, Case>>,
+    cases: HashMap<i32, BTreeMap<i32, Remediation>>,
     states: HashMap<i32, Told>,
     /// The rules in force.
     in_force: Option<i32>,
@@ -139,7 +139,7 @@ impl Before {
         let hosts: Vec<i32> = before.numbers.values().copied().collect::<BTreeSet<i32>>().into_iter().collect();
         let values: super::session::Values<'_> = &[&hosts];
         session.prepare(&[TICKETS, STANDINGS, ENDS, CASES, STATES, rules::IN_FORCE]).await?;
-        let (tickets, standings, ends, cases, states, in_force) = tokio::join!(
+        let (tickets, verdicts, ends, cases, states, in_force) = tokio::join!(
             biased;
             session.query(TICKETS, values),
             session.query(STANDINGS, values),
@@ -152,10 +152,10 @@ impl Before {
         for found in tickets? {
             before.tickets.insert(found.try_get(0)?, found.try_get(1)?);
         }
-        for found in standings? {
+        for found in verdicts? {
             let order = found.try_get(1)?;
-            let standing = Standing::read(&found, names.order(session, order).await?)?;
-            before.standings.entry(found.try_get(0)?).or_default().insert(order, standing);
+            let verdict = Verdict::read(&found, names.order(session, order).await?)?;
+            before.verdicts.entry(found.try_get(0)?).or_default().insert(order, verdict);
         }
         for found in ends? {
             before.ends.insert((found.try_get(0)?, found.try_get(1)?), row::instant(&found, 2)?);
@@ -185,11 +185,11 @@ pub(super) async fn settle(
 ) -> Step<Vec<HostId>> {
     let Settlement { judgements, hits, rules_version, now } = settlement;
     if judgements.is_empty() {
-        judged::hits_put(session, hits, numbers.rules).await?;
+        section_hits::hits_put(session, hits, numbers.rules).await?;
         return Ok(Vec::new());
     }
     // Nobody is told that a host was judged. A judgement that a fall of the server takes away takes everything of it along,
-    // and the host is on the docket as before: so this commit need not wait for the disk with the locks that it holds.
+    // and the host is on the judge queue as before: so this commit need not wait for the disk with the locks that it holds.
     session.batch("SET LOCAL synchronous_commit = off").await?;
     let before = Before::read(session, names, judgements).await?;
     // Others have been adopted since: everybody waits for judgement under those.
@@ -200,7 +200,7 @@ pub(super) async fn settle(
     let mut judged = Vec::new();
     for judgement in judgements {
         let Some(no) = before.numbers.get(&judgement.host).copied() else { continue };
-        // Twice in one settlement is once: the first has taken the host off the docket.
+        // Twice in one settlement is once: the first has taken the host off the judge queue.
         let is_newest = before.tickets.get(&no) == Some(&judgement.ticket.cast_signed());
         if is_newest && comparison.is_new(no) {
             comparison.judge(no, judgement, &before)?;

@@ -1,4 +1,4 @@
-//! Search: from a text to editions, to the sections that have them, to looks, to the hosts whose current looks they are.
+//! Search: from a text to editions, to the sections that have them, to looks, to the hosts whose current snapshots they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,13 +24,13 @@ const BLOCKS: &str = "
         ) c WHERE s.book = $2
     ) u JOIN index_block b ON b.segment = u.no AND b.first = u.first";
 
-const LATE: &str = "SELECT l.no, l.entries FROM look_late t JOIN look l ON l.no = t.look";
+const LATE: &str = "SELECT l.no, l.entries FROM snapshot_late t JOIN snapshot l ON l.no = t.snapshot";
 
-const HOSTS: &str = "SELECT host, look FROM host_now WHERE look = ANY ($1::int8[])";
+const HOSTS: &str = "SELECT host, snapshot FROM host_now WHERE snapshot = ANY ($1::int8[])";
 
 const PAGE: &str = "
     SELECT h.id, s.text, h.hostname, n.last_seen, l.entries FROM host h JOIN site s ON s.no = h.site
-    JOIN host_now n ON n.host = h.no JOIN look l ON l.no = n.look
+    JOIN host_now n ON n.host = h.no JOIN snapshot l ON l.no = n.snapshot
     WHERE h.no = ANY ($1::int4[]) AND ($2::bytea IS NULL OR h.id > $2) ORDER BY h.id LIMIT $3";
 
 /// From a number to the numbers that it leads to.
@@ -46,8 +46,8 @@ pub(super) async fn find(
     let editions = intern.search(session, &query.text, &query.version).await?;
     let sections = leads(session, Book::Sections, &editions.keys().copied().collect()).await?;
     let named: BTreeSet<u32> = sections.values().flatten().filter_map(|no| u32::try_from(*no).ok()).collect();
-    let looks = leads(session, Book::Looks, &named).await?;
-    let wanted: Vec<i64> = looks.values().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    let snapshots = leads(session, Book::Snapshots, &named).await?;
+    let wanted: Vec<i64> = snapshots.values().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
     let mut hosts: HashMap<i64, Vec<i32>> = HashMap::new();
     for found in session.query(HOSTS, &[&wanted]).await? {
         hosts.entry(found.try_get(1)?).or_default().push(found.try_get(0)?);
@@ -56,8 +56,9 @@ pub(super) async fn find(
     for (edition, numbers) in software::by_text(&editions) {
         let of_edition = numbers.iter().filter_map(|number| sections.get(number)).flatten();
         let of_edition = of_edition.filter_map(|no| u32::try_from(*no).ok());
-        let looks = of_edition.filter_map(|section| looks.get(&section)).flatten();
-        let of_edition: BTreeSet<i32> = looks.filter_map(|look| hosts.get(look)).flatten().copied().collect();
+        let snapshots = of_edition.filter_map(|section| snapshots.get(&section)).flatten();
+        let of_edition: BTreeSet<i32> =
+            snapshots.filter_map(|snapshot| hosts.get(snapshot)).flatten().copied().collect();
         if !of_edition.is_empty() {
             counted.push(SoftwareCount { edition: edition.clone(), hosts: of_edition.len() as u64 });
             everyone.extend(of_edition);
@@ -85,7 +86,7 @@ async fn leads(session: &Session, book: Book, from: &BTreeSet<u32>) -> Step<Lead
         }
     }
     let mut newest = index::after(session, book, index::covered(session, book).await?, i64::MAX).await?;
-    if book == Book::Looks {
+    if book == Book::Snapshots {
         for found in session.query(LATE, &[]).await? {
             newest.push((found.try_get(0)?, index::sections_of(found.try_get(1)?)?));
         }

@@ -9,7 +9,7 @@ mod together;
 use std::sync::Arc;
 
 use self::server::Database;
-use crate::store::contract::{Backend, indexed, second_look, small_fleet, suite};
+use crate::store::contract::{Backend, indexed, second_snapshot, small_fleet, suite};
 use crate::store::{self, Store, StoreError};
 
 impl Backend for Database {
@@ -128,9 +128,12 @@ async fn check_finds_what_is_damaged() {
             "is rebuilt with another digest",
         ),
         ("DELETE FROM dictionary", "is not in the dictionary"),
-        ("UPDATE look SET entries = entries || '\\x00'", "is damaged"),
-        ("UPDATE host_now SET look_since = look_since + 1", "overlap in time or leave a gap"),
-        ("UPDATE host_look SET look = (SELECT look FROM host_now n WHERE n.host = host_look.host)", "twice in a row"),
+        ("UPDATE snapshot SET entries = entries || '\\x00'", "is damaged"),
+        ("UPDATE host_now SET snapshot_since = snapshot_since + 1", "overlap in time or leave a gap"),
+        (
+            "UPDATE host_snapshot SET snapshot = (SELECT snapshot FROM host_now n WHERE n.host = host_snapshot.host)",
+            "twice in a row",
+        ),
         ("UPDATE tally SET n = n + 1", "the tally differs from a recount"),
         ("UPDATE counter SET n = n + 1 WHERE name = 'hosts'", "the number of hosts differs"),
         ("DELETE FROM host_key", "exactly one key"),
@@ -140,13 +143,13 @@ async fn check_finds_what_is_damaged() {
         ("DELETE FROM host_now", "no row for its present"),
         ("UPDATE verdict SET since = since - 100000000", "the lanes of host"),
         ("DELETE FROM index_block WHERE segment = 1", "the index of search differs from the sections"),
-        ("DELETE FROM index_block WHERE segment = 2", "the index of search differs from the looks"),
+        ("DELETE FROM index_block WHERE segment = 2", "the index of search differs from the snapshots"),
         ("UPDATE index_block SET lists = '\\x05'", "a block of the index of search is damaged"),
     ] {
         let place = Database::create();
         let store = place.open();
         small_fleet(&store).await;
-        second_look(&store).await;
+        second_snapshot(&store).await;
         indexed(&store).await;
         assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new());
         assert_ne!(place.sql_rows(damage), 0, "{damage}");

@@ -1,4 +1,4 @@
-//! Enrolment tokens and operators' tokens. Secrets are known only as hashes.
+//! Enrollment tokens and operators' tokens. Secrets are known only as hashes.
 
 use muster_proto::model::{Timestamp, TokenId, TokenReport};
 
@@ -7,10 +7,10 @@ use super::ledger;
 use super::row;
 use super::session::Session;
 use crate::ledger::entry::Entry;
-use crate::store::{NewToken, OperatorToken, Role};
+use crate::store::{AccountToken, NewToken, Role};
 
 pub(super) async fn create(session: &Session, site: i32, token: &NewToken) -> Step<()> {
-    let make = "INSERT INTO enrol_token (id, secret_hash, site, created_at, expires_at, max_uses)
+    let make = "INSERT INTO enrollment_token (id, secret_hash, site, created_at, expires_at, max_uses)
                 VALUES ($1, $2, $3, $4, $5, $6)";
     let (created_at, expires_at) = (token.created_at.millis(), token.expires_at.millis());
     let (hash, most) = (token.secret_hash.as_slice(), token.max_uses.cast_signed());
@@ -26,7 +26,7 @@ pub(super) async fn create(session: &Session, site: i32, token: &NewToken) -> St
 
 pub(super) async fn list(session: &Session) -> Step<Vec<TokenReport>> {
     let find = "SELECT t.id, s.text, t.created_at, t.expires_at, t.max_uses, t.uses, t.revoked_at
-                FROM enrol_token t JOIN site s ON s.no = t.site ORDER BY t.created_at DESC, t.id";
+                FROM enrollment_token t JOIN site s ON s.no = t.site ORDER BY t.created_at DESC, t.id";
     let mut tokens = Vec::new();
     for found in session.query(find, &[]).await? {
         tokens.push(TokenReport {
@@ -43,10 +43,10 @@ pub(super) async fn list(session: &Session) -> Step<Vec<TokenReport>> {
 }
 
 pub(super) async fn revoke(session: &Session, id: &TokenId, now: Timestamp) -> Step<bool> {
-    let find = "SELECT revoked_at FROM enrol_token WHERE id = $1 FOR UPDATE";
+    let find = "SELECT revoked_at FROM enrollment_token WHERE id = $1 FOR UPDATE";
     let Some(found) = session.query_first(find, &[&id.as_str()]).await? else { return Ok(false) };
     if row::maybe_instant(&found, 0)?.is_none() {
-        let withdraw = "UPDATE enrol_token SET revoked_at = $2 WHERE id = $1";
+        let withdraw = "UPDATE enrollment_token SET revoked_at = $2 WHERE id = $1";
         session.execute(withdraw, &[&id.as_str(), &now.millis()]).await?;
         ledger::write(session, now, &Entry::TokenRevoked { token: id.clone() }).await?;
     }
@@ -68,15 +68,15 @@ fn role(name: &str) -> Step<Role> {
         .ok_or_else(|| Fault::damaged("an operator's token", format!("there is no role {name:?}")))
 }
 
-pub(super) async fn operator_put(session: &Session, token: &OperatorToken) -> Step<()> {
-    let put = "INSERT INTO operator_token (id, secret_hash, person, role, created_at, revoked_at)
+pub(super) async fn account_token_put(session: &Session, token: &AccountToken) -> Step<()> {
+    let put = "INSERT INTO account_token (id, secret_hash, person, role, created_at, revoked_at)
                VALUES ($1, $2, $3, $4, $5, $6)
                ON CONFLICT (id) DO UPDATE SET secret_hash = excluded.secret_hash, person = excluded.person,
                    role = excluded.role, created_at = excluded.created_at, revoked_at = excluded.revoked_at";
     let (hash, role) = (token.secret_hash.as_slice(), role_name(token.role));
     let (created_at, revoked_at) = (token.created_at.millis(), token.revoked_at.map(Timestamp::millis));
     session.execute(put, &[&token.id.as_str(), &hash, &token.person, &role, &created_at, &revoked_at]).await?;
-    let entry = Entry::OperatorTokenPut {
+    let entry = Entry::AccountTokenPut {
         token: token.id.clone(),
         person: token.person.clone(),
         role: role.to_owned(),
@@ -85,10 +85,10 @@ pub(super) async fn operator_put(session: &Session, token: &OperatorToken) -> St
     ledger::write(session, token.revoked_at.unwrap_or(token.created_at), &entry).await
 }
 
-pub(super) async fn operator_get(session: &Session, id: &TokenId) -> Step<Option<OperatorToken>> {
-    let find = "SELECT secret_hash, person, role, created_at, revoked_at FROM operator_token WHERE id = $1";
+pub(super) async fn account_token_get(session: &Session, id: &TokenId) -> Step<Option<AccountToken>> {
+    let find = "SELECT secret_hash, person, role, created_at, revoked_at FROM account_token WHERE id = $1";
     let Some(found) = session.query_first(find, &[&id.as_str()]).await? else { return Ok(None) };
-    Ok(Some(OperatorToken {
+    Ok(Some(AccountToken {
         id: id.clone(),
         secret_hash: row::hash(&found, 0)?,
         person: found.try_get(1)?,

@@ -8,7 +8,7 @@ use super::fault::Step;
 use super::names::Names;
 use super::row;
 use super::session::Session;
-use crate::judge::Case;
+use crate::judge::Remediation;
 use crate::store::StoredVerdict;
 
 /// The verdicts of hosts, by their numbers, in the order of the orders' ids.
@@ -17,13 +17,13 @@ pub(super) async fn of_hosts(session: &Session, hosts: &[i32]) -> Step<HashMap<i
         SELECT v.host, o.text, v.lane, v.in_scope, v.presence, v.protection, v.due, v.since,
                (SELECT text FROM phrase WHERE no = v.reason), (SELECT text FROM phrase WHERE no = v.advice),
                (SELECT text FROM rules WHERE no = v.rules),
-               (SELECT body FROM host_case c WHERE c.host = v.host AND c.ord = v.ord)
+               (SELECT body FROM host_remediation c WHERE c.host = v.host AND c.ord = v.ord)
         FROM verdict v JOIN ord o ON o.no = v.ord WHERE v.host = ANY ($1::int4[]) ORDER BY o.text";
     let mut verdicts: HashMap<i32, Vec<StoredVerdict>> = HashMap::new();
     for found in session.query(find, &[&hosts]).await? {
         let case = match found.try_get::<_, Option<&str>>(11)? {
             Some(text) => row::from_json("a case", text)?,
-            None => Case::default(),
+            None => Remediation::default(),
         };
         verdicts.entry(found.try_get(0)?).or_default().push(StoredVerdict {
             order: row::name("an order", &found, 1, OrderId::new)?,

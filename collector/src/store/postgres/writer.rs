@@ -9,7 +9,7 @@
 //! one by one, so that one that cannot be kept does not take the others along.
 //!
 //! Locks are taken in one order by everything that writes, so that nobody waits for somebody who waits for him:
-//! the dictionary (under its lock, in a transaction of its own) → `host_now` (by number) → `section`, `look` (by digest) → `docket`
+//! the dictionary (under its lock, in a transaction of its own) → `host_now` (by number) → `section`, `snapshot` (by digest) → `judge_queue`
 //! (by host) → what belongs to locked hosts → `judged_state`, `section_hit` (by key) → the ledger's numbers → `tally` (by key)
 //! → `counter`.
 
@@ -26,9 +26,9 @@ use super::intern::{Draft, Intern};
 use super::memory::Memory;
 use super::names::Names;
 use super::pool::{Pool, Tries};
-use super::report::{self, Desk, Report, Work};
+use super::report::{self, BatchContext, Report, Work};
 use super::session::Session;
-use crate::store::{CheckIn, CheckInAnswer, Delivered, LookDelivery, StoreError};
+use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery, StoreError};
 
 /// Batches at once: while one waits for the disk, another is read and decided.
 const WRITERS: usize = 3;
@@ -46,12 +46,12 @@ pub(super) struct Writer {
 }
 
 /// What all writers share.
-struct Room {
+struct Backlog {
     pool: Pool,
     memory: Arc<Memory>,
     intern: Arc<Intern>,
     names: Arc<Names>,
-    known: report::Known,
+    known: report::DigestCache,
     waiting: Mutex<UnboundedReceiver<Report>>,
     /// Batches under way: only beside another one does waiting for more pay.
     busy: AtomicUsize,
@@ -60,66 +60,66 @@ struct Room {
 impl Writer {
     pub(super) fn start(pool: Pool, memory: Arc<Memory>, intern: Arc<Intern>, names: Arc<Names>) -> Self {
         let (queue, waiting) = unbounded_channel();
-        let room = Arc::new(Room {
+        let backlog = Arc::new(Backlog {
             pool: pool.clone(),
             memory,
             intern: Arc::clone(&intern),
             names,
-            known: report::Known::default(),
+            known: report::DigestCache::default(),
             waiting: Mutex::new(waiting),
             busy: AtomicUsize::new(0),
         });
         let mut tasks = JoinSet::new();
         for _ in 0..WRITERS {
-            tasks.spawn(Desks::new(Arc::clone(&room)).run());
+            tasks.spawn(WriterTask::new(Arc::clone(&backlog)).run());
         }
         Self { queue: std::sync::Mutex::new(Some(queue)), tasks: Mutex::new(tasks), pool, intern }
     }
 
-    pub(super) async fn check_in(&self, deed: CheckIn) -> Result<CheckInAnswer, StoreError> {
+    pub(super) async fn check_in(&self, operation: CheckIn) -> Result<CheckInAnswer, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.ask("check_in", Report::check_in(deed, Some(reply)), answer).await
+        self.ask("check_in", Report::check_in(operation, Some(reply)), answer).await
     }
 
     /// Does a check-in again that was answered before; nobody waits for it.
-    pub(super) fn check_in_again(&self, deed: CheckIn) {
+    pub(super) fn check_in_again(&self, operation: CheckIn) {
         // A store that is closed has written what it had; the agent says it again with its next check-in.
-        let _ = self.send("check_in", Report::check_in(deed, None));
+        let _ = self.send("check_in", Report::check_in(operation, None));
     }
 
-    pub(super) async fn look_deliver(&self, deed: LookDelivery) -> Result<Delivered, StoreError> {
-        let drafts: Vec<Draft> = deed.sections.into_iter().map(|section| self.intern.draft(section)).collect();
+    pub(super) async fn snapshot_deliver(&self, operation: Delivery) -> Result<Delivered, StoreError> {
+        let drafts: Vec<Draft> = operation.sections.into_iter().map(|section| self.intern.draft(section)).collect();
         let (reply, answer) = oneshot::channel();
-        let deed = report::Delivery {
-            host: deed.host,
-            run: deed.run,
-            seq: deed.seq,
-            observed_at: deed.observed_at,
-            now: deed.now,
-            digest: deed.digest,
-            look: deed.look,
+        let operation = report::Delivery {
+            host: operation.host,
+            run: operation.run,
+            seq: operation.seq,
+            observed_at: operation.observed_at,
+            now: operation.now,
+            digest: operation.digest,
+            snapshot: operation.snapshot,
             drafts,
         };
-        self.ask("look_deliver", Report::deliver(deed, reply), answer).await
+        self.ask("snapshot_deliver", Report::deliver(operation, reply), answer).await
     }
 
     async fn ask<T>(
         &self,
-        deed: &'static str,
+        operation: &'static str,
         report: Report,
         answer: oneshot::Receiver<Step<T>>,
     ) -> Result<T, StoreError> {
-        self.send(deed, report)?;
+        self.send(operation, report)?;
         match answer.await {
-            Ok(outcome) => outcome.map_err(|fault| self.pool.error(deed, fault)),
-            Err(_) => Err(StoreError::Closed { deed }),
+            Ok(outcome) => outcome.map_err(|fault| self.pool.error(operation, fault)),
+            Err(_) => Err(StoreError::Closed { operation }),
         }
     }
 
-    fn send(&self, deed: &'static str, report: Report) -> Result<(), StoreError> {
+    fn send(&self, operation: &'static str, report: Report) -> Result<(), StoreError> {
         let queue = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let is_sent = queue.as_ref().is_some_and(|queue| queue.send(report).is_ok());
-        if is_sent { Ok(()) } else { Err(StoreError::Closed { deed }) }
+        if is_sent { Ok(()) } else { Err(StoreError::Closed { operation }) }
     }
 
     /// What is remembered of the dictionary may not be so any more.
@@ -136,15 +136,15 @@ impl Writer {
 }
 
 /// One writer with its connections.
-struct Desks {
-    room: Arc<Room>,
+struct WriterTask {
+    backlog: Arc<Backlog>,
     /// For transactions, and for new entries of dictionaries.
     sessions: Option<(Session, Session)>,
 }
 
-impl Desks {
-    const fn new(room: Arc<Room>) -> Self {
-        Self { room, sessions: None }
+impl WriterTask {
+    const fn new(backlog: Arc<Backlog>) -> Self {
+        Self { backlog, sessions: None }
     }
 
     async fn run(mut self) {
@@ -153,24 +153,24 @@ impl Desks {
             if reports.is_empty() {
                 return;
             }
-            self.room.busy.fetch_add(1, Ordering::Relaxed);
+            self.backlog.busy.fetch_add(1, Ordering::Relaxed);
             self.write(reports).await;
-            self.room.busy.fetch_sub(1, Ordering::Relaxed);
+            self.backlog.busy.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     /// Takes what has queued, and beside other batches what comes within a moment. Empty when the store closes.
     async fn gather(&self) -> Vec<Report> {
-        let mut waiting = self.room.waiting.lock().await;
+        let mut waiting = self.backlog.waiting.lock().await;
         let mut reports = Vec::new();
         if waiting.recv_many(&mut reports, MOST).await == 0 {
             return reports;
         }
-        if reports.len() > 1 || self.room.busy.load(Ordering::Relaxed) > 0 {
+        if reports.len() > 1 || self.backlog.busy.load(Ordering::Relaxed) > 0 {
             let until = tokio::time::Instant::now() + GATHER;
             while reports.len() < MOST {
-                let room = MOST - reports.len();
-                match tokio::time::timeout_at(until, waiting.recv_many(&mut reports, room)).await {
+                let backlog = MOST - reports.len();
+                match tokio::time::timeout_at(until, waiting.recv_many(&mut reports, backlog)).await {
                     Ok(more) if more > 0 => {}
                     _ => break,
                 }
@@ -210,8 +210,8 @@ impl Desks {
             if matches!(fault, Fault::Lost(_)) {
                 // With its connection the server may have lost what was not yet on its disk.
                 self.sessions = None;
-                self.room.intern.forget();
-                self.room.known.forget();
+                self.backlog.intern.forget();
+                self.backlog.known.forget();
             }
             tries.pause(fault, true).await?;
         }
@@ -220,25 +220,25 @@ impl Desks {
     async fn once(&mut self, reports: &mut [Report]) -> Step<()> {
         let lost = |session: &Session| session.is_closed();
         if self.sessions.as_ref().is_none_or(|(session, scribe)| lost(session) || lost(scribe)) {
-            let (address, tls) = self.room.pool.address();
+            let (address, tls) = self.backlog.pool.address();
             let session = Session::open_for_batches(address, tls).await?;
             session.prepare(report::STATEMENTS).await?;
             let scribe = Session::open_for_batches(address, tls).await?;
             scribe.batch("SET synchronous_commit = off").await?;
-            self.room.intern.forget();
+            self.backlog.intern.forget();
             self.sessions = Some((session, scribe));
         }
         let Some((session, scribe)) = &self.sessions else { return Err(Fault::closed()) };
-        let room = &*self.room;
-        let desk = Desk {
+        let backlog = &*self.backlog;
+        let context = BatchContext {
             session,
             scribe,
-            memory: &room.memory,
-            intern: &room.intern,
-            names: &room.names,
-            known: &room.known,
+            memory: &backlog.memory,
+            intern: &backlog.intern,
+            names: &backlog.names,
+            known: &backlog.known,
         };
-        let outcome = Work::new(reports).run(&desk).await;
+        let outcome = Work::new(reports).run(&context).await;
         if outcome.is_err() {
             // Also when the transaction has not begun: then there is nothing to undo.
             let _ = session.batch("ROLLBACK").await;

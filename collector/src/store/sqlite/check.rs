@@ -6,8 +6,8 @@ use rusqlite::{Connection, Row};
 
 use super::dictionary::Table;
 use super::fault::{Fault, Step};
-use super::{index, look, section};
-use crate::store::{StoreCheck, body, look_codec, postings};
+use super::{index, section, snapshot};
+use crate::store::{StoreCheck, body, postings, snapshot_codec};
 
 /// Faults of one kind that are listed one by one; after these they are only counted.
 const LISTED: usize = 20;
@@ -15,22 +15,22 @@ const LISTED: usize = 20;
 /// Each finds rows that must not be; the sentence names them by the first column.
 const RULES: &[(&str, &str)] = &[
     (
-        "the current look of host {} is not complete",
-        "SELECT hex(h.id) FROM host h JOIN look l ON l.no = h.look WHERE l.complete <> 1",
+        "the current snapshot of host {} is not complete",
+        "SELECT hex(h.id) FROM host h JOIN snapshot l ON l.no = h.snapshot WHERE l.complete <> 1",
     ),
     (
-        "the looks of host {} do not end before its current one begins",
-        "SELECT DISTINCT hex(h.id) FROM host_look p JOIN host h ON h.no = p.host
-         WHERE h.look_since IS NULL OR p.since >= h.look_since",
+        "the snapshots of host {} do not end before its current one begins",
+        "SELECT DISTINCT hex(h.id) FROM host_snapshot p JOIN host h ON h.no = p.host
+         WHERE h.snapshot_since IS NULL OR p.since >= h.snapshot_since",
     ),
     (
-        "host {} has the same look twice in a row in its history",
+        "host {} has the same snapshot twice in a row in its history",
         "SELECT DISTINCT hex(h.id) FROM (
-             SELECT host, look, lead(look) OVER (PARTITION BY host ORDER BY since) AS next FROM (
-                 SELECT host, since, look FROM host_look
-                 UNION ALL SELECT no, look_since, look FROM host WHERE look IS NOT NULL
+             SELECT host, snapshot, lead(snapshot) OVER (PARTITION BY host ORDER BY since) AS next FROM (
+                 SELECT host, since, snapshot FROM host_snapshot
+                 UNION ALL SELECT no, snapshot_since, snapshot FROM host WHERE snapshot IS NOT NULL
              )
-         ) p JOIN host h ON h.no = p.host WHERE p.next = p.look",
+         ) p JOIN host h ON h.no = p.host WHERE p.next = p.snapshot",
     ),
     (
         "the states of host {} do not end before its present one begins",
@@ -70,7 +70,7 @@ const RULES: &[(&str, &str)] = &[
          WHERE name = 'hosts' AND n <> (SELECT count(*) FROM host)",
     ),
     (
-        "host {} has neither a verdict nor a place on the docket",
+        "host {} has neither a verdict nor a place on the judge queue",
         "SELECT hex(h.id) FROM host h WHERE h.ticket IS NULL
          AND EXISTS (SELECT 1 FROM ord) AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.host = h.no)
          AND EXISTS (SELECT 1 FROM verdict)",
@@ -82,11 +82,11 @@ const RULES: &[(&str, &str)] = &[
     (
         "host {} does not have exactly one key in use",
         "SELECT hex(h.id) FROM host h
-         WHERE (SELECT count(*) FROM host_key k WHERE k.host = h.no AND k.standing = 1) <> 1",
+         WHERE (SELECT count(*) FROM host_key k WHERE k.host = h.no AND k.status = 1) <> 1",
     ),
     (
-        "enrolment token {} was used more often than it may be",
-        "SELECT id FROM enrol_token WHERE max_uses > 0 AND uses > max_uses",
+        "enrollment token {} was used more often than it may be",
+        "SELECT id FROM enrollment_token WHERE max_uses > 0 AND uses > max_uses",
     ),
 ];
 
@@ -96,7 +96,7 @@ pub(super) fn check(sql: &Connection) -> Step<StoreCheck> {
     listed(sql, "PRAGMA integrity_check", "the database file is damaged: {}", &mut faults, |text| text != "ok")?;
     listed(sql, "PRAGMA foreign_key_check", "table {} points to a row that is not there", &mut faults, |_| true)?;
     sections(sql, &mut check, &mut faults)?;
-    looks(sql, &mut check, &mut faults)?;
+    snapshots(sql, &mut check, &mut faults)?;
     index_of_search(sql, &mut faults)?;
     for (sentence, find) in RULES {
         listed(sql, find, sentence, &mut faults, |_| true)?;
@@ -150,14 +150,14 @@ fn sections(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) 
     })
 }
 
-/// Every look is rebuilt and hashed; one that is complete names sections that are there.
-fn looks(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
-    each(sql, "SELECT digest, entries, complete FROM look", |found| {
-        check.looks += 1;
-        let Some(digest) = digest(found, "a look", faults)? else { return Ok(()) };
+/// Every snapshot is rebuilt and hashed; one that is complete names sections that are there.
+fn snapshots(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
+    each(sql, "SELECT digest, entries, complete FROM snapshot", |found| {
+        check.snapshots += 1;
+        let Some(digest) = digest(found, "a snapshot", faults)? else { return Ok(()) };
         let complete: bool = found.get(2)?;
-        match look::read(sql, &digest, &found.get::<_, Vec<u8>>(1)?, complete) {
-            Ok(look) if canonical::look_digest(&look) == digest => {}
+        match snapshot::read(sql, &digest, &found.get::<_, Vec<u8>>(1)?, complete) {
+            Ok(snapshot) if canonical::snapshot_digest(&snapshot) == digest => {}
             Ok(_) => faults.push(format!("look {} is rebuilt with another digest", digest.short())),
             Err(Fault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
             Err(other) => return Err(other),
@@ -166,7 +166,7 @@ fn looks(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) -> 
     })
 }
 
-/// The index of search says what the sections say, and what the looks say.
+/// The index of search says what the sections say, and what the snapshots say.
 fn index_of_search(sql: &Connection, faults: &mut Vec<String>) -> Step<()> {
     let (mut said, mut meant) = (0_u64, 0_u64);
     each(sql, "SELECT no FROM index_segment", |found| {
@@ -190,21 +190,21 @@ fn index_of_search(sql: &Connection, faults: &mut Vec<String>) -> Step<()> {
         faults.push("the index of search differs from the sections".to_owned());
     }
     let (mut said, mut meant) = (0_u64, 0_u64);
-    each(sql, "SELECT section, look FROM look_section", |found| {
+    each(sql, "SELECT section, snapshot FROM snapshot_section", |found| {
         said = said.wrapping_add(postings::of_pair(found.get::<_, i64>(1)? as u32, found.get(0)?));
         Ok(())
     })?;
-    each(sql, "SELECT no, entries FROM look WHERE complete", |found| {
-        if let Ok(mut sections) = look_codec::sections(&found.get::<_, Vec<u8>>(1)?) {
-            let look = found.get::<_, i64>(0)? as u32;
+    each(sql, "SELECT no, entries FROM snapshot WHERE complete", |found| {
+        if let Ok(mut sections) = snapshot_codec::sections(&found.get::<_, Vec<u8>>(1)?) {
+            let snapshot = found.get::<_, i64>(0)? as u32;
             sections.sort_unstable();
             sections.dedup();
-            meant = sections.iter().fold(meant, |sum, section| sum.wrapping_add(postings::of_pair(look, *section)));
+            meant = sections.iter().fold(meant, |sum, section| sum.wrapping_add(postings::of_pair(snapshot, *section)));
         }
         Ok(())
     })?;
     if said != meant {
-        faults.push("the sections of looks differ from the looks".to_owned());
+        faults.push("the sections of snapshots differ from the snapshots".to_owned());
     }
     Ok(())
 }

@@ -51,7 +51,7 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
             .expect("starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut acknowledged = Vec::new();
-        // After so many acknowledgements, and a little later, somewhere in the middle of the next deeds.
+        // After so many acknowledgements, and a little later, somewhere in the middle of the next operations.
         for line in lines {
             let Ok(line) = line else { break };
             let Some(ack) = line.strip_prefix("ack ") else { continue };
@@ -69,5 +69,5 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new(), "round {round}");
         store.close().await.expect("closes");
     }
-    assert!(all > 100, "only {all} looks were acknowledged");
+    assert!(all > 100, "only {all} snapshots were acknowledged");
 }

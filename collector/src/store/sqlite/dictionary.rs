@@ -391,7 +391,7 @@ mod tests {
         let all = Dictionaries::default();
         let numbers = all.editions(Platform::Linux, &seen);
         let sql = Connection::open_in_memory().expect("opens");
-        sql.execute_batch(include_str!("../../../migrations/sqlite/0001_bones.sql")).expect("makes tables");
+        sql.execute_batch(include_str!("../../../migrations/sqlite/0001_initial.sql")).expect("makes tables");
         let saved = all.save(&sql).expect("saves");
         all.saved(saved);
         let again = Dictionaries::load(&sql).expect("loads");

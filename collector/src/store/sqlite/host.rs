@@ -8,15 +8,15 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::{Fault, Step};
 use super::memory::Memory;
-use super::writer::Desk;
-use super::{look, row, section, verdict};
-use crate::store::{StoredHost, StoredLook};
+use super::writer::WriteContext;
+use super::{row, section, snapshot, verdict};
+use crate::store::{StoredHost, StoredSnapshot};
 
 /// Writes the facts when they differ; says whether they did.
-pub(super) fn facts_put(desk: &Desk<'_>, no: i64, facts: &HostFacts) -> Step<bool> {
-    let (sql, phrases) = (desk.sql, desk.memory.dictionaries());
+pub(super) fn facts_put(context: &WriteContext<'_>, no: i64, facts: &HostFacts) -> Step<bool> {
+    let (sql, phrases) = (context.sql, context.memory.dictionaries());
     let find = format!("SELECT {} FROM host h WHERE h.no = ?1", row::FACTS);
-    let kept = sql.prepare_cached(&find)?.query_row([no], |found| Ok(row::facts(found, 0, desk.memory)))??;
+    let kept = sql.prepare_cached(&find)?.query_row([no], |found| Ok(row::facts(found, 0, context.memory)))??;
     if kept == *facts {
         return Ok(false);
     }
@@ -77,35 +77,35 @@ fn judged_state(sql: &Connection, no: i64, key: &Digest) -> Step<i64> {
     Ok(sql.last_insert_rowid())
 }
 
-/// When a host was last heard of: what the memory knows, or else the column, which begins with the enrolment.
+/// When a host was last heard of: what the memory knows, or else the column, which begins with the enrollment.
 pub(super) fn last_seen(memory: &Memory, host: HostId, column: Timestamp) -> Timestamp {
     memory.seen(host).map_or(column, |seen| seen.last_seen.max(column))
 }
 
 pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Option<StoredHost>> {
     let find = format!(
-        "SELECT h.no, s.id, h.enrolled_at, h.state, h.look_since, h.look_observed_at,
+        "SELECT h.no, s.id, h.enrolled_at, h.state, h.snapshot_since, h.snapshot_observed_at,
                 e.last_seen, l.digest, l.entries, {}
          FROM host h JOIN site s ON s.no = h.site JOIN host_seen e ON e.host = h.no
-         LEFT JOIN look l ON l.no = h.look WHERE h.id = ?1",
+         LEFT JOIN snapshot l ON l.no = h.snapshot WHERE h.id = ?1",
         row::FACTS
     );
     let mut statement = sql.prepare_cached(&find)?;
     let mut rows = statement.query([host.as_bytes()])?;
     let Some(found) = rows.next()? else { return Ok(None) };
     let no = found.get(0)?;
-    let look = match found.get::<_, Option<[u8; 32]>>(7)?.map(Digest::from_bytes) {
+    let snapshot = match found.get::<_, Option<[u8; 32]>>(7)?.map(Digest::from_bytes) {
         Some(digest) => {
-            let look = look::read(sql, &digest, &found.get::<_, Vec<u8>>(8)?, true)?;
+            let snapshot = snapshot::read(sql, &digest, &found.get::<_, Vec<u8>>(8)?, true)?;
             let mut observations = BTreeMap::new();
-            for digest in look.entries().iter().filter_map(|entry| entry.section) {
+            for digest in snapshot.entries().iter().filter_map(|entry| entry.section) {
                 let size = section::size(sql, &digest)?
                     .ok_or_else(|| Fault::damaged(format!("section {}", digest.short()), "it is not there"))?;
                 observations.insert(digest, size);
             }
-            Some(StoredLook {
+            Some(StoredSnapshot {
                 digest,
-                look,
+                snapshot,
                 observations,
                 since: row::instant(found, 4)?,
                 observed_at: row::instant(found, 5)?,
@@ -120,7 +120,7 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
         state: row::state(found, 3)?,
         enrolled_at: row::instant(found, 2)?,
         last_seen: Some(last_seen(memory, host, row::instant(found, 6)?)),
-        look,
+        snapshot,
         verdicts: verdict::of_host(sql, memory, no)?,
         history: history(sql, no)?,
     }))

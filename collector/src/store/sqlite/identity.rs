@@ -1,4 +1,4 @@
-//! Who a host is: enrolment, its keys, and their withdrawal.
+//! Who a host is: enrollment, its keys, and their withdrawal.
 
 use muster_proto::model::{HostId, SiteId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
@@ -6,8 +6,8 @@ use subtle::ConstantTimeEq as _;
 
 use super::fault::Step;
 use super::memory::{self, Live};
-use super::writer::Desk;
-use super::{docket, ledger, row};
+use super::writer::WriteContext;
+use super::{judge_queue, ledger, row};
 use crate::ledger::entry::Entry;
 use crate::store::{Enrolled, Enrollment, HostIdentity, KeyFingerprint};
 
@@ -18,7 +18,7 @@ const GIVEN: i64 = 2;
 /// A key whose successor was used.
 const REPLACED: i64 = 3;
 
-struct Token {
+struct StoredToken {
     site_no: i64,
     site: SiteId,
     expires_at: Timestamp,
@@ -26,16 +26,16 @@ struct Token {
     revoked: bool,
 }
 
-pub(super) fn enroll(desk: &mut Desk<'_>, deed: &Enrollment) -> Step<Enrolled> {
-    let Some(token) = token(desk.sql, deed)? else { return Ok(Enrolled::TokenUnknown) };
+pub(super) fn enroll(context: &mut WriteContext<'_>, operation: &Enrollment) -> Step<Enrolled> {
+    let Some(token) = token(context.sql, operation)? else { return Ok(Enrolled::TokenUnknown) };
     if token.revoked {
         return Ok(Enrolled::TokenRevoked);
     }
-    if deed.now >= token.expires_at {
+    if operation.now >= token.expires_at {
         return Ok(Enrolled::TokenExpired);
     }
     // A retry, whose first answer was lost: the same host, and the token is not used again, even if it was the last use.
-    if let Some(known) = identify(desk.sql, &deed.key)? {
+    if let Some(known) = identify(context.sql, &operation.key)? {
         return Ok(if known.0.revoked {
             Enrolled::KeyRevoked
         } else {
@@ -45,26 +45,29 @@ pub(super) fn enroll(desk: &mut Desk<'_>, deed: &Enrollment) -> Step<Enrolled> {
     if token.used_up {
         return Ok(Enrolled::TokenUsedUp);
     }
-    desk.sql.prepare_cached("UPDATE enrol_token SET uses = uses + 1 WHERE id = ?1")?.execute([deed.token.as_str()])?;
-    create(desk, deed, token.site_no)?;
-    let entry = Entry::HostEnrolled { host: deed.host, site: token.site.clone(), token: deed.token.clone() };
-    ledger::write(desk.sql, deed.now, &entry)?;
-    Ok(Enrolled::Host { host: deed.host, site: token.site })
+    context
+        .sql
+        .prepare_cached("UPDATE enrollment_token SET uses = uses + 1 WHERE id = ?1")?
+        .execute([operation.token.as_str()])?;
+    create(context, operation, token.site_no)?;
+    let entry = Entry::HostEnrolled { host: operation.host, site: token.site.clone(), token: operation.token.clone() };
+    ledger::write(context.sql, operation.now, &entry)?;
+    Ok(Enrolled::Host { host: operation.host, site: token.site })
 }
 
-fn token(sql: &Connection, deed: &Enrollment) -> Step<Option<Token>> {
+fn token(sql: &Connection, operation: &Enrollment) -> Step<Option<StoredToken>> {
     let mut statement = sql.prepare_cached(
         "SELECT t.secret_hash, t.site, s.id, t.expires_at, t.max_uses <> 0 AND t.uses >= t.max_uses,
                 t.revoked_at IS NOT NULL
-         FROM enrol_token t JOIN site s ON s.no = t.site WHERE t.id = ?1",
+         FROM enrollment_token t JOIN site s ON s.no = t.site WHERE t.id = ?1",
     )?;
-    let mut rows = statement.query([deed.token.as_str()])?;
+    let mut rows = statement.query([operation.token.as_str()])?;
     let Some(found) = rows.next()? else { return Ok(None) };
     let kept: [u8; 32] = found.get(0)?;
-    if !bool::from(kept.ct_eq(&deed.secret_hash)) {
+    if !bool::from(kept.ct_eq(&operation.secret_hash)) {
         return Ok(None);
     }
-    Ok(Some(Token {
+    Ok(Some(StoredToken {
         site_no: found.get(1)?,
         site: row::site(found, 2)?,
         expires_at: row::instant(found, 3)?,
@@ -73,16 +76,16 @@ fn token(sql: &Connection, deed: &Enrollment) -> Step<Option<Token>> {
     }))
 }
 
-fn create(desk: &mut Desk<'_>, deed: &Enrollment, site: i64) -> Step<()> {
-    let (sql, facts, phrases) = (desk.sql, &deed.facts, desk.memory.dictionaries());
-    let ticket = desk.memory.next_ticket();
+fn create(context: &mut WriteContext<'_>, operation: &Enrollment, site: i64) -> Step<()> {
+    let (sql, facts, phrases) = (context.sql, &operation.facts, context.memory.dictionaries());
+    let ticket = context.memory.next_ticket();
     sql.prepare_cached(
         "INSERT INTO host (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
                            fingerprint, enrolled_at, ticket, waits_since)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11)",
     )?
     .execute((
-        deed.host.as_bytes(),
+        operation.host.as_bytes(),
         site,
         &facts.hostname,
         facts.platform.code(),
@@ -91,78 +94,80 @@ fn create(desk: &mut Desk<'_>, deed: &Enrollment, site: i64) -> Step<()> {
         phrases.phrase(&facts.architecture),
         phrases.phrase(&facts.agent_version),
         facts.offline_root,
-        &deed.fingerprint,
-        deed.now.millis(),
+        &operation.fingerprint,
+        operation.now.millis(),
         ticket,
     ))?;
     let no = sql.last_insert_rowid();
-    sql.prepare_cached("INSERT INTO host_seen (host, last_seen) VALUES (?1, ?2)")?.execute((no, deed.now.millis()))?;
-    key_put(sql, no, &deed.key, IN_USE, deed.now)?;
+    sql.prepare_cached("INSERT INTO host_seen (host, last_seen) VALUES (?1, ?2)")?
+        .execute((no, operation.now.millis()))?;
+    key_put(sql, no, &operation.key, IN_USE, operation.now)?;
     sql.prepare_cached("UPDATE counter SET n = n + 1 WHERE name = 'hosts'")?.execute([])?;
-    docket::is_put(desk, no, ticket, deed.now);
-    let (host, facts) = (deed.host, Some(memory::facts_key(facts)));
-    desk.after_commit(move |memory| {
-        memory.host_put(host, Live { no, seen: None, look: None, judged_at: None, facts, state: None })
+    judge_queue::is_put(context, no, ticket, operation.now);
+    let (host, facts) = (operation.host, Some(memory::facts_key(facts)));
+    context.after_commit(move |memory| {
+        memory.host_put(host, Live { no, seen: None, snapshot: None, judged_at: None, facts, state: None })
     });
     Ok(())
 }
 
-fn key_put(sql: &Connection, host: i64, key: &KeyFingerprint, standing: i64, now: Timestamp) -> Step<()> {
-    sql.prepare_cached("INSERT INTO host_key (fingerprint, host, standing, since) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((key, host, standing, now.millis()))?;
+fn key_put(sql: &Connection, host: i64, key: &KeyFingerprint, status: i64, now: Timestamp) -> Step<()> {
+    sql.prepare_cached("INSERT INTO host_key (fingerprint, host, status, since) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((key, host, status, now.millis()))?;
     Ok(())
 }
 
 /// The host of a key, and whether this would be the key's first use.
 pub(super) fn identify(sql: &Connection, key: &KeyFingerprint) -> Step<Option<(HostIdentity, bool)>> {
     let mut statement = sql.prepare_cached(
-        "SELECT h.id, s.id, h.revoked_at IS NOT NULL, h.quarantined, k.standing
+        "SELECT h.id, s.id, h.revoked_at IS NOT NULL, h.quarantined, k.status
          FROM host_key k JOIN host h ON h.no = k.host JOIN site s ON s.no = h.site WHERE k.fingerprint = ?1",
     )?;
     let mut rows = statement.query([key])?;
     let Some(found) = rows.next()? else { return Ok(None) };
-    let standing: i64 = found.get(4)?;
+    let status: i64 = found.get(4)?;
     let identity = HostIdentity {
         host: row::host_id(found, 0)?,
         site: row::site(found, 1)?,
         revoked: found.get(2)?,
         quarantined: found.get(3)?,
-        superseded: standing == REPLACED,
+        superseded: status == REPLACED,
     };
-    Ok(Some((identity, standing == GIVEN)))
+    Ok(Some((identity, status == GIVEN)))
 }
 
 /// The first use of a key that was given: from now on it is the host's key, and those before it are replaced.
-pub(super) fn take_into_use(desk: &mut Desk<'_>, key: KeyFingerprint) -> Step<Option<HostIdentity>> {
-    let Some((identity, first)) = identify(desk.sql, &key)? else { return Ok(None) };
+pub(super) fn take_into_use(context: &mut WriteContext<'_>, key: KeyFingerprint) -> Step<Option<HostIdentity>> {
+    let Some((identity, first)) = identify(context.sql, &key)? else { return Ok(None) };
     if first {
-        let host: i64 = desk
+        let host: i64 = context
             .sql
             .prepare_cached("SELECT host FROM host_key WHERE fingerprint = ?1")?
             .query_row([key], |row| row.get(0))?;
-        desk.sql
-            .prepare_cached("UPDATE host_key SET standing = ?2 WHERE host = ?1 AND standing = ?3")?
+        context
+            .sql
+            .prepare_cached("UPDATE host_key SET status = ?2 WHERE host = ?1 AND status = ?3")?
             .execute((host, REPLACED, IN_USE))?;
-        desk.sql.prepare_cached("UPDATE host_key SET standing = ?2 WHERE fingerprint = ?1")?.execute((key, IN_USE))?;
+        context.sql.prepare_cached("UPDATE host_key SET status = ?2 WHERE fingerprint = ?1")?.execute((key, IN_USE))?;
         let host = identity.host;
-        desk.after_commit(move |memory| memory.identities_forget(Some(host)));
+        context.after_commit(move |memory| memory.identities_forget(Some(host)));
     }
     Ok(Some(identity))
 }
 
 pub(super) fn rekey(
-    desk: &mut Desk<'_>,
+    context: &mut WriteContext<'_>,
     host: HostId,
     old: &KeyFingerprint,
     new: KeyFingerprint,
     quarantine: bool,
     now: Timestamp,
 ) -> Step<bool> {
-    let holder = identify(desk.sql, old)?;
+    let holder = identify(context.sql, old)?;
     if holder.is_none_or(|(identity, _)| identity.host != host || identity.revoked) {
         return Ok(false);
     }
-    let sql = desk.sql;
+    let sql = context.sql;
     let no: i64 =
         sql.prepare_cached("SELECT no FROM host WHERE id = ?1")?.query_row([host.as_bytes()], |row| row.get(0))?;
     // A retry with the same request is the same key: nothing is to be done for it. A key of another host is refused.
@@ -178,27 +183,28 @@ pub(super) fn rekey(
     }
     if holder.is_none() {
         // A key that was given before and never used is given up: its answer was lost.
-        sql.prepare_cached("DELETE FROM host_key WHERE host = ?1 AND standing = ?2 AND fingerprint <> ?3")?
+        sql.prepare_cached("DELETE FROM host_key WHERE host = ?1 AND status = ?2 AND fingerprint <> ?3")?
             .execute((no, GIVEN, old))?;
         key_put(sql, no, &new, GIVEN, now)?;
         ledger::write(sql, now, &Entry::HostRekeyed { host, quarantined: quarantine })?;
     }
-    desk.after_commit(move |memory| memory.identities_forget(Some(host)));
+    context.after_commit(move |memory| memory.identities_forget(Some(host)));
     Ok(true)
 }
 
-pub(super) fn revoke(desk: &mut Desk<'_>, host: HostId, now: Timestamp) -> Step<bool> {
-    let revoked: Option<bool> = desk
+pub(super) fn revoke(context: &mut WriteContext<'_>, host: HostId, now: Timestamp) -> Step<bool> {
+    let revoked: Option<bool> = context
         .sql
         .prepare_cached("SELECT revoked_at IS NOT NULL FROM host WHERE id = ?1")?
         .query_row([host.as_bytes()], |row| row.get(0))
         .optional()?;
     if revoked == Some(false) {
-        desk.sql
+        context
+            .sql
             .prepare_cached("UPDATE host SET revoked_at = ?2 WHERE id = ?1")?
             .execute((host.as_bytes(), now.millis()))?;
-        ledger::write(desk.sql, now, &Entry::HostRevoked { host })?;
-        desk.after_commit(move |memory| memory.identities_forget(Some(host)));
+        ledger::write(context.sql, now, &Entry::HostRevoked { host })?;
+        context.after_commit(move |memory| memory.identities_forget(Some(host)));
     }
     Ok(revoked.is_some())
 }

@@ -98,8 +98,8 @@ pub(super) fn block_of(sql: &Connection, segment: i64, edition: u32) -> Step<Opt
 /// Writes a segment, and takes away those that it stands for.
 pub(super) async fn put(writer: &Writer, grown: Grown) -> Result<(), StoreError> {
     writer
-        .deed("index_advance", move |desk| {
-            let sql = desk.sql;
+        .operation("index_advance", move |context| {
+            let sql = context.sql;
             // Another process may have done the same: what it made is as good.
             if grown.replaces.is_empty() && covered(sql)? >= grown.first {
                 return Ok(());

@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use super::dictionary::Dictionaries;
 use super::fault::Step;
 use super::row;
-pub(super) use crate::store::last_seen::Seen;
-use crate::store::recent::Recent;
+pub(super) use crate::store::last_seen::LastSeen;
+use crate::store::recent_uploads::Recent;
 pub(super) use crate::store::unchanged::{facts_key, is_old, state_key};
 use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
 
@@ -24,9 +24,9 @@ const SHARDS: usize = 64;
 #[derive(Debug, Clone)]
 pub(super) struct Live {
     pub(super) no: i64,
-    pub(super) seen: Option<Seen>,
-    pub(super) look: Option<Digest>,
-    /// When the host was last judged; an unchanged look is judged again when that is long ago.
+    pub(super) seen: Option<LastSeen>,
+    pub(super) snapshot: Option<Digest>,
+    /// When the host was last judged; an unchanged snapshot is judged again when that is long ago.
     pub(super) judged_at: Option<Timestamp>,
     /// Of the facts and the state in the database; `None` is "not known here".
     pub(super) facts: Option<Digest>,
@@ -39,7 +39,7 @@ struct Shard {
     dirty: HashSet<HostId>,
 }
 
-/// The docket as it stands in the hosts' rows, in the order in which they wait.
+/// The judge queue as it stands in the hosts' rows, in the order in which they wait.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// Since when, and host, to ticket.
@@ -149,14 +149,14 @@ impl Memory {
         let mut statement = sql.prepare(
             "SELECT h.no, h.id, l.digest, h.judged_at, s.last_seen, s.run, s.seq, s.previous_run, s.previous_seq,
                     h.ticket, h.waits_since
-             FROM host h JOIN host_seen s ON s.host = h.no LEFT JOIN look l ON l.no = h.look",
+             FROM host h JOIN host_seen s ON s.host = h.no LEFT JOIN snapshot l ON l.no = h.snapshot",
         )?;
         let mut rows = statement.query([])?;
         while let Some(found) = rows.next()? {
-            let look = found.get::<_, Option<[u8; 32]>>(2)?.map(Digest::from_bytes);
+            let snapshot = found.get::<_, Option<[u8; 32]>>(2)?.map(Digest::from_bytes);
             let judged_at = row::maybe_instant(found, 3)?;
             let live =
-                Live { no: found.get(0)?, seen: row::seen(found, 4)?, look, judged_at, facts: None, state: None };
+                Live { no: found.get(0)?, seen: row::seen(found, 4)?, snapshot, judged_at, facts: None, state: None };
             if let (Some(ticket), Some(since)) = (found.get::<_, Option<i64>>(9)?, row::maybe_instant(found, 10)?) {
                 newest = newest.max(ticket);
                 lock(&memory.queue).put(live.no, ticket, since);
@@ -172,7 +172,7 @@ impl Memory {
         &self.dictionaries
     }
 
-    /// Sections and looks that came lately.
+    /// Sections and snapshots that came lately.
     pub(super) const fn recent(&self) -> &Recent {
         &self.recent
     }
@@ -182,7 +182,7 @@ impl Memory {
         &self.bell
     }
 
-    /// A number that no docket entry has had.
+    /// A number that no judge queue entry has had.
     pub(super) fn next_ticket(&self) -> i64 {
         self.ticket.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -195,28 +195,28 @@ impl Memory {
         lock(self.shard(host)).hosts.get(&host).map(|live| live.no)
     }
 
-    pub(super) fn seen(&self, host: HostId) -> Option<Seen> {
+    pub(super) fn seen(&self, host: HostId) -> Option<LastSeen> {
         lock(self.shard(host)).hosts.get(&host).and_then(|live| live.seen)
     }
 
     /// The answer to a check-in that changes nothing but when the host was last seen; `None` when the database must be
     /// asked.
-    pub(super) fn check_in(&self, deed: &CheckIn) -> Option<CheckInAnswer> {
-        let facts = deed.facts.as_ref().map(facts_key);
-        let state = deed.state.as_ref().map(state_key);
-        let mut guard = lock(self.shard(deed.host));
+    pub(super) fn check_in(&self, operation: &CheckIn) -> Option<CheckInAnswer> {
+        let facts = operation.facts.as_ref().map(facts_key);
+        let state = operation.state.as_ref().map(state_key);
+        let mut guard = lock(self.shard(operation.host));
         let Shard { hosts, dirty } = &mut *guard;
-        let live = hosts.get_mut(&deed.host)?;
-        let current = live.look == Some(deed.look);
-        if live.seen.is_some_and(|seen| seen.covers(deed.run, deed.seq)) {
+        let live = hosts.get_mut(&operation.host)?;
+        let current = live.snapshot == Some(operation.snapshot);
+        if live.seen.is_some_and(|seen| seen.covers(operation.run, operation.seq)) {
             return Some(CheckInAnswer::Replayed { current });
         }
         let same = |sent: Option<Digest>, kept: Option<Digest>| sent.is_none() || sent == kept;
-        if !current || is_old(live.judged_at, deed.now) || !same(facts, live.facts) || !same(state, live.state) {
+        if !current || is_old(live.judged_at, operation.now) || !same(facts, live.facts) || !same(state, live.state) {
             return None;
         }
-        live.seen = Some(Seen::advanced(live.seen, deed.run, deed.seq, deed.now));
-        dirty.insert(deed.host);
+        live.seen = Some(LastSeen::advanced(live.seen, operation.run, operation.seq, operation.now));
+        dirty.insert(operation.host);
         Some(CheckInAnswer::Current)
     }
 
@@ -227,8 +227,8 @@ impl Memory {
         if let Some(live) = hosts.get_mut(&host) {
             live.seen = Some(match live.seen {
                 // A quicker check-in overtook this one: only the time may be newer.
-                Some(seen) if seen.covers(run, seq) => Seen { last_seen: seen.last_seen.max(now), ..seen },
-                before => Seen::advanced(before, run, seq, now),
+                Some(seen) if seen.covers(run, seq) => LastSeen { last_seen: seen.last_seen.max(now), ..seen },
+                before => LastSeen::advanced(before, run, seq, now),
             });
             change(live);
             dirty.insert(host);
@@ -243,7 +243,7 @@ impl Memory {
     }
 
     /// Hosts whose last check-in is not in the database yet, and the check-in.
-    pub(super) fn take_dirty(&self) -> Vec<(HostId, i64, Seen)> {
+    pub(super) fn take_dirty(&self) -> Vec<(HostId, i64, LastSeen)> {
         let mut taken = Vec::new();
         for shard in &self.shards {
             let mut guard = lock(shard);
@@ -257,7 +257,7 @@ impl Memory {
     }
 
     /// The check-ins could not be written: they wait for the next time.
-    pub(super) fn put_back(&self, taken: &[(HostId, i64, Seen)]) {
+    pub(super) fn put_back(&self, taken: &[(HostId, i64, LastSeen)]) {
         for (host, ..) in taken {
             lock(self.shard(*host)).dirty.insert(*host);
         }
@@ -284,7 +284,7 @@ impl Memory {
         identities.by_key.retain(|_, identity| host.is_some_and(|host| identity.host != host));
     }
 
-    /// The docket.
+    /// The judge queue.
     pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
         lock(&self.queue)
     }

@@ -34,10 +34,10 @@ impl Readers {
     /// Reads in one transaction.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        deed: &'static str,
+        operation: &'static str,
         work: impl FnOnce(&Connection, &Memory) -> Step<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let closed = || StoreError::Closed { deed };
+        let closed = || StoreError::Closed { operation };
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| closed())?;
         let readers = self.clone();
         let outcome = tokio::task::spawn_blocking(move || {
@@ -45,7 +45,7 @@ impl Readers {
             drop(turn);
             outcome
         });
-        outcome.await.map_err(|_| closed())?.map_err(|fault| fault.into_error(deed, &self.place))
+        outcome.await.map_err(|_| closed())?.map_err(|fault| fault.into_error(operation, &self.place))
     }
 
     /// Ends reading: later reads find the store closed.

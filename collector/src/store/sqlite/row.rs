@@ -5,8 +5,8 @@ use muster_proto::model::{HostFacts, HostId, HostState, Platform, RunId, SiteId,
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::fault::{Fault, Step};
-use super::memory::{Memory, Seen};
-pub(super) use crate::store::record::{from_json, to_json};
+use super::memory::{LastSeen, Memory};
+pub(super) use crate::store::versioned_json::{from_json, to_json};
 
 /// A member of a closed list from its code.
 pub(super) fn member<T>(what: &str, from_code: impl Fn(u8) -> Option<T>, row: &Row<'_>, at: usize) -> Step<T> {
@@ -46,13 +46,13 @@ pub(super) fn count(row: &Row<'_>, at: usize) -> Step<u64> {
 }
 
 /// `last_seen, run, seq, previous_run, previous_seq`, from this column on; `None` before the first check-in.
-pub(super) fn seen(row: &Row<'_>, at: usize) -> Step<Option<Seen>> {
+pub(super) fn seen(row: &Row<'_>, at: usize) -> Step<Option<LastSeen>> {
     let Some(run) = row.get::<_, Option<[u8; 16]>>(at + 1)? else { return Ok(None) };
     let previous = match row.get::<_, Option<[u8; 16]>>(at + 3)? {
         Some(run) => Some((RunId::from_bytes(run), row.get::<_, i64>(at + 4)?.cast_unsigned())),
         None => None,
     };
-    Ok(Some(Seen {
+    Ok(Some(LastSeen {
         last_seen: instant(row, at)?,
         run: RunId::from_bytes(run),
         seq: row.get::<_, i64>(at + 2)?.cast_unsigned(),

@@ -1,4 +1,4 @@
-//! Search: from a text to editions, to the sections that have them, to looks, to the hosts whose current looks they are.
+//! Search: from a text to editions, to the sections that have them, to looks, to the hosts whose current snapshots they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::memory::Memory;
 use super::{host, index, row};
 use crate::store::postings::{self, Block};
 use crate::store::software::{self, Editions};
-use crate::store::{SoftwareQuery, look_codec};
+use crate::store::{SoftwareQuery, snapshot_codec};
 
 /// Numbers of rows.
 type Numbers = BTreeSet<i64>;
@@ -19,7 +19,7 @@ type Numbers = BTreeSet<i64>;
 pub(super) fn find(sql: &Connection, memory: &Memory, query: &SoftwareQuery) -> Step<SoftwareReport> {
     let editions = memory.dictionaries().search(&query.text, &query.version)?;
     let sections = sections(sql, &editions)?;
-    let mut fleet = Fleet { sql, looks: HashMap::new(), hosts: HashMap::new() };
+    let mut fleet = Fleet { sql, snapshots: HashMap::new(), hosts: HashMap::new() };
     let (mut counted, mut everyone) = (Vec::new(), Numbers::new());
     for (edition, numbers) in software::by_text(&editions) {
         let of_edition = numbers.iter().filter_map(|number| sections.get(number)).flatten().copied();
@@ -71,26 +71,26 @@ fn sections(sql: &Connection, editions: &Editions) -> Step<BTreeMap<u32, Vec<i64
 /// Looks by section and hosts by look, each asked for once.
 struct Fleet<'a> {
     sql: &'a Connection,
-    looks: HashMap<i64, Vec<i64>>,
+    snapshots: HashMap<i64, Vec<i64>>,
     hosts: HashMap<i64, Vec<i64>>,
 }
 
 impl Fleet<'_> {
     fn of_sections(&mut self, sections: impl Iterator<Item = i64>) -> Step<Numbers> {
-        let mut looks = Numbers::new();
+        let mut snapshots = Numbers::new();
         for section in sections {
-            if !self.looks.contains_key(&section) {
-                let find = "SELECT look FROM look_section WHERE section = ?1";
-                self.looks.insert(section, numbers(self.sql, find, section)?);
+            if !self.snapshots.contains_key(&section) {
+                let find = "SELECT snapshot FROM snapshot_section WHERE section = ?1";
+                self.snapshots.insert(section, numbers(self.sql, find, section)?);
             }
-            looks.extend(&self.looks[&section]);
+            snapshots.extend(&self.snapshots[&section]);
         }
         let mut hosts = Numbers::new();
-        for look in looks {
-            if !self.hosts.contains_key(&look) {
-                self.hosts.insert(look, numbers(self.sql, "SELECT no FROM host WHERE look = ?1", look)?);
+        for snapshot in snapshots {
+            if !self.hosts.contains_key(&snapshot) {
+                self.hosts.insert(snapshot, numbers(self.sql, "SELECT no FROM host WHERE snapshot = ?1", snapshot)?);
             }
-            hosts.extend(&self.hosts[&look]);
+            hosts.extend(&self.hosts[&snapshot]);
         }
         Ok(hosts)
     }
@@ -129,7 +129,7 @@ fn page(
     }
     let mut hosts = Vec::with_capacity(ids.len());
     let find = "SELECT s.id, h.hostname, e.last_seen, l.entries FROM host h JOIN site s ON s.no = h.site
-                JOIN host_seen e ON e.host = h.no JOIN look l ON l.no = h.look WHERE h.no = ?1";
+                JOIN host_seen e ON e.host = h.no JOIN snapshot l ON l.no = h.snapshot WHERE h.no = ?1";
     let mut shown = 0;
     for (id, number) in ids {
         if shown > software::PAGE {
@@ -139,7 +139,7 @@ fn page(
         let mut rows = statement.query([number])?;
         let Some(found) = rows.next()? else { continue };
         let mut of_host = BTreeSet::new();
-        for section in look_codec::sections(&found.get::<_, Vec<u8>>(3)?)? {
+        for section in snapshot_codec::sections(&found.get::<_, Vec<u8>>(3)?)? {
             let known = by_section.get(&section).into_iter().flatten();
             of_host.extend(known.filter_map(|edition| editions.get(edition).cloned()));
         }

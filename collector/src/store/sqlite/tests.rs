@@ -97,10 +97,16 @@ async fn check_finds_what_is_damaged() {
     for (damage, part) in [
         ("UPDATE section SET body = zeroblob(length(body))", "is damaged"),
         ("UPDATE title SET name = 'kes1' WHERE name = 'kesl'", "is rebuilt with another digest"),
-        ("UPDATE look SET entries = CAST(entries || x'00' AS BLOB)", "bytes follow the last entry"),
-        ("UPDATE look SET entries = (SELECT min(entries) FROM look)", "is rebuilt with another digest"),
-        ("INSERT INTO host_look SELECT no, look_since, look_observed_at, look FROM host", "do not end before"),
-        ("INSERT INTO host_look SELECT no, look_since - 1, look_observed_at, look FROM host", "same look twice"),
+        ("UPDATE snapshot SET entries = CAST(entries || x'00' AS BLOB)", "bytes follow the last entry"),
+        ("UPDATE snapshot SET entries = (SELECT min(entries) FROM snapshot)", "is rebuilt with another digest"),
+        (
+            "INSERT INTO host_snapshot SELECT no, snapshot_since, snapshot_observed_at, snapshot FROM host",
+            "do not end before",
+        ),
+        (
+            "INSERT INTO host_snapshot SELECT no, snapshot_since - 1, snapshot_observed_at, snapshot FROM host",
+            "same snapshot twice",
+        ),
         ("INSERT INTO phrase (text) SELECT text FROM phrase", "stands twice in a dictionary"),
         ("UPDATE tally SET n = n + 1", "the tally differs from a recount"),
         ("UPDATE counter SET n = n + 1 WHERE name = 'hosts'", "the number of hosts differs"),
@@ -111,7 +117,7 @@ async fn check_finds_what_is_damaged() {
         ("DELETE FROM section", "it is not there"),
         ("DELETE FROM index_block", "the index of search differs from the sections"),
         ("UPDATE index_block SET lists = x'05'", "a block of the index of search is damaged"),
-        ("DELETE FROM look_section", "the sections of looks differ from the looks"),
+        ("DELETE FROM snapshot_section", "the sections of snapshots differ from the snapshots"),
     ] {
         let place = InFolder::fresh();
         let store = place.open();
@@ -128,7 +134,7 @@ async fn check_finds_what_is_damaged() {
 }
 
 #[tokio::test]
-async fn a_full_disk_fails_the_deed_by_name_and_keeps_what_was() {
+async fn a_full_disk_fails_the_operation_by_name_and_keeps_what_was() {
     let place = InFolder::fresh();
     let store = place.open();
     super::super::contract::small_fleet(&store).await;
@@ -137,7 +143,7 @@ async fn a_full_disk_fails_the_deed_by_name_and_keeps_what_was() {
     let full: Arc<dyn Store> = Arc::new(full);
     let error = super::super::contract::large_delivery(&full).await.expect_err("does not fit");
     assert!(matches!(error, StoreError::Full { .. }), "{error}");
-    assert!(error.to_string().starts_with("look_deliver: no space left for the database "), "{error}");
+    assert!(error.to_string().starts_with("snapshot_deliver: no space left for the database "), "{error}");
     assert_eq!(full.check().await.expect("checks").faults, Vec::<String>::new());
     full.close().await.expect("closes");
     let store = place.open();

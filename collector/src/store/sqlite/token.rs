@@ -1,4 +1,4 @@
-//! Enrolment tokens and operators' tokens. Secrets are known only as hashes.
+//! Enrollment tokens and operators' tokens. Secrets are known only as hashes.
 
 use muster_proto::model::{Timestamp, TokenId, TokenReport};
 use rusqlite::{Connection, OptionalExtension as _};
@@ -6,15 +6,16 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::fault::{Fault, Step};
 use super::ledger;
 use super::row;
-use super::writer::Desk;
+use super::writer::WriteContext;
 use crate::ledger::entry::Entry;
-use crate::store::{NewToken, OperatorToken, Role};
+use crate::store::{AccountToken, NewToken, Role};
 
-pub(super) fn create(desk: &mut Desk<'_>, token: &NewToken) -> Step<()> {
-    let site = row::site_number(desk.sql, token.site.as_str())?;
-    desk.sql
+pub(super) fn create(context: &mut WriteContext<'_>, token: &NewToken) -> Step<()> {
+    let site = row::site_number(context.sql, token.site.as_str())?;
+    context
+        .sql
         .prepare_cached(
-            "INSERT INTO enrol_token (id, secret_hash, site, created_at, expires_at, max_uses)
+            "INSERT INTO enrollment_token (id, secret_hash, site, created_at, expires_at, max_uses)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute((
@@ -31,13 +32,13 @@ pub(super) fn create(desk: &mut Desk<'_>, token: &NewToken) -> Step<()> {
         expires_at: token.expires_at,
         max_uses: token.max_uses,
     };
-    ledger::write(desk.sql, token.created_at, &entry)
+    ledger::write(context.sql, token.created_at, &entry)
 }
 
 pub(super) fn list(sql: &Connection) -> Step<Vec<TokenReport>> {
     let mut statement = sql.prepare_cached(
         "SELECT t.id, s.id, t.created_at, t.expires_at, t.max_uses, t.uses, t.revoked_at
-         FROM enrol_token t JOIN site s ON s.no = t.site ORDER BY t.created_at DESC, t.id",
+         FROM enrollment_token t JOIN site s ON s.no = t.site ORDER BY t.created_at DESC, t.id",
     )?;
     let mut rows = statement.query([])?;
     let mut tokens = Vec::new();
@@ -55,20 +56,21 @@ pub(super) fn list(sql: &Connection) -> Step<Vec<TokenReport>> {
     Ok(tokens)
 }
 
-pub(super) fn revoke(desk: &mut Desk<'_>, id: &TokenId, now: Timestamp) -> Step<bool> {
-    let known: Option<Option<i64>> = desk
+pub(super) fn revoke(context: &mut WriteContext<'_>, id: &TokenId, now: Timestamp) -> Step<bool> {
+    let known: Option<Option<i64>> = context
         .sql
-        .prepare_cached("SELECT revoked_at FROM enrol_token WHERE id = ?1")?
+        .prepare_cached("SELECT revoked_at FROM enrollment_token WHERE id = ?1")?
         .query_row([id.as_str()], |row| row.get(0))
         .optional()?;
     match known {
         None => Ok(false),
         Some(Some(_)) => Ok(true),
         Some(None) => {
-            desk.sql
-                .prepare_cached("UPDATE enrol_token SET revoked_at = ?2 WHERE id = ?1")?
+            context
+                .sql
+                .prepare_cached("UPDATE enrollment_token SET revoked_at = ?2 WHERE id = ?1")?
                 .execute((id.as_str(), now.millis()))?;
-            ledger::write(desk.sql, now, &Entry::TokenRevoked { token: id.clone() })?;
+            ledger::write(context.sql, now, &Entry::TokenRevoked { token: id.clone() })?;
             Ok(true)
         }
     }
@@ -89,10 +91,11 @@ fn role(name: &str) -> Step<Role> {
         .ok_or_else(|| Fault::damaged("an operator's token", format!("there is no role {name:?}")))
 }
 
-pub(super) fn operator_put(desk: &mut Desk<'_>, token: &OperatorToken) -> Step<()> {
-    desk.sql
+pub(super) fn account_token_put(context: &mut WriteContext<'_>, token: &AccountToken) -> Step<()> {
+    context
+        .sql
         .prepare_cached(
-            "INSERT INTO operator_token (id, secret_hash, person, role, created_at, revoked_at)
+            "INSERT INTO account_token (id, secret_hash, person, role, created_at, revoked_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (id) DO UPDATE SET secret_hash = excluded.secret_hash, person = excluded.person,
                  role = excluded.role, created_at = excluded.created_at, revoked_at = excluded.revoked_at",
@@ -105,21 +108,21 @@ pub(super) fn operator_put(desk: &mut Desk<'_>, token: &OperatorToken) -> Step<(
             token.created_at.millis(),
             token.revoked_at.map(Timestamp::millis),
         ))?;
-    let entry = Entry::OperatorTokenPut {
+    let entry = Entry::AccountTokenPut {
         token: token.id.clone(),
         person: token.person.clone(),
         role: role_name(token.role).to_owned(),
         revoked_at: token.revoked_at,
     };
-    ledger::write(desk.sql, token.revoked_at.unwrap_or(token.created_at), &entry)
+    ledger::write(context.sql, token.revoked_at.unwrap_or(token.created_at), &entry)
 }
 
-pub(super) fn operator_get(sql: &Connection, id: &TokenId) -> Step<Option<OperatorToken>> {
+pub(super) fn account_token_get(sql: &Connection, id: &TokenId) -> Step<Option<AccountToken>> {
     let mut statement = sql
-        .prepare_cached("SELECT secret_hash, person, role, created_at, revoked_at FROM operator_token WHERE id = ?1")?;
+        .prepare_cached("SELECT secret_hash, person, role, created_at, revoked_at FROM account_token WHERE id = ?1")?;
     let mut rows = statement.query([id.as_str()])?;
     let Some(found) = rows.next()? else { return Ok(None) };
-    Ok(Some(OperatorToken {
+    Ok(Some(AccountToken {
         id: id.clone(),
         secret_hash: found.get(0)?,
         person: found.get(1)?,

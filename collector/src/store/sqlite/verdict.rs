@@ -7,14 +7,14 @@ use rusqlite::Connection;
 
 use super::fault::Step;
 use super::memory::Memory;
-use super::writer::Desk;
-use super::{host, judged, ledger, row, tally};
-use crate::judge::Case;
+use super::writer::WriteContext;
+use super::{host, ledger, row, section_hits, tally};
+use crate::judge::Remediation;
 use crate::ledger::entry::{LaneChange, LaneChanges};
 use crate::store::{JudgedOrder, Judgement, Settlement, StoredVerdict};
 
 /// A verdict as far as a new one is compared with it.
-struct Standing {
+struct Verdict {
     id: OrderId,
     lane: Lane,
     in_scope: bool,
@@ -34,14 +34,14 @@ struct Settling<'a> {
     changes: LaneChanges,
 }
 
-pub(super) fn settle(desk: &mut Desk<'_>, settlement: &Settlement) -> Step<()> {
+pub(super) fn settle(context: &mut WriteContext<'_>, settlement: &Settlement) -> Step<()> {
     let Settlement { judgements, hits, rules_version, now } = settlement;
     let now = *now;
-    let rules = row::rules_number(desk.sql, rules_version)?;
-    judged::hits_put(desk.sql, hits, rules)?;
+    let rules = row::rules_number(context.sql, rules_version)?;
+    section_hits::hits_put(context.sql, hits, rules)?;
     let mut settling = Settling {
-        sql: desk.sql,
-        memory: desk.memory,
+        sql: context.sql,
+        memory: context.memory,
         now,
         rules,
         orders: HashMap::new(),
@@ -49,9 +49,9 @@ pub(super) fn settle(desk: &mut Desk<'_>, settlement: &Settlement) -> Step<()> {
         changes: LaneChanges::default(),
     };
     for judgement in judgements {
-        let Some(no) = desk.memory.host_no(judgement.host) else { continue };
+        let Some(no) = context.memory.host_no(judgement.host) else { continue };
         let ticket = judgement.ticket.cast_signed();
-        let is_newest = desk
+        let is_newest = context
             .sql
             .prepare_cached(
                 "UPDATE host SET ticket = NULL, waits_since = NULL, judged_at = ?3 WHERE no = ?1 AND ticket = ?2",
@@ -60,27 +60,27 @@ pub(super) fn settle(desk: &mut Desk<'_>, settlement: &Settlement) -> Step<()> {
         if is_newest == 1 {
             settling.write(no, judgement)?;
             let host = judgement.host;
-            desk.after_commit(move |memory| memory.judged(host, now));
+            context.after_commit(move |memory| memory.judged(host, now));
         }
-        desk.after_commit(move |memory| memory.queue().remove(no, ticket));
+        context.after_commit(move |memory| memory.queue().remove(no, ticket));
     }
     for entry in settling.changes.into_entries(rules_version) {
-        ledger::write(desk.sql, now, &entry)?;
+        ledger::write(context.sql, now, &entry)?;
     }
-    tally::apply(desk.sql, &settling.tally)
+    tally::apply(context.sql, &settling.tally)
 }
 
 impl Settling<'_> {
     fn write(&mut self, no: i64, judgement: &Judgement) -> Step<()> {
-        let mut before = standings(self.sql, no)?;
+        let mut before = verdicts(self.sql, no)?;
         let mut changes = Vec::new();
         for judged in &judgement.orders {
             let order = self.order(&judged.order)?;
             changes.extend(self.write_order(no, order, judged, before.remove(&order))?);
-            case_put(self.sql, no, order, &judged.case)?;
+            remediation_put(self.sql, no, order, &judged.case)?;
         }
-        for (order, standing) in before {
-            changes.push(self.withdraw(no, order, standing)?);
+        for (order, verdict) in before {
+            changes.push(self.withdraw(no, order, verdict)?);
         }
         self.changes.add(judgement.host, changes);
         if let Some(key) = &judgement.state_key {
@@ -103,7 +103,7 @@ impl Settling<'_> {
         no: i64,
         order: i64,
         judged: &JudgedOrder,
-        before: Option<Standing>,
+        before: Option<Verdict>,
     ) -> Step<Option<LaneChange>> {
         let stays = before.as_ref().filter(|old| old.lane == judged.awake_lane && old.in_scope == judged.in_scope);
         let since = match (stays, &before) {
@@ -148,19 +148,19 @@ impl Settling<'_> {
     }
 
     /// The order is no longer judged: the verdict goes, its history ends, the case stays.
-    fn withdraw(&mut self, no: i64, order: i64, old: Standing) -> Step<LaneChange> {
+    fn withdraw(&mut self, no: i64, order: i64, old: Verdict) -> Step<LaneChange> {
         self.sql.prepare_cached("DELETE FROM verdict WHERE host = ?1 AND ord = ?2")?.execute((no, order))?;
         self.end(no, order, &old, self.after(&old))?;
         Ok(LaneChange { order: old.id, from: Some(old.lane), to: None, in_scope: old.in_scope })
     }
 
     /// Now, or what comes directly after the beginning of this verdict.
-    fn after(&self, old: &Standing) -> Timestamp {
+    fn after(&self, old: &Verdict) -> Timestamp {
         self.now.max(Timestamp::from_millis(old.since.millis().saturating_add(1)))
     }
 
     /// A verdict becomes history.
-    fn end(&mut self, no: i64, order: i64, old: &Standing, until: Timestamp) -> Step<()> {
+    fn end(&mut self, no: i64, order: i64, old: &Verdict, until: Timestamp) -> Step<()> {
         self.sql
             .prepare_cached(
                 "INSERT INTO verdict_history (host, ord, since, until, lane, in_scope) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -178,28 +178,28 @@ impl Settling<'_> {
     }
 }
 
-fn standings(sql: &Connection, host: i64) -> Step<BTreeMap<i64, Standing>> {
+fn verdicts(sql: &Connection, host: i64) -> Step<BTreeMap<i64, Verdict>> {
     let mut statement = sql.prepare_cached(
         "SELECT v.ord, v.lane, v.in_scope, v.since, o.id FROM verdict v JOIN ord o ON o.no = v.ord WHERE v.host = ?1",
     )?;
     let mut rows = statement.query([host])?;
-    let mut standings = BTreeMap::new();
+    let mut verdicts = BTreeMap::new();
     while let Some(found) = rows.next()? {
         let lane = row::member("a lane", Lane::from_code, found, 1)?;
         let id = row::name("an order", found, 4, OrderId::new)?;
-        let standing = Standing { id, lane, in_scope: found.get(2)?, since: row::instant(found, 3)? };
-        standings.insert(found.get(0)?, standing);
+        let verdict = Verdict { id, lane, in_scope: found.get(2)?, since: row::instant(found, 3)? };
+        verdicts.insert(found.get(0)?, verdict);
     }
-    Ok(standings)
+    Ok(verdicts)
 }
 
 /// A case with nothing in it needs no row.
-fn case_put(sql: &Connection, host: i64, order: i64, case: &Case) -> Step<()> {
-    if *case == Case::default() {
-        sql.prepare_cached("DELETE FROM host_case WHERE host = ?1 AND ord = ?2")?.execute((host, order))?;
+fn remediation_put(sql: &Connection, host: i64, order: i64, case: &Remediation) -> Step<()> {
+    if *case == Remediation::default() {
+        sql.prepare_cached("DELETE FROM host_remediation WHERE host = ?1 AND ord = ?2")?.execute((host, order))?;
     } else {
         sql.prepare_cached(
-            "INSERT INTO host_case (host, ord, body) VALUES (?1, ?2, ?3)
+            "INSERT INTO host_remediation (host, ord, body) VALUES (?1, ?2, ?3)
              ON CONFLICT (host, ord) DO UPDATE SET body = excluded.body WHERE body <> excluded.body",
         )?
         .execute((host, order, row::to_json(case)?))?;
@@ -224,7 +224,7 @@ pub(super) fn of_host(sql: &Connection, memory: &Memory, host: i64) -> Step<Vec<
     let mut statement = sql.prepare_cached(
         "SELECT o.id, v.lane, v.in_scope, v.presence, v.protection, v.due, v.since,
                 v.reason, v.advice, (SELECT version FROM rules WHERE no = v.rules),
-                (SELECT body FROM host_case c WHERE c.host = v.host AND c.ord = v.ord)
+                (SELECT body FROM host_remediation c WHERE c.host = v.host AND c.ord = v.ord)
          FROM verdict v JOIN ord o ON o.no = v.ord WHERE v.host = ?1 ORDER BY o.id",
     )?;
     let mut rows = statement.query([host])?;
@@ -232,7 +232,7 @@ pub(super) fn of_host(sql: &Connection, memory: &Memory, host: i64) -> Step<Vec<
     while let Some(found) = rows.next()? {
         let case = match found.get::<_, Option<String>>(10)? {
             Some(text) => row::from_json("a case", &text)?,
-            None => Case::default(),
+            None => Remediation::default(),
         };
         verdicts.push(StoredVerdict {
             order: row::name("an order", found, 0, OrderId::new)?,

@@ -1,13 +1,13 @@
 //! The one writer: a thread of its own that commits what has queued.
 //!
 //! ```text
-//!  deed ─► queue ─► [ BEGIN  new texts  deed*  COMMIT ] ─► effects on memory ─► answers
+//!  operation ─► queue ─► [ BEGIN  new texts  operation*  COMMIT ] ─► effects on memory ─► answers
 //!                       └─ one fails: ROLLBACK, and all again, each in a savepoint of its own
 //! ```
 //!
-//! A deed that fails is undone alone; its neighbours in the same transaction stay. Nobody is answered before the
+//! An operation that fails is undone alone; its neighbours in the same transaction stay. Nobody is answered before the
 //! commit, so an answer means that the bytes are on the disk. Under load the writer waits a moment for more, because
-//! one sync for many deeds is what makes full durability cheap. Savepoints cost a tenth of the time and deeds hardly
+//! one sync for many operations is what makes full durability cheap. Savepoints cost a tenth of the time and operations hardly
 //! ever fail, so they are used only where one has.
 
 use std::sync::Arc;
@@ -20,50 +20,50 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::fault::{Fault, Step};
-use super::memory::{Memory, Seen};
-use super::seen;
+use super::last_seen;
+use super::memory::{LastSeen, Memory};
 use crate::store::StoreError;
 
-/// How long the writer waits for more when more than one deed was there.
+/// How long the writer waits for more when more than one operation was there.
 const GATHER: Duration = Duration::from_millis(2);
-/// Deeds in one transaction.
+/// Operations in one transaction.
 const MOST: usize = 512;
 /// How often last seen is written.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// What happens in memory when the transaction of a deed is committed.
+/// What happens in memory when the transaction of an operation is committed.
 pub(super) type Effect = Box<dyn FnOnce(&Memory) + Send>;
 
-/// What a deed works with.
-pub(super) struct Desk<'a> {
+/// What an operation works with.
+pub(super) struct WriteContext<'a> {
     pub(super) sql: &'a Connection,
     pub(super) memory: &'a Memory,
     effects: &'a mut Vec<Effect>,
-    /// Last seen as deeds of this transaction have it: the memory hears of it after the commit.
-    seen: &'a mut HashMap<HostId, Seen>,
+    /// Last seen as operations of this transaction have it: the memory hears of it after the commit.
+    seen: &'a mut HashMap<HostId, LastSeen>,
 }
 
-impl Desk<'_> {
-    /// Does this to the memory once the deed is committed, and never when it fails.
+impl WriteContext<'_> {
+    /// Does this to the memory once the operation is committed, and never when it fails.
     pub(super) fn after_commit(&mut self, effect: impl FnOnce(&Memory) + Send + 'static) {
         self.effects.push(Box::new(effect));
     }
 
     /// When a host was last seen: the newer of what this transaction and what the memory knows.
-    pub(super) fn seen(&self, host: HostId) -> Option<Seen> {
+    pub(super) fn seen(&self, host: HostId) -> Option<LastSeen> {
         match (self.seen.get(&host).copied(), self.memory.seen(host)) {
             (Some(here), Some(live)) => Some(if live.covers(here.run, here.seq) { live } else { here }),
             (here, live) => here.or(live),
         }
     }
 
-    /// Notes a check-in for the deeds that follow in this transaction.
-    pub(super) fn saw(&mut self, host: HostId, seen: Seen) {
+    /// Notes a check-in for the operations that follow in this transaction.
+    pub(super) fn saw(&mut self, host: HostId, seen: LastSeen) {
         self.seen.insert(host, seen);
     }
 }
 
-/// How the deeds of a transaction are kept apart.
+/// How the operations of a transaction are kept apart.
 #[derive(Debug, Clone, Copy)]
 enum Way {
     /// Not at all: a failure undoes all of them.
@@ -76,25 +76,25 @@ enum Way {
 #[derive(Default)]
 struct Turn {
     effects: Vec<Effect>,
-    seen: HashMap<HostId, Seen>,
-    /// How many of the deeds belong to the outcome: all of them, or those up to the one at which the transaction was
+    seen: HashMap<HostId, LastSeen>,
+    /// How many of the operations belong to the outcome: all of them, or those up to the one at which the transaction was
     /// lost.
     done: usize,
 }
 
 impl Turn {
-    const fn desk<'a>(&'a mut self, sql: &'a Connection, memory: &'a Memory) -> Desk<'a> {
-        Desk { sql, memory, effects: &mut self.effects, seen: &mut self.seen }
+    const fn context<'a>(&'a mut self, sql: &'a Connection, memory: &'a Memory) -> WriteContext<'a> {
+        WriteContext { sql, memory, effects: &mut self.effects, seen: &mut self.seen }
     }
 }
 
 trait Queued: Send {
-    fn run(&mut self, desk: &mut Desk<'_>) -> Result<(), Fault>;
+    fn run(&mut self, context: &mut WriteContext<'_>) -> Result<(), Fault>;
     fn fail(&mut self, fault: Fault);
     fn answer(self: Box<Self>);
 }
 
-struct Deed<W, T> {
+struct QueuedOperation<W, T> {
     name: &'static str,
     place: Arc<str>,
     work: W,
@@ -102,13 +102,13 @@ struct Deed<W, T> {
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<W, T> Queued for Deed<W, T>
+impl<W, T> Queued for QueuedOperation<W, T>
 where
-    W: Fn(&mut Desk<'_>) -> Step<T> + Send,
+    W: Fn(&mut WriteContext<'_>) -> Step<T> + Send,
     T: Send,
 {
-    fn run(&mut self, desk: &mut Desk<'_>) -> Result<(), Fault> {
-        let value = (self.work)(desk)?;
+    fn run(&mut self, context: &mut WriteContext<'_>) -> Result<(), Fault> {
+        let value = (self.work)(context)?;
         self.outcome = Some(Ok(value));
         Ok(())
     }
@@ -118,14 +118,14 @@ where
     }
 
     fn answer(self: Box<Self>) {
-        let closed = || Err(StoreError::Closed { deed: self.name });
-        // Whoever asked may have gone away; the deed is done all the same.
+        let closed = || Err(StoreError::Closed { operation: self.name });
+        // Whoever asked may have gone away; the operation is done all the same.
         let _ = self.reply.send(self.outcome.unwrap_or_else(closed));
     }
 }
 
 enum Message {
-    Deed(Box<dyn Queued>),
+    QueuedOperation(Box<dyn Queued>),
     Close(oneshot::Sender<Result<(), StoreError>>),
 }
 
@@ -147,17 +147,19 @@ impl Writer {
         Ok(Self { queue, place })
     }
 
-    /// Does a deed and answers when it is committed. The work may be done twice, when its transaction was lost to the
+    /// Does an operation and answers when it is committed. The work may be done twice, when its transaction was lost to the
     /// failure of a neighbour.
-    pub(super) async fn deed<T: Send + 'static>(
+    pub(super) async fn operation<T: Send + 'static>(
         &self,
         name: &'static str,
-        work: impl Fn(&mut Desk<'_>) -> Step<T> + Send + 'static,
+        work: impl Fn(&mut WriteContext<'_>) -> Step<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let deed = Deed { name, place: Arc::clone(&self.place), work, outcome: None, reply };
-        self.queue.send(Message::Deed(Box::new(deed))).map_err(|_| StoreError::Closed { deed: name })?;
-        answer.await.unwrap_or(Err(StoreError::Closed { deed: name }))
+        let operation = QueuedOperation { name, place: Arc::clone(&self.place), work, outcome: None, reply };
+        self.queue
+            .send(Message::QueuedOperation(Box::new(operation)))
+            .map_err(|_| StoreError::Closed { operation: name })?;
+        answer.await.unwrap_or(Err(StoreError::Closed { operation: name }))
     }
 
     /// Writes what is only in memory and ends the thread. A second call finds it closed, which is what was wanted.
@@ -175,7 +177,7 @@ struct Loop {
     memory: Arc<Memory>,
     place: Arc<str>,
     flushed: Instant,
-    /// Whether the last turn had several deeds: only then waiting for more pays.
+    /// Whether the last turn had several operations: only then waiting for more pays.
     loaded: bool,
     /// SQLite's counter of changes by other processes.
     version: i64,
@@ -185,11 +187,11 @@ impl Loop {
     fn run(mut self, messages: &Receiver<Message>) {
         self.version = self.data_version();
         loop {
-            let mut deeds = Vec::new();
+            let mut operations = Vec::new();
             let mut close = None;
             let wait = FLUSH.saturating_sub(self.flushed.elapsed());
             match messages.recv_timeout(wait) {
-                Ok(Message::Deed(deed)) => deeds.push(deed),
+                Ok(Message::QueuedOperation(operation)) => operations.push(operation),
                 Ok(Message::Close(reply)) => close = Some(reply),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
@@ -197,10 +199,10 @@ impl Loop {
                     return;
                 }
             }
-            if close.is_none() && !deeds.is_empty() {
-                close = self.gather(messages, &mut deeds);
+            if close.is_none() && !operations.is_empty() {
+                close = self.gather(messages, &mut operations);
             }
-            self.commit(deeds);
+            self.commit(operations);
             if let Some(reply) = close {
                 let _ = reply.send(self.finish());
                 return;
@@ -215,13 +217,13 @@ impl Loop {
     fn gather(
         &mut self,
         messages: &Receiver<Message>,
-        deeds: &mut Vec<Box<dyn Queued>>,
+        operations: &mut Vec<Box<dyn Queued>>,
     ) -> Option<oneshot::Sender<Result<(), StoreError>>> {
         let until = Instant::now() + GATHER;
-        while deeds.len() < MOST {
+        while operations.len() < MOST {
             let next = match messages.try_recv() {
                 Ok(message) => message,
-                Err(_) if self.loaded || deeds.len() > 1 => {
+                Err(_) if self.loaded || operations.len() > 1 => {
                     match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
                         Ok(message) => message,
                         Err(_) => break,
@@ -230,76 +232,76 @@ impl Loop {
                 Err(_) => break,
             };
             match next {
-                Message::Deed(deed) => deeds.push(deed),
+                Message::QueuedOperation(operation) => operations.push(operation),
                 Message::Close(reply) => return Some(reply),
             }
         }
-        self.loaded = deeds.len() > 1;
+        self.loaded = operations.len() > 1;
         None
     }
 
-    /// Commits these deeds, and answers them. When SQLite gives up the whole transaction in the middle (a full disk),
+    /// Commits these operations, and answers them. When SQLite gives up the whole transaction in the middle (a full disk),
     /// those before share the fault, and those after are tried in another one.
-    fn commit(&mut self, mut deeds: Vec<Box<dyn Queued>>) {
+    fn commit(&mut self, mut operations: Vec<Box<dyn Queued>>) {
         let mut way = Way::Together;
-        while !deeds.is_empty() {
+        while !operations.is_empty() {
             let mut turn = Turn::default();
-            let outcome = self.attempt(&mut deeds, way, &mut turn);
+            let outcome = self.attempt(&mut operations, way, &mut turn);
             if let Err(fault) = outcome {
                 let _ = self.sql.execute_batch("ROLLBACK");
                 if matches!(way, Way::Together) {
                     way = Way::Apart;
                     continue;
                 }
-                let rest = deeds.split_off(turn.done);
-                for mut deed in std::mem::replace(&mut deeds, rest) {
-                    deed.fail(fault.clone());
-                    deed.answer();
+                let rest = operations.split_off(turn.done);
+                for mut operation in std::mem::replace(&mut operations, rest) {
+                    operation.fail(fault.clone());
+                    operation.answer();
                 }
                 continue;
             }
             for effect in turn.effects {
                 effect(&self.memory);
             }
-            for deed in deeds.drain(..) {
-                deed.answer();
+            for operation in operations.drain(..) {
+                operation.answer();
             }
         }
     }
 
-    fn attempt(&mut self, deeds: &mut [Box<dyn Queued>], way: Way, turn: &mut Turn) -> Step<()> {
-        turn.done = deeds.len();
+    fn attempt(&mut self, operations: &mut [Box<dyn Queued>], way: Way, turn: &mut Turn) -> Step<()> {
+        turn.done = operations.len();
         self.sql.execute_batch("BEGIN IMMEDIATE")?;
         let saved = self.memory.dictionaries().save(&self.sql)?;
-        for (index, deed) in deeds.iter_mut().enumerate() {
+        for (index, operation) in operations.iter_mut().enumerate() {
             match way {
-                Way::Together => deed.run(&mut turn.desk(&self.sql, &self.memory))?,
-                Way::Apart => self.apart(deed, index, turn)?,
+                Way::Together => operation.run(&mut turn.context(&self.sql, &self.memory))?,
+                Way::Apart => self.apart(operation, index, turn)?,
             }
         }
-        // Phrases that the deeds themselves have made.
+        // Phrases that the operations themselves have made.
         let saved = self.memory.dictionaries().save_since(&self.sql, saved)?;
         self.sql.execute_batch("COMMIT")?;
         self.memory.dictionaries().saved(saved);
         Ok(())
     }
 
-    /// Does a deed in a savepoint. An error of its own is told to it; one that takes the transaction along is returned.
-    fn apart(&self, deed: &mut Box<dyn Queued>, index: usize, turn: &mut Turn) -> Step<()> {
+    /// Does an operation in a savepoint. An error of its own is told to it; one that takes the transaction along is returned.
+    fn apart(&self, operation: &mut Box<dyn Queued>, index: usize, turn: &mut Turn) -> Step<()> {
         let before = turn.effects.len();
         let seen = turn.seen.clone();
-        self.sql.prepare_cached("SAVEPOINT deed")?.execute([])?;
-        if let Err(fault) = deed.run(&mut turn.desk(&self.sql, &self.memory)) {
+        self.sql.prepare_cached("SAVEPOINT operation")?.execute([])?;
+        if let Err(fault) = operation.run(&mut turn.context(&self.sql, &self.memory)) {
             turn.effects.truncate(before);
             turn.seen = seen;
             if self.sql.is_autocommit() {
                 turn.done = index + 1;
                 return Err(fault);
             }
-            self.sql.prepare_cached("ROLLBACK TO deed")?.execute([])?;
-            deed.fail(fault);
+            self.sql.prepare_cached("ROLLBACK TO operation")?.execute([])?;
+            operation.fail(fault);
         }
-        self.sql.prepare_cached("RELEASE deed")?.execute([])?;
+        self.sql.prepare_cached("RELEASE operation")?.execute([])?;
         Ok(())
     }
 
@@ -326,7 +328,7 @@ impl Loop {
         if taken.is_empty() {
             return Ok(());
         }
-        let written = seen::write(&self.sql, &taken);
+        let written = last_seen::write(&self.sql, &taken);
         if written.is_err() {
             let _ = self.sql.execute_batch("ROLLBACK");
             self.memory.put_back(&taken);

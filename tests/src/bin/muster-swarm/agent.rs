@@ -1,4 +1,4 @@
-//! One host as the collector meets it: it enrols, checks in and uploads, over connections that it opens itself.
+//! One host as the collector meets it: it enrolls, checks in and uploads, over connections that it opens itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,7 +56,7 @@ pub(crate) struct Call {
     line: Line,
 }
 
-/// What a host is told at enrolment.
+/// What a host is told at enrollment.
 #[derive(Debug)]
 pub(crate) struct Enrolled {
     pub(crate) kept: KeptHost,
@@ -80,14 +80,14 @@ impl Agent {
     }
 
     /// A check-in without changes, or with all that the first of a run says.
-    pub(crate) fn check_in_request(&self, look: Bytes, first: Option<&Report>) -> wire::CheckInRequest {
+    pub(crate) fn check_in_request(&self, snapshot: Bytes, first: Option<&Report>) -> wire::CheckInRequest {
         let now = now_ms();
         wire::CheckInRequest {
             run_id: self.run.clone(),
             seq: self.seq.fetch_add(1, Ordering::Relaxed) + 1,
             observed_at_ms: now,
             sent_at_ms: now,
-            look_digest: look,
+            snapshot_digest: snapshot,
             facts: first.map(|report| report.facts.clone().into()),
             state: first.map(|report| report.state.clone().into()),
             watchlist_version: self.versions.watchlist.load(Ordering::Relaxed),
@@ -97,13 +97,13 @@ impl Agent {
 }
 
 impl Call {
-    /// Says hello with a look. Answers what is wanted: the look and all, or some sections.
-    pub(crate) async fn check_in(&mut self, look: Bytes, first: Option<&Report>) -> Result<Wanted> {
-        let request = self.agent.check_in_request(look, first);
+    /// Says hello with a snapshot. Answers what is wanted: the snapshot and all, or some sections.
+    pub(crate) async fn check_in(&mut self, snapshot: Bytes, first: Option<&Report>) -> Result<Wanted> {
+        let request = self.agent.check_in_request(snapshot, first);
         let answer = self.client.check_in(request).await.map_err(refused)?.into_inner();
         self.agent.versions.learn(&answer);
-        if answer.look_wanted {
-            return Ok(Wanted::Look);
+        if answer.snapshot_wanted {
+            return Ok(Wanted::Snapshot);
         }
         if answer.sections_wanted.is_empty() {
             Ok(Wanted::Nothing)
@@ -112,7 +112,7 @@ impl Call {
         }
     }
 
-    /// Sends the look, and all its sections or only those that are wanted. Answers whether it is the current look now.
+    /// Sends the snapshot, and all its sections or only those that are wanted. Answers whether it is the current snapshot now.
     pub(crate) async fn upload(&mut self, report: &Report, wanted: Option<&[Bytes]>) -> Result<()> {
         let now = now_ms();
         let header = wire::UploadHeader {
@@ -120,9 +120,9 @@ impl Call {
             seq: self.agent.seq.fetch_add(1, Ordering::Relaxed) + 1,
             observed_at_ms: now,
             sent_at_ms: now,
-            look_digest: digest_bytes(report),
+            snapshot_digest: digest_bytes(report),
         };
-        let mut parts = vec![Part::Header(header), Part::Look(report.look.clone())];
+        let mut parts = vec![Part::Header(header), Part::Snapshot(report.snapshot.clone())];
         for (digest, canonical) in &report.sections {
             if wanted.is_none_or(|wanted| wanted.iter().any(|bytes| bytes.as_ref() == digest.as_bytes())) {
                 let digest = Bytes::copy_from_slice(digest.as_bytes());
@@ -140,7 +140,7 @@ impl Call {
     pub(crate) async fn report(&mut self, report: &Report, first: bool) -> Result<usize> {
         match self.check_in(digest_bytes(report), first.then_some(report)).await? {
             Wanted::Nothing => Ok(0),
-            Wanted::Look => {
+            Wanted::Snapshot => {
                 self.upload(report, None).await?;
                 Ok(report.size())
             }
@@ -148,7 +148,7 @@ impl Call {
                 self.upload(report, Some(&wanted)).await?;
                 let is_wanted = |name: &[u8; 32]| wanted.iter().any(|bytes| bytes.as_ref() == name);
                 let sent = report.sections.iter().filter(|(digest, _)| is_wanted(digest.as_bytes()));
-                Ok(sent.map(|(_, bytes)| bytes.len()).sum::<usize>() + report.look.len())
+                Ok(sent.map(|(_, bytes)| bytes.len()).sum::<usize>() + report.snapshot.len())
             }
         }
     }
@@ -164,13 +164,13 @@ impl Call {
 pub(crate) enum Wanted {
     /// It has everything.
     Nothing,
-    /// The look, and all its sections.
-    Look,
+    /// The snapshot, and all its sections.
+    Snapshot,
     /// These sections.
     Sections(Vec<Bytes>),
 }
 
-/// Enrols a host over an open connection that shows no certificate.
+/// Enrolls a host over an open connection that shows no certificate.
 pub(crate) async fn enroll(
     client: &mut AgentServiceClient<Line>,
     token: &str,
@@ -198,9 +198,9 @@ pub(crate) fn new_key() -> Result<Vec<u8>> {
     Ok(KeyPair::generate().context("make a key")?.serialize_der())
 }
 
-/// The name of a look as it travels.
+/// The name of a snapshot as it travels.
 pub(crate) fn digest_bytes(report: &Report) -> Bytes {
-    Bytes::copy_from_slice(report.look_digest.as_bytes())
+    Bytes::copy_from_slice(report.snapshot_digest.as_bytes())
 }
 
 fn refused(status: tonic::Status) -> anyhow::Error {

@@ -127,7 +127,7 @@ struct Run {
     checkin_ratio: f64,
     checkin_kept_ratio: f64,
     full_reports_per_s: f64,
-    /// Without the time until the docket was empty.
+    /// Without the time until the judge queue was empty.
     full_acknowledged_per_s: f64,
     checkins_per_s: f64,
     checkins_kept_per_s: f64,
@@ -137,7 +137,7 @@ struct Run {
     /// Of the database, less an empty one that has just been made; so is the next.
     bytes_per_host_images: u64,
     bytes_per_host_distinct: u64,
-    docket_lag_p99_ms: u64,
+    judge_queue_lag_p99_ms: u64,
     full_report_p50_ms: f64,
     full_report_p99_ms: f64,
     checkin_p99_ms: f64,
@@ -145,7 +145,7 @@ struct Run {
     full_report_bytes: u64,
     hosts_distinct: u64,
     hosts_images: u64,
-    enrolments_per_s: f64,
+    enrollments_per_s: f64,
     /// Processor microseconds of the server for one call: collector and yardstick.
     cpu_us: CpuPerCall,
     failed: u64,
@@ -245,16 +245,16 @@ async fn measure(
     let model = Model { seed, profile: Profile::Distinct, shares: Shares::default() };
     let mut swarm = Swarm::open(model, Address::parse(&collector.listening.agents)?, None)?;
     let hosts = sizes.wave * sizes.pairs;
-    say(&format!("{}: {hosts} hosts make keys and enrol", store.name));
+    say(&format!("{}: {hosts} hosts make keys and enroll", store.name));
     swarm.make_keys(0..hosts)?;
     let enrolled = swarm.enroll(0..hosts, &collector.token()?, sizes.at_once).await?;
-    enough(&enrolled, "enrol")?;
+    enough(&enrolled, "enroll")?;
     let agents = swarm.agents(0..hosts)?;
 
-    let scene = Scene { collector: &collector, echo: &echo, swarm: &swarm, sizes };
-    let (full, lags, bytes) = full::compare(&scene, &agents).await?;
-    let fresh = check_ins::compare(&scene, &agents, check_ins::Way::Fresh).await?;
-    let kept = check_ins::compare(&scene, &agents, check_ins::Way::Kept).await?;
+    let context = ScanContext { collector: &collector, echo: &echo, swarm: &swarm, sizes };
+    let (full, lags, bytes) = full::compare(&context, &agents).await?;
+    let fresh = check_ins::compare(&context, &agents, check_ins::Way::Fresh).await?;
+    let kept = check_ins::compare(&context, &agents, check_ins::Way::Kept).await?;
     drop(agents);
     let bytes_distinct = collector.stop_and_weigh()? / hosts;
     drop(echo);
@@ -276,7 +276,7 @@ async fn measure(
         echo_kept_per_s: rounded(kept.echo.per_second()),
         bytes_per_host_images: images.bytes_per_host,
         bytes_per_host_distinct: bytes_distinct,
-        docket_lag_p99_ms: lag_p99(lags),
+        judge_queue_lag_p99_ms: lag_p99(lags),
         full_report_p50_ms: rounded(full.measured.tally.percentile_ms(0.5)),
         full_report_p99_ms: rounded(full.measured.tally.percentile_ms(0.99)),
         checkin_p99_ms: rounded(fresh.measured.tally.percentile_ms(0.99)),
@@ -284,7 +284,7 @@ async fn measure(
         full_report_bytes: bytes,
         hosts_distinct: hosts,
         hosts_images: sizes.image_hosts,
-        enrolments_per_s: rounded(enrolled.per_second()),
+        enrollments_per_s: rounded(enrolled.per_second()),
         cpu_us: CpuPerCall {
             full: full.measured.cpu_us(),
             echo_full: full.echo.cpu_us(),
@@ -307,7 +307,7 @@ async fn measure(
 }
 
 /// What all comparisons on one store work with.
-pub(crate) struct Scene<'a> {
+pub(crate) struct ScanContext<'a> {
     collector: &'a Collector,
     echo: &'a echo::Yardstick,
     swarm: &'a Swarm,

@@ -15,9 +15,9 @@ mod tests;
 
 use bytes::Bytes;
 use clap::ValueEnum;
-use muster_proto::canonical::{look_bytes, section_bytes};
+use muster_proto::canonical::{section_bytes, snapshot_bytes};
 use muster_proto::model::{
-    Digest, HostFacts, HostState, Look, LookEntry, Observation, Outcome, Platform, Section, SourceName,
+    Digest, HostFacts, HostState, Observation, Outcome, Platform, Section, Snapshot, SnapshotEntry, SourceName,
 };
 use muster_tests::chance::Chance;
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ pub(crate) struct Sight {
     /// What differs from host to host.
     pub(crate) state: HostState,
     /// The tree above the sections.
-    pub(crate) look: Look,
+    pub(crate) snapshot: Snapshot,
     /// What the sources saw, in the order of the source codes.
     pub(crate) sections: Vec<Section>,
 }
@@ -65,10 +65,10 @@ pub(crate) struct Report {
     pub(crate) facts: HostFacts,
     /// What differs from host to host.
     pub(crate) state: HostState,
-    /// The name of the look.
-    pub(crate) look_digest: Digest,
-    /// Canonical bytes of the look.
-    pub(crate) look: Bytes,
+    /// The name of the snapshot.
+    pub(crate) snapshot_digest: Digest,
+    /// Canonical bytes of the snapshot.
+    pub(crate) snapshot: Bytes,
     /// Name and canonical bytes of every section.
     pub(crate) sections: Vec<(Digest, Bytes)>,
 }
@@ -81,9 +81,9 @@ impl Model {
             Profile::Images => self.image_sources(host, &machine, day),
             Profile::Distinct => self.distinct_sources(host, &machine, day),
         };
-        let (look, sections) = put_together(machine.platform, seen);
+        let (snapshot, sections) = put_together(machine.platform, seen);
         let state = self.state(host, &machine, day);
-        Sight { facts: self.facts(host, &machine), state, look, sections }
+        Sight { facts: self.facts(host, &machine), state, snapshot, sections }
     }
 
     /// Chance for one question about one thing: answers do not depend on what else was asked.
@@ -100,7 +100,7 @@ impl Model {
 impl Report {
     /// The bytes of what was seen.
     pub(crate) fn of(sight: &Sight) -> Self {
-        let look = Bytes::from(look_bytes(&sight.look));
+        let snapshot = Bytes::from(snapshot_bytes(&sight.snapshot));
         let named = |section: &Section| {
             let bytes = Bytes::from(section_bytes(section));
             (Digest::of(&bytes), bytes)
@@ -108,22 +108,22 @@ impl Report {
         Self {
             facts: sight.facts.clone(),
             state: sight.state.clone(),
-            look_digest: Digest::of(&look),
-            look,
+            snapshot_digest: Digest::of(&snapshot),
+            snapshot,
             sections: sight.sections.iter().map(named).collect(),
         }
     }
 
-    /// Canonical bytes of look and sections together.
+    /// Canonical bytes of snapshot and sections together.
     pub(crate) fn size(&self) -> usize {
-        self.look.len() + self.sections.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
+        self.snapshot.len() + self.sections.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
     }
 }
 
 /// What one source came back with; none of it when it does not apply.
 type Seen = (SourceName, Option<Vec<Observation>>);
 
-fn put_together(platform: Platform, seen: Vec<Seen>) -> (Look, Vec<Section>) {
+fn put_together(platform: Platform, seen: Vec<Seen>) -> (Snapshot, Vec<Section>) {
     let mut entries = Vec::with_capacity(seen.len());
     let mut sections = Vec::with_capacity(seen.len());
     for (source, observations) in seen {
@@ -135,8 +135,8 @@ fn put_together(platform: Platform, seen: Vec<Seen>) -> (Look, Vec<Section>) {
         };
         let section = observations.filter(|seen| !seen.is_empty()).map(|seen| Section::new(platform, source, seen));
         let digest = section.as_ref().map(muster_proto::canonical::section_digest);
-        entries.push(LookEntry { source, outcome, reason: String::new(), watchlist, section: digest });
+        entries.push(SnapshotEntry { source, outcome, reason: String::new(), watchlist, section: digest });
         sections.extend(section);
     }
-    (Look::new(platform, entries), sections)
+    (Snapshot::new(platform, entries), sections)
 }

@@ -1,4 +1,4 @@
-//! The folder of a fleet: its model, its keys, and what enrolment gave. Lines are only ever appended, so a run that was
+//! The folder of a fleet: its model, its keys, and what enrollment gave. Lines are only ever appended, so a run that was
 //! cut off is resumed where it stopped; a half-written last line is dropped. Owner-only: real keys are in it.
 
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub(crate) struct KeptKey {
     pub(crate) key: Vec<u8>,
 }
 
-/// What enrolment gave a host.
+/// What enrollment gave a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct KeptHost {
     /// Which host.

@@ -5,7 +5,7 @@
 //!                                                    └── drive ──► statistics ──► render
 //! ```
 //!
-//! `run` enrols a fleet of any size and lets it report; `bench` starts collector and yardstick itself and prints
+//! `run` enrolls a fleet of any size and lets it report; `bench` starts collector and yardstick itself and prints
 //! ratios. Exit codes: 0 all was answered well, 1 it was not, 2 usage.
 
 mod agent;
@@ -36,7 +36,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Enrols a fleet at a collector that runs already, and lets it report for some days.
+    /// Enrolls a fleet at a collector that runs already, and lets it report for some days.
     Run(Box<run::RunArgs>),
     /// Starts a collector and a yardstick, and measures one against the other.
     Bench(Box<bench::BenchArgs>),

@@ -32,7 +32,7 @@ pub(crate) struct Phase {
     per_second: f64,
     p50_ms: f64,
     p99_ms: f64,
-    /// Canonical bytes of looks and sections that were sent.
+    /// Canonical bytes of snapshots and sections that were sent.
     bytes: u64,
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct RunArgs {
     /// The agents' door: https://host:port.
     #[arg(long, value_name = "URL")]
     collector: String,
-    /// An enrolment token with enough uses; not needed when all hosts are enrolled already.
+    /// An enrollment token with enough uses; not needed when all hosts are enrolled already.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Hosts of the fleet.
@@ -65,7 +65,7 @@ pub(crate) struct RunArgs {
     shares: Shares,
 }
 
-/// A host with the connection that it keeps, and the look that it last reported.
+/// A host with the connection that it keeps, and the snapshot that it last reported.
 struct Member {
     agent: Arc<Agent>,
     call: Option<Call>,
@@ -86,7 +86,7 @@ pub(crate) async fn run(args: RunArgs, out: &mut dyn Write) -> Result<bool> {
         None if swarm.strangers(hosts.clone()) == 0 => String::new(),
         None => bail!("{} hosts are not enrolled yet: give --token-file", swarm.strangers(hosts)),
     };
-    writer.phase(Phase::of("enrol", &swarm.enroll(hosts.clone(), &token, at_once).await?, 0))?;
+    writer.phase(Phase::of("enroll", &swarm.enroll(hosts.clone(), &token, at_once).await?, 0))?;
 
     let agents = swarm.agents(hosts)?;
     let mut members: Vec<Member> =
@@ -111,7 +111,7 @@ async fn live(swarm: &Swarm, members: Vec<Member>, day: u64, args: &RunArgs, nam
         let (model, address, sent) = (Arc::clone(&model), address.clone(), Arc::clone(&sent));
         async move {
             let report = Report::of(&model.sight(member.agent.index, day));
-            let deed = async {
+            let operation = async {
                 let mut call = match member.call.take() {
                     Some(call) => call,
                     None => member.agent.connect(&address).await?,
@@ -119,7 +119,8 @@ async fn live(swarm: &Swarm, members: Vec<Member>, day: u64, args: &RunArgs, nam
                 let bytes = call.report(&report, !member.said_hello).await?;
                 Ok::<_, anyhow::Error>((call, bytes))
             };
-            let (call, bytes) = tokio::time::timeout(PATIENCE, deed).await.context("no answer within a minute")??;
+            let (call, bytes) =
+                tokio::time::timeout(PATIENCE, operation).await.context("no answer within a minute")??;
             sent.fetch_add(bytes as u64, Ordering::Relaxed);
             member.call = kept.then_some(call);
             member.said_hello = true;

@@ -1,4 +1,4 @@
-//! A fleet at one collector: makes the keys that are missing, enrols the hosts that are not yet, and hands out agents.
+//! A fleet at one collector: makes the keys that are missing, enrolls the hosts that are not yet, and hands out agents.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -75,7 +75,7 @@ impl Swarm {
         hosts.filter(|index| !self.hosts.contains_key(index)).count()
     }
 
-    /// Enrols the hosts that have no certificate yet.
+    /// Enrolls the hosts that have no certificate yet.
     pub(crate) async fn enroll(&mut self, hosts: Range<u64>, token: &str, at_once: usize) -> Result<Tally> {
         let mut all = Tally::default();
         let missing: Vec<u64> = hosts.filter(|index| !self.hosts.contains_key(index)).collect();

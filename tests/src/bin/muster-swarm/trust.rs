@@ -1,4 +1,4 @@
-//! Whom the swarm trusts: before enrolment the CA that the token's pin names, afterwards the bundle that came with the
+//! Whom the swarm trusts: before enrollment the CA that the token's pin names, afterwards the bundle that came with the
 //! certificate. The verifiers are shared by all hosts.
 
 use std::sync::Arc;

@@ -17,11 +17,11 @@ use std::collections::BTreeMap;
 use muster_proto::limits;
 use muster_proto::model::{Outcome, RealtimeEvidence};
 
-use super::super::crowd::Crowd;
+use super::super::watched_processes::WatchedProcesses;
 use crate::sources::parse::fdinfo::Hooks;
 use crate::sources::parse::modules::loaded;
 use crate::sources::parse::signatures::{sophos_on_access, ufw_enabled};
-use crate::sources::{Scene, is_absent, is_denied};
+use crate::sources::{ScanContext, is_absent, is_denied};
 
 /// Descriptors of one process that are looked at; an agent that watches a whole machine holds some hundred.
 const DESCRIPTORS: usize = 4096;
@@ -42,12 +42,15 @@ struct Held {
     unseen: bool,
 }
 
-pub(super) fn of(scene: &Scene, crowd: Result<&Crowd, &Outcome>) -> (Vec<RealtimeEvidence>, Outcome) {
-    let mut evidence = settings(scene);
-    evidence.extend(modules(scene));
-    let mut outcome = match crowd {
-        Ok(crowd) => {
-            let (seen, outcome) = processes(scene, crowd);
+pub(super) fn of(
+    context: &ScanContext,
+    watched_processes: Result<&WatchedProcesses, &Outcome>,
+) -> (Vec<RealtimeEvidence>, Outcome) {
+    let mut evidence = settings(context);
+    evidence.extend(modules(context));
+    let mut outcome = match watched_processes {
+        Ok(watched_processes) => {
+            let (seen, outcome) = processes(context, watched_processes);
             evidence.extend(seen);
             outcome
         }
@@ -62,12 +65,12 @@ pub(super) fn of(scene: &Scene, crowd: Result<&Crowd, &Outcome>) -> (Vec<Realtim
     (evidence, outcome)
 }
 
-fn processes(scene: &Scene, crowd: &Crowd) -> (Vec<RealtimeEvidence>, Outcome) {
+fn processes(context: &ScanContext, watched_processes: &WatchedProcesses) -> (Vec<RealtimeEvidence>, Outcome) {
     let mut held: BTreeMap<&str, Held> = BTreeMap::new();
     let mut evidence = Vec::new();
-    let mut outcome = if crowd.members.is_empty() { Outcome::Empty } else { Outcome::Found };
-    for member in &crowd.members {
-        let hooks = match hooks(scene, &member.id) {
+    let mut outcome = if watched_processes.members.is_empty() { Outcome::Empty } else { Outcome::Found };
+    for member in &watched_processes.members {
+        let hooks = match hooks(context, &member.id) {
             Ok(hooks) => hooks,
             // It has ended meanwhile.
             Err(Outcome::Empty) => continue,
@@ -103,7 +106,7 @@ fn processes(scene: &Scene, crowd: &Crowd) -> (Vec<RealtimeEvidence>, Outcome) {
 ///
 /// # Errors
 /// `Empty` when it has ended, else why they are not known.
-fn hooks(scene: &Scene, id: &str) -> Result<Option<Hooks>, Outcome> {
+fn hooks(context: &ScanContext, id: &str) -> Result<Option<Hooks>, Outcome> {
     let place = format!("/proc/{id}/fdinfo");
     let why = |error: std::io::Error| match error {
         error if is_absent(&error) => Outcome::Empty,
@@ -111,12 +114,12 @@ fn hooks(scene: &Scene, id: &str) -> Result<Option<Hooks>, Outcome> {
         _ => Outcome::Partial,
     };
     let mut hooks = Hooks::default();
-    let descriptors = scene.root.list(&place).map_err(why)?;
+    let descriptors = context.root.list(&place).map_err(why)?;
     if descriptors.len() > DESCRIPTORS {
         return Err(Outcome::Partial);
     }
     for descriptor in descriptors {
-        match scene.root.read_text(&format!("{place}/{}", descriptor.name)) {
+        match context.root.read_text(&format!("{place}/{}", descriptor.name)) {
             Ok(text) => hooks.read(&text),
             // Closed meanwhile.
             Err(error) if is_absent(&error) => {}
@@ -126,15 +129,15 @@ fn hooks(scene: &Scene, id: &str) -> Result<Option<Hooks>, Outcome> {
     Ok(Some(hooks))
 }
 
-fn modules(scene: &Scene) -> Vec<RealtimeEvidence> {
-    let bytes = scene.root.read("/proc/modules", MODULES_BYTES).unwrap_or_default();
+fn modules(context: &ScanContext) -> Vec<RealtimeEvidence> {
+    let bytes = context.root.read("/proc/modules", MODULES_BYTES).unwrap_or_default();
     let modules = loaded(&String::from_utf8_lossy(&bytes)).unwrap_or_default();
     modules.into_iter().filter(|module| module.foreign).map(|module| piece("module", &module.name, true)).collect()
 }
 
-fn settings(scene: &Scene) -> Vec<RealtimeEvidence> {
+fn settings(context: &ScanContext) -> Vec<RealtimeEvidence> {
     let say = |(path, switch): &(&str, Switch)| {
-        let bytes = scene.root.read(path, SETTING_BYTES).ok()?;
+        let bytes = context.root.read(path, SETTING_BYTES).ok()?;
         let on = switch(&String::from_utf8_lossy(&bytes))?;
         Some(RealtimeEvidence { place: (*path).to_owned(), on })
     };
@@ -160,8 +163,8 @@ mod tests {
             units: names(&["mdatp.service"]),
             ..Watchlist::default()
         };
-        let scene = Scene::new(Root::below(root.path()).expect("a root"), watchlist);
-        let (evidence, outcome) = of(&scene, Crowd::of(&scene).as_ref());
+        let context = ScanContext::new(Root::below(root.path()).expect("a root"), watchlist);
+        let (evidence, outcome) = of(&context, WatchedProcesses::of(&context).as_ref());
         let row = |one: &RealtimeEvidence| format!("{} {}", one.place, if one.on { "on" } else { "off" });
         (evidence.iter().map(row).collect(), outcome)
     }

@@ -4,7 +4,7 @@
 use muster_proto::model::Timestamp;
 
 use crate::sources::parse::os_release::{Family, OsRelease};
-use crate::sources::{Scene, is_absent};
+use crate::sources::{ScanContext, is_absent};
 
 /// Debian and its kin; SUSE; images that take effect at the next start.
 const MARKS: &[&str] = &["/run/reboot-required", "/run/reboot-needed", "/run/ostree/staged-deployment"];
@@ -14,42 +14,42 @@ const TREES: &[&str] = &["/usr/lib/modules", "/lib/modules"];
 const CORE: &[&str] =
     &["/usr/lib/systemd/systemd", "/usr/lib64/libc.so.6", "/usr/lib/libc.so.6", "/usr/bin/dbus-broker"];
 
-pub(super) fn is_pending(scene: &Scene) -> Option<bool> {
+pub(super) fn is_pending(context: &ScanContext) -> Option<bool> {
     for mark in MARKS {
-        match scene.root.stands(mark) {
+        match context.root.stands(mark) {
             Ok(Some(_)) => return Some(true),
             Ok(None) => {}
             Err(_) => return None,
         }
     }
-    match scene.os.as_ref().ok().and_then(OsRelease::family)? {
+    match context.os.as_ref().ok().and_then(OsRelease::family)? {
         Family::Dpkg => Some(false),
-        Family::Rpm => replaced_since_start(scene),
-        Family::Pacman => kernel_is_gone(scene),
+        Family::Rpm => replaced_since_start(context),
+        Family::Pacman => kernel_is_gone(context),
         Family::Apk => None,
     }
 }
 
 /// What Red Hat's own tool asks of the package database: whether kernel or core libraries are newer than the start.
-fn replaced_since_start(scene: &Scene) -> Option<bool> {
-    let started = started(scene)?;
-    let newer = |path: &str| scene.root.times(path).is_ok_and(|times| times.changed > started);
+fn replaced_since_start(context: &ScanContext) -> Option<bool> {
+    let started = started(context)?;
+    let newer = |path: &str| context.root.times(path).is_ok_and(|times| times.changed > started);
     let kernels = TREES.iter().flat_map(|tree| {
-        let releases = scene.root.list(tree).unwrap_or_default();
+        let releases = context.root.list(tree).unwrap_or_default();
         releases.into_iter().map(move |release| format!("{tree}/{}/vmlinuz", release.name))
     });
     Some(CORE.iter().any(|path| newer(path)) || kernels.into_iter().any(|kernel| newer(&kernel)))
 }
 
 /// Arch keeps the modules of one kernel only: when those of the running one are gone, another is installed.
-fn kernel_is_gone(scene: &Scene) -> Option<bool> {
-    let running = scene.root.read_text("/proc/sys/kernel/osrelease").ok()?;
-    let tree = scene.root.list(TREES[0]).ok().filter(|releases| !releases.is_empty())?;
+fn kernel_is_gone(context: &ScanContext) -> Option<bool> {
+    let running = context.root.read_text("/proc/sys/kernel/osrelease").ok()?;
+    let tree = context.root.list(TREES[0]).ok().filter(|releases| !releases.is_empty())?;
     Some(!tree.iter().any(|release| release.name == running.trim()))
 }
 
-fn started(scene: &Scene) -> Option<Timestamp> {
-    let bytes = match scene.root.read("/proc/stat", 4 * 1024 * 1024) {
+fn started(context: &ScanContext) -> Option<Timestamp> {
+    let bytes = match context.root.read("/proc/stat", 4 * 1024 * 1024) {
         Ok(bytes) => bytes,
         Err(error) if is_absent(&error) => return None,
         Err(_) => return None,
@@ -68,7 +68,7 @@ mod tests {
     use crate::sources::root::Root;
 
     fn pending(root: &Canned) -> Option<bool> {
-        is_pending(&Scene::new(Root::below(root.path()).expect("a root"), Watchlist::default()))
+        is_pending(&ScanContext::new(Root::below(root.path()).expect("a root"), Watchlist::default()))
     }
 
     #[test]

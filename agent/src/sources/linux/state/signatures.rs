@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use muster_proto::limits;
 use muster_proto::model::{SignatureState, Timestamp};
 
-use crate::sources::Scene;
+use crate::sources::ScanContext;
 use crate::sources::parse::signatures::{
     CLAMAV_HEAD_BYTES, Release, clamav_directory, of_clamav, of_dated_version, of_definfo, of_sophos_status,
     symantec_directory,
@@ -38,13 +38,13 @@ const SAID: &[(&str, Reader)] = &[
     ("/usr/local/maldetect/sigs/maldet.sigs.ver", of_dated_version),
 ];
 
-pub(super) fn of(scene: &Scene) -> Vec<SignatureState> {
-    let mut found = clamav(scene);
-    found.extend(symantec(scene));
-    found.extend(SAID.iter().filter_map(|(path, read)| said(scene, path, *read)));
-    found.extend(WRITTEN.iter().filter_map(|(dir, ending)| written(scene, dir, ending)));
+pub(super) fn of(context: &ScanContext) -> Vec<SignatureState> {
+    let mut found = clamav(context);
+    found.extend(symantec(context));
+    found.extend(SAID.iter().filter_map(|(path, read)| said(context, path, *read)));
+    found.extend(WRITTEN.iter().filter_map(|(dir, ending)| written(context, dir, ending)));
     found.extend(WRITTEN_FILES.iter().filter_map(|path| {
-        let modified = scene.root.times(path).ok()?.modified;
+        let modified = context.root.times(path).ok()?.modified;
         Some(by_time(path, modified))
     }));
     found.sort();
@@ -52,42 +52,42 @@ pub(super) fn of(scene: &Scene) -> Vec<SignatureState> {
     found
 }
 
-fn clamav(scene: &Scene) -> Vec<SignatureState> {
+fn clamav(context: &ScanContext) -> Vec<SignatureState> {
     let mut configurations: Vec<String> = CLAMAV_CONFIGURATIONS.iter().map(|path| (*path).to_owned()).collect();
-    let instances = scene.root.list(CLAMAV_INSTANCES).unwrap_or_default();
+    let instances = context.root.list(CLAMAV_INSTANCES).unwrap_or_default();
     configurations.extend(instances.into_iter().take(16).map(|entry| format!("{CLAMAV_INSTANCES}/{}", entry.name)));
     let mut directories = BTreeSet::from([CLAMAV.to_owned()]);
     for configuration in configurations {
-        let text = scene.root.read_text(&configuration).unwrap_or_default();
+        let text = context.root.read_text(&configuration).unwrap_or_default();
         directories.extend(clamav_directory(&text).map(str::to_owned));
     }
     let mut found = Vec::new();
     for directory in directories {
         for file in CLAMAV_FILES {
             let place = format!("{directory}/{file}");
-            let head = scene.root.read_head(&place, CLAMAV_HEAD_BYTES).unwrap_or_default();
+            let head = context.root.read_head(&place, CLAMAV_HEAD_BYTES).unwrap_or_default();
             found.extend(of_clamav(&head).map(|release| signature(&place, release)));
         }
     }
     found
 }
 
-fn symantec(scene: &Scene) -> Option<SignatureState> {
-    let text = scene.root.read_text(SYMANTEC).ok()?;
-    said(scene, &format!("{}/virusdefs/definfo.dat", symantec_directory(&text)?), of_definfo)
+fn symantec(context: &ScanContext) -> Option<SignatureState> {
+    let text = context.root.read_text(SYMANTEC).ok()?;
+    said(context, &format!("{}/virusdefs/definfo.dat", symantec_directory(&text)?), of_definfo)
 }
 
-fn said(scene: &Scene, path: &str, read: Reader) -> Option<SignatureState> {
-    let bytes = scene.root.read(path, STATUS_BYTES).ok()?;
+fn said(context: &ScanContext, path: &str, read: Reader) -> Option<SignatureState> {
+    let bytes = context.root.read(path, STATUS_BYTES).ok()?;
     read(&String::from_utf8_lossy(&bytes)).map(|release| signature(path, release))
 }
 
 /// By the newest entry of a directory. The directory's own time would do for a rename, and not for a file that is
 /// written over.
-fn written(scene: &Scene, dir: &str, ending: &str) -> Option<SignatureState> {
-    let entries = scene.root.list(dir).ok()?;
+fn written(context: &ScanContext, dir: &str, ending: &str) -> Option<SignatureState> {
+    let entries = context.root.list(dir).ok()?;
     let entries = entries.iter().filter(|entry| entry.name.ends_with(ending));
-    let times = entries.filter_map(|entry| scene.root.times(&format!("{dir}/{}", entry.name)).ok());
+    let times = entries.filter_map(|entry| context.root.times(&format!("{dir}/{}", entry.name)).ok());
     times.map(|times| times.modified).max().map(|modified| by_time(dir, modified))
 }
 
@@ -109,10 +109,10 @@ mod tests {
     use crate::sources::root::Root;
 
     fn signatures(root: &Canned) -> Vec<String> {
-        let scene = Scene::new(Root::below(root.path()).expect("a root"), Watchlist::default());
+        let context = ScanContext::new(Root::below(root.path()).expect("a root"), Watchlist::default());
         let day = |at: Option<Timestamp>| at.map_or_else(|| "no day".to_owned(), |at| at.to_rfc3339()[..10].to_owned());
         let row = |one: SignatureState| format!("{} {} {}", one.place, one.version, day(one.released));
-        of(&scene).into_iter().map(row).collect()
+        of(&context).into_iter().map(row).collect()
     }
 
     #[test]

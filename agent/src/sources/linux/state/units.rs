@@ -6,32 +6,33 @@ use std::collections::BTreeSet;
 use muster_proto::limits;
 use muster_proto::model::{Outcome, UnitState};
 
-use super::super::crowd::Crowd;
-use crate::sources::Scene;
+use super::super::watched_processes::WatchedProcesses;
+use crate::sources::ScanContext;
 use crate::sources::watchlist::matches;
 
 /// `units` are those that the source of units saw, and `outcome` is how completely.
 pub(super) fn of(
-    scene: &Scene,
-    crowd: Result<&Crowd, &Outcome>,
+    context: &ScanContext,
+    watched_processes: Result<&WatchedProcesses, &Outcome>,
     units: &[String],
     outcome: Outcome,
 ) -> (Vec<UnitState>, Outcome) {
-    let is_watched = |unit: &&String| scene.watchlist.units.iter().any(|pattern| matches(pattern, unit));
+    let is_watched = |unit: &&String| context.watchlist.units.iter().any(|pattern| matches(pattern, unit));
     // A unit that runs from a file that is gone, or was made for the moment, is seen by its processes alone.
-    let running = crowd.map(|crowd| crowd.units.iter()).unwrap_or_default();
+    let running = watched_processes.map(|watched_processes| watched_processes.units.iter()).unwrap_or_default();
     let watched: BTreeSet<&String> =
         units.iter().chain(running).filter(is_watched).take(limits::UNITS_PER_HOST).collect();
     if watched.is_empty() {
         // Nothing to ask about; how complete that is, the source of the units knows.
         return (Vec::new(), if outcome == Outcome::Found { Outcome::Empty } else { outcome });
     }
-    if !matches!(scene.root.stands("/run/systemd/system"), Ok(Some(_))) {
+    if !matches!(context.root.stands("/run/systemd/system"), Ok(Some(_))) {
         return (Vec::new(), Outcome::NotApplicable);
     }
-    match crowd {
-        Ok(crowd) => {
-            let state = |name: &String| UnitState { name: name.clone(), active: crowd.units.contains(name) };
+    match watched_processes {
+        Ok(watched_processes) => {
+            let state =
+                |name: &String| UnitState { name: name.clone(), active: watched_processes.units.contains(name) };
             let outcome = if outcome.is_complete() { Outcome::Found } else { outcome };
             (watched.into_iter().map(state).collect(), outcome)
         }

@@ -4,7 +4,7 @@
 //! not fit stand in chains of overflow pages. A page of zeros is a bucket that was never used. Key 0 is rpm's counter.
 
 use super::Packages;
-use crate::sources::parse::paged::{Fault, Lazy, Storage, read as read_bytes};
+use crate::sources::parse::paged::{Lazy, PagedFault, Storage, read as read_bytes};
 
 const HASH_MAGIC: u32 = 0x0006_1561;
 const META_BYTES: usize = 512;
@@ -26,7 +26,7 @@ struct Hash<'a> {
     spares: [u32; 32],
 }
 
-pub(super) fn read(storage: &dyn Storage, found: &mut Packages) -> Result<(), Fault> {
+pub(super) fn read(storage: &dyn Storage, found: &mut Packages) -> Result<(), PagedFault> {
     let hash = Hash::open(storage)?;
     let mut seen = vec![false; hash.last_page as usize + 1];
     let mut elements = 0;
@@ -36,15 +36,15 @@ pub(super) fn read(storage: &dyn Storage, found: &mut Packages) -> Result<(), Fa
         }
     }
     if elements < hash.elements {
-        found.keep(Fault::at("the first page", "tells of more elements than there are"));
+        found.keep(PagedFault::at("the first page", "tells of more elements than there are"));
     }
     Ok(())
 }
 
 impl<'a> Hash<'a> {
-    fn open(storage: &'a dyn Storage) -> Result<Self, Fault> {
+    fn open(storage: &'a dyn Storage) -> Result<Self, PagedFault> {
         let meta = read_bytes(storage, 0, META_BYTES, || "the first page".to_owned())?;
-        let fault = |what| Err(Fault::at("the first page", what));
+        let fault = |what| Err(PagedFault::at("the first page", what));
         let big = match (number(&meta, 12, false), number(&meta, 12, true)) {
             (HASH_MAGIC, _) => false,
             (_, HASH_MAGIC) => true,
@@ -70,23 +70,29 @@ impl<'a> Hash<'a> {
         Ok(Self { storage, big, page_bytes, last_page, buckets, elements: number(&meta, 88, big), spares })
     }
 
-    fn page(&self, number: u32) -> Result<Vec<u8>, Fault> {
+    fn page(&self, number: u32) -> Result<Vec<u8>, PagedFault> {
         if number == 0 || number > self.last_page {
-            return Err(Fault::at(format!("page {number}"), "is none of the database"));
+            return Err(PagedFault::at(format!("page {number}"), "is none of the database"));
         }
         read_bytes(self.storage, u64::from(number) * self.page_bytes as u64, self.page_bytes, || {
             format!("page {number}")
         })
     }
 
-    fn bucket(&self, bucket: u32, seen: &mut [bool], elements: &mut u32, found: &mut Packages) -> Result<(), Fault> {
+    fn bucket(
+        &self,
+        bucket: u32,
+        seen: &mut [bool],
+        elements: &mut u32,
+        found: &mut Packages,
+    ) -> Result<(), PagedFault> {
         // Bucket n of a doubling stands behind the pages that were taken for overflow before it.
         let doubling = (32 - bucket.leading_zeros()) as usize;
         let spare = self.spares.get(doubling).copied().unwrap_or_default();
         let mut page_number = bucket.checked_add(spare).unwrap_or_default();
         while page_number != 0 {
             let page = self.page(page_number)?;
-            let fault = |what| Fault::at(format!("page {page_number}"), what);
+            let fault = |what| PagedFault::at(format!("page {page_number}"), what);
             if std::mem::replace(&mut seen[page_number as usize], true) {
                 return Err(fault("is chained twice"));
             }
@@ -112,7 +118,7 @@ impl<'a> Hash<'a> {
     fn pair(&self, page_number: u32, page: &[u8], pair: usize, found: &mut Packages) {
         let key = match self.item(page_number, page, pair * 2) {
             Ok([ON_PAGE, key @ ..]) => key,
-            Ok(_) => return found.keep(Fault::at(format!("page {page_number}"), "has a key of another kind")),
+            Ok(_) => return found.keep(PagedFault::at(format!("page {page_number}"), "has a key of another kind")),
             Err(fault) => return found.keep(fault),
         };
         if key == [0; 4] {
@@ -123,24 +129,24 @@ impl<'a> Hash<'a> {
         found.add(value);
     }
 
-    fn value<'s>(&'s self, item: &[u8], name: String) -> Result<Lazy<'s>, Fault> {
+    fn value<'s>(&'s self, item: &[u8], name: String) -> Result<Lazy<'s>, PagedFault> {
         match item {
             [ON_PAGE, value @ ..] => {
                 let end = name.clone();
-                let fetch = move |_: &mut Vec<u8>| Err(Fault::at(end.as_str(), "a value reaches beyond its end"));
+                let fetch = move |_: &mut Vec<u8>| Err(PagedFault::at(end.as_str(), "a value reaches beyond its end"));
                 Ok(Lazy::new(name, value.len(), value.to_vec(), Box::new(fetch)))
             }
             [OFF_PAGE, ..] if item.len() == 12 => {
                 let mut next = number(item, 4, self.big);
                 let length = number(item, 8, self.big) as usize;
                 if length as u64 > self.storage.size() {
-                    return Err(Fault::at(name, "is longer than the database"));
+                    return Err(PagedFault::at(name, "is longer than the database"));
                 }
                 let fetch = move |have: &mut Vec<u8>| {
                     let page = self.page(next)?;
                     let held = usize::from(short(&page, 22, self.big));
                     if page[25] != OVERFLOW || PAGE_HEAD + held > page.len() {
-                        return Err(Fault::at(format!("page {next}"), "is no overflow page"));
+                        return Err(PagedFault::at(format!("page {next}"), "is no overflow page"));
                     }
                     have.extend_from_slice(&page[PAGE_HEAD..PAGE_HEAD + held]);
                     next = number(&page, 16, self.big);
@@ -148,16 +154,16 @@ impl<'a> Hash<'a> {
                 };
                 Ok(Lazy::new(name, length, Vec::new(), Box::new(fetch)))
             }
-            _ => Err(Fault::at(name, "is a value of another kind")),
+            _ => Err(PagedFault::at(name, "is a value of another kind")),
         }
     }
 
     /// An item of a page. Items stand from the page's end downwards, so one ends where the one before it begins.
-    fn item<'p>(&self, page_number: u32, page: &'p [u8], at: usize) -> Result<&'p [u8], Fault> {
+    fn item<'p>(&self, page_number: u32, page: &'p [u8], at: usize) -> Result<&'p [u8], PagedFault> {
         let offset = |at: usize| usize::from(short(page, PAGE_HEAD + at * 2, self.big));
         let end = if at == 0 { page.len() } else { offset(at - 1) };
         let item = page.get(offset(at)..end).filter(|item| !item.is_empty() && offset(at) >= PAGE_HEAD);
-        item.ok_or_else(|| Fault::at(format!("page {page_number}"), "has an item outside of it"))
+        item.ok_or_else(|| PagedFault::at(format!("page {page_number}"), "has an item outside of it"))
     }
 }
 

@@ -4,7 +4,7 @@
 //! database has neither the magic nor the signature of a package file.
 
 use crate::sources::parse::dpkg::person;
-use crate::sources::parse::paged::{Fault, Lazy, be32};
+use crate::sources::parse::paged::{Lazy, PagedFault, be32};
 
 const NAME: u32 = 1000;
 const VERSION: u32 = 1001;
@@ -70,7 +70,7 @@ const fn alignment(kind: u32) -> usize {
     }
 }
 
-pub(super) fn read(blob: &mut Lazy<'_>) -> Result<Package, Fault> {
+pub(super) fn read(blob: &mut Lazy<'_>) -> Result<Package, PagedFault> {
     let head = blob.get(0, 8)?;
     let (tags, data) = (be32(head, 0) as usize, be32(head, 4) as usize);
     if tags == 0 || tags > TAGS || data > DATA || 8 + tags * 16 + data != blob.length() {
@@ -103,7 +103,7 @@ fn is_none(text: &str) -> bool {
 }
 
 /// A text with its NUL. The values stand without gaps: a text that ends before the next value begins was overwritten.
-fn string(blob: &mut Lazy<'_>, entry: &Entry) -> Result<String, Fault> {
+fn string(blob: &mut Lazy<'_>, entry: &Entry) -> Result<String, PagedFault> {
     let most = blob.length().saturating_sub(entry.place).min(TEXT);
     let mut length = 64.min(most);
     loop {

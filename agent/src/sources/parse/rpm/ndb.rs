@@ -3,7 +3,7 @@
 //! All numbers are little-endian, places are counted in blocks of 16 bytes. A slot without a place is free.
 
 use super::Packages;
-use crate::sources::parse::paged::{Fault, Lazy, Storage, le32, read as read_bytes};
+use crate::sources::parse::paged::{Lazy, PagedFault, Storage, le32, read as read_bytes};
 
 const MAGIC: &[u8; 4] = b"RpmP";
 const SLOT_MAGIC: &[u8; 4] = b"Slot";
@@ -16,24 +16,24 @@ const BLOCK_BYTES: u64 = 16;
 const HEAD_BYTES: usize = 16;
 const TAIL_BYTES: usize = 12;
 
-pub(super) fn read(storage: &dyn Storage, found: &mut Packages) -> Result<(), Fault> {
+pub(super) fn read(storage: &dyn Storage, found: &mut Packages) -> Result<(), PagedFault> {
     let header = read_bytes(storage, 0, HEADER_BYTES, || "the header".to_owned())?;
     if !header.starts_with(MAGIC) || le32(&header, 4) != 0 {
-        return Err(Fault::at("the header", "this is no ndb database of a known version"));
+        return Err(PagedFault::at("the header", "this is no ndb database of a known version"));
     }
     if !storage.size().is_multiple_of(BLOCK_BYTES) {
-        return Err(Fault::at("the end of the file", "is within a block"));
+        return Err(PagedFault::at("the end of the file", "is within a block"));
     }
     let pages = le32(&header, 12);
     if pages == 0 || u64::from(pages) * PAGE_BYTES as u64 > storage.size() {
-        return Err(Fault::at("the header", "the file is shorter than its header says"));
+        return Err(PagedFault::at("the header", "the file is shorter than its header says"));
     }
     for page in 0..pages {
         let slots = read_bytes(storage, u64::from(page) * PAGE_BYTES as u64, PAGE_BYTES, || format!("page {page}"))?;
         let first = if page == 0 { HEADER_BYTES / SLOT_BYTES } else { 0 };
         for (at, slot) in slots.chunks_exact(SLOT_BYTES).enumerate().skip(first) {
             if !slot.starts_with(SLOT_MAGIC) {
-                found.keep(Fault::at(format!("page {page}, slot {at}"), "is no slot"));
+                found.keep(PagedFault::at(format!("page {page}, slot {at}"), "is no slot"));
             } else if le32(slot, 8) != 0 {
                 found.add(blob(storage, le32(slot, 4), le32(slot, 8), le32(slot, 12)));
             }
@@ -42,9 +42,9 @@ pub(super) fn read(storage: &dyn Storage, found: &mut Packages) -> Result<(), Fa
     Ok(())
 }
 
-fn blob(storage: &dyn Storage, package: u32, block: u32, blocks: u32) -> Result<Lazy<'_>, Fault> {
+fn blob(storage: &dyn Storage, package: u32, block: u32, blocks: u32) -> Result<Lazy<'_>, PagedFault> {
     let name = format!("package {package}");
-    let fault = |what| Fault::at(format!("package {package}"), what);
+    let fault = |what| PagedFault::at(format!("package {package}"), what);
     let place = u64::from(block) * BLOCK_BYTES;
     let head = read_bytes(storage, place, HEAD_BYTES, || name.clone())?;
     if !head.starts_with(HEAD_MAGIC) || le32(&head, 4) != package {

@@ -10,17 +10,17 @@ pub(super) const RULES: &[(&str, &str)] = &[
                  LATERAL (VALUES (h.os_name), (h.kernel), (h.architecture), (h.agent_version)) AS p (no)
                  WHERE NOT EXISTS (SELECT 1 FROM phrase WHERE no = p.no)
              UNION ALL SELECT 'the present of a host' FROM host_now n WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = n.host)
-             UNION ALL SELECT 'the present of a host (its look)' FROM host_now n
-                 WHERE n.look IS NOT NULL AND NOT EXISTS (SELECT 1 FROM look WHERE no = n.look)
+             UNION ALL SELECT 'the present of a host (its snapshot)' FROM host_now n
+                 WHERE n.snapshot IS NOT NULL AND NOT EXISTS (SELECT 1 FROM snapshot WHERE no = n.snapshot)
              UNION ALL SELECT 'a key' FROM host_key k WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = k.host)
-             UNION ALL SELECT 'the history of looks' FROM host_look p
-                 WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = p.host) OR NOT EXISTS (SELECT 1 FROM look WHERE no = p.look)
+             UNION ALL SELECT 'the history of snapshots' FROM host_snapshot p
+                 WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = p.host) OR NOT EXISTS (SELECT 1 FROM snapshot WHERE no = p.snapshot)
              UNION ALL SELECT 'the present of a host (its state)' FROM host_now n
                  WHERE n.judged_state IS NOT NULL AND NOT EXISTS (SELECT 1 FROM judged_state WHERE no = n.judged_state)
              UNION ALL SELECT 'the history of states' FROM host_state s
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = s.host)
                  OR NOT EXISTS (SELECT 1 FROM judged_state WHERE no = s.judged_state)
-             UNION ALL SELECT 'a case' FROM host_case c
+             UNION ALL SELECT 'a case' FROM host_remediation c
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = c.host) OR NOT EXISTS (SELECT 1 FROM ord WHERE no = c.ord)
              UNION ALL SELECT 'a verdict' FROM verdict v
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = v.host) OR NOT EXISTS (SELECT 1 FROM ord WHERE no = v.ord)
@@ -28,33 +28,33 @@ pub(super) const RULES: &[(&str, &str)] = &[
                  OR NOT EXISTS (SELECT 1 FROM phrase WHERE no = v.advice) OR NOT EXISTS (SELECT 1 FROM rules WHERE no = v.rules)
              UNION ALL SELECT 'the history of verdicts' FROM verdict_history v
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = v.host) OR NOT EXISTS (SELECT 1 FROM ord WHERE no = v.ord)
-             UNION ALL SELECT 'the docket' FROM docket d WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = d.host)
+             UNION ALL SELECT 'the judge_queue' FROM judge_queue d WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = d.host)
              UNION ALL SELECT 'a hit' FROM section_hit i
                  WHERE NOT EXISTS (SELECT 1 FROM section WHERE no = i.section)
                  OR NOT EXISTS (SELECT 1 FROM rules WHERE no = i.rules)
          ) lost LIMIT 1000",
     ),
     (
-        "the current look of host {} is not complete",
-        "SELECT encode(h.id, 'hex') FROM host_now n JOIN look l ON l.no = n.look JOIN host h ON h.no = n.host
+        "the current snapshot of host {} is not complete",
+        "SELECT encode(h.id, 'hex') FROM host_now n JOIN snapshot l ON l.no = n.snapshot JOIN host h ON h.no = n.host
          WHERE NOT l.complete",
     ),
     (
-        "the looks of host {} overlap in time or leave a gap",
+        "the snapshots of host {} overlap in time or leave a gap",
         "SELECT DISTINCT encode(h.id, 'hex') FROM (
              SELECT host, since, until, lead(since) OVER w AS next
-             FROM (SELECT host, since, until FROM host_look
-                   UNION ALL SELECT host, look_since, NULL FROM host_now WHERE look IS NOT NULL) p
+             FROM (SELECT host, since, until FROM host_snapshot
+                   UNION ALL SELECT host, snapshot_since, NULL FROM host_now WHERE snapshot IS NOT NULL) p
              WINDOW w AS (PARTITION BY host ORDER BY since)
          ) p JOIN host h ON h.no = p.host WHERE p.until <= p.since OR p.next IS DISTINCT FROM p.until",
     ),
     (
-        "host {} has the same look twice in a row in its history",
+        "host {} has the same snapshot twice in a row in its history",
         "SELECT DISTINCT encode(h.id, 'hex') FROM (
-             SELECT host, look, lead(look) OVER (PARTITION BY host ORDER BY since) AS next
-             FROM (SELECT host, since, look FROM host_look
-                   UNION ALL SELECT host, look_since, look FROM host_now WHERE look IS NOT NULL) p
-         ) p JOIN host h ON h.no = p.host WHERE p.next = p.look",
+             SELECT host, snapshot, lead(snapshot) OVER (PARTITION BY host ORDER BY since) AS next
+             FROM (SELECT host, since, snapshot FROM host_snapshot
+                   UNION ALL SELECT host, snapshot_since, snapshot FROM host_now WHERE snapshot IS NOT NULL) p
+         ) p JOIN host h ON h.no = p.host WHERE p.next = p.snapshot",
     ),
     (
         "the states of host {} do not end before its present one begins",
@@ -86,8 +86,8 @@ pub(super) const RULES: &[(&str, &str)] = &[
          WHERE name = 'hosts' AND n <> (SELECT count(*) FROM host)",
     ),
     (
-        "host {} has neither a verdict nor a place on the docket",
-        "SELECT encode(h.id, 'hex') FROM host h WHERE NOT EXISTS (SELECT 1 FROM docket d WHERE d.host = h.no)
+        "host {} has neither a verdict nor a place on the judge queue",
+        "SELECT encode(h.id, 'hex') FROM host h WHERE NOT EXISTS (SELECT 1 FROM judge_queue d WHERE d.host = h.no)
          AND EXISTS (SELECT 1 FROM ord) AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.host = h.no)
          AND EXISTS (SELECT 1 FROM verdict)",
     ),
@@ -98,10 +98,10 @@ pub(super) const RULES: &[(&str, &str)] = &[
     (
         "host {} does not have exactly one key in use",
         "SELECT encode(h.id, 'hex') FROM host h
-         WHERE (SELECT count(*) FROM host_key k WHERE k.host = h.no AND k.standing = 1) <> 1",
+         WHERE (SELECT count(*) FROM host_key k WHERE k.host = h.no AND k.status = 1) <> 1",
     ),
     (
-        "enrolment token {} was used more often than it may be",
-        "SELECT id FROM enrol_token WHERE max_uses > 0 AND uses > max_uses",
+        "enrollment token {} was used more often than it may be",
+        "SELECT id FROM enrollment_token WHERE max_uses > 0 AND uses > max_uses",
     ),
 ];

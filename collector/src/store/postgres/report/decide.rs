@@ -5,8 +5,8 @@ use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostFacts, RunId, Timestamp};
 use tokio_postgres::Row;
 
-use super::{Desk, Kind, LookState, Work};
-use crate::store::last_seen::Seen;
+use super::{BatchContext, Kind, SnapshotState, Work};
+use crate::store::last_seen::LastSeen;
 use crate::store::postgres::fault::{Fault, Step};
 use crate::store::postgres::memory::{self, Memory};
 use crate::store::postgres::row;
@@ -15,8 +15,8 @@ use crate::store::{CheckIn, CheckInAnswer, Delivered};
 /// A host within a batch: as it was read, and what the reports have made of it.
 pub(super) struct HostState {
     pub(super) no: i32,
-    pub(super) seen: Option<Seen>,
-    pub(super) look: Option<Pointer>,
+    pub(super) seen: Option<LastSeen>,
+    pub(super) snapshot: Option<Pointer>,
     pub(super) judged_at: Option<Timestamp>,
     /// As it was read.
     pub(super) revision: i32,
@@ -30,17 +30,17 @@ pub(super) struct HostState {
     pub(super) has_new_facts: bool,
     pub(super) has_new_state: bool,
     pub(super) ended: Vec<(Pointer, Timestamp)>,
-    pub(super) docket: Option<Timestamp>,
+    pub(super) judge_queue: Option<Timestamp>,
     // What the memory is to learn.
     pub(super) digest: Option<Digest>,
     pub(super) facts_key: Option<Digest>,
     pub(super) state_key: Option<Digest>,
 }
 
-/// The look of a host, since when, and when the agent looked.
+/// The snapshot of a host, since when, and when the agent looked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pointer {
-    pub(super) look: i64,
+    pub(super) snapshot: i64,
     pub(super) since: Timestamp,
     pub(super) observed_at: Timestamp,
 }
@@ -70,15 +70,15 @@ impl Facts {
 
 impl HostState {
     pub(super) fn read(found: &Row) -> Step<Self> {
-        let look =
+        let snapshot =
             match (found.try_get::<_, Option<i64>>(6)?, row::maybe_instant(found, 7)?, row::maybe_instant(found, 8)?) {
-                (Some(look), Some(since), Some(observed_at)) => Some(Pointer { look, since, observed_at }),
+                (Some(snapshot), Some(since), Some(observed_at)) => Some(Pointer { snapshot, since, observed_at }),
                 _ => None,
             };
         Ok(Self {
             no: found.try_get(0)?,
             seen: row::seen(found, 1)?,
-            look,
+            snapshot,
             judged_at: row::maybe_instant(found, 9)?,
             revision: found.try_get(10)?,
             waits: found.try_get(11)?,
@@ -88,47 +88,47 @@ impl HostState {
             has_new_facts: false,
             has_new_state: false,
             ended: Vec::new(),
-            docket: None,
+            judge_queue: None,
             digest: None,
             facts_key: None,
             state_key: None,
         })
     }
 
-    /// Points the host to a complete look, and puts it on the docket.
-    fn make_current(&mut self, look: i64, digest: Digest, observed_at: Timestamp, now: Timestamp) {
+    /// Points the host to a complete snapshot, and puts it on the judge queue.
+    fn make_current(&mut self, snapshot: i64, digest: Digest, observed_at: Timestamp, now: Timestamp) {
         self.digest = Some(digest);
-        let before = self.look;
-        if before.is_some_and(|before| before.look == look) {
+        let before = self.snapshot;
+        if before.is_some_and(|before| before.snapshot == snapshot) {
             return;
         }
         // The history is ordered, also when the clock was set back or two looks come within a millisecond.
         let after = |before: Pointer| Timestamp::from_millis(before.since.millis().saturating_add(1));
         let since = before.map_or(now, |before| now.max(after(before)));
         self.ended.extend(before.map(|before| (before, since)));
-        self.look = Some(Pointer { look, since, observed_at });
+        self.snapshot = Some(Pointer { snapshot, since, observed_at });
         self.is_changed = true;
         self.wait(now);
     }
 
     fn wait(&mut self, now: Timestamp) {
-        self.docket = self.docket.or(Some(now));
+        self.judge_queue = self.judge_queue.or(Some(now));
         self.waits = true;
     }
 
-    fn see(&mut self, live: Option<Seen>, run: RunId, seq: u64, now: Timestamp) {
+    fn see(&mut self, live: Option<LastSeen>, run: RunId, seq: u64, now: Timestamp) {
         // Of the row and the memory, that which knows more: the memory, unless this batch or another collector has
         // written the row.
         let newest = match (self.seen, live) {
             (Some(row), Some(live)) => Some(if live.covers(row.run, row.seq) { live } else { row }),
             (row, live) => row.or(live),
         };
-        self.seen = Some(Seen::advanced(newest, run, seq, now));
+        self.seen = Some(LastSeen::advanced(newest, run, seq, now));
         self.is_seen_anew = true;
     }
 
     /// Whether the same process has told of something newer since.
-    fn is_late(seen: Option<Seen>, run: RunId, seq: u64) -> bool {
+    fn is_late(seen: Option<LastSeen>, run: RunId, seq: u64) -> bool {
         seen.is_some_and(|seen| match seen.previous {
             _ if seen.run == run => seq < seen.seq,
             Some((previous, _)) => previous == run,
@@ -155,21 +155,27 @@ impl HostState {
 
 impl Work<'_> {
     /// Decides every report.
-    pub(super) fn decide(&mut self, desk: &Desk<'_>) {
+    pub(super) fn decide(&mut self, context: &BatchContext<'_>) {
         for at in 0..self.reports.len() {
             let host = self.numbers.get(&self.reports[at].host()).copied();
             match &mut self.reports[at].0 {
-                Kind::CheckIn { deed, answer, .. } => {
+                Kind::CheckIn { operation, answer, .. } => {
                     let host = host.and_then(|no| self.hosts.get_mut(&no));
                     *answer = Some(match host {
-                        Some(host) => check_in(desk.memory, host, self.looks.get(&deed.look), &self.phrases, deed),
+                        Some(host) => check_in(
+                            context.memory,
+                            host,
+                            self.snapshots.get(&operation.snapshot),
+                            &self.phrases,
+                            operation,
+                        ),
                         None => Ok(CheckInAnswer::HostUnknown),
                     });
                 }
-                Kind::Deliver { deed, answer, .. } => {
+                Kind::Deliver { operation, answer, .. } => {
                     let host = host.and_then(|no| self.hosts.get_mut(&no));
                     *answer = Some(match host {
-                        Some(host) => deliver(desk.memory, host, self.looks.get(&deed.digest), deed),
+                        Some(host) => deliver(context.memory, host, self.snapshots.get(&operation.digest), operation),
                         None => Ok(Delivered::HostUnknown),
                     });
                 }
@@ -181,27 +187,27 @@ impl Work<'_> {
 fn check_in(
     memory: &Memory,
     host: &mut HostState,
-    look: Option<&LookState>,
+    snapshot: Option<&SnapshotState>,
     phrases: &std::collections::HashMap<String, i32>,
-    deed: &CheckIn,
+    operation: &CheckIn,
 ) -> Step<CheckInAnswer> {
-    let known = look.and_then(|look| Some((look.no?, look)));
-    let current = known.is_some_and(|(no, _)| host.look.is_some_and(|pointer| pointer.look == no));
-    let live = memory.seen(deed.host);
-    let covers = |seen: Option<Seen>| seen.is_some_and(|seen| seen.covers(deed.run, deed.seq));
+    let known = snapshot.and_then(|snapshot| Some((snapshot.no?, snapshot)));
+    let current = known.is_some_and(|(no, _)| host.snapshot.is_some_and(|pointer| pointer.snapshot == no));
+    let live = memory.seen(operation.host);
+    let covers = |seen: Option<LastSeen>| seen.is_some_and(|seen| seen.covers(operation.run, operation.seq));
     if covers(host.seen) || covers(live) {
         return Ok(CheckInAnswer::Replayed { current });
     }
     // What cannot be read is found before anything is changed.
-    let missing = known.map(|(no, look)| look.missing.clone().map(|missing| (no, missing))).transpose()?;
+    let missing = known.map(|(no, snapshot)| snapshot.missing.clone().map(|missing| (no, missing))).transpose()?;
     let mut changed = false;
-    if let Some(facts) = &deed.facts {
+    if let Some(facts) = &operation.facts {
         let number = |text: &String| phrases.get(text).copied().ok_or_else(|| Fault::other("a phrase has no number"));
         let texts = [&facts.os_name, &facts.kernel, &facts.architecture, &facts.agent_version];
         let numbers = [number(texts[0])?, number(texts[1])?, number(texts[2])?, number(texts[3])?];
         changed |= host.tell_facts(facts, numbers);
     }
-    if let Some(state) = &deed.state {
+    if let Some(state) = &operation.state {
         let bytes = stored::state_bytes(state);
         host.state_key = Some(memory::state_key(state));
         if let Some(kept) = &mut host.facts
@@ -213,33 +219,42 @@ fn check_in(
         }
     }
     let answer = match missing {
-        None => CheckInAnswer::LookWanted,
+        None => CheckInAnswer::SnapshotWanted,
         Some((_, missing)) if !missing.is_empty() => CheckInAnswer::SectionsWanted(missing),
         Some((no, _)) => {
-            host.make_current(no, deed.look, deed.observed_at, deed.now);
+            host.make_current(no, operation.snapshot, operation.observed_at, operation.now);
             CheckInAnswer::Current
         }
     };
     host.is_changed |= changed;
     // One that waits already keeps its ticket: nothing that is judged has changed.
-    if changed || (memory::is_old(host.judged_at, deed.now) && !host.waits) {
-        host.wait(deed.now);
+    if changed || (memory::is_old(host.judged_at, operation.now) && !host.waits) {
+        host.wait(operation.now);
     }
-    host.see(live, deed.run, deed.seq, deed.now);
+    host.see(live, operation.run, operation.seq, operation.now);
     Ok(answer)
 }
 
-fn deliver(memory: &Memory, host: &mut HostState, look: Option<&LookState>, deed: &super::Delivery) -> Step<Delivered> {
-    let Some((no, look)) = look.and_then(|look| Some((look.no?, look))) else { return Ok(Delivered::LookWanted) };
-    let missing = look.missing.clone()?;
+fn deliver(
+    memory: &Memory,
+    host: &mut HostState,
+    snapshot: Option<&SnapshotState>,
+    operation: &super::Delivery,
+) -> Step<Delivered> {
+    let Some((no, snapshot)) = snapshot.and_then(|snapshot| Some((snapshot.no?, snapshot))) else {
+        return Ok(Delivered::SnapshotWanted);
+    };
+    let missing = snapshot.missing.clone()?;
     if !missing.is_empty() {
         return Ok(Delivered::SectionsWanted(missing));
     }
     // Late: what came is kept, the pointer stays.
-    let live = memory.seen(deed.host);
-    if !HostState::is_late(host.seen, deed.run, deed.seq) && !HostState::is_late(live, deed.run, deed.seq) {
-        host.make_current(no, deed.digest, deed.observed_at, deed.now);
-        host.see(live, deed.run, deed.seq, deed.now);
+    let live = memory.seen(operation.host);
+    if !HostState::is_late(host.seen, operation.run, operation.seq)
+        && !HostState::is_late(live, operation.run, operation.seq)
+    {
+        host.make_current(no, operation.digest, operation.observed_at, operation.now);
+        host.see(live, operation.run, operation.seq, operation.now);
     }
     Ok(Delivered::Accepted)
 }

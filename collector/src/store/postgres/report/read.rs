@@ -1,26 +1,26 @@
-//! What a batch must know before it can decide: hosts, looks and sections. Looks and sections are read before the
+//! What a batch must know before it can decide: hosts, snapshots and sections. Looks and sections are read before the
 //! transaction, since they never go away; hosts are locked and read within it.
 
 use std::collections::{BTreeSet, HashSet};
 
-use muster_proto::model::{Digest, HostId, Look};
+use muster_proto::model::{Digest, HostId, Snapshot};
 
 use super::decide::{Facts, HostState};
-use super::{Desk, LookState, Work};
+use super::{BatchContext, SnapshotState, Work};
 use crate::store::postgres::fault::{Fault, Step};
 use crate::store::postgres::intern::Draft;
 use crate::store::postgres::session::Values;
-use crate::store::postgres::{look, row};
+use crate::store::postgres::{row, snapshot};
 
 const HOSTS: &str = "SELECT id, no FROM host WHERE id = ANY ($1::bytea[])";
-const LOOKS: &str = "SELECT digest, no, complete, CASE WHEN complete THEN NULL ELSE entries END
-                     FROM look WHERE digest = ANY ($1::bytea[])";
+const SNAPSHOTS: &str = "SELECT digest, no, complete, CASE WHEN complete THEN NULL ELSE entries END
+                     FROM snapshot WHERE digest = ANY ($1::bytea[])";
 const SECTIONS: &str = "SELECT no, digest FROM section WHERE digest = ANY ($1::bytea[])";
 
 /// Locks hosts in the order of their numbers, and reads what reports change.
 pub(super) const LOCK: &str = "
-    SELECT n.host, n.last_seen, n.run, n.seq, n.previous_run, n.previous_seq, n.look, n.look_since, n.look_observed_at,
-           n.judged_at, n.revision, EXISTS (SELECT 1 FROM docket d WHERE d.host = n.host)
+    SELECT n.host, n.last_seen, n.run, n.seq, n.previous_run, n.previous_seq, n.snapshot, n.snapshot_since, n.snapshot_observed_at,
+           n.judged_at, n.revision, EXISTS (SELECT 1 FROM judge_queue d WHERE d.host = n.host)
     FROM host_now n WHERE n.host = ANY ($1::int4[]) ORDER BY n.host FOR NO KEY UPDATE OF n";
 
 /// Facts and state of hosts that have told some.
@@ -28,10 +28,10 @@ pub(super) const FACTS: &str = "
     SELECT no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state
     FROM host WHERE no = ANY ($1::int4[])";
 
-/// Sections of a look, each once, in its order.
-fn sections_of(look: &Look) -> Vec<Digest> {
+/// Sections of a snapshot, each once, in its order.
+fn sections_of(snapshot: &Snapshot) -> Vec<Digest> {
     let mut sections = Vec::new();
-    for digest in look.entries().iter().filter_map(|entry| entry.section) {
+    for digest in snapshot.entries().iter().filter_map(|entry| entry.section) {
         if !sections.contains(&digest) {
             sections.push(digest);
         }
@@ -40,45 +40,47 @@ fn sections_of(look: &Look) -> Vec<Digest> {
 }
 
 impl Work<'_> {
-    /// Before the transaction: which hosts there are, and which looks and sections.
-    pub(super) async fn read(&mut self, desk: &Desk<'_>) -> Step<()> {
-        self.read_hosts(desk).await?;
-        self.read_looks(desk).await?;
+    /// Before the transaction: which hosts there are, and which snapshots and sections.
+    pub(super) async fn read(&mut self, context: &BatchContext<'_>) -> Step<()> {
+        self.read_hosts(context).await?;
+        self.read_snapshots(context).await?;
         let mut wanted: BTreeSet<Digest> = self.incomplete.values().flatten().flat_map(sections_of).collect();
-        for deed in self.reports.iter().filter_map(|report| report.delivery()) {
-            wanted.extend(deed.drafts.iter().map(Draft::digest));
-            if let Some(look) = deed.look.as_ref().filter(|_| !self.looks.contains_key(&deed.digest)) {
-                wanted.extend(sections_of(look));
+        for operation in self.reports.iter().filter_map(|report| report.delivery()) {
+            wanted.extend(operation.drafts.iter().map(Draft::digest));
+            if let Some(snapshot) =
+                operation.snapshot.as_ref().filter(|_| !self.snapshots.contains_key(&operation.digest))
+            {
+                wanted.extend(sections_of(snapshot));
             }
         }
-        self.sections = desk.known.sections(&mut wanted);
-        self.read_sections(desk, &wanted).await?;
+        self.sections = context.known.sections(&mut wanted);
+        self.read_sections(context, &wanted).await?;
         self.judge_completeness();
         Ok(())
     }
 
     /// The numbers of these sections, as far as they are there.
-    async fn read_sections(&mut self, desk: &Desk<'_>, wanted: &BTreeSet<Digest>) -> Step<()> {
+    async fn read_sections(&mut self, context: &BatchContext<'_>, wanted: &BTreeSet<Digest>) -> Step<()> {
         if !wanted.is_empty() {
             let keys: Vec<&[u8]> = wanted.iter().map(|digest| digest.as_bytes().as_slice()).collect();
-            for found in desk.session.query(SECTIONS, &[&keys]).await? {
+            for found in context.session.query(SECTIONS, &[&keys]).await? {
                 self.sections.insert(row::digest(&found, 1)?, found.try_get(0)?);
             }
         }
         Ok(())
     }
 
-    async fn read_hosts(&mut self, desk: &Desk<'_>) -> Step<()> {
+    async fn read_hosts(&mut self, context: &BatchContext<'_>) -> Step<()> {
         let mut unknown: BTreeSet<HostId> = BTreeSet::new();
         for host in self.reports.iter().map(super::Report::host) {
-            match desk.memory.host_no(host) {
+            match context.memory.host_no(host) {
                 Some(no) => drop(self.numbers.insert(host, no)),
                 None => drop(unknown.insert(host)),
             }
         }
         if !unknown.is_empty() {
             let keys: Vec<&[u8]> = unknown.iter().map(|host| host.as_bytes().as_slice()).collect();
-            for found in desk.session.query(HOSTS, &[&keys]).await? {
+            for found in context.session.query(HOSTS, &[&keys]).await? {
                 self.numbers.insert(row::host_id(&found, 0)?, found.try_get(1)?);
             }
         }
@@ -86,67 +88,69 @@ impl Work<'_> {
     }
 
     /// Looks that the database has.
-    async fn read_looks(&mut self, desk: &Desk<'_>) -> Step<()> {
+    async fn read_snapshots(&mut self, context: &BatchContext<'_>) -> Step<()> {
         let digests: BTreeSet<Digest> = self.reports.iter().map(super::Report::digest).collect();
         let mut unknown = Vec::new();
         for digest in digests {
-            match desk.known.look(&digest) {
+            match context.known.snapshot(&digest) {
                 Some(no) => {
-                    let state = LookState { no: Some(no), missing: Ok(Vec::new()), is_marked: true };
-                    self.looks.insert(digest, state);
+                    let state = SnapshotState { no: Some(no), missing: Ok(Vec::new()), is_marked: true };
+                    self.snapshots.insert(digest, state);
                 }
                 None => unknown.push(digest),
             }
         }
-        self.looks_put(desk, &unknown).await
+        self.snapshots_put(context, &unknown).await
     }
 
-    async fn looks_put(&mut self, desk: &Desk<'_>, digests: &[Digest]) -> Step<()> {
+    async fn snapshots_put(&mut self, context: &BatchContext<'_>, digests: &[Digest]) -> Step<()> {
         if digests.is_empty() {
             return Ok(());
         }
         let keys: Vec<&[u8]> = digests.iter().map(|digest| digest.as_bytes().as_slice()).collect();
-        for found in desk.session.query(LOOKS, &[&keys]).await? {
+        for found in context.session.query(SNAPSHOTS, &[&keys]).await? {
             let digest = row::digest(&found, 0)?;
             let is_marked: bool = found.try_get(2)?;
             if let Some(entries) = found.try_get::<_, Option<&[u8]>>(3)? {
                 // One that cannot be read fails the reports that speak of it, and no others.
-                self.incomplete.insert(digest, look::incomplete(entries, &digest));
+                self.incomplete.insert(digest, snapshot::incomplete(entries, &digest));
             }
-            self.looks.insert(digest, LookState { no: Some(found.try_get(1)?), missing: Ok(Vec::new()), is_marked });
+            self.snapshots
+                .insert(digest, SnapshotState { no: Some(found.try_get(1)?), missing: Ok(Vec::new()), is_marked });
         }
         Ok(())
     }
 
-    /// Says of each look what is missing, with all that this batch brings.
+    /// Says of each snapshot what is missing, with all that this batch brings.
     fn judge_completeness(&mut self) {
         let deliveries = self.reports.iter().filter_map(|report| report.delivery());
-        let of_hosts: Vec<_> = deliveries.filter(|deed| self.numbers.contains_key(&deed.host)).collect();
-        let come: HashSet<Digest> = of_hosts.iter().flat_map(|deed| deed.drafts.iter().map(Draft::digest)).collect();
-        let lacking = |look: &Look| -> Vec<Digest> {
+        let of_hosts: Vec<_> = deliveries.filter(|operation| self.numbers.contains_key(&operation.host)).collect();
+        let come: HashSet<Digest> =
+            of_hosts.iter().flat_map(|operation| operation.drafts.iter().map(Draft::digest)).collect();
+        let lacking = |snapshot: &Snapshot| -> Vec<Digest> {
             let is_here = |digest: &Digest| self.sections.contains_key(digest) || come.contains(digest);
-            sections_of(look).into_iter().filter(|digest| !is_here(digest)).collect()
+            sections_of(snapshot).into_iter().filter(|digest| !is_here(digest)).collect()
         };
-        for (digest, look) in &self.incomplete {
-            if let Some(state) = self.looks.get_mut(digest) {
-                state.missing = look.as_ref().map(lacking).map_err(Clone::clone);
+        for (digest, snapshot) in &self.incomplete {
+            if let Some(state) = self.snapshots.get_mut(digest) {
+                state.missing = snapshot.as_ref().map(lacking).map_err(Clone::clone);
             }
         }
-        for deed in of_hosts {
-            let Some(look) = deed.look.as_ref() else { continue };
-            self.looks.entry(deed.digest).or_insert_with(|| {
-                let missing = lacking(look);
-                LookState { no: None, is_marked: missing.is_empty(), missing: Ok(missing) }
+        for operation in of_hosts {
+            let Some(snapshot) = operation.snapshot.as_ref() else { continue };
+            self.snapshots.entry(operation.digest).or_insert_with(|| {
+                let missing = lacking(snapshot);
+                SnapshotState { no: None, is_marked: missing.is_empty(), missing: Ok(missing) }
             });
         }
     }
 
     /// Begins the transaction: locks and reads hosts, and keeps sections, all in one round trip; then looks, which name
     /// sections by their numbers.
-    pub(super) async fn begin(&mut self, desk: &Desk<'_>) -> Step<()> {
+    pub(super) async fn begin(&mut self, context: &BatchContext<'_>) -> Step<()> {
         let hosts: Vec<i32> = self.numbers.values().copied().collect::<BTreeSet<i32>>().into_iter().collect();
         let has_told = |report: &&super::Report| {
-            report.checked_in().is_some_and(|deed| deed.facts.is_some() || deed.state.is_some())
+            report.checked_in().is_some_and(|operation| operation.facts.is_some() || operation.state.is_some())
         };
         let told: Vec<i32> = self
             .reports
@@ -155,7 +159,7 @@ impl Work<'_> {
             .filter_map(|report| self.numbers.get(&report.host()).copied())
             .collect();
         let sections = self.new_sections();
-        let session = desk.session;
+        let session = context.session;
         let facts = async { if told.is_empty() { Ok(Vec::new()) } else { session.query(FACTS, &[&told]).await } };
         let locking: Values<'_> = &[&hosts];
         let (begun, locked, facts, kept) = tokio::join!(
@@ -183,29 +187,29 @@ impl Work<'_> {
             self.sections.insert(digest, found.try_get(0)?);
         }
         // Those that another transaction has made meanwhile.
-        self.read_sections(desk, &others).await?;
-        let made = self.put_looks(session).await?;
-        self.number_looks(desk, &made).await
+        self.read_sections(context, &others).await?;
+        let made = self.put_snapshots(session).await?;
+        self.number_snapshots(context, &made).await
     }
 
-    /// Gives new looks their numbers; those that another transaction has made meanwhile are read.
-    async fn number_looks(&mut self, desk: &Desk<'_>, made: &[tokio_postgres::Row]) -> Step<()> {
+    /// Gives new snapshots their numbers; those that another transaction has made meanwhile are read.
+    async fn number_snapshots(&mut self, context: &BatchContext<'_>, made: &[tokio_postgres::Row]) -> Step<()> {
         for found in made {
-            if let Some(state) = self.looks.get_mut(&row::digest(found, 1)?) {
+            if let Some(state) = self.snapshots.get_mut(&row::digest(found, 1)?) {
                 state.no = Some(found.try_get(0)?);
             }
         }
         let lacking: Vec<Digest> =
-            self.looks.iter().filter(|(_, look)| look.no.is_none()).map(|(digest, _)| *digest).collect();
+            self.snapshots.iter().filter(|(_, snapshot)| snapshot.no.is_none()).map(|(digest, _)| *digest).collect();
         if lacking.is_empty() {
             return Ok(());
         }
         let before: Vec<(Digest, Step<Vec<Digest>>)> =
-            lacking.iter().filter_map(|digest| Some((*digest, self.looks.get(digest)?.missing.clone()))).collect();
-        self.looks_put(desk, &lacking).await?;
+            lacking.iter().filter_map(|digest| Some((*digest, self.snapshots.get(digest)?.missing.clone()))).collect();
+        self.snapshots_put(context, &lacking).await?;
         for (digest, missing) in before {
-            match self.looks.get_mut(&digest) {
-                // What it lacks is known from the look itself, which is the same.
+            match self.snapshots.get_mut(&digest) {
+                // What it lacks is known from the snapshot itself, which is the same.
                 Some(state) if state.no.is_some() && !state.is_marked => state.missing = missing,
                 Some(state) if state.no.is_some() => {}
                 _ => return Err(Fault::Again(format!("look {} is made by others at this moment", digest.short()))),

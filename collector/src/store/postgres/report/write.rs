@@ -4,17 +4,17 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use muster_proto::canonical;
-use muster_proto::model::{Digest, Look, Timestamp};
+use muster_proto::model::{Digest, Snapshot, Timestamp};
 use tokio_postgres::Row;
 
 use super::decide::HostState;
-use super::{Desk, Kind, Work};
-use crate::store::look_codec;
+use super::{BatchContext, Kind, Work};
 use crate::store::postgres::fault::{Fault, Step};
 use crate::store::postgres::intern::Draft;
 use crate::store::postgres::memory::Live;
 use crate::store::postgres::row;
 use crate::store::postgres::session::{Session, Values};
+use crate::store::snapshot_codec;
 
 /// Rows come in the order of their digests, so that two batches with the same sections do not wait crosswise.
 pub(super) const SECTIONS: &str = "
@@ -22,30 +22,30 @@ pub(super) const SECTIONS: &str = "
     SELECT * FROM unnest($1::bytea[], $2::int2[], $3::int2[], $4::int4[], $5::bytea[])
     ON CONFLICT (digest) DO NOTHING RETURNING no, digest";
 
-pub(super) const LOOKS: &str = "
-    INSERT INTO look (digest, entries, complete) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bool[])
+pub(super) const SNAPSHOTS: &str = "
+    INSERT INTO snapshot (digest, entries, complete) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bool[])
     ON CONFLICT (digest) DO NOTHING RETURNING no, digest";
 
 pub(super) const COMPLETE: &str = "
     WITH late AS (
-        UPDATE look l SET complete = true, entries = u.entries FROM (
-            SELECT k.no, w.entries FROM unnest($1::int8[], $2::bytea[]) AS w (no, entries) JOIN look k ON k.no = w.no
+        UPDATE snapshot l SET complete = true, entries = u.entries FROM (
+            SELECT k.no, w.entries FROM unnest($1::int8[], $2::bytea[]) AS w (no, entries) JOIN snapshot k ON k.no = w.no
             WHERE NOT k.complete ORDER BY k.digest FOR NO KEY UPDATE OF k
         ) u WHERE l.no = u.no RETURNING l.no
     )
-    INSERT INTO look_late (look) SELECT no FROM late ON CONFLICT DO NOTHING";
+    INSERT INTO snapshot_late (snapshot) SELECT no FROM late ON CONFLICT DO NOTHING";
 
 pub(super) const NOW: &str = "
     UPDATE host_now n SET last_seen = u.last_seen, run = u.run, seq = u.seq, previous_run = u.previous_run,
-        previous_seq = u.previous_seq, look = u.look, look_since = u.look_since, look_observed_at = u.look_observed_at,
+        previous_seq = u.previous_seq, snapshot = u.snapshot, snapshot_since = u.snapshot_since, snapshot_observed_at = u.snapshot_observed_at,
         revision = u.revision
     FROM unnest($1::int4[], $2::int8[], $3::bytea[], $4::int8[], $5::bytea[], $6::int8[], $7::int8[], $8::int8[],
                 $9::int8[], $10::int4[])
-        AS u (host, last_seen, run, seq, previous_run, previous_seq, look, look_since, look_observed_at, revision)
+        AS u (host, last_seen, run, seq, previous_run, previous_seq, snapshot, snapshot_since, snapshot_observed_at, revision)
     WHERE n.host = u.host";
 
 pub(super) const HISTORY: &str = "
-    INSERT INTO host_look (host, since, until, observed_at, look)
+    INSERT INTO host_snapshot (host, since, until, observed_at, snapshot)
     SELECT * FROM unnest($1::int4[], $2::int8[], $3::int8[], $4::int8[], $5::int8[])";
 
 pub(super) const FACTS: &str = "
@@ -59,9 +59,9 @@ pub(super) const FACTS: &str = "
 pub(super) const STATES: &str = "
     UPDATE host h SET state = u.state FROM unnest($1::int4[], $2::bytea[]) AS u (no, state) WHERE h.no = u.no";
 
-pub(super) const DOCKET: &str = "
-    INSERT INTO docket (host, since, ticket)
-    SELECT host, since, nextval('docket_ticket') FROM unnest($1::int4[], $2::int8[]) AS u (host, since)
+pub(super) const JUDGE_QUEUE: &str = "
+    INSERT INTO judge_queue (host, since, ticket)
+    SELECT host, since, nextval('judge_queue_ticket') FROM unnest($1::int4[], $2::int8[]) AS u (host, since)
     ON CONFLICT (host) DO UPDATE SET ticket = excluded.ticket";
 
 /// Sections that are to be kept, as columns.
@@ -93,9 +93,9 @@ impl Work<'_> {
     /// Sections that came and are not here, each once, by digest.
     pub(super) fn new_sections(&self) -> NewSections<'_> {
         let mut drafts: BTreeMap<Digest, &Draft> = BTreeMap::new();
-        for deed in self.reports.iter().filter_map(|report| report.delivery()) {
-            if self.numbers.contains_key(&deed.host) {
-                let new = deed.drafts.iter().filter(|draft| !self.sections.contains_key(&draft.digest()));
+        for operation in self.reports.iter().filter_map(|report| report.delivery()) {
+            if self.numbers.contains_key(&operation.host) {
+                let new = operation.drafts.iter().filter(|draft| !self.sections.contains_key(&draft.digest()));
                 for draft in new {
                     // Only the first of several is written out; see `intern`.
                     drafts.entry(draft.digest()).or_insert(draft);
@@ -113,54 +113,62 @@ impl Work<'_> {
         sections
     }
 
-    /// Keeps looks that came and are not here, each once, by digest; says the numbers of those that nobody else has made.
-    pub(super) async fn put_looks(&self, session: &Session) -> Step<Vec<Row>> {
-        let mut looks = BTreeMap::new();
-        for deed in self.reports.iter().filter_map(|report| report.delivery()) {
-            let Some(look) = deed.look.as_ref().filter(|_| self.numbers.contains_key(&deed.host)) else { continue };
-            let Some(state) = self.looks.get(&deed.digest).filter(|state| state.no.is_none()) else { continue };
-            if let Entry::Vacant(place) = looks.entry(deed.digest) {
+    /// Keeps snapshots that came and are not here, each once, by digest; says the numbers of those that nobody else has made.
+    pub(super) async fn put_snapshots(&self, session: &Session) -> Step<Vec<Row>> {
+        let mut snapshots = BTreeMap::new();
+        for operation in self.reports.iter().filter_map(|report| report.delivery()) {
+            let Some(snapshot) = operation.snapshot.as_ref().filter(|_| self.numbers.contains_key(&operation.host))
+            else {
+                continue;
+            };
+            let Some(state) = self.snapshots.get(&operation.digest).filter(|state| state.no.is_none()) else {
+                continue;
+            };
+            if let Entry::Vacant(place) = snapshots.entry(operation.digest) {
                 let is_complete = state.is_marked;
-                place.insert((if is_complete { self.stored(look)? } else { canonical::look_bytes(look) }, is_complete));
+                place.insert((
+                    if is_complete { self.stored(snapshot)? } else { canonical::snapshot_bytes(snapshot) },
+                    is_complete,
+                ));
             }
         }
-        if looks.is_empty() {
+        if snapshots.is_empty() {
             return Ok(Vec::new());
         }
-        let digests: Vec<&[u8]> = looks.keys().map(|digest| digest.as_bytes().as_slice()).collect();
+        let digests: Vec<&[u8]> = snapshots.keys().map(|digest| digest.as_bytes().as_slice()).collect();
         let (entries, complete): (Vec<&[u8]>, Vec<bool>) =
-            looks.values().map(|(entries, is_complete)| (entries.as_slice(), *is_complete)).unzip();
-        session.query(LOOKS, &[&digests, &entries, &complete]).await
+            snapshots.values().map(|(entries, is_complete)| (entries.as_slice(), *is_complete)).unzip();
+        session.query(SNAPSHOTS, &[&digests, &entries, &complete]).await
     }
 
-    /// The stored form of a look whose sections are all here.
-    fn stored(&self, look: &Look) -> Step<Vec<u8>> {
-        let sections = look.entries().iter().filter_map(|entry| entry.section);
+    /// The stored form of a snapshot whose sections are all here.
+    fn stored(&self, snapshot: &Snapshot) -> Step<Vec<u8>> {
+        let sections = snapshot.entries().iter().filter_map(|entry| entry.section);
         let numbers: Option<Vec<i64>> = sections.map(|digest| self.sections.get(&digest).copied()).collect();
-        let numbers = numbers.ok_or_else(|| Fault::other("a section of a look has no number"))?;
-        Ok(look_codec::encode(look, &numbers))
+        let numbers = numbers.ok_or_else(|| Fault::other("a section of a snapshot has no number"))?;
+        Ok(snapshot_codec::encode(snapshot, &numbers))
     }
 
     /// Looks whose last section has come, with their stored forms.
     fn completed(&self) -> Step<(Vec<i64>, Vec<Vec<u8>>)> {
         let (mut numbers, mut entries) = (Vec::new(), Vec::new());
-        for (digest, state) in &self.looks {
+        for (digest, state) in &self.snapshots {
             let (Some(no), false, Ok(missing)) = (state.no, state.is_marked, &state.missing) else { continue };
             if !missing.is_empty() {
                 continue;
             }
-            if let Some(Ok(look)) = self.incomplete.get(digest) {
+            if let Some(Ok(snapshot)) = self.incomplete.get(digest) {
                 numbers.push(no);
-                entries.push(self.stored(look)?);
+                entries.push(self.stored(snapshot)?);
             }
         }
         Ok((numbers, entries))
     }
 
     /// Writes what was decided, and commits; all in one round trip.
-    pub(super) async fn commit(&self, desk: &Desk<'_>) -> Step<()> {
+    pub(super) async fn commit(&self, context: &BatchContext<'_>) -> Step<()> {
         let (completed, entries) = self.completed()?;
-        let session = desk.session;
+        let session = context.session;
         let complete = async {
             if completed.is_empty() { Ok(0) } else { session.execute(COMPLETE, &[&completed, &entries]).await }
         };
@@ -168,7 +176,7 @@ impl Work<'_> {
         let outcomes = tokio::join!(
             biased;
             complete,
-            put_docket(session, hosts()),
+            put_judge_queue(session, hosts()),
             put_now(session, hosts().filter(|host| host.is_seen_anew)),
             put_history(session, hosts()),
             put_facts(session, hosts().filter(|host| host.has_new_facts)),
@@ -186,32 +194,35 @@ impl Work<'_> {
     }
 
     /// What is committed becomes known.
-    pub(super) fn tell(self, desk: &Desk<'_>) {
+    pub(super) fn tell(self, context: &BatchContext<'_>) {
         for (id, host) in self.numbers.iter().filter_map(|(id, no)| Some((*id, self.hosts.get(no)?))) {
             let live = Live {
                 no: host.no,
                 revision: host.revision_now(),
                 seen: host.seen,
-                look: host.digest,
+                snapshot: host.digest,
                 judged_at: host.judged_at,
                 facts: host.facts_key,
                 state: host.state_key,
             };
-            desk.memory.host_put(id, host.revision, live);
+            context.memory.host_put(id, host.revision, live);
         }
-        let complete = self.looks.iter().filter(|(_, look)| matches!(&look.missing, Ok(m) if m.is_empty()));
-        let looks = complete.filter_map(|(digest, look)| Some((*digest, look.no?)));
-        desk.known.put(self.sections.into_iter(), looks);
+        let complete = self.snapshots.iter().filter(|(_, snapshot)| matches!(&snapshot.missing, Ok(m) if m.is_empty()));
+        let snapshots = complete.filter_map(|(digest, snapshot)| Some((*digest, snapshot.no?)));
+        context.known.put(self.sections.into_iter(), snapshots);
         for report in self.reports.iter_mut() {
-            if let Kind::Deliver { deed, .. } = &mut report.0
-                && self.numbers.contains_key(&deed.host)
+            if let Kind::Deliver { operation, .. } = &mut report.0
+                && self.numbers.contains_key(&operation.host)
             {
-                let sections = std::mem::take(&mut deed.drafts).into_iter().map(|draft| draft.section).collect();
-                desk.memory.recent().keep(sections, deed.look.take().map(|look| (deed.digest, look)));
+                let sections = std::mem::take(&mut operation.drafts).into_iter().map(|draft| draft.section).collect();
+                context
+                    .memory
+                    .recent()
+                    .keep(sections, operation.snapshot.take().map(|snapshot| (operation.digest, snapshot)));
             }
         }
-        if self.hosts.values().any(|host| host.docket.is_some()) {
-            desk.memory.bell().notify_one();
+        if self.hosts.values().any(|host| host.judge_queue.is_some()) {
+            context.memory.bell().notify_one();
         }
     }
 }
@@ -226,7 +237,7 @@ async fn put_now(session: &Session, hosts: impl Iterator<Item = &HostState>) -> 
     let mut numbers: Vec<i32> = Vec::new();
     let (mut last_seen, mut seqs, mut previous_seqs) = (Vec::<i64>::new(), Vec::<i64>::new(), Vec::<i64>::new());
     let (mut runs, mut previous_runs) = (Vec::<Vec<u8>>::new(), Vec::<Option<Vec<u8>>>::new());
-    let (mut looks, mut since, mut observed) =
+    let (mut snapshots, mut since, mut observed) =
         (Vec::<Option<i64>>::new(), Vec::<Option<i64>>::new(), Vec::<Option<i64>>::new());
     let mut revisions: Vec<i32> = Vec::new();
     for host in hosts {
@@ -237,9 +248,9 @@ async fn put_now(session: &Session, hosts: impl Iterator<Item = &HostState>) -> 
         seqs.push(seen.seq.cast_signed());
         previous_runs.push(seen.previous.map(|(run, _)| run.as_bytes().to_vec()));
         previous_seqs.push(seen.previous.map_or(0, |(_, seq)| seq.cast_signed()));
-        looks.push(host.look.map(|pointer| pointer.look));
-        since.push(host.look.map(|pointer| pointer.since.millis()));
-        observed.push(host.look.map(|pointer| pointer.observed_at.millis()));
+        snapshots.push(host.snapshot.map(|pointer| pointer.snapshot));
+        since.push(host.snapshot.map(|pointer| pointer.since.millis()));
+        observed.push(host.snapshot.map(|pointer| pointer.observed_at.millis()));
         revisions.push(host.revision_now());
     }
     if !numbers.is_empty() {
@@ -250,7 +261,7 @@ async fn put_now(session: &Session, hosts: impl Iterator<Item = &HostState>) -> 
             &seqs,
             &previous_runs,
             &previous_seqs,
-            &looks,
+            &snapshots,
             &since,
             &observed,
             &revisions,
@@ -266,15 +277,15 @@ async fn put_history(session: &Session, hosts: impl Iterator<Item = &HostState>)
     for host in hosts {
         for (pointer, until) in &host.ended {
             numbers.push(host.no);
-            let values = [pointer.since.millis(), until.millis(), pointer.observed_at.millis(), pointer.look];
+            let values = [pointer.since.millis(), until.millis(), pointer.observed_at.millis(), pointer.snapshot];
             for (column, value) in columns.iter_mut().zip(values) {
                 column.push(value);
             }
         }
     }
     if !numbers.is_empty() {
-        let [since, until, observed, looks] = &columns;
-        session.execute(HISTORY, &[&numbers, since, until, observed, looks]).await?;
+        let [since, until, observed, snapshots] = &columns;
+        session.execute(HISTORY, &[&numbers, since, until, observed, snapshots]).await?;
     }
     Ok(())
 }
@@ -313,11 +324,11 @@ async fn put_states(session: &Session, hosts: impl Iterator<Item = &HostState>) 
     Ok(())
 }
 
-async fn put_docket(session: &Session, hosts: impl Iterator<Item = &HostState>) -> Step<()> {
-    let waiting = hosts.filter_map(|host| Some((host.no, host.docket.map(Timestamp::millis)?)));
+async fn put_judge_queue(session: &Session, hosts: impl Iterator<Item = &HostState>) -> Step<()> {
+    let waiting = hosts.filter_map(|host| Some((host.no, host.judge_queue.map(Timestamp::millis)?)));
     let (numbers, since): (Vec<i32>, Vec<i64>) = waiting.unzip();
     if !numbers.is_empty() {
-        session.execute(DOCKET, &[&numbers, &since]).await?;
+        session.execute(JUDGE_QUEUE, &[&numbers, &since]).await?;
     }
     Ok(())
 }

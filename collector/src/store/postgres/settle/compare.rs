@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostState, Lane, Timestamp};
 
-use super::{Before, Numbers, Standing, judged, ledger, row, tally};
-use crate::judge::{Case, Hit};
+use super::{Before, Numbers, Verdict, ledger, row, section_hits, tally};
+use crate::judge::{Hit, Remediation};
 use crate::ledger::entry::{LaneChange, LaneChanges};
 use crate::store::postgres::fault::Step;
 use crate::store::postgres::session::{Session, Values};
@@ -29,11 +29,11 @@ const HISTORY: &str = "
     SELECT * FROM unnest($1::int4[], $2::int4[], $3::int8[], $4::int8[], $5::int2[], $6::bool[])";
 
 const CASES: &str = "
-    INSERT INTO host_case (host, ord, body) SELECT * FROM unnest($1::int4[], $2::int4[], $3::text[])
+    INSERT INTO host_remediation (host, ord, body) SELECT * FROM unnest($1::int4[], $2::int4[], $3::text[])
     ON CONFLICT (host, ord) DO UPDATE SET body = excluded.body";
 
 const FORGOTTEN: &str = "
-    DELETE FROM host_case c USING unnest($1::int4[], $2::int4[]) AS u (host, ord) WHERE c.host = u.host AND c.ord = u.ord";
+    DELETE FROM host_remediation c USING unnest($1::int4[], $2::int4[]) AS u (host, ord) WHERE c.host = u.host AND c.ord = u.ord";
 
 /// Rows come in the order of their keys, and mostly are there already.
 const STATES: &str = "
@@ -52,17 +52,17 @@ const JUDGED: &str = "
     FROM unnest($1::int4[], $3::bytea[], $4::int8[]) AS u (host, key, since)
     LEFT JOIN judged_state s ON s.state_key = u.key WHERE n.host = u.host";
 
-const OFF_THE_DOCKET: &str = "DELETE FROM docket WHERE host = ANY ($1::int4[])";
+const NOT_QUEUED: &str = "DELETE FROM judge_queue WHERE host = ANY ($1::int4[])";
 
 /// What is to be written, as columns.
 pub(super) struct Comparison<'j> {
     numbers: &'j Numbers<'j>,
     now: Timestamp,
     hosts: BTreeSet<i32>,
-    verdicts: Vec<(i32, i32, Standing)>,
+    verdicts: Vec<(i32, i32, Verdict)>,
     withdrawn: Vec<(i32, i32)>,
     /// Host, order, what stood, until when.
-    history: Vec<(i32, i32, Standing, Timestamp)>,
+    history: Vec<(i32, i32, Verdict, Timestamp)>,
     cases: Vec<(i32, i32, String)>,
     forgotten: Vec<(i32, i32)>,
     /// Hosts of which something else is judged now: its key, and since when.
@@ -100,15 +100,15 @@ impl<'j> Comparison<'j> {
     }
 
     pub(super) fn judge(&mut self, host: i32, judgement: &'j Judgement, before: &Before) -> Step<()> {
-        let mut standings = before.standings.get(&host).cloned().unwrap_or_default();
+        let mut verdicts = before.verdicts.get(&host).cloned().unwrap_or_default();
         let mut changes = Vec::new();
         for judged in &judgement.orders {
             let order = self.numbers.order(judged.order.as_str())?;
-            changes.extend(self.judge_order(host, order, judged, standings.remove(&order), before)?);
+            changes.extend(self.judge_order(host, order, judged, verdicts.remove(&order), before)?);
             self.keep_case(host, order, &judged.case, before)?;
         }
-        for (order, standing) in standings {
-            changes.push(self.withdraw(host, order, standing));
+        for (order, verdict) in verdicts {
+            changes.push(self.withdraw(host, order, verdict));
         }
         self.ledger.add(judgement.host, changes);
         self.keep_state(host, judgement, before)
@@ -119,7 +119,7 @@ impl<'j> Comparison<'j> {
         host: i32,
         order: i32,
         judged: &JudgedOrder,
-        old: Option<Standing>,
+        old: Option<Verdict>,
         before: &Before,
     ) -> Step<Option<LaneChange>> {
         let stays = old.as_ref().filter(|old| old.lane == judged.awake_lane && old.in_scope == judged.in_scope);
@@ -130,7 +130,7 @@ impl<'j> Comparison<'j> {
             // After the end of an earlier history, if there was one.
             (None, None) => before.ends.get(&(host, order)).map_or(self.now, |last| self.now.max(*last)),
         };
-        let stands = Standing {
+        let stands = Verdict {
             id: judged.order.clone(),
             lane: judged.awake_lane,
             in_scope: judged.in_scope,
@@ -161,7 +161,7 @@ impl<'j> Comparison<'j> {
     }
 
     /// The order is no longer judged: the verdict goes, its history ends, the case stays.
-    fn withdraw(&mut self, host: i32, order: i32, old: Standing) -> LaneChange {
+    fn withdraw(&mut self, host: i32, order: i32, old: Verdict) -> LaneChange {
         self.count(order, &old, -1);
         self.withdrawn.push((host, order));
         let change = LaneChange { order: old.id.clone(), from: Some(old.lane), to: None, in_scope: old.in_scope };
@@ -171,9 +171,9 @@ impl<'j> Comparison<'j> {
     }
 
     /// A case with nothing in it needs no row.
-    fn keep_case(&mut self, host: i32, order: i32, case: &Case, before: &Before) -> Step<()> {
+    fn keep_case(&mut self, host: i32, order: i32, case: &Remediation, before: &Before) -> Step<()> {
         let kept = before.cases.get(&host).and_then(|cases| cases.get(&order));
-        if *case == Case::default() {
+        if *case == Remediation::default() {
             if kept.is_some() {
                 self.forgotten.push((host, order));
             }
@@ -199,11 +199,11 @@ impl<'j> Comparison<'j> {
         Ok(())
     }
 
-    fn count(&mut self, order: i32, standing: &Standing, n: i64) {
-        *self.tally.entry((order, row::code(standing.lane.code()), standing.in_scope)).or_default() += n;
+    fn count(&mut self, order: i32, verdict: &Verdict, n: i64) {
+        *self.tally.entry((order, row::code(verdict.lane.code()), verdict.in_scope)).or_default() += n;
     }
 
-    fn after(&self, old: &Standing) -> Timestamp {
+    fn after(&self, old: &Verdict) -> Timestamp {
         self.now.max(next(old.since))
     }
 
@@ -215,22 +215,21 @@ impl<'j> Comparison<'j> {
         rules_version: &str,
     ) -> Step<()> {
         let hosts: Vec<i32> = self.hosts.iter().copied().collect();
-        let statements =
-            [VERDICTS, WITHDRAWN, HISTORY, CASES, FORGOTTEN, STATES, STATE_HISTORY, JUDGED, OFF_THE_DOCKET];
+        let statements = [VERDICTS, WITHDRAWN, HISTORY, CASES, FORGOTTEN, STATES, STATE_HISTORY, JUDGED, NOT_QUEUED];
         session.prepare(&statements).await?;
         session.prepare(&ledger::STATEMENTS).await?;
-        session.prepare(&[tally::APPLY, judged::HITS_PUT]).await?;
+        session.prepare(&[tally::APPLY, section_hits::HITS_PUT]).await?;
         let off: Values<'_> = &[&hosts];
         let entries = std::mem::take(&mut self.ledger).into_entries(rules_version);
         let outcomes = tokio::join!(
             biased;
-            session.execute(OFF_THE_DOCKET, off),
+            session.execute(NOT_QUEUED, off),
             self.put_withdrawn(session),
             self.put_verdicts(session),
             self.put_history(session),
-            self.put_cases(session),
+            self.put_remediations(session),
             self.put_states(session, &hosts),
-            judged::hits_put(session, hits, self.numbers.rules),
+            section_hits::hits_put(session, hits, self.numbers.rules),
             ledger::write_all(session, self.now, entries),
             tally::apply(session, &self.tally),
         );
@@ -250,8 +249,8 @@ impl<'j> Comparison<'j> {
         if self.verdicts.is_empty() {
             return Ok(());
         }
-        let of = |read: fn(&Standing) -> i32| self.verdicts.iter().map(|(.., stands)| read(stands)).collect::<Vec<_>>();
-        let code = |read: fn(&Standing) -> u8| -> Vec<i16> {
+        let of = |read: fn(&Verdict) -> i32| self.verdicts.iter().map(|(.., stands)| read(stands)).collect::<Vec<_>>();
+        let code = |read: fn(&Verdict) -> u8| -> Vec<i16> {
             self.verdicts.iter().map(|(.., stands)| row::code(read(stands))).collect()
         };
         let hosts: Vec<i32> = self.verdicts.iter().map(|(host, ..)| *host).collect();
@@ -290,7 +289,7 @@ impl<'j> Comparison<'j> {
         Ok(())
     }
 
-    async fn put_cases(&self, session: &Session) -> Step<()> {
+    async fn put_remediations(&self, session: &Session) -> Step<()> {
         if !self.cases.is_empty() {
             let hosts: Vec<i32> = self.cases.iter().map(|(host, ..)| *host).collect();
             let orders: Vec<i32> = self.cases.iter().map(|(_, order, _)| *order).collect();

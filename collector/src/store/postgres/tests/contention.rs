@@ -10,8 +10,8 @@ use super::super::session::Session;
 use super::super::tls::Tls;
 use super::server::Database;
 use crate::store::contract::{
-    Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, indexed, judged, judgement, look,
-    packages, reports, settled,
+    Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, indexed, judged, judgement, packages,
+    reports, settled, snapshot,
 };
 use crate::store::{Delivered, IndexStep};
 
@@ -23,7 +23,7 @@ pub(super) async fn session(place: &Database) -> Session {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_deed_that_loses_a_deadlock_is_done_again_as_a_whole() {
+async fn a_operation_that_loses_a_deadlock_is_done_again_as_a_whole() {
     let place = Database::create();
     place.sql(&format!("ALTER DATABASE {} SET deadlock_timeout = '2s'", place.name()));
     let store = place.open();
@@ -32,23 +32,23 @@ async fn a_deed_that_loses_a_deadlock_is_done_again_as_a_whole() {
     reports(&store, 1, 1, 10, &before).await;
     // Somebody locks in the other order, and is not the one who gives up.
     let other = session(&place).await;
-    other.batch("SET deadlock_timeout = '1h'; BEGIN; SELECT 1 FROM docket FOR UPDATE").await.expect("locks");
+    other.batch("SET deadlock_timeout = '1h'; BEGIN; SELECT 1 FROM judge_queue FOR UPDATE").await.expect("locks");
     let after = [packages(&[("kesl", "13")])];
     let report = tokio::spawn({
         let (store, after) = (std::sync::Arc::clone(&store), after.clone());
-        async move { store.look_deliver(delivery(1, 2, 20, &after, &after)).await }
+        async move { store.snapshot_deliver(delivery(1, 2, 20, &after, &after)).await }
     });
     let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (
                        SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
     let end = tokio::time::Instant::now() + Duration::from_secs(20);
     // Whoever waits looks for a deadlock once, after that time: it must be there by then.
     while other.query(waiting, &[]).await.expect("asks")[0].get::<_, i64>(0) == 0 {
-        assert!(tokio::time::Instant::now() < end, "the report does not wait for the docket");
+        assert!(tokio::time::Instant::now() < end, "the report does not wait for the judge queue");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     other.batch("SELECT 1 FROM host_now FOR UPDATE; COMMIT").await.expect("the report gives way");
     assert_eq!(report.await.expect("ends").expect("delivers"), Delivered::Accepted);
-    let expected = muster_proto::canonical::look_digest(&look(&after));
+    let expected = muster_proto::canonical::snapshot_digest(&snapshot(&after));
     assert_eq!(current(&store, 1).await, Some(expected));
     drop(other);
     let mut met = String::new();
@@ -83,21 +83,21 @@ fn stumble(place: &Database, table: &str, code: &str, times: u32) {
 async fn what_the_server_could_not_put_in_order_is_done_again_as_a_whole() {
     let place = Database::create();
     let store = place.open();
-    // The last thing that each of the deeds writes: what it wrote before must go too.
+    // The last thing that each of the operations writes: what it wrote before must go too.
     stumble(&place, "counter", "40001", 3);
     enrolled_fleet(&store, 1).await;
     assert_eq!(store.host_count().await.expect("counts"), 1);
-    stumble(&place, "host_look", "40P01", 3);
+    stumble(&place, "host_snapshot", "40P01", 3);
     for (seq, version) in [(1, "12"), (2, "13")] {
         let all = [packages(&[("kesl", version)])];
         store.check_in(check_in(1, seq, 10 + seq, &all)).await.expect("checks in");
-        let answer = store.look_deliver(delivery(1, seq, 10 + seq, &all, &all)).await.expect("delivers");
+        let answer = store.snapshot_deliver(delivery(1, seq, 10 + seq, &all, &all)).await.expect("delivers");
         assert_eq!(answer, Delivered::Accepted);
     }
     stumble(&place, "tally", "55P03", 3);
-    let claimed = store.docket_claim(9, at(30)).await.expect("claims");
+    let claimed = store.queue_claim(9, at(30)).await.expect("claims");
     settled(&store, claimed.iter().map(|host| judgement(host, vec![judged(Lane::Replace)])).collect(), at(31)).await;
-    for table in ["counter", "host_look", "tally"] {
+    for table in ["counter", "host_snapshot", "tally"] {
         let times: u32 = place.sql(&format!("SELECT last_value FROM stumbles_{table}")).parse().expect("a number");
         assert!(times > 3, "{table}: {times}");
     }
@@ -111,11 +111,11 @@ async fn what_stumbles_for_ever_is_given_up_and_leaves_nothing() {
     let place = Database::create();
     let store = place.open();
     enrolled_fleet(&store, 1).await;
-    stumble(&place, "docket", "40001", 1_000);
+    stumble(&place, "judge_queue", "40001", 1_000);
     let all = [packages(&[("kesl", "12")])];
-    let error = store.look_deliver(delivery(1, 1, 10, &all, &all)).await.expect_err("gives up").to_string();
-    assert_eq!(error, "look_deliver: stumbles");
-    assert_eq!(place.sql("SELECT (SELECT count(*) FROM look) + (SELECT count(*) FROM section)"), "0");
+    let error = store.snapshot_deliver(delivery(1, 1, 10, &all, &all)).await.expect_err("gives up").to_string();
+    assert_eq!(error, "snapshot_deliver: stumbles");
+    assert_eq!(place.sql("SELECT (SELECT count(*) FROM snapshot) + (SELECT count(*) FROM section)"), "0");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -168,7 +168,7 @@ async fn the_index_does_not_pass_over_what_is_still_being_written() {
     second.batch(&put(1)).await.expect("writes");
     first.batch(&put(2)).await.expect("writes");
     first.batch("COMMIT").await.expect("ends");
-    assert_eq!(store.index_advance(1).await.expect("looks"), IndexStep::Later);
+    assert_eq!(store.index_advance(1).await.expect("snapshots"), IndexStep::Later);
     second.batch("COMMIT").await.expect("ends");
     assert!(indexed(&store).await > 0);
     let covered = "SELECT max(last) - (SELECT max(no) FROM section) FROM index_segment WHERE book = 1";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::server::Own;
 use super::{opened, refusal};
-use crate::store::contract::{assert_healthy, current, enrolled_fleet, look, packages, reports};
+use crate::store::contract::{assert_healthy, current, enrolled_fleet, packages, reports, snapshot};
 
 /// A standby has what was acknowledged before once it has replayed as far as the primary had written.
 fn followed(primary: &Own, standby: &Own) {
@@ -45,10 +45,10 @@ async fn the_host_that_takes_writes_is_found_and_found_again_when_another_has_be
     reports(&store, 1, 2, 21, &after).await;
     let standby = promotion.join().expect("promotes");
     for n in [1, 2] {
-        let expected = muster_proto::canonical::look_digest(&look(&after));
+        let expected = muster_proto::canonical::snapshot_digest(&snapshot(&after));
         assert_eq!(current(&store, n).await, Some(expected), "host {n}");
     }
-    assert_eq!(standby.sql("SELECT count(*) FROM host_look"), "1", "what was acknowledged before is there");
+    assert_eq!(standby.sql("SELECT count(*) FROM host_snapshot"), "1", "what was acknowledged before is there");
     assert_healthy(&store).await;
     store.close().await.expect("closes");
 }

@@ -17,8 +17,8 @@ use crate::store::{CheckInAnswer, Delivered, Store};
 /// How long what is told once a second may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn look(sections: &[Section]) -> Option<Digest> {
-    Some(canonical::look_digest(&contract::look(sections)))
+fn snapshot(sections: &[Section]) -> Option<Digest> {
+    Some(canonical::snapshot_digest(&contract::snapshot(sections)))
 }
 
 /// Asks again until it is so.
@@ -31,25 +31,25 @@ async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_crowd_at_two_collectors_leaves_the_store_consistent() {
+async fn concurrent_clients_of_two_collectors_leave_the_store_consistent() {
     let place = Database::create();
-    contract::a_crowd_at(vec![place.open(), place.open()]).await;
+    contract::concurrent_clients_of(vec![place.open(), place.open()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_that_was_changed_elsewhere_and_comes_back_is_not_overlooked() {
+async fn a_snapshot_that_was_changed_elsewhere_and_comes_back_is_not_overlooked() {
     let place = Database::create();
     let (one, other) = (place.open(), place.open());
     enrolled_fleet(&one, 1).await;
     let (before, between) = ([packages(&[("kesl", "12")])], [packages(&[("adduser", "3")])]);
     reports(&one, 1, 1, 10, &before).await;
     reports(&other, 1, 2, 20, &between).await;
-    // The first collector remembers this look as the current one, and says so.
+    // The first collector remembers this snapshot as the current one, and says so.
     let answer = one.check_in(check_in(1, 3, 30, &before)).await.expect("checks in");
     assert_eq!(answer, CheckInAnswer::Current);
-    eventually("the look is the current one again", async || current(&one, 1).await == look(&before)).await;
+    eventually("the snapshot is the current one again", async || current(&one, 1).await == snapshot(&before)).await;
     let kept = other.host_get(host(1)).await.expect("gets").expect("there");
-    assert_eq!((kept.last_seen, kept.look.expect("has one").since), (Some(at(30)), at(30)));
+    assert_eq!((kept.last_seen, kept.snapshot.expect("has one").since), (Some(at(30)), at(30)));
     assert_healthy(&one).await;
 }
 
@@ -63,7 +63,7 @@ async fn a_message_that_is_played_to_another_collector_changes_nothing() {
     reports(&other, 1, 2, 20, &after).await;
     let answer = third.check_in(check_in(1, 1, 90, &before)).await.expect("replays");
     assert_eq!(answer, CheckInAnswer::Replayed { current: false });
-    let answer = one.look_deliver(delivery(1, 1, 91, &before, &before)).await.expect("replays");
+    let answer = one.snapshot_deliver(delivery(1, 1, 91, &before, &before)).await.expect("replays");
     assert_eq!(answer, Delivered::Accepted, "it is kept; the pointer stays");
     let answer = one.check_in(check_in(1, 2, 92, &after)).await.expect("replays");
     assert_eq!(answer, CheckInAnswer::Replayed { current: true });
@@ -71,7 +71,7 @@ async fn a_message_that_is_played_to_another_collector_changes_nothing() {
         store.close().await.expect("closes");
     }
     let kept = other.host_get(host(1)).await.expect("gets").expect("there");
-    assert_eq!((kept.last_seen, kept.look.map(|look| look.digest)), (Some(at(20)), look(&after)));
+    assert_eq!((kept.last_seen, kept.snapshot.map(|snapshot| snapshot.digest)), (Some(at(20)), snapshot(&after)));
     assert_healthy(&other).await;
 }
 
@@ -94,20 +94,20 @@ async fn what_is_withdrawn_at_one_collector_is_turned_away_at_every_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_docket_is_shared_and_what_a_dead_collector_held_is_free_at_once() {
+async fn the_judge_queue_is_shared_and_what_a_dead_collector_held_is_free_at_once() {
     let place = Database::create();
     let (one, other) = (place.open(), place.open());
     enrolled_fleet(&one, 6).await;
-    let first = one.docket_claim(4, at(10)).await.expect("claims");
+    let first = one.queue_claim(4, at(10)).await.expect("claims");
     // Once a second each learns who else lives; before that it would think the first one dead.
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    let second = other.docket_claim(9, at(11)).await.expect("claims");
+    let second = other.queue_claim(9, at(11)).await.expect("claims");
     assert_eq!((first.len(), second.len()), (4, 2));
     assert!(second.iter().all(|host| first.iter().all(|claimed| claimed.host != host.host)));
     drop(one);
     let mut freed = Vec::new();
     eventually("the dead one's claims are free", async || {
-        freed.extend(other.docket_claim(9, at(12)).await.expect("claims"));
+        freed.extend(other.queue_claim(9, at(12)).await.expect("claims"));
         freed.len() == 4
     })
     .await;
@@ -144,7 +144,7 @@ async fn connections_that_are_cut_lose_nothing_that_was_acknowledged() {
         task.await.expect("every report is acknowledged in the end");
     }
     for n in 1..=4_u8 {
-        let last = look(&[packages(&[("kesl", &format!("{n}.40"))])]);
+        let last = snapshot(&[packages(&[("kesl", &format!("{n}.40"))])]);
         assert_eq!(current(&store, n).await, last, "host {n}");
     }
     assert_healthy(&store).await;
@@ -156,28 +156,28 @@ async fn only_collectors_that_have_the_rules_in_force_judge() {
     let (one, other) = (place.open(), place.open());
     assert!(one.rules_adopt("r1", at(1)).await.expect("adopts"));
     enrolled_fleet(&one, 3).await;
-    let early = one.docket_claim(1, at(2)).await.expect("claims");
+    let early = one.queue_claim(1, at(2)).await.expect("claims");
     assert!(other.rules_adopt("r2", at(3)).await.expect("adopts"));
     // What was judged under those before is left out, and its judge gets nothing more.
     settled(&one, early.iter().map(|host| judgement(host, vec![judged(Lane::Replace)])).collect(), at(4)).await;
-    assert!(one.docket_claim(9, at(4)).await.expect("asks").is_empty());
-    assert_eq!(other.docket_depth().await.expect("asks").waiting, 3);
+    assert!(one.queue_claim(9, at(4)).await.expect("asks").is_empty());
+    assert_eq!(other.queue_depth().await.expect("asks").waiting, 3);
     // Nor does it turn anything round when it starts anew.
     drop(one);
     let one = place.open();
     assert!(!one.rules_adopt("r1", at(5)).await.expect("leaves it"));
-    assert!(one.docket_claim(9, at(5)).await.expect("asks").is_empty());
-    assert_eq!(other.docket_claim(9, at(5)).await.expect("claims").len(), 3);
+    assert!(one.queue_claim(9, at(5)).await.expect("asks").is_empty());
+    assert_eq!(other.queue_claim(9, at(5)).await.expect("claims").len(), 3);
     // Until all others are gone: then they were set back.
     drop(other);
     let mut claimed = Vec::new();
     eventually("the rules before are in force again", async || {
-        claimed = one.docket_claim(9, at(6)).await.expect("asks");
+        claimed = one.queue_claim(9, at(6)).await.expect("asks");
         claimed.len() == 3
     })
     .await;
     settled(&one, claimed.iter().map(|host| judgement(host, vec![judged(Lane::Clear)])).collect(), at(7)).await;
-    assert_eq!(one.docket_depth().await.expect("asks").waiting, 0);
+    assert_eq!(one.queue_depth().await.expect("asks").waiting, 0);
     let entries = one.ledger_list(0, 100).await.expect("reads");
     let adopted = entries.iter().filter(|row| matches!(row.entry, Entry::RulesAdopted { .. })).count();
     assert_eq!(adopted, 3, "{entries:?}");

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use bytes::Bytes;
 
 use super::load::{cpu, rest};
-use super::{Pair, Scene, Side, enough, say, some};
+use super::{Pair, ScanContext, Side, enough, say, some};
 use crate::agent::{Agent, Call, Wanted, digest_bytes};
 use crate::drive;
 use crate::fleet::Report;
@@ -25,30 +25,30 @@ pub(crate) enum Way {
     Kept,
 }
 
-/// A host that checks in with the look that the collector has.
+/// A host that checks in with the snapshot that the collector has.
 #[derive(Debug, Clone)]
 struct Member {
     agent: Arc<Agent>,
-    look: Bytes,
+    snapshot: Bytes,
 }
 
 /// Compares the two.
-pub(crate) async fn compare(scene: &Scene<'_>, agents: &[Arc<Agent>], way: Way) -> Result<Pair> {
+pub(crate) async fn compare(context: &ScanContext<'_>, agents: &[Arc<Agent>], way: Way) -> Result<Pair> {
     let member = |agent: Arc<Agent>| {
-        let look = digest_bytes(&Report::of(&scene.swarm.model.sight(agent.index, 0)));
-        Member { agent, look }
+        let snapshot = digest_bytes(&Report::of(&context.swarm.model.sight(agent.index, 0)));
+        Member { agent, snapshot }
     };
     let members: Vec<Member> = some(agents, TURNS).into_iter().map(member).collect();
     let mut pair = Pair::default();
-    for number in 0..scene.sizes.pairs {
+    for number in 0..context.sizes.pairs {
         let measured_first = number % 2 == 0;
         for measured in [measured_first, !measured_first] {
             let (address, pid) = match measured {
-                true => (&scene.swarm.address, scene.collector.pid()),
-                false => (&scene.echo.address, scene.echo.pid()),
+                true => (&context.swarm.address, context.collector.pid()),
+                false => (&context.echo.address, context.echo.pid()),
             };
             let side = if measured { &mut pair.measured } else { &mut pair.echo };
-            slice(scene, &members, address, pid, way, side).await?;
+            slice(context, &members, address, pid, way, side).await?;
         }
         let (ours, echo) = (pair.measured.per_second(), pair.echo.per_second());
         let name = if way == Way::Fresh { "fresh" } else { "kept" };
@@ -62,16 +62,16 @@ pub(crate) async fn compare(scene: &Scene<'_>, agents: &[Arc<Agent>], way: Way) 
 }
 
 async fn slice(
-    scene: &Scene<'_>,
+    context: &ScanContext<'_>,
     members: &[Member],
     address: &Address,
     pid: u32,
     way: Way,
     side: &mut Side,
 ) -> Result<()> {
-    let pids = [scene.collector.pid(), scene.echo.pid()];
-    let span = Duration::from_secs_f64(scene.sizes.slice_seconds);
-    let at_once = scene.sizes.at_once;
+    let pids = [context.collector.pid(), context.echo.pid()];
+    let span = Duration::from_secs_f64(context.sizes.slice_seconds);
+    let at_once = context.sizes.at_once;
     let (tally, used) = match way {
         Way::Fresh => {
             let share = members.len().div_ceil(at_once).max(1);
@@ -91,17 +91,17 @@ async fn slice(
                 let address = address.clone();
                 async move {
                     let mut call = member.agent.connect(&address).await?;
-                    unchanged(&mut call, &member.look).await?;
-                    Ok((call, member.look))
+                    unchanged(&mut call, &member.snapshot).await?;
+                    Ok((call, member.snapshot))
                 }
             })
             .await;
             enough(&opened, "open connections that are kept")?;
             rest(&pids).await;
             let before = cpu(pid);
-            let (tally, _) = drive::repeat(calls, span, |(mut call, look): (Call, Bytes)| async move {
-                let answer = unchanged(&mut call, &look).await;
-                ((call, look), answer)
+            let (tally, _) = drive::repeat(calls, span, |(mut call, snapshot): (Call, Bytes)| async move {
+                let answer = unchanged(&mut call, &snapshot).await;
+                ((call, snapshot), answer)
             })
             .await;
             (tally, cpu(pid).saturating_sub(before))
@@ -124,14 +124,14 @@ async fn fresh(mut turns: Turns) -> (Turns, Result<()>) {
     turns.next += 1;
     let answer = async {
         let mut call = member.agent.connect(&turns.address).await?;
-        unchanged(&mut call, &member.look).await
+        unchanged(&mut call, &member.snapshot).await
     }
     .await;
     (turns, answer)
 }
 
-async fn unchanged(call: &mut Call, look: &Bytes) -> Result<()> {
-    let wanted = call.check_in(look.clone(), None).await?;
-    ensure!(wanted == Wanted::Nothing, "an unchanged look is wanted again: {wanted:?}");
+async fn unchanged(call: &mut Call, snapshot: &Bytes) -> Result<()> {
+    let wanted = call.check_in(snapshot.clone(), None).await?;
+    ensure!(wanted == Wanted::Nothing, "an unchanged snapshot is wanted again: {wanted:?}");
     Ok(())
 }

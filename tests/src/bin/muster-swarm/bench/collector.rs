@@ -109,7 +109,7 @@ impl Collector {
         Ok(Self { listening, data, process, program: program.to_owned(), database, empty, operator })
     }
 
-    /// An enrolment token without limit of uses.
+    /// An enrollment token without limit of uses.
     pub(crate) fn token(&self) -> Result<String> {
         let mut create = Command::new(&self.program);
         self.database.name_to(&mut create);
@@ -126,8 +126,8 @@ impl Collector {
     /// Waits until nothing waits for judgement.
     pub(crate) async fn judged(&self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while self.operator.status().await?.docket > 0 {
-            ensure!(Instant::now() < deadline, "the docket is not worked off within {PATIENCE:?}");
+        while self.operator.status().await?.judge_queue > 0 {
+            ensure!(Instant::now() < deadline, "the judge queue is not worked off within {PATIENCE:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(())

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use muster_proto::model::{Look, Section};
+use muster_proto::model::{Section, Snapshot};
 use muster_proto::wire;
 use muster_proto::wire::agent_service_server::{AgentService, AgentServiceServer};
 use muster_tests::process::Process;
@@ -80,12 +80,12 @@ pub(crate) fn items(sight: &Sight) -> proto::ReportRequest {
         seq: 1,
         observed_at_ms: now_ms(),
         sent_at_ms: now_ms(),
-        platform: u32::from(sight.look.platform().code()),
-        sources: sources(&sight.look, &sight.sections),
+        platform: u32::from(sight.snapshot.platform().code()),
+        sources: sources(&sight.snapshot, &sight.sections),
     }
 }
 
-fn sources(look: &Look, sections: &[Section]) -> Vec<proto::SourceItems> {
+fn sources(snapshot: &Snapshot, sections: &[Section]) -> Vec<proto::SourceItems> {
     let item = |seen: &muster_proto::model::Observation| proto::Item {
         kind: u32::from(seen.kind.code()),
         name: seen.name.clone(),
@@ -100,7 +100,8 @@ fn sources(look: &Look, sections: &[Section]) -> Vec<proto::SourceItems> {
             .map(|(name, value)| proto::Attribute { name: name.clone(), value: value.clone() })
             .collect(),
     };
-    look.entries()
+    snapshot
+        .entries()
         .iter()
         .map(|entry| proto::SourceItems {
             source: u32::from(entry.source.code()),
@@ -200,7 +201,7 @@ impl AgentService for Bare {
     }
 
     async fn enroll(&self, _request: Request<wire::EnrollRequest>) -> Result<Response<wire::EnrollResponse>, Status> {
-        Err(Status::unimplemented("the yardstick enrols nobody"))
+        Err(Status::unimplemented("the yardstick enrolls nobody"))
     }
 
     async fn renew(&self, _request: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {

@@ -1,4 +1,4 @@
-//! Bytes for a host in a fleet of images: a collector of its own, everybody enrols and reports once, everything is
+//! Bytes for a host in a fleet of images: a collector of its own, everybody enrolls and reports once, everything is
 //! judged, and the database is weighed: all its files, or all its tables and indexes, less those of a database that has
 //! just been made. The catalogue of an empty PostgreSQL is 8 MB, which says nothing about hosts.
 
@@ -25,13 +25,13 @@ pub(crate) struct Footprint {
 /// A fleet of images.
 pub(crate) async fn of_images(store: &Prepared, program: &Path, seed: u64, sizes: Sizes) -> Result<Footprint> {
     let hosts = sizes.image_hosts;
-    say(&format!("{}: a fleet of images, {hosts} hosts, enrols and reports", store.name));
+    say(&format!("{}: a fleet of images, {hosts} hosts, enrolls and reports", store.name));
     let mut collector = Collector::start(program, store, "images").await?;
     let model = Model { seed, profile: Profile::Images, shares: Shares::default() };
     let mut swarm = Swarm::open(model, Address::parse(&collector.listening.agents)?, None)?;
     swarm.make_keys(0..hosts)?;
     let enrolled = swarm.enroll(0..hosts, &collector.token()?, sizes.at_once).await?;
-    enough(&enrolled, "enrol")?;
+    enough(&enrolled, "enroll")?;
     let (model, address) = (Arc::clone(&swarm.model), swarm.address.clone());
     let (reported, _) = drive::each(swarm.agents(0..hosts)?, sizes.at_once, move |agent: Arc<Agent>| {
         let (model, address) = (Arc::clone(&model), address.clone());
@@ -45,6 +45,6 @@ pub(crate) async fn of_images(store: &Prepared, program: &Path, seed: u64, sizes
     collector.judged().await?;
     let bytes_per_host = collector.stop_and_weigh()? / hosts;
     let (enrolled, reported) = (enrolled.per_second(), reported.per_second());
-    say(&format!("{bytes_per_host} bytes for a host; {enrolled:.0} enrolments/s, {reported:.0} first reports/s"));
+    say(&format!("{bytes_per_host} bytes for a host; {enrolled:.0} enrollments/s, {reported:.0} first reports/s"));
     Ok(Footprint { bytes_per_host })
 }

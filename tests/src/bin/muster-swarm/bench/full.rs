@@ -1,5 +1,5 @@
 //! Full reports: every host has three hundred observations that no other has, and reports them once, over a connection
-//! of its own that is open before the clock runs. The clock of the collector runs on until its docket is empty.
+//! of its own that is open before the clock runs. The clock of the collector runs on until its judge queue is empty.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::echo::{self, proto};
 use super::load::{cpu, rest};
-use super::{Pair, Scene, Side, enough, say};
+use super::{Pair, ScanContext, Side, enough, say};
 use crate::agent::{Agent, Call, digest_bytes};
 use crate::bench::collector::Operator;
 use crate::drive;
@@ -24,23 +24,23 @@ struct Member {
     items: proto::ReportRequest,
 }
 
-/// Compares the two; with samples of the docket's lag in milliseconds, and the mean bytes of a report.
-pub(crate) async fn compare(scene: &Scene<'_>, agents: &[Arc<Agent>]) -> Result<(Pair, Vec<u64>, u64)> {
+/// Compares the two; with samples of the judge queue's lag in milliseconds, and the mean bytes of a report.
+pub(crate) async fn compare(context: &ScanContext<'_>, agents: &[Arc<Agent>]) -> Result<(Pair, Vec<u64>, u64)> {
     let (mut pair, mut lags, mut bytes) = (Pair::default(), Vec::new(), 0);
-    let wave = usize::try_from(scene.sizes.wave)?;
+    let wave = usize::try_from(context.sizes.wave)?;
     for (number, agents) in agents.chunks(wave).enumerate() {
-        let members = prepare(&scene.swarm.model, agents).await?;
+        let members = prepare(&context.swarm.model, agents).await?;
         bytes += members.iter().map(|member| member.report.size() as u64).sum::<u64>();
         let (reports, items): (Vec<_>, Vec<_>) = members
             .into_iter()
             .map(|member| ((Arc::clone(&member.agent), member.report), (member.agent, member.items)))
             .unzip();
         if number % 2 == 0 {
-            measured(scene, reports, &mut pair.measured, &mut lags).await?;
-            yardstick(scene, items, &mut pair.echo).await?;
+            measured(context, reports, &mut pair.measured, &mut lags).await?;
+            yardstick(context, items, &mut pair.echo).await?;
         } else {
-            yardstick(scene, items, &mut pair.echo).await?;
-            measured(scene, reports, &mut pair.measured, &mut lags).await?;
+            yardstick(context, items, &mut pair.echo).await?;
+            measured(context, reports, &mut pair.measured, &mut lags).await?;
         }
         let (ours, echo) = (pair.measured.per_second(), pair.echo.per_second());
         say(&format!("full reports {}: {ours:.0}/s, yardstick {echo:.0}/s, ratio {:.3}", number + 1, pair.ratio()));
@@ -72,13 +72,13 @@ fn member(model: &Model, agent: Arc<Agent>) -> Member {
 }
 
 async fn measured(
-    scene: &Scene<'_>,
+    context: &ScanContext<'_>,
     wave: Vec<(Arc<Agent>, Report)>,
     side: &mut Side,
     lags: &mut Vec<u64>,
 ) -> Result<()> {
-    let address = scene.swarm.address.clone();
-    let (opened, calls) = drive::each(wave, scene.sizes.at_once, move |(agent, report): (Arc<Agent>, Report)| {
+    let address = context.swarm.address.clone();
+    let (opened, calls) = drive::each(wave, context.sizes.at_once, move |(agent, report): (Arc<Agent>, Report)| {
         let address = address.clone();
         async move {
             let mut call = agent.connect(&address).await?;
@@ -88,32 +88,36 @@ async fn measured(
     })
     .await;
     enough(&opened, "open connections to the collector")?;
-    scene.collector.judged().await?;
-    rest(&[scene.collector.pid(), scene.echo.pid()]).await;
+    context.collector.judged().await?;
+    rest(&[context.collector.pid(), context.echo.pid()]).await;
 
-    let before = cpu(scene.collector.pid());
-    let watch = Watch::begin(scene.collector.operator.clone());
-    let (tally, lines) = drive::each(calls, scene.sizes.at_once, |(mut call, report): (Call, Report)| async move {
+    let before = cpu(context.collector.pid());
+    let watch = Watch::begin(context.collector.operator.clone());
+    let (tally, lines) = drive::each(calls, context.sizes.at_once, |(mut call, report): (Call, Report)| async move {
         call.upload(&report, None).await?;
         Ok(call)
     })
     .await;
     let answered = Instant::now();
-    scene.collector.judged().await?;
+    context.collector.judged().await?;
     side.after += answered.elapsed();
     lags.extend(watch.end().await?);
-    side.cpu += cpu(scene.collector.pid()).saturating_sub(before);
+    side.cpu += cpu(context.collector.pid()).saturating_sub(before);
     side.tally.append(tally);
     drop(lines);
-    rest(&[scene.collector.pid(), scene.echo.pid()]).await;
+    rest(&[context.collector.pid(), context.echo.pid()]).await;
     Ok(())
 }
 
-async fn yardstick(scene: &Scene<'_>, wave: Vec<(Arc<Agent>, proto::ReportRequest)>, side: &mut Side) -> Result<()> {
+async fn yardstick(
+    context: &ScanContext<'_>,
+    wave: Vec<(Arc<Agent>, proto::ReportRequest)>,
+    side: &mut Side,
+) -> Result<()> {
     type Opened = (EchoServiceClient<Line>, proto::ReportRequest);
-    let address = scene.echo.address.clone();
+    let address = context.echo.address.clone();
     let (opened, calls) =
-        drive::each(wave, scene.sizes.at_once, move |(agent, items): (Arc<Agent>, proto::ReportRequest)| {
+        drive::each(wave, context.sizes.at_once, move |(agent, items): (Arc<Agent>, proto::ReportRequest)| {
             let address = address.clone();
             async move {
                 // The same call that opens a connection to the collector.
@@ -124,25 +128,25 @@ async fn yardstick(scene: &Scene<'_>, wave: Vec<(Arc<Agent>, proto::ReportReques
         })
         .await;
     enough(&opened, "open connections to the yardstick")?;
-    rest(&[scene.collector.pid(), scene.echo.pid()]).await;
+    rest(&[context.collector.pid(), context.echo.pid()]).await;
 
-    let before = cpu(scene.echo.pid());
-    let (tally, lines) = drive::each(calls, scene.sizes.at_once, |(mut client, items): Opened| async move {
+    let before = cpu(context.echo.pid());
+    let (tally, lines) = drive::each(calls, context.sizes.at_once, |(mut client, items): Opened| async move {
         client.report(items).await.map_err(|status| anyhow::anyhow!("{status}"))?;
         Ok(client)
     })
     .await;
-    side.cpu += cpu(scene.echo.pid()).saturating_sub(before);
+    side.cpu += cpu(context.echo.pid()).saturating_sub(before);
     side.tally.append(tally);
     drop(lines);
-    rest(&[scene.collector.pid(), scene.echo.pid()]).await;
+    rest(&[context.collector.pid(), context.echo.pid()]).await;
     Ok(())
 }
 
-/// How often the docket is asked for its lag.
+/// How often the judge queue is asked for its lag.
 const SAMPLE: Duration = Duration::from_millis(20);
 
-/// Samples the docket's lag until it is told to end.
+/// Samples the judge queue's lag until it is told to end.
 struct Watch {
     over: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<Result<Vec<u64>>>,
@@ -155,7 +159,7 @@ impl Watch {
         let task = tokio::spawn(async move {
             let mut lags = Vec::new();
             while !is_over.load(Ordering::Relaxed) {
-                lags.push(operator.status().await?.docket_lag_ms);
+                lags.push(operator.status().await?.judge_queue_lag_ms);
                 tokio::time::sleep(SAMPLE).await;
             }
             Ok(lags)
@@ -165,6 +169,6 @@ impl Watch {
 
     async fn end(self) -> Result<Vec<u64>> {
         self.over.store(true, Ordering::Relaxed);
-        self.task.await.context("sample the docket's lag")?
+        self.task.await.context("sample the judge queue's lag")?
     }
 }

@@ -33,8 +33,8 @@ fn hosts_of_one_image_share_nearly_all_their_sections() {
     let all = sections(&reports);
     let different: BTreeSet<Digest> = all.iter().copied().collect();
     assert!(different.len() * 6 < all.len(), "{} different of {} sections", different.len(), all.len());
-    let looks: BTreeSet<Digest> = reports.iter().map(|report| report.look_digest).collect();
-    assert!(looks.len() * 3 < reports.len(), "{} different looks of {} hosts", looks.len(), reports.len());
+    let snapshots: BTreeSet<Digest> = reports.iter().map(|report| report.snapshot_digest).collect();
+    assert!(snapshots.len() * 3 < reports.len(), "{} different snapshots of {} hosts", snapshots.len(), reports.len());
 }
 
 #[test]
@@ -61,12 +61,12 @@ fn a_distinct_host_has_three_hundred_observations_of_a_likely_size() {
 }
 
 #[test]
-fn a_host_changes_its_look_when_a_patch_level_comes_and_not_every_day() {
+fn a_host_changes_its_snapshot_when_a_patch_level_comes_and_not_every_day() {
     let model = model(7, Profile::Images);
     let mut changes = BTreeMap::new();
     for host in 0..100 {
-        let looks: Vec<Digest> = (0..21).map(|day| Report::of(&model.sight(host, day)).look_digest).collect();
-        *changes.entry(looks.windows(2).filter(|pair| pair[0] != pair[1]).count()).or_insert(0) += 1;
+        let snapshots: Vec<Digest> = (0..21).map(|day| Report::of(&model.sight(host, day)).snapshot_digest).collect();
+        *changes.entry(snapshots.windows(2).filter(|pair| pair[0] != pair[1]).count()).or_insert(0) += 1;
     }
     assert_eq!(changes.keys().copied().collect::<Vec<_>>(), [2, 3], "changes in three weeks: {changes:?}");
 }
@@ -90,7 +90,7 @@ fn shares_are_kept_and_no_user_stands_in_a_section() {
 fn every_section_can_be_read_back_as_the_collector_reads_it() {
     for profile in [Profile::Images, Profile::Distinct] {
         for report in reports(&model(3, profile), 50, 2) {
-            muster_proto::canonical::read_look(&report.look).unwrap();
+            muster_proto::canonical::read_snapshot(&report.snapshot).unwrap();
             for (digest, bytes) in &report.sections {
                 let section = muster_proto::canonical::read_section(bytes).unwrap();
                 assert_eq!(muster_proto::canonical::section_digest(&section), *digest);

@@ -46,9 +46,9 @@ const ROOTS: [&str; 32] = [
     "orchid", "pioneer", "quartz", "raven", "sable", "summit", "tundra", "vector", "willow",
 ];
 const TRADES: [&str; 24] = [
-    "archive", "audit", "backup", "board", "bridge", "cache", "chart", "client", "console", "desk", "editor", "engine",
-    "gateway", "helper", "index", "ledger", "monitor", "planner", "player", "reader", "scanner", "studio", "sync",
-    "viewer",
+    "archive", "audit", "backup", "board", "bridge", "cache", "chart", "client", "console", "context", "editor",
+    "engine", "gateway", "helper", "index", "ledger", "monitor", "planner", "player", "reader", "scanner", "studio",
+    "sync", "viewer",
 ];
 const FORMS: [&str; 12] =
     ["", "bin", "common", "core", "data", "dev", "doc", "extra", "lib", "plugin", "runtime", "tools"];

@@ -1,0 +1,244 @@
+//! Tests of the scan: failures become outcomes, and two machines of one image share every digest.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::*;
+use crate::sources::root::Root;
+
+struct Fake(SourceName, fn() -> SourceReading);
+
+impl Source for Fake {
+    fn name(&self) -> SourceName {
+        self.0
+    }
+    fn read(&self, _context: &ScanContext) -> SourceReading {
+        (self.1)()
+    }
+}
+
+fn write(root: &Path, path: &str, text: &str) {
+    let file = root.join(path);
+    fs::create_dir_all(file.parent().expect("a parent")).expect("made");
+    fs::write(file, text).expect("written");
+}
+
+const STANZAS: [&str; 3] = [
+    "Package: base-files\nStatus: install ok installed\nMaintainer: S V <s@debian.example>\nArchitecture: amd64\nVersion: 12.4\n\n",
+    "Package: kesl\nStatus: install ok installed\nMaintainer: Kaspersky Lab <x@y.example>\nArchitecture: amd64\nVersion: 12.2.0-2517\n\n",
+    "Package: klnagent64\nStatus: deinstall ok config-files\nMaintainer: Kaspersky Lab\nArchitecture: amd64\nVersion: 15.1\n\n",
+];
+
+/// A machine of one image, with its own people, its own order on disk and its own day.
+fn machine(user: &str, home: &str, host: &str, backwards: bool) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let root = dir.path();
+    write(root, "usr/lib/os-release", "ID=debian\nVERSION_ID=12\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n");
+    fs::create_dir_all(root.join("etc/systemd/system/multi-user.target.wants")).expect("made");
+    symlink("/usr/lib/os-release", root.join("etc/os-release")).expect("linked");
+    write(root, "etc/hostname", host);
+    write(root, "etc/passwd", &format!("root:x:0:0::/root:/bin/sh\n{user}:x:1000:1000::{home}:/bin/sh\n"));
+    let mut stanzas = STANZAS.to_vec();
+    let mut units = vec!["kesl.service", "own.service", "klnagent64.service"];
+    if backwards {
+        stanzas.reverse();
+        units.reverse();
+    }
+    write(root, "var/lib/dpkg/status", &stanzas.concat());
+    for unit in units {
+        let exec =
+            if unit == "own.service" { format!("{home}/bin/tool --token=1") } else { format!("/opt/{unit}/run") };
+        write(root, &format!("usr/lib/systemd/system/{unit}"), &format!("[Service]\nExecStart={exec}\n"));
+    }
+    write(root, "opt/kesl.service/run", "");
+    fs::create_dir_all(root.join("opt/kaspersky/kesl")).expect("made");
+    for (id, name) in [("ddoleachckhhdmhpbkddgechjfhnphpe", "Kaspersky Protection"), (OTHER, "Own hobby")] {
+        let extension = format!("{}/.config/chromium/Default/Extensions/{id}/2.0_0/manifest.json", &home[1..]);
+        write(root, &extension, &format!("{{\"name\":\"{name}\",\"version\":\"2.0\"}}"));
+    }
+    dir
+}
+
+const OTHER: &str = "aapbdbdomjkkjkaonfhkkikfgjllcleb";
+
+fn scan(dir: &tempfile::TempDir) -> ScanResult {
+    scan_root(Root::below(dir.path()).expect("a root"), &ScanOptions::default())
+}
+
+#[test]
+fn two_machines_of_one_image_share_every_digest() {
+    let one = scan(&machine("jane", "/home/jane", "alpha", false));
+    let two = scan(&machine("ola", "/srv/people/ola", "beta", true));
+    assert_eq!(one.digest(), two.digest(), "{:?}\n{:?}", one.snapshot, two.snapshot);
+    assert_eq!(one.sections, two.sections);
+    assert_eq!((one.facts.hostname.as_str(), two.facts.hostname.as_str()), ("alpha", "beta"));
+    for section in &one.sections {
+        let text = String::from_utf8_lossy(&section.canonical).into_owned();
+        for private in ["jane", "alpha", "--token", one.state.boot_id.as_str()].iter().filter(|text| !text.is_empty()) {
+            assert!(!text.contains(private), "{private} in {}", section.source);
+        }
+    }
+}
+
+#[test]
+fn who_has_what_stands_in_the_state_under_a_pseudonym_as_far_as_the_scope_goes() {
+    let places = |user_scope, user_key| {
+        let options = ScanOptions { user_scope, user_key: Some(user_key), ..ScanOptions::default() };
+        let machine = machine("jane", "/home/jane", "alpha", false);
+        scan_root(Root::below(machine.path()).expect("a root"), &options).state.user_items
+    };
+    let all = places(UserScope::All, [1; 32]);
+    assert_eq!(all.len(), 2);
+    assert!(all.iter().all(|item| item.user == all[0].user && !item.user.contains("jane")), "{all:?}");
+    let watched = places(UserScope::Watchlist, [1; 32]);
+    let expected: Vec<_> = all.iter().filter(|item| !item.place.ends_with(OTHER)).cloned().collect();
+    assert_eq!(watched, expected);
+    assert_eq!(places(UserScope::None, [1; 32]), []);
+    assert_ne!(places(UserScope::All, [2; 32])[0].user, all[0].user);
+}
+
+#[test]
+fn a_root_is_told_by_its_own_files_and_nothing_of_the_running_system() {
+    let taken = scan(&machine("jane", "/home/jane", "alpha", false));
+    assert_eq!(taken.state, HostState::default());
+    assert!(taken.facts.offline_root);
+    assert_eq!(taken.facts.os_name, "Debian GNU/Linux 12");
+    assert_eq!((taken.facts.kernel.as_str(), taken.facts.architecture.as_str()), ("", "x86_64"));
+    let outcomes: Vec<_> = taken.snapshot.entries().iter().map(|entry| (entry.source.name(), entry.outcome)).collect();
+    assert_eq!(
+        outcomes,
+        [
+            ("host", Outcome::Found),
+            ("dpkg", Outcome::Found),
+            ("rpm", Outcome::NotApplicable),
+            ("apk", Outcome::NotApplicable),
+            ("pacman", Outcome::NotApplicable),
+            ("snap", Outcome::NotApplicable),
+            ("flatpak", Outcome::NotApplicable),
+            ("systemd-units", Outcome::Found),
+            ("kernel-modules", Outcome::NotApplicable),
+            ("processes", Outcome::NotApplicable),
+            ("watch-paths", Outcome::Found),
+            ("trust-store", Outcome::NotApplicable),
+            ("browser-extensions", Outcome::Found),
+        ]
+    );
+}
+
+#[test]
+fn a_unit_whose_program_is_gone_says_so() {
+    let taken = scan(&machine("jane", "/home/jane", "alpha", false));
+    let section = taken.section(SourceName::SystemdUnits).expect("units");
+    let section = canonical::read_section(&section.canonical).expect("canonical");
+    let state = |name: &str| section.observations().iter().find(|o| o.name == name).map(|o| o.state.clone());
+    assert_eq!(state("kesl.service").as_deref(), Some(""));
+    assert_eq!(state("klnagent64.service").as_deref(), Some("binary-missing"));
+}
+
+fn outcomes(all: Vec<Box<dyn Source>>, time_limit: Duration) -> Vec<(SourceName, Outcome)> {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let options = ScanOptions { time_limit, ..ScanOptions::default() };
+    let taken = scan_with(all, Root::below(dir.path()).expect("a root"), &options);
+    taken.snapshot.entries().iter().map(|entry| (entry.source, entry.outcome)).collect()
+}
+
+#[test]
+fn a_source_that_panics_is_an_outcome_and_the_others_are_heard() {
+    let all: Vec<Box<dyn Source>> = vec![
+        Box::new(Fake(SourceName::Dpkg, || panic!("a fault of the parser"))),
+        Box::new(Fake(SourceName::Snap, || SourceReading::complete(Vec::new()))),
+    ];
+    let expected = [(SourceName::Dpkg, Outcome::Failed), (SourceName::Snap, Outcome::Empty)];
+    assert_eq!(outcomes(all, Duration::from_secs(60)), expected);
+}
+
+#[test]
+fn a_source_that_hangs_is_an_outcome_and_the_others_are_heard() {
+    let all: Vec<Box<dyn Source>> = vec![
+        Box::new(Fake(SourceName::Rpm, || {
+            loop {
+                std::thread::park();
+            }
+        })),
+        Box::new(Fake(SourceName::Snap, || SourceReading::complete(Vec::new()))),
+    ];
+    let expected = [(SourceName::Rpm, Outcome::TimedOut), (SourceName::Snap, Outcome::Empty)];
+    assert_eq!(outcomes(all, Duration::from_secs(1)), expected);
+}
+
+#[test]
+fn a_source_that_still_hangs_gets_no_second_thread_and_is_asked_again_when_it_has_come_back() {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    static FREE: AtomicBool = AtomicBool::new(false);
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let options = ScanOptions { time_limit: Duration::from_millis(200), ..ScanOptions::default() };
+    let scan = || {
+        let source = Fake(SourceName::Rpm, || {
+            STARTED.fetch_add(1, Ordering::SeqCst);
+            while !FREE.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            SourceReading::complete(Vec::new())
+        });
+        let taken = scan_with(vec![Box::new(source)], Root::below(dir.path()).expect("a root"), &options);
+        taken.snapshot.entries()[0].clone()
+    };
+    assert_eq!((scan().outcome, STARTED.load(Ordering::SeqCst)), (Outcome::TimedOut, 1));
+    let again = scan();
+    assert_eq!((again.outcome, STARTED.load(Ordering::SeqCst)), (Outcome::TimedOut, 1));
+    assert!(again.reason.contains("has not come back"), "{}", again.reason);
+    FREE.store(true, Ordering::SeqCst);
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while scan().outcome != Outcome::Empty {
+        assert!(std::time::Instant::now() < end, "it is never asked again");
+    }
+}
+
+#[test]
+fn after_a_snapshot_nothing_is_read_any_more() {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    struct Late(Mutex<(Receiver<()>, Sender<std::io::ErrorKind>)>);
+    impl Source for Late {
+        fn name(&self) -> SourceName {
+            SourceName::Rpm
+        }
+        fn read(&self, context: &ScanContext) -> SourceReading {
+            let ends = self.0.lock().expect("unpoisoned");
+            ends.0.recv().expect("told to go on");
+            let error = context.root.list("/").expect_err("nobody waits for it");
+            ends.1.send(error.kind()).expect("heard");
+            SourceReading::complete(Vec::new())
+        }
+    }
+    let ((go_on, told), (say, heard)) = (channel(), channel());
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let options = ScanOptions { time_limit: Duration::from_millis(50), ..ScanOptions::default() };
+    scan_with(vec![Box::new(Late(Mutex::new((told, say))))], Root::below(dir.path()).expect("a root"), &options);
+    go_on.send(()).expect("it waits");
+    assert_eq!(heard.recv_timeout(Duration::from_secs(20)), Ok(std::io::ErrorKind::TimedOut));
+}
+
+#[test]
+fn more_than_a_section_may_hold_is_cut_and_said() {
+    let many = || {
+        let observation =
+            |n: usize| muster_proto::model::Observation::new(muster_proto::model::Kind::Path, format!("/p/{n:06}"));
+        SourceReading::complete((0..limits::OBSERVATIONS_PER_SECTION + 1).map(observation).collect())
+    };
+    let (entry, section) = seal(SourceName::WatchPaths, many(), 1, &Redactor::new(Vec::new()));
+    assert_eq!(entry.outcome, Outcome::Partial);
+    let section = section.expect("a section");
+    canonical::read_section(&section.canonical).expect("within the limits");
+    assert!(entry.reason.contains("of 20001"), "{}", entry.reason);
+}
+
+#[test]
+fn an_empty_directory_is_no_machine_without_packages() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let taken = scan(&dir);
+    assert_eq!(taken.snapshot.entry(SourceName::Dpkg).map(|entry| entry.outcome), Some(Outcome::Failed));
+    assert_eq!(taken.snapshot.entry(SourceName::Host).map(|entry| entry.outcome), Some(Outcome::Failed));
+}

@@ -1,0 +1,174 @@
+//! What is delivered for one scan: the scan, its sections, and the host's facts and state at that time. Its bytes are
+//! what waits in the spool.
+
+use bytes::{Buf, Bytes};
+use muster_proto::convert::SectionUpload;
+use muster_proto::model::{Digest, HostFacts, HostState, Timestamp};
+use muster_proto::wire;
+use prost::Message;
+
+const VERSION: u8 = 1;
+
+/// Why bytes are no parcel.
+#[derive(Debug, thiserror::Error)]
+pub enum ParcelError {
+    /// A newer agent wrote it, or nothing did.
+    #[error("a parcel of version {0} is not known to this agent")]
+    Version(u8),
+    /// A part is damaged or missing.
+    #[error("{part} of the parcel cannot be read")]
+    Part {
+        /// Which.
+        part: &'static str,
+        /// Why, when the bytes are damaged.
+        #[source]
+        source: Option<prost::DecodeError>,
+    },
+}
+
+/// A scan with everything that its delivery may need.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub(super) snapshot: Bytes,
+    pub(super) digest: Digest,
+    pub(super) observed_at: Timestamp,
+    pub(super) facts: wire::HostFacts,
+    pub(super) state: wire::HostState,
+    pub(super) sections: Vec<(Digest, Bytes)>,
+}
+
+impl Delivery {
+    /// Packs the canonical bytes of a scan and of its sections.
+    #[must_use]
+    pub fn new(
+        snapshot: Vec<u8>,
+        sections: Vec<(Digest, Vec<u8>)>,
+        facts: HostFacts,
+        state: HostState,
+        observed_at: Timestamp,
+    ) -> Self {
+        let sections = sections.into_iter().map(|(digest, bytes)| (digest, Bytes::from(bytes))).collect();
+        let digest = Digest::of(&snapshot);
+        Self {
+            snapshot: Bytes::from(snapshot),
+            digest,
+            observed_at,
+            facts: facts.into(),
+            state: state.into(),
+            sections,
+        }
+    }
+
+    /// The digest of the scan.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The bytes for the spool.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let head = wire::CheckInRequest {
+            observed_at_ms: self.observed_at.millis(),
+            facts: Some(self.facts.clone()),
+            state: Some(self.state.clone()),
+            ..wire::CheckInRequest::default()
+        };
+        let snapshot = part(wire::upload_request::Part::Snapshot(self.snapshot.clone()));
+        let mut bytes = vec![VERSION];
+        bytes.extend(head.encode_length_delimited_to_vec());
+        bytes.extend(snapshot.encode_length_delimited_to_vec());
+        for (digest, canonical) in &self.sections {
+            bytes.extend(section(*digest, canonical).encode_length_delimited_to_vec());
+        }
+        bytes
+    }
+
+    /// Reads the bytes of the spool.
+    ///
+    /// # Errors
+    /// They are no parcel, or one of a newer agent.
+    pub fn decode(bytes: Vec<u8>) -> Result<Self, ParcelError> {
+        let mut bytes = Bytes::from(bytes);
+        let missing = |part| ParcelError::Part { part, source: None };
+        let damaged = |part| move |source| ParcelError::Part { part, source: Some(source) };
+        match bytes.first() {
+            Some(&VERSION) => bytes.advance(1),
+            other => return Err(ParcelError::Version(other.copied().unwrap_or(0))),
+        }
+        let head = wire::CheckInRequest::decode_length_delimited(&mut bytes).map_err(damaged("the head"))?;
+        let upload =
+            |bytes: &mut Bytes, name| wire::UploadRequest::decode_length_delimited(bytes).map_err(damaged(name));
+        let Some(wire::upload_request::Part::Snapshot(snapshot)) = upload(&mut bytes, "the scan")?.part else {
+            return Err(missing("the scan"));
+        };
+        let mut sections = Vec::new();
+        while bytes.has_remaining() {
+            let Some(wire::upload_request::Part::Section(body)) = upload(&mut bytes, "a section")?.part else {
+                return Err(missing("a section"));
+            };
+            let section = SectionUpload::try_from(body).map_err(|_| missing("a section"))?;
+            sections.push((section.digest, section.canonical));
+        }
+        Ok(Self {
+            digest: Digest::of(&snapshot),
+            snapshot,
+            observed_at: Timestamp::from_millis(head.observed_at_ms),
+            facts: head.facts.ok_or_else(|| missing("the facts"))?,
+            state: head.state.ok_or_else(|| missing("the state"))?,
+            sections,
+        })
+    }
+
+    pub(super) fn section(&self, digest: Digest) -> Option<&Bytes> {
+        self.sections.iter().find(|(known, _)| *known == digest).map(|(_, canonical)| canonical)
+    }
+}
+
+pub(super) const fn part(part: wire::upload_request::Part) -> wire::UploadRequest {
+    wire::UploadRequest { part: Some(part) }
+}
+
+pub(super) fn section(digest: Digest, canonical: &Bytes) -> wire::UploadRequest {
+    part(wire::upload_request::Part::Section(SectionUpload { digest, canonical: canonical.clone() }.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::Platform;
+
+    use super::*;
+
+    fn delivery() -> Delivery {
+        let facts = HostFacts {
+            hostname: "alpha".into(),
+            platform: Platform::Linux,
+            os_name: "Debian".into(),
+            kernel: "6.1".into(),
+            architecture: "x86_64".into(),
+            agent_version: "0.1.0".into(),
+            offline_root: false,
+        };
+        let sections = vec![(Digest::of(b"one"), b"one".to_vec()), (Digest::of(b"two"), b"two".to_vec())];
+        Delivery::new(b"snapshot".to_vec(), sections, facts, HostState::default(), Timestamp::from_millis(42))
+    }
+
+    #[test]
+    fn a_parcel_comes_back_as_it_was_packed() {
+        let read = Delivery::decode(delivery().encode()).expect("readable");
+        assert_eq!(read.digest(), Digest::of(b"snapshot"));
+        assert_eq!((read.observed_at.millis(), read.facts.hostname.as_str()), (42, "alpha"));
+        assert_eq!(read.section(Digest::of(b"two")).map(AsRef::as_ref), Some(&b"two"[..]));
+        assert_eq!(read.section(Digest::of(b"three")), None);
+    }
+
+    #[test]
+    fn a_parcel_of_another_version_is_named_and_no_cut_makes_it_panic() {
+        let whole = delivery().encode();
+        for cut in 0..whole.len() {
+            let _ = Delivery::decode(whole[..cut].to_vec());
+        }
+        assert!(matches!(Delivery::decode(vec![2, 0]), Err(ParcelError::Version(2))));
+        assert!(Delivery::decode(whole[..whole.len() / 2].to_vec()).is_err());
+    }
+}

@@ -1,0 +1,119 @@
+//! From a token to an identity, and from an old certificate to a new one. Both can be repeated: the same key is the same
+//! host.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use muster_proto::model::{HostFacts, HostId, SiteId, Timestamp};
+use muster_proto::wire;
+
+use super::connect::{Target, Traffic};
+use super::deliver::{client, trust_of};
+use super::refusal::UplinkError;
+use super::token::EnrollmentToken;
+use super::trust::{Tls, pin_of, public_key};
+use crate::identity::{Identity, Key, Trust};
+
+/// Enrolls this host with a token.
+///
+/// # Errors
+/// The collector cannot be reached, is not the one of the token, refuses, or gives what is not ours.
+pub async fn enroll(
+    target: &Target,
+    token: &EnrollmentToken,
+    key: &Key,
+    facts: HostFacts,
+    fingerprint: Option<[u8; 32]>,
+    now: Timestamp,
+) -> Result<Identity, UplinkError> {
+    let tls = Tls::by_pin(*token.pin())?;
+    let mut client = client(target, &tls, &Arc::new(Traffic::default())).await?;
+    let request = wire::EnrollRequest {
+        token: token.text().to_owned(),
+        csr: Bytes::from(key.request()?),
+        facts: Some(facts.into()),
+        fingerprint: fingerprint.map_or_else(Bytes::new, |bytes| Bytes::copy_from_slice(&bytes)),
+    };
+    let answer = client.enroll(request).await.map_err(|status| UplinkError::of_status("Enroll", &status))?;
+    let answer = answer.into_inner();
+    let host_id = HostId::try_from(answer.host_id.as_ref()).map_err(|error| wrong("Enroll", &error))?;
+    let site = SiteId::new(answer.site).map_err(|error| wrong("Enroll", &error))?;
+    check_certificate("Enroll", &answer.certificate, key)?;
+    let trust = answer.trust.map(trust_of).unwrap_or_default();
+    let pinned = |certificate: &Vec<u8>| {
+        let digest = public_key(certificate).map(|key| ring::digest::digest(&ring::digest::SHA256, &key));
+        digest.is_some_and(|digest| digest.as_ref() == token.pin())
+    };
+    if !trust.certificates.iter().any(pinned) {
+        return Err(wrong("Enroll", &"the trust bundle does not have the CA of the token"));
+    }
+    Ok(Identity {
+        host_id,
+        site,
+        collector: target.url.clone(),
+        key: key.number(),
+        certificate: answer.certificate.to_vec(),
+        issued: now,
+        expires: Timestamp::from_millis(answer.certificate_expires_ms),
+        trust,
+        refused: None,
+        previous: None,
+    })
+}
+
+/// Renews the certificate of this host with a new key. The identity that comes back remembers the old one. The request
+/// shows the old certificate too, for a handshake that may not: an expired one is refused by some.
+///
+/// # Errors
+/// The collector cannot be reached, refuses, or gives what is not ours.
+pub async fn renew(
+    target: &Target,
+    identity: &Identity,
+    old: &Key,
+    new: &Key,
+    in_handshake: bool,
+    now: Timestamp,
+) -> Result<Identity, UplinkError> {
+    let tls = Tls::by_identity(identity, in_handshake.then_some(old))?;
+    let mut client = client(target, &tls, &Arc::new(Traffic::default())).await?;
+    let csr = new.request()?;
+    let proof = old.sign(&[b"muster-renew-1".as_slice(), &csr].concat())?;
+    let request = wire::RenewRequest {
+        csr: Bytes::from(csr),
+        old_certificate: Bytes::copy_from_slice(&identity.certificate),
+        proof: Bytes::from(proof),
+    };
+    let answer = client.renew(request).await.map_err(|status| UplinkError::of_status("Renew", &status))?;
+    let answer = answer.into_inner();
+    check_certificate("Renew", &answer.certificate, new)?;
+    if answer.quarantined {
+        tracing::warn!("the certificate was renewed after its end: an operator has to release this host");
+    }
+    let trust = answer.trust.map(trust_of).filter(is_usable).unwrap_or_else(|| identity.trust.clone());
+    Ok(Identity {
+        key: new.number(),
+        certificate: answer.certificate.to_vec(),
+        issued: now,
+        expires: Timestamp::from_millis(answer.certificate_expires_ms),
+        trust,
+        previous: Some((identity.key, identity.certificate.clone())),
+        ..identity.clone()
+    })
+}
+
+/// Whether every certificate of a bundle can be read: one that cannot is no reason to forget the one in force.
+pub(super) fn is_usable(trust: &Trust) -> bool {
+    !trust.certificates.is_empty() && trust.certificates.iter().all(|certificate| pin_of(certificate).is_some())
+}
+
+fn check_certificate(method: &'static str, certificate: &[u8], key: &Key) -> Result<(), UplinkError> {
+    match public_key(certificate) {
+        Some(public) if public == key.public() => Ok(()),
+        Some(_) => Err(wrong(method, &"the certificate is for another key")),
+        None => Err(wrong(method, &"the certificate cannot be read")),
+    }
+}
+
+fn wrong(method: &'static str, what: &dyn std::fmt::Display) -> UplinkError {
+    UplinkError::Answer { method, what: what.to_string() }
+}

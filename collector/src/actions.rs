@@ -1,0 +1,8 @@
+//! What operators do: each operation one file, with its checks and its call of the store.
+
+mod token;
+
+pub use token::{
+    AccountSecret, ActionError, NewEnrollment, account_token_create, account_token_keep, enrollment_token_create,
+    secret_hash,
+};

@@ -1,0 +1,233 @@
+//! FleetService: from wire to question, from report to wire. Every number comes from `reports`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use muster_proto::convert::ConvertError;
+use muster_proto::limits;
+use muster_proto::model::{InvalidId, Lane, OrderId, ProductId, SiteId, TokenId};
+use muster_proto::wire::{self, fleet_service_server::FleetService};
+use tonic::{Request, Response, Status};
+
+use crate::actions::{self, NewEnrollment};
+use crate::api::probes::Readiness;
+use crate::api::status;
+use crate::clock::Clock;
+use crate::reports::{FindingsQuery, HostsQuery, ReportContext, ReportError, SoftwareAsked};
+use crate::rules::RuleSet;
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+const DEFAULT_ROWS: usize = 1000;
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(86_400);
+
+/// The operators' service.
+pub struct Fleet {
+    store: Arc<dyn Store>,
+    rules: Arc<ArcSwap<RuleSet>>,
+    clock: Clock,
+    ca_pin: String,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl Fleet {
+    /// Over this store and these rules; `ca_pin` goes into new enrollment tokens, `readiness` knows of refused rules.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        rules: Arc<ArcSwap<RuleSet>>,
+        clock: Clock,
+        ca_pin: String,
+        metrics: Arc<Metrics>,
+        readiness: Arc<Readiness>,
+    ) -> Self {
+        Self { store, rules, clock, ca_pin, metrics, readiness }
+    }
+
+    fn context(&self) -> ReportContext {
+        ReportContext::new(Arc::clone(&self.store), self.rules.load_full(), (self.clock)())
+    }
+
+    fn told<T>(&self, answer: Result<T, ReportError>) -> Result<T, Status> {
+        answer.map_err(|refused| status::of_report(&refused, &self.metrics))
+    }
+}
+
+#[tonic::async_trait]
+impl FleetService for Fleet {
+    async fn get_status(&self, _: Request<wire::GetStatusRequest>) -> Answer<wire::GetStatusResponse> {
+        let refused = self.readiness.rules_note.load().as_ref().map(|note| note.told.clone());
+        Ok(Response::new(self.told(self.context().status(refused).await)?.into()))
+    }
+
+    async fn get_board(&self, request: Request<wire::GetBoardRequest>) -> Answer<wire::GetBoardResponse> {
+        let order = optional("GetBoardRequest.order", request.into_inner().order, OrderId::new)?;
+        let boards = self.told(self.context().board(order.as_ref()).await)?;
+        Ok(Response::new(wire::GetBoardResponse { boards: into_all(boards) }))
+    }
+
+    async fn list_hosts(&self, request: Request<wire::ListHostsRequest>) -> Answer<wire::ListHostsResponse> {
+        let request = request.into_inner();
+        let query = HostsQuery {
+            order: optional("ListHostsRequest.order", request.order, OrderId::new)?,
+            lanes: lanes("ListHostsRequest.lanes", &request.lanes)?,
+            site: optional("ListHostsRequest.site", request.site, SiteId::new)?,
+            name: short("ListHostsRequest.name", request.name)?,
+            rows: rows(request.page_rows)?,
+            page: Some(request.page_token).filter(|token| !token.is_empty()),
+        };
+        let page = self.told(self.context().hosts(query).await)?;
+        let next_page_token = page.next.unwrap_or_default();
+        Ok(Response::new(wire::ListHostsResponse { hosts: into_all(page.rows), next_page_token }))
+    }
+
+    async fn get_host(&self, request: Request<wire::GetHostRequest>) -> Answer<wire::GetHostResponse> {
+        let asked = short("GetHostRequest.host", request.into_inner().host)?;
+        let host = self.told(self.context().host(&asked).await)?;
+        Ok(Response::new(wire::GetHostResponse { host: Some(host.into()) }))
+    }
+
+    async fn explain_host(&self, request: Request<wire::ExplainHostRequest>) -> Answer<wire::ExplainHostResponse> {
+        let request = request.into_inner();
+        let asked = short("ExplainHostRequest.host", request.host)?;
+        let order = optional("ExplainHostRequest.order", request.order, OrderId::new)?;
+        Ok(Response::new(self.told(self.context().explain(&asked, order.as_ref()).await)?.into()))
+    }
+
+    async fn search_software(
+        &self,
+        request: Request<wire::SearchSoftwareRequest>,
+    ) -> Answer<wire::SearchSoftwareResponse> {
+        let request = request.into_inner();
+        let hosts = if request.host_rows == 0 { 0 } else { rows(request.host_rows)? };
+        let asked = SoftwareAsked {
+            text: short("SearchSoftwareRequest.text", request.text)?,
+            version: short("SearchSoftwareRequest.version", request.version)?,
+            editions: rows(request.edition_rows)?,
+            hosts,
+            page: Some(request.page_token).filter(|token| !token.is_empty()),
+        };
+        let (report, next) = self.told(self.context().software(asked).await)?;
+        let next_page_token = next.unwrap_or_default();
+        Ok(Response::new(wire::SearchSoftwareResponse { next_page_token, ..report.into() }))
+    }
+
+    async fn list_findings(&self, request: Request<wire::ListFindingsRequest>) -> Answer<wire::ListFindingsResponse> {
+        let request = request.into_inner();
+        let query = FindingsQuery {
+            order: optional("ListFindingsRequest.order", request.order, OrderId::new)?,
+            lanes: lanes("ListFindingsRequest.lanes", &request.lanes)?,
+            rows: rows(request.page_rows)?,
+            page: Some(request.page_token).filter(|token| !token.is_empty()),
+        };
+        let page = self.told(self.context().findings(query).await)?;
+        let next_page_token = page.next.unwrap_or_default();
+        Ok(Response::new(wire::ListFindingsResponse { findings: into_all(page.rows), next_page_token }))
+    }
+
+    async fn list_orders(&self, request: Request<wire::ListOrdersRequest>) -> Answer<wire::ListOrdersResponse> {
+        let orders = self.context().orders(request.into_inner().all);
+        Ok(Response::new(wire::ListOrdersResponse { orders: into_all(orders) }))
+    }
+
+    async fn list_products(&self, _: Request<wire::ListProductsRequest>) -> Answer<wire::ListProductsResponse> {
+        let context = self.context();
+        let (products, rules_version) = (into_all(context.products()), context.rules_version().to_owned());
+        Ok(Response::new(wire::ListProductsResponse { products, rules_version }))
+    }
+
+    async fn get_product(&self, request: Request<wire::GetProductRequest>) -> Answer<wire::GetProductResponse> {
+        let id = required("GetProductRequest.id", request.into_inner().id, ProductId::new)?;
+        let product = self.told(self.context().product(&id))?;
+        Ok(Response::new(wire::GetProductResponse { product: Some(product.into()) }))
+    }
+
+    async fn create_enrollment_token(
+        &self,
+        request: Request<wire::CreateEnrollmentTokenRequest>,
+    ) -> Answer<wire::CreateEnrollmentTokenResponse> {
+        let request = request.into_inner();
+        let lifetime = Some(request.lifetime_ms).filter(|millis| *millis > 0).map(Duration::from_millis);
+        let new = NewEnrollment {
+            site: required("CreateEnrollmentTokenRequest.site", request.site, SiteId::new)?,
+            lifetime: lifetime.unwrap_or(DEFAULT_LIFETIME),
+            max_uses: request.max_uses,
+        };
+        let made = actions::enrollment_token_create(self.store.as_ref(), &self.ca_pin, new, (self.clock)()).await;
+        let (token, stored) = made.map_err(|refused| status::of_action(&refused, &self.metrics))?;
+        tracing::info!(token.id = %stored.id, site = %stored.site, "an enrollment token was made");
+        Ok(Response::new(wire::CreateEnrollmentTokenResponse { token, stored: Some(stored.into()) }))
+    }
+
+    async fn list_enrollment_tokens(
+        &self,
+        _: Request<wire::ListEnrollmentTokensRequest>,
+    ) -> Answer<wire::ListEnrollmentTokensResponse> {
+        let tokens = self.told(self.store.token_list().await.map_err(ReportError::from))?;
+        Ok(Response::new(wire::ListEnrollmentTokensResponse { tokens: into_all(tokens) }))
+    }
+
+    async fn revoke_enrollment_token(
+        &self,
+        request: Request<wire::RevokeEnrollmentTokenRequest>,
+    ) -> Answer<wire::RevokeEnrollmentTokenResponse> {
+        let id = required("RevokeEnrollmentTokenRequest.id", request.into_inner().id, TokenId::new)?;
+        let revoked = self.told(self.store.token_revoke(&id, (self.clock)()).await.map_err(ReportError::from))?;
+        if !revoked {
+            return Err(Status::not_found(format!("there is no enrollment token \"{id}\"")));
+        }
+        tracing::info!(token.id = %id, "an enrollment token was withdrawn");
+        Ok(Response::new(wire::RevokeEnrollmentTokenResponse {}))
+    }
+}
+
+fn into_all<A, B: From<A>>(items: Vec<A>) -> Vec<B> {
+    items.into_iter().map(B::from).collect()
+}
+
+fn required<T>(field: &'static str, text: String, read: impl Fn(String) -> Result<T, InvalidId>) -> Result<T, Status> {
+    read(text).map_err(|source| status::malformed(&ConvertError::Id { field, source }))
+}
+
+fn optional<T>(
+    field: &'static str,
+    text: String,
+    read: impl Fn(String) -> Result<T, InvalidId>,
+) -> Result<Option<T>, Status> {
+    if text.is_empty() { Ok(None) } else { required(field, text, read).map(Some) }
+}
+
+fn lanes(field: &'static str, codes: &[u32]) -> Result<Vec<Lane>, Status> {
+    let lane = |code: &u32| {
+        let lane = u8::try_from(*code).ok().and_then(Lane::from_code);
+        lane.ok_or_else(|| status::malformed(&ConvertError::Code { field, code: *code }))
+    };
+    codes.iter().map(lane).collect()
+}
+
+fn short(field: &'static str, text: String) -> Result<String, Status> {
+    let limit = limits::HOSTNAME_BYTES;
+    if text.len() > limit {
+        let refused = ConvertError::Limit { field, value: text.len(), limit_name: "HOSTNAME_BYTES", limit };
+        return Err(status::malformed(&refused));
+    }
+    Ok(text)
+}
+
+fn rows(asked: u32) -> Result<usize, Status> {
+    let rows = usize::try_from(asked).unwrap_or(usize::MAX);
+    match rows {
+        0 => Ok(DEFAULT_ROWS),
+        rows if rows <= limits::PAGE_ROWS => Ok(rows),
+        value => Err(status::malformed(&ConvertError::Limit {
+            field: "page_rows",
+            value,
+            limit_name: "PAGE_ROWS",
+            limit: limits::PAGE_ROWS,
+        })),
+    }
+}

@@ -1,0 +1,127 @@
+//! The gate of the operators' door: a token for everything but health.
+//!
+//! Health answers without one, since load balancers have none and it says nothing of the fleet. Reflection wants one:
+//! whoever may not ask needs no list of questions, and less code stands open to strangers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{Request, Response};
+use muster_proto::wire::{self, fleet_service_server::FleetServiceServer};
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic_health::pb::health_server::{Health, HealthServer};
+
+use super::{Fleet, count, known, method_of, pass, refuse};
+use crate::api::Access;
+use crate::store::Role;
+use crate::telemetry::{Door, Metrics};
+
+const SERVICE: &str = "muster.v1.FleetService";
+const HEALTH: &str = "grpc.health.v1.Health";
+/// Every method, and the least role that may call it.
+const METHODS: [(&str, Role); 13] = [
+    ("GetStatus", Role::Viewer),
+    ("GetBoard", Role::Viewer),
+    ("ListHosts", Role::Viewer),
+    ("GetHost", Role::Viewer),
+    ("ExplainHost", Role::Viewer),
+    ("SearchSoftware", Role::Viewer),
+    ("ListFindings", Role::Viewer),
+    ("ListOrders", Role::Viewer),
+    ("ListProducts", Role::Viewer),
+    ("GetProduct", Role::Viewer),
+    ("CreateEnrollmentToken", Role::Operator),
+    ("ListEnrollmentTokens", Role::Viewer),
+    ("RevokeEnrollmentToken", Role::Operator),
+];
+
+/// The gate, before the services of the operators' door.
+#[derive(Clone)]
+pub struct OperatorsGate {
+    routes: Routes,
+    access: Access,
+    metrics: Arc<Metrics>,
+}
+
+impl OperatorsGate {
+    /// Before these routes.
+    #[must_use]
+    pub fn new(routes: Routes, access: Access, metrics: Arc<Metrics>) -> Self {
+        Self { routes: routes.prepare(), access, metrics }
+    }
+
+    /// Answers one request.
+    pub async fn answer(self, mut request: Request<Body>) -> Response<Body> {
+        let began = Instant::now();
+        let path = request.uri().path().to_owned();
+        let response = if method_of(&path, HEALTH).is_some() {
+            pass(self.routes.clone(), request).await
+        } else {
+            match self.access.admit(request.headers(), needed(&path)).await {
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
+                    pass(self.routes.clone(), request).await
+                }
+                Err(status) => refuse(status),
+            }
+        };
+        let names = METHODS.map(|(name, _)| name);
+        count(&self.metrics, Door::operators, known(method_of(&path, SERVICE), &names), &response, began.elapsed());
+        response
+    }
+}
+
+/// Everything that the operators' door serves: FleetService, health, and reflection in both versions that tools speak.
+///
+/// # Errors
+/// The descriptors of the contract cannot be read.
+pub fn operators_routes<H: Health>(
+    fleet: Fleet,
+    health: HealthServer<H>,
+) -> Result<Routes, tonic_reflection::server::Error> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(Routes::new(FleetServiceServer::new(fleet))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?))
+}
+
+/// A method that is not in the list is for nobody below an admin.
+fn needed(path: &str) -> Role {
+    let Some(method) = method_of(path, SERVICE) else { return Role::Viewer };
+    METHODS.iter().find(|(name, _)| *name == method).map_or(Role::Admin, |(_, role)| *role)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_of_the_contract_has_a_role_and_no_other_has() {
+        let schema = include_str!("../../../../proto/schema/muster/v1/fleet.proto");
+        let mut declared: Vec<&str> = schema
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("rpc "))
+            .filter_map(|line| line.split('(').next())
+            .collect();
+        let mut listed = METHODS.map(|(name, _)| name).to_vec();
+        declared.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(declared, listed);
+    }
+
+    #[test]
+    fn what_changes_something_is_not_for_viewers() {
+        for (method, role) in METHODS {
+            let reads = ["Get", "List", "Explain", "Search"].iter().any(|verb| method.starts_with(verb));
+            assert_eq!(reads, role == Role::Viewer, "{method}");
+        }
+        assert_eq!(needed("/muster.v1.FleetService/Tomorrow"), Role::Admin);
+        assert_eq!(needed("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"), Role::Viewer);
+    }
+}

@@ -1,0 +1,59 @@
+//! From errors of the modules within to gRPC statuses. What the store says is logged here and told to nobody.
+
+use muster_proto::convert::ConvertError;
+use tonic::Status;
+use tracing::error;
+
+use crate::actions::ActionError;
+use crate::reports::ReportError;
+use crate::store::StoreError;
+use crate::telemetry::Metrics;
+
+/// The store failed: logged once, counted, and told without what is inside.
+pub(super) fn store_failed(failed: &StoreError, metrics: &Metrics) -> Status {
+    metrics.store_error();
+    error!(error = %failed, "the store could not answer an operator");
+    if matches!(failed, StoreError::Closed { .. }) {
+        return Status::unavailable("the collector is stopping");
+    }
+    Status::internal("the store could not answer; the collector's log says why")
+}
+
+pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
+    match refused {
+        ReportError::Store(failed) => store_failed(failed, metrics),
+        ReportError::NoHost { .. } | ReportError::NoOrder { .. } | ReportError::NoProduct { .. } => {
+            Status::not_found(refused.to_string())
+        }
+        ReportError::Ambiguous { .. } | ReportError::NotActive { .. } => {
+            Status::failed_precondition(refused.to_string())
+        }
+        ReportError::LaneNeedsOrder { .. } | ReportError::PageToken | ReportError::TooShort { .. } => {
+            Status::invalid_argument(refused.to_string())
+        }
+    }
+}
+
+pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
+    match refused {
+        ActionError::Store(failed) => store_failed(failed, metrics),
+        ActionError::Lifetime { .. } | ActionError::NotAToken { .. } | ActionError::Id(_) => {
+            Status::invalid_argument(refused.to_string())
+        }
+        ActionError::NoChance => {
+            error!("the system gives no random numbers");
+            Status::internal(refused.to_string())
+        }
+    }
+}
+
+/// A request that cannot be read; the chain names field and fault.
+pub(super) fn malformed(refused: &ConvertError) -> Status {
+    let mut text = refused.to_string();
+    let mut source = std::error::Error::source(refused);
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    if refused.is_limit() { Status::resource_exhausted(text) } else { Status::invalid_argument(text) }
+}

@@ -1,0 +1,101 @@
+//! `muster board`: every lane of every active order, and the sum that proves that nobody was left out.
+
+use std::time::Duration;
+
+use muster_proto::model::{Board, CollectorStatus, Timestamp};
+
+use super::args::BoardArgs;
+use super::client::Client;
+use super::exit::of_boards;
+use super::render::{Answer, Cell, Grid, Paint, Screen, clean, when};
+use super::status::refused_rules;
+use crate::config::format_span;
+
+const HEADER: [&str; 3] = ["order", "what", "hosts"];
+
+pub(super) async fn run(mut client: Client, asked: BoardArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let boards = client.board(asked.order.as_ref()).await?;
+    let status = client.status().await?;
+    let answer = Answer { whole: &boards, header: &HEADER };
+    screen.show(&answer, &boards, || rows(&boards), |paint| page(&boards, &status, paint))?;
+    Ok(of_boards(&boards))
+}
+
+fn rows(boards: &[Board]) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for board in boards {
+        let mut row =
+            |what: &str, hosts: u64| rows.push(vec![board.order.id.to_string(), what.to_owned(), hosts.to_string()]);
+        for (lane, hosts) in &board.counts.lanes {
+            row(lane.name(), *hosts);
+        }
+        row("out-of-scope", board.counts.out_of_scope);
+        row("total", board.counts.total);
+        row("overdue", board.counts.overdue);
+        row("seen-silent", board.counts.silent);
+        row("judge_queue", board.judge_queue);
+    }
+    rows
+}
+
+pub(super) fn page(boards: &[Board], status: &CollectorStatus, paint: &Paint) -> String {
+    if boards.is_empty() {
+        return "no order is active: nobody is judged (muster orders --all shows all)\n".to_owned();
+    }
+    let mut text = boards.iter().map(|board| one(board, status, paint)).collect::<Vec<_>>().join("\n");
+    if let Some(line) = refused_rules(status, paint) {
+        text.push_str(&format!("\n  {line}\n"));
+    }
+    text
+}
+
+fn one(board: &Board, status: &CollectorStatus, paint: &Paint) -> String {
+    let (order, counts) = (&board.order, &board.counts);
+    let mut text = format!("{}  {}\n", paint.bold(order.id.as_str()), clean(&order.title));
+    text.push_str(&format!("  {}\n\n", due(order.due, board.as_of, counts.overdue, paint)));
+    let bound: u64 = counts.lanes.values().sum();
+    let mut grid = Grid::new(&["lane", "hosts", "share"]).indented();
+    for (lane, hosts) in &counts.lanes {
+        let share = if bound == 0 || *hosts == 0 { String::new() } else { percent(*hosts, bound) };
+        grid.row(vec![Cell::lane(*lane), Cell::number(*hosts), Cell::text(share)]);
+    }
+    grid.row(vec![Cell::text("in scope"), Cell::number(bound), Cell::text("")]);
+    grid.row(vec![Cell::text("out of scope"), Cell::number(counts.out_of_scope), Cell::text("")]);
+    grid.row(vec![
+        Cell::text("total"),
+        Cell::number(counts.total),
+        Cell::text(sum(bound, counts.out_of_scope, counts.total)),
+    ]);
+    text.push_str(&grid.text(paint));
+    let overdue = format!("{} overdue", counts.overdue);
+    let overdue = if counts.overdue > 0 { paint.alarm(&overdue) } else { overdue };
+    let lag = format_span(Duration::from_millis(status.judge_queue_lag_ms));
+    let waiting = if board.judge_queue == 0 { "none waits".to_owned() } else { format!("{} wait", board.judge_queue) };
+    let waiting = if board.judge_queue == 0 { waiting } else { format!("{waiting}, the oldest for {lag},") };
+    text.push_str(&format!(
+        "\n  {overdue}, {} silent whatever their lane; {waiting} for judgement\n  as of {}\n",
+        counts.silent, board.as_of
+    ));
+    text
+}
+
+/// The sum is checked here too: a client must not vouch for numbers that do not add up.
+fn sum(bound: u64, out_of_scope: u64, total: u64) -> &'static str {
+    if bound.checked_add(out_of_scope) == Some(total) { "adds up" } else { "DOES NOT ADD UP" }
+}
+
+fn due(due: Option<Timestamp>, now: Timestamp, overdue: u64, paint: &Paint) -> String {
+    match due {
+        None => "no due date".to_owned(),
+        Some(due) => {
+            let text = format!("due {}", when(due, now));
+            if overdue > 0 { paint.alarm(&text) } else { text }
+        }
+    }
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    // In tenths of a percent, rounded down: 99.9 % must not read as done.
+    let tenths = u128::from(part) * 1000 / u128::from(whole);
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}

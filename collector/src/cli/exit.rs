@@ -1,0 +1,38 @@
+//! With which code to exit: by the worst active order.
+
+use muster_proto::model::{Board, Lane, VerdictReport};
+
+/// Some in-scope host is unfinished past the order's due date.
+const OVERDUE: u8 = 5;
+/// Something is to be done on some host.
+const FINDINGS: u8 = 3;
+/// Some host could not be judged.
+const GAPS: u8 = 4;
+
+/// Past due over findings over gaps over nothing.
+fn worst(overdue: bool, finding: bool, gap: bool) -> u8 {
+    match (overdue, finding, gap) {
+        (true, _, _) => OVERDUE,
+        (false, true, _) => FINDINGS,
+        (false, false, true) => GAPS,
+        (false, false, false) => 0,
+    }
+}
+
+/// The code of the boards of the active orders.
+#[must_use]
+pub fn of_boards(boards: &[Board]) -> u8 {
+    let has = |test: fn(Lane) -> bool| {
+        boards.iter().any(|board| board.counts.lanes.iter().any(|(lane, hosts)| *hosts > 0 && test(*lane)))
+    };
+    let overdue = boards.iter().any(|board| board.counts.overdue > 0);
+    worst(overdue, has(Lane::is_finding), has(Lane::is_coverage_gap))
+}
+
+/// The code of one host's standings under the active orders.
+#[must_use]
+pub fn of_verdicts(verdicts: &[VerdictReport]) -> u8 {
+    let bound = || verdicts.iter().filter(|verdict| verdict.in_scope);
+    let overdue = bound().any(|verdict| verdict.overdue && !verdict.lane.is_finished());
+    worst(overdue, bound().any(|one| one.lane.is_finding()), bound().any(|one| one.lane.is_coverage_gap()))
+}

@@ -1,0 +1,118 @@
+//! `muster explain`: the evidence chain, from what a source saw to the lane, and what would clear it.
+
+use muster_proto::model::{Explanation, Reason, Timestamp, VerdictReport};
+
+use super::args::ExplainArgs;
+use super::client::Client;
+use super::exit::of_verdicts;
+use super::host::{facts, products, sources, verdict_head};
+use super::render::{Answer, Paint, Screen, clean};
+
+const HEADER: [&str; 12] = [
+    "id",
+    "hostname",
+    "order",
+    "lane",
+    "presence",
+    "protection",
+    "rule",
+    "product",
+    "source",
+    "observation",
+    "path",
+    "reason",
+];
+
+pub(super) async fn run(mut client: Client, asked: ExplainArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let explanation = client.explain(&asked.host, asked.order.as_ref()).await?;
+    let now = screen.now();
+    let answer = Answer { whole: &explanation, header: &HEADER };
+    let lines = std::slice::from_ref(&explanation);
+    screen.show(&answer, lines, || rows(&explanation), |paint| page(&explanation, now, paint))?;
+    Ok(of_verdicts(&explanation.host.verdicts))
+}
+
+/// One row for each reason; a standing without any has one row still.
+fn rows(explanation: &Explanation) -> Vec<Vec<String>> {
+    let host = &explanation.host;
+    let row = |verdict: &VerdictReport, reason: Option<&Reason>| {
+        let evidence = reason.and_then(|reason| reason.evidence.as_ref());
+        let of_reason = |field: fn(&Reason) -> &String| reason.map(field).cloned().unwrap_or_default();
+        vec![
+            host.id.to_string(),
+            host.facts.hostname.clone(),
+            verdict.order.id.to_string(),
+            verdict.lane.to_string(),
+            verdict.presence.to_string(),
+            verdict.protection.to_string(),
+            of_reason(|reason| &reason.rule),
+            of_reason(|reason| &reason.product),
+            evidence.map(|evidence| evidence.source.to_string()).unwrap_or_default(),
+            evidence.map(|evidence| evidence.text.clone()).unwrap_or_default(),
+            evidence.map(|evidence| evidence.path.clone()).unwrap_or_default(),
+            of_reason(|reason| &reason.text),
+        ]
+    };
+    let mut rows = Vec::new();
+    for verdict in &host.verdicts {
+        rows.extend(verdict.reasons.iter().map(|reason| row(verdict, Some(reason))));
+        if verdict.reasons.is_empty() {
+            rows.push(row(verdict, None));
+        }
+    }
+    rows
+}
+
+fn page(explanation: &Explanation, now: Timestamp, paint: &Paint) -> String {
+    let host = &explanation.host;
+    let mut text = facts(host, now, paint);
+    for verdict in &host.verdicts {
+        text.push_str(&format!("\n{}", verdict_head(verdict, now, paint)));
+        if verdict.in_scope {
+            text.push_str(&chain(verdict, paint));
+        }
+        text.push_str(&history(explanation, verdict, paint));
+    }
+    text.push_str(&format!("\n{}\n{}", products(host, paint), sources(host, paint)));
+    text.push_str(&format!("\n{}\n", paint.dim(&format!("judged by rules {}", explanation.rules_version))));
+    text
+}
+
+/// source → observation → rule → presence → lane
+fn chain(verdict: &VerdictReport, paint: &Paint) -> String {
+    let mut text = String::from("  because\n");
+    for (number, reason) in verdict.reasons.iter().enumerate() {
+        text.push_str(&format!("    {}. {}\n", number + 1, clean(&reason.text)));
+        let mut steps = Vec::new();
+        if let Some(evidence) = &reason.evidence {
+            let path = if evidence.path.is_empty() { String::new() } else { format!(" at {}", evidence.path) };
+            steps.push(evidence.source.name().to_owned());
+            steps.push(format!("{}{path}", evidence.text));
+        }
+        steps.push(format!("rule {}", reason.rule));
+        if !reason.product.is_empty() {
+            steps.push(reason.product.clone());
+        }
+        text.push_str(&format!("       {}\n", paint.dim(&clean(&steps.join(" \u{2192} ")))));
+    }
+    if verdict.reasons.is_empty() {
+        text.push_str("    no reason was given\n");
+    }
+    let lane = paint.lane(verdict.lane, verdict.lane.name());
+    let so =
+        format!("  so          presence {}, protection {} \u{2192} {lane}\n", verdict.presence, verdict.protection);
+    text.push_str(&so);
+    if !verdict.advice.is_empty() {
+        text.push_str(&format!("  to clear it {}\n", clean(&verdict.advice)));
+    }
+    text
+}
+
+fn history(explanation: &Explanation, verdict: &VerdictReport, paint: &Paint) -> String {
+    let entries: Vec<_> = explanation.history.iter().filter(|(order, _, _)| *order == verdict.order.id).collect();
+    if entries.is_empty() {
+        return String::new();
+    }
+    let lines = entries.iter().map(|(_, at, lane)| format!("    {at}  {}\n", paint.lane(*lane, lane.name())));
+    format!("  history\n{}", lines.collect::<String>())
+}

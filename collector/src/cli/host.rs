@@ -1,0 +1,168 @@
+//! `muster host`: one host, whole.
+
+use muster_proto::model::{HostReport, Losses, Outcome, Timestamp, VerdictReport};
+
+use super::args::HostArgs;
+use super::client::Client;
+use super::exit::of_verdicts;
+use super::render::{Answer, Cell, Grid, Paint, Screen, clean, instant, or_dash, when};
+
+const HEADER: [&str; 13] = [
+    "id",
+    "hostname",
+    "site",
+    "last_seen",
+    "snapshot",
+    "order",
+    "lane",
+    "in_scope",
+    "overdue",
+    "silent",
+    "presence",
+    "protection",
+    "advice",
+];
+
+pub(super) async fn run(mut client: Client, asked: HostArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let host = client.host(&asked.host).await?;
+    let now = screen.now();
+    let answer = Answer { whole: &host, header: &HEADER };
+    screen.show(&answer, std::slice::from_ref(&host), || rows(&host), |paint| page(&host, now, paint))?;
+    Ok(of_verdicts(&host.verdicts))
+}
+
+/// One row for each order.
+fn rows(host: &HostReport) -> Vec<Vec<String>> {
+    let row = |verdict: &VerdictReport| {
+        vec![
+            host.id.to_string(),
+            host.facts.hostname.clone(),
+            host.site.to_string(),
+            instant(host.last_seen),
+            host.snapshot.clone(),
+            verdict.order.id.to_string(),
+            verdict.lane.to_string(),
+            verdict.in_scope.to_string(),
+            verdict.overdue.to_string(),
+            verdict.silent.to_string(),
+            verdict.presence.to_string(),
+            verdict.protection.to_string(),
+            verdict.advice.clone(),
+        ]
+    };
+    host.verdicts.iter().map(row).collect()
+}
+
+fn page(host: &HostReport, now: Timestamp, paint: &Paint) -> String {
+    let mut text = facts(host, now, paint);
+    for verdict in &host.verdicts {
+        text.push_str(&format!("\n{}", verdict_head(verdict, now, paint)));
+        if !verdict.in_scope {
+            continue;
+        }
+        for reason in verdict.reasons.iter().take(8) {
+            text.push_str(&format!("    - {}\n", clean(&reason.text)));
+        }
+        if verdict.reasons.len() > 8 {
+            text.push_str(&format!("    - and {} more: muster explain says all\n", verdict.reasons.len() - 8));
+        }
+        if !verdict.advice.is_empty() {
+            text.push_str(&format!("  to clear it: {}\n", clean(&verdict.advice)));
+        }
+    }
+    text.push_str(&format!("\n{}", products(host, paint)));
+    text.push_str(&format!("\n{}", sources(host, paint)));
+    text
+}
+
+pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String {
+    let facts = &host.facts;
+    let name = if facts.hostname.is_empty() { "(no name)".to_owned() } else { clean(&facts.hostname) };
+    let mut text = format!("{}  {}\n", paint.bold(&name), host.id);
+    let root = if facts.offline_root { ", looked at as a mounted image" } else { "" };
+    let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<11} {}\n", clean(value)));
+    line("system", &format!("{}, {} {}{root}", or_dash(&facts.os_name), facts.platform, facts.architecture));
+    line("kernel", or_dash(&facts.kernel));
+    line("site", host.site.as_str());
+    line("agent", or_dash(&facts.agent_version));
+    if !host.state.addresses.is_empty() {
+        line("addresses", &host.state.addresses.join(", "));
+    }
+    line("enrolled", &when(host.enrolled_at, now));
+    line("last seen", &host.last_seen.map_or_else(|| "never".to_owned(), |at| when(at, now)));
+    match (host.observed_at, host.snapshot_since) {
+        (Some(observed), Some(since)) => {
+            let digest: String = host.snapshot.chars().take(12).collect();
+            line("snapshot", &format!("{digest}, made {}, here since {since}", when(observed, now)));
+        }
+        _ => line("snapshot", "none yet"),
+    }
+    let losses = host.state.losses;
+    if losses.total() > 0 {
+        let Losses { coalesced, dropped, damaged } = losses;
+        let counts = format!("{dropped} dropped, {damaged} damaged, {coalesced} with a later one of the same time");
+        line("lost looks", &format!("{counts}; never seen here"));
+    }
+    text
+}
+
+pub(super) fn verdict_head(verdict: &VerdictReport, now: Timestamp, paint: &Paint) -> String {
+    let order = &verdict.order;
+    let mut text = format!("{}  {}\n", paint.bold(order.id.as_str()), clean(&order.title));
+    if !verdict.in_scope {
+        text.push_str("  out of scope: the order does not bind this host\n");
+        return text;
+    }
+    let mut marks = Vec::new();
+    if verdict.overdue {
+        marks.push(paint.alarm("overdue"));
+    }
+    if verdict.silent {
+        marks.push("silent".to_owned());
+    }
+    let marks = if marks.is_empty() { String::new() } else { format!("  ({})", marks.join(", ")) };
+    let lane = paint.lane(verdict.lane, verdict.lane.name());
+    text.push_str(&format!("  lane        {lane}{marks}, since {}\n", when(verdict.since, now)));
+    let due = order.due.map_or_else(|| "no due date".to_owned(), |due| when(due, now));
+    text.push_str(&format!("  due         {due}\n"));
+    text.push_str(&format!("  presence    {}\n  protection  {}\n", verdict.presence, verdict.protection));
+    text
+}
+
+pub(super) fn products(host: &HostReport, paint: &Paint) -> String {
+    if host.hits.is_empty() {
+        return "no security product was recognised\n".to_owned();
+    }
+    let mut grid = Grid::new(&["product", "vendor", "category", "presence", "version", "seen by"]);
+    for hit in &host.hits {
+        let mut seen: Vec<&str> = hit.evidence.iter().map(|evidence| evidence.source.name()).collect();
+        seen.dedup();
+        grid.row(vec![
+            Cell::text(format!("{} ({})", hit.name, hit.product)),
+            Cell::text(&hit.vendor),
+            Cell::text(&hit.category),
+            Cell::text(hit.presence.name()),
+            Cell::text(or_dash(&hit.version)),
+            Cell::text(seen.join(", ")),
+        ]);
+    }
+    grid.text(paint)
+}
+
+pub(super) fn sources(host: &HostReport, paint: &Paint) -> String {
+    if host.sources.is_empty() {
+        return "no source has reported yet\n".to_owned();
+    }
+    let mut grid = Grid::new(&["source", "outcome", "seen", "reason"]);
+    for source in &host.sources {
+        let outcome = source.outcome.name();
+        let loud = !matches!(source.outcome, Outcome::Found | Outcome::Empty | Outcome::NotApplicable);
+        grid.row(vec![
+            Cell::text(source.source.name()),
+            Cell::text(if loud { outcome.to_uppercase() } else { outcome.to_owned() }),
+            Cell::number(source.observations),
+            Cell::text(&source.reason),
+        ]);
+    }
+    grid.text(paint)
+}

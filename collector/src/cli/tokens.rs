@@ -1,0 +1,66 @@
+//! `muster tokens`: enrollment tokens.
+
+use muster_proto::model::{Timestamp, TokenReport};
+
+use super::args::TokensVerb;
+use super::client::Client;
+use super::render::{Answer, Cell, Grid, Paint, Screen, instant, when};
+
+const HEADER: [&str; 7] = ["id", "site", "created_at", "expires_at", "max_uses", "uses", "revoked_at"];
+const MADE_HEADER: [&str; 3] = ["token", "site", "expires_at"];
+
+pub(super) async fn run(mut client: Client, asked: TokensVerb, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    match asked {
+        TokensVerb::Create { site, uses, expires } => {
+            let (token, stored) = client.token_create(&site, expires, uses).await?;
+            let whole = serde_json::json!({ "token": token, "stored": stored });
+            let row = || vec![vec![token.clone(), stored.site.to_string(), stored.expires_at.to_rfc3339()]];
+            let answer = Answer { whole: &whole, header: &MADE_HEADER };
+            screen.show(&answer, std::slice::from_ref(&whole), row, |_| format!("{token}\n"))?;
+        }
+        TokensVerb::List => {
+            let tokens = client.token_list().await?;
+            let now = screen.now();
+            let answer = Answer { whole: &tokens, header: &HEADER };
+            screen.show(&answer, &tokens, || tokens.iter().map(row).collect(), |paint| page(&tokens, now, paint))?;
+        }
+        TokensVerb::Revoke { id } => {
+            client.token_revoke(&id).await?;
+            screen.raw(format!("the token {id} is withdrawn\n").as_bytes())?;
+        }
+    }
+    Ok(0)
+}
+
+fn row(token: &TokenReport) -> Vec<String> {
+    vec![
+        token.id.to_string(),
+        token.site.to_string(),
+        token.created_at.to_rfc3339(),
+        token.expires_at.to_rfc3339(),
+        token.max_uses.to_string(),
+        token.uses.to_string(),
+        instant(token.revoked_at),
+    ]
+}
+
+fn page(tokens: &[TokenReport], now: Timestamp, paint: &Paint) -> String {
+    let mut grid = Grid::new(&["id", "site", "uses", "of", "state"]);
+    for token in tokens {
+        let of = if token.max_uses == 0 { "any".to_owned() } else { token.max_uses.to_string() };
+        let state = match token.revoked_at {
+            Some(at) => format!("withdrawn {}", when(at, now)),
+            None if token.expires_at <= now => format!("expired {}", when(token.expires_at, now)),
+            None if token.max_uses != 0 && token.uses >= token.max_uses => "used up".to_owned(),
+            None => format!("good until {}", when(token.expires_at, now)),
+        };
+        grid.row(vec![
+            Cell::text(token.id.as_str()),
+            Cell::text(token.site.as_str()),
+            Cell::number(token.uses),
+            Cell::text(of),
+            Cell::text(state),
+        ]);
+    }
+    grid.text(paint)
+}

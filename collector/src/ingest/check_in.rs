@@ -1,0 +1,130 @@
+//! "I am here, and this is the digest of what I see."
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use muster_proto::convert::ConvertError;
+use muster_proto::model::{Digest, HostFacts, HostState, RunId, Timestamp};
+use muster_proto::{limits, wire};
+use prost::Message as _;
+use tonic::Extensions;
+
+use super::refuse::Refused;
+use super::{Inside, enroll, peer};
+use crate::store::{CheckIn, CheckInAnswer};
+
+pub(super) async fn check_in(
+    inside: &Inside,
+    extensions: &Extensions,
+    request: wire::CheckInRequest,
+) -> Result<wire::CheckInResponse, Refused> {
+    let now = inside.now();
+    let identity = peer::in_force(inside, extensions, now).await?;
+    let bytes = request.encoded_len();
+    if bytes > limits::CHECK_IN_BYTES {
+        let (field, limit_name) = ("CheckInRequest", "CHECK_IN_BYTES");
+        return Err(ConvertError::Limit { field, value: bytes, limit_name, limit: limits::CHECK_IN_BYTES }.into());
+    }
+    let run = RunId::try_from(request.run_id.as_ref()).map_err(Refused::id("CheckInRequest.run_id"))?;
+    let snapshot =
+        Digest::try_from(request.snapshot_digest.as_ref()).map_err(Refused::id("CheckInRequest.snapshot_digest"))?;
+    let facts = request.facts.map(HostFacts::try_from).transpose()?.map(enroll::checked).transpose()?;
+    let state = request.state.map(HostState::try_from).transpose()?;
+    if let Some(losses) = state.as_ref().map(|state| state.losses).filter(|losses| losses.total() > 0) {
+        tracing::info!(
+            host = %identity.host,
+            losses.coalesced = losses.coalesced,
+            losses.dropped = losses.dropped,
+            losses.damaged = losses.damaged,
+            "a host tells of snapshots that were lost before they could be delivered"
+        );
+    }
+    let observed_at = corrected(request.observed_at_ms, request.sent_at_ms, now);
+    let operation = CheckIn { host: identity.host, run, seq: request.seq, observed_at, now, snapshot, facts, state };
+    let (snapshot_wanted, sections_wanted) = match inside.store.check_in(operation).await? {
+        // The answer to the first one may have been lost: a snapshot that is not here is wanted again.
+        CheckInAnswer::Replayed { current } => (!current, Vec::new()),
+        CheckInAnswer::Current => (false, Vec::new()),
+        CheckInAnswer::SnapshotWanted => (true, Vec::new()),
+        CheckInAnswer::SectionsWanted(digests) => (true, digests),
+        CheckInAnswer::HostUnknown => return Err(Refused::unknown("the collector does not know this host")),
+    };
+    let watchlist = inside.watchlist();
+    let trust = inside.authority.trust().0;
+    Ok(wire::CheckInResponse {
+        snapshot_wanted,
+        sections_wanted: wanted(&sections_wanted),
+        pace: Some(inside.pace.into()),
+        server_time_ms: now.millis(),
+        watchlist: (request.watchlist_version < watchlist.1.version).then(|| watchlist.1.clone()),
+        trust: (request.trust_version < trust).then(|| inside.trust()),
+    })
+}
+
+/// Digests as they travel.
+pub(super) fn wanted(digests: &[Digest]) -> Vec<Bytes> {
+    digests.iter().map(|digest| Bytes::copy_from_slice(digest.as_bytes())).collect()
+}
+
+/// When the agent looked, by the collector's clock: moved by the difference of the clocks, and never in the future. An
+/// agent whose clock is far off is believed no further than the limit.
+pub(super) fn corrected(observed_ms: i64, sent_ms: i64, now: Timestamp) -> Timestamp {
+    let offset = now.millis().saturating_sub(sent_ms);
+    let moved = Timestamp::from_millis(observed_ms.saturating_add(offset)).min(now);
+    if offset.saturating_abs() <= limits::CLOCK_SKEW_MS {
+        return moved;
+    }
+    let skew = Duration::from_millis(limits::CLOCK_SKEW_MS.unsigned_abs());
+    moved.max(now.minus(skew))
+}
+
+impl Inside {
+    /// The watchlist of the rules in force, with their version.
+    fn watchlist(&self) -> Arc<(String, wire::Watchlist)> {
+        let rules = self.rules.load();
+        if let Some(made) = self.watchlist.load_full().filter(|made| made.0 == rules.version) {
+            return made;
+        }
+        let made = Arc::new((rules.version.clone(), wire::Watchlist::from(rules.watchlist())));
+        self.watchlist.store(Some(Arc::clone(&made)));
+        made
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_726_000_000_000;
+    const HOUR: i64 = 3_600_000;
+
+    fn at(observed: i64, sent: i64) -> i64 {
+        corrected(observed, sent, Timestamp::from_millis(NOW)).millis()
+    }
+
+    #[test]
+    fn a_clock_that_is_an_hour_off_is_corrected() {
+        assert_eq!(at(NOW - HOUR - 5_000, NOW - HOUR), NOW - 5_000);
+        assert_eq!(at(NOW + HOUR - 5_000, NOW + HOUR), NOW - 5_000);
+    }
+
+    #[test]
+    fn a_snapshot_that_waited_for_weeks_keeps_its_age() {
+        assert_eq!(at(NOW - 400 * HOUR, NOW), NOW - 400 * HOUR);
+    }
+
+    #[test]
+    fn nothing_is_observed_in_the_future() {
+        assert_eq!(at(NOW + HOUR, NOW), NOW);
+        assert_eq!(at(i64::MAX, i64::MIN), NOW);
+    }
+
+    #[test]
+    fn a_clock_that_is_years_off_is_believed_no_further_than_the_limit() {
+        let years = 3 * 365 * 24 * HOUR;
+        assert_eq!(at(NOW - years - 5_000, NOW - years), NOW - 5_000);
+        assert_eq!(at(0, NOW - years), NOW - limits::CLOCK_SKEW_MS);
+        assert_eq!(at(i64::MIN, i64::MAX), NOW - limits::CLOCK_SKEW_MS);
+    }
+}

@@ -1,0 +1,100 @@
+//! Enrollment: token and certificate request in, certificate and trust out. Nothing of a token is ever said again.
+
+use muster_proto::convert::ConvertError;
+use muster_proto::model::{HostFacts, HostId, TokenId};
+use muster_proto::{canonical, limits, wire};
+use sha2::{Digest as _, Sha256};
+
+use super::Inside;
+use super::refuse::Refused;
+use crate::store::{Enrolled, Enrollment};
+
+/// What of a token reaches the store: the public half, and the hash of the secret.
+struct TokenParts {
+    id: TokenId,
+    secret_hash: [u8; 32],
+}
+
+pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Result<wire::EnrollResponse, Refused> {
+    let now = inside.now();
+    let token = token(&request.token)?;
+    let facts = request.facts.ok_or(ConvertError::Missing { field: "EnrollRequest.facts" })?;
+    let facts = checked(HostFacts::try_from(facts)?)?;
+    if !matches!(request.fingerprint.len(), 0 | 32) {
+        return Err(Refused::malformed("EnrollRequest.fingerprint is not valid: 32 bytes, or none, are needed"));
+    }
+    let key = inside.authority.inspect(&request.csr)?;
+    let operation = Enrollment {
+        token: token.id.clone(),
+        secret_hash: token.secret_hash,
+        key,
+        host: HostId::random(),
+        facts,
+        fingerprint: request.fingerprint.to_vec(),
+        now,
+    };
+    let (host, site) = match inside.store.host_enroll(operation).await? {
+        Enrolled::Host { host, site } => (host, site),
+        Enrolled::TokenUnknown => return Err(Refused::unknown("the enrollment token is not known here")),
+        Enrolled::TokenExpired => return Err(Refused::denied("the enrollment token has expired")),
+        Enrolled::TokenUsedUp => return Err(Refused::denied("the enrollment token was used as often as it may be")),
+        Enrolled::TokenRevoked => return Err(Refused::denied("the enrollment token was withdrawn")),
+        Enrolled::KeyRevoked => return Err(Refused::revoked("the keys of this host were withdrawn")),
+    };
+    let signed = inside.authority.sign_host(&request.csr, host, now)?;
+    tracing::info!(host.id = %host, host.site = %site, token.id = %token.id, "a host has enrolled");
+    Ok(wire::EnrollResponse {
+        host_id: host.as_bytes().to_vec().into(),
+        certificate: signed.certificate_der.into(),
+        trust: Some(inside.trust()),
+        pace: Some(inside.pace.into()),
+        server_time_ms: now.millis(),
+        site: site.as_str().to_owned(),
+        certificate_expires_ms: signed.expires_at.millis(),
+    })
+}
+
+/// Reads `id.secret.ca-pin`. The pin is for the agent; here it only has to be there. The refusal names the part.
+fn token(text: &str) -> Result<TokenParts, Refused> {
+    if text.len() > limits::TOKEN_BYTES {
+        let (value, limit) = (text.len(), limits::TOKEN_BYTES);
+        let field = "EnrollRequest.token";
+        return Err(ConvertError::Limit { field, value, limit_name: "TOKEN_BYTES", limit }.into());
+    }
+    let mut parts = text.trim().split('.');
+    let (Some(id), Some(secret), Some(pin), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(Refused::malformed("EnrollRequest.token is not of the form id.secret.ca-pin"));
+    };
+    let wrong = |part: &str| Refused::malformed(format!("EnrollRequest.token is not valid: its {part} is malformed"));
+    // The id could be the secret of somebody who mixed them up: it is not repeated either.
+    let id = TokenId::new(id).map_err(|_| wrong("id"))?;
+    if !is_base32(secret, 26) {
+        return Err(wrong("secret"));
+    }
+    if !is_base32(pin, 1) {
+        return Err(wrong("pin"));
+    }
+    Ok(TokenParts { id, secret_hash: Sha256::digest(secret.as_bytes()).into() })
+}
+
+fn is_base32(text: &str, least: usize) -> bool {
+    text.len() >= least && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
+}
+
+/// Facts are shown to people on terminals and pages: control characters have no place in them.
+pub(super) fn checked(facts: HostFacts) -> Result<HostFacts, Refused> {
+    for (field, text) in [
+        ("HostFacts.hostname", &facts.hostname),
+        ("HostFacts.os_name", &facts.os_name),
+        ("HostFacts.kernel", &facts.kernel),
+        ("HostFacts.architecture", &facts.architecture),
+        ("HostFacts.agent_version", &facts.agent_version),
+    ] {
+        if canonical::clean_text(text, text.len()) != *text {
+            return Err(Refused::malformed(format!(
+                "{field} is not clean text: control characters, or space at an end"
+            )));
+        }
+    }
+    Ok(facts)
+}

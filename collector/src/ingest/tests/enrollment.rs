@@ -1,0 +1,139 @@
+//! Who comes in, and who does not.
+
+use std::time::Duration;
+
+use muster_proto::model::RefusalClass;
+use muster_proto::wire;
+use tonic::{Code, Request};
+
+use super::{Lab, Machine, SECRET, assert_refused, enroll_request, facts, packages, snapshot};
+
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+
+#[tokio::test]
+async fn a_retried_enrollment_is_the_same_host_with_a_certificate_again() {
+    let mut lab = Lab::start().await;
+    let machine = Machine::new();
+    let request = enroll_request(&machine.csr());
+    let first = lab.client.enroll(request.clone()).await.expect("enrolls").into_inner();
+    let second = lab.client.enroll(request).await.expect("retries").into_inner();
+    assert_eq!(first.host_id, second.host_id);
+    assert!(!second.certificate.is_empty());
+    assert_eq!(lab.store.token_list().await.expect("lists")[0].uses, 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_enrollment_is_named_and_its_secret_is_not() {
+    let mut lab = Lab::start().await;
+    let good = || enroll_request(&Machine::new().csr());
+    let token = |token: String| wire::EnrollRequest { token, ..good() };
+    let (malformed, limit) = (RefusalClass::Malformed, RefusalClass::Limit);
+    let mut control = facts();
+    control.hostname = "web\u{1b}[2J".to_owned();
+    let mut long = facts();
+    long.hostname = "x".repeat(256);
+    for (request, code, class, words) in [
+        (token(String::new()), Code::InvalidArgument, malformed, "EnrollRequest.token"),
+        (token(format!("abcdefgh1234.{SECRET}")), Code::InvalidArgument, malformed, "id.secret.ca-pin"),
+        (token(format!("{SECRET}!.{SECRET}.pin")), Code::InvalidArgument, malformed, "its id"),
+        (token(format!("abcdefgh1234.{SECRET}1.pin")), Code::InvalidArgument, malformed, "its secret"),
+        (token(SECRET.repeat(20)), Code::ResourceExhausted, limit, "TOKEN_BYTES"),
+        (token(format!("zzzzzzzz1234.{SECRET}.pin")), Code::Unauthenticated, RefusalClass::Unknown, "not known"),
+        (token(format!("abcdefgh1234.{SECRET}a.pin")), Code::Unauthenticated, RefusalClass::Unknown, "not known"),
+        (wire::EnrollRequest { facts: None, ..good() }, Code::InvalidArgument, malformed, "EnrollRequest.facts"),
+        (
+            wire::EnrollRequest { facts: Some(control), ..good() },
+            Code::InvalidArgument,
+            malformed,
+            "HostFacts.hostname",
+        ),
+        (wire::EnrollRequest { facts: Some(long), ..good() }, Code::ResourceExhausted, limit, "HOSTNAME_BYTES"),
+        (
+            wire::EnrollRequest { fingerprint: vec![1; 31].into(), ..good() },
+            Code::InvalidArgument,
+            malformed,
+            "EnrollRequest.fingerprint",
+        ),
+        (wire::EnrollRequest { csr: vec![0x30; 64].into(), ..good() }, Code::InvalidArgument, malformed, "PKCS#10"),
+        (wire::EnrollRequest { csr: vec![0x30; 9000].into(), ..good() }, Code::ResourceExhausted, limit, "CSR_BYTES"),
+    ] {
+        assert_refused(lab.client.enroll(request).await, code, class, &[words]);
+    }
+    assert_eq!(lab.store.host_count().await.expect("counts"), 0);
+    lab.pass(Duration::from_secs(3600));
+    let late = lab.client.enroll(good()).await;
+    assert_refused(late, Code::PermissionDenied, RefusalClass::Unknown, &["expired"]);
+}
+
+#[tokio::test]
+async fn a_token_ends_with_its_last_use_and_with_its_withdrawal() {
+    let mut lab = Lab::start().await;
+    lab.enrolled().await;
+    lab.enrolled().await;
+    let third = lab.client.enroll(enroll_request(&Machine::new().csr())).await;
+    assert_refused(third, Code::PermissionDenied, RefusalClass::Unknown, &["used as often"]);
+    let id = "abcdefgh1234".parse().expect("valid");
+    lab.store.token_revoke(&id, muster_proto::model::Timestamp::from_millis(super::START)).await.expect("revokes");
+    let fourth = lab.client.enroll(enroll_request(&Machine::new().csr())).await;
+    assert_refused(fourth, Code::PermissionDenied, RefusalClass::Unknown, &["withdrawn"]);
+}
+
+#[tokio::test]
+async fn a_caller_without_a_known_key_in_force_is_told_what_to_do() {
+    let mut lab = Lab::start().await;
+    let all = packages(&["adduser"]);
+    let machine = lab.enrolled().await;
+    let message = machine.check_in(1, &snapshot(&all), lab.now_ms());
+    let naked = lab.client.check_in(Request::new(message.clone())).await;
+    assert_refused(naked, Code::Unauthenticated, RefusalClass::Unknown, &["certificate"]);
+    let mut stranger = lab.enrolled().await;
+    stranger.certificate = vec![1, 2, 3];
+    let garbled = lab.check_in(&stranger, 1, &snapshot(&all)).await;
+    assert_refused(garbled, Code::Unauthenticated, RefusalClass::Unknown, &["not readable"]);
+    let identity = crate::tls::CertificateFacts::read(&machine.certificate).expect("facts");
+    let host = identity.host.expect("a host");
+    lab.pass(YEAR * 2);
+    let ended = lab.check_in(&machine, 1, &snapshot(&all)).await;
+    assert_refused(ended, Code::Unauthenticated, RefusalClass::ReKey, &["renew"]);
+    let ended = lab.upload(&machine, vec![machine.header(1, &snapshot(&all))]).await;
+    assert_refused(ended, Code::Unauthenticated, RefusalClass::ReKey, &["renew"]);
+    lab.store.host_revoke(host, identity.not_before).await.expect("revokes");
+    let revoked = lab.check_in(&machine, 1, &snapshot(&all)).await;
+    assert_refused(revoked, Code::PermissionDenied, RefusalClass::Revoked, &["withdrawn"]);
+    let revoked = lab.client.renew(machine.calls(machine.renewal(&Machine::new()))).await;
+    assert_refused(revoked, Code::PermissionDenied, RefusalClass::Revoked, &["withdrawn"]);
+}
+
+#[tokio::test]
+async fn a_renewal_is_proven_by_the_old_key_and_ends_it_when_the_new_one_is_used() {
+    let mut lab = Lab::start().await;
+    let machine = lab.enrolled().await;
+    let mut next = Machine::new();
+    let request = machine.renewal(&next);
+    let forged = wire::RenewRequest { proof: next.sign(b"something else").into(), ..request.clone() };
+    let refused = lab.client.renew(machine.calls(forged)).await;
+    assert_refused(refused, Code::InvalidArgument, RefusalClass::Malformed, &["RenewRequest.proof"]);
+    let other = lab.enrolled().await;
+    let refused = lab.client.renew(other.calls(request.clone())).await;
+    assert_refused(refused, Code::InvalidArgument, RefusalClass::Malformed, &["RenewRequest.old_certificate"]);
+    let answer = lab.client.renew(machine.calls(request)).await.expect("renews").into_inner();
+    assert!(!answer.quarantined);
+    next.certificate = answer.certificate.to_vec();
+    let all = snapshot(&packages(&["adduser"]));
+    lab.check_in(&machine, 1, &all).await.expect("the old key is good until the new one is used");
+    lab.check_in(&next, 2, &all).await.expect("the new key is good");
+    let old = lab.check_in(&machine, 3, &all).await;
+    assert_refused(old, Code::Unauthenticated, RefusalClass::ReKey, &["newer key"]);
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_ended_is_renewed_into_quarantine() {
+    let mut lab = Lab::start().await;
+    let machine = lab.enrolled().await;
+    lab.pass(YEAR * 2);
+    let mut next = Machine::new();
+    let answer = lab.client.renew(machine.calls(machine.renewal(&next))).await.expect("renews").into_inner();
+    assert!(answer.quarantined);
+    next.certificate = answer.certificate.to_vec();
+    lab.check_in(&next, 1, &snapshot(&packages(&["adduser"]))).await.expect("it may report");
+}

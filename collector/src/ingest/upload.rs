@@ -1,0 +1,184 @@
+//! The snapshot and the sections that the collector does not have. Every byte is checked before anything is stored.
+
+use std::time::Duration;
+
+use muster_proto::canonical::{self, CanonicalSection};
+use muster_proto::convert::{ConvertError, SectionUpload};
+use muster_proto::model::{Digest, HostId, RunId, Snapshot, Timestamp};
+use muster_proto::wire::upload_request::Part;
+use muster_proto::{limits, wire};
+use tonic::{Extensions, Streaming};
+
+use super::admit::Admitted;
+use super::check_in::{corrected, wanted};
+use super::refuse::Refused;
+use super::{Inside, peer};
+use crate::store::{Delivered, Delivery};
+
+/// An upload that says nothing for so long gives its place to another.
+const STALLED: Duration = Duration::from_secs(60);
+/// Sections beyond this size are hashed and read on a thread that may block.
+const LARGE: usize = 128 * 1024;
+
+/// What has come so far.
+struct Arrived {
+    digest: Digest,
+    snapshot: Option<Snapshot>,
+    sections: Vec<CanonicalSection>,
+    bytes: usize,
+    admitted: Admitted,
+}
+
+pub(super) async fn upload(
+    inside: &Inside,
+    extensions: &Extensions,
+    mut stream: Streaming<wire::UploadRequest>,
+) -> Result<wire::UploadResponse, Refused> {
+    let host = peer::in_force(inside, extensions, inside.now()).await?.host;
+    let admitted = inside.admission.upload()?;
+    inside.backlog.admit().await?;
+    let header = next(&mut stream).await?.unwrap_or_default().into_header()?;
+    let run = RunId::try_from(header.run_id.as_ref()).map_err(Refused::id("UploadHeader.run_id"))?;
+    let digest =
+        Digest::try_from(header.snapshot_digest.as_ref()).map_err(Refused::id("UploadHeader.snapshot_digest"))?;
+    let mut arrived = Arrived { digest, snapshot: None, sections: Vec::new(), bytes: 0, admitted };
+    let broken = loop {
+        match next(&mut stream).await {
+            Ok(Some(message)) => arrived.take(message).await?,
+            Ok(None) => break None,
+            // What came whole is kept: over a bad link the next try has less to send.
+            Err(refused) if !arrived.sections.is_empty() => break Some(refused),
+            Err(refused) => return Err(refused),
+        }
+    };
+    arrived.belongs(inside).await?;
+    let now = inside.now();
+    let observed_at = corrected(header.observed_at_ms, header.sent_at_ms, now);
+    let delivered = arrived.deliver(inside, host, (run, header.seq), observed_at, now).await?;
+    if let Some(refused) = broken {
+        return Err(refused);
+    }
+    let (accepted, missing) = match delivered {
+        Delivered::Accepted => (true, Vec::new()),
+        Delivered::SectionsWanted(missing) => (false, missing),
+        Delivered::SnapshotWanted => {
+            return Err(Refused::malformed("UploadRequest.snapshot is missing: the snapshot is not known"));
+        }
+        Delivered::HostUnknown => return Err(Refused::unknown("the collector does not know this host")),
+    };
+    Ok(wire::UploadResponse {
+        accepted,
+        sections_wanted: wanted(&missing),
+        pace: Some(inside.pace.into()),
+        server_time_ms: now.millis(),
+    })
+}
+
+async fn next(stream: &mut Streaming<wire::UploadRequest>) -> Result<Option<wire::UploadRequest>, Refused> {
+    let next = tokio::time::timeout(STALLED, stream.message()).await;
+    let next = next.map_err(|_| Refused::later("the upload has stalled: come back later"))?;
+    next.map_err(|status| Refused::stream(&status))
+}
+
+impl Arrived {
+    async fn take(&mut self, message: wire::UploadRequest) -> Result<(), Refused> {
+        match message.part {
+            Some(Part::Header(_)) => Err(Refused::malformed("UploadRequest.header came a second time")),
+            Some(Part::Snapshot(bytes)) => self.take_snapshot(&bytes),
+            Some(Part::Section(body)) => self.take_section(body).await,
+            None => Err(ConvertError::Missing { field: "UploadRequest.part" }.into()),
+        }
+    }
+
+    fn take_snapshot(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        if self.snapshot.is_some() {
+            return Err(Refused::malformed("UploadRequest.snapshot came a second time"));
+        }
+        let snapshot = canonical::read_snapshot(bytes)
+            .map_err(|error| Refused::canonical("UploadRequest.snapshot: the snapshot", &error))?;
+        if Digest::of(bytes) != self.digest {
+            return Err(Refused::malformed("UploadHeader.snapshot_digest is not the digest of UploadRequest.snapshot"));
+        }
+        self.snapshot = Some(snapshot);
+        Ok(())
+    }
+
+    async fn take_section(&mut self, body: wire::SectionBody) -> Result<(), Refused> {
+        let limit = |value, limit_name, limit| ConvertError::Limit { field: "Upload", value, limit_name, limit };
+        let count = self.sections.len() + 1;
+        if count > limits::SECTIONS_PER_UPLOAD {
+            return Err(limit(count, "SECTIONS_PER_UPLOAD", limits::SECTIONS_PER_UPLOAD).into());
+        }
+        self.bytes += body.canonical.len();
+        if self.bytes > limits::UPLOAD_BYTES {
+            return Err(limit(self.bytes, "UPLOAD_BYTES", limits::UPLOAD_BYTES).into());
+        }
+        self.admitted.bytes(body.canonical.len())?;
+        let upload = SectionUpload::try_from(body)?;
+        let section = if upload.canonical.len() > LARGE {
+            let read = tokio::task::spawn_blocking(move || read(upload)).await;
+            read.map_err(|_| Refused::later("the collector is stopping"))??
+        } else {
+            read(upload)?
+        };
+        self.sections.push(section);
+        Ok(())
+    }
+
+    /// Whether the sections are those that the snapshot names, from the source that it names.
+    async fn belongs(&self, inside: &Inside) -> Result<(), Refused> {
+        let known = match &self.snapshot {
+            Some(snapshot) => Some(snapshot.clone()),
+            None if self.sections.is_empty() => None,
+            None => inside.store.snapshot_get(self.digest).await?,
+        };
+        let Some(snapshot) = known else { return Ok(()) };
+        for section in &self.sections {
+            let digest = section.digest();
+            let entry = snapshot.entries().iter().find(|entry| entry.section == Some(digest));
+            let Some(entry) = entry else {
+                return Err(Refused::malformed(format!(
+                    "SectionBody.digest {} is not in the snapshot",
+                    digest.short()
+                )));
+            };
+            if entry.source != section.source() || snapshot.platform() != section.platform() {
+                return Err(Refused::malformed(format!(
+                    "SectionBody.canonical of digest {} is a section of {} on {}, the snapshot says {} on {}",
+                    digest.short(),
+                    section.source(),
+                    section.platform(),
+                    entry.source,
+                    snapshot.platform()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    async fn deliver(
+        self,
+        inside: &Inside,
+        host: HostId,
+        (run, seq): (RunId, u64),
+        observed_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Delivered, Refused> {
+        let Self { digest, snapshot, sections, bytes: _, admitted } = self;
+        let operation = Delivery { host, run, seq, observed_at, now, digest, snapshot, sections };
+        let delivered = inside.store.snapshot_deliver(operation).await?;
+        drop(admitted);
+        Ok(delivered)
+    }
+}
+
+/// Reads the bytes, and hashes them against their digest.
+fn read(upload: SectionUpload) -> Result<CanonicalSection, Refused> {
+    let SectionUpload { digest, canonical } = upload;
+    let section = CanonicalSection::read(canonical)
+        .map_err(|error| Refused::canonical("SectionBody.canonical: the section", &error))?;
+    if section.digest() != digest {
+        return Err(Refused::malformed("SectionBody.digest is not the digest of SectionBody.canonical"));
+    }
+    Ok(section)
+}

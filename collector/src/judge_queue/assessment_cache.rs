@@ -1,0 +1,163 @@
+//! What the judge queue has learned: snapshots with their hits, and assessments. Bounded; the store has all of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use lru::LruCache;
+use muster_proto::model::{Assessment, Digest, HostState, Snapshot, Timestamp};
+
+use crate::judge::{self, Hit, StateKey};
+use crate::rules::{Catalogue, RuleSet};
+use crate::store::{QueuedHost, Store, StoreError};
+
+const SNAPSHOTS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+const SECTIONS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+const ASSESSMENTS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+const STATES: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+
+/// A snapshot, with the hits of all its sections.
+pub(super) struct SnapshotHits {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) hits: Vec<Hit>,
+}
+
+/// The assessments of one snapshot and state key, under every active order.
+type Assessments = Arc<Vec<Assessment>>;
+
+/// See the head of the file.
+pub(super) struct AssessmentCache {
+    rules_version: String,
+    snapshots: LruCache<Digest, Arc<Snapshot>>,
+    hits: LruCache<Digest, Arc<Vec<Hit>>>,
+    assessments: LruCache<(Digest, Digest), Assessments>,
+    states: LruCache<Digest, StateKey>,
+}
+
+impl Default for AssessmentCache {
+    fn default() -> Self {
+        Self {
+            rules_version: String::new(),
+            snapshots: LruCache::new(SNAPSHOTS),
+            hits: LruCache::new(SECTIONS),
+            assessments: LruCache::new(ASSESSMENTS),
+            states: LruCache::new(STATES),
+        }
+    }
+}
+
+impl AssessmentCache {
+    /// Whether these are other rules than before.
+    pub(super) fn is_under_other(&self, rules_version: &str) -> bool {
+        self.rules_version != rules_version
+    }
+
+    /// Forgets everything but the snapshots: from now on it is judged under these rules.
+    pub(super) fn begin(&mut self, rules_version: &str) {
+        rules_version.clone_into(&mut self.rules_version);
+        self.hits.clear();
+        self.assessments.clear();
+        self.states.clear();
+    }
+
+    /// What is judged of a state that was received then. Machines of one image are in few states.
+    pub(super) fn state_key(&mut self, catalogue: &Catalogue, state: &HostState, received: Timestamp) -> Digest {
+        let content = judge::state_content(state);
+        if let Some(cache) = self.states.get(&content).filter(|cache| cache.holds(received)) {
+            return cache.digest;
+        }
+        let key = judge::state_key(catalogue, state, received);
+        self.states.put(content, key);
+        key.digest
+    }
+
+    /// Learns all that is needed to judge these hosts, and says what was found in sections that nobody had looked at
+    /// under these rules. What cannot be read is logged, and left out.
+    pub(super) async fn learn(
+        &mut self,
+        store: &dyn Store,
+        rules: &Arc<RuleSet>,
+        hosts: &[QueuedHost],
+    ) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError> {
+        let snapshots: BTreeSet<Digest> =
+            hosts.iter().filter_map(|host| host.snapshot.map(|(digest, _)| digest)).collect();
+        let mut sections = BTreeSet::new();
+        for digest in snapshots {
+            if !self.snapshots.contains(&digest) {
+                match store.snapshot_get(digest).await {
+                    Ok(Some(snapshot)) => drop(self.snapshots.put(digest, Arc::new(snapshot))),
+                    Ok(None) => {
+                        tracing::error!(snapshot = %digest.short(), "a snapshot that waits for judgement is not there")
+                    }
+                    Err(error) => unreadable(error)?,
+                }
+            }
+            if let Some(snapshot) = self.snapshots.get(&digest) {
+                sections.extend(snapshot.entries().iter().filter_map(|entry| entry.section));
+            }
+        }
+        // Asking renews what is known, so that it outlives what this batch adds.
+        sections.retain(|digest| self.hits.get(digest).is_none());
+        let sections: Vec<Digest> = sections.into_iter().collect();
+        let mut stored = store.hits_get(&sections, &rules.version).await?;
+        let missing = sections.into_iter().filter(|digest| !stored.contains_key(digest)).collect();
+        let found = detect(store, rules, missing).await?;
+        stored.extend(found.clone());
+        for (digest, hits) in stored {
+            self.hits.put(digest, Arc::new(hits));
+        }
+        // Most sections show nothing, and looking again takes less than keeping a row for each.
+        Ok(found.into_iter().filter(|(_, hits)| !hits.is_empty()).collect())
+    }
+
+    /// A snapshot with its hits; `None` when something of it could not be read.
+    pub(super) fn snapshot(&mut self, digest: &Digest) -> Option<SnapshotHits> {
+        let snapshot = Arc::clone(self.snapshots.get(digest)?);
+        let mut hits = Vec::new();
+        for section in snapshot.entries().iter().filter_map(|entry| entry.section) {
+            hits.extend(self.hits.get(&section)?.iter().cloned());
+        }
+        Some(SnapshotHits { snapshot, hits })
+    }
+
+    pub(super) fn assessments(&mut self, snapshot: Digest, state_key: Digest) -> Option<Assessments> {
+        self.assessments.get(&(snapshot, state_key)).map(Arc::clone)
+    }
+
+    pub(super) fn keep(&mut self, snapshot: Digest, state_key: Digest, assessments: Assessments) {
+        self.assessments.put((snapshot, state_key), assessments);
+    }
+}
+
+/// Applies the catalogue to sections that have no hits yet.
+async fn detect(
+    store: &dyn Store,
+    rules: &Arc<RuleSet>,
+    sections: Vec<Digest>,
+) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError> {
+    let mut read = Vec::new();
+    for digest in sections {
+        match store.section_get(digest).await {
+            Ok(Some(section)) => read.push((digest, section)),
+            Ok(None) => tracing::error!(section = %digest.short(), "a section of a snapshot is not there"),
+            Err(error) => unreadable(error)?,
+        }
+    }
+    if read.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rules = Arc::clone(rules);
+    let found = tokio::task::spawn_blocking(move || {
+        read.into_iter().map(|(digest, section)| (digest, judge::detect(&rules.catalogue, &section))).collect()
+    });
+    found.await.map_err(|_| StoreError::Closed { operation: "detect" })
+}
+
+/// One damaged record must not keep all others waiting; anything else is the store's own trouble.
+fn unreadable(error: StoreError) -> Result<(), StoreError> {
+    if matches!(error, StoreError::Damaged { .. }) {
+        tracing::error!(error = %error, "a host cannot be judged: its last verdict stands");
+        return Ok(());
+    }
+    Err(error)
+}

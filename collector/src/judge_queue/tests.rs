@@ -1,0 +1,173 @@
+//! The judge queue over a real store and the real rules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use muster_proto::canonical;
+use muster_proto::model::{
+    HostId, Kind, Lane, Observation, Outcome, Platform, Presence, RunId, Section, Snapshot, SnapshotEntry, SourceName,
+    Timestamp,
+};
+
+use super::JudgeQueue;
+use crate::rules::{self, RuleSet};
+use crate::shutdown;
+use crate::store::contract::enrolled_fleet;
+use crate::store::{self, Delivered, Delivery, Store, StoredHost};
+
+const ORDER: &str = "us-bis-icts-2021-002";
+
+struct Lab {
+    store: Arc<dyn Store>,
+    rules: Arc<ArcSwap<RuleSet>>,
+    judge_queue: Arc<JudgeQueue>,
+    _folder: tempfile::TempDir,
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_767_000_000_000).plus(Duration::from_secs(seconds))
+}
+
+async fn lab(hosts: u8) -> Lab {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store::open(&folder.path().join("fleet.db").display().to_string()).expect("opens");
+    enrolled_fleet(&store, hosts).await;
+    let rules = Arc::new(ArcSwap::from_pointee(rules::load(None).expect("rules")));
+    let judge_queue = Arc::new(JudgeQueue::new(Arc::clone(&store), Arc::clone(&rules)));
+    Lab { store, rules, judge_queue, _folder: folder }
+}
+
+fn packages(names: &[(&str, &str)]) -> Section {
+    let package = |(name, state): &(&str, &str)| Observation {
+        version: "12.2.0-2517".to_owned(),
+        state: (*state).to_owned(),
+        ..Observation::new(Kind::Deb, *name)
+    };
+    Section::new(Platform::Linux, SourceName::Dpkg, names.iter().map(package).collect())
+}
+
+impl Lab {
+    async fn reports(&self, n: u8, seq: u64, seconds: u64, section: &Section) {
+        let entry = SnapshotEntry {
+            source: section.source(),
+            outcome: Outcome::Found,
+            reason: String::new(),
+            watchlist: 0,
+            section: Some(canonical::section_digest(section)),
+        };
+        let snapshot = Snapshot::new(Platform::Linux, vec![entry]);
+        let operation = Delivery {
+            host: HostId::from_bytes([n; 16]),
+            run: RunId::from_bytes([n; 16]),
+            seq,
+            observed_at: at(seconds),
+            now: at(seconds),
+            digest: canonical::snapshot_digest(&snapshot),
+            snapshot: Some(snapshot),
+            sections: vec![section.into()],
+        };
+        assert_eq!(self.store.snapshot_deliver(operation).await.expect("delivers"), Delivered::Accepted);
+    }
+
+    async fn host(&self, n: u8) -> StoredHost {
+        self.store.host_get(HostId::from_bytes([n; 16])).await.expect("gets").expect("there")
+    }
+}
+
+#[tokio::test]
+async fn an_installed_product_is_flagged_and_a_host_without_a_snapshot_is_unknown() {
+    let lab = lab(2).await;
+    lab.reports(1, 1, 10, &packages(&[("adduser", "ii"), ("kesl", "ii")])).await;
+    assert_eq!(lab.judge_queue.drain(at(11)).await.expect("drains"), 2);
+    assert_eq!(lab.judge_queue.drain(at(12)).await.expect("drains"), 0, "nothing waits any more");
+    let flagged = &lab.host(1).await.verdicts[0];
+    assert_eq!((flagged.order.as_str(), flagged.presence), (ORDER, Presence::Installed));
+    assert!(matches!(flagged.awake_lane, Lane::Replace | Lane::Remove), "{}", flagged.awake_lane);
+    assert!(flagged.case.positive.is_some() && !flagged.reason.is_empty() && !flagged.advice.is_empty());
+    let unseen = &lab.host(2).await.verdicts[0];
+    assert_eq!((unseen.awake_lane, unseen.presence), (Lane::Unknown, Presence::Unknown));
+    assert_eq!(lab.store.check().await.expect("checks").faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_positive_stands_until_a_complete_snapshot_refutes_it() {
+    let lab = lab(1).await;
+    lab.reports(1, 1, 10, &packages(&[("kesl", "ii")])).await;
+    lab.judge_queue.drain(at(11)).await.expect("drains");
+    let before = lab.host(1).await.verdicts[0].clone();
+    // Only one source looked: that is not every source that the order needs.
+    lab.reports(1, 2, 20, &packages(&[("adduser", "ii")])).await;
+    lab.judge_queue.drain(at(21)).await.expect("drains");
+    let after = lab.host(1).await.verdicts[0].clone();
+    if after.case.gone.is_none() {
+        assert_eq!(after.awake_lane, before.awake_lane);
+        assert_eq!(after.since, before.since);
+    } else {
+        assert!(matches!(after.awake_lane, Lane::Protect | Lane::Confirm | Lane::Unknown), "{}", after.awake_lane);
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_comes_later_knows_what_others_have_seen_of_what_it_covers() {
+    let lab = lab(1).await;
+    lab.reports(1, 1, 10, &packages(&[("kesl", "ii")])).await;
+    lab.judge_queue.drain(at(11)).await.expect("drains");
+    // Now it is not seen, and not every source looked: nothing is refuted.
+    lab.reports(1, 2, 20, &packages(&[("adduser", "ii")])).await;
+    lab.judge_queue.drain(at(21)).await.expect("drains");
+    let orders = [ORDER, "au-pspf-002-2025", "us-fascsa-dni-acronis-2025"].map(|id| id.parse().expect("valid"));
+    lab.rules.store(Arc::new(lab.rules.load().with_active(&orders).expect("valid")));
+    lab.judge_queue.drain(at(30)).await.expect("drains");
+    let verdicts = lab.host(1).await.verdicts;
+    let case = |order: &str| &verdicts.iter().find(|verdict| verdict.order.as_str() == order).expect("judged").case;
+    assert_eq!(case("au-pspf-002-2025").positive, case(ORDER).positive, "it covers the same product");
+    assert!(case("au-pspf-002-2025").positive.is_some());
+    assert_eq!(*case("us-fascsa-dni-acronis-2025"), crate::judge::Remediation::default(), "it covers another one");
+}
+
+#[tokio::test]
+async fn a_section_that_hosts_share_is_searched_once_and_an_assessment_is_shared() {
+    let lab = lab(20).await;
+    let image = packages(&[("adduser", "ii"), ("kesl", "ii")]);
+    for n in 1..=20 {
+        lab.reports(n, 1, 10, &image).await;
+    }
+    lab.judge_queue.drain(at(11)).await.expect("drains");
+    let version = lab.rules.load().version.clone();
+    let hits = lab.store.hits_get(&[canonical::section_digest(&image)], &version).await.expect("gets");
+    assert!(!hits[&canonical::section_digest(&image)].is_empty());
+    let tally = lab.store.lane_tally(&ORDER.parse().expect("valid"), at(0)).await.expect("tallies");
+    assert_eq!(tally.in_scope.values().copied().collect::<Vec<u64>>(), vec![20], "{tally:?}");
+}
+
+#[tokio::test]
+async fn other_rules_judge_every_host_again() {
+    let lab = lab(3).await;
+    lab.judge_queue.drain(at(10)).await.expect("drains");
+    assert_eq!(lab.host(1).await.verdicts.len(), 1);
+    let none = lab.rules.load().with_active(&[]).expect("valid");
+    lab.rules.store(Arc::new(none));
+    assert_eq!(lab.judge_queue.drain(at(20)).await.expect("drains"), 3);
+    assert!(lab.host(1).await.verdicts.is_empty());
+    assert_eq!(lab.store.check().await.expect("checks").faults, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_judge_queue_is_woken_and_stops_when_it_is_told() {
+    let lab = lab(1).await;
+    let stop = shutdown::StopToken::new();
+    let clock = crate::clock::fixed(at(20));
+    let (judge_queue, token) = (Arc::clone(&lab.judge_queue), stop.clone());
+    let running = tokio::spawn(async move { judge_queue.run(clock, token).await });
+    lab.reports(1, 1, 10, &packages(&[("kesl", "ii")])).await;
+    lab.judge_queue.waker().notify_one();
+    let judged = async {
+        while !lab.host(1).await.verdicts.iter().any(|verdict| verdict.presence == Presence::Installed) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), judged).await.expect("judged in time");
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(20), running).await.expect("stops in time").expect("ends well");
+}

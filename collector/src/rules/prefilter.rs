@@ -1,0 +1,335 @@
+//! Which observations of a section are worth recognising at all: those that hold a fragment without which no recogniser
+//! can fit. One pass over its texts, and where a fragment may begin the automaton of its kind is asked; what is let through
+//! is recognised in full, so it may be too much and never too little.
+//!
+//! ```text
+//!  recogniser ─► its most telling test ─► one fragment of each of its patterns ─► automaton for each of its kinds
+//! ```
+//!
+//! Folding keeps letters, digits and dashes of ASCII text where they are and as they are but for case, so a fragment of
+//! a folded pattern stands in the text as it was sent. Where that does not hold (text that is not ASCII, quotation
+//! marks, which folding drops) the observation is let through.
+
+use std::collections::{BTreeSet, HashMap};
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, StartKind};
+use muster_proto::canonical::{CanonicalSection, ObservationView};
+use muster_proto::model::{Kind, Platform};
+
+use super::fragment::{SHORTEST, fragments, is_of_fragments, worth};
+use super::pattern::Pattern;
+use super::product::Product;
+use super::recogniser::{Recogniser, Test};
+use super::subject::Field;
+
+/// See the head of the file.
+#[derive(Debug)]
+pub(crate) struct Prefilter {
+    /// A kind that is not here has no recogniser. Each has an automaton of its own: together they would be too large for a
+    /// processor's cache, and a fragment of one kind stands by chance in names of others.
+    kind_filters: HashMap<(Platform, Kind), KindFilter>,
+}
+
+/// What lets observations of one kind through.
+#[derive(Debug)]
+struct KindFilter {
+    fragments: AhoCorasick,
+    /// How fragments begin: the automaton is only asked where one may.
+    begins: Box<Begins>,
+    /// A recogniser has no fragment: all are let through.
+    open: bool,
+    /// A recogniser tests a name that is too short for a fragment: those that may have one are let through.
+    short: bool,
+    /// Fragments may stand in the vendor, or in the state; else only in name, id and path.
+    beyond: Beyond,
+}
+
+/// Which fields beyond name, id and path are told apart by.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Beyond {
+    vendor: bool,
+    state: bool,
+}
+
+/// A filter before its automaton is made.
+#[derive(Debug, Default)]
+struct Loose {
+    fragments: BTreeSet<String>,
+    open: bool,
+    short: bool,
+    beyond: Beyond,
+}
+
+/// What must stand in an observation that a recogniser fits.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Needed {
+    /// One of these.
+    fragments: Vec<String>,
+    /// Or a name that is too short for one.
+    short: bool,
+    beyond: Beyond,
+}
+
+impl Prefilter {
+    pub(crate) fn new(products: &[Product]) -> Result<Self, String> {
+        let mut loose: HashMap<(Platform, Kind), Loose> = HashMap::new();
+        for one in products.iter().flat_map(|product| &product.recognisers) {
+            let needed = telling(one);
+            for kind in one.platforms.iter().flat_map(|on| one.kinds.iter().map(|kind| (*on, *kind))) {
+                let kind_filter = loose.entry(kind).or_default();
+                match &needed {
+                    Some(needed) => {
+                        kind_filter.fragments.extend(needed.fragments.iter().cloned());
+                        kind_filter.short |= needed.short;
+                        kind_filter.beyond.vendor |= needed.beyond.vendor;
+                        kind_filter.beyond.state |= needed.beyond.state;
+                    }
+                    None => kind_filter.open = true,
+                }
+            }
+        }
+        let kind_filters =
+            loose.into_iter().map(|(kind, loose)| Ok((kind, loose.tied()?))).collect::<Result<_, String>>()?;
+        Ok(Self { kind_filters })
+    }
+
+    /// The observations of a section that may be recognised, in order.
+    pub(crate) fn let_through<'s>(&self, section: &'s CanonicalSection) -> Vec<ObservationView<'s>> {
+        let platform = section.platform();
+        let mut through = Vec::new();
+        // Observations of one kind stand together.
+        let mut last: Option<(Kind, Option<&KindFilter>)> = None;
+        section.each(|_, observation| {
+            let kind = observation.kind;
+            let kind_filter = match last {
+                Some((of, kind_filter)) if of == kind => kind_filter,
+                _ => self.kind_filters.get(&(platform, kind)),
+            };
+            last = Some((kind, kind_filter));
+            if kind_filter.is_some_and(|kind_filter| kind_filter.lets(observation)) {
+                through.push(*observation);
+            }
+        });
+        through
+    }
+}
+
+impl KindFilter {
+    fn lets(&self, observation: &ObservationView<'_>) -> bool {
+        let ObservationView { name, id, path, vendor, state, .. } = *observation;
+        if self.open || (self.short && has_short_name(observation)) {
+            return true;
+        }
+        // Most ids are the name, with an architecture after it.
+        let id = id.strip_prefix(name).filter(|rest| rest.bytes().next().is_none_or(ends_fragments)).unwrap_or(id);
+        let holds = |text: &str| self.lets_text(text.as_bytes());
+        holds(name)
+            || holds(id)
+            || holds(path)
+            || (self.beyond.vendor && holds(vendor))
+            || (self.beyond.state && holds(state))
+    }
+
+    /// Whether a fragment stands in it, or folding changes it.
+    fn lets_text(&self, text: &[u8]) -> bool {
+        let mut changed = 0;
+        for at in (0..text.len()).step_by(4) {
+            let eight = eight_at(text, at);
+            changed |= changes(eight);
+            let mut hits = self.begins.among(eight);
+            while hits != 0 {
+                if self.has_at(text, at + hits.trailing_zeros() as usize) {
+                    return true;
+                }
+                hits &= hits - 1;
+            }
+        }
+        changed != 0
+    }
+
+    fn has_at(&self, text: &[u8], at: usize) -> bool {
+        at < text.len() && self.fragments.is_match(Input::new(text).range(at..).anchored(Anchored::Yes))
+    }
+}
+
+/// The eight bytes from there on, the first of them lowest. Beyond the end stand zeros.
+fn eight_at(text: &[u8], at: usize) -> u64 {
+    if let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        u64::from_le_bytes(*eight)
+    } else if let Some(last) = text.last_chunk() {
+        u64::from_le_bytes(*last) >> (8 * (at + 8 - text.len()))
+    } else {
+        text.iter().skip(at).rev().fold(0, |eight, byte| eight << 8 | u64::from(*byte))
+    }
+}
+
+/// The same byte eight times.
+const fn eight_of(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// Not 0 if folding makes something else of one of them than a letter in lower case, or drops it: what is not ASCII, and
+/// the quotation mark.
+const fn changes(eight: u64) -> u64 {
+    let quotes_are_0 = eight ^ eight_of(b'"');
+    (eight | (quotes_are_0.wrapping_sub(eight_of(1)) & !quotes_are_0)) & eight_of(0x80)
+}
+
+/// How fragments begin, as a set of bits: their first four bytes, hashed.
+#[derive(Debug)]
+struct Begins([u64; 1 << 10]);
+
+impl Begins {
+    fn of<'f>(fragments: impl Iterator<Item = &'f String>) -> Self {
+        let mut begins = Self([0; 1 << 10]);
+        for fragment in fragments {
+            match *fragment.as_bytes() {
+                [one, two, three, four, ..] => begins.insert([one, two, three, four]),
+                // Anything may follow, and nothing.
+                [one, two, three] => (0..=u8::MAX).for_each(|next| begins.insert([one, two, three, next])),
+                _ => {}
+            }
+        }
+        begins
+    }
+
+    /// Letters in both cases are one: the bit that parts them is 1 in all other bytes of which fragments are made but the
+    /// underscore, and no other of them is what that becomes.
+    const CASE: u64 = eight_of(0x20);
+
+    fn insert(&mut self, four: [u8; 4]) {
+        let (word, bit) = Self::place(u64::from(u32::from_le_bytes(four)) | Self::CASE);
+        self.0[word] |= 1 << bit;
+    }
+
+    /// Word and bit for the four lowest bytes.
+    const fn place(folded: u64) -> (usize, u32) {
+        let hash = (folded as u32).wrapping_mul(0x9E37_79B1);
+        ((hash >> 22) as usize, hash >> 16 & 63)
+    }
+
+    const fn bit(&self, folded: u64) -> u64 {
+        let (word, bit) = Self::place(folded);
+        self.0[word] >> bit & 1
+    }
+
+    /// At which of the first four bytes a fragment may begin: a bit for each, the first of them lowest.
+    const fn among(&self, eight: u64) -> u64 {
+        let folded = eight | Self::CASE;
+        self.bit(folded) | self.bit(folded >> 8) << 1 | self.bit(folded >> 16) << 2 | self.bit(folded >> 24) << 3
+    }
+}
+
+impl Loose {
+    fn tied(self) -> Result<KindFilter, String> {
+        let begins = Box::new(Begins::of(self.fragments.iter()));
+        let fragments = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::DFA))
+            .start_kind(StartKind::Anchored)
+            .build(self.fragments)
+            .map_err(|error| format!("the fragments of the patterns are too many together: {error}"))?;
+        Ok(KindFilter { fragments, begins, open: self.open, short: self.short, beyond: self.beyond })
+    }
+}
+
+/// Whether the technical name may be shorter than a fragment: what its kind or a tool adds begins with another sign than
+/// names are made of, or with a dash.
+fn has_short_name(observation: &ObservationView<'_>) -> bool {
+    let ObservationView { name, id, path, .. } = observation;
+    let file = |text: &str| text.trim_end_matches(['/', '\\', ' ']).rfind(['/', '\\']).map_or(0, |at| at + 1);
+    [name, id, path].iter().any(|text| {
+        let mut pieces = text[file(text)..].split(|c: char| !is_of_fragments(c));
+        pieces.any(|piece| {
+            let name = piece.bytes().take(SHORTEST).take_while(u8::is_ascii_alphanumeric).count();
+            (1..SHORTEST).contains(&name)
+        })
+    })
+}
+
+/// Whether no fragment goes beyond this byte of a plain text.
+fn ends_fragments(byte: u8) -> bool {
+    byte.is_ascii() && !is_of_fragments(char::from(byte))
+}
+
+/// What the recogniser's most telling test needs; `None` when an observation that it fits need hold nothing.
+fn telling(one: &Recogniser) -> Option<Needed> {
+    let of_test = |test: &Test| {
+        let beyond = Beyond { vendor: test.field == Field::Vendor, state: test.field == Field::State };
+        let mut needed = Needed { beyond, ..Needed::default() };
+        for pattern in &test.patterns {
+            match fragments(pattern) {
+                Some(more) => needed.fragments.extend(more),
+                None if test.field == Field::Key && is_short(pattern) => needed.short = true,
+                None => return None,
+            }
+        }
+        // A vendor is on many titles, and what it is called only on some: the vendor decides where nothing else can.
+        let rank = (test.field != Field::Vendor, !needed.short, worth(&needed.fragments));
+        Some((rank, needed))
+    };
+    one.tests.iter().filter_map(of_test).max_by_key(|(rank, _)| *rank).map(|(_, needed)| needed)
+}
+
+fn is_short(pattern: &Pattern) -> bool {
+    matches!(pattern, Pattern::Exact(text) if (1..SHORTEST).contains(&text.len()) && text.is_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::{Observation, Section, SourceName};
+
+    use super::*;
+
+    #[test]
+    fn a_text_is_let_through_that_holds_a_fragment_in_any_case_or_that_folding_changes() {
+        let fragments = ["kesl", "avp", "k7-tools", "as_kv"].map(str::to_owned);
+        let kind_filter = Loose { fragments: BTreeSet::from(fragments), ..Loose::default() }.tied().expect("builds");
+        for text in ["KESL", "avp", "Avp21", "K7-tools", "As_KV", "кесл", "\"", "\u{ad}"] {
+            // Wherever it stands, and however long the text is.
+            for (before, after) in (0..10).flat_map(|before| (0..10).map(move |after| (before, after))) {
+                let text = format!("{}{text}{}", "x".repeat(before), ".".repeat(after));
+                assert!(kind_filter.lets_text(text.as_bytes()), "{text}");
+            }
+        }
+        for text in ["", "k", "av", "ke sl", "openssl", "av-p", "avav", "kes", "k7_tools", "as\u{7f}kv"] {
+            assert!(!kind_filter.lets_text(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_short_before_what_its_kind_adds() {
+        let is_short = |name: &str, path: &str| {
+            let seen = Observation { path: path.to_owned(), ..Observation::new(Kind::Service, name) };
+            let section = CanonicalSection::from(&Section::new(Platform::Linux, SourceName::SystemdUnits, vec![seen]));
+            section.observations().iter().any(has_short_name)
+        };
+        for name in [
+            "vt",
+            "VT.service",
+            "/opt/vt",
+            "vt:amd64",
+            "k-1.rpm",
+            "2Y8XE5CQ94.vt.systemextension",
+            " vt ",
+            "[vt]",
+            "● vt.service",
+        ] {
+            assert!(is_short(name, ""), "{name}");
+            assert!(is_short("plain-name", name), "{name}");
+        }
+        for name in ["vtx.service", "/vt/daemon", "openssl", "2Y8XE5CQ94.vtx.systemextension"] {
+            assert!(!is_short(name, ""), "{name}");
+        }
+    }
+
+    #[test]
+    fn hardly_a_kind_is_open() {
+        let set = crate::rules::load(None).expect("rules");
+        let prefilter = Prefilter::new(set.catalogue.products()).expect("builds");
+        // Each of these makes its kind as slow as it is without a prefilter: it has to be a kind of which machines have few.
+        let open: Vec<_> =
+            prefilter.kind_filters.iter().filter(|(_, kind_filter)| kind_filter.open).map(|(kind, _)| *kind).collect();
+        assert_eq!(open, [(Platform::Windows, Kind::Wsc)]);
+    }
+}

@@ -1,0 +1,308 @@
+//! Reads one TOML file key by key, and notes every fault with its line: a wrong type, a missing key, an unknown key.
+//!
+//! Serde stops at the first fault; an analyst who edits twenty files wants all of them.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use muster_proto::model::Timestamp;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::rule_fault::RuleFault;
+
+/// One rule file: how people find it, and its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RuleFile {
+    /// `catalogue`, `vendors`, `orders` or `scenarios`.
+    pub(crate) folder: String,
+    /// Its name within the folder.
+    pub(crate) name: String,
+    /// How a fault names it.
+    pub(crate) place: String,
+    /// Its text.
+    pub(crate) text: String,
+}
+
+/// A text of the file with the line that it stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Placed<T> {
+    pub(crate) value: T,
+    pub(crate) line: usize,
+}
+
+/// One file that is being read, with the faults that were found so far.
+pub(crate) struct TomlReader<'f> {
+    file: &'f RuleFile,
+    /// Where each line begins.
+    lines: Vec<usize>,
+    faults: RefCell<Vec<RuleFault>>,
+}
+
+impl<'f> TomlReader<'f> {
+    /// Parses the file and hands its top table to `read`; the faults of both come back with the result.
+    pub(crate) fn read<T>(file: &'f RuleFile, read: impl FnOnce(&mut Entries<'_, '_>) -> T) -> (T, Vec<RuleFault>) {
+        let (result, faults, _) = Self::recover(file, read);
+        (result, faults)
+    }
+
+    /// As [`TomlReader::read`], with nothing of a file that is no TOML: what it seems to lack would be missed elsewhere too.
+    pub(crate) fn read_whole<T>(
+        file: &'f RuleFile,
+        read: impl FnOnce(&mut Entries<'_, '_>) -> T,
+    ) -> (Option<T>, Vec<RuleFault>) {
+        let (result, faults, broken) = Self::recover(file, read);
+        ((!broken).then_some(result), faults)
+    }
+
+    /// What could be read, its faults, and whether the file is no TOML.
+    fn recover<T>(file: &'f RuleFile, read: impl FnOnce(&mut Entries<'_, '_>) -> T) -> (T, Vec<RuleFault>, bool) {
+        let breaks = file.text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
+        let reader = TomlReader { file, lines, faults: RefCell::default() };
+        let (document, errors) = DeTable::parse_recoverable(&file.text);
+        for error in errors {
+            let line = error.span().map_or(0, |span| reader.line(span.start));
+            reader.fault(line, error.message().to_owned());
+        }
+        let broken = !reader.faults.borrow().is_empty();
+        let mut entries = Entries { reader: &reader, table: document.get_ref(), line: 1, seen: BTreeSet::new() };
+        let result = read(&mut entries);
+        entries.finish();
+        let mut faults = reader.faults.into_inner();
+        if broken {
+            // What a broken file seems to lack is an echo of its syntax fault.
+            faults.truncate(1);
+        }
+        (result, faults, broken)
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|begin| *begin <= offset)
+    }
+
+    fn fault(&self, line: usize, reason: String) {
+        self.faults.borrow_mut().push(RuleFault { file: self.file.place.clone(), line, reason });
+    }
+}
+
+/// One table of the file. Every key that is asked for counts as known; [`Entries::finish`] reports the others.
+pub(crate) struct Entries<'s, 'f> {
+    reader: &'s TomlReader<'f>,
+    table: &'s DeTable<'s>,
+    line: usize,
+    seen: BTreeSet<String>,
+}
+
+impl<'s> Entries<'s, '_> {
+    /// The line on which the table begins.
+    pub(crate) const fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The file, as faults name it.
+    pub(crate) fn file(&self) -> &str {
+        &self.reader.file.place
+    }
+
+    /// Notes a fault on a line.
+    pub(crate) fn fault(&self, line: usize, reason: impl Into<String>) {
+        self.reader.fault(line, reason.into());
+    }
+
+    fn get(&mut self, key: &str) -> Option<(&'s DeValue<'s>, usize)> {
+        self.seen.insert(key.to_owned());
+        let value: &'s Spanned<DeValue<'s>> = self.table.get(key)?;
+        Some((value.get_ref(), self.reader.line(value.span().start)))
+    }
+
+    fn wrong(&self, key: &str, line: usize, wanted: &str, found: &DeValue<'_>) {
+        self.fault(line, format!("`{key}` must be {wanted}, not a {}", found.type_str()));
+    }
+
+    /// A text, if the key is there.
+    pub(crate) fn text(&mut self, key: &str) -> Option<Placed<String>> {
+        let (value, line) = self.get(key)?;
+        match value.as_str() {
+            Some(text) => Some(Placed { value: text.to_owned(), line }),
+            None => {
+                self.wrong(key, line, "a text", value);
+                None
+            }
+        }
+    }
+
+    /// A text that must be there and not be empty.
+    pub(crate) fn required(&mut self, key: &str) -> Placed<String> {
+        let there = self.table.contains_key(key);
+        match self.text(key) {
+            Some(text) if text.value.trim().is_empty() => {
+                self.fault(text.line, format!("`{key}` is empty"));
+                text
+            }
+            Some(text) => text,
+            None => {
+                if !there {
+                    self.fault(self.line, format!("`{key}` is missing"));
+                }
+                Placed { value: String::new(), line: self.line }
+            }
+        }
+    }
+
+    /// A text or a list of texts; empty when the key is not there.
+    pub(crate) fn list(&mut self, key: &str) -> Vec<Placed<String>> {
+        let Some((value, line)) = self.get(key) else { return Vec::new() };
+        if let Some(text) = value.as_str() {
+            return vec![Placed { value: text.to_owned(), line }];
+        }
+        let Some(array) = value.as_array() else {
+            self.wrong(key, line, "a text or a list of texts", value);
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for item in array.iter() {
+            let line = self.reader.line(item.span().start);
+            match item.get_ref().as_str() {
+                Some(text) => texts.push(Placed { value: text.to_owned(), line }),
+                None => self.wrong(key, line, "a list of texts", item.get_ref()),
+            }
+        }
+        texts
+    }
+
+    /// The texts of a list without their lines.
+    pub(crate) fn texts(&mut self, key: &str) -> Vec<String> {
+        self.list(key).into_iter().map(|text| text.value).collect()
+    }
+
+    /// A list of names of a closed list; a name that is not one of it is a fault.
+    pub(crate) fn names<T: FromStr>(&mut self, key: &str, what: &str) -> Vec<T> {
+        let mut known = Vec::new();
+        for text in self.list(key) {
+            match text.value.parse() {
+                Ok(value) => known.push(value),
+                Err(_) => self.fault(text.line, format!("`{key}`: {:?} is not {what}", text.value)),
+            }
+        }
+        known
+    }
+
+    /// A name of a closed list.
+    pub(crate) fn name<T: FromStr>(&mut self, key: &str, what: &str) -> Option<T> {
+        let text = self.text(key)?;
+        let parsed = text.value.parse().ok();
+        if parsed.is_none() {
+            self.fault(text.line, format!("`{key}`: {:?} is not {what}", text.value));
+        }
+        parsed
+    }
+
+    /// true or false.
+    pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
+        let (value, line) = self.get(key)?;
+        if value.as_bool().is_none() {
+            self.wrong(key, line, "true or false", value);
+        }
+        value.as_bool()
+    }
+
+    /// A whole number from 0.
+    pub(crate) fn number(&mut self, key: &str) -> Option<u64> {
+        let (value, line) = self.get(key)?;
+        let number = value.as_integer().and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok());
+        if number.is_none() {
+            self.wrong(key, line, "a whole number from 0", value);
+        }
+        number
+    }
+
+    /// A number or a list of numbers from 0, with their lines; empty when the key is not there.
+    pub(crate) fn numbers(&mut self, key: &str) -> Vec<Placed<u64>> {
+        let Some((value, line)) = self.get(key) else { return Vec::new() };
+        let Some(array) = value.as_array() else {
+            self.wrong(key, line, "a list of whole numbers from 0", value);
+            return Vec::new();
+        };
+        let mut numbers = Vec::new();
+        for item in array.iter() {
+            let line = self.reader.line(item.span().start);
+            let number = item.get_ref().as_integer();
+            match number.and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok()) {
+                Some(value) => numbers.push(Placed { value, line }),
+                None => self.wrong(key, line, "a list of whole numbers from 0", item.get_ref()),
+            }
+        }
+        numbers
+    }
+
+    /// A date: year, month and day as one number, 20261123.
+    pub(crate) fn date(&mut self, key: &str) -> Option<u64> {
+        let (value, line) = self.get(key)?;
+        let date = value.as_datetime().and_then(|instant| instant.date);
+        if date.is_none() {
+            self.wrong(key, line, "a date such as 2026-11-23", value);
+        }
+        date.map(|date| u64::from(date.year) * 10_000 + u64::from(date.month) * 100 + u64::from(date.day))
+    }
+
+    /// An instant with its offset from UTC.
+    pub(crate) fn instant(&mut self, key: &str) -> Option<Timestamp> {
+        let (value, line) = self.get(key)?;
+        let text = value.as_datetime().filter(|instant| instant.offset.is_some()).map(ToString::to_string);
+        let instant = text.and_then(|text| Timestamp::parse_rfc3339(&text).ok());
+        if instant.is_none() {
+            self.wrong(key, line, "a date and time with its offset, such as 2024-09-29T00:00:00-04:00", value);
+        }
+        instant
+    }
+
+    /// A table, if the key is there; `read` gets it, and keys that it does not ask for are faults.
+    pub(crate) fn table<T>(&mut self, key: &str, read: impl FnOnce(&mut Entries<'_, '_>) -> T) -> Option<T> {
+        let (value, line) = self.get(key)?;
+        let Some(table) = value.as_table() else {
+            self.wrong(key, line, "a table", value);
+            return None;
+        };
+        let mut entries = Entries { reader: self.reader, table, line, seen: BTreeSet::new() };
+        let result = read(&mut entries);
+        entries.finish();
+        Some(result)
+    }
+
+    /// A list of tables; empty when the key is not there.
+    pub(crate) fn tables<T>(&mut self, key: &str, mut read: impl FnMut(&mut Entries<'_, '_>) -> T) -> Vec<T> {
+        let Some((value, line)) = self.get(key) else { return Vec::new() };
+        let Some(array) = value.as_array() else {
+            self.wrong(key, line, "a list of tables", value);
+            return Vec::new();
+        };
+        let mut results = Vec::new();
+        for item in array.iter() {
+            let line = self.reader.line(item.span().start);
+            let Some(table) = item.get_ref().as_table() else {
+                self.wrong(key, line, "a list of tables", item.get_ref());
+                continue;
+            };
+            let mut entries = Entries { reader: self.reader, table, line, seen: BTreeSet::new() };
+            results.push(read(&mut entries));
+            entries.finish();
+        }
+        results
+    }
+
+    /// The keys of the table, for tables whose keys are data.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.table.iter().map(|(key, _)| key.get_ref().to_string()).collect()
+    }
+
+    fn finish(&self) {
+        for (key, _) in self.table.iter() {
+            if !self.seen.contains(key.get_ref().as_ref()) {
+                let line = self.reader.line(key.span().start);
+                self.fault(line, format!("`{}` is not a key that is known here", key.get_ref()));
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Many at once: nothing is lost, nothing is done twice, and one operation's failure is its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use muster_proto::model::{Lane, Section, TokenId};
+
+use super::Backend;
+use super::kit::{
+    assert_healthy, at, check_in, current, delivery, enrolled, enrollment, host, judged, judgement, new_token, order,
+    packages, settled, snapshot, units,
+};
+use crate::store::{CheckInAnswer, Delivered, NewToken, Store, StoreError};
+
+const TASKS: u8 = 16;
+const ROUNDS: u64 = 25;
+
+/// What host `n` has in a round: one section that all share, one that four share, and both change.
+fn sections(n: u8, round: u64) -> [Section; 2] {
+    let version = format!("1.{}", round / 2);
+    let group = format!("group-{}-{}.service", n % 4, round / 3);
+    [packages(&[("adduser", "3.134"), ("kesl", &version)]), units(&["cron.service", &group])]
+}
+
+pub(crate) async fn concurrent_clients_leave_the_store_consistent(backend: impl Backend) {
+    concurrent_clients_of(vec![backend.open()]).await;
+}
+
+/// The crowd, spread over stores on the same place: each host goes from one to the next with every message, and each
+/// store has its judges.
+pub(crate) async fn concurrent_clients_of(stores: Vec<Arc<dyn Store>>) {
+    let store = Arc::clone(&stores[0]);
+    enrolled(&store, TASKS).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let judges: Vec<_> =
+        stores.iter().chain(&stores).map(|store| tokio::spawn(judge(Arc::clone(store), Arc::clone(&done)))).collect();
+    let hosts: Vec<_> = (1..=TASKS).map(|n| tokio::spawn(report(stores.clone(), n))).collect();
+    for host in hosts {
+        host.await.expect("reports");
+    }
+    done.store(true, Ordering::SeqCst);
+    for judge in judges {
+        judge.await.expect("judges");
+    }
+    // What was left behind by claims that the two judges took from each other.
+    let claimed = store.queue_claim(1000, at(100_000)).await.expect("claims");
+    let judgements = claimed.iter().map(|host| judgement(host, vec![judged(Lane::Clear)])).collect();
+    settled(&store, judgements, at(100_000)).await;
+
+    assert_eq!(store.queue_depth().await.expect("asks").waiting, 0);
+    for n in 1..=TASKS {
+        let last = muster_proto::canonical::snapshot_digest(&snapshot(&sections(n, ROUNDS - 1)));
+        assert_eq!(current(&store, n).await, Some(last), "host {n}");
+    }
+    let tally = store.lane_tally(&order(), at(0)).await.expect("tallies");
+    assert_eq!(tally.in_scope.values().sum::<u64>(), u64::from(TASKS));
+    assert_eq!(tally.unjudged, 0);
+    assert_healthy(&store).await;
+}
+
+async fn report(stores: Vec<Arc<dyn Store>>, n: u8) {
+    let mut turns = stores.iter().cycle().skip(usize::from(n));
+    for round in 0..ROUNDS {
+        let mut store = || turns.next().expect("there is a store");
+        let (seq, seconds, all) = (round + 1, 10 + round, sections(n, round));
+        let answer = store().check_in(check_in(n, seq, seconds, &all)).await.expect("checks in");
+        if answer != CheckInAnswer::Current {
+            // Half of the time in two parts, as over a slow link.
+            let parts = if n.is_multiple_of(2) { vec![&all[..1], &all[1..]] } else { vec![&all[..]] };
+            let mut last = Delivered::SnapshotWanted;
+            for part in parts {
+                last = store().snapshot_deliver(delivery(n, seq, seconds, &all, part)).await.expect("delivers");
+            }
+            assert_eq!(last, Delivered::Accepted);
+        }
+        let again = store().check_in(check_in(n, seq, seconds, &all)).await.expect("replays");
+        // A store that has not heard of it cannot tell it from a new one that changes nothing; nor does it change anything.
+        let unheard = stores.len() > 1 && again == CheckInAnswer::Current;
+        assert!(unheard || again == CheckInAnswer::Replayed { current: true }, "host {n}, round {round}: {again:?}");
+    }
+}
+
+async fn judge(store: Arc<dyn Store>, done: Arc<AtomicBool>) {
+    let mut now = 10;
+    while !done.load(Ordering::SeqCst) || store.queue_depth().await.expect("asks").waiting > 0 {
+        now += 1;
+        let claimed = store.queue_claim(5, at(now)).await.expect("claims");
+        if claimed.is_empty() {
+            if done.load(Ordering::SeqCst) {
+                break;
+            }
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let lane = Lane::ALL[3 + usize::try_from(now % 8).expect("small")];
+        let judgements = claimed.iter().map(|host| judgement(host, vec![judged(lane)])).collect();
+        settled(&store, judgements, at(now)).await;
+    }
+}
+
+pub(crate) async fn a_operation_that_fails_leaves_its_neighbours(backend: impl Backend) {
+    let store = backend.open();
+    store.token_create(new_token(0)).await.expect("token");
+    let operations = (1..=40_u8).map(|n| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            if n.is_multiple_of(4) {
+                // A second token of the same id is refused by the database itself, in the middle of the others.
+                store.token_create(new_token(0)).await.map(|()| None)
+            } else {
+                store.host_enroll(enrollment(n)).await.map(Some)
+            }
+        })
+    });
+    let mut failed = 0;
+    for operation in operations.collect::<Vec<_>>() {
+        match operation.await.expect("ends") {
+            Ok(enrolled) => assert!(enrolled.is_some(), "a doubled token was accepted"),
+            Err(StoreError::Operation { operation, .. }) => {
+                assert_eq!(operation, "token_create");
+                failed += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(failed, 10);
+    assert_eq!(store.host_count().await.expect("counts"), 30);
+    assert_eq!(store.ledger_list(0, 100).await.expect("reads").len(), 31, "no entry of an operation that failed");
+    assert_eq!(store.token_list().await.expect("lists")[0].uses, 30);
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn who_follows_the_ledger_misses_nothing(backend: impl Backend) {
+    const EACH: u8 = 12;
+    let store = backend.open();
+    let writers: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                for n in 0..EACH {
+                    let id = TokenId::new(format!("token-{task}-{n}")).expect("valid");
+                    store.token_create(NewToken { id, ..new_token(0) }).await.expect("keeps");
+                }
+            })
+        })
+        .collect();
+    let all = usize::from(TASKS) * usize::from(EACH);
+    let mut followed = Vec::new();
+    while followed.len() < all {
+        let is_over = writers.iter().all(tokio::task::JoinHandle::is_finished);
+        let after = followed.last().copied().unwrap_or(0);
+        let more = store.ledger_list(after, 1_000).await.expect("reads");
+        followed.extend(more.iter().map(|row| row.number));
+        assert!(!is_over || followed.len() == all, "{} of {all} entries were seen", followed.len());
+    }
+    assert!(followed.is_sorted_by(|one, next| one < next), "{followed:?}");
+    for writer in writers {
+        writer.await.expect("ends");
+    }
+}
+
+pub(crate) async fn a_closed_store_says_so(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    store.close().await.expect("closes");
+    store.close().await.expect("closing again is no fault");
+    assert!(matches!(store.host_get(host(1)).await, Err(StoreError::Closed { .. })));
+    let error = store.token_create(new_token(0)).await.expect_err("closed");
+    assert_eq!(error.to_string(), "token_create: the store is closed");
+}

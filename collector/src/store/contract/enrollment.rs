@@ -1,0 +1,120 @@
+//! Tokens, enrollment, keys.
+
+use super::Backend;
+use super::kit::{assert_healthy, at, enrolled, enrollment, host, key, new_token, site, token_id};
+use crate::ledger::entry::Entry;
+use crate::store::{AccountToken, Enrolled, Enrollment, Role};
+
+pub(crate) async fn a_token_is_listed_used_and_withdrawn(backend: impl Backend) {
+    let store = backend.open();
+    store.token_create(new_token(5)).await.expect("token");
+    store.host_enroll(enrollment(1)).await.expect("enrolls");
+    let listed = store.token_list().await.expect("lists");
+    assert_eq!((listed.len(), listed[0].uses, listed[0].revoked_at), (1, 1, None));
+    assert!(store.token_revoke(&token_id(), at(2)).await.expect("revokes"));
+    assert!(store.token_revoke(&token_id(), at(3)).await.expect("revokes again"));
+    assert_eq!(store.token_list().await.expect("lists")[0].revoked_at, Some(at(2)), "the first revocation counts");
+    assert_eq!(store.host_enroll(enrollment(2)).await.expect("asks"), Enrolled::TokenRevoked);
+    let ledger = store.ledger_list(0, 100).await.expect("reads");
+    assert!(matches!(ledger[0].entry, Entry::TokenMade { .. }));
+    assert!(matches!(ledger[1].entry, Entry::HostEnrolled { .. }));
+    assert!(matches!(ledger[2].entry, Entry::TokenRevoked { .. }));
+    assert_eq!(ledger.len(), 3);
+    assert!(!store.token_revoke(&"nobody".parse().expect("valid"), at(2)).await.expect("asks"));
+}
+
+pub(crate) async fn an_enrollment_needs_a_token_that_is_right_in_force_and_not_used_up(backend: impl Backend) {
+    let store = backend.open();
+    assert_eq!(store.host_enroll(enrollment(1)).await.expect("asks"), Enrolled::TokenUnknown, "no token at all");
+    store.token_create(new_token(1)).await.expect("token");
+    let wrong = Enrollment { secret_hash: [8; 32], ..enrollment(1) };
+    assert_eq!(store.host_enroll(wrong).await.expect("asks"), Enrolled::TokenUnknown, "another secret");
+    let late = Enrollment { now: at(3600), ..enrollment(1) };
+    assert_eq!(store.host_enroll(late).await.expect("asks"), Enrolled::TokenExpired);
+    assert_eq!(store.host_count().await.expect("counts"), 0);
+    let first = store.host_enroll(enrollment(1)).await.expect("enrolls");
+    assert_eq!(first, Enrolled::Host { host: host(1), site: site() });
+    assert_eq!(store.host_enroll(enrollment(2)).await.expect("asks"), Enrolled::TokenUsedUp);
+    assert_eq!(store.host_count().await.expect("counts"), 1);
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn a_retried_enrollment_is_the_same_host_and_does_not_use_the_token_again(backend: impl Backend) {
+    let store = backend.open();
+    store.token_create(new_token(1)).await.expect("token");
+    store.host_enroll(enrollment(1)).await.expect("enrolls");
+    let retry = Enrollment { host: host(77), now: at(9), ..enrollment(1) };
+    let answer = store.host_enroll(retry).await.expect("retries");
+    assert_eq!(answer, Enrolled::Host { host: host(1), site: site() });
+    assert_eq!(store.token_list().await.expect("lists")[0].uses, 1);
+    assert_eq!(store.host_count().await.expect("counts"), 1);
+    let thief = Enrollment { secret_hash: [8; 32], ..enrollment(1) };
+    assert_eq!(store.host_enroll(thief).await.expect("asks"), Enrolled::TokenUnknown, "a key alone opens nothing");
+}
+
+pub(crate) async fn both_keys_are_good_until_the_new_one_is_used(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let (old, new) = (key(1), key(101));
+    store.host_rekey(host(1), old, new, false, at(5)).await.expect("renews");
+    store.host_rekey(host(1), old, new, false, at(6)).await.expect("a retry is no fault");
+    for _ in 0..2 {
+        let known = store.host_identify(old).await.expect("asks").expect("the old key is good");
+        assert!(known.host == host(1) && !known.superseded && !known.quarantined);
+    }
+    let known = store.host_identify(new).await.expect("asks").expect("the new key is good");
+    assert!(known.host == host(1) && !known.superseded);
+    let known = store.host_identify(old).await.expect("asks").expect("the old key is still known");
+    assert!(known.superseded, "the new key was used");
+    let known = store.host_identify(new).await.expect("asks").expect("the new key stays good");
+    assert!(!known.superseded);
+    // A machine that was set back comes with the old key: it may have a new one, in quarantine.
+    store.host_rekey(host(1), old, key(102), true, at(7)).await.expect("renews");
+    let known = store.host_identify(key(102)).await.expect("asks").expect("known");
+    assert!(known.quarantined && !known.superseded);
+    assert!(store.host_identify(new).await.expect("asks").expect("known").superseded);
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn a_renewal_by_a_stranger_changes_nothing(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 2).await;
+    store.host_rekey(host(1), key(2), key(50), false, at(5)).await.expect_err("the key of another host");
+    store.host_rekey(host(1), key(99), key(50), false, at(5)).await.expect_err("a key of nobody");
+    store.host_rekey(host(1), key(1), key(2), false, at(5)).await.expect_err("the new key is taken");
+    assert_eq!(store.host_identify(key(50)).await.expect("asks"), None);
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn a_withdrawn_host_is_known_and_revoked(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    assert!(!store.host_identify(key(1)).await.expect("asks").expect("known").revoked);
+    assert!(store.host_revoke(host(1), at(5)).await.expect("revokes"));
+    assert!(store.host_identify(key(1)).await.expect("asks").expect("still known").revoked, "and nothing is cached");
+    assert_eq!(store.host_enroll(enrollment(1)).await.expect("asks"), Enrolled::KeyRevoked);
+    store.host_rekey(host(1), key(1), key(50), false, at(6)).await.expect_err("no new key for it");
+    assert!(!store.host_revoke(host(9), at(5)).await.expect("asks"));
+}
+
+pub(crate) async fn an_operator_token_is_kept_and_replaced(backend: impl Backend) {
+    let store = backend.open();
+    let id = token_id();
+    assert!(store.account_token_get(&id).await.expect("asks").is_none());
+    let token = AccountToken {
+        id: id.clone(),
+        secret_hash: [3; 32],
+        person: "ada".to_owned(),
+        role: Role::Admin,
+        created_at: at(1),
+        revoked_at: None,
+    };
+    store.account_token_put(token.clone()).await.expect("keeps");
+    store
+        .account_token_put(AccountToken { role: Role::Viewer, revoked_at: Some(at(4)), ..token })
+        .await
+        .expect("replaces");
+    let kept = store.account_token_get(&id).await.expect("asks").expect("is there");
+    assert_eq!((kept.person.as_str(), kept.role, kept.revoked_at), ("ada", Role::Viewer, Some(at(4))));
+    assert_eq!(kept.secret_hash, [3; 32]);
+}

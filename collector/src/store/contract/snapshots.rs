@@ -1,0 +1,198 @@
+//! Check-ins, looks, sections.
+
+use muster_proto::canonical;
+use muster_proto::model::Section;
+
+use super::Backend;
+use super::kit::{
+    assert_healthy, at, check_in, current, delivery, enrolled, facts, host, packages, part, reports, run, snapshot,
+    state, units,
+};
+use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery, StoreError};
+
+fn image() -> [Section; 2] {
+    [packages(&[("adduser", "3.134"), ("kesl", "12.2.0-2517")]), units(&["kesl.service", "cron.service"])]
+}
+
+fn cleaned() -> [Section; 2] {
+    [packages(&[("adduser", "3.134")]), units(&["cron.service"])]
+}
+
+pub(crate) async fn a_snapshot_becomes_current_when_its_last_section_is_there(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let all = image();
+    let digest = canonical::snapshot_digest(&snapshot(&all));
+    let answer = store.check_in(check_in(1, 1, 10, &all)).await.expect("checks in");
+    assert_eq!(answer, CheckInAnswer::SnapshotWanted);
+    let wanted = vec![part(&all[1]).digest()];
+    let answer = store.snapshot_deliver(delivery(1, 1, 11, &all, &all[..1])).await.expect("delivers");
+    assert_eq!(answer, Delivered::SectionsWanted(wanted.clone()));
+    assert_eq!(current(&store, 1).await, None, "not before all is there");
+    let answer = store.check_in(check_in(1, 2, 12, &all)).await.expect("checks in");
+    assert_eq!(answer, CheckInAnswer::SectionsWanted(wanted));
+    let rest = Delivery { snapshot: None, ..delivery(1, 2, 13, &all, &all[1..]) };
+    assert_eq!(store.snapshot_deliver(rest).await.expect("delivers"), Delivered::Accepted);
+    let kept = store.host_get(host(1)).await.expect("gets").expect("there").snapshot.expect("has one");
+    assert_eq!((kept.digest, kept.since, kept.snapshot), (digest, at(13), snapshot(&all)));
+    assert_eq!(kept.observations.values().sum::<u64>(), 4);
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn a_section_that_came_is_kept_though_others_are_missing(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let all = image();
+    let only_section = Delivery { snapshot: None, ..delivery(1, 1, 10, &all, &all[..1]) };
+    assert_eq!(store.snapshot_deliver(only_section).await.expect("delivers"), Delivered::SnapshotWanted);
+    assert_eq!(store.section_get(part(&all[0]).digest()).await.expect("gets"), Some(part(&all[0])));
+    let answer = store.snapshot_deliver(delivery(1, 2, 11, &all, &all[1..])).await.expect("delivers");
+    assert_eq!(answer, Delivered::Accepted, "the first section need not come again");
+}
+
+pub(crate) async fn a_snapshot_with_another_digest_is_refused_and_nothing_is_kept(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let all = image();
+    let other_snapshot = Delivery { snapshot: Some(snapshot(&cleaned())), ..delivery(1, 1, 10, &all, &all) };
+    let error = store.snapshot_deliver(other_snapshot).await.expect_err("refused");
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert_eq!(store.section_get(part(&all[0]).digest()).await.expect("gets"), None);
+    assert_eq!(store.check().await.expect("checks").sections, 0);
+}
+
+pub(crate) async fn a_replayed_check_in_changes_nothing(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let (first, second) = (image(), cleaned());
+    reports(&store, 1, 1, 10, &first).await;
+    reports(&store, 1, 2, 20, &second).await;
+    let before = store.host_get(host(1)).await.expect("gets").expect("there");
+    for seq in [1, 2] {
+        let replay = CheckIn { facts: Some(facts("renamed")), ..check_in(1, seq, 30, &first) };
+        let answer = store.check_in(replay).await.expect("replays");
+        assert_eq!(answer, CheckInAnswer::Replayed { current: false });
+    }
+    let answer = store.check_in(check_in(1, 2, 30, &second)).await.expect("replays");
+    assert_eq!(answer, CheckInAnswer::Replayed { current: true });
+    let after = store.host_get(host(1)).await.expect("gets").expect("there");
+    assert_eq!(after.facts, before.facts);
+    assert_eq!(after.last_seen, before.last_seen);
+    assert_eq!(after.snapshot.expect("has one").digest, before.snapshot.expect("had one").digest);
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn a_late_message_of_an_earlier_process_does_not_bring_back_its_snapshot(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let (first, second) = (image(), cleaned());
+    reports(&store, 1, 7, 10, &first).await;
+    let restarted = |seq, seconds| CheckIn { run: run(200), ..check_in(1, seq, seconds, &second) };
+    let answer = store.check_in(restarted(1, 20)).await.expect("a new run begins anew");
+    assert_eq!(answer, CheckInAnswer::SnapshotWanted);
+    let arrives = Delivery { run: run(200), ..delivery(1, 1, 21, &second, &second) };
+    assert_eq!(store.snapshot_deliver(arrives).await.expect("delivers"), Delivered::Accepted);
+    let answer = store.check_in(check_in(1, 7, 30, &first)).await.expect("comes late");
+    assert_eq!(answer, CheckInAnswer::Replayed { current: false });
+    assert_eq!(current(&store, 1).await, Some(canonical::snapshot_digest(&snapshot(&second))));
+}
+
+pub(crate) async fn a_late_delivery_does_not_move_the_pointer_back(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let (first, second) = (image(), cleaned());
+    reports(&store, 1, 2, 20, &second).await;
+    let late = store.snapshot_deliver(delivery(1, 1, 21, &first, &first)).await.expect("delivers");
+    assert_eq!(late, Delivered::Accepted, "it was kept; an agent need not send it again");
+    assert_eq!(current(&store, 1).await, Some(canonical::snapshot_digest(&snapshot(&second))));
+    let again = store.snapshot_deliver(delivery(1, 2, 22, &second, &second)).await.expect("delivers");
+    assert_eq!(again, Delivered::Accepted);
+    let kept = store.host_get(host(1)).await.expect("gets").expect("there").snapshot.expect("has one");
+    assert_eq!(kept.since, at(20), "a repeated delivery begins nothing anew");
+}
+
+pub(crate) async fn a_snapshot_that_is_known_becomes_current_without_an_upload(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let (first, second) = (image(), cleaned());
+    reports(&store, 1, 1, 10, &first).await;
+    reports(&store, 1, 2, 20, &second).await;
+    let answer = store.check_in(check_in(1, 3, 30, &first)).await.expect("checks in");
+    assert_eq!(answer, CheckInAnswer::Current);
+    let kept = store.host_get(host(1)).await.expect("gets").expect("there").snapshot.expect("has one");
+    assert_eq!((kept.digest, kept.since), (canonical::snapshot_digest(&snapshot(&first)), at(30)));
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn two_hosts_of_one_image_share_snapshot_and_sections(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 2).await;
+    let all = image();
+    reports(&store, 1, 1, 10, &all).await;
+    let answer = store.check_in(check_in(2, 1, 11, &all)).await.expect("checks in");
+    assert_eq!(answer, CheckInAnswer::Current);
+    let check = store.check().await.expect("checks");
+    assert_eq!((check.hosts, check.snapshots, check.sections, check.faults.len()), (2, 1, 2, 0));
+}
+
+pub(crate) async fn sections_are_rebuilt_as_they_came(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let many: Vec<(String, String)> = (0..300).map(|n| (format!("lib{n}"), format!("1.{}-{}", n % 7, n % 3))).collect();
+    let names: Vec<(&str, &str)> = many.iter().map(|(name, version)| (name.as_str(), version.as_str())).collect();
+    let all = [packages(&names), units(&[])];
+    reports(&store, 1, 1, 10, &all).await;
+    for section in &all {
+        assert_eq!(store.section_get(part(section).digest()).await.expect("gets"), Some(part(section)));
+    }
+    store.close().await.expect("closes");
+    let store = backend.open();
+    for section in &all {
+        let kept = store.section_get(part(section).digest()).await.expect("gets");
+        assert_eq!(kept, Some(part(section)), "from what the database holds");
+    }
+}
+
+pub(crate) async fn facts_and_state_are_kept_when_they_change(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let all = image();
+    reports(&store, 1, 1, 10, &all).await;
+    let told = |seq| CheckIn {
+        facts: Some(facts("renamed")),
+        state: Some(state("boot-1")),
+        ..check_in(1, seq, 20 + seq, &all)
+    };
+    for seq in 2..5 {
+        assert_eq!(store.check_in(told(seq)).await.expect("checks in"), CheckInAnswer::Current);
+    }
+    let kept = store.host_get(host(1)).await.expect("gets").expect("there");
+    assert_eq!((kept.facts, kept.state), (facts("renamed"), state("boot-1")));
+    assert_eq!(kept.last_seen, Some(at(24)));
+    let wanted = CheckIn { state: Some(state("boot-2")), ..check_in(1, 9, 40, &cleaned()) };
+    assert_eq!(store.check_in(wanted).await.expect("checks in"), CheckInAnswer::SnapshotWanted);
+    let kept = store.host_get(host(1)).await.expect("gets").expect("there");
+    assert_eq!(kept.state, state("boot-2"), "it does not wait for the snapshot");
+}
+
+pub(crate) async fn everything_survives_a_restart(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 2).await;
+    let all = image();
+    reports(&store, 1, 1, 10, &all).await;
+    let unchanged = store.check_in(check_in(1, 2, 50, &all)).await.expect("checks in");
+    assert_eq!(unchanged, CheckInAnswer::Current);
+    let before = store.host_get(host(1)).await.expect("gets").expect("there");
+    store.close().await.expect("closes");
+
+    let store = backend.open();
+    let after = store.host_get(host(1)).await.expect("gets").expect("there");
+    assert_eq!(format!("{after:?}"), format!("{before:?}"));
+    assert_eq!(after.last_seen, Some(at(50)), "last seen is written when the store closes");
+    let replay = store.check_in(check_in(1, 2, 60, &all)).await.expect("replays");
+    assert_eq!(replay, CheckInAnswer::Replayed { current: true });
+    assert_eq!(store.section_get(part(&all[0]).digest()).await.expect("gets"), Some(part(&all[0])));
+    assert_eq!(store.queue_depth().await.expect("asks").waiting, 2);
+    assert_eq!(store.host_get(host(2)).await.expect("gets").expect("there").last_seen, Some(at(1)));
+    assert_healthy(&store).await;
+}

@@ -1,0 +1,104 @@
+//! Hosts that wait for judgement. Being on the judge queue is a row, written with the operation that put the host there; a claim is
+//! in that row too, so that any number of collectors work it off together, and nobody leads. A claim ends when it is
+//! settled, with a newer ticket, after a minute, or with the collector that holds it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use muster_proto::model::{OrderId, Timestamp};
+
+use super::fault::Step;
+use super::memory::Memory;
+use super::names::Names;
+use super::row::facts_columns;
+use super::session::Session;
+use super::{host, row};
+use crate::judge::Remediation;
+use crate::store::{QueueDepth, QueuedHost};
+
+/// A claim that is older is given to another: its holder is stuck.
+const CLAIM_LASTS: Duration = Duration::from_secs(60);
+
+/// Rows that another collector is claiming at this moment are passed over, so nobody waits. Who has other rules than those
+/// in force gets nothing.
+const CLAIM: &str = concat!(
+    "WITH picked AS MATERIALIZED (
+         SELECT host FROM judge_queue
+         WHERE (claim_ticket IS DISTINCT FROM ticket OR claimed_at <= $2 OR claimed_by <> ALL ($3::int4[]))
+           AND ($6 = 0 OR NOT EXISTS (SELECT 1 FROM rules WHERE adopted_at IS NOT NULL AND no <> $6))
+         ORDER BY since, host LIMIT $1 FOR UPDATE SKIP LOCKED
+     ), taken AS (
+         UPDATE judge_queue d SET claim_ticket = d.ticket, claimed_at = $4, claimed_by = $5 FROM picked p WHERE d.host = p.host
+         RETURNING d.host, d.ticket, d.since
+     )
+     SELECT t.host, t.ticket, h.id, s.text, h.state, l.digest, n.snapshot_since, n.last_seen, ",
+    facts_columns!(),
+    " FROM taken t JOIN host h ON h.no = t.host JOIN site s ON s.no = h.site JOIN host_now n ON n.host = t.host
+      LEFT JOIN snapshot l ON l.no = n.snapshot ORDER BY t.since, t.host"
+);
+
+/// An order that has judged the host is there also when there is nothing to remember.
+const CASES: &str = "
+    SELECT x.host, x.ord, c.body
+    FROM (SELECT host, ord FROM verdict WHERE host = ANY ($1::int4[])
+          UNION SELECT host, ord FROM host_remediation WHERE host = ANY ($1::int4[])) x
+    LEFT JOIN host_remediation c ON c.host = x.host AND c.ord = x.ord";
+
+/// Hosts that nobody has claimed with their present ticket, oldest first.
+pub(super) async fn claim(
+    session: &Session,
+    memory: &Memory,
+    names: &Names,
+    me: i32,
+    most: usize,
+    now: Timestamp,
+) -> Step<Vec<QueuedHost>> {
+    let mut living = memory.collectors();
+    living.push(me);
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let old = now.minus(CLAIM_LASTS).millis();
+    let rows = session.query(CLAIM, &[&most, &old, &living, &now.millis(), &me, &memory.rules().mine()]).await?;
+    let hosts: Vec<i32> = rows.iter().map(|found| found.try_get(0)).collect::<Result<_, _>>()?;
+    let mut cases = if hosts.is_empty() { HashMap::new() } else { cases(session, names, &hosts).await? };
+    let mut claimed = Vec::with_capacity(rows.len());
+    for found in &rows {
+        let (no, ticket): (i32, i64) = (found.try_get(0)?, found.try_get(1)?);
+        let id = row::host_id(found, 2)?;
+        let snapshot = match row::maybe_digest(found, 5)? {
+            Some(digest) => Some((digest, row::instant(found, 6)?)),
+            None => None,
+        };
+        claimed.push(QueuedHost {
+            host: id,
+            site: row::site(found, 3)?,
+            facts: row::facts(found, 8)?,
+            state: row::state(found, 4)?,
+            snapshot,
+            last_seen: Some(host::last_seen(memory, id, row::instant(found, 7)?)),
+            cases: cases.remove(&no).unwrap_or_default(),
+            ticket: ticket.cast_unsigned(),
+        });
+    }
+    Ok(claimed)
+}
+
+async fn cases(session: &Session, names: &Names, hosts: &[i32]) -> Step<HashMap<i32, BTreeMap<OrderId, Remediation>>> {
+    let mut cases: HashMap<i32, BTreeMap<OrderId, Remediation>> = HashMap::new();
+    for found in session.query(CASES, &[&hosts]).await? {
+        let case = match found.try_get::<_, Option<&str>>(2)? {
+            Some(text) => row::from_json("a case", text)?,
+            None => Remediation::default(),
+        };
+        let order = names.order(session, found.try_get(1)?).await?;
+        cases.entry(found.try_get(0)?).or_default().insert(order, case);
+    }
+    Ok(cases)
+}
+
+pub(super) async fn depth(session: &Session) -> Step<QueueDepth> {
+    let find = "SELECT (SELECT count(*) FROM judge_queue), (SELECT since FROM judge_queue ORDER BY since LIMIT 1)";
+    match session.query_first(find, &[]).await? {
+        Some(found) => Ok(QueueDepth { waiting: row::count(&found, 0)?, oldest: row::maybe_instant(&found, 1)? }),
+        None => Ok(QueueDepth::default()),
+    }
+}

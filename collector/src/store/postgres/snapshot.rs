@@ -1,0 +1,66 @@
+//! Looks as they are read. How they are kept is the business of `report`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use muster_proto::canonical;
+use muster_proto::model::{Digest, Snapshot};
+
+use super::fault::{Fault, Step};
+use super::row;
+use super::session::Session;
+use crate::store::{fault, snapshot_codec};
+
+pub(super) async fn get(session: &Session, digest: &Digest) -> Step<Option<Snapshot>> {
+    let find = "SELECT entries, complete FROM snapshot WHERE digest = $1";
+    let Some(found) = session.query_first(find, &[&digest.as_bytes().as_slice()]).await? else { return Ok(None) };
+    let (bytes, is_complete): (&[u8], bool) = (found.try_get(0)?, found.try_get(1)?);
+    if !is_complete {
+        return incomplete(bytes, digest).map(Some);
+    }
+    let digests = section_digests(session, &section_numbers(bytes, digest)?).await?;
+    complete(bytes, digest, &digests).map(Some)
+}
+
+/// The snapshot of the bytes of one that is not complete: canonical ones.
+pub(super) fn incomplete(bytes: &[u8], digest: &Digest) -> Step<Snapshot> {
+    canonical::read_snapshot(bytes).map_err(|error| damaged(digest, error.to_string()))
+}
+
+/// The snapshot of the bytes of one that is complete; `digests` are those of its sections.
+pub(super) fn complete(bytes: &[u8], digest: &Digest, digests: &BTreeMap<i64, Digest>) -> Step<Snapshot> {
+    let known = |number: i64| {
+        let lost = || fault::Fault::damaged(format!("section number {number}"), "it is not there");
+        digests.get(&number).copied().ok_or_else(lost)
+    };
+    snapshot_codec::decode(bytes, known).map_err(|fault| of_snapshot(digest, fault))
+}
+
+/// The numbers of the sections of a snapshot that is complete.
+pub(super) fn section_numbers(bytes: &[u8], digest: &Digest) -> Step<BTreeSet<i64>> {
+    let mut numbers = BTreeSet::new();
+    let noted = |number| {
+        numbers.insert(number);
+        Ok(Digest::from_bytes([0; 32]))
+    };
+    snapshot_codec::decode(bytes, noted).map_err(|fault| of_snapshot(digest, fault))?;
+    Ok(numbers)
+}
+
+/// The digests of sections by their numbers, as far as they are there.
+pub(super) async fn section_digests(session: &Session, numbers: &BTreeSet<i64>) -> Step<BTreeMap<i64, Digest>> {
+    let numbers: Vec<i64> = numbers.iter().copied().collect();
+    let find = "SELECT no, digest FROM section WHERE no = ANY ($1::int8[])";
+    let rows = session.query(find, &[&numbers]).await?;
+    rows.iter().map(|found| Ok((found.try_get(0)?, row::digest(found, 1)?))).collect()
+}
+
+fn of_snapshot(digest: &Digest, fault: fault::Fault) -> Fault {
+    match fault {
+        fault::Fault::Damaged { what, reason } => damaged(digest, format!("{what}: {reason}")),
+        other @ (fault::Fault::Full | fault::Fault::Closed | fault::Fault::Other(_)) => Fault::Plain(other),
+    }
+}
+
+fn damaged(digest: &Digest, reason: String) -> Fault {
+    Fault::damaged(format!("look {}", digest.short()), reason)
+}

@@ -1,0 +1,95 @@
+//! Sections and snapshots that came lately, as they came: the judge queue asks for them a moment later, and reading them back
+//! from the database would cost more than all else that it does. Bounded by bytes; the database has all of it.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use hashbrown::HashMap;
+use muster_proto::canonical::CanonicalSection;
+use muster_proto::model::{Digest, Snapshot};
+
+/// Bytes of sections that are held.
+const BYTES: usize = 64 * 1024 * 1024;
+/// Looks that are held.
+const SNAPSHOTS: usize = 8_192;
+
+/// See the head of the file.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Recent(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    sections: HashMap<Digest, CanonicalSection>,
+    order: VecDeque<Digest>,
+    bytes: usize,
+    snapshots: HashMap<Digest, Snapshot>,
+    snapshot_order: VecDeque<Digest>,
+}
+
+impl Recent {
+    /// Holds what was committed; the oldest make way.
+    pub(in crate::store) fn keep(&self, sections: Vec<CanonicalSection>, snapshot: Option<(Digest, Snapshot)>) {
+        let mut held = self.held();
+        for section in sections {
+            let (digest, size) = (section.digest(), section.bytes().len());
+            if size <= BYTES / 8 && held.sections.insert(digest, section).is_none() {
+                held.order.push_back(digest);
+                held.bytes += size;
+            }
+        }
+        while held.bytes > BYTES {
+            let Some(oldest) = held.order.pop_front() else { break };
+            if let Some(gone) = held.sections.remove(&oldest) {
+                held.bytes -= gone.bytes().len();
+            }
+        }
+        if let Some((digest, snapshot)) = snapshot
+            && held.snapshots.insert(digest, snapshot).is_none()
+        {
+            held.snapshot_order.push_back(digest);
+            if held.snapshot_order.len() > SNAPSHOTS
+                && let Some(oldest) = held.snapshot_order.pop_front()
+            {
+                held.snapshots.remove(&oldest);
+            }
+        }
+    }
+
+    pub(in crate::store) fn section(&self, digest: &Digest) -> Option<CanonicalSection> {
+        self.held().sections.get(digest).cloned()
+    }
+
+    pub(in crate::store) fn snapshot(&self, digest: &Digest) -> Option<Snapshot> {
+        self.held().snapshots.get(digest).cloned()
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::{Kind, Observation, Platform, Section, SourceName};
+
+    use super::*;
+
+    fn section(n: usize) -> CanonicalSection {
+        let observations = (0..5_000).map(|k| Observation::new(Kind::Deb, format!("{n:0>200}-{k}"))).collect();
+        CanonicalSection::from(&Section::new(Platform::Linux, SourceName::Dpkg, observations))
+    }
+
+    #[test]
+    fn the_newest_are_there_and_the_oldest_have_made_way() {
+        let recent = Recent::default();
+        let size = section(0).bytes().len();
+        let fit = BYTES / size;
+        for n in 0..fit + 3 {
+            recent.keep(vec![section(n)], None);
+        }
+        assert_eq!(recent.section(&section(2).digest()), None);
+        assert_eq!(recent.section(&section(fit + 2).digest()), Some(section(fit + 2)));
+        let held = recent.held();
+        assert!(held.bytes <= BYTES && held.sections.len() == held.order.len() && held.sections.len() >= fit - 1);
+    }
+}

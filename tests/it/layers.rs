@@ -1,0 +1,282 @@
+//! The house rules that no compiler checks: which room may use which, where code may ask for the operating system,
+//! and how a file begins. The reasons stand in ARCHITECTURE.md; the plan of the house is in `layers/plan.rs`.
+
+mod lexer;
+mod paths;
+mod plan;
+
+use std::path::{Path, PathBuf};
+
+use plan::{CLOCK_MODULES, MODULES, OS_MODULES, WIRE_MODULES};
+
+/// One source file: where it stands in the repository, and its text.
+struct Source {
+    path: String,
+    text: String,
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the repository").to_owned()
+}
+
+/// All Rust files of the workspace's crates, in order of their paths.
+fn sources() -> Vec<Source> {
+    let root = repository();
+    let mut found = Vec::new();
+    for part in ["proto", "agent", "collector", "tests"] {
+        collect(&root, &root.join(part), &mut found);
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(found.len() > 20, "only {} Rust files were found below {}", found.len(), root.display());
+    found
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
+    for entry in std::fs::read_dir(folder).unwrap_or_else(|e| panic!("reading {}: {e}", folder.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if !path.ends_with("target") {
+                collect(root, &path, found);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            found.push(Source { path: path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(), text });
+        }
+    }
+}
+
+/// Every way in which this file breaks the rules of the house.
+fn faults(source: &Source) -> Vec<String> {
+    let mut faults = Vec::new();
+    faults.extend(form_faults(source));
+    faults.extend(module_faults(source));
+    faults.extend(wire_faults(source));
+    faults.extend(os_faults(source));
+    faults.extend(clock_faults(source));
+    faults.into_iter().map(|fault| format!("{}: {fault}", source.path)).collect()
+}
+
+fn form_faults(source: &Source) -> Vec<String> {
+    let mut faults = Vec::new();
+    if !source.text.starts_with("//! ") {
+        faults.push("does not open with `//!` that says what it is for".to_owned());
+    }
+    if source.path.ends_with("/mod.rs") {
+        faults.push("is a mod.rs; name the file after its room".to_owned());
+    }
+    let nameless = ["util", "utils", "common", "helper", "helpers", "misc", "shared", "stuff"];
+    for part in source.path.trim_end_matches(".rs").split('/') {
+        if nameless.contains(&part) {
+            faults.push(format!("`{part}` is no name for a room: it says nothing about what is in it"));
+        }
+    }
+    faults
+}
+
+/// The room of a file by the longest prefix of its path, with the part of the path that names the crate.
+fn module_of(path: &str) -> Option<&'static plan::Module> {
+    let path = path.trim_end_matches(".rs");
+    MODULES
+        .iter()
+        .filter(|module| path.strip_prefix(module.place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        .max_by_key(|module| module.place.len())
+}
+
+/// Whether this file is in a crate whose modules are planned.
+fn is_planned(path: &str) -> bool {
+    ["proto/src/", "agent/src/", "collector/src/"].iter().any(|place| path.starts_with(place))
+}
+
+fn module_faults(source: &Source) -> Vec<String> {
+    if !is_planned(&source.path) || ["lib.rs", "main.rs"].iter().any(|name| source.path.ends_with(name)) {
+        return Vec::new();
+    }
+    let Some(module) = module_of(&source.path) else {
+        return vec!["is in no module of the plan; see tests/it/layers/plan.rs".to_owned()];
+    };
+    let mut faults = Vec::new();
+    for used in paths::inside(&source.path, &source.text) {
+        let Some(other) = module_of(&used) else { continue };
+        if other.place != module.place && !module.may_use(other) {
+            faults.push(format!("{} must not use {} (`{used}`)", module.place, other.place));
+        }
+    }
+    faults.sort();
+    faults.dedup();
+    faults
+}
+
+fn wire_faults(source: &Source) -> Vec<String> {
+    let in_house = is_planned(&source.path) && !source.path.starts_with("proto/src/");
+    let at_a_door = WIRE_MODULES.iter().any(|door| plan::covers(door, &source.path));
+    if !in_house || at_a_door {
+        return Vec::new();
+    }
+    let uses = paths::below(&source.text, "muster_proto").into_iter().any(|path| path.starts_with("wire"));
+    if uses { vec!["uses `muster_proto::wire`, which only the doors may see".to_owned()] } else { Vec::new() }
+}
+
+fn os_faults(source: &Source) -> Vec<String> {
+    if source.path.starts_with("tests/") || OS_MODULES.iter().any(|module| plan::covers(module, &source.path)) {
+        return Vec::new();
+    }
+    lexer::asked_systems(&source.text)
+        .into_iter()
+        .map(|asked| format!("asks for the operating system (`{asked}`); only {} may", OS_MODULES.join(", ")))
+        .collect()
+}
+
+fn clock_faults(source: &Source) -> Vec<String> {
+    let is_test = source.path.ends_with("tests.rs") || !is_planned(&source.path);
+    if is_test || CLOCK_MODULES.iter().any(|module| plan::covers(module, &source.path)) {
+        return Vec::new();
+    }
+    let asks = [("SystemTime", "now"), ("OffsetDateTime", "now_utc"), ("Utc", "now")];
+    let reads = asks.iter().filter(|(kind, method)| paths::below(&source.text, kind).iter().any(|path| path == method));
+    reads.map(|(kind, method)| format!("reads the clock (`{kind}::{method}`); time is an argument here")).collect()
+}
+
+#[test]
+fn every_file_keeps_the_rules_of_the_house() {
+    let faults: Vec<String> = sources().iter().flat_map(faults).collect();
+    assert!(faults.is_empty(), "{} breaches of the house rules:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn every_room_of_the_plan_uses_only_rooms_of_the_plan() {
+    for module in MODULES {
+        for used in module.uses {
+            let place = format!("{}/{used}", module.crate_place());
+            assert!(
+                MODULES.iter().any(|other| other.place == place),
+                "{} may use {place}, which is no room",
+                module.place
+            );
+        }
+    }
+}
+
+#[test]
+fn the_top_level_of_the_repository_is_fixed() {
+    let expected = [
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "agent",
+        "collector",
+        "deploy",
+        "proto",
+        "target",
+        "tests",
+    ];
+    for entry in std::fs::read_dir(repository()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name.starts_with('.') || expected.contains(&name.as_str()), "{name} has no place at the top level");
+    }
+}
+
+#[test]
+fn nothing_in_the_tree_names_a_path_of_one_machine() {
+    // Spelled apart, so that this file is not its own finding.
+    let marks = [concat!("../", "shared"), concat!("/wo", "rk/"), concat!("/ho", "me/user/")];
+    for source in sources().iter().filter(|source| !source.path.starts_with("tests/it/layers")) {
+        for mark in marks {
+            assert!(!source.text.contains(mark), "{} speaks of {mark}", source.path);
+        }
+    }
+}
+
+/// The checker itself: each rule finds a planted breach, and finds nothing in its lawful neighbour.
+mod checker {
+    use super::{Source, faults};
+
+    fn of(path: &str, text: &str) -> Vec<String> {
+        faults(&Source { path: path.to_owned(), text: format!("//! Sample.\n{text}") })
+    }
+
+    fn assert_found(path: &str, text: &str, part: &str) {
+        let found = of(path, text);
+        assert!(found.iter().any(|fault| fault.contains(part)), "{path} with {text:?} gave {found:?}");
+    }
+
+    fn assert_clean(path: &str, text: &str) {
+        let found = of(path, text);
+        assert!(found.is_empty(), "{path} with {text:?} gave {found:?}");
+    }
+
+    #[test]
+    fn the_judge_must_not_see_the_store() {
+        assert_found("collector/src/judge/lane.rs", "use crate::store::Store;", "must not use collector/src/store");
+        assert_found("collector/src/judge.rs", "use crate::{rules, store::Store};", "must not use collector/src/store");
+        assert_found("collector/src/judge.rs", "fn f() { crate::store::open() }", "must not use collector/src/store");
+        assert_found("collector/src/judge/lane.rs", "use super::super::store::Store;", "must not use");
+        assert_clean("collector/src/judge/lane.rs", "use crate::rules::Catalogue; use super::presence::Hit;");
+    }
+
+    #[test]
+    fn what_comments_and_strings_say_is_no_use() {
+        assert_clean(
+            "collector/src/judge.rs",
+            "// crate::store::Store\n/* crate::store */ /// `crate::store`\nfn f() {}",
+        );
+        assert_clean(
+            "collector/src/judge.rs",
+            "const A: &str = \"crate::store::x\"; const B: &str = r#\"crate::store\"#;",
+        );
+        assert_clean("collector/src/judge.rs", "fn f<'a>(c: char) -> bool { c == '\"' || c == '\\'' } // crate::store");
+    }
+
+    #[test]
+    fn a_room_uses_no_room_after_it_in_the_flow() {
+        assert_found("agent/src/scan/diff.rs", "use crate::uplink::connect;", "must not use agent/src/uplink");
+        assert_found("agent/src/sources/linux/dpkg.rs", "use crate::scan::ScanResult;", "must not use agent/src/scan");
+        assert_found("collector/src/store/sqlite/host.rs", "use crate::api::grpc;", "must not use");
+        assert_found("collector/src/store.rs", "use crate::judge::{Remediation, assess};", "must not use");
+        assert_clean("collector/src/store.rs", "use crate::judge::{Hit, Remediation};");
+        assert_found("collector/src/cli/board.rs", "use crate::store::Store;", "must not use");
+        assert_clean("agent/src/scan/diff.rs", "use crate::sources::Source;");
+        assert_clean("agent/src/app.rs", "use crate::{scan, spool, uplink};");
+    }
+
+    #[test]
+    fn only_doors_see_the_wire() {
+        assert_found("collector/src/reports/board.rs", "use muster_proto::wire::Board;", "only the doors");
+        assert_found("agent/src/scan.rs", "use muster_proto::{model, wire};", "only the doors");
+        assert_clean("agent/src/uplink/enroll.rs", "use muster_proto::wire;");
+        assert_clean("collector/src/api/grpc/board.rs", "use muster_proto::wire::Board;");
+    }
+
+    #[test]
+    fn only_two_rooms_ask_for_the_operating_system() {
+        assert_found("agent/src/app.rs", "#[cfg(unix)] fn f() {}", "asks for the operating system");
+        assert_found("agent/src/app.rs", "#[cfg(not(target_os = \"linux\"))] fn f() {}", "asks for");
+        assert_found("collector/src/tls.rs", "fn f() { if cfg!(windows) {} }", "asks for");
+        assert_found("collector/src/tls.rs", "#[cfg_attr(target_family = \"unix\", ignore)] fn f() {}", "asks for");
+        assert_clean("agent/src/os/linux.rs", "#[cfg(target_os = \"linux\")] fn f() {}");
+        assert_clean("collector/src/shutdown.rs", "#[cfg(unix)] fn f() {}");
+        assert_clean("agent/src/app.rs", "#[cfg(test)] mod tests { /* #[cfg(unix)] */ }");
+    }
+
+    #[test]
+    fn time_is_an_argument_but_in_the_rooms_that_wire() {
+        assert_found("collector/src/judge.rs", "fn f() { let now = std::time::SystemTime::now(); }", "reads the clock");
+        assert_found("agent/src/scan.rs", "fn f() { let now = SystemTime::now(); }", "reads the clock");
+        assert_found("collector/src/store.rs", "fn f() { OffsetDateTime::now_utc() }", "reads the clock");
+        assert_clean("collector/src/clock.rs", "fn f() { SystemTime::now() }");
+        assert_clean("collector/src/judge.rs", "fn f(now: Timestamp) -> SystemTime { SystemTime::UNIX_EPOCH }");
+    }
+
+    #[test]
+    fn a_file_says_what_it_is_for_and_has_a_name() {
+        let mute = Source { path: "agent/src/app.rs".to_owned(), text: "fn f() {}".to_owned() };
+        assert!(faults(&mute)[0].contains("does not open with"));
+        assert_found("agent/src/scan/mod.rs", "", "mod.rs");
+        assert_found("collector/src/store/utils.rs", "", "`utils` is no name");
+        assert_found("collector/src/store/common/rows.rs", "", "`common` is no name");
+        assert_found("collector/src/attic.rs", "", "in no module of the plan");
+    }
+}
