@@ -8,7 +8,7 @@ use crate::store::StoreError;
 /// Marks a file as a database of the collector: "MUST" in ASCII.
 const APPLICATION_ID: i64 = 0x4d55_5354;
 
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "bones", include_str!("../../../migrations/sqlite/0001_initial.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql"))];
 
 /// The newest schema that this version knows.
 pub(super) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
