@@ -24,6 +24,7 @@ use crate::judge::Hit;
 mod body;
 #[cfg(test)]
 pub(crate) mod contract;
+mod decide;
 mod fault;
 mod judged;
 mod last_seen;

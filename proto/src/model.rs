@@ -21,7 +21,7 @@ pub use pace::{Pace, RefusalClass};
 pub use report::{
     Board, BoardCounts, CollectorStatus, Explanation, Finding, HitReport, HostReport, HostRow, OrderReport,
     ProductReport, RulesRefused, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceReport,
-    TokenReport, VerdictReport,
+    TokenReport, TokenStatus, VerdictReport,
 };
 pub use section::Section;
 pub use snapshot::{Snapshot, SnapshotEntry};

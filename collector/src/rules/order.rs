@@ -389,9 +389,7 @@ const fn default_confirm() -> ConfirmRule {
 
 fn confirm(entries: &mut Entries<'_, '_>) -> ConfirmRule {
     let default = default_confirm();
-    let scans = entries
-        .number("scans")
-        .map_or(default.scans, |scans| usize::try_from(scans).unwrap_or(default.scans));
+    let scans = entries.number("scans").map_or(default.scans, |scans| usize::try_from(scans).unwrap_or(default.scans));
     let hours = entries.number("spacing_hours").unwrap_or(24);
     if hours < 24 || scans == 0 || scans > 8 {
         entries.fault(entries.line(), "`spacing_hours` is at least 24 and `scans` from 1 to 8");

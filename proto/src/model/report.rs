@@ -300,6 +300,44 @@ pub struct TokenReport {
     pub revoked_at: Option<Timestamp>,
 }
 
+impl TokenReport {
+    /// Whether the token admits a new host now, and if not, why.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> TokenStatus {
+        TokenStatus::of(self.revoked_at.is_some(), self.expires_at, self.uses, self.max_uses, now)
+    }
+}
+
+/// Whether an enrollment token admits a new host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenStatus {
+    /// It admits a new host.
+    Valid,
+    /// It was used as often as it may be; hosts that it admitted before may repeat their request.
+    UsedUp,
+    /// Its time is over.
+    Expired,
+    /// An operator revoked it.
+    Revoked,
+}
+
+impl TokenStatus {
+    /// The status at an instant. A token expires at `expires_at` itself; `max_uses` of 0 means any number. If several
+    /// reasons apply, the answer is the first of revoked, expired, used up.
+    #[must_use]
+    pub fn of(is_revoked: bool, expires_at: Timestamp, uses: u64, max_uses: u64, now: Timestamp) -> Self {
+        if is_revoked {
+            Self::Revoked
+        } else if now >= expires_at {
+            Self::Expired
+        } else if max_uses != 0 && uses >= max_uses {
+            Self::UsedUp
+        } else {
+            Self::Valid
+        }
+    }
+}
+
 /// How the collector is.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct CollectorStatus {

@@ -1,13 +1,13 @@
 //! Who a host is: enrollment, its keys, and their withdrawal. Other collectors are told of every change, since they
 //! remember identities.
 
-use muster_proto::model::{HostId, SiteId, Timestamp};
-use subtle::ConstantTimeEq as _;
+use muster_proto::model::{HostId, Timestamp};
 
 use super::fault::{Fault, Step};
 use super::session::Session;
 use super::{ledger, row};
 use crate::ledger::entry::Entry;
+use crate::store::decide::enroll::{self, EnrollDecision, StoredToken};
 use crate::store::{Enrolled, Enrollment, HostIdentity, KeyFingerprint};
 
 /// Where changes of identities are told.
@@ -20,59 +20,38 @@ const GIVEN: i16 = 2;
 /// A key whose successor was used.
 const REPLACED: i16 = 3;
 
-struct StoredToken {
-    site_no: i32,
-    site: SiteId,
-    expires_at: Timestamp,
-    used_up: bool,
-    revoked: bool,
-}
-
 /// Enrolls a host. `phrases` are the numbers of its system, kernel, architecture and agent.
 pub(super) async fn enroll(session: &Session, operation: &Enrollment, phrases: [i32; 4]) -> Step<Enrolled> {
-    let Some(token) = token(session, operation).await? else { return Ok(Enrolled::TokenUnknown) };
-    if token.revoked {
-        return Ok(Enrolled::TokenRevoked);
+    // The token is locked before the key is read: of two requests with one key, the second sees the host of the first.
+    let token = lock_token(session, operation.token.as_str()).await?;
+    let key_holder = identify(session, &operation.key).await?.map(|(holder, _)| holder);
+    match enroll::enroll(operation, token, key_holder) {
+        EnrollDecision::Answer(answer) => Ok(answer),
+        EnrollDecision::Create { site_no, entry, answer } => {
+            let count_use = "UPDATE enrollment_token SET uses = uses + 1 WHERE id = $1";
+            session.execute(count_use, &[&operation.token.as_str()]).await?;
+            create(session, operation, site_no, phrases).await?;
+            ledger::write(session, operation.now, &entry).await?;
+            // Last, because every enrollment needs this row.
+            session.execute("UPDATE counter SET n = n + 1 WHERE name = 'hosts'", &[]).await?;
+            Ok(answer)
+        }
     }
-    if operation.now >= token.expires_at {
-        return Ok(Enrolled::TokenExpired);
-    }
-    // A retry, whose first answer was lost: the same host, and the token is not used again, even if it was the last use.
-    if let Some((known, _)) = identify(session, &operation.key).await? {
-        return Ok(if known.revoked {
-            Enrolled::KeyRevoked
-        } else {
-            Enrolled::Host { host: known.host, site: known.site }
-        });
-    }
-    if token.used_up {
-        return Ok(Enrolled::TokenUsedUp);
-    }
-    let used = "UPDATE enrollment_token SET uses = uses + 1 WHERE id = $1";
-    session.execute(used, &[&operation.token.as_str()]).await?;
-    create(session, operation, token.site_no, phrases).await?;
-    let entry = Entry::HostEnrolled { host: operation.host, site: token.site.clone(), token: operation.token.clone() };
-    ledger::write(session, operation.now, &entry).await?;
-    // Last, because everybody who enrolls needs this row.
-    session.execute("UPDATE counter SET n = n + 1 WHERE name = 'hosts'", &[]).await?;
-    Ok(Enrolled::Host { host: operation.host, site: token.site })
 }
 
-/// The token, locked: who enrolls with it waits for who did before.
-async fn token(session: &Session, operation: &Enrollment) -> Step<Option<StoredToken>> {
-    let find = "SELECT t.secret_hash, t.site, s.text, t.expires_at, t.max_uses <> 0 AND t.uses >= t.max_uses,
-                       t.revoked_at IS NOT NULL
+/// The token, locked until the end of the transaction, so that its uses are counted one after the other.
+async fn lock_token(session: &Session, id: &str) -> Step<Option<StoredToken<i32>>> {
+    let find = "SELECT t.secret_hash, t.site, s.text, t.expires_at, t.max_uses, t.uses, t.revoked_at IS NOT NULL
                 FROM enrollment_token t JOIN site s ON s.no = t.site WHERE t.id = $1 FOR NO KEY UPDATE OF t";
-    let Some(found) = session.query_first(find, &[&operation.token.as_str()]).await? else { return Ok(None) };
-    if !bool::from(row::hash(&found, 0)?.ct_eq(&operation.secret_hash)) {
-        return Ok(None);
-    }
+    let Some(found) = session.query_first(find, &[&id]).await? else { return Ok(None) };
     Ok(Some(StoredToken {
+        secret_hash: row::hash(&found, 0)?,
         site_no: found.try_get(1)?,
         site: row::site(&found, 2)?,
         expires_at: row::instant(&found, 3)?,
-        used_up: found.try_get(4)?,
-        revoked: found.try_get(5)?,
+        max_uses: row::unsigned(&found, 4)?,
+        uses: row::count(&found, 5)?,
+        is_revoked: found.try_get(6)?,
     }))
 }
 

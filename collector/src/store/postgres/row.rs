@@ -72,6 +72,11 @@ pub(super) fn count(row: &Row, at: usize) -> Step<u64> {
     u64::try_from(n).map_err(|_| Fault::damaged("a count", format!("it is {n}")))
 }
 
+/// A number of 64 bits without a sign, which the database stores in the same bits with one.
+pub(super) fn unsigned(row: &Row, at: usize) -> Step<u64> {
+    Ok(row.try_get::<_, i64>(at)?.cast_unsigned())
+}
+
 /// `last_seen, run, seq, previous_run, previous_seq`, from this column on; `None` before the first check-in.
 pub(super) fn seen(row: &Row, at: usize) -> Step<Option<LastSeen>> {
     let run = |at: usize| -> Step<Option<RunId>> {

@@ -1,14 +1,14 @@
 //! Who a host is: enrollment, its keys, and their withdrawal.
 
-use muster_proto::model::{HostId, SiteId, Timestamp};
+use muster_proto::model::{HostId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
-use subtle::ConstantTimeEq as _;
 
 use super::fault::Step;
 use super::memory::{self, Live};
 use super::writer::WriteContext;
 use super::{judge_queue, ledger, row};
 use crate::ledger::entry::Entry;
+use crate::store::decide::enroll::{self, EnrollDecision, StoredToken};
 use crate::store::{Enrolled, Enrollment, HostIdentity, KeyFingerprint};
 
 /// A key that is in use.
@@ -18,61 +18,36 @@ const GIVEN: i64 = 2;
 /// A key whose successor was used.
 const REPLACED: i64 = 3;
 
-struct StoredToken {
-    site_no: i64,
-    site: SiteId,
-    expires_at: Timestamp,
-    used_up: bool,
-    revoked: bool,
-}
-
 pub(super) fn enroll(context: &mut WriteContext<'_>, operation: &Enrollment) -> Step<Enrolled> {
-    let Some(token) = token(context.sql, operation)? else { return Ok(Enrolled::TokenUnknown) };
-    if token.revoked {
-        return Ok(Enrolled::TokenRevoked);
+    let token = token(context.sql, operation.token.as_str())?;
+    let key_holder = identify(context.sql, &operation.key)?.map(|(holder, _)| holder);
+    match enroll::enroll(operation, token, key_holder) {
+        EnrollDecision::Answer(answer) => Ok(answer),
+        EnrollDecision::Create { site_no, entry, answer } => {
+            let count_use = "UPDATE enrollment_token SET uses = uses + 1 WHERE id = ?1";
+            context.sql.prepare_cached(count_use)?.execute([operation.token.as_str()])?;
+            create(context, operation, site_no)?;
+            ledger::write(context.sql, operation.now, &entry)?;
+            Ok(answer)
+        }
     }
-    if operation.now >= token.expires_at {
-        return Ok(Enrolled::TokenExpired);
-    }
-    // A retry, whose first answer was lost: the same host, and the token is not used again, even if it was the last use.
-    if let Some(known) = identify(context.sql, &operation.key)? {
-        return Ok(if known.0.revoked {
-            Enrolled::KeyRevoked
-        } else {
-            Enrolled::Host { host: known.0.host, site: known.0.site }
-        });
-    }
-    if token.used_up {
-        return Ok(Enrolled::TokenUsedUp);
-    }
-    context
-        .sql
-        .prepare_cached("UPDATE enrollment_token SET uses = uses + 1 WHERE id = ?1")?
-        .execute([operation.token.as_str()])?;
-    create(context, operation, token.site_no)?;
-    let entry = Entry::HostEnrolled { host: operation.host, site: token.site.clone(), token: operation.token.clone() };
-    ledger::write(context.sql, operation.now, &entry)?;
-    Ok(Enrolled::Host { host: operation.host, site: token.site })
 }
 
-fn token(sql: &Connection, operation: &Enrollment) -> Step<Option<StoredToken>> {
+fn token(sql: &Connection, id: &str) -> Step<Option<StoredToken<i64>>> {
     let mut statement = sql.prepare_cached(
-        "SELECT t.secret_hash, t.site, s.id, t.expires_at, t.max_uses <> 0 AND t.uses >= t.max_uses,
-                t.revoked_at IS NOT NULL
+        "SELECT t.secret_hash, t.site, s.id, t.expires_at, t.max_uses, t.uses, t.revoked_at IS NOT NULL
          FROM enrollment_token t JOIN site s ON s.no = t.site WHERE t.id = ?1",
     )?;
-    let mut rows = statement.query([operation.token.as_str()])?;
+    let mut rows = statement.query([id])?;
     let Some(found) = rows.next()? else { return Ok(None) };
-    let kept: [u8; 32] = found.get(0)?;
-    if !bool::from(kept.ct_eq(&operation.secret_hash)) {
-        return Ok(None);
-    }
     Ok(Some(StoredToken {
+        secret_hash: found.get(0)?,
         site_no: found.get(1)?,
         site: row::site(found, 2)?,
         expires_at: row::instant(found, 3)?,
-        used_up: found.get(4)?,
-        revoked: found.get(5)?,
+        max_uses: row::unsigned(found, 4)?,
+        uses: row::count(found, 5)?,
+        is_revoked: found.get(6)?,
     }))
 }
 

@@ -48,7 +48,7 @@ pub(super) fn list(sql: &Connection) -> Step<Vec<TokenReport>> {
             site: row::site(found, 1)?,
             created_at: row::instant(found, 2)?,
             expires_at: row::instant(found, 3)?,
-            max_uses: found.get::<_, i64>(4)?.cast_unsigned(),
+            max_uses: row::unsigned(found, 4)?,
             uses: row::count(found, 5)?,
             revoked_at: row::maybe_instant(found, 6)?,
         });
