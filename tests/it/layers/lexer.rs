@@ -1,13 +1,13 @@
-//! Rust source as words and signs, without comments and the insides of strings: as much of a lexer as the house needs.
+//! A small lexer for Rust: words and signs, without comments and without the text of literals.
 
-/// A word or a sign of the source.
+/// A word or a sign of the source text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Lexeme {
     /// An identifier or keyword.
     Word(String),
-    /// `::` as one, every other sign alone.
+    /// `::` is one sign; every other sign is one character.
     Sign(&'static str),
-    /// A sign without meaning for the house, or a literal.
+    /// A literal, or a sign that the checks do not need.
     Other,
 }
 
@@ -23,12 +23,11 @@ impl Lexeme {
 
 const SIGNS: [&str; 11] = ["{", "}", "(", ")", "[", "]", ",", ";", "*", "#", "!"];
 
-/// The tokens of a source text.
-pub(super) fn lexer(text: &str) -> Vec<Lexeme> {
-    let bytes = text.as_bytes();
-    let mut lexer = Vec::new();
+/// The lexemes of a source text.
+pub(super) fn lexemes(text: &str) -> Vec<Lexeme> {
+    let mut lexemes = Vec::new();
     let mut at = 0;
-    while at < bytes.len() {
+    while at < text.len() {
         let rest = &text[at..];
         let first = rest.chars().next().unwrap_or(' ');
         if rest.starts_with("//") {
@@ -36,30 +35,30 @@ pub(super) fn lexer(text: &str) -> Vec<Lexeme> {
         } else if rest.starts_with("/*") {
             at += block_comment(rest);
         } else if let Some(length) = string(rest) {
-            lexer.push(Lexeme::Other);
+            lexemes.push(Lexeme::Other);
             at += length;
         } else if first == '\'' {
             at += quote(rest);
         } else if first.is_alphanumeric() || first == '_' {
             let length = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-            lexer.push(Lexeme::Word(rest[..length].to_owned()));
+            lexemes.push(Lexeme::Word(rest[..length].to_owned()));
             at += length;
         } else if rest.starts_with("::") {
-            lexer.push(Lexeme::Sign("::"));
+            lexemes.push(Lexeme::Sign("::"));
             at += 2;
         } else {
             if !first.is_whitespace() {
-                lexer.push(
+                lexemes.push(
                     SIGNS.iter().find(|sign| rest.starts_with(**sign)).map_or(Lexeme::Other, |s| Lexeme::Sign(s)),
                 );
             }
             at += first.len_utf8();
         }
     }
-    lexer
+    lexemes
 }
 
-/// Length of a block comment, nested ones included.
+/// Length of a block comment with the comments nested in it.
 fn block_comment(rest: &str) -> usize {
     let (mut depth, mut at) = (0, 0);
     while at < rest.len() {
@@ -79,7 +78,7 @@ fn block_comment(rest: &str) -> usize {
     rest.len()
 }
 
-/// Length of the string literal that begins here: plain, raw, byte or C.
+/// Length of the string literal that begins here: plain, raw, byte or C string.
 fn string(rest: &str) -> Option<usize> {
     let body = rest.trim_start_matches(['b', 'c']);
     let prefix = rest.len() - body.len();
@@ -106,7 +105,7 @@ fn string(rest: &str) -> Option<usize> {
     Some(rest.len())
 }
 
-/// Length of a character literal or of the quote of a lifetime.
+/// Length of a character literal, or of the quote before a lifetime.
 fn quote(rest: &str) -> usize {
     let mut characters = rest.char_indices().skip(1);
     match characters.next() {
@@ -119,16 +118,16 @@ fn quote(rest: &str) -> usize {
     }
 }
 
-/// Every condition of a `cfg`, `cfg!` or `cfg_attr` that asks for the operating system.
+/// The names in `cfg`, `cfg!` and `cfg_attr` conditions that ask for the operating system.
 pub(super) fn asked_systems(text: &str) -> Vec<String> {
-    let lexer = lexer(text);
+    let lexemes = lexemes(text);
     let mut asked = Vec::new();
-    for (at, token) in lexer.iter().enumerate() {
-        if !(token.is("cfg") || token.is("cfg_attr") || token.is("cfg_select")) {
+    for (at, lexeme) in lexemes.iter().enumerate() {
+        if !(lexeme.is("cfg") || lexeme.is("cfg_attr") || lexeme.is("cfg_select")) {
             continue;
         }
         let mut depth = 0;
-        for inner in lexer[at + 1..].iter().skip_while(|t| t.is("!")) {
+        for inner in lexemes[at + 1..].iter().skip_while(|l| l.is("!")) {
             match inner {
                 Lexeme::Sign("(" | "{") => depth += 1,
                 Lexeme::Sign(")" | "}") => depth -= 1,
