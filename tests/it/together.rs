@@ -144,7 +144,7 @@ fn history(database: &Database) -> Result<BTreeMap<HostId, Vec<Digest>>> {
     let rows = database.sql(
         "SELECT encode(h.id, 'hex'), encode(l.digest, 'hex') FROM (
              SELECT host, since, snapshot FROM host_snapshot
-             UNION ALL SELECT host, snapshot_since, snapshot FROM host_now WHERE snapshot IS NOT NULL
+             UNION ALL SELECT host, snapshot_since, snapshot FROM host_current WHERE snapshot IS NOT NULL
          ) p JOIN host h ON h.no = p.host JOIN snapshot l ON l.no = p.snapshot ORDER BY p.host, p.since",
     )?;
     let mut history: BTreeMap<HostId, Vec<Digest>> = BTreeMap::new();

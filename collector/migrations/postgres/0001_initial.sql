@@ -1,27 +1,30 @@
--- The first shape of the store, with the nouns of the SQLite backend and the shape that suits this one: rows that are
--- rewritten often are narrow and leave room on their pages (HOT), and the open end of a history is the current row
--- itself, so that a history holds only what has ended. Instants are Unix milliseconds. Codes are those of the contract's
--- closed lists. JSON carries its version in "v". Columns stand in order of their width, so that none is padded.
---
--- There are no foreign keys where rows are written in bulk: each would cost a look-up for every row. No row that others
--- point to is ever deleted, and `check` finds a pointer to nothing.
+-- The first schema: the tables of the SQLite backend, shaped for PostgreSQL. Conventions:
+--   * `no` is a row's number inside this database. Outside, rows are known by their ids and digests.
+--   * A column named after a table holds that table's `no` (`order_no` for `orders`, because ORDER is an SQL word).
+--   * Times are Unix milliseconds. Codes are those of the closed lists in muster-proto. JSON carries its version in "v".
+--   * Rows that are often rewritten are narrow and leave free space on their pages, so that updates stay on the page (HOT).
+--   * The open end of a history is the current row itself; history tables hold only what has ended.
+--   * Columns are in order of width, so that no padding is needed.
+--   * Tables that are written in bulk have no foreign keys: each would cost a look-up per row. Rows that others refer to
+--     are never deleted, and `check` finds references to missing rows.
 
--- Small facts about the database itself.
+-- Totals that are kept up to date. `hosts` is the number of rows in `host`.
 CREATE TABLE counter (
-    n    bigint NOT NULL,
-    name text COLLATE "C" NOT NULL PRIMARY KEY
+    value bigint NOT NULL,
+    name  text COLLATE "C" NOT NULL PRIMARY KEY
 ) WITH (fillfactor = 50);
 
--- Whose hosts these are: the pin of the CA that all collectors on this database must have.
+-- The pin of the CA that signed the hosts' certificates. All collectors on this database must use this CA.
 CREATE TABLE authority (
     only_one boolean NOT NULL PRIMARY KEY DEFAULT true CHECK (only_one),
     pin      text COLLATE "C" NOT NULL
 );
 
--- Numbers of collectors, one for each start: a claim on the judge queue names its holder by it.
+-- Each start of a collector takes a number. A claim in the judge queue names its holder by this number.
 CREATE SEQUENCE collector_no AS integer;
 
--- Rules: `adopted_at` of those in force, `replaced_at` of those that were before and may not come back by themselves.
+-- Versions of catalogue and orders. The one in force has `adopted_at`. One that was in force has `replaced_at`: collectors
+-- that still use it must not adopt it again by themselves.
 CREATE TABLE rules (
     adopted_at  bigint,
     replaced_at bigint,
@@ -29,8 +32,8 @@ CREATE TABLE rules (
     text        text COLLATE "C" NOT NULL UNIQUE
 );
 
--- Texts that many rows repeat. `key` is the beginning of the BLAKE3 digest of the text, since a text
--- may be longer than an entry of a b-tree, and the index stays small.
+-- Texts that many rows repeat: names of systems, reasons, advice. `key` is the first half of the text's BLAKE3 digest: a
+-- text may be too long for a b-tree entry, and short keys keep the index small.
 CREATE TABLE phrase (
     no   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     key  bytea NOT NULL UNIQUE CHECK (octet_length(key) = 16),
@@ -42,11 +45,12 @@ CREATE TABLE site (
     text text COLLATE "C" NOT NULL UNIQUE
 );
 
-CREATE TABLE ord (
+CREATE TABLE orders (
     no   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     text text COLLATE "C" NOT NULL UNIQUE
 );
 
+-- `max_uses` 0 means any number of uses.
 CREATE TABLE enrollment_token (
     created_at  bigint NOT NULL,
     expires_at  bigint NOT NULL,
@@ -67,14 +71,15 @@ CREATE TABLE account_token (
     role        text NOT NULL
 );
 
--- The dictionary into which sections are interned: titles in one version. A row has those with the numbers from `first`
--- on, sorted, each by what tells it from the one before. Rows are never changed and never removed.
+-- The dictionary of software, to which the bodies of sections refer. An edition is a title in one version under one id. A row
+-- is a block: the editions numbered from `first` on, sorted, each stored as its difference from the one before. Rows are
+-- never changed and never deleted.
 CREATE TABLE dictionary (
     first    integer NOT NULL PRIMARY KEY,
     editions bytea NOT NULL
 );
 
--- A section once, however many hosts have it. `body` is its interned form, from which the canonical bytes are rebuilt.
+-- Each section once, however many hosts have it. `body` is the interned form, from which the canonical bytes are rebuilt.
 CREATE TABLE section (
     no           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     observations integer NOT NULL,
@@ -84,8 +89,8 @@ CREATE TABLE section (
     body         bytea NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
--- A snapshot once. `complete` is set in the transaction in which its last section came; from then on `entries` names its
--- sections by their numbers, before that by their digests.
+-- Each snapshot once. `complete` is set in the transaction that stores its last section. From then on `entries` refers to
+-- sections by number; before that, by digest.
 CREATE TABLE snapshot (
     no       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     complete boolean NOT NULL,
@@ -93,13 +98,14 @@ CREATE TABLE snapshot (
     entries  bytea NOT NULL
 ) WITH (toast_tuple_target = 4080);
 
--- The index of search. Book 1: from an edition to sections; book 2: from a section to looks. A segment covers the rows of
--- one range of numbers, all of which were committed when it was made; the newest rows are in none yet.
+-- The search index. kind: 1 from an edition to its sections; 2 from a section to its snapshots. A segment covers one range of
+-- row numbers, all of which were committed when it was built. The newest rows are in no segment yet; a search reads them
+-- directly.
 CREATE TABLE index_segment (
     first bigint NOT NULL,
     last  bigint NOT NULL,
     no    integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    book  smallint NOT NULL CHECK (book IN (1, 2)),
+    kind  smallint NOT NULL CHECK (kind IN (1, 2)),
     level smallint NOT NULL
 );
 
@@ -110,19 +116,20 @@ CREATE TABLE index_block (
     PRIMARY KEY (segment, first)
 ) WITH (toast_tuple_target = 4080);
 
--- Looks that became complete after they had got their number: a segment may have passed them.
+-- Snapshots that became complete some time after they got their number: a segment may have left them out.
 CREATE TABLE snapshot_late (
     snapshot bigint NOT NULL PRIMARY KEY
 );
 
--- What the catalogue of these rules finds in a section; one in which it finds nothing has no row.
+-- What the catalogue recognises in a section. `hits` is NULL if it recognises nothing.
 CREATE TABLE section_hit (
     section bigint NOT NULL PRIMARY KEY,
     rules   integer NOT NULL,
     hits    text COLLATE "C"
 );
 
--- States under the key of what is judged of them, once: the first one seen, without what is a host's own.
+-- Host states that a verdict was based on, each once. `state_key` is the digest of the values that are judged; `state` is
+-- the first state that had this key, without the values that belong to one host only.
 CREATE TABLE judged_state (
     no        integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     state_key bytea NOT NULL UNIQUE CHECK (octet_length(state_key) = 32),
@@ -143,59 +150,61 @@ CREATE TABLE host (
     quarantined   boolean NOT NULL DEFAULT false,
     id            bytea NOT NULL UNIQUE CHECK (octet_length(id) = 16),
     hostname      text COLLATE "C" NOT NULL,
+    -- Identifies the machine if it enrolls again; empty if unknown.
     fingerprint   bytea NOT NULL,
-    -- The present state as it travels.
+    -- The current state as the agent sent it.
     state         bytea
 ) WITH (fillfactor = 80, toast_tuple_target = 256);
 CREATE INDEX host_by_name ON host (lower(hostname));
 
--- What changes with a report, apart from the host's row so that a report rewrites a hundred bytes and not all of it.
--- `last_seen`, `run` and `seq` are flushed about once a second, so they may be a second old after a crash; `run` is empty
--- until the first check-in, and until then `last_seen` is the enrollment. `revision` counts the changes of facts, state and
--- look: a collector sees by it whether what it remembers is still so. `judged_state` is what of the state was judged, and
--- since when that has been so. Only `day` is indexed, so that a flush within a day touches no index.
-CREATE TABLE host_now (
-    last_seen        bigint NOT NULL,
-    seq              bigint NOT NULL DEFAULT 0,
-    previous_seq     bigint NOT NULL DEFAULT 0,
+-- What changes with a delivery. It is not in `host`, so that a delivery rewrites a hundred bytes and not the whole row.
+--   * `last_seen`, `run` and `seq` are written about once a second, so after a crash they may be a second old. Until the
+--     first check-in, `run` is NULL and `last_seen` is the time of enrollment.
+--   * `revision` counts changes of facts, state and snapshot. It tells a collector whether what it has cached is current.
+--   * `judged_state` is the judged part of the state, and `state_since` is when it last changed.
+--   * Only `day` is indexed, so writing `last_seen` within one day touches no index.
+CREATE TABLE host_current (
+    last_seen            bigint NOT NULL,
+    seq                  bigint NOT NULL DEFAULT 0,
+    previous_seq         bigint NOT NULL DEFAULT 0,
     snapshot             bigint,
     snapshot_since       bigint,
     snapshot_observed_at bigint,
-    judged_at        bigint,
-    state_since      bigint,
-    host             integer NOT NULL PRIMARY KEY,
-    judged_state     integer,
-    day              integer NOT NULL GENERATED ALWAYS AS (last_seen / 86400000) STORED,
-    revision         integer NOT NULL DEFAULT 0,
-    run              bytea,
-    previous_run     bytea,
+    judged_at            bigint,
+    state_since          bigint,
+    host                 integer NOT NULL PRIMARY KEY,
+    judged_state         integer,
+    day                  integer NOT NULL GENERATED ALWAYS AS (last_seen / 86400000) STORED,
+    revision             integer NOT NULL DEFAULT 0,
+    run                  bytea,
+    previous_run         bytea,
     CHECK ((snapshot IS NULL) = (snapshot_since IS NULL) AND (snapshot IS NULL) = (snapshot_observed_at IS NULL)),
     CHECK ((judged_state IS NULL) = (state_since IS NULL))
 ) WITH (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.05);
-CREATE INDEX host_now_by_day ON host_now (day);
-CREATE INDEX host_now_by_snapshot ON host_now (snapshot);
+CREATE INDEX host_current_by_day ON host_current (day);
+CREATE INDEX host_current_by_snapshot ON host_current (snapshot);
 
--- Keys of hosts. status: 1 in use, 2 given but not used yet, 3 replaced by one that was used.
+-- Keys of hosts. status: 1 in use; 2 given, but not used yet; 3 replaced by a key that was used.
 CREATE TABLE host_key (
-    since       bigint NOT NULL,
+    created_at  bigint NOT NULL,
     host        integer NOT NULL,
-    status     smallint NOT NULL CHECK (status IN (1, 2, 3)),
+    status      smallint NOT NULL CHECK (status IN (1, 2, 3)),
     fingerprint bytea NOT NULL PRIMARY KEY CHECK (octet_length(fingerprint) = 32)
 );
 CREATE INDEX host_key_by_host ON host_key (host);
 
--- Which look a host had from when to when, by receipt time; the current one is in `host_now`.
+-- Snapshots that a host had, by receipt time. The current one is in `host_current`.
 CREATE TABLE host_snapshot (
     since       bigint NOT NULL,
     until       bigint NOT NULL,
     observed_at bigint NOT NULL,
-    snapshot        bigint NOT NULL,
+    snapshot    bigint NOT NULL,
     host        integer NOT NULL,
     PRIMARY KEY (host, since)
 );
 
--- What hosts were in before, whenever a value that is judged had changed; each until the next, the last until
--- `state_since`.
+-- Judged states that a host had before its current one. Each lasts until the next, the last one until
+-- `host_current.state_since`.
 CREATE TABLE host_state (
     since        bigint NOT NULL,
     host         integer NOT NULL,
@@ -203,20 +212,21 @@ CREATE TABLE host_state (
     PRIMARY KEY (host, since)
 );
 
--- What a host's past adds under an order. Outlives the verdict, so that an order that is switched off and on again
--- does not forget.
+-- The remediation record: what a host's past adds under an order. It outlives the verdict, so an order that is switched off and
+-- on again forgets nothing.
 CREATE TABLE host_remediation (
-    host integer NOT NULL,
-    ord  integer NOT NULL,
-    body text COLLATE "C" NOT NULL,
-    PRIMARY KEY (host, ord)
+    host     integer NOT NULL,
+    order_no integer NOT NULL,
+    record   text COLLATE "C" NOT NULL,
+    PRIMARY KEY (host, order_no)
 );
 
+-- The current verdict of a host under an order. `lane` is the lane while the host is not silent.
 CREATE TABLE verdict (
     due        bigint,
     since      bigint NOT NULL,
     host       integer NOT NULL,
-    ord        integer NOT NULL,
+    order_no   integer NOT NULL,
     reason     integer NOT NULL,
     advice     integer NOT NULL,
     rules      integer NOT NULL,
@@ -224,43 +234,43 @@ CREATE TABLE verdict (
     presence   smallint NOT NULL,
     protection smallint NOT NULL,
     in_scope   boolean NOT NULL,
-    PRIMARY KEY (host, ord)
+    PRIMARY KEY (host, order_no)
 ) WITH (fillfactor = 90);
 
--- Lanes in which a host has stood; the present one is in `verdict`.
+-- Lanes that a host was in before its current verdict.
 CREATE TABLE verdict_history (
     since    bigint NOT NULL,
     until    bigint NOT NULL,
     host     integer NOT NULL,
-    ord      integer NOT NULL,
+    order_no integer NOT NULL,
     lane     smallint NOT NULL,
     in_scope boolean NOT NULL,
-    PRIMARY KEY (host, ord, since)
+    PRIMARY KEY (host, order_no, since)
 );
 
--- Hosts by awake lane, maintained with every verdict. What only time changes (silence) is computed when read.
+-- Number of hosts by lane, updated with every verdict. Silence depends on the time alone and is computed on read.
 CREATE TABLE tally (
-    n        bigint NOT NULL,
-    ord      integer NOT NULL,
+    hosts    bigint NOT NULL,
+    order_no integer NOT NULL,
     lane     smallint NOT NULL,
     in_scope boolean NOT NULL,
-    PRIMARY KEY (ord, lane, in_scope)
+    PRIMARY KEY (order_no, lane, in_scope)
 ) WITH (fillfactor = 50);
 
--- Hosts that wait for judgement. A newer ticket outdates a judgement that was made for an older one. A claim is good for
--- its ticket, while its holder lives, for a minute.
+-- Hosts that wait for judgement. A newer ticket makes a judgement under an older one void. A claim holds for its ticket
+-- for one minute, as long as its holder is alive.
 CREATE TABLE judge_queue (
     ticket       bigint NOT NULL,
-    since        bigint NOT NULL,
+    queued_at    bigint NOT NULL,
     claim_ticket bigint,
     claimed_at   bigint,
     host         integer NOT NULL PRIMARY KEY,
     claimed_by   integer
 ) WITH (fillfactor = 75, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
-CREATE INDEX judge_queue_by_age ON judge_queue (since);
+CREATE INDEX judge_queue_by_age ON judge_queue (queued_at);
 CREATE SEQUENCE judge_queue_ticket CACHE 64;
 
--- Append-only: what happened, in the transaction in which it happened. Sealed in batches later.
+-- The ledger: append-only. An entry is written in the transaction of the change that it records.
 CREATE TABLE ledger (
     no    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at    bigint NOT NULL,
@@ -272,4 +282,4 @@ ALTER TABLE snapshot ALTER COLUMN entries SET STORAGE MAIN;
 ALTER TABLE index_block ALTER COLUMN lists SET STORAGE MAIN;
 ALTER TABLE host ALTER COLUMN state SET STORAGE MAIN;
 
-INSERT INTO counter (name, n) VALUES ('hosts', 0);
+INSERT INTO counter (name, value) VALUES ('hosts', 0);

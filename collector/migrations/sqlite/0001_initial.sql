@@ -1,22 +1,25 @@
--- The first shape of the store. What grows with hosts has the host first in its key; `no` is the row's number inside
--- this database only, the outside knows ids and digests. Instants are Unix milliseconds. Codes are those of the
--- contract's closed lists. JSON carries its version in "v".
+-- The first schema. Conventions:
+--   * `no` is a row's number inside this database. Outside, rows are known by their ids and digests.
+--   * A column named after a table holds that table's `no` (`order_no` for `orders`, because ORDER is an SQL word).
+--   * Times are Unix milliseconds. Codes are those of the closed lists in muster-proto. JSON carries its version in "v".
+--   * Tables that grow with hosts have the host first in their key.
 
--- Small facts about the database itself.
+-- Totals that are kept up to date. `hosts` is the number of rows in `host`.
 CREATE TABLE counter (
-    name TEXT NOT NULL PRIMARY KEY,
-    n    INTEGER NOT NULL
+    name  TEXT NOT NULL PRIMARY KEY,
+    value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Versions of catalogue and orders. The one that was adopted last is in force.
 CREATE TABLE rules (
     no         INTEGER PRIMARY KEY,
     version    TEXT NOT NULL UNIQUE,
     adopted_at INTEGER
 ) STRICT;
 
--- Texts that many rows repeat. This dictionary and those of editions are whole in the memory of the one process that
--- serves the file, so they need no index; `check` looks for texts that stand twice. An operation may make
--- phrases; they are written at the end of its transaction.
+-- Texts that many rows repeat: names of systems, reasons, advice. The process that serves the file holds this table and
+-- those of editions in memory, so they need no index on the text; `check` looks for duplicates. Operations may create
+-- phrases, which are written at the end of their transaction; references to them are therefore checked at the commit.
 CREATE TABLE phrase (
     no   INTEGER PRIMARY KEY,
     text TEXT NOT NULL
@@ -27,11 +30,12 @@ CREATE TABLE site (
     id TEXT NOT NULL UNIQUE
 ) STRICT;
 
-CREATE TABLE ord (
+CREATE TABLE orders (
     no INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE
 ) STRICT;
 
+-- `max_uses` 0 means any number of uses.
 CREATE TABLE enrollment_token (
     id          TEXT NOT NULL PRIMARY KEY,
     secret_hash BLOB NOT NULL CHECK (length(secret_hash) = 32),
@@ -52,8 +56,8 @@ CREATE TABLE account_token (
     revoked_at  INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- The dictionary into which sections are interned: a title in one version, under one id; and the dictionaries into which
--- it is. Rows are never changed and never removed.
+-- The dictionary of software, to which the bodies of sections refer. An edition is a title in one version under one id.
+-- Rows are never changed and never deleted.
 CREATE TABLE title (
     no       INTEGER PRIMARY KEY,
     platform INTEGER NOT NULL,
@@ -67,8 +71,8 @@ CREATE TABLE version (
     text TEXT NOT NULL
 ) STRICT;
 
--- `id` is NULL when there is none, a product code in its sixteen bytes, or a text: what follows the name where `from_name`
--- is 1.
+-- `id` is NULL (no id), 16 bytes (a Windows product code), or a text. Where `from_name` is 1, the text is only the part of
+-- the id that follows the title's name.
 CREATE TABLE edition (
     no        INTEGER PRIMARY KEY,
     title     INTEGER NOT NULL REFERENCES title (no),
@@ -77,7 +81,7 @@ CREATE TABLE edition (
     id        ANY
 ) STRICT;
 
--- A section once, however many hosts have it. `body` is its interned form, from which the canonical bytes are rebuilt.
+-- Each section once, however many hosts have it. `body` is the interned form, from which the canonical bytes are rebuilt.
 CREATE TABLE section (
     no           INTEGER PRIMARY KEY,
     digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
@@ -87,8 +91,8 @@ CREATE TABLE section (
     body         BLOB NOT NULL
 ) STRICT;
 
--- A snapshot once. `complete` is set in the transaction in which its last section came; from then on `entries` names its
--- sections by their numbers, before that by their digests.
+-- Each snapshot once. `complete` is set in the transaction that stores its last section. From then on `entries` refers to
+-- sections by number; before that, by digest.
 CREATE TABLE snapshot (
     no       INTEGER PRIMARY KEY,
     digest   BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
@@ -96,15 +100,15 @@ CREATE TABLE snapshot (
     complete INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- Which complete snapshots have a section.
+-- Which complete snapshots contain a section.
 CREATE TABLE snapshot_section (
-    section INTEGER NOT NULL REFERENCES section (no),
-    snapshot    INTEGER NOT NULL REFERENCES snapshot (no),
+    section  INTEGER NOT NULL REFERENCES section (no),
+    snapshot INTEGER NOT NULL REFERENCES snapshot (no),
     PRIMARY KEY (section, snapshot)
 ) STRICT, WITHOUT ROWID;
 
--- The index of search: from an edition to sections. A segment covers the sections of one range of numbers; the newest
--- sections are in none yet. The key of a block is its segment's number times 2^32, plus its first edition.
+-- The search index, from an edition to its sections. A segment covers one range of section numbers. The newest sections
+-- are in no segment yet; a search reads them directly.
 CREATE TABLE index_segment (
     no            INTEGER PRIMARY KEY AUTOINCREMENT,
     level         INTEGER NOT NULL,
@@ -112,19 +116,21 @@ CREATE TABLE index_segment (
     last_section  INTEGER NOT NULL
 ) STRICT;
 
+-- `key` is the segment's number times 2^32, plus the first edition in the block.
 CREATE TABLE index_block (
     key   INTEGER PRIMARY KEY,
     lists BLOB NOT NULL
 ) STRICT;
 
--- What the catalogue of these rules finds in a section; one in which it finds nothing has no row.
+-- What the catalogue recognises in a section. `hits` is NULL if it recognises nothing.
 CREATE TABLE section_hit (
     section INTEGER PRIMARY KEY REFERENCES section (no),
     rules   INTEGER NOT NULL REFERENCES rules (no),
     hits    TEXT
 ) STRICT;
 
--- States under the key of what is judged of them, once: the first one seen, without what is a host's own.
+-- Host states that a verdict was based on, each once. `state_key` is the digest of the values that are judged; `state` is
+-- the first state that had this key, without the values that belong to one host only.
 CREATE TABLE judged_state (
     no        INTEGER PRIMARY KEY,
     state_key BLOB NOT NULL UNIQUE CHECK (length(state_key) = 32),
@@ -132,50 +138,52 @@ CREATE TABLE judged_state (
 ) STRICT;
 
 CREATE TABLE host (
-    no               INTEGER PRIMARY KEY,
-    id               BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
-    site             INTEGER NOT NULL REFERENCES site (no),
-    hostname         TEXT NOT NULL COLLATE NOCASE,
-    platform         INTEGER NOT NULL,
-    os_name          INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
-    kernel           INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
-    architecture     INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
-    agent_version    INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
-    offline_root     INTEGER NOT NULL,
-    fingerprint      BLOB NOT NULL,
-    enrolled_at      INTEGER NOT NULL,
-    revoked_at       INTEGER,
-    quarantined      INTEGER NOT NULL DEFAULT 0,
-    -- The present state as it travels; what of it is judged, and since when that has been so.
-    state            BLOB,
-    judged_state     INTEGER REFERENCES judged_state (no),
-    state_since      INTEGER,
+    no                   INTEGER PRIMARY KEY,
+    id                   BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    site                 INTEGER NOT NULL REFERENCES site (no),
+    hostname             TEXT NOT NULL COLLATE NOCASE,
+    platform             INTEGER NOT NULL,
+    os_name              INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
+    kernel               INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
+    architecture         INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
+    agent_version        INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
+    offline_root         INTEGER NOT NULL,
+    -- Identifies the machine if it enrolls again; empty if unknown.
+    fingerprint          BLOB NOT NULL,
+    enrolled_at          INTEGER NOT NULL,
+    revoked_at           INTEGER,
+    quarantined          INTEGER NOT NULL DEFAULT 0,
+    -- The current state as the agent sent it; the judged values of it, and since when they have not changed.
+    state                BLOB,
+    judged_state         INTEGER REFERENCES judged_state (no),
+    state_since          INTEGER,
+    -- The current snapshot, when it was received and when it was made.
     snapshot             INTEGER REFERENCES snapshot (no),
     snapshot_since       INTEGER,
     snapshot_observed_at INTEGER,
-    judged_at        INTEGER,
-    -- The judge queue: a host with a ticket waits for judgement, since then. A newer ticket outdates a judgement that was
-    -- made for an older one.
-    ticket           INTEGER,
-    waits_since      INTEGER,
+    judged_at            INTEGER,
+    -- The judge queue: a host with a ticket has waited for judgement since `queued_at`. A newer ticket makes a judgement
+    -- under an older one void.
+    ticket               INTEGER,
+    queued_at            INTEGER,
     CHECK ((snapshot IS NULL) = (snapshot_since IS NULL)),
-    CHECK ((ticket IS NULL) = (waits_since IS NULL))
+    CHECK ((ticket IS NULL) = (queued_at IS NULL))
 ) STRICT;
 CREATE INDEX host_by_snapshot ON host (snapshot);
 CREATE INDEX host_by_name ON host (hostname COLLATE NOCASE);
 
--- Keys of hosts. status: 1 in use, 2 given but not used yet, 3 replaced by one that was used.
+-- Keys of hosts. status: 1 in use; 2 given, but not used yet; 3 replaced by a key that was used.
 CREATE TABLE host_key (
     fingerprint BLOB NOT NULL PRIMARY KEY CHECK (length(fingerprint) = 32),
     host        INTEGER NOT NULL REFERENCES host (no),
-    status     INTEGER NOT NULL CHECK (status IN (1, 2, 3)),
-    since       INTEGER NOT NULL
+    status      INTEGER NOT NULL CHECK (status IN (1, 2, 3)),
+    created_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX host_key_by_host ON host_key (host);
 
--- Apart from the host's row, because it is what is written most. Flushed about once a second, so it may be a second
--- old after a crash. `run` is empty until the first check-in; until then `last_seen` is the enrollment.
-CREATE TABLE host_seen (
+-- Each host's last check-in. It is not in `host` because it changes most often. It is written about once a second, so after a
+-- crash it may be a second old. Until the first check-in, `run` is NULL and `last_seen` is the time of enrollment.
+CREATE TABLE host_check_in (
     host         INTEGER PRIMARY KEY REFERENCES host (no),
     last_seen    INTEGER NOT NULL,
     run          BLOB,
@@ -183,19 +191,19 @@ CREATE TABLE host_seen (
     previous_run BLOB,
     previous_seq INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX host_seen_last ON host_seen (last_seen);
+CREATE INDEX host_check_in_by_last_seen ON host_check_in (last_seen);
 
--- The snapshots that a host had before its current one, by receipt time; each until the next, the last until `snapshot_since`.
+-- Snapshots that a host had before its current one, by receipt time. Each lasts until the next, the last one until
+-- `host.snapshot_since`.
 CREATE TABLE host_snapshot (
     host        INTEGER NOT NULL REFERENCES host (no),
     since       INTEGER NOT NULL,
     observed_at INTEGER NOT NULL,
-    snapshot        INTEGER NOT NULL REFERENCES snapshot (no),
+    snapshot    INTEGER NOT NULL REFERENCES snapshot (no),
     PRIMARY KEY (host, since)
 ) STRICT, WITHOUT ROWID;
 
--- What hosts were in before, whenever a value that is judged had changed; each until the next, the last until
--- `state_since`.
+-- Judged states that a host had before its current one. Each lasts until the next, the last one until `host.state_since`.
 CREATE TABLE host_state (
     host         INTEGER NOT NULL REFERENCES host (no),
     since        INTEGER NOT NULL,
@@ -203,18 +211,19 @@ CREATE TABLE host_state (
     PRIMARY KEY (host, since)
 ) STRICT, WITHOUT ROWID;
 
--- What a host's past adds under an order. Outlives the verdict, so that an order that is switched off and on again
--- does not forget.
+-- The remediation record: what a host's past adds under an order. It outlives the verdict, so an order that is switched off and
+-- on again forgets nothing.
 CREATE TABLE host_remediation (
-    host INTEGER NOT NULL REFERENCES host (no),
-    ord  INTEGER NOT NULL REFERENCES ord (no),
-    body TEXT NOT NULL,
-    PRIMARY KEY (host, ord)
+    host     INTEGER NOT NULL REFERENCES host (no),
+    order_no INTEGER NOT NULL REFERENCES orders (no),
+    record   TEXT NOT NULL,
+    PRIMARY KEY (host, order_no)
 ) STRICT, WITHOUT ROWID;
 
+-- The current verdict of a host under an order. `lane` is the lane while the host is not silent.
 CREATE TABLE verdict (
     host       INTEGER NOT NULL REFERENCES host (no),
-    ord        INTEGER NOT NULL REFERENCES ord (no),
+    order_no   INTEGER NOT NULL REFERENCES orders (no),
     lane       INTEGER NOT NULL,
     in_scope   INTEGER NOT NULL,
     presence   INTEGER NOT NULL,
@@ -224,34 +233,34 @@ CREATE TABLE verdict (
     reason     INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
     advice     INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
     rules      INTEGER NOT NULL REFERENCES rules (no),
-    PRIMARY KEY (host, ord)
+    PRIMARY KEY (host, order_no)
 ) STRICT, WITHOUT ROWID;
 
--- The lanes in which a host stood before its verdict.
+-- Lanes that a host was in before its current verdict.
 CREATE TABLE verdict_history (
     host     INTEGER NOT NULL REFERENCES host (no),
-    ord      INTEGER NOT NULL REFERENCES ord (no),
+    order_no INTEGER NOT NULL REFERENCES orders (no),
     since    INTEGER NOT NULL,
     until    INTEGER NOT NULL,
     lane     INTEGER NOT NULL,
     in_scope INTEGER NOT NULL,
-    PRIMARY KEY (host, ord, since)
+    PRIMARY KEY (host, order_no, since)
 ) STRICT, WITHOUT ROWID;
 
--- Hosts by awake lane, maintained with every verdict. What only time changes (silence) is computed when read.
+-- Number of hosts by lane, updated with every verdict. Silence depends on the time alone and is computed on read.
 CREATE TABLE tally (
-    ord      INTEGER NOT NULL REFERENCES ord (no),
+    order_no INTEGER NOT NULL REFERENCES orders (no),
     lane     INTEGER NOT NULL,
     in_scope INTEGER NOT NULL,
-    n        INTEGER NOT NULL CHECK (n >= 0),
-    PRIMARY KEY (ord, lane, in_scope)
+    hosts    INTEGER NOT NULL CHECK (hosts >= 0),
+    PRIMARY KEY (order_no, lane, in_scope)
 ) STRICT, WITHOUT ROWID;
 
--- Append-only: what happened, in the transaction in which it happened. Sealed in batches later.
+-- The ledger: append-only. An entry is written in the transaction of the change that it records.
 CREATE TABLE ledger (
     no    INTEGER PRIMARY KEY AUTOINCREMENT,
     at    INTEGER NOT NULL,
     entry TEXT NOT NULL
 ) STRICT;
 
-INSERT INTO counter (name, n) VALUES ('hosts', 0);
+INSERT INTO counter (name, value) VALUES ('hosts', 0);

@@ -104,7 +104,7 @@ async fn index_of_search(session: &Session, book: index::Book, faults: &mut Vec<
         }
     };
     let (mut said, mut meant) = (0_u64, 0_u64);
-    for found in session.query("SELECT no FROM index_segment WHERE book = $1", &[&book.code()]).await? {
+    for found in session.query("SELECT no FROM index_segment WHERE kind = $1", &[&book.code()]).await? {
         for block in index::blocks(session, found.try_get(0)?).await? {
             match postings::lists(&block) {
                 Ok(lists) => {

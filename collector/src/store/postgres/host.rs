@@ -21,7 +21,7 @@ pub(super) async fn get(session: &Session, memory: &Memory, names: &Names, host:
     const FIND: &str = concat!(
         "SELECT h.no, s.text, h.enrolled_at, h.state, n.snapshot_since, n.snapshot_observed_at, n.last_seen, l.digest, l.entries, ",
         facts_columns!(),
-        " FROM host h JOIN site s ON s.no = h.site JOIN host_now n ON n.host = h.no
+        " FROM host h JOIN site s ON s.no = h.site JOIN host_current n ON n.host = h.no
           LEFT JOIN snapshot l ON l.no = n.snapshot WHERE h.id = $1"
     );
     let Some(found) = session.query_first(FIND, &[&host.as_bytes().as_slice()]).await? else { return Ok(None) };
@@ -69,6 +69,6 @@ pub(super) async fn find(session: &Session, name: &str) -> Step<Vec<HostId>> {
 }
 
 pub(super) async fn count(session: &Session) -> Step<u64> {
-    let found = session.query_first("SELECT n FROM counter WHERE name = 'hosts'", &[]).await?;
+    let found = session.query_first("SELECT value FROM counter WHERE name = 'hosts'", &[]).await?;
     row::count(&found.ok_or_else(|| Fault::damaged("the number of hosts", "it is not there"))?, 0)
 }

@@ -33,7 +33,7 @@ pub(super) async fn enroll(session: &Session, operation: &Enrollment, phrases: [
             create(session, operation, site_no, phrases).await?;
             ledger::write(session, operation.now, &entry).await?;
             // Last, because every enrollment needs this row.
-            session.execute("UPDATE counter SET n = n + 1 WHERE name = 'hosts'", &[]).await?;
+            session.execute("UPDATE counter SET value = value + 1 WHERE name = 'hosts'", &[]).await?;
             Ok(answer)
         }
     }
@@ -63,11 +63,11 @@ async fn create(session: &Session, operation: &Enrollment, site: i32, phrases: [
                               fingerprint, enrolled_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING no
         ), now AS (
-            INSERT INTO host_now (host, last_seen) SELECT no, $11 FROM made
+            INSERT INTO host_current (host, last_seen) SELECT no, $11 FROM made
         ), key AS (
-            INSERT INTO host_key (fingerprint, host, status, since) SELECT $12, no, $13, $11 FROM made
+            INSERT INTO host_key (fingerprint, host, status, created_at) SELECT $12, no, $13, $11 FROM made
         )
-        INSERT INTO judge_queue (host, ticket, since) SELECT no, nextval('judge_queue_ticket'), $11 FROM made";
+        INSERT INTO judge_queue (host, ticket, queued_at) SELECT no, nextval('judge_queue_ticket'), $11 FROM made";
     let (facts, [system, kernel, architecture, agent]) = (&operation.facts, phrases);
     let (id, fingerprint, key) =
         (operation.host.as_bytes().as_slice(), operation.fingerprint.as_slice(), operation.key.as_slice());
@@ -157,7 +157,7 @@ pub(super) async fn rekey(
         // A key that was given before and never used is given up: its answer was lost.
         let give_up = "DELETE FROM host_key WHERE host = $1 AND status = $2 AND fingerprint <> $3";
         session.execute(give_up, &[&no, &GIVEN, &old]).await?;
-        let put = "INSERT INTO host_key (fingerprint, host, status, since) VALUES ($1, $2, $3, $4)";
+        let put = "INSERT INTO host_key (fingerprint, host, status, created_at) VALUES ($1, $2, $3, $4)";
         session.execute(put, &[&new, &no, &GIVEN, &now.millis()]).await?;
         ledger::write(session, now, &Entry::HostRekeyed { host, quarantined: quarantine }).await?;
     }

@@ -94,7 +94,7 @@ async fn is_settled(session: &Session) -> Step<bool> {
 
 /// Up to which row there are segments.
 pub(super) async fn covered(session: &Session, book: Book) -> Step<i64> {
-    let find = "SELECT coalesce(max(last), 0) FROM index_segment WHERE book = $1";
+    let find = "SELECT coalesce(max(last), 0) FROM index_segment WHERE kind = $1";
     Ok(session.query_first(find, &[&book.code()]).await?.map_or(Ok(0), |found| found.try_get(0))?)
 }
 
@@ -126,12 +126,12 @@ pub(super) fn sections_of(entries: Option<&[u8]>) -> Step<Vec<u32>> {
 }
 
 async fn merge(session: &Session) -> Step<bool> {
-    let find = "SELECT book, level FROM index_segment WHERE level < $1::int8
-                GROUP BY book, level HAVING count(*) >= $2 ORDER BY book, level LIMIT 1";
+    let find = "SELECT kind, level FROM index_segment WHERE level < $1::int8
+                GROUP BY kind, level HAVING count(*) >= $2 ORDER BY kind, level LIMIT 1";
     let Some(found) = session.query_first(find, &[&TOP, &FAN]).await? else { return Ok(false) };
     let (code, level): (i16, i16) = (found.try_get(0)?, found.try_get(1)?);
     let book = if code == Book::Sections.code() { Book::Sections } else { Book::Snapshots };
-    let find = "SELECT no, first, last FROM index_segment WHERE book = $1 AND level = $2 ORDER BY first LIMIT $3";
+    let find = "SELECT no, first, last FROM index_segment WHERE kind = $1 AND level = $2 ORDER BY first LIMIT $3";
     let found = session.query(find, &[&code, &level, &FAN]).await?;
     let (mut numbers, mut parts, mut range) = (Vec::new(), Vec::new(), (i64::MAX, 0));
     for row in &found {
@@ -155,7 +155,7 @@ pub(super) async fn blocks(session: &Session, segment: i32) -> Step<Vec<Block>> 
 }
 
 async fn put(session: &Session, book: Book, level: i16, (first, last): (i64, i64), blocks: &[Block]) -> Step<()> {
-    let make = "INSERT INTO index_segment (book, level, first, last) VALUES ($1, $2, $3, $4) RETURNING no";
+    let make = "INSERT INTO index_segment (kind, level, first, last) VALUES ($1, $2, $3, $4) RETURNING no";
     let made = session.query_first(make, &[&book.code(), &level, &first, &last]).await?;
     let segment: i32 = made.map_or(Ok(0), |found| found.try_get(0))?;
     let firsts: Vec<i64> = blocks.iter().map(|block| i64::from(block.first)).collect();

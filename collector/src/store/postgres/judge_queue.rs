@@ -26,23 +26,23 @@ const CLAIM: &str = concat!(
          SELECT host FROM judge_queue
          WHERE (claim_ticket IS DISTINCT FROM ticket OR claimed_at <= $2 OR claimed_by <> ALL ($3::int4[]))
            AND ($6 = 0 OR NOT EXISTS (SELECT 1 FROM rules WHERE adopted_at IS NOT NULL AND no <> $6))
-         ORDER BY since, host LIMIT $1 FOR UPDATE SKIP LOCKED
+         ORDER BY queued_at, host LIMIT $1 FOR UPDATE SKIP LOCKED
      ), taken AS (
          UPDATE judge_queue d SET claim_ticket = d.ticket, claimed_at = $4, claimed_by = $5 FROM picked p WHERE d.host = p.host
-         RETURNING d.host, d.ticket, d.since
+         RETURNING d.host, d.ticket, d.queued_at
      )
      SELECT t.host, t.ticket, h.id, s.text, h.state, l.digest, n.snapshot_since, n.last_seen, ",
     facts_columns!(),
-    " FROM taken t JOIN host h ON h.no = t.host JOIN site s ON s.no = h.site JOIN host_now n ON n.host = t.host
-      LEFT JOIN snapshot l ON l.no = n.snapshot ORDER BY t.since, t.host"
+    " FROM taken t JOIN host h ON h.no = t.host JOIN site s ON s.no = h.site JOIN host_current n ON n.host = t.host
+      LEFT JOIN snapshot l ON l.no = n.snapshot ORDER BY t.queued_at, t.host"
 );
 
 /// An order that has judged the host is there also when there is nothing to remember.
 const CASES: &str = "
-    SELECT x.host, x.ord, c.body
-    FROM (SELECT host, ord FROM verdict WHERE host = ANY ($1::int4[])
-          UNION SELECT host, ord FROM host_remediation WHERE host = ANY ($1::int4[])) x
-    LEFT JOIN host_remediation c ON c.host = x.host AND c.ord = x.ord";
+    SELECT x.host, x.order_no, c.record
+    FROM (SELECT host, order_no FROM verdict WHERE host = ANY ($1::int4[])
+          UNION SELECT host, order_no FROM host_remediation WHERE host = ANY ($1::int4[])) x
+    LEFT JOIN host_remediation c ON c.host = x.host AND c.order_no = x.order_no";
 
 /// Hosts that nobody has claimed with their present ticket, oldest first.
 pub(super) async fn claim(
@@ -96,7 +96,8 @@ async fn cases(session: &Session, names: &Names, hosts: &[i32]) -> Step<HashMap<
 }
 
 pub(super) async fn depth(session: &Session) -> Step<QueueDepth> {
-    let find = "SELECT (SELECT count(*) FROM judge_queue), (SELECT since FROM judge_queue ORDER BY since LIMIT 1)";
+    let find =
+        "SELECT (SELECT count(*) FROM judge_queue), (SELECT queued_at FROM judge_queue ORDER BY queued_at LIMIT 1)";
     match session.query_first(find, &[]).await? {
         Some(found) => Ok(QueueDepth { waiting: row::count(&found, 0)?, oldest: row::maybe_instant(&found, 1)? }),
         None => Ok(QueueDepth::default()),

@@ -9,11 +9,11 @@ use super::session::Session;
 use crate::store::last_seen::LastSeen;
 
 const LOCK: &str = "
-    SELECT host, last_seen, run, seq, previous_run, previous_seq, revision FROM host_now
+    SELECT host, last_seen, run, seq, previous_run, previous_seq, revision FROM host_current
     WHERE host = ANY ($1::int4[]) ORDER BY host FOR NO KEY UPDATE";
 
 const WRITE: &str = "
-    UPDATE host_now n SET last_seen = u.last_seen, run = u.run, seq = u.seq, previous_run = u.previous_run,
+    UPDATE host_current n SET last_seen = u.last_seen, run = u.run, seq = u.seq, previous_run = u.previous_run,
         previous_seq = u.previous_seq
     FROM unnest($1::int4[], $2::int8[], $3::bytea[], $4::int8[], $5::bytea[], $6::int8[])
         AS u (host, last_seen, run, seq, previous_run, previous_seq)

@@ -83,7 +83,7 @@ async fn statement(
     if let Some(order) = &query.order {
         let Some(number) = names.find(session, Book::Order, order.as_str()).await? else { return Ok(None) };
         values.push(Box::new(number));
-        join = format!("JOIN verdict v ON v.host = h.no AND v.ord = ${}", values.len());
+        join = format!("JOIN verdict v ON v.host = h.no AND v.order_no = ${}", values.len());
         lane = "v.lane";
         if query.in_scope_only {
             conditions.push("v.in_scope".to_owned());
@@ -113,7 +113,7 @@ async fn statement(
     let text = format!(
         "SELECT h.no, h.id, s.text, h.hostname, h.platform, (SELECT text FROM phrase WHERE no = h.os_name),
                 n.last_seen, {lane}
-         FROM host h JOIN site s ON s.no = h.site JOIN host_now n ON n.host = h.no {join}
+         FROM host h JOIN site s ON s.no = h.site JOIN host_current n ON n.host = h.no {join}
          WHERE {} ORDER BY h.id LIMIT {}",
         conditions.join(" AND "),
         portion(query)

@@ -8,7 +8,8 @@ use crate::store::StoreError;
 /// Of the advisory lock: "MUST" in ASCII, as in the file of the SQLite backend.
 const LOCK: i64 = 0x4d55_5354;
 
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "initial", include_str!("../../../migrations/postgres/0001_initial.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "initial", include_str!("../../../migrations/postgres/0001_initial.sql"))];
 
 /// The newest schema that this version knows.
 pub(super) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;

@@ -28,7 +28,7 @@ impl Book {
     const fn find(self) -> &'static str {
         match self {
             Self::Site => "SELECT no, text FROM site WHERE text = ANY ($1::text[])",
-            Self::Order => "SELECT no, text FROM ord WHERE text = ANY ($1::text[])",
+            Self::Order => "SELECT no, text FROM orders WHERE text = ANY ($1::text[])",
             Self::Rules => "SELECT no, text FROM rules WHERE text = ANY ($1::text[])",
             Self::Phrase => {
                 "SELECT p.no, p.text FROM unnest($1::text[], $2::bytea[]) AS w (text, key) JOIN phrase p ON p.key = w.key"
@@ -40,7 +40,7 @@ impl Book {
     const fn make(self) -> &'static str {
         match self {
             Self::Site => "INSERT INTO site (text) SELECT unnest($1::text[]) ORDER BY 1 ON CONFLICT DO NOTHING",
-            Self::Order => "INSERT INTO ord (text) SELECT unnest($1::text[]) ORDER BY 1 ON CONFLICT DO NOTHING",
+            Self::Order => "INSERT INTO orders (text) SELECT unnest($1::text[]) ORDER BY 1 ON CONFLICT DO NOTHING",
             Self::Rules => "INSERT INTO rules (text) SELECT unnest($1::text[]) ORDER BY 1 ON CONFLICT DO NOTHING",
             Self::Phrase => {
                 "INSERT INTO phrase (text, key) SELECT text, key FROM unnest($1::text[], $2::bytea[]) AS w (text, key)
@@ -115,7 +115,7 @@ impl Names {
         if let Some(order) = lock(&self.orders).get(&no) {
             return Ok(order.clone());
         }
-        let row = session.query_first("SELECT text FROM ord WHERE no = $1", &[&no]).await?;
+        let row = session.query_first("SELECT text FROM orders WHERE no = $1", &[&no]).await?;
         let row = row.ok_or_else(|| Fault::damaged(format!("order {no}"), "it is not there"))?;
         let order = super::row::name("an order", &row, 0, OrderId::new)?;
         lock(&self.orders).insert(no, order.clone());

@@ -103,7 +103,7 @@ pub(super) async fn adopt(session: &Session, version: &str, number: i32, now: Ti
     session.execute(replace, &[&now.millis()]).await?;
     let adopt = "UPDATE rules SET adopted_at = $2, replaced_at = NULL WHERE no = $1";
     session.execute(adopt, &[&number, &now.millis()]).await?;
-    let put = "INSERT INTO judge_queue (host, ticket, since) SELECT no, (SELECT nextval('judge_queue_ticket')), $1
+    let put = "INSERT INTO judge_queue (host, ticket, queued_at) SELECT no, (SELECT nextval('judge_queue_ticket')), $1
                FROM host ORDER BY no ON CONFLICT (host) DO UPDATE SET ticket = excluded.ticket";
     session.execute(put, &[&now.millis()]).await?;
     let from = in_force.map(|(_, text)| text);

@@ -22,7 +22,7 @@ use crate::store::{Judgement, Settlement};
 
 /// Locks hosts in the order of their numbers.
 const HOSTS: &str = "
-    SELECT n.host, h.id FROM host_now n JOIN host h ON h.no = n.host
+    SELECT n.host, h.id FROM host_current n JOIN host h ON h.no = n.host
     WHERE n.host = ANY (ARRAY(SELECT no FROM host WHERE id = ANY ($1::bytea[]))) ORDER BY n.host
     FOR NO KEY UPDATE OF n";
 
@@ -30,18 +30,18 @@ const HOSTS: &str = "
 const TICKETS: &str = "SELECT host, ticket FROM judge_queue WHERE host = ANY ($1::int4[]) ORDER BY host FOR UPDATE";
 
 const STANDINGS: &str = "
-    SELECT host, ord, lane, in_scope, presence, protection, due, since, reason, advice, rules
+    SELECT host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, rules
     FROM verdict WHERE host = ANY ($1::int4[])";
 
 const ENDS: &str = "
-    SELECT host, ord, max(until) FROM verdict_history WHERE host = ANY ($1::int4[]) GROUP BY host, ord";
+    SELECT host, order_no, max(until) FROM verdict_history WHERE host = ANY ($1::int4[]) GROUP BY host, order_no";
 
-const CASES: &str = "SELECT host, ord, body FROM host_remediation WHERE host = ANY ($1::int4[])";
+const CASES: &str = "SELECT host, order_no, record FROM host_remediation WHERE host = ANY ($1::int4[])";
 
 /// The state that each host has, and what of one was judged last.
 const STATES: &str = "
     SELECT n.host, h.state, s.state_key, n.state_since, n.judged_state
-    FROM host_now n JOIN host h ON h.no = n.host LEFT JOIN judged_state s ON s.no = n.judged_state
+    FROM host_current n JOIN host h ON h.no = n.host LEFT JOIN judged_state s ON s.no = n.judged_state
     WHERE n.host = ANY ($1::int4[])";
 
 /// A verdict as its row has it.

@@ -21,16 +21,16 @@ const BLOCKS: &str = "
         SELECT DISTINCT s.no, c.first FROM index_segment s CROSS JOIN unnest($1::int8[]) AS w (number)
         CROSS JOIN LATERAL (
             SELECT first FROM index_block WHERE segment = s.no AND first <= w.number ORDER BY first DESC LIMIT 1
-        ) c WHERE s.book = $2
+        ) c WHERE s.kind = $2
     ) u JOIN index_block b ON b.segment = u.no AND b.first = u.first";
 
 const LATE: &str = "SELECT l.no, l.entries FROM snapshot_late t JOIN snapshot l ON l.no = t.snapshot";
 
-const HOSTS: &str = "SELECT host, snapshot FROM host_now WHERE snapshot = ANY ($1::int8[])";
+const HOSTS: &str = "SELECT host, snapshot FROM host_current WHERE snapshot = ANY ($1::int8[])";
 
 const PAGE: &str = "
     SELECT h.id, s.text, h.hostname, n.last_seen, l.entries FROM host h JOIN site s ON s.no = h.site
-    JOIN host_now n ON n.host = h.no JOIN snapshot l ON l.no = n.snapshot
+    JOIN host_current n ON n.host = h.no JOIN snapshot l ON l.no = n.snapshot
     WHERE h.no = ANY ($1::int4[]) AND ($2::bytea IS NULL OR h.id > $2) ORDER BY h.id LIMIT $3";
 
 /// From a number to the numbers that it leads to.

@@ -14,8 +14,8 @@ use crate::store::LaneTally;
 pub(super) type Changes = BTreeMap<(i32, i16, bool), i64>;
 
 pub(super) const APPLY: &str = "
-    INSERT INTO tally (ord, lane, in_scope, n) SELECT * FROM unnest($1::int4[], $2::int2[], $3::bool[], $4::int8[])
-    ON CONFLICT (ord, lane, in_scope) DO UPDATE SET n = tally.n + excluded.n";
+    INSERT INTO tally (order_no, lane, in_scope, hosts) SELECT * FROM unnest($1::int4[], $2::int2[], $3::bool[], $4::int8[])
+    ON CONFLICT (order_no, lane, in_scope) DO UPDATE SET hosts = tally.hosts + excluded.hosts";
 
 /// Adds these differences.
 pub(super) async fn apply(session: &Session, changes: &Changes) -> Step<()> {
@@ -41,7 +41,7 @@ pub(super) async fn read(
     let hosts = host::count(session).await?;
     let mut tally = LaneTally { unjudged: hosts, ..LaneTally::default() };
     let Some(order) = order else { return Ok(tally) };
-    let find = "SELECT lane, in_scope, n FROM tally WHERE ord = $1 AND n > 0";
+    let find = "SELECT lane, in_scope, hosts FROM tally WHERE order_no = $1 AND hosts > 0";
     let mut judged = 0;
     let mut awake: BTreeMap<Lane, u64> = BTreeMap::new();
     for found in session.query(find, &[&order]).await? {
@@ -71,7 +71,7 @@ pub(super) async fn read(
 
 /// Silent hosts in scope by lane: by an index on the day, then without those whom only the memory has seen.
 async fn silent(session: &Session, memory: &Memory, order: i32, silent_before: Timestamp) -> Step<HashMap<Lane, u64>> {
-    let find = "SELECT h.id, v.lane FROM host_now n JOIN verdict v ON v.host = n.host AND v.ord = $1
+    let find = "SELECT h.id, v.lane FROM host_current n JOIN verdict v ON v.host = n.host AND v.order_no = $1
                 JOIN host h ON h.no = n.host
                 WHERE n.day <= ($2::int8 / 86400000)::int4 AND n.last_seen < $2 AND v.in_scope";
     let mut silent = HashMap::new();

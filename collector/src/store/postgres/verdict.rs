@@ -17,8 +17,8 @@ pub(super) async fn of_hosts(session: &Session, hosts: &[i32]) -> Step<HashMap<i
         SELECT v.host, o.text, v.lane, v.in_scope, v.presence, v.protection, v.due, v.since,
                (SELECT text FROM phrase WHERE no = v.reason), (SELECT text FROM phrase WHERE no = v.advice),
                (SELECT text FROM rules WHERE no = v.rules),
-               (SELECT body FROM host_remediation c WHERE c.host = v.host AND c.ord = v.ord)
-        FROM verdict v JOIN ord o ON o.no = v.ord WHERE v.host = ANY ($1::int4[]) ORDER BY o.text";
+               (SELECT record FROM host_remediation c WHERE c.host = v.host AND c.order_no = v.order_no)
+        FROM verdict v JOIN orders o ON o.no = v.order_no WHERE v.host = ANY ($1::int4[]) ORDER BY o.text";
     let mut verdicts: HashMap<i32, Vec<StoredVerdict>> = HashMap::new();
     for found in session.query(find, &[&hosts]).await? {
         let case = match found.try_get::<_, Option<&str>>(11)? {
@@ -44,8 +44,8 @@ pub(super) async fn of_hosts(session: &Session, hosts: &[i32]) -> Step<HashMap<i
 
 /// In which lanes a host has stood since when, oldest first.
 pub(super) async fn history(session: &Session, names: &Names, host: i32) -> Step<Vec<(OrderId, Timestamp, Lane)>> {
-    let find = "SELECT ord, since, lane FROM verdict_history WHERE host = $1
-                UNION ALL SELECT ord, since, lane FROM verdict WHERE host = $1";
+    let find = "SELECT order_no, since, lane FROM verdict_history WHERE host = $1
+                UNION ALL SELECT order_no, since, lane FROM verdict WHERE host = $1";
     let mut history = Vec::new();
     for found in session.query(find, &[&host]).await? {
         let order = names.order(session, found.try_get(0)?).await?;

@@ -9,7 +9,7 @@
 //! one by one, so that one that cannot be kept does not take the others along.
 //!
 //! Locks are taken in one order by everything that writes, so that nobody waits for somebody who waits for him:
-//! the dictionary (under its lock, in a transaction of its own) → `host_now` (by number) → `section`, `snapshot` (by digest) → `judge_queue`
+//! the dictionary (under its lock, in a transaction of its own) → `host_current` (by number) → `section`, `snapshot` (by digest) → `judge_queue`
 //! (by host) → what belongs to locked hosts → `judged_state`, `section_hit` (by key) → the ledger's numbers → `tally` (by key)
 //! → `counter`.
 

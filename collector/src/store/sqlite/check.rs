@@ -40,9 +40,9 @@ const RULES: &[(&str, &str)] = &[
     (
         "the lanes of host {} overlap in time",
         "SELECT DISTINCT hex(h.id) FROM (
-             SELECT host, since, until, lead(since) OVER (PARTITION BY host, ord ORDER BY since) AS next FROM (
-                 SELECT host, ord, since, until FROM verdict_history
-                 UNION ALL SELECT host, ord, since, NULL FROM verdict
+             SELECT host, since, until, lead(since) OVER (PARTITION BY host, order_no ORDER BY since) AS next FROM (
+                 SELECT host, order_no, since, until FROM verdict_history
+                 UNION ALL SELECT host, order_no, since, NULL FROM verdict
              )
          ) p JOIN host h ON h.no = p.host
          WHERE p.until <= p.since OR p.next < p.until OR (p.until IS NULL AND p.next IS NOT NULL)",
@@ -56,28 +56,28 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "the tally differs from a recount: {}",
-        "SELECT 'order ' || (SELECT id FROM ord WHERE no = ord) || ', lane ' || lane || ', in scope ' || in_scope
+        "SELECT 'order ' || (SELECT id FROM orders WHERE no = order_no) || ', lane ' || lane || ', in scope ' || in_scope
                 || ': ' || sum(kept) || ' kept, ' || sum(counted) || ' counted'
          FROM (
-             SELECT ord, lane, in_scope, n AS kept, 0 AS counted FROM tally
+             SELECT order_no, lane, in_scope, hosts AS kept, 0 AS counted FROM tally
              UNION ALL
-             SELECT ord, lane, in_scope, 0, count(*) FROM verdict GROUP BY ord, lane, in_scope
-         ) GROUP BY ord, lane, in_scope HAVING sum(kept) <> sum(counted)",
+             SELECT order_no, lane, in_scope, 0, count(*) FROM verdict GROUP BY order_no, lane, in_scope
+         ) GROUP BY order_no, lane, in_scope HAVING sum(kept) <> sum(counted)",
     ),
     (
         "the number of hosts differs from a recount: {}",
-        "SELECT n || ' kept, ' || (SELECT count(*) FROM host) || ' counted' FROM counter
-         WHERE name = 'hosts' AND n <> (SELECT count(*) FROM host)",
+        "SELECT value || ' kept, ' || (SELECT count(*) FROM host) || ' counted' FROM counter
+         WHERE name = 'hosts' AND value <> (SELECT count(*) FROM host)",
     ),
     (
         "host {} has neither a verdict nor a place on the judge queue",
         "SELECT hex(h.id) FROM host h WHERE h.ticket IS NULL
-         AND EXISTS (SELECT 1 FROM ord) AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.host = h.no)
+         AND EXISTS (SELECT 1 FROM orders) AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.host = h.no)
          AND EXISTS (SELECT 1 FROM verdict)",
     ),
     (
         "host {} has no row for when it was last seen",
-        "SELECT hex(h.id) FROM host h WHERE NOT EXISTS (SELECT 1 FROM host_seen s WHERE s.host = h.no)",
+        "SELECT hex(h.id) FROM host h WHERE NOT EXISTS (SELECT 1 FROM host_check_in s WHERE s.host = h.no)",
     ),
     (
         "host {} does not have exactly one key in use",

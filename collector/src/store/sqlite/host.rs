@@ -86,7 +86,7 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
     let find = format!(
         "SELECT h.no, s.id, h.enrolled_at, h.state, h.snapshot_since, h.snapshot_observed_at,
                 e.last_seen, l.digest, l.entries, {}
-         FROM host h JOIN site s ON s.no = h.site JOIN host_seen e ON e.host = h.no
+         FROM host h JOIN site s ON s.no = h.site JOIN host_check_in e ON e.host = h.no
          LEFT JOIN snapshot l ON l.no = h.snapshot WHERE h.id = ?1",
         row::FACTS
     );
@@ -129,9 +129,9 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
 fn history(sql: &Connection, no: i64) -> Step<Vec<(OrderId, Timestamp, Lane)>> {
     let mut statement = sql.prepare_cached(
         "SELECT o.id, v.since, v.lane FROM (
-             SELECT ord, since, lane FROM verdict_history WHERE host = ?1
-             UNION ALL SELECT ord, since, lane FROM verdict WHERE host = ?1
-         ) v JOIN ord o ON o.no = v.ord ORDER BY v.since, o.id",
+             SELECT order_no, since, lane FROM verdict_history WHERE host = ?1
+             UNION ALL SELECT order_no, since, lane FROM verdict WHERE host = ?1
+         ) v JOIN orders o ON o.no = v.order_no ORDER BY v.since, o.id",
     )?;
     let mut rows = statement.query([no])?;
     let mut history = Vec::new();
@@ -154,6 +154,6 @@ pub(super) fn find(sql: &Connection, name: &str) -> Step<Vec<HostId>> {
 }
 
 pub(super) fn count(sql: &Connection) -> Step<u64> {
-    let find = "SELECT n FROM counter WHERE name = 'hosts'";
+    let find = "SELECT value FROM counter WHERE name = 'hosts'";
     sql.prepare_cached(find)?.query_row([], |found| Ok(row::count(found, 0)))?
 }

@@ -56,7 +56,7 @@ fn create(context: &mut WriteContext<'_>, operation: &Enrollment, site: i64) -> 
     let ticket = context.memory.next_ticket();
     sql.prepare_cached(
         "INSERT INTO host (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
-                           fingerprint, enrolled_at, ticket, waits_since)
+                           fingerprint, enrolled_at, ticket, queued_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11)",
     )?
     .execute((
@@ -74,10 +74,10 @@ fn create(context: &mut WriteContext<'_>, operation: &Enrollment, site: i64) -> 
         ticket,
     ))?;
     let no = sql.last_insert_rowid();
-    sql.prepare_cached("INSERT INTO host_seen (host, last_seen) VALUES (?1, ?2)")?
+    sql.prepare_cached("INSERT INTO host_check_in (host, last_seen) VALUES (?1, ?2)")?
         .execute((no, operation.now.millis()))?;
     key_put(sql, no, &operation.key, IN_USE, operation.now)?;
-    sql.prepare_cached("UPDATE counter SET n = n + 1 WHERE name = 'hosts'")?.execute([])?;
+    sql.prepare_cached("UPDATE counter SET value = value + 1 WHERE name = 'hosts'")?.execute([])?;
     judge_queue::is_put(context, no, ticket, operation.now);
     let (host, facts) = (operation.host, Some(memory::facts_key(facts)));
     context.after_commit(move |memory| {
@@ -87,7 +87,7 @@ fn create(context: &mut WriteContext<'_>, operation: &Enrollment, site: i64) -> 
 }
 
 fn key_put(sql: &Connection, host: i64, key: &KeyFingerprint, status: i64, now: Timestamp) -> Step<()> {
-    sql.prepare_cached("INSERT INTO host_key (fingerprint, host, status, since) VALUES (?1, ?2, ?3, ?4)")?
+    sql.prepare_cached("INSERT INTO host_key (fingerprint, host, status, created_at) VALUES (?1, ?2, ?3, ?4)")?
         .execute((key, host, status, now.millis()))?;
     Ok(())
 }

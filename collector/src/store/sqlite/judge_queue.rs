@@ -25,7 +25,7 @@ pub(super) fn put(context: &mut WriteContext<'_>, host: i64, now: Timestamp) -> 
     let ticket = context.memory.next_ticket();
     context
         .sql
-        .prepare_cached("UPDATE host SET ticket = ?2, waits_since = coalesce(waits_since, ?3) WHERE no = ?1")?
+        .prepare_cached("UPDATE host SET ticket = ?2, queued_at = coalesce(queued_at, ?3) WHERE no = ?1")?
         .execute((host, ticket, now.millis()))?;
     is_put(context, host, ticket, now);
     Ok(())
@@ -50,7 +50,7 @@ pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timesta
     let given = memory.queue().claim(most, now, CLAIM_LASTS);
     let find = format!(
         "SELECT h.id, s.id, h.state, l.digest, h.snapshot_since, e.last_seen, h.ticket, {}
-         FROM host h JOIN site s ON s.no = h.site JOIN host_seen e ON e.host = h.no LEFT JOIN snapshot l ON l.no = h.snapshot
+         FROM host h JOIN site s ON s.no = h.site JOIN host_check_in e ON e.host = h.no LEFT JOIN snapshot l ON l.no = h.snapshot
          WHERE h.no = ?1",
         row::FACTS
     );
@@ -79,8 +79,9 @@ pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timesta
 }
 
 fn cases(sql: &Connection, host: i64) -> Step<BTreeMap<OrderId, Remediation>> {
-    let mut statement =
-        sql.prepare_cached("SELECT o.id, c.body FROM host_remediation c JOIN ord o ON o.no = c.ord WHERE c.host = ?1")?;
+    let mut statement = sql.prepare_cached(
+        "SELECT o.id, c.record FROM host_remediation c JOIN orders o ON o.no = c.order_no WHERE c.host = ?1",
+    )?;
     let mut rows = statement.query([host])?;
     let mut cases = BTreeMap::new();
     while let Some(found) = rows.next()? {
@@ -113,7 +114,7 @@ pub(super) fn rules_adopt(context: &mut WriteContext<'_>, rules_version: &str, n
     let number = row::rules_number(sql, rules_version)?;
     sql.prepare_cached("UPDATE rules SET adopted_at = ?2 WHERE no = ?1")?.execute((number, now.millis()))?;
     let ticket = context.memory.next_ticket();
-    sql.prepare_cached("UPDATE host SET ticket = ?1, waits_since = coalesce(waits_since, ?2)")?
+    sql.prepare_cached("UPDATE host SET ticket = ?1, queued_at = coalesce(queued_at, ?2)")?
         .execute((ticket, now.millis()))?;
     let mut statement = sql.prepare_cached("SELECT no FROM host")?;
     let hosts: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;

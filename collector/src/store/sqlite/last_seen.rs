@@ -20,7 +20,7 @@ pub(super) fn write(sql: &Connection, taken: &[(HostId, i64, LastSeen)]) -> Step
 pub(super) fn put(sql: &Connection, no: i64, seen: &LastSeen) -> Step<()> {
     let previous = seen.previous;
     sql.prepare_cached(
-        "UPDATE host_seen SET last_seen = ?2, run = ?3, seq = ?4, previous_run = ?5, previous_seq = ?6 WHERE host = ?1",
+        "UPDATE host_check_in SET last_seen = ?2, run = ?3, seq = ?4, previous_run = ?5, previous_seq = ?6 WHERE host = ?1",
     )?
     .execute((
         no,

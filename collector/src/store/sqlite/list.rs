@@ -52,7 +52,7 @@ fn statement(sql: &Connection, query: &HostQuery) -> Step<Option<(String, Values
     if let Some(order) = &query.order {
         let Some(number) = row::find_number(sql, row::FIND_ORDER, order.as_str())? else { return Ok(None) };
         values.push(Box::new(number));
-        join = format!("JOIN verdict v ON v.host = h.no AND v.ord = ?{}", values.len());
+        join = format!("JOIN verdict v ON v.host = h.no AND v.order_no = ?{}", values.len());
         lane = "v.lane";
         if query.in_scope_only {
             conditions.push("v.in_scope = 1".to_owned());
@@ -80,7 +80,7 @@ fn statement(sql: &Connection, query: &HostQuery) -> Step<Option<(String, Values
     }
     let text = format!(
         "SELECT h.no, h.id, s.id, h.hostname, h.platform, h.os_name, e.last_seen, {lane}
-         FROM host h JOIN site s ON s.no = h.site JOIN host_seen e ON e.host = h.no {join}
+         FROM host h JOIN site s ON s.no = h.site JOIN host_check_in e ON e.host = h.no {join}
          WHERE {} ORDER BY h.id",
         conditions.join(" AND ")
     );

@@ -148,8 +148,8 @@ impl Memory {
         let mut newest = 0;
         let mut statement = sql.prepare(
             "SELECT h.no, h.id, l.digest, h.judged_at, s.last_seen, s.run, s.seq, s.previous_run, s.previous_seq,
-                    h.ticket, h.waits_since
-             FROM host h JOIN host_seen s ON s.host = h.no LEFT JOIN snapshot l ON l.no = h.snapshot",
+                    h.ticket, h.queued_at
+             FROM host h JOIN host_check_in s ON s.host = h.no LEFT JOIN snapshot l ON l.no = h.snapshot",
         )?;
         let mut rows = statement.query([])?;
         while let Some(found) = rows.next()? {

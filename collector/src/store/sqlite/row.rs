@@ -92,7 +92,7 @@ pub(super) fn state(row: &Row<'_>, at: usize) -> Step<HostState> {
     }
 }
 
-/// The number of a text in a small table (`site`, `ord`, `rules`), made when it is new.
+/// The number of a text in a small table (`site`, `orders`, `rules`), made when it is new.
 pub(super) fn number(sql: &Connection, find: &str, make: &str, text: &str) -> Step<i64> {
     if let Some(no) = find_number(sql, find, text)? {
         return Ok(no);
@@ -110,9 +110,9 @@ pub(super) fn site_number(sql: &Connection, text: &str) -> Step<i64> {
     number(sql, FIND_SITE, "INSERT INTO site (id) VALUES (?1)", text)
 }
 
-pub(super) const FIND_ORDER: &str = "SELECT no FROM ord WHERE id = ?1";
+pub(super) const FIND_ORDER: &str = "SELECT no FROM orders WHERE id = ?1";
 pub(super) fn order_number(sql: &Connection, text: &str) -> Step<i64> {
-    number(sql, FIND_ORDER, "INSERT INTO ord (id) VALUES (?1)", text)
+    number(sql, FIND_ORDER, "INSERT INTO orders (id) VALUES (?1)", text)
 }
 
 pub(super) const FIND_RULES: &str = "SELECT no FROM rules WHERE version = ?1";

@@ -234,7 +234,7 @@ fn make_current(
         .sql
         .prepare_cached(
             "UPDATE host SET snapshot = ?2, snapshot_since = ?3, snapshot_observed_at = ?4, ticket = ?5,
-                 waits_since = coalesce(waits_since, ?6) WHERE no = ?1",
+                 queued_at = coalesce(queued_at, ?6) WHERE no = ?1",
         )?
         .execute((host.no, snapshot, since.millis(), observed_at.millis(), ticket, now.millis()))?;
     judge_queue::is_put(context, host.no, ticket, now);

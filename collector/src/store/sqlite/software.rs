@@ -129,7 +129,7 @@ fn page(
     }
     let mut hosts = Vec::with_capacity(ids.len());
     let find = "SELECT s.id, h.hostname, e.last_seen, l.entries FROM host h JOIN site s ON s.no = h.site
-                JOIN host_seen e ON e.host = h.no JOIN snapshot l ON l.no = h.snapshot WHERE h.no = ?1";
+                JOIN host_check_in e ON e.host = h.no JOIN snapshot l ON l.no = h.snapshot WHERE h.no = ?1";
     let mut shown = 0;
     for (id, number) in ids {
         if shown > software::PAGE {

@@ -15,10 +15,11 @@ pub(super) fn apply(sql: &Connection, changes: &HashMap<(i64, Lane, bool), i64>)
     for ((order, lane, in_scope), n) in changes.iter().filter(|(_, n)| **n != 0) {
         let key = (order, lane.code(), in_scope, n);
         let changed = sql
-            .prepare_cached("UPDATE tally SET n = n + ?4 WHERE ord = ?1 AND lane = ?2 AND in_scope = ?3")?
+            .prepare_cached("UPDATE tally SET hosts = hosts + ?4 WHERE order_no = ?1 AND lane = ?2 AND in_scope = ?3")?
             .execute(key)?;
         if changed == 0 {
-            sql.prepare_cached("INSERT INTO tally (ord, lane, in_scope, n) VALUES (?1, ?2, ?3, ?4)")?.execute(key)?;
+            sql.prepare_cached("INSERT INTO tally (order_no, lane, in_scope, hosts) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(key)?;
         }
     }
     Ok(())
@@ -28,7 +29,8 @@ pub(super) fn read(sql: &Connection, memory: &Memory, order: &OrderId, silent_be
     let hosts = host::count(sql)?;
     let mut tally = LaneTally { unjudged: hosts, ..LaneTally::default() };
     let Some(order) = row::find_number(sql, row::FIND_ORDER, order.as_str())? else { return Ok(tally) };
-    let mut statement = sql.prepare_cached("SELECT lane, in_scope, n FROM tally WHERE ord = ?1 AND n > 0")?;
+    let mut statement =
+        sql.prepare_cached("SELECT lane, in_scope, hosts FROM tally WHERE order_no = ?1 AND hosts > 0")?;
     let mut rows = statement.query([order])?;
     let mut judged = 0;
     let mut awake: BTreeMap<Lane, u64> = BTreeMap::new();
@@ -60,7 +62,7 @@ pub(super) fn read(sql: &Connection, memory: &Memory, order: &OrderId, silent_be
 /// Silent hosts in scope by lane: by an index on last seen, then without those whom only the memory has seen.
 fn silent(sql: &Connection, memory: &Memory, order: i64, silent_before: Timestamp) -> Step<HashMap<Lane, u64>> {
     let mut statement = sql.prepare_cached(
-        "SELECT h.id, v.lane FROM host_seen e JOIN verdict v ON v.host = e.host AND v.ord = ?1
+        "SELECT h.id, v.lane FROM host_check_in e JOIN verdict v ON v.host = e.host AND v.order_no = ?1
          JOIN host h ON h.no = e.host WHERE e.last_seen < ?2 AND v.in_scope = 1",
     )?;
     let mut rows = statement.query((order, silent_before.millis()))?;

@@ -54,7 +54,7 @@ pub(super) fn settle(context: &mut WriteContext<'_>, settlement: &Settlement) ->
         let is_newest = context
             .sql
             .prepare_cached(
-                "UPDATE host SET ticket = NULL, waits_since = NULL, judged_at = ?3 WHERE no = ?1 AND ticket = ?2",
+                "UPDATE host SET ticket = NULL, queued_at = NULL, judged_at = ?3 WHERE no = ?1 AND ticket = ?2",
             )?
             .execute((no, ticket, now.millis()))?;
         if is_newest == 1 {
@@ -115,9 +115,9 @@ impl Settling<'_> {
         let phrases = self.memory.dictionaries();
         self.sql
             .prepare_cached(
-                "INSERT INTO verdict (host, ord, lane, in_scope, presence, protection, due, since, reason, advice, rules)
+                "INSERT INTO verdict (host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, rules)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-                 ON CONFLICT (host, ord) DO UPDATE SET lane = excluded.lane, in_scope = excluded.in_scope,
+                 ON CONFLICT (host, order_no) DO UPDATE SET lane = excluded.lane, in_scope = excluded.in_scope,
                      presence = excluded.presence, protection = excluded.protection, due = excluded.due,
                      since = excluded.since, reason = excluded.reason, advice = excluded.advice,
                      rules = excluded.rules",
@@ -149,7 +149,7 @@ impl Settling<'_> {
 
     /// The order is no longer judged: the verdict goes, its history ends, the case stays.
     fn withdraw(&mut self, no: i64, order: i64, old: Verdict) -> Step<LaneChange> {
-        self.sql.prepare_cached("DELETE FROM verdict WHERE host = ?1 AND ord = ?2")?.execute((no, order))?;
+        self.sql.prepare_cached("DELETE FROM verdict WHERE host = ?1 AND order_no = ?2")?.execute((no, order))?;
         self.end(no, order, &old, self.after(&old))?;
         Ok(LaneChange { order: old.id, from: Some(old.lane), to: None, in_scope: old.in_scope })
     }
@@ -163,7 +163,7 @@ impl Settling<'_> {
     fn end(&mut self, no: i64, order: i64, old: &Verdict, until: Timestamp) -> Step<()> {
         self.sql
             .prepare_cached(
-                "INSERT INTO verdict_history (host, ord, since, until, lane, in_scope) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO verdict_history (host, order_no, since, until, lane, in_scope) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute((no, order, old.since.millis(), until.millis(), old.lane.code(), old.in_scope))?;
         *self.tally.entry((order, old.lane, old.in_scope)).or_default() -= 1;
@@ -172,7 +172,7 @@ impl Settling<'_> {
 
     /// Since when a verdict stands that follows none: after the end of an earlier history, if there was one.
     fn first_since(&self, no: i64, order: i64) -> Step<Timestamp> {
-        let find = "SELECT max(until) FROM verdict_history WHERE host = ?1 AND ord = ?2";
+        let find = "SELECT max(until) FROM verdict_history WHERE host = ?1 AND order_no = ?2";
         let last: Option<i64> = self.sql.prepare_cached(find)?.query_row((no, order), |row| row.get(0))?;
         Ok(last.map_or(self.now, |last| self.now.max(Timestamp::from_millis(last))))
     }
@@ -180,7 +180,7 @@ impl Settling<'_> {
 
 fn verdicts(sql: &Connection, host: i64) -> Step<BTreeMap<i64, Verdict>> {
     let mut statement = sql.prepare_cached(
-        "SELECT v.ord, v.lane, v.in_scope, v.since, o.id FROM verdict v JOIN ord o ON o.no = v.ord WHERE v.host = ?1",
+        "SELECT v.order_no, v.lane, v.in_scope, v.since, o.id FROM verdict v JOIN orders o ON o.no = v.order_no WHERE v.host = ?1",
     )?;
     let mut rows = statement.query([host])?;
     let mut verdicts = BTreeMap::new();
@@ -196,11 +196,11 @@ fn verdicts(sql: &Connection, host: i64) -> Step<BTreeMap<i64, Verdict>> {
 /// A case with nothing in it needs no row.
 fn remediation_put(sql: &Connection, host: i64, order: i64, case: &Remediation) -> Step<()> {
     if *case == Remediation::default() {
-        sql.prepare_cached("DELETE FROM host_remediation WHERE host = ?1 AND ord = ?2")?.execute((host, order))?;
+        sql.prepare_cached("DELETE FROM host_remediation WHERE host = ?1 AND order_no = ?2")?.execute((host, order))?;
     } else {
         sql.prepare_cached(
-            "INSERT INTO host_remediation (host, ord, body) VALUES (?1, ?2, ?3)
-             ON CONFLICT (host, ord) DO UPDATE SET body = excluded.body WHERE body <> excluded.body",
+            "INSERT INTO host_remediation (host, order_no, record) VALUES (?1, ?2, ?3)
+             ON CONFLICT (host, order_no) DO UPDATE SET record = excluded.record WHERE record <> excluded.record",
         )?
         .execute((host, order, row::to_json(case)?))?;
     }
@@ -210,7 +210,7 @@ fn remediation_put(sql: &Connection, host: i64, order: i64, case: &Remediation) 
 /// Orders under which a host has a verdict.
 pub(super) fn orders_of_host(sql: &Connection, host: i64) -> Step<Vec<OrderId>> {
     let mut statement =
-        sql.prepare_cached("SELECT o.id FROM verdict v JOIN ord o ON o.no = v.ord WHERE v.host = ?1")?;
+        sql.prepare_cached("SELECT o.id FROM verdict v JOIN orders o ON o.no = v.order_no WHERE v.host = ?1")?;
     let mut rows = statement.query([host])?;
     let mut orders = Vec::new();
     while let Some(found) = rows.next()? {
@@ -224,8 +224,8 @@ pub(super) fn of_host(sql: &Connection, memory: &Memory, host: i64) -> Step<Vec<
     let mut statement = sql.prepare_cached(
         "SELECT o.id, v.lane, v.in_scope, v.presence, v.protection, v.due, v.since,
                 v.reason, v.advice, (SELECT version FROM rules WHERE no = v.rules),
-                (SELECT body FROM host_remediation c WHERE c.host = v.host AND c.ord = v.ord)
-         FROM verdict v JOIN ord o ON o.no = v.ord WHERE v.host = ?1 ORDER BY o.id",
+                (SELECT record FROM host_remediation c WHERE c.host = v.host AND c.order_no = v.order_no)
+         FROM verdict v JOIN orders o ON o.no = v.order_no WHERE v.host = ?1 ORDER BY o.id",
     )?;
     let mut rows = statement.query([host])?;
     let mut verdicts = Vec::new();

@@ -9,25 +9,25 @@ pub(super) const RULES: &[(&str, &str)] = &[
              UNION ALL SELECT 'a host (a phrase)' FROM host h,
                  LATERAL (VALUES (h.os_name), (h.kernel), (h.architecture), (h.agent_version)) AS p (no)
                  WHERE NOT EXISTS (SELECT 1 FROM phrase WHERE no = p.no)
-             UNION ALL SELECT 'the present of a host' FROM host_now n WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = n.host)
-             UNION ALL SELECT 'the present of a host (its snapshot)' FROM host_now n
+             UNION ALL SELECT 'the present of a host' FROM host_current n WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = n.host)
+             UNION ALL SELECT 'the present of a host (its snapshot)' FROM host_current n
                  WHERE n.snapshot IS NOT NULL AND NOT EXISTS (SELECT 1 FROM snapshot WHERE no = n.snapshot)
              UNION ALL SELECT 'a key' FROM host_key k WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = k.host)
              UNION ALL SELECT 'the history of snapshots' FROM host_snapshot p
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = p.host) OR NOT EXISTS (SELECT 1 FROM snapshot WHERE no = p.snapshot)
-             UNION ALL SELECT 'the present of a host (its state)' FROM host_now n
+             UNION ALL SELECT 'the present of a host (its state)' FROM host_current n
                  WHERE n.judged_state IS NOT NULL AND NOT EXISTS (SELECT 1 FROM judged_state WHERE no = n.judged_state)
              UNION ALL SELECT 'the history of states' FROM host_state s
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = s.host)
                  OR NOT EXISTS (SELECT 1 FROM judged_state WHERE no = s.judged_state)
              UNION ALL SELECT 'a case' FROM host_remediation c
-                 WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = c.host) OR NOT EXISTS (SELECT 1 FROM ord WHERE no = c.ord)
+                 WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = c.host) OR NOT EXISTS (SELECT 1 FROM orders WHERE no = c.order_no)
              UNION ALL SELECT 'a verdict' FROM verdict v
-                 WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = v.host) OR NOT EXISTS (SELECT 1 FROM ord WHERE no = v.ord)
+                 WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = v.host) OR NOT EXISTS (SELECT 1 FROM orders WHERE no = v.order_no)
                  OR NOT EXISTS (SELECT 1 FROM phrase WHERE no = v.reason)
                  OR NOT EXISTS (SELECT 1 FROM phrase WHERE no = v.advice) OR NOT EXISTS (SELECT 1 FROM rules WHERE no = v.rules)
              UNION ALL SELECT 'the history of verdicts' FROM verdict_history v
-                 WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = v.host) OR NOT EXISTS (SELECT 1 FROM ord WHERE no = v.ord)
+                 WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = v.host) OR NOT EXISTS (SELECT 1 FROM orders WHERE no = v.order_no)
              UNION ALL SELECT 'the judge_queue' FROM judge_queue d WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = d.host)
              UNION ALL SELECT 'a hit' FROM section_hit i
                  WHERE NOT EXISTS (SELECT 1 FROM section WHERE no = i.section)
@@ -36,7 +36,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
     ),
     (
         "the current snapshot of host {} is not complete",
-        "SELECT encode(h.id, 'hex') FROM host_now n JOIN snapshot l ON l.no = n.snapshot JOIN host h ON h.no = n.host
+        "SELECT encode(h.id, 'hex') FROM host_current n JOIN snapshot l ON l.no = n.snapshot JOIN host h ON h.no = n.host
          WHERE NOT l.complete",
     ),
     (
@@ -44,7 +44,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
         "SELECT DISTINCT encode(h.id, 'hex') FROM (
              SELECT host, since, until, lead(since) OVER w AS next
              FROM (SELECT host, since, until FROM host_snapshot
-                   UNION ALL SELECT host, snapshot_since, NULL FROM host_now WHERE snapshot IS NOT NULL) p
+                   UNION ALL SELECT host, snapshot_since, NULL FROM host_current WHERE snapshot IS NOT NULL) p
              WINDOW w AS (PARTITION BY host ORDER BY since)
          ) p JOIN host h ON h.no = p.host WHERE p.until <= p.since OR p.next IS DISTINCT FROM p.until",
     ),
@@ -53,47 +53,47 @@ pub(super) const RULES: &[(&str, &str)] = &[
         "SELECT DISTINCT encode(h.id, 'hex') FROM (
              SELECT host, snapshot, lead(snapshot) OVER (PARTITION BY host ORDER BY since) AS next
              FROM (SELECT host, since, snapshot FROM host_snapshot
-                   UNION ALL SELECT host, snapshot_since, snapshot FROM host_now WHERE snapshot IS NOT NULL) p
+                   UNION ALL SELECT host, snapshot_since, snapshot FROM host_current WHERE snapshot IS NOT NULL) p
          ) p JOIN host h ON h.no = p.host WHERE p.next = p.snapshot",
     ),
     (
         "the states of host {} do not end before its present one begins",
-        "SELECT DISTINCT encode(h.id, 'hex') FROM host_state p JOIN host_now n ON n.host = p.host
+        "SELECT DISTINCT encode(h.id, 'hex') FROM host_state p JOIN host_current n ON n.host = p.host
          JOIN host h ON h.no = p.host WHERE n.state_since IS NULL OR p.since >= n.state_since",
     ),
     (
         "the lanes of host {} overlap in time",
         "SELECT DISTINCT encode(h.id, 'hex') FROM (
-             SELECT host, since, until, lead(since) OVER (PARTITION BY host, ord ORDER BY since) AS next
-             FROM (SELECT host, ord, since, until FROM verdict_history
-                   UNION ALL SELECT host, ord, since, NULL FROM verdict) p
+             SELECT host, since, until, lead(since) OVER (PARTITION BY host, order_no ORDER BY since) AS next
+             FROM (SELECT host, order_no, since, until FROM verdict_history
+                   UNION ALL SELECT host, order_no, since, NULL FROM verdict) p
          ) p JOIN host h ON h.no = p.host
          WHERE p.until <= p.since OR p.next < p.until OR (p.until IS NULL AND p.next IS NOT NULL)",
     ),
     (
         "the tally differs from a recount: {}",
         "SELECT format('order %s, lane %s, in scope %s: %s kept, %s counted',
-                       (SELECT text FROM ord WHERE no = t.ord), lane, in_scope, sum(kept), sum(counted))
+                       (SELECT text FROM orders WHERE no = t.order_no), lane, in_scope, sum(kept), sum(counted))
          FROM (
-             SELECT ord, lane, in_scope, n AS kept, 0 AS counted FROM tally
+             SELECT order_no, lane, in_scope, hosts AS kept, 0 AS counted FROM tally
              UNION ALL
-             SELECT ord, lane, in_scope, 0, count(*) FROM verdict GROUP BY ord, lane, in_scope
-         ) t GROUP BY ord, lane, in_scope HAVING sum(kept) <> sum(counted)",
+             SELECT order_no, lane, in_scope, 0, count(*) FROM verdict GROUP BY order_no, lane, in_scope
+         ) t GROUP BY order_no, lane, in_scope HAVING sum(kept) <> sum(counted)",
     ),
     (
         "the number of hosts differs from a recount: {}",
-        "SELECT format('%s kept, %s counted', n, (SELECT count(*) FROM host)) FROM counter
-         WHERE name = 'hosts' AND n <> (SELECT count(*) FROM host)",
+        "SELECT format('%s kept, %s counted', value, (SELECT count(*) FROM host)) FROM counter
+         WHERE name = 'hosts' AND value <> (SELECT count(*) FROM host)",
     ),
     (
         "host {} has neither a verdict nor a place on the judge queue",
         "SELECT encode(h.id, 'hex') FROM host h WHERE NOT EXISTS (SELECT 1 FROM judge_queue d WHERE d.host = h.no)
-         AND EXISTS (SELECT 1 FROM ord) AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.host = h.no)
+         AND EXISTS (SELECT 1 FROM orders) AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.host = h.no)
          AND EXISTS (SELECT 1 FROM verdict)",
     ),
     (
         "host {} has no row for its present",
-        "SELECT encode(h.id, 'hex') FROM host h WHERE NOT EXISTS (SELECT 1 FROM host_now n WHERE n.host = h.no)",
+        "SELECT encode(h.id, 'hex') FROM host h WHERE NOT EXISTS (SELECT 1 FROM host_current n WHERE n.host = h.no)",
     ),
     (
         "host {} does not have exactly one key in use",

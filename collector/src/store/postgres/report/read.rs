@@ -21,7 +21,7 @@ const SECTIONS: &str = "SELECT no, digest FROM section WHERE digest = ANY ($1::b
 pub(super) const LOCK: &str = "
     SELECT n.host, n.last_seen, n.run, n.seq, n.previous_run, n.previous_seq, n.snapshot, n.snapshot_since, n.snapshot_observed_at,
            n.judged_at, n.revision, EXISTS (SELECT 1 FROM judge_queue d WHERE d.host = n.host)
-    FROM host_now n WHERE n.host = ANY ($1::int4[]) ORDER BY n.host FOR NO KEY UPDATE OF n";
+    FROM host_current n WHERE n.host = ANY ($1::int4[]) ORDER BY n.host FOR NO KEY UPDATE OF n";
 
 /// Facts and state of hosts that have told some.
 pub(super) const FACTS: &str = "

@@ -36,7 +36,7 @@ pub(super) const COMPLETE: &str = "
     INSERT INTO snapshot_late (snapshot) SELECT no FROM late ON CONFLICT DO NOTHING";
 
 pub(super) const NOW: &str = "
-    UPDATE host_now n SET last_seen = u.last_seen, run = u.run, seq = u.seq, previous_run = u.previous_run,
+    UPDATE host_current n SET last_seen = u.last_seen, run = u.run, seq = u.seq, previous_run = u.previous_run,
         previous_seq = u.previous_seq, snapshot = u.snapshot, snapshot_since = u.snapshot_since, snapshot_observed_at = u.snapshot_observed_at,
         revision = u.revision
     FROM unnest($1::int4[], $2::int8[], $3::bytea[], $4::int8[], $5::bytea[], $6::int8[], $7::int8[], $8::int8[],
@@ -60,8 +60,8 @@ pub(super) const STATES: &str = "
     UPDATE host h SET state = u.state FROM unnest($1::int4[], $2::bytea[]) AS u (no, state) WHERE h.no = u.no";
 
 pub(super) const JUDGE_QUEUE: &str = "
-    INSERT INTO judge_queue (host, since, ticket)
-    SELECT host, since, nextval('judge_queue_ticket') FROM unnest($1::int4[], $2::int8[]) AS u (host, since)
+    INSERT INTO judge_queue (host, queued_at, ticket)
+    SELECT host, queued_at, nextval('judge_queue_ticket') FROM unnest($1::int4[], $2::int8[]) AS u (host, queued_at)
     ON CONFLICT (host) DO UPDATE SET ticket = excluded.ticket";
 
 /// Sections that are to be kept, as columns.

@@ -14,26 +14,26 @@ use crate::store::postgres::session::{Session, Values};
 use crate::store::{JudgedOrder, Judgement};
 
 const VERDICTS: &str = "
-    INSERT INTO verdict (host, ord, lane, in_scope, presence, protection, due, since, reason, advice, rules)
+    INSERT INTO verdict (host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, rules)
     SELECT * FROM unnest($1::int4[], $2::int4[], $3::int2[], $4::bool[], $5::int2[], $6::int2[], $7::int8[], $8::int8[],
                          $9::int4[], $10::int4[], $11::int4[])
-    ON CONFLICT (host, ord) DO UPDATE SET lane = excluded.lane, in_scope = excluded.in_scope,
+    ON CONFLICT (host, order_no) DO UPDATE SET lane = excluded.lane, in_scope = excluded.in_scope,
         presence = excluded.presence, protection = excluded.protection, due = excluded.due, since = excluded.since,
         reason = excluded.reason, advice = excluded.advice, rules = excluded.rules";
 
 const WITHDRAWN: &str = "
-    DELETE FROM verdict v USING unnest($1::int4[], $2::int4[]) AS u (host, ord) WHERE v.host = u.host AND v.ord = u.ord";
+    DELETE FROM verdict v USING unnest($1::int4[], $2::int4[]) AS u (host, order_no) WHERE v.host = u.host AND v.order_no = u.order_no";
 
 const HISTORY: &str = "
-    INSERT INTO verdict_history (host, ord, since, until, lane, in_scope)
+    INSERT INTO verdict_history (host, order_no, since, until, lane, in_scope)
     SELECT * FROM unnest($1::int4[], $2::int4[], $3::int8[], $4::int8[], $5::int2[], $6::bool[])";
 
 const CASES: &str = "
-    INSERT INTO host_remediation (host, ord, body) SELECT * FROM unnest($1::int4[], $2::int4[], $3::text[])
-    ON CONFLICT (host, ord) DO UPDATE SET body = excluded.body";
+    INSERT INTO host_remediation (host, order_no, record) SELECT * FROM unnest($1::int4[], $2::int4[], $3::text[])
+    ON CONFLICT (host, order_no) DO UPDATE SET record = excluded.record";
 
 const FORGOTTEN: &str = "
-    DELETE FROM host_remediation c USING unnest($1::int4[], $2::int4[]) AS u (host, ord) WHERE c.host = u.host AND c.ord = u.ord";
+    DELETE FROM host_remediation c USING unnest($1::int4[], $2::int4[]) AS u (host, order_no) WHERE c.host = u.host AND c.order_no = u.order_no";
 
 /// Rows come in the order of their keys, and mostly are there already.
 const STATES: &str = "
@@ -47,7 +47,7 @@ const STATE_HISTORY: &str = "
 
 /// Of hosts whose judged state has not changed there is no key.
 const JUDGED: &str = "
-    UPDATE host_now n SET judged_at = $2, judged_state = coalesce(s.no, n.judged_state),
+    UPDATE host_current n SET judged_at = $2, judged_state = coalesce(s.no, n.judged_state),
         state_since = coalesce(u.since, n.state_since)
     FROM unnest($1::int4[], $3::bytea[], $4::int8[]) AS u (host, key, since)
     LEFT JOIN judged_state s ON s.state_key = u.key WHERE n.host = u.host";

@@ -46,7 +46,7 @@ async fn a_operation_that_loses_a_deadlock_is_done_again_as_a_whole() {
         assert!(tokio::time::Instant::now() < end, "the report does not wait for the judge queue");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    other.batch("SELECT 1 FROM host_now FOR UPDATE; COMMIT").await.expect("the report gives way");
+    other.batch("SELECT 1 FROM host_current FOR UPDATE; COMMIT").await.expect("the report gives way");
     assert_eq!(report.await.expect("ends").expect("delivers"), Delivered::Accepted);
     let expected = muster_proto::canonical::snapshot_digest(&snapshot(&after));
     assert_eq!(current(&store, 1).await, Some(expected));
@@ -171,6 +171,6 @@ async fn the_index_does_not_pass_over_what_is_still_being_written() {
     assert_eq!(store.index_advance(1).await.expect("snapshots"), IndexStep::Later);
     second.batch("COMMIT").await.expect("ends");
     assert!(indexed(&store).await > 0);
-    let covered = "SELECT max(last) - (SELECT max(no) FROM section) FROM index_segment WHERE book = 1";
+    let covered = "SELECT max(last) - (SELECT max(no) FROM section) FROM index_segment WHERE kind = 1";
     assert_eq!(place.sql(covered), "0");
 }
