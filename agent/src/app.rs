@@ -10,6 +10,7 @@ mod state_files;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use muster_proto::error_chain;
 use muster_proto::model::{RefusalClass, Timestamp};
 
 pub use agent::{Agent, Report};
@@ -128,12 +129,6 @@ pub fn block_on<T>(task: impl Future<Output = T>) -> Result<T, AppError> {
     Ok(done)
 }
 
-/// An error with everything that led to it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 /// How to look, by the settings and the watchlist in force.
 fn scan_options(
     settings: &Settings,
@@ -142,7 +137,7 @@ fn scan_options(
 ) -> ScanOptions {
     let key = identity::user_key(&settings.state_dir).inspect_err(|error| {
         tracing::error!(
-            error = %chain(error),
+            error = %error_chain(error),
             "there is no secret for the pseudonyms of people, so this scan does not tell who has what at home"
         );
     });

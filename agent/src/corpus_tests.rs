@@ -76,7 +76,9 @@ const PARSERS: &[(&str, Parser)] = &[
         ));
     }),
     ("unit_file", |bytes| unit_file::Unit::default().read(&text(bytes))),
-    ("uplink", |bytes| drop((uplink::proxy_answer(bytes), uplink::EnrollmentToken::parse(&text(bytes))))),
+    ("uplink", |bytes| {
+        drop((uplink::proxy_answer(bytes), text(bytes).parse::<muster_proto::model::EnrollmentToken>()))
+    }),
 ];
 
 fn text(bytes: &[u8]) -> String {

@@ -8,7 +8,6 @@ mod deliver;
 mod delivery;
 mod enroll;
 mod refusal;
-mod token;
 mod trust;
 
 pub use connect::{ConnectError, Line, Target, Traffic, handshake, open_tcp, proxy_answer, resolve, tunnel};
@@ -16,7 +15,6 @@ pub use deliver::{Delivered, Probe, Run, Versions, probe};
 pub use delivery::{Delivery, ParcelError};
 pub use enroll::{enroll, renew};
 pub use refusal::UplinkError;
-pub use token::{EnrollmentToken, TokenError};
 pub use trust::{Tls, TlsError, certificate_end, pin_of};
 
 #[cfg(test)]

@@ -2,7 +2,4 @@
 
 mod token;
 
-pub use token::{
-    AccountSecret, ActionError, NewEnrollment, account_token_create, account_token_keep, enrollment_token_create,
-    secret_hash,
-};
+pub use token::{ActionError, NewEnrollment, account_token_create, account_token_keep, enrollment_token_create};

@@ -10,6 +10,9 @@
 
 pub mod canonical;
 pub mod convert;
+mod error_chain;
 pub mod limits;
 pub mod model;
 pub mod wire;
+
+pub use error_chain::error_chain;

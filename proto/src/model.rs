@@ -10,6 +10,7 @@ mod section;
 mod snapshot;
 mod source;
 mod timestamp;
+mod token;
 mod verdict;
 mod watchlist;
 
@@ -27,5 +28,6 @@ pub use section::Section;
 pub use snapshot::{Snapshot, SnapshotEntry};
 pub use source::{Outcome, Platform, SourceName};
 pub use timestamp::Timestamp;
+pub use token::{CaPin, EnrollmentToken, Token, TokenError, TokenSecret};
 pub use verdict::{Assessment, Evidence, Lane, Presence, Protection, Reason, Verdict};
 pub use watchlist::Watchlist;

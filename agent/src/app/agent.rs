@@ -1,10 +1,11 @@
 //! One process' hold of a state directory: looks, keeps what is new until it is acknowledged, and delivers.
 
 use muster_proto::canonical;
+use muster_proto::error_chain;
 use muster_proto::model::{Digest, Losses, Pace, RefusalClass, Timestamp, Watchlist};
 
 use super::state_files::{self, StateFileError};
-use super::{AppError, chain, enrollment, now, scan_options};
+use super::{AppError, enrollment, now, scan_options};
 use crate::config::{Settings, WatchlistPolicy};
 use crate::identity::{Identity, IdentityStore};
 use crate::scan::{LeftBehind, ScanResult, scan_root};
@@ -198,7 +199,7 @@ impl Agent {
             ),
             Err(error) => {
                 self.unkept = Some(label);
-                tracing::error!(error = %chain(&error), "the scan cannot be kept; it is lost unless it is delivered now");
+                tracing::error!(error = %error_chain(&error), "the scan cannot be kept; it is lost unless it is delivered now");
             }
         }
         Ok(delivery)
@@ -218,7 +219,7 @@ impl Agent {
             let delivery = match Delivery::decode(entry.payload) {
                 Ok(delivery) => delivery,
                 Err(error) => {
-                    tracing::error!(error = %chain(&error), "a scan that waited cannot be read and is dropped");
+                    tracing::error!(error = %error_chain(&error), "a scan that waited cannot be read and is dropped");
                     self.spool.unreadable(entry.number)?;
                     continue;
                 }
@@ -231,7 +232,7 @@ impl Agent {
                 Err(AppError::Uplink(error))
                     if is_about_the_snapshot(&error) && self.spool.give_up(entry.number)? =>
                 {
-                    tracing::error!(error = %chain(&error), "the collector cannot take a scan that waited; it is dropped");
+                    tracing::error!(error = %error_chain(&error), "the collector cannot take a scan that waited; it is dropped");
                 }
                 Err(error) => return Err(error),
             }
@@ -255,7 +256,7 @@ impl Agent {
         self.unkept.take_if(|label| *label == delivery.digest().to_string());
         if let Err(error) = state_files::keep_acknowledged(&self.settings.state_dir, delivery.digest()) {
             // The next process asks the collector once more than it had to.
-            tracing::warn!(error = %chain(&error), "what was acknowledged cannot be kept");
+            tracing::warn!(error = %error_chain(&error), "what was acknowledged cannot be kept");
         }
         tracing::info!(
             snapshot = %delivery.digest().short(),
@@ -303,7 +304,7 @@ impl Agent {
             match state_files::keep_watchlist(&self.settings, &self.watchlist, sent) {
                 Ok(watchlist) => self.watchlist = watchlist,
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), "the collector's watchlist cannot be kept and is not used")
+                    tracing::warn!(error = %error_chain(&error), "the collector's watchlist cannot be kept and is not used")
                 }
             }
         }
@@ -316,7 +317,7 @@ impl Agent {
         let for_good = matches!(error.class(), Some(RefusalClass::Revoked | RefusalClass::Unknown));
         let new_key_fails = for_good || matches!(error, UplinkError::CertificateRefused { .. });
         if new_key_fails && identity.step_back() {
-            tracing::warn!(error = %chain(&error), "the renewed certificate does not work; the one before is used again");
+            tracing::warn!(error = %error_chain(&error), "the renewed certificate does not work; the one before is used again");
         } else if for_good && identity.refused != error.class() {
             identity.refused = error.class();
         } else {
@@ -376,7 +377,7 @@ impl Agent {
             }
             // There is time for another attempt while the old one is valid.
             Err(error) if !expired => {
-                tracing::warn!(error = %chain(&error), expires = %identity.expires, "the certificate could not be renewed yet");
+                tracing::warn!(error = %error_chain(&error), expires = %identity.expires, "the certificate could not be renewed yet");
                 Ok(identity)
             }
             Err(error) => Err(error.into()),

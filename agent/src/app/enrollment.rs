@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use muster_proto::model::RefusalClass;
+use muster_proto::model::{EnrollmentToken, RefusalClass, TokenError};
 
 use super::{now, state_files};
 use crate::config::Settings;
@@ -12,7 +12,7 @@ use crate::os;
 use crate::scan::ScanOptions;
 use crate::sources::root::{Root, RootError};
 use crate::sources::{self, ScanContext};
-use crate::uplink::{self, ConnectError, EnrollmentToken, Target, TokenError, UplinkError};
+use crate::uplink::{self, ConnectError, Target, UplinkError};
 
 /// Why an enrollment failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum EnrollError {
     },
     /// What is there is no token.
     #[error("{path} has no enrollment token")]
-    EnrollmentToken {
+    Token {
         /// Where.
         path: PathBuf,
         /// What is wrong with it.
@@ -78,7 +78,7 @@ pub fn read_token(path: &Path) -> Result<EnrollmentToken, EnrollError> {
         std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
     }
     let text = String::from_utf8_lossy(&bytes);
-    EnrollmentToken::parse(&text).map_err(|source| EnrollError::EnrollmentToken { path: path.to_owned(), source })
+    text.parse().map_err(|source| EnrollError::Token { path: path.to_owned(), source })
 }
 
 /// Enrolls this host and keeps its identity. A repeated attempt uses the same key, and is the same host.
@@ -106,7 +106,7 @@ pub async fn enroll(settings: &Settings, token: &EnrollmentToken) -> Result<Iden
     let facts = sources::facts(&context);
     let identity = uplink::enroll(&target, token, &key, facts, identity::fingerprint(), now()).await?;
     store.save(&identity)?;
-    tracing::info!(host = %identity.host_id, site = %identity.site, collector, token = token.id(), "this host is enrolled");
+    tracing::info!(host = %identity.host_id, site = %identity.site, collector, token.id = %token.id, "this host is enrolled");
     if known.is_some_and(|known| known.host_id != identity.host_id) {
         // What another host's collector has acknowledged says nothing about this one.
         state_files::forget_acknowledged(state_dir);

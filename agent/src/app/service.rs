@@ -7,9 +7,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use muster_proto::error_chain;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout};
 
-use super::{Agent, AppError, chain, chance, state_files};
+use super::{Agent, AppError, chance, state_files};
 use crate::config::{ConfigFaults, Settings};
 use crate::os;
 use crate::os::signals::{Signal, Signals};
@@ -115,7 +116,7 @@ impl Service {
             );
         }
         if let Err(error) = state_files::keep_watching(&self.agent.settings().state_dir, summary) {
-            tracing::warn!(error = %chain(&error), "what is watched cannot be kept for `status`");
+            tracing::warn!(error = %error_chain(&error), "what is watched cannot be kept for `status`");
         }
         self.summary = Some(summary.clone());
         Ok(())
@@ -185,7 +186,7 @@ impl Service {
                     self.agent.reconfigure(settings);
                     tracing::info!("the configuration was read anew");
                 }
-                Err(error) => tracing::error!(error = %chain(&error), "{kept}"),
+                Err(error) => tracing::error!(error = %error_chain(&error), "{kept}"),
             },
             Err(faults) => tracing::error!(error = %faults, "{kept}"),
         }
@@ -230,7 +231,9 @@ pub(super) async fn turn(
                 spool.entries = agent.waiting(),
                 "something has changed; the scan waits for the collector"
             ),
-            Err(error) => tracing::error!(error = %chain(&error), "something has changed, and could not be looked at"),
+            Err(error) => {
+                tracing::error!(error = %error_chain(&error), "something has changed, and could not be looked at")
+            }
         }
         return Ok(rest);
     }
@@ -243,7 +246,7 @@ pub(super) async fn turn(
             let pace = if let AppError::Uplink(uplink) = &error { uplink.pace() } else { None };
             let pause = rhythm.failed(agent.now(), pace, chance());
             tracing::warn!(
-                error = %chain(&error),
+                error = %error_chain(&error),
                 advice = error.advice().unwrap_or_default(),
                 failures = rhythm.failures(),
                 pause_s = pause.as_secs(),

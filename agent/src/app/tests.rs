@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use muster_proto::canonical;
-use muster_proto::model::RefusalClass;
+use muster_proto::model::{EnrollmentToken, RefusalClass};
 
 use super::service::turn;
 use super::*;
@@ -12,8 +12,8 @@ use crate::config::{Flags, Settings, load};
 use crate::identity::IdentityStore;
 use crate::schedule::Rhythm;
 use crate::sources::root::Root;
+use crate::uplink::Target;
 use crate::uplink::tests::door::{Door, Pki, Script, open};
-use crate::uplink::{EnrollmentToken, Target};
 
 struct Host {
     state: tempfile::TempDir,

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use muster_proto::error_chain;
 use muster_proto::model::{Outcome, RefusalClass};
 use tokio::time::Instant;
 
@@ -52,7 +53,7 @@ impl Steps {
     }
 
     fn failed(&mut self, step: &str, error: &ConnectError) {
-        self.bad(step, with_causes(error), error.advice());
+        self.bad(step, error_chain(error), error.advice());
     }
 }
 
@@ -90,7 +91,7 @@ async fn way(settings: &Settings, steps: &mut Steps) {
         Err(error) => {
             steps.bad(
                 "identity",
-                with_causes(&error),
+                error_chain(&error),
                 "enroll again, or give the agent the right to its state directory",
             );
             None
@@ -144,8 +145,8 @@ async fn way(settings: &Settings, steps: &mut Steps) {
         Ok((_, chain)) => {
             let end = chain.first().and_then(|certificate| uplink::certificate_end(certificate));
             let end = end.map_or_else(|| "?".to_owned(), |end| end.to_string());
-            let pin =
-                chain.get(1).and_then(|certificate| uplink::pin_of(certificate)).unwrap_or_else(|| "none".to_owned());
+            let pin = chain.get(1).and_then(|certificate| uplink::pin_of(certificate));
+            let pin = pin.map_or_else(|| "none".to_owned(), |pin| pin.to_string());
             steps.good("TLS chain and pin", format!("TLS 1.3, valid until {end}, CA pin {pin}"));
         }
         Err(error) => {
@@ -169,7 +170,7 @@ fn tls_of(settings: &Settings, identity: Option<&Identity>) -> anyhow::Result<Op
         return Ok(Some(Tls::by_identity(identity, Some(&key))?));
     }
     let Some(path) = &settings.token_file else { return Ok(None) };
-    Ok(Some(Tls::by_pin(*app::read_token(path)?.pin())?))
+    Ok(Some(Tls::by_pin(app::read_token(path)?.ca_pin)?))
 }
 
 async fn enrollment(target: &Target, identity: Option<Identity>, tls: &Tls, steps: &mut Steps) {
@@ -178,7 +179,7 @@ async fn enrollment(target: &Target, identity: Option<Identity>, tls: &Tls, step
         Err(error) => {
             return steps.bad(
                 "enrollment",
-                with_causes(&error),
+                error_chain(&error),
                 error.advice().unwrap_or("look at the collector's log"),
             );
         }
@@ -265,9 +266,4 @@ fn rights(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

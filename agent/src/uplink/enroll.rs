@@ -4,13 +4,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use muster_proto::model::{HostFacts, HostId, SiteId, Timestamp};
+use muster_proto::model::{EnrollmentToken, HostFacts, HostId, SiteId, Timestamp};
 use muster_proto::wire;
 
 use super::connect::{Target, Traffic};
 use super::deliver::{client, trust_of};
 use super::refusal::UplinkError;
-use super::token::EnrollmentToken;
 use super::trust::{Tls, pin_of, public_key};
 use crate::identity::{Identity, Key, Trust};
 
@@ -26,10 +25,10 @@ pub async fn enroll(
     fingerprint: Option<[u8; 32]>,
     now: Timestamp,
 ) -> Result<Identity, UplinkError> {
-    let tls = Tls::by_pin(*token.pin())?;
+    let tls = Tls::by_pin(token.ca_pin)?;
     let mut client = client(target, &tls, &Arc::new(Traffic::default())).await?;
     let request = wire::EnrollRequest {
-        token: token.text().to_owned(),
+        token: token.to_string(),
         csr: Bytes::from(key.request()?),
         facts: Some(facts.into()),
         fingerprint: fingerprint.map_or_else(Bytes::new, |bytes| Bytes::copy_from_slice(&bytes)),
@@ -40,10 +39,7 @@ pub async fn enroll(
     let site = SiteId::new(answer.site).map_err(|error| wrong("Enroll", &error))?;
     check_certificate("Enroll", &answer.certificate, key)?;
     let trust = answer.trust.map(trust_of).unwrap_or_default();
-    let pinned = |certificate: &Vec<u8>| {
-        let digest = public_key(certificate).map(|key| ring::digest::digest(&ring::digest::SHA256, &key));
-        digest.is_some_and(|digest| digest.as_ref() == token.pin())
-    };
+    let pinned = |certificate: &Vec<u8>| pin_of(certificate) == Some(token.ca_pin);
     if !trust.certificates.iter().any(pinned) {
         return Err(wrong("Enroll", &"the trust bundle does not have the CA of the token"));
     }

@@ -3,7 +3,8 @@
 
 pub(crate) mod door;
 
-use muster_proto::model::{Digest, HostState, Losses, RefusalClass, Timestamp};
+use muster_proto::error_chain;
+use muster_proto::model::{Digest, EnrollmentToken, HostState, Losses, RefusalClass, Timestamp};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
@@ -150,9 +151,7 @@ async fn enroll_error(pki: Pki, token: Option<EnrollmentToken>) -> String {
 async fn of_enroll(target: &Target, token: &EnrollmentToken) -> String {
     let (_dir, _store, key) = store();
     let error = enroll(target, token, &key, facts(), None, NOW).await.expect_err("no enrollment");
-    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-    let said: Vec<String> = causes.map(ToString::to_string).collect();
-    format!("{} [{}]", said.join(": "), error.advice().unwrap_or_default())
+    format!("{} [{}]", error_chain(&error), error.advice().unwrap_or_default())
 }
 
 #[tokio::test]

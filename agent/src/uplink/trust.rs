@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use muster_proto::model::Timestamp;
+use muster_proto::model::{CaPin, Timestamp};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring as provider, verify_tls13_signature};
@@ -59,7 +59,7 @@ impl Tls {
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub fn by_pin(pin: [u8; 32]) -> Result<Self, TlsError> {
+    pub fn by_pin(pin: CaPin) -> Result<Self, TlsError> {
         let provider = Arc::new(provider::default_provider());
         let verifier = Arc::new(PinVerifier { pin, provider: Arc::clone(&provider) });
         let config = ClientConfig::builder_with_provider(provider)
@@ -111,10 +111,12 @@ impl Tls {
     }
 }
 
-/// SHA-256 of a certificate's public key, in the spelling of tokens.
+/// The pin of a CA certificate.
 #[must_use]
-pub fn pin_of(certificate: &[u8]) -> Option<String> {
-    Some(super::token::base32()?.encode(&key_hash(certificate)?))
+pub fn pin_of(certificate: &[u8]) -> Option<CaPin> {
+    let key = public_key(certificate)?;
+    let hash = ring::digest::digest(&ring::digest::SHA256, &key);
+    Some(CaPin::from_bytes(hash.as_ref().try_into().ok()?))
 }
 
 /// When a certificate ends.
@@ -130,14 +132,9 @@ pub(super) fn public_key(certificate: &[u8]) -> Option<Vec<u8>> {
     Some(certificate.tbs_certificate.subject_pki.raw.to_vec())
 }
 
-fn key_hash(certificate: &[u8]) -> Option<[u8; 32]> {
-    let key = public_key(certificate)?;
-    ring::digest::digest(&ring::digest::SHA256, &key).as_ref().try_into().ok()
-}
-
 #[derive(Debug)]
 struct PinVerifier {
-    pin: [u8; 32],
+    pin: CaPin,
     provider: Arc<CryptoProvider>,
 }
 
@@ -150,10 +147,10 @@ impl ServerCertVerifier for PinVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let pinned = intermediates.iter().find(|certificate| key_hash(certificate) == Some(self.pin));
+        let pinned = intermediates.iter().find(|certificate| pin_of(certificate) == Some(self.pin));
         let Some(pinned) = pinned else {
             let first = intermediates.first().unwrap_or(end_entity);
-            let shown = pin_of(first).unwrap_or_else(|| "none".to_owned());
+            let shown = pin_of(first).map_or_else(|| "none".to_owned(), |pin| pin.to_string());
             let issuer = top_issuer(end_entity, intermediates);
             let other = OtherError(Arc::new(PinMismatch { shown, issuer }));
             return Err(rustls::Error::InvalidCertificate(CertificateError::Other(other)));

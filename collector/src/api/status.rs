@@ -1,6 +1,7 @@
 //! From errors of the modules within to gRPC statuses. What the store says is logged here and told to nobody.
 
 use muster_proto::convert::ConvertError;
+use muster_proto::error_chain;
 use tonic::Status;
 use tracing::error;
 
@@ -37,11 +38,9 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
 pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
     match refused {
         ActionError::Store(failed) => store_failed(failed, metrics),
-        ActionError::Lifetime { .. } | ActionError::NotAToken { .. } | ActionError::Id(_) => {
-            Status::invalid_argument(refused.to_string())
-        }
-        ActionError::NoChance => {
-            error!("the system gives no random numbers");
+        ActionError::Lifetime { .. } => Status::invalid_argument(refused.to_string()),
+        ActionError::NoRandom | ActionError::Id(_) => {
+            error!(error = %error_chain(refused), "a token could not be created");
             Status::internal(refused.to_string())
         }
     }
@@ -49,11 +48,6 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
 
 /// A request that cannot be read; the chain names field and fault.
 pub(super) fn malformed(refused: &ConvertError) -> Status {
-    let mut text = refused.to_string();
-    let mut source = std::error::Error::source(refused);
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
+    let text = error_chain(refused);
     if refused.is_limit() { Status::resource_exhausted(text) } else { Status::invalid_argument(text) }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
+use muster_proto::error_chain;
 use muster_proto::model::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -12,7 +13,7 @@ use super::rules;
 use crate::config::{Settings, format_span};
 use crate::store::{self, Store};
 use crate::tls::disk::open_to_others;
-use crate::tls::{Authority, CaError, ca_pin};
+use crate::tls::{Authority, ca_pin};
 
 /// What to do about a file that may well be there.
 const RIGHTS: &str = "run this as the user to whom the data directory belongs, or see to its rights";
@@ -74,10 +75,6 @@ fn directory(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()>
 
 fn certificates(settings: &Settings, now: Timestamp, findings: &mut Findings<'_>) -> io::Result<()> {
     let (certificate, key) = (settings.file("ca.pem"), settings.file("ca.key"));
-    let chain = |error: &CaError| match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
     match is_there(&certificate).and_then(|there| Ok(there || is_there(&key)?)) {
         Ok(true) => {}
         Ok(false) => {
@@ -90,7 +87,7 @@ fn certificates(settings: &Settings, now: Timestamp, findings: &mut Findings<'_>
             let ends = authority.facts().map(|facts| facts.expires_at.to_rfc3339()).unwrap_or_default();
             findings.ok("CA", &format!("{}, pin {}, until {ends}", certificate.display(), authority.pin()))?;
         }
-        Err(error) => findings.fault("CA", &chain(&error), error.advice())?,
+        Err(error) => findings.fault("CA", &error_chain(&error), error.advice())?,
     }
     let server = settings.file("server.pem");
     match open_to_others(&server) {
@@ -143,7 +140,8 @@ async fn authority(settings: &Settings, store: &dyn Store, findings: &mut Findin
     let ours = std::fs::read(settings.file("ca.pem"))
         .ok()
         .and_then(|pem| CertificateDer::from_pem_slice(&pem).ok())
-        .and_then(|der| ca_pin(&der).ok());
+        .and_then(|der| ca_pin(&der).ok())
+        .map(|pin| pin.to_string());
     match (store.authority_get().await, ours) {
         (Ok(Some(theirs)), Some(ours)) if theirs != ours => {
             let refused = ForeignAuthority { theirs, ours: Some(ours), directory: settings.data_dir.clone() };

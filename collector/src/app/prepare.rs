@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use muster_proto::model::{Timestamp, TokenId};
+use muster_proto::model::{Timestamp, Token, TokenId};
 
 use super::lock;
 use crate::actions;
@@ -98,8 +98,9 @@ async fn shared_authority(settings: &Settings, store: &dyn Store, now: Timestamp
         return Err(foreign(theirs, None).into());
     }
     let (authority, made) = Authority::open_or_create(directory, now)?;
-    let theirs = store.authority_claim(authority.pin()).await?;
-    anyhow::ensure!(theirs == authority.pin(), foreign(theirs, Some(authority.pin().to_owned())));
+    let ours = authority.pin().to_string();
+    let theirs = store.authority_claim(&ours).await?;
+    anyhow::ensure!(theirs == ours, foreign(theirs, Some(ours)));
     Ok((authority, made))
 }
 
@@ -126,18 +127,18 @@ async fn admin_token(settings: &Settings, store: &dyn Store, now: Timestamp) -> 
              another token and ends this one"
         );
         let text = std::fs::read_to_string(&file).with_context(|| format!("read {place}"))?;
-        let new = actions::account_token_keep(store, &text, &place, ADMIN, Role::Admin, now).await?;
+        let token: Token = text.parse().with_context(|| format!("read the admin token in {place}"))?;
+        let new = actions::account_token_keep(store, &token, ADMIN, Role::Admin, now).await?;
         return Ok(format!("{} {place}", if new { "made the database know the admin token" } else { "admin token" }));
     }
-    let id = TokenId::new(ADMIN).context("the admin's token id")?;
+    let id = TokenId::new(ADMIN).context("the id of the admin token")?;
     let had = store.account_token_get(&id).await?.is_some();
     if had && settings.store.file().is_none() {
         // Another collector has made it: making another would end the one that its people use.
         return Ok(format!("the database has an admin token already: copy it to {place} from where it was made"));
     }
-    let secret = actions::account_token_create(store, ADMIN, ADMIN, Role::Admin, now).await?;
-    write_atomically(&file, format!("{}\n", secret.text).as_bytes(), OWNER_ONLY)
-        .with_context(|| format!("write {place}"))?;
+    let token = actions::account_token_create(store, id, ADMIN, Role::Admin, now).await?;
+    write_atomically(&file, format!("{token}\n").as_bytes(), OWNER_ONLY).with_context(|| format!("write {place}"))?;
     let ended = if had { "; the one before no longer works" } else { "" };
     Ok(format!("made the admin token {place}, which only you may read{ended}"))
 }

@@ -207,7 +207,7 @@ impl House {
             Arc::clone(&self.store),
             Arc::clone(&self.in_force),
             Arc::clone(&self.clock),
-            self.authority.pin().to_owned(),
+            self.authority.pin(),
             Arc::clone(&self.metrics),
             Arc::clone(&self.readiness),
         );

@@ -36,10 +36,10 @@ pub(super) async fn run(
             let der =
                 CertificateDer::from_pem_slice(&pem).with_context(|| format!("{} is no certificate", ca.display()))?;
             let new = NewEnrollment { site, lifetime: expires, max_uses: uses };
-            let (token, report) = actions::enrollment_token_create(store.as_ref(), &ca_pin(&der)?, new, now).await?;
+            let (token, report) = actions::enrollment_token_create(store.as_ref(), ca_pin(&der)?, new, now).await?;
             match output {
                 Form::Text => format!("{token}\n"),
-                Form::Json => format!("{:#}\n", serde_json::json!({ "token": token, "stored": report })),
+                Form::Json => format!("{:#}\n", serde_json::json!({ "token": token.to_string(), "stored": report })),
             }
         }
         TokenVerb::List { output } => {

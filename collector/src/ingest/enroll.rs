@@ -1,19 +1,12 @@
 //! Enrollment: token and certificate request in, certificate and trust out. Nothing of a token is ever said again.
 
 use muster_proto::convert::ConvertError;
-use muster_proto::model::{HostFacts, HostId, TokenId};
+use muster_proto::model::{EnrollmentToken, HostFacts, HostId, TokenError};
 use muster_proto::{canonical, limits, wire};
-use sha2::{Digest as _, Sha256};
 
 use super::Inside;
 use super::refuse::Refused;
 use crate::store::{Enrolled, Enrollment};
-
-/// What of a token reaches the store: the public half, and the hash of the secret.
-struct TokenParts {
-    id: TokenId,
-    secret_hash: [u8; 32],
-}
 
 pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Result<wire::EnrollResponse, Refused> {
     let now = inside.now();
@@ -26,7 +19,7 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
     let key = inside.authority.inspect(&request.csr)?;
     let operation = Enrollment {
         token: token.id.clone(),
-        secret_hash: token.secret_hash,
+        secret_hash: token.secret.hash(),
         key,
         host: HostId::random(),
         facts,
@@ -54,31 +47,17 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
     })
 }
 
-/// Reads `id.secret.ca-pin`. The pin is for the agent; here it only has to be there. The refusal names the part.
-fn token(text: &str) -> Result<TokenParts, Refused> {
-    if text.len() > limits::TOKEN_BYTES {
-        let (value, limit) = (text.len(), limits::TOKEN_BYTES);
-        let field = "EnrollRequest.token";
-        return Err(ConvertError::Limit { field, value, limit_name: "TOKEN_BYTES", limit }.into());
-    }
-    let mut parts = text.trim().split('.');
-    let (Some(id), Some(secret), Some(pin), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err(Refused::malformed("EnrollRequest.token is not of the form id.secret.ca-pin"));
-    };
-    let wrong = |part: &str| Refused::malformed(format!("EnrollRequest.token is not valid: its {part} is malformed"));
-    // The id could be the secret of somebody who mixed them up: it is not repeated either.
-    let id = TokenId::new(id).map_err(|_| wrong("id"))?;
-    if !is_base32(secret, 26) {
-        return Err(wrong("secret"));
-    }
-    if !is_base32(pin, 1) {
-        return Err(wrong("pin"));
-    }
-    Ok(TokenParts { id, secret_hash: Sha256::digest(secret.as_bytes()).into() })
-}
-
-fn is_base32(text: &str, least: usize) -> bool {
-    text.len() >= least && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
+/// Reads the token. The CA pin is for the agent; here it only has to be well-formed.
+fn token(text: &str) -> Result<EnrollmentToken, Refused> {
+    text.parse().map_err(|error| match error {
+        TokenError::TooLong(value) => {
+            let field = "EnrollRequest.token";
+            ConvertError::Limit { field, value, limit_name: "TOKEN_BYTES", limit: limits::TOKEN_BYTES }.into()
+        }
+        TokenError::Form(_) | TokenError::Id | TokenError::Secret | TokenError::Pin => {
+            Refused::malformed(format!("EnrollRequest.token is not valid: {error}"))
+        }
+    })
 }
 
 /// Facts are shown to people on terminals and pages: control characters have no place in them.

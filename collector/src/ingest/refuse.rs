@@ -4,7 +4,7 @@ use bytes::Bytes;
 use muster_proto::canonical::NotCanonical;
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{InvalidId, Pace, RefusalClass, Timestamp};
-use muster_proto::wire;
+use muster_proto::{error_chain, wire};
 use prost::Message as _;
 use tonic::{Code, Status};
 
@@ -107,7 +107,7 @@ impl Refused {
 impl From<ConvertError> for Refused {
     fn from(error: ConvertError) -> Self {
         let is_limit = error.is_limit();
-        let message = chain(&error);
+        let message = error_chain(&error);
         if is_limit { Self::too_much(message) } else { Self::malformed(message) }
     }
 }
@@ -137,20 +137,8 @@ impl From<SignError> for Refused {
             | SignError::NotACertificate { .. } => Self::malformed(error.to_string()),
             SignError::Sign { .. } => {
                 let message = "the collector could not sign the certificate";
-                Self { inner: Some(chain(&error)), ..Self::new(Code::Internal, RefusalClass::Later, message) }
+                Self { inner: Some(error_chain(&error)), ..Self::new(Code::Internal, RefusalClass::Later, message) }
             }
         }
     }
-}
-
-/// An error with all its sources, as one sentence.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
 }

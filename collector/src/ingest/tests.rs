@@ -15,7 +15,7 @@ use muster_proto::canonical;
 use muster_proto::convert::{RefusalDetail, SectionUpload};
 use muster_proto::model::{
     Digest, Kind, Observation, Outcome, Pace, Platform, RefusalClass, RunId, Section, SiteId, Snapshot, SnapshotEntry,
-    SourceName, Timestamp, TokenId,
+    SourceName, Timestamp, Token, TokenId,
 };
 use muster_proto::wire;
 use muster_proto::wire::agent_service_client::AgentServiceClient;
@@ -25,7 +25,6 @@ use prost::Message as _;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
-use sha2::{Digest as _, Sha256};
 use tonic::{Code, Request, Status};
 
 use super::{AgentDoor, Measured};
@@ -33,7 +32,7 @@ use crate::store::{self, NewToken, Store};
 use crate::tls::{Authority, CertificateAuthority, PeerCertificate};
 
 const NEXT: Duration = Duration::from_secs(77);
-const SECRET: &str = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrst";
+const SECRET: &str = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrsq";
 const START: i64 = 1_767_000_000_000;
 
 type Client = AgentServiceClient<Measured<AgentServiceServer<AgentDoor>>>;
@@ -78,7 +77,7 @@ impl Lab {
         );
         let token = NewToken {
             id: TokenId::new("abcdefgh1234").expect("valid"),
-            secret_hash: Sha256::digest(SECRET.as_bytes()).into(),
+            secret_hash: format!("a.{SECRET}").parse::<Token>().expect("a token").secret.hash(),
             site: SiteId::new("hq").expect("valid"),
             created_at: now,
             expires_at: now.plus(Duration::from_secs(3600)),
@@ -184,7 +183,7 @@ fn facts() -> wire::HostFacts {
 
 fn enroll_request(csr: &[u8]) -> wire::EnrollRequest {
     wire::EnrollRequest {
-        token: format!("abcdefgh1234.{SECRET}.pinpin"),
+        token: format!("abcdefgh1234.{SECRET}.{SECRET}"),
         csr: Bytes::copy_from_slice(csr),
         facts: Some(facts()),
         fingerprint: Bytes::new(),

@@ -1,7 +1,7 @@
 //! Who signs hosts' certificates, as the agents' door sees it; and what can be read from a certificate or a request.
 
 use muster_proto::limits;
-use muster_proto::model::{HostId, Timestamp};
+use muster_proto::model::{CaPin, HostId, Timestamp};
 use sha2::{Digest as _, Sha256};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_SIG_ED25519};
@@ -122,14 +122,12 @@ impl CertificateFacts {
     }
 }
 
-/// The pin of a CA certificate: lower-case base32, without padding, of SHA-256 over its SubjectPublicKeyInfo. It is the
-/// third part of an enrollment token, so an agent knows whom to trust before it speaks.
+/// The pin of a CA certificate, which is the third part of an enrollment token.
 ///
 /// # Errors
 /// It is no certificate.
-pub fn ca_pin(ca_der: &[u8]) -> Result<String, SignError> {
-    let key = fingerprint(parse_certificate(ca_der)?.public_key());
-    Ok(data_encoding::BASE32_NOPAD.encode(&key).to_ascii_lowercase())
+pub fn ca_pin(ca_der: &[u8]) -> Result<CaPin, SignError> {
+    Ok(CaPin::from_bytes(fingerprint(parse_certificate(ca_der)?.public_key())))
 }
 
 /// Checks a certificate request and names its key.

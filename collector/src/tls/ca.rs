@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use muster_proto::model::{HostId, Timestamp};
+use muster_proto::model::{CaPin, HostId, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SerialNumber,
@@ -111,7 +111,7 @@ impl CaError {
 pub struct Authority {
     certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
-    pin: String,
+    pin: CaPin,
 }
 
 impl std::fmt::Debug for Authority {
@@ -182,8 +182,8 @@ impl Authority {
 
     /// The pin that enrollment tokens carry.
     #[must_use]
-    pub fn pin(&self) -> &str {
-        &self.pin
+    pub const fn pin(&self) -> CaPin {
+        self.pin
     }
 
     /// When it ends.

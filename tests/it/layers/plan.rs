@@ -33,6 +33,7 @@ const fn module(place: &'static str, uses: &'static [&'static str]) -> Module {
 /// Every module of the three crates.
 pub(super) const MODULES: &[Module] = &[
     // The model makes sections canonical from birth, so these two know each other.
+    module("proto/src/error_chain", &[]),
     module("proto/src/limits", &[]),
     module("proto/src/model", &["canonical", "limits"]),
     module("proto/src/canonical", &["model", "limits"]),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use muster_proto::model::{Digest, HostFacts, Pace, Platform, RefusalClass};
+use muster_proto::model::{Digest, EnrollmentToken, HostFacts, Pace, Platform, RefusalClass, TokenId, TokenSecret};
 use muster_proto::wire;
 use muster_proto::wire::agent_service_server::{AgentService, AgentServiceServer};
 use prost::Message;
@@ -19,7 +19,7 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::uplink::{EnrollmentToken, Target, pin_of};
+use crate::uplink::{Target, pin_of};
 
 /// A CA with a server certificate of it.
 pub(crate) struct Pki {
@@ -45,8 +45,9 @@ impl Pki {
     }
 
     pub(crate) fn token(&self) -> EnrollmentToken {
-        let pin = pin_of(&self.ca).expect("a pin");
-        EnrollmentToken::parse(&format!("abcdefgh1234.{}.{pin}", "a".repeat(52))).expect("a token")
+        let ca_pin = pin_of(&self.ca).expect("a pin");
+        let id = TokenId::new("abcdefgh1234").expect("an id");
+        EnrollmentToken { id, secret: TokenSecret::from_random([0; 32]), ca_pin }
     }
 
     fn sign(&self, csr: &[u8]) -> Vec<u8> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use muster_proto::convert::ConvertError;
 use muster_proto::limits;
-use muster_proto::model::{InvalidId, Lane, OrderId, ProductId, SiteId, TokenId};
+use muster_proto::model::{CaPin, InvalidId, Lane, OrderId, ProductId, SiteId, TokenId};
 use muster_proto::wire::{self, fleet_service_server::FleetService};
 use tonic::{Request, Response, Status};
 
@@ -27,7 +27,7 @@ pub struct Fleet {
     store: Arc<dyn Store>,
     rules: Arc<ArcSwap<RuleSet>>,
     clock: Clock,
-    ca_pin: String,
+    ca_pin: CaPin,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
 }
@@ -41,7 +41,7 @@ impl Fleet {
         store: Arc<dyn Store>,
         rules: Arc<ArcSwap<RuleSet>>,
         clock: Clock,
-        ca_pin: String,
+        ca_pin: CaPin,
         metrics: Arc<Metrics>,
         readiness: Arc<Readiness>,
     ) -> Self {
@@ -157,10 +157,10 @@ impl FleetService for Fleet {
             lifetime: lifetime.unwrap_or(DEFAULT_LIFETIME),
             max_uses: request.max_uses,
         };
-        let made = actions::enrollment_token_create(self.store.as_ref(), &self.ca_pin, new, (self.clock)()).await;
+        let made = actions::enrollment_token_create(self.store.as_ref(), self.ca_pin, new, (self.clock)()).await;
         let (token, stored) = made.map_err(|refused| status::of_action(&refused, &self.metrics))?;
         tracing::info!(token.id = %stored.id, site = %stored.site, "an enrollment token was made");
-        Ok(Response::new(wire::CreateEnrollmentTokenResponse { token, stored: Some(stored.into()) }))
+        Ok(Response::new(wire::CreateEnrollmentTokenResponse { token: token.to_string(), stored: Some(stored.into()) }))
     }
 
     async fn list_enrollment_tokens(

@@ -35,11 +35,16 @@ async fn what_is_wrong_with_an_enrollment_is_named_and_its_secret_is_not() {
     for (request, code, class, words) in [
         (token(String::new()), Code::InvalidArgument, malformed, "EnrollRequest.token"),
         (token(format!("abcdefgh1234.{SECRET}")), Code::InvalidArgument, malformed, "id.secret.ca-pin"),
-        (token(format!("{SECRET}!.{SECRET}.pin")), Code::InvalidArgument, malformed, "its id"),
-        (token(format!("abcdefgh1234.{SECRET}1.pin")), Code::InvalidArgument, malformed, "its secret"),
+        (token(format!("{SECRET}!.{SECRET}.{SECRET}")), Code::InvalidArgument, malformed, "the token's id"),
+        (token(format!("abcdefgh1234.{SECRET}1.{SECRET}")), Code::InvalidArgument, malformed, "the token's secret"),
         (token(SECRET.repeat(20)), Code::ResourceExhausted, limit, "TOKEN_BYTES"),
-        (token(format!("zzzzzzzz1234.{SECRET}.pin")), Code::Unauthenticated, RefusalClass::Unknown, "not known"),
-        (token(format!("abcdefgh1234.{SECRET}a.pin")), Code::Unauthenticated, RefusalClass::Unknown, "not known"),
+        (token(format!("zzzzzzzz1234.{SECRET}.{SECRET}")), Code::Unauthenticated, RefusalClass::Unknown, "not known"),
+        (
+            token(format!("abcdefgh1234.{}.{SECRET}", "a".repeat(52))),
+            Code::Unauthenticated,
+            RefusalClass::Unknown,
+            "not known",
+        ),
         (wire::EnrollRequest { facts: None, ..good() }, Code::InvalidArgument, malformed, "EnrollRequest.facts"),
         (
             wire::EnrollRequest { facts: Some(control), ..good() },

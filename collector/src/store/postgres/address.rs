@@ -55,7 +55,7 @@ impl Address {
         let mut config: Config = bare.parse().map_err(|error: tokio_postgres::Error| StoreError::Open {
             // Nothing of the text is repeated: it may hold a password.
             place: "postgres://…".to_owned(),
-            reason: super::fault::with_causes(&error),
+            reason: muster_proto::error_chain(&error),
         })?;
         let place = place(&config);
         let failed = |reason: String| StoreError::Open { place: place.clone(), reason };

@@ -57,7 +57,7 @@ impl From<serde_json::Error> for Fault {
 impl From<tokio_postgres::Error> for Fault {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(said) = error.as_db_error() else {
-            let text = with_causes(&error);
+            let text = muster_proto::error_chain(&error);
             // A value that is not of the type that the schema promises, or a connection that broke.
             let is_of_a_row = text.contains("deserializing column") || text.contains("serializing parameter");
             return if is_of_a_row { Self::damaged("a row", text) } else { Self::Lost(text) };
@@ -93,19 +93,4 @@ fn is_of_the_server(code: &SqlState) -> bool {
     ]
     .contains(code)
         || code.code().starts_with("08")
-}
-
-/// An error with its causes, each said once.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = cause.source();
-    }
-    text
 }

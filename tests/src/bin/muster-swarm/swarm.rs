@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use muster_proto::model::EnrollmentToken;
 use muster_proto::wire::agent_service_client::AgentServiceClient;
 use tokio::sync::Mutex;
 
@@ -82,7 +83,7 @@ impl Swarm {
         if missing.is_empty() {
             return Ok(all);
         }
-        let pin = token.trim().split('.').nth(2).context("the token is not of the form id.secret.ca-pin")?;
+        let pin = token.parse::<EnrollmentToken>().context("read the enrollment token")?.ca_pin;
         let tls = Trust::by_pin(pin).client(None)?;
         let mut lines = Vec::new();
         for _ in 0..at_once.min(missing.len()) {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use muster_proto::model::CaPin;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
@@ -23,9 +24,9 @@ pub(crate) struct Trust {
 
 impl Trust {
     /// Trusts the CA whose key has this pin, wherever it stands in the server's chain.
-    pub(crate) fn by_pin(pin: &str) -> Self {
+    pub(crate) fn by_pin(pin: CaPin) -> Self {
         let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(Pinned { pin: pin.to_owned(), provider: Arc::clone(&provider) });
+        let verifier = Arc::new(Pinned { pin, provider: Arc::clone(&provider) });
         Self { provider, verifier }
     }
 
@@ -69,16 +70,16 @@ fn verifier<'a>(
         .map_err(|error| Error::General(error.to_string()))
 }
 
-/// The pin of a certificate: lower-case base32, without padding, of SHA-256 over its SubjectPublicKeyInfo.
-fn pin_of(der: &[u8]) -> Option<String> {
+/// The pin of a CA certificate.
+fn pin_of(der: &[u8]) -> Option<CaPin> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let hash = Sha256::digest(certificate.public_key().raw);
-    Some(data_encoding::BASE32_NOPAD.encode(&hash).to_ascii_lowercase())
+    Some(CaPin::from_bytes(hash.into()))
 }
 
 #[derive(Debug)]
 struct Pinned {
-    pin: String,
+    pin: CaPin,
     provider: Arc<CryptoProvider>,
 }
 
