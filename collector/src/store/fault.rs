@@ -1,29 +1,30 @@
-//! What can go wrong inside a backend, and what the outside is told of it.
+//! Why a step inside a backend failed, before the caller's operation is known.
 
 use super::StoreError;
 
-/// The result of a step within an operation.
-pub(in crate::store) type Step<T> = Result<T, Fault>;
+/// The result of one step of an operation: one statement, or one value that is read from a row. A step that fails ends the
+/// operation, and its transaction is rolled back.
+pub(in crate::store) type Step<T> = Result<T, StoreFault>;
 
-/// Why a step failed. Can be told to several operations: when a commit fails, all of its operations have failed.
+/// Why a step failed. It can be cloned, because one failed commit fails all operations that it was to commit.
 #[derive(Debug, Clone)]
-pub(in crate::store) enum Fault {
-    /// No space left.
+pub(in crate::store) enum StoreFault {
+    /// No space is left on the disk.
     Full,
-    /// The store was closed.
+    /// The store is closed.
     Closed,
     /// Stored bytes are not what they should be.
     Damaged { what: String, reason: String },
-    /// Anything else that the database says.
+    /// Any other error of the database.
     Other(String),
 }
 
-impl Fault {
+impl StoreFault {
     pub(in crate::store) fn damaged(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Damaged { what: what.into(), reason: reason.into() }
     }
 
-    /// The fault as callers of the store see it.
+    /// The error that the caller of `operation` gets. `place` is the path or address of the database, without secrets.
     pub(in crate::store) fn into_error(self, operation: &'static str, place: &str) -> StoreError {
         match self {
             Self::Full => StoreError::Full { operation, place: place.to_owned() },
@@ -34,7 +35,7 @@ impl Fault {
     }
 }
 
-impl From<serde_json::Error> for Fault {
+impl From<serde_json::Error> for StoreFault {
     fn from(error: serde_json::Error) -> Self {
         Self::damaged("a stored record", error.to_string())
     }

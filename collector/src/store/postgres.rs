@@ -54,7 +54,7 @@ use muster_proto::model::{Digest, HostId, OrderId, Snapshot, SoftwareReport, Tim
 use tokio::sync::Notify;
 
 use self::address::Address;
-use self::fault::{Fault, Step};
+use self::fault::{PostgresFault, Step};
 use self::intern::Intern;
 use self::keeper::Keeper;
 use self::memory::Memory;
@@ -95,8 +95,8 @@ impl PostgresStore {
         let failed = |reason: String| StoreError::Open { place: place.clone(), reason };
         let tls = Tls::new(&address).map_err(failed)?;
         let session = Session::open(&address, &tls, None).await.map_err(|fault| match fault {
-            Fault::Lost(reason) | Fault::Again(reason) => failed(reason),
-            plain @ Fault::Plain(_) => failed(plain.into_error("open", &place).to_string()),
+            PostgresFault::ConnectionLost(reason) | PostgresFault::Conflict(reason) => failed(reason),
+            other @ PostgresFault::Store(_) => failed(other.into_error("open", &place).to_string()),
         })?;
         migrate::migrate(&session, &place).await?;
         let number = session.query_first("SELECT nextval('collector_no')::int4", &[]).await;

@@ -8,7 +8,7 @@
 //! list    := section:varint*                       as difference to the one before
 //! ```
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 
 /// Bytes of a block, about.
 const BLOCK: usize = 2_000;
@@ -229,8 +229,8 @@ fn read_varint(bytes: &mut &[u8]) -> Step<u64> {
     Err(broken())
 }
 
-fn broken() -> Fault {
-    Fault::damaged("a block of the index of search", "it cannot be read")
+fn broken() -> StoreFault {
+    StoreFault::damaged("a block of the index of search", "it cannot be read")
 }
 
 #[cfg(test)]

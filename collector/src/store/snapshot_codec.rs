@@ -9,7 +9,7 @@
 
 use muster_proto::model::{Digest, Outcome, Platform, Snapshot, SnapshotEntry, SourceName};
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 
 const FORM: u8 = 1;
 
@@ -67,8 +67,8 @@ pub(in crate::store) fn decode(bytes: &[u8], mut digest: impl FnMut(i64) -> Step
     }
 }
 
-fn broken(reason: &str) -> Fault {
-    Fault::damaged("its stored form", reason)
+fn broken(reason: &str) -> StoreFault {
+    StoreFault::damaged("its stored form", reason)
 }
 
 fn varint(bytes: &mut Vec<u8>, mut value: u64) {

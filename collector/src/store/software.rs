@@ -6,7 +6,7 @@ use aho_corasick::{AhoCorasick, Input};
 use muster_proto::canonical::Edition;
 use muster_proto::model::{HostId, Platform, SoftwareCount, SoftwareEdition};
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 
 /// Which software is asked for.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl Wanted {
             return Ok(Self::Folded(text.to_lowercase()));
         }
         let built = AhoCorasick::builder().ascii_case_insensitive(true).build([text]);
-        built.map(Self::Plain).map_err(|error| Fault::Other(format!("the text cannot be searched for: {error}")))
+        built.map(Self::Plain).map_err(|error| StoreFault::Other(format!("the text cannot be searched for: {error}")))
     }
 
     fn is_in(&self, text: &str) -> bool {
@@ -117,7 +117,7 @@ pub(in crate::store) fn read(text: &[u8]) -> Option<(u8, Edition<'_>)> {
 fn stored(platform: u8, edition: Edition<'_>) -> Step<SoftwareEdition> {
     let Edition { kind, name, vendor, version, id: _ } = edition;
     let platform = Platform::from_code(platform)
-        .ok_or_else(|| Fault::damaged("an edition", format!("the platform {platform} has no meaning")))?;
+        .ok_or_else(|| StoreFault::damaged("an edition", format!("the platform {platform} has no meaning")))?;
     let (name, vendor, version) = (name.to_owned(), vendor.to_owned(), version.to_owned());
     Ok(SoftwareEdition { platform, kind, name, vendor, version })
 }

@@ -1,6 +1,6 @@
 //! Records that are stored as JSON with their version.
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 
 /// The version in which JSON is stored.
 const VERSION: u32 = 1;
@@ -23,10 +23,10 @@ pub(in crate::store) fn to_json<T: serde::Serialize>(body: &T) -> Step<String> {
 
 /// A record from its JSON; `what` names it when it is damaged.
 pub(in crate::store) fn from_json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Step<T> {
-    let damaged = |error: serde_json::Error| Fault::damaged(what, error.to_string());
+    let damaged = |error: serde_json::Error| StoreFault::damaged(what, error.to_string());
     let OnlyVersion { v } = serde_json::from_str(text).map_err(damaged)?;
     if v != VERSION {
-        return Err(Fault::damaged(what, format!("it has version {v}, this version reads {VERSION}")));
+        return Err(StoreFault::damaged(what, format!("it has version {v}, this version reads {VERSION}")));
     }
     Ok(serde_json::from_str::<Versioned<T>>(text).map_err(damaged)?.body)
 }

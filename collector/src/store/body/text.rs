@@ -2,10 +2,10 @@
 
 use hashbrown::HashMap;
 
-use crate::store::fault::{Fault, Step};
+use crate::store::fault::{Step, StoreFault};
 
-pub(super) fn broken(reason: &str) -> Fault {
-    Fault::damaged("the body of a section", reason)
+pub(super) fn broken(reason: &str) -> StoreFault {
+    StoreFault::damaged("the body of a section", reason)
 }
 
 /// Writes a body; a text that it has had is a number.

@@ -9,11 +9,12 @@ use muster_proto::model::{Digest, Snapshot};
 use tokio_postgres::Row;
 
 use self::rules::RULES;
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::intern::{self, Book};
 use super::session::Session;
 use super::{index, row, section, snapshot};
-use crate::store::{StoreCheck, fault, postings};
+use crate::store::fault::StoreFault;
+use crate::store::{StoreCheck, postings};
 
 /// Faults of one kind that are listed one by one; after these they are only counted.
 const LISTED: usize = 20;
@@ -149,9 +150,9 @@ fn rebuilt(found: &Row, digest: &Digest, sections: &BTreeMap<i64, Digest>) -> St
 }
 
 /// The sentence of a damage; any other fault ends the check.
-fn damage(fault: Fault) -> Step<String> {
+fn damage(fault: PostgresFault) -> Step<String> {
     match fault {
-        Fault::Plain(fault::Fault::Damaged { what, reason }) => Ok(format!("{what} is damaged: {reason}")),
-        other @ (Fault::Again(_) | Fault::Lost(_) | Fault::Plain(_)) => Err(other),
+        PostgresFault::Store(StoreFault::Damaged { what, reason }) => Ok(format!("{what} is damaged: {reason}")),
+        other @ (PostgresFault::Conflict(_) | PostgresFault::ConnectionLost(_) | PostgresFault::Store(_)) => Err(other),
     }
 }

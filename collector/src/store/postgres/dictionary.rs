@@ -9,7 +9,7 @@
 //! text  := platform:u8 edition, as it stands in canonical bytes
 //! ```
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use crate::store::texts::Texts;
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ impl Shelf {
 
     /// Takes a block. One that is known is passed over; none may be missing before it.
     pub(super) fn take(&mut self, first: i32, block: &[u8]) -> Step<()> {
-        let damaged = |reason: &str| Fault::damaged(format!("block {first} of a dictionary"), reason);
+        let damaged = |reason: &str| PostgresFault::damaged(format!("block {first} of a dictionary"), reason);
         let known = self.0.len();
         let first_number = u32::try_from(first).map_err(|_| damaged("it has no number"))?;
         if first_number <= known {

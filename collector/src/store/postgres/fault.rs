@@ -1,96 +1,133 @@
-//! What PostgreSQL says, as a fault of this backend: what may be tried again is told apart from what may not.
+//! Why a step failed on PostgreSQL. Faults that another attempt may cure are kept apart from those that it cannot.
 
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{WasNull, WrongType};
 
 use crate::store::StoreError;
-use crate::store::fault;
+use crate::store::fault::StoreFault;
 
-/// The result of a step within an operation.
-pub(super) type Step<T> = Result<T, Fault>;
+/// The result of one step of an operation. A step that fails ends the attempt, and its transaction is rolled back.
+pub(super) type Step<T> = Result<T, PostgresFault>;
 
 /// Why a step failed.
 #[derive(Debug, Clone)]
-pub(super) enum Fault {
-    /// Nothing was kept, because another transaction was in the way; the whole operation may be tried again.
-    Again(String),
-    /// The connection is lost, or the server no longer takes writes. During a commit nobody knows what became of it.
-    Lost(String),
-    /// What is so for every backend.
-    Plain(fault::Fault),
+pub(super) enum PostgresFault {
+    /// Another transaction was in the way and nothing was kept; the whole operation may be tried again.
+    Conflict(String),
+    /// The connection is lost, or the server no longer accepts writes. If this happens during a commit, nobody knows
+    /// whether it took place.
+    ConnectionLost(String),
+    /// A fault that every backend can have.
+    Store(StoreFault),
 }
 
-impl Fault {
+impl PostgresFault {
     pub(super) fn damaged(what: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Plain(fault::Fault::damaged(what, reason))
+        Self::Store(StoreFault::damaged(what, reason))
     }
 
     pub(super) fn other(reason: impl Into<String>) -> Self {
-        Self::Plain(fault::Fault::Other(reason.into()))
+        Self::Store(StoreFault::Other(reason.into()))
     }
 
     pub(super) const fn closed() -> Self {
-        Self::Plain(fault::Fault::Closed)
+        Self::Store(StoreFault::Closed)
     }
 
-    /// The fault as callers of the store see it.
+    /// The error that the caller of `operation` gets. `place` is the address of the database, without secrets.
     pub(super) fn into_error(self, operation: &'static str, place: &str) -> StoreError {
         match self {
-            Self::Again(reason) => StoreError::Operation { operation, reason },
-            Self::Lost(reason) => StoreError::Unreachable { operation, place: place.to_owned(), reason },
-            Self::Plain(fault) => fault.into_error(operation, place),
+            Self::Conflict(reason) => StoreError::Operation { operation, reason },
+            Self::ConnectionLost(reason) => StoreError::Unreachable { operation, place: place.to_owned(), reason },
+            Self::Store(fault) => fault.into_error(operation, place),
         }
     }
 }
 
-impl From<fault::Fault> for Fault {
-    fn from(fault: fault::Fault) -> Self {
-        Self::Plain(fault)
+impl From<StoreFault> for PostgresFault {
+    fn from(fault: StoreFault) -> Self {
+        Self::Store(fault)
     }
 }
 
-impl From<serde_json::Error> for Fault {
+impl From<serde_json::Error> for PostgresFault {
     fn from(error: serde_json::Error) -> Self {
-        Self::Plain(error.into())
+        Self::Store(error.into())
     }
 }
 
-impl From<tokio_postgres::Error> for Fault {
+impl From<tokio_postgres::Error> for PostgresFault {
     fn from(error: tokio_postgres::Error) -> Self {
-        let Some(said) = error.as_db_error() else {
-            let text = muster_proto::error_chain(&error);
-            // A value that is not of the type that the schema promises, or a connection that broke.
-            let is_of_a_row = text.contains("deserializing column") || text.contains("serializing parameter");
-            return if is_of_a_row { Self::damaged("a row", text) } else { Self::Lost(text) };
-        };
-        // The details of the server's message may hold values of the row: only the message itself is told.
-        let text = said.message().to_owned();
-        let code = said.code();
-        if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE]
-            .contains(code)
-        {
-            Self::Again(text)
-        } else if is_of_the_server(code) {
-            Self::Lost(text)
-        } else if [SqlState::DISK_FULL, SqlState::OUT_OF_MEMORY].contains(code) {
-            Self::Plain(fault::Fault::Full)
-        } else if [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(code) {
-            Self::damaged("the database", text)
-        } else {
-            Self::other(text)
+        if let Some(answer) = error.as_db_error() {
+            // Only the message: its details may hold values of the row.
+            return from_server(answer.code(), answer.message().to_owned());
         }
+        let text = muster_proto::error_chain(&error);
+        if is_of_a_value(&error) { Self::damaged("a row", text) } else { Self::ConnectionLost(text) }
     }
 }
 
-/// Whether it is the server that is going, coming, or no longer the writable one, and not the statement.
+/// The fault behind an error that the server reports. Lists of codes: PostgreSQL manual, appendix A.
+fn from_server(code: &SqlState, message: String) -> PostgresFault {
+    const CONFLICT: [SqlState; 3] =
+        [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE];
+    const FULL: [SqlState; 2] = [SqlState::DISK_FULL, SqlState::OUT_OF_MEMORY];
+    const CORRUPTED: [SqlState; 2] = [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED];
+    if CONFLICT.contains(code) {
+        PostgresFault::Conflict(message)
+    } else if is_of_the_server(code) {
+        PostgresFault::ConnectionLost(message)
+    } else if FULL.contains(code) {
+        PostgresFault::Store(StoreFault::Full)
+    } else if CORRUPTED.contains(code) {
+        PostgresFault::damaged("the database", message)
+    } else {
+        PostgresFault::other(message)
+    }
+}
+
+/// Whether the cause is the server (it stops, starts, or no longer accepts writes) and not the statement.
 fn is_of_the_server(code: &SqlState) -> bool {
-    [
+    const SERVER: [SqlState; 6] = [
         SqlState::ADMIN_SHUTDOWN,
         SqlState::CRASH_SHUTDOWN,
         SqlState::CANNOT_CONNECT_NOW,
         SqlState::READ_ONLY_SQL_TRANSACTION,
         SqlState::TOO_MANY_CONNECTIONS,
         SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-    ]
-    .contains(code)
-        || code.code().starts_with("08")
+    ];
+    // Class 08 is "connection exception".
+    SERVER.contains(code) || code.code().starts_with("08")
+}
+
+/// Whether a value does not have the type that the schema promises. Every other error without an answer of the server comes
+/// from the connection.
+fn is_of_a_value(error: &tokio_postgres::Error) -> bool {
+    let cause = std::error::Error::source(error);
+    cause.is_some_and(|cause| cause.is::<WrongType>() || cause.is::<WasNull>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_of_the_server_decides_whether_the_operation_is_tried_again() {
+        let fault = |code: &str| from_server(&SqlState::from_code(code), String::new());
+        for code in ["40001", "40P01", "55P03"] {
+            assert!(matches!(fault(code), PostgresFault::Conflict(_)), "{code}");
+        }
+        for code in ["57P01", "57P02", "57P03", "25006", "53300", "25P03", "08006"] {
+            assert!(matches!(fault(code), PostgresFault::ConnectionLost(_)), "{code}");
+        }
+        for code in ["53100", "53200"] {
+            assert!(matches!(fault(code), PostgresFault::Store(StoreFault::Full)), "{code}");
+        }
+        for code in ["XX001", "XX002"] {
+            assert!(matches!(fault(code), PostgresFault::Store(StoreFault::Damaged { .. })), "{code}");
+        }
+        for code in ["23505", "42601", "57014"] {
+            assert!(matches!(fault(code), PostgresFault::Store(StoreFault::Other(_))), "{code}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use muster_proto::model::{Digest, HostId, Timestamp};
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::memory::Memory;
 use super::names::Names;
 use super::row::facts_columns;
@@ -70,5 +70,5 @@ pub(super) async fn find(session: &Session, name: &str) -> Step<Vec<HostId>> {
 
 pub(super) async fn count(session: &Session) -> Step<u64> {
     let found = session.query_first("SELECT value FROM counter WHERE name = 'hosts'", &[]).await?;
-    row::count(&found.ok_or_else(|| Fault::damaged("the number of hosts", "it is not there"))?, 0)
+    row::count(&found.ok_or_else(|| PostgresFault::damaged("the number of hosts", "it is not there"))?, 0)
 }

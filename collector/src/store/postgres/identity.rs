@@ -3,7 +3,7 @@
 
 use muster_proto::model::{HostId, Timestamp};
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::session::Session;
 use super::{ledger, row};
 use crate::ledger::entry::Entry;
@@ -126,7 +126,7 @@ pub(super) async fn take_into_use(session: &Session, key: &KeyFingerprint) -> St
 async fn lock(session: &Session, host: HostId) -> Step<i32> {
     let find = "SELECT no FROM host WHERE id = $1 FOR NO KEY UPDATE";
     let found = session.query_first(find, &[&host.as_bytes().as_slice()]).await?;
-    let found = found.ok_or_else(|| Fault::other(format!("host {host} is not there")))?;
+    let found = found.ok_or_else(|| PostgresFault::other(format!("host {host} is not there")))?;
     Ok(found.try_get(0)?)
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::session::Session;
 use crate::store::postings::{self, Block, FAN, SECTIONS, TOP};
 use crate::store::{IndexStep, body, snapshot_codec};
@@ -119,7 +119,7 @@ pub(super) async fn after(session: &Session, book: Book, number: i64, most: i64)
 pub(super) fn sections_of(entries: Option<&[u8]>) -> Step<Vec<u32>> {
     let numbers = entries.map(snapshot_codec::sections).transpose()?.unwrap_or_default();
     let numbers: Result<Vec<u32>, _> = numbers.into_iter().map(u32::try_from).collect();
-    let mut numbers = numbers.map_err(|_| Fault::other("a section has a number that the index cannot hold"))?;
+    let mut numbers = numbers.map_err(|_| PostgresFault::other("a section has a number that the index cannot hold"))?;
     numbers.sort_unstable();
     numbers.dedup();
     Ok(numbers)

@@ -16,10 +16,10 @@ use muster_proto::model::{Digest, Platform, SourceName};
 use tokio::sync::Mutex;
 
 use super::dictionary::{Shelf, block};
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::session::{Session, Values};
 use crate::store::body::{self, Lookup};
-use crate::store::fault;
+use crate::store::fault::StoreFault;
 use crate::store::software::{Editions, Wanted};
 use crate::store::texts::edition_key;
 
@@ -81,7 +81,7 @@ impl Book {
         platform: Platform,
         source: SourceName,
         bytes: &[u8],
-    ) -> Result<Option<CanonicalSection>, fault::Fault> {
+    ) -> Result<Option<CanonicalSection>, StoreFault> {
         let mut reading = Reading { book: self, lacks: false };
         let section = body::decode(platform, source, bytes, &mut reading);
         if reading.lacks { Ok(None) } else { section.map(Some) }
@@ -128,7 +128,7 @@ impl Intern {
             let _ = session.batch("ROLLBACK").await;
         }
         outcome?;
-        if self.fill(drafts) { Ok(()) } else { Err(Fault::Again("the dictionary was forgotten".to_owned())) }
+        if self.fill(drafts) { Ok(()) } else { Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned())) }
     }
 
     /// Writes what can be written; whether that is all. The lock is held for one section, and given back between two.
@@ -177,7 +177,7 @@ impl Intern {
     fn learn(&self, added: &[Block], last: i32) -> Step<()> {
         let mut book = self.write();
         if book.last() < last {
-            return Err(Fault::Again("the dictionary was forgotten".to_owned()));
+            return Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned()));
         }
         book.take(added)
     }
@@ -213,7 +213,7 @@ impl Intern {
         self.learn(&blocks(session, last).await?, last)?;
         let book = self.read();
         if book.epoch != epoch {
-            return Err(Fault::Again("the dictionary was forgotten".to_owned()));
+            return Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned()));
         }
         Ok(book.editions.texts().search(&text, version)?)
     }
@@ -228,8 +228,8 @@ impl Intern {
 }
 
 /// A section names an edition that is not in the dictionary.
-pub(super) fn lost() -> fault::Fault {
-    fault::Fault::damaged("the body of a section", "an edition is not in the dictionary")
+pub(super) fn lost() -> StoreFault {
+    StoreFault::damaged("the body of a section", "an edition is not in the dictionary")
 }
 
 impl Draft {
@@ -287,7 +287,7 @@ struct Reading<'a> {
 }
 
 impl Lookup for Reading<'_> {
-    fn edition(&mut self, number: i64) -> fault::Step<Option<Vec<u8>>> {
+    fn edition(&mut self, number: i64) -> Result<Option<Vec<u8>>, StoreFault> {
         let found = u32::try_from(number).ok().and_then(|number| self.book.editions.texts().get(number));
         self.lacks |= found.is_none();
         Ok(found.and_then(|text| text.split_first()).map(|(_, edition)| edition.to_vec()))

@@ -6,7 +6,7 @@
 
 use muster_proto::model::Timestamp;
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::row;
 use super::session::{Session, Values};
 use crate::ledger::entry::Entry;
@@ -46,7 +46,7 @@ pub(super) async fn list(session: &Session, after: u64, most: usize) -> Step<Vec
     for found in session.query(find, &[&after.cast_signed(), &most]).await? {
         let number = row::count(&found, 0)?;
         let entry = Entry::from_json(found.try_get(2)?)
-            .map_err(|error| Fault::damaged(format!("ledger entry {number}"), error.to_string()))?;
+            .map_err(|error| PostgresFault::damaged(format!("ledger entry {number}"), error.to_string()))?;
         entries.push(LedgerRow { number, at: row::instant(&found, 1)?, entry });
     }
     Ok(entries)

@@ -1,7 +1,7 @@
 //! The schema: numbered as in the SQLite backend, embedded, forward only, each step in a transaction. Collectors that
 //! start together take turns by an advisory lock.
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::session::Session;
 use crate::store::StoreError;
 
@@ -38,8 +38,8 @@ async fn steps(session: &Session, place: &str) -> Result<(), StoreError> {
         if let Err(fault) = step(session, *number, name, text).await {
             let _ = session.batch("ROLLBACK").await;
             let reason = match fault {
-                Fault::Again(reason) | Fault::Lost(reason) => reason,
-                plain @ Fault::Plain(_) => plain.into_error("migrate", place).to_string(),
+                PostgresFault::Conflict(reason) | PostgresFault::ConnectionLost(reason) => reason,
+                other @ PostgresFault::Store(_) => other.into_error("migrate", place).to_string(),
             };
             let reason = format!("migration {number} ({name}): {reason}");
             return Err(StoreError::Open { place: place.to_owned(), reason });

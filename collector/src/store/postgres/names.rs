@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use lru::LruCache;
 use muster_proto::model::{Digest, OrderId};
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::session::Session;
 
 const KNOWN: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
@@ -100,14 +100,14 @@ impl Names {
         let missing = self.read(session, book, &missing, &mut known).await?;
         match missing.first() {
             None => Ok(known),
-            Some(text) => Err(Fault::other(format!("{text:?} is in no row of {book:?} although it was made"))),
+            Some(text) => Err(PostgresFault::other(format!("{text:?} is in no row of {book:?} although it was made"))),
         }
     }
 
     /// The number of one text, made when it is new.
     pub(super) async fn number(&self, session: &Session, book: Book, text: &str) -> Step<i32> {
         let numbers = self.numbers(session, book, &BTreeSet::from([text])).await?;
-        numbers.get(text).copied().ok_or_else(|| Fault::other(format!("{text:?} has no number")))
+        numbers.get(text).copied().ok_or_else(|| PostgresFault::other(format!("{text:?} has no number")))
     }
 
     /// The order of a number.
@@ -116,7 +116,7 @@ impl Names {
             return Ok(order.clone());
         }
         let row = session.query_first("SELECT text FROM orders WHERE no = $1", &[&no]).await?;
-        let row = row.ok_or_else(|| Fault::damaged(format!("order {no}"), "it is not there"))?;
+        let row = row.ok_or_else(|| PostgresFault::damaged(format!("order {no}"), "it is not there"))?;
         let order = super::row::name("an order", &row, 0, OrderId::new)?;
         lock(&self.orders).insert(no, order.clone());
         Ok(order)

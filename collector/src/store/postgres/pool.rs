@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::address::Address;
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::session::Session;
 use super::tls::Tls;
 use crate::store::StoreError;
@@ -51,10 +51,10 @@ impl Pool {
 
     /// Borrows a connection.
     pub(super) async fn lease(&self) -> Step<Lease> {
-        let turn = Arc::clone(&self.inside.turns).acquire_owned().await.map_err(|_| Fault::closed())?;
+        let turn = Arc::clone(&self.inside.turns).acquire_owned().await.map_err(|_| PostgresFault::closed())?;
         let known = {
             let mut idle = self.inside.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            let idle = idle.as_mut().ok_or(Fault::closed())?;
+            let idle = idle.as_mut().ok_or(PostgresFault::closed())?;
             idle.retain(|session| !session.is_closed());
             idle.pop()
         };
@@ -73,7 +73,7 @@ impl Pool {
     }
 
     /// The fault as callers see it.
-    pub(super) fn error(&self, operation: &'static str, fault: Fault) -> StoreError {
+    pub(super) fn error(&self, operation: &'static str, fault: PostgresFault) -> StoreError {
         fault.into_error(operation, self.place())
     }
 }
@@ -148,11 +148,11 @@ impl Tries {
 
     /// Waits a moment when the fault is one that passes, or gives it back. `committing` is whether the commit itself has
     /// failed: then only what may be done twice is done again.
-    pub(super) async fn pause(&mut self, fault: Fault, committing: bool) -> Step<()> {
+    pub(super) async fn pause(&mut self, fault: PostgresFault, committing: bool) -> Step<()> {
         let may = match &fault {
-            Fault::Again(_) => self.made < TRIES,
-            Fault::Lost(_) => (!committing || self.is_repeatable) && self.begun.elapsed() < PATIENCE,
-            Fault::Plain(_) => false,
+            PostgresFault::Conflict(_) => self.made < TRIES,
+            PostgresFault::ConnectionLost(_) => (!committing || self.is_repeatable) && self.begun.elapsed() < PATIENCE,
+            PostgresFault::Store(_) => false,
         };
         if !may {
             return Err(fault);

@@ -14,7 +14,7 @@ use muster_proto::model::{Digest, HostId, RunId, Snapshot, Timestamp};
 use tokio::sync::oneshot;
 
 use self::decide::HostState;
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::intern::{Draft, Intern};
 use super::memory::Memory;
 use super::names::Names;
@@ -143,7 +143,7 @@ impl Report {
         }
     }
 
-    pub(super) fn fail(self, fault: &Fault) {
+    pub(super) fn fail(self, fault: &PostgresFault) {
         match self.0 {
             Kind::CheckIn { reply, .. } => {
                 if let Some(reply) = reply {
@@ -162,7 +162,7 @@ struct SnapshotState {
     /// Its number, once it has one.
     no: Option<i64>,
     /// Sections of it that are not here.
-    missing: Result<Vec<Digest>, Fault>,
+    missing: Result<Vec<Digest>, PostgresFault>,
     /// Whether its row says that it is complete.
     is_marked: bool,
 }

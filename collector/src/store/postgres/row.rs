@@ -4,7 +4,7 @@ use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostFacts, HostId, HostState, Platform, RunId, SiteId, Timestamp};
 use tokio_postgres::Row;
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use crate::store::last_seen::LastSeen;
 pub(super) use crate::store::versioned_json::{from_json, to_json};
 
@@ -17,7 +17,7 @@ pub(super) fn code(code: u8) -> i16 {
 pub(super) fn member<T>(what: &str, from_code: impl Fn(u8) -> Option<T>, row: &Row, at: usize) -> Step<T> {
     let code: i16 = row.try_get(at)?;
     let found = u8::try_from(code).ok().and_then(from_code);
-    found.ok_or_else(|| Fault::damaged(what, format!("the code {code} has no meaning")))
+    found.ok_or_else(|| PostgresFault::damaged(what, format!("the code {code} has no meaning")))
 }
 
 pub(super) fn instant(row: &Row, at: usize) -> Step<Timestamp> {
@@ -30,7 +30,7 @@ pub(super) fn maybe_instant(row: &Row, at: usize) -> Step<Option<Timestamp>> {
 
 /// Bytes of a fixed length.
 fn bytes<const N: usize>(what: &str, found: &[u8]) -> Step<[u8; N]> {
-    found.try_into().map_err(|_| Fault::damaged(what, format!("it has {} bytes and not {N}", found.len())))
+    found.try_into().map_err(|_| PostgresFault::damaged(what, format!("it has {} bytes and not {N}", found.len())))
 }
 
 pub(super) fn host_id(row: &Row, at: usize) -> Step<HostId> {
@@ -64,12 +64,12 @@ pub(super) fn name<T, E: std::fmt::Display>(
     at: usize,
     read: impl Fn(String) -> Result<T, E>,
 ) -> Step<T> {
-    read(row.try_get(at)?).map_err(|error| Fault::damaged(what, error.to_string()))
+    read(row.try_get(at)?).map_err(|error| PostgresFault::damaged(what, error.to_string()))
 }
 
 pub(super) fn count(row: &Row, at: usize) -> Step<u64> {
     let n: i64 = row.try_get(at)?;
-    u64::try_from(n).map_err(|_| Fault::damaged("a count", format!("it is {n}")))
+    u64::try_from(n).map_err(|_| PostgresFault::damaged("a count", format!("it is {n}")))
 }
 
 /// A number of 64 bits without a sign, which the database stores in the same bits with one.
@@ -127,5 +127,5 @@ pub(super) fn state(row: &Row, at: usize) -> Step<HostState> {
 
 /// The state of stored bytes.
 pub(super) fn state_of(bytes: &[u8]) -> Step<HostState> {
-    stored::read_state(bytes).map_err(|error| Fault::damaged("the state of a host", error.to_string()))
+    stored::read_state(bytes).map_err(|error| PostgresFault::damaged("the state of a host", error.to_string()))
 }

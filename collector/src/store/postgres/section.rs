@@ -4,11 +4,11 @@ use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{Digest, Platform, SourceName};
 use tokio_postgres::Row;
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::intern::Intern;
 use super::row;
 use super::session::Session;
-use crate::store::fault;
+use crate::store::fault::StoreFault;
 
 /// The section of this digest.
 pub(super) async fn get(session: &Session, intern: &Intern, digest: &Digest) -> Step<Option<CanonicalSection>> {
@@ -19,13 +19,13 @@ pub(super) async fn get(session: &Session, intern: &Intern, digest: &Digest) -> 
         match intern.decode(session, platform, source, body).await {
             Ok(section) if section.digest() == *digest => return Ok(Some(section)),
             Ok(_) => {}
-            Err(Fault::Plain(fault::Fault::Damaged { .. })) if !is_last => {}
+            Err(PostgresFault::Store(StoreFault::Damaged { .. })) if !is_last => {}
             Err(fault) => return Err(of_section(digest, fault)),
         }
         // What was remembered of the dictionary may be from before a fall of the server.
         intern.forget();
     }
-    Err(Fault::damaged(format!("section {}", digest.short()), "it is rebuilt with another digest"))
+    Err(PostgresFault::damaged(format!("section {}", digest.short()), "it is rebuilt with another digest"))
 }
 
 /// Platform, source and interned form of a row that begins with them.
@@ -36,11 +36,11 @@ pub(super) fn parts(found: &Row) -> Step<(Platform, SourceName, &[u8])> {
 }
 
 /// A fault of this section.
-pub(super) fn of_section(digest: &Digest, fault: Fault) -> Fault {
+pub(super) fn of_section(digest: &Digest, fault: PostgresFault) -> PostgresFault {
     match fault {
-        Fault::Plain(fault::Fault::Damaged { what: _, reason }) => {
-            Fault::damaged(format!("section {}", digest.short()), reason)
+        PostgresFault::Store(StoreFault::Damaged { what: _, reason }) => {
+            PostgresFault::damaged(format!("section {}", digest.short()), reason)
         }
-        other @ (Fault::Again(_) | Fault::Lost(_) | Fault::Plain(_)) => other,
+        other @ (PostgresFault::Conflict(_) | PostgresFault::ConnectionLost(_) | PostgresFault::Store(_)) => other,
     }
 }

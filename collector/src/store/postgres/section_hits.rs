@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use muster_proto::model::Digest;
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::row;
 use super::session::Session;
 use crate::judge::Hit;
@@ -43,5 +43,5 @@ pub(super) async fn hits_put(session: &Session, hits: &BTreeMap<Digest, Vec<Hit>
     let there = session.query("SELECT digest FROM section WHERE digest = ANY ($1::bytea[])", &[&keys]).await?;
     let there: Vec<Digest> = there.iter().map(|found| row::digest(found, 0)).collect::<Step<_>>()?;
     let lost = hits.keys().find(|digest| !there.contains(digest)).map(|digest| digest.short().to_string());
-    Err(Fault::other(format!("section {} is not there", lost.unwrap_or_default())))
+    Err(PostgresFault::other(format!("section {} is not there", lost.unwrap_or_default())))
 }

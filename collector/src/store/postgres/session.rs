@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Row, Statement};
 
 use super::address::Address;
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::tls::Tls;
 
 /// Parameters of a statement.
@@ -67,8 +67,8 @@ impl Session {
     pub(super) async fn open(address: &Address, tls: &Tls, told: Option<UnboundedSender<String>>) -> Step<Self> {
         let connecting = address.config.connect(tls.clone());
         let connected = tokio::time::timeout(CONNECT, connecting).await;
-        let (client, mut connection) =
-            connected.map_err(|_| Fault::Lost(format!("no host answers within {} s", CONNECT.as_secs())))??;
+        let (client, mut connection) = connected
+            .map_err(|_| PostgresFault::ConnectionLost(format!("no host answers within {} s", CONNECT.as_secs())))??;
         let driver = tokio::spawn(async move {
             loop {
                 match std::future::poll_fn(|cx| connection.poll_message(cx)).await {

@@ -13,7 +13,7 @@ use muster_proto::model::{HostId, Lane, OrderId, Presence, Protection, Timestamp
 use tokio_postgres::Row;
 
 use self::compare::Comparison;
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::names::{Book, Names};
 use super::session::Session;
 use super::{ledger, row, rules, section_hits, tally};
@@ -98,11 +98,11 @@ impl<'j> Numbers<'j> {
     }
 
     fn order(&self, text: &str) -> Step<i32> {
-        self.orders.get(text).copied().ok_or_else(|| Fault::other("an order has no number"))
+        self.orders.get(text).copied().ok_or_else(|| PostgresFault::other("an order has no number"))
     }
 
     fn phrase(&self, text: &str) -> Step<i32> {
-        self.phrases.get(text).copied().ok_or_else(|| Fault::other("a phrase has no number"))
+        self.phrases.get(text).copied().ok_or_else(|| PostgresFault::other("a phrase has no number"))
     }
 }
 

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use muster_proto::canonical;
 use muster_proto::model::{Digest, Snapshot};
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::row;
 use super::session::Session;
-use crate::store::{fault, snapshot_codec};
+use crate::store::fault::StoreFault;
+use crate::store::snapshot_codec;
 
 pub(super) async fn get(session: &Session, digest: &Digest) -> Step<Option<Snapshot>> {
     let find = "SELECT entries, complete FROM snapshot WHERE digest = $1";
@@ -29,7 +30,7 @@ pub(super) fn incomplete(bytes: &[u8], digest: &Digest) -> Step<Snapshot> {
 /// The snapshot of the bytes of one that is complete; `digests` are those of its sections.
 pub(super) fn complete(bytes: &[u8], digest: &Digest, digests: &BTreeMap<i64, Digest>) -> Step<Snapshot> {
     let known = |number: i64| {
-        let lost = || fault::Fault::damaged(format!("section number {number}"), "it is not there");
+        let lost = || StoreFault::damaged(format!("section number {number}"), "it is not there");
         digests.get(&number).copied().ok_or_else(lost)
     };
     snapshot_codec::decode(bytes, known).map_err(|fault| of_snapshot(digest, fault))
@@ -54,13 +55,13 @@ pub(super) async fn section_digests(session: &Session, numbers: &BTreeSet<i64>) 
     rows.iter().map(|found| Ok((found.try_get(0)?, row::digest(found, 1)?))).collect()
 }
 
-fn of_snapshot(digest: &Digest, fault: fault::Fault) -> Fault {
+fn of_snapshot(digest: &Digest, fault: StoreFault) -> PostgresFault {
     match fault {
-        fault::Fault::Damaged { what, reason } => damaged(digest, format!("{what}: {reason}")),
-        other @ (fault::Fault::Full | fault::Fault::Closed | fault::Fault::Other(_)) => Fault::Plain(other),
+        StoreFault::Damaged { what, reason } => damaged(digest, format!("{what}: {reason}")),
+        other @ (StoreFault::Full | StoreFault::Closed | StoreFault::Other(_)) => PostgresFault::Store(other),
     }
 }
 
-fn damaged(digest: &Digest, reason: String) -> Fault {
-    Fault::damaged(format!("look {}", digest.short()), reason)
+fn damaged(digest: &Digest, reason: String) -> PostgresFault {
+    PostgresFault::damaged(format!("look {}", digest.short()), reason)
 }

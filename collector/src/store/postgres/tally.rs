@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use muster_proto::model::{Lane, Timestamp};
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::memory::Memory;
 use super::session::Session;
 use super::{host, row};
@@ -58,7 +58,7 @@ pub(super) async fn read(
     for (lane, n) in awake {
         let asleep = silent.get(&lane).copied().unwrap_or(0);
         let awake = n.checked_sub(asleep).ok_or_else(|| {
-            Fault::damaged("the tally", format!("lane {lane} has {n} hosts, and {asleep} of them are silent"))
+            PostgresFault::damaged("the tally", format!("lane {lane} has {n} hosts, and {asleep} of them are silent"))
         })?;
         for (is_silent, n) in [(false, awake), (true, asleep)] {
             if n > 0 {

@@ -2,7 +2,7 @@
 
 use muster_proto::model::{Timestamp, TokenId, TokenReport};
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::ledger;
 use super::row;
 use super::session::Session;
@@ -65,7 +65,7 @@ fn role(name: &str) -> Step<Role> {
     [Role::Viewer, Role::Operator, Role::Admin]
         .into_iter()
         .find(|role| role_name(*role) == name)
-        .ok_or_else(|| Fault::damaged("an operator's token", format!("there is no role {name:?}")))
+        .ok_or_else(|| PostgresFault::damaged("an operator's token", format!("there is no role {name:?}")))
 }
 
 pub(super) async fn account_token_put(session: &Session, token: &AccountToken) -> Step<()> {

@@ -21,7 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinSet;
 
-use super::fault::{Fault, Step};
+use super::fault::{PostgresFault, Step};
 use super::intern::{Draft, Intern};
 use super::memory::Memory;
 use super::names::Names;
@@ -183,7 +183,7 @@ impl WriterTask {
         let Err(fault) = self.attempt(&mut reports).await else {
             return reports.into_iter().for_each(Report::answer);
         };
-        if reports.len() == 1 || !matches!(fault, Fault::Plain(_)) {
+        if reports.len() == 1 || !matches!(fault, PostgresFault::Store(_)) {
             for report in reports {
                 report.fail(&fault);
             }
@@ -207,7 +207,7 @@ impl WriterTask {
         let mut tries = Tries::new(true);
         loop {
             let Err(fault) = self.once(reports).await else { return Ok(()) };
-            if matches!(fault, Fault::Lost(_)) {
+            if matches!(fault, PostgresFault::ConnectionLost(_)) {
                 // With its connection the server may have lost what was not yet on its disk.
                 self.sessions = None;
                 self.backlog.intern.forget();
@@ -228,7 +228,7 @@ impl WriterTask {
             self.backlog.intern.forget();
             self.sessions = Some((session, scribe));
         }
-        let Some((session, scribe)) = &self.sessions else { return Err(Fault::closed()) };
+        let Some((session, scribe)) = &self.sessions else { return Err(PostgresFault::closed()) };
         let backlog = &*self.backlog;
         let context = BatchContext {
             session,

@@ -5,7 +5,7 @@ use muster_proto::model::Digest;
 use rusqlite::{Connection, Row};
 
 use super::dictionary::Table;
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use super::{index, section, snapshot};
 use crate::store::{StoreCheck, body, postings, snapshot_codec};
 
@@ -143,7 +143,7 @@ fn sections(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) 
         match section::get(sql, &mut Table(sql), &digest) {
             Ok(Some(section)) if section.digest() == digest => {}
             Ok(_) => faults.push(format!("section {} is rebuilt with another digest", digest.short())),
-            Err(Fault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
+            Err(StoreFault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
             Err(other) => return Err(other),
         }
         Ok(())
@@ -159,7 +159,7 @@ fn snapshots(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>)
         match snapshot::read(sql, &digest, &found.get::<_, Vec<u8>>(1)?, complete) {
             Ok(snapshot) if canonical::snapshot_digest(&snapshot) == digest => {}
             Ok(_) => faults.push(format!("look {} is rebuilt with another digest", digest.short())),
-            Err(Fault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
+            Err(StoreFault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
             Err(other) => return Err(other),
         }
         Ok(())
@@ -172,7 +172,7 @@ fn index_of_search(sql: &Connection, faults: &mut Vec<String>) -> Step<()> {
     each(sql, "SELECT no FROM index_segment", |found| {
         match postings::fingerprint(&index::blocks(sql, found.get(0)?)?) {
             Ok(sum) => said = said.wrapping_add(sum),
-            Err(Fault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
+            Err(StoreFault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
             Err(other) => return Err(other),
         }
         Ok(())

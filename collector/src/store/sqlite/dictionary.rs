@@ -13,7 +13,7 @@ use muster_proto::model::{Kind, Platform};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, ToSql};
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use super::row;
 use crate::store::body::Lookup;
 use crate::store::software::{self, Editions, Wanted};
@@ -77,7 +77,7 @@ impl Shelf {
     /// The text of a number, where it is one that people read.
     pub(super) fn words(&self, number: i64) -> Step<String> {
         let found = self.text(number).and_then(|bytes| String::from_utf8(bytes).ok());
-        found.ok_or_else(|| Fault::damaged(format!("phrase {number}"), "it is not there"))
+        found.ok_or_else(|| StoreFault::damaged(format!("phrase {number}"), "it is not there"))
     }
 
     /// Up to which number the texts are in the file.
@@ -161,7 +161,7 @@ impl Dictionaries {
         let mut rows = Vec::with_capacity(new.len());
         for (number, key) in &new {
             let Some((platform, edition)) = software::read(key) else {
-                return Err(Fault::damaged(format!("edition {number}"), "its key in memory is not readable"));
+                return Err(StoreFault::damaged(format!("edition {number}"), "its key in memory is not readable"));
             };
             let Edition { kind, name, vendor, version, id } = edition;
             let title = self.titles.number(&title_key(platform, kind.code(), name, vendor));
@@ -173,7 +173,8 @@ impl Dictionaries {
             sql.prepare_cached("INSERT INTO title (no, platform, kind, name, vendor) VALUES (?1, ?2, ?3, ?4, ?5)")?
                 .execute((number, platform, kind, name, vendor))?;
         }
-        let text = |text: Vec<u8>| String::from_utf8(text).map_err(|_| Fault::damaged("a new text", "it is not UTF-8"));
+        let text =
+            |text: Vec<u8>| String::from_utf8(text).map_err(|_| StoreFault::damaged("a new text", "it is not UTF-8"));
         let (new, versions) = self.versions.after(since.versions);
         for (number, version) in new {
             sql.prepare_cached("INSERT INTO version (no, text) VALUES (?1, ?2)")?.execute((number, text(version)?))?;
@@ -244,11 +245,11 @@ fn edition_bytes(found: &rusqlite::Row<'_>) -> Step<Vec<u8>> {
         ValueRef::Null => String::new(),
         ValueRef::Blob(code) if code.len() == 16 => product_code::spelled(code),
         ValueRef::Text(text) => {
-            let text = std::str::from_utf8(text).map_err(|_| Fault::damaged(what(), "its id is not UTF-8"))?;
+            let text = std::str::from_utf8(text).map_err(|_| StoreFault::damaged(what(), "its id is not UTF-8"))?;
             if found.get(6)? { format!("{name}{text}") } else { text.to_owned() }
         }
         ValueRef::Blob(_) | ValueRef::Integer(_) | ValueRef::Real(_) => {
-            return Err(Fault::damaged(what(), "its id is none"));
+            return Err(StoreFault::damaged(what(), "its id is none"));
         }
     };
     Ok(Edition { kind, name: &name, vendor: &vendor, version: &version, id: &id }.to_bytes())
@@ -298,7 +299,7 @@ fn read_title_key(key: &[u8]) -> Step<(u8, u8, &str, &str)> {
         let (name, vendor) = texts.split_at_checked(u32::from_le_bytes(*length) as usize)?;
         Some((*platform, *kind, std::str::from_utf8(name).ok()?, std::str::from_utf8(vendor).ok()?))
     };
-    read().ok_or_else(|| Fault::damaged("a title", "its key in memory is not readable"))
+    read().ok_or_else(|| StoreFault::damaged("a title", "its key in memory is not readable"))
 }
 
 #[cfg(test)]

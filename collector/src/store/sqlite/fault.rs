@@ -2,9 +2,9 @@
 
 use rusqlite::ErrorCode;
 
-pub(super) use crate::store::fault::{Fault, Step};
+pub(super) use crate::store::fault::{Step, StoreFault};
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for StoreFault {
     fn from(error: rusqlite::Error) -> Self {
         let code = error.sqlite_error_code();
         if code == Some(ErrorCode::DiskFull) {

@@ -6,7 +6,7 @@ use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostFacts, HostId, HostState, Lane, OrderId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use super::memory::Memory;
 use super::writer::WriteContext;
 use super::{row, section, snapshot, verdict};
@@ -100,7 +100,7 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
             let mut observations = BTreeMap::new();
             for digest in snapshot.entries().iter().filter_map(|entry| entry.section) {
                 let size = section::size(sql, &digest)?
-                    .ok_or_else(|| Fault::damaged(format!("section {}", digest.short()), "it is not there"))?;
+                    .ok_or_else(|| StoreFault::damaged(format!("section {}", digest.short()), "it is not there"))?;
                 observations.insert(digest, size);
             }
             Some(StoredSnapshot {

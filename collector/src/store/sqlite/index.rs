@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use super::writer::Writer;
 use crate::store::postings::{self, Block, FAN, SECTIONS, TOP};
 use crate::store::{StoreError, body};
@@ -52,7 +52,7 @@ pub(super) fn after(sql: &Connection, number: i64, most: i64) -> Step<Vec<(i64, 
     let mut rows = statement.query((number, most))?;
     let mut sections = Vec::new();
     while let Some(found) = rows.next()? {
-        let body = found.get_ref(1)?.as_blob().map_err(|error| Fault::damaged("a section", error.to_string()))?;
+        let body = found.get_ref(1)?.as_blob().map_err(|error| StoreFault::damaged("a section", error.to_string()))?;
         sections.push((found.get(0)?, body::editions(body)?));
     }
     Ok(sections)

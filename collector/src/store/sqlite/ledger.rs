@@ -3,7 +3,7 @@
 use muster_proto::model::Timestamp;
 use rusqlite::Connection;
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use super::row;
 use crate::ledger::entry::Entry;
 use crate::store::LedgerRow;
@@ -20,7 +20,7 @@ pub(super) fn list(sql: &Connection, after: u64, most: usize) -> Step<Vec<Ledger
     while let Some(found) = rows.next()? {
         let number = row::count(found, 0)?;
         let entry = Entry::from_json(&found.get::<_, String>(2)?)
-            .map_err(|error| Fault::damaged(format!("ledger entry {number}"), error.to_string()))?;
+            .map_err(|error| StoreFault::damaged(format!("ledger entry {number}"), error.to_string()))?;
         entries.push(LedgerRow { number, at: row::instant(found, 1)?, entry });
     }
     Ok(entries)

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use crate::store::StoreError;
 
 /// Marks a file as a database of the collector: "MUST" in ASCII.
@@ -21,10 +21,12 @@ pub(super) fn migrate(sql: &mut Connection, place: &str) -> Result<(), StoreErro
     }
     for (number, name, text) in MIGRATIONS.iter().filter(|(number, ..)| *number > found) {
         step(sql, *number, name, text).map_err(|fault| match fault {
-            Fault::Other(reason) => {
+            StoreFault::Other(reason) => {
                 StoreError::Open { place: place.to_owned(), reason: format!("migration {number} ({name}): {reason}") }
             }
-            other @ (Fault::Full | Fault::Closed | Fault::Damaged { .. }) => other.into_error("migrate", place),
+            other @ (StoreFault::Full | StoreFault::Closed | StoreFault::Damaged { .. }) => {
+                other.into_error("migrate", place)
+            }
         })?;
     }
     Ok(())

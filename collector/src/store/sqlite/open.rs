@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::fault::Fault;
+use super::fault::StoreFault;
 use super::migrate;
 use crate::store::StoreError;
 
@@ -37,10 +37,10 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
         keep_plans(&sql)?;
         Ok(sql)
     };
-    let mut sql = opened().map_err(|error| match Fault::from(error) {
-        Fault::Other(reason) => failed(reason),
-        Fault::Damaged { reason, .. } => StoreError::Damaged { what: format!("the file {place}"), reason },
-        other @ (Fault::Full | Fault::Closed) => other.into_error("open", &place),
+    let mut sql = opened().map_err(|error| match StoreFault::from(error) {
+        StoreFault::Other(reason) => failed(reason),
+        StoreFault::Damaged { reason, .. } => StoreError::Damaged { what: format!("the file {place}"), reason },
+        other @ (StoreFault::Full | StoreFault::Closed) => other.into_error("open", &place),
     })?;
     migrate::migrate(&mut sql, &place)?;
     Ok(sql)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use super::memory::Memory;
 use super::open;
 use crate::store::StoreError;
@@ -55,7 +55,7 @@ impl Readers {
     }
 
     fn read_now<T>(&self, work: impl FnOnce(&Connection, &Memory) -> Step<T>) -> Step<T> {
-        let idle = self.connections().as_mut().ok_or(Fault::Closed)?.pop();
+        let idle = self.connections().as_mut().ok_or(StoreFault::Closed)?.pop();
         let sql = match idle {
             Some(sql) => sql,
             None => open::reader(&self.path)?,

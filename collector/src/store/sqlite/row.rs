@@ -4,14 +4,14 @@ use muster_proto::convert::stored;
 use muster_proto::model::{HostFacts, HostId, HostState, Platform, RunId, SiteId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use super::memory::{LastSeen, Memory};
 pub(super) use crate::store::versioned_json::{from_json, to_json};
 
 /// A member of a closed list from its code.
 pub(super) fn member<T>(what: &str, from_code: impl Fn(u8) -> Option<T>, row: &Row<'_>, at: usize) -> Step<T> {
     let code: u8 = row.get(at)?;
-    from_code(code).ok_or_else(|| Fault::damaged(what, format!("the code {code} has no meaning")))
+    from_code(code).ok_or_else(|| StoreFault::damaged(what, format!("the code {code} has no meaning")))
 }
 
 pub(super) fn instant(row: &Row<'_>, at: usize) -> Step<Timestamp> {
@@ -37,12 +37,12 @@ pub(super) fn name<T, E: std::fmt::Display>(
     at: usize,
     read: impl Fn(String) -> Result<T, E>,
 ) -> Step<T> {
-    read(row.get(at)?).map_err(|error| Fault::damaged(what, error.to_string()))
+    read(row.get(at)?).map_err(|error| StoreFault::damaged(what, error.to_string()))
 }
 
 pub(super) fn count(row: &Row<'_>, at: usize) -> Step<u64> {
     let n: i64 = row.get(at)?;
-    u64::try_from(n).map_err(|_| Fault::damaged("a count", format!("it is {n}")))
+    u64::try_from(n).map_err(|_| StoreFault::damaged("a count", format!("it is {n}")))
 }
 
 /// A number of 64 bits without a sign, which the database stores in the same bits with one.
@@ -86,7 +86,7 @@ pub(super) fn facts(row: &Row<'_>, at: usize, memory: &Memory) -> Step<HostFacts
 pub(super) fn state(row: &Row<'_>, at: usize) -> Step<HostState> {
     match row.get::<_, Option<Vec<u8>>>(at)? {
         Some(bytes) => {
-            stored::read_state(&bytes).map_err(|error| Fault::damaged("the state of a host", error.to_string()))
+            stored::read_state(&bytes).map_err(|error| StoreFault::damaged("the state of a host", error.to_string()))
         }
         None => Ok(HostState::default()),
     }

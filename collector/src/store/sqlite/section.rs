@@ -5,7 +5,7 @@ use muster_proto::model::{Digest, Platform, SourceName};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::dictionary::Dictionaries;
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use super::row;
 use crate::store::body::{self, Lookup};
 
@@ -42,7 +42,9 @@ pub(super) fn number(sql: &Connection, digest: &Digest) -> Step<Option<i64>> {
 pub(super) fn digest(sql: &Connection, number: i64) -> Step<Digest> {
     let find = "SELECT digest FROM section WHERE no = ?1";
     let found: Option<[u8; 32]> = sql.prepare_cached(find)?.query_row([number], |row| row.get(0)).optional()?;
-    found.map(Digest::from_bytes).ok_or_else(|| Fault::damaged(format!("section number {number}"), "it is not there"))
+    found
+        .map(Digest::from_bytes)
+        .ok_or_else(|| StoreFault::damaged(format!("section number {number}"), "it is not there"))
 }
 
 /// Keeps a section, and says its number; one that is here already stays as it is.
@@ -57,7 +59,7 @@ pub(super) fn put(sql: &Connection, section: &Packed) -> Step<i64> {
     if made == 1 {
         return Ok(sql.last_insert_rowid());
     }
-    number(sql, digest)?.ok_or_else(|| Fault::Other(format!("section {} is not there", digest.short())))
+    number(sql, digest)?.ok_or_else(|| StoreFault::Other(format!("section {} is not there", digest.short())))
 }
 
 /// The section of this digest, rebuilt.
@@ -67,10 +69,10 @@ pub(super) fn get(sql: &Connection, lookup: &mut impl Lookup, digest: &Digest) -
     let Some(found) = rows.next()? else { return Ok(None) };
     let platform = row::member("a section", Platform::from_code, found, 0)?;
     let source = row::member("a section", SourceName::from_code, found, 1)?;
-    let bytes = found.get_ref(2)?.as_blob().map_err(|error| Fault::damaged("a section", error.to_string()))?;
+    let bytes = found.get_ref(2)?.as_blob().map_err(|error| StoreFault::damaged("a section", error.to_string()))?;
     let section = body::decode(platform, source, bytes, lookup).map_err(|fault| match fault {
-        Fault::Damaged { what: _, reason } => Fault::damaged(format!("section {}", digest.short()), reason),
-        other @ (Fault::Full | Fault::Closed | Fault::Other(_)) => other,
+        StoreFault::Damaged { what: _, reason } => StoreFault::damaged(format!("section {}", digest.short()), reason),
+        other @ (StoreFault::Full | StoreFault::Closed | StoreFault::Other(_)) => other,
     })?;
     Ok(Some(section))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use muster_proto::model::Digest;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use super::{row, section};
 use crate::judge::Hit;
 
@@ -34,7 +34,7 @@ pub(super) fn hits_put(sql: &Connection, hits: &BTreeMap<Digest, Vec<Hit>>, rule
     )?;
     for (digest, hits) in hits {
         let number = section::number(sql, digest)?
-            .ok_or_else(|| Fault::Other(format!("section {} is not there", digest.short())))?;
+            .ok_or_else(|| StoreFault::Other(format!("section {} is not there", digest.short())))?;
         let text = if hits.is_empty() { None } else { Some(row::to_json(hits)?) };
         statement.execute((number, rules, text))?;
     }

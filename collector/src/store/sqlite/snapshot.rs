@@ -5,7 +5,7 @@ use muster_proto::canonical;
 use muster_proto::model::{Digest, Snapshot, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use super::memory::{self, LastSeen};
 use super::section::Packed;
 use super::writer::WriteContext;
@@ -41,13 +41,13 @@ pub(super) fn get(sql: &Connection, digest: &Digest) -> Step<Option<Snapshot>> {
 
 /// The snapshot of stored bytes: canonical ones, or when it is complete those that name its sections by number.
 pub(super) fn read(sql: &Connection, digest: &Digest, bytes: &[u8], complete: bool) -> Step<Snapshot> {
-    let damaged = |reason: String| Fault::damaged(format!("look {}", digest.short()), reason);
+    let damaged = |reason: String| StoreFault::damaged(format!("look {}", digest.short()), reason);
     if !complete {
         return canonical::read_snapshot(bytes).map_err(|error| damaged(error.to_string()));
     }
     snapshot_codec::decode(bytes, |number| section::digest(sql, number)).map_err(|fault| match fault {
-        Fault::Damaged { what, reason } => damaged(format!("{what}: {reason}")),
-        other @ (Fault::Full | Fault::Closed | Fault::Other(_)) => other,
+        StoreFault::Damaged { what, reason } => damaged(format!("{what}: {reason}")),
+        other @ (StoreFault::Full | StoreFault::Closed | StoreFault::Other(_)) => other,
     })
 }
 

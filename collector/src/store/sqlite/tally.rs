@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use muster_proto::model::{Lane, OrderId, Timestamp};
 use rusqlite::Connection;
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use super::memory::Memory;
 use super::{host, row};
 use crate::store::LaneTally;
@@ -48,7 +48,7 @@ pub(super) fn read(sql: &Connection, memory: &Memory, order: &OrderId, silent_be
     for (lane, n) in awake {
         let asleep = silent.get(&lane).copied().unwrap_or(0);
         let awake = n.checked_sub(asleep).ok_or_else(|| {
-            Fault::damaged("the tally", format!("lane {lane} has {n} hosts, and {asleep} of them are silent"))
+            StoreFault::damaged("the tally", format!("lane {lane} has {n} hosts, and {asleep} of them are silent"))
         })?;
         for (is_silent, n) in [(false, awake), (true, asleep)] {
             if n > 0 {

@@ -3,7 +3,7 @@
 use muster_proto::model::{Timestamp, TokenId, TokenReport};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use super::ledger;
 use super::row;
 use super::writer::WriteContext;
@@ -88,7 +88,7 @@ fn role(name: &str) -> Step<Role> {
     [Role::Viewer, Role::Operator, Role::Admin]
         .into_iter()
         .find(|role| role_name(*role) == name)
-        .ok_or_else(|| Fault::damaged("an operator's token", format!("there is no role {name:?}")))
+        .ok_or_else(|| StoreFault::damaged("an operator's token", format!("there is no role {name:?}")))
 }
 
 pub(super) fn account_token_put(context: &mut WriteContext<'_>, token: &AccountToken) -> Step<()> {

@@ -19,7 +19,7 @@ use muster_proto::model::HostId;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::fault::{Fault, Step};
+use super::fault::{Step, StoreFault};
 use super::last_seen;
 use super::memory::{LastSeen, Memory};
 use crate::store::StoreError;
@@ -89,8 +89,8 @@ impl Turn {
 }
 
 trait Queued: Send {
-    fn run(&mut self, context: &mut WriteContext<'_>) -> Result<(), Fault>;
-    fn fail(&mut self, fault: Fault);
+    fn run(&mut self, context: &mut WriteContext<'_>) -> Result<(), StoreFault>;
+    fn fail(&mut self, fault: StoreFault);
     fn answer(self: Box<Self>);
 }
 
@@ -107,13 +107,13 @@ where
     W: Fn(&mut WriteContext<'_>) -> Step<T> + Send,
     T: Send,
 {
-    fn run(&mut self, context: &mut WriteContext<'_>) -> Result<(), Fault> {
+    fn run(&mut self, context: &mut WriteContext<'_>) -> Result<(), StoreFault> {
         let value = (self.work)(context)?;
         self.outcome = Some(Ok(value));
         Ok(())
     }
 
-    fn fail(&mut self, fault: Fault) {
+    fn fail(&mut self, fault: StoreFault) {
         self.outcome = Some(Err(fault.into_error(self.name, &self.place)));
     }
 

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 
 use super::{BatchContext, Kind, SnapshotState, Work};
 use crate::store::last_seen::LastSeen;
-use crate::store::postgres::fault::{Fault, Step};
+use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::memory::{self, Memory};
 use crate::store::postgres::row;
 use crate::store::{CheckIn, CheckInAnswer, Delivered};
@@ -202,7 +202,8 @@ fn check_in(
     let missing = known.map(|(no, snapshot)| snapshot.missing.clone().map(|missing| (no, missing))).transpose()?;
     let mut changed = false;
     if let Some(facts) = &operation.facts {
-        let number = |text: &String| phrases.get(text).copied().ok_or_else(|| Fault::other("a phrase has no number"));
+        let number =
+            |text: &String| phrases.get(text).copied().ok_or_else(|| PostgresFault::other("a phrase has no number"));
         let texts = [&facts.os_name, &facts.kernel, &facts.architecture, &facts.agent_version];
         let numbers = [number(texts[0])?, number(texts[1])?, number(texts[2])?, number(texts[3])?];
         changed |= host.tell_facts(facts, numbers);

@@ -7,7 +7,7 @@ use muster_proto::model::{Digest, HostId, Snapshot};
 
 use super::decide::{Facts, HostState};
 use super::{BatchContext, SnapshotState, Work};
-use crate::store::postgres::fault::{Fault, Step};
+use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::intern::Draft;
 use crate::store::postgres::session::Values;
 use crate::store::postgres::{row, snapshot};
@@ -212,7 +212,12 @@ impl Work<'_> {
                 // What it lacks is known from the snapshot itself, which is the same.
                 Some(state) if state.no.is_some() && !state.is_marked => state.missing = missing,
                 Some(state) if state.no.is_some() => {}
-                _ => return Err(Fault::Again(format!("look {} is made by others at this moment", digest.short()))),
+                _ => {
+                    return Err(PostgresFault::Conflict(format!(
+                        "look {} is made by others at this moment",
+                        digest.short()
+                    )));
+                }
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use super::decide::HostState;
 use super::{BatchContext, Kind, Work};
-use crate::store::postgres::fault::{Fault, Step};
+use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::intern::Draft;
 use crate::store::postgres::memory::Live;
 use crate::store::postgres::row;
@@ -145,7 +145,7 @@ impl Work<'_> {
     fn stored(&self, snapshot: &Snapshot) -> Step<Vec<u8>> {
         let sections = snapshot.entries().iter().filter_map(|entry| entry.section);
         let numbers: Option<Vec<i64>> = sections.map(|digest| self.sections.get(&digest).copied()).collect();
-        let numbers = numbers.ok_or_else(|| Fault::other("a section of a snapshot has no number"))?;
+        let numbers = numbers.ok_or_else(|| PostgresFault::other("a section of a snapshot has no number"))?;
         Ok(snapshot_codec::encode(snapshot, &numbers))
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use muster_proto::model::Lane;
 
 use super::super::address::Address;
-use super::super::fault::{Fault, Step};
+use super::super::fault::{PostgresFault, Step};
 use super::super::session::Session;
 use super::super::tls::Tls;
 use super::server::Database;
@@ -141,10 +141,10 @@ async fn statements_have_limits_of_time_whatever_the_server_s_are() {
     other.batch("BEGIN; LOCK TABLE host").await.expect("locks");
     session.batch("SET lock_timeout = '50ms'").await.expect("sets");
     let locked: Step<()> = session.batch("SELECT 1 FROM host").await;
-    assert!(matches!(&locked, Err(Fault::Again(reason)) if reason.contains("lock timeout")), "{locked:?}");
+    assert!(matches!(&locked, Err(PostgresFault::Conflict(reason)) if reason.contains("lock timeout")), "{locked:?}");
     session.batch("SET statement_timeout = '50ms'").await.expect("sets");
     let slept: Step<()> = session.batch("SELECT pg_sleep(20)").await;
-    assert!(matches!(&slept, Err(Fault::Plain(_))), "{slept:?}");
+    assert!(matches!(&slept, Err(PostgresFault::Store(_))), "{slept:?}");
 }
 
 /// A number that is given out before a commit may be followed by one that is committed first.
