@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  reports ─► writers (grouped commits, arrays) ─► database ◄─ pool (single operations, reads)
-//!     └───────────► memory (last seen, identities) ◄── keeper (once a second) ──► other collectors
+//!     └───────────► memory (last seen, identities) ◄── heartbeat (once a second) ──► other collectors
 //! ```
 //!
 //! All state is in the database; what is in memory is a cache, and `memory` says for each why it may be believed. How
@@ -13,18 +13,17 @@ mod authority;
 mod check;
 mod dictionary;
 mod fault;
+mod heartbeat;
 mod host;
 mod identity;
 mod index;
 mod intern;
 mod judge_queue;
-mod keeper;
 mod last_seen;
 mod ledger;
 mod list;
 mod memory;
 mod migrate;
-mod names;
 mod pool;
 mod report;
 mod row;
@@ -33,6 +32,7 @@ mod section;
 mod section_hits;
 mod session;
 mod settle;
+mod small_dictionaries;
 mod snapshot;
 mod software;
 mod tally;
@@ -55,12 +55,12 @@ use tokio::sync::Notify;
 
 use self::address::Address;
 use self::fault::{PostgresFault, Step};
+use self::heartbeat::Heartbeat;
 use self::intern::Intern;
-use self::keeper::Keeper;
 use self::memory::Memory;
-use self::names::{Book, Names};
 use self::pool::{Pool, ask, operation, read};
 use self::session::Session;
+use self::small_dictionaries::{SmallDictionaries, SmallDictionary};
 use self::tls::Tls;
 use self::writer::Writer;
 use super::{
@@ -75,9 +75,9 @@ pub(super) struct PostgresStore {
     pool: Pool,
     memory: Arc<Memory>,
     intern: Arc<Intern>,
-    names: Arc<Names>,
+    dictionaries: Arc<SmallDictionaries>,
     writer: Arc<Writer>,
-    keeper: Keeper,
+    heartbeat: Heartbeat,
     /// This collector's number: a new one for each start.
     me: i32,
 }
@@ -88,7 +88,7 @@ pub(super) fn place(url: &str) -> String {
 }
 
 impl PostgresStore {
-    /// Connects to the database that the address names, and migrates it when needed.
+    /// Connects to the database that the address dictionaries, and migrates it when needed.
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
         let address = Address::read(url)?;
         let place = address.place.clone();
@@ -104,21 +104,22 @@ impl PostgresStore {
         let me: i32 = me.map_err(|fault| fault.into_error("open", &place))?;
         drop(session);
         let pool = Pool::new(address, tls);
-        let (memory, intern, names) = (Arc::<Memory>::default(), Arc::<Intern>::default(), Arc::<Names>::default());
-        let writer = Writer::start(pool.clone(), Arc::clone(&memory), Arc::clone(&intern), Arc::clone(&names));
+        let (memory, intern, dictionaries) =
+            (Arc::<Memory>::default(), Arc::<Intern>::default(), Arc::<SmallDictionaries>::default());
+        let writer = Writer::start(pool.clone(), Arc::clone(&memory), Arc::clone(&intern), Arc::clone(&dictionaries));
         let writer = Arc::new(writer);
-        let keeper = Keeper::start(pool.clone(), Arc::clone(&memory), Arc::clone(&writer), me).await;
-        let keeper = keeper.map_err(|fault| fault.into_error("open", &place))?;
-        Ok(Self { pool, memory, intern, names, writer, keeper, me })
+        let heartbeat = Heartbeat::start(pool.clone(), Arc::clone(&memory), Arc::clone(&writer), me).await;
+        let heartbeat = heartbeat.map_err(|fault| fault.into_error("open", &place))?;
+        Ok(Self { pool, memory, intern, dictionaries, writer, heartbeat, me })
     }
 
-    async fn number(&self, session: &Session, book: Book, text: &str) -> Step<i32> {
-        self.names.number(session, book, text).await
+    async fn number(&self, session: &Session, dictionary: SmallDictionary, text: &str) -> Step<i32> {
+        self.dictionaries.number(session, dictionary, text).await
     }
 
     /// The numbers of a host's phrases.
     async fn phrases(&self, session: &Session, texts: [&str; 4]) -> Step<[i32; 4]> {
-        let numbers = self.names.numbers(session, Book::Phrase, &BTreeSet::from(texts)).await?;
+        let numbers = self.dictionaries.numbers(session, SmallDictionary::Phrase, &BTreeSet::from(texts)).await?;
         Ok(texts.map(|text| numbers.get(text).copied().unwrap_or_default()))
     }
 }
@@ -135,7 +136,7 @@ impl Store for PostgresStore {
 
     async fn token_create(&self, new: NewToken) -> Result<(), StoreError> {
         let site: Result<i32, StoreError> =
-            ask!(self.pool, "token_create", |lease| self.number(lease, Book::Site, new.site.as_str()));
+            ask!(self.pool, "token_create", |lease| self.number(lease, SmallDictionary::Site, new.site.as_str()));
         let site = site?;
         operation!(self.pool, "token_create", once | lease | token::create(lease, site, &new))
     }
@@ -162,7 +163,7 @@ impl Store for PostgresStore {
         let phrases: Result<[i32; 4], StoreError> = ask!(self.pool, "host_enroll", |lease| self.phrases(lease, texts));
         let phrases = phrases?;
         let enrolled = operation!(self.pool, "host_enroll", |lease| identity::enroll(lease, &operation, phrases));
-        self.memory.bell().notify_one();
+        self.memory.queue_notify().notify_one();
         enrolled
     }
 
@@ -231,7 +232,7 @@ impl Store for PostgresStore {
     }
 
     fn queue_notify(&self) -> Arc<Notify> {
-        Arc::clone(self.memory.bell())
+        Arc::clone(self.memory.queue_notify())
     }
 
     async fn queue_claim(&self, most: usize, now: Timestamp) -> Result<Vec<QueuedHost>, StoreError> {
@@ -239,7 +240,14 @@ impl Store for PostgresStore {
             let _: bool =
                 operation!(self.pool, "queue_claim", |lease| rules::adopt(lease, &version, number, now, true))?;
         }
-        ask!(self.pool, "queue_claim", |lease| judge_queue::claim(lease, &self.memory, &self.names, self.me, most, now))
+        ask!(self.pool, "queue_claim", |lease| judge_queue::claim(
+            lease,
+            &self.memory,
+            &self.dictionaries,
+            self.me,
+            most,
+            now
+        ))
     }
 
     async fn hits_get(
@@ -248,7 +256,7 @@ impl Store for PostgresStore {
         rules_version: &str,
     ) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError> {
         ask!(self.pool, "hits_get", |lease| async {
-            match self.names.find(lease, Book::Rules, rules_version).await? {
+            match self.dictionaries.find(lease, SmallDictionary::Rules, rules_version).await? {
                 Some(rules) => section_hits::hits_get(lease, sections, rules).await,
                 None => Ok(BTreeMap::new()),
             }
@@ -264,10 +272,14 @@ impl Store for PostgresStore {
 
     async fn queue_settle(&self, settlement: Settlement) -> Result<(), StoreError> {
         let numbers: Result<settle::Numbers<'_>, StoreError> =
-            ask!(self.pool, "queue_settle", |lease| settle::Numbers::of(lease, &self.names, &settlement));
+            ask!(self.pool, "queue_settle", |lease| settle::Numbers::of(lease, &self.dictionaries, &settlement));
         let numbers = numbers?;
-        let judged: Result<Vec<HostId>, StoreError> =
-            operation!(self.pool, "queue_settle", |lease| settle::settle(lease, &self.names, &numbers, &settlement));
+        let judged: Result<Vec<HostId>, StoreError> = operation!(self.pool, "queue_settle", |lease| settle::settle(
+            lease,
+            &self.dictionaries,
+            &numbers,
+            &settlement
+        ));
         for host in judged? {
             self.memory.judged(host, settlement.now);
         }
@@ -276,12 +288,12 @@ impl Store for PostgresStore {
 
     async fn rules_adopt(&self, rules_version: &str, now: Timestamp) -> Result<bool, StoreError> {
         let number: Result<i32, StoreError> =
-            ask!(self.pool, "rules_adopt", |lease| self.number(lease, Book::Rules, rules_version));
+            ask!(self.pool, "rules_adopt", |lease| self.number(lease, SmallDictionary::Rules, rules_version));
         let number = number?;
         self.memory.rules().have(number, rules_version);
         let adopted =
             operation!(self.pool, "rules_adopt", |lease| rules::adopt(lease, rules_version, number, now, false));
-        self.memory.bell().notify_one();
+        self.memory.queue_notify().notify_one();
         adopted
     }
 
@@ -291,17 +303,17 @@ impl Store for PostgresStore {
 
     async fn lane_tally(&self, order: &OrderId, silent_before: Timestamp) -> Result<LaneTally, StoreError> {
         read!(self.pool, "lane_tally", |lease| async {
-            let order = self.names.find(lease, Book::Order, order.as_str()).await?;
+            let order = self.dictionaries.find(lease, SmallDictionary::Order, order.as_str()).await?;
             tally::read(lease, &self.memory, order, silent_before).await
         })
     }
 
     async fn host_list(&self, query: HostQuery) -> Result<Vec<StoredHostRow>, StoreError> {
-        read!(self.pool, "host_list", |lease| list::list(lease, &self.memory, &self.names, &query))
+        read!(self.pool, "host_list", |lease| list::list(lease, &self.memory, &self.dictionaries, &query))
     }
 
     async fn host_get(&self, host: HostId) -> Result<Option<StoredHost>, StoreError> {
-        read!(self.pool, "host_get", |lease| host::get(lease, &self.memory, &self.names, host))
+        read!(self.pool, "host_get", |lease| host::get(lease, &self.memory, &self.dictionaries, host))
     }
 
     async fn host_find(&self, name: &str) -> Result<Vec<HostId>, StoreError> {
@@ -329,7 +341,7 @@ impl Store for PostgresStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        let flushed = self.keeper.close().await;
+        let flushed = self.heartbeat.close().await;
         self.writer.close().await;
         self.pool.close();
         flushed

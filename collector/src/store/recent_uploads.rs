@@ -15,7 +15,7 @@ const SNAPSHOTS: usize = 8_192;
 
 /// See the head of the file.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Recent(Mutex<Held>);
+pub(in crate::store) struct RecentUploads(Mutex<Held>);
 
 #[derive(Debug, Default)]
 struct Held {
@@ -26,7 +26,7 @@ struct Held {
     snapshot_order: VecDeque<Digest>,
 }
 
-impl Recent {
+impl RecentUploads {
     /// Holds what was committed; the oldest make way.
     pub(in crate::store) fn keep(&self, sections: Vec<CanonicalSection>, snapshot: Option<(Digest, Snapshot)>) {
         let mut held = self.held();
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_newest_are_there_and_the_oldest_have_made_way() {
-        let recent = Recent::default();
+        let recent = RecentUploads::default();
         let size = section(0).bytes().len();
         let fit = BYTES / size;
         for n in 0..fit + 3 {

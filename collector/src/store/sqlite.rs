@@ -7,6 +7,7 @@
 
 mod check;
 mod dictionary;
+mod facts;
 mod fault;
 mod host;
 mod identity;
@@ -185,7 +186,7 @@ impl Store for SqliteStore {
     }
 
     fn queue_notify(&self) -> Arc<Notify> {
-        Arc::clone(self.memory.bell())
+        Arc::clone(self.memory.queue_notify())
     }
 
     async fn queue_claim(&self, most: usize, now: Timestamp) -> Result<Vec<QueuedHost>, StoreError> {

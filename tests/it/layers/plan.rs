@@ -147,11 +147,6 @@ pub(super) const KNOWN_CYCLES: &[&[&str]] = &[
     &["agent/src/sources/linux/processes.rs", "agent/src/sources/linux/watched_processes.rs"],
     &["agent/src/uplink/deliver.rs", "agent/src/uplink/enroll.rs"],
     &[
-        "collector/src/store/sqlite/dictionary.rs",
-        "collector/src/store/sqlite/memory.rs",
-        "collector/src/store/sqlite/row.rs",
-    ],
-    &[
         "collector/src/store/sqlite/host.rs",
         "collector/src/store/sqlite/judge_queue.rs",
         "collector/src/store/sqlite/snapshot.rs",

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 
 use self::rules::RULES;
 use super::fault::{PostgresFault, Step};
-use super::intern::{self, Book};
+use super::intern::{self, Dictionary};
 use super::session::Session;
 use super::{index, row, section, snapshot};
 use crate::store::fault::StoreFault;
@@ -28,11 +28,11 @@ pub(super) async fn check(session: &Session) -> Step<StoreCheck> {
     let mut check = StoreCheck::default();
     let mut faults = Vec::new();
     // Nothing that is remembered is believed here.
-    let book = Book::read(session).await?;
-    sections(session, &book, &mut check, &mut faults).await?;
+    let dictionary = Dictionary::read(session).await?;
+    sections(session, &dictionary, &mut check, &mut faults).await?;
     snapshots(session, &mut check, &mut faults).await?;
-    for book in index::Book::ALL {
-        index_of_search(session, book, &mut faults).await?;
+    for kind in index::IndexKind::ALL {
+        index_of_search(session, kind, &mut faults).await?;
     }
     for (sentence, find) in RULES {
         let rows = session.query_once(find, &[]).await?;
@@ -50,7 +50,12 @@ pub(super) async fn check(session: &Session) -> Step<StoreCheck> {
 }
 
 /// Every section is rebuilt, and its bytes are hashed.
-async fn sections(session: &Session, book: &Book, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
+async fn sections(
+    session: &Session,
+    dictionary: &Dictionary,
+    check: &mut StoreCheck,
+    faults: &mut Vec<String>,
+) -> Step<()> {
     let find = "SELECT platform, source, body, digest, no FROM section WHERE no > $1 ORDER BY no LIMIT $2";
     let mut after = i64::MIN;
     loop {
@@ -60,7 +65,7 @@ async fn sections(session: &Session, book: &Book, check: &mut StoreCheck, faults
         for found in &rows {
             check.sections += 1;
             let digest = row::digest(found, 3)?;
-            match rebuilt_section(book, &digest, found) {
+            match rebuilt_section(dictionary, &digest, found) {
                 Ok(section) if section.digest() == digest => {}
                 Ok(_) => faults.push(format!("section {} is rebuilt with another digest", digest.short())),
                 Err(fault) => faults.push(damage(fault)?),
@@ -96,16 +101,16 @@ async fn snapshots(session: &Session, check: &mut StoreCheck, faults: &mut Vec<S
 }
 
 /// The index of search says what sections and looks say. Looks that became complete late may be in it or not.
-async fn index_of_search(session: &Session, book: index::Book, faults: &mut Vec<String>) -> Step<()> {
-    let late: BTreeSet<i64> = match book {
-        index::Book::Sections => BTreeSet::new(),
-        index::Book::Snapshots => {
+async fn index_of_search(session: &Session, kind: index::IndexKind, faults: &mut Vec<String>) -> Step<()> {
+    let late: BTreeSet<i64> = match kind {
+        index::IndexKind::Sections => BTreeSet::new(),
+        index::IndexKind::Snapshots => {
             let rows = session.query("SELECT snapshot FROM snapshot_late", &[]).await?;
             rows.iter().map(|found| Ok(found.try_get(0)?)).collect::<Step<_>>()?
         }
     };
     let (mut said, mut meant) = (0_u64, 0_u64);
-    for found in session.query("SELECT no FROM index_segment WHERE kind = $1", &[&book.code()]).await? {
+    for found in session.query("SELECT no FROM index_segment WHERE kind = $1", &[&kind.code()]).await? {
         for block in index::blocks(session, found.try_get(0)?).await? {
             match postings::lists(&block) {
                 Ok(lists) => {
@@ -117,10 +122,10 @@ async fn index_of_search(session: &Session, book: index::Book, faults: &mut Vec<
             }
         }
     }
-    let covered = index::covered(session, book).await?;
+    let covered = index::covered(session, kind).await?;
     let mut after = 0;
     loop {
-        let rows = match index::after(session, book, after, PORTION).await {
+        let rows = match index::after(session, kind, after, PORTION).await {
             Ok(rows) => rows,
             // What cannot be read has its own fault already, and leaves this question open.
             Err(fault) => return damage(fault).map(drop),
@@ -132,15 +137,15 @@ async fn index_of_search(session: &Session, book: index::Book, faults: &mut Vec<
         }
     }
     if said != meant {
-        let of = if book == index::Book::Sections { "sections" } else { "snapshots" };
+        let of = if kind == index::IndexKind::Sections { "sections" } else { "snapshots" };
         faults.push(format!("the index of search differs from the {of}"));
     }
     Ok(())
 }
 
-fn rebuilt_section(book: &Book, digest: &Digest, found: &Row) -> Step<CanonicalSection> {
+fn rebuilt_section(dictionary: &Dictionary, digest: &Digest, found: &Row) -> Step<CanonicalSection> {
     let (platform, source, body) = section::parts(found)?;
-    let section = book.decode(platform, source, body).and_then(|section| section.ok_or_else(intern::lost));
+    let section = dictionary.decode(platform, source, body).and_then(|section| section.ok_or_else(intern::lost));
     section.map_err(|fault| section::of_section(digest, fault.into()))
 }
 

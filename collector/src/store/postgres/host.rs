@@ -6,9 +6,9 @@ use muster_proto::model::{Digest, HostId, Timestamp};
 
 use super::fault::{PostgresFault, Step};
 use super::memory::Memory;
-use super::names::Names;
 use super::row::facts_columns;
 use super::session::Session;
+use super::small_dictionaries::SmallDictionaries;
 use super::{row, snapshot, verdict};
 use crate::store::{StoredHost, StoredSnapshot};
 
@@ -17,7 +17,12 @@ pub(super) fn last_seen(memory: &Memory, host: HostId, column: Timestamp) -> Tim
     memory.seen(host).map_or(column, |seen| seen.last_seen.max(column))
 }
 
-pub(super) async fn get(session: &Session, memory: &Memory, names: &Names, host: HostId) -> Step<Option<StoredHost>> {
+pub(super) async fn get(
+    session: &Session,
+    memory: &Memory,
+    dictionaries: &SmallDictionaries,
+    host: HostId,
+) -> Step<Option<StoredHost>> {
     const FIND: &str = concat!(
         "SELECT h.no, s.text, h.enrolled_at, h.state, n.snapshot_since, n.snapshot_observed_at, n.last_seen, l.digest, l.entries, ",
         facts_columns!(),
@@ -46,7 +51,7 @@ pub(super) async fn get(session: &Session, memory: &Memory, names: &Names, host:
         last_seen: Some(last_seen(memory, host, row::instant(&found, 6)?)),
         snapshot,
         verdicts: verdicts.remove(&no).unwrap_or_default(),
-        history: verdict::history(session, names, no).await?,
+        history: verdict::history(session, dictionaries, no).await?,
     }))
 }
 

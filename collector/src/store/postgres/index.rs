@@ -10,14 +10,14 @@ use crate::store::{IndexStep, body, snapshot_codec};
 
 /// What a segment leads from, and to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Book {
+pub(super) enum IndexKind {
     /// From an edition to sections.
     Sections = 1,
     /// From a section to looks.
     Snapshots = 2,
 }
 
-impl Book {
+impl IndexKind {
     pub(super) const ALL: [Self; 2] = [Self::Sections, Self::Snapshots];
 
     pub(super) const fn code(self) -> i16 {
@@ -41,16 +41,16 @@ pub(super) async fn advance(session: &Session, at_least: usize) -> Step<IndexSte
     if !locked {
         return Ok(IndexStep::Later);
     }
-    for book in Book::ALL {
-        let from = covered(session, book).await?;
-        let Some(newest) = &waiting(session, book, from, at_least).await? else { continue };
+    for kind in IndexKind::ALL {
+        let from = covered(session, kind).await?;
+        let Some(newest) = &waiting(session, kind, from, at_least).await? else { continue };
         if !is_settled(session).await? {
             return Ok(IndexStep::Later);
         }
         // Now that nobody who could still fill a gap is left, the same range is read whole.
         let rows: Rows =
-            after(session, book, from, SECTIONS).await?.into_iter().filter(|(no, _)| no <= newest).collect();
-        put(session, book, 0, (from + 1, *newest), &postings::segment(&rows)).await?;
+            after(session, kind, from, SECTIONS).await?.into_iter().filter(|(no, _)| no <= newest).collect();
+        put(session, kind, 0, (from + 1, *newest), &postings::segment(&rows)).await?;
         return Ok(IndexStep::Taken);
     }
     Ok(if merge(session).await? { IndexStep::Taken } else { IndexStep::Nothing })
@@ -58,13 +58,13 @@ pub(super) async fn advance(session: &Session, at_least: usize) -> Step<IndexSte
 
 /// The newest row of the next segment, when enough wait for it: postings, or as many rows as a segment may have however
 /// little they hold. A snapshot has a section for each source, some ten.
-async fn waiting(session: &Session, book: Book, from: i64, at_least: usize) -> Step<Option<i64>> {
-    let find = match book {
-        Book::Sections => {
+async fn waiting(session: &Session, kind: IndexKind, from: i64, at_least: usize) -> Step<Option<i64>> {
+    let find = match kind {
+        IndexKind::Sections => {
             "SELECT max(no), count(*), coalesce(sum(greatest(observations, 1)), 0)::int8 FROM
                  (SELECT no, observations FROM section WHERE no > $1 ORDER BY no LIMIT $2) AS w"
         }
-        Book::Snapshots => {
+        IndexKind::Snapshots => {
             "SELECT max(no), count(*), count(*) * 10 FROM
                  (SELECT no FROM snapshot WHERE no > $1 ORDER BY no LIMIT $2) AS w"
         }
@@ -93,20 +93,20 @@ async fn is_settled(session: &Session) -> Step<bool> {
 }
 
 /// Up to which row there are segments.
-pub(super) async fn covered(session: &Session, book: Book) -> Step<i64> {
+pub(super) async fn covered(session: &Session, kind: IndexKind) -> Step<i64> {
     let find = "SELECT coalesce(max(last), 0) FROM index_segment WHERE kind = $1";
-    Ok(session.query_first(find, &[&book.code()]).await?.map_or(Ok(0), |found| found.try_get(0))?)
+    Ok(session.query_first(find, &[&kind.code()]).await?.map_or(Ok(0), |found| found.try_get(0))?)
 }
 
 /// Rows after this one.
-pub(super) async fn after(session: &Session, book: Book, number: i64, most: i64) -> Step<Rows> {
-    match book {
-        Book::Sections => {
+pub(super) async fn after(session: &Session, kind: IndexKind, number: i64, most: i64) -> Step<Rows> {
+    match kind {
+        IndexKind::Sections => {
             let find = "SELECT no, body FROM section WHERE no > $1 ORDER BY no LIMIT $2";
             let rows = session.query(find, &[&number, &most]).await?;
             rows.iter().map(|found| Ok((found.try_get(0)?, body::editions(found.try_get(1)?)?))).collect()
         }
-        Book::Snapshots => {
+        IndexKind::Snapshots => {
             let find =
                 "SELECT no, CASE WHEN complete THEN entries END FROM snapshot WHERE no > $1 ORDER BY no LIMIT $2";
             let rows = session.query(find, &[&number, &most]).await?;
@@ -130,7 +130,7 @@ async fn merge(session: &Session) -> Step<bool> {
                 GROUP BY kind, level HAVING count(*) >= $2 ORDER BY kind, level LIMIT 1";
     let Some(found) = session.query_first(find, &[&TOP, &FAN]).await? else { return Ok(false) };
     let (code, level): (i16, i16) = (found.try_get(0)?, found.try_get(1)?);
-    let book = if code == Book::Sections.code() { Book::Sections } else { Book::Snapshots };
+    let kind = if code == IndexKind::Sections.code() { IndexKind::Sections } else { IndexKind::Snapshots };
     let find = "SELECT no, first, last FROM index_segment WHERE kind = $1 AND level = $2 ORDER BY first LIMIT $3";
     let found = session.query(find, &[&code, &level, &FAN]).await?;
     let (mut numbers, mut parts, mut range) = (Vec::new(), Vec::new(), (i64::MAX, 0));
@@ -143,7 +143,7 @@ async fn merge(session: &Session) -> Step<bool> {
     let merged = postings::merge(&parts)?;
     session.execute("DELETE FROM index_segment WHERE no = ANY ($1::int4[])", &[&numbers]).await?;
     session.execute("DELETE FROM index_block WHERE segment = ANY ($1::int4[])", &[&numbers]).await?;
-    put(session, book, level + 1, range, &merged).await?;
+    put(session, kind, level + 1, range, &merged).await?;
     Ok(true)
 }
 
@@ -154,9 +154,9 @@ pub(super) async fn blocks(session: &Session, segment: i32) -> Step<Vec<Block>> 
     rows.iter().map(|found| Ok(Block { first: found.try_get::<_, i64>(0)? as u32, bytes: found.try_get(1)? })).collect()
 }
 
-async fn put(session: &Session, book: Book, level: i16, (first, last): (i64, i64), blocks: &[Block]) -> Step<()> {
+async fn put(session: &Session, kind: IndexKind, level: i16, (first, last): (i64, i64), blocks: &[Block]) -> Step<()> {
     let make = "INSERT INTO index_segment (kind, level, first, last) VALUES ($1, $2, $3, $4) RETURNING no";
-    let made = session.query_first(make, &[&book.code(), &level, &first, &last]).await?;
+    let made = session.query_first(make, &[&kind.code(), &level, &first, &last]).await?;
     let segment: i32 = made.map_or(Ok(0), |found| found.try_get(0))?;
     let firsts: Vec<i64> = blocks.iter().map(|block| i64::from(block.first)).collect();
     let lists: Vec<&[u8]> = blocks.iter().map(|block| block.bytes.as_slice()).collect();

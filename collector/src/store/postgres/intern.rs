@@ -32,7 +32,7 @@ const ADD: &str = "INSERT INTO dictionary (first, editions) VALUES ($1, $2)";
 
 /// The dictionary as it is known.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(super) struct Dictionary {
     editions: Shelf,
     /// How often all was forgotten.
     epoch: u64,
@@ -41,7 +41,7 @@ pub(super) struct Book {
 /// See the head of the file.
 #[derive(Default)]
 pub(super) struct Intern {
-    book: RwLock<Book>,
+    dictionary: RwLock<Dictionary>,
     /// One at a time adds texts: the next one finds most of its own already there.
     adding: Mutex<()>,
 }
@@ -58,12 +58,12 @@ pub(super) struct Draft {
     body: Option<Vec<u8>>,
 }
 
-impl Book {
+impl Dictionary {
     /// What the table has, at the moment that the session sees.
     pub(super) async fn read(session: &Session) -> Step<Self> {
-        let mut book = Self::default();
-        book.take(&blocks(session, 0).await?)?;
-        Ok(book)
+        let mut dictionary = Self::default();
+        dictionary.take(&blocks(session, 0).await?)?;
+        Ok(dictionary)
     }
 
     fn take(&mut self, blocks: &[Block]) -> Step<()> {
@@ -82,7 +82,7 @@ impl Book {
         source: SourceName,
         bytes: &[u8],
     ) -> Result<Option<CanonicalSection>, StoreFault> {
-        let mut reading = Reading { book: self, lacks: false };
+        let mut reading = Reading { dictionary: self, lacks: false };
         let section = body::decode(platform, source, bytes, &mut reading);
         if reading.lacks { Ok(None) } else { section.map(Some) }
     }
@@ -100,8 +100,8 @@ async fn blocks(session: &Session, last: i32) -> Step<Vec<Block>> {
 impl Intern {
     /// Forgets all numbers: a server that fell may have forgotten them too.
     pub(super) fn forget(&self) {
-        let mut book = self.write();
-        *book = Book { epoch: book.epoch + 1, ..Book::default() };
+        let mut dictionary = self.write();
+        *dictionary = Dictionary { epoch: dictionary.epoch + 1, ..Dictionary::default() };
     }
 
     /// A section with the numbers of its editions, as far as that can be done without the database.
@@ -161,25 +161,25 @@ impl Intern {
         let (put, committed) = tokio::join!(biased; put, session.batch("COMMIT"));
         put?;
         committed?;
-        let mut book = self.write();
-        if book.epoch == epoch { book.take(&[new]) } else { Ok(()) }
+        let mut dictionary = self.write();
+        if dictionary.epoch == epoch { dictionary.take(&[new]) } else { Ok(()) }
     }
 
     /// The editions in the drafts that have no numbers, after which number they come, and in which epoch.
     fn wanted(&self, drafts: &[&mut Draft]) -> (BTreeSet<Vec<u8>>, i32, u64) {
-        let book = self.read();
+        let dictionary = self.read();
         let missing = drafts.iter().flat_map(|draft| &draft.missing).map(|(_, key)| key);
-        let wanted = missing.filter(|key| book.editions.texts().find(key).is_none()).cloned().collect();
-        (wanted, book.last(), book.epoch)
+        let wanted = missing.filter(|key| dictionary.editions.texts().find(key).is_none()).cloned().collect();
+        (wanted, dictionary.last(), dictionary.epoch)
     }
 
     /// Takes what was read beyond a number.
     fn learn(&self, added: &[Block], last: i32) -> Step<()> {
-        let mut book = self.write();
-        if book.last() < last {
+        let mut dictionary = self.write();
+        if dictionary.last() < last {
             return Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned()));
         }
-        book.take(added)
+        dictionary.take(added)
     }
 
     /// The section of an interned form.
@@ -191,11 +191,11 @@ impl Intern {
         bytes: &[u8],
     ) -> Step<CanonicalSection> {
         let last = {
-            let book = self.read();
-            if let Some(section) = book.decode(platform, source, bytes)? {
+            let dictionary = self.read();
+            if let Some(section) = dictionary.decode(platform, source, bytes)? {
                 return Ok(section);
             }
-            book.last()
+            dictionary.last()
         };
         self.learn(&blocks(session, last).await?, last)?;
         let section = self.read().decode(platform, source, bytes)?;
@@ -207,23 +207,23 @@ impl Intern {
     pub(super) async fn search(&self, session: &Session, text: &str, version: &str) -> Step<Editions> {
         let text = Wanted::new(text)?;
         let (last, epoch) = {
-            let book = self.read();
-            (book.last(), book.epoch)
+            let dictionary = self.read();
+            (dictionary.last(), dictionary.epoch)
         };
         self.learn(&blocks(session, last).await?, last)?;
-        let book = self.read();
-        if book.epoch != epoch {
+        let dictionary = self.read();
+        if dictionary.epoch != epoch {
             return Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned()));
         }
-        Ok(book.editions.texts().search(&text, version)?)
+        Ok(dictionary.editions.texts().search(&text, version)?)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Book> {
-        self.book.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Dictionary> {
+        self.dictionary.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Book> {
-        self.book.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, Dictionary> {
+        self.dictionary.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -243,10 +243,10 @@ impl Draft {
     }
 
     /// Looks for all its editions.
-    fn number(&mut self, book: &Book) {
+    fn number(&mut self, dictionary: &Dictionary) {
         let platform = self.section.platform().code();
         let observations = self.section.observations();
-        let found = book.editions.texts().editions(platform, &observations);
+        let found = dictionary.editions.texts().editions(platform, &observations);
         self.numbers = found.into_iter().map(|(_, number)| number).collect();
         let missing = self.numbers.iter().zip(&observations).enumerate().filter(|(_, (number, _))| **number == 0);
         let key = |seen: &ObservationView<'_>| {
@@ -255,17 +255,17 @@ impl Draft {
             key
         };
         self.missing = missing.map(|(at, (_, seen))| (at, key(seen))).collect();
-        (self.epoch, self.body) = (book.epoch, None);
+        (self.epoch, self.body) = (dictionary.epoch, None);
     }
 
     /// Looks for those that had no number, or for all when the numbers that it has mean nothing any more.
-    fn number_missing(&mut self, book: &Book) {
-        if self.epoch != book.epoch {
-            return self.number(book);
+    fn number_missing(&mut self, dictionary: &Dictionary) {
+        if self.epoch != dictionary.epoch {
+            return self.number(dictionary);
         }
         let numbers = &mut self.numbers;
         self.missing.retain(|(at, key)| {
-            let found = book.editions.texts().find(key);
+            let found = dictionary.editions.texts().find(key);
             numbers[*at] = found.unwrap_or_default();
             found.is_none()
         });
@@ -282,13 +282,13 @@ impl Draft {
 
 /// Finds editions by their numbers, and notes when one is not here.
 struct Reading<'a> {
-    book: &'a Book,
+    dictionary: &'a Dictionary,
     lacks: bool,
 }
 
 impl Lookup for Reading<'_> {
     fn edition(&mut self, number: i64) -> Result<Option<Vec<u8>>, StoreFault> {
-        let found = u32::try_from(number).ok().and_then(|number| self.book.editions.texts().get(number));
+        let found = u32::try_from(number).ok().and_then(|number| self.dictionary.editions.texts().get(number));
         self.lacks |= found.is_none();
         Ok(found.and_then(|text| text.split_first()).map(|(_, edition)| edition.to_vec()))
     }

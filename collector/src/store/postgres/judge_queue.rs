@@ -9,9 +9,9 @@ use muster_proto::model::{OrderId, Timestamp};
 
 use super::fault::Step;
 use super::memory::Memory;
-use super::names::Names;
 use super::row::facts_columns;
 use super::session::Session;
+use super::small_dictionaries::SmallDictionaries;
 use super::{host, row};
 use crate::judge::Remediation;
 use crate::store::{QueueDepth, QueuedHost};
@@ -48,7 +48,7 @@ const CASES: &str = "
 pub(super) async fn claim(
     session: &Session,
     memory: &Memory,
-    names: &Names,
+    dictionaries: &SmallDictionaries,
     me: i32,
     most: usize,
     now: Timestamp,
@@ -59,7 +59,7 @@ pub(super) async fn claim(
     let old = now.minus(CLAIM_LASTS).millis();
     let rows = session.query(CLAIM, &[&most, &old, &living, &now.millis(), &me, &memory.rules().mine()]).await?;
     let hosts: Vec<i32> = rows.iter().map(|found| found.try_get(0)).collect::<Result<_, _>>()?;
-    let mut cases = if hosts.is_empty() { HashMap::new() } else { cases(session, names, &hosts).await? };
+    let mut cases = if hosts.is_empty() { HashMap::new() } else { cases(session, dictionaries, &hosts).await? };
     let mut claimed = Vec::with_capacity(rows.len());
     for found in &rows {
         let (no, ticket): (i32, i64) = (found.try_get(0)?, found.try_get(1)?);
@@ -82,14 +82,18 @@ pub(super) async fn claim(
     Ok(claimed)
 }
 
-async fn cases(session: &Session, names: &Names, hosts: &[i32]) -> Step<HashMap<i32, BTreeMap<OrderId, Remediation>>> {
+async fn cases(
+    session: &Session,
+    dictionaries: &SmallDictionaries,
+    hosts: &[i32],
+) -> Step<HashMap<i32, BTreeMap<OrderId, Remediation>>> {
     let mut cases: HashMap<i32, BTreeMap<OrderId, Remediation>> = HashMap::new();
     for found in session.query(CASES, &[&hosts]).await? {
         let case = match found.try_get::<_, Option<&str>>(2)? {
             Some(text) => row::from_json("a case", text)?,
             None => Remediation::default(),
         };
-        let order = names.order(session, found.try_get(1)?).await?;
+        let order = dictionaries.order(session, found.try_get(1)?).await?;
         cases.entry(found.try_get(0)?).or_default().insert(order, case);
     }
     Ok(cases)

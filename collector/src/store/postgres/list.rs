@@ -5,8 +5,8 @@ use tokio_postgres::types::ToSql;
 
 use super::fault::Step;
 use super::memory::Memory;
-use super::names::{Book, Names};
 use super::session::Session;
+use super::small_dictionaries::{SmallDictionaries, SmallDictionary};
 use super::{host, row, verdict};
 use crate::store::{HostQuery, StoredHostRow};
 
@@ -17,13 +17,13 @@ const PORTION: usize = 1_000;
 pub(super) async fn list(
     session: &Session,
     memory: &Memory,
-    names: &Names,
+    dictionaries: &SmallDictionaries,
     query: &HostQuery,
 ) -> Step<Vec<StoredHostRow>> {
     let (mut hosts, mut numbers) = (Vec::new(), Vec::new());
     let mut after = query.after;
     while hosts.len() < query.rows {
-        let Some((text, values)) = statement(session, names, query, after).await? else { break };
+        let Some((text, values)) = statement(session, dictionaries, query, after).await? else { break };
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
         let rows = session.query_once(&text, &values).await?;
         for found in &rows {
@@ -72,7 +72,7 @@ type Values = Vec<Box<dyn ToSql + Sync + Send>>;
 /// `None` when nothing can match: an order or a site that the database has never heard of.
 async fn statement(
     session: &Session,
-    names: &Names,
+    dictionaries: &SmallDictionaries,
     query: &HostQuery,
     after: Option<HostId>,
 ) -> Step<Option<(String, Values)>> {
@@ -81,7 +81,9 @@ async fn statement(
     let mut join = String::new();
     let mut lane = "NULL::int2";
     if let Some(order) = &query.order {
-        let Some(number) = names.find(session, Book::Order, order.as_str()).await? else { return Ok(None) };
+        let Some(number) = dictionaries.find(session, SmallDictionary::Order, order.as_str()).await? else {
+            return Ok(None);
+        };
         values.push(Box::new(number));
         join = format!("JOIN verdict v ON v.host = h.no AND v.order_no = ${}", values.len());
         lane = "v.lane";
@@ -97,7 +99,9 @@ async fn statement(
         }
     }
     if let Some(site) = &query.site {
-        let Some(number) = names.find(session, Book::Site, site.as_str()).await? else { return Ok(None) };
+        let Some(number) = dictionaries.find(session, SmallDictionary::Site, site.as_str()).await? else {
+            return Ok(None);
+        };
         values.push(Box::new(number));
         conditions.push(format!("h.site = ${}", values.len()));
     }

@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 
 use super::rules;
 use crate::store::last_seen::LastSeen;
-use crate::store::recent_uploads::Recent;
+use crate::store::recent_uploads::RecentUploads;
 pub(super) use crate::store::unchanged::{facts_key, is_old, state_key};
 use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
 
@@ -34,7 +34,7 @@ const TRUSTED: Duration = Duration::from_secs(3);
 
 /// What is known of a host without asking the database.
 #[derive(Debug, Clone)]
-pub(super) struct Live {
+pub(super) struct CachedHost {
     pub(super) no: i32,
     /// How often the host had changed when this was read.
     pub(super) revision: i32,
@@ -49,7 +49,7 @@ pub(super) struct Live {
 
 #[derive(Debug, Default)]
 struct Shard {
-    hosts: HashMap<HostId, Live>,
+    hosts: HashMap<HostId, CachedHost>,
     /// Check-ins that were answered from here and are not in the database yet; the last of each host.
     dirty: HashMap<HostId, CheckIn>,
 }
@@ -57,7 +57,7 @@ struct Shard {
 /// A check-in that waits for the flush.
 #[derive(Debug, Clone)]
 pub(super) struct Unwritten {
-    pub(super) live: Live,
+    pub(super) live: CachedHost,
     pub(super) operation: CheckIn,
 }
 
@@ -79,8 +79,8 @@ pub(super) struct Memory {
     /// When the database was last heard of, in milliseconds since `begun`; 0 is never.
     heard: AtomicU64,
     rules: rules::RulesInForce,
-    recent: Recent,
-    bell: Arc<Notify>,
+    recent: RecentUploads,
+    queue_notify: Arc<Notify>,
 }
 
 impl Default for Memory {
@@ -92,8 +92,8 @@ impl Default for Memory {
             begun: Instant::now(),
             heard: AtomicU64::new(0),
             rules: rules::RulesInForce::default(),
-            recent: Recent::default(),
-            bell: Arc::default(),
+            recent: RecentUploads::default(),
+            queue_notify: Arc::default(),
         }
     }
 }
@@ -101,7 +101,7 @@ impl Default for Memory {
 impl Memory {
     /// Sections and snapshots that came to this collector lately: they are named by what is in them, so they stay true
     /// whatever others do.
-    pub(super) const fn recent(&self) -> &Recent {
+    pub(super) const fn recent(&self) -> &RecentUploads {
         &self.recent
     }
 
@@ -111,8 +111,8 @@ impl Memory {
     }
 
     /// Rung when this collector has put a host on the judge queue.
-    pub(super) const fn bell(&self) -> &Arc<Notify> {
-        &self.bell
+    pub(super) const fn queue_notify(&self) -> &Arc<Notify> {
+        &self.queue_notify
     }
 
     pub(super) fn host_no(&self, host: HostId) -> Option<i32> {
@@ -146,7 +146,7 @@ impl Memory {
 
     /// Keeps what a transaction has read and written of a host. `before` is the revision that it found: what was
     /// remembered under another one is forgotten.
-    pub(super) fn host_put(&self, host: HostId, before: i32, now: Live) {
+    pub(super) fn host_put(&self, host: HostId, before: i32, now: CachedHost) {
         let mut guard = lock(self.shard(host));
         let Shard { hosts, .. } = &mut *guard;
         let Some(known) = hosts.get_mut(&host) else {
@@ -165,7 +165,7 @@ impl Memory {
             }
             (known, now) => now.or(known),
         };
-        *known = Live {
+        *known = CachedHost {
             seen,
             snapshot: now.snapshot.or(known.snapshot.filter(|_| known.revision == now.revision)),
             facts: now.facts.or(known.facts.filter(|_| still)),

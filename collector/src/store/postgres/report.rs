@@ -17,8 +17,8 @@ use self::decide::HostState;
 use super::fault::{PostgresFault, Step};
 use super::intern::{Draft, Intern};
 use super::memory::Memory;
-use super::names::Names;
 use super::session::Session;
+use super::small_dictionaries::SmallDictionaries;
 use crate::store::{CheckIn, CheckInAnswer, Delivered};
 
 /// Statements that are sent without waiting for the one before; they must be prepared first.
@@ -56,7 +56,7 @@ pub(super) struct BatchContext<'a> {
     pub(super) scribe: &'a Session,
     pub(super) memory: &'a Memory,
     pub(super) intern: &'a Intern,
-    pub(super) names: &'a Names,
+    pub(super) dictionaries: &'a SmallDictionaries,
     pub(super) known: &'a DigestCache,
 }
 
@@ -225,8 +225,11 @@ impl<'r> Work<'r> {
             .map(String::as_str)
             .collect();
         if !texts.is_empty() {
-            // By the connection that waits for the disk: what `names` remembers, it never forgets.
-            let numbers = context.names.numbers(context.session, super::names::Book::Phrase, &texts).await?;
+            // By the connection that waits for the disk: what `dictionaries` remembers, it never forgets.
+            let numbers = context
+                .dictionaries
+                .numbers(context.session, super::small_dictionaries::SmallDictionary::Phrase, &texts)
+                .await?;
             self.phrases = numbers.into_iter().map(|(text, no)| (text.to_owned(), no)).collect();
         }
         Ok(())

@@ -7,7 +7,7 @@
 //! - Rules that were replaced come back only when no collector has had those in force for [`ORPHANED`]: when all were set
 //!   back. So an old collector that starts anew in the middle of an upgrade turns nothing round.
 //!
-//! Who has which rules shows by an advisory lock on the connection of the keeper, and ends with the process.
+//! Who has which rules shows by an advisory lock on the connection of the heartbeat, and ends with the process.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -14,8 +14,8 @@ use tokio_postgres::Row;
 
 use self::compare::Comparison;
 use super::fault::{PostgresFault, Step};
-use super::names::{Book, Names};
 use super::session::Session;
+use super::small_dictionaries::{SmallDictionaries, SmallDictionary};
 use super::{ledger, row, rules, section_hits, tally};
 use crate::judge::Remediation;
 use crate::store::{Judgement, Settlement};
@@ -76,7 +76,7 @@ impl Verdict {
     }
 }
 
-/// The numbers of everything that a settlement names.
+/// The numbers of everything that a settlement dictionaries.
 pub(super) struct Numbers<'j> {
     orders: HashMap<&'j str, i32>,
     phrases: HashMap<&'j str, i32>,
@@ -85,15 +85,19 @@ pub(super) struct Numbers<'j> {
 
 impl<'j> Numbers<'j> {
     /// Finds or makes them, outside of the transaction.
-    pub(super) async fn of(session: &Session, names: &Names, settlement: &'j Settlement) -> Step<Self> {
+    pub(super) async fn of(
+        session: &Session,
+        dictionaries: &SmallDictionaries,
+        settlement: &'j Settlement,
+    ) -> Step<Self> {
         let judged = || settlement.judgements.iter().flat_map(|judgement| &judgement.orders);
         let orders: BTreeSet<&str> = judged().map(|judged| judged.order.as_str()).collect();
         let phrases: BTreeSet<&str> =
             judged().flat_map(|judged| [judged.reason.as_str(), judged.advice.as_str()]).collect();
         Ok(Self {
-            orders: names.numbers(session, Book::Order, &orders).await?,
-            phrases: names.numbers(session, Book::Phrase, &phrases).await?,
-            rules: names.number(session, Book::Rules, &settlement.rules_version).await?,
+            orders: dictionaries.numbers(session, SmallDictionary::Order, &orders).await?,
+            phrases: dictionaries.numbers(session, SmallDictionary::Phrase, &phrases).await?,
+            rules: dictionaries.number(session, SmallDictionary::Rules, &settlement.rules_version).await?,
         })
     }
 
@@ -130,7 +134,7 @@ struct Before {
 }
 
 impl Before {
-    async fn read(session: &Session, names: &Names, judgements: &[Judgement]) -> Step<Self> {
+    async fn read(session: &Session, dictionaries: &SmallDictionaries, judgements: &[Judgement]) -> Step<Self> {
         let mut before = Self::default();
         let ids: Vec<&[u8]> = judgements.iter().map(|judgement| judgement.host.as_bytes().as_slice()).collect();
         for found in session.query(HOSTS, &[&ids]).await? {
@@ -154,7 +158,7 @@ impl Before {
         }
         for found in verdicts? {
             let order = found.try_get(1)?;
-            let verdict = Verdict::read(&found, names.order(session, order).await?)?;
+            let verdict = Verdict::read(&found, dictionaries.order(session, order).await?)?;
             before.verdicts.entry(found.try_get(0)?).or_default().insert(order, verdict);
         }
         for found in ends? {
@@ -179,7 +183,7 @@ impl Before {
 /// longer the newest is left out.
 pub(super) async fn settle(
     session: &Session,
-    names: &Names,
+    dictionaries: &SmallDictionaries,
     numbers: &Numbers<'_>,
     settlement: &Settlement,
 ) -> Step<Vec<HostId>> {
@@ -191,7 +195,7 @@ pub(super) async fn settle(
     // Nobody is told that a host was judged. A judgement that a fall of the server takes away takes everything of it along,
     // and the host is on the judge queue as before: so this commit need not wait for the disk with the locks that it holds.
     session.batch("SET LOCAL synchronous_commit = off").await?;
-    let before = Before::read(session, names, judgements).await?;
+    let before = Before::read(session, dictionaries, judgements).await?;
     // Others have been adopted since: everybody waits for judgement under those.
     if before.in_force.is_some_and(|no| no != numbers.rules) {
         return Ok(Vec::new());

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use muster_proto::model::{SoftwareCount, SoftwareHost, SoftwareReport};
 
 use super::fault::Step;
-use super::index::{self, Book};
+use super::index::{self, IndexKind};
 use super::intern::Intern;
 use super::memory::Memory;
 use super::session::Session;
@@ -44,9 +44,9 @@ pub(super) async fn find(
     query: &SoftwareQuery,
 ) -> Step<SoftwareReport> {
     let editions = intern.search(session, &query.text, &query.version).await?;
-    let sections = leads(session, Book::Sections, &editions.keys().copied().collect()).await?;
+    let sections = leads(session, IndexKind::Sections, &editions.keys().copied().collect()).await?;
     let named: BTreeSet<u32> = sections.values().flatten().filter_map(|no| u32::try_from(*no).ok()).collect();
-    let snapshots = leads(session, Book::Snapshots, &named).await?;
+    let snapshots = leads(session, IndexKind::Snapshots, &named).await?;
     let wanted: Vec<i64> = snapshots.values().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
     let mut hosts: HashMap<i64, Vec<i32>> = HashMap::new();
     for found in session.query(HOSTS, &[&wanted]).await? {
@@ -71,13 +71,13 @@ pub(super) async fn find(
 }
 
 /// What these numbers lead to: what the index says, and the newest rows, which it does not cover yet.
-async fn leads(session: &Session, book: Book, from: &BTreeSet<u32>) -> Step<Leads> {
+async fn leads(session: &Session, kind: IndexKind, from: &BTreeSet<u32>) -> Step<Leads> {
     let mut leads = Leads::new();
     if from.is_empty() {
         return Ok(leads);
     }
     let numbers: Vec<i64> = from.iter().copied().map(i64::from).collect();
-    for found in session.query(BLOCKS, &[&numbers, &book.code()]).await? {
+    for found in session.query(BLOCKS, &[&numbers, &kind.code()]).await? {
         let block = Block { first: found.try_get::<_, i64>(0)? as u32, bytes: found.try_get(1)? };
         for (number, named) in postings::lists(&block)? {
             if from.contains(&number) {
@@ -85,8 +85,8 @@ async fn leads(session: &Session, book: Book, from: &BTreeSet<u32>) -> Step<Lead
             }
         }
     }
-    let mut newest = index::after(session, book, index::covered(session, book).await?, i64::MAX).await?;
-    if book == Book::Snapshots {
+    let mut newest = index::after(session, kind, index::covered(session, kind).await?, i64::MAX).await?;
+    if kind == IndexKind::Snapshots {
         for found in session.query(LATE, &[]).await? {
             newest.push((found.try_get(0)?, index::sections_of(found.try_get(1)?)?));
         }

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use muster_proto::model::{Lane, OrderId, Presence, Protection, Timestamp};
 
 use super::fault::Step;
-use super::names::Names;
 use super::row;
 use super::session::Session;
+use super::small_dictionaries::SmallDictionaries;
 use crate::judge::Remediation;
 use crate::store::StoredVerdict;
 
@@ -43,12 +43,16 @@ pub(super) async fn of_hosts(session: &Session, hosts: &[i32]) -> Step<HashMap<i
 }
 
 /// In which lanes a host has stood since when, oldest first.
-pub(super) async fn history(session: &Session, names: &Names, host: i32) -> Step<Vec<(OrderId, Timestamp, Lane)>> {
+pub(super) async fn history(
+    session: &Session,
+    dictionaries: &SmallDictionaries,
+    host: i32,
+) -> Step<Vec<(OrderId, Timestamp, Lane)>> {
     let find = "SELECT order_no, since, lane FROM verdict_history WHERE host = $1
                 UNION ALL SELECT order_no, since, lane FROM verdict WHERE host = $1";
     let mut history = Vec::new();
     for found in session.query(find, &[&host]).await? {
-        let order = names.order(session, found.try_get(0)?).await?;
+        let order = dictionaries.order(session, found.try_get(0)?).await?;
         history.push((order, row::instant(&found, 1)?, row::member("a lane", Lane::from_code, &found, 2)?));
     }
     history.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));

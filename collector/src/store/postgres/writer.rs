@@ -24,10 +24,10 @@ use tokio::task::JoinSet;
 use super::fault::{PostgresFault, Step};
 use super::intern::{Draft, Intern};
 use super::memory::Memory;
-use super::names::Names;
 use super::pool::{Pool, Tries};
 use super::report::{self, BatchContext, Report, Work};
 use super::session::Session;
+use super::small_dictionaries::SmallDictionaries;
 use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery, StoreError};
 
 /// Batches at once: while one waits for the disk, another is read and decided.
@@ -50,7 +50,7 @@ struct Backlog {
     pool: Pool,
     memory: Arc<Memory>,
     intern: Arc<Intern>,
-    names: Arc<Names>,
+    dictionaries: Arc<SmallDictionaries>,
     known: report::DigestCache,
     waiting: Mutex<UnboundedReceiver<Report>>,
     /// Batches under way: only beside another one does waiting for more pay.
@@ -58,13 +58,18 @@ struct Backlog {
 }
 
 impl Writer {
-    pub(super) fn start(pool: Pool, memory: Arc<Memory>, intern: Arc<Intern>, names: Arc<Names>) -> Self {
+    pub(super) fn start(
+        pool: Pool,
+        memory: Arc<Memory>,
+        intern: Arc<Intern>,
+        dictionaries: Arc<SmallDictionaries>,
+    ) -> Self {
         let (queue, waiting) = unbounded_channel();
         let backlog = Arc::new(Backlog {
             pool: pool.clone(),
             memory,
             intern: Arc::clone(&intern),
-            names,
+            dictionaries,
             known: report::DigestCache::default(),
             waiting: Mutex::new(waiting),
             busy: AtomicUsize::new(0),
@@ -235,7 +240,7 @@ impl WriterTask {
             scribe,
             memory: &backlog.memory,
             intern: &backlog.intern,
-            names: &backlog.names,
+            dictionaries: &backlog.dictionaries,
             known: &backlog.known,
         };
         let outcome = Work::new(reports).run(&context).await;

@@ -9,14 +9,16 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::fault::{Step, StoreFault};
 use super::memory::Memory;
 use super::writer::WriteContext;
-use super::{row, section, snapshot, verdict};
+use super::{facts, row, section, snapshot, verdict};
 use crate::store::{StoredHost, StoredSnapshot};
 
 /// Writes the facts when they differ; says whether they did.
 pub(super) fn facts_put(context: &WriteContext<'_>, no: i64, facts: &HostFacts) -> Step<bool> {
     let (sql, phrases) = (context.sql, context.memory.dictionaries());
-    let find = format!("SELECT {} FROM host h WHERE h.no = ?1", row::FACTS);
-    let kept = sql.prepare_cached(&find)?.query_row([no], |found| Ok(row::facts(found, 0, context.memory)))??;
+    let find = format!("SELECT {} FROM host h WHERE h.no = ?1", facts::COLUMNS);
+    let kept = sql
+        .prepare_cached(&find)?
+        .query_row([no], |found| Ok(facts::facts(found, 0, context.memory.dictionaries())))??;
     if kept == *facts {
         return Ok(false);
     }
@@ -88,7 +90,7 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
                 e.last_seen, l.digest, l.entries, {}
          FROM host h JOIN site s ON s.no = h.site JOIN host_check_in e ON e.host = h.no
          LEFT JOIN snapshot l ON l.no = h.snapshot WHERE h.id = ?1",
-        row::FACTS
+        facts::COLUMNS
     );
     let mut statement = sql.prepare_cached(&find)?;
     let mut rows = statement.query([host.as_bytes()])?;
@@ -116,7 +118,7 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
     Ok(Some(StoredHost {
         host,
         site: row::site(found, 1)?,
-        facts: row::facts(found, 9, memory)?,
+        facts: facts::facts(found, 9, memory.dictionaries())?,
         state: row::state(found, 3)?,
         enrolled_at: row::instant(found, 2)?,
         last_seen: Some(last_seen(memory, host, row::instant(found, 6)?)),

@@ -4,7 +4,7 @@ use muster_proto::model::{HostId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::Step;
-use super::memory::{self, Live};
+use super::memory::{self, CachedHost};
 use super::writer::WriteContext;
 use super::{judge_queue, ledger, row};
 use crate::ledger::entry::Entry;
@@ -81,7 +81,7 @@ fn create(context: &mut WriteContext<'_>, operation: &Enrollment, site: i64) -> 
     judge_queue::is_put(context, no, ticket, operation.now);
     let (host, facts) = (operation.host, Some(memory::facts_key(facts)));
     context.after_commit(move |memory| {
-        memory.host_put(host, Live { no, seen: None, snapshot: None, judged_at: None, facts, state: None })
+        memory.host_put(host, CachedHost { no, seen: None, snapshot: None, judged_at: None, facts, state: None })
     });
     Ok(())
 }

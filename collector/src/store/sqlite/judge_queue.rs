@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::fault::Step;
 use super::memory::Memory;
 use super::writer::WriteContext;
-use super::{host, ledger, row, verdict};
+use super::{facts, host, ledger, row, verdict};
 use crate::judge::Remediation;
 use crate::ledger::entry::Entry;
 use crate::store::{QueueDepth, QueuedHost};
@@ -35,7 +35,7 @@ pub(super) fn put(context: &mut WriteContext<'_>, host: i64, now: Timestamp) -> 
 pub(super) fn is_put(context: &mut WriteContext<'_>, host: i64, ticket: i64, now: Timestamp) {
     context.after_commit(move |memory| {
         memory.queue().put(host, ticket, now);
-        memory.bell().notify_one();
+        memory.queue_notify().notify_one();
     });
 }
 
@@ -52,7 +52,7 @@ pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timesta
         "SELECT h.id, s.id, h.state, l.digest, h.snapshot_since, e.last_seen, h.ticket, {}
          FROM host h JOIN site s ON s.no = h.site JOIN host_check_in e ON e.host = h.no LEFT JOIN snapshot l ON l.no = h.snapshot
          WHERE h.no = ?1",
-        row::FACTS
+        facts::COLUMNS
     );
     let mut statement = sql.prepare_cached(&find)?;
     let mut claimed = Vec::with_capacity(given.len());
@@ -67,7 +67,7 @@ pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timesta
         claimed.push(QueuedHost {
             host: id,
             site: row::site(found, 1)?,
-            facts: row::facts(found, 7, memory)?,
+            facts: facts::facts(found, 7, memory.dictionaries())?,
             state: row::state(found, 2)?,
             snapshot,
             last_seen: Some(host::last_seen(memory, id, row::instant(found, 5)?)),
@@ -122,7 +122,7 @@ pub(super) fn rules_adopt(context: &mut WriteContext<'_>, rules_version: &str, n
         let mut queue = memory.queue();
         hosts.into_iter().for_each(|host| queue.put(host, ticket, now));
         drop(queue);
-        memory.bell().notify_one();
+        memory.queue_notify().notify_one();
     });
     ledger::write(sql, now, &Entry::RulesAdopted { from: adopted, to: rules_version.to_owned() })?;
     Ok(true)

@@ -14,7 +14,7 @@ use super::dictionary::Dictionaries;
 use super::fault::Step;
 use super::row;
 pub(super) use crate::store::last_seen::LastSeen;
-use crate::store::recent_uploads::Recent;
+use crate::store::recent_uploads::RecentUploads;
 pub(super) use crate::store::unchanged::{facts_key, is_old, state_key};
 use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
 
@@ -22,7 +22,7 @@ const SHARDS: usize = 64;
 
 /// What is known of a host without asking the database.
 #[derive(Debug, Clone)]
-pub(super) struct Live {
+pub(super) struct CachedHost {
     pub(super) no: i64,
     pub(super) seen: Option<LastSeen>,
     pub(super) snapshot: Option<Digest>,
@@ -35,7 +35,7 @@ pub(super) struct Live {
 
 #[derive(Debug, Default)]
 struct Shard {
-    hosts: HashMap<HostId, Live>,
+    hosts: HashMap<HostId, CachedHost>,
     dirty: HashSet<HostId>,
 }
 
@@ -129,8 +129,8 @@ pub(super) struct Memory {
     queue: Mutex<Queue>,
     ticket: AtomicI64,
     dictionaries: Dictionaries,
-    recent: Recent,
-    bell: Arc<Notify>,
+    recent: RecentUploads,
+    queue_notify: Arc<Notify>,
 }
 
 impl Memory {
@@ -142,8 +142,8 @@ impl Memory {
             queue: Mutex::default(),
             ticket: AtomicI64::new(0),
             dictionaries: Dictionaries::load(sql)?,
-            recent: Recent::default(),
-            bell: Arc::default(),
+            recent: RecentUploads::default(),
+            queue_notify: Arc::default(),
         };
         let mut newest = 0;
         let mut statement = sql.prepare(
@@ -155,8 +155,14 @@ impl Memory {
         while let Some(found) = rows.next()? {
             let snapshot = found.get::<_, Option<[u8; 32]>>(2)?.map(Digest::from_bytes);
             let judged_at = row::maybe_instant(found, 3)?;
-            let live =
-                Live { no: found.get(0)?, seen: row::seen(found, 4)?, snapshot, judged_at, facts: None, state: None };
+            let live = CachedHost {
+                no: found.get(0)?,
+                seen: row::seen(found, 4)?,
+                snapshot,
+                judged_at,
+                facts: None,
+                state: None,
+            };
             if let (Some(ticket), Some(since)) = (found.get::<_, Option<i64>>(9)?, row::maybe_instant(found, 10)?) {
                 newest = newest.max(ticket);
                 lock(&memory.queue).put(live.no, ticket, since);
@@ -173,13 +179,13 @@ impl Memory {
     }
 
     /// Sections and snapshots that came lately.
-    pub(super) const fn recent(&self) -> &Recent {
+    pub(super) const fn recent(&self) -> &RecentUploads {
         &self.recent
     }
 
     /// Rung when a host has come to wait for judgement.
-    pub(super) const fn bell(&self) -> &Arc<Notify> {
-        &self.bell
+    pub(super) const fn queue_notify(&self) -> &Arc<Notify> {
+        &self.queue_notify
     }
 
     /// A number that no judge queue entry has had.
@@ -187,7 +193,7 @@ impl Memory {
         self.ticket.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(super) fn host_put(&self, host: HostId, live: Live) {
+    pub(super) fn host_put(&self, host: HostId, live: CachedHost) {
         lock(self.shard(host)).hosts.insert(host, live);
     }
 
@@ -221,7 +227,14 @@ impl Memory {
     }
 
     /// Notes a check-in or delivery that was committed.
-    pub(super) fn note(&self, host: HostId, run: RunId, seq: u64, now: Timestamp, change: impl FnOnce(&mut Live)) {
+    pub(super) fn note(
+        &self,
+        host: HostId,
+        run: RunId,
+        seq: u64,
+        now: Timestamp,
+        change: impl FnOnce(&mut CachedHost),
+    ) {
         let mut guard = lock(self.shard(host));
         let Shard { hosts, dirty } = &mut *guard;
         if let Some(live) = hosts.get_mut(&host) {

@@ -1,11 +1,11 @@
 //! Between rows and the model: codes, ids.
 
 use muster_proto::convert::stored;
-use muster_proto::model::{HostFacts, HostId, HostState, Platform, RunId, SiteId, Timestamp};
+use muster_proto::model::{HostId, HostState, RunId, SiteId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::fault::{Step, StoreFault};
-use super::memory::{LastSeen, Memory};
+use crate::store::last_seen::LastSeen;
 pub(super) use crate::store::versioned_json::{from_json, to_json};
 
 /// A member of a closed list from its code.
@@ -63,23 +63,6 @@ pub(super) fn seen(row: &Row<'_>, at: usize) -> Step<Option<LastSeen>> {
         seq: row.get::<_, i64>(at + 2)?.cast_unsigned(),
         previous,
     }))
-}
-
-/// The columns that [`facts`] reads, of a host `h`.
-pub(super) const FACTS: &str =
-    "h.hostname, h.platform, h.os_name, h.kernel, h.architecture, h.agent_version, h.offline_root";
-
-pub(super) fn facts(row: &Row<'_>, at: usize, memory: &Memory) -> Step<HostFacts> {
-    let phrase = |at| memory.dictionaries().phrases.words(row.get(at)?);
-    Ok(HostFacts {
-        hostname: row.get(at)?,
-        platform: member("a platform", Platform::from_code, row, at + 1)?,
-        os_name: phrase(at + 2)?,
-        kernel: phrase(at + 3)?,
-        architecture: phrase(at + 4)?,
-        agent_version: phrase(at + 5)?,
-        offline_root: row.get(at + 6)?,
-    })
 }
 
 /// A host's state; before the first it is empty.

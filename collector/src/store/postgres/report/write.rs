@@ -11,7 +11,7 @@ use super::decide::HostState;
 use super::{BatchContext, Kind, Work};
 use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::intern::Draft;
-use crate::store::postgres::memory::Live;
+use crate::store::postgres::memory::CachedHost;
 use crate::store::postgres::row;
 use crate::store::postgres::session::{Session, Values};
 use crate::store::snapshot_codec;
@@ -196,7 +196,7 @@ impl Work<'_> {
     /// What is committed becomes known.
     pub(super) fn tell(self, context: &BatchContext<'_>) {
         for (id, host) in self.numbers.iter().filter_map(|(id, no)| Some((*id, self.hosts.get(no)?))) {
-            let live = Live {
+            let live = CachedHost {
                 no: host.no,
                 revision: host.revision_now(),
                 seen: host.seen,
@@ -222,7 +222,7 @@ impl Work<'_> {
             }
         }
         if self.hosts.values().any(|host| host.judge_queue.is_some()) {
-            context.memory.bell().notify_one();
+            context.memory.queue_notify().notify_one();
         }
     }
 }

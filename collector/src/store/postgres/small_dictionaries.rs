@@ -16,14 +16,14 @@ const KNOWN: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
 /// One of the dictionaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Book {
+pub(super) enum SmallDictionary {
     Site,
     Order,
     Rules,
     Phrase,
 }
 
-impl Book {
+impl SmallDictionary {
     /// Finds texts, `$1`, and their numbers.
     const fn find(self) -> &'static str {
         match self {
@@ -51,25 +51,25 @@ impl Book {
 }
 
 /// Numbers by texts, and names of orders by numbers.
-pub(super) struct Names {
-    numbers: Mutex<LruCache<(Book, Box<str>), i32>>,
+pub(super) struct SmallDictionaries {
+    numbers: Mutex<LruCache<(SmallDictionary, Box<str>), i32>>,
     orders: Mutex<HashMap<i32, OrderId>>,
 }
 
-impl Default for Names {
+impl Default for SmallDictionaries {
     fn default() -> Self {
         Self { numbers: Mutex::new(LruCache::new(KNOWN)), orders: Mutex::default() }
     }
 }
 
-impl Names {
+impl SmallDictionaries {
     /// The number of a text; `None` when it is in no row.
-    pub(super) async fn find(&self, session: &Session, book: Book, text: &str) -> Step<Option<i32>> {
+    pub(super) async fn find(&self, session: &Session, dictionary: SmallDictionary, text: &str) -> Step<Option<i32>> {
         let wanted = BTreeSet::from([text]);
         let mut known = HashMap::new();
-        let missing = self.known(book, &wanted, &mut known);
+        let missing = self.known(dictionary, &wanted, &mut known);
         if !missing.is_empty() {
-            self.read(session, book, &missing, &mut known).await?;
+            self.read(session, dictionary, &missing, &mut known).await?;
         }
         Ok(known.remove(text))
     }
@@ -78,35 +78,37 @@ impl Names {
     pub(super) async fn numbers<'t>(
         &self,
         session: &Session,
-        book: Book,
+        dictionary: SmallDictionary,
         texts: &BTreeSet<&'t str>,
     ) -> Step<HashMap<&'t str, i32>> {
         let mut known = HashMap::new();
-        let missing = self.known(book, texts, &mut known);
+        let missing = self.known(dictionary, texts, &mut known);
         if missing.is_empty() {
             return Ok(known);
         }
-        let missing = self.read(session, book, &missing, &mut known).await?;
+        let missing = self.read(session, dictionary, &missing, &mut known).await?;
         if missing.is_empty() {
             return Ok(known);
         }
         let keys: Vec<Vec<u8>> = missing.iter().map(|text| key_of(text)).collect();
-        if book == Book::Phrase {
-            session.execute(book.make(), &[&missing, &keys]).await?;
+        if dictionary == SmallDictionary::Phrase {
+            session.execute(dictionary.make(), &[&missing, &keys]).await?;
         } else {
-            session.execute(book.make(), &[&missing]).await?;
+            session.execute(dictionary.make(), &[&missing]).await?;
         }
         // Read again and not returned: another collector may have made it at the same moment.
-        let missing = self.read(session, book, &missing, &mut known).await?;
+        let missing = self.read(session, dictionary, &missing, &mut known).await?;
         match missing.first() {
             None => Ok(known),
-            Some(text) => Err(PostgresFault::other(format!("{text:?} is in no row of {book:?} although it was made"))),
+            Some(text) => {
+                Err(PostgresFault::other(format!("{text:?} is in no row of {dictionary:?} although it was made")))
+            }
         }
     }
 
     /// The number of one text, made when it is new.
-    pub(super) async fn number(&self, session: &Session, book: Book, text: &str) -> Step<i32> {
-        let numbers = self.numbers(session, book, &BTreeSet::from([text])).await?;
+    pub(super) async fn number(&self, session: &Session, dictionary: SmallDictionary, text: &str) -> Step<i32> {
+        let numbers = self.numbers(session, dictionary, &BTreeSet::from([text])).await?;
         numbers.get(text).copied().ok_or_else(|| PostgresFault::other(format!("{text:?} has no number")))
     }
 
@@ -122,11 +124,16 @@ impl Names {
         Ok(order)
     }
 
-    fn known<'t>(&self, book: Book, texts: &BTreeSet<&'t str>, known: &mut HashMap<&'t str, i32>) -> Vec<&'t str> {
+    fn known<'t>(
+        &self,
+        dictionary: SmallDictionary,
+        texts: &BTreeSet<&'t str>,
+        known: &mut HashMap<&'t str, i32>,
+    ) -> Vec<&'t str> {
         let mut numbers = lock(&self.numbers);
         let mut missing = Vec::new();
         for text in texts {
-            match numbers.get(&(book, Box::from(*text))) {
+            match numbers.get(&(dictionary, Box::from(*text))) {
                 Some(no) => drop(known.insert(*text, *no)),
                 None => missing.push(*text),
             }
@@ -138,15 +145,15 @@ impl Names {
     async fn read<'t>(
         &self,
         session: &Session,
-        book: Book,
+        dictionary: SmallDictionary,
         texts: &[&'t str],
         known: &mut HashMap<&'t str, i32>,
     ) -> Step<Vec<&'t str>> {
         let keys: Vec<Vec<u8>> = texts.iter().map(|text| key_of(text)).collect();
-        let rows = if book == Book::Phrase {
-            session.query(book.find(), &[&texts, &keys]).await?
+        let rows = if dictionary == SmallDictionary::Phrase {
+            session.query(dictionary.find(), &[&texts, &keys]).await?
         } else {
-            session.query(book.find(), &[&texts]).await?
+            session.query(dictionary.find(), &[&texts]).await?
         };
         let mut numbers = lock(&self.numbers);
         let mut found = HashMap::new();
@@ -158,7 +165,7 @@ impl Names {
             match found.get(text) {
                 Some(no) => {
                     known.insert(*text, *no);
-                    numbers.put((book, Box::from(*text)), *no);
+                    numbers.put((dictionary, Box::from(*text)), *no);
                 }
                 None => missing.push(*text),
             }

@@ -38,7 +38,7 @@ const FIND: &str = "
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
 /// See the head of the file.
-pub(super) struct Keeper {
+pub(super) struct Heartbeat {
     task: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
     parts: Arc<Parts>,
 }
@@ -51,7 +51,7 @@ struct Parts {
     me: i32,
 }
 
-impl Keeper {
+impl Heartbeat {
     /// Takes the first turn, so that the number is held before anything is claimed, and starts.
     pub(super) async fn start(pool: Pool, memory: Arc<Memory>, writer: Arc<Writer>, me: i32) -> Step<Self> {
         let parts = Arc::new(Parts { pool, memory, writer, me });
@@ -72,7 +72,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for Heartbeat {
     /// A store that was not closed leaves its claims to others, as a process that was killed does.
     fn drop(&mut self) {
         if let Some((_, task)) = self.task.get_mut().take() {
