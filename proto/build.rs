@@ -1,4 +1,4 @@
-//! Turns `schema/` into Rust in OUT_DIR. protox is a compiler of its own: no protoc is needed.
+//! Compiles `schema/` to Rust in OUT_DIR with protox, so that no protoc is needed.
 
 use std::error::Error;
 

@@ -1,22 +1,23 @@
-//! The one byte form of a section and of a snapshot. The digest is taken over these bytes, and these bytes are uploaded.
+//! The canonical bytes of sections and snapshots. These bytes are hashed for the digest, uploaded and stored.
 //!
 //! ```text
 //! section := "MSEC" 0x01 platform:u8 source:u8 count:varint observation*
 //! observation := kind:u8 name vendor version id path state attributes:varint (name value)*
-//! look    := "MLOK" 0x01 platform:u8 count:varint entry*
-//! entry   := source:u8 outcome:u8 watchlist:varint reason has_section:u8 [digest:32]
-//! text    := length:varint bytes(UTF-8)
-//! varint  := LEB128, shortest form only
+//! snapshot := "MSNP" 0x01 platform:u8 count:varint entry*
+//! entry := source:u8 outcome:u8 watchlist:varint reason has_section:u8 [digest:32]
+//! name, vendor, …, reason, value := length:varint bytes(UTF-8)
+//! varint := LEB128, shortest form only
 //! ```
 //!
-//! Observations stand in ascending order of their fields and never twice; entries in ascending order of the source
-//! code; attributes in ascending order of their names; text has no control characters, and no space at its ends.
-//! There is exactly one byte string for one content: [`read_section`] refuses every other, so a digest cannot have
-//! two spellings. Nothing depends on the machine that encodes: no pointer width, byte order, locale or path form.
+//! Observations are in ascending order of their fields, without duplicates. Entries are in ascending order of the source
+//! code, attributes in ascending order of their names. Text is clean: no control characters, no space at its ends.
+//! Each content therefore has exactly one byte string, and [`read_section`] refuses every other one. The bytes do not
+//! depend on the machine that writes them: no pointer width, byte order, locale or path form.
 
 mod reader;
 mod view;
 
+pub use crate::model::clean_text;
 pub use view::{Attributes, CanonicalSection, Edition, ObservationView, SectionWriter};
 
 use crate::limits;
@@ -25,57 +26,57 @@ use reader::{Reader, limit};
 use view::walk;
 
 const SECTION_MAGIC: &[u8; 5] = b"MSEC\x01";
-const SNAPSHOT_MAGIC: &[u8; 5] = b"MLOK\x01";
+const SNAPSHOT_MAGIC: &[u8; 5] = b"MSNP\x01";
 
 /// Why bytes are not the canonical form of a section or a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotCanonical {
-    /// The first bytes are not those of this form and version.
-    #[error("the bytes do not begin with the mark of a canonical {0}")]
+    /// The first bytes are not the magic bytes of this format and version.
+    #[error("the bytes do not begin with the magic bytes of a canonical {0}")]
     Magic(&'static str),
-    /// The bytes end within a field.
-    #[error("the bytes end within {field} at byte {at}")]
+    /// The bytes end inside a field.
+    #[error("the bytes end inside {field}, which begins at byte {at}")]
     Truncated {
         /// The field.
         field: &'static str,
-        /// Where it begins.
+        /// Offset of its first byte.
         at: usize,
     },
     /// Bytes follow the last field.
     #[error("{0} bytes follow the last field")]
     Trailing(usize),
-    /// A number that is not in a closed list, or not in its shortest form.
-    #[error("{field} at byte {at} has the value {value}, which has no meaning")]
+    /// A number that is not in its closed list, or not in its shortest form.
+    #[error("{field} at byte {at} has the unknown value {value}")]
     Value {
         /// The field.
         field: &'static str,
-        /// Where it stands.
+        /// Offset of the number.
         at: usize,
-        /// What stands there.
+        /// The number.
         value: u64,
     },
-    /// Text that is not UTF-8, has control characters or space at its ends.
-    #[error("{field} at byte {at} is not clean UTF-8 text")]
+    /// Text that is not UTF-8, or has control characters or space at its ends.
+    #[error("{field} at byte {at} is not UTF-8, or has control characters or space at its ends")]
     Text {
         /// The field.
         field: &'static str,
-        /// Where it begins.
+        /// Offset of its first byte.
         at: usize,
     },
-    /// Elements out of order, or the same element twice.
-    #[error("{field} number {index} is out of order or doubled")]
+    /// Elements out of order, or an element twice.
+    #[error("{field} {index} is out of order or a duplicate")]
     Order {
         /// The field.
         field: &'static str,
-        /// Which one, from 0.
+        /// Its index, from 0.
         index: usize,
     },
-    /// A limit of the contract.
-    #[error("{field} has {value}, the limit {limit_name} is {limit}")]
+    /// A limit of the contract is exceeded.
+    #[error("{field} has {value}; the limit {limit_name} is {limit}")]
     Limit {
         /// The field.
         field: &'static str,
-        /// How much there is.
+        /// The number of bytes or elements.
         value: usize,
         /// The limit's name in `limits`.
         limit_name: &'static str,
@@ -85,14 +86,14 @@ pub enum NotCanonical {
 }
 
 impl NotCanonical {
-    /// Whether this is a breach of a limit and not a malformed message.
+    /// Whether a limit is exceeded; otherwise the bytes are malformed.
     #[must_use]
     pub const fn is_limit(&self) -> bool {
         matches!(self, Self::Limit { .. })
     }
 }
 
-/// The canonical bytes of a section. Text beyond the limits was cut when the section was made.
+/// The canonical bytes of a section. [`Section::new`] has already cut its texts to the limits.
 #[must_use]
 pub fn section_bytes(section: &Section) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(64 + section.observations().len() * 96);
@@ -104,10 +105,10 @@ pub fn section_bytes(section: &Section) -> Vec<u8> {
     bytes
 }
 
-/// Reads canonical bytes back; checks limits, order, duplicates and text in the same pass.
+/// Reads the canonical bytes of a section. Checks limits, order, duplicates and text in the same pass.
 ///
 /// # Errors
-/// The bytes are not canonical; the error names the field and its place.
+/// The bytes are not canonical. The error names the field and its offset.
 pub fn read_section(bytes: &[u8]) -> Result<Section, NotCanonical> {
     let mut observations = Vec::new();
     limit("section", bytes.len(), "SECTION_BYTES", limits::SECTION_BYTES)?;
@@ -139,7 +140,7 @@ pub fn snapshot_bytes(snapshot: &Snapshot) -> Vec<u8> {
 /// Reads the canonical bytes of a snapshot.
 ///
 /// # Errors
-/// The bytes are not canonical; the error names the field and its place.
+/// The bytes are not canonical. The error names the field and its offset.
 pub fn read_snapshot(bytes: &[u8]) -> Result<Snapshot, NotCanonical> {
     limit("snapshot", bytes.len(), "SNAPSHOT_BYTES", limits::SNAPSHOT_BYTES)?;
     let mut reader = Reader::new(bytes, SNAPSHOT_MAGIC, "snapshot")?;
@@ -167,59 +168,6 @@ pub fn section_digest(section: &Section) -> Digest {
 #[must_use]
 pub fn snapshot_digest(snapshot: &Snapshot) -> Digest {
     Digest::of(&snapshot_bytes(snapshot))
-}
-
-/// Brings the texts of an observation into canonical form: cut at the limits, control characters to spaces, trimmed.
-pub(crate) fn clean(observation: &mut Observation) {
-    let Observation { kind: _, name, vendor, version, id, path, state, attributes } = observation;
-    for text in [name, vendor, version, id, state] {
-        clean_in_place(text, limits::TEXT_BYTES);
-    }
-    clean_in_place(path, limits::PATH_BYTES);
-    let is_clean = |name: &String, value: &String| {
-        is_clean_text(name)
-            && is_clean_text(value)
-            && name.len() <= limits::ATTRIBUTE_NAME_BYTES
-            && value.len() <= limits::TEXT_BYTES
-    };
-    if attributes.len() > limits::ATTRIBUTES_PER_OBSERVATION
-        || !attributes.iter().all(|(name, value)| is_clean(name, value))
-    {
-        *attributes = std::mem::take(attributes)
-            .into_iter()
-            .map(|(name, value)| {
-                (clean_text(&name, limits::ATTRIBUTE_NAME_BYTES), clean_text(&value, limits::TEXT_BYTES))
-            })
-            .take(limits::ATTRIBUTES_PER_OBSERVATION)
-            .collect();
-    }
-}
-
-/// Text in canonical form: control characters become spaces, space at both ends goes, at most `max` bytes.
-#[must_use]
-pub fn clean_text(text: &str, max: usize) -> String {
-    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let mut end = spaced.trim_start().len().min(max);
-    let trimmed = spaced.trim_start();
-    while !trimmed.is_char_boundary(end) {
-        end -= 1;
-    }
-    trimmed[..end].trim_end().to_owned()
-}
-
-fn clean_in_place(text: &mut String, max: usize) {
-    if text.len() > max || !is_clean_text(text) {
-        *text = clean_text(text, max);
-    }
-}
-
-fn is_clean_text(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    // Nearly all text is ASCII, and then a byte is a character.
-    if bytes.iter().all(|byte| (0x20..0x7f).contains(byte)) {
-        return bytes.first() != Some(&b' ') && bytes.last() != Some(&b' ');
-    }
-    text.trim().len() == text.len() && !text.chars().any(char::is_control)
 }
 
 fn texts(observation: &Observation) -> [&str; 6] {

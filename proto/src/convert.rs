@@ -1,4 +1,5 @@
-//! Wire to model and back, one file a subject. Model to wire cannot fail; wire to model names the field that failed.
+//! Conversions between the wire and the model, one file for each subject. From model to wire cannot fail. From wire to
+//! model names the field that is wrong.
 
 mod agent;
 mod fleet;
@@ -8,16 +9,16 @@ pub use agent::{RefusalDetail, SectionUpload};
 
 use crate::model::{HostId, InvalidId, Timestamp, UnknownName};
 
-/// A message of the wire that has no meaning in the model.
+/// A message that cannot be converted to the model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConvertError {
-    /// A field that must be there is not.
+    /// A required field is missing.
     #[error("{field} is missing")]
     Missing {
-        /// The field, with its message: `CheckInRequest.run_id`.
+        /// The field with its message: `CheckInRequest.run_id`.
         field: &'static str,
     },
-    /// An identifier or digest that is none.
+    /// An invalid identifier or digest.
     #[error("{field} is not valid")]
     Id {
         /// The field.
@@ -27,11 +28,11 @@ pub enum ConvertError {
         source: InvalidId,
     },
     /// A name that is not in its closed list.
-    #[error("{field} is not known to this version")]
+    #[error("{field} has a name that this version does not know")]
     Name {
         /// The field.
         field: &'static str,
-        /// What was sent.
+        /// The received value.
         #[source]
         source: UnknownName,
     },
@@ -40,15 +41,15 @@ pub enum ConvertError {
     Code {
         /// The field.
         field: &'static str,
-        /// What was sent.
+        /// The received value.
         code: u32,
     },
-    /// A limit of the contract.
-    #[error("{field} has {value}, the limit {limit_name} is {limit}")]
+    /// A limit of the contract is exceeded.
+    #[error("{field} has {value}; the limit {limit_name} is {limit}")]
     Limit {
         /// The field.
         field: &'static str,
-        /// How much there is.
+        /// The number of bytes or elements.
         value: usize,
         /// The limit's name in `limits`.
         limit_name: &'static str,
@@ -58,7 +59,7 @@ pub enum ConvertError {
 }
 
 impl ConvertError {
-    /// Whether this is a breach of a limit and not a malformed message.
+    /// Whether a limit is exceeded; otherwise the message is malformed.
     #[must_use]
     pub const fn is_limit(&self) -> bool {
         matches!(self, Self::Limit { .. })

@@ -1,12 +1,12 @@
-//! The contract of Muster: what agents, the collector and operators say to each other.
+//! The contract between agents, the collector and operators.
 //!
 //! ```text
 //!  schema/muster/v1/*.proto ──► wire (generated) ──► convert ──► model ──► canonical ──► digest
 //! ```
 //!
-//! `model` holds the words of the domain and knows no prost; `wire` is generated and untouched; `convert` is the only
-//! place where both meet, and names the field that failed. `canonical` is the one byte form of a section and of a
-//! look, `limits` every bound of the contract. This crate knows neither agent nor collector.
+//! `model` has the types of the domain and knows nothing of protobuf. `wire` is generated from the schema and not edited.
+//! Only `convert` uses both; its errors name the field that is wrong. `canonical` defines the bytes of sections and
+//! snapshots, `limits` the limits of the contract. This crate knows nothing of the agent and the collector.
 
 pub mod canonical;
 pub mod convert;

@@ -1,5 +1,6 @@
-//! The words of the domain: plain types without prost, shared by every room of agent and collector.
+//! The types of the domain, used by every module of agent and collector. They know nothing of protobuf.
 
+mod clean;
 mod closed_list;
 mod host;
 mod ids;
@@ -14,6 +15,8 @@ mod token;
 mod verdict;
 mod watchlist;
 
+pub use clean::clean_text;
+pub(crate) use clean::is_clean_text;
 pub use closed_list::UnknownName;
 pub use host::{HostFacts, HostState, Losses, RealtimeEvidence, SignatureState, UnitState, UserItem, UserScope};
 pub use ids::{Digest, HostId, InvalidId, OrderId, ProductId, RunId, SiteId, TokenId};

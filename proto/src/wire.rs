@@ -1,6 +1,6 @@
-//! The generated code of `schema/`, untouched. Only `convert` and the doors of agent and collector may see it.
+//! Code generated from `schema/`. Only `convert` and the modules that send and receive messages may use it.
 
-#[expect(missing_docs, clippy::allow_attributes, reason = "generated; the schema carries the documentation")]
+#[expect(missing_docs, clippy::allow_attributes, reason = "generated; the documentation is in the schema")]
 mod generated {
     tonic::include_proto!("muster.v1");
 }

@@ -1,4 +1,4 @@
-//! The canonical form, by its properties: one content has one byte string, and no other byte string is accepted.
+//! Properties of the canonical form: each content has one byte string, and no other byte string is accepted.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn order_of_discovery_and_duplicates_do_not_change_the_digest(
+    fn order_and_duplicates_of_observations_do_not_change_the_digest(
         observations in prop::collection::vec(observation(), 1..12),
         shuffle in prop::collection::vec(any::<u32>(), 24),
     ) {
@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn order_of_the_sources_does_not_change_the_digest_of_a_snapshot(snapshot in snapshot()) {
+    fn order_of_entries_does_not_change_the_digest_of_a_snapshot(snapshot in snapshot()) {
         let mut entries = snapshot.entries().to_vec();
         entries.reverse();
         prop_assert_eq!(snapshot_digest(&Snapshot::new(snapshot.platform(), entries)), snapshot_digest(&snapshot));
@@ -104,25 +104,25 @@ proptest! {
     }
 
     #[test]
-    fn a_section_cut_short_is_refused_wherever_it_is_cut(section in section(), at in any::<prop::sample::Index>()) {
+    fn a_truncated_section_is_refused(section in section(), at in any::<prop::sample::Index>()) {
         let bytes = section_bytes(&section);
         prop_assert!(read_section(&bytes[..at.index(bytes.len())]).is_err());
     }
 
     #[test]
-    fn strangers_bytes_are_refused_and_never_crash_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn random_bytes_never_crash_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut section = b"MSEC\x01\x01\x02".to_vec();
         section.extend_from_slice(&bytes);
         if let Ok(read) = read_section(&section) { prop_assert_eq!(section_bytes(&read), section); }
-        let mut snapshot = b"MLOK\x01\x01".to_vec();
+        let mut snapshot = b"MSNP\x01\x01".to_vec();
         snapshot.extend_from_slice(&bytes);
         if let Ok(read) = read_snapshot(&snapshot) { prop_assert_eq!(snapshot_bytes(&read), snapshot); }
     }
 }
 
-/// The bytes of the first release. They are in databases and on disks: a change here is a change of the format.
+/// These bytes are in databases and on disks: a change here is a change of the format.
 #[test]
-fn the_bytes_of_version_one_stay_what_they_are() {
+fn the_bytes_of_version_one_do_not_change() {
     let mut kesl = Observation::new(Kind::Deb, "kesl");
     kesl.version = "12.2.0-2517".to_owned();
     kesl.attributes = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
@@ -139,12 +139,12 @@ fn the_bytes_of_version_one_stay_what_they_are() {
     };
     assert_eq!(
         snapshot_bytes(&Snapshot::new(Platform::Linux, vec![entry])),
-        b"MLOK\x01\x01\x01\x03\x04\xac\x02\x02no\x00"
+        b"MSNP\x01\x01\x01\x03\x04\xac\x02\x02no\x00"
     );
 }
 
 #[test]
-fn observations_out_of_order_or_twice_are_refused_by_their_number() {
+fn observations_out_of_order_or_twice_are_refused() {
     let one = section_bytes(&Section::new(Platform::Linux, SourceName::Dpkg, vec![Observation::new(Kind::Deb, "b")]));
     let observation = &one[8..];
     let mut twice = one[..7].to_vec();
@@ -155,7 +155,7 @@ fn observations_out_of_order_or_twice_are_refused_by_their_number() {
 }
 
 #[test]
-fn breaches_of_limits_name_the_limit() {
+fn an_error_about_a_limit_names_the_limit() {
     let mut count = b"MSEC\x01\x01\x02".to_vec();
     count.extend_from_slice(&[0xff, 0xff, 0x7f]);
     let error = read_section(&count).expect_err("too many");
@@ -167,7 +167,7 @@ fn breaches_of_limits_name_the_limit() {
 }
 
 #[test]
-fn text_beyond_the_limit_is_cut_at_a_character_and_stays_canonical() {
+fn text_beyond_the_limit_is_cut_at_a_character_boundary() {
     let long = Observation::new(Kind::Deb, "é".repeat(limits::TEXT_BYTES));
     let section = Section::new(Platform::Linux, SourceName::Dpkg, vec![long]);
     assert_eq!(section.observations()[0].name.len(), limits::TEXT_BYTES);
@@ -175,7 +175,7 @@ fn text_beyond_the_limit_is_cut_at_a_character_and_stays_canonical() {
 }
 
 #[test]
-fn a_section_that_travels_shows_what_it_was_made_of_however_large() {
+fn a_canonical_section_shows_its_observations_even_beyond_the_limits() {
     let observations =
         (0..limits::OBSERVATIONS_PER_SECTION + 5).map(|n| Observation::new(Kind::Deb, format!("{n:0>300}")));
     let section = Section::new(Platform::Linux, SourceName::Dpkg, observations.collect());

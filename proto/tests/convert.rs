@@ -1,4 +1,4 @@
-//! Conversions: what goes out comes back, and what cannot be understood names its field.
+//! Conversions: every report survives the round trip, and an error names the field.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -199,7 +199,7 @@ fn reports_survive_the_wire() {
 }
 
 #[test]
-fn how_the_collector_is_survives_the_wire_also_from_one_that_does_not_tell_of_refused_rules() {
+fn collector_status_survives_the_wire_with_and_without_refused_rules() {
     let mut status = CollectorStatus {
         version: "0.1.0".to_owned(),
         rules_version: "r".to_owned(),
@@ -216,7 +216,7 @@ fn how_the_collector_is_survives_the_wire_also_from_one_that_does_not_tell_of_re
 }
 
 #[test]
-fn what_cannot_be_understood_names_its_field() {
+fn an_error_names_the_field() {
     let mut strange = wire::HostFacts::from(facts());
     strange.platform = "plan9".to_owned();
     let error = HostFacts::try_from(strange).expect_err("no such platform");

@@ -1,7 +1,7 @@
-//! Reads the fields of canonical bytes, one after the other, and refuses every spelling but the one that is canonical.
+//! Reads the fields of canonical bytes one after another, and refuses every spelling that is not canonical.
 
-use super::{NotCanonical, is_clean_text};
-use crate::model::Digest;
+use super::NotCanonical;
+use crate::model::{Digest, is_clean_text};
 
 pub(super) const fn limit(
     field: &'static str,
@@ -12,20 +12,20 @@ pub(super) const fn limit(
     if value > limit { Err(NotCanonical::Limit { field, value, limit_name, limit }) } else { Ok(()) }
 }
 
-/// Bytes that were found to be text when they came.
-#[expect(unsafe_code, reason = "a section is read three times, and its texts need proof only once")]
-fn known_text(bytes: &[u8]) -> &str {
-    debug_assert!(std::str::from_utf8(bytes).is_ok(), "text was checked when it came");
-    // SAFETY: `Reader::known` is only called for the bytes of a `CanonicalSection`, which cannot be changed and were either
-    // read by a reader that checks, with the same steps and so the same ends of texts, or written from `str`s.
+/// Text that was checked before.
+#[expect(unsafe_code, reason = "a section is read three times; checking UTF-8 once is enough")]
+fn trusted_text(bytes: &[u8]) -> &str {
+    debug_assert!(std::str::from_utf8(bytes).is_ok(), "the text was checked before");
+    // SAFETY: `Reader::trusted` is only called for the bytes of a `CanonicalSection`. They are immutable, and were either
+    // written from `str`s or checked by a reader that takes the same steps and so finds the same text boundaries.
     unsafe { std::str::from_utf8_unchecked(bytes) }
 }
 
-/// Where reading has come to.
+/// Bytes and the position of the next field.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Whether order and cleanness of texts are in question.
+    /// Whether order and texts are checked.
     checks: bool,
 }
 
@@ -38,27 +38,27 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Over bytes that were read before: what makes them canonical is not asked again.
-    pub(super) fn known(bytes: &'a [u8], magic: &[u8]) -> Result<Self, NotCanonical> {
+    /// Reads bytes that were checked before, without checking order and texts again.
+    pub(super) fn trusted(bytes: &'a [u8], magic: &[u8]) -> Result<Self, NotCanonical> {
         Ok(Self { checks: false, ..Self::new(bytes, magic, "section")? })
     }
 
-    /// Over bytes without a mark.
+    /// Reads bytes that have no magic bytes in front.
     pub(super) const fn over(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0, checks: true }
     }
 
-    /// Whether order and cleanness of texts are in question.
+    /// Whether order and texts are checked.
     pub(super) const fn checks(&self) -> bool {
         self.checks
     }
 
-    /// The byte that is read next.
+    /// Offset of the next byte.
     pub(super) const fn at(&self) -> usize {
         self.at
     }
 
-    /// What was read since that byte.
+    /// The bytes from an offset to the next byte.
     pub(super) fn since(&self, at: usize) -> &'a [u8] {
         &self.bytes[at..self.at]
     }
@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(super) fn varint(&mut self, field: &'static str) -> Result<u64, NotCanonical> {
-        // Nearly every number is short.
+        // Nearly every number is below 128.
         match self.bytes.get(self.at) {
             Some(byte) if *byte < 0x80 => {
                 self.at += 1;
@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
         for shift in (0..64).step_by(7) {
             let byte = self.byte(field)?;
             let low = u64::from(byte & 0x7f);
-            // The tenth byte has one bit left, and a last byte of zero is a longer spelling of a shorter number.
+            // The tenth byte has room for one bit. A last byte of zero is a longer spelling of a shorter number.
             if (shift == 63 && low > 1) || (byte == 0 && shift > 0) {
                 return Err(NotCanonical::Value { field, at, value: low });
             }
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
         Ok(count)
     }
 
-    /// Text that stays where it stands.
+    /// Text, without a copy.
     #[inline]
     pub(super) fn text(
         &mut self,
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         let bytes = &self.bytes[self.at..end];
         self.at = end;
         if !self.checks {
-            return Ok(known_text(bytes));
+            return Ok(trusted_text(bytes));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| NotCanonical::Text { field, at })?;
         if is_clean_text(text) { Ok(text) } else { Err(NotCanonical::Text { field, at }) }

@@ -1,4 +1,4 @@
-//! Canonical bytes read in place: a report is hashed, checked, stored and matched without a copy of its texts.
+//! Canonical sections without copies: an uploaded section is checked, hashed, stored and matched in its own bytes.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -10,40 +10,40 @@ use super::{NotCanonical, SECTION_MAGIC, section_bytes, write_head, write_observ
 use crate::limits;
 use crate::model::{Digest, Kind, Observation, Platform, Section, SourceName};
 
-/// An observation where it stands in canonical bytes. Ordered as [`Observation`] is.
+/// An observation inside canonical bytes. It has the order of [`Observation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObservationView<'a> {
-    /// What sort of trace it is.
+    /// The kind of evidence.
     pub kind: Kind,
-    /// The name that the source gives it.
+    /// The name in the source.
     pub name: &'a str,
     /// Publisher, maintainer or signer.
     pub vendor: &'a str,
-    /// Version as the source spells it.
+    /// The version as the source writes it.
     pub version: &'a str,
     /// Package id, product code, bundle id, service key, unit file.
     pub id: &'a str,
-    /// Where it is.
+    /// The path where it was found.
     pub path: &'a str,
-    /// What the source says of its condition.
+    /// The condition that the source reports.
     pub state: &'a str,
-    /// Further facts by name, sorted.
+    /// More facts by name, in the order of the names.
     pub attributes: Attributes<'a>,
-    /// Kind, name, vendor, version and id as they stand in the bytes, see [`Edition`].
+    /// The bytes of kind, name, vendor, version and id, see [`Edition`].
     pub edition: &'a [u8],
 }
 
-/// Which title in which version, under which id: the beginning of an observation, which many hosts share. The platform is
-/// that of the section.
+/// A title in one version, with its id: the first five fields of an observation, which many hosts have in common. The
+/// platform is that of the section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Edition<'a> {
-    /// What sort of trace it is.
+    /// The kind of evidence.
     pub kind: Kind,
-    /// The name that the source gives it.
+    /// The name in the source.
     pub name: &'a str,
     /// Publisher, maintainer or signer.
     pub vendor: &'a str,
-    /// Version as the source spells it.
+    /// The version as the source writes it.
     pub version: &'a str,
     /// Package id, product code, bundle id, service key, unit file.
     pub id: &'a str,
@@ -64,7 +64,7 @@ impl<'a> Edition<'a> {
     /// Reads canonical bytes.
     ///
     /// # Errors
-    /// The bytes are not canonical; the error names the field and its place.
+    /// The bytes are not canonical. The error names the field and its offset.
     pub fn read(bytes: &'a [u8]) -> Result<Self, NotCanonical> {
         let mut reader = Reader::over(bytes);
         let edition = read_edition(&mut reader)?;
@@ -73,15 +73,15 @@ impl<'a> Edition<'a> {
     }
 }
 
-/// The attributes of an observation where they stand.
+/// The attributes of an observation inside canonical bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Attributes<'a> {
     count: usize,
     bytes: &'a [u8],
 }
 
-/// A section as it travels: canonical bytes that were checked, with their digest. It cannot be made of anything else,
-/// so whoever has one need not check again.
+/// A section as it is uploaded: checked canonical bytes and their digest. There is no way to make one from unchecked
+/// bytes, so code that gets one does not check it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CanonicalSection {
     digest: Digest,
@@ -92,10 +92,10 @@ pub struct CanonicalSection {
 }
 
 impl CanonicalSection {
-    /// Hashes and checks bytes that came from somewhere: limits, order, duplicates and text in one pass.
+    /// Hashes and checks untrusted bytes: limits, order, duplicates and text in one pass.
     ///
     /// # Errors
-    /// The bytes are not canonical; the error names the field and its place.
+    /// The bytes are not canonical. The error names the field and its offset.
     pub fn read(bytes: Bytes) -> Result<Self, NotCanonical> {
         limit("section", bytes.len(), "SECTION_BYTES", limits::SECTION_BYTES)?;
         let (platform, source, count) = walk(&bytes, limits::OBSERVATIONS_PER_SECTION, |_, _| ())?;
@@ -108,25 +108,25 @@ impl CanonicalSection {
         self.digest
     }
 
-    /// The platform that was looked at.
+    /// The platform of the scanned machine.
     #[must_use]
     pub const fn platform(&self) -> Platform {
         self.platform
     }
 
-    /// The source that looked.
+    /// The source that was read.
     #[must_use]
     pub const fn source(&self) -> SourceName {
         self.source
     }
 
-    /// How many observations there are.
+    /// The number of observations.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether the source saw nothing.
+    /// Whether there are no observations.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.count == 0
@@ -146,22 +146,22 @@ impl CanonicalSection {
         observations
     }
 
-    /// Shows every observation in canonical order, with its place in the bytes.
+    /// Calls `show` for each observation in canonical order, with its range of bytes.
     pub fn each<'s>(&'s self, show: impl FnMut(Range<usize>, &ObservationView<'s>)) {
-        // What was read or written once is canonical, so the walk comes to its end.
-        let walked = Reader::known(&self.bytes, SECTION_MAGIC).and_then(|reader| walk_on(reader, self.count, show));
-        debug_assert!(walked.is_ok(), "a canonical section is read whole");
+        // The bytes were checked when the section was made, so the walk cannot fail.
+        let walked = Reader::trusted(&self.bytes, SECTION_MAGIC).and_then(|reader| walk_on(reader, self.count, show));
+        debug_assert!(walked.is_ok(), "the bytes of a CanonicalSection are canonical");
     }
 }
 
-/// Writes a section observation by observation, in their canonical order.
+/// Writes a section one observation at a time. The caller gives them in canonical order.
 #[derive(Debug)]
 pub struct SectionWriter {
     bytes: Vec<u8>,
 }
 
 impl SectionWriter {
-    /// Begins a section of so many observations.
+    /// Begins a section of `count` observations.
     #[must_use]
     pub fn new(platform: Platform, source: SourceName, count: usize) -> Self {
         let mut bytes = Vec::with_capacity(16 + count.min(limits::OBSERVATIONS_PER_SECTION) * 96);
@@ -169,16 +169,17 @@ impl SectionWriter {
         Self { bytes }
     }
 
-    /// Writes the next one: name, vendor, version, id, path and state, and its attributes in the order of their names.
+    /// Writes the next observation. `texts` are name, vendor, version, id, path and state; the attributes are in the order
+    /// of their names.
     pub fn observation(&mut self, kind: Kind, texts: [&str; 6], attributes: &[(String, String)]) {
         let attributes = attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         write_observation(&mut self.bytes, kind, texts, attributes);
     }
 
-    /// The section.
+    /// Checks what was written and returns the section.
     ///
     /// # Errors
-    /// What was written is not canonical: out of order, doubled, not clean, too few or too many.
+    /// The observations are out of order, doubled or not clean, or there are more or fewer than `count`.
     pub fn finish(self) -> Result<CanonicalSection, NotCanonical> {
         CanonicalSection::read(self.bytes.into())
     }
@@ -198,7 +199,7 @@ impl From<&Section> for CanonicalSection {
 }
 
 impl ObservationView<'_> {
-    /// A copy that stands by itself.
+    /// An owned copy.
     #[must_use]
     pub fn to_observation(&self) -> Observation {
         Observation {
@@ -215,13 +216,13 @@ impl ObservationView<'_> {
 }
 
 impl<'a> Attributes<'a> {
-    /// How many there are.
+    /// The number of attributes.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are none.
+    /// Whether there are no attributes.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.count == 0
@@ -236,7 +237,7 @@ impl<'a> Attributes<'a> {
 
 impl PartialEq for Attributes<'_> {
     fn eq(&self, other: &Self) -> bool {
-        // One content has one spelling.
+        // Equal attributes have equal bytes, because the bytes are canonical.
         self.count == other.count && self.bytes == other.bytes
     }
 }
@@ -255,8 +256,8 @@ impl Ord for Attributes<'_> {
     }
 }
 
-/// Shows every observation of these bytes with its place in them, and checks all that makes them canonical but their length; with platform,
-/// source and count.
+/// Calls `show` for each observation with its range of bytes. Checks everything that makes the bytes canonical except
+/// their length. Returns platform, source and the number of observations.
 pub(super) fn walk<'a>(
     bytes: &'a [u8],
     most: usize,

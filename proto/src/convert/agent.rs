@@ -1,4 +1,4 @@
-//! The agents' messages.
+//! Conversions of the agents' messages.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use crate::model::{
 };
 use crate::{limits, wire};
 
-/// What a refusing status says to an agent.
+/// The details of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefusalDetail {
-    /// Why.
+    /// The reason.
     pub class: RefusalClass,
-    /// When to come back.
+    /// When to check in again.
     pub pace: Pace,
     /// The collector's clock.
     pub server_time: Timestamp,
 }
 
-/// A section as it was sent: not yet checked against its digest.
+/// A section as it was received; the digest is not checked yet.
 #[derive(Debug, Clone)]
 pub struct SectionUpload {
-    /// The digest that it is said to have.
+    /// The digest that the agent states.
     pub digest: Digest,
-    /// The bytes.
+    /// The canonical bytes.
     pub canonical: Bytes,
 }
 
@@ -261,10 +261,10 @@ impl TryFrom<wire::SectionBody> for SectionUpload {
 }
 
 impl wire::UploadRequest {
-    /// The header that must open an upload.
+    /// The header, which must be the first message of an upload.
     ///
     /// # Errors
-    /// The message is another part.
+    /// This message is not a header.
     pub fn into_header(self) -> Result<wire::UploadHeader, ConvertError> {
         match self.part {
             Some(wire::upload_request::Part::Header(header)) => Ok(header),

@@ -1,4 +1,4 @@
-//! The operators' messages: reports both ways, so that the command line shows the same structs as the web board.
+//! Conversions of the operators' messages, both ways, so that every client shows the same reports.
 
 use std::collections::BTreeMap;
 

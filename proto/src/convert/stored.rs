@@ -1,4 +1,4 @@
-//! The form in which the collector keeps a host's state: as it travels, with the number of this form before it.
+//! A host's state in the collector's database: one byte for the format, then the protobuf message.
 
 use prost::Message as _;
 
@@ -6,38 +6,38 @@ use super::ConvertError;
 use crate::model::HostState;
 use crate::wire;
 
-const FORM: u8 = 1;
+const FORMAT: u8 = 1;
 
-/// Why stored bytes are not the state of a host.
+/// Why stored bytes are not a host state.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAState {
-    /// The first byte is not that of a form that this version reads.
-    #[error("its form is not known")]
-    Form,
-    /// What follows is no message of the contract.
-    #[error("it is not readable")]
+    /// The first byte is not a format that this version reads.
+    #[error("unknown format of a stored host state")]
+    Format,
+    /// The rest is not a protobuf message of the contract.
+    #[error("reading a stored host state")]
     Message(#[source] prost::DecodeError),
-    /// A field of it has no meaning.
-    #[error("a field has no meaning")]
+    /// A field has a value that this version does not know.
+    #[error("reading a field of a stored host state")]
     Field(#[source] ConvertError),
 }
 
-/// A state as it is kept.
+/// The stored bytes of a state.
 #[must_use]
 pub fn state_bytes(state: &HostState) -> Vec<u8> {
     let message = wire::HostState::from(state.clone());
     let mut bytes = Vec::with_capacity(1 + message.encoded_len());
-    bytes.push(FORM);
+    bytes.push(FORMAT);
     bytes.extend_from_slice(&message.encode_to_vec());
     bytes
 }
 
-/// Reads a state that was kept.
+/// Reads stored bytes.
 ///
 /// # Errors
-/// It is none, or of a newer version.
+/// The bytes are not a host state, or a newer version wrote them.
 pub fn read_state(bytes: &[u8]) -> Result<HostState, NotAState> {
-    let [FORM, message @ ..] = bytes else { return Err(NotAState::Form) };
+    let [FORMAT, message @ ..] = bytes else { return Err(NotAState::Format) };
     let message = wire::HostState::decode(message).map_err(NotAState::Message)?;
     HostState::try_from(message).map_err(NotAState::Field)
 }

@@ -1,18 +1,18 @@
-//! Closed lists of names: an enum whose members have one stable code (bytes, database) and one name (texts, files).
+//! Closed lists: enums whose members have a stable code (for bytes and databases) and a name (for people and files).
 
 /// A name that is not in a closed list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{list} has no member named {name:?}")]
+#[error("unknown {list} {name:?}")]
 pub struct UnknownName {
-    /// Which list was asked.
+    /// The list.
     pub list: &'static str,
-    /// What was asked for.
+    /// The name.
     pub name: String,
 }
 
 /// Declares an enum with `code()`, `from_code()`, `name()`, `ALL`, `Display`, `FromStr` and serde by name.
 ///
-/// Codes are written to disk and into digests: members are only ever added, a code is never reused.
+/// Codes are in digests and on disk, so members are only added and a code is never used again.
 macro_rules! closed_list {
     ($(#[$meta:meta])* $list:ident { $($(#[$member_meta:meta])* $member:ident = $code:literal, $name:literal;)+ }) => {
         $(#[$meta])*
@@ -34,7 +34,7 @@ macro_rules! closed_list {
                 match code { $($code => Some(Self::$member),)+ _ => None }
             }
 
-            /// The name of this member, as files and people spell it.
+            /// The name of this member in files and output.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$member => $name),+ }

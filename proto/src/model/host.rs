@@ -1,28 +1,28 @@
-//! What belongs to one host alone: its facts, and the state that differs from host to host and day to day.
+//! What belongs to one host only: its facts, and the state that differs from host to host and from day to day.
 
 use super::closed_list::closed_list;
 use super::{Outcome, Platform, Timestamp};
 
 closed_list! {
-    /// How much an agent tells of who has what in a home. Sections name what is there, never whose it is.
+    /// How much an agent reports about items in home directories and their users. Sections list the items without users.
     UserScope {
-        /// Of everything that stands in somebody's home.
+        /// All items.
         All = 1, "all";
-        /// Of what the watchlist names.
+        /// Items that the watchlist names.
         Watchlist = 2, "watchlist";
-        /// Of nothing.
+        /// No items.
         None = 3, "none";
     }
 }
 
-/// How a host names and describes itself. Shown to people; proves nothing.
+/// How a host describes itself. Shown to people; never used as proof.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HostFacts {
-    /// The name that the host gives itself.
+    /// The host name, at most [`crate::limits::HOSTNAME_BYTES`].
     pub hostname: String,
-    /// The platform that is looked at.
+    /// The platform of the scanned machine.
     pub platform: Platform,
-    /// For people: `Debian GNU/Linux 12 (bookworm)`.
+    /// The system's name: `Debian GNU/Linux 12 (bookworm)`.
     pub os_name: String,
     /// The kernel's release.
     pub kernel: String,
@@ -30,41 +30,42 @@ pub struct HostFacts {
     pub architecture: String,
     /// The agent's version.
     pub agent_version: String,
-    /// Whether the agent looks at a mounted image (`--root`) and not at the running system.
+    /// Whether the agent scans a mounted image (`--root`) instead of the running system.
     pub offline_root: bool,
 }
 
-/// The small record beside the snapshot. Everything that would make two machines of one image differ is here.
+/// The small record beside the snapshot. It contains everything that differs between two machines of one image.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct HostState {
-    /// The kernel's boot id; empty when unknown (also under `--root`).
+    /// The kernel's boot id; empty if unknown and with `--root`.
     pub boot_id: String,
-    /// Addresses of the host, without loopback.
+    /// IP addresses of the host without loopback; at most [`crate::limits::ADDRESSES_PER_HOST`].
     pub addresses: Vec<String>,
-    /// What became of asking for running units; `None` when nobody asked.
+    /// The outcome of listing running units; `None` if they were not listed.
     pub units_outcome: Option<Outcome>,
-    /// Units and services of the watchlist that exist, and whether they are running.
+    /// Units and services of the watchlist that exist; at most [`crate::limits::UNITS_PER_HOST`].
     pub units: Vec<UnitState>,
-    /// Signature versions and dates that could be read.
+    /// Signature databases whose version or date could be read; at most [`crate::limits::SIGNATURES_PER_HOST`].
     pub signatures: Vec<SignatureState>,
-    /// Evidence that something protects in real time.
+    /// Evidence of real-time protection; at most [`crate::limits::REALTIME_PER_HOST`].
     pub realtime: Vec<RealtimeEvidence>,
-    /// Whether the system says that it waits for a restart; `None` when unknown.
+    /// Whether the system needs a restart; `None` if unknown.
     pub pending_reboot: Option<bool>,
-    /// What became of asking for real-time evidence; `None` when nobody asked. Only after a complete snapshot does it mean
-    /// anything that a process has no evidence.
+    /// The outcome of looking for real-time evidence; `None` if nobody looked. Missing evidence means something only if
+    /// this outcome is complete.
     pub realtime_outcome: Option<Outcome>,
-    /// What stands in the home of whom, as far as the agent's setting lets that leave.
+    /// Items in home directories with their users, as far as the agent's `user_scope` allows; at most
+    /// [`crate::limits::USER_ITEMS_PER_HOST`].
     pub user_items: Vec<UserItem>,
-    /// What became of asking for them; `None` when nobody asked.
+    /// The outcome of listing them; `None` if they were not listed.
     pub users_outcome: Option<Outcome>,
-    /// Looks of this host that nobody will ever see.
+    /// Snapshots of this host that were never delivered.
     pub losses: Losses,
 }
 
 impl HostState {
-    /// The same without what is this one host's: what hosts of one image may share.
+    /// The state without the fields that differ on every host. Hosts of one image can have the rest in common.
     #[must_use]
     pub fn shared(self) -> Self {
         let (boot_id, addresses, user_items) = (String::new(), Vec::new(), Vec::new());
@@ -72,26 +73,26 @@ impl HostState {
     }
 }
 
-/// Looks that were lost before they could be delivered, since the agent's spool was made.
+/// Snapshots that were lost before they were delivered, counted since the agent's spool was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct Losses {
-    /// Looks for which a later one of the same hour or day stands.
+    /// Replaced by a later snapshot of the same hour or day.
     pub coalesced: u64,
-    /// Looks dropped for their age, for lack of room, or because the collector cannot take them.
+    /// Dropped because of their age, because the spool was full, or because the collector refuses them.
     pub dropped: u64,
-    /// Looks that the disk did not give back as they were written.
+    /// Damaged on disk.
     pub damaged: u64,
 }
 
 impl Losses {
-    /// All of them.
+    /// The sum of the three counters.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.coalesced.saturating_add(self.dropped).saturating_add(self.damaged)
     }
 
-    /// Counts others too; what is more than a counter holds stays at its end.
+    /// Adds other counts; a counter stops at its maximum.
     pub const fn add(&mut self, other: Self) {
         self.coalesced = self.coalesced.saturating_add(other.coalesced);
         self.dropped = self.dropped.saturating_add(other.dropped);
@@ -99,7 +100,7 @@ impl Losses {
     }
 }
 
-/// One unit or service that the watchlist names.
+/// A unit or service that the watchlist names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct UnitState {
     /// Its full name: `clamav-daemon.service`.
@@ -108,31 +109,31 @@ pub struct UnitState {
     pub active: bool,
 }
 
-/// A signature database of a product.
+/// The signature database of a product.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct SignatureState {
-    /// Where it was read; a catalogue product claims it by this text.
+    /// Where it was read. The catalogue assigns it to a product by this text.
     pub place: String,
-    /// The version as the product spells it.
+    /// The version as the product writes it.
     pub version: String,
     /// When it was released.
     pub released: Option<Timestamp>,
 }
 
-/// One piece of evidence of real-time work.
+/// One piece of evidence of real-time protection.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct RealtimeEvidence {
-    /// What was seen: `process:clamonacc`, `fanotify:clamonacc`, `bpf:mdatp.service`, `module:falcon_lsm_serviceable`,
-    /// a file that says so, `wsc:Microsoft Defender`.
+    /// The evidence: `process:clamonacc`, `fanotify:clamonacc`, `bpf:mdatp.service`, `module:falcon_lsm_serviceable`,
+    /// a path of a status file, `wsc:Microsoft Defender`.
     pub place: String,
-    /// Whether it says on or off.
+    /// Whether protection is on.
     pub on: bool,
 }
 
-/// Something that stands in one person's home.
+/// An item in the home directory of one user.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct UserItem {
-    /// A pseudonym that only this host gives to this person.
+    /// The user's pseudonym. It is different on every host.
     pub user: String,
     /// What it is: `browser-extension:ID`, `flatpak:ID`, `unit:NAME`.
     pub place: String,

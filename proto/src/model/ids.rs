@@ -1,15 +1,15 @@
-//! Identifiers: newtypes, so that a host can never be passed where a run is meant.
+//! Identifiers. Each is a type, so that a host id cannot be passed as a run id.
 
 use std::fmt;
 use std::str::FromStr;
 
 use uuid::Uuid;
 
-/// A text that is not an identifier of the kind asked for.
+/// A text or byte string that is not a valid identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a valid {kind}: {reason}")]
 pub struct InvalidId {
-    /// Which identifier was meant.
+    /// The kind of identifier that was expected.
     pub kind: &'static str,
     /// The text, cut at 80 characters.
     pub text: String,
@@ -38,7 +38,7 @@ macro_rules! uuid_id {
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; 16] { self.0.as_bytes() }
 
-            /// A new random one.
+            /// A new random id.
             #[must_use]
             pub fn random() -> Self { Self(Uuid::new_v4()) }
         }
@@ -46,7 +46,7 @@ macro_rules! uuid_id {
         impl TryFrom<&[u8]> for $name {
             type Error = InvalidId;
             fn try_from(bytes: &[u8]) -> Result<Self, InvalidId> {
-                Uuid::from_slice(bytes).map(Self).map_err(|_| InvalidId::new($kind, &format!("{} bytes", bytes.len()), "16 bytes are needed"))
+                Uuid::from_slice(bytes).map(Self).map_err(|_| InvalidId::new($kind, &format!("{} bytes", bytes.len()), "expected 16 bytes"))
             }
         }
 
@@ -75,11 +75,11 @@ macro_rules! uuid_id {
 }
 
 uuid_id! {
-    /// A host: given by the collector at enrollment, kept over renewals.
+    /// A host. The collector assigns it at enrollment; it stays the same when the certificate is renewed.
     HostId, "host id"
 }
 uuid_id! {
-    /// One process of an agent: drawn at random when it starts.
+    /// One process of an agent: random, new at every start.
     RunId, "run id"
 }
 
@@ -91,14 +91,14 @@ macro_rules! name_id {
         pub struct $name(String);
 
         impl $name {
-            /// Checks the text: 1 to the limit of lower-case letters, digits, `.`, `-` and `_`.
+            /// Checks the text: lower-case letters, digits, `.`, `-` and `_`.
             ///
             /// # Errors
-            /// The text is empty, too long or has other characters.
+            /// The text is empty, too long, or has other characters.
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
                 let text = text.into();
                 if text.is_empty() || text.len() > $max {
-                    return Err(InvalidId::new($kind, &text, concat!("1 to ", $max, " characters are needed")));
+                    return Err(InvalidId::new($kind, &text, concat!("expected 1 to ", $max, " characters")));
                 }
                 let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
                 if !text.chars().all(allowed) {
@@ -135,28 +135,28 @@ macro_rules! name_id {
 }
 
 name_id! {
-    /// An order, as its file names it: `us-bis-icts-2021-002`.
+    /// An order, as its file names it: `us-bis-icts-2021-002`. At most 64 bytes.
     OrderId, "order id", 64
 }
 name_id! {
-    /// A product of the catalogue: `kaspersky-endpoint-security`.
+    /// A product of the catalogue: `kaspersky-endpoint-security`. At most 64 bytes.
     ProductId, "product id", 64
 }
 name_id! {
-    /// The part of the organisation that a host was enrolled for.
+    /// The part of the organisation that a host was enrolled for. At most 64 bytes.
     SiteId, "site", 64
 }
 name_id! {
-    /// The public half of an enrollment or operator token.
+    /// The public part of an enrollment or operator token. At most 32 bytes.
     TokenId, "token id", 32
 }
 
-/// A BLAKE3 digest: the name of a section, a snapshot or a state.
+/// A BLAKE3 digest of 32 bytes: the name of a section or a snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of these bytes.
+    /// Hashes bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
@@ -186,7 +186,7 @@ impl TryFrom<&[u8]> for Digest {
     fn try_from(bytes: &[u8]) -> Result<Self, InvalidId> {
         <[u8; 32]>::try_from(bytes)
             .map(Self)
-            .map_err(|_| InvalidId::new("digest", &format!("{} bytes", bytes.len()), "32 bytes are needed"))
+            .map_err(|_| InvalidId::new("digest", &format!("{} bytes", bytes.len()), "expected 32 bytes"))
     }
 }
 
@@ -195,7 +195,7 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         blake3::Hash::from_hex(text)
             .map(|hash| Self(*hash.as_bytes()))
-            .map_err(|_| InvalidId::new("digest", text, "64 hexadecimal digits are needed"))
+            .map_err(|_| InvalidId::new("digest", text, "expected 64 hexadecimal digits"))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::closed_list::closed_list;
 
 closed_list! {
-    /// What sort of trace was seen. Recognisers are written per kind.
+    /// The kind of evidence. A recogniser applies to one kind.
     Kind {
         /// The operating system: name is its `ID`, version its `VERSION_ID`.
         Os = 1, "os";
@@ -64,35 +64,35 @@ closed_list! {
     }
 }
 
-/// What a source says about the thing beyond its being there: `rc` of dpkg, `binary-missing` of a service.
+/// The condition that a source reports: `rc` for a dpkg package, `binary-missing` for a service.
 pub type ObservationState = String;
 
-/// One thing that a source saw. Empty text means that the source does not give that field.
+/// One thing that a source saw. A text is empty if the source does not have that field.
 ///
-/// It holds nothing that differs between two machines of one image: no user name, no home path (`~` stands for it),
-/// no time, no process id, no activity. Those belong to [`super::HostState`].
+/// It contains nothing that differs between two machines of one image: no user name, no home path (`~` replaces it), no
+/// time, no process id, no activity. Those are in [`super::HostState`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Observation {
-    /// What sort of trace it is.
+    /// The kind of evidence.
     pub kind: Kind,
-    /// The name that the source gives it.
+    /// The name in the source.
     pub name: String,
     /// Publisher, maintainer or signer.
     pub vendor: String,
-    /// Version as the source spells it.
+    /// The version as the source writes it.
     pub version: String,
     /// Package id, product code, bundle id, service key, unit file.
     pub id: String,
-    /// Where it is.
+    /// The path where it was found.
     pub path: String,
-    /// What the source says of its condition.
+    /// The condition that the source reports.
     pub state: ObservationState,
-    /// Further facts by name, sorted.
+    /// More facts by name; at most [`crate::limits::ATTRIBUTES_PER_OBSERVATION`].
     pub attributes: BTreeMap<String, String>,
 }
 
 impl Observation {
-    /// An observation of which only kind and name are known.
+    /// An observation with a kind and a name; all other fields are empty.
     #[must_use]
     pub fn new(kind: Kind, name: impl Into<String>) -> Self {
         Self {

@@ -1,17 +1,17 @@
-//! When to come back, and why a door did not open.
+//! When an agent comes back, and why the collector refused it.
 
 use std::time::Duration;
 
 use super::closed_list::closed_list;
 
-/// When the collector wants to hear from the host again. Every answer carries it, refusals included.
+/// When the agent is to check in again. Every answer carries it, including refusals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// The time until the next check-in.
     pub next: Duration,
-    /// Up to this much is added at random, so that a fleet does not come at once.
+    /// A random part of this is added, so that a fleet does not come at once.
     pub jitter: Duration,
-    /// At most this many bytes of sections in one upload; 0 is no limit beyond the contract's.
+    /// The most bytes of sections in one upload; 0 means [`crate::limits::UPLOAD_BYTES`].
     pub byte_budget: u64,
 }
 
@@ -22,23 +22,24 @@ impl Default for Pace {
 }
 
 closed_list! {
-    /// Why the collector refuses, as far as an agent may act on it. Only `revoked` and `unknown` may touch credentials.
+    /// Why the collector refuses a request, in the classes that an agent acts on. Only `revoked` and `unknown` may change
+    /// the agent's credentials.
     RefusalClass {
-        /// The two clocks differ too much.
+        /// The clocks of agent and collector differ too much.
         ClockSkewed = 1, "clock-skewed";
         /// The collector does not know this key.
         Unknown = 2, "unknown";
-        /// The key was withdrawn.
+        /// The key was revoked.
         Revoked = 3, "revoked";
-        /// A new key is wanted: the certificate has expired or the key is used twice.
+        /// The agent needs a new key: its certificate has expired, or two machines use the key.
         ReKey = 4, "re-key";
-        /// Come back later; nothing is wrong with the agent.
+        /// The collector is busy; the agent comes back later.
         Later = 5, "later";
         /// The agent is too old for this collector.
         TooOld = 6, "too-old";
-        /// A limit of the contract was broken; the message names it.
+        /// A limit of the contract was exceeded; the message names it.
         Limit = 7, "limit";
-        /// The message is malformed; it names the field.
+        /// The request is malformed; the message names the field.
         Malformed = 8, "malformed";
     }
 }

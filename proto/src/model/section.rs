@@ -1,8 +1,9 @@
 //! All observations of one source at one time, in canonical order.
 
+use super::clean::clean_observation;
 use super::{Observation, Platform, SourceName};
 
-/// What one source saw. Sorted and free of duplicates from birth, so that equal contents have equal bytes.
+/// The observations of one source. They are sorted and have no duplicates, so equal contents have equal bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
     platform: Platform,
@@ -11,35 +12,35 @@ pub struct Section {
 }
 
 impl Section {
-    /// Puts observations into canonical order and drops duplicates. Text is cleaned as `canonical` demands: control
-    /// characters become spaces, space at both ends goes.
+    /// Cleans the texts and cuts them to the limits (see [`super::clean_text`]), sorts the observations and drops
+    /// duplicates.
     #[must_use]
     pub fn new(platform: Platform, source: SourceName, mut observations: Vec<Observation>) -> Self {
-        observations.iter_mut().for_each(crate::canonical::clean);
+        observations.iter_mut().for_each(clean_observation);
         observations.sort_unstable();
         observations.dedup();
         Self { platform, source, observations }
     }
 
-    /// The platform that was looked at.
+    /// The platform of the scanned machine.
     #[must_use]
     pub const fn platform(&self) -> Platform {
         self.platform
     }
 
-    /// The source that looked.
+    /// The source that was read.
     #[must_use]
     pub const fn source(&self) -> SourceName {
         self.source
     }
 
-    /// What it saw, in canonical order.
+    /// The observations in canonical order.
     #[must_use]
     pub fn observations(&self) -> &[Observation] {
         &self.observations
     }
 
-    /// For readers of canonical bytes that have checked order, uniqueness and text themselves.
+    /// Only for readers that have checked order, duplicates and texts.
     pub(crate) const fn from_canonical(platform: Platform, source: SourceName, observations: Vec<Observation>) -> Self {
         Self { platform, source, observations }
     }

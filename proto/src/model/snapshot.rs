@@ -1,23 +1,24 @@
-//! A snapshot: for every source what became of it, and the digest of what it saw.
+//! A snapshot: the outcome of each source in one scan, and the digest of its section.
 
-use super::{Digest, Outcome, Platform, SourceName};
+use super::{Digest, Outcome, Platform, SourceName, clean_text};
 
 /// What one source contributed to a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct SnapshotEntry {
     /// The source.
     pub source: SourceName,
-    /// What became of looking there.
+    /// The result of reading it.
     pub outcome: Outcome,
-    /// Why, when the outcome is not plain; free of anything that differs between two machines of one image.
+    /// Why the outcome is not `found` or `empty`; otherwise empty. It contains nothing that differs between two machines
+    /// of one image. At most [`crate::limits::REASON_BYTES`].
     pub reason: String,
-    /// The version of the watchlist that limited this source; 0 when it does not use one.
+    /// The version of the watchlist that this source read by; 0 if it reads everything.
     pub watchlist: u64,
-    /// The section, when something was seen.
+    /// The digest of the section, if there is one.
     pub section: Option<Digest>,
 }
 
-/// The tree above the sections: every source that this platform has, once, in the order of the source codes.
+/// The result of one scan: one entry for each source of the platform, in the order of the source codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     platform: Platform,
@@ -25,18 +26,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Puts the entries into canonical order. Of two entries for one source the first in order stays.
+    /// Cleans the reasons and sorts the entries. If two entries have the same source, the first in order is kept.
     #[must_use]
     pub fn new(platform: Platform, mut entries: Vec<SnapshotEntry>) -> Self {
         for entry in &mut entries {
-            entry.reason = crate::canonical::clean_text(&entry.reason, crate::limits::REASON_BYTES);
+            entry.reason = clean_text(&entry.reason, crate::limits::REASON_BYTES);
         }
         entries.sort_unstable();
         entries.dedup_by_key(|entry| entry.source);
         Self { platform, entries }
     }
 
-    /// The platform that was looked at.
+    /// The platform of the scanned machine.
     #[must_use]
     pub const fn platform(&self) -> Platform {
         self.platform

@@ -1,9 +1,9 @@
-//! Where an agent can look, on which platform, and what became of looking.
+//! The sources that an agent can read, the platforms, and the outcomes of reading.
 
 use super::closed_list::closed_list;
 
 closed_list! {
-    /// The family of operating systems that was looked at.
+    /// The family of operating systems of the scanned machine.
     Platform {
         /// Linux of any distribution.
         Linux = 1, "linux";
@@ -15,7 +15,7 @@ closed_list! {
 }
 
 closed_list! {
-    /// One place to look on a host. The full list for all platforms; a collector knows them all.
+    /// One place to look on a host. This is the list for all platforms.
     SourceName {
         /// Operating system, kernel, architecture, virtualisation.
         Host = 1, "host";
@@ -61,7 +61,7 @@ closed_list! {
         Msi = 21, "msi";
         /// Registry keys that the watchlist names.
         Registry = 22, "registry";
-        /// Microsoft Defender's own statement.
+        /// The status that Microsoft Defender reports.
         Defender = 23, "defender";
         /// macOS application bundles.
         AppBundles = 24, "app-bundles";
@@ -75,27 +75,27 @@ closed_list! {
 }
 
 closed_list! {
-    /// What became of looking at one source.
+    /// The result of reading one source.
     Outcome {
-        /// Looked completely, and something is there.
+        /// It was read completely, and something was found.
         Found = 1, "found";
-        /// Looked completely, and nothing is there. Only this and `found` may prove an absence.
+        /// It was read completely, and nothing was found. Only this and `found` can prove that something is absent.
         Empty = 2, "empty";
-        /// Something was seen, but not everything could be.
+        /// Part of it was read, and part could not be.
         Partial = 3, "partial";
-        /// This machine has no such place.
+        /// This machine does not have this source.
         NotApplicable = 4, "not-applicable";
-        /// The agent may not look there.
+        /// The agent has no permission to read it.
         Denied = 5, "denied";
-        /// The place is there and could not be read.
+        /// It exists and could not be read, or it must exist on this system and does not.
         Failed = 6, "failed";
-        /// Looking took longer than its time limit.
+        /// Reading it took longer than its time limit.
         TimedOut = 7, "timed-out";
     }
 }
 
 impl Outcome {
-    /// Whether what was *not* seen there is proven to be absent.
+    /// Whether the source was read completely, so that what was not found is proven to be absent.
     #[must_use]
     pub const fn is_complete(self) -> bool {
         matches!(self, Self::Found | Self::Empty)

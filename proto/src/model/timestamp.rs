@@ -1,4 +1,4 @@
-//! An instant in UTC, in milliseconds since 1970. Instants are arguments and data; nothing here reads a clock.
+//! An instant in UTC, in milliseconds since 1970. Nothing here reads a clock.
 
 use std::time::Duration;
 
@@ -22,19 +22,19 @@ impl Timestamp {
         self.0
     }
 
-    /// This instant moved forward; stays at the end of time rather than wrapping.
+    /// A later instant; it stops at the maximum and does not wrap.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This instant moved back; stays at the start of time rather than wrapping.
+    /// An earlier instant; it stops at the minimum and does not wrap.
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How long before `self` the other instant was; zero when it is later.
+    /// The time from an earlier instant to this one; zero if the other is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -50,7 +50,7 @@ impl Timestamp {
         Ok(Self(i64::try_from(millis).unwrap_or(if millis < 0 { i64::MIN } else { i64::MAX })))
     }
 
-    /// RFC 3339 in UTC; milliseconds only where they are not zero.
+    /// RFC 3339 in UTC. Milliseconds are written only if they are not zero.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
@@ -84,13 +84,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cut_off_at_midnight_in_new_york_is_four_in_the_morning_utc() {
+    fn midnight_in_new_york_is_four_in_the_morning_utc() {
         let cut_off = Timestamp::parse_rfc3339("2024-09-29T00:00:00-04:00").expect("valid");
         assert_eq!(cut_off.to_rfc3339(), "2024-09-29T04:00:00Z");
     }
 
     #[test]
-    fn arithmetic_stops_at_the_ends_of_time() {
+    fn arithmetic_stops_at_the_maximum_and_at_zero() {
         assert_eq!(Timestamp::from_millis(i64::MAX).plus(Duration::from_secs(1)).millis(), i64::MAX);
         assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(9)), Duration::ZERO);
     }

@@ -38,7 +38,7 @@ async fn uploads_that_break_the_contract_are_refused_by_name() {
         (vec![section_part(&section)], MALFORMED, "UploadRequest.header"),
         (vec![header(), header()], MALFORMED, "UploadRequest.header"),
         (vec![header(), snapshot_part(&seen), snapshot_part(&seen)], MALFORMED, "UploadRequest.snapshot"),
-        (vec![header(), Part::Snapshot(Bytes::from_static(b"MLOK"))], MALFORMED, "UploadRequest.snapshot"),
+        (vec![header(), Part::Snapshot(Bytes::from_static(b"MSNP"))], MALFORMED, "UploadRequest.snapshot"),
         (vec![header(), Part::Snapshot(vec![0; limits::SNAPSHOT_BYTES + 1].into())], LIMIT, "SNAPSHOT_BYTES"),
         (vec![header(), snapshot_part(&snapshot(&elsewhere))], MALFORMED, "UploadHeader.snapshot_digest"),
         (vec![header(), section_of(&[0; 31], bytes.clone())], MALFORMED, "SectionBody.digest"),
