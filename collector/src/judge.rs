@@ -1,13 +1,15 @@
-//! The judge: pure functions from observations, rules and `now` to verdicts. No clock, no IO, no store.
+//! The judge: pure functions from observations, rules and `now` to verdicts. It has no clock, no IO and no store.
 //!
 //! ```text
 //!  section ─► detect ─► hits ─┐
-//!                     look ───┼─► assess ─► assessment ─► advance(remediation) ─► place(host, now) ─► verdict
-//!                    state ───┘
+//!                  snapshot ──┼─► assess ─► assessment ─► advance(remediation) ─► place(host, now) ─► verdict
+//!                host state ──┘
 //! ```
 //!
-//! `detect` runs once a section, `assess` once a snapshot and [`state_key()`], `advance` and `place` once a host.
+//! `detect` runs once per section, `assess` once per snapshot and [`state_key()`], `advance` and `place` once per host.
+//! Every step gives its reasons as fields (`model::Reason`); no step reads another one's text.
 
+mod advice;
 mod assess;
 mod check;
 mod combine;
@@ -21,10 +23,13 @@ mod protection;
 #[cfg(test)]
 mod recall_tests;
 mod remediation;
-mod removal;
 mod scenario;
 mod score;
+mod sentence;
+mod situation;
 mod state_key;
+mod timing;
+mod uninstall;
 
 pub use assess::assess;
 pub use check::{Checked, check_dir};
@@ -32,6 +37,8 @@ pub use combine::products_of;
 pub use detect::detect;
 pub use hit::{Hit, Strength};
 pub use place::place;
-pub use remediation::{Gone, HostSituation, Positive, Remediation};
+pub use remediation::{Positive, Remediation, Removal};
 pub use score::{Score, Scores};
+pub use situation::{Decision, HostSituation};
 pub use state_key::{StateKey, state_content, state_key};
+pub use timing::{effective_lane, is_overdue, is_past_due, is_silent, silent_before};

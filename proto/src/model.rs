@@ -32,5 +32,5 @@ pub use snapshot::{Snapshot, SnapshotEntry};
 pub use source::{Outcome, Platform, SourceName};
 pub use timestamp::Timestamp;
 pub use token::{CaPin, EnrollmentToken, Token, TokenError, TokenSecret};
-pub use verdict::{Assessment, Evidence, Lane, Presence, Protection, Reason, Verdict};
+pub use verdict::{Assessment, Evidence, Lane, Presence, ProductSeen, Protection, Reason, ReasonKind, Verdict};
 pub use watchlist::Watchlist;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
     Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostId, HostReport,
-    HostRow, HostState, Lane, Losses, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId,
-    ProductReport, Protection, RealtimeEvidence, Reason, RefusalClass, RulesRefused, SignatureState, SiteId,
-    SourceName, SourceReport, Timestamp, TokenId, TokenReport, UnitState, UserItem, VerdictReport, Watchlist,
+    HostRow, HostState, Kind, Lane, Losses, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId,
+    ProductReport, ProductSeen, Protection, RealtimeEvidence, Reason, ReasonKind, RefusalClass, RulesRefused,
+    SignatureState, SiteId, SourceName, SourceReport, Timestamp, TokenId, TokenReport, UnitState, UserItem,
+    VerdictReport, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -64,10 +65,24 @@ fn site() -> SiteId {
 
 fn reason() -> Reason {
     Reason {
-        rule: "lane/replace".to_owned(),
-        text: "it is there".to_owned(),
-        product: "kesl".to_owned(),
-        evidence: Some(Evidence { source: SourceName::Dpkg, text: "deb kesl".to_owned(), path: "/x".to_owned() }),
+        product: Some(ProductSeen {
+            id: ProductId::new("kesl").expect("valid"),
+            name: "Endpoint Security".to_owned(),
+            version: "12.2".to_owned(),
+            presence: Presence::Installed,
+        }),
+        source: Some(SourceName::Dpkg),
+        outcome: Some(Outcome::Found),
+        evidence: Some(Evidence {
+            source: SourceName::Dpkg,
+            kind: Kind::Deb,
+            name: "kesl".to_owned(),
+            version: "12.2".to_owned(),
+            state: "ii".to_owned(),
+            path: "/x".to_owned(),
+        }),
+        command: Some("apt-get purge kesl".to_owned()),
+        ..Reason::new(ReasonKind::Product, "kesl/linux/deb#1", "it is installed")
     }
 }
 

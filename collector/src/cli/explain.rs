@@ -37,6 +37,7 @@ fn rows(explanation: &Explanation) -> Vec<Vec<String>> {
     let host = &explanation.host;
     let row = |verdict: &VerdictReport, reason: Option<&Reason>| {
         let evidence = reason.and_then(|reason| reason.evidence.as_ref());
+        let product = reason.and_then(|reason| reason.product.as_ref());
         let of_reason = |field: fn(&Reason) -> &String| reason.map(field).cloned().unwrap_or_default();
         vec![
             host.id.to_string(),
@@ -46,9 +47,9 @@ fn rows(explanation: &Explanation) -> Vec<Vec<String>> {
             verdict.presence.to_string(),
             verdict.protection.to_string(),
             of_reason(|reason| &reason.rule),
-            of_reason(|reason| &reason.product),
+            product.map(|product| product.id.to_string()).unwrap_or_default(),
             evidence.map(|evidence| evidence.source.to_string()).unwrap_or_default(),
-            evidence.map(|evidence| evidence.text.clone()).unwrap_or_default(),
+            evidence.map(ToString::to_string).unwrap_or_default(),
             evidence.map(|evidence| evidence.path.clone()).unwrap_or_default(),
             of_reason(|reason| &reason.text),
         ]
@@ -87,11 +88,11 @@ fn chain(verdict: &VerdictReport, paint: &Paint) -> String {
         if let Some(evidence) = &reason.evidence {
             let path = if evidence.path.is_empty() { String::new() } else { format!(" at {}", evidence.path) };
             steps.push(evidence.source.name().to_owned());
-            steps.push(format!("{}{path}", evidence.text));
+            steps.push(format!("{evidence}{path}"));
         }
         steps.push(format!("rule {}", reason.rule));
-        if !reason.product.is_empty() {
-            steps.push(reason.product.clone());
+        if let Some(product) = &reason.product {
+            steps.push(product.id.to_string());
         }
         text.push_str(&format!("       {}\n", paint.dim(&clean(&steps.join(" \u{2192} ")))));
     }

@@ -1,20 +1,22 @@
-//! One scan under one order: presence, protection, coverage, and why. No host is in it.
+//! Assesses one snapshot under one order: presence, protection, coverage, and the reasons. It knows no host.
 
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    Assessment, Evidence, HostState, Platform, Presence, ProductId, Reason, Snapshot, Timestamp,
+    Assessment, Evidence, HostState, Kind, Platform, Presence, ProductId, Reason, ReasonKind, Snapshot, SourceName,
+    Timestamp,
 };
 
-use super::combine::{Because, Believed, combine, is_live, rank};
-use super::coverage::{gaps, reason};
+use super::combine::{Basis, FoundProduct, combine, is_live, rank};
+use super::coverage::gaps;
 use super::hit::{Hit, Strength};
 use super::protection::protection;
-use super::removal;
+use super::sentence::is_present;
+use super::uninstall;
 use crate::rules::{Catalogue, Order};
 
-/// Judges a scan under an order. `received` is when the collector received the state: signatures are fresh or stale at
-/// that time, and it says nothing else.
+/// Assesses a snapshot under an order. `received` is when the collector received the state; it only decides whether
+/// signatures are fresh.
 #[must_use]
 pub fn assess(
     order: &Order,
@@ -25,15 +27,15 @@ pub fn assess(
     received: Timestamp,
 ) -> Assessment {
     let platform = snapshot.platform();
-    let mut believed = combine(catalogue, hits);
-    run(catalogue, platform, state, &mut believed);
+    let mut found = combine(catalogue, hits);
+    add_running_units(catalogue, platform, state, &mut found);
     let gaps = gaps(order, catalogue, snapshot);
     let covered = gaps.is_empty();
     let mut reasons = Vec::new();
     let (mut presence, mut prohibited, mut remnants) = (Presence::None, false, false);
-    for one in believed.iter().filter(|one| order.covers(one.product, platform)) {
+    for one in found.iter().filter(|one| order.covers(one.product, platform)) {
         if one.presence == Presence::Embedded && !order.prohibits(one.presence) {
-            reasons.push(of_product(one, "presence/exempt", format!("{} is exempt under this order", named(one))));
+            reasons.push(exempt(one));
             continue;
         }
         remnants |= one.remnants || one.presence == Presence::Remnant;
@@ -41,22 +43,20 @@ pub fn assess(
         if rank(one.presence) > rank(presence) {
             presence = one.presence;
         }
-        reasons.push(of_product(one, &one.rule, sentence(order, one)));
+        reasons.push(one.reason(ReasonKind::Product, one.rule.clone(), product_text(order, one)));
     }
-    for one in believed.iter().filter(|one| order.exempts(one.product, platform)) {
-        reasons.push(of_product(one, "presence/exempt", format!("{} is exempt under this order", named(one))));
-    }
+    reasons.extend(found.iter().filter(|one| order.exempts(one.product, platform)).map(exempt));
     if presence == Presence::None && !covered {
         presence = Presence::Unknown;
     } else if presence == Presence::None {
-        let text = "no product that the order covers was found, and every source that it needs looked".to_owned();
-        reasons.push(reason("presence/none".to_owned(), text));
+        let text = "No product of this order was found; all required sources were read completely";
+        reasons.push(Reason::new(ReasonKind::Absence, "presence/none", text));
     }
-    let removals = removal::commands(order, platform, &believed, hits);
-    let (protection, guarding) = protection(order, catalogue, snapshot, &believed, state, received, covered);
+    let uninstall = uninstall::reasons(order, platform, &found, hits);
+    let (protection, protection_reasons) = protection(order, catalogue, snapshot, &found, state, received, covered);
     reasons.extend(gaps);
-    reasons.extend(guarding);
-    reasons.extend(removals);
+    reasons.extend(protection_reasons);
+    reasons.extend(uninstall);
     Assessment {
         order: order.id.clone(),
         rules_version: order.rules_version.clone(),
@@ -70,28 +70,29 @@ pub fn assess(
     }
 }
 
-/// Makes what is installed and has a running unit active. A running unit of a product that nothing else showed is
-/// evidence by itself: the databases may be broken, the product is at work. A name that proves nothing alone does not do
-/// so either because its unit runs.
-fn run<'c>(catalogue: &'c Catalogue, platform: Platform, state: &HostState, believed: &mut Vec<Believed<'c>>) {
+/// Marks installed products with a running unit as active. A running unit is evidence by itself, so a product that no
+/// section shows is added: the package database may be broken while the product runs. A name that proves nothing alone
+/// does not become proof because its unit runs.
+fn add_running_units<'c>(
+    catalogue: &'c Catalogue,
+    platform: Platform,
+    state: &HostState,
+    found: &mut Vec<FoundProduct<'c>>,
+) {
     let mut running: BTreeMap<&ProductId, (Strength, &str)> = BTreeMap::new();
     for unit in state.units.iter().filter(|unit| unit.active) {
         for (product, strength) in catalogue.products_of_unit(platform, &unit.name) {
-            let telling = running.entry(product).or_insert((strength, &unit.name));
-            if strength > telling.0 {
-                *telling = (strength, &unit.name);
+            let best = running.entry(product).or_insert((strength, &unit.name));
+            if strength > best.0 {
+                *best = (strength, &unit.name);
             }
         }
     }
     for (id, (strength, unit)) in running {
         let proves = strength == Strength::Proves;
         let Some(product) = catalogue.product(id) else { continue };
-        let evidence = Evidence {
-            source: muster_proto::model::SourceName::SystemdUnits,
-            text: format!("service {unit} [running]"),
-            path: String::new(),
-        };
-        match believed.iter_mut().find(|one| one.product.id == *id) {
+        let evidence = running_unit(platform, unit);
+        match found.iter_mut().find(|one| one.product.id == *id) {
             Some(one) if one.presence == Presence::ManagementOnly || one.presence == Presence::Embedded => {
                 one.evidence.push(evidence);
             }
@@ -100,23 +101,40 @@ fn run<'c>(catalogue: &'c Catalogue, platform: Platform, state: &HostState, beli
             }
             Some(one) => {
                 one.presence = running_presence(catalogue, platform, unit, id);
-                one.because = Because::Running;
+                one.basis = Basis::Running;
                 one.evidence.push(evidence);
             }
-            None => believed.push(Believed {
+            None => found.push(FoundProduct {
                 product,
                 presence: if proves { running_presence(catalogue, platform, unit, id) } else { Presence::Suspect },
                 remnants: false,
                 version: String::new(),
                 rule: format!("{id}/{platform}/running"),
-                because: if proves { Because::Running } else { Because::Suspected },
+                basis: if proves { Basis::Running } else { Basis::Suspected },
                 evidence: vec![evidence],
             }),
         }
     }
 }
 
-/// A management agent that runs is still no more than that.
+/// The observation of a running unit, under the source that reads units on the platform.
+fn running_unit(platform: Platform, unit: &str) -> Evidence {
+    let (source, kind) = match platform {
+        Platform::Linux => (SourceName::SystemdUnits, Kind::Service),
+        Platform::Windows => (SourceName::Services, Kind::Service),
+        Platform::Macos => (SourceName::Launchd, Kind::Launchd),
+    };
+    Evidence {
+        source,
+        kind,
+        name: unit.to_owned(),
+        version: String::new(),
+        state: "running".to_owned(),
+        path: String::new(),
+    }
+}
+
+/// A running management agent is still only a management agent.
 fn running_presence(catalogue: &Catalogue, platform: Platform, unit: &str, id: &ProductId) -> Presence {
     match catalogue.unit_shows(platform, unit, id) {
         Some(Presence::ManagementOnly) => Presence::ManagementOnly,
@@ -125,34 +143,21 @@ fn running_presence(catalogue: &Catalogue, platform: Platform, unit: &str, id: &
     }
 }
 
-/// `Kaspersky Endpoint Security 12.2.0-2517`
-fn named(one: &Believed<'_>) -> String {
-    if one.version.is_empty() { one.product.name.clone() } else { format!("{} {}", one.product.name, one.version) }
+fn exempt(one: &FoundProduct<'_>) -> Reason {
+    let product = one.seen();
+    one.reason(ReasonKind::Exempt, "presence/exempt".to_owned(), format!("{product} is exempt under this order"))
 }
 
-/// What is said of a covered product, in the order's own words.
-fn sentence(order: &Order, one: &Believed<'_>) -> String {
-    let named = named(one);
-    let state = match one.presence {
-        Presence::Active => "is installed and running",
-        Presence::Installed => "is installed",
-        Presence::ManagementOnly => "is there, which manages products of this vendor",
-        Presence::Embedded => "is there, with this vendor's code in it",
-        Presence::Remnant => "was removed, and something of it is left over",
-        Presence::Suspect => "may be there: what was seen proves nothing alone",
-        Presence::None | Presence::Unknown => "could not be judged",
-    };
-    let how = match one.because {
-        Because::Corroborated => " (several sources agree, none proves it alone)",
-        Because::Proven | Because::Suspected | Because::Running => "",
+/// The presence of a covered product, and in the order's own words what must happen to it.
+fn product_text(order: &Order, one: &FoundProduct<'_>) -> String {
+    let present = is_present(&one.seen());
+    let basis = match one.basis {
+        Basis::Corroborated => " (several weak sources agree)",
+        Basis::Proven | Basis::Suspected | Basis::Running => "",
     };
     if !order.prohibits(one.presence) || !is_live(one.presence) {
-        return format!("{named} {state}{how}");
+        return format!("{present}{basis}");
     }
-    let due = order.due().map(|due| format!(", {} {due}", order.wording.since)).unwrap_or_default();
-    format!("{named} {state}{how}: it {}{due}", order.wording.must)
-}
-
-fn of_product(one: &Believed<'_>, rule: &str, text: String) -> Reason {
-    Reason { rule: rule.to_owned(), text, product: one.product.id.to_string(), evidence: one.evidence.first().cloned() }
+    let due = order.due().map(|due| format!(" ({} {due})", order.wording.since)).unwrap_or_default();
+    format!("{present}{basis}; it {}{due}", order.wording.must)
 }

@@ -1,117 +1,136 @@
-//! What several pieces of evidence in one scan say together of a product.
+//! Combines the evidence of one snapshot: what it says together about each product.
 //!
-//! One recogniser that proves is enough. Two that do not prove alone do so together when different sources saw them:
-//! a process name and a folder of the same product. Two observations of one source may be one mistake, seen twice, and so
-//! may a weak name that several sources tell: a service, its process and its key in the registry are called alike.
+//! One recogniser that proves a product is enough. Two weaker ones prove it together when they come from different
+//! sources: a process name and a folder of the same product. Two observations of one source may be the same mistake, and
+//! so may one generic name that several sources repeat: a service, its process and its registry key share a name.
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Evidence, HitReport, Presence, ProductId, SourceName};
+use muster_proto::model::{Evidence, HitReport, Presence, ProductId, ProductSeen, Reason, ReasonKind, SourceName};
 
 use super::hit::{Hit, Strength};
 use crate::rules::{Catalogue, Product};
 
-/// What is believed of one product in one scan.
+/// One product of one snapshot, from all its evidence.
 #[derive(Debug, Clone)]
-pub(super) struct Believed<'c> {
+pub(super) struct FoundProduct<'c> {
     pub(super) product: &'c Product,
     pub(super) presence: Presence,
-    /// Whether something of it is left over, beside or without the product itself.
+    /// Whether remnants of it were found, with or without the product itself.
     pub(super) remnants: bool,
     pub(super) version: String,
+    /// The recogniser that decided.
     pub(super) rule: String,
-    /// How it came to be believed, for people.
-    pub(super) because: Because,
+    pub(super) basis: Basis,
+    /// Deciding evidence first.
     pub(super) evidence: Vec<Evidence>,
 }
 
-/// How a presence came to be believed.
+/// On what a presence rests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Because {
+pub(super) enum Basis {
     /// One recogniser proves it.
     Proven,
-    /// Several sources agree, none of which proves it alone.
+    /// Several sources agree, and none proves it alone.
     Corroborated,
     /// Nothing proves it.
     Suspected,
-    /// A unit of it is running.
+    /// One of its units is running.
     Running,
 }
 
-/// Evidence of all sources of a scan combined: one report for each product, with the presence that is believed.
+impl FoundProduct<'_> {
+    /// The product as reasons name it.
+    pub(super) fn seen(&self) -> ProductSeen {
+        ProductSeen {
+            id: self.product.id.clone(),
+            name: self.product.name.clone(),
+            version: self.version.clone(),
+            presence: self.presence,
+        }
+    }
+
+    /// A reason about the product, with its deciding evidence.
+    pub(super) fn reason(&self, kind: ReasonKind, rule: String, text: String) -> Reason {
+        let evidence = self.evidence.first().cloned();
+        Reason { product: Some(self.seen()), evidence, ..Reason::new(kind, rule, text) }
+    }
+}
+
+/// The evidence of all sources of a snapshot, combined into one report for each product.
 #[must_use]
 pub fn products_of(catalogue: &Catalogue, hits: &[Hit]) -> Vec<HitReport> {
-    let report = |believed: Believed<'_>| HitReport {
-        product: believed.product.id.clone(),
-        name: believed.product.name.clone(),
-        vendor: believed.product.vendor.clone(),
-        category: believed.product.category.clone(),
-        presence: believed.presence,
-        version: believed.version,
-        rule: believed.rule,
-        evidence: believed.evidence,
+    let report = |found: FoundProduct<'_>| HitReport {
+        product: found.product.id.clone(),
+        name: found.product.name.clone(),
+        vendor: found.product.vendor.clone(),
+        category: found.product.category.clone(),
+        presence: found.presence,
+        version: found.version,
+        rule: found.rule,
+        evidence: found.evidence,
     };
     combine(catalogue, hits).into_iter().map(report).collect()
 }
 
-/// The same for the judge. Hits of products that the catalogue no longer knows say nothing.
-pub(super) fn combine<'c>(catalogue: &'c Catalogue, hits: &[Hit]) -> Vec<Believed<'c>> {
+/// The same for the judge, gravest presence first. Hits of products that the catalogue no longer has are ignored.
+pub(super) fn combine<'c>(catalogue: &'c Catalogue, hits: &[Hit]) -> Vec<FoundProduct<'c>> {
     let mut by_product: BTreeMap<&ProductId, Vec<&Hit>> = BTreeMap::new();
     for hit in hits {
         by_product.entry(&hit.product).or_default().push(hit);
     }
-    let known = by_product.into_iter().filter_map(|(id, hits)| Some((catalogue.product(id)?, hits)));
-    let mut believed: Vec<Believed<'c>> = known.map(|(product, hits)| believe(product, hits)).collect();
-    believed.sort_by_key(|one| (std::cmp::Reverse(rank(one.presence)), one.product.id.clone()));
-    believed
+    let catalogued = by_product.into_iter().filter_map(|(id, hits)| Some((catalogue.product(id)?, hits)));
+    let mut found: Vec<FoundProduct<'c>> = catalogued.map(|(product, hits)| combine_product(product, hits)).collect();
+    found.sort_by_key(|one| (std::cmp::Reverse(rank(one.presence)), one.product.id.clone()));
+    found
 }
 
-fn believe<'c>(product: &'c Product, mut hits: Vec<&Hit>) -> Believed<'c> {
+fn combine_product<'c>(product: &'c Product, mut hits: Vec<&Hit>) -> FoundProduct<'c> {
     hits.sort_by_key(|hit| (std::cmp::Reverse(hit.strength), std::cmp::Reverse(rank(hit.presence)), &hit.rule));
     let live: Vec<&Hit> = hits.iter().copied().filter(|hit| is_live(hit.presence)).collect();
-    let left: Vec<&Hit> = hits.iter().copied().filter(|hit| hit.presence == Presence::Remnant).collect();
-    let proven_left = proven(&left).is_some() || is_corroborated(&left);
-    let (presence, because, telling) = if let Some(hit) = proven(&live) {
-        let presence = if is_doubted(&live) { undoubted(hit.presence) } else { hit.presence };
-        (presence, Because::Proven, live)
+    let remnants: Vec<&Hit> = hits.iter().copied().filter(|hit| hit.presence == Presence::Remnant).collect();
+    let remnants_proven = proven(&remnants).is_some() || is_corroborated(&remnants);
+    let (presence, basis, deciding) = if let Some(hit) = proven(&live) {
+        let presence = if is_contradicted(&live) { not_active(hit.presence) } else { hit.presence };
+        (presence, Basis::Proven, live)
     } else if is_corroborated(&live) {
-        (strongest(&live), Because::Corroborated, live)
-    } else if live.is_empty() && proven_left {
-        (Presence::Remnant, Because::Proven, left)
+        (strongest(&live), Basis::Corroborated, live)
+    } else if live.is_empty() && remnants_proven {
+        (Presence::Remnant, Basis::Proven, remnants)
     } else {
-        (Presence::Suspect, Because::Suspected, hits.clone())
+        (Presence::Suspect, Basis::Suspected, hits.clone())
     };
-    let version = telling.iter().map(|hit| hit.version.as_str()).find(|version| !version.is_empty());
-    Believed {
+    let version = deciding.iter().map(|hit| hit.version.as_str()).find(|version| !version.is_empty());
+    FoundProduct {
         product,
         presence,
-        remnants: proven_left,
+        remnants: remnants_proven,
         version: version.unwrap_or_default().to_owned(),
-        rule: telling.first().map_or_else(String::new, |hit| hit.rule.clone()),
-        because,
-        evidence: evidence(&telling, &hits),
+        rule: deciding.first().map_or_else(String::new, |hit| hit.rule.clone()),
+        basis,
+        evidence: evidence(&deciding, &hits),
     }
 }
 
-/// Whether the system's list of guards has a row of the product that does not say that it works. A product can have a row
-/// for each of its guards: that its firewall works does not say that its scanner does.
-fn is_doubted(live: &[&Hit]) -> bool {
-    live.iter().any(|hit| is_statement(hit.evidence.source) && hit.presence != Presence::Active)
+/// Whether the operating system lists the product without calling it active. A product can have several rows there: an
+/// active firewall does not mean that the scanner is active.
+fn is_contradicted(live: &[&Hit]) -> bool {
+    live.iter().any(|hit| is_system_list(hit.evidence.source) && hit.presence != Presence::Active)
 }
 
-const fn undoubted(presence: Presence) -> Presence {
+const fn not_active(presence: Presence) -> Presence {
     if matches!(presence, Presence::Active) { Presence::Installed } else { presence }
 }
 
-/// Whether the source is the system's own list of what guards it.
-pub(super) const fn is_statement(source: SourceName) -> bool {
+/// Whether the source is the operating system's own list of security products.
+pub(super) const fn is_system_list(source: SourceName) -> bool {
     matches!(source, SourceName::SecurityCenter | SourceName::Defender)
 }
 
-/// The telling evidence before the rest, each once.
-fn evidence(telling: &[&Hit], all: &[&Hit]) -> Vec<Evidence> {
+/// Deciding evidence before the rest, each once.
+fn evidence(deciding: &[&Hit], all: &[&Hit]) -> Vec<Evidence> {
     let mut evidence: Vec<Evidence> = Vec::new();
-    for hit in telling.iter().chain(all) {
+    for hit in deciding.iter().chain(all) {
         if !evidence.contains(&hit.evidence) {
             evidence.push(hit.evidence.clone());
         }
@@ -126,26 +145,24 @@ fn proven<'h>(hits: &[&'h Hit]) -> Option<&'h Hit> {
 
 fn is_corroborated(hits: &[&Hit]) -> bool {
     let supports = |a: &Hit, b: &Hit| {
-        let is_weak = a.strength == Strength::Weak && b.strength == Strength::Weak;
-        a.evidence.source != b.evidence.source && !(is_weak && called(a) == called(b))
+        let both_weak = a.strength == Strength::Weak && b.strength == Strength::Weak;
+        a.evidence.source != b.evidence.source && !(both_weak && stem(a) == stem(b))
     };
     hits.iter().enumerate().any(|(at, a)| hits[at + 1..].iter().any(|b| supports(a, b)))
 }
 
-/// What a thing is called, without where it is, its kind and its ending: `soyuz` of `process soyuz.exe`.
-fn called(hit: &Hit) -> String {
-    let text = &hit.evidence.text;
-    let name = text.split_once(' ').map_or(text.as_str(), |(_, name)| name);
-    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+/// The name of an observation without folder and ending: `soyuz` of `soyuz.exe`.
+fn stem(hit: &Hit) -> String {
+    let name = hit.evidence.name.rsplit(['/', '\\']).next().unwrap_or_default();
     name.split(['.', ' ']).next().unwrap_or(name).to_lowercase()
 }
 
 fn strongest(hits: &[&Hit]) -> Presence {
-    let told = hits.iter().map(|hit| hit.presence).filter(|presence| *presence != Presence::Suspect);
-    told.max_by_key(|presence| rank(*presence)).unwrap_or(Presence::Installed)
+    let stated = hits.iter().map(|hit| hit.presence).filter(|presence| *presence != Presence::Suspect);
+    stated.max_by_key(|presence| rank(*presence)).unwrap_or(Presence::Installed)
 }
 
-/// Whether a presence is that of something that can work.
+/// Whether something with this presence can run.
 pub(super) const fn is_live(presence: Presence) -> bool {
     matches!(
         presence,
@@ -153,7 +170,7 @@ pub(super) const fn is_live(presence: Presence) -> bool {
     )
 }
 
-/// Which of two presences says more.
+/// The gravity of a presence: of several, the highest counts.
 pub(super) const fn rank(presence: Presence) -> u8 {
     match presence {
         Presence::Active => 7,

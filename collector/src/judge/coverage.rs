@@ -1,53 +1,65 @@
-//! Whether a scan proves an absence: which sources an order needs, and whether they looked completely.
+//! Whether a snapshot proves an absence: which sources an order needs, and whether they were read completely.
 
-use muster_proto::model::{Outcome, Platform, Reason, Snapshot, SnapshotEntry, SourceName};
+use muster_proto::model::{Outcome, Platform, Reason, ReasonKind, Snapshot, SnapshotEntry, SourceName};
 
 use crate::rules::{Catalogue, Need, Order, day_of, is_limited, limited_kind};
 
-/// A reason for every need of the order that the scan leaves open; none means that the scan covers it.
+/// One reason for every need of the order that the snapshot does not meet; none if it meets all of them.
 pub(super) fn gaps(order: &Order, catalogue: &Catalogue, snapshot: &Snapshot) -> Vec<Reason> {
     let mut gaps = Vec::new();
     for need in order.needs.iter().filter(|need| need.platform == snapshot.platform()) {
         gaps.extend(gap(need, snapshot));
-        let outdated = need.any_of.iter().filter_map(|source| snapshot.entry(*source));
-        gaps.extend(outdated.filter_map(|entry| outdated_watchlist(order, catalogue, snapshot.platform(), entry)));
+        let entries = need.any_of.iter().filter_map(|source| snapshot.entry(*source));
+        gaps.extend(entries.filter_map(|entry| outdated_watchlist(order, catalogue, snapshot.platform(), entry)));
     }
     gaps.dedup();
     gaps
 }
 
-/// A need is met when one of its sources looked completely and none of the others that are there failed to.
+/// A need is met if one of its sources was read completely and none of the others failed. A failed one may hide what the
+/// others do not show: two package databases can be on one machine.
 fn gap(need: &Need, snapshot: &Snapshot) -> Option<Reason> {
     let entries: Vec<&SnapshotEntry> = need.any_of.iter().filter_map(|source| snapshot.entry(*source)).collect();
     let failed = entries.iter().find(|entry| !entry.outcome.is_complete() && entry.outcome != Outcome::NotApplicable);
     if let Some(entry) = failed {
-        return Some(of_entry(entry));
+        return Some(not_complete(entry));
     }
     if entries.iter().any(|entry| entry.outcome.is_complete()) {
         return None;
     }
     let names: Vec<&str> = need.any_of.iter().map(|source| source.name()).collect();
-    let (how, rule) = match entries.first() {
-        Some(entry) => {
-            ("not applicable here, and nothing stands in for it", format!("{}-not-applicable", entry.source))
+    let names = names.join(", ");
+    let reason = match (entries.first(), need.any_of.first()) {
+        (Some(entry), _) => {
+            let rule = format!("coverage/{}-not-applicable", entry.source);
+            let text = format!("The host has none of the required sources: {names}");
+            let outcome = Some(entry.outcome);
+            Reason { source: Some(entry.source), outcome, ..Reason::new(ReasonKind::Coverage, rule, text) }
         }
-        None => ("not looked at", format!("{}-missing", names.first().copied().unwrap_or_default())),
+        (None, first) => {
+            let rule = format!("coverage/{}-missing", first.map_or("", |source| source.name()));
+            let text = format!("The agent did not read any of the required sources: {names}");
+            Reason { source: first.copied(), ..Reason::new(ReasonKind::Coverage, rule, text) }
+        }
     };
-    Some(reason(format!("coverage/{rule}"), format!("{}: {how}", names.join(", "))))
+    Some(reason)
 }
 
-fn of_entry(entry: &SnapshotEntry) -> Reason {
-    let why = if entry.reason.is_empty() { String::new() } else { format!(": {}", entry.reason) };
-    let how = match entry.outcome {
+fn not_complete(entry: &SnapshotEntry) -> Reason {
+    let problem = match entry.outcome {
         Outcome::Partial => "could be read only in part",
-        Outcome::Denied => "could not be read: the agent has no right to",
+        Outcome::Denied => "could not be read: the agent has no permission",
         Outcome::TimedOut => "could not be read within its time limit",
         Outcome::Failed | Outcome::Found | Outcome::Empty | Outcome::NotApplicable => "could not be read",
     };
-    reason(format!("coverage/{}-{}", entry.source, entry.outcome), format!("{} {how}{why}", entry.source))
+    let detail = if entry.reason.is_empty() { String::new() } else { format!(": {}", entry.reason) };
+    let rule = format!("coverage/{}-{}", entry.source, entry.outcome);
+    let text = format!("{} {problem}{detail}", entry.source);
+    let outcome = Some(entry.outcome);
+    Reason { source: Some(entry.source), outcome, ..Reason::new(ReasonKind::Coverage, rule, text) }
 }
 
-/// A source that sees only what the watchlist names proves nothing about recognisers that are newer than its list.
+/// A source that reads only what the watchlist names proves nothing about recognisers that are newer than the watchlist.
 fn outdated_watchlist(
     order: &Order,
     catalogue: &Catalogue,
@@ -58,12 +70,13 @@ fn outdated_watchlist(
         return None;
     }
     let needed = newest_recogniser(order, catalogue, platform, entry.source);
-    let of_snapshot = day_of(entry.watchlist);
-    (of_snapshot < needed).then(|| {
-        reason(
-            format!("coverage/{}-watchlist", entry.source),
-            format!("{} looked with the watchlist of {of_snapshot}, older than recognisers of {needed}", entry.source),
-        )
+    let used = day_of(entry.watchlist);
+    (used < needed).then(|| {
+        let watchlist = if used == 0 { "without a watchlist".to_owned() } else { format!("with watchlist {used}") };
+        let rule = format!("coverage/{}-watchlist", entry.source);
+        let text = format!("{} was read {watchlist}; the catalogue needs {needed} or later", entry.source);
+        let outcome = Some(entry.outcome);
+        Reason { source: Some(entry.source), outcome, ..Reason::new(ReasonKind::Watchlist, rule, text) }
     })
 }
 
@@ -74,8 +87,4 @@ fn newest_recogniser(order: &Order, catalogue: &Catalogue, platform: Platform, s
         product.recognisers.iter().any(|one| one.kinds.contains(&kind) && one.platforms.contains(&platform))
     });
     limited.map(|product| product.revised).max().unwrap_or(0)
-}
-
-pub(super) fn reason(rule: String, text: String) -> Reason {
-    Reason { rule, text, product: String::new(), evidence: None }
 }

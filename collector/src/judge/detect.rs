@@ -1,7 +1,7 @@
-//! The catalogue on a section: which observation shows which product. Once a section, never per host.
+//! Applies the catalogue to a section: which observation shows which product. Runs once per section, never per host.
 
 use muster_proto::canonical::{CanonicalSection, ObservationView};
-use muster_proto::model::{Evidence, Kind, Platform, Presence, SourceName};
+use muster_proto::model::{Evidence, Platform, Presence, SourceName};
 
 use super::hit::Hit;
 use crate::rules::{Catalogue, Condition, Recognised, Said, Subject};
@@ -35,7 +35,14 @@ fn hit(
         strength: found.strength,
         presence: presence(said, found.recogniser.shows),
         version: observation.version.to_owned(),
-        evidence: Evidence { source, text: evidence_text(observation), path: observation.path.to_owned() },
+        evidence: Evidence {
+            source,
+            kind: observation.kind,
+            name: observation.name.to_owned(),
+            version: observation.version.to_owned(),
+            state: observation.state.to_owned(),
+            path: observation.path.to_owned(),
+        },
     }
 }
 
@@ -44,20 +51,8 @@ pub(super) fn rule_name(platform: Platform, kind: &str, found: Recognised<'_>) -
     format!("{}/{platform}/{kind}#{}", found.product.id, found.recogniser.number)
 }
 
-fn evidence_text(observation: &ObservationView<'_>) -> String {
-    let ObservationView { kind, name, version, state, .. } = observation;
-    let mut text = format!("{kind} {name}");
-    if !version.is_empty() && *kind != Kind::Path {
-        text.push_str(&format!(" {version}"));
-    }
-    if !state.is_empty() {
-        text.push_str(&format!(" [{state}]"));
-    }
-    text
-}
-
-/// What a recogniser shows of a thing whose state says this. What is installed and works is active; what works with stale
-/// signatures is no more than installed.
+/// The presence that a recogniser shows for an observation in this state. An installed product that works is active;
+/// one that works with stale signatures is only installed.
 pub(super) fn presence(said: Said, shows: Presence) -> Presence {
     match said.condition {
         Condition::LeftOver | Condition::Absent => Presence::Remnant,

@@ -1,4 +1,4 @@
-//! A product of the catalogue, recognised in a section. Computed once a section, never per host.
+//! A catalogue product recognised in a section. Computed once per section, never per host.
 
 use muster_proto::model::{Evidence, Presence, ProductId};
 
@@ -11,12 +11,12 @@ pub struct Hit {
     pub product: ProductId,
     /// The recogniser: `kaspersky-endpoint-security/linux/deb#1`.
     pub rule: String,
-    /// How much it proves alone.
+    /// How much it proves by itself.
     pub strength: Strength,
-    /// What it shows when it is believed: `installed`, `management-only`, `embedded`, `remnant`, …
+    /// The presence that it shows if its evidence is accepted: `installed`, `management-only`, `embedded`, `remnant`, …
     pub presence: Presence,
     /// The version that the observation gives.
     pub version: String,
-    /// The observation, as people read it.
+    /// The observation.
     pub evidence: Evidence,
 }

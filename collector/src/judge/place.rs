@@ -1,241 +1,198 @@
-//! Where a host stands under an order at an instant: the table of lanes, in its order; the first that applies.
+//! Places a host in a lane under an order at an instant. The lanes are checked in the order of the table in
+//! ARCHITECTURE.md; the first that applies is the host's.
 
-use muster_proto::model::{Assessment, Lane, Presence, Protection, Reason, Timestamp, Verdict};
+use muster_proto::model::{Assessment, Lane, Presence, Protection, Reason, ReasonKind, Timestamp, Verdict};
 
-use super::coverage::reason;
-use super::remediation::{HostSituation, Remediation};
-use super::removal;
+use super::advice::advice;
+use super::remediation::Removal;
+use super::sentence::{is_present, was_present};
+use super::situation::HostSituation;
+use super::timing::{is_overdue, is_silent};
 use crate::rules::Order;
 
-/// Places a host. Pure: `now` is an argument, and the awake lane is the answer for `last_seen = Some(now)`.
+/// Places a host. Pure: `now` is an argument. With `last_seen = Some(now)` the answer is the lane while it reports.
 #[must_use]
 pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituation<'_>, now: Timestamp) -> Verdict {
-    let silent = host.last_seen.is_none_or(|seen| now.since(seen) > order.patience);
-    let (lane, mut reasons) = lane(order, assessment, host, silent);
-    let positive = host.case.positive.as_ref();
-    let seen_now = assessment.is_some_and(|assessment| assessment.prohibited);
-    if let Some(positive) = positive.filter(|_| !seen_now) {
-        // The current scan cannot see it: what it was is told from the case.
+    let silent = is_silent(order, host.last_seen, now);
+    let (lane, text) = lane(order, assessment, host, silent);
+    let mut reasons = vec![if lane == Lane::Silent {
+        silence(order, host)
+    } else {
+        Reason::new(ReasonKind::Lane, format!("lane/{lane}"), text)
+    }];
+    let found_now = assessment.is_some_and(|assessment| assessment.prohibited);
+    if let Some(positive) = host.remediation.positive.as_ref().filter(|_| !found_now) {
+        // The current snapshot does not show the product, so the record explains it.
         reasons.extend(positive.reasons.iter().cloned());
     }
-    if let Some((gone, assessment)) = host.case.gone.as_ref().zip(assessment).filter(|_| !seen_now) {
-        reasons.extend(past(order, assessment, gone));
+    if let Some((removal, assessment)) = host.remediation.removal.as_ref().zip(assessment).filter(|_| !found_now) {
+        reasons.extend(past(order, assessment, removal));
     }
     if silent && lane != Lane::Silent && lane != Lane::Missing {
         reasons.push(silence(order, host));
     }
     reasons.extend(assessment.into_iter().flat_map(|assessment| assessment.reasons.iter().cloned()));
     let in_scope = order.binds(host.platform, host.site);
-    let overdue = in_scope && !lane.is_finished() && order.due().is_some_and(|due| now >= due);
-    let advice = advice(order, lane, assessment, host.case, &reasons);
+    let overdue = is_overdue(order, lane, in_scope, now);
+    let advice = advice(order, lane, assessment, host.remediation, &reasons);
     Verdict { order: order.id.clone(), lane, in_scope, overdue, silent, due: order.due(), advice, reasons }
 }
 
-fn lane(order: &Order, assessment: Option<&Assessment>, host: &HostSituation<'_>, silent: bool) -> (Lane, Vec<Reason>) {
-    let because = |lane: Lane, text: &str| (lane, vec![reason(format!("lane/{lane}"), text.to_owned())]);
-    if let Some(lane) = host.decided {
-        return because(lane, decided(lane));
+/// The lane, and the sentence that says why.
+fn lane(order: &Order, assessment: Option<&Assessment>, host: &HostSituation<'_>, silent: bool) -> (Lane, String) {
+    if let Some(decision) = host.decision {
+        return (decision.lane(), decision.text().to_owned());
     }
-    let protection = assessment.map_or(Protection::Unknown, |assessment| assessment.protection);
-    if host.case.positive.is_some() || assessment.is_some_and(|assessment| assessment.prohibited) {
-        return match protection {
-            Protection::Approved => {
-                because(Lane::Remove, "a covered product is there, and something else guards the host")
-            }
-            Protection::NotRequired => {
-                because(Lane::Remove, "a covered product is there, and no protection is required")
-            }
-            Protection::Unapproved | Protection::None => {
-                because(Lane::Replace, "a covered product is there, and nothing that counts guards the host beside it")
-            }
-            Protection::Unknown => because(
-                Lane::Replace,
-                "a covered product is there, and whether something else guards the host is not known",
-            ),
-        };
+    if host.remediation.positive.is_some() || assessment.is_some_and(|assessment| assessment.prohibited) {
+        return prohibited(order, assessment, host);
     }
     if silent {
-        return (Lane::Silent, vec![silence(order, host)]);
+        return (Lane::Silent, String::new());
     }
     let Some(assessment) = assessment else {
-        return because(Lane::Unknown, "the host has not shown a scan yet");
+        return (Lane::Unknown, "No scan has been received yet".to_owned());
     };
     if assessment.presence == Presence::Suspect {
-        return because(Lane::Unknown, "traces were seen that prove nothing alone");
+        return (Lane::Unknown, "Only weak evidence was found".to_owned());
     }
     if !assessment.covered {
-        return because(Lane::Unknown, "not every source that the order needs looked completely");
+        return (Lane::Unknown, not_covered(assessment));
     }
-    let Some(gone) = host.case.gone.as_ref() else {
-        return if assessment.remnants {
-            after_removal(order, assessment, protection, None)
-        } else {
-            because(Lane::Clear, "no covered product was seen since it enrolled, and every needed source looked")
-        };
-    };
-    after_removal(order, assessment, protection, Some(gone))
+    match &host.remediation.removal {
+        None if !assessment.remnants => {
+            let text = "No prohibited product was found since enrollment; all required sources were read completely";
+            (Lane::Clear, text.to_owned())
+        }
+        removal => removed(order, assessment, removal.as_ref()),
+    }
 }
 
-fn after_removal(
-    order: &Order,
-    assessment: &Assessment,
-    protection: Protection,
-    gone: Option<&super::Gone>,
-) -> (Lane, Vec<Reason>) {
-    let because = |lane: Lane, text: String| (lane, vec![reason(format!("lane/{lane}"), text)]);
-    match protection {
+/// A prohibited product is present, or was and nothing has refuted it.
+fn prohibited(order: &Order, assessment: Option<&Assessment>, host: &HostSituation<'_>) -> (Lane, String) {
+    let product = match assessment.filter(|assessment| assessment.prohibited) {
+        Some(assessment) => prohibited_now(order, &assessment.reasons),
+        None => {
+            let reasons = host.remediation.positive.iter().flat_map(|positive| &positive.reasons);
+            let product =
+                reasons.filter(|reason| reason.kind == ReasonKind::Product).find_map(|one| one.product.as_ref());
+            let was = product.map_or_else(|| "A prohibited product was installed".to_owned(), was_present);
+            format!("{was}, and no complete scan has shown its removal")
+        }
+    };
+    let protection = assessment.map_or(Protection::Unknown, |assessment| assessment.protection);
+    let (lane, protection) = match protection {
+        Protection::Approved => (Lane::Remove, "accepted protection is active"),
+        Protection::NotRequired => (Lane::Remove, "the order requires no protection"),
+        Protection::Unapproved | Protection::None => (Lane::Replace, "no accepted protection is active"),
+        Protection::Unknown => (Lane::Replace, "it is unknown whether accepted protection is active"),
+    };
+    (lane, format!("{product}; {protection}"))
+}
+
+/// The gravest prohibited product, and how many others there are.
+fn prohibited_now(order: &Order, reasons: &[Reason]) -> String {
+    let products = reasons.iter().filter(|reason| reason.kind == ReasonKind::Product);
+    let mut products =
+        products.filter_map(|reason| reason.product.as_ref()).filter(|one| order.prohibits(one.presence));
+    let Some(first) = products.next() else { return "A prohibited product is installed".to_owned() };
+    match products.count() {
+        0 => is_present(first),
+        1 => format!("{}, with 1 other prohibited product", is_present(first)),
+        others => format!("{}, with {others} other prohibited products", is_present(first)),
+    }
+}
+
+/// Which required sources are missing, with their outcomes.
+fn not_covered(assessment: &Assessment) -> String {
+    let gaps = assessment.reasons.iter().filter(|reason| reason.kind == ReasonKind::Coverage);
+    let gap = |reason: &Reason| {
+        let outcome = reason.outcome.map_or("not read", |outcome| outcome.name());
+        reason.source.map(|source| format!("{source} ({outcome})"))
+    };
+    let gaps: Vec<String> = gaps.filter_map(gap).collect();
+    if gaps.is_empty() {
+        // Every source was read completely, so only an old watchlist is left as a gap.
+        return "The agent's watchlist is older than the catalogue; it updates at the next check-in".to_owned();
+    }
+    format!("Required sources could not be read completely: {}", gaps.join(", "))
+}
+
+/// The product is gone: which lane follows depends on protection and on the proof of removal.
+fn removed(order: &Order, assessment: &Assessment, removal: Option<&Removal>) -> (Lane, String) {
+    let protected = match assessment.protection {
         Protection::Unknown => {
-            return because(
-                Lane::Unknown,
-                "it is gone, and whether something else guards the host is not known".into(),
-            );
+            let text = "Removed, but it is unknown whether accepted protection is active";
+            return (Lane::Unknown, text.to_owned());
         }
         Protection::None | Protection::Unapproved => {
-            return because(Lane::Protect, "it is gone, and nothing that counts guards the host".into());
+            return (Lane::Protect, "Removed, but no accepted protection is active".to_owned());
         }
-        Protection::Approved | Protection::NotRequired => {}
-    }
-    let open = open(order, assessment, gone);
-    if open.is_empty() {
-        because(Lane::Done, "it had a covered product; the removal is proven, and the host is guarded".into())
-    } else {
-        because(Lane::Confirm, format!("it is gone, and this is not proven yet: {}", open.join("; ")))
+        Protection::Approved => "accepted protection is active",
+        Protection::NotRequired => "the order requires no protection",
+    };
+    match unproven(order, assessment, removal) {
+        None => (Lane::Done, format!("The removal is proven; {protected}")),
+        Some(unproven) => (Lane::Confirm, format!("Removed, but not proven yet: {unproven}")),
     }
 }
 
-/// What is missing until the removal is proven.
-fn open(order: &Order, assessment: &Assessment, gone: Option<&super::Gone>) -> Vec<String> {
-    let snapshots = gone.map_or(0, |gone| gone.scans_apart(order.confirm.spacing));
-    let rebooted = !order.confirm.new_boot || gone.is_some_and(|gone| gone.new_boot);
+/// What is missing until the removal is proven; `None` if nothing is.
+fn unproven(order: &Order, assessment: &Assessment, removal: Option<&Removal>) -> Option<String> {
+    let scans = removal.map_or(0, |removal| removal.scans_apart(order.confirm.spacing));
+    let rebooted = !order.confirm.new_boot || removal.is_some_and(|removal| removal.new_boot);
     let mut open = Vec::new();
     if assessment.remnants {
         open.push("remnants are left".to_owned());
     }
-    if snapshots < order.confirm.scans {
-        let hours = order.confirm.spacing.as_secs() / 3600;
-        open.push(format!("{snapshots} of {} complete scans at least {hours} hours apart", order.confirm.scans));
-    }
     if !rebooted {
-        open.push("no complete scan under a new boot yet".to_owned());
+        open.push("no clean scan after a restart yet".to_owned());
     }
-    open
+    if scans < order.confirm.scans {
+        let (needed, hours) = (order.confirm.scans, order.confirm.spacing.as_secs() / 3600);
+        open.push(format!("{scans} of {needed} clean scans done; they must be at least {hours} hours apart"));
+    }
+    (!open.is_empty()).then(|| open.join(", "))
 }
 
-/// What was there, until when, and how far the proof has come that it is gone.
-fn past(order: &Order, assessment: &Assessment, gone: &super::Gone) -> Vec<Reason> {
-    let open = open(order, assessment, Some(gone));
-    let proof =
-        if open.is_empty() { "this is proven".to_owned() } else { format!("to be proven: {}", open.join("; ")) };
-    let mut past =
-        vec![reason("case/gone".to_owned(), format!("complete scans since {} do not show it; {proof}", gone.since))];
-    let Some(was) = &gone.was else { return past };
-    let seen = was.reasons.iter().filter(|seen| seen.rule != removal::RULE);
-    past.extend(seen.map(|seen| Reason {
-        rule: "case/had".to_owned(),
-        // What was to be done about it then is behind the colon.
-        text: format!(
-            "from {} to {} it was seen that {}",
-            was.since,
-            was.last_seen,
-            seen.text.split(": ").next().unwrap_or(&seen.text)
-        ),
-        product: seen.product.clone(),
-        evidence: seen.evidence.clone(),
-    }));
+/// What was present, until when, and how far the removal is proven.
+fn past(order: &Order, assessment: &Assessment, removal: &Removal) -> Vec<Reason> {
+    let proof = unproven(order, assessment, Some(removal)).unwrap_or_else(|| "the removal is proven".to_owned());
+    let text = format!("Not found by complete scans since {}: {proof}", removal.since);
+    let mut past = vec![Reason::new(ReasonKind::Removal, "remediation/removed", text)];
+    let Some(was) = &removal.was else { return past };
+    for reason in was.reasons.iter().filter(|reason| reason.kind == ReasonKind::Product) {
+        let Some(product) = &reason.product else { continue };
+        let text = format!("{} from {} to {}", was_present(product), was.since, was.last_seen);
+        let (product, evidence) = (Some(product.clone()), reason.evidence.clone());
+        past.push(Reason {
+            product,
+            evidence,
+            ..Reason::new(ReasonKind::PastProduct, "remediation/was-present", text)
+        });
+    }
     past
-}
-
-const fn decided(lane: Lane) -> &'static str {
-    match lane {
-        Lane::Retired => "a disposition is recorded",
-        Lane::Waived => "a waiver in force covers it",
-        Lane::Missing => "it is on the roster and never reported",
-        Lane::Replace
-        | Lane::Remove
-        | Lane::Silent
-        | Lane::Unknown
-        | Lane::Protect
-        | Lane::Confirm
-        | Lane::Done
-        | Lane::Clear => "an operator decided so",
-    }
 }
 
 fn silence(order: &Order, host: &HostSituation<'_>) -> Reason {
     let days = order.patience.as_secs() / (24 * 3600);
     let text = match host.last_seen {
-        Some(seen) => format!("it last reported at {seen}; the order's patience is {days} days"),
-        None => "it has never reported".to_owned(),
+        Some(seen) => format!("Last reported at {seen}; the order allows {days} days of silence"),
+        None => "It has never reported".to_owned(),
     };
-    reason("lane/silent".to_owned(), text)
-}
-
-/// One sentence: what would clear it. Commands are printed as they were found for this host, and never run.
-fn advice(
-    order: &Order,
-    lane: Lane,
-    assessment: Option<&Assessment>,
-    case: &Remediation,
-    reasons: &[Reason],
-) -> String {
-    let mut commands: Vec<&str> = Vec::new();
-    let found = reasons.iter().filter(|reason| reason.rule == removal::RULE).map(|reason| reason.text.as_str());
-    for command in found {
-        if !commands.contains(&command) {
-            commands.push(command);
-        }
-    }
-    let how = if commands.is_empty() { String::new() } else { format!(": {}", commands.join("; ")) };
-    let is_unproven = assessment.is_some_and(|assessment| assessment.protection == Protection::Unknown);
-    let has_remnants = assessment.is_some_and(|assessment| assessment.remnants);
-    match lane {
-        Lane::Replace if is_unproven => {
-            format!(
-                "see that the other protection works in real time, or install one; then remove what the order covers{how}"
-            )
-        }
-        Lane::Replace => format!("install protection that counts, then remove what the order covers{how}"),
-        Lane::Remove => format!("remove what the order covers{how}"),
-        Lane::Silent => "start the machine or its agent, or record what became of it".to_owned(),
-        Lane::Missing => "enroll it, or record what became of it".to_owned(),
-        Lane::Unknown => unknown(assessment),
-        Lane::Protect if has_remnants => {
-            format!("install protection that counts, see that it works in real time, and clean what is left over{how}")
-        }
-        Lane::Protect => "install protection that counts, and see that it works in real time".to_owned(),
-        Lane::Confirm if has_remnants => format!("clean what is left over{how}"),
-        Lane::Confirm => confirm(order, case),
-        Lane::Retired | Lane::Waived | Lane::Done | Lane::Clear => "nothing is to be done".to_owned(),
-    }
-}
-
-fn unknown(assessment: Option<&Assessment>) -> String {
-    let Some(assessment) = assessment else { return "wait for the first scan".to_owned() };
-    let gap = assessment.reasons.iter().find(|reason| reason.rule.starts_with("coverage/"));
-    match gap {
-        Some(gap) if gap.rule.ends_with("-denied") => format!("give the agent the right to look ({})", gap.text),
-        Some(gap) if gap.rule.ends_with("-watchlist") => "wait for a scan with the current watchlist".to_owned(),
-        Some(gap) => format!("make it possible to look completely ({})", gap.text),
-        None if assessment.presence == Presence::Suspect => "find out what the traces are, and remove them".to_owned(),
-        None => "find out whether the installed protection works in real time with fresh signatures".to_owned(),
-    }
-}
-
-fn confirm(order: &Order, case: &Remediation) -> String {
-    let rebooted = !order.confirm.new_boot || case.gone.as_ref().is_some_and(|gone| gone.new_boot);
-    if rebooted { "nothing but time: another complete scan will prove it" } else { "restart the machine once" }
-        .to_owned()
+    Reason::new(ReasonKind::Silence, "lane/silent", text)
 }
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::model::{Platform, SiteId};
+    use muster_proto::model::{Outcome, Platform, ProductId, ProductSeen, SiteId, SourceName};
 
-    use super::super::remediation::{Gone, Positive};
+    use super::super::remediation::{Positive, Remediation};
+    use super::super::situation::Decision;
     use super::*;
     use crate::rules;
 
     fn assessment(order: &Order, protection: Protection, remnants: bool) -> Assessment {
+        let command = Some("apt-get purge kesl".to_owned());
         Assessment {
             order: order.id.clone(),
             rules_version: String::new(),
@@ -245,12 +202,28 @@ mod tests {
             covered: true,
             prohibited: false,
             remnants,
-            reasons: vec![reason(removal::RULE.to_owned(), "apt-get purge kesl".to_owned())],
+            reasons: vec![Reason { command, ..Reason::new(ReasonKind::Uninstall, "advice/uninstall", "purge it") }],
         }
     }
 
+    fn kesl(presence: Presence) -> Reason {
+        let id = ProductId::new("kaspersky-endpoint-security").expect("valid");
+        let (name, version) = ("Kaspersky Endpoint Security".to_owned(), "12.2".to_owned());
+        let product = Some(ProductSeen { id, name, version, presence });
+        Reason { product, ..Reason::new(ReasonKind::Product, "kaspersky-endpoint-security/linux/deb#1", "a product") }
+    }
+
+    fn lane_text(order: &Order, assessment: Option<&Assessment>, remediation: &Remediation) -> (Lane, String) {
+        let site: SiteId = "plant".parse().expect("valid");
+        let now = Timestamp::from_millis(1_790_000_000_000);
+        let (platform, last_seen) = (Platform::Linux, Some(now));
+        let host = HostSituation { platform, site: &site, last_seen, remediation, decision: None };
+        let verdict = place(order, assessment, &host, now);
+        (verdict.lane, verdict.reasons[0].text.clone())
+    }
+
     #[test]
-    fn what_was_there_and_how_far_the_proof_has_come_is_told_in_every_lane_after_it() {
+    fn what_was_present_and_what_is_unproven_is_shown_in_every_lane_after_a_removal() {
         let set = rules::load(None).expect("rules");
         let order = set.active_orders().next().expect("one is active");
         let now = Timestamp::from_millis(1_790_000_000_000);
@@ -258,22 +231,24 @@ mod tests {
             since: now.minus(order.patience),
             last_seen: now,
             presence: Presence::Installed,
-            reasons: vec![reason(
-                "presence/installed".to_owned(),
-                "Kaspersky Endpoint Security 12.2 is installed".to_owned(),
-            )],
+            reasons: vec![kesl(Presence::Installed)],
         };
-        let gone = Gone {
+        let removal = Removal {
             since: now,
             present_boot_id: "a".to_owned(),
             new_boot: false,
             clean_scans: vec![now],
             was: Some(was),
         };
-        let case = Remediation { positive: None, gone: Some(gone), present_boot_id: "a".to_owned() };
+        let remediation = Remediation { positive: None, removal: Some(removal), present_boot_id: "a".to_owned() };
         let site: SiteId = "plant".parse().expect("valid");
-        let host =
-            HostSituation { platform: Platform::Linux, site: &site, last_seen: Some(now), case: &case, decided: None };
+        let host = HostSituation {
+            platform: Platform::Linux,
+            site: &site,
+            last_seen: Some(now),
+            remediation: &remediation,
+            decision: None,
+        };
         for (protection, remnants, lane) in [
             (Protection::None, true, Lane::Protect),
             (Protection::Approved, false, Lane::Confirm),
@@ -281,11 +256,58 @@ mod tests {
         ] {
             let verdict = place(order, Some(&assessment(order, protection, remnants)), &host, now);
             assert_eq!(verdict.lane, lane);
-            let says =
-                |rule: &str, text: &str| verdict.reasons.iter().any(|one| one.rule == rule && one.text.contains(text));
-            assert!(says("case/had", "Kaspersky Endpoint Security 12.2"), "{lane}: {:?}", verdict.reasons);
-            assert!(says("case/gone", "1 of 2 complete scans"), "{lane}: {:?}", verdict.reasons);
+            let gives = |kind: ReasonKind, text: &str| {
+                verdict.reasons.iter().any(|reason| reason.kind == kind && reason.text.contains(text))
+            };
+            let was = "Kaspersky Endpoint Security 12.2 was installed from";
+            assert!(gives(ReasonKind::PastProduct, was), "{lane}: {:?}", verdict.reasons);
+            assert!(gives(ReasonKind::Removal, "1 of 2 clean scans done"), "{lane}: {:?}", verdict.reasons);
             assert_eq!(verdict.advice.contains("apt-get purge kesl"), remnants, "{lane}: {}", verdict.advice);
+        }
+    }
+
+    #[test]
+    fn a_lane_reason_is_short_and_factual() {
+        let set = rules::load(None).expect("rules");
+        let order = set.active_orders().next().expect("one is active");
+        let none = Remediation::default();
+        let mut found = assessment(order, Protection::None, false);
+        (found.prohibited, found.presence) = (true, Presence::Installed);
+        found.reasons.insert(0, kesl(Presence::Installed));
+        let text = "Kaspersky Endpoint Security 12.2 is installed; no accepted protection is active";
+        assert_eq!(lane_text(order, Some(&found), &none), (Lane::Replace, text.to_owned()));
+        let mut blind = assessment(order, Protection::Unknown, false);
+        (blind.covered, blind.presence) = (false, Presence::Unknown);
+        for (source, outcome) in [(SourceName::Dpkg, Outcome::Failed), (SourceName::Processes, Outcome::Denied)] {
+            let gap = Reason::new(ReasonKind::Coverage, "coverage", "a gap");
+            blind.reasons.push(Reason { source: Some(source), outcome: Some(outcome), ..gap });
+        }
+        let text = "Required sources could not be read completely: dpkg (failed), processes (denied)";
+        assert_eq!(lane_text(order, Some(&blind), &none), (Lane::Unknown, text.to_owned()));
+        let text = "Kaspersky Endpoint Security 12.2 was installed, and no complete scan has shown its removal; \
+                    it is unknown whether accepted protection is active";
+        let seen = Remediation::default().advance(&found, Timestamp::from_millis(1), "a");
+        assert_eq!(lane_text(order, Some(&blind), &seen), (Lane::Replace, text.to_owned()));
+    }
+
+    #[test]
+    fn a_decision_overrides_what_was_found() {
+        let set = rules::load(None).expect("rules");
+        let order = set.active_orders().next().expect("one is active");
+        let site: SiteId = "plant".parse().expect("valid");
+        let now = Timestamp::from_millis(1_790_000_000_000);
+        let remediation = Remediation::default();
+        for (decision, lane) in
+            [(Decision::Retired, Lane::Retired), (Decision::Waived, Lane::Waived), (Decision::Missing, Lane::Missing)]
+        {
+            let host = HostSituation {
+                platform: Platform::Linux,
+                site: &site,
+                last_seen: None,
+                remediation: &remediation,
+                decision: Some(decision),
+            };
+            assert_eq!(place(order, None, &host, now).lane, lane);
         }
     }
 }

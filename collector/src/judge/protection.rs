@@ -1,54 +1,52 @@
-//! What else guards the host: which products count, whether they work in real time, and whether their signatures are
-//! fresh.
+//! What else protects the host: which products the order accepts, whether they protect in real time, and whether their
+//! signatures are fresh.
 
-use muster_proto::model::{HostState, Outcome, Platform, Presence, Protection, Reason, Snapshot, Timestamp};
+use muster_proto::model::{
+    HostState, Outcome, Platform, Presence, Protection, Reason, ReasonKind, Snapshot, Timestamp,
+};
 
-use super::combine::{Because, Believed, is_statement};
-use super::coverage::reason;
+use super::combine::{Basis, FoundProduct, is_system_list};
 use super::freshness::{Freshness, freshness};
 use crate::rules::{Catalogue, Order, Product, Sign, SignSeen, day_of, guards};
 
-/// The protection of a scan, and why.
+/// The protection that a snapshot and a state show, and the reasons, best product first.
 pub(super) fn protection(
     order: &Order,
     catalogue: &Catalogue,
     snapshot: &Snapshot,
-    believed: &[Believed<'_>],
+    found: &[FoundProduct<'_>],
     state: &HostState,
     received: Timestamp,
     covered: bool,
 ) -> (Protection, Vec<Reason>) {
     let platform = snapshot.platform();
+    let alone = |protection: Protection, text: String| {
+        (protection, vec![Reason::new(ReasonKind::Protection, format!("protection/{protection}"), text)])
+    };
     if !order.protection.platforms.contains(&platform) {
-        let text = format!("the order demands no protection on {platform}");
-        return (Protection::NotRequired, vec![reason("protection/not-required".into(), text)]);
+        return alone(Protection::NotRequired, format!("This order requires no protection on {platform}"));
     }
-    let mut best: Option<Protection> = None;
-    let mut reasons = Vec::new();
-    for candidate in believed.iter().filter(|one| may_count(order, one.product, platform)) {
-        let Some((said, why)) = judge(catalogue, snapshot, candidate, state, received) else { continue };
-        if best.is_none_or(|best| rank(said) > rank(best)) {
-            best = Some(said);
-        }
-        reasons.push((said, of_product(candidate, said, why)));
+    let mut judged: Vec<(Protection, Reason)> = Vec::new();
+    for candidate in found.iter().filter(|one| is_accepted(order, one.product, platform)) {
+        let Some((protection, why)) = judge(catalogue, snapshot, candidate, state, received) else { continue };
+        let text = format!("{} {why}", candidate.product.name);
+        let reason = candidate.reason(ReasonKind::Protection, format!("protection/{protection}"), text);
+        judged.push((protection, reason));
     }
-    reasons.sort_by_key(|(said, _)| std::cmp::Reverse(rank(*said)));
-    let reasons: Vec<Reason> = reasons.into_iter().map(|(_, reason)| reason).collect();
-    match best {
-        Some(best) => (best, reasons),
-        None if covered => {
-            let text = "no other security product that counts as protection was found".to_owned();
-            (Protection::None, vec![reason("protection/none".into(), text)])
-        }
+    judged.sort_by_key(|(protection, _)| std::cmp::Reverse(rank(*protection)));
+    match judged.first() {
+        Some((best, _)) => (*best, judged.into_iter().map(|(_, reason)| reason).collect()),
+        None if covered => alone(Protection::None, "No accepted protection was found".to_owned()),
         None => {
-            let text = "no other security product was found, and not everything could be looked at".to_owned();
-            (Protection::Unknown, vec![reason("protection/unknown".into(), text)])
+            let text = "No accepted protection was found, but some required sources were not read completely";
+            alone(Protection::Unknown, text.to_owned())
         }
     }
 }
 
-/// Whether the order lets this product count: an approved one, or any of the categories that no active order covers.
-fn may_count(order: &Order, product: &Product, platform: Platform) -> bool {
+/// Whether the order accepts this product as protection: it is on the order's list, or, without a list, in an accepted
+/// category and covered by no active order.
+fn is_accepted(order: &Order, product: &Product, platform: Platform) -> bool {
     let rule = &order.protection;
     if order.covers(product, platform) || rule.excluded.contains(&product.id) {
         return false;
@@ -60,47 +58,47 @@ fn may_count(order: &Order, product: &Product, platform: Platform) -> bool {
     }
 }
 
-/// What one product is worth; `None` when it is not there.
+/// The protection that one product gives; `None` if it is not installed.
 fn judge(
     catalogue: &Catalogue,
     snapshot: &Snapshot,
-    candidate: &Believed<'_>,
+    candidate: &FoundProduct<'_>,
     state: &HostState,
     received: Timestamp,
 ) -> Option<(Protection, &'static str)> {
     match candidate.presence {
         Presence::Installed | Presence::Active | Presence::Embedded => {}
         Presence::Suspect => {
-            return Some((Protection::Unknown, "only traces of it were seen that prove nothing alone"));
+            return Some((Protection::Unknown, "may be present; only weak evidence was found"));
         }
         Presence::ManagementOnly | Presence::Remnant | Presence::None | Presence::Unknown => return None,
     }
     let platform = snapshot.platform();
     let mut signs = catalogue.signs_seen(candidate.product, platform, state);
-    // An agent that was not told of these units and processes has not looked for them.
+    // An agent with an older watchlist did not look for these units and processes, so their absence says nothing.
     if watched_on(snapshot) < candidate.product.revised {
         signs.iter_mut().filter(|seen| seen.by_absence).for_each(|seen| seen.on = None);
     }
-    let said = match works(&signs, state) {
+    let judged = match works(&signs, state) {
         Works::Yes => aged(catalogue, platform, candidate.product, state, received),
         Works::No(why) => (Protection::Unapproved, why),
-        // Nothing else says it: the system does, of a product that another source saw too.
-        Works::Unknown(_) if is_stated_to_work(candidate) => {
+        // No sign shows it, but the operating system lists it as active.
+        Works::Unknown(_) if is_listed_as_active(candidate) => {
             aged(catalogue, platform, candidate.product, state, received)
         }
         Works::Unknown(why) => (Protection::Unknown, why),
     };
-    Some(said)
+    Some(judged)
 }
 
-/// Whether the system's own list of guards says that the product works. Any administrator can write such a row, and it can
-/// outlive the product, so another source has to have seen the product too.
-fn is_stated_to_work(candidate: &Believed<'_>) -> bool {
+/// Whether the operating system's own list calls the product active. Any administrator can write a row there, and a row
+/// can outlive the product, so another source must show the product too.
+fn is_listed_as_active(candidate: &FoundProduct<'_>) -> bool {
     let mut sources = candidate.evidence.iter().map(|evidence| evidence.source);
     candidate.presence == Presence::Active
-        && candidate.because == Because::Proven
-        && sources.clone().any(is_statement)
-        && sources.any(|source| !is_statement(source))
+        && candidate.basis == Basis::Proven
+        && sources.clone().any(is_system_list)
+        && sources.any(|source| !is_system_list(source))
 }
 
 enum Works {
@@ -109,15 +107,15 @@ enum Works {
     Unknown(&'static str),
 }
 
-/// The day of the oldest watchlist of the scan; 0 when it looked with none.
+/// The day of the oldest watchlist that the scan used, as 20261123; 0 if it used none.
 fn watched_on(snapshot: &Snapshot) -> u64 {
     let versions = snapshot.entries().iter().map(|entry| entry.watchlist).filter(|version| *version > 0);
     versions.min().map_or(0, day_of)
 }
 
-/// Only a sign that is at least strong says that something guards. A running agent alone does not: a bare clamd scans
-/// what it is asked to, and a passive Defender watches. A definitive sign that was seen to be off outweighs strong
-/// ones that are on: a scanner that runs and watches nothing guards nothing.
+/// Whether a product protects in real time. Only a sign that is at least strong shows it. A running agent alone does not:
+/// a bare clamd scans only what it is asked to, and a passive Defender only watches. A definitive sign that is off
+/// outweighs strong ones that are on: a scanner that runs without on-access scanning protects nothing.
 fn works(signs: &[SignSeen<'_>], state: &HostState) -> Works {
     let strong = || signs.iter().filter(|seen| guards(seen.sign.sign));
     let decided =
@@ -126,25 +124,25 @@ fn works(signs: &[SignSeen<'_>], state: &HostState) -> Works {
         return Works::Yes;
     }
     if decided(false) {
-        return Works::No("it runs, and watches nothing");
+        return Works::No("is running, but real-time protection is off");
     }
     if strong().any(|seen| seen.on == Some(true)) {
         return Works::Yes;
     }
     if strong().any(|seen| seen.on == Some(false)) {
-        return Works::No("it is installed, and does not work in real time");
+        return Works::No("is installed, but real-time protection is off");
     }
     let weak = || signs.iter().filter(|seen| !guards(seen.sign.sign));
     let runs = weak().any(|seen| seen.on == Some(true));
     if !runs && weak().any(|seen| seen.on == Some(false)) {
-        return Works::No("it is installed, and is not running");
+        return Works::No("is installed, but not running");
     }
     match (runs, state.realtime_outcome) {
         (true, Some(Outcome::Denied | Outcome::Partial)) => {
-            Works::Unknown("it is running, and the agent has no right to see whether it works in real time")
+            Works::Unknown("is running, but the agent has no permission to check real-time protection")
         }
-        (true, _) => Works::Unknown("it is running, and whether it works in real time could not be found out"),
-        (false, _) => Works::Unknown("it is installed, and whether it is running could not be found out"),
+        (true, _) => Works::Unknown("is running; whether real-time protection is on is unknown"),
+        (false, _) => Works::Unknown("is installed; whether it is running is unknown"),
     }
 }
 
@@ -156,27 +154,19 @@ fn aged(
     received: Timestamp,
 ) -> (Protection, &'static str) {
     if !product.detection_content.ages() {
-        return (Protection::Approved, "it works in real time; the age of signatures does not apply to it");
+        return (Protection::Approved, "protects in real time; it has no signatures that age");
     }
     match freshness(catalogue, platform, product, state, received).map(|spell| spell.freshness) {
-        Some(Freshness::Fresh) => (Protection::Approved, "it works in real time, and its signatures are fresh"),
-        Some(Freshness::Stale) => (Protection::Unapproved, "it works in real time, and its signatures are stale"),
+        Some(Freshness::Fresh) => (Protection::Approved, "protects in real time with current signatures"),
+        Some(Freshness::Stale) => (Protection::Unapproved, "protects in real time, but its signatures are out of date"),
         Some(Freshness::Ahead) => {
-            (Protection::Unknown, "it works in real time, and its signatures bear a date that has not come yet")
+            (Protection::Unknown, "protects in real time, but its signatures are dated in the future")
         }
-        None => (Protection::Unknown, "it works in real time, and the age of its signatures could not be found out"),
+        None => (Protection::Unknown, "protects in real time, but the age of its signatures is unknown"),
     }
 }
 
-fn of_product(candidate: &Believed<'_>, said: Protection, why: &str) -> Reason {
-    Reason {
-        rule: format!("protection/{said}"),
-        text: format!("{}: {why}", candidate.product.name),
-        product: candidate.product.id.to_string(),
-        evidence: candidate.evidence.first().cloned(),
-    }
-}
-
+/// Of several products, the one with the highest rank decides.
 const fn rank(protection: Protection) -> u8 {
     match protection {
         Protection::Approved => 4,

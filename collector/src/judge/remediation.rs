@@ -1,36 +1,38 @@
-//! What a host's past adds to its current scan, under one order: the case. Stored as versioned JSON beside the verdict.
+//! The remediation record: what a host's past adds to its current snapshot under one order. Stored as versioned JSON
+//! beside the verdict.
 
 use std::time::Duration;
 
-use muster_proto::model::{Assessment, Lane, Platform, Presence, Reason, SiteId, Timestamp};
+use muster_proto::model::{Assessment, Presence, Reason, ReasonKind, Timestamp};
 
 use crate::rules::SCAN_SPACING;
 
-/// A prohibited product that was seen and that no complete scan has refuted yet.
+/// A prohibited product that was found, and that no complete scan has refuted since.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Positive {
-    /// When it was first seen, by the collector's clock.
+    /// When it was first found, by the collector's clock.
     pub since: Timestamp,
-    /// When it was last seen.
+    /// When it was last found.
     pub last_seen: Timestamp,
-    /// What it was.
+    /// How it was present.
     pub presence: Presence,
-    /// Why, so that it can be explained while the current scan cannot see.
+    /// The products and their uninstall commands, for explanations while the current scan cannot see them.
     pub reasons: Vec<Reason>,
 }
 
-/// The time after a complete scan refuted the positive.
+/// A removal: the time after a complete scan refuted the positive.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Gone {
-    /// When the first complete scan without it was received.
+pub struct Removal {
+    /// When the first complete scan without the product was received.
     pub since: Timestamp,
-    /// The boot id under which it was last present; empty when unknown.
+    /// The boot id under which the product was last present; empty when unknown.
     pub present_boot_id: String,
     /// Whether a complete scan under another boot id was received.
     pub new_boot: bool,
-    /// When complete scans without it were received: those that count, at least 24 hours apart.
+    /// When complete scans without the product were received, at least [`SCAN_SPACING`] apart; at most
+    /// [`CLEAN_SCANS_KEPT`].
     pub clean_scans: Vec<Timestamp>,
-    /// What was there, if it was ever seen; a case of an earlier version does not know.
+    /// What was present before; `None` if the host was never seen with the product, only with its remnants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was: Option<Positive>,
 }
@@ -38,92 +40,78 @@ pub struct Gone {
 /// The history of one host under one order, as far as a verdict needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Remediation {
-    /// Standing positive.
+    /// The positive in force.
     pub positive: Option<Positive>,
-    /// Set when it had the product and lost it.
-    pub gone: Option<Gone>,
+    /// Set when the host had the product and lost it.
+    pub removal: Option<Removal>,
     /// The boot id of the last scan in which the product was present.
     pub present_boot_id: String,
 }
 
-/// What only the host has, at the moment of placing it.
-#[derive(Debug, Clone)]
-pub struct HostSituation<'a> {
-    /// Its platform.
-    pub platform: Platform,
-    /// Its site.
-    pub site: &'a SiteId,
-    /// The last check-in, by the collector's clock; `None` when it never reported.
-    pub last_seen: Option<Timestamp>,
-    /// Its history under this order, already advanced by the current scan.
-    pub case: &'a Remediation,
-    /// A lane that an operator's operation decides (`retired`, `waived`) or the roster (`missing`).
-    pub decided: Option<Lane>,
-}
-
-/// How many looks a case remembers; more than any order may ask for.
-const SCANS_KEPT: usize = 8;
+/// How many clean scans a record keeps; no order may ask for more.
+const CLEAN_SCANS_KEPT: usize = 8;
 
 impl Remediation {
-    /// What was there last, whether it is there still or not.
+    /// What was present last, whether or not it still is.
     #[must_use]
-    pub fn seen(&self) -> Option<&Positive> {
-        self.positive.as_ref().or_else(|| self.gone.as_ref()?.was.as_ref())
+    pub fn last_positive(&self) -> Option<&Positive> {
+        self.positive.as_ref().or_else(|| self.removal.as_ref()?.was.as_ref())
     }
 
-    /// The case after a scan: what was seen stands until a complete scan refutes it.
+    /// The record after a scan. A positive remains in force until a complete scan refutes it.
     ///
-    /// `received` is the collector's time, `boot_id` the one under which the host looked; empty when unknown.
+    /// `received` is the collector's time; `boot_id` is the one under which the host was scanned, empty when unknown.
     #[must_use]
     pub fn advance(&self, assessment: &Assessment, received: Timestamp, boot_id: &str) -> Self {
         if assessment.prohibited {
-            return self.present(assessment, received, boot_id);
+            return self.with_product(assessment, received, boot_id);
         }
         let refuted = assessment.covered && assessment.presence != Presence::Suspect;
-        if refuted { self.absent(assessment, received, boot_id) } else { self.clone() }
+        if refuted { self.without_product(assessment, received, boot_id) } else { self.clone() }
     }
 
-    fn present(&self, assessment: &Assessment, received: Timestamp, boot_id: &str) -> Self {
+    fn with_product(&self, assessment: &Assessment, received: Timestamp, boot_id: &str) -> Self {
         let since = self.positive.as_ref().map_or(received, |positive| positive.since);
-        let is_about_presence =
-            |reason: &&Reason| !reason.product.is_empty() && !reason.rule.starts_with("protection/");
-        let reasons = assessment.reasons.iter().filter(is_about_presence).cloned().collect();
+        let is_kept =
+            |reason: &&Reason| matches!(reason.kind, ReasonKind::Product | ReasonKind::Exempt | ReasonKind::Uninstall);
+        let reasons = assessment.reasons.iter().filter(is_kept).cloned().collect();
         let positive = Positive { since, last_seen: received, presence: assessment.presence, reasons };
-        Self { positive: Some(positive), gone: None, present_boot_id: boot_id.to_owned() }
+        Self { positive: Some(positive), removal: None, present_boot_id: boot_id.to_owned() }
     }
 
-    /// A complete scan without it. What is left over makes a case too: somebody had it before we looked.
-    fn absent(&self, assessment: &Assessment, received: Timestamp, boot_id: &str) -> Self {
-        let had_it = self.positive.is_some() || self.gone.is_some() || assessment.remnants;
+    /// After a complete scan without the product. Remnants open a record too: the product was there before the first
+    /// scan.
+    fn without_product(&self, assessment: &Assessment, received: Timestamp, boot_id: &str) -> Self {
+        let had_it = self.positive.is_some() || self.removal.is_some() || assessment.remnants;
         if !had_it {
             return self.clone();
         }
-        let mut gone = self.gone.clone().unwrap_or_else(|| Gone {
+        let mut removal = self.removal.clone().unwrap_or_else(|| Removal {
             since: received,
             present_boot_id: self.present_boot_id.clone(),
             new_boot: false,
             clean_scans: Vec::new(),
             was: self.positive.clone(),
         });
-        // Where no boot id is known (an image, or left over before the first scan) none can differ.
-        gone.new_boot |= gone.present_boot_id != boot_id || gone.present_boot_id.is_empty();
-        let far = gone.clean_scans.last().is_none_or(|last| received.since(*last) >= SCAN_SPACING);
-        if far && gone.clean_scans.len() < SCANS_KEPT {
-            gone.clean_scans.push(received);
+        // Without a known boot id (an image, or a removal before the first scan) no restart can be waited for.
+        removal.new_boot |= removal.present_boot_id != boot_id || removal.present_boot_id.is_empty();
+        let counts = removal.clean_scans.last().is_none_or(|last| received.since(*last) >= SCAN_SPACING);
+        if counts && removal.clean_scans.len() < CLEAN_SCANS_KEPT {
+            removal.clean_scans.push(received);
         }
-        Self { positive: None, gone: Some(gone), present_boot_id: self.present_boot_id.clone() }
+        Self { positive: None, removal: Some(removal), present_boot_id: self.present_boot_id.clone() }
     }
 }
 
-impl Gone {
+impl Removal {
     /// How many of the clean scans are at least this far apart.
     #[must_use]
     pub fn scans_apart(&self, spacing: Duration) -> usize {
         let mut counted: Option<Timestamp> = None;
         let mut count = 0;
-        for snapshot in &self.clean_scans {
-            if counted.is_none_or(|last| snapshot.since(last) >= spacing) {
-                counted = Some(*snapshot);
+        for scan in &self.clean_scans {
+            if counted.is_none_or(|last| scan.since(last) >= spacing) {
+                counted = Some(*scan);
                 count += 1;
             }
         }
@@ -133,13 +121,13 @@ impl Gone {
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::model::{OrderId, Protection};
+    use muster_proto::model::{OrderId, Platform, Protection};
 
     use super::*;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
-    fn snapshot(presence: Presence, covered: bool, remnants: bool) -> Assessment {
+    fn assessed(presence: Presence, covered: bool, remnants: bool) -> Assessment {
         Assessment {
             order: OrderId::new("test").expect("an id"),
             rules_version: String::new(),
@@ -158,48 +146,48 @@ mod tests {
     }
 
     #[test]
-    fn a_positive_stands_until_a_complete_snapshot_refutes_it() {
-        let case = Remediation::default().advance(&snapshot(Presence::Installed, true, false), at(0), "a");
-        assert!(case.positive.is_some());
-        let blind = case.advance(&snapshot(Presence::Unknown, false, false), at(1), "b");
-        assert_eq!(blind, case, "a scan that could not see refutes nothing");
-        let suspect = case.advance(&snapshot(Presence::Suspect, true, false), at(1), "b");
-        assert_eq!(suspect, case, "nor does one that still sees traces");
-        let gone = case.advance(&snapshot(Presence::None, true, false), at(2), "b");
-        assert!(gone.positive.is_none());
-        let gone = gone.gone.expect("it had it");
-        assert_eq!((gone.since, gone.was), (at(2), case.positive), "what was there is remembered");
+    fn a_positive_remains_until_a_complete_scan_refutes_it() {
+        let record = Remediation::default().advance(&assessed(Presence::Installed, true, false), at(0), "a");
+        assert!(record.positive.is_some());
+        let incomplete = record.advance(&assessed(Presence::Unknown, false, false), at(1), "b");
+        assert_eq!(incomplete, record, "an incomplete scan refutes nothing");
+        let suspect = record.advance(&assessed(Presence::Suspect, true, false), at(1), "b");
+        assert_eq!(suspect, record, "nor does one with weak evidence");
+        let clean = record.advance(&assessed(Presence::None, true, false), at(2), "b");
+        assert!(clean.positive.is_none());
+        let removal = clean.removal.expect("it had the product");
+        assert_eq!((removal.since, removal.was), (at(2), record.positive), "what was present is kept");
     }
 
     #[test]
-    fn snapshots_count_when_they_are_a_day_apart_and_a_new_boot_is_noted() {
-        let mut case = Remediation::default().advance(&snapshot(Presence::Active, true, false), at(0), "a");
-        case = case.advance(&snapshot(Presence::None, true, false), at(1), "a");
-        case = case.advance(&snapshot(Presence::None, true, false), at(1).plus(DAY / 2), "a");
-        let gone = case.gone.clone().expect("it had it");
-        assert_eq!((gone.scans_apart(DAY), gone.new_boot), (1, false));
-        case = case.advance(&snapshot(Presence::None, true, false), at(2), "b");
-        let gone = case.gone.clone().expect("it had it");
-        assert_eq!((gone.scans_apart(DAY), gone.new_boot), (2, true));
-        assert_eq!(gone.scans_apart(DAY * 2), 1);
+    fn clean_scans_count_when_they_are_a_day_apart_and_a_new_boot_is_noted() {
+        let mut record = Remediation::default().advance(&assessed(Presence::Active, true, false), at(0), "a");
+        record = record.advance(&assessed(Presence::None, true, false), at(1), "a");
+        record = record.advance(&assessed(Presence::None, true, false), at(1).plus(DAY / 2), "a");
+        let removal = record.removal.clone().expect("it had the product");
+        assert_eq!((removal.scans_apart(DAY), removal.new_boot), (1, false));
+        record = record.advance(&assessed(Presence::None, true, false), at(2), "b");
+        let removal = record.removal.clone().expect("it had the product");
+        assert_eq!((removal.scans_apart(DAY), removal.new_boot), (2, true));
+        assert_eq!(removal.scans_apart(DAY * 2), 1);
     }
 
     #[test]
-    fn a_product_that_comes_back_opens_the_case_anew() {
-        let mut case = Remediation::default().advance(&snapshot(Presence::Installed, true, false), at(0), "a");
-        case = case.advance(&snapshot(Presence::None, true, false), at(1), "b");
-        case = case.advance(&snapshot(Presence::Installed, true, false), at(2), "b");
-        assert_eq!(case.gone, None);
-        assert_eq!(case.positive.expect("it is back").since, at(2));
+    fn a_product_that_is_installed_again_starts_a_new_positive() {
+        let mut record = Remediation::default().advance(&assessed(Presence::Installed, true, false), at(0), "a");
+        record = record.advance(&assessed(Presence::None, true, false), at(1), "b");
+        record = record.advance(&assessed(Presence::Installed, true, false), at(2), "b");
+        assert_eq!(record.removal, None);
+        assert_eq!(record.positive.expect("it is back").since, at(2));
     }
 
     #[test]
-    fn what_never_had_it_has_no_case_and_what_has_remnants_has_one() {
+    fn a_clean_host_has_an_empty_record_and_remnants_count_as_a_removal() {
         assert_eq!(
-            Remediation::default().advance(&snapshot(Presence::None, true, false), at(0), "a"),
+            Remediation::default().advance(&assessed(Presence::None, true, false), at(0), "a"),
             Remediation::default()
         );
-        let left = Remediation::default().advance(&snapshot(Presence::Remnant, true, true), at(0), "a");
-        assert!(left.gone.expect("somebody had it").new_boot);
+        let left = Remediation::default().advance(&assessed(Presence::Remnant, true, true), at(0), "a");
+        assert!(left.removal.expect("it had the product").new_boot);
     }
 }

@@ -1,4 +1,5 @@
-//! Scenarios: a scan in, the expected presence, protection, lane and rule out. Data that an analyst can read and write.
+//! Scenarios: a snapshot in, the expected presence, protection, lane and rule out. Data that an analyst can read and
+//! write; `muster catalogue check` and the tests run them.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use muster_proto::model::{
     SignatureState, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, UnitState,
 };
 
-use super::{Gone, HostSituation, Positive, Remediation, assess, detect, place};
+use super::{HostSituation, Positive, Remediation, Removal, assess, detect, place};
 use crate::rules::{Entries, RuleFault, RuleFile, RuleSet, TomlReader};
 
 /// One scenario of a file.
@@ -23,7 +24,7 @@ struct Scenario {
     last_seen: Option<Timestamp>,
     boot_id: String,
     state: HostState,
-    case: Remediation,
+    remediation: Remediation,
     sources: BTreeMap<SourceName, ScenarioSource>,
     expect: Expect,
 }
@@ -37,7 +38,7 @@ struct ScenarioSource {
     observations: Vec<Observation>,
 }
 
-/// What must come out; what is not said is not compared.
+/// The expected result. A field that is not given is not compared.
 #[derive(Debug, Clone, Default)]
 struct Expect {
     presence: Option<Presence>,
@@ -52,12 +53,12 @@ struct Expect {
     never_says: Vec<String>,
 }
 
-/// Reads and runs the scenarios of a file: how many there are, and a fault for everything that came out otherwise.
+/// Reads and runs the scenarios of a file. Returns how many there are, and a fault for every unexpected result.
 pub(super) fn run(rules: &RuleSet, file: &RuleFile) -> (usize, Vec<RuleFault>) {
     let (scenarios, mut faults) = TomlReader::read(file, |entries| {
         let scenarios = entries.tables("scenario", scenario);
         if scenarios.is_empty() {
-            entries.fault(1, "there is no [[scenario]] in the file");
+            entries.fault(1, "the file has no [[scenario]]");
         }
         scenarios
     });
@@ -76,17 +77,19 @@ pub(super) fn run(rules: &RuleSet, file: &RuleFile) -> (usize, Vec<RuleFault>) {
 
 impl Scenario {
     fn differences(&self, rules: &RuleSet, watchlist: u64) -> Vec<String> {
-        let Some(order) = rules.order(&self.order) else { return vec![format!("there is no order {:?}", self.order)] };
-        let Ok(site) = SiteId::new(self.site.clone()) else { return vec![format!("{:?} is no site", self.site)] };
+        let Some(order) = rules.order(&self.order) else { return vec![format!("unknown order {:?}", self.order)] };
+        let Ok(site) = SiteId::new(self.site.clone()) else {
+            return vec![format!("{:?} is not a valid site", self.site)];
+        };
         let (snapshot, hits) = self.snapshot(rules, watchlist);
         let assessment = assess(order, &rules.catalogue, &snapshot, &hits, &self.state, self.now);
-        let case = self.case.advance(&assessment, self.now, &self.boot_id);
+        let remediation = self.remediation.advance(&assessment, self.now, &self.boot_id);
         let situation = HostSituation {
             platform: self.platform,
             site: &site,
             last_seen: self.last_seen,
-            case: &case,
-            decided: None,
+            remediation: &remediation,
+            decision: None,
         };
         let verdict = place(order, Some(&assessment), &situation, self.now);
         let mut differences = Vec::new();
@@ -105,8 +108,8 @@ impl Scenario {
         for text in expect.advice.iter().filter(|text| !verdict.advice.contains(text.as_str())) {
             differences.push(format!("the advice is {:?} and does not say {text:?}", verdict.advice));
         }
-        let said: String = verdict.reasons.iter().map(|reason| reason.text.as_str()).collect::<Vec<_>>().join("\n");
-        for text in expect.never_says.iter().filter(|text| said.contains(text.as_str())) {
+        let texts: String = verdict.reasons.iter().map(|reason| reason.text.as_str()).collect::<Vec<_>>().join("\n");
+        for text in expect.never_says.iter().filter(|text| texts.contains(text.as_str())) {
             differences.push(format!("a reason says {text:?}"));
         }
         differences
@@ -115,14 +118,14 @@ impl Scenario {
     fn snapshot(&self, rules: &RuleSet, current: u64) -> (Snapshot, Vec<super::Hit>) {
         let mut hits = Vec::new();
         let mut entries = Vec::new();
-        for (source, seen) in &self.sources {
-            let section = Section::new(self.platform, *source, seen.observations.clone());
+        for (source, given) in &self.sources {
+            let section = Section::new(self.platform, *source, given.observations.clone());
             hits.extend(detect(&rules.catalogue, &CanonicalSection::from(&section)));
             entries.push(SnapshotEntry {
                 source: *source,
-                outcome: seen.outcome,
-                reason: seen.reason.clone(),
-                watchlist: seen.watchlist.unwrap_or(current),
+                outcome: given.outcome,
+                reason: given.reason.clone(),
+                watchlist: given.watchlist.unwrap_or(current),
                 section: (!section.observations().is_empty()).then(|| Digest::of(source.name().as_bytes())),
             });
         }
@@ -141,8 +144,8 @@ fn scenario(entries: &mut Entries<'_, '_>) -> Scenario {
     let platform = entries.name("platform", "linux, windows or macos").unwrap_or(Platform::Linux);
     let now = entries.instant("now").unwrap_or_else(|| Timestamp::from_millis(DEFAULT_NOW));
     let mut sources = complete(platform, entries.flag("read_everywhere").unwrap_or(true));
-    for (source, seen) in entries.tables("source", source).into_iter().flatten() {
-        sources.insert(source, seen);
+    for (source, given) in entries.tables("source", source).into_iter().flatten() {
+        sources.insert(source, given);
     }
     entries.text("why");
     let mut state = HostState {
@@ -175,17 +178,17 @@ fn scenario(entries: &mut Entries<'_, '_>) -> Scenario {
         last_seen: Some(entries.instant("last_seen").unwrap_or(now)),
         boot_id: entries.text("boot_id").map_or_else(|| "boot-now".to_owned(), |text| text.value),
         state,
-        case: entries.table("past", past).unwrap_or_default(),
+        remediation: entries.table("past", past).unwrap_or_default(),
         sources,
         expect: entries.table("expect", expect).unwrap_or_default(),
     }
 }
 
 const OUTCOMES: &str = "an outcome";
-/// 2026-11-23T12:00:00Z, for scenarios that do not care.
+/// 2026-11-23T12:00:00Z, for scenarios that do not give a time.
 const DEFAULT_NOW: i64 = 1_795_435_200_000;
 
-/// A scan in which every source looked and nothing was there; a scenario says only what is different.
+/// A snapshot in which every source was read completely and is empty; a scenario only gives what differs.
 fn complete(platform: Platform, everywhere: bool) -> BTreeMap<SourceName, ScenarioSource> {
     use SourceName as S;
     let empty = |outcome| ScenarioSource { outcome, reason: String::new(), watchlist: None, observations: Vec::new() };
@@ -207,36 +210,36 @@ fn complete(platform: Platform, everywhere: bool) -> BTreeMap<SourceName, Scenar
 fn source(entries: &mut Entries<'_, '_>) -> Option<(SourceName, ScenarioSource)> {
     let name = entries.name("name", "a source");
     if name.is_none() {
-        entries.fault(entries.line(), "`name` is missing or no source");
+        entries.fault(entries.line(), "`name` must name a source");
     }
     let observations = entries.tables("see", observation);
     let default = if observations.is_empty() { Outcome::Empty } else { Outcome::Found };
-    let seen = ScenarioSource {
+    let given = ScenarioSource {
         outcome: entries.name("outcome", OUTCOMES).unwrap_or(default),
         reason: entries.text("reason").map_or_else(String::new, |text| text.value),
         watchlist: entries.number("watchlist"),
         observations: observations.into_iter().flatten().collect(),
     };
-    Some((name?, seen))
+    Some((name?, given))
 }
 
 fn observation(entries: &mut Entries<'_, '_>) -> Option<Observation> {
     let kind: Option<Kind> = entries.name("kind", "a kind of observation");
     if kind.is_none() {
-        entries.fault(entries.line(), "`kind` is missing or not known");
+        entries.fault(entries.line(), "`kind` must name a kind of observation");
     }
-    let mut seen = Observation::new(kind?, "");
+    let mut observation = Observation::new(kind?, "");
     for (key, text) in [
-        ("name", &mut seen.name),
-        ("vendor", &mut seen.vendor),
-        ("version", &mut seen.version),
-        ("id", &mut seen.id),
-        ("path", &mut seen.path),
-        ("state", &mut seen.state),
+        ("name", &mut observation.name),
+        ("vendor", &mut observation.vendor),
+        ("version", &mut observation.version),
+        ("id", &mut observation.id),
+        ("path", &mut observation.path),
+        ("state", &mut observation.state),
     ] {
         *text = entries.text(key).map_or_else(String::new, |text| text.value);
     }
-    Some(seen)
+    Some(observation)
 }
 
 fn past(entries: &mut Entries<'_, '_>) -> Remediation {
@@ -248,7 +251,7 @@ fn past(entries: &mut Entries<'_, '_>) -> Remediation {
         .filter_map(|text| {
             let instant = Timestamp::parse_rfc3339(&text.value).ok();
             if instant.is_none() {
-                entries.fault(text.line, format!("`clean_scans`: {:?} is no instant", text.value));
+                entries.fault(text.line, format!("`clean_scans`: {:?} is not a date and time", text.value));
             }
             instant
         })
@@ -260,14 +263,14 @@ fn past(entries: &mut Entries<'_, '_>) -> Remediation {
         presence: Presence::Installed,
         reasons: Vec::new(),
     });
-    let gone = clean_scans.first().map(|since| Gone {
+    let removal = clean_scans.first().map(|since| Removal {
         since: *since,
         present_boot_id: present_boot_id.clone(),
         new_boot,
         clean_scans: clean_scans.clone(),
         was: None,
     });
-    Remediation { positive, gone, present_boot_id }
+    Remediation { positive, removal, present_boot_id }
 }
 
 fn expect(entries: &mut Entries<'_, '_>) -> Expect {

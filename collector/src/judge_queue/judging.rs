@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use muster_proto::model::{Assessment, HostState, Presence, ProductId, Protection, Reason, Timestamp};
+use muster_proto::model::{Assessment, HostState, Presence, Protection, Reason, Timestamp};
 
 use super::assessment_cache::{AssessmentCache, SnapshotHits};
-use crate::judge::{self, HostSituation};
+use crate::judge::{self, HostSituation, Remediation};
 use crate::rules::{Catalogue, Order, RuleSet};
 use crate::store::{JudgedOrder, Judgement, QueuedHost};
 
@@ -55,17 +55,18 @@ fn place(
     now: Timestamp,
 ) -> JudgedOrder {
     let before = remediation_of(host, order, catalogue);
-    let case = match assessment {
+    let remediation = match assessment {
         Some(assessment) => before.advance(assessment, received, &host.state.boot_id),
         None => before,
     };
     let situation = HostSituation {
         platform: host.facts.platform,
         site: &host.site,
-        // Awake: what silence changes is computed when a verdict is read.
+        // The stored lane is the one while it reports; readers add silence.
         last_seen: Some(now),
-        case: &case,
-        decided: None,
+        remediation: &remediation,
+        // Nothing records decisions yet.
+        decision: None,
     };
     let verdict = judge::place(order, assessment, &situation, now);
     let presence = assessment.map_or(Presence::Unknown, |assessment| assessment.presence);
@@ -79,23 +80,22 @@ fn place(
         due: verdict.due,
         reason: verdict.reasons.first().map(|reason| reason.text.clone()).unwrap_or_default(),
         advice: verdict.advice,
-        case,
+        case: remediation,
     }
 }
 
-/// The host's past under the order. One that is new begins with what others have seen of the products that it covers: to
-/// have had one is a fact, and no order's own.
-fn remediation_of(host: &QueuedHost, order: &Order, catalogue: &Catalogue) -> judge::Remediation {
+/// The host's remediation record under the order. A new order starts with the oldest record of the other orders that
+/// have seen a product that it covers: that a host had a product is a fact, whichever order found it.
+fn remediation_of(host: &QueuedHost, order: &Order, catalogue: &Catalogue) -> Remediation {
     if let Some(own) = host.cases.get(&order.id) {
         return own.clone();
     }
     let is_covered = |reason: &Reason| {
-        let product = ProductId::new(reason.product.clone()).ok();
-        let product = product.and_then(|id| catalogue.product(&id));
+        let product = reason.product.as_ref().and_then(|product| catalogue.product(&product.id));
         product.is_some_and(|product| order.covers(product, host.facts.platform))
     };
-    let has_seen = |case: &&judge::Remediation| case.seen().is_some_and(|seen| seen.reasons.iter().any(is_covered));
-    // Of several the one that knows it longest.
+    let has_seen =
+        |record: &&Remediation| record.last_positive().is_some_and(|positive| positive.reasons.iter().any(is_covered));
     let others = host.cases.values().filter(has_seen);
-    others.min_by_key(|case| case.seen().map(|seen| seen.since)).cloned().unwrap_or_default()
+    others.min_by_key(|record| record.last_positive().map(|positive| positive.since)).cloned().unwrap_or_default()
 }

@@ -100,7 +100,7 @@ async fn a_positive_stands_until_a_complete_snapshot_refutes_it() {
     lab.reports(1, 2, 20, &packages(&[("adduser", "ii")])).await;
     lab.judge_queue.drain(at(21)).await.expect("drains");
     let after = lab.host(1).await.verdicts[0].clone();
-    if after.case.gone.is_none() {
+    if after.case.removal.is_none() {
         assert_eq!(after.awake_lane, before.awake_lane);
         assert_eq!(after.since, before.since);
     } else {

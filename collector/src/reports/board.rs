@@ -2,8 +2,8 @@
 
 use muster_proto::model::{Board, BoardCounts, Lane, OrderId};
 
-use super::verdict::{is_past_due, lane_seen, silent_before};
 use super::{ReportContext, ReportError};
+use crate::judge::{effective_lane, is_past_due, silent_before};
 use crate::store::LaneTally;
 
 impl ReportContext {
@@ -35,7 +35,7 @@ pub(super) fn counts(tally: &LaneTally, past_due: bool) -> BoardCounts {
     let unjudged = ((Lane::Unknown, false), tally.unjudged);
     let all = tally.in_scope.iter().map(|(place, hosts)| (*place, *hosts)).chain([unjudged]);
     for ((awake, silent), hosts) in all {
-        let lane = lane_seen(awake, silent);
+        let lane = effective_lane(awake, silent);
         *counts.lanes.entry(lane).or_default() += hosts;
         counts.total += hosts;
         counts.silent += if silent { hosts } else { 0 };

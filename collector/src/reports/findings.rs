@@ -2,9 +2,9 @@
 
 use muster_proto::model::{Finding, HostId, Lane, OrderId};
 
-use super::verdict::{effective, is_past_due, silent_before};
+use super::verdict::effective;
 use super::{Page, ReportContext, ReportError};
-use crate::judge::{HostSituation, place};
+use crate::judge::{HostSituation, is_past_due, place, silent_before};
 use crate::rules::Order;
 use crate::store::{HostQuery, StoredHostRow, StoredVerdict};
 
@@ -95,8 +95,8 @@ impl ReportContext {
             platform: row.platform,
             site: &row.site,
             last_seen: row.last_seen,
-            case: &verdict.case,
-            decided: None,
+            remediation: &verdict.case,
+            decision: None,
         };
         let placed = place(order, None, &situation, self.now);
         let reason = placed.reasons.into_iter().next().map(|reason| reason.text);

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Digest, Explanation, HostId, HostReport, Lane, OrderId, SourceReport, VerdictReport};
+use muster_proto::model::{
+    Digest, Explanation, HostId, HostReport, OrderId, Presence, Protection, SourceReport, VerdictReport,
+};
 
 use super::verdict::effective;
 use super::{ReportContext, ReportError};
 use crate::judge::{Hit, HostSituation, Remediation, assess, detect, place, products_of};
 use crate::rules::Order;
-use crate::store::{HostQuery, StoredHost, StoredSnapshot, StoredVerdict};
+use crate::store::{HostQuery, StoredHost, StoredSnapshot};
 
 impl ReportContext {
     /// A host by id, or by name or the beginning of its id where only one has it.
@@ -114,7 +116,7 @@ impl ReportContext {
             .snapshot
             .as_ref()
             .map(|snapshot| assess(order, &self.rules.catalogue, &snapshot.snapshot, hits, &stored.state, received));
-        let case = match (verdict, &assessment, &stored.snapshot) {
+        let remediation = match (verdict, &assessment, &stored.snapshot) {
             (Some(verdict), _, _) => verdict.case.clone(),
             (None, Some(assessment), Some(snapshot)) => {
                 Remediation::default().advance(assessment, snapshot.since, &stored.state.boot_id)
@@ -125,8 +127,9 @@ impl ReportContext {
             platform: stored.facts.platform,
             site: &stored.site,
             last_seen: stored.last_seen,
-            case: &case,
-            decided: verdict.and_then(decided),
+            remediation: &remediation,
+            // Nothing records decisions yet, and a stored lane is no decision.
+            decision: None,
         };
         let placed = place(order, assessment.as_ref(), &situation, self.now);
         let since = verdict.map(|verdict| effective(order, verdict, stored.last_seen, self.now));
@@ -137,19 +140,13 @@ impl ReportContext {
             in_scope: placed.in_scope,
             overdue: placed.overdue,
             silent: placed.silent,
-            presence: assessment.as_ref().map_or(muster_proto::model::Presence::Unknown, |known| known.presence),
-            protection: assessment.as_ref().map_or(muster_proto::model::Protection::Unknown, |known| known.protection),
+            presence: assessment.as_ref().map_or(Presence::Unknown, |assessment| assessment.presence),
+            protection: assessment.as_ref().map_or(Protection::Unknown, |assessment| assessment.protection),
             since: since.or(stored.snapshot.as_ref().map(|snapshot| snapshot.since)).unwrap_or(stored.enrolled_at),
             advice: placed.advice,
             reasons: placed.reasons,
         }
     }
-}
-
-/// Lanes that an operation or the roster decided stay decided.
-fn decided(verdict: &StoredVerdict) -> Option<Lane> {
-    let lane = verdict.awake_lane;
-    matches!(lane, Lane::Retired | Lane::Waived | Lane::Missing).then_some(lane)
 }
 
 fn sources_of(snapshot: &StoredSnapshot) -> Vec<SourceReport> {

@@ -2,8 +2,9 @@
 
 use muster_proto::model::{HostId, HostRow, Lane, OrderId, SiteId};
 
-use super::verdict::{effective, is_past_due, is_silent, lane_seen, silent_before};
+use super::verdict::effective;
 use super::{Page, ReportContext, ReportError};
+use crate::judge::{effective_lane, is_overdue, is_silent, silent_before};
 use crate::store::{HostQuery, StoredHostRow};
 
 /// Which hosts a list shows.
@@ -73,8 +74,8 @@ impl ReportContext {
                 }
                 // It waits for its first judgement: counted as unknown, shown as unknown.
                 None if order.binds(shown.platform, &shown.site) => {
-                    let lane = lane_seen(Lane::Unknown, is_silent(order, row.last_seen, self.now));
-                    (lane, is_past_due(order, self.now))
+                    let lane = effective_lane(Lane::Unknown, is_silent(order, row.last_seen, self.now));
+                    (lane, is_overdue(order, lane, true, self.now))
                 }
                 None => continue,
             };

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::{ConvertError, code, host_id, id, instant, present};
 use crate::model::{
     Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostReport, HostRow,
-    HostState, Kind, Lane, OrderId, OrderReport, Outcome, Platform, Presence, ProductId, ProductReport, Protection,
-    Reason, RulesRefused, SiteId, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceName,
-    SourceReport, Timestamp, TokenId, TokenReport, VerdictReport,
+    HostState, Kind, Lane, OrderId, OrderReport, Outcome, Platform, Presence, ProductId, ProductReport, ProductSeen,
+    Protection, Reason, ReasonKind, RulesRefused, SiteId, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport,
+    SourceName, SourceReport, Timestamp, TokenId, TokenReport, VerdictReport,
 };
 use crate::wire;
 
@@ -132,30 +132,84 @@ impl TryFrom<wire::Board> for Board {
 
 impl From<Evidence> for wire::Evidence {
     fn from(evidence: Evidence) -> Self {
-        Self { source: u32::from(evidence.source.code()), text: evidence.text, path: evidence.path }
+        Self {
+            source: u32::from(evidence.source.code()),
+            kind: u32::from(evidence.kind.code()),
+            name: evidence.name,
+            version: evidence.version,
+            state: evidence.state,
+            path: evidence.path,
+        }
     }
 }
 
 impl TryFrom<wire::Evidence> for Evidence {
     type Error = ConvertError;
     fn try_from(evidence: wire::Evidence) -> Result<Self, ConvertError> {
-        let source = code("Evidence.source", evidence.source, SourceName::from_code)?;
-        Ok(Self { source, text: evidence.text, path: evidence.path })
+        Ok(Self {
+            source: code("Evidence.source", evidence.source, SourceName::from_code)?,
+            kind: code("Evidence.kind", evidence.kind, Kind::from_code)?,
+            name: evidence.name,
+            version: evidence.version,
+            state: evidence.state,
+            path: evidence.path,
+        })
+    }
+}
+
+impl From<ProductSeen> for wire::ProductSeen {
+    fn from(product: ProductSeen) -> Self {
+        Self {
+            id: product.id.to_string(),
+            name: product.name,
+            version: product.version,
+            presence: u32::from(product.presence.code()),
+        }
+    }
+}
+
+impl TryFrom<wire::ProductSeen> for ProductSeen {
+    type Error = ConvertError;
+    fn try_from(product: wire::ProductSeen) -> Result<Self, ConvertError> {
+        Ok(Self {
+            id: id("ProductSeen.id", ProductId::new(product.id))?,
+            name: product.name,
+            version: product.version,
+            presence: code("ProductSeen.presence", product.presence, Presence::from_code)?,
+        })
     }
 }
 
 impl From<Reason> for wire::Reason {
     fn from(reason: Reason) -> Self {
-        let evidence = reason.evidence.map(Into::into);
-        Self { rule: reason.rule, text: reason.text, product: reason.product, evidence }
+        Self {
+            kind: u32::from(reason.kind.code()),
+            rule: reason.rule,
+            text: reason.text,
+            product: reason.product.map(Into::into),
+            source: reason.source.map(|source| u32::from(source.code())),
+            outcome: reason.outcome.map(|outcome| u32::from(outcome.code())),
+            evidence: reason.evidence.map(Into::into),
+            command: reason.command,
+        }
     }
 }
 
 impl TryFrom<wire::Reason> for Reason {
     type Error = ConvertError;
     fn try_from(reason: wire::Reason) -> Result<Self, ConvertError> {
-        let evidence = reason.evidence.map(Evidence::try_from).transpose()?;
-        Ok(Self { rule: reason.rule, text: reason.text, product: reason.product, evidence })
+        let source = |value| code("Reason.source", value, SourceName::from_code);
+        let outcome = |value| code("Reason.outcome", value, Outcome::from_code);
+        Ok(Self {
+            kind: code("Reason.kind", reason.kind, ReasonKind::from_code)?,
+            rule: reason.rule,
+            text: reason.text,
+            product: reason.product.map(ProductSeen::try_from).transpose()?,
+            source: reason.source.map(source).transpose()?,
+            outcome: reason.outcome.map(outcome).transpose()?,
+            evidence: reason.evidence.map(Evidence::try_from).transpose()?,
+            command: reason.command,
+        })
     }
 }
 

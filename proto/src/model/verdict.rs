@@ -1,12 +1,14 @@
-//! What the judge says: of a snapshot (assessment), and of a host at an instant (verdict).
+//! The judge's answers: an assessment of a snapshot, and a verdict on a host at an instant.
+
+use std::fmt;
 
 use super::closed_list::closed_list;
-use super::{OrderId, Platform, SourceName, Timestamp};
+use super::{Kind, OrderId, Outcome, Platform, ProductId, SourceName, Timestamp};
 
 closed_list! {
-    /// What an order's product is in a snapshot.
+    /// How an order's product is present in a snapshot.
     Presence {
-        /// Installed, and seen to be running.
+        /// Installed and running.
         Active = 1, "active";
         /// Installed.
         Installed = 2, "installed";
@@ -14,75 +16,76 @@ closed_list! {
         ManagementOnly = 3, "management-only";
         /// The vendor's code inside another vendor's product.
         Embedded = 4, "embedded";
-        /// Left over: package in state `rc`, orphaned service, bare folder.
+        /// Left behind by a removal: a package in state `rc`, an orphaned service, a bare folder.
         Remnant = 5, "remnant";
-        /// A trace that proves nothing alone.
+        /// Weak evidence that does not prove the product by itself.
         Suspect = 6, "suspect";
-        /// Looked completely, and nothing was seen.
+        /// Every required source was read completely, and the product was not found.
         None = 7, "none";
-        /// Sources that the order needs did not look completely.
+        /// Sources that the order needs were not read completely.
         Unknown = 8, "unknown";
     }
 }
 
 closed_list! {
-    /// What else guards the host.
+    /// What else protects the host.
     Protection {
-        /// A product that counts is active, with evidence.
+        /// An accepted product is active, with evidence.
         Approved = 1, "approved";
-        /// A security product is there that does not count.
+        /// A security product is installed, but it does not protect: it is off, or its signatures are out of date.
         Unapproved = 2, "unapproved";
-        /// None is there.
+        /// No accepted product is installed.
         None = 3, "none";
-        /// It could not be found out.
+        /// The sources do not show whether an accepted product is active.
         Unknown = 4, "unknown";
-        /// The order demands none on this platform.
+        /// The order requires none on this platform.
         NotRequired = 5, "not-required";
     }
 }
 
 closed_list! {
-    /// The one queue in which a host stands under an order. The order of the codes is the order of decision.
+    /// The one remediation state of a host under an order. The judge checks lanes in the order of their codes; the first
+    /// that applies is the host's.
     Lane {
         /// A disposition is recorded.
         Retired = 1, "retired";
         /// A waiver in force covers it.
         Waived = 2, "waived";
-        /// On the roster, never reported.
+        /// On the roster, and it has never reported.
         Missing = 3, "missing";
-        /// Prohibited product present, and no approved protection.
+        /// A prohibited product is present, and no accepted protection is known to be active.
         Replace = 4, "replace";
-        /// Prohibited product present, approved protection active or none required.
+        /// A prohibited product is present; accepted protection is active, or none is required.
         Remove = 5, "remove";
-        /// Not reported within the order's patience.
+        /// It has not reported within the order's patience.
         Silent = 6, "silent";
-        /// Cannot be judged: coverage, or protection unknown.
+        /// Required sources were not read completely, evidence is only weak, or protection is unknown after a removal.
         Unknown = 7, "unknown";
-        /// Gone, but protection is required and none approved is active.
+        /// The product is removed; protection is required, and no accepted one is active.
         Protect = 8, "protect";
-        /// Gone and guarded; removal not yet proven, or remnants left.
+        /// The product is removed and the host is protected; the removal is not yet proven, or remnants are left.
         Confirm = 9, "confirm";
-        /// Had it; removal proven.
+        /// It had the product; the removal is proven and protection is accepted.
         Done = 10, "done";
-        /// Never had it; every needed source looked.
+        /// It never had the product; every required source was read completely.
         Clear = 11, "clear";
     }
 }
 
 impl Lane {
-    /// Whether the order asks nothing more of a host in this lane.
+    /// Whether nothing is left to do for a host in this lane.
     #[must_use]
     pub const fn is_finished(self) -> bool {
         matches!(self, Self::Retired | Self::Waived | Self::Done | Self::Clear)
     }
 
-    /// Whether a host in this lane is an open finding: something is to be done on the host itself.
+    /// Whether something must be done on the host itself.
     #[must_use]
     pub const fn is_finding(self) -> bool {
         matches!(self, Self::Replace | Self::Remove | Self::Protect | Self::Confirm)
     }
 
-    /// Whether silence moves a host out of this lane into `silent`. A positive stands, asleep or not.
+    /// Whether silence moves a host out of this lane into `silent`. A prohibited product that was found stays found.
     #[must_use]
     pub const fn yields_to_silence(self) -> bool {
         matches!(self, Self::Unknown | Self::Protect | Self::Confirm | Self::Done | Self::Clear)
@@ -95,72 +98,174 @@ impl Lane {
     }
 }
 
-/// The observation that a reason rests on, as people read it.
+closed_list! {
+    /// Which step of the judge gave a reason. Code decides by this and by the fields of [`Reason`], never by its text.
+    ReasonKind {
+        /// Why the host is in its lane.
+        Lane = 1, "lane";
+        /// The host has not reported within the order's patience.
+        Silence = 2, "silence";
+        /// The product was removed: how far the removal is proven.
+        Removal = 3, "removal";
+        /// A product of the order that was present before the removal.
+        PastProduct = 4, "past-product";
+        /// A product of the order in the current snapshot.
+        Product = 5, "product";
+        /// A product in the current snapshot that the order exempts.
+        Exempt = 6, "exempt";
+        /// Every required source was read, and no product of the order was found.
+        Absence = 7, "absence";
+        /// What else protects the host.
+        Protection = 8, "protection";
+        /// A required source that was not read completely.
+        Coverage = 9, "coverage";
+        /// A source that was read with a watchlist older than the catalogue.
+        Watchlist = 10, "watchlist";
+        /// A command that removes what was found.
+        Uninstall = 11, "uninstall";
+    }
+}
+
+/// The observation on which a reason rests. `Display` writes it as people read it: `deb kesl 12.2.0-2517 [ii]`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Evidence {
-    /// The source that saw it.
+    /// The source that reported it.
     pub source: SourceName,
-    /// `deb kesl 12.2.0-2517 [ii]`: kind, name, version, state.
-    pub text: String,
-    /// Where it is, when the source says so.
+    /// The kind of observation.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Its version; empty when the source gives none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// Its state as the source spells it; empty when the source gives none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub state: String,
+    /// Where it is; empty when the source does not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
 }
 
-/// Why the judge said something: the rule, what it rests on, and a sentence.
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)?;
+        // A path is shown as the place alone.
+        if !self.version.is_empty() && self.kind != Kind::Path {
+            write!(f, " {}", self.version)?;
+        }
+        if !self.state.is_empty() {
+            write!(f, " [{}]", self.state)?;
+        }
+        Ok(())
+    }
+}
+
+/// A catalogue product as a reason names it. `Display` writes name and version.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ProductSeen {
+    /// The product's id.
+    pub id: ProductId,
+    /// The product's name.
+    pub name: String,
+    /// The version that was found; empty when no source gave one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// How it is present.
+    pub presence: Presence,
+}
+
+impl fmt::Display for ProductSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if self.version.is_empty() { Ok(()) } else { write!(f, " {}", self.version) }
+    }
+}
+
+/// One reason of an assessment or a verdict.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Reason {
+    /// Which step of the judge gave it.
+    pub kind: ReasonKind,
     /// Stable name of the rule: a recogniser (`kaspersky-endpoint-security/linux/deb#1`) or a step of the judge
     /// (`lane/replace`, `coverage/dpkg-failed`).
     pub rule: String,
-    /// One sentence, readable alone.
+    /// One sentence for people.
     pub text: String,
-    /// The product of the catalogue, when the reason is about one.
-    pub product: String,
-    /// What was seen, when something was.
+    /// The product that the reason is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<ProductSeen>,
+    /// The source that the reason is about; evidence names its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceName>,
+    /// The outcome of that source; `None` when the snapshot does not have the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// The observation on which it rests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// The command that removes what was found. Muster prints it and never runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }
 
-/// Presence, protection, coverage and reasons of one snapshot under one order. No host is in it.
+impl Reason {
+    /// A reason that is about no product, source or observation.
+    #[must_use]
+    pub fn new(kind: ReasonKind, rule: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            kind,
+            rule: rule.into(),
+            text: text.into(),
+            product: None,
+            source: None,
+            outcome: None,
+            evidence: None,
+            command: None,
+        }
+    }
+}
+
+/// Presence, protection, coverage and reasons of one snapshot under one order. It contains no host.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Assessment {
     /// The order.
     pub order: OrderId,
     /// The version of catalogue and orders that judged.
     pub rules_version: String,
-    /// The platform that was looked at.
+    /// The platform of the snapshot.
     pub platform: Platform,
-    /// What the order's product is.
+    /// How the order's product is present.
     pub presence: Presence,
-    /// What else guards the host.
+    /// What else protects the host.
     pub protection: Protection,
-    /// Whether every source that the order needs looked completely.
+    /// Whether every source that the order needs was read completely.
     pub covered: bool,
-    /// Whether a prohibited product is there, by this order's own list of presences.
+    /// Whether a product is present in a way that this order prohibits.
     pub prohibited: bool,
-    /// Whether remnants are there, beside or without the product itself.
+    /// Whether remnants are present, with or without the product itself.
     pub remnants: bool,
     /// The reasons, most important first.
     pub reasons: Vec<Reason>,
 }
 
-/// Where a host stands under an order at an instant.
+/// The lane of a host under an order at an instant, and why.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Verdict {
     /// The order.
     pub order: OrderId,
-    /// The queue.
+    /// The lane.
     pub lane: Lane,
-    /// Whether the host belongs to those whom the order binds.
+    /// Whether the order applies to the host.
     pub in_scope: bool,
-    /// Unfinished past the order's due milestone.
+    /// In scope and not finished at the order's due milestone.
     pub overdue: bool,
-    /// Not reported within the order's patience, whatever the lane.
+    /// Not reported within the order's patience, whatever the lane is.
     pub silent: bool,
     /// The order's due milestone.
     pub due: Option<Timestamp>,
-    /// What would clear it, one sentence.
+    /// What to do next, one sentence.
     pub advice: String,
-    /// Reasons of the placement, before those of the assessment.
+    /// Why it is in this lane, then the reasons of the assessment.
     pub reasons: Vec<Reason>,
 }
 

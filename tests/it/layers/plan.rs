@@ -71,7 +71,7 @@ pub(super) const MODULES: &[Module] = &[
     // transaction of the operation that the entry is about.
     module(
         "collector/src/store",
-        &["judge/Remediation", "judge/Gone", "judge/Hit", "judge/Positive", "judge/Strength", "ledger/entry"],
+        &["judge/Remediation", "judge/Removal", "judge/Hit", "judge/Positive", "judge/Strength", "ledger/entry"],
     ),
     module("collector/src/ledger/entry", &[]),
     module("collector/src/store/KeyFingerprint", &[]),
@@ -79,7 +79,7 @@ pub(super) const MODULES: &[Module] = &[
     module("collector/src/rules", &[]),
     module("collector/src/judge", &["rules"]),
     module("collector/src/judge/Remediation", &[]),
-    module("collector/src/judge/Gone", &[]),
+    module("collector/src/judge/Removal", &[]),
     module("collector/src/judge/Hit", &[]),
     module("collector/src/judge/Positive", &[]),
     module("collector/src/judge/Strength", &[]),

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Digest, Evidence, Lane, Presence, ProductId, SourceName};
+use muster_proto::model::{Digest, Evidence, Kind, Lane, Presence, ProductId, SourceName};
 
 use super::Backend;
 use super::kit::{
     all_judged, assert_healthy, at, check_in, enrolled, host, judged, judgement, order, packages, part, reports,
     settled, settled_under, state,
 };
-use crate::judge::{Gone, Hit, Remediation, Strength};
+use crate::judge::{Hit, Remediation, Removal, Strength};
 use crate::ledger::entry::Entry;
 use crate::store::{CheckIn, JudgedOrder, LaneTally, Settlement};
 
@@ -97,7 +97,7 @@ pub(crate) async fn an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_
     let store = backend.open();
     enrolled(&store, 1).await;
     let case = Remediation {
-        gone: Some(Gone {
+        removal: Some(Removal {
             since: at(1),
             present_boot_id: "b".to_owned(),
             new_boot: false,
@@ -138,7 +138,14 @@ pub(crate) async fn hits_belong_to_a_version_of_the_rules(backend: impl Backend)
         strength: Strength::Proves,
         presence: Presence::Installed,
         version: "12".to_owned(),
-        evidence: Evidence { source: SourceName::Dpkg, text: "deb kesl 12".to_owned(), path: String::new() },
+        evidence: Evidence {
+            source: SourceName::Dpkg,
+            kind: Kind::Deb,
+            name: "kesl".to_owned(),
+            version: "12".to_owned(),
+            state: "ii".to_owned(),
+            path: String::new(),
+        },
     };
     let hits = BTreeMap::from([(digest, vec![hit])]);
     let found = |rules: &str, hits: &BTreeMap<Digest, Vec<Hit>>| Settlement {

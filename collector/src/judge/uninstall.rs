@@ -1,39 +1,38 @@
-//! How a product is removed: the command for the package as it was found on this host. Printed, never run.
+//! Uninstall commands: the one that removes a product as it was found on this host. Muster prints commands and never
+//! runs them.
 
-use muster_proto::model::{Kind, Platform, Presence, Reason};
+use muster_proto::model::{Kind, Platform, Presence, Reason, ReasonKind};
 
-use super::combine::Believed;
+use super::combine::FoundProduct;
 use super::hit::Hit;
 use crate::rules::{Order, Product};
 
-/// The rule of a reason that holds a command.
-pub(super) const RULE: &str = "advice/uninstall";
-
-/// One reason for each command that removes a covered product which was found, and for remnants the one that cleans.
-pub(super) fn commands(order: &Order, platform: Platform, believed: &[Believed<'_>], hits: &[Hit]) -> Vec<Reason> {
-    let mut commands: Vec<Reason> = Vec::new();
-    for one in believed.iter().filter(|one| order.covers(one.product, platform)) {
+/// One reason for each command that removes a prohibited product, or cleans up remnants of a covered one.
+pub(super) fn reasons(order: &Order, platform: Platform, found: &[FoundProduct<'_>], hits: &[Hit]) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> = Vec::new();
+    for one in found.iter().filter(|one| order.covers(one.product, platform)) {
         let wanted = order.prohibits(one.presence) || one.presence == Presence::Remnant;
         for hit in hits.iter().filter(|hit| wanted && hit.product == one.product.id) {
-            let Some(text) = command(one.product, hit) else { continue };
-            if !commands.iter().any(|reason| reason.text == text) {
-                let evidence = Some(hit.evidence.clone());
-                let product = one.product.id.to_string();
-                commands.push(Reason { rule: RULE.to_owned(), text, product, evidence });
+            let Some(command) = command(one.product, hit) else { continue };
+            // Several sources can show the same package.
+            if reasons.iter().any(|reason| reason.command.as_ref() == Some(&command)) {
+                continue;
             }
+            let text = format!("To remove {}: {command}", one.product.name);
+            let reason = one.reason(ReasonKind::Uninstall, "advice/uninstall".to_owned(), text);
+            reasons.push(Reason { evidence: Some(hit.evidence.clone()), command: Some(command), ..reason });
         }
     }
-    commands
+    reasons
 }
 
 fn command(product: &Product, hit: &Hit) -> Option<String> {
-    let mut words = hit.evidence.text.split(' ');
-    let kind: Kind = words.next()?.parse().ok()?;
-    if let Some((_, way)) = product.uninstall.iter().find(|(of, _)| *of == kind) {
-        return Some(way.clone());
+    let kind = hit.evidence.kind;
+    if let Some((_, command)) = product.uninstall.iter().find(|(of, _)| *of == kind) {
+        return Some(command.clone());
     }
-    // A name goes into a command line that somebody may copy: nothing but what package names are made of.
-    let name = words.next().filter(|name| is_plain(name))?;
+    // Somebody may paste the command into a shell, so a name from a host must look like a package name.
+    let name = Some(hit.evidence.name.as_str()).filter(|name| is_plain(name))?;
     match kind {
         Kind::Deb => Some(format!("apt-get purge {}", name.split(':').next().unwrap_or(name))),
         Kind::Rpm => Some(format!("rpm -e {name}")),

@@ -1,0 +1,76 @@
+//! Advice: what to do next for a host in a lane, in one sentence. Uninstall commands are appended as they were found for
+//! this host; Muster prints them and never runs them.
+
+use muster_proto::model::{Assessment, Lane, Outcome, Presence, Protection, Reason, ReasonKind};
+
+use super::remediation::Remediation;
+use crate::rules::Order;
+
+pub(super) fn advice(
+    order: &Order,
+    lane: Lane,
+    assessment: Option<&Assessment>,
+    remediation: &Remediation,
+    reasons: &[Reason],
+) -> String {
+    let how = commands(reasons);
+    let is_unproven = assessment.is_some_and(|assessment| assessment.protection == Protection::Unknown);
+    let has_remnants = assessment.is_some_and(|assessment| assessment.remnants);
+    match lane {
+        Lane::Replace if is_unproven => format!(
+            "Check that the other protection is active, or install accepted protection; \
+             then remove the prohibited product{how}"
+        ),
+        Lane::Replace => format!("Install accepted protection, then remove the prohibited product{how}"),
+        Lane::Remove => format!("Remove the prohibited product{how}"),
+        Lane::Silent => "Start the host or its agent, or record what became of the host".to_owned(),
+        Lane::Missing => "Enroll the host, or excuse its roster entry".to_owned(),
+        Lane::Unknown => unknown(assessment),
+        Lane::Protect if has_remnants => {
+            format!("Install accepted protection, check that it is active, and clean up the remnants{how}")
+        }
+        Lane::Protect => "Install accepted protection and check that it is active".to_owned(),
+        Lane::Confirm if has_remnants => format!("Clean up the remnants{how}"),
+        Lane::Confirm => confirm(order, remediation),
+        Lane::Retired | Lane::Waived | Lane::Done | Lane::Clear => "No action needed".to_owned(),
+    }
+}
+
+/// `: apt-get purge kesl; apt-get purge klnagent64`, each command once; empty without any.
+fn commands(reasons: &[Reason]) -> String {
+    let mut commands: Vec<&str> = Vec::new();
+    for command in reasons.iter().filter_map(|reason| reason.command.as_deref()) {
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
+    if commands.is_empty() { String::new() } else { format!(": {}", commands.join("; ")) }
+}
+
+fn unknown(assessment: Option<&Assessment>) -> String {
+    let Some(assessment) = assessment else { return "Wait for the first scan".to_owned() };
+    let of_kind = |kind: ReasonKind| assessment.reasons.iter().find(move |reason| reason.kind == kind);
+    if let Some(gap) = of_kind(ReasonKind::Coverage) {
+        let source = gap.source.map_or("the source", |source| source.name());
+        return match gap.outcome {
+            Some(Outcome::Denied) => format!("Grant the agent permission to read {source}"),
+            Some(Outcome::NotApplicable) | None => format!("Let the agent read a required source. {}", gap.text),
+            Some(_) => format!("Fix the source, then scan again. {}", gap.text),
+        };
+    }
+    if of_kind(ReasonKind::Watchlist).is_some() {
+        return "Wait for the next check-in; it brings the current watchlist".to_owned();
+    }
+    if assessment.presence == Presence::Suspect {
+        return "Find out what the weak evidence belongs to, and remove it if it is a prohibited product".to_owned();
+    }
+    "Check that the installed protection is active and its signatures are current".to_owned()
+}
+
+fn confirm(order: &Order, remediation: &Remediation) -> String {
+    let new_boot = remediation.removal.as_ref().is_some_and(|removal| removal.new_boot);
+    if order.confirm.new_boot && !new_boot {
+        return "Restart the host once".to_owned();
+    }
+    "No action needed; further clean scans prove the removal".to_owned()
+}
