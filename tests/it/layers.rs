@@ -6,6 +6,7 @@ mod cycles;
 mod lexer;
 mod names;
 mod paths;
+mod phrases;
 mod plan;
 
 use std::path::{Path, PathBuf};

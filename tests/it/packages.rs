@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use muster_tests::process::Answer;
 use muster_tests::{binaries, left_out};
 
-use crate::roots::machines;
+use crate::roots::{machines, tools};
 
 const IDENTITY: &str = "var/lib/muster-agent/identity/identity.json";
 
@@ -109,7 +109,7 @@ fn the_deb_is_installed_upgraded_with_its_identity_removed_and_purged() -> Resul
 
 #[test]
 fn the_rpm_and_its_scripts_install_upgrade_with_its_identity_and_remove() -> Result<()> {
-    if !machines::can("the rpm packages", &["rpm", "rpmbuild"])? {
+    if !tools::can("the rpm packages", &["rpm", "rpmbuild"])? {
         return Ok(());
     }
     if !Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success()) {

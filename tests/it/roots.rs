@@ -9,6 +9,7 @@
 mod catalogue;
 mod foreign;
 pub(crate) mod machines;
+pub(crate) mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -118,7 +119,7 @@ fn on_an_alpine_every_product_is_recognised() -> Result<()> {
 
 #[test]
 fn on_an_arch_whose_packages_pacman_installed_every_product_is_recognised() -> Result<()> {
-    if !machines::can("packages by pacman", &["pacman", "tar"])? {
+    if !tools::can("packages by pacman", &["pacman", "tar"])? {
         return Ok(());
     }
     let all = plantings()?;
@@ -127,7 +128,7 @@ fn on_an_arch_whose_packages_pacman_installed_every_product_is_recognised() -> R
 
 #[test]
 fn what_flatpak_itself_has_installed_is_recognised_with_its_version() -> Result<()> {
-    if !machines::can("applications by flatpak", &["flatpak"])? {
+    if !tools::can("applications by flatpak", &["flatpak"])? {
         return Ok(());
     }
     let all = plantings()?;

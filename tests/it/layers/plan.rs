@@ -146,5 +146,4 @@ pub(super) const KNOWN_CYCLES: &[&[&str]] = &[
         "collector/src/store/sqlite/tally.rs",
         "collector/src/store/sqlite/verdict.rs",
     ],
-    &["tests/it/roots/foreign.rs", "tests/it/roots/machines.rs"],
 ];

@@ -1,5 +1,5 @@
-//! Machines that are not Debian's kin: Arch by the real pacman, flatpaks by the real flatpak, and package databases whose own tools are not to be had here,
-//! written as their formats are documented.
+//! Machines that are not like Debian: Arch by the real pacman, flatpaks by the real flatpak. Package databases whose tools
+//! are not available here are written as their formats are documented.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use super::catalogue::Planting;
-use super::machines::{run, write};
+use super::tools::{run, write};
 
 fn names<'a>(all: &'a [Planting], kind: &str) -> BTreeSet<&'a str> {
     all.iter().filter(|one| one.kind == kind).map(|one| one.name.as_str()).collect()

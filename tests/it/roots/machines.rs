@@ -6,35 +6,16 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use muster_tests::{binaries, left_out};
 use tempfile::TempDir;
 
 use super::catalogue::Planting;
 use super::foreign;
+use super::tools::{LEFT_OUT, can, path, run, write};
 
 const SUITE: &str = "bookworm";
 const MIRROR: &str = "http://deb.debian.org/debian";
-/// Set by `deploy/ci/test`: to 1 where the tools cannot be had, and the tests then say that they are left out; to `needed`
-/// where everything is there.
-const LEFT_OUT: &str = "MUSTER_TEST_WITHOUT_ROOTS";
-
-/// Whether a test can be run: the tools are there, and the right to use them. Without the right it is left out, without
-/// the tools only where somebody said so.
-pub(crate) fn can(what: &str, tools: &[&str]) -> Result<bool> {
-    let missing: Vec<&&str> = tools.iter().filter(|tool| which(tool).is_none()).collect();
-    let is_root = Command::new("id").arg("-u").output()?.stdout == b"0\n";
-    if missing.is_empty() && is_root {
-        return Ok(true);
-    }
-    let why = if is_root { format!("{missing:?} are missing") } else { "only root can make roots".to_owned() };
-    if std::env::var(LEFT_OUT).is_ok_and(|value| value == "1") || !is_root {
-        left_out(what, &why);
-        return Ok(false);
-    }
-    bail!("{what}: {why}: install them (deploy/ci/test does), or set {LEFT_OUT}=1")
-}
-
 /// Whether the mirror answers. A machine without a network cannot make a Debian, and that is no fault of the agent;
 /// `deploy/ci/test` has asked before, and says with `needed` that a test may not be left out for this reason.
 fn mirror_answers(mirror: &str) -> Result<bool> {
@@ -44,22 +25,6 @@ fn mirror_answers(mirror: &str) -> Result<bool> {
     let mut ask = Command::new("wget");
     ask.args(["--quiet", "--spider", "--timeout=15", "--tries=2", &format!("{mirror}/dists/{SUITE}/InRelease")]);
     Ok(ask.status().context("start wget")?.success())
-}
-
-fn which(tool: &str) -> Option<PathBuf> {
-    path().split(':').map(|dir| Path::new(dir).join(tool)).find(|place| place.is_file())
-}
-
-/// Where debootstrap stands is not on everybody's path.
-fn path() -> String {
-    std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin"
-}
-
-pub(super) fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("start {command:?}"))?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success(), "{command:?}: {}: {said}", output.status);
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// A Debian with systemd by debootstrap. It is made once and kept below the target folder; a test gets its own copy.
@@ -174,12 +139,6 @@ fn extension(root: &Path, planting: &Planting) -> Result<()> {
         return write(root, "root/.mozilla/firefox/x.default/extensions.json", &text);
     }
     write(root, &format!("{home}/manifest.json"), format!(r#"{{"name":"{}","version":"2.0"}}"#, planting.name))
-}
-
-pub(super) fn write(root: &Path, place: &str, text: impl AsRef<[u8]>) -> Result<()> {
-    let path = root.join(place);
-    std::fs::create_dir_all(path.parent().context("a folder")?)?;
-    std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))
 }
 
 fn link(root: &Path, place: &str, target: &str) -> Result<()> {

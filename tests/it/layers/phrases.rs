@@ -1,0 +1,351 @@
+//! Words and phrases that the project no longer uses, in code, help, errors and documents. Each has a plain or a common
+//! term in its place; the table of terms is in ARCHITECTURE.md.
+
+use std::path::Path;
+
+use super::{Source, repository};
+
+/// Words, each with the term that replaces it. They are found in identifiers too: `crowd_size`, `DocketLoop`.
+const WORDS: &[(&str, &str)] = &[
+    ("docket", "judge queue"),
+    ("dockets", "judge queues"),
+    ("deed", "operation or action"),
+    ("deeds", "operations or actions"),
+    ("faces", "api and cli"),
+    ("intake", "ingest"),
+    ("sieve", "prefilter"),
+    ("mesh", "prefilter"),
+    ("sheet", "TOML reader"),
+    ("crowd", "watched processes"),
+    ("desk", "context"),
+    ("watchman", "watch"),
+    ("room", "module, or space"),
+    ("rooms", "modules"),
+    ("house", "layers"),
+    ("enrol", "enroll"),
+    ("enrolment", "enrollment"),
+    ("whoever", "a plain subject"),
+    ("lest", "so that … not"),
+];
+
+/// Phrases of earlier texts that read like a translation.
+const PHRASES: &[&str] = &[
+    "looked completely",
+    "looks completely",
+    "a covered product is there",
+    "nothing that counts",
+    "protection that counts",
+    "it is gone, and",
+    "there is no place of",
+    "this door",
+    "operators' door",
+    "agents' door",
+    "must be a text",
+    "is told",
+    "are told",
+    "until told",
+    "go the way",
+    "says of each line",
+    "asks a muster collector",
+    "look and report",
+    "traces were seen",
+    "to be proven:",
+    "older than recognisers of",
+    "page is none",
+    "an id that begins so",
+    "as it is typed",
+    "what it lacks",
+    "what became of",
+    "not to be had",
+    "has no meaning",
+];
+
+/// Words before `look` or `looks` that make it a noun.
+const BEFORE_A_NOUN: &[&str] = &[
+    "a",
+    "the",
+    "one",
+    "each",
+    "every",
+    "this",
+    "that",
+    "last",
+    "next",
+    "first",
+    "second",
+    "its",
+    "current",
+    "full",
+    "complete",
+    "any",
+    "no",
+    "old",
+    "older",
+    "new",
+    "newer",
+    "two",
+    "three",
+    "whose",
+    "same",
+    "late",
+    "of",
+    "unchanged",
+];
+
+/// Words after `look` that make it a verb in an identifier.
+const AFTER_A_VERB: &[&str] = &["up", "at", "for"];
+
+/// Files that still have such words. The list only shrinks.
+const NOT_YET_DONE: &[&str] = &[
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "agent/src/app/agent.rs",
+    "agent/src/app/service.rs",
+    "agent/src/app/state_files.rs",
+    "agent/src/app/tests.rs",
+    "agent/src/cli.rs",
+    "agent/src/cli/scan.rs",
+    "agent/src/config.rs",
+    "agent/src/corpus_tests.rs",
+    "agent/src/os.rs",
+    "agent/src/os/linux.rs",
+    "agent/src/os/notify.rs",
+    "agent/src/os/supervisor.rs",
+    "agent/src/scan.rs",
+    "agent/src/scan/people.rs",
+    "agent/src/scan/run.rs",
+    "agent/src/schedule.rs",
+    "agent/src/sources.rs",
+    "agent/src/sources/linux/findings.rs",
+    "agent/src/sources/linux/flatpak.rs",
+    "agent/src/sources/linux/state.rs",
+    "agent/src/sources/linux/state/realtime.rs",
+    "agent/src/sources/linux/watched_processes.rs",
+    "agent/src/sources/parse/extension.rs",
+    "agent/src/sources/parse/paged.rs",
+    "agent/src/sources/parse/rpm/berkeley.rs",
+    "agent/src/sources/parse/sqlite.rs",
+    "agent/src/sources/places.rs",
+    "agent/src/sources/root.rs",
+    "agent/src/sources/root/linux.rs",
+    "agent/src/spool/disk.rs",
+    "agent/src/spool/model_tests.rs",
+    "agent/src/spool/queue.rs",
+    "agent/src/uplink.rs",
+    "agent/src/uplink/connect.rs",
+    "agent/src/watch.rs",
+    "agent/src/watch/settling.rs",
+    "agent/watchlist/default.toml",
+    "collector/benches/detect.rs",
+    "collector/migrations/postgres/0001_initial.sql",
+    "collector/src/api.rs",
+    "collector/src/api/grpc.rs",
+    "collector/src/api/grpc/agents.rs",
+    "collector/src/api/grpc/operators.rs",
+    "collector/src/api/probes.rs",
+    "collector/src/app/serve.rs",
+    "collector/src/cli/args.rs",
+    "collector/src/clock.rs",
+    "collector/src/config.rs",
+    "collector/src/ingest.rs",
+    "collector/src/ingest/admit.rs",
+    "collector/src/ingest/backlog.rs",
+    "collector/src/ingest/refuse.rs",
+    "collector/src/ingest/tests/breaches.rs",
+    "collector/src/judge/advice.rs",
+    "collector/src/judge/matching.rs",
+    "collector/src/judge/recall_tests.rs",
+    "collector/src/judge_queue.rs",
+    "collector/src/reports.rs",
+    "collector/src/rules.rs",
+    "collector/src/rules/load.rs",
+    "collector/src/rules/order.rs",
+    "collector/src/rules/prefilter.rs",
+    "collector/src/rules/script.rs",
+    "collector/src/rules/sign.rs",
+    "collector/src/shutdown.rs",
+    "collector/src/store/contract/concurrency.rs",
+    "collector/src/store/operations.rs",
+    "collector/src/store/postgres/heartbeat.rs",
+    "collector/src/store/postgres/identity.rs",
+    "collector/src/store/postgres/intern.rs",
+    "collector/src/store/postgres/ledger.rs",
+    "collector/src/store/postgres/memory.rs",
+    "collector/src/store/postgres/migrate.rs",
+    "collector/src/store/postgres/pool.rs",
+    "collector/src/store/postgres/report.rs",
+    "collector/src/store/postgres/report/decide.rs",
+    "collector/src/store/postgres/report/read.rs",
+    "collector/src/store/postgres/row.rs",
+    "collector/src/store/postgres/session.rs",
+    "collector/src/store/postgres/settle.rs",
+    "collector/src/store/postgres/tests/contention.rs",
+    "collector/src/store/postgres/tests/protection.rs",
+    "collector/src/store/postgres/tests/together.rs",
+    "collector/src/store/postgres/tls.rs",
+    "collector/src/store/snapshot_codec.rs",
+    "collector/src/store/software.rs",
+    "collector/src/store/sqlite/row.rs",
+    "collector/src/store/sqlite/snapshot.rs",
+    "collector/src/store/sqlite/writer.rs",
+    "collector/src/store/texts.rs",
+    "collector/src/telemetry/metrics.rs",
+    "collector/src/tls/authority.rs",
+    "collector/src/tls/ca.rs",
+    "collector/src/tls/server.rs",
+    "deploy/ci/test",
+    "deploy/config/agent.toml",
+    "deploy/config/collector.toml",
+    "deploy/linux/debian/postinst",
+    "error",
+    "note",
+    "proto/src/canonical/reader.rs",
+    "proto/src/limits.rs",
+    "proto/src/model/report.rs",
+    "tests/it/api.rs",
+    "tests/it/deliver.rs",
+    "tests/it/disk.rs",
+    "tests/it/hostile/credentials.rs",
+    "tests/it/judge.rs",
+    "tests/it/main.rs",
+    "tests/it/packages.rs",
+    "tests/it/scan.rs",
+    "tests/src/bin/muster-swarm/agent.rs",
+    "tests/src/bin/muster-swarm/bench/echo.rs",
+    "tests/src/bin/muster-swarm/bench/full.rs",
+    "tests/src/bin/muster-swarm/bench/load.rs",
+    "tests/src/bin/muster-swarm/fleet/distinct.rs",
+    "tests/src/bin/muster-swarm/fleet/titles.rs",
+    "tests/src/bin/muster-swarm/run.rs",
+    "tests/src/bin/muster-swarm/statistics.rs",
+    "tests/src/bin/muster-swarm/swarm.rs",
+    "tests/src/canned.rs",
+    "tests/src/door.rs",
+    "tests/src/lab.rs",
+    "tests/src/left_out.rs",
+    "tests/src/player.rs",
+    "tests/src/postgres.rs",
+];
+
+const FOLDERS: &[&str] = &["proto", "agent", "collector", "tests", "deploy", ".ci", ".github"];
+const DOCUMENTS: &[&str] = &["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+/// Data, bytes and this list.
+const LEFT_OUT: &[&str] = &[
+    "collector/rules",
+    "tests/fixtures",
+    "tests/fuzz/seeds",
+    "tests/fuzz/corpus",
+    "tests/fuzz/target",
+    "tests/fuzz/Cargo.lock",
+    "tests/it/layers/phrases.rs",
+];
+
+fn texts() -> Vec<Source> {
+    let root = repository();
+    let mut found = Vec::new();
+    for folder in FOLDERS {
+        collect(&root, &root.join(folder), &mut found);
+    }
+    for document in DOCUMENTS {
+        let text = std::fs::read_to_string(root.join(document)).unwrap();
+        found.push(Source { path: (*document).to_owned(), text });
+    }
+    found
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        let place = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        if LEFT_OUT.contains(&place.as_str()) {
+            continue;
+        }
+        if path.is_dir() {
+            collect(root, &path, found);
+        } else if let Ok(text) = std::fs::read_to_string(&path) {
+            found.push(Source { path: place, text });
+        }
+    }
+}
+
+fn breaches(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    for (number, line) in source.text.lines().enumerate() {
+        let words = words(line);
+        let at = format!("{}:{}", source.path, number + 1);
+        for (word, instead) in WORDS {
+            if words.iter().any(|found| found.text == *word) {
+                found.push(format!("{at}: `{word}`: use {instead}"));
+            }
+        }
+        if words.windows(2).any(|pair| is_noun(&pair[0], &pair[1])) {
+            found.push(format!("{at}: `look` as a noun: use scan for the act, snapshot for the thing"));
+        }
+    }
+    let text = on_one_line(&source.text);
+    for phrase in PHRASES.iter().filter(|phrase| text.contains(**phrase)) {
+        found.push(format!("{}: `{phrase}`", source.path));
+    }
+    found
+}
+
+/// A word of a line in lower case, and whether it is part of an identifier with the word after it.
+struct Word {
+    text: String,
+    joins_next: bool,
+}
+
+/// The words of a line. `snake_case` and `CamelCase` are several words.
+fn words(line: &str) -> Vec<Word> {
+    let mut found: Vec<Word> = Vec::new();
+    let mut word = String::new();
+    let mut characters = line.chars().peekable();
+    while let Some(c) = characters.next() {
+        let next = characters.peek().copied();
+        if c.is_alphanumeric() {
+            word.extend(c.to_lowercase());
+        }
+        let is_camel = c.is_lowercase() && next.is_some_and(char::is_uppercase);
+        if !word.is_empty() && (is_camel || !next.is_some_and(char::is_alphanumeric)) {
+            let joins_next = is_camel || next == Some('_');
+            found.push(Word { text: std::mem::take(&mut word), joins_next });
+        }
+    }
+    found
+}
+
+fn is_noun(before: &Word, word: &Word) -> bool {
+    let is_look = |word: &Word| word.text == "look" || word.text == "looks";
+    if is_look(before) && before.joins_next {
+        return !AFTER_A_VERB.contains(&word.text.as_str());
+    }
+    is_look(word) && (before.joins_next && !word.joins_next || BEFORE_A_NOUN.contains(&before.text.as_str()))
+}
+
+/// The text in lower case without line breaks, marks of comments and continued strings, so that a phrase may be broken.
+fn on_one_line(text: &str) -> String {
+    let bare = |line: &str| {
+        let line = line.trim().trim_end_matches('\\').trim_end();
+        let line = line.trim_start_matches(['/', '!', '#', '-']).trim_start();
+        line.to_lowercase()
+    };
+    text.lines().map(bare).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn no_text_uses_a_word_or_phrase_that_was_replaced() {
+    let is_done = |source: &&Source| !NOT_YET_DONE.contains(&source.path.as_str());
+    let found: Vec<String> = texts().iter().filter(is_done).flat_map(breaches).collect();
+    assert!(found.is_empty(), "{} old words and phrases:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn words_are_found_in_identifiers_and_phrases_across_lines() {
+    let of = |text: &str| breaches(&Source { path: "x.rs".to_owned(), text: text.to_owned() }).len();
+    assert_eq!(of("struct DocketLoop; fn crowd_size() {}"), 2);
+    assert_eq!(of("const HELP: &str = \"a covered \\\n    product is there\";"), 1);
+    assert_eq!(of("/// The last look of a host.\nfn look_digest() {}"), 2);
+    assert_eq!(of("// Look up the crowdstrike row, look at it, look for more.\nfn look_up() {}"), 0);
+}
