@@ -3,7 +3,7 @@
 //! ```text
 //! vendors/*.toml ──┐
 //! states/*.toml ───┤
-//! catalogue/*.toml ┼─► toml_reader (keys, lines, faults) ─► product, vendor, order ─► catalogue (compiled) ─► RuleSet
+//! catalogue/*.toml ┼─► TomlReader (keys, lines, faults) ─► product, vendor, order ─► catalogue (compiled) ─► RuleSet
 //! orders/*.toml ───┘
 //! ```
 //!
@@ -16,6 +16,7 @@ mod identity;
 mod index;
 mod load;
 mod misread;
+mod named_value;
 mod order;
 mod pattern;
 mod prefilter;

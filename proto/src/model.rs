@@ -5,6 +5,7 @@ mod closed_list;
 mod host;
 mod ids;
 mod observation;
+mod order;
 mod pace;
 mod report;
 mod section;
@@ -21,6 +22,7 @@ pub use closed_list::UnknownName;
 pub use host::{HostFacts, HostState, Losses, RealtimeEvidence, SignatureState, UnitState, UserItem, UserScope};
 pub use ids::{Digest, HostId, InvalidId, OrderId, ProductId, RunId, SiteId, TokenId};
 pub use observation::{Kind, Observation, ObservationState};
+pub use order::{Binding, MilestoneKind, Precision};
 pub use pace::{Pace, RefusalClass};
 pub use report::{
     Board, BoardCounts, CollectorStatus, Explanation, Finding, HitReport, HostReport, HostRow, OrderReport,

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
-    Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostId, HostReport,
-    HostRow, HostState, Kind, Lane, Losses, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId,
-    ProductReport, ProductSeen, Protection, RealtimeEvidence, Reason, ReasonKind, RefusalClass, RulesRefused,
-    SignatureState, SiteId, SourceName, SourceReport, Timestamp, TokenId, TokenReport, UnitState, UserItem,
-    VerdictReport, Watchlist,
+    Binding, Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostId,
+    HostReport, HostRow, HostState, Kind, Lane, Losses, OrderId, OrderReport, Outcome, Pace, Platform, Presence,
+    ProductId, ProductReport, ProductSeen, Protection, RealtimeEvidence, Reason, ReasonKind, RefusalClass,
+    RulesRefused, SignatureState, SiteId, SourceName, SourceReport, Timestamp, TokenId, TokenReport, UnitState,
+    UserItem, VerdictReport, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -51,7 +51,7 @@ fn order() -> OrderReport {
         title: "t".to_owned(),
         issuer: "i".to_owned(),
         jurisdiction: "US".to_owned(),
-        binding: "prohibition".to_owned(),
+        binding: Binding::Prohibition,
         active: true,
         due: Some(Timestamp::from_millis(9)),
         milestones: vec![(Timestamp::from_millis(9), "updates end".to_owned())],

@@ -21,7 +21,7 @@ fn row(order: &OrderReport) -> Vec<String> {
         order.id.to_string(),
         order.active.to_string(),
         instant(order.due),
-        order.binding.clone(),
+        order.binding.to_string(),
         order.issuer.clone(),
         order.jurisdiction.clone(),
         order.title.clone(),
@@ -36,12 +36,7 @@ fn page(orders: &[OrderReport], now: Timestamp, paint: &Paint) -> String {
     for order in orders {
         let state = if order.active { "" } else { "  (not active)" };
         text.push_str(&format!("{}{state}\n  {}\n", paint.bold(order.id.as_str()), clean(&order.title)));
-        text.push_str(&format!(
-            "  {} ({}), {}\n",
-            clean(&order.issuer),
-            clean(&order.jurisdiction),
-            clean(&order.binding)
-        ));
+        text.push_str(&format!("  {} ({}), {}\n", clean(&order.issuer), clean(&order.jurisdiction), order.binding));
         let due = order.due.map_or_else(|| "no due date".to_owned(), |due| format!("due {}", when(due, now)));
         text.push_str(&format!("  {due}\n"));
         for (at, what) in &order.milestones {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::BufReader;
 
-use muster_proto::model::{Board, BoardCounts, CollectorStatus, Lane, OrderId, OrderReport, RulesRefused, Timestamp};
+use muster_proto::model::{
+    Binding, Board, BoardCounts, CollectorStatus, Lane, OrderId, OrderReport, RulesRefused, Timestamp,
+};
 
 use super::render::Paint;
 use super::*;
@@ -14,7 +16,7 @@ fn order(due: Option<&str>) -> OrderReport {
         title: "Title".to_owned(),
         issuer: "Issuer".to_owned(),
         jurisdiction: "US".to_owned(),
-        binding: "prohibition".to_owned(),
+        binding: Binding::Prohibition,
         active: true,
         due: due.map(|due| Timestamp::parse_rfc3339(due).expect("an instant")),
         milestones: Vec::new(),
@@ -201,7 +203,7 @@ async fn check_says_how_many_files_it_read_and_refuses_what_it_does_not_read() {
     write("orders/our.tml", "id = \"our\"");
     let said = muster(&["catalogue", "check", place, "-o", "json"], "").await;
     assert_eq!(said.code, 1, "{}", said.out);
-    assert!(said.out.contains("orders/our.tml") && said.out.contains("ends in .toml"), "{}", said.out);
+    assert!(said.out.contains("orders/our.tml") && said.out.contains("end in .toml"), "{}", said.out);
 }
 
 struct Shut;

@@ -186,14 +186,15 @@ impl<'r> Input<'r> {
         let text = |key: &str| match record.get(key) {
             None | Some(Value::Null) => Ok(""),
             Some(Value::String(text)) => Ok(text.as_str()),
-            Some(_) => Err(format!("`{key}` must be a text")),
+            Some(_) => Err(format!("`{key}`: expected a string")),
         };
         let platform = text("platform")?.trim();
         if platform.is_empty() {
-            return Err("`platform` is missing: linux, windows or macos".to_owned());
+            return Err("missing `platform`; expected linux, windows or macos".to_owned());
         }
         let known = platform.to_ascii_lowercase().parse();
-        let platform = known.map_err(|_| format!("`platform` is {platform:?}, not linux, windows or macos"))?;
+        let platform =
+            known.map_err(|_| format!("`platform`: unknown value {platform:?}, expected linux, windows or macos"))?;
         let kind_name = text("source_kind")?;
         text("version")?;
         let input = Self {
@@ -207,7 +208,7 @@ impl<'r> Input<'r> {
             state: text("state")?,
         };
         if input.name.is_empty() && input.id.is_empty() && input.path.is_empty() && input.vendor.is_empty() {
-            return Err("there is nothing to match: no `name`, `id`, `path` or `vendor`".to_owned());
+            return Err("nothing to match: the line has no `name`, `id`, `path` or `vendor`".to_owned());
         }
         Ok(input)
     }
@@ -274,9 +275,9 @@ mod tests {
     fn a_bad_line_comes_back_with_its_error_and_an_outcome_line_as_it_is() {
         assert!(matched("{\"name\":").get("error").is_some());
         assert!(matched("[1]")["error"].as_str().expect("text").contains("not a JSON object"));
-        assert!(matched(r#"{"name":"x"}"#)["error"].as_str().expect("text").contains("`platform` is missing"));
+        assert!(matched(r#"{"name":"x"}"#)["error"].as_str().expect("text").contains("missing `platform`"));
         let wrong = matched(r#"{"platform":"linux","name":7}"#);
-        assert_eq!(wrong["error"], "`name` must be a text");
+        assert_eq!(wrong["error"], "`name`: expected a string");
         let outcome = r#"{"record":"outcome","source":"dpkg","outcome":"found"}"#;
         assert_eq!(matched(outcome), serde_json::from_str::<Value>(outcome).expect("JSON"));
     }

@@ -101,18 +101,46 @@ fn every_fault_of_every_file_is_reported_with_file_and_line() {
         std::fs::write(path, text).expect("written");
     }
     let early = rules::load(Some(overlay.path())).expect_err("a file in no folder").to_string();
-    assert!(early.contains("orphan.toml: rule files stand in one of"), "{early}");
+    assert!(early.contains("orphan.toml: rule files must be in one of the folders"), "{early}");
     std::fs::remove_file(overlay.path().join("orphan.toml")).expect("removed");
     let shown = rules::load(Some(overlay.path())).expect_err("faults").to_string();
     for part in [
-        "catalogue/a.toml:5: `colour` is not a key that is known here",
-        "catalogue/a.toml:9: `kinds`: \"debb\" is not a kind of observation",
+        "catalogue/a.toml:5: unknown key `colour`",
+        "catalogue/a.toml:9: `kinds`: unknown value \"debb\", expected one of os,",
         "catalogue/a.toml:11: `key`: not a regular expression",
         "catalogue/b.toml:1: ",
         "orders/o.toml:1: no product of the catalogue has the vendor \"nobody\"",
     ] {
         assert!(shown.contains(part), "no {part:?} in\n{shown}");
     }
+}
+
+#[test]
+fn an_unknown_name_of_a_closed_list_is_refused_with_the_allowed_ones() {
+    let overlay = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(overlay.path().join("orders")).expect("a folder");
+    let text = "id = \"o\"\ntitle = 1\nissuer = \"I\"\njurisdiction = \"J\"\nbinding = \"dutty\"\n\
+                [[milestone]]\nid = \"m\"\nat = 2027-01-01T00:00:00Z\nkind = \"deadlin\"\nprecision = \"second\"\n\
+                what = \"w\"\n";
+    std::fs::write(overlay.path().join("orders/o.toml"), text).expect("written");
+    let shown = rules::load(Some(overlay.path())).expect_err("unknown names").to_string();
+    assert!(shown.starts_with("the rules have 4 errors\n"), "{shown}");
+    for part in [
+        "orders/o.toml:2: `title`: expected a string, found an integer",
+        "orders/o.toml:5: `binding`: unknown value \"dutty\", expected one of prohibition, duty, procurement, sanction, \
+         warning, resolution, reported; did you mean \"duty\"?",
+        "orders/o.toml:9: `kind`: unknown value \"deadlin\", expected one of announced, effective, deadline, recurring, \
+         replaced, expires; did you mean \"deadline\"?",
+        "orders/o.toml:10: `precision`: unknown value \"second\", expected one of minute, day, month",
+    ] {
+        assert!(shown.contains(part), "no {part:?} in\n{shown}");
+    }
+}
+
+#[test]
+fn every_default_order_is_loaded() {
+    assert_eq!(RULES.orders.len(), 31);
+    assert!(RULES.orders.iter().all(|order| !order.milestones.is_empty() || order.due().is_none()));
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn differ<T: PartialEq + std::fmt::Display>(differences: &mut Vec<String>, what:
 
 fn scenario(entries: &mut Entries<'_, '_>) -> Scenario {
     let name = entries.required("name").value;
-    let platform = entries.name("platform", "linux, windows or macos").unwrap_or(Platform::Linux);
+    let platform = entries.name("platform").unwrap_or(Platform::Linux);
     let now = entries.instant("now").unwrap_or_else(|| Timestamp::from_millis(DEFAULT_NOW));
     let mut sources = complete(platform, entries.flag("read_everywhere").unwrap_or(true));
     for (source, given) in entries.tables("source", source).into_iter().flatten() {
@@ -149,8 +149,8 @@ fn scenario(entries: &mut Entries<'_, '_>) -> Scenario {
     }
     entries.text("why");
     let mut state = HostState {
-        units_outcome: entries.name("units", OUTCOMES),
-        realtime_outcome: entries.name("realtime_outcome", OUTCOMES),
+        units_outcome: entries.name("units"),
+        realtime_outcome: entries.name("realtime_outcome"),
         ..HostState::default()
     };
     for (key, active) in [("running", true), ("stopped", false)] {
@@ -184,7 +184,6 @@ fn scenario(entries: &mut Entries<'_, '_>) -> Scenario {
     }
 }
 
-const OUTCOMES: &str = "an outcome";
 /// 2026-11-23T12:00:00Z, for scenarios that do not give a time.
 const DEFAULT_NOW: i64 = 1_795_435_200_000;
 
@@ -208,14 +207,11 @@ fn complete(platform: Platform, everywhere: bool) -> BTreeMap<SourceName, Scenar
 }
 
 fn source(entries: &mut Entries<'_, '_>) -> Option<(SourceName, ScenarioSource)> {
-    let name = entries.name("name", "a source");
-    if name.is_none() {
-        entries.fault(entries.line(), "`name` must name a source");
-    }
+    let name = entries.required_name("name");
     let observations = entries.tables("see", observation);
     let default = if observations.is_empty() { Outcome::Empty } else { Outcome::Found };
     let given = ScenarioSource {
-        outcome: entries.name("outcome", OUTCOMES).unwrap_or(default),
+        outcome: entries.name("outcome").unwrap_or(default),
         reason: entries.text("reason").map_or_else(String::new, |text| text.value),
         watchlist: entries.number("watchlist"),
         observations: observations.into_iter().flatten().collect(),
@@ -224,11 +220,8 @@ fn source(entries: &mut Entries<'_, '_>) -> Option<(SourceName, ScenarioSource)>
 }
 
 fn observation(entries: &mut Entries<'_, '_>) -> Option<Observation> {
-    let kind: Option<Kind> = entries.name("kind", "a kind of observation");
-    if kind.is_none() {
-        entries.fault(entries.line(), "`kind` must name a kind of observation");
-    }
-    let mut observation = Observation::new(kind?, "");
+    let kind: Kind = entries.required_name("kind")?;
+    let mut observation = Observation::new(kind, "");
     for (key, text) in [
         ("name", &mut observation.name),
         ("vendor", &mut observation.vendor),
@@ -275,9 +268,9 @@ fn past(entries: &mut Entries<'_, '_>) -> Remediation {
 
 fn expect(entries: &mut Entries<'_, '_>) -> Expect {
     Expect {
-        presence: entries.name("presence", "a presence"),
-        protection: entries.name("protection", "a protection"),
-        lane: entries.name("lane", "a lane"),
+        presence: entries.name("presence"),
+        protection: entries.name("protection"),
+        lane: entries.name("lane"),
         covered: entries.flag("covered"),
         overdue: entries.flag("overdue"),
         silent: entries.flag("silent"),

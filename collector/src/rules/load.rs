@@ -53,7 +53,7 @@ pub(crate) fn overlay(place: &Path) -> Result<Overlay, Vec<RuleFault>> {
     let entries = match std::fs::read_dir(place) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(vec![fault(place, "the directory is not there".to_owned())]);
+            return Err(vec![fault(place, "directory not found".to_owned())]);
         }
         Err(error) => return Err(vec![fault(place, format!("cannot be read: {error}"))]),
     };
@@ -72,7 +72,7 @@ pub(crate) fn overlay(place: &Path) -> Result<Overlay, Vec<RuleFault>> {
         if path.is_dir() && FOLDERS.contains(&name.as_str()) {
             read_folder(&path, &name, &mut read, &mut faults);
         } else if path.is_dir() || name.ends_with(".toml") {
-            faults.push(fault(&path, format!("rule files stand in one of {}", FOLDERS.join(", "))));
+            faults.push(fault(&path, format!("rule files must be in one of the folders {}", FOLDERS.join(", "))));
         }
     }
     read.files.sort_by(|a, b| (&a.folder, &a.name).cmp(&(&b.folder, &b.name)));
@@ -97,7 +97,7 @@ fn read_folder(place: &Path, folder: &str, overlay: &mut Overlay, faults: &mut V
             continue;
         }
         if !name.ends_with(".toml") {
-            overlay.strays.push(fault(&path, "is not read: the name of a rule file ends in .toml".to_owned()));
+            overlay.strays.push(fault(&path, "is not read; rule file names must end in .toml".to_owned()));
             continue;
         }
         match std::fs::read_to_string(&path) {
@@ -309,7 +309,7 @@ mod tests {
         ]);
         assert!(load(Some(place.path())).is_ok());
         let told: Vec<String> = strays(place.path()).iter().map(ToString::to_string).collect();
-        let reason = "is not read: the name of a rule file ends in .toml";
+        let reason = "is not read; rule file names must end in .toml";
         let expected = ["catalogue/our.tml", "orders/our.yaml"]
             .map(|name| format!("{}: {reason}", place.path().join(name).display()));
         assert_eq!(told, expected);
@@ -320,6 +320,6 @@ mod tests {
         let place = written(&[]);
         let gone = place.path().join("gone");
         let said = load(Some(&gone)).expect_err("it is refused").to_string();
-        assert_eq!(said, format!("the rule files cannot be used\n  {}: the directory is not there", gone.display()));
+        assert_eq!(said, format!("the rules have 1 error\n  {}: directory not found", gone.display()));
     }
 }

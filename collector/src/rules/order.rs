@@ -1,33 +1,37 @@
-//! An order: who demands what of whom by when. Data, never code.
+//! An order: who demands what from whom, and by when. Data, never code.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use muster_proto::model::{OrderId, OrderReport, Platform, Presence, ProductId, SiteId, SourceName, Timestamp};
+use muster_proto::model::{
+    Binding, MilestoneKind, OrderId, OrderReport, Platform, Precision, Presence, ProductId, SiteId, SourceName,
+    Timestamp,
+};
 
 use super::catalogue::Catalogue;
+use super::named_value::NamedValue;
 use super::product::Product;
 use super::rule_fault::RuleFault;
 use super::toml_reader::{Entries, Placed};
 
-/// One day or instant of an order, and what happens then.
+/// A time of an order, and what happens then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Milestone {
     /// Its name within the order.
     pub id: String,
     /// When.
     pub at: Timestamp,
-    /// `announced`, `effective`, `deadline`, `recurring`, `replaced` or `expires`.
-    pub kind: String,
-    /// `minute`, `day` or `month`: how exactly the issuer says it.
-    pub precision: String,
-    /// Whether it was read in a text that can be trusted.
+    /// What kind of milestone it is.
+    pub kind: MilestoneKind,
+    /// How exactly the issuer states the time.
+    pub precision: Precision,
+    /// Whether it was read in a trustworthy text.
     pub confirmed: bool,
     /// What happens.
     pub what: String,
 }
 
-/// What becomes of the vendor's code inside other vendors' products.
+/// How the order treats the vendor's code inside other vendors' products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmbeddedCode {
     /// It is covered.
@@ -38,14 +42,14 @@ pub enum EmbeddedCode {
     Unstated,
 }
 
-impl std::str::FromStr for EmbeddedCode {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "in" => Ok(Self::In),
-            "out" => Ok(Self::Out),
-            "unstated" => Ok(Self::Unstated),
-            _ => Err(()),
+impl NamedValue for EmbeddedCode {
+    const VALUES: &'static [Self] = &[Self::In, Self::Out, Self::Unstated];
+
+    fn spelling(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+            Self::Unstated => "unstated",
         }
     }
 }
@@ -122,8 +126,8 @@ pub struct Order {
     pub issuer: String,
     /// Where it holds.
     pub jurisdiction: String,
-    /// `prohibition`, `duty`, `procurement`, `sanction`, `warning`, `resolution` or `reported`.
-    pub binding: String,
+    /// Its legal force.
+    pub binding: Binding,
     /// Where it is written.
     pub citation: String,
     /// Whether the order and its main dates were confirmed.
@@ -187,7 +191,7 @@ impl Order {
             title: self.title.clone(),
             issuer: self.issuer.clone(),
             jurisdiction: self.jurisdiction.clone(),
-            binding: self.binding.clone(),
+            binding: self.binding,
             active: self.active,
             due: self.due(),
             milestones: self.milestones.iter().map(text).collect(),
@@ -258,7 +262,7 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Order> {
     let title = entries.required("title").value;
     let issuer = entries.required("issuer").value;
     let jurisdiction = entries.required("jurisdiction").value;
-    let binding = entries.required("binding").value;
+    let binding = entries.required_name("binding");
     let milestones: Vec<Milestone> = entries.tables("milestone", milestone).into_iter().flatten().collect();
     let due = due(entries, &milestones);
     let scope = entries.table("scope", scope).unwrap_or_default();
@@ -266,15 +270,16 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Order> {
     let confirm = entries.table("confirm", confirm).unwrap_or_else(default_confirm);
     let needs = entries.table("needs", needs).unwrap_or_else(default_needs);
     let wording = entries.table("wording", wording).unwrap_or_else(default_wording);
-    let mut prohibits = entries.names("prohibits", "a presence");
+    let mut prohibits = entries.names("prohibits");
     if prohibits.is_empty() {
         prohibits = vec![Presence::Active, Presence::Installed, Presence::ManagementOnly, Presence::Embedded];
     }
+    facts_for_people(entries);
     Some(Order {
         title,
         issuer,
         jurisdiction,
-        binding,
+        binding: binding?,
         citation: entries.text("citation").map_or_else(String::new, |text| text.value),
         confirmed: entries.flag("confirmed").unwrap_or(false),
         unconfirmed: entries.texts("unconfirmed"),
@@ -284,7 +289,7 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Order> {
         milestones,
         scope,
         prohibits,
-        embedded_code: entries.name("embedded_code", "in, out or unstated").unwrap_or(EmbeddedCode::Unstated),
+        embedded_code: entries.name("embedded_code").unwrap_or(EmbeddedCode::Unstated),
         protection,
         patience: days(entries.number("patience_days").unwrap_or(7)),
         confirm,
@@ -292,14 +297,11 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Order> {
         wording,
         rules_version: String::new(),
         due,
-        id: {
-            facts_for_people(entries);
-            id?
-        },
+        id: id?,
     })
 }
 
-/// Keys that are kept for people and that nothing judges.
+/// Asks for the keys that only people read, so that they are not reported as unknown.
 fn facts_for_people(entries: &mut Entries<'_, '_>) {
     for key in ["note", "penalties", "not_a_violation", "sunset"] {
         entries.text(key);
@@ -328,16 +330,14 @@ fn due(entries: &mut Entries<'_, '_>, milestones: &[Milestone]) -> Option<String
 
 fn milestone(entries: &mut Entries<'_, '_>) -> Option<Milestone> {
     let id = entries.required("id").value;
-    let at = entries.instant("at");
-    if at.is_none() {
-        entries.fault(entries.line(), "`at` is missing or no instant");
-    }
+    let at = entries.required_instant("at");
+    let kind = entries.required_name("kind");
     Some(Milestone {
         id,
-        kind: entries.text("kind").map_or_else(String::new, |text| text.value),
-        precision: entries.text("precision").map_or_else(|| "day".to_owned(), |text| text.value),
+        precision: entries.name("precision").unwrap_or(Precision::Day),
         confirmed: entries.flag("confirmed").unwrap_or(true),
         what: entries.required("what").value,
+        kind: kind?,
         at: at?,
     })
 }
@@ -359,14 +359,14 @@ fn scope(entries: &mut Entries<'_, '_>) -> Scope {
         families: entries.texts("families"),
         products: ids(entries, "products"),
         exempt: ids(entries, "exempt"),
-        platforms: entries.names("platforms", "linux, windows or macos"),
+        platforms: entries.names("platforms"),
         sites: ids(entries, "sites"),
     }
 }
 
 fn protection(entries: &mut Entries<'_, '_>) -> ProtectionRule {
     let required = entries.flag("required").unwrap_or(true);
-    let mut platforms: Vec<Platform> = entries.names("platforms", "linux, windows or macos");
+    let mut platforms: Vec<Platform> = entries.names("platforms");
     if platforms.is_empty() {
         platforms = Platform::ALL.to_vec();
     }
@@ -417,10 +417,8 @@ fn needs(entries: &mut Entries<'_, '_>) -> Vec<Need> {
         for text in entries.list(platform.name()) {
             let mut any_of = Vec::new();
             for name in text.value.split('|') {
-                match name.trim().parse() {
-                    Ok(source) => any_of.push(source),
-                    Err(_) => entries.fault(text.line, format!("`{platform}`: {:?} is not a source", name.trim())),
-                }
+                let name = Placed { value: name.trim().to_owned(), line: text.line };
+                any_of.extend(entries.value_named::<SourceName>(platform.name(), &name));
             }
             needs.push(Need { platform: *platform, any_of });
         }

@@ -1,13 +1,12 @@
 //! A product of the catalogue, and how it is recognised: one file each, edited by analysts.
 
-use std::str::FromStr;
-
 use muster_proto::model::{Kind, Platform, ProductId, ProductReport};
 
+use super::named_value::NamedValue;
 use super::recogniser::{self, Recogniser};
 use super::sign::{Freshness, Realtime, freshness, realtime};
 use super::text::fold;
-use super::toml_reader::Entries;
+use super::toml_reader::{Entries, Placed};
 
 /// What is claimed about the contents that age: signatures, machine learning in a cloud, none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,18 +33,19 @@ impl DetectionContent {
     }
 }
 
-impl FromStr for DetectionContent {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Ok(match text {
-            "signatures" => Self::Signatures,
-            "content-package" => Self::ContentPackage,
-            "cloud-ml" => Self::CloudMl,
-            "rules" => Self::Rules,
-            "os-managed" => Self::OsManaged,
-            "none" => Self::None,
-            _ => return Err(()),
-        })
+impl NamedValue for DetectionContent {
+    const VALUES: &'static [Self] =
+        &[Self::Signatures, Self::ContentPackage, Self::CloudMl, Self::Rules, Self::OsManaged, Self::None];
+
+    fn spelling(self) -> &'static str {
+        match self {
+            Self::Signatures => "signatures",
+            Self::ContentPackage => "content-package",
+            Self::CloudMl => "cloud-ml",
+            Self::Rules => "rules",
+            Self::OsManaged => "os-managed",
+            Self::None => "none",
+        }
     }
 }
 
@@ -131,16 +131,14 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Product> {
     let vendor_id = entries.text("vendor_id").map_or_else(|| slug(&vendor), |text| text.value);
     let category = entries.required("category").value;
     let families = families(entries);
-    let detection_content = entries
-        .name("detection_content", "one of signatures, content-package, cloud-ml, rules, os-managed, none")
-        .unwrap_or(DetectionContent::None);
+    let detection_content = entries.name("detection_content").unwrap_or(DetectionContent::None);
     let mut number = 0;
     let recognisers = entries.tables("recogniser", |entries| {
         number += 1;
         recogniser::read(entries, number)
     });
     if recognisers.is_empty() {
-        entries.fault(entries.line(), "there is no [[recogniser]], so the product can never be recognised");
+        entries.fault(entries.line(), "the product has no [[recogniser]], so it can never be recognised");
     }
     let uninstall = entries.table("uninstall", uninstall).unwrap_or_default();
     Some(Product {
@@ -192,15 +190,13 @@ fn families(entries: &mut Entries<'_, '_>) -> Vec<(Option<Platform>, String)> {
 }
 
 fn uninstall(entries: &mut Entries<'_, '_>) -> Vec<(Kind, String)> {
-    let mut ways = Vec::new();
+    let mut commands = Vec::new();
     for key in entries.keys() {
-        let Some(text) = entries.text(&key) else { continue };
-        match key.parse() {
-            Ok(kind) => ways.push((kind, text.value)),
-            Err(_) => entries.fault(text.line, format!("`{key}` is not a kind of observation")),
-        }
+        let Some(command) = entries.text(&key) else { continue };
+        let kind = entries.value_named("uninstall", &Placed { value: key, line: command.line });
+        commands.extend(kind.map(|kind| (kind, command.value)));
     }
-    ways
+    commands
 }
 
 /// A vendor's id: its name in lower case, everything but letters and digits as dashes.

@@ -1,9 +1,8 @@
 //! One way to recognise a product: which texts of which observations it tests, how much it proves alone, what it shows.
 
-use std::str::FromStr;
-
 use muster_proto::model::{Kind, Platform, Presence};
 
+use super::named_value::NamedValue;
 use super::pattern::{Form, Pattern};
 use super::subject::{Field, strip_ending};
 use super::text::{fold, fold_path, fold_registry};
@@ -21,14 +20,14 @@ pub enum Strength {
     Proves,
 }
 
-impl FromStr for Strength {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "weak" => Ok(Self::Weak),
-            "supports" => Ok(Self::Supports),
-            "proves" => Ok(Self::Proves),
-            _ => Err(()),
+impl NamedValue for Strength {
+    const VALUES: &'static [Self] = &[Self::Weak, Self::Supports, Self::Proves];
+
+    fn spelling(self) -> &'static str {
+        match self {
+            Self::Weak => "weak",
+            Self::Supports => "supports",
+            Self::Proves => "proves",
         }
     }
 }
@@ -86,11 +85,7 @@ impl Recogniser {
     pub fn describe(&self) -> String {
         let platforms: Vec<_> = self.platforms.iter().map(|platform| platform.name()).collect();
         let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.name()).collect();
-        let strength = match self.strength {
-            Strength::Weak => "weak",
-            Strength::Supports => "supports",
-            Strength::Proves => "proves",
-        };
+        let strength = self.strength.spelling();
         let tests: Vec<_> =
             self.written.iter().map(|one| format!("{} = {}", one.field.key(), one.patterns.join(" | "))).collect();
         let mut line = format!(
@@ -154,25 +149,26 @@ const PRESENCES: &str = "one of installed, management-only, embedded, remnant, s
 
 /// Reads a `[[recogniser]]`, the `number`th of its file.
 pub(super) fn read(entries: &mut Entries<'_, '_>, number: usize) -> Option<Recogniser> {
-    let platforms = entries.names("platforms", "linux, windows or macos");
-    let kinds: Vec<Kind> = entries.names("kinds", "a kind of observation");
+    let platforms = entries.names("platforms");
+    let kinds: Vec<Kind> = entries.names("kinds");
     for (key, missing) in [("platforms", platforms.is_empty()), ("kinds", kinds.is_empty())] {
         if missing {
             entries.fault(entries.line(), format!("`{key}` is missing or empty"));
         }
     }
-    let strength = entries.name("strength", "one of proves, supports, weak");
-    if strength.is_none() {
-        entries.fault(entries.line(), "`strength` is missing or not known");
-    }
-    let shows = entries.name("shows", PRESENCES).unwrap_or(Presence::Installed);
+    let strength = entries.required_name("strength");
+    let shows = entries.name("shows").unwrap_or(Presence::Installed);
     if matches!(shows, Presence::Active | Presence::None | Presence::Unknown) {
-        entries.fault(entries.line(), format!("`shows` must be {PRESENCES}"));
+        let reason = format!("`shows`: a recogniser cannot show {shows}, expected {PRESENCES}");
+        entries.fault(entries.line(), reason);
     }
     let mut written = Vec::new();
     let tests = tests(entries, &kinds, &mut written);
     if tests.is_empty() {
-        entries.fault(entries.line(), "there is no test: give at least one of name, key, id, vendor, path, state");
+        entries.fault(
+            entries.line(),
+            "the recogniser has no test; add at least one of name, key, id, vendor, path, state",
+        );
     }
     let unless = entries.table("unless", |table| self::tests(table, &kinds, &mut Vec::new())).unwrap_or_default();
     let within = entries.list("within").iter().filter_map(|text| pattern(entries, Field::Path, &kinds, text)).collect();

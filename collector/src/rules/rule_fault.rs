@@ -1,4 +1,4 @@
-//! What is wrong with a rule file: file, line, reason. All faults of all files are reported at once.
+//! Errors of rule files, with file, line and reason. All errors of all files are reported at once.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub struct RuleFault {
     /// The file: `catalogue/clamav.toml` of the embedded defaults, or its path.
     pub file: String,
-    /// The line, from 1; 0 when the fault is the whole file's.
+    /// The line, from 1; 0 if the fault concerns the whole file.
     pub line: usize,
     /// What is wrong.
     pub reason: String,
@@ -22,7 +22,7 @@ impl fmt::Display for RuleFault {
     }
 }
 
-/// Why no rule set was made: every fault, in the order of files and lines.
+/// Why the rules were not loaded: every fault, in the order of files and lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleErrors {
     /// The faults; never empty.
@@ -39,17 +39,12 @@ impl RuleErrors {
 
 impl fmt::Display for RuleErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Where whole files are at fault there is no line to count.
-        match self.faults.iter().filter(|fault| fault.line > 0).count() {
-            0 => f.write_str("the rule files cannot be used")?,
-            lines => write!(f, "{} of the rule files cannot be used", count(lines))?,
+        match self.faults.len() {
+            1 => f.write_str("the rules have 1 error")?,
+            faults => write!(f, "the rules have {faults} errors")?,
         }
         self.faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
     }
 }
 
 impl std::error::Error for RuleErrors {}
-
-fn count(lines: usize) -> String {
-    if lines == 1 { "a line".to_owned() } else { format!("{lines} lines") }
-}

@@ -1,9 +1,8 @@
 //! What shows that a product works: signs of real-time work, and where the age of its signatures is read.
 
-use std::str::FromStr;
-
 use muster_proto::model::{Kind, Platform};
 
+use super::named_value::NamedValue;
 use super::pattern::Pattern;
 use super::recogniser::pattern;
 use super::subject::Field;
@@ -20,14 +19,14 @@ pub enum Sign {
     Definitive,
 }
 
-impl FromStr for Sign {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "weak" => Ok(Self::Weak),
-            "strong" => Ok(Self::Strong),
-            "definitive" => Ok(Self::Definitive),
-            _ => Err(()),
+impl NamedValue for Sign {
+    const VALUES: &'static [Self] = &[Self::Weak, Self::Strong, Self::Definitive];
+
+    fn spelling(self) -> &'static str {
+        match self {
+            Self::Weak => "weak",
+            Self::Strong => "strong",
+            Self::Definitive => "definitive",
         }
     }
 }
@@ -83,10 +82,10 @@ impl Realtime {
 
 /// Reads a `[[realtime]]`.
 pub(super) fn realtime(entries: &mut Entries<'_, '_>) -> Option<Realtime> {
-    let platform = entries.name("platform", "linux, windows or macos");
+    let platform = entries.name("platform");
     let unit = entries.text("unit");
     let places = entries.list("place");
-    let sign = entries.name("sign", "one of definitive, strong, weak");
+    let sign = entries.name("sign");
     if platform.is_none() || sign.is_none() || unit.is_some() != places.is_empty() {
         entries
             .fault(entries.line(), "a sign of real-time work needs `platform`, `sign`, and either `unit` or `place`");
@@ -110,7 +109,7 @@ pub(super) fn realtime(entries: &mut Entries<'_, '_>) -> Option<Realtime> {
 
 /// Reads a `[[freshness]]`.
 pub(super) fn freshness(entries: &mut Entries<'_, '_>) -> Option<Freshness> {
-    let platform = entries.name("platform", "linux, windows or macos");
+    let platform = entries.name("platform");
     let place = entries.required("place");
     entries.text("note");
     let pattern = pattern(entries, Field::Name, &[], &place);

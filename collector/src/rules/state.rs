@@ -9,6 +9,7 @@
 
 use muster_proto::model::Kind;
 
+use super::named_value::NamedValue;
 use super::pattern::{Pattern, Patterns};
 use super::recogniser::read_pattern;
 use super::subject::Field;
@@ -73,19 +74,20 @@ enum Says {
     Stale,
 }
 
-impl std::str::FromStr for Says {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Ok(match text {
-            "there" => Self::There,
-            "left-over" => Self::LeftOver,
-            "absent" => Self::Absent,
-            "on" => Self::On,
-            "off" => Self::Off,
-            "fresh" => Self::Fresh,
-            "stale" => Self::Stale,
-            _ => return Err(()),
-        })
+impl NamedValue for Says {
+    const VALUES: &'static [Self] =
+        &[Self::There, Self::LeftOver, Self::Absent, Self::On, Self::Off, Self::Fresh, Self::Stale];
+
+    fn spelling(self) -> &'static str {
+        match self {
+            Self::There => "there",
+            Self::LeftOver => "left-over",
+            Self::Absent => "absent",
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+        }
     }
 }
 
@@ -152,7 +154,7 @@ impl States {
 /// Reads a table's file.
 pub(crate) fn read(entries: &mut Entries<'_, '_>) -> StateTable {
     let id = entries.required("id").value;
-    let kinds: Vec<Kind> = entries.names("kinds", "a kind of observation");
+    let kinds: Vec<Kind> = entries.names("kinds");
     entries.texts("sources");
     let texts = entries.tables("text", |table| words(table, &kinds)).into_iter().flatten().collect();
     let numbers = entries.tables("number", |table| bits(table, &kinds));
@@ -161,13 +163,13 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> StateTable {
 
 /// A part's own kinds, or those of the table.
 fn kinds_of(entries: &mut Entries<'_, '_>, of_table: &[Kind]) -> Vec<Kind> {
-    let own: Vec<Kind> = entries.names("kinds", "a kind of observation");
+    let own: Vec<Kind> = entries.names("kinds");
     if own.is_empty() { of_table.to_vec() } else { own }
 }
 
 fn words(entries: &mut Entries<'_, '_>, of_table: &[Kind]) -> Option<Words> {
     let kinds = kinds_of(entries, of_table);
-    let says = entries.name("says", "one of there, left-over, absent, on, off, fresh, stale");
+    let says = entries.required_name("says");
     let mut states = Vec::new();
     for text in entries.list("states") {
         match read_pattern(Field::State, &kinds, &text.value) {
@@ -175,8 +177,8 @@ fn words(entries: &mut Entries<'_, '_>, of_table: &[Kind]) -> Option<Words> {
             Err(reason) => entries.fault(text.line, format!("`states`: {reason}")),
         }
     }
-    if says.is_none() || states.is_empty() {
-        entries.fault(entries.line(), "`says` or `states` is missing");
+    if states.is_empty() {
+        entries.fault(entries.line(), "`states` is missing or empty");
     }
     Some(Words { kinds, says: says?, states })
 }
@@ -186,24 +188,17 @@ fn bits(entries: &mut Entries<'_, '_>, of_table: &[Kind]) -> Bits {
     let least = entries.number("least").unwrap_or(0);
     let mask = entries.number("mask").unwrap_or(0);
     let mut values = Vec::new();
-    for (key, says) in [
-        ("on", Says::On),
-        ("off", Says::Off),
-        ("fresh", Says::Fresh),
-        ("stale", Says::Stale),
-        ("there", Says::There),
-        ("left-over", Says::LeftOver),
-        ("absent", Says::Absent),
-    ] {
+    for says in Says::VALUES {
+        let key = says.spelling();
         for value in entries.numbers(key) {
             if value.value & !mask != 0 {
                 entries.fault(value.line, format!("`{key}`: {:#x} is not within the mask {mask:#x}", value.value));
             }
-            values.push((value.value, says));
+            values.push((value.value, *says));
         }
     }
     if mask == 0 || values.is_empty() {
-        entries.fault(entries.line(), "a number needs a `mask`, and values of it that say something");
+        entries.fault(entries.line(), "a number needs a `mask` and at least one value");
     }
     Bits { kinds, least, mask, values }
 }

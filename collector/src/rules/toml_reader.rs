@@ -1,53 +1,55 @@
-//! Reads one TOML file key by key, and notes every fault with its line: a wrong type, a missing key, an unknown key.
+//! Reads one TOML file key by key and notes every fault with its line: a wrong type, a missing key, an unknown key or name.
 //!
-//! Serde stops at the first fault; an analyst who edits twenty files wants all of them.
+//! Serde stops at the first fault. An analyst who edits twenty files wants all of them.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::str::FromStr;
 
 use muster_proto::model::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::named_value::NamedValue;
 use super::rule_fault::RuleFault;
+use crate::suggest::did_you_mean;
 
-/// One rule file: how people find it, and its text.
+/// One rule file, read but not parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RuleFile {
-    /// `catalogue`, `vendors`, `orders` or `scenarios`.
+    /// One of [`super::FOLDERS`].
     pub(crate) folder: String,
     /// Its name within the folder.
     pub(crate) name: String,
-    /// How a fault names it.
+    /// How faults name it: `catalogue/clamav.toml` of the defaults, or its path.
     pub(crate) place: String,
     /// Its text.
     pub(crate) text: String,
 }
 
-/// A text of the file with the line that it stands on.
+/// A value with its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Placed<T> {
     pub(crate) value: T,
     pub(crate) line: usize,
 }
 
-/// One file that is being read, with the faults that were found so far.
+/// One file while it is read, with the faults found so far.
 pub(crate) struct TomlReader<'f> {
     file: &'f RuleFile,
-    /// Where each line begins.
+    /// The byte at which each line begins.
     lines: Vec<usize>,
     faults: RefCell<Vec<RuleFault>>,
 }
 
 impl<'f> TomlReader<'f> {
-    /// Parses the file and hands its top table to `read`; the faults of both come back with the result.
+    /// Parses the file and gives its top table to `read`. Returns the result with the faults of both.
     pub(crate) fn read<T>(file: &'f RuleFile, read: impl FnOnce(&mut Entries<'_, '_>) -> T) -> (T, Vec<RuleFault>) {
         let (result, faults, _) = Self::recover(file, read);
         (result, faults)
     }
 
-    /// As [`TomlReader::read`], with nothing of a file that is no TOML: what it seems to lack would be missed elsewhere too.
+    /// Like [`TomlReader::read`], but returns no result for a file that is not valid TOML: what it lacks would be reported
+    /// as missing in other files too.
     pub(crate) fn read_whole<T>(
         file: &'f RuleFile,
         read: impl FnOnce(&mut Entries<'_, '_>) -> T,
@@ -56,7 +58,7 @@ impl<'f> TomlReader<'f> {
         ((!broken).then_some(result), faults)
     }
 
-    /// What could be read, its faults, and whether the file is no TOML.
+    /// What could be read, the faults, and whether the file is not valid TOML.
     fn recover<T>(file: &'f RuleFile, read: impl FnOnce(&mut Entries<'_, '_>) -> T) -> (T, Vec<RuleFault>, bool) {
         let breaks = file.text.match_indices('\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(breaks).collect();
@@ -67,12 +69,12 @@ impl<'f> TomlReader<'f> {
             reader.fault(line, error.message().to_owned());
         }
         let broken = !reader.faults.borrow().is_empty();
-        let mut entries = Entries { reader: &reader, table: document.get_ref(), line: 1, seen: BTreeSet::new() };
+        let mut entries = Entries { reader: &reader, table: document.get_ref(), line: 1, asked: BTreeSet::new() };
         let result = read(&mut entries);
         entries.finish();
         let mut faults = reader.faults.into_inner();
         if broken {
-            // What a broken file seems to lack is an echo of its syntax fault.
+            // Keys that a broken file lacks follow from its syntax fault.
             faults.truncate(1);
         }
         (result, faults, broken)
@@ -87,12 +89,12 @@ impl<'f> TomlReader<'f> {
     }
 }
 
-/// One table of the file. Every key that is asked for counts as known; [`Entries::finish`] reports the others.
+/// One table of the file. Keys that are asked for are the known ones; [`Entries::finish`] reports the others.
 pub(crate) struct Entries<'s, 'f> {
     reader: &'s TomlReader<'f>,
     table: &'s DeTable<'s>,
     line: usize,
-    seen: BTreeSet<String>,
+    asked: BTreeSet<String>,
 }
 
 impl<'s> Entries<'s, '_> {
@@ -112,28 +114,37 @@ impl<'s> Entries<'s, '_> {
     }
 
     fn get(&mut self, key: &str) -> Option<(&'s DeValue<'s>, usize)> {
-        self.seen.insert(key.to_owned());
+        self.asked.insert(key.to_owned());
         let value: &'s Spanned<DeValue<'s>> = self.table.get(key)?;
         Some((value.get_ref(), self.reader.line(value.span().start)))
     }
 
     fn wrong(&self, key: &str, line: usize, wanted: &str, found: &DeValue<'_>) {
-        self.fault(line, format!("`{key}` must be {wanted}, not a {}", found.type_str()));
+        let found = match found {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "an integer",
+            DeValue::Float(_) => "a float",
+            DeValue::Boolean(_) => "a boolean",
+            DeValue::Datetime(_) => "a date or time",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        self.fault(line, format!("`{key}`: expected {wanted}, found {found}"));
     }
 
-    /// A text, if the key is there.
+    /// A string, if the key is present.
     pub(crate) fn text(&mut self, key: &str) -> Option<Placed<String>> {
         let (value, line) = self.get(key)?;
         match value.as_str() {
             Some(text) => Some(Placed { value: text.to_owned(), line }),
             None => {
-                self.wrong(key, line, "a text", value);
+                self.wrong(key, line, "a string", value);
                 None
             }
         }
     }
 
-    /// A text that must be there and not be empty.
+    /// A string that must be present and not empty.
     pub(crate) fn required(&mut self, key: &str) -> Placed<String> {
         let there = self.table.contains_key(key);
         match self.text(key) {
@@ -144,21 +155,21 @@ impl<'s> Entries<'s, '_> {
             Some(text) => text,
             None => {
                 if !there {
-                    self.fault(self.line, format!("`{key}` is missing"));
+                    self.fault(self.line, format!("missing key `{key}`"));
                 }
                 Placed { value: String::new(), line: self.line }
             }
         }
     }
 
-    /// A text or a list of texts; empty when the key is not there.
+    /// A string or a list of strings; empty if the key is missing.
     pub(crate) fn list(&mut self, key: &str) -> Vec<Placed<String>> {
         let Some((value, line)) = self.get(key) else { return Vec::new() };
         if let Some(text) = value.as_str() {
             return vec![Placed { value: text.to_owned(), line }];
         }
         let Some(array) = value.as_array() else {
-            self.wrong(key, line, "a text or a list of texts", value);
+            self.wrong(key, line, "a string or a list of strings", value);
             return Vec::new();
         };
         let mut texts = Vec::new();
@@ -166,40 +177,48 @@ impl<'s> Entries<'s, '_> {
             let line = self.reader.line(item.span().start);
             match item.get_ref().as_str() {
                 Some(text) => texts.push(Placed { value: text.to_owned(), line }),
-                None => self.wrong(key, line, "a list of texts", item.get_ref()),
+                None => self.wrong(key, line, "a list of strings", item.get_ref()),
             }
         }
         texts
     }
 
-    /// The texts of a list without their lines.
+    /// The strings of a list without their lines.
     pub(crate) fn texts(&mut self, key: &str) -> Vec<String> {
         self.list(key).into_iter().map(|text| text.value).collect()
     }
 
-    /// A list of names of a closed list; a name that is not one of it is a fault.
-    pub(crate) fn names<T: FromStr>(&mut self, key: &str, what: &str) -> Vec<T> {
-        let mut known = Vec::new();
-        for text in self.list(key) {
-            match text.value.parse() {
-                Ok(value) => known.push(value),
-                Err(_) => self.fault(text.line, format!("`{key}`: {:?} is not {what}", text.value)),
-            }
-        }
-        known
+    /// A list of names; each must be one of the closed list `T`.
+    pub(crate) fn names<T: NamedValue>(&mut self, key: &str) -> Vec<T> {
+        self.list(key).into_iter().filter_map(|name| self.value_named(key, &name)).collect()
     }
 
-    /// A name of a closed list.
-    pub(crate) fn name<T: FromStr>(&mut self, key: &str, what: &str) -> Option<T> {
-        let text = self.text(key)?;
-        let parsed = text.value.parse().ok();
-        if parsed.is_none() {
-            self.fault(text.line, format!("`{key}`: {:?} is not {what}", text.value));
-        }
-        parsed
+    /// A name of the closed list `T`, if the key is present.
+    pub(crate) fn name<T: NamedValue>(&mut self, key: &str) -> Option<T> {
+        let name = self.text(key)?;
+        self.value_named(key, &name)
     }
 
-    /// true or false.
+    /// A name of the closed list `T` that must be present.
+    pub(crate) fn required_name<T: NamedValue>(&mut self, key: &str) -> Option<T> {
+        if !self.table.contains_key(key) {
+            self.fault(self.line, format!("missing key `{key}`; expected {}", spellings::<T>()));
+        }
+        self.name(key)
+    }
+
+    /// The value that a name which was already read stands for; an unknown name is a fault.
+    pub(crate) fn value_named<T: NamedValue>(&self, key: &str, name: &Placed<String>) -> Option<T> {
+        let value = T::with_name(&name.value);
+        if value.is_none() {
+            let near = did_you_mean(&name.value, T::VALUES.iter().map(|value| value.spelling()));
+            let reason = format!("`{key}`: unknown value {:?}, expected {}{near}", name.value, spellings::<T>());
+            self.fault(name.line, reason);
+        }
+        value
+    }
+
+    /// A boolean.
     pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
         let (value, line) = self.get(key)?;
         if value.as_bool().is_none() {
@@ -208,21 +227,21 @@ impl<'s> Entries<'s, '_> {
         value.as_bool()
     }
 
-    /// A whole number from 0.
+    /// An integer from 0.
     pub(crate) fn number(&mut self, key: &str) -> Option<u64> {
         let (value, line) = self.get(key)?;
         let number = value.as_integer().and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok());
         if number.is_none() {
-            self.wrong(key, line, "a whole number from 0", value);
+            self.wrong(key, line, "an integer from 0", value);
         }
         number
     }
 
-    /// A number or a list of numbers from 0, with their lines; empty when the key is not there.
+    /// A list of integers from 0, with their lines; empty if the key is missing.
     pub(crate) fn numbers(&mut self, key: &str) -> Vec<Placed<u64>> {
         let Some((value, line)) = self.get(key) else { return Vec::new() };
         let Some(array) = value.as_array() else {
-            self.wrong(key, line, "a list of whole numbers from 0", value);
+            self.wrong(key, line, "a list of integers from 0", value);
             return Vec::new();
         };
         let mut numbers = Vec::new();
@@ -231,7 +250,7 @@ impl<'s> Entries<'s, '_> {
             let number = item.get_ref().as_integer();
             match number.and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok()) {
                 Some(value) => numbers.push(Placed { value, line }),
-                None => self.wrong(key, line, "a list of whole numbers from 0", item.get_ref()),
+                None => self.wrong(key, line, "a list of integers from 0", item.get_ref()),
             }
         }
         numbers
@@ -247,7 +266,7 @@ impl<'s> Entries<'s, '_> {
         date.map(|date| u64::from(date.year) * 10_000 + u64::from(date.month) * 100 + u64::from(date.day))
     }
 
-    /// An instant with its offset from UTC.
+    /// A date and time with its offset from UTC.
     pub(crate) fn instant(&mut self, key: &str) -> Option<Timestamp> {
         let (value, line) = self.get(key)?;
         let text = value.as_datetime().filter(|instant| instant.offset.is_some()).map(ToString::to_string);
@@ -258,20 +277,28 @@ impl<'s> Entries<'s, '_> {
         instant
     }
 
-    /// A table, if the key is there; `read` gets it, and keys that it does not ask for are faults.
+    /// A date and time that must be present.
+    pub(crate) fn required_instant(&mut self, key: &str) -> Option<Timestamp> {
+        if !self.table.contains_key(key) {
+            self.fault(self.line, format!("missing key `{key}`"));
+        }
+        self.instant(key)
+    }
+
+    /// A table, if the key is present. Keys that `read` does not ask for are faults.
     pub(crate) fn table<T>(&mut self, key: &str, read: impl FnOnce(&mut Entries<'_, '_>) -> T) -> Option<T> {
         let (value, line) = self.get(key)?;
         let Some(table) = value.as_table() else {
             self.wrong(key, line, "a table", value);
             return None;
         };
-        let mut entries = Entries { reader: self.reader, table, line, seen: BTreeSet::new() };
+        let mut entries = Entries { reader: self.reader, table, line, asked: BTreeSet::new() };
         let result = read(&mut entries);
         entries.finish();
         Some(result)
     }
 
-    /// A list of tables; empty when the key is not there.
+    /// A list of tables; empty if the key is missing.
     pub(crate) fn tables<T>(&mut self, key: &str, mut read: impl FnMut(&mut Entries<'_, '_>) -> T) -> Vec<T> {
         let Some((value, line)) = self.get(key) else { return Vec::new() };
         let Some(array) = value.as_array() else {
@@ -285,24 +312,32 @@ impl<'s> Entries<'s, '_> {
                 self.wrong(key, line, "a list of tables", item.get_ref());
                 continue;
             };
-            let mut entries = Entries { reader: self.reader, table, line, seen: BTreeSet::new() };
+            let mut entries = Entries { reader: self.reader, table, line, asked: BTreeSet::new() };
             results.push(read(&mut entries));
             entries.finish();
         }
         results
     }
 
-    /// The keys of the table, for tables whose keys are data.
+    /// The keys of a table whose keys are data.
     pub(crate) fn keys(&self) -> Vec<String> {
         self.table.iter().map(|(key, _)| key.get_ref().to_string()).collect()
     }
 
     fn finish(&self) {
         for (key, _) in self.table.iter() {
-            if !self.seen.contains(key.get_ref().as_ref()) {
+            if !self.asked.contains(key.get_ref().as_ref()) {
                 let line = self.reader.line(key.span().start);
-                self.fault(line, format!("`{}` is not a key that is known here", key.get_ref()));
+                let key = key.get_ref();
+                let near = did_you_mean(key, self.asked.iter().map(String::as_str));
+                self.fault(line, format!("unknown key `{key}`{near}"));
             }
         }
     }
+}
+
+/// `one of minute, day, month`
+fn spellings<T: NamedValue>() -> String {
+    let names: Vec<&str> = T::VALUES.iter().map(|value| value.spelling()).collect();
+    format!("one of {}", names.join(", "))
 }

@@ -48,11 +48,11 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Vendor {
         entries.fault(entries.line(), "`spellings` is missing or empty");
     }
     let never = entries.tables("never", |table| {
-        let platforms = table.names("platforms", "linux, windows or macos");
-        let kinds: Vec<Kind> = table.names("kinds", "a kind of observation");
+        let platforms = table.names("platforms");
+        let kinds: Vec<Kind> = table.names("kinds");
         let tests = tests(table, &kinds, &mut Vec::new());
         if tests.is_empty() {
-            table.fault(table.line(), "there is no test: give at least one of name, key, id, vendor, path, state");
+            table.fault(table.line(), "[[never]] has no test; add at least one of name, key, id, vendor, path, state");
         }
         let unless = table.table("unless", |table| self::tests(table, &kinds, &mut Vec::new())).unwrap_or_default();
         table.text("why");

@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use super::{ConvertError, code, host_id, id, instant, present};
 use crate::model::{
-    Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostReport, HostRow,
-    HostState, Kind, Lane, OrderId, OrderReport, Outcome, Platform, Presence, ProductId, ProductReport, ProductSeen,
-    Protection, Reason, ReasonKind, RulesRefused, SiteId, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport,
-    SourceName, SourceReport, Timestamp, TokenId, TokenReport, VerdictReport,
+    Binding, Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostReport,
+    HostRow, HostState, Kind, Lane, OrderId, OrderReport, Outcome, Platform, Presence, ProductId, ProductReport,
+    ProductSeen, Protection, Reason, ReasonKind, RulesRefused, SiteId, SoftwareCount, SoftwareEdition, SoftwareHost,
+    SoftwareReport, SourceName, SourceReport, Timestamp, TokenId, TokenReport, VerdictReport,
 };
 use crate::wire;
 
@@ -68,7 +68,7 @@ impl From<OrderReport> for wire::Order {
             title: order.title,
             issuer: order.issuer,
             jurisdiction: order.jurisdiction,
-            binding: order.binding,
+            binding: u32::from(order.binding.code()),
             active: order.active,
             due_ms: order.due.map(Timestamp::millis),
             milestones: order.milestones.into_iter().map(milestone).collect(),
@@ -86,7 +86,7 @@ impl TryFrom<wire::Order> for OrderReport {
             title: order.title,
             issuer: order.issuer,
             jurisdiction: order.jurisdiction,
-            binding: order.binding,
+            binding: code("Order.binding", order.binding, Binding::from_code)?,
             active: order.active,
             due: instant(order.due_ms),
             milestones: order.milestones.into_iter().map(milestone).collect(),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Evidence, HostFacts, HostId, HostState, Kind, Lane, OrderId, Outcome, Platform, Presence, ProductId, Protection,
-    Reason, SiteId, SourceName, Timestamp, TokenId,
+    Binding, Evidence, HostFacts, HostId, HostState, Kind, Lane, OrderId, Outcome, Platform, Presence, ProductId,
+    Protection, Reason, SiteId, SourceName, Timestamp, TokenId,
 };
 
 /// One order's counts.
@@ -46,8 +46,8 @@ pub struct OrderReport {
     pub issuer: String,
     /// Where it holds.
     pub jurisdiction: String,
-    /// `prohibition`, `duty`, `warning`, … as the order's file says.
-    pub binding: String,
+    /// Its legal force.
+    pub binding: Binding,
     /// Whether hosts are judged under it.
     pub active: bool,
     /// When everything must be finished; an order may have no such day.

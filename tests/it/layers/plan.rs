@@ -60,6 +60,7 @@ pub(super) const MODULES: &[Module] = &[
     // Runs the fuzzers' corpora through every parser, so it uses the modules that have parsers.
     module("agent/src/corpus_tests", &["sources", "spool", "uplink"]),
     // The collector: the foundations first, then the flow. The judge is pure: rules in, verdict out.
+    module("collector/src/suggest", &[]),
     module("collector/src/config", &[]),
     module("collector/src/telemetry", &["config"]),
     // The CA names keys as the store does.
@@ -76,7 +77,7 @@ pub(super) const MODULES: &[Module] = &[
     module("collector/src/ledger/entry", &[]),
     module("collector/src/store/KeyFingerprint", &[]),
     module("collector/src/ingest", &["config", "clock", "shutdown", "telemetry", "tls", "store", "rules"]),
-    module("collector/src/rules", &[]),
+    module("collector/src/rules", &["suggest"]),
     module("collector/src/judge", &["rules"]),
     module("collector/src/judge/Remediation", &[]),
     module("collector/src/judge/Removal", &[]),
