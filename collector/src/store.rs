@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::{self, CanonicalSection};
-use muster_proto::model::{Digest, HostId, OrderId, Snapshot, SoftwareReport, Timestamp, TokenId, TokenReport};
+use muster_proto::model::{
+    Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp, TokenId, TokenReport,
+};
 use tokio::sync::Notify;
 
 pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
 pub use self::operations::{
-    AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, NewToken, Role,
+    AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, KeyRenewal, NewToken,
 };
 pub use self::software::{IndexStep, SoftwareQuery};
 pub use self::stored::{
@@ -74,9 +76,6 @@ pub fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
         _ => Ok(Arc::new(sqlite::SqliteStore::open(url)?)),
     }
 }
-
-/// SHA-256 of a SubjectPublicKeyInfo: the name of a key.
-pub type KeyFingerprint = [u8; 32];
 
 /// Why an operation was not done.
 #[derive(Debug, thiserror::Error)]
@@ -172,14 +171,7 @@ pub trait Store: Send + Sync + 'static {
     /// was replaced since (`superseded`).
     async fn host_identify(&self, key: KeyFingerprint) -> Result<Option<HostIdentity>, StoreError>;
     /// Gives the host a new key; the old one stays valid until the new one is used.
-    async fn host_rekey(
-        &self,
-        host: HostId,
-        old: KeyFingerprint,
-        new: KeyFingerprint,
-        quarantine: bool,
-        now: Timestamp,
-    ) -> Result<(), StoreError>;
+    async fn host_rekey(&self, renewal: KeyRenewal) -> Result<(), StoreError>;
     /// Withdraws all keys of a host; `false` when there is no such host.
     async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError>;
 
@@ -246,4 +238,10 @@ fn matches_its_digest(operation: &Delivery) -> Result<(), StoreError> {
         }),
         _ => Ok(()),
     }
+}
+
+/// A renewal that was refused: see [`Store::host_rekey`].
+fn renewal_refused(host: HostId) -> StoreError {
+    let reason = format!("host {host} does not have the old key, or another host has the new one");
+    StoreError::Operation { operation: "host_rekey", reason }
 }

@@ -8,6 +8,7 @@ mod observation;
 mod order;
 mod pace;
 mod report;
+mod role;
 mod section;
 mod snapshot;
 mod source;
@@ -20,7 +21,7 @@ pub use clean::clean_text;
 pub(crate) use clean::is_clean_text;
 pub use closed_list::UnknownName;
 pub use host::{HostFacts, HostState, Losses, RealtimeEvidence, SignatureState, UnitState, UserItem, UserScope};
-pub use ids::{Digest, HostId, InvalidId, OrderId, ProductId, RunId, SiteId, TokenId};
+pub use ids::{Digest, HostId, InvalidId, KeyFingerprint, OrderId, ProductId, RunId, SiteId, TokenId};
 pub use observation::{Kind, Observation, ObservationState};
 pub use order::{Binding, MilestoneKind, Precision};
 pub use pace::{Pace, RefusalClass};
@@ -29,10 +30,13 @@ pub use report::{
     ProductReport, RulesRefused, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceReport,
     TokenReport, TokenStatus, VerdictReport,
 };
+pub use role::Role;
 pub use section::Section;
 pub use snapshot::{Snapshot, SnapshotEntry};
 pub use source::{Outcome, Platform, SourceName};
 pub use timestamp::Timestamp;
 pub use token::{CaPin, EnrollmentToken, Token, TokenError, TokenSecret};
-pub use verdict::{Assessment, Evidence, Lane, Presence, ProductSeen, Protection, Reason, ReasonKind, Verdict};
+pub use verdict::{
+    Assessment, Evidence, Lane, Presence, ProductSeen, Protection, Reason, ReasonKind, Verdict, is_silent,
+};
 pub use watchlist::Watchlist;

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use muster_proto::model::{
-    CaPin, EnrollmentToken, InvalidId, SiteId, Timestamp, Token, TokenId, TokenReport, TokenSecret,
+    CaPin, EnrollmentToken, InvalidId, Role, SiteId, Timestamp, Token, TokenId, TokenReport, TokenSecret,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::store::{AccountToken, NewToken, Role, Store, StoreError};
+use crate::store::{AccountToken, NewToken, Store, StoreError};
 
 /// The longest lifetime of an enrollment token.
 const MAX_LIFETIME: Duration = Duration::from_secs(366 * 86_400);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use muster_proto::model::Token;
+use muster_proto::model::{Role, Token};
 use tonic::Status;
 
 use super::status::store_failed;
-use crate::store::{Role, Store};
+use crate::store::Store;
 use crate::telemetry::Metrics;
 
 /// The longest `authorization` that is looked at.
@@ -51,7 +51,7 @@ impl Access {
         match known {
             Some(known) if same && known.revoked_at.is_none() => {
                 if known.role < needed {
-                    let text = format!("the role {} may not do this: {} is needed", name(known.role), name(needed));
+                    let text = format!("the role {} may not do this: {needed} is needed", known.role);
                     return Err(Status::permission_denied(text));
                 }
                 Ok(Caller { person: known.person, role: known.role })
@@ -73,14 +73,6 @@ fn token_of(headers: &HeaderMap) -> Result<Token, Status> {
         return Err(demand());
     }
     token.parse().map_err(|_| demand())
-}
-
-const fn name(role: Role) -> &'static str {
-    match role {
-        Role::Viewer => "viewer",
-        Role::Operator => "operator",
-        Role::Admin => "admin",
-    }
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use muster_proto::model::{Timestamp, Token, TokenId};
+use muster_proto::model::{Role, Timestamp, Token, TokenId};
 
 use super::lock;
 use crate::actions;
 use crate::config::Settings;
-use crate::store::{self, Role, Store};
+use crate::store::{self, Store};
 use crate::tls::disk::{OWNER_ONLY, open_to_others, private_directory, write_atomically};
 use crate::tls::{Authority, ServerCertificate};
 

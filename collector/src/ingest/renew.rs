@@ -7,6 +7,7 @@ use tonic::Extensions;
 
 use super::refuse::Refused;
 use super::{Inside, peer};
+use crate::store::KeyRenewal;
 use crate::tls::CertificateFacts;
 
 /// What the old key signs, before the request: a signature for another purpose is none for this one.
@@ -31,7 +32,8 @@ pub(super) async fn renew(
     }
     let quarantined = certificate.is_expired(now) || identity.superseded || identity.quarantined;
     let signed = inside.authority.sign_host(&request.csr, identity.host, now)?;
-    inside.store.host_rekey(identity.host, certificate.key, new_key, quarantined, now).await?;
+    let renewal = KeyRenewal { host: identity.host, old: certificate.key, new: new_key, quarantine: quarantined, now };
+    inside.store.host_rekey(renewal).await?;
     tracing::info!(host.id = %identity.host, quarantined, "a host's certificate is renewed");
     Ok(wire::RenewResponse {
         certificate: signed.certificate_der.into(),

@@ -1,7 +1,7 @@
 //! What time alone changes in a verdict: silence, and passing the due milestone. The judge and every report use these
 //! functions, so they cannot disagree.
 
-use muster_proto::model::{Lane, Timestamp};
+use muster_proto::model::{self, Lane, Timestamp};
 
 use crate::rules::Order;
 
@@ -14,13 +14,13 @@ pub fn silent_before(order: &Order, now: Timestamp) -> Timestamp {
 /// Whether a host has not reported within the order's patience. A host that never reported is silent.
 #[must_use]
 pub fn is_silent(order: &Order, last_seen: Option<Timestamp>, now: Timestamp) -> bool {
-    last_seen.is_none_or(|seen| seen < silent_before(order, now))
+    model::is_silent(last_seen, silent_before(order, now))
 }
 
 /// The lane of a host whose lane while it reports is `awake`.
 #[must_use]
 pub const fn effective_lane(awake: Lane, silent: bool) -> Lane {
-    if silent && awake.yields_to_silence() { Lane::Silent } else { awake }
+    awake.with_silence(silent)
 }
 
 /// Whether the order's due milestone has been reached. The instant itself counts: an order bars something *from* then.

@@ -4,3 +4,7 @@
 //! decision need no database. Decisions are generic over a backend's row numbers.
 
 pub(in crate::store) mod enroll;
+pub(in crate::store) mod keys;
+pub(in crate::store) mod silence;
+pub(in crate::store) mod tally;
+pub(in crate::store) mod tokens;

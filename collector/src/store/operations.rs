@@ -1,9 +1,9 @@
 //! The operations that change who a host is and what it has shown: what goes in, and what became of it.
 
 use muster_proto::canonical::CanonicalSection;
-use muster_proto::model::{Digest, HostFacts, HostId, HostState, RunId, SiteId, Snapshot, Timestamp, TokenId};
-
-use super::KeyFingerprint;
+use muster_proto::model::{
+    Digest, HostFacts, HostId, HostState, KeyFingerprint, Role, RunId, SiteId, Snapshot, Timestamp, TokenId,
+};
 
 /// A new enrollment token; the secret is known only as its hash.
 #[derive(Debug, Clone)]
@@ -20,18 +20,6 @@ pub struct NewToken {
     pub expires_at: Timestamp,
     /// How often it may be used; 0 is without limit.
     pub max_uses: u64,
-}
-
-/// What an operator may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Read.
-    Viewer,
-    /// Read, and make enrollment tokens.
-    Operator,
-    /// Everything.
-    Admin,
 }
 
 /// A token with which a person asks.
@@ -105,6 +93,21 @@ pub struct HostIdentity {
     pub quarantined: bool,
     /// Whether the host has a newer key, and has used it: a clone, or a machine that was set back.
     pub superseded: bool,
+}
+
+/// A renewal: the host gets a new key; the old one stays valid until the new one is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyRenewal {
+    /// The host.
+    pub host: HostId,
+    /// The key that the host has proven to hold.
+    pub old: KeyFingerprint,
+    /// The key of the new certificate.
+    pub new: KeyFingerprint,
+    /// Whether to quarantine the host: the old certificate had expired or was replaced.
+    pub quarantine: bool,
+    /// Now.
+    pub now: Timestamp,
 }
 
 /// A check-in, already checked at the door.

@@ -50,7 +50,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::CanonicalSection;
-use muster_proto::model::{Digest, HostId, OrderId, Snapshot, SoftwareReport, Timestamp, TokenId, TokenReport};
+use muster_proto::model::{
+    Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp, TokenId, TokenReport,
+};
 use tokio::sync::Notify;
 
 use self::address::Address;
@@ -65,8 +67,8 @@ use self::tls::Tls;
 use self::writer::Writer;
 use super::{
     AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, HostQuery,
-    IndexStep, KeyFingerprint, LaneTally, LedgerRow, NewToken, QueueDepth, QueuedHost, Settlement, SoftwareQuery,
-    Store, StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest,
+    IndexStep, KeyRenewal, LaneTally, LedgerRow, NewToken, QueueDepth, QueuedHost, Settlement, SoftwareQuery, Store,
+    StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
 };
 use crate::judge::Hit;
 
@@ -172,14 +174,15 @@ impl Store for PostgresStore {
         if known.is_some() {
             return Ok(known);
         }
-        let found: Result<_, StoreError> = ask!(self.pool, "host_identify", |lease| identity::identify(lease, &key));
+        let found: Result<_, StoreError> = ask!(self.pool, "host_identify", |lease| identity::key(lease, &key));
         match found? {
-            Some((identity, true)) => {
-                let taken = operation!(self.pool, "host_identify", |lease| identity::take_into_use(lease, &key));
-                self.memory.identities_forget(Some(identity.host));
-                taken
+            Some(found) if found.is_first_use() => {
+                let identity = operation!(self.pool, "host_identify", |lease| identity::first_use(lease, &key));
+                self.memory.identities_forget(Some(found.host));
+                identity
             }
-            Some((identity, false)) => {
+            Some(found) => {
+                let identity = found.identity();
                 self.memory.identity_put(key, identity.clone(), generation);
                 Ok(Some(identity))
             }
@@ -187,23 +190,11 @@ impl Store for PostgresStore {
         }
     }
 
-    async fn host_rekey(
-        &self,
-        host: HostId,
-        old: KeyFingerprint,
-        new: KeyFingerprint,
-        quarantine: bool,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let done: Result<bool, StoreError> =
-            operation!(self.pool, "host_rekey", |lease| identity::rekey(lease, host, &old, new, quarantine, now));
-        self.memory.identities_forget(Some(host));
-        if done? {
-            Ok(())
-        } else {
-            let reason = format!("host {host} does not have the old key, or another host has the new one");
-            Err(StoreError::Operation { operation: "host_rekey", reason })
-        }
+    async fn host_rekey(&self, renewal: KeyRenewal) -> Result<(), StoreError> {
+        let is_done: Result<bool, StoreError> =
+            operation!(self.pool, "host_rekey", |lease| identity::rekey(lease, &renewal));
+        self.memory.identities_forget(Some(renewal.host));
+        if is_done? { Ok(()) } else { Err(renewal_refused(renewal.host)) }
     }
 
     async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError> {

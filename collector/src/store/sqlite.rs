@@ -41,7 +41,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::CanonicalSection;
-use muster_proto::model::{Digest, HostId, OrderId, Snapshot, SoftwareReport, Timestamp, TokenId, TokenReport};
+use muster_proto::model::{
+    Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp, TokenId, TokenReport,
+};
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
@@ -52,8 +54,8 @@ use self::snapshot::ReceivedSnapshot;
 use self::writer::Writer;
 use super::{
     AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, HostQuery,
-    IndexStep, KeyFingerprint, LaneTally, LedgerRow, NewToken, QueueDepth, QueuedHost, Settlement, SoftwareQuery,
-    Store, StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest,
+    IndexStep, KeyRenewal, LaneTally, LedgerRow, NewToken, QueueDepth, QueuedHost, Settlement, SoftwareQuery, Store,
+    StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
 };
 use crate::judge::Hit;
 
@@ -125,12 +127,13 @@ impl Store for SqliteStore {
         if known.is_some() {
             return Ok(known);
         }
-        let found = self.readers.read("host_identify", move |sql, _| identity::identify(sql, &key)).await?;
+        let found = self.readers.read("host_identify", move |sql, _| identity::key(sql, &key)).await?;
         match found {
-            Some((_, true)) => {
-                self.writer.operation("host_identify", move |context| identity::take_into_use(context, key)).await
+            Some(found) if found.is_first_use() => {
+                self.writer.operation("host_identify", move |context| identity::first_use(context, key)).await
             }
-            Some((identity, false)) => {
+            Some(found) => {
+                let identity = found.identity();
                 self.memory.identity_put(key, identity.clone(), generation);
                 Ok(Some(identity))
             }
@@ -138,24 +141,9 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn host_rekey(
-        &self,
-        host: HostId,
-        old: KeyFingerprint,
-        new: KeyFingerprint,
-        quarantine: bool,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let done = self
-            .writer
-            .operation("host_rekey", move |context| identity::rekey(context, host, &old, new, quarantine, now))
-            .await?;
-        if done {
-            Ok(())
-        } else {
-            let reason = format!("host {host} does not have the old key, or another host has the new one");
-            Err(StoreError::Operation { operation: "host_rekey", reason })
-        }
+    async fn host_rekey(&self, renewal: KeyRenewal) -> Result<(), StoreError> {
+        let is_done = self.writer.operation("host_rekey", move |context| identity::rekey(context, renewal)).await?;
+        if is_done { Ok(()) } else { Err(renewal_refused(renewal.host)) }
     }
 
     async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError> {

@@ -1,14 +1,11 @@
 //! Who signs hosts' certificates, as the agents' door sees it; and what can be read from a certificate or a request.
 
 use muster_proto::limits;
-use muster_proto::model::{CaPin, HostId, Timestamp};
-use sha2::{Digest as _, Sha256};
+use muster_proto::model::{CaPin, HostId, KeyFingerprint, Timestamp};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_SIG_ED25519};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::SubjectPublicKeyInfo;
-
-use crate::store::KeyFingerprint;
 
 /// Why a certificate was not signed or not understood.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +124,7 @@ impl CertificateFacts {
 /// # Errors
 /// It is no certificate.
 pub fn ca_pin(ca_der: &[u8]) -> Result<CaPin, SignError> {
-    Ok(CaPin::from_bytes(fingerprint(parse_certificate(ca_der)?.public_key())))
+    Ok(CaPin::from_bytes(*fingerprint(parse_certificate(ca_der)?.public_key()).as_bytes()))
 }
 
 /// Checks a certificate request and names its key.
@@ -162,7 +159,7 @@ fn parse_certificate(der: &[u8]) -> Result<X509Certificate<'_>, SignError> {
 }
 
 fn fingerprint(key: &SubjectPublicKeyInfo<'_>) -> KeyFingerprint {
-    Sha256::digest(key.raw).into()
+    KeyFingerprint::of(key.raw)
 }
 
 fn is_accepted_key(key: &SubjectPublicKeyInfo<'_>) -> bool {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// A text or byte string that is not a valid identifier.
@@ -149,6 +150,30 @@ name_id! {
 name_id! {
     /// The public part of an enrollment or operator token. At most 32 bytes.
     TokenId, "token id", 32
+}
+
+/// A key, named by the SHA-256 of its SubjectPublicKeyInfo in DER.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyFingerprint([u8; 32]);
+
+impl KeyFingerprint {
+    /// The fingerprint of a SubjectPublicKeyInfo in DER.
+    #[must_use]
+    pub fn of(public_key_info: &[u8]) -> Self {
+        Self(Sha256::digest(public_key_info).into())
+    }
+
+    /// From the 32 bytes of the hash.
+    #[must_use]
+    pub const fn from_bytes(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+
+    /// The 32 bytes of the hash.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 /// A BLAKE3 digest of 32 bytes: the name of a section or a snapshot.

@@ -91,11 +91,23 @@ impl Lane {
         matches!(self, Self::Unknown | Self::Protect | Self::Confirm | Self::Done | Self::Clear)
     }
 
+    /// The lane of a host whose lane is this one while it reports.
+    #[must_use]
+    pub const fn with_silence(self, is_silent: bool) -> Self {
+        if is_silent && self.yields_to_silence() { Self::Silent } else { self }
+    }
+
     /// Whether a host in this lane could not be judged completely.
     #[must_use]
     pub const fn is_coverage_gap(self) -> bool {
         matches!(self, Self::Missing | Self::Silent | Self::Unknown)
     }
+}
+
+/// Whether a host is silent: it last reported before this instant, or never.
+#[must_use]
+pub fn is_silent(last_seen: Option<Timestamp>, silent_before: Timestamp) -> bool {
+    last_seen.is_none_or(|last_seen| last_seen < silent_before)
 }
 
 closed_list! {

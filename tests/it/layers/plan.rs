@@ -63,8 +63,7 @@ pub(super) const MODULES: &[Module] = &[
     module("collector/src/suggest", &[]),
     module("collector/src/config", &[]),
     module("collector/src/telemetry", &["config"]),
-    // The CA names keys as the store does.
-    module("collector/src/tls", &["config", "clock", "shutdown", "telemetry", "store/KeyFingerprint"]),
+    module("collector/src/tls", &["config", "clock", "shutdown", "telemetry"]),
     module("collector/src/shutdown", &[]),
     // The injected clock. The judge and the store get the time as an argument.
     module("collector/src/clock", &[]),
@@ -75,7 +74,6 @@ pub(super) const MODULES: &[Module] = &[
         &["judge/Remediation", "judge/Removal", "judge/Hit", "judge/Positive", "judge/Strength", "ledger/entry"],
     ),
     module("collector/src/ledger/entry", &[]),
-    module("collector/src/store/KeyFingerprint", &[]),
     module("collector/src/ingest", &["config", "clock", "shutdown", "telemetry", "tls", "store", "rules"]),
     module("collector/src/rules", &["suggest"]),
     module("collector/src/judge", &["rules"]),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::{Request, Response};
+use muster_proto::model::Role;
 use muster_proto::wire::{self, fleet_service_server::FleetServiceServer};
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -14,7 +15,6 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 
 use super::{Fleet, count, known, method_of, pass, refuse};
 use crate::api::Access;
-use crate::store::Role;
 use crate::telemetry::{Door, Metrics};
 
 const SERVICE: &str = "muster.v1.FleetService";

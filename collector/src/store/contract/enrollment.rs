@@ -1,9 +1,16 @@
 //! Tokens, enrollment, keys.
 
+use muster_proto::model::{KeyFingerprint, Role};
+
 use super::Backend;
 use super::kit::{assert_healthy, at, enrolled, enrollment, host, key, new_token, site, token_id};
 use crate::ledger::entry::Entry;
-use crate::store::{AccountToken, Enrolled, Enrollment, Role};
+use crate::store::{AccountToken, Enrolled, Enrollment, KeyRenewal};
+
+/// Host 1 renews its key at this second.
+fn renewal(old: KeyFingerprint, new: KeyFingerprint, second: u64) -> KeyRenewal {
+    KeyRenewal { host: host(1), old, new, quarantine: false, now: at(second) }
+}
 
 pub(crate) async fn a_token_is_listed_used_and_withdrawn(backend: impl Backend) {
     let store = backend.open();
@@ -56,8 +63,8 @@ pub(crate) async fn both_keys_are_good_until_the_new_one_is_used(backend: impl B
     let store = backend.open();
     enrolled(&store, 1).await;
     let (old, new) = (key(1), key(101));
-    store.host_rekey(host(1), old, new, false, at(5)).await.expect("renews");
-    store.host_rekey(host(1), old, new, false, at(6)).await.expect("a retry is no fault");
+    store.host_rekey(renewal(old, new, 5)).await.expect("renews");
+    store.host_rekey(renewal(old, new, 6)).await.expect("a retry is no fault");
     for _ in 0..2 {
         let known = store.host_identify(old).await.expect("asks").expect("the old key is good");
         assert!(known.host == host(1) && !known.superseded && !known.quarantined);
@@ -69,7 +76,7 @@ pub(crate) async fn both_keys_are_good_until_the_new_one_is_used(backend: impl B
     let known = store.host_identify(new).await.expect("asks").expect("the new key stays good");
     assert!(!known.superseded);
     // A machine that was set back comes with the old key: it may have a new one, in quarantine.
-    store.host_rekey(host(1), old, key(102), true, at(7)).await.expect("renews");
+    store.host_rekey(KeyRenewal { quarantine: true, ..renewal(old, key(102), 7) }).await.expect("renews");
     let known = store.host_identify(key(102)).await.expect("asks").expect("known");
     assert!(known.quarantined && !known.superseded);
     assert!(store.host_identify(new).await.expect("asks").expect("known").superseded);
@@ -79,9 +86,9 @@ pub(crate) async fn both_keys_are_good_until_the_new_one_is_used(backend: impl B
 pub(crate) async fn a_renewal_by_a_stranger_changes_nothing(backend: impl Backend) {
     let store = backend.open();
     enrolled(&store, 2).await;
-    store.host_rekey(host(1), key(2), key(50), false, at(5)).await.expect_err("the key of another host");
-    store.host_rekey(host(1), key(99), key(50), false, at(5)).await.expect_err("a key of nobody");
-    store.host_rekey(host(1), key(1), key(2), false, at(5)).await.expect_err("the new key is taken");
+    store.host_rekey(renewal(key(2), key(50), 5)).await.expect_err("the key of another host");
+    store.host_rekey(renewal(key(99), key(50), 5)).await.expect_err("a key of nobody");
+    store.host_rekey(renewal(key(1), key(2), 5)).await.expect_err("the new key is taken");
     assert_eq!(store.host_identify(key(50)).await.expect("asks"), None);
     assert_healthy(&store).await;
 }
@@ -93,7 +100,7 @@ pub(crate) async fn a_withdrawn_host_is_known_and_revoked(backend: impl Backend)
     assert!(store.host_revoke(host(1), at(5)).await.expect("revokes"));
     assert!(store.host_identify(key(1)).await.expect("asks").expect("still known").revoked, "and nothing is cached");
     assert_eq!(store.host_enroll(enrollment(1)).await.expect("asks"), Enrolled::KeyRevoked);
-    store.host_rekey(host(1), key(1), key(50), false, at(6)).await.expect_err("no new key for it");
+    store.host_rekey(renewal(key(1), key(50), 6)).await.expect_err("no new key for it");
     assert!(!store.host_revoke(host(9), at(5)).await.expect("asks"));
 }
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use muster_proto::canonical::{self, CanonicalSection};
 use muster_proto::model::{
-    Digest, HostFacts, HostId, HostState, Kind, Lane, Observation, OrderId, Outcome, Platform, Presence, Protection,
-    RunId, Section, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, TokenId,
+    Digest, HostFacts, HostId, HostState, KeyFingerprint, Kind, Lane, Observation, OrderId, Outcome, Platform,
+    Presence, Protection, RunId, Section, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, TokenId,
 };
 
 use crate::judge::Remediation;
 use crate::store::{
-    CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, JudgedOrder, Judgement, KeyFingerprint,
-    NewToken, QueuedHost, Settlement, Store, StoreError,
+    CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, JudgedOrder, Judgement, NewToken, QueuedHost,
+    Settlement, Store, StoreError,
 };
 
 pub(super) const START: i64 = 1_726_000_000_000;
@@ -35,7 +35,7 @@ pub(super) fn site() -> SiteId {
 }
 
 pub(crate) fn key(n: u8) -> KeyFingerprint {
-    [n; 32]
+    KeyFingerprint::from_bytes([n; 32])
 }
 
 pub(super) fn facts(hostname: &str) -> HostFacts {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{HostId, Lane, SiteId};
+use muster_proto::model::{HostId, KeyFingerprint, Lane, SiteId};
 
 use super::Backend;
 use super::kit::{all_judged, at, check_in, delivery, enrolled, enrollment, host, order, packages, reports};
@@ -87,5 +87,5 @@ pub(crate) async fn an_unknown_host_is_told_so(backend: impl Backend) {
     assert_eq!(answer, Delivered::HostUnknown);
     assert_eq!(store.check().await.expect("checks").sections, 0, "strangers store nothing");
     assert!(store.host_get(host(9)).await.expect("asks").is_none());
-    assert!(store.host_identify([9; 32]).await.expect("asks").is_none());
+    assert!(store.host_identify(KeyFingerprint::from_bytes([9; 32])).await.expect("asks").is_none());
 }

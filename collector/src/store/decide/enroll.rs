@@ -68,7 +68,7 @@ pub(in crate::store) fn enroll<No>(
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::model::{HostFacts, HostId, Platform, TokenId};
+    use muster_proto::model::{HostFacts, HostId, KeyFingerprint, Platform, TokenId};
 
     use super::*;
 
@@ -90,7 +90,7 @@ mod tests {
         Enrollment {
             token: TokenId::new("abc").expect("an id"),
             secret_hash: [7; 32],
-            key: [9; 32],
+            key: KeyFingerprint::from_bytes([9; 32]),
             host: HostId::from_bytes([1; 16]),
             facts: facts(),
             fingerprint: Vec::new(),

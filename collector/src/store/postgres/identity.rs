@@ -1,30 +1,25 @@
-//! Who a host is: enrollment, its keys, and their withdrawal. Other collectors are told of every change, since they
-//! remember identities.
+//! Who a host is: enrollment, its keys, and their revocation. Collectors cache identities, so each change notifies all of
+//! them.
 
-use muster_proto::model::{HostId, Timestamp};
+use muster_proto::model::{HostId, KeyFingerprint, Timestamp};
 
-use super::fault::{PostgresFault, Step};
+use super::fault::Step;
 use super::session::Session;
 use super::{ledger, row};
 use crate::ledger::entry::Entry;
 use crate::store::decide::enroll::{self, EnrollDecision, StoredToken};
-use crate::store::{Enrolled, Enrollment, HostIdentity, KeyFingerprint};
+use crate::store::decide::keys::{self, KeyStatus, RenewalDecision, StoredKey};
+use crate::store::decide::tokens::Revocation;
+use crate::store::{Enrolled, Enrollment, HostIdentity, KeyRenewal};
 
-/// Where changes of identities are told.
+/// The channel on which changes of identities are announced; the payload is the host's id.
 pub(super) const CHANNEL: &str = "muster_identity";
-
-/// A key that is in use.
-const IN_USE: i16 = 1;
-/// A key that was given and not used yet.
-const GIVEN: i16 = 2;
-/// A key whose successor was used.
-const REPLACED: i16 = 3;
 
 /// Enrolls a host. `phrases` are the numbers of its system, kernel, architecture and agent.
 pub(super) async fn enroll(session: &Session, operation: &Enrollment, phrases: [i32; 4]) -> Step<Enrolled> {
     // The token is locked before the key is read: of two requests with one key, the second sees the host of the first.
     let token = lock_token(session, operation.token.as_str()).await?;
-    let key_holder = identify(session, &operation.key).await?.map(|(holder, _)| holder);
+    let key_holder = key(session, &operation.key).await?.map(StoredKey::identity);
     match enroll::enroll(operation, token, key_holder) {
         EnrollDecision::Answer(answer) => Ok(answer),
         EnrollDecision::Create { site_no, entry, answer } => {
@@ -55,7 +50,7 @@ async fn lock_token(session: &Session, id: &str) -> Step<Option<StoredToken<i32>
     }))
 }
 
-/// The host with everything that belongs to it, in one statement.
+/// Creates the host, its key and its place in the judge queue with one statement.
 async fn create(session: &Session, operation: &Enrollment, site: i32, phrases: [i32; 4]) -> Step<()> {
     let make = "
         WITH made AS (
@@ -70,7 +65,7 @@ async fn create(session: &Session, operation: &Enrollment, site: i32, phrases: [
         INSERT INTO judge_queue (host, ticket, queued_at) SELECT no, nextval('judge_queue_ticket'), $11 FROM made";
     let (facts, [system, kernel, architecture, agent]) = (&operation.facts, phrases);
     let (id, fingerprint, key) =
-        (operation.host.as_bytes().as_slice(), operation.fingerprint.as_slice(), operation.key.as_slice());
+        (operation.host.as_bytes().as_slice(), operation.fingerprint.as_slice(), operation.key.as_bytes().as_slice());
     let (platform, now) = (row::code(facts.platform.code()), operation.now.millis());
     let values: super::session::Values<'_> = &[
         &id,
@@ -85,100 +80,93 @@ async fn create(session: &Session, operation: &Enrollment, site: i32, phrases: [
         &fingerprint,
         &now,
         &key,
-        &IN_USE,
+        &row::code(KeyStatus::InUse.code()),
     ];
     session.execute(make, values).await?;
     Ok(())
 }
 
-/// The host of a key, and whether this would be the key's first use.
-pub(super) async fn identify(session: &Session, key: &KeyFingerprint) -> Step<Option<(HostIdentity, bool)>> {
-    let find = "SELECT h.id, s.text, h.revoked_at IS NOT NULL, h.quarantined, k.status
+/// A key and its host.
+pub(super) async fn key(session: &Session, fingerprint: &KeyFingerprint) -> Step<Option<StoredKey<i32>>> {
+    let find = "SELECT k.status, h.no, h.id, s.text, h.revoked_at IS NOT NULL, h.quarantined
                 FROM host_key k JOIN host h ON h.no = k.host JOIN site s ON s.no = h.site WHERE k.fingerprint = $1";
-    let Some(found) = session.query_first(find, &[&key.as_slice()]).await? else { return Ok(None) };
-    let status: i16 = found.try_get(4)?;
-    let identity = HostIdentity {
-        host: row::host_id(&found, 0)?,
-        site: row::site(&found, 1)?,
-        revoked: found.try_get(2)?,
-        quarantined: found.try_get(3)?,
-        superseded: status == REPLACED,
-    };
-    Ok(Some((identity, status == GIVEN)))
+    let Some(found) = session.query_first(find, &[&fingerprint.as_bytes().as_slice()]).await? else { return Ok(None) };
+    Ok(Some(StoredKey {
+        status: row::member("a key", KeyStatus::from_code, &found, 0)?,
+        host_no: found.try_get(1)?,
+        host: row::host_id(&found, 2)?,
+        site: row::site(&found, 3)?,
+        is_revoked: found.try_get(4)?,
+        is_quarantined: found.try_get(5)?,
+    }))
 }
 
-/// The first use of a key that was given: from now on it is the host's key, and those before it are replaced.
-pub(super) async fn take_into_use(session: &Session, key: &KeyFingerprint) -> Step<Option<HostIdentity>> {
-    let Some((identity, _)) = identify(session, key).await? else { return Ok(None) };
-    let host = lock(session, identity.host).await?;
-    // Another collector may have been quicker: then there is nothing to do, and this says so too.
-    let replace = "UPDATE host_key SET status = $3 WHERE host = $1 AND status = $4
-                   AND EXISTS (SELECT 1 FROM host_key WHERE fingerprint = $2 AND status = $5)";
-    let key = key.as_slice();
-    session.execute(replace, &[&host, &key, &REPLACED, &IN_USE, &GIVEN]).await?;
-    let take = "UPDATE host_key SET status = $2 WHERE fingerprint = $1 AND status = $3";
-    session.execute(take, &[&key, &IN_USE, &GIVEN]).await?;
-    tell(session, identity.host).await?;
-    Ok(Some(identity))
+/// Marks a key as in use if this is its first use, and the keys that were in use before as replaced.
+pub(super) async fn first_use(session: &Session, fingerprint: &KeyFingerprint) -> Step<Option<HostIdentity>> {
+    let Some(unlocked) = key(session, fingerprint).await? else { return Ok(None) };
+    lock_host(session, unlocked.host).await?;
+    // Read again under the lock: another collector may have been faster.
+    let Some(key) = key(session, fingerprint).await? else { return Ok(None) };
+    if key.is_first_use() {
+        let (in_use, replaced) = (row::code(KeyStatus::InUse.code()), row::code(KeyStatus::Replaced.code()));
+        let replace = "UPDATE host_key SET status = $2 WHERE host = $1 AND status = $3";
+        session.execute(replace, &[&key.host_no, &replaced, &in_use]).await?;
+        let take = "UPDATE host_key SET status = $2 WHERE fingerprint = $1";
+        session.execute(take, &[&fingerprint.as_bytes().as_slice(), &in_use]).await?;
+        notify(session, key.host).await?;
+    }
+    Ok(Some(key.identity()))
 }
 
-/// Locks the row of a host, so that its keys are changed by one at a time, and says its number.
-async fn lock(session: &Session, host: HostId) -> Step<i32> {
+/// Locks the row of a host, so that one transaction at a time changes its keys. `false` if there is no such host.
+async fn lock_host(session: &Session, host: HostId) -> Step<bool> {
     let find = "SELECT no FROM host WHERE id = $1 FOR NO KEY UPDATE";
-    let found = session.query_first(find, &[&host.as_bytes().as_slice()]).await?;
-    let found = found.ok_or_else(|| PostgresFault::other(format!("host {host} is not there")))?;
-    Ok(found.try_get(0)?)
+    Ok(session.query_first(find, &[&host.as_bytes().as_slice()]).await?.is_some())
 }
 
-pub(super) async fn rekey(
-    session: &Session,
-    host: HostId,
-    old: &KeyFingerprint,
-    new: KeyFingerprint,
-    quarantine: bool,
-    now: Timestamp,
-) -> Step<bool> {
-    let holder = identify(session, old).await?;
-    if holder.is_none_or(|(identity, _)| identity.host != host || identity.revoked) {
+/// Gives the host a new key; `false` if the renewal is refused.
+pub(super) async fn rekey(session: &Session, renewal: &KeyRenewal) -> Step<bool> {
+    let KeyRenewal { host, old, new, quarantine, now } = renewal;
+    if !lock_host(session, *host).await? {
         return Ok(false);
     }
-    let no = lock(session, host).await?;
-    let (old, new) = (old.as_slice(), new.as_slice());
-    // A retry with the same request is the same key: nothing is to be done for it. A key of another host is refused.
-    let holder = session.query_first("SELECT host FROM host_key WHERE fingerprint = $1", &[&new]).await?;
-    let holder: Option<i32> = holder.map(|found| found.try_get(0)).transpose()?;
-    if holder.is_some_and(|holder| holder != no) {
-        return Ok(false);
+    let new_key_holder = key(session, new).await?.map(|key| key.host_no);
+    let host_no = match keys::renew(renewal, key(session, old).await?, new_key_holder) {
+        RenewalDecision::Refuse => return Ok(false),
+        RenewalDecision::Repeated { host_no } => host_no,
+        RenewalDecision::Give { host_no, entry } => {
+            let (old, new, given) = (old.as_bytes().as_slice(), new.as_bytes().as_slice(), KeyStatus::Given.code());
+            let forget = "DELETE FROM host_key WHERE host = $1 AND status = $2 AND fingerprint <> $3";
+            session.execute(forget, &[&host_no, &row::code(given), &old]).await?;
+            let put = "INSERT INTO host_key (fingerprint, host, status, created_at) VALUES ($1, $2, $3, $4)";
+            session.execute(put, &[&new, &host_no, &row::code(given), &now.millis()]).await?;
+            ledger::write(session, *now, &entry).await?;
+            host_no
+        }
+    };
+    if *quarantine {
+        session.execute("UPDATE host SET quarantined = true WHERE no = $1", &[&host_no]).await?;
     }
-    if quarantine {
-        session.execute("UPDATE host SET quarantined = true WHERE no = $1", &[&no]).await?;
-    }
-    if holder.is_none() {
-        // A key that was given before and never used is given up: its answer was lost.
-        let give_up = "DELETE FROM host_key WHERE host = $1 AND status = $2 AND fingerprint <> $3";
-        session.execute(give_up, &[&no, &GIVEN, &old]).await?;
-        let put = "INSERT INTO host_key (fingerprint, host, status, created_at) VALUES ($1, $2, $3, $4)";
-        session.execute(put, &[&new, &no, &GIVEN, &now.millis()]).await?;
-        ledger::write(session, now, &Entry::HostRekeyed { host, quarantined: quarantine }).await?;
-    }
-    tell(session, host).await?;
+    notify(session, *host).await?;
     Ok(true)
 }
 
+/// Revokes all keys of a host; `false` if there is no such host.
 pub(super) async fn revoke(session: &Session, host: HostId, now: Timestamp) -> Step<bool> {
     let id = host.as_bytes().as_slice();
     let find = "SELECT revoked_at IS NOT NULL FROM host WHERE id = $1 FOR NO KEY UPDATE";
-    let Some(found) = session.query_first(find, &[&id]).await? else { return Ok(false) };
-    if !found.try_get::<_, bool>(0)? {
+    let found = session.query_first(find, &[&id]).await?;
+    let revocation = Revocation::of(found.map(|found| found.try_get(0)).transpose()?);
+    if revocation == Revocation::Revoke {
         session.execute("UPDATE host SET revoked_at = $2 WHERE id = $1", &[&id, &now.millis()]).await?;
         ledger::write(session, now, &Entry::HostRevoked { host }).await?;
-        tell(session, host).await?;
+        notify(session, host).await?;
     }
-    Ok(true)
+    Ok(revocation.is_known())
 }
 
-/// Tells all collectors, when the transaction is committed.
-async fn tell(session: &Session, host: HostId) -> Step<()> {
+/// Notifies all collectors that the host's identity has changed, once the transaction is committed.
+async fn notify(session: &Session, host: HostId) -> Step<()> {
     session.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &host.to_string()]).await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Lists of hosts.
+//! Lists of hosts: filtered by the database, except for silence, which needs the check-ins that are only in memory.
 
-use muster_proto::model::{HostId, Lane, Platform, Timestamp};
+use muster_proto::model::{HostId, Lane, Platform};
 use tokio_postgres::types::ToSql;
 
 use super::fault::Step;
@@ -8,6 +8,7 @@ use super::memory::Memory;
 use super::session::Session;
 use super::small_dictionaries::{SmallDictionaries, SmallDictionary};
 use super::{host, row, verdict};
+use crate::store::decide::silence;
 use crate::store::{HostQuery, StoredHostRow};
 
 /// Rows that are read at once. Silence is decided here and not in the statement, because the memory knows of check-ins
@@ -29,9 +30,9 @@ pub(super) async fn list(
         for found in &rows {
             let id = row::host_id(found, 1)?;
             after = Some(id);
-            let heard = host::last_seen(memory, id, row::instant(found, 6)?);
+            let last_seen = host::last_seen(memory, id, row::instant(found, 6)?);
             let lane = found.try_get::<_, Option<i16>>(7)?.and_then(|code| Lane::from_code(u8::try_from(code).ok()?));
-            if hosts.len() == query.rows || !lane.is_none_or(|lane| is_asked_for(query, lane, heard)) {
+            if hosts.len() == query.rows || !silence::is_asked_for(query, lane, last_seen) {
                 continue;
             }
             numbers.push(found.try_get::<_, i32>(0)?);
@@ -41,7 +42,7 @@ pub(super) async fn list(
                 hostname: found.try_get(3)?,
                 platform: row::member("a platform", Platform::from_code, found, 4)?,
                 os_name: found.try_get(5)?,
-                last_seen: Some(heard),
+                last_seen: Some(last_seen),
                 verdicts: Vec::new(),
             });
         }
@@ -60,16 +61,9 @@ fn portion(query: &HostQuery) -> usize {
     query.rows.clamp(1, PORTION)
 }
 
-/// Whether a host that stands in this lane while awake, and was last heard of then, is in one of the lanes asked for.
-fn is_asked_for(query: &HostQuery, awake: Lane, heard: Timestamp) -> bool {
-    let silent = query.silent_before.is_some_and(|before| heard < before);
-    let lane = if silent && awake.yields_to_silence() { Lane::Silent } else { awake };
-    query.lanes.is_empty() || query.lanes.contains(&lane)
-}
-
 type Values = Vec<Box<dyn ToSql + Sync + Send>>;
 
-/// `None` when nothing can match: an order or a site that the database has never heard of.
+/// The statement and its values. `None` if nothing can match, because the database does not know the order or the site.
 async fn statement(
     session: &Session,
     dictionaries: &SmallDictionaries,
@@ -91,10 +85,7 @@ async fn statement(
             conditions.push("v.in_scope".to_owned());
         }
         if !query.lanes.is_empty() {
-            // `silent` is no lane that is stored: every lane that yields to silence may be it.
-            let any_silent = query.lanes.contains(&Lane::Silent);
-            let wanted = |lane: &&Lane| query.lanes.contains(lane) || (any_silent && lane.yields_to_silence());
-            let codes: Vec<String> = Lane::ALL.iter().filter(wanted).map(|lane| lane.code().to_string()).collect();
+            let codes: Vec<String> = silence::awake_lanes(&query.lanes).map(|lane| lane.code().to_string()).collect();
             conditions.push(format!("v.lane IN ({})", codes.join(", ")));
         }
     }
@@ -106,7 +97,7 @@ async fn statement(
         conditions.push(format!("h.site = ${}", values.len()));
     }
     if !query.name.is_empty() {
-        // No name has the one letter that a text of the database cannot hold.
+        // PostgreSQL stores no NUL, so no name has it; U+FFFD is what ingest puts in its place.
         values.push(Box::new(query.name.replace('\0', "\u{fffd}")));
         conditions.push(format!("strpos(lower(h.hostname), lower(${}::text COLLATE \"C\")) > 0", values.len()));
     }

@@ -19,14 +19,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use muster_proto::model::{Digest, HostId, Timestamp};
+use muster_proto::model::{Digest, HostId, KeyFingerprint, Timestamp};
 use tokio::sync::Notify;
 
 use super::rules;
 use crate::store::last_seen::LastSeen;
 use crate::store::recent_uploads::RecentUploads;
 pub(super) use crate::store::unchanged::{facts_key, is_old, state_key};
-use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
+use crate::store::{CheckIn, CheckInAnswer, HostIdentity};
 
 const SHARDS: usize = 64;
 /// For how long after the last sign of the database identities are believed.

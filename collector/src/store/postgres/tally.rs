@@ -1,14 +1,15 @@
-//! Hosts by lane: kept with every verdict, so that a board costs nothing. Silence is added when it is read.
+//! The tally: hosts by order and lane, updated with every verdict, so that a board need not count them.
 
 use std::collections::{BTreeMap, HashMap};
 
-use muster_proto::model::{Lane, Timestamp};
+use muster_proto::model::{Lane, Timestamp, is_silent};
 
-use super::fault::{PostgresFault, Step};
+use super::fault::Step;
 use super::memory::Memory;
 use super::session::Session;
 use super::{host, row};
 use crate::store::LaneTally;
+use crate::store::decide::tally::{self, TallyRow};
 
 /// Differences, by order, lane and scope; sorted, as rows are locked in this order.
 pub(super) type Changes = BTreeMap<(i32, i16, bool), i64>;
@@ -39,37 +40,19 @@ pub(super) async fn read(
     silent_before: Timestamp,
 ) -> Step<LaneTally> {
     let hosts = host::count(session).await?;
-    let mut tally = LaneTally { unjudged: hosts, ..LaneTally::default() };
-    let Some(order) = order else { return Ok(tally) };
+    let Some(order) = order else { return Ok(tally::read(hosts, &[], &HashMap::new())?) };
     let find = "SELECT lane, in_scope, hosts FROM tally WHERE order_no = $1 AND hosts > 0";
-    let mut judged = 0;
-    let mut awake: BTreeMap<Lane, u64> = BTreeMap::new();
+    let mut rows = Vec::new();
     for found in session.query(find, &[&order]).await? {
-        let n = row::count(&found, 2)?;
-        judged += n;
-        if found.try_get(1)? {
-            awake.insert(row::member("a lane", Lane::from_code, &found, 0)?, n);
-        } else {
-            tally.out_of_scope += n;
-        }
+        let lane = row::member("a lane", Lane::from_code, &found, 0)?;
+        rows.push(TallyRow { lane, in_scope: found.try_get(1)?, hosts: row::count(&found, 2)? });
     }
-    tally.unjudged = hosts.saturating_sub(judged);
     let silent = silent(session, memory, order, silent_before).await?;
-    for (lane, n) in awake {
-        let asleep = silent.get(&lane).copied().unwrap_or(0);
-        let awake = n.checked_sub(asleep).ok_or_else(|| {
-            PostgresFault::damaged("the tally", format!("lane {lane} has {n} hosts, and {asleep} of them are silent"))
-        })?;
-        for (is_silent, n) in [(false, awake), (true, asleep)] {
-            if n > 0 {
-                tally.in_scope.insert((lane, is_silent), n);
-            }
-        }
-    }
-    Ok(tally)
+    Ok(tally::read(hosts, &rows, &silent)?)
 }
 
-/// Silent hosts in scope by lane: by an index on the day, then without those whom only the memory has seen.
+/// Silent hosts in scope by awake lane. The index on the day finds candidates; hosts whose newer check-in is only in memory
+/// are dropped.
 async fn silent(session: &Session, memory: &Memory, order: i32, silent_before: Timestamp) -> Step<HashMap<Lane, u64>> {
     let find = "SELECT h.id, v.lane FROM host_current n JOIN verdict v ON v.host = n.host AND v.order_no = $1
                 JOIN host h ON h.no = n.host
@@ -77,7 +60,7 @@ async fn silent(session: &Session, memory: &Memory, order: i32, silent_before: T
     let mut silent = HashMap::new();
     for found in session.query(find, &[&order, &silent_before.millis()]).await? {
         let seen = memory.seen(row::host_id(&found, 0)?);
-        if seen.is_none_or(|seen| seen.last_seen < silent_before) {
+        if seen.is_none_or(|seen| is_silent(Some(seen.last_seen), silent_before)) {
             *silent.entry(row::member("a lane", Lane::from_code, &found, 1)?).or_default() += 1;
         }
     }

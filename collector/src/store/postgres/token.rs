@@ -1,13 +1,14 @@
-//! Enrollment tokens and operators' tokens. Secrets are known only as hashes.
+//! Rows of enrollment tokens and account tokens. Of a secret, only the hash is stored.
 
-use muster_proto::model::{Timestamp, TokenId, TokenReport};
+use muster_proto::model::{Role, Timestamp, TokenId, TokenReport};
 
-use super::fault::{PostgresFault, Step};
+use super::fault::Step;
 use super::ledger;
 use super::row;
 use super::session::Session;
 use crate::ledger::entry::Entry;
-use crate::store::{AccountToken, NewToken, Role};
+use crate::store::decide::tokens::{self, Revocation};
+use crate::store::{AccountToken, NewToken};
 
 pub(super) async fn create(session: &Session, site: i32, token: &NewToken) -> Step<()> {
     let make = "INSERT INTO enrollment_token (id, secret_hash, site, created_at, expires_at, max_uses)
@@ -15,13 +16,7 @@ pub(super) async fn create(session: &Session, site: i32, token: &NewToken) -> St
     let (created_at, expires_at) = (token.created_at.millis(), token.expires_at.millis());
     let (hash, most) = (token.secret_hash.as_slice(), token.max_uses.cast_signed());
     session.execute(make, &[&token.id.as_str(), &hash, &site, &created_at, &expires_at, &most]).await?;
-    let entry = Entry::TokenMade {
-        token: token.id.clone(),
-        site: token.site.clone(),
-        expires_at: token.expires_at,
-        max_uses: token.max_uses,
-    };
-    ledger::write(session, token.created_at, &entry).await
+    ledger::write(session, token.created_at, &tokens::created(token)).await
 }
 
 pub(super) async fn list(session: &Session) -> Step<Vec<TokenReport>> {
@@ -43,29 +38,15 @@ pub(super) async fn list(session: &Session) -> Step<Vec<TokenReport>> {
 }
 
 pub(super) async fn revoke(session: &Session, id: &TokenId, now: Timestamp) -> Step<bool> {
-    let find = "SELECT revoked_at FROM enrollment_token WHERE id = $1 FOR UPDATE";
-    let Some(found) = session.query_first(find, &[&id.as_str()]).await? else { return Ok(false) };
-    if row::maybe_instant(&found, 0)?.is_none() {
-        let withdraw = "UPDATE enrollment_token SET revoked_at = $2 WHERE id = $1";
-        session.execute(withdraw, &[&id.as_str(), &now.millis()]).await?;
+    let find = "SELECT revoked_at IS NOT NULL FROM enrollment_token WHERE id = $1 FOR UPDATE";
+    let found = session.query_first(find, &[&id.as_str()]).await?;
+    let revocation = Revocation::of(found.map(|found| found.try_get(0)).transpose()?);
+    if revocation == Revocation::Revoke {
+        let revoke = "UPDATE enrollment_token SET revoked_at = $2 WHERE id = $1";
+        session.execute(revoke, &[&id.as_str(), &now.millis()]).await?;
         ledger::write(session, now, &Entry::TokenRevoked { token: id.clone() }).await?;
     }
-    Ok(true)
-}
-
-const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Viewer => "viewer",
-        Role::Operator => "operator",
-        Role::Admin => "admin",
-    }
-}
-
-fn role(name: &str) -> Step<Role> {
-    [Role::Viewer, Role::Operator, Role::Admin]
-        .into_iter()
-        .find(|role| role_name(*role) == name)
-        .ok_or_else(|| PostgresFault::damaged("an operator's token", format!("there is no role {name:?}")))
+    Ok(revocation.is_known())
 }
 
 pub(super) async fn account_token_put(session: &Session, token: &AccountToken) -> Step<()> {
@@ -73,16 +54,11 @@ pub(super) async fn account_token_put(session: &Session, token: &AccountToken) -
                VALUES ($1, $2, $3, $4, $5, $6)
                ON CONFLICT (id) DO UPDATE SET secret_hash = excluded.secret_hash, person = excluded.person,
                    role = excluded.role, created_at = excluded.created_at, revoked_at = excluded.revoked_at";
-    let (hash, role) = (token.secret_hash.as_slice(), role_name(token.role));
+    let (hash, role) = (token.secret_hash.as_slice(), token.role.name());
     let (created_at, revoked_at) = (token.created_at.millis(), token.revoked_at.map(Timestamp::millis));
     session.execute(put, &[&token.id.as_str(), &hash, &token.person, &role, &created_at, &revoked_at]).await?;
-    let entry = Entry::AccountTokenPut {
-        token: token.id.clone(),
-        person: token.person.clone(),
-        role: role.to_owned(),
-        revoked_at: token.revoked_at,
-    };
-    ledger::write(session, token.revoked_at.unwrap_or(token.created_at), &entry).await
+    let (at, entry) = tokens::account_token_put(token);
+    ledger::write(session, at, &entry).await
 }
 
 pub(super) async fn account_token_get(session: &Session, id: &TokenId) -> Step<Option<AccountToken>> {
@@ -92,7 +68,7 @@ pub(super) async fn account_token_get(session: &Session, id: &TokenId) -> Step<O
         id: id.clone(),
         secret_hash: row::hash(&found, 0)?,
         person: found.try_get(1)?,
-        role: role(found.try_get(2)?)?,
+        role: row::name("an account token", &found, 2, |name| name.parse::<Role>())?,
         created_at: row::instant(&found, 3)?,
         revoked_at: row::maybe_instant(&found, 4)?,
     }))

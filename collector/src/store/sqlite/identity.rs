@@ -1,6 +1,6 @@
-//! Who a host is: enrollment, its keys, and their withdrawal.
+//! Who a host is: enrollment, its keys, and their revocation.
 
-use muster_proto::model::{HostId, Timestamp};
+use muster_proto::model::{HostId, KeyFingerprint, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::Step;
@@ -9,18 +9,13 @@ use super::writer::WriteContext;
 use super::{judge_queue, ledger, row};
 use crate::ledger::entry::Entry;
 use crate::store::decide::enroll::{self, EnrollDecision, StoredToken};
-use crate::store::{Enrolled, Enrollment, HostIdentity, KeyFingerprint};
-
-/// A key that is in use.
-const IN_USE: i64 = 1;
-/// A key that was given and not used yet.
-const GIVEN: i64 = 2;
-/// A key whose successor was used.
-const REPLACED: i64 = 3;
+use crate::store::decide::keys::{self, KeyStatus, RenewalDecision, StoredKey};
+use crate::store::decide::tokens::Revocation;
+use crate::store::{Enrolled, Enrollment, HostIdentity, KeyRenewal};
 
 pub(super) fn enroll(context: &mut WriteContext<'_>, operation: &Enrollment) -> Step<Enrolled> {
     let token = token(context.sql, operation.token.as_str())?;
-    let key_holder = identify(context.sql, &operation.key)?.map(|(holder, _)| holder);
+    let key_holder = key(context.sql, &operation.key)?.map(StoredKey::identity);
     match enroll::enroll(operation, token, key_holder) {
         EnrollDecision::Answer(answer) => Ok(answer),
         EnrollDecision::Create { site_no, entry, answer } => {
@@ -76,7 +71,7 @@ fn create(context: &mut WriteContext<'_>, operation: &Enrollment, site: i64) -> 
     let no = sql.last_insert_rowid();
     sql.prepare_cached("INSERT INTO host_check_in (host, last_seen) VALUES (?1, ?2)")?
         .execute((no, operation.now.millis()))?;
-    key_put(sql, no, &operation.key, IN_USE, operation.now)?;
+    key_put(sql, no, &operation.key, KeyStatus::InUse, operation.now)?;
     sql.prepare_cached("UPDATE counter SET value = value + 1 WHERE name = 'hosts'")?.execute([])?;
     judge_queue::is_put(context, no, ticket, operation.now);
     let (host, facts) = (operation.host, Some(memory::facts_key(facts)));
@@ -86,100 +81,78 @@ fn create(context: &mut WriteContext<'_>, operation: &Enrollment, site: i64) -> 
     Ok(())
 }
 
-fn key_put(sql: &Connection, host: i64, key: &KeyFingerprint, status: i64, now: Timestamp) -> Step<()> {
+fn key_put(sql: &Connection, host: i64, key: &KeyFingerprint, status: KeyStatus, now: Timestamp) -> Step<()> {
     sql.prepare_cached("INSERT INTO host_key (fingerprint, host, status, created_at) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((key, host, status, now.millis()))?;
+        .execute((key.as_bytes(), host, status.code(), now.millis()))?;
     Ok(())
 }
 
-/// The host of a key, and whether this would be the key's first use.
-pub(super) fn identify(sql: &Connection, key: &KeyFingerprint) -> Step<Option<(HostIdentity, bool)>> {
+/// A key and its host.
+pub(super) fn key(sql: &Connection, fingerprint: &KeyFingerprint) -> Step<Option<StoredKey<i64>>> {
     let mut statement = sql.prepare_cached(
-        "SELECT h.id, s.id, h.revoked_at IS NOT NULL, h.quarantined, k.status
+        "SELECT k.status, h.no, h.id, s.id, h.revoked_at IS NOT NULL, h.quarantined
          FROM host_key k JOIN host h ON h.no = k.host JOIN site s ON s.no = h.site WHERE k.fingerprint = ?1",
     )?;
-    let mut rows = statement.query([key])?;
+    let mut rows = statement.query([fingerprint.as_bytes()])?;
     let Some(found) = rows.next()? else { return Ok(None) };
-    let status: i64 = found.get(4)?;
-    let identity = HostIdentity {
-        host: row::host_id(found, 0)?,
-        site: row::site(found, 1)?,
-        revoked: found.get(2)?,
-        quarantined: found.get(3)?,
-        superseded: status == REPLACED,
-    };
-    Ok(Some((identity, status == GIVEN)))
+    Ok(Some(StoredKey {
+        status: row::member("a key", KeyStatus::from_code, found, 0)?,
+        host_no: found.get(1)?,
+        host: row::host_id(found, 2)?,
+        site: row::site(found, 3)?,
+        is_revoked: found.get(4)?,
+        is_quarantined: found.get(5)?,
+    }))
 }
 
-/// The first use of a key that was given: from now on it is the host's key, and those before it are replaced.
-pub(super) fn take_into_use(context: &mut WriteContext<'_>, key: KeyFingerprint) -> Step<Option<HostIdentity>> {
-    let Some((identity, first)) = identify(context.sql, &key)? else { return Ok(None) };
-    if first {
-        let host: i64 = context
-            .sql
-            .prepare_cached("SELECT host FROM host_key WHERE fingerprint = ?1")?
-            .query_row([key], |row| row.get(0))?;
-        context
-            .sql
-            .prepare_cached("UPDATE host_key SET status = ?2 WHERE host = ?1 AND status = ?3")?
-            .execute((host, REPLACED, IN_USE))?;
-        context.sql.prepare_cached("UPDATE host_key SET status = ?2 WHERE fingerprint = ?1")?.execute((key, IN_USE))?;
-        let host = identity.host;
+/// Marks a key as in use if this is its first use, and the keys that were in use before as replaced.
+pub(super) fn first_use(context: &mut WriteContext<'_>, fingerprint: KeyFingerprint) -> Step<Option<HostIdentity>> {
+    let Some(key) = key(context.sql, &fingerprint)? else { return Ok(None) };
+    if key.is_first_use() {
+        let replace = "UPDATE host_key SET status = ?2 WHERE host = ?1 AND status = ?3";
+        let codes = (KeyStatus::Replaced.code(), KeyStatus::InUse.code());
+        context.sql.prepare_cached(replace)?.execute((key.host_no, codes.0, codes.1))?;
+        let take = "UPDATE host_key SET status = ?2 WHERE fingerprint = ?1";
+        context.sql.prepare_cached(take)?.execute((fingerprint.as_bytes(), codes.1))?;
+        let host = key.host;
         context.after_commit(move |memory| memory.identities_forget(Some(host)));
     }
-    Ok(Some(identity))
+    Ok(Some(key.identity()))
 }
 
-pub(super) fn rekey(
-    context: &mut WriteContext<'_>,
-    host: HostId,
-    old: &KeyFingerprint,
-    new: KeyFingerprint,
-    quarantine: bool,
-    now: Timestamp,
-) -> Step<bool> {
-    let holder = identify(context.sql, old)?;
-    if holder.is_none_or(|(identity, _)| identity.host != host || identity.revoked) {
-        return Ok(false);
-    }
+/// Gives the host a new key; `false` if the renewal is refused.
+pub(super) fn rekey(context: &mut WriteContext<'_>, renewal: KeyRenewal) -> Step<bool> {
     let sql = context.sql;
-    let no: i64 =
-        sql.prepare_cached("SELECT no FROM host WHERE id = ?1")?.query_row([host.as_bytes()], |row| row.get(0))?;
-    // A retry with the same request is the same key: nothing is to be done for it. A key of another host is refused.
-    let holder: Option<i64> = sql
-        .prepare_cached("SELECT host FROM host_key WHERE fingerprint = ?1")?
-        .query_row([new], |row| row.get(0))
-        .optional()?;
-    if holder.is_some_and(|holder| holder != no) {
-        return Ok(false);
-    }
+    let KeyRenewal { host, old, new, quarantine, now } = renewal;
+    let new_key_holder = key(sql, &new)?.map(|key| key.host_no);
+    let host_no = match keys::renew(&renewal, key(sql, &old)?, new_key_holder) {
+        RenewalDecision::Refuse => return Ok(false),
+        RenewalDecision::Repeated { host_no } => host_no,
+        RenewalDecision::Give { host_no, entry } => {
+            let forget = "DELETE FROM host_key WHERE host = ?1 AND status = ?2 AND fingerprint <> ?3";
+            sql.prepare_cached(forget)?.execute((host_no, KeyStatus::Given.code(), old.as_bytes()))?;
+            key_put(sql, host_no, &new, KeyStatus::Given, now)?;
+            ledger::write(sql, now, &entry)?;
+            host_no
+        }
+    };
     if quarantine {
-        sql.prepare_cached("UPDATE host SET quarantined = 1 WHERE no = ?1")?.execute([no])?;
-    }
-    if holder.is_none() {
-        // A key that was given before and never used is given up: its answer was lost.
-        sql.prepare_cached("DELETE FROM host_key WHERE host = ?1 AND status = ?2 AND fingerprint <> ?3")?
-            .execute((no, GIVEN, old))?;
-        key_put(sql, no, &new, GIVEN, now)?;
-        ledger::write(sql, now, &Entry::HostRekeyed { host, quarantined: quarantine })?;
+        sql.prepare_cached("UPDATE host SET quarantined = 1 WHERE no = ?1")?.execute([host_no])?;
     }
     context.after_commit(move |memory| memory.identities_forget(Some(host)));
     Ok(true)
 }
 
+/// Revokes all keys of a host; `false` if there is no such host.
 pub(super) fn revoke(context: &mut WriteContext<'_>, host: HostId, now: Timestamp) -> Step<bool> {
-    let revoked: Option<bool> = context
-        .sql
-        .prepare_cached("SELECT revoked_at IS NOT NULL FROM host WHERE id = ?1")?
-        .query_row([host.as_bytes()], |row| row.get(0))
-        .optional()?;
-    if revoked == Some(false) {
-        context
-            .sql
-            .prepare_cached("UPDATE host SET revoked_at = ?2 WHERE id = ?1")?
-            .execute((host.as_bytes(), now.millis()))?;
+    let find = "SELECT revoked_at IS NOT NULL FROM host WHERE id = ?1";
+    let is_revoked = context.sql.prepare_cached(find)?.query_row([host.as_bytes()], |row| row.get(0)).optional()?;
+    let revocation = Revocation::of(is_revoked);
+    if revocation == Revocation::Revoke {
+        let revoke = "UPDATE host SET revoked_at = ?2 WHERE id = ?1";
+        context.sql.prepare_cached(revoke)?.execute((host.as_bytes(), now.millis()))?;
         ledger::write(context.sql, now, &Entry::HostRevoked { host })?;
         context.after_commit(move |memory| memory.identities_forget(Some(host)));
     }
-    Ok(revoked.is_some())
+    Ok(revocation.is_known())
 }

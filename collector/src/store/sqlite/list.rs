@@ -1,11 +1,12 @@
-//! Lists of hosts.
+//! Lists of hosts: filtered by the database, except for silence, which needs the check-ins that are only in memory.
 
-use muster_proto::model::{Lane, Platform, Timestamp};
+use muster_proto::model::{Lane, Platform};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
 use super::fault::Step;
 use super::memory::Memory;
 use super::{host, row, verdict};
+use crate::store::decide::silence;
 use crate::store::{HostQuery, StoredHostRow};
 
 pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step<Vec<StoredHostRow>> {
@@ -16,9 +17,9 @@ pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step
     while hosts.len() < query.rows {
         let Some(found) = rows.next()? else { break };
         let id = row::host_id(found, 1)?;
-        let heard = host::last_seen(memory, id, row::instant(found, 6)?);
+        let last_seen = host::last_seen(memory, id, row::instant(found, 6)?);
         let lane = found.get::<_, Option<u8>>(7)?.and_then(Lane::from_code);
-        if !lane.is_none_or(|lane| is_asked_for(query, lane, heard)) {
+        if !silence::is_asked_for(query, lane, last_seen) {
             continue;
         }
         hosts.push(StoredHostRow {
@@ -27,23 +28,16 @@ pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step
             hostname: found.get(3)?,
             platform: row::member("a platform", Platform::from_code, found, 4)?,
             os_name: memory.dictionaries().phrases.words(found.get(5)?)?,
-            last_seen: Some(heard),
+            last_seen: Some(last_seen),
             verdicts: verdict::of_host(sql, memory, found.get(0)?)?,
         });
     }
     Ok(hosts)
 }
 
-/// Whether a host that stands in this lane while awake, and was last heard of then, is in one of the lanes asked for.
-fn is_asked_for(query: &HostQuery, awake: Lane, heard: Timestamp) -> bool {
-    let silent = query.silent_before.is_some_and(|before| heard < before);
-    let lane = if silent && awake.yields_to_silence() { Lane::Silent } else { awake };
-    query.lanes.is_empty() || query.lanes.contains(&lane)
-}
-
 type Values = Vec<Box<dyn ToSql>>;
 
-/// `None` when nothing can match: an order or a site that the database has never heard of.
+/// The statement and its values. `None` if nothing can match, because the database does not know the order or the site.
 fn statement(sql: &Connection, query: &HostQuery) -> Step<Option<(String, Values)>> {
     let mut values: Values = Vec::new();
     let mut conditions = vec!["1 = 1".to_owned()];
@@ -58,10 +52,7 @@ fn statement(sql: &Connection, query: &HostQuery) -> Step<Option<(String, Values
             conditions.push("v.in_scope = 1".to_owned());
         }
         if !query.lanes.is_empty() {
-            // `silent` is no lane that is stored: every lane that yields to silence may be it.
-            let any_silent = query.lanes.contains(&Lane::Silent);
-            let wanted = |lane: &&Lane| query.lanes.contains(lane) || (any_silent && lane.yields_to_silence());
-            let codes: Vec<String> = Lane::ALL.iter().filter(wanted).map(|lane| lane.code().to_string()).collect();
+            let codes: Vec<String> = silence::awake_lanes(&query.lanes).map(|lane| lane.code().to_string()).collect();
             conditions.push(format!("v.lane IN ({})", codes.join(", ")));
         }
     }

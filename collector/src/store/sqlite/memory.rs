@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use muster_proto::model::{Digest, HostId, RunId, Timestamp};
+use muster_proto::model::{Digest, HostId, KeyFingerprint, RunId, Timestamp};
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
@@ -16,7 +16,7 @@ use super::row;
 pub(super) use crate::store::last_seen::LastSeen;
 use crate::store::recent_uploads::RecentUploads;
 pub(super) use crate::store::unchanged::{facts_key, is_old, state_key};
-use crate::store::{CheckIn, CheckInAnswer, HostIdentity, KeyFingerprint};
+use crate::store::{CheckIn, CheckInAnswer, HostIdentity};
 
 const SHARDS: usize = 64;
 

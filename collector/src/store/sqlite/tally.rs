@@ -1,14 +1,15 @@
-//! Hosts by lane: kept with every verdict, so that a board costs nothing. Silence is added when it is read.
+//! The tally: hosts by order and lane, updated with every verdict, so that a board need not count them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use muster_proto::model::{Lane, OrderId, Timestamp};
+use muster_proto::model::{Lane, OrderId, Timestamp, is_silent};
 use rusqlite::Connection;
 
-use super::fault::{Step, StoreFault};
+use super::fault::Step;
 use super::memory::Memory;
 use super::{host, row};
 use crate::store::LaneTally;
+use crate::store::decide::tally::{self, TallyRow};
 
 /// Adds these differences.
 pub(super) fn apply(sql: &Connection, changes: &HashMap<(i64, Lane, bool), i64>) -> Step<()> {
@@ -27,39 +28,21 @@ pub(super) fn apply(sql: &Connection, changes: &HashMap<(i64, Lane, bool), i64>)
 
 pub(super) fn read(sql: &Connection, memory: &Memory, order: &OrderId, silent_before: Timestamp) -> Step<LaneTally> {
     let hosts = host::count(sql)?;
-    let mut tally = LaneTally { unjudged: hosts, ..LaneTally::default() };
-    let Some(order) = row::find_number(sql, row::FIND_ORDER, order.as_str())? else { return Ok(tally) };
-    let mut statement =
-        sql.prepare_cached("SELECT lane, in_scope, hosts FROM tally WHERE order_no = ?1 AND hosts > 0")?;
-    let mut rows = statement.query([order])?;
-    let mut judged = 0;
-    let mut awake: BTreeMap<Lane, u64> = BTreeMap::new();
-    while let Some(found) = rows.next()? {
-        let n = row::count(found, 2)?;
-        judged += n;
-        if found.get(1)? {
-            awake.insert(row::member("a lane", Lane::from_code, found, 0)?, n);
-        } else {
-            tally.out_of_scope += n;
-        }
+    let Some(order) = row::find_number(sql, row::FIND_ORDER, order.as_str())? else {
+        return tally::read(hosts, &[], &HashMap::new());
+    };
+    let find = "SELECT lane, in_scope, hosts FROM tally WHERE order_no = ?1 AND hosts > 0";
+    let mut statement = sql.prepare_cached(find)?;
+    let mut found = statement.query([order])?;
+    let mut rows = Vec::new();
+    while let Some(found) = found.next()? {
+        let lane = row::member("a lane", Lane::from_code, found, 0)?;
+        rows.push(TallyRow { lane, in_scope: found.get(1)?, hosts: row::count(found, 2)? });
     }
-    tally.unjudged = hosts.saturating_sub(judged);
-    let silent = silent(sql, memory, order, silent_before)?;
-    for (lane, n) in awake {
-        let asleep = silent.get(&lane).copied().unwrap_or(0);
-        let awake = n.checked_sub(asleep).ok_or_else(|| {
-            StoreFault::damaged("the tally", format!("lane {lane} has {n} hosts, and {asleep} of them are silent"))
-        })?;
-        for (is_silent, n) in [(false, awake), (true, asleep)] {
-            if n > 0 {
-                tally.in_scope.insert((lane, is_silent), n);
-            }
-        }
-    }
-    Ok(tally)
+    tally::read(hosts, &rows, &silent(sql, memory, order, silent_before)?)
 }
 
-/// Silent hosts in scope by lane: by an index on last seen, then without those whom only the memory has seen.
+/// Silent hosts in scope by awake lane. The index finds candidates; hosts whose newer check-in is only in memory are dropped.
 fn silent(sql: &Connection, memory: &Memory, order: i64, silent_before: Timestamp) -> Step<HashMap<Lane, u64>> {
     let mut statement = sql.prepare_cached(
         "SELECT h.id, v.lane FROM host_check_in e JOIN verdict v ON v.host = e.host AND v.order_no = ?1
@@ -69,7 +52,7 @@ fn silent(sql: &Connection, memory: &Memory, order: i64, silent_before: Timestam
     let mut silent = HashMap::new();
     while let Some(found) = rows.next()? {
         let seen = memory.seen(row::host_id(found, 0)?);
-        if seen.is_none_or(|seen| seen.last_seen < silent_before) {
+        if seen.is_none_or(|seen| is_silent(Some(seen.last_seen), silent_before)) {
             *silent.entry(row::member("a lane", Lane::from_code, found, 1)?).or_default() += 1;
         }
     }

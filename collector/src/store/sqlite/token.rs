@@ -1,14 +1,15 @@
-//! Enrollment tokens and operators' tokens. Secrets are known only as hashes.
+//! Rows of enrollment tokens and account tokens. Of a secret, only the hash is stored.
 
-use muster_proto::model::{Timestamp, TokenId, TokenReport};
+use muster_proto::model::{Role, Timestamp, TokenId, TokenReport};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::fault::{Step, StoreFault};
+use super::fault::Step;
 use super::ledger;
 use super::row;
 use super::writer::WriteContext;
 use crate::ledger::entry::Entry;
-use crate::store::{AccountToken, NewToken, Role};
+use crate::store::decide::tokens::{self, Revocation};
+use crate::store::{AccountToken, NewToken};
 
 pub(super) fn create(context: &mut WriteContext<'_>, token: &NewToken) -> Step<()> {
     let site = row::site_number(context.sql, token.site.as_str())?;
@@ -26,13 +27,7 @@ pub(super) fn create(context: &mut WriteContext<'_>, token: &NewToken) -> Step<(
             token.expires_at.millis(),
             token.max_uses.cast_signed(),
         ))?;
-    let entry = Entry::TokenMade {
-        token: token.id.clone(),
-        site: token.site.clone(),
-        expires_at: token.expires_at,
-        max_uses: token.max_uses,
-    };
-    ledger::write(context.sql, token.created_at, &entry)
+    ledger::write(context.sql, token.created_at, &tokens::created(token))
 }
 
 pub(super) fn list(sql: &Connection) -> Step<Vec<TokenReport>> {
@@ -57,38 +52,15 @@ pub(super) fn list(sql: &Connection) -> Step<Vec<TokenReport>> {
 }
 
 pub(super) fn revoke(context: &mut WriteContext<'_>, id: &TokenId, now: Timestamp) -> Step<bool> {
-    let known: Option<Option<i64>> = context
-        .sql
-        .prepare_cached("SELECT revoked_at FROM enrollment_token WHERE id = ?1")?
-        .query_row([id.as_str()], |row| row.get(0))
-        .optional()?;
-    match known {
-        None => Ok(false),
-        Some(Some(_)) => Ok(true),
-        Some(None) => {
-            context
-                .sql
-                .prepare_cached("UPDATE enrollment_token SET revoked_at = ?2 WHERE id = ?1")?
-                .execute((id.as_str(), now.millis()))?;
-            ledger::write(context.sql, now, &Entry::TokenRevoked { token: id.clone() })?;
-            Ok(true)
-        }
+    let find = "SELECT revoked_at IS NOT NULL FROM enrollment_token WHERE id = ?1";
+    let is_revoked = context.sql.prepare_cached(find)?.query_row([id.as_str()], |row| row.get(0)).optional()?;
+    let revocation = Revocation::of(is_revoked);
+    if revocation == Revocation::Revoke {
+        let revoke = "UPDATE enrollment_token SET revoked_at = ?2 WHERE id = ?1";
+        context.sql.prepare_cached(revoke)?.execute((id.as_str(), now.millis()))?;
+        ledger::write(context.sql, now, &Entry::TokenRevoked { token: id.clone() })?;
     }
-}
-
-const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Viewer => "viewer",
-        Role::Operator => "operator",
-        Role::Admin => "admin",
-    }
-}
-
-fn role(name: &str) -> Step<Role> {
-    [Role::Viewer, Role::Operator, Role::Admin]
-        .into_iter()
-        .find(|role| role_name(*role) == name)
-        .ok_or_else(|| StoreFault::damaged("an operator's token", format!("there is no role {name:?}")))
+    Ok(revocation.is_known())
 }
 
 pub(super) fn account_token_put(context: &mut WriteContext<'_>, token: &AccountToken) -> Step<()> {
@@ -104,17 +76,12 @@ pub(super) fn account_token_put(context: &mut WriteContext<'_>, token: &AccountT
             token.id.as_str(),
             token.secret_hash,
             &token.person,
-            role_name(token.role),
+            token.role.name(),
             token.created_at.millis(),
             token.revoked_at.map(Timestamp::millis),
         ))?;
-    let entry = Entry::AccountTokenPut {
-        token: token.id.clone(),
-        person: token.person.clone(),
-        role: role_name(token.role).to_owned(),
-        revoked_at: token.revoked_at,
-    };
-    ledger::write(context.sql, token.revoked_at.unwrap_or(token.created_at), &entry)
+    let (at, entry) = tokens::account_token_put(token);
+    ledger::write(context.sql, at, &entry)
 }
 
 pub(super) fn account_token_get(sql: &Connection, id: &TokenId) -> Step<Option<AccountToken>> {
@@ -126,7 +93,7 @@ pub(super) fn account_token_get(sql: &Connection, id: &TokenId) -> Step<Option<A
         id: id.clone(),
         secret_hash: found.get(0)?,
         person: found.get(1)?,
-        role: role(&found.get::<_, String>(2)?)?,
+        role: row::name("an account token", found, 2, |name| name.parse::<Role>())?,
         created_at: row::instant(found, 3)?,
         revoked_at: row::maybe_instant(found, 4)?,
     }))
