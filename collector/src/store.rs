@@ -39,7 +39,6 @@ mod software;
 mod sqlite;
 mod stored;
 mod texts;
-mod unchanged;
 mod versioned_json;
 
 /// Opens the store that a setting names: `postgres://…`, or what [`open`] opens.

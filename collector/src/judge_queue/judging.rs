@@ -80,14 +80,14 @@ fn place(
         due: verdict.due,
         reason: verdict.reasons.first().map(|reason| reason.text.clone()).unwrap_or_default(),
         advice: verdict.advice,
-        case: remediation,
+        remediation,
     }
 }
 
 /// The host's remediation record under the order. A new order starts with the oldest record of the other orders that
 /// have seen a product that it covers: that a host had a product is a fact, whichever order found it.
 fn remediation_of(host: &QueuedHost, order: &Order, catalogue: &Catalogue) -> Remediation {
-    if let Some(own) = host.cases.get(&order.id) {
+    if let Some(own) = host.remediations.get(&order.id) {
         return own.clone();
     }
     let is_covered = |reason: &Reason| {
@@ -96,6 +96,6 @@ fn remediation_of(host: &QueuedHost, order: &Order, catalogue: &Catalogue) -> Re
     };
     let has_seen =
         |record: &&Remediation| record.last_positive().is_some_and(|positive| positive.reasons.iter().any(is_covered));
-    let others = host.cases.values().filter(has_seen);
+    let others = host.remediations.values().filter(has_seen);
     others.min_by_key(|record| record.last_positive().map(|positive| positive.since)).cloned().unwrap_or_default()
 }

@@ -84,7 +84,7 @@ async fn an_installed_product_is_flagged_and_a_host_without_a_snapshot_is_unknow
     let flagged = &lab.host(1).await.verdicts[0];
     assert_eq!((flagged.order.as_str(), flagged.presence), (ORDER, Presence::Installed));
     assert!(matches!(flagged.awake_lane, Lane::Replace | Lane::Remove), "{}", flagged.awake_lane);
-    assert!(flagged.case.positive.is_some() && !flagged.reason.is_empty() && !flagged.advice.is_empty());
+    assert!(flagged.remediation.positive.is_some() && !flagged.reason.is_empty() && !flagged.advice.is_empty());
     let unseen = &lab.host(2).await.verdicts[0];
     assert_eq!((unseen.awake_lane, unseen.presence), (Lane::Unknown, Presence::Unknown));
     assert_eq!(lab.store.check().await.expect("checks").faults, Vec::<String>::new());
@@ -100,7 +100,7 @@ async fn a_positive_stands_until_a_complete_snapshot_refutes_it() {
     lab.reports(1, 2, 20, &packages(&[("adduser", "ii")])).await;
     lab.judge_queue.drain(at(21)).await.expect("drains");
     let after = lab.host(1).await.verdicts[0].clone();
-    if after.case.removal.is_none() {
+    if after.remediation.removal.is_none() {
         assert_eq!(after.awake_lane, before.awake_lane);
         assert_eq!(after.since, before.since);
     } else {
@@ -120,7 +120,8 @@ async fn an_order_that_comes_later_knows_what_others_have_seen_of_what_it_covers
     lab.rules.store(Arc::new(lab.rules.load().with_active(&orders).expect("valid")));
     lab.judge_queue.drain(at(30)).await.expect("drains");
     let verdicts = lab.host(1).await.verdicts;
-    let case = |order: &str| &verdicts.iter().find(|verdict| verdict.order.as_str() == order).expect("judged").case;
+    let case =
+        |order: &str| &verdicts.iter().find(|verdict| verdict.order.as_str() == order).expect("judged").remediation;
     assert_eq!(case("au-pspf-002-2025").positive, case(ORDER).positive, "it covers the same product");
     assert!(case("au-pspf-002-2025").positive.is_some());
     assert_eq!(*case("us-fascsa-dni-acronis-2025"), crate::judge::Remediation::default(), "it covers another one");

@@ -95,7 +95,7 @@ impl ReportContext {
             platform: row.platform,
             site: &row.site,
             last_seen: row.last_seen,
-            remediation: &verdict.case,
+            remediation: &verdict.remediation,
             decision: None,
         };
         let placed = place(order, None, &situation, self.now);

@@ -117,7 +117,7 @@ impl ReportContext {
             .as_ref()
             .map(|snapshot| assess(order, &self.rules.catalogue, &snapshot.snapshot, hits, &stored.state, received));
         let remediation = match (verdict, &assessment, &stored.snapshot) {
-            (Some(verdict), _, _) => verdict.case.clone(),
+            (Some(verdict), _, _) => verdict.remediation.clone(),
             (None, Some(assessment), Some(snapshot)) => {
                 Remediation::default().advance(assessment, snapshot.since, &stored.state.boot_id)
             }

@@ -68,7 +68,7 @@ macro_rules! suite {
             a_judgement_of_an_older_snapshot_is_not_written
             a_claim_is_not_given_twice_until_it_is_old
             a_lane_change_is_in_history_tally_and_ledger
-            an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_case
+            an_order_that_is_no_longer_judged_leaves_only_its_remediation_record
             hits_belong_to_a_version_of_the_rules
             an_unchanged_snapshot_is_judged_again_after_a_day
             new_rules_put_every_host_on_the_judge_queue_once

@@ -3,8 +3,19 @@
 //! A backend loads, calls a decision, and writes. Nothing here knows SQL or waits for anything, so the tests beside each
 //! decision need no database. Decisions are generic over a backend's row numbers.
 
+use muster_proto::model::Timestamp;
+
 pub(in crate::store) mod enroll;
 pub(in crate::store) mod keys;
+pub(in crate::store) mod report;
+pub(in crate::store) mod settle;
 pub(in crate::store) mod silence;
 pub(in crate::store) mod tally;
 pub(in crate::store) mod tokens;
+pub(in crate::store) mod unchanged;
+
+/// When something begins that follows what began at `earlier`: now, or a millisecond after `earlier` if the clock was set
+/// back or both happened within a millisecond. So the history of a host is always ordered.
+fn begin_after(earlier: Timestamp, now: Timestamp) -> Timestamp {
+    now.max(Timestamp::from_millis(earlier.millis().saturating_add(1)))
+}

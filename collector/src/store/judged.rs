@@ -24,7 +24,7 @@ pub struct QueuedHost {
     /// The last check-in; before the first one, the enrollment.
     pub last_seen: Option<Timestamp>,
     /// Its history under each order that has judged it.
-    pub cases: BTreeMap<OrderId, Remediation>,
+    pub remediations: BTreeMap<OrderId, Remediation>,
     /// Which claim this is: settling an older claim changes nothing.
     pub ticket: u64,
 }
@@ -48,8 +48,8 @@ pub struct JudgedOrder {
     pub reason: String,
     /// What would clear it.
     pub advice: String,
-    /// The case after this snapshot.
-    pub case: Remediation,
+    /// The remediation record after this judgement.
+    pub remediation: Remediation,
 }
 
 /// The judge's answer for one host: replaces all earlier verdicts of the host.

@@ -20,9 +20,11 @@ mod memory;
 mod migrate;
 mod open;
 mod readers;
+mod report;
 mod row;
 mod section;
 mod section_hits;
+mod settle;
 mod snapshot;
 mod software;
 mod tally;
@@ -49,8 +51,8 @@ use tokio::sync::Notify;
 
 use self::memory::Memory;
 use self::readers::Readers;
+use self::report::ReceivedSnapshot;
 use self::section::Packed;
-use self::snapshot::ReceivedSnapshot;
 use self::writer::Writer;
 use super::{
     AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, HostQuery,
@@ -154,7 +156,7 @@ impl Store for SqliteStore {
         if let Some(answer) = self.memory.check_in(&operation) {
             return Ok(answer);
         }
-        self.writer.operation("check_in", move |context| snapshot::check_in(context, &operation)).await
+        self.writer.operation("check_in", move |context| report::check_in(context, &operation)).await
     }
 
     async fn snapshot_deliver(&self, operation: Delivery) -> Result<Delivered, StoreError> {
@@ -162,7 +164,7 @@ impl Store for SqliteStore {
         let pack = |section| Packed::new(section, self.memory.dictionaries());
         let packed = operation.sections.iter().map(pack).collect();
         let received = ReceivedSnapshot { operation, packed };
-        self.writer.operation("snapshot_deliver", move |context| snapshot::deliver(context, &received)).await
+        self.writer.operation("snapshot_deliver", move |context| report::deliver(context, &received)).await
     }
 
     async fn section_get(&self, digest: Digest) -> Result<Option<CanonicalSection>, StoreError> {
@@ -198,7 +200,7 @@ impl Store for SqliteStore {
     }
 
     async fn queue_settle(&self, settlement: Settlement) -> Result<(), StoreError> {
-        self.writer.operation("queue_settle", move |context| verdict::settle(context, &settlement)).await
+        self.writer.operation("queue_settle", move |context| settle::settle(context, &settlement)).await
     }
 
     async fn rules_adopt(&self, rules_version: &str, now: Timestamp) -> Result<bool, StoreError> {

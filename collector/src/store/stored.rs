@@ -30,8 +30,8 @@ pub struct StoredVerdict {
     pub reason: String,
     /// What would clear it.
     pub advice: String,
-    /// The case.
-    pub case: Remediation,
+    /// The remediation record.
+    pub remediation: Remediation,
     /// The version of catalogue and orders that judged.
     pub rules_version: String,
 }

@@ -3,7 +3,7 @@
 use prost::Message as _;
 
 use super::ConvertError;
-use crate::model::HostState;
+use crate::model::{HostFacts, HostState};
 use crate::wire;
 
 const FORMAT: u8 = 1;
@@ -30,6 +30,12 @@ pub fn state_bytes(state: &HostState) -> Vec<u8> {
     bytes.push(FORMAT);
     bytes.extend_from_slice(&message.encode_to_vec());
     bytes
+}
+
+/// Facts in their wire form. Equal facts have equal bytes, and other facts have others.
+#[must_use]
+pub fn facts_bytes(facts: &HostFacts) -> Vec<u8> {
+    wire::HostFacts::from(facts.clone()).encode_to_vec()
 }
 
 /// Reads stored bytes.

@@ -21,7 +21,9 @@ pub(crate) async fn a_host_waits_for_judgement_from_its_enrollment_on(backend: i
     let claimed = store.queue_claim(2, at(2)).await.expect("claims");
     assert_eq!(claimed.len(), 2);
     assert!(
-        claimed.iter().all(|host| host.snapshot.is_none() && host.last_seen == Some(at(1)) && host.cases.is_empty())
+        claimed
+            .iter()
+            .all(|host| host.snapshot.is_none() && host.last_seen == Some(at(1)) && host.remediations.is_empty())
     );
     all_judged(&store, Lane::Unknown, 3).await;
     let judgements = claimed.iter().map(|host| judgement(host, vec![judged(Lane::Unknown)])).collect();
@@ -33,7 +35,7 @@ pub(crate) async fn a_host_waits_for_judgement_from_its_enrollment_on(backend: i
     assert_eq!(claimed.len(), 1);
     assert_eq!(claimed[0].snapshot.map(|(_, received)| received), Some(at(10)));
     assert_eq!(claimed[0].last_seen, Some(at(10)));
-    assert_eq!(claimed[0].cases, BTreeMap::from([(order(), Remediation::default())]));
+    assert_eq!(claimed[0].remediations, BTreeMap::from([(order(), Remediation::default())]));
 }
 
 pub(crate) async fn a_judgement_of_an_older_snapshot_is_not_written(backend: impl Backend) {
@@ -93,10 +95,10 @@ pub(crate) async fn a_lane_change_is_in_history_tally_and_ledger(backend: impl B
     assert_healthy(&store).await;
 }
 
-pub(crate) async fn an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_case(backend: impl Backend) {
+pub(crate) async fn an_order_that_is_no_longer_judged_leaves_only_its_remediation_record(backend: impl Backend) {
     let store = backend.open();
     enrolled(&store, 1).await;
-    let case = Remediation {
+    let remediation = Remediation {
         removal: Some(Removal {
             since: at(1),
             present_boot_id: "b".to_owned(),
@@ -107,13 +109,13 @@ pub(crate) async fn an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_
         ..Remediation::default()
     };
     let claimed = store.queue_claim(9, at(2)).await.expect("claims");
-    let remembered = JudgedOrder { case: case.clone(), in_scope: false, ..judged(Lane::Confirm) };
+    let remembered = JudgedOrder { remediation: remediation.clone(), in_scope: false, ..judged(Lane::Confirm) };
     settled(&store, vec![judgement(&claimed[0], vec![remembered])], at(3)).await;
     let tally = store.lane_tally(&order(), at(0)).await.expect("tallies");
     assert_eq!(tally, LaneTally { out_of_scope: 1, ..LaneTally::default() });
     assert!(store.rules_adopt("r2", at(4)).await.expect("adopts"));
     let claimed = store.queue_claim(9, at(5)).await.expect("claims");
-    assert_eq!(claimed[0].cases[&order()], case);
+    assert_eq!(claimed[0].remediations[&order()], remediation);
     settled_under("r2", &store, vec![judgement(&claimed[0], Vec::new())], at(6)).await;
     let kept = store.host_get(host(1)).await.expect("gets").expect("there");
     assert!(kept.verdicts.is_empty());
@@ -121,7 +123,7 @@ pub(crate) async fn an_order_that_is_no_longer_judged_leaves_no_verdict_but_its_
     assert_eq!(tally, LaneTally { unjudged: 1, ..LaneTally::default() });
     assert!(store.rules_adopt("r3", at(7)).await.expect("adopts"));
     let claimed = store.queue_claim(9, at(8)).await.expect("claims");
-    assert_eq!(claimed[0].cases[&order()], case, "an order that comes back does not forget");
+    assert_eq!(claimed[0].remediations[&order()], remediation, "an order that comes back does not forget");
     settled_under("r3", &store, vec![judgement(&claimed[0], vec![judged(Lane::Done)])], at(9)).await;
     assert_healthy(&store).await;
 }

@@ -172,7 +172,7 @@ pub(crate) fn judged(lane: Lane) -> JudgedOrder {
         due: Some(at(10_000)),
         reason: format!("it stands in {lane}"),
         advice: "nothing is to be done".to_owned(),
-        case: Remediation::default(),
+        remediation: Remediation::default(),
     }
 }
 

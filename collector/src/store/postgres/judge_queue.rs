@@ -38,7 +38,7 @@ const CLAIM: &str = concat!(
 );
 
 /// An order that has judged the host is there also when there is nothing to remember.
-const CASES: &str = "
+const REMEDIATIONS: &str = "
     SELECT x.host, x.order_no, c.record
     FROM (SELECT host, order_no FROM verdict WHERE host = ANY ($1::int4[])
           UNION SELECT host, order_no FROM host_remediation WHERE host = ANY ($1::int4[])) x
@@ -59,7 +59,8 @@ pub(super) async fn claim(
     let old = now.minus(CLAIM_LASTS).millis();
     let rows = session.query(CLAIM, &[&most, &old, &living, &now.millis(), &me, &memory.rules().mine()]).await?;
     let hosts: Vec<i32> = rows.iter().map(|found| found.try_get(0)).collect::<Result<_, _>>()?;
-    let mut cases = if hosts.is_empty() { HashMap::new() } else { cases(session, dictionaries, &hosts).await? };
+    let mut remediations =
+        if hosts.is_empty() { HashMap::new() } else { remediations(session, dictionaries, &hosts).await? };
     let mut claimed = Vec::with_capacity(rows.len());
     for found in &rows {
         let (no, ticket): (i32, i64) = (found.try_get(0)?, found.try_get(1)?);
@@ -75,28 +76,28 @@ pub(super) async fn claim(
             state: row::state(found, 4)?,
             snapshot,
             last_seen: Some(host::last_seen(memory, id, row::instant(found, 7)?)),
-            cases: cases.remove(&no).unwrap_or_default(),
+            remediations: remediations.remove(&no).unwrap_or_default(),
             ticket: ticket.cast_unsigned(),
         });
     }
     Ok(claimed)
 }
 
-async fn cases(
+async fn remediations(
     session: &Session,
     dictionaries: &SmallDictionaries,
     hosts: &[i32],
 ) -> Step<HashMap<i32, BTreeMap<OrderId, Remediation>>> {
-    let mut cases: HashMap<i32, BTreeMap<OrderId, Remediation>> = HashMap::new();
-    for found in session.query(CASES, &[&hosts]).await? {
-        let case = match found.try_get::<_, Option<&str>>(2)? {
-            Some(text) => row::from_json("a case", text)?,
+    let mut remediations: HashMap<i32, BTreeMap<OrderId, Remediation>> = HashMap::new();
+    for found in session.query(REMEDIATIONS, &[&hosts]).await? {
+        let remediation = match found.try_get::<_, Option<&str>>(2)? {
+            Some(text) => row::from_json("a remediation record", text)?,
             None => Remediation::default(),
         };
         let order = dictionaries.order(session, found.try_get(1)?).await?;
-        cases.entry(found.try_get(0)?).or_default().insert(order, case);
+        remediations.entry(found.try_get(0)?).or_default().insert(order, remediation);
     }
-    Ok(cases)
+    Ok(remediations)
 }
 
 pub(super) async fn depth(session: &Session) -> Step<QueueDepth> {

@@ -1,7 +1,7 @@
-//! Reports: check-ins and deliveries, written many at a time. This file is what is common to a batch; `read` is what it
-//! must know first, `decide` what each report comes to, `write` how that is kept.
+//! Reports: check-ins and deliveries, written many at a time. This file holds a batch, `read` loads what it needs,
+//! `locked` applies the decisions to the locked hosts, and `write` writes what has changed.
 
-mod decide;
+mod locked;
 mod read;
 mod write;
 
@@ -13,7 +13,7 @@ use lru::LruCache;
 use muster_proto::model::{Digest, HostId, RunId, Snapshot, Timestamp};
 use tokio::sync::oneshot;
 
-use self::decide::HostState;
+use self::locked::LockedHost;
 use super::fault::{PostgresFault, Step};
 use super::intern::{Draft, Intern};
 use super::memory::Memory;
@@ -35,7 +35,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     write::JUDGE_QUEUE,
 ];
 
-/// Sections and snapshots that are in the database for good, as far as they were met lately.
+/// Numbers of sections and snapshots that are in the database, of those that were used lately. They are never deleted.
 pub(super) struct DigestCache {
     sections: Mutex<LruCache<Digest, i64>>,
     snapshots: Mutex<LruCache<Digest, i64>>,
@@ -49,18 +49,18 @@ impl Default for DigestCache {
     }
 }
 
-/// What a batch works with.
+/// What a batch works with; shared by all batches but for the sessions.
 pub(super) struct BatchContext<'a> {
     pub(super) session: &'a Session,
     /// The connection for new entries of dictionaries.
-    pub(super) scribe: &'a Session,
+    pub(super) dictionary_session: &'a Session,
     pub(super) memory: &'a Memory,
     pub(super) intern: &'a Intern,
     pub(super) dictionaries: &'a SmallDictionaries,
-    pub(super) known: &'a DigestCache,
+    pub(super) digests: &'a DigestCache,
 }
 
-/// A delivery whose sections are numbered as far as that could be done before.
+/// A delivery whose sections are interned as far as the memory knows their editions.
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) host: HostId,
@@ -105,7 +105,7 @@ impl Report {
         }
     }
 
-    /// The snapshot that it speaks of.
+    /// The snapshot that it names or brings.
     fn digest(&self) -> Digest {
         match &self.0 {
             Kind::CheckIn { operation, .. } => operation.snapshot,
@@ -127,7 +127,7 @@ impl Report {
         }
     }
 
-    /// Tells what was decided. Whoever asked may have gone away; the operation is done all the same.
+    /// Sends the answer. The caller may have gone away; the report is committed all the same.
     pub(super) fn answer(self) {
         match self.0 {
             Kind::CheckIn { reply, answer, .. } => {
@@ -157,11 +157,11 @@ impl Report {
     }
 }
 
-/// What a batch knows of a snapshot.
+/// A snapshot that a batch dictionaries.
 struct SnapshotState {
-    /// Its number, once it has one.
+    /// Its number; `None` until it is stored.
     no: Option<i64>,
-    /// Sections of it that are not here.
+    /// Its sections that are not stored; or why it cannot be read.
     missing: Result<Vec<Digest>, PostgresFault>,
     /// Whether its row says that it is complete.
     is_marked: bool,
@@ -170,13 +170,13 @@ struct SnapshotState {
 /// One batch.
 pub(super) struct Work<'r> {
     reports: &'r mut [Report],
-    /// Numbers of the hosts that there are.
+    /// Numbers of the hosts that exist.
     numbers: HashMap<HostId, i32>,
-    hosts: BTreeMap<i32, HostState>,
+    hosts: BTreeMap<i32, LockedHost>,
     snapshots: HashMap<Digest, SnapshotState>,
     /// Numbers of sections that are in the database; once the transaction has begun, also of those that it makes.
     sections: HashMap<Digest, i64>,
-    /// Looks whose rows say that they are not complete.
+    /// Snapshots whose rows say that they are not complete.
     incomplete: HashMap<Digest, Step<Snapshot>>,
     /// Numbers of the phrases of facts.
     phrases: HashMap<String, i32>,
@@ -195,18 +195,18 @@ impl<'r> Work<'r> {
         }
     }
 
-    /// Reads, decides, writes, and commits; then the memory learns of it.
+    /// Reads, decides, writes and commits; then updates the memory.
     pub(super) async fn run(mut self, context: &BatchContext<'_>) -> Step<()> {
         self.read(context).await?;
         self.intern(context).await?;
         self.begin(context).await?;
         self.decide(context);
         self.commit(context).await?;
-        self.tell(context);
+        self.remember(context);
         Ok(())
     }
 
-    /// Makes what sections and facts lack in the dictionaries.
+    /// Adds to the dictionaries what sections and facts need.
     async fn intern(&mut self, context: &BatchContext<'_>) -> Step<()> {
         let mut met = BTreeSet::new();
         let (sections, numbers) = (&self.sections, &self.numbers);
@@ -218,14 +218,14 @@ impl<'r> Work<'r> {
             .flat_map(|operation| &mut operation.drafts)
             .filter(|draft| !sections.contains_key(&draft.digest()) && met.insert(draft.digest()))
             .collect();
-        context.intern.complete(context.scribe, &mut drafts).await?;
+        context.intern.complete(context.dictionary_session, &mut drafts).await?;
         let facts = self.reports.iter().filter_map(|report| report.checked_in()?.facts.as_ref());
         let texts: BTreeSet<&str> = facts
             .flat_map(|facts| [&facts.os_name, &facts.kernel, &facts.architecture, &facts.agent_version])
             .map(String::as_str)
             .collect();
         if !texts.is_empty() {
-            // By the connection that waits for the disk: what `dictionaries` remembers, it never forgets.
+            // On the session whose commits wait for the disk: `names` never forgets what it remembers.
             let numbers = context
                 .dictionaries
                 .numbers(context.session, super::small_dictionaries::SmallDictionary::Phrase, &texts)
@@ -237,7 +237,7 @@ impl<'r> Work<'r> {
 }
 
 impl DigestCache {
-    /// Forgets everything: the server that is connected to next may be a standby that has not all of it.
+    /// Forgets everything: the next server may be a standby that has not received all of it.
     pub(super) fn forget(&self) {
         self.sections.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -247,23 +247,23 @@ impl DigestCache {
         self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied()
     }
 
-    /// The numbers of these sections; those that are not known are left in `wanted`.
+    /// The numbers of these sections; those that are not in the cache are left in `wanted`.
     fn sections(&self, wanted: &mut BTreeSet<Digest>) -> HashMap<Digest, i64> {
-        let mut known = self.sections.lock().unwrap_or_else(PoisonError::into_inner);
-        let found: HashMap<_, _> = wanted.iter().filter_map(|digest| Some((*digest, *known.get(digest)?))).collect();
+        let mut cached = self.sections.lock().unwrap_or_else(PoisonError::into_inner);
+        let found: HashMap<_, _> = wanted.iter().filter_map(|digest| Some((*digest, *cached.get(digest)?))).collect();
         wanted.retain(|digest| !found.contains_key(digest));
         found
     }
 
     fn put(&self, sections: impl Iterator<Item = (Digest, i64)>, snapshots: impl Iterator<Item = (Digest, i64)>) {
-        let mut known = self.sections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.sections.lock().unwrap_or_else(PoisonError::into_inner);
         for (digest, no) in sections {
-            known.put(digest, no);
+            cached.put(digest, no);
         }
-        drop(known);
-        let mut known = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(cached);
+        let mut cached = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         for (digest, no) in snapshots {
-            known.put(digest, no);
+            cached.put(digest, no);
         }
     }
 }

@@ -1,24 +1,23 @@
-//! Settling judgements: hits, verdicts, their history, the cases behind them, tally and ledger, many hosts at a time
-//! and one statement for each table.
+//! Settling: writes what the judge's answers change, for many hosts at a time and with one statement for each table.
 //!
 //! ```text
-//!  [ BEGIN lock hosts, lock judge queue, read what stands ] ─► compare ─► [ write what differs COMMIT ]
+//!  [ BEGIN lock hosts, lock judge queue, load ] ─► decide ─► [ write what differs COMMIT ]
 //! ```
 
-mod compare;
+mod write;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use muster_proto::model::{HostId, Lane, OrderId, Presence, Protection, Timestamp};
+use muster_proto::model::{HostId, Lane, OrderId, Presence, Protection};
 use tokio_postgres::Row;
 
-use self::compare::Comparison;
-use super::fault::{PostgresFault, Step};
+use super::fault::Step;
 use super::session::Session;
 use super::small_dictionaries::{SmallDictionaries, SmallDictionary};
-use super::{ledger, row, rules, section_hits, tally};
-use crate::judge::Remediation;
-use crate::store::{Judgement, Settlement};
+use super::{row, rules, section_hits};
+use crate::store::decide::settle::{Changes, Judged, JudgedState, VerdictRow};
+use crate::store::fault::StoreFault;
+use crate::store::{Judgement, Settlement, decide};
 
 /// Locks hosts in the order of their numbers.
 const HOSTS: &str = "
@@ -29,52 +28,20 @@ const HOSTS: &str = "
 /// Locks their entries on the judge queue, in the same order.
 const TICKETS: &str = "SELECT host, ticket FROM judge_queue WHERE host = ANY ($1::int4[]) ORDER BY host FOR UPDATE";
 
-const STANDINGS: &str = "
+const VERDICTS: &str = "
     SELECT host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, rules
     FROM verdict WHERE host = ANY ($1::int4[])";
 
-const ENDS: &str = "
+const ENDED: &str = "
     SELECT host, order_no, max(until) FROM verdict_history WHERE host = ANY ($1::int4[]) GROUP BY host, order_no";
 
-const CASES: &str = "SELECT host, order_no, record FROM host_remediation WHERE host = ANY ($1::int4[])";
+const REMEDIATIONS: &str = "SELECT host, order_no, record FROM host_remediation WHERE host = ANY ($1::int4[])";
 
-/// The state that each host has, and what of one was judged last.
+/// The state of each host, and what was judged last of it.
 const STATES: &str = "
     SELECT n.host, h.state, s.state_key, n.state_since, n.judged_state
     FROM host_current n JOIN host h ON h.no = n.host LEFT JOIN judged_state s ON s.no = n.judged_state
     WHERE n.host = ANY ($1::int4[])";
-
-/// A verdict as its row has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Verdict {
-    id: OrderId,
-    lane: Lane,
-    in_scope: bool,
-    presence: Presence,
-    protection: Protection,
-    due: Option<Timestamp>,
-    since: Timestamp,
-    reason: i32,
-    advice: i32,
-    rules: i32,
-}
-
-impl Verdict {
-    fn read(found: &Row, id: OrderId) -> Step<Self> {
-        Ok(Self {
-            id,
-            lane: row::member("a lane", Lane::from_code, found, 2)?,
-            in_scope: found.try_get(3)?,
-            presence: row::member("a presence", Presence::from_code, found, 4)?,
-            protection: row::member("a protection", Protection::from_code, found, 5)?,
-            due: row::maybe_instant(found, 6)?,
-            since: row::instant(found, 7)?,
-            reason: found.try_get(8)?,
-            advice: found.try_get(9)?,
-            rules: found.try_get(10)?,
-        })
-    }
-}
 
 /// The numbers of everything that a settlement dictionaries.
 pub(super) struct Numbers<'j> {
@@ -100,35 +67,29 @@ impl<'j> Numbers<'j> {
             rules: dictionaries.number(session, SmallDictionary::Rules, &settlement.rules_version).await?,
         })
     }
+}
 
-    fn order(&self, text: &str) -> Step<i32> {
-        self.orders.get(text).copied().ok_or_else(|| PostgresFault::other("an order has no number"))
+impl decide::settle::Numbers<i32> for Numbers<'_> {
+    fn order(&self, id: &OrderId) -> Result<i32, StoreFault> {
+        self.orders.get(id.as_str()).copied().ok_or_else(|| StoreFault::Other(format!("order {id} has no number")))
     }
 
-    fn phrase(&self, text: &str) -> Step<i32> {
-        self.phrases.get(text).copied().ok_or_else(|| PostgresFault::other("a phrase has no number"))
+    fn phrase(&self, text: &str) -> Result<i32, StoreFault> {
+        self.phrases.get(text).copied().ok_or_else(|| StoreFault::Other("a phrase has no number".to_owned()))
+    }
+
+    fn rules(&self) -> i32 {
+        self.rules
     }
 }
 
-/// What is judged of a state: its key, since when, and its number.
-struct Judged {
-    key: Vec<u8>,
-    since: Timestamp,
-    no: i32,
-}
-
-/// The state that a host has, and what of one was judged last.
-type Told = (Option<Vec<u8>>, Option<Judged>);
-
-/// What is known of the hosts that are judged, while they are locked.
+/// What is stored of the hosts that are judged, while they are locked.
 #[derive(Default)]
 struct Before {
     numbers: HashMap<HostId, i32>,
-    tickets: HashMap<i32, i64>,
-    verdicts: HashMap<i32, BTreeMap<i32, Verdict>>,
-    ends: HashMap<(i32, i32), Timestamp>,
-    cases: HashMap<i32, BTreeMap<i32, Remediation>>,
-    states: HashMap<i32, Told>,
+    hosts: HashMap<i32, Judged<i32>>,
+    /// The states that hosts have now, in their stored form.
+    states: HashMap<i32, Vec<u8>>,
     /// The rules in force.
     in_force: Option<i32>,
 }
@@ -142,41 +103,61 @@ impl Before {
         }
         let hosts: Vec<i32> = before.numbers.values().copied().collect::<BTreeSet<i32>>().into_iter().collect();
         let values: super::session::Values<'_> = &[&hosts];
-        session.prepare(&[TICKETS, STANDINGS, ENDS, CASES, STATES, rules::IN_FORCE]).await?;
-        let (tickets, verdicts, ends, cases, states, in_force) = tokio::join!(
+        session.prepare(&[TICKETS, VERDICTS, ENDED, REMEDIATIONS, STATES, rules::IN_FORCE]).await?;
+        let (tickets, verdicts, ended, remediations, states, in_force) = tokio::join!(
             biased;
             session.query(TICKETS, values),
-            session.query(STANDINGS, values),
-            session.query(ENDS, values),
-            session.query(CASES, values),
+            session.query(VERDICTS, values),
+            session.query(ENDED, values),
+            session.query(REMEDIATIONS, values),
             session.query(STATES, values),
             session.query(rules::IN_FORCE, &[]),
         );
         before.in_force = in_force?.first().map(|found| found.try_get(0)).transpose()?;
         for found in tickets? {
-            before.tickets.insert(found.try_get(0)?, found.try_get(1)?);
+            before.host(&found)?.ticket = Some(found.try_get::<_, i64>(1)?.cast_unsigned());
         }
         for found in verdicts? {
             let order = found.try_get(1)?;
-            let verdict = Verdict::read(&found, dictionaries.order(session, order).await?)?;
-            before.verdicts.entry(found.try_get(0)?).or_default().insert(order, verdict);
+            let verdict = (dictionaries.order(session, order).await?, read_verdict(&found)?);
+            before.host(&found)?.verdicts.insert(order, verdict);
         }
-        for found in ends? {
-            before.ends.insert((found.try_get(0)?, found.try_get(1)?), row::instant(&found, 2)?);
+        for found in ended? {
+            before.host(&found)?.ended.insert(found.try_get(1)?, row::instant(&found, 2)?);
         }
-        for found in cases? {
-            let case = row::from_json("a case", found.try_get(2)?)?;
-            before.cases.entry(found.try_get(0)?).or_default().insert(found.try_get(1)?, case);
+        for found in remediations? {
+            before.host(&found)?.remediations.insert(found.try_get(1)?, found.try_get(2)?);
         }
         for found in states? {
-            let last = match found.try_get::<_, Option<Vec<u8>>>(2)? {
-                Some(key) => Some(Judged { key, since: row::instant(&found, 3)?, no: found.try_get(4)? }),
-                None => None,
-            };
-            before.states.insert(found.try_get(0)?, (found.try_get(1)?, last));
+            if let Some(key) = row::maybe_digest(&found, 2)? {
+                let state = JudgedState { no: found.try_get(4)?, key, since: row::instant(&found, 3)? };
+                before.host(&found)?.state = Some(state);
+            }
+            if let Some(state) = found.try_get(1)? {
+                before.states.insert(found.try_get(0)?, state);
+            }
         }
         Ok(before)
     }
+
+    /// The host whose number is in the first column.
+    fn host(&mut self, found: &Row) -> Step<&mut Judged<i32>> {
+        Ok(self.hosts.entry(found.try_get(0)?).or_default())
+    }
+}
+
+fn read_verdict(found: &Row) -> Step<VerdictRow<i32>> {
+    Ok(VerdictRow {
+        lane: row::member("a lane", Lane::from_code, found, 2)?,
+        in_scope: found.try_get(3)?,
+        presence: row::member("a presence", Presence::from_code, found, 4)?,
+        protection: row::member("a protection", Protection::from_code, found, 5)?,
+        due: row::maybe_instant(found, 6)?,
+        since: row::instant(found, 7)?,
+        reason: found.try_get(8)?,
+        advice: found.try_get(9)?,
+        rules: found.try_get(10)?,
+    })
 }
 
 /// Settles within a transaction that the caller commits, and says which hosts were judged. A judgement whose ticket is no
@@ -192,25 +173,24 @@ pub(super) async fn settle(
         section_hits::hits_put(session, hits, numbers.rules).await?;
         return Ok(Vec::new());
     }
-    // Nobody is told that a host was judged. A judgement that a fall of the server takes away takes everything of it along,
-    // and the host is on the judge queue as before: so this commit need not wait for the disk with the locks that it holds.
+    // This commit does not wait for the disk while it holds its locks. A crash of the server may undo it as a whole: then
+    // the hosts are on the judge queue as before, and nobody was told otherwise.
     session.batch("SET LOCAL synchronous_commit = off").await?;
-    let before = Before::read(session, dictionaries, judgements).await?;
-    // Others have been adopted since: everybody waits for judgement under those.
+    let mut before = Before::read(session, dictionaries, judgements).await?;
+    // Other rules have been adopted since: every host waits to be judged under those.
     if before.in_force.is_some_and(|no| no != numbers.rules) {
         return Ok(Vec::new());
     }
-    let mut comparison = Comparison::new(numbers, *now);
+    let mut changes = Changes::new(*now);
     let mut judged = Vec::new();
     for judgement in judgements {
         let Some(no) = before.numbers.get(&judgement.host).copied() else { continue };
-        // Twice in one settlement is once: the first has taken the host off the judge queue.
-        let is_newest = before.tickets.get(&no) == Some(&judgement.ticket.cast_signed());
-        if is_newest && comparison.is_new(no) {
-            comparison.judge(no, judgement, &before)?;
+        // A second judgement of a host finds nothing here, and does not count.
+        let host = before.hosts.remove(&no).unwrap_or_default();
+        if changes.judge(no, judgement, host, numbers)? {
             judged.push(judgement.host);
         }
     }
-    comparison.write(session, hits, rules_version).await?;
+    write::write(session, numbers, &before.states, changes, hits, rules_version).await?;
     Ok(judged)
 }

@@ -1,6 +1,6 @@
 //! The tally: hosts by order and lane, updated with every verdict, so that a board need not count them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use muster_proto::model::{Lane, Timestamp, is_silent};
 
@@ -9,21 +9,19 @@ use super::memory::Memory;
 use super::session::Session;
 use super::{host, row};
 use crate::store::LaneTally;
+use crate::store::decide::settle::TallyChanges;
 use crate::store::decide::tally::{self, TallyRow};
-
-/// Differences, by order, lane and scope; sorted, as rows are locked in this order.
-pub(super) type Changes = BTreeMap<(i32, i16, bool), i64>;
 
 pub(super) const APPLY: &str = "
     INSERT INTO tally (order_no, lane, in_scope, hosts) SELECT * FROM unnest($1::int4[], $2::int2[], $3::bool[], $4::int8[])
     ON CONFLICT (order_no, lane, in_scope) DO UPDATE SET hosts = tally.hosts + excluded.hosts";
 
 /// Adds these differences.
-pub(super) async fn apply(session: &Session, changes: &Changes) -> Step<()> {
+pub(super) async fn apply(session: &Session, changes: &TallyChanges<i32>) -> Step<()> {
     let (mut orders, mut lanes, mut scopes, mut differences) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for ((order, lane, in_scope), n) in changes.iter().filter(|(_, n)| **n != 0) {
         orders.push(*order);
-        lanes.push(*lane);
+        lanes.push(row::code(lane.code()));
         scopes.push(*in_scope);
         differences.push(*n);
     }

@@ -21,8 +21,8 @@ pub(super) async fn of_hosts(session: &Session, hosts: &[i32]) -> Step<HashMap<i
         FROM verdict v JOIN orders o ON o.no = v.order_no WHERE v.host = ANY ($1::int4[]) ORDER BY o.text";
     let mut verdicts: HashMap<i32, Vec<StoredVerdict>> = HashMap::new();
     for found in session.query(find, &[&hosts]).await? {
-        let case = match found.try_get::<_, Option<&str>>(11)? {
-            Some(text) => row::from_json("a case", text)?,
+        let remediation = match found.try_get::<_, Option<&str>>(11)? {
+            Some(text) => row::from_json("a remediation record", text)?,
             None => Remediation::default(),
         };
         verdicts.entry(found.try_get(0)?).or_default().push(StoredVerdict {
@@ -35,7 +35,7 @@ pub(super) async fn of_hosts(session: &Session, hosts: &[i32]) -> Step<HashMap<i
             since: row::instant(&found, 7)?,
             reason: found.try_get(8)?,
             advice: found.try_get(9)?,
-            case,
+            remediation,
             rules_version: found.try_get(10)?,
         });
     }

@@ -51,7 +51,7 @@ struct Backlog {
     memory: Arc<Memory>,
     intern: Arc<Intern>,
     dictionaries: Arc<SmallDictionaries>,
-    known: report::DigestCache,
+    digests: report::DigestCache,
     waiting: Mutex<UnboundedReceiver<Report>>,
     /// Batches under way: only beside another one does waiting for more pay.
     busy: AtomicUsize,
@@ -70,7 +70,7 @@ impl Writer {
             memory,
             intern: Arc::clone(&intern),
             dictionaries,
-            known: report::DigestCache::default(),
+            digests: report::DigestCache::default(),
             waiting: Mutex::new(waiting),
             busy: AtomicUsize::new(0),
         });
@@ -216,7 +216,7 @@ impl WriterTask {
                 // With its connection the server may have lost what was not yet on its disk.
                 self.sessions = None;
                 self.backlog.intern.forget();
-                self.backlog.known.forget();
+                self.backlog.digests.forget();
             }
             tries.pause(fault, true).await?;
         }
@@ -224,24 +224,25 @@ impl WriterTask {
 
     async fn once(&mut self, reports: &mut [Report]) -> Step<()> {
         let lost = |session: &Session| session.is_closed();
-        if self.sessions.as_ref().is_none_or(|(session, scribe)| lost(session) || lost(scribe)) {
+        if self.sessions.as_ref().is_none_or(|(session, dictionary_session)| lost(session) || lost(dictionary_session))
+        {
             let (address, tls) = self.backlog.pool.address();
             let session = Session::open_for_batches(address, tls).await?;
             session.prepare(report::STATEMENTS).await?;
-            let scribe = Session::open_for_batches(address, tls).await?;
-            scribe.batch("SET synchronous_commit = off").await?;
+            let dictionary_session = Session::open_for_batches(address, tls).await?;
+            dictionary_session.batch("SET synchronous_commit = off").await?;
             self.backlog.intern.forget();
-            self.sessions = Some((session, scribe));
+            self.sessions = Some((session, dictionary_session));
         }
-        let Some((session, scribe)) = &self.sessions else { return Err(PostgresFault::closed()) };
+        let Some((session, dictionary_session)) = &self.sessions else { return Err(PostgresFault::closed()) };
         let backlog = &*self.backlog;
         let context = BatchContext {
             session,
-            scribe,
+            dictionary_session,
             memory: &backlog.memory,
             intern: &backlog.intern,
             dictionaries: &backlog.dictionaries,
-            known: &backlog.known,
+            digests: &backlog.digests,
         };
         let outcome = Work::new(reports).run(&context).await;
         if outcome.is_err() {

@@ -1,88 +1,14 @@
-//! Facts and state of a host, and the host whole.
+//! One host with all that is stored of it, and what is asked of hosts one by one.
 
 use std::collections::BTreeMap;
 
-use muster_proto::convert::stored;
-use muster_proto::model::{Digest, HostFacts, HostId, HostState, Lane, OrderId, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _};
+use muster_proto::model::{Digest, HostId, Lane, OrderId, Timestamp};
+use rusqlite::Connection;
 
 use super::fault::{Step, StoreFault};
 use super::memory::Memory;
-use super::writer::WriteContext;
-use super::{facts, row, section, snapshot, verdict};
+use super::{facts, last_seen, row, section, snapshot, verdict};
 use crate::store::{StoredHost, StoredSnapshot};
-
-/// Writes the facts when they differ; says whether they did.
-pub(super) fn facts_put(context: &WriteContext<'_>, no: i64, facts: &HostFacts) -> Step<bool> {
-    let (sql, phrases) = (context.sql, context.memory.dictionaries());
-    let find = format!("SELECT {} FROM host h WHERE h.no = ?1", facts::COLUMNS);
-    let kept = sql
-        .prepare_cached(&find)?
-        .query_row([no], |found| Ok(facts::facts(found, 0, context.memory.dictionaries())))??;
-    if kept == *facts {
-        return Ok(false);
-    }
-    sql.prepare_cached(
-        "UPDATE host SET hostname = ?2, platform = ?3, os_name = ?4, kernel = ?5, architecture = ?6,
-             agent_version = ?7, offline_root = ?8 WHERE no = ?1",
-    )?
-    .execute((
-        no,
-        &facts.hostname,
-        facts.platform.code(),
-        phrases.phrase(&facts.os_name),
-        phrases.phrase(&facts.kernel),
-        phrases.phrase(&facts.architecture),
-        phrases.phrase(&facts.agent_version),
-        facts.offline_root,
-    ))?;
-    Ok(true)
-}
-
-/// Writes the state when it differs; says whether it did. Its history is written when it is judged.
-pub(super) fn state_put(sql: &Connection, no: i64, state: &HostState) -> Step<bool> {
-    let bytes = stored::state_bytes(state);
-    let changed =
-        sql.prepare_cached("UPDATE host SET state = ?2 WHERE no = ?1 AND state IS NOT ?2")?.execute((no, &bytes))?;
-    Ok(changed > 0)
-}
-
-/// Keeps what of the state is judged, when that has changed.
-pub(super) fn state_judged(sql: &Connection, no: i64, key: &Digest, now: Timestamp) -> Step<()> {
-    let judged = judged_state(sql, no, key)?;
-    let (last, since): (Option<i64>, Option<i64>) = sql
-        .prepare_cached("SELECT judged_state, state_since FROM host WHERE no = ?1")?
-        .query_row([no], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if last == Some(judged) {
-        return Ok(());
-    }
-    let until = since.map_or(now.millis(), |since| now.millis().max(since.saturating_add(1)));
-    if let Some((last, since)) = last.zip(since) {
-        sql.prepare_cached("INSERT INTO host_state (host, since, judged_state) VALUES (?1, ?2, ?3)")?
-            .execute((no, since, last))?;
-    }
-    sql.prepare_cached("UPDATE host SET judged_state = ?2, state_since = ?3 WHERE no = ?1")?
-        .execute((no, judged, until))?;
-    Ok(())
-}
-
-fn judged_state(sql: &Connection, no: i64, key: &Digest) -> Step<i64> {
-    let find = "SELECT no FROM judged_state WHERE state_key = ?1";
-    let known: Option<i64> = sql.prepare_cached(find)?.query_row([key.as_bytes()], |row| row.get(0)).optional()?;
-    if let Some(known) = known {
-        return Ok(known);
-    }
-    let present =
-        sql.prepare_cached("SELECT state FROM host WHERE no = ?1")?.query_row([no], |row| Ok(row::state(row, 0)))??;
-    sql.prepare_cached("INSERT INTO judged_state (state_key, state) VALUES (?1, ?2)")?
-        .execute((key.as_bytes(), stored::state_bytes(&present.shared())))?;
-    Ok(sql.last_insert_rowid())
-}
-
-/// When a host was last heard of: what the memory knows, or else the column, which begins with the enrollment.
-pub(super) fn last_seen(memory: &Memory, host: HostId, column: Timestamp) -> Timestamp {
-    memory.seen(host).map_or(column, |seen| seen.last_seen.max(column))
-}
 
 pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Option<StoredHost>> {
     let find = format!(
@@ -121,7 +47,7 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
         facts: facts::facts(found, 9, memory.dictionaries())?,
         state: row::state(found, 3)?,
         enrolled_at: row::instant(found, 2)?,
-        last_seen: Some(last_seen(memory, host, row::instant(found, 6)?)),
+        last_seen: Some(last_seen::newest(memory, host, row::instant(found, 6)?)),
         snapshot,
         verdicts: verdict::of_host(sql, memory, no)?,
         history: history(sql, no)?,

@@ -73,7 +73,7 @@ fn create(context: &mut WriteContext<'_>, operation: &Enrollment, site: i64) -> 
         .execute((no, operation.now.millis()))?;
     key_put(sql, no, &operation.key, KeyStatus::InUse, operation.now)?;
     sql.prepare_cached("UPDATE counter SET value = value + 1 WHERE name = 'hosts'")?.execute([])?;
-    judge_queue::is_put(context, no, ticket, operation.now);
+    judge_queue::requeued(context, no, ticket, operation.now);
     let (host, facts) = (operation.host, Some(memory::facts_key(facts)));
     context.after_commit(move |memory| {
         memory.host_put(host, CachedHost { no, seen: None, snapshot: None, judged_at: None, facts, state: None })

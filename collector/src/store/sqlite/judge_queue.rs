@@ -1,6 +1,5 @@
-//! Hosts that wait for judgement. Being on the judge queue is a ticket in the host's row, written with the operation that put the
-//! host there; a claim is only in memory: it ends with the process that holds it, and then the host is simply still
-//! waiting.
+//! The judge queue. A host that waits has a ticket in its row, written in the transaction that made it wait. A claim is
+//! only in memory: if the process that holds it ends, the host still waits.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,43 +10,37 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::fault::Step;
 use super::memory::Memory;
 use super::writer::WriteContext;
-use super::{facts, host, ledger, row, verdict};
+use super::{facts, last_seen, ledger, row, verdict};
 use crate::judge::Remediation;
 use crate::ledger::entry::Entry;
 use crate::store::{QueueDepth, QueuedHost};
 
-/// A claim that is older is given to another: its holder is stuck.
+/// An older claim is given to another judge: its holder is stuck.
 const CLAIM_LASTS: Duration = Duration::from_secs(60);
 
-/// Puts a host on the judge queue. One that waits already keeps its place and gets a new ticket, so that a judgement of what
-/// was before is not written.
+/// Puts a host on the judge queue. A host that waits already keeps its place and gets a new ticket, so that a judgement
+/// of its earlier snapshot is not written.
 pub(super) fn put(context: &mut WriteContext<'_>, host: i64, now: Timestamp) -> Step<()> {
     let ticket = context.memory.next_ticket();
     context
         .sql
         .prepare_cached("UPDATE host SET ticket = ?2, queued_at = coalesce(queued_at, ?3) WHERE no = ?1")?
         .execute((host, ticket, now.millis()))?;
-    is_put(context, host, ticket, now);
+    requeued(context, host, ticket, now);
     Ok(())
 }
 
-/// The row of a host has come to hold this ticket: so does the memory, and the judge is called.
-pub(super) fn is_put(context: &mut WriteContext<'_>, host: i64, ticket: i64, now: Timestamp) {
+/// After the commit, the memory's queue takes over a ticket that was written to the row of a host, and the judge wakes.
+pub(super) fn requeued(context: &mut WriteContext<'_>, host: i64, ticket: i64, now: Timestamp) {
     context.after_commit(move |memory| {
         memory.queue().put(host, ticket, now);
         memory.queue_notify().notify_one();
     });
 }
 
-/// The ticket with which a host waits.
-pub(super) fn ticket(sql: &Connection, host: i64) -> Step<Option<i64>> {
-    let find = "SELECT ticket FROM host WHERE no = ?1";
-    Ok(sql.prepare_cached(find)?.query_row([host], |row| row.get(0))?)
-}
-
-/// Hosts that nobody has claimed with their present ticket, oldest first.
+/// Claims hosts whose present ticket nobody has claimed, oldest first.
 pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timestamp) -> Step<Vec<QueuedHost>> {
-    let given = memory.queue().claim(most, now, CLAIM_LASTS);
+    let tickets = memory.queue().claim(most, now, CLAIM_LASTS);
     let find = format!(
         "SELECT h.id, s.id, h.state, l.digest, h.snapshot_since, e.last_seen, h.ticket, {}
          FROM host h JOIN site s ON s.no = h.site JOIN host_check_in e ON e.host = h.no LEFT JOIN snapshot l ON l.no = h.snapshot
@@ -55,8 +48,8 @@ pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timesta
         facts::COLUMNS
     );
     let mut statement = sql.prepare_cached(&find)?;
-    let mut claimed = Vec::with_capacity(given.len());
-    for (no, ticket) in given {
+    let mut claimed = Vec::with_capacity(tickets.len());
+    for (no, ticket) in tickets {
         let mut rows = statement.query([no])?;
         let Some(found) = rows.next()? else { continue };
         let id: HostId = row::host_id(found, 0)?;
@@ -70,29 +63,29 @@ pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timesta
             facts: facts::facts(found, 7, memory.dictionaries())?,
             state: row::state(found, 2)?,
             snapshot,
-            last_seen: Some(host::last_seen(memory, id, row::instant(found, 5)?)),
-            cases: cases(sql, no)?,
+            last_seen: Some(last_seen::newest(memory, id, row::instant(found, 5)?)),
+            remediations: remediations(sql, no)?,
             ticket: ticket.cast_unsigned(),
         });
     }
     Ok(claimed)
 }
 
-fn cases(sql: &Connection, host: i64) -> Step<BTreeMap<OrderId, Remediation>> {
+fn remediations(sql: &Connection, host: i64) -> Step<BTreeMap<OrderId, Remediation>> {
     let mut statement = sql.prepare_cached(
-        "SELECT o.id, c.record FROM host_remediation c JOIN orders o ON o.no = c.order_no WHERE c.host = ?1",
+        "SELECT o.id, r.record FROM host_remediation r JOIN orders o ON o.no = r.order_no WHERE r.host = ?1",
     )?;
     let mut rows = statement.query([host])?;
-    let mut cases = BTreeMap::new();
+    let mut remediations = BTreeMap::new();
     while let Some(found) = rows.next()? {
-        let case = row::from_json("a case", &found.get::<_, String>(1)?)?;
-        cases.insert(row::name("an order", found, 0, OrderId::new)?, case);
+        let remediation = row::from_json("a remediation record", &found.get::<_, String>(1)?)?;
+        remediations.insert(row::name("an order", found, 0, OrderId::new)?, remediation);
     }
-    // An order that has judged the host is there also when there is nothing to remember.
+    // An order that has judged the host has an entry even if there is nothing to remember.
     for judged in verdict::orders_of_host(sql, host)? {
-        cases.entry(judged).or_default();
+        remediations.entry(judged).or_default();
     }
-    Ok(cases)
+    Ok(remediations)
 }
 
 pub(super) fn depth(memory: &Memory) -> QueueDepth {
@@ -100,7 +93,7 @@ pub(super) fn depth(memory: &Memory) -> QueueDepth {
     QueueDepth { waiting: waiting as u64, oldest }
 }
 
-/// Puts every host on the judge queue when the rules have another version than those last adopted.
+/// Puts every host on the judge queue if these rules are not the ones adopted last; says whether it did.
 pub(super) fn rules_adopt(context: &mut WriteContext<'_>, rules_version: &str, now: Timestamp) -> Step<bool> {
     let sql = context.sql;
     let adopted: Option<String> = sql

@@ -1,10 +1,10 @@
-//! Last seen: from memory to its table, many at once.
+//! When hosts were last seen: kept in memory, written to the table many at a time.
 
-use muster_proto::model::HostId;
+use muster_proto::model::{HostId, Timestamp};
 use rusqlite::Connection;
 
 use super::fault::Step;
-use super::memory::LastSeen;
+use super::memory::{LastSeen, Memory};
 
 /// Writes these check-ins in one transaction.
 pub(super) fn write(sql: &Connection, taken: &[(HostId, i64, LastSeen)]) -> Step<()> {
@@ -31,4 +31,9 @@ pub(super) fn put(sql: &Connection, no: i64, seen: &LastSeen) -> Step<()> {
         previous.map_or(0, |(_, seq)| seq.cast_signed()),
     ))?;
     Ok(())
+}
+
+/// When a host was last seen: the newer of the memory and the column, which begins with the enrollment.
+pub(super) fn newest(memory: &Memory, host: HostId, column: Timestamp) -> Timestamp {
+    memory.seen(host).map_or(column, |seen| seen.last_seen.max(column))
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, ToSql, params_from_iter};
 
 use super::fault::Step;
 use super::memory::Memory;
-use super::{host, row, verdict};
+use super::{last_seen, row, verdict};
 use crate::store::decide::silence;
 use crate::store::{HostQuery, StoredHostRow};
 
@@ -17,7 +17,7 @@ pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step
     while hosts.len() < query.rows {
         let Some(found) = rows.next()? else { break };
         let id = row::host_id(found, 1)?;
-        let last_seen = host::last_seen(memory, id, row::instant(found, 6)?);
+        let last_seen = last_seen::newest(memory, id, row::instant(found, 6)?);
         let lane = found.get::<_, Option<u8>>(7)?.and_then(Lane::from_code);
         if !silence::is_asked_for(query, lane, last_seen) {
             continue;

@@ -13,9 +13,10 @@ use tokio::sync::Notify;
 use super::dictionary::Dictionaries;
 use super::fault::Step;
 use super::row;
+use crate::store::decide::unchanged::{Remembered, SentKeys};
+pub(super) use crate::store::decide::unchanged::{facts_key, state_key};
 pub(super) use crate::store::last_seen::LastSeen;
 use crate::store::recent_uploads::RecentUploads;
-pub(super) use crate::store::unchanged::{facts_key, is_old, state_key};
 use crate::store::{CheckIn, CheckInAnswer, HostIdentity};
 
 const SHARDS: usize = 64;
@@ -31,6 +32,13 @@ pub(super) struct CachedHost {
     /// Of the facts and the state in the database; `None` is "not known here".
     pub(super) facts: Option<Digest>,
     pub(super) state: Option<Digest>,
+}
+
+impl CachedHost {
+    fn remembered(&self) -> Remembered {
+        let Self { snapshot, judged_at, facts: facts_key, state: state_key, .. } = *self;
+        Remembered { snapshot, judged_at, facts_key, state_key }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -208,8 +216,7 @@ impl Memory {
     /// The answer to a check-in that changes nothing but when the host was last seen; `None` when the database must be
     /// asked.
     pub(super) fn check_in(&self, operation: &CheckIn) -> Option<CheckInAnswer> {
-        let facts = operation.facts.as_ref().map(facts_key);
-        let state = operation.state.as_ref().map(state_key);
+        let sent = SentKeys::of(operation);
         let mut guard = lock(self.shard(operation.host));
         let Shard { hosts, dirty } = &mut *guard;
         let live = hosts.get_mut(&operation.host)?;
@@ -217,8 +224,7 @@ impl Memory {
         if live.seen.is_some_and(|seen| seen.covers(operation.run, operation.seq)) {
             return Some(CheckInAnswer::Replayed { current });
         }
-        let same = |sent: Option<Digest>, kept: Option<Digest>| sent.is_none() || sent == kept;
-        if !current || is_old(live.judged_at, operation.now) || !same(facts, live.facts) || !same(state, live.state) {
+        if !sent.change_nothing(operation, &live.remembered()) {
             return None;
         }
         live.seen = Some(LastSeen::advanced(live.seen, operation.run, operation.seq, operation.now));

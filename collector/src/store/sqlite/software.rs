@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::Step;
 use super::memory::Memory;
-use super::{host, index, row};
+use super::{index, last_seen, row};
 use crate::store::postings::{self, Block};
 use crate::store::software::{self, Editions};
 use crate::store::{SoftwareQuery, snapshot_codec};
@@ -148,7 +148,7 @@ fn page(
             id,
             site: row::site(found, 0)?,
             hostname: found.get(1)?,
-            last_seen: Some(host::last_seen(memory, id, row::instant(found, 2)?)),
+            last_seen: Some(last_seen::newest(memory, id, row::instant(found, 2)?)),
             editions: of_host.into_iter().collect(),
         });
     }

@@ -9,10 +9,11 @@ use super::fault::Step;
 use super::memory::Memory;
 use super::{host, row};
 use crate::store::LaneTally;
+use crate::store::decide::settle::TallyChanges;
 use crate::store::decide::tally::{self, TallyRow};
 
 /// Adds these differences.
-pub(super) fn apply(sql: &Connection, changes: &HashMap<(i64, Lane, bool), i64>) -> Step<()> {
+pub(super) fn apply(sql: &Connection, changes: &TallyChanges<i64>) -> Step<()> {
     for ((order, lane, in_scope), n) in changes.iter().filter(|(_, n)| **n != 0) {
         let key = (order, lane.code(), in_scope, n);
         let changed = sql

@@ -23,6 +23,7 @@ use super::fault::{Step, StoreFault};
 use super::last_seen;
 use super::memory::{LastSeen, Memory};
 use crate::store::StoreError;
+use crate::store::decide::report::LastSeenPair;
 
 /// How long the writer waits for more when more than one operation was there.
 const GATHER: Duration = Duration::from_millis(2);
@@ -49,12 +50,9 @@ impl WriteContext<'_> {
         self.effects.push(Box::new(effect));
     }
 
-    /// When a host was last seen: the newer of what this transaction and what the memory knows.
-    pub(super) fn seen(&self, host: HostId) -> Option<LastSeen> {
-        match (self.seen.get(&host).copied(), self.memory.seen(host)) {
-            (Some(here), Some(live)) => Some(if live.covers(here.run, here.seq) { live } else { here }),
-            (here, live) => here.or(live),
-        }
+    /// When a host was last seen, as this transaction has it and as the memory has it.
+    pub(super) fn seen(&self, host: HostId) -> LastSeenPair {
+        LastSeenPair { row: self.seen.get(&host).copied(), memory: self.memory.seen(host) }
     }
 
     /// Notes a check-in for the operations that follow in this transaction.

@@ -1,11 +1,11 @@
-//! What a batch must know before it can decide: hosts, snapshots and sections. Looks and sections are read before the
-//! transaction, since they never go away; hosts are locked and read within it.
+//! Loads what a batch needs to decide. Snapshots and sections are read before the transaction, since they are never
+//! deleted; hosts are locked and read within it.
 
 use std::collections::{BTreeSet, HashSet};
 
 use muster_proto::model::{Digest, HostId, Snapshot};
 
-use super::decide::{Facts, HostState};
+use super::locked::LockedHost;
 use super::{BatchContext, SnapshotState, Work};
 use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::intern::Draft;
@@ -23,7 +23,7 @@ pub(super) const LOCK: &str = "
            n.judged_at, n.revision, EXISTS (SELECT 1 FROM judge_queue d WHERE d.host = n.host)
     FROM host_current n WHERE n.host = ANY ($1::int4[]) ORDER BY n.host FOR NO KEY UPDATE OF n";
 
-/// Facts and state of hosts that have told some.
+/// Facts and state of hosts that sent some.
 pub(super) const FACTS: &str = "
     SELECT no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state
     FROM host WHERE no = ANY ($1::int4[])";
@@ -40,7 +40,7 @@ fn sections_of(snapshot: &Snapshot) -> Vec<Digest> {
 }
 
 impl Work<'_> {
-    /// Before the transaction: which hosts there are, and which snapshots and sections.
+    /// Before the transaction: which hosts, snapshots and sections exist.
     pub(super) async fn read(&mut self, context: &BatchContext<'_>) -> Step<()> {
         self.read_hosts(context).await?;
         self.read_snapshots(context).await?;
@@ -53,13 +53,13 @@ impl Work<'_> {
                 wanted.extend(sections_of(snapshot));
             }
         }
-        self.sections = context.known.sections(&mut wanted);
+        self.sections = context.digests.sections(&mut wanted);
         self.read_sections(context, &wanted).await?;
-        self.judge_completeness();
+        self.note_missing();
         Ok(())
     }
 
-    /// The numbers of these sections, as far as they are there.
+    /// The numbers of these sections, as far as they are stored.
     async fn read_sections(&mut self, context: &BatchContext<'_>, wanted: &BTreeSet<Digest>) -> Step<()> {
         if !wanted.is_empty() {
             let keys: Vec<&[u8]> = wanted.iter().map(|digest| digest.as_bytes().as_slice()).collect();
@@ -87,12 +87,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Looks that the database has.
+    /// Snapshots that are stored.
     async fn read_snapshots(&mut self, context: &BatchContext<'_>) -> Step<()> {
         let digests: BTreeSet<Digest> = self.reports.iter().map(super::Report::digest).collect();
         let mut unknown = Vec::new();
         for digest in digests {
-            match context.known.snapshot(&digest) {
+            match context.digests.snapshot(&digest) {
                 Some(no) => {
                     let state = SnapshotState { no: Some(no), missing: Ok(Vec::new()), is_marked: true };
                     self.snapshots.insert(digest, state);
@@ -100,10 +100,10 @@ impl Work<'_> {
                 None => unknown.push(digest),
             }
         }
-        self.snapshots_put(context, &unknown).await
+        self.read_snapshot_rows(context, &unknown).await
     }
 
-    async fn snapshots_put(&mut self, context: &BatchContext<'_>, digests: &[Digest]) -> Step<()> {
+    async fn read_snapshot_rows(&mut self, context: &BatchContext<'_>, digests: &[Digest]) -> Step<()> {
         if digests.is_empty() {
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl Work<'_> {
             let digest = row::digest(&found, 0)?;
             let is_marked: bool = found.try_get(2)?;
             if let Some(entries) = found.try_get::<_, Option<&[u8]>>(3)? {
-                // One that cannot be read fails the reports that speak of it, and no others.
+                // A snapshot that cannot be read fails the reports that name it, and no others.
                 self.incomplete.insert(digest, snapshot::incomplete(entries, &digest));
             }
             self.snapshots
@@ -121,48 +121,48 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Says of each snapshot what is missing, with all that this batch brings.
-    fn judge_completeness(&mut self) {
+    /// Notes which sections each snapshot lacks once this batch is stored.
+    fn note_missing(&mut self) {
         let deliveries = self.reports.iter().filter_map(|report| report.delivery());
         let of_hosts: Vec<_> = deliveries.filter(|operation| self.numbers.contains_key(&operation.host)).collect();
-        let come: HashSet<Digest> =
+        let arriving: HashSet<Digest> =
             of_hosts.iter().flat_map(|operation| operation.drafts.iter().map(Draft::digest)).collect();
-        let lacking = |snapshot: &Snapshot| -> Vec<Digest> {
-            let is_here = |digest: &Digest| self.sections.contains_key(digest) || come.contains(digest);
+        let missing_of = |snapshot: &Snapshot| -> Vec<Digest> {
+            let is_here = |digest: &Digest| self.sections.contains_key(digest) || arriving.contains(digest);
             sections_of(snapshot).into_iter().filter(|digest| !is_here(digest)).collect()
         };
         for (digest, snapshot) in &self.incomplete {
             if let Some(state) = self.snapshots.get_mut(digest) {
-                state.missing = snapshot.as_ref().map(lacking).map_err(Clone::clone);
+                state.missing = snapshot.as_ref().map(missing_of).map_err(Clone::clone);
             }
         }
         for operation in of_hosts {
             let Some(snapshot) = operation.snapshot.as_ref() else { continue };
             self.snapshots.entry(operation.digest).or_insert_with(|| {
-                let missing = lacking(snapshot);
+                let missing = missing_of(snapshot);
                 SnapshotState { no: None, is_marked: missing.is_empty(), missing: Ok(missing) }
             });
         }
     }
 
-    /// Begins the transaction: locks and reads hosts, and keeps sections, all in one round trip; then looks, which name
-    /// sections by their numbers.
+    /// Begins the transaction: locks and reads hosts and writes sections, all in one round trip; then writes snapshots,
+    /// which name sections by their numbers.
     pub(super) async fn begin(&mut self, context: &BatchContext<'_>) -> Step<()> {
         let hosts: Vec<i32> = self.numbers.values().copied().collect::<BTreeSet<i32>>().into_iter().collect();
-        let has_told = |report: &&super::Report| {
+        let has_sent = |report: &&super::Report| {
             report.checked_in().is_some_and(|operation| operation.facts.is_some() || operation.state.is_some())
         };
-        let told: Vec<i32> = self
+        let sent: Vec<i32> = self
             .reports
             .iter()
-            .filter(has_told)
+            .filter(has_sent)
             .filter_map(|report| self.numbers.get(&report.host()).copied())
             .collect();
         let sections = self.new_sections();
         let session = context.session;
-        let facts = async { if told.is_empty() { Ok(Vec::new()) } else { session.query(FACTS, &[&told]).await } };
+        let facts = async { if sent.is_empty() { Ok(Vec::new()) } else { session.query(FACTS, &[&sent]).await } };
         let locking: Values<'_> = &[&hosts];
-        let (begun, locked, facts, kept) = tokio::join!(
+        let (begun, locked, facts, written) = tokio::join!(
             biased;
             session.batch("BEGIN"),
             session.query(LOCK, locking),
@@ -170,51 +170,51 @@ impl Work<'_> {
             sections.put(session),
         );
         begun?;
-        let (locked, facts, kept) = (locked?, facts?, kept?);
+        let (locked, facts, written) = (locked?, facts?, written?);
         let mut others = sections.digests();
         for found in &locked {
-            let host = HostState::read(found)?;
+            let host = LockedHost::read(found)?;
             self.hosts.insert(host.no, host);
         }
         for found in &facts {
             if let Some(host) = self.hosts.get_mut(&found.try_get::<_, i32>(0)?) {
-                host.facts = Some(Facts::read(found)?);
+                host.read_facts(found)?;
             }
         }
-        for found in &kept {
+        for found in &written {
             let digest = row::digest(found, 1)?;
             others.remove(&digest);
             self.sections.insert(digest, found.try_get(0)?);
         }
-        // Those that another transaction has made meanwhile.
+        // Sections that another transaction has written meanwhile.
         self.read_sections(context, &others).await?;
-        let made = self.put_snapshots(session).await?;
-        self.number_snapshots(context, &made).await
+        let written = self.put_snapshots(session).await?;
+        self.number_snapshots(context, &written).await
     }
 
-    /// Gives new snapshots their numbers; those that another transaction has made meanwhile are read.
-    async fn number_snapshots(&mut self, context: &BatchContext<'_>, made: &[tokio_postgres::Row]) -> Step<()> {
-        for found in made {
+    /// Notes the numbers of new snapshots; reads those that another transaction has written meanwhile.
+    async fn number_snapshots(&mut self, context: &BatchContext<'_>, written: &[tokio_postgres::Row]) -> Step<()> {
+        for found in written {
             if let Some(state) = self.snapshots.get_mut(&row::digest(found, 1)?) {
                 state.no = Some(found.try_get(0)?);
             }
         }
-        let lacking: Vec<Digest> =
+        let others: Vec<Digest> =
             self.snapshots.iter().filter(|(_, snapshot)| snapshot.no.is_none()).map(|(digest, _)| *digest).collect();
-        if lacking.is_empty() {
+        if others.is_empty() {
             return Ok(());
         }
         let before: Vec<(Digest, Step<Vec<Digest>>)> =
-            lacking.iter().filter_map(|digest| Some((*digest, self.snapshots.get(digest)?.missing.clone()))).collect();
-        self.snapshots_put(context, &lacking).await?;
+            others.iter().filter_map(|digest| Some((*digest, self.snapshots.get(digest)?.missing.clone()))).collect();
+        self.read_snapshot_rows(context, &others).await?;
         for (digest, missing) in before {
             match self.snapshots.get_mut(&digest) {
-                // What it lacks is known from the snapshot itself, which is the same.
+                // The same snapshot lacks the same sections.
                 Some(state) if state.no.is_some() && !state.is_marked => state.missing = missing,
                 Some(state) if state.no.is_some() => {}
                 _ => {
                     return Err(PostgresFault::Conflict(format!(
-                        "look {} is made by others at this moment",
+                        "snapshot {} is being written by another transaction",
                         digest.short()
                     )));
                 }

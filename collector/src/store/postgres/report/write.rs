@@ -1,4 +1,4 @@
-//! How a batch is kept: one statement for each table, over arrays.
+//! Writes a batch: one statement for each table, over arrays.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,8 +7,9 @@ use muster_proto::canonical;
 use muster_proto::model::{Digest, Snapshot, Timestamp};
 use tokio_postgres::Row;
 
-use super::decide::HostState;
+use super::locked::LockedHost;
 use super::{BatchContext, Kind, Work};
+use crate::store::decide::report::SnapshotChange;
 use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::intern::Draft;
 use crate::store::postgres::memory::CachedHost;
@@ -64,7 +65,7 @@ pub(super) const JUDGE_QUEUE: &str = "
     SELECT host, queued_at, nextval('judge_queue_ticket') FROM unnest($1::int4[], $2::int8[]) AS u (host, queued_at)
     ON CONFLICT (host) DO UPDATE SET ticket = excluded.ticket";
 
-/// Sections that are to be kept, as columns.
+/// Sections to write, as columns.
 #[derive(Default)]
 pub(super) struct NewSections<'a> {
     digests: Vec<Vec<u8>>,
@@ -75,7 +76,7 @@ pub(super) struct NewSections<'a> {
 }
 
 impl NewSections<'_> {
-    /// Keeps them, and says the numbers of those that nobody else has made.
+    /// Writes them; returns the rows of those that no other transaction has written.
     pub(super) async fn put(&self, session: &Session) -> Step<Vec<Row>> {
         if self.digests.is_empty() {
             return Ok(Vec::new());
@@ -90,14 +91,14 @@ impl NewSections<'_> {
 }
 
 impl Work<'_> {
-    /// Sections that came and are not here, each once, by digest.
+    /// Sections that came and are not stored, each once, by digest.
     pub(super) fn new_sections(&self) -> NewSections<'_> {
         let mut drafts: BTreeMap<Digest, &Draft> = BTreeMap::new();
         for operation in self.reports.iter().filter_map(|report| report.delivery()) {
             if self.numbers.contains_key(&operation.host) {
                 let new = operation.drafts.iter().filter(|draft| !self.sections.contains_key(&draft.digest()));
                 for draft in new {
-                    // Only the first of several is written out; see `intern`.
+                    // Only the first of several has a body; see `intern`.
                     drafts.entry(draft.digest()).or_insert(draft);
                 }
             }
@@ -113,7 +114,8 @@ impl Work<'_> {
         sections
     }
 
-    /// Keeps snapshots that came and are not here, each once, by digest; says the numbers of those that nobody else has made.
+    /// Writes snapshots that came and are not stored, each once, by digest; returns the rows of those that no other
+    /// transaction has written.
     pub(super) async fn put_snapshots(&self, session: &Session) -> Step<Vec<Row>> {
         let mut snapshots = BTreeMap::new();
         for operation in self.reports.iter().filter_map(|report| report.delivery()) {
@@ -149,7 +151,7 @@ impl Work<'_> {
         Ok(snapshot_codec::encode(snapshot, &numbers))
     }
 
-    /// Looks whose last section has come, with their stored forms.
+    /// Snapshots whose last section has come, with their stored forms.
     fn completed(&self) -> Step<(Vec<i64>, Vec<Vec<u8>>)> {
         let (mut numbers, mut entries) = (Vec::new(), Vec::new());
         for (digest, state) in &self.snapshots {
@@ -165,7 +167,7 @@ impl Work<'_> {
         Ok((numbers, entries))
     }
 
-    /// Writes what was decided, and commits; all in one round trip.
+    /// Writes what was decided and commits, all in one round trip.
     pub(super) async fn commit(&self, context: &BatchContext<'_>) -> Step<()> {
         let (completed, entries) = self.completed()?;
         let session = context.session;
@@ -193,8 +195,8 @@ impl Work<'_> {
         outcomes.6
     }
 
-    /// What is committed becomes known.
-    pub(super) fn tell(self, context: &BatchContext<'_>) {
+    /// Updates the memory with what was committed.
+    pub(super) fn remember(self, context: &BatchContext<'_>) {
         for (id, host) in self.numbers.iter().filter_map(|(id, no)| Some((*id, self.hosts.get(no)?))) {
             let live = CachedHost {
                 no: host.no,
@@ -209,7 +211,7 @@ impl Work<'_> {
         }
         let complete = self.snapshots.iter().filter(|(_, snapshot)| matches!(&snapshot.missing, Ok(m) if m.is_empty()));
         let snapshots = complete.filter_map(|(digest, snapshot)| Some((*digest, snapshot.no?)));
-        context.known.put(self.sections.into_iter(), snapshots);
+        context.digests.put(self.sections.into_iter(), snapshots);
         for report in self.reports.iter_mut() {
             if let Kind::Deliver { operation, .. } = &mut report.0
                 && self.numbers.contains_key(&operation.host)
@@ -221,19 +223,19 @@ impl Work<'_> {
                     .keep(sections, operation.snapshot.take().map(|snapshot| (operation.digest, snapshot)));
             }
         }
-        if self.hosts.values().any(|host| host.judge_queue.is_some()) {
+        if self.hosts.values().any(|host| host.queued_since.is_some()) {
             context.memory.queue_notify().notify_one();
         }
     }
 }
 
-impl HostState {
+impl LockedHost {
     const fn revision_now(&self) -> i32 {
         if self.is_changed { self.revision.wrapping_add(1) } else { self.revision }
     }
 }
 
-async fn put_now(session: &Session, hosts: impl Iterator<Item = &HostState>) -> Step<()> {
+async fn put_now(session: &Session, hosts: impl Iterator<Item = &LockedHost>) -> Step<()> {
     let mut numbers: Vec<i32> = Vec::new();
     let (mut last_seen, mut seqs, mut previous_seqs) = (Vec::<i64>::new(), Vec::<i64>::new(), Vec::<i64>::new());
     let (mut runs, mut previous_runs) = (Vec::<Vec<u8>>::new(), Vec::<Option<Vec<u8>>>::new());
@@ -248,9 +250,9 @@ async fn put_now(session: &Session, hosts: impl Iterator<Item = &HostState>) -> 
         seqs.push(seen.seq.cast_signed());
         previous_runs.push(seen.previous.map(|(run, _)| run.as_bytes().to_vec()));
         previous_seqs.push(seen.previous.map_or(0, |(_, seq)| seq.cast_signed()));
-        snapshots.push(host.snapshot.map(|pointer| pointer.snapshot));
-        since.push(host.snapshot.map(|pointer| pointer.since.millis()));
-        observed.push(host.snapshot.map(|pointer| pointer.observed_at.millis()));
+        snapshots.push(host.current.map(|current| current.snapshot));
+        since.push(host.current.map(|current| current.since.millis()));
+        observed.push(host.current.map(|current| current.observed_at.millis()));
         revisions.push(host.revision_now());
     }
     if !numbers.is_empty() {
@@ -271,13 +273,14 @@ async fn put_now(session: &Session, hosts: impl Iterator<Item = &HostState>) -> 
     Ok(())
 }
 
-async fn put_history(session: &Session, hosts: impl Iterator<Item = &HostState>) -> Step<()> {
+async fn put_history(session: &Session, hosts: impl Iterator<Item = &LockedHost>) -> Step<()> {
     let mut numbers: Vec<i32> = Vec::new();
     let mut columns: [Vec<i64>; 4] = Default::default();
     for host in hosts {
-        for (pointer, until) in &host.ended {
+        for SnapshotChange { before, now } in &host.ended {
+            let Some(before) = before else { continue };
             numbers.push(host.no);
-            let values = [pointer.since.millis(), until.millis(), pointer.observed_at.millis(), pointer.snapshot];
+            let values = [before.since.millis(), now.since.millis(), before.observed_at.millis(), before.snapshot];
             for (column, value) in columns.iter_mut().zip(values) {
                 column.push(value);
             }
@@ -290,18 +293,18 @@ async fn put_history(session: &Session, hosts: impl Iterator<Item = &HostState>)
     Ok(())
 }
 
-/// Facts, and with them the state where it is new too: a row is rewritten once.
-async fn put_facts(session: &Session, hosts: impl Iterator<Item = &HostState>) -> Step<()> {
+/// Facts, together with the state where that is new too, so that a row is rewritten once.
+async fn put_facts(session: &Session, hosts: impl Iterator<Item = &LockedHost>) -> Step<()> {
     let mut numbers: Vec<i32> = Vec::new();
-    let (mut names, mut platforms, mut roots) = (Vec::<&str>::new(), Vec::<i16>::new(), Vec::<bool>::new());
+    let (mut dictionaries, mut platforms, mut roots) = (Vec::<&str>::new(), Vec::<i16>::new(), Vec::<bool>::new());
     let mut phrases: [Vec<i32>; 4] = Default::default();
     let mut states: Vec<Option<&[u8]>> = Vec::new();
     for (host, facts) in hosts.filter_map(|host| Some((host, host.facts.as_ref()?))) {
         numbers.push(host.no);
-        names.push(&facts.hostname);
+        dictionaries.push(&facts.hostname);
         platforms.push(facts.platform);
         roots.push(facts.offline_root);
-        states.push(facts.state.as_deref().filter(|_| host.has_new_state));
+        states.push(host.state.as_deref().filter(|_| host.has_new_state));
         for (column, value) in phrases.iter_mut().zip(facts.phrases) {
             column.push(value);
         }
@@ -309,23 +312,23 @@ async fn put_facts(session: &Session, hosts: impl Iterator<Item = &HostState>) -
     if !numbers.is_empty() {
         let [systems, kernels, architectures, agents] = &phrases;
         let values: Values<'_> =
-            &[&numbers, &names, &platforms, systems, kernels, architectures, agents, &roots, &states];
+            &[&numbers, &dictionaries, &platforms, systems, kernels, architectures, agents, &roots, &states];
         session.execute(FACTS, values).await?;
     }
     Ok(())
 }
 
-async fn put_states(session: &Session, hosts: impl Iterator<Item = &HostState>) -> Step<()> {
-    let told = hosts.filter_map(|host| Some((host.no, host.facts.as_ref()?.state.as_deref()?)));
-    let (numbers, states): (Vec<i32>, Vec<&[u8]>) = told.unzip();
+async fn put_states(session: &Session, hosts: impl Iterator<Item = &LockedHost>) -> Step<()> {
+    let changed = hosts.filter_map(|host| Some((host.no, host.state.as_deref()?)));
+    let (numbers, states): (Vec<i32>, Vec<&[u8]>) = changed.unzip();
     if !numbers.is_empty() {
         session.execute(STATES, &[&numbers, &states]).await?;
     }
     Ok(())
 }
 
-async fn put_judge_queue(session: &Session, hosts: impl Iterator<Item = &HostState>) -> Step<()> {
-    let waiting = hosts.filter_map(|host| Some((host.no, host.judge_queue.map(Timestamp::millis)?)));
+async fn put_judge_queue(session: &Session, hosts: impl Iterator<Item = &LockedHost>) -> Step<()> {
+    let waiting = hosts.filter_map(|host| Some((host.no, host.queued_since.map(Timestamp::millis)?)));
     let (numbers, since): (Vec<i32>, Vec<i64>) = waiting.unzip();
     if !numbers.is_empty() {
         session.execute(JUDGE_QUEUE, &[&numbers, &since]).await?;

@@ -1,0 +1,348 @@
+//! Reports: what a check-in or a delivery changes for its host.
+//!
+//! Decides whether a report is a repetition or late, when a snapshot becomes the host's current one, when the one before
+//! it becomes history, and whether the host must be judged. `No` is the backend's row number of a snapshot.
+
+use muster_proto::model::{Digest, RunId, Timestamp};
+
+use super::begin_after;
+use super::unchanged::is_old;
+use crate::store::last_seen::LastSeen;
+use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery};
+
+/// Which report it is, and when it was made and received.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Arrival {
+    /// The agent's process, and the sequence number within it.
+    pub(in crate::store) run: RunId,
+    pub(in crate::store) seq: u64,
+    /// When the snapshot was made, corrected and clamped.
+    pub(in crate::store) observed_at: Timestamp,
+    /// Receipt time.
+    pub(in crate::store) now: Timestamp,
+}
+
+impl From<&CheckIn> for Arrival {
+    fn from(check_in: &CheckIn) -> Self {
+        Self { run: check_in.run, seq: check_in.seq, observed_at: check_in.observed_at, now: check_in.now }
+    }
+}
+
+impl From<&Delivery> for Arrival {
+    fn from(delivery: &Delivery) -> Self {
+        Self { run: delivery.run, seq: delivery.seq, observed_at: delivery.observed_at, now: delivery.now }
+    }
+}
+
+/// The current snapshot of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct CurrentSnapshot<No> {
+    pub(in crate::store) snapshot: No,
+    /// Receipt time; later than that of every snapshot before it.
+    pub(in crate::store) since: Timestamp,
+    pub(in crate::store) observed_at: Timestamp,
+}
+
+/// The last check-in of a host as the transaction has it and as the memory has it. Either may know more: the memory
+/// answers check-ins that change nothing while the transaction is open, and another collector may have written the row.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::store) struct LastSeenPair {
+    pub(in crate::store) row: Option<LastSeen>,
+    pub(in crate::store) memory: Option<LastSeen>,
+}
+
+/// What is stored of a host before a report.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct HostBefore<No> {
+    pub(in crate::store) current: Option<CurrentSnapshot<No>>,
+    pub(in crate::store) judged_at: Option<Timestamp>,
+    pub(in crate::store) is_queued: bool,
+    pub(in crate::store) seen: LastSeenPair,
+}
+
+/// A snapshot that is stored, and which of its sections are not, each once.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct KnownSnapshot<No> {
+    pub(in crate::store) no: No,
+    pub(in crate::store) missing: Vec<Digest>,
+}
+
+/// Whether a check-in carries facts or a state that differ from the stored ones.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::store) struct Differs {
+    pub(in crate::store) facts: bool,
+    pub(in crate::store) state: bool,
+}
+
+/// Whether a value was sent and is not the stored one.
+pub(in crate::store) fn differs<T: PartialEq>(stored: Option<&T>, sent: Option<&T>) -> bool {
+    sent.is_some() && sent != stored
+}
+
+/// What a report changes for its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct HostChange<No> {
+    pub(in crate::store) seen: LastSeen,
+    pub(in crate::store) snapshot: Option<SnapshotChange<No>>,
+    /// Whether to write the facts and the state that were sent.
+    pub(in crate::store) has_new_facts: bool,
+    pub(in crate::store) has_new_state: bool,
+    /// Whether to put the host on the judge queue.
+    pub(in crate::store) is_queued: bool,
+}
+
+/// Another snapshot becomes current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct SnapshotChange<No> {
+    /// Becomes a row of the history that ends when `now` begins.
+    pub(in crate::store) before: Option<CurrentSnapshot<No>>,
+    pub(in crate::store) now: CurrentSnapshot<No>,
+}
+
+/// Decides a check-in. There is no change when it repeats one that was answered.
+pub(in crate::store) fn check_in<No: Copy + PartialEq>(
+    host: &HostBefore<No>,
+    arrival: Arrival,
+    differs: Differs,
+    named: Option<KnownSnapshot<No>>,
+) -> (CheckInAnswer, Option<HostChange<No>>) {
+    if host.seen.covers(arrival) {
+        let current = named.is_some_and(|named| host.has_current(named.no));
+        return (CheckInAnswer::Replayed { current }, None);
+    }
+    let (answer, snapshot) = match named {
+        None => (CheckInAnswer::SnapshotWanted, None),
+        Some(named) if !named.missing.is_empty() => (CheckInAnswer::SectionsWanted(named.missing), None),
+        Some(named) => (CheckInAnswer::Current, host.made_current(named.no, arrival)),
+    };
+    let is_other = snapshot.is_some() || differs.facts || differs.state;
+    // A host that is queued already keeps its ticket when only its verdict is old: a judgement under way is still right.
+    let is_queued = is_other || (is_old(host.judged_at, arrival.now) && !host.is_queued);
+    let change = HostChange {
+        seen: host.seen.advanced(arrival),
+        snapshot,
+        has_new_facts: differs.facts,
+        has_new_state: differs.state,
+        is_queued,
+    };
+    (answer, Some(change))
+}
+
+/// Decides a delivery, after its sections are stored. There is no change when sections are missing or it is late.
+pub(in crate::store) fn deliver<No: Copy + PartialEq>(
+    host: &HostBefore<No>,
+    arrival: Arrival,
+    delivered: Option<KnownSnapshot<No>>,
+) -> (Delivered, Option<HostChange<No>>) {
+    let Some(delivered) = delivered else { return (Delivered::SnapshotWanted, None) };
+    if !delivered.missing.is_empty() {
+        return (Delivered::SectionsWanted(delivered.missing), None);
+    }
+    // A late delivery is stored and acknowledged, so that the agent drops it; the host keeps its newer snapshot.
+    if host.seen.is_later_than(arrival) {
+        return (Delivered::Accepted, None);
+    }
+    let snapshot = host.made_current(delivered.no, arrival);
+    let change = HostChange {
+        seen: host.seen.advanced(arrival),
+        snapshot,
+        has_new_facts: false,
+        has_new_state: false,
+        is_queued: snapshot.is_some(),
+    };
+    (Delivered::Accepted, Some(change))
+}
+
+impl<No: Copy + PartialEq> HostBefore<No> {
+    fn has_current(&self, snapshot: No) -> bool {
+        self.current.is_some_and(|current| current.snapshot == snapshot)
+    }
+
+    /// A complete snapshot becomes current, unless it is.
+    fn made_current(&self, snapshot: No, arrival: Arrival) -> Option<SnapshotChange<No>> {
+        if self.has_current(snapshot) {
+            return None;
+        }
+        let since = self.current.map_or(arrival.now, |before| begin_after(before.since, arrival.now));
+        let now = CurrentSnapshot { snapshot, since, observed_at: arrival.observed_at };
+        Some(SnapshotChange { before: self.current, now })
+    }
+}
+
+impl LastSeenPair {
+    fn covers(self, Arrival { run, seq, .. }: Arrival) -> bool {
+        self.both().any(|seen| seen.covers(run, seq))
+    }
+
+    /// Whether the host has reported something newer: a higher number of the same process, or anything of a process that
+    /// came after it. A delivery repeats the number of its check-in, so the same number is not late.
+    fn is_later_than(self, Arrival { run, seq, .. }: Arrival) -> bool {
+        self.both().any(|seen| {
+            if seen.run == run { seq < seen.seq } else { seen.previous.is_some_and(|(previous, _)| previous == run) }
+        })
+    }
+
+    fn advanced(self, Arrival { run, seq, now, .. }: Arrival) -> LastSeen {
+        LastSeen::advanced(self.newest(), run, seq, now)
+    }
+
+    /// The row, unless the memory covers it.
+    fn newest(self) -> Option<LastSeen> {
+        match (self.row, self.memory) {
+            (Some(row), Some(memory)) => Some(if memory.covers(row.run, row.seq) { memory } else { row }),
+            (row, memory) => row.or(memory),
+        }
+    }
+
+    fn both(self) -> impl Iterator<Item = LastSeen> {
+        self.row.into_iter().chain(self.memory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 24 * 3600 * 1000;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn run(n: u8) -> RunId {
+        RunId::from_bytes([n; 16])
+    }
+
+    fn arrival(n: u8, seq: u64, now: i64) -> Arrival {
+        Arrival { run: run(n), seq, observed_at: at(now - 1), now: at(now) }
+    }
+
+    fn seen(n: u8, seq: u64) -> Option<LastSeen> {
+        Some(LastSeen { last_seen: at(10), run: run(n), seq, previous: None })
+    }
+
+    fn current(snapshot: i64, since: i64) -> CurrentSnapshot<i64> {
+        CurrentSnapshot { snapshot, since: at(since), observed_at: at(since - 1) }
+    }
+
+    /// Judged at 10, with snapshot 1 from sequence number 5 of process 1.
+    fn host() -> HostBefore<i64> {
+        HostBefore {
+            current: Some(current(1, 10)),
+            judged_at: Some(at(10)),
+            is_queued: false,
+            seen: LastSeenPair { row: seen(1, 5), memory: None },
+        }
+    }
+
+    fn complete(no: i64) -> Option<KnownSnapshot<i64>> {
+        Some(KnownSnapshot { no, missing: Vec::new() })
+    }
+
+    fn incomplete(no: i64) -> Option<KnownSnapshot<i64>> {
+        Some(KnownSnapshot { no, missing: vec![Digest::of(b"section")] })
+    }
+
+    #[test]
+    fn a_known_snapshot_becomes_current_and_the_one_before_it_history() {
+        let (answer, change) = check_in(&host(), arrival(1, 6, 20), Differs::default(), complete(2));
+        assert_eq!(answer, CheckInAnswer::Current);
+        let change = change.expect("changes");
+        let expected = SnapshotChange { before: Some(current(1, 10)), now: current(2, 20) };
+        assert_eq!((change.snapshot, change.is_queued), (Some(expected), true));
+        assert_eq!((change.seen.seq, change.seen.last_seen), (6, at(20)));
+    }
+
+    #[test]
+    fn the_first_snapshot_ends_none() {
+        let first = HostBefore { current: None, ..host() };
+        let (_, change) = deliver(&first, arrival(1, 5, 20), complete(2));
+        let expected = SnapshotChange { before: None, now: current(2, 20) };
+        assert_eq!(change.expect("changes").snapshot, Some(expected));
+    }
+
+    #[test]
+    fn history_is_ordered_though_the_clock_was_set_back() {
+        let (_, change) = deliver(&host(), arrival(1, 6, 3), complete(2));
+        let now = change.expect("changes").snapshot.expect("is another").now;
+        assert_eq!((now.since, now.observed_at), (at(11), at(2)));
+    }
+
+    #[test]
+    fn an_unchanged_snapshot_only_moves_last_seen() {
+        let (answer, change) = check_in(&host(), arrival(1, 6, 20), Differs::default(), complete(1));
+        let change = change.expect("was seen");
+        assert_eq!((answer, change.snapshot, change.is_queued), (CheckInAnswer::Current, None, false));
+        assert_eq!(change.seen.seq, 6);
+    }
+
+    #[test]
+    fn other_facts_or_another_state_put_the_host_on_the_queue_though_the_snapshot_is_not_here() {
+        for differs in [Differs { facts: true, state: false }, Differs { facts: false, state: true }] {
+            let (answer, change) = check_in(&host(), arrival(1, 6, 20), differs, None);
+            let change = change.expect("changes");
+            assert_eq!((answer, change.snapshot, change.is_queued), (CheckInAnswer::SnapshotWanted, None, true));
+            assert_eq!((change.has_new_facts, change.has_new_state), (differs.facts, differs.state));
+        }
+        assert!(differs(Some(&1), Some(&2)) && differs(None, Some(&2)));
+        assert!(!differs(Some(&1), Some(&1)) && !differs(Some(&1), None));
+    }
+
+    #[test]
+    fn an_old_verdict_puts_the_host_on_the_queue_unless_it_is_there() {
+        let is_queued = |host: HostBefore<i64>| {
+            let (_, change) = check_in(&host, arrival(1, 6, 10 + DAY), Differs::default(), complete(1));
+            change.expect("was seen").is_queued
+        };
+        assert!(is_queued(host()));
+        assert!(!is_queued(HostBefore { is_queued: true, ..host() }), "a judgement under way keeps its ticket");
+        assert!(!is_queued(HostBefore { judged_at: None, ..host() }));
+    }
+
+    #[test]
+    fn a_repeated_check_in_changes_nothing_whoever_has_seen_it() {
+        let from_memory = HostBefore { seen: LastSeenPair { row: None, memory: seen(1, 5) }, ..host() };
+        for before in [host(), from_memory] {
+            let (answer, change) =
+                check_in(&before, arrival(1, 5, 20), Differs { facts: true, state: true }, complete(1));
+            assert_eq!((answer, change), (CheckInAnswer::Replayed { current: true }, None));
+        }
+        let (answer, _) = check_in(&host(), arrival(1, 4, 20), Differs::default(), complete(2));
+        assert_eq!(answer, CheckInAnswer::Replayed { current: false });
+    }
+
+    #[test]
+    fn missing_sections_are_asked_for() {
+        let missing = vec![Digest::of(b"section")];
+        let (answer, change) = check_in(&host(), arrival(1, 6, 20), Differs::default(), incomplete(2));
+        assert_eq!(answer, CheckInAnswer::SectionsWanted(missing.clone()));
+        assert_eq!(change.expect("was seen").snapshot, None);
+        assert_eq!(deliver(&host(), arrival(1, 6, 20), incomplete(2)), (Delivered::SectionsWanted(missing), None));
+        assert_eq!(deliver(&host(), arrival(1, 6, 20), None), (Delivered::SnapshotWanted, None));
+    }
+
+    #[test]
+    fn a_delivery_with_the_number_of_its_check_in_is_not_late() {
+        let (answer, change) = deliver(&host(), arrival(1, 5, 20), complete(2));
+        assert_eq!(answer, Delivered::Accepted);
+        assert!(change.expect("changes").snapshot.is_some());
+    }
+
+    #[test]
+    fn a_late_delivery_is_accepted_and_changes_nothing() {
+        let restarted = LastSeen { last_seen: at(10), run: run(2), seq: 1, previous: Some((run(1), 5)) };
+        let restarted = HostBefore { seen: LastSeenPair { row: Some(restarted), memory: None }, ..host() };
+        let in_memory = HostBefore { seen: LastSeenPair { row: seen(1, 3), memory: seen(1, 5) }, ..host() };
+        for (before, late) in [(host(), 4), (restarted, 6), (in_memory, 4)] {
+            assert_eq!(deliver(&before, arrival(1, late, 20), complete(2)), (Delivered::Accepted, None));
+        }
+    }
+
+    #[test]
+    fn last_seen_advances_from_whichever_knows_more() {
+        let advanced = |row, memory| LastSeenPair { row, memory }.advanced(arrival(1, 9, 20));
+        assert_eq!(advanced(seen(1, 5), seen(1, 7)).seq, 9);
+        let other = advanced(seen(2, 3), seen(1, 8));
+        assert_eq!((other.run, other.previous), (run(1), Some((run(2), 3))), "another collector has written the row");
+    }
+}

@@ -1,0 +1,248 @@
+//! Settling: what the judge's answers change. Compares each answer with what is stored; only what differs is written.
+//!
+//! Decides which judgements count, which verdicts are written, which become history and until when, what is remembered
+//! of a host under an order, and what the tally and the ledger say of it. `No` is the backend's row number of a host, an
+//! order, a phrase, a state, or the rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use muster_proto::model::{Digest, Lane, OrderId, Presence, Protection, Timestamp};
+
+use super::begin_after;
+use crate::judge::Remediation;
+use crate::ledger::entry::{LaneChange, LaneChanges};
+use crate::store::fault::Step;
+use crate::store::versioned_json::to_json;
+use crate::store::{JudgedOrder, Judgement};
+
+/// Row numbers of what judgements name.
+pub(in crate::store) trait Numbers<No> {
+    /// The number of an order.
+    fn order(&self, id: &OrderId) -> Step<No>;
+    /// The number of a reason or an advice.
+    fn phrase(&self, text: &str) -> Step<No>;
+    /// The number of the rules that judged.
+    fn rules(&self) -> No;
+}
+
+/// A verdict as its row has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct VerdictRow<No> {
+    pub(in crate::store) lane: Lane,
+    pub(in crate::store) in_scope: bool,
+    pub(in crate::store) presence: Presence,
+    pub(in crate::store) protection: Protection,
+    pub(in crate::store) due: Option<Timestamp>,
+    pub(in crate::store) since: Timestamp,
+    pub(in crate::store) reason: No,
+    pub(in crate::store) advice: No,
+    pub(in crate::store) rules: No,
+}
+
+/// What was judged last of a host's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct JudgedState<No> {
+    pub(in crate::store) no: No,
+    pub(in crate::store) key: Digest,
+    pub(in crate::store) since: Timestamp,
+}
+
+/// What is stored of a host before a judgement; all maps are by order.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Judged<No> {
+    /// With which the host waits on the judge queue.
+    pub(in crate::store) ticket: Option<u64>,
+    pub(in crate::store) verdicts: BTreeMap<No, (OrderId, VerdictRow<No>)>,
+    /// When the history ends, at least for orders without a verdict.
+    pub(in crate::store) ended: BTreeMap<No, Timestamp>,
+    /// Remediation records in their stored form.
+    pub(in crate::store) remediations: BTreeMap<No, String>,
+    pub(in crate::store) state: Option<JudgedState<No>>,
+}
+
+impl<No> Default for Judged<No> {
+    fn default() -> Self {
+        Self {
+            ticket: None,
+            verdicts: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            remediations: BTreeMap::new(),
+            state: None,
+        }
+    }
+}
+
+/// A verdict that becomes history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct EndedVerdict<No> {
+    pub(in crate::store) host: No,
+    pub(in crate::store) order: No,
+    pub(in crate::store) lane: Lane,
+    pub(in crate::store) in_scope: bool,
+    pub(in crate::store) since: Timestamp,
+    pub(in crate::store) until: Timestamp,
+}
+
+/// Differences of the tally, by order, lane and scope. Sorted: PostgreSQL locks rows in this order.
+pub(in crate::store) type TallyChanges<No> = BTreeMap<(No, Lane, bool), i64>;
+
+/// What a settlement writes. Tuples begin with host and order.
+#[derive(Debug)]
+pub(in crate::store) struct Changes<'j, No> {
+    /// When the settlement was judged.
+    pub(in crate::store) now: Timestamp,
+    /// Hosts that were judged: they leave the judge queue.
+    pub(in crate::store) hosts: BTreeSet<No>,
+    pub(in crate::store) verdicts: Vec<(No, No, VerdictRow<No>)>,
+    /// Verdicts to delete.
+    pub(in crate::store) withdrawn: Vec<(No, No)>,
+    pub(in crate::store) history: Vec<EndedVerdict<No>>,
+    /// Remediation records to write.
+    pub(in crate::store) remediations: Vec<(No, No, String)>,
+    /// Remediation records to delete.
+    pub(in crate::store) forgotten: Vec<(No, No)>,
+    /// Hosts whose state is judged by another key than before, and since when.
+    pub(in crate::store) states: BTreeMap<No, (&'j Digest, Timestamp)>,
+    /// Host, judged state, since when.
+    pub(in crate::store) state_history: Vec<(No, No, Timestamp)>,
+    pub(in crate::store) tally: TallyChanges<No>,
+    pub(in crate::store) ledger: LaneChanges,
+}
+
+impl<'j, No: Copy + Ord> Changes<'j, No> {
+    pub(in crate::store) fn new(now: Timestamp) -> Self {
+        Self {
+            now,
+            hosts: BTreeSet::new(),
+            verdicts: Vec::new(),
+            withdrawn: Vec::new(),
+            history: Vec::new(),
+            remediations: Vec::new(),
+            forgotten: Vec::new(),
+            states: BTreeMap::new(),
+            state_history: Vec::new(),
+            tally: BTreeMap::new(),
+            ledger: LaneChanges::default(),
+        }
+    }
+
+    /// Whether a judgement counts: it holds the host's newest ticket, and is the first of the host in this settlement.
+    pub(in crate::store) fn is_newest(&self, host: No, judgement: &Judgement, ticket: Option<u64>) -> bool {
+        ticket == Some(judgement.ticket) && !self.hosts.contains(&host)
+    }
+
+    /// Adds what a judgement changes, if it [counts](Self::is_newest); says whether it does.
+    pub(in crate::store) fn judge(
+        &mut self,
+        host: No,
+        judgement: &'j Judgement,
+        before: Judged<No>,
+        numbers: &impl Numbers<No>,
+    ) -> Step<bool> {
+        if !self.is_newest(host, judgement, before.ticket) {
+            return Ok(false);
+        }
+        self.hosts.insert(host);
+        let Judged { mut verdicts, ended, remediations, state, .. } = before;
+        let mut changes = Vec::new();
+        for judged in &judgement.orders {
+            let order = numbers.order(&judged.order)?;
+            let old = verdicts.remove(&order).map(|(_, verdict)| verdict);
+            let since = self.since(judged, old.as_ref(), ended.get(&order).copied());
+            let verdict = VerdictRow {
+                lane: judged.awake_lane,
+                in_scope: judged.in_scope,
+                presence: judged.presence,
+                protection: judged.protection,
+                due: judged.due,
+                since,
+                reason: numbers.phrase(&judged.reason)?,
+                advice: numbers.phrase(&judged.advice)?,
+                rules: numbers.rules(),
+            };
+            changes.extend(self.put_verdict(host, order, &judged.order, old, verdict));
+            self.put_remediation(host, order, &judged.remediation, remediations.get(&order))?;
+        }
+        // Orders that are no longer judged. Their remediation records stay, so that an order that comes back does not forget.
+        for (order, (id, old)) in verdicts {
+            self.withdrawn.push((host, order));
+            self.end(host, order, old, begin_after(old.since, self.now));
+            changes.push(LaneChange { order: id, from: Some(old.lane), to: None, in_scope: old.in_scope });
+        }
+        self.ledger.add(judgement.host, changes);
+        self.put_state(host, judgement, state);
+        Ok(true)
+    }
+
+    /// Since when the host is in the lane of a verdict.
+    fn since(&self, judged: &JudgedOrder, old: Option<&VerdictRow<No>>, ended: Option<Timestamp>) -> Timestamp {
+        match (old, ended) {
+            (Some(old), _) if is_same_lane(old, judged.awake_lane, judged.in_scope) => old.since,
+            (Some(old), _) => begin_after(old.since, self.now),
+            (None, Some(ended)) => self.now.max(ended),
+            (None, None) => self.now,
+        }
+    }
+
+    fn put_verdict(
+        &mut self,
+        host: No,
+        order: No,
+        id: &OrderId,
+        old: Option<VerdictRow<No>>,
+        new: VerdictRow<No>,
+    ) -> Option<LaneChange> {
+        if old != Some(new) {
+            self.verdicts.push((host, order, new));
+        }
+        if old.is_some_and(|old| is_same_lane(&old, new.lane, new.in_scope)) {
+            return None;
+        }
+        if let Some(old) = old {
+            self.end(host, order, old, new.since);
+        }
+        self.count(order, &new, 1);
+        let from = old.map(|old| old.lane);
+        Some(LaneChange { order: id.clone(), from, to: Some(new.lane), in_scope: new.in_scope })
+    }
+
+    /// A verdict becomes history.
+    fn end(&mut self, host: No, order: No, old: VerdictRow<No>, until: Timestamp) {
+        self.count(order, &old, -1);
+        let VerdictRow { lane, in_scope, since, .. } = old;
+        self.history.push(EndedVerdict { host, order, lane, in_scope, since, until });
+    }
+
+    fn count(&mut self, order: No, verdict: &VerdictRow<No>, n: i64) {
+        *self.tally.entry((order, verdict.lane, verdict.in_scope)).or_default() += n;
+    }
+
+    /// A remediation record with nothing in it has no row.
+    fn put_remediation(&mut self, host: No, order: No, new: &Remediation, stored: Option<&String>) -> Step<()> {
+        if *new == Remediation::default() {
+            self.forgotten.extend(stored.map(|_| (host, order)));
+            return Ok(());
+        }
+        let new = to_json(new)?;
+        if stored != Some(&new) {
+            self.remediations.push((host, order, new));
+        }
+        Ok(())
+    }
+
+    fn put_state(&mut self, host: No, judgement: &'j Judgement, old: Option<JudgedState<No>>) {
+        let Some(key) = judgement.state_key.as_ref().filter(|key| old.is_none_or(|old| old.key != **key)) else {
+            return;
+        };
+        self.state_history.extend(old.map(|old| (host, old.no, old.since)));
+        let since = old.map_or(self.now, |old| begin_after(old.since, self.now));
+        self.states.insert(host, (key, since));
+    }
+}
+
+fn is_same_lane<No>(verdict: &VerdictRow<No>, lane: Lane, in_scope: bool) -> bool {
+    verdict.lane == lane && verdict.in_scope == in_scope
+}
+
+#[cfg(test)]
+mod tests;

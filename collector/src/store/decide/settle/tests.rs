@@ -1,0 +1,210 @@
+//! Decisions about one host, without a database.
+
+use muster_proto::model::HostId;
+
+use super::*;
+use crate::judge::Removal;
+use crate::ledger::entry::Entry;
+
+const HOST: i64 = 7;
+const ORDER: i64 = 1;
+
+/// Orders are `order-1`, `order-2` and so on; a phrase has its length as its number.
+struct Plain;
+
+impl Numbers<i64> for Plain {
+    fn order(&self, id: &OrderId) -> Step<i64> {
+        Ok(id.as_str().trim_start_matches("order-").parse().expect("a number"))
+    }
+    fn phrase(&self, text: &str) -> Step<i64> {
+        Ok(i64::try_from(text.len()).expect("short"))
+    }
+    fn rules(&self) -> i64 {
+        5
+    }
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn order(n: i64) -> OrderId {
+    OrderId::new(format!("order-{n}")).expect("an id")
+}
+
+fn judged(lane: Lane) -> JudgedOrder {
+    JudgedOrder {
+        order: order(ORDER),
+        awake_lane: lane,
+        in_scope: true,
+        presence: Presence::None,
+        protection: Protection::NotRequired,
+        due: None,
+        reason: "reason".to_owned(),
+        advice: "do it".to_owned(),
+        remediation: Remediation::default(),
+    }
+}
+
+fn judgement(orders: Vec<JudgedOrder>) -> Judgement {
+    Judgement { host: HostId::from_bytes([7; 16]), ticket: 3, snapshot: None, state_key: None, orders }
+}
+
+/// The row that `judged(lane)` comes to.
+fn row(lane: Lane, since: i64) -> VerdictRow<i64> {
+    VerdictRow {
+        lane,
+        in_scope: true,
+        presence: Presence::None,
+        protection: Protection::NotRequired,
+        due: None,
+        since: at(since),
+        reason: 6,
+        advice: 5,
+        rules: 5,
+    }
+}
+
+fn never_judged() -> Judged<i64> {
+    Judged { ticket: Some(3), ..Judged::default() }
+}
+
+fn in_lane(lane: Lane, since: i64) -> Judged<i64> {
+    Judged { verdicts: BTreeMap::from([(ORDER, (order(ORDER), row(lane, since)))]), ..never_judged() }
+}
+
+fn decided<'j>(judgement: &'j Judgement, before: Judged<i64>, now: i64) -> Changes<'j, i64> {
+    let mut changes = Changes::new(at(now));
+    assert!(changes.judge(HOST, judgement, before, &Plain).expect("decides"), "the judgement counts");
+    changes
+}
+
+fn lanes(changes: Changes<'_, i64>) -> Vec<(Option<Lane>, Option<Lane>)> {
+    let of_entry = |entry| match entry {
+        Entry::LanesChanged { changes, .. } => changes.iter().map(|change| (change.from, change.to)).collect(),
+        other => panic!("{other:?}"),
+    };
+    changes.ledger.into_entries("r1").flat_map(|entry| -> Vec<_> { of_entry(entry) }).collect()
+}
+
+fn tally(changes: &Changes<'_, i64>) -> Vec<(Lane, i64)> {
+    changes.tally.iter().filter(|(_, n)| **n != 0).map(|((_, lane, _), n)| (*lane, *n)).collect()
+}
+
+#[test]
+fn a_first_verdict_begins_now_and_is_counted() {
+    let judgement = judgement(vec![judged(Lane::Replace)]);
+    let changes = decided(&judgement, never_judged(), 20);
+    assert_eq!(changes.verdicts, [(HOST, ORDER, row(Lane::Replace, 20))]);
+    assert_eq!((changes.history.len(), tally(&changes)), (0, vec![(Lane::Replace, 1)]));
+    assert_eq!(lanes(changes), [(None, Some(Lane::Replace))]);
+}
+
+#[test]
+fn the_same_verdict_writes_nothing() {
+    let judgement = judgement(vec![judged(Lane::Replace)]);
+    let changes = decided(&judgement, in_lane(Lane::Replace, 10), 20);
+    assert!(changes.verdicts.is_empty() && changes.history.is_empty() && changes.tally.is_empty());
+    assert_eq!(changes.hosts, BTreeSet::from([HOST]), "the host leaves the queue all the same");
+    assert_eq!(lanes(changes), []);
+}
+
+#[test]
+fn another_reason_in_the_same_lane_is_written_and_is_no_change_of_lane() {
+    let judgement = judgement(vec![JudgedOrder { reason: "another".to_owned(), ..judged(Lane::Replace) }]);
+    let changes = decided(&judgement, in_lane(Lane::Replace, 10), 20);
+    assert_eq!(changes.verdicts, [(HOST, ORDER, VerdictRow { reason: 7, ..row(Lane::Replace, 10) })]);
+    assert!(changes.history.is_empty() && changes.tally.is_empty());
+    assert_eq!(lanes(changes), []);
+}
+
+#[test]
+fn a_change_of_lane_ends_the_verdict_before_it() {
+    let judgement = judgement(vec![judged(Lane::Clear)]);
+    let changes = decided(&judgement, in_lane(Lane::Replace, 10), 20);
+    assert_eq!(changes.verdicts, [(HOST, ORDER, row(Lane::Clear, 20))]);
+    let (lane, in_scope, since, until) = (Lane::Replace, true, at(10), at(20));
+    assert_eq!(changes.history, [EndedVerdict { host: HOST, order: ORDER, lane, in_scope, since, until }]);
+    assert_eq!(tally(&changes), [(Lane::Replace, -1), (Lane::Clear, 1)]);
+    assert_eq!(lanes(changes), [(Some(Lane::Replace), Some(Lane::Clear))]);
+}
+
+#[test]
+fn a_change_of_scope_alone_is_history_too() {
+    let judgement = judgement(vec![JudgedOrder { in_scope: false, ..judged(Lane::Replace) }]);
+    let changes = decided(&judgement, in_lane(Lane::Replace, 10), 20);
+    assert_eq!(changes.history.len(), 1);
+    let expected = BTreeMap::from([((ORDER, Lane::Replace, true), -1), ((ORDER, Lane::Replace, false), 1)]);
+    assert_eq!(changes.tally, expected);
+}
+
+#[test]
+fn history_is_ordered_though_the_clock_was_set_back() {
+    let judgement = judgement(vec![judged(Lane::Clear)]);
+    let changes = decided(&judgement, in_lane(Lane::Replace, 10), 4);
+    assert_eq!((changes.history[0].until, changes.verdicts[0].2.since), (at(11), at(11)));
+    let after_a_gap = Judged { ended: BTreeMap::from([(ORDER, at(50))]), ..never_judged() };
+    assert_eq!(decided(&judgement, after_a_gap, 4).verdicts[0].2.since, at(50));
+}
+
+#[test]
+fn an_order_that_is_no_longer_judged_leaves_its_remediation_record() {
+    let stored = BTreeMap::from([(ORDER, "{}".to_owned())]);
+    let before = Judged { remediations: stored, ..in_lane(Lane::Confirm, 10) };
+    let judgement = judgement(Vec::new());
+    let changes = decided(&judgement, before, 20);
+    assert_eq!(changes.withdrawn, [(HOST, ORDER)]);
+    assert!(changes.forgotten.is_empty() && changes.remediations.is_empty() && changes.verdicts.is_empty());
+    assert_eq!((changes.history[0].until, tally(&changes)), (at(20), vec![(Lane::Confirm, -1)]));
+    assert_eq!(lanes(changes), [(Some(Lane::Confirm), None)]);
+}
+
+#[test]
+fn a_remediation_record_is_written_when_it_differs_and_deleted_when_it_is_empty() {
+    let removal = Removal {
+        since: at(1),
+        present_boot_id: "boot-1".to_owned(),
+        new_boot: false,
+        clean_scans: Vec::new(),
+        was: None,
+    };
+    let remediation = Remediation { removal: Some(removal), ..Remediation::default() };
+    let text = to_json(&remediation).expect("is JSON");
+    let remembers = judgement(vec![JudgedOrder { remediation, ..judged(Lane::Confirm) }]);
+    let forgets = judgement(vec![judged(Lane::Confirm)]);
+    let stored =
+        |text: &str| Judged { remediations: BTreeMap::from([(ORDER, text.to_owned())]), ..in_lane(Lane::Confirm, 10) };
+    assert_eq!(decided(&remembers, never_judged(), 20).remediations, [(HOST, ORDER, text.clone())]);
+    assert_eq!(decided(&remembers, stored("{}"), 20).remediations, [(HOST, ORDER, text.clone())]);
+    assert!(decided(&remembers, stored(&text), 20).remediations.is_empty());
+    assert_eq!(decided(&forgets, stored(&text), 20).forgotten, [(HOST, ORDER)]);
+    assert!(decided(&forgets, never_judged(), 20).forgotten.is_empty());
+}
+
+#[test]
+fn another_judged_state_ends_the_one_before_it() {
+    let (old, new) = (Digest::of(b"boot-1"), Digest::of(b"boot-2"));
+    let judgement = Judgement { state_key: Some(new), ..judgement(Vec::new()) };
+    let first = decided(&judgement, never_judged(), 20);
+    assert_eq!((first.states, first.state_history.len()), (BTreeMap::from([(HOST, (&new, at(20)))]), 0));
+    let before = |key| Judged { state: Some(JudgedState { no: 4, key, since: at(30) }), ..never_judged() };
+    let next = decided(&judgement, before(old), 20);
+    assert_eq!(next.states, BTreeMap::from([(HOST, (&new, at(31)))]));
+    assert_eq!(next.state_history, [(HOST, 4, at(30))]);
+    let same = decided(&judgement, before(new), 20);
+    assert!(same.states.is_empty() && same.state_history.is_empty());
+}
+
+#[test]
+fn a_judgement_counts_once_and_only_with_the_newest_ticket() {
+    let judgement = judgement(vec![judged(Lane::Clear)]);
+    let mut changes = Changes::new(at(20));
+    for ticket in [None, Some(2), Some(4)] {
+        let outdated = Judged { ticket, ..never_judged() };
+        assert!(!changes.judge(HOST, &judgement, outdated, &Plain).expect("decides"));
+    }
+    assert!(changes.hosts.is_empty() && changes.verdicts.is_empty());
+    assert!(changes.judge(HOST, &judgement, never_judged(), &Plain).expect("decides"));
+    assert!(!changes.judge(HOST, &judgement, never_judged(), &Plain).expect("decides"), "twice is once");
+    assert_eq!(changes.verdicts.len(), 1);
+}

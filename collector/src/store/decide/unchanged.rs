@@ -1,0 +1,142 @@
+//! Whether a check-in changes nothing that is stored or judged, so that the memory can answer it without the database.
+
+use std::time::Duration;
+
+use muster_proto::convert::stored;
+use muster_proto::model::{Digest, HostFacts, HostState, Timestamp};
+
+use crate::store::CheckIn;
+
+/// An unchanged snapshot is judged again at the first check-in after this time.
+const JUDGED_AGAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether a judgement is so old that an unchanged snapshot is judged again: signatures age, and a removal is proven by
+/// scans that are a day apart.
+pub(in crate::store) fn is_old(judged_at: Option<Timestamp>, now: Timestamp) -> bool {
+    judged_at.is_some_and(|judged_at| now.since(judged_at) >= JUDGED_AGAIN)
+}
+
+/// What the memory of a backend knows of a host, apart from its last check-in. `None` means "not known".
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::store) struct Remembered {
+    pub(in crate::store) snapshot: Option<Digest>,
+    pub(in crate::store) judged_at: Option<Timestamp>,
+    /// Of the stored facts and state.
+    pub(in crate::store) facts_key: Option<Digest>,
+    pub(in crate::store) state_key: Option<Digest>,
+}
+
+/// Digests of the facts and the state that a check-in carries.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct SentKeys {
+    pub(in crate::store) facts: Option<Digest>,
+    pub(in crate::store) state: Option<Digest>,
+}
+
+impl SentKeys {
+    pub(in crate::store) fn of(check_in: &CheckIn) -> Self {
+        Self { facts: check_in.facts.as_ref().map(facts_key), state: check_in.state.as_ref().map(state_key) }
+    }
+
+    /// Whether the check-in that carries these changes nothing but when the host was last seen.
+    pub(in crate::store) fn change_nothing(self, check_in: &CheckIn, host: &Remembered) -> bool {
+        let is_same = |sent: Option<Digest>, stored: Option<Digest>| sent.is_none() || sent == stored;
+        host.snapshot == Some(check_in.snapshot)
+            && !is_old(host.judged_at, check_in.now)
+            && is_same(self.facts, host.facts_key)
+            && is_same(self.state, host.state_key)
+    }
+}
+
+/// The digest of facts in their stored form.
+pub(in crate::store) fn facts_key(facts: &HostFacts) -> Digest {
+    Digest::of(&stored::facts_bytes(facts))
+}
+
+/// The digest of a state in its stored form.
+pub(in crate::store) fn state_key(state: &HostState) -> Digest {
+    Digest::of(&stored::state_bytes(state))
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::{HostId, Platform, RunId};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_726_000_000_000);
+
+    fn facts(hostname: &str) -> HostFacts {
+        HostFacts {
+            hostname: hostname.to_owned(),
+            platform: Platform::Linux,
+            os_name: "Debian GNU/Linux 12".to_owned(),
+            kernel: "6.1".to_owned(),
+            architecture: "x86_64".to_owned(),
+            agent_version: "0.1.0".to_owned(),
+            offline_root: false,
+        }
+    }
+
+    fn state(boot_id: &str) -> HostState {
+        HostState { boot_id: boot_id.to_owned(), ..HostState::default() }
+    }
+
+    fn check_in() -> CheckIn {
+        CheckIn {
+            host: HostId::from_bytes([1; 16]),
+            run: RunId::from_bytes([1; 16]),
+            seq: 1,
+            observed_at: NOW,
+            now: NOW,
+            snapshot: Digest::of(b"snapshot"),
+            facts: Some(facts("web-1")),
+            state: Some(state("boot-1")),
+        }
+    }
+
+    fn remembered() -> Remembered {
+        Remembered {
+            snapshot: Some(Digest::of(b"snapshot")),
+            judged_at: Some(NOW.minus(Duration::from_secs(60))),
+            facts_key: Some(facts_key(&facts("web-1"))),
+            state_key: Some(state_key(&state("boot-1"))),
+        }
+    }
+
+    fn changes_nothing(check_in: &CheckIn, host: &Remembered) -> bool {
+        SentKeys::of(check_in).change_nothing(check_in, host)
+    }
+
+    #[test]
+    fn a_check_in_with_what_is_stored_changes_nothing() {
+        assert!(changes_nothing(&check_in(), &remembered()));
+        let bare = CheckIn { facts: None, state: None, ..check_in() };
+        assert!(changes_nothing(&bare, &Remembered { facts_key: None, state_key: None, ..remembered() }));
+    }
+
+    #[test]
+    fn another_snapshot_and_other_facts_or_state_need_the_database() {
+        let others = [
+            CheckIn { snapshot: Digest::of(b"another"), ..check_in() },
+            CheckIn { facts: Some(facts("web-2")), ..check_in() },
+            CheckIn { state: Some(state("boot-2")), ..check_in() },
+        ];
+        for other in others {
+            assert!(!changes_nothing(&other, &remembered()), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_memory_does_not_know_needs_the_database() {
+        assert!(!changes_nothing(&check_in(), &Remembered { facts_key: None, ..remembered() }));
+        assert!(!changes_nothing(&check_in(), &Remembered { snapshot: None, ..remembered() }));
+    }
+
+    #[test]
+    fn a_verdict_that_is_a_day_old_needs_the_database() {
+        let old = Remembered { judged_at: Some(NOW.minus(JUDGED_AGAIN)), ..remembered() };
+        assert!(!changes_nothing(&check_in(), &old));
+        assert!(changes_nothing(&check_in(), &Remembered { judged_at: None, ..remembered() }), "it is queued anyway");
+    }
+}

@@ -1,0 +1,219 @@
+//! The hosts of a batch: read while they are locked, then changed by one report after the other. Nothing is queried here,
+//! so a batch is decided between two round trips.
+
+use std::collections::HashMap;
+
+use muster_proto::convert::stored;
+use muster_proto::model::{Digest, HostFacts, Timestamp};
+use tokio_postgres::Row;
+
+use super::{BatchContext, Delivery, Kind, SnapshotState, Work};
+use crate::store::decide::report::{
+    self, Arrival, CurrentSnapshot, Differs, HostBefore, HostChange, KnownSnapshot, LastSeenPair, SnapshotChange,
+    differs,
+};
+use crate::store::decide::unchanged::{facts_key, state_key};
+use crate::store::last_seen::LastSeen;
+use crate::store::postgres::fault::{PostgresFault, Step};
+use crate::store::postgres::memory::Memory;
+use crate::store::postgres::row;
+use crate::store::{CheckIn, CheckInAnswer, Delivered};
+
+/// A locked host: its row, with the changes of the reports that were decided so far.
+pub(super) struct LockedHost {
+    pub(super) no: i32,
+    pub(super) seen: Option<LastSeen>,
+    pub(super) current: Option<CurrentSnapshot<i64>>,
+    pub(super) judged_at: Option<Timestamp>,
+    /// As it was read.
+    pub(super) revision: i32,
+    is_queued: bool,
+    /// Loaded for hosts that sent some.
+    pub(super) facts: Option<FactsRow>,
+    pub(super) state: Option<Vec<u8>>,
+    // What to write.
+    pub(super) is_seen_anew: bool,
+    pub(super) is_changed: bool,
+    pub(super) has_new_facts: bool,
+    pub(super) has_new_state: bool,
+    /// New rows of the history.
+    pub(super) ended: Vec<SnapshotChange<i64>>,
+    /// Since when the host is queued by this batch.
+    pub(super) queued_since: Option<Timestamp>,
+    // What the memory learns after the commit.
+    pub(super) digest: Option<Digest>,
+    pub(super) facts_key: Option<Digest>,
+    pub(super) state_key: Option<Digest>,
+}
+
+/// Facts as their row has them, phrases by their numbers.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FactsRow {
+    pub(super) hostname: String,
+    pub(super) platform: i16,
+    /// Name of the system, kernel, architecture, version of the agent.
+    pub(super) phrases: [i32; 4],
+    pub(super) offline_root: bool,
+}
+
+impl FactsRow {
+    fn of(facts: &HostFacts, phrases: &HashMap<String, i32>) -> Step<Self> {
+        let number =
+            |text: &String| phrases.get(text).copied().ok_or_else(|| PostgresFault::other("a phrase has no number"));
+        Ok(Self {
+            hostname: facts.hostname.clone(),
+            platform: row::code(facts.platform.code()),
+            phrases: [
+                number(&facts.os_name)?,
+                number(&facts.kernel)?,
+                number(&facts.architecture)?,
+                number(&facts.agent_version)?,
+            ],
+            offline_root: facts.offline_root,
+        })
+    }
+}
+
+impl LockedHost {
+    /// Reads a row of [`LOCK`](super::read::LOCK).
+    pub(super) fn read(found: &Row) -> Step<Self> {
+        let current =
+            match (found.try_get::<_, Option<i64>>(6)?, row::maybe_instant(found, 7)?, row::maybe_instant(found, 8)?) {
+                (Some(snapshot), Some(since), Some(observed_at)) => {
+                    Some(CurrentSnapshot { snapshot, since, observed_at })
+                }
+                _ => None,
+            };
+        Ok(Self {
+            no: found.try_get(0)?,
+            seen: row::seen(found, 1)?,
+            current,
+            judged_at: row::maybe_instant(found, 9)?,
+            revision: found.try_get(10)?,
+            is_queued: found.try_get(11)?,
+            facts: None,
+            state: None,
+            is_seen_anew: false,
+            is_changed: false,
+            has_new_facts: false,
+            has_new_state: false,
+            ended: Vec::new(),
+            queued_since: None,
+            digest: None,
+            facts_key: None,
+            state_key: None,
+        })
+    }
+
+    /// Reads a row of [`FACTS`](super::read::FACTS).
+    pub(super) fn read_facts(&mut self, found: &Row) -> Step<()> {
+        self.facts = Some(FactsRow {
+            hostname: found.try_get(1)?,
+            platform: found.try_get(2)?,
+            phrases: [found.try_get(3)?, found.try_get(4)?, found.try_get(5)?, found.try_get(6)?],
+            offline_root: found.try_get(7)?,
+        });
+        self.state = found.try_get(8)?;
+        Ok(())
+    }
+
+    fn before(&self, live: Option<LastSeen>) -> HostBefore<i64> {
+        HostBefore {
+            current: self.current,
+            judged_at: self.judged_at,
+            is_queued: self.is_queued,
+            seen: LastSeenPair { row: self.seen, memory: live },
+        }
+    }
+
+    fn apply(&mut self, change: &HostChange<i64>, now: Timestamp) {
+        self.seen = Some(change.seen);
+        self.is_seen_anew = true;
+        self.is_changed |= change.snapshot.is_some() || change.has_new_facts || change.has_new_state;
+        if let Some(snapshot) = change.snapshot {
+            self.current = Some(snapshot.now);
+            self.ended.extend(snapshot.before.map(|_| snapshot));
+        }
+        if change.is_queued {
+            self.is_queued = true;
+            self.queued_since.get_or_insert(now);
+        }
+    }
+
+    fn check_in(
+        &mut self,
+        memory: &Memory,
+        named: Option<KnownSnapshot<i64>>,
+        phrases: &HashMap<String, i32>,
+        operation: &CheckIn,
+    ) -> Step<CheckInAnswer> {
+        let facts = operation.facts.as_ref().map(|facts| FactsRow::of(facts, phrases)).transpose()?;
+        let state = operation.state.as_ref().map(stored::state_bytes);
+        let is_other = Differs {
+            facts: differs(self.facts.as_ref(), facts.as_ref()),
+            state: differs(self.state.as_ref(), state.as_ref()),
+        };
+        let before = self.before(memory.seen(operation.host));
+        let (answer, change) = report::check_in(&before, Arrival::from(operation), is_other, named);
+        let Some(change) = change else { return Ok(answer) };
+        self.apply(&change, operation.now);
+        if change.has_new_facts {
+            self.facts = facts;
+            self.has_new_facts = true;
+        }
+        if change.has_new_state {
+            self.state = state;
+            self.has_new_state = true;
+        }
+        self.facts_key = operation.facts.as_ref().map(facts_key).or(self.facts_key);
+        self.state_key = operation.state.as_ref().map(state_key).or(self.state_key);
+        if answer == CheckInAnswer::Current {
+            self.digest = Some(operation.snapshot);
+        }
+        Ok(answer)
+    }
+
+    fn deliver(&mut self, memory: &Memory, delivered: Option<KnownSnapshot<i64>>, operation: &Delivery) -> Delivered {
+        let arrival =
+            Arrival { run: operation.run, seq: operation.seq, observed_at: operation.observed_at, now: operation.now };
+        let (answer, change) = report::deliver(&self.before(memory.seen(operation.host)), arrival, delivered);
+        if let Some(change) = change {
+            self.apply(&change, operation.now);
+            self.digest = Some(operation.digest);
+        }
+        answer
+    }
+}
+
+impl SnapshotState {
+    /// The snapshot as decisions see it; fails if its stored bytes cannot be read.
+    fn known(state: Option<&Self>) -> Step<Option<KnownSnapshot<i64>>> {
+        let Some((no, state)) = state.and_then(|state| Some((state.no?, state))) else { return Ok(None) };
+        Ok(Some(KnownSnapshot { no, missing: state.missing.clone()? }))
+    }
+}
+
+impl Work<'_> {
+    /// Decides every report, in the order in which they came.
+    pub(super) fn decide(&mut self, context: &BatchContext<'_>) {
+        for report in self.reports.iter_mut() {
+            let host = self.numbers.get(&report.host()).and_then(|no| self.hosts.get_mut(no));
+            let snapshot = SnapshotState::known(self.snapshots.get(&report.digest()));
+            match &mut report.0 {
+                Kind::CheckIn { operation, answer, .. } => {
+                    *answer = Some(match host {
+                        Some(host) => snapshot
+                            .and_then(|snapshot| host.check_in(context.memory, snapshot, &self.phrases, operation)),
+                        None => Ok(CheckInAnswer::HostUnknown),
+                    });
+                }
+                Kind::Deliver { operation, answer, .. } => {
+                    *answer = Some(match host {
+                        Some(host) => snapshot.map(|snapshot| host.deliver(context.memory, snapshot, operation)),
+                        None => Ok(Delivered::HostUnknown),
+                    });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Settling: loads what is stored of each judged host, has the changes decided, and writes them with one prepared
+//! statement for each table.
+
+use std::collections::{BTreeMap, HashMap};
+
+use muster_proto::convert::stored;
+use muster_proto::model::{Digest, Lane, OrderId, Presence, Protection, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::fault::{Step, StoreFault};
+use super::memory::Memory;
+use super::writer::WriteContext;
+use super::{ledger, row, section_hits, tally};
+use crate::store::decide::settle::{Changes, Judged, JudgedState, Numbers as _, VerdictRow};
+use crate::store::{Judgement, Settlement, decide};
+
+/// Numbers of everything that a settlement names.
+struct Numbers<'a> {
+    memory: &'a Memory,
+    orders: HashMap<&'a str, i64>,
+    rules: i64,
+}
+
+impl<'a> Numbers<'a> {
+    fn of(sql: &Connection, memory: &'a Memory, settlement: &'a Settlement) -> Step<Self> {
+        let mut orders = HashMap::new();
+        for judged in settlement.judgements.iter().flat_map(|judgement| &judgement.orders) {
+            let id = judged.order.as_str();
+            if !orders.contains_key(id) {
+                orders.insert(id, row::order_number(sql, id)?);
+            }
+        }
+        Ok(Self { memory, orders, rules: row::rules_number(sql, &settlement.rules_version)? })
+    }
+}
+
+impl decide::settle::Numbers<i64> for Numbers<'_> {
+    fn order(&self, id: &OrderId) -> Step<i64> {
+        self.orders.get(id.as_str()).copied().ok_or_else(|| StoreFault::Other(format!("order {id} has no number")))
+    }
+
+    fn phrase(&self, text: &str) -> Step<i64> {
+        Ok(self.memory.dictionaries().phrase(text))
+    }
+
+    fn rules(&self) -> i64 {
+        self.rules
+    }
+}
+
+pub(super) fn settle(context: &mut WriteContext<'_>, settlement: &Settlement) -> Step<()> {
+    let Settlement { judgements, hits, rules_version, now } = settlement;
+    let (sql, now) = (context.sql, *now);
+    let numbers = Numbers::of(sql, context.memory, settlement)?;
+    section_hits::hits_put(sql, hits, numbers.rules)?;
+    let mut changes = Changes::new(now);
+    let (mut judged, mut settled) = (Vec::new(), Vec::new());
+    for judgement in judgements {
+        let Some(no) = context.memory.host_no(judgement.host) else { continue };
+        settled.push((no, judgement.ticket.cast_signed()));
+        let (ticket, state) = load_host(sql, no)?;
+        // The rest is loaded only for judgements that count.
+        if changes.is_newest(no, judgement, ticket) {
+            let before = load(sql, no, ticket, state, judgement, &numbers)?;
+            changes.judge(no, judgement, before, &numbers)?;
+            judged.push(judgement.host);
+        }
+    }
+    write(sql, &changes)?;
+    for entry in changes.ledger.into_entries(rules_version) {
+        ledger::write(sql, now, &entry)?;
+    }
+    context.after_commit(move |memory| {
+        judged.into_iter().for_each(|host| memory.judged(host, now));
+        let mut queue = memory.queue();
+        settled.into_iter().for_each(|(host, ticket)| queue.remove(host, ticket));
+    });
+    Ok(())
+}
+
+/// The ticket with which a host waits, and what was judged last of its state.
+fn load_host(sql: &Connection, host: i64) -> Step<(Option<u64>, Option<JudgedState<i64>>)> {
+    let mut statement = sql.prepare_cached(
+        "SELECT h.ticket, h.judged_state, h.state_since, j.state_key
+         FROM host h LEFT JOIN judged_state j ON j.no = h.judged_state WHERE h.no = ?1",
+    )?;
+    let mut rows = statement.query([host])?;
+    let Some(found) = rows.next()? else { return Ok((None, None)) };
+    let state = match (found.get(1)?, row::maybe_instant(found, 2)?, found.get::<_, Option<[u8; 32]>>(3)?) {
+        (Some(no), Some(since), Some(key)) => Some(JudgedState { no, key: Digest::from_bytes(key), since }),
+        _ => None,
+    };
+    Ok((found.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned), state))
+}
+
+fn load(
+    sql: &Connection,
+    host: i64,
+    ticket: Option<u64>,
+    state: Option<JudgedState<i64>>,
+    judgement: &Judgement,
+    numbers: &Numbers<'_>,
+) -> Step<Judged<i64>> {
+    let verdicts = load_verdicts(sql, host)?;
+    let mut has_new = false;
+    for judged in &judgement.orders {
+        has_new |= !verdicts.contains_key(&numbers.order(&judged.order)?);
+    }
+    // An older history matters only to an order without a verdict.
+    let ended = if has_new { load_ended(sql, host)? } else { BTreeMap::new() };
+    let mut statement = sql.prepare_cached("SELECT order_no, record FROM host_remediation WHERE host = ?1")?;
+    let remediations = statement.query_map([host], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    Ok(Judged { ticket, verdicts, ended, remediations, state })
+}
+
+fn load_verdicts(sql: &Connection, host: i64) -> Step<BTreeMap<i64, (OrderId, VerdictRow<i64>)>> {
+    let mut statement = sql.prepare_cached(
+        "SELECT v.order_no, o.id, v.lane, v.in_scope, v.presence, v.protection, v.due, v.since, v.reason, v.advice, v.rules
+         FROM verdict v JOIN orders o ON o.no = v.order_no WHERE v.host = ?1",
+    )?;
+    let mut rows = statement.query([host])?;
+    let mut verdicts = BTreeMap::new();
+    while let Some(found) = rows.next()? {
+        let verdict = VerdictRow {
+            lane: row::member("a lane", Lane::from_code, found, 2)?,
+            in_scope: found.get(3)?,
+            presence: row::member("a presence", Presence::from_code, found, 4)?,
+            protection: row::member("a protection", Protection::from_code, found, 5)?,
+            due: row::maybe_instant(found, 6)?,
+            since: row::instant(found, 7)?,
+            reason: found.get(8)?,
+            advice: found.get(9)?,
+            rules: found.get(10)?,
+        };
+        verdicts.insert(found.get(0)?, (row::name("an order", found, 1, OrderId::new)?, verdict));
+    }
+    Ok(verdicts)
+}
+
+fn load_ended(sql: &Connection, host: i64) -> Step<BTreeMap<i64, Timestamp>> {
+    let mut statement =
+        sql.prepare_cached("SELECT order_no, max(until) FROM verdict_history WHERE host = ?1 GROUP BY order_no")?;
+    let ended = statement.query_map([host], |row| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?))))?;
+    Ok(ended.collect::<Result<_, _>>()?)
+}
+
+fn write(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
+    write_verdicts(sql, changes)?;
+    let mut statement = sql.prepare_cached(
+        "INSERT INTO verdict_history (host, order_no, since, until, lane, in_scope) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for old in &changes.history {
+        let (since, until) = (old.since.millis(), old.until.millis());
+        statement.execute((old.host, old.order, since, until, old.lane.code(), old.in_scope))?;
+    }
+    let mut statement = sql.prepare_cached(
+        "INSERT INTO host_remediation (host, order_no, record) VALUES (?1, ?2, ?3)
+         ON CONFLICT (host, order_no) DO UPDATE SET record = excluded.record",
+    )?;
+    for (host, order, body) in &changes.remediations {
+        statement.execute((host, order, body))?;
+    }
+    let mut statement = sql.prepare_cached("DELETE FROM host_remediation WHERE host = ?1 AND order_no = ?2")?;
+    for (host, order) in &changes.forgotten {
+        statement.execute((host, order))?;
+    }
+    write_hosts(sql, changes)?;
+    tally::apply(sql, &changes.tally)
+}
+
+fn write_verdicts(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
+    let mut statement = sql.prepare_cached(
+        "INSERT INTO verdict (host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, rules)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (host, order_no) DO UPDATE SET lane = excluded.lane, in_scope = excluded.in_scope,
+             presence = excluded.presence, protection = excluded.protection, due = excluded.due,
+             since = excluded.since, reason = excluded.reason, advice = excluded.advice, rules = excluded.rules",
+    )?;
+    for (host, order, verdict) in &changes.verdicts {
+        statement.execute((
+            host,
+            order,
+            verdict.lane.code(),
+            verdict.in_scope,
+            verdict.presence.code(),
+            verdict.protection.code(),
+            verdict.due.map(Timestamp::millis),
+            verdict.since.millis(),
+            verdict.reason,
+            verdict.advice,
+            verdict.rules,
+        ))?;
+    }
+    let mut statement = sql.prepare_cached("DELETE FROM verdict WHERE host = ?1 AND order_no = ?2")?;
+    for (host, order) in &changes.withdrawn {
+        statement.execute((host, order))?;
+    }
+    Ok(())
+}
+
+/// Takes the hosts off the judge queue, and writes what was judged of their states.
+fn write_hosts(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
+    let mut statement = sql.prepare_cached("INSERT INTO host_state (host, since, judged_state) VALUES (?1, ?2, ?3)")?;
+    for (host, state, since) in &changes.state_history {
+        statement.execute((host, since.millis(), state))?;
+    }
+    let mut statement = sql.prepare_cached(
+        "UPDATE host SET ticket = NULL, queued_at = NULL, judged_at = ?2,
+             judged_state = coalesce(?3, judged_state), state_since = coalesce(?4, state_since) WHERE no = ?1",
+    )?;
+    for host in &changes.hosts {
+        let (state, since) = match changes.states.get(host) {
+            Some((key, since)) => (Some(judged_state(sql, *host, key)?), Some(since.millis())),
+            None => (None, None),
+        };
+        statement.execute((host, changes.now.millis(), state, since))?;
+    }
+    Ok(())
+}
+
+/// The number of a judged state; made from the state of this host when it is new.
+fn judged_state(sql: &Connection, host: i64, key: &Digest) -> Step<i64> {
+    let find = "SELECT no FROM judged_state WHERE state_key = ?1";
+    let known: Option<i64> = sql.prepare_cached(find)?.query_row([key.as_bytes()], |row| row.get(0)).optional()?;
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let find = "SELECT state FROM host WHERE no = ?1";
+    let present = sql.prepare_cached(find)?.query_row([host], |row| Ok(row::state(row, 0)))??;
+    sql.prepare_cached("INSERT INTO judged_state (state_key, state) VALUES (?1, ?2)")?
+        .execute((key.as_bytes(), stored::state_bytes(&present.shared())))?;
+    Ok(sql.last_insert_rowid())
+}
