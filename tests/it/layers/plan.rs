@@ -138,11 +138,4 @@ pub(super) const KNOWN_CYCLES: &[&[&str]] = &[
     &["agent/src/sources/linux.rs", "agent/src/sources/linux/places.rs", "agent/src/sources/places.rs"],
     &["agent/src/sources/linux/processes.rs", "agent/src/sources/linux/watched_processes.rs"],
     &["agent/src/uplink/deliver.rs", "agent/src/uplink/enroll.rs"],
-    &[
-        "collector/src/store/sqlite/host.rs",
-        "collector/src/store/sqlite/judge_queue.rs",
-        "collector/src/store/sqlite/snapshot.rs",
-        "collector/src/store/sqlite/tally.rs",
-        "collector/src/store/sqlite/verdict.rs",
-    ],
 ];

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_check_in_changes_nothing_whoever_has_seen_it() {
+    fn a_repeated_check_in_changes_nothing_if_the_row_or_the_memory_has_it() {
         let from_memory = HostBefore { seen: LastSeenPair { row: None, memory: seen(1, 5) }, ..host() };
         for before in [host(), from_memory] {
             let (answer, change) =
