@@ -1,11 +1,13 @@
-//! The one meeting of store and judge: takes what waits, judges it, writes hits, assessments and verdicts.
+//! Works off the judge queue: claims hosts that wait, judges them, and writes hits and verdicts to the store. It is where
+//! the store and the judge meet.
 //!
 //! ```text
-//!  claim ─► sections ─► hits (once a section) ─► assessments (once a snapshot and state) ─► case, place ─► settle
-//!              ▲ detect on a thread that may block       ▲ kept in memory and in the store
+//!  claim ─► sections ─► hits (once per section) ─► assessments (once per snapshot and state key) ─► place ─► settle
+//!              ▲ on a blocking thread                  ▲ in memory only
 //! ```
 //!
-//! A host whose look cannot be read stays on the judge queue and is tried again; its last verdict stands, and the lag shows.
+//! A host whose snapshot cannot be read stays on the queue, keeps its last verdict, and is tried again. The queue's lag
+//! shows it.
 
 mod assessment_cache;
 mod judging;
@@ -26,37 +28,37 @@ use crate::rules::RuleSet;
 use crate::shutdown;
 use crate::store::{QueuedHost, Settlement, Store, StoreError};
 
-/// Hosts in one claim: enough for one settling transaction, few enough that the first verdict does not wait long.
+/// Hosts in one claim: enough to make a transaction worthwhile, few enough that the first verdict does not wait long.
 const BATCH: usize = 256;
-/// How often the judge queue snapshots without being woken: for hosts that a check or another process put there.
+/// How long to wait for a wake-up before looking anyway: another process may have queued hosts.
 const IDLE: Duration = Duration::from_millis(200);
-/// After a failure of the store.
+/// How long to wait after a failure of the store.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Judges what waits.
+/// Judges the hosts that wait.
 pub struct JudgeQueue {
     store: Arc<dyn Store>,
     rules: Arc<ArcSwap<RuleSet>>,
     wake: Arc<Notify>,
-    /// One batch at a time: what one has judged, the next need not.
+    /// Locked for a whole batch, so that two batches never judge the same snapshot twice.
     cache: Mutex<AssessmentCache>,
 }
 
 impl JudgeQueue {
-    /// A judge queue over this store, under the rules that are in force at the time.
+    /// A judge queue over this store. It judges under the rules that are in force at each claim.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, rules: Arc<ArcSwap<RuleSet>>) -> Self {
         let wake = store.queue_notify();
         Self { store, rules, wake, cache: Mutex::default() }
     }
 
-    /// Wakes the judge queue. The store does so itself when a host has come to wait.
+    /// Wakes the judge queue. The store also wakes it when it queues a host.
     #[must_use]
     pub fn waker(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
     }
 
-    /// Judges until the stop. A failure of the store is logged, once for each of its kind in a row, and tried again.
+    /// Judges until `shutdown`. A failure of the store is retried; the same failure in a row is logged once.
     pub async fn run(&self, clock: Clock, shutdown: shutdown::StopToken) {
         let mut failing = None;
         while !shutdown.is_cancelled() {
@@ -69,7 +71,7 @@ impl JudgeQueue {
                 Err(error) => {
                     let text = error.to_string();
                     if failing.as_ref() != Some(&text) {
-                        tracing::error!(error = %text, "hosts wait for judgement, and the store fails");
+                        tracing::error!(error = %text, "cannot judge waiting hosts: the store failed; retrying");
                         failing = Some(text);
                     }
                     PAUSE
@@ -83,18 +85,18 @@ impl JudgeQueue {
         }
     }
 
-    /// Works off everything that waits, and says how many hosts were judged.
+    /// Judges every waiting host and returns how many were judged.
     ///
     /// # Errors
-    /// The store fails; what was settled before stays settled.
+    /// The store failed. Batches that were settled before stay settled.
     pub async fn drain(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut judged = 0;
         loop {
             let rules = self.rules.load_full();
             let mut cache = self.cache.lock().await;
-            if cache.is_under_other(&rules.version) {
+            if cache.is_outdated(&rules.version) {
                 self.store.rules_adopt(&rules.version, now).await?;
-                cache.begin(&rules.version);
+                cache.restart(&rules.version);
             }
             let claimed = self.store.queue_claim(BATCH, now).await?;
             if claimed.is_empty() {
@@ -113,7 +115,7 @@ impl JudgeQueue {
         claimed: &[QueuedHost],
         now: Timestamp,
     ) -> Result<Settlement, StoreError> {
-        let hits = cache.learn(&*self.store, rules, claimed).await?;
+        let hits = cache.load(&*self.store, rules, claimed).await?;
         let judgements = claimed.iter().filter_map(|host| judging::judge(cache, rules, host, now)).collect();
         Ok(Settlement { judgements, hits, rules_version: rules.version.clone(), now })
     }

@@ -1,7 +1,7 @@
-//! The append-only history of verdict changes and operator operations: what an entry says.
+//! The ledger: the append-only history of lane changes and actions.
 //!
-//! The store writes entries into the transaction of the operation that they tell of, so no operation is without its entry and no
-//! entry without its operation. Sealing (batches under a Merkle root) reads them later and changes none.
+//! The store writes an entry in the transaction of the operation that it describes, so there is no operation without its
+//! entry and no entry without its operation. Sealing will read entries later and never change them.
 
 pub mod entry;
 

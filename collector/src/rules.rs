@@ -1,4 +1,4 @@
-//! Catalogue and orders: data files, embedded as defaults and overlaid by a directory.
+//! The rules: catalogue and orders. They are data files, embedded as defaults, with a directory as overlay.
 //!
 //! ```text
 //! vendors/*.toml ──┐
@@ -7,15 +7,15 @@
 //! orders/*.toml ───┘
 //! ```
 //!
-//! A broken file is refused with file, line and reason; the caller keeps the last good set. Nothing here judges.
+//! A broken file is refused with file, line and reason, and the caller keeps the last valid set. Nothing here judges.
 
 mod catalogue;
-mod clash;
+mod conflicts;
 mod fragment;
 mod identity;
 mod index;
 mod load;
-mod misread;
+mod mojibake;
 mod named_value;
 mod order;
 mod pattern;
@@ -23,6 +23,7 @@ mod prefilter;
 mod product;
 mod recogniser;
 mod rule_fault;
+mod samples;
 mod script;
 mod sign;
 mod state;
@@ -31,7 +32,6 @@ mod text;
 mod toml_reader;
 mod vendor;
 mod watchlist;
-mod witness;
 
 use std::collections::BTreeSet;
 
@@ -44,20 +44,20 @@ pub use product::{DetectionContent, Product};
 pub use recogniser::{Recogniser, Strength};
 pub use rule_fault::{RuleErrors, RuleFault};
 pub use sign::{Freshness, Realtime, Sign};
-pub use state::{Condition, Said};
+pub use state::{Condition, StateReading};
 pub use subject::Subject;
 pub use vendor::Vendor;
 pub use watchlist::day_of;
 
 pub(crate) use catalogue::guards;
 
-pub(crate) use clash::clashes;
+pub(crate) use conflicts::conflicts;
 pub(crate) use load::{FOLDERS, assemble, directory, embedded, overlay};
 pub(crate) use order::SCAN_SPACING;
 pub(crate) use toml_reader::{Entries, RuleFile, TomlReader};
 pub(crate) use watchlist::{is_limited, limited_kind};
 
-/// Catalogue and orders of one version.
+/// The catalogue and the orders of one version.
 #[derive(Debug, Clone)]
 pub struct RuleSet {
     /// How products are recognised.
@@ -68,14 +68,14 @@ pub struct RuleSet {
     pub version: String,
 }
 
-/// An order that cannot be made active.
+/// Why an order cannot be made active.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderUnusable {
-    /// There is none with this id.
-    #[error("there is no order {0}")]
+    /// There is no order with this id.
+    #[error("unknown order {0}")]
     Unknown(OrderId),
-    /// It is not about installed software, or the catalogue does not know its vendors.
-    #[error("hosts cannot be judged under {order}: {reason}")]
+    /// It does not concern installed software, or the catalogue has none of its vendors.
+    #[error("order {order} cannot be active: {reason}")]
     NotJudged {
         /// The order.
         order: OrderId,
@@ -85,13 +85,13 @@ pub enum OrderUnusable {
 }
 
 impl RuleSet {
-    /// What agents are asked to test for existence. Agents run on Linux; see [`Self::watchlist_of`] for the others.
+    /// The watchlist for agents on Linux; see [`Self::watchlist_of`] for other platforms.
     #[must_use]
     pub fn watchlist(&self) -> Watchlist {
         self.watchlist_of(Platform::Linux)
     }
 
-    /// What agents on a platform are asked to test for existence.
+    /// The watchlist for agents on a platform.
     #[must_use]
     pub fn watchlist_of(&self, platform: Platform) -> Watchlist {
         watchlist::derive(&self.catalogue, platform)
@@ -116,7 +116,7 @@ impl RuleSet {
     /// The same rules with exactly these orders active.
     ///
     /// # Errors
-    /// An id is not that of an order, or hosts cannot be judged under it.
+    /// An id is unknown, or its order cannot be active.
     pub fn with_active(&self, ids: &[OrderId]) -> Result<Self, OrderUnusable> {
         for id in ids {
             let order = self.order(id.as_str()).ok_or_else(|| OrderUnusable::Unknown(id.clone()))?;
@@ -137,7 +137,7 @@ impl RuleSet {
     }
 }
 
-/// What an active order covers protects under none of them. Every order is told of which version it is.
+/// Excludes products that any active order covers from protection under every order, and sets the orders' version.
 fn exclude(catalogue: &Catalogue, orders: &mut [Order], version: &str) {
     let mut excluded: BTreeSet<ProductId> = BTreeSet::new();
     for order in orders.iter().filter(|order| order.active) {

@@ -4,19 +4,19 @@ use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{Evidence, Platform, Presence, SourceName};
 
 use super::hit::Hit;
-use crate::rules::{Catalogue, Condition, Recognised, Said, Subject};
+use crate::rules::{Catalogue, Condition, Recognised, StateReading, Subject};
 
 /// Every product that an observation of the section shows.
 #[must_use]
 pub fn detect(catalogue: &Catalogue, section: &CanonicalSection) -> Vec<Hit> {
     let mut hits = Vec::new();
     for observation in &catalogue.let_through(section) {
-        let said = catalogue.says(Some(observation.kind), observation.state);
-        if said.condition == Condition::Absent {
+        let state = catalogue.read_state(Some(observation.kind), observation.state);
+        if state.condition == Condition::Absent {
             continue;
         }
         for found in catalogue.recognise(section.platform(), &Subject::of(observation)) {
-            hits.push(hit(section.platform(), section.source(), observation, said, found));
+            hits.push(hit(section.platform(), section.source(), observation, state, found));
         }
     }
     hits
@@ -26,14 +26,14 @@ fn hit(
     platform: Platform,
     source: SourceName,
     observation: &ObservationView<'_>,
-    said: Said,
+    state: StateReading,
     found: Recognised<'_>,
 ) -> Hit {
     Hit {
         product: found.product.id.clone(),
         rule: rule_name(platform, observation.kind.name(), found),
         strength: found.strength,
-        presence: presence(said, found.recogniser.shows),
+        presence: presence(state, found.recogniser.shows),
         version: observation.version.to_owned(),
         evidence: Evidence {
             source,
@@ -53,10 +53,10 @@ pub(super) fn rule_name(platform: Platform, kind: &str, found: Recognised<'_>) -
 
 /// The presence that a recogniser shows for an observation in this state. An installed product that works is active;
 /// one that works with stale signatures is only installed.
-pub(super) fn presence(said: Said, shows: Presence) -> Presence {
-    match said.condition {
+pub(super) fn presence(state: StateReading, shows: Presence) -> Presence {
+    match state.condition {
         Condition::LeftOver | Condition::Absent => Presence::Remnant,
-        Condition::There if shows == Presence::Installed && said.works == Some(true) && said.fresh != Some(false) => {
+        Condition::There if shows == Presence::Installed && state.works == Some(true) && state.fresh != Some(false) => {
             Presence::Active
         }
         Condition::There => shows,

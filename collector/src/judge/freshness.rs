@@ -1,4 +1,5 @@
-//! How old the signatures of a guard are, and until when the answer stays what it is: the clock judges too.
+//! Whether the signatures of a protection product are fresh, and for how long that answer holds: signatures age without
+//! any change on the host.
 
 use std::time::Duration;
 
@@ -7,13 +8,13 @@ use muster_proto::model::{HostState, Platform, Timestamp};
 use crate::rules::{Catalogue, Product};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
-/// So far ahead of the collector a date may be: dates without a time are those of some time zone, and clocks differ. A
-/// date that is further ahead says nothing of an age.
+/// How far ahead of the collector's clock a date may be. Dates without a time are in some local time zone, and clocks
+/// differ. A date that is further ahead says nothing about age.
 const AHEAD: Duration = DAY;
 
 const INSTANT: Duration = Duration::from_millis(1);
 
-/// What dates of signatures say at one time of receipt.
+/// What the dates of signatures say at the time of receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Freshness {
     Fresh,
@@ -22,17 +23,17 @@ pub(super) enum Freshness {
     Ahead,
 }
 
-/// The answer for one product, and for which times of receipt it is the same one.
+/// The answer for one product, and for which times of receipt it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Spell {
     pub(super) freshness: Freshness,
-    /// From here on.
+    /// From this time on.
     pub(super) from: Timestamp,
-    /// Up to and with this time.
+    /// Up to and including this time.
     pub(super) until: Timestamp,
 }
 
-/// What the signatures that the host shows of a product say; `None` without a date.
+/// The freshness of a product's signatures on a host; `None` if the host reports no date.
 pub(super) fn freshness(
     catalogue: &Catalogue,
     platform: Platform,
@@ -49,7 +50,7 @@ fn spell(dates: &[Timestamp], limit: Duration, received: Timestamp) -> Option<Sp
     let counts_from = |date: Timestamp| date.minus(AHEAD);
     let (past, future): (Vec<Timestamp>, Vec<Timestamp>) =
         dates.iter().partition(|date| counts_from(**date) <= received);
-    // When the next date begins to count, the answer may be another.
+    // The answer can change when the next future date starts to count.
     let next = future.into_iter().map(counts_from).min();
     let until = next.map_or(Timestamp::from_millis(i64::MAX), |next| next.minus(INSTANT));
     let Some(newest) = past.into_iter().max() else {
@@ -76,22 +77,22 @@ mod tests {
     fn answer(dates: &[i64], received: i64) -> Option<Freshness> {
         let dates: Vec<Timestamp> = dates.iter().map(|days| at(*days)).collect();
         let limit = Duration::from_secs(7 * 86_400);
-        let said = spell(&dates, limit, at(received));
-        if let Some(said) = said {
-            // It is the same answer in the whole spell and not beyond it.
-            for inside in [said.from, said.until] {
-                assert_eq!(spell(&dates, limit, inside), Some(said), "{dates:?} on day {received}, {inside:?}");
+        let answer = spell(&dates, limit, at(received));
+        if let Some(answer) = answer {
+            // The answer is the same within its spell and differs outside of it.
+            for inside in [answer.from, answer.until] {
+                assert_eq!(spell(&dates, limit, inside), Some(answer), "{dates:?} on day {received}, {inside:?}");
             }
-            for beyond in [said.from.minus(INSTANT), said.until.plus(INSTANT)] {
-                let is_end_of_time = beyond == said.from || beyond == said.until;
-                assert!(is_end_of_time || spell(&dates, limit, beyond) != Some(said), "{dates:?}, {beyond:?}");
+            for beyond in [answer.from.minus(INSTANT), answer.until.plus(INSTANT)] {
+                let is_end_of_time = beyond == answer.from || beyond == answer.until;
+                assert!(is_end_of_time || spell(&dates, limit, beyond) != Some(answer), "{dates:?}, {beyond:?}");
             }
         }
-        said.map(|said| said.freshness)
+        answer.map(|answer| answer.freshness)
     }
 
     #[test]
-    fn signatures_grow_old() {
+    fn signatures_become_stale_after_the_limit() {
         assert_eq!(answer(&[], 100), None);
         assert_eq!(answer(&[100], 107), Some(Freshness::Fresh));
         assert_eq!(answer(&[100], 108), Some(Freshness::Stale));
@@ -99,10 +100,10 @@ mod tests {
     }
 
     #[test]
-    fn a_date_in_the_future_proves_no_age() {
+    fn a_date_in_the_future_does_not_count() {
         assert_eq!(answer(&[101], 100), Some(Freshness::Fresh), "another time zone");
         assert_eq!(answer(&[102], 100), Some(Freshness::Ahead));
-        assert_eq!(answer(&[5_000, 100], 101), Some(Freshness::Fresh), "another date does");
+        assert_eq!(answer(&[5_000, 100], 101), Some(Freshness::Fresh), "the other date counts");
         assert_eq!(answer(&[5_000, 100], 110), Some(Freshness::Stale));
     }
 }

@@ -1,6 +1,6 @@
-//! The engine of `muster catalogue match`: one line in, one line out, no server and no host.
+//! `muster catalogue match`: one line in, one line out, without server and host.
 //!
-//! A line is judged alone, so nothing corroborates it: what does not prove by itself is `suspect`.
+//! Each line is judged alone, so nothing can corroborate it: evidence that does not prove a product is `suspect`.
 
 use std::fmt::Write as _;
 
@@ -10,12 +10,14 @@ use serde_json::{Map, Value};
 use super::combine::rank;
 use super::detect::{presence, rule_name};
 use super::hit::Strength;
-use crate::rules::{Catalogue, Condition, EmbeddedCode, Order, OrderUnusable, Recognised, RuleSet, Said, Subject};
+use crate::rules::{
+    Catalogue, Condition, EmbeddedCode, Order, OrderUnusable, Recognised, RuleSet, StateReading, Subject,
+};
 
-/// What is added to a line.
+/// The keys that are added to a line.
 const ADDED: [&str; 5] = ["product", "family", "also", "rule", "match"];
 
-/// What one line says, under an order.
+/// The answer for one line under an order; the gravest answer is the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Match {
     None,
@@ -49,7 +51,7 @@ pub struct Matcher {
 }
 
 impl Matcher {
-    /// A matcher for one order, active or not; without one, for all that are active.
+    /// A matcher for one order, active or not, or for all active orders.
     ///
     /// # Errors
     /// There is no order with this id.
@@ -61,8 +63,8 @@ impl Matcher {
         Ok(Self { catalogue: rules.catalogue.clone(), orders })
     }
 
-    /// The line with what it says added. A line that cannot be used comes back with `error`; the outcome lines of
-    /// `muster-agent scan` and empty lines come back as they are.
+    /// The line with the answer added. A line that cannot be used is returned with `error`. Outcome lines of
+    /// `muster-agent scan` and empty lines are returned unchanged.
     #[must_use]
     pub fn line(&self, line: &str) -> String {
         let text = line.trim();
@@ -83,8 +85,8 @@ impl Matcher {
             Some(_) => return line.to_owned(),
         };
         debug_assert!(is_observation);
-        let said = match Input::of(&record) {
-            Ok(input) => self.said(&input),
+        let answer = match Input::of(&record) {
+            Ok(input) => self.answer(&input),
             Err(reason) => {
                 record.insert("error".to_owned(), Value::String(reason));
                 return Value::Object(record).to_string();
@@ -92,27 +94,27 @@ impl Matcher {
         };
         if ADDED.iter().any(|key| record.contains_key(*key)) {
             ADDED.iter().for_each(|key| drop(record.remove(*key)));
-            return extended(&Value::Object(record).to_string(), &said);
+            return extended(&Value::Object(record).to_string(), &answer);
         }
-        // The line itself, so that the order of keys and the spelling of numbers stay.
-        extended(line, &said)
+        // Extend the text itself, so that the order of keys and the spelling of numbers do not change.
+        extended(line, &answer)
     }
 
-    fn said(&self, input: &Input<'_>) -> Vec<(&'static str, Value)> {
+    fn answer(&self, input: &Input<'_>) -> Vec<(&'static str, Value)> {
         let subject = Subject::new(input.kind, [input.name, input.id, input.path], input.vendor, input.state);
-        let stated = self.catalogue.says(input.kind, input.state);
+        let stated = self.catalogue.read_state(input.kind, input.state);
         let mut found = self.catalogue.recognise(input.platform, &subject);
         if stated.condition == Condition::Absent {
             found.clear();
         }
         let mut matches: Vec<(Match, Recognised<'_>)> =
             found.into_iter().map(|one| (self.judge(input.platform, stated, one), one)).collect();
-        // The telling recogniser decides among the products; the order only says what the product is to it.
-        matches.sort_by_key(|(said, one)| {
+        // The strongest recogniser decides among products; the order only decides how the product is answered.
+        matches.sort_by_key(|(answer, one)| {
             let shown = rank(presence(stated, one.recogniser.shows));
-            (std::cmp::Reverse((one.strength, *said, shown)), one.recogniser.fallback)
+            (std::cmp::Reverse((one.strength, *answer, shown)), one.recogniser.fallback)
         });
-        let Some((said, best)) = matches.first().copied() else {
+        let Some((answer, best)) = matches.first().copied() else {
             let empty = || Value::String(String::new());
             return vec![
                 ("product", empty()),
@@ -134,18 +136,18 @@ impl Matcher {
             ("family", Value::from(best.product.family(input.platform))),
             ("also", Value::Array(also)),
             ("rule", Value::from(rule_name(input.platform, input.kind_name, best))),
-            ("match", Value::from(said.name())),
+            ("match", Value::from(answer.name())),
         ]
     }
 
-    /// What a recognised product is under the orders: the gravest answer of any of them.
-    fn judge(&self, platform: Platform, stated: Said, found: Recognised<'_>) -> Match {
+    /// The gravest answer of all orders for a recognised product.
+    fn judge(&self, platform: Platform, stated: StateReading, found: Recognised<'_>) -> Match {
         let answers = self.orders.iter().map(|order| under(order, platform, stated, found));
         answers.max().unwrap_or(Match::None)
     }
 }
 
-fn under(order: &Order, platform: Platform, stated: Said, found: Recognised<'_>) -> Match {
+fn under(order: &Order, platform: Platform, stated: StateReading, found: Recognised<'_>) -> Match {
     if order.exempts(found.product, platform) {
         return Match::Exempt;
     }
@@ -214,11 +216,12 @@ impl<'r> Input<'r> {
     }
 }
 
-fn extended(line: &str, said: &[(&'static str, Value)]) -> String {
+/// The line with keys added at its end.
+fn extended(line: &str, answer: &[(&'static str, Value)]) -> String {
     let body = line.trim_end().strip_suffix('}').unwrap_or(line).trim_end();
     let mut out = String::with_capacity(line.len() + 160);
     out.push_str(body);
-    for (at, (key, value)) in said.iter().enumerate() {
+    for (at, (key, value)) in answer.iter().enumerate() {
         let comma = if at == 0 && body.ends_with('{') { "" } else { "," };
         let _ = write!(out, "{comma}\"{key}\":{value}");
     }
@@ -243,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_keeps_what_it_had_and_gains_what_it_says() {
+    fn a_line_keeps_its_keys_and_gains_the_answer() {
         let rules = rules::load(None).expect("the defaults load");
         let matcher = Matcher::new(&rules, None).expect("active orders");
         let line = r#"{"platform": "linux","source_kind":"deb","name":"kesl","n":1.50}"#;
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_a_package_says_whether_it_is_there() {
+    fn the_state_of_a_package_decides_whether_it_is_installed() {
         let with = |state: &str| {
             let line = serde_json::json!({"platform": "linux", "source_kind": "deb", "name": "kesl", "state": state});
             matched(&line.to_string())["match"].clone()
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_comes_back_with_its_error_and_an_outcome_line_as_it_is() {
+    fn a_bad_line_is_returned_with_its_error_and_an_outcome_line_unchanged() {
         assert!(matched("{\"name\":").get("error").is_some());
         assert!(matched("[1]")["error"].as_str().expect("text").contains("not a JSON object"));
         assert!(matched(r#"{"name":"x"}"#)["error"].as_str().expect("text").contains("missing `platform`"));
@@ -283,13 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_are_added_are_never_doubled() {
+    fn added_keys_replace_existing_ones() {
         let out = matched(r#"{"platform":"linux","source_kind":"deb","name":"bash","product":"mine","match":"mine"}"#);
         assert_eq!((&out["match"], &out["product"]), (&Value::from("none"), &Value::from("")));
     }
 
     #[test]
-    fn a_kind_that_is_not_known_matches_by_name() {
+    fn a_record_of_an_unknown_kind_matches_by_name() {
         let out = matched(r#"{"platform":"linux","source_kind":"inventory","name":"kesl"}"#);
         assert_eq!(out["match"], "prohibited");
     }

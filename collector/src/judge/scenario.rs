@@ -188,7 +188,7 @@ fn scenario(entries: &mut Entries<'_, '_>) -> Scenario {
 const DEFAULT_NOW: i64 = 1_795_435_200_000;
 
 /// A snapshot in which every source was read completely and is empty; a scenario only gives what differs.
-fn complete(platform: Platform, everywhere: bool) -> BTreeMap<SourceName, ScenarioSource> {
+fn complete(platform: Platform, read_everywhere: bool) -> BTreeMap<SourceName, ScenarioSource> {
     use SourceName as S;
     let empty = |outcome| ScenarioSource { outcome, reason: String::new(), watchlist: None, observations: Vec::new() };
     let complete: &[SourceName] = match platform {
@@ -196,7 +196,7 @@ fn complete(platform: Platform, everywhere: bool) -> BTreeMap<SourceName, Scenar
         Platform::Windows => &[S::Host, S::UninstallKeys, S::Services, S::Drivers, S::SecurityCenter],
         Platform::Macos => &[S::Host, S::AppBundles, S::Launchd, S::SystemExtensions, S::Receipts],
     };
-    if !everywhere {
+    if !read_everywhere {
         return BTreeMap::new();
     }
     let mut sources: BTreeMap<_, _> = complete.iter().map(|source| (*source, empty(Outcome::Empty))).collect();

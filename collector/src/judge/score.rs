@@ -1,41 +1,41 @@
-//! How good the catalogue is on records that say what they are: recall and false accusation by platform and source kind.
+//! Scores the catalogue on labelled records: recall and false positives by platform and source kind.
 //!
 //! A record's `expect` is one of `prohibited`, `remnant`, `exempt`, `oem` or `embedded`, `suspect`, and `benign`,
-//! `lookalike` or `none`. An answer of `suspect` is half right, and wholly where the record's note says that the trace is
-//! weak or generic; on something harmless it is an accusation unless the note calls it ambiguous.
+//! `lookalike` or `none`. An answer of `suspect` is half right, and fully right if the record's note says that the
+//! evidence is weak or generic. On a harmless record it is a false positive unless the note calls the record ambiguous.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// One platform and source kind.
+/// The score of one platform and source kind. Halves count an answer that is half right.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Score {
     /// Records of prohibited products.
     pub prohibited: u64,
     /// How many of them were recognised, in halves.
     pub prohibited_halves: u64,
-    /// Records of remnants, of exempt and of embedded products, and of traces that prove nothing.
+    /// Records of remnants, of exempt and embedded products, and of weak evidence.
     pub others: u64,
-    /// How many of these were answered so, in halves.
+    /// How many of these were answered correctly, in halves.
     pub others_halves: u64,
-    /// Records of harmless things.
+    /// Harmless records.
     pub harmless: u64,
-    /// How many of these were accused.
+    /// How many of these are false positives.
     pub accused: u64,
 }
 
-/// All rows, and what could not be counted.
+/// All rows, and how many lines could not be scored.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Scores {
     /// By platform and source kind.
     pub rows: BTreeMap<String, Score>,
-    /// Lines that do not say what they are, or were no records.
+    /// Lines without a known `expect`, and lines that are not records.
     pub uncounted: u64,
 }
 
 impl Scores {
-    /// Counts an answer of [`super::matching::Matcher::line`].
+    /// Scores an answer of [`super::matching::Matcher::line`].
     pub fn add(&mut self, answer: &str) {
         let Some(record) = serde_json::from_str::<Value>(answer).ok().filter(|record| record["match"].is_string())
         else {
@@ -44,11 +44,11 @@ impl Scores {
         };
         let text = |key: &str| record[key].as_str().unwrap_or_default();
         let note = text("note").to_lowercase();
-        let says = |words: &[&str]| words.iter().any(|word| note.contains(word));
+        let notes = |words: &[&str]| words.iter().any(|word| note.contains(word));
         let (expected, answer) = (text("expect"), text("match"));
         let halves = |right: &[&str]| match answer {
             answer if right.contains(&answer) => 2,
-            "suspect" if says(&["weak", "generic"]) => 2,
+            "suspect" if notes(&["weak", "generic"]) => 2,
             "suspect" => 1,
             _ => 0,
         };
@@ -58,7 +58,7 @@ impl Scores {
             "remnant" | "exempt" | "suspect" => (row.others, row.others_halves) = (1, halves(&[expected])),
             "oem" | "embedded" => (row.others, row.others_halves) = (1, halves(&["embedded"])),
             "benign" | "lookalike" | "none" => {
-                let is_clean = answer == "none" || (answer == "suspect" && says(&["ambiguous"]));
+                let is_clean = answer == "none" || (answer == "suspect" && notes(&["ambiguous"]));
                 (row.harmless, row.accused) = (1, u64::from(!is_clean));
             }
             _ => {
@@ -70,7 +70,7 @@ impl Scores {
         self.rows.entry(name).or_default().merge(&row);
     }
 
-    /// All rows together.
+    /// The sum of all rows.
     #[must_use]
     pub fn total(&self) -> Score {
         let mut total = Score::default();
@@ -89,13 +89,13 @@ impl Score {
         self.accused += other.accused;
     }
 
-    /// The share of prohibited products that were recognised, in per cent; `None` where there is none.
+    /// The share of prohibited products that were recognised, in percent; `None` without such records.
     #[must_use]
     pub fn recall(&self) -> Option<f64> {
         share(self.prohibited_halves, self.prohibited)
     }
 
-    /// The same of remnants, exempt and embedded products.
+    /// The same for remnants, exempt and embedded products.
     #[must_use]
     pub fn others_recall(&self) -> Option<f64> {
         share(self.others_halves, self.others)
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspect_is_half_right_and_wholly_where_the_record_is_weak() {
+    fn a_suspect_is_half_right_and_fully_right_on_a_weak_record() {
         let score = scored(&[
             ("prohibited", "management-only", ""),
             ("prohibited", "suspect", ""),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_harmless_and_answered_is_accused() {
+    fn an_answer_on_a_harmless_record_is_a_false_positive() {
         let score = scored(&[
             ("benign", "none", ""),
             ("lookalike", "suspect", ""),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_say_what_it_is_is_counted_apart() {
+    fn lines_without_a_label_are_counted_apart() {
         let mut scores = Scores::default();
         scores.add("");
         scores.add("no JSON");

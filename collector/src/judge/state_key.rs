@@ -1,4 +1,5 @@
-//! What of a host's state is judged: two hosts with the same scan and the same key have the same assessments.
+//! The state key: the part of a host's state that assessments depend on. Hosts with the same snapshot and the same key
+//! have the same assessments.
 
 use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostState, Platform, Timestamp};
@@ -6,25 +7,25 @@ use muster_proto::model::{Digest, HostState, Platform, Timestamp};
 use super::freshness::freshness;
 use crate::rules::Catalogue;
 
-/// The key of a state, and for which times of receipt it is this one: signatures grow old.
+/// The key of a state. It holds for a span of times of receipt, because signatures age.
 #[derive(Debug, Clone, Copy)]
 pub struct StateKey {
-    /// The digest of what is judged.
+    /// The digest of what assessments depend on.
     pub digest: Digest,
     from: Timestamp,
     until: Timestamp,
 }
 
 impl StateKey {
-    /// Whether the same state, received at this time, has this key too.
+    /// Whether the same state has the same key when it is received at this time.
     #[must_use]
     pub fn holds(&self, received: Timestamp) -> bool {
         self.from <= received && received <= self.until
     }
 }
 
-/// The digest of what is judged of a state: running units and signs that the catalogue knows, and whether signatures
-/// are fresh at the time of receipt. Addresses, boot id and the exact day of signatures are not in it.
+/// The key of a state: running units and signs that the catalogue knows, and whether signatures are fresh at the time of
+/// receipt. Addresses, boot id and the exact dates of signatures are not part of it.
 #[must_use]
 pub fn state_key(catalogue: &Catalogue, state: &HostState, received: Timestamp) -> StateKey {
     let (mut from, mut until) = (Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
@@ -53,8 +54,8 @@ pub fn state_key(catalogue: &Catalogue, state: &HostState, received: Timestamp) 
     StateKey { digest: Digest::of(lines.join("\n").as_bytes()), from, until }
 }
 
-/// Of everything in a state that [`state_key`] can depend on, under any catalogue: states that are equal in it have the
-/// same key. What is a host's own (boot id, addresses, people's items) is not in it.
+/// The digest of everything in a state that [`state_key`] can depend on, under any catalogue. States with the same digest
+/// have the same key. What differs from host to host (boot id, addresses, users' items) is not part of it.
 #[must_use]
 pub fn state_content(state: &HostState) -> Digest {
     let HostState { units_outcome, units, signatures, realtime, realtime_outcome, .. } = state;
@@ -79,7 +80,7 @@ mod tests {
     use crate::rules;
 
     #[test]
-    fn a_key_holds_from_one_turn_of_signatures_to_the_next() {
+    fn a_key_holds_until_some_signatures_become_fresh_or_stale() {
         let catalogue = rules::load(None).expect("the defaults load").catalogue;
         let released = Timestamp::from_millis(1_790_000_000_000);
         let of = |place: &str, days: u64| SignatureState {
@@ -102,6 +103,6 @@ mod tests {
             turns += usize::from(last.digest != key.digest);
             last = key;
         }
-        assert_eq!(turns, 5, "dates come and grow old, all at times of their own");
+        assert_eq!(turns, 5, "three dates start to count or become stale at different times");
     }
 }

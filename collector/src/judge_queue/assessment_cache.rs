@@ -1,4 +1,5 @@
-//! What the judge queue has learned: snapshots with their hits, and assessments. Bounded; the store has all of it.
+//! The assessment cache: snapshots, hits, state keys and assessments of recent batches, each bounded by an LRU list. The
+//! store has the snapshots and the hits; assessments and state keys are computed again when they are not cached.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -16,7 +17,7 @@ const SECTIONS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 const ASSESSMENTS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 const STATES: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
-/// A snapshot, with the hits of all its sections.
+/// A snapshot with the hits of all its sections.
 pub(super) struct SnapshotHits {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) hits: Vec<Hit>,
@@ -25,7 +26,7 @@ pub(super) struct SnapshotHits {
 /// The assessments of one snapshot and state key, under every active order.
 type Assessments = Arc<Vec<Assessment>>;
 
-/// See the head of the file.
+/// The cache; see the module's documentation.
 pub(super) struct AssessmentCache {
     rules_version: String,
     snapshots: LruCache<Digest, Arc<Snapshot>>,
@@ -47,33 +48,33 @@ impl Default for AssessmentCache {
 }
 
 impl AssessmentCache {
-    /// Whether these are other rules than before.
-    pub(super) fn is_under_other(&self, rules_version: &str) -> bool {
+    /// Whether the cache was filled under another version of the rules.
+    pub(super) fn is_outdated(&self, rules_version: &str) -> bool {
         self.rules_version != rules_version
     }
 
-    /// Forgets everything but the snapshots: from now on it is judged under these rules.
-    pub(super) fn begin(&mut self, rules_version: &str) {
+    /// Forgets everything that depends on rules, and continues under this version.
+    pub(super) fn restart(&mut self, rules_version: &str) {
         rules_version.clone_into(&mut self.rules_version);
         self.hits.clear();
         self.assessments.clear();
         self.states.clear();
     }
 
-    /// What is judged of a state that was received then. Machines of one image are in few states.
+    /// The state key of a state that was received at this time. Machines of one image share few states.
     pub(super) fn state_key(&mut self, catalogue: &Catalogue, state: &HostState, received: Timestamp) -> Digest {
         let content = judge::state_content(state);
-        if let Some(cache) = self.states.get(&content).filter(|cache| cache.holds(received)) {
-            return cache.digest;
+        if let Some(cached) = self.states.get(&content).filter(|key| key.holds(received)) {
+            return cached.digest;
         }
         let key = judge::state_key(catalogue, state, received);
         self.states.put(content, key);
         key.digest
     }
 
-    /// Learns all that is needed to judge these hosts, and says what was found in sections that nobody had looked at
-    /// under these rules. What cannot be read is logged, and left out.
-    pub(super) async fn learn(
+    /// Loads all that is needed to judge these hosts. Returns the hits of sections that had none under these rules yet.
+    /// Snapshots and sections that cannot be read are logged and left out.
+    pub(super) async fn load(
         &mut self,
         store: &dyn Store,
         rules: &Arc<RuleSet>,
@@ -87,7 +88,7 @@ impl AssessmentCache {
                 match store.snapshot_get(digest).await {
                     Ok(Some(snapshot)) => drop(self.snapshots.put(digest, Arc::new(snapshot))),
                     Ok(None) => {
-                        tracing::error!(snapshot = %digest.short(), "a snapshot that waits for judgement is not there")
+                        tracing::error!(snapshot = %digest.short(), "cannot judge a host: its snapshot is not in the store")
                     }
                     Err(error) => unreadable(error)?,
                 }
@@ -96,7 +97,7 @@ impl AssessmentCache {
                 sections.extend(snapshot.entries().iter().filter_map(|entry| entry.section));
             }
         }
-        // Asking renews what is known, so that it outlives what this batch adds.
+        // `get` renews an entry, so that this batch does not push out what it needs itself.
         sections.retain(|digest| self.hits.get(digest).is_none());
         let sections: Vec<Digest> = sections.into_iter().collect();
         let mut stored = store.hits_get(&sections, &rules.version).await?;
@@ -106,11 +107,11 @@ impl AssessmentCache {
         for (digest, hits) in stored {
             self.hits.put(digest, Arc::new(hits));
         }
-        // Most sections show nothing, and looking again takes less than keeping a row for each.
+        // Most sections have no hits. Detecting again costs less than a row for each.
         Ok(found.into_iter().filter(|(_, hits)| !hits.is_empty()).collect())
     }
 
-    /// A snapshot with its hits; `None` when something of it could not be read.
+    /// A snapshot with its hits; `None` if a part of it could not be read.
     pub(super) fn snapshot(&mut self, digest: &Digest) -> Option<SnapshotHits> {
         let snapshot = Arc::clone(self.snapshots.get(digest)?);
         let mut hits = Vec::new();
@@ -139,7 +140,9 @@ async fn detect(
     for digest in sections {
         match store.section_get(digest).await {
             Ok(Some(section)) => read.push((digest, section)),
-            Ok(None) => tracing::error!(section = %digest.short(), "a section of a snapshot is not there"),
+            Ok(None) => {
+                tracing::error!(section = %digest.short(), "cannot judge a host: a section of its snapshot is not in the store")
+            }
             Err(error) => unreadable(error)?,
         }
     }
@@ -153,10 +156,10 @@ async fn detect(
     found.await.map_err(|_| StoreError::Closed { operation: "detect" })
 }
 
-/// One damaged record must not keep all others waiting; anything else is the store's own trouble.
+/// One damaged record must not block all other hosts, so it is only logged. Any other error is returned.
 fn unreadable(error: StoreError) -> Result<(), StoreError> {
     if matches!(error, StoreError::Damaged { .. }) {
-        tracing::error!(error = %error, "a host cannot be judged: its last verdict stands");
+        tracing::error!(error = %error, "cannot judge a host: a record is damaged; it keeps its last verdict");
         return Ok(());
     }
     Err(error)

@@ -1,4 +1,4 @@
-//! One host: from what is known of its snapshot to its judgement. Pure, but for what it remembers of assessments.
+//! Judges one host from its cached snapshot. Pure, except that it adds assessments to the cache.
 
 use std::sync::Arc;
 
@@ -9,22 +9,23 @@ use crate::judge::{self, HostSituation, Remediation};
 use crate::rules::{Catalogue, Order, RuleSet};
 use crate::store::{JudgedOrder, Judgement, QueuedHost};
 
-/// The judgement of a host; `None` when its snapshot could not be read, so that it stays on the judge queue.
+/// The judgement of a host; `None` if its snapshot could not be read, so that the host stays on the judge queue.
 pub(super) fn judge(
     cache: &mut AssessmentCache,
     rules: &RuleSet,
     host: &QueuedHost,
     now: Timestamp,
 ) -> Option<Judgement> {
-    // Whatever was not sent anew with a check-in was confirmed by it.
+    // A check-in without a new snapshot confirms the old one, so its age counts from the check-in.
     let received = host.last_seen.or(host.snapshot.map(|(_, since)| since)).unwrap_or(now);
     let (snapshot, state_key, assessments) = match host.snapshot {
         None => (None, None, Arc::default()),
         Some((digest, _)) => {
-            let seen = cache.snapshot(&digest)?;
+            let snapshot = cache.snapshot(&digest)?;
             let key = cache.state_key(&rules.catalogue, &host.state, received);
-            let assessments =
-                cache.assessments(digest, key).unwrap_or_else(|| Arc::new(assess(rules, &seen, &host.state, received)));
+            let assessments = cache
+                .assessments(digest, key)
+                .unwrap_or_else(|| Arc::new(assess(rules, &snapshot, &host.state, received)));
             cache.keep(digest, key, Arc::clone(&assessments));
             (Some(digest), Some(key), assessments)
         }
@@ -39,10 +40,10 @@ pub(super) fn judge(
     Some(Judgement { host: host.host, ticket: host.ticket, snapshot, state_key, orders })
 }
 
-fn assess(rules: &RuleSet, seen: &SnapshotHits, state: &HostState, received: Timestamp) -> Vec<Assessment> {
+fn assess(rules: &RuleSet, found: &SnapshotHits, state: &HostState, received: Timestamp) -> Vec<Assessment> {
     rules
         .active_orders()
-        .map(|order| judge::assess(order, &rules.catalogue, &seen.snapshot, &seen.hits, state, received))
+        .map(|order| judge::assess(order, &rules.catalogue, &found.snapshot, &found.hits, state, received))
         .collect()
 }
 

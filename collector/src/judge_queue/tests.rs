@@ -91,12 +91,12 @@ async fn an_installed_product_is_flagged_and_a_host_without_a_snapshot_is_unknow
 }
 
 #[tokio::test]
-async fn a_positive_stands_until_a_complete_snapshot_refutes_it() {
+async fn a_positive_remains_until_a_complete_scan_refutes_it() {
     let lab = lab(1).await;
     lab.reports(1, 1, 10, &packages(&[("kesl", "ii")])).await;
     lab.judge_queue.drain(at(11)).await.expect("drains");
     let before = lab.host(1).await.verdicts[0].clone();
-    // Only one source looked: that is not every source that the order needs.
+    // Only one source was read; the order needs others too.
     lab.reports(1, 2, 20, &packages(&[("adduser", "ii")])).await;
     lab.judge_queue.drain(at(21)).await.expect("drains");
     let after = lab.host(1).await.verdicts[0].clone();
@@ -109,11 +109,11 @@ async fn a_positive_stands_until_a_complete_snapshot_refutes_it() {
 }
 
 #[tokio::test]
-async fn an_order_that_comes_later_knows_what_others_have_seen_of_what_it_covers() {
+async fn a_new_order_starts_with_what_other_orders_found_of_its_products() {
     let lab = lab(1).await;
     lab.reports(1, 1, 10, &packages(&[("kesl", "ii")])).await;
     lab.judge_queue.drain(at(11)).await.expect("drains");
-    // Now it is not seen, and not every source looked: nothing is refuted.
+    // The product is not found, but the scan is not complete, so nothing is refuted.
     lab.reports(1, 2, 20, &packages(&[("adduser", "ii")])).await;
     lab.judge_queue.drain(at(21)).await.expect("drains");
     let orders = [ORDER, "au-pspf-002-2025", "us-fascsa-dni-acronis-2025"].map(|id| id.parse().expect("valid"));
@@ -128,7 +128,7 @@ async fn an_order_that_comes_later_knows_what_others_have_seen_of_what_it_covers
 }
 
 #[tokio::test]
-async fn a_section_that_hosts_share_is_searched_once_and_an_assessment_is_shared() {
+async fn hosts_of_one_image_share_hits_and_assessments() {
     let lab = lab(20).await;
     let image = packages(&[("adduser", "ii"), ("kesl", "ii")]);
     for n in 1..=20 {
@@ -143,7 +143,7 @@ async fn a_section_that_hosts_share_is_searched_once_and_an_assessment_is_shared
 }
 
 #[tokio::test]
-async fn other_rules_judge_every_host_again() {
+async fn new_rules_judge_every_host_again() {
     let lab = lab(3).await;
     lab.judge_queue.drain(at(10)).await.expect("drains");
     assert_eq!(lab.host(1).await.verdicts.len(), 1);
@@ -155,7 +155,7 @@ async fn other_rules_judge_every_host_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_running_judge_queue_is_woken_and_stops_when_it_is_told() {
+async fn a_running_judge_queue_is_woken_by_a_delivery_and_stops_on_shutdown() {
     let lab = lab(1).await;
     let stop = shutdown::StopToken::new();
     let clock = crate::clock::fixed(at(20));

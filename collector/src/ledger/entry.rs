@@ -1,21 +1,21 @@
-//! One entry of the ledger, as JSON with its version. Entries outlive the code that wrote them: fields and kinds are
-//! only ever added.
+//! One entry of the ledger, as versioned JSON. Entries outlive the code that wrote them, so fields and kinds are only
+//! added.
 
 use std::collections::BTreeMap;
 
 use muster_proto::model::{HostId, Lane, OrderId, SiteId, Timestamp, TokenId};
 
-/// The version in which entries are written.
+/// The version of entries that this code writes.
 const VERSION: u32 = 1;
 
-/// Text that is no entry of a version that is known.
+/// Why a stored text cannot be read as an entry.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAnEntry {
-    /// Not the JSON of an entry.
-    #[error("the ledger entry is not readable")]
+    /// It is not the JSON of an entry.
+    #[error("cannot parse the ledger entry")]
     Json(#[source] serde_json::Error),
-    /// Written by a newer version.
-    #[error("the ledger entry has version {found}, this version reads {VERSION}")]
+    /// A newer version of Muster wrote it.
+    #[error("the ledger entry has version {found}; this collector reads version {VERSION}")]
     Version {
         /// Its version.
         found: u32,
@@ -26,7 +26,7 @@ pub enum NotAnEntry {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Entry {
-    /// An enrollment token was made.
+    /// An enrollment token was created.
     TokenMade {
         /// Its public half.
         token: TokenId,
@@ -37,12 +37,12 @@ pub enum Entry {
         /// How often it may be used; 0 is without limit.
         max_uses: u64,
     },
-    /// An enrollment token was withdrawn.
+    /// An enrollment token was revoked.
     TokenRevoked {
         /// Its public half.
         token: TokenId,
     },
-    /// An operator's token was made, replaced or withdrawn.
+    /// An account token was created, replaced or revoked.
     AccountTokenPut {
         /// Its public half.
         token: TokenId,
@@ -50,7 +50,7 @@ pub enum Entry {
         person: String,
         /// The role's name.
         role: String,
-        /// When it was withdrawn.
+        /// When it was revoked.
         revoked_at: Option<Timestamp>,
     },
     /// A host enrolled.
@@ -66,25 +66,25 @@ pub enum Entry {
     HostRekeyed {
         /// Its id.
         host: HostId,
-        /// Whether its certificate had ended before.
+        /// Whether its certificate had expired before.
         quarantined: bool,
     },
-    /// All keys of a host were withdrawn.
+    /// All keys of a host were revoked.
     HostRevoked {
         /// Its id.
         host: HostId,
     },
-    /// Hosts that were judged together have come to stand in other lanes, each in the same way.
+    /// Hosts that were judged together changed lanes, all in the same way.
     LanesChanged {
         /// Their ids.
         #[serde(with = "hosts")]
         hosts: Vec<HostId>,
-        /// What has changed for each of them, one for an order.
+        /// The changes of each of them, one per order.
         changes: Vec<LaneChange>,
-        /// The version of catalogue and orders that judged.
+        /// The version of the rules that judged them.
         rules_version: String,
     },
-    /// Catalogue and orders of another version are in force.
+    /// Another version of the rules is in force.
     RulesAdopted {
         /// The version before.
         from: Option<String>,
@@ -93,25 +93,25 @@ pub enum Entry {
     },
 }
 
-/// A host has come to stand in another lane under one order.
+/// A change of lane under one order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct LaneChange {
     /// The order.
     pub order: OrderId,
-    /// Where it stood; `None` before the first judgement.
+    /// The lane before; `None` at the first judgement.
     pub from: Option<Lane>,
-    /// Where it stands; `None` when the order is no longer judged.
+    /// The lane now; `None` if hosts are no longer judged under the order.
     pub to: Option<Lane>,
-    /// Whether the order binds the host.
+    /// Whether the order applies to the host.
     pub in_scope: bool,
 }
 
-/// Lane changes of a batch, gathered into few entries: hosts to which the same has happened share one.
+/// The lane changes of a batch. Hosts with the same changes share an entry.
 #[derive(Debug, Default)]
 pub struct LaneChanges(BTreeMap<Vec<LaneChange>, Vec<HostId>>);
 
 impl LaneChanges {
-    /// Adds what has changed for a host; nothing is no change.
+    /// Adds the changes of a host; an empty list is ignored.
     pub fn add(&mut self, host: HostId, changes: Vec<LaneChange>) {
         if !changes.is_empty() {
             self.0.entry(changes).or_default().push(host);
@@ -128,7 +128,7 @@ impl LaneChanges {
     }
 }
 
-/// Host ids one after the other in base64: there may be hundreds in an entry.
+/// Host ids as one base64 string: an entry may have hundreds.
 mod hosts {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -144,7 +144,7 @@ mod hosts {
         let bytes = URL_SAFE_NO_PAD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)?;
         let (ids, rest) = bytes.as_chunks::<16>();
         if !rest.is_empty() {
-            return Err(D::Error::custom(format!("{} bytes are no ids of hosts", bytes.len())));
+            return Err(D::Error::custom(format!("{} bytes are not a list of host ids", bytes.len())));
         }
         Ok(ids.iter().map(|id| HostId::from_bytes(*id)).collect())
     }
@@ -174,7 +174,7 @@ impl Entry {
     /// Reads a stored entry.
     ///
     /// # Errors
-    /// It is no entry, or of a newer version.
+    /// It is not an entry, or has a newer version.
     pub fn from_json(text: &str) -> Result<Self, NotAnEntry> {
         let OnlyVersion { v } = serde_json::from_str(text).map_err(NotAnEntry::Json)?;
         if v > VERSION {
@@ -203,19 +203,19 @@ mod tests {
         }
         all.add(HostId::from_bytes([9; 16]), Vec::new());
         let entries: Vec<Entry> = all.into_entries("r1").collect();
-        assert_eq!(entries.len(), 1, "hosts to which the same has happened share an entry");
+        assert_eq!(entries.len(), 1, "hosts with the same changes share an entry");
         let text = entries[0].to_json().expect("writes");
         assert!(text.starts_with(r#"{"v":1,"kind":"lanes-changed""#), "{text}");
         assert_eq!(Entry::from_json(&text).expect("reads"), entries[0]);
         let Entry::LanesChanged { hosts, .. } = &entries[0] else { panic!("{text}") };
         assert_eq!(hosts.len(), 3);
         let cut = text.replace("\"hosts\":\"", "\"hosts\":\"AA");
-        Entry::from_json(&cut).expect_err("no ids");
+        Entry::from_json(&cut).expect_err("not a list of ids");
     }
 
     #[test]
-    fn an_entry_of_a_newer_version_is_refused_by_name() {
+    fn an_entry_of_a_newer_version_is_refused() {
         let error = Entry::from_json(r#"{"v":2,"kind":"something-new"}"#).expect_err("newer");
-        assert_eq!(error.to_string(), "the ledger entry has version 2, this version reads 1");
+        assert_eq!(error.to_string(), "the ledger entry has version 2; this collector reads version 1");
     }
 }

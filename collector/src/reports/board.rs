@@ -1,4 +1,4 @@
-//! The board: for each order how many hosts stand in each lane.
+//! The board: how many hosts are in each lane, for each order.
 
 use muster_proto::model::{Board, BoardCounts, Lane, OrderId};
 
@@ -23,7 +23,7 @@ impl ReportContext {
     }
 }
 
-/// Every number comes from the one tally, so they add up whatever the store counted.
+/// The counts of a tally. All of them come from one tally, so they always add up.
 pub(super) fn counts(tally: &LaneTally, past_due: bool) -> BoardCounts {
     let mut counts = BoardCounts {
         lanes: Lane::ALL.iter().map(|lane| (*lane, 0)).collect(),
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     fn tallies() -> impl Strategy<Value = LaneTally> {
-        // Awake lanes: the judge leaves silence to the reader.
+        // The store never counts hosts as `silent`: silence is added when the tally is read.
         let awake: Vec<Lane> = Lane::ALL.iter().copied().filter(|lane| *lane != Lane::Silent).collect();
         let place = (proptest::sample::select(awake), any::<bool>());
         let lanes = proptest::collection::btree_map(place, 0_u64..1_000_000, 0..22);
@@ -64,7 +64,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_lanes_and_those_out_of_scope_add_up_to_the_total(tally in tallies(), past_due in any::<bool>()) {
+        fn lanes_and_hosts_out_of_scope_add_up_to_the_total(tally in tallies(), past_due in any::<bool>()) {
             let counts = counts(&tally, past_due);
             let lanes: u64 = counts.lanes.values().sum();
             prop_assert_eq!(lanes + counts.out_of_scope, counts.total);
@@ -78,13 +78,13 @@ mod tests {
     }
 
     #[test]
-    fn silence_takes_a_host_out_of_clear_and_leaves_it_in_replace() {
+    fn silence_moves_a_host_out_of_clear_but_not_out_of_replace() {
         let in_scope = [((Lane::Clear, true), 3), ((Lane::Replace, true), 2), ((Lane::Clear, false), 5)].into();
         let counts = counts(&LaneTally { in_scope, out_of_scope: 1, unjudged: 4 }, true);
         assert_eq!(counts.lanes[&Lane::Silent], 3);
         assert_eq!(counts.lanes[&Lane::Replace], 2);
         assert_eq!(counts.lanes[&Lane::Clear], 5);
-        assert_eq!(counts.lanes[&Lane::Unknown], 4, "who was never judged is not clear");
+        assert_eq!(counts.lanes[&Lane::Unknown], 4, "a host that was never judged is not clear");
         assert_eq!((counts.total, counts.silent, counts.overdue), (15, 5, 9));
     }
 }

@@ -1,4 +1,4 @@
-//! Unfinished hosts, worst first: page after page without holding the fleet in memory.
+//! Findings: hosts that are not finished, worst first. Pages are read one at a time, so the fleet is never in memory.
 
 use muster_proto::model::{Finding, HostId, Lane, OrderId};
 
@@ -8,28 +8,28 @@ use crate::judge::{HostSituation, is_past_due, place, silent_before};
 use crate::rules::Order;
 use crate::store::{HostQuery, StoredHostRow, StoredVerdict};
 
-/// What is worse comes first: the product itself, what is left to do, then what cannot be seen.
+/// The order of lanes in a list: the product itself, then what is left to do, then what cannot be judged.
 const WORST_FIRST: [Lane; 7] =
     [Lane::Replace, Lane::Remove, Lane::Protect, Lane::Confirm, Lane::Missing, Lane::Unknown, Lane::Silent];
 
 /// Which findings a list shows.
 #[derive(Debug, Clone, Default)]
 pub struct FindingsQuery {
-    /// Only under this order; else under each active one.
+    /// Only under this order; `None` is every active order.
     pub order: Option<OrderId>,
-    /// Only in these lanes; empty is every unfinished one.
+    /// Only in these lanes; empty is every lane that is not finished.
     pub lanes: Vec<Lane>,
     /// At most this many.
     pub rows: usize,
-    /// From the page before.
+    /// The token of the previous page.
     pub page: Option<String>,
 }
 
 impl ReportContext {
-    /// Unfinished hosts: past-due orders first, then by lane, then by id.
+    /// Hosts that are not finished: past-due orders first, then by lane, then by id.
     ///
     /// # Errors
-    /// There is no such active order, the page token is none, or the store failed.
+    /// The order does not exist or is not active, the page token is not valid, or the store failed.
     pub async fn findings(&self, query: FindingsQuery) -> Result<Page<Finding>, ReportError> {
         let mut orders = self.orders_asked(query.order.as_ref())?;
         orders.sort_by_key(|order| (!is_past_due(order, self.now), &order.id));
@@ -71,7 +71,7 @@ impl ReportContext {
         let (reason, advice) = if effective.lane == verdict.awake_lane {
             (verdict.reason.clone(), verdict.advice.clone())
         } else {
-            self.words_of_silence(order, row, verdict)
+            self.silence(order, row, verdict)
         };
         Some(Finding {
             order: order.id.clone(),
@@ -89,8 +89,8 @@ impl ReportContext {
         })
     }
 
-    /// The judge's own words for a host that fell silent since it was judged.
-    fn words_of_silence(&self, order: &Order, row: &StoredHostRow, verdict: &StoredVerdict) -> (String, String) {
+    /// Reason and advice for a host that became silent after it was judged.
+    fn silence(&self, order: &Order, row: &StoredHostRow, verdict: &StoredVerdict) -> (String, String) {
         let situation = HostSituation {
             platform: row.platform,
             site: &row.site,
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_token_is_read_as_it_was_written_and_nothing_else_is() {
+    fn only_a_page_token_that_was_issued_is_read() {
         let host = HostId::random();
         let read = read_token(&format!("us-bis-icts-2021-002/replace/{host}")).expect("a token");
         assert_eq!((read.0.as_str(), read.1, read.2), ("us-bis-icts-2021-002", Lane::Replace, host));

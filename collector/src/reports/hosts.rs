@@ -1,4 +1,4 @@
-//! Hosts in a list.
+//! Lists of hosts.
 
 use muster_proto::model::{HostId, HostRow, Lane, OrderId, SiteId};
 
@@ -10,17 +10,17 @@ use crate::store::{HostQuery, StoredHostRow};
 /// Which hosts a list shows.
 #[derive(Debug, Clone, Default)]
 pub struct HostsQuery {
-    /// Only hosts that this order binds.
+    /// Only hosts to which this order applies.
     pub order: Option<OrderId>,
-    /// Only hosts in these lanes under that order; empty is any.
+    /// Only hosts in these lanes under that order; empty is every lane.
     pub lanes: Vec<Lane>,
-    /// Only hosts of this site.
+    /// Only hosts of this site; `None` is every site.
     pub site: Option<SiteId>,
-    /// Only hosts whose name contains this.
+    /// Only hosts whose name contains this; empty is every host.
     pub name: String,
     /// At most this many.
     pub rows: usize,
-    /// From the page before.
+    /// The token of the previous page.
     pub page: Option<String>,
 }
 
@@ -28,7 +28,7 @@ impl ReportContext {
     /// Hosts, in the order of their ids.
     ///
     /// # Errors
-    /// The question makes no sense, or the store failed.
+    /// The query is not valid, or the store failed.
     pub async fn hosts(&self, query: HostsQuery) -> Result<Page<HostRow>, ReportError> {
         let active = self.active_orders();
         let order = match (&query.order, query.lanes.is_empty(), active.as_slice()) {
@@ -72,7 +72,7 @@ impl ReportContext {
                     let effective = effective(order, verdict, row.last_seen, self.now);
                     (effective.lane, effective.overdue)
                 }
-                // It waits for its first judgement: counted as unknown, shown as unknown.
+                // It waits for its first judgement. The board counts it as unknown, so the list shows it as unknown.
                 None if order.binds(shown.platform, &shown.site) => {
                     let lane = effective_lane(Lane::Unknown, is_silent(order, row.last_seen, self.now));
                     (lane, is_overdue(order, lane, true, self.now))

@@ -1,4 +1,4 @@
-//! Orders and catalogue, as they are in force.
+//! The orders and the catalogue in force.
 
 use muster_proto::model::{OrderReport, ProductId, ProductReport};
 
@@ -20,7 +20,7 @@ impl ReportContext {
     /// One product with its recognisers.
     ///
     /// # Errors
-    /// There is none of this id.
+    /// There is no product with this id.
     pub fn product(&self, id: &ProductId) -> Result<ProductReport, ReportError> {
         let product = self.rules.catalogue.product(id);
         product.map(|product| product.report(true)).ok_or_else(|| ReportError::NoProduct { product: id.clone() })

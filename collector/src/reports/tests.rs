@@ -1,4 +1,4 @@
-//! The numbers over a real store, real rules and the real judge: every face of them says the same, at every hour.
+//! Reports over a real store, real rules and the real judge: all of them give the same numbers at every time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::store::{self, Delivered, Delivery};
 
 const HOSTS: u8 = 4;
 
-struct Stand {
+struct Fleet {
     store: Arc<dyn Store>,
     rules: Arc<RuleSet>,
     _folder: tempfile::TempDir,
@@ -28,23 +28,23 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(1_767_000_000_000).plus(Duration::from_secs(seconds))
 }
 
-/// Host 1 has the product, host 2 has nothing and every source looked, host 3's database failed, host 4 has not
-/// reported since it enrolled long ago.
-async fn stand() -> Stand {
+/// Host 1 has the product, host 2 is clean, host 3's package database could not be read, and host 4 has not reported
+/// since it enrolled long ago.
+async fn fleet() -> Fleet {
     let folder = tempfile::tempdir().expect("a folder");
     let store = store::open(&folder.path().join("fleet.db").display().to_string()).expect("opens");
     enrolled_fleet(&store, HOSTS).await;
     let rules = Arc::new(rules::load(None).expect("rules"));
-    let stand = Stand { store, rules, _folder: folder };
-    stand.reports(1, &["adduser", "kesl"], Outcome::Found).await;
-    stand.reports(2, &["adduser"], Outcome::Found).await;
-    stand.reports(3, &[], Outcome::Failed).await;
-    let judge_queue = JudgeQueue::new(Arc::clone(&stand.store), Arc::new(ArcSwap::new(Arc::clone(&stand.rules))));
+    let fleet = Fleet { store, rules, _folder: folder };
+    fleet.reports(1, &["adduser", "kesl"], Outcome::Found).await;
+    fleet.reports(2, &["adduser"], Outcome::Found).await;
+    fleet.reports(3, &[], Outcome::Failed).await;
+    let judge_queue = JudgeQueue::new(Arc::clone(&fleet.store), Arc::new(ArcSwap::new(Arc::clone(&fleet.rules))));
     assert_eq!(judge_queue.drain(at(20)).await.expect("drains"), u64::from(HOSTS));
-    stand
+    fleet
 }
 
-impl Stand {
+impl Fleet {
     async fn reports(&self, n: u8, packages: &[&str], outcome: Outcome) {
         let package = |name: &&str| Observation { state: "ii".to_owned(), ..Observation::new(Kind::Deb, *name) };
         let section = Section::new(Platform::Linux, SourceName::Dpkg, packages.iter().map(package).collect());
@@ -88,11 +88,11 @@ fn all() -> HostsQuery {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn board_lists_and_hosts_say_the_same_awake_and_silent() {
-    let stand = stand().await;
-    let patience = stand.order().patience;
+async fn board_lists_and_hosts_agree_before_and_after_silence() {
+    let fleet = fleet().await;
+    let patience = fleet.order().patience;
     for now in [at(30), at(10).plus(patience * 2)] {
-        let context = stand.context(now);
+        let context = fleet.context(now);
         let board = context.board(None).await.expect("a board").remove(0);
         assert_eq!(board.counts.total, u64::from(HOSTS));
         let mut listed: BTreeMap<Lane, u64> = Lane::ALL.iter().map(|lane| (*lane, 0)).collect();
@@ -113,23 +113,23 @@ async fn board_lists_and_hosts_say_the_same_awake_and_silent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_positive_stands_through_silence_and_everything_else_falls_silent() {
-    let stand = stand().await;
-    let awake = stand.context(at(30)).board(None).await.expect("a board").remove(0).counts;
+async fn a_prohibited_product_stays_found_while_every_other_host_falls_silent() {
+    let fleet = fleet().await;
+    let awake = fleet.context(at(30)).board(None).await.expect("a board").remove(0).counts;
     assert_eq!((awake.lanes[&Lane::Clear], awake.lanes[&Lane::Unknown], awake.lanes[&Lane::Silent]), (1, 1, 1));
     assert_eq!(awake.silent, 1);
     assert_eq!(awake.lanes[&Lane::Replace] + awake.lanes[&Lane::Remove], 1);
-    assert_eq!(awake.overdue, 3, "the day has passed for all but the clear one");
-    let later = at(10).plus(stand.order().patience * 2);
-    let asleep = stand.context(later).board(None).await.expect("a board").remove(0).counts;
+    assert_eq!(awake.overdue, 3, "all but the clear one are past the due milestone");
+    let later = at(10).plus(fleet.order().patience * 2);
+    let asleep = fleet.context(later).board(None).await.expect("a board").remove(0).counts;
     assert_eq!((asleep.lanes[&Lane::Silent], asleep.silent, asleep.overdue), (3, 4, 4));
     assert_eq!(asleep.lanes[&Lane::Replace] + asleep.lanes[&Lane::Remove], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn findings_come_worst_first_and_page_by_page_without_gap_or_double() {
-    let stand = stand().await;
-    let context = stand.context(at(30));
+async fn findings_are_listed_worst_first_and_pages_have_no_gap_and_no_duplicate() {
+    let fleet = fleet().await;
+    let context = fleet.context(at(30));
     let whole = context.findings(FindingsQuery { rows: 100, ..FindingsQuery::default() }).await.expect("findings");
     let lanes: Vec<Lane> = whole.rows.iter().map(|finding| finding.lane).collect();
     assert!(matches!(lanes[..], [Lane::Replace | Lane::Remove, Lane::Unknown, Lane::Silent]), "{lanes:?}");
@@ -145,7 +145,7 @@ async fn findings_come_worst_first_and_page_by_page_without_gap_or_double() {
         }
     }
     assert_eq!(paged, whole.rows);
-    let later = stand.context(at(10).plus(stand.order().patience * 2));
+    let later = fleet.context(at(10).plus(fleet.order().patience * 2));
     let silent = FindingsQuery { rows: 100, lanes: vec![Lane::Silent], ..FindingsQuery::default() };
     let silent = later.findings(silent).await.expect("findings").rows;
     assert_eq!(silent.len(), 3);
@@ -154,28 +154,28 @@ async fn findings_come_worst_first_and_page_by_page_without_gap_or_double() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_explanation_names_source_observation_rule_and_product() {
-    let stand = stand().await;
-    let context = stand.context(at(30));
-    let told = context.explain("HOST-001", None).await.expect("explained");
-    let verdict = &told.host.verdicts[0];
+    let fleet = fleet().await;
+    let context = fleet.context(at(30));
+    let explanation = context.explain("HOST-001", None).await.expect("explained");
+    let verdict = &explanation.host.verdicts[0];
     let reason = verdict.reasons.iter().find(|reason| reason.evidence.is_some()).expect("a reason with evidence");
     let evidence = reason.evidence.as_ref().expect("evidence");
     assert_eq!(evidence.source, SourceName::Dpkg);
     assert!(evidence.name == "kesl" && !reason.rule.is_empty(), "{reason:?}");
     assert!(!verdict.advice.is_empty());
     let product = reason.product.as_ref().expect("a product");
-    assert!(told.host.hits.iter().any(|hit| hit.product == product.id), "{:?}", told.host.hits);
-    assert_eq!(told.history.len(), 1);
-    let dpkg = told.host.sources.iter().find(|source| source.source == SourceName::Dpkg).expect("dpkg");
+    assert!(explanation.host.hits.iter().any(|hit| hit.product == product.id), "{:?}", explanation.host.hits);
+    assert_eq!(explanation.history.len(), 1);
+    let dpkg = explanation.host.sources.iter().find(|source| source.source == SourceName::Dpkg).expect("dpkg");
     assert_eq!((dpkg.outcome, dpkg.observations), (Outcome::Found, 2));
     let failed = context.host("host-003").await.expect("a host");
     assert!(failed.verdicts[0].reasons.iter().any(|reason| reason.text.contains("dpkg")), "{:?}", failed.verdicts);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_is_also_called_by_the_beginning_of_its_id_where_only_one_has_it() {
-    let stand = stand().await;
-    let context = stand.context(at(30));
+async fn a_host_is_found_by_the_start_of_its_id_if_only_one_matches() {
+    let fleet = fleet().await;
+    let context = fleet.context(at(30));
     for asked in ["02020202", "02020202-0202-02", "0202020202020202", "02020202-0202-0202-0202-020202020202"] {
         assert_eq!(context.host(asked).await.expect("a host").id, HostId::from_bytes([2; 16]), "{asked}");
     }
@@ -186,7 +186,7 @@ async fn a_host_is_also_called_by_the_beginning_of_its_id_where_only_one_has_it(
     let mut near = enrollment(9);
     near.host = HostId::from_bytes([2, 2, 2, 2, 2, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     near.facts.hostname = String::new();
-    stand.store.host_enroll(near).await.expect("enrolls");
+    fleet.store.host_enroll(near).await.expect("enrolls");
     let Err(ReportError::Ambiguous { ids, .. }) = context.host("02020202").await else { panic!("two begin so") };
     assert_eq!(ids.len(), 2);
     assert!(context.host("02020202-0202-03").await.is_ok());
@@ -194,9 +194,9 @@ async fn a_host_is_also_called_by_the_beginning_of_its_id_where_only_one_has_it(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_without_an_answer_says_what_was_asked() {
-    let stand = stand().await;
-    let context = stand.context(at(30));
+async fn an_error_names_what_was_asked() {
+    let fleet = fleet().await;
+    let context = fleet.context(at(30));
     for asked in ["atlantis", &HostId::random().to_string()] {
         let refused = context.host(asked).await.expect_err("nobody").to_string();
         assert!(refused.contains(asked), "{refused}");

@@ -1,4 +1,4 @@
-//! The catalogue: all products and vendors, compiled for recognition.
+//! The catalogue: all products and vendors, compiled to recognise observations.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,18 +7,18 @@ use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{HostState, Kind, Outcome, Platform, Presence, ProductId, SignatureState, UnitState};
 
 use super::identity::{Identity, Owner};
-use super::index::{Conjunction, Index, Place};
+use super::index::{Conjunction, Index, RecogniserIndex};
 use super::pattern::{Pattern, Patterns};
 use super::prefilter::Prefilter;
 use super::product::{Product, slug};
 use super::recogniser::{Recogniser, Strength, Test};
 use super::sign::{Realtime, Sign};
-use super::state::{Said, StateTable, States};
+use super::state::{StateReading, StateTable, States};
 use super::subject::Subject;
 use super::text::fold;
 use super::vendor::Vendor;
 
-/// How security products are recognised. Cheap to clone: it is shared.
+/// All products and vendors. Cheap to clone: the data is shared.
 #[derive(Debug, Clone)]
 pub struct Catalogue(Arc<Inner>);
 
@@ -27,13 +27,13 @@ struct Inner {
     products: Vec<Product>,
     by_id: HashMap<ProductId, usize>,
     vendors: BTreeMap<String, Vendor>,
-    /// Of vendors that are known by more than one spelling.
+    /// The identities of vendors that have a file, by vendor id.
     identities: HashMap<String, Identity>,
     never: Vec<CompiledNever>,
     states: States,
-    /// Of each product: its signs of real-time work, compiled.
+    /// The compiled signs of each product.
     signs: Vec<Vec<Patterns>>,
-    /// Of each product: where the age of its signatures is read, compiled.
+    /// Where the age of each product's signatures is read, compiled.
     fresh: Vec<Vec<(Platform, Patterns)>>,
     index: Index,
     prefilter: Prefilter,
@@ -49,30 +49,30 @@ struct CompiledNever {
     unless: Conjunction,
 }
 
-/// A recogniser that an observation fits.
+/// A recogniser that matches an observation.
 #[derive(Debug, Clone, Copy)]
 pub struct Recognised<'c> {
     /// The product.
     pub product: &'c Product,
     /// The recogniser.
     pub recogniser: &'c Recogniser,
-    /// How much it proves here: what the observation says of its publisher can raise or lower it.
+    /// How much it proves here: the publisher of the observation can raise or lower it.
     pub strength: Strength,
 }
 
-/// What a host's state says of one sign of real-time work.
+/// What a host's state shows of one sign of real-time protection.
 #[derive(Debug, Clone, Copy)]
 pub struct SignSeen<'c> {
     /// The sign.
     pub sign: &'c Realtime,
-    /// On, off; `None` when nothing is said of it.
+    /// On or off; `None` if unknown.
     pub on: Option<bool>,
-    /// Whether it is off because the agent looked and saw nothing, and not because it saw that it is off.
+    /// Whether it is off because the agent did not find it, not because the agent found it off.
     pub by_absence: bool,
 }
 
 impl Catalogue {
-    /// Compiles products and vendors. A recogniser's `@vendor` is replaced by the vendor's spellings.
+    /// Compiles products and vendors, and replaces `@vendor` in recognisers with the vendor's spellings.
     pub(crate) fn new(
         mut products: Vec<Product>,
         vendors: Vec<Vendor>,
@@ -141,19 +141,19 @@ impl Catalogue {
         self.0.by_id.get(id).and_then(|at| self.0.products.get(*at))
     }
 
-    /// The vendors that are known by more than one spelling.
+    /// The vendors that have a file with their spellings.
     pub fn vendors(&self) -> impl Iterator<Item = &Vendor> {
         self.0.vendors.values()
     }
 
-    /// Every vendor id that a product has.
+    /// The vendor ids of all products.
     #[must_use]
     pub fn vendor_ids(&self) -> BTreeSet<&str> {
         self.0.products.iter().map(|product| product.vendor_id.as_str()).collect()
     }
 
-    /// Every recogniser that the subject fits, the telling ones first. What the subject says of its publisher raises or
-    /// lowers them. A vendor's fallbacks hold only where none of its other recognisers proves as much.
+    /// Every recogniser that matches the subject, the strongest first. The publisher of the subject raises or lowers their
+    /// strength. A vendor's fallbacks apply only if none of its other recognisers proves as much.
     #[must_use]
     pub fn recognise(&self, platform: Platform, subject: &Subject) -> Vec<Recognised<'_>> {
         let mut found = self.fitting(platform, subject);
@@ -162,46 +162,46 @@ impl Catalogue {
         }
         found.retain(|one| !self.is_never(platform, subject, one.product));
         found.iter_mut().for_each(|one| one.strength = self.strength(subject, *one));
-        let mut telling: HashMap<&str, Strength> = HashMap::new();
+        let mut strongest: HashMap<&str, Strength> = HashMap::new();
         for one in found.iter().filter(|one| !one.recogniser.fallback) {
-            let best = telling.entry(one.product.vendor_id.as_str()).or_insert(one.strength);
+            let best = strongest.entry(one.product.vendor_id.as_str()).or_insert(one.strength);
             *best = (*best).max(one.strength);
         }
         found.retain(|one| {
-            let best = telling.get(one.product.vendor_id.as_str());
+            let best = strongest.get(one.product.vendor_id.as_str());
             !one.recogniser.fallback || best.is_none_or(|best| *best < one.strength)
         });
         found.sort_by_key(|one| (std::cmp::Reverse(one.strength), one.recogniser.fallback));
         found
     }
 
-    /// Every recogniser that the subject fits, whatever comes of it.
+    /// Every recogniser whose tests match the subject, before exclusions and fallbacks.
     pub(super) fn fitting(&self, platform: Platform, subject: &Subject) -> Vec<Recognised<'_>> {
         self.0.index.recognise(platform, subject).into_iter().filter_map(|place| self.at(place)).collect()
     }
 
-    /// A technical name is the vendor's own where the observation says that it is the vendor's, and hardly is where it
-    /// says that it is another's.
+    /// The strength for this subject: a technical name proves the vendor's product if the publisher is the vendor, and
+    /// proves nothing if it is another one.
     fn strength(&self, subject: &Subject, found: Recognised<'_>) -> Strength {
-        let written = found.recogniser.strength;
+        let stated = found.recogniser.strength;
         if found.product.white_label {
-            return written;
+            return stated;
         }
-        let Some(identity) = self.0.identities.get(&found.product.vendor_id) else { return written };
+        let Some(identity) = self.0.identities.get(&found.product.vendor_id) else { return stated };
         match identity.owner(subject) {
             Owner::Vendor => Strength::Proves,
             Owner::Another if found.recogniser.is_by_name_alone() => Strength::Weak,
-            Owner::Another | Owner::Unsaid => written,
+            Owner::Another | Owner::Unstated => stated,
         }
     }
 
-    /// The observations of a section that may be recognised: most are not worth the trouble.
+    /// The observations of a section that some recogniser may match; see [`Prefilter`].
     #[must_use]
     pub fn let_through<'s>(&self, section: &'s CanonicalSection) -> Vec<ObservationView<'s>> {
         self.0.prefilter.let_through(section)
     }
 
-    fn at(&self, place: Place) -> Option<Recognised<'_>> {
+    fn at(&self, place: RecogniserIndex) -> Option<Recognised<'_>> {
         let product = self.0.products.get(place.product)?;
         product.recognisers.get(place.recogniser).map(|recogniser| Recognised {
             product,
@@ -221,13 +221,13 @@ impl Catalogue {
         })
     }
 
-    /// What the state of an observation of this kind says.
+    /// What the state of an observation of this kind means.
     #[must_use]
-    pub fn says(&self, kind: Option<Kind>, state: &str) -> Said {
+    pub fn read_state(&self, kind: Option<Kind>, state: &str) -> StateReading {
         self.0.states.read(kind, state)
     }
 
-    /// The products to which a unit or service of this name belongs, and how well the name proves it.
+    /// The products to which a unit or service with this name belongs, and how well the name proves it.
     pub(crate) fn products_of_unit(&self, platform: Platform, unit: &str) -> BTreeMap<&ProductId, Strength> {
         let subject = Subject::new(Some(Kind::Service), [unit, "", ""], "", "");
         let found = self.recognise(platform, &subject);
@@ -239,38 +239,39 @@ impl Catalogue {
         products
     }
 
-    /// What a running unit of this name shows of the product.
+    /// The presence of the product that a running unit with this name shows.
     pub(crate) fn unit_shows(&self, platform: Platform, unit: &str, product: &ProductId) -> Option<Presence> {
         let subject = Subject::new(Some(Kind::Service), [unit, "", ""], "", "");
         let found = self.recognise(platform, &subject);
         found.into_iter().find(|one| one.product.id == *product).map(|one| one.recogniser.shows)
     }
 
-    /// What the state says of each sign of real-time work that this product has on the platform.
+    /// What the state shows of each sign that this product has on the platform.
     pub(crate) fn signs_seen(&self, product: &Product, platform: Platform, state: &HostState) -> Vec<SignSeen<'_>> {
         let Some(at) = self.0.by_id.get(&product.id).copied() else { return Vec::new() };
-        let knows_units = state.units_outcome.is_some_and(Outcome::is_complete);
-        let knows_processes = state.realtime_outcome.is_some_and(Outcome::is_complete);
+        let all_units = state.units_outcome.is_some_and(Outcome::is_complete);
+        let all_processes = state.realtime_outcome.is_some_and(Outcome::is_complete);
         let mut seen = Vec::new();
         for (sign, patterns) in self.0.products[at].realtime.iter().zip(&self.0.signs[at]) {
             if sign.platform != platform {
                 continue;
             }
-            let said = if sign.unit.is_some() {
+            let observed = if sign.unit.is_some() {
                 let fitting = state.units.iter().filter(|unit: &&UnitState| patterns.fit(&unit_keys(&unit.name)));
                 fitting.map(|unit| unit.active).reduce(|a, b| a || b)
             } else {
                 let fitting = state.realtime.iter().filter(|one| patterns.fit(&[fold(&one.place)]));
                 fitting.map(|one| one.on).reduce(|a, b| a || b)
             };
-            let contents = if sign.unit.is_some() { knows_units } else { knows_processes && sign.is_of_a_process() };
-            let on = said.or(contents.then_some(false)).filter(|on| *on || sign.refutes);
-            seen.push(SignSeen { sign, on, by_absence: said.is_none() && contents });
+            // Absence counts only if the agent read all units or processes.
+            let read_all = if sign.unit.is_some() { all_units } else { all_processes && sign.is_of_a_process() };
+            let on = observed.or(read_all.then_some(false)).filter(|on| *on || sign.refutes);
+            seen.push(SignSeen { sign, on, by_absence: observed.is_none() && read_all });
         }
         seen
     }
 
-    /// The signatures in the state that this product claims.
+    /// The signatures in the state that belong to this product.
     pub(crate) fn signatures_of<'s>(
         &self,
         product: &Product,
@@ -291,7 +292,7 @@ impl Catalogue {
         claimed
     }
 
-    /// Whether an order may name this vendor: some product has it.
+    /// Whether some product is from this vendor, so that an order may name it.
     pub(crate) fn knows_vendor(&self, id: &str) -> bool {
         self.0.products.iter().any(|product| product.vendor_id == id || slug(&product.vendor) == id)
     }
@@ -316,7 +317,7 @@ fn spell(test: &mut Test, vendors: &BTreeMap<String, Vendor>) {
     test.patterns = spelled;
 }
 
-/// Whether a recogniser's sign proves that something guards.
+/// Whether a sign is strong enough to show that a product protects.
 #[must_use]
 pub(crate) fn guards(sign: Sign) -> bool {
     sign >= Sign::Strong

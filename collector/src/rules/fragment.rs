@@ -1,13 +1,13 @@
-//! Which pieces of a text must stand in it for a pattern to fit: for [`super::prefilter`], which looks for them before anything
-//! is folded or matched.
+//! Fragments: pieces that a text must contain for a pattern to match it. [`super::prefilter`] searches for them before
+//! anything is folded or matched.
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::pattern::{Pattern, parse};
 
-/// A shorter fragment stands in too many texts.
+/// The least length of a fragment. Shorter ones are in too many texts.
 pub(super) const SHORTEST: usize = 3;
-/// Words that stand in the names and places of everything: they tell only where nothing else does.
+/// Words that are common in names and paths. They are used only if a pattern has nothing rarer.
 const COMMON: &[&str] = &[
     "agent",
     "appdata",
@@ -60,7 +60,7 @@ pub(super) fn is_of_fragments(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
-/// How seldom the worst of these stands somewhere by chance. A pattern that only text beyond ASCII can fit needs none.
+/// How rare the most common of these fragments is. A pattern that matches no ASCII text needs none and is the rarest.
 pub(super) fn worth(fragments: &[String]) -> usize {
     fragments.iter().map(|one| worth_of(one)).min().unwrap_or(usize::MAX)
 }
@@ -69,12 +69,12 @@ fn worth_of(fragment: &str) -> usize {
     if COMMON.contains(&fragment) { 1 } else { fragment.len() }
 }
 
-/// The first of the best.
+/// The first item of the highest worth.
 fn best<T>(all: impl Iterator<Item = T>, worth: impl Fn(&T) -> usize) -> Option<T> {
     all.reduce(|best, next| if worth(&next) > worth(&best) { next } else { best })
 }
 
-/// Fragments of which one must stand in an ASCII text that the pattern fits.
+/// Fragments of which an ASCII text must contain one for the pattern to match; `None` if there is no such set.
 pub(super) fn fragments(pattern: &Pattern) -> Option<Vec<String>> {
     match pattern {
         Pattern::Exact(text) => of_text(text),
@@ -82,15 +82,15 @@ pub(super) fn fragments(pattern: &Pattern) -> Option<Vec<String>> {
     }
 }
 
-/// Pieces that folding writes where something else stood.
+/// Pieces that folding inserts in place of other text.
 const WRITTEN: &[&str] = &["hklm", "hkcu", "hku", "appdata", "local", "roaming", "common", "files"];
 
-/// The longest fragment of a folded text. None are needed of a text that is not ASCII: no ASCII text is folded to it.
+/// The longest fragment of a folded text. A pattern that is not ASCII needs none: no ASCII text folds to it.
 fn of_text(text: &str) -> Option<Vec<String>> {
     if !text.is_ascii() {
         return Some(Vec::new());
     }
-    // What stands between percent signs, and the names of some folders and registry roots, are written by folding.
+    // Folding writes the names between percent signs, and some folders and registry roots, so they are not in the raw text.
     let kept = text.split('%').step_by(2);
     let pieces = kept.flat_map(|part| part.split(|c: char| !is_of_fragments(c)));
     let usable = pieces.filter(|piece| piece.len() >= SHORTEST && !WRITTEN.contains(piece));
@@ -111,7 +111,7 @@ fn of_hir(hir: &Hir) -> Option<Vec<String>> {
     }
 }
 
-/// The best that one of the parts, or a run of plain letters, demands.
+/// The best fragments of the parts, where a run of plain letters counts as one part.
 fn of_parts(parts: &[Hir]) -> Option<Vec<String>> {
     let (mut candidates, mut run) = (Vec::new(), String::new());
     for part in parts {
@@ -129,8 +129,8 @@ fn of_parts(parts: &[Hir]) -> Option<Vec<String>> {
     best(candidates.into_iter().flatten(), |needed| worth(needed))
 }
 
-/// The text of a literal, or of a class that is one letter of ASCII in both cases. What else is in it (the long s beside
-/// the s) stands in no ASCII text.
+/// The text of a literal, or of a class that is one ASCII letter in both cases. Other members of such a class (the long s
+/// beside the s) are not ASCII.
 fn letters(hir: &Hir) -> Option<String> {
     match hir.kind() {
         HirKind::Literal(literal) => String::from_utf8(literal.0.to_vec()).ok(),
@@ -164,17 +164,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_demands_the_longest_piece_that_folding_leaves_alone() {
+    fn a_pattern_needs_the_longest_piece_that_folding_does_not_change() {
         let exact = |text: &str| fragments(&Pattern::Exact(text.to_owned()));
         assert_eq!(exact("%programfiles%/kaspersky lab/x"), list(&["kaspersky"]));
         assert_eq!(exact("hklm/software/kav"), list(&["kav"]));
-        assert_eq!(exact("лаборатория касперского"), list(&[]), "no ASCII text is folded to it");
+        assert_eq!(exact("лаборатория касперского"), list(&[]), "no ASCII text folds to it");
         assert_eq!(exact("k2"), None);
         assert_eq!(of(r"avp\d+(\.\d+)*"), list(&["avp"]));
         assert_eq!(of(r"(?:kesl|klnagent(?:64)?)"), list(&["kesl", "klnagent"]));
-        assert_eq!(of("(?i:KLIF).K4W-[0-9-]+"), list(&["klif"]), "the first of equals");
-        assert_eq!(of("(?i)emsisoft k.*"), list(&["emsisoft"]), "letters that have three cases too");
+        assert_eq!(of("(?i:KLIF).K4W-[0-9-]+"), list(&["klif"]), "the first of equal length");
+        assert_eq!(of("(?i)emsisoft k.*"), list(&["emsisoft"]), "letters with a third form too");
         assert_eq!(of(r".*\d+"), None);
-        assert_eq!(of("(?:endpoint security)?x"), None, "what may be missing is not demanded");
+        assert_eq!(of("(?:endpoint security)?x"), None, "an optional part is not needed");
     }
 }

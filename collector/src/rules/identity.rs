@@ -1,18 +1,19 @@
-//! Whose a thing is, as far as the observation itself says: by its publisher, or by where its program stands.
+//! Whose product an observation belongs to, as far as the observation itself says: by its publisher, or by the path of
+//! its program.
 
 use super::pattern::Patterns;
 use super::subject::Subject;
 use super::vendor::Vendor;
 
-/// What an observation says of its owner.
+/// Whose product an observation says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// The vendor.
+    /// The vendor's.
     Vendor,
-    /// Somebody else.
+    /// Another vendor's.
     Another,
-    /// It does not say.
-    Unsaid,
+    /// The observation does not say.
+    Unstated,
 }
 
 /// A vendor's spellings and places, compiled.
@@ -32,14 +33,14 @@ impl Identity {
         })
     }
 
-    /// The place of a program tells before its publisher does: drivers of everybody are signed by the system's maker.
+    /// The path of a program decides before its publisher: the maker of the operating system signs other vendors' drivers.
     pub(super) fn owner(&self, subject: &Subject) -> Owner {
         if subject.is_a_program() && self.places.fit(&subject.paths) {
             return Owner::Vendor;
         }
         let stated = subject.vendor.iter().any(|vendor| !vendor.is_empty());
         if !stated || self.neutral.fit(&subject.vendor) {
-            return Owner::Unsaid;
+            return Owner::Unstated;
         }
         if self.spellings.fit(&subject.vendor) { Owner::Vendor } else { Owner::Another }
     }

@@ -1,5 +1,5 @@
-//! The catalogue compiled: for each platform and kind, exact names in hash maps and all other patterns of a field in one
-//! automaton. One pass over a text answers for every recogniser at once.
+//! The index of recognisers: for each platform and kind, exact texts in hash maps and all other patterns of a field in
+//! one automaton. One pass over a text finds every recogniser that matches it.
 
 use std::collections::HashMap;
 
@@ -12,9 +12,9 @@ use super::product::Product;
 use super::recogniser::{Recogniser, Test};
 use super::subject::{Field, Subject};
 
-/// A recogniser by the places of its product and of itself.
+/// A recogniser, by its position within its product and the product's position in the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Place {
+pub(crate) struct RecogniserIndex {
     pub(crate) product: usize,
     pub(crate) recogniser: usize,
 }
@@ -24,10 +24,10 @@ pub(crate) struct Place {
 pub(crate) struct Index {
     tables: HashMap<(Platform, Kind), Table>,
     by_name: HashMap<Platform, Table>,
-    guards: HashMap<Place, Guard>,
+    guards: HashMap<RecogniserIndex, Guard>,
 }
 
-/// What is tested of the few that the tables let through.
+/// Tests that are rare, and made only of the few observations that the tables match.
 #[derive(Debug)]
 struct Guard {
     unless: Vec<(Field, Patterns)>,
@@ -61,8 +61,8 @@ impl Index {
         Ok(index)
     }
 
-    /// Every recogniser that the subject fits. Without a kind, all recognisers that test names.
-    pub(crate) fn recognise(&self, platform: Platform, subject: &Subject) -> Vec<Place> {
+    /// Every recogniser that matches the subject. A subject without a kind is tried with all recognisers that test names.
+    pub(crate) fn recognise(&self, platform: Platform, subject: &Subject) -> Vec<RecogniserIndex> {
         let table = match subject.kind {
             Some(kind) => self.tables.get(&(platform, kind)),
             None => self.by_name.get(&platform),
@@ -73,14 +73,14 @@ impl Index {
     }
 }
 
-/// Kinds that are known by where they are: what has no kind cannot be one of them.
+/// Kinds that are recognised by their path. A record without a kind cannot be one of them.
 const fn is_a_place(kind: Kind) -> bool {
     matches!(kind, Kind::Path | Kind::Registry | Kind::Cert)
 }
 
-fn recognisers(products: &[Product]) -> impl Iterator<Item = (Place, &Recogniser)> {
+fn recognisers(products: &[Product]) -> impl Iterator<Item = (RecogniserIndex, &Recogniser)> {
     products.iter().enumerate().flat_map(|(product, owner)| {
-        let place = move |(recogniser, one)| (Place { product, recogniser }, one);
+        let place = move |(recogniser, one)| (RecogniserIndex { product, recogniser }, one);
         owner.recognisers.iter().enumerate().map(place)
     })
 }
@@ -103,7 +103,7 @@ impl Guard {
     }
 }
 
-/// Tests that must hold together, compiled for one-off use: a vendor's `never`.
+/// Several tests, compiled for a vendor's `never`.
 #[derive(Debug)]
 pub(crate) struct Conjunction(Vec<(Field, Patterns)>);
 
@@ -126,8 +126,8 @@ impl Conjunction {
 /// The recognisers of one platform and kind.
 #[derive(Debug)]
 struct Table {
-    /// Slot to recogniser, with the fields that must all be hit.
-    slots: Vec<(Place, u8)>,
+    /// The recogniser of each slot, and the set of fields that must all match.
+    slots: Vec<(RecogniserIndex, u8)>,
     fields: Vec<FieldTable>,
 }
 
@@ -139,8 +139,8 @@ struct FieldTable {
 }
 
 impl Table {
-    fn recognise(&self, subject: &Subject) -> Vec<Place> {
-        // Slot and hit fields of the few recognisers that any field hits: a list is faster than a map here.
+    fn recognise(&self, subject: &Subject) -> Vec<RecogniserIndex> {
+        // Few recognisers match in any field, so a list of (slot, fields) is faster than a map.
         let mut hits: Vec<(u32, u8)> = Vec::new();
         for table in &self.fields {
             let bit = bit(table.field);
@@ -151,7 +151,7 @@ impl Table {
                 });
             }
         }
-        let mut places: Vec<Place> = hits
+        let mut places: Vec<RecogniserIndex> = hits
             .into_iter()
             .filter_map(|(slot, fields)| self.slots.get(slot as usize).filter(|(_, wanted)| fields == *wanted))
             .map(|(place, _)| *place)
@@ -166,7 +166,7 @@ impl FieldTable {
         if let Some(slots) = self.exact.get(text) {
             slots.iter().copied().for_each(&mut hit);
         }
-        // Most texts fit nothing, and whether they do is known without a set of all patterns being made.
+        // Most texts match nothing, and `is_match` finds that out without allocating a set of all patterns.
         if let Some((regex, slots)) = &self.set
             && regex.is_match(text)
         {
@@ -185,12 +185,12 @@ const fn bit(field: Field) -> u8 {
 
 #[derive(Default)]
 struct Builder {
-    slots: Vec<(Place, u8)>,
+    slots: Vec<(RecogniserIndex, u8)>,
     patterns: HashMap<Field, HashMap<Pattern, Vec<u32>>>,
 }
 
 impl Builder {
-    fn add(&mut self, place: Place, one: &Recogniser) {
+    fn add(&mut self, place: RecogniserIndex, one: &Recogniser) {
         let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         let mut wanted = 0;
         for test in &one.tests {

@@ -1,5 +1,5 @@
-//! Brings the rule files together: the embedded defaults, and over them a directory. A file of the same name, or one
-//! with the same id, replaces the default; others are added. Every fault of every file is reported at once.
+//! Loads the rules: the embedded defaults and an overlay directory. A file of the overlay replaces the default with the
+//! same name or the same id; other files are added. Every fault of every file is reported at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -22,7 +22,7 @@ const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/embedded_r
 /// The folders of a rule directory.
 pub(crate) const FOLDERS: [&str; 5] = ["vendors", "states", "catalogue", "orders", "scenarios"];
 
-/// The default files that the collector carries.
+/// The default files, which are part of the binary.
 pub(crate) fn embedded() -> Vec<RuleFile> {
     let file = |(place, text): &(&str, &str)| {
         let (folder, name) = place.split_once('/').unwrap_or(("", place));
@@ -31,21 +31,21 @@ pub(crate) fn embedded() -> Vec<RuleFile> {
     EMBEDDED.iter().map(file).collect()
 }
 
-/// What lies in a directory of rules.
+/// The contents of a rule directory.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
     /// The rule files.
     pub(crate) files: Vec<RuleFile>,
-    /// What stands among them and is not read: a rule with a mistyped ending looks like that.
+    /// Other files, which are not read. A rule file with a mistyped ending is one of them.
     pub(crate) strays: Vec<RuleFault>,
 }
 
-/// The files of a directory; what cannot be read, or is not where rule files are, is a fault.
+/// The rule files of a directory. Files that cannot be read, or are in the wrong place, are faults.
 pub(crate) fn directory(place: &Path) -> Result<Vec<RuleFile>, Vec<RuleFault>> {
     overlay(place).map(|read| read.files)
 }
 
-/// As [`directory`], with what is not read of it.
+/// Like [`directory`], with the files that are not read.
 pub(crate) fn overlay(place: &Path) -> Result<Overlay, Vec<RuleFault>> {
     let mut faults = Vec::new();
     let mut read = Overlay::default();
@@ -55,13 +55,13 @@ pub(crate) fn overlay(place: &Path) -> Result<Overlay, Vec<RuleFault>> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(vec![fault(place, "directory not found".to_owned())]);
         }
-        Err(error) => return Err(vec![fault(place, format!("cannot be read: {error}"))]),
+        Err(error) => return Err(vec![fault(place, format!("cannot read: {error}"))]),
     };
     for entry in entries {
         let path = match entry {
             Ok(entry) => entry.path(),
             Err(error) => {
-                faults.push(fault(place, format!("cannot be listed: {error}")));
+                faults.push(fault(place, format!("cannot list: {error}")));
                 continue;
             }
         };
@@ -80,7 +80,7 @@ pub(crate) fn overlay(place: &Path) -> Result<Overlay, Vec<RuleFault>> {
     if faults.is_empty() { Ok(read) } else { Err(faults) }
 }
 
-/// Notes for people, and what editors leave behind: nobody takes these for rules.
+/// Whether a file is a note or an editor's backup, which nobody mistakes for a rule.
 fn is_beside(name: &str) -> bool {
     name.starts_with('.') || name.starts_with("README") || name.ends_with(".md") || name.ends_with('~')
 }
@@ -89,7 +89,7 @@ fn read_folder(place: &Path, folder: &str, overlay: &mut Overlay, faults: &mut V
     let fault = |path: &Path, reason: String| RuleFault { file: path.display().to_string(), line: 0, reason };
     let entries = match std::fs::read_dir(place) {
         Ok(entries) => entries,
-        Err(error) => return faults.push(fault(place, format!("cannot be read: {error}"))),
+        Err(error) => return faults.push(fault(place, format!("cannot read: {error}"))),
     };
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -105,7 +105,7 @@ fn read_folder(place: &Path, folder: &str, overlay: &mut Overlay, faults: &mut V
                 let place = path.display().to_string();
                 overlay.files.push(RuleFile { folder: folder.to_owned(), name, place, text });
             }
-            Err(error) => faults.push(fault(&path, format!("cannot be read: {error}"))),
+            Err(error) => faults.push(fault(&path, format!("cannot read: {error}"))),
         }
     }
 }
@@ -119,13 +119,13 @@ pub fn load(overlay: Option<&Path>) -> Result<RuleSet, RuleErrors> {
     assemble(embedded(), files)
 }
 
-/// What stands in the folders of an overlay and is not read. No reason to refuse the rules, and one to look.
+/// The files in the folders of an overlay that are not read. They are worth a warning, but no reason to refuse the rules.
 #[must_use]
 pub fn strays(place: &Path) -> Vec<RuleFault> {
     overlay(place).map(|read| read.strays).unwrap_or_default()
 }
 
-/// What was read of the files, with the file of each id for faults about it.
+/// What was read so far: each item with its file, and whether that file is of the overlay.
 #[derive(Default)]
 struct Read {
     products: BTreeMap<String, (Product, String, bool)>,
@@ -133,11 +133,11 @@ struct Read {
     states: BTreeMap<String, (StateTable, String, bool)>,
     orders: BTreeMap<String, (Order, String, bool)>,
     faults: Vec<RuleFault>,
-    /// Some file is no TOML: nobody knows what it has for the others.
+    /// Whether some file is not valid TOML. Other files may refer to what it defines.
     unread: bool,
 }
 
-/// Makes a rule set of default files and the files that lie over them.
+/// Makes a rule set from default files and overlay files.
 pub(crate) fn assemble(defaults: Vec<RuleFile>, overlay: Vec<RuleFile>) -> Result<RuleSet, RuleErrors> {
     let replaced: BTreeSet<_> = overlay.iter().map(|file| (file.folder.clone(), file.name.clone())).collect();
     let mut read = Read::default();
@@ -215,7 +215,7 @@ impl Read {
         };
         let mut orders = Vec::new();
         for (mut order, file, is_overlay) in self.orders.into_values() {
-            // What a default lacks then is in the file that is no TOML.
+            // What a default order refers to may be in the file that is not valid TOML.
             if is_overlay || !self.unread {
                 self.faults.extend(order.check(&catalogue, &file, 1));
             }
@@ -236,7 +236,7 @@ impl Read {
                     let Pattern::Exact(text) = pattern else { continue };
                     let unknown = text.strip_prefix('@').filter(|vendor| !self.vendors.contains_key(*vendor));
                     if let Some(vendor) = unknown {
-                        let reason = format!("there is no vendors/{vendor}.toml with the spellings of @{vendor}");
+                        let reason = format!("@{vendor} needs a vendors/{vendor}.toml with spellings");
                         self.faults.push(RuleFault { file: file.clone(), line: one.line, reason });
                     }
                 }
@@ -245,7 +245,7 @@ impl Read {
     }
 }
 
-/// Keeps what was read. Over a default of the same id it wins; twice in one layer is a fault.
+/// Adds an item. The overlay replaces a default with the same id; the same id twice in one layer is a fault.
 fn keep<T>(
     kept: &mut BTreeMap<String, (T, String, bool)>,
     faults: &mut Vec<RuleFault>,
@@ -258,7 +258,7 @@ fn keep<T>(
         return;
     }
     if let Some((_, other, _)) = kept.get(&id).filter(|(_, _, layer)| *layer == is_overlay) {
-        let reason = format!("the id {id:?} is also that of {other}");
+        let reason = format!("{other} has the same id {id:?}");
         faults.push(RuleFault { file: file.place.clone(), line: 1, reason });
         return;
     }
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_toml_has_one_fault_and_no_echo_in_another() {
+    fn invalid_toml_is_one_fault_and_causes_none_in_other_files() {
         let order = written(&[("orders/our.toml", "id = \"our\"\ntitle = = 1\n")]);
         let faults = refused(order.path());
         assert!(faults.len() == 1 && faults[0].contains("orders/our.toml:2: "), "{faults:?}");
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_rule_and_is_not_read_is_told_and_refuses_nothing() {
+    fn files_that_are_not_read_are_reported_but_do_not_refuse_the_rules() {
         let place = written(&[
             ("README", "ours"),
             ("orders/README.txt", "ours"),
@@ -308,18 +308,18 @@ mod tests {
             ("catalogue/our.tml", "id = \"our\""),
         ]);
         assert!(load(Some(place.path())).is_ok());
-        let told: Vec<String> = strays(place.path()).iter().map(ToString::to_string).collect();
+        let shown: Vec<String> = strays(place.path()).iter().map(ToString::to_string).collect();
         let reason = "is not read; rule file names must end in .toml";
         let expected = ["catalogue/our.tml", "orders/our.yaml"]
             .map(|name| format!("{}: {reason}", place.path().join(name).display()));
-        assert_eq!(told, expected);
+        assert_eq!(shown, expected);
     }
 
     #[test]
-    fn an_overlay_that_is_not_there_is_called_so() {
+    fn a_missing_overlay_directory_is_reported() {
         let place = written(&[]);
         let gone = place.path().join("gone");
-        let said = load(Some(&gone)).expect_err("it is refused").to_string();
-        assert_eq!(said, format!("the rules have 1 error\n  {}: directory not found", gone.display()));
+        let shown = load(Some(&gone)).expect_err("it is refused").to_string();
+        assert_eq!(shown, format!("the rules have 1 error\n  {}: directory not found", gone.display()));
     }
 }

@@ -54,7 +54,7 @@ impl NamedValue for EmbeddedCode {
     }
 }
 
-/// Which products, hosts and vendors an order is about. An empty list of platforms or sites is "all".
+/// The vendors, products and hosts of an order. An empty list of platforms or sites means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
     /// Vendors by their ids.
@@ -63,7 +63,7 @@ pub struct Scope {
     pub families: Vec<String>,
     /// Products.
     pub products: Vec<ProductId>,
-    /// Products of those vendors that are not covered.
+    /// Products that are exempt.
     pub exempt: Vec<ProductId>,
     /// The platforms.
     pub platforms: Vec<Platform>,
@@ -71,47 +71,47 @@ pub struct Scope {
     pub sites: Vec<SiteId>,
 }
 
-/// What an order demands beside removal.
+/// The protection that an order requires.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProtectionRule {
-    /// The platforms on which something else must guard the host.
+    /// The platforms on which protection is required.
     pub platforms: Vec<Platform>,
-    /// The only products that count; empty: any of the categories that no active order prohibits.
+    /// The accepted products; empty accepts every product of the categories that no active order covers.
     pub approved: Vec<ProductId>,
-    /// The categories that count.
+    /// The accepted categories.
     pub categories: Vec<String>,
-    /// Products that do not count: those that any active order covers.
+    /// Products that are never accepted, because an active order covers them.
     pub excluded: BTreeSet<ProductId>,
 }
 
 /// When a removal is proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConfirmRule {
-    /// How many complete scans without the product.
+    /// How many complete scans without the product are needed.
     pub scans: usize,
-    /// How far apart.
+    /// The least time between them.
     pub spacing: Duration,
-    /// Whether one of them must be under another boot id.
+    /// Whether one of them must have another boot id.
     pub new_boot: bool,
 }
 
-/// Sources of which one must have looked completely, and none may have failed.
+/// Sources of which one must be read completely and none may fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Need {
     /// The platform.
     pub platform: Platform,
-    /// The sources; any of them does.
+    /// The sources, any of which is enough.
     pub any_of: Vec<SourceName>,
 }
 
-/// How the order speaks. Under the US determination nobody who still runs the product is in violation.
+/// The words of the order. Under the US determination continued use is not a violation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wording {
     /// "must be replaced"
     pub must: String,
     /// "without updates since"
     pub since: String,
-    /// A sentence for those who ask what it means for them.
+    /// A sentence that says what the order means for users of the product.
     pub note: String,
 }
 
@@ -124,48 +124,48 @@ pub struct Order {
     pub title: String,
     /// Who issued it.
     pub issuer: String,
-    /// Where it holds.
+    /// Where it applies.
     pub jurisdiction: String,
     /// Its legal force.
     pub binding: Binding,
-    /// Where it is written.
+    /// Its citation.
     pub citation: String,
     /// Whether the order and its main dates were confirmed.
     pub confirmed: bool,
-    /// What is not.
+    /// Which facts are not confirmed.
     pub unconfirmed: Vec<String>,
     /// Where the facts come from.
     pub sources: Vec<String>,
     /// Whether hosts are judged under it.
     pub active: bool,
-    /// Why hosts cannot be judged under it, if they cannot: it is not about installed software, or the catalogue does
-    /// not know its vendors.
+    /// Why hosts cannot be judged under it: it does not concern installed software, or the catalogue has none of its
+    /// vendors. `None` if they can.
     pub not_judged: Option<String>,
-    /// Its days and instants.
+    /// Its milestones.
     pub milestones: Vec<Milestone>,
-    /// Which products and hosts it is about.
+    /// The products and hosts that it concerns.
     pub scope: Scope,
     /// The presences that are prohibited.
     pub prohibits: Vec<Presence>,
-    /// What becomes of embedded code.
+    /// How it treats embedded code.
     pub embedded_code: EmbeddedCode,
-    /// What it demands beside removal.
+    /// The protection that it requires.
     pub protection: ProtectionRule,
     /// How long a host may be silent.
     pub patience: Duration,
     /// When a removal is proven.
     pub confirm: ConfirmRule,
-    /// The sources that must have looked.
+    /// The sources that must be read.
     pub needs: Vec<Need>,
-    /// How it speaks.
+    /// Its words.
     pub wording: Wording,
-    /// The version of the rule set that it stands in.
+    /// The version of its rule set.
     pub rules_version: String,
     pub(crate) due: Option<String>,
 }
 
 impl Order {
-    /// When everything must be finished; an order may have no such day.
+    /// When everything must be finished; `None` if the order has no such day.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let due = self.due.as_ref()?;
@@ -179,7 +179,7 @@ impl Order {
         self.milestones.iter().find(|milestone| milestone.id == *due)
     }
 
-    /// The order for people.
+    /// The order as a report.
     #[must_use]
     pub fn report(&self) -> OrderReport {
         let text = |milestone: &Milestone| {
@@ -199,7 +199,7 @@ impl Order {
         }
     }
 
-    /// Whether the order covers the product, and does not exempt it.
+    /// Whether the order covers the product and does not exempt it.
     #[must_use]
     pub fn covers(&self, product: &Product, platform: Platform) -> bool {
         self.names(product, platform) && !self.scope.exempt.contains(&product.id)
@@ -217,7 +217,7 @@ impl Order {
             || self.scope.families.iter().any(|family| family == product.family(platform))
     }
 
-    /// Whether the order binds hosts of this platform and site.
+    /// Whether the order applies to hosts of this platform and site.
     #[must_use]
     pub fn binds(&self, platform: Platform, site: &SiteId) -> bool {
         (self.scope.platforms.is_empty() || self.scope.platforms.contains(&platform))
@@ -231,15 +231,15 @@ impl Order {
         self.prohibits.contains(&presence) && !embedded_out
     }
 
-    /// What the catalogue says of the names in the order's scope; names that it does not know are faults, and an order
-    /// that covers nothing it knows cannot be judged.
+    /// Checks the names in the order's scope against the catalogue. Unknown names are faults, and so is an order that covers
+    /// no product and does not say why.
     pub(crate) fn check(&mut self, catalogue: &Catalogue, file: &str, line: usize) -> Vec<RuleFault> {
         let mut faults = Vec::new();
         let mut fault = |reason: String| faults.push(RuleFault { file: file.to_owned(), line, reason });
         let covered = catalogue.products().iter();
         let covered = covered.filter(|product| Platform::ALL.iter().any(|platform| self.covers(product, *platform)));
         if covered.count() == 0 && self.not_judged.is_none() {
-            fault("the catalogue knows no product in the order's scope: say why in `not_judged`, or name vendors, families or products that it knows".to_owned());
+            fault("the scope covers no product of the catalogue; add vendors, families or products, or give the reason in `not_judged`".to_owned());
         }
         for vendor in self.scope.vendors.iter().filter(|vendor| !catalogue.knows_vendor(vendor)) {
             fault(format!("no product of the catalogue has the vendor {vendor:?}"));
@@ -249,7 +249,7 @@ impl Order {
             fault(format!("the catalogue has no product {product}"));
         }
         if self.active && self.not_judged.is_some() {
-            fault("an order that cannot be judged cannot be active".to_owned());
+            fault("an order with `not_judged` cannot be active".to_owned());
         }
         faults
     }
@@ -323,7 +323,7 @@ fn facts_for_people(entries: &mut Entries<'_, '_>) {
 fn due(entries: &mut Entries<'_, '_>, milestones: &[Milestone]) -> Option<String> {
     let Placed { value, line } = entries.text("due")?;
     if !milestones.iter().any(|milestone| milestone.id == value) {
-        entries.fault(line, format!("`due` names the milestone {value:?}, which the order does not have"));
+        entries.fault(line, format!("`due`: the order has no milestone {value:?}"));
     }
     Some(value)
 }
@@ -380,7 +380,7 @@ fn protection(entries: &mut Entries<'_, '_>) -> ProtectionRule {
     ProtectionRule { platforms, approved: ids(entries, "approved"), categories, excluded: BTreeSet::new() }
 }
 
-/// The collector notes complete scans that are at least this far apart; an order cannot ask for less.
+/// The least time between clean scans that are recorded. An order cannot require less.
 pub(crate) const SCAN_SPACING: Duration = days(1);
 
 const fn default_confirm() -> ConfirmRule {
@@ -392,7 +392,7 @@ fn confirm(entries: &mut Entries<'_, '_>) -> ConfirmRule {
     let scans = entries.number("scans").map_or(default.scans, |scans| usize::try_from(scans).unwrap_or(default.scans));
     let hours = entries.number("spacing_hours").unwrap_or(24);
     if hours < 24 || scans == 0 || scans > 8 {
-        entries.fault(entries.line(), "`spacing_hours` is at least 24 and `scans` from 1 to 8");
+        entries.fault(entries.line(), "`spacing_hours` must be at least 24, and `scans` from 1 to 8");
     }
     let new_boot = entries.flag("new_boot").unwrap_or(default.new_boot);
     ConfirmRule { scans, spacing: Duration::from_secs(hours.saturating_mul(3600)), new_boot }
@@ -426,8 +426,8 @@ fn needs(entries: &mut Entries<'_, '_>) -> Vec<Need> {
     needs
 }
 
-/// What every order needs that does not say otherwise. On Linux one package database, the one native to the system:
-/// an agent reports that one as failed when it is missing.
+/// The needs of an order that does not set its own. On Linux one package database is enough: agents report the native one
+/// as failed if it is missing.
 fn default_needs() -> Vec<Need> {
     use SourceName as S;
     let need = |platform, any_of: &[SourceName]| Need { platform, any_of: any_of.to_vec() };

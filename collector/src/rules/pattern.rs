@@ -1,41 +1,41 @@
-//! What a recogniser writes to test a text: exact, a glob, or a regular expression.
+//! Patterns of recognisers: exact text, globs and regular expressions.
 //!
 //! | written | means |
 //! |---|---|
-//! | `kesl` | exactly that, after folding |
+//! | `kesl` | exactly this, after folding |
 //! | `klvssbridge64_*` | a glob: `*` is any run of characters, `?` is one; in a path `*` and `?` stay within one component |
-//! | `/opt/kesl/**` | in a path: that place and everything below it; `**` elsewhere is any run of components |
-//! | `~avp\d+(\.\d+)*` | a regular expression, anchored at both ends, without regard to case |
+//! | `/opt/kesl/**` | in a path: this folder and everything below it; elsewhere `**` is any run of components |
+//! | `~avp\d+(\.\d+)*` | a regular expression, anchored at both ends, case-insensitive |
 //! | `@kaspersky` | the spellings of a vendor, from `vendors/kaspersky.toml` |
 
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use regex_syntax::hir::Hir;
 
-/// Which fold and which wildcards a field has.
+/// How texts of a field are folded, and what wildcards match in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Names, vendors, states: `*` is anything.
+    /// Names, vendors and states: `*` matches anything.
     Text,
     /// Paths and registry keys: `*` stays within one component.
     Place,
 }
 
-/// A pattern that was checked.
+/// A pattern with valid syntax.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Pattern {
-    /// Equal after folding.
+    /// A text that must be equal after folding.
     Exact(String),
     /// The source of an unanchored regular expression.
     Regex(String),
 }
 
 impl Pattern {
-    /// Reads a pattern; `fold` brings its literal parts into the form of the texts.
+    /// Parses a pattern. `fold` brings its literal parts into the form of the texts.
     pub(crate) fn parse(text: &str, form: Form, fold: impl Fn(&str) -> String) -> Result<Self, String> {
         if text.contains(char::is_control) {
             return Err(format!(
-                "{text:?} holds a control character: between quotation marks \\b is one, between apostrophes not"
+                "{text:?} has a control character: \\b is one between quotation marks, but not between apostrophes"
             ));
         }
         if let Some(regex) = text.strip_prefix('~') {
@@ -50,7 +50,7 @@ impl Pattern {
         }
         let folded = fold(text);
         if folded.trim_matches(['*', '?', '/', ' ']).is_empty() {
-            return Err(format!("the pattern {text:?} fits everything"));
+            return Err(format!("the pattern {text:?} matches everything"));
         }
         let regex = glob(&folded, form);
         check_syntax(&regex)?;
@@ -58,7 +58,7 @@ impl Pattern {
     }
 }
 
-/// Several patterns, compiled; fits when one of them does.
+/// Several patterns, compiled. They match if one of them does.
 #[derive(Debug)]
 pub(crate) struct Patterns {
     exact: Vec<String>,
@@ -80,7 +80,7 @@ impl Patterns {
         Ok(Self { exact, regex })
     }
 
-    /// Whether any of the folded texts fits.
+    /// Whether a pattern matches one of the folded texts.
     pub(crate) fn fit<S: AsRef<str>>(&self, texts: &[S]) -> bool {
         texts.iter().map(AsRef::as_ref).any(|text| {
             self.exact.iter().any(|exact| exact == text)
@@ -89,7 +89,7 @@ impl Patterns {
     }
 }
 
-/// A set of regular expressions, each anchored at both ends, compiled into one automaton that is built as it is used.
+/// Compiles regular expressions, each anchored at both ends, into one automaton that is built lazily.
 pub(crate) fn compile<S: AsRef<str>>(patterns: &[S]) -> Result<Regex, String> {
     let anchored: Vec<String> = patterns.iter().map(|pattern| anchored(pattern.as_ref())).collect();
     let config = Regex::config()
@@ -107,8 +107,8 @@ pub(crate) fn compile<S: AsRef<str>>(patterns: &[S]) -> Result<Regex, String> {
         .map_err(|error| format!("the patterns are too large together: {error}"))
 }
 
-/// Texts are folded to lower case before they are tested, so only a pattern that is written with capitals has to be told
-/// that case does not count; for all others the automaton stays three times smaller.
+/// Anchors a pattern. Texts are folded to lower case first, so only patterns with capitals need to be case-insensitive;
+/// the automaton of the others is three times smaller.
 fn anchored(pattern: &str) -> String {
     let mut escaped = false;
     let has_capitals = pattern.chars().any(|c| {
@@ -127,13 +127,13 @@ fn check_syntax(pattern: &str) -> Result<(), String> {
     parse(pattern).map(drop)
 }
 
-/// The structure of a regular expression, as it is compiled.
+/// Parses a regular expression as it will be compiled.
 pub(crate) fn parse(pattern: &str) -> Result<Hir, String> {
     syntax::parse_with(&anchored(pattern), &syntax_config())
         .map_err(|error| format!("not a regular expression: {}", last_line(&error.to_string())))
 }
 
-/// The last line of a syntax error says what is wrong; the lines before draw it.
+/// The last line of a syntax error, which says what is wrong; the lines before it are a drawing.
 fn last_line(error: &str) -> String {
     error.lines().last().unwrap_or(error).trim_start_matches("error: ").to_owned()
 }
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_anchored_and_know_no_case() {
+    fn patterns_are_anchored_and_case_insensitive() {
         assert!(fits("KESL", "kesl"));
         assert!(!fits("kesl", "keslx"));
         assert!(fits("klvssbridge64_*", "KLVSSBRIDGE64_21.25"));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_path_a_star_stays_within_a_component_and_two_do_not() {
+    fn in_a_path_one_star_stays_within_a_component_and_two_do_not() {
         assert!(fits_path("/opt/kav/**", "/opt/kav"));
         assert!(fits_path("/opt/kav/**", "/opt/kav/5.5/bin"));
         assert!(!fits_path("/opt/kav/**", "/opt/kavita"));
@@ -211,10 +211,10 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_or_boundless_pattern_is_refused_with_its_reason() {
+    fn a_broken_pattern_or_one_that_matches_everything_is_refused() {
         let unclosed = Pattern::parse("~avp(", Form::Text, fold).expect_err("unclosed");
         assert!(unclosed.contains("unclosed group"), "{unclosed}");
-        assert!(Pattern::parse("**", Form::Text, fold).expect_err("everything").contains("fits everything"));
+        assert!(Pattern::parse("**", Form::Text, fold).expect_err("everything").contains("matches everything"));
         assert!(Pattern::parse("~\u{8}avp", Form::Text, fold).expect_err("a backspace").contains("control character"));
     }
 }

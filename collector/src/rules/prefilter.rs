@@ -1,14 +1,16 @@
-//! Which observations of a section are worth recognising at all: those that hold a fragment without which no recogniser
-//! can fit. One pass over its texts, and where a fragment may begin the automaton of its kind is asked; what is let through
-//! is recognised in full, so it may be too much and never too little.
+//! The prefilter: lets through the observations of a section that some recogniser may match, and drops the others before
+//! they are folded. Most observations of a machine match nothing.
 //!
 //! ```text
-//!  recogniser ─► its most telling test ─► one fragment of each of its patterns ─► automaton for each of its kinds
+//!  recogniser ─► its most selective test ─► one fragment of each of its patterns ─► automaton of each of its kinds
 //! ```
 //!
-//! Folding keeps letters, digits and dashes of ASCII text where they are and as they are but for case, so a fragment of
-//! a folded pattern stands in the text as it was sent. Where that does not hold (text that is not ASCII, quotation
-//! marks, which folding drops) the observation is let through.
+//! One pass over the texts finds where a fragment may begin; only there the automaton of the kind runs. Observations that
+//! are let through are recognised in full, so the prefilter may let through too many but never too few.
+//!
+//! Folding does not move or change letters, digits and dashes of ASCII text except for their case, so a fragment of a
+//! folded pattern is in the raw text too. Where this does not hold (text that is not ASCII, and quotation marks, which
+//! folding drops) the observation is let through.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -22,36 +24,36 @@ use super::product::Product;
 use super::recogniser::{Recogniser, Test};
 use super::subject::Field;
 
-/// See the head of the file.
+/// The compiled prefilter; see the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Prefilter {
-    /// A kind that is not here has no recogniser. Each has an automaton of its own: together they would be too large for a
-    /// processor's cache, and a fragment of one kind stands by chance in names of others.
+    /// A kind without an entry has no recogniser. Each kind has its own automaton: a common one would not fit into a
+    /// processor's cache, and fragments of one kind are by chance in names of others.
     kind_filters: HashMap<(Platform, Kind), KindFilter>,
 }
 
-/// What lets observations of one kind through.
+/// The filter of one kind.
 #[derive(Debug)]
 struct KindFilter {
     fragments: AhoCorasick,
-    /// How fragments begin: the automaton is only asked where one may.
+    /// How fragments begin. The automaton only runs where one may begin.
     begins: Box<Begins>,
-    /// A recogniser has no fragment: all are let through.
+    /// Some recogniser has no fragment, so every observation is let through.
     open: bool,
-    /// A recogniser tests a name that is too short for a fragment: those that may have one are let through.
+    /// Some recogniser tests a name that is too short for a fragment, so observations with short names are let through.
     short: bool,
-    /// Fragments may stand in the vendor, or in the state; else only in name, id and path.
+    /// Whether fragments can also be in the vendor or the state, not only in name, id and path.
     beyond: Beyond,
 }
 
-/// Which fields beyond name, id and path are told apart by.
+/// The fields besides name, id and path that recognisers test.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Beyond {
     vendor: bool,
     state: bool,
 }
 
-/// A filter before its automaton is made.
+/// The parts of a filter before its automaton is built.
 #[derive(Debug, Default)]
 struct Loose {
     fragments: BTreeSet<String>,
@@ -60,12 +62,12 @@ struct Loose {
     beyond: Beyond,
 }
 
-/// What must stand in an observation that a recogniser fits.
+/// What an observation must contain for a recogniser to match it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Needed {
     /// One of these.
     fragments: Vec<String>,
-    /// Or a name that is too short for one.
+    /// Or a name that is too short for a fragment.
     short: bool,
     beyond: Beyond,
 }
@@ -74,7 +76,7 @@ impl Prefilter {
     pub(crate) fn new(products: &[Product]) -> Result<Self, String> {
         let mut loose: HashMap<(Platform, Kind), Loose> = HashMap::new();
         for one in products.iter().flat_map(|product| &product.recognisers) {
-            let needed = telling(one);
+            let needed = most_selective(one);
             for kind in one.platforms.iter().flat_map(|on| one.kinds.iter().map(|kind| (*on, *kind))) {
                 let kind_filter = loose.entry(kind).or_default();
                 match &needed {
@@ -97,7 +99,7 @@ impl Prefilter {
     pub(crate) fn let_through<'s>(&self, section: &'s CanonicalSection) -> Vec<ObservationView<'s>> {
         let platform = section.platform();
         let mut through = Vec::new();
-        // Observations of one kind stand together.
+        // Observations of one kind follow each other in a section.
         let mut last: Option<(Kind, Option<&KindFilter>)> = None;
         section.each(|_, observation| {
             let kind = observation.kind;
@@ -120,7 +122,7 @@ impl KindFilter {
         if self.open || (self.short && has_short_name(observation)) {
             return true;
         }
-        // Most ids are the name, with an architecture after it.
+        // Most ids are the name with an architecture after it, so only the rest is new text.
         let id = id.strip_prefix(name).filter(|rest| rest.bytes().next().is_none_or(ends_fragments)).unwrap_or(id);
         let holds = |text: &str| self.lets_text(text.as_bytes());
         holds(name)
@@ -130,7 +132,7 @@ impl KindFilter {
             || (self.beyond.state && holds(state))
     }
 
-    /// Whether a fragment stands in it, or folding changes it.
+    /// Whether the text contains a fragment, or folding changes it.
     fn lets_text(&self, text: &[u8]) -> bool {
         let mut changed = 0;
         for at in (0..text.len()).step_by(4) {
@@ -152,7 +154,7 @@ impl KindFilter {
     }
 }
 
-/// The eight bytes from there on, the first of them lowest. Beyond the end stand zeros.
+/// Eight bytes from a position, the first one lowest. Bytes after the end are zero.
 fn eight_at(text: &[u8], at: usize) -> u64 {
     if let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) {
         u64::from_le_bytes(*eight)
@@ -168,14 +170,13 @@ const fn eight_of(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Not 0 if folding makes something else of one of them than a letter in lower case, or drops it: what is not ASCII, and
-/// the quotation mark.
+/// Not 0 if folding changes one of these bytes in more than its case: bytes that are not ASCII, and quotation marks.
 const fn changes(eight: u64) -> u64 {
     let quotes_are_0 = eight ^ eight_of(b'"');
     (eight | (quotes_are_0.wrapping_sub(eight_of(1)) & !quotes_are_0)) & eight_of(0x80)
 }
 
-/// How fragments begin, as a set of bits: their first four bytes, hashed.
+/// A set of the hashes of the first four bytes of all fragments.
 #[derive(Debug)]
 struct Begins([u64; 1 << 10]);
 
@@ -185,7 +186,7 @@ impl Begins {
         for fragment in fragments {
             match *fragment.as_bytes() {
                 [one, two, three, four, ..] => begins.insert([one, two, three, four]),
-                // Anything may follow, and nothing.
+                // A fragment of three bytes can be followed by any byte or by none.
                 [one, two, three] => (0..=u8::MAX).for_each(|next| begins.insert([one, two, three, next])),
                 _ => {}
             }
@@ -193,8 +194,8 @@ impl Begins {
         begins
     }
 
-    /// Letters in both cases are one: the bit that parts them is 1 in all other bytes of which fragments are made but the
-    /// underscore, and no other of them is what that becomes.
+    /// Sets the case bit, so that letters of both cases are equal. The bit is already set in all other bytes of fragments
+    /// except the underscore, and no other byte becomes what the underscore becomes.
     const CASE: u64 = eight_of(0x20);
 
     fn insert(&mut self, four: [u8; 4]) {
@@ -213,7 +214,7 @@ impl Begins {
         self.0[word] >> bit & 1
     }
 
-    /// At which of the first four bytes a fragment may begin: a bit for each, the first of them lowest.
+    /// At which of the first four bytes a fragment may begin: one bit each, the first byte lowest.
     const fn among(&self, eight: u64) -> u64 {
         let folded = eight | Self::CASE;
         self.bit(folded) | self.bit(folded >> 8) << 1 | self.bit(folded >> 16) << 2 | self.bit(folded >> 24) << 3
@@ -233,8 +234,8 @@ impl Loose {
     }
 }
 
-/// Whether the technical name may be shorter than a fragment: what its kind or a tool adds begins with another sign than
-/// names are made of, or with a dash.
+/// Whether the technical name may be shorter than a fragment. What a kind or a tool appends starts with a dash or with a
+/// character that names do not have.
 fn has_short_name(observation: &ObservationView<'_>) -> bool {
     let ObservationView { name, id, path, .. } = observation;
     let file = |text: &str| text.trim_end_matches(['/', '\\', ' ']).rfind(['/', '\\']).map_or(0, |at| at + 1);
@@ -247,13 +248,13 @@ fn has_short_name(observation: &ObservationView<'_>) -> bool {
     })
 }
 
-/// Whether no fragment goes beyond this byte of a plain text.
+/// Whether no fragment spans this byte.
 fn ends_fragments(byte: u8) -> bool {
     byte.is_ascii() && !is_of_fragments(char::from(byte))
 }
 
-/// What the recogniser's most telling test needs; `None` when an observation that it fits need hold nothing.
-fn telling(one: &Recogniser) -> Option<Needed> {
+/// What the recogniser's most selective test needs; `None` if no text is needed for a match.
+fn most_selective(one: &Recogniser) -> Option<Needed> {
     let of_test = |test: &Test| {
         let beyond = Beyond { vendor: test.field == Field::Vendor, state: test.field == Field::State };
         let mut needed = Needed { beyond, ..Needed::default() };
@@ -264,7 +265,7 @@ fn telling(one: &Recogniser) -> Option<Needed> {
                 None => return None,
             }
         }
-        // A vendor is on many titles, and what it is called only on some: the vendor decides where nothing else can.
+        // A vendor has many titles, so its name is the least selective and is used only if nothing else can be.
         let rank = (test.field != Field::Vendor, !needed.short, worth(&needed.fragments));
         Some((rank, needed))
     };
@@ -282,11 +283,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_let_through_that_holds_a_fragment_in_any_case_or_that_folding_changes() {
+    fn a_text_with_a_fragment_or_that_folding_changes_is_let_through() {
         let fragments = ["kesl", "avp", "k7-tools", "as_kv"].map(str::to_owned);
         let kind_filter = Loose { fragments: BTreeSet::from(fragments), ..Loose::default() }.tied().expect("builds");
         for text in ["KESL", "avp", "Avp21", "K7-tools", "As_KV", "кесл", "\"", "\u{ad}"] {
-            // Wherever it stands, and however long the text is.
+            // At every position, and in texts of every length.
             for (before, after) in (0..10).flat_map(|before| (0..10).map(move |after| (before, after))) {
                 let text = format!("{}{text}{}", "x".repeat(before), ".".repeat(after));
                 assert!(kind_filter.lets_text(text.as_bytes()), "{text}");
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_be_short_before_what_its_kind_adds() {
+    fn a_short_name_with_an_ending_is_let_through() {
         let is_short = |name: &str, path: &str| {
             let seen = Observation { path: path.to_owned(), ..Observation::new(Kind::Service, name) };
             let section = CanonicalSection::from(&Section::new(Platform::Linux, SourceName::SystemdUnits, vec![seen]));
@@ -324,10 +325,10 @@ mod tests {
     }
 
     #[test]
-    fn hardly_a_kind_is_open() {
+    fn few_kinds_have_no_filter() {
         let set = crate::rules::load(None).expect("rules");
         let prefilter = Prefilter::new(set.catalogue.products()).expect("builds");
-        // Each of these makes its kind as slow as it is without a prefilter: it has to be a kind of which machines have few.
+        // A kind without a filter costs as much as without the prefilter, so machines must have few observations of it.
         let open: Vec<_> =
             prefilter.kind_filters.iter().filter(|(_, kind_filter)| kind_filter.open).map(|(kind, _)| *kind).collect();
         assert_eq!(open, [(Platform::Windows, Kind::Wsc)]);

@@ -1,4 +1,4 @@
-//! A product of the catalogue, and how it is recognised: one file each, edited by analysts.
+//! A product of the catalogue and its recognisers. Each product is one file, edited by analysts.
 
 use muster_proto::model::{Kind, Platform, ProductId, ProductReport};
 
@@ -8,25 +8,25 @@ use super::sign::{Freshness, Realtime, freshness, realtime};
 use super::text::fold;
 use super::toml_reader::{Entries, Placed};
 
-/// What is claimed about the contents that age: signatures, machine learning in a cloud, none.
+/// What a product detects with, which decides whether its age matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DetectionContent {
     /// Signature databases that age.
     Signatures,
     /// A content package that ages.
     ContentPackage,
-    /// Judged in a cloud: freshness does not apply.
+    /// Machine learning in a cloud; age does not matter.
     CloudMl,
-    /// Rules of the operator.
+    /// The operator's own rules.
     Rules,
-    /// Kept by the operating system.
+    /// The operating system updates it.
     OsManaged,
     /// Nothing.
     None,
 }
 
 impl DetectionContent {
-    /// Whether stale contents make the product count for nothing.
+    /// Whether stale content means that the product does not protect.
     #[must_use]
     pub const fn ages(self) -> bool {
         matches!(self, Self::Signatures | Self::ContentPackage)
@@ -58,27 +58,27 @@ pub struct Product {
     pub name: String,
     /// Its vendor's name.
     pub vendor: String,
-    /// Its vendor's id: the name in lower case with dashes, unless the file says another.
+    /// Its vendor's id: the name in lower case with dashes, unless the file sets another.
     pub vendor_id: String,
     /// `antivirus`, `edr`, `management`, …
     pub category: String,
-    /// The families for the platforms, where they differ; the first for all others.
+    /// Its families: per platform where they differ, and without platform for all others.
     pub families: Vec<(Option<Platform>, String)>,
     /// Other names.
     pub aliases: Vec<String>,
-    /// What of it ages.
+    /// What it detects with.
     pub detection_content: DetectionContent,
-    /// Whether it is another vendor's product with this vendor's code in it.
+    /// Whether it is another vendor's product that contains this vendor's code.
     pub white_label: bool,
     /// The date of the last change of its recognisers, as 20261123.
     pub revised: u64,
     /// Where the facts come from.
     pub sources: Vec<String>,
-    /// For people.
+    /// A note for analysts.
     pub note: String,
-    /// How it is recognised.
+    /// Its recognisers.
     pub recognisers: Vec<Recogniser>,
-    /// Signs of real-time work.
+    /// Signs of real-time protection.
     pub realtime: Vec<Realtime>,
     /// Where the age of its signatures is read.
     pub freshness: Vec<Freshness>,
@@ -86,7 +86,7 @@ pub struct Product {
     pub fresh_days: u64,
     /// The file that it was read from, as faults name it.
     pub(crate) file: String,
-    /// How it is removed, for kinds where the general way does not do.
+    /// Uninstall commands for kinds where the general command does not work.
     pub uninstall: Vec<(Kind, String)>,
 }
 
@@ -98,7 +98,7 @@ impl Product {
         exact.or_else(|| self.families.iter().find(|(of, _)| of.is_none())).map_or("", |(_, family)| family)
     }
 
-    /// The product for people; with all recognisers as text when `details` is asked for.
+    /// The product as a report; with all recognisers as text if `details` is set.
     #[must_use]
     pub fn report(&self, details: bool) -> ProductReport {
         let mut families: Vec<&str> = self.families.iter().map(|(_, family)| family.as_str()).collect();
@@ -115,7 +115,7 @@ impl Product {
         }
     }
 
-    /// The platforms for which there are recognisers.
+    /// The platforms for which it has recognisers.
     #[must_use]
     pub fn platforms(&self) -> Vec<Platform> {
         let holds = |platform: &&Platform| self.recognisers.iter().any(|one| one.platforms.contains(platform));
@@ -199,7 +199,7 @@ fn uninstall(entries: &mut Entries<'_, '_>) -> Vec<(Kind, String)> {
     commands
 }
 
-/// A vendor's id: its name in lower case, everything but letters and digits as dashes.
+/// A vendor's id: its name in lower case with a dash for each run of other characters.
 pub(crate) fn slug(name: &str) -> String {
     let mut slug = String::new();
     for c in fold(name).chars() {

@@ -1,4 +1,4 @@
-//! One way to recognise a product: which texts of which observations it tests, how much it proves alone, what it shows.
+//! Recognisers: which texts of which observations they test, how much they prove, and which presence they show.
 
 use muster_proto::model::{Kind, Platform, Presence};
 
@@ -8,15 +8,15 @@ use super::subject::{Field, strip_ending};
 use super::text::{fold, fold_path, fold_registry};
 use super::toml_reader::{Entries, Placed};
 
-/// How much one recogniser proves alone.
+/// How much one recogniser proves by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strength {
-    /// Never proves anything alone: a `suspect` until another source corroborates it by another name.
+    /// Proves nothing by itself: the product is a `suspect` until another source shows it under another name.
     Weak,
-    /// Corroborates; alone it is a `suspect`.
+    /// Corroborates other evidence; by itself the product is a `suspect`.
     Supports,
-    /// Proves its presence alone.
+    /// Proves the product by itself.
     Proves,
 }
 
@@ -42,32 +42,32 @@ pub(crate) struct Test {
 /// One way to recognise a product.
 #[derive(Debug, Clone)]
 pub struct Recogniser {
-    /// Which of the product's recognisers it is, from 1, in the order of the file.
+    /// Its number within the product, from 1, in the order of the file.
     pub number: usize,
-    /// The platforms on which it holds.
+    /// The platforms on which it applies.
     pub platforms: Vec<Platform>,
     /// The kinds of observation that it tests.
     pub kinds: Vec<Kind>,
-    /// How much it proves alone.
+    /// How much it proves by itself.
     pub strength: Strength,
-    /// What it shows when it is believed.
+    /// The presence that it shows.
     pub shows: Presence,
-    /// Whether it holds only where no other recogniser of the vendor does.
+    /// Whether it applies only if no other recogniser of the vendor matches.
     pub fallback: bool,
-    /// Where the fact was read; empty when nowhere.
+    /// Where the fact was read; empty if it was not read anywhere.
     pub source: Vec<String>,
-    /// For people.
+    /// A note for analysts.
     pub note: String,
     pub(crate) tests: Vec<Test>,
     pub(crate) unless: Vec<Test>,
-    /// Where a path is known, it must fit one of these.
+    /// If the observation has a path, one of these must match it.
     pub(crate) within: Vec<Pattern>,
     pub(crate) watch: Vec<String>,
     pub(crate) written: Vec<Written>,
     pub(crate) line: usize,
 }
 
-/// The tests of one field as the file writes them.
+/// The tests of one field as the file spells them.
 #[derive(Debug, Clone)]
 pub(crate) struct Written {
     pub(crate) field: Field,
@@ -75,12 +75,12 @@ pub(crate) struct Written {
 }
 
 impl Recogniser {
-    /// Whether it goes by a technical name alone, which anybody may give.
+    /// Whether it tests only a technical name, which any product can have.
     pub(crate) fn is_by_name_alone(&self) -> bool {
         self.tests.iter().all(|test| matches!(test.field, Field::Key | Field::State))
     }
 
-    /// One line for people: number, kinds, strength, tests.
+    /// One line: number, kinds, strength, tests.
     #[must_use]
     pub fn describe(&self) -> String {
         let platforms: Vec<_> = self.platforms.iter().map(|platform| platform.name()).collect();
@@ -97,7 +97,7 @@ impl Recogniser {
             self.shows
         );
         if self.fallback {
-            line.push_str(", where no other recogniser of the vendor holds");
+            line.push_str(", if no other recogniser of the vendor matches");
         }
         if !self.source.is_empty() {
             line.push_str(&format!(" [{}]", self.source.join(", ")));
@@ -105,7 +105,7 @@ impl Recogniser {
         line
     }
 
-    /// What is not a regular expression among the patterns that say where a thing of this kind is found.
+    /// The patterns that name where an observation of this kind is found, without regular expressions.
     pub(crate) fn literals(&self, kind: Kind) -> impl Iterator<Item = String> {
         let field = match kind {
             Kind::Path | Kind::Registry => Field::Path,
@@ -190,7 +190,7 @@ pub(super) fn read(entries: &mut Entries<'_, '_>, number: usize) -> Option<Recog
     })
 }
 
-/// The tests of a table: every field that it names, with its patterns.
+/// The tests of a table: each field with its patterns.
 pub(crate) fn tests(entries: &mut Entries<'_, '_>, kinds: &[Kind], written: &mut Vec<Written>) -> Vec<Test> {
     let mut tests = Vec::new();
     for field in Field::ALL {
@@ -208,7 +208,7 @@ pub(crate) fn tests(entries: &mut Entries<'_, '_>, kinds: &[Kind], written: &mut
     tests
 }
 
-/// `ps` cuts names at 16 characters, `/proc/PID/comm` at 15: a long name is also known by what is left of it.
+/// `ps` cuts names at 16 characters and `/proc/PID/comm` at 15, so a long name must also match when it is cut.
 fn cut_names(patterns: &[Pattern]) -> Vec<Pattern> {
     let mut cut = Vec::new();
     for pattern in patterns {
@@ -233,7 +233,7 @@ pub(super) fn pattern(
     parsed.map_err(|reason| entries.fault(text.line, format!("`{}`: {reason}", field.key()))).ok()
 }
 
-/// Reads a pattern of a field. `@vendor` is kept as it is; the loader puts the vendor's spellings in its place.
+/// Reads a pattern of a field. `@vendor` is left as it is; the catalogue replaces it with the vendor's spellings.
 pub(crate) fn read_pattern(field: Field, kinds: &[Kind], text: &str) -> Result<Pattern, String> {
     if text.starts_with('@') {
         return Ok(Pattern::Exact(text.to_owned()));

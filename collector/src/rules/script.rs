@@ -1,7 +1,7 @@
-//! A word is written in one script. Where one holds letters of two, those that look alike are taken for those of the
-//! other: the `К` of `Кaspersky` that somebody typed with the wrong keyboard, or chose so that nobody finds it.
+//! Confusable letters: in a word with letters of two scripts, those of one are replaced by similar letters of the other.
+//! An example is the Cyrillic `К` in `Кaspersky`, typed on the wrong keyboard or chosen to hide the name.
 
-/// Letters of Russian and Greek, small, and those of Latin that look like them or like their capitals.
+/// Small Cyrillic and Greek letters, with the Latin letters that look like them or like their capitals.
 const ALIKE: &[(char, char)] = &[
     ('а', 'a'),
     ('в', 'b'),
@@ -33,7 +33,8 @@ const ALIKE: &[(char, char)] = &[
     ('χ', 'x'),
 ];
 
-/// The text with every word in one script, as far as letters that look alike make that possible. Of a text in small letters.
+/// The text with every word in one script, where similar letters make that possible; `None` if no word is mixed. The text
+/// must be in lower case.
 pub(super) fn in_one_script(text: &str) -> Option<String> {
     let is_mixed = |word: &str| word.contains(|c: char| c.is_ascii_alphabetic()) && word.contains(is_foreign);
     if !words(text).any(is_mixed) {
@@ -85,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_of_two_scripts_is_one_of_one() {
+    fn a_word_in_two_scripts_becomes_one_in_one_script() {
         let settled = |text: &str| in_one_script(text).unwrap_or_else(|| text.to_owned());
         assert_eq!(settled("кaspersky internet security"), "kaspersky internet security");
         assert_eq!(settled("kаѕреrsку-lаb"), "kaspersky-lab");

@@ -1,4 +1,4 @@
-//! What shows that a product works: signs of real-time work, and where the age of its signatures is read.
+//! Signs of real-time protection, and where the age of signatures is read.
 
 use muster_proto::model::{Kind, Platform};
 
@@ -8,14 +8,14 @@ use super::recogniser::pattern;
 use super::subject::Field;
 use super::toml_reader::Entries;
 
-/// How well a sign of real-time work proves it.
+/// How well a sign proves real-time protection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sign {
-    /// The agent runs; whether it guards is not said.
+    /// The product's agent runs; that does not show whether it protects.
     Weak,
-    /// The part that guards is at work.
+    /// The protecting part is running.
     Strong,
-    /// The system or the product says that it guards.
+    /// The system or the product states that it protects.
     Definitive,
 }
 
@@ -31,18 +31,18 @@ impl NamedValue for Sign {
     }
 }
 
-/// A sign that the product works in real time.
+/// A sign that the product protects in real time.
 #[derive(Debug, Clone)]
 pub struct Realtime {
     /// The platform.
     pub platform: Platform,
-    /// The unit or service that must run, if that is the sign.
+    /// The unit or service that must run; `None` if the sign is a place.
     pub unit: Option<String>,
-    /// The places of the agent's evidence, any of which is the sign; empty where the sign is a unit.
+    /// Places of the agent's real-time evidence, any of which is the sign; empty if the sign is a unit.
     pub places: Vec<String>,
-    /// How well it proves it.
+    /// How well it proves protection.
     pub sign: Sign,
-    /// Whether its being off says that nothing guards. Not so where other builds of the product do without it.
+    /// Whether the product does not protect when the sign is off. False if other builds of the product work without it.
     pub refutes: bool,
     /// What it does not prove.
     pub caveat: String,
@@ -54,24 +54,24 @@ pub struct Realtime {
 pub struct Freshness {
     /// The platform.
     pub platform: Platform,
-    /// The place, as the agent names it.
+    /// The place, as the agent spells it.
     pub place: String,
     pub(crate) pattern: Pattern,
 }
 
-/// What the agent sees of a process or of the processes of a unit, before its name.
+/// Prefixes of evidence about a process, or about the processes of a unit.
 const OF_A_PROCESS: &[&str] = &["process:", "fanotify:", "fanotify-notify:"];
-/// More that the agent sees of one; that it does not see it proves nothing, since hooks can be kept without a process.
+/// Prefixes of evidence whose absence proves nothing: hooks can remain without a process.
 const HOOKS: &[&str] = &["bpf:"];
 
 impl Realtime {
-    /// Whether the sign is something that a process does, so that a look at all processes can refute it.
+    /// Whether the sign belongs to a process, so that reading all processes can refute it.
     #[must_use]
     pub fn is_of_a_process(&self) -> bool {
         !self.places.is_empty() && self.places.iter().all(|place| OF_A_PROCESS.iter().any(|of| place.starts_with(of)))
     }
 
-    /// The processes and units of which the agent must know that they matter.
+    /// The processes and units that the agent must inspect.
     pub(crate) fn watched(&self) -> impl Iterator<Item = &str> {
         let after = |place: &'_ String| -> Option<usize> {
             OF_A_PROCESS.iter().chain(HOOKS).find(|of| place.starts_with(**of)).map(|of| of.len())
@@ -87,8 +87,7 @@ pub(super) fn realtime(entries: &mut Entries<'_, '_>) -> Option<Realtime> {
     let places = entries.list("place");
     let sign = entries.name("sign");
     if platform.is_none() || sign.is_none() || unit.is_some() != places.is_empty() {
-        entries
-            .fault(entries.line(), "a sign of real-time work needs `platform`, `sign`, and either `unit` or `place`");
+        entries.fault(entries.line(), "[[realtime]] needs `platform`, `sign`, and either `unit` or `place`");
     }
     let field = if unit.is_some() { Field::Key } else { Field::Name };
     let texts = unit.iter().chain(&places);

@@ -1,9 +1,9 @@
-//! What a source says of the condition of a thing, read by tables that are data: one file below `states/` a source of
-//! such words or numbers. What stands in no table says nothing; an unknown value is never taken for a known one.
+//! Reads the state of an observation with tables that are data: one file in `states/` for each source of such words or
+//! numbers. A state in no table means nothing; an unknown value is never taken for a known one.
 //!
 //! ```text
 //!  "[activated enabled]" ─► words, folded ─┐
-//!                                          ├─► Said { condition, works, fresh }
+//!                                          ├─► StateReading { condition, works, fresh }
 //!  "397568" ─► number, masked ─────────────┘
 //! ```
 
@@ -16,30 +16,30 @@ use super::subject::Field;
 use super::text::fold;
 use super::toml_reader::Entries;
 
-/// Whether the thing is there.
+/// Whether what was observed is installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Condition {
-    /// It is there.
+    /// It is installed.
     #[default]
     There,
-    /// Something of it is left over: dpkg's `rc`, a service whose binary is gone, an extension that waits to be removed.
+    /// A remnant is left: dpkg's `rc`, a service without its binary, an extension that waits for its removal.
     LeftOver,
-    /// The database knows the name and the thing is not there.
+    /// The database has the name, but it is not installed.
     Absent,
 }
 
-/// What a state says.
+/// What a state means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Said {
-    /// Whether the thing is there.
+pub struct StateReading {
+    /// Whether it is installed.
     pub condition: Condition,
-    /// Whether it works; `None` where the state does not say.
+    /// Whether it is active; `None` if the state does not say.
     pub works: Option<bool>,
-    /// Whether its signatures are fresh; `None` where the state does not say.
+    /// Whether its signatures are fresh; `None` if the state does not say.
     pub fresh: Option<bool>,
 }
 
-/// One table, as its file writes it.
+/// One table, as in its file.
 #[derive(Debug, Clone)]
 pub(crate) struct StateTable {
     pub(crate) id: String,
@@ -91,8 +91,8 @@ impl NamedValue for Says {
     }
 }
 
-impl Said {
-    fn hear(&mut self, says: Says) {
+impl StateReading {
+    fn apply(&mut self, says: Says) {
         match says {
             Says::There => self.condition = Condition::There,
             Says::LeftOver => self.condition = Condition::LeftOver,
@@ -124,12 +124,12 @@ impl States {
         Ok(states)
     }
 
-    /// What the state says. What has no kind is read as if it were of every kind, but for words that only some kinds use.
-    pub(crate) fn read(&self, kind: Option<Kind>, state: &str) -> Said {
-        let mut said = Said::default();
+    /// What the state means. An observation without a kind is read with the tables of all kinds.
+    pub(crate) fn read(&self, kind: Option<Kind>, state: &str) -> StateReading {
+        let mut reading = StateReading::default();
         let state = state.trim();
         if state.is_empty() {
-            return said;
+            return reading;
         }
         let holds = |kinds: &[Kind]| kinds.is_empty() || kind.is_none_or(|kind| kinds.contains(&kind));
         let number =
@@ -137,17 +137,17 @@ impl States {
         if let Some(number) = number {
             for bits in self.numbers.iter().filter(|bits| holds(&bits.kinds) && number >= bits.least) {
                 let found = bits.values.iter().find(|(value, _)| number & bits.mask == *value);
-                found.into_iter().for_each(|(_, says)| said.hear(*says));
+                found.into_iter().for_each(|(_, says)| reading.apply(*says));
             }
-            return said;
+            return reading;
         }
         let words = [fold(state.trim_start_matches('[').trim_end_matches(']'))];
         for (kinds, says, patterns) in &self.texts {
             if holds(kinds) && patterns.fit(&words) {
-                said.hear(*says);
+                reading.apply(*says);
             }
         }
-        said
+        reading
     }
 }
 
@@ -161,7 +161,7 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> StateTable {
     StateTable { id, texts, numbers }
 }
 
-/// A part's own kinds, or those of the table.
+/// The kinds of a part, or those of the table if it has none.
 fn kinds_of(entries: &mut Entries<'_, '_>, of_table: &[Kind]) -> Vec<Kind> {
     let own: Vec<Kind> = entries.names("kinds");
     if own.is_empty() { of_table.to_vec() } else { own }

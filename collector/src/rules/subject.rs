@@ -1,26 +1,26 @@
-//! What recognisers test of an observation: its texts in folded form, and the technical names that they hold.
+//! The subject of recognisers: the texts of one observation in folded form, and the technical names in them.
 
 use muster_proto::canonical::ObservationView;
 use muster_proto::model::Kind;
 
-use super::misread::readings;
+use super::mojibake::decodings;
 use super::text::{fold, fold_path, fold_registry, is_place};
 
 /// The part of an observation that a recogniser tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Field {
-    /// What people read: display name, title.
+    /// Display name or title.
     Name,
-    /// Technical names, from name, id and file name, without the ending that the kind implies (`.service`, `.exe`,
+    /// Technical names, from name, id and file name, without the ending of the kind (`.service`, `.exe`,
     /// `.sys`, `.app`, an architecture).
     Key,
     /// The id as it is: product code, bundle id, extension id.
     Id,
-    /// Publisher, maintainer, signer. An empty pattern fits a missing vendor.
+    /// Publisher, maintainer or signer. An empty pattern matches a missing vendor.
     Vendor,
-    /// Where it is. Registry keys too.
+    /// Its path or registry key.
     Path,
-    /// What the source says of its condition.
+    /// Its state, as the source spells it.
     State,
 }
 
@@ -59,7 +59,7 @@ impl Subject {
         Self::new(Some(kind), [name, id, path], vendor, state)
     }
 
-    /// The subject of a record: name, id and path may each say a name or a place. Without a kind everything is a name.
+    /// The subject of a record. Name, id and path may each be a name or a path; without a kind all are names too.
     #[must_use]
     pub fn new(kind: Option<Kind>, [name, id, path]: [&str; 3], vendor: &str, state: &str) -> Self {
         let mut subject =
@@ -68,8 +68,8 @@ impl Subject {
         let is_only_place = in_registry || kind == Some(Kind::Path);
         push(&mut subject.names, fold(name));
         push(&mut subject.ids, fold(id));
-        readings(name).iter().for_each(|read| push(&mut subject.names, fold(read)));
-        readings(vendor).iter().for_each(|read| push(&mut subject.vendor, fold(read)));
+        decodings(name).iter().for_each(|read| push(&mut subject.names, fold(read)));
+        decodings(vendor).iter().for_each(|read| push(&mut subject.vendor, fold(read)));
         for (text, is_path) in [(name, false), (id, false), (path, true)] {
             if text.is_empty() {
                 continue;
@@ -96,7 +96,7 @@ impl Subject {
         subject
     }
 
-    /// Whether its path is that of a program: of what runs, not of what is installed somewhere.
+    /// Whether its path is that of a program file, not of an installation folder.
     pub(crate) fn is_a_program(&self) -> bool {
         self.kind.is_some() && has_file_names(self.kind)
     }
@@ -113,7 +113,7 @@ impl Subject {
     }
 }
 
-/// What stands where a publisher was asked for and none was found.
+/// Placeholders that tools write for a missing publisher.
 const UNSTATED: &[&str] = &[
     "unknown",
     "(unknown)",
@@ -145,7 +145,7 @@ const UNSTATED: &[&str] = &[
     "不明",
 ];
 
-/// A vendor, if it is one.
+/// The vendor, or an empty text for a placeholder.
 fn stated(vendor: String) -> String {
     if UNSTATED.contains(&vendor.as_str()) { String::new() } else { vendor }
 }
@@ -156,7 +156,7 @@ fn push(texts: &mut Vec<String>, text: String) {
     }
 }
 
-/// Kinds whose path ends in a name that says what it is. An uninstall entry's path is the folder it lives in.
+/// Kinds whose path ends in a file name that identifies the product. The path of an uninstall entry is only its folder.
 const fn has_file_names(kind: Option<Kind>) -> bool {
     matches!(
         kind,
@@ -175,7 +175,7 @@ const fn has_file_names(kind: Option<Kind>) -> bool {
     )
 }
 
-/// A technical name without the ending that its kind implies.
+/// A technical name without the ending of its kind.
 pub(crate) fn strip_ending(kind: Option<Kind>, text: &str) -> String {
     let Some(kind) = kind else {
         let endings = [".service", ".exe", ".sys", ".kext", ".app"];
@@ -193,7 +193,7 @@ pub(crate) fn strip_ending(kind: Option<Kind>, text: &str) -> String {
     strip_suffix(kind, text).to_owned()
 }
 
-/// Ten letters and digits: the id that Apple gives a developer.
+/// Whether this is an Apple developer's team id: ten letters and digits.
 fn is_team_id(text: &str) -> bool {
     text.len() == 10
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
@@ -247,7 +247,7 @@ fn package_name(kind: Kind, text: &str) -> &str {
     };
     if let Some(file) = text.strip_suffix(".rpm") {
         let file = without_arch(file, '.').map_or(file, |end| &file[..end]);
-        // name-version-release: the name ends two dashes before the end.
+        // An rpm file is name-version-release, so the name ends at the second dash from the end.
         let dashes: Vec<usize> = file.match_indices('-').map(|(at, _)| at).collect();
         return if dashes.len() >= 2 { &file[..dashes[dashes.len() - 2]] } else { file };
     }
@@ -256,7 +256,7 @@ fn package_name(kind: Kind, text: &str) -> &str {
 }
 
 /// `kesl` of `kesl-12.2.0-2412`, `kesl=12.2.0`, `kesl 12.2.0-1` and `kesl/now`: lists of packages write the version after
-/// the name. A name can look so too, so what stands before is only one more name.
+/// the name. Some names look the same, so the part before is only an additional name.
 fn before_version(kind: Option<Kind>, text: &str) -> Option<&str> {
     if !matches!(kind, Some(Kind::Deb | Kind::Rpm | Kind::Apk | Kind::Pacman | Kind::Snap)) {
         return None;
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn technical_names_lose_what_the_kind_implies() {
+    fn technical_names_lose_the_ending_of_their_kind() {
         assert_eq!(keys(Kind::Service, "kess.service", "/etc/init.d/kess"), ["kess"]);
         assert_eq!(keys(Kind::Process, "KVRT.exe", "kaspersky_virus_removal_tool\\KVRT.exe"), ["kvrt"]);
         assert_eq!(keys(Kind::Driver, "klnke.kext", "/System/Library/Extensions/klnke.kext"), ["klnke"]);
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_is_a_place_is_a_path() {
+    fn an_id_that_is_a_path_is_tested_as_one() {
         let subject = Subject::new(Some(Kind::Process), ["kpm.exe", "\\AVP21.2\\Lab\\kpm.exe", ""], "", "");
         assert_eq!(subject.paths, ["/avp21.2/lab/kpm.exe"]);
         let registry = Subject::new(Some(Kind::Registry), ["HKLM\\SOFTWARE\\KasperskyLab", "", ""], "", "");
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_tools_are_names_with_something_after_them() {
+    fn rows_of_command_line_tools_give_the_name() {
         assert!(keys(Kind::Process, "kesl -s", "").contains(&"kesl".to_owned()));
         assert!(keys(Kind::Process, "[kesl]", "").contains(&"kesl".to_owned()));
         for row in ["AVP.EXE *32", "avp.exe [4321]", "avp.exe:4321", "avp.exe (x)", "avp (deleted)"] {
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vendor_that_was_not_found_is_none_and_one_that_was_misread_is_read_again() {
+    fn a_placeholder_is_no_vendor_and_a_wrongly_decoded_vendor_is_decoded() {
         let vendor = |vendor: &str| Subject::new(Some(Kind::UninstallKey), ["X", "", ""], vendor, "").vendor;
         assert_eq!(vendor("N/A"), [""]);
         assert_eq!(vendor("(none)"), [""]);
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn an_uninstall_entry_is_not_named_by_the_folder_it_lives_in() {
+    fn the_folder_of_an_uninstall_entry_is_not_a_name() {
         let subject = Subject::new(Some(Kind::UninstallKey), ["Tool", "", "C:\\Program Files\\kesl"], "", "");
         assert_eq!(subject.keys, ["tool"]);
     }

@@ -1,13 +1,13 @@
-//! The one form in which texts are compared: compatibility forms, case, quotation marks and blanks do not count.
+//! Folding: the one form in which texts are compared. Compatibility forms, case, quotation marks and blanks are ignored.
 
 use unicode_normalization::UnicodeNormalization;
 
 use super::script::in_one_script;
 
-/// Folds a name or a vendor: NFKC, lower case, no quotation marks, one blank between words, none at the ends, every word in
-/// one script.
+/// Folds a name or a vendor: NFKC, lower case, no quotation marks, one blank between words and none at the ends, and each
+/// word in one script.
 ///
-/// `АО «Лаборатория Касперского»`, `"АО ""Лаборатория Касперского"""` and `АО Лаборатория Касперского` are one text.
+/// `АО «Лаборатория Касперского»`, `"АО ""Лаборатория Касперского"""` and `АО Лаборатория Касперского` fold to the same text.
 #[must_use]
 pub(super) fn fold(text: &str) -> String {
     if text.is_ascii() && !text.bytes().any(|byte| byte == b'"' || byte <= b' ' || byte == 0x7f) {
@@ -33,10 +33,10 @@ pub(super) fn fold(text: &str) -> String {
 }
 
 fn push_folded(folded: &mut String, c: char) {
-    // Turkish has an i with a dot and one without, in both cases; the dot of the capital becomes a mark of its own.
+    // Turkish has an i with and without a dot in both cases. In lower case the dot of the capital is a combining mark.
     let c = match c {
         'ı' => 'i',
-        // Dashes that stand for a hyphen, so that no line ends there or because an editor thought so.
+        // Dashes that editors use in place of a hyphen.
         '\u{2010}'..='\u{2012}' | '\u{2212}' => '-',
         c => c,
     };
@@ -72,24 +72,24 @@ const fn is_quote(c: char) -> bool {
     )
 }
 
-/// Zero-width characters, direction marks, trade marks: they change how a name is drawn and not what it says.
+/// Zero-width characters, direction marks and trade marks, which do not change a name.
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{feff}' | '\u{ad}' | '®' | '™' | '©')
 }
 
-/// Whether a text says a place and not a name.
+/// Whether a text is a path, not a name.
 #[must_use]
 pub(super) fn is_place(text: &str) -> bool {
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || is_quote(c) || is_invisible(c));
     text.contains('\\') || text.starts_with(['/', '~', '%']) || text.as_bytes().get(1) == Some(&b':')
 }
 
-/// Folds a path: forward slashes, lower case, no quotation marks, and one spelling for the places that differ between
+/// Folds a path: forward slashes, lower case, no quotation marks, and one spelling for folders that differ between
 /// machines: `%programfiles%`, `%programdata%`, `%systemroot%`, `~`.
 #[must_use]
 pub(super) fn fold_path(text: &str) -> String {
     let path = fold_place(text);
-    // Two names that the system keeps for old programs' sake.
+    // Junctions that Windows keeps for old programs.
     for (old, now) in [
         ("%programdata%/application data", "%programdata%"),
         ("~/local settings/application data", "~/appdata/local"),
@@ -125,7 +125,7 @@ fn fold_place(text: &str) -> String {
     well_known(&path).unwrap_or(path)
 }
 
-/// What follows a volume that the kernel names by its number or its id, where others name it by a letter.
+/// The path below a volume that the kernel names by number or id instead of a drive letter.
 fn below_volume(path: &str) -> Option<&str> {
     let path = path.trim_start_matches('/');
     let path = path.strip_prefix("globalroot/").unwrap_or(path);
@@ -138,7 +138,7 @@ fn below_volume(path: &str) -> Option<&str> {
     (number.is_some() || id.is_some()).then_some(rest)
 }
 
-/// Below a drive; the longer of two that begin alike first.
+/// Folders of a drive. Of two with the same start, the longer one is first.
 const WELL_KNOWN: &[(&str, &str)] = &[
     ("program files (x86)", "%programfiles%"),
     ("program files", "%programfiles%"),
@@ -163,7 +163,7 @@ const WELL_KNOWN: &[(&str, &str)] = &[
     ("winnt", "%systemroot%"),
 ];
 
-/// `$env:ProgramData/…` and `${env:ProgramFiles(x86)}/…`: what PowerShell calls `%ProgramData%`.
+/// `$env:ProgramData/…` and `${env:ProgramFiles(x86)}/…`: PowerShell's spelling of `%ProgramData%`.
 fn shell_variable(path: &str) -> Option<(&str, &str)> {
     if let Some(rest) = path.strip_prefix("${env:") {
         return rest.split_once('}');
@@ -202,7 +202,7 @@ fn well_known(path: &str) -> Option<String> {
     path.strip_prefix("/users/").or_else(|| path.strip_prefix("/home/")).map(home)
 }
 
-/// What follows a place in a path that is at it or below it.
+/// The rest of a path that is this folder or below it.
 fn below<'p>(path: &'p str, place: &str) -> Option<&'p str> {
     path.strip_prefix(place).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -214,7 +214,7 @@ fn home(below_homes: &str) -> String {
     }
 }
 
-/// Folds a registry key: short root names, and one spelling for both views.
+/// Folds a registry key: short root names, and one spelling for the 32-bit and 64-bit views.
 #[must_use]
 pub(super) fn fold_registry(text: &str) -> String {
     let mut key = fold(text).replace('\\', "/");
@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotation_marks_of_any_kind_do_not_count() {
+    fn quotation_marks_of_any_kind_are_ignored() {
         let spellings = [
             "АО «Лаборатория Касперского»",
             "\"АО \"\"Лаборатория Касперского\"\"\"",
@@ -266,11 +266,11 @@ mod tests {
         assert_eq!(fold("Ｋａｓｐｅｒｓｋｙ"), "kaspersky");
         assert_eq!(fold("ANTİ-VİRÜS Aracısı"), "anti-virüs aracisi");
         assert_eq!(fold("KES‑21‐15"), "kes-21-15");
-        assert_eq!(fold("Кaspersky"), "kaspersky", "the first letter is Russian");
+        assert_eq!(fold("Кaspersky"), "kaspersky", "the first letter is Cyrillic");
     }
 
     #[test]
-    fn a_place_is_one_in_quotation_marks_too() {
+    fn a_quoted_path_is_a_path() {
         for text in ["\"/opt/x\"", " /opt/x", "\u{feff}C:\\x", "«%ProgramFiles%\\x»"] {
             assert!(is_place(text), "{text}");
         }
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn places_have_one_spelling() {
+    fn paths_have_one_spelling() {
         let same = [
             ("C:\\Program Files (x86)\\Kaspersky Lab\\", "%programfiles%/kaspersky lab"),
             ("d:\\Program Files\\X", "%programfiles%/x"),

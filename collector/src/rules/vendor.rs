@@ -1,4 +1,4 @@
-//! A vendor's identity: every spelling of its name in every script, and what is never a sign of its products.
+//! Vendors: every spelling of a vendor's name, and observations that never show its products.
 
 use muster_proto::model::{Kind, Platform};
 
@@ -7,33 +7,33 @@ use super::recogniser::{Test, read_pattern, tests};
 use super::subject::Field;
 use super::toml_reader::Entries;
 
-/// A vendor that is known by more than one spelling.
+/// A vendor whose name has several spellings.
 #[derive(Debug, Clone)]
 pub struct Vendor {
-    /// Its id, which orders and recognisers name.
+    /// Its id, as orders and recognisers use it.
     pub id: String,
     /// Its name.
     pub name: String,
     /// Where the spellings come from.
     pub sources: Vec<String>,
     pub(crate) spellings: Vec<Pattern>,
-    /// Publishers that say nothing of whose a thing is: who signs everybody's drivers.
+    /// Publishers that sign other vendors' drivers, and so do not identify a vendor.
     pub(crate) neutral: Vec<Pattern>,
-    /// Where only this vendor's programs stand.
+    /// Folders that contain only this vendor's programs.
     pub(crate) places: Vec<Pattern>,
     pub(crate) never: Vec<Never>,
 }
 
-/// Observations that say the vendor's name and are no sign of its products.
+/// Observations that contain the vendor's name but never show its products.
 #[derive(Debug, Clone)]
 pub(crate) struct Never {
     pub(crate) platforms: Vec<Platform>,
-    /// Empty: every kind.
+    /// The kinds; empty is every kind.
     pub(crate) kinds: Vec<Kind>,
     pub(crate) tests: Vec<Test>,
-    /// Any of these, and it says nothing.
+    /// If one of these tests matches, the exclusion does not apply.
     pub(crate) unless: Vec<Test>,
-    /// Whether another vendor's product with this vendor's code in it may still be recognised.
+    /// Whether other vendors' products that contain this vendor's code are still recognised.
     pub(crate) except_white_label: bool,
 }
 

@@ -1,8 +1,8 @@
-//! The watchlist: what agents are asked to test for existence, derived from the catalogue. Never a rule.
+//! Derives the watchlist from the catalogue: the names that agents check where a source cannot list everything.
 //!
-//! Its version is the day of the newest recogniser and, within that day, how many entries there are and a little of their
-//! digest: `20261123` and six digits. It grows from day to day and with every entry that is added, so an overlay's list
-//! reaches the agents on the same day; [`day_of`] tells whether a snapshot is older than a recogniser.
+//! Its version is the day of the newest recogniser followed by six digits: the number of entries and a part of their
+//! digest. It grows from day to day and with every entry that is added, so the watchlist of an overlay reaches agents on
+//! the same day. [`day_of`] gives the day, to compare a snapshot with a recogniser.
 
 use std::collections::BTreeSet;
 
@@ -11,22 +11,22 @@ use muster_proto::model::{Digest, Kind, Platform, SourceName, Watchlist};
 use super::catalogue::Catalogue;
 use super::recogniser::Recogniser;
 
-/// Digits of a watchlist's version below the day.
+/// Versions within one day.
 const WITHIN_DAY: u64 = 1_000_000;
 
-/// The day of a watchlist's version, as 20261123; 0 for "none".
+/// The day of a watchlist's version, as 20261123; 0 for no watchlist.
 #[must_use]
 pub const fn day_of(version: u64) -> u64 {
     version / WITHIN_DAY
 }
 
-/// Whether a source sees only what the watchlist names.
+/// Whether a source reads only what the watchlist names.
 #[must_use]
 pub(crate) const fn is_limited(source: SourceName) -> bool {
     matches!(source, SourceName::WatchPaths | SourceName::Processes | SourceName::Registry)
 }
 
-/// The kind of observation that a source which is limited by the watchlist yields.
+/// The kind of observation of a source that the watchlist limits.
 pub(crate) const fn limited_kind(source: SourceName) -> Option<Kind> {
     match source {
         SourceName::WatchPaths => Some(Kind::Path),
@@ -164,12 +164,12 @@ fn unit(name: &str, platform: Platform) -> String {
     if is_whole { name.to_owned() } else { format!("{name}.service") }
 }
 
-/// Places that an agent never looks below: people's, the kernel's and the moment's.
+/// Folders that agents never scan: homes, kernel interfaces, temporary and removable ones.
 const NOT_SCANNED: &[&str] =
     &["/home/", "/root/", "/proc/", "/sys/", "/dev/", "/run/", "/tmp/", "/var/tmp/", "/media/", "/mnt/"];
 
-/// A path that an agent accepts: absolute, `*` in its last component only. What a pattern says of things below a place
-/// is asked of the place.
+/// The path that agents check for a pattern: absolute, with `*` only in the last component. A pattern for everything below
+/// a folder becomes the folder.
 fn watched_path(pattern: &str, platform: Platform) -> Option<String> {
     let place = pattern.strip_suffix("/**").unwrap_or(pattern);
     let is_unix = platform != Platform::Windows;
@@ -195,7 +195,7 @@ mod tests {
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../agent/watchlist/default.toml")
     }
 
-    /// The file that the agent carries, as the default catalogue has it.
+    /// The agent's default watchlist file for the default catalogue.
     fn rendered(list: &Watchlist) -> String {
         let mut text = String::from(
             "# What the agent tests for existence when no collector has told it otherwise: paths, units,\n\
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn its_version_grows_by_the_day_and_with_every_entry() {
+    fn its_version_grows_with_the_day_and_with_every_entry() {
         let list = crate::rules::load(None).expect("the defaults load").watchlist();
         assert!(day_of(list.version) >= 20_261_123);
         let mut other = list.clone();

@@ -1,4 +1,4 @@
-//! What people ask: the same structs for the command line, the web board, files and the API.
+//! What operators read: the same structs for the command line, the web board, files and the API.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use super::{
 /// One order's counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct BoardCounts {
-    /// Hosts in each lane; every lane is there. They add up to `total - out_of_scope`.
+    /// Hosts in each lane, including empty lanes. They add up to `total - out_of_scope`.
     pub lanes: BTreeMap<Lane, u64>,
-    /// All hosts of the roster and of the fleet.
+    /// All hosts of the roster and the fleet.
     pub total: u64,
-    /// Hosts whom the order does not bind.
+    /// Hosts to which the order does not apply.
     pub out_of_scope: u64,
-    /// Unfinished past the due milestone.
+    /// Hosts that are not finished after the due milestone.
     pub overdue: u64,
-    /// Not reported within the order's patience, whatever their lane.
+    /// Hosts that have not reported within the order's patience, whatever their lane is.
     pub silent: u64,
 }
 
@@ -29,9 +29,9 @@ pub struct Board {
     pub order: OrderReport,
     /// The counts.
     pub counts: BoardCounts,
-    /// The instant for which the counts hold.
+    /// The instant of the counts, by the collector's clock.
     pub as_of: Timestamp,
-    /// Looks and hosts that wait for judgement.
+    /// Hosts that wait to be judged.
     pub judge_queue: u64,
 }
 
@@ -44,21 +44,21 @@ pub struct OrderReport {
     pub title: String,
     /// Who issued it.
     pub issuer: String,
-    /// Where it holds.
+    /// Where it applies.
     pub jurisdiction: String,
     /// Its legal force.
     pub binding: Binding,
     /// Whether hosts are judged under it.
     pub active: bool,
-    /// When everything must be finished; an order may have no such day.
+    /// When everything must be finished; `None` if the order has no such day.
     pub due: Option<Timestamp>,
-    /// All milestones: instant, and what happens.
+    /// All milestones: when, and what happens.
     pub milestones: Vec<(Timestamp, String)>,
     /// Where the facts come from.
     pub sources: Vec<String>,
 }
 
-/// A host in a list.
+/// One row of a list of hosts.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct HostRow {
     /// Its id.
@@ -69,22 +69,22 @@ pub struct HostRow {
     pub site: SiteId,
     /// Its platform.
     pub platform: Platform,
-    /// Its operating system, for people.
+    /// Its operating system, as people write it.
     pub os_name: String,
     /// The last check-in, by the collector's clock.
     pub last_seen: Option<Timestamp>,
-    /// Its lane under each active order that binds it.
+    /// Its lane under each active order that applies to it.
     pub lanes: BTreeMap<OrderId, Lane>,
     /// The orders under which it is overdue.
     pub overdue: Vec<OrderId>,
 }
 
-/// A title in one version, as a source spells it.
+/// One version of a software title, as a source spells it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct SoftwareEdition {
     /// Its platform.
     pub platform: Platform,
-    /// What sort of trace it is.
+    /// The kind of observation.
     pub kind: Kind,
     /// The name that the source gives it.
     pub name: String,
@@ -104,7 +104,7 @@ pub struct SoftwareCount {
     pub hosts: u64,
 }
 
-/// A host that has a software, and what of it.
+/// A host that has matching software.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SoftwareHost {
     /// Its id.
@@ -115,33 +115,33 @@ pub struct SoftwareHost {
     pub site: SiteId,
     /// The last check-in, by the collector's clock; before the first one, the enrollment.
     pub last_seen: Option<Timestamp>,
-    /// What it has of it, in order.
+    /// The matching editions on it, in order.
     pub editions: Vec<SoftwareEdition>,
 }
 
-/// Which hosts have a software, as their current snapshots say.
+/// Which hosts have matching software, by their current snapshots.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct SoftwareReport {
-    /// Editions that fit and that some host has; those that most hosts have come first.
+    /// Matching editions that some host has; the most widespread first.
     pub editions: Vec<SoftwareCount>,
-    /// How many more editions fit than are listed.
+    /// How many more editions match than are listed.
     pub more_editions: u64,
-    /// How many hosts have at least one of all that fit.
+    /// How many hosts have at least one matching edition.
     pub hosts_total: u64,
-    /// Some of these, in the order of their ids.
+    /// Some of these hosts, in the order of their ids.
     pub hosts: Vec<SoftwareHost>,
 }
 
-/// What one source contributed, for people.
+/// What one source contributed to a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SourceReport {
     /// The source.
     pub source: SourceName,
-    /// What became of looking there.
+    /// The outcome of reading it.
     pub outcome: Outcome,
-    /// Why, when the outcome is not plain.
+    /// Why, if the outcome is not complete.
     pub reason: String,
-    /// How many observations it holds.
+    /// How many observations it has.
     pub observations: u64,
 }
 
@@ -156,49 +156,49 @@ pub struct HitReport {
     pub vendor: String,
     /// Its category: `antivirus`, `edr`, …
     pub category: String,
-    /// What it is there.
+    /// How it is present.
     pub presence: Presence,
-    /// Its version, when something gave one.
+    /// Its version; empty if no source gave one.
     pub version: String,
     /// The rule that recognised it.
     pub rule: String,
-    /// What shows it.
+    /// What shows it; deciding evidence first.
     pub evidence: Vec<Evidence>,
 }
 
-/// Where a host stands under one order.
+/// The verdict on one host under one order.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct VerdictReport {
     /// The order.
     pub order: OrderReport,
-    /// The queue.
+    /// The lane.
     pub lane: Lane,
-    /// Whether the order binds the host.
+    /// Whether the order applies to the host.
     pub in_scope: bool,
-    /// Unfinished past the due milestone.
+    /// Whether it is not finished after the due milestone.
     pub overdue: bool,
-    /// Not reported within the order's patience.
+    /// Whether it has not reported within the order's patience.
     pub silent: bool,
-    /// What the order's product is there.
+    /// How the order's product is present.
     pub presence: Presence,
-    /// What else guards the host.
+    /// What else protects the host.
     pub protection: Protection,
-    /// Since when it stands in this lane, by the collector's clock.
+    /// Since when it has been in this lane, by the collector's clock.
     pub since: Timestamp,
-    /// What would clear it.
+    /// What to do next.
     pub advice: String,
     /// Why.
     pub reasons: Vec<Reason>,
 }
 
-/// One host, whole.
+/// Everything about one host.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct HostReport {
     /// Its id.
     pub id: HostId,
     /// Its site.
     pub site: SiteId,
-    /// What it says of itself.
+    /// What it reports about itself.
     pub facts: HostFacts,
     /// Its state.
     pub state: HostState,
@@ -208,30 +208,30 @@ pub struct HostReport {
     pub last_seen: Option<Timestamp>,
     /// When its current snapshot was received.
     pub snapshot_since: Option<Timestamp>,
-    /// When the agent looked, by its own clock, corrected.
+    /// When the agent scanned, by its own clock, corrected to the collector's.
     pub observed_at: Option<Timestamp>,
-    /// The digest of its current snapshot.
+    /// The digest of its current snapshot; empty before the first.
     pub snapshot: String,
     /// What each source contributed.
     pub sources: Vec<SourceReport>,
     /// The security products that were recognised.
     pub hits: Vec<HitReport>,
-    /// Where it stands under each active order.
+    /// Its verdict under each active order.
     pub verdicts: Vec<VerdictReport>,
 }
 
-/// The answer to "why does this host stand there?".
+/// Why a host is in its lanes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Explanation {
-    /// The host, whole: the explanation shows nothing that the judge did not use.
+    /// The host with all that the judge used.
     pub host: HostReport,
-    /// Since when, and from which lane: the history under each order, oldest first.
+    /// The lanes that it entered under each order, and when, oldest first.
     pub history: Vec<(OrderId, Timestamp, Lane)>,
     /// The version of catalogue and orders that judged.
     pub rules_version: String,
 }
 
-/// One unfinished host under one order.
+/// One host that is not finished under one order.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
     /// The order.
@@ -244,19 +244,19 @@ pub struct Finding {
     pub site: SiteId,
     /// Its platform.
     pub platform: Platform,
-    /// The queue.
+    /// The lane.
     pub lane: Lane,
-    /// Unfinished past the due milestone.
+    /// Whether it is not finished after the due milestone.
     pub overdue: bool,
-    /// What the order's product is there.
+    /// How the order's product is present.
     pub presence: Presence,
-    /// What else guards the host.
+    /// What else protects the host.
     pub protection: Protection,
-    /// Since when it stands in this lane.
+    /// Since when it has been in this lane.
     pub since: Timestamp,
-    /// The first reason, one sentence.
+    /// Why it is in this lane, one sentence.
     pub reason: String,
-    /// What would clear it.
+    /// What to do next.
     pub advice: String,
 }
 
@@ -271,13 +271,13 @@ pub struct ProductReport {
     pub vendor: String,
     /// Its category.
     pub category: String,
-    /// Its family, where several products are one line.
+    /// Its family, if several products belong together.
     pub family: String,
-    /// The platforms for which there are recognisers.
+    /// The platforms for which it has recognisers.
     pub platforms: Vec<Platform>,
-    /// How many recognisers there are.
+    /// How many recognisers it has.
     pub recognisers: u64,
-    /// The recognisers as text, one a line; empty in lists.
+    /// The recognisers, one line each; empty in lists.
     pub details: Vec<String>,
 }
 
@@ -338,29 +338,29 @@ impl TokenStatus {
     }
 }
 
-/// How the collector is.
+/// The state of the collector.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct CollectorStatus {
     /// Its version.
     pub version: String,
     /// The version of catalogue and orders in force.
     pub rules_version: String,
-    /// Hosts it knows.
+    /// How many hosts are enrolled.
     pub hosts: u64,
-    /// Looks and hosts that wait for judgement.
+    /// Hosts that wait to be judged.
     pub judge_queue: u64,
     /// How long the oldest of them has waited, in milliseconds.
     pub judge_queue_lag_ms: u64,
-    /// Its clock.
+    /// Its time.
     pub now: Timestamp,
-    /// Why the rules on disk are not those in force.
+    /// Set while the rules on disk are refused and older ones are in force.
     pub rules_refused: Option<RulesRefused>,
 }
 
-/// The rules on disk were refused: the last good set stays in force.
+/// Rules on disk that were refused; the last valid set stays in force.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct RulesRefused {
-    /// Since when they have been.
+    /// Since when they are refused.
     pub since: Timestamp,
     /// The first of their faults, with file and line.
     pub fault: String,

@@ -1,9 +1,10 @@
-//! What agents are asked to test for existence: derived from the catalogue, never a rule.
+//! The watchlist: names that the collector asks agents to check. It is derived from the catalogue and contains no rules.
 
-/// Names whose existence is tested where a source cannot list everything.
+/// What sources check that cannot list everything, such as all paths of a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Watchlist {
-    /// Grows with every change; 0 is "none".
+    /// Day of the newest recogniser and a number within that day (`20261123000412`). It grows from day to day, and within
+    /// a day with every entry that is added; removing an entry can lower it. 0 means no watchlist.
     pub version: u64,
     /// Absolute paths; the last component may contain `*`.
     pub paths: Vec<String>,

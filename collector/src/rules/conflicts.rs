@@ -1,11 +1,11 @@
-//! What is wrong between recognisers that are each well formed: one that can never match, one that another takes
-//! everything from, two that prove different products by the same text.
+//! Conflicts between recognisers that are each valid: one that can never match, one that others always override, and two
+//! that prove different products by the same text.
 //!
 //! ```text
-//!  recogniser ─► texts that its patterns fit ─► an observation that says them ─► the catalogue ─► who answers?
+//!  recogniser ─► sample texts of its patterns ─► an observation with these texts ─► catalogue ─► which recognisers match?
 //! ```
 //!
-//! Only what is certain is said: a pattern that cannot be tried is passed over.
+//! Only certain conflicts are reported; a pattern without a sample is skipped.
 
 use std::collections::BTreeSet;
 
@@ -16,43 +16,43 @@ use super::pattern::{Pattern, Patterns};
 use super::product::Product;
 use super::recogniser::{Recogniser, Strength};
 use super::rule_fault::RuleFault;
+use super::samples::samples;
 use super::subject::{Field, Subject};
-use super::witness::witnesses;
 
-/// What is wrong between the recognisers of a catalogue.
+/// The conflicts in a catalogue.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Clashes {
+pub(crate) struct Conflicts {
     /// Recognisers or patterns that can never match.
     pub(crate) never: Vec<RuleFault>,
-    /// Recognisers from which others take everything.
+    /// Recognisers that others always override.
     pub(crate) shadowed: Vec<RuleFault>,
-    /// Texts by which two products are proven.
+    /// Recognisers that prove different products by the same text.
     pub(crate) overlaps: Vec<RuleFault>,
 }
 
-/// Asks the catalogue about every recogniser of it.
-pub(crate) fn clashes(catalogue: &Catalogue) -> Clashes {
-    let mut clashes = Clashes::default();
+/// Tries every recogniser of the catalogue.
+pub(crate) fn conflicts(catalogue: &Catalogue) -> Conflicts {
+    let mut conflicts = Conflicts::default();
     for product in catalogue.products() {
         for one in &product.recognisers {
             let mut trial = Trial { catalogue, product, one, fits: false, answers: false, rivals: BTreeSet::new() };
             let dead = trial.run();
-            trial.report(dead, &mut clashes);
+            trial.report(dead, &mut conflicts);
         }
     }
-    clashes
+    conflicts
 }
 
-/// One recogniser, tried with the texts that it fits.
+/// One recogniser while it is tried with sample texts.
 struct Trial<'c> {
     catalogue: &'c Catalogue,
     product: &'c Product,
     one: &'c Recogniser,
-    /// Whether any observation was found that it fits.
+    /// Whether it matched any sample.
     fits: bool,
-    /// Whether it was among the answers to one of them.
+    /// Whether it was among the catalogue's answers to any of them.
     answers: bool,
-    /// Who else answered: the recogniser's name, and how it clashes.
+    /// Other recognisers among the answers, and how they conflict.
     rivals: BTreeSet<(Rival, String)>,
 }
 
@@ -60,19 +60,19 @@ struct Trial<'c> {
 enum Rival {
     /// Proves another product by the same text.
     Overlaps,
-    /// Answers in its stead.
+    /// Answers in its place.
     Shadows,
 }
 
 impl<'c> Trial<'c> {
-    /// Tries every pattern; the ones that can never match come back.
+    /// Tries every pattern, and returns those that can never match.
     fn run(&mut self) -> Vec<&'c Pattern> {
         let one = self.one;
         let mut dead = Vec::new();
         for test in &one.tests {
             for pattern in &test.patterns {
-                let texts = witnesses(pattern);
-                // Not one after the other with `any`: what each of them meets is noted.
+                let texts = samples(pattern);
+                // Not `any`, which would stop early: every sample can reveal another conflict.
                 let tried = texts.iter().map(|text| self.try_text(test.field, text)).filter(|fits| *fits).count();
                 if tried == 0 && is_certain(pattern, &texts) && self.others_are_certain(test.field) {
                     dead.push(pattern);
@@ -82,7 +82,7 @@ impl<'c> Trial<'c> {
         dead
     }
 
-    /// Whether an observation that says this text, and of every other field something that is fit, is recognised.
+    /// Whether the recogniser matches an observation with this text and matching texts in all other fields.
     fn try_text(&mut self, field: Field, text: &str) -> bool {
         let mut fits = false;
         for platform in &self.one.platforms {
@@ -93,14 +93,14 @@ impl<'c> Trial<'c> {
         fits
     }
 
-    /// Of every other test a text; a few variants.
+    /// Matching texts for all other tests, in a few variants.
     fn others(&self, field: Field) -> Vec<Vec<(Field, String)>> {
         let others: Vec<(Field, Vec<String>)> = self
             .one
             .tests
             .iter()
             .filter(|test| test.field != field)
-            .map(|test| (test.field, test.patterns.iter().flat_map(witnesses).collect()))
+            .map(|test| (test.field, test.patterns.iter().flat_map(samples).collect()))
             .collect();
         let most = others.iter().map(|(_, texts)| texts.len()).max().unwrap_or(1).clamp(1, 8);
         let nth = |at: usize| {
@@ -111,12 +111,12 @@ impl<'c> Trial<'c> {
         (0..most).map(nth).collect()
     }
 
-    /// Whether the texts of the other tests are ones that they fit.
+    /// Whether the samples of the other tests are known to match.
     fn others_are_certain(&self, field: Field) -> bool {
         let mut others = self.one.tests.iter().filter(|test| test.field != field);
         others.all(|test| {
-            test.patterns.iter().flat_map(witnesses).next().is_some()
-                && test.patterns.iter().all(|pattern| is_certain(pattern, &witnesses(pattern)))
+            test.patterns.iter().flat_map(samples).next().is_some()
+                && test.patterns.iter().all(|pattern| is_certain(pattern, &samples(pattern)))
         })
     }
 
@@ -161,21 +161,21 @@ impl<'c> Trial<'c> {
         Some(Rival::Shadows)
     }
 
-    fn report(&self, dead: Vec<&Pattern>, clashes: &mut Clashes) {
+    fn report(&self, dead: Vec<&Pattern>, conflicts: &mut Conflicts) {
         let name = format!("{}#{}", self.product.id, self.one.number);
         let fault = |reason: String| RuleFault { file: self.product.file.clone(), line: self.one.line, reason };
         let patterns: usize = self.one.tests.iter().map(|test| test.patterns.len()).sum();
         if !self.fits && !dead.is_empty() && dead.len() == patterns {
-            return clashes
+            return conflicts
                 .never
-                .push(fault(format!("{name} can never match: no such observation says what it tests")));
+                .push(fault(format!("{name} can never match: no observation of its kinds can have such texts")));
         }
         for pattern in dead {
             let text = match pattern {
                 Pattern::Exact(text) => text.clone(),
                 Pattern::Regex(source) => format!("~{source}"),
             };
-            clashes.never.push(fault(format!("{name}: the pattern {text:?} can never match")));
+            conflicts.never.push(fault(format!("{name}: the pattern {text:?} can never match")));
         }
         let of = |kind: Rival| {
             let names = self.rivals.iter().filter(move |(rival, _)| *rival == kind).map(|(_, name)| name.as_str());
@@ -183,20 +183,21 @@ impl<'c> Trial<'c> {
         };
         if self.fits && !self.answers {
             let by = of(Rival::Shadows);
-            let by = if by.is_empty() { "what is never a sign of the vendor's products".to_owned() } else { by };
-            clashes.shadowed.push(fault(format!("{name} never answers: it is shadowed by {by}")));
+            let by = if by.is_empty() { "the vendor's [[never]]".to_owned() } else { by };
+            conflicts.shadowed.push(fault(format!("{name} has no effect: it is shadowed by {by}")));
         }
         if let Some(twin) = self.twin() {
-            let reason = format!("{name} adds nothing: #{} of the same product fits all of it", twin.number);
-            clashes.shadowed.push(fault(reason));
+            let reason = format!("{name} has no effect: #{} of the same product matches all of it", twin.number);
+            conflicts.shadowed.push(fault(reason));
         }
         let overlaps = of(Rival::Overlaps);
         if !overlaps.is_empty() {
-            clashes.overlaps.push(fault(format!("{name} overlaps {overlaps}: one text proves two products")));
+            conflicts.overlaps.push(fault(format!("{name} overlaps {overlaps}: the same text proves two products")));
         }
     }
 
-    /// An earlier recogniser of the product that fits everything this one fits, and says the same with no less strength.
+    /// An earlier recogniser of the product that matches everything this one matches, with the same presence and at least
+    /// the same strength.
     fn twin(&self) -> Option<&'c Recogniser> {
         let one = self.one;
         let plain = |one: &Recogniser| one.unless.is_empty() && one.within.is_empty();
@@ -217,7 +218,7 @@ impl<'c> Trial<'c> {
     }
 }
 
-/// Whether the pattern was tried at all: one of the texts is one that it fits.
+/// Whether the samples really test the pattern: one of them matches it.
 fn is_certain(pattern: &Pattern, texts: &[String]) -> bool {
     Patterns::new(std::slice::from_ref(pattern)).is_ok_and(|compiled| compiled.fit(texts))
 }

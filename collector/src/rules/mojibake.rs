@@ -1,19 +1,20 @@
-//! What a text says whose bytes were read in another encoding than they were written in: a Russian name that went through a
-//! console, a file or a database of western Europe comes as `Ëàáîðàòîðèÿ` or `Р›Р°Р±РѕСЂР°С‚РѕСЂРёСЏ`.
+//! Decodes mojibake: text that was read in another encoding than it was written in. A Russian name that passed through a
+//! western European console, file or database arrives as `Ëàáîðàòîðèÿ` or `Р›Р°Р±РѕСЂР°С‚РѕСЂРёСЏ`.
 //!
-//! A reading is one more text that is tested and takes the place of none, so a guess that is wrong says nothing.
+//! A decoding is tested in addition to the text, so a wrong guess does no harm.
 
 use encoding_rs::{Encoding, IBM866, WINDOWS_1251, WINDOWS_1252};
 
-/// How it was read, and how it was written: windows of western Europe and of Russia, and the console of Russia.
+/// The encoding it was read in, and the one it was written in: Windows western European, Windows Cyrillic and the Russian
+/// console.
 const MISTAKES: [(&Encoding, &Encoding); 4] =
     [(WINDOWS_1252, WINDOWS_1251), (IBM866, WINDOWS_1251), (WINDOWS_1251, IBM866), (WINDOWS_1252, IBM866)];
 
-/// A shorter word may be one of many languages.
+/// The least length of a Russian word. Shorter ones appear by chance in many languages.
 const SHORTEST: usize = 5;
 
-/// What the text may have said before its bytes were misread; nothing of a text that is ASCII.
-pub(super) fn readings(text: &str) -> Vec<String> {
+/// What the text may have been before it was read in a wrong encoding; empty for ASCII text.
+pub(super) fn decodings(text: &str) -> Vec<String> {
     if text.is_ascii() {
         return Vec::new();
     }
@@ -25,9 +26,9 @@ pub(super) fn readings(text: &str) -> Vec<String> {
     unicode.chain(others).collect()
 }
 
-/// The bytes of which a reader made this text; `None` where it cannot have made it.
+/// The bytes from which a reader of this encoding made the text; `None` if it cannot have made it.
 fn bytes(text: &str, read: &'static Encoding) -> Option<Vec<u8>> {
-    // A reader that knows Latin-1 only leaves codes where Windows has letters.
+    // A Latin-1 reader leaves control codes where Windows-1252 has letters.
     let is_code = |c: char| matches!(c, '\u{80}'..='\u{9f}');
     if read == WINDOWS_1252 && text.contains(is_code) {
         let byte =
@@ -42,7 +43,7 @@ fn encoded(text: &str, read: &'static Encoding) -> Option<Vec<u8>> {
     (!lacks).then(|| bytes.into_owned())
 }
 
-/// UTF-8, if it is that. The end may be cut within a letter.
+/// The bytes as UTF-8, if they are valid. The last character may be truncated.
 fn unicode(bytes: &[u8]) -> Option<String> {
     let valid = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -52,7 +53,7 @@ fn unicode(bytes: &[u8]) -> Option<String> {
     (!valid.is_ascii()).then(|| valid.to_owned())
 }
 
-/// Whether all of its letters beyond ASCII are Russian or Ukrainian, and some of them are a word.
+/// Whether all letters outside of ASCII are Russian or Ukrainian, and some of them form a word.
 fn is_russian(text: &str) -> bool {
     let is_letter = |c: char| matches!(c, 'А'..='я' | 'Ё' | 'ё' | 'І' | 'і' | 'Ї' | 'ї' | 'Є' | 'є' | 'Ґ' | 'ґ');
     let is_mark =
@@ -66,22 +67,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_russian_name_is_read_again_whatever_it_was_taken_for() {
+    fn a_russian_name_is_decoded_from_every_wrong_encoding() {
         let meant = "АО «Лаборатория Касперского»";
         for seen in [
             "ÀÎ «Ëàáîðàòîðèÿ Êàñïåðñêîãî»",
             "РђРћ В«Р›Р°Р±РѕСЂР°С‚РѕСЂРёСЏ РљР°СЃРїРµСЂСЃРєРѕРіРѕВ»",
             "Ð\u{90}Ðž Â«Ð›Ð°Ð±Ð¾Ñ€Ð°Ñ‚Ð¾Ñ€Ð¸Ñ\u{8f} ÐšÐ°Ñ\u{81}Ð¿ÐµÑ€Ñ\u{81}ÐºÐ¾Ð³Ð¾Â»",
         ] {
-            assert!(readings(seen).iter().any(|one| one == meant), "{seen}: {:?}", readings(seen));
+            assert!(decodings(seen).iter().any(|one| one == meant), "{seen}: {:?}", decodings(seen));
         }
         let (console, meant) = ("╦рсюЁрЄюЁш  ╩рёяхЁёъюую", "Лаборатория Касперского");
-        let read = readings(console);
+        let read = decodings(console);
         assert!(read.iter().any(|one| one.ends_with("Касперского")), "{meant}: {read:?}");
     }
 
     #[test]
-    fn what_was_read_rightly_has_no_other_reading() {
+    fn correct_text_has_no_other_decoding() {
         for text in [
             "Kaspersky Lab",
             "Größe",
@@ -90,12 +91,12 @@ mod tests {
             "カスペルスキー",
             "Übersicht für Äpfel",
         ] {
-            assert_eq!(readings(text), Vec::<String>::new(), "{text}");
+            assert_eq!(decodings(text), Vec::<String>::new(), "{text}");
         }
     }
 
     #[test]
-    fn the_end_may_be_cut_within_a_letter() {
-        assert_eq!(readings("Р›Р°Р±РѕСЂР°С"), ["Лабора"]);
+    fn the_last_character_may_be_truncated() {
+        assert_eq!(decodings("Р›Р°Р±РѕСЂР°С"), ["Лабора"]);
     }
 }

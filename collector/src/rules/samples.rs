@@ -1,15 +1,15 @@
-//! Texts that a pattern fits: a few for each, so that the catalogue can be asked what becomes of them.
+//! Sample texts that a pattern matches, to try the catalogue with them.
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::pattern::{Pattern, parse};
 
-/// More are not tried of one pattern.
+/// The most samples of one pattern.
 const MOST: usize = 12;
 
-/// Some texts that the pattern fits: every branch of it once, as far as that is not too many. Not every one of them needs
-/// to fit, since what stands beside a word boundary is not looked at.
-pub(super) fn witnesses(pattern: &Pattern) -> Vec<String> {
+/// Some texts that the pattern matches, one for each branch, at most [`MOST`]. A sample may fail to match: word boundaries
+/// are ignored.
+pub(super) fn samples(pattern: &Pattern) -> Vec<String> {
     match pattern {
         Pattern::Exact(text) => vec![text.clone()],
         Pattern::Regex(source) => parse(source).map(|hir| of(&hir)).unwrap_or_default(),
@@ -44,7 +44,7 @@ fn of(hir: &Hir) -> Vec<String> {
     texts
 }
 
-/// A letter of the class that folding leaves as it is.
+/// A character of the class that folding does not change, if there is one.
 fn letter(class: &Class) -> char {
     let Class::Unicode(class) = class else { return 'x' };
     let plain = ['x', 'a', '1', '-', '.', '_', ' '];
@@ -58,10 +58,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_branch_of_a_pattern_has_a_witness() {
-        let of = |source: &str| witnesses(&Pattern::Regex(source.to_owned()));
+    fn every_branch_of_a_pattern_has_a_sample() {
+        let of = |source: &str| samples(&Pattern::Regex(source.to_owned()));
         assert_eq!(of(r"avp\d+(\.\d+)*"), ["avp1", "avp1.1"]);
         assert_eq!(of("(kesl|kess)-gui"), ["kesl-gui", "kess-gui"]);
-        assert_eq!(witnesses(&Pattern::Exact("kesl".to_owned())), ["kesl"]);
+        assert_eq!(samples(&Pattern::Exact("kesl".to_owned())), ["kesl"]);
     }
 }
