@@ -1,5 +1,5 @@
-//! A machine that really runs systemd: the first process of namespaces of its own over a root, with a control group of its
-//! own and the network of this machine. It ends, with everything that runs in it, with the value that holds it.
+//! A machine that really runs systemd, as the first process in new namespaces over a root, with its own control group and
+//! this machine's network. Dropping the value ends it and all its processes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,8 +13,8 @@ use crate::process::{Answer, Process};
 /// How long a start may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the first process of the namespaces does before it becomes systemd. Kernel settings, and devices but the harmless
-/// ones, are out of the machine's reach, as they are in any container.
+/// What the first process in the namespaces does before it becomes systemd. As in any container, the machine cannot reach
+/// kernel settings, nor devices except the harmless ones.
 const START: &str = r#"
 set -e
 root=$0
@@ -40,18 +40,18 @@ exec env -i container=muster-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --unit=multi-user.target --log-target=journal --show-status=no
 "#;
 
-/// A machine that has been started.
+/// A running machine.
 #[derive(Debug)]
 pub struct Booted {
-    /// The process that holds the namespaces, and ends them.
+    /// The process that holds the namespaces; they end with it.
     holder: Process,
-    /// systemd, as this machine counts processes.
+    /// The process id of systemd on this machine.
     init: String,
     group: Group,
 }
 
 impl Booted {
-    /// Starts the systemd of a root. `Err` of the inner kind says why this machine cannot do it.
+    /// Starts the systemd of a root. The inner `Err` says why this machine cannot do it.
     ///
     /// # Errors
     /// The log file cannot be written.
@@ -61,9 +61,9 @@ impl Booted {
         }
         let group = match Group::make() {
             Ok(group) => group,
-            Err(error) => return Ok(Err(format!("no control group of its own can be made: {error:#}"))),
+            Err(error) => return Ok(Err(format!("cannot make a control group: {error:#}"))),
         };
-        // The shell enters the group, and what it becomes stays there: the namespace shows it as the whole hierarchy.
+        // The shell enters the group before it makes the namespaces, which then show the group as the root of the hierarchy.
         let enter = "echo $$ >\"$1/cgroup.procs\" && shift && exec \"$@\"";
         let mut command = Command::new("sh");
         command.args(["-c", enter, "sh"]).arg(&group.0);
@@ -81,14 +81,14 @@ impl Booted {
         match machine.as_mut().map(Option::take) {
             Ok(Some(init)) => Ok(Ok(Self { holder, init, group })),
             Ok(None) | Err(_) => {
-                let said = holder.output();
+                let output = holder.output();
                 drop(holder);
-                Ok(Err(format!("systemd does not start in namespaces of its own: {}", said.trim())))
+                Ok(Err(format!("systemd does not start in namespaces: {}", output.trim())))
             }
         }
     }
 
-    /// A command within the machine, as its root, with nothing of this environment.
+    /// A command inside the machine, as root, without this environment.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         let mut command = enter_as(&self.init);
@@ -96,10 +96,10 @@ impl Booted {
         command
     }
 
-    /// What a command within the machine answers; it must work.
+    /// Runs a command inside the machine and returns its standard output.
     ///
     /// # Errors
-    /// It did not; the error has what it printed and the end of the machine's journal.
+    /// It failed. The error has its output and the end of the machine's journal.
     pub fn run(&self, line: &[&str]) -> Result<String> {
         let (program, arguments) = line.split_first().context("no command")?;
         let answer = Answer::of(self.command(program).args(arguments))?.expect_code(0);
@@ -113,10 +113,10 @@ impl Booted {
         asked.map_or_else(|error| error.to_string(), |answer| answer.stdout)
     }
 
-    /// A property of a unit, as `systemctl show` says it.
+    /// A property of a unit, as `systemctl show` prints it.
     ///
     /// # Errors
-    /// It says nothing.
+    /// The command failed.
     pub fn property(&self, unit: &str, name: &str) -> Result<String> {
         Ok(self.run(&["systemctl", "show", unit, "--value", "-p", name])?.trim().to_owned())
     }
@@ -124,10 +124,10 @@ impl Booted {
 
 impl Drop for Booted {
     fn drop(&mut self) {
-        // The kernel ends everything in the namespace with its first process, and that one with its holder. Nobody is left
-        // to hear of a failure here.
+        // The kernel kills the whole namespace with its first process, and that one with its holder. There is no caller to
+        // report a failure to.
         let _ = self.holder.kill();
-        let _ = eventually("the control group is empty", PATIENCE, || Ok(self.group.is_gone().then_some(())));
+        let _ = eventually("the control group is empty", PATIENCE, || Ok(self.group.is_removed().then_some(())));
     }
 }
 
@@ -155,19 +155,18 @@ impl Group {
             let (place, kind) = (fields.next()?, fields.next()?);
             (kind == "cgroup2").then(|| PathBuf::from(place))
         });
-        let place =
-            unified.context("there is no unified hierarchy")?.join(format!("muster-test-{}", std::process::id()));
+        let place = unified.context("cgroup v2 is not mounted")?.join(format!("muster-test-{}", std::process::id()));
         std::fs::create_dir(&place).with_context(|| place.display().to_string())?;
         Ok(Self(place))
     }
 
-    fn is_gone(&self) -> bool {
+    fn is_removed(&self) -> bool {
         remove(&self.0);
         !self.0.exists()
     }
 }
 
-/// Removes the groups below, then this one; those that still have processes stay.
+/// Removes the groups below this one, then this one. A group that still has processes is kept.
 fn remove(group: &Path) {
     for entry in std::fs::read_dir(group).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

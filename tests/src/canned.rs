@@ -1,4 +1,4 @@
-//! Canned machines: folders that look like the root of a Debian 12 system, healthy, afflicted or broken.
+//! Canned machines: folders with the files of a Debian 12 root, with or without security products, intact or damaged.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-/// Real packages of Debian 12: see the head of the file.
+/// Real packages of Debian 12; the head of the file describes its source.
 const PACKAGES: &str = include_str!("../fixtures/linux/debian-12-packages.tsv");
 
 /// Where dpkg keeps its database.
 const STATUS: &str = "var/lib/dpkg/status";
 
-/// The root of a machine, in a folder of its own that goes away with it.
+/// The root of a machine, in a temporary folder.
 #[derive(Debug)]
 pub struct Root {
     folder: TempDir,
@@ -50,7 +50,7 @@ impl Root {
         Ok(root)
     }
 
-    /// Installs Kaspersky Endpoint Security for Linux and its network agent, as their packages leave a machine.
+    /// Installs Kaspersky Endpoint Security for Linux and its network agent, with the files of their packages.
     ///
     /// # Errors
     /// The folder could not be written.
@@ -81,7 +81,7 @@ impl Root {
         Ok(self)
     }
 
-    /// Kaspersky Endpoint Security removed but not purged: dpkg's state `rc`, configuration left behind.
+    /// Kaspersky Endpoint Security removed but not purged: state `rc` in dpkg, configuration files left.
     ///
     /// # Errors
     /// The folder could not be written.
@@ -100,7 +100,7 @@ impl Root {
         Ok(self)
     }
 
-    /// Installs a package that no catalogue knows, on a machine that is in use.
+    /// Installs a package that no catalogue knows, later than the rest.
     ///
     /// # Errors
     /// The folder could not be written.
@@ -128,7 +128,7 @@ impl Root {
         Ok(self)
     }
 
-    /// Cuts the package database in the stanza of this package, so that those before it are whole.
+    /// Cuts the package database in the stanza of this package, so that those before it are intact.
     ///
     /// # Errors
     /// There is no such package.
@@ -139,8 +139,8 @@ impl Root {
         Ok(self)
     }
 
-    /// Cuts the package database between two stanzas: the file is whole in itself, and only the file lists of the lost
-    /// packages tell that they were there.
+    /// Cuts the package database between two stanzas. The file looks intact; only the file lists show which packages are
+    /// missing.
     ///
     /// # Errors
     /// The folder could not be written.
@@ -151,7 +151,7 @@ impl Root {
         Ok(self)
     }
 
-    /// Fills the package database with bytes that are none.
+    /// Fills the package database with random bytes.
     ///
     /// # Errors
     /// The folder could not be written.
@@ -234,7 +234,7 @@ impl Root {
         Ok(path)
     }
 
-    /// Like dpkg: a new file beside the old one, then renamed over it, so that nobody ever reads half of it.
+    /// As dpkg does: writes a new file and renames it over the old one, so that no reader sees half of it.
     fn append_status(&self, stanza: &str) -> Result<()> {
         let text = self.read(STATUS)? + stanza;
         let new = self.path().join("var/lib/dpkg/status-new");

@@ -1,15 +1,15 @@
-//! Chance that can be repeated: a small generator whose seed is printed.
+//! Repeatable random numbers: a small generator whose seed is printed.
 
 use std::time::Duration;
 
-/// SplitMix64: good enough to pick moments and contents, and the same on every machine.
+/// SplitMix64: good enough to pick moments and contents, and equal on every machine.
 #[derive(Debug, Clone)]
 pub struct Chance {
     state: u64,
 }
 
 impl Chance {
-    /// From `MUSTER_TEST_SEED`, or from the seed given; with its value, which the caller prints.
+    /// From `MUSTER_TEST_SEED` or the given seed. Returns the seed too, so that the caller can print it.
     #[must_use]
     pub fn from_environment(otherwise: u64) -> (Self, u64) {
         let seed = std::env::var("MUSTER_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise);

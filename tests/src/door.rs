@@ -1,4 +1,4 @@
-//! Speaks to a collector's doors directly over TLS and gRPC, as an agent or an operator that keeps to no rules.
+//! Calls a collector directly over TLS and gRPC, as an agent or operator that follows no rules.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,32 +16,32 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::pki::Identity;
 
-/// The agents' door with a client that sends whatever it is told to, without limits of its own.
+/// A client of the agents' API without limits.
 pub type AgentDoor = AgentServiceClient<Channel>;
-/// The operators' door.
+/// A client of the operators' API.
 pub type FleetDoor = FleetServiceClient<Channel>;
 
-/// Opens the agents' door, with or without a client certificate.
+/// Connects to the agents' port, with or without a client certificate.
 ///
 /// # Errors
-/// No connection, or the handshake failed.
+/// The connection or the handshake failed.
 pub async fn agents(address: &str, ca: &Path, identity: Option<&Identity>) -> Result<AgentDoor> {
     let channel = channel(address, ca, identity).await?;
     Ok(AgentServiceClient::new(channel).max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX))
 }
 
-/// Opens the operators' door.
+/// Connects to the operators' port.
 ///
 /// # Errors
-/// No connection, or the handshake failed.
+/// The connection or the handshake failed.
 pub async fn operators(address: &str, ca: &Path) -> Result<FleetDoor> {
     Ok(FleetServiceClient::new(channel(address, ca, None).await?))
 }
 
-/// TLS 1.3 that trusts the CA in the file and shows the identity.
+/// TLS 1.3 settings that trust the CA in the file and show the identity.
 ///
 /// # Errors
-/// The file is no certificate, or the identity is not usable.
+/// The file has no certificate, or the identity is not usable.
 pub fn client_config(ca: &Path, identity: Option<&Identity>) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca).with_context(|| format!("read {}", ca.display()))? {
@@ -62,10 +62,10 @@ pub fn client_config(ca: &Path, identity: Option<&Identity>) -> Result<ClientCon
     Ok(config)
 }
 
-/// A gRPC channel to either door.
+/// A gRPC channel to either port.
 ///
 /// # Errors
-/// No connection, or the handshake failed.
+/// The connection or the handshake failed.
 pub async fn channel(address: &str, ca: &Path, identity: Option<&Identity>) -> Result<Channel> {
     let connector = TlsConnector::from(Arc::new(client_config(ca, identity)?));
     let target = address.to_owned();
@@ -80,15 +80,15 @@ pub async fn channel(address: &str, ca: &Path, identity: Option<&Identity>) -> R
             connector.connect(name, stream).await.map(TokioIo::new)
         }
     });
-    // The scheme says http since the connector does TLS itself.
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).context("understand the address")?;
+    // The scheme is http because the connector does TLS itself.
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).context("parse the address")?;
     endpoint.connect_with_connector(connect).await.with_context(|| format!("connect to {address}"))
 }
 
-/// Calls a method by its path with an empty message, whatever the method takes, and with the metadata given.
+/// Calls a method by its path with an empty message and the given authorization.
 ///
 /// # Errors
-/// The status with which it was refused.
+/// The status of the refusal.
 pub async fn knock(
     channel: Channel,
     path: &str,
@@ -105,7 +105,7 @@ pub async fn knock(
     grpc.unary(request, path, tonic_prost::ProstCodec::<(), ()>::default()).await.map(|_| ())
 }
 
-/// The names of all methods that a service of the schema has.
+/// The names of all methods in a schema file.
 #[must_use]
 pub fn methods(schema: &str) -> Vec<String> {
     let named = schema.lines().filter_map(|line| line.trim().strip_prefix("rpc "));

@@ -1,16 +1,16 @@
-//! Waits for something to become true, by asking again until a deadline.
+//! Waits until something becomes true, by polling until a deadline.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How often it is asked.
+/// The time between two polls.
 const STEP: Duration = Duration::from_millis(20);
 
-/// Asks until the answer is `Ok(Some(_))`.
+/// Polls until the answer is `Ok(Some(_))`.
 ///
 /// # Errors
-/// The deadline has passed; the error says what was waited for and the last error, if there was one.
+/// The deadline has passed. The error says what was expected, with the last error if there was one.
 pub fn eventually<T>(what: &str, deadline: Duration, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let end = Instant::now() + deadline;
     loop {

@@ -1,4 +1,4 @@
-//! A collector with its agents and operators, all of them the real programs, in a folder that goes away.
+//! A collector with agents and operators, all of them the real programs, in a temporary folder.
 
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
@@ -13,28 +13,28 @@ use tempfile::TempDir;
 use crate::process::{Answer, Process};
 use crate::{binaries, eventually};
 
-/// How long anything may take on a busy machine before it counts as never.
+/// How long anything may take on a busy machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where a collector listens, as it wrote it down itself.
+/// Where a collector listens, from its `listening.json`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Listening {
-    /// The agents' door.
+    /// The agents' port.
     pub agents: String,
-    /// The operators' door.
+    /// The operators' port.
     pub operators: String,
     /// Health, readiness and metrics.
     pub admin: String,
 }
 
-/// How the collector's last words end when a port is not free.
+/// The end of the collector's output if a port is in use.
 const PORT_IS_TAKEN: &str = "Address already in use (os error 98)";
 
-/// A running collector with a data folder of its own.
+/// A running collector with its own data folder.
 #[derive(Debug)]
 pub struct Lab {
     folder: TempDir,
-    /// Where it keeps everything, when that is not the file in its data folder.
+    /// The store's URL, if it is not the file in the data folder.
     store_url: Option<String>,
     collector: Option<Process>,
     listening: Listening,
@@ -44,23 +44,23 @@ impl Lab {
     /// Initialises a collector and starts it on free ports.
     ///
     /// # Errors
-    /// It did not come up; the error shows what it printed.
+    /// It did not start. The error has its output.
     pub fn start() -> Result<Self> {
         Self::ready(None)?.started()
     }
 
-    /// The same on the store of this address.
+    /// Initialises and starts a collector on the store with this URL.
     ///
     /// # Errors
-    /// It did not come up; the error shows what it printed.
+    /// It did not start. The error has its output.
     pub fn start_on(store_url: &str) -> Result<Self> {
         Self::ready(Some(store_url.to_owned()))?.started()
     }
 
-    /// Another collector on the store of this one, with the CA and the admin's token of this one.
+    /// Starts another collector on this one's store, with this one's CA and admin token.
     ///
     /// # Errors
-    /// It did not come up; the error shows what it printed.
+    /// It did not start. The error has its output.
     pub fn join(&self) -> Result<Self> {
         let lab = Self::ready(self.store_url.clone())?;
         std::fs::DirBuilder::new().mode(0o700).create(lab.data_dir())?;
@@ -82,12 +82,11 @@ impl Lab {
         Ok(self)
     }
 
-    /// Starts the collector again on the same data, on the agents' port that it had before so that agents find it.
-    ///
-    /// While it was down, somebody else on this machine may have been given that port; it is waited for.
+    /// Starts the collector again with the same data and the same agents' port, so that agents find it. If another process
+    /// has taken the port in the meantime, this waits for it.
     ///
     /// # Errors
-    /// It did not come up; the error shows what it printed.
+    /// It did not start. The error has its output.
     pub fn serve(&mut self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -111,7 +110,7 @@ impl Lab {
         let mut collector = Process::start(command, &self.folder.path().join("collector.log"))?;
         let listening = eventually("the collector listens", PATIENCE, || {
             if let Some(status) = collector.ended()? {
-                // Nothing is gained by waiting for a process that is gone; the outer check says what it printed.
+                // The process has ended; the caller reports its output.
                 return Ok(Some(Err(status)));
             }
             if !note.exists() {
@@ -132,15 +131,15 @@ impl Lab {
     /// The collector's process.
     ///
     /// # Errors
-    /// It does not run.
+    /// It is not running.
     pub fn collector(&mut self) -> Result<&mut Process> {
-        self.collector.as_mut().context("the collector does not run")
+        self.collector.as_mut().context("the collector is not running")
     }
 
     /// `kill -9` of the collector.
     ///
     /// # Errors
-    /// It does not run.
+    /// It is not running.
     pub fn kill_collector(&mut self) -> Result<()> {
         self.collector()?.kill()?;
         self.collector = None;
@@ -159,7 +158,7 @@ impl Lab {
         Ok(())
     }
 
-    /// A command of the collector's program on this data folder.
+    /// A command of `muster-collector` with this data folder.
     ///
     /// # Errors
     /// It has not been built.
@@ -191,17 +190,17 @@ impl Lab {
         self.data_dir().join("ca.pem")
     }
 
-    /// The private key of its CA: for tests that play a thief.
+    /// The private key of its CA, for tests that play a thief.
     ///
     /// # Errors
-    /// There is none.
+    /// The file does not exist.
     pub fn ca_key(&self) -> Result<PathBuf> {
         let key = self.data_dir().join("ca.key");
-        anyhow::ensure!(key.is_file(), "{} is not there", key.display());
+        anyhow::ensure!(key.is_file(), "{} does not exist", key.display());
         Ok(key)
     }
 
-    /// A folder that goes away with the lab.
+    /// The temporary folder of the lab.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -210,7 +209,7 @@ impl Lab {
     /// A new enrollment token.
     ///
     /// # Errors
-    /// The collector's program refused.
+    /// `muster-collector` refused.
     pub fn token(&self, uses: u32, expires: &str) -> Result<String> {
         let mut command = self.collector_command("token create")?;
         command.args(["--site", "lab", "--uses", &uses.to_string(), "--expires", expires]);
@@ -218,7 +217,7 @@ impl Lab {
         Ok(answer.stdout.trim().to_owned())
     }
 
-    /// The answer of the operators' program.
+    /// Runs `muster` against this collector.
     ///
     /// # Errors
     /// It could not be started.
@@ -232,10 +231,10 @@ impl Lab {
         Answer::of(command.args(arguments))
     }
 
-    /// The answer of the collector's admin listener to a plain HTTP request: status and body.
+    /// Requests a path of the collector's admin listener: HTTP status and body.
     ///
     /// # Errors
-    /// It does not answer.
+    /// It did not answer.
     pub fn admin(&self, path: &str) -> Result<(u16, String)> {
         use std::io::Read;
         let mut stream =
@@ -248,7 +247,7 @@ impl Lab {
         Ok((status.parse()?, body.to_owned()))
     }
 
-    /// An agent with a state folder of its own; it is not enrolled yet.
+    /// An agent with its own state folder. It is not enrolled yet.
     #[must_use]
     pub fn agent(&self, name: &str) -> Agent {
         Agent {
@@ -258,20 +257,20 @@ impl Lab {
         }
     }
 
-    /// An agent that is enrolled with a token of its own.
+    /// An agent that is enrolled with its own token.
     ///
     /// # Errors
-    /// It was refused.
+    /// The enrollment was refused.
     pub fn enrolled_agent(&self, name: &str) -> Result<Agent> {
         let agent = self.agent(name);
         agent.enroll(&self.token(1, "1h")?)?.expect_code(0).with_context(|| format!("enroll {name}"))?;
         Ok(agent)
     }
 
-    /// Waits until the collector has judged all that it has.
+    /// Waits until the judge queue is empty.
     ///
     /// # Errors
-    /// It did not in time.
+    /// It did not become empty in time.
     pub fn judged(&self) -> Result<()> {
         eventually("everything is judged", PATIENCE, || {
             let boards = self.muster(&["board", "-o", "json"])?;
@@ -288,13 +287,13 @@ impl Drop for Lab {
         if std::thread::panicking()
             && let Some(collector) = &self.collector
         {
-            // The test fails already; what the collector said may be why.
+            // The test has failed; the collector's output may say why.
             let _ = writeln!(std::io::stderr(), "--- the collector printed:\n{}", collector.output());
         }
     }
 }
 
-/// An agent: its name and its state folder. It runs only while one of its verbs does.
+/// An agent: its name and its state folder. No process runs between two commands.
 #[derive(Debug, Clone)]
 pub struct Agent {
     name: String,
@@ -315,14 +314,14 @@ impl Agent {
         &self.folder
     }
 
-    /// A command of the agent's program on this state folder.
+    /// A command of `muster-agent` with this state folder.
     ///
     /// # Errors
     /// It has not been built.
     pub fn command(&self, verb: &str) -> Result<Command> {
         let mut command = Command::new(binaries::find("muster-agent")?);
         quiet(&mut command);
-        // Named, so that nothing of this machine's own settings is read; a fresh agent has set nothing.
+        // An empty settings file, so that the agent does not read this machine's settings.
         let config = self.folder.with_extension("toml");
         std::fs::write(&config, "")?;
         command.arg(verb).arg("--config").arg(config).arg("--state-dir").arg(&self.folder);
@@ -332,7 +331,7 @@ impl Agent {
     /// Enrolls with a token.
     ///
     /// # Errors
-    /// The agent's program could not be started.
+    /// `muster-agent` could not be started.
     pub fn enroll(&self, token: &str) -> Result<Answer> {
         self.enroll_at(&self.collector, token)
     }
@@ -340,7 +339,7 @@ impl Agent {
     /// Enrolls with a token at an address.
     ///
     /// # Errors
-    /// The agent's program could not be started.
+    /// `muster-agent` could not be started.
     pub fn enroll_at(&self, address: &str, token: &str) -> Result<Answer> {
         let file = self.folder.with_extension("token");
         write_owner_only(&file, token)?;
@@ -349,24 +348,24 @@ impl Agent {
         Answer::of(&mut command)
     }
 
-    /// Looks once at the root and reports.
+    /// Scans the root once and delivers.
     ///
     /// # Errors
-    /// The agent's program could not be started.
+    /// `muster-agent` could not be started.
     pub fn once(&self, root: &Path) -> Result<Answer> {
         Answer::of(self.command("once")?.arg("--root").arg(root))
     }
 
-    /// Looks once and reports, and it must have worked.
+    /// Scans the root once and delivers, and requires success.
     ///
     /// # Errors
-    /// It did not.
+    /// It failed.
     pub fn report(&self, root: &Path) -> Result<Answer> {
         self.once(root)?.expect_code(0).with_context(|| format!("{} reports", self.name))
     }
 }
 
-/// Nothing of the developer's environment may reach the programs under test.
+/// Removes the developer's settings from the environment of a program under test.
 fn quiet(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

@@ -1,13 +1,13 @@
-//! The test kit: collectors and agents as real processes, canned machines to look at, and hostile certificates.
+//! The test kit: collectors and agents as real processes, canned machines to scan, and hostile certificates.
 //!
 //! ```text
 //!  canned (roots) ──► agent process ──► collector process ◄── operator process
-//!                                  lab starts, asks and kills them
-//!  pki + door ───────────────────────► the same collector, asked by strangers
+//!                                  lab starts, queries and kills them
+//!  pki + door ───────────────────────► the same collector, called directly over gRPC
 //! ```
 //!
-//! Everything runs on port 0 below a folder that goes away; nothing sleeps for luck, [`eventually()`] polls with a
-//! deadline; a process ends with the value that holds it, by its own id.
+//! Everything uses port 0 and a temporary folder. [`eventually()`] polls with a deadline; nothing sleeps for a fixed time. A
+//! process is killed by its id when the value that holds it is dropped.
 
 pub mod binaries;
 pub mod booted;

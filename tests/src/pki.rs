@@ -1,4 +1,4 @@
-//! Keys and certificates for agents that the tests play themselves: honest ones, and those of strangers and thieves.
+//! Keys and certificates for agents that the tests play: honest ones, and those of strangers and thieves.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub struct Identity {
     pub certificate: Vec<u8>,
 }
 
-/// A fresh key, with the certificate request that an honest agent sends for it.
+/// A new key with the certificate request that an honest agent sends for it.
 ///
 /// # Errors
 /// No key could be made.
@@ -28,7 +28,7 @@ pub fn request() -> Result<(KeyPair, Vec<u8>)> {
     Ok((key, request.der().to_vec()))
 }
 
-/// A key with the certificate that a collector gave for it.
+/// A key with the certificate that a collector issued for it.
 #[must_use]
 pub fn identity(key: &KeyPair, certificate: &[u8]) -> Identity {
     Identity { key: key.serialize_der(), certificate: certificate.to_vec() }
@@ -37,23 +37,23 @@ pub fn identity(key: &KeyPair, certificate: &[u8]) -> Identity {
 /// What is wrong with a client certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// Nothing but that nobody enrolled it.
+    /// Nothing, except that no host with it was enrolled.
     NeverEnrolled,
-    /// It ended an hour ago.
+    /// It expired an hour ago.
     Expired,
-    /// It begins tomorrow.
+    /// It is not valid before tomorrow.
     NotYetValid,
-    /// It is a server's.
+    /// It is a server certificate.
     ServerOnly,
 }
 
-/// A certificate authority that the tests have in their hands.
+/// A certificate authority that a test controls.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    /// A CA that the collector has never heard of.
+    /// A CA that the collector does not know.
     ///
     /// # Errors
     /// No key could be made.
@@ -65,14 +65,14 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, KeyPair::generate()?) })
     }
 
-    /// The collector's own CA, as a thief of its files would have it.
+    /// The collector's own CA, as a thief of its files has it.
     ///
     /// # Errors
     /// The files could not be read.
     pub fn stolen(certificate: &Path, key: &Path) -> Result<Self> {
         let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
-        let key = KeyPair::from_pem(&read(key)?).context("understand the CA's key")?;
-        Ok(Self { issuer: Issuer::from_ca_cert_pem(&read(certificate)?, key).context("understand the CA")? })
+        let key = KeyPair::from_pem(&read(key)?).context("parse the CA's key")?;
+        Ok(Self { issuer: Issuer::from_ca_cert_pem(&read(certificate)?, key).context("parse the CA")? })
     }
 
     /// A client certificate for the name, with a flaw.
@@ -83,7 +83,7 @@ impl Authority {
         self.client_with_key(name, flaw, KeyPair::generate()?)
     }
 
-    /// A client certificate with a flaw, for a key that somebody has already.
+    /// A client certificate with a flaw, for an existing key.
     ///
     /// # Errors
     /// It could not be signed.

@@ -1,4 +1,4 @@
-//! An agent that a test plays itself, message by message: honest unless it is told otherwise.
+//! An agent that a test plays message by message. It is honest unless the test says otherwise.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,24 +23,24 @@ use crate::pki::{self, Identity};
 /// An enrolled host whose every message the test decides.
 #[derive(Debug, Clone)]
 pub struct Player {
-    /// Its door, opened with its certificate.
+    /// Its connection, opened with its certificate.
     pub door: AgentDoor,
     /// Its key and certificate.
     pub identity: Identity,
     /// Its id.
     pub host: HostId,
-    /// Its process, as it claims.
+    /// Its run id.
     pub run: RunId,
-    /// The last number that it used.
+    /// The last sequence number that it used.
     pub seq: u64,
     hostname: String,
 }
 
 impl Player {
-    /// Enrolls with a token of its own.
+    /// Enrolls with its own token.
     ///
     /// # Errors
-    /// It was refused.
+    /// The enrollment was refused.
     pub async fn enroll(lab: &Lab, hostname: &str) -> Result<Self> {
         let token = lab.token(1, "1h")?;
         let (key, csr) = pki::request()?;
@@ -53,16 +53,16 @@ impl Player {
         Ok(Self { door, identity, host, run: RunId::random(), seq: 0, hostname: hostname.to_owned() })
     }
 
-    /// Opens the door anew: after the collector came back.
+    /// Connects again after the collector was restarted.
     ///
     /// # Errors
-    /// It does not open.
+    /// The connection failed.
     pub async fn reconnect(&mut self, address: &str, ca: &Path) -> Result<()> {
         self.door = door::agents(address, ca, Some(&self.identity)).await?;
         Ok(())
     }
 
-    /// Says which look is its current one.
+    /// Checks in with its current snapshot.
     ///
     /// # Errors
     /// The refusal.
@@ -71,7 +71,7 @@ impl Player {
         self.door.check_in(request).await.map(tonic::Response::into_inner)
     }
 
-    /// The message of its next check-in.
+    /// The request for its next check-in.
     pub fn check_in_request(&mut self, snapshot: &Snapshot) -> CheckInRequest {
         self.seq += 1;
         CheckInRequest {
@@ -97,7 +97,7 @@ impl Player {
         self.upload_parts(parts).await
     }
 
-    /// Sends whatever it is given.
+    /// Sends these parts.
     ///
     /// # Errors
     /// The refusal.
@@ -107,7 +107,7 @@ impl Player {
         self.door.upload(stream).await.map(tonic::Response::into_inner)
     }
 
-    /// Checks in and uploads what is wanted; `true` when the collector has acknowledged the snapshot.
+    /// Checks in and uploads what the collector asks for. Returns whether the collector has acknowledged the snapshot.
     ///
     /// # Errors
     /// The refusal.
@@ -144,7 +144,7 @@ pub fn section_part(section: &Section) -> Part {
     Part::Section(SectionBody { digest: digest_bytes(&Digest::of(&canonical)), canonical: canonical.into() })
 }
 
-/// A Linux look whose dpkg section holds the packages named, with the other sources empty.
+/// A Linux snapshot with these packages in its dpkg section; the other sources are empty.
 #[must_use]
 pub fn snapshot_of(packages: &[&str]) -> (Snapshot, Vec<Section>) {
     let host = observation(Kind::Os, "debian", "12");

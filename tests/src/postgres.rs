@@ -1,5 +1,5 @@
-//! A PostgreSQL of one's own, from the packages of the system. The work is done by `deploy/ci/postgres`, which
-//! continuous integration runs too and which is part of this program, so that it needs no checkout.
+//! A PostgreSQL server from the system's packages. `deploy/ci/postgres` does the work; it is embedded, so that no checkout is
+//! needed.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,8 +11,8 @@ use crate::process::Answer;
 
 const SCRIPT: &str = include_str!("../../deploy/ci/postgres");
 
-/// A running server. Dropped, it is ended, and what it kept is gone; the one of `MUSTER_TEST_POSTGRES`, and the one that
-/// all tests share, outlive it.
+/// A running server. Dropping it stops the server and deletes its data, except for the server of `MUSTER_TEST_POSTGRES` and
+/// the one that all tests share.
 #[derive(Debug)]
 pub struct Server {
     url: String,
@@ -20,10 +20,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// The server of `MUSTER_TEST_POSTGRES`, or else one that all tests of this user share.
+    /// The server of `MUSTER_TEST_POSTGRES`, or one that all tests of this user share.
     ///
     /// # Errors
-    /// It does not start, or PostgreSQL is not installed; the error says so.
+    /// It does not start, or PostgreSQL is not installed.
     pub fn shared() -> Result<Self> {
         match std::env::var("MUSTER_TEST_POSTGRES") {
             Ok(url) => Ok(Self { url, own: None }),
@@ -31,12 +31,12 @@ impl Server {
         }
     }
 
-    /// A server of one's own with the settings given (`NAME=VALUE`), durable as in real life.
+    /// Starts a separate, durable server with these settings (`NAME=VALUE`).
     ///
     /// # Errors
-    /// It does not start, or PostgreSQL is not installed; the error says so.
+    /// It does not start, or PostgreSQL is not installed.
     pub fn start(settings: &[&str]) -> Result<Self> {
-        // Not below the folder of whoever asks: the server belongs to another user, who must be able to enter.
+        // Not below the caller's folder: the server runs as another user, who must be able to enter.
         let own = std::env::temp_dir().join(format!("muster-postgres-{}", std::process::id()));
         let folder = own.display().to_string();
         let url = script(&[&["start", &folder], settings].concat())?;
@@ -58,13 +58,13 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(own) = &self.own {
-            // Nobody is left to hear of a failure here.
+            // There is no caller to report a failure to.
             let _ = script(&["stop", &own.display().to_string()]);
         }
     }
 }
 
-/// A database, which goes away with this value.
+/// A database. It is dropped with this value.
 #[derive(Debug)]
 pub struct Database {
     server: String,
@@ -72,13 +72,13 @@ pub struct Database {
 }
 
 impl Database {
-    /// Its address, with the password.
+    /// Its URL with the password.
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}{}", self.server, self.name)
     }
 
-    /// What a statement prints: a line for each row, columns parted by `|`.
+    /// Runs a statement: one line for each row, columns separated by `|`.
     ///
     /// # Errors
     /// The statement was refused.
@@ -86,10 +86,10 @@ impl Database {
         psql(&self.url(), text)
     }
 
-    /// Bytes of all tables and indexes, as they are; the log is apart.
+    /// Bytes of all tables and indexes, without the write-ahead log.
     ///
     /// # Errors
-    /// The server does not say.
+    /// The statement failed.
     pub fn bytes(&self) -> Result<u64> {
         Ok(self.sql("CHECKPOINT; SELECT pg_database_size(current_database())")?.parse()?)
     }
@@ -98,7 +98,7 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        // The server may be gone already, and then the database is too.
+        // The server may have been stopped already, together with the database.
         let _ = psql(&format!("{}postgres", self.server), &drop);
     }
 }

@@ -1,4 +1,4 @@
-//! Child processes that end with the value that holds them, by their own id.
+//! Child processes that are killed by their id when the value that holds them is dropped.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::eventually;
 
-/// A running program with its output in a file. Dropped, it is killed and waited for.
+/// A running program with its output in a file. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -17,7 +17,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the command; what it prints goes to the end of the log file.
+    /// Starts the command and appends its output to the log file.
     ///
     /// # Errors
     /// It could not be started.
@@ -35,15 +35,15 @@ impl Process {
         self.child.id()
     }
 
-    /// Whether it has ended, and how.
+    /// Its exit status if it has ended.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The system call failed.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context("ask for the state of a process")
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     ///
     /// # Errors
     /// It did not end in time.
@@ -52,7 +52,7 @@ impl Process {
             .with_context(|| format!("its output:\n{}", self.output()))
     }
 
-    /// `kill -9`: no chance to tidy up.
+    /// Kills it with SIGKILL.
     ///
     /// # Errors
     /// The system refused.
@@ -62,7 +62,7 @@ impl Process {
         Ok(())
     }
 
-    /// Asks it to stop, as a service manager does (SIGTERM), and waits.
+    /// Stops it with SIGTERM, as a service manager does, and waits.
     ///
     /// # Errors
     /// It did not stop in time.
@@ -73,7 +73,7 @@ impl Process {
         self.wait(deadline)
     }
 
-    /// How many lines with this text it has printed.
+    /// The number of lines with this text in its output.
     ///
     /// # Errors
     /// Its log cannot be read.
@@ -82,7 +82,7 @@ impl Process {
         Ok(String::from_utf8_lossy(&log).lines().filter(|line| line.contains(text)).count())
     }
 
-    /// What it printed so far; the last part of it when it is much.
+    /// Its output so far; only the end if it is long.
     #[must_use]
     pub fn output(&self) -> String {
         let text = String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned();
@@ -96,20 +96,20 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Nobody is left to hear of a failure here, and a process that has ended already is none.
+        // There is no caller to report a failure to, and the process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What a command answered.
+/// The result of a command.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Its exit code; `None` when a signal ended it.
+    /// Its exit code; `None` if a signal ended it.
     pub code: Option<i32>,
-    /// What it printed for machines.
+    /// Standard output.
     pub stdout: String,
-    /// What it printed for people.
+    /// Standard error.
     pub stderr: String,
 }
 
@@ -128,10 +128,10 @@ impl Answer {
         })
     }
 
-    /// Itself, if the exit code is the expected one.
+    /// Requires an exit code.
     ///
     /// # Errors
-    /// It is another; the error shows what was printed.
+    /// The code is different. The error has the output.
     pub fn expect_code(self, code: i32) -> Result<Self> {
         anyhow::ensure!(
             self.code == Some(code),
@@ -146,7 +146,7 @@ impl Answer {
     /// Standard output as JSON.
     ///
     /// # Errors
-    /// It is none.
+    /// It is not JSON.
     pub fn json(&self) -> Result<serde_json::Value> {
         serde_json::from_str(&self.stdout).with_context(|| format!("not JSON: {}\n{}", self.stdout, self.stderr))
     }
@@ -154,7 +154,7 @@ impl Answer {
     /// Standard output as lines of JSON.
     ///
     /// # Errors
-    /// A line is none.
+    /// A line is not JSON.
     pub fn ndjson(&self) -> Result<Vec<serde_json::Value>> {
         self.stdout
             .lines()

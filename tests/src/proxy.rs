@@ -1,5 +1,5 @@
-//! A small proxy that speaks HTTP CONNECT: open or with credentials, spoken to plainly or by TLS, honest or one that opens
-//! the TLS of others with certificates of its own.
+//! A small HTTP CONNECT proxy: with or without credentials, over plain TCP or TLS, honest or inspecting TLS with its own
+//! certificates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,20 +11,20 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// How the proxy behaves.
+/// The behaviour of a proxy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Manners {
-    /// The value that `Proxy-Authorization` must have.
+    /// The required value of `Proxy-Authorization`.
     pub authorization: Option<&'static str>,
-    /// TLS is spoken with the proxy itself.
+    /// Clients connect to the proxy over TLS.
     pub secure: bool,
-    /// It answers in the collector's place, by a certificate of its own CA.
+    /// It answers instead of the collector, with a certificate of its own CA.
     pub inspects: bool,
-    /// It opens no way at all.
+    /// It refuses every request.
     pub forbids: bool,
 }
 
-/// A proxy on a port of its own; it ends with the value.
+/// A running proxy. It ends with the value.
 #[derive(Debug)]
 pub struct Proxy {
     address: String,
@@ -37,10 +37,10 @@ pub struct Proxy {
 pub const PROXY_CA: &str = "Example Corp Web Gateway CA";
 
 impl Proxy {
-    /// Starts one.
+    /// Starts a proxy on a free port.
     ///
     /// # Errors
-    /// No port, or no certificate.
+    /// It could not listen or make a certificate.
     pub fn start(manners: Manners) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (acceptor, ca) = acceptor()?;
@@ -51,7 +51,7 @@ impl Proxy {
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, count) = (acceptor.clone(), Arc::clone(&count));
-                // What goes wrong on one connection is seen by who opened it.
+                // The client of a connection sees its failure.
                 tokio::spawn(async move {
                     if manners.secure {
                         serve(acceptor.accept(stream).await?, acceptor, manners, &count).await
@@ -76,7 +76,7 @@ impl Proxy {
         &self.ca
     }
 
-    /// How many ways it has opened.
+    /// The number of tunnels that it has opened.
     #[must_use]
     pub fn granted(&self) -> u64 {
         self.granted.load(Ordering::SeqCst)
@@ -115,7 +115,7 @@ where
     Ok(())
 }
 
-/// A TLS side for 127.0.0.1, and its CA as PEM.
+/// A TLS acceptor for 127.0.0.1, and its CA as PEM.
 fn acceptor() -> Result<(TlsAcceptor, String)> {
     let ca_key = KeyPair::generate()?;
     let mut params = CertificateParams::new(Vec::<String>::new())?;

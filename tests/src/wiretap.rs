@@ -1,5 +1,5 @@
-//! Stands between an agent and its collector and counts the bytes that go each way. It reads nothing of them: they are
-//! encrypted, and it has no key.
+//! Forwards between an agent and its collector, and counts the bytes in each direction. It cannot read them, because they
+//! are encrypted.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -23,7 +23,7 @@ struct Counts {
     closed: AtomicBool,
 }
 
-/// Bytes on the wire, TLS and all.
+/// Bytes on the wire, including TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traffic {
     /// From the agent to the collector.
@@ -38,7 +38,7 @@ impl Wiretap {
     /// Listens on a free port and forwards to the address.
     ///
     /// # Errors
-    /// No port could be had.
+    /// It could not listen.
     pub fn before(target: &str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("listen for a wiretap")?;
         let address = listener.local_addr()?.to_string();
@@ -50,7 +50,7 @@ impl Wiretap {
                 if shared.closed.load(Ordering::SeqCst) {
                     break;
                 }
-                // A collector that is away refuses the agent here as it would there: the connection ends.
+                // If the collector is away, the connection ends here, as it would there.
                 let Ok(collector) = TcpStream::connect(&target) else { continue };
                 shared.connections.fetch_add(1, Ordering::SeqCst);
                 pass(&agent, &collector, &shared, |counts| &counts.up);
@@ -60,13 +60,13 @@ impl Wiretap {
         Ok(Self { address, counts })
     }
 
-    /// Where the agent is to connect.
+    /// The address for the agent.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// What went over the wire since it was asked last.
+    /// The traffic since the last call.
     pub fn take(&self) -> Traffic {
         Traffic {
             up: self.counts.up.swap(0, Ordering::SeqCst),
@@ -79,7 +79,7 @@ impl Wiretap {
 impl Drop for Wiretap {
     fn drop(&mut self) {
         self.counts.closed.store(true, Ordering::SeqCst);
-        // One last connection wakes the listener, so that its thread sees the end.
+        // One more connection wakes the listener, so that its thread ends.
         let _ = TcpStream::connect(&self.address);
     }
 }

@@ -1,4 +1,4 @@
-//! One host as the collector meets it: it enrolls, checks in and uploads, over connections that it opens itself.
+//! One simulated host: it enrolls, checks in and uploads over its own connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use crate::keep::KeptHost;
 use crate::line::{Address, Line};
 use crate::trust::Trust;
 
-/// Versions of what the collector hands out, as it last said. An agent that has them is not sent them again.
+/// The latest versions of watchlist and trust bundle. The collector does not send them again to an agent that has them.
 #[derive(Debug, Default)]
 pub(crate) struct Versions {
     watchlist: AtomicU64,
@@ -40,7 +40,7 @@ impl Versions {
 /// An enrolled host.
 #[derive(Debug)]
 pub(crate) struct Agent {
-    /// Which host of the fleet.
+    /// Number of the host in the fleet.
     pub(crate) index: u64,
     tls: Arc<ClientConfig>,
     run: Bytes,
@@ -48,7 +48,7 @@ pub(crate) struct Agent {
     versions: Arc<Versions>,
 }
 
-/// A host on a connection of its own.
+/// A host with an open connection.
 #[derive(Debug)]
 pub(crate) struct Call {
     agent: Arc<Agent>,
@@ -56,7 +56,7 @@ pub(crate) struct Call {
     line: Line,
 }
 
-/// What a host is told at enrollment.
+/// What a host receives at enrollment.
 #[derive(Debug)]
 pub(crate) struct Enrolled {
     pub(crate) kept: KeptHost,
@@ -64,7 +64,7 @@ pub(crate) struct Enrolled {
 }
 
 impl Agent {
-    /// A host with its key and its certificate, in a process that has just started.
+    /// A host with its key and certificate, as a new process.
     pub(crate) fn new(kept: &KeptHost, key: &[u8], trust: &Trust, versions: Arc<Versions>) -> Result<Arc<Self>> {
         let identity = Identity { key: key.to_vec(), certificate: kept.certificate.clone() };
         let tls = trust.client(Some(&identity)).with_context(|| format!("use the key of host {}", kept.index))?;
@@ -72,14 +72,14 @@ impl Agent {
         Ok(Arc::new(Self { index: kept.index, tls, run, seq: AtomicU64::new(0), versions }))
     }
 
-    /// Opens a connection of the host's own.
+    /// Opens a connection for this host.
     pub(crate) async fn connect(self: &Arc<Self>, address: &Address) -> Result<Call> {
         let line = Line::open(address, &self.tls).await?;
         let client = AgentServiceClient::with_origin(line.clone(), address.origin());
         Ok(Call { agent: Arc::clone(self), client, line })
     }
 
-    /// A check-in without changes, or with all that the first of a run says.
+    /// The request of a check-in; the first of a run has facts and state too.
     pub(crate) fn check_in_request(&self, snapshot: Bytes, first: Option<&Report>) -> wire::CheckInRequest {
         let now = now_ms();
         wire::CheckInRequest {
@@ -97,7 +97,7 @@ impl Agent {
 }
 
 impl Call {
-    /// Says hello with a snapshot. Answers what is wanted: the snapshot and all, or some sections.
+    /// Checks in with a snapshot. Returns what the collector asks for: nothing, everything, or some sections.
     pub(crate) async fn check_in(&mut self, snapshot: Bytes, first: Option<&Report>) -> Result<Wanted> {
         let request = self.agent.check_in_request(snapshot, first);
         let answer = self.client.check_in(request).await.map_err(refused)?.into_inner();
@@ -112,7 +112,7 @@ impl Call {
         }
     }
 
-    /// Sends the snapshot, and all its sections or only those that are wanted. Answers whether it is the current snapshot now.
+    /// Uploads the snapshot with all its sections, or with those that the collector asks for. Returns whether it is current now.
     pub(crate) async fn upload(&mut self, report: &Report, wanted: Option<&[Bytes]>) -> Result<()> {
         let now = now_ms();
         let header = wire::UploadHeader {
@@ -132,11 +132,14 @@ impl Call {
         let stream = tokio_stream::iter(parts.into_iter().map(|part| wire::UploadRequest { part: Some(part) }));
         let answer = self.client.upload(stream).await.map_err(refused)?.into_inner();
         let missing = answer.sections_wanted.len();
-        ensure!(answer.accepted, "a whole upload was not accepted: {missing} sections are said to be missing");
+        ensure!(
+            answer.accepted,
+            "a complete upload was not accepted: the collector reports {missing} missing sections"
+        );
         Ok(())
     }
 
-    /// Checks in and sends what is wanted, as an agent does. Answers the bytes of the sections that were sent.
+    /// Checks in and uploads what the collector asks for, as an agent does. Returns the number of bytes sent.
     pub(crate) async fn report(&mut self, report: &Report, first: bool) -> Result<usize> {
         match self.check_in(digest_bytes(report), first.then_some(report)).await? {
             Wanted::Nothing => Ok(0),
@@ -153,24 +156,24 @@ impl Call {
         }
     }
 
-    /// The connection itself, for a server that speaks something else as well.
+    /// The connection, for a server that has other services too.
     pub(crate) fn line(&self) -> Line {
         self.line.clone()
     }
 }
 
-/// What the collector wants after a check-in.
+/// What the collector asks for after a check-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// It has everything.
+    /// Nothing.
     Nothing,
-    /// The snapshot, and all its sections.
+    /// The snapshot and all its sections.
     Snapshot,
     /// These sections.
     Sections(Vec<Bytes>),
 }
 
-/// Enrolls a host over an open connection that shows no certificate.
+/// Enrolls a host over a connection without a client certificate.
 pub(crate) async fn enroll(
     client: &mut AgentServiceClient<Line>,
     token: &str,
@@ -178,7 +181,7 @@ pub(crate) async fn enroll(
     key: &[u8],
     report: &Report,
 ) -> Result<Enrolled> {
-    let key = KeyPair::try_from(key).context("understand a kept key")?;
+    let key = KeyPair::try_from(key).context("parse a stored key")?;
     let request = CertificateParams::new(Vec::new())?.serialize_request(&key).context("make a certificate request")?;
     let request = wire::EnrollRequest {
         token: token.to_owned(),
@@ -189,16 +192,16 @@ pub(crate) async fn enroll(
     let answer = client.enroll(request).await.map_err(refused)?.into_inner();
     let host = muster_proto::model::HostId::try_from(answer.host_id.as_ref()).context("read the host's id")?;
     let kept = KeptHost { index, host: host.to_string(), certificate: answer.certificate.to_vec() };
-    let trust = answer.trust.context("no trust bundle came with the certificate")?;
+    let trust = answer.trust.context("the enrollment has no trust bundle")?;
     Ok(Enrolled { kept, ca_certificates: trust.ca_certificates.iter().map(|der| der.to_vec()).collect() })
 }
 
-/// A new key, as a host makes it.
+/// Makes a new key.
 pub(crate) fn new_key() -> Result<Vec<u8>> {
     Ok(KeyPair::generate().context("make a key")?.serialize_der())
 }
 
-/// The name of a snapshot as it travels.
+/// The digest as bytes of a message.
 pub(crate) fn digest_bytes(report: &Report) -> Bytes {
     Bytes::copy_from_slice(report.snapshot_digest.as_bytes())
 }

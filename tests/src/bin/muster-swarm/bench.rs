@@ -1,5 +1,5 @@
-//! `muster-swarm bench`: starts a real collector and the yardstick, loads both in turn from the same hosts, and prints
-//! how much of the yardstick's rate the collector reaches.
+//! `muster-swarm bench`: starts a real collector and the yardstick, loads both in turn from the same hosts, and prints the
+//! collector's rate divided by the yardstick's.
 //!
 //! ```text
 //!  stores ──► collector (real, on that store) ─┐
@@ -7,8 +7,8 @@
 //!             collector (fresh) ◄── footprint: a fleet of images, bytes for a host
 //! ```
 //!
-//! Measured and yardstick slices follow each other in the order a b b a, so that a machine that is noisy for a while is
-//! noisy for both; before each slice both servers must have come to rest.
+//! Slices of collector and yardstick alternate in the order a b b a, so that noise on the machine affects both. Before each
+//! slice both servers must be idle.
 
 mod check_ins;
 mod collector;
@@ -35,54 +35,54 @@ use crate::render::rounded;
 use crate::statistics::{Tally, percentile, ratio};
 use crate::swarm::Swarm;
 
-/// Measures a collector against the yardstick.
+/// Measure a collector against a bare echo server.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// Small sizes: all stores in less than five minutes.
+    /// Use small sizes: all stores in less than five minutes.
     #[arg(long)]
     quick: bool,
-    /// Pairs of slices of each kind: one of the collector, one of the yardstick.
+    /// Number of pairs of slices of each kind, one for the collector and one for the echo server.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pairs: Option<u64>,
-    /// Hosts that report in one slice of full reports.
+    /// Number of hosts in one slice of full reports.
     #[arg(long, value_name = "HOSTS", value_parser = clap::value_parser!(u64).range(1..))]
     wave: Option<u64>,
-    /// Length of one slice of check-ins.
+    /// Length of one slice of check-ins, in seconds.
     #[arg(long, value_name = "SECONDS")]
     slice_seconds: Option<f64>,
-    /// Hosts of the fleet of images whose database is weighed, without what an empty one weighs.
+    /// Number of hosts in the fleet of images whose database size is measured.
     #[arg(long, value_name = "HOSTS", value_parser = clap::value_parser!(u64).range(1..))]
     image_hosts: Option<u64>,
-    /// Calls at once.
+    /// Number of concurrent calls.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     at_once: Option<u64>,
-    /// Stores to measure; all by default.
+    /// Store to measure; may be repeated [default: all].
     #[arg(long, value_enum)]
     store: Vec<Store>,
-    /// The collector to measure; by default the release build beside this program's folder, else the debug build.
+    /// Collector program to measure [default: the release build beside this program, otherwise the debug build].
     #[arg(long, value_name = "FILE")]
     collector_program: Option<PathBuf>,
-    /// Where databases and logs go while it runs; by default a folder that goes away.
+    /// Folder for databases and logs [default: a temporary folder].
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
-    /// Where chance begins.
+    /// Seed of the random numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t = Output::Json)]
     output: Output,
 }
 
-/// How to print.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Output {
-    /// One document.
+    /// One JSON document.
     Json,
-    /// A line for every store.
+    /// One JSON object for each store.
     Ndjson,
 }
 
-/// How much is done.
+/// The amount of work.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
     /// Pairs of slices of each kind.
@@ -117,7 +117,7 @@ struct Document<'a> {
     runs: &'a [Run],
 }
 
-/// What one store came to. The names are those that readers of the output know: they are only ever added to.
+/// The result for one store. Scripts read these names.
 #[derive(Debug, Serialize)]
 struct Run {
     store: &'static str,
@@ -127,14 +127,14 @@ struct Run {
     checkin_ratio: f64,
     checkin_kept_ratio: f64,
     full_reports_per_s: f64,
-    /// Without the time until the judge queue was empty.
+    /// Not counting the time until the judge queue was empty.
     full_acknowledged_per_s: f64,
     checkins_per_s: f64,
     checkins_kept_per_s: f64,
     echo_full_per_s: f64,
     echo_fresh_per_s: f64,
     echo_kept_per_s: f64,
-    /// Of the database, less an empty one that has just been made; so is the next.
+    /// Size of the database less that of a new one, divided by the hosts; the same below.
     bytes_per_host_images: u64,
     bytes_per_host_distinct: u64,
     judge_queue_lag_p99_ms: u64,
@@ -146,14 +146,14 @@ struct Run {
     hosts_distinct: u64,
     hosts_images: u64,
     enrollments_per_s: f64,
-    /// Processor microseconds of the server for one call: collector and yardstick.
+    /// CPU time of the server for one call, in microseconds.
     cpu_us: CpuPerCall,
     failed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_failure: Option<String>,
 }
 
-/// Processor time of the servers for one call, in microseconds.
+/// CPU time of the servers for one call, in microseconds.
 #[derive(Debug, Serialize)]
 struct CpuPerCall {
     full: f64,
@@ -164,7 +164,7 @@ struct CpuPerCall {
     echo_kept: f64,
 }
 
-/// What both sides of one comparison came to.
+/// The results of both sides of one comparison.
 #[derive(Debug, Default)]
 pub(crate) struct Pair {
     measured: Side,
@@ -175,9 +175,9 @@ pub(crate) struct Pair {
 #[derive(Debug, Default)]
 pub(crate) struct Side {
     tally: Tally,
-    /// Time that passed after the last answer until the server had done all the work of it.
+    /// Time from the last answer until the server had done all its work.
     after: std::time::Duration,
-    /// Processor time of the server.
+    /// CPU time of the server.
     cpu: std::time::Duration,
 }
 
@@ -197,7 +197,7 @@ impl Pair {
     }
 }
 
-/// Runs it and prints; whether every call was answered well.
+/// Runs the comparison and prints it. Returns whether every call succeeded.
 pub(crate) async fn run(args: BenchArgs, out: &mut dyn Write) -> Result<bool> {
     let sizes = Sizes::of(&args);
     let folder = match &args.dir {
@@ -209,7 +209,7 @@ pub(crate) async fn run(args: BenchArgs, out: &mut dyn Write) -> Result<bool> {
     };
     let folder = folder.context("make a folder for the bench")?;
     let (program, build) = collector::program(args.collector_program.as_deref())?;
-    say(&format!("collector: {} ({build} build)", program.display()));
+    progress(&format!("collector: {} ({build} build)", program.display()));
     let mut runs = Vec::new();
     for store in stores::chosen(&args.store) {
         let place = folder.path().join(store.name());
@@ -217,7 +217,7 @@ pub(crate) async fn run(args: BenchArgs, out: &mut dyn Write) -> Result<bool> {
         match store.prepare(&place) {
             Ok(prepared) => runs.push(measure(&prepared, &program, build, args.seed, sizes).await?),
             Err(reason) => {
-                say(&format!("{}: left out: {reason:#}", store.name()));
+                progress(&format!("{}: skipped: {reason:#}", store.name()));
                 continue;
             }
         }
@@ -245,18 +245,18 @@ async fn measure(
     let model = Model { seed, profile: Profile::Distinct, shares: Shares::default() };
     let mut swarm = Swarm::open(model, Address::parse(&collector.listening.agents)?, None)?;
     let hosts = sizes.wave * sizes.pairs;
-    say(&format!("{}: {hosts} hosts make keys and enroll", store.name));
+    progress(&format!("{}: enrolling {hosts} hosts", store.name));
     swarm.make_keys(0..hosts)?;
     let enrolled = swarm.enroll(0..hosts, &collector.token()?, sizes.at_once).await?;
     enough(&enrolled, "enroll")?;
     let agents = swarm.agents(0..hosts)?;
 
-    let context = ScanContext { collector: &collector, echo: &echo, swarm: &swarm, sizes };
+    let context = BenchContext { collector: &collector, echo: &echo, swarm: &swarm, sizes };
     let (full, lags, bytes) = full::compare(&context, &agents).await?;
     let fresh = check_ins::compare(&context, &agents, check_ins::Way::Fresh).await?;
     let kept = check_ins::compare(&context, &agents, check_ins::Way::Kept).await?;
     drop(agents);
-    let bytes_distinct = collector.stop_and_weigh()? / hosts;
+    let bytes_distinct = collector.stop_and_measure()? / hosts;
     drop(echo);
     let images = footprint::of_images(store, program, seed, sizes).await?;
 
@@ -301,13 +301,13 @@ async fn measure(
         run.first_failure = run.first_failure.take().or(tally.first_failure);
     }
     if let Some(reason) = &run.first_failure {
-        say(&format!("{}: {} calls failed, the first with: {reason}", store.name, run.failed));
+        progress(&format!("{}: {} calls failed, the first with: {reason}", store.name, run.failed));
     }
     Ok(run)
 }
 
-/// What all comparisons on one store work with.
-pub(crate) struct ScanContext<'a> {
+/// What all comparisons on one store use.
+pub(crate) struct BenchContext<'a> {
     collector: &'a Collector,
     echo: &'a echo::Yardstick,
     swarm: &'a Swarm,
@@ -324,7 +324,7 @@ fn lag_p99(mut lags: Vec<u64>) -> u64 {
     percentile(&lags, 0.99).unwrap_or(0)
 }
 
-/// A stage that prepares must work wholly: what follows would measure something else.
+/// Requires that a preparing stage succeeded completely; otherwise the next one would measure something else.
 fn enough(tally: &Tally, what: &str) -> Result<()> {
     let reason = tally.first_failure.as_deref().unwrap_or_default();
     anyhow::ensure!(
@@ -336,8 +336,8 @@ fn enough(tally: &Tally, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Progress, for people.
-fn say(text: &str) {
-    // Nobody may be listening.
+/// Prints progress to standard error.
+fn progress(text: &str) {
+    // Progress is not worth failing for.
     let _ = writeln!(std::io::stderr(), "bench: {text}");
 }

@@ -1,4 +1,4 @@
-//! Works off many calls at once, and counts them.
+//! Runs many calls concurrently and counts them.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 
 use crate::statistics::Tally;
 
-/// Does every job once, so many at a time. What the jobs gave comes back in no order; a failed one gives nothing.
+/// Does every job once, `at_once` at a time. Returns the results of successful jobs in no particular order.
 pub(crate) async fn each<J, T, F, R>(jobs: Vec<J>, at_once: usize, work: F) -> (Tally, Vec<T>)
 where
     J: Send + 'static,
@@ -37,7 +37,7 @@ where
     gather(workers, began).await
 }
 
-/// Lets every worker repeat its work until the time is over; a call that has begun is finished and counted.
+/// Lets every worker repeat its work until the time is over. A call that has begun is finished and counted.
 pub(crate) async fn repeat<W, F, R>(workers: Vec<W>, span: Duration, work: F) -> (Tally, Vec<W>)
 where
     W: Send + 'static,
@@ -58,7 +58,7 @@ where
                     let failed = answer.is_err();
                     tally.count(call, answer);
                     if failed {
-                        // A server that refuses at once must not be asked a million times.
+                        // Without a pause a server that refuses would get a million calls.
                         tokio::time::sleep(Duration::from_millis(10)).await;
                     }
                 }

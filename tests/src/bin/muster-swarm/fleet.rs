@@ -1,8 +1,8 @@
-//! A model of a fleet: what each of its hosts would see of itself on a day. Pure: the same seed, host and day give the
-//! same bytes on every machine, so a fleet needs no storage but its model.
+//! A model of a fleet: what a scan of each host finds on each day. It is pure: the same seed, host and day give the same bytes
+//! on every machine, so only the model has to be stored.
 //!
-//! `images` is a fleet as they are: few golden images, patch levels that drift, users' own programs, rare titles.
-//! `distinct` is the worst that a collector can meet: no section of one host is that of another.
+//! `images` is a realistic fleet: few golden images, different patch levels, programs of users, rare titles. `distinct` is the
+//! worst case for a collector: no two hosts share a section.
 
 mod distinct;
 mod images;
@@ -24,57 +24,57 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use shares::Shares;
 
-/// How alike the hosts are.
+/// How similar the hosts are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Profile {
-    /// Golden images and what people do to them.
+    /// Golden images with what users add to them.
     Images,
     /// No two hosts share a section.
     Distinct,
 }
 
-/// All that the contents of a fleet follow from.
+/// Everything that determines the contents of a fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Model {
-    /// Where chance begins.
+    /// Seed of the random numbers.
     pub(crate) seed: u64,
-    /// How alike the hosts are.
+    /// How similar the hosts are.
     pub(crate) profile: Profile,
-    /// What the fleet is made of.
+    /// The composition of the fleet.
     pub(crate) shares: Shares,
 }
 
-/// What a host sees of itself on a day.
+/// The result of a scan of a host on a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sight {
-    /// How it describes itself.
+    /// The host's facts.
     pub(crate) facts: HostFacts,
-    /// What differs from host to host.
+    /// The host's state.
     pub(crate) state: HostState,
-    /// The tree above the sections.
+    /// The snapshot.
     pub(crate) snapshot: Snapshot,
-    /// What the sources saw, in the order of the source codes.
+    /// The sections, in the order of the source codes.
     pub(crate) sections: Vec<Section>,
 }
 
-/// The same, as it travels.
+/// The same as bytes for the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
-    /// How it describes itself.
+    /// The host's facts.
     pub(crate) facts: HostFacts,
-    /// What differs from host to host.
+    /// The host's state.
     pub(crate) state: HostState,
-    /// The name of the snapshot.
+    /// Digest of the snapshot.
     pub(crate) snapshot_digest: Digest,
     /// Canonical bytes of the snapshot.
     pub(crate) snapshot: Bytes,
-    /// Name and canonical bytes of every section.
+    /// Digest and canonical bytes of each section.
     pub(crate) sections: Vec<(Digest, Bytes)>,
 }
 
 impl Model {
-    /// What the host sees on the day.
+    /// Scans a host on a day.
     pub(crate) fn sight(&self, host: u64, day: u64) -> Sight {
         let machine = self.machine(host);
         let seen = match self.profile {
@@ -86,7 +86,7 @@ impl Model {
         Sight { facts: self.facts(host, &machine), state, snapshot, sections }
     }
 
-    /// Chance for one question about one thing: answers do not depend on what else was asked.
+    /// Random numbers for one question about one thing, independent of all other questions.
     fn chance(&self, question: &str, of: &[u64]) -> Chance {
         let start = question.bytes().fold(self.seed, |state, byte| Chance::new(state ^ u64::from(byte)).number());
         Chance::new(of.iter().fold(start, |state, number| Chance::new(state ^ number).number()))
@@ -98,7 +98,7 @@ impl Model {
 }
 
 impl Report {
-    /// The bytes of what was seen.
+    /// The bytes of a scan's result.
     pub(crate) fn of(sight: &Sight) -> Self {
         let snapshot = Bytes::from(snapshot_bytes(&sight.snapshot));
         let named = |section: &Section| {
@@ -114,13 +114,13 @@ impl Report {
         }
     }
 
-    /// Canonical bytes of snapshot and sections together.
+    /// Number of canonical bytes of snapshot and sections.
     pub(crate) fn size(&self) -> usize {
         self.snapshot.len() + self.sections.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
     }
 }
 
-/// What one source came back with; none of it when it does not apply.
+/// The observations of one source; `None` if it does not apply.
 type Seen = (SourceName, Option<Vec<Observation>>);
 
 fn put_together(platform: Platform, seen: Vec<Seen>) -> (Snapshot, Vec<Section>) {

@@ -1,5 +1,5 @@
-//! The folder of a fleet: its model, its keys, and what enrollment gave. Lines are only ever appended, so a run that was
-//! cut off is resumed where it stopped; a half-written last line is dropped. Owner-only: real keys are in it.
+//! The folder of a fleet: its model, keys and certificates. Files are only appended to, so an interrupted run resumes where it
+//! stopped; an incomplete last line is dropped. The folder has real keys, so only its owner may read it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,7 +18,7 @@ const KEYS: &str = "keys.ndjson";
 const HOSTS: &str = "hosts.ndjson";
 const TRUST: &str = "trust.json";
 
-/// Where a fleet is kept; nowhere is allowed.
+/// The folder of a fleet, or none.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: Option<PathBuf>,
@@ -27,19 +27,19 @@ pub(crate) struct Folder {
 /// The key of a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct KeptKey {
-    /// Which host.
+    /// Number of the host in the fleet.
     pub(crate) index: u64,
     /// PKCS#8 in DER.
     #[serde(with = "base64")]
     pub(crate) key: Vec<u8>,
 }
 
-/// What enrollment gave a host.
+/// An enrolled host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct KeptHost {
-    /// Which host.
+    /// Number of the host in the fleet.
     pub(crate) index: u64,
-    /// What the collector calls it.
+    /// Its host id.
     pub(crate) host: String,
     /// DER.
     #[serde(with = "base64")]
@@ -54,7 +54,7 @@ pub(crate) struct KeptTrust {
 }
 
 impl Folder {
-    /// Opens the folder, and holds it to its model: a fleet does not become another one.
+    /// Opens the folder. Refuses a folder with another model, because a fleet cannot become another one.
     pub(crate) fn open(path: Option<&Path>, model: &Model) -> Result<Self> {
         let folder = Self { path: path.map(Path::to_owned) };
         let Some(path) = path else { return Ok(folder) };
@@ -62,7 +62,7 @@ impl Folder {
         match folder.read_json::<Model>(MODEL)? {
             Some(kept) => ensure!(
                 kept == *model,
-                "{} holds another fleet (seed {}, {:?}): give its options, or another folder",
+                "{} has another fleet (seed {}, {:?}); use its options or another folder",
                 path.display(),
                 kept.seed,
                 kept.profile
@@ -99,7 +99,7 @@ impl Folder {
         kept.ca_certificates.iter().map(decode).collect::<Result<_>>().map(Some)
     }
 
-    /// Keeps the CAs.
+    /// Stores the CAs.
     pub(crate) fn keep_trust(&self, certificates: &[Vec<u8>]) -> Result<()> {
         let ca_certificates = certificates.iter().map(|der| BASE64.encode(der)).collect();
         self.write_json(TRUST, &KeptTrust { ca_certificates })
@@ -111,7 +111,7 @@ impl Folder {
             return Ok(None);
         }
         let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("understand {}", path.display())).map(Some)
+        serde_json::from_str(&text).with_context(|| format!("parse {}", path.display())).map(Some)
     }
 
     fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
@@ -133,7 +133,7 @@ impl Folder {
         let numbered = (1..).zip(text[..whole].lines());
         numbered
             .map(|(number, line)| {
-                serde_json::from_str(line).with_context(|| format!("understand line {number} of {}", path.display()))
+                serde_json::from_str(line).with_context(|| format!("parse line {number} of {}", path.display()))
             })
             .collect()
     }
@@ -193,7 +193,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         Folder::open(Some(folder.path()), &model(1)).unwrap();
         let refused = format!("{:#}", Folder::open(Some(folder.path()), &model(2)).unwrap_err());
-        assert!(refused.contains("holds another fleet (seed 1"), "{refused}");
+        assert!(refused.contains("has another fleet (seed 1"), "{refused}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! A connection: TCP, mutual TLS, HTTP/2, and gRPC calls on it. As thin as it can be: no pool, no reconnecting, no
-//! buffer between caller and connection, so that what is measured is the other side.
+//! A connection with TCP, mutual TLS, HTTP/2 and gRPC. It has no pool, no reconnects and no buffer, so that the server is
+//! measured and not the client.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::body::Body;
 
-/// Where a server is: name or address, and port.
+/// Address and port of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     target: String,
@@ -24,14 +24,14 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// Understands `https://host:port` and `host:port`.
+    /// Parses `https://host:port` and `host:port`.
     pub(crate) fn parse(url: &str) -> anyhow::Result<Self> {
         let target = url.strip_prefix("https://").unwrap_or(url).trim_end_matches('/');
         let (host, _) =
-            target.rsplit_once(':').with_context(|| format!("{url:?} has no port: say https://host:port"))?;
+            target.rsplit_once(':').with_context(|| format!("{url:?} has no port; use https://HOST:PORT"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned()).with_context(|| format!("{host:?} is no name of a host"))?;
-        let origin = format!("https://{target}").parse().with_context(|| format!("{url:?} is no address"))?;
+        let name = ServerName::try_from(host.to_owned()).with_context(|| format!("{host:?} is not a host name"))?;
+        let origin = format!("https://{target}").parse().with_context(|| format!("{url:?} is not a URL"))?;
         Ok(Self { target: target.to_owned(), name, origin })
     }
 
@@ -48,15 +48,15 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Connects and shakes hands.
+    /// Connects, with all handshakes.
     pub(crate) async fn open(address: &Address, config: &Arc<ClientConfig>) -> anyhow::Result<Self> {
         let tcp = TcpStream::connect(&address.target).await.context("connect")?;
         tcp.set_nodelay(true).context("set TCP_NODELAY")?;
         let connector = TlsConnector::from(Arc::clone(config));
-        let tls = connector.connect(address.name.clone(), tcp).await.context("shake hands")?;
+        let tls = connector.connect(address.name.clone(), tcp).await.context("TLS handshake")?;
         let (sender, connection) =
-            http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(tls)).await.context("begin HTTP/2")?;
-        // It ends when the last sender is dropped; how a dead connection ended is seen by the call on it.
+            http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(tls)).await.context("HTTP/2 handshake")?;
+        // The task ends when the last sender is dropped. The call on a broken connection reports the error.
         tokio::spawn(async move {
             let _ = connection.await;
         });

@@ -1,12 +1,12 @@
-//! `muster-swarm`: plays a whole fleet against a collector, and measures what it takes.
+//! `muster-swarm`: simulates a fleet against a collector, and measures a collector.
 //!
 //! ```text
 //!  fleet (model) ──► keep (keys, certificates) ──► swarm ──► agent ──► line (TLS, HTTP/2) ──► collector
 //!                                                    └── drive ──► statistics ──► render
 //! ```
 //!
-//! `run` enrolls a fleet of any size and lets it report; `bench` starts collector and yardstick itself and prints
-//! ratios. Exit codes: 0 all was answered well, 1 it was not, 2 usage.
+//! `run` enrolls a fleet of any size and lets it report. `bench` starts a collector and a bare echo server as the yardstick,
+//! and prints ratios. Exit codes: 0 every call succeeded, 1 a call failed or an error occurred, 2 wrong usage.
 
 mod agent;
 mod bench;
@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-/// Plays a whole fleet against a collector, and measures what it takes.
+/// Simulate a fleet against a collector, and measure a collector.
 #[derive(Debug, Parser)]
 #[command(name = "muster-swarm", version)]
 struct Cli {
@@ -36,11 +36,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Enrolls a fleet at a collector that runs already, and lets it report for some days.
+    /// Enroll a fleet at a running collector and let it report for some days.
     Run(Box<run::RunArgs>),
-    /// Starts a collector and a yardstick, and measures one against the other.
+    /// Start a collector and a bare echo server, and measure one against the other.
     Bench(Box<bench::BenchArgs>),
-    /// The yardstick of `bench`, which starts it.
+    /// Serve as the yardstick. `bench` starts this.
     #[command(hide = true)]
     Echo(bench::echo::EchoArgs),
 }
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to hear of a failure to say so.
+            // If standard error is closed too, there is nowhere to report.
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }

@@ -1,4 +1,4 @@
-//! What a run prints: a table at the end, a document at the end, or a line for every phase as it ends.
+//! The output of a run: a table or a document at the end, or a line for each phase as it ends.
 
 use std::io::Write;
 
@@ -9,18 +9,18 @@ use serde::Serialize;
 
 use crate::statistics::Tally;
 
-/// How to print.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people.
+    /// A table.
     Table,
-    /// One document.
+    /// One JSON document.
     Json,
-    /// A line for every phase, as it ends.
+    /// One JSON object for each phase, as it ends.
     Ndjson,
 }
 
-/// What one phase came to.
+/// The result of one phase.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Phase {
     phase: String,
@@ -59,7 +59,7 @@ struct Document<'a> {
     phases: &'a [Phase],
 }
 
-/// Three digits after the point: more is noise.
+/// Rounds to three decimals; more is noise.
 pub(crate) fn rounded(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
 }
@@ -72,7 +72,7 @@ pub(crate) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// To a place.
+    /// A writer to `out`.
     pub(crate) fn new(output: Output, out: &'a mut dyn Write) -> Self {
         Self { output, out, phases: Vec::new() }
     }
@@ -88,7 +88,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// All phases have ended; whether every call was answered well.
+    /// Prints what is left to print. Returns whether every call succeeded.
     pub(crate) fn end(self) -> Result<bool> {
         match self.output {
             Output::Ndjson => {}

@@ -1,4 +1,4 @@
-//! `muster-swarm run`: a fleet is enrolled, reports, and lives through some days. It ends by itself.
+//! `muster-swarm run`: enrolls a fleet and lets it report for some simulated days.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -19,60 +19,60 @@ use crate::swarm::Swarm;
 /// How hosts connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Connections {
-    /// A handshake for every report, as hosts do that report once an hour.
+    /// A new connection for every report, like hosts that report once an hour.
     Fresh,
-    /// One connection for each host, kept over all days.
+    /// One connection for each host, kept for all days.
     Kept,
 }
 
-/// Plays a fleet against a collector that runs already.
+/// Simulate a fleet against a running collector.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The agents' door: https://host:port.
+    /// URL of the agents' port, https://HOST:PORT.
     #[arg(long, value_name = "URL")]
     collector: String,
-    /// An enrollment token with enough uses; not needed when all hosts are enrolled already.
+    /// File with an enrollment token that has enough uses; not needed if all hosts are enrolled.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Hosts of the fleet.
+    /// Number of hosts.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     hosts: u64,
-    /// How alike the hosts are.
+    /// How similar the hosts are.
     #[arg(long, value_enum, default_value_t = Profile::Images)]
     profile: Profile,
-    /// Keeps the fleet (keys, certificates, contents) in this folder, and resumes it from there.
+    /// Folder for the fleet's keys and certificates; a later run resumes from it.
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
-    /// Where chance begins: the same seed is the same fleet.
+    /// Seed of the random numbers; the same seed gives the same fleet.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Days that the fleet lives through after the first.
+    /// Number of simulated days after the first.
     #[arg(long, default_value_t = 1)]
     days: u64,
-    /// The first day; later days have later patch levels.
+    /// Number of the first day; later days have later patch levels.
     #[arg(long, default_value_t = 0)]
     first_day: u64,
     /// How hosts connect.
     #[arg(long, value_enum, default_value_t = Connections::Fresh)]
     connections: Connections,
-    /// Calls at once.
+    /// Number of concurrent calls.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     at_once: u16,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten, next_help_heading = "Shares of the fleet (profile images)")]
     shares: Shares,
 }
 
-/// A host with the connection that it keeps, and the snapshot that it last reported.
+/// A host with the connection that it keeps.
 struct Member {
     agent: Arc<Agent>,
     call: Option<Call>,
-    said_hello: bool,
+    has_checked_in: bool,
 }
 
-/// Runs it and prints; whether every call was answered well.
+/// Runs the fleet and prints the phases. Returns whether every call succeeded.
 pub(crate) async fn run(args: RunArgs, out: &mut dyn Write) -> Result<bool> {
     let model = Model { seed: args.seed, profile: args.profile, shares: args.shares.clone() };
     let mut swarm = Swarm::open(model, Address::parse(&args.collector)?, args.dir.as_deref())?;
@@ -84,13 +84,13 @@ pub(crate) async fn run(args: RunArgs, out: &mut dyn Write) -> Result<bool> {
     let token = match &args.token_file {
         Some(file) => std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?,
         None if swarm.strangers(hosts.clone()) == 0 => String::new(),
-        None => bail!("{} hosts are not enrolled yet: give --token-file", swarm.strangers(hosts)),
+        None => bail!("{} hosts are not enrolled yet; name a token with --token-file", swarm.strangers(hosts)),
     };
     writer.phase(Phase::of("enroll", &swarm.enroll(hosts.clone(), &token, at_once).await?, 0))?;
 
     let agents = swarm.agents(hosts)?;
     let mut members: Vec<Member> =
-        agents.into_iter().map(|agent| Member { agent, call: None, said_hello: false }).collect();
+        agents.into_iter().map(|agent| Member { agent, call: None, has_checked_in: false }).collect();
     for day in args.first_day..=args.first_day.saturating_add(args.days) {
         let name = format!("day {day}");
         let (phase, back) = live(&swarm, members, day, &args, &name).await;
@@ -116,14 +116,14 @@ async fn live(swarm: &Swarm, members: Vec<Member>, day: u64, args: &RunArgs, nam
                     Some(call) => call,
                     None => member.agent.connect(&address).await?,
                 };
-                let bytes = call.report(&report, !member.said_hello).await?;
+                let bytes = call.report(&report, !member.has_checked_in).await?;
                 Ok::<_, anyhow::Error>((call, bytes))
             };
             let (call, bytes) =
                 tokio::time::timeout(PATIENCE, operation).await.context("no answer within a minute")??;
             sent.fetch_add(bytes as u64, Ordering::Relaxed);
             member.call = kept.then_some(call);
-            member.said_hello = true;
+            member.has_checked_in = true;
             Ok(member)
         }
     })

@@ -2,21 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-/// What became of a number of calls.
+/// The results of a number of calls.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
-    /// Microseconds of every call that was answered well.
+    /// Microseconds of each successful call.
     micros: Vec<u32>,
-    /// Calls that were not.
+    /// Number of failed calls.
     pub(crate) failed: u64,
-    /// What the first of those said.
+    /// Error of the first failed call.
     pub(crate) first_failure: Option<String>,
-    /// How long all of it took.
+    /// Time for all calls.
     pub(crate) elapsed: Duration,
 }
 
 impl Tally {
-    /// Counts a call that began then.
+    /// Counts a call that began at `began`.
     pub(crate) fn count<T>(&mut self, began: Instant, answer: anyhow::Result<T>) -> Option<T> {
         match answer {
             Ok(answer) => {
@@ -30,18 +30,18 @@ impl Tally {
         }
     }
 
-    /// Counts a call that was answered well.
+    /// Counts a successful call.
     pub(crate) fn note(&mut self, took: Duration) {
         self.micros.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
     }
 
-    /// Counts a call that was not.
+    /// Counts a failed call.
     pub(crate) fn fail(&mut self, error: &anyhow::Error) {
         self.failed += 1;
         self.first_failure.get_or_insert_with(|| format!("{error:#}"));
     }
 
-    /// Adds calls that were made beside these; time is not added.
+    /// Adds calls that ran in parallel; the time is not added.
     pub(crate) fn merge(&mut self, other: Self) {
         self.micros.extend(other.micros);
         self.failed += other.failed;
@@ -50,23 +50,23 @@ impl Tally {
         }
     }
 
-    /// Adds calls that were made after these.
+    /// Adds later calls and their time.
     pub(crate) fn append(&mut self, other: Self) {
         self.elapsed += other.elapsed;
         self.merge(other);
     }
 
-    /// Calls that were answered well.
+    /// Number of successful calls.
     pub(crate) fn done(&self) -> u64 {
         self.micros.len() as u64
     }
 
-    /// Calls answered well in a second.
+    /// Successful calls per second.
     pub(crate) fn per_second(&self) -> f64 {
         if self.elapsed.is_zero() { 0.0 } else { self.done() as f64 / self.elapsed.as_secs_f64() }
     }
 
-    /// Milliseconds within which this share of the calls was answered; zero when there was none.
+    /// The percentile of the latency in milliseconds; zero without calls.
     pub(crate) fn percentile_ms(&self, share: f64) -> f64 {
         let mut sorted = self.micros.clone();
         sorted.sort_unstable();
@@ -74,13 +74,13 @@ impl Tally {
     }
 }
 
-/// The smallest of the sorted values that this share of them does not exceed.
+/// The percentile of sorted values.
 pub(crate) fn percentile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
     let rank = (share.clamp(0.0, 1.0) * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.max(1) - 1).copied()
 }
 
-/// `part / whole`, and zero where there is no whole.
+/// `part / whole`; zero if `whole` is zero.
 pub(crate) fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }

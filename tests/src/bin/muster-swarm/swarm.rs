@@ -1,4 +1,4 @@
-//! A fleet at one collector: makes the keys that are missing, enrolls the hosts that are not yet, and hands out agents.
+//! A fleet at one collector: makes missing keys, enrolls hosts that are not enrolled yet, and returns agents.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,13 +19,13 @@ use crate::line::{Address, Line};
 use crate::statistics::Tally;
 use crate::trust::Trust;
 
-/// Hosts that are written to the folder at once: what a run that is cut off has to do again.
+/// Hosts that are written to the folder at once. An interrupted run has to repeat at most these.
 const BATCH: u64 = 2_000;
 
 /// A fleet and its collector.
 #[derive(Debug)]
 pub(crate) struct Swarm {
-    /// What its hosts see.
+    /// The contents of its hosts.
     pub(crate) model: Arc<Model>,
     /// Its collector.
     pub(crate) address: Address,
@@ -37,7 +37,7 @@ pub(crate) struct Swarm {
 }
 
 impl Swarm {
-    /// Opens a fleet, new or kept.
+    /// Opens a new fleet, or one that an earlier run kept.
     pub(crate) fn open(model: Model, address: Address, folder: Option<&Path>) -> Result<Self> {
         let folder = Folder::open(folder, &model)?;
         let (keys, hosts) = (folder.keys()?, folder.hosts()?);
@@ -46,7 +46,7 @@ impl Swarm {
         Ok(Self { model: Arc::new(model), address, folder, keys, hosts, trust, versions })
     }
 
-    /// Makes the keys that are missing, on all cores.
+    /// Makes missing keys on all cores.
     pub(crate) fn make_keys(&mut self, hosts: Range<u64>) -> Result<Tally> {
         let began = Instant::now();
         let mut tally = Tally::default();
@@ -71,12 +71,12 @@ impl Swarm {
         Ok(tally)
     }
 
-    /// How many of these hosts have no certificate yet.
+    /// The number of these hosts without a certificate.
     pub(crate) fn strangers(&self, hosts: Range<u64>) -> usize {
         hosts.filter(|index| !self.hosts.contains_key(index)).count()
     }
 
-    /// Enrolls the hosts that have no certificate yet.
+    /// Enrolls the hosts without a certificate.
     pub(crate) async fn enroll(&mut self, hosts: Range<u64>, token: &str, at_once: usize) -> Result<Tally> {
         let mut all = Tally::default();
         let missing: Vec<u64> = hosts.filter(|index| !self.hosts.contains_key(index)).collect();
@@ -87,7 +87,8 @@ impl Swarm {
         let tls = Trust::by_pin(pin).client(None)?;
         let mut lines = Vec::new();
         for _ in 0..at_once.min(missing.len()) {
-            let line = Line::open(&self.address, &tls).await.context("open the agents' door by the token's pin")?;
+            let line =
+                Line::open(&self.address, &tls).await.context("connect to the agents' port with the token's pin")?;
             lines.push(AgentServiceClient::with_origin(line, self.address.origin()));
         }
         let lines = Arc::new(Mutex::new(lines));
@@ -129,11 +130,12 @@ impl Swarm {
         Ok(())
     }
 
-    /// The enrolled ones of these hosts, as processes that have just started.
+    /// The enrolled ones of these hosts, each as a new process.
     pub(crate) fn agents(&self, hosts: Range<u64>) -> Result<Vec<Arc<Agent>>> {
         let Some(trust) = &self.trust else { return Ok(Vec::new()) };
         let agent = |kept: &KeptHost| {
-            let key = self.keys.get(&kept.index).with_context(|| format!("the key of host {} is gone", kept.index))?;
+            let key =
+                self.keys.get(&kept.index).with_context(|| format!("the key of host {} is missing", kept.index))?;
             Agent::new(kept, key, trust, Arc::clone(&self.versions))
         };
         self.hosts.range(hosts).map(|(_, kept)| agent(kept)).collect()

@@ -1,5 +1,5 @@
-//! Whom the swarm trusts: before enrollment the CA that the token's pin names, afterwards the bundle that came with the
-//! certificate. The verifiers are shared by all hosts.
+//! Which CAs the swarm trusts: before enrollment the one of the token's pin, then those of the trust bundle. All hosts share the
+//! verifiers.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use muster_tests::pki::Identity;
 
-/// Makes the TLS settings of hosts.
+/// The TLS settings of hosts.
 #[derive(Debug, Clone)]
 pub(crate) struct Trust {
     provider: Arc<CryptoProvider>,
@@ -23,7 +23,7 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Trusts the CA whose key has this pin, wherever it stands in the server's chain.
+    /// Trusts the CA whose key has this pin, anywhere in the server's chain.
     pub(crate) fn by_pin(pin: CaPin) -> Self {
         let provider = Arc::new(ring::default_provider());
         let verifier = Arc::new(Pinned { pin, provider: Arc::clone(&provider) });
@@ -34,11 +34,11 @@ impl Trust {
     pub(crate) fn by_bundle(certificates: &[Vec<u8>]) -> Result<Self> {
         let provider = Arc::new(ring::default_provider());
         let verifier = verifier(certificates.iter().map(|der| CertificateDer::from(der.clone())), &provider)
-            .context("understand the trust bundle")?;
+            .context("parse the trust bundle")?;
         Ok(Self { provider, verifier })
     }
 
-    /// TLS 1.3, with the identity when there is one. Nothing is resumed: every fresh connection is a whole handshake.
+    /// TLS 1.3, with an identity if there is one. Sessions are not resumed, so every new connection has a full handshake.
     pub(crate) fn client(&self, identity: Option<&Identity>) -> Result<Arc<ClientConfig>> {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -104,7 +104,7 @@ impl ServerCertVerifier for Pinned {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.2 is not spoken".to_owned()))
+        Err(Error::General("TLS 1.2 is not supported".to_owned()))
     }
 
     fn verify_tls13_signature(

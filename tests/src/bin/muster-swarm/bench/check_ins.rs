@@ -1,4 +1,4 @@
-//! Unchanged check-ins: one digest there, one answer back. On a fresh connection each, or on one that each host keeps.
+//! Unchanged check-ins: one digest and one answer, on a new connection each time or on one that each host keeps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,33 +7,33 @@ use anyhow::{Result, ensure};
 use bytes::Bytes;
 
 use super::load::{cpu, rest};
-use super::{Pair, ScanContext, Side, enough, say, some};
+use super::{BenchContext, Pair, Side, enough, progress, some};
 use crate::agent::{Agent, Call, Wanted, digest_bytes};
 use crate::drive;
 use crate::fleet::Report;
 use crate::line::Address;
 
-/// Hosts that take turns on fresh connections.
+/// Hosts that take turns on new connections.
 const TURNS: usize = 2_000;
 
 /// How the hosts connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// A whole handshake for every check-in.
+    /// A new connection for every check-in.
     Fresh,
-    /// A connection for each host, one call at a time on it.
+    /// A connection for each host with one call at a time.
     Kept,
 }
 
-/// A host that checks in with the snapshot that the collector has.
+/// A host that checks in with a snapshot that the collector has.
 #[derive(Debug, Clone)]
 struct Member {
     agent: Arc<Agent>,
     snapshot: Bytes,
 }
 
-/// Compares the two.
-pub(crate) async fn compare(context: &ScanContext<'_>, agents: &[Arc<Agent>], way: Way) -> Result<Pair> {
+/// Measures both sides.
+pub(crate) async fn compare(context: &BenchContext<'_>, agents: &[Arc<Agent>], way: Way) -> Result<Pair> {
     let member = |agent: Arc<Agent>| {
         let snapshot = digest_bytes(&Report::of(&context.swarm.model.sight(agent.index, 0)));
         Member { agent, snapshot }
@@ -52,7 +52,7 @@ pub(crate) async fn compare(context: &ScanContext<'_>, agents: &[Arc<Agent>], wa
         }
         let (ours, echo) = (pair.measured.per_second(), pair.echo.per_second());
         let name = if way == Way::Fresh { "fresh" } else { "kept" };
-        say(&format!(
+        progress(&format!(
             "check-ins, {name}, {}: {ours:.0}/s, yardstick {echo:.0}/s, ratio {:.3}",
             number + 1,
             pair.ratio()
@@ -62,7 +62,7 @@ pub(crate) async fn compare(context: &ScanContext<'_>, agents: &[Arc<Agent>], wa
 }
 
 async fn slice(
-    context: &ScanContext<'_>,
+    context: &BenchContext<'_>,
     members: &[Member],
     address: &Address,
     pid: u32,
@@ -96,7 +96,7 @@ async fn slice(
                 }
             })
             .await;
-            enough(&opened, "open connections that are kept")?;
+            enough(&opened, "open kept connections")?;
             rest(&pids).await;
             let before = cpu(pid);
             let (tally, _) = drive::repeat(calls, span, |(mut call, snapshot): (Call, Bytes)| async move {
@@ -112,7 +112,7 @@ async fn slice(
     Ok(())
 }
 
-/// Some hosts that come one after the other.
+/// Hosts that check in one after another.
 struct Turns {
     members: Vec<Member>,
     next: usize,
@@ -132,6 +132,6 @@ async fn fresh(mut turns: Turns) -> (Turns, Result<()>) {
 
 async fn unchanged(call: &mut Call, snapshot: &Bytes) -> Result<()> {
     let wanted = call.check_in(snapshot.clone(), None).await?;
-    ensure!(wanted == Wanted::Nothing, "an unchanged snapshot is wanted again: {wanted:?}");
+    ensure!(wanted == Wanted::Nothing, "the collector asks for an unchanged snapshot again: {wanted:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A real collector, started on a store for the time of a measurement.
+//! A real collector, started on a store for a measurement.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use super::stores::{Database, Prepared};
 pub(crate) enum Build {
     /// Optimised.
     Release,
-    /// Not optimised: figures say little.
+    /// Not optimised; the figures say little.
     Debug,
     /// Given by the caller.
     Given,
@@ -40,7 +40,7 @@ impl fmt::Display for Build {
 /// The collector to measure.
 pub(crate) fn program(given: Option<&Path>) -> Result<(PathBuf, Build)> {
     if let Some(path) = given {
-        ensure!(path.is_file(), "{} is not there", path.display());
+        ensure!(path.is_file(), "{} does not exist", path.display());
         return Ok((path.to_owned(), Build::Given));
     }
     let folder = binaries::folder()?;
@@ -62,13 +62,13 @@ pub(crate) struct Collector {
     process: Process,
     program: PathBuf,
     database: Database,
-    /// Bytes of the database before anybody enrolled.
+    /// Size of the empty database in bytes.
     empty: u64,
-    /// Who asks it for its state.
+    /// The client that reads its status.
     pub(crate) operator: Operator,
 }
 
-/// An operator of a collector.
+/// A client of the operators' API.
 #[derive(Debug, Clone)]
 pub(crate) struct Operator {
     door: FleetDoor,
@@ -76,7 +76,7 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// What the collector says of itself.
+    /// The collector's status.
     pub(crate) async fn status(&self) -> Result<GetStatusResponse> {
         let mut request = tonic::Request::new(GetStatusRequest {});
         request.metadata_mut().insert("authorization", self.bearer.clone());
@@ -109,7 +109,7 @@ impl Collector {
         Ok(Self { listening, data, process, program: program.to_owned(), database, empty, operator })
     }
 
-    /// An enrollment token without limit of uses.
+    /// A new enrollment token with unlimited uses.
     pub(crate) fn token(&self) -> Result<String> {
         let mut create = Command::new(&self.program);
         self.database.name_to(&mut create);
@@ -123,25 +123,25 @@ impl Collector {
         self.process.id()
     }
 
-    /// Waits until nothing waits for judgement.
+    /// Waits until the judge queue is empty.
     pub(crate) async fn judged(&self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while self.operator.status().await?.judge_queue > 0 {
-            ensure!(Instant::now() < deadline, "the judge queue is not worked off within {PATIENCE:?}");
+            ensure!(Instant::now() < deadline, "the judge queue is not empty after {PATIENCE:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(())
     }
 
-    /// Stops it as a service manager does, and weighs its database without what an empty one weighs.
-    pub(crate) fn stop_and_weigh(&mut self) -> Result<u64> {
+    /// Stops it as a service manager does. Returns the size of its database less that of an empty one.
+    pub(crate) fn stop_and_measure(&mut self) -> Result<u64> {
         let status = self.process.stop(PATIENCE)?;
         ensure!(status.success(), "the collector stopped with {status}:\n{}", self.process.output());
         Ok(self.database.weigh(&self.data)?.saturating_sub(self.empty))
     }
 }
 
-/// Waits for the note in which a process says where it listens.
+/// Waits for the file in which a process writes where it listens.
 pub(crate) fn await_note<T: serde::de::DeserializeOwned>(process: &mut Process, note: &Path) -> Result<T> {
     let answer = eventually("a process listens", PATIENCE, || {
         if let Some(status) = process.ended()? {

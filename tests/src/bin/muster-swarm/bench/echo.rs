@@ -1,5 +1,5 @@
-//! The yardstick: a bare gRPC server with the collector's TLS settings, certificate and clients, that decodes what it is
-//! sent, answers, and keeps nothing. It runs in a process of its own, as the collector does.
+//! The yardstick: a bare gRPC server with the collector's TLS settings, certificate and clients. It decodes requests, answers,
+//! and stores nothing. It runs in its own process, as the collector does.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -37,13 +37,13 @@ pub(crate) mod proto {
 
 use proto::echo_service_server::{EchoService, EchoServiceServer};
 
-/// Serves the yardstick; started by `bench`.
+/// Serve as the yardstick.
 #[derive(Debug, Args)]
 pub(crate) struct EchoArgs {
-    /// The data folder of the collector whose certificate and CA are used.
+    /// Data folder of the collector whose certificate and CA are used.
     #[arg(long)]
     data_dir: PathBuf,
-    /// Where to write the address.
+    /// File to write the address to.
     #[arg(long)]
     note: PathBuf,
 }
@@ -135,7 +135,7 @@ pub(crate) async fn serve(args: EchoArgs) -> Result<bool> {
             let service = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| async move {
                 Ok::<_, Infallible>(answer(request.map(Body::new)).await)
             });
-            // How a connection ended is seen by its client.
+            // The client of a connection sees its failure.
             let _ =
                 Builder::new(TokioExecutor::new()).http2_only().serve_connection(TokioIo::new(stream), service).await;
         });
@@ -151,7 +151,7 @@ async fn answer(request: http::Request<Body>) -> http::Response<Body> {
     answer
 }
 
-/// The settings of the collector's agents' door: TLS 1.3, ring, client certificates of this CA, sealed tickets.
+/// The settings of the collector's agents' port: TLS 1.3, ring, client certificates of this CA, encrypted tickets.
 fn server_config(data: &Path) -> Result<Arc<ServerConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
@@ -165,7 +165,7 @@ fn server_config(data: &Path) -> Result<Arc<ServerConfig>> {
         .context("verify clients by the CA")?;
     let own = data.join("server.pem");
     let chain = CertificateDer::pem_file_iter(&own).with_context(|| format!("read {}", own.display()))?;
-    let chain = chain.collect::<Result<Vec<_>, _>>().with_context(|| format!("understand {}", own.display()))?;
+    let chain = chain.collect::<Result<Vec<_>, _>>().with_context(|| format!("parse {}", own.display()))?;
     let key = PrivateKeyDer::from_pem_file(&own).with_context(|| format!("find a key in {}", own.display()))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -177,7 +177,7 @@ fn server_config(data: &Path) -> Result<Arc<ServerConfig>> {
     Ok(Arc::new(config))
 }
 
-/// Answers, and keeps nothing.
+/// Answers and stores nothing.
 #[derive(Debug, Clone, Copy)]
 struct Bare;
 
@@ -201,18 +201,18 @@ impl AgentService for Bare {
     }
 
     async fn enroll(&self, _request: Request<wire::EnrollRequest>) -> Result<Response<wire::EnrollResponse>, Status> {
-        Err(Status::unimplemented("the yardstick enrolls nobody"))
+        Err(Status::unimplemented("the echo server does not enroll"))
     }
 
     async fn renew(&self, _request: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {
-        Err(Status::unimplemented("the yardstick renews nothing"))
+        Err(Status::unimplemented("the echo server does not renew"))
     }
 
     async fn upload(
         &self,
         _request: Request<tonic::Streaming<wire::UploadRequest>>,
     ) -> Result<Response<wire::UploadResponse>, Status> {
-        Err(Status::unimplemented("the yardstick takes reports as items"))
+        Err(Status::unimplemented("the echo server takes reports as items"))
     }
 }
 

@@ -1,6 +1,5 @@
-//! Bytes for a host in a fleet of images: a collector of its own, everybody enrolls and reports once, everything is
-//! judged, and the database is weighed: all its files, or all its tables and indexes, less those of a database that has
-//! just been made. The catalogue of an empty PostgreSQL is 8 MB, which says nothing about hosts.
+//! Bytes per host in a fleet of images. All hosts enroll at a new collector, report once and are judged. Then the size of the
+//! database (files, or tables and indexes) less that of an empty one is divided by the hosts. An empty PostgreSQL has 8 MB.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,23 +8,23 @@ use anyhow::Result;
 
 use super::collector::Collector;
 use super::stores::Prepared;
-use super::{Sizes, enough, say};
+use super::{Sizes, enough, progress};
 use crate::agent::Agent;
 use crate::drive;
 use crate::fleet::{Model, Profile, Report, Shares};
 use crate::line::Address;
 use crate::swarm::Swarm;
 
-/// What a fleet left in the database.
+/// The size of a fleet in the database.
 #[derive(Debug)]
 pub(crate) struct Footprint {
     pub(crate) bytes_per_host: u64,
 }
 
-/// A fleet of images.
+/// Measures a fleet of images.
 pub(crate) async fn of_images(store: &Prepared, program: &Path, seed: u64, sizes: Sizes) -> Result<Footprint> {
     let hosts = sizes.image_hosts;
-    say(&format!("{}: a fleet of images, {hosts} hosts, enrolls and reports", store.name));
+    progress(&format!("{}: {hosts} hosts of a fleet of images enroll and report", store.name));
     let mut collector = Collector::start(program, store, "images").await?;
     let model = Model { seed, profile: Profile::Images, shares: Shares::default() };
     let mut swarm = Swarm::open(model, Address::parse(&collector.listening.agents)?, None)?;
@@ -43,8 +42,8 @@ pub(crate) async fn of_images(store: &Prepared, program: &Path, seed: u64, sizes
     .await;
     enough(&reported, "report")?;
     collector.judged().await?;
-    let bytes_per_host = collector.stop_and_weigh()? / hosts;
+    let bytes_per_host = collector.stop_and_measure()? / hosts;
     let (enrolled, reported) = (enrolled.per_second(), reported.per_second());
-    say(&format!("{bytes_per_host} bytes for a host; {enrolled:.0} enrollments/s, {reported:.0} first reports/s"));
+    progress(&format!("{bytes_per_host} bytes per host; {enrolled:.0} enrollments/s, {reported:.0} first reports/s"));
     Ok(Footprint { bytes_per_host })
 }

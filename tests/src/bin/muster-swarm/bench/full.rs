@@ -1,5 +1,5 @@
-//! Full reports: every host has three hundred observations that no other has, and reports them once, over a connection
-//! of its own that is open before the clock runs. The clock of the collector runs on until its judge queue is empty.
+//! Full reports: every host has 300 observations that no other host has, and reports them once over a connection that is
+//! opened before the measurement. For the collector the time runs until its judge queue is empty.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::echo::{self, proto};
 use super::load::{cpu, rest};
-use super::{Pair, ScanContext, Side, enough, say};
+use super::{BenchContext, Pair, Side, enough, progress};
 use crate::agent::{Agent, Call, digest_bytes};
 use crate::bench::collector::Operator;
 use crate::drive;
@@ -17,15 +17,15 @@ use crate::fleet::{Model, Report};
 use crate::line::Line;
 use proto::echo_service_client::EchoServiceClient;
 
-/// One host of a wave: what it sends to the collector and what to the yardstick.
+/// One host of a wave, with what it sends to the collector and to the yardstick.
 struct Member {
     agent: Arc<Agent>,
     report: Report,
     items: proto::ReportRequest,
 }
 
-/// Compares the two; with samples of the judge queue's lag in milliseconds, and the mean bytes of a report.
-pub(crate) async fn compare(context: &ScanContext<'_>, agents: &[Arc<Agent>]) -> Result<(Pair, Vec<u64>, u64)> {
+/// Measures both sides. Returns also samples of the judge queue's lag in milliseconds, and the mean bytes of a report.
+pub(crate) async fn compare(context: &BenchContext<'_>, agents: &[Arc<Agent>]) -> Result<(Pair, Vec<u64>, u64)> {
     let (mut pair, mut lags, mut bytes) = (Pair::default(), Vec::new(), 0);
     let wave = usize::try_from(context.sizes.wave)?;
     for (number, agents) in agents.chunks(wave).enumerate() {
@@ -43,7 +43,11 @@ pub(crate) async fn compare(context: &ScanContext<'_>, agents: &[Arc<Agent>]) ->
             measured(context, reports, &mut pair.measured, &mut lags).await?;
         }
         let (ours, echo) = (pair.measured.per_second(), pair.echo.per_second());
-        say(&format!("full reports {}: {ours:.0}/s, yardstick {echo:.0}/s, ratio {:.3}", number + 1, pair.ratio()));
+        progress(&format!(
+            "full reports {}: {ours:.0}/s, yardstick {echo:.0}/s, ratio {:.3}",
+            number + 1,
+            pair.ratio()
+        ));
     }
     let bytes = bytes / (agents.len() as u64).max(1);
     Ok((pair, lags, bytes))
@@ -72,7 +76,7 @@ fn member(model: &Model, agent: Arc<Agent>) -> Member {
 }
 
 async fn measured(
-    context: &ScanContext<'_>,
+    context: &BenchContext<'_>,
     wave: Vec<(Arc<Agent>, Report)>,
     side: &mut Side,
     lags: &mut Vec<u64>,
@@ -110,7 +114,7 @@ async fn measured(
 }
 
 async fn yardstick(
-    context: &ScanContext<'_>,
+    context: &BenchContext<'_>,
     wave: Vec<(Arc<Agent>, proto::ReportRequest)>,
     side: &mut Side,
 ) -> Result<()> {
@@ -120,7 +124,7 @@ async fn yardstick(
         drive::each(wave, context.sizes.at_once, move |(agent, items): (Arc<Agent>, proto::ReportRequest)| {
             let address = address.clone();
             async move {
-                // The same call that opens a connection to the collector.
+                // Opened in the same way as the connection to the collector.
                 let mut call = agent.connect(&address).await?;
                 call.check_in(vec![0; 32].into(), None).await?;
                 Ok((EchoServiceClient::with_origin(call.line(), address.origin()), items))
@@ -143,10 +147,10 @@ async fn yardstick(
     Ok(())
 }
 
-/// How often the judge queue is asked for its lag.
+/// The time between two samples of the judge queue's lag.
 const SAMPLE: Duration = Duration::from_millis(20);
 
-/// Samples the judge queue's lag until it is told to end.
+/// Samples the judge queue's lag until it is stopped.
 struct Watch {
     over: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<Result<Vec<u64>>>,

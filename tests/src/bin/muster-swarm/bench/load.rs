@@ -1,15 +1,15 @@
-//! How busy processes are: their processor time, and waiting until they rest.
+//! The CPU time of processes, and waiting until they are idle.
 
 use std::time::{Duration, Instant};
 
-/// The kernel counts processor time in hundredths of a second for whoever asks.
+/// The kernel reports CPU time in hundredths of a second.
 const TICK: Duration = Duration::from_millis(10);
-/// A process that used less than one tick in this time rests.
+/// A process that used less than one tick in this time is idle.
 const WINDOW: Duration = Duration::from_millis(150);
-/// Nobody rests for ever: housekeeping may go on.
+/// The longest wait; background work may never stop.
 const MOST: Duration = Duration::from_secs(5);
 
-/// Processor time that a process has used, in user and kernel mode; zero where the system does not say.
+/// The CPU time of a process in user and kernel mode; zero if the system does not report it.
 pub(crate) fn cpu(pid: u32) -> Duration {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .ok()
@@ -18,7 +18,7 @@ pub(crate) fn cpu(pid: u32) -> Duration {
 }
 
 fn ticks(stat: &str) -> Option<u32> {
-    // The name of the program may hold anything, also spaces and brackets; the fields begin after its end.
+    // The program's name may have spaces and brackets, so the fields are read from behind its last bracket.
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ').skip(11);
     let user: u32 = fields.next()?.parse().ok()?;
@@ -26,7 +26,7 @@ fn ticks(stat: &str) -> Option<u32> {
     Some(user + system)
 }
 
-/// Waits until the processes have come to rest.
+/// Waits until the processes are idle.
 pub(crate) async fn rest(pids: &[u32]) {
     let deadline = Instant::now() + MOST;
     loop {

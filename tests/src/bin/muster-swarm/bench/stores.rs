@@ -1,4 +1,4 @@
-//! The stores that can be measured, and what each needs before a collector can be started on it.
+//! The stores that can be measured, and what each needs before a collector starts.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,9 +11,9 @@ use muster_tests::postgres::{self, Server};
 /// A store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Store {
-    /// The embedded one.
+    /// The embedded database.
     Sqlite,
-    /// A server of its own.
+    /// A separate server.
     Postgres,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Prepared {
     pub(crate) name: &'static str,
     /// A folder for data folders and logs.
     pub(crate) folder: PathBuf,
-    /// The server, when the store is one.
+    /// The server, if the store has one.
     server: Option<Arc<Server>>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Prepared {
 #[derive(Debug)]
 pub(crate) struct Database(Option<postgres::Database>);
 
-/// Those that were asked for, or all.
+/// The chosen stores, or all.
 pub(crate) fn chosen(asked: &[Store]) -> Vec<Store> {
     if asked.is_empty() { Store::value_variants().to_vec() } else { asked.to_vec() }
 }
@@ -46,7 +46,7 @@ impl Store {
         }
     }
 
-    /// Starts what it needs.
+    /// Starts what the store needs.
     pub(crate) fn prepare(self, folder: &Path) -> Result<Prepared> {
         match self {
             Self::Sqlite => Ok(Prepared { name: self.name(), folder: folder.to_owned(), server: None }),
@@ -58,7 +58,7 @@ impl Store {
     }
 }
 
-/// Of a server on a small machine that it shares; what concerns durability is as it comes.
+/// Settings for a small machine that is shared with other programs. Durability keeps the defaults.
 const SETTINGS: &[&str] = &["shared_buffers=256MB", "wal_compression=off", "checkpoint_timeout=15min"];
 
 impl Prepared {
@@ -69,14 +69,14 @@ impl Prepared {
 }
 
 impl Database {
-    /// Tells a collector's program where it is; the address holds a password, and stays out of the arguments.
+    /// Gives a collector its URL. It has a password, so it is not an argument.
     pub(crate) fn name_to(&self, command: &mut Command) {
         if let Some(database) = &self.0 {
             command.env("MUSTER_COLLECTOR__STORE__URL", database.url());
         }
     }
 
-    /// Bytes of all files of the database, after its collector has stopped.
+    /// Size of the database in bytes, after its collector has stopped.
     pub(crate) fn weigh(&self, data: &Path) -> Result<u64> {
         if let Some(database) = &self.0 {
             return database.bytes();
@@ -89,12 +89,12 @@ impl Database {
                 bytes += entry.metadata()?.len();
             }
         }
-        anyhow::ensure!(bytes > 0, "no database stands in {}", data.display());
+        anyhow::ensure!(bytes > 0, "no database in {}", data.display());
         Ok(bytes)
     }
 }
 
-/// The file itself, its log and its index.
+/// Whether a file is a database, its log or its index.
 fn is_database(name: &str) -> bool {
     let base = name.trim_end_matches("-wal").trim_end_matches("-shm");
     [".db", ".sqlite", ".sqlite3"].iter().any(|ending| base.ends_with(ending))

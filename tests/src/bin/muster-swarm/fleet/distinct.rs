@@ -1,5 +1,5 @@
-//! The worst fleet: three hundred observations on every host, and no section twice. The titles are those of a large
-//! world, the liked ones on many hosts, so that what is distinct is what a host has of it, and not every word.
+//! The worst case: 300 observations on every host, and no section twice. The titles come from a large common set, with popular
+//! ones on many hosts, so the combinations are distinct and not every word.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,9 @@ use super::machine::{Machine, host_source};
 use super::titles::{tail, unit};
 use super::{Model, Seen};
 
-/// Titles in the world, of each kind.
+/// Number of titles of each kind.
 const TITLES: u64 = 20_000;
-/// Updates that each of them may have had.
+/// Number of updates that a title can have.
 const UPDATES: u64 = 8;
 /// Days after which everything on a host has changed.
 const DAYS: u64 = 7;
@@ -44,7 +44,7 @@ impl Model {
     fn drawn(&self, host: u64, epoch: u64, kind: Kind, count: usize) -> Vec<Observation> {
         let mut chance = self.chance("drawn", &[host, epoch, u64::from(kind.code())]);
         let mut numbers = BTreeSet::new();
-        // One title that no other host has, as in-house builds are.
+        // One title that no other host has, like a program that a company builds for itself.
         numbers.insert(TITLES + host);
         while numbers.len() < count {
             numbers.insert(skewed(&mut chance, TITLES));

@@ -1,4 +1,4 @@
-//! The fleet as it is: golden images, patch levels that drift, users' own programs, rare titles.
+//! A realistic fleet: golden images, different patch levels, programs of users, rare titles.
 
 use muster_proto::model::{Kind, Observation, Platform, SourceName};
 
@@ -6,7 +6,7 @@ use super::machine::{Machine, host_source};
 use super::titles::{Title, debian_packages, kaspersky, tail, unit, windows_programs};
 use super::{Model, Seen};
 
-/// Titles that users install for themselves; the first are the most liked.
+/// Titles that users install themselves; the first are the most popular.
 const USER_TITLES: u64 = 60;
 /// Made-up titles below this number belong to the operating system and are in every image.
 const SYSTEM_TITLES: u64 = 100;
@@ -37,7 +37,7 @@ impl Model {
         let windows = (all * self.shares.windows / 100).max(1);
         let images = if platform == Platform::Windows { windows } else { all.saturating_sub(windows).max(1) };
         let mut chance = self.chance("image", &[host]);
-        // Few images make most of the fleet, and few hosts lag far behind.
+        // Most hosts have one of a few images, and few hosts are many patch levels behind.
         let image = skewed(&mut chance, images) * 3 + u64::from(platform.code());
         let levels = self.shares.patch_levels;
         let lag = chance.below(levels).min(chance.below(levels));
@@ -121,7 +121,7 @@ impl Model {
         numbers.into_iter().map(|number| tail(kind, number)).collect()
     }
 
-    /// What the host has beside its image: users' programs, and a rare title.
+    /// What the host has in addition to its image: programs of users and rare titles.
     fn own_titles(&self, host: u64, platform: Platform) -> Vec<Observation> {
         let kind = if platform == Platform::Windows { Kind::UninstallKey } else { Kind::Flatpak };
         let mut own = Vec::new();

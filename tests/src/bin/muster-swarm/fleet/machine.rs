@@ -1,4 +1,4 @@
-//! What belongs to one host alone: its kind, its facts, its state, and the days on which it sleeps.
+//! What belongs to one host only: its platform, facts, state, and the days on which it is off.
 
 use muster_proto::model::Kind;
 use muster_proto::model::{
@@ -7,11 +7,11 @@ use muster_proto::model::{
 
 use super::Model;
 
-/// A day of the model in milliseconds, and the day on which it begins.
+/// A day of the model in milliseconds, and the start of day 0.
 const DAY_MS: i64 = 86_400_000;
 const FIRST_DAY_MS: i64 = 1_767_225_600_000;
 
-/// What a host is for as long as it lives.
+/// What never changes on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Machine {
     pub(super) platform: Platform,
@@ -29,7 +29,7 @@ impl Model {
         }
     }
 
-    /// Whether the host is up at any time of the day.
+    /// Whether the host is on at any time of the day.
     pub(crate) fn is_awake(&self, host: u64, day: u64) -> bool {
         !(self.machine(host).laptop && self.happens("asleep", &[host, day], self.shares.asleep))
     }
@@ -49,7 +49,7 @@ impl Model {
     }
 
     pub(super) fn state(&self, host: u64, machine: &Machine, day: u64) -> HostState {
-        // Machines restart about once a week, each on a day of its own.
+        // Machines restart about once a week, not all on the same day.
         let boot = (day + host % 7) / 7;
         let mut chance = self.chance("boot", &[host, boot]);
         let (first, second) = (chance.number(), chance.number());
@@ -75,7 +75,7 @@ impl Model {
     }
 }
 
-/// What the `host` source sees: the same on all machines of one image and patch level.
+/// The section of the `host` source: equal on all machines of one image and patch level.
 pub(super) fn host_source(platform: Platform, build: &str) -> Vec<Observation> {
     let windows = platform == Platform::Windows;
     let mut os = Observation::new(Kind::Os, if windows { "windows" } else { "debian" });

@@ -1,4 +1,4 @@
-//! The model of a fleet, held to what it promises.
+//! Tests of the fleet model.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,12 +1,12 @@
-//! What may be installed: real names where a list of them is short enough to keep, made-up titles for the long tail.
+//! What can be installed: real names for common titles, made-up names for the long tail.
 
 use muster_proto::model::{Kind, Observation};
 use muster_tests::chance::Chance;
 
-/// Real packages of Debian 12: see the head of the file.
+/// Real packages of Debian 12; the head of the file describes its source.
 const PACKAGES: &str = include_str!("../../../../fixtures/linux/debian-12-packages.tsv");
 
-/// Name, publisher and version of what stands under "installed programs" on many Windows machines.
+/// Name, publisher and version of programs on many Windows machines.
 const PROGRAMS: [(&str, &str, &str); 30] = [
     ("7-Zip 24.08 (x64)", "Igor Pavlov", "24.08"),
     ("Adobe Acrobat (64-bit)", "Adobe", "25.001.20531"),
@@ -52,9 +52,9 @@ const TRADES: [&str; 24] = [
 ];
 const FORMS: [&str; 12] =
     ["", "bin", "common", "core", "data", "dev", "doc", "extra", "lib", "plugin", "runtime", "tools"];
-const HOUSES: [&str; 8] = ["GmbH", "Inc.", "Labs", "Limited", "Project", "Software", "Systems", "Team"];
+const COMPANY_FORMS: [&str; 8] = ["GmbH", "Inc.", "Labs", "Limited", "Project", "Software", "Systems", "Team"];
 
-/// One title, before a version is chosen.
+/// A title without a chosen version.
 #[derive(Debug, Clone)]
 pub(super) struct Title {
     kind: Kind,
@@ -64,7 +64,7 @@ pub(super) struct Title {
 }
 
 impl Title {
-    /// What a source sees of it after so many updates. All that follows from title and version is the same everywhere.
+    /// The observation of the title after a number of updates. It is equal on every host with that version.
     pub(super) fn seen(&self, updates: u64) -> Observation {
         let mut observation = Observation::new(self.kind, self.name.as_str());
         observation.vendor.clone_from(&self.vendor);
@@ -103,18 +103,18 @@ pub(super) fn debian_packages() -> Vec<Title> {
         .collect()
 }
 
-/// Programs that stand on most Windows machines.
+/// Programs on most Windows machines.
 pub(super) fn windows_programs() -> Vec<Title> {
     PROGRAMS.iter().map(|(name, vendor, version)| title(Kind::UninstallKey, name, vendor, version)).collect()
 }
 
-/// The made-up title with this number: the same number is the same title on every host, of every kind.
+/// The made-up title with this number. It is equal on every host.
 pub(super) fn tail(kind: Kind, number: u64) -> Title {
     let mut chance = Chance::new(number ^ 0x7469_746c_6573);
     let root = pick(&mut chance, &ROOTS);
     let trade = pick(&mut chance, &TRADES);
     let form = pick(&mut chance, &FORMS);
-    let house = format!("{} {}", capital(pick(&mut chance, &ROOTS)), pick(&mut chance, &HOUSES));
+    let company = format!("{} {}", capital(pick(&mut chance, &ROOTS)), pick(&mut chance, &COMPANY_FORMS));
     let version = format!("{}.{}.{}", chance.below(12), chance.below(40), chance.below(90));
     let dash = if form.is_empty() { "" } else { "-" };
     let name = if kind == Kind::UninstallKey {
@@ -124,7 +124,7 @@ pub(super) fn tail(kind: Kind, number: u64) -> Title {
     } else {
         format!("{root}{trade}{number}")
     };
-    let vendor = if matches!(kind, Kind::Service | Kind::Driver) { String::new() } else { house };
+    let vendor = if matches!(kind, Kind::Service | Kind::Driver) { String::new() } else { company };
     title(kind, name.replace("  ", " ").trim(), &vendor, &version)
 }
 
@@ -135,7 +135,7 @@ pub(super) fn unit(number: u64) -> Title {
     title
 }
 
-/// What Kaspersky's endpoint products leave on a machine, by their public names.
+/// Kaspersky's endpoint products, by their public names.
 pub(super) fn kaspersky(windows: bool) -> Vec<Title> {
     if windows {
         let product = "Kaspersky Endpoint Security for Windows";
@@ -163,7 +163,7 @@ fn capital(word: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// A product code: like a real one, the same wherever the same version of the same title is installed.
+/// A product code. As with real ones, it is equal wherever the same version of a title is installed.
 fn guid(observation: &Observation) -> String {
     let text = format!("{}|{}", observation.name, observation.version);
     let hash = muster_proto::model::Digest::of(text.as_bytes()).to_string().to_uppercase();
