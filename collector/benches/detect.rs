@@ -1,6 +1,6 @@
-//! What the catalogue costs on a snapshot: `cargo bench -p muster-collector --bench detect`. Prints the time of one snapshot
-//! against its size and against the size of the catalogue. Every snapshot has titles of its own, as machines do that share
-//! nothing; what is timed is `detect` on the canonical bytes, as the judge queue calls it.
+//! The cost of recognition: `cargo bench -p muster-collector --bench detect`. Prints the time of `detect` on one snapshot
+//! for several sizes of the snapshot and the catalogue. Every snapshot has its own titles, like hosts that share nothing.
+//! `detect` runs on the canonical bytes, as in the judge queue.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -16,7 +16,7 @@ use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{Kind, Observation, Platform, Section, SourceName};
 
 const SIZES: [usize; 5] = [100, 300, 1_000, 3_000, 10_000];
-/// Looks of each size: no title is seen twice.
+/// Snapshots of each size. No title appears twice.
 const SNAPSHOTS: usize = 24;
 const CATALOGUE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/catalogue");
 const PACKAGES: &str = include_str!("../../tests/fixtures/linux/debian-12-packages.tsv");
@@ -51,7 +51,7 @@ fn measure(set: &RuleSet, platform: Platform, size: usize, times: usize) {
         spans.push(begun.elapsed());
         hits += found;
     }
-    // The first snapshots fill the caches of the automata, as they do once in the life of a collector.
+    // The first snapshots fill the caches of the automata, which a collector does once.
     let mut warm: Vec<Duration> = spans.split_off(SNAPSHOTS / 4);
     warm.sort();
     let (median, slowest) = (warm[warm.len() / 2], warm[warm.len() - 1]);
@@ -64,7 +64,7 @@ fn micros(span: Duration) -> String {
     format!("{} µs", span.as_micros())
 }
 
-/// Words that look like names; the same for the same number.
+/// A generator of name-like words. The same seed gives the same words.
 struct Words(u64);
 
 impl Words {
@@ -136,7 +136,7 @@ fn observation(kind: Kind, words: &mut Words, at: usize) -> Observation {
     seen
 }
 
-/// An overlay that makes the catalogue so many times as large: every product again, with its words spelt otherwise.
+/// An overlay that makes the catalogue `times` as large: copies of every product with other words.
 fn synthetic(times: usize) -> anyhow::Result<tempfile::TempDir> {
     let overlay = tempfile::tempdir()?;
     let folder = overlay.path().join("catalogue");
@@ -171,7 +171,7 @@ fn respelt(text: &str, copy: usize) -> String {
     out
 }
 
-/// Runs of four letters and more between quotation marks, each letter moved on; what is no word of a name stays.
+/// Shifts each letter of the words between quotation marks that have four letters or more. Other text does not change.
 fn rotated(line: &str, copy: usize) -> String {
     let letters: Vec<char> = line.chars().collect();
     let (mut out, mut at, mut quoted) = (String::new(), 0, false);

@@ -1,7 +1,7 @@
-//! The same numbers for every face: from the store, the rules and an instant to the structs of `model::report`.
+//! Reports: from the store, the rules and an instant to the structs of `model::report`, the same for every reader.
 //!
-//! What passes by time alone (silent, overdue) is computed here, when read. Numbers add up, always: a board counts from
-//! one tally, and a host that waits for its first judgement counts as `unknown`.
+//! What changes with time alone (silent, overdue) is added when a report is read. Numbers always add up: a board counts
+//! from one tally, and a host that waits for its first judgement counts as `unknown`.
 
 mod board;
 mod findings;
@@ -98,7 +98,7 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// Answers questions about one instant under one set of rules.
+/// Makes reports at one instant under one set of rules.
 #[derive(Clone)]
 pub struct ReportContext {
     store: Arc<dyn Store>,
@@ -107,13 +107,13 @@ pub struct ReportContext {
 }
 
 impl ReportContext {
-    /// A desk for this instant.
+    /// Reports at this instant.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, rules: Arc<RuleSet>, now: Timestamp) -> Self {
         Self { store, rules, now }
     }
 
-    /// How the collector is; `rules_refused` is what became of the rules on disk, which a desk does not see.
+    /// The state of the collector. `rules_refused` says why rules on disk are not in force; reports do not know it.
     ///
     /// # Errors
     /// The store failed.

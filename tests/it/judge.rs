@@ -1,21 +1,21 @@
-//! From a machine to its lane, through the whole path: canned roots in, the operator's answer out.
+//! From a host to its lane through the whole system: canned roots in, the operator's answer out.
 
 use anyhow::{Context, Result};
 use muster_tests::canned::Root;
 use muster_tests::lab::Lab;
 use serde_json::Value;
 
-/// The order that is active unless somebody says otherwise.
+/// The order that is active by default.
 const US: &str = "us-bis-icts-2021-002";
 
-/// What the operator is told about one machine under the US determination.
-struct Told {
+/// What `muster explain` says about one host under the US determination.
+struct Explained {
     verdict: Value,
     code: Option<i32>,
     text: String,
 }
 
-impl Told {
+impl Explained {
     fn of(root: &Root, name: &str) -> Result<Self> {
         let lab = Lab::start()?;
         let agent = lab.enrolled_agent(name)?;
@@ -25,9 +25,9 @@ impl Told {
         let text = lab.muster(&["explain", name])?;
         assert_eq!(json.code, text.code, "the exit code depends on the form of the output");
         let verdicts = json.json()?;
-        let verdicts = verdicts["host"]["verdicts"].as_array().context("no standings")?.clone();
+        let verdicts = verdicts["host"]["verdicts"].as_array().context("no verdicts")?.clone();
         let verdict = verdicts.into_iter().find(|verdict| verdict["order"]["id"] == US);
-        let verdict = verdict.with_context(|| format!("no standing under {US}: {}", json.stdout))?;
+        let verdict = verdict.with_context(|| format!("no verdict under {US}: {}", json.stdout))?;
         Ok(Self { verdict, code: json.code, text: text.stdout })
     }
 
@@ -39,51 +39,51 @@ impl Told {
         self.verdict["presence"].as_str().unwrap_or_default()
     }
 
-    /// Whether some reason, or its evidence, says this.
+    /// Whether some reason or its evidence contains this.
     fn gives(&self, part: &str) -> bool {
         self.verdict["reasons"].to_string().contains(part)
     }
 }
 
 #[test]
-fn a_machine_without_kaspersky_is_clear() -> Result<()> {
-    let told = Told::of(&Root::debian("clean")?, "clean")?;
-    assert_eq!((told.lane(), told.presence()), ("clear", "none"), "{}", told.text);
-    assert_eq!(told.code, Some(0));
-    assert!(told.text.contains("clear"), "{}", told.text);
+fn a_host_without_kaspersky_is_clear() -> Result<()> {
+    let explained = Explained::of(&Root::debian("clean")?, "clean")?;
+    assert_eq!((explained.lane(), explained.presence()), ("clear", "none"), "{}", explained.text);
+    assert_eq!(explained.code, Some(0));
+    assert!(explained.text.contains("clear"), "{}", explained.text);
     Ok(())
 }
 
 #[test]
-fn a_machine_with_kaspersky_must_replace_it_and_is_told_why() -> Result<()> {
-    let told = Told::of(&Root::debian("plant-7")?.with_kaspersky()?, "plant-7")?;
-    assert_eq!(told.lane(), "replace", "{}", told.text);
-    assert!(["installed", "active"].contains(&told.presence()), "{}", told.text);
-    assert_eq!(told.code, Some(5), "the day of the US determination has passed");
+fn a_host_with_kaspersky_must_replace_it_and_the_reasons_say_why() -> Result<()> {
+    let explained = Explained::of(&Root::debian("plant-7")?.with_kaspersky()?, "plant-7")?;
+    assert_eq!(explained.lane(), "replace", "{}", explained.text);
+    assert!(["installed", "active"].contains(&explained.presence()), "{}", explained.text);
+    assert_eq!(explained.code, Some(5), "the due milestone of the US determination has passed");
     for trace in ["kesl", "klnagent64", "12.0.0-6672", "dpkg"] {
-        assert!(told.gives(trace), "no reason names {trace}: {}", told.verdict);
-        assert!(told.text.contains(trace), "the page does not name {trace}:\n{}", told.text);
+        assert!(explained.gives(trace), "no reason names {trace}: {}", explained.verdict);
+        assert!(explained.text.contains(trace), "the page does not name {trace}:\n{}", explained.text);
     }
-    assert!(!told.text.to_lowercase().contains("violation"), "continued use is no violation:\n{}", told.text);
+    assert!(!explained.text.to_lowercase().contains("violation"), "continued use is no violation:\n{}", explained.text);
     Ok(())
 }
 
 #[test]
-fn what_is_left_of_a_removed_kaspersky_is_a_remnant() -> Result<()> {
-    let told = Told::of(&Root::debian("leftover")?.with_kaspersky_removed()?, "leftover")?;
-    assert_eq!(told.presence(), "remnant", "{}", told.text);
-    assert!(!["replace", "remove", "clear", "done"].contains(&told.lane()), "lane {}", told.lane());
-    assert_ne!(told.code, Some(0));
-    assert!(told.gives("rc"), "no reason names dpkg's state: {}", told.verdict);
+fn a_removed_package_is_a_remnant() -> Result<()> {
+    let explained = Explained::of(&Root::debian("leftover")?.with_kaspersky_removed()?, "leftover")?;
+    assert_eq!(explained.presence(), "remnant", "{}", explained.text);
+    assert!(!["replace", "remove", "clear", "done"].contains(&explained.lane()), "lane {}", explained.lane());
+    assert_ne!(explained.code, Some(0));
+    assert!(explained.gives("rc"), "no reason names dpkg's state: {}", explained.verdict);
     Ok(())
 }
 
-/// Whatever is wrong with the package database, nobody may conclude that nothing is installed.
+/// A broken package database must never mean that nothing is installed.
 fn assert_unknown(root: &Root, name: &str) -> Result<()> {
-    let told = Told::of(root, name)?;
-    assert_eq!((told.lane(), told.presence()), ("unknown", "unknown"), "{name}: {}", told.text);
-    assert_ne!(told.code, Some(0), "{name}");
-    assert!(told.gives("dpkg"), "{name}: no reason names the source: {}", told.verdict);
+    let explained = Explained::of(root, name)?;
+    assert_eq!((explained.lane(), explained.presence()), ("unknown", "unknown"), "{name}: {}", explained.text);
+    assert_ne!(explained.code, Some(0), "{name}");
+    assert!(explained.gives("dpkg"), "{name}: no reason names the source: {}", explained.verdict);
     Ok(())
 }
 
@@ -123,13 +123,13 @@ fn a_broken_database_does_not_hide_what_was_seen_before_the_break() -> Result<()
         .with_kaspersky()?
         .with_package("zz-last", "1.0")?
         .with_database_truncated_in("zz-last")?;
-    let told = Told::of(&root, "half")?;
-    assert_eq!(told.lane(), "replace", "what was found counts: {}", told.text);
+    let explained = Explained::of(&root, "half")?;
+    assert_eq!(explained.lane(), "replace", "what was found counts: {}", explained.text);
     Ok(())
 }
 
 #[test]
-fn a_host_stands_in_exactly_one_lane_and_the_board_adds_up() -> Result<()> {
+fn every_host_is_in_exactly_one_lane_and_the_board_adds_up() -> Result<()> {
     let lab = Lab::start()?;
     let roots = [
         ("one", Root::debian("one")?),
@@ -157,24 +157,24 @@ fn a_host_stands_in_exactly_one_lane_and_the_board_adds_up() -> Result<()> {
 }
 
 #[test]
-fn a_positive_stands_until_a_complete_snapshot_refutes_it() -> Result<()> {
+fn a_positive_remains_until_a_complete_scan_refutes_it() -> Result<()> {
     let lab = Lab::start()?;
     let agent = lab.enrolled_agent("doubtful")?;
     let lane = |lab: &Lab| -> Result<String> {
         lab.judged()?;
-        let told = lab.muster(&["explain", "doubtful", "-o", "json"])?.json()?;
-        let verdicts = told["host"]["verdicts"].as_array().context("no standings")?.clone();
-        let verdict = verdicts.into_iter().find(|verdict| verdict["order"]["id"] == US).context("no standing")?;
+        let explained = lab.muster(&["explain", "doubtful", "-o", "json"])?.json()?;
+        let verdicts = explained["host"]["verdicts"].as_array().context("no verdicts")?.clone();
+        let verdict = verdicts.into_iter().find(|verdict| verdict["order"]["id"] == US).context("no verdict")?;
         Ok(verdict["lane"].as_str().unwrap_or_default().to_owned())
     };
     agent.report(Root::debian("doubtful")?.with_kaspersky()?.path())?;
     assert_eq!(lane(&lab)?, "replace");
-    // The database breaks: nothing is proven by not seeing.
+    // The database is missing, so the scan refutes nothing.
     agent.report(Root::debian("doubtful")?.without_database()?.path())?;
     assert_eq!(lane(&lab)?, "replace");
-    // It is back, and the product is gone: now it is proven to be gone, and never again "never had it".
+    // The database is back without the product: it is removed now, but the host can never be `clear` again.
     agent.report(Root::debian("doubtful")?.path())?;
     let after = lane(&lab)?;
-    assert!(["confirm", "protect"].contains(&after.as_str()), "it stands in {after}");
+    assert!(["confirm", "protect"].contains(&after.as_str()), "the lane is {after}");
     Ok(())
 }

@@ -23,7 +23,7 @@ pub(super) fn advice(
         ),
         Lane::Replace => format!("Install accepted protection, then remove the prohibited product{how}"),
         Lane::Remove => format!("Remove the prohibited product{how}"),
-        Lane::Silent => "Start the host or its agent, or record what became of the host".to_owned(),
+        Lane::Silent => "Start the host or its agent, or record a disposition".to_owned(),
         Lane::Missing => "Enroll the host, or excuse its roster entry".to_owned(),
         Lane::Unknown => unknown(assessment),
         Lane::Protect if has_remnants => {

@@ -1,5 +1,5 @@
-//! Records that nobody's list holds: other releases, languages, cut names, and names that only look alike. Each line of
-//! the file is judged alone, as `muster catalogue match` does.
+//! Recall on records that the catalogue was not written from: other releases and languages, truncated names, and similar
+//! names of other products. Each line of the file is judged alone, as `muster catalogue match` does.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ static RULES: LazyLock<RuleSet> = LazyLock::new(|| rules::load(None).expect("the
 const RECORDS: &str = include_str!("recall_tests/records.jsonl");
 
 #[test]
-fn unseen_releases_are_recognised_and_look_alikes_are_not_accused() {
+fn unseen_releases_are_recognised_and_similar_names_are_not() {
     let matcher = Matcher::new(&RULES, None).expect("active orders");
     let (mut count, mut wrong) = (0, Vec::new());
     for line in RECORDS.lines() {
@@ -37,9 +37,9 @@ fn unseen_releases_are_recognised_and_look_alikes_are_not_accused() {
     assert!(wrong.is_empty(), "{} of {count} records are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// The floor is what was measured; a recogniser that lets one more record through has to say why.
+/// The floor is what was measured. A change that misses one more record needs a reason.
 #[test]
-fn the_table_of_own_records_has_no_miss_and_no_accusation() {
+fn the_table_of_own_records_has_no_miss_and_no_false_positive() {
     let matcher = Matcher::new(&RULES, None).expect("active orders");
     let mut scores = Scores::default();
     RECORDS.lines().for_each(|line| scores.add(&matcher.line(line)));
@@ -152,12 +152,12 @@ fn the_orders_that_can_be_judged_are_those_that_cover_something() {
     let usable: Vec<_> = RULES.usable_orders().cloned().collect();
     let all = RULES.with_active(&usable).expect("usable orders");
     assert_eq!(all.active_orders().count(), usable.len());
-    assert_ne!(all.version, RULES.version, "other orders, other verdicts");
+    assert_ne!(all.version, RULES.version, "other active orders need another version");
     let export_control = "us-bis-entity-list-qihoo-2020".parse().expect("an id");
     assert!(RULES.with_active(&[export_control]).expect_err("not judged").to_string().contains("export control"));
 }
 
-/// What a record says, as a source would have reported it.
+/// A record as the observation that a source would report.
 fn observation(record: &serde_json::Value) -> Option<(Platform, Observation)> {
     let text = |field: &str| record[field].as_str().unwrap_or_default().to_owned();
     let platform = Platform::ALL.iter().find(|one| one.name() == record["platform"])?;
@@ -171,7 +171,7 @@ fn observation(record: &serde_json::Value) -> Option<(Platform, Observation)> {
     Some((*platform, seen))
 }
 
-/// Whether the prefilter lets through what some recogniser fits.
+/// Whether the prefilter lets through an observation that some recogniser matches.
 fn is_not_lost(platform: Platform, seen: Observation) -> bool {
     let section = CanonicalSection::from(&Section::new(platform, SourceName::Dpkg, vec![seen]));
     let fits = |one: &ObservationView<'_>| !RULES.catalogue.recognise(platform, &Subject::of(one)).is_empty();
@@ -193,7 +193,7 @@ fn the_prefilter_loses_nothing_that_is_recognised() {
 }
 
 #[test]
-fn the_prefilter_keeps_most_of_a_clean_machine_away() {
+fn the_prefilter_drops_most_of_a_clean_host() {
     let packages = include_str!("../../../tests/fixtures/linux/debian-12-packages.tsv");
     let package = |line: &str| {
         let mut fields = line.split('\t').map(str::to_owned);
@@ -216,7 +216,7 @@ fn the_prefilter_keeps_most_of_a_clean_machine_away() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
-    fn the_prefilter_loses_nothing_of_texts_that_are_nearly_those_of_records(
+    fn the_prefilter_loses_nothing_of_texts_that_are_similar_to_records(
         at in any::<prop::sample::Index>(), field in 0..3_usize, cut in any::<prop::sample::Index>(),
         put in "[ \"'%/\\\\A-Z0-9é-]{0,3}", drop in 0..2_usize, upper in any::<bool>(),
     ) {

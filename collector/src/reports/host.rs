@@ -1,4 +1,4 @@
-//! One host, whole, and why it stands where it stands: judged again at this instant from what is stored.
+//! One host and the reasons for its lanes: judged again at this instant from what is stored.
 
 use std::collections::BTreeMap;
 
@@ -90,7 +90,7 @@ impl ReportContext {
         })
     }
 
-    /// The hits of a snapshot: those that the judge queue has kept, and for sections that it has not come to yet, fresh ones.
+    /// The hits of a snapshot: the stored ones, and for sections that the judge queue has not judged yet, new ones.
     async fn hits_of(&self, snapshot: &StoredSnapshot) -> Result<Vec<Hit>, ReportError> {
         let sections: Vec<Digest> = snapshot.snapshot.entries().iter().filter_map(|entry| entry.section).collect();
         let mut kept: BTreeMap<Digest, Vec<Hit>> = self.store.hits_get(&sections, &self.rules.version).await?;
@@ -110,7 +110,7 @@ impl ReportContext {
 
     fn verdict(&self, stored: &StoredHost, order: &Order, hits: &[Hit]) -> VerdictReport {
         let verdict = stored.verdicts.iter().find(|verdict| verdict.order == order.id);
-        // Signatures are fresh or stale when the host said so, not when somebody asks.
+        // Signatures are fresh or stale at the last check-in, not when somebody reads the report.
         let received = stored.last_seen.unwrap_or(self.now);
         let assessment = stored
             .snapshot

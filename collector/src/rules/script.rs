@@ -1,7 +1,7 @@
 //! Confusable letters: in a word with letters of two scripts, those of one are replaced by similar letters of the other.
 //! An example is the Cyrillic `К` in `Кaspersky`, typed on the wrong keyboard or chosen to hide the name.
 
-/// Small Cyrillic and Greek letters, with the Latin letters that look like them or like their capitals.
+/// Small Cyrillic and Greek letters, with the Latin letters of the same shape as them or their capitals.
 const ALIKE: &[(char, char)] = &[
     ('а', 'a'),
     ('в', 'b'),

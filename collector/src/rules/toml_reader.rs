@@ -48,7 +48,7 @@ impl<'f> TomlReader<'f> {
         (result, faults)
     }
 
-    /// Like [`TomlReader::read`], but returns no result for a file that is not valid TOML: what it lacks would be reported
+    /// Like [`TomlReader::read`], but returns no result for a file that is not valid TOML: keys missing from it would be reported
     /// as missing in other files too.
     pub(crate) fn read_whole<T>(
         file: &'f RuleFile,
@@ -207,7 +207,7 @@ impl<'s> Entries<'s, '_> {
         self.name(key)
     }
 
-    /// The value that a name which was already read stands for; an unknown name is a fault.
+    /// The value of a name that was already read; an unknown name is a fault.
     pub(crate) fn value_named<T: NamedValue>(&self, key: &str, name: &Placed<String>) -> Option<T> {
         let value = T::with_name(&name.value);
         if value.is_none() {

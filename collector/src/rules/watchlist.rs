@@ -198,10 +198,10 @@ mod tests {
     /// The agent's default watchlist file for the default catalogue.
     fn rendered(list: &Watchlist) -> String {
         let mut text = String::from(
-            "# What the agent tests for existence when no collector has told it otherwise: paths, units,\n\
-             # processes, and ids or names of browser extensions.\n\
-             # Derived from the default catalogue, and a test holds it to it; it names places, it judges nothing.\n\
-             # `*` stands for any run of characters, in a path in the last component only.\n",
+            "# The agent's default watchlist, until the collector sends one: paths, units, processes, and ids or names of\n\
+             # browser extensions that it checks.\n\
+             # Derived from the default catalogue; a test compares the two. It contains names and no rules.\n\
+             # `*` matches any run of characters; in a path it may only be in the last component.\n",
         );
         let _ = writeln!(text, "version = {}", list.version);
         for (key, entries) in lists_of(list) {
