@@ -1,7 +1,9 @@
-//! What is kept, and the operations that change it. One trait, two backends, one contract suite.
+//! The store: everything that a collector remembers. One trait, two backends (SQLite, PostgreSQL), one contract suite.
 //!
-//! A method is a whole operation in one transaction: its caller cannot forget half of it. Rows and SQL are private to a
-//! backend. Acknowledged means committed: bytes, the host's pointer to its snapshot, and its place on the judge queue.
+//! A method of the trait is one operation: one whole transaction, so that no caller can do half of it. What an operation
+//! decides is written once, in `decide`; a backend loads, decides and writes. Rows and SQL are private to a backend.
+//!
+//! Acknowledged means committed: the bytes of a delivery, the host's current snapshot, and its place in the judge queue.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,42 +43,43 @@ mod stored;
 mod texts;
 mod versioned_json;
 
-/// Opens the store that a setting names: `postgres://…`, or what [`open`] opens.
+/// Opens the store at a URL: `postgres://…`, or one that [`open`] accepts. Creates and migrates the schema if needed.
 ///
 /// # Errors
-/// It cannot be reached or opened, was written by a newer version, is damaged, or is of a kind that there is not.
+/// The database cannot be reached or opened, has a newer schema, or is damaged; or there is no such kind of store.
 pub async fn connect(url: &str) -> Result<Arc<dyn Store>, StoreError> {
     if is_postgres(url) { Ok(Arc::new(postgres::PostgresStore::open(url).await?)) } else { open(url) }
 }
 
-/// Whether the setting names a PostgreSQL, which many collectors may share.
+/// Whether the URL is of a PostgreSQL database, which several collectors can share.
 #[must_use]
 pub fn is_postgres(url: &str) -> bool {
     matches!(url.split_once("://"), Some(("postgres" | "postgresql", _)))
 }
 
-/// Hosts and database, or the file, for people: never a user or a password.
+/// The place of a store for messages: hosts and database, or the file. Contains no user and no password.
 #[must_use]
 pub fn place(url: &str) -> String {
     if is_postgres(url) { postgres::place(url) } else { url.to_owned() }
 }
 
-/// Opens the embedded store in a file: `sqlite:///var/lib/muster/fleet.db`, or the bare path of the file.
+/// Opens the embedded store in a file: `sqlite:///var/lib/muster/fleet.db`, or the path alone. Creates and migrates it if
+/// needed.
 ///
 /// # Errors
-/// It cannot be opened, was written by a newer version, is damaged, or is of another kind.
+/// The file cannot be opened, has a newer schema, or is damaged; or the URL is of another kind of store.
 pub fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
     match url.split_once("://") {
         Some((scheme, _)) if scheme != "sqlite" => Err(StoreError::Open {
-            // The rest of an address may hold a password.
+            // The rest of the URL may contain a password.
             place: format!("{scheme}://…"),
-            reason: "a store is sqlite:///path/of/the/file or postgres://user@host/database".to_owned(),
+            reason: "the URL must be sqlite:///path/to/file or postgres://user@host/database".to_owned(),
         }),
         _ => Ok(Arc::new(sqlite::SqliteStore::open(url)?)),
     }
 }
 
-/// Why an operation was not done.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database could not be opened.
@@ -87,27 +90,27 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
-    /// The database was written by a newer version.
+    /// A newer version of the collector has migrated the database.
     #[error(
-        "the database {place} has schema {found}, this version knows up to {known}: start the newer collector, or restore a backup"
+        "the database {place} has schema {found}, but this version supports only up to {known}: start the newer collector, or restore a backup"
     )]
     NewerSchema {
         /// Path or address.
         place: String,
-        /// Its schema.
+        /// The number of its schema.
         found: i64,
-        /// The newest schema that this version knows.
+        /// The number of the newest schema that this version knows.
         known: i64,
     },
-    /// A statement failed; nothing of the operation was kept.
+    /// A statement failed; nothing of the operation was stored.
     #[error("{operation}: {reason}")]
     Operation {
         /// The operation.
         operation: &'static str,
-        /// What the backend said.
+        /// What the database reported.
         reason: String,
     },
-    /// The disk is full; nothing of the operation was kept.
+    /// The disk is full; nothing of the operation was stored.
     #[error("{operation}: no space left for the database {place}")]
     Full {
         /// The operation.
@@ -115,14 +118,14 @@ pub enum StoreError {
         /// Path or address.
         place: String,
     },
-    /// The database cannot be reached, or takes no writes; nothing that was acknowledged is lost.
+    /// The database cannot be reached or accepts no writes. Nothing that was acknowledged is lost.
     #[error("{operation}: the database {place} is not reachable: {reason}")]
     Unreachable {
         /// The operation.
         operation: &'static str,
         /// Address, without secrets.
         place: String,
-        /// What the system or the server said.
+        /// What the system or the server reported.
         reason: String,
     },
     /// Stored bytes are not what they should be.
@@ -141,99 +144,229 @@ pub enum StoreError {
     },
 }
 
-/// What is kept. See the head of the file; every method is one transaction.
+/// The store of one fleet. Every method is one operation: one whole transaction, which is committed before the method
+/// returns. If a method fails, nothing of its operation was stored, except after [`StoreError::Unreachable`]: if the
+/// connection is lost during the commit, the operation may have been stored. Operations may be repeated, except
+/// [`Store::token_create`] and [`Store::account_token_put`], which add another ledger entry.
+///
+/// Any method can fail with [`StoreError::Operation`], [`StoreError::Unreachable`], [`StoreError::Damaged`] and
+/// [`StoreError::Closed`], and any method that writes with [`StoreError::Full`]; below, "the database fails" means these.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// The pin of the CA whose hosts these are, when the store is shared between collectors and remembers one.
+    /// The pin of the CA that signed the hosts' certificates, if this store is shared between collectors and has one. A
+    /// store that belongs to one collector has none: its CA is in the data directory.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn authority_get(&self) -> Result<Option<String>, StoreError> {
         Ok(None)
     }
-    /// Makes a shared store remember this pin, unless it remembers one; gives back the one that it remembers.
+
+    /// Stores the pin of the CA in a shared store, unless it has one already. Returns the pin that is stored.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn authority_claim(&self, pin: &str) -> Result<String, StoreError> {
         Ok(pin.to_owned())
     }
 
-    /// Keeps a new enrollment token.
+    /// Adds an enrollment token and its ledger entry.
+    ///
+    /// # Errors
+    /// There is a token with this id, or the database fails.
     async fn token_create(&self, token: NewToken) -> Result<(), StoreError>;
+
     /// All enrollment tokens, newest first.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn token_list(&self) -> Result<Vec<TokenReport>, StoreError>;
-    /// Withdraws an enrollment token; `false` when there is none.
+
+    /// Revokes an enrollment token; `false` if there is no such token. A token that is revoked already keeps the time of
+    /// its first revocation.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn token_revoke(&self, id: &TokenId, now: Timestamp) -> Result<bool, StoreError>;
-    /// Keeps an operator's token, replacing one of the same id.
+
+    /// Adds an account's token, or replaces the one with the same id, and writes a ledger entry.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn account_token_put(&self, token: AccountToken) -> Result<(), StoreError>;
-    /// An operator's token by its public half.
+
+    /// An account's token by its public part, whether it is revoked or not.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn account_token_get(&self, id: &TokenId) -> Result<Option<AccountToken>, StoreError>;
 
-    /// Enrolls a host.
+    /// Enrolls a host: counts one use of the token, creates the host with its key, and puts it on the judge queue. A repeated
+    /// request with a known key gets the host of that key and costs no use.
+    ///
+    /// # Errors
+    /// The database fails. A request that is refused is no error: see [`Enrolled`].
     async fn host_enroll(&self, operation: Enrollment) -> Result<Enrolled, StoreError>;
-    /// The host that has this key: the one in use, one that was given and is now used for the first time, or one that
-    /// was replaced since (`superseded`).
+
+    /// The host that has this key, `None` if nobody has it. If a renewed key is shown for the first time, it is marked as in
+    /// use, and from then on the older keys of the host are superseded.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn host_identify(&self, key: KeyFingerprint) -> Result<Option<HostIdentity>, StoreError>;
-    /// Gives the host a new key; the old one stays valid until the new one is used.
+
+    /// Gives the host a new key. The old one stays valid until the new one is used. Repeating a renewal changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Operation`] if the host does not have the old key, its keys are revoked, or another host has the new
+    /// key. The database fails.
     async fn host_rekey(&self, renewal: KeyRenewal) -> Result<(), StoreError>;
-    /// Withdraws all keys of a host; `false` when there is no such host.
+
+    /// Revokes all keys of a host; `false` if there is no such host. It stays in all counts.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Notes a check-in. A known and complete snapshot becomes the host's current one.
+    /// Records a check-in, and changed facts and state if they were sent. If the snapshot is stored and complete, it
+    /// becomes the host's current one. A check-in that changes nothing but "last seen" is answered from memory; its time is
+    /// written within about a second.
+    ///
+    /// # Errors
+    /// The database fails. An unknown host is no error: see [`CheckInAnswer`].
     async fn check_in(&self, operation: CheckIn) -> Result<CheckInAnswer, StoreError>;
-    /// Keeps what was delivered; when all is here, the snapshot becomes the host's current one.
+
+    /// Stores a delivery. When all sections of the snapshot are stored, it becomes the host's current one, and the host is
+    /// put on the judge queue.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if the snapshot does not have the digest that the delivery states. The database fails.
     async fn snapshot_deliver(&self, operation: Delivery) -> Result<Delivered, StoreError>;
-    /// A section: as it came lately, or rebuilt from its interned form.
+
+    /// A section by its digest: from memory if it was delivered recently, otherwise rebuilt from its interned form.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn section_get(&self, digest: Digest) -> Result<Option<CanonicalSection>, StoreError>;
 
-    /// Rung when an operation that put a host on the judge queue was committed.
+    /// Notified after each commit of this process that put a host on the judge queue.
     fn queue_notify(&self) -> Arc<Notify>;
-    /// Hosts that wait for judgement, oldest first, claimed until they are settled or the claim is a minute old.
+
+    /// Claims at most `most` hosts that wait for judgement, those that have waited longest first. A claim ends when the host
+    /// is settled, or after a minute.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn queue_claim(&self, most: usize, now: Timestamp) -> Result<Vec<QueuedHost>, StoreError>;
-    /// Of these sections, the hits under this version of the catalogue; a section without an entry has none yet.
+
+    /// The hits of these sections under this version of the rules. A section that was not matched against this version yet
+    /// has no entry; a section without hits has an empty one.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn hits_get(
         &self,
         sections: &[Digest],
         rules_version: &str,
     ) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError>;
-    /// The snapshot by its digest.
+
+    /// A snapshot by its digest, complete or not.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn snapshot_get(&self, digest: Digest) -> Result<Option<Snapshot>, StoreError>;
-    /// Keeps hits, writes verdicts, their history, ledger entries and the tally, and takes the hosts off the judge queue; a
-    /// judgement whose ticket is no longer the newest is left out.
+
+    /// Stores hits, verdicts, their history, ledger entries and the tally, and takes the hosts off the judge queue. A
+    /// judgement is left out if its ticket is not the host's newest: the host has changed since, and is judged again.
+    ///
+    /// # Errors
+    /// A section of the hits is not stored, or the database fails.
     async fn queue_settle(&self, settlement: Settlement) -> Result<(), StoreError>;
-    /// Puts every host on the judge queue when the rules in force have another version than those last adopted.
+
+    /// Puts every host on the judge queue if these rules are not the ones in force; `false` if they are.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn rules_adopt(&self, rules_version: &str, now: Timestamp) -> Result<bool, StoreError>;
-    /// How much waits.
+
+    /// The length of the judge queue.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError>;
 
-    /// Hosts by lane under one order.
+    /// The number of hosts under one order, by lane. A host is silent if it was last seen before `silent_before`.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn lane_tally(&self, order: &OrderId, silent_before: Timestamp) -> Result<LaneTally, StoreError>;
-    /// Hosts in a list, in the order of their ids.
+
+    /// One page of hosts, in the order of their ids, at most [`HostQuery::rows`].
+    ///
+    /// # Errors
+    /// The database fails.
     async fn host_list(&self, query: HostQuery) -> Result<Vec<StoredHostRow>, StoreError>;
-    /// One host.
+
+    /// Everything about one host.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn host_get(&self, host: HostId) -> Result<Option<StoredHost>, StoreError>;
-    /// Hosts with exactly this name, without regard to case; at most ten.
+
+    /// The first ten hosts with exactly this name, in any case of its letters, in the order of their ids.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn host_find(&self, name: &str) -> Result<Vec<HostId>, StoreError>;
-    /// How many hosts there are.
+
+    /// The number of hosts.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn host_count(&self) -> Result<u64, StoreError>;
 
-    /// Which hosts have a software now, as their current snapshots say.
+    /// Which software matches a text, and which hosts have it in their current snapshots.
+    ///
+    /// # Errors
+    /// The text cannot be searched for, or the database fails.
     async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError>;
-    /// Takes one step in building the index of search: makes a segment of the newest sections when they have at least so
-    /// many observations, or merges segments. Answers are right without it; with it they come quickly.
+
+    /// Builds a part of the search index: a segment of the newest sections, once they have at least `at_least`
+    /// observations, or one merge of segments. Searches are correct without it, but slower.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError>;
 
-    /// Entries of the ledger after this one, oldest first.
+    /// At most `most` ledger entries with higher numbers than `after`, oldest first. A reader that continues after the last
+    /// number that it got misses none.
+    ///
+    /// # Errors
+    /// The database fails.
     async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError>;
 
-    /// Checks everything against everything: digests, pointers, tallies.
+    /// Checks digests, references, histories, tallies and the search index of the whole store. Takes time in proportion to
+    /// its size.
+    ///
+    /// # Errors
+    /// The database fails. What the check finds wrong is in its result.
     async fn check(&self) -> Result<StoreCheck, StoreError>;
-    /// Writes what is only in memory (last seen) and closes.
+
+    /// Writes what is only in memory ("last seen") and closes the store. Later operations fail with
+    /// [`StoreError::Closed`]. Closing again does nothing.
+    ///
+    /// # Errors
+    /// The last write failed: up to a second of "last seen" is lost.
     async fn close(&self) -> Result<(), StoreError>;
 }
 
-/// The last line of defence of what the digest of a snapshot promises; the door has checked the same and answered the agent.
-/// A section carries the digest of its own bytes.
+/// Checks once more that a snapshot has the digest under which it will be stored. Ingest has checked it and answered the
+/// agent; sections compute their own digests.
 fn matches_its_digest(operation: &Delivery) -> Result<(), StoreError> {
     match &operation.snapshot {
         Some(snapshot) if canonical::snapshot_digest(snapshot) != operation.digest => Err(StoreError::Damaged {
-            what: format!("look {}", operation.digest.short()),
-            reason: "what came has another digest".to_owned(),
+            what: format!("snapshot {}", operation.digest.short()),
+            reason: "the delivered snapshot has another digest".to_owned(),
         }),
         _ => Ok(()),
     }

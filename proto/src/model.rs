@@ -26,7 +26,7 @@ pub use observation::{Kind, Observation, ObservationState};
 pub use order::{Binding, MilestoneKind, Precision};
 pub use pace::{Pace, RefusalClass};
 pub use report::{
-    Board, BoardCounts, CollectorStatus, Explanation, Finding, HitReport, HostReport, HostRow, OrderReport,
+    Board, BoardCounts, CollectorStatus, Explanation, Finding, HitReport, HostReport, HostRow, LaneChange, OrderReport,
     ProductReport, RulesRefused, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceReport,
     TokenReport, TokenStatus, VerdictReport,
 };

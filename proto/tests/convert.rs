@@ -6,8 +6,8 @@ use std::time::Duration;
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
     Binding, Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostId,
-    HostReport, HostRow, HostState, Kind, Lane, Losses, OrderId, OrderReport, Outcome, Pace, Platform, Presence,
-    ProductId, ProductReport, ProductSeen, Protection, RealtimeEvidence, Reason, ReasonKind, RefusalClass,
+    HostReport, HostRow, HostState, Kind, Lane, LaneChange, Losses, OrderId, OrderReport, Outcome, Pace, Platform,
+    Presence, ProductId, ProductReport, ProductSeen, Protection, RealtimeEvidence, Reason, ReasonKind, RefusalClass,
     RulesRefused, SignatureState, SiteId, SourceName, SourceReport, Timestamp, TokenId, TokenReport, UnitState,
     UserItem, VerdictReport, Watchlist,
 };
@@ -147,7 +147,11 @@ fn reports_survive_the_wire() {
     assert_eq!(HostReport::try_from(wire::Host::from(host())), Ok(host()));
     let explanation = Explanation {
         host: host(),
-        history: vec![(OrderId::new("us-bis").expect("valid"), Timestamp::from_millis(5), Lane::Replace)],
+        history: vec![LaneChange {
+            order: OrderId::new("us-bis").expect("valid"),
+            since: Timestamp::from_millis(5),
+            lane: Lane::Replace,
+        }],
         rules_version: "1-abc".to_owned(),
     };
     assert_eq!(Explanation::try_from(wire::ExplainHostResponse::from(explanation.clone())), Ok(explanation));

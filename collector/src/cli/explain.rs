@@ -110,10 +110,11 @@ fn chain(verdict: &VerdictReport, paint: &Paint) -> String {
 }
 
 fn history(explanation: &Explanation, verdict: &VerdictReport, paint: &Paint) -> String {
-    let entries: Vec<_> = explanation.history.iter().filter(|(order, _, _)| *order == verdict.order.id).collect();
+    let entries: Vec<_> = explanation.history.iter().filter(|change| change.order == verdict.order.id).collect();
     if entries.is_empty() {
         return String::new();
     }
-    let lines = entries.iter().map(|(_, at, lane)| format!("    {at}  {}\n", paint.lane(*lane, lane.name())));
+    let lines =
+        entries.iter().map(|change| format!("    {}  {}\n", change.since, paint.lane(change.lane, change.lane.name())));
     format!("  history\n{}", lines.collect::<String>())
 }

@@ -29,7 +29,7 @@ impl ReportContext {
     pub async fn explain(&self, asked: &str, order: Option<&OrderId>) -> Result<Explanation, ReportError> {
         let stored = self.find(asked).await?;
         let host = self.host_report(&stored, order).await?;
-        let history = stored.history.iter().filter(|(its, _, _)| order.is_none_or(|order| order == its));
+        let history = stored.history.iter().filter(|change| order.is_none_or(|order| *order == change.order));
         Ok(Explanation { host, history: history.cloned().collect(), rules_version: self.rules.version.clone() })
     }
 

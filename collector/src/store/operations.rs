@@ -1,97 +1,97 @@
-//! The operations that change who a host is and what it has shown: what goes in, and what became of it.
+//! Inputs and answers of the operations on tokens, hosts and deliveries.
 
 use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{
     Digest, HostFacts, HostId, HostState, KeyFingerprint, Role, RunId, SiteId, Snapshot, Timestamp, TokenId,
 };
 
-/// A new enrollment token; the secret is known only as its hash.
+/// A new enrollment token. Of its secret, only the hash is stored.
 #[derive(Debug, Clone)]
 pub struct NewToken {
-    /// Public half.
+    /// The public part.
     pub id: TokenId,
     /// SHA-256 of the secret.
     pub secret_hash: [u8; 32],
-    /// The site for which it enrolls.
+    /// The site of the hosts that enroll with it.
     pub site: SiteId,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it ends.
+    /// When it expires: from this instant on it admits nobody.
     pub expires_at: Timestamp,
-    /// How often it may be used; 0 is without limit.
+    /// How many hosts may enroll with it; 0 means any number.
     pub max_uses: u64,
 }
 
-/// A token with which a person asks.
+/// A token with which an account signs in to the API.
 #[derive(Debug, Clone)]
 pub struct AccountToken {
-    /// Public half.
+    /// The public part.
     pub id: TokenId,
     /// SHA-256 of the secret.
     pub secret_hash: [u8; 32],
-    /// The person.
+    /// The name of the account's person.
     pub person: String,
-    /// What the person may do.
+    /// What the account may do.
     pub role: Role,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was withdrawn.
+    /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// An enrollment: token checked and used, host made or found again by its key, certificate noted; all or nothing.
+/// An enrollment: checks the token, counts one use, and creates the host with its first key.
 #[derive(Debug, Clone)]
 pub struct Enrollment {
-    /// The token's public half.
+    /// The public part of the token.
     pub token: TokenId,
-    /// SHA-256 of the secret that was shown.
+    /// SHA-256 of the secret that the agent sent.
     pub secret_hash: [u8; 32],
     /// The key of the certificate request.
     pub key: KeyFingerprint,
-    /// The id for the host if the key is new.
+    /// The id that the host gets if its key is new.
     pub host: HostId,
-    /// What the host says of itself.
+    /// How the host describes itself.
     pub facts: HostFacts,
-    /// Recognises a machine that enrolls anew; empty when unknown.
+    /// Identifies the machine if it enrolls again; empty if unknown.
     pub fingerprint: Vec<u8>,
     /// Now.
     pub now: Timestamp,
 }
 
-/// What became of an enrollment.
+/// The answer to an enrollment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Enrolled {
-    /// The host: new, or the same as before when the key is known.
+    /// The host: a new one, or the known one that has this key.
     Host {
         /// Its id.
         host: HostId,
         /// Its site.
         site: SiteId,
     },
-    /// No token has this id and secret.
+    /// There is no token with this id and secret.
     TokenUnknown,
-    /// The token has ended.
+    /// The token has expired.
     TokenExpired,
-    /// The token was used as often as it may be.
+    /// The token has no use left.
     TokenUsedUp,
-    /// The token was withdrawn.
+    /// The token is revoked.
     TokenRevoked,
-    /// The key is that of a host whose keys were withdrawn.
+    /// The key belongs to a host whose keys are revoked.
     KeyRevoked,
 }
 
-/// A host as its key shows it.
+/// A host, identified by one of its keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostIdentity {
     /// Its id.
     pub host: HostId,
     /// Its site.
     pub site: SiteId,
-    /// Whether the key was withdrawn.
+    /// Whether the host's keys are revoked.
     pub revoked: bool,
-    /// Whether the key was renewed after its certificate had ended.
+    /// Whether the host is quarantined: a key was renewed after its certificate had expired or was replaced.
     pub quarantined: bool,
-    /// Whether the host has a newer key, and has used it: a clone, or a machine that was set back.
+    /// Whether the host has used a newer key: this is a clone, or a machine that was restored from an old image.
     pub superseded: bool,
 }
 
@@ -110,74 +110,74 @@ pub struct KeyRenewal {
     pub now: Timestamp,
 }
 
-/// A check-in, already checked at the door.
+/// A check-in, already validated by ingest.
 #[derive(Debug, Clone)]
 pub struct CheckIn {
     /// The host.
     pub host: HostId,
-    /// The agent's process.
+    /// The agent process that sent it.
     pub run: RunId,
-    /// Its sequence number.
+    /// Its sequence number in that run.
     pub seq: u64,
-    /// When the snapshot was made, corrected by the clock offset and clamped.
+    /// When the snapshot was made, corrected by the agent's clock offset and not later than `now`.
     pub observed_at: Timestamp,
-    /// Receipt time.
+    /// When it was received.
     pub now: Timestamp,
-    /// The digest of the current snapshot.
+    /// The digest of the snapshot that the host has now.
     pub snapshot: Digest,
-    /// When changed.
+    /// The facts, if they have changed.
     pub facts: Option<HostFacts>,
-    /// When changed.
+    /// The state, if it has changed.
     pub state: Option<HostState>,
 }
 
-/// What became of a check-in.
+/// The answer to a check-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckInAnswer {
-    /// The snapshot is the host's current snapshot (it was, or it was known and has become it).
+    /// The snapshot is the host's current one: it was before, or it was stored already and has become it.
     Current,
-    /// The snapshot is known, but these sections are not here.
+    /// The snapshot is stored, but these of its sections are not.
     SectionsWanted(Vec<Digest>),
-    /// The snapshot is not known.
+    /// The snapshot is not stored.
     SnapshotWanted,
-    /// The sequence number of this run was seen already: nothing was changed.
+    /// A message of this run with this or a later sequence number was received before; nothing was changed.
     Replayed {
-        /// Whether the snapshot that it names is the host's current snapshot.
+        /// Whether the snapshot that it names is the host's current one.
         current: bool,
     },
     /// There is no such host.
     HostUnknown,
 }
 
-/// A snapshot with the sections that came with it.
+/// A delivery: a snapshot, and sections that the collector did not have.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// The host.
     pub host: HostId,
-    /// The agent's process.
+    /// The agent process that sent it.
     pub run: RunId,
-    /// Its sequence number.
+    /// Its sequence number in that run.
     pub seq: u64,
-    /// When the snapshot was made, corrected and clamped.
+    /// When the snapshot was made, corrected by the agent's clock offset and not later than `now`.
     pub observed_at: Timestamp,
-    /// Receipt time.
+    /// When it was received.
     pub now: Timestamp,
     /// The digest of the snapshot.
     pub digest: Digest,
-    /// The snapshot, when it was sent; needed only if it is not known.
+    /// The snapshot, if it was sent; needed only if it is not stored.
     pub snapshot: Option<Snapshot>,
     /// The sections that were sent.
     pub sections: Vec<CanonicalSection>,
 }
 
-/// What became of a delivery.
+/// The answer to a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivered {
-    /// All is here and committed; the snapshot is the host's current snapshot.
+    /// Everything is stored and committed; the snapshot is the host's current one.
     Accepted,
-    /// These sections are not here; what came is kept.
+    /// These sections are missing; what was sent is stored.
     SectionsWanted(Vec<Digest>),
-    /// The snapshot itself is not here; what came is kept.
+    /// The snapshot itself is missing; the sections that were sent are stored.
     SnapshotWanted,
     /// There is no such host.
     HostUnknown,

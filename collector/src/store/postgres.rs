@@ -44,7 +44,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -56,11 +56,12 @@ use muster_proto::model::{
 use tokio::sync::Notify;
 
 use self::address::Address;
-use self::fault::{PostgresFault, Step};
+use self::fault::PostgresFault;
 use self::heartbeat::Heartbeat;
 use self::intern::Intern;
 use self::memory::Memory;
-use self::pool::{Pool, ask, operation, read};
+use self::pool::Transaction::{Read, Statement, Write, WriteOnce};
+use self::pool::{Lease, Pool};
 use self::session::Session;
 use self::small_dictionaries::{SmallDictionaries, SmallDictionary};
 use self::tls::Tls;
@@ -115,56 +116,60 @@ impl PostgresStore {
         Ok(Self { pool, memory, intern, dictionaries, writer, heartbeat, me })
     }
 
-    async fn number(&self, session: &Session, dictionary: SmallDictionary, text: &str) -> Step<i32> {
-        self.dictionaries.number(session, dictionary, text).await
-    }
-
-    /// The numbers of a host's phrases.
-    async fn phrases(&self, session: &Session, texts: [&str; 4]) -> Step<[i32; 4]> {
-        let numbers = self.dictionaries.numbers(session, SmallDictionary::Phrase, &BTreeSet::from(texts)).await?;
-        Ok(texts.map(|text| numbers.get(text).copied().unwrap_or_default()))
+    /// The number of a text in a small dictionary, added if it is new.
+    async fn number(
+        &self,
+        operation: &'static str,
+        dictionary: SmallDictionary,
+        text: &str,
+    ) -> Result<i32, StoreError> {
+        let number = |lease: Arc<Lease>| async move { self.dictionaries.number(&lease, dictionary, text).await };
+        self.pool.run(operation, Statement, number).await
     }
 }
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn authority_get(&self) -> Result<Option<String>, StoreError> {
-        ask!(self.pool, "authority_get", |lease| authority::get(lease))
+        self.pool.run("authority_get", Statement, |lease| async move { authority::get(&lease).await }).await
     }
 
     async fn authority_claim(&self, pin: &str) -> Result<String, StoreError> {
-        operation!(self.pool, "authority_claim", |lease| authority::claim(lease, pin))
+        self.pool.run("authority_claim", Write, |lease| async move { authority::claim(&lease, pin).await }).await
     }
 
     async fn token_create(&self, new: NewToken) -> Result<(), StoreError> {
-        let site: Result<i32, StoreError> =
-            ask!(self.pool, "token_create", |lease| self.number(lease, SmallDictionary::Site, new.site.as_str()));
-        let site = site?;
-        operation!(self.pool, "token_create", once | lease | token::create(lease, site, &new))
+        let site = self.number("token_create", SmallDictionary::Site, new.site.as_str()).await?;
+        let new = &new;
+        self.pool.run("token_create", WriteOnce, |lease| async move { token::create(&lease, site, new).await }).await
     }
 
     async fn token_list(&self) -> Result<Vec<TokenReport>, StoreError> {
-        ask!(self.pool, "token_list", |lease| token::list(lease))
+        self.pool.run("token_list", Statement, |lease| async move { token::list(&lease).await }).await
     }
 
     async fn token_revoke(&self, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
-        operation!(self.pool, "token_revoke", |lease| token::revoke(lease, id, now))
+        self.pool.run("token_revoke", Write, |lease| async move { token::revoke(&lease, id, now).await }).await
     }
 
-    async fn account_token_put(&self, operator: AccountToken) -> Result<(), StoreError> {
-        operation!(self.pool, "account_token_put", once | lease | token::account_token_put(lease, &operator))
+    async fn account_token_put(&self, token: AccountToken) -> Result<(), StoreError> {
+        let token = &token;
+        let put = |lease: Arc<Lease>| async move { token::account_token_put(&lease, token).await };
+        self.pool.run("account_token_put", WriteOnce, put).await
     }
 
     async fn account_token_get(&self, id: &TokenId) -> Result<Option<AccountToken>, StoreError> {
-        ask!(self.pool, "account_token_get", |lease| token::account_token_get(lease, id))
+        let get = |lease: Arc<Lease>| async move { token::account_token_get(&lease, id).await };
+        self.pool.run("account_token_get", Statement, get).await
     }
 
     async fn host_enroll(&self, operation: Enrollment) -> Result<Enrolled, StoreError> {
-        let facts = &operation.facts;
+        let (operation, facts) = (&operation, &operation.facts);
         let texts = [&*facts.os_name, &*facts.kernel, &*facts.architecture, &*facts.agent_version];
-        let phrases: Result<[i32; 4], StoreError> = ask!(self.pool, "host_enroll", |lease| self.phrases(lease, texts));
-        let phrases = phrases?;
-        let enrolled = operation!(self.pool, "host_enroll", |lease| identity::enroll(lease, &operation, phrases));
+        let number = |lease: Arc<Lease>| async move { self.dictionaries.phrases(&lease, texts).await };
+        let phrases = self.pool.run("host_enroll", Statement, number).await?;
+        let enroll = |lease: Arc<Lease>| async move { identity::enroll(&lease, operation, phrases).await };
+        let enrolled = self.pool.run("host_enroll", Write, enroll).await;
         self.memory.queue_notify().notify_one();
         enrolled
     }
@@ -174,10 +179,11 @@ impl Store for PostgresStore {
         if known.is_some() {
             return Ok(known);
         }
-        let found: Result<_, StoreError> = ask!(self.pool, "host_identify", |lease| identity::key(lease, &key));
-        match found? {
+        let find = |lease: Arc<Lease>| async move { identity::key(&lease, &key).await };
+        match self.pool.run("host_identify", Statement, find).await? {
             Some(found) if found.is_first_use() => {
-                let identity = operation!(self.pool, "host_identify", |lease| identity::first_use(lease, &key));
+                let first_use = |lease: Arc<Lease>| async move { identity::first_use(&lease, &key).await };
+                let identity = self.pool.run("host_identify", Write, first_use).await;
                 self.memory.identities_forget(Some(found.host));
                 identity
             }
@@ -191,16 +197,18 @@ impl Store for PostgresStore {
     }
 
     async fn host_rekey(&self, renewal: KeyRenewal) -> Result<(), StoreError> {
-        let is_done: Result<bool, StoreError> =
-            operation!(self.pool, "host_rekey", |lease| identity::rekey(lease, &renewal));
+        let rekey = |lease: Arc<Lease>| async move { identity::rekey(&lease, &renewal).await };
+        let is_done = self.pool.run("host_rekey", Write, rekey).await;
+        // Also after an error: the renewal may have been committed.
         self.memory.identities_forget(Some(renewal.host));
         if is_done? { Ok(()) } else { Err(renewal_refused(renewal.host)) }
     }
 
     async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError> {
-        let done = operation!(self.pool, "host_revoke", |lease| identity::revoke(lease, host, now));
+        let revoke = |lease: Arc<Lease>| async move { identity::revoke(&lease, host, now).await };
+        let is_known = self.pool.run("host_revoke", Write, revoke).await;
         self.memory.identities_forget(Some(host));
-        done
+        is_known
     }
 
     async fn check_in(&self, operation: CheckIn) -> Result<CheckInAnswer, StoreError> {
@@ -219,7 +227,8 @@ impl Store for PostgresStore {
         if let Some(known) = self.memory.recent().section(&digest) {
             return Ok(Some(known));
         }
-        ask!(self.pool, "section_get", |lease| section::get(lease, &self.intern, &digest))
+        let get = |lease: Arc<Lease>| async move { section::get(&lease, &self.intern, &digest).await };
+        self.pool.run("section_get", Statement, get).await
     }
 
     fn queue_notify(&self) -> Arc<Notify> {
@@ -228,17 +237,14 @@ impl Store for PostgresStore {
 
     async fn queue_claim(&self, most: usize, now: Timestamp) -> Result<Vec<QueuedHost>, StoreError> {
         if let Some((number, version)) = self.memory.rules().to_bring_back() {
-            let _: bool =
-                operation!(self.pool, "queue_claim", |lease| rules::adopt(lease, &version, number, now, true))?;
+            let version = &*version;
+            let adopt = |lease: Arc<Lease>| async move { rules::adopt(&lease, version, number, now, true).await };
+            self.pool.run("queue_claim", Write, adopt).await?;
         }
-        ask!(self.pool, "queue_claim", |lease| judge_queue::claim(
-            lease,
-            &self.memory,
-            &self.dictionaries,
-            self.me,
-            most,
-            now
-        ))
+        let claim = |lease: Arc<Lease>| async move {
+            judge_queue::claim(&lease, &self.memory, &self.dictionaries, self.me, most, now).await
+        };
+        self.pool.run("queue_claim", Statement, claim).await
     }
 
     async fn hits_get(
@@ -246,89 +252,89 @@ impl Store for PostgresStore {
         sections: &[Digest],
         rules_version: &str,
     ) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError> {
-        ask!(self.pool, "hits_get", |lease| async {
-            match self.dictionaries.find(lease, SmallDictionary::Rules, rules_version).await? {
-                Some(rules) => section_hits::hits_get(lease, sections, rules).await,
+        let get = |lease: Arc<Lease>| async move {
+            match self.dictionaries.find(&lease, SmallDictionary::Rules, rules_version).await? {
+                Some(rules) => section_hits::hits_get(&lease, sections, rules).await,
                 None => Ok(BTreeMap::new()),
             }
-        })
+        };
+        self.pool.run("hits_get", Statement, get).await
     }
 
     async fn snapshot_get(&self, digest: Digest) -> Result<Option<Snapshot>, StoreError> {
         if let Some(known) = self.memory.recent().snapshot(&digest) {
             return Ok(Some(known));
         }
-        ask!(self.pool, "snapshot_get", |lease| snapshot::get(lease, &digest))
+        self.pool.run("snapshot_get", Statement, |lease| async move { snapshot::get(&lease, &digest).await }).await
     }
 
     async fn queue_settle(&self, settlement: Settlement) -> Result<(), StoreError> {
-        let numbers: Result<settle::Numbers<'_>, StoreError> =
-            ask!(self.pool, "queue_settle", |lease| settle::Numbers::of(lease, &self.dictionaries, &settlement));
-        let numbers = numbers?;
-        let judged: Result<Vec<HostId>, StoreError> = operation!(self.pool, "queue_settle", |lease| settle::settle(
-            lease,
-            &self.dictionaries,
-            &numbers,
-            &settlement
-        ));
-        for host in judged? {
+        let (dictionaries, settlement) = (&*self.dictionaries, &settlement);
+        let number = |lease: Arc<Lease>| async move { settle::Numbers::of(&lease, dictionaries, settlement).await };
+        let numbers = &self.pool.run("queue_settle", Statement, number).await?;
+        let settle = |lease: Arc<Lease>| async move { settle::settle(&lease, dictionaries, numbers, settlement).await };
+        for host in self.pool.run("queue_settle", Write, settle).await? {
             self.memory.judged(host, settlement.now);
         }
         Ok(())
     }
 
     async fn rules_adopt(&self, rules_version: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let number: Result<i32, StoreError> =
-            ask!(self.pool, "rules_adopt", |lease| self.number(lease, SmallDictionary::Rules, rules_version));
-        let number = number?;
+        let number = self.number("rules_adopt", SmallDictionary::Rules, rules_version).await?;
         self.memory.rules().have(number, rules_version);
-        let adopted =
-            operation!(self.pool, "rules_adopt", |lease| rules::adopt(lease, rules_version, number, now, false));
+        let adopt = |lease: Arc<Lease>| async move { rules::adopt(&lease, rules_version, number, now, false).await };
+        let adopted = self.pool.run("rules_adopt", Write, adopt).await;
         self.memory.queue_notify().notify_one();
         adopted
     }
 
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError> {
-        ask!(self.pool, "queue_depth", |lease| judge_queue::depth(lease))
+        self.pool.run("queue_depth", Statement, |lease| async move { judge_queue::depth(&lease).await }).await
     }
 
     async fn lane_tally(&self, order: &OrderId, silent_before: Timestamp) -> Result<LaneTally, StoreError> {
-        read!(self.pool, "lane_tally", |lease| async {
-            let order = self.dictionaries.find(lease, SmallDictionary::Order, order.as_str()).await?;
-            tally::read(lease, &self.memory, order, silent_before).await
-        })
+        let read = |lease: Arc<Lease>| async move {
+            let order = self.dictionaries.find(&lease, SmallDictionary::Order, order.as_str()).await?;
+            tally::read(&lease, &self.memory, order, silent_before).await
+        };
+        self.pool.run("lane_tally", Read, read).await
     }
 
     async fn host_list(&self, query: HostQuery) -> Result<Vec<StoredHostRow>, StoreError> {
-        read!(self.pool, "host_list", |lease| list::list(lease, &self.memory, &self.dictionaries, &query))
+        let query = &query;
+        let read = |lease: Arc<Lease>| async move { list::list(&lease, &self.memory, &self.dictionaries, query).await };
+        self.pool.run("host_list", Read, read).await
     }
 
     async fn host_get(&self, host: HostId) -> Result<Option<StoredHost>, StoreError> {
-        read!(self.pool, "host_get", |lease| host::get(lease, &self.memory, &self.dictionaries, host))
+        let get = |lease: Arc<Lease>| async move { host::get(&lease, &self.memory, &self.dictionaries, host).await };
+        self.pool.run("host_get", Read, get).await
     }
 
     async fn host_find(&self, name: &str) -> Result<Vec<HostId>, StoreError> {
-        ask!(self.pool, "host_find", |lease| host::find(lease, name))
+        self.pool.run("host_find", Statement, |lease| async move { host::find(&lease, name).await }).await
     }
 
     async fn host_count(&self) -> Result<u64, StoreError> {
-        ask!(self.pool, "host_count", |lease| host::count(lease))
+        self.pool.run("host_count", Statement, |lease| async move { host::count(&lease).await }).await
     }
 
     async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError> {
-        read!(self.pool, "software_find", |lease| software::find(lease, &self.memory, &self.intern, &query))
+        let query = &query;
+        let find = |lease: Arc<Lease>| async move { software::find(&lease, &self.memory, &self.intern, query).await };
+        self.pool.run("software_find", Read, find).await
     }
 
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError> {
-        operation!(self.pool, "index_advance", |lease| index::advance(lease, at_least))
+        self.pool.run("index_advance", Write, |lease| async move { index::advance(&lease, at_least).await }).await
     }
 
     async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError> {
-        read!(self.pool, "ledger_list", |lease| ledger::list(lease, after, most))
+        self.pool.run("ledger_list", Read, |lease| async move { ledger::list(&lease, after, most).await }).await
     }
 
     async fn check(&self) -> Result<StoreCheck, StoreError> {
-        read!(self.pool, "check", |lease| check::check(lease))
+        self.pool.run("check", Read, |lease| async move { check::check(&lease).await }).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -1,32 +1,33 @@
-//! What readers are shown of what is kept: hosts, verdicts, counts, the ledger, and the health of it all.
+//! What readers get from the store: hosts, verdicts, counts, ledger entries, and the result of a check.
 
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    Digest, HostFacts, HostId, HostState, Lane, OrderId, Platform, Presence, Protection, SiteId, Snapshot, Timestamp,
+    Digest, HostFacts, HostId, HostState, Lane, LaneChange, OrderId, Platform, Presence, Protection, SiteId, Snapshot,
+    Timestamp,
 };
 
 use crate::judge::Remediation;
 use crate::ledger::entry::Entry;
 
-/// A verdict as it is stored: what passes by time alone is left to the reader.
+/// A verdict as it is stored. What changes with the time alone (silence, overdue) is added by the reader.
 #[derive(Debug, Clone)]
 pub struct StoredVerdict {
     /// The order.
     pub order: OrderId,
-    /// Where the host stands while it is not silent.
+    /// The lane of the host while it is not silent.
     pub awake_lane: Lane,
-    /// Whether the order binds the host.
+    /// Whether the order applies to the host.
     pub in_scope: bool,
-    /// What the order's product is there.
+    /// How the order's product is present.
     pub presence: Presence,
-    /// What else guards the host.
+    /// What else protects the host.
     pub protection: Protection,
     /// The order's due milestone.
     pub due: Option<Timestamp>,
-    /// Since when it stands in this lane.
+    /// Since when the host has been in this lane.
     pub since: Timestamp,
-    /// The first reason.
+    /// The first reason, one sentence.
     pub reason: String,
     /// What would clear it.
     pub advice: String,
@@ -55,14 +56,14 @@ pub struct StoredHostRow {
     pub verdicts: Vec<StoredVerdict>,
 }
 
-/// A host, whole.
+/// Everything about one host.
 #[derive(Debug, Clone)]
 pub struct StoredHost {
-    /// Id, site, facts.
+    /// Its id.
     pub host: HostId,
     /// Its site.
     pub site: SiteId,
-    /// What it says of itself.
+    /// How it describes itself.
     pub facts: HostFacts,
     /// Its state.
     pub state: HostState,
@@ -70,12 +71,12 @@ pub struct StoredHost {
     pub enrolled_at: Timestamp,
     /// The last check-in; before the first one, the enrollment.
     pub last_seen: Option<Timestamp>,
-    /// Its current snapshot: digest, entries, receipt time, observed_at.
+    /// Its current snapshot; `None` before the first delivery.
     pub snapshot: Option<StoredSnapshot>,
     /// Its verdicts.
     pub verdicts: Vec<StoredVerdict>,
-    /// Lane changes, oldest first.
-    pub history: Vec<(OrderId, Timestamp, Lane)>,
+    /// The lanes that it was in, oldest first; the last one of each order is the current one.
+    pub history: Vec<LaneChange>,
 }
 
 /// A host's current snapshot.
@@ -85,11 +86,11 @@ pub struct StoredSnapshot {
     pub digest: Digest,
     /// Its entries.
     pub snapshot: Snapshot,
-    /// For each section of it: how many observations it holds.
+    /// The number of observations of each of its sections.
     pub observations: BTreeMap<Digest, u64>,
-    /// Receipt time.
+    /// When it was received.
     pub since: Timestamp,
-    /// When the agent looked, corrected.
+    /// When the agent scanned, corrected by the offset of its clock.
     pub observed_at: Timestamp,
 }
 
@@ -103,55 +104,55 @@ pub struct HostQuery {
     pub lanes: Vec<Lane>,
     /// The instant before which a last check-in counts as silent under that order.
     pub silent_before: Option<Timestamp>,
-    /// Only hosts that the order binds.
+    /// Only hosts to which the order applies.
     pub in_scope_only: bool,
     /// Only hosts of this site.
     pub site: Option<SiteId>,
     /// Only hosts whose name contains this, without regard to case.
     pub name: String,
-    /// At most this many.
+    /// At most this many hosts.
     pub rows: usize,
     /// Only hosts after this one; lists are ordered by id.
     pub after: Option<HostId>,
 }
 
-/// One order's hosts: by lane while awake, in scope or not, silent or not.
+/// The number of hosts under one order. The counts add up to all hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LaneTally {
-    /// (awake lane, silent) to hosts in scope.
+    /// Hosts in scope, by awake lane and whether they are silent. Has no zero counts.
     pub in_scope: BTreeMap<(Lane, bool), u64>,
     /// Hosts out of scope.
     pub out_of_scope: u64,
-    /// Hosts that wait for their first judgement under this order.
+    /// Hosts that have no verdict under this order yet.
     pub unjudged: u64,
 }
 
-/// How much waits for judgement.
+/// The length of the judge queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QueueDepth {
-    /// Hosts that wait.
+    /// Hosts that wait for judgement, including those that are claimed.
     pub waiting: u64,
-    /// Since when the oldest of them waits.
+    /// Since when the first of them has waited.
     pub oldest: Option<Timestamp>,
 }
 
-/// What a check of the whole store found. Empty `faults` is health.
+/// The result of a check of the whole store. It is healthy if `faults` is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct StoreCheck {
     /// Hosts.
     pub hosts: u64,
-    /// Looks.
+    /// Snapshots, each rebuilt and hashed.
     pub snapshots: u64,
     /// Sections, each rebuilt and hashed.
     pub sections: u64,
-    /// What is wrong, one sentence each.
+    /// What is wrong, one line each.
     pub faults: Vec<String>,
 }
 
-/// An entry of the ledger, with its place in it.
+/// A ledger entry with its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerRow {
-    /// Grows with every entry.
+    /// Numbers grow with every entry; there may be gaps.
     pub number: u64,
     /// When it happened.
     pub at: Timestamp,

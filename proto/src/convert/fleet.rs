@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::{ConvertError, code, host_id, id, instant, present};
 use crate::model::{
     Binding, Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostReport,
-    HostRow, HostState, Kind, Lane, OrderId, OrderReport, Outcome, Platform, Presence, ProductId, ProductReport,
-    ProductSeen, Protection, Reason, ReasonKind, RulesRefused, SiteId, SoftwareCount, SoftwareEdition, SoftwareHost,
-    SoftwareReport, SourceName, SourceReport, Timestamp, TokenId, TokenReport, VerdictReport,
+    HostRow, HostState, Kind, Lane, LaneChange, OrderId, OrderReport, Outcome, Platform, Presence, ProductId,
+    ProductReport, ProductSeen, Protection, Reason, ReasonKind, RulesRefused, SiteId, SoftwareCount, SoftwareEdition,
+    SoftwareHost, SoftwareReport, SourceName, SourceReport, Timestamp, TokenId, TokenReport, VerdictReport,
 };
 use crate::wire;
 
@@ -467,10 +467,10 @@ impl TryFrom<wire::Host> for HostReport {
 
 impl From<Explanation> for wire::ExplainHostResponse {
     fn from(explanation: Explanation) -> Self {
-        let entry = |(order, at, lane): (OrderId, Timestamp, Lane)| wire::HistoryEntry {
-            order: order.to_string(),
-            at_ms: at.millis(),
-            lane: u32::from(lane.code()),
+        let entry = |change: LaneChange| wire::HistoryEntry {
+            order: change.order.to_string(),
+            at_ms: change.since.millis(),
+            lane: u32::from(change.lane.code()),
         };
         Self {
             host: Some(explanation.host.into()),
@@ -484,8 +484,11 @@ impl TryFrom<wire::ExplainHostResponse> for Explanation {
     type Error = ConvertError;
     fn try_from(answer: wire::ExplainHostResponse) -> Result<Self, ConvertError> {
         let entry = |entry: wire::HistoryEntry| {
-            let order = id("HistoryEntry.order", OrderId::new(entry.order))?;
-            Ok((order, Timestamp::from_millis(entry.at_ms), lane("HistoryEntry.lane", entry.lane)?))
+            Ok(LaneChange {
+                order: id("HistoryEntry.order", OrderId::new(entry.order))?,
+                since: Timestamp::from_millis(entry.at_ms),
+                lane: lane("HistoryEntry.lane", entry.lane)?,
+            })
         };
         Ok(Self {
             host: present("ExplainHostResponse.host", answer.host)?.try_into()?,

@@ -220,13 +220,24 @@ pub struct HostReport {
     pub verdicts: Vec<VerdictReport>,
 }
 
+/// When a host came into a lane under an order.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LaneChange {
+    /// The order.
+    pub order: OrderId,
+    /// Since when the host was in the lane.
+    pub since: Timestamp,
+    /// The lane while the host is not silent.
+    pub lane: Lane,
+}
+
 /// Why a host is in its lanes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Explanation {
     /// The host with all that the judge used.
     pub host: HostReport,
-    /// The lanes that it entered under each order, and when, oldest first.
-    pub history: Vec<(OrderId, Timestamp, Lane)>,
+    /// The lanes that the host was in, oldest first; the last one of each order is the current one.
+    pub history: Vec<LaneChange>,
     /// The version of catalogue and orders that judged.
     pub rules_version: String,
 }

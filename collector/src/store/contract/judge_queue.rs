@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Digest, Evidence, Kind, Lane, Presence, ProductId, SourceName};
+use muster_proto::model::{Digest, Evidence, Kind, Lane, LaneChange, Presence, ProductId, SourceName};
 
 use super::Backend;
 use super::kit::{
@@ -12,6 +12,10 @@ use super::kit::{
 use crate::judge::{Hit, Remediation, Removal, Strength};
 use crate::ledger::entry::Entry;
 use crate::store::{CheckIn, JudgedOrder, LaneTally, Settlement};
+
+fn lane_change(second: u64, lane: Lane) -> LaneChange {
+    LaneChange { order: order(), since: at(second), lane }
+}
 
 pub(crate) async fn a_host_waits_for_judgement_from_its_enrollment_on(backend: impl Backend) {
     let store = backend.open();
@@ -81,7 +85,7 @@ pub(crate) async fn a_lane_change_is_in_history_tally_and_ledger(backend: impl B
         (verdict.awake_lane, verdict.since, verdict.reason.as_str()),
         (Lane::Replace, at(11), "it stands in replace")
     );
-    assert_eq!(kept.history, vec![(order(), at(5), Lane::Unknown), (order(), at(11), Lane::Replace)]);
+    assert_eq!(kept.history, [lane_change(5, Lane::Unknown), lane_change(11, Lane::Replace)]);
     let tally = store.lane_tally(&order(), at(0)).await.expect("tallies");
     let expected = BTreeMap::from([((Lane::Unknown, false), 1), ((Lane::Replace, false), 1)]);
     assert_eq!(tally, LaneTally { in_scope: expected, out_of_scope: 0, unjudged: 0 });

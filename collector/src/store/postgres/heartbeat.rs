@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use super::fault::Step;
 use super::identity::CHANNEL;
 use super::memory::{Memory, Unwritten};
-use super::pool::{Pool, operation};
+use super::pool::{Pool, Transaction};
 use super::session::Session;
 use super::writer::Writer;
 use super::{last_seen, rules};
@@ -129,8 +129,10 @@ impl Parts {
     }
 
     async fn write(&self, taken: &[Unwritten]) -> Result<(), StoreError> {
-        let changed: Vec<&Unwritten> =
-            operation!(self.pool, "write last seen", |lease| last_seen::write(lease, taken))?;
+        let changed: Vec<&Unwritten> = self
+            .pool
+            .run("write last seen", Transaction::Write, |lease| async move { last_seen::write(&lease, taken).await })
+            .await?;
         for unwritten in changed {
             // Forgotten first: what is remembered of the host covers this very check-in.
             self.memory.host_forget(unwritten.operation.host);

@@ -20,6 +20,20 @@ const TRIES: u32 = 8;
 /// How long an operation waits for a database that is not reachable before the agent is told to come back later.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The transaction in which an operation does its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transaction {
+    /// No transaction: one statement that only reads sees one moment of the database anyway.
+    Statement,
+    /// All statements read the same moment of the database.
+    Read,
+    /// Writes. Doing the operation twice has the same effect as doing it once, so it is tried again even if the connection
+    /// was lost during the commit.
+    Write,
+    /// Writes, and is not tried again if it may have been committed.
+    WriteOnce,
+}
+
 /// See the head of the file.
 #[derive(Clone)]
 pub(super) struct Pool {
@@ -66,15 +80,62 @@ impl Pool {
         Ok(Lease { session: Some(session), is_within: AtomicBool::new(false), pool, _turn: turn })
     }
 
+    /// Does an operation, and the whole operation again while its fault is one that passes. `work` runs once for each
+    /// attempt, so it must change nothing but the database.
+    ///
+    /// # Errors
+    /// The fault of the last attempt, as callers of the store see it.
+    pub(super) async fn run<T, F>(
+        &self,
+        operation: &'static str,
+        transaction: Transaction,
+        work: impl Fn(Arc<Lease>) -> F + Sync,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Step<T>> + Send,
+        T: Send,
+    {
+        let mut tries = Tries::new(transaction != Transaction::WriteOnce);
+        loop {
+            let mut is_committing = false;
+            let fault = match self.attempt(transaction, &work, &mut is_committing).await {
+                Ok(value) => return Ok(value),
+                Err(fault) => fault,
+            };
+            tries.pause(fault, is_committing).await.map_err(|fault| fault.into_error(operation, self.place()))?;
+        }
+    }
+
+    async fn attempt<T, F>(
+        &self,
+        transaction: Transaction,
+        work: &(impl Fn(Arc<Lease>) -> F + Sync),
+        is_committing: &mut bool,
+    ) -> Step<T>
+    where
+        F: Future<Output = Step<T>> + Send,
+        T: Send,
+    {
+        let lease = Arc::new(self.lease().await?);
+        match transaction {
+            Transaction::Statement => return work(lease).await,
+            Transaction::Read => lease.begin_reading().await?,
+            Transaction::Write | Transaction::WriteOnce => lease.begin().await?,
+        }
+        let outcome = work(Arc::clone(&lease)).await;
+        if outcome.is_ok() && transaction != Transaction::Read {
+            *is_committing = true;
+            lease.commit().await?;
+        } else {
+            lease.roll_back().await;
+        }
+        outcome
+    }
+
     /// Ends lending: later operations find the store closed.
     pub(super) fn close(&self) {
         self.inside.turns.close();
         self.inside.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-
-    /// The fault as callers see it.
-    pub(super) fn error(&self, operation: &'static str, fault: PostgresFault) -> StoreError {
-        fault.into_error(operation, self.place())
     }
 }
 
@@ -164,97 +225,3 @@ impl Tries {
         Ok(())
     }
 }
-
-/// Does an operation in a transaction, and the whole operation again where that is right. The body is evaluated for each try; its
-/// value is the operation's answer. `once` is for what must not be done twice when nobody knows whether it was committed.
-macro_rules! operation {
-    ($pool:expr, $name:literal, |$lease:ident| $body:expr) => {
-        $crate::store::postgres::pool::operation!(@ $pool, $name, true, |$lease| $body)
-    };
-    ($pool:expr, $name:literal, once |$lease:ident| $body:expr) => {
-        $crate::store::postgres::pool::operation!(@ $pool, $name, false, |$lease| $body)
-    };
-    (@ $pool:expr, $name:literal, $repeatable:expr, |$lease:ident| $body:expr) => {{
-        let mut tries = $crate::store::postgres::pool::Tries::new($repeatable);
-        loop {
-            let mut committing = false;
-            let outcome = async {
-                let lease = $pool.lease().await?;
-                lease.begin().await?;
-                let $lease = &lease;
-                match $body.await {
-                    Ok(value) => {
-                        committing = true;
-                        lease.commit().await?;
-                        Ok(value)
-                    }
-                    Err(fault) => {
-                        lease.roll_back().await;
-                        Err(fault)
-                    }
-                }
-            };
-            let outcome: $crate::store::postgres::fault::Step<_> = outcome.await;
-            match outcome {
-                Ok(value) => break Ok(value),
-                Err(fault) => {
-                    if let Err(fault) = tries.pause(fault, committing).await {
-                        break Err($pool.error($name, fault));
-                    }
-                }
-            }
-        }
-    }};
-}
-pub(super) use operation;
-
-/// Reads in one transaction, which sees one moment of the database; again when the connection was lost.
-macro_rules! read {
-    ($pool:expr, $name:literal, |$lease:ident| $body:expr) => {{
-        let mut tries = $crate::store::postgres::pool::Tries::new(true);
-        loop {
-            let outcome = async {
-                let lease = $pool.lease().await?;
-                lease.begin_reading().await?;
-                let $lease = &lease;
-                let outcome = $body.await;
-                lease.roll_back().await;
-                outcome
-            };
-            let outcome: $crate::store::postgres::fault::Step<_> = outcome.await;
-            match outcome {
-                Ok(value) => break Ok(value),
-                Err(fault) => {
-                    if let Err(fault) = tries.pause(fault, false).await {
-                        break Err($pool.error($name, fault));
-                    }
-                }
-            }
-        }
-    }};
-}
-pub(super) use read;
-
-/// Reads with one statement, which needs no transaction to see one moment.
-macro_rules! ask {
-    ($pool:expr, $name:literal, |$lease:ident| $body:expr) => {{
-        let mut tries = $crate::store::postgres::pool::Tries::new(true);
-        loop {
-            let outcome = async {
-                let lease = $pool.lease().await?;
-                let $lease = &lease;
-                $body.await
-            };
-            let outcome: $crate::store::postgres::fault::Step<_> = outcome.await;
-            match outcome {
-                Ok(value) => break Ok(value),
-                Err(fault) => {
-                    if let Err(fault) = tries.pause(fault, false).await {
-                        break Err($pool.error($name, fault));
-                    }
-                }
-            }
-        }
-    }};
-}
-pub(super) use ask;

@@ -1,6 +1,7 @@
-//! Small dictionaries: sites, orders, versions of rules, and the phrases that many rows repeat. What is in them is never
-//! changed, so a number that was read or made once is good for ever. New ones are made outside of the operation that needs
-//! them and committed at once: that keeps the lock on a new entry short, and an entry that nobody uses does no harm.
+//! Small dictionaries: sites, orders, versions of rules, and phrases, each a table of texts with numbers.
+//!
+//! Rows are never changed, so a number stays valid once it was read, and it is cached. New rows are added outside of the
+//! operation that needs them and committed at once: their locks are short, and a row that nobody uses does no harm.
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
@@ -12,7 +13,8 @@ use muster_proto::model::{Digest, OrderId};
 use super::fault::{PostgresFault, Step};
 use super::session::Session;
 
-const KNOWN: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+/// Numbers in the cache; the least recently used ones are dropped.
+const CACHED: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
 /// One of the dictionaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,7 +26,7 @@ pub(super) enum SmallDictionary {
 }
 
 impl SmallDictionary {
-    /// Finds texts, `$1`, and their numbers.
+    /// Selects the numbers of the texts in `$1`.
     const fn find(self) -> &'static str {
         match self {
             Self::Site => "SELECT no, text FROM site WHERE text = ANY ($1::text[])",
@@ -36,8 +38,8 @@ impl SmallDictionary {
         }
     }
 
-    /// Makes entries for texts that have none.
-    const fn make(self) -> &'static str {
+    /// Adds the texts in `$1` that have no row.
+    const fn add(self) -> &'static str {
         match self {
             Self::Site => "INSERT INTO site (text) SELECT unnest($1::text[]) ORDER BY 1 ON CONFLICT DO NOTHING",
             Self::Order => "INSERT INTO orders (text) SELECT unnest($1::text[]) ORDER BY 1 ON CONFLICT DO NOTHING",
@@ -50,7 +52,7 @@ impl SmallDictionary {
     }
 }
 
-/// Numbers by texts, and names of orders by numbers.
+/// The cache: numbers by texts, and ids of orders by numbers.
 pub(super) struct SmallDictionaries {
     numbers: Mutex<LruCache<(SmallDictionary, Box<str>), i32>>,
     orders: Mutex<HashMap<i32, OrderId>>,
@@ -58,23 +60,23 @@ pub(super) struct SmallDictionaries {
 
 impl Default for SmallDictionaries {
     fn default() -> Self {
-        Self { numbers: Mutex::new(LruCache::new(KNOWN)), orders: Mutex::default() }
+        Self { numbers: Mutex::new(LruCache::new(CACHED)), orders: Mutex::default() }
     }
 }
 
 impl SmallDictionaries {
-    /// The number of a text; `None` when it is in no row.
+    /// The number of a text; `None` if it has no row.
     pub(super) async fn find(&self, session: &Session, dictionary: SmallDictionary, text: &str) -> Step<Option<i32>> {
         let wanted = BTreeSet::from([text]);
         let mut known = HashMap::new();
-        let missing = self.known(dictionary, &wanted, &mut known);
+        let missing = self.cached(dictionary, &wanted, &mut known);
         if !missing.is_empty() {
             self.read(session, dictionary, &missing, &mut known).await?;
         }
         Ok(known.remove(text))
     }
 
-    /// The numbers of these texts, made where they are new. The session must not be within a transaction.
+    /// The numbers of these texts; new ones are added. The session must not be in a transaction.
     pub(super) async fn numbers<'t>(
         &self,
         session: &Session,
@@ -82,7 +84,7 @@ impl SmallDictionaries {
         texts: &BTreeSet<&'t str>,
     ) -> Step<HashMap<&'t str, i32>> {
         let mut known = HashMap::new();
-        let missing = self.known(dictionary, texts, &mut known);
+        let missing = self.cached(dictionary, texts, &mut known);
         if missing.is_empty() {
             return Ok(known);
         }
@@ -92,27 +94,33 @@ impl SmallDictionaries {
         }
         let keys: Vec<Vec<u8>> = missing.iter().map(|text| key_of(text)).collect();
         if dictionary == SmallDictionary::Phrase {
-            session.execute(dictionary.make(), &[&missing, &keys]).await?;
+            session.execute(dictionary.add(), &[&missing, &keys]).await?;
         } else {
-            session.execute(dictionary.make(), &[&missing]).await?;
+            session.execute(dictionary.add(), &[&missing]).await?;
         }
-        // Read again and not returned: another collector may have made it at the same moment.
+        // Read again instead of using RETURNING: another collector may have added the same text at the same moment.
         let missing = self.read(session, dictionary, &missing, &mut known).await?;
         match missing.first() {
             None => Ok(known),
             Some(text) => {
-                Err(PostgresFault::other(format!("{text:?} is in no row of {dictionary:?} although it was made")))
+                Err(PostgresFault::other(format!("{text:?} was added to {dictionary:?}, but has no row there")))
             }
         }
     }
 
-    /// The number of one text, made when it is new.
+    /// The number of one text, which is added if it is new.
     pub(super) async fn number(&self, session: &Session, dictionary: SmallDictionary, text: &str) -> Step<i32> {
         let numbers = self.numbers(session, dictionary, &BTreeSet::from([text])).await?;
         numbers.get(text).copied().ok_or_else(|| PostgresFault::other(format!("{text:?} has no number")))
     }
 
-    /// The order of a number.
+    /// The numbers of four phrases, in the same order.
+    pub(super) async fn phrases(&self, session: &Session, texts: [&str; 4]) -> Step<[i32; 4]> {
+        let numbers = self.numbers(session, SmallDictionary::Phrase, &BTreeSet::from(texts)).await?;
+        Ok(texts.map(|text| numbers.get(text).copied().unwrap_or_default()))
+    }
+
+    /// The order with this number.
     pub(super) async fn order(&self, session: &Session, no: i32) -> Step<OrderId> {
         if let Some(order) = lock(&self.orders).get(&no) {
             return Ok(order.clone());
@@ -124,7 +132,8 @@ impl SmallDictionaries {
         Ok(order)
     }
 
-    fn known<'t>(
+    /// Adds what is in the cache to `known`, and returns the other texts.
+    fn cached<'t>(
         &self,
         dictionary: SmallDictionary,
         texts: &BTreeSet<&'t str>,
@@ -141,7 +150,7 @@ impl SmallDictionaries {
         missing
     }
 
-    /// Reads what the tables have of these, and says what they have not.
+    /// Adds what is in the table to `known`, and returns the texts that are not.
     async fn read<'t>(
         &self,
         session: &Session,
@@ -174,7 +183,7 @@ impl SmallDictionaries {
     }
 }
 
-/// By what the tables find a text that may be long.
+/// The key by which the table finds a phrase: half of its digest.
 pub(super) fn key_of(text: &str) -> Vec<u8> {
     Digest::of(text.as_bytes()).as_bytes()[..16].to_vec()
 }

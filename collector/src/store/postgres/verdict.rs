@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use muster_proto::model::{Lane, OrderId, Presence, Protection, Timestamp};
+use muster_proto::model::{Lane, LaneChange, OrderId, Presence, Protection};
 
 use super::fault::Step;
 use super::row;
@@ -43,18 +43,15 @@ pub(super) async fn of_hosts(session: &Session, hosts: &[i32]) -> Step<HashMap<i
 }
 
 /// In which lanes a host has stood since when, oldest first.
-pub(super) async fn history(
-    session: &Session,
-    dictionaries: &SmallDictionaries,
-    host: i32,
-) -> Step<Vec<(OrderId, Timestamp, Lane)>> {
+pub(super) async fn history(session: &Session, dictionaries: &SmallDictionaries, host: i32) -> Step<Vec<LaneChange>> {
     let find = "SELECT order_no, since, lane FROM verdict_history WHERE host = $1
                 UNION ALL SELECT order_no, since, lane FROM verdict WHERE host = $1";
     let mut history = Vec::new();
     for found in session.query(find, &[&host]).await? {
         let order = dictionaries.order(session, found.try_get(0)?).await?;
-        history.push((order, row::instant(&found, 1)?, row::member("a lane", Lane::from_code, &found, 2)?));
+        let lane = row::member("a lane", Lane::from_code, &found, 2)?;
+        history.push(LaneChange { order, since: row::instant(&found, 1)?, lane });
     }
-    history.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
+    history.sort_by(|a, b| (a.since, &a.order).cmp(&(b.since, &b.order)));
     Ok(history)
 }

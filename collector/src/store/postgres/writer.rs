@@ -116,7 +116,7 @@ impl Writer {
     ) -> Result<T, StoreError> {
         self.send(operation, report)?;
         match answer.await {
-            Ok(outcome) => outcome.map_err(|fault| self.pool.error(operation, fault)),
+            Ok(outcome) => outcome.map_err(|fault| fault.into_error(operation, self.pool.place())),
             Err(_) => Err(StoreError::Closed { operation }),
         }
     }

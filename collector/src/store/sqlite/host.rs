@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Digest, HostId, Lane, OrderId, Timestamp};
+use muster_proto::model::{Digest, HostId, Lane, LaneChange, OrderId};
 use rusqlite::Connection;
 
 use super::fault::{Step, StoreFault};
@@ -54,7 +54,7 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
     }))
 }
 
-fn history(sql: &Connection, no: i64) -> Step<Vec<(OrderId, Timestamp, Lane)>> {
+fn history(sql: &Connection, no: i64) -> Step<Vec<LaneChange>> {
     let mut statement = sql.prepare_cached(
         "SELECT o.id, v.since, v.lane FROM (
              SELECT order_no, since, lane FROM verdict_history WHERE host = ?1
@@ -65,7 +65,8 @@ fn history(sql: &Connection, no: i64) -> Step<Vec<(OrderId, Timestamp, Lane)>> {
     let mut history = Vec::new();
     while let Some(found) = rows.next()? {
         let order = row::name("an order", found, 0, OrderId::new)?;
-        history.push((order, row::instant(found, 1)?, row::member("a lane", Lane::from_code, found, 2)?));
+        let lane = row::member("a lane", Lane::from_code, found, 2)?;
+        history.push(LaneChange { order, since: row::instant(found, 1)?, lane });
     }
     Ok(history)
 }

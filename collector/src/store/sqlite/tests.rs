@@ -81,7 +81,7 @@ fn another_kind_of_store_is_refused_without_its_password() {
     let error = refusal("mysql://muster:secret@db/fleet");
     assert_eq!(
         error.to_string(),
-        "open the database mysql://…: a store is sqlite:///path/of/the/file or postgres://user@host/database"
+        "open the database mysql://…: the URL must be sqlite:///path/to/file or postgres://user@host/database"
     );
 }
 
