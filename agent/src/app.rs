@@ -1,7 +1,8 @@
-//! The wiring: the only place where looks, spool and uplink meet, and the only one that reads the clock.
+//! Wires the agent together: the only module that uses scan, spool and uplink together, and the only one that reads the
+//! clock.
 //!
-//! [`Agent`] is one process' hold of a state directory. `once` scans and delivers once; `run` does so at the pace that
-//! the collector sets, until the system wants it to end.
+//! [`Agent`] owns a state directory for one process. The verb `once` scans and delivers once; `run` repeats it on the
+//! collector's schedule until the system stops the service.
 
 mod agent;
 mod enrollment;
@@ -13,15 +14,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use muster_proto::error_chain;
 use muster_proto::model::{RefusalClass, Timestamp};
 
-pub use agent::{Agent, Report};
+pub use agent::{Agent, DeliverySummary};
 pub use enrollment::{EnrollError, enroll, read_token};
 pub use service::{Reload, run};
 pub use state_files::{
-    StateFileError, at_work, identity_of, last_acknowledged, spool_bounds, spool_dir, watching, watchlist_in_force,
+    StateFileError, current_watchlist, is_running, last_acknowledged, load_identity, spool_bounds, spool_dir,
+    watch_summary,
 };
 
 use crate::config::Settings;
-use crate::scan::{LeftBehind, ScanOptions};
+use crate::scan::{ScanOptions, StuckSources};
 use crate::sources::root::RootError;
 use crate::uplink::{ConnectError, TlsError, UplinkError};
 use crate::{identity, spool};
@@ -30,59 +32,59 @@ use crate::{identity, spool};
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The state directory or something in it cannot be used.
-    #[error("the state directory cannot be used")]
-    Keep(#[from] StateFileError),
-    /// Another agent works there.
-    #[error("another agent is at work in {0}")]
+    #[error("cannot use the state directory")]
+    StateFile(#[from] StateFileError),
+    /// Another agent process uses the state directory.
+    #[error("another agent is running in {0}")]
     Busy(String),
-    /// There is nobody to report to.
+    /// The host has no identity, so it has no collector to report to.
     #[error("this host is not enrolled")]
     NotEnrolled,
-    /// The collector withdrew this host.
-    #[error("the collector has refused this host ({0})")]
+    /// The collector has revoked this host, or does not know it.
+    #[error("the collector refuses this host ({0})")]
     Refused(RefusalClass),
-    /// What should be looked at cannot be opened.
-    #[error("there is nothing to look at")]
+    /// The root to scan cannot be opened.
+    #[error("cannot open the system to scan")]
     Root(#[from] RootError),
     /// The identity cannot be used.
-    #[error("the identity cannot be used")]
+    #[error("cannot use this host's identity")]
     Identity(#[from] identity::IdentityError),
     /// The spool cannot be used.
-    #[error("the spool cannot be used")]
+    #[error("cannot use the spool")]
     Spool(#[from] spool::SpoolError),
-    /// The collector was not reached, or refused.
-    #[error("the scan was not delivered")]
+    /// The collector could not be reached, or refused.
+    #[error("cannot deliver the snapshot")]
     Uplink(#[from] UplinkError),
     /// The enrollment failed.
-    #[error("the enrollment failed")]
+    #[error("cannot enroll this host")]
     Enroll(#[from] EnrollError),
-    /// The thread that scans has ended.
-    #[error("the scan was broken off")]
-    Snapshot,
-    /// Signals cannot be caught.
-    #[error("the end of the process cannot be waited for")]
+    /// The thread that scans has panicked.
+    #[error("the scan was aborted")]
+    ScanAborted,
+    /// Signal handlers cannot be installed.
+    #[error("cannot listen for signals")]
     Signal(#[source] std::io::Error),
-    /// The runtime cannot be made.
-    #[error("the runtime cannot be started")]
+    /// The async runtime cannot be started.
+    #[error("cannot start the async runtime")]
     Runtime(#[source] std::io::Error),
 }
 
 impl AppError {
-    /// What to do about it, where a person can do something.
+    /// What to do about it, if a person can do something.
     #[must_use]
     pub const fn advice(&self) -> Option<&'static str> {
         match self {
             Self::NotEnrolled => Some("run `muster-agent enroll --collector URL --token-file FILE`"),
-            Self::Refused(_) => Some("enroll again with a new token, if the host should report"),
-            Self::Busy(_) => Some("stop the service, or give another --state-dir"),
+            Self::Refused(_) => Some("if this host should report, enroll it again with a new token"),
+            Self::Busy(_) => Some("stop the service, or use another --state-dir"),
             Self::Uplink(error) => error.advice(),
             Self::Enroll(EnrollError::Uplink(error)) => error.advice(),
-            Self::Keep(_)
+            Self::StateFile(_)
             | Self::Root(_)
             | Self::Identity(_)
             | Self::Spool(_)
             | Self::Enroll(_)
-            | Self::Snapshot
+            | Self::ScanAborted
             | Self::Signal(_)
             | Self::Runtime(_) => None,
         }
@@ -108,15 +110,15 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// A number from 0 to 1 by chance. Without randomness the fleet loses its spread, not its work.
+/// A random number from 0 to 1. Without a random source it is 0.5: the fleet's calls are then not spread, but work.
 fn chance() -> f64 {
     getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }
 
-/// Runs a task to its end on one thread: the agent waits most of its life, and threads cost memory.
+/// Runs a task to completion on one thread: the agent mostly waits, and each thread costs memory.
 ///
 /// # Errors
-/// The runtime cannot be made.
+/// The async runtime cannot be started.
 pub fn block_on<T>(task: impl Future<Output = T>) -> Result<T, AppError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -129,16 +131,12 @@ pub fn block_on<T>(task: impl Future<Output = T>) -> Result<T, AppError> {
     Ok(done)
 }
 
-/// How to look, by the settings and the watchlist in force.
-fn scan_options(
-    settings: &Settings,
-    watchlist: muster_proto::model::Watchlist,
-    left_behind: LeftBehind,
-) -> ScanOptions {
+/// The scan options for these settings and this watchlist.
+fn scan_options(settings: &Settings, watchlist: muster_proto::model::Watchlist, stuck: StuckSources) -> ScanOptions {
     let key = identity::user_key(&settings.state_dir).inspect_err(|error| {
         tracing::error!(
             error = %error_chain(error),
-            "there is no secret for the pseudonyms of people, so this scan does not tell who has what at home"
+            "cannot load the secret for user pseudonyms; this scan does not report per-user items"
         );
     });
     ScanOptions {
@@ -147,7 +145,7 @@ fn scan_options(
         time_limit: settings.scan_time_limit,
         user_scope: settings.user_scope,
         user_key: key.ok(),
-        left_behind,
+        stuck,
     }
 }
 

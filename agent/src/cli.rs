@@ -1,7 +1,6 @@
-//! The command line: one file a verb. Exit code 0, 1 for an error, 2 for wrong usage.
+//! The command line, one file per verb. Exit codes: 0 for success, 1 for an error, 2 for wrong usage.
 //!
-//! Output for machines goes to standard output, everything else to standard error. A closed pipe ends the program
-//! quietly.
+//! Results go to standard output, errors and the log to standard error. A closed pipe ends the program without an error.
 
 mod check;
 mod enroll;
@@ -24,17 +23,17 @@ use crate::os;
 use crate::telemetry;
 use crate::uplink::UplinkError;
 
-/// Looks at this machine for security software and reports what it saw to a Muster collector.
+/// Inventory agent: finds the security software on this machine and reports it to a Muster collector
 #[derive(Debug, Parser)]
 #[command(name = "muster-agent", version, arg_required_else_help = true)]
 struct Arguments {
-    /// Settings [default: /etc/muster/agent.toml, where it exists]
+    /// Configuration file [default: /etc/muster/agent.toml if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where key, identity and spool are kept
+    /// Directory for the key, identity and spool
     #[arg(long, global = true, value_name = "DIR")]
     state_dir: Option<PathBuf>,
-    /// Log more; twice for everything
+    /// Log more; repeat for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
@@ -43,32 +42,32 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Look at this machine and print what is there; needs no collector and sends nothing
+    /// Scan this machine and print the result; sends nothing and needs no collector
     Scan(scan::Arguments),
-    /// Make this host known to a collector
+    /// Enroll this host with a collector
     Enroll(enroll::Arguments),
-    /// Look and report at the collector's pace until told to end: the service
+    /// Run as a service; scan and report on the collector's schedule
     Run(run::Arguments),
-    /// Look once and deliver; ends with 0 when the collector has acknowledged it
+    /// Scan and report once; exit with 0 when the collector has acknowledged
     Once(once::Arguments),
-    /// Print what this agent knows of itself
+    /// Show the state of this agent: enrollment, spool, watches
     Status(status::Arguments),
-    /// Go the way to the collector step by step and say what to do
+    /// Diagnose the connection to the collector and the access of each source
     Check(check::Arguments),
-    /// Set this program up as a service of the system
+    /// Install, remove or inspect the system service
     Service(service::Arguments),
     /// Print the version
     Version,
 }
 
-/// How results are printed.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// For people.
+    /// Aligned text
     Table,
-    /// One JSON document.
+    /// One JSON document
     Json,
-    /// One JSON object a line.
+    /// One JSON object per line
     Ndjson,
 }
 
@@ -78,7 +77,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Nothing is left to do when even the usage cannot be printed.
+            // If even the usage cannot be printed, there is nothing left to try.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -88,7 +87,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // The chain is printed here and nowhere else.
+            // The only place that prints an error with its causes.
             let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
             let _ = writeln!(io::stderr(), "error: {}", chain.join(": "));
             if let Some(advice) = advice(&error) {
@@ -104,7 +103,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let flags = Flags { config, state_dir, collector: None, verbose };
     match verb {
         Verb::Scan(arguments) => {
-            // What the settings say of the log is meant for a service; here a person reads along.
+            // The log settings are for the service; a person at a terminal wants warnings only.
             telemetry::start(if verbose > 0 { "debug" } else { "warn" }, config::LogFormat::Auto)?;
             scan::run(&arguments, &flags)
         }
@@ -121,7 +120,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What to do, after what happened.
+/// What to do about the error, if its type knows.
 fn advice(error: &anyhow::Error) -> Option<&'static str> {
     error.chain().find_map(|cause| {
         let app = cause.downcast_ref::<AppError>().and_then(AppError::advice);

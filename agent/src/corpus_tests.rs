@@ -22,7 +22,7 @@ type Parser = fn(&[u8]);
 
 /// The fuzzers by name, each with what it calls.
 const PARSERS: &[(&str, Parser)] = &[
-    ("apk", |bytes| drop(apk::parse(bytes).first_lacking(&text(bytes)).map(str::to_owned))),
+    ("apk", |bytes| drop(apk::parse(bytes).first_missing(&text(bytes)).map(str::to_owned))),
     ("canonical", |bytes| {
         let view = CanonicalSection::read(bytes.to_vec().into()).map(|section| section.observations().len());
         let section = canonical::read_section(bytes);

@@ -1,8 +1,8 @@
-//! Who this agent is: its key, certificate, host id and the collectors' CAs that it trusts, on disk.
+//! The identity of this host on disk: key, certificate, host id, and the trusted CAs of its collector.
 //!
-//! Keys are made here and never leave. `identity.json` names the key by its number, so one atomic replacement changes
-//! key and certificate together; a key that is not named yet is the one that the next attempt uses again, which makes
-//! enrollment and renewal idempotent. The key before stays until the new one has worked.
+//! Keys are generated here and never leave the host. `identity.json` refers to the key by number, so one atomic replacement
+//! changes key and certificate together. A key that is not referred to yet is reused by the next attempt, which makes
+//! enrollment and renewal idempotent. The previous key is kept until the new one has worked.
 
 mod user_key;
 
@@ -17,75 +17,75 @@ use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 
 use crate::os;
 
-pub use user_key::{passing_user_key, user_key};
+pub use user_key::{temporary_user_key, user_key};
 
 const FORMAT: u32 = 1;
 
-/// Why the identity cannot be read or kept.
+/// Why the identity cannot be read or saved.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// A file cannot be read.
     #[error("cannot read {path}")]
     Read {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// A file cannot be written.
     #[error("cannot write {path}")]
     Write {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// A file is there and is damaged.
+    /// A file is damaged.
     #[error("{path} is damaged: {what}")]
     Damaged {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// How.
+        /// What is wrong.
         what: String,
     },
-    /// A key cannot be made or used.
-    #[error("the key cannot be used: {0}")]
+    /// A key cannot be generated or used.
+    #[error("cannot use the key: {0}")]
     Key(String),
 }
 
-/// What a successful enrollment gave.
+/// The result of a successful enrollment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The host.
+    /// The host id.
     pub host_id: HostId,
-    /// The site of the token.
+    /// The site, from the token.
     pub site: SiteId,
-    /// The collector that enrolled it.
+    /// The URL of the collector that enrolled the host.
     pub collector: String,
     /// The number of the key.
     pub key: u64,
-    /// DER.
+    /// The certificate in DER.
     pub certificate: Vec<u8>,
-    /// When the certificate was given, and when it ends.
+    /// When the certificate was issued, by this machine's clock.
     pub issued: Timestamp,
-    /// See `issued`.
+    /// When the certificate expires.
     pub expires: Timestamp,
-    /// The collectors' CAs.
+    /// The trusted CAs.
     pub trust: Trust,
-    /// Set when the collector has refused this identity for good.
+    /// Set when the collector has refused this identity permanently.
     pub refused: Option<RefusalClass>,
     /// Key number and certificate before the last renewal, until the new ones have worked.
     pub previous: Option<(u64, Vec<u8>)>,
 }
 
-/// The certificates that are trusted as CAs of collectors.
+/// The trust bundle: the CA certificates that may issue collectors' certificates.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Trust {
-    /// Grows with every change.
+    /// The version; it grows with every change.
     pub version: u64,
-    /// DER, one each.
+    /// The certificates in DER.
     pub certificates: Vec<Vec<u8>>,
 }
 
@@ -119,14 +119,14 @@ struct Stored {
     previous: Option<(u64, String)>,
 }
 
-/// The directory in which the identity is kept.
+/// The directory of the identity.
 #[derive(Debug, Clone)]
 pub struct IdentityStore {
     dir: PathBuf,
 }
 
 impl IdentityStore {
-    /// The identity below a state directory; nothing is read or made yet.
+    /// The store below a state directory. Nothing is read or created yet.
     #[must_use]
     pub fn below(state_dir: &Path) -> Self {
         Self { dir: state_dir.join("identity") }
@@ -136,10 +136,10 @@ impl IdentityStore {
         self.dir.join("identity.json")
     }
 
-    /// Reads the identity; `None` before enrollment.
+    /// Loads the identity; `None` before enrollment.
     ///
     /// # Errors
-    /// It is there and cannot be read.
+    /// The file cannot be read or is damaged.
     pub fn load(&self) -> Result<Option<Identity>, IdentityError> {
         let path = self.file();
         let bytes = match std::fs::read(&path) {
@@ -150,7 +150,7 @@ impl IdentityStore {
         decode(&bytes).map(Some).map_err(|what| IdentityError::Damaged { path, what })
     }
 
-    /// Keeps the identity, in one step.
+    /// Saves the identity atomically.
     ///
     /// # Errors
     /// It cannot be written.
@@ -162,10 +162,10 @@ impl IdentityStore {
             .map_err(|source| IdentityError::Write { path, source })
     }
 
-    /// The key of this number; made when it is not there yet.
+    /// The key of this number; generated if it does not exist.
     ///
     /// # Errors
-    /// It cannot be read, made or kept.
+    /// It cannot be read, generated or saved.
     pub fn key(&self, number: u64) -> Result<Key, IdentityError> {
         let path = self.key_file(number);
         match std::fs::read(&path) {
@@ -186,11 +186,11 @@ impl IdentityStore {
         }
     }
 
-    /// Forgets the identity before the last renewal, now that the new one has worked.
+    /// Removes the key and certificate before the last renewal, after the new ones have worked.
     ///
     /// # Errors
     /// The files cannot be changed.
-    pub fn forget_previous(&self, identity: &mut Identity) -> Result<(), IdentityError> {
+    pub fn drop_previous(&self, identity: &mut Identity) -> Result<(), IdentityError> {
         let Some((number, _)) = identity.previous.take() else { return Ok(()) };
         self.save(identity)?;
         let path = self.key_file(number);
@@ -206,8 +206,8 @@ impl IdentityStore {
 }
 
 impl Identity {
-    /// Goes back to key and certificate before the last renewal. `false` when there are none.
-    pub fn step_back(&mut self) -> bool {
+    /// Restores the key and certificate before the last renewal. Returns `false` when there are none.
+    pub fn revert_renewal(&mut self) -> bool {
         let Some((key, certificate)) = self.previous.take() else { return false };
         self.key = key;
         self.certificate = certificate;
@@ -216,13 +216,13 @@ impl Identity {
 }
 
 impl Key {
-    /// Its number in the identity.
+    /// The number of the key.
     #[must_use]
     pub const fn number(&self) -> u64 {
         self.number
     }
 
-    /// A certificate request for this key in DER. Names in it mean nothing: the collector gives the host its id.
+    /// A certificate request for this key in DER. Its subject is irrelevant: the collector assigns the host id.
     ///
     /// # Errors
     /// The key cannot sign.
@@ -233,13 +233,13 @@ impl Key {
         Ok(params.serialize_request(&self.pair).map_err(key_error)?.der().to_vec())
     }
 
-    /// The private key in PKCS#8, for the handshake.
+    /// The private key in PKCS#8, for the TLS handshake.
     #[must_use]
     pub fn pkcs8(&self) -> &[u8] {
         self.pair.serialized_der()
     }
 
-    /// The public key as a certificate has it (SubjectPublicKeyInfo in DER).
+    /// The public key (SubjectPublicKeyInfo in DER).
     #[must_use]
     pub fn public(&self) -> Vec<u8> {
         use rcgen::PublicKeyData;
@@ -259,14 +259,14 @@ impl Key {
     }
 }
 
-/// What tells the collector that a machine enrolls anew: a hash, from which the machine's id cannot be read.
+/// A fingerprint by which the collector recognises a machine that enrolls again: a hash that does not reveal the machine id.
 #[must_use]
 pub fn fingerprint() -> Option<[u8; 32]> {
     let id = os::machine_id()?;
     Some(blake3::derive_key("muster 1 host fingerprint", id.as_bytes()))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it maps errors by value")]
+#[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
 fn key_error(error: rcgen::Error) -> IdentityError {
     IdentityError::Key(error.to_string())
 }
@@ -292,7 +292,7 @@ fn encode(identity: &Identity) -> Result<Vec<u8>, String> {
 fn decode(bytes: &[u8]) -> Result<Identity, String> {
     let stored: Stored = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if stored.format != FORMAT {
-        return Err(format!("it has the format {}, this agent knows {FORMAT}", stored.format));
+        return Err(format!("unsupported format {}; this agent supports {FORMAT}", stored.format));
     }
     let binary = |text: &String| BASE64.decode(text.as_bytes()).map_err(|error| error.to_string());
     let previous = stored.previous.map(|(key, certificate)| Ok::<_, String>((key, binary(&certificate)?)));
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_comes_back_as_it_was_kept() {
+    fn an_identity_is_loaded_as_it_was_saved() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = IdentityStore::below(dir.path());
         assert_eq!(store.load().expect("readable"), None);
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_stays_the_same_for_its_number_and_signs() {
+    fn a_key_is_stable_and_signs() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = IdentityStore::below(dir.path());
         let one = store.key(1).expect("made");
@@ -371,16 +371,16 @@ mod tests {
     }
 
     #[test]
-    fn the_key_before_goes_only_when_the_new_one_has_worked() {
+    fn the_previous_key_is_removed_only_on_request() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = IdentityStore::below(dir.path());
         let (old, _new) = (store.key(1).expect("made"), store.key(2).expect("made"));
         let mut identity = identity();
         let mut back = identity.clone();
-        assert!(back.step_back());
+        assert!(back.revert_renewal());
         assert_eq!((back.key, back.certificate.as_slice()), (1, &[5][..]));
         assert_eq!(store.key(1).expect("still there").public(), old.public());
-        store.forget_previous(&mut identity).expect("forgotten");
+        store.drop_previous(&mut identity).expect("forgotten");
         assert!(!store.key_file(1).exists() && store.key_file(2).exists());
         assert_eq!(store.load().expect("readable").expect("there").previous, None);
     }

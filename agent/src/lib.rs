@@ -1,21 +1,20 @@
-//! The endpoint agent of Muster: looks at a machine, and tells the collector what it saw. It carries no rules.
+//! The endpoint agent of Muster: scans a machine for security software and reports to a collector. It carries no rules.
 //!
 //! ```text
-//!  os ─► config ─► telemetry                                (what every verb needs)
+//!  os ─► config ─► telemetry                                 (used by every verb)
 //!
-//!  watch ─┐                                                (a change wakes the agent before its time)
-//!  sources ──► look ──► spool ──► uplink ──► collector       (data goes one way)
-//!     │          │         │         │
-//!  root, OS   outcomes,  survives  identity, TLS by pin,
+//!  watch ─┐                                                  (a change triggers a scan early)
+//!  sources ──► scan ──► spool ──► uplink ──► collector       (data flows one way)
+//!     │          │        │         │
+//!  root, OS   outcomes,  survives  identity, TLS with pin,
 //!  calls,     sections,  kill -9   check-in, upload, pace
 //!  parsers    redaction
 //!
-//!  app wires them; cli has one file a verb
+//!  app wires them together; cli has one file per verb
 //! ```
 //!
-//! A source that fails is an outcome, never a silence: every source that this agent knows stands in every scan. The
-//! agent reads; it runs nothing and changes nothing outside its own state directory, `service install` apart, by which an
-//! administrator sets it up.
+//! A source that fails still has an outcome: every source of this platform is in every snapshot. The agent only reads. It
+//! runs no programs and changes nothing outside its state directory, except for `service install` and `service uninstall`.
 
 pub mod app;
 pub mod cli;

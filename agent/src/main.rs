@@ -1,8 +1,8 @@
-//! The program: hands the arguments to `cli`, and the exit code back.
+//! The program: passes the arguments to `cli` and returns its exit code.
 
 use std::process::ExitCode;
 
-/// musl's own allocator asks the system for memory with every larger piece: a scan would take half as long again.
+/// musl's own allocator requests memory from the system for every larger block, which makes a scan 50 % slower.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

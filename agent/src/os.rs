@@ -1,7 +1,7 @@
-//! What differs between operating systems and is not a source: directories, owner-only files, signals, notices
-//! of change, whoever supervises the service.
+//! What differs between operating systems, apart from the sources: directories, owner-only files, signals, file change
+//! notifications, service management.
 //!
-//! A neutral face over one file for each system. This and `sources` are the only modules that may say `cfg(target_os)`.
+//! This is a platform-neutral interface over one file per system. Only this module and `sources` may use `cfg(target_os)`.
 
 pub mod memory;
 pub mod notify;
@@ -23,42 +23,41 @@ mod platform;
 #[path = "os/windows.rs"]
 mod platform;
 
-/// Where the agent's settings are by default.
+/// The default configuration file.
 #[must_use]
 pub fn default_config_file() -> PathBuf {
     platform::default_config_file()
 }
 
-/// Where the agent keeps key, identity and spool by default: the system's place for the service, the user's own place
-/// for everybody else.
+/// The default state directory: the system's place for a service, or the user's own place for an ordinary user.
 #[must_use]
 pub fn default_state_dir() -> PathBuf {
     platform::default_state_dir()
 }
 
-/// Where the certificates of the CAs may be that this system trusts, as PEM; the first that is there counts.
+/// Where the CA certificates that this system trusts may be, in PEM; the first existing file counts.
 #[must_use]
 pub fn ca_bundles() -> Vec<PathBuf> {
     platform::CA_BUNDLES.iter().map(PathBuf::from).collect()
 }
 
-/// A fresh description of the machine for the enrollment fingerprint: stable over restarts, never sent as it is.
+/// The machine id for the enrollment fingerprint: stable across restarts, and never sent itself.
 #[must_use]
 pub fn machine_id() -> Option<String> {
     platform::machine_id()
 }
 
-/// Makes a directory that only its owner may enter, with its parents. One that is there stays as it is: it may be
-/// somebody else's, and the files that matter are private themselves.
+/// Creates a directory that only its owner may enter, with its parents. An existing directory is left as it is: it may
+/// belong to somebody else, and the files that matter are private themselves.
 ///
 /// # Errors
-/// The directory cannot be made.
+/// The directory cannot be created.
 pub fn make_private_dir(dir: &Path) -> io::Result<()> {
     platform::make_private_dir(dir)
 }
 
-/// Replaces a file in one step, readable by its owner only: a reader sees the old bytes or the new ones, and after
-/// the return the new ones survive a loss of power.
+/// Replaces a file atomically, readable by its owner only: a reader sees the old or the new content, and after the return
+/// the new content survives a power loss.
 ///
 /// # Errors
 /// The file or its directory cannot be written.
@@ -66,34 +65,34 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     platform::write_private(path, bytes)
 }
 
-/// Makes the removal and renaming of files in this directory survive a loss of power.
+/// Makes removals and renames in this directory survive a power loss.
 ///
 /// # Errors
-/// The directory cannot be synchronised.
+/// The directory cannot be synced.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     platform::sync_dir(dir)
 }
 
-/// Takes the exclusive right to a state directory; it ends with the process, however that ends.
+/// Takes the exclusive lock of a state directory. It is released when the process ends, however it ends.
 ///
 /// # Errors
-/// Another process holds it, or the lock file cannot be made.
+/// Another process holds it, or the lock file cannot be created.
 pub fn lock(path: &Path) -> io::Result<std::fs::File> {
-    /// Whoever asks [`is_locked`] is in the way for less than this.
-    const ASKED: Duration = Duration::from_millis(50);
+    /// [`is_locked`] holds the lock for less than this.
+    const PROBE_TIME: Duration = Duration::from_millis(50);
     match platform::lock(path) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            std::thread::sleep(ASKED);
+            std::thread::sleep(PROBE_TIME);
             platform::lock(path)
         }
         tried => tried,
     }
 }
 
-/// Whether a process holds the right to a state directory. Makes no file.
+/// Whether a process holds the lock of a state directory. Creates no file.
 ///
 /// # Errors
-/// The lock file may not be opened.
+/// The lock file cannot be opened.
 pub fn is_locked(path: &Path) -> io::Result<bool> {
     match platform::is_locked(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

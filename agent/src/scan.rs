@@ -1,7 +1,8 @@
-//! One look at a machine: runs every source under a time limit, makes sections of what they saw, and names all by digest.
+//! Scans a machine once: runs every source under a time limit, builds a section from each reading, and names everything by
+//! its digest.
 //!
-//! A source that fails, hangs or panics is an outcome in the scan. Before anything becomes bytes it passes `redact`:
-//! what belongs to one person or one day does not get into a section.
+//! A source that fails, hangs or panics becomes an outcome in the snapshot. Everything passes `redact` before it is
+//! encoded: what belongs to one person or one day must not get into a section.
 
 mod people;
 mod redact;
@@ -18,23 +19,23 @@ use muster_proto::model::{
 
 use crate::sources::{self, PLATFORM, ScanContext, Source, SourceReading};
 use redact::Redactor;
-pub use run::LeftBehind;
+pub use run::StuckSources;
 
-/// How to look.
+/// How to scan.
 #[derive(Debug, Clone)]
 pub struct ScanOptions {
-    /// The sources to ask; empty means all. A scan of fewer is for showing, never for sending.
+    /// The sources to read; empty means all. A scan of fewer sources is for printing only and must not be sent.
     pub sources: Vec<SourceName>,
-    /// What to test for existence.
+    /// The watchlist for the sources that use one.
     pub watchlist: Watchlist,
-    /// How long one source may take.
+    /// Time limit per source.
     pub time_limit: Duration,
-    /// How much is told of who has what in a home.
+    /// Which software in home directories is attributed to users.
     pub user_scope: UserScope,
-    /// The secret of this host from which it makes pseudonyms; without it nothing is told of people.
+    /// This host's secret for user pseudonyms. Without it nothing is attributed to users.
     pub user_key: Option<[u8; 32]>,
-    /// What earlier scans have left behind.
-    pub left_behind: LeftBehind,
+    /// The sources that are stuck since an earlier scan.
+    pub stuck: StuckSources,
 }
 
 impl Default for ScanOptions {
@@ -45,54 +46,54 @@ impl Default for ScanOptions {
             time_limit: Duration::from_secs(60),
             user_scope: UserScope::None,
             user_key: None,
-            left_behind: LeftBehind::default(),
+            stuck: StuckSources::default(),
         }
     }
 }
 
-/// A scan and everything that belongs to it.
+/// The snapshot of one scan, with everything that belongs to it.
 #[derive(Debug, Clone)]
 pub struct ScanResult {
-    /// Every source with its outcome.
+    /// The outcome and section digest of every source.
     pub snapshot: Snapshot,
-    /// The sections that the scan names, in the order of the sources.
-    pub sections: Vec<SectionTaken>,
-    /// What differs by host and day.
+    /// The sections that the snapshot names, in the order of the sources.
+    pub sections: Vec<EncodedSection>,
+    /// What differs from host to host and from day to day.
     pub state: HostState,
-    /// How the host describes itself.
+    /// Host name, operating system and architecture.
     pub facts: HostFacts,
-    /// How long each source took.
+    /// The duration of each source.
     pub took: Vec<(SourceName, Duration)>,
 }
 
-/// A section in its canonical bytes: what is uploaded, and what the digest is of.
+/// A section in canonical bytes: what is uploaded, and what its digest is computed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SectionTaken {
+pub struct EncodedSection {
     /// The source.
     pub source: SourceName,
-    /// Its name.
+    /// The digest of the canonical bytes.
     pub digest: Digest,
-    /// How many observations it holds.
+    /// How many observations it contains.
     pub items: usize,
     /// The canonical bytes.
     pub canonical: Vec<u8>,
 }
 
 impl ScanResult {
-    /// The digest that names the scan.
+    /// The digest of the snapshot.
     #[must_use]
     pub fn digest(&self) -> Digest {
         canonical::snapshot_digest(&self.snapshot)
     }
 
-    /// The section of a source, when something was seen there.
+    /// The section of a source; `None` when the source found nothing.
     #[must_use]
-    pub fn section(&self, source: SourceName) -> Option<&SectionTaken> {
+    pub fn section(&self, source: SourceName) -> Option<&EncodedSection> {
         self.sections.iter().find(|section| section.source == source)
     }
 }
 
-/// Looks at a machine once. Always returns: what could not be seen is said in the outcomes.
+/// Scans a machine once. It always returns: what could not be read is recorded in the outcomes.
 #[must_use]
 pub fn scan_root(root: sources::root::Root, options: &ScanOptions) -> ScanResult {
     scan_with(sources::all(), root, options)
@@ -107,63 +108,64 @@ fn scan_with(all: Vec<Box<dyn Source>>, root: sources::root::Root, options: &Sca
     let mut entries = Vec::new();
     let mut sections = Vec::new();
     let mut took = Vec::new();
-    let mut owned = Vec::new();
-    let mut homes_seen = true;
+    let mut home_items = Vec::new();
+    let mut homes_complete = true;
     let mut units = (Vec::new(), Outcome::NotApplicable);
-    for ran in run::all(chosen, &context, options.time_limit, &options.left_behind) {
-        let mut reading = ran.reading;
-        owned.append(&mut reading.owned);
-        homes_seen &= !people::HOME_SOURCES.contains(&ran.source) || is_whole(reading.outcome);
+    for run in run::all(chosen, &context, options.time_limit, &options.stuck) {
+        let mut reading = run.reading;
+        home_items.append(&mut reading.home_items);
+        homes_complete &= !people::HOME_SOURCES.contains(&run.source) || missed_nothing(reading.outcome);
         reading.observations.iter_mut().for_each(|observation| redactor.redact(observation));
-        if ran.source == SourceName::SystemdUnits {
+        if run.source == SourceName::SystemdUnits {
             units.0 = reading.observations.iter().map(|observation| observation.name.clone()).collect();
             units.1 = reading.outcome;
         }
-        let watchlist = if ran.uses_watchlist { context.watchlist.version } else { 0 };
-        let (entry, section) = seal(ran.source, reading, watchlist, &redactor);
+        let watchlist = if run.uses_watchlist { context.watchlist.version } else { 0 };
+        let (entry, section) = encode(run.source, reading, watchlist, &redactor);
         entries.push(entry);
         sections.extend(section);
-        took.push((ran.source, ran.took));
+        took.push((run.source, run.took));
     }
     sections.sort_by_key(|section| section.source);
     took.sort();
     let mut state = sources::state(&context, &units.0, units.1);
     state.units.sort();
-    let (items, outcome) = people::items(owned, options.user_scope, options.user_key.as_ref());
-    (state.user_items, state.users_outcome) = (items, if homes_seen { outcome } else { outcome.map(people::less) });
+    let (items, outcome) = people::items(home_items, options.user_scope, options.user_key.as_ref());
+    (state.user_items, state.users_outcome) =
+        (items, if homes_complete { outcome } else { outcome.map(people::incomplete) });
     let facts = sources::facts(&context);
     context.root.close();
     ScanResult { snapshot: Snapshot::new(PLATFORM, entries), sections, state, facts, took }
 }
 
-/// Whether nothing was missed.
-fn is_whole(outcome: Outcome) -> bool {
+/// Whether the source read everything that it should read.
+fn missed_nothing(outcome: Outcome) -> bool {
     outcome.is_complete() || outcome == Outcome::NotApplicable
 }
 
-/// Turns what a source saw into its entry and its section, within the limits of the contract.
-fn seal(
+/// Builds the snapshot entry and the section of a source, within the limits of the contract.
+fn encode(
     source: SourceName,
     reading: SourceReading,
     watchlist: u64,
     redactor: &Redactor,
-) -> (SnapshotEntry, Option<SectionTaken>) {
-    let SourceReading { mut outcome, mut reason, observations, owned: _ } = reading;
+) -> (SnapshotEntry, Option<EncodedSection>) {
+    let SourceReading { mut outcome, mut reason, observations, home_items: _ } = reading;
     let mut section = Section::new(PLATFORM, source, observations);
     let mut canonical = canonical::section_bytes(&section);
     let mut items = section.observations().len();
-    let seen = items;
+    let total = items;
     while items > limits::OBSERVATIONS_PER_SECTION || canonical.len() > limits::SECTION_BYTES {
         items = (items / 2).min(limits::OBSERVATIONS_PER_SECTION);
         section = Section::new(PLATFORM, source, section.observations()[..items].to_vec());
         canonical = canonical::section_bytes(&section);
         outcome = Outcome::Partial;
-        reason = format!("{items} of {seen} observations fit into a section");
+        reason = format!("only {items} of {total} observations fit in a section");
     }
-    let taken = (items > 0).then(|| SectionTaken { source, digest: Digest::of(&canonical), items, canonical });
-    let digest = taken.as_ref().map(|taken| taken.digest);
+    let encoded = (items > 0).then(|| EncodedSection { source, digest: Digest::of(&canonical), items, canonical });
+    let digest = encoded.as_ref().map(|encoded| encoded.digest);
     let reason = redactor.text(&reason);
-    (SnapshotEntry { source, outcome, reason, watchlist, section: digest }, taken)
+    (SnapshotEntry { source, outcome, reason, watchlist, section: digest }, encoded)
 }
 
 #[cfg(test)]

@@ -1,74 +1,74 @@
-//! When to do what next. Pure: the time, the pace and the chance are arguments.
+//! When the agent calls the collector next, and when it renews its certificate. Pure: time, pace and chance are arguments.
 
 use std::time::Duration;
 
 use muster_proto::model::{Pace, Timestamp};
 
-/// The shortest pause between two attempts, whatever a collector says.
-const LEAST: Duration = Duration::from_secs(1);
-/// The longest pause: an agent that nobody hears for longer looks dead.
-const MOST: Duration = Duration::from_secs(24 * 3600);
-/// The first pause after a failure; it doubles from there.
-const FIRST_RETRY: Duration = Duration::from_secs(5);
-/// The longest pause between attempts to reach a collector.
-const LAST_RETRY: Duration = Duration::from_secs(3600);
+/// The shortest delay between two calls, whatever the collector asks for.
+const MIN_DELAY: Duration = Duration::from_secs(1);
+/// The longest delay: an agent that is silent for longer looks dead.
+const MAX_DELAY: Duration = Duration::from_secs(24 * 3600);
+/// The delay after the first failure; it doubles with each further one.
+const FIRST_RETRY_DELAY: Duration = Duration::from_secs(5);
+/// The longest delay after failures.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(3600);
 
-/// The pause until the next check-in. `chance` is from 0 to 1.
+/// The delay until the next check-in. `chance` is from 0 to 1 and spreads the fleet over the jitter.
 #[must_use]
-pub fn next(pace: Pace, chance: f64) -> Duration {
-    (pace.next.min(MOST) + pace.jitter.min(MOST).mul_f64(unit(chance))).clamp(LEAST, MOST)
+pub fn next_delay(pace: Pace, chance: f64) -> Duration {
+    (pace.next.min(MAX_DELAY) + pace.jitter.min(MAX_DELAY).mul_f64(unit(chance))).clamp(MIN_DELAY, MAX_DELAY)
 }
 
-/// The pause after `failures` attempts in a row that did not reach the collector: doubled each time, and half of it by
-/// chance, so that a fleet does not come back at once.
+/// The delay after `failures` failed calls in a row: doubled each time up to [`MAX_RETRY_DELAY`]. Half of it is random, so
+/// that a fleet does not return all at once.
 #[must_use]
-pub fn retry(failures: u32, chance: f64) -> Duration {
-    let full = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LAST_RETRY);
+pub fn retry_delay(failures: u32, chance: f64) -> Duration {
+    let full = FIRST_RETRY_DELAY.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(MAX_RETRY_DELAY);
     full.mul_f64(0.5 + unit(chance) / 2.0)
 }
 
-/// When the agent calls the collector: at its pace, ever more seldom when it is not to be had, and never before its time.
+/// When the agent may call the collector: on the collector's schedule, and with growing delays after failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rhythm {
+pub struct CallSchedule {
     failures: u32,
-    /// When the last call failed, and until when the collector is to be left alone.
-    quiet: Option<(Timestamp, Timestamp)>,
+    /// When the last call failed, and until when the agent must not call.
+    hold_off: Option<(Timestamp, Timestamp)>,
 }
 
-impl Rhythm {
+impl CallSchedule {
     /// How many calls in a row have failed.
     #[must_use]
     pub const fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// How long the collector is to be left alone, after a call that failed; `None` when it may be called.
+    /// How long the agent must still not call after a failed call; `None` when it may.
     #[must_use]
-    pub fn patience(&self, now: Timestamp) -> Option<Duration> {
-        // Before the call that failed is only a clock that was set back since. It must not keep the agent silent, not even
-        // for a day: every change would begin that day anew.
-        let (_, then) = self.quiet.filter(|(from, _)| *from <= now)?;
-        Some(then.since(now).min(MOST)).filter(|rest| !rest.is_zero())
+    pub fn hold_off(&self, now: Timestamp) -> Option<Duration> {
+        // A time before the failed call means that the clock was set back. The hold-off is then void: otherwise the agent
+        // could stay silent for a day, and each change would start that day again.
+        let (_, until) = self.hold_off.filter(|(from, _)| *from <= now)?;
+        Some(until.since(now).min(MAX_DELAY)).filter(|rest| !rest.is_zero())
     }
 
-    /// The collector has acknowledged: the pause until the next call.
-    pub fn reached(&mut self, pace: Pace, chance: f64) -> Duration {
+    /// Records an acknowledged call. Returns the delay until the next one.
+    pub fn acknowledged(&mut self, pace: Pace, chance: f64) -> Duration {
         *self = Self::default();
-        next(pace, chance)
+        next_delay(pace, chance)
     }
 
-    /// The collector was not reached, or refused and perhaps said when to come back: the pause until the next call.
+    /// Records a failed or refused call. `pace` is the refusal's. Returns the delay until the next call.
     pub fn failed(&mut self, now: Timestamp, pace: Option<Pace>, chance: f64) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        let retry = retry(self.failures, chance);
-        let pause = pace.map_or(retry, |pace| next(pace, chance).max(retry));
-        self.quiet = Some((now, now.plus(pause)));
+        let retry = retry_delay(self.failures, chance);
+        let pause = pace.map_or(retry, |pace| next_delay(pace, chance).max(retry));
+        self.hold_off = Some((now, now.plus(pause)));
         pause
     }
 }
 
-/// Whether a certificate is to be renewed: two thirds of its life are over. `chance` spreads a fleet that was enrolled
-/// in one hour over a twelfth of the life before.
+/// Whether a certificate is due for renewal: after two thirds of its life. `chance` moves the moment forward by up to a
+/// twelfth of the life, so that a fleet that was enrolled within an hour does not renew within an hour.
 #[must_use]
 pub fn renewal_is_due(issued: Timestamp, expires: Timestamp, now: Timestamp, chance: f64) -> bool {
     let life = expires.since(issued);
@@ -91,21 +91,21 @@ mod tests {
     }
 
     #[test]
-    fn the_collector_sets_the_pace_and_chance_spreads_it() {
+    fn the_delay_is_the_pace_plus_jitter() {
         let pace = Pace { next: seconds(300), jitter: seconds(60), byte_budget: 0 };
-        assert_eq!(next(pace, 0.0), seconds(300));
-        assert_eq!(next(pace, 0.5), seconds(330));
-        assert_eq!(next(pace, 1.0), seconds(360));
-        assert_eq!(next(Pace { next: Duration::ZERO, jitter: Duration::ZERO, byte_budget: 0 }, 1.0), LEAST);
-        assert_eq!(next(Pace { next: Duration::MAX, jitter: Duration::MAX, byte_budget: 0 }, 1.0), MOST);
+        assert_eq!(next_delay(pace, 0.0), seconds(300));
+        assert_eq!(next_delay(pace, 0.5), seconds(330));
+        assert_eq!(next_delay(pace, 1.0), seconds(360));
+        assert_eq!(next_delay(Pace { next: Duration::ZERO, jitter: Duration::ZERO, byte_budget: 0 }, 1.0), MIN_DELAY);
+        assert_eq!(next_delay(Pace { next: Duration::MAX, jitter: Duration::MAX, byte_budget: 0 }, 1.0), MAX_DELAY);
     }
 
     #[test]
-    fn retries_become_rare_but_never_end() {
-        assert_eq!(retry(1, 1.0), seconds(5));
-        assert_eq!(retry(2, 1.0), seconds(10));
-        assert_eq!(retry(3, 0.0), seconds(10));
-        assert_eq!(retry(u32::MAX, 1.0), seconds(3600));
+    fn retry_delays_double_up_to_a_limit() {
+        assert_eq!(retry_delay(1, 1.0), seconds(5));
+        assert_eq!(retry_delay(2, 1.0), seconds(10));
+        assert_eq!(retry_delay(3, 0.0), seconds(10));
+        assert_eq!(retry_delay(u32::MAX, 1.0), seconds(3600));
     }
 
     #[test]
@@ -118,28 +118,28 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failure_nobody_calls_before_the_time_and_after_a_success_anybody_may() {
+    fn a_failure_holds_off_calls_and_a_success_ends_that() {
         let at = |s: i64| Timestamp::from_millis(s * 1000);
-        let mut rhythm = Rhythm::default();
-        assert_eq!(rhythm.patience(at(0)), None);
-        assert_eq!(rhythm.failed(at(0), None, 1.0), seconds(5));
-        assert_eq!(rhythm.patience(at(2)), Some(seconds(3)));
-        assert_eq!(rhythm.patience(at(5)), None);
+        let mut schedule = CallSchedule::default();
+        assert_eq!(schedule.hold_off(at(0)), None);
+        assert_eq!(schedule.failed(at(0), None, 1.0), seconds(5));
+        assert_eq!(schedule.hold_off(at(2)), Some(seconds(3)));
+        assert_eq!(schedule.hold_off(at(5)), None);
         let asked = Pace { next: seconds(900), jitter: Duration::ZERO, byte_budget: 0 };
-        assert_eq!(rhythm.failed(at(5), Some(asked), 1.0), seconds(900));
-        assert_eq!((rhythm.failures(), rhythm.patience(at(6))), (2, Some(seconds(899))));
-        // The clock is set back: by it the time to call would be months away, again and again.
-        assert_eq!(rhythm.patience(at(-9_000_000)), None);
-        assert_eq!(rhythm.reached(asked, 0.0), seconds(900));
-        assert_eq!((rhythm.failures(), rhythm.patience(at(6))), (0, None));
+        assert_eq!(schedule.failed(at(5), Some(asked), 1.0), seconds(900));
+        assert_eq!((schedule.failures(), schedule.hold_off(at(6))), (2, Some(seconds(899))));
+        // The clock was set back, which would put the time of the next call months away.
+        assert_eq!(schedule.hold_off(at(-9_000_000)), None);
+        assert_eq!(schedule.acknowledged(asked, 0.0), seconds(900));
+        assert_eq!((schedule.failures(), schedule.hold_off(at(6))), (0, None));
     }
 
     proptest! {
         #[test]
         fn no_pace_and_no_chance_make_it_panic(next_ms: u64, jitter_ms: u64, chance: f64, failures: u32) {
             let pace = Pace { next: Duration::from_millis(next_ms), jitter: Duration::from_millis(jitter_ms), byte_budget: 0 };
-            prop_assert!((LEAST..=MOST).contains(&next(pace, chance)));
-            prop_assert!(retry(failures, chance) <= LAST_RETRY);
+            prop_assert!((MIN_DELAY..=MAX_DELAY).contains(&next_delay(pace, chance)));
+            prop_assert!(retry_delay(failures, chance) <= MAX_RETRY_DELAY);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Where this agent can look: the trait of a source, what a source has to work with, and the list for this OS.
+//! The sources: the places on a machine where software leaves traces. This file has the trait, what a source is given and
+//! returns, and the list for this platform.
 //!
-//! A source is thin: it reads through [`Root`] and gives the bytes to a pure parser. It judges nothing. What became of
-//! looking is part of what it returns; it never leaves out what it could not see. The second room that may say
-//! `cfg(target_os)`.
+//! A source is thin: it reads through [`Root`] and passes the bytes to a pure parser. It judges nothing. Its reading says
+//! how completely it could read. Besides `os`, this is the only module that may use `cfg(target_os)`.
 
 pub mod parse;
 pub mod places;
@@ -24,38 +24,39 @@ use std::io;
 use muster_proto::model::{HostFacts, HostState, Observation, Outcome, Platform, SourceName, Watchlist};
 
 use parse::os_release::OsRelease;
+use places::{Place, Reach};
 use root::Root;
 
-/// The platform whose sources this agent has.
+/// The platform whose sources this agent reads.
 pub const PLATFORM: Platform = platform::PLATFORM;
 
-/// One place to look.
+/// One source.
 pub trait Source: Send + Sync {
-    /// Its name in the closed list.
+    /// The name in the closed list of the contract.
     fn name(&self) -> SourceName;
 
-    /// Looks. Called on a thread of its own, which is left behind when the time limit has passed.
+    /// Reads the source. Called on its own thread, which is abandoned after the time limit.
     fn read(&self, context: &ScanContext) -> SourceReading;
 
-    /// Whether this source looks only at what the watchlist names.
+    /// Whether this source reads only what the watchlist names.
     fn uses_watchlist(&self) -> bool {
         false
     }
 }
 
-/// What every source is given.
+/// What a source is given to read.
 #[derive(Debug)]
 pub struct ScanContext {
-    /// The machine that is looked at.
+    /// The machine to scan.
     pub root: Root,
-    /// What it says that it is, or why that is not known.
+    /// Its operating system by `os-release`, or why that is unknown.
     pub os: Result<OsRelease, String>,
-    /// What to test for existence.
+    /// The watchlist for the sources that use one.
     pub watchlist: Watchlist,
 }
 
 impl ScanContext {
-    /// Reads what all sources need to know of the machine.
+    /// Reads what all sources need to know about the machine.
     #[must_use]
     pub fn new(root: Root, watchlist: Watchlist) -> Self {
         let os = platform::os_release(&root);
@@ -63,23 +64,23 @@ impl ScanContext {
     }
 }
 
-/// What a source saw, and what became of looking.
+/// What a source found, and how completely it could read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceReading {
-    /// What became of looking.
+    /// How completely the source was read.
     pub outcome: Outcome,
-    /// Why, where the outcome is not plain.
+    /// The reason of an incomplete outcome; empty otherwise.
     pub reason: String,
-    /// What was seen.
+    /// What was found.
     pub observations: Vec<Observation>,
-    /// Which of it stands in whose home. Stays here until `snapshot` has put a pseudonym in place of the person.
-    pub owned: Vec<Owned>,
+    /// Which of it is in whose home directory. It stays on the host: `scan` replaces the home directory by a pseudonym.
+    pub home_items: Vec<HomeItem>,
 }
 
-/// Something that stands in a person's home.
+/// An item in a home directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Owned {
-    /// The home. It may be a name of a person, and never leaves.
+pub struct HomeItem {
+    /// The home directory. It usually contains the user's name and never leaves the host.
     pub home: String,
     /// `browser-extension:ID`, `flatpak:ID`, `unit:NAME`.
     pub place: String,
@@ -88,79 +89,116 @@ pub struct Owned {
 }
 
 impl SourceReading {
-    /// Everything that is there was seen.
+    /// The source was read completely.
     #[must_use]
     pub fn complete(observations: Vec<Observation>) -> Self {
         let outcome = if observations.is_empty() { Outcome::Empty } else { Outcome::Found };
-        Self { outcome, reason: String::new(), observations, owned: Vec::new() }
+        Self { outcome, reason: String::new(), observations, home_items: Vec::new() }
     }
 
-    /// What was seen is there, but more may be.
+    /// The source was read in part: there may be more than these observations.
     #[must_use]
     pub fn partial(observations: Vec<Observation>, reason: impl Into<String>) -> Self {
         let outcome = if observations.is_empty() { Outcome::Failed } else { Outcome::Partial };
-        Self { outcome, reason: reason.into(), observations, owned: Vec::new() }
+        Self { outcome, reason: reason.into(), observations, home_items: Vec::new() }
     }
 
-    /// Nothing could be seen.
+    /// The source could not be read.
     #[must_use]
     pub fn failed(reason: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Failed, reason: reason.into(), observations: Vec::new(), owned: Vec::new() }
+        Self { outcome: Outcome::Failed, reason: reason.into(), observations: Vec::new(), home_items: Vec::new() }
     }
 
-    /// This machine has no such place.
+    /// This machine does not have this source.
     #[must_use]
     pub fn not_applicable(reason: impl Into<String>) -> Self {
-        Self { outcome: Outcome::NotApplicable, reason: reason.into(), observations: Vec::new(), owned: Vec::new() }
+        Self {
+            outcome: Outcome::NotApplicable,
+            reason: reason.into(),
+            observations: Vec::new(),
+            home_items: Vec::new(),
+        }
     }
 
-    /// Nothing could be seen because the system refused or failed.
+    /// The source could not be read because of an I/O error: `denied` for missing permissions, `failed` otherwise.
     #[must_use]
     pub fn of_error(what: &str, error: &io::Error) -> Self {
         let outcome = if is_denied(error) { Outcome::Denied } else { Outcome::Failed };
-        Self { outcome, reason: error_reason(what, error), observations: Vec::new(), owned: Vec::new() }
+        Self { outcome, reason: error_reason(what, error), observations: Vec::new(), home_items: Vec::new() }
     }
 }
 
-/// One sentence for a failed access: the kind of failure only, which is the same on every machine and in every language.
+/// The reason for a failed access. It contains only the kind of the error, which is the same on every machine and in every
+/// language.
 #[must_use]
 pub fn error_reason(what: &str, error: &io::Error) -> String {
     format!("cannot read {what}: {}", error.kind())
 }
 
-/// Whether the agent lacks a right, as opposed to a place that is broken.
+/// Whether the agent lacks a permission.
 #[must_use]
 pub fn is_denied(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
 }
 
-/// Whether the error says that nothing stands there.
+/// Whether the error means that nothing exists at that path.
 #[must_use]
 pub fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Every source of this platform. A scan has an entry for each.
+/// What to do about an incomplete outcome; `None` where there is nothing to do.
+#[must_use]
+pub const fn advice(source: SourceName, outcome: Outcome) -> Option<&'static str> {
+    match (outcome, source) {
+        (Outcome::Found | Outcome::Empty | Outcome::NotApplicable, _) => None,
+        (Outcome::Denied, _) => Some("run the agent as root, or give its account read access, then scan again"),
+        (Outcome::TimedOut, _) => Some("check the disks and mounts that this source reads, then scan again"),
+        (Outcome::Partial | Outcome::Failed, SourceName::Dpkg) => {
+            Some("repair it with `dpkg --configure -a`, then scan again")
+        }
+        (Outcome::Partial | Outcome::Failed, SourceName::Rpm) => {
+            Some("repair it with `rpm --rebuilddb`, then scan again")
+        }
+        (Outcome::Partial | Outcome::Failed, SourceName::Apk) => Some("repair it with `apk fix`, then scan again"),
+        (Outcome::Partial | Outcome::Failed, SourceName::Pacman) => {
+            Some("reinstall the package that the reason names, then scan again")
+        }
+        (Outcome::Partial | Outcome::Failed, _) => Some("fix the problem that the reason names, then scan again"),
+    }
+}
+
+/// Every source of this platform. A snapshot has an entry for each.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Source>> {
     platform::all()
 }
 
-/// The facts of the machine: from the running system, or from the root's files only.
+/// Every place on disk that the sources of this platform read and that can be watched for changes.
+///
+/// Home directories are left out, and so is `/proc`: the kernel does not report changes there.
+#[must_use]
+pub fn watch_places(watchlist: &Watchlist) -> Vec<Place> {
+    let own = platform::PLACES.iter().map(|(path, reach)| Place { path: (*path).to_owned(), reach: *reach });
+    let listed = watchlist.paths.iter().map(|path| Place { path: path.clone(), reach: Reach::Entry });
+    own.chain(listed).collect()
+}
+
+/// The facts about the machine, from the running system or from the files of the root only.
 #[must_use]
 pub fn facts(context: &ScanContext) -> HostFacts {
     platform::facts(context)
 }
 
-/// What differs from host to host and day to day. `units` are the names of the services that were seen, with what
-/// became of looking for them. Of a root that is not running nothing is known.
+/// What differs from host to host and from day to day. `units` are the services that the source `systemd-units` found, and
+/// `units_outcome` how completely. A root that is not running has no state.
 #[must_use]
 pub fn state(context: &ScanContext, units: &[String], units_outcome: Outcome) -> HostState {
     if context.root.is_running_system() { platform::state(context, units, units_outcome) } else { HostState::default() }
 }
 
-/// Directories that belong to one person each, and what stands before their names (`/home/`): nothing below them may
-/// leave under a person's name.
+/// Home directories, and parents of home directories with a trailing slash (`/home/`): no path below them may leave with a
+/// user name in it.
 #[must_use]
 pub fn homes(context: &ScanContext) -> Vec<String> {
     platform::homes(context)

@@ -1,9 +1,9 @@
-//! What has not been acknowledged yet survives the process: opaque bytes on disk, oldest first, deleted after the ack.
+//! Keeps unacknowledged snapshots on disk: opaque payloads, delivered oldest first, removed after the acknowledgement.
 //!
-//! Every entry is one file, written aside, synchronised and renamed, so an agent that is killed at any byte leaves a whole
-//! entry or none. A checksum tells a disk that lied. The spool is bounded by bytes and age: the oldest scans are thinned
-//! out first, to one an hour and then to one a day, and dropped after that; every loss is counted, exactly and in a way
-//! that a kill cannot falsify. The newest entry is never dropped.
+//! Every entry is a file that is written under a temporary name, synced and renamed, so an agent killed at any moment leaves
+//! a complete entry or none. A checksum detects disk errors. The spool is bounded by bytes and age: old snapshots are thinned
+//! out first, to one per hour and then to one per day, and dropped after that. Every loss is counted exactly, even if the
+//! agent is killed. The newest entry is never dropped.
 
 mod bounds;
 mod disk;

@@ -1,5 +1,5 @@
-//! The log: sentences with fields on standard error. Text on a terminal, JSON otherwise. Never a token, never a key, and
-//! of people nothing at all.
+//! The log: sentences with fields, on standard error. Text on a terminal, JSON otherwise. It never contains tokens, keys or
+//! anything about users.
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -15,10 +15,10 @@ static SET_LEVEL: OnceLock<SetLevel> = OnceLock::new();
 /// The log cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// `log.level` is no filter.
-    #[error("log.level {level:?} is not a filter")]
+    /// `log.level` is not a valid filter.
+    #[error("log.level has the invalid filter {level:?}")]
     Level {
-        /// What was set.
+        /// The configured text.
         level: String,
         /// What is wrong with it.
         #[source]
@@ -26,10 +26,10 @@ pub enum TelemetryError {
     },
 }
 
-/// Starts the log of this process. A second call changes nothing.
+/// Starts the log of this process. A second call has no effect.
 ///
 /// # Errors
-/// The level is no filter.
+/// The level is not a valid filter.
 pub fn start(level: &str, format: LogFormat) -> Result<(), TelemetryError> {
     let filter = filter_of(level)?;
     let terminal = std::io::stderr().is_terminal();
@@ -39,7 +39,7 @@ pub fn start(level: &str, format: LogFormat) -> Result<(), TelemetryError> {
         LogFormat::Json => true,
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // A log that is there already, as in tests, stays.
+    // An existing subscriber, as in tests, stays.
     if json {
         let log = log.json().flatten_event(true).with_filter_reloading();
         let handle = log.reload_handle();
@@ -55,15 +55,15 @@ pub fn start(level: &str, format: LogFormat) -> Result<(), TelemetryError> {
 
 fn started(is_ours: bool, set: impl Fn(EnvFilter) -> bool + Send + Sync + 'static) {
     if is_ours {
-        // There is one log in a process, so this is the first.
+        // A process has one log, so the cell is still empty.
         let _ = SET_LEVEL.set(Box::new(set));
     }
 }
 
-/// Changes the level of the log that [`start`] has started.
+/// Changes the level of the log that [`start`] started.
 ///
 /// # Errors
-/// The level is no filter; the old one stays.
+/// The level is not a valid filter; the old one stays.
 pub fn set_level(level: &str) -> Result<(), TelemetryError> {
     let filter = filter_of(level)?;
     if let Some(set) = SET_LEVEL.get() {

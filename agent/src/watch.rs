@@ -1,14 +1,13 @@
-//! Wakes the agent when a place that a source reads has changed; before `snapshot` in the flow, and no part of it: a wake says
-//! that it is worth looking, never what is to be seen.
+//! Wakes the agent when a place that a source reads has changed. A wake only says that a scan is worthwhile, not what has
+//! changed.
 //!
-//! [`Watch::arm`] is called before every scan, so that whatever changes while the agent looks wakes it again afterwards.
-//! Every directory on the way to a place is watched for the next name on that way, so a place that does not exist yet is
-//! watched by its nearest parent, and one that is replaced is found again. Where nothing can be watched the collector's
-//! pace is all there is, and the [`Summary`] says so.
-
-mod allowance;
+//! [`Watch::arm`] is called before every scan, so that a change during the scan wakes the agent again. Every directory on
+//! the path to a place is watched for the next name on that path. A place that does not exist yet is thus watched by its
+//! nearest existing parent, and a replaced one is found again. Where watching is impossible, changes are found at the next
+//! scheduled scan, and the [`Summary`] says so.
+mod debounce;
 mod plan;
-mod settling;
+mod wake_budget;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,29 +15,29 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::os::notify::{Notice, Notifier, Number, Unwatchable};
+use crate::os::notify::{Notice, Notifier, WatchError, WatchId};
 use crate::sources::is_absent;
 use crate::sources::places::Place;
 use crate::sources::root::Root;
-use allowance::Allowance;
-use plan::{Plan, Wish};
-use settling::Settling;
+use debounce::Debounce;
+use plan::{NameFilter, Plan};
+use wake_budget::WakeBudget;
 
-/// How often the notices of a busy directory are read. What comes between is gathered by the system, and costs us nothing.
-const STEP: Duration = Duration::from_millis(250);
-/// Directories of one tree that are watched: a machine has some dozens.
-const TREE: usize = 256;
-/// Faults that are told; the rest is counted.
-const FAULTS_TOLD: usize = 16;
+/// How often events of a busy directory are read. In between the kernel queues them at no cost to the agent.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Limit of watched subdirectories per tree; real machines have a few dozen.
+const TREE_DIRECTORIES: usize = 256;
+/// Limit of places listed as unwatched; further ones are counted.
+const FAULTS_LISTED: usize = 16;
 
 /// What is watched, and what is not.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Summary {
-    /// How many directories are watched.
+    /// The number of watched directories.
     pub directories: usize,
-    /// Places that cannot be watched, each with the reason; their changes are seen at the collector's pace.
+    /// Places that cannot be watched, each with the reason. Their changes are found at the next scheduled scan.
     pub unwatched: Vec<String>,
-    /// How many more there are.
+    /// The number of further such places.
     pub more_unwatched: usize,
 }
 
@@ -49,92 +48,92 @@ impl Summary {
         self.unwatched.is_empty()
     }
 
-    fn fault(&mut self, place: &str, why: &str) {
-        if self.unwatched.len() < FAULTS_TOLD {
-            self.unwatched.push(format!("{place}: {why}"));
+    fn add_unwatched(&mut self, place: &str, reason: &str) {
+        if self.unwatched.len() < FAULTS_LISTED {
+            self.unwatched.push(format!("{place}: {reason}"));
         } else {
             self.more_unwatched += 1;
         }
     }
 }
 
-/// The watch over the places of one machine.
+/// Watches the places of one machine.
 #[derive(Debug)]
 pub struct Watch {
     notifier: Option<Notifier>,
-    wishes: BTreeMap<Number, Wish>,
+    filters: BTreeMap<WatchId, NameFilter>,
     summary: Summary,
-    allowance: Allowance,
+    wake_budget: WakeBudget,
 }
 
 impl Watch {
-    /// A watch that watches nothing yet. `now` begins its allowance of wakes.
+    /// A watch without any places yet. `now` starts its budget of wakes.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {
             notifier: None,
-            wishes: BTreeMap::new(),
+            filters: BTreeMap::new(),
             summary: Summary::default(),
-            allowance: Allowance::full(now.into_std()),
+            wake_budget: WakeBudget::full(now.into_std()),
         }
     }
 
-    /// What is watched since the last [`Self::arm`].
+    /// What the last [`Self::arm`] could watch.
     #[must_use]
     pub const fn summary(&self) -> &Summary {
         &self.summary
     }
 
-    /// Watches these places of the root, as far as that is possible now. Changes of before are forgotten.
+    /// Watches these places of the root as far as possible, and forgets earlier changes.
     pub fn arm(&mut self, root: &Root, places: &[Place]) {
         let notifier = match self.notifier.take().map_or_else(Notifier::open, Ok) {
             Ok(notifier) => notifier,
-            Err(why) => {
-                self.wishes.clear();
+            Err(error) => {
+                self.filters.clear();
                 self.summary = Summary::default();
-                self.summary.fault("all places", &why.to_string());
+                self.summary.add_unwatched("all places", &error.to_string());
                 return;
             }
         };
-        let mut survey = Survey { notifier: &notifier, wishes: BTreeMap::new(), summary: Summary::default() };
-        // What was noticed so far is older than the scan that follows.
+        let mut arming = Arming { notifier: &notifier, filters: BTreeMap::new(), summary: Summary::default() };
+        // Events up to now are older than the scan that follows.
         let broken = notifier.take().err();
-        survey.all(root, &Plan::of(places));
-        let Survey { wishes, mut summary, .. } = survey;
-        for number in self.wishes.keys().filter(|number| !wishes.contains_key(number)) {
+        arming.all(root, &Plan::of(places));
+        let Arming { filters, mut summary, .. } = arming;
+        for number in self.filters.keys().filter(|number| !filters.contains_key(number)) {
             notifier.remove(*number);
         }
-        summary.directories = wishes.len();
-        (self.wishes, self.summary) = (wishes, summary);
-        // A line that is broken is opened anew the next time.
+        summary.directories = filters.len();
+        (self.filters, self.summary) = (filters, summary);
+        // A broken notifier is opened again at the next arming.
         self.notifier = match broken {
             None => Some(notifier),
             Some(error) => {
-                self.summary.fault("all places", &error.kind().to_string());
+                self.summary.add_unwatched("all places", &error.kind().to_string());
                 None
             }
         };
     }
 
-    /// Waits until something has changed, has settled, and another scan is within the allowance. May be dropped at any
-    /// time: the next [`Self::arm`] and look make good for what it knew.
+    /// Waits until something has changed, no further change has followed for a moment, and the wake budget allows a scan. May
+    /// be dropped at any time: the next [`Self::arm`] and scan make up for lost events.
     pub async fn changed(&mut self) {
         if self.until_first().await.is_err() {
-            // The line is broken; the next arming mends it, at the pace.
+            // The notifier is broken. Wait for the next scheduled scan, whose arming opens it again.
             self.notifier = None;
             std::future::pending::<()>().await;
         }
-        let mut settling = Settling::since(Instant::now().into_std());
-        while let Some(rest) = settling.rest(Instant::now().into_std()) {
-            sleep(rest.min(STEP)).await;
-            // A line that breaks now ends nothing: there is a change to look at.
+        let mut debounce = Debounce::since(Instant::now().into_std());
+        while let Some(rest) = debounce.rest(Instant::now().into_std()) {
+            sleep(rest.min(POLL_INTERVAL)).await;
+            // An error here does not matter: there already is a change to scan for.
             if self.take().unwrap_or(false) {
-                settling.again(Instant::now().into_std());
+                debounce.again(Instant::now().into_std());
             }
         }
-        let allowed = self.allowance.next(Instant::now().into_std());
+        let allowed = self.wake_budget.next(Instant::now().into_std());
         sleep_until(allowed.into()).await;
-        self.allowance.take(Instant::now().into_std());
+        self.wake_budget.take(Instant::now().into_std());
     }
 
     async fn until_first(&self) -> io::Result<()> {
@@ -144,47 +143,48 @@ impl Watch {
             if self.take()? {
                 return Ok(());
             }
-            // A directory on the way to a place may be busy with what is none of our business.
-            sleep(STEP).await;
+            // A watched directory may be busy with files that no source reads.
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Whether something among the new notices matters.
+    /// Whether any of the new events concerns a watched place.
     fn take(&self) -> io::Result<bool> {
         let Some(notifier) = &self.notifier else { return Ok(false) };
         Ok(notifier.take()?.iter().any(|notice| match notice {
             Notice::Overflow => true,
-            Notice::Gone(directory) => self.wishes.contains_key(directory),
-            Notice::Entry { directory, name } => self.wishes.get(directory).is_some_and(|wish| wish.is_met_by(name)),
+            Notice::Removed(directory) => self.filters.contains_key(directory),
+            Notice::Entry { directory, name } => self.filters.get(directory).is_some_and(|filter| filter.accepts(name)),
         }))
     }
 }
 
-/// One going over all directories of a plan.
-struct Survey<'a> {
+/// The state of one arming.
+struct Arming<'a> {
     notifier: &'a Notifier,
-    wishes: BTreeMap<Number, Wish>,
+    filters: BTreeMap<WatchId, NameFilter>,
     summary: Summary,
 }
 
-impl Survey<'_> {
+impl Arming<'_> {
     fn all(&mut self, root: &Root, plan: &Plan) {
         let mut absent: Vec<&str> = Vec::new();
-        for (directory, wish) in plan.directories() {
-            if absent.iter().any(|gone| is_below(directory, gone)) {
+        for (directory, filter) in plan.directories() {
+            if absent.iter().any(|missing| is_below(directory, missing)) {
                 continue;
             }
-            match self.one(root, directory, wish) {
+            match self.one(root, directory, filter) {
                 Ok(true) => {}
                 Ok(false) => absent.push(directory),
-                Err(Unwatchable::Limit) => {
-                    self.summary.fault(&format!("{directory} and what follows"), &Unwatchable::Limit.to_string());
+                Err(WatchError::Limit) => {
+                    self.summary
+                        .add_unwatched(&format!("{directory} and later places"), &WatchError::Limit.to_string());
                     return;
                 }
-                Err(why) => {
-                    self.summary.fault(directory, &why.to_string());
-                    if why == Unwatchable::Remote {
-                        // Everything below is there too; once is enough.
+                Err(error) => {
+                    self.summary.add_unwatched(directory, &error.to_string());
+                    if error == WatchError::Remote {
+                        // Everything below is on the same file system; one message is enough.
                         absent.push(directory);
                     }
                 }
@@ -192,31 +192,34 @@ impl Survey<'_> {
         }
     }
 
-    /// Watches one directory. Whether it is there.
-    fn one(&mut self, root: &Root, directory: &str, wish: &Wish) -> Result<bool, Unwatchable> {
+    /// Watches one directory. Returns whether it exists.
+    fn one(&mut self, root: &Root, directory: &str, filter: &NameFilter) -> Result<bool, WatchError> {
         let opened = match root.directory(directory) {
             Ok(opened) => opened,
             Err(error) if is_absent(&error) => return Ok(false),
-            Err(error) => return Err(Unwatchable::Refused(error.kind())),
+            Err(error) => return Err(WatchError::Refused(error.kind())),
         };
         let number = self.notifier.add(&opened)?;
-        // Two paths may lead to one directory.
-        self.wishes.entry(number).or_default().add(wish);
-        if wish.below {
+        // Two paths may lead to the same directory.
+        self.filters.entry(number).or_default().add(filter);
+        if filter.below {
             self.below(root, directory)?;
         }
         Ok(true)
     }
 
-    fn below(&mut self, root: &Root, directory: &str) -> Result<(), Unwatchable> {
-        // What cannot be listed is for its source to complain of; here it only is not watched.
-        let entries = root.list(directory).map_err(|error| Unwatchable::Refused(error.kind()))?;
+    fn below(&mut self, root: &Root, directory: &str) -> Result<(), WatchError> {
+        // The source reports a directory that cannot be listed; here it is only not watched.
+        let entries = root.list(directory).map_err(|error| WatchError::Refused(error.kind()))?;
         let inner: Vec<_> = entries.iter().filter(|entry| entry.is_directory).collect();
-        for entry in inner.iter().take(TREE) {
-            self.one(root, &format!("{directory}/{}", entry.name), &Wish::everything())?;
+        for entry in inner.iter().take(TREE_DIRECTORIES) {
+            self.one(root, &format!("{directory}/{}", entry.name), &NameFilter::everything())?;
         }
-        if inner.len() > TREE {
-            self.summary.fault(directory, &format!("only {TREE} of its {} directories are watched", inner.len()));
+        if inner.len() > TREE_DIRECTORIES {
+            self.summary.add_unwatched(
+                directory,
+                &format!("only {TREE_DIRECTORIES} of its {} subdirectories are watched", inner.len()),
+            );
         }
         Ok(())
     }

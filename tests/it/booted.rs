@@ -127,7 +127,7 @@ fn assert_reloads(machine: &Booted) -> Result<()> {
     let before = machine.property(AGENT, "MainPID")?;
     machine.run(&["systemctl", "reload", AGENT])?;
     eventually("the settings are read anew", PATIENCE, || {
-        Ok(machine.journal().contains("the configuration was read anew").then_some(()))
+        Ok(machine.journal().contains("the configuration was reloaded").then_some(()))
     })?;
     ensure!(machine.property(AGENT, "MainPID")? == before, "a reload is no restart");
     ensure!(machine.property(AGENT, "ActiveState")? == "active");
@@ -172,7 +172,7 @@ fn both_packages_work_under_a_running_systemd_from_installation_to_purge() -> Re
     enroll(&machine, &collector)?;
     // Returns when the agent says that it is ready.
     machine.run(&["systemctl", "start", AGENT])?;
-    ensure!(machine.property(AGENT, "StatusText")?.contains("directories are watched"));
+    ensure!(machine.property(AGENT, "StatusText")?.contains("watching "));
     collector.until_lane(&["clear"], PATIENCE)?;
     assert_sees_everything(&collector.host()?)?;
 
@@ -189,7 +189,7 @@ fn both_packages_work_under_a_running_systemd_from_installation_to_purge() -> Re
         machine.run(&["systemctl", "stop", unit])?;
         ensure!(machine.property(unit, "Result")? == "success", "{unit}: {}", machine.journal());
     }
-    ensure!(machine.journal().contains("the agent ends; what was not acknowledged stays in the spool"));
+    ensure!(machine.journal().contains("the agent is stopping; unacknowledged snapshots stay in the spool"));
     machine.run(&["systemctl", "start", COLLECTOR])?;
     machine.run(&["dpkg", "--purge", "muster-agent", "muster-collector"])?;
     for unit in [AGENT, COLLECTOR] {

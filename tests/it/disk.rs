@@ -34,7 +34,7 @@ fn a_snapshot_that_no_file_can_hold_is_delivered_all_the_same_and_counted_when_i
         Answer::of(&mut shell)
     };
     let answer = limited(&agent)?.expect_code(0)?;
-    assert!(answer.stderr.contains("the scan cannot be kept"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("cannot spool the snapshot"), "{}", answer.stderr);
     let counts = |after: &Value| (after["spool"]["snapshots"].as_u64(), after["spool"]["dropped"].as_u64());
     let after = status(&agent)?;
     assert_eq!(counts(&after), (Some(0), Some(0)), "{after}");
@@ -141,7 +141,7 @@ fn on_a_full_disk_what_was_kept_survives_and_nothing_stops() -> Result<()> {
         || -> Result<Answer> { Answer::of(agent.command("once")?.arg("--root").arg(root.path()))?.expect_code(0) };
     // Not even the secret of the pseudonyms finds room: nothing is told of people, and that is no absence.
     let answer = once().context("the first snapshot, with not a byte left")?;
-    assert!(answer.stderr.contains("no secret for the pseudonyms"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("cannot load the secret for user pseudonyms"), "{}", answer.stderr);
     let users = |lab: &Lab| -> Result<(Value, usize)> {
         let state = lab.muster(&["host", "full", "-o", "json"])?.json()?["state"].clone();
         Ok((state["users_outcome"].clone(), state["user_items"].as_array().map_or(0, Vec::len)))
@@ -163,7 +163,7 @@ fn on_a_full_disk_what_was_kept_survives_and_nothing_stops() -> Result<()> {
     root.install("second", "1")?;
     let answer = agent.once(root.path())?.expect_code(1)?;
     // Not even the count of it finds room, so it is told.
-    assert!(answer.stderr.contains("the scan cannot be kept"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("cannot spool the snapshot"), "{}", answer.stderr);
     assert_eq!(status(&agent)?["spool"]["snapshots"], 1, "what was kept before is still there");
 
     lab.serve()?;

@@ -138,7 +138,7 @@ fn many_snapshots_leave_no_more_memory_behind_than_a_few() -> Result<()> {
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     };
-    let snapshots = || service.log_lines("the collector has the snapshot");
+    let snapshots = || service.log_lines("the collector acknowledged the snapshot");
     eventually("the first report", PATIENCE, || Ok((snapshots()? > 0).then_some(())))?;
     for _ in 0..60 {
         let before = snapshots()?;
@@ -160,7 +160,7 @@ fn a_hangup_reads_the_settings_anew_and_broken_ones_leave_the_old_in_force() -> 
         eventually(what, PATIENCE, || Ok(service.output().contains(what).then_some(())))
             .with_context(|| service.output())
     };
-    says(&service, "the collector has the snapshot")?;
+    says(&service, "the collector acknowledged the snapshot")?;
     std::fs::write(&config, "[spool]\nmax_mib = \"plenty\"\nsize = 1\n")?;
     signal(&service, "HUP")?;
     says(&service, "the old one stays in force")?;
@@ -170,7 +170,7 @@ fn a_hangup_reads_the_settings_anew_and_broken_ones_leave_the_old_in_force() -> 
     assert!(!service.output().contains("\"DEBUG\""), "{}", service.output());
     std::fs::write(&config, "[log]\nlevel = \"debug\"\n")?;
     signal(&service, "HUP")?;
-    says(&service, "the configuration was read anew")?;
+    says(&service, "the configuration was reloaded")?;
     says(&service, "\"DEBUG\"")?;
     assert!(service.stop(PATIENCE)?.success());
     Ok(())
@@ -197,7 +197,7 @@ fn a_supervisor_hears_that_the_service_is_ready_lives_and_stops() -> Result<()> 
         }
     };
     let ready = hear("READY=1")?;
-    assert!(ready.contains("directories are watched"), "{ready}");
+    assert!(ready.contains("watching "), "{ready}");
     for _ in 0..3 {
         hear("WATCHDOG=1")?;
     }

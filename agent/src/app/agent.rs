@@ -1,4 +1,4 @@
-//! One process' hold of a state directory: looks, keeps what is new until it is acknowledged, and delivers.
+//! The agent of one state directory: scans, spools new snapshots until the collector acknowledges them, and delivers.
 
 use muster_proto::canonical;
 use muster_proto::error_chain;
@@ -8,41 +8,49 @@ use super::state_files::{self, StateFileError};
 use super::{AppError, enrollment, now, scan_options};
 use crate::config::{Settings, WatchlistPolicy};
 use crate::identity::{Identity, IdentityStore};
-use crate::scan::{LeftBehind, ScanResult, scan_root};
+use crate::scan::{ScanResult, StuckSources, scan_root};
 use crate::schedule;
 use crate::sources::root::Root;
 use crate::spool::Spool;
 use crate::uplink::{self, Delivered, Delivery, Run, Target, Tls, UplinkError, Versions};
 
-/// A clock that differs by more than this is worth a line in the log.
-const CLOCK_WORTH_SAYING_MS: i64 = 60_000;
+/// A difference between the two clocks is logged from here on.
+const CLOCK_DIFFERENCE_LOGGED_MS: i64 = 60_000;
 
-/// What one scan and its delivery came to.
+/// The result of one scan and its delivery.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct Report {
-    /// The collector has the scan, durably.
+pub struct DeliverySummary {
+    /// The collector has stored the snapshot durably.
     pub accepted: bool,
-    /// The host.
+    /// The host's id.
     pub host_id: String,
-    /// The digest of the scan.
+    /// The digest of the snapshot.
     pub snapshot: Digest,
-    /// Whether the scan itself had to be sent.
+    /// Whether the snapshot had to be uploaded.
     pub snapshot_sent: bool,
-    /// How many sections were sent.
+    /// How many sections were uploaded.
     pub sections_sent: usize,
-    /// Their bytes.
+    /// The bytes of these sections.
     pub section_bytes: u64,
-    /// Bytes of all messages, before TLS.
+    /// Bytes of all request messages, before TLS.
     pub message_bytes: u64,
-    /// Bytes on the wire, TLS and its handshake included.
+    /// Bytes sent on the wire, including TLS and its handshake.
     pub bytes_sent: u64,
-    /// Bytes that came back.
+    /// Bytes received on the wire.
     pub bytes_received: u64,
-    /// Looks that were delivered: this one, and those that had waited.
+    /// How many snapshots were delivered: this one, and those that had waited in the spool.
     pub snapshots_delivered: usize,
-    /// When the collector wants to hear from us next.
+    /// When the collector expects the next check-in.
     #[serde(skip)]
     pub pace: Pace,
+}
+
+/// A snapshot that was just taken.
+#[derive(Debug)]
+pub(super) struct TakenSnapshot {
+    delivery: Delivery,
+    /// The number of its own entry in the spool; `None` if it was not written there, or equals an earlier snapshot.
+    spool_entry: Option<u64>,
 }
 
 /// The agent of one state directory.
@@ -54,24 +62,24 @@ pub struct Agent {
     run: Run,
     watchlist: Watchlist,
     acknowledged: Option<Digest>,
-    /// TLS settings with the identity that they were made for: kept for its session tickets.
+    /// The TLS settings and the identity they were built from. Kept between calls for their session tickets.
     tls: Option<(Identity, Tls)>,
-    left_behind: LeftBehind,
-    /// The label of a scan that could not be kept, and has not been delivered either.
-    unkept: Option<String>,
-    /// The collector wants a new key at once.
-    new_key_wanted: bool,
+    stuck: StuckSources,
+    /// The label of a snapshot that is neither spooled nor delivered.
+    unspooled: Option<String>,
+    /// The collector demands a new key at once.
+    new_key_demanded: bool,
     /// The machine's clock, or a test's.
     clock: fn() -> Timestamp,
-    /// Held for as long as this process works here.
+    /// Held while this process uses the state directory.
     _lock: std::fs::File,
 }
 
 impl Agent {
-    /// Takes hold of the state directory.
+    /// Locks and opens the state directory.
     ///
     /// # Errors
-    /// It cannot be used, or another process works there.
+    /// The directory cannot be used, or another process holds its lock.
     pub fn open(settings: Settings) -> Result<Self, AppError> {
         let dir = &settings.state_dir;
         crate::os::make_private_dir(dir).map_err(|source| StateFileError { path: dir.clone(), source })?;
@@ -83,17 +91,17 @@ impl Agent {
                 StateFileError { path, source }.into()
             }
         })?;
-        state_files::forget_watching(dir);
+        state_files::remove_watch_summary(dir);
         Ok(Self {
             store: IdentityStore::below(dir),
             spool: Spool::open(&state_files::spool_dir(&settings), state_files::spool_bounds(&settings))?,
             run: Run::new(),
-            watchlist: state_files::watchlist_in_force(&settings),
+            watchlist: state_files::current_watchlist(&settings),
             acknowledged: state_files::last_acknowledged(dir),
             tls: None,
-            left_behind: LeftBehind::default(),
-            unkept: None,
-            new_key_wanted: false,
+            stuck: StuckSources::default(),
+            unspooled: None,
+            new_key_demanded: false,
             clock: now,
             settings,
             _lock: lock,
@@ -106,142 +114,163 @@ impl Agent {
         self
     }
 
-    /// The time, by the clock of this agent.
+    /// The current time by this agent's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.clock)()
     }
 
-    /// The watchlist in force.
+    /// The current watchlist.
     #[must_use]
     pub const fn watchlist(&self) -> &Watchlist {
         &self.watchlist
     }
 
-    /// Works by other settings from now on. The state directory stays: it is held by its lock.
+    /// Applies new settings. The state directory does not change, because this process holds its lock.
     pub fn reconfigure(&mut self, settings: Settings) {
         if settings.state_dir != self.settings.state_dir {
             tracing::warn!(
                 state_dir = %self.settings.state_dir.display(),
-                "another state directory is taken at the next start only"
+                "a changed state_dir takes effect at the next start"
             );
         }
         let state_dir = self.settings.state_dir.clone();
         self.settings = Settings { state_dir, ..settings };
         self.spool.set_bounds(state_files::spool_bounds(&self.settings));
-        self.watchlist = state_files::watchlist_in_force(&self.settings);
+        self.watchlist = state_files::current_watchlist(&self.settings);
     }
 
-    /// The settings in force.
+    /// The current settings.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// How many scans wait for the collector.
+    /// How many snapshots wait in the spool.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.spool.len()
     }
 
-    /// Looks, and delivers what waits and what was seen. When the collector sends a newer watchlist, looks again by it.
+    /// Scans, then delivers the waiting snapshots and the new one. If the collector sends a newer watchlist, scans and
+    /// delivers once more with it.
     ///
     /// # Errors
-    /// The collector has not acknowledged everything; what it does not have is kept.
-    pub async fn scan_and_deliver(&mut self, root: Root) -> Result<Report, AppError> {
-        let offline = (!root.is_running_system()).then(|| root.shown().to_owned());
+    /// The collector has not acknowledged everything. What it does not have stays in the spool.
+    pub async fn scan_and_deliver(&mut self, root: Root) -> Result<DeliverySummary, AppError> {
+        let offline = (!root.is_running_system()).then(|| root.given_path().to_owned());
         let before = self.watchlist.version;
-        let delivery = self.snapshot(root).await?;
-        let report = self.deliver_all(&delivery).await?;
+        let taken = self.take_snapshot(root).await?;
+        let summary = self.deliver_all(&taken).await?;
         if self.watchlist.version == before {
-            return Ok(report);
+            return Ok(summary);
         }
-        drop(delivery);
+        // Frees the memory of the first snapshot before the second is taken.
+        drop(taken);
         let root = offline.map_or_else(Root::running_system, |dir| Root::below(&dir))?;
-        let delivery = self.snapshot(root).await?;
-        let again = self.deliver_all(&delivery).await?;
-        Ok(report.and(again))
+        let taken = self.take_snapshot(root).await?;
+        let again = self.deliver_all(&taken).await?;
+        Ok(summary.and(again))
     }
 
-    /// Looks, and keeps what was seen for a later delivery.
+    /// Scans, and spools the snapshot for a later delivery.
     ///
     /// # Errors
-    /// The scan was broken off.
-    pub async fn scan_and_keep(&mut self, root: Root) -> Result<(), AppError> {
-        self.snapshot(root).await.map(drop)
+    /// The scan was aborted.
+    pub async fn scan_and_spool(&mut self, root: Root) -> Result<(), AppError> {
+        self.take_snapshot(root).await.map(drop)
     }
 
-    /// Looks, and keeps the scan on disk unless the collector has it. A disk that does not take it keeps nobody from
-    /// delivering it at once.
-    async fn snapshot(&mut self, root: Root) -> Result<Delivery, AppError> {
-        let options = scan_options(&self.settings, self.watchlist.clone(), self.left_behind.clone());
+    /// Scans, and writes the snapshot to the spool unless the collector has it already. A spool that cannot be written is
+    /// not an error: the snapshot can still be delivered at once.
+    pub(super) async fn take_snapshot(&mut self, root: Root) -> Result<TakenSnapshot, AppError> {
+        let options = scan_options(&self.settings, self.watchlist.clone(), self.stuck.clone());
         let observed_at = self.now();
-        let taken =
-            tokio::task::spawn_blocking(move || scan_root(root, &options)).await.map_err(|_| AppError::Snapshot)?;
-        let delivery = parcel_of(taken, observed_at);
+        let scan = tokio::task::spawn_blocking(move || scan_root(root, &options));
+        let delivery = delivery_of(scan.await.map_err(|_| AppError::ScanAborted)?, observed_at);
         let label = delivery.digest().to_string();
-        if self.unkept.as_deref() != Some(label.as_str()) {
-            self.count_unkept();
+        if self.unspooled.as_deref() != Some(label.as_str()) {
+            self.count_unspooled();
         }
-        let has_it = self.spool.is_empty() && self.acknowledged == Some(delivery.digest());
-        let kept = if has_it || self.spool.newest_label() == Some(label.as_str()) {
-            self.spool.keep_bounds(observed_at)
-        } else {
+        let acknowledged = self.spool.is_empty() && self.acknowledged == Some(delivery.digest());
+        let is_new = !acknowledged && self.spool.newest_label() != Some(label.as_str());
+        let spooled = if is_new {
             self.spool.put(&label, &delivery.encode(), observed_at)
+        } else {
+            self.spool.enforce_bounds(observed_at)
         };
-        match kept {
-            Ok(lost) if lost == Losses::default() => {}
-            Ok(lost) => tracing::warn!(
-                spool.coalesced = lost.coalesced,
-                spool.dropped = lost.dropped,
-                spool.entries = self.spool.len(),
-                "scans that waited for the collector made room for newer ones"
-            ),
+        let mut spool_entry = None;
+        match spooled {
+            Ok(lost) => {
+                // An entry of an earlier scan with the same digest has its own time and state, so only a new one counts.
+                spool_entry = self.spool.newest_number().filter(|_| is_new);
+                if lost != Losses::default() {
+                    tracing::warn!(
+                        spool.coalesced = lost.coalesced,
+                        spool.dropped = lost.dropped,
+                        spool.entries = self.spool.len(),
+                        "older snapshots in the spool were removed to make room"
+                    );
+                }
+            }
             Err(error) => {
-                self.unkept = Some(label);
-                tracing::error!(error = %error_chain(&error), "the scan cannot be kept; it is lost unless it is delivered now");
+                self.unspooled = Some(label);
+                tracing::error!(error = %error_chain(&error), "cannot spool the snapshot; it is lost unless it is delivered now");
             }
         }
-        Ok(delivery)
+        Ok(TakenSnapshot { delivery, spool_entry })
     }
 
-    /// A scan that no file could hold is lost when the next one takes its place, or the process ends.
-    fn count_unkept(&mut self) {
-        if self.unkept.take().is_some() {
+    /// A snapshot that could not be spooled is lost when the next one replaces it, or when the process ends.
+    fn count_unspooled(&mut self) {
+        if self.unspooled.take().is_some() {
             self.spool.count_lost();
         }
     }
 
-    async fn deliver_all(&mut self, current: &Delivery) -> Result<Report, AppError> {
+    /// Delivers the spool, oldest first, and then the new snapshot if it was not among the entries. The new snapshot is
+    /// delivered from memory; only older entries are read from disk.
+    pub(super) async fn deliver_all(&mut self, current: &TakenSnapshot) -> Result<DeliverySummary, AppError> {
         let (target, identity) = self.identity().await?;
-        let mut report = Report::empty(&identity, current.digest());
-        while let Some(entry) = self.spool.oldest()? {
-            let delivery = match Delivery::decode(entry.payload) {
-                Ok(delivery) => delivery,
-                Err(error) => {
-                    tracing::error!(error = %error_chain(&error), "a scan that waited cannot be read and is dropped");
-                    self.spool.unreadable(entry.number)?;
-                    continue;
-                }
+        let mut summary = DeliverySummary::empty(&identity, current.delivery.digest());
+        while let Some(number) = self.spool.oldest_number() {
+            let older;
+            let delivery = if current.spool_entry == Some(number) {
+                &current.delivery
+            } else {
+                let Some(read) = self.read_spooled(number)? else { continue };
+                older = read;
+                &older
             };
-            match self.deliver(&target, &delivery).await {
+            match self.deliver(&target, delivery).await {
                 Ok(delivered) => {
-                    self.spool.acknowledged(entry.number)?;
-                    report.add(&delivery, &delivered);
+                    self.spool.acknowledged(number)?;
+                    summary.add(delivery, &delivered);
                 }
-                Err(AppError::Uplink(error))
-                    if is_about_the_snapshot(&error) && self.spool.give_up(entry.number)? =>
-                {
-                    tracing::error!(error = %error_chain(&error), "the collector cannot take a scan that waited; it is dropped");
+                Err(AppError::Uplink(error)) if is_about_the_snapshot(&error) && self.spool.give_up(number)? => {
+                    tracing::error!(error = %error_chain(&error), "the collector rejects a spooled snapshot; it is dropped");
                 }
                 Err(error) => return Err(error),
             }
         }
-        if !report.accepted {
-            let delivered = self.deliver(&target, current).await?;
-            report.add(current, &delivered);
+        if !summary.accepted {
+            let delivered = self.deliver(&target, &current.delivery).await?;
+            summary.add(&current.delivery, &delivered);
         }
-        Ok(report)
+        Ok(summary)
+    }
+
+    /// Reads an entry of the spool. `None` when it is damaged; it is then removed and counted.
+    fn read_spooled(&mut self, number: u64) -> Result<Option<Delivery>, AppError> {
+        let Some(entry) = self.spool.read(number)? else { return Ok(None) };
+        match Delivery::decode(entry.payload) {
+            Ok(delivery) => Ok(Some(delivery)),
+            Err(error) => {
+                tracing::error!(error = %error_chain(&error), "cannot decode a spooled snapshot; it is dropped");
+                self.spool.discard_damaged(number)?;
+                Ok(None)
+            }
+        }
     }
 
     async fn deliver(&mut self, target: &Target, delivery: &Delivery) -> Result<Delivered, AppError> {
@@ -250,13 +279,13 @@ impl Agent {
         let delivered = match self.run.deliver(target, &tls, delivery, self.spool.losses(), versions, self.now()).await
         {
             Ok(delivered) => delivered,
-            Err(error) => return Err(self.refused(identity, error)),
+            Err(error) => return Err(self.after_failure(identity, error)),
         };
         self.acknowledged = Some(delivery.digest());
-        self.unkept.take_if(|label| *label == delivery.digest().to_string());
-        if let Err(error) = state_files::keep_acknowledged(&self.settings.state_dir, delivery.digest()) {
-            // The next process asks the collector once more than it had to.
-            tracing::warn!(error = %error_chain(&error), "what was acknowledged cannot be kept");
+        self.unspooled.take_if(|label| *label == delivery.digest().to_string());
+        if let Err(error) = state_files::save_acknowledged(&self.settings.state_dir, delivery.digest()) {
+            // The only effect is one unnecessary check-in after a restart.
+            tracing::warn!(error = %error_chain(&error), "cannot save the digest of the acknowledged snapshot");
         }
         tracing::info!(
             snapshot = %delivery.digest().short(),
@@ -264,24 +293,24 @@ impl Agent {
             sections_sent = delivered.sections_sent,
             message_bytes = delivered.message_bytes,
             wire_bytes = delivered.wire_sent,
-            "the collector has the scan"
+            "the collector acknowledged the snapshot"
         );
-        let off = self.now().millis().saturating_sub(delivered.server_time.millis());
-        if off.abs() > CLOCK_WORTH_SAYING_MS {
-            tracing::warn!(clock_ahead_ms = off, "this machine's clock and the collector's differ");
+        let ahead = self.now().millis().saturating_sub(delivered.server_time.millis());
+        if ahead.abs() > CLOCK_DIFFERENCE_LOGGED_MS {
+            tracing::warn!(clock_ahead_ms = ahead, "this machine's clock differs from the collector's");
         }
-        self.worked(identity, &delivered)?;
+        self.apply(identity, &delivered)?;
         Ok(delivered)
     }
 
-    /// Takes what an acknowledged check-in brought along.
-    fn worked(&mut self, mut identity: Identity, delivered: &Delivered) -> Result<(), AppError> {
+    /// Applies what an acknowledged check-in brought: a trust bundle, a watchlist, and proof that the current key works.
+    fn apply(&mut self, mut identity: Identity, delivered: &Delivered) -> Result<(), AppError> {
         let mut changed = identity.refused.take().is_some();
         if let Some(trust) = delivered.trust.clone().filter(|trust| trust.version > identity.trust.version) {
             tracing::info!(
                 trust.version = trust.version,
                 certificates = trust.certificates.len(),
-                "the trust bundle changes"
+                "the trust bundle has changed"
             );
             identity.trust = trust;
             changed = true;
@@ -290,7 +319,7 @@ impl Agent {
             self.store.save(&identity)?;
         }
         if identity.previous.is_some() {
-            self.store.forget_previous(&mut identity)?;
+            self.store.drop_previous(&mut identity)?;
             changed = true;
         }
         if changed {
@@ -301,61 +330,61 @@ impl Agent {
             && self.settings.watchlist == WatchlistPolicy::Collector
             && sent.version > self.watchlist.version
         {
-            match state_files::keep_watchlist(&self.settings, &self.watchlist, sent) {
+            match state_files::save_watchlist(&self.settings, &self.watchlist, sent) {
                 Ok(watchlist) => self.watchlist = watchlist,
                 Err(error) => {
-                    tracing::warn!(error = %error_chain(&error), "the collector's watchlist cannot be kept and is not used")
+                    tracing::warn!(error = %error_chain(&error), "cannot save the collector's watchlist; it is not used")
                 }
             }
         }
         Ok(())
     }
 
-    /// What a failed call means for the credentials: only `revoked` and `unknown` touch their standing.
-    fn refused(&mut self, mut identity: Identity, error: UplinkError) -> AppError {
-        self.new_key_wanted |= error.class() == Some(RefusalClass::ReKey);
+    /// Updates the identity after a failed call. Only `revoked` and `unknown` mark it as refused.
+    fn after_failure(&mut self, mut identity: Identity, error: UplinkError) -> AppError {
+        self.new_key_demanded |= error.class() == Some(RefusalClass::ReKey);
         let for_good = matches!(error.class(), Some(RefusalClass::Revoked | RefusalClass::Unknown));
         let new_key_fails = for_good || matches!(error, UplinkError::CertificateRefused { .. });
-        if new_key_fails && identity.step_back() {
-            tracing::warn!(error = %error_chain(&error), "the renewed certificate does not work; the one before is used again");
+        if new_key_fails && identity.revert_renewal() {
+            tracing::warn!(error = %error_chain(&error), "the renewed certificate does not work; going back to the previous one");
         } else if for_good && identity.refused != error.class() {
             identity.refused = error.class();
         } else {
             return error.into();
         }
         self.tls = None;
-        if let Err(keep) = self.store.save(&identity) {
-            return keep.into();
+        if let Err(unsaved) = self.store.save(&identity) {
+            return unsaved.into();
         }
         error.into()
     }
 
-    /// The identity as it is on disk now, enrolled or renewed where that is due, and TLS made ready for it.
+    /// Loads the identity from disk, enrolls or renews if due, and builds the TLS settings for it.
     async fn identity(&mut self) -> Result<(Target, Identity), AppError> {
         let mut identity = match self.store.load()? {
             Some(identity) if identity.refused.is_none() => identity,
-            known => self.enroll_by_itself(known).await?,
+            previous => self.enroll_automatically(previous).await?,
         };
         let collector = self.settings.collector.clone().unwrap_or_else(|| identity.collector.clone());
         let target = Target::parse(&collector)?.through(self.settings.proxy.as_ref());
-        // Spread by the host's own id, so that one host has one moment.
+        // Derived from the host id: renewals of a fleet are spread, and each host keeps its own moment.
         let share = f64::from(identity.host_id.as_bytes()[0]) / 255.0;
-        let due = schedule::renewal_is_due(identity.issued, identity.expires, now(), share);
-        if (due || self.new_key_wanted) && identity.previous.is_none() {
+        let due = schedule::renewal_is_due(identity.issued, identity.expires, self.now(), share);
+        if (due || self.new_key_demanded) && identity.previous.is_none() {
             identity = self.renew(&target, identity).await?;
-            self.new_key_wanted = false;
+            self.new_key_demanded = false;
         }
         self.prepare(identity.clone())?;
         Ok((target, identity))
     }
 
-    async fn enroll_by_itself(&self, known: Option<Identity>) -> Result<Identity, AppError> {
+    async fn enroll_automatically(&self, previous: Option<Identity>) -> Result<Identity, AppError> {
         if let Some(path) = &self.settings.token_file {
             let token = enrollment::read_token(path)?;
-            return Ok(enrollment::enroll(&self.settings, &token).await?);
+            return Ok(enrollment::enroll(&self.settings, &token, self.now()).await?);
         }
-        match known {
-            // A collector that was restored may know the host again; asking seldom does no harm.
+        match previous {
+            // A collector that was restored from a backup may know the host again, so it is worth asking.
             Some(identity) if identity.refused == Some(RefusalClass::Unknown) => Ok(identity),
             Some(identity) => Err(AppError::Refused(identity.refused.unwrap_or(RefusalClass::Revoked))),
             None => Err(AppError::NotEnrolled),
@@ -363,21 +392,21 @@ impl Agent {
     }
 
     async fn renew(&self, target: &Target, identity: Identity) -> Result<Identity, AppError> {
-        let expired = identity.expires <= now();
+        let expired = identity.expires <= self.now();
         let (old, new) = (self.store.key(identity.key)?, self.store.key(identity.key + 1)?);
-        let mut renewed = uplink::renew(target, &identity, &old, &new, true, now()).await;
+        let mut renewed = uplink::renew(target, &identity, &old, &new, true, self.now()).await;
         if expired && matches!(renewed, Err(UplinkError::CertificateRefused { .. } | UplinkError::Connect(_))) {
-            renewed = uplink::renew(target, &identity, &old, &new, false, now()).await;
+            renewed = uplink::renew(target, &identity, &old, &new, false, self.now()).await;
         }
         match renewed {
             Ok(renewed) => {
                 self.store.save(&renewed)?;
-                tracing::info!(expires = %renewed.expires, "the certificate is renewed");
+                tracing::info!(expires = %renewed.expires, "the certificate was renewed");
                 Ok(renewed)
             }
-            // There is time for another attempt while the old one is valid.
+            // The old certificate is still valid, so the next check-in can try again.
             Err(error) if !expired => {
-                tracing::warn!(error = %error_chain(&error), expires = %identity.expires, "the certificate could not be renewed yet");
+                tracing::warn!(error = %error_chain(&error), expires = %identity.expires, "cannot renew the certificate yet");
                 Ok(identity)
             }
             Err(error) => Err(error.into()),
@@ -396,11 +425,11 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        self.count_unkept();
+        self.count_unspooled();
     }
 }
 
-impl Report {
+impl DeliverySummary {
     fn empty(identity: &Identity, snapshot: Digest) -> Self {
         Self {
             accepted: false,
@@ -429,7 +458,7 @@ impl Report {
         self.pace = delivered.pace;
     }
 
-    /// This report, followed by that of a second scan.
+    /// Adds the result of a second scan.
     fn and(self, next: Self) -> Self {
         Self {
             snapshot_sent: self.snapshot_sent || next.snapshot_sent,
@@ -444,12 +473,12 @@ impl Report {
     }
 }
 
-fn parcel_of(taken: ScanResult, observed_at: Timestamp) -> Delivery {
-    let sections = taken.sections.into_iter().map(|section| (section.digest, section.canonical)).collect();
-    Delivery::new(canonical::snapshot_bytes(&taken.snapshot), sections, taken.facts, taken.state, observed_at)
+fn delivery_of(scan: ScanResult, observed_at: Timestamp) -> Delivery {
+    let sections = scan.sections.into_iter().map(|section| (section.digest, section.canonical)).collect();
+    Delivery::new(canonical::snapshot_bytes(&scan.snapshot), sections, scan.facts, scan.state, observed_at)
 }
 
-/// Whether it is this scan that the collector cannot take, and not this host or this moment.
+/// Whether the collector rejects this snapshot itself, rather than this host or this moment.
 fn is_about_the_snapshot(error: &UplinkError) -> bool {
     matches!(error.class(), Some(RefusalClass::Limit | RefusalClass::Malformed))
 }

@@ -1,11 +1,11 @@
-//! Enrollment, by hand or by a token file that the settings name.
+//! Enrollment: by the verb `enroll`, or automatically with the token file in the settings.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use muster_proto::model::{EnrollmentToken, RefusalClass, TokenError};
+use muster_proto::model::{EnrollmentToken, RefusalClass, Timestamp, TokenError};
 
-use super::{now, state_files};
+use super::state_files;
 use crate::config::Settings;
 use crate::identity::{self, Identity, IdentityError, IdentityStore};
 use crate::os;
@@ -17,44 +17,44 @@ use crate::uplink::{self, ConnectError, Target, UplinkError};
 /// Why an enrollment failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrollError {
-    /// The token cannot be read.
-    #[error("cannot read the token from {path}")]
+    /// The token file cannot be read.
+    #[error("cannot read the enrollment token from {path}")]
     File {
-        /// Where it should be.
+        /// The path, or `-` for standard input.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// What is there is no token.
-    #[error("{path} has no enrollment token")]
+    /// The file does not contain a valid token.
+    #[error("{path} does not contain a valid enrollment token")]
     Token {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the token.
         #[source]
         source: TokenError,
     },
-    /// No address of a collector is known.
-    #[error("no collector is set")]
+    /// Neither the settings nor an earlier enrollment name a collector.
+    #[error("no collector is configured")]
     NoCollector,
-    /// The state directory cannot be used.
-    #[error("cannot make the state directory {path}")]
+    /// The state directory cannot be created.
+    #[error("cannot create the state directory {path}")]
     StateDir {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// The identity cannot be used.
-    #[error("the identity cannot be used")]
+    #[error("cannot use this host's identity")]
     Identity(#[from] IdentityError),
-    /// The machine cannot say what it is.
-    #[error("this machine cannot be described")]
+    /// The running system cannot be opened.
+    #[error("cannot read the facts of this machine")]
     Root(#[from] RootError),
-    /// The collector was not reached, or refused.
-    #[error("the collector did not enroll this host")]
+    /// The collector could not be reached, or refused.
+    #[error("the enrollment request failed")]
     Uplink(#[from] UplinkError),
 }
 
@@ -64,10 +64,10 @@ impl From<ConnectError> for EnrollError {
     }
 }
 
-/// Reads a token from a file, or from standard input for `-`.
+/// Reads a token from a file, or from standard input if the path is `-`.
 ///
 /// # Errors
-/// The file cannot be read or has no token. What it has is not repeated.
+/// The file cannot be read, or contains no valid token. The error never repeats the content.
 pub fn read_token(path: &Path) -> Result<EnrollmentToken, EnrollError> {
     let failed = |source| EnrollError::File { path: path.to_owned(), source };
     let mut bytes = Vec::new();
@@ -81,21 +81,21 @@ pub fn read_token(path: &Path) -> Result<EnrollmentToken, EnrollError> {
     text.parse().map_err(|source| EnrollError::Token { path: path.to_owned(), source })
 }
 
-/// Enrolls this host and keeps its identity. A repeated attempt uses the same key, and is the same host.
+/// Enrolls this host and saves its identity. A repeated attempt uses the same key, and is the same host to the collector.
 ///
 /// # Errors
-/// The collector cannot be reached or refuses, or the identity cannot be kept.
-pub async fn enroll(settings: &Settings, token: &EnrollmentToken) -> Result<Identity, EnrollError> {
+/// The collector cannot be reached or refuses, or the identity cannot be saved.
+pub async fn enroll(settings: &Settings, token: &EnrollmentToken, now: Timestamp) -> Result<Identity, EnrollError> {
     let store = IdentityStore::below(&settings.state_dir);
-    let known = store.load()?;
-    let of_before = known.as_ref().map(|identity| identity.collector.clone());
-    let collector = settings.collector.clone().or(of_before).ok_or(EnrollError::NoCollector)?;
+    let previous = store.load()?;
+    let enrolled_with = previous.as_ref().map(|identity| identity.collector.clone());
+    let collector = settings.collector.clone().or(enrolled_with).ok_or(EnrollError::NoCollector)?;
     let target = Target::parse(&collector)?.through(settings.proxy.as_ref());
     let state_dir = &settings.state_dir;
     os::make_private_dir(state_dir).map_err(|source| EnrollError::StateDir { path: state_dir.clone(), source })?;
-    let number = match &known {
+    let number = match &previous {
         None => 1,
-        // A withdrawn key stays withdrawn, and another collector gets another key.
+        // A revoked key stays revoked, and another collector gets another key.
         Some(identity) if identity.refused == Some(RefusalClass::Revoked) || identity.collector != collector => {
             identity.key + 1
         }
@@ -104,12 +104,12 @@ pub async fn enroll(settings: &Settings, token: &EnrollmentToken) -> Result<Iden
     let key = store.key(number)?;
     let context = ScanContext::new(Root::running_system()?, ScanOptions::default().watchlist);
     let facts = sources::facts(&context);
-    let identity = uplink::enroll(&target, token, &key, facts, identity::fingerprint(), now()).await?;
+    let identity = uplink::enroll(&target, token, &key, facts, identity::fingerprint(), now).await?;
     store.save(&identity)?;
-    tracing::info!(host = %identity.host_id, site = %identity.site, collector, token.id = %token.id, "this host is enrolled");
-    if known.is_some_and(|known| known.host_id != identity.host_id) {
-        // What another host's collector has acknowledged says nothing about this one.
-        state_files::forget_acknowledged(state_dir);
+    tracing::info!(host = %identity.host_id, site = %identity.site, collector, token.id = %token.id, "enrolled");
+    if previous.is_some_and(|previous| previous.host_id != identity.host_id) {
+        // The new host id has no history at the collector, so nothing counts as acknowledged.
+        state_files::remove_acknowledged(state_dir);
     }
     Ok(identity)
 }

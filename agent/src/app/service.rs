@@ -1,8 +1,8 @@
-//! The life of the service: looks at the collector's pace and when something has changed, until it is told to end.
+//! The service: scans and delivers on the collector's schedule and after changes, until it is stopped.
 //!
-//! One task on one thread, and one of two states: a *turn* (arm the watch, look, report) or *waiting* (for the time, a
-//! change or a signal). SIGTERM lets a turn end within a deadline; what then is not acknowledged stays in the spool. SIGHUP
-//! reads the settings anew; broken ones leave the old ones in force.
+//! It runs on one thread and alternates between a *turn* (arm the watch, scan, deliver) and *waiting* for the schedule, a
+//! change or a signal. After SIGTERM a turn may finish within a deadline; what is not acknowledged by then stays in the
+//! spool. SIGHUP reloads the settings; invalid ones leave the old ones in force.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,43 +15,43 @@ use crate::config::{ConfigFaults, Settings};
 use crate::os;
 use crate::os::signals::{Signal, Signals};
 use crate::os::supervisor::Supervisor;
-use crate::schedule::Rhythm;
-use crate::sources::places;
+use crate::schedule::CallSchedule;
+use crate::sources;
 use crate::sources::root::{Root, RootError};
 use crate::telemetry;
 use crate::watch::{Summary, Watch};
 
-/// How long a turn may go on after the process was told to end.
+/// How long a turn may continue after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(10);
-/// A turn that takes longer hangs, whatever the limits of its steps say: the supervisor's watchdog then has its way.
+/// A turn that takes longer is considered hung: the watchdog is no longer fed and systemd restarts the service.
 const TURN_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Reads the settings anew, by the same layers.
+/// Reloads the settings from the same sources.
 pub type Reload = Box<dyn Fn() -> Result<Settings, ConfigFaults>>;
 
-/// Looks at a machine until the process is told to end: the running system, or the one below `root`.
+/// Runs the service for the running system, or for the machine below `root`, until a signal stops it.
 ///
 /// # Errors
-/// The state directory cannot be used, or the host is not enrolled and cannot enroll by itself.
+/// The state directory cannot be used, or the host is not enrolled and has no token to enroll with.
 pub async fn run(settings: Settings, root: Option<PathBuf>, reload: Reload) -> Result<(), AppError> {
     let signals = Signals::listen().map_err(AppError::Signal)?;
     let supervisor = Supervisor::of_environment();
-    let pulse = supervisor.pulse().map(|every| {
-        let mut pulse = interval_at(Instant::now() + every, every);
-        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        pulse
+    let watchdog = supervisor.watchdog_interval().map(|period| {
+        let mut interval = interval_at(Instant::now() + period, period);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        interval
     });
     let agent = Agent::open(settings)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         state_dir = %agent.settings().state_dir.display(),
         spool.entries = agent.waiting(),
-        "the agent is at work"
+        "the agent has started"
     );
     let watch = Watch::new(Instant::now());
-    let rhythm = Rhythm::default();
+    let schedule = CallSchedule::default();
     let summary = None;
-    Service { agent, watch, summary, rhythm, root, reload, reload_wanted: false, signals, supervisor, pulse }
+    Service { agent, watch, summary, schedule, root, reload, reload_wanted: false, signals, supervisor, watchdog }
         .run()
         .await
 }
@@ -59,21 +59,21 @@ pub async fn run(settings: Settings, root: Option<PathBuf>, reload: Reload) -> R
 struct Service {
     agent: Agent,
     watch: Watch,
-    /// What was said of the watch last.
+    /// The watch summary that was logged last.
     summary: Option<Summary>,
-    rhythm: Rhythm,
+    schedule: CallSchedule,
     root: Option<PathBuf>,
     reload: Reload,
     reload_wanted: bool,
     signals: Signals,
     supervisor: Supervisor,
-    pulse: Option<Interval>,
+    watchdog: Option<Interval>,
 }
 
-/// Why waiting is over.
+/// What to do after waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
-    Snapshot { woken: bool },
+    Scan { woken: bool },
     End,
 }
 
@@ -81,8 +81,8 @@ impl Service {
     async fn run(mut self) -> Result<(), AppError> {
         self.arm()?;
         self.supervisor.ready(&self.status());
-        let mut next = Next::Snapshot { woken: false };
-        while let Next::Snapshot { woken } = next {
+        let mut next = Next::Scan { woken: false };
+        while let Next::Scan { woken } = next {
             let Some(pause) = self.turn(woken).await? else { break };
             os::memory::give_back();
             tracing::debug!(pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "waiting");
@@ -94,38 +94,35 @@ impl Service {
         Ok(())
     }
 
-    /// Watches before the scan: what changes while the agent looks wakes it again afterwards.
+    /// Arms the watch. This comes before the scan, so that a change during the scan wakes the agent again.
     fn arm(&mut self) -> Result<(), RootError> {
         let root = open_root(self.root.as_ref())?;
-        self.watch.arm(&root, &places::places(self.agent.watchlist()));
+        self.watch.arm(&root, &sources::watch_places(self.agent.watchlist()));
         let summary = self.watch.summary();
         if self.summary.as_ref() == Some(summary) {
             return Ok(());
         }
         if summary.is_complete() {
-            tracing::info!(
-                watch.directories = summary.directories,
-                "a change in any place that is looked at wakes the agent"
-            );
+            tracing::info!(watch.directories = summary.directories, "watching all scanned places for changes");
         } else {
             tracing::warn!(
                 watch.directories = summary.directories,
                 watch.unwatched = %summary.unwatched.join("; "),
                 watch.more_unwatched = summary.more_unwatched,
-                "changes in some places are seen at the collector's pace only"
+                "some places cannot be watched; their changes are found at the next scheduled scan"
             );
         }
-        if let Err(error) = state_files::keep_watching(&self.agent.settings().state_dir, summary) {
-            tracing::warn!(error = %error_chain(&error), "what is watched cannot be kept for `status`");
+        if let Err(error) = state_files::save_watch_summary(&self.agent.settings().state_dir, summary) {
+            tracing::warn!(error = %error_chain(&error), "cannot save the watch summary for `status`");
         }
         self.summary = Some(summary.clone());
         Ok(())
     }
 
-    /// One scan and its report; how long to wait then, or `None` when the process is to end.
+    /// One scan and its delivery. Returns how long to wait afterwards, or `None` when the service must stop.
     async fn turn(&mut self, woken: bool) -> Result<Option<Duration>, AppError> {
         let root = open_root(self.root.as_ref())?;
-        let work = turn(&mut self.agent, &mut self.rhythm, root, woken);
+        let work = turn(&mut self.agent, &mut self.schedule, root, woken);
         tokio::pin!(work);
         let begun = Instant::now();
         loop {
@@ -134,14 +131,14 @@ impl Service {
                 signal = self.signals.next() => match signal {
                     Signal::Reload => self.reload_wanted = true,
                     Signal::End(name) => {
-                        ending(&self.supervisor, name);
+                        log_stop(&self.supervisor, name);
                         if timeout(DRAIN, work).await.is_err() {
-                            tracing::warn!(limit_s = DRAIN.as_secs(), "the report was not acknowledged in time; it stays in the spool");
+                            tracing::warn!(limit_s = DRAIN.as_secs(), "the delivery was not acknowledged in time; the snapshot stays in the spool");
                         }
                         return Ok(None);
                     }
                 },
-                () = beat(&mut self.pulse) => if begun.elapsed() < TURN_LIMIT { self.supervisor.alive() },
+                () = watchdog_tick(&mut self.watchdog) => if begun.elapsed() < TURN_LIMIT { self.supervisor.alive() },
             }
         }
     }
@@ -149,29 +146,29 @@ impl Service {
     async fn wait(&mut self, pause: Duration) -> Next {
         if std::mem::take(&mut self.reload_wanted) {
             self.reload();
-            return Next::Snapshot { woken: false };
+            return Next::Scan { woken: false };
         }
         let signal = {
-            // Kept over all rounds: it knows what has changed so far.
+            // Created once: a new future would forget the changes so far.
             let changed = self.watch.changed();
             let due = sleep(pause);
             tokio::pin!(changed, due);
             loop {
                 tokio::select! {
-                    () = &mut due => return Next::Snapshot { woken: false },
-                    () = &mut changed => return Next::Snapshot { woken: true },
+                    () = &mut due => return Next::Scan { woken: false },
+                    () = &mut changed => return Next::Scan { woken: true },
                     signal = self.signals.next() => break signal,
-                    () = beat(&mut self.pulse) => self.supervisor.alive(),
+                    () = watchdog_tick(&mut self.watchdog) => self.supervisor.alive(),
                 }
             }
         };
         match signal {
             Signal::Reload => {
                 self.reload();
-                Next::Snapshot { woken: false }
+                Next::Scan { woken: false }
             }
             Signal::End(name) => {
-                ending(&self.supervisor, name);
+                log_stop(&self.supervisor, name);
                 Next::End
             }
         }
@@ -179,23 +176,23 @@ impl Service {
 
     fn reload(&mut self) {
         self.supervisor.reloading();
-        let kept = "the new configuration cannot be used; the old one stays in force";
+        let failed = "cannot use the new configuration; the old one stays in force";
         match (self.reload)() {
             Ok(settings) => match telemetry::set_level(&settings.log_level) {
                 Ok(()) => {
                     self.agent.reconfigure(settings);
-                    tracing::info!("the configuration was read anew");
+                    tracing::info!("the configuration was reloaded");
                 }
-                Err(error) => tracing::error!(error = %error_chain(&error), "{kept}"),
+                Err(error) => tracing::error!(error = %error_chain(&error), "{failed}"),
             },
-            Err(faults) => tracing::error!(error = %faults, "{kept}"),
+            Err(faults) => tracing::error!(error = %faults, "{failed}"),
         }
         self.supervisor.ready(&self.status());
     }
 
     fn status(&self) -> String {
         let directories = self.watch.summary().directories;
-        format!("{directories} directories are watched, {} scans wait for the collector", self.agent.waiting())
+        format!("watching {directories} directories; {} snapshots wait for the collector", self.agent.waiting())
     }
 }
 
@@ -203,55 +200,53 @@ fn open_root(root: Option<&PathBuf>) -> Result<Root, RootError> {
     root.map_or_else(Root::running_system, |dir| Root::below(dir))
 }
 
-fn ending(supervisor: &Supervisor, signal: &'static str) {
+fn log_stop(supervisor: &Supervisor, signal: &'static str) {
     supervisor.stopping();
-    tracing::info!(signal, "the agent ends; what was not acknowledged stays in the spool");
+    tracing::info!(signal, "the agent is stopping; unacknowledged snapshots stay in the spool");
 }
 
-async fn beat(pulse: &mut Option<Interval>) {
-    match pulse {
-        Some(pulse) => drop(pulse.tick().await),
+async fn watchdog_tick(watchdog: &mut Option<Interval>) {
+    match watchdog {
+        Some(interval) => drop(interval.tick().await),
         None => std::future::pending().await,
     }
 }
 
-/// One scan and its delivery; how long to wait then. Only what no later turn can mend is an error.
+/// One scan and its delivery. Returns how long to wait afterwards. An error means that no later turn can succeed either.
 ///
-/// A change does not make the agent call before its time: while a collector is away, or has asked for patience, what has
-/// changed is looked at and kept.
+/// A change does not make the agent call early: while the collector is unreachable or has asked to wait, the agent scans
+/// and spools only.
 pub(super) async fn turn(
     agent: &mut Agent,
-    rhythm: &mut Rhythm,
+    schedule: &mut CallSchedule,
     root: Root,
     woken: bool,
 ) -> Result<Duration, AppError> {
-    if woken && let Some(rest) = rhythm.patience(agent.now()) {
-        match agent.scan_and_keep(root).await {
+    if woken && let Some(rest) = schedule.hold_off(agent.now()) {
+        match agent.scan_and_spool(root).await {
             Ok(()) => tracing::debug!(
                 spool.entries = agent.waiting(),
-                "something has changed; the scan waits for the collector"
+                "something has changed; the snapshot waits in the spool"
             ),
-            Err(error) => {
-                tracing::error!(error = %error_chain(&error), "something has changed, and could not be looked at")
-            }
+            Err(error) => tracing::error!(error = %error_chain(&error), "something has changed, but the scan failed"),
         }
         return Ok(rest);
     }
     match agent.scan_and_deliver(root).await {
-        Ok(report) => Ok(rhythm.reached(report.pace, chance())),
-        Err(error @ (AppError::Keep(_) | AppError::Signal(_) | AppError::Runtime(_))) => Err(error),
+        Ok(report) => Ok(schedule.acknowledged(report.pace, chance())),
+        Err(error @ (AppError::StateFile(_) | AppError::Signal(_) | AppError::Runtime(_))) => Err(error),
         Err(AppError::NotEnrolled) if agent.settings().token_file.is_none() => Err(AppError::NotEnrolled),
         Err(error) => {
-            // A collector that answered sets the pace also when it refuses.
+            // A refusal sets the pace too.
             let pace = if let AppError::Uplink(uplink) = &error { uplink.pace() } else { None };
-            let pause = rhythm.failed(agent.now(), pace, chance());
+            let pause = schedule.failed(agent.now(), pace, chance());
             tracing::warn!(
                 error = %error_chain(&error),
                 advice = error.advice().unwrap_or_default(),
-                failures = rhythm.failures(),
+                failures = schedule.failures(),
                 pause_s = pause.as_secs(),
                 spool.entries = agent.waiting(),
-                "the collector has no new scan"
+                "the delivery failed"
             );
             Ok(pause)
         }

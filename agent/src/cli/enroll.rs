@@ -1,4 +1,4 @@
-//! `enroll`: makes this host known to a collector, with a token that an operator gave.
+//! `enroll`: enrolls this host with a collector, with a token from an operator.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use crate::config::Flags;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Where the collector listens for agents
+    /// The collector's URL for agents, such as https://muster.example.org:7443
     #[arg(long, value_name = "URL")]
     collector: Option<String>,
-    /// A file with the token, or - for standard input
+    /// File with the enrollment token, or - for standard input
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -23,12 +23,12 @@ pub(super) fn run(arguments: Arguments, mut flags: Flags) -> anyhow::Result<Exit
     flags.collector = arguments.collector;
     let settings = super::settings(&flags)?;
     let path = arguments.token_file.or_else(|| settings.token_file.clone());
-    let path = path.context("no token: give --token-file FILE, or - to read it from standard input")?;
+    let path = path.context("no enrollment token: use --token-file FILE, or - for standard input")?;
     let token = app::read_token(&path)?;
-    let identity = app::block_on(app::enroll(&settings, &token))??;
+    let identity = app::block_on(app::enroll(&settings, &token, app::now()))??;
     writeln!(
         io::stdout(),
-        "enrolled as {} of site {} at {}; the certificate is valid until {}",
+        "enrolled as host {} in site {} at {}; the certificate is valid until {}",
         identity.host_id,
         identity.site,
         identity.collector,

@@ -1,4 +1,4 @@
-//! `once`: one scan, delivered. Ends with 0 when the collector has acknowledged it.
+//! `once`: scans and delivers once. Exits with 0 when the collector has acknowledged the snapshot.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use crate::sources::root::Root;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Report the machine whose files are below DIR as this host
+    /// Scan the machine whose files are below DIR, and report it as this host
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
 }
@@ -23,19 +23,19 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     let settings = super::settings(flags)?;
     let root =
         arguments.root.as_ref().map_or_else(Root::running_system, |dir| Root::below(dir)).map_err(AppError::from)?;
-    let report = app::block_on(async { Agent::open(settings)?.scan_and_deliver(root).await })??;
+    let summary = app::block_on(async { Agent::open(settings)?.scan_and_deliver(root).await })??;
     let mut out = io::stdout();
     match arguments.output {
         Output::Table => writeln!(
             out,
-            "the collector has the scan {} of host {}: {} with {} bytes sent, {} bytes on the wire",
-            report.snapshot.short(),
-            report.host_id,
-            sections(report.sections_sent),
-            report.section_bytes,
-            report.bytes_sent
+            "the collector acknowledged snapshot {} of host {}: sent {} ({} bytes), {} bytes on the wire",
+            summary.snapshot.short(),
+            summary.host_id,
+            sections(summary.sections_sent),
+            summary.section_bytes,
+            summary.bytes_sent
         )?,
-        Output::Json | Output::Ndjson => writeln!(out, "{}", serde_json::to_string(&report)?)?,
+        Output::Json | Output::Ndjson => writeln!(out, "{}", serde_json::to_string(&summary)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `run`: the service. Looks and reports at the collector's pace, and when something has changed, until SIGTERM or ctrl-c.
+//! `run`: the service. Scans and reports on the collector's schedule and after changes, until SIGTERM or Ctrl-C.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use crate::config::Flags;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Report the machine whose files are below DIR as this host
+    /// Scan the machine whose files are below DIR, and report it as this host
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 }

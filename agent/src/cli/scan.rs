@@ -1,8 +1,8 @@
-//! `scan`: looks once and prints. No collector, nothing is sent or kept. It scans by the settings, as `once` and `run` do,
-//! but needs none.
+//! `scan`: scans once and prints the result. It needs no collector and no configuration, sends nothing and saves nothing.
+//! If there are settings, they apply as in `once` and `run`.
 //!
-//! What is printed is decoded from the canonical bytes, which are what `once` and `run` would upload: the scan cannot
-//! show anything else than what would leave.
+//! The observations are decoded from the canonical bytes that `once` and `run` would upload, so the output cannot differ
+//! from what would be sent.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
@@ -24,32 +24,32 @@ use crate::sources::{self};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Look at the machine whose files are below DIR, and at nothing of this one
+    /// Scan the machine whose files are below DIR instead of this one
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Ask only this source; may be given more than once
+    /// Read only this source; may be repeated
     #[arg(long = "source", value_name = "NAME", value_parser = source_name)]
     sources: Vec<SourceName>,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
-    /// Print everything that would be sent: facts, state, look and sections
+    /// Also print everything that would be sent: facts, state, snapshot and section digests
     #[arg(long)]
     show_sent: bool,
-    /// Of what the state tells who has it at home [default: scan.user_scope of the settings, or watchlist]; pseudonyms are
-    /// made for this scan alone
+    /// Which software in home directories to attribute to users [default: scan.user_scope of the settings, or watchlist];
+    /// the pseudonyms are valid for this scan only
     #[arg(long, value_name = "SCOPE", value_parser = user_scope)]
     user_scope: Option<UserScope>,
 }
 
 fn user_scope(text: &str) -> Result<UserScope, String> {
-    text.parse().map_err(|_| "one of all, watchlist, none".to_owned())
+    text.parse().map_err(|_| "expected all, watchlist or none".to_owned())
 }
 
 fn source_name(text: &str) -> Result<SourceName, String> {
     let names: Vec<&str> = sources::all().iter().map(|source| source.name().name()).collect();
-    let known = names.contains(&text).then(|| text.parse().ok()).flatten();
-    known.ok_or_else(|| format!("this agent has no such source; it has {}", names.join(", ")))
+    let name = names.contains(&text).then(|| text.parse().ok()).flatten();
+    name.ok_or_else(|| format!("unknown source; expected one of {}", names.join(", ")))
 }
 
 #[derive(serde::Serialize)]
@@ -62,6 +62,8 @@ struct OutcomeRecord<'a> {
     took_ms: u64,
     #[serde(skip_serializing_if = "is_zero")]
     watchlist: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<&'static str>,
 }
 
 #[derive(serde::Serialize)]
@@ -80,7 +82,7 @@ struct ObservationRecord<'a> {
     attributes: &'a BTreeMap<String, String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
 const fn is_zero(value: &u64) -> bool {
     *value == 0
 }
@@ -91,62 +93,62 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
         Some(dir) => Root::below(dir)?,
         None => Root::running_system()?,
     };
-    let by_settings = settings.as_ref().map_or_else(ScanOptions::default, |settings| ScanOptions {
-        watchlist: app::watchlist_in_force(settings),
+    let from_settings = settings.as_ref().map_or_else(ScanOptions::default, |settings| ScanOptions {
+        watchlist: app::current_watchlist(settings),
         time_limit: settings.scan_time_limit,
         ..ScanOptions::default()
     });
-    let scope_of_settings = settings.as_ref().map(|settings| settings.user_scope);
+    let configured_scope = settings.as_ref().map(|settings| settings.user_scope);
     let options = ScanOptions {
         sources: arguments.sources.clone(),
-        user_scope: arguments.user_scope.or(scope_of_settings).unwrap_or(UserScope::Watchlist),
-        user_key: Some(identity::passing_user_key()?),
-        ..by_settings
+        user_scope: arguments.user_scope.or(configured_scope).unwrap_or(UserScope::Watchlist),
+        user_key: Some(identity::temporary_user_key()?),
+        ..from_settings
     };
-    let taken = scan_root(root, &options);
+    let result = scan_root(root, &options);
     let mut out = BufWriter::new(io::stdout().lock());
     match arguments.output {
-        Output::Table => table(&mut out, &taken, arguments.show_sent)?,
-        Output::Json => json_document(&mut out, &taken, arguments.show_sent)?,
-        Output::Ndjson => ndjson(&mut out, &taken, arguments.show_sent)?,
+        Output::Table => table(&mut out, &result, arguments.show_sent)?,
+        Output::Json => json_document(&mut out, &result, arguments.show_sent)?,
+        Output::Ndjson => ndjson(&mut out, &result, arguments.show_sent)?,
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The settings to look by. Faults of a file that was named are an error, as they are for every verb. Of what merely happens
-/// to be set on this machine they are told, and keep nobody from looking: the first scan comes before any configuration.
+/// The settings for the scan. Errors in a file that `--config` names are fatal, as for every verb. Errors in the machine's
+/// default settings are only a warning, because the first scan on a machine often comes before any configuration.
 fn settings(flags: &Flags) -> Result<Option<Settings>, ConfigFaults> {
     match super::read_settings(flags) {
         Ok(settings) => Ok(Some(settings)),
         Err(faults) if flags.config.is_none() => {
-            tracing::warn!(error = %faults, "the settings of this machine are not used: `run` would refuse them");
+            tracing::warn!(error = %faults, "ignoring the invalid settings of this machine; `run` would refuse them");
             Ok(None)
         }
         Err(faults) => Err(faults),
     }
 }
 
-/// Calls with the entry of each source and what it saw.
+/// Calls `show` for each source with its outcome and its observations.
 fn each_source(
-    taken: &ScanResult,
+    result: &ScanResult,
     mut show: impl FnMut(OutcomeRecord<'_>, &[Observation]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    for entry in taken.snapshot.entries() {
-        let observations = match taken.section(entry.source) {
+    for entry in result.snapshot.entries() {
+        let observations = match result.section(entry.source) {
             Some(section) => {
-                let section = canonical::read_section(&section.canonical).context("a section is not canonical")?;
+                let section = canonical::read_section(&section.canonical).context("cannot decode a section")?;
                 section.observations().to_vec()
             }
             None => Vec::new(),
         };
-        show(record(taken, entry, observations.len()), &observations)?;
+        show(record(result, entry, observations.len()), &observations)?;
     }
     Ok(())
 }
 
-fn record<'a>(taken: &ScanResult, entry: &'a SnapshotEntry, items: usize) -> OutcomeRecord<'a> {
-    let took = taken.took.iter().find(|(source, _)| *source == entry.source).map(|(_, took)| took.as_millis());
+fn record<'a>(result: &ScanResult, entry: &'a SnapshotEntry, items: usize) -> OutcomeRecord<'a> {
+    let took = result.took.iter().find(|(source, _)| *source == entry.source).map(|(_, took)| took.as_millis());
     OutcomeRecord {
         record: "outcome",
         source: entry.source,
@@ -155,6 +157,7 @@ fn record<'a>(taken: &ScanResult, entry: &'a SnapshotEntry, items: usize) -> Out
         items,
         took_ms: u64::try_from(took.unwrap_or_default()).unwrap_or(u64::MAX),
         watchlist: entry.watchlist,
+        advice: sources::advice(entry.source, entry.outcome),
     }
 }
 
@@ -174,8 +177,8 @@ fn observation_record(source: SourceName, observation: &Observation) -> Observat
     }
 }
 
-fn sent(taken: &ScanResult) -> [(&'static str, Value); 4] {
-    let sections: Vec<Value> = taken
+fn sent(result: &ScanResult) -> [(&'static str, Value); 4] {
+    let sections: Vec<Value> = result
         .sections
         .iter()
         .map(|section| {
@@ -184,9 +187,9 @@ fn sent(taken: &ScanResult) -> [(&'static str, Value); 4] {
         })
         .collect();
     [
-        ("facts", json!(taken.facts)),
-        ("state", json!(taken.state)),
-        ("snapshot", json!({ "digest": taken.digest(), "entries": taken.snapshot.entries() })),
+        ("facts", json!(result.facts)),
+        ("state", json!(result.state)),
+        ("snapshot", json!({ "digest": result.digest(), "entries": result.snapshot.entries() })),
         ("sections", Value::Array(sections)),
     ]
 }
@@ -197,21 +200,21 @@ fn line(out: &mut impl Write, record: &impl serde::Serialize) -> anyhow::Result<
     Ok(())
 }
 
-fn ndjson(out: &mut impl Write, taken: &ScanResult, show_sent: bool) -> anyhow::Result<()> {
+fn ndjson(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> anyhow::Result<()> {
     if show_sent {
-        for (name, value) in sent(taken) {
+        for (name, value) in sent(result) {
             line(out, &json!({ "record": name, name: value }))?;
         }
     }
-    each_source(taken, |record, observations| {
+    each_source(result, |record, observations| {
         line(out, &record)?;
         observations.iter().try_for_each(|observation| line(out, &observation_record(record.source, observation)))
     })
 }
 
-fn json_document(out: &mut impl Write, taken: &ScanResult, show_sent: bool) -> anyhow::Result<()> {
+fn json_document(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> anyhow::Result<()> {
     let (mut outcomes, mut all) = (Vec::new(), Vec::new());
-    each_source(taken, |record, observations| {
+    each_source(result, |record, observations| {
         for observation in observations {
             all.push(serde_json::to_value(observation_record(record.source, observation))?);
         }
@@ -220,26 +223,27 @@ fn json_document(out: &mut impl Write, taken: &ScanResult, show_sent: bool) -> a
     })?;
     let mut document = json!({ "outcomes": outcomes, "observations": all });
     if show_sent {
-        document["sent"] = sent(taken).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        document["sent"] = sent(result).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     }
     serde_json::to_writer_pretty(&mut *out, &document)?;
     out.write_all(b"\n")?;
     Ok(())
 }
 
-fn table(out: &mut impl Write, taken: &ScanResult, show_sent: bool) -> anyhow::Result<()> {
-    let facts = &taken.facts;
-    let known = [&facts.hostname, &facts.os_name, &facts.kernel, &facts.architecture];
-    let known: Vec<&str> = known.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-    writeln!(out, "{}\n", known.join(", "))?;
+fn table(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> anyhow::Result<()> {
+    let facts = &result.facts;
+    let shown = [&facts.hostname, &facts.os_name, &facts.kernel, &facts.architecture];
+    let shown: Vec<&str> = shown.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+    writeln!(out, "{}\n", shown.join(", "))?;
     if show_sent {
-        for (name, value) in sent(taken) {
+        for (name, value) in sent(result) {
             writeln!(out, "{name}: {}\n", serde_json::to_string_pretty(&value)?)?;
         }
     }
     let mut outcomes = new_table(&["SOURCE", "OUTCOME", "ITEMS", "MS", "REASON"]);
-    let mut seen = new_table(&["SOURCE", "NAME", "VERSION", "STATE", "VENDOR", "PATH"]);
-    each_source(taken, |record, observations| {
+    let mut advice = Vec::new();
+    let mut observed = new_table(&["SOURCE", "NAME", "VERSION", "STATE", "VENDOR", "PATH"]);
+    each_source(result, |record, observations| {
         outcomes.add_row([
             record.source.name().to_owned(),
             record.outcome.name().to_owned(),
@@ -247,18 +251,23 @@ fn table(out: &mut impl Write, taken: &ScanResult, show_sent: bool) -> anyhow::R
             record.took_ms.to_string(),
             record.reason.to_owned(),
         ]);
+        advice.extend(record.advice.map(|advice| format!(" {}: {advice}", record.source)));
         for observation in observations {
             let path = if observation.path == observation.name { "" } else { observation.path.as_str() };
             let Observation { name, version, state, vendor, .. } = observation;
-            seen.add_row([record.source.name(), name, version, state, vendor, path]);
+            observed.add_row([record.source.name(), name, version, state, vendor, path]);
         }
         Ok(())
     })?;
-    writeln!(out, "{}\n\n{}", outcomes.trim_fmt(), seen.trim_fmt())?;
+    writeln!(out, "{}\n", outcomes.trim_fmt())?;
+    if !advice.is_empty() {
+        writeln!(out, "{}\n", advice.join("\n"))?;
+    }
+    writeln!(out, "{}", observed.trim_fmt())?;
     Ok(())
 }
 
-pub(super) fn new_table(header: &[&str]) -> comfy_table::Table {
+fn new_table(header: &[&str]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(header);
     table

@@ -1,5 +1,4 @@
-//! `service`: sets this program up as a service of the system, takes it away, and says how it stands. Machines that get
-//! their software as packages need none of it.
+//! `service`: installs, removes and inspects the system service. Hosts that use the packages do not need it.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,9 +8,9 @@ use anyhow::Context;
 
 use super::Output;
 use crate::os::service;
-use crate::sources::root::{Root, RootError, Stands};
+use crate::sources::root::{FileKind, Root, RootError};
 
-/// Where the program belongs in an image: where packages put it, or where an administrator does.
+/// Where the program is expected in an image: the path of the packages, then that of a manual installation.
 const PLACES: [&str; 2] = ["/usr/bin/muster-agent", "/usr/local/bin/muster-agent"];
 
 #[derive(Debug, clap::Args)]
@@ -22,17 +21,17 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Write the service's files, make its account and directory, and start it
+    /// Write the unit, create the account and the state directory, and start the service
     Install(Install),
-    /// Stop the service and remove its files; settings and identity stay
+    /// Stop the service and remove its files; keep settings and identity
     Uninstall(Place),
-    /// Say whether it is there, enabled and at work
+    /// Show whether the service is installed, enabled and running
     Status(Status),
 }
 
 #[derive(Debug, clap::Args)]
 struct Place {
-    /// Write below DIR, for an image that is being built; start nothing
+    /// Work on the image below DIR and start nothing
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 }
@@ -41,7 +40,7 @@ struct Place {
 struct Install {
     #[command(flatten)]
     place: Place,
-    /// Where the program stands on that system [default: this program; with --root /usr/bin/muster-agent or
+    /// Path of the program on the target system [default: this program; with --root: /usr/bin/muster-agent or
     /// /usr/local/bin/muster-agent]
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
@@ -51,7 +50,7 @@ struct Install {
 struct Status {
     #[command(flatten)]
     place: Place,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
 }
@@ -64,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let program = match program {
                 Some(program) => existing_place(&system, &[program])?,
                 None if place.root.is_some() => existing_place(&system, &PLACES.map(Path::new))?,
-                None => std::env::current_exe().context("find this program's own file")?,
+                None => std::env::current_exe().context("cannot determine the path of this program")?,
             };
             service::install(&program, place.root.as_deref())?
         }
@@ -80,29 +79,29 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The system that is meant. One that is not there is refused and never made: a mistyped folder would be filled, and the
-/// image would not.
+/// The target system. A directory that does not exist is an error: creating a mistyped one would leave the real image
+/// without the service.
 fn system(place: &Place) -> Result<Root, RootError> {
     place.root.as_ref().map_or_else(Root::running_system, |dir| Root::below(dir))
 }
 
-/// The first of these paths at which that system has a file. A service without its program would fail at the first start,
-/// where nobody looks.
+/// The first of these paths that is a file on the target system. Installing a service without its program would fail
+/// only at the next boot, when nobody is watching.
 fn existing_place(system: &Root, places: &[impl AsRef<Path>]) -> anyhow::Result<PathBuf> {
     for place in places {
         let place = place.as_ref();
         let path = place.to_str().filter(|_| place.is_absolute());
-        let path = path.with_context(|| format!("{} is no absolute path", place.display()))?;
-        let stands = system.stands(path).with_context(|| format!("cannot look for {path} there"))?;
-        if stands == Some(Stands::File) {
+        let path = path.with_context(|| format!("{} is not an absolute path", place.display()))?;
+        let kind = system.kind_at(path).with_context(|| format!("cannot check {path} on the target system"))?;
+        if kind == Some(FileKind::File) {
             return Ok(place.to_owned());
         }
     }
-    let tried: Vec<String> = places.iter().map(|place| place.as_ref().display().to_string()).collect();
+    let checked: Vec<String> = places.iter().map(|place| place.as_ref().display().to_string()).collect();
     anyhow::bail!(
-        "{} has no program at {}: copy muster-agent there first, or name its place with --program",
-        system.shown().display(),
-        tried.join(" or ")
+        "no program at {1} in {0}: copy muster-agent there first, or use --program",
+        system.given_path().display(),
+        checked.join(" or ")
     )
 }
 
@@ -113,14 +112,14 @@ fn show(arguments: &Status) -> anyhow::Result<ExitCode> {
     match arguments.output {
         Output::Json | Output::Ndjson => writeln!(out, "{}", serde_json::to_string(&status)?)?,
         Output::Table => {
-            let or = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };
+            let or_unknown = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };
             let unit = status.unit.map_or_else(|| "not installed".to_owned(), |unit| unit.display().to_string());
             let from = if status.packaged { " (from a package)" } else { "" };
             for (name, value) in [
                 ("service", format!("{unit}{from}")),
-                ("enabled", or(&status.enabled)),
-                ("active", or(&status.active)),
-                ("says", or(&status.says)),
+                ("enabled", or_unknown(&status.enabled)),
+                ("active", or_unknown(&status.active)),
+                ("status", or_unknown(&status.status_text)),
             ] {
                 writeln!(out, "{name:<10} {value}")?;
             }
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_gets_the_program_that_it_has_itself() {
+    fn the_program_is_searched_in_the_image() {
         let image = image();
         let error = found(image.path(), &PLACES).expect_err("nothing is there");
         assert!(error.contains("/usr/bin/muster-agent or /usr/local/bin/muster-agent"), "{error}");
@@ -162,12 +161,12 @@ mod tests {
         assert_eq!(found(image.path(), &PLACES), Ok(PathBuf::from(PLACES[1])));
         put(image.path(), "usr/bin/muster-agent");
         assert_eq!(found(image.path(), &PLACES), Ok(PathBuf::from(PLACES[0])));
-        assert!(found(image.path(), &["opt/muster-agent"]).is_err(), "systemd takes no relative path");
-        assert!(found(image.path(), &["/usr/bin"]).is_err(), "a folder is no program");
+        assert!(found(image.path(), &["opt/muster-agent"]).is_err(), "systemd requires an absolute path");
+        assert!(found(image.path(), &["/usr/bin"]).is_err(), "a directory is not a program");
     }
 
     #[test]
-    fn an_image_without_the_program_or_that_is_not_there_stays_as_it_is() {
+    fn a_failed_installation_changes_nothing() {
         let image = image();
         for program in [None, Some("/opt/muster-agent")] {
             install(image.path(), program).expect_err("no program is there");

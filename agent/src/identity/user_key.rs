@@ -1,5 +1,5 @@
-//! The secret from which this host makes pseudonyms of its people. It never leaves; when it is lost, the pseudonyms are
-//! others from then on, and nothing else happens.
+//! The secret from which this host derives user pseudonyms. It never leaves the host. If it is lost, users get other
+//! pseudonyms from then on; nothing else happens.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::os;
 
 const FILE: &str = "users.key";
 
-/// The secret in this state directory; made when there is none. One that is damaged is made anew.
+/// The secret in this state directory; generated if it is missing or damaged.
 ///
 /// # Errors
 /// The file cannot be read or written, or the system has no randomness.
@@ -24,16 +24,16 @@ pub fn user_key(state_dir: &Path) -> Result<[u8; 32], IdentityError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(source) => return Err(IdentityError::Read { path, source }),
     }
-    let key = passing_user_key()?;
+    let key = temporary_user_key()?;
     os::write_private(&path, &key).map_err(|source| IdentityError::Write { path, source })?;
     Ok(key)
 }
 
-/// A secret that nobody keeps, for a scan that is only shown.
+/// A secret that is not saved, for a scan that is only printed.
 ///
 /// # Errors
 /// The system has no randomness.
-pub fn passing_user_key() -> Result<[u8; 32], IdentityError> {
+pub fn temporary_user_key() -> Result<[u8; 32], IdentityError> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| IdentityError::Key(error.to_string()))?;
     Ok(key)
@@ -44,11 +44,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_secret_stays_the_same_and_a_damaged_one_is_made_anew() {
+    fn the_secret_is_stable_and_a_damaged_one_is_replaced() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let key = user_key(dir.path()).expect("made");
         assert_eq!(user_key(dir.path()).expect("read"), key);
-        assert_ne!(passing_user_key().expect("made"), key);
+        assert_ne!(temporary_user_key().expect("made"), key);
         std::fs::write(dir.path().join(FILE), "cut").expect("written");
         let anew = user_key(dir.path()).expect("made anew");
         assert_ne!(anew, key);

@@ -1,11 +1,11 @@
-//! Linux: FHS directories, modes of files.
+//! Linux: FHS directories and file modes.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Debian and Arch, Red Hat, SUSE, Alpine.
+/// Of Debian and Arch, Red Hat, SUSE, Alpine.
 pub(super) const CA_BUNDLES: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -18,7 +18,7 @@ pub(super) fn default_config_file() -> PathBuf {
 }
 
 pub(super) fn default_state_dir() -> PathBuf {
-    // systemd names the directory that it has made for the service.
+    // systemd sets this to the directory that it has created for the service.
     if let Some(given) = std::env::var_os("STATE_DIRECTORY").filter(|given| !given.is_empty()) {
         return PathBuf::from(given);
     }
@@ -46,15 +46,15 @@ pub(super) fn make_private_dir(dir: &Path) -> io::Result<()> {
     missing.into_iter().rev().try_for_each(|made| hand_over(&open_made(made)?, made))
 }
 
-/// A directory that was just made. No link is followed: whoever owns the directory around it could have put one in its
-/// place, and root would give away what it points to.
+/// Opens a directory that was just created. No link is followed: the owner of the parent directory could have replaced it by
+/// one, and root would give away its target.
 fn open_made(dir: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY;
     OpenOptions::new().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or_default()).open(dir)
 }
 
-/// What root makes in a directory of the service's account belongs to that account: `muster-agent enroll` is run by root,
-/// and the service has to read what it wrote.
+/// Gives a file that root creates to the owner of its directory: root runs `muster-agent enroll`, and the service's account
+/// must be able to read the result.
 fn hand_over(made: &File, path: &Path) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
@@ -71,7 +71,7 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = dir.join(name);
     let written = write_synced(&new, bytes).and_then(|()| std::fs::rename(&new, path));
     if written.is_err() {
-        // What is left of the attempt is of no use to anybody; the error of the attempt is what matters.
+        // Best effort: the error of the failed write is what matters.
         let _ = std::fs::remove_file(&new);
     }
     written?;
@@ -79,7 +79,7 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A leftover of a killed process with this id would make `create_new` fail for ever.
+    // A file left by a killed process with the same id would make `create_new` fail.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -101,7 +101,7 @@ pub(super) fn lock(path: &Path) -> io::Result<File> {
             hand_over(&file, path)?;
             file
         }
-        // No link is followed: the directory may be another account's.
+        // No link is followed: the directory may belong to another account.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
             OpenOptions::new().write(true).custom_flags(flags).open(path)?
@@ -115,7 +115,7 @@ pub(super) fn lock(path: &Path) -> io::Result<File> {
 pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
     let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    // The system can only be asked by trying. Shared, so that two who ask do not see each other.
+    // The only way to find out is to try. The lock is shared, so that two probes do not see each other.
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(false),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_private_file_is_replaced_whole_and_readable_by_its_owner_only() {
+    fn a_private_file_is_replaced_atomically_and_readable_by_its_owner_only() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let inner = dir.path().join("a/b");
         make_private_dir(&inner).expect("made");
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_root_makes_in_another_accounts_directory_is_that_accounts() {
+    fn files_that_root_creates_belong_to_the_owner_of_the_directory() {
         if !rustix::process::geteuid().is_root() {
             return;
         }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_held_by_one_only() {
+    fn a_lock_is_exclusive() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("lock");
         assert!(!crate::os::is_locked(&path).expect("asked") && !path.exists(), "asking makes nothing");

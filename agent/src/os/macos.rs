@@ -1,4 +1,4 @@
-//! macOS: the system's library directories. Files are those of every Unix.
+//! macOS: the system's library directories, and Unix file modes.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -45,7 +45,7 @@ pub(super) fn lock(path: &Path) -> io::Result<File> {
 
 pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
     let file = File::open(path)?;
-    // The system can only be asked by trying. Shared, so that two who ask do not see each other.
+    // The only way to find out is to try. The lock is shared, so that two probes do not see each other.
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(false),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),

@@ -1,16 +1,15 @@
-//! What the C library keeps of memory that is not used any more: little, in a program that waits most of its life and has a
-//! thread for each source when it looks.
+//! Limits how much freed memory the C library keeps. The agent mostly waits, but has a thread per source during a scan.
 //!
-//! glibc makes a heap for each thread that allocates, up to eight for each processor, and keeps what was freed in all of
-//! them: three times the memory that the agent needs. On musl the program brings an allocator of its own, which asks for
-//! huge pages: two megabytes for a few kilobytes, with each thread. Other libraries have one heap and need not be told.
+//! glibc creates a heap for each thread that allocates, up to eight per processor, and keeps freed memory in all of them:
+//! three times what the agent needs. On musl the program uses mimalloc, which asks for huge pages: two megabytes for a few
+//! kilobytes, for each thread. Other libraries have a single heap.
 
-/// Two heaps are enough. To be called before the first thread is started.
+/// Limits the number of heaps. Call this before the first thread is started.
 pub fn keep_few_heaps() {
     library::keep_few_heaps();
 }
 
-/// Gives back what is free. A scan is over, and the next is minutes away.
+/// Returns free memory to the system. Call this after a scan: the next one is minutes away.
 pub fn give_back() {
     library::give_back();
 }
@@ -22,7 +21,7 @@ mod library {
     /// `M_ARENA_MAX` of malloc.h.
     const ARENA_MAX: c_int = -8;
 
-    #[expect(unsafe_code, reason = "the standard library does not offer these")]
+    #[expect(unsafe_code, reason = "the standard library has no such functions")]
     unsafe extern "C" {
         fn mallopt(parameter: c_int, value: c_int) -> c_int;
         fn malloc_trim(pad: usize) -> c_int;
@@ -44,7 +43,7 @@ mod library {
 #[cfg(all(target_os = "linux", target_env = "musl"))]
 mod library {
     pub(super) fn keep_few_heaps() {
-        // Where the kernel has no huge pages, there is nothing to forgo.
+        // Fails only on kernels without huge pages, where it is not needed.
         let _ = rustix::thread::disable_transparent_huge_pages(true);
     }
 

@@ -1,5 +1,5 @@
-//! Word from the system that something in a directory has changed. A neutral face: where the system has no such thing,
-//! opening it says so, and whoever wanted it falls back to asking now and then.
+//! Notifications about changes in directories. On systems without support, opening a notifier fails and the caller relies on
+//! scheduled scans.
 
 use std::fs::File;
 use std::io;
@@ -8,78 +8,78 @@ use std::io;
 #[path = "linux/notify.rs"]
 mod platform;
 #[cfg(not(target_os = "linux"))]
-#[path = "elsewhere/notify.rs"]
+#[path = "fallback/notify.rs"]
 mod platform;
 
-/// The number under which a watched directory is spoken of.
-pub type Number = i32;
+/// The id of a watched directory.
+pub type WatchId = i32;
 
-/// Something has changed.
+/// A change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// An entry of this directory came, went, was replaced or was written.
+    /// An entry of this directory was created, removed, replaced or written.
     Entry {
         /// The directory.
-        directory: Number,
+        directory: WatchId,
         /// The entry's name; bad bytes are replaced.
         name: String,
     },
-    /// The directory itself went away or moved.
-    Gone(Number),
-    /// More happened than the system could keep: anything may have changed.
+    /// The directory itself was removed or moved.
+    Removed(WatchId),
+    /// The event queue overflowed: anything may have changed.
     Overflow,
 }
 
 /// Why a directory cannot be watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Unwatchable {
-    /// The system has no way to tell of changes, or does not give it to us.
-    #[error("the system does not tell of changes")]
+pub enum WatchError {
+    /// The system does not support notifications, or denies them to the agent.
+    #[error("the system does not report changes")]
     NotOffered,
-    /// The system's limit is reached.
-    #[error("the system's limit of watches is reached (fs.inotify.max_user_instances, fs.inotify.max_user_watches)")]
+    /// A limit of the system is reached.
+    #[error("the inotify limit is reached (fs.inotify.max_user_instances, fs.inotify.max_user_watches)")]
     Limit,
-    /// Others may change the directory without the system's knowledge.
-    #[error("it is on a network or FUSE filesystem, which does not tell of others' changes")]
+    /// Other machines or programs may change the directory without the kernel noticing.
+    #[error("network and FUSE file systems do not report changes by others")]
     Remote,
-    /// The agent lacks a right.
-    #[error("the agent lacks the right to read it")]
+    /// The agent lacks a permission.
+    #[error("permission denied")]
     Denied,
-    /// Anything else.
-    #[error("the system refused: {0}")]
+    /// Any other error.
+    #[error("cannot watch it: {0}")]
     Refused(io::ErrorKind),
 }
 
-/// A line to the system on which it tells of changes in directories.
+/// Receives notifications about changes in directories.
 #[derive(Debug)]
 pub struct Notifier(platform::Notifier);
 
 impl Notifier {
-    /// Opens the line.
+    /// Opens the notifier.
     ///
     /// # Errors
-    /// The system has none, or its limit is reached.
-    pub fn open() -> Result<Self, Unwatchable> {
+    /// The system does not support it, or a limit is reached.
+    pub fn open() -> Result<Self, WatchError> {
         platform::Notifier::open().map(Self)
     }
 
-    /// Watches an open directory. A directory that is watched already keeps its number.
+    /// Watches an open directory. A directory that is already watched keeps its id.
     ///
     /// # Errors
     /// Why it cannot be watched.
-    pub fn add(&self, directory: &File) -> Result<Number, Unwatchable> {
+    pub fn add(&self, directory: &File) -> Result<WatchId, WatchError> {
         self.0.add(directory)
     }
 
-    /// Watches no more. A number that is not known is none too many.
-    pub fn remove(&self, directory: Number) {
+    /// Stops watching. An unknown id is ignored.
+    pub fn remove(&self, directory: WatchId) {
         self.0.remove(directory);
     }
 
-    /// What has changed and was not told yet; nothing, when nothing has.
+    /// The changes since the last call; empty when there are none.
     ///
     /// # Errors
-    /// The line is broken.
+    /// The notifier is broken.
     pub fn take(&self) -> io::Result<Vec<Notice>> {
         self.0.take()
     }
@@ -87,7 +87,7 @@ impl Notifier {
     /// Waits until there is something to take.
     ///
     /// # Errors
-    /// The line is broken.
+    /// The notifier is broken.
     pub async fn ready(&self) -> io::Result<()> {
         self.0.ready().await
     }

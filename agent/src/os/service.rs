@@ -1,5 +1,5 @@
-//! Setting the agent up as a service of the system, and taking it away again. The one part of the agent that changes the
-//! machine and runs the system's own programs, and only when an administrator asks for it by its verb.
+//! Installs and removes the system service. This is the only part of the agent that changes the machine and runs the system's
+//! programs, and only when an administrator calls `service install` or `service uninstall`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,84 +8,84 @@ use std::path::{Path, PathBuf};
 #[path = "linux/service.rs"]
 mod platform;
 #[cfg(not(target_os = "linux"))]
-#[path = "elsewhere/service.rs"]
+#[path = "fallback/service.rs"]
 mod platform;
 
-/// Why the service cannot be set up or asked about.
+/// Why the service cannot be installed, removed or inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// This system's services are not known to the agent yet.
-    #[error("this agent cannot set itself up as a service of this system")]
+    /// The agent does not support this system's service manager.
+    #[error("this agent does not support services on this operating system")]
     Unsupported,
-    /// A package has set it up, and will take it away.
-    #[error("the service belongs to a package: {} is there", .0.display())]
+    /// The service belongs to a package, which installs and removes it.
+    #[error("the service was installed by a package ({}); use the package manager", .0.display())]
     Packaged(PathBuf),
     /// A file cannot be written or removed.
     #[error("cannot {operation} {path}")]
     File {
-        /// What was tried.
+        /// What was attempted.
         operation: &'static str,
-        /// Which file.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// A program of the system cannot be run.
     #[error("cannot run {program}")]
     Run {
-        /// Which.
+        /// The program.
         program: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// A program of the system failed.
-    #[error("{program} failed: {said}")]
+    #[error("{program} failed: {output}")]
     Failed {
-        /// With its arguments.
+        /// The program with its arguments.
         program: String,
-        /// What it printed.
-        said: String,
+        /// What it printed to standard error.
+        output: String,
     },
 }
 
-/// What is known of the service.
+/// The state of the service.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ServiceStatus {
-    /// The file that describes it to the system, when there is one.
+    /// The unit file, if there is one.
     pub unit: Option<PathBuf>,
-    /// Whether a package has put it there.
+    /// Whether a package installed it.
     pub packaged: bool,
-    /// In the system's own words (`enabled`, `disabled`); empty where nobody can be asked.
+    /// Whether it is enabled, in the system's words (`enabled`, `disabled`); empty if unknown.
     pub enabled: String,
-    /// In the system's own words (`active`, `inactive`, `failed`).
+    /// Whether it is running, in the system's words (`active`, `inactive`, `failed`); empty if unknown.
     pub active: String,
-    /// What the service says of itself.
-    pub says: String,
+    /// The status line that the service reports about itself.
+    pub status_text: String,
 }
 
-/// Sets the service up and starts it; below `root` only its files are written and nothing is started. Gives what was done,
-/// a line each.
+/// Installs the service and starts it. With `root` it only writes the files there and starts nothing. Returns the completed
+/// steps, one line each.
 ///
 /// # Errors
-/// A step failed; those before it stand.
+/// A step failed; earlier steps are not undone.
 pub fn install(program: &Path, root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
     platform::install(program, root)
 }
 
-/// Stops the service and takes its files away; settings and state stay. Gives what was done, a line each.
+/// Stops the service and removes its files; settings and state are kept. Returns the completed steps, one line each.
 ///
 /// # Errors
-/// A step failed; those before it stand.
+/// A step failed; earlier steps are not undone.
 pub fn uninstall(root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
     platform::uninstall(root)
 }
 
-/// What is known of the service.
+/// Reads the state of the service.
 ///
 /// # Errors
-/// The system cannot be asked.
+/// The service manager cannot be queried.
 pub fn status(root: Option<&Path>) -> Result<ServiceStatus, ServiceError> {
     platform::status(root)
 }

@@ -1,4 +1,4 @@
-//! What the system or the user asks of a running agent: to end, or to read its settings anew.
+//! Signals to a running agent: stop, or reload the settings.
 
 use std::io;
 
@@ -6,32 +6,32 @@ use std::io;
 #[path = "unix/signals.rs"]
 mod platform;
 #[cfg(not(unix))]
-#[path = "elsewhere/signals.rs"]
+#[path = "fallback/signals.rs"]
 mod platform;
 
-/// What is asked.
+/// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// To end, with the name of what said so.
+    /// Stop. The name is that of the signal.
     End(&'static str),
-    /// To read the settings anew.
+    /// Reload the settings.
     Reload,
 }
 
-/// The signals of this process from now on.
+/// Receives the signals of this process.
 #[derive(Debug)]
 pub struct Signals(platform::Signals);
 
 impl Signals {
-    /// Takes the signals over from the system, whose answer would be to end the process at once.
+    /// Starts to receive signals. Without this the system's default would end the process at once.
     ///
     /// # Errors
-    /// They cannot be caught.
+    /// The signal handlers cannot be installed.
     pub fn listen() -> io::Result<Self> {
         platform::Signals::listen().map(Self)
     }
 
-    /// Waits for the next one. Nothing is lost when it is dropped.
+    /// Waits for the next signal. Cancel-safe.
     pub async fn next(&mut self) -> Signal {
         self.0.next().await
     }

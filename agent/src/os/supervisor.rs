@@ -1,5 +1,5 @@
-//! Whoever started the service and wants to know how it is: systemd, by its notification socket. Elsewhere, and when
-//! nobody asked to be told, every word goes nowhere.
+//! Reports the state of the service to the service manager: systemd, by its notification socket. Does nothing on other
+//! systems, and when the service was not started by systemd.
 
 use std::time::Duration;
 
@@ -7,48 +7,48 @@ use std::time::Duration;
 #[path = "linux/supervisor.rs"]
 mod platform;
 #[cfg(not(target_os = "linux"))]
-#[path = "elsewhere/supervisor.rs"]
+#[path = "fallback/supervisor.rs"]
 mod platform;
 
-/// The line to the supervisor.
+/// The connection to the service manager.
 #[derive(Debug)]
 pub struct Supervisor(platform::Supervisor);
 
 impl Supervisor {
-    /// The supervisor that the environment names, if it names one.
+    /// The service manager that the environment names, if any.
     #[must_use]
     pub fn of_environment() -> Self {
         Self(platform::Supervisor::of(|name| std::env::var_os(name)))
     }
 
-    /// How often it wants to hear that the process lives: half of the time after which it would lose patience.
+    /// How often to call [`Self::alive`]: half the watchdog timeout; `None` without a watchdog.
     #[must_use]
-    pub fn pulse(&self) -> Option<Duration> {
-        self.0.patience().map(|patience| patience / 2)
+    pub fn watchdog_interval(&self) -> Option<Duration> {
+        self.0.watchdog_timeout().map(|watchdog_timeout| watchdog_timeout / 2)
     }
 
-    /// The service is at work; `status` is one line for people.
+    /// The service has started; `status` is one line for people.
     pub fn ready(&self, status: &str) {
-        self.0.say(&format!("READY=1\nSTATUS={status}"));
+        self.0.notify(&format!("READY=1\nSTATUS={status}"));
     }
 
-    /// The settings are read anew; [`Self::ready`] follows.
+    /// The service reloads its settings; [`Self::ready`] must follow.
     pub fn reloading(&self) {
-        self.0.say("RELOADING=1");
+        self.0.notify("RELOADING=1");
     }
 
-    /// The service is about to end.
+    /// The service is stopping.
     pub fn stopping(&self) {
-        self.0.say("STOPPING=1");
+        self.0.notify("STOPPING=1");
     }
 
-    /// The process lives.
+    /// The service is alive.
     pub fn alive(&self) {
-        self.0.say("WATCHDOG=1");
+        self.0.notify("WATCHDOG=1");
     }
 
-    /// One line for people.
+    /// Sets the status line for people.
     pub fn status(&self, status: &str) {
-        self.0.say(&format!("STATUS={status}"));
+        self.0.notify(&format!("STATUS={status}"));
     }
 }

@@ -1,11 +1,11 @@
-//! Windows: ProgramData, whose inherited access list keeps ordinary users out of a directory that a service makes.
+//! Windows: ProgramData. Its inherited access list keeps ordinary users out of a directory that a service creates.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::windows::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// They are no file there; `proxy.ca_file` names one.
+/// Windows has no such file; use `proxy.ca_file`.
 pub(super) const CA_BUNDLES: &[&str] = &[];
 
 fn program_data() -> PathBuf {
@@ -37,21 +37,21 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 pub(super) fn sync_dir(_dir: &Path) -> io::Result<()> {
-    // NTFS journals its directories; a directory handle cannot be flushed.
+    // NTFS journals its metadata, and a directory handle cannot be flushed.
     Ok(())
 }
 
 pub(super) fn lock(path: &Path) -> io::Result<File> {
-    // Sharing with nobody is the lock.
+    // An open file that is not shared acts as the lock.
     OpenOptions::new().write(true).create(true).truncate(false).share_mode(0).open(path)
 }
 
 pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
-    /// `ERROR_SHARING_VIOLATION`: somebody has it open and shares it with nobody.
-    const SHARED_WITH_NOBODY: i32 = 32;
+    /// `ERROR_SHARING_VIOLATION`: another process has the file open and does not share it.
+    const SHARING_VIOLATION: i32 = 32;
     match File::open(path) {
         Ok(_) => Ok(false),
-        Err(error) if error.raw_os_error() == Some(SHARED_WITH_NOBODY) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(SHARING_VIOLATION) => Ok(true),
         Err(error) => Err(error),
     }
 }

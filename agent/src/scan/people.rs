@@ -1,50 +1,55 @@
-//! Who has what: people leave this host under pseudonyms only.
+//! Attributes software in home directories to users under pseudonyms. User names never leave the host.
 //!
-//! A pseudonym is a keyed hash of a home with a secret of this host. It is the same from day to day, so that an operator
-//! sees two items as one person's, and it is another on every other host: nobody can be followed through a fleet, and
-//! without the secret nobody can try out names.
+//! A pseudonym is a keyed hash of the home directory with a secret of this host. It stays the same from day to day, so an
+//! operator can see that two items belong to one person. It differs on every host, so nobody can be followed through the
+//! fleet, and nobody without the secret can test candidate names.
 
 use std::collections::BTreeSet;
 
 use muster_proto::limits;
 use muster_proto::model::{Outcome, SourceName, UserItem, UserScope};
 
-use crate::sources::Owned;
+use crate::sources::HomeItem;
 
-/// Hexadecimal digits of a pseudonym: enough for a host's people, and too few for anything else.
+/// Hexadecimal digits of a pseudonym: enough to tell the users of one host apart, and no more.
 const DIGITS: usize = 16;
 
-/// The sources that scan into homes.
+/// The sources that read home directories.
 pub(super) const HOME_SOURCES: &[SourceName] =
     &[SourceName::SystemdUnits, SourceName::Flatpak, SourceName::BrowserExtensions];
 
-/// What the state tells of it: what is watched first, as far as the contract has room. Without the secret nothing is
-/// told, and that is no absence;
-/// under the scope `none` nobody asked.
-pub(super) fn items(owned: Vec<Owned>, scope: UserScope, key: Option<&[u8; 32]>) -> (Vec<UserItem>, Option<Outcome>) {
+/// The user items for the host state, and how complete they are. Items that the watchlist names come first when not all
+/// fit the contract. Without the secret the outcome is `failed`, which is not an absence. Under the scope `none` there is
+/// no outcome, because nothing was asked for.
+pub(super) fn items(
+    home_items: Vec<HomeItem>,
+    scope: UserScope,
+    key: Option<&[u8; 32]>,
+) -> (Vec<UserItem>, Option<Outcome>) {
     if scope == UserScope::None {
         return (Vec::new(), None);
     }
-    let told = |one: &Owned| match scope {
+    let in_scope = |one: &HomeItem| match scope {
         UserScope::All => true,
         UserScope::Watchlist => one.watched,
         UserScope::None => false,
     };
-    let told: Vec<Owned> = owned.into_iter().filter(told).collect();
-    if told.is_empty() {
+    let selected: Vec<HomeItem> = home_items.into_iter().filter(in_scope).collect();
+    if selected.is_empty() {
         return (Vec::new(), Some(Outcome::Empty));
     }
     let Some(key) = key else { return (Vec::new(), Some(Outcome::Failed)) };
-    let item = |one: Owned| (!one.watched, UserItem { user: pseudonym(&one.home, key), place: one.place });
-    let told: BTreeSet<(bool, UserItem)> = told.into_iter().map(item).collect();
-    let outcome = if told.len() > limits::USER_ITEMS_PER_HOST { Outcome::Partial } else { Outcome::Found };
-    let mut items: Vec<UserItem> = told.into_iter().map(|(_, item)| item).take(limits::USER_ITEMS_PER_HOST).collect();
+    let item = |one: HomeItem| (!one.watched, UserItem { user: pseudonym(&one.home, key), place: one.place });
+    let ordered: BTreeSet<(bool, UserItem)> = selected.into_iter().map(item).collect();
+    let outcome = if ordered.len() > limits::USER_ITEMS_PER_HOST { Outcome::Partial } else { Outcome::Found };
+    let mut items: Vec<UserItem> =
+        ordered.into_iter().map(|(_, item)| item).take(limits::USER_ITEMS_PER_HOST).collect();
     items.sort();
     (items, Some(outcome))
 }
 
-/// The outcome where not every home could be looked into.
-pub(super) const fn less(outcome: Outcome) -> Outcome {
+/// The outcome when not every home directory could be read.
+pub(super) const fn incomplete(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Found => Outcome::Partial,
         Outcome::Empty => Outcome::Failed,
@@ -62,21 +67,21 @@ fn pseudonym(home: &str, key: &[u8; 32]) -> String {
 mod tests {
     use super::*;
 
-    fn owned(home: &str, place: &str, watched: bool) -> Owned {
-        Owned { home: home.to_owned(), place: place.to_owned(), watched }
+    fn item(home: &str, place: &str, watched: bool) -> HomeItem {
+        HomeItem { home: home.to_owned(), place: place.to_owned(), watched }
     }
 
-    fn people() -> Vec<Owned> {
+    fn people() -> Vec<HomeItem> {
         vec![
-            owned("/home/jane", "browser-extension:a", true),
-            owned("/home/jane", "browser-extension:a", true),
-            owned("/home/jane", "flatpak:b", false),
-            owned("/home/ola", "browser-extension:a", true),
+            item("/home/jane", "browser-extension:a", true),
+            item("/home/jane", "browser-extension:a", true),
+            item("/home/jane", "flatpak:b", false),
+            item("/home/ola", "browser-extension:a", true),
         ]
     }
 
     #[test]
-    fn the_scope_says_how_much_is_told() {
+    fn the_scope_decides_which_items_are_reported() {
         let places = |scope| -> Vec<String> {
             items(people(), scope, Some(&[7; 32])).0.into_iter().map(|item| item.place).collect()
         };
@@ -86,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pseudonym_is_one_persons_on_one_host_and_says_nothing_elsewhere() {
+    fn a_pseudonym_is_stable_on_one_host_and_different_on_another() {
         let here = items(people(), UserScope::All, Some(&[7; 32])).0;
         let users: BTreeSet<&str> = here.iter().map(|item| item.user.as_str()).collect();
         assert_eq!(users.len(), 2);
@@ -97,24 +102,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_watched_is_told_before_anything_else() {
-        let watched_processes =
-            (0..limits::USER_ITEMS_PER_HOST).map(|n| owned("/home/a", &format!("flatpak:{n}"), false));
-        let mut watched_processes: Vec<Owned> = watched_processes.collect();
-        watched_processes.push(owned("/home/z", "unit:kesl.service", true));
-        let (told, outcome) = items(watched_processes, UserScope::All, Some(&[7; 32]));
+    fn watched_items_come_first_when_not_all_fit() {
+        let home_items = (0..limits::USER_ITEMS_PER_HOST).map(|n| item("/home/a", &format!("flatpak:{n}"), false));
+        let mut home_items: Vec<HomeItem> = home_items.collect();
+        home_items.push(item("/home/z", "unit:kesl.service", true));
+        let (reported, outcome) = items(home_items, UserScope::All, Some(&[7; 32]));
         assert_eq!(outcome, Some(Outcome::Partial));
-        assert_eq!(told.len(), limits::USER_ITEMS_PER_HOST);
-        assert!(told.iter().any(|item| item.place == "unit:kesl.service"));
+        assert_eq!(reported.len(), limits::USER_ITEMS_PER_HOST);
+        assert!(reported.iter().any(|item| item.place == "unit:kesl.service"));
     }
 
     #[test]
-    fn without_the_secret_nothing_is_told_and_that_is_no_absence() {
+    fn without_the_secret_the_outcome_is_failed_and_not_empty() {
         assert_eq!(items(people(), UserScope::All, None), (Vec::new(), Some(Outcome::Failed)));
         assert_eq!(items(people(), UserScope::None, None), (Vec::new(), None));
         assert_eq!(items(Vec::new(), UserScope::All, None), (Vec::new(), Some(Outcome::Empty)));
-        let unwatched = vec![owned("/home/jane", "flatpak:b", false)];
+        let unwatched = vec![item("/home/jane", "flatpak:b", false)];
         assert_eq!(items(unwatched, UserScope::Watchlist, None), (Vec::new(), Some(Outcome::Empty)));
-        assert_eq!((less(Outcome::Empty), less(Outcome::Found)), (Outcome::Failed, Outcome::Partial));
+        assert_eq!((incomplete(Outcome::Empty), incomplete(Outcome::Found)), (Outcome::Failed, Outcome::Partial));
     }
 }

@@ -1,12 +1,12 @@
-//! What must not leave: whose home it is. A path below somebody's home is written from `~`, so it is also the same on
-//! two machines whose people differ.
+//! Removes user names from what is sent: a path below a home directory is written with `~`. The path is then also the same
+//! on two machines with different users.
 
 use muster_proto::model::Observation;
 
-/// Writes `~` for the homes of people.
+/// Replaces home directories by `~`.
 #[derive(Debug)]
 pub(super) struct Redactor {
-    /// Whole homes, and directories of homes with a slash at the end, longest first.
+    /// Home directories, and parents of home directories with a trailing slash (`/home/`), longest first.
     homes: Vec<String>,
 }
 
@@ -26,13 +26,13 @@ impl Redactor {
         }
     }
 
-    /// Replaces every home in a text.
+    /// Replaces every home directory in a text.
     pub(super) fn text(&self, text: &str) -> String {
         let mut clean = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(at) = rest.find('/') {
             clean.push_str(&rest[..at]);
-            // A home begins where a path begins: `/srv/home/x` is nobody's home.
+            // A home directory must be at the start of a path: `/srv/home/x` is not one.
             let begins = !clean.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '~'));
             rest = &rest[at..];
             match self.homes.iter().find_map(|home| home_length(rest, home)).filter(|_| begins) {
@@ -43,7 +43,7 @@ impl Redactor {
                 None => {
                     clean.push('/');
                     rest = &rest[1..];
-                    // The other components of this path do not begin one.
+                    // The rest of this path cannot start another one, so skip to its next component.
                     let component = rest.find(['/', ' ']).unwrap_or(rest.len());
                     clean.push_str(&rest[..component]);
                     rest = &rest[component..];
@@ -55,7 +55,7 @@ impl Redactor {
     }
 }
 
-/// How much of the text is a home: all of `/srv/jane`, or `/home/` and the name behind it.
+/// The length of the home directory at the start of the text: `/srv/jane`, or `/home/` plus the name behind it.
 fn home_length(text: &str, home: &str) -> Option<usize> {
     let rest = text.strip_prefix(home)?;
     let end = |c: char| matches!(c, '/' | ' ' | ':' | ',' | '"');
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn homes_become_a_tilde_and_nothing_else_does() {
+    fn only_home_directories_become_a_tilde() {
         let homes = ["/root", "/home/", "/srv/people/jane"].map(str::to_owned).to_vec();
         let redactor = Redactor::new(homes);
         for (text, clean) in [

@@ -1,8 +1,7 @@
-//! Runs sources side by side, each on a thread of its own under one time limit.
+//! Runs the sources in parallel, each on its own thread, under one time limit.
 //!
-//! A thread that does not come back is left behind: it can only read, its answer goes nowhere, and until it ends there is
-//! no other for its source. A panic is the
-//! agent's own fault, and is told as one.
+//! A thread that does not return in time is abandoned: it can only read, its result is discarded, and its source gets no
+//! second thread until it ends. A panic is a bug of the agent and becomes the outcome `failed`.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -13,27 +12,27 @@ use muster_proto::model::{Outcome, SourceName};
 
 use crate::sources::{ScanContext, Source, SourceReading};
 
-/// What became of one source.
-pub(super) struct Ran {
+/// The result of running one source.
+pub(super) struct SourceRun {
     pub(super) source: SourceName,
     pub(super) uses_watchlist: bool,
     pub(super) reading: SourceReading,
     pub(super) took: Duration,
 }
 
-/// The sources whose threads were left behind and have not come back: one that hangs on a dead disk hangs in every scan, and
-/// each thread more would bring the process nearer to its bounds. Kept from one scan to the next.
+/// The sources whose threads have not returned from an earlier scan. A source on a dead disk hangs in every scan, and each
+/// further thread would use up the process' limits. Kept from one scan to the next.
 #[derive(Debug, Clone, Default)]
-pub struct LeftBehind(Arc<Mutex<BTreeMap<SourceName, Arc<()>>>>);
+pub struct StuckSources(Arc<Mutex<BTreeMap<SourceName, Arc<()>>>>);
 
-impl LeftBehind {
+impl StuckSources {
     fn sources(&self) -> MutexGuard<'_, BTreeMap<SourceName, Arc<()>>> {
-        // A map of marks is whole whenever it is let go.
+        // No method can panic while it changes the map, so its content is valid even if the lock is poisoned.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a thread of an earlier scan still works for this source: it holds the other end of its mark.
-    fn hangs(&self, source: SourceName) -> bool {
+    /// Whether a thread of an earlier scan still runs this source: it then holds a clone of the mark.
+    fn contains(&self, source: SourceName) -> bool {
         self.sources().get(&source).is_some_and(|mark| Arc::strong_count(mark) > 1)
     }
 }
@@ -49,53 +48,53 @@ pub(super) fn all(
     sources: Vec<Box<dyn Source>>,
     context: &Arc<ScanContext>,
     limit: Duration,
-    left: &LeftBehind,
-) -> Vec<Ran> {
+    stuck: &StuckSources,
+) -> Vec<SourceRun> {
     let begun = Instant::now();
-    let running: Vec<Running> = sources.into_iter().map(|source| start(source, context, left)).collect();
-    running.into_iter().map(|running| running.end(begun, limit, left)).collect()
+    let running: Vec<Running> = sources.into_iter().map(|source| start(source, context, stuck)).collect();
+    running.into_iter().map(|running| running.wait(begun, limit, stuck)).collect()
 }
 
-fn start(source: Box<dyn Source>, context: &Arc<ScanContext>, left: &LeftBehind) -> Running {
+fn start(source: Box<dyn Source>, context: &Arc<ScanContext>, stuck: &StuckSources) -> Running {
     let (sender, answer) = mpsc::sync_channel(1);
     let mark = Arc::new(());
-    if left.hangs(source.name()) {
-        let reading = SourceReading::failed("the scan before has not come back from there");
-        // The channel has room for one.
+    if stuck.contains(source.name()) {
+        let reading = SourceReading::failed("still running since an earlier scan");
+        // The channel has capacity 1, so this does not block.
         let _ = sender.send((SourceReading { outcome: Outcome::TimedOut, ..reading }, Duration::ZERO));
         return Running { source: source.name(), uses_watchlist: source.uses_watchlist(), answer, mark };
     }
     let (name, uses_watchlist) = (source.name(), source.uses_watchlist());
     let context = Arc::clone(context);
     let begun = Instant::now();
-    let held = Arc::clone(&mark);
+    let clone = Arc::clone(&mark);
     let work = move || {
-        let _held = held;
+        let _mark = clone;
         let reading = source.read(&context);
-        // Nobody listens after the time limit; the sighting is then of no use.
+        // After the time limit nobody receives this, and the result is discarded.
         let _ = sender.send((reading, begun.elapsed()));
     };
-    // A thread that cannot be started drops its sender: that reads as a failure below, like a panic.
+    // If the thread cannot be started, its sender is dropped. That reads as a failure below, like a panic.
     if let Err(error) = std::thread::Builder::new().name(format!("scan-{name}")).spawn(work) {
-        tracing::error!(source = %name, error = %error, "no thread could be started for a source");
+        tracing::error!(source = %name, error = %error, "cannot start a thread for a source");
     }
     Running { source: name, uses_watchlist, answer, mark }
 }
 
 impl Running {
-    fn end(self, begun: Instant, limit: Duration, left_behind: &LeftBehind) -> Ran {
-        let left = limit.saturating_sub(begun.elapsed());
-        let (reading, took) = match self.answer.recv_timeout(left) {
+    fn wait(self, begun: Instant, limit: Duration, stuck: &StuckSources) -> SourceRun {
+        let remaining = limit.saturating_sub(begun.elapsed());
+        let (reading, took) = match self.answer.recv_timeout(remaining) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => {
-                left_behind.sources().insert(self.source, self.mark);
-                let reason = format!("it took longer than {} ms", limit.as_millis());
+                stuck.sources().insert(self.source, self.mark);
+                let reason = format!("timed out after {} s", limit.as_secs_f32());
                 (SourceReading { outcome: Outcome::TimedOut, ..SourceReading::failed(reason) }, begun.elapsed())
             }
             Err(RecvTimeoutError::Disconnected) => {
-                (SourceReading::failed("the source stopped by a fault of the agent"), begun.elapsed())
+                (SourceReading::failed("internal error: the source panicked"), begun.elapsed())
             }
         };
-        Ran { source: self.source, uses_watchlist: self.uses_watchlist, reading, took }
+        SourceRun { source: self.source, uses_watchlist: self.uses_watchlist, reading, took }
     }
 }

@@ -30,7 +30,7 @@ const STANZAS: [&str; 3] = [
     "Package: klnagent64\nStatus: deinstall ok config-files\nMaintainer: Kaspersky Lab\nArchitecture: amd64\nVersion: 15.1\n\n",
 ];
 
-/// A machine of one image, with its own people, its own order on disk and its own day.
+/// A machine from one image, with its own user, order on disk and host name.
 fn machine(user: &str, home: &str, host: &str, backwards: bool) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("temporary directory");
     let root = dir.path();
@@ -82,7 +82,7 @@ fn two_machines_of_one_image_share_every_digest() {
 }
 
 #[test]
-fn who_has_what_stands_in_the_state_under_a_pseudonym_as_far_as_the_scope_goes() {
+fn user_items_are_in_the_state_under_a_pseudonym_within_the_scope() {
     let places = |user_scope, user_key| {
         let options = ScanOptions { user_scope, user_key: Some(user_key), ..ScanOptions::default() };
         let machine = machine("jane", "/home/jane", "alpha", false);
@@ -99,13 +99,13 @@ fn who_has_what_stands_in_the_state_under_a_pseudonym_as_far_as_the_scope_goes()
 }
 
 #[test]
-fn a_root_is_told_by_its_own_files_and_nothing_of_the_running_system() {
-    let taken = scan(&machine("jane", "/home/jane", "alpha", false));
-    assert_eq!(taken.state, HostState::default());
-    assert!(taken.facts.offline_root);
-    assert_eq!(taken.facts.os_name, "Debian GNU/Linux 12");
-    assert_eq!((taken.facts.kernel.as_str(), taken.facts.architecture.as_str()), ("", "x86_64"));
-    let outcomes: Vec<_> = taken.snapshot.entries().iter().map(|entry| (entry.source.name(), entry.outcome)).collect();
+fn a_root_is_described_by_its_own_files_only() {
+    let result = scan(&machine("jane", "/home/jane", "alpha", false));
+    assert_eq!(result.state, HostState::default());
+    assert!(result.facts.offline_root);
+    assert_eq!(result.facts.os_name, "Debian GNU/Linux 12");
+    assert_eq!((result.facts.kernel.as_str(), result.facts.architecture.as_str()), ("", "x86_64"));
+    let outcomes: Vec<_> = result.snapshot.entries().iter().map(|entry| (entry.source.name(), entry.outcome)).collect();
     assert_eq!(
         outcomes,
         [
@@ -127,9 +127,9 @@ fn a_root_is_told_by_its_own_files_and_nothing_of_the_running_system() {
 }
 
 #[test]
-fn a_unit_whose_program_is_gone_says_so() {
-    let taken = scan(&machine("jane", "/home/jane", "alpha", false));
-    let section = taken.section(SourceName::SystemdUnits).expect("units");
+fn a_unit_without_its_program_has_the_state_binary_missing() {
+    let result = scan(&machine("jane", "/home/jane", "alpha", false));
+    let section = result.section(SourceName::SystemdUnits).expect("units");
     let section = canonical::read_section(&section.canonical).expect("canonical");
     let state = |name: &str| section.observations().iter().find(|o| o.name == name).map(|o| o.state.clone());
     assert_eq!(state("kesl.service").as_deref(), Some(""));
@@ -139,12 +139,12 @@ fn a_unit_whose_program_is_gone_says_so() {
 fn outcomes(all: Vec<Box<dyn Source>>, time_limit: Duration) -> Vec<(SourceName, Outcome)> {
     let dir = tempfile::tempdir().expect("temporary directory");
     let options = ScanOptions { time_limit, ..ScanOptions::default() };
-    let taken = scan_with(all, Root::below(dir.path()).expect("a root"), &options);
-    taken.snapshot.entries().iter().map(|entry| (entry.source, entry.outcome)).collect()
+    let result = scan_with(all, Root::below(dir.path()).expect("a root"), &options);
+    result.snapshot.entries().iter().map(|entry| (entry.source, entry.outcome)).collect()
 }
 
 #[test]
-fn a_source_that_panics_is_an_outcome_and_the_others_are_heard() {
+fn a_panicking_source_has_failed_and_the_others_are_read() {
     let all: Vec<Box<dyn Source>> = vec![
         Box::new(Fake(SourceName::Dpkg, || panic!("a fault of the parser"))),
         Box::new(Fake(SourceName::Snap, || SourceReading::complete(Vec::new()))),
@@ -154,7 +154,7 @@ fn a_source_that_panics_is_an_outcome_and_the_others_are_heard() {
 }
 
 #[test]
-fn a_source_that_hangs_is_an_outcome_and_the_others_are_heard() {
+fn a_hanging_source_has_timed_out_and_the_others_are_read() {
     let all: Vec<Box<dyn Source>> = vec![
         Box::new(Fake(SourceName::Rpm, || {
             loop {
@@ -168,7 +168,7 @@ fn a_source_that_hangs_is_an_outcome_and_the_others_are_heard() {
 }
 
 #[test]
-fn a_source_that_still_hangs_gets_no_second_thread_and_is_asked_again_when_it_has_come_back() {
+fn a_stuck_source_gets_no_second_thread_until_the_first_has_returned() {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     static STARTED: AtomicUsize = AtomicUsize::new(0);
     static FREE: AtomicBool = AtomicBool::new(false);
@@ -182,22 +182,22 @@ fn a_source_that_still_hangs_gets_no_second_thread_and_is_asked_again_when_it_ha
             }
             SourceReading::complete(Vec::new())
         });
-        let taken = scan_with(vec![Box::new(source)], Root::below(dir.path()).expect("a root"), &options);
-        taken.snapshot.entries()[0].clone()
+        let result = scan_with(vec![Box::new(source)], Root::below(dir.path()).expect("a root"), &options);
+        result.snapshot.entries()[0].clone()
     };
     assert_eq!((scan().outcome, STARTED.load(Ordering::SeqCst)), (Outcome::TimedOut, 1));
     let again = scan();
     assert_eq!((again.outcome, STARTED.load(Ordering::SeqCst)), (Outcome::TimedOut, 1));
-    assert!(again.reason.contains("has not come back"), "{}", again.reason);
+    assert!(again.reason.contains("still running since"), "{}", again.reason);
     FREE.store(true, Ordering::SeqCst);
     let end = std::time::Instant::now() + Duration::from_secs(20);
     while scan().outcome != Outcome::Empty {
-        assert!(std::time::Instant::now() < end, "it is never asked again");
+        assert!(std::time::Instant::now() < end, "the source is never read again");
     }
 }
 
 #[test]
-fn after_a_snapshot_nothing_is_read_any_more() {
+fn after_a_scan_nothing_is_read() {
     use std::sync::Mutex;
     use std::sync::mpsc::{Receiver, Sender, channel};
     struct Late(Mutex<(Receiver<()>, Sender<std::io::ErrorKind>)>);
@@ -213,22 +213,22 @@ fn after_a_snapshot_nothing_is_read_any_more() {
             SourceReading::complete(Vec::new())
         }
     }
-    let ((go_on, told), (say, heard)) = (channel(), channel());
+    let ((go_on, gate), (send, errors)) = (channel(), channel());
     let dir = tempfile::tempdir().expect("temporary directory");
     let options = ScanOptions { time_limit: Duration::from_millis(50), ..ScanOptions::default() };
-    scan_with(vec![Box::new(Late(Mutex::new((told, say))))], Root::below(dir.path()).expect("a root"), &options);
+    scan_with(vec![Box::new(Late(Mutex::new((gate, send))))], Root::below(dir.path()).expect("a root"), &options);
     go_on.send(()).expect("it waits");
-    assert_eq!(heard.recv_timeout(Duration::from_secs(20)), Ok(std::io::ErrorKind::TimedOut));
+    assert_eq!(errors.recv_timeout(Duration::from_secs(20)), Ok(std::io::ErrorKind::TimedOut));
 }
 
 #[test]
-fn more_than_a_section_may_hold_is_cut_and_said() {
+fn a_section_over_the_limit_is_cut_and_the_outcome_is_partial() {
     let many = || {
         let observation =
             |n: usize| muster_proto::model::Observation::new(muster_proto::model::Kind::Path, format!("/p/{n:06}"));
         SourceReading::complete((0..limits::OBSERVATIONS_PER_SECTION + 1).map(observation).collect())
     };
-    let (entry, section) = seal(SourceName::WatchPaths, many(), 1, &Redactor::new(Vec::new()));
+    let (entry, section) = encode(SourceName::WatchPaths, many(), 1, &Redactor::new(Vec::new()));
     assert_eq!(entry.outcome, Outcome::Partial);
     let section = section.expect("a section");
     canonical::read_section(&section.canonical).expect("within the limits");
@@ -236,9 +236,9 @@ fn more_than_a_section_may_hold_is_cut_and_said() {
 }
 
 #[test]
-fn an_empty_directory_is_no_machine_without_packages() {
+fn an_empty_root_has_failed_and_not_zero_packages() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let taken = scan(&dir);
-    assert_eq!(taken.snapshot.entry(SourceName::Dpkg).map(|entry| entry.outcome), Some(Outcome::Failed));
-    assert_eq!(taken.snapshot.entry(SourceName::Host).map(|entry| entry.outcome), Some(Outcome::Failed));
+    let result = scan(&dir);
+    assert_eq!(result.snapshot.entry(SourceName::Dpkg).map(|entry| entry.outcome), Some(Outcome::Failed));
+    assert_eq!(result.snapshot.entry(SourceName::Host).map(|entry| entry.outcome), Some(Outcome::Failed));
 }

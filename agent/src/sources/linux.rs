@@ -1,11 +1,10 @@
-//! The sources of Linux, of every distribution.
+//! The sources on Linux, for every distribution.
 
 mod apk;
 mod browser_extensions;
 #[cfg(test)]
 mod canned;
 mod dpkg;
-mod findings;
 mod flatpak;
 mod host;
 #[cfg(test)]
@@ -18,6 +17,7 @@ mod places;
 #[cfg(test)]
 mod places_tests;
 mod processes;
+mod reading_builder;
 mod rpm;
 mod snap;
 mod state;
@@ -79,8 +79,8 @@ pub(super) fn homes(context: &ScanContext) -> Vec<String> {
     homes
 }
 
-/// The home of an account that a person may have. System accounts live in `/var`, `/usr` and at `/`, which are not
-/// anybody's.
+/// The home directory of an account in `/etc/passwd` that may belong to a person. System accounts have ids below 1000, and
+/// home directories that are not personal.
 fn home_of_person(line: &str) -> Option<String> {
     let mut fields = line.split(':');
     let id: u32 = fields.nth(2)?.parse().ok()?;

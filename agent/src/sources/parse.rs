@@ -1,8 +1,9 @@
-//! Pure bytes to model: no file, no clock, no call of the system. Compiled and tested on every OS, and nothing here may
-//! panic on any input.
+//! Pure parsers from bytes to the model: no files, no clock, no system calls. They are compiled and tested on every OS, and
+//! no input may make them panic.
 
 pub mod apk;
 pub mod certificate;
+pub mod cgroup;
 pub mod dpkg;
 pub mod elf;
 pub mod extension;

@@ -1,34 +1,21 @@
-//! Where a change is worth a scan: the places on disk that the sources read, by name. Whoever watches them decides how.
+//! The places on disk that sources read, for the watch: a change there is worth a scan.
 
-use muster_proto::model::Watchlist;
-
-use super::platform;
-
-/// How much of a place matters.
+/// Which changes at a place matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
-    /// The entry itself: that it comes, goes, is replaced or written. `*` in its name stands for any run of characters.
+    /// The entry itself: created, removed, replaced or written. `*` in its name matches any run of characters.
     Entry,
     /// Every entry of this directory.
     Listing,
-    /// Every entry of this directory and of the directories in it.
+    /// Every entry of this directory and of its subdirectories.
     Tree,
 }
 
 /// One place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Absolute, as the looked-at machine sees it.
+    /// Absolute path on the scanned machine.
     pub path: String,
-    /// How much of it matters.
+    /// Which changes matter.
     pub reach: Reach,
-}
-
-/// Everything that the sources of this platform read from disk and that can be watched; people's homes are left alone,
-/// and what the kernel makes up as it is read (`/proc`) tells nobody that it has changed.
-#[must_use]
-pub fn places(watchlist: &Watchlist) -> Vec<Place> {
-    let own = platform::PLACES.iter().map(|(path, reach)| Place { path: (*path).to_owned(), reach: *reach });
-    let listed = watchlist.paths.iter().map(|path| Place { path: path.clone(), reach: Reach::Entry });
-    own.chain(listed).collect()
 }

@@ -1,4 +1,4 @@
-//! Sources and facts that need no system of their own.
+//! Sources and facts that are the same on every platform.
 
 pub(super) mod machine;
 pub(super) mod watch_paths;

@@ -1,7 +1,7 @@
-//! The machine that is looked at: the running system, or a mounted image or template below a directory.
+//! The machine to scan: the running system, or a mounted image or copied tree below a directory.
 //!
-//! Every file access of every source goes through [`Root`]. Paths are absolute as the looked-at machine sees them, and
-//! links, absolute ones and `..` too, resolve inside the root: a link to `/etc/passwd` in an image is the image's file.
+//! Every file access of every source goes through [`Root`]. Paths are absolute on the scanned machine. Symbolic links,
+//! absolute ones and `..` included, resolve inside the root: a link to `/etc/passwd` in an image is the image's file.
 
 use std::fs::File;
 use std::io;
@@ -20,34 +20,34 @@ mod platform;
 #[path = "root/plain.rs"]
 mod platform;
 
-/// The machine that is looked at.
+/// The machine to scan.
 #[derive(Debug)]
 pub struct Root {
     place: platform::Place,
     running: bool,
-    shown: PathBuf,
-    /// Nobody waits for what would be read.
+    given: PathBuf,
+    /// The scan is over; further reads fail.
     closed: AtomicBool,
-    /// Every path that was asked for, so that a test can hold it against what is watched.
+    /// Every path that was accessed, for the test that compares them with the watched places.
     #[cfg(test)]
-    pub(super) asked: std::sync::Mutex<std::collections::BTreeSet<String>>,
+    pub(super) accessed: std::sync::Mutex<std::collections::BTreeSet<String>>,
 }
 
-/// What stands at a path.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stands {
+pub enum FileKind {
     /// A file.
     File,
     /// A directory.
     Directory,
-    /// A symbolic link whose end does not exist.
+    /// A symbolic link whose target does not exist.
     BrokenLink,
     /// A device, socket or pipe.
     Other,
 }
 
-impl Stands {
-    /// The word for people and attributes.
+impl FileKind {
+    /// The name in observations.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -59,41 +59,41 @@ impl Stands {
     }
 }
 
-/// An open file that is read by place.
+/// An open file that is read at offsets.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenFile {
     file: File,
     size: u64,
 }
 
-/// When something changed.
+/// Times of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
-    /// When its contents last changed, as whoever wrote it says: archives carry it along.
+    /// When the contents last changed (`mtime`). Archives and package managers set it to the time of the build.
     pub modified: Timestamp,
-    /// When the system last wrote it or its attributes; nobody can set that.
+    /// When the file or its attributes were last written on this system (`ctime`). It cannot be set.
     pub changed: Timestamp,
 }
 
-/// What a file was when it was asked: the same twice means that nobody wrote to it between.
+/// Identity, size and time of a file. Two equal stamps mean that it was not written in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// Which file it is, also after another was renamed over it.
+    /// Device and inode, which change when another file is renamed over it.
     identity: (u64, u64),
     size: u64,
     modified: Option<SystemTime>,
 }
 
 impl Stamp {
-    /// Whether both are of one file, by whatever paths it was reached.
+    /// Whether both are of the same file, even if it was reached by different paths.
     #[must_use]
     pub fn is_same_file(&self, other: &Self) -> bool {
         self.identity != (0, 0) && self.identity == other.identity
     }
 }
 
-impl Opened {
-    /// What the file is now.
+impl OpenFile {
+    /// The current stamp of the file.
     ///
     /// # Errors
     /// As the system says.
@@ -104,7 +104,7 @@ impl Opened {
     }
 }
 
-impl Storage for Opened {
+impl Storage for OpenFile {
     fn size(&self) -> u64 {
         self.size
     }
@@ -114,25 +114,25 @@ impl Storage for Opened {
     }
 }
 
-/// Entries of one directory that are taken, and bytes of their names: dpkg's largest has 30,000 of 40 bytes, and a million
-/// names, or names that fill the memory, are a trap.
+/// Limits of one directory listing: entries, and bytes of their names. dpkg's largest has 30,000 entries with 40 bytes
+/// each; a directory with a million names is an attack on the agent's memory.
 const ENTRIES: usize = 262_144;
 const NAME_BYTES: usize = 8 * 1024 * 1024;
 
-/// One entry of a directory: its name, and whether it is a symbolic link.
+/// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
-    /// The name; entries whose names are not UTF-8 have their bad bytes replaced.
+    /// The name; bytes that are not UTF-8 are replaced.
     pub name: String,
     /// Whether it is a symbolic link.
     pub is_link: bool,
-    /// Whether it is a directory itself.
+    /// Whether it is a directory, and not a link to one.
     pub is_directory: bool,
 }
 
-/// Why a root cannot be looked at.
+/// A root cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open {path} as a root to look at")]
+#[error("cannot open {path} as the root of a scan")]
 pub struct RootError {
     path: PathBuf,
     #[source]
@@ -150,55 +150,54 @@ impl Root {
         Ok(Self::of(place, true, path))
     }
 
-    /// The machine whose files are below `dir`; nothing of the running system is looked at.
+    /// The machine whose files are below `dir`. Nothing of the running system is read.
     ///
     /// # Errors
-    /// The directory does not exist, is no directory or may not be opened.
+    /// The path does not exist, is not a directory, or cannot be opened.
     pub fn below(dir: &Path) -> Result<Self, RootError> {
         let place = platform::Place::open(dir).map_err(|source| RootError { path: dir.to_owned(), source })?;
         Ok(Self::of(place, false, dir.to_owned()))
     }
 
-    fn of(place: platform::Place, running: bool, shown: PathBuf) -> Self {
+    fn of(place: platform::Place, running: bool, given: PathBuf) -> Self {
         Self {
             place,
             running,
-            shown,
+            given,
             closed: AtomicBool::new(false),
             #[cfg(test)]
-            asked: std::sync::Mutex::default(),
+            accessed: std::sync::Mutex::default(),
         }
     }
 
-    /// Ends all reading: every access from now on fails. A source that was left behind comes to its end by this, instead of
-    /// working its way through a tree that somebody made large.
+    /// Makes every further access fail. An abandoned source then ends soon, instead of reading a huge tree to its end.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    #[cfg_attr(not(test), expect(unused_variables, reason = "only a test wants to know what was asked for"))]
+    #[cfg_attr(not(test), expect(unused_variables, reason = "only a test records the paths"))]
     fn at(&self, path: &str) -> io::Result<&platform::Place> {
         #[cfg(test)]
-        self.asked.lock().expect("unpoisoned").insert(path.to_owned());
+        self.accessed.lock().expect("unpoisoned").insert(path.to_owned());
         if self.closed.load(Ordering::Relaxed) { Err(io::ErrorKind::TimedOut.into()) } else { Ok(&self.place) }
     }
 
-    /// Whether this is the running system, of which more than files can be asked.
+    /// Whether this is the running system, which can be queried beyond its files.
     #[must_use]
     pub const fn is_running_system(&self) -> bool {
         self.running
     }
 
-    /// The directory as it was given, for people.
+    /// The directory as given by the caller.
     #[must_use]
-    pub fn shown(&self) -> &Path {
-        &self.shown
+    pub fn given_path(&self) -> &Path {
+        &self.given
     }
 
     /// Reads a whole regular file of at most `max` bytes.
     ///
     /// # Errors
-    /// As the system says; `InvalidData` when it is no regular file, `FileTooLarge` when it is larger.
+    /// As the system says; `InvalidData` when it is not a regular file, `FileTooLarge` when it is larger.
     pub fn read(&self, path: &str, max: usize) -> io::Result<Vec<u8>> {
         self.at(path)?.read(path, max, true)
     }
@@ -211,17 +210,17 @@ impl Root {
         self.at(path)?.read(path, max, false)
     }
 
-    /// Opens a regular file to be read by place.
+    /// Opens a regular file for reading at offsets.
     ///
     /// # Errors
-    /// As the system says; `InvalidData` when it is no regular file.
-    pub fn open(&self, path: &str) -> io::Result<Opened> {
+    /// As the system says; `InvalidData` when it is not a regular file.
+    pub fn open(&self, path: &str) -> io::Result<OpenFile> {
         let file = self.at(path)?.open_file(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
         }
-        Ok(Opened { file, size: metadata.len() })
+        Ok(OpenFile { file, size: metadata.len() })
     }
 
     /// Reads a short text file; bytes that are not UTF-8 are replaced.
@@ -235,22 +234,22 @@ impl Root {
     /// The entries of a directory, sorted by name.
     ///
     /// # Errors
-    /// As the system says; `FileTooLarge` when it has more entries than a machine has use for.
+    /// As the system says; `FileTooLarge` when it has more entries than any real machine.
     pub fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
         let mut entries = self.at(path)?.list(path, ENTRIES, NAME_BYTES)?;
         entries.sort_unstable();
         Ok(entries)
     }
 
-    /// What stands at a path, or `None` when nothing does.
+    /// The kind of the file at a path; `None` when there is none.
     ///
     /// # Errors
-    /// It cannot be found out: a directory on the way may not be searched, or the disk fails.
-    pub fn stands(&self, path: &str) -> io::Result<Option<Stands>> {
-        self.at(path)?.stands(path)
+    /// It cannot be determined: a parent directory may not be searched, or the disk fails.
+    pub fn kind_at(&self, path: &str) -> io::Result<Option<FileKind>> {
+        self.at(path)?.kind_at(path)
     }
 
-    /// Opens a directory to be named to the system; nothing in it is read.
+    /// Opens a directory as a handle for the system; nothing in it is read.
     ///
     /// # Errors
     /// As the system says.
@@ -258,7 +257,7 @@ impl Root {
         self.place.directory(path)
     }
 
-    /// When what stands at a path was changed; links are followed.
+    /// The times of a file; links are followed.
     ///
     /// # Errors
     /// As the system says.
@@ -266,7 +265,7 @@ impl Root {
         self.at(path)?.times(path)
     }
 
-    /// Where a symbolic link points, as it is written there.
+    /// The target of a symbolic link, as stored.
     ///
     /// # Errors
     /// As the system says.

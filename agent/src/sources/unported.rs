@@ -1,4 +1,4 @@
-//! A platform whose sources are not written yet: it says so, and sees nothing.
+//! Platforms without sources of their own yet: only the portable ones are read.
 
 use muster_proto::model::{HostFacts, HostState, Outcome, Platform};
 
@@ -15,17 +15,17 @@ pub(super) fn all() -> Vec<Box<dyn Source>> {
 }
 
 pub(super) fn os_release(_root: &Root) -> Result<OsRelease, String> {
-    Err("this agent cannot identify this system yet".to_owned())
+    Err("this agent does not support this operating system yet".to_owned())
 }
 
 pub(super) fn facts(context: &ScanContext) -> HostFacts {
     portable::machine::facts(PLATFORM, !context.root.is_running_system())
 }
 
-pub(super) fn state(_scene: &ScanContext, _units: &[String], _units_outcome: Outcome) -> HostState {
+pub(super) fn state(_context: &ScanContext, _units: &[String], _units_outcome: Outcome) -> HostState {
     HostState::default()
 }
 
-pub(super) fn homes(_scene: &ScanContext) -> Vec<String> {
+pub(super) fn homes(_context: &ScanContext) -> Vec<String> {
     Vec::new()
 }

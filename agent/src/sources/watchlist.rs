@@ -1,7 +1,7 @@
-//! The watchlist as this agent accepts it: a built-in default, and bounds that no collector can move.
+//! The watchlist as this agent accepts it: a built-in default, and limits that no collector can change.
 //!
-//! A watchlist says what to test for existence, nothing else. An entry that would make the agent look into people's
-//! directories, leave the machine's own tree or walk without bounds is dropped, and each drop is named.
+//! A watchlist only says what to test for existence. An entry that would make the agent read home directories, leave the
+//! machine's own tree or walk without bounds is rejected and named.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,11 @@ use muster_proto::model::Watchlist;
 
 const BUILTIN: &str = include_str!("../../watchlist/default.toml");
 
-/// Places whose contents belong to people, to the kernel or to a moment.
+/// Directories that belong to users or to the kernel, or are temporary.
 const FORBIDDEN: &[&str] =
     &["/home", "/root", "/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/Users", "/media", "/mnt"];
 
-/// A watchlist in its file's form; the version is apart, since a collector's list carries its own.
+/// A watchlist as stored in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WatchlistFile {
@@ -30,37 +30,37 @@ pub struct WatchlistFile {
     pub extension_ids: Vec<String>,
 }
 
-/// An entry that this agent does not take, and why.
+/// A rejected entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
-    /// The entry as it came.
+    /// The entry as received.
     pub entry: String,
-    /// Why it is not taken.
-    pub why: &'static str,
+    /// Why it was rejected.
+    pub reason: &'static str,
 }
 
-/// The list that this agent was built with.
+/// The built-in watchlist.
 #[must_use]
 pub fn builtin() -> Watchlist {
-    // The file is part of the program and a test reads it; an agent without a watchlist would still say so by version 0.
+    // A test parses the built-in file. If it were invalid nevertheless, version 0 would tell the collector.
     let file: WatchlistFile = toml::from_str(BUILTIN).unwrap_or_default();
     accept(file.into()).0
 }
 
-/// Keeps what is within the bounds; names what is not.
+/// Splits a watchlist into the accepted part and the rejected entries.
 #[must_use]
 pub fn accept(list: Watchlist) -> (Watchlist, Vec<Dropped>) {
     let mut dropped = Vec::new();
     let mut keep = |entries: Vec<String>, check: fn(&str) -> Result<(), &'static str>| {
         let mut kept = BTreeSet::new();
         for entry in entries {
-            let why = match check(&entry) {
-                Ok(()) if kept.len() >= limits::WATCHLIST_ENTRIES => Some("the list is longer than WATCHLIST_ENTRIES"),
+            let reason = match check(&entry) {
+                Ok(()) if kept.len() >= limits::WATCHLIST_ENTRIES => Some("the list has too many entries"),
                 Ok(()) => None,
-                Err(why) => Some(why),
+                Err(reason) => Some(reason),
             };
-            match why {
-                Some(why) => dropped.push(Dropped { entry, why }),
+            match reason {
+                Some(reason) => dropped.push(Dropped { entry, reason }),
                 None => drop(kept.insert(entry)),
             }
         }
@@ -78,7 +78,7 @@ pub fn accept(list: Watchlist) -> (Watchlist, Vec<Dropped>) {
     (accepted, dropped)
 }
 
-/// What one list has and the other has not, for the log: `+` came, `-` went.
+/// The differences between two lists for the log: `+` added, `-` removed.
 #[must_use]
 pub fn changes(old: &Watchlist, new: &Watchlist) -> Vec<String> {
     let mut changes = Vec::new();
@@ -103,7 +103,7 @@ pub fn has_wildcard(pattern: &str) -> bool {
     pattern.contains('*')
 }
 
-/// Whether a name fits a pattern in which `*` stands for any run of characters. Linear in both for each `*`.
+/// Whether a name matches a pattern in which `*` matches any run of characters. Linear in both per `*`.
 #[must_use]
 pub fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
@@ -120,17 +120,17 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 
 fn check_text(entry: &str) -> Result<(), &'static str> {
     if entry.is_empty() || entry.len() > limits::TEXT_BYTES {
-        return Err("it is empty or longer than TEXT_BYTES");
+        return Err("the entry is empty or too long");
     }
-    if entry.chars().any(char::is_control) { Err("it has control characters") } else { Ok(()) }
+    if entry.chars().any(char::is_control) { Err("the entry has control characters") } else { Ok(()) }
 }
 
 fn check_name(entry: &str) -> Result<(), &'static str> {
     check_text(entry)?;
     if entry.contains('/') {
-        return Err("a name has no '/'");
+        return Err("a name must not contain '/'");
     }
-    if entry.trim_matches('*').is_empty() { Err("it names everything") } else { Ok(()) }
+    if entry.trim_matches('*').is_empty() { Err("the pattern matches everything") } else { Ok(()) }
 }
 
 fn check_path(entry: &str) -> Result<(), &'static str> {
@@ -147,11 +147,11 @@ fn check_path(entry: &str) -> Result<(), &'static str> {
         return Err("'*' is allowed in the last component only");
     }
     if last.trim_matches('*').is_empty() || (parents.is_empty() && has_wildcard(last)) {
-        return Err("it names a whole directory");
+        return Err("the pattern matches a whole directory");
     }
     let within = |place: &str| entry.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if FORBIDDEN.iter().any(|place| within(place)) {
-        return Err("the path is below a place that is not looked at");
+        return Err("the path is in a directory that agents do not read");
     }
     Ok(())
 }
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_list_is_within_its_own_bounds() {
+    fn the_built_in_list_is_accepted() {
         let file: WatchlistFile = toml::from_str(BUILTIN).expect("it is TOML");
         let (list, dropped) = accept(file.into());
         assert_eq!(dropped, []);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_look_at_people_or_without_bounds_is_dropped_and_named() {
+    fn entries_in_home_directories_or_without_bounds_are_rejected() {
         let bad = [
             "opt/x",
             "/opt/../etc/shadow",
@@ -215,14 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn a_list_beyond_the_limit_is_cut() {
+    fn a_list_over_the_limit_is_cut() {
         let paths = (0..limits::WATCHLIST_ENTRIES + 3).map(|n| format!("/opt/p{n}")).collect();
         let (accepted, dropped) = accept(Watchlist { paths, ..Watchlist::default() });
         assert_eq!((accepted.paths.len(), dropped.len()), (limits::WATCHLIST_ENTRIES, 3));
     }
 
     #[test]
-    fn a_star_stands_for_any_run_of_characters() {
+    fn a_star_matches_any_run_of_characters() {
         for (pattern, name, fits) in [
             ("kesl*.service", "kesl-supervisor.service", true),
             ("kesl*.service", "kesl.service", true),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_name_what_came_and_what_went() {
+    fn changes_name_added_and_removed_entries() {
         let old = Watchlist { paths: vec!["/opt/a".into()], ..Watchlist::default() };
         let new = Watchlist { paths: vec!["/opt/b".into()], ..Watchlist::default() };
         assert_eq!(changes(&old, &new), ["+/opt/b", "-/opt/a"]);

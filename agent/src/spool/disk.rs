@@ -1,5 +1,5 @@
-//! What the spool does to the disk: two operations, each of which is whole or not done. A trait, so that a test can pull the
-//! plug in the middle of either.
+//! The disk operations of the spool, each of which happens completely or not at all. A trait, so that a test can interrupt
+//! them at any point.
 
 use std::fmt::Debug;
 use std::io;
@@ -11,14 +11,14 @@ pub(super) trait Disk: Debug + Send {
     /// Replaces a file; durable when it returns.
     fn replace(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
-    /// Removes a file; one that is not there is removed. Durable after the next [`Self::settle`].
+    /// Removes a file; a missing one is not an error. Durable after the next [`Self::sync_removals`].
     fn remove(&mut self, path: &Path) -> io::Result<()>;
 
     /// Makes removals durable.
-    fn settle(&mut self, dir: &Path) -> io::Result<()>;
+    fn sync_removals(&mut self, dir: &Path) -> io::Result<()>;
 }
 
-/// The disk itself.
+/// The real disk.
 #[derive(Debug)]
 pub(super) struct Real;
 
@@ -34,12 +34,12 @@ impl Disk for Real {
         }
     }
 
-    fn settle(&mut self, dir: &Path) -> io::Result<()> {
+    fn sync_removals(&mut self, dir: &Path) -> io::Result<()> {
         os::sync_dir(dir)
     }
 }
 
-/// Whether an error says that there is no room, for us or for anybody.
+/// Whether an error means that the disk, the quota or the file size limit is exhausted.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }

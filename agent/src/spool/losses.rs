@@ -1,5 +1,5 @@
-//! What was lost, in a file beside the entries. The count is written together with the names of the entries that go, before
-//! they go: a kill between the two is finished by the next process, and nothing is counted twice or not at all.
+//! Counts lost snapshots in a file beside the entries. The count is written together with the names of the entries to remove,
+//! before they are removed. If the process is killed in between, the next one finishes the removal without counting again.
 
 use std::path::{Path, PathBuf};
 
@@ -7,24 +7,24 @@ use muster_proto::model::Losses;
 
 const FILE: &str = "losses.json";
 
-/// The file's content.
+/// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-pub(super) struct Note {
+pub(super) struct LossRecord {
     #[serde(flatten)]
     pub(super) losses: Losses,
-    /// Names of files that are counted already and go, or have gone.
+    /// Files that are already counted and may not be removed yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) leaving: Vec<String>,
+    pub(super) removing: Vec<String>,
 }
 
-impl Note {
-    pub(super) fn place(dir: &Path) -> PathBuf {
+impl LossRecord {
+    pub(super) fn path(dir: &Path) -> PathBuf {
         dir.join(FILE)
     }
 
-    /// A count that is lost or damaged begins anew: it never keeps entries from leaving.
+    /// Reads the file. A missing or damaged one starts at zero, so that it never blocks the spool.
     pub(super) fn read(dir: &Path) -> Self {
-        let bytes = std::fs::read(Self::place(dir)).unwrap_or_default();
+        let bytes = std::fs::read(Self::path(dir)).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 }
@@ -34,15 +34,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_note_of_an_older_agent_is_still_read() {
+    fn a_record_without_all_fields_is_read() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        std::fs::write(Note::place(dir.path()), br#"{"dropped":3,"damaged":1}"#).expect("written");
+        std::fs::write(LossRecord::path(dir.path()), br#"{"dropped":3,"damaged":1}"#).expect("written");
         let losses = Losses { coalesced: 0, dropped: 3, damaged: 1 };
-        assert_eq!(Note::read(dir.path()), Note { losses, leaving: Vec::new() });
-        let note = Note { losses, leaving: vec!["a".to_owned()] };
-        std::fs::write(Note::place(dir.path()), serde_json::to_vec(&note).expect("JSON")).expect("written");
-        assert_eq!(Note::read(dir.path()), note);
-        std::fs::write(Note::place(dir.path()), b"{").expect("written");
-        assert_eq!(Note::read(dir.path()), Note::default());
+        assert_eq!(LossRecord::read(dir.path()), LossRecord { losses, removing: Vec::new() });
+        let record = LossRecord { losses, removing: vec!["a".to_owned()] };
+        std::fs::write(LossRecord::path(dir.path()), serde_json::to_vec(&record).expect("JSON")).expect("written");
+        assert_eq!(LossRecord::read(dir.path()), record);
+        std::fs::write(LossRecord::path(dir.path()), b"{").expect("written");
+        assert_eq!(LossRecord::read(dir.path()), LossRecord::default());
     }
 }

@@ -1,5 +1,5 @@
-//! The spool against a model: the plug is pulled at every byte of every write and at every removal, the disk is full at
-//! every byte, and whatever was promised before must be there afterwards, whole, in order and counted.
+//! Tests the spool against a model: the process is killed at every byte of every write and at every removal, and the disk
+//! is full at every byte. Everything promised before must still be there, complete, in order and counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,12 +14,12 @@ use super::{Bounds, Spool};
 
 const BOUNDS: Bounds = Bounds { bytes: 400, age: Duration::from_secs(7200) };
 
-/// What happens when the steps are used up: a byte written is a step, and so are a renaming and a removal.
+/// What happens after the last allowed step. A written byte is a step, and so are a rename and a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// The process is killed: nothing is tidied up, nothing works any more.
+    /// The process is killed: nothing is cleaned up and no operation works any more.
     Killed,
-    /// The disk is full: what was begun is tidied up, removals work, and writing fails until something was removed.
+    /// The disk is full: an unfinished write is cleaned up, removals work, and writes fail until something was removed.
     Full,
 }
 
@@ -73,7 +73,7 @@ impl Disk for Failing {
     fn remove(&mut self, path: &Path) -> io::Result<()> {
         self.alive()?;
         if self.end == End::Full {
-            // Room for one write of every size in this test, so that freeing helps.
+            // Enough for any write in this test, so that a removal helps.
             self.left = self.left.max(600);
         } else if !self.step() {
             return Err(self.fail());
@@ -81,7 +81,7 @@ impl Disk for Failing {
         Real.remove(path)
     }
 
-    fn settle(&mut self, _dir: &Path) -> io::Result<()> {
+    fn sync_removals(&mut self, _dir: &Path) -> io::Result<()> {
         self.alive()
     }
 }
@@ -97,14 +97,14 @@ enum Step {
     Reopen,
 }
 
-/// What was promised.
+/// What the spool has promised to keep.
 #[derive(Debug, Default)]
 struct Promised {
-    /// Puts that returned, by label; removed when acknowledged.
-    kept: BTreeMap<String, Vec<u8>>,
-    /// What the operation that was cut may have done: an entry more, or one less.
+    /// Entries whose `put` returned, by label, until they are acknowledged.
+    stored: BTreeMap<String, Vec<u8>>,
+    /// What the interrupted operation may have done: added an entry, or removed one.
     perhaps_put: Option<(String, Vec<u8>)>,
-    perhaps_gone: Option<String>,
+    perhaps_removed: Option<String>,
     newest: Option<String>,
     puts: usize,
 }
@@ -113,7 +113,7 @@ fn payload(label: usize, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| u8::try_from((label * 31 + at) % 251).expect("below 251")).collect()
 }
 
-/// Does the operations until one fails. The model, and whether all were done.
+/// Runs the operations until one fails. Returns the model, the steps used, and whether all operations succeeded.
 fn live(dir: &Path, steps: &[Step], writes: usize, end: End) -> (Promised, usize, bool) {
     let used = std::sync::Arc::default();
     let disk = |left: usize| Box::new(Failing { left, end, dead: false, used: std::sync::Arc::clone(&used) });
@@ -132,9 +132,9 @@ fn live(dir: &Path, steps: &[Step], writes: usize, end: End) -> (Promised, usize
                 if put.is_ok() {
                     promised.perhaps_put = None;
                     promised.newest = Some(label.clone());
-                    promised.kept.insert(label, bytes);
+                    promised.stored.insert(label, bytes);
                 } else if end == End::Full {
-                    // Nothing to make room with, and the caller is told.
+                    // There was nothing to remove, and the caller got the error.
                     promised.perhaps_put = None;
                 }
                 put.is_ok() || end == End::Full
@@ -160,15 +160,15 @@ fn live(dir: &Path, steps: &[Step], writes: usize, end: End) -> (Promised, usize
 fn deliver(spool: &mut Spool, promised: &mut Promised, give_up: bool) -> bool {
     let Ok(oldest) = spool.oldest() else { return false };
     let Some(entry) = oldest else { return true };
-    assert_eq!(promised.kept.get(&entry.label), Some(&entry.payload), "{}", entry.label);
+    assert_eq!(promised.stored.get(&entry.label), Some(&entry.payload), "{}", entry.label);
     if give_up {
         return spool.give_up(entry.number).is_ok();
     }
-    promised.perhaps_gone = Some(entry.label.clone());
+    promised.perhaps_removed = Some(entry.label.clone());
     let done = spool.acknowledged(entry.number).is_ok();
     if done {
-        promised.perhaps_gone = None;
-        promised.kept.remove(&entry.label);
+        promised.perhaps_removed = None;
+        promised.stored.remove(&entry.label);
         if promised.newest.as_deref() == Some(&entry.label) {
             promised.newest = None;
         }
@@ -176,7 +176,7 @@ fn deliver(spool: &mut Spool, promised: &mut Promised, give_up: bool) -> bool {
     done
 }
 
-/// Opens the spool as the next process does, and holds it against what was promised.
+/// Opens the spool as the next process would, and compares it with the model.
 fn assert_kept(dir: &Path, promised: &Promised, cut: &str) {
     let mut spool = Spool::open(dir, BOUNDS).unwrap_or_else(|error| panic!("{cut}: {error}"));
     let losses = spool.losses();
@@ -187,22 +187,22 @@ fn assert_kept(dir: &Path, promised: &Promised, cut: &str) {
         assert!(entry.number > last, "{cut}: {} is out of order", entry.label);
         last = entry.number;
         let perhaps = promised.perhaps_put.as_ref().filter(|(label, _)| *label == entry.label);
-        let expected = promised.kept.get(&entry.label).or(perhaps.map(|(_, bytes)| bytes));
+        let expected = promised.stored.get(&entry.label).or(perhaps.map(|(_, bytes)| bytes));
         assert_eq!(expected, Some(&entry.payload), "{cut}: {}", entry.label);
         assert!(found.insert(entry.label), "{cut}: twice");
         spool.acknowledged(entry.number).expect("removed");
     }
     if let Some(newest) = &promised.newest {
         let superseded = promised.perhaps_put.as_ref().is_some_and(|(label, _)| found.contains(label));
-        let gone = promised.perhaps_gone.as_ref() == Some(newest);
+        let gone = promised.perhaps_removed.as_ref() == Some(newest);
         assert!(found.contains(newest) || superseded || gone, "{cut}: the newest, {newest}, is lost");
     }
     let missing: Vec<_> = promised
-        .kept
+        .stored
         .keys()
-        .filter(|label| !found.contains(*label) && promised.perhaps_gone.as_ref() != Some(*label))
+        .filter(|label| !found.contains(*label) && promised.perhaps_removed.as_ref() != Some(*label))
         .collect();
-    let gone = promised.perhaps_gone.as_ref().is_some_and(|label| !found.contains(label));
+    let gone = promised.perhaps_removed.as_ref().is_some_and(|label| !found.contains(label));
     let most = missing.len() as u64 + u64::from(gone);
     assert!(
         (missing.len() as u64..=most).contains(&losses.total()),
@@ -213,7 +213,7 @@ fn assert_kept(dir: &Path, promised: &Promised, cut: &str) {
     assert!(strays.is_empty(), "{cut}: {strays:?} are left over");
 }
 
-/// Everything that the spool does: keeping within bounds by size, by hour, by age; delivery; giving up; a new process.
+/// A sequence with everything that the spool does: thinning by size, hour and age; delivery; giving up; restarts.
 fn long_life() -> Vec<Step> {
     use Step::{Deliver, GiveUp, Put, Reopen};
     vec![
@@ -239,7 +239,7 @@ fn long_life() -> Vec<Step> {
 }
 
 #[test]
-fn killed_at_any_byte_of_any_write_it_keeps_what_it_promised() {
+fn a_spool_killed_at_any_step_keeps_its_promises() {
     let whole = tempfile::tempdir().expect("temporary directory");
     let (promised, steps, done) = live(whole.path(), &long_life(), usize::MAX, End::Killed);
     assert!(done && steps > 1000, "{steps} steps");
@@ -253,7 +253,7 @@ fn killed_at_any_byte_of_any_write_it_keeps_what_it_promised() {
 }
 
 #[test]
-fn a_disk_that_is_full_at_any_byte_loses_old_looks_for_new_ones_and_counts_them() {
+fn a_full_disk_loses_old_snapshots_for_new_ones_and_counts_them() {
     let steps = 2000;
     for cut in 0..steps {
         let dir = tempfile::tempdir().expect("temporary directory");
@@ -262,7 +262,7 @@ fn a_disk_that_is_full_at_any_byte_loses_old_looks_for_new_ones_and_counts_them(
         let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
         let mut left = BTreeSet::new();
         while let Some(entry) = spool.oldest().expect("readable") {
-            assert_eq!(promised.kept.get(&entry.label), Some(&entry.payload), "full at step {cut}");
+            assert_eq!(promised.stored.get(&entry.label), Some(&entry.payload), "full at step {cut}");
             left.insert(entry.label);
             spool.acknowledged(entry.number).expect("removed");
         }
@@ -272,13 +272,13 @@ fn a_disk_that_is_full_at_any_byte_loses_old_looks_for_new_ones_and_counts_them(
 }
 
 #[test]
-fn a_put_that_fails_on_an_empty_spool_is_told_and_can_be_counted() {
+fn a_failed_put_on_an_empty_spool_is_an_error_and_can_be_counted() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let disk = Failing { left: 10, end: End::Full, dead: false, used: std::sync::Arc::default() };
     let mut spool = Spool::open_on(Box::new(disk), dir.path(), BOUNDS).expect("opened");
     let error = spool.put("a", &[7; 50], Timestamp::from_millis(1)).expect_err("no room");
-    assert!(error.to_string().contains("cannot use"), "{error}");
-    assert_eq!(spool.losses(), Losses::default(), "whoever could not put it may deliver it all the same");
+    assert!(error.to_string().contains("cannot access"), "{error}");
+    assert_eq!(spool.losses(), Losses::default(), "the caller may still deliver the snapshot");
     spool.count_lost();
     assert_eq!(spool.losses(), Losses { coalesced: 0, dropped: 1, damaged: 0 });
 }
@@ -294,7 +294,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn any_life_cut_anywhere_keeps_what_it_promised(steps in prop::collection::vec(step(), 1..30), share in 0.0..1.2_f64) {
+    fn any_sequence_killed_anywhere_keeps_its_promises(steps in prop::collection::vec(step(), 1..30), share in 0.0..1.2_f64) {
         let whole = tempfile::tempdir().expect("temporary directory");
         let (_, writes, _) = live(whole.path(), &steps, usize::MAX, End::Killed);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a share of some thousand writes")]

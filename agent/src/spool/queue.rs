@@ -1,15 +1,15 @@
-//! The queue of entries in one directory. The name of a file is its number, its time and its label, so that order, age
-//! and content are known without reading.
+//! The queue of entries in a directory. A file name contains number, time and label, so order, age and identity are known
+//! without reading the file.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use muster_proto::model::{Losses, Timestamp};
 
-use super::bounds::{self, Bounds, Fate};
+use super::bounds::{self, Bounds, Loss};
 use super::disk::{Disk, Real, is_full};
 use super::entry;
-use super::losses::Note;
+use super::losses::LossRecord;
 use crate::os;
 
 const EXTENSION: &str = "snapshot";
@@ -18,29 +18,29 @@ const EXTENSION: &str = "snapshot";
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     /// A file or directory cannot be read or written.
-    #[error("cannot use {path} of the spool")]
+    #[error("cannot access {path} in the spool")]
     Access {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
 }
 
-/// One entry that waits.
+/// An entry of the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its number: entries leave in this order.
+    /// The number; entries are delivered in this order.
     pub number: u64,
-    /// What the writer called it.
+    /// The label given by the writer.
     pub label: String,
-    /// The bytes.
+    /// The payload.
     pub payload: Vec<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Waiting {
+struct QueuedEntry {
     number: u64,
     at: Timestamp,
     label: String,
@@ -48,27 +48,27 @@ struct Waiting {
     name: String,
 }
 
-/// The entries that wait, oldest first.
+/// The spooled entries, oldest first.
 #[derive(Debug)]
 pub struct Spool {
     dir: PathBuf,
     bounds: Bounds,
-    waiting: Vec<Waiting>,
-    note: Note,
+    entries: Vec<QueuedEntry>,
+    record: LossRecord,
     next: u64,
     disk: Box<dyn Disk>,
 }
 
 impl Spool {
-    /// Opens the spool in a directory, which is made when it is not there.
+    /// Opens the spool in a directory, which is created if it does not exist.
     ///
     /// # Errors
     /// The directory cannot be used.
     pub fn open(dir: &Path, bounds: Bounds) -> Result<Self, SpoolError> {
         match os::make_private_dir(dir) {
-            // Nothing waits, and nothing can: the directory is made with the first entry for which there is room.
+            // The disk is full. The directory is created with the first entry that fits.
             Err(error) if is_full(&error) => {
-                tracing::error!(spool.dir = %dir.display(), "there is no room for the spool")
+                tracing::error!(spool.dir = %dir.display(), "the disk is full; cannot create the spool directory")
             }
             made => made.map_err(access(dir))?,
         }
@@ -76,34 +76,34 @@ impl Spool {
     }
 
     pub(super) fn open_on(disk: Box<dyn Disk>, dir: &Path, bounds: Bounds) -> Result<Self, SpoolError> {
-        let (mut spool, strays) = Self::survey(disk, dir, bounds)?;
+        let (mut spool, strays) = Self::load(disk, dir, bounds)?;
         for stray in &strays {
-            // Left by a process that was killed while it wrote or removed: never acknowledged by anybody and not whole,
-            // or counted as lost already.
+            // Left by a process that was killed while it wrote or removed the file: either incomplete and never
+            // acknowledged, or already counted as lost.
             spool.disk.remove(stray).map_err(access(stray))?;
         }
         if !strays.is_empty() {
-            spool.disk.settle(dir).map_err(access(dir))?;
+            spool.disk.sync_removals(dir).map_err(access(dir))?;
         }
-        // No new entry may bear the name of one that is noted as leaving. The note stays as it is: a full disk could not
-        // take a new one, and must keep nobody from starting.
-        let leaving = spool.note.leaving.iter().filter_map(|name| Some(parse_name(name)?.0)).max();
-        let waiting = spool.waiting.last().map(|last| last.number);
-        spool.next = waiting.max(leaving).map_or(1, |last| last + 1);
+        // A new entry must not get the name of one that is recorded for removal. The record itself is not rewritten here:
+        // on a full disk that would fail and keep the agent from starting.
+        let removing = spool.record.removing.iter().filter_map(|name| Some(parse_name(name)?.0)).max();
+        let newest = spool.entries.last().map(|last| last.number);
+        spool.next = newest.max(removing).map_or(1, |last| last + 1);
         Ok(spool)
     }
 
-    /// Reads what waits, and changes nothing: for showing.
+    /// Opens the spool for display, without changing anything.
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn peek_into(dir: &Path, bounds: Bounds) -> Result<Self, SpoolError> {
-        Ok(Self::survey(Box::new(Real), dir, bounds)?.0)
+    pub fn open_read_only(dir: &Path, bounds: Bounds) -> Result<Self, SpoolError> {
+        Ok(Self::load(Box::new(Real), dir, bounds)?.0)
     }
 
-    fn survey(disk: Box<dyn Disk>, dir: &Path, bounds: Bounds) -> Result<(Self, Vec<PathBuf>), SpoolError> {
-        let note = Note::read(dir);
-        let mut spool = Self { dir: dir.to_owned(), bounds, waiting: Vec::new(), note, next: 1, disk };
+    fn load(disk: Box<dyn Disk>, dir: &Path, bounds: Bounds) -> Result<(Self, Vec<PathBuf>), SpoolError> {
+        let record = LossRecord::read(dir);
+        let mut spool = Self { dir: dir.to_owned(), bounds, entries: Vec::new(), record, next: 1, disk };
         let mut strays = Vec::new();
         let entries = match std::fs::read_dir(dir) {
             Ok(entries) => entries,
@@ -114,80 +114,108 @@ impl Spool {
             let file = file.map_err(access(dir))?;
             let path = file.path();
             let name = file.file_name().to_string_lossy().into_owned();
-            if name.contains(".new-") || spool.note.leaving.contains(&name) {
+            if name.contains(".new-") || spool.record.removing.contains(&name) {
                 strays.push(path);
             } else if let Some((number, at, label)) = parse_name(&name) {
                 let bytes = file.metadata().map_err(access(&path))?.len();
-                spool.waiting.push(Waiting { number, at, label, bytes, name });
+                spool.entries.push(QueuedEntry { number, at, label, bytes, name });
             }
         }
-        spool.waiting.sort();
+        spool.entries.sort();
         Ok((spool, strays))
     }
 
-    /// Other bounds, from the next entry on.
+    /// Changes the bounds, from the next entry on.
     pub const fn set_bounds(&mut self, bounds: Bounds) {
         self.bounds = bounds;
     }
 
-    /// Adds an entry; durable when it returns. Older ones make room for it, within the bounds and on a full disk. Returns
-    /// what was lost by that.
+    /// Adds an entry; it is durable when this returns. Older ones are removed to stay within the bounds, and on a full disk.
+    /// Returns what was lost by that.
     ///
     /// # Errors
-    /// It cannot be written, also when only one other waits.
+    /// It cannot be written, even with only one other entry left.
     pub fn put(&mut self, label: &str, payload: &[u8], now: Timestamp) -> Result<Losses, SpoolError> {
         let number = self.next;
         let name = format!("{number:016}-{}-{label}.{EXTENSION}", now.millis());
         let path = self.dir.join(&name);
         let bytes = entry::encode(payload);
         let mut lost = Losses::default();
-        if self.waiting.is_empty() {
+        if self.entries.is_empty() {
             os::make_private_dir(&self.dir).map_err(access(&self.dir))?;
         }
         loop {
             match self.disk.replace(&path, &bytes) {
                 Ok(()) => break,
-                // The last one stays: a scan that is kept is better than one that might have been.
-                Err(error) if is_full(&error) && self.waiting.len() > 1 => {
-                    lost.add(self.lose(&[(0, Fate::Dropped)])?);
+                // Keep the last one: a stored snapshot is better than one that might not fit.
+                Err(error) if is_full(&error) && self.entries.len() > 1 => {
+                    lost.add(self.remove_counted(&[(0, Loss::Dropped)])?);
                 }
                 Err(error) => return Err(access(&path)(error)),
             }
         }
-        self.waiting.push(Waiting { number, at: now, label: label.to_owned(), bytes: bytes.len() as u64, name });
+        self.entries.push(QueuedEntry { number, at: now, label: label.to_owned(), bytes: bytes.len() as u64, name });
         self.next += 1;
-        lost.add(self.keep_bounds(now)?);
+        lost.add(self.enforce_bounds(now)?);
         Ok(lost)
     }
 
-    /// Counts an entry that could not be put at all, and that nobody has.
+    /// Counts a snapshot that could be neither spooled nor delivered.
     pub fn count_lost(&mut self) {
-        self.note.losses.add(Losses { dropped: 1, ..Losses::default() });
-        // A full disk refuses this too; the count is written with the next one.
-        let _ = self.save_note();
+        self.record.losses.add(Losses { dropped: 1, ..Losses::default() });
+        // This fails too on a full disk; the count is then written with the next change.
+        let _ = self.save_record();
     }
 
-    /// The oldest entry that is whole. Damaged ones are removed and counted.
+    /// The number of the oldest entry; `None` when the spool is empty.
+    #[must_use]
+    pub fn oldest_number(&self) -> Option<u64> {
+        self.entries.first().map(|entry| entry.number)
+    }
+
+    /// The number of the newest entry; `None` when the spool is empty.
+    #[must_use]
+    pub fn newest_number(&self) -> Option<u64> {
+        self.entries.last().map(|entry| entry.number)
+    }
+
+    /// Reads an entry. `None` when there is none of this number, or it is damaged; a damaged one is removed and counted.
+    ///
+    /// # Errors
+    /// The file cannot be read or removed.
+    pub fn read(&mut self, number: u64) -> Result<Option<Entry>, SpoolError> {
+        let Some(at) = self.position(number) else { return Ok(None) };
+        let path = self.dir.join(&self.entries[at].name);
+        let read = match std::fs::read(&path) {
+            Ok(bytes) => entry::decode(bytes).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err("the file was removed".to_owned()),
+            Err(error) => return Err(access(&path)(error)),
+        };
+        match read {
+            Ok(payload) => Ok(Some(Entry { number, label: self.entries[at].label.clone(), payload })),
+            Err(error) => {
+                tracing::error!(spool.file = %path.display(), error, "a spool entry is damaged and is dropped");
+                self.count_and_remove(&[at], Losses { damaged: 1, ..Losses::default() })?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads the oldest entry that is not damaged. Damaged ones before it are removed and counted.
     ///
     /// # Errors
     /// A file cannot be read or removed.
     pub fn oldest(&mut self) -> Result<Option<Entry>, SpoolError> {
-        while let Some(first) = self.waiting.first() {
-            let path = self.dir.join(&first.name);
-            let read = match std::fs::read(&path) {
-                Ok(bytes) => entry::decode(bytes).map_err(|error| error.to_string()),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Err("it has been removed".to_owned()),
-                Err(error) => return Err(access(&path)(error)),
-            };
-            match read {
-                Ok(payload) => return Ok(Some(Entry { number: first.number, label: first.label.clone(), payload })),
-                Err(error) => {
-                    tracing::error!(spool.file = %path.display(), error, "a spool entry is damaged and is dropped");
-                    self.leave(&[0], Losses { damaged: 1, ..Losses::default() })?;
-                }
+        while let Some(number) = self.oldest_number() {
+            if let Some(entry) = self.read(number)? {
+                return Ok(Some(entry));
             }
         }
         Ok(None)
+    }
+
+    fn position(&self, number: u64) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.number == number)
     }
 
     /// Removes an entry that was acknowledged.
@@ -195,97 +223,97 @@ impl Spool {
     /// # Errors
     /// It cannot be removed.
     pub fn acknowledged(&mut self, number: u64) -> Result<(), SpoolError> {
-        let Some(at) = self.waiting.iter().position(|waiting| waiting.number == number) else { return Ok(()) };
+        let Some(at) = self.position(number) else { return Ok(()) };
         self.remove(&[at])
     }
 
-    /// Removes an entry that the collector cannot take, and counts it; the newest stays. Whether it was removed.
+    /// Removes and counts an entry that the collector rejects, unless it is the newest. Returns whether it was removed.
     ///
     /// # Errors
     /// It cannot be removed.
     pub fn give_up(&mut self, number: u64) -> Result<bool, SpoolError> {
-        let at = self.waiting.iter().position(|waiting| waiting.number == number);
-        let Some(at) = at.filter(|at| at + 1 < self.waiting.len()) else { return Ok(false) };
-        self.lose(&[(at, Fate::Dropped)])?;
+        let at = self.position(number);
+        let Some(at) = at.filter(|at| at + 1 < self.entries.len()) else { return Ok(false) };
+        self.remove_counted(&[(at, Loss::Dropped)])?;
         Ok(true)
     }
 
-    /// Removes an entry whose payload cannot be used, and counts it.
+    /// Removes an entry whose payload cannot be decoded, and counts it as damaged.
     ///
     /// # Errors
     /// It cannot be removed.
-    pub fn unreadable(&mut self, number: u64) -> Result<(), SpoolError> {
-        let Some(at) = self.waiting.iter().position(|waiting| waiting.number == number) else { return Ok(()) };
-        self.leave(&[at], Losses { damaged: 1, ..Losses::default() })
+    pub fn discard_damaged(&mut self, number: u64) -> Result<(), SpoolError> {
+        let Some(at) = self.position(number) else { return Ok(()) };
+        self.count_and_remove(&[at], Losses { damaged: 1, ..Losses::default() })
     }
 
-    /// Removes what is too old or too much by now. Returns what was lost by that.
+    /// Removes what exceeds the bounds by now. Returns what was lost by that.
     ///
     /// # Errors
     /// It cannot be removed.
-    pub fn keep_bounds(&mut self, now: Timestamp) -> Result<Losses, SpoolError> {
-        let waiting: Vec<_> = self.waiting.iter().map(|waiting| (waiting.at, waiting.bytes)).collect();
-        self.lose(&bounds::victims(&waiting, self.bounds, now))
+    pub fn enforce_bounds(&mut self, now: Timestamp) -> Result<Losses, SpoolError> {
+        let entries: Vec<_> = self.entries.iter().map(|entries| (entries.at, entries.bytes)).collect();
+        self.remove_counted(&bounds::entries_to_remove(&entries, self.bounds, now))
     }
 
     /// The label of the newest entry.
     #[must_use]
     pub fn newest_label(&self) -> Option<&str> {
-        self.waiting.last().map(|waiting| waiting.label.as_str())
+        self.entries.last().map(|entries| entries.label.as_str())
     }
 
-    /// When the oldest entry that waits was made.
+    /// The time of the oldest entry.
     #[must_use]
     pub fn since(&self) -> Option<Timestamp> {
-        self.waiting.first().map(|waiting| waiting.at)
+        self.entries.first().map(|entries| entries.at)
     }
 
-    /// How many entries wait.
+    /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.entries.len()
     }
 
-    /// Whether nothing waits.
+    /// Whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.entries.is_empty()
     }
 
-    /// The bytes of all entries that wait.
+    /// The bytes of all entries.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.waiting.iter().map(|waiting| waiting.bytes).sum()
+        self.entries.iter().map(|entries| entries.bytes).sum()
     }
 
-    /// What was lost so far.
+    /// The losses so far.
     #[must_use]
     pub const fn losses(&self) -> Losses {
-        self.note.losses
+        self.record.losses
     }
 
-    fn lose(&mut self, victims: &[(usize, Fate)]) -> Result<Losses, SpoolError> {
-        let count = |wanted| victims.iter().filter(|(_, fate)| *fate == wanted).count() as u64;
-        let lost = Losses { coalesced: count(Fate::Coalesced), dropped: count(Fate::Dropped), damaged: 0 };
-        let places: Vec<usize> = victims.iter().map(|(at, _)| *at).collect();
-        self.leave(&places, lost)?;
+    fn remove_counted(&mut self, entries_to_remove: &[(usize, Loss)]) -> Result<Losses, SpoolError> {
+        let count = |wanted| entries_to_remove.iter().filter(|(_, loss)| *loss == wanted).count() as u64;
+        let lost = Losses { coalesced: count(Loss::Coalesced), dropped: count(Loss::Dropped), damaged: 0 };
+        let places: Vec<usize> = entries_to_remove.iter().map(|(at, _)| *at).collect();
+        self.count_and_remove(&places, lost)?;
         Ok(lost)
     }
 
-    /// Counts the entries at these places, and removes them.
-    fn leave(&mut self, places: &[usize], lost: Losses) -> Result<(), SpoolError> {
+    /// Counts the entries at these positions as lost, then removes them.
+    fn count_and_remove(&mut self, places: &[usize], lost: Losses) -> Result<(), SpoolError> {
         if places.is_empty() {
             return Ok(());
         }
-        self.note.losses.add(lost);
-        self.note.leaving = places.iter().map(|at| self.waiting[*at].name.clone()).collect();
-        match self.save_note() {
+        self.record.losses.add(lost);
+        self.record.removing = places.iter().map(|at| self.entries[*at].name.clone()).collect();
+        match self.save_record() {
             Ok(()) => self.remove(places),
-            // Removing makes the room that counting needs.
+            // On a full disk the removal makes room for the record.
             Err(SpoolError::Access { source, .. }) if is_full(&source) => {
                 self.remove(places)?;
-                self.note.leaving.clear();
-                let _ = self.save_note();
+                self.record.removing.clear();
+                let _ = self.save_record();
                 Ok(())
             }
             Err(error) => Err(error),
@@ -294,16 +322,16 @@ impl Spool {
 
     fn remove(&mut self, places: &[usize]) -> Result<(), SpoolError> {
         for at in places.iter().rev() {
-            let path = self.dir.join(&self.waiting[*at].name);
+            let path = self.dir.join(&self.entries[*at].name);
             self.disk.remove(&path).map_err(access(&path))?;
-            self.waiting.remove(*at);
+            self.entries.remove(*at);
         }
-        self.disk.settle(&self.dir).map_err(access(&self.dir))
+        self.disk.sync_removals(&self.dir).map_err(access(&self.dir))
     }
 
-    fn save_note(&mut self) -> Result<(), SpoolError> {
-        let path = Note::place(&self.dir);
-        let bytes = serde_json::to_vec(&self.note).map_err(io::Error::from).map_err(access(&path))?;
+    fn save_record(&mut self) -> Result<(), SpoolError> {
+        let path = LossRecord::path(&self.dir);
+        let bytes = serde_json::to_vec(&self.record).map_err(io::Error::from).map_err(access(&path))?;
         self.disk.replace(&path, &bytes).map_err(access(&path))
     }
 }

@@ -1,4 +1,4 @@
-//! The queue on a real directory.
+//! Tests of the queue on a real directory.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn drain(spool: &mut Spool) -> Vec<String> {
-    let mut seen = Vec::new();
+    let mut payloads = Vec::new();
     while let Some(entry) = spool.oldest().expect("readable") {
-        seen.push(String::from_utf8(entry.payload).expect("text"));
+        payloads.push(String::from_utf8(entry.payload).expect("text"));
         spool.acknowledged(entry.number).expect("removed");
     }
-    seen
+    payloads
 }
 
 #[test]
-fn entries_leave_in_order_and_survive_the_process() {
+fn entries_are_read_in_order_and_survive_a_restart() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
     for text in ["one", "two", "three"] {
@@ -36,13 +36,13 @@ fn entries_leave_in_order_and_survive_the_process() {
 }
 
 #[test]
-fn a_file_cut_at_any_byte_is_dropped_and_counted_and_the_others_leave() {
+fn a_truncated_file_is_dropped_and_counted_and_the_others_are_read() {
     let whole = 45 + 3;
     for cut in 0..whole {
         let dir = tempfile::tempdir().expect("temporary directory");
         let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
         spool.put("x", b"one", at(1)).expect("kept");
-        let path = dir.path().join(&spool.waiting[0].name);
+        let path = dir.path().join(&spool.entries[0].name);
         spool.put("x", b"two", at(1)).expect("kept");
         drop(spool);
         let bytes = std::fs::read(&path).expect("read");
@@ -56,16 +56,16 @@ fn a_file_cut_at_any_byte_is_dropped_and_counted_and_the_others_leave() {
 }
 
 #[test]
-fn what_a_killed_writer_left_is_no_entry() {
+fn a_temporary_file_of_a_killed_process_is_not_an_entry() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    std::fs::write(dir.path().join("0000000000000001-1-x.look.new-77"), "half").expect("written");
+    std::fs::write(dir.path().join("0000000000000001-1-x.snapshot.new-77"), "half").expect("written");
     let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
     assert_eq!(drain(&mut spool), Vec::<String>::new());
     assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 0);
 }
 
 #[test]
-fn bounds_drop_the_oldest_but_never_the_newest() {
+fn the_oldest_entries_are_dropped_but_never_the_newest() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let small = Bounds { bytes: 150, age: Duration::from_secs(100) };
     let mut spool = Spool::open(dir.path(), small).expect("opened");
@@ -79,7 +79,7 @@ fn bounds_drop_the_oldest_but_never_the_newest() {
 }
 
 #[test]
-fn everything_in_the_spool_is_for_its_owner_only() {
+fn only_the_owner_may_read_the_spool() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().expect("temporary directory");
     let place = dir.path().join("spool");
@@ -94,7 +94,7 @@ fn everything_in_the_spool_is_for_its_owner_only() {
 }
 
 #[test]
-fn what_the_collector_cannot_take_is_given_up_unless_it_is_the_newest() {
+fn a_rejected_entry_is_given_up_unless_it_is_the_newest() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
     spool.put("a", b"a", at(1)).expect("kept");

@@ -1,5 +1,6 @@
-//! From an address to a connection: name, route, TCP, TLS. Each step fails with an error of its own, since a person has
-//! to mend it.
+//! Opens a connection to the collector in steps: resolve the name, connect by TCP, pass the proxy, do the TLS handshake.
+//!
+//! Each step has its own error and advice, because a person has to fix it.
 
 mod error;
 mod tunnel;
@@ -13,6 +14,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use muster_proto::limits;
+use muster_proto::wire::agent_service_client::AgentServiceClient;
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,52 +26,52 @@ use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 
 pub use error::ConnectError;
-pub use tunnel::{Line, proxy_answer, tunnel};
+pub use tunnel::{Transport, proxy_answer, tunnel};
 
-use super::trust::{PinMismatch, Stranger, Tls};
+use super::trust::{PinMismatch, Tls, UntrustedIssuer};
 use crate::config::{self, Proxy};
 
 const STEP_LIMIT: Duration = Duration::from_secs(10);
 const CALL_LIMIT: Duration = Duration::from_secs(120);
 
-/// Where a collector listens.
+/// The address at which a collector listens for agents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The address as it was given.
+    /// The URL as configured.
     pub url: String,
-    /// Name or IP address.
+    /// Host name or IP address.
     pub host: String,
     /// Port.
     pub port: u16,
-    /// The proxy through which it is reached.
+    /// The proxy to use; `None` for a direct connection.
     pub proxy: Option<Arc<Proxy>>,
 }
 
 impl Target {
-    /// Reads an address such as `https://muster.example.org:7443`.
+    /// Parses a URL such as `https://muster.example.org:7443`.
     ///
     /// # Errors
-    /// It is none.
+    /// The text is not such a URL.
     pub fn parse(url: &str) -> Result<Self, ConnectError> {
         let (host, port) = config::collector_url(url).map_err(|_| ConnectError::Address { url: url.to_owned() })?;
         Ok(Self { url: url.to_owned(), host, port, proxy: None })
     }
 
-    /// The same, reached through this proxy, unless the proxy's settings say that it is reached directly.
+    /// The same target through this proxy, unless the proxy settings exempt the host.
     #[must_use]
     pub fn through(mut self, proxy: Option<&Proxy>) -> Self {
         self.proxy = proxy.filter(|proxy| proxy.is_for(&self.host, self.port)).cloned().map(Arc::new);
         self
     }
 
-    /// Whom the first connection goes to: the proxy, or the collector itself.
+    /// Host and port of the first TCP connection: those of the proxy, or of the collector itself.
     #[must_use]
     pub fn first_hop(&self) -> (&str, u16) {
         self.proxy.as_ref().map_or((self.host.as_str(), self.port), |proxy| (proxy.host.as_str(), proxy.port))
     }
 
-    /// Host and port as they stand in an address.
-    fn shown(&self) -> String {
+    /// `host:port`, with brackets around an IPv6 address.
+    fn host_and_port(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
         } else {
@@ -77,7 +80,7 @@ impl Target {
     }
 }
 
-/// The bytes that went over the wire, TLS included.
+/// Counts the bytes on the wire, TLS included.
 #[derive(Debug, Default)]
 pub struct Traffic {
     sent: AtomicU64,
@@ -85,23 +88,23 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Sent so far.
+    /// Bytes sent so far.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Received so far.
+    /// Bytes received so far.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 }
 
-/// The addresses of the first hop.
+/// Resolves the host of the first hop.
 ///
 /// # Errors
-/// The name has none.
+/// The name cannot be resolved, or has no address.
 pub async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {
     let (host, port) = target.first_hop();
     let failed = |source| ConnectError::Name { host: host.to_owned(), source };
@@ -111,16 +114,18 @@ pub async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {
     if found.is_empty() { Err(failed(io::ErrorKind::NotFound.into())) } else { Ok(found) }
 }
 
-/// A TCP connection to the first of these addresses that takes one.
+/// Connects to the first of these addresses that accepts a TCP connection.
 ///
 /// # Errors
-/// None takes one; the last failure is told.
+/// No address accepted a connection; the error of the last attempt.
 pub async fn open_tcp(target: &Target, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
-    let mut last = ConnectError::Tcp { address: target.shown(), source: io::ErrorKind::AddrNotAvailable.into() };
+    let mut last =
+        ConnectError::Tcp { address: target.host_and_port(), source: io::ErrorKind::AddrNotAvailable.into() };
     for address in addresses {
         match timeout(STEP_LIMIT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                // Small messages that wait for answers; a socket that cannot be told works all the same.
+                // Requests are small and wait for their answers, so Nagle's algorithm only adds delay. Failing to turn it
+                // off is harmless.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
@@ -131,17 +136,17 @@ pub async fn open_tcp(target: &Target, addresses: &[SocketAddr]) -> Result<TcpSt
     Err(last)
 }
 
-/// TLS over a line to the collector. Gives the certificates that the collector showed.
+/// Does the TLS handshake with the collector. Returns the stream and the certificate chain that the collector showed.
 ///
 /// # Errors
-/// The handshake failed, by whose fault is told as far as it can be known.
+/// The handshake failed. The variant says what to fix, as far as the TLS error reveals it.
 pub async fn handshake(
     target: &Target,
-    line: Line,
+    transport: Transport,
     tls: &Tls,
     traffic: &Arc<Traffic>,
 ) -> Result<(TlsStream<Counted>, Vec<Vec<u8>>), ConnectError> {
-    let Line { stream, address } = line;
+    let Transport { stream, address } = transport;
     let name =
         ServerName::try_from(target.host.clone()).map_err(|_| ConnectError::Address { url: target.url.clone() })?;
     let counted = Counted { stream, traffic: Arc::clone(traffic) };
@@ -152,17 +157,28 @@ pub async fn handshake(
             let shown = shown.iter().map(|certificate| certificate.to_vec()).collect();
             Ok((stream, shown))
         }
-        Ok(Err(source)) => Err(of_handshake(address, target.host.clone(), source)),
+        Ok(Err(source)) => Err(handshake_error(address, target.host.clone(), source)),
         Err(_) => Err(slow(address, "TLS")),
     }
 }
 
-/// A gRPC channel over one connection. When the connection ends, so does the channel.
-pub(super) async fn channel(target: &Target, tls: &Tls, traffic: &Arc<Traffic>) -> Result<Channel, ConnectError> {
+/// The gRPC client of the agents' service.
+pub(super) type Client = AgentServiceClient<Channel>;
+
+/// Opens a gRPC client over a new connection.
+pub(super) async fn client(target: &Target, tls: &Tls, traffic: &Arc<Traffic>) -> Result<Client, ConnectError> {
+    let channel = channel(target, tls, traffic).await?;
+    Ok(AgentServiceClient::new(channel)
+        .max_decoding_message_size(limits::MESSAGE_BYTES)
+        .max_encoding_message_size(limits::MESSAGE_BYTES))
+}
+
+/// Opens a gRPC channel over one connection. The channel ends with the connection and does not reconnect.
+async fn channel(target: &Target, tls: &Tls, traffic: &Arc<Traffic>) -> Result<Channel, ConnectError> {
     let addresses = resolve(target).await?;
     let stream = open_tcp(target, &addresses).await?;
-    let line = tunnel(target, stream).await?;
-    let (stream, _) = handshake(target, line, tls, traffic).await?;
+    let transport = tunnel(target, stream).await?;
+    let (stream, _) = handshake(target, transport, tls, traffic).await?;
     let mut once = Some(TokioIo::new(stream));
     let connector = tower::service_fn(move |_: http::Uri| {
         let stream = once.take().ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset));
@@ -172,17 +188,17 @@ pub(super) async fn channel(target: &Target, tls: &Tls, traffic: &Arc<Traffic>) 
         .map_err(|_| ConnectError::Address { url: target.url.clone() })?
         .timeout(CALL_LIMIT);
     let connected = endpoint.connect_with_connector(connector).await;
-    connected.map_err(|source| ConnectError::Http { address: target.shown(), source })
+    connected.map_err(|source| ConnectError::Http { address: target.host_and_port(), source })
 }
 
 fn slow(address: String, step: &'static str) -> ConnectError {
     ConnectError::Slow { address, step, seconds: STEP_LIMIT.as_secs() }
 }
 
-/// Tells the faults of a handshake apart.
-fn of_handshake(address: String, host: String, source: io::Error) -> ConnectError {
+/// Maps a failed handshake to the error that names its cause.
+fn handshake_error(address: String, host: String, source: io::Error) -> ConnectError {
     let Some(fault) = tls_fault(&source) else {
-        // The other side hung up in the middle of the handshake: plain HTTP servers do.
+        // The peer closed the connection during the handshake, as plain HTTP servers do.
         return ConnectError::NotTls { address, source };
     };
     if let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = fault
@@ -191,11 +207,11 @@ fn of_handshake(address: String, host: String, source: io::Error) -> ConnectErro
         return ConnectError::Pin { address, shown: mismatch.shown.clone(), issuer: mismatch.issuer.clone() };
     }
     if let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = fault
-        && let Some(Stranger { issuer }) = other.0.downcast_ref::<Stranger>()
+        && let Some(UntrustedIssuer { issuer }) = other.0.downcast_ref::<UntrustedIssuer>()
     {
         return ConnectError::Untrusted { address, issuer: issuer.clone(), source };
     }
-    #[expect(clippy::wildcard_enum_match_arm, reason = "rustls adds kinds of errors at will")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "rustls::Error is non-exhaustive")]
     match fault {
         rustls::Error::InvalidCertificate(certificate) => match certificate {
             CertificateError::Expired
@@ -216,12 +232,12 @@ fn of_handshake(address: String, host: String, source: io::Error) -> ConnectErro
     }
 }
 
-/// The TLS error within an I/O error.
+/// The TLS error inside an I/O error.
 pub(super) fn tls_fault(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
 }
 
-/// Whether an alert says that the other side does not take our certificate.
+/// Whether a TLS alert means that the peer rejected our certificate.
 pub(super) const fn is_about_us(alert: AlertDescription) -> bool {
     matches!(
         alert,
@@ -237,7 +253,7 @@ pub(super) const fn is_about_us(alert: AlertDescription) -> bool {
     )
 }
 
-/// A stream that counts its bytes.
+/// A stream that adds its bytes to a [`Traffic`].
 #[derive(Debug)]
 pub struct Counted {
     stream: Box<dyn tunnel::Stream>,

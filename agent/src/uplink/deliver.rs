@@ -1,4 +1,4 @@
-//! Delivery of one parcel: a check-in with one digest, and only what the collector then asks for.
+//! Delivers one snapshot: a check-in with its digest, then an upload of what the collector asks for.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,51 +7,46 @@ use bytes::Bytes;
 use muster_proto::limits;
 use muster_proto::model::{Digest, Losses, Pace, RefusalClass, RunId, Timestamp, Watchlist};
 use muster_proto::wire;
-use muster_proto::wire::agent_service_client::AgentServiceClient;
 use prost::Message;
-use tonic::transport::Channel;
 
-use super::connect::{self, Target, Traffic};
+use super::connect::{Client, Target, Traffic, client};
 use super::delivery::{self, Delivery};
-use super::enroll::is_usable;
-use super::refusal::UplinkError;
-use super::trust::Tls;
+use super::error::UplinkError;
+use super::trust::{Tls, is_usable, trust_of};
 use crate::identity::Trust;
 
-/// A scan of many sections on a slow link needs many rounds; more than this is a collector that asks in circles.
+/// Limit of upload calls for one snapshot. A collector that needs more is asking in a loop.
 const ROUNDS: usize = 256;
 
-/// Bytes of sections in one call, whatever the budget: well below what a collector takes at once.
+/// Section bytes in one call, whatever the collector's budget: well below its message limit.
 const CALL_BYTES: u64 = 4 * limits::SECTION_BYTES as u64;
 
-pub(super) type Client = AgentServiceClient<Channel>;
-
-/// What a delivery came to.
+/// The result of a delivery.
 #[derive(Debug, Clone)]
 pub struct Delivered {
-    /// When the collector wants to hear from us next.
+    /// When the collector expects the next check-in.
     pub pace: Pace,
-    /// The collector's clock.
+    /// The collector's time.
     pub server_time: Timestamp,
-    /// Whether the scan itself had to be sent.
+    /// Whether the snapshot had to be uploaded.
     pub snapshot_sent: bool,
-    /// How many sections were sent, and their bytes.
+    /// How many sections were uploaded.
     pub sections_sent: usize,
-    /// See `sections_sent`.
+    /// The bytes of these sections.
     pub section_bytes: u64,
-    /// Bytes of all messages, before TLS.
+    /// Bytes of all request messages, before TLS.
     pub message_bytes: u64,
-    /// Bytes on the wire in both directions, handshake included.
+    /// Bytes sent on the wire, including TLS and its handshake.
     pub wire_sent: u64,
-    /// See `wire_sent`.
+    /// Bytes received on the wire, including TLS and its handshake.
     pub wire_received: u64,
-    /// A newer watchlist, if the collector sent one. Not bounded yet.
+    /// A newer watchlist, if the collector sent one. The agent's own limits are not applied yet.
     pub watchlist: Option<Watchlist>,
     /// A newer trust bundle, if the collector sent one.
     pub trust: Option<Trust>,
 }
 
-/// The versions of what the collector may send anew.
+/// The versions that the agent has of what the collector may update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Versions {
     /// Of the watchlist.
@@ -60,12 +55,12 @@ pub struct Versions {
     pub trust: u64,
 }
 
-/// One life of the agent, as the collector sees it: a random id, and a number that grows with every check-in.
+/// One run of the agent process, as the collector sees it: a random id, and a number that grows with every check-in.
 #[derive(Debug)]
 pub struct Run {
     id: RunId,
     seq: u64,
-    /// Facts and state that the collector has from this life.
+    /// Facts and state that the collector has acknowledged in this run; they are sent again only when they change.
     acknowledged: Option<(wire::HostFacts, wire::HostState)>,
 }
 
@@ -82,10 +77,10 @@ impl Run {
         Self { id: RunId::random(), seq: 0, acknowledged: None }
     }
 
-    /// Delivers a parcel over a connection of its own, and tells what was lost so far.
+    /// Delivers a snapshot over a new connection, with the count of snapshots lost so far.
     ///
     /// # Errors
-    /// It was not acknowledged; it has to be kept.
+    /// The collector has not acknowledged it; the caller must keep it.
     pub async fn deliver(
         &mut self,
         target: &Target,
@@ -95,7 +90,7 @@ impl Run {
         versions: Versions,
         now: Timestamp,
     ) -> Result<Delivered, UplinkError> {
-        // Counted until now, whenever the scan was made.
+        // The losses are those up to now, even if the snapshot is older.
         let state =
             wire::HostState { losses: (losses != Losses::default()).then(|| losses.into()), ..delivery.state.clone() };
         let traffic = Arc::new(Traffic::default());
@@ -156,7 +151,7 @@ impl Run {
         for _ in 0..ROUNDS {
             let (batch, bytes) = batch(delivery, &wanted, delivered.pace.byte_budget)?;
             if !batch.is_empty() && batch.iter().all(|digest| sent.contains(digest)) {
-                return Err(circles("it wants sections again that it has just been given"));
+                return Err(invalid_upload("it asks again for sections that were just sent"));
             }
             delivered.snapshot_sent = true;
             delivered.sections_sent += batch.len();
@@ -173,10 +168,10 @@ impl Run {
             }
             wanted = digests("Upload", &response.sections_wanted)?;
             if wanted.is_empty() {
-                return Err(circles("it neither accepts the scan nor wants a section"));
+                return Err(invalid_upload("it neither accepts the snapshot nor asks for a section"));
             }
         }
-        Err(circles("it still wants sections after all rounds"))
+        Err(invalid_upload("it still asks for sections after all rounds"))
     }
 
     fn messages(&self, delivery: &Delivery, batch: &[Digest], now: Timestamp) -> Vec<wire::UploadRequest> {
@@ -197,20 +192,20 @@ impl Run {
     }
 }
 
-/// What the collector says of us without having been told anything.
+/// What the collector answers to an empty check-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probe {
-    /// The class of its refusal; `malformed` is the expected one of a host that it knows.
+    /// The class of its refusal. `malformed` is the expected one for a host that it knows.
     pub class: Option<RefusalClass>,
-    /// Its clock.
+    /// The collector's time.
     pub server_time: Timestamp,
 }
 
-/// Asks with a check-in that holds nothing, which the collector has to refuse: it changes nothing there, and the refusal
-/// brings the collector's clock and what it thinks of us.
+/// Sends an empty check-in, which every collector must refuse. It changes nothing there; the refusal carries the
+/// collector's time and what it thinks of this host.
 ///
 /// # Errors
-/// The collector cannot be reached, or gives no such refusal.
+/// The collector cannot be reached, or answers without such a refusal.
 pub async fn probe(target: &Target, tls: &Tls) -> Result<Probe, UplinkError> {
     let mut client = client(target, tls, &Arc::new(Traffic::default())).await?;
     match client.check_in(wire::CheckInRequest::default()).await {
@@ -227,33 +222,21 @@ pub async fn probe(target: &Target, tls: &Tls) -> Result<Probe, UplinkError> {
     }
 }
 
-/// A client over a new connection.
-pub(super) async fn client(target: &Target, tls: &Tls, traffic: &Arc<Traffic>) -> Result<Client, UplinkError> {
-    let channel = connect::channel(target, tls, traffic).await?;
-    Ok(AgentServiceClient::new(channel)
-        .max_decoding_message_size(limits::MESSAGE_BYTES)
-        .max_encoding_message_size(limits::MESSAGE_BYTES))
-}
-
-pub(super) fn trust_of(bundle: wire::TrustBundle) -> Trust {
-    let certificates = bundle.ca_certificates.into_iter().map(|certificate| certificate.to_vec()).collect();
-    Trust { version: bundle.version, certificates }
-}
-
 fn digests(method: &'static str, wanted: &[Bytes]) -> Result<Vec<Digest>, UplinkError> {
     let digest = |bytes: &Bytes| Digest::try_from(bytes.as_ref());
     let digests: Result<Vec<Digest>, _> = wanted.iter().map(digest).collect();
     digests.map_err(|error| UplinkError::Answer { method, what: format!("sections_wanted: {error}") })
 }
 
-/// As many of the wanted sections as the budget allows, and at least one.
+/// As many of the wanted sections as fit the budget, and at least one.
 fn batch(delivery: &Delivery, wanted: &[Digest], budget: u64) -> Result<(Vec<Digest>, u64), UplinkError> {
     let budget = if budget == 0 { CALL_BYTES } else { budget.min(CALL_BYTES) };
     let mut batch = Vec::new();
     let mut bytes = 0;
     for digest in wanted.iter().take(limits::SECTIONS_PER_UPLOAD) {
-        let section =
-            delivery.section(*digest).ok_or_else(|| circles("it wants a section that the scan does not name"))?;
+        let section = delivery
+            .section(*digest)
+            .ok_or_else(|| invalid_upload("it asks for a section that is not in the snapshot"))?;
         let with = bytes + section.len() as u64;
         if with > budget && !batch.is_empty() {
             break;
@@ -264,7 +247,7 @@ fn batch(delivery: &Delivery, wanted: &[Digest], budget: u64) -> Result<(Vec<Dig
     Ok((batch, bytes))
 }
 
-fn circles(what: &str) -> UplinkError {
+fn invalid_upload(what: &str) -> UplinkError {
     UplinkError::Answer { method: "Upload", what: what.to_owned() }
 }
 

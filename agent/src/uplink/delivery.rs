@@ -1,5 +1,5 @@
-//! What is delivered for one scan: the scan, its sections, and the host's facts and state at that time. Its bytes are
-//! what waits in the spool.
+//! What is delivered for one snapshot: the snapshot, its sections, and the host's facts and state at that time. The
+//! encoded form is the payload of a spool entry.
 
 use bytes::{Buf, Bytes};
 use muster_proto::convert::SectionUpload;
@@ -9,24 +9,24 @@ use prost::Message;
 
 const VERSION: u8 = 1;
 
-/// Why bytes are no parcel.
+/// Why bytes cannot be decoded as a delivery.
 #[derive(Debug, thiserror::Error)]
-pub enum ParcelError {
-    /// A newer agent wrote it, or nothing did.
-    #[error("a parcel of version {0} is not known to this agent")]
+pub enum DeliveryError {
+    /// The version byte is unknown, for instance from a newer agent.
+    #[error("unsupported delivery version {0}")]
     Version(u8),
     /// A part is damaged or missing.
-    #[error("{part} of the parcel cannot be read")]
+    #[error("cannot decode {part} of the delivery")]
     Part {
-        /// Which.
+        /// The part.
         part: &'static str,
-        /// Why, when the bytes are damaged.
+        /// The decoding error; `None` when the part is missing.
         #[source]
         source: Option<prost::DecodeError>,
     },
 }
 
-/// A scan with everything that its delivery may need.
+/// A snapshot with everything that its delivery may need.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub(super) snapshot: Bytes,
@@ -38,7 +38,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Packs the canonical bytes of a scan and of its sections.
+    /// Packs the canonical bytes of a snapshot and of its sections.
     #[must_use]
     pub fn new(
         snapshot: Vec<u8>,
@@ -59,16 +59,16 @@ impl Delivery {
         }
     }
 
-    /// The digest of the scan.
+    /// The digest of the snapshot.
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// The bytes for the spool.
+    /// The payload for the spool: a version byte, then length-delimited messages.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let head = wire::CheckInRequest {
+        let header = wire::CheckInRequest {
             observed_at_ms: self.observed_at.millis(),
             facts: Some(self.facts.clone()),
             state: Some(self.state.clone()),
@@ -76,7 +76,7 @@ impl Delivery {
         };
         let snapshot = part(wire::upload_request::Part::Snapshot(self.snapshot.clone()));
         let mut bytes = vec![VERSION];
-        bytes.extend(head.encode_length_delimited_to_vec());
+        bytes.extend(header.encode_length_delimited_to_vec());
         bytes.extend(snapshot.encode_length_delimited_to_vec());
         for (digest, canonical) in &self.sections {
             bytes.extend(section(*digest, canonical).encode_length_delimited_to_vec());
@@ -84,23 +84,23 @@ impl Delivery {
         bytes
     }
 
-    /// Reads the bytes of the spool.
+    /// Decodes the payload of a spool entry.
     ///
     /// # Errors
-    /// They are no parcel, or one of a newer agent.
-    pub fn decode(bytes: Vec<u8>) -> Result<Self, ParcelError> {
+    /// The bytes are damaged, incomplete, or of an unknown version.
+    pub fn decode(bytes: Vec<u8>) -> Result<Self, DeliveryError> {
         let mut bytes = Bytes::from(bytes);
-        let missing = |part| ParcelError::Part { part, source: None };
-        let damaged = |part| move |source| ParcelError::Part { part, source: Some(source) };
+        let missing = |part| DeliveryError::Part { part, source: None };
+        let damaged = |part| move |source| DeliveryError::Part { part, source: Some(source) };
         match bytes.first() {
             Some(&VERSION) => bytes.advance(1),
-            other => return Err(ParcelError::Version(other.copied().unwrap_or(0))),
+            other => return Err(DeliveryError::Version(other.copied().unwrap_or(0))),
         }
-        let head = wire::CheckInRequest::decode_length_delimited(&mut bytes).map_err(damaged("the head"))?;
+        let header = wire::CheckInRequest::decode_length_delimited(&mut bytes).map_err(damaged("the header"))?;
         let upload =
             |bytes: &mut Bytes, name| wire::UploadRequest::decode_length_delimited(bytes).map_err(damaged(name));
-        let Some(wire::upload_request::Part::Snapshot(snapshot)) = upload(&mut bytes, "the scan")?.part else {
-            return Err(missing("the scan"));
+        let Some(wire::upload_request::Part::Snapshot(snapshot)) = upload(&mut bytes, "the snapshot")?.part else {
+            return Err(missing("the snapshot"));
         };
         let mut sections = Vec::new();
         while bytes.has_remaining() {
@@ -113,9 +113,9 @@ impl Delivery {
         Ok(Self {
             digest: Digest::of(&snapshot),
             snapshot,
-            observed_at: Timestamp::from_millis(head.observed_at_ms),
-            facts: head.facts.ok_or_else(|| missing("the facts"))?,
-            state: head.state.ok_or_else(|| missing("the state"))?,
+            observed_at: Timestamp::from_millis(header.observed_at_ms),
+            facts: header.facts.ok_or_else(|| missing("the facts"))?,
+            state: header.state.ok_or_else(|| missing("the state"))?,
             sections,
         })
     }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parcel_comes_back_as_it_was_packed() {
+    fn a_delivery_survives_encoding_and_decoding() {
         let read = Delivery::decode(delivery().encode()).expect("readable");
         assert_eq!(read.digest(), Digest::of(b"snapshot"));
         assert_eq!((read.observed_at.millis(), read.facts.hostname.as_str()), (42, "alpha"));
@@ -163,12 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn a_parcel_of_another_version_is_named_and_no_cut_makes_it_panic() {
+    fn an_unknown_version_is_reported_and_truncated_bytes_never_panic() {
         let whole = delivery().encode();
         for cut in 0..whole.len() {
             let _ = Delivery::decode(whole[..cut].to_vec());
         }
-        assert!(matches!(Delivery::decode(vec![2, 0]), Err(ParcelError::Version(2))));
+        assert!(matches!(Delivery::decode(vec![2, 0]), Err(DeliveryError::Version(2))));
         assert!(Delivery::decode(whole[..whole.len() / 2].to_vec()).is_err());
     }
 }

@@ -1,5 +1,4 @@
-//! From a token to an identity, and from an old certificate to a new one. Both can be repeated: the same key is the same
-//! host.
+//! Enrollment with a token, and renewal of the certificate. Both can be repeated safely: the same key is the same host.
 
 use std::sync::Arc;
 
@@ -7,16 +6,15 @@ use bytes::Bytes;
 use muster_proto::model::{EnrollmentToken, HostFacts, HostId, SiteId, Timestamp};
 use muster_proto::wire;
 
-use super::connect::{Target, Traffic};
-use super::deliver::{client, trust_of};
-use super::refusal::UplinkError;
-use super::trust::{Tls, pin_of, public_key};
-use crate::identity::{Identity, Key, Trust};
+use super::connect::{Target, Traffic, client};
+use super::error::UplinkError;
+use super::trust::{Tls, is_usable, pin_of, public_key, trust_of};
+use crate::identity::{Identity, Key};
 
 /// Enrolls this host with a token.
 ///
 /// # Errors
-/// The collector cannot be reached, is not the one of the token, refuses, or gives what is not ours.
+/// The collector cannot be reached, does not match the token's CA pin, refuses, or answers with something invalid.
 pub async fn enroll(
     target: &Target,
     token: &EnrollmentToken,
@@ -35,13 +33,13 @@ pub async fn enroll(
     };
     let answer = client.enroll(request).await.map_err(|status| UplinkError::of_status("Enroll", &status))?;
     let answer = answer.into_inner();
-    let host_id = HostId::try_from(answer.host_id.as_ref()).map_err(|error| wrong("Enroll", &error))?;
-    let site = SiteId::new(answer.site).map_err(|error| wrong("Enroll", &error))?;
+    let host_id = HostId::try_from(answer.host_id.as_ref()).map_err(|error| invalid("Enroll", &error))?;
+    let site = SiteId::new(answer.site).map_err(|error| invalid("Enroll", &error))?;
     check_certificate("Enroll", &answer.certificate, key)?;
     let trust = answer.trust.map(trust_of).unwrap_or_default();
     let pinned = |certificate: &Vec<u8>| pin_of(certificate) == Some(token.ca_pin);
     if !trust.certificates.iter().any(pinned) {
-        return Err(wrong("Enroll", &"the trust bundle does not have the CA of the token"));
+        return Err(invalid("Enroll", &"the trust bundle does not contain the CA that the token pins"));
     }
     Ok(Identity {
         host_id,
@@ -57,11 +55,13 @@ pub async fn enroll(
     })
 }
 
-/// Renews the certificate of this host with a new key. The identity that comes back remembers the old one. The request
-/// shows the old certificate too, for a handshake that may not: an expired one is refused by some.
+/// Renews the certificate of this host with a new key. The returned identity remembers the old key and certificate.
+///
+/// The request carries the old certificate and a proof of its key, because a server may reject an expired certificate
+/// in the handshake. With `in_handshake` false the old certificate is not shown there.
 ///
 /// # Errors
-/// The collector cannot be reached, refuses, or gives what is not ours.
+/// The collector cannot be reached, refuses, or answers with something invalid.
 pub async fn renew(
     target: &Target,
     identity: &Identity,
@@ -83,7 +83,9 @@ pub async fn renew(
     let answer = answer.into_inner();
     check_certificate("Renew", &answer.certificate, new)?;
     if answer.quarantined {
-        tracing::warn!("the certificate was renewed after its end: an operator has to release this host");
+        tracing::warn!(
+            "the certificate was renewed after it had expired; an operator must release this host from quarantine"
+        );
     }
     let trust = answer.trust.map(trust_of).filter(is_usable).unwrap_or_else(|| identity.trust.clone());
     Ok(Identity {
@@ -97,19 +99,14 @@ pub async fn renew(
     })
 }
 
-/// Whether every certificate of a bundle can be read: one that cannot is no reason to forget the one in force.
-pub(super) fn is_usable(trust: &Trust) -> bool {
-    !trust.certificates.is_empty() && trust.certificates.iter().all(|certificate| pin_of(certificate).is_some())
-}
-
 fn check_certificate(method: &'static str, certificate: &[u8], key: &Key) -> Result<(), UplinkError> {
     match public_key(certificate) {
         Some(public) if public == key.public() => Ok(()),
-        Some(_) => Err(wrong(method, &"the certificate is for another key")),
-        None => Err(wrong(method, &"the certificate cannot be read")),
+        Some(_) => Err(invalid(method, &"the certificate is for a different key")),
+        None => Err(invalid(method, &"the certificate cannot be parsed")),
     }
 }
 
-fn wrong(method: &'static str, what: &dyn std::fmt::Display) -> UplinkError {
+fn invalid(method: &'static str, what: &dyn std::fmt::Display) -> UplinkError {
     UplinkError::Answer { method, what: what.to_string() }
 }

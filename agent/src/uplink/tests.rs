@@ -1,7 +1,6 @@
-//! The uplink against a door of the same contract, on a port of its own: whom it trusts, what it sends, and how it
-//! tells one failure from another.
+//! Tests of the uplink against a fake collector: whom it trusts, what it sends, and how it reports failures.
 
-pub(crate) mod door;
+pub(crate) mod fake_collector;
 
 use muster_proto::error_chain;
 use muster_proto::model::{Digest, EnrollmentToken, HostState, Losses, RefusalClass, Timestamp};
@@ -10,16 +9,16 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::identity::{Identity, IdentityStore, Key};
-use door::{Door, Pki, Script, facts, open};
+use fake_collector::{FakeCollector, Pki, Script, facts, start};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
 
 fn delivery(sections: &[&[u8]]) -> Delivery {
     let sections = sections.iter().map(|bytes| (Digest::of(bytes), bytes.to_vec())).collect();
-    Delivery::new(b"a scan".to_vec(), sections, facts(), HostState::default(), NOW)
+    Delivery::new(b"a snapshot".to_vec(), sections, facts(), HostState::default(), NOW)
 }
 
-/// A host that is enrolled at a door.
+/// A host that is enrolled with the fake collector.
 struct Host {
     _dir: tempfile::TempDir,
     store: IdentityStore,
@@ -34,9 +33,9 @@ fn store() -> (tempfile::TempDir, IdentityStore, Key) {
     (dir, store, key)
 }
 
-async fn enrolled(door: &Door, target: &Target) -> Host {
+async fn enrolled(collector: &FakeCollector, target: &Target) -> Host {
     let (dir, store, key) = store();
-    let identity = enroll(target, &door.pki.token(), &key, facts(), None, NOW).await.expect("enrolled");
+    let identity = enroll(target, &collector.pki.token(), &key, facts(), None, NOW).await.expect("enrolled");
     let tls = Tls::by_identity(&identity, Some(&key)).expect("TLS");
     Host { _dir: dir, store, identity, tls }
 }
@@ -44,9 +43,9 @@ async fn enrolled(door: &Door, target: &Target) -> Host {
 const VERSIONS: Versions = Versions { watchlist: 1, trust: 3 };
 
 #[tokio::test]
-async fn enrollment_gives_an_identity_that_then_works() {
-    let (door, target) = open(Pki::new("localhost", 2020..2090), Script::default()).await;
-    let host = enrolled(&door, &target).await;
+async fn an_enrolled_identity_works() {
+    let (collector, target) = start(Pki::new("localhost", 2020..2090), Script::default()).await;
+    let host = enrolled(&collector, &target).await;
     assert_eq!((host.identity.site.as_str(), host.identity.trust.version), ("main", 3));
     let delivered = Run::new()
         .deliver(&target, &host.tls, &delivery(&[]), Losses::default(), VERSIONS, NOW)
@@ -56,12 +55,12 @@ async fn enrollment_gives_an_identity_that_then_works() {
 }
 
 #[tokio::test]
-async fn only_what_is_wanted_is_sent_and_facts_only_when_they_changed() {
+async fn only_requested_sections_are_sent_and_facts_only_after_a_change() {
     let sections: [&[u8]; 3] = [b"one", b"two", b"three"];
     let wants = vec![Digest::of(b"three"), Digest::of(b"one")];
     let script = Script { wants, ..Script::default() };
-    let (door, target) = open(Pki::new("localhost", 2020..2090), script).await;
-    let host = enrolled(&door, &target).await;
+    let (collector, target) = start(Pki::new("localhost", 2020..2090), script).await;
+    let host = enrolled(&collector, &target).await;
     let mut run = Run::new();
     let first = run
         .deliver(&target, &host.tls, &delivery(&sections), Losses::default(), VERSIONS, NOW)
@@ -75,64 +74,64 @@ async fn only_what_is_wanted_is_sent_and_facts_only_when_they_changed() {
     assert_eq!((second.snapshot_sent, second.sections_sent), (false, 0));
     assert!(second.message_bytes < 150 && second.message_bytes < first.message_bytes, "{second:?}");
     assert!(second.wire_sent > second.message_bytes && second.wire_received > 0, "{second:?}");
-    let script = door.script.lock().expect("unpoisoned");
-    // The check-in does not name sections here, so the scan goes alone first, then what the answer names.
+    let script = collector.script.lock().expect("unpoisoned");
+    // This check-in names no sections, so the snapshot goes alone first, then what the answer asks for.
     assert_eq!(script.uploads, [vec![], vec![Digest::of(b"three"), Digest::of(b"one")]]);
-    let told: Vec<_> = script.check_ins.iter().map(|request| (request.seq, request.facts.is_some())).collect();
-    assert_eq!(told, [(1, true), (2, false)]);
+    let sent: Vec<_> = script.check_ins.iter().map(|request| (request.seq, request.facts.is_some())).collect();
+    assert_eq!(sent, [(1, true), (2, false)]);
     assert_eq!(script.check_ins[0].run_id, script.check_ins[1].run_id);
 }
 
 #[tokio::test]
-async fn a_byte_budget_is_kept_to_by_sending_in_rounds() {
+async fn a_byte_budget_splits_the_upload_into_rounds() {
     let sections: [&[u8]; 3] = [&[1; 60], &[2; 60], &[3; 60]];
     let wants = sections.iter().map(|bytes| Digest::of(bytes)).collect();
     let script = Script { wants, budget: 130, ..Script::default() };
-    let (door, target) = open(Pki::new("localhost", 2020..2090), script).await;
-    let host = enrolled(&door, &target).await;
+    let (collector, target) = start(Pki::new("localhost", 2020..2090), script).await;
+    let host = enrolled(&collector, &target).await;
     Run::new()
         .deliver(&target, &host.tls, &delivery(&sections), Losses::default(), VERSIONS, NOW)
         .await
         .expect("delivered");
-    let sizes: Vec<usize> = door.script.lock().expect("unpoisoned").uploads.iter().map(Vec::len).collect();
+    let sizes: Vec<usize> = collector.script.lock().expect("unpoisoned").uploads.iter().map(Vec::len).collect();
     assert_eq!(sizes, [0, 2, 1]);
 }
 
 #[tokio::test]
-async fn a_collector_that_asks_in_circles_or_for_what_is_not_there_is_an_error() {
+async fn a_collector_that_asks_in_a_loop_or_for_unknown_sections_is_an_error() {
     let script = Script { wants: vec![Digest::of(b"one")], greedy: true, ..Script::default() };
-    let (door, target) = open(Pki::new("localhost", 2020..2090), script).await;
-    let host = enrolled(&door, &target).await;
+    let (collector, target) = start(Pki::new("localhost", 2020..2090), script).await;
+    let host = enrolled(&collector, &target).await;
     let error = Run::new()
         .deliver(&target, &host.tls, &delivery(&[b"one"]), Losses::default(), VERSIONS, NOW)
         .await
         .expect_err("circles");
-    assert!(error.to_string().contains("just been given"), "{error}");
+    assert!(error.to_string().contains("were just sent"), "{error}");
     let error = Run::new()
         .deliver(&target, &host.tls, &delivery(&[b"two"]), Losses::default(), VERSIONS, NOW)
         .await
         .expect_err("unknown");
-    assert!(error.to_string().contains("does not name"), "{error}");
+    assert!(error.to_string().contains("not in the snapshot"), "{error}");
 }
 
 #[tokio::test]
 async fn a_refusal_brings_class_and_pace() {
-    let (door, target) = open(Pki::new("localhost", 2020..2090), Script::default()).await;
-    let host = enrolled(&door, &target).await;
-    door.script.lock().expect("unpoisoned").refuse = Some(RefusalClass::Revoked);
+    let (collector, target) = start(Pki::new("localhost", 2020..2090), Script::default()).await;
+    let host = enrolled(&collector, &target).await;
+    collector.script.lock().expect("unpoisoned").refuse = Some(RefusalClass::Revoked);
     let error = Run::new()
         .deliver(&target, &host.tls, &delivery(&[]), Losses::default(), VERSIONS, NOW)
         .await
         .expect_err("refused");
     assert_eq!((error.class(), error.pace().map(|pace| pace.byte_budget)), (Some(RefusalClass::Revoked), Some(9)));
-    let probe = probe(&target, &host.tls).await.expect("heard");
+    let probe = probe(&target, &host.tls).await.expect("answered");
     assert_eq!((probe.class, probe.server_time.millis()), (Some(RefusalClass::Revoked), 5));
 }
 
 #[tokio::test]
 async fn a_renewal_proves_the_old_key_and_remembers_it() {
-    let (door, target) = open(Pki::new("localhost", 2020..2090), Script::default()).await;
-    let host = enrolled(&door, &target).await;
+    let (collector, target) = start(Pki::new("localhost", 2020..2090), Script::default()).await;
+    let host = enrolled(&collector, &target).await;
     let (old, new) = (host.store.key(1).expect("a key"), host.store.key(2).expect("a key"));
     let renewed = renew(&target, &host.identity, &old, &new, true, NOW).await.expect("renewed");
     assert_eq!((renewed.key, renewed.previous.as_ref().map(|(key, _)| *key)), (2, Some(1)));
@@ -144,7 +143,7 @@ async fn a_renewal_proves_the_old_key_and_remembers_it() {
 
 async fn enroll_error(pki: Pki, token: Option<EnrollmentToken>) -> String {
     let token = token.unwrap_or_else(|| pki.token());
-    let (_door, target) = open(pki, Script::default()).await;
+    let (_collector, target) = start(pki, Script::default()).await;
     of_enroll(&target, &token).await
 }
 
@@ -155,29 +154,29 @@ async fn of_enroll(target: &Target, token: &EnrollmentToken) -> String {
 }
 
 #[tokio::test]
-async fn every_way_in_which_tls_fails_is_told_apart() {
+async fn each_tls_failure_has_its_own_error() {
     let other = Pki::new("localhost", 2020..2090).token();
     let wrong = enroll_error(Pki::new("localhost", 2020..2090), Some(other)).await;
-    assert!(wrong.contains("is not the collector of this token") && wrong.contains("ca-pin"), "{wrong}");
+    assert!(wrong.contains("is not the collector of this token") && wrong.contains("CA pin"), "{wrong}");
     let expired = enroll_error(Pki::new("localhost", 2000..2001), None).await;
-    assert!(expired.contains("is not valid at this machine's time") && expired.contains("clock"), "{expired}");
+    assert!(expired.contains("has expired or is not valid yet") && expired.contains("clock"), "{expired}");
     let early = enroll_error(Pki::new("localhost", 2080..2090), None).await;
-    assert!(early.contains("is not valid at this machine's time"), "{early}");
+    assert!(early.contains("has expired or is not valid yet"), "{early}");
     let name = enroll_error(Pki::new("elsewhere.example", 2020..2090), None).await;
-    assert!(name.contains("is for another name than localhost"), "{name}");
+    assert!(name.contains("does not cover the name localhost"), "{name}");
 }
 
 #[tokio::test]
-async fn a_server_that_lies_about_its_chain_is_not_trusted() {
-    // It shows the pinned CA, which has not signed its certificate.
+async fn a_server_with_a_forged_chain_is_not_trusted() {
+    // It shows the pinned CA, but that CA has not signed its certificate.
     let (honest, mut liar) = (Pki::new("localhost", 2020..2090), Pki::new("localhost", 2020..2090));
     liar.ca.clone_from(&honest.ca);
-    let said = enroll_error(liar, Some(honest.token())).await;
-    assert!(said.contains("was not given by a CA that this host trusts"), "{said}");
+    let error = enroll_error(liar, Some(honest.token())).await;
+    assert!(error.contains("which this host does not trust"), "{error}");
 }
 
 #[tokio::test]
-async fn what_is_no_collector_at_all_is_told_apart() {
+async fn a_peer_that_is_not_a_collector_has_its_own_error() {
     let token = Pki::new("localhost", 2020..2090).token();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("bound").port();
@@ -187,15 +186,15 @@ async fn what_is_no_collector_at_all_is_told_apart() {
         }
     });
     let plain = Target::parse(&format!("https://localhost:{port}")).expect("an address");
-    let said = of_enroll(&plain, &token).await;
-    assert!(said.contains("does not speak TLS 1.3"), "{said}");
+    let error = of_enroll(&plain, &token).await;
+    assert!(error.contains("does not speak TLS 1.3"), "{error}");
 
     let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound").port();
     let nobody = Target::parse(&format!("https://127.0.0.1:{free}")).expect("an address");
-    let said = of_enroll(&nobody, &token).await;
-    assert!(said.contains(&format!("no connection to 127.0.0.1:{free}")) && said.contains("refused"), "{said}");
+    let error = of_enroll(&nobody, &token).await;
+    assert!(error.contains(&format!("cannot connect to 127.0.0.1:{free}")) && error.contains("refused"), "{error}");
 
     let nowhere = Target::parse("https://nowhere.invalid:7443").expect("an address");
-    let said = of_enroll(&nowhere, &token).await;
-    assert!(said.contains("the name nowhere.invalid cannot be resolved"), "{said}");
+    let error = of_enroll(&nowhere, &token).await;
+    assert!(error.contains("cannot resolve nowhere.invalid"), "{error}");
 }

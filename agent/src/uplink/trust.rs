@@ -1,12 +1,13 @@
-//! Whom to trust, and who we are, in a handshake: TLS 1.3 only, by `ring`.
+//! The TLS settings: which collector to trust and which certificate to present. TLS 1.3 only, with `ring`.
 //!
-//! Before enrollment the collector is known by the pin of the token: one certificate of the chain that it shows must have
-//! that key, and that certificate alone then has to vouch for the collector's own, name and dates included. After
-//! enrollment the trust bundle takes the pin's place.
+//! Before enrollment the collector is known by the token's CA pin: one certificate in its chain must have the pinned key,
+//! and that certificate alone is the trust anchor for the collector's own certificate, name and dates included. After
+//! enrollment the trust bundle replaces the pin.
 
 use std::sync::Arc;
 
 use muster_proto::model::{CaPin, Timestamp};
+use muster_proto::wire;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring as provider, verify_tls13_signature};
@@ -14,48 +15,48 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::identity::{Identity, Key};
+use crate::identity::{Identity, Key, Trust};
 
-/// Why no handshake can be prepared.
+/// Why the TLS settings cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// TLS itself refuses the settings.
-    #[error("TLS cannot be set up")]
+    /// rustls rejects the settings.
+    #[error("cannot set up TLS")]
     Setup(#[source] rustls::Error),
-    /// There is no certificate of a collector's CA that can be used.
-    #[error("the trust bundle has no usable certificate")]
+    /// The trust bundle contains no usable CA certificate.
+    #[error("the trust bundle contains no usable CA certificate")]
     NoTrust,
-    /// The client certificate and its key do not go together.
-    #[error("the host's certificate cannot be used")]
+    /// The client certificate does not match its key.
+    #[error("cannot use this host's certificate")]
     Certificate(#[source] rustls::Error),
 }
 
-/// No certificate of the chain has the pinned key.
+/// No certificate in the chain has the pinned key.
 #[derive(Debug, thiserror::Error)]
-#[error("no certificate of the chain has the pinned key")]
+#[error("no certificate in the chain has the pinned key")]
 pub(super) struct PinMismatch {
     /// The pin of the first certificate above the collector's own.
     pub(super) shown: String,
-    /// Who gave the topmost certificate that was shown.
+    /// The issuer of the topmost certificate in the chain.
     pub(super) issuer: String,
 }
 
-/// The chain leads to somebody who is not trusted.
+/// The issuer of the chain is not trusted.
 #[derive(Debug, thiserror::Error)]
-#[error("the chain ends at {issuer:?}, which is not trusted")]
-pub(super) struct Stranger {
-    /// Who gave the topmost certificate that was shown.
+#[error("the chain was issued by {issuer:?}, which is not trusted")]
+pub(super) struct UntrustedIssuer {
+    /// The issuer of the topmost certificate in the chain.
     pub(super) issuer: String,
 }
 
-/// The settings of one kind of connection.
+/// The TLS settings for connections to the collector.
 #[derive(Debug, Clone)]
 pub struct Tls {
     pub(super) config: Arc<ClientConfig>,
 }
 
 impl Tls {
-    /// For enrollment: the collector is known by the pin, we are known by nothing yet.
+    /// For enrollment: trusts the CA with this pin and presents no certificate.
     ///
     /// # Errors
     /// TLS cannot be set up.
@@ -71,8 +72,8 @@ impl Tls {
         Ok(Self::of(config))
     }
 
-    /// For everything else: the collector is known by the trust bundle, we by our certificate. Without a key the
-    /// certificate is not shown, for a renewal after its end.
+    /// For everything else: trusts the trust bundle and presents this host's certificate. Without a key no certificate is
+    /// presented, as for the renewal of an expired one.
     ///
     /// # Errors
     /// The bundle or the certificate cannot be used.
@@ -105,7 +106,7 @@ impl Tls {
 
     fn of(mut config: ClientConfig) -> Self {
         config.alpn_protocols = vec![b"h2".to_vec()];
-        // One collector: a few tickets are enough, and 256 places cost memory that an endpoint misses.
+        // There is one collector, so a few session tickets are enough; rustls' default of 256 costs memory.
         config.resumption = Resumption::in_memory_sessions(4);
         Self { config: Arc::new(config) }
     }
@@ -119,11 +120,22 @@ pub fn pin_of(certificate: &[u8]) -> Option<CaPin> {
     Some(CaPin::from_bytes(hash.as_ref().try_into().ok()?))
 }
 
-/// When a certificate ends.
+/// When a certificate expires.
 #[must_use]
 pub fn certificate_end(certificate: &[u8]) -> Option<Timestamp> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     Some(Timestamp::from_millis(certificate.validity().not_after.timestamp().saturating_mul(1000)))
+}
+
+/// Converts a trust bundle from the wire.
+pub(super) fn trust_of(bundle: wire::TrustBundle) -> Trust {
+    let certificates = bundle.ca_certificates.into_iter().map(|certificate| certificate.to_vec()).collect();
+    Trust { version: bundle.version, certificates }
+}
+
+/// Whether every certificate of a bundle can be parsed. A bundle that is not usable must not replace the current one.
+pub(super) fn is_usable(trust: &Trust) -> bool {
+    !trust.certificates.is_empty() && trust.certificates.iter().all(|certificate| pin_of(certificate).is_some())
 }
 
 /// The public key of a certificate (SubjectPublicKeyInfo in DER).
@@ -170,7 +182,7 @@ impl ServerCertVerifier for PinVerifier {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.2 is not spoken".to_owned()))
+        Err(rustls::Error::General("TLS 1.2 is not supported".to_owned()))
     }
 
     fn verify_tls13_signature(
@@ -187,7 +199,7 @@ impl ServerCertVerifier for PinVerifier {
     }
 }
 
-/// The usual verification by the trust bundle; a failure says who gave the chain that was shown.
+/// Verifies by the trust bundle. On failure the error names the issuer of the chain.
 #[derive(Debug)]
 struct BundleVerifier {
     inner: Arc<WebPkiServerVerifier>,
@@ -239,10 +251,10 @@ fn with_issuer(
         return error;
     }
     let issuer = top_issuer(end_entity, intermediates);
-    rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Stranger { issuer }))))
+    rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(UntrustedIssuer { issuer }))))
 }
 
-/// Who gave the topmost certificate of a chain, in its own words; strangers write them, so they are cut and cleaned.
+/// The issuer of the topmost certificate, as it names itself. The text comes from the peer, so it is cleaned and cut.
 fn top_issuer(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> String {
     let top = intermediates.last().unwrap_or(end_entity);
     let Ok((_, certificate)) = X509Certificate::from_der(top) else { return String::new() };

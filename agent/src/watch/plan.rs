@@ -1,26 +1,26 @@
-//! From places to directories: which have to be watched, and for which names. Pure.
+//! Turns places into directories to watch, each with the names that matter in it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sources::places::{Place, Reach};
 use crate::sources::watchlist::{has_wildcard, matches};
 
-/// What in one directory matters.
+/// Which names in a directory matter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Wish {
+pub(super) struct NameFilter {
     names: BTreeSet<String>,
     patterns: BTreeSet<String>,
     all: bool,
-    /// The directories in it matter too, with all their entries.
+    /// Its subdirectories matter too, with all their entries.
     pub(super) below: bool,
 }
 
-impl Wish {
+impl NameFilter {
     pub(super) fn everything() -> Self {
         Self { all: true, ..Self::default() }
     }
 
-    pub(super) fn is_met_by(&self, name: &str) -> bool {
+    pub(super) fn accepts(&self, name: &str) -> bool {
         self.all || self.names.contains(name) || self.patterns.iter().any(|pattern| matches(pattern, name))
     }
 
@@ -37,12 +37,12 @@ impl Wish {
     }
 }
 
-/// Directories in the order in which they are wanted: a parent before its children, and the sources' own places before
-/// those of the watchlist, for the case that not all can be watched.
+/// Directories in order of priority, for when not all can be watched: a parent before its children, and the sources' own
+/// places before those of the watchlist.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    order: Vec<(String, Wish)>,
-    known: BTreeMap<String, usize>,
+    order: Vec<(String, NameFilter)>,
+    index: BTreeMap<String, usize>,
 }
 
 impl Plan {
@@ -51,29 +51,29 @@ impl Plan {
         for place in places {
             let mut directory = String::new();
             for name in place.path.split('/').filter(|name| !name.is_empty()) {
-                plan.wish(&directory).name(name);
+                plan.filter(&directory).name(name);
                 directory = format!("{directory}/{name}");
             }
             match place.reach {
                 Reach::Entry => {}
-                Reach::Listing => plan.wish(&directory).all = true,
+                Reach::Listing => plan.filter(&directory).all = true,
                 Reach::Tree => {
-                    let wish = plan.wish(&directory);
-                    (wish.all, wish.below) = (true, true);
+                    let filter = plan.filter(&directory);
+                    (filter.all, filter.below) = (true, true);
                 }
             }
         }
         plan
     }
 
-    pub(super) fn directories(&self) -> impl Iterator<Item = (&str, &Wish)> {
-        self.order.iter().map(|(directory, wish)| (directory.as_str(), wish))
+    pub(super) fn directories(&self) -> impl Iterator<Item = (&str, &NameFilter)> {
+        self.order.iter().map(|(directory, filter)| (directory.as_str(), filter))
     }
 
-    fn wish(&mut self, directory: &str) -> &mut Wish {
+    fn filter(&mut self, directory: &str) -> &mut NameFilter {
         let directory = if directory.is_empty() { "/" } else { directory };
-        let at = *self.known.entry(directory.to_owned()).or_insert_with(|| {
-            self.order.push((directory.to_owned(), Wish::default()));
+        let at = *self.index.entry(directory.to_owned()).or_insert_with(|| {
+            self.order.push((directory.to_owned(), NameFilter::default()));
             self.order.len() - 1
         });
         &mut self.order[at].1
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn every_directory_on_the_way_is_watched_for_the_next_name_and_parents_come_first() {
+    fn each_parent_is_watched_for_the_next_name_and_parents_come_first() {
         let plan = plan(&[
             ("/var/lib/dpkg/status", Reach::Entry),
             ("/etc/init.d", Reach::Listing),
@@ -99,7 +99,7 @@ mod tests {
         ]);
         let order: Vec<&str> = plan.directories().map(|(directory, _)| directory).collect();
         assert_eq!(order, ["/", "/var", "/var/lib", "/var/lib/dpkg", "/etc", "/etc/init.d", "/var/opt"]);
-        let wish = |of: &str| plan.directories().find(|(directory, _)| *directory == of).expect("planned").1;
+        let filter = |of: &str| plan.directories().find(|(directory, _)| *directory == of).expect("planned").1;
         for (directory, name, met) in [
             ("/", "var", true),
             ("/", "etc", true),
@@ -113,15 +113,15 @@ mod tests {
             ("/var/opt", "kav4fs", true),
             ("/var/opt", "other", false),
         ] {
-            assert_eq!(wish(directory).is_met_by(name), met, "{name} in {directory}");
+            assert_eq!(filter(directory).accepts(name), met, "{name} in {directory}");
         }
     }
 
     #[test]
-    fn two_wishes_for_one_directory_are_both_heard() {
+    fn two_filters_for_one_directory_are_combined() {
         let plan = plan(&[("/a/b", Reach::Tree), ("/a/b/c", Reach::Entry)]);
-        let mut both = Wish::default();
-        plan.directories().for_each(|(_, wish)| both.add(wish));
-        assert!(both.is_met_by("b") && both.is_met_by("c") && both.is_met_by("z") && both.below);
+        let mut both = NameFilter::default();
+        plan.directories().for_each(|(_, filter)| both.add(filter));
+        assert!(both.accepts("b") && both.accepts("c") && both.accepts("z") && both.below);
     }
 }

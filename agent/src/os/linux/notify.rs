@@ -1,5 +1,5 @@
-//! inotify: one instance, directories only, and only what changes entries. Reading and opening files gives no notice, so
-//! a scan does not wake itself.
+//! inotify: one instance, directories only, and only events that change entries. Reading and opening files causes no event,
+//! so a scan does not wake itself.
 
 use std::fs::File;
 use std::io;
@@ -11,12 +11,12 @@ use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::{Notice, Number, Unwatchable};
+use super::{Notice, WatchError, WatchId};
 
-/// As much as is read in one go: some hundred notices.
+/// The buffer for one read: some hundred events.
 const BUFFER: usize = 8 * 1024;
 
-/// Filesystems on which another machine, or a program of its own, changes files behind the kernel's back (`statfs(2)`).
+/// File systems (`statfs(2)`) whose files other machines or a user-space program change without the kernel noticing.
 const REMOTE: &[u64] = &[
     0x6969,      // nfs
     0x517B,      // smb
@@ -36,24 +36,24 @@ const REMOTE: &[u64] = &[
 
 #[derive(Debug)]
 pub(super) struct Notifier {
-    line: OwnedFd,
+    instance: OwnedFd,
 }
 
 impl Notifier {
-    pub(super) fn open() -> Result<Self, Unwatchable> {
-        let line = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(|error| match error {
-            Errno::NOSYS => Unwatchable::NotOffered,
+    pub(super) fn open() -> Result<Self, WatchError> {
+        let instance = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(|error| match error {
+            Errno::NOSYS => WatchError::NotOffered,
             error => reason(error),
         })?;
-        Ok(Self { line })
+        Ok(Self { instance })
     }
 
-    pub(super) fn add(&self, directory: &File) -> Result<Number, Unwatchable> {
+    pub(super) fn add(&self, directory: &File) -> Result<WatchId, WatchError> {
         let filesystem = rustix::fs::fstatfs(directory).map_err(reason)?;
-        // The kernel's word is as wide as the machine's, signed on some; the numbers have 32 bits.
+        // `f_type` is as wide as a machine word, and signed on some machines; the magic numbers have 32 bits.
         let kind = u64::try_from(i128::from(filesystem.f_type) & 0xFFFF_FFFF).unwrap_or_default();
         if REMOTE.contains(&kind) {
-            return Err(Unwatchable::Remote);
+            return Err(WatchError::Remote);
         }
         let events = WatchFlags::CREATE
             | WatchFlags::DELETE
@@ -64,19 +64,19 @@ impl Notifier {
             | WatchFlags::MOVE_SELF
             | WatchFlags::EXCL_UNLINK
             | WatchFlags::ONLYDIR;
-        // By its descriptor: it was resolved below the root that is looked at, and a path would be resolved anew.
+        // Watch the descriptor: it was resolved below the scanned root, and a path would be resolved again, outside of it.
         let path = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
-        inotify::add_watch(&self.line, path, events).map_err(reason)
+        inotify::add_watch(&self.instance, path, events).map_err(reason)
     }
 
-    pub(super) fn remove(&self, directory: Number) {
-        // A directory that is gone has taken its watch along.
-        let _ = inotify::remove_watch(&self.line, directory);
+    pub(super) fn remove(&self, directory: WatchId) {
+        // Fails when the directory was removed, which has already removed the watch.
+        let _ = inotify::remove_watch(&self.instance, directory);
     }
 
     pub(super) fn take(&self) -> io::Result<Vec<Notice>> {
         let mut buffer = [MaybeUninit::uninit(); BUFFER];
-        let mut reader = inotify::Reader::new(&self.line, &mut buffer);
+        let mut reader = inotify::Reader::new(&self.instance, &mut buffer);
         let mut notices = Vec::new();
         loop {
             match reader.next() {
@@ -92,7 +92,7 @@ impl Notifier {
     pub(super) async fn ready(&self) -> io::Result<()> {
         // SAFETY: the descriptor is borrowed from `self`, which owns it, for the whole of this call, and neither closed
         // nor replaced meanwhile; see the "Safety" section of `AsyncFd::register_with_interest`.
-        let line = unsafe { AsyncFd::register_with_interest(self.line.as_fd(), Interest::READABLE) }?;
+        let line = unsafe { AsyncFd::register_with_interest(self.instance.as_fd(), Interest::READABLE) }?;
         line.readable().await.map(drop)
     }
 }
@@ -103,16 +103,16 @@ fn notice(event: &inotify::Event<'_>) -> Option<Notice> {
         return Some(Notice::Overflow);
     }
     if happened.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT) {
-        return Some(Notice::Gone(event.wd()));
+        return Some(Notice::Removed(event.wd()));
     }
     let name = event.file_name()?.to_string_lossy().into_owned();
     Some(Notice::Entry { directory: event.wd(), name })
 }
 
-fn reason(error: Errno) -> Unwatchable {
+fn reason(error: Errno) -> WatchError {
     match error {
-        Errno::MFILE | Errno::NFILE | Errno::NOSPC | Errno::NOMEM => Unwatchable::Limit,
-        Errno::ACCESS | Errno::PERM => Unwatchable::Denied,
-        error => Unwatchable::Refused(error.kind()),
+        Errno::MFILE | Errno::NFILE | Errno::NOSPC | Errno::NOMEM => WatchError::Limit,
+        Errno::ACCESS | Errno::PERM => WatchError::Denied,
+        error => WatchError::Refused(error.kind()),
     }
 }

@@ -1,5 +1,5 @@
-//! systemd: the shipped unit, account and directory, written where an administrator's own files belong, so that they never
-//! meet those of a package.
+//! systemd: writes the shipped unit, account and directory where an administrator's own files belong, so that they never
+//! conflict with those of a package.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ const OWN_UNIT: &str = "etc/systemd/system/muster-agent.service";
 const OWN_ACCOUNT: &str = "etc/sysusers.d/muster-agent.conf";
 const OWN_DIRECTORY: &str = "etc/tmpfiles.d/muster-agent.conf";
 const WANTED: &str = "etc/systemd/system/multi-user.target.wants/muster-agent.service";
-/// Where packages put units.
+/// Where packages install the unit.
 const PACKAGED: &[&str] = &["usr/lib/systemd/system/muster-agent.service", "lib/systemd/system/muster-agent.service"];
 
 pub(super) fn install(program: &Path, root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
@@ -32,7 +32,7 @@ pub(super) fn install(program: &Path, root: Option<&Path>) -> Result<Vec<String>
     }
     if root.is_some() {
         link(&at(WANTED))?;
-        done.push(format!("enabled {NAME} for the next start of that system"));
+        done.push(format!("enabled {NAME} for the next boot of that system"));
         return Ok(done);
     }
     for command in [
@@ -65,7 +65,7 @@ pub(super) fn uninstall(root: Option<&Path>) -> Result<Vec<String>, ServiceError
     if root.is_none() && !done.is_empty() {
         run(&["systemctl", "daemon-reload"])?;
     }
-    done.push("kept /etc/muster and /var/lib/muster-agent: settings and the host's identity".to_owned());
+    done.push("kept /etc/muster (settings) and /var/lib/muster-agent (identity)".to_owned());
     Ok(done)
 }
 
@@ -77,18 +77,18 @@ pub(super) fn status(root: Option<&Path>) -> Result<ServiceStatus, ServiceError>
         unit: own.exists().then_some(own).or(packaged),
         enabled: String::new(),
         active: String::new(),
-        says: String::new(),
+        status_text: String::new(),
     };
-    // Without systemd at work there is nobody to ask, and nothing is running.
+    // Without a running systemd there is nothing to query, and no service is running.
     if root.is_some() || !Path::new("/run/systemd/system").exists() {
         return Ok(status);
     }
-    let told = run(&["systemctl", "show", NAME, "--property=UnitFileState,ActiveState,StatusText"])?;
-    for (name, value) in told.lines().filter_map(|line| line.split_once('=')) {
+    let properties = run(&["systemctl", "show", NAME, "--property=UnitFileState,ActiveState,StatusText"])?;
+    for (name, value) in properties.lines().filter_map(|line| line.split_once('=')) {
         match name {
             "UnitFileState" => value.clone_into(&mut status.enabled),
             "ActiveState" => value.clone_into(&mut status.active),
-            "StatusText" => value.clone_into(&mut status.says),
+            "StatusText" => value.clone_into(&mut status.status_text),
             _ => {}
         }
     }
@@ -99,7 +99,7 @@ fn packaged(root: Option<&Path>) -> Option<PathBuf> {
     PACKAGED.iter().map(|path| root.unwrap_or(Path::new("/")).join(path)).find(|path| path.exists())
 }
 
-/// A path as systemd reads it in `ExecStart=`: quoted, and no specifier in it.
+/// A path for `ExecStart=`: quoted if necessary, with `%` escaped.
 fn quoted(program: &Path) -> String {
     let text = program.display().to_string().replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%");
     if text.contains([' ', '"', '\\', '\'']) { format!("\"{text}\"") } else { text }
@@ -118,7 +118,7 @@ fn link(path: &Path) -> Result<(), ServiceError> {
     linked.map_err(failed("write", path))
 }
 
-/// Whether there was something to remove.
+/// Removes a file. Returns whether it existed.
 fn remove(path: &Path) -> Result<bool, ServiceError> {
     match std::fs::remove_file(path) {
         Ok(()) => Ok(true),
@@ -139,8 +139,8 @@ fn run(command: &[&str]) -> Result<String, ServiceError> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(ServiceError::Failed { program, said })
+    let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(ServiceError::Failed { program, output: stderr })
 }
 
 #[cfg(test)]
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_installed_below_a_root_is_taken_away_again_whole() {
+    fn everything_installed_below_a_root_is_removed_again() {
         let root = tempfile::tempdir().expect("temporary directory");
         let below = Some(root.path());
         install(Path::new("/opt/my tools/muster-agent"), below).expect("installed");
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_package_has_set_up_is_left_to_the_package() {
+    fn a_packaged_service_is_left_to_the_package() {
         let root = tempfile::tempdir().expect("temporary directory");
         write(&root.path().join(PACKAGED[0]), UNIT).expect("written");
         for tried in [install(Path::new("/x"), Some(root.path())), uninstall(Some(root.path()))] {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_spelled_as_systemd_reads_it() {
+    fn a_program_path_is_quoted_for_systemd() {
         assert_eq!(quoted(Path::new("/usr/bin/muster-agent")), "/usr/bin/muster-agent");
         assert_eq!(quoted(Path::new("/a b/100%")), "\"/a b/100%%\"");
     }

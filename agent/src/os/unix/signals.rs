@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT end, SIGHUP reloads.
+//! SIGTERM and SIGINT stop the agent, SIGHUP reloads the settings.
 
 use std::io;
 

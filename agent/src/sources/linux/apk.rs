@@ -1,4 +1,4 @@
-//! `apk`: the packages of Alpine and its kin, from the database `installed`.
+//! `apk`: the packages of Alpine and its derivatives, from the database `installed`.
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
@@ -7,10 +7,10 @@ use crate::sources::parse::apk::{Installed, Package, parse};
 use crate::sources::parse::os_release::Family;
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
-/// Of old, and where `/usr` holds everything.
+/// The classic path, and that of systems with a merged `/usr`.
 const PLACES: &[&str] = &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
 const WORLD: &str = "/etc/apk/world";
-/// Ten times a database of all that Alpine has.
+/// Ten times the size of a database with every package of Alpine.
 const BYTES: usize = 128 * 1024 * 1024;
 
 pub(in crate::sources) struct Apk;
@@ -21,7 +21,8 @@ impl Source for Apk {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        // What somebody asked for is read first: apk installs before it writes that down.
+        // Read `world` before the database: apk installs a package first and then adds it to `world`, so a package in this copy
+        // must be in the database.
         let world = context.root.read_text(WORLD).unwrap_or_default();
         for place in PLACES {
             match context.root.read(place, BYTES) {
@@ -35,12 +36,12 @@ impl Source for Apk {
 }
 
 fn reading(context: &ScanContext, place: &str, installed: Installed, world: &str) -> SourceReading {
-    let fault = installed.fault.as_ref().map(|fault| format!("{place}, {fault}"));
-    let lacking = || {
-        let name = installed.first_lacking(world)?;
-        Some(format!("{place} has no package {name}, which {WORLD} names"))
+    let fault = installed.fault.as_ref().map(|fault| format!("apk database is damaged at {fault} ({place})"));
+    let missing = || {
+        let name = installed.first_missing(world)?;
+        Some(format!("apk database is incomplete ({place}): no package {name}, which {WORLD} names"))
     };
-    let reason = fault.or_else(lacking);
+    let reason = fault.or_else(missing);
     if installed.packages.is_empty() && reason.is_none() {
         return without_packages(context, Family::Apk, "apk", place, true);
     }

@@ -20,7 +20,7 @@ fn packages_are_found_in_either_place() {
 }
 
 #[test]
-fn a_native_database_that_is_missing_empty_or_cut_is_not_whole() {
+fn a_missing_empty_or_truncated_native_database_is_not_complete() {
     assert_eq!(Canned::new("alpine").read(&Apk).outcome, Outcome::Failed);
     assert_eq!(Canned::new("debian").read(&Apk).outcome, Outcome::NotApplicable);
     let read = |text: &str| {

@@ -1,8 +1,8 @@
-//! `browser-extensions`: extensions in Chrome, Chromium, Edge, Brave and Firefox, of everybody who has a home on this
-//! machine, and those that are given to all.
+//! `browser-extensions`: extensions of Chrome, Chromium, Edge, Brave and Firefox, in all home directories on this machine
+//! and those installed for all users.
 //!
-//! Whose an extension is, and in which profile it stands, is not told: paths begin with `~` and end at the browser, so
-//! the same extension of two people is one observation.
+//! An observation does not say which user or profile has the extension: paths begin with `~` and end at the browser, so the
+//! same extension of two users is one observation.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use muster_proto::canonical::clean_text;
 use muster_proto::limits;
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::findings::Findings;
 use super::people::local_homes;
+use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::extension::{Extension, is_id, message_of, parse_add_ons, parse_manifest, parse_message};
 use crate::sources::watchlist::matches;
-use crate::sources::{Owned, ScanContext, Source, SourceReading};
+use crate::sources::{HomeItem, ScanContext, Source, SourceReading};
 
-/// Browsers made from Chromium, and where each keeps its profiles below a home: as a package, a snap or a flatpak.
+/// Chromium-based browsers with their profile directories below a home directory: as a package, snap or flatpak.
 const CHROMIUM: &[(&str, &[&str])] = &[
     (
         "chrome",
@@ -57,7 +57,7 @@ const FIREFOX: &[&str] = &[
     "snap/firefox/common/.mozilla/firefox",
     ".var/app/org.mozilla.firefox/.mozilla/firefox",
 ];
-/// Where packages give extensions to everybody: a file named after each, or its manifest.
+/// Where packages install extensions for all users: one file per extension, named after its id.
 pub(super) const FOR_ALL: &[(&str, &str)] = &[
     ("chrome", "/opt/google/chrome/extensions"),
     ("chrome", "/usr/share/google-chrome/extensions"),
@@ -65,8 +65,8 @@ pub(super) const FOR_ALL: &[(&str, &str)] = &[
     ("edge", "/usr/share/microsoft-edge/extensions"),
     ("brave", "/usr/share/brave-browser/extensions"),
 ];
-/// Where packages give add-ons to everybody's Firefox: a file or folder named after each. In the shared folders those for
-/// Firefox stand below its own id, beside those for other programs.
+/// Where packages install Firefox add-ons for all users: a file or directory named after each. In the shared directories
+/// Firefox' add-ons are below Firefox' own id, beside those of other programs.
 const FOR_ALL_FIREFOX: &[&str] = &[
     "/usr/lib/mozilla/extensions/{ec8030f7-c20a-464f-9b0e-13a3a9e97384}",
     "/usr/lib64/mozilla/extensions/{ec8030f7-c20a-464f-9b0e-13a3a9e97384}",
@@ -76,7 +76,7 @@ const FOR_ALL_FIREFOX: &[&str] = &[
     "/usr/lib64/firefox/distribution/extensions",
     "/opt/firefox/distribution/extensions",
 ];
-/// Homes are written by people: what is read there may not fill the memory of the agent. Real ones are a tenth of it.
+/// Limits for files in home directories, which users control. Real files have a tenth of this.
 const MANIFEST_BYTES: usize = 1024 * 1024;
 const LIST_BYTES: usize = 16 * 1024 * 1024;
 
@@ -88,68 +88,68 @@ impl Source for BrowserExtensions {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        let mut findings = Findings::default();
-        let homes = local_homes(context, &mut findings);
-        findings.places += homes.len();
+        let mut builder = ReadingBuilder::default();
+        let homes = local_homes(context, &mut builder);
+        builder.places_found += homes.len();
         for home in homes {
-            // A home that may not be entered hides all that is in it.
-            let Some(_) = findings.list(context, &home) else { continue };
+            // Listing the home directory first reports one that may not be entered.
+            let Some(_) = builder.list(context, &home) else { continue };
             for (browser, places) in CHROMIUM {
                 for place in *places {
-                    profiles(context, browser, &home, place, &mut findings);
+                    profiles(context, browser, &home, place, &mut builder);
                 }
             }
             for place in FIREFOX {
-                firefox(context, &home, place, &mut findings);
+                firefox(context, &home, place, &mut builder);
             }
         }
         for (browser, place) in FOR_ALL {
-            for_all(context, browser, place, &mut findings);
+            for_all(context, browser, place, &mut builder);
         }
         for place in FOR_ALL_FIREFOX {
-            for_all_firefox(context, place, &mut findings);
+            for_all_firefox(context, place, &mut builder);
         }
-        let distinct: BTreeSet<Observation> = std::mem::take(&mut findings.observations).into_iter().collect();
-        findings.observations.extend(distinct);
-        findings.reading("there are no browsers")
+        let distinct: BTreeSet<Observation> = std::mem::take(&mut builder.observations).into_iter().collect();
+        builder.observations.extend(distinct);
+        builder.finish("no browser directories")
     }
 }
 
-/// Every profile of a browser: a directory with `Extensions/ID/VERSION/manifest.json` in it.
-fn profiles(context: &ScanContext, browser: &str, home: &str, place: &str, findings: &mut Findings) {
+/// Reads every profile of a Chromium-based browser: `Extensions/ID/VERSION/manifest.json` below each profile directory.
+fn profiles(context: &ScanContext, browser: &str, home: &str, place: &str, builder: &mut ReadingBuilder) {
     let base = format!("{home}/{place}");
-    for profile in findings.list(context, &base).unwrap_or_default().into_iter().filter(|entry| entry.is_directory) {
+    for profile in builder.list(context, &base).unwrap_or_default().into_iter().filter(|entry| entry.is_directory) {
         let extensions = format!("{base}/{}/Extensions", profile.name);
-        for id in findings.list(context, &extensions).unwrap_or_default() {
+        for id in builder.list(context, &extensions).unwrap_or_default() {
             if !id.is_directory || !is_id(&id.name) {
                 continue;
             }
-            if findings.is_full(&base) {
+            if builder.is_full(&base) {
                 return;
             }
             let dir = format!("{extensions}/{}", id.name);
-            for version in findings.list(context, &dir).unwrap_or_default().into_iter().filter(|v| v.is_directory) {
+            for version in builder.list(context, &dir).unwrap_or_default().into_iter().filter(|v| v.is_directory) {
                 let dir = format!("{dir}/{}", version.name);
-                let Some(mut extension) = manifest(context, &base, &dir, findings) else { continue };
+                let Some(mut extension) = manifest(context, &base, &dir, builder) else { continue };
                 extension.id.clone_from(&id.name);
-                own(context, findings, home, &extension);
-                add(findings, extension, browser, format!("~/{place}"));
+                add_home_item(context, builder, home, &extension);
+                add(builder, extension, browser, format!("~/{place}"));
             }
         }
     }
 }
 
-fn manifest(context: &ScanContext, place: &str, dir: &str, findings: &mut Findings) -> Option<Extension> {
-    let bytes = findings.read(context, &format!("{dir}/manifest.json"), MANIFEST_BYTES)?;
+fn manifest(context: &ScanContext, place: &str, dir: &str, builder: &mut ReadingBuilder) -> Option<Extension> {
+    let bytes = builder.read(context, &format!("{dir}/manifest.json"), MANIFEST_BYTES)?;
     let Some(mut extension) = parse_manifest(&bytes) else {
-        findings.broken(format!("{place}: a manifest of an extension cannot be understood"));
+        builder.problem(format!("{place}: cannot parse the manifest of an extension"));
         return None;
     };
     if let Some(message) = message_of(&extension.name) {
         let locale = extension.locale.as_str();
-        let known = !locale.is_empty() && locale.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-        let messages = format!("{dir}/_locales/{}/messages.json", if known { locale } else { "en" });
-        let messages = findings.read(context, &messages, MANIFEST_BYTES);
+        let valid = !locale.is_empty() && locale.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        let messages = format!("{dir}/_locales/{}/messages.json", if valid { locale } else { "en" });
+        let messages = builder.read(context, &messages, MANIFEST_BYTES);
         if let Some(name) = messages.and_then(|bytes| parse_message(&bytes, message)) {
             extension.name = name;
         }
@@ -157,64 +157,63 @@ fn manifest(context: &ScanContext, place: &str, dir: &str, findings: &mut Findin
     Some(extension)
 }
 
-fn firefox(context: &ScanContext, home: &str, place: &str, findings: &mut Findings) {
+fn firefox(context: &ScanContext, home: &str, place: &str, builder: &mut ReadingBuilder) {
     let base = format!("{home}/{place}");
-    for profile in findings.list(context, &base).unwrap_or_default().into_iter().filter(|entry| entry.is_directory) {
-        if findings.is_full(&base) {
+    for profile in builder.list(context, &base).unwrap_or_default().into_iter().filter(|entry| entry.is_directory) {
+        if builder.is_full(&base) {
             return;
         }
-        let Some(bytes) = findings.read(context, &format!("{base}/{}/extensions.json", profile.name), LIST_BYTES)
-        else {
+        let Some(bytes) = builder.read(context, &format!("{base}/{}/extensions.json", profile.name), LIST_BYTES) else {
             continue;
         };
         match parse_add_ons(&bytes) {
             Some(add_ons) => add_ons.into_iter().for_each(|it| {
-                own(context, findings, home, &it);
-                add(findings, it, "firefox", format!("~/{place}"));
+                add_home_item(context, builder, home, &it);
+                add(builder, it, "firefox", format!("~/{place}"));
             }),
-            None => findings.broken(format!("{base}: a list of add-ons cannot be understood")),
+            None => builder.problem(format!("{base}: cannot parse a list of add-ons")),
         }
     }
 }
 
-/// The watchlist names extensions by id or by name.
-fn own(context: &ScanContext, findings: &mut Findings, home: &str, extension: &Extension) {
+/// Records whose home directory the extension is in. The watchlist names extensions by id or by name.
+fn add_home_item(context: &ScanContext, builder: &mut ReadingBuilder, home: &str, extension: &Extension) {
     let name = extension.name.to_lowercase();
     let names = |pattern: &String| matches(pattern, &extension.id) || matches(pattern, &name);
-    findings.owned.push(Owned {
+    builder.home_items.push(HomeItem {
         home: home.to_owned(),
         place: format!("browser-extension:{}", extension.id),
         watched: context.watchlist.extension_ids.iter().any(names),
     });
 }
 
-/// `ID.json` names an extension that the browser fetches or takes from a package.
-fn for_all(context: &ScanContext, browser: &str, place: &str, findings: &mut Findings) {
-    let Some(files) = findings.list(context, place) else { return };
-    findings.places += 1;
+/// Reads extensions for all users: `ID.json` makes the browser install that extension.
+fn for_all(context: &ScanContext, browser: &str, place: &str, builder: &mut ReadingBuilder) {
+    let Some(files) = builder.list(context, place) else { return };
+    builder.places_found += 1;
     for id in files.iter().filter_map(|file| file.name.strip_suffix(".json")).filter(|id| is_id(id)) {
         let extension = Extension { id: id.to_owned(), enabled: true, ..Extension::default() };
-        add(findings, extension, browser, place.to_owned());
+        add(builder, extension, browser, place.to_owned());
     }
 }
 
-/// `ID.xpi`, or a folder `ID` that holds the add-on unpacked.
-fn for_all_firefox(context: &ScanContext, place: &str, findings: &mut Findings) {
-    let Some(entries) = findings.list(context, place) else { return };
-    findings.places += 1;
+/// Reads add-ons for all users: `ID.xpi`, or a directory `ID` with the unpacked add-on.
+fn for_all_firefox(context: &ScanContext, place: &str, builder: &mut ReadingBuilder) {
+    let Some(entries) = builder.list(context, place) else { return };
+    builder.places_found += 1;
     for entry in entries {
         let id = entry.name.strip_suffix(".xpi").unwrap_or(&entry.name);
         let is_add_on = id.len() < entry.name.len() || entry.is_directory || entry.is_link;
         if is_add_on && id.contains(['@', '{']) {
             let extension = Extension { id: id.to_owned(), enabled: true, ..Extension::default() };
-            add(findings, extension, "firefox", place.to_owned());
+            add(builder, extension, "firefox", place.to_owned());
         }
     }
 }
 
-fn add(findings: &mut Findings, extension: Extension, browser: &str, path: String) {
+fn add(builder: &mut ReadingBuilder, extension: Extension, browser: &str, path: String) {
     let Extension { id, name, version, author, enabled, locale: _ } = extension;
-    // A text may be as long as its file, and only so much of it is ever sent.
+    // Texts may be as long as the file; keep only what would be sent.
     let [id, name, version, author] = [id, name, version, author].map(|text| clean_text(&text, limits::TEXT_BYTES));
     let mut observation = Observation::new(Kind::BrowserExtension, if name.is_empty() { id.clone() } else { name });
     observation.id = id;
@@ -225,7 +224,7 @@ fn add(findings: &mut Findings, extension: Extension, browser: &str, path: Strin
         observation.state = "disabled".to_owned();
     }
     observation.attributes.insert("browser".to_owned(), browser.to_owned());
-    findings.observations.push(observation);
+    builder.observations.push(observation);
 }
 
 #[cfg(test)]

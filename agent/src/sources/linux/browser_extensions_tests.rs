@@ -1,4 +1,4 @@
-//! Tests of the browser-extensions source on canned homes.
+//! Tests of the browser-extensions source on canned home directories.
 
 use muster_proto::model::Outcome;
 
@@ -21,7 +21,7 @@ fn passwd(root: Canned) -> Canned {
 }
 
 #[test]
-fn an_extension_of_two_people_is_one_observation_without_their_names() {
+fn an_extension_of_two_users_is_one_observation_without_user_names() {
     let root = with_chrome(passwd(Canned::new("ubuntu")), "srv/jane/.config/google-chrome/Default");
     let root = with_chrome(root, "home/ola/.config/google-chrome/Profile 3");
     let reading = root.file("home/ola/.config/google-chrome/Local State", "{}").read(&BrowserExtensions);
@@ -32,7 +32,7 @@ fn an_extension_of_two_people_is_one_observation_without_their_names() {
 }
 
 #[test]
-fn every_browser_is_scanned_wherever_it_keeps_its_profiles() {
+fn every_browser_is_read_from_all_its_profile_directories() {
     for (browser, places) in CHROMIUM {
         for place in *places {
             let root = with_chrome(passwd(Canned::new("ubuntu")), &format!("home/ola/{place}/Default"));
@@ -52,7 +52,7 @@ fn every_browser_is_scanned_wherever_it_keeps_its_profiles() {
 }
 
 #[test]
-fn what_cannot_be_understood_makes_it_partial_or_failed() {
+fn an_unparsable_file_makes_the_outcome_partial_or_failed() {
     let root = with_chrome(passwd(Canned::new("ubuntu")), "home/ola/.config/chromium/Default");
     let reading = root.file("home/ola/.mozilla/firefox/a/extensions.json", &ADD_ONS[..90]).read(&BrowserExtensions);
     assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 1));
@@ -62,10 +62,10 @@ fn what_cannot_be_understood_makes_it_partial_or_failed() {
 }
 
 #[test]
-fn homes_without_browsers_are_empty_and_no_homes_are_not_whole() {
+fn homes_without_browsers_are_empty_and_unknown_homes_have_failed() {
     let root = passwd(Canned::new("ubuntu")).directory("home/ola/.config");
     assert_eq!(root.read(&BrowserExtensions).outcome, Outcome::Empty);
-    // A list of people that cannot be read says nothing about who there is.
+    // Without the list of accounts it is unknown which home directories exist.
     assert_eq!(Canned::new("ubuntu").directory("etc/passwd").read(&BrowserExtensions).outcome, Outcome::Failed);
     let root = Canned::new("ubuntu");
     std::fs::remove_file(root.path().join("etc/passwd")).expect("removed");
@@ -73,7 +73,7 @@ fn homes_without_browsers_are_empty_and_no_homes_are_not_whole() {
 }
 
 #[test]
-fn add_ons_that_packages_give_to_every_firefox_are_found() {
+fn add_ons_for_all_users_of_firefox_are_found() {
     let root = Canned::new("debian")
         .file("usr/share/mozilla/extensions/{ec8030f7-c20a-464f-9b0e-13a3a9e97384}/light@kaspersky.com.xpi", "")
         .directory("usr/share/mozilla/extensions/{3550f703-e582-4d05-9a08-453d09bdfdc6}/mail@x.example")

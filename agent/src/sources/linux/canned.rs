@@ -1,4 +1,4 @@
-//! Canned roots for the tests of the sources: files by path, with what the system says that it is.
+//! Canned roots for the tests of the sources: files by path, with an `os-release`.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,7 +9,7 @@ use muster_proto::model::{Observation, Watchlist};
 use crate::sources::root::Root;
 use crate::sources::{ScanContext, Source, SourceReading};
 
-/// A root in a folder of its own that goes away with it.
+/// A root in a temporary directory.
 pub(super) struct Canned(tempfile::TempDir);
 
 impl Canned {

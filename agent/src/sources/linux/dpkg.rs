@@ -1,16 +1,15 @@
-//! `dpkg`: the packages of Debian and its kin, from `/var/lib/dpkg`.
+//! `dpkg`: the packages of Debian and its derivatives, from `/var/lib/dpkg`.
 //!
-//! Read are `status`, the journal in `updates/` that a running or killed dpkg leaves, and `status.d/` of images that
-//! were made without dpkg. `status` is replaced by a rename, so one open file is one consistent database. It is held
-//! against the file lists in `info/`: a package that has a list and no stanza was lost from `status`, also when the
-//! cut is between two stanzas and the file is whole in itself.
-
+//! It reads `status`, the journal in `updates/` that a running or killed dpkg leaves, and `status.d/` in images that were
+//! built without dpkg. dpkg replaces `status` by a rename, so one open file is one consistent database. The result is
+//! compared with the file lists in `info/`: a package with a list but without a stanza has been lost from `status`. This
+//! detects a truncation between two stanzas, which leaves a well-formed file.
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use crate::sources::parse::dpkg::{Form, OpenEnd, Package, Status, parse};
+use crate::sources::parse::dpkg::{DpkgFault, Form, OpenEnd, Package, Status, parse};
 use crate::sources::parse::os_release::Family;
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
@@ -18,7 +17,7 @@ const STATUS: &str = "/var/lib/dpkg/status";
 const STATUS_DIR: &str = "/var/lib/dpkg/status.d";
 const UPDATES: &str = "/var/lib/dpkg/updates";
 const INFO: &str = "/var/lib/dpkg/info";
-/// Ten times the largest database that was seen.
+/// Ten times the size of the largest known database.
 const STATUS_BYTES: usize = 128 * 1024 * 1024;
 
 pub(in crate::sources) struct Dpkg;
@@ -29,9 +28,9 @@ impl Source for Dpkg {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        // Once more when lists and stanzas disagree: dpkg may have been at work between the two reads.
+        // If file lists and stanzas disagree, read again: dpkg may have been running between the two reads.
         match read_once(context) {
-            Ok(DatabaseContents { lost: Some(_), .. }) => read_once(context),
+            Ok(DatabaseContents { missing: Some(_), .. }) => read_once(context),
             contents => contents,
         }
         .map_or_else(|(place, error)| SourceReading::of_error(&place, &error), |contents| contents.reading(context))
@@ -40,20 +39,20 @@ impl Source for Dpkg {
 
 type PlacedError = (String, io::Error);
 
-/// What the database holds, before it is known whether there should be one.
+/// What was read from the database, before it is decided what that means on this system.
 #[derive(Default)]
 struct DatabaseContents {
     exists: bool,
-    lists: bool,
+    has_file_lists: bool,
     packages: BTreeMap<(String, String), Package>,
-    fault: Option<String>,
-    lost: Option<String>,
+    damage: Option<String>,
+    missing: Option<String>,
 }
 
 impl DatabaseContents {
     fn add(&mut self, place: &str, status: Status) {
         if let Some(fault) = status.fault {
-            self.fault.get_or_insert(format!("{place} line {}: {}", fault.line, fault.what));
+            self.damage.get_or_insert_with(|| damage(place, &fault));
         }
         for package in status.packages {
             self.packages.insert((package.name.clone(), package.architecture.clone()), package);
@@ -62,17 +61,21 @@ impl DatabaseContents {
 
     fn reading(self, context: &ScanContext) -> SourceReading {
         let native = Native::of(context);
-        let reason = self.fault.or(self.lost);
+        let reason = self.damage.or(self.missing);
         if self.packages.is_empty() {
             return match (reason, native) {
                 (Some(reason), _) => SourceReading::failed(reason),
                 (None, Native::Yes(os)) => {
                     let how = if self.exists { "empty" } else { "missing" };
-                    SourceReading::failed(format!("{STATUS} is {how}, and dpkg is native to {os}"))
+                    SourceReading::failed(format!(
+                        "dpkg database is {how} ({STATUS}), but dpkg is the package manager of {os}"
+                    ))
                 }
                 (None, Native::No) if self.exists => SourceReading::complete(Vec::new()),
-                (None, Native::No) if self.lists => SourceReading::failed(format!("{STATUS} is missing beside {INFO}")),
-                (None, Native::No) => SourceReading::not_applicable("there is no dpkg database"),
+                (None, Native::No) if self.has_file_lists => SourceReading::failed(format!(
+                    "dpkg database is missing ({STATUS}), but there are file lists in {INFO}"
+                )),
+                (None, Native::No) => SourceReading::not_applicable("dpkg is not installed"),
             };
         }
         let observations = self.packages.into_values().filter(Package::is_there).map(observation).collect();
@@ -83,7 +86,7 @@ impl DatabaseContents {
     }
 }
 
-/// Whether dpkg owns this system's own files. Where nothing proves another package manager, it may.
+/// Whether dpkg is the package manager of this system. If the system is unknown, it may be.
 enum Native {
     Yes(String),
     No,
@@ -92,11 +95,11 @@ enum Native {
 impl Native {
     fn of(context: &ScanContext) -> Self {
         match &context.os {
-            Err(reason) => Self::Yes(format!("what may be any system ({reason})")),
+            Err(reason) => Self::Yes(format!("an unidentified system ({reason})")),
             Ok(os) => match os.family() {
                 Some(Family::Dpkg) => Self::Yes(format!("this system (ID={})", os.field("ID"))),
                 Some(Family::Rpm | Family::Apk | Family::Pacman) => Self::No,
-                None => Self::Yes(format!("what may be any system (ID={:?} is not known)", os.field("ID"))),
+                None => Self::Yes(format!("a system that this agent does not know (ID={:?})", os.field("ID"))),
             },
         }
     }
@@ -104,7 +107,7 @@ impl Native {
 
 fn read_once(context: &ScanContext) -> Result<DatabaseContents, PlacedError> {
     let mut contents = DatabaseContents::default();
-    // The journal first: an entry that dpkg moves into `status` meanwhile is then seen there, and is the newer one.
+    // Read the journal before `status`: if dpkg moves an entry over in between, `status` has it, and that is the newer one.
     let updates = read_dir(context, UPDATES, |name| name.bytes().all(|byte| byte.is_ascii_digit()))?;
     let status = match context.root.read(STATUS, STATUS_BYTES) {
         Ok(bytes) => {
@@ -124,9 +127,9 @@ fn read_once(context: &ScanContext) -> Result<DatabaseContents, PlacedError> {
         contents.add(&place, parse(&bytes, Form::Control));
     }
     let lists = package_lists(context);
-    contents.lists = !lists.is_empty();
+    contents.has_file_lists = !lists.is_empty();
     if contents.exists {
-        contents.lost = lost(&contents.packages, &lists, open_end);
+        contents.missing = missing_packages(&contents.packages, &lists, open_end);
     }
     Ok(contents)
 }
@@ -149,7 +152,7 @@ fn read_dir(context: &ScanContext, dir: &str, wanted: fn(&str) -> bool) -> Resul
     Ok(files)
 }
 
-/// The names of packages that have a file list. A directory that cannot be read gives no evidence either way.
+/// The names of packages with a file list. A directory that cannot be read proves nothing, so it counts as empty.
 fn package_lists(context: &ScanContext) -> BTreeSet<String> {
     let entries = context.root.list(INFO).unwrap_or_default();
     let name = |file: &str| {
@@ -159,22 +162,46 @@ fn package_lists(context: &ScanContext) -> BTreeSet<String> {
     entries.iter().filter_map(|entry| name(&entry.name)).collect()
 }
 
-fn lost(
+fn missing_packages(
     packages: &BTreeMap<(String, String), Package>,
     lists: &BTreeSet<String>,
     open_end: Option<OpenEnd>,
 ) -> Option<String> {
-    let known: BTreeSet<&str> = packages.keys().map(|(name, _)| name.as_str()).collect();
-    let mut missing = lists.iter().filter(|name| !known.contains(name.as_str()));
+    let present: BTreeSet<&str> = packages.keys().map(|(name, _)| name.as_str()).collect();
+    let mut missing = lists.iter().filter(|name| !present.contains(name.as_str()));
     if let Some(first) = missing.next() {
         let others = missing.count();
-        return Some(format!("{STATUS} was cut: {first} and {others} more have file lists but no entry"));
+        return Some(format!(
+            "dpkg database is truncated ({STATUS}): {first} and {others} more packages have file lists but no entry"
+        ));
     }
-    // Lists that agree prove that no package is missing. Without lists, dpkg's empty last line is the only proof there
-    // is, and a stanza that dpkg did not write need not have it.
-    open_end
-        .filter(|end| lists.is_empty() && end.by_dpkg)
-        .map(|end| format!("{STATUS} line {}: the file ends without the empty line after its last stanza", end.line))
+    // File lists that agree with the stanzas prove that nothing is missing. Without lists, the empty line that dpkg writes
+    // after the last stanza is the only proof. A stanza that was not written by dpkg need not have it.
+    open_end.filter(|end| lists.is_empty() && end.by_dpkg).map(|end| truncated(STATUS, end.line))
+}
+
+fn damage(place: &str, fault: &DpkgFault) -> String {
+    if fault.truncated {
+        return truncated(place, fault.line);
+    }
+    format!("dpkg database is damaged at line {} ({place}): {}", grouped(fault.line), fault.what)
+}
+
+fn truncated(place: &str, line: usize) -> String {
+    format!("dpkg database is truncated at line {} ({place})", grouped(line))
+}
+
+/// A number with commas between thousands.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn observation(package: Package) -> Observation {

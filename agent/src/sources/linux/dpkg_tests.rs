@@ -1,4 +1,4 @@
-//! Tests of the dpkg source on canned roots: what is missing, empty, cut or forbidden is never "nothing there".
+//! Tests of the dpkg source on canned roots. A missing, empty, truncated or unreadable database never means "no packages".
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -48,7 +48,7 @@ fn packages_are_seen_with_vendor_id_and_state() {
 }
 
 #[test]
-fn a_native_database_that_is_missing_or_empty_has_failed() {
+fn a_missing_or_empty_native_database_has_failed() {
     for os in ["ID=debian\n", "ID=x\nID_LIKE=ubuntu\n", "ID=nobodyknows\n", ""] {
         assert_eq!(outcome(os, &[]).0, Outcome::Failed, "{os:?} missing");
         assert_eq!(outcome(os, &[("var/lib/dpkg/status", "")]).0, Outcome::Failed, "{os:?} empty");
@@ -66,18 +66,29 @@ fn on_a_system_of_another_family_no_database_is_not_applicable() {
 }
 
 #[test]
-fn a_cut_database_keeps_what_was_read_and_names_the_place() {
+fn a_truncated_database_is_partial_and_the_reason_names_the_line() {
     for cut in 1..KESL.len() {
         let (outcome, reason) = outcome("ID=debian\n", &[("var/lib/dpkg/status", &[AGENT, &KESL[..cut]].concat())]);
         let expected = if KESL[..cut].trim().is_empty() { Outcome::Found } else { Outcome::Partial };
-        // The mark of dpkg's own stanzas is not read yet in the first lines; there the needed fields are missing.
+        // In the first lines the stanza cannot be recognised as dpkg's; there the required fields are missing.
         assert_eq!(outcome, expected, "cut at {cut}: {reason}");
-        assert!(reason.contains("/var/lib/dpkg/status line "), "{reason}");
+        assert!(reason.contains("(/var/lib/dpkg/status)"), "{reason}");
     }
 }
 
 #[test]
-fn a_cut_between_stanzas_is_found_out_by_the_file_lists() {
+fn reasons_name_line_and_file() {
+    let status = |text: &str| outcome("ID=debian\n", &[("var/lib/dpkg/status", text)]).1;
+    assert_eq!(status(&[KESL, "Package: x"].concat()), "dpkg database is truncated at line 10 (/var/lib/dpkg/status)");
+    let many = KESL.repeat(457);
+    let expected = "dpkg database is truncated at line 4,114 (/var/lib/dpkg/status)";
+    assert_eq!(status(&[&many, "P"].concat()), expected);
+    let expected = "dpkg database is damaged at line 10 (/var/lib/dpkg/status): the line is not a field";
+    assert_eq!(status(&[KESL, "garbage\n\n"].concat()), expected);
+}
+
+#[test]
+fn a_truncation_between_stanzas_is_detected_by_the_file_lists() {
     let lists = [("var/lib/dpkg/info/kesl.list", ""), ("var/lib/dpkg/info/klnagent64:amd64.list", "")];
     let files = |status| [lists[0], lists[1], ("var/lib/dpkg/status", status)];
     let whole = [KESL, AGENT].concat();
@@ -89,13 +100,13 @@ fn a_cut_between_stanzas_is_found_out_by_the_file_lists() {
 }
 
 #[test]
-fn a_stanza_that_somebody_added_by_hand_needs_no_empty_line_at_the_end() {
+fn a_hand_written_last_stanza_needs_no_empty_line() {
     let by_hand = format!("{KESL}Package: mine\nStatus: install ok installed\nVersion: 1\n");
     assert_eq!(outcome("ID=debian\n", &[("var/lib/dpkg/status", &by_hand)]).0, Outcome::Found);
 }
 
 #[test]
-fn garbage_is_a_failure_with_its_place() {
+fn garbage_has_failed_and_the_reason_names_the_line() {
     let (outcome, reason) = outcome("ID=debian\n", &[("var/lib/dpkg/status", "\0\0\0\0\n\0\0")]);
     assert_eq!(outcome, Outcome::Failed);
     assert!(reason.contains("line 1"), "{reason}");
@@ -122,12 +133,12 @@ fn the_journal_of_a_killed_dpkg_overrides_the_database() {
 }
 
 #[test]
-fn a_database_that_may_not_be_read_is_denied() {
+fn an_unreadable_database_is_denied() {
     let dir = root("ID=debian\n", &[("var/lib/dpkg/status", KESL)]);
     let status = dir.path().join("var/lib/dpkg/status");
     fs::set_permissions(&status, fs::Permissions::from_mode(0o000)).expect("forbidden");
     if fs::read(&status).is_ok() {
-        // The superuser is refused nothing here; a directory in its place is a failure for everybody.
+        // Root may read everything; for it, test a directory in place of the file.
         fs::remove_file(&status).expect("removed");
         fs::create_dir(&status).expect("made");
         assert_eq!(read(dir.path()).outcome, Outcome::Failed);

@@ -1,14 +1,14 @@
-//! `flatpak`: applications and runtimes that are deployed, for the machine and for each of its people.
+//! `flatpak`: deployed applications and runtimes, of the system and of every user.
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::findings::Findings;
 use super::people::local_homes;
+use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::{key_file, metainfo};
-use crate::sources::{Owned, ScanContext, Source, SourceReading};
+use crate::sources::{HomeItem, ScanContext, Source, SourceReading};
 
 const SYSTEM: &str = "/var/lib/flatpak";
-/// Further places for the machine, named by the administrator.
+/// Configuration files that name further system-wide installations.
 const INSTALLATIONS: &str = "/etc/flatpak/installations.d";
 const TEXT_BYTES: usize = 1024 * 1024;
 
@@ -20,49 +20,49 @@ impl Source for Flatpak {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        let mut findings = Findings::default();
+        let mut builder = ReadingBuilder::default();
         let mut bases = vec![(SYSTEM.to_owned(), None)];
-        for file in findings.list(context, INSTALLATIONS).unwrap_or_default() {
+        for file in builder.list(context, INSTALLATIONS).unwrap_or_default() {
             let bytes =
-                findings.read(context, &format!("{INSTALLATIONS}/{}", file.name), TEXT_BYTES).unwrap_or_default();
+                builder.read(context, &format!("{INSTALLATIONS}/{}", file.name), TEXT_BYTES).unwrap_or_default();
             let groups = key_file::parse(&String::from_utf8_lossy(&bytes));
             let paths = groups.iter().map(|group| group.value("Path")).filter(|path| path.starts_with('/'));
             bases.extend(paths.map(|path| (path.trim_end_matches('/').to_owned(), None)));
         }
-        let homes = local_homes(context, &mut findings);
+        let homes = local_homes(context, &mut builder);
         bases.extend(homes.into_iter().map(|home| (format!("{home}/.local/share/flatpak"), Some(home))));
         for (base, home) in bases {
             for kind in ["app", "runtime"] {
-                deployed(context, &format!("{base}/{kind}"), kind, home.as_deref(), &mut findings);
+                deployed(context, &format!("{base}/{kind}"), kind, home.as_deref(), &mut builder);
             }
         }
-        findings.reading("there is no place of flatpak's")
+        builder.finish("Flatpak is not installed")
     }
 }
 
-/// `NAME/ARCHITECTURE/BRANCH`, and below it a link `active` to what is deployed.
-fn deployed(context: &ScanContext, dir: &str, kind: &str, home: Option<&str>, findings: &mut Findings) {
+/// Reads `NAME/ARCHITECTURE/BRANCH/active`, where `active` is a link to the deployed commit.
+fn deployed(context: &ScanContext, dir: &str, kind: &str, home: Option<&str>, builder: &mut ReadingBuilder) {
     let scope = if home.is_some() { "user" } else { "system" };
-    let Some(names) = findings.list(context, dir) else { return };
-    findings.places += 1;
+    let Some(names) = builder.list(context, dir) else { return };
+    builder.places_found += 1;
     for name in names.into_iter().filter(|entry| entry.is_directory) {
         let place = format!("{dir}/{}", name.name);
-        let architectures = findings.list(context, &place).unwrap_or_default();
+        let architectures = builder.list(context, &place).unwrap_or_default();
         for architecture in architectures.into_iter().filter(|entry| entry.is_directory) {
             let middle = format!("{place}/{}", architecture.name);
-            let branches = findings.list(context, &middle).unwrap_or_default();
+            let branches = builder.list(context, &middle).unwrap_or_default();
             for branch in branches.into_iter().filter(|entry| entry.is_directory) {
                 let id = format!("{}/{}/{}", name.name, architecture.name, branch.name);
                 let deploy = format!("{middle}/{}/active", branch.name);
-                if findings.is_full(dir) {
+                if builder.is_full(dir) {
                     return;
                 }
-                let Some(commit) = commit(context, &deploy, findings) else { continue };
-                let mut observation = observation(context, &name.name, &deploy, findings);
+                let Some(commit) = commit(context, &deploy, builder) else { continue };
+                let mut observation = observation(context, &name.name, &deploy, builder);
                 if let Some(home) = home {
-                    // No list names flatpaks.
+                    // Watchlists do not name flatpaks.
                     let (home, place) = (home.to_owned(), format!("flatpak:{id}"));
-                    findings.owned.push(Owned { home, place, watched: false });
+                    builder.home_items.push(HomeItem { home, place, watched: false });
                 }
                 observation.id = id;
                 observation.path.clone_from(&place);
@@ -70,29 +70,29 @@ fn deployed(context: &ScanContext, dir: &str, kind: &str, home: Option<&str>, fi
                 for (key, value) in [("commit", commit), ("scope", scope), ("type", kind)] {
                     observation.attributes.insert(key.to_owned(), value.to_owned());
                 }
-                findings.observations.push(observation);
+                builder.observations.push(observation);
             }
         }
     }
 }
 
-/// Where `active` points. A copy of a machine may have a folder in place of the link: what is deployed there is, too.
-fn commit(context: &ScanContext, deploy: &str, findings: &mut Findings) -> Option<String> {
-    if let Some(commit) = findings.unless_absent(deploy, context.root.read_link(deploy)) {
+/// The target of `active`. In a copied tree it may be a directory instead of a link; the commit is then unknown (empty).
+fn commit(context: &ScanContext, deploy: &str, builder: &mut ReadingBuilder) -> Option<String> {
+    if let Some(commit) = builder.unless_absent(deploy, context.root.read_link(deploy)) {
         return Some(commit);
     }
-    let stands = findings.unless_absent(deploy, context.root.stands(deploy));
-    stands.flatten().map(|_| String::new())
+    let kind = builder.unless_absent(deploy, context.root.kind_at(deploy));
+    kind.flatten().map(|_| String::new())
 }
 
-fn observation(context: &ScanContext, name: &str, deploy: &str, findings: &mut Findings) -> Observation {
+fn observation(context: &ScanContext, name: &str, deploy: &str, builder: &mut ReadingBuilder) -> Observation {
     let mut observation = Observation::new(Kind::Flatpak, name);
-    match findings.read(context, &format!("{deploy}/metadata"), TEXT_BYTES) {
+    match builder.read(context, &format!("{deploy}/metadata"), TEXT_BYTES) {
         None => observation.state = "metadata-missing".to_owned(),
         Some(bytes) => {
             let groups = key_file::parse(&String::from_utf8_lossy(&bytes));
             if !groups.iter().any(|group| matches!(group.name.as_str(), "Application" | "Runtime")) {
-                findings.broken(format!("{deploy}/metadata is none of flatpak's"));
+                builder.problem(format!("{deploy}/metadata is not Flatpak metadata"));
             }
         }
     }
@@ -102,8 +102,8 @@ fn observation(context: &ScanContext, name: &str, deploy: &str, findings: &mut F
         format!("{deploy}/files/share/appdata/{name}.appdata.xml"),
         format!("{deploy}/export/share/metainfo/{name}.metainfo.xml"),
     ];
-    // An application need not describe itself, so one that does not is no fault.
-    if let Some(bytes) = places.iter().find_map(|place| findings.read(context, place, TEXT_BYTES)) {
+    // Metainfo is optional, so its absence is not a problem.
+    if let Some(bytes) = places.iter().find_map(|place| builder.read(context, place, TEXT_BYTES)) {
         let described = metainfo::parse(&String::from_utf8_lossy(&bytes));
         observation.version = described.version;
         observation.vendor = described.developer;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn applications_of_the_machine_and_of_people_are_found() {
+    fn applications_of_the_system_and_of_users_are_found() {
         let root = Canned::new("fedora")
             .file("etc/passwd", "jane:x:1000:1000::/srv/jane:/bin/sh\n")
             .file("etc/flatpak/installations.d/x.conf", "[Installation \"x\"]\nPath=/opt/flat/\n");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_application_whose_link_became_a_folder_is_found() {
+    fn an_application_whose_link_became_a_directory_is_found() {
         let place = "var/lib/flatpak/app/org.x.One/x86_64/stable/active";
         let root = Canned::new("fedora").file(&format!("{place}/metadata"), "[Application]\nname=org.x.One\n");
         let reading = root.read(&Flatpak);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn without_flatpak_it_is_not_applicable_and_with_broken_metadata_not_whole() {
+    fn without_flatpak_it_is_not_applicable_and_broken_metadata_is_partial() {
         assert_eq!(Canned::new("debian").read(&Flatpak).outcome, Outcome::NotApplicable);
         let root = deploy(Canned::new("fedora"), "var/lib/flatpak", "org.x.One");
         let root = root.file("var/lib/flatpak/app/org.x.One/x86_64/stable/0a1b2c/metadata", "\0\0");

@@ -1,4 +1,4 @@
-//! `host`: operating system, kernel and machine. Of a root that is not running only what its files say.
+//! `host`: operating system, kernel and hardware architecture. For a root that is not running, only what its files say.
 
 use muster_proto::limits;
 use muster_proto::model::{HostFacts, Kind, Observation, SourceName};
@@ -8,7 +8,7 @@ use crate::sources::parse::{dpkg, elf};
 use crate::sources::root::Root;
 use crate::sources::{ScanContext, Source, SourceReading, portable};
 
-/// Programs of which every image has one, to read the architecture from.
+/// Programs to read the architecture from; every image has one of them.
 const PROGRAMS: &[&str] =
     &["/bin/sh", "/usr/bin/env", "/bin/ls", "/usr/bin/dpkg", "/sbin/init", "/usr/lib/systemd/systemd", "/bin/busybox"];
 
@@ -80,14 +80,14 @@ fn hostname(root: &Root) -> String {
     text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default().to_owned()
 }
 
-/// The newest kernel whose modules are there; empty when the image has none, as containers do.
+/// The newest kernel with modules on disk; empty when there is none, as in containers.
 fn newest_kernel(root: &Root) -> String {
     let releases = ["/usr/lib/modules", "/lib/modules"].into_iter().flat_map(|dir| root.list(dir).unwrap_or_default());
     let releases = releases.filter(|entry| entry.is_directory && entry.name.starts_with(|c: char| c.is_ascii_digit()));
     releases.map(|entry| entry.name).max_by_key(|release| numbers(release)).unwrap_or_default()
 }
 
-/// The numbers in a release, so that 6.10 stands above 6.9; the text itself decides between equals.
+/// The numbers in a kernel release, so that 6.10 sorts after 6.9. The text itself breaks ties.
 fn numbers(release: &str) -> (Vec<u64>, String) {
     let numbers = release.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect();
     (numbers, release.to_owned())
@@ -104,15 +104,15 @@ fn architecture(root: &Root) -> String {
     native.map_or_else(String::new, |package| elf::from_debian(&package.architecture).to_owned())
 }
 
-/// What the running system runs in: `container`, a hypervisor, or `none`. Only evidence that needs no right is asked.
+/// The virtualisation of the running system: `container`, a hypervisor, or `none`. Uses only world-readable evidence.
 fn virtualisation(root: &Root) -> &'static str {
-    let stands = |path: &str| matches!(root.stands(path), Ok(Some(_)));
+    let exists = |path: &str| matches!(root.kind_at(path), Ok(Some(_)));
     let text = |path: &str| root.read_text(path).unwrap_or_default().trim().to_ascii_lowercase();
     let of_cgroup = text("/proc/1/cgroup");
     let containers = ["docker", "kubepods", "containerd", "/lxc/", "libpod"];
-    if stands("/.dockerenv")
-        || stands("/run/.containerenv")
-        || stands("/run/systemd/container")
+    if exists("/.dockerenv")
+        || exists("/run/.containerenv")
+        || exists("/run/systemd/container")
         || containers.iter().any(|word| of_cgroup.contains(word))
     {
         return "container";

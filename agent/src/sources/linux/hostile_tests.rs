@@ -1,5 +1,5 @@
-//! Every source on roots that somebody made to hurt: pipes, devices, circles, ways out, huge files and endless trees where
-//! a database should be. Each scan ends soon, and its outcome names the place.
+//! Every source on hostile roots: pipes, devices, link loops, links out of the root, huge files and endless trees in place
+//! of a database. Each scan must end soon, and its reason must name the place.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -17,7 +17,7 @@ use crate::sources::{ScanContext, SourceReading, all};
 
 const ID: &str = "ddoleachckhhdmhpbkddgechjfhnphpe";
 
-/// Where each source expects a file, on which system, and what its outcome must name.
+/// Source, operating system, the file that it expects, and what the reason must contain.
 fn places() -> Vec<(SourceName, &'static str, String, &'static str)> {
     let place = |source, os, path: &str, named| (source, os, path.to_owned(), named);
     vec![
@@ -47,7 +47,7 @@ fn places() -> Vec<(SourceName, &'static str, String, &'static str)> {
     ]
 }
 
-/// Looks with one source on a thread of its own; a scan that does not end is a failure and not a hanging test.
+/// Reads one source on its own thread, so that a hanging source fails the test instead of blocking it.
 fn read(source: SourceName, root: &Path) -> SourceReading {
     let (sender, answer) = mpsc::channel();
     let root = root.to_owned();
@@ -66,10 +66,10 @@ fn parent(path: &Path) -> &Path {
 
 type Make = fn(&Path);
 
-/// What may stand where a file should.
+/// What may be in place of a file.
 const FORMS: &[(&str, Make)] = &[
     ("a pipe", |path| make_node(path, FileType::Fifo, 0).expect("made")),
-    // Zeros without an end. Only root can make one; for others it is a pipe again.
+    // An endless file. Only root can create it; others get a pipe again.
     ("a device", |path| {
         let zero = rustix::fs::makedev(1, 5);
         make_node(path, FileType::CharacterDevice, zero).or_else(|_| make_node(path, FileType::Fifo, 0)).expect("made");
@@ -85,7 +85,7 @@ fn make_node(path: &Path, kind: FileType, device: u64) -> rustix::io::Result<()>
 }
 
 #[test]
-fn what_is_no_file_is_named_and_waited_for_by_nobody() {
+fn a_pipe_device_or_loop_in_place_of_a_file_is_reported_and_does_not_block() {
     for (source, os, path, named) in places() {
         for (form, make) in FORMS {
             let root = Canned::new(os);
@@ -95,7 +95,7 @@ fn what_is_no_file_is_named_and_waited_for_by_nobody() {
             if *form == "a socket" && full.as_os_str().len() > 100 {
                 continue;
             }
-            // A folder is none of systemd's units, and certificates may stand in folders.
+            // For these two sources a directory is valid at this path.
             if matches!(source, SourceName::SystemdUnits | SourceName::TrustStore) && *form == "a folder" {
                 continue;
             }
@@ -108,7 +108,7 @@ fn what_is_no_file_is_named_and_waited_for_by_nobody() {
 }
 
 #[test]
-fn no_way_leads_out_of_the_root() {
+fn no_link_leads_out_of_the_root() {
     let outside = tempfile::tempdir().expect("temporary directory");
     let secret = outside.path().join("secret");
     fs::write(&secret, "Package: outside\nStatus: install ok installed\nVersion: 1\n\nP:outside\nV:1\n\n")
@@ -129,13 +129,13 @@ fn no_way_leads_out_of_the_root() {
 }
 
 #[test]
-fn bytes_that_are_no_text_hurt_nobody() {
+fn random_bytes_are_reported() {
     let nasty: Vec<u8> =
         (0..20_000_u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap_or(0)).collect();
     for (source, os, path, named) in places() {
         let root = Canned::new(os).file(&path, &nasty);
         let reading = read(source, root.path());
-        // A unit file and a list of modules have lines that mean nothing; everything else is broken by that.
+        // Unit files and module lists may contain lines without meaning; every other file is then damaged.
         let forgiving = matches!(source, SourceName::SystemdUnits | SourceName::KernelModules);
         assert!(forgiving || !reading.outcome.is_complete(), "{source}: {path}: {reading:?}");
         assert!(forgiving || reading.reason.contains(named), "{source}: {path}: {}", reading.reason);
@@ -143,7 +143,7 @@ fn bytes_that_are_no_text_hurt_nobody() {
 }
 
 #[test]
-fn a_tree_without_an_end_is_left_and_named() {
+fn a_very_deep_tree_is_abandoned_and_named() {
     let deep = "d/".repeat(200);
     for (source, top) in [
         (SourceName::TrustStore, "usr/local/share/ca-certificates"),
@@ -152,12 +152,16 @@ fn a_tree_without_an_end_is_left_and_named() {
         let root = Canned::new("debian").directory(&format!("{top}/{deep}"));
         let reading = read(source, root.path());
         assert_eq!(reading.outcome, Outcome::Failed, "{source}: {reading:?}");
-        assert!(reading.reason.contains("too deep") && reading.reason.contains(top), "{source}: {}", reading.reason);
+        assert!(
+            reading.reason.contains("nested too deeply") && reading.reason.contains(top),
+            "{source}: {}",
+            reading.reason
+        );
     }
 }
 
 #[test]
-fn a_database_that_goes_on_without_an_end_is_read_no_further_than_it_says() {
+fn a_database_is_read_only_up_to_the_size_in_its_header() {
     for (name, whole) in [("rpmdb.sqlite", true), ("Packages", true), ("Packages.db", true)] {
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/linux/rpm").join(name);
         let place = format!("var/lib/rpm/{name}");

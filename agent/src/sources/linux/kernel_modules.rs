@@ -1,14 +1,14 @@
-//! `kernel-modules`: modules that did not come with the kernel, the modules that are loaded on every start, and, on the
-//! running system, loaded ones that the kernel marks as foreign.
+//! `kernel-modules`: modules that did not come with the kernel, modules that are loaded at boot, and, on the running system,
+//! loaded modules that the kernel marks as out-of-tree or proprietary.
 //!
-//! The kernel's own modules are left out. They belong to the kernel package, name no product, and which of them are
-//! loaded depends on the hardware and the hour: two machines of one image would share nothing.
+//! The kernel's own modules are left out. They belong to the kernel package and name no product. Which of them are loaded
+//! depends on the hardware and the moment, so two machines of one image would share nothing.
 
 use std::collections::BTreeSet;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::findings::Findings;
+use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::modules::{listed, loaded, of_file};
 use crate::sources::{ScanContext, Source, SourceReading};
 
@@ -18,7 +18,7 @@ const LISTS: &[&str] = &["/etc/modules-load.d", "/usr/local/lib/modules-load.d",
 const DEBIAN_LIST: &str = "/etc/modules";
 const LOADED: &str = "/proc/modules";
 const TEXT_BYTES: usize = 4 * 1024 * 1024;
-/// Directories below a release; the kernel's own tree has ten levels.
+/// Limit of directory levels below a release; the kernel's own tree has ten.
 const DEPTH: usize = 12;
 
 pub(in crate::sources) struct KernelModules;
@@ -29,56 +29,56 @@ impl Source for KernelModules {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        let mut findings = Findings::default();
-        installed(context, &mut findings);
-        dkms(context, &mut findings);
-        load_lists(context, &mut findings);
+        let mut builder = ReadingBuilder::default();
+        installed(context, &mut builder);
+        dkms(context, &mut builder);
+        load_lists(context, &mut builder);
         if context.root.is_running_system() {
-            running(context, &mut findings);
+            running(context, &mut builder);
         }
-        findings.reading("there are no kernel modules")
+        builder.finish("no kernel modules on disk")
     }
 }
 
-fn installed(context: &ScanContext, findings: &mut Findings) {
-    // On merged systems the second tree is the first one by a link.
+fn installed(context: &ScanContext, builder: &mut ReadingBuilder) {
+    // With a merged `/usr`, /lib is a link and both trees are the same.
     let merged = matches!(context.root.read_link("/lib"), Ok(link) if link.ends_with("usr/lib"));
     for tree in &TREES[usize::from(merged)..] {
-        let Some(releases) = findings.list(context, tree) else { continue };
-        findings.places += 1;
+        let Some(releases) = builder.list(context, tree) else { continue };
+        builder.places_found += 1;
         for release in releases.into_iter().filter(|entry| entry.is_directory) {
             let release = format!("{tree}/{}", release.name);
-            for part in findings.list(context, &release).unwrap_or_default() {
+            for part in builder.list(context, &release).unwrap_or_default() {
                 if part.is_directory && part.name != "kernel" {
-                    files(context, &format!("{release}/{}", part.name), 0, findings);
+                    files(context, &format!("{release}/{}", part.name), 0, builder);
                 }
             }
         }
     }
 }
 
-fn files(context: &ScanContext, dir: &str, depth: usize, findings: &mut Findings) {
+fn files(context: &ScanContext, dir: &str, depth: usize, builder: &mut ReadingBuilder) {
     if depth > DEPTH {
-        return findings.broken(format!("{dir} is too deep"));
+        return builder.problem(format!("{dir} is nested too deeply"));
     }
-    for entry in findings.list(context, dir).unwrap_or_default() {
+    for entry in builder.list(context, dir).unwrap_or_default() {
         let path = format!("{dir}/{}", entry.name);
         if entry.is_directory {
-            files(context, &path, depth + 1, findings);
+            files(context, &path, depth + 1, builder);
         } else if let Some(name) = of_file(&entry.name) {
-            add(findings, name, path, "installed");
+            add(builder, name, path, "installed");
         }
     }
 }
 
-/// Sources that are built for each kernel; their directory is named after name and version.
-fn dkms(context: &ScanContext, findings: &mut Findings) {
-    for name in findings.list(context, DKMS).unwrap_or_default().into_iter().filter(|entry| entry.is_directory) {
+/// Reads DKMS: module sources that are built for each kernel, in `NAME/VERSION`.
+fn dkms(context: &ScanContext, builder: &mut ReadingBuilder) {
+    for name in builder.list(context, DKMS).unwrap_or_default().into_iter().filter(|entry| entry.is_directory) {
         let place = format!("{DKMS}/{}", name.name);
-        for version in findings.list(context, &place).unwrap_or_default() {
+        for version in builder.list(context, &place).unwrap_or_default() {
             if version.is_directory && version.name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-                add(findings, name.name.clone(), place.clone(), "dkms");
-                if let Some(observation) = findings.observations.last_mut() {
+                add(builder, name.name.clone(), place.clone(), "dkms");
+                if let Some(observation) = builder.observations.last_mut() {
                     observation.version = version.name;
                 }
             }
@@ -86,45 +86,45 @@ fn dkms(context: &ScanContext, findings: &mut Findings) {
     }
 }
 
-fn load_lists(context: &ScanContext, findings: &mut Findings) {
+fn load_lists(context: &ScanContext, builder: &mut ReadingBuilder) {
     let mut places = vec![DEBIAN_LIST.to_owned()];
     for dir in LISTS {
-        let files = findings.list(context, dir).unwrap_or_default();
+        let files = builder.list(context, dir).unwrap_or_default();
         let files = files.into_iter().filter(|file| !file.is_directory && file.name.ends_with(".conf"));
         places.extend(files.map(|file| format!("{dir}/{}", file.name)));
     }
     for place in places {
-        // A link to nothing or to /dev/null switches a list off.
+        // A link to /dev/null disables a list.
         if matches!(context.root.read_link(&place), Ok(target) if target == "/dev/null") {
             continue;
         }
-        let Some(bytes) = findings.read(context, &place, TEXT_BYTES) else { continue };
+        let Some(bytes) = builder.read(context, &place, TEXT_BYTES) else { continue };
         for name in listed(&String::from_utf8_lossy(&bytes)) {
-            add(findings, name, place.clone(), "load-list");
+            add(builder, name, place.clone(), "load-list");
         }
     }
 }
 
-fn running(context: &ScanContext, findings: &mut Findings) {
-    // A kernel without modules has no table.
-    let Some(bytes) = findings.read(context, LOADED, TEXT_BYTES) else { return };
-    findings.places += 1;
-    let known: BTreeSet<String> = findings.observations.iter().map(|o| o.name.clone()).collect();
+fn running(context: &ScanContext, builder: &mut ReadingBuilder) {
+    // A kernel without module support has no such file.
+    let Some(bytes) = builder.read(context, LOADED, TEXT_BYTES) else { return };
+    builder.places_found += 1;
+    let on_disk: BTreeSet<String> = builder.observations.iter().map(|o| o.name.clone()).collect();
     match loaded(&String::from_utf8_lossy(&bytes)) {
-        Err(line) => findings.broken(format!("{LOADED} line {line} is none of the kernel's")),
+        Err(line) => builder.problem(format!("{LOADED}: cannot parse line {line}")),
         Ok(modules) => {
-            for module in modules.into_iter().filter(|module| module.foreign && !known.contains(&module.name)) {
-                add(findings, module.name, String::new(), "loaded");
+            for module in modules.into_iter().filter(|module| module.foreign && !on_disk.contains(&module.name)) {
+                add(builder, module.name, String::new(), "loaded");
             }
         }
     }
 }
 
-fn add(findings: &mut Findings, name: String, path: String, origin: &str) {
+fn add(builder: &mut ReadingBuilder, name: String, path: String, origin: &str) {
     let mut observation = Observation::new(Kind::KernelModule, name);
     observation.path = path;
     observation.attributes.insert("origin".to_owned(), origin.to_owned());
-    findings.observations.push(observation);
+    builder.observations.push(observation);
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modules_from_elsewhere_are_found_and_the_kernels_own_are_not() {
+    fn only_modules_that_did_not_come_with_the_kernel_are_found() {
         let root = Canned::new("rocky")
             .file("lib/modules/5.14/kernel/fs/ext4.ko.xz", "")
             .file("lib/modules/5.14/modules.dep", "")
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_without_a_kernel_is_not_applicable_and_a_broken_tree_not_whole() {
+    fn an_image_without_a_kernel_is_not_applicable_and_a_broken_list_is_partial() {
         assert_eq!(Canned::new("debian").read(&KernelModules).outcome, Outcome::NotApplicable);
         assert_eq!(
             Canned::new("debian").directory("lib/modules/6.1/kernel").read(&KernelModules).outcome,

@@ -1,12 +1,12 @@
-//! `pacman`: the packages of Arch and its kin, one directory each below `local`.
+//! `pacman`: the packages of Arch and its derivatives, one directory each below `local`.
 //!
-//! The directories are the index: an entry whose `desc` is missing or broken is still a package, named by its
-//! directory, and the scan is then partial.
+//! The directories are the index. An entry whose `desc` is missing or damaged still counts as a package, named by its
+//! directory, and the outcome is then `partial`.
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::findings::Findings;
 use super::native::without_packages;
+use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::os_release::Family;
 use crate::sources::parse::pacman::{Package, of_directory, parse};
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
@@ -29,46 +29,47 @@ impl Source for Pacman {
             }
             Err(error) => return SourceReading::of_error(LOCAL, &error),
         };
-        let mut findings = Findings::default();
-        findings.places += 1;
+        let mut builder = ReadingBuilder::default();
+        builder.places_found += 1;
         for entry in entries.iter().filter(|entry| entry.is_directory) {
-            package(context, &entry.name, &mut findings);
+            package(context, &entry.name, &mut builder);
         }
-        if findings.observations.is_empty() && findings.fault().is_none() {
+        if builder.observations.is_empty() && !builder.has_problem() {
             return without_packages(context, Family::Pacman, "pacman", LOCAL, true);
         }
-        findings.reading("there is no pacman database")
+        builder.finish("pacman is not installed")
     }
 }
 
-fn package(context: &ScanContext, directory: &str, findings: &mut Findings) {
+fn package(context: &ScanContext, directory: &str, builder: &mut ReadingBuilder) {
     let place = format!("{LOCAL}/{directory}/desc");
     let bytes = match context.root.read(&place, DESC_BYTES) {
         Ok(bytes) => bytes,
         Err(error)
-            if is_absent(&error) && context.root.stands(&format!("{LOCAL}/{directory}")).is_ok_and(|s| s.is_none()) =>
+            if is_absent(&error)
+                && context.root.kind_at(&format!("{LOCAL}/{directory}")).is_ok_and(|kind| kind.is_none()) =>
         {
-            // Removed since the directory was listed.
+            // The package was removed since the directory was listed.
             return;
         }
         Err(error) => {
-            findings.refused(&place, &error);
+            builder.access_failed(&place, &error);
             Vec::new()
         }
     };
     let (mut package, fault) = parse(&bytes);
     if let Some(fault) = fault {
-        findings.broken(format!("{LOCAL}/{directory}/{fault}"));
+        builder.problem(format!("{LOCAL}/{directory}/{fault}"));
     }
     let Some((name, version)) = of_directory(directory) else {
-        return findings.broken(format!("{LOCAL}/{directory} is no entry of pacman's"));
+        return builder.problem(format!("{LOCAL}/{directory} is not a package entry"));
     };
     if package.name.is_empty() || package.version.is_empty() {
         package = Package { name: name.to_owned(), version: version.to_owned(), ..package };
     } else if (package.name.as_str(), package.version.as_str()) != (name, version) {
-        findings.broken(format!("{place} is of another package"));
+        builder.problem(format!("{place} describes a different package"));
     }
-    findings.observations.push(observation(package));
+    builder.observations.push(observation(package));
 }
 
 fn observation(package: Package) -> Observation {

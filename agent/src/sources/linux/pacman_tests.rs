@@ -19,7 +19,7 @@ fn each_directory_is_a_package() {
 }
 
 #[test]
-fn an_entry_that_is_broken_is_still_a_package_and_is_named() {
+fn a_damaged_entry_is_still_a_package_and_the_reason_names_it() {
     for bytes in ["", "\0\0\0", &DESC[..DESC.len() - 3], &DESC.replace("kesl", "other")] {
         let reading = canned().file("var/lib/pacman/local/kesl-12.2-1/desc", bytes).read(&Pacman);
         assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 1), "{bytes:?}");
@@ -30,7 +30,7 @@ fn an_entry_that_is_broken_is_still_a_package_and_is_named() {
 }
 
 #[test]
-fn a_native_database_that_is_missing_or_empty_has_failed() {
+fn a_missing_or_empty_native_database_has_failed() {
     assert_eq!(Canned::new("arch").read(&Pacman).outcome, Outcome::Failed);
     assert_eq!(canned().read(&Pacman).outcome, Outcome::Failed);
     assert_eq!(Canned::new("debian").read(&Pacman).outcome, Outcome::NotApplicable);

@@ -1,4 +1,4 @@
-//! Where the sources of Linux read: see the constants at the head of each of them.
+//! The places to watch for changes on Linux. They correspond to the constants at the top of each source.
 
 use crate::sources::places::Reach::{self, Entry, Listing, Tree};
 
@@ -6,7 +6,7 @@ pub(in crate::sources) const PLACES: &[(&str, Reach)] = &[
     ("/etc/os-release", Entry),
     ("/usr/lib/os-release", Entry),
     ("/etc/hostname", Entry),
-    // dpkg renames a new status over the old one; between two it writes numbered files below updates.
+    // dpkg renames a new status over the old one. In between it writes numbered files into updates.
     ("/var/lib/dpkg/status", Entry),
     ("/var/lib/dpkg/status.d", Listing),
     ("/var/lib/dpkg/updates", Listing),
@@ -17,15 +17,15 @@ pub(in crate::sources) const PLACES: &[(&str, Reach)] = &[
     ("/usr/lib/apk/db/installed", Entry),
     ("/etc/apk/world", Entry),
     ("/var/lib/pacman/local", Listing),
-    // Not snapd's state.json: snapd writes it all day long.
+    // Not snapd's state.json: snapd writes it all the time.
     ("/snap", Tree),
     ("/var/lib/snapd/snap", Tree),
     ("/var/lib/snapd/snaps", Listing),
-    // flatpak touches this file after everything that it has done.
+    // flatpak touches this file after every operation.
     ("/var/lib/flatpak/.changed", Entry),
     ("/var/lib/flatpak/app", Listing),
     ("/etc/flatpak/installations.d", Listing),
-    // Drop-ins and links to what is started stand in directories of the first level.
+    // Drop-ins and links to enabled units are in subdirectories.
     ("/etc/systemd/system.control", Tree),
     ("/etc/systemd/system", Tree),
     ("/etc/systemd/system.attached", Tree),
@@ -36,13 +36,13 @@ pub(in crate::sources) const PLACES: &[(&str, Reach)] = &[
     ("/usr/local/lib/systemd/user", Tree),
     ("/usr/lib/systemd/user", Tree),
     ("/etc/init.d", Listing),
-    // Which of the scripts are started: System V, then OpenRC.
+    // Which init scripts are enabled: System V, then OpenRC.
     ("/etc/rc2.d", Listing),
     ("/etc/rc3.d", Listing),
     ("/etc/rc4.d", Listing),
     ("/etc/rc5.d", Listing),
     ("/etc/runlevels", Tree),
-    // depmod rewrites its tables beside the modules whenever one has come or gone.
+    // depmod rewrites its tables here whenever a module is installed or removed.
     ("/lib/modules", Tree),
     ("/usr/lib/modules", Tree),
     ("/var/lib/dkms", Tree),

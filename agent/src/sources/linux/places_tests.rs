@@ -1,38 +1,41 @@
-//! What the sources read against what is watched: a place that is read and not watched would be seen at the pace only.
+//! Compares what the sources read with what is watched: changes of a place that is read but not watched are found late.
 
 use std::collections::BTreeSet;
 
 use super::canned::Canned;
-use crate::sources::places::{Place, Reach, places};
+use crate::sources::places::{Place, Reach};
 use crate::sources::root::Root;
 use crate::sources::watchlist::builtin;
-use crate::sources::{ScanContext, all};
+use crate::sources::{ScanContext, all, watch_places};
 
-/// What is read and need not be watched, by how it begins.
+/// Path prefixes that are read but need not be watched, each with the reason.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("/proc", "the kernel tells nobody that it has changed"),
-    ("/root", "homes are left alone"),
-    ("/home", "homes are left alone"),
-    ("/etc/passwd", "says whose homes there are, and those are left alone"),
+    ("/proc", "the kernel does not report changes there"),
+    ("/root", "home directories are not watched"),
+    ("/home", "home directories are not watched"),
+    ("/etc/passwd", "names the home directories, and those are not watched"),
     ("/var/lib/dpkg/info", "dpkg writes its status with every change there"),
-    ("/var/lib/snapd/state.json", "snapd writes it all day long, and the snaps' own places with every change"),
-    ("/var/lib/flatpak/app/", "flatpak touches .changed after everything that it has done"),
-    ("/var/lib/flatpak/runtime", "flatpak touches .changed after everything that it has done"),
-    ("/opt/planted/flatpak", "named by a file that is watched; flatpak's places of one machine are one or two"),
-    ("/etc/flatpak/installations.d/", "files are replaced, and their directory is watched"),
-    ("/usr/bin", "only asked whether the program of a unit is there, whose file is watched"),
+    (
+        "/var/lib/snapd/state.json",
+        "snapd writes it all the time, and the watched directories of the snaps with every change",
+    ),
+    ("/var/lib/flatpak/app/", "flatpak touches .changed after every operation"),
+    ("/var/lib/flatpak/runtime", "flatpak touches .changed after every operation"),
+    ("/opt/planted/flatpak", "named in a watched file, and rare"),
+    ("/etc/flatpak/installations.d/", "the directory is watched"),
+    ("/usr/bin", "only to test whether the program of a unit exists, and the unit file is watched"),
     ("/usr/sbin", "as above"),
     ("/usr/local/bin", "as above"),
     ("/usr/local/sbin", "as above"),
-    ("/bin", "as above; and the architecture, which stays"),
+    ("/bin", "as above, and for the architecture, which does not change"),
     ("/sbin", "as above"),
-    ("/usr/lib/systemd/systemd", "the architecture, which stays"),
+    ("/usr/lib/systemd/systemd", "for the architecture, which does not change"),
     ("/opt/planted/program", "the program of a unit whose file is watched"),
-    ("/lib", "asked whether it is a link"),
-    ("/dev", "asked whether it is a link to nothing"),
+    ("/lib", "only to test whether it is a link"),
+    ("/dev", "only to test whether it is a link to /dev/null"),
 ];
 
-/// A machine on which every source finds something to go on with.
+/// A machine on which every source finds something.
 fn machine() -> Canned {
     let id = "ddoleachckhhdmhpbkddgechjfhnphpe";
     let mut root = Canned::new("debian")
@@ -73,22 +76,22 @@ fn is_watched(path: &str, watched: &[Place]) -> bool {
             Reach::Listing => 1,
             Reach::Tree => 2,
         };
-        // What stands deeper was written with what stands at the watched depth: a snap's mount, a module's release.
+        // Anything deeper changes together with the watched level: the mount of a snap, the release of a module.
         on_the_way || below(place).is_some_and(|rest| deep > 0 && (deep > 1 || rest.split('/').count() <= deep + 1))
     })
 }
 
 #[test]
-fn every_place_that_a_source_reads_is_watched_or_has_a_reason_not_to_be() {
+fn every_place_that_a_source_reads_is_watched_or_listed_as_an_exception() {
     let root = machine();
     let watchlist = builtin();
     let context = ScanContext::new(Root::below(root.path()).expect("a root"), watchlist.clone());
     for source in all() {
         drop(source.read(&context));
     }
-    let asked = context.root.asked.lock().expect("unpoisoned").clone();
-    assert!(asked.len() > 200, "{}", asked.len());
-    let watched = places(&watchlist);
+    let accessed = context.root.accessed.lock().expect("unpoisoned").clone();
+    assert!(accessed.len() > 200, "{}", accessed.len());
+    let watched = watch_places(&watchlist);
     let has_reason = |path: &str| {
         ELSEWHERE.iter().any(|(begins, _)| {
             path.strip_prefix(begins)
@@ -96,10 +99,10 @@ fn every_place_that_a_source_reads_is_watched_or_has_a_reason_not_to_be() {
         })
     };
     let missing: BTreeSet<&String> =
-        asked.iter().filter(|path| !is_watched(path, &watched) && !has_reason(path)).collect();
+        accessed.iter().filter(|path| !is_watched(path, &watched) && !has_reason(path)).collect();
     assert!(missing.is_empty(), "read and not watched: {missing:#?}");
-    // A reason that nothing needs is a leftover.
+    // Every exception must be in use.
     for (begins, _) in ELSEWHERE.iter().filter(|(begins, _)| !matches!(*begins, "/proc" | "/dev" | "/sbin" | "/bin")) {
-        assert!(asked.iter().any(|path| path.starts_with(begins)), "nothing reads {begins}");
+        assert!(accessed.iter().any(|path| path.starts_with(begins)), "nothing reads {begins}");
     }
 }

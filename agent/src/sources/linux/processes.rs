@@ -1,22 +1,22 @@
 //! `processes`: running programs that the watchlist names, each with its executable and its unit. No process ids, no
-//! arguments, nothing of other programs.
+//! arguments, and nothing about other programs.
 //!
-//! The kernel cuts the name of a process at 15 bytes, and a program may change it. So the first word of the command
-//! line and the executable are compared as well, wherever the agent may see them.
+//! The kernel cuts the name of a process at 15 bytes, and a program may change it. So the first word of the command line
+//! and the executable are compared too, where the agent has access to them.
 
 use std::collections::BTreeSet;
 use std::io;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::findings::Findings;
-use super::watched_processes::unit_of_group;
+use super::reading_builder::ReadingBuilder;
+use crate::sources::parse::cgroup::unit_of_group;
 use crate::sources::watchlist::matches;
 use crate::sources::{ScanContext, Source, SourceReading, is_absent, is_denied};
 
-/// As much of a name as the kernel keeps.
+/// The length at which the kernel cuts the name of a process.
 const COMM_BYTES: usize = 15;
-/// The kernel's mark of an executable that was removed or replaced.
+/// The suffix that the kernel adds to the path of a removed or replaced executable.
 const DELETED: &str = " (deleted)";
 
 pub(in crate::sources) struct Processes;
@@ -28,30 +28,30 @@ impl Source for Processes {
 
     fn read(&self, context: &ScanContext) -> SourceReading {
         if !context.root.is_running_system() {
-            return SourceReading::not_applicable("nothing runs in a root that is only looked at");
+            return SourceReading::not_applicable("no processes: the root is not a running system");
         }
-        let mut findings = Findings::default();
-        // Under hidepid only the agent's own processes are shown, and silence would look like "nothing runs".
+        let mut builder = ReadingBuilder::default();
+        // With the mount option hidepid only the agent's own processes are visible, which would look as if nothing else ran.
         match context.root.read_text("/proc/1/comm") {
             Ok(_) => {}
             Err(error) if is_absent(&error) => {
-                findings.refused("processes of others", &io::ErrorKind::PermissionDenied.into());
+                builder.access_failed("the processes of other users", &io::ErrorKind::PermissionDenied.into());
             }
-            Err(error) => findings.refused("/proc/1/comm", &error),
+            Err(error) => builder.access_failed("/proc/1/comm", &error),
         }
-        let mut unseen = false;
-        let mut seen = BTreeSet::new();
-        for entry in findings.list(context, "/proc").unwrap_or_default() {
+        let mut hidden_executables = false;
+        let mut distinct = BTreeSet::new();
+        for entry in builder.list(context, "/proc").unwrap_or_default() {
             if !entry.name.is_empty() && entry.name.bytes().all(|byte| byte.is_ascii_digit()) {
-                findings.places += 1;
-                seen.extend(process(context, &entry.name, &mut unseen));
+                builder.places_found += 1;
+                distinct.extend(process(context, &entry.name, &mut hidden_executables));
             }
         }
-        findings.observations.extend(seen);
-        if unseen {
-            findings.refused("the executable of a process", &io::ErrorKind::PermissionDenied.into());
+        builder.observations.extend(distinct);
+        if hidden_executables {
+            builder.access_failed("the executables of some processes", &io::ErrorKind::PermissionDenied.into());
         }
-        findings.reading("there are no processes to be seen")
+        builder.finish("no processes are visible")
     }
 
     fn uses_watchlist(&self) -> bool {
@@ -59,8 +59,8 @@ impl Source for Processes {
     }
 }
 
-fn process(context: &ScanContext, id: &str, unseen: &mut bool) -> Option<Observation> {
-    // A process that has ended meanwhile does not run.
+fn process(context: &ScanContext, id: &str, hidden_executable: &mut bool) -> Option<Observation> {
+    // The process may have ended since the directory was listed.
     let comm = context.root.read_text(&format!("/proc/{id}/comm")).ok()?;
     let comm = comm.trim_end_matches('\n');
     let command = context.root.read_head(&format!("/proc/{id}/cmdline"), 4096).unwrap_or_default();
@@ -69,14 +69,14 @@ fn process(context: &ScanContext, id: &str, unseen: &mut bool) -> Option<Observa
     let executable = context.root.read_link(&format!("/proc/{id}/exe"));
     let path = executable.as_deref().unwrap_or_default();
     let path = path.strip_suffix(DELETED).unwrap_or(path);
-    let name = watched(&context.watchlist.processes, comm, base(&command), base(path))?;
+    let name = watched_name(&context.watchlist.processes, comm, base_name(&command), base_name(path))?;
     let mut observation = Observation::new(Kind::Process, name.as_str());
     observation.id = name;
     match &executable {
         Ok(target) if target.ends_with(DELETED) => observation.state = "deleted".to_owned(),
         Ok(_) => {}
-        // Of a process that matches by its name alone, and belongs to another, only the name is known.
-        Err(error) => *unseen |= is_denied(error),
+        // The process belongs to another user and matched by its name; its executable is hidden.
+        Err(error) => *hidden_executable |= is_denied(error),
     }
     path.clone_into(&mut observation.path);
     let groups = context.root.read_text(&format!("/proc/{id}/cgroup")).unwrap_or_default();
@@ -86,8 +86,8 @@ fn process(context: &ScanContext, id: &str, unseen: &mut bool) -> Option<Observa
     Some(observation)
 }
 
-/// The name under which a process is watched: of its executable, of its command, or as the kernel keeps it.
-pub(super) fn watched(patterns: &[String], comm: &str, command: &str, executable: &str) -> Option<String> {
+/// The watched name of a process: that of its executable, of its command, or as the kernel keeps it.
+pub(super) fn watched_name(patterns: &[String], comm: &str, command: &str, executable: &str) -> Option<String> {
     let whole = |name: &str| !name.is_empty() && patterns.iter().any(|pattern| matches(pattern, name));
     if let Some(name) = [executable, command].into_iter().find(|name| whole(name)) {
         return Some(name.to_owned());
@@ -98,14 +98,14 @@ pub(super) fn watched(patterns: &[String], comm: &str, command: &str, executable
     if comm.len() < COMM_BYTES {
         return None;
     }
-    // The name was cut; of a pattern without a wildcard it is then known whole.
+    // The name may have been cut. A pattern without a wildcard gives the full name.
     patterns
         .iter()
         .find(|pattern| pattern.len() > COMM_BYTES && !pattern.contains('*') && pattern.starts_with(comm))
         .cloned()
 }
 
-pub(super) fn base(path: &str) -> &str {
+pub(super) fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
@@ -118,7 +118,7 @@ mod tests {
     use crate::sources::root::Root;
 
     #[test]
-    fn a_name_is_known_whole_cut_and_by_its_program() {
+    fn a_process_matches_by_full_name_cut_name_or_executable() {
         let patterns = ["kesl", "sophos_threat_detector", "klnagent*"].map(str::to_owned);
         for (comm, command, executable, name) in [
             ("kesl", "", "", Some("kesl")),
@@ -130,13 +130,13 @@ mod tests {
             ("bash", "bash", "/bin/bash", None),
             ("", "", "", None),
         ] {
-            let seen = watched(&patterns, comm, base(command), base(executable));
+            let seen = watched_name(&patterns, comm, base_name(command), base_name(executable));
             assert_eq!(seen.as_deref(), name, "{comm} {command} {executable}");
         }
     }
 
     #[test]
-    fn a_running_program_is_seen_once_with_its_executable_and_nothing_else() {
+    fn a_running_program_is_reported_once_with_its_executable_only() {
         let exe = std::fs::read_link("/proc/self/exe").expect("this test runs");
         let name = exe.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
         let watchlist = Watchlist { processes: vec![name.clone()], ..Watchlist::default() };
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_root_nothing_runs() {
+    fn a_root_that_is_not_running_has_no_processes() {
         let reading = Canned::new("debian").file("proc/1/comm", "kesl\n").read(&Processes);
         assert_eq!(reading.outcome, Outcome::NotApplicable);
     }

@@ -1,9 +1,9 @@
-//! `rpm`: the packages of Red Hat, SUSE and their kin, from whichever database rpm has on this machine.
+//! `rpm`: the packages of Red Hat, SUSE and their derivatives, from whichever database format this machine has.
 //!
-//! Nothing is locked and nothing is written: the pages that are needed are read in place, never by a library that could
-//! make files beside a database or recover it. So that what was read is one state of the database, the file and its
-//! log are looked at before and after: when rpm wrote meanwhile, it is read again, and at last called partial. That
-//! is as good as a private copy, and costs neither the disk nor the memory for one.
+//! Nothing is locked or written: the needed pages are read in place, never through a library that could create files beside
+//! the database or recover it. To get one consistent state, the stamps of the database and its log are compared before and
+//! after. If rpm wrote in between, the database is read again, and after some attempts the outcome is `partial`. This is as
+//! good as a private copy, without the disk space or memory for one.
 
 use std::io;
 
@@ -13,15 +13,15 @@ use super::native::without_packages;
 use crate::sources::parse::os_release::Family;
 use crate::sources::parse::paged::{Storage, be32};
 use crate::sources::parse::rpm::{Package, Packages, of_berkeley, of_ndb, of_sqlite};
-use crate::sources::root::{Opened, Stamp};
+use crate::sources::root::{OpenFile, Stamp};
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
-/// Where rpm keeps its database: of old, SUSE and Fedora now, and systems with an image below.
+/// Where rpm keeps its database: the classic path, that of SUSE and Fedora, and that of image-based systems.
 const DIRECTORIES: &[&str] = &["/var/lib/rpm", "/usr/lib/sysimage/rpm", "/usr/share/rpm"];
 const FORMS: &[(&str, Form)] =
     &[("rpmdb.sqlite", Form::Sqlite), ("Packages.db", Form::Ndb), ("Packages", Form::Berkeley)];
-/// How often a database that is being written is read again.
-const TRIES: usize = 4;
+/// How many times a database that is being written is read.
+const ATTEMPTS: usize = 4;
 const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
 pub(in crate::sources) struct Rpm;
@@ -33,10 +33,10 @@ enum Form {
     Berkeley,
 }
 
-/// A database that was read: whether it held still, and what it holds.
+/// What was read from one database, and whether it changed meanwhile.
 struct DatabaseContents {
     found: Packages,
-    moved: bool,
+    changed: bool,
     file: Stamp,
 }
 
@@ -52,7 +52,7 @@ impl Source for Rpm {
         let places =
             DIRECTORIES.iter().flat_map(|dir| FORMS.iter().map(move |(name, form)| (format!("{dir}/{name}"), *form)));
         for (place, form) in places {
-            let contents = match read_until_still(context, &place, form) {
+            let contents = match read_until_unchanged(context, &place, form) {
                 Ok(contents) => contents,
                 Err(error) if is_absent(&error) => continue,
                 Err(error) => return SourceReading::of_error(&place, &error),
@@ -61,10 +61,15 @@ impl Source for Rpm {
                 continue;
             }
             files.push(contents.file);
-            let reason = contents.found.fault.as_ref().map(|fault| format!("{place}, {fault}"));
-            let reason = reason.or_else(|| contents.moved.then(|| format!("{place} was written to all the time")));
+            let reason =
+                contents.found.fault.as_ref().map(|fault| format!("rpm database is damaged ({place}): {fault}"));
+            let reason = reason.or_else(|| {
+                contents
+                    .changed
+                    .then(|| format!("rpm database was being written during every attempt to read it ({place})"))
+            });
             let reason = reason.or_else(|| fault.clone());
-            // A database that was left behind by a change of format is not read when its heir has packages.
+            // A conversion to another format leaves the old database behind. The first one with packages counts.
             if !contents.found.packages.is_empty() {
                 return reading(contents.found.packages, reason);
             }
@@ -97,10 +102,10 @@ fn observation(package: Package) -> Observation {
     observation
 }
 
-fn read_until_still(context: &ScanContext, place: &str, form: Form) -> io::Result<DatabaseContents> {
+fn read_until_unchanged(context: &ScanContext, place: &str, form: Form) -> io::Result<DatabaseContents> {
     let mut contents = read_once(context, place, form)?;
-    for _ in 1..TRIES {
-        if !contents.moved {
+    for _ in 1..ATTEMPTS {
+        if !contents.changed {
             break;
         }
         contents = read_once(context, place, form)?;
@@ -110,8 +115,8 @@ fn read_until_still(context: &ScanContext, place: &str, form: Form) -> io::Resul
 
 fn read_once(context: &ScanContext, place: &str, form: Form) -> io::Result<DatabaseContents> {
     let (main, wal) = open(context, place, form)?;
-    let stamps = |main: &Opened, wal: Option<&Opened>| -> io::Result<(Stamp, Option<Stamp>)> {
-        Ok((main.stamp()?, wal.map(Opened::stamp).transpose()?))
+    let stamps = |main: &OpenFile, wal: Option<&OpenFile>| -> io::Result<(Stamp, Option<Stamp>)> {
+        Ok((main.stamp()?, wal.map(OpenFile::stamp).transpose()?))
     };
     let before = stamps(&main, wal.as_ref())?;
     let mut found = match form {
@@ -120,16 +125,16 @@ fn read_once(context: &ScanContext, place: &str, form: Form) -> io::Result<Datab
         Form::Berkeley => of_berkeley(&main),
     };
     if form == Form::Sqlite && found.fault.is_none() && has_hot_journal(context, place) {
-        let what = "an unfinished write stands in the journal beside it";
+        let what = "an interrupted transaction is in its rollback journal";
         found.fault = Some(crate::sources::parse::paged::PagedFault::at("the database", what));
     }
-    // Opened anew, so that a log or a database which was replaced meanwhile is seen too.
+    // OpenFile anew, so that a log or a database which was replaced meanwhile is seen too.
     let (main, wal) = open(context, place, form)?;
-    let moved = stamps(&main, wal.as_ref())? != before;
-    Ok(DatabaseContents { found, moved, file: before.0 })
+    let changed = stamps(&main, wal.as_ref())? != before;
+    Ok(DatabaseContents { found, changed, file: before.0 })
 }
 
-fn open(context: &ScanContext, place: &str, form: Form) -> io::Result<(Opened, Option<Opened>)> {
+fn open(context: &ScanContext, place: &str, form: Form) -> io::Result<(OpenFile, Option<OpenFile>)> {
     let main = context.root.open(place)?;
     if form != Form::Sqlite {
         return Ok((main, None));
@@ -141,8 +146,8 @@ fn open(context: &ScanContext, place: &str, form: Form) -> io::Result<(Opened, O
     }
 }
 
-/// A rollback journal with a valid head: the database holds half of a transaction. rpm writes with a log, so this is
-/// another program's doing or a very old crash.
+/// Whether there is a rollback journal with a valid header: the database then contains half a transaction. rpm uses a
+/// write-ahead log, so another program or a very old crash left the journal.
 fn has_hot_journal(context: &ScanContext, place: &str) -> bool {
     let Ok(head) = context.root.read_head(&format!("{place}-journal"), 12) else { return false };
     head.starts_with(&JOURNAL_MAGIC) && be32(&head, 8) > 0

@@ -1,4 +1,4 @@
-//! Tests of the rpm source on canned roots: which database is read, and what its lack means.
+//! Tests of the rpm source on canned roots: which database is read, and what a missing or damaged one means.
 
 use std::fs;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn read(os: &str, files: &[(&str, Vec<u8>)]) -> SourceReading {
     let dir = root(os, files);
     let before = listing(dir.path());
     let reading = Rpm.read(&ScanContext::new(Root::below(dir.path()).expect("a root"), Watchlist::default()));
-    assert_eq!(listing(dir.path()), before, "the scan left something behind");
+    assert_eq!(listing(dir.path()), before, "the scan created or changed a file");
     reading
 }
 
@@ -49,7 +49,7 @@ fn listing(dir: &Path) -> Vec<(std::path::PathBuf, u64)> {
 }
 
 #[test]
-fn each_form_is_found_in_each_place() {
+fn each_format_is_found_in_each_place() {
     for dir in ["var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"] {
         for name in ["rpmdb.sqlite", "Packages", "Packages.db"] {
             let reading = read(ROCKY, &[(&format!("{dir}/{name}"), fixture(name))]);
@@ -62,7 +62,7 @@ fn each_form_is_found_in_each_place() {
 }
 
 #[test]
-fn the_log_beside_a_database_belongs_to_it() {
+fn the_write_ahead_log_is_part_of_the_database() {
     let files = [
         ("var/lib/rpm/rpmdb.sqlite", fixture("rpmdb.sqlite")),
         ("var/lib/rpm/rpmdb.sqlite-wal", fixture("rpmdb.sqlite-wal")),
@@ -73,7 +73,7 @@ fn the_log_beside_a_database_belongs_to_it() {
 }
 
 #[test]
-fn a_native_database_that_is_missing_or_empty_has_failed() {
+fn a_missing_or_empty_native_database_has_failed() {
     for os in [ROCKY, "ID=opensuse-leap\nID_LIKE=\"suse opensuse\"\n", "ID=x\nID_LIKE=fedora\n"] {
         let reading = read(os, &[]);
         assert_eq!(reading.outcome, Outcome::Failed, "{os}");
@@ -92,7 +92,7 @@ fn a_native_database_that_is_missing_or_empty_has_failed() {
 }
 
 #[test]
-fn what_a_change_of_format_left_behind_is_not_read_as_installed() {
+fn a_database_left_by_a_format_conversion_is_ignored() {
     let mut small = fixture("Packages");
     small.truncate(100);
     let files = [("var/lib/rpm/rpmdb.sqlite", fixture("rpmdb.sqlite")), ("var/lib/rpm/Packages", small)];
@@ -104,7 +104,7 @@ fn what_a_change_of_format_left_behind_is_not_read_as_installed() {
 }
 
 #[test]
-fn an_unfinished_write_is_not_called_whole() {
+fn an_interrupted_transaction_is_partial() {
     let mut journal = JOURNAL_MAGIC.to_vec();
     journal.extend([0, 0, 0, 1]);
     let files = [("var/lib/rpm/rpmdb.sqlite", fixture("rpmdb.sqlite")), ("var/lib/rpm/rpmdb.sqlite-journal", journal)];

@@ -1,18 +1,17 @@
-//! `snap`: installed snaps, by the directories in which they are mounted, the files that are mounted there, and, where
-//! the agent may read it, snapd's own state.
+//! `snap`: installed snaps, from the mount directories, the snap files, and, if the agent may read it, snapd's state.
 //!
-//! Any of the three names a snap. The version stands inside of it and can be read only while it is mounted: on a root
-//! that is not running a snap has its revision and no version. The publisher is known to the store alone.
+//! Each of the three names a snap. The version is inside the snap and can be read only while it is mounted: on a root that
+//! is not running a snap has its revision but no version. Only the store knows the publisher.
 
 use std::collections::BTreeMap;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::findings::Findings;
+use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::snap::{Installed, of_file, parse_state, parse_yaml};
 use crate::sources::{ScanContext, Source, SourceReading, is_absent, is_denied};
 
-/// Where snaps are mounted: on most systems, and on those that want nothing at the top.
+/// Where snaps are mounted: on most systems, and on those that do not allow a directory at the top level.
 const MOUNTS: &[&str] = &["/snap", "/var/lib/snapd/snap"];
 const FILES: &str = "/var/lib/snapd/snaps";
 const STATE: &str = "/var/lib/snapd/state.json";
@@ -34,75 +33,75 @@ impl Source for Snap {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        let mut findings = Findings::default();
+        let mut builder = ReadingBuilder::default();
         let mut snaps: BTreeMap<String, SnapFiles> = BTreeMap::new();
         for dir in MOUNTS {
-            mounted(context, dir, &mut snaps, &mut findings);
+            mounted(context, dir, &mut snaps, &mut builder);
         }
-        if let Some(files) = findings.list(context, FILES) {
-            findings.places += 1;
+        if let Some(files) = builder.list(context, FILES) {
+            builder.places_found += 1;
             for (name, revision) in files.iter().filter_map(|file| of_file(&file.name)) {
-                let seen = snaps.entry(name.to_owned()).or_default();
-                if seen.revision.is_empty() {
-                    revision.clone_into(&mut seen.revision);
+                let snap = snaps.entry(name.to_owned()).or_default();
+                if snap.revision.is_empty() {
+                    revision.clone_into(&mut snap.revision);
                 }
             }
         }
-        for (name, installed) in state(context, &mut findings) {
-            let seen = snaps.entry(name).or_default();
-            seen.enabled |= installed.active;
+        for (name, installed) in state(context, &mut builder) {
+            let snap = snaps.entry(name).or_default();
+            snap.enabled |= installed.active;
             if !installed.revision.is_empty() {
-                seen.revision = installed.revision;
+                snap.revision = installed.revision;
             }
         }
-        for (name, seen) in snaps {
-            let observation = observation(context, name, seen, &mut findings);
-            findings.observations.push(observation);
+        for (name, snap) in snaps {
+            let observation = observation(context, name, snap, &mut builder);
+            builder.observations.push(observation);
         }
-        findings.reading("there is no snapd")
+        builder.finish("snapd is not installed")
     }
 }
 
-fn mounted(context: &ScanContext, dir: &str, snaps: &mut BTreeMap<String, SnapFiles>, findings: &mut Findings) {
-    let Some(entries) = findings.list(context, dir) else { return };
-    findings.places += 1;
+fn mounted(context: &ScanContext, dir: &str, snaps: &mut BTreeMap<String, SnapFiles>, builder: &mut ReadingBuilder) {
+    let Some(entries) = builder.list(context, dir) else { return };
+    builder.places_found += 1;
     for entry in entries.iter().filter(|entry| entry.is_directory && entry.name != "bin") {
         let mount = format!("{dir}/{}", entry.name);
-        let seen = snaps.entry(entry.name.clone()).or_default();
-        if seen.mount.is_empty() {
-            seen.mount.clone_from(&mount);
+        let snap = snaps.entry(entry.name.clone()).or_default();
+        if snap.mount.is_empty() {
+            snap.mount.clone_from(&mount);
         }
-        // The link goes when the snap is disabled, the directories of its revisions stay.
+        // Disabling a snap removes the link and keeps the directories of its revisions.
         match context.root.read_link(&format!("{mount}/current")) {
-            Ok(revision) => (seen.revision, seen.enabled) = (revision, true),
+            Ok(revision) => (snap.revision, snap.enabled) = (revision, true),
             Err(error) if is_absent(&error) => {
-                let revisions = findings.list(context, &mount).unwrap_or_default();
-                seen.revision = revisions.into_iter().next_back().map(|entry| entry.name).unwrap_or_default();
+                let revisions = builder.list(context, &mount).unwrap_or_default();
+                snap.revision = revisions.into_iter().next_back().map(|entry| entry.name).unwrap_or_default();
             }
-            Err(error) => findings.refused(&mount, &error),
+            Err(error) => builder.access_failed(&mount, &error),
         }
     }
 }
 
-/// snapd's state is for the superuser. Without it the mounts and the files name every snap just as well.
-fn state(context: &ScanContext, findings: &mut Findings) -> BTreeMap<String, Installed> {
+/// Reads snapd's state. Only root may read it; without it the mounts and files still name every snap.
+fn state(context: &ScanContext, builder: &mut ReadingBuilder) -> BTreeMap<String, Installed> {
     match context.root.read(STATE, STATE_BYTES) {
         Ok(bytes) => parse_state(&bytes).unwrap_or_else(|| {
-            findings.broken(format!("{STATE} is no state of snapd"));
+            builder.problem(format!("{STATE}: cannot parse the state of snapd"));
             BTreeMap::new()
         }),
         Err(error) if is_absent(&error) || is_denied(&error) => BTreeMap::new(),
         Err(error) => {
-            findings.refused(STATE, &error);
+            builder.access_failed(STATE, &error);
             BTreeMap::new()
         }
     }
 }
 
-fn observation(context: &ScanContext, name: String, seen: SnapFiles, findings: &mut Findings) -> Observation {
-    let SnapFiles { revision, mount, enabled } = seen;
+fn observation(context: &ScanContext, name: String, files: SnapFiles, builder: &mut ReadingBuilder) -> Observation {
+    let SnapFiles { revision, mount, enabled } = files;
     let yaml = format!("{mount}/{revision}/meta/snap.yaml");
-    let yaml = if mount.is_empty() { None } else { findings.read(context, &yaml, YAML_BYTES) };
+    let yaml = if mount.is_empty() { None } else { builder.read(context, &yaml, YAML_BYTES) };
     let yaml = yaml.map(|bytes| parse_yaml(&String::from_utf8_lossy(&bytes)));
     let mut observation = Observation::new(Kind::Snap, name.as_str());
     observation.id = name;
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snap_is_seen_mounted_as_a_file_and_in_the_state() {
+    fn a_snap_is_found_by_mount_by_file_and_in_the_state() {
         let root = Canned::new("ubuntu")
             .file("snap/README", "x")
             .directory("snap/bin")
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn without_snapd_it_is_not_applicable_and_with_a_broken_state_not_whole() {
+    fn without_snapd_it_is_not_applicable_and_a_damaged_state_is_partial() {
         assert_eq!(Canned::new("debian").read(&Snap).outcome, Outcome::NotApplicable);
         assert_eq!(Canned::new("ubuntu").directory("var/lib/snapd/snaps").read(&Snap).outcome, Outcome::Empty);
         let root = Canned::new("ubuntu")

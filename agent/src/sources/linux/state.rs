@@ -1,5 +1,5 @@
-//! What differs from host to host and day to day: asked of the running system only, by files alone. No bus is asked and
-//! no program run.
+//! The host state: what differs from host to host and from day to day. Read from files of the running system only; no bus
+//! is queried and no program run.
 
 mod realtime;
 mod reboot;
@@ -26,10 +26,10 @@ pub(super) fn state(context: &ScanContext, units: &[String], units_outcome: Outc
         realtime,
         pending_reboot: reboot::is_pending(context),
         realtime_outcome: Some(realtime_outcome),
-        // Whoever knows the pseudonyms adds these.
+        // `scan` fills these in, because it has the secret for the pseudonyms.
         user_items: Vec::new(),
         users_outcome: None,
-        // And these whoever delivers.
+        // `uplink` fills these in at delivery.
         losses: Losses::default(),
     }
 }

@@ -1,20 +1,19 @@
-//! `systemd-units`: services that are set up on the machine, by their unit files and init scripts, those that every
-//! person's session has, and of the units in people's homes the ones that the watchlist names. Whether they run is not
-//! asked here: that belongs to the state.
+//! `systemd-units`: services by their unit files and init scripts, units of all user sessions, and of the units in home
+//! directories those that the watchlist names. Whether they are running is part of the host state, not of this source.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::findings::Findings;
 use super::people::local_homes;
+use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::unit_file::Unit;
-use crate::sources::root::{Entry, Stands};
+use crate::sources::root::{Entry, FileKind};
 use crate::sources::watchlist::matches;
-use crate::sources::{Owned, ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
+use crate::sources::{HomeItem, ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
 
-/// Where unit files stand; an earlier place hides a later one.
+/// Directories of unit files; an earlier one overrides a later one.
 const DIRECTORIES: &[&str] = &[
     "/etc/systemd/system.control",
     "/etc/systemd/system",
@@ -23,14 +22,14 @@ const DIRECTORIES: &[&str] = &[
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 ];
-/// Where the units of people's sessions stand, for everybody, and below a home.
-const FOR_SESSIONS: &[&str] = &["/etc/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user"];
-const AT_HOME: &[&str] = &[".config/systemd/user", ".local/share/systemd/user"];
-/// Where a command without a path is searched, as systemd does.
+/// Directories of units for user sessions: for all users, and below a home directory.
+const SESSION_DIRECTORIES: &[&str] = &["/etc/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user"];
+const HOME_DIRECTORIES: &[&str] = &[".config/systemd/user", ".local/share/systemd/user"];
+/// Where systemd searches a command without a path.
 const SEARCH: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 const KINDS: &[&str] = &["service", "timer", "socket", "path"];
 const SYSV: &str = "/etc/init.d";
-/// Where OpenRC links the scripts that it starts.
+/// Where OpenRC links the enabled scripts.
 const RUNLEVELS: &str = "/etc/runlevels";
 
 pub(in crate::sources) struct SystemdUnits;
@@ -50,31 +49,31 @@ impl Source for SystemdUnits {
         };
         let mut places = read.directories();
         let mut observations: Vec<Observation> = read.observations();
-        places += read.for_sessions(&mut observations);
-        let owned = read.at_home(&mut observations);
+        places += read.session_units(&mut observations);
+        let home_items = read.home_units(&mut observations);
         let reading = match read.fault {
-            None if places == 0 => SourceReading::not_applicable("there are no directories of units or init scripts"),
+            None if places == 0 => SourceReading::not_applicable("no directories of systemd units or init scripts"),
             None => SourceReading::complete(observations),
             Some((place, error)) if observations.is_empty() => SourceReading::of_error(&place, &error),
             Some((place, error)) => SourceReading::partial(observations, error_reason(&place, &error)),
         };
-        SourceReading { owned, ..reading }
+        SourceReading { home_items, ..reading }
     }
 }
 
 struct UnitReader<'a> {
     context: &'a ScanContext,
-    /// Name to path and whether the entry is a link.
+    /// Unit name to its path, and whether that is a link.
     units: BTreeMap<String, (String, bool)>,
     enabled: BTreeSet<String>,
-    /// Unit to its drop-in files, in the order in which they apply.
+    /// Unit name to its drop-in files, in the order in which they apply.
     drop_ins: BTreeMap<String, Vec<String>>,
     fault: Option<(String, io::Error)>,
 }
 
 impl UnitReader<'_> {
-    fn keep(&mut self, place: &str, error: io::Error) {
-        // A lack of rights is what the operator can mend: it is named before anything else.
+    fn record_fault(&mut self, place: &str, error: io::Error) {
+        // Missing permissions take precedence over other faults, because an operator can grant them.
         if self.fault.as_ref().is_none_or(|(_, first)| is_denied(&error) && !is_denied(first)) {
             self.fault = Some((place.to_owned(), error));
         }
@@ -85,7 +84,7 @@ impl UnitReader<'_> {
             Ok(entries) => Some(entries),
             Err(error) if is_absent(&error) => None,
             Err(error) => {
-                self.keep(dir, error);
+                self.record_fault(dir, error);
                 None
             }
         }
@@ -94,7 +93,7 @@ impl UnitReader<'_> {
     fn directories(&mut self) -> usize {
         let mut places = 0;
         for dir in DIRECTORIES {
-            // On merged systems the last directory is the one before it by a link.
+            // With a merged `/usr`, /lib is a link and both directories are the same.
             if *dir == "/lib/systemd/system"
                 && matches!(self.context.root.read_link("/lib"), Ok(link) if link.ends_with("usr/lib"))
             {
@@ -120,7 +119,7 @@ impl UnitReader<'_> {
                 let links = self.list(&path).unwrap_or_default();
                 for link in links {
                     self.enabled.insert(template_of(&link.name));
-                    // An instance has no file of its own: this link is all that there is of `clamd@scan.service`.
+                    // An instance has no file: this link is the only trace of `clamd@scan.service`.
                     if template_of(&link.name) != link.name && KINDS.iter().any(|kind| has_extension(&link.name, kind))
                     {
                         self.units.entry(link.name.clone()).or_insert((format!("{path}/{}", link.name), link.is_link));
@@ -165,35 +164,35 @@ impl UnitReader<'_> {
         true
     }
 
-    /// Units of everybody's session. How many of their directories there are.
-    fn for_sessions(&mut self, observations: &mut Vec<Observation>) -> usize {
+    /// Reads the units of all user sessions. Returns how many of their directories exist.
+    fn session_units(&mut self, observations: &mut Vec<Observation>) -> usize {
         let mut places = 0;
         self.enabled.clear();
         self.drop_ins.clear();
-        for dir in FOR_SESSIONS {
+        for dir in SESSION_DIRECTORIES {
             let Some(entries) = self.list(dir) else { continue };
             places += 1;
             entries.iter().for_each(|entry| self.entry(dir, entry));
         }
-        let of_sessions = self.observations().into_iter().map(|mut observation| {
+        let session_units = self.observations().into_iter().map(|mut observation| {
             observation.attributes.insert("type".to_owned(), "user".to_owned());
             observation
         });
-        observations.extend(of_sessions);
+        observations.extend(session_units);
         places
     }
 
-    /// What people set up for themselves is nobody's business, except where the watchlist names it.
-    fn at_home(&mut self, observations: &mut Vec<Observation>) -> Vec<Owned> {
-        let mut findings = Findings::default();
-        let mut owned = Vec::new();
+    /// Reads units in home directories. What users set up for themselves is private, except for what the watchlist names.
+    fn home_units(&mut self, observations: &mut Vec<Observation>) -> Vec<HomeItem> {
+        let mut builder = ReadingBuilder::default();
+        let mut home_items = Vec::new();
         if self.context.watchlist.units.is_empty() {
-            return owned;
+            return home_items;
         }
-        for home in local_homes(self.context, &mut findings) {
-            for place in AT_HOME {
+        for home in local_homes(self.context, &mut builder) {
+            for place in HOME_DIRECTORIES {
                 let dir = format!("{home}/{place}");
-                for entry in findings.list(self.context, &dir).unwrap_or_default() {
+                for entry in builder.list(self.context, &dir).unwrap_or_default() {
                     let is_watched = self.context.watchlist.units.iter().any(|pattern| matches(pattern, &entry.name));
                     if entry.is_directory || !is_watched {
                         continue;
@@ -204,11 +203,15 @@ impl UnitReader<'_> {
                     };
                     observation.attributes.insert("type".to_owned(), "user".to_owned());
                     observations.push(observation);
-                    owned.push(Owned { home: home.clone(), place: format!("unit:{}", entry.name), watched: true });
+                    home_items.push(HomeItem {
+                        home: home.clone(),
+                        place: format!("unit:{}", entry.name),
+                        watched: true,
+                    });
                 }
             }
         }
-        owned
+        home_items
     }
 
     fn observations(&mut self) -> Vec<Observation> {
@@ -216,7 +219,7 @@ impl UnitReader<'_> {
         units.into_iter().filter_map(|(name, (path, is_link))| self.observation(name, path, is_link)).collect()
     }
 
-    /// `None` for a second name of a unit that stands elsewhere under its own.
+    /// The observation of a unit; `None` for an alias of a unit that has its own file.
     fn observation(&mut self, name: String, path: String, is_link: bool) -> Option<Observation> {
         let mut observation = Observation::new(Kind::Service, name.as_str());
         observation.id.clone_from(&name);
@@ -235,16 +238,16 @@ impl UnitReader<'_> {
             }
             let target_name = target.rsplit('/').next().unwrap_or_default();
             let same = template_of(target_name) == template_of(&name);
-            if !same && matches!(self.context.root.stands(&path), Ok(Some(Stands::File))) {
+            if !same && matches!(self.context.root.kind_at(&path), Ok(Some(FileKind::File))) {
                 return None;
             }
         }
         match self.context.root.read_text(&path) {
-            // An empty file masks a unit as a link to nothing does.
+            // An empty file masks a unit, as a link to /dev/null does.
             Ok(text) if text.is_empty() => observation.state = "masked".to_owned(),
             Ok(text) => self.executable(&name, &text, &mut observation),
             Err(error) if is_absent(&error) => observation.state = "unit-missing".to_owned(),
-            Err(error) => self.keep(&path, error),
+            Err(error) => self.record_fault(&path, error),
         }
         Some(observation)
     }
@@ -253,14 +256,14 @@ impl UnitReader<'_> {
         let mut unit = Unit::default();
         unit.read(text);
         let template = template_of(name);
-        let of_template = Some(&template).filter(|template| *template != name);
-        let names = of_template.into_iter().map(String::as_str).chain([name]);
+        let template_name = Some(&template).filter(|template| *template != name);
+        let names = template_name.into_iter().map(String::as_str).chain([name]);
         let files: Vec<String> = names.filter_map(|name| self.drop_ins.get(name)).flatten().cloned().collect();
         for file in files {
             match self.context.root.read_text(&file) {
                 Ok(text) => unit.read(&text),
                 Err(error) if is_absent(&error) => {}
-                Err(error) => self.keep(&file, error),
+                Err(error) => self.record_fault(&file, error),
             }
         }
         let Some(exec) = unit.exec else { return };
@@ -270,14 +273,14 @@ impl UnitReader<'_> {
         observation.attributes.insert("exec".to_owned(), exec);
     }
 
-    /// Whether it is proven that the executable is not there.
+    /// Whether the executable is certain not to exist.
     fn is_missing(&self, exec: &str) -> bool {
-        let absent = |path: &str| matches!(self.context.root.stands(path), Ok(None | Some(Stands::BrokenLink)));
+        let absent = |path: &str| matches!(self.context.root.kind_at(path), Ok(None | Some(FileKind::BrokenLink)));
         if exec.starts_with('/') { absent(exec) } else { SEARCH.iter().all(|dir| absent(&format!("{dir}/{exec}"))) }
     }
 }
 
-/// `getty@tty1.service` is an instance of `getty@.service`.
+/// The template of a unit name: `getty@.service` for the instance `getty@tty1.service`.
 fn template_of(name: &str) -> String {
     match (name.split_once('@'), name.rsplit_once('.')) {
         (Some((stem, _)), Some((_, extension))) => format!("{stem}@.{extension}"),
@@ -285,7 +288,7 @@ fn template_of(name: &str) -> String {
     }
 }
 
-/// `S20kess` starts the script `kess`.
+/// The script that a System V link starts: `kess` for `S20kess`.
 fn script_of(link: &str) -> Option<&str> {
     let rest = link.strip_prefix('S')?;
     Some(rest.trim_start_matches(|c: char| c.is_ascii_digit()))

@@ -1,4 +1,4 @@
-//! Tests of the unit source on canned roots.
+//! Tests of the systemd-units source on canned roots.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -38,7 +38,7 @@ fn seen(reading: &SourceReading) -> Vec<(&str, &str, &str)> {
 }
 
 #[test]
-fn units_are_seen_with_program_path_and_whether_they_are_enabled() {
+fn units_have_program_path_and_enablement() {
     let machine = Machine::new();
     machine
         .file("opt/kaspersky/kesl/bin/kesl", "")
@@ -67,7 +67,7 @@ fn units_are_seen_with_program_path_and_whether_they_are_enabled() {
 }
 
 #[test]
-fn scripts_of_the_older_way_count_and_a_unit_hides_none_of_them() {
+fn init_scripts_are_found() {
     let machine = Machine::new();
     machine
         .file("etc/init.d/kess", "#!/bin/sh\n")
@@ -77,7 +77,7 @@ fn scripts_of_the_older_way_count_and_a_unit_hides_none_of_them() {
 }
 
 #[test]
-fn a_drop_in_decides_which_program_is_searched() {
+fn a_drop_in_overrides_the_program() {
     let machine = Machine::new();
     machine
         .file("usr/bin/new", "")
@@ -87,7 +87,7 @@ fn a_drop_in_decides_which_program_is_searched() {
 }
 
 #[test]
-fn a_machine_without_any_such_place_has_none() {
+fn a_machine_without_unit_directories_is_not_applicable() {
     assert_eq!(Machine::new().read().outcome, Outcome::NotApplicable);
     let machine = Machine::new();
     machine.file("etc/systemd/system/basic.target", "");
@@ -95,7 +95,7 @@ fn a_machine_without_any_such_place_has_none() {
 }
 
 #[test]
-fn an_instance_is_seen_under_its_own_name_with_the_drop_ins_of_its_template() {
+fn an_instance_has_its_own_name_and_the_drop_ins_of_its_template() {
     let root = Canned::new("rocky")
         .file("usr/lib/systemd/system/clamd@.service", "[Service]\nExecStart=/usr/sbin/clamd -c %i\n")
         .file("etc/systemd/system/clamd@.service.d/own.conf", "[Service]\nExecStart=\nExecStart=/opt/clam/clamd\n")
@@ -111,7 +111,7 @@ fn an_instance_is_seen_under_its_own_name_with_the_drop_ins_of_its_template() {
 }
 
 #[test]
-fn an_empty_unit_file_masks_and_a_linked_one_from_elsewhere_is_read() {
+fn an_empty_unit_file_masks_and_a_link_to_another_directory_is_read() {
     let root = Canned::new("debian")
         .file("etc/systemd/system/off.service", "")
         .link("etc/systemd/system/vendor.service", "/opt/vendor/vendor.service")
@@ -122,7 +122,7 @@ fn an_empty_unit_file_masks_and_a_linked_one_from_elsewhere_is_read() {
 }
 
 #[test]
-fn units_of_sessions_are_seen_and_of_a_home_only_those_that_are_watched() {
+fn session_units_are_found_and_in_home_directories_only_watched_ones() {
     let watchlist = Watchlist { units: vec!["kesl*".to_owned()], ..Watchlist::default() };
     let root = Canned::new("debian")
         .file("etc/passwd", "jane:x:1000:1000::/srv/jane:/bin/sh\n")
@@ -132,8 +132,9 @@ fn units_of_sessions_are_seen_and_of_a_home_only_those_that_are_watched() {
     let reading = root.read_with(&SystemdUnits, watchlist);
     let rows: Vec<_> = reading.observations.iter().map(|o| (o.name.as_str(), o.attributes["type"].as_str())).collect();
     assert_eq!(rows, [("eea-user-agent.service", "user"), ("kesl-gui.service", "user")]);
-    let owned = Owned { home: "/srv/jane".to_owned(), place: "unit:kesl-gui.service".to_owned(), watched: true };
-    assert_eq!(reading.owned, [owned]);
+    let home_items =
+        HomeItem { home: "/srv/jane".to_owned(), place: "unit:kesl-gui.service".to_owned(), watched: true };
+    assert_eq!(reading.home_items, [home_items]);
 }
 
 #[test]

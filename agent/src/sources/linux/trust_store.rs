@@ -1,13 +1,13 @@
-//! `trust-store`: certificates that somebody added to those that the machine trusts. The ones that came with the system
-//! stand elsewhere, and are not looked at.
+//! `trust-store`: CA certificates that were added to the system's trust store. Those that the system came with are in other
+//! directories and are not read.
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::findings::Findings;
+use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::certificate::parse;
 use crate::sources::{ScanContext, Source, SourceReading};
 
-/// Where certificates are added: Debian, Red Hat, Arch, SUSE and their kin.
+/// Where administrators add certificates: Debian, Red Hat, Arch, SUSE and derivatives.
 const PLACES: &[&str] = &[
     "/usr/local/share/ca-certificates",
     "/etc/pki/ca-trust/source/anchors",
@@ -29,37 +29,37 @@ impl Source for TrustStore {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        let mut findings = Findings::default();
+        let mut builder = ReadingBuilder::default();
         for place in PLACES {
-            directory(context, place, 0, &mut findings);
+            directory(context, place, 0, &mut builder);
         }
-        findings.reading("there is no place for added certificates")
+        builder.finish("no directory for added certificates")
     }
 }
 
-fn directory(context: &ScanContext, dir: &str, depth: usize, findings: &mut Findings) {
-    let Some(entries) = findings.list(context, dir) else { return };
-    findings.places += 1;
+fn directory(context: &ScanContext, dir: &str, depth: usize, builder: &mut ReadingBuilder) {
+    let Some(entries) = builder.list(context, dir) else { return };
+    builder.places_found += 1;
     if depth > DEPTH {
-        return findings.broken(format!("{dir} is too deep"));
+        return builder.problem(format!("{dir} is nested too deeply"));
     }
     for entry in entries {
         let path = format!("{dir}/{}", entry.name);
         if entry.is_directory {
-            directory(context, &path, depth + 1, findings);
-        } else if let Some(bytes) = findings.read(context, &path, FILE_BYTES) {
-            file(&path, &bytes, findings);
+            directory(context, &path, depth + 1, builder);
+        } else if let Some(bytes) = builder.read(context, &path, FILE_BYTES) {
+            file(&path, &bytes, builder);
         }
     }
 }
 
-fn file(path: &str, bytes: &[u8], findings: &mut Findings) {
+fn file(path: &str, bytes: &[u8], builder: &mut ReadingBuilder) {
     let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
     match parse(bytes) {
-        Err(what) => findings.broken(format!("{path}: {what}")),
+        Err(what) => builder.problem(format!("{path}: {what}")),
         Ok(certificates) if certificates.is_empty() => {
             if EXTENSIONS.contains(&extension) {
-                findings.broken(format!("{path} holds no certificate"));
+                builder.problem(format!("{path} contains no certificate"));
             }
         }
         Ok(certificates) => {
@@ -67,7 +67,7 @@ fn file(path: &str, bytes: &[u8], findings: &mut Findings) {
                 let mut observation = Observation::new(Kind::Cert, certificate.subject);
                 observation.vendor = certificate.organisation;
                 path.clone_into(&mut observation.path);
-                findings.observations.push(observation);
+                builder.observations.push(observation);
             }
         }
     }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn added_certificates_are_found_in_every_place() {
+    fn added_certificates_are_found_in_every_directory() {
         for place in PLACES {
             let root = Canned::new("debian").file(&format!("{}/below/own.crt", &place[1..]), pem("Root One"));
             let reading = root.file(&format!("{}/README", &place[1..]), "text").read(&TrustStore);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_cannot_be_read_is_named() {
+    fn an_unreadable_certificate_is_named() {
         let place = "usr/local/share/ca-certificates";
         for bytes in ["", "text", &pem("x")[..200]] {
             let root = Canned::new("debian").file(&format!("{place}/bad.crt"), bytes);

@@ -1,14 +1,14 @@
-//! Alpine's package database: stanzas of lines `X:value`, an empty line after each, the last one too.
+//! Alpine's package database: stanzas of lines `X:value`, each followed by an empty line.
 //!
-//! apk replaces the whole file by a rename, so a file that ends anywhere else was cut. A cut between two stanzas is
-//! found out by `etc/apk/world`, the packages that somebody asked for: apk keeps all of them installed.
+//! apk replaces the whole file by a rename, so a file that ends anywhere else is truncated. A truncation between two stanzas
+//! is detected by `etc/apk/world`, the list of explicitly requested packages, which are all installed.
 
 use std::collections::BTreeSet;
 
 use super::dpkg::person;
 use super::paged::PagedFault;
 
-/// One package as the database has it.
+/// A package in the database.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Package {
     /// The name.
@@ -21,12 +21,12 @@ pub struct Package {
     pub maintainer: String,
 }
 
-/// What was read, and the first fault. Packages before and after a fault are kept.
+/// The parsed database. Packages before and after a fault are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Installed {
-    /// The packages of all stanzas that are whole.
+    /// The packages of all complete stanzas.
     pub packages: Vec<Package>,
-    /// Names that the packages stand for beside their own.
+    /// Names that the packages provide besides their own.
     pub provides: BTreeSet<String>,
     /// The first fault.
     pub fault: Option<PagedFault>,
@@ -39,7 +39,7 @@ struct Stanza {
     broken: bool,
 }
 
-/// Reads `installed` in one pass.
+/// Parses `installed` in one pass.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Installed {
     let mut installed = Installed::default();
@@ -49,7 +49,7 @@ pub fn parse(bytes: &[u8]) -> Installed {
         number += 1;
         let at = |what| PagedFault::at(format!("line {number}"), what);
         let Some(text) = line.strip_suffix(b"\n") else {
-            installed.fault.get_or_insert(at("the file ends within a line"));
+            installed.fault.get_or_insert(at("the file ends in the middle of a line"));
             stanza.broken = true;
             break;
         };
@@ -59,7 +59,7 @@ pub fn parse(bytes: &[u8]) -> Installed {
         }
         stanza.begun = true;
         let Some((name, value)) = field(text) else {
-            installed.fault.get_or_insert(at("the line is no field"));
+            installed.fault.get_or_insert(at("not a field"));
             stanza.broken = true;
             continue;
         };
@@ -74,7 +74,7 @@ pub fn parse(bytes: &[u8]) -> Installed {
         }
     }
     if stanza.begun {
-        let what = "the file ends without the empty line after its last stanza";
+        let what = "the file ends without an empty line";
         installed.fault.get_or_insert(PagedFault::at(format!("line {number}"), what));
         installed.close(&mut stanza, number);
     }
@@ -88,20 +88,20 @@ impl Installed {
         if whole && !broken {
             self.packages.push(package);
         } else if begun {
-            self.fault.get_or_insert(PagedFault::at(format!("line {line}"), "the stanza before it is not whole"));
+            self.fault.get_or_insert(PagedFault::at(format!("line {line}"), "the preceding stanza is incomplete"));
         }
     }
 
-    /// The first name of `world` that no package here has or stands for.
+    /// The first name in `world` that no package has or provides.
     #[must_use]
-    pub fn first_lacking<'w>(&self, world: &'w str) -> Option<&'w str> {
+    pub fn first_missing<'w>(&self, world: &'w str) -> Option<&'w str> {
         let names: BTreeSet<&str> = self.packages.iter().map(|package| package.name.as_str()).collect();
         let wanted = world.split_whitespace().filter(|entry| !entry.starts_with(['!', '.', '#']));
         wanted.map(bare_name).find(|name| !names.contains(name) && !self.provides.contains(*name))
     }
 }
 
-/// A letter, a colon, a value. Text that is none of it came from somewhere else.
+/// Splits `X:value`; `None` for anything else.
 fn field(line: &[u8]) -> Option<(u8, &[u8])> {
     match line {
         [name, b':', value @ ..] if name.is_ascii_alphabetic() && !value.contains(&0) => Some((*name, value)),
@@ -109,7 +109,7 @@ fn field(line: &[u8]) -> Option<(u8, &[u8])> {
     }
 }
 
-/// `name` of `name>=1.2`, `name@edge`, `so:libc.so.6=1`.
+/// The name in `name>=1.2`, `name@edge` or `so:libc.so.6=1`.
 fn bare_name(entry: &str) -> &str {
     entry.split(['<', '>', '=', '~', '@']).next().unwrap_or_default()
 }
@@ -134,28 +134,28 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_within_a_stanza_is_told_and_between_stanzas_is_known_by_the_world() {
+    fn a_truncation_is_a_fault_or_is_detected_by_the_world_file() {
         let world = "musl\nkesl>12 so:libc.musl-x86_64.so.1 !conflict pinned@edge\n";
         let between = TEXT.find("\n\n").expect("two stanzas") + 2;
         for cut in 1..TEXT.len() {
             let installed = parse(&TEXT.as_bytes()[..cut]);
-            let told = installed.fault.is_some() || installed.first_lacking(world) == Some("kesl");
-            assert!(told, "cut at {cut}");
+            let detected = installed.fault.is_some() || installed.first_missing(world) == Some("kesl");
+            assert!(detected, "cut at {cut}");
             assert_eq!(installed.fault.is_none(), cut == between, "cut at {cut}");
         }
-        assert_eq!(parse(TEXT.as_bytes()).first_lacking(world), Some("pinned"));
+        assert_eq!(parse(TEXT.as_bytes()).first_missing(world), Some("pinned"));
     }
 
     #[test]
-    fn what_is_no_database_is_told_with_its_line() {
+    fn garbage_is_a_fault_with_its_line() {
         let fault = parse(b"\0\0\0\nP:x\n\n").fault.expect("a fault");
-        assert_eq!(fault.to_string(), "line 1: the line is no field");
+        assert_eq!(fault.to_string(), "line 1: not a field");
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), text in "([PVAmp]:[a-z<>= ]{0,5}\n{0,2}){0,8}") {
-            let _ = parse(&bytes).first_lacking(&String::from_utf8_lossy(&bytes));
+            let _ = parse(&bytes).first_missing(&String::from_utf8_lossy(&bytes));
             let _ = parse(text.as_bytes());
         }
     }

@@ -1,21 +1,22 @@
-//! Certificates in PEM or DER: whose they are.
+//! Certificates in PEM or DER: their subjects.
 
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
-/// Whose certificate it is. Neither serial number nor fingerprint: products make their own roots on each machine.
+/// The subject of a certificate. Serial number and fingerprint are left out, because products create their own root on each
+/// machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// The whole subject, as `O=…, CN=…` in the certificate's order.
+    /// The whole subject, as `O=…, CN=…` in the order of the certificate.
     pub subject: String,
-    /// The organisation in the subject; empty when there is none.
+    /// The organisation in the subject; empty when it has none.
     pub organisation: String,
 }
 
-/// Reads every certificate of a file: one in DER, or any number in PEM with any text around them.
+/// Parses every certificate in a file: one in DER, or any number in PEM with any text around them.
 ///
 /// # Errors
-/// What is wrong with the first that cannot be read. A file without certificates has none, and no fault.
+/// What is wrong with the first invalid certificate. A file without certificates is valid and gives an empty list.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Certificate>, &'static str> {
     if bytes.first() == Some(&0x30) {
         return Ok(vec![of_der(bytes)?]);
@@ -25,17 +26,17 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Certificate>, &'static str> {
     let mut blocks = 0;
     let mut found = Vec::new();
     for pem in Pem::iter_from_buffer(text.as_bytes()).take(begun) {
-        let pem = pem.map_err(|_| "a block of PEM is broken")?;
+        let pem = pem.map_err(|_| "invalid PEM block")?;
         blocks += 1;
         if matches!(pem.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE") {
             found.push(of_der(&pem.contents)?);
         }
     }
-    if blocks < begun { Err("a block of PEM is cut") } else { Ok(found) }
+    if blocks < begun { Err("truncated PEM block") } else { Ok(found) }
 }
 
 fn of_der(bytes: &[u8]) -> Result<Certificate, &'static str> {
-    let (_, certificate) = X509Certificate::from_der(bytes).map_err(|_| "a certificate is broken")?;
+    let (_, certificate) = X509Certificate::from_der(bytes).map_err(|_| "invalid certificate")?;
     let name: &X509Name<'_> = certificate.subject();
     let organisation = name.iter_organization().find_map(|part| part.as_str().ok()).unwrap_or_default();
     Ok(Certificate { subject: name.to_string(), organisation: organisation.to_owned() })
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn subject_and_organisation_are_read_in_either_form() {
+    fn subject_and_organisation_are_read_from_pem_and_der() {
         let certificate = certificate();
         let expected = |all: Vec<Certificate>| {
             all.iter().all(|c| c.organisation == "AO Kaspersky Lab" && c.subject.contains("CN=Personal Root"))
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_is_cut_is_never_none() {
+    fn a_truncated_certificate_is_an_error() {
         let (der, pem) = (certificate().der().to_vec(), certificate().pem());
         for cut in 1..der.len() {
             assert!(parse(&der[..cut]).is_err(), "DER cut at {cut}");

@@ -1,10 +1,10 @@
-//! The dpkg database: stanzas of `Name: value` lines, an empty line after each.
+//! The dpkg database: stanzas of `Name: value` lines, each followed by an empty line.
 //!
-//! dpkg ends every stanza with an empty line, the last one too, and replaces the whole file by a rename. So a file that
-//! ends anywhere else was cut, and [`Status::fault`] says where. A cut exactly between two stanzas leaves a file that
-//! is whole in itself: the source finds it out by the file lists beside the database (`info/*.list`).
+//! dpkg ends every stanza with an empty line and replaces the whole file by a rename. So a file that ends anywhere else is
+//! truncated, and [`Status::fault`] or [`Status::open_end`] says where. A truncation exactly between two stanzas leaves a
+//! well-formed file; the source detects it by the file lists beside the database (`info/*.list`).
 
-/// One package as the database has it. Texts are as they stand there, bytes that are not UTF-8 replaced.
+/// A package in the database. Bytes that are not UTF-8 are replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Package {
     /// The name.
@@ -15,58 +15,60 @@ pub struct Package {
     pub version: String,
     /// The maintainer's name without the mail address.
     pub maintainer: String,
-    /// Two letters as `dpkg -l` shows them (`ii`, `rc`), and `R` when it must be installed again.
+    /// Two letters as in `dpkg -l` (`ii`, `rc`), followed by `R` if a reinstallation is required.
     pub state: String,
 }
 
 impl Package {
-    /// Whether anything of the package is on the machine: files, or what it left behind.
+    /// Whether anything of the package is on the machine: its files, or configuration files left behind.
     #[must_use]
     pub fn is_there(&self) -> bool {
         !matches!(self.state.as_bytes(), [_, b'n', ..])
     }
 }
 
-/// Where and why the bytes are not what dpkg writes.
+/// Damage in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DpkgFault {
     /// The line, from 1.
     pub line: usize,
+    /// Whether the file ends in the middle of this line.
+    pub truncated: bool,
     /// What is wrong there.
     pub what: &'static str,
 }
 
-/// What was read, and the first fault. Packages before and after a fault are kept.
+/// The parsed database. Packages before and after a fault are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Status {
-    /// The packages of all stanzas that are whole, also those of which nothing is on the machine.
+    /// The packages of all complete stanzas, including those that are not installed.
     pub packages: Vec<Package>,
     /// The first fault.
     pub fault: Option<DpkgFault>,
-    /// The last stanza is not followed by an empty line, though it ends at the end of a line. dpkg writes that line,
+    /// Set when the last stanza ends with a complete line but without an empty line after it. dpkg always writes that line,
     /// other writers may not.
     pub open_end: Option<OpenEnd>,
 }
 
-/// The last stanza of a file that does not end with an empty line.
+/// A last stanza without an empty line after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenEnd {
     /// The last line, from 1.
     pub line: usize,
-    /// Whether the stanza has the fields that dpkg copies from every archive and hand-written files leave out.
+    /// Whether the stanza has the fields that dpkg copies from every archive and that hand-written stanzas leave out.
     pub by_dpkg: bool,
 }
 
-/// Which kind of file it is.
+/// The kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// `status` and the files in `updates/`: every stanza has a `Status`.
+    /// `status` and the files in `updates/`: every stanza has a `Status` field.
     Status,
-    /// A file in `status.d/` of an image without dpkg: one control stanza; what stands there is installed.
+    /// A file in `status.d/` of an image without dpkg: one control stanza, which means that the package is installed.
     Control,
 }
 
-/// Reads a database file in one pass.
+/// Parses a database file in one pass.
 #[must_use]
 pub fn parse(bytes: &[u8], form: Form) -> Status {
     let mut reader = Reader { form, status: Status::default(), stanza: Stanza::default(), line: 0 };
@@ -76,8 +78,7 @@ pub fn parse(bytes: &[u8], form: Form) -> Status {
         let (line, next) = end.map_or((rest, &rest[rest.len()..]), |end| (&rest[..end], &rest[end + 1..]));
         reader.line += 1;
         if end.is_none() {
-            reader.fault("the file ends within a line");
-            reader.stanza.broken = true;
+            reader.truncated();
         }
         reader.line(line.strip_suffix(b"\r").unwrap_or(line));
         rest = next;
@@ -108,7 +109,13 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn fault(&mut self, what: &'static str) {
         let line = self.line;
-        self.status.fault.get_or_insert(DpkgFault { line, what });
+        self.status.fault.get_or_insert(DpkgFault { line, truncated: false, what });
+    }
+
+    fn truncated(&mut self) {
+        let (line, what) = (self.line, "the file ends in the middle of a line");
+        self.status.fault.get_or_insert(DpkgFault { line, truncated: true, what });
+        self.stanza.broken = true;
     }
 
     fn broken(&mut self, what: &'static str) {
@@ -123,7 +130,7 @@ impl<'a> Reader<'a> {
             Some(b' ' | b'\t') if self.stanza.begun => self.check_bytes(line),
             Some(b' ' | b'\t') => {
                 self.stanza.begun = true;
-                self.broken("a continued line stands outside of a field");
+                self.broken("continuation line outside of a field");
             }
             Some(b'#') => {}
             Some(_) => self.field(line),
@@ -132,17 +139,17 @@ impl<'a> Reader<'a> {
 
     fn check_bytes(&mut self, line: &[u8]) {
         if line.contains(&0) {
-            self.broken("the line has NUL bytes");
+            self.broken("the line contains NUL bytes");
         }
     }
 
     fn field(&mut self, line: &'a [u8]) {
         self.stanza.begun = true;
         self.check_bytes(line);
-        // Field names are short; a colon far off is text that lost its beginning.
+        // Field names are short. A colon far to the right means that the beginning of the line is lost.
         let colon = line.iter().take(64).position(|byte| *byte == b':');
         let Some(colon) = colon.filter(|at| *at > 0 && line[..*at].iter().all(u8::is_ascii_graphic)) else {
-            self.broken("the line is no field");
+            self.broken("the line is not a field");
             return;
         };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
@@ -161,7 +168,7 @@ impl<'a> Reader<'a> {
             _ => return,
         };
         if place.replace(value).is_some() {
-            self.broken("the stanza has a field twice");
+            self.broken("the stanza has a duplicate field");
         }
     }
 
@@ -171,7 +178,7 @@ impl<'a> Reader<'a> {
             return;
         }
         match package_of(&stanza, self.form) {
-            // Of a broken stanza nothing is known for certain but that the package's name stands there with a state.
+            // A package counts even if other lines of its stanza are damaged: its name and state are known.
             Ok(package) => self.status.packages.push(package),
             Err(what) => self.fault(what),
         }
@@ -191,7 +198,7 @@ fn package_of(stanza: &Stanza<'_>, form: Form) -> Result<Package, &'static str> 
     let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     let name = stanza.package.filter(|name| is_package_name(name)).ok_or("the stanza has no valid Package field")?;
     let state = match (form, stanza.status) {
-        (_, Some(status)) => letters(status).ok_or("the stanza's Status is none that dpkg writes")?,
+        (_, Some(status)) => letters(status).ok_or("the stanza has an invalid Status field")?,
         (Form::Control, None) => "ii".to_owned(),
         (Form::Status, None) => return Err("the stanza has no Status field"),
     };
@@ -209,13 +216,13 @@ fn package_of(stanza: &Stanza<'_>, form: Form) -> Result<Package, &'static str> 
     Ok(package)
 }
 
-/// The names that policy allows, and the capitals and underscores that real archives have.
+/// Names that Debian's policy allows, and also capitals and underscores, which real archives have.
 fn is_package_name(name: &[u8]) -> bool {
     !name.is_empty()
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'_'))
 }
 
-/// `install ok installed` is `ii`, `deinstall ok config-files` is `rc`.
+/// The letters for a `Status`: `ii` for `install ok installed`, `rc` for `deinstall ok config-files`.
 fn letters(status: &[u8]) -> Option<String> {
     let mut words = status.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let want = match words.next()? {
@@ -248,7 +255,7 @@ fn letters(status: &[u8]) -> Option<String> {
     Some([want, is].into_iter().chain(reinstall.then_some('R')).collect())
 }
 
-/// The name of `Name <mail@host>`; a bare mail address is not shown.
+/// The name in `Name <mail@host>`; empty for a bare mail address.
 pub(super) fn person(field: &[u8]) -> String {
     let end = field.iter().position(|byte| *byte == b'<').unwrap_or(field.len());
     let name = String::from_utf8_lossy(&field[..end]);

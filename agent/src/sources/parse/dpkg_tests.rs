@@ -1,4 +1,4 @@
-//! Tests of the dpkg parser: what real databases hold, what damaged ones do, and that no bytes make it panic.
+//! Tests of the dpkg parser: real databases, damaged ones, and that no input makes it panic.
 
 use proptest::prelude::*;
 
@@ -43,7 +43,7 @@ fn stanza(state: &str) -> String {
 }
 
 #[test]
-fn a_whole_database_is_read_without_fault() {
+fn an_intact_database_has_no_fault() {
     let read = status(GOOD);
     assert_eq!((read.fault.as_ref(), read.open_end.as_ref()), (None, None));
     let seen: Vec<_> = read.packages.iter().map(|p| (p.name.as_str(), p.version.as_str(), p.state.as_str())).collect();
@@ -52,7 +52,7 @@ fn a_whole_database_is_read_without_fault() {
 }
 
 #[test]
-fn every_state_has_the_letters_that_dpkg_shows() {
+fn every_state_has_the_letters_of_dpkg() {
     for (words, letters) in [
         ("install ok installed", "ii"),
         ("hold ok installed", "hi"),
@@ -79,14 +79,14 @@ fn a_package_that_is_not_installed_needs_no_version() {
 }
 
 #[test]
-fn the_ends_of_lines_of_another_system_are_no_fault() {
+fn carriage_returns_are_not_a_fault() {
     let read = status(&GOOD.replace('\n', "\r\n"));
     assert_eq!(read.fault, None);
     assert_eq!(read.packages, status(GOOD).packages);
 }
 
 #[test]
-fn a_stanza_without_a_needed_field_is_a_fault_at_its_end_and_the_others_are_kept() {
+fn a_missing_field_is_a_fault_and_other_stanzas_are_kept() {
     for (field, what) in [
         ("Package: klnagent64\n", "the stanza has no valid Package field"),
         ("Status: deinstall ok config-files\nPriority", "the stanza has no Status field"),
@@ -98,21 +98,21 @@ fn a_stanza_without_a_needed_field_is_a_fault_at_its_end_and_the_others_are_kept
     }
     let read =
         status("Package: p\nStatus: install ok installed\n\nPackage: q\nStatus: install ok installed\nVersion: 2\n\n");
-    assert_eq!(read.fault, Some(DpkgFault { line: 3, what: "the stanza has no Version field" }));
+    assert_eq!(read.fault, Some(DpkgFault { line: 3, truncated: false, what: "the stanza has no Version field" }));
     assert_eq!(read.packages[0].name, "q");
 }
 
 #[test]
-fn garbage_between_stanzas_names_its_line_and_costs_no_other_package() {
+fn garbage_between_stanzas_is_a_fault_and_other_stanzas_are_kept() {
     let read = status(&GOOD.replace("\n\nPackage: klnagent64", "\n\n\0\0\u{1}garbage\n\nPackage: klnagent64"));
-    assert_eq!(read.fault, Some(DpkgFault { line: 16, what: "the line has NUL bytes" }));
+    assert_eq!(read.fault, Some(DpkgFault { line: 16, truncated: false, what: "the line contains NUL bytes" }));
     assert_eq!(read.packages.len(), 2);
 }
 
 #[test]
-fn a_stanza_that_ran_into_the_next_is_a_fault() {
+fn two_merged_stanzas_are_a_fault() {
     let read = status(&GOOD.replace("\n\nPackage: klnagent64", "\nPackage: klnagent64"));
-    assert_eq!(read.fault.expect("a fault").what, "the stanza has a field twice");
+    assert_eq!(read.fault.expect("a fault").what, "the stanza has a duplicate field");
 }
 
 #[test]
@@ -124,14 +124,14 @@ fn a_control_file_of_an_image_without_dpkg_needs_no_status() {
 }
 
 #[test]
-fn a_maintainer_who_is_only_a_mail_address_is_not_shown() {
+fn a_bare_mail_address_is_not_a_maintainer_name() {
     assert_eq!(person(b"jane@example.org"), "");
     assert_eq!(person(b"\"Doe, Jane\" <jane@example.org>"), "Doe, Jane");
     assert_eq!(person(b"J\xf6rg <j@example.org>"), "J\u{fffd}rg");
 }
 
 #[test]
-fn a_large_database_is_read_whole() {
+fn a_large_database_is_parsed() {
     let text: String = (0..20_000)
         .map(|n| {
             format!("Package: p{n}\nStatus: install ok installed\nVersion: {n}\nDescription: {}\n\n", "x".repeat(200))
@@ -142,7 +142,7 @@ fn a_large_database_is_read_whole() {
 }
 
 #[test]
-fn a_database_cut_at_any_byte_says_so_unless_the_cut_is_between_stanzas() {
+fn a_truncated_database_is_noticed_unless_the_cut_is_between_stanzas() {
     for cut in 1..GOOD.len() {
         let read = status(&GOOD[..cut]);
         let between = GOOD[..cut].ends_with("\n\n");

@@ -1,6 +1,6 @@
-//! The machine that an ELF file was built for: its first twenty bytes.
+//! The architecture of an ELF file, from its first twenty bytes.
 
-/// `x86_64`, `aarch64`, … as the kernel spells it; `None` when the bytes are no ELF header of a known machine.
+/// The architecture in the kernel's spelling (`x86_64`, `aarch64`, …); `None` if it is not an ELF header of a known machine.
 #[must_use]
 pub fn architecture(head: &[u8]) -> Option<&'static str> {
     let head: &[u8; 20] = head.get(..20)?.try_into().ok()?;

@@ -1,4 +1,4 @@
-//! Browser extensions: the manifest of one in Chromium's browsers, and Firefox's list of add-ons.
+//! Browser extensions: the manifest of an extension in Chromium-based browsers, and Firefox' list of add-ons.
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// What is known of an extension; empty where it does not say.
+/// An extension; fields are empty where the file does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Extension {
-    /// The id; empty in a manifest, which does not hold it.
+    /// The id; empty from a manifest, which does not contain it.
     pub id: String,
-    /// The name, in Chromium's browsers perhaps a message: see [`message_of`].
+    /// The name. In Chromium-based browsers it may refer to a message: see [`message_of`].
     pub name: String,
     /// The version.
     pub version: String,
-    /// Who makes it.
+    /// The author.
     pub author: String,
-    /// Whether the browser runs it.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// The language in which the messages stand, when the name is one.
+    /// The default language of its messages, for a name that refers to one.
     pub locale: String,
 }
 
-/// Reads a `manifest.json`; `None` when it is none.
+/// Parses a `manifest.json`; `None` when it is invalid.
 #[must_use]
 pub fn parse_manifest(bytes: &[u8]) -> Option<Extension> {
     let manifest = object(bytes)?;
@@ -33,7 +33,7 @@ pub fn parse_manifest(bytes: &[u8]) -> Option<Extension> {
         id: String::new(),
         name: text("name"),
         version: text("version"),
-        // A mail address is a person.
+        // A mail address identifies a person.
         author: if author.contains('@') { String::new() } else { author },
         enabled: true,
         locale: text("default_locale"),
@@ -41,13 +41,13 @@ pub fn parse_manifest(bytes: &[u8]) -> Option<Extension> {
     (!extension.name.is_empty() && !extension.version.is_empty()).then_some(extension)
 }
 
-/// The name of the message for which a name stands: `appName` of `__MSG_appName__`.
+/// The message that a name refers to: `appName` for `__MSG_appName__`.
 #[must_use]
 pub fn message_of(name: &str) -> Option<&str> {
     name.strip_prefix("__MSG_")?.strip_suffix("__").filter(|message| !message.is_empty())
 }
 
-/// The text of a message in a `messages.json`; names of messages have no case.
+/// The text of a message in a `messages.json`; message names are case-insensitive.
 #[must_use]
 pub fn parse_message(bytes: &[u8], message: &str) -> Option<String> {
     let messages = object(bytes)?;
@@ -55,7 +55,7 @@ pub fn parse_message(bytes: &[u8], message: &str) -> Option<String> {
     found.get("message").and_then(Value::as_str).map(str::to_owned)
 }
 
-/// JSON as Chromium takes it: with a byte order mark and comments.
+/// Parses JSON as Chromium does: with a byte order mark and comments.
 fn object(bytes: &[u8]) -> Option<Value> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let value = serde_json::from_slice(bytes).or_else(|_| serde_json::from_slice(&without_comments(bytes))).ok();
@@ -86,34 +86,34 @@ fn without_comments(bytes: &[u8]) -> Vec<u8> {
 
 #[derive(Deserialize)]
 struct AddOns {
-    #[serde(deserialize_with = "few")]
+    #[serde(deserialize_with = "bounded")]
     addons: Vec<AddOn>,
 }
 
-/// Add-ons in one list: a profile with a hundred is rare, and each takes a hundred times the bytes that it is told by.
-const ADD_ONS: usize = 10_000;
+/// Limit of add-ons in one list; a profile with a hundred is rare. A short entry takes a hundred times its size in memory.
+const MAX_ADD_ONS: usize = 10_000;
 
-fn few<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<AddOn>, D::Error> {
-    struct Few;
-    impl<'de> Visitor<'de> for Few {
+fn bounded<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<AddOn>, D::Error> {
+    struct Bounded;
+    impl<'de> Visitor<'de> for Bounded {
         type Value = Vec<AddOn>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "at most {ADD_ONS} add-ons")
+            write!(f, "at most {MAX_ADD_ONS} add-ons")
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<AddOn>, A::Error> {
-            let mut few = Vec::new();
+            let mut add_ons = Vec::new();
             while let Some(add_on) = list.next_element()? {
-                if few.len() == ADD_ONS {
-                    return Err(A::Error::invalid_length(ADD_ONS + 1, &self));
+                if add_ons.len() == MAX_ADD_ONS {
+                    return Err(A::Error::invalid_length(MAX_ADD_ONS + 1, &self));
                 }
-                few.push(add_on);
+                add_ons.push(add_on);
             }
-            Ok(few)
+            Ok(add_ons)
         }
     }
-    list.deserialize_seq(Few)
+    list.deserialize_seq(Bounded)
 }
 
 #[derive(Deserialize)]
@@ -140,7 +140,7 @@ struct Locale {
     creator: Option<String>,
 }
 
-/// Reads Firefox's `extensions.json`; `None` when it is none. What came with the browser is left out.
+/// Parses Firefox' `extensions.json`; `None` when it is invalid. Add-ons that came with the browser are left out.
 #[must_use]
 pub fn parse_add_ons(bytes: &[u8]) -> Option<Vec<Extension>> {
     let list: AddOns = serde_json::from_slice(bytes).ok()?;
@@ -168,7 +168,7 @@ pub fn parse_add_ons(bytes: &[u8]) -> Option<Vec<Extension>> {
     Some(list.addons.into_iter().filter(shown).map(extension).collect())
 }
 
-/// Whether a name is that of an extension in Chromium's browsers: 32 letters from a to p.
+/// Whether a name is the id of an extension in Chromium-based browsers: 32 letters from a to p.
 #[must_use]
 pub fn is_id(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'a'..=b'p'))
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manifest_with_comments_and_a_message_for_a_name_is_read() {
+    fn a_manifest_with_comments_and_a_message_as_name_is_parsed() {
         let text = "\u{feff}{ // why\n\"name\": \"__MSG_extName__\", /* \"x\" */ \"version\": \"2.0\",\n\"default_locale\": \"en\", \
                     \"author\": \"Kaspersky // Lab\", \"u\": \"https://x/*\\\"\" }";
         let extension = parse_manifest(text.as_bytes()).expect("a manifest");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn add_ons_are_read_without_those_of_the_browser() {
+    fn add_ons_of_the_browser_itself_are_left_out() {
         let text = r#"{"schemaVersion":36,"addons":[
             {"id":"light_plugin_x@kaspersky.com","version":"7.4","type":"extension","location":"app-profile","active":true,
              "defaultLocale":{"name":"Kaspersky Protection","creator":"AO Kaspersky Lab"}},
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_known_by_their_letters() {
+    fn ids_have_32_letters_from_a_to_p() {
         assert!(is_id("ddoleachckhhdmhpbkddgechjfhnphpe"));
         assert!(!is_id("ddoleachckhhdmhpbkddgechjfhnphpz") && !is_id("Temp") && !is_id(""));
     }
@@ -232,11 +232,11 @@ mod tests {
     }
 
     #[test]
-    fn a_list_without_an_end_is_none() {
+    fn a_list_over_the_limit_is_invalid() {
         let list = |count: usize| {
             let add_ons = vec![r#"{"id":"a@b","type":"extension"}"#; count].join(",");
             parse_add_ons(format!("{{\"addons\":[{add_ons}]}}").as_bytes()).map(|list| list.len())
         };
-        assert_eq!((list(ADD_ONS), list(ADD_ONS + 1)), (Some(ADD_ONS), None));
+        assert_eq!((list(MAX_ADD_ONS), list(MAX_ADD_ONS + 1)), (Some(MAX_ADD_ONS), None));
     }
 }

@@ -1,26 +1,25 @@
-//! `/proc/PID/fdinfo`: the hooks into the kernel that a process holds by a descriptor: fanotify marks and eBPF programs.
+//! `/proc/PID/fdinfo`: the kernel hooks that a process holds by a descriptor, fanotify marks and eBPF programs.
 
-/// Bits of a fanotify mark that make the kernel ask before an access: open, access, open for execution, and before the
-/// contents are read.
+/// Permission bits of a fanotify mark: FAN_OPEN_PERM, FAN_ACCESS_PERM, FAN_OPEN_EXEC_PERM and FAN_PRE_ACCESS.
 const PERMISSION_BITS: u64 = 0x1_0000 | 0x2_0000 | 0x4_0000 | 0x10_0000;
-/// Types of eBPF programs that see what processes do: kprobe, tracepoint, raw tracepoint (and its writable form),
-/// tracing, and the ones that may refuse. Filters of packets and of control groups are none of them; systemd has those.
+/// Types of eBPF programs that observe processes: kprobe, tracepoint, raw tracepoint (and its writable form), tracing, and
+/// LSM. Filters of packets and of control groups do not count; systemd uses those.
 const PROGRAM_TYPES: &[u32] = &[2, 5, 17, 24, 26, 29];
 const LINK_TYPES: &[&str] = &["tracing", "raw_tracepoint", "kprobe_multi"];
 
-/// What a process holds, over all of its descriptors that were read.
+/// The hooks of a process, from all its descriptors that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hooks {
-    /// Marks that make the kernel ask it before an access.
+    /// fanotify permission marks: the kernel asks the process before an access.
     pub permission: bool,
-    /// Marks that only tell it.
+    /// fanotify notification marks.
     pub notification: bool,
-    /// eBPF programs that see what processes do.
+    /// eBPF programs that observe processes.
     pub programs: bool,
 }
 
 impl Hooks {
-    /// Adds what one file of `fdinfo` says.
+    /// Adds the hooks in one file of `fdinfo`.
     pub fn read(&mut self, text: &str) {
         for line in text.lines() {
             if let Some(mark) = line.strip_prefix("fanotify ") {
@@ -36,14 +35,14 @@ impl Hooks {
         }
     }
 
-    /// Adds what another process holds.
+    /// Adds the hooks of another process.
     pub fn add(&mut self, other: Self) {
         self.permission |= other.permission;
         self.notification |= other.notification;
         self.programs |= other.programs;
     }
 
-    /// `mnt_id:1a mflags:0 mask:10020 ignored_mask:0`; the line of the group itself has no mask.
+    /// Parses `mnt_id:1a mflags:0 mask:10020 ignored_mask:0`. The line of the group itself has no mask.
     fn mark(&mut self, line: &str) {
         let mask = line.split(' ').find_map(|field| field.strip_prefix("mask:"));
         let Some(mask) = mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()) else { return };
@@ -68,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_that_ask_are_told_from_marks_that_tell() {
+    fn permission_marks_and_notification_marks_are_distinguished() {
         let head = "pos:\t0\nflags:\t02\nmnt_id:\t15\nino:\t1061\nfanotify flags:4 event-flags:8002\n";
         let asks = Hooks { permission: true, ..Hooks::default() };
         let tells = Hooks { notification: true, ..Hooks::default() };
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_that_watch_processes_are_told_from_filters_of_packets() {
+    fn programs_that_observe_processes_and_packet_filters_are_distinguished() {
         let programs = |text: &str| hooks(text).programs;
         assert!(programs("pos:\t0\nprog_type:\t29\nprog_jited:\t1\n"));
         assert!(programs("prog_type:\t2\n") && programs("link_type:\ttracing\nlink_id:\t7\n"));

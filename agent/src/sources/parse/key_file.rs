@@ -1,6 +1,6 @@
-//! Key files as flatpak and desktops write them: groups in brackets, `key=value` below.
+//! Key files of Flatpak and freedesktop.org: `[group]` lines with `key=value` lines below.
 
-/// A group with its keys, in the order of the file.
+/// A group with its keys, in file order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// The name between the brackets.
@@ -9,14 +9,14 @@ pub struct Group {
 }
 
 impl Group {
-    /// The value of a key, or empty text.
+    /// The value of a key; empty if it is missing.
     #[must_use]
     pub fn value(&self, key: &str) -> &str {
         self.keys.iter().find(|(name, _)| name == key).map_or("", |(_, value)| value.as_str())
     }
 }
 
-/// Reads the groups; lines that belong to none are skipped.
+/// Parses the groups; lines outside of any group are skipped.
 #[must_use]
 pub fn parse(text: &str) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();

@@ -1,17 +1,18 @@
-//! AppStream metadata: the newest release of an application, and who makes it.
+//! AppStream metadata: the newest release of an application, and its developer.
 //!
-//! Two facts are taken from the text by its marks; it is no reader of XML, and expands nothing.
+//! Only these two facts are extracted by searching for their tags. This is not an XML parser and expands no entities beyond
+//! the predefined ones.
 
-/// What an application says of itself; empty where it does not.
+/// Facts about an application; empty where the file does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metainfo {
-    /// The version of the first release, which is the newest.
+    /// The version of the first release in the file, which is the newest.
     pub version: String,
     /// The developer.
     pub developer: String,
 }
 
-/// Reads a metainfo or appdata file.
+/// Parses a metainfo or appdata file.
 #[must_use]
 pub fn parse(text: &str) -> Metainfo {
     let version = tag(text, "release").and_then(|(attributes, _)| attribute(attributes, "version"));
@@ -23,7 +24,7 @@ pub fn parse(text: &str) -> Metainfo {
     Metainfo { version: version.map(unescape).unwrap_or_default(), developer: developer.unwrap_or_default() }
 }
 
-/// The attributes of the first tag of a name, and what follows it.
+/// The attributes of the first tag of this name, and the text after it.
 fn tag<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str)> {
     let mut rest = text;
     loop {

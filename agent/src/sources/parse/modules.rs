@@ -1,18 +1,18 @@
-//! Kernel modules: the table of loaded ones, names of their files, and lists of what to load.
+//! Kernel modules: `/proc/modules`, names of module files, and lists of modules to load.
 
-/// A line of `/proc/modules`.
+/// A loaded module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// The name.
     pub name: String,
-    /// Whether it was built outside of the kernel's own tree, or is not free: the kernel's marks `O` and `P`.
+    /// Whether it was built out of tree or is proprietary: the kernel's taint flags `O` and `P`.
     pub foreign: bool,
 }
 
-/// Reads `/proc/modules`: name, size, uses, users, state, address, and marks in brackets where there are some.
+/// Parses `/proc/modules`: name, size, use count, users, state, address, and taint flags in brackets if there are any.
 ///
 /// # Errors
-/// The number of the first line that is none of the kernel's.
+/// The number of the first invalid line, from 1.
 pub fn loaded(text: &str) -> Result<Vec<Loaded>, usize> {
     let line = |(number, line): (usize, &str)| {
         let mut fields = line.split(' ');
@@ -24,7 +24,7 @@ pub fn loaded(text: &str) -> Result<Vec<Loaded>, usize> {
     text.lines().enumerate().map(line).collect()
 }
 
-/// The module of a file: `falcon_lsm` of `falcon-lsm.ko.xz`.
+/// The module name of a file: `falcon_lsm` for `falcon-lsm.ko.xz`.
 #[must_use]
 pub fn of_file(file: &str) -> Option<String> {
     let plain = [".xz", ".gz", ".zst"].iter().find_map(|packed| file.strip_suffix(packed)).unwrap_or(file);
@@ -32,7 +32,7 @@ pub fn of_file(file: &str) -> Option<String> {
     Some(name.replace('-', "_"))
 }
 
-/// The modules that a file in `modules-load.d` names.
+/// The modules that a file in `modules-load.d` lists.
 pub fn listed(text: &str) -> impl Iterator<Item = String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
     lines.filter_map(|line| line.split_whitespace().next()).map(|name| name.replace('-', "_"))
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modules_from_outside_of_the_tree_are_marked() {
+    fn out_of_tree_modules_are_marked() {
         let text = "falcon_lsm_serviceable 724992 1 - Live 0x0000000000000000 (PE)\nnf_tables 1 2 a,b, Live 0x0\nx 5 0 - Live 0x0 (OE)\ny 5 0 - Live 0x0 (E)\n";
         let modules = loaded(text).expect("the kernel's");
         let foreign: Vec<&str> = modules.iter().filter(|m| m.foreign).map(|m| m.name.as_str()).collect();

@@ -1,6 +1,6 @@
-//! The table of mounts: which directories are on other machines.
+//! The mount table: which directories are on network file systems.
 
-/// File systems that are reached over a network, or that become one when somebody looks.
+/// Types of network file systems, and of automounts that may turn into one on access.
 const NETWORK: &[&str] = &[
     "nfs",
     "nfs4",
@@ -24,22 +24,22 @@ const NETWORK: &[&str] = &[
     "davfs",
     "fuse",
 ];
-/// File systems in programs that are on this machine.
+/// FUSE file systems whose data is local.
 const LOCAL_PROGRAMS: &[&str] =
     &["fuseblk", "fuse.ntfs-3g", "fuse.ntfs", "fuse.exfat", "fuse.overlayfs", "fuse.fuse-overlayfs"];
 
-/// Where each mount stands and whether it is on a network, in the order in which they were made.
+/// Mount points in mount order, each with whether it is a network file system.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mounts(Vec<(String, bool)>);
 
 impl Mounts {
-    /// Reads `/proc/self/mountinfo`.
+    /// Parses `/proc/self/mountinfo`.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         Self(text.lines().filter_map(mount).collect())
     }
 
-    /// Whether a path stands on a network. Of two mounts at one place the later hides the earlier.
+    /// Whether a path is on a network file system. Of two mounts at one point the later one counts.
     #[must_use]
     pub fn is_on_network(&self, path: &str) -> bool {
         let within = |point: &str| {
@@ -52,7 +52,7 @@ impl Mounts {
     }
 }
 
-/// `36 35 98:0 /root /point options… - type source options`.
+/// Parses `36 35 98:0 /root /point options… - type source options`.
 fn mount(line: &str) -> Option<(String, bool)> {
     let (before, after) = line.split_once(" - ")?;
     let point = unescape(before.split(' ').nth(4)?);
@@ -61,7 +61,7 @@ fn mount(line: &str) -> Option<(String, bool)> {
     Some((point, network))
 }
 
-/// Spaces, tabs, newlines and backslashes stand as octal numbers.
+/// Decodes the octal escapes of space, tab, newline and backslash.
 fn unescape(text: &str) -> String {
     text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_where_its_deepest_mount_is() {
+    fn the_deepest_mount_of_a_path_counts() {
         let mounts = Mounts::parse(
             "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
              30 22 0:40 / /home rw - autofs systemd-1 rw,fd=1\n\

@@ -1,9 +1,9 @@
-//! Addresses of the machine from the kernel's own tables: `/proc/net/fib_trie` and `/proc/net/if_inet6`.
+//! The machine's addresses, from the kernel's tables `/proc/net/fib_trie` and `/proc/net/if_inet6`.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The local IPv4 addresses of a `fib_trie`, without loopback.
+/// The local IPv4 addresses in `fib_trie`, without loopback.
 #[must_use]
 pub fn ipv4_of_fib_trie(text: &str) -> BTreeSet<Ipv4Addr> {
     let mut addresses = BTreeSet::new();
@@ -22,7 +22,7 @@ pub fn ipv4_of_fib_trie(text: &str) -> BTreeSet<Ipv4Addr> {
     addresses
 }
 
-/// The IPv6 addresses of an `if_inet6`, without loopback and link-local ones, which say nothing outside their link.
+/// The IPv6 addresses in `if_inet6`, without loopback and link-local ones, which mean nothing outside their link.
 #[must_use]
 pub fn ipv6_of_if_inet6(text: &str) -> BTreeSet<Ipv6Addr> {
     let address = |line: &str| u128::from_str_radix(line.split_whitespace().next()?, 16).ok().map(Ipv6Addr::from);

@@ -1,19 +1,19 @@
-//! `os-release`: assignments in the shell's spelling.
+//! `os-release`: assignments in shell syntax.
 
 use std::collections::BTreeMap;
 
-/// What a system says that it is.
+/// A parsed `os-release`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OsRelease {
     fields: BTreeMap<String, String>,
 }
 
-/// The package manager that owns the system's own files.
+/// The family of a distribution, by its package manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// dpkg: Debian and what is made of it.
+    /// dpkg: Debian and derivatives.
     Dpkg,
-    /// rpm: Red Hat, SUSE and their kin.
+    /// rpm: Red Hat, SUSE and derivatives.
     Rpm,
     /// apk: Alpine.
     Apk,
@@ -22,7 +22,7 @@ pub enum Family {
 }
 
 impl OsRelease {
-    /// Reads the assignments; lines that are none are skipped, as the format demands.
+    /// Parses the assignments; other lines are skipped, as the format demands.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let assignment = |line: &str| {
@@ -33,13 +33,13 @@ impl OsRelease {
         Self { fields: text.lines().filter_map(assignment).collect() }
     }
 
-    /// A field, or empty text.
+    /// The value of a field; empty if it is missing.
     #[must_use]
     pub fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)
     }
 
-    /// The name for people.
+    /// The display name.
     #[must_use]
     pub fn pretty_name(&self) -> String {
         let pretty = self.field("PRETTY_NAME");
@@ -50,7 +50,7 @@ impl OsRelease {
         }
     }
 
-    /// The package manager native to it by `ID`, then by `ID_LIKE`; `None` when neither is known to this agent.
+    /// The family by `ID`, then by `ID_LIKE`; `None` when this agent knows neither.
     #[must_use]
     pub fn family(&self) -> Option<Family> {
         std::iter::once(self.field("ID")).chain(self.field("ID_LIKE").split_whitespace()).find_map(family_of)
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_escapes_and_comments_are_those_of_the_shell() {
+    fn quotes_escapes_and_comments_follow_the_shell() {
         let text = "# ID=no\nID=debian\nPRETTY_NAME=\"A \\\"B\\\" \\$C\"\nVERSION_ID='12'\nnonsense\n";
         let os = OsRelease::parse(text);
         assert_eq!((os.field("ID"), os.field("VERSION_ID")), ("debian", "12"));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_derivative_belongs_to_the_family_that_it_is_like() {
+    fn a_derivative_belongs_to_the_family_in_id_like() {
         let family = |text: &str| OsRelease::parse(text).family();
         assert_eq!(family("ID=neverheard\nID_LIKE=\"ubuntu debian\"\n"), Some(Family::Dpkg));
         assert_eq!(family("ID=eurolinux\nID_LIKE=\"rhel fedora centos\"\n"), Some(Family::Rpm));

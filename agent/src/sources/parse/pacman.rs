@@ -1,9 +1,9 @@
-//! One entry of Arch's package database: sections `%NAME%`, their lines, an empty line after each, the last one too.
+//! An entry of Arch's package database: sections of a line `%NAME%` and value lines, each followed by an empty line.
 
 use super::dpkg::person;
 use super::paged::PagedFault;
 
-/// One package as its entry has it.
+/// A package in the database.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Package {
     /// The name.
@@ -16,7 +16,7 @@ pub struct Package {
     pub packager: String,
 }
 
-/// Reads a `desc` file. What was read before a fault is given with it.
+/// Parses a `desc` file. What was read before a fault is returned with it.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> (Package, Option<PagedFault>) {
     let mut package = Package::default();
@@ -43,18 +43,18 @@ pub fn parse(bytes: &[u8]) -> (Package, Option<PagedFault>) {
         package.packager.clear();
     }
     let what = if package.name.is_empty() || package.version.is_empty() {
-        Some("it has no name or version")
+        Some("no name or version")
     } else if bytes.contains(&0) {
-        Some("it has NUL bytes")
+        Some("contains NUL bytes")
     } else if !bytes.ends_with(b"\n\n") {
-        Some("it ends without an empty line")
+        Some("ends without an empty line")
     } else {
         None
     };
     (package, what.map(|what| PagedFault::at("desc", what)))
 }
 
-/// Name and version of an entry's directory: `name-version-release`.
+/// Name and version from the directory of an entry: `name-version-release`.
 #[must_use]
 pub fn of_directory(name: &str) -> Option<(&str, &str)> {
     let (rest, _) = name.rsplit_once('-')?;
@@ -71,7 +71,7 @@ mod tests {
     const TEXT: &str = "%NAME%\nkesl\n\n%VERSION%\n1:12.2-1\n\n%DESC%\n%ODD% text\n\n%ARCH%\nx86_64\n\n%PACKAGER%\nJane D <j@d.example>\n\n";
 
     #[test]
-    fn an_entry_is_read_whole() {
+    fn an_entry_is_parsed() {
         let (package, fault) = parse(TEXT.as_bytes());
         assert_eq!(fault, None);
         let Package { name, version, architecture, packager } = package;
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_is_cut_within_a_section_is_told() {
+    fn an_entry_truncated_in_a_section_is_a_fault() {
         for cut in 0..TEXT.len() {
             let (package, fault) = parse(&TEXT.as_bytes()[..cut]);
             let whole = !package.name.is_empty() && !package.version.is_empty() && TEXT[..cut].ends_with("\n\n");

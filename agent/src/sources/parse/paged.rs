@@ -1,16 +1,16 @@
-//! Databases that are too large to hold: bytes read by place, and values that are read only as far as they are needed.
+//! Databases that are too large for memory: bytes are read at offsets, and values only as far as needed.
 //!
-//! A package database of a workstation has some hundred MiB, of which an inventory needs a few KiB for each package.
-//! The parsers ask a [`Storage`] for pages, and give out each value as a [`Lazy`] that fetches what is asked of it.
+//! The package database of a workstation has several hundred MiB, of which an inventory needs a few KiB per package. The
+//! parsers read pages from a [`Storage`] and return each value as a [`Lazy`], which fetches what is asked of it.
 
 use std::io;
 
-/// Bytes that can be read at any place: an open file, or a slice.
+/// Bytes that can be read at any offset: an open file, or a slice.
 pub trait Storage {
-    /// How many bytes there are.
+    /// The size in bytes.
     fn size(&self) -> u64;
 
-    /// Fills the buffer with the bytes at a place.
+    /// Fills the buffer with the bytes at an offset.
     ///
     /// # Errors
     /// As the system says; `UnexpectedEof` when the bytes end before the buffer is full.
@@ -40,7 +40,7 @@ impl Storage for Vec<u8> {
     }
 }
 
-/// Where and why a database is not what its program writes.
+/// Damage in a database: where, and what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {what}")]
 pub struct PagedFault {
@@ -51,17 +51,17 @@ pub struct PagedFault {
 }
 
 impl PagedFault {
-    /// A fault at a place.
+    /// A fault at this place.
     #[must_use]
     pub fn at(place: impl Into<String>, what: &'static str) -> Self {
         Self { place: place.into(), what }
     }
 }
 
-/// Reads `length` bytes at a place; `name` says what they are when they are not to be had.
+/// Reads `length` bytes at an offset; `name` says in a fault what they are.
 ///
 /// # Errors
-/// The bytes end before, or cannot be read.
+/// The file is too short, or cannot be read.
 pub fn read(
     storage: &dyn Storage,
     place: u64,
@@ -70,22 +70,22 @@ pub fn read(
 ) -> Result<Vec<u8>, PagedFault> {
     let end = place.saturating_add(length as u64);
     if end > storage.size() {
-        return Err(PagedFault::at(name(), "lies beyond the end of the file"));
+        return Err(PagedFault::at(name(), "beyond the end of the file"));
     }
     let mut bytes = vec![0; length];
     match storage.read_at(place, &mut bytes) {
         Ok(()) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(PagedFault::at(name(), "lies beyond the end of the file"))
+            Err(PagedFault::at(name(), "beyond the end of the file"))
         }
         Err(_) => Err(PagedFault::at(name(), "cannot be read")),
     }
 }
 
-/// Fetches the next portion of a value and appends it.
+/// Fetches the next part of a value and appends it.
 pub type Fetch<'a> = Box<dyn FnMut(&mut Vec<u8>) -> Result<(), PagedFault> + 'a>;
 
-/// A value of a known length that is fetched as far as somebody asks.
+/// A value of known length that is fetched only as far as needed.
 pub struct Lazy<'a> {
     name: String,
     have: Vec<u8>,
@@ -95,7 +95,7 @@ pub struct Lazy<'a> {
 }
 
 impl<'a> Lazy<'a> {
-    /// A value of `length` bytes of which `have` are there already.
+    /// A value of `length` bytes, of which `have` are already fetched.
     #[must_use]
     pub fn new(name: String, length: usize, have: Vec<u8>, fetch: Fetch<'a>) -> Self {
         Self { name, have, start: 0, end: length, fetch }
@@ -107,7 +107,7 @@ impl<'a> Lazy<'a> {
         self.end - self.start
     }
 
-    /// What the value is, for faults.
+    /// The name of the value in faults.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -122,40 +122,40 @@ impl<'a> Lazy<'a> {
     /// Bytes of the value.
     ///
     /// # Errors
-    /// The value is shorter, or a page that holds it is broken.
+    /// The value is shorter, or a page of it is damaged.
     pub fn get(&mut self, place: usize, length: usize) -> Result<&[u8], PagedFault> {
         let end = place.checked_add(length).filter(|end| *end <= self.length());
-        let end = self.start + end.ok_or_else(|| self.fault("a value reaches beyond its end"))?;
+        let end = self.start + end.ok_or_else(|| self.fault("the value is too short"))?;
         while self.have.len() < end {
             let before = self.have.len();
             (self.fetch)(&mut self.have)?;
             if self.have.len() <= before {
-                return Err(self.fault("a page of a value is empty"));
+                return Err(self.fault("a page of the value is empty"));
             }
         }
         Ok(&self.have[self.start + place..end])
     }
 
-    /// The part of the value that begins at `place` and has `length` bytes.
+    /// The part of the value at this offset and of this length.
     ///
     /// # Errors
     /// The value is shorter.
     pub fn narrow(mut self, place: usize, length: usize) -> Result<Self, PagedFault> {
         let end = place.checked_add(length).filter(|end| *end <= self.length());
-        let end = end.ok_or_else(|| self.fault("a value reaches beyond its end"))?;
+        let end = end.ok_or_else(|| self.fault("the value is too short"))?;
         self.end = self.start + end;
         self.start += place;
         Ok(self)
     }
 }
 
-/// The number in big-endian bytes at a place; 0 where there are too few bytes.
+/// The big-endian number at an offset; 0 beyond the end.
 #[must_use]
 pub fn be32(bytes: &[u8], place: usize) -> u32 {
     word(bytes, place).map_or(0, u32::from_be_bytes)
 }
 
-/// The number in little-endian bytes at a place; 0 where there are too few bytes.
+/// The little-endian number at an offset; 0 beyond the end.
 #[must_use]
 pub fn le32(bytes: &[u8], place: usize) -> u32 {
     word(bytes, place).map_or(0, u32::from_le_bytes)
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_fetched_only_as_far_as_it_is_asked() {
+    fn a_value_is_fetched_only_as_far_as_needed() {
         let mut fetched = 0;
         {
             let fetch = |have: &mut Vec<u8>| {
@@ -190,17 +190,17 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_gives_nothing_ends_the_reading() {
+    fn an_empty_page_ends_the_reading() {
         let mut lazy = Lazy::new("row 1".to_owned(), 100, Vec::new(), Box::new(|_| Ok(())));
-        assert_eq!(lazy.get(0, 1), Err(PagedFault::at("row 1", "a page of a value is empty")));
+        assert_eq!(lazy.get(0, 1), Err(PagedFault::at("row 1", "a page of the value is empty")));
     }
 
     #[test]
-    fn what_lies_beyond_the_end_is_named() {
+    fn reading_beyond_the_end_is_a_fault_with_a_name() {
         let bytes = vec![1, 2, 3];
         assert_eq!(read(&bytes, 1, 2, String::new), Ok(vec![2, 3]));
         let fault = read(&bytes, 2, 2, || "page 7".to_owned()).expect_err("too short");
-        assert_eq!(fault.to_string(), "page 7: lies beyond the end of the file");
+        assert_eq!(fault.to_string(), "page 7: beyond the end of the file");
         assert!(read(&bytes, u64::MAX, 2, String::new).is_err());
     }
 }

@@ -1,8 +1,8 @@
-//! rpm databases: the packages in `rpmdb.sqlite`, in a Berkeley DB hash (`Packages`) and in ndb (`Packages.db`).
+//! rpm databases: `rpmdb.sqlite`, the Berkeley DB hash `Packages`, and ndb (`Packages.db`).
 //!
-//! All three hold one header blob for each package; they differ in how they store it. Of each blob only the head is
-//! read. What a database says of itself is held against what was found (the index of names, the count of elements, the
-//! slots), so that one from which something was lost does not look whole.
+//! All three contain one header blob per package and differ in how they store it. Only the start of each blob is read. Where
+//! a database has redundant information (an index of names, an element count, a slot table), the packages are checked
+//! against it, so that an incomplete database is noticed.
 
 mod berkeley;
 mod header;
@@ -15,10 +15,10 @@ use super::sqlite::{Column, Database};
 
 pub use header::Package;
 
-/// What was read, and the first fault. Packages before and after a fault are kept.
+/// The parsed database. Packages before and after a fault are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Packages {
-    /// The packages, in the order in which the database has them.
+    /// The packages, in database order.
     pub packages: Vec<Package>,
     /// The first fault.
     pub fault: Option<PagedFault>,
@@ -33,7 +33,7 @@ impl Packages {
         self.fault.get_or_insert(fault);
     }
 
-    /// Reads the blob of one package; `None` when it is broken.
+    /// Parses the blob of one package; `None` when it is damaged.
     fn add(&mut self, blob: Result<Lazy<'_>, PagedFault>) -> Option<&Package> {
         match blob.and_then(|mut blob| header::read(&mut blob)) {
             Ok(package) => {
@@ -48,7 +48,7 @@ impl Packages {
     }
 }
 
-/// Reads `rpmdb.sqlite` with its write-ahead log.
+/// Parses `rpmdb.sqlite` with its write-ahead log.
 #[must_use]
 pub fn of_sqlite(main: &dyn Storage, wal: Option<&dyn Storage>) -> Packages {
     let database = match Database::open(main, wal) {
@@ -70,15 +70,15 @@ pub fn of_sqlite(main: &dyn Storage, wal: Option<&dyn Storage>) -> Packages {
         Err(fault) => found.keep(fault),
     }
     if found.fault.is_none()
-        && let Err(fault) = hold_against_index(&database, &names)
+        && let Err(fault) = check_against_index(&database, &names)
     {
         found.keep(fault);
     }
     found
 }
 
-/// rpm keeps an index of names beside the packages: each of its entries needs its package.
-fn hold_against_index(database: &Database<'_>, names: &BTreeMap<i64, String>) -> Result<(), PagedFault> {
+/// rpm keeps an index of package names; each of its entries must have its package.
+fn check_against_index(database: &Database<'_>, names: &BTreeMap<i64, String>) -> Result<(), PagedFault> {
     let faults = database.table("Name", &mut |mut row| {
         let columns = row.columns()?;
         let name = row.text(columns.first())?;
@@ -89,13 +89,13 @@ fn hold_against_index(database: &Database<'_>, names: &BTreeMap<i64, String>) ->
         if package == Some(&name) {
             Ok(())
         } else {
-            Err(PagedFault::at(format!("package {name}"), "is in the index of names and nowhere else"))
+            Err(PagedFault::at(format!("package {name}"), "is in the index of names but has no header"))
         }
     })?;
     faults.into_iter().next().map_or(Ok(()), Err)
 }
 
-/// Reads a Berkeley DB hash database.
+/// Parses a Berkeley DB hash database.
 #[must_use]
 pub fn of_berkeley(storage: &dyn Storage) -> Packages {
     let mut found = Packages::default();
@@ -105,7 +105,7 @@ pub fn of_berkeley(storage: &dyn Storage) -> Packages {
     found
 }
 
-/// Reads an ndb database.
+/// Parses an ndb database.
 #[must_use]
 pub fn of_ndb(storage: &dyn Storage) -> Packages {
     let mut found = Packages::default();

@@ -1,4 +1,4 @@
-//! Tests of the rpm databases on files that rpm, SQLite and Berkeley DB wrote, whole, cut and broken in every page.
+//! Tests of the rpm parsers on files written by rpm, SQLite and Berkeley DB: intact, truncated, and damaged in every page.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ fn sqlite(bytes: &dyn Storage) -> Packages {
     of_sqlite(bytes, None)
 }
 
-/// Every database with its reader and the size of its pages.
+/// Every fixture with its parser and its page size.
 fn databases() -> [(&'static str, Read, usize); 4] {
     [
         ("rpmdb.sqlite", sqlite, 1024),
@@ -34,7 +34,7 @@ fn rows(packages: &Packages) -> Vec<String> {
     rows
 }
 
-/// What `rpm -qa` says of the fixtures, with the packager where there is no vendor.
+/// What `rpm -qa` prints for the fixtures, with the packager if there is no vendor.
 const ROWS: [&str; 8] = [
     "bash 5.1.8-6.el9 x86_64 Rocky Enterprise Software Foundation",
     "big 1-1 noarch Nobody",
@@ -47,7 +47,7 @@ const ROWS: [&str; 8] = [
 ];
 
 #[test]
-fn every_form_gives_what_rpm_says() {
+fn every_format_gives_the_packages_that_rpm_lists() {
     for (name, read, _) in databases() {
         let packages = read(&fixture(name));
         assert_eq!(packages.fault, None, "{name}");
@@ -55,17 +55,17 @@ fn every_form_gives_what_rpm_says() {
     }
 }
 
-/// By rpm 4.18 with its own ndb: three installed, one upgraded, one removed. Of the other forms the tools above write
-/// the fixtures; this one is for the form that Debian's rpm cannot write.
+/// Written by rpm 4.18: three packages installed, one upgraded, one removed. The other fixtures are written by tools of the
+/// database formats, because Debian's rpm cannot write these.
 #[test]
-fn what_rpms_own_ndb_has_written_over_and_freed_is_read_as_rpm_says() {
+fn an_ndb_database_with_overwritten_and_freed_slots_is_parsed() {
     let packages = of_ndb(&fixture("Packages-written-by-rpm.db"));
     assert_eq!(packages.fault, None);
     assert_eq!(rows(&packages), ["bash 12.0.0-6672 x86_64 Vendor", "kesl 12.1.0-6672 x86_64 AO Kaspersky Lab"]);
 }
 
 #[test]
-fn a_log_is_replayed_up_to_its_last_commit() {
+fn the_write_ahead_log_is_replayed_up_to_its_last_commit() {
     let (main, wal) = (fixture("rpmdb.sqlite"), fixture("rpmdb.sqlite-wal"));
     let packages = of_sqlite(&main, Some(&wal));
     assert_eq!(packages.fault, None);
@@ -75,7 +75,7 @@ fn a_log_is_replayed_up_to_its_last_commit() {
 }
 
 #[test]
-fn a_log_that_is_cut_anywhere_gives_one_of_its_commits() {
+fn a_truncated_log_gives_the_state_of_one_commit() {
     let (main, wal) = (fixture("rpmdb.sqlite"), fixture("rpmdb.sqlite-wal"));
     let mut counts = std::collections::BTreeSet::new();
     for cut in (0..wal.len()).step_by(1009) {
@@ -87,19 +87,19 @@ fn a_log_that_is_cut_anywhere_gives_one_of_its_commits() {
 }
 
 #[test]
-fn a_byte_of_the_log_that_changed_ends_it_there() {
+fn a_damaged_log_ends_at_the_damage() {
     let (main, mut wal) = (fixture("rpmdb.sqlite"), fixture("rpmdb.sqlite-wal"));
     wal[32 + 24 + 100] ^= 1;
     assert_eq!(rows(&of_sqlite(&main, Some(&wal))), ROWS);
 }
 
 #[test]
-fn a_database_that_is_cut_anywhere_is_never_whole() {
+fn a_truncated_database_always_has_a_fault() {
     for (name, read, _) in databases() {
         let bytes = fixture(name);
         for cut in (0..bytes.len()).step_by(257).chain([bytes.len() - 1]) {
             let packages = read(&bytes[..cut].to_vec());
-            // The last blocks of the ndb file are free; without them nothing is lacking.
+            // The last blocks of the ndb file are free, so losing them loses nothing.
             let needed = name != "Packages.db" || rows(&packages) != ROWS;
             assert!(packages.fault.is_some() || !needed, "{name} cut at {cut} of {}", bytes.len());
         }
@@ -107,7 +107,7 @@ fn a_database_that_is_cut_anywhere_is_never_whole() {
 }
 
 #[test]
-fn a_page_that_is_lost_is_told_or_not_needed() {
+fn a_lost_page_is_a_fault_unless_it_is_unused() {
     for (name, read, page) in databases() {
         let bytes = fixture(name);
         let mut told = 0;
@@ -127,7 +127,7 @@ fn a_page_that_is_lost_is_told_or_not_needed() {
 }
 
 #[test]
-fn the_blobs_of_other_files_are_refused_with_a_reason() {
+fn other_files_are_refused_with_a_fault() {
     for (name, read, _) in databases() {
         for bytes in [&b""[..], b"\0", b"SQLite format 3\0", b"RpmP\0\0\0\0", &[0; 8192], b"#!/bin/sh\n"] {
             let packages = read(&bytes.to_vec());

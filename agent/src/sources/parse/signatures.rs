@@ -1,22 +1,22 @@
-//! Versions and dates of signatures, where a vendor's files tell them without running the vendor's program.
+//! Versions and dates of antivirus signatures, and settings of real-time protection, from vendors' files.
 
 use muster_proto::model::Timestamp;
 use time::{Date, Month, PrimitiveDateTime, Time};
 
-/// What a file says of its signatures.
+/// Version and date of signatures.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Release {
-    /// The version as it stands there.
+    /// The version as written in the file.
     pub version: String,
-    /// When it was released; `None` when the file does not say.
+    /// The release date; `None` when the file does not state it.
     pub released: Option<Timestamp>,
 }
 
-/// How much of a database of ClamAV its head takes.
+/// The size of the header of a ClamAV database.
 pub const CLAMAV_HEAD_BYTES: usize = 512;
 
-/// The head of a ClamAV database: `ClamAV-VDB:time:version:signatures:level:md5:signature:builder:seconds`, padded.
-/// The time as text is in the builder's zone and language; the seconds since 1970 at the end say the same.
+/// Parses the header of a ClamAV database: `ClamAV-VDB:time:version:signatures:level:md5:signature:builder:seconds`, padded.
+/// The time as text is in the builder's time zone and language, so the seconds since 1970 at the end are used.
 #[must_use]
 pub fn of_clamav(head: &[u8]) -> Option<Release> {
     let head = head.get(..head.len().min(CLAMAV_HEAD_BYTES))?;
@@ -30,7 +30,7 @@ pub fn of_clamav(head: &[u8]) -> Option<Release> {
     Some(Release { version: version.to_owned(), released: seconds.and_then(of_seconds) })
 }
 
-/// The directory that a configuration of ClamAV names: `DatabaseDirectory /srv/clamav`.
+/// The database directory in a ClamAV configuration: `DatabaseDirectory /srv/clamav`.
 #[must_use]
 pub fn clamav_directory(text: &str) -> Option<&str> {
     let value = |line: &'_ str| -> Option<usize> {
@@ -41,21 +41,21 @@ pub fn clamav_directory(text: &str) -> Option<&str> {
     Some(path.trim_end_matches('/')).filter(|path| path.starts_with('/'))
 }
 
-/// Symantec's `definfo.dat`: `CurDefs=20261122.003`, the day and a revision.
+/// Parses Symantec's `definfo.dat`: `CurDefs=20261122.003` is a date and a revision.
 #[must_use]
 pub fn of_definfo(text: &str) -> Option<Release> {
     let version = text.lines().find_map(|line| line.trim().strip_prefix("CurDefs="))?.trim();
     Some(Release { version: version.to_owned(), released: of_day(version) })
 }
 
-/// The folder of Symantec's files, of `/etc/Symantec.conf`.
+/// The base directory in `/etc/Symantec.conf`.
 #[must_use]
 pub fn symantec_directory(text: &str) -> Option<&str> {
     let path = text.lines().find_map(|line| line.trim().strip_prefix("BaseDir="))?.trim().trim_end_matches('/');
     path.starts_with('/').then_some(path)
 }
 
-/// Sophos' status of updates: when the last one was good.
+/// Parses Sophos' update status: the time of the last successful update.
 #[must_use]
 pub fn of_sophos_status(text: &str) -> Option<Release> {
     let (_, rest) = text.split_once("<lastGood>")?;
@@ -65,7 +65,7 @@ pub fn of_sophos_status(text: &str) -> Option<Release> {
     released.map(|released| Release { version: String::new(), released: Some(released) })
 }
 
-/// Sophos' policy: whether scanning on access is on; `None` when it does not say.
+/// Whether on-access scanning is enabled in Sophos' policy; `None` when it does not say.
 #[must_use]
 pub fn sophos_on_access(text: &str) -> Option<bool> {
     let (_, rest) = text.split_once("<onAccessScan>")?;
@@ -78,14 +78,14 @@ pub fn sophos_on_access(text: &str) -> Option<bool> {
     }
 }
 
-/// A version that begins with its day: `202611220831`.
+/// Parses a version that begins with its date: `202611220831`.
 #[must_use]
 pub fn of_dated_version(text: &str) -> Option<Release> {
     let version = text.split_whitespace().next().filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()))?;
     Some(Release { version: version.to_owned(), released: of_day(version) })
 }
 
-/// `ENABLED=yes` in ufw's configuration; `None` when it does not say.
+/// Whether ufw's configuration says `ENABLED=yes`; `None` when it does not say.
 #[must_use]
 pub fn ufw_enabled(text: &str) -> Option<bool> {
     let value = text.lines().find_map(|line| line.trim().strip_prefix("ENABLED="))?;
@@ -97,17 +97,17 @@ pub fn ufw_enabled(text: &str) -> Option<bool> {
 }
 
 fn of_seconds(seconds: i64) -> Option<Timestamp> {
-    // Before ClamAV there was none, and a clock that far ahead is broken.
+    // Only years from 2000 to 2099 are plausible.
     (946_684_800..4_102_444_800).contains(&seconds).then(|| Timestamp::from_millis(seconds * 1000))
 }
 
-/// The midnight of the day with which a text begins, as yyyymmdd.
+/// Midnight of the date at the start of the text (yyyymmdd).
 fn of_day(text: &str) -> Option<Timestamp> {
     let date = date(text.get(..8)?)?;
     of_seconds(PrimitiveDateTime::new(date, Time::MIDNIGHT).assume_utc().unix_timestamp())
 }
 
-/// `20261122 08:30:00`.
+/// Parses `20261122 08:30:00`.
 fn of_day_and_time(text: &str) -> Option<Timestamp> {
     let (day, clock) = text.split_once([' ', 'T'])?;
     let mut numbers = clock.split(':').map(|part| part.get(..2).and_then(|part| part.parse::<u8>().ok()));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_of_a_clamav_database_has_version_and_second() {
+    fn the_header_of_a_clamav_database_has_version_and_time() {
         let mut head = b"ClamAV-VDB:22 Nov 2026 03-39 -0500:27464:2067560:90:d5e7:c2lnbg==:raynman:1795336740".to_vec();
         head.resize(CLAMAV_HEAD_BYTES, b' ');
         head.extend(b"\x1f\x8b packed");
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn directories_are_taken_from_configurations() {
+    fn directories_are_parsed_from_configuration_files() {
         assert_eq!(
             clamav_directory("# DatabaseDirectory /no\nDatabaseDirectory /srv/clam av/\n"),
             Some("/srv/clam av")
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn other_vendors_dates_are_read() {
+    fn dates_of_other_vendors_are_parsed() {
         assert_eq!(
             day(of_definfo("[DefDates]\nCurDefs=20261122.003\nLastDefs=20261121.020\n")).as_deref(),
             Some("2026-11-22T00:00:00Z")
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn switches_are_read_and_silence_is_neither() {
+    fn settings_are_on_off_or_unknown() {
         let policy = |value: &str| format!("<p><onAccessScan>\n<enabled>{value}</enabled></onAccessScan></p>");
         assert_eq!(sophos_on_access(&policy("true")), Some(true));
         assert_eq!(sophos_on_access(&policy("false")), Some(false));

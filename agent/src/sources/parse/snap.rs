@@ -1,19 +1,19 @@
-//! Snaps: what a mounted snap says of itself, and what snapd's state says is installed.
+//! Snaps: the metadata of a mounted snap, and snapd's list of installed snaps.
 
 use std::collections::BTreeMap;
 
-/// The head of `meta/snap.yaml`; empty where it does not say.
+/// Facts in `meta/snap.yaml`; empty where it does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SnapYaml {
     /// The name.
     pub name: String,
     /// The version.
     pub version: String,
-    /// `app` when it does not say.
+    /// The type; `app` if the file has none.
     pub kind: String,
 }
 
-/// Reads the scalars at the first level of the file, which is all that is needed of it.
+/// Parses the top-level scalars of the file. Nothing else is needed.
 #[must_use]
 pub fn parse_yaml(text: &str) -> SnapYaml {
     let mut yaml = SnapYaml::default();
@@ -34,7 +34,8 @@ pub fn parse_yaml(text: &str) -> SnapYaml {
     yaml
 }
 
-/// A plain or quoted scalar without its comment. Blocks and references are not for names and versions.
+/// A plain or quoted scalar without its comment. Block scalars and aliases give empty text; names and versions never use
+/// them.
 fn scalar(value: &str) -> String {
     match value.chars().next() {
         Some(quote @ ('"' | '\'')) => value[1..].split(quote).next().unwrap_or_default().to_owned(),
@@ -43,12 +44,12 @@ fn scalar(value: &str) -> String {
     }
 }
 
-/// One snap in snapd's state.
+/// A snap in snapd's state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Installed {
-    /// The revision that is current.
+    /// The current revision.
     pub revision: String,
-    /// Whether it may run.
+    /// Whether it is enabled.
     pub active: bool,
 }
 
@@ -72,7 +73,7 @@ struct SnapState {
     current: serde_json::Value,
 }
 
-/// Reads `state.json`; `None` when it is none.
+/// Parses `state.json`; `None` when it is invalid.
 #[must_use]
 pub fn parse_state(bytes: &[u8]) -> Option<BTreeMap<String, Installed>> {
     let state: State = serde_json::from_slice(bytes).ok()?;
@@ -87,7 +88,7 @@ pub fn parse_state(bytes: &[u8]) -> Option<BTreeMap<String, Installed>> {
     Some(state.data.snaps.into_iter().map(|(name, snap)| (name, installed(snap))).collect())
 }
 
-/// Name and revision of `NAME_REVISION.snap`.
+/// Name and revision from the file name `NAME_REVISION.snap`.
 #[must_use]
 pub fn of_file(name: &str) -> Option<(&str, &str)> {
     let (snap, revision) = name.strip_suffix(".snap")?.rsplit_once('_')?;
@@ -102,14 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_first_level_is_read() {
+    fn only_top_level_values_are_read() {
         let text = "# name: no\nname: kesl\nversion: '12.2' # the newest\nsummary: >\n  version: 9\napps:\n  a:\n    name: other\ntype: app\n";
         let yaml = parse_yaml(text);
         assert_eq!(yaml, SnapYaml { name: "kesl".into(), version: "12.2".into(), kind: "app".into() });
     }
 
     #[test]
-    fn the_state_names_what_is_installed() {
+    fn the_state_lists_installed_snaps() {
         let text = r#"{"data":{"auth":null,"snaps":{"kesl":{"type":"app","active":true,"current":"17"},"x":{"current":3}}},"changes":{}}"#;
         let snaps = parse_state(text.as_bytes()).expect("a state");
         assert_eq!(snaps["kesl"], Installed { revision: "17".into(), active: true });

@@ -1,10 +1,10 @@
-//! SQLite databases, read without SQLite: one table after the other, as far as an inventory needs it.
+//! Reads SQLite databases without the SQLite library: the rows of a table, as far as an inventory needs them.
 //!
-//! The library would add a megabyte to the agent, and it writes: it makes `-shm` and `-wal` files beside a database and
-//! recovers what it finds there. This reader cannot write. It knows ordinary tables in files of every page size, their
-//! overflow pages, and the write-ahead log, which is replayed by its salts and checksums up to the last commit, as the
-//! library does on opening. Every page is visited once at most, and keys must ascend: a loop or a page in two trees is
-//! a fault. The format is that of <https://www.sqlite.org/fileformat2.html>.
+//! The library would add a megabyte to the agent, and it writes: it creates `-shm` and `-wal` files beside a database and
+//! recovers what it finds there. This reader cannot write. It supports ordinary tables in files of every page size, overflow
+//! pages, and the write-ahead log, which it replays by salts and checksums up to the last commit, as the library does. Every
+//! page is visited at most once and keys must ascend, so a loop or a shared page is a fault. The format is documented in
+//! <https://www.sqlite.org/fileformat2.html>.
 
 mod wal;
 
@@ -14,45 +14,45 @@ use super::paged::{Lazy, PagedFault, Storage, be32, read};
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const HEADER_BYTES: usize = 100;
-/// A tree of pages with two children each is no deeper for any file.
+/// Limit for the depth of a tree: even with two children per page, no file needs more.
 const DEPTH: usize = 40;
 
 /// An open database.
 pub struct Database<'a> {
     main: &'a dyn Storage,
     wal: Option<&'a dyn Storage>,
-    /// Page to the place of its newest committed content in the log.
+    /// Page number to the offset of its newest committed content in the log.
     frames: HashMap<u32, u64>,
     page_bytes: usize,
     usable: usize,
     pages: u32,
 }
 
-/// A value of a row.
+/// A value in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
-    /// A whole number.
+    /// An integer.
     Integer(i64),
-    /// Bytes or text, at a place in the row.
+    /// Text or a blob, at a position in the record.
     Bytes {
-        /// Where they begin.
+        /// The offset in the record.
         place: usize,
-        /// How many there are.
+        /// The length in bytes.
         length: usize,
     },
-    /// Nothing, or a number that is not whole.
+    /// NULL or a floating-point number.
     Other,
 }
 
-/// A row of a table: its key and its record.
+/// A row of a table.
 pub struct Row<'a> {
-    /// The key; it stands for a column that is the integer primary key.
+    /// The rowid, which is also the value of an `INTEGER PRIMARY KEY` column.
     pub key: i64,
-    /// The record, header and values.
+    /// The record: header and values.
     pub record: Lazy<'a>,
 }
 
-/// Where a walk over a table's pages has come to.
+/// The state of a walk over the pages of a table.
 struct Walk<'w> {
     seen: Vec<bool>,
     last_key: Option<i64>,
@@ -64,56 +64,56 @@ impl<'a> Database<'a> {
     /// Opens a database with its write-ahead log, if there is one.
     ///
     /// # Errors
-    /// The bytes are no database, or not all of it is there.
+    /// The file is not a database, or is truncated.
     pub fn open(main: &'a dyn Storage, wal: Option<&'a dyn Storage>) -> Result<Self, PagedFault> {
         let log = wal.map(wal::replay).unwrap_or_default();
         let mut database =
             Self { main, wal, frames: log.frames, page_bytes: log.page_bytes, usable: 0, pages: log.pages };
         let head = match database.frames.get(&1) {
             Some(place) => read(wal.unwrap_or(main), *place, HEADER_BYTES, || "page 1 in the log".to_owned())?,
-            None => read(main, 0, HEADER_BYTES, || "the header".to_owned())?,
+            None => read(main, 0, HEADER_BYTES, || "database header".to_owned())?,
         };
-        let fault = |what| Err(PagedFault::at("the header", what));
+        let fault = |what| Err(PagedFault::at("database header", what));
         if !head.starts_with(MAGIC) {
-            return fault("this is no SQLite database");
+            return fault("not an SQLite database");
         }
         let page_bytes = match u16::from_be_bytes([head[16], head[17]]) {
             1 => 65_536,
             other => usize::from(other),
         };
         if !page_bytes.is_power_of_two() || page_bytes < 512 {
-            return fault("the size of a page is none");
+            return fault("invalid page size");
         }
         if !database.frames.is_empty() && database.page_bytes != page_bytes {
-            return fault("the log has pages of another size");
+            return fault("the write-ahead log has a different page size");
         }
         if head[18] > 2 || head[19] > 2 {
-            return fault("the format is newer than this agent");
+            return fault("unsupported format version");
         }
         database.page_bytes = page_bytes;
         database.usable = page_bytes - usize::from(head[20]);
         if database.usable < 480 || head[21..24] != [64, 32, 32] {
-            return fault("the layout of a page is none");
+            return fault("invalid page layout");
         }
         if head[56..60] != [0, 0, 0, 1] && head[56..60] != [0, 0, 0, 0] {
-            return fault("the text is not in UTF-8");
+            return fault("unsupported text encoding");
         }
         let whole = u32::try_from(main.size() / page_bytes as u64).unwrap_or(u32::MAX);
         if database.frames.is_empty() {
-            // Very old writers do not keep the size in the header; then the file's own holds.
+            // Very old versions of SQLite do not keep the page count in the header; then the file size counts.
             let kept = head[24..28] == head[92..96] && be32(&head, 28) > 0;
             database.pages = if kept { be32(&head, 28) } else { whole };
             if database.pages > whole {
-                return fault("the file is shorter than the header says");
+                return fault("the file is shorter than its page count");
             }
         }
         Ok(database)
     }
 
-    /// Gives every row of a table to `visit`, in the order of the keys. What is broken is left out, and told.
+    /// Calls `visit` for every row of a table, in key order. Damaged rows are skipped and returned as faults.
     ///
     /// # Errors
-    /// The table cannot be found, with the reason.
+    /// The table cannot be found.
     pub fn table(
         &self,
         name: &str,
@@ -131,10 +131,10 @@ impl<'a> Database<'a> {
         match (root, faults.into_iter().next()) {
             (Some(Column::Integer(page)), _) if page > 1 => match u32::try_from(page) {
                 Ok(page) => Ok(self.walk(page, visit)),
-                Err(_) => Err(PagedFault::at(format!("table {name}"), "has no page")),
+                Err(_) => Err(PagedFault::at(format!("table {name}"), "has no root page")),
             },
             (_, Some(fault)) => Err(fault),
-            (Some(_), None) => Err(PagedFault::at(format!("table {name}"), "has no page")),
+            (Some(_), None) => Err(PagedFault::at(format!("table {name}"), "has no root page")),
             (None, None) => Err(PagedFault::at(format!("table {name}"), "is missing")),
         }
     }
@@ -147,7 +147,7 @@ impl<'a> Database<'a> {
         walk.faults
     }
 
-    /// One page of a tree and all below it. Faults below are kept and the other branches are read.
+    /// Visits a page of a tree and all pages below it. A fault below does not stop the other branches.
     fn tree(&self, number: u32, depth: usize, walk: &mut Walk<'_>) -> Result<(), PagedFault> {
         let place = number as usize;
         let fault = |what| PagedFault::at(format!("page {number}"), what);
@@ -156,22 +156,22 @@ impl<'a> Database<'a> {
             walk.seen.resize(place + 1, false);
         }
         if std::mem::replace(&mut walk.seen[place], true) || depth > DEPTH {
-            return Err(fault("stands in the tree twice"));
+            return Err(fault("referenced twice, or nested too deeply"));
         }
         let start = if number == 1 { HEADER_BYTES } else { 0 };
         let cells = usize::from(be16(&page, start + 3));
         let pointers = match page[start] {
             0x05 => start + 12,
             0x0d => start + 8,
-            _ => return Err(fault("is no page of a table")),
+            _ => return Err(fault("not a table page")),
         };
         if pointers + cells * 2 > self.usable {
-            return Err(fault("has more cells than fit"));
+            return Err(fault("more cells than fit"));
         }
         for cell in 0..cells {
             let offset = usize::from(be16(&page, pointers + cell * 2));
             let read = if offset < pointers + cells * 2 || offset >= self.usable {
-                Err(fault("has a cell outside of it"))
+                Err(fault("a cell is outside of the page"))
             } else if page[start] == 0x05 {
                 self.tree(be32(&page[..self.usable], offset), depth + 1, walk)
             } else {
@@ -186,16 +186,16 @@ impl<'a> Database<'a> {
     }
 
     fn row(&self, number: u32, page: &[u8], offset: usize, walk: &mut Walk<'_>) -> Result<(), PagedFault> {
-        let cut = || PagedFault::at(format!("page {number}"), "has a cell that is cut");
+        let cut = || PagedFault::at(format!("page {number}"), "a cell is truncated");
         let (length, used) = varint(&page[offset..]).ok_or_else(cut)?;
         let (key, more) = varint(&page[offset + used..]).ok_or_else(cut)?;
         if walk.last_key.is_some_and(|last| last >= key) {
-            return Err(PagedFault::at(format!("page {number}"), "has keys that do not ascend"));
+            return Err(PagedFault::at(format!("page {number}"), "keys are not ascending"));
         }
         walk.last_key = Some(key);
         let name = format!("row {key}");
         let length = usize::try_from(length).ok().filter(|length| *length as u64 <= self.bytes());
-        let length = length.ok_or_else(|| PagedFault::at(name.as_str(), "is longer than the database"))?;
+        let length = length.ok_or_else(|| PagedFault::at(name.as_str(), "longer than the database"))?;
         let start = offset + used + more;
         let local = self.local(length);
         let have = page.get(start..start + local).ok_or_else(cut)?.to_vec();
@@ -211,7 +211,7 @@ impl<'a> Database<'a> {
         (walk.visit)(Row { key, record: Lazy::new(name, length, have, Box::new(fetch)) })
     }
 
-    /// How many bytes of a record stand in the cell itself.
+    /// How many bytes of a record are stored in the cell itself; the rest is in overflow pages.
     const fn local(&self, length: usize) -> usize {
         let most = self.usable - 35;
         if length <= most {
@@ -229,7 +229,7 @@ impl<'a> Database<'a> {
     fn page(&self, number: u32) -> Result<Vec<u8>, PagedFault> {
         let name = || format!("page {number}");
         if number == 0 || number > self.pages {
-            return Err(PagedFault::at(name(), "is none of the database"));
+            return Err(PagedFault::at(name(), "not in the database"));
         }
         match (self.frames.get(&number), self.wal) {
             (Some(place), Some(wal)) => read(wal, *place, self.page_bytes, name),
@@ -242,9 +242,9 @@ impl<'a> Row<'a> {
     /// The values of the row, in the order of the table's columns.
     ///
     /// # Errors
-    /// The record is none.
+    /// The record is damaged.
     pub fn columns(&mut self) -> Result<Vec<Column>, PagedFault> {
-        let broken = |lazy: &Lazy<'_>| lazy.fault("the record has a broken header");
+        let broken = |lazy: &Lazy<'_>| lazy.fault("the record header is damaged");
         let head = self.record.length().min(9);
         let (header, mut used) = varint(self.record.get(0, head)?).ok_or_else(|| broken(&self.record))?;
         let header = usize::try_from(header).ok().filter(|header| (used..=4096).contains(header));
@@ -275,10 +275,10 @@ impl<'a> Row<'a> {
         Ok(columns)
     }
 
-    /// The text of a value; empty when it is none.
+    /// The text of a value; empty if it is not text.
     ///
     /// # Errors
-    /// A page that holds it is broken.
+    /// A page of the value is damaged.
     pub fn text(&mut self, column: Option<&Column>) -> Result<String, PagedFault> {
         match column {
             Some(Column::Bytes { place, length }) => {
@@ -288,19 +288,19 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The bytes of a value, to be read as far as needed.
+    /// The bytes of a value, which are fetched as far as needed.
     ///
     /// # Errors
-    /// The value holds no bytes.
+    /// The value is neither text nor a blob.
     pub fn bytes(self, column: Option<&Column>) -> Result<Lazy<'a>, PagedFault> {
         match column {
             Some(Column::Bytes { place, length }) => self.record.narrow(*place, *length),
-            _ => Err(self.record.fault("the value holds no bytes")),
+            _ => Err(self.record.fault("the value is not a blob")),
         }
     }
 }
 
-/// The bytes that a value of a serial type takes, and whether it is an integer.
+/// The size of a value of this serial type, and whether it is an integer.
 fn width(kind: i64) -> Option<(usize, bool)> {
     Some(match kind {
         0 | 8 | 9 => (0, false),
@@ -313,7 +313,7 @@ fn width(kind: i64) -> Option<(usize, bool)> {
     })
 }
 
-/// A number of one to nine bytes, and how many it took.
+/// Decodes a variable-length integer of one to nine bytes. Returns it and its length.
 fn varint(bytes: &[u8]) -> Option<(i64, usize)> {
     let mut value = 0_i64;
     for (at, byte) in bytes.iter().take(9).enumerate() {

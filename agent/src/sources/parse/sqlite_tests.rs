@@ -1,9 +1,9 @@
-//! Tests of the SQLite reader that need no package in it.
+//! Tests of the SQLite reader itself; those with package databases are in `rpm_tests`.
 
 use super::*;
 
 #[test]
-fn numbers_of_every_length_are_read() {
+fn integers_of_every_length_are_decoded() {
     for (bytes, value) in [
         (&[0_u8][..], 0),
         (&[0x7f], 127),
@@ -18,7 +18,7 @@ fn numbers_of_every_length_are_read() {
 }
 
 #[test]
-fn the_values_of_a_record_are_told_apart() {
+fn the_columns_of_a_record_are_decoded() {
     // NULL, 1 byte, 2 bytes, the constants 0 and 1, a float, text of 3 bytes, a blob of 2.
     let record = [9, 0, 1, 2, 8, 9, 7, 19, 16, 0xfe, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, b'a', b'b', b'c', 5, 6];
     let lazy = Lazy::new("row".to_owned(), record.len(), record.to_vec(), Box::new(|_| Ok(())));
@@ -43,7 +43,7 @@ fn the_values_of_a_record_are_told_apart() {
 }
 
 #[test]
-fn a_record_that_is_cut_is_no_record() {
+fn a_truncated_record_is_a_fault() {
     let record = [4, 0, 19, 16, b'a', b'b', b'c', 5, 6];
     for cut in 0..record.len() {
         let lazy = Lazy::new("row".to_owned(), cut, record[..cut].to_vec(), Box::new(|_| Ok(())));
@@ -52,7 +52,7 @@ fn a_record_that_is_cut_is_no_record() {
 }
 
 #[test]
-fn a_table_that_is_not_there_is_named() {
+fn a_missing_table_is_named() {
     let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/linux/rpm/rpmdb.sqlite");
     let bytes = std::fs::read(place).expect("the fixture is there");
     let database = Database::open(&bytes, None).expect("a database");

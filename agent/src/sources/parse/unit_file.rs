@@ -1,14 +1,14 @@
-//! systemd unit files: the executable of a service. Arguments are never kept.
+//! systemd unit files: the executable of a service. Arguments are never read.
 
-/// What becomes of `ExecStart` when a unit file and its drop-ins are read one after the other.
+/// The `ExecStart` of a unit file and its drop-ins, read one after the other.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Unit {
-    /// The executable of the first `ExecStart`, as it is written there without prefixes.
+    /// The executable of the first `ExecStart` as written, without systemd's prefixes.
     pub exec: Option<String>,
 }
 
 impl Unit {
-    /// Reads a unit file or a drop-in over what is known already; an empty `ExecStart=` forgets the ones before.
+    /// Applies a unit file or a drop-in. An empty `ExecStart=` clears earlier ones.
     pub fn read(&mut self, text: &str) {
         let mut section = String::new();
         let mut continued = String::new();
@@ -41,7 +41,7 @@ impl Unit {
     }
 }
 
-/// The first word of a command line, without systemd's prefixes. `None` when it depends on a specifier or a variable.
+/// The first word of a command line, without systemd's prefixes. `None` if it contains a specifier or a variable.
 fn executable(command: &str) -> Option<String> {
     let command = command.trim_start_matches(['@', '-', ':', '+', '!', '|']).trim_start();
     let quote = command.chars().next().filter(|first| matches!(first, '"' | '\''));
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drop_in_replaces_the_command_after_forgetting_it() {
+    fn a_drop_in_replaces_the_command() {
         let mut unit = Unit::default();
         unit.read("[Service]\nExecStart=/usr/bin/old\n");
         unit.read("[Service]\nExecStart=\nExecStart=/usr/bin/new\n");

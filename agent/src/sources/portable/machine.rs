@@ -1,9 +1,9 @@
-//! What the running system says of itself, by `sysinfo`.
+//! Facts about the running system, from `sysinfo`.
 
 use muster_proto::model::{HostFacts, Platform};
 use sysinfo::System;
 
-/// The facts of the running system; empty text where it does not say.
+/// The facts about the running system; empty where it does not say.
 pub(in crate::sources) fn facts(platform: Platform, offline_root: bool) -> HostFacts {
     HostFacts {
         hostname: System::host_name().unwrap_or_default(),

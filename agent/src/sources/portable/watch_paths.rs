@@ -1,10 +1,10 @@
-//! `watch-paths`: which of the paths that the watchlist names exist. Reads no content.
+//! `watch-paths`: which paths of the watchlist exist. Reads no file contents.
 
 use std::io;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use crate::sources::root::Stands;
+use crate::sources::root::FileKind;
 use crate::sources::watchlist::{has_wildcard, matches};
 use crate::sources::{ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
 
@@ -40,7 +40,7 @@ impl Source for WatchPaths {
 fn test(context: &ScanContext, path: &str, observations: &mut Vec<Observation>) -> io::Result<()> {
     let (parent, pattern) = path.rsplit_once('/').unwrap_or(("", path));
     if !has_wildcard(pattern) {
-        observations.extend(context.root.stands(path)?.map(|stands| observation(context, path, stands)));
+        observations.extend(context.root.kind_at(path)?.map(|kind| observation(context, path, kind)));
         return Ok(());
     }
     let entries = match context.root.list(if parent.is_empty() { "/" } else { parent }) {
@@ -50,36 +50,36 @@ fn test(context: &ScanContext, path: &str, observations: &mut Vec<Observation>) 
     };
     for entry in entries.iter().filter(|entry| matches(pattern, &entry.name)) {
         let path = format!("{parent}/{}", entry.name);
-        observations.extend(context.root.stands(&path)?.map(|stands| observation(context, &path, stands)));
+        observations.extend(context.root.kind_at(&path)?.map(|kind| observation(context, &path, kind)));
     }
     Ok(())
 }
 
-fn observation(context: &ScanContext, path: &str, stands: Stands) -> Observation {
+fn observation(context: &ScanContext, path: &str, kind: FileKind) -> Observation {
     let mut observation = Observation::new(Kind::Path, path);
     path.clone_into(&mut observation.path);
-    observation.attributes.insert("type".to_owned(), stands.name().to_owned());
-    let state = match stands {
-        Stands::Directory if has_no_files(context, path, &mut { FOLDERS }) => NO_FILES,
-        Stands::BrokenLink => stands.name(),
-        Stands::File | Stands::Directory | Stands::Other => "",
+    observation.attributes.insert("type".to_owned(), kind.name().to_owned());
+    let state = match kind {
+        FileKind::Directory if has_no_files(context, path, &mut { MAX_DIRECTORIES }) => NO_FILES,
+        FileKind::BrokenLink => kind.name(),
+        FileKind::File | FileKind::Directory | FileKind::Other => "",
     };
     state.clone_into(&mut observation.state);
     observation
 }
 
-/// The state of a folder that an uninstaller has emptied and left.
+/// The state of a directory without files, as uninstallers leave them.
 const NO_FILES: &str = "no-files";
 
-/// So many folders are opened to find a file; who has more of them without one is not asked further.
-const FOLDERS: u32 = 32;
+/// Limit of directories opened in search of a file. Above it the directory counts as not empty.
+const MAX_DIRECTORIES: u32 = 32;
 
-/// Whether there is nothing but folders below. Where that cannot be seen there may be files.
-fn has_no_files(context: &ScanContext, path: &str, folders: &mut u32) -> bool {
-    let Some(left) = folders.checked_sub(1) else { return false };
-    *folders = left;
+/// Whether there are only directories below. A directory that cannot be read may contain files.
+fn has_no_files(context: &ScanContext, path: &str, directories: &mut u32) -> bool {
+    let Some(left) = directories.checked_sub(1) else { return false };
+    *directories = left;
     let Ok(entries) = context.root.list(path) else { return false };
-    // Any file first: it needs no further folder.
+    // Look for files at this level first: one is enough, and no further directory need be opened.
     entries.iter().all(|entry| entry.is_directory)
-        && entries.iter().all(|entry| has_no_files(context, &format!("{path}/{}", entry.name), folders))
+        && entries.iter().all(|entry| has_no_files(context, &format!("{path}/{}", entry.name), directories))
 }

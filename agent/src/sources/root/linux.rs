@@ -1,8 +1,8 @@
-//! Roots on Linux: one descriptor of the directory, and every path resolved below it.
+//! Roots on Linux: a descriptor of the directory, with every path resolved below it.
 //!
-//! `openat2` with `RESOLVE_IN_ROOT` does it in the kernel. Where that is not to be had (older kernels, sandboxes
-//! that forbid the call) a walk over the components does the same with descriptors: it never leaves the root,
-//! also when somebody renames directories meanwhile.
+//! `openat2` with `RESOLVE_IN_ROOT` does this in the kernel. Older kernels do not have the call and some sandboxes forbid
+//! it. There a walk over the components does the same with descriptors. It never leaves the root, even if somebody renames
+//! directories meanwhile.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -15,9 +15,9 @@ use rustix::io::Errno;
 
 use muster_proto::model::Timestamp;
 
-use super::{Entry, Stands, Times};
+use super::{Entry, FileKind, Times};
 
-/// As many links as the kernel follows for one path.
+/// The number of links that the kernel follows for one path.
 const LINKS_FOLLOWED: usize = 40;
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Place {
     }
 
     pub(super) fn open_file(&self, path: &str) -> io::Result<File> {
-        // NONBLOCK: a pipe that somebody put there must not hold the agent.
+        // NONBLOCK: opening a named pipe must not block the agent.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
         Ok(File::from(self.resolve(path, flags)?))
     }
@@ -96,18 +96,18 @@ impl Place {
         Ok(entries)
     }
 
-    pub(super) fn stands(&self, path: &str) -> io::Result<Option<Stands>> {
+    pub(super) fn kind_at(&self, path: &str) -> io::Result<Option<FileKind>> {
         let kind_of =
             |fd: OwnedFd| -> io::Result<FileType> { Ok(FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode)) };
         match self.resolve(path, OFlags::PATH | OFlags::CLOEXEC) {
             Ok(fd) => Ok(Some(match kind_of(fd)? {
-                kind if kind.is_file() => Stands::File,
-                kind if kind.is_dir() => Stands::Directory,
-                _ => Stands::Other,
+                kind if kind.is_file() => FileKind::File,
+                kind if kind.is_dir() => FileKind::Directory,
+                _ => FileKind::Other,
             })),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
                 match self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC) {
-                    Ok(fd) => Ok((kind_of(fd)? == FileType::Symlink).then_some(Stands::BrokenLink)),
+                    Ok(fd) => Ok((kind_of(fd)? == FileType::Symlink).then_some(FileKind::BrokenLink)),
                     Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
                     Err(error) => Err(error.into()),
                 }
@@ -133,7 +133,7 @@ impl Place {
 
     fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         match self.resolve_by_kernel(path, flags) {
-            // Not there, forbidden by a sandbox, or too many renames meanwhile: the walk knows better.
+            // The call does not exist, a sandbox forbids it, or a rename interfered: fall back to the walk.
             Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN | Errno::INVAL) => self.resolve_by_walk(path, flags),
             decided => decided,
         }
@@ -144,14 +144,14 @@ impl Place {
         rustix::fs::openat2(&self.dir, path, flags, Mode::empty(), how)
     }
 
-    /// The same by hand: a stack of descriptors from the root down, links spliced into what remains of the path.
+    /// The fallback: a stack of descriptors from the root down. Link targets are spliced into the remaining path.
     fn resolve_by_walk(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let search = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut stack: Vec<OwnedFd> = Vec::new();
-        let mut todo: Vec<String> = components(path);
+        let mut remaining: Vec<String> = components(path);
         let mut links = 0;
         let mut must_be_directory = path.ends_with('/');
-        while let Some(name) = todo.pop() {
+        while let Some(name) = remaining.pop() {
             if name == ".." {
                 stack.pop();
                 continue;
@@ -159,7 +159,7 @@ impl Place {
             let parent = stack.last().map_or(self.dir.as_fd(), AsFd::as_fd);
             let next = rustix::fs::openat(parent, name.as_str(), search, Mode::empty())?;
             let kind = FileType::from_raw_mode(rustix::fs::fstat(&next)?.st_mode);
-            let last = todo.is_empty();
+            let last = remaining.is_empty();
             if kind == FileType::Symlink {
                 if last && flags.contains(OFlags::NOFOLLOW) {
                     return if flags.contains(OFlags::PATH) { Ok(next) } else { Err(Errno::LOOP) };
@@ -174,7 +174,7 @@ impl Place {
                     stack.clear();
                 }
                 must_be_directory |= last && target.ends_with('/');
-                todo.extend(components(&target));
+                remaining.extend(components(&target));
                 continue;
             }
             if !last && kind != FileType::Directory {
@@ -193,7 +193,7 @@ impl Place {
     }
 }
 
-/// The components of a path, last first; `.` and empty ones have no meaning.
+/// The components of a path, last first, without `.` and empty ones.
 fn components(path: &str) -> Vec<String> {
     path.split('/').rev().filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
 }
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn links_resolve_inside_the_root_by_every_way() {
+    fn links_resolve_inside_the_root_with_and_without_openat2() {
         let (_outer, place) = image();
         let ways: [Resolve; 2] = [Place::resolve, Place::resolve_by_walk];
         for way in ways {
@@ -246,17 +246,17 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_at_a_path_is_told_without_reading_it() {
+    fn the_kind_of_a_file_is_found_without_reading_it() {
         let (_outer, place) = image();
-        assert_eq!(place.stands("/etc").expect("known"), Some(Stands::Directory));
-        assert_eq!(place.stands("/etc/os-release").expect("known"), Some(Stands::File));
-        assert_eq!(place.stands("/etc/broken").expect("known"), Some(Stands::BrokenLink));
-        assert_eq!(place.stands("/etc/none").expect("known"), None);
+        assert_eq!(place.kind_at("/etc").expect("known"), Some(FileKind::Directory));
+        assert_eq!(place.kind_at("/etc/os-release").expect("known"), Some(FileKind::File));
+        assert_eq!(place.kind_at("/etc/broken").expect("known"), Some(FileKind::BrokenLink));
+        assert_eq!(place.kind_at("/etc/none").expect("known"), None);
         assert_eq!(place.read_link("/etc/broken").expect("link"), "/nowhere");
     }
 
     #[test]
-    fn a_directory_beyond_the_bound_is_refused() {
+    fn a_directory_over_the_limit_is_refused() {
         let (_outer, place) = image();
         let entries = place.list("/etc", 1000, 1000).expect("listed");
         let bytes: usize = entries.iter().map(|entry| entry.name.len()).sum();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_beyond_the_bound_is_refused_and_a_directory_is_no_file() {
+    fn a_file_over_the_limit_and_a_directory_are_refused() {
         let (_outer, place) = image();
         assert_eq!(place.read("/secret", 3, true).expect_err("too large").kind(), io::ErrorKind::FileTooLarge);
         assert_eq!(place.read("/secret", 3, false).expect("head"), b"the");

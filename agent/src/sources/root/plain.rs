@@ -1,4 +1,4 @@
-//! Roots on other systems than Linux: the running system by plain paths, and no other.
+//! Roots on systems other than Linux: only the running system, by plain paths.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use muster_proto::model::Timestamp;
 
-use super::{Entry, Stands, Times};
+use super::{Entry, FileKind, Times};
 
 #[derive(Debug)]
 pub(super) struct Place;
@@ -15,7 +15,7 @@ pub(super) fn system_root() -> PathBuf {
     PathBuf::from("/")
 }
 
-/// No identity that all these systems have.
+/// These systems have no common file identity.
 pub(super) fn identity(_metadata: &Metadata) -> (u64, u64) {
     (0, 0)
 }
@@ -30,7 +30,7 @@ impl Place {
         if dir == Path::new("/") {
             return Ok(Self);
         }
-        Err(io::Error::new(io::ErrorKind::Unsupported, "another root can be looked at on Linux only"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux can scan another root"))
     }
 
     pub(super) fn open_file(&self, path: &str) -> io::Result<File> {
@@ -65,11 +65,11 @@ impl Place {
         if entries.len() > most || names > bytes { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(entries) }
     }
 
-    pub(super) fn stands(&self, path: &str) -> io::Result<Option<Stands>> {
+    pub(super) fn kind_at(&self, path: &str) -> io::Result<Option<FileKind>> {
         match std::fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => Ok(Some(Stands::Directory)),
-            Ok(metadata) if metadata.is_file() => Ok(Some(Stands::File)),
-            Ok(_) => Ok(Some(Stands::Other)),
+            Ok(metadata) if metadata.is_dir() => Ok(Some(FileKind::Directory)),
+            Ok(metadata) if metadata.is_file() => Ok(Some(FileKind::File)),
+            Ok(_) => Ok(Some(FileKind::Other)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -79,7 +79,7 @@ impl Place {
         File::open(path)
     }
 
-    /// These systems have no second time that all of them keep: both are the one of the contents.
+    /// These systems have no common `ctime`, so both times are the `mtime`.
     pub(super) fn times(&self, path: &str) -> io::Result<Times> {
         let modified = std::fs::metadata(path)?.modified()?;
         let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

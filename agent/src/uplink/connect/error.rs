@@ -1,170 +1,170 @@
-//! The ways in which the way to the collector fails, each with what to do about it.
+//! Why a connection to the collector failed, and what to do about each cause.
 
 use std::io;
 use std::path::PathBuf;
 
-/// The name that a collector gives its own CA.
+/// The common name of a collector's built-in CA.
 const COLLECTOR_CA: &str = "Muster collector CA";
 
-/// Which step of the way to the collector failed.
+/// The step of the connection that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address is none.
-    #[error("{url:?} is no address of a collector")]
+    /// The configured URL is invalid.
+    #[error("{url:?} is not a valid collector URL")]
     Address {
-        /// What was given.
+        /// The configured text.
         url: String,
     },
-    /// The name has no address.
-    #[error("the name {host} cannot be resolved")]
+    /// The name cannot be resolved.
+    #[error("cannot resolve {host}")]
     Name {
         /// The name.
         host: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// Nobody listens, or no route.
-    #[error("no connection to {address}")]
+    /// Nothing listens there, or there is no route.
+    #[error("cannot connect to {address}")]
     Tcp {
         /// The last address that was tried.
         address: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// A step took too long.
-    #[error("{address} did not answer within {seconds} s ({step})")]
+    #[error("{address} did not answer within {seconds} s (step: {step})")]
     Slow {
-        /// Where.
+        /// The address.
         address: String,
         /// Which step.
         step: &'static str,
         /// The limit.
         seconds: u64,
     },
-    /// Something that does not speak TLS 1.3 answers there.
-    #[error("what listens at {address} does not speak TLS 1.3")]
+    /// The peer does not speak TLS 1.3.
+    #[error("{address} does not speak TLS 1.3")]
     NotTls {
-        /// Where.
+        /// The address.
         address: String,
-        /// What it said.
+        /// The I/O or TLS error.
         #[source]
         source: io::Error,
     },
-    /// Another collector, or somebody between.
+    /// No certificate in the chain has the pinned key: another collector, or a proxy that intercepts TLS.
     #[error(
-        "{address} is not the collector of this token: no certificate that it showed has the ca-pin, its CA has {shown} and \
-         is {issuer:?}"
+        "{address} is not the collector of this token: no certificate in its chain matches the token's CA pin; its CA \
+         is {issuer:?} with pin {shown}"
     )]
     Pin {
-        /// Where.
+        /// The address.
         address: String,
-        /// The pin of the CA that was shown.
+        /// The pin of the CA in the chain.
         shown: String,
-        /// Its name.
+        /// The subject of that CA.
         issuer: String,
     },
-    /// The collector's certificate is past its end or before its beginning, by this machine's clock.
-    #[error("the certificate of {address} is not valid at this machine's time")]
+    /// The collector's certificate has expired or is not valid yet, by this machine's clock.
+    #[error("the certificate of {address} has expired or is not valid yet, by this machine's clock")]
     Dates {
-        /// Where.
+        /// The address.
         address: String,
-        /// How.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The certificate is for another name.
-    #[error("the certificate of {address} is for another name than {host}")]
+    /// The certificate does not cover the host name.
+    #[error("the certificate of {address} does not cover the name {host}")]
     WrongName {
-        /// Where.
+        /// The address.
         address: String,
-        /// Which name was wanted.
+        /// The name in the URL.
         host: String,
-        /// Which names it has.
+        /// The TLS error, with the names that the certificate covers.
         #[source]
         source: io::Error,
     },
-    /// The certificate was given by somebody who is not trusted.
-    #[error("the certificate of {address} was not given by a CA that this host trusts, but by {issuer:?}")]
+    /// The issuer of the certificate is not trusted.
+    #[error("the certificate of {address} was issued by {issuer:?}, which this host does not trust")]
     Untrusted {
-        /// Where.
+        /// The address.
         address: String,
-        /// Who gave it, in the certificate's own words.
+        /// The issuer as named in the certificate; empty when unknown.
         issuer: String,
-        /// How.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The collector does not take our certificate.
-    #[error("{address} refused this host's certificate in the handshake")]
+    /// The peer rejected our certificate.
+    #[error("{address} rejected this host's certificate in the TLS handshake")]
     RefusedUs {
-        /// Where.
+        /// The address.
         address: String,
-        /// How.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The handshake failed in another way.
+    /// The handshake failed for another reason.
     #[error("the TLS handshake with {address} failed")]
     Handshake {
-        /// Where.
+        /// The address.
         address: String,
-        /// How.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// What the proxy needs from us cannot be read.
+    /// A file that the proxy settings name cannot be read.
     #[error("cannot read {} for the proxy", path.display())]
     ProxyFile {
-        /// Which file.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The proxy wants to know who we are, or does not like who we are.
-    #[error("the proxy {proxy} wants other credentials: {answer}")]
+    /// The proxy demands credentials, or rejected ours.
+    #[error("proxy {proxy} rejected the credentials: {answer}")]
     ProxyCredentials {
-        /// Which.
+        /// The proxy.
         proxy: String,
         /// What it answered.
         answer: String,
     },
-    /// The proxy does not open the way.
-    #[error("the proxy {proxy} does not open the way to {address}: {answer}")]
+    /// The proxy refused the tunnel.
+    #[error("proxy {proxy} refused to connect to {address}: {answer}")]
     ProxyRefused {
-        /// Which.
+        /// The proxy.
         proxy: String,
-        /// To where.
+        /// The collector's host and port.
         address: String,
         /// What it answered.
         answer: String,
     },
     /// TLS with the proxy itself failed.
-    #[error("the TLS handshake with the proxy {proxy} failed")]
+    #[error("the TLS handshake with proxy {proxy} failed")]
     ProxyTls {
-        /// Which.
+        /// The proxy.
         proxy: String,
-        /// How.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The proxy hung up, or says what no proxy says.
-    #[error("the proxy {proxy} does not answer as a proxy")]
+    /// The proxy closed the connection or did not answer in HTTP.
+    #[error("{proxy} does not answer like an HTTP proxy")]
     ProxyAnswer {
-        /// Which.
+        /// The proxy.
         proxy: String,
-        /// How.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// HTTP/2 could not begin.
-    #[error("no HTTP/2 with {address}")]
+    /// The HTTP/2 connection could not be set up.
+    #[error("cannot set up HTTP/2 with {address}")]
     Http {
-        /// Where.
+        /// The address.
         address: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: tonic::transport::Error,
     },
@@ -175,27 +175,31 @@ impl ConnectError {
     #[must_use]
     pub const fn advice(&self) -> &'static str {
         match self {
-            Self::Address { .. } => "give the address as https://host:port",
-            Self::Name { .. } => "check the name, and the machine's DNS",
-            Self::Tcp { .. } => "check that the collector runs, its port, and the firewalls between",
-            Self::Slow { .. } => "check the route and the firewalls between; a dropped packet gives no answer",
-            Self::NotTls { .. } => "check the port: the agents' listener is wanted, not the operators' or a proxy",
-            Self::Pin { .. } => "take a token of this collector; if it is the right one, somebody stands between",
-            Self::Dates { .. } => "check the clock of this machine, then the certificate of the collector",
-            Self::WrongName { .. } => "use a name that the certificate has, or give the collector that name",
-            Self::Untrusted { .. } => "if the collector was set up anew, enroll again with a token of it",
-            Self::RefusedUs { .. } => "enroll again, if the host was not withdrawn on purpose",
-            Self::ProxyFile { .. } => "give the agent the right to read it, or correct the path",
-            Self::ProxyCredentials { .. } => "put name:password into the file that proxy.credentials_file names",
-            Self::ProxyRefused { .. } => "have the proxy allow CONNECT to the collector's name and port",
-            Self::ProxyTls { .. } => "check proxy.ca_file and the proxy's certificate; TLS 1.3 is spoken",
-            Self::ProxyAnswer { .. } => "check proxy.url: http:// and https:// are different, and so are their ports",
-            Self::Handshake { .. } | Self::Http { .. } => "look at the collector's log for the same moment",
+            Self::Address { .. } => "use the form https://host:port",
+            Self::Name { .. } => "check the name and this machine's DNS",
+            Self::Tcp { .. } => "check that the collector is running, its port, and firewalls on the way",
+            Self::Slow { .. } => "check the route and firewalls on the way: a firewall that drops packets causes this",
+            Self::NotTls { .. } => "check the port: use the agents' port (7443), not the operators' port or a proxy",
+            Self::Pin { .. } => {
+                "use a token of this collector; if the token is right, something on the way intercepts TLS"
+            }
+            Self::Dates { .. } => "check this machine's clock, then the collector's certificate",
+            Self::WrongName { .. } => {
+                "use a name that the certificate covers, or add this name to the collector's certificate"
+            }
+            Self::Untrusted { .. } => "if the collector was reinstalled, enroll again with one of its tokens",
+            Self::RefusedUs { .. } => "enroll again, unless the host was revoked on purpose",
+            Self::ProxyFile { .. } => "let the agent read the file, or correct the path",
+            Self::ProxyCredentials { .. } => "put name:password in the file that proxy.credentials_file names",
+            Self::ProxyRefused { .. } => "allow CONNECT to the collector's name and port on the proxy",
+            Self::ProxyTls { .. } => "check proxy.ca_file and the proxy's certificate; TLS 1.3 is required",
+            Self::ProxyAnswer { .. } => "check proxy.url: http:// and https:// usually have different ports",
+            Self::Handshake { .. } | Self::Http { .. } => "check the collector's log at this time",
         }
     }
 
-    /// Who gave the certificate that was shown, when it was nobody whom a collector would show: a proxy between that
-    /// inspects TLS puts its own certificates in the place of everybody's.
+    /// The issuer of the chain when it is not a collector's own CA: a proxy that inspects TLS replaces every certificate by
+    /// one of its own.
     #[must_use]
     pub fn inspector(&self) -> Option<&str> {
         let (Self::Pin { issuer, .. } | Self::Untrusted { issuer, .. }) = self else { return None };

@@ -1,5 +1,5 @@
-//! From the first hop to the collector: nothing to do without a proxy, else HTTP CONNECT through it (RFC 9110, 9.3.6), with
-//! Basic credentials where there are some, and with TLS to the proxy itself where its address says so.
+//! Passes the proxy, if there is one: HTTP CONNECT (RFC 9110, 9.3.6), with Basic credentials when configured, and over TLS
+//! when the proxy's URL is https. Without a proxy the TCP connection is used as it is.
 
 use std::fmt::Debug;
 use std::io;
@@ -18,32 +18,32 @@ use super::{ConnectError, STEP_LIMIT, Target, slow};
 use crate::config::Proxy;
 use crate::os;
 
-/// The head of a proxy's answer is some hundred bytes.
-const HEAD: usize = 8 * 1024;
+/// Limit for the head of a proxy's answer; real ones have a few hundred bytes.
+const HEAD_BYTES: usize = 8 * 1024;
 
-/// What bytes go over.
+/// A TCP stream, or TLS over TCP.
 pub(in crate::uplink) trait Stream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin> Stream for T {}
 
-/// A way to the collector on which nothing has been said yet.
+/// A byte stream to the collector, before the TLS handshake with it.
 #[derive(Debug)]
-pub struct Line {
+pub struct Transport {
     pub(super) stream: Box<dyn Stream>,
-    /// Whom it leads to, for people.
+    /// The address of the peer, for messages.
     pub(super) address: String,
 }
 
-/// Opens the way behind the first hop.
+/// Turns the TCP connection to the first hop into a byte stream to the collector.
 ///
 /// # Errors
-/// The proxy does not open it.
-pub async fn tunnel(target: &Target, stream: TcpStream) -> Result<Line, ConnectError> {
+/// The proxy refused, failed, or did not answer in time.
+pub async fn tunnel(target: &Target, stream: TcpStream) -> Result<Transport, ConnectError> {
     let Some(proxy) = &target.proxy else {
-        let address = stream.peer_addr().map_or_else(|_| target.shown(), |peer| peer.to_string());
-        return Ok(Line { stream: Box::new(stream), address });
+        let address = stream.peer_addr().map_or_else(|_| target.host_and_port(), |peer| peer.to_string());
+        return Ok(Transport { stream: Box::new(stream), address });
     };
-    let address = target.shown();
+    let address = target.host_and_port();
     let opened = timeout(STEP_LIMIT, async {
         let mut stream: Box<dyn Stream> =
             if proxy.secure { Box::new(secured(proxy, stream).await?) } else { Box::new(stream) };
@@ -51,7 +51,7 @@ pub async fn tunnel(target: &Target, stream: TcpStream) -> Result<Line, ConnectE
         Ok(stream)
     });
     match opened.await {
-        Ok(stream) => Ok(Line { stream: stream?, address }),
+        Ok(stream) => Ok(Transport { stream: stream?, address }),
         Err(_) => Err(slow(proxy.shown(), "proxy")),
     }
 }
@@ -74,7 +74,7 @@ async fn connect(proxy: &Proxy, address: &str, stream: &mut Box<dyn Stream>) -> 
     }
 }
 
-/// Name and password. The file is read for every connection: a password that was changed needs no restart.
+/// `name:password`. The file is read for every connection, so a changed password needs no restart.
 fn credentials(proxy: &Proxy) -> Result<Option<String>, ConnectError> {
     let Some(path) = &proxy.credentials_file else { return Ok(proxy.credentials.clone()) };
     let text = std::fs::read_to_string(path);
@@ -82,11 +82,11 @@ fn credentials(proxy: &Proxy) -> Result<Option<String>, ConnectError> {
     Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-/// Up to the empty line, and not a byte more: what follows is the collector's.
+/// Reads up to the empty line. It must not read further: the following bytes belong to the TLS session with the collector.
 async fn head(stream: &mut Box<dyn Stream>) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        if head.len() == HEAD {
+        if head.len() == HEAD_BYTES {
             return Err(io::ErrorKind::InvalidData.into());
         }
         head.push(stream.read_u8().await?);
@@ -94,7 +94,8 @@ async fn head(stream: &mut Box<dyn Stream>) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// The code in a proxy's answer, and its first line for people; nothing when it does not speak HTTP/1.
+/// Status code and status line of a proxy's answer; `None` when it is not HTTP/1. The line is cleaned of control
+/// characters and cut to 120 characters.
 #[must_use]
 pub fn proxy_answer(head: &[u8]) -> Option<(u16, String)> {
     let line = String::from_utf8_lossy(head.split(|byte| *byte == b'\r').next()?).into_owned();
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxys_answer_is_read_by_its_first_line() {
+    fn the_status_line_of_a_proxy_is_parsed() {
         let of = |text: &str| proxy_answer(text.as_bytes()).map(|(code, _)| code);
         assert_eq!(of("HTTP/1.1 200 Connection established\r\n\r\n"), Some(200));
         assert_eq!(of("HTTP/1.0 407 Proxy Authentication Required\r\nX: y\r\n\r\n"), Some(407));

@@ -1,16 +1,16 @@
-//! Evidence of real-time work: which programs of the watchlist run, and which hooks into the kernel they hold.
+//! Evidence of real-time protection: which programs of the watchlist run, and which kernel hooks they hold.
 //!
 //! | evidence | on | off |
 //! |---|---|---|
-//! | `process:NAME` | it runs | not said |
-//! | `fanotify:NAME` | it has marks by which the kernel asks it before an access | it runs, every descriptor was seen, and it has none |
-//! | `fanotify-notify:NAME` | it has marks by which it is told | not said |
-//! | `bpf:NAME` | it holds eBPF programs that see processes | not said: they can be kept without a process |
-//! | `module:NAME` | a module from elsewhere is loaded | not said |
-//! | a file's path | the vendor's own setting says on | it says off |
+//! | `process:NAME` | it is running | never |
+//! | `fanotify:NAME` | it has permission marks: the kernel asks it before an access | it is running, all its descriptors were read, and it has none |
+//! | `fanotify-notify:NAME` | it has notification marks | never |
+//! | `bpf:NAME` | it holds eBPF programs that observe processes | never: they can be pinned without a process |
+//! | `module:NAME` | an out-of-tree module is loaded | never |
+//! | a file's path | the vendor's setting is on | it is off |
 //!
-//! NAME is that of a program, or that of its unit. Descriptors of others can be seen with the right to trace them
-//! (`CAP_SYS_PTRACE`) only; without it the outcome is `denied`, and nothing that is not seen is off.
+//! NAME is the name of a program or of its unit. Reading the descriptors of other users' processes requires
+//! `CAP_SYS_PTRACE`. Without it the outcome is `denied`, and nothing unread counts as off.
 
 use std::collections::BTreeMap;
 
@@ -23,23 +23,23 @@ use crate::sources::parse::modules::loaded;
 use crate::sources::parse::signatures::{sophos_on_access, ufw_enabled};
 use crate::sources::{ScanContext, is_absent, is_denied};
 
-/// Descriptors of one process that are looked at; an agent that watches a whole machine holds some hundred.
+/// Limit of descriptors read per process; an agent that watches a whole machine holds some hundred.
 const DESCRIPTORS: usize = 4096;
 const MODULES_BYTES: usize = 4 * 1024 * 1024;
 const SETTING_BYTES: usize = 4 * 1024 * 1024;
 
-/// What a file's text says: on, off, or nothing.
+/// Reads a setting from a file's text: on, off, or not stated.
 type Switch = fn(&str) -> Option<bool>;
 
-/// Settings of vendors that say whether something guards.
+/// Vendors' settings files for real-time protection.
 const SETTINGS: &[(&str, Switch)] =
     &[("/opt/sophos-spl/base/mcs/policy/CORE_policy.xml", sophos_on_access), ("/etc/ufw/ufw.conf", ufw_enabled)];
 
-/// What is known of all processes of one name.
+/// The hooks of all processes of one name.
 #[derive(Default)]
-struct Held {
+struct HooksOfName {
     hooks: Hooks,
-    unseen: bool,
+    incomplete: bool,
 }
 
 pub(super) fn of(
@@ -50,8 +50,8 @@ pub(super) fn of(
     evidence.extend(modules(context));
     let mut outcome = match watched_processes {
         Ok(watched_processes) => {
-            let (seen, outcome) = processes(context, watched_processes);
-            evidence.extend(seen);
+            let (found, outcome) = processes(context, watched_processes);
+            evidence.extend(found);
             outcome
         }
         Err(outcome) => *outcome,
@@ -66,30 +66,30 @@ pub(super) fn of(
 }
 
 fn processes(context: &ScanContext, watched_processes: &WatchedProcesses) -> (Vec<RealtimeEvidence>, Outcome) {
-    let mut held: BTreeMap<&str, Held> = BTreeMap::new();
+    let mut held: BTreeMap<&str, HooksOfName> = BTreeMap::new();
     let mut evidence = Vec::new();
-    let mut outcome = if watched_processes.members.is_empty() { Outcome::Empty } else { Outcome::Found };
-    for member in &watched_processes.members {
-        let hooks = match hooks(context, &member.id) {
+    let mut outcome = if watched_processes.processes.is_empty() { Outcome::Empty } else { Outcome::Found };
+    for process in &watched_processes.processes {
+        let hooks = match hooks(context, &process.id) {
             Ok(hooks) => hooks,
-            // It has ended meanwhile.
+            // The process has ended meanwhile.
             Err(Outcome::Empty) => continue,
             Err(why) => {
                 outcome = why;
                 None
             }
         };
-        for name in member.name.iter().chain(&member.unit) {
+        for name in process.name.iter().chain(&process.unit) {
             let of_name = held.entry(name).or_default();
             match hooks {
                 Some(hooks) => of_name.hooks.add(hooks),
-                None => of_name.unseen = true,
+                None => of_name.incomplete = true,
             }
         }
-        evidence.extend(member.name.iter().map(|name| piece("process", name, true)));
+        evidence.extend(process.name.iter().map(|name| piece("process", name, true)));
     }
     for (name, held) in held {
-        if held.hooks.permission || !held.unseen {
+        if held.hooks.permission || !held.incomplete {
             evidence.push(piece("fanotify", name, held.hooks.permission));
         }
         if held.hooks.notification {
@@ -102,10 +102,10 @@ fn processes(context: &ScanContext, watched_processes: &WatchedProcesses) -> (Ve
     (evidence, outcome)
 }
 
-/// The hooks of a process, over all of its descriptors.
+/// The hooks of a process, from all its descriptors.
 ///
 /// # Errors
-/// `Empty` when it has ended, else why they are not known.
+/// `Empty` when the process has ended, else why the descriptors could not be read.
 fn hooks(context: &ScanContext, id: &str) -> Result<Option<Hooks>, Outcome> {
     let place = format!("/proc/{id}/fdinfo");
     let why = |error: std::io::Error| match error {
@@ -121,7 +121,7 @@ fn hooks(context: &ScanContext, id: &str) -> Result<Option<Hooks>, Outcome> {
     for descriptor in descriptors {
         match context.root.read_text(&format!("{place}/{}", descriptor.name)) {
             Ok(text) => hooks.read(&text),
-            // Closed meanwhile.
+            // The descriptor was closed meanwhile.
             Err(error) if is_absent(&error) => {}
             Err(error) => return Err(why(error)),
         }
@@ -136,12 +136,12 @@ fn modules(context: &ScanContext) -> Vec<RealtimeEvidence> {
 }
 
 fn settings(context: &ScanContext) -> Vec<RealtimeEvidence> {
-    let say = |(path, switch): &(&str, Switch)| {
+    let read = |(path, switch): &(&str, Switch)| {
         let bytes = context.root.read(path, SETTING_BYTES).ok()?;
         let on = switch(&String::from_utf8_lossy(&bytes))?;
         Some(RealtimeEvidence { place: (*path).to_owned(), on })
     };
-    SETTINGS.iter().filter_map(say).collect()
+    SETTINGS.iter().filter_map(read).collect()
 }
 
 fn piece(kind: &str, name: &str, on: bool) -> RealtimeEvidence {
@@ -184,7 +184,7 @@ mod tests {
     const TELLS: &str = "fanotify mnt_id:1a mflags:0 mask:20 ignored_mask:0\n";
 
     #[test]
-    fn hooks_are_told_by_program_and_by_unit() {
+    fn hooks_are_reported_by_program_and_by_unit() {
         let root = process(Canned::new("debian"), 1, "systemd", "init.scope", &[ASKS]);
         let root = process(root, 7, "wdavdaemon", "mdatp.service", &["pos:\t0\n", ASKS]);
         let root = process(root, 8, "crashpad", "mdatp.service", &["prog_type:\t26\n"]);
@@ -208,20 +208,20 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_seen_is_not_off() {
+    fn unread_descriptors_do_not_count_as_off() {
         let root = process(Canned::new("debian"), 1, "systemd", "init.scope", &[]);
-        // A descriptor that is no file stands for one that may not be read.
+        // A directory in place of a descriptor simulates an unreadable one.
         let root = process(root, 7, "wdavdaemon", "mdatp.service", &[]).directory("proc/7/fdinfo/3");
         let (rows, outcome) = evidence(&root);
         assert_eq!((rows, outcome), (vec!["process:wdavdaemon on".to_owned()], Outcome::Partial));
-        // Another one of that name is seen to have a hook: that counts all the same.
+        // Another process of the same name has a hook, which counts.
         let root = process(root, 8, "wdavdaemon", "mdatp.service", &[ASKS]);
         assert!(evidence(&root).0.contains(&"fanotify:wdavdaemon on".to_owned()));
         assert_eq!(evidence(&Canned::new("debian")), (Vec::new(), Outcome::Denied));
     }
 
     #[test]
-    fn vendors_settings_say_on_or_off() {
+    fn vendor_settings_are_read() {
         let root = process(Canned::new("debian"), 1, "systemd", "init.scope", &[])
             .file("etc/ufw/ufw.conf", "ENABLED=no\n")
             .file(

@@ -1,22 +1,22 @@
-//! Whether the system waits for a restart: by the marks that package managers leave, and, where they leave none, by what
-//! was replaced since the start.
+//! Whether the system needs a restart: by the marker files of package managers, or, without those, by what was replaced
+//! since boot.
 
 use muster_proto::model::Timestamp;
 
 use crate::sources::parse::os_release::{Family, OsRelease};
 use crate::sources::{ScanContext, is_absent};
 
-/// Debian and its kin; SUSE; images that take effect at the next start.
+/// Marker files: Debian and derivatives; SUSE; image-based systems with a staged deployment.
 const MARKS: &[&str] = &["/run/reboot-required", "/run/reboot-needed", "/run/ostree/staged-deployment"];
 const TREES: &[&str] = &["/usr/lib/modules", "/lib/modules"];
-/// Programs and libraries whose old copies stay in use until a restart. The system's own time of writing counts, since
-/// a package brings the time at which it was built.
+/// Programs and libraries whose old copies stay in use until a restart. Their `ctime` is compared, because packages set the
+/// `mtime` to the time of the build.
 const CORE: &[&str] =
     &["/usr/lib/systemd/systemd", "/usr/lib64/libc.so.6", "/usr/lib/libc.so.6", "/usr/bin/dbus-broker"];
 
 pub(super) fn is_pending(context: &ScanContext) -> Option<bool> {
     for mark in MARKS {
-        match context.root.stands(mark) {
+        match context.root.kind_at(mark) {
             Ok(Some(_)) => return Some(true),
             Ok(None) => {}
             Err(_) => return None,
@@ -30,7 +30,7 @@ pub(super) fn is_pending(context: &ScanContext) -> Option<bool> {
     }
 }
 
-/// What Red Hat's own tool asks of the package database: whether kernel or core libraries are newer than the start.
+/// Whether the kernel or a core library was replaced since boot, as `needs-restarting` of Red Hat decides.
 fn replaced_since_start(context: &ScanContext) -> Option<bool> {
     let started = started(context)?;
     let newer = |path: &str| context.root.times(path).is_ok_and(|times| times.changed > started);
@@ -41,7 +41,7 @@ fn replaced_since_start(context: &ScanContext) -> Option<bool> {
     Some(CORE.iter().any(|path| newer(path)) || kernels.into_iter().any(|kernel| newer(&kernel)))
 }
 
-/// Arch keeps the modules of one kernel only: when those of the running one are gone, another is installed.
+/// Arch keeps the modules of one kernel only. If those of the running kernel are missing, another one was installed.
 fn kernel_is_gone(context: &ScanContext) -> Option<bool> {
     let running = context.root.read_text("/proc/sys/kernel/osrelease").ok()?;
     let tree = context.root.list(TREES[0]).ok().filter(|releases| !releases.is_empty())?;
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_means_a_restart_and_its_lack_means_something_only_where_it_is_used() {
+    fn a_marker_means_a_restart_and_its_absence_counts_only_where_it_is_used() {
         assert_eq!(pending(&Canned::new("debian")), Some(false));
         assert_eq!(pending(&Canned::new("debian").file("run/reboot-required", "")), Some(true));
         assert_eq!(pending(&Canned::new("opensuse-leap").file("run/reboot-needed", "")), Some(true));
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_replaced_since_the_start_waits_for_one() {
+    fn a_kernel_replaced_since_boot_needs_a_restart() {
         let root = |btime: u64| {
             Canned::new("rocky")
                 .file("proc/stat", format!("cpu 1 2\nbtime {btime}\n"))
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_running_kernel_without_its_modules_waits_for_a_restart() {
+    fn a_running_kernel_without_its_modules_needs_a_restart() {
         let root = |release: &str| {
             Canned::new("arch")
                 .file("proc/sys/kernel/osrelease", "6.9.1-arch1\n")

@@ -1,5 +1,5 @@
-//! Signatures whose version and date can be read without running the vendor's program: from the files themselves, or,
-//! where these do not say, by when the newest of them was written.
+//! Version and date of antivirus signatures, read without running the vendor's program: from the signature files, or from
+//! the time at which the newest of them was written.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::sources::parse::signatures::{
 };
 
 const CLAMAV: &str = "/var/lib/clamav";
-/// Configurations that may name another folder: Debian's, upstream's, and those of Red Hat's instances.
+/// Configuration files that may name another directory: Debian's, upstream's, and those of Red Hat's instances.
 const CLAMAV_CONFIGURATIONS: &[&str] =
     &["/etc/clamav/clamd.conf", "/etc/clamav/freshclam.conf", "/etc/clamd.conf", "/etc/freshclam.conf"];
 const CLAMAV_INSTANCES: &str = "/etc/clamd.d";
@@ -21,7 +21,7 @@ const CLAMAV_FILES: &[&str] = &["daily.cld", "daily.cvd", "main.cld", "main.cvd"
 const SYMANTEC: &str = "/etc/Symantec.conf";
 const STATUS_BYTES: usize = 4 * 1024 * 1024;
 
-/// Places whose newest entry, or which themselves, were written with the last update. `*` is any entry.
+/// Directories whose newest entry with this suffix was written by the last update.
 const WRITTEN: &[(&str, &str)] = &[
     ("/var/opt/microsoft/mdatp/definitions.noindex", ""),
     ("/opt/microsoft/mdatp/definitions.noindex", ""),
@@ -29,11 +29,11 @@ const WRITTEN: &[(&str, &str)] = &[
 ];
 const WRITTEN_FILES: &[&str] = &["/var/opt/drweb.com/bases/dwrtoday.vdb"];
 
-/// Reads what a file's text says.
+/// Reads version and date from a file's text.
 type Reader = fn(&str) -> Option<Release>;
 
-/// Files that say it themselves.
-const SAID: &[(&str, Reader)] = &[
+/// Files that state version or date.
+const STATED: &[(&str, Reader)] = &[
     ("/opt/sophos-spl/base/mcs/status/ALC_status.xml", of_sophos_status),
     ("/usr/local/maldetect/sigs/maldet.sigs.ver", of_dated_version),
 ];
@@ -41,7 +41,7 @@ const SAID: &[(&str, Reader)] = &[
 pub(super) fn of(context: &ScanContext) -> Vec<SignatureState> {
     let mut found = clamav(context);
     found.extend(symantec(context));
-    found.extend(SAID.iter().filter_map(|(path, read)| said(context, path, *read)));
+    found.extend(STATED.iter().filter_map(|(path, read)| stated(context, path, *read)));
     found.extend(WRITTEN.iter().filter_map(|(dir, ending)| written(context, dir, ending)));
     found.extend(WRITTEN_FILES.iter().filter_map(|path| {
         let modified = context.root.times(path).ok()?.modified;
@@ -74,16 +74,16 @@ fn clamav(context: &ScanContext) -> Vec<SignatureState> {
 
 fn symantec(context: &ScanContext) -> Option<SignatureState> {
     let text = context.root.read_text(SYMANTEC).ok()?;
-    said(context, &format!("{}/virusdefs/definfo.dat", symantec_directory(&text)?), of_definfo)
+    stated(context, &format!("{}/virusdefs/definfo.dat", symantec_directory(&text)?), of_definfo)
 }
 
-fn said(context: &ScanContext, path: &str, read: Reader) -> Option<SignatureState> {
+fn stated(context: &ScanContext, path: &str, read: Reader) -> Option<SignatureState> {
     let bytes = context.root.read(path, STATUS_BYTES).ok()?;
     read(&String::from_utf8_lossy(&bytes)).map(|release| signature(path, release))
 }
 
-/// By the newest entry of a directory. The directory's own time would do for a rename, and not for a file that is
-/// written over.
+/// The time of the newest entry of a directory. The directory's own time changes on a rename, but not when a file is
+/// overwritten.
 fn written(context: &ScanContext, dir: &str, ending: &str) -> Option<SignatureState> {
     let entries = context.root.list(dir).ok()?;
     let entries = entries.iter().filter(|entry| entry.name.ends_with(ending));

@@ -1,7 +1,7 @@
-//! Berkeley DB hash databases, of either byte order and any page size, as rpm wrote them until 2020.
+//! Berkeley DB hash databases of either byte order and any page size, as rpm wrote them until 2020.
 //!
-//! The first page tells the buckets; each bucket is a chain of pages that hold keys and values by turns. Values that do
-//! not fit stand in chains of overflow pages. A page of zeros is a bucket that was never used. Key 0 is rpm's counter.
+//! The first page has the number of buckets. Each bucket is a chain of pages with keys and values in turn. Large values are
+//! in chains of overflow pages. A page of zeros is an unused bucket. Key 0 is rpm's counter.
 
 use super::Packages;
 use crate::sources::parse::paged::{Lazy, PagedFault, Storage, read as read_bytes};
@@ -36,34 +36,34 @@ pub(super) fn read(storage: &dyn Storage, found: &mut Packages) -> Result<(), Pa
         }
     }
     if elements < hash.elements {
-        found.keep(PagedFault::at("the first page", "tells of more elements than there are"));
+        found.keep(PagedFault::at("meta page", "the element count is larger than the number of elements"));
     }
     Ok(())
 }
 
 impl<'a> Hash<'a> {
     fn open(storage: &'a dyn Storage) -> Result<Self, PagedFault> {
-        let meta = read_bytes(storage, 0, META_BYTES, || "the first page".to_owned())?;
-        let fault = |what| Err(PagedFault::at("the first page", what));
+        let meta = read_bytes(storage, 0, META_BYTES, || "meta page".to_owned())?;
+        let fault = |what| Err(PagedFault::at("meta page", what));
         let big = match (number(&meta, 12, false), number(&meta, 12, true)) {
             (HASH_MAGIC, _) => false,
             (_, HASH_MAGIC) => true,
-            _ => return fault("this is no hash database of Berkeley DB"),
+            _ => return fault("not a Berkeley DB hash database"),
         };
         let page_bytes = number(&meta, 20, big) as usize;
         if meta[25] != HASH_META || !page_bytes.is_power_of_two() || !(512..=65_536).contains(&page_bytes) {
-            return fault("the page is none of a hash database");
+            return fault("invalid page type or page size");
         }
         if meta[24] != 0 || meta[26] & 1 != 0 {
-            return fault("the database is encrypted or has checksums, as rpm's never are");
+            return fault("encryption and checksums are not supported");
         }
         let last_page = number(&meta, 32, big);
         if (u64::from(last_page) + 1) * page_bytes as u64 > storage.size() {
-            return fault("the file is shorter than its first page says");
+            return fault("the file is shorter than the page count");
         }
         let buckets = number(&meta, 72, big).saturating_add(1);
         if buckets > last_page {
-            return fault("there are more buckets than pages");
+            return fault("more buckets than pages");
         }
         let mut spares = [0; 32];
         spares.iter_mut().enumerate().for_each(|(at, spare)| *spare = number(&meta, 96 + at * 4, big));
@@ -72,7 +72,7 @@ impl<'a> Hash<'a> {
 
     fn page(&self, number: u32) -> Result<Vec<u8>, PagedFault> {
         if number == 0 || number > self.last_page {
-            return Err(PagedFault::at(format!("page {number}"), "is none of the database"));
+            return Err(PagedFault::at(format!("page {number}"), "not in the database"));
         }
         read_bytes(self.storage, u64::from(number) * self.page_bytes as u64, self.page_bytes, || {
             format!("page {number}")
@@ -86,7 +86,7 @@ impl<'a> Hash<'a> {
         elements: &mut u32,
         found: &mut Packages,
     ) -> Result<(), PagedFault> {
-        // Bucket n of a doubling stands behind the pages that were taken for overflow before it.
+        // The hash table grew by doubling. Each doubling was preceded by some overflow pages, which `spares` counts.
         let doubling = (32 - bucket.leading_zeros()) as usize;
         let spare = self.spares.get(doubling).copied().unwrap_or_default();
         let mut page_number = bucket.checked_add(spare).unwrap_or_default();
@@ -94,17 +94,17 @@ impl<'a> Hash<'a> {
             let page = self.page(page_number)?;
             let fault = |what| PagedFault::at(format!("page {page_number}"), what);
             if std::mem::replace(&mut seen[page_number as usize], true) {
-                return Err(fault("is chained twice"));
+                return Err(fault("linked twice"));
             }
             if page.iter().all(|byte| *byte == 0) {
                 return Ok(());
             }
             if !matches!(page[25], HASH_SORTED | HASH_UNSORTED) || number(&page, 8, self.big) != page_number {
-                return Err(fault("is no page of a bucket"));
+                return Err(fault("not a bucket page"));
             }
             let items = usize::from(short(&page, 20, self.big));
             if items % 2 != 0 || PAGE_HEAD + items * 2 > self.page_bytes {
-                return Err(fault("has more items than fit"));
+                return Err(fault("more items than fit"));
             }
             for pair in 0..items / 2 {
                 *elements += 1;
@@ -118,7 +118,7 @@ impl<'a> Hash<'a> {
     fn pair(&self, page_number: u32, page: &[u8], pair: usize, found: &mut Packages) {
         let key = match self.item(page_number, page, pair * 2) {
             Ok([ON_PAGE, key @ ..]) => key,
-            Ok(_) => return found.keep(PagedFault::at(format!("page {page_number}"), "has a key of another kind")),
+            Ok(_) => return found.keep(PagedFault::at(format!("page {page_number}"), "unsupported key type")),
             Err(fault) => return found.keep(fault),
         };
         if key == [0; 4] {
@@ -133,20 +133,20 @@ impl<'a> Hash<'a> {
         match item {
             [ON_PAGE, value @ ..] => {
                 let end = name.clone();
-                let fetch = move |_: &mut Vec<u8>| Err(PagedFault::at(end.as_str(), "a value reaches beyond its end"));
+                let fetch = move |_: &mut Vec<u8>| Err(PagedFault::at(end.as_str(), "the value is too short"));
                 Ok(Lazy::new(name, value.len(), value.to_vec(), Box::new(fetch)))
             }
             [OFF_PAGE, ..] if item.len() == 12 => {
                 let mut next = number(item, 4, self.big);
                 let length = number(item, 8, self.big) as usize;
                 if length as u64 > self.storage.size() {
-                    return Err(PagedFault::at(name, "is longer than the database"));
+                    return Err(PagedFault::at(name, "longer than the database"));
                 }
                 let fetch = move |have: &mut Vec<u8>| {
                     let page = self.page(next)?;
                     let held = usize::from(short(&page, 22, self.big));
                     if page[25] != OVERFLOW || PAGE_HEAD + held > page.len() {
-                        return Err(PagedFault::at(format!("page {next}"), "is no overflow page"));
+                        return Err(PagedFault::at(format!("page {next}"), "not an overflow page"));
                     }
                     have.extend_from_slice(&page[PAGE_HEAD..PAGE_HEAD + held]);
                     next = number(&page, 16, self.big);
@@ -154,16 +154,16 @@ impl<'a> Hash<'a> {
                 };
                 Ok(Lazy::new(name, length, Vec::new(), Box::new(fetch)))
             }
-            _ => Err(PagedFault::at(name, "is a value of another kind")),
+            _ => Err(PagedFault::at(name, "unsupported value type")),
         }
     }
 
-    /// An item of a page. Items stand from the page's end downwards, so one ends where the one before it begins.
+    /// An item of a page. Items are stored from the end of the page downwards, so each ends where the previous one begins.
     fn item<'p>(&self, page_number: u32, page: &'p [u8], at: usize) -> Result<&'p [u8], PagedFault> {
         let offset = |at: usize| usize::from(short(page, PAGE_HEAD + at * 2, self.big));
         let end = if at == 0 { page.len() } else { offset(at - 1) };
         let item = page.get(offset(at)..end).filter(|item| !item.is_empty() && offset(at) >= PAGE_HEAD);
-        item.ok_or_else(|| PagedFault::at(format!("page {page_number}"), "has an item outside of it"))
+        item.ok_or_else(|| PagedFault::at(format!("page {page_number}"), "an item is outside of the page"))
     }
 }
 

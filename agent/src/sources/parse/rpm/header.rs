@@ -1,7 +1,7 @@
-//! The header blob of a package: an index of tags, then their values.
+//! The header blob of a package: an index of tags, followed by their values.
 //!
-//! Two counts, then for each tag its number, type, place and count, all big-endian; the values follow. The blob of a
-//! database has neither the magic nor the signature of a package file.
+//! It starts with two counts. Each index entry has tag, type, offset and count, all big-endian. Unlike a package file, the
+//! blob in a database has neither magic bytes nor a signature.
 
 use crate::sources::parse::dpkg::person;
 use crate::sources::parse::paged::{Lazy, PagedFault, be32};
@@ -16,20 +16,20 @@ const ARCH: u32 = 1022;
 const INT32: u32 = 4;
 const STRING: u32 = 6;
 const I18N_STRING: u32 = 9;
-/// rpm's own limits of a header.
+/// rpm's own limits for a header.
 const TAGS: usize = 0xffff;
 const DATA: usize = 0x0fff_ffff;
-/// No name or version is longer.
+/// Limit for a text; no name or version is longer.
 const TEXT: usize = 4096;
 
-/// One package as the database has it; bytes that are not UTF-8 replaced.
+/// A package in the database. Bytes that are not UTF-8 are replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Package {
     /// The name.
     pub name: String,
     /// `[epoch:]version-release`.
     pub version: String,
-    /// The architecture; empty for the keys that rpm keeps as packages.
+    /// The architecture; empty for public keys, which rpm stores as packages.
     pub architecture: String,
     /// The vendor, or the packager's name without the mail address.
     pub vendor: String,
@@ -38,11 +38,11 @@ pub struct Package {
 struct Entry {
     kind: u32,
     place: usize,
-    /// Where the value of the next tag begins, and to what it is aligned.
+    /// Offset and alignment of the next value.
     next: (usize, usize),
 }
 
-/// The index of a header: entries of 16 bytes, and where the values begin.
+/// The index of a header: entries of 16 bytes, and where the values start and end.
 struct Index {
     bytes: Vec<u8>,
     start: usize,
@@ -60,7 +60,7 @@ impl Index {
     }
 }
 
-/// To what the values of a type are aligned.
+/// The alignment of values of a type.
 const fn alignment(kind: u32) -> usize {
     match kind {
         3 => 2,
@@ -74,12 +74,12 @@ pub(super) fn read(blob: &mut Lazy<'_>) -> Result<Package, PagedFault> {
     let head = blob.get(0, 8)?;
     let (tags, data) = (be32(head, 0) as usize, be32(head, 4) as usize);
     if tags == 0 || tags > TAGS || data > DATA || 8 + tags * 16 + data != blob.length() {
-        return Err(blob.fault("the header is none of rpm's"));
+        return Err(blob.fault("not an rpm header"));
     }
     let index = Index { bytes: blob.get(8, tags * 16)?.to_vec(), start: 8 + tags * 16, end: blob.length() };
     let mut text = |tag: u32| match index.entry(tag) {
         Some(entry) if matches!(entry.kind, STRING | I18N_STRING) => string(blob, &entry),
-        Some(_) => Err(blob.fault("a tag has a type that it never has")),
+        Some(_) => Err(blob.fault("a tag has an unexpected type")),
         None => Ok(String::new()),
     };
     let (name, version, release) = (text(NAME)?, text(VERSION)?, text(RELEASE)?);
@@ -89,7 +89,7 @@ pub(super) fn read(blob: &mut Lazy<'_>) -> Result<Package, PagedFault> {
     }
     let epoch = match index.entry(EPOCH) {
         Some(entry) if entry.kind == INT32 => format!("{}:", be32(blob.get(entry.place, 4)?, 0)),
-        Some(_) => return Err(blob.fault("a tag has a type that it never has")),
+        Some(_) => return Err(blob.fault("a tag has an unexpected type")),
         None => String::new(),
     };
     let vendor = if is_none(&vendor) { person(packager.as_bytes()) } else { vendor };
@@ -97,12 +97,12 @@ pub(super) fn read(blob: &mut Lazy<'_>) -> Result<Package, PagedFault> {
     Ok(Package { name, version: format!("{epoch}{version}-{release}"), architecture, vendor })
 }
 
-/// How some packagers spell that there is nothing.
+/// Whether a text means "none", as some packagers spell it.
 fn is_none(text: &str) -> bool {
     matches!(text, "" | "(none)")
 }
 
-/// A text with its NUL. The values stand without gaps: a text that ends before the next value begins was overwritten.
+/// A NUL-terminated text. Values have no gaps, so a text that ends before the next value begins was overwritten.
 fn string(blob: &mut Lazy<'_>, entry: &Entry) -> Result<String, PagedFault> {
     let most = blob.length().saturating_sub(entry.place).min(TEXT);
     let mut length = 64.min(most);
@@ -116,7 +116,7 @@ fn string(blob: &mut Lazy<'_>, entry: &Entry) -> Result<String, PagedFault> {
             return if fits { Ok(text) } else { Err(blob.fault("a text does not end where the next value begins")) };
         }
         if length >= most {
-            return Err(blob.fault("a text has no end"));
+            return Err(blob.fault("a text is not terminated"));
         }
         length = (length * 4).min(most);
     }

@@ -1,8 +1,8 @@
-//! The write-ahead log: pages that were committed and not yet copied into the database.
+//! The write-ahead log: pages that were committed but not yet copied into the database.
 //!
-//! A frame counts when its salts are those of the log's head and the running checksum over all frames before it is
-//! right, and only up to the last frame that ends a transaction. What follows is of a transaction that was not
-//! finished, or of a time before the log was begun anew. Frames that have been copied already change nothing.
+//! A frame is valid when its salts equal those of the log header and the running checksum over all frames before it matches.
+//! Valid frames count up to the last one that ends a transaction. Later ones belong to an unfinished transaction, or are
+//! left over from before the log was reset. Replaying frames that were copied already changes nothing.
 
 use std::collections::HashMap;
 
@@ -12,13 +12,13 @@ const HEAD: usize = 32;
 const FRAME_HEAD: usize = 24;
 const VERSION: u32 = 3_007_000;
 
-/// What a log adds to its database.
+/// The content of a log.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Log {
-    /// Page to the place of its newest committed content.
+    /// Page number to the offset of its newest committed content.
     pub(super) frames: HashMap<u32, u64>,
     pub(super) page_bytes: usize,
-    /// The pages that the database has after the last commit.
+    /// The page count of the database after the last commit.
     pub(super) pages: u32,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn replay(wal: &dyn Storage) -> Log {
     log
 }
 
-/// The checksum that runs through a log, in the byte order that its first number names.
+/// The running checksum of a log, in the byte order that its magic number selects.
 struct Sum {
     big: bool,
     value: (u32, u32),

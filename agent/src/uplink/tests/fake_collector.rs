@@ -1,5 +1,4 @@
-//! A door of the agents' contract for tests: its own PKI, a port of its own, answers by a script, and a record of what it
-//! heard.
+//! A fake collector for tests: its own CA, a listener on a free port, scripted answers, and a record of the requests.
 
 use std::io;
 use std::pin::Pin;
@@ -71,7 +70,7 @@ impl Pki {
     }
 }
 
-/// What the door heard, and how it answers.
+/// The requests received so far, and how to answer the next ones.
 pub(crate) struct Script {
     pub(crate) check_ins: Vec<wire::CheckInRequest>,
     /// Per upload: the digests of the sections in it.
@@ -101,12 +100,12 @@ impl Default for Script {
 }
 
 #[derive(Clone)]
-pub(crate) struct Door {
+pub(crate) struct FakeCollector {
     pub(crate) pki: Arc<Pki>,
     pub(crate) script: Arc<Mutex<Script>>,
 }
 
-impl Door {
+impl FakeCollector {
     fn missing(&self, script: &Script) -> Vec<Bytes> {
         let missing = script.wants.iter().filter(|digest| script.greedy || !script.has.contains(digest));
         missing.map(|digest| Bytes::copy_from_slice(digest.as_bytes())).collect()
@@ -126,7 +125,7 @@ impl Door {
 }
 
 #[tonic::async_trait]
-impl AgentService for Door {
+impl AgentService for FakeCollector {
     async fn enroll(&self, request: Request<wire::EnrollRequest>) -> Result<Response<wire::EnrollResponse>, Status> {
         self.refused()?;
         let trust = wire::TrustBundle { version: 3, ca_certificates: vec![Bytes::from(self.pki.ca.clone())] };
@@ -177,7 +176,7 @@ impl AgentService for Door {
         let first = stream.message().await?.and_then(|message| message.part);
         assert!(matches!(first, Some(wire::upload_request::Part::Header(_))), "the header comes first");
         let second = stream.message().await?.and_then(|message| message.part);
-        assert!(matches!(second, Some(wire::upload_request::Part::Snapshot(_))), "then the scan");
+        assert!(matches!(second, Some(wire::upload_request::Part::Snapshot(_))), "then the snapshot");
         let mut sections = Vec::new();
         while let Some(message) = stream.message().await? {
             let Some(wire::upload_request::Part::Section(body)) = message.part else { panic!("then sections only") };
@@ -220,12 +219,12 @@ impl AsyncWrite for Accepted {
     }
 }
 
-pub(crate) async fn open(pki: Pki, script: Script) -> (Door, Target) {
+pub(crate) async fn start(pki: Pki, script: Script) -> (FakeCollector, Target) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("bound").port();
-    let door = Door { pki: Arc::new(pki), script: Arc::new(Mutex::new(script)) };
-    let acceptor = door.pki.acceptor();
-    let service = AgentServiceServer::new(door.clone());
+    let collector = FakeCollector { pki: Arc::new(pki), script: Arc::new(Mutex::new(script)) };
+    let acceptor = collector.pki.acceptor();
+    let service = AgentServiceServer::new(collector.clone());
     let (sender, accepted) = tokio::sync::mpsc::channel::<io::Result<Accepted>>(8);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -238,7 +237,7 @@ pub(crate) async fn open(pki: Pki, script: Script) -> (Door, Target) {
     });
     let incoming = tokio_stream::wrappers::ReceiverStream::new(accepted);
     tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
-    (door, Target::parse(&format!("https://localhost:{port}")).expect("an address"))
+    (collector, Target::parse(&format!("https://localhost:{port}")).expect("an address"))
 }
 
 pub(crate) fn facts() -> HostFacts {

@@ -1,4 +1,4 @@
-//! What can go wrong between agent and collector, and what an agent may conclude from it.
+//! What can go wrong between agent and collector, and what the agent may conclude from it.
 
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{Pace, RefusalClass, Timestamp};
@@ -6,78 +6,81 @@ use muster_proto::wire;
 use prost::Message;
 
 use super::connect::{ConnectError, is_about_us, tls_fault};
-use super::delivery::ParcelError;
+use super::delivery::DeliveryError;
 use super::trust::TlsError;
 use crate::identity::IdentityError;
 
-/// A call that did not end as it should.
+/// Why a call to the collector failed.
 #[derive(Debug, thiserror::Error)]
 pub enum UplinkError {
-    /// No connection.
-    #[error("the collector cannot be reached")]
+    /// The connection could not be opened.
+    #[error("cannot reach the collector")]
     Connect(#[from] ConnectError),
-    /// TLS cannot be prepared.
-    #[error("no secure connection can be prepared")]
+    /// The TLS settings could not be built.
+    #[error("cannot prepare the TLS connection")]
     Tls(#[from] TlsError),
-    /// The collector refused, and said what may be concluded.
+    /// The collector refused, with a class that says what may be concluded.
     #[error("the collector refused ({class}): {message}")]
     Refused {
-        /// Why.
+        /// The class of the refusal.
         class: RefusalClass,
-        /// In words.
+        /// The message of the status.
         message: String,
-        /// When to come back.
+        /// When to try again.
         pace: Pace,
-        /// The collector's clock.
+        /// The collector's time.
         server_time: Timestamp,
     },
-    /// The call failed without a refusal: the collector is in trouble, or something between.
-    #[error("{method} failed ({code}): {message}")]
+    /// The call failed without a refusal: the collector or something on the way is in trouble.
+    #[error("{method} failed ({code:?}): {message}")]
     Call {
-        /// Which method.
+        /// The RPC method.
         method: &'static str,
-        /// gRPC's code.
-        code: String,
-        /// In words.
+        /// The gRPC status code.
+        code: tonic::Code,
+        /// The message of the status.
         message: String,
     },
-    /// The collector refused our certificate after the handshake.
-    #[error("the collector refused this host's certificate ({alert})")]
+    /// The collector rejected our certificate after the handshake.
+    #[error("the collector rejected this host's certificate ({alert})")]
     CertificateRefused {
-        /// TLS' word for it.
+        /// The TLS alert.
         alert: String,
     },
-    /// An answer that does not keep the contract.
-    #[error("the collector's answer to {method} is not valid: {what}")]
+    /// The answer breaks the contract.
+    #[error("the collector's answer to {method} is invalid: {what}")]
     Answer {
-        /// Which method.
+        /// The RPC method.
         method: &'static str,
         /// What is wrong.
         what: String,
     },
-    /// What was spooled cannot be read.
-    #[error("what was kept for the collector cannot be read")]
-    Delivery(#[from] ParcelError),
-    /// The key or identity cannot be used.
-    #[error("the identity cannot be used")]
+    /// A spooled delivery cannot be decoded.
+    #[error("cannot decode a spooled delivery")]
+    Delivery(#[from] DeliveryError),
+    /// The key or the identity cannot be used.
+    #[error("cannot use this host's identity")]
     Identity(#[from] IdentityError),
 }
 
 impl UplinkError {
-    /// What to do about it, where a person can do something.
+    /// What to do about it, if a person can do something.
     #[must_use]
     pub const fn advice(&self) -> Option<&'static str> {
         match self {
             Self::Connect(error) => Some(error.advice()),
             Self::Refused { class: RefusalClass::Revoked, .. } => {
-                Some("enroll again with a new token, if the host should report")
+                Some("if this host should report, enroll it again with a new token")
             }
-            Self::Refused { class: RefusalClass::Unknown, .. } | Self::CertificateRefused { .. } => Some(
-                "make a new token (muster tokens create) and enroll with it: the collector does not know this host, or does \
-                 not take its token",
-            ),
-            Self::Refused { class: RefusalClass::ClockSkewed, .. } => Some("set the clock of this machine"),
-            Self::Refused { class: RefusalClass::TooOld, .. } => Some("install a newer agent"),
+            Self::Refused { class: RefusalClass::Unknown, .. } | Self::CertificateRefused { .. } => {
+                Some("create a new token with `muster tokens create` and enroll again")
+            }
+            Self::Refused { class: RefusalClass::ClockSkewed, .. } => Some("correct this machine's clock"),
+            Self::Refused { class: RefusalClass::TooOld, .. } => Some("install a newer agent version"),
+            // The agents' listener has no such answers: it authenticates by certificate and has every method.
+            Self::Call { code: tonic::Code::Unauthenticated | tonic::Code::Unimplemented, .. } => {
+                Some("check the port: this looks like the operators' port; agents use 7443")
+            }
             Self::Refused { .. }
             | Self::Call { .. }
             | Self::Answer { .. }
@@ -87,13 +90,13 @@ impl UplinkError {
         }
     }
 
-    /// The class of a refusal.
+    /// The class of the refusal, if it is one.
     #[must_use]
     pub const fn class(&self) -> Option<RefusalClass> {
         if let Self::Refused { class, .. } = self { Some(*class) } else { None }
     }
 
-    /// When the collector wants to be asked again, if it said so.
+    /// When the collector allows the next call, if it said so.
     #[must_use]
     pub const fn pace(&self) -> Option<Pace> {
         if let Self::Refused { pace, .. } = self { Some(*pace) } else { None }
@@ -111,8 +114,7 @@ impl UplinkError {
         if let Some(alert) = certificate_alert(status) {
             return Self::CertificateRefused { alert };
         }
-        let code = format!("{:?}", status.code());
-        Self::Call { method, code, message: status.message().to_owned() }
+        Self::Call { method, code: status.code(), message: status.message().to_owned() }
     }
 
     pub(super) fn answer(method: &'static str) -> impl Fn(ConvertError) -> Self {
@@ -127,7 +129,7 @@ fn refusal(status: &tonic::Status) -> Option<RefusalDetail> {
     RefusalDetail::try_from(wire::Refusal::decode(status.details()).ok()?).ok()
 }
 
-/// In TLS 1.3 the client learns only with the first answer that its certificate was not taken.
+/// In TLS 1.3 the client learns only with the first answer that the server rejected its certificate.
 fn certificate_alert(status: &tonic::Status) -> Option<String> {
     let mut cause = std::error::Error::source(status);
     while let Some(error) = cause {
@@ -149,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_brings_its_class_and_pace_and_anything_else_is_only_trouble() {
+    fn a_refusal_has_class_and_pace_and_any_other_status_has_neither() {
         let detail = RefusalDetail {
             class: RefusalClass::Revoked,
             pace: Pace { byte_budget: 7, ..Pace::default() },
@@ -158,7 +160,7 @@ mod tests {
         let details = wire::Refusal::from(detail).encode_to_vec().into();
         let refused = UplinkError::of_status("CheckIn", &Status::with_details(Code::PermissionDenied, "gone", details));
         assert_eq!(refused.class(), Some(RefusalClass::Revoked));
-        // As which a token is refused that has expired, is used up, or was never one.
+        // The collector refuses an expired, used-up or unknown token with this class.
         let unknown = wire::Refusal::from(RefusalDetail { class: RefusalClass::Unknown, ..detail }).encode_to_vec();
         let status = Status::with_details(Code::PermissionDenied, "the enrollment token has expired", unknown.into());
         let advice = UplinkError::of_status("Enroll", &status).advice();

@@ -1,4 +1,4 @@
-//! Systems on which the agent cannot set itself up yet.
+//! Systems whose service manager is not supported yet.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Ctrl-c ends; nothing reloads.
+//! Ctrl-C stops the agent; there is no signal to reload.
 
 use std::io;
 

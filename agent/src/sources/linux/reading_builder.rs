@@ -1,0 +1,108 @@
+//! Builds the reading of a source step by step: observations, how many of its places exist, and the first problem.
+
+use std::io;
+
+use muster_proto::limits;
+use muster_proto::model::{Observation, Outcome};
+
+use crate::sources::root::Entry;
+use crate::sources::{HomeItem, ScanContext, SourceReading, error_reason, is_absent, is_denied};
+
+/// The reading so far.
+#[derive(Debug, Default)]
+pub(super) struct ReadingBuilder {
+    pub(super) observations: Vec<Observation>,
+    /// How many of the places of this source exist.
+    pub(super) places_found: usize,
+    /// Which of the observations are in whose home directory.
+    pub(super) home_items: Vec<HomeItem>,
+    first_problem: Option<String>,
+    denied: bool,
+}
+
+impl ReadingBuilder {
+    /// Records that something could not be understood or read completely. Only the first problem is kept.
+    pub(super) fn problem(&mut self, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.first_problem.get_or_insert(reason);
+    }
+
+    /// Whether there are already more observations than a section may hold. This is recorded as a problem, so that a home
+    /// directory with a million extensions neither fills the memory nor goes unnoticed.
+    pub(super) fn is_full(&mut self, place: &str) -> bool {
+        let full = self.observations.len() > limits::OBSERVATIONS_PER_SECTION;
+        if full {
+            self.problem(format!("{place} contains more than {} items", limits::OBSERVATIONS_PER_SECTION));
+        }
+        full
+    }
+
+    /// Records a failed access. Missing permissions take precedence over other problems, because an operator can grant them.
+    pub(super) fn access_failed(&mut self, place: &str, error: &io::Error) {
+        if self.first_problem.is_none() || (is_denied(error) && !self.denied) {
+            self.first_problem = Some(error_reason(place, error));
+            self.denied = is_denied(error);
+        }
+    }
+
+    /// The entries of a directory; `None` when it does not exist or cannot be read, which is recorded.
+    pub(super) fn list(&mut self, context: &ScanContext, dir: &str) -> Option<Vec<Entry>> {
+        self.unless_absent(dir, context.root.list(dir))
+    }
+
+    /// The content of a file; `None` as for [`Self::list`].
+    pub(super) fn read(&mut self, context: &ScanContext, path: &str, max: usize) -> Option<Vec<u8>> {
+        self.unless_absent(path, context.root.read(path, max))
+    }
+
+    /// The result of an access. An absent place is not a problem; any other error is recorded.
+    pub(super) fn unless_absent<T>(&mut self, place: &str, result: io::Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) if is_absent(&error) => None,
+            Err(error) => {
+                self.access_failed(place, &error);
+                None
+            }
+        }
+    }
+
+    /// Whether any problem was recorded.
+    pub(super) const fn has_problem(&self) -> bool {
+        self.first_problem.is_some()
+    }
+
+    /// The finished reading. `absent` is the reason when none of the places exist.
+    pub(super) fn finish(self, absent: &str) -> SourceReading {
+        match self.first_problem {
+            Some(reason) if self.denied && self.observations.is_empty() => {
+                SourceReading { outcome: Outcome::Denied, ..SourceReading::failed(reason) }
+            }
+            Some(reason) => {
+                SourceReading { home_items: self.home_items, ..SourceReading::partial(self.observations, reason) }
+            }
+            None if self.places_found == 0 && self.observations.is_empty() => SourceReading::not_applicable(absent),
+            None => SourceReading { home_items: self.home_items, ..SourceReading::complete(self.observations) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::Kind;
+
+    use super::*;
+
+    #[test]
+    fn a_place_with_more_items_than_a_section_holds_is_named() {
+        let mut builder = ReadingBuilder::default();
+        let one = Observation::new(Kind::BrowserExtension, "x");
+        builder.observations = vec![one.clone(); limits::OBSERVATIONS_PER_SECTION];
+        assert!(!builder.is_full("/home/x/.config/chromium"));
+        builder.observations.push(one);
+        assert!(builder.is_full("/home/x/.config/chromium"));
+        let reading = builder.finish("absent");
+        assert_eq!(reading.outcome, Outcome::Partial);
+        assert!(reading.reason.contains("/home/x/.config/chromium contains more than"), "{}", reading.reason);
+    }
+}
