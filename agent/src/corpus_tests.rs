@@ -1,8 +1,8 @@
-//! Every parser on the corpora of the fuzzers: whole, cut at every place, and changed by chance.
+//! Runs every parser on the seeds of the fuzzers: complete, truncated everywhere, and mutated at random.
 //!
-//! `MUSTER_FUZZ_SECONDS=600` changes by chance for that long for each parser, and says how often; `MUSTER_FUZZ_ONLY` names
-//! some of them, with commas between. Without them it is a fraction of a second. This is what runs everywhere; the fuzzers in `tests/fuzz`, which see
-//! what code they reach, need another build.
+//! `MUSTER_FUZZ_SECONDS=600` mutates for that long per parser and prints the number of inputs; `MUSTER_FUZZ_ONLY` selects
+//! parsers, separated by commas. Without them the tests take a fraction of a second. They run everywhere; the fuzzers in
+//! `tests/fuzz`, which measure coverage, need another build.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ use crate::{spool, uplink};
 
 type Parser = fn(&[u8]);
 
-/// The fuzzers by name, each with what it calls.
+/// The fuzzers by name, each with the parsers that it calls.
 const PARSERS: &[(&str, Parser)] = &[
     ("apk", |bytes| drop(apk::parse(bytes).first_missing(&text(bytes)).map(str::to_owned))),
     ("canonical", |bytes| {
         let view = CanonicalSection::read(bytes.to_vec().into()).map(|section| section.observations().len());
         let section = canonical::read_section(bytes);
-        // The two readers are one form: what one takes the other takes, and it is written as it was read.
+        // Both readers must accept the same bytes, and writing must reproduce them.
         assert_eq!(view.ok(), section.as_ref().ok().map(|section| section.observations().len()));
         if let Ok(section) = section {
             assert_eq!(canonical::section_bytes(&section), bytes);
@@ -96,22 +96,22 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| std::fs::read(path).expect("readable")).collect()
 }
 
-/// One input may take this long, in a build that is not optimised, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest time for one input, in an unoptimised build on a busy machine.
+const INPUT_TIME_LIMIT: Duration = Duration::from_secs(5);
 
 fn try_one(name: &str, parser: Parser, bytes: &[u8]) {
     let begun = Instant::now();
-    if catch_unwind(AssertUnwindSafe(|| parser(bytes))).is_err() || begun.elapsed() > PATIENCE {
-        let kept = std::env::temp_dir().join(format!("muster-{name}-{}", std::process::id()));
-        std::fs::write(&kept, bytes).expect("kept");
-        panic!("{name} panics on the bytes in {}, or takes {:?} for them", kept.display(), begun.elapsed());
+    if catch_unwind(AssertUnwindSafe(|| parser(bytes))).is_err() || begun.elapsed() > INPUT_TIME_LIMIT {
+        let path = std::env::temp_dir().join(format!("muster-{name}-{}", std::process::id()));
+        std::fs::write(&path, bytes).expect("written");
+        panic!("{name} panics on the bytes in {}, or takes {:?} for them", path.display(), begun.elapsed());
     }
 }
 
-/// A generator of numbers that look like chance (xorshift).
-struct Chance(u64);
+/// A pseudorandom number generator (xorshift).
+struct Random(u64);
 
-impl Chance {
+impl Random {
     fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -120,37 +120,37 @@ impl Chance {
     }
 }
 
-/// Changes that find faults in readers of lengths, places and marks.
-fn change(bytes: &mut Vec<u8>, other: &[u8], chance: &mut Chance) {
+/// Mutates the input in ways that find bugs in parsers of lengths, offsets and magic numbers.
+fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     const TELLING: [u32; 8] = [0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, u32::MAX];
-    let at = chance.below(bytes.len());
-    match chance.below(8) {
-        0 if !bytes.is_empty() => bytes[at] ^= 1 << chance.below(8),
-        1 if !bytes.is_empty() => bytes[at] = u8::try_from(chance.below(256)).unwrap_or(0),
+    let at = random.below(bytes.len());
+    match random.below(8) {
+        0 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
+        1 if !bytes.is_empty() => bytes[at] = u8::try_from(random.below(256)).unwrap_or(0),
         2 => bytes.truncate(at),
         3 if at + 4 <= bytes.len() => {
-            let number = TELLING[chance.below(TELLING.len())];
-            let number = if chance.below(2) == 0 { number.to_le_bytes() } else { number.to_be_bytes() };
+            let number = TELLING[random.below(TELLING.len())];
+            let number = if random.below(2) == 0 { number.to_le_bytes() } else { number.to_be_bytes() };
             bytes[at..at + 4].copy_from_slice(&number);
         }
         4 if !other.is_empty() => {
-            let from = chance.below(other.len());
-            let length = chance.below((other.len() - from).min(600)) + 1;
+            let from = random.below(other.len());
+            let length = random.below((other.len() - from).min(600)) + 1;
             let end = (at + length).min(bytes.len());
             bytes.splice(at..end, other[from..from + length].iter().copied());
         }
         5 if !bytes.is_empty() => {
-            // Twice the same: a page, a line or a mark stands where another should.
-            let length = chance.below((bytes.len() - at).min(600)) + 1;
+            // Duplicates a part, so that a page, a line or a magic number is in the wrong place.
+            let length = random.below((bytes.len() - at).min(600)) + 1;
             let part = bytes[at..at + length].to_vec();
-            let to = chance.below(bytes.len() - length + 1);
+            let to = random.below(bytes.len() - length + 1);
             bytes[to..to + length].copy_from_slice(&part);
         }
         6 if bytes.len() < 64 * 1024 => {
             let part: Vec<u8> = bytes[at..].iter().take(64).copied().collect();
             bytes.splice(at..at, part);
         }
-        _ => bytes.push(u8::try_from(chance.below(256)).unwrap_or(0)),
+        _ => bytes.push(u8::try_from(random.below(256)).unwrap_or(0)),
     }
 }
 
@@ -169,7 +169,7 @@ fn every_fuzzer_has_a_corpus_and_is_replayed_here() {
 }
 
 #[test]
-fn no_seed_whole_or_cut_anywhere_makes_a_parser_panic() {
+fn no_complete_or_truncated_seed_makes_a_parser_panic() {
     for (name, parser) in PARSERS {
         for seed in corpus(name) {
             let step = (seed.len() / 2000).max(1);
@@ -180,7 +180,7 @@ fn no_seed_whole_or_cut_anywhere_makes_a_parser_panic() {
 }
 
 #[test]
-fn no_seed_changed_by_chance_makes_a_parser_panic() {
+fn no_mutated_seed_makes_a_parser_panic() {
     let seconds: Option<u64> = std::env::var("MUSTER_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let only = std::env::var("MUSTER_FUZZ_ONLY").ok();
     for (name, parser) in
@@ -188,19 +188,19 @@ fn no_seed_changed_by_chance_makes_a_parser_panic() {
     {
         let mut pool = corpus(name);
         let seeds = pool.len();
-        let mut chance = Chance(0x9e37_79b9_7f4a_7c15 ^ seconds.unwrap_or(0));
+        let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ seconds.unwrap_or(0));
         let (begun, mut tried) = (Instant::now(), 0_u64);
         while seconds.map_or(tried < 300, |seconds| begun.elapsed() < Duration::from_secs(seconds)) {
-            let mut bytes = pool[chance.below(pool.len())].clone();
-            let other = pool[chance.below(seeds)].clone();
-            (0..=chance.below(6)).for_each(|_| change(&mut bytes, &other, &mut chance));
+            let mut bytes = pool[random.below(pool.len())].clone();
+            let other = pool[random.below(seeds)].clone();
+            (0..=random.below(6)).for_each(|_| change(&mut bytes, &other, &mut random));
             try_one(name, *parser, &bytes);
             tried += 1;
-            // What was changed is changed further, so that changes add up; the seeds stay.
+            // Mutated inputs are mutated further, so that mutations add up. The seeds stay.
             if pool.len() < seeds + 64 {
                 pool.push(bytes);
             } else if tried.is_multiple_of(7) {
-                let at = seeds + chance.below(64);
+                let at = seeds + random.below(64);
                 pool[at] = bytes;
             }
         }

@@ -14,7 +14,7 @@ use crate::packages::packages;
 use crate::roots::machines;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// From a change to the flag at the collector.
+/// The longest time from a change to the new lane at the collector.
 const PROMISED: Duration = Duration::from_secs(5);
 const AGENT: &str = "muster-agent.service";
 const COLLECTOR: &str = "muster-collector.service";
@@ -43,7 +43,7 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    /// Installs, initialises and starts it, as its documentation says; on free ports, since the network is shared.
+    /// Installs, initialises and starts the collector as documented, on free ports, because the network is shared.
     fn start(machine: &'a Booted) -> Result<Self> {
         machine.run(&["dpkg", "-i", "/muster-collector.deb"])?;
         machine.run(&["runuser", "-u", "muster", "--", "muster-collector", "init", "--data-dir", "/var/lib/muster"])?;
@@ -61,7 +61,7 @@ impl<'a> Collector<'a> {
         let mut line = vec!["muster", "--server", &server, "--token-file", "/var/lib/muster/admin.token"];
         line.extend(["--ca-file", "/var/lib/muster/ca.pem"]);
         line.extend(arguments);
-        // The exit code says how the host stands.
+        // The exit code depends on the host's lane.
         let answer = Answer::of(self.machine.command(line[0]).args(&line[1..]))?;
         ensure!(!answer.stdout.is_empty(), "muster says: {}", answer.stderr);
         Ok(answer.stdout)
@@ -73,9 +73,9 @@ impl<'a> Collector<'a> {
 
     fn until_lane(&self, wanted: &[&str], patience: Duration) -> Result<Duration> {
         let begun = Instant::now();
-        let seen = eventually(&format!("the host stands in one of {wanted:?}"), patience, || {
+        let seen = eventually(&format!("the host is in one of the lanes {wanted:?}"), patience, || {
             let host = self.host()?;
-            let verdicts = host["verdicts"].as_array().context("no standings")?;
+            let verdicts = host["verdicts"].as_array().context("no verdicts")?;
             let verdict = verdicts.iter().find(|one| one["order"]["id"] == "us-bis-icts-2021-002");
             let lane = verdict.and_then(|one| one["lane"].as_str()).context("no lane")?;
             Ok(wanted.contains(&lane).then_some(()))
@@ -108,7 +108,7 @@ fn enroll(machine: &Booted, collector: &Collector<'_>) -> Result<()> {
     machine.run(&["muster-agent", "enroll", "--collector", &url, "--token-file", "/root/token"]).map(drop)
 }
 
-/// Nothing of what a source needs is kept from it by the unit.
+/// Asserts that the unit's sandbox does not keep any source from reading.
 fn assert_sees_everything(host: &Value) -> Result<()> {
     let sources = host["sources"].as_array().context("no sources")?;
     for source in sources {
@@ -147,7 +147,7 @@ fn assert_is_watched(machine: &Booted) -> Result<()> {
     }
     ensure!(machine.property(AGENT, "NRestarts")? == "0", "a living agent is taken for dead");
     let frozen = machine.property(AGENT, "MainPID")?;
-    // Built into the shell: a minimal Debian has no other.
+    // The shell's builtin: a minimal Debian has no /bin/kill.
     machine.run(&["sh", "-c", &format!("kill -STOP {frozen}")])?;
     eventually("a frozen agent is replaced", PATIENCE, || {
         let replaced =
@@ -170,7 +170,7 @@ fn both_packages_work_under_a_running_systemd_from_installation_to_purge() -> Re
     machine.run(&["dpkg", "-i", "/muster-agent.deb"])?;
     ensure!(machine.property(AGENT, "ConditionResult")? == "no", "without an identity there is nobody to report to");
     enroll(&machine, &collector)?;
-    // Returns when the agent says that it is ready.
+    // Returns when the agent has reported that it is ready.
     machine.run(&["systemctl", "start", AGENT])?;
     ensure!(machine.property(AGENT, "StatusText")?.contains("watching "));
     collector.until_lane(&["clear"], PATIENCE)?;

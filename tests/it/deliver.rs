@@ -1,4 +1,4 @@
-//! From a snapshot to the collector: what travels, what does not travel twice, and what is kept when nobody answers.
+//! Deliveries: what is sent, what is not sent twice, and what is spooled while the collector is unreachable.
 
 use anyhow::{Context, Result};
 use muster_proto::canonical;
@@ -9,10 +9,10 @@ use muster_tests::process::Answer;
 use muster_tests::wiretap::Wiretap;
 use serde_json::Value;
 
-/// A handshake with both certificates, a check-in and its answer: what an unchanged host costs at most.
+/// The most that an unchanged host may cost: a handshake with both certificates, a check-in and its answer.
 const CHECK_IN_ONLY: u64 = 6 * 1024;
 
-/// An agent whose every byte is counted.
+/// An agent behind a tap that counts its bytes.
 fn tapped_agent(lab: &Lab, tap: &Wiretap, name: &str) -> Result<Agent> {
     let agent = lab.agent(name);
     agent.enroll_at(tap.address(), &lab.token(1, "1h")?)?.expect_code(0)?;
@@ -20,12 +20,12 @@ fn tapped_agent(lab: &Lab, tap: &Wiretap, name: &str) -> Result<Agent> {
     Ok(agent)
 }
 
-/// What the agent says of its delivery.
+/// The agent's JSON summary of its delivery.
 fn report(agent: &Agent, root: &Root) -> Result<Value> {
     Answer::of(agent.command("once")?.args(["-o", "json", "--root"]).arg(root.path()))?.expect_code(0)?.json()
 }
 
-/// The host as the operator sees it.
+/// The host as `muster host` shows it.
 fn host(lab: &Lab, name: &str) -> Result<Value> {
     lab.judged()?;
     let answer = lab.muster(&["host", name, "-o", "json"])?;
@@ -69,7 +69,7 @@ fn two_machines_of_one_image_share_every_section() -> Result<()> {
     for (name, user) in [("clone-1", "alice"), ("clone-2", "bob")] {
         let agent = tapped_agent(&lab, &tap, name)?;
         let root = Root::debian(name)?;
-        // What differs between two machines of one image: users, ids, logs. None of it may reach a section.
+        // Users, ids and logs differ between machines of one image. None of it may get into a section.
         root.write("etc/passwd", &format!("{user}:x:1000:1000::/home/{user}:/bin/bash\n"))?;
         root.write("etc/machine-id", &format!("{:0>32}\n", name.len() + user.len()))?;
         root.write(&format!("home/{user}/.profile"), "umask 022\n")?;
@@ -93,7 +93,7 @@ fn a_changed_source_sends_its_own_section_and_no_other() -> Result<()> {
     agent.report(root.path())?;
     let whole = tap.take();
     let before = snapshot_digest(&lab, "db-1")?;
-    // A unit more: the packages, which are nearly all of the snapshot, stay where they are.
+    // One more unit: the packages, which are most of the snapshot, do not change.
     root.write("usr/lib/systemd/system/extra.service", "[Service]\nExecStart=/usr/bin/true\n")?;
     let said = report(&agent, &root)?;
     let part = tap.take();
@@ -132,12 +132,12 @@ fn a_replayed_upload_changes_nothing() -> Result<()> {
         assert!(player.deliver(&old, &old_sections).await?);
         let header = player.header(&old);
         assert!(player.deliver(&new, &new_sections).await?);
-        // The same message as before, from a network that delivers twice.
+        // The same message again, as from a network that delivers twice.
         let replayed = player.upload_parts(vec![header]).await;
         assert_eq!(
             snapshot_digest(&lab, "replayed")?,
             canonical::snapshot_digest(&new).to_string(),
-            "the replay ({replayed:?}) brought the old look back"
+            "the replay ({replayed:?}) brought the old snapshot back"
         );
         Ok(())
     })
@@ -151,12 +151,12 @@ fn a_snapshot_counts_only_when_all_its_sections_are_there() -> Result<()> {
         let mut player = Player::enroll(&lab, "partial").await?;
         let (snapshot, sections) = snapshot_of(&["only", "half"]);
         let asked = player.check_in(&snapshot).await?;
-        assert!(asked.snapshot_wanted, "an unknown look is wanted");
+        assert!(asked.snapshot_wanted, "an unknown snapshot is requested");
         let half = player.upload(&snapshot, &sections[..1]).await?;
         assert!(!half.accepted, "a snapshot without all its sections was accepted");
         assert_eq!(half.sections_wanted.len(), 1, "{half:?}");
         assert_eq!(half.sections_wanted[0].as_ref(), canonical::section_digest(&sections[1]).as_bytes());
-        // What came is kept: only the rest is wanted, and only the rest is sent.
+        // What arrived is kept: only the rest is requested and sent.
         let asked = player.check_in(&snapshot).await?;
         assert!(asked.snapshot_wanted, "not all its sections are there");
         assert_eq!(asked.sections_wanted, half.sections_wanted);

@@ -1,4 +1,4 @@
-//! The agent on a disk that has no room: what can be delivered is delivered, and what is kept is whole.
+//! The agent on a full disk: it delivers what it can, and what is already spooled stays intact.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -72,7 +72,7 @@ fn what_was_lost_before_it_could_be_delivered_is_told_to_the_collector_and_shown
     kept.sort();
     assert_eq!(kept.len(), 3, "{kept:?}");
     std::fs::write(&kept[0], &std::fs::read(&kept[0])?[..100])?;
-    let no_snapshot = b"no look at all";
+    let no_snapshot = b"not a snapshot";
     let (length, digest) = ((no_snapshot.len() as u64).to_le_bytes(), Digest::of(no_snapshot));
     let header = [b"MSPL\x01".as_slice(), &length, digest.as_bytes()];
     std::fs::write(&kept[1], [&header.concat(), no_snapshot.as_slice()].concat())?;
@@ -83,7 +83,7 @@ fn what_was_lost_before_it_could_be_delivered_is_told_to_the_collector_and_shown
         let page = lab.muster(&[command, "lossy"])?.stdout;
         assert!(page.contains("lost looks") && page.contains("2 damaged"), "{command}: {page}");
     }
-    // It is told once, and stands for good.
+    // The losses are sent once and stay recorded.
     root.install("four", "1")?;
     agent.report(root.path())?;
     assert_eq!(losses(&lab)?["damaged"], 2);
@@ -127,7 +127,7 @@ fn on_a_full_disk_what_was_kept_survives_and_nothing_stops() -> Result<()> {
     let mut lab = Lab::start()?;
     let agent = lab.agent("full");
     let Some(disk) = Tiny::mount(agent.state_dir(), "256k")? else {
-        left_out("a full disk", "no right to mount a filesystem; the test before has a limit of the system instead");
+        left_out("a full disk", "no permission to mount a filesystem; the first test uses a file size limit instead");
         return Ok(());
     };
     agent.enroll(&lab.token(1, "1h")?)?.expect_code(0)?;
@@ -139,8 +139,8 @@ fn on_a_full_disk_what_was_kept_survives_and_nothing_stops() -> Result<()> {
     let filler = disk.fill()?;
     let once =
         || -> Result<Answer> { Answer::of(agent.command("once")?.arg("--root").arg(root.path()))?.expect_code(0) };
-    // Not even the secret of the pseudonyms finds room: nothing is told of people, and that is no absence.
-    let answer = once().context("the first snapshot, with not a byte left")?;
+    // Even the secret for pseudonyms does not fit: no user items are reported, and the outcome is not empty.
+    let answer = once().context("the first snapshot on a full disk")?;
     assert!(answer.stderr.contains("cannot load the secret for user pseudonyms"), "{}", answer.stderr);
     let users = |lab: &Lab| -> Result<(Value, usize)> {
         let state = lab.muster(&["host", "full", "-o", "json"])?.json()?["state"].clone();
@@ -148,11 +148,11 @@ fn on_a_full_disk_what_was_kept_survives_and_nothing_stops() -> Result<()> {
     };
     assert_eq!(users(&lab)?, (Value::from("failed"), 0));
     std::fs::remove_file(&filler)?;
-    once().context("with room again")?;
+    once().context("with free space again")?;
     assert_eq!(users(&lab)?, (Value::from("found"), 1));
     root.install("again", "1")?;
     let filler = disk.fill()?;
-    once().context("with not a byte left, and a secret")?;
+    once().context("with a full disk and an existing secret")?;
 
     lab.stop_collector()?;
     std::fs::remove_file(&filler)?;
@@ -162,7 +162,7 @@ fn on_a_full_disk_what_was_kept_survives_and_nothing_stops() -> Result<()> {
     disk.fill()?;
     root.install("second", "1")?;
     let answer = agent.once(root.path())?.expect_code(1)?;
-    // Not even the count of it finds room, so it is told.
+    // Even the loss counter does not fit, so the log must say it.
     assert!(answer.stderr.contains("cannot spool the snapshot"), "{}", answer.stderr);
     assert_eq!(status(&agent)?["spool"]["snapshots"], 1, "what was kept before is still there");
 

@@ -1,4 +1,4 @@
-//! From a token to a certificate, and from a certificate to the next one.
+//! Enrollment with a token, and renewal of the certificate.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -17,7 +17,7 @@ fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
-/// No file below the folder may be read by anybody but its owner.
+/// Asserts that only the owner may read the files below the directory.
 fn assert_owner_only(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -47,7 +47,7 @@ fn an_enrolled_agent_reports_and_knows_who_it_is() -> Result<()> {
 }
 
 #[test]
-fn what_agent_and_collector_keep_is_for_their_owner_only() -> Result<()> {
+fn only_the_owner_may_read_the_files_of_agent_and_collector() -> Result<()> {
     let lab = Lab::start()?;
     let agent = lab.enrolled_agent("web-1")?;
     agent.report(Root::debian("web-1")?.path())?;
@@ -67,12 +67,12 @@ fn a_retried_enrollment_is_the_same_host() -> Result<()> {
         let token = lab.token(1, "1h")?;
         let (_, csr) = pki::request()?;
         let mut door = door::agents(&lab.listening().agents, &lab.ca(), None).await?;
-        // The answer of the first try was lost on the way: the same key asks again, though the token had one use.
+        // The first answer was lost on the way. The same key tries again, although the token allowed one use.
         let first = door.enroll(enroll_request(&token, csr.clone(), "retry")).await?.into_inner();
         let second = door.enroll(enroll_request(&token, csr, "retry")).await?.into_inner();
         assert_eq!(first.host_id, second.host_id);
         let pace = second.pace.context("an answer without a pace")?;
-        assert!(pace.next_ms > 0, "an answer says when to come back");
+        assert!(pace.next_ms > 0, "an answer without a time for the next call");
         Ok(())
     })
 }
@@ -98,7 +98,7 @@ fn a_certificate_is_renewed_by_proof_of_the_old_key() -> Result<()> {
         player.identity = pki::identity(&new_key, &answer.certificate);
         player.reconnect(&lab.listening().agents, &lab.ca()).await?;
         assert!(player.deliver(&snapshot, &sections).await?, "the new key does not work");
-        // A proof by another key is none.
+        // A proof by another key is invalid.
         let (other, _) = pki::request()?;
         let forged = other.sign(&[b"muster-renew-1", csr.as_slice()].concat())?;
         let refused =

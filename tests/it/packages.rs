@@ -1,6 +1,5 @@
-//! The packages: built from the programs at hand, installed, upgraded and removed in roots of their own. Nothing of this
-//! machine is changed: dpkg and rpm work below a folder, and so do the scripts of the packages. Under a running systemd they
-//! are in `booted`.
+//! The packages: built from the programs at hand, installed, upgraded and removed in separate roots. Nothing on this machine
+//! changes: dpkg, rpm and the packages' scripts work below a directory. The test under a running systemd is in `booted`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +12,7 @@ use crate::roots::{machines, tools};
 
 const IDENTITY: &str = "var/lib/muster-agent/identity/identity.json";
 
-/// Whether the tools are there, and the right to give files away.
+/// Whether the tools exist, and this process may change the owner of files.
 fn can(tools: &[&str]) -> bool {
     let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
     root && tools.iter().all(|tool| Command::new(tool).arg("--version").output().is_ok())
@@ -26,7 +25,7 @@ pub(crate) fn packages(kind: &str, version: &str, out: &Path) -> Result<Vec<Path
     Ok(answer.stdout.lines().map(PathBuf::from).collect())
 }
 
-/// A machine that has accounts and nothing else.
+/// A root with accounts and nothing else.
 fn bare(folder: &Path) -> Result<PathBuf> {
     let root = folder.join("root");
     for (path, text) in [
@@ -43,7 +42,7 @@ fn bare(folder: &Path) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// What a machine has after it was enrolled and configured.
+/// Writes the files of an enrolled and configured host.
 fn use_it(root: &Path) -> Result<()> {
     let identity = root.join(IDENTITY);
     std::fs::create_dir_all(identity.parent().context("a parent")?)?;
@@ -116,12 +115,12 @@ fn the_rpm_and_its_scripts_install_upgrade_with_its_identity_and_remove() -> Res
         left_out("the rpm packages", "no right to mount, and the scripts need a /proc");
         return Ok(());
     }
-    // The scripts run below the root, and need a shell and systemd's programs there.
+    // The scripts run inside the root and need a shell and systemd's programs there.
     let Some(debian) = machines::debian()? else { return Ok(()) };
     let root = debian.path();
     let folder = tempfile::tempdir()?;
     let rpm = |arguments: &[&std::ffi::OsStr]| -> Result<Answer> {
-        // Whoever installs below a root gives it a /proc, without which systemd's programs can do little.
+        // systemd's programs need a /proc in the root.
         let mut command = Command::new("unshare");
         let rpm = "mount -t proc proc \"$0/proc\" && exec rpm --root \"$0\" --dbpath /var/lib/rpm \"$@\"";
         command.args(["--mount", "sh", "-c", rpm]).arg(root);

@@ -34,7 +34,7 @@ fn a_report_goes_through_the_proxy_of_the_environment_unless_the_collector_is_ex
 }
 
 #[test]
-fn a_proxy_of_the_settings_is_spoken_to_by_tls_with_credentials_of_a_file() -> Result<()> {
+fn a_proxy_in_the_settings_is_used_with_tls_and_a_credentials_file() -> Result<()> {
     let lab = Lab::start()?;
     let (agent, root) = (lab.enrolled_agent("plant")?, Root::debian("plant")?);
     let proxy = Proxy::start(Manners { authorization: Some(JANE), secure: true, ..Manners::default() })?;
@@ -54,7 +54,7 @@ fn a_proxy_of_the_settings_is_spoken_to_by_tls_with_credentials_of_a_file() -> R
 }
 
 #[test]
-fn check_names_each_way_in_which_a_proxy_stands_between() -> Result<()> {
+fn check_diagnoses_a_proxy_on_the_way() -> Result<()> {
     let lab = Lab::start()?;
     let agent = lab.enrolled_agent("checked")?;
     let check = |manners: Manners| -> Result<String> {
@@ -74,7 +74,7 @@ fn check_names_each_way_in_which_a_proxy_stands_between() -> Result<()> {
 }
 
 #[test]
-fn a_new_host_behind_an_inspecting_proxy_sends_no_token_and_hears_who_stands_between() -> Result<()> {
+fn enrollment_through_an_inspecting_proxy_sends_no_token_and_names_the_proxy() -> Result<()> {
     let lab = Lab::start()?;
     let proxy = Proxy::start(Manners { inspects: true, ..Manners::default() })?;
     let agent = lab.agent("new");

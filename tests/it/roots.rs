@@ -1,10 +1,9 @@
-//! Real roots, made by the tools that make them everywhere: Debian by debootstrap and dpkg, rpm's databases by rpm, Arch by
-//! pacman. On each, every product of the catalogue is planted where it would be, the real agent looks, and the catalogue must
-//! recognise it.
+//! Real roots, made by the usual tools: Debian by debootstrap and dpkg, rpm databases by rpm, Arch by pacman. Every product
+//! of the catalogue is planted on each, scanned by the real agent, and must be recognised.
 //!
-//! Some formats have no tool here that writes them. Berkeley DB is written by its own loader from rpm's own headers, and
-//! rpm reads it back; ndb and apk are written by hand as their formats are documented (a database by rpm's own ndb is among
-//! the fixtures of the unit tests), and so are the trees of snaps.
+//! For some formats there is no tool here. Berkeley DB is written by its own loader from rpm's headers, and rpm reads it
+//! back. ndb and apk are written by hand as documented (a database written by rpm's own ndb is among the fixtures of the
+//! unit tests), and so are the trees of snaps.
 
 mod catalogue;
 mod foreign;
@@ -23,7 +22,7 @@ use serde_json::Value;
 
 use catalogue::{Planting, plantings};
 
-/// What was seen on one root: the outcome of each source, its rows, and which products they show.
+/// The scan of one root: the outcome of each source, its rows, and the recognised products.
 struct ScanOutput {
     outcomes: BTreeMap<String, (String, String)>,
     rows: BTreeMap<String, usize>,
@@ -36,7 +35,7 @@ impl ScanOutput {
     }
 }
 
-/// Looks at a root with the real agent and matches what it saw, as `scan | muster catalogue match` does.
+/// Scans a root with the real agent and matches the result, as `scan | muster catalogue match` does.
 fn scan(root: &Path) -> Result<ScanOutput> {
     let mut scan = Command::new(binaries::find("muster-agent")?);
     let scanned = Answer::of(scan.arg("scan").arg("--root").arg(root).args(["-o", "ndjson"]))?.expect_code(0)?;
@@ -53,19 +52,19 @@ fn scan(root: &Path) -> Result<ScanOutput> {
     writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
     ensure!(output.status.success(), "muster catalogue match: {:?}", output.status);
     let text = String::from_utf8(output.stdout)?;
-    let mut seen = ScanOutput { outcomes: BTreeMap::new(), rows: BTreeMap::new(), products: BTreeSet::new() };
+    let mut found = ScanOutput { outcomes: BTreeMap::new(), rows: BTreeMap::new(), products: BTreeSet::new() };
     for line in text.lines() {
         let record: Value = serde_json::from_str(line)?;
         let field = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
         if record["record"] == "outcome" {
-            seen.outcomes.insert(field("source"), (field("outcome"), field("reason")));
+            found.outcomes.insert(field("source"), (field("outcome"), field("reason")));
             continue;
         }
-        *seen.rows.entry(field("source")).or_default() += 1;
+        *found.rows.entry(field("source")).or_default() += 1;
         let also = record["also"].as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned));
-        seen.products.extend(also.chain([field("product")]).filter(|product| !product.is_empty()));
+        found.products.extend(also.chain([field("product")]).filter(|product| !product.is_empty()));
     }
-    Ok(seen)
+    Ok(found)
 }
 
 /// The products that can be planted by one of these kinds.
@@ -73,10 +72,10 @@ fn products(all: &[Planting], kinds: &[&str]) -> BTreeSet<String> {
     all.iter().filter(|one| kinds.contains(&one.kind.as_str())).map(|one| one.product.clone()).collect()
 }
 
-fn assert_all_recognised(seen: &ScanOutput, expected: &BTreeSet<String>) {
+fn assert_all_recognised(found: &ScanOutput, expected: &BTreeSet<String>) {
     assert!(!expected.is_empty(), "nothing was planted");
-    let missed: Vec<&String> = expected.difference(&seen.products).collect();
-    assert!(missed.is_empty(), "planted and not recognised: {missed:?}\n{:?}", seen.outcomes);
+    let missed: Vec<&String> = expected.difference(&found.products).collect();
+    assert!(missed.is_empty(), "planted and not recognised: {missed:?}\n{:?}", found.outcomes);
 }
 
 #[test]
@@ -88,13 +87,13 @@ fn on_a_debian_made_by_debootstrap_every_product_is_recognised() -> Result<()> {
     let all = plantings()?;
     machines::install_debs(root.path(), &all)?;
     machines::plant_files(root.path(), &all)?;
-    let seen = scan(root.path())?;
+    let found = scan(root.path())?;
     for source in ["dpkg", "systemd-units", "watch-paths", "snap", "flatpak", "browser-extensions"] {
-        assert_eq!(seen.outcome(source), "found", "{source}: {:?}", seen.outcomes);
+        assert_eq!(found.outcome(source), "found", "{source}: {:?}", found.outcomes);
     }
-    assert_eq!(seen.rows["dpkg"], machines::dpkg_rows(root.path())?);
+    assert_eq!(found.rows["dpkg"], machines::dpkg_rows(root.path())?);
     let kinds = ["deb", "service", "path", "snap", "flatpak", "kernel_module", "browser_extension"];
-    assert_all_recognised(&seen, &products(&all, &kinds));
+    assert_all_recognised(&found, &products(&all, &kinds));
     Ok(())
 }
 
@@ -103,10 +102,10 @@ fn in_every_form_of_rpms_database_every_product_is_recognised() -> Result<()> {
     let all = plantings()?;
     let Some(made) = machines::rpm_roots(&all)? else { return Ok(()) };
     for (form, root) in &made.roots {
-        let seen = scan(root)?;
-        assert_eq!(seen.outcome("rpm"), "found", "{form}: {:?}", seen.outcomes);
-        assert_eq!(seen.rows["rpm"], made.packages, "{form}");
-        assert_all_recognised(&seen, &products(&all, &["rpm"]));
+        let found = scan(root)?;
+        assert_eq!(found.outcome("rpm"), "found", "{form}: {:?}", found.outcomes);
+        assert_eq!(found.rows["rpm"], made.packages, "{form}");
+        assert_all_recognised(&found, &products(&all, &["rpm"]));
     }
     Ok(())
 }
@@ -133,18 +132,18 @@ fn what_flatpak_itself_has_installed_is_recognised_with_its_version() -> Result<
     }
     let all = plantings()?;
     let root = foreign::flatpaks(&all)?;
-    let seen = scan(root.path())?;
-    assert_eq!(seen.outcome("flatpak"), "found", "{:?}", seen.outcomes);
+    let found = scan(root.path())?;
+    assert_eq!(found.outcome("flatpak"), "found", "{:?}", found.outcomes);
     let planted = all.iter().filter(|one| foreign::is_application(one)).map(|one| one.product.clone()).collect();
-    assert_all_recognised(&seen, &planted);
+    assert_all_recognised(&found, &planted);
     ensure!(root.path().join("var/lib/flatpak/.changed").is_file(), "flatpak does not touch what is watched any more");
     Ok(())
 }
 
 /// The source and the kind of its observations have one name.
 fn assert_recognised_on(source: &str, root: &Path, all: &[Planting]) -> Result<()> {
-    let seen = scan(root)?;
-    assert_eq!(seen.outcome(source), "found", "{:?}", seen.outcomes);
+    let found = scan(root)?;
+    assert_eq!(found.outcome(source), "found", "{:?}", found.outcomes);
     // What is packaged nowhere for this system is there by its units and folders all the same.
     machines::plant_files(root, all)?;
     assert_all_recognised(&scan(root)?, &products(all, &[source, "service", "path"]));

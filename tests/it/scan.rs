@@ -1,4 +1,4 @@
-//! `muster-agent scan`: what a person sees who only wants to look, with no collector anywhere.
+//! `muster-agent scan`: what it prints without any collector.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
@@ -18,7 +18,7 @@ fn scan(arguments: &[&str]) -> Result<Answer> {
     Answer::of(&mut command)
 }
 
-/// The records of one look at a root.
+/// The records of one scan of a root.
 struct ScanOutput {
     records: Vec<Value>,
 }
@@ -62,7 +62,7 @@ fn a_healthy_root_is_scanned_completely() -> Result<()> {
 }
 
 #[test]
-fn a_folder_that_an_uninstaller_has_emptied_is_told_as_one() -> Result<()> {
+fn a_directory_emptied_by_an_uninstaller_has_the_state_no_files() -> Result<()> {
     let root = Root::debian("emptied")?;
     std::fs::create_dir_all(root.path().join("opt/kaspersky/kesl/bin"))?;
     let state = |output: &ScanOutput| Some(output.observation("watch-paths", "/opt/kaspersky")?["state"].clone());
@@ -73,7 +73,7 @@ fn a_folder_that_an_uninstaller_has_emptied_is_told_as_one() -> Result<()> {
 }
 
 #[test]
-fn kaspersky_is_seen_by_its_packages_units_and_paths() -> Result<()> {
+fn kaspersky_is_found_by_packages_units_and_paths() -> Result<()> {
     let output = ScanOutput::at(&Root::debian("planted")?.with_kaspersky()?)?;
     let kesl = output.observation("dpkg", "kesl").context("no package kesl")?;
     assert_eq!(kesl["version"], "12.0.0-6672");
@@ -96,7 +96,7 @@ fn a_removed_package_has_the_state_rc() -> Result<()> {
 }
 
 #[test]
-fn a_broken_package_database_is_never_a_complete_snapshot() -> Result<()> {
+fn a_damaged_package_database_is_never_read_completely() -> Result<()> {
     for (what, root, outcomes) in [
         ("truncated", Root::debian("a")?.with_database_truncated()?, &["partial", "failed"][..]),
         ("cut between stanzas", Root::debian("f")?.with_database_cut_between_stanzas()?, &["partial", "failed"]),
@@ -114,7 +114,7 @@ fn a_broken_package_database_is_never_a_complete_snapshot() -> Result<()> {
 }
 
 #[test]
-fn what_stands_before_the_break_of_a_database_is_seen() -> Result<()> {
+fn packages_before_the_damage_in_a_database_are_found() -> Result<()> {
     let output = ScanOutput::at(&Root::debian("cut")?.with_database_truncated()?)?;
     let seen = output.observations("dpkg").len();
     assert!(seen > 50 && seen < package_count(), "{seen} of {} packages", package_count());
@@ -122,8 +122,8 @@ fn what_stands_before_the_break_of_a_database_is_seen() -> Result<()> {
 }
 
 #[test]
-fn links_resolve_inside_the_root_whatever_they_point_at() -> Result<()> {
-    // Absolute, and with more `..` than there are folders: both mean the root's own files.
+fn links_resolve_inside_the_root() -> Result<()> {
+    // An absolute link, and one with more `..` than directories: both lead to the root's own files.
     let root = Root::debian("links")?;
     let at = |place: &str| root.path().join(place);
     std::fs::rename(at("var/lib/dpkg/status"), at("etc/moved-status"))?;
@@ -132,7 +132,7 @@ fn links_resolve_inside_the_root_whatever_they_point_at() -> Result<()> {
     symlink("../../../../../../../../usr/lib/os-release", at("etc/os-release"))?;
     let output = ScanOutput::at(&root)?;
     assert_eq!(output.observations("dpkg").len(), package_count());
-    // A link to a file that only this machine has leads nowhere inside the root.
+    // The target exists only on this machine, so the link is broken inside the root.
     std::fs::remove_file(at("var/lib/dpkg/status"))?;
     let outside = tempfile::NamedTempFile::new()?;
     std::fs::write(outside.path(), "Package: outside\nStatus: install ok installed\nVersion: 1\n\n")?;
@@ -144,7 +144,7 @@ fn links_resolve_inside_the_root_whatever_they_point_at() -> Result<()> {
 }
 
 #[test]
-fn links_in_a_circle_end() -> Result<()> {
+fn a_link_loop_ends() -> Result<()> {
     let root = Root::debian("circle")?;
     let units = root.path().join("etc/systemd/system");
     symlink("b.service", units.join("a.service"))?;
@@ -181,7 +181,7 @@ fn digests(place: &Path) -> Result<(BTreeMap<String, String>, String)> {
 }
 
 #[test]
-fn two_machines_of_one_image_have_every_digest_in_common() -> Result<()> {
+fn two_machines_of_one_image_have_the_same_digests() -> Result<()> {
     let one = Root::debian("one")?.with_kaspersky()?;
     let two = Root::debian("two")?.with_kaspersky()?;
     for (root, user) in [(&one, "alice"), (&two, "bob")] {
@@ -196,12 +196,12 @@ fn two_machines_of_one_image_have_every_digest_in_common() -> Result<()> {
         let extension = ".config/google-chrome/Default/Extensions/ddoleachckhhdmhpbkddgechjfhnphpe/2.0_0/manifest.json";
         root.write(&format!("home/{user}/{extension}"), r#"{"name":"Kaspersky Protection","version":"2.0"}"#)?;
     }
-    // On different days, by everything that has a time.
+    // Scanned on different days.
     let days = |number: u64| std::time::UNIX_EPOCH + std::time::Duration::from_secs(number * 24 * 3600);
     for (root, day) in [(&one, 20_000), (&two, 20_400)] {
         set_times(root.path(), days(day))?;
     }
-    // Another order in the database is the same content.
+    // The packages are in a different order in the database.
     let status = std::fs::read_to_string(two.path().join("var/lib/dpkg/status"))?;
     let mut stanzas: Vec<&str> = status.split("\n\n").filter(|stanza| !stanza.is_empty()).collect();
     let mut chance = chance::Chance::new(1);
@@ -210,7 +210,7 @@ fn two_machines_of_one_image_have_every_digest_in_common() -> Result<()> {
     }
     std::fs::write(two.path().join("var/lib/dpkg/status"), stanzas.join("\n\n") + "\n\n")?;
     assert_eq!(digests(one.path())?, digests(two.path())?);
-    // What differs is in the state: whose extension it is, under a pseudonym.
+    // The state differs: it says whose extension it is, under a pseudonym.
     let users = |root: &Root| -> Result<Vec<String>> {
         let place = root.path().display().to_string();
         let sent = scan(&["--root", &place, "--show-sent", "-o", "json"])?.expect_code(0)?.json()?["sent"].clone();
@@ -238,7 +238,7 @@ fn set_times(place: &Path, time: std::time::SystemTime) -> Result<()> {
 }
 
 #[test]
-fn what_would_be_sent_names_no_user_and_no_home() -> Result<()> {
+fn nothing_that_is_sent_names_a_user_or_a_home_directory() -> Result<()> {
     let root = Root::debian("private")?.with_kaspersky()?;
     root.write("etc/passwd", "wilhelmina:x:1000:1000:Wilhelmina Q:/home/wilhelmina:/bin/bash\n")?;
     root.write("home/wilhelmina/.config/systemd/user/secret.service", "[Service]\nExecStart=/bin/true\n")?;
@@ -249,7 +249,7 @@ fn what_would_be_sent_names_no_user_and_no_home() -> Result<()> {
 }
 
 #[test]
-fn one_source_can_be_asked_alone() -> Result<()> {
+fn one_source_can_be_read_alone() -> Result<()> {
     let root = Root::debian("alone")?;
     let place = root.path().display().to_string();
     let answer = scan(&["--root", &place, "--source", "dpkg", "-o", "ndjson"])?.expect_code(0)?;
@@ -260,7 +260,7 @@ fn one_source_can_be_asked_alone() -> Result<()> {
 }
 
 #[test]
-fn a_root_that_is_none_is_an_error_with_its_name() -> Result<()> {
+fn a_missing_root_is_an_error_that_names_it() -> Result<()> {
     let refused = scan(&["--root", "/nowhere/at/all"])?.expect_code(1)?;
     assert!(refused.stderr.contains("/nowhere/at/all"), "{}", refused.stderr);
     assert_eq!(refused.stdout, "");
@@ -269,7 +269,7 @@ fn a_root_that_is_none_is_an_error_with_its_name() -> Result<()> {
 }
 
 #[test]
-fn settings_that_were_named_are_used_or_refused() -> Result<()> {
+fn a_named_settings_file_is_used_or_refused() -> Result<()> {
     let root = Root::debian("settings")?.with_kaspersky()?;
     root.write("etc/passwd", "alice:x:1000:1000::/home/alice:/bin/bash\n")?;
     let extension = ".config/google-chrome/Default/Extensions/ddoleachckhhdmhpbkddgechjfhnphpe/2.0_0/manifest.json";
@@ -290,18 +290,18 @@ fn settings_that_were_named_are_used_or_refused() -> Result<()> {
     assert_eq!(refused.stdout, "");
 
     std::fs::write(&file, "[scan]\nuser_scope = \"none\"\n")?;
-    let told = |answer: Answer| -> Result<Option<usize>> {
+    let user_items = |answer: Answer| -> Result<Option<usize>> {
         let sent = answer.expect_code(0)?.json()?["sent"].clone();
         Ok(sent["state"]["user_items"].as_array().map(Vec::len))
     };
-    assert_eq!(told(with(&["--show-sent", "-o", "json"])?)?, Some(0), "scan.user_scope is not followed");
+    assert_eq!(user_items(with(&["--show-sent", "-o", "json"])?)?, Some(0), "scan.user_scope is not followed");
     let flag = with(&["--show-sent", "-o", "json", "--user-scope", "watchlist"])?;
-    assert_eq!(told(flag)?, Some(1), "a flag goes over the file");
+    assert_eq!(user_items(flag)?, Some(1), "the flag overrides the file");
     Ok(())
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() -> Result<()> {
+fn a_closed_pipe_is_not_an_error() -> Result<()> {
     let root = Root::debian("pipe")?;
     let mut command = Command::new(binaries::find("muster-agent")?);
     command.args(["scan", "-o", "ndjson", "--root"]).arg(root.path());

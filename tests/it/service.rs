@@ -1,4 +1,4 @@
-//! `muster-agent run` as a service: woken by real changes, told by signals, watched by a supervisor.
+//! `muster-agent run` as a service: it is woken by real changes, handles signals, and notifies the service manager.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -27,15 +27,15 @@ fn start(agent: &Agent, root: &Path, environment: &[(&str, String)]) -> Result<P
 }
 
 fn lane(lab: &Lab, name: &str) -> Result<String> {
-    let told = lab.muster(&["explain", name, "-o", "json"])?.json()?;
-    let verdicts = told["host"]["verdicts"].as_array().context("no standings")?.clone();
+    let explained = lab.muster(&["explain", name, "-o", "json"])?.json()?;
+    let verdicts = explained["host"]["verdicts"].as_array().context("no verdicts")?.clone();
     let verdict = verdicts.into_iter().find(|verdict| verdict["order"]["id"] == "us-bis-icts-2021-002");
-    Ok(verdict.context("no standing")?["lane"].as_str().unwrap_or_default().to_owned())
+    Ok(verdict.context("no verdict")?["lane"].as_str().unwrap_or_default().to_owned())
 }
 
 fn until_lane(lab: &Lab, name: &str, wanted: &[&str], patience: Duration) -> Result<Duration> {
     let begun = Instant::now();
-    eventually(&format!("{name} stands in one of {wanted:?}"), patience, || {
+    eventually(&format!("{name} is in one of the lanes {wanted:?}"), patience, || {
         Ok(wanted.contains(&lane(lab, name)?.as_str()).then_some(()))
     })?;
     Ok(begun.elapsed())
@@ -126,7 +126,7 @@ fn a_file_of_the_watchlist_and_a_unit_wake_the_agent_where_no_package_manager_is
 }
 
 #[test]
-fn many_snapshots_leave_no_more_memory_behind_than_a_few() -> Result<()> {
+fn memory_does_not_grow_with_the_number_of_scans() -> Result<()> {
     /// Of its own, at rest: with whatever the allocator keeps.
     const MOST_KIB: u64 = 6 * 1024;
     let lab = Lab::start()?;
@@ -150,7 +150,7 @@ fn many_snapshots_leave_no_more_memory_behind_than_a_few() -> Result<()> {
 }
 
 #[test]
-fn a_hangup_reads_the_settings_anew_and_broken_ones_leave_the_old_in_force() -> Result<()> {
+fn sighup_reloads_the_settings_and_invalid_ones_are_ignored() -> Result<()> {
     let lab = Lab::start()?;
     let root = Root::debian("tuned")?;
     let agent = lab.enrolled_agent("tuned")?;
@@ -177,7 +177,7 @@ fn a_hangup_reads_the_settings_anew_and_broken_ones_leave_the_old_in_force() -> 
 }
 
 #[test]
-fn a_supervisor_hears_that_the_service_is_ready_lives_and_stops() -> Result<()> {
+fn the_service_notifies_the_service_manager() -> Result<()> {
     let lab = Lab::start()?;
     let root = Root::debian("supervised")?;
     let agent = lab.enrolled_agent("supervised")?;
@@ -186,7 +186,7 @@ fn a_supervisor_hears_that_the_service_is_ready_lives_and_stops() -> Result<()> 
     socket.set_read_timeout(Some(PATIENCE))?;
     let environment = [("NOTIFY_SOCKET", path.display().to_string()), ("WATCHDOG_USEC", "400000".to_owned())];
     let mut service = start(&agent, root.path(), &environment)?;
-    let hear = |wanted: &str| -> Result<String> {
+    let receive = |wanted: &str| -> Result<String> {
         let mut buffer = [0; 512];
         loop {
             let size = socket.recv(&mut buffer).with_context(|| format!("waiting for {wanted}"))?;
@@ -196,26 +196,26 @@ fn a_supervisor_hears_that_the_service_is_ready_lives_and_stops() -> Result<()> 
             }
         }
     };
-    let ready = hear("READY=1")?;
+    let ready = receive("READY=1")?;
     assert!(ready.contains("watching "), "{ready}");
     for _ in 0..3 {
-        hear("WATCHDOG=1")?;
+        receive("WATCHDOG=1")?;
     }
     signal(&service, "HUP")?;
-    hear("RELOADING=1")?;
-    hear("READY=1")?;
+    receive("RELOADING=1")?;
+    receive("READY=1")?;
     signal(&service, "TERM")?;
-    hear("STOPPING=1")?;
+    receive("STOPPING=1")?;
     assert!(service.wait(PATIENCE)?.success());
     Ok(())
 }
 
 #[test]
-fn a_stop_in_the_middle_of_a_report_ends_in_time_and_keeps_the_snapshot() -> Result<()> {
+fn a_stop_during_a_delivery_is_fast_and_keeps_the_snapshot() -> Result<()> {
     let lab = Lab::start()?;
     let root = Root::debian("stopped")?;
     let agent = lab.enrolled_agent("stopped")?;
-    // Somebody who takes the connection and then says nothing.
+    // A server that accepts the connection and then sends nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
     let environment = [("MUSTER_AGENT__COLLECTOR", format!("https://{}", silent.local_addr()?))];
     let mut service = start(&agent, root.path(), &environment)?;

@@ -1,4 +1,4 @@
-//! The units that are shipped: systemd takes them, and they give no more away than they have to.
+//! The shipped units: systemd accepts them, and they are hardened.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use muster_tests::process::Answer;
 use muster_tests::{binaries, left_out};
 
-/// Exposure by `systemd-analyze security`, in tenths: what the agent needs (all files, all processes, the network) has its
-/// price, and nothing may be added to it unnoticed.
+/// Exposure limits by `systemd-analyze security`, in tenths. The agent needs access to all files, all processes and the
+/// network; nothing may be added unnoticed.
 const MOST: [(&str, &str, u32); 2] = [("muster-agent", "run", 23), ("muster-collector", "serve", 11)];
 
 fn has_systemd() -> bool {
@@ -20,7 +20,7 @@ fn unit(name: &str) -> Result<String> {
     std::fs::read_to_string(&path).with_context(|| path.display().to_string())
 }
 
-/// The unit with the program that was built here: systemd looks whether it is there.
+/// The unit with the path of the program built here, because systemd checks that it exists.
 fn placed(folder: &Path, name: &str) -> Result<std::path::PathBuf> {
     let path = folder.join(format!("{name}.service"));
     let program = binaries::find(name)?;
@@ -58,7 +58,7 @@ fn the_units_expose_no_more_than_they_have_to() -> Result<()> {
             Answer::of(&mut security)
         };
         security(most)?.expect_code(0).with_context(|| format!("{name} is above {most}"))?;
-        // The bound is tight, or it would notice nothing.
+        // The limit must be tight, or it would detect nothing.
         ensure!(security(most - 2)?.code != Some(0), "{name} has become better than its bound; lower it");
     }
     Ok(())

@@ -209,7 +209,7 @@ impl Agent {
                         spool.coalesced = lost.coalesced,
                         spool.dropped = lost.dropped,
                         spool.entries = self.spool.len(),
-                        "older snapshots in the spool were removed to make room"
+                        "older snapshots in the spool were removed to free space"
                     );
                 }
             }

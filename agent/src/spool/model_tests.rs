@@ -276,7 +276,7 @@ fn a_failed_put_on_an_empty_spool_is_an_error_and_can_be_counted() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let disk = Failing { left: 10, end: End::Full, dead: false, used: std::sync::Arc::default() };
     let mut spool = Spool::open_on(Box::new(disk), dir.path(), BOUNDS).expect("opened");
-    let error = spool.put("a", &[7; 50], Timestamp::from_millis(1)).expect_err("no room");
+    let error = spool.put("a", &[7; 50], Timestamp::from_millis(1)).expect_err("no space");
     assert!(error.to_string().contains("cannot access"), "{error}");
     assert_eq!(spool.losses(), Losses::default(), "the caller may still deliver the snapshot");
     spool.count_lost();

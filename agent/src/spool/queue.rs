@@ -309,7 +309,7 @@ impl Spool {
         self.record.removing = places.iter().map(|at| self.entries[*at].name.clone()).collect();
         match self.save_record() {
             Ok(()) => self.remove(places),
-            // On a full disk the removal makes room for the record.
+            // On a full disk the removal frees the space for the record.
             Err(SpoolError::Access { source, .. }) if is_full(&source) => {
                 self.remove(places)?;
                 self.record.removing.clear();

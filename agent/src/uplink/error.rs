@@ -79,7 +79,7 @@ impl UplinkError {
             Self::Refused { class: RefusalClass::TooOld, .. } => Some("install a newer agent version"),
             // The agents' listener has no such answers: it authenticates by certificate and has every method.
             Self::Call { code: tonic::Code::Unauthenticated | tonic::Code::Unimplemented, .. } => {
-                Some("check the port: this looks like the operators' port; agents use 7443")
+                Some("check the port: this seems to be the operators' port; agents use 7443")
             }
             Self::Refused { .. }
             | Self::Call { .. }

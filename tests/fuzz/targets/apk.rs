@@ -5,5 +5,5 @@ use libfuzzer_sys::fuzz_target;
 use muster_agent::sources::parse::apk::parse;
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = parse(bytes).first_lacking(&String::from_utf8_lossy(bytes));
+    let _ = parse(bytes).first_missing(&String::from_utf8_lossy(bytes));
 });

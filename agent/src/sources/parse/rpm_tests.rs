@@ -110,7 +110,7 @@ fn a_truncated_database_always_has_a_fault() {
 fn a_lost_page_is_a_fault_unless_it_is_unused() {
     for (name, read, page) in databases() {
         let bytes = fixture(name);
-        let mut told = 0;
+        let mut faults = 0;
         for (filler, start) in
             [0_u8, 0xff].into_iter().flat_map(|f| (0..bytes.len()).step_by(page).map(move |s| (f, s)))
         {
@@ -120,9 +120,9 @@ fn a_lost_page_is_a_fault_unless_it_is_unused() {
             let packages = read(&broken);
             let whole = rows(&packages) == ROWS;
             assert!(packages.fault.is_some() || whole, "{name} without the page at {start}: {:?}", rows(&packages));
-            told += usize::from(packages.fault.is_some());
+            faults += usize::from(packages.fault.is_some());
         }
-        assert!(told > 2, "{name}: {told}");
+        assert!(faults > 2, "{name}: {faults}");
     }
 }
 
