@@ -1,4 +1,4 @@
-//! What operators do: each operation one file, with its checks and its call of the store.
+//! Actions of accounts: one file per action, with its checks and its call of the store.
 
 mod token;
 

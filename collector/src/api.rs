@@ -1,7 +1,6 @@
-//! The faces: what people and programs see of the collector, and the operators' program.
+//! The operators' side of the collector: gRPC, and the probes.
 //!
-//! `grpc` holds both gRPC doors' outer layers and FleetService; `admin` is health and metrics over plain HTTP; `cli` is
-//! `muster`, which asks FleetService and never opens a database.
+//! `grpc` has the access checks of both gRPC ports and FleetService; `probes` is health and metrics over plain HTTP.
 
 mod access;
 pub mod grpc;

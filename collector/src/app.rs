@@ -1,10 +1,10 @@
-//! The only wiring: opens the store, loads the rules, starts listeners and loops, owns shutdown.
+//! The wiring: opens the store, loads the rules, starts listeners and background tasks, and owns shutdown.
 //!
 //! ```text
-//!  settings ─► prepare (directory, CA, database, admin token) ─► serve: rules, judge queue, doors, admin ─► stop, drain, close
+//!  settings ─► prepare (directory, CA, database, admin token) ─► serve: rules, judge queue, listeners ─► stop, drain, close
 //! ```
 //!
-//! Nothing else reads the system's clock. `token` works beside a running collector: it opens the same database itself.
+//! `tokens` works beside a running collector: it opens the same database itself.
 
 mod check;
 mod command;
@@ -13,20 +13,25 @@ mod lock;
 mod prepare;
 mod rules;
 mod serve;
-mod token;
+mod tokens;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::{CommandFactory, FromArgMatches};
+use muster_proto::error_chain;
 
 use crate::clock;
 use crate::config::{ConfigFaults, Layers, Settings};
 use crate::telemetry;
 use crate::tls::CaError;
 use command::{Command, Verb};
+use prepare::{ExposedAdminToken, ForeignAuthority, NotPrepared};
 
-/// Runs `muster-collector` and says with which code to exit: 0, 1 for an error, 2 for wrong usage.
+/// What to do about faulty settings.
+const SETTINGS_ADVICE: &str = "deploy/config/collector.toml explains every key";
+
+/// Runs `muster-collector` and returns the exit code: 0, 1 for an error, 2 for wrong usage.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(String, String)>) -> u8 {
     let (mut out, mut err) = (io::stdout().lock(), io::stderr());
     let parsed = Command::command().try_get_matches_from(arguments).and_then(|found| Command::from_arg_matches(&found));
@@ -53,14 +58,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(Stri
 
 fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn Write) -> anyhow::Result<u8> {
     if matches!(command.verb, Verb::Version) {
-        return said(writeln!(out, "muster-collector {}", env!("CARGO_PKG_VERSION")));
+        return written(writeln!(out, "muster-collector {}", env!("CARGO_PKG_VERSION")));
     }
     let settings = Settings::load(&Layers { flags: command.flags, environment });
     if let (Verb::Check, Err(faults)) = (&command.verb, &settings) {
-        writeln!(
-            out,
-            "FAULT settings: {faults}\n      correct them; every key is explained in deploy/config/collector.toml"
-        )?;
+        writeln!(out, "FAULT settings: {faults}\n      {SETTINGS_ADVICE}")?;
         return Ok(1);
     }
     let settings = settings?;
@@ -69,12 +71,12 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
         Verb::Serve => {
             telemetry::start_log(&settings.log)?;
             let served = runtime.block_on(serve::serve(settings, clock::system()));
-            // A handshake or a call that has not ended by now has had its deadline.
+            // Handshakes and calls that are still open had their deadline in `serve`.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             served.map(|()| 0)
         }
-        Verb::Init => said(runtime.block_on(prepare::init(&settings, clock::system_now(), out))?),
-        Verb::Token(verb) => said(runtime.block_on(token::run(&settings, verb, clock::system_now(), out))?),
+        Verb::Init => written(runtime.block_on(prepare::init(&settings, clock::system_now(), out))?),
+        Verb::Tokens(asked) => written(runtime.block_on(tokens::run(&settings, asked, clock::system_now(), out))?),
         Verb::Check => {
             let good = runtime.block_on(check::run(&settings, clock::system_now(), out))?;
             Ok(if good { 0 } else { 1 })
@@ -83,32 +85,27 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
     }
 }
 
-/// Who stops reading has what they wanted.
-fn said(written: io::Result<()>) -> anyhow::Result<u8> {
-    match written {
+/// A closed pipe is no error: the reader has seen enough.
+fn written(result: io::Result<()>) -> anyhow::Result<u8> {
+    match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(0),
     }
 }
 
-/// The chain of the error, then what to do about it.
+/// Prints the error with its causes, then the advice.
 fn report(failed: &anyhow::Error, err: &mut dyn Write) {
-    let mut chain: Vec<String> = Vec::new();
-    for cause in failed.chain().map(ToString::to_string) {
-        if !chain.iter().any(|before| before.contains(&cause)) {
-            chain.push(cause);
-        }
-    }
-    let _ = writeln!(err, "error: {}", chain.join(": "));
+    let _ = writeln!(err, "error: {}", error_chain(failed.as_ref()));
     let advice = failed.chain().find_map(|cause| {
-        let of_ca = cause.downcast_ref::<CaError>().map(CaError::advice);
-        let of_settings =
-            cause.downcast_ref::<ConfigFaults>().map(|_| "every key is explained in deploy/config/collector.toml");
-        let of_lock = cause.downcast_ref::<lock::Locked>().map(|_| "stop it first, or name another --data-dir");
-        let of_database = cause.downcast_ref::<prepare::ForeignAuthority>().map(|_| prepare::ForeignAuthority::ADVICE);
-        of_ca.or(of_settings).or(of_lock).or(of_database)
+        let of_ca = cause.downcast_ref::<CaError>().map(|error| error.advice().to_owned());
+        let of_settings = cause.downcast_ref::<ConfigFaults>().map(|_| SETTINGS_ADVICE.to_owned());
+        let of_lock = cause.downcast_ref::<lock::Locked>().map(|_| lock::Locked::ADVICE.to_owned());
+        let of_database = cause.downcast_ref::<ForeignAuthority>().map(|_| ForeignAuthority::ADVICE.to_owned());
+        let of_directory = cause.downcast_ref::<NotPrepared>().map(NotPrepared::advice);
+        let of_token = cause.downcast_ref::<ExposedAdminToken>().map(|_| ExposedAdminToken::ADVICE.to_owned());
+        of_ca.or(of_settings).or(of_lock).or(of_database).or(of_directory).or(of_token)
     });
     if let Some(advice) = advice {
-        let _ = writeln!(err, "\n  {advice}");
+        let _ = writeln!(err, "  {advice}");
     }
 }

@@ -1,5 +1,5 @@
-//! `muster`, the operators' program: one file a noun. A client of FleetService, never of the database; `catalogue match`
-//! and `catalogue check` need no server at all.
+//! The `muster` program: one file per noun. It is a client of FleetService and never opens the database; `catalogue match`
+//! and `catalogue check` work without a collector.
 //!
 //! ```text
 //!  args ─► profile ─► client (wire to model) ─► noun ─► render (table, json, ndjson, csv) ─► exit code
@@ -25,25 +25,28 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::{CommandFactory, FromArgMatches};
+use muster_proto::error_chain;
 use muster_proto::model::Timestamp;
 
 use args::{Cli, Verb};
 use client::Client;
 use render::Screen;
 
+pub(crate) use args::NewTokenArgs;
 pub use exit::{of_boards, of_verdicts};
+pub(crate) use tokens::plain_table as token_table;
 
-/// What the runner is given by its program, or by a test.
+/// The surroundings of one run, given by the program or by a test.
 pub struct World<'w> {
-    /// Where answers go.
+    /// Standard output.
     pub out: &'w mut (dyn Write + Send),
-    /// Where errors go.
+    /// Standard error.
     pub err: &'w mut (dyn Write + Send),
-    /// Where `catalogue match` reads when no file is named.
+    /// Standard input, for `catalogue match`.
     pub input: &'w mut (dyn io::BufRead + Send),
-    /// Whether answers are coloured.
+    /// Whether to use colours.
     pub colour: bool,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
     /// The home directory, for profiles.
     pub home: Option<std::path::PathBuf>,
@@ -51,7 +54,7 @@ pub struct World<'w> {
     pub config_home: Option<std::path::PathBuf>,
 }
 
-/// Runs one command and says with which code to exit.
+/// Runs one command and returns the exit code.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>, world: World<'_>) -> u8 {
     let World { out, err, input, colour, now, home, config_home } = world;
     let parsed = Cli::command().try_get_matches_from(arguments).and_then(|found| Cli::from_arg_matches(&found));
@@ -77,12 +80,19 @@ async fn execute(
     let connect = async || Client::connect(&profile::resolve(&cli.connection, places)?).await;
     match cli.verb {
         Verb::Board(asked) => board::run(connect().await?, asked, screen).await,
-        Verb::Hosts(asked) => hosts::run(connect().await?, asked, screen).await,
+        Verb::Hosts(args::HostsArgs { verb: None, filter }) => hosts::run(connect().await?, filter, screen).await,
+        Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Show(asked)), filter }) => {
+            no_list_options(filter == args::HostsFilterArgs::default())?;
+            host::run(connect().await?, asked, screen).await
+        }
         Verb::Software(asked) => software::run(connect().await?, asked, screen).await,
         Verb::Host(asked) => host::run(connect().await?, asked, screen).await,
         Verb::Explain(asked) => explain::run(connect().await?, asked, screen).await,
         Verb::Findings(asked) => findings::run(connect().await?, asked, screen).await,
-        Verb::Orders(asked) => orders::run(connect().await?, asked, screen).await,
+        Verb::Orders(asked) => {
+            no_list_options(asked.verb.is_none() || !asked.all)?;
+            orders::run(connect().await?, asked, screen).await
+        }
         Verb::Tokens(asked) => tokens::run(connect().await?, asked, screen).await,
         Verb::Status => status::run(connect().await?, screen).await,
         Verb::Catalogue(args::CatalogueVerb::List) => catalogue::list(connect().await?, screen).await,
@@ -102,7 +112,13 @@ async fn execute(
     }
 }
 
-/// Help and version are answers; everything else that clap says is wrong usage.
+/// Options of a list mean nothing to `show`. clap could refuse them, but it would refuse the global options too.
+fn no_list_options(none: bool) -> Result<(), args::WrongUsage> {
+    let refused = || args::WrongUsage("`show` does not take the options of the list".to_owned());
+    if none { Ok(()) } else { Err(refused()) }
+}
+
+/// Prints what clap has to say: help and version are answers, anything else is wrong usage.
 fn usage(refused: &clap::Error, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let text = refused.render();
     if refused.use_stderr() {
@@ -114,7 +130,7 @@ fn usage(refused: &clap::Error, out: &mut dyn Write, err: &mut dyn Write) -> u8 
     }
 }
 
-/// The chain of an error, then what to do about it. Who stops reading has what they wanted.
+/// Prints an error with its causes, then the advice. A closed pipe is no error: the reader has seen enough.
 fn report(failed: &anyhow::Error, err: &mut dyn Write) -> u8 {
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
@@ -126,23 +142,11 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) -> u8 {
         let _ = writeln!(err, "error: {wrong}");
         return 2;
     }
-    let chain: Vec<String> = failed.chain().map(|cause| render::clean(&cause.to_string())).collect();
-    let _ = writeln!(err, "error: {}", without_repeats(chain).join(": "));
+    let _ = writeln!(err, "error: {}", render::clean(&error_chain(failed.as_ref())));
     if let Some(advice) = client::advice(failed) {
-        let _ = writeln!(err, "\n  {advice}");
+        let _ = writeln!(err, "  {advice}");
     }
     1
-}
-
-/// Libraries repeat their source in their own text; people need it once.
-fn without_repeats(chain: Vec<String>) -> Vec<String> {
-    let mut kept: Vec<String> = Vec::new();
-    for text in chain {
-        if !kept.iter().any(|before| before.contains(&text)) {
-            kept.push(text);
-        }
-    }
-    kept
 }
 
 #[cfg(test)]

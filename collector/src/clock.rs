@@ -1,11 +1,11 @@
-//! The clock as an argument: whoever needs "now" again and again is handed one of these.
+//! The clock as an argument, for code that needs the current time repeatedly.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use muster_proto::model::Timestamp;
 
-/// Tells the time. `app` hands the system's clock to doors and loops; tests hand in their own.
+/// Returns the current time. `app` passes the system's clock; tests pass their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The system's clock. Only `app`, `main` and the programs of `bin` call this.
@@ -14,7 +14,7 @@ pub fn system() -> Clock {
     Arc::new(system_now)
 }
 
-/// The system's time. A clock that stands before 1970 counts backwards.
+/// The system's time. Times before 1970 are negative.
 #[must_use]
 pub fn system_now() -> Timestamp {
     let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -24,7 +24,7 @@ pub fn system_now() -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-/// A clock that stands still; for tests, and for reports that must hold for one instant.
+/// A clock that always returns the same time; for tests, and for reports about one instant.
 #[must_use]
 pub fn fixed(at: Timestamp) -> Clock {
     Arc::new(move || at)

@@ -35,8 +35,8 @@ pub struct Settings {
     pub agents: Agents,
     /// `[operators]`: the operators' door.
     pub operators: Operators,
-    /// `[admin]`: health and metrics.
-    pub admin: Admin,
+    /// `[probes]`: health and metrics.
+    pub probes: Probes,
     /// `[rules]`: catalogue and orders.
     pub rules: Rules,
     /// `[pace]`: when agents come back.
@@ -101,8 +101,8 @@ pub struct Operators {
 
 /// Health and metrics: plain HTTP, so on loopback by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admin {
-    /// `admin.listen`.
+pub struct Probes {
+    /// `probes.listen`.
     pub listen: SocketAddr,
 }
 
@@ -162,7 +162,7 @@ handshake_timeout = "10s"
 [operators]
 listen = "127.0.0.1:7444"
 connections = 256
-[admin]
+[probes]
 listen = "127.0.0.1:7480"
 [rules]
 overlay = ""
@@ -210,7 +210,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
     let agents = read_agents(reader);
     let operators_listen = reader.address("operators.listen");
     let operators_connections = reader.count("operators.connections", 1, 1_000_000);
-    let admin_listen = reader.address("admin.listen");
+    let probes_listen = reader.address("probes.listen");
     let rules = read_rules(reader);
     let pace = read_pace(reader);
     let drain = reader.span("drain.deadline", Duration::ZERO, Duration::from_secs(3600));
@@ -229,7 +229,7 @@ fn read_settings(reader: &mut Reader) -> Option<Settings> {
         store: store?,
         agents: agents?,
         operators: Operators { listen: operators_listen?, connections: operators_connections? },
-        admin: Admin { listen: admin_listen? },
+        probes: Probes { listen: probes_listen? },
         rules: rules?,
         pace: pace?,
         drain: drain?,

@@ -1,11 +1,11 @@
-//! The agents' door: identity, limits, idempotence, pace.
+//! The agents' side of the collector: identity, limits, idempotence, pace.
 //!
 //! ```text
 //!  request ─► peer (certificate ─► host) ─► convert, limits ─► admit ─► store ─► answer with pace
 //!                   └────────────── any step may refuse: class, pace, and a message that names the field or limit
 //! ```
 //!
-//! What the store says when it fails is logged here, once, and never told to an agent.
+//! Errors of the store are logged here, once, and never sent to an agent.
 
 mod admit;
 mod backlog;
@@ -41,7 +41,7 @@ use crate::tls::CertificateAuthority;
 
 /// The service that agents call. Cheap to clone.
 #[derive(Clone)]
-pub struct AgentDoor {
+pub struct AgentIngest {
     inside: Arc<Inside>,
 }
 
@@ -53,12 +53,12 @@ struct Inside {
     clock: Clock,
     admission: Admission,
     backlog: Backlog,
-    /// The watchlist of the rules in force, made once for each version of them.
+    /// The watchlist of the rules in force, built once per version.
     watchlist: ArcSwapOption<(String, wire::Watchlist)>,
 }
 
-impl AgentDoor {
-    /// A door before this store.
+impl AgentIngest {
+    /// Serves agents from this store.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -67,11 +67,11 @@ impl AgentDoor {
         pace: Pace,
         clock: Clock,
     ) -> Self {
-        Self::before(store, authority, rules, pace, clock, backlog::MOST)
+        Self::with_backlog(store, authority, rules, pace, clock, backlog::MOST)
     }
 
-    /// A door that puts uploads off when more hosts than these wait for judgement.
-    fn before(
+    /// As `new`, but refuses uploads for now if more than this many hosts wait to be judged.
+    fn with_backlog(
         store: Arc<dyn Store>,
         authority: Arc<dyn CertificateAuthority>,
         rules: Arc<ArcSwap<RuleSet>>,
@@ -118,7 +118,7 @@ impl Inside {
 }
 
 #[tonic::async_trait]
-impl AgentService for AgentDoor {
+impl AgentService for AgentIngest {
     async fn enroll(&self, request: Request<wire::EnrollRequest>) -> Result<Response<wire::EnrollResponse>, Status> {
         let outcome = enroll::enroll(&self.inside, request.into_inner()).await;
         self.inside.answer("Enroll", outcome)

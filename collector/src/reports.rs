@@ -13,10 +13,11 @@ mod verdict;
 
 use std::sync::Arc;
 
-use muster_proto::model::{CollectorStatus, HostId, OrderId, ProductId, RulesRefused, Timestamp};
+use muster_proto::model::{CollectorStatus, HostId, OrderId, ProductId, RulesRefused, SiteId, Timestamp};
 
 use crate::rules::{Order, RuleSet};
 use crate::store::{Store, StoreError};
+use crate::suggest::did_you_mean;
 
 pub use findings::FindingsQuery;
 pub use hosts::HostsQuery;
@@ -26,45 +27,49 @@ pub use software::SoftwareAsked;
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// There is no such host.
-    #[error("there is no host {host:?}")]
+    #[error("no host {host:?}")]
     NoHost {
         /// Id or name, as asked.
         host: String,
     },
-    /// Several hosts have this name, or an id that begins so.
-    #[error("{} hosts are named {name:?}, or have an id that begins so: ask by id, one of {}", ids.len(), list(ids))]
+    /// Several hosts have this name, or an id that starts with it.
+    #[error("ambiguous host {name:?}; use one of these ids:{}", list(hosts))]
     Ambiguous {
         /// As asked.
         name: String,
-        /// Their ids, at most ten.
-        ids: Vec<HostId>,
+        /// The hosts, at most ten.
+        hosts: Vec<HostCandidate>,
     },
     /// There is no such order.
-    #[error("there is no order \"{order}\"")]
+    #[error("no order \"{order}\"{hint}")]
     NoOrder {
         /// As asked.
         order: OrderId,
+        /// The most similar order, as text.
+        hint: String,
     },
     /// Nobody is judged under the order.
-    #[error("nobody is judged under the order \"{order}\": it is not active")]
+    #[error("order \"{order}\" is not active, so no host is judged under it")]
     NotActive {
         /// As asked.
         order: OrderId,
     },
     /// There is no such product.
-    #[error("the catalogue has no product \"{product}\"")]
+    #[error("no product \"{product}\" in the catalogue{hint}")]
     NoProduct {
         /// As asked.
         product: ProductId,
+        /// The most similar product, as text.
+        hint: String,
     },
     /// Lanes are lanes of an order.
-    #[error("a filter by lane needs an order: {active} orders are active")]
+    #[error("a filter by lane needs --order, because {active} orders are active")]
     LaneNeedsOrder {
         /// How many.
         active: usize,
     },
     /// A search for nearly nothing.
-    #[error("a search needs at least {shortest} characters, not {text:?}")]
+    #[error("search for {text:?}: at least {shortest} characters are needed")]
     TooShort {
         /// As asked.
         text: String,
@@ -72,10 +77,10 @@ pub enum ReportError {
         shortest: usize,
     },
     /// A page token that no answer gave.
-    #[error("the page token is not one that an answer gave")]
+    #[error("the page token is not valid")]
     PageToken,
     /// The store failed.
-    #[error("the store could not answer")]
+    #[error("the store failed")]
     Store(#[source] StoreError),
 }
 
@@ -85,8 +90,23 @@ impl From<StoreError> for ReportError {
     }
 }
 
-fn list(ids: &[HostId]) -> String {
-    ids.iter().map(HostId::to_string).collect::<Vec<_>>().join(", ")
+/// A host that an ambiguous name may mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostCandidate {
+    /// Its id.
+    pub id: HostId,
+    /// Its site.
+    pub site: SiteId,
+    /// When it last reported.
+    pub last_seen: Option<Timestamp>,
+}
+
+fn list(hosts: &[HostCandidate]) -> String {
+    let line = |host: &HostCandidate| {
+        let seen = host.last_seen.map_or_else(|| "never seen".to_owned(), |at| format!("last seen {at}"));
+        format!("\n  {}  site {}, {seen}", host.id, host.site)
+    };
+    hosts.iter().map(line).collect()
 }
 
 /// One page of a list.
@@ -134,7 +154,10 @@ impl ReportContext {
     /// The active orders, or one of them.
     fn orders_asked(&self, asked: Option<&OrderId>) -> Result<Vec<&Order>, ReportError> {
         let Some(id) = asked else { return Ok(self.active_orders()) };
-        let order = self.rules.order(id.as_str()).ok_or_else(|| ReportError::NoOrder { order: id.clone() })?;
+        let order = self.rules.order(id.as_str()).ok_or_else(|| ReportError::NoOrder {
+            order: id.clone(),
+            hint: did_you_mean(id.as_str(), self.rules.orders.iter().map(|order| order.id.as_str())),
+        })?;
         if order.active { Ok(vec![order]) } else { Err(ReportError::NotActive { order: id.clone() }) }
     }
 

@@ -1,37 +1,37 @@
-//! One token that everybody watches, and the signals that pull it. The only place that says `cfg(unix)`.
+//! Stopping: a token that every task watches, and the signals that trigger it. The only file with `cfg(unix)`.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Says "stop" once, to everybody who has a clone.
+/// A stop signal shared by all clones.
 #[derive(Debug, Clone)]
 pub struct StopToken {
     sender: Arc<watch::Sender<bool>>,
 }
 
 impl StopToken {
-    /// A token that nobody has pulled.
+    /// A token that is not cancelled.
     #[must_use]
     pub fn new() -> Self {
         Self { sender: Arc::new(watch::Sender::new(false)) }
     }
 
-    /// Says "stop". A second call changes nothing.
+    /// Cancels all clones. A second call changes nothing.
     pub fn cancel(&self) {
         self.sender.send_replace(true);
     }
 
-    /// Whether somebody has said "stop".
+    /// Whether the token is cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         *self.sender.borrow()
     }
 
-    /// Waits until somebody says "stop"; returns at once when it has been said. The future owns what it needs.
+    /// Waits until the token is cancelled; returns at once if it already is. The future owns what it needs.
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut receiver = self.sender.subscribe();
-        // The sender lives as long as any token: keep it, or waiting would end when the last other clone is dropped.
+        // Keep the sender: without one, waiting would end when the last other clone is dropped.
         let sender = Arc::clone(&self.sender);
         async move {
             let _ = receiver.wait_for(|stop| *stop).await;
@@ -46,7 +46,7 @@ impl Default for StopToken {
     }
 }
 
-/// What the world outside asks of the running process.
+/// A request from outside the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// Stop: SIGTERM, SIGINT, ctrl-c.
@@ -67,10 +67,10 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Starts to listen. From here on the system's own reaction (to end at once) is off.
+    /// Starts to listen, which turns off the default reaction (to end at once).
     ///
     /// # Errors
-    /// The system refuses a handler.
+    /// The operating system refuses a handler.
     pub fn listen() -> std::io::Result<Self> {
         #[cfg(unix)]
         {
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_asks_after_the_stop_need_not_wait() {
+    async fn waiting_after_the_stop_returns_at_once() {
         let token = StopToken::new();
         token.cancel();
         token.cancelled().await;
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_clone_hears_the_stop() {
+    async fn every_clone_is_cancelled() {
         let token = StopToken::new();
         let clone = token.clone();
         let waiting = tokio::spawn(async move { clone.cancelled().await });
@@ -125,9 +125,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiting_future_does_not_end_because_the_other_clones_are_gone() {
+    async fn a_waiting_future_does_not_end_when_the_other_clones_are_dropped() {
         let waiting = StopToken::new().cancelled();
         let timeout = tokio::time::timeout(std::time::Duration::from_millis(20), waiting).await;
-        assert!(timeout.is_err(), "nobody said stop");
+        assert!(timeout.is_err(), "nobody cancelled it");
     }
 }

@@ -1,6 +1,6 @@
-//! What the collector says of itself: log lines to standard error, and the metrics of `/metrics`.
+//! The log on standard error, and the metrics of `/metrics`.
 //!
-//! Never a token, a secret or a user's data. A failure is logged once, where it is handled.
+//! Neither contains tokens, secrets or user data. A failure is logged once, where it is handled.
 
 mod metrics;
 
@@ -12,13 +12,13 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::{Log, LogFormat};
 
-pub use metrics::{Call, Door, HandshakeEnd, Metrics, ReloadEnd};
+pub use metrics::{Call, HandshakeEnd, ListenerName, Metrics, ReloadEnd};
 
-/// Why no log could be started.
+/// Why the log could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The filter is none.
-    #[error("log.filter {filter:?} is not a filter")]
+    /// The filter is not valid.
+    #[error("read log.filter {filter:?}")]
     Filter {
         /// The filter.
         filter: String,
@@ -26,15 +26,15 @@ pub enum LogError {
         #[source]
         source: tracing_subscriber::filter::ParseError,
     },
-    /// There is one already.
+    /// A log was started before.
     #[error("start the log")]
     Start(#[source] TryInitError),
 }
 
-/// Starts the log: text on a terminal, JSON otherwise, unless the settings say which.
+/// Starts the log. The format `auto` is text on a terminal and JSON otherwise.
 ///
 /// # Errors
-/// The filter is none, or there is a log already.
+/// The filter is not valid, or a log was started before.
 pub fn start_log(log: &Log) -> Result<(), LogError> {
     let filter =
         EnvFilter::try_new(&log.filter).map_err(|source| LogError::Filter { filter: log.filter.clone(), source })?;

@@ -5,8 +5,8 @@
 //!                     └─► client verifier ────────────────┴─► acceptor ─► requests with a PeerCertificate
 //! ```
 //!
-//! TLS 1.3 and HTTP/2 only. A client certificate is optional in the handshake; which method demands one, and whether an
-//! expired one will do, is decided at the door.
+//! TLS 1.3 and HTTP/2 only. A client certificate is optional in the handshake. `api::grpc` decides which methods need one
+//! and which accept an expired one.
 
 use std::sync::Arc;
 
@@ -17,26 +17,26 @@ pub mod disk;
 mod server;
 mod verifier;
 
-pub use acceptor::{DoorLimits, Listening, TlsDoor, serve};
+pub use acceptor::{ListenerLimits, Listening, TlsListener, serve};
 pub use authority::{CertificateAuthority, CertificateFacts, SignError, Signed, ca_pin};
 pub use ca::{Authority, CaError};
 pub use server::{ServerCertificate, agents_config, operators_config};
 
-/// The client certificate that the peer showed in the handshake. The acceptor reads it once a connection and puts it
-/// into the extensions of every request; chain and signature are verified, expiry is left to the door.
+/// The client certificate of a peer. The acceptor reads it once per connection and puts it into the extensions of every
+/// request. Chain and signature are verified; expiry is not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum PeerCertificate {
-    /// It showed none.
+    /// The peer sent no certificate.
     #[default]
     None,
-    /// What it showed cannot be read.
+    /// The certificate cannot be read.
     Unreadable,
-    /// What it showed says this.
+    /// The content of the certificate.
     Shown(Arc<CertificateFacts>),
 }
 
 impl PeerCertificate {
-    /// Of the leaf (DER) that was shown.
+    /// Reads the leaf certificate (DER).
     #[must_use]
     pub fn of(leaf: Option<&[u8]>) -> Self {
         let Some(der) = leaf else { return Self::None };

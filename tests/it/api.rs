@@ -17,7 +17,7 @@ fn database(lab: &Lab) -> PathBuf {
 fn refused_start(lab: &Lab) -> Result<Answer> {
     let mut command = lab.collector_command("serve")?;
     let nowhere = "127.0.0.1:0";
-    command.args(["--agents-listen", nowhere, "--operators-listen", nowhere, "--admin-listen", nowhere]);
+    command.args(["--agents-listen", nowhere, "--operators-listen", nowhere, "--probes-listen", nowhere]);
     let mut collector = Process::start(command, &lab.folder().join("refused.log"))?;
     let code = collector.wait(PATIENCE)?.code();
     Ok(Answer { code, stdout: String::new(), stderr: collector.output() })
@@ -26,11 +26,11 @@ fn refused_start(lab: &Lab) -> Result<Answer> {
 #[test]
 fn health_and_metrics_answer_on_their_own_listener() -> Result<()> {
     let lab = Lab::start()?;
-    assert_eq!(lab.admin("/livez")?.0, 200);
-    muster_tests::eventually("readiness", PATIENCE, || Ok((lab.admin("/readyz")?.0 == 200).then_some(())))?;
-    assert_eq!(lab.admin("/nowhere")?.0, 404);
+    assert_eq!(lab.probe("/livez")?.0, 200);
+    muster_tests::eventually("readiness", PATIENCE, || Ok((lab.probe("/readyz")?.0 == 200).then_some(())))?;
+    assert_eq!(lab.probe("/nowhere")?.0, 404);
     lab.enrolled_agent("web-1")?.report(Root::debian("web-1")?.path())?;
-    let (status, metrics) = lab.admin("/metrics")?;
+    let (status, metrics) = lab.probe("/metrics")?;
     assert_eq!(status, 200);
     assert!(metrics.contains("muster_"), "{metrics}");
     assert!(metrics.trim_end().ends_with("# EOF"), "not OpenMetrics: {metrics}");
@@ -129,7 +129,7 @@ fn a_port_that_is_taken_is_named() -> Result<()> {
         .expect_code(0)?;
     let taken = lab.listening().agents.clone();
     command.args(["serve", "--agents-listen", &taken, "--operators-listen", "127.0.0.1:0"]);
-    command.args(["--admin-listen", "127.0.0.1:0", "--data-dir"]).arg(&folder);
+    command.args(["--probes-listen", "127.0.0.1:0", "--data-dir"]).arg(&folder);
     let refused = Answer::of(&mut command)?.expect_code(1)?;
     assert!(refused.stderr.contains(&taken), "{}", refused.stderr);
     Ok(())

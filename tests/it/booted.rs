@@ -92,7 +92,7 @@ fn enroll(machine: &Booted, collector: &Collector<'_>) -> Result<()> {
         "muster",
         "--",
         "muster-collector",
-        "token",
+        "tokens",
         "create",
         "--data-dir",
         "/var/lib/muster",
@@ -161,7 +161,7 @@ fn both_packages_work_under_a_running_systemd_from_installation_to_purge() -> Re
     let Some(root) = machines::debian()? else { return Ok(()) };
     let folder = tempfile::tempdir()?;
     std::fs::create_dir_all(root.path().join("etc/muster/collector.d"))?;
-    let free = "[agents]\nlisten = \"127.0.0.1:0\"\n[operators]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+    let free = "[agents]\nlisten = \"127.0.0.1:0\"\n[operators]\nlisten = \"127.0.0.1:0\"\n[probes]\nlisten = \"127.0.0.1:0\"\n";
     std::fs::write(root.path().join("etc/muster/collector.d/free.toml"), free)?;
     std::fs::write(root.path().join("etc/hostname"), "booted\n")?;
     let Some(machine) = machine(root.path(), &folder.path().join("boot.log"))? else { return Ok(()) };

@@ -159,7 +159,7 @@ fn a_second_run_over_the_same_folder_is_the_same_host() -> Result<()> {
 }
 
 #[test]
-fn what_it_says_to_do_next_works_as_it_stands() -> Result<()> {
+fn the_next_steps_work_as_printed() -> Result<()> {
     let quickstart = Quickstart::new()?;
     let root = Root::debian("next")?;
     // A shell must be told of the space.
@@ -183,7 +183,7 @@ fn what_it_says_to_do_next_works_as_it_stands() -> Result<()> {
     let serve = line("muster-collector serve")?;
     let listens = format!("--operators-listen {} ", server.trim_start_matches("https://"));
     assert!(server.len() > 8 && serve.contains(&listens), "{serve} and {server}");
-    let token = shell(format!("{environment} && {}", line("muster-collector token create")?))?.stdout;
+    let token = shell(format!("{environment} && {}", line("muster-collector tokens create")?))?.stdout;
     assert!(!token.trim().is_empty());
     shell(format!("test -d {folder:?}/collector && {environment} && {} --help", serve.replace("THIS-HOST", "here")))?;
     assert_eq!(quickstart.left_running()?, Vec::<String>::new());

@@ -116,7 +116,7 @@ fn of_two_collectors_on_one_postgresql_either_may_be_killed() -> Result<()> {
 }
 
 #[test]
-fn a_collector_with_another_ca_is_refused_and_told_what_to_do() -> Result<()> {
+fn a_collector_with_another_ca_is_refused_with_advice() -> Result<()> {
     let server = Server::shared()?;
     let database = server.database()?;
     let first = Lab::start_on(&database.url())?;
@@ -131,7 +131,7 @@ fn a_collector_with_another_ca_is_refused_and_told_what_to_do() -> Result<()> {
         let mut init = std::process::Command::new(binaries::find("muster-collector")?);
         init.env("MUSTER_COLLECTOR__STORE__URL", database.url()).arg("init").arg("--data-dir").arg(folder.path());
         let refused = Answer::of(&mut init)?.expect_code(1)?;
-        ensure!(refused.stderr.contains("belong to the CA with the pin"), "{}", refused.stderr);
+        ensure!(refused.stderr.contains("belongs to the CA with pin"), "{}", refused.stderr);
         ensure!(refused.stderr.contains("copy ca.pem and ca.key"), "{}", refused.stderr);
         ensure!(folder.path().join("ca.pem").exists() == has_ca, "no CA is made beside the one that there is");
     }

@@ -24,7 +24,7 @@ pub struct Listening {
     /// The operators' port.
     pub operators: String,
     /// Health, readiness and metrics.
-    pub admin: String,
+    pub probes: String,
 }
 
 /// The end of the collector's output if a port is in use.
@@ -72,7 +72,7 @@ impl Lab {
 
     fn ready(store_url: Option<String>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("muster-lab-").tempdir()?;
-        let nowhere = Listening { agents: String::new(), operators: String::new(), admin: String::new() };
+        let nowhere = Listening { agents: String::new(), operators: String::new(), probes: String::new() };
         Ok(Self { folder, store_url, collector: None, listening: nowhere })
     }
 
@@ -102,7 +102,7 @@ impl Lab {
         let agents = if had.is_empty() { "127.0.0.1:0" } else { had };
         let mut command = self.collector_command("serve")?;
         command.args(["--agents-listen", agents]);
-        command.args(["--operators-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.args(["--operators-listen", "127.0.0.1:0", "--probes-listen", "127.0.0.1:0"]);
         let note = self.data_dir().join("listening.json");
         if note.exists() {
             std::fs::remove_file(&note)?;
@@ -211,9 +211,9 @@ impl Lab {
     /// # Errors
     /// `muster-collector` refused.
     pub fn token(&self, uses: u32, expires: &str) -> Result<String> {
-        let mut command = self.collector_command("token create")?;
+        let mut command = self.collector_command("tokens create")?;
         command.args(["--site", "lab", "--uses", &uses.to_string(), "--expires", expires]);
-        let answer = Answer::of(&mut command)?.expect_code(0).context("muster-collector token create")?;
+        let answer = Answer::of(&mut command)?.expect_code(0).context("muster-collector tokens create")?;
         Ok(answer.stdout.trim().to_owned())
     }
 
@@ -231,14 +231,14 @@ impl Lab {
         Answer::of(command.args(arguments))
     }
 
-    /// Requests a path of the collector's admin listener: HTTP status and body.
+    /// Requests a path of the collector's port for health and metrics: HTTP status and body.
     ///
     /// # Errors
     /// It did not answer.
-    pub fn admin(&self, path: &str) -> Result<(u16, String)> {
+    pub fn probe(&self, path: &str) -> Result<(u16, String)> {
         use std::io::Read;
-        let mut stream =
-            std::net::TcpStream::connect(&self.listening.admin).context("connect to the admin listener")?;
+        let mut stream = std::net::TcpStream::connect(&self.listening.probes)
+            .context("connect to the port for health and metrics")?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;

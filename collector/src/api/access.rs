@@ -1,4 +1,4 @@
-//! Who may ask: an operator's token in `authorization: Bearer id.secret`, and a role that is enough for the method.
+//! Access checks: an account's token in `authorization: Bearer id.secret`, and the role that the method needs.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use super::status::store_failed;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
-/// The longest `authorization` that is looked at.
+/// The longest `authorization` header that is read.
 const LONGEST: usize = 512;
 
-/// The person behind a call.
+/// The account behind a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The person.
@@ -23,7 +23,7 @@ pub struct Caller {
     pub role: Role,
 }
 
-/// Knows whose token it is.
+/// Checks tokens and roles.
 #[derive(Clone)]
 pub struct Access {
     store: Arc<dyn Store>,
@@ -31,39 +31,39 @@ pub struct Access {
 }
 
 impl Access {
-    /// Over this store.
+    /// Checks against this store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
         Self { store, metrics }
     }
 
-    /// The caller, if the token is good and the role is enough.
+    /// Returns the caller if the token is valid and the role suffices.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED` without a good token, `PERMISSION_DENIED` without the role. Neither repeats the token.
+    /// `UNAUTHENTICATED` without a valid token, `PERMISSION_DENIED` without the role. Neither repeats the token.
     pub async fn admit(&self, headers: &HeaderMap, needed: Role) -> Result<Caller, Status> {
         let token = token_of(headers)?;
         let known =
             self.store.account_token_get(&token.id).await.map_err(|error| store_failed(&error, &self.metrics))?;
-        // Compared also when there is none, so that the time taken does not tell which ids exist.
+        // Compare even if the id is unknown, so that the duration does not reveal which ids exist.
         let expected = known.as_ref().map_or([0_u8; 32], |known| known.secret_hash);
         let same = token.secret.matches(&expected);
         match known {
             Some(known) if same && known.revoked_at.is_none() => {
                 if known.role < needed {
-                    let text = format!("the role {} may not do this: {needed} is needed", known.role);
+                    let text = format!("the role {} does not allow this; {needed} is required", known.role);
                     return Err(Status::permission_denied(text));
                 }
                 Ok(Caller { person: known.person, role: known.role })
             }
-            _ => Err(Status::unauthenticated("the operator token is not known, or was withdrawn")),
+            _ => Err(Status::unauthenticated("the token is unknown or revoked")),
         }
     }
 }
 
 fn token_of(headers: &HeaderMap) -> Result<Token, Status> {
     let demand =
-        || Status::unauthenticated("an operator token is needed in the metadata `authorization: Bearer id.secret`");
+        || Status::unauthenticated("this call needs a token in the metadata `authorization: Bearer id.secret`");
     let value = headers.get(AUTHORIZATION).ok_or_else(demand)?.to_str().map_err(|_| demand())?;
     if value.len() > LONGEST {
         return Err(demand());

@@ -1,4 +1,4 @@
-//! The two gRPC doors: what is checked before a call reaches its service, what is counted after it, and FleetService.
+//! The agents' and the operators' gRPC ports: checks before a call, counting after it, and FleetService.
 
 mod agents;
 mod fleet;
@@ -10,18 +10,18 @@ use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use crate::telemetry::{Call, Door, Metrics};
+use crate::telemetry::{Call, ListenerName, Metrics};
 
 pub use agents::AgentsGate;
 pub use fleet::Fleet;
 pub use operators::{OperatorsGate, operators_routes};
 
-/// The name of the method, if the path is one of this service.
+/// The name of the method, if the path belongs to this service.
 fn method_of<'p>(path: &'p str, service: &str) -> Option<&'p str> {
     path.strip_prefix('/')?.strip_prefix(service)?.strip_prefix('/')
 }
 
-/// The status of an answer, as far as its head says: a refusal is always there.
+/// The error status of a response. Refusals are always in the headers.
 fn status_of(headers: &HeaderMap) -> Option<Status> {
     Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
 }
@@ -30,12 +30,12 @@ fn refuse(status: Status) -> Response<Body> {
     status.into_http()
 }
 
-fn count(metrics: &Metrics, door: Door, method: &'static str, response: &Response<Body>, took: Duration) {
+fn count(metrics: &Metrics, listener: ListenerName, method: &'static str, response: &Response<Body>, took: Duration) {
     let code = status_of(response.headers()).map_or(Code::Ok, |status| status.code());
-    metrics.call(Call { door, method, code: code_name(code), took });
+    metrics.call(Call { listener, method, code: code_name(code), took });
 }
 
-/// A path that is not in the contract is told apart no further: strangers must not make labels.
+/// The label of a method. Unknown methods share one label, so that strangers cannot create labels.
 fn known(method: Option<&str>, methods: &[&'static str]) -> &'static str {
     method.and_then(|method| methods.iter().find(|known| **known == method)).copied().unwrap_or("other")
 }
@@ -62,7 +62,7 @@ const fn code_name(code: Code) -> &'static str {
     }
 }
 
-/// Hands a request to the services behind the gate.
+/// Passes a request to the services behind the checks.
 async fn pass(mut routes: tonic::service::Routes, request: Request<Body>) -> Response<Body> {
     match tower::Service::call(&mut routes, request).await {
         Ok(response) => response,

@@ -1,6 +1,7 @@
-//! The admin listener: `/livez`, `/readyz`, `/metrics`. Plain HTTP without credentials, so on loopback by default.
+//! The listener for health and metrics: `/livez`, `/readyz`, `/metrics`. Plain HTTP without credentials, so on loopback by
+//! default.
 //!
-//! Readiness is made of latches that `app` sets once each, and of the judge queue, which is asked at the moment.
+//! Readiness consists of latches that `app` sets, and of the judge queue, which is read on every request.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -20,10 +21,10 @@ use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
-/// A judge queue whose oldest entry has waited longer is stuck.
+/// The judge queue counts as stuck if its oldest host has waited longer.
 const STUCK_AFTER: Duration = Duration::from_secs(120);
 
-/// What `app` has done so far.
+/// How far the start has come.
 #[derive(Debug, Default)]
 pub struct Readiness {
     /// The store is open.
@@ -34,22 +35,22 @@ pub struct Readiness {
     pub listeners: AtomicBool,
     /// The stop has begun.
     pub stopping: AtomicBool,
-    /// Why the overlay of the rules was refused, while an older set stays in force.
+    /// Why the rules on disk were refused; older rules are in force.
     pub rules_note: ArcSwapOption<RulesNote>,
 }
 
-/// A refusal of the overlay: all of it, and what is told of it in one line.
+/// A refusal of the rules on disk.
 #[derive(Debug, Clone)]
 pub struct RulesNote {
-    /// Every fault.
+    /// Every fault, for the probes.
     pub reason: String,
-    /// What operators are told.
+    /// The first fault, for operators.
     pub told: RulesRefused,
 }
 
-/// What the admin listener needs.
+/// What the listener needs.
 #[derive(Clone)]
-pub struct AdminState {
+pub struct ProbesState {
     /// The latches.
     pub readiness: Arc<Readiness>,
     /// The metrics.
@@ -61,7 +62,7 @@ pub struct AdminState {
 }
 
 /// The routes.
-pub fn router(state: AdminState) -> Router {
+pub fn router(state: ProbesState) -> Router {
     Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(readyz))
@@ -69,7 +70,7 @@ pub fn router(state: AdminState) -> Router {
         .with_state(state)
 }
 
-async fn readyz(State(state): State<AdminState>) -> Response {
+async fn readyz(State(state): State<ProbesState>) -> Response {
     let readiness = &state.readiness;
     let latch = |latch: &AtomicBool| latch.load(Ordering::Acquire);
     let mut text = String::new();
@@ -80,24 +81,27 @@ async fn readyz(State(state): State<AdminState>) -> Response {
     };
     line(latch(&readiness.store), "store", "");
     let note = readiness.rules_note.load();
-    let note =
-        note.as_ref().map(|note| format!(": the last good set is in force, the overlay was refused: {}", note.reason));
+    let note = note
+        .as_ref()
+        .map(|note| format!(": the rules on disk were refused, the previous rules are in force: {}", note.reason));
     line(latch(&readiness.rules), "rules", &note.unwrap_or_default());
     line(latch(&readiness.listeners), "listeners", "");
     line(!latch(&readiness.stopping), "running", "");
     match refresh(&state).await {
-        Ok(lag) => line(lag <= STUCK_AFTER, "judge_queue", &format!(": the oldest has waited {} s", lag.as_secs())),
+        Ok(lag) => {
+            line(lag <= STUCK_AFTER, "judge queue", &format!(": the oldest host has waited {} s", lag.as_secs()))
+        }
         Err(failed) => {
-            error!(error = %failed, "the store could not say how much waits");
-            line(false, "judge_queue", ": the store could not say how much waits");
+            error!(error = %failed, "reading the judge queue failed");
+            line(false, "judge queue", ": the store could not be read; see the log");
         }
     }
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text).into_response()
 }
 
-async fn metrics(State(state): State<AdminState>) -> Response {
+async fn metrics(State(state): State<ProbesState>) -> Response {
     if let Err(failed) = refresh(&state).await {
-        error!(error = %failed, "the store could not say how much waits");
+        error!(error = %failed, "reading the judge queue failed");
     }
     match state.metrics.text() {
         Ok(text) => {
@@ -108,8 +112,8 @@ async fn metrics(State(state): State<AdminState>) -> Response {
     }
 }
 
-/// Reads what is known only at the moment of asking; the age of the oldest entry of the judge queue.
-async fn refresh(state: &AdminState) -> Result<Duration, StoreError> {
+/// Updates the gauges that are read on request. Returns the age of the oldest host in the judge queue.
+async fn refresh(state: &ProbesState) -> Result<Duration, StoreError> {
     let asked = async {
         let depth = state.store.queue_depth().await?;
         let lag = depth.oldest.map(|oldest| (state.clock)().since(oldest)).unwrap_or_default();

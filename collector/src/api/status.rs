@@ -1,4 +1,4 @@
-//! From errors of the modules within to gRPC statuses. What the store says is logged here and told to nobody.
+//! Turns errors into gRPC statuses. Errors of the store are logged here and not sent.
 
 use muster_proto::convert::ConvertError;
 use muster_proto::error_chain;
@@ -10,14 +10,14 @@ use crate::reports::ReportError;
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
 
-/// The store failed: logged once, counted, and told without what is inside.
+/// A failure of the store: logged, counted, and sent without its details.
 pub(super) fn store_failed(failed: &StoreError, metrics: &Metrics) -> Status {
     metrics.store_error();
-    error!(error = %failed, "the store could not answer an operator");
+    error!(error = %failed, "a call of an operator failed in the store");
     if matches!(failed, StoreError::Closed { .. }) {
         return Status::unavailable("the collector is stopping");
     }
-    Status::internal("the store could not answer; the collector's log says why")
+    Status::internal("the store failed; the collector's log has the reason")
 }
 
 pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
@@ -46,7 +46,7 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
     }
 }
 
-/// A request that cannot be read; the chain names field and fault.
+/// A malformed request. The message names the field and what is wrong.
 pub(super) fn malformed(refused: &ConvertError) -> Status {
     let text = error_chain(refused);
     if refused.is_limit() { Status::resource_exhausted(text) } else { Status::invalid_argument(text) }

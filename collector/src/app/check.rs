@@ -1,4 +1,4 @@
-//! `muster-collector check`: what is wrong, and what to do about it. Changes nothing.
+//! `muster-collector check`: what is wrong and what to do about it. Changes nothing.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -15,8 +15,8 @@ use crate::store::{self, Store};
 use crate::tls::disk::open_to_others;
 use crate::tls::{Authority, ca_pin};
 
-/// What to do about a file that may well be there.
-const RIGHTS: &str = "run this as the user to whom the data directory belongs, or see to its rights";
+/// What to do about a file that cannot be read.
+const RIGHTS: &str = "run this as the owner of the data directory, or correct its permissions";
 
 struct Findings<'w> {
     out: &'w mut dyn Write,
@@ -34,10 +34,10 @@ impl Findings<'_> {
     }
 }
 
-/// Says whether everything is good.
+/// Returns whether everything is in order.
 pub(super) async fn run(settings: &Settings, now: Timestamp, out: &mut dyn Write) -> io::Result<bool> {
     let mut findings = Findings { out, good: true };
-    findings.ok("settings", "every layer is valid")?;
+    findings.ok("settings", "valid")?;
     directory(settings, &mut findings)?;
     certificates(settings, now, &mut findings)?;
     token(settings, &mut findings)?;
@@ -46,7 +46,7 @@ pub(super) async fn run(settings: &Settings, now: Timestamp, out: &mut dyn Write
     Ok(findings.good)
 }
 
-/// Whether the file is there. That it cannot be read is no answer: a file of another user is neither missing nor damaged.
+/// Whether the file exists. A file that cannot be read is an error: it is neither missing nor damaged.
 pub(super) fn is_there(file: &Path) -> Result<bool, String> {
     match std::fs::File::open(file) {
         Ok(_) => Ok(true),
@@ -57,13 +57,13 @@ pub(super) fn is_there(file: &Path) -> Result<bool, String> {
 
 fn directory(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
     let place = settings.data_dir.display().to_string();
-    // Its rights may be read by users who may not enter it.
+    // The mode can be read even where the directory cannot be entered, so both are tried.
     match open_to_others(&settings.data_dir).and_then(|bits| std::fs::read_dir(&settings.data_dir).map(|_| bits)) {
         Ok(0) => findings.ok("data directory", &place),
         Ok(bits) => findings.fault(
             "data directory",
-            &format!("{place} may be entered by others than its owner (mode bits {bits:03o})"),
-            "run chmod 700 on it",
+            &format!("other users can enter {place} (mode bits {bits:03o})"),
+            &format!("run `chmod 700 {place}`"),
         ),
         Err(error) => {
             let init = how_to_init(settings);
@@ -78,28 +78,27 @@ fn certificates(settings: &Settings, now: Timestamp, findings: &mut Findings<'_>
     match is_there(&certificate).and_then(|there| Ok(there || is_there(&key)?)) {
         Ok(true) => {}
         Ok(false) => {
-            return findings.fault("CA", &format!("{} is not there", certificate.display()), &how_to_init(settings));
+            return findings.fault("CA", &format!("{} is missing", certificate.display()), &how_to_init(settings));
         }
         Err(hidden) => return findings.fault("CA", &hidden, RIGHTS),
     }
     match Authority::load(&certificate, &key, now) {
         Ok(authority) => {
             let ends = authority.facts().map(|facts| facts.expires_at.to_rfc3339()).unwrap_or_default();
-            findings.ok("CA", &format!("{}, pin {}, until {ends}", certificate.display(), authority.pin()))?;
+            findings.ok("CA", &format!("{}, pin {}, valid until {ends}", certificate.display(), authority.pin()))?;
         }
         Err(error) => findings.fault("CA", &error_chain(&error), error.advice())?,
     }
     let server = settings.file("server.pem");
     match open_to_others(&server) {
-        Ok(0) => findings
-            .ok("server certificate", &format!("{}; it is renewed at start and while running", server.display())),
+        Ok(0) => findings.ok("server certificate", &format!("{}; the collector renews it when due", server.display())),
         Ok(bits) => findings.fault(
             "server certificate",
-            &format!("{} may be read by others than its owner (mode bits {bits:03o})", server.display()),
-            "remove it: the next start makes another",
+            &format!("other users can read {} (mode bits {bits:03o})", server.display()),
+            "remove it; the next start creates a new one",
         ),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            findings.ok("server certificate", "not there yet; the next start makes it")
+            findings.ok("server certificate", "none yet; the next start creates it")
         }
         Err(error) => findings.fault("server certificate", &format!("{}: {error}", server.display()), RIGHTS),
     }
@@ -111,11 +110,11 @@ fn token(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
         Ok(0) => findings.ok("admin token", &file.display().to_string()),
         Ok(bits) => findings.fault(
             "admin token",
-            &format!("{} may be read by others than its owner (mode bits {bits:03o})", file.display()),
-            &format!("remove it and {}: that makes another token and ends this one", how_to_init(settings)),
+            &format!("other users can read {} (mode bits {bits:03o})", file.display()),
+            &format!("remove it and {}; the new token replaces this one", how_to_init(settings)),
         ),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            findings.ok("admin token", "its file is not there; muster-collector init makes another")
+            findings.ok("admin token", "no file; `muster-collector init` creates a new token")
         }
         Err(error) => findings.fault("admin token", &format!("{}: {error}", file.display()), RIGHTS),
     }
@@ -123,19 +122,19 @@ fn token(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
 
 fn rule_files(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
     for stray in settings.rules.overlay.as_deref().map(crate::rules::strays).unwrap_or_default() {
-        findings.fault("rules", &stray.to_string(), "rename it, or move it out of rules.overlay")?;
+        findings.fault("rules", &stray.to_string(), "rename it or move it out of rules.overlay")?;
     }
     match rules::load(&settings.rules) {
         Ok(set) => {
             let orders = set.active_orders().map(|order| order.id.to_string()).collect::<Vec<_>>().join(", ");
             let products = set.catalogue.products().len();
-            findings.ok("rules", &format!("version {}, {products} products, judging under {orders}", set.version))
+            findings.ok("rules", &format!("version {}, {products} products, active orders: {orders}", set.version))
         }
         Err(refused) => findings.fault("rules", &format!("{refused:#}"), "correct the files of rules.overlay"),
     }
 }
 
-/// A store that is shared holds the hosts of one CA.
+/// Checks that a shared store belongs to our CA.
 async fn authority(settings: &Settings, store: &dyn Store, findings: &mut Findings<'_>) -> io::Result<()> {
     let ours = std::fs::read(settings.file("ca.pem"))
         .ok()
@@ -148,7 +147,9 @@ async fn authority(settings: &Settings, store: &dyn Store, findings: &mut Findin
             findings.fault("store", &refused.to_string(), ForeignAuthority::ADVICE)
         }
         (Ok(_), _) => Ok(()),
-        (Err(failed), _) => findings.fault("store", &failed.to_string(), "try again when the database is reachable"),
+        (Err(failed), _) => {
+            findings.fault("store", &failed.to_string(), "check that the database is reachable, then try again")
+        }
     }
 }
 
@@ -156,17 +157,17 @@ async fn database(settings: &Settings, findings: &mut Findings<'_>) -> io::Resul
     let place = store::place(settings.store.url());
     match settings.store.file().map_or(Ok(true), is_there) {
         Ok(true) => {}
-        Ok(false) => return findings.fault("store", &format!("{place} is not there"), &how_to_init(settings)),
+        Ok(false) => return findings.fault("store", &format!("{place} is missing"), &how_to_init(settings)),
         Err(hidden) => return findings.fault("store", &hidden, RIGHTS),
     }
-    let advice = "stop the collector and restore the database from a backup; nothing was changed";
+    let advice = "stop the collector and restore the database from a backup; this check changed nothing";
     let store = match store::connect(settings.store.url()).await {
         Ok(store) => store,
         Err(refused) if settings.store.file().is_none() => {
             return findings.fault(
                 "store",
                 &refused.to_string(),
-                "see that the server runs, and that store.url is right",
+                "check that the database server runs and that store.url is right",
             );
         }
         Err(refused) => return findings.fault("store", &format!("{place}: {refused}"), advice),
@@ -177,7 +178,7 @@ async fn database(settings: &Settings, findings: &mut Findings<'_>) -> io::Resul
         Ok(found) if found.faults.is_empty() => {
             let took = format_span(began.elapsed());
             let note = format!(
-                "{place}: {} hosts, {} looks, {} sections, each rebuilt and hashed in {took}",
+                "{place}: {} hosts, {} snapshots, {} sections, all rebuilt and verified in {took}",
                 found.hosts, found.snapshots, found.sections
             );
             findings.ok("store", &note)?;
@@ -200,8 +201,8 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::app::command::{Form, TokenVerb};
-    use crate::app::token;
+    use crate::app::command::{Format, TokensArgs};
+    use crate::app::tokens;
     use crate::config::{Flags, Layers};
 
     fn settings(data_dir: &Path, config: &Path) -> Settings {
@@ -218,21 +219,23 @@ mod tests {
     }
 
     async fn token(settings: &Settings) -> String {
-        let verb = TokenVerb::List { output: Form::Text };
-        let refused = token::run(settings, verb, Timestamp::default(), &mut Vec::new()).await;
-        refused.expect_err("there is no collector").to_string()
+        let asked = TokensArgs { verb: None, output: Format::Table };
+        let refused = tokens::run(settings, asked, Timestamp::default(), &mut Vec::new()).await;
+        let refused = refused.expect_err("there is no collector");
+        let advice = refused.downcast_ref::<crate::app::prepare::NotPrepared>().map(|missing| missing.advice());
+        format!("{refused}\n{}", advice.unwrap_or_default())
     }
 
-    /// A link to itself: nothing can be said of what is behind it, to whomever the tests belong.
+    /// The data directory is a link to itself, which no user can read, not even root.
     #[tokio::test]
-    async fn what_cannot_be_scanned_is_not_called_missing() {
+    async fn a_file_that_cannot_be_read_is_not_called_missing() {
         let place = tempfile::tempdir().expect("a directory");
         let data = place.path().join("data");
         symlink(&data, &data).expect("linked");
         let settings = settings(&data, &place.path().join("collector.toml"));
         let (good, said) = check(&settings).await;
         assert!(!good);
-        assert!(!said.contains("not there") && !said.contains("init"), "{said}");
+        assert!(!said.contains("missing") && !said.contains("init"), "{said}");
         for file in ["ca.pem", "admin.token", "muster.db"] {
             let line = said.lines().find(|line| line.contains(&format!("{}/{file}: ", data.display())));
             assert!(line.is_some_and(|line| line.starts_with("FAULT") && line.contains("symbolic links")), "{said}");
@@ -242,11 +245,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_nothing_is_the_advice_names_the_directory_that_was_given() {
+    async fn the_advice_for_an_empty_directory_names_that_directory() {
         let place = tempfile::tempdir().expect("a directory");
         let data = place.path().join("data");
         let settings = settings(&data, &place.path().join("collector.toml"));
-        let init = format!("run muster-collector init --data-dir {}", data.display());
+        let init = format!("run `muster-collector init --data-dir {}`", data.display());
         let (good, said) = check(&settings).await;
         assert!(!good);
         assert_eq!(said.matches(&init).count(), 3, "directory, CA and store: {said}");

@@ -1,13 +1,12 @@
-//! What can be typed.
+//! The command line of `muster-collector`: verbs, options and their help.
 
-use std::time::Duration;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use muster_proto::model::TokenId;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use muster_proto::model::{SiteId, TokenId};
+use crate::cli::NewTokenArgs;
+use crate::config::Flags;
 
-use crate::config::{Flags, parse_span};
-
-/// The collector of Muster: keeps what agents report, judges it under orders, and answers operators.
+/// Run and maintain a Muster collector
 #[derive(Debug, Parser)]
 #[command(name = "muster-collector", version, disable_help_subcommand = true)]
 pub(super) struct Command {
@@ -19,55 +18,43 @@ pub(super) struct Command {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Serves agents and operators until SIGTERM; makes what is missing first
-    Serve,
-    /// Makes data directory, database, CA and the first admin token; changes nothing that is there
+    /// Create the data directory, database, CA and first admin token, where they are missing
     Init,
-    /// Enrollment tokens; works while the collector runs
-    #[command(subcommand)]
-    Token(TokenVerb),
-    /// Checks settings, files, certificates, rules and every record of the store; 1 when something is wrong
+    /// Run the collector until SIGTERM; does what `init` does first
+    Serve,
+    /// Check settings, files, certificates, rules and every record of the store; exit code 1 if anything is wrong
     Check,
-    /// The version of this program
+    /// List, create and revoke enrollment tokens; works while the collector runs
+    Tokens(TokensArgs),
+    /// Print the version of this program
     Version,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct TokensArgs {
+    #[command(subcommand)]
+    pub(super) verb: Option<TokensVerb>,
+    /// Output format
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    pub(super) output: Format,
+}
+
 #[derive(Debug, Subcommand)]
-pub(super) enum TokenVerb {
-    /// Makes an enrollment token; it is shown once
-    Create {
-        /// For which site
-        #[arg(long)]
-        site: SiteId,
-        /// How often it may be used; 0 is without limit
-        #[arg(long, default_value_t = 1)]
-        uses: u64,
-        /// How long it lives: 90s, 12h, 7d
-        #[arg(long, default_value = "24h", value_parser = parse_span)]
-        expires: Duration,
-        /// How the answer looks
-        #[arg(short, long, value_enum, default_value_t = Form::Text)]
-        output: Form,
-    },
-    /// All enrollment tokens, without their secrets
-    List {
-        /// How the answer looks
-        #[arg(short, long, value_enum, default_value_t = Form::Text)]
-        output: Form,
-    },
-    /// Withdraws an enrollment token
+pub(super) enum TokensVerb {
+    /// Create an enrollment token; its secret is shown only once
+    Create(NewTokenArgs),
+    /// Revoke an enrollment token; enrolled hosts stay enrolled
     Revoke {
-        /// The token's public half: what stands before its first dot
+        /// The token's id: the part before the first dot
         id: TokenId,
     },
 }
 
-/// How an answer looks.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Form {
-    /// For people
-    #[value(alias = "table")]
-    Text,
-    /// One document
+pub(super) enum Format {
+    /// Aligned text for people
+    Table,
+    /// One JSON document
     Json,
 }

@@ -1,4 +1,4 @@
-//! Builds the index of search, step by step, off the way of reports.
+//! Builds the search index in the background, step by step.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,15 +6,14 @@ use std::time::Duration;
 use crate::shutdown::StopToken;
 use crate::store::{IndexStep, Store, StoreError};
 
-/// Observations that wait before a segment is made of their sections: until then they are searched one by one, which is
-/// quick for so few.
+/// How many observations may wait before a segment is built from their sections. Until then they are searched one by one.
 const WAITING: usize = 100_000;
-/// How often it is looked whether so many wait.
+/// How often to check whether that many wait.
 const EVERY: Duration = Duration::from_secs(1);
 /// After a failure of the store.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// Builds until the stop. A failure is logged, and tried again: without the index answers are slower, and as right.
+/// Builds until the stop. A failure is logged and tried again: without the index, searches are slower but still correct.
 pub(super) async fn build(store: Arc<dyn Store>, stop: StopToken) {
     loop {
         let pause = match store.index_advance(WAITING).await {
@@ -22,7 +21,7 @@ pub(super) async fn build(store: Arc<dyn Store>, stop: StopToken) {
             Ok(IndexStep::Nothing | IndexStep::Later) => EVERY,
             Err(StoreError::Closed { .. }) => return,
             Err(failed) => {
-                tracing::error!(error = %failed, "the index of search was not built further; tried again soon");
+                tracing::error!(error = %failed, "building the search index failed; trying again in 30 s");
                 PAUSE
             }
         };

@@ -1,4 +1,4 @@
-//! One collector for each data directory: two would each keep "last seen" and the judge queue's claims in memory.
+//! One collector per data directory: each keeps "last seen" and the judge queue's claims in memory.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -8,15 +8,20 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rustix::fs::{FlockOperation, flock};
 
-/// Another collector serves this directory.
+/// Another collector uses this data directory.
 #[derive(Debug, thiserror::Error)]
-#[error("another collector{who} already serves {directory}")]
+#[error("lock the data directory {directory}: another collector{who} uses it")]
 pub(super) struct Locked {
     directory: PathBuf,
     who: String,
 }
 
-/// Held while serving; the system releases it with the process, however that ends.
+impl Locked {
+    /// What to do about it.
+    pub(super) const ADVICE: &str = "stop it first, or use another --data-dir";
+}
+
+/// Held while serving. The operating system releases it when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
@@ -37,7 +42,7 @@ impl Lock {
             }
             Err(error) => return Err(error).with_context(|| format!("lock {}", path.display())),
         }
-        // Only for the message above: the lock itself is the system's.
+        // Only for the message above: the lock is on the file, not in it.
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;
@@ -45,7 +50,7 @@ impl Lock {
     }
 }
 
-/// Held while files are made, so that two first starts do not make two CAs. Waits for the other.
+/// Held while files are created, so that two first starts do not create two CAs. Waits for the other process.
 pub(super) fn exclusive(directory: &Path) -> anyhow::Result<File> {
     let handle = File::open(directory).with_context(|| format!("open {}", directory.display()))?;
     flock(&handle, FlockOperation::LockExclusive).with_context(|| format!("lock {}", directory.display()))?;
@@ -57,12 +62,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_collector_is_refused_until_the_first_is_gone() {
+    fn a_second_collector_is_refused_until_the_first_has_ended() {
         let directory = tempfile::tempdir().expect("a directory");
         let first = Lock::take(directory.path()).expect("taken");
         let refused = Lock::take(directory.path()).expect_err("locked");
-        let expected = format!("another collector (process {}) already serves", std::process::id());
-        assert!(refused.to_string().starts_with(&expected), "{refused}");
+        let expected = format!("another collector (process {}) uses it", std::process::id());
+        assert!(refused.to_string().ends_with(&expected), "{refused}");
         assert!(refused.downcast_ref::<Locked>().is_some());
         drop(first);
         Lock::take(directory.path()).expect("taken again");

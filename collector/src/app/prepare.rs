@@ -1,4 +1,4 @@
-//! Makes what is missing: data directory, CA, database, admin token, server certificate. Idempotent; says what it did.
+//! Creates what is missing: data directory, CA, database, admin token, server certificate. Idempotent; reports what it did.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ use crate::tls::{Authority, ServerCertificate};
 pub(super) const ADMIN_TOKEN: &str = "admin.token";
 const ADMIN: &str = "admin";
 
-/// Everything that serving stands on.
+/// What serving needs.
 pub(super) struct Prepared {
     pub(super) store: Arc<dyn Store>,
     pub(super) authority: Arc<Authority>,
     pub(super) certificate: Arc<ServerCertificate>,
-    /// What was made, and what was found.
+    /// What was created and what was found, one line each.
     pub(super) notes: Vec<String>,
 }
 
@@ -32,23 +32,23 @@ pub(super) async fn init(settings: &Settings, now: Timestamp, out: &mut dyn Writ
     prepared.store.close().await?;
     let mut text = prepared.notes.join("\n");
     text.push_str(
-        "\n\nnext: muster-collector serve, and muster-collector token create --site NAME for the first agents\n",
+        "\n\nnext:\n  muster-collector serve\n  muster-collector tokens create --site NAME   # then enroll the first agents\n",
     );
     Ok(out.write_all(text.as_bytes()))
 }
 
-/// The advice where nothing was made yet: with the directory that was asked about, not the default one.
+/// How to create what is missing, with the data directory that was given.
 pub(super) fn how_to_init(settings: &Settings) -> String {
-    format!("run muster-collector init --data-dir {}", settings.data_dir.display())
+    format!("run `muster-collector init --data-dir {}`", settings.data_dir.display())
 }
 
-/// Makes what is missing and opens everything.
+/// Creates what is missing and opens everything.
 pub(super) async fn prepare(settings: &Settings, now: Timestamp) -> anyhow::Result<Prepared> {
     let directory = &settings.data_dir;
     let mut notes = Vec::new();
     let made =
-        private_directory(directory).with_context(|| format!("make the data directory {}", directory.display()))?;
-    notes.push(format!("{} {}", if made { "made the data directory" } else { "data directory" }, directory.display()));
+        private_directory(directory).with_context(|| format!("create the data directory {}", directory.display()))?;
+    notes.push(format!("{} data directory {}", if made { "created" } else { "found" }, directory.display()));
     let _alone = lock::exclusive(directory)?;
     let database = store::place(settings.store.url());
     let had = settings.store.file().is_none_or(Path::exists);
@@ -56,14 +56,14 @@ pub(super) async fn prepare(settings: &Settings, now: Timestamp) -> anyhow::Resu
         let (authority, made) = Authority::open_or_create(directory, now)?;
         (store::connect(settings.store.url()).await?, authority, made)
     } else {
-        // A shared store is asked first: where it knows a CA, no other is made.
+        // Ask a shared store first: if it knows a CA, no other one is created.
         let store = store::connect(settings.store.url()).await?;
         let (authority, made) = shared_authority(settings, store.as_ref(), now).await?;
         (store, authority, made)
     };
     let place = directory.join("ca.pem");
-    notes.push(format!("{} {}, pin {}", if made { "made the CA" } else { "CA" }, place.display(), authority.pin()));
-    notes.push(format!("{} {database}", if had { "database" } else { "made the database" }));
+    notes.push(format!("{} CA {}, pin {}", if made { "created" } else { "found" }, place.display(), authority.pin()));
+    notes.push(format!("{} database {database}", if had { "found" } else { "created" }));
     notes.push(admin_token(settings, store.as_ref(), now).await?);
     let certificate = ServerCertificate::open_or_issue(&authority, directory, &public_names(settings), now)?;
     let names: Vec<&str> = certificate.names().iter().map(String::as_str).collect();
@@ -71,10 +71,42 @@ pub(super) async fn prepare(settings: &Settings, now: Timestamp) -> anyhow::Resu
     Ok(Prepared { store, authority: Arc::new(authority), certificate, notes })
 }
 
-/// The database holds the hosts of another CA.
+/// Nothing was created yet.
 #[derive(Debug, thiserror::Error)]
-#[error("the hosts of this database belong to the CA with the pin {theirs}, and {} has {}", .directory.display(),
-    .ours.as_ref().map_or_else(|| "none".to_owned(), |pin| format!("the one with the pin {pin}")))]
+#[error("{} has no collector yet", .data_dir.display())]
+pub(super) struct NotPrepared {
+    data_dir: PathBuf,
+    advice: String,
+}
+
+impl NotPrepared {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self { data_dir: settings.data_dir.clone(), advice: how_to_init(settings) }
+    }
+
+    /// What to do about it.
+    pub(super) fn advice(&self) -> String {
+        self.advice.clone()
+    }
+}
+
+/// Other users can read the file of the admin token.
+#[derive(Debug, thiserror::Error)]
+#[error("other users can read the admin token {place} (mode bits {bits:03o})")]
+pub(super) struct ExposedAdminToken {
+    place: String,
+    bits: u32,
+}
+
+impl ExposedAdminToken {
+    /// What to do about it.
+    pub(super) const ADVICE: &str = "remove the file and run `muster-collector init`; the new token replaces this one";
+}
+
+/// The database belongs to collectors with another CA.
+#[derive(Debug, thiserror::Error)]
+#[error("the database belongs to the CA with pin {theirs}; {} has {}", .directory.display(),
+    .ours.as_ref().map_or_else(|| "no CA".to_owned(), |pin| format!("the CA with pin {pin}")))]
 pub(super) struct ForeignAuthority {
     pub(super) theirs: String,
     pub(super) ours: Option<String>,
@@ -83,12 +115,12 @@ pub(super) struct ForeignAuthority {
 
 impl ForeignAuthority {
     /// What to do about it.
-    pub(super) const ADVICE: &str = "copy ca.pem and ca.key from the data directory of a collector that is on this \
-                                     database already, owner-only, and start again";
+    pub(super) const ADVICE: &str = "copy ca.pem and ca.key from the data directory of a collector that uses this \
+                                     database, readable by the owner only, then start again";
 }
 
-/// The CA between all collectors on one database: each is given the same two files, and the database remembers their
-/// pin, so that none enrolls hosts that the others would turn away.
+/// The CA that all collectors on one database share. Each has a copy of the two files; the database stores the pin, so that
+/// no collector enrolls hosts that the others would refuse.
 async fn shared_authority(settings: &Settings, store: &dyn Store, now: Timestamp) -> anyhow::Result<(Authority, bool)> {
     let directory = &settings.data_dir;
     let foreign = |theirs, ours| ForeignAuthority { theirs, ours, directory: directory.clone() };
@@ -104,7 +136,7 @@ async fn shared_authority(settings: &Settings, store: &dyn Store, now: Timestamp
     Ok((authority, made))
 }
 
-/// The names of the settings, and the addresses that are listened on when they are particular ones.
+/// The public names of the settings, and the listen addresses unless they are wildcards.
 fn public_names(settings: &Settings) -> Vec<String> {
     let mut names = settings.agents.public_names.clone();
     for listen in [settings.agents.listen, settings.operators.listen] {
@@ -115,30 +147,28 @@ fn public_names(settings: &Settings) -> Vec<String> {
     names
 }
 
-/// The first admin's token: its file is the only place where the secret is.
+/// The first admin's token. Its file is the only place that holds the secret.
 async fn admin_token(settings: &Settings, store: &dyn Store, now: Timestamp) -> anyhow::Result<String> {
     let file = settings.file(ADMIN_TOKEN);
     let place = file.display().to_string();
     if file.exists() {
         let bits = open_to_others(&file).with_context(|| format!("read {place}"))?;
-        anyhow::ensure!(
-            bits == 0,
-            "{place} may be read by others than its owner (mode bits {bits:03o}): remove it and run init again, which makes \
-             another token and ends this one"
-        );
+        anyhow::ensure!(bits == 0, ExposedAdminToken { place, bits });
         let text = std::fs::read_to_string(&file).with_context(|| format!("read {place}"))?;
         let token: Token = text.parse().with_context(|| format!("read the admin token in {place}"))?;
         let new = actions::account_token_keep(store, &token, ADMIN, Role::Admin, now).await?;
-        return Ok(format!("{} {place}", if new { "made the database know the admin token" } else { "admin token" }));
+        return Ok(format!("found admin token {place}{}", if new { "; added it to the database" } else { "" }));
     }
     let id = TokenId::new(ADMIN).context("the id of the admin token")?;
     let had = store.account_token_get(&id).await?.is_some();
     if had && settings.store.file().is_none() {
-        // Another collector has made it: making another would end the one that its people use.
-        return Ok(format!("the database has an admin token already: copy it to {place} from where it was made"));
+        // Another collector created it. A second one would replace the token that its operators use.
+        return Ok(format!(
+            "the database has an admin token already; copy its file to {place} from the collector that created it"
+        ));
     }
     let token = actions::account_token_create(store, id, ADMIN, Role::Admin, now).await?;
     write_atomically(&file, format!("{token}\n").as_bytes(), OWNER_ONLY).with_context(|| format!("write {place}"))?;
-    let ended = if had { "; the one before no longer works" } else { "" };
-    Ok(format!("made the admin token {place}, which only you may read{ended}"))
+    let ended = if had { "; the previous one no longer works" } else { "" };
+    Ok(format!("created admin token {place}, readable by you only{ended}"))
 }

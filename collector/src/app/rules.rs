@@ -1,4 +1,4 @@
-//! The rules in force: loaded at start, read again when the overlay changes or SIGHUP asks. A broken file changes nothing.
+//! The rules in force: loaded at start, and again when the overlay changes or on SIGHUP. Broken rules change nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,9 +23,9 @@ use crate::telemetry::{Metrics, ReloadEnd};
 /// Loads the rules that the settings name.
 pub(super) fn load(settings: &Rules) -> anyhow::Result<RuleSet> {
     let set = rules::load(settings.overlay.as_deref())?;
-    // What is not read changes no verdict: a collector that runs goes on, and `check` calls it a fault.
+    // A file that is not read changes no verdict, so a running collector only warns; `check` reports it as a fault.
     for stray in settings.overlay.as_deref().map(rules::strays).unwrap_or_default() {
-        warn!(file = %stray.file, "a file of the overlay {}", stray.reason);
+        warn!(file = %stray.file, "the overlay has a file that {}", stray.reason);
     }
     match &settings.active_orders {
         ActiveOrders::AsWritten => Ok(set),
@@ -37,8 +37,8 @@ pub(super) fn load(settings: &Rules) -> anyhow::Result<RuleSet> {
     }
 }
 
-/// What the overlay looked like. To be taken before the rules are read: what is written while they are read, or before
-/// the watch begins, is then seen as a change and not taken for what was read.
+/// The state of the overlay's files. Take it before reading the rules: a file that is written while they are read then
+/// counts as a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OverlayFingerprint(Option<Fingerprint>);
 
@@ -48,27 +48,27 @@ impl OverlayFingerprint {
     }
 }
 
-/// Keeps the rules in force.
+/// Keeps the rules up to date.
 pub(super) struct Keeper {
     pub(super) settings: Rules,
-    /// The overlay before the rules in force were read.
+    /// The overlay's files before the rules in force were read.
     pub(super) seen: OverlayFingerprint,
     pub(super) in_force: Arc<ArcSwap<RuleSet>>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Arc<Readiness>,
-    /// Wakes the judge queue: everything may wait for judgement now.
+    /// Wakes the judge queue when all hosts have to be judged again.
     pub(super) wake: Arc<Notify>,
 }
 
 impl Keeper {
-    /// Makes the version in force the one that the store has adopted: every host is judged again where it is another.
+    /// Tells the store the version in force. If it is a new one, every host is judged again.
     pub(super) async fn adopt(&self) -> anyhow::Result<()> {
         let version = self.in_force.load().version.clone();
         let changed = self.store.rules_adopt(&version, (self.clock)()).await?;
         if changed {
-            info!(rules.version = %version, "rules of another version are in force: every host is judged again");
+            info!(rules.version = %version, "new rules are in force; every host is judged again");
         }
         self.readiness.rules.store(true, Ordering::Release);
         self.wake.notify_one();
@@ -87,23 +87,23 @@ impl Keeper {
                 () = reload.notified() => true,
                 () = tokio::time::sleep(self.settings.poll) => false,
             };
-            let snapshots = OverlayFingerprint::of(&self.settings);
-            if asked || snapshots != seen {
-                seen = snapshots;
+            let current = OverlayFingerprint::of(&self.settings);
+            if asked || current != seen {
+                seen = current;
                 adopted &= !self.reload();
             }
             if !adopted {
                 match self.adopt().await {
                     Ok(()) => adopted = true,
                     Err(failed) => {
-                        error!(error = %format!("{failed:#}"), "the store could not adopt the rules; tried again later")
+                        error!(error = %format!("{failed:#}"), "storing the version of the rules failed; trying again later")
                     }
                 }
             }
         }
     }
 
-    /// Keeps why the rules were refused. One refusal lasts until rules are taken, however often its reason changes.
+    /// Notes why the rules were refused. One refusal lasts until rules are accepted, even if its reason changes.
     fn note(&self, refused: &anyhow::Error, reason: String) {
         let since = self.readiness.rules_note.load().as_ref().map_or_else(|| (self.clock)(), |note| note.told.since);
         let first = refused.downcast_ref::<RuleErrors>().and_then(|errors| errors.faults.first());
@@ -112,7 +112,7 @@ impl Keeper {
         self.readiness.rules_note.store(Some(Arc::new(RulesNote { reason, told })));
     }
 
-    /// Reads the rules again. Says whether others are in force now.
+    /// Reads the rules again. Returns whether they have changed.
     fn reload(&self) -> bool {
         match load(&self.settings) {
             Ok(set) if set.version == self.in_force.load().version => {
@@ -121,8 +121,8 @@ impl Keeper {
                 false
             }
             Ok(set) => {
-                info!(rules.version = %set.version, "the rules were read again and have changed");
-                // In force before they are adopted: what the judge queue takes from now on is judged by them.
+                info!(rules.version = %set.version, "loaded changed rules");
+                // In force before the store knows: hosts that the judge queue takes from now on are judged by them.
                 self.in_force.store(Arc::new(set));
                 self.metrics.reload(ReloadEnd::adopted);
                 self.readiness.rules_note.store(None);
@@ -130,7 +130,7 @@ impl Keeper {
             }
             Err(refused) => {
                 let reason = format!("{refused:#}");
-                warn!(rules.version = %self.in_force.load().version, reason = %reason, "the rules were refused; the last good set stays in force");
+                warn!(rules.version = %self.in_force.load().version, reason = %reason, "the rules on disk were refused; the previous rules stay in force");
                 self.metrics.reload(ReloadEnd::refused);
                 self.note(&refused, reason);
                 false
@@ -141,7 +141,7 @@ impl Keeper {
 
 type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
-/// Size and time of every file of the overlay: enough to see that somebody has written there.
+/// Size and time of every file of the overlay, which change when somebody writes there.
 fn fingerprint(overlay: &Path) -> Fingerprint {
     let mut seen = Fingerprint::new();
     let mut note = |path: PathBuf| {
@@ -247,7 +247,7 @@ mod tests {
         stand.until("another reason", |stand| stand.note().is_some_and(|note| note.reason.contains(":3:"))).await;
         assert_eq!(stand.note().map(|later| later.told.since), Some(note.told.since), "it is one refusal");
         assert_eq!(stand.in_force.load().version, first, "the last good set stays in force");
-        assert!(stand.metrics.text().expect("text").contains("muster_rules_reloads_total{end=\"refused\"}"));
+        assert!(stand.metrics.text().expect("text").contains("muster_rules_reloads_total{result=\"refused\"}"));
 
         std::fs::remove_file(stand.overlay.path().join("catalogue/broken.toml")).expect("removed");
         stand.until("the end of the note", |stand| stand.note().is_none()).await;

@@ -1,4 +1,4 @@
-//! `muster-collector serve`: wires everything, waits for the stop, drains, closes.
+//! `muster-collector serve`: wires everything, waits for a stop signal, drains, closes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,24 +18,24 @@ use super::prepare::{Prepared, prepare};
 use super::rules::{self, Keeper};
 use crate::api::Access;
 use crate::api::grpc::{AgentsGate, Fleet, OperatorsGate, operators_routes};
-use crate::api::probes::{self, AdminState, Readiness};
+use crate::api::probes::{self, ProbesState, Readiness};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::ingest::AgentDoor;
+use crate::ingest::AgentIngest;
 use crate::judge_queue::JudgeQueue;
 use crate::rules::RuleSet;
 use crate::shutdown::{Signal, Signals, StopToken};
 use crate::store::Store;
-use crate::telemetry::{Door, Metrics};
-use crate::tls::{self, Authority, CertificateAuthority, DoorLimits, Listening, ServerCertificate, TlsDoor};
+use crate::telemetry::{ListenerName, Metrics};
+use crate::tls::{self, Authority, CertificateAuthority, ListenerLimits, Listening, ServerCertificate, TlsListener};
 
-/// How often the server certificate is looked at.
+/// How often the server certificate is checked.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(3600);
-/// Where programs find out about the ports.
+/// The file in the data directory that tells programs the ports.
 const LISTENING: &str = "listening.json";
 
-/// What all parts share.
-struct House {
+/// What all parts of a running collector share.
+struct Collector {
     settings: Settings,
     clock: Clock,
     store: Arc<dyn Store>,
@@ -46,29 +46,29 @@ struct House {
     readiness: Arc<Readiness>,
     /// Wakes the judge queue.
     wake: Arc<Notify>,
-    /// Closes the doors; what they lead to goes on until they are empty.
-    doors: StopToken,
-    /// Ends the loops behind them.
-    loops: StopToken,
+    /// Stops the listeners.
+    listeners_stop: StopToken,
+    /// Stops the background tasks, once the listeners are drained.
+    tasks_stop: StopToken,
 }
 
 /// The three bound listeners.
 struct Listeners {
     agents: Listening,
     operators: Listening,
-    admin: Listening,
+    probes: Listening,
 }
 
-/// Serves until a signal says stop.
+/// Serves until a stop signal.
 pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
-    // From here on a signal is ours, so that a stop during the start is not lost.
+    // Listen first, so that a signal during the start is not lost.
     let mut signals = Signals::listen().context("listen for signals")?;
     let seen = rules::OverlayFingerprint::of(&settings.rules);
     let in_force = rules::load(&settings.rules)?;
     crate::tls::disk::private_directory(&settings.data_dir)
         .with_context(|| format!("make the data directory {}", settings.data_dir.display()))?;
     let _lock = Lock::take(&settings.data_dir)?;
-    // A note of an earlier process that was killed must not mislead those who wait for this one.
+    // A file of an earlier process that was killed must not mislead programs that wait for this one.
     let _ = std::fs::remove_file(settings.file(LISTENING));
     let Prepared { store, authority, certificate, notes } = prepare(&settings, clock()).await?;
     for note in &notes {
@@ -76,7 +76,7 @@ pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()
     }
     let in_force = Arc::new(ArcSwap::from_pointee(in_force));
     let judge_queue = JudgeQueue::new(Arc::clone(&store), Arc::clone(&in_force));
-    let house = House {
+    let collector = Collector {
         clock,
         store,
         authority,
@@ -85,23 +85,23 @@ pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()
         metrics: Metrics::new(),
         readiness: Arc::default(),
         wake: judge_queue.waker(),
-        doors: StopToken::new(),
-        loops: StopToken::new(),
+        listeners_stop: StopToken::new(),
+        tasks_stop: StopToken::new(),
         settings,
     };
-    house.readiness.store.store(true, Ordering::Release);
+    collector.readiness.store.store(true, Ordering::Release);
     let reload = Arc::new(Notify::new());
-    let keeper = house.keeper(seen);
+    let keeper = collector.keeper(seen);
     keeper.adopt().await?;
-    let listeners = house.bind()?;
-    let mut loops = house.start_loops(judge_queue, keeper, &reload);
-    let health = house.open(listeners)?;
-    let ended = house.attend(&mut signals, &reload, &mut loops).await;
-    house.close(health, loops).await?;
+    let listeners = collector.bind()?;
+    let mut tasks = collector.start_tasks(judge_queue, keeper, &reload);
+    let serving = collector.open(listeners)?;
+    let ended = collector.attend(&mut signals, &reload, &mut tasks).await;
+    collector.close(serving, tasks).await?;
     ended
 }
 
-impl House {
+impl Collector {
     fn keeper(&self, seen: rules::OverlayFingerprint) -> Keeper {
         Keeper {
             seen,
@@ -122,62 +122,62 @@ impl House {
         Ok(Listeners {
             agents: bind("agents", self.settings.agents.listen)?,
             operators: bind("operators", self.settings.operators.listen)?,
-            admin: bind("health and metrics", self.settings.admin.listen)?,
+            probes: bind("health and metrics", self.settings.probes.listen)?,
         })
     }
 
-    /// The loops behind the doors: judge queue, rules, index of search, certificate.
-    fn start_loops(&self, judge_queue: JudgeQueue, keeper: Keeper, reload: &Arc<Notify>) -> JoinSet<&'static str> {
-        let mut loops = JoinSet::new();
-        let (clock, stop) = (Arc::clone(&self.clock), self.loops.clone());
-        loops.spawn(async move {
+    /// The background tasks: judge queue, rules, search index, server certificate.
+    fn start_tasks(&self, judge_queue: JudgeQueue, keeper: Keeper, reload: &Arc<Notify>) -> JoinSet<&'static str> {
+        let mut tasks = JoinSet::new();
+        let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
+        tasks.spawn(async move {
             judge_queue.run(clock, stop).await;
             "judge_queue"
         });
-        let (reload, stop) = (Arc::clone(reload), self.loops.clone());
-        loops.spawn(async move {
+        let (reload, stop) = (Arc::clone(reload), self.tasks_stop.clone());
+        tasks.spawn(async move {
             keeper.watch(reload, stop).await;
             "rules"
         });
-        let (store, stop) = (Arc::clone(&self.store), self.loops.clone());
-        loops.spawn(async move {
+        let (store, stop) = (Arc::clone(&self.store), self.tasks_stop.clone());
+        tasks.spawn(async move {
             index::build(store, stop).await;
             "index"
         });
         let (certificate, authority) = (Arc::clone(&self.certificate), Arc::clone(&self.authority));
-        let (clock, stop) = (Arc::clone(&self.clock), self.loops.clone());
-        loops.spawn(async move {
+        let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
+        tasks.spawn(async move {
             keep_certificate(&certificate, &authority, &clock, stop).await;
             "certificate"
         });
-        loops
+        tasks
     }
 
-    /// Opens all doors and says where they are.
-    fn open(&self, listeners: Listeners) -> anyhow::Result<Doors> {
-        let Listeners { agents, operators, admin } = listeners;
+    /// Starts all listeners and writes their addresses to a file.
+    fn open(&self, listeners: Listeners) -> anyhow::Result<Serving> {
+        let Listeners { agents, operators, probes } = listeners;
         let note = serde_json::json!({
             "agents": agents.address().to_string(),
             "operators": operators.address().to_string(),
-            "admin": admin.address().to_string(),
+            "probes": probes.address().to_string(),
         });
-        info!(agents = %agents.address(), operators = %operators.address(), admin = %admin.address(), "listening");
+        info!(agents = %agents.address(), operators = %operators.address(), probes = %probes.address(), "listening");
         let health = tonic_health::server::health_reporter();
-        let mut doors = Doors { reporter: health.0, tasks: Vec::new() };
-        doors.tasks.push(tokio::spawn(self.agents_door(agents)?));
-        doors.tasks.push(tokio::spawn(self.operators_door(operators, health.1)?));
-        doors.tasks.push(self.admin_door(admin));
+        let mut serving = Serving { reporter: health.0, tasks: Vec::new() };
+        serving.tasks.push(tokio::spawn(self.serve_agents(agents)?));
+        serving.tasks.push(tokio::spawn(self.serve_operators(operators, health.1)?));
+        serving.tasks.push(self.serve_probes(probes));
         self.readiness.listeners.store(true, Ordering::Release);
         let file = self.settings.file(LISTENING);
         tls::disk::write_atomically(&file, note.to_string().as_bytes(), tls::disk::OWNER_ONLY)
             .with_context(|| format!("write {}", file.display()))?;
-        Ok(doors)
+        Ok(serving)
     }
 
-    fn agents_door(&self, listening: Listening) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
+    fn serve_agents(&self, listening: Listening) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
         let authority = Arc::clone(&self.authority) as Arc<dyn CertificateAuthority>;
         let (store, rules, clock) = (Arc::clone(&self.store), Arc::clone(&self.in_force), Arc::clone(&self.clock));
-        let service = AgentDoor::new(store, authority, rules, self.settings.pace, clock);
+        let service = AgentIngest::new(store, authority, rules, self.settings.pace, clock);
         let gate = AgentsGate::new(
             service.into_service(),
             Arc::clone(&self.clock),
@@ -185,17 +185,17 @@ impl House {
             Arc::clone(&self.metrics),
         );
         let agents = &self.settings.agents;
-        let limits = DoorLimits {
+        let limits = ListenerLimits {
             connections: agents.connections,
             handshakes: agents.handshakes,
             handshake_timeout: agents.handshake_timeout,
         };
         let config = tls::agents_config(&self.certificate, &self.authority).context("the agents' TLS settings")?;
-        let door = self.tls_door(Door::agents, listening, config, limits);
-        Ok(tls::serve(door, move |request| gate.clone().answer(request)))
+        let listener = self.tls_listener(ListenerName::agents, listening, config, limits);
+        Ok(tls::serve(listener, move |request| gate.clone().answer(request)))
     }
 
-    fn operators_door<H>(
+    fn serve_operators<H>(
         &self,
         listening: Listening,
         health: tonic_health::pb::health_server::HealthServer<H>,
@@ -214,91 +214,94 @@ impl House {
         let routes = operators_routes(fleet, health).context("gRPC reflection")?;
         let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.metrics));
         let gate = OperatorsGate::new(routes, access, Arc::clone(&self.metrics));
-        let limits = DoorLimits {
+        let limits = ListenerLimits {
             connections: self.settings.operators.connections,
             handshakes: self.settings.agents.handshakes,
             handshake_timeout: self.settings.agents.handshake_timeout,
         };
         let config = tls::operators_config(&self.certificate).context("the operators' TLS settings")?;
-        let door = self.tls_door(Door::operators, listening, config, limits);
-        Ok(tls::serve(door, move |request| gate.clone().answer(request)))
+        let listener = self.tls_listener(ListenerName::operators, listening, config, limits);
+        Ok(tls::serve(listener, move |request| gate.clone().answer(request)))
     }
 
-    fn tls_door(
+    fn tls_listener(
         &self,
-        door: Door,
+        name: ListenerName,
         listening: Listening,
         config: Arc<rustls::ServerConfig>,
-        limits: DoorLimits,
-    ) -> TlsDoor {
-        TlsDoor {
-            door,
+        limits: ListenerLimits,
+    ) -> TlsListener {
+        TlsListener {
+            name,
             listening,
             config,
             limits,
             metrics: Arc::clone(&self.metrics),
-            stop: self.doors.clone(),
+            stop: self.listeners_stop.clone(),
             drain: self.settings.drain,
         }
     }
 
-    fn admin_door(&self, listening: Listening) -> JoinHandle<()> {
-        let state = AdminState {
+    fn serve_probes(&self, listening: Listening) -> JoinHandle<()> {
+        let state = ProbesState {
             readiness: Arc::clone(&self.readiness),
             metrics: Arc::clone(&self.metrics),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
         };
-        let stop = self.doors.cancelled();
+        let stop = self.listeners_stop.cancelled();
         let served = axum::serve(listening.into_listener(), probes::router(state)).with_graceful_shutdown(stop);
         tokio::spawn(async move {
             if let Err(failed) = served.await {
-                error!(error = %failed, "the admin listener ended");
+                error!(error = %failed, "the listener for health and metrics ended");
             }
         })
     }
 
-    /// Waits for the stop; a loop that ends before it is a defect, and no collector is better than half a one.
+    /// Waits for the stop signal. A background task that ends earlier is a defect; then the collector stops instead of
+    /// running without it.
     async fn attend(
         &self,
         signals: &mut Signals,
         reload: &Notify,
-        loops: &mut JoinSet<&'static str>,
+        tasks: &mut JoinSet<&'static str>,
     ) -> anyhow::Result<()> {
         loop {
             tokio::select! {
                 signal = signals.next() => match signal {
                     Signal::Stop => {
-                        info!("stopping: no new calls are taken, open ones may finish");
+                        info!("stopping; new calls are refused, open calls may finish");
                         return Ok(());
                     }
                     Signal::Reload => reload.notify_one(),
                 },
-                Some(ended) = loops.join_next() => {
-                    let name = ended.context("a loop behind the doors broke")?;
-                    anyhow::bail!("the loop {name:?} ended although nobody asked it to");
+                Some(ended) = tasks.join_next() => {
+                    let name = ended.context("a background task failed")?;
+                    anyhow::bail!("the background task {name:?} ended unexpectedly");
                 }
             }
         }
     }
 
-    /// Doors first, then what they lead to, then the store: nothing that was acknowledged is lost.
-    async fn close(&self, doors: Doors, mut loops: JoinSet<&'static str>) -> anyhow::Result<()> {
+    /// Closes the listeners, then the background tasks, then the store, so that nothing acknowledged is lost.
+    async fn close(&self, serving: Serving, mut tasks: JoinSet<&'static str>) -> anyhow::Result<()> {
         self.readiness.stopping.store(true, Ordering::Release);
-        doors.reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        serving.reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         let _ = std::fs::remove_file(self.settings.file(LISTENING));
-        self.doors.cancel();
+        self.listeners_stop.cancel();
         let deadline = tokio::time::Instant::now() + self.settings.drain + Duration::from_secs(1);
-        for task in doors.tasks {
+        for task in serving.tasks {
             let abort = task.abort_handle();
             if tokio::time::timeout_at(deadline, task).await.is_err() {
                 abort.abort();
             }
         }
-        self.loops.cancel();
-        let emptied = async { while loops.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.settings.drain.max(Duration::from_secs(5)), emptied).await.is_err() {
-            warn!("a loop did not end in time and is cut off; what it had claimed is judged after the next start");
+        self.tasks_stop.cancel();
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.settings.drain.max(Duration::from_secs(5)), ended).await.is_err() {
+            warn!(
+                "a background task did not end in time and was cancelled; the hosts it had claimed are judged after the next start"
+            );
         }
         self.store.close().await.context("close the store")?;
         info!("stopped");
@@ -306,8 +309,8 @@ impl House {
     }
 }
 
-/// The open doors.
-struct Doors {
+/// The running listeners.
+struct Serving {
     reporter: HealthReporter,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -321,10 +324,10 @@ async fn keep_certificate(certificate: &ServerCertificate, authority: &Authority
             () = tokio::time::sleep(CERTIFICATE_EVERY) => {}
         }
         match certificate.renew_if_due(authority, clock()) {
-            Ok(true) => info!("the server certificate was renewed"),
+            Ok(true) => info!("renewed the server certificate"),
             Ok(false) => {}
             Err(failed) => {
-                error!(error = %failed, "the server certificate could not be renewed; tried again in an hour")
+                error!(error = %failed, "renewing the server certificate failed; trying again in an hour")
             }
         }
     }

@@ -1,184 +1,214 @@
-//! What can be typed.
+//! The command line of `muster`: verbs, options and their help.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::{Lane, OrderId, ProductId, SiteId, TokenId};
 
 use crate::config::parse_span;
 
-/// Asks a Muster collector: who still has it, who is exposed, will we be done in time, and why.
+/// Query a Muster collector
 #[derive(Debug, Parser)]
 #[command(
     name = "muster",
     version,
     disable_help_subcommand = true,
-    after_help = "board, findings, host and explain exit by the worst active order: 5 past its due date, 3 findings open, \
-                  4 coverage incomplete, 0 finished. Every other verb exits with 0; 1 is an error, 2 wrong usage."
+    after_help = "Exit codes of board, findings, host, hosts show and explain: the worst active order decides.\n  \
+                  0  finished\n  \
+                  3  work is left\n  \
+                  4  some hosts could not be judged\n  \
+                  5  hosts are past the due date\n\
+                  Other commands: 0 success. All commands: 1 error, 2 wrong usage."
 )]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) connection: Connection,
-    /// How the answer looks
-    #[arg(short, long, global = true, value_enum, value_name = "FORM")]
+    /// Output format [default: table]
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", help_heading = "Global options")]
     pub(super) output: Option<Output>,
     #[command(subcommand)]
     pub(super) verb: Verb,
 }
 
-/// Where the collector is, and who asks.
+/// The collector and the account to use.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
 pub(super) struct Connection {
-    /// The operators' listener: https://HOST:PORT
-    #[arg(long, global = true, env = "MUSTER_SERVER", value_name = "URL")]
+    /// Address of the collector's operators' port: https://HOST:PORT
+    #[arg(long, global = true, env = "MUSTER_SERVER", hide_env_values = true, value_name = "URL")]
     pub(super) server: Option<String>,
-    /// The collector's CA certificate (ca.pem of its data directory)
-    #[arg(long, global = true, env = "MUSTER_CA_FILE", value_name = "FILE")]
+    /// The collector's CA certificate (ca.pem in its data directory)
+    #[arg(long, global = true, env = "MUSTER_CA_FILE", hide_env_values = true, value_name = "FILE")]
     pub(super) ca_file: Option<PathBuf>,
-    /// The operator's token, in a file that only its owner may read
-    #[arg(long, global = true, env = "MUSTER_TOKEN_FILE", value_name = "FILE")]
+    /// File with your token; only you may be able to read it (chmod 600)
+    #[arg(long, global = true, env = "MUSTER_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
-    /// A profile of ~/.config/muster/profiles.toml [default: default]
-    #[arg(long, global = true, env = "MUSTER_PROFILE", value_name = "NAME")]
+    /// Profile in ~/.config/muster/profiles.toml [default: default]
+    #[arg(long, global = true, env = "MUSTER_PROFILE", hide_env_values = true, value_name = "NAME")]
     pub(super) profile: Option<String>,
 }
 
-/// How the answer looks.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
-    /// For people
+    /// Aligned text for people
     Table,
-    /// One document
+    /// One JSON document
     Json,
-    /// One object a line
+    /// One JSON object per line
     Ndjson,
-    /// With a header
+    /// Comma-separated values with a header
     Csv,
 }
 
+/// The commands, from the overview to the details, then administration.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// How many hosts stand in which lane
+    /// Show how many hosts are in each lane
     Board(BoardArgs),
-    /// Hosts, with their lane under each order
-    Hosts(HostsArgs),
-    /// How many hosts have a software of whatever kind, by edition; with --hosts, which
-    Software(SoftwareArgs),
-    /// One host: what was looked at, what was found, where it stands
-    Host(HostArgs),
-    /// Why a host stands where it stands, and what would clear it
-    Explain(ExplainArgs),
-    /// Unfinished hosts, worst first
+    /// List unfinished hosts, the worst first
     Findings(FindingsArgs),
-    /// The orders under which hosts are judged
+    /// List hosts with their lanes, or show one host
+    Hosts(HostsArgs),
+    /// Show one host (short form of `hosts show`)
+    Host(HostArgs),
+    /// Explain why a host is in its lane and what would clear it
+    Explain(ExplainArgs),
+    /// Count the hosts that have a software, or list them
+    Software(SoftwareArgs),
+    /// List the orders that hosts are judged under, or show one order
     Orders(OrdersArgs),
-    /// How products are recognised
+    /// Inspect and test how products are recognised
     #[command(subcommand)]
     Catalogue(CatalogueVerb),
-    /// Enrollment tokens
-    #[command(subcommand)]
-    Tokens(TokensVerb),
-    /// How the collector is
+    /// List, create and revoke enrollment tokens
+    Tokens(TokensArgs),
+    /// Show the state of the collector
     Status,
-    /// A completion script
+    /// Print a shell completion script
     Completions {
-        /// For which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
-    /// The version of this program
+    /// Print the version of this program
     Version,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct BoardArgs {
-    /// Only this order
+    /// Show only this order
     #[arg(long, value_name = "ID")]
     pub(super) order: Option<OrderId>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct HostsArgs {
-    /// Only hosts that this order binds
+    #[command(subcommand)]
+    pub(super) verb: Option<HostsVerb>,
+    #[command(flatten)]
+    pub(super) filter: HostsFilterArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HostsVerb {
+    /// Show one host: facts, lanes, products and sources
+    Show(HostArgs),
+}
+
+#[derive(Debug, PartialEq, Eq, Default, Args)]
+pub(super) struct HostsFilterArgs {
+    /// Show only hosts in the scope of this order
     #[arg(long, value_name = "ID")]
     pub(super) order: Option<OrderId>,
-    /// Only hosts in this lane; may be repeated
-    #[arg(long = "lane", value_name = "LANE")]
+    /// Show only hosts in this lane; can be repeated
+    #[arg(long = "lane", value_name = "LANE", value_parser = lane())]
     pub(super) lanes: Vec<Lane>,
-    /// Only hosts of this site
+    /// Show only hosts of this site
     #[arg(long, value_name = "SITE")]
     pub(super) site: Option<SiteId>,
-    /// Only hosts whose name contains this
-    #[arg(long, value_name = "PART", default_value = "")]
+    /// Show only hosts whose name contains this text
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) name: String,
-    /// At most this many [default: all]
+    /// Show at most this many hosts [default: all]
     #[arg(long, value_name = "COUNT")]
     pub(super) limit: Option<usize>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct SoftwareArgs {
-    /// Part of its name or of its vendor, without regard to case; at least two characters
-    #[arg(value_name = "PART")]
+    /// Part of the software's name or vendor, at least two characters; case does not matter
+    #[arg(value_name = "TEXT")]
     pub(super) text: String,
-    /// Only versions that begin with this
-    #[arg(long, value_name = "BEGINNING", default_value = "")]
+    /// Count only versions that start with this text
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) version: String,
-    /// List the hosts, and not only how many there are
+    /// List the hosts
     #[arg(long)]
     pub(super) hosts: bool,
-    /// At most this many hosts [default: all]
+    /// List at most this many hosts [default: all]
     #[arg(long, value_name = "COUNT", requires = "hosts")]
     pub(super) limit: Option<usize>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct HostArgs {
-    /// Name or id, or at least the first eight characters of the id
+    /// Host name, id, or the first 8 or more characters of the id
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(super) host: String,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// Name or id, or at least the first eight characters of the id
+    /// Host name, id, or the first 8 or more characters of the id
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(super) host: String,
-    /// Only under this order
+    /// Explain only this order
     #[arg(long, value_name = "ID")]
     pub(super) order: Option<OrderId>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct FindingsArgs {
-    /// Only under this order
+    /// Show only this order
     #[arg(long, value_name = "ID")]
     pub(super) order: Option<OrderId>,
-    /// Only in this lane; may be repeated
-    #[arg(long = "lane", value_name = "LANE")]
+    /// Show only this lane; can be repeated
+    #[arg(long = "lane", value_name = "LANE", value_parser = lane())]
     pub(super) lanes: Vec<Lane>,
-    /// At most this many [default: all]
+    /// Show at most this many findings [default: all]
     #[arg(long, value_name = "COUNT")]
     pub(super) limit: Option<usize>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct OrdersArgs {
-    /// Also those under which nobody is judged
+    #[command(subcommand)]
+    pub(super) verb: Option<OrdersVerb>,
+    /// Include orders that are not active
     #[arg(long)]
     pub(super) all: bool,
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum OrdersVerb {
+    /// Show one order: issuer, due date, milestones and sources
+    Show {
+        /// The order's id
+        id: OrderId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum CatalogueVerb {
-    /// The products that the collector recognises
+    /// List the products that the collector recognises
     List,
-    /// One product with its recognisers
+    /// Show one product and its recognisers
     Show(ShowArgs),
-    /// Says of each line what it is; needs no server
+    /// Classify each line; works without a collector
     Match(MatchArgs),
-    /// Checks rule files, and the scenarios beside them; needs no server
+    /// Check rule files and their scenarios; works without a collector
     Check(CheckArgs),
 }
 
@@ -190,56 +220,68 @@ pub(super) struct ShowArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct MatchArgs {
-    /// Lines of JSON, as `muster-agent scan -o ndjson` writes them; `-` is standard input
+    /// JSON lines as `muster-agent scan -o ndjson` writes them; `-` reads standard input
     #[arg(default_value = "-")]
     pub(super) file: PathBuf,
-    /// Prohibited is what this order prohibits [default: the active orders]
+    /// Call products prohibited that this order prohibits [default: the active orders]
     #[arg(long, value_name = "ID")]
     pub(super) order: Option<OrderId>,
-    /// Rule files over the embedded ones
+    /// Directory of rule files that extend or replace the built-in ones
     #[arg(long, value_name = "DIR")]
     pub(super) overlay: Option<PathBuf>,
-    /// Instead of the lines, how good the answers are: every record says in `expect` what it is
+    /// Print a table of recall and false accusations instead of the lines; needs the field `expect` in each line
     #[arg(long)]
     pub(super) table: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// A directory of rule files over the embedded ones [default: the embedded ones alone]
+    /// Directory of rule files to check together with the built-in ones [default: only the built-in ones]
     pub(super) directory: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TokensArgs {
+    #[command(subcommand)]
+    pub(super) verb: Option<TokensVerb>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokensVerb {
-    /// Makes an enrollment token; it is shown once
-    Create {
-        /// For which site
-        #[arg(long)]
-        site: SiteId,
-        /// How often it may be used; 0 is without limit
-        #[arg(long, default_value_t = 1)]
-        uses: u64,
-        /// How long it lives: 90s, 12h, 7d
-        #[arg(long, default_value = "24h", value_parser = lifetime)]
-        expires: Duration,
-    },
-    /// All enrollment tokens, without their secrets
-    List,
-    /// Withdraws an enrollment token
+    /// Create an enrollment token; its secret is shown only once
+    Create(NewTokenArgs),
+    /// Revoke an enrollment token; enrolled hosts stay enrolled
     Revoke {
-        /// The token's public half
+        /// The token's id: the part before the first dot
         id: TokenId,
     },
 }
 
-/// On the wire 0 is the collector's default, and nobody who types it means a day.
-fn lifetime(text: &str) -> Result<Duration, String> {
-    let span = parse_span(text).map_err(|error| error.to_string())?;
-    if span.is_zero() { Err("an enrollment token lives at least one second".to_owned()) } else { Ok(span) }
+/// What a new enrollment token is for; `muster-collector tokens create` takes the same options.
+#[derive(Debug, Args)]
+pub(crate) struct NewTokenArgs {
+    /// The site of the hosts that enroll with it
+    #[arg(long)]
+    pub(crate) site: SiteId,
+    /// How many hosts may enroll with it; 0 means any number
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub(crate) uses: u64,
+    /// How long it is valid, up to 366d: 90s, 12h, 7d
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = lifetime)]
+    pub(crate) expires: Duration,
 }
 
-/// Arguments that are well formed one by one and make no sense together.
+/// In the request, 0 means the collector's default; a person who types it does not mean a day.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let span = parse_span(text).map_err(|error| error.to_string())?;
+    if span.is_zero() { Err("an enrollment token must be valid for at least 1s".to_owned()) } else { Ok(span) }
+}
+
+fn lane() -> impl TypedValueParser<Value = Lane> {
+    PossibleValuesParser::new(Lane::ALL.iter().map(|lane| lane.name())).try_map(|name| name.parse::<Lane>())
+}
+
+/// Arguments that are valid one by one but not together.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct WrongUsage(pub(super) String);

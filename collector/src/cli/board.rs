@@ -1,4 +1,4 @@
-//! `muster board`: every lane of every active order, and the sum that proves that nobody was left out.
+//! `muster board`: the lanes of every active order, and the sum that shows that no host is missing.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use muster_proto::model::{Board, CollectorStatus, Timestamp};
 use super::args::BoardArgs;
 use super::client::Client;
 use super::exit::of_boards;
-use super::render::{Answer, Cell, Grid, Paint, Screen, clean, when};
+use super::render::{Answer, Cell, Paint, Screen, Table, clean, when};
 use super::status::refused_rules;
 use crate::config::format_span;
 
@@ -40,7 +40,7 @@ fn rows(boards: &[Board]) -> Vec<Vec<String>> {
 
 pub(super) fn page(boards: &[Board], status: &CollectorStatus, paint: &Paint) -> String {
     if boards.is_empty() {
-        return "no order is active: nobody is judged (muster orders --all shows all)\n".to_owned();
+        return "no order is active, so no host is judged; `muster orders --all` lists all orders\n".to_owned();
     }
     let mut text = boards.iter().map(|board| one(board, status, paint)).collect::<Vec<_>>().join("\n");
     if let Some(line) = refused_rules(status, paint) {
@@ -54,32 +54,33 @@ fn one(board: &Board, status: &CollectorStatus, paint: &Paint) -> String {
     let mut text = format!("{}  {}\n", paint.bold(order.id.as_str()), clean(&order.title));
     text.push_str(&format!("  {}\n\n", due(order.due, board.as_of, counts.overdue, paint)));
     let bound: u64 = counts.lanes.values().sum();
-    let mut grid = Grid::new(&["lane", "hosts", "share"]).indented();
+    let mut table = Table::new(&["lane", "hosts", "share"]).indented();
     for (lane, hosts) in &counts.lanes {
         let share = if bound == 0 || *hosts == 0 { String::new() } else { percent(*hosts, bound) };
-        grid.row(vec![Cell::lane(*lane), Cell::number(*hosts), Cell::text(share)]);
+        table.row(vec![Cell::lane(*lane), Cell::number(*hosts), Cell::text(share)]);
     }
-    grid.row(vec![Cell::text("in scope"), Cell::number(bound), Cell::text("")]);
-    grid.row(vec![Cell::text("out of scope"), Cell::number(counts.out_of_scope), Cell::text("")]);
-    grid.row(vec![
+    table.row(vec![Cell::text("in scope"), Cell::number(bound), Cell::text("")]);
+    table.row(vec![Cell::text("out of scope"), Cell::number(counts.out_of_scope), Cell::text("")]);
+    table.row(vec![
         Cell::text("total"),
         Cell::number(counts.total),
         Cell::text(sum(bound, counts.out_of_scope, counts.total)),
     ]);
-    text.push_str(&grid.text(paint));
+    text.push_str(&table.text(paint));
     let overdue = format!("{} overdue", counts.overdue);
     let overdue = if counts.overdue > 0 { paint.alarm(&overdue) } else { overdue };
     let lag = format_span(Duration::from_millis(status.judge_queue_lag_ms));
-    let waiting = if board.judge_queue == 0 { "none waits".to_owned() } else { format!("{} wait", board.judge_queue) };
-    let waiting = if board.judge_queue == 0 { waiting } else { format!("{waiting}, the oldest for {lag},") };
+    let waiting =
+        if board.judge_queue == 0 { "none waiting".to_owned() } else { format!("{} waiting", board.judge_queue) };
+    let waiting = if board.judge_queue == 0 { waiting } else { format!("{waiting} (the oldest for {lag})") };
     text.push_str(&format!(
-        "\n  {overdue}, {} silent whatever their lane; {waiting} for judgement\n  as of {}\n",
+        "\n  {overdue}, {} silent in any lane, {waiting} to be judged\n  as of {}\n",
         counts.silent, board.as_of
     ));
     text
 }
 
-/// The sum is checked here too: a client must not vouch for numbers that do not add up.
+/// Checks the sum here too: the client must not show numbers that do not add up.
 fn sum(bound: u64, out_of_scope: u64, total: u64) -> &'static str {
     if bound.checked_add(out_of_scope) == Some(total) { "adds up" } else { "DOES NOT ADD UP" }
 }

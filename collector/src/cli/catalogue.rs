@@ -1,4 +1,4 @@
-//! `muster catalogue`: how products are recognised. `match` and `check` need no server.
+//! `muster catalogue`: how products are recognised. `match` and `check` work without a collector.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::args::{CheckArgs, MatchArgs, Output, ShowArgs, WrongUsage};
 use super::client::Client;
-use super::render::{Answer, Cell, Grid, Paint, Screen, clean};
+use super::render::{Answer, Cell, Paint, Screen, Table, clean, fields, or_dash};
 use crate::judge::matching::Matcher;
 use crate::judge::{Checked, Score, Scores, check_dir};
 use crate::rules::{self, FOLDERS, RuleErrors, RuleFault};
@@ -18,7 +18,7 @@ use crate::rules::{self, FOLDERS, RuleErrors, RuleFault};
 const HEADER: [&str; 7] = ["id", "name", "vendor", "category", "family", "platforms", "recognisers"];
 const SCORE_HEADER: [&str; 7] = ["of", "prohibited", "recall", "others", "others_recall", "harmless", "accused"];
 const FAULT_HEADER: [&str; 3] = ["file", "line", "reason"];
-/// A line that is longer is no observation: the longest has a path of 4096 bytes.
+/// The longest accepted line. An observation is shorter: its longest field is a path of 4096 bytes.
 const LINE_BYTES: usize = 1 << 20;
 
 pub(super) async fn list(mut client: Client, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
@@ -35,22 +35,20 @@ pub(super) async fn show(mut client: Client, asked: ShowArgs, screen: &mut Scree
     Ok(0)
 }
 
-/// One line in, one line out, in the same order; a bad line comes back with what is wrong with it.
+/// Writes one line for each line read, in the same order. A bad line comes back with an error.
 pub(super) fn match_lines(
     asked: &MatchArgs,
     input: &mut (dyn BufRead + Send),
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<u8> {
     if !asked.table && screen.asked().is_some_and(|output| output != Output::Ndjson) {
-        return Err(
-            WrongUsage("catalogue match writes lines: only -o ndjson is possible, or --table".to_owned()).into()
-        );
+        return Err(WrongUsage("catalogue match writes JSON lines; use -o ndjson or --table".to_owned()).into());
     }
     let rules = rules::load(asked.overlay.as_deref())?;
     let matcher = Matcher::new(&rules, asked.order.as_ref())?;
     let is_standard_input = asked.file == Path::new("-");
     let place =
-        || if is_standard_input { "match standard input".into() } else { format!("match {}", asked.file.display()) };
+        || if is_standard_input { "read standard input".into() } else { format!("read {}", asked.file.display()) };
     let mut file;
     let input: &mut dyn BufRead = if is_standard_input {
         input
@@ -88,7 +86,7 @@ fn match_all(
     Ok(())
 }
 
-/// Recall and false accusation by platform and source kind, and of all together.
+/// Recall and false accusations by platform and source kind, and in total.
 fn score(scores: &Scores, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let total = scores.total();
     let all: Vec<(&str, &Score)> =
@@ -111,11 +109,11 @@ fn score(scores: &Scores, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
             .collect::<Vec<_>>()
     };
     let page = |paint: &Paint| {
-        let mut grid = Grid::new(&SCORE_HEADER);
+        let mut table = Table::new(&SCORE_HEADER);
         for row in rows() {
-            grid.row(row.into_iter().map(Cell::text).collect());
+            table.row(row.into_iter().map(Cell::text).collect());
         }
-        format!("{}\n{} line(s) without a known `expect`\n", grid.text(paint), scores.uncounted)
+        format!("{}\n{} line(s) without a valid `expect`\n", table.text(paint), scores.uncounted)
     };
     screen.show(&Answer { whole: scores, header: &SCORE_HEADER }, &lines, rows, page)?;
     Ok(0)
@@ -125,7 +123,7 @@ fn too_long() -> String {
     json!({ "error": format!("the line is longer than {LINE_BYTES} bytes") }).to_string()
 }
 
-/// The next line without its end, and whether it was cut off; memory is bounded whatever comes in.
+/// The next line without its line ending, and whether it was cut off. Memory is bounded whatever comes in.
 fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<(Vec<u8>, bool)>> {
     let (mut line, mut cut, mut any) = (Vec::new(), false, false);
     loop {
@@ -159,14 +157,14 @@ fn record(fault: &RuleFault) -> Value {
     json!({ "file": fault.file, "line": fault.line, "reason": fault.reason })
 }
 
-/// The rules with the overlay over them, and how many files of it were read. Somebody who checks a directory means it to
-/// hold rules: here what is not read is a fault, as is a directory without any.
+/// Loads the rules with the overlay, and counts the overlay's files. Here a file that is not read is a fault, and so is an
+/// empty directory: whoever checks a directory expects rules in it.
 fn check_all(directory: Option<&Path>) -> Result<(Checked, usize), RuleErrors> {
     let Some(place) = directory else { return Ok((check_dir(None)?, 0)) };
     let overlay = rules::overlay(place).map_err(RuleErrors::new)?;
     let mut faults = overlay.strays;
     if overlay.files.is_empty() {
-        let reason = format!("holds no rule file: they end in .toml and stand in one of {}", FOLDERS.join(", "));
+        let reason = format!("no rule file found: rule files end in .toml and are in one of {}", FOLDERS.join(", "));
         faults.push(RuleFault { file: place.display().to_string(), line: 0, reason });
     }
     match check_dir(directory) {
@@ -176,7 +174,7 @@ fn check_all(directory: Option<&Path>) -> Result<(Checked, usize), RuleErrors> {
     }
 }
 
-/// Faults are an answer of this verb: programs get them as records, and the code is 1.
+/// Faults are the answer of this command: programs get them as records, and the exit code is 1.
 pub(super) fn check(asked: &CheckArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let (checked, overlay_files) = match check_all(asked.directory.as_deref()) {
         Ok(checked) => checked,
@@ -187,7 +185,7 @@ pub(super) fn check(asked: &CheckArgs, screen: &mut Screen<'_>) -> anyhow::Resul
                 let row = |fault: &RuleFault| vec![fault.file.clone(), fault.line.to_string(), fault.reason.clone()];
                 refused.faults.iter().map(row).collect()
             };
-            let whole = json!({ "good": false, "faults": faults });
+            let whole = json!({ "ok": false, "faults": faults });
             screen.show(&Answer { whole: &whole, header: &FAULT_HEADER }, &faults, rows, |_| String::new())?;
             return Ok(1);
         }
@@ -196,16 +194,16 @@ pub(super) fn check(asked: &CheckArgs, screen: &mut Screen<'_>) -> anyhow::Resul
     let (products, orders, active) =
         (rules.catalogue.products().len(), rules.orders.len(), rules.active_orders().count());
     let whole = json!({
-        "good": true, "products": products, "orders": orders, "active": active, "scenarios": checked.scenarios,
+        "ok": true, "products": products, "orders": orders, "active": active, "scenarios": checked.scenarios,
         "overlay_files": overlay_files, "version": rules.version, "notices": checked.notices.iter().map(record).collect::<Vec<_>>(),
     });
     let mut page: String = checked.notices.iter().map(|notice| format!("notice: {notice}\n")).collect();
     page += &format!(
-        "good: {products} products, {orders} orders ({active} active), {} scenarios, version {}\n",
+        "ok: {products} products, {orders} orders ({active} active), {} scenarios, version {}\n",
         checked.scenarios, rules.version
     );
     if let Some(place) = &asked.directory {
-        page += &format!("      {overlay_files} file(s) of {}\n", place.display());
+        page += &format!("    {overlay_files} file(s) from {}\n", place.display());
     }
     screen.show(&Answer { whole: &whole, header: &FAULT_HEADER }, std::slice::from_ref(&whole), Vec::new, |_| page)?;
     Ok(0)
@@ -228,9 +226,9 @@ fn row(product: &ProductReport) -> Vec<String> {
 }
 
 fn page(products: &[ProductReport], paint: &Paint) -> String {
-    let mut grid = Grid::new(&["id", "name", "vendor", "category", "platforms", "recognisers"]);
+    let mut table = Table::new(&["id", "name", "vendor", "category", "platforms", "recognisers"]);
     for product in products {
-        grid.row(vec![
+        table.row(vec![
             Cell::text(product.id.as_str()),
             Cell::text(&product.name),
             Cell::text(&product.vendor),
@@ -239,16 +237,17 @@ fn page(products: &[ProductReport], paint: &Paint) -> String {
             Cell::number(product.recognisers),
         ]);
     }
-    format!("{}\n{} product(s)\n", grid.text(paint), products.len())
+    format!("{}\n{} product(s)\n", table.text(paint), products.len())
 }
 
 fn one(product: &ProductReport, paint: &Paint) -> String {
     let mut text = format!("{}  {}\n", paint.bold(product.id.as_str()), clean(&product.name));
-    let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<11} {}\n", clean(value)));
-    line("vendor", &product.vendor);
-    line("category", &product.category);
-    line("family", super::render::or_dash(&product.family));
-    line("platforms", &platforms(product));
+    text.push_str(&fields(&[
+        ("vendor", &product.vendor),
+        ("category", &product.category),
+        ("family", or_dash(&product.family)),
+        ("platforms", &platforms(product)),
+    ]));
     text.push_str(&format!("  {} recogniser(s)\n", product.recognisers));
     for detail in &product.details {
         text.push_str(&format!("    {}\n", clean(detail)));
@@ -261,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_read_one_by_one_and_a_monster_is_cut_and_not_kept() {
+    fn a_line_that_is_too_long_is_cut_and_not_kept_in_memory() {
         let mut text = b"one\r\n\ntwo\n".to_vec();
         text.extend(vec![b'x'; 3 * LINE_BYTES]);
         text.extend(b"\nlast without an end");
@@ -273,7 +272,7 @@ mod tests {
         }
         let plain: Vec<(&str, bool)> = lines.iter().map(|(line, cut)| (line.as_str(), *cut)).collect();
         assert_eq!(plain[..3], [("one", false), ("", false), ("two", false)]);
-        assert!(plain[3].1, "the monster is marked");
+        assert!(plain[3].1, "the long line is marked");
         assert_eq!(plain[4], ("last without an end", false));
     }
 }

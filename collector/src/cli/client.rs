@@ -1,4 +1,4 @@
-//! The typed client of FleetService: model in, model out; the wire ends here.
+//! The client of FleetService. Callers see model types only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +21,15 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::profile::Target;
+use super::profile::{ExposedToken, Missing, Target};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 const PAGE_ROWS: usize = 1000;
 
-/// The collector cannot be reached, or is not the one that it should be.
+/// The collector is not reachable, or its certificate is wrong.
 #[derive(Debug, thiserror::Error)]
-#[error("the collector at {server} cannot be reached")]
+#[error("connect to the collector at {server}")]
 pub(super) struct Unreachable {
     server: String,
 }
@@ -42,27 +42,30 @@ pub(super) struct Refused {
     message: String,
 }
 
-/// What to do about an error, apart from what it is.
-pub(super) fn advice(failed: &anyhow::Error) -> Option<&'static str> {
-    let text = format!("{failed:#}");
-    if failed.downcast_ref::<Unreachable>().is_some() {
-        if text.contains("certificate") {
-            return Some(
-                "this is another collector, or another name than its certificate is for: compare --ca-file with ca.pem of \
-                 its data directory, and --server with its public names",
-            );
+/// What to do about an error.
+pub(super) fn advice(failed: &anyhow::Error) -> Option<String> {
+    if let Some(missing) = failed.downcast_ref::<Missing>() {
+        return Some(missing.advice());
+    }
+    if let Some(exposed) = failed.downcast_ref::<ExposedToken>() {
+        return Some(exposed.advice());
+    }
+    let advice = if failed.downcast_ref::<Unreachable>().is_some() {
+        if failed.chain().any(|cause| cause.to_string().contains("certificate")) {
+            "compare --ca-file with ca.pem in the collector's data directory, and --server with the collector's public names"
+        } else {
+            "check that the collector runs and that --server is its operators' port (see listening.json in its data directory)"
         }
-        return Some(
-            "see that the collector runs, and that --server is its operators' listener (listening.json in the collector's data directory says)",
-        );
-    }
-    let refused = failed.downcast_ref::<Refused>()?;
-    if refused.code == Code::Unauthenticated {
-        return Some(
-            "see that --token-file is a token of this collector; `muster-collector init` writes the first one",
-        );
-    }
-    (refused.code == Code::PermissionDenied).then_some("ask somebody with that role, or for another token")
+    } else {
+        match failed.downcast_ref::<Refused>()?.code {
+            Code::Unauthenticated => {
+                "check that --token-file is a token of this collector; `muster-collector init` writes the first one"
+            }
+            Code::PermissionDenied => "ask for a token with the required role",
+            _ => return None,
+        }
+    };
+    Some(advice.to_owned())
 }
 
 #[derive(Clone)]
@@ -75,7 +78,7 @@ impl Interceptor for Bearer {
     }
 }
 
-/// Which software to ask for.
+/// Which software to search.
 #[derive(Debug)]
 pub(super) struct SoftwareFilter {
     pub(super) text: String,
@@ -84,7 +87,7 @@ pub(super) struct SoftwareFilter {
     pub(super) limit: Option<usize>,
 }
 
-/// Which hosts to ask for.
+/// Which hosts to list.
 #[derive(Debug, Default)]
 pub(super) struct HostsFilter {
     pub(super) order: Option<OrderId>,
@@ -94,7 +97,7 @@ pub(super) struct HostsFilter {
     pub(super) limit: Option<usize>,
 }
 
-/// Which findings to ask for.
+/// Which findings to list.
 #[derive(Debug, Default)]
 pub(super) struct FindingsFilter {
     pub(super) order: Option<OrderId>,
@@ -112,7 +115,7 @@ impl Client {
     pub(super) async fn connect(target: &Target) -> anyhow::Result<Self> {
         let connector = TlsConnector::from(Arc::new(tls(target)?));
         let name = ServerName::try_from(target.host.clone())
-            .with_context(|| format!("{:?} is not a name that a certificate can be for", target.host))?;
+            .with_context(|| format!("{:?} is not a host name or an address", target.host))?;
         let place = (target.host.clone(), target.port);
         let dial = tower::service_fn(move |_: http::Uri| {
             let (connector, name, place) = (connector.clone(), name.clone(), place.clone());
@@ -126,8 +129,7 @@ impl Client {
             Endpoint::from_shared(target.server.clone())?.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
         let unreachable = || Unreachable { server: target.server.clone() };
         let channel = endpoint.connect_with_connector(dial).await.with_context(unreachable)?;
-        let mut bearer =
-            MetadataValue::try_from(format!("Bearer {}", target.token)).context("the token cannot be sent")?;
+        let mut bearer = MetadataValue::try_from(format!("Bearer {}", target.token)).context("send the token")?;
         bearer.set_sensitive(true);
         Ok(Self {
             inner: FleetServiceClient::with_interceptor(channel, Bearer(bearer)).max_decoding_message_size(64 << 20),
@@ -167,7 +169,7 @@ impl Client {
     pub(super) async fn host(&mut self, host: &str) -> anyhow::Result<HostReport> {
         let request = wire::GetHostRequest { host: host.to_owned() };
         let answer = self.inner.get_host(request).await.map_err(refused)?.into_inner();
-        Ok(answer.host.context("the answer holds no host")?.try_into()?)
+        Ok(answer.host.context("the answer has no host")?.try_into()?)
     }
 
     pub(super) async fn explain(&mut self, host: &str, order: Option<&OrderId>) -> anyhow::Result<Explanation> {
@@ -237,7 +239,7 @@ impl Client {
     pub(super) async fn product(&mut self, id: &ProductId) -> anyhow::Result<ProductReport> {
         let request = wire::GetProductRequest { id: id.to_string() };
         let answer = self.inner.get_product(request).await.map_err(refused)?.into_inner();
-        Ok(answer.product.context("the answer holds no product")?.try_into()?)
+        Ok(answer.product.context("the answer has no product")?.try_into()?)
     }
 
     pub(super) async fn token_create(
@@ -249,7 +251,7 @@ impl Client {
         let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
         let request = wire::CreateEnrollmentTokenRequest { site: site.to_string(), lifetime_ms, max_uses };
         let answer = self.inner.create_enrollment_token(request).await.map_err(refused)?.into_inner();
-        Ok((answer.token, answer.stored.context("the answer holds no token")?.try_into()?))
+        Ok((answer.token, answer.stored.context("the answer has no token")?.try_into()?))
     }
 
     pub(super) async fn token_list(&mut self) -> anyhow::Result<Vec<TokenReport>> {
@@ -268,11 +270,11 @@ fn tls(target: &Target) -> anyhow::Result<ClientConfig> {
     let file = || format!("the CA certificate {}", target.ca_file.display());
     let pem = std::fs::read(&target.ca_file).with_context(|| format!("read {}", file()))?;
     let certificates: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let certificates = certificates.with_context(|| format!("{} is not PEM", file()))?;
-    anyhow::ensure!(!certificates.is_empty(), "{} holds no certificate", file());
+    let certificates = certificates.with_context(|| format!("read {} as PEM", file()))?;
+    anyhow::ensure!(!certificates.is_empty(), "read {}: no certificate in it", file());
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
-        roots.add(certificate).with_context(|| format!("{} cannot be used", file()))?;
+        roots.add(certificate).with_context(|| format!("use {}", file()))?;
     }
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -284,7 +286,7 @@ fn tls(target: &Target) -> anyhow::Result<ClientConfig> {
 
 fn refused(status: Status) -> anyhow::Error {
     let message = if status.code() == Code::Unavailable {
-        format!("the collector cannot answer: {}", status.message())
+        format!("the collector is not available: {}", status.message())
     } else if status.code() == Code::DeadlineExceeded {
         "the collector did not answer in time".to_owned()
     } else {

@@ -1,15 +1,15 @@
-//! With which code to exit: by the worst active order.
+//! Exit codes: the worst active order decides.
 
 use muster_proto::model::{Board, Lane, VerdictReport};
 
-/// Some in-scope host is unfinished past the order's due date.
+/// A host in scope is unfinished after the order's due date.
 const OVERDUE: u8 = 5;
-/// Something is to be done on some host.
+/// Work is left on a host.
 const FINDINGS: u8 = 3;
-/// Some host could not be judged.
+/// A host could not be judged.
 const GAPS: u8 = 4;
 
-/// Past due over findings over gaps over nothing.
+/// Overdue comes before findings, findings before gaps.
 fn worst(overdue: bool, finding: bool, gap: bool) -> u8 {
     match (overdue, finding, gap) {
         (true, _, _) => OVERDUE,
@@ -19,7 +19,7 @@ fn worst(overdue: bool, finding: bool, gap: bool) -> u8 {
     }
 }
 
-/// The code of the boards of the active orders.
+/// The exit code for the boards of the active orders.
 #[must_use]
 pub fn of_boards(boards: &[Board]) -> u8 {
     let has = |test: fn(Lane) -> bool| {
@@ -29,7 +29,7 @@ pub fn of_boards(boards: &[Board]) -> u8 {
     worst(overdue, has(Lane::is_finding), has(Lane::is_coverage_gap))
 }
 
-/// The code of one host's standings under the active orders.
+/// The exit code for one host's verdicts under the active orders.
 #[must_use]
 pub fn of_verdicts(verdicts: &[VerdictReport]) -> u8 {
     let bound = || verdicts.iter().filter(|verdict| verdict.in_scope);

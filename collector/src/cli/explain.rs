@@ -1,4 +1,4 @@
-//! `muster explain`: the evidence chain, from what a source saw to the lane, and what would clear it.
+//! `muster explain`: the evidence from observation to lane, and what would clear it.
 
 use muster_proto::model::{Explanation, Reason, Timestamp, VerdictReport};
 
@@ -32,7 +32,7 @@ pub(super) async fn run(mut client: Client, asked: ExplainArgs, screen: &mut Scr
     Ok(of_verdicts(&explanation.host.verdicts))
 }
 
-/// One row for each reason; a standing without any has one row still.
+/// One row per reason. A verdict without reasons has one row.
 fn rows(explanation: &Explanation) -> Vec<Vec<String>> {
     let host = &explanation.host;
     let row = |verdict: &VerdictReport, reason: Option<&Reason>| {
@@ -75,7 +75,7 @@ fn page(explanation: &Explanation, now: Timestamp, paint: &Paint) -> String {
         text.push_str(&history(explanation, verdict, paint));
     }
     text.push_str(&format!("\n{}\n{}", products(host, paint), sources(host, paint)));
-    text.push_str(&format!("\n{}\n", paint.dim(&format!("judged by rules {}", explanation.rules_version))));
+    text.push_str(&format!("\n{}\n", paint.dim(&format!("judged with rules version {}", explanation.rules_version))));
     text
 }
 
@@ -97,14 +97,14 @@ fn chain(verdict: &VerdictReport, paint: &Paint) -> String {
         text.push_str(&format!("       {}\n", paint.dim(&clean(&steps.join(" \u{2192} ")))));
     }
     if verdict.reasons.is_empty() {
-        text.push_str("    no reason was given\n");
+        text.push_str("    no reason recorded\n");
     }
     let lane = paint.lane(verdict.lane, verdict.lane.name());
     let so =
         format!("  so          presence {}, protection {} \u{2192} {lane}\n", verdict.presence, verdict.protection);
     text.push_str(&so);
     if !verdict.advice.is_empty() {
-        text.push_str(&format!("  to clear it {}\n", clean(&verdict.advice)));
+        text.push_str(&format!("  to clear    {}\n", clean(&verdict.advice)));
     }
     text
 }

@@ -1,11 +1,11 @@
-//! `muster findings`: unfinished hosts, worst first.
+//! `muster findings`: unfinished hosts, the worst first.
 
 use muster_proto::model::{Finding, Timestamp};
 
 use super::args::FindingsArgs;
 use super::client::{Client, FindingsFilter};
 use super::exit::of_boards;
-use super::render::{Answer, Cell, Grid, Paint, Screen, ago, clean, or_dash};
+use super::render::{Answer, Cell, Paint, Screen, Table, ago, clean, or_dash};
 
 const HEADER: [&str; 12] = [
     "order",
@@ -26,7 +26,7 @@ pub(super) async fn run(mut client: Client, asked: FindingsArgs, screen: &mut Sc
     let FindingsArgs { order, lanes, limit } = asked;
     let filter = FindingsFilter { order, lanes, limit };
     let findings = client.findings(&filter).await?;
-    // A filter shows less; it does not make the fleet better. So the code comes from the whole board.
+    // A filter hides findings but does not solve them, so the exit code comes from the whole board.
     let boards = client.board(filter.order.as_ref()).await?;
     let now = screen.now();
     let answer = Answer { whole: &findings, header: &HEADER };
@@ -53,18 +53,18 @@ fn row(finding: &Finding) -> Vec<String> {
 
 pub(super) fn page(findings: &[Finding], now: Timestamp, paint: &Paint) -> String {
     if findings.is_empty() {
-        return "no unfinished host\n".to_owned();
+        return "no findings\n".to_owned();
     }
     let mut text = String::new();
     for of_order in findings.chunk_by(|one, next| one.order == next.order) {
         let overdue = of_order.iter().any(|finding| finding.overdue);
         let order = paint.bold(of_order[0].order.as_str());
-        let mark = if overdue { format!("  {}", paint.alarm("past its due date")) } else { String::new() };
+        let mark = if overdue { format!("  {}", paint.alarm("past the due date")) } else { String::new() };
         text.push_str(&format!("{order}{mark}\n"));
-        let mut grid =
-            Grid::new(&["lane", "host", "site", "platform", "presence", "protection", "since", "reason"]).indented();
+        let mut table =
+            Table::new(&["lane", "host", "site", "platform", "presence", "protection", "since", "reason"]).indented();
         for finding in of_order {
-            grid.row(vec![
+            table.row(vec![
                 Cell::lane(finding.lane),
                 Cell::text(or_dash(&finding.hostname)),
                 Cell::text(finding.site.as_str()),
@@ -75,7 +75,7 @@ pub(super) fn page(findings: &[Finding], now: Timestamp, paint: &Paint) -> Strin
                 Cell::text(&finding.reason),
             ]);
         }
-        text.push_str(&grid.text(paint));
+        text.push_str(&table.text(paint));
         text.push('\n');
     }
     let mut advices: Vec<(&str, &str)> = findings
@@ -88,6 +88,6 @@ pub(super) fn page(findings: &[Finding], now: Timestamp, paint: &Paint) -> Strin
     for (lane, advice) in advices.iter().take(12) {
         text.push_str(&format!("{lane}: {}\n", clean(advice)));
     }
-    text.push_str(&format!("{} finding(s); muster explain HOST says why\n", findings.len()));
+    text.push_str(&format!("{} finding(s); `muster explain HOST` explains one\n", findings.len()));
     text
 }

@@ -1,11 +1,11 @@
-//! `muster host`: one host, whole.
+//! `muster hosts show` and its short form `muster host`: one host with its lanes, products and sources.
 
 use muster_proto::model::{HostReport, Losses, Outcome, Timestamp, VerdictReport};
 
 use super::args::HostArgs;
 use super::client::Client;
 use super::exit::of_verdicts;
-use super::render::{Answer, Cell, Grid, Paint, Screen, clean, instant, or_dash, when};
+use super::render::{Answer, Cell, Paint, Screen, Table, clean, instant, or_dash, when};
 
 const HEADER: [&str; 13] = [
     "id",
@@ -31,7 +31,7 @@ pub(super) async fn run(mut client: Client, asked: HostArgs, screen: &mut Screen
     Ok(of_verdicts(&host.verdicts))
 }
 
-/// One row for each order.
+/// One row per order.
 fn rows(host: &HostReport) -> Vec<Vec<String>> {
     let row = |verdict: &VerdictReport| {
         vec![
@@ -64,10 +64,10 @@ fn page(host: &HostReport, now: Timestamp, paint: &Paint) -> String {
             text.push_str(&format!("    - {}\n", clean(&reason.text)));
         }
         if verdict.reasons.len() > 8 {
-            text.push_str(&format!("    - and {} more: muster explain says all\n", verdict.reasons.len() - 8));
+            text.push_str(&format!("    - {} more reasons; `muster explain` shows all\n", verdict.reasons.len() - 8));
         }
         if !verdict.advice.is_empty() {
-            text.push_str(&format!("  to clear it: {}\n", clean(&verdict.advice)));
+            text.push_str(&format!("  to clear    {}\n", clean(&verdict.advice)));
         }
     }
     text.push_str(&format!("\n{}", products(host, paint)));
@@ -79,7 +79,7 @@ pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String 
     let facts = &host.facts;
     let name = if facts.hostname.is_empty() { "(no name)".to_owned() } else { clean(&facts.hostname) };
     let mut text = format!("{}  {}\n", paint.bold(&name), host.id);
-    let root = if facts.offline_root { ", looked at as a mounted image" } else { "" };
+    let root = if facts.offline_root { ", scanned as a mounted image" } else { "" };
     let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<11} {}\n", clean(value)));
     line("system", &format!("{}, {} {}{root}", or_dash(&facts.os_name), facts.platform, facts.architecture));
     line("kernel", or_dash(&facts.kernel));
@@ -93,15 +93,16 @@ pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String 
     match (host.observed_at, host.snapshot_since) {
         (Some(observed), Some(since)) => {
             let digest: String = host.snapshot.chars().take(12).collect();
-            line("snapshot", &format!("{digest}, made {}, here since {since}", when(observed, now)));
+            line("snapshot", &format!("{digest}, scanned {}, unchanged since {since}", when(observed, now)));
         }
-        _ => line("snapshot", "none yet"),
+        _ => line("snapshot", "none received yet"),
     }
     let losses = host.state.losses;
     if losses.total() > 0 {
         let Losses { coalesced, dropped, damaged } = losses;
-        let counts = format!("{dropped} dropped, {damaged} damaged, {coalesced} with a later one of the same time");
-        line("lost looks", &format!("{counts}; never seen here"));
+        let counts =
+            format!("{dropped} dropped, {damaged} damaged, {coalesced} replaced by a later one before delivery");
+        line("lost scans", &counts);
     }
     text
 }
@@ -110,7 +111,7 @@ pub(super) fn verdict_head(verdict: &VerdictReport, now: Timestamp, paint: &Pain
     let order = &verdict.order;
     let mut text = format!("{}  {}\n", paint.bold(order.id.as_str()), clean(&order.title));
     if !verdict.in_scope {
-        text.push_str("  out of scope: the order does not bind this host\n");
+        text.push_str("  out of scope: the order does not apply to this host\n");
         return text;
     }
     let mut marks = Vec::new();
@@ -131,13 +132,13 @@ pub(super) fn verdict_head(verdict: &VerdictReport, now: Timestamp, paint: &Pain
 
 pub(super) fn products(host: &HostReport, paint: &Paint) -> String {
     if host.hits.is_empty() {
-        return "no security product was recognised\n".to_owned();
+        return "no security product found\n".to_owned();
     }
-    let mut grid = Grid::new(&["product", "vendor", "category", "presence", "version", "seen by"]);
+    let mut table = Table::new(&["product", "vendor", "category", "presence", "version", "sources"]);
     for hit in &host.hits {
         let mut seen: Vec<&str> = hit.evidence.iter().map(|evidence| evidence.source.name()).collect();
         seen.dedup();
-        grid.row(vec![
+        table.row(vec![
             Cell::text(format!("{} ({})", hit.name, hit.product)),
             Cell::text(&hit.vendor),
             Cell::text(&hit.category),
@@ -146,23 +147,23 @@ pub(super) fn products(host: &HostReport, paint: &Paint) -> String {
             Cell::text(seen.join(", ")),
         ]);
     }
-    grid.text(paint)
+    table.text(paint)
 }
 
 pub(super) fn sources(host: &HostReport, paint: &Paint) -> String {
     if host.sources.is_empty() {
-        return "no source has reported yet\n".to_owned();
+        return "no scan received yet\n".to_owned();
     }
-    let mut grid = Grid::new(&["source", "outcome", "seen", "reason"]);
+    let mut table = Table::new(&["source", "outcome", "items", "reason"]);
     for source in &host.sources {
         let outcome = source.outcome.name();
         let loud = !matches!(source.outcome, Outcome::Found | Outcome::Empty | Outcome::NotApplicable);
-        grid.row(vec![
+        table.row(vec![
             Cell::text(source.source.name()),
             Cell::text(if loud { outcome.to_uppercase() } else { outcome.to_owned() }),
             Cell::number(source.observations),
             Cell::text(&source.reason),
         ]);
     }
-    grid.text(paint)
+    table.text(paint)
 }

@@ -1,17 +1,17 @@
-//! `muster hosts`: hosts, with their lane under each order.
+//! `muster hosts`: a list of hosts with their lane under each order.
 
 use std::collections::BTreeSet;
 
 use muster_proto::model::{HostRow, OrderId, Timestamp};
 
-use super::args::HostsArgs;
+use super::args::HostsFilterArgs;
 use super::client::{Client, HostsFilter};
-use super::render::{Answer, Cell, Grid, Paint, Screen, ago, instant, or_dash};
+use super::render::{Answer, Cell, Paint, Screen, Table, ago, instant, or_dash};
 
 const HEADER: [&str; 9] = ["id", "hostname", "site", "platform", "os_name", "last_seen", "order", "lane", "overdue"];
 
-pub(super) async fn run(mut client: Client, asked: HostsArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let HostsArgs { order, lanes, site, name, limit } = asked;
+pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let HostsFilterArgs { order, lanes, site, name, limit } = asked;
     let mut hosts = client.hosts(&HostsFilter { order, lanes, site, name, limit }).await?;
     hosts.sort_by(|a, b| (&a.hostname, a.id).cmp(&(&b.hostname, b.id)));
     let now = screen.now();
@@ -20,7 +20,7 @@ pub(super) async fn run(mut client: Client, asked: HostsArgs, screen: &mut Scree
     Ok(0)
 }
 
-/// One row for each host and order, so that every column has one meaning.
+/// One row per host and order.
 fn rows(hosts: &[HostRow]) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for host in hosts {
@@ -52,7 +52,7 @@ fn page(hosts: &[HostRow], now: Timestamp, paint: &Paint) -> String {
     let orders: BTreeSet<&OrderId> = hosts.iter().flat_map(|host| host.lanes.keys()).collect();
     let mut header = vec!["host", "site", "platform", "os", "last seen"];
     header.extend(if orders.len() == 1 { vec!["lane"] } else { orders.iter().map(|order| order.as_str()).collect() });
-    let mut grid = Grid::new(&header);
+    let mut table = Table::new(&header);
     for host in hosts {
         let seen = host.last_seen.map_or_else(|| "never".to_owned(), |at| ago(at, now));
         let mut cells = vec![
@@ -64,8 +64,8 @@ fn page(hosts: &[HostRow], now: Timestamp, paint: &Paint) -> String {
         ];
         let lane = |order: &&OrderId| host.lanes.get(*order).map_or_else(|| Cell::text("-"), |lane| Cell::lane(*lane));
         cells.extend(orders.iter().map(lane));
-        grid.row(cells);
+        table.row(cells);
     }
     let total = format!("{} host(s)\n", hosts.len());
-    if hosts.is_empty() { total } else { format!("{}\n{total}", grid.text(paint)) }
+    if hosts.is_empty() { total } else { format!("{}\n{total}", table.text(paint)) }
 }

@@ -1,18 +1,39 @@
-//! `muster orders`: who demands what by when.
+//! `muster orders`: who demands what, and by when.
 
-use muster_proto::model::{OrderReport, Timestamp};
+use anyhow::Context;
+use muster_proto::model::{OrderId, OrderReport, Timestamp};
 
-use super::args::OrdersArgs;
+use super::args::{OrdersArgs, OrdersVerb};
 use super::client::Client;
-use super::render::{Answer, Paint, Screen, clean, instant, when};
+use super::render::{Answer, Cell, Paint, Screen, Table, clean, fields, instant, when};
+use crate::suggest::did_you_mean;
 
 const HEADER: [&str; 7] = ["id", "active", "due", "binding", "issuer", "jurisdiction", "title"];
 
-pub(super) async fn run(mut client: Client, asked: OrdersArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let orders = client.orders(asked.all).await?;
+pub(super) async fn run(client: Client, asked: OrdersArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    match asked.verb {
+        None => list(client, asked.all, screen).await,
+        Some(OrdersVerb::Show { id }) => show(client, &id, screen).await,
+    }
+}
+
+async fn list(mut client: Client, all: bool, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let orders = client.orders(all).await?;
     let now = screen.now();
     let answer = Answer { whole: &orders, header: &HEADER };
-    screen.show(&answer, &orders, || orders.iter().map(row).collect(), |paint| page(&orders, now, paint))?;
+    screen.show(&answer, &orders, || orders.iter().map(row).collect(), |paint| page(&orders, all, now, paint))?;
+    Ok(0)
+}
+
+async fn show(mut client: Client, id: &OrderId, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let orders = client.orders(true).await?;
+    let order = orders.iter().find(|order| order.id == *id).with_context(|| {
+        let ids = orders.iter().map(|order| order.id.as_str());
+        format!("no order \"{id}\"{}", did_you_mean(id.as_str(), ids))
+    })?;
+    let now = screen.now();
+    let answer = Answer { whole: order, header: &HEADER };
+    screen.show(&answer, std::slice::from_ref(order), || vec![row(order)], |paint| one(order, now, paint))?;
     Ok(0)
 }
 
@@ -28,25 +49,44 @@ fn row(order: &OrderReport) -> Vec<String> {
     ]
 }
 
-fn page(orders: &[OrderReport], now: Timestamp, paint: &Paint) -> String {
+fn page(orders: &[OrderReport], all: bool, now: Timestamp, paint: &Paint) -> String {
     if orders.is_empty() {
-        return "no order is active (muster orders --all shows all)\n".to_owned();
+        return "no order is active; `muster orders --all` lists all orders\n".to_owned();
     }
-    let mut text = String::new();
+    let mut table = Table::new(&["order", "active", "due", "issuer", "title"]);
     for order in orders {
-        let state = if order.active { "" } else { "  (not active)" };
-        text.push_str(&format!("{}{state}\n  {}\n", paint.bold(order.id.as_str()), clean(&order.title)));
-        text.push_str(&format!("  {} ({}), {}\n", clean(&order.issuer), clean(&order.jurisdiction), order.binding));
-        let due = order.due.map_or_else(|| "no due date".to_owned(), |due| format!("due {}", when(due, now)));
-        text.push_str(&format!("  {due}\n"));
-        for (at, what) in &order.milestones {
-            text.push_str(&format!("    {at}  {}\n", clean(what)));
-        }
-        for source in &order.sources {
-            text.push_str(&format!("    {}\n", paint.dim(&clean(source))));
-        }
-        text.push('\n');
+        table.row(vec![
+            Cell::text(order.id.as_str()),
+            Cell::text(if order.active { "yes" } else { "no" }),
+            Cell::text(order.due.map_or_else(|| "-".to_owned(), |due| when(due, now))),
+            Cell::text(&order.issuer),
+            Cell::text(&order.title),
+        ]);
     }
-    text.push_str(&format!("{} order(s)\n", orders.len()));
+    let more = if all { "" } else { "; `muster orders --all` includes those that are not active" };
+    format!("{}\n{} order(s){more}\n", table.text(paint), orders.len())
+}
+
+fn one(order: &OrderReport, now: Timestamp, paint: &Paint) -> String {
+    let mut text = format!("{}  {}\n", paint.bold(order.id.as_str()), clean(&order.title));
+    text.push_str(&fields(&[
+        ("issuer", &order.issuer),
+        ("jurisdiction", &order.jurisdiction),
+        ("binding", &order.binding.to_string()),
+        ("active", if order.active { "yes" } else { "no; hosts are not judged under it" }),
+        ("due", &order.due.map_or_else(|| "no due date".to_owned(), |due| when(due, now))),
+    ]));
+    if !order.milestones.is_empty() {
+        text.push_str("  milestones\n");
+    }
+    for (at, what) in &order.milestones {
+        text.push_str(&format!("    {at}  {}\n", clean(what)));
+    }
+    if !order.sources.is_empty() {
+        text.push_str("  sources\n");
+    }
+    for source in &order.sources {
+        text.push_str(&format!("    {}\n", paint.dim(&clean(source))));
+    }
     text
 }

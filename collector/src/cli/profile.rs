@@ -1,26 +1,60 @@
-//! Whom to ask, and as whom: flags < environment is clap's; below both stands a profile.
+//! Which collector to query and with which token: options, then environment (both read by clap), then a profile.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use muster_proto::model::Token;
 
 use super::args::Connection;
 use crate::tls::disk::open_to_others;
 
-/// Where profiles are looked for.
+/// Directories that may hold profiles.
 pub(super) struct Places {
     pub(super) home: Option<PathBuf>,
     pub(super) config_home: Option<PathBuf>,
 }
 
-/// All that a client needs.
+/// What a client needs to connect.
 pub(super) struct Target {
     pub(super) server: String,
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) ca_file: PathBuf,
-    pub(super) token: String,
+    pub(super) token: Token,
+}
+
+/// A setting that neither option, environment nor profile gives.
+#[derive(Debug, thiserror::Error)]
+#[error("no {key} is set")]
+pub(super) struct Missing {
+    key: String,
+    flag: String,
+    variable: String,
+    file: PathBuf,
+}
+
+impl Missing {
+    /// The ways to give it.
+    pub(super) fn advice(&self) -> String {
+        let Self { flag, variable, file, .. } = self;
+        format!("use {flag}, {variable} or a profile in {}", file.display())
+    }
+}
+
+/// A token file that other users can read.
+#[derive(Debug, thiserror::Error)]
+#[error("other users can read the token file {} (mode bits {bits:03o})", .path.display())]
+pub(super) struct ExposedToken {
+    path: PathBuf,
+    bits: u32,
+}
+
+impl ExposedToken {
+    /// What to do about it.
+    pub(super) fn advice(&self) -> String {
+        format!("run `chmod 600 {}`; if somebody may have read the token, have it replaced", self.path.display())
+    }
 }
 
 #[derive(Debug, Default, Clone, serde::Deserialize)]
@@ -34,15 +68,18 @@ struct Profile {
 /// Merges flags, environment and profile, and reads the token.
 pub(super) fn resolve(connection: &Connection, places: &Places) -> anyhow::Result<Target> {
     let profile = read_profile(connection.profile.as_deref(), places)?;
-    let missing = |flag: &str, variable: &str, key: &str| {
-        format!("no {key} is named: use {flag}, {variable} or a profile in {}", profiles_file(places).display())
+    let missing = |flag: &str, variable: &str, key: &str| Missing {
+        key: key.to_owned(),
+        flag: flag.to_owned(),
+        variable: variable.to_owned(),
+        file: profiles_file(places),
     };
     let server = connection.server.clone().or(profile.server);
-    let server = server.with_context(|| missing("--server", "MUSTER_SERVER", "server"))?;
+    let server = server.with_context(|| missing("--server", "MUSTER_SERVER", "collector address"))?;
     let ca_file = connection.ca_file.clone().or(profile.ca_file);
-    let ca_file = ca_file.with_context(|| missing("--ca-file", "MUSTER_CA_FILE", "ca_file"))?;
+    let ca_file = ca_file.with_context(|| missing("--ca-file", "MUSTER_CA_FILE", "CA certificate"))?;
     let token_file = connection.token_file.clone().or(profile.token_file);
-    let token_file = token_file.with_context(|| missing("--token-file", "MUSTER_TOKEN_FILE", "token_file"))?;
+    let token_file = token_file.with_context(|| missing("--token-file", "MUSTER_TOKEN_FILE", "token file"))?;
     let (host, port) = host_and_port(&server)?;
     let server = format!("https://{server_text}", server_text = authority(&host, port));
     Ok(Target { server, host, port, ca_file, token: read_token(&token_file)? })
@@ -63,15 +100,15 @@ fn read_profile(named: Option<&str>, places: &Places) -> anyhow::Result<Profile>
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(Profile::default()),
-        Err(error) => return Err(error).with_context(|| format!("read the profiles {}", file.display())),
+        Err(error) => return Err(error).with_context(|| format!("read the profiles in {}", file.display())),
     };
     let profiles: BTreeMap<String, Profile> =
-        toml::from_str(&text).with_context(|| format!("the profiles {} cannot be read", file.display()))?;
+        toml::from_str(&text).with_context(|| format!("read the profiles in {}", file.display()))?;
     let name = named.unwrap_or("default");
     let found = profiles.get(name).cloned();
     if named.is_some() && found.is_none() {
         let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
-        anyhow::bail!("there is no profile {name:?} in {} (it has: {})", file.display(), known.join(", "));
+        anyhow::bail!("no profile {name:?} in {}; it has: {}", file.display(), known.join(", "));
     }
     let mut profile = found.unwrap_or_default();
     for path in [&mut profile.ca_file, &mut profile.token_file].into_iter().flatten() {
@@ -80,7 +117,7 @@ fn read_profile(named: Option<&str>, places: &Places) -> anyhow::Result<Profile>
     Ok(profile)
 }
 
-/// `~/` is the home directory; what is relative is relative to the file that says it.
+/// Resolves `~/` to the home directory, and a relative path to the directory of the profiles.
 fn beside(path: &Path, file: &Path, places: &Places) -> PathBuf {
     if let (Ok(rest), Some(home)) = (path.strip_prefix("~"), &places.home) {
         return home.join(rest);
@@ -89,32 +126,26 @@ fn beside(path: &Path, file: &Path, places: &Places) -> PathBuf {
 }
 
 fn host_and_port(server: &str) -> anyhow::Result<(String, u16)> {
-    let form = || format!("{server:?} is not a server of the form https://HOST:PORT");
+    let form = || format!("read the server address {server:?}: expected https://HOST:PORT");
     let rest = match server.split_once("://") {
         Some(("https", rest)) => rest,
-        Some((scheme, _)) => anyhow::bail!("{server:?} has the scheme {scheme}: the collector speaks https only"),
+        Some((scheme, _)) => {
+            anyhow::bail!("read the server address {server:?}: the scheme {scheme} is not supported; use https")
+        }
         None => server,
     };
     let uri: http::Uri = format!("https://{}", rest.trim_end_matches('/')).parse().with_context(form)?;
     let host = uri.host().filter(|host| !host.is_empty()).with_context(form)?;
     anyhow::ensure!(uri.path() == "/" && uri.query().is_none(), "{}", form());
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    Ok((host, uri.port_u16().with_context(|| format!("{}: the port is missing", form()))?))
+    Ok((host, uri.port_u16().with_context(|| format!("{}; the port is missing", form()))?))
 }
 
-fn read_token(file: &Path) -> anyhow::Result<String> {
+fn read_token(file: &Path) -> anyhow::Result<Token> {
     let bits = open_to_others(file).with_context(|| format!("read the token file {}", file.display()))?;
-    anyhow::ensure!(
-        bits == 0,
-        "the token file {} may be read by others than its owner (mode bits {bits:03o}): run chmod 600 on it, and have the \
-         token replaced if somebody may have read it",
-        file.display()
-    );
+    anyhow::ensure!(bits == 0, ExposedToken { path: file.to_owned(), bits });
     let text = std::fs::read_to_string(file).with_context(|| format!("read the token file {}", file.display()))?;
-    let token = text.trim();
-    let plain = token.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-    anyhow::ensure!(!token.is_empty() && plain, "the token file {} holds no token", file.display());
-    Ok(token.to_owned())
+    text.parse().with_context(|| format!("read the token file {}", file.display()))
 }
 
 #[cfg(test)]
@@ -127,12 +158,16 @@ mod tests {
         (home, places)
     }
 
+    fn token() -> String {
+        format!("admin.{}", "a".repeat(52))
+    }
+
     fn write_token(path: &Path, mode: u32) {
-        crate::tls::disk::write_atomically(path, b"admin.secret\n", mode).expect("written");
+        crate::tls::disk::write_atomically(path, format!("{}\n", token()).as_bytes(), mode).expect("written");
     }
 
     #[test]
-    fn a_profile_fills_what_flags_leave_open() {
+    fn a_profile_fills_what_options_leave_open() {
         let (home, places) = places();
         let directory = home.path().join(".config/muster");
         std::fs::create_dir_all(&directory).expect("made");
@@ -143,7 +178,7 @@ mod tests {
         let target = resolve(&Connection::default(), &places).expect("resolved");
         assert_eq!((target.host.as_str(), target.port), ("a", 1));
         assert_eq!(target.ca_file, directory.join("ca.pem"));
-        assert_eq!(target.token, "admin.secret");
+        assert_eq!(target.token.to_string(), token());
         let named = Connection {
             profile: Some("other".to_owned()),
             ca_file: Some("c".into()),
@@ -157,11 +192,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_with_all_ways_to_say_it() {
+    fn a_missing_setting_is_named_with_all_ways_to_give_it() {
         let (_home, places) = places();
-        let refused = resolve(&Connection::default(), &places).err().expect("refused").to_string();
+        let refused = resolve(&Connection::default(), &places).err().expect("refused");
+        let advice = refused.downcast_ref::<Missing>().expect("a missing setting").advice();
         for part in ["--server", "MUSTER_SERVER", "profiles.toml"] {
-            assert!(refused.contains(part), "{refused}");
+            assert!(advice.contains(part), "{advice}");
         }
     }
 
@@ -170,8 +206,9 @@ mod tests {
         let (home, _) = places();
         let file = home.path().join("t");
         write_token(&file, 0o640);
-        let refused = read_token(&file).expect_err("exposed").to_string();
-        assert!(refused.contains("chmod 600") && !refused.contains("secret"), "{refused}");
+        let refused = read_token(&file).expect_err("exposed");
+        assert!(refused.to_string().contains("640") || refused.to_string().contains("040"), "{refused}");
+        assert!(refused.downcast_ref::<ExposedToken>().is_some_and(|exposed| exposed.advice().contains("chmod 600")));
         write_token(&file, 0o600);
         assert!(read_token(&file).is_ok());
     }

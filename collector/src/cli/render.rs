@@ -1,4 +1,4 @@
-//! How answers look: tables for people, json, ndjson and csv for programs. The only place that writes to the output.
+//! Output: tables for people; JSON, NDJSON and CSV for programs. The only place that writes to standard output.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -8,15 +8,15 @@ use muster_proto::model::{Lane, Timestamp};
 use super::args::Output;
 use crate::config::format_span;
 
-/// An answer in all its forms; only the one that was asked for is made.
+/// What all formats of an answer share.
 pub(super) struct Answer<'a, T> {
-    /// The whole document.
+    /// The JSON document.
     pub(super) whole: &'a T,
-    /// The header of the csv.
+    /// The header of the CSV.
     pub(super) header: &'a [&'a str],
 }
 
-/// Where answers go, and in which form.
+/// Standard output and the format to write.
 pub(super) struct Screen<'w> {
     out: &'w mut (dyn Write + Send),
     output: Option<Output>,
@@ -29,7 +29,7 @@ impl<'w> Screen<'w> {
         Self { out, output, paint: Paint { colour }, now }
     }
 
-    /// The form, when one was asked for.
+    /// The format, if one was given.
     pub(super) const fn asked(&self) -> Option<Output> {
         self.output
     }
@@ -38,7 +38,8 @@ impl<'w> Screen<'w> {
         self.now
     }
 
-    /// Writes the answer. `lines` are the objects of ndjson, `rows` those of csv, `page` is for people.
+    /// Writes the answer in the chosen format. `lines` are the objects of NDJSON, `rows` those of CSV, `page` is for
+    /// people.
     pub(super) fn show<T: serde::Serialize, L: serde::Serialize>(
         &mut self,
         answer: &Answer<'_, T>,
@@ -79,34 +80,33 @@ impl<'w> Screen<'w> {
     }
 }
 
-/// A broken pipe must stay recognisable through the csv writer.
+/// Unwraps an error of the CSV writer, so that a broken pipe is still recognised.
 fn of_csv(error: csv::Error) -> io::Error {
     if error.is_io_error()
         && let csv::ErrorKind::Io(inner) = error.into_kind()
     {
         return inner;
     }
-    io::Error::other("the csv could not be written")
+    io::Error::other("the CSV could not be written")
 }
 
-/// Names come from machines that may lie: a spreadsheet must not take one for a formula.
+/// Quotes a cell that a spreadsheet would run as a formula. Names come from hosts, which may be hostile.
 fn harmless(cell: &str) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
 }
 
-/// Nor may a terminal take one for a command.
+/// Replaces control characters, which a terminal could run as commands.
 pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-/// Colours, when there is a terminal that has them.
+/// Colours, if the output is a terminal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paint {
     colour: bool,
 }
 
 impl Paint {
-    #[cfg(test)]
     pub(super) const fn plain() -> Self {
         Self { colour: false }
     }
@@ -127,7 +127,7 @@ impl Paint {
         self.code("1;31", text)
     }
 
-    /// A lane by what it asks for: red is to be done, yellow cannot be seen, green is finished.
+    /// The colour of a lane: red for work, yellow for missing data, green for finished.
     pub(super) fn lane(self, lane: Lane, text: &str) -> String {
         let code = if lane.is_finished() {
             "32"
@@ -140,7 +140,7 @@ impl Paint {
     }
 }
 
-/// A cell: its text, and what to do with it once it has its width.
+/// A cell of a table.
 pub(super) struct Cell {
     text: String,
     right: bool,
@@ -161,14 +161,14 @@ impl Cell {
     }
 }
 
-/// A table with aligned columns: no lines, so that it can be cut and searched.
-pub(super) struct Grid {
+/// A table with aligned columns and no lines, so that `cut` and `grep` work on it. Every table of `muster` is one.
+pub(super) struct Table {
     header: Vec<String>,
     rows: Vec<Vec<Cell>>,
     indent: &'static str,
 }
 
-impl Grid {
+impl Table {
     pub(super) fn new(header: &[&str]) -> Self {
         Self { header: header.iter().map(|name| name.to_uppercase()).collect(), rows: Vec::new(), indent: "" }
     }
@@ -211,6 +211,12 @@ fn pad(text: &str, width: usize, right: bool) -> String {
     if right { format!("{fill}{text}") } else { format!("{text}{fill}") }
 }
 
+/// Lines of names and values with the values aligned, two spaces in.
+pub(super) fn fields(fields: &[(&str, &str)]) -> String {
+    let width = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    fields.iter().map(|(name, value)| format!("  {name:<width$}  {}\n", clean(value))).collect()
+}
+
 /// `2026-05-04T10:00:00Z (3m ago)`.
 pub(super) fn when(at: Timestamp, now: Timestamp) -> String {
     if at <= now { format!("{at} ({})", ago(at, now)) } else { format!("{at} (in {})", format_span(at.since(now))) }
@@ -222,12 +228,12 @@ pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
     if span < Duration::from_secs(1) { "just now".to_owned() } else { format!("{} ago", format_span(span)) }
 }
 
-/// What is not known, in a table.
+/// `-` for an unknown value in a table.
 pub(super) fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
 
-/// An instant for programs; empty when there is none.
+/// A timestamp for programs; empty if there is none.
 pub(super) fn instant(at: Option<Timestamp>) -> String {
     at.map(Timestamp::to_rfc3339).unwrap_or_default()
 }
@@ -237,22 +243,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_align_and_numbers_stand_right() {
-        let mut grid = Grid::new(&["lane", "hosts"]);
-        grid.row(vec![Cell::lane(Lane::Replace), Cell::number(3)]);
-        grid.row(vec![Cell::text("clear"), Cell::number(12_000)]);
-        assert_eq!(grid.text(&Paint::plain()), "LANE     HOSTS\nreplace      3\nclear    12000\n");
+    fn columns_align_and_numbers_are_on_the_right() {
+        let mut table = Table::new(&["lane", "hosts"]);
+        table.row(vec![Cell::lane(Lane::Replace), Cell::number(3)]);
+        table.row(vec![Cell::text("clear"), Cell::number(12_000)]);
+        assert_eq!(table.text(&Paint::plain()), "LANE     HOSTS\nreplace      3\nclear    12000\n");
     }
 
     #[test]
-    fn a_name_can_command_neither_terminal_nor_spreadsheet() {
+    fn a_host_name_cannot_control_a_terminal_or_spreadsheet() {
         assert_eq!(clean("web\u{1b}[2J\u{7}"), "web\u{fffd}[2J\u{fffd}");
         assert_eq!(harmless("=1+1"), "'=1+1");
         assert_eq!(harmless("web-1"), "web-1");
     }
 
     #[test]
-    fn colours_are_added_only_when_they_are_wanted() {
+    fn colours_are_added_only_on_request() {
         assert_eq!(Paint::plain().lane(Lane::Replace, "replace"), "replace");
         assert_eq!(Paint { colour: true }.lane(Lane::Clear, "clear"), "\u{1b}[32mclear\u{1b}[0m");
     }

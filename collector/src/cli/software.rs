@@ -1,10 +1,10 @@
-//! `muster software`: how many hosts have a software, by edition, or which.
+//! `muster software`: how many hosts have a software, by edition, or which hosts.
 
 use muster_proto::model::{SoftwareEdition, SoftwareHost, SoftwareReport, Timestamp};
 
 use super::args::SoftwareArgs;
 use super::client::{Client, SoftwareFilter};
-use super::render::{Answer, Cell, Grid, Paint, Screen, ago, instant, or_dash};
+use super::render::{Answer, Cell, Paint, Screen, Table, ago, instant, or_dash};
 
 const EDITIONS: [&str; 6] = ["platform", "kind", "name", "vendor", "version", "hosts"];
 const HOSTS: [&str; 9] = ["id", "hostname", "site", "last_seen", "platform", "kind", "name", "vendor", "version"];
@@ -34,7 +34,7 @@ fn edition_rows(report: &SoftwareReport) -> Vec<Vec<String>> {
     report.editions.iter().map(|one| row((&one.edition, one.hosts))).collect()
 }
 
-/// One row for each host and edition, so that every column has one meaning.
+/// One row per host and edition.
 fn host_rows(hosts: &[SoftwareHost]) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for host in hosts {
@@ -45,17 +45,17 @@ fn host_rows(hosts: &[SoftwareHost]) -> Vec<Vec<String>> {
 }
 
 fn edition_page(report: &SoftwareReport, paint: &Paint) -> String {
-    let mut grid = Grid::new(&["name", "version", "vendor", "platform", "kind", "hosts"]);
+    let mut table = Table::new(&["name", "version", "vendor", "platform", "kind", "hosts"]);
     for one in &report.editions {
         let [platform, kind, name, vendor, version] = texts(&one.edition);
         let cells = [name, version, vendor, platform, kind, one.hosts.to_string()];
-        grid.row(cells.iter().map(|text| Cell::text(or_dash(text))).collect());
+        table.row(cells.iter().map(|text| Cell::text(or_dash(text))).collect());
     }
-    page(&grid, report, paint)
+    page(&table, report, paint)
 }
 
 fn host_page(report: &SoftwareReport, now: Timestamp, paint: &Paint) -> String {
-    let mut grid = Grid::new(&["host", "site", "last seen", "name", "version"]);
+    let mut table = Table::new(&["host", "site", "last seen", "name", "version"]);
     for host in &report.hosts {
         let seen = host.last_seen.map_or_else(|| "never".to_owned(), |at| ago(at, now));
         for (index, edition) in host.editions.iter().enumerate() {
@@ -63,17 +63,17 @@ fn host_page(report: &SoftwareReport, now: Timestamp, paint: &Paint) -> String {
             let mut cells: Vec<Cell> =
                 of_host.iter().map(|text| Cell::text(if index == 0 { text } else { "" })).collect();
             cells.extend([&edition.name, &edition.version].map(|text| Cell::text(or_dash(text))));
-            grid.row(cells);
+            table.row(cells);
         }
     }
-    page(&grid, report, paint)
+    page(&table, report, paint)
 }
 
-fn page(grid: &Grid, report: &SoftwareReport, paint: &Paint) -> String {
+fn page(table: &Table, report: &SoftwareReport, paint: &Paint) -> String {
     let more = match report.more_editions {
         0 => String::new(),
-        more => format!("; {more} more edition(s) fit"),
+        more => format!("; {more} more edition(s) match"),
     };
     let total = format!("{} host(s) have it{more}\n", report.hosts_total);
-    if report.editions.is_empty() { total } else { format!("{}\n{total}", grid.text(paint)) }
+    if report.editions.is_empty() { total } else { format!("{}\n{total}", table.text(paint)) }
 }

@@ -1,11 +1,11 @@
-//! `muster status`: how the collector is.
+//! `muster status`: the state of the collector.
 
 use std::time::Duration;
 
 use muster_proto::model::CollectorStatus;
 
 use super::client::Client;
-use super::render::{Answer, Paint, Screen, clean, instant, when};
+use super::render::{Answer, Paint, Screen, clean, fields, instant, when};
 use crate::config::format_span;
 
 const HEADER: [&str; 8] = [
@@ -40,21 +40,28 @@ fn row(status: &CollectorStatus) -> Vec<String> {
 }
 
 pub(super) fn page(status: &CollectorStatus, paint: &Paint) -> String {
-    format!(
-        "collector  {}\nrules      {}\n{}hosts      {}\ndocket     {} waiting, the oldest for {}\nclock      {}\n",
-        status.version,
-        status.rules_version,
-        refused_rules(status, paint).map(|line| format!("           {line}\n")).unwrap_or_default(),
-        status.hosts,
-        status.judge_queue,
-        format_span(Duration::from_millis(status.judge_queue_lag_ms)),
-        status.now
-    )
+    let waiting = match status.judge_queue {
+        0 => "empty".to_owned(),
+        hosts => {
+            format!("{hosts} waiting, the oldest for {}", format_span(Duration::from_millis(status.judge_queue_lag_ms)))
+        }
+    };
+    let text = fields(&[
+        ("version", &status.version),
+        ("rules", &status.rules_version),
+        ("hosts", &status.hosts.to_string()),
+        ("judge queue", &waiting),
+        ("clock", &status.now.to_rfc3339()),
+    ]);
+    match refused_rules(status, paint) {
+        Some(warning) => format!("{text}  {warning}\n"),
+        None => text,
+    }
 }
 
-/// That other rules are on disk than in force: who looks at numbers should know by which rules they are made.
+/// A warning that the rules on disk were refused, so that the numbers come from older rules.
 pub(super) fn refused_rules(status: &CollectorStatus, paint: &Paint) -> Option<String> {
     let refused = status.rules_refused.as_ref()?;
-    let alarm = paint.alarm("the rules on disk are refused");
+    let alarm = paint.alarm("the rules on disk were refused");
     Some(format!("{alarm} since {}: {}", when(refused.since, status.now), clean(&refused.fault)))
 }

@@ -1,4 +1,4 @@
-//! Exit codes, pages and usage, without a server.
+//! Exit codes, tables, usage and errors, without a collector.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -37,7 +37,7 @@ fn board(lanes: &[(Lane, u64)], overdue: u64) -> Board {
 }
 
 #[test]
-fn the_code_is_that_of_the_worst_order() {
+fn the_worst_order_decides_the_exit_code() {
     let clear = board(&[(Lane::Clear, 9), (Lane::Done, 1)], 0);
     let gap = board(&[(Lane::Unknown, 1)], 0);
     let finding = board(&[(Lane::Confirm, 1)], 0);
@@ -62,13 +62,13 @@ fn status() -> CollectorStatus {
 }
 
 #[test]
-fn refused_rules_stand_in_status_and_below_the_board() {
+fn refused_rules_are_shown_in_status_and_below_the_board() {
     let mut status = status();
     let boards = [board(&[(Lane::Clear, 2)], 0)];
     assert!(!super::status::page(&status, &Paint::plain()).contains("refused"));
     let fault = "/rules/orders/our.toml:3: no".to_owned();
     status.rules_refused = Some(RulesRefused { since: Timestamp::default(), fault });
-    let expected = "the rules on disk are refused since 1970-01-01T00:00:00Z";
+    let expected = "the rules on disk were refused since 1970-01-01T00:00:00Z";
     for page in [super::status::page(&status, &Paint::plain()), super::board::page(&boards, &status, &Paint::plain())] {
         let line = page.lines().find(|line| line.contains(expected)).unwrap_or_default();
         assert!(line.ends_with(": /rules/orders/our.toml:3: no"), "{page}");
@@ -76,7 +76,7 @@ fn refused_rules_stand_in_status_and_below_the_board() {
 }
 
 #[test]
-fn the_board_shows_every_lane_the_sum_and_what_waits() {
+fn the_board_shows_every_lane_the_sum_and_the_judge_queue() {
     let status = status();
     let text = super::board::page(&[board(&[(Lane::Replace, 1), (Lane::Clear, 2)], 1)], &status, &Paint::plain());
     let expected = "\
@@ -99,7 +99,7 @@ order-1  Title
   out of scope      2
   total             5  adds up
 
-  1 overdue, 1 silent whatever their lane; 3 wait, the oldest for 1s, for judgement
+  1 overdue, 1 silent in any lane, 3 waiting (the oldest for 1s) to be judged
   as of 2026-01-01T00:00:00Z
 ";
     assert_eq!(text, expected);
@@ -108,13 +108,13 @@ order-1  Title
     assert!(super::board::page(&[wrong], &status, &Paint::plain()).contains("DOES NOT ADD UP"));
 }
 
-struct Said {
+struct Outcome {
     code: u8,
     out: String,
     err: String,
 }
 
-async fn muster(arguments: &[&str], input: &str) -> Said {
+async fn muster(arguments: &[&str], input: &str) -> Outcome {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut input = BufReader::new(input.as_bytes());
     let world = World {
@@ -128,11 +128,11 @@ async fn muster(arguments: &[&str], input: &str) -> Said {
     };
     let arguments = ["muster"].iter().chain(arguments).map(std::ffi::OsString::from);
     let code = run(arguments, world).await;
-    Said { code, out: String::from_utf8(out).expect("text"), err: String::from_utf8(err).expect("text") }
+    Outcome { code, out: String::from_utf8(out).expect("text"), err: String::from_utf8(err).expect("text") }
 }
 
 #[tokio::test]
-async fn wrong_usage_is_two_and_help_is_an_answer() {
+async fn wrong_usage_exits_with_two_and_help_with_zero() {
     for arguments in [
         &["bord"][..],
         &["board", "-o", "xml"],
@@ -144,34 +144,34 @@ async fn wrong_usage_is_two_and_help_is_an_answer() {
         &["explain", ""],
         &["tokens", "create", "--site", "hq", "--expires", "0s"],
     ] {
-        let said = muster(arguments, "").await;
-        assert_eq!((said.code, said.out.as_str()), (2, ""), "{arguments:?}: {}", said.err);
-        assert!(!said.err.is_empty());
+        let outcome = muster(arguments, "").await;
+        assert_eq!((outcome.code, outcome.out.as_str()), (2, ""), "{arguments:?}: {}", outcome.err);
+        assert!(!outcome.err.is_empty());
     }
     let help = muster(&["--help"], "").await;
     assert_eq!((help.code, help.err.as_str()), (0, ""));
-    assert!(help.out.contains("findings") && help.out.contains("5 past its due date"), "{}", help.out);
+    assert!(help.out.contains("findings") && help.out.contains("5  hosts are past the due date"), "{}", help.out);
     let never = muster(&["tokens", "create", "--site", "hq", "--expires", "0s"], "").await.err;
-    assert!(never.contains("lives at least one second"), "{never}");
+    assert!(never.contains("valid for at least 1s"), "{never}");
     let software = muster(&["software", "--help"], "").await.out;
-    assert!(software.starts_with("How many hosts have") && software.contains("--hosts"), "{software}");
+    assert!(software.starts_with("Count the hosts") && software.contains("--hosts"), "{software}");
     assert_eq!(muster(&["version"], "").await.out, format!("muster {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[tokio::test]
-async fn a_verb_without_a_server_says_how_to_name_one() {
-    let said = muster(&["board"], "").await;
-    assert_eq!(said.code, 1);
-    assert!(said.err.contains("--server") && said.err.contains("profiles.toml"), "{}", said.err);
+async fn a_command_without_a_server_says_how_to_set_one() {
+    let outcome = muster(&["board"], "").await;
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.err.contains("--server") && outcome.err.contains("profiles.toml"), "{}", outcome.err);
 }
 
 #[tokio::test]
-async fn match_answers_line_for_line() {
+async fn match_writes_one_line_per_line() {
     let line = r#"{"platform":"linux","source_kind":"deb","name":"kesl","vendor":"","version":"12.0","id":""}"#;
-    let said = muster(&["catalogue", "match", "-", "-o", "ndjson"], &format!("{line}\nnoise\n{line}")).await;
-    assert_eq!(said.code, 0, "{}", said.err);
+    let outcome = muster(&["catalogue", "match", "-", "-o", "ndjson"], &format!("{line}\nnoise\n{line}")).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
     let lines: Vec<serde_json::Value> =
-        said.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        outcome.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 3);
     assert_eq!(lines[0]["match"], "prohibited");
     assert!(lines[1]["error"].is_string());
@@ -182,12 +182,12 @@ async fn match_answers_line_for_line() {
 }
 
 #[tokio::test]
-async fn check_says_how_many_files_it_read_and_refuses_what_it_does_not_read() {
+async fn check_counts_the_files_and_refuses_files_that_it_does_not_read() {
     let overlay = tempfile::tempdir().expect("a directory");
     let place = overlay.path().to_str().expect("text");
-    let said = muster(&["catalogue", "check", place], "").await;
-    assert_eq!(said.code, 1, "{}", said.out);
-    assert!(said.err.contains(&format!("{place}: holds no rule file")), "{}", said.err);
+    let outcome = muster(&["catalogue", "check", place], "").await;
+    assert_eq!(outcome.code, 1, "{}", outcome.out);
+    assert!(outcome.err.contains(&format!("{place}: no rule file found")), "{}", outcome.err);
 
     let write = |name: &str, text: &str| {
         let path = overlay.path().join(name);
@@ -196,19 +196,19 @@ async fn check_says_how_many_files_it_read_and_refuses_what_it_does_not_read() {
     };
     write("vendors/ours.toml", "id = \"ours\"\nname = \"Ours\"\nspellings = [\"Ours Ltd\"]\n");
     write("README.md", "ours");
-    let said = muster(&["catalogue", "check", place], "").await;
-    assert_eq!(said.code, 0, "{}", said.err);
-    assert!(said.out.contains(&format!("1 file(s) of {place}\n")), "{}", said.out);
+    let outcome = muster(&["catalogue", "check", place], "").await;
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert!(outcome.out.contains(&format!("1 file(s) from {place}\n")), "{}", outcome.out);
 
     write("orders/our.tml", "id = \"our\"");
-    let said = muster(&["catalogue", "check", place, "-o", "json"], "").await;
-    assert_eq!(said.code, 1, "{}", said.out);
-    assert!(said.out.contains("orders/our.tml") && said.out.contains("end in .toml"), "{}", said.out);
+    let outcome = muster(&["catalogue", "check", place, "-o", "json"], "").await;
+    assert_eq!(outcome.code, 1, "{}", outcome.out);
+    assert!(outcome.out.contains("orders/our.tml") && outcome.out.contains("end in .toml"), "{}", outcome.out);
 }
 
-struct Shut;
+struct ClosedPipe;
 
-impl std::io::Write for Shut {
+impl std::io::Write for ClosedPipe {
     fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
         Err(std::io::ErrorKind::BrokenPipe.into())
     }
@@ -218,8 +218,8 @@ impl std::io::Write for Shut {
 }
 
 #[tokio::test]
-async fn who_stops_reading_has_what_they_wanted() {
-    let (mut out, mut err) = (Shut, Vec::new());
+async fn a_closed_pipe_is_no_error() {
+    let (mut out, mut err) = (ClosedPipe, Vec::new());
     let mut input = BufReader::new("{}\n".as_bytes());
     let world = World {
         out: &mut out,
@@ -233,4 +233,27 @@ async fn who_stops_reading_has_what_they_wanted() {
     let arguments = ["muster", "catalogue", "match"].map(std::ffi::OsString::from);
     assert_eq!(run(arguments, world).await, 0);
     assert!(err.is_empty(), "{}", String::from_utf8_lossy(&err));
+}
+
+#[tokio::test]
+async fn a_bare_plural_noun_lists_and_filters_do_not_mix_with_show() {
+    for arguments in [&["hosts", "--site", "hq", "show", "web-1"][..], &["orders", "--all", "show", "x"]] {
+        assert_eq!(muster(arguments, "").await.code, 2, "{arguments:?}");
+    }
+    for arguments in [
+        &["hosts"][..],
+        &["hosts", "show", "web-1", "-o", "json"],
+        &["orders", "-o", "json", "show", "us-bis-icts-2021-002"],
+        &["tokens"],
+        &["findings", "--lane", "replace"],
+    ] {
+        let outcome = muster(arguments, "").await;
+        assert!(
+            outcome.code == 1 && outcome.err.starts_with("error: no collector address is set\n  use "),
+            "{arguments:?}: {}",
+            outcome.err
+        );
+    }
+    let lane = muster(&["hosts", "--lane", "replac"], "").await.err;
+    assert!(lane.contains("a similar value exists: 'replace'"), "{lane}");
 }

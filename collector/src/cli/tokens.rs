@@ -2,31 +2,31 @@
 
 use muster_proto::model::{Timestamp, TokenReport};
 
-use super::args::TokensVerb;
+use super::args::{NewTokenArgs, TokensArgs, TokensVerb};
 use super::client::Client;
-use super::render::{Answer, Cell, Grid, Paint, Screen, instant, when};
+use super::render::{Answer, Cell, Paint, Screen, Table, instant, when};
 
 const HEADER: [&str; 7] = ["id", "site", "created_at", "expires_at", "max_uses", "uses", "revoked_at"];
-const MADE_HEADER: [&str; 3] = ["token", "site", "expires_at"];
+const CREATED_HEADER: [&str; 3] = ["token", "site", "expires_at"];
 
-pub(super) async fn run(mut client: Client, asked: TokensVerb, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    match asked {
-        TokensVerb::Create { site, uses, expires } => {
-            let (token, stored) = client.token_create(&site, expires, uses).await?;
-            let whole = serde_json::json!({ "token": token, "stored": stored });
-            let row = || vec![vec![token.clone(), stored.site.to_string(), stored.expires_at.to_rfc3339()]];
-            let answer = Answer { whole: &whole, header: &MADE_HEADER };
-            screen.show(&answer, std::slice::from_ref(&whole), row, |_| format!("{token}\n"))?;
-        }
-        TokensVerb::List => {
+pub(super) async fn run(mut client: Client, asked: TokensArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    match asked.verb {
+        None => {
             let tokens = client.token_list().await?;
             let now = screen.now();
             let answer = Answer { whole: &tokens, header: &HEADER };
             screen.show(&answer, &tokens, || tokens.iter().map(row).collect(), |paint| page(&tokens, now, paint))?;
         }
-        TokensVerb::Revoke { id } => {
+        Some(TokensVerb::Create(NewTokenArgs { site, uses, expires })) => {
+            let (token, stored) = client.token_create(&site, expires, uses).await?;
+            let whole = serde_json::json!({ "token": token, "stored": stored });
+            let row = || vec![vec![token.clone(), stored.site.to_string(), stored.expires_at.to_rfc3339()]];
+            let answer = Answer { whole: &whole, header: &CREATED_HEADER };
+            screen.show(&answer, std::slice::from_ref(&whole), row, |_| format!("{token}\n"))?;
+        }
+        Some(TokensVerb::Revoke { id }) => {
             client.token_revoke(&id).await?;
-            screen.raw(format!("the token {id} is withdrawn\n").as_bytes())?;
+            screen.raw(format!("revoked token {id}\n").as_bytes())?;
         }
     }
     Ok(0)
@@ -45,22 +45,27 @@ fn row(token: &TokenReport) -> Vec<String> {
 }
 
 fn page(tokens: &[TokenReport], now: Timestamp, paint: &Paint) -> String {
-    let mut grid = Grid::new(&["id", "site", "uses", "of", "state"]);
+    let mut table = Table::new(&["id", "site", "uses", "max uses", "state"]);
     for token in tokens {
-        let of = if token.max_uses == 0 { "any".to_owned() } else { token.max_uses.to_string() };
+        let max_uses = if token.max_uses == 0 { "unlimited".to_owned() } else { token.max_uses.to_string() };
         let state = match token.revoked_at {
-            Some(at) => format!("withdrawn {}", when(at, now)),
+            Some(at) => format!("revoked {}", when(at, now)),
             None if token.expires_at <= now => format!("expired {}", when(token.expires_at, now)),
             None if token.max_uses != 0 && token.uses >= token.max_uses => "used up".to_owned(),
-            None => format!("good until {}", when(token.expires_at, now)),
+            None => format!("valid until {}", when(token.expires_at, now)),
         };
-        grid.row(vec![
+        table.row(vec![
             Cell::text(token.id.as_str()),
             Cell::text(token.site.as_str()),
             Cell::number(token.uses),
-            Cell::text(of),
+            Cell::text(max_uses),
             Cell::text(state),
         ]);
     }
-    grid.text(paint)
+    format!("{}\n{} token(s)\n", table.text(paint), tokens.len())
+}
+
+/// The enrollment tokens as a table without colours, for `muster-collector tokens`.
+pub(crate) fn plain_table(tokens: &[TokenReport], now: Timestamp) -> String {
+    page(tokens, now, &Paint::plain())
 }

@@ -29,7 +29,7 @@ pub struct Flags {
     pub operators_listen: Option<String>,
     /// Address and port for health and metrics (plain HTTP)
     #[arg(long, value_name = "ADDRESS", global = true)]
-    pub admin_listen: Option<String>,
+    pub probes_listen: Option<String>,
     /// Name or address under which this collector is reached; may be repeated
     #[arg(long = "public-name", value_name = "NAME", global = true)]
     pub public_names: Vec<String>,
@@ -118,7 +118,7 @@ impl Layers {
             ("store.url", &flags.store_url),
             ("agents.listen", &flags.agents_listen),
             ("operators.listen", &flags.operators_listen),
-            ("admin.listen", &flags.admin_listen),
+            ("probes.listen", &flags.probes_listen),
             ("rules.overlay", &flags.rules_overlay),
         ] {
             if let Some(value) = value {

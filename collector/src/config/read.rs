@@ -9,6 +9,7 @@ use std::time::Duration;
 use config::{Value, ValueKind};
 
 use super::{format_span, parse_span};
+use crate::suggest::nearest;
 
 /// One thing that is wrong in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +64,7 @@ impl Reader {
     pub(super) fn finish(mut self) -> ConfigFaults {
         for (key, (_, place)) in &self.leaves {
             if !self.read.contains(key) {
-                let reason = match nearest(key, &self.read) {
+                let reason = match nearest(key, self.read.iter().map(String::as_str)) {
                     Some(near) => format!("there is no such key; did you mean {near}?"),
                     None => "there is no such key".to_owned(),
                 };
@@ -175,30 +176,4 @@ fn flatten(key: String, value: Value, leaves: &mut BTreeMap<String, (ValueKind, 
     } else {
         leaves.insert(key, (value.kind, place));
     }
-}
-
-/// The known key that differs least, if it differs little.
-fn nearest<'a>(key: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
-    let distance = |other: &str| {
-        let (a, b): (Vec<char>, Vec<char>) = (key.chars().collect(), other.chars().collect());
-        let mut row: Vec<usize> = (0..=b.len()).collect();
-        for (i, x) in a.iter().enumerate() {
-            let mut corner = i;
-            let mut left = i + 1;
-            for (j, y) in b.iter().enumerate() {
-                let cost = (left + 1).min(row[j + 1] + 1).min(corner + usize::from(x != y));
-                corner = row[j + 1];
-                row[j] = left;
-                left = cost;
-            }
-            row[b.len()] = left;
-        }
-        row[b.len()]
-    };
-    known
-        .iter()
-        .map(|other| (distance(other), other))
-        .min()
-        .filter(|(far, _)| *far <= 3)
-        .map(|(_, other)| other.as_str())
 }

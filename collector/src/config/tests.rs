@@ -17,7 +17,7 @@ fn the_defaults_alone_are_settings() {
     let (_directory, layers) = with_file("");
     let settings = Settings::load(&layers).expect("valid");
     assert_eq!(settings.data_dir, PathBuf::from("/var/lib/muster"));
-    assert!(settings.admin.listen.ip().is_loopback() && settings.operators.listen.ip().is_loopback());
+    assert!(settings.probes.listen.ip().is_loopback() && settings.operators.listen.ip().is_loopback());
     assert_eq!(settings.rules.active_orders, ActiveOrders::AsWritten);
     assert_eq!(settings.pace.next, Duration::from_secs(300));
 }
@@ -56,7 +56,7 @@ fn every_fault_is_reported_at_once_with_its_place() {
     let beside = directory.path().join("collector.d");
     std::fs::create_dir(&beside).expect("made");
     std::fs::write(beside.join("broken.toml"), "[pace\n").expect("written");
-    layers.environment = vec![("MUSTER_COLLECTOR__ADMIN__LISTN".to_owned(), "127.0.0.1:1".to_owned())];
+    layers.environment = vec![("MUSTER_COLLECTOR__PROBES__LISTN".to_owned(), "127.0.0.1:1".to_owned())];
     layers.flags.orders = vec!["Not An Order".to_owned()];
     let faults = Settings::load(&layers).expect_err("faulty");
     let text = faults.to_string();
@@ -67,7 +67,7 @@ fn every_fault_is_reported_at_once_with_its_place() {
         "pace.next: \"soon\" is not a span of time",
         "log.format: a text is needed, and 4 stands there",
         "broken.toml: TOML parse error at line 1",
-        "the environment: admin.listn: there is no such key; did you mean admin.listen?",
+        "the environment: probes.listn: there is no such key; did you mean probes.listen?",
         "the flags: rules.active_orders: \"Not An Order\" is not a valid order id",
     ] {
         assert!(text.contains(part), "{part:?} is missing in:\n{text}");

@@ -1,5 +1,5 @@
-//! How much the door takes at once. Beyond that an agent is told to come back, which costs it nothing: it keeps its
-//! look. A fleet that comes back at once after an outage must not make the collector's memory grow with it.
+//! Bounds how many uploads, and how many bytes of them, are handled at once. An agent that is refused keeps its snapshot and
+//! tries again. So a fleet that returns at once after an outage does not exhaust the collector's memory.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use super::refuse::Refused;
 const UPLOADS: usize = 256;
 /// Bytes of uploads that are held in memory at once.
 const BYTES: usize = 192 * 1024 * 1024;
-/// Bytes are counted in pieces of this size.
+/// Bytes are counted in units of this size.
 const PIECE: usize = 1024;
 
-/// See the head of the file.
+/// The bounds on uploads.
 pub(super) struct Admission {
     uploads: Arc<Semaphore>,
     pieces: Arc<Semaphore>,
@@ -31,15 +31,15 @@ impl Admission {
         Self { uploads: Arc::new(Semaphore::new(uploads)), pieces: Arc::new(Semaphore::new(bytes / PIECE)) }
     }
 
-    /// A place for one upload.
+    /// Admits one upload, or refuses.
     pub(super) fn upload(&self) -> Result<Admitted, Refused> {
         let place = Arc::clone(&self.uploads).try_acquire_owned();
-        let place = place.map_err(|_| Refused::later("too many uploads at once: come back later"))?;
+        let place = place.map_err(|_| Refused::later("too many uploads at once; try again later"))?;
         Ok(Admitted { _place: place, pieces: Arc::clone(&self.pieces), held: Vec::new() })
     }
 }
 
-/// A place, and the bytes that are held for it; given back when it is dropped.
+/// An admitted upload and its bytes; released on drop.
 #[derive(Debug)]
 pub(super) struct Admitted {
     _place: OwnedSemaphorePermit,
@@ -48,11 +48,11 @@ pub(super) struct Admitted {
 }
 
 impl Admitted {
-    /// Room for so many bytes more.
+    /// Admits this many more bytes, or refuses.
     pub(super) fn bytes(&mut self, bytes: usize) -> Result<(), Refused> {
         let pieces = u32::try_from(bytes.div_ceil(PIECE)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.pieces).try_acquire_many_owned(pieces);
-        self.held.push(room.map_err(|_| Refused::later("too many bytes are on their way at once: come back later"))?);
+        self.held.push(room.map_err(|_| Refused::later("too many bytes in uploads at once; try again later"))?);
         Ok(())
     }
 }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_beyond_the_bounds_is_sent_away_until_there_is_room_again() {
+    fn uploads_beyond_the_bounds_are_refused_until_there_is_room() {
         let admission = Admission::new(2, 4 * PIECE);
         let mut first = admission.upload().expect("room for one");
         let mut second = admission.upload().expect("room for two");

@@ -1,6 +1,5 @@
-//! How far the judges may fall behind. What is reported faster than it is judged would make the judge queue, and with it the
-//! time until a finding shows, grow without bound; beyond this depth uploads are told to come back later. An agent keeps
-//! its snapshot, so nothing is lost; check-ins are answered all the same.
+//! Refuses uploads while the judge is too far behind. Otherwise the judge queue, and with it the time until a finding shows,
+//! could grow without bound. Nothing is lost: an agent keeps its snapshot and tries again. Check-ins are not refused.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,12 +9,12 @@ use tokio::time::Instant;
 use super::refuse::Refused;
 use crate::store::Store;
 
-/// Hosts that may wait for judgement before uploads are put off: about what one small collector judges in half a minute.
+/// How many hosts may wait before uploads are refused: about what a small collector judges in half a minute.
 pub(super) const MOST: u64 = 20_000;
-/// How long an answer of the store is good.
+/// How long a reading of the queue's depth is used.
 const GOOD: Duration = Duration::from_millis(500);
 
-/// See the head of the file.
+/// Watches the depth of the judge queue.
 pub(super) struct Backlog {
     store: Arc<dyn Store>,
     most: u64,
@@ -33,19 +32,19 @@ impl Backlog {
         Self { store, most, known: Mutex::default() }
     }
 
-    /// Whether there is room for one more report.
+    /// Refuses if the queue is too deep.
     pub(super) async fn admit(&self) -> Result<(), Refused> {
         if self.is_due() {
             let waiting = self.store.queue_depth().await?.waiting;
             self.known.lock().unwrap_or_else(PoisonError::into_inner).is_deep = waiting > self.most;
         }
         if self.known.lock().unwrap_or_else(PoisonError::into_inner).is_deep {
-            return Err(Refused::later("too many hosts wait for judgement: come back later"));
+            return Err(Refused::later("too many hosts wait to be judged; try again later"));
         }
         Ok(())
     }
 
-    /// Whether the store is to be asked; while one asks, the others go by what was known before.
+    /// Whether to read the depth again. While one caller reads it, the others use the previous value.
     fn is_due(&self) -> bool {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = known.asked.is_none_or(|asked| asked.elapsed() >= GOOD);

@@ -1,4 +1,4 @@
-//! "I am here, and this is the digest of what I see."
+//! Check-in: an agent reports that it is alive, with the digest of its latest snapshot.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,22 +33,22 @@ pub(super) async fn check_in(
     let state = request.state.map(HostState::try_from).transpose()?;
     if let Some(losses) = state.as_ref().map(|state| state.losses).filter(|losses| losses.total() > 0) {
         tracing::info!(
-            host = %identity.host,
+            host.id = %identity.host,
             losses.coalesced = losses.coalesced,
             losses.dropped = losses.dropped,
             losses.damaged = losses.damaged,
-            "a host tells of snapshots that were lost before they could be delivered"
+            "a host lost snapshots before it could deliver them"
         );
     }
     let observed_at = corrected(request.observed_at_ms, request.sent_at_ms, now);
     let operation = CheckIn { host: identity.host, run, seq: request.seq, observed_at, now, snapshot, facts, state };
     let (snapshot_wanted, sections_wanted) = match inside.store.check_in(operation).await? {
-        // The answer to the first one may have been lost: a snapshot that is not here is wanted again.
+        // The answer to the first request may have been lost: ask again for a snapshot that is missing.
         CheckInAnswer::Replayed { current } => (!current, Vec::new()),
         CheckInAnswer::Current => (false, Vec::new()),
         CheckInAnswer::SnapshotWanted => (true, Vec::new()),
         CheckInAnswer::SectionsWanted(digests) => (true, digests),
-        CheckInAnswer::HostUnknown => return Err(Refused::unknown("the collector does not know this host")),
+        CheckInAnswer::HostUnknown => return Err(Refused::unknown("this host is unknown to the collector")),
     };
     let watchlist = inside.watchlist();
     let trust = inside.authority.trust().0;
@@ -62,13 +62,13 @@ pub(super) async fn check_in(
     })
 }
 
-/// Digests as they travel.
+/// Digests in wire form.
 pub(super) fn wanted(digests: &[Digest]) -> Vec<Bytes> {
     digests.iter().map(|digest| Bytes::copy_from_slice(digest.as_bytes())).collect()
 }
 
-/// When the agent looked, by the collector's clock: moved by the difference of the clocks, and never in the future. An
-/// agent whose clock is far off is believed no further than the limit.
+/// The time of a scan by the collector's clock: corrected by the difference of the clocks, and never in the future. The
+/// correction of a clock that is far off is limited.
 pub(super) fn corrected(observed_ms: i64, sent_ms: i64, now: Timestamp) -> Timestamp {
     let offset = now.millis().saturating_sub(sent_ms);
     let moved = Timestamp::from_millis(observed_ms.saturating_add(offset)).min(now);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_years_off_is_believed_no_further_than_the_limit() {
+    fn the_correction_of_a_clock_that_is_years_off_is_limited() {
         let years = 3 * 365 * 24 * HOUR;
         assert_eq!(at(NOW - years - 5_000, NOW - years), NOW - 5_000);
         assert_eq!(at(0, NOW - years), NOW - limits::CLOCK_SKEW_MS);

@@ -1,4 +1,5 @@
-//! Enrollment: token and certificate request in, certificate and trust out. Nothing of a token is ever said again.
+//! Enrollment: takes a token and a certificate request, returns a certificate and the trust bundle. No answer or log line
+//! repeats a token.
 
 use muster_proto::convert::ConvertError;
 use muster_proto::model::{EnrollmentToken, HostFacts, HostId, TokenError};
@@ -14,7 +15,7 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
     let facts = request.facts.ok_or(ConvertError::Missing { field: "EnrollRequest.facts" })?;
     let facts = checked(HostFacts::try_from(facts)?)?;
     if !matches!(request.fingerprint.len(), 0 | 32) {
-        return Err(Refused::malformed("EnrollRequest.fingerprint is not valid: 32 bytes, or none, are needed"));
+        return Err(Refused::malformed("EnrollRequest.fingerprint is not valid: it must be empty or 32 bytes"));
     }
     let key = inside.authority.inspect(&request.csr)?;
     let operation = Enrollment {
@@ -28,14 +29,14 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
     };
     let (host, site) = match inside.store.host_enroll(operation).await? {
         Enrolled::Host { host, site } => (host, site),
-        Enrolled::TokenUnknown => return Err(Refused::unknown("the enrollment token is not known here")),
+        Enrolled::TokenUnknown => return Err(Refused::unknown("the enrollment token is unknown")),
         Enrolled::TokenExpired => return Err(Refused::denied("the enrollment token has expired")),
-        Enrolled::TokenUsedUp => return Err(Refused::denied("the enrollment token was used as often as it may be")),
-        Enrolled::TokenRevoked => return Err(Refused::denied("the enrollment token was withdrawn")),
-        Enrolled::KeyRevoked => return Err(Refused::revoked("the keys of this host were withdrawn")),
+        Enrolled::TokenUsedUp => return Err(Refused::denied("the enrollment token is used up")),
+        Enrolled::TokenRevoked => return Err(Refused::denied("the enrollment token is revoked")),
+        Enrolled::KeyRevoked => return Err(Refused::revoked("the keys of this host are revoked")),
     };
     let signed = inside.authority.sign_host(&request.csr, host, now)?;
-    tracing::info!(host.id = %host, host.site = %site, token.id = %token.id, "a host has enrolled");
+    tracing::info!(host.id = %host, host.site = %site, token.id = %token.id, "enrolled a host");
     Ok(wire::EnrollResponse {
         host_id: host.as_bytes().to_vec().into(),
         certificate: signed.certificate_der.into(),
@@ -60,7 +61,7 @@ fn token(text: &str) -> Result<EnrollmentToken, Refused> {
     })
 }
 
-/// Facts are shown to people on terminals and pages: control characters have no place in them.
+/// Refuses facts with control characters, because terminals and web pages show them.
 pub(super) fn checked(facts: HostFacts) -> Result<HostFacts, Refused> {
     for (field, text) in [
         ("HostFacts.hostname", &facts.hostname),
@@ -70,9 +71,7 @@ pub(super) fn checked(facts: HostFacts) -> Result<HostFacts, Refused> {
         ("HostFacts.agent_version", &facts.agent_version),
     ] {
         if canonical::clean_text(text, text.len()) != *text {
-            return Err(Refused::malformed(format!(
-                "{field} is not clean text: control characters, or space at an end"
-            )));
+            return Err(Refused::malformed(format!("{field} has control characters or space at an end")));
         }
     }
     Ok(facts)

@@ -1,5 +1,5 @@
-//! Messages that the framework refuses before the door sees them: too large, or not protobuf. It answers in its own
-//! words; here the answer gets the contract's code, class and pace, and the name of the limit.
+//! Messages that tonic refuses before our code sees them: too large, or not protobuf. Here the refusal gets the contract's
+//! code, class and pace, and the name of the limit.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use tower::Service;
 use super::refuse::Refused;
 use crate::clock::Clock;
 
-/// A service whose refusals of whole messages keep to the contract.
+/// A service whose refusals of whole messages follow the contract.
 #[derive(Clone)]
 pub struct Measured<S> {
     service: S,
@@ -52,11 +52,11 @@ where
         let (pace, clock) = (self.pace, self.clock.clone());
         Box::pin(async move {
             let response = answer.await?;
-            // The framework's refusals have no details; ours always have.
+            // tonic's refusals have no details; ours always have.
             let status = Status::from_header_map(response.headers()).filter(|status| status.details().is_empty());
             let refused = match status.map(|status| status.code()) {
                 Some(Code::OutOfRange) => Refused::too_large(),
-                Some(Code::Internal) => Refused::malformed("the message is not readable protobuf"),
+                Some(Code::Internal) => Refused::malformed("the message is not valid protobuf"),
                 _ => return Ok(response),
             };
             Ok(refused.into_status("AgentService", pace, clock()).into_http())

@@ -1,4 +1,4 @@
-//! Who calls: from the client certificate that the acceptor has verified to the host that has its key.
+//! Finds the host that calls, by the key of its verified client certificate.
 
 use std::sync::Arc;
 
@@ -16,25 +16,25 @@ pub(super) struct Peer {
     pub(super) certificate: Arc<CertificateFacts>,
 }
 
-/// The caller, for a method that takes any certificate of a known key.
+/// The caller, for methods that accept an expired certificate.
 pub(super) async fn known(inside: &Inside, extensions: &Extensions) -> Result<Peer, Refused> {
     let certificate = match extensions.get::<PeerCertificate>() {
         Some(PeerCertificate::Shown(facts)) => Arc::clone(facts),
-        Some(PeerCertificate::Unreadable) => return Err(Refused::unknown("the client certificate is not readable")),
+        Some(PeerCertificate::Unreadable) => return Err(Refused::unknown("the client certificate cannot be read")),
         Some(PeerCertificate::None) | None => {
-            return Err(Refused::unknown("a client certificate of this collector is needed: enroll first"));
+            return Err(Refused::unknown("this call needs a client certificate of this collector; enroll first"));
         }
     };
     let identity = inside.store.host_identify(certificate.key).await?;
     let identity =
-        identity.ok_or_else(|| Refused::unknown("the collector does not know the key of this certificate"))?;
+        identity.ok_or_else(|| Refused::unknown("the key of this certificate is unknown to the collector"))?;
     if identity.revoked {
-        return Err(Refused::revoked("the keys of this host were withdrawn"));
+        return Err(Refused::revoked("the keys of this host are revoked"));
     }
     Ok(Peer { identity, certificate })
 }
 
-/// The caller, for a method that needs a certificate in force.
+/// The caller, for methods that need a valid certificate.
 pub(super) async fn in_force(
     inside: &Inside,
     extensions: &Extensions,
@@ -42,10 +42,10 @@ pub(super) async fn in_force(
 ) -> Result<HostIdentity, Refused> {
     let Peer { identity, certificate } = known(inside, extensions).await?;
     if certificate.is_expired(now) {
-        return Err(Refused::re_key(format!("the certificate ended at {}: renew it", certificate.expires_at)));
+        return Err(Refused::re_key(format!("the certificate expired at {}; renew it", certificate.expires_at)));
     }
     if identity.superseded {
-        return Err(Refused::re_key("the host has a newer key than that of this certificate: renew it"));
+        return Err(Refused::re_key("the host has a newer key than this certificate; renew it"));
     }
     Ok(identity)
 }

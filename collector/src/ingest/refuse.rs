@@ -1,4 +1,4 @@
-//! Why the door did not open: what an agent may conclude, what a person reads, and what only the log is told.
+//! Refusals: the class for the agent, the message for people, and details for the log only.
 
 use bytes::Bytes;
 use muster_proto::canonical::NotCanonical;
@@ -11,13 +11,13 @@ use tonic::{Code, Status};
 use crate::store::StoreError;
 use crate::tls::SignError;
 
-/// A refusal on its way out.
+/// A refusal.
 #[derive(Debug)]
 pub(super) struct Refused {
     code: Code,
     class: RefusalClass,
     message: String,
-    /// For the log alone.
+    /// For the log only.
     inner: Option<String>,
 }
 
@@ -39,64 +39,64 @@ impl Refused {
     /// A message that was not read, because of its size.
     pub(super) fn too_large() -> Self {
         let limit = muster_proto::limits::MESSAGE_BYTES;
-        Self::too_much(format!("a message is larger than the limit MESSAGE_BYTES, which is {limit}"))
+        Self::too_much(format!("a message is larger than the limit MESSAGE_BYTES ({limit})"))
     }
 
-    /// Nothing is wrong with the agent: come back later.
+    /// The collector is busy; the agent should try again later.
     pub(super) fn later(message: impl Into<String>) -> Self {
         Self::new(Code::ResourceExhausted, RefusalClass::Later, message)
     }
 
-    /// Nobody that the collector knows.
+    /// An unknown host, key or token.
     pub(super) fn unknown(message: impl Into<String>) -> Self {
         Self::new(Code::Unauthenticated, RefusalClass::Unknown, message)
     }
 
-    /// A certificate that is no longer enough.
+    /// A certificate that must be renewed.
     pub(super) fn re_key(message: impl Into<String>) -> Self {
         Self::new(Code::Unauthenticated, RefusalClass::ReKey, message)
     }
 
-    /// The host's keys, or the token, were withdrawn.
+    /// The host's keys are revoked.
     pub(super) fn revoked(message: impl Into<String>) -> Self {
         Self::new(Code::PermissionDenied, RefusalClass::Revoked, message)
     }
 
-    /// A token that was good once.
+    /// A token that is no longer valid.
     pub(super) fn denied(message: impl Into<String>) -> Self {
         Self::new(Code::PermissionDenied, RefusalClass::Unknown, message)
     }
 
-    /// A field of the message that is not an identifier.
+    /// A field that is not a valid identifier.
     pub(super) fn id(field: &'static str) -> impl Fn(InvalidId) -> Self {
         move |source| ConvertError::Id { field, source }.into()
     }
 
-    /// Bytes that are not canonical; `what` names the field and what should be in it.
+    /// Bytes that are not in canonical form; `what` names the field.
     pub(super) fn canonical(what: &str, error: &NotCanonical) -> Self {
         let message = format!("{what} is not canonical: {error}");
         if error.is_limit() { Self::too_much(message) } else { Self::malformed(message) }
     }
 
-    /// The stream broke, or its message was too large to be read.
+    /// The stream failed, or a message was too large.
     pub(super) fn stream(status: &Status) -> Self {
         if status.code() == Code::OutOfRange {
             return Self::too_large();
         }
         if status.code() == Code::Internal {
-            return Self::malformed("a message of the upload is not readable protobuf");
+            return Self::malformed("a message of the upload is not valid protobuf");
         }
         let inner = Some(status.to_string());
-        Self { inner, ..Self::new(Code::Unavailable, RefusalClass::Later, "the upload broke off") }
+        Self { inner, ..Self::new(Code::Unavailable, RefusalClass::Later, "the upload was interrupted") }
     }
 
-    /// The status that travels, with class, pace and the collector's time. What is inner is logged here, once.
+    /// The gRPC status with class, pace and the collector's time. Logs the inner error.
     pub(super) fn into_status(self, method: &'static str, pace: Pace, now: Timestamp) -> Status {
         if let Some(inner) = &self.inner {
             if self.code == Code::Unavailable {
-                tracing::debug!(method, error = inner, "an agent's call broke off");
+                tracing::debug!(method, error = inner, "a call of an agent was interrupted");
             } else {
-                tracing::error!(method, error = inner, "an agent's call failed here");
+                tracing::error!(method, error = inner, "a call of an agent failed");
             }
         }
         let detail = wire::Refusal::from(RefusalDetail { class: self.class, pace, server_time: now });
@@ -115,13 +115,13 @@ impl From<ConvertError> for Refused {
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         let message = match &error {
-            StoreError::Full { .. } => "the collector has no space left: it keeps nothing for now",
+            StoreError::Full { .. } => "the collector's disk is full; try again later",
             StoreError::Closed { .. } => "the collector is stopping",
-            StoreError::Unreachable { .. } => "the collector does not reach its database: come back later",
+            StoreError::Unreachable { .. } => "the collector cannot reach its database; try again later",
             StoreError::Open { .. }
             | StoreError::NewerSchema { .. }
             | StoreError::Operation { .. }
-            | StoreError::Damaged { .. } => "the collector could not store it",
+            | StoreError::Damaged { .. } => "the collector could not store the request",
         };
         Self { inner: Some(error.to_string()), ..Self::new(Code::Internal, RefusalClass::Later, message) }
     }

@@ -1,5 +1,5 @@
-//! Renewal: a new certificate for the same host, proven by the old key. A certificate that has ended is renewed into
-//! quarantine and not refused for ever: a laptop may sleep for a year.
+//! Renewal: a new certificate for the same host, proven by the old key. An expired certificate is renewed into quarantine
+//! instead of being refused, because a laptop may be off for a year.
 
 use muster_proto::wire;
 use ring::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
@@ -10,7 +10,7 @@ use super::{Inside, peer};
 use crate::store::KeyRenewal;
 use crate::tls::CertificateFacts;
 
-/// What the old key signs, before the request: a signature for another purpose is none for this one.
+/// Prefix of the signed message, so that a signature made for another purpose is not valid here.
 const PURPOSE: &[u8] = b"muster-renew-1";
 
 pub(super) async fn renew(
@@ -24,7 +24,9 @@ pub(super) async fn renew(
     if !request.old_certificate.is_empty() {
         let shown = CertificateFacts::read(&request.old_certificate).map(|facts| facts.key);
         if shown.ok() != Some(certificate.key) {
-            return Err(Refused::malformed("RenewRequest.old_certificate is not that of this connection"));
+            return Err(Refused::malformed(
+                "RenewRequest.old_certificate differs from the certificate of this connection",
+            ));
         }
     }
     if !is_proven(&certificate, &request.csr, &request.proof) {
@@ -34,7 +36,7 @@ pub(super) async fn renew(
     let signed = inside.authority.sign_host(&request.csr, identity.host, now)?;
     let renewal = KeyRenewal { host: identity.host, old: certificate.key, new: new_key, quarantine: quarantined, now };
     inside.store.host_rekey(renewal).await?;
-    tracing::info!(host.id = %identity.host, quarantined, "a host's certificate is renewed");
+    tracing::info!(host.id = %identity.host, quarantined, "renewed the certificate of a host");
     Ok(wire::RenewResponse {
         certificate: signed.certificate_der.into(),
         trust: Some(inside.trust()),
@@ -47,7 +49,7 @@ pub(super) async fn renew(
 
 fn is_proven(old: &CertificateFacts, csr: &[u8], proof: &[u8]) -> bool {
     let message = [PURPOSE, csr].concat();
-    // An Ed25519 key is its 32 bytes; the door signs no other kinds.
+    // Ed25519 keys have 32 bytes; any other key is P-256, because no other type is signed.
     if old.public_key.len() == 32 {
         UnparsedPublicKey::new(&ED25519, &old.public_key).verify(&message, proof).is_ok()
     } else {

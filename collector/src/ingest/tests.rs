@@ -27,7 +27,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use tonic::{Code, Request, Status};
 
-use super::{AgentDoor, Measured};
+use super::{AgentIngest, Measured};
 use crate::store::{self, NewToken, Store};
 use crate::tls::{Authority, CertificateAuthority, PeerCertificate};
 
@@ -35,7 +35,7 @@ const NEXT: Duration = Duration::from_secs(77);
 const SECRET: &str = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrsq";
 const START: i64 = 1_767_000_000_000;
 
-type Client = AgentServiceClient<Measured<AgentServiceServer<AgentDoor>>>;
+type Client = AgentServiceClient<Measured<AgentServiceServer<AgentIngest>>>;
 
 struct Lab {
     store: Arc<dyn Store>,
@@ -67,7 +67,7 @@ impl Lab {
         let clock = Arc::new(AtomicI64::new(START));
         let reading = Arc::clone(&clock);
         let pace = Pace { next: NEXT, ..Pace::default() };
-        let door = AgentDoor::before(
+        let door = AgentIngest::with_backlog(
             Arc::clone(&store),
             authority,
             rules,

@@ -1,4 +1,4 @@
-//! The snapshot and the sections that the collector does not have. Every byte is checked before anything is stored.
+//! Upload: the snapshot and the sections that the collector does not have. Everything is checked before it is stored.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use super::refuse::Refused;
 use super::{Inside, peer};
 use crate::store::{Delivered, Delivery};
 
-/// An upload that says nothing for so long gives its place to another.
+/// An upload that sends nothing for this long is ended to make room for others.
 const STALLED: Duration = Duration::from_secs(60);
-/// Sections beyond this size are hashed and read on a thread that may block.
+/// Larger sections are hashed and read on a blocking thread.
 const LARGE: usize = 128 * 1024;
 
-/// What has come so far.
+/// What was received so far.
 struct Arrived {
     digest: Digest,
     snapshot: Option<Snapshot>,
@@ -46,7 +46,7 @@ pub(super) async fn upload(
         match next(&mut stream).await {
             Ok(Some(message)) => arrived.take(message).await?,
             Ok(None) => break None,
-            // What came whole is kept: over a bad link the next try has less to send.
+            // Keep complete sections, so that over a bad link the next attempt has less to send.
             Err(refused) if !arrived.sections.is_empty() => break Some(refused),
             Err(refused) => return Err(refused),
         }
@@ -125,7 +125,7 @@ impl Arrived {
         Ok(())
     }
 
-    /// Whether the sections are those that the snapshot names, from the source that it names.
+    /// Checks that the snapshot names every section with this source and platform.
     async fn belongs(&self, inside: &Inside) -> Result<(), Refused> {
         let known = match &self.snapshot {
             Some(snapshot) => Some(snapshot.clone()),
@@ -172,7 +172,7 @@ impl Arrived {
     }
 }
 
-/// Reads the bytes, and hashes them against their digest.
+/// Reads a section and compares it with its digest.
 fn read(upload: SectionUpload) -> Result<CanonicalSection, Refused> {
     let SectionUpload { digest, canonical } = upload;
     let section = CanonicalSection::read(canonical)

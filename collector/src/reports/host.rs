@@ -7,7 +7,7 @@ use muster_proto::model::{
 };
 
 use super::verdict::effective;
-use super::{ReportContext, ReportError};
+use super::{HostCandidate, ReportContext, ReportError};
 use crate::judge::{Hit, HostSituation, Remediation, assess, detect, place, products_of};
 use crate::rules::Order;
 use crate::store::{HostQuery, StoredHost, StoredSnapshot};
@@ -47,11 +47,27 @@ impl ReportContext {
                 match ids.as_slice() {
                     [] => return Err(none()),
                     [id] => *id,
-                    _ => return Err(ReportError::Ambiguous { name: asked.to_owned(), ids }),
+                    _ => {
+                        return Err(ReportError::Ambiguous {
+                            name: asked.to_owned(),
+                            hosts: self.candidates(&ids).await?,
+                        });
+                    }
                 }
             }
         };
         self.store.host_get(id).await?.ok_or_else(none)
+    }
+
+    /// What tells hosts of one name apart.
+    async fn candidates(&self, ids: &[HostId]) -> Result<Vec<HostCandidate>, ReportError> {
+        let mut hosts = Vec::new();
+        for id in ids {
+            if let Some(StoredHost { host, site, last_seen, .. }) = self.store.host_get(*id).await? {
+                hosts.push(HostCandidate { id: host, site, last_seen });
+            }
+        }
+        Ok(hosts)
     }
 
     /// Hosts whose id begins with this, at most ten. Fewer digits than stand before its first hyphen are no id.

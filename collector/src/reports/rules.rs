@@ -3,6 +3,7 @@
 use muster_proto::model::{OrderReport, ProductId, ProductReport};
 
 use super::{ReportContext, ReportError};
+use crate::suggest::did_you_mean;
 
 impl ReportContext {
     /// The active orders, or all.
@@ -23,7 +24,10 @@ impl ReportContext {
     /// There is no product with this id.
     pub fn product(&self, id: &ProductId) -> Result<ProductReport, ReportError> {
         let product = self.rules.catalogue.product(id);
-        product.map(|product| product.report(true)).ok_or_else(|| ReportError::NoProduct { product: id.clone() })
+        product.map(|product| product.report(true)).ok_or_else(|| ReportError::NoProduct {
+            product: id.clone(),
+            hint: did_you_mean(id.as_str(), self.rules.catalogue.products().iter().map(|product| product.id.as_str())),
+        })
     }
 
     /// The version of catalogue and orders.

@@ -187,8 +187,8 @@ async fn a_host_is_found_by_the_start_of_its_id_if_only_one_matches() {
     near.host = HostId::from_bytes([2, 2, 2, 2, 2, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     near.facts.hostname = String::new();
     fleet.store.host_enroll(near).await.expect("enrolls");
-    let Err(ReportError::Ambiguous { ids, .. }) = context.host("02020202").await else { panic!("two begin so") };
-    assert_eq!(ids.len(), 2);
+    let Err(ReportError::Ambiguous { hosts, .. }) = context.host("02020202").await else { panic!("two begin so") };
+    assert_eq!(hosts.len(), 2);
     assert!(context.host("02020202-0202-03").await.is_ok());
     assert!(matches!(context.host("").await, Err(ReportError::NoHost { .. })), "hosts without a name are not meant");
 }
@@ -204,7 +204,7 @@ async fn an_error_names_what_was_asked() {
     let nobody = OrderId::new("nobody").expect("an id");
     assert!(matches!(context.board(Some(&nobody)).await, Err(ReportError::NoOrder { .. })));
     let said = context.board(Some(&nobody)).await.expect_err("there is none").to_string();
-    assert_eq!(said, format!("there is no order \"{nobody}\""));
+    assert_eq!(said, format!("no order \"{nobody}\""));
     let page = Some("nonsense".to_owned());
     assert!(matches!(context.hosts(HostsQuery { page: page.clone(), ..all() }).await, Err(ReportError::PageToken)));
     let query = FindingsQuery { rows: 1, page, ..FindingsQuery::default() };

@@ -1,4 +1,4 @@
-//! The metrics: one struct that doors and loops are handed, one text for Prometheus.
+//! The metrics: one struct that is shared by listeners and background tasks, and its text for Prometheus.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -11,9 +11,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-/// Which listener.
+/// A listener, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum Door {
+pub enum ListenerName {
     /// Agents.
     #[expect(non_camel_case_types, reason = "the name is the label")]
     agents,
@@ -22,7 +22,7 @@ pub enum Door {
     operators,
 }
 
-/// How a handshake ended.
+/// The result of a TLS handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum HandshakeEnd {
     /// A new session.
@@ -34,39 +34,39 @@ pub enum HandshakeEnd {
     /// Refused or broken.
     #[expect(non_camel_case_types, reason = "the name is the label")]
     failed,
-    /// Not finished in time.
+    /// It took too long.
     #[expect(non_camel_case_types, reason = "the name is the label")]
     timed_out,
 }
 
-/// How a reading of the rules ended.
+/// The result of reading the rules again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ReloadEnd {
-    /// In force.
+    /// Changed rules are in force.
     #[expect(non_camel_case_types, reason = "the name is the label")]
     adopted,
-    /// As before.
+    /// The rules are the same as before.
     #[expect(non_camel_case_types, reason = "the name is the label")]
     unchanged,
-    /// Broken: the last good set stays in force.
+    /// The rules have faults; the previous rules stay in force.
     #[expect(non_camel_case_types, reason = "the name is the label")]
     refused,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DoorLabel {
-    door: Door,
+struct ListenerLabel {
+    listener: ListenerName,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HandshakeLabels {
-    door: Door,
-    end: HandshakeEnd,
+    listener: ListenerName,
+    result: HandshakeEnd,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
-    door: Door,
+    listener: ListenerName,
     method: &'static str,
     code: &'static str,
 }
@@ -78,34 +78,34 @@ struct ClassLabel {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReloadLabel {
-    end: ReloadEnd,
+    result: ReloadEnd,
 }
 
 /// A finished call.
 #[derive(Debug, Clone, Copy)]
 pub struct Call {
-    /// Where it came in.
-    pub door: Door,
+    /// The listener that received it.
+    pub listener: ListenerName,
     /// The method, from the closed list of the contract; others count as `other`.
     pub method: &'static str,
     /// The gRPC code by name: `ok`, `unauthenticated`, …
     pub code: &'static str,
-    /// How long it took.
+    /// Its duration.
     pub took: Duration,
 }
 
-/// All metrics. Cheap to share; every number is an atomic.
+/// All metrics. Cheap to share: every number is atomic.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     calls: Family<CallLabels, Counter>,
-    call_seconds: Family<DoorLabel, Histogram, fn() -> Histogram>,
+    call_seconds: Family<ListenerLabel, Histogram, fn() -> Histogram>,
     check_ins: Counter,
     uploads: Counter,
     refusals: Family<ClassLabel, Counter>,
     upload_bytes: Counter,
     handshakes: Family<HandshakeLabels, Counter>,
-    connections: Family<DoorLabel, Gauge>,
+    connections: Family<ListenerLabel, Gauge>,
     store_errors: Counter,
     reloads: Family<ReloadLabel, Counter>,
     judge_queue_hosts: Gauge,
@@ -140,31 +140,31 @@ impl Metrics {
 
     fn register(&mut self) {
         let registry = &mut self.registry;
-        registry.register("calls", "Finished gRPC calls by door, method and code", self.calls.clone());
-        registry.register("call_seconds", "How long gRPC calls took", self.call_seconds.clone());
-        registry.register("check_ins", "Check-ins that were answered well", self.check_ins.clone());
-        registry.register("uploads", "Uploads that were answered well", self.uploads.clone());
-        registry.register("refusals", "Refusals at the agents' door by class", self.refusals.clone());
-        registry.register("upload_bytes", "Bytes of uploads as received", self.upload_bytes.clone());
-        registry.register("handshakes", "TLS handshakes by door and end", self.handshakes.clone());
-        registry.register("connections", "Open connections by door", self.connections.clone());
-        registry.register("store_errors", "Operations that the store could not do", self.store_errors.clone());
-        registry.register("rules_reloads", "Readings of the rules by end", self.reloads.clone());
-        registry.register("judge_queue_hosts", "Hosts that wait for judgement", self.judge_queue_hosts.clone());
+        registry.register("calls", "Finished gRPC calls by listener, method and code.", self.calls.clone());
+        registry.register("call_seconds", "Duration of gRPC calls by listener.", self.call_seconds.clone());
+        registry.register("check_ins", "Successful check-ins of agents.", self.check_ins.clone());
+        registry.register("uploads", "Successful uploads of agents.", self.uploads.clone());
+        registry.register("refusals", "Refused calls of agents by class.", self.refusals.clone());
+        registry.register("upload_bytes", "Bytes received in uploads.", self.upload_bytes.clone());
+        registry.register("handshakes", "TLS handshakes by listener and result.", self.handshakes.clone());
+        registry.register("connections", "Open connections by listener.", self.connections.clone());
+        registry.register("store_errors", "Failed store operations.", self.store_errors.clone());
+        registry.register("rules_reloads", "Reloads of the rules by result.", self.reloads.clone());
+        registry.register("judge_queue_hosts", "Hosts waiting to be judged.", self.judge_queue_hosts.clone());
         registry.register(
             "judge_queue_lag_seconds",
-            "How long the oldest of them has waited",
+            "Waiting time of the oldest host in the judge queue.",
             self.judge_queue_lag.clone(),
         );
-        registry.register("hosts", "Hosts that the store knows", self.hosts.clone());
+        registry.register("hosts", "Enrolled hosts.", self.hosts.clone());
     }
 
-    /// Notes a finished call.
+    /// Counts a finished call.
     pub fn call(&self, call: Call) {
-        let Call { door, method, code, took } = call;
-        let labels = CallLabels { door, method, code };
+        let Call { listener, method, code, took } = call;
+        let labels = CallLabels { listener, method, code };
         self.calls.get_or_create(&labels).inc();
-        self.call_seconds.get_or_create(&DoorLabel { door }).observe(took.as_secs_f64());
+        self.call_seconds.get_or_create(&ListenerLabel { listener }).observe(took.as_secs_f64());
         match (method, code) {
             ("CheckIn", "ok") => drop(self.check_ins.inc()),
             ("Upload", "ok") => drop(self.uploads.inc()),
@@ -172,45 +172,45 @@ impl Metrics {
         }
     }
 
-    /// Notes a refusal of an agent.
+    /// Counts a refused call of an agent.
     pub fn refusal(&self, class: &str) {
         self.refusals.get_or_create(&ClassLabel { class: class.to_owned() }).inc();
     }
 
-    /// Notes received bytes of an upload.
+    /// Counts received bytes of an upload.
     pub fn upload_bytes(&self, bytes: u64) {
         self.upload_bytes.inc_by(bytes);
     }
 
-    /// Notes the end of a handshake.
-    pub fn handshake(&self, door: Door, end: HandshakeEnd) {
-        self.handshakes.get_or_create(&HandshakeLabels { door, end }).inc();
+    /// Counts a finished handshake.
+    pub fn handshake(&self, listener: ListenerName, result: HandshakeEnd) {
+        self.handshakes.get_or_create(&HandshakeLabels { listener, result }).inc();
     }
 
-    /// Notes a connection; it counts as open until the guard is dropped.
+    /// Counts a connection as open until the guard is dropped.
     #[must_use]
-    pub fn connection(self: &Arc<Self>, door: Door) -> ConnectionGuard {
-        self.connections.get_or_create(&DoorLabel { door }).inc();
-        ConnectionGuard { metrics: Arc::clone(self), door }
+    pub fn connection(self: &Arc<Self>, listener: ListenerName) -> ConnectionGuard {
+        self.connections.get_or_create(&ListenerLabel { listener }).inc();
+        ConnectionGuard { metrics: Arc::clone(self), listener }
     }
 
-    /// Notes an operation that the store could not do.
+    /// Counts a failed store operation.
     pub fn store_error(&self) {
         self.store_errors.inc();
     }
 
-    /// Notes a reading of the rules.
-    pub fn reload(&self, end: ReloadEnd) {
-        self.reloads.get_or_create(&ReloadLabel { end }).inc();
+    /// Counts a reload of the rules.
+    pub fn reload(&self, result: ReloadEnd) {
+        self.reloads.get_or_create(&ReloadLabel { result }).inc();
     }
 
-    /// Sets what is read at the moment of asking.
+    /// Sets the size of the judge queue and the waiting time of its oldest host.
     pub fn set_judge_queue(&self, waiting: u64, lag: Duration) {
         self.judge_queue_hosts.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         self.judge_queue_lag.set(lag.as_secs_f64());
     }
 
-    /// Sets how many hosts there are.
+    /// Sets the number of hosts.
     pub fn set_hosts(&self, hosts: u64) {
         self.hosts.set(i64::try_from(hosts).unwrap_or(i64::MAX));
     }
@@ -218,7 +218,7 @@ impl Metrics {
     /// All of them in the OpenMetrics text format.
     ///
     /// # Errors
-    /// A text cannot be written; it never is.
+    /// Formatting failed.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -230,12 +230,12 @@ impl Metrics {
 #[derive(Debug)]
 pub struct ConnectionGuard {
     metrics: Arc<Metrics>,
-    door: Door,
+    listener: ListenerName,
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.metrics.connections.get_or_create(&DoorLabel { door: self.door }).dec();
+        self.metrics.connections.get_or_create(&ListenerLabel { listener: self.listener }).dec();
     }
 }
 
@@ -244,30 +244,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_noted_stands_in_the_text() {
+    fn every_counted_event_is_in_the_text() {
         let metrics = Metrics::new();
-        let call = Call { door: Door::agents, method: "CheckIn", code: "ok", took: Duration::from_millis(2) };
+        let call =
+            Call { listener: ListenerName::agents, method: "CheckIn", code: "ok", took: Duration::from_millis(2) };
         metrics.call(call);
         metrics.call(Call { code: "unauthenticated", ..call });
         metrics.refusal("revoked");
-        metrics.handshake(Door::agents, HandshakeEnd::resumed);
+        metrics.handshake(ListenerName::agents, HandshakeEnd::resumed);
         metrics.upload_bytes(12);
-        let open = metrics.connection(Door::operators);
+        let open = metrics.connection(ListenerName::operators);
         metrics.set_judge_queue(3, Duration::from_millis(1500));
         let text = metrics.text().expect("written");
         for line in [
-            "muster_calls_total{door=\"agents\",method=\"CheckIn\",code=\"ok\"} 1",
+            "muster_calls_total{listener=\"agents\",method=\"CheckIn\",code=\"ok\"} 1",
             "muster_check_ins_total 1",
             "muster_refusals_total{class=\"revoked\"} 1",
-            "muster_handshakes_total{door=\"agents\",end=\"resumed\"} 1",
+            "muster_handshakes_total{listener=\"agents\",result=\"resumed\"} 1",
             "muster_upload_bytes_total 12",
-            "muster_connections{door=\"operators\"} 1",
+            "muster_connections{listener=\"operators\"} 1",
             "muster_judge_queue_hosts 3",
             "muster_judge_queue_lag_seconds 1.5",
         ] {
             assert!(text.contains(line), "{line:?} is missing in:\n{text}");
         }
         drop(open);
-        assert!(metrics.text().expect("written").contains("muster_connections{door=\"operators\"} 0"));
+        assert!(metrics.text().expect("written").contains("muster_connections{listener=\"operators\"} 0"));
     }
 }

@@ -1,6 +1,6 @@
-//! Accepts connections, shakes hands, and serves HTTP/2 on them until the stop; then drains.
+//! Accepts connections, does the TLS handshake, and serves HTTP/2 until the stop; then drains.
 //!
-//! Handshakes are bounded in number and time, connections in number: what is more waits in the kernel's queue, where it
+//! Handshakes are bounded in number and time, connections in number. Further connections wait in the kernel's queue, which
 //! costs nothing.
 
 use std::convert::Infallible;
@@ -23,20 +23,20 @@ use tracing::{debug, warn};
 
 use super::PeerCertificate;
 use crate::shutdown::StopToken;
-use crate::telemetry::{Door, HandshakeEnd, Metrics};
+use crate::telemetry::{HandshakeEnd, ListenerName, Metrics};
 
-/// Connections that the kernel holds for us; it cuts this at its own limit.
+/// Connections that may wait in the kernel; the kernel lowers this to its own limit.
 const BACKLOG: u32 = 4096;
-/// A peer that does not answer a ping within the second span is gone; so the first bounds how long a dead one is kept.
+/// A peer that does not answer a ping within the timeout is disconnected.
 const PING_EVERY: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Calls at once on one connection: an agent has one or two, a proxy for a site more.
 const STREAMS_PER_CONNECTION: u32 = 128;
 const HEADER_BYTES: u32 = 16 * 1024;
 
-/// How much a door takes at once.
+/// How much a listener accepts at once.
 #[derive(Debug, Clone, Copy)]
-pub struct DoorLimits {
+pub struct ListenerLimits {
     /// Open connections.
     pub connections: usize,
     /// Handshakes at once.
@@ -45,7 +45,7 @@ pub struct DoorLimits {
     pub handshake_timeout: Duration,
 }
 
-/// A bound listener, not yet served.
+/// A bound socket that is not served yet.
 #[derive(Debug)]
 pub struct Listening {
     listener: TcpListener,
@@ -53,10 +53,10 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Binds; port 0 is a free one.
+    /// Binds the address; port 0 means a free port.
     ///
     /// # Errors
-    /// The address is taken or not ours.
+    /// The address is in use or not of this machine.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
@@ -66,45 +66,45 @@ impl Listening {
         Ok(Self { listener, address })
     }
 
-    /// Where it listens.
+    /// The address that is bound.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The listener itself, for a door without TLS.
+    /// The socket itself, to serve it without TLS.
     #[must_use]
     pub fn into_listener(self) -> TcpListener {
         self.listener
     }
 }
 
-/// A door with all that it needs to be served.
+/// A TLS listener with everything needed to serve it.
 #[derive(Debug)]
-pub struct TlsDoor {
-    /// Its name.
-    pub door: Door,
-    /// Where.
+pub struct TlsListener {
+    /// Its name in metrics and logs.
+    pub name: ListenerName,
+    /// The bound socket.
     pub listening: Listening,
-    /// Certificates and what is asked of peers.
+    /// Certificates and client authentication.
     pub config: Arc<ServerConfig>,
-    /// How much at once.
-    pub limits: DoorLimits,
-    /// Where it counts.
+    /// How much it accepts at once.
+    pub limits: ListenerLimits,
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// When it closes.
+    /// Ends it.
     pub stop: StopToken,
     /// How long open calls may take after the stop.
     pub drain: Duration,
 }
 
 /// Serves until the stop, then lets open calls finish until the deadline. Every request carries a [`PeerCertificate`].
-pub async fn serve<F, R>(door: TlsDoor, handler: F)
+pub async fn serve<F, R>(listener: TlsListener, handler: F)
 where
     F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response<Body>> + Send + 'static,
 {
-    let TlsDoor { door, listening, config, limits, metrics, stop, drain } = door;
+    let TlsListener { name, listening, config, limits, metrics, stop, drain } = listener;
     let acceptor = TlsAcceptor::from(config);
     let connections = Arc::new(Semaphore::new(limits.connections));
     let handshakes = Arc::new(Semaphore::new(limits.handshakes));
@@ -119,8 +119,8 @@ where
         let (stream, connection, handshake) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Mostly "too many open files": it passes, and asking again at once would only burn processor time.
-                warn!(door = ?door, error = %error, "a connection could not be accepted");
+                // Mostly "too many open files". It passes; trying again at once would only use processor time.
+                warn!(listener = ?name, error = %error, "accepting a connection failed");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
@@ -129,21 +129,21 @@ where
         let watcher = graceful.watcher();
         tokio::spawn(async move {
             let _connection = connection;
-            let _guard = metrics.connection(door);
-            let shaken = shake_hands(door, stream, &acceptor, limits.handshake_timeout, &metrics).await;
+            let _guard = metrics.connection(name);
+            let connected = handshake_with(name, stream, &acceptor, limits.handshake_timeout, &metrics).await;
             drop(handshake);
-            if let Some(stream) = shaken {
+            if let Some(stream) = connected {
                 let peer = peer_certificate(&stream);
                 let served = watcher.watch(connection_of(stream, peer, handler)).await;
                 if let Err(error) = served {
-                    debug!(door = ?door, error = %error, "a connection broke");
+                    debug!(listener = ?name, error = %error, "a connection failed");
                 }
             }
         });
     }
     drop(listening);
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
-        warn!(door = ?door, "calls were still open at the drain deadline and are cut off");
+        warn!(listener = ?name, "calls were still open at the drain deadline and were cancelled");
     }
 }
 
@@ -160,8 +160,8 @@ async fn accept(
     Ok((stream, connection, handshake))
 }
 
-async fn shake_hands(
-    door: Door,
+async fn handshake_with(
+    name: ListenerName,
     stream: TcpStream,
     acceptor: &TlsAcceptor,
     timeout: Duration,
@@ -172,19 +172,19 @@ async fn shake_hands(
         Ok(Ok(stream)) => {
             let kind = stream.get_ref().1.handshake_kind();
             let resumed = matches!(kind, Some(HandshakeKind::Resumed));
-            metrics.handshake(door, if resumed { HandshakeEnd::resumed } else { HandshakeEnd::full });
+            metrics.handshake(name, if resumed { HandshakeEnd::resumed } else { HandshakeEnd::full });
             return Some(stream);
         }
         Ok(Err(error)) => {
-            debug!(door = ?door, peer = ?peer, error = %error, "a handshake failed");
+            debug!(listener = ?name, peer = ?peer, error = %error, "a handshake failed");
             HandshakeEnd::failed
         }
         Err(_) => {
-            debug!(door = ?door, peer = ?peer, "a handshake took too long");
+            debug!(listener = ?name, peer = ?peer, "a handshake timed out");
             HandshakeEnd::timed_out
         }
     };
-    metrics.handshake(door, end);
+    metrics.handshake(name, end);
     None
 }
 

@@ -1,4 +1,4 @@
-//! Who signs hosts' certificates, as the agents' door sees it; and what can be read from a certificate or a request.
+//! The interface for signing hosts' certificates, and readers for certificates and certificate requests.
 
 use muster_proto::limits;
 use muster_proto::model::{CaPin, HostId, KeyFingerprint, Timestamp};
@@ -11,7 +11,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
     /// A limit of the contract.
-    #[error("the certificate request has {bytes} bytes, the limit CSR_BYTES is {limit}")]
+    #[error("the certificate request is {bytes} bytes long; the limit CSR_BYTES is {limit}")]
     TooLong {
         /// How long it is.
         bytes: usize,
@@ -27,8 +27,8 @@ pub enum SignError {
     /// The request is not signed by the key in it.
     #[error("the certificate request is not signed by its own key")]
     BadSignature,
-    /// A kind of key that hosts do not use.
-    #[error("the certificate request has a key of another kind: ECDSA P-256 or Ed25519 is needed")]
+    /// A key type that hosts do not use.
+    #[error("the certificate request has an unsupported key type; use ECDSA P-256 or Ed25519")]
     KeyKind,
     /// Not a certificate.
     #[error("the certificate cannot be read: {reason}")]
@@ -78,7 +78,7 @@ pub trait CertificateAuthority: Send + Sync + 'static {
     fn trust(&self) -> (u64, Vec<Vec<u8>>);
 }
 
-/// What a door needs to know of a client certificate whose chain the acceptor has verified.
+/// The content of a client certificate whose chain the acceptor has verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFacts {
     /// SHA-256 of its SubjectPublicKeyInfo.

@@ -36,15 +36,15 @@ pub enum CaError {
         #[source]
         source: io::Error,
     },
-    /// The certificate is there and its key is not.
-    #[error("{certificate} is there, but its key {key} is not")]
+    /// The certificate exists, its key does not.
+    #[error("the CA certificate {certificate} has no key: {key} is missing")]
     KeyMissing {
         /// The certificate.
         certificate: PathBuf,
         /// The key.
         key: PathBuf,
     },
-    /// The key is another's.
+    /// The key is of another certificate.
     #[error("the key {key} does not belong to the certificate {certificate}")]
     KeyOfAnother {
         /// The certificate.
@@ -52,8 +52,8 @@ pub enum CaError {
         /// The key.
         key: PathBuf,
     },
-    /// Others may read the key.
-    #[error("{path} may be read by others than its owner (mode bits {bits:03o})")]
+    /// Other users can read the key.
+    #[error("other users can read {path} (mode bits {bits:03o})")]
     Exposed {
         /// The key.
         path: PathBuf,
@@ -69,7 +69,7 @@ pub enum CaError {
         reason: String,
     },
     /// The certificate has ended, or has not begun.
-    #[error("the CA certificate {path} is valid from {from} until {until}, and it is {now}")]
+    #[error("the CA certificate {path} is valid from {from} until {until}; the time is {now}")]
     NotValidNow {
         /// The certificate.
         path: PathBuf,
@@ -96,13 +96,13 @@ impl CaError {
     #[must_use]
     pub const fn advice(&self) -> &'static str {
         match self {
-            Self::File { .. } => "check the owner and the rights of the data directory",
+            Self::File { .. } => "check the owner and the permissions of the data directory",
             Self::KeyMissing { .. } | Self::KeyOfAnother { .. } | Self::Damaged { .. } => {
-                "restore ca.pem and ca.key together from a backup; with a new CA every agent must enroll anew"
+                "restore ca.pem and ca.key together from a backup; with a new CA every agent must enroll again"
             }
-            Self::Exposed { .. } => "run chmod 600 on it, and consider who has read it since",
-            Self::NotValidNow { .. } => "check the system's clock",
-            Self::Sign { .. } => "this is a defect; please report it",
+            Self::Exposed { .. } => "run `chmod 600` on it, and find out whether somebody has read it",
+            Self::NotValidNow { .. } => "check the system clock",
+            Self::Sign { .. } => "this is a bug; please report it",
         }
     }
 }
@@ -121,16 +121,16 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// Loads the CA of this directory, or makes one where there is none. Says whether it was made.
+    /// Loads the CA of this directory, or creates one. Returns whether it was created.
     ///
     /// # Errors
-    /// Half of it is there, or it is damaged: it is never made over an old one.
+    /// Only one of the two files exists, or one is damaged. An existing CA is never overwritten.
     pub fn open_or_create(directory: &Path, now: Timestamp) -> Result<(Self, bool), CaError> {
         let (certificate, key) = (directory.join("ca.pem"), directory.join("ca.key"));
         if certificate.exists() {
             return Ok((Self::load(&certificate, &key, now)?, false));
         }
-        // The key is written first: a key alone is a start that was cut off before anybody was told of it.
+        // The key is written first, so a key alone is from a start that was interrupted; nothing was signed with it.
         let pair = if key.exists() { read_key(&key)? } else { create_key(&key)? };
         let pem = self_sign(&pair, now)?;
         write_atomically(&certificate, pem.as_bytes(), PUBLIC).map_err(|source| CaError::File {
@@ -144,7 +144,7 @@ impl Authority {
     /// Loads the CA from its two files.
     ///
     /// # Errors
-    /// One is not there, damaged, exposed, or they do not belong together.
+    /// A file is missing, damaged or readable by others, or the two do not belong together.
     pub fn load(certificate: &Path, key: &Path, now: Timestamp) -> Result<Self, CaError> {
         let damaged = |reason: String| CaError::Damaged { path: certificate.to_owned(), reason };
         let pem = std::fs::read(certificate).map_err(|source| CaError::File {

@@ -1,4 +1,4 @@
-//! Files that must never be half there and never be read by others: keys, certificates, tokens.
+//! Writes keys, certificates and tokens: atomically and with the right permissions from the first byte.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -10,10 +10,10 @@ pub const OWNER_ONLY: u32 = 0o600;
 /// Readable by all.
 pub const PUBLIC: u32 = 0o644;
 
-/// Writes a file whole or not at all: beside it, synced, renamed over it, the directory synced.
+/// Writes a file atomically: to a temporary file beside it, synced and renamed; then syncs the directory.
 ///
 /// # Errors
-/// Any step failed; the old file, if any, is as it was.
+/// A step failed. An old file is unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
@@ -31,16 +31,16 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
 
 fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
-    // The mask of the process may have narrowed the mode, and a file left by a crash keeps its own.
+    // The umask may have changed the mode, and a file left by a crash keeps its old mode.
     file.set_permissions(std::fs::Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
-/// Makes a directory that only its owner may enter; one that is there is narrowed.
+/// Creates a directory that only its owner may enter, or restricts an existing one. Returns whether it was created.
 ///
 /// # Errors
-/// It cannot be made, or is another's.
+/// It cannot be created, or belongs to another user.
 pub fn private_directory(path: &Path) -> io::Result<bool> {
     let made = !path.is_dir();
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
@@ -50,10 +50,10 @@ pub fn private_directory(path: &Path) -> io::Result<bool> {
     Ok(made)
 }
 
-/// The permission bits by which others than the owner may read or write the file; 0 is as it must be.
+/// The permission bits of group and others; 0 means that only the owner has access.
 ///
 /// # Errors
-/// There is no such file.
+/// The file does not exist or cannot be examined.
 pub fn open_to_others(path: &Path) -> io::Result<u32> {
     Ok(std::fs::metadata(path)?.permissions().mode() & 0o077)
 }

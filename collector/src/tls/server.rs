@@ -1,4 +1,4 @@
-//! The server certificate, and the rustls settings of both doors.
+//! The server certificate, and the TLS settings of the agents' and the operators' port.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -23,10 +23,10 @@ use super::disk::{OWNER_ONLY, write_atomically};
 use super::verifier::LenientOnExpiry;
 
 const LIFETIME: Duration = Duration::from_secs(30 * 86_400);
-/// Renewed when this much is left, so that a collector that is asked once a day has twenty chances.
+/// Renewed this long before its end, so that a collector that runs once a day has twenty attempts.
 const RENEW_BEFORE: Duration = Duration::from_secs(20 * 86_400);
 
-/// The server certificate: kept with its key in one owner-only file, swapped while running.
+/// The server certificate. It is stored with its key in one owner-only file, and replaced while the collector runs.
 #[derive(Debug)]
 pub struct ServerCertificate {
     path: PathBuf,
@@ -36,8 +36,8 @@ pub struct ServerCertificate {
 }
 
 impl ServerCertificate {
-    /// Loads the certificate of this directory; signs a new one when there is none, when it is for other names, of
-    /// another CA, or soon at its end.
+    /// Loads the certificate of this directory. Signs a new one if there is none, or if it has other names, another CA or
+    /// not much time left.
     ///
     /// # Errors
     /// Signing or writing failed. A damaged file is replaced: nothing depends on it.
@@ -59,7 +59,7 @@ impl ServerCertificate {
         Ok(Arc::new(Self { path, names, current, provider }))
     }
 
-    /// Signs a new one if the current one is soon at its end. Says whether it did.
+    /// Signs a new certificate if the current one ends soon. Returns whether it did.
     ///
     /// # Errors
     /// Signing or writing failed; the current one stays.
@@ -72,13 +72,13 @@ impl ServerCertificate {
         Ok(due)
     }
 
-    /// What stands in the current one.
+    /// The content of the current certificate.
     #[must_use]
     pub fn facts(&self) -> Option<CertificateFacts> {
         self.current.load().cert.first().and_then(|leaf| CertificateFacts::read(leaf).ok())
     }
 
-    /// The names that it is for.
+    /// The names in it.
     #[must_use]
     pub const fn names(&self) -> &BTreeSet<String> {
         &self.names
@@ -91,10 +91,10 @@ impl ResolvesServerCert for ServerCertificate {
     }
 }
 
-/// The agents' door: a client certificate of this CA, or none.
+/// TLS settings of the agents' port: a client certificate of this CA, or none.
 ///
 /// # Errors
-/// The CA is not acceptable to rustls.
+/// rustls does not accept the CA.
 pub fn agents_config(
     certificate: &Arc<ServerCertificate>,
     authority: &Authority,
@@ -111,7 +111,7 @@ pub fn agents_config(
     finish(builder.with_cert_resolver(Arc::clone(certificate) as Arc<dyn ResolvesServerCert>))
 }
 
-/// The operators' door: no client certificate; a token is asked for in every call.
+/// TLS settings of the operators' port: no client certificate; every call carries a token.
 ///
 /// # Errors
 /// rustls refuses the settings.
@@ -124,7 +124,7 @@ pub fn operators_config(certificate: &Arc<ServerCertificate>) -> Result<Arc<Serv
 
 fn finish(mut config: ServerConfig) -> Result<Arc<ServerConfig>, rustls::Error> {
     config.alpn_protocols = vec![b"h2".to_vec()];
-    // Sealed tickets: a fleet that comes back after an outage resumes without a full handshake, and nothing is kept here.
+    // Stateless tickets: after an outage the fleet resumes without full handshakes, and the collector stores nothing.
     config.ticketer = ring::Ticketer::new()?;
     config.send_tls13_tickets = 2;
     Ok(Arc::new(config))
@@ -138,7 +138,7 @@ fn names(public: &[String]) -> BTreeSet<String> {
     names.insert(Ipv4Addr::LOCALHOST.to_string());
     names.insert(Ipv6Addr::LOCALHOST.to_string());
     let own = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
-    // A machine may be called anything; only a name that can stand in a certificate is put there.
+    // A host name may have characters that a certificate cannot hold.
     if !own.is_empty() && own.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')) {
         names.insert(own);
     }
@@ -217,7 +217,7 @@ fn certified(
 ) -> Result<CertifiedKey, CaError> {
     let damaged = |reason: String| CaError::Damaged { path: path.to_owned(), reason };
     let key = PrivateKeyDer::try_from(key).map_err(|reason| damaged(reason.to_owned()))?;
-    // The CA travels along: an agent that knows only its pin can find it in the chain.
+    // The chain includes the CA, so that an agent that knows only the pin can find it.
     CertifiedKey::from_der(vec![leaf, authority.certificate().clone()], key, provider)
         .map_err(|error| damaged(error.to_string()))
 }

@@ -17,7 +17,7 @@ use super::ca::leaf_params;
 use super::*;
 use crate::clock::system_now;
 use crate::shutdown::StopToken;
-use crate::telemetry::{Door, Metrics};
+use crate::telemetry::{ListenerName, Metrics};
 
 struct Stand {
     _directory: tempfile::TempDir,
@@ -36,16 +36,16 @@ fn stand() -> Stand {
         ServerCertificate::open_or_issue(&authority, directory.path(), &names, system_now()).expect("a certificate");
     let listening = Listening::bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
     let (address, stop, metrics) = (listening.address(), StopToken::new(), Metrics::new());
-    let door = TlsDoor {
-        door: Door::agents,
+    let listener = TlsListener {
+        name: ListenerName::agents,
         listening,
         config: agents_config(&certificate, &authority).expect("settings"),
-        limits: DoorLimits { connections: 10, handshakes: 2, handshake_timeout: Duration::from_millis(300) },
+        limits: ListenerLimits { connections: 10, handshakes: 2, handshake_timeout: Duration::from_millis(300) },
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
         drain: Duration::from_secs(1),
     };
-    // Answers with what the peer showed, so that a test sees what a door would see.
+    // Answers with the peer's certificate, so that a test sees what a handler would see.
     let handler = |request: Request<Body>| async move {
         let peer = request.extensions().get::<PeerCertificate>().cloned().expect("set by the acceptor");
         let mut response = Response::new(Body::empty());
@@ -53,7 +53,7 @@ fn stand() -> Stand {
         response.headers_mut().insert("x-peer", seen.parse().expect("a value"));
         response
     };
-    tokio::spawn(serve(door, handler));
+    tokio::spawn(serve(listener, handler));
     Stand { _directory: directory, authority, address, stop, metrics }
 }
 
@@ -186,9 +186,15 @@ async fn nothing_else_than_expiry_is_forgiven() {
         let answer = stand.ask(stand.client(Some(&identity))).await;
         assert!(answer.is_err(), "{what}: {answer:?}");
     }
-    // And the door still stands.
+    // The listener still works.
     assert_eq!(stand.ask(stand.client(None)).await.as_deref(), Ok("none"));
-    assert!(stand.metrics.text().expect("text").contains("muster_handshakes_total{door=\"agents\",end=\"failed\"} 6"));
+    assert!(
+        stand
+            .metrics
+            .text()
+            .expect("text")
+            .contains("muster_handshakes_total{listener=\"agents\",result=\"failed\"} 6")
+    );
 }
 
 #[tokio::test]
@@ -219,11 +225,11 @@ async fn a_second_connection_resumes_and_still_shows_its_certificate() {
     assert_eq!(stand.ask(config.clone()).await.as_deref(), Ok("certificate"));
     assert_eq!(stand.ask(config).await.as_deref(), Ok("certificate"));
     let text = stand.metrics.text().expect("text");
-    assert!(text.contains("muster_handshakes_total{door=\"agents\",end=\"resumed\"} 1"), "{text}");
+    assert!(text.contains("muster_handshakes_total{listener=\"agents\",result=\"resumed\"} 1"), "{text}");
 }
 
 #[tokio::test]
-async fn peers_that_never_finish_their_handshake_do_not_lock_the_door() {
+async fn peers_that_never_finish_their_handshake_do_not_block_the_listener() {
     let stand = stand();
     let mut idle = Vec::new();
     for _ in 0..4 {
@@ -238,7 +244,7 @@ async fn peers_that_never_finish_their_handshake_do_not_lock_the_door() {
 }
 
 #[tokio::test]
-async fn the_stop_closes_the_door() {
+async fn the_stop_closes_the_listener() {
     let stand = stand();
     assert_eq!(stand.ask(stand.client(None)).await.as_deref(), Ok("none"));
     stand.stop.cancel();

@@ -1,7 +1,7 @@
-//! Verifies client certificates: chain, usage and signature here, expiry at the door.
+//! Verifies client certificates: chain, usage and signature, but not expiry.
 //!
-//! An agent that slept past the end of its certificate must still reach `Renew`, so the handshake lets it in; every other
-//! method refuses it. Nothing else is forgiven.
+//! An agent whose certificate expired while it was offline must still reach `Renew`, so the handshake accepts it. Every other
+//! method refuses it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl ClientCertVerifier for LenientOnExpiry {
             .ok()
             .and_then(|facts| u64::try_from(facts.expires_at.millis().div_euclid(1000)).ok());
         match last_second {
-            // Everything but its end is verified again, at the last second at which it was valid.
+            // Verify everything else again, at the last second at which it was valid.
             Some(seconds) if expired => {
                 let then = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
                 self.strict.verify_client_cert(end_entity, intermediates, then)

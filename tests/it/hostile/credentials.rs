@@ -13,7 +13,7 @@ const AGENT_SCHEMA: &str = include_str!("../../../proto/schema/muster/v1/agent.p
 const FLEET_SCHEMA: &str = include_str!("../../../proto/schema/muster/v1/fleet.proto");
 
 #[test]
-fn every_method_of_the_agents_door_but_enroll_needs_a_certificate() -> Result<()> {
+fn every_method_of_the_agents_port_except_enroll_needs_a_certificate() -> Result<()> {
     let lab = Lab::start()?;
     let methods = methods(AGENT_SCHEMA);
     assert!(methods.len() >= 4 && methods.contains(&"Upload".to_owned()), "the schema was read wrongly: {methods:?}");
@@ -33,7 +33,7 @@ fn every_method_of_the_agents_door_but_enroll_needs_a_certificate() -> Result<()
 }
 
 #[test]
-fn every_method_of_the_operators_door_needs_a_token() -> Result<()> {
+fn every_method_of_the_operators_port_needs_a_token() -> Result<()> {
     let lab = Lab::start()?;
     let admin = std::fs::read_to_string(lab.data_dir().join("admin.token"))?;
     let admin = admin.trim();
@@ -76,10 +76,15 @@ fn an_agent_is_no_operator_and_an_operator_is_no_agent() -> Result<()> {
         let path = "/muster.v1.AgentService/CheckIn";
         let refused = knock(at_agents.clone(), path, Some(admin.trim())).await.expect_err("no certificate");
         assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
-        // And neither door serves the other's service.
+        // Neither port serves the other's service, and each names the port that does.
         let path = "/muster.v1.FleetService/GetBoard";
-        let refused = knock(at_agents, path, Some(admin.trim())).await.expect_err("another door");
+        let refused = knock(at_agents, path, Some(admin.trim())).await.expect_err("the agents' port");
         assert_eq!(refused.code(), Code::Unimplemented, "{refused:?}");
+        assert!(refused.message().contains("use the operators' port"), "{refused:?}");
+        let at_operators = door::channel(&lab.listening().operators, &lab.ca(), None).await?;
+        let refused =
+            knock(at_operators, "/muster.v1.AgentService/Enroll", None).await.expect_err("the operators' port");
+        assert!(refused.message().contains("use the agents' port"), "{refused:?}");
         Ok(())
     })
 }

@@ -59,7 +59,7 @@ fn a_revoked_token_says_so() -> Result<()> {
     let lab = Lab::start()?;
     let token = lab.token(5, "1h")?;
     let id = token.split('.').next().context("a token has an id")?.to_owned();
-    let mut revoke = lab.collector_command("token revoke")?;
+    let mut revoke = lab.collector_command("tokens revoke")?;
     Answer::of(revoke.arg(&id))?.expect_code(0)?;
     assert_refused(&lab, "late", &token, &["revoked", "withdrawn"])
 }

@@ -1,5 +1,5 @@
-//! The gate of the agents' door: every method but Enroll demands a client certificate, and only Renew takes one that has
-//! ended. A method that this version does not know is closed, too.
+//! Access checks of the agents' port: every method except Enroll needs a client certificate, and only Renew accepts an
+//! expired one. Unknown methods need one too.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -20,13 +20,13 @@ use tower::Service;
 
 use super::{count, known, method_of, refuse, status_of};
 use crate::clock::Clock;
-use crate::telemetry::{Door, Metrics};
+use crate::telemetry::{ListenerName, Metrics};
 use crate::tls::PeerCertificate;
 
 const SERVICE: &str = "muster.v1.AgentService";
 const METHODS: [&str; 4] = ["Enroll", "Renew", "CheckIn", "Upload"];
 
-/// The gate, before the service of the agents' door.
+/// The access checks in front of AgentService.
 #[derive(Clone)]
 pub struct AgentsGate<S> {
     service: S,
@@ -39,7 +39,7 @@ impl<S> AgentsGate<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
-    /// Before this service. `pace` is told to those who are refused.
+    /// Puts the checks in front of the service. Refusals carry `pace`.
     #[must_use]
     pub const fn new(service: S, clock: Clock, pace: Pace, metrics: Arc<Metrics>) -> Self {
         Self { service, clock, pace, metrics }
@@ -52,7 +52,7 @@ where
         let label = known(method, &METHODS);
         let checked = match method {
             Some(method) => self.check(method, &request),
-            None => Err(Box::new(Status::unimplemented("this door has no such service"))),
+            None => Err(Box::new(Status::unimplemented("this is the agents' port; use the operators' port (7444)"))),
         };
         let request = match label {
             "Upload" => request.map(|body| Body::new(Counted { body, metrics: Arc::clone(&self.metrics) })),
@@ -65,7 +65,7 @@ where
         if let Some(class) = status_of(response.headers()).and_then(|status| class_of(&status)) {
             self.metrics.refusal(class);
         }
-        count(&self.metrics, Door::agents, label, &response, began.elapsed());
+        count(&self.metrics, ListenerName::agents, label, &response, began.elapsed());
         response
     }
 
@@ -80,12 +80,12 @@ where
                 return Err(self.refusal(RefusalClass::Unknown, text));
             }
             Some(PeerCertificate::None) | None => {
-                let text = format!("{method} demands a client certificate of this collector: enroll first");
+                let text = format!("{method} needs a client certificate of this collector; enroll first");
                 return Err(self.refusal(RefusalClass::Unknown, text));
             }
         };
         if method != "Renew" && facts.is_expired((self.clock)()) {
-            let text = format!("the client certificate ended at {}: renew it", facts.expires_at);
+            let text = format!("the client certificate expired at {}; renew it", facts.expires_at);
             return Err(self.refusal(RefusalClass::ReKey, text));
         }
         Ok(())
@@ -103,7 +103,7 @@ fn class_of(status: &Status) -> Option<&'static str> {
     RefusalDetail::try_from(refusal).ok().map(|refusal| refusal.class.name())
 }
 
-/// A body whose bytes are counted as they are read.
+/// A request body that counts its bytes as they are read.
 struct Counted {
     body: Body,
     metrics: Arc<Metrics>,
@@ -154,8 +154,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_method_but_enroll_demands_a_certificate_and_says_so() {
-        for method in ["Renew", "CheckIn", "Upload", "SomethingOfTomorrow", ""] {
+    async fn every_method_except_enroll_needs_a_certificate() {
+        for method in ["Renew", "CheckIn", "Upload", "UnknownMethod", ""] {
             let response = gate().answer(request(method, None)).await;
             let status = status_of(response.headers()).expect("refused");
             assert_eq!(status.code(), Code::Unauthenticated, "{method}");
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strangers_make_no_labels() {
+    async fn strangers_cannot_create_labels() {
         let gate = gate();
         gate.clone().answer(request("Surprise", None)).await;
         let text = gate.metrics.text().expect("text");

@@ -1,4 +1,4 @@
-//! FleetService: from wire to question, from report to wire. Every number comes from `reports`.
+//! FleetService: reads requests, queries `reports`, writes answers. Every number comes from `reports`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,8 @@ pub struct Fleet {
 type Answer<T> = Result<Response<T>, Status>;
 
 impl Fleet {
-    /// Over this store and these rules; `ca_pin` goes into new enrollment tokens, `readiness` knows of refused rules.
+    /// Serves from this store and these rules. `ca_pin` goes into new enrollment tokens; `readiness` knows about refused
+    /// rules.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -52,7 +53,7 @@ impl Fleet {
         ReportContext::new(Arc::clone(&self.store), self.rules.load_full(), (self.clock)())
     }
 
-    fn told<T>(&self, answer: Result<T, ReportError>) -> Result<T, Status> {
+    fn or_status<T>(&self, answer: Result<T, ReportError>) -> Result<T, Status> {
         answer.map_err(|refused| status::of_report(&refused, &self.metrics))
     }
 }
@@ -61,12 +62,12 @@ impl Fleet {
 impl FleetService for Fleet {
     async fn get_status(&self, _: Request<wire::GetStatusRequest>) -> Answer<wire::GetStatusResponse> {
         let refused = self.readiness.rules_note.load().as_ref().map(|note| note.told.clone());
-        Ok(Response::new(self.told(self.context().status(refused).await)?.into()))
+        Ok(Response::new(self.or_status(self.context().status(refused).await)?.into()))
     }
 
     async fn get_board(&self, request: Request<wire::GetBoardRequest>) -> Answer<wire::GetBoardResponse> {
         let order = optional("GetBoardRequest.order", request.into_inner().order, OrderId::new)?;
-        let boards = self.told(self.context().board(order.as_ref()).await)?;
+        let boards = self.or_status(self.context().board(order.as_ref()).await)?;
         Ok(Response::new(wire::GetBoardResponse { boards: into_all(boards) }))
     }
 
@@ -80,14 +81,14 @@ impl FleetService for Fleet {
             rows: rows(request.page_rows)?,
             page: Some(request.page_token).filter(|token| !token.is_empty()),
         };
-        let page = self.told(self.context().hosts(query).await)?;
+        let page = self.or_status(self.context().hosts(query).await)?;
         let next_page_token = page.next.unwrap_or_default();
         Ok(Response::new(wire::ListHostsResponse { hosts: into_all(page.rows), next_page_token }))
     }
 
     async fn get_host(&self, request: Request<wire::GetHostRequest>) -> Answer<wire::GetHostResponse> {
         let asked = short("GetHostRequest.host", request.into_inner().host)?;
-        let host = self.told(self.context().host(&asked).await)?;
+        let host = self.or_status(self.context().host(&asked).await)?;
         Ok(Response::new(wire::GetHostResponse { host: Some(host.into()) }))
     }
 
@@ -95,7 +96,7 @@ impl FleetService for Fleet {
         let request = request.into_inner();
         let asked = short("ExplainHostRequest.host", request.host)?;
         let order = optional("ExplainHostRequest.order", request.order, OrderId::new)?;
-        Ok(Response::new(self.told(self.context().explain(&asked, order.as_ref()).await)?.into()))
+        Ok(Response::new(self.or_status(self.context().explain(&asked, order.as_ref()).await)?.into()))
     }
 
     async fn search_software(
@@ -111,7 +112,7 @@ impl FleetService for Fleet {
             hosts,
             page: Some(request.page_token).filter(|token| !token.is_empty()),
         };
-        let (report, next) = self.told(self.context().software(asked).await)?;
+        let (report, next) = self.or_status(self.context().software(asked).await)?;
         let next_page_token = next.unwrap_or_default();
         Ok(Response::new(wire::SearchSoftwareResponse { next_page_token, ..report.into() }))
     }
@@ -124,7 +125,7 @@ impl FleetService for Fleet {
             rows: rows(request.page_rows)?,
             page: Some(request.page_token).filter(|token| !token.is_empty()),
         };
-        let page = self.told(self.context().findings(query).await)?;
+        let page = self.or_status(self.context().findings(query).await)?;
         let next_page_token = page.next.unwrap_or_default();
         Ok(Response::new(wire::ListFindingsResponse { findings: into_all(page.rows), next_page_token }))
     }
@@ -142,7 +143,7 @@ impl FleetService for Fleet {
 
     async fn get_product(&self, request: Request<wire::GetProductRequest>) -> Answer<wire::GetProductResponse> {
         let id = required("GetProductRequest.id", request.into_inner().id, ProductId::new)?;
-        let product = self.told(self.context().product(&id))?;
+        let product = self.or_status(self.context().product(&id))?;
         Ok(Response::new(wire::GetProductResponse { product: Some(product.into()) }))
     }
 
@@ -159,7 +160,7 @@ impl FleetService for Fleet {
         };
         let made = actions::enrollment_token_create(self.store.as_ref(), self.ca_pin, new, (self.clock)()).await;
         let (token, stored) = made.map_err(|refused| status::of_action(&refused, &self.metrics))?;
-        tracing::info!(token.id = %stored.id, site = %stored.site, "an enrollment token was made");
+        tracing::info!(token.id = %stored.id, site = %stored.site, "created an enrollment token");
         Ok(Response::new(wire::CreateEnrollmentTokenResponse { token: token.to_string(), stored: Some(stored.into()) }))
     }
 
@@ -167,7 +168,7 @@ impl FleetService for Fleet {
         &self,
         _: Request<wire::ListEnrollmentTokensRequest>,
     ) -> Answer<wire::ListEnrollmentTokensResponse> {
-        let tokens = self.told(self.store.token_list().await.map_err(ReportError::from))?;
+        let tokens = self.or_status(self.store.token_list().await.map_err(ReportError::from))?;
         Ok(Response::new(wire::ListEnrollmentTokensResponse { tokens: into_all(tokens) }))
     }
 
@@ -176,11 +177,11 @@ impl FleetService for Fleet {
         request: Request<wire::RevokeEnrollmentTokenRequest>,
     ) -> Answer<wire::RevokeEnrollmentTokenResponse> {
         let id = required("RevokeEnrollmentTokenRequest.id", request.into_inner().id, TokenId::new)?;
-        let revoked = self.told(self.store.token_revoke(&id, (self.clock)()).await.map_err(ReportError::from))?;
+        let revoked = self.or_status(self.store.token_revoke(&id, (self.clock)()).await.map_err(ReportError::from))?;
         if !revoked {
-            return Err(Status::not_found(format!("there is no enrollment token \"{id}\"")));
+            return Err(Status::not_found(format!("no enrollment token \"{id}\"")));
         }
-        tracing::info!(token.id = %id, "an enrollment token was withdrawn");
+        tracing::info!(token.id = %id, "revoked an enrollment token");
         Ok(Response::new(wire::RevokeEnrollmentTokenResponse {}))
     }
 }

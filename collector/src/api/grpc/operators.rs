@@ -1,25 +1,27 @@
-//! The gate of the operators' door: a token for everything but health.
+//! Access checks of the operators' port: everything except health needs a token.
 //!
-//! Health answers without one, since load balancers have none and it says nothing of the fleet. Reflection wants one:
-//! whoever may not ask needs no list of questions, and less code stands open to strangers.
+//! Health needs no token, because load balancers have none and it reveals nothing about the fleet. Reflection needs one:
+//! strangers do not need a list of methods, and less code is exposed to them.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use muster_proto::model::Role;
 use muster_proto::wire::{self, fleet_service_server::FleetServiceServer};
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
 use super::{Fleet, count, known, method_of, pass, refuse};
-use crate::api::Access;
-use crate::telemetry::{Door, Metrics};
+use crate::api::{Access, Caller};
+use crate::telemetry::{ListenerName, Metrics};
 
 const SERVICE: &str = "muster.v1.FleetService";
+const AGENT_SERVICE: &str = "muster.v1.AgentService";
 const HEALTH: &str = "grpc.health.v1.Health";
-/// Every method, and the least role that may call it.
+/// Every method, and the lowest role that may call it.
 const METHODS: [(&str, Role); 13] = [
     ("GetStatus", Role::Viewer),
     ("GetBoard", Role::Viewer),
@@ -36,7 +38,7 @@ const METHODS: [(&str, Role); 13] = [
     ("RevokeEnrollmentToken", Role::Operator),
 ];
 
-/// The gate, before the services of the operators' door.
+/// The access checks in front of the services of the operators' port.
 #[derive(Clone)]
 pub struct OperatorsGate {
     routes: Routes,
@@ -45,7 +47,7 @@ pub struct OperatorsGate {
 }
 
 impl OperatorsGate {
-    /// Before these routes.
+    /// Puts the checks in front of the routes.
     #[must_use]
     pub fn new(routes: Routes, access: Access, metrics: Arc<Metrics>) -> Self {
         Self { routes: routes.prepare(), access, metrics }
@@ -58,7 +60,7 @@ impl OperatorsGate {
         let response = if method_of(&path, HEALTH).is_some() {
             pass(self.routes.clone(), request).await
         } else {
-            match self.access.admit(request.headers(), needed(&path)).await {
+            match self.admit(&path, request.headers()).await {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
                     pass(self.routes.clone(), request).await
@@ -67,12 +69,26 @@ impl OperatorsGate {
             }
         };
         let names = METHODS.map(|(name, _)| name);
-        count(&self.metrics, Door::operators, known(method_of(&path, SERVICE), &names), &response, began.elapsed());
+        count(
+            &self.metrics,
+            ListenerName::operators,
+            known(method_of(&path, SERVICE), &names),
+            &response,
+            began.elapsed(),
+        );
         response
+    }
+
+    async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Caller, Status> {
+        // An agent that was given the wrong port has no token; tell it about the port instead.
+        if method_of(path, AGENT_SERVICE).is_some() {
+            return Err(Status::unimplemented("this is the operators' port; use the agents' port (7443)"));
+        }
+        self.access.admit(headers, needed(path)).await
     }
 }
 
-/// Everything that the operators' door serves: FleetService, health, and reflection in both versions that tools speak.
+/// The services of the operators' port: FleetService, health, and reflection in the two versions that tools use.
 ///
 /// # Errors
 /// The descriptors of the contract cannot be read.
@@ -91,7 +107,7 @@ pub fn operators_routes<H: Health>(
         .add_service(reflection().build_v1alpha()?))
 }
 
-/// A method that is not in the list is for nobody below an admin.
+/// The role that a path needs. An unknown method needs the highest.
 fn needed(path: &str) -> Role {
     let Some(method) = method_of(path, SERVICE) else { return Role::Viewer };
     METHODS.iter().find(|(name, _)| *name == method).map_or(Role::Admin, |(_, role)| *role)
@@ -116,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_something_is_not_for_viewers() {
+    fn methods_that_change_something_are_not_for_viewers() {
         for (method, role) in METHODS {
             let reads = ["Get", "List", "Explain", "Search"].iter().any(|verb| method.starts_with(verb));
             assert_eq!(reads, role == Role::Viewer, "{method}");

@@ -120,14 +120,14 @@ async fn check_ins_that_break_the_contract_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn uploads_are_put_off_while_too_many_wait_for_judgement_and_check_ins_are_not() {
+async fn uploads_are_refused_while_too_many_hosts_wait_to_be_judged_and_check_ins_are_not() {
     let mut lab = Lab::start_before(0).await;
     let machine = lab.enrolled().await;
     let section = packages(&["kesl"]);
     let seen = snapshot(&section);
     let parts = |seq| vec![machine.header(seq, &seen), snapshot_part(&seen), section_part(&section)];
     let refused = lab.upload(&machine, parts(1)).await;
-    assert_refused(refused, Code::ResourceExhausted, RefusalClass::Later, &["wait for judgement", "come back later"]);
+    assert_refused(refused, Code::ResourceExhausted, RefusalClass::Later, &["wait to be judged", "try again later"]);
     assert!(lab.check_in(&machine, 2, &seen).await.expect("checks in").snapshot_wanted);
     let claimed = lab.store.queue_claim(9, Timestamp::from_millis(START)).await.expect("claims");
     let judged = |host: &QueuedHost| {

@@ -23,7 +23,7 @@ async fn a_retried_enrollment_is_the_same_host_with_a_certificate_again() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_an_enrollment_is_named_and_its_secret_is_not() {
+async fn a_refused_enrollment_names_the_fault_and_not_the_secret() {
     let mut lab = Lab::start().await;
     let good = || enroll_request(&Machine::new().csr());
     let token = |token: String| wire::EnrollRequest { token, ..good() };
@@ -38,12 +38,12 @@ async fn what_is_wrong_with_an_enrollment_is_named_and_its_secret_is_not() {
         (token(format!("{SECRET}!.{SECRET}.{SECRET}")), Code::InvalidArgument, malformed, "the token's id"),
         (token(format!("abcdefgh1234.{SECRET}1.{SECRET}")), Code::InvalidArgument, malformed, "the token's secret"),
         (token(SECRET.repeat(20)), Code::ResourceExhausted, limit, "TOKEN_BYTES"),
-        (token(format!("zzzzzzzz1234.{SECRET}.{SECRET}")), Code::Unauthenticated, RefusalClass::Unknown, "not known"),
+        (token(format!("zzzzzzzz1234.{SECRET}.{SECRET}")), Code::Unauthenticated, RefusalClass::Unknown, "is unknown"),
         (
             token(format!("abcdefgh1234.{}.{SECRET}", "a".repeat(52))),
             Code::Unauthenticated,
             RefusalClass::Unknown,
-            "not known",
+            "is unknown",
         ),
         (wire::EnrollRequest { facts: None, ..good() }, Code::InvalidArgument, malformed, "EnrollRequest.facts"),
         (
@@ -71,20 +71,20 @@ async fn what_is_wrong_with_an_enrollment_is_named_and_its_secret_is_not() {
 }
 
 #[tokio::test]
-async fn a_token_ends_with_its_last_use_and_with_its_withdrawal() {
+async fn a_token_that_is_used_up_or_revoked_is_refused() {
     let mut lab = Lab::start().await;
     lab.enrolled().await;
     lab.enrolled().await;
     let third = lab.client.enroll(enroll_request(&Machine::new().csr())).await;
-    assert_refused(third, Code::PermissionDenied, RefusalClass::Unknown, &["used as often"]);
+    assert_refused(third, Code::PermissionDenied, RefusalClass::Unknown, &["used up"]);
     let id = "abcdefgh1234".parse().expect("valid");
     lab.store.token_revoke(&id, muster_proto::model::Timestamp::from_millis(super::START)).await.expect("revokes");
     let fourth = lab.client.enroll(enroll_request(&Machine::new().csr())).await;
-    assert_refused(fourth, Code::PermissionDenied, RefusalClass::Unknown, &["withdrawn"]);
+    assert_refused(fourth, Code::PermissionDenied, RefusalClass::Unknown, &["revoked"]);
 }
 
 #[tokio::test]
-async fn a_caller_without_a_known_key_in_force_is_told_what_to_do() {
+async fn an_unknown_expired_or_revoked_certificate_is_refused_with_advice() {
     let mut lab = Lab::start().await;
     let all = packages(&["adduser"]);
     let machine = lab.enrolled().await;
@@ -94,7 +94,7 @@ async fn a_caller_without_a_known_key_in_force_is_told_what_to_do() {
     let mut stranger = lab.enrolled().await;
     stranger.certificate = vec![1, 2, 3];
     let garbled = lab.check_in(&stranger, 1, &snapshot(&all)).await;
-    assert_refused(garbled, Code::Unauthenticated, RefusalClass::Unknown, &["not readable"]);
+    assert_refused(garbled, Code::Unauthenticated, RefusalClass::Unknown, &["cannot be read"]);
     let identity = crate::tls::CertificateFacts::read(&machine.certificate).expect("facts");
     let host = identity.host.expect("a host");
     lab.pass(YEAR * 2);
@@ -104,9 +104,9 @@ async fn a_caller_without_a_known_key_in_force_is_told_what_to_do() {
     assert_refused(ended, Code::Unauthenticated, RefusalClass::ReKey, &["renew"]);
     lab.store.host_revoke(host, identity.not_before).await.expect("revokes");
     let revoked = lab.check_in(&machine, 1, &snapshot(&all)).await;
-    assert_refused(revoked, Code::PermissionDenied, RefusalClass::Revoked, &["withdrawn"]);
+    assert_refused(revoked, Code::PermissionDenied, RefusalClass::Revoked, &["revoked"]);
     let revoked = lab.client.renew(machine.calls(machine.renewal(&Machine::new()))).await;
-    assert_refused(revoked, Code::PermissionDenied, RefusalClass::Revoked, &["withdrawn"]);
+    assert_refused(revoked, Code::PermissionDenied, RefusalClass::Revoked, &["revoked"]);
 }
 
 #[tokio::test]

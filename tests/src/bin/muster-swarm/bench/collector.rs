@@ -97,7 +97,7 @@ impl Collector {
         let mut serve = Command::new(program);
         database.name_to(&mut serve);
         serve.arg("serve").arg("--data-dir").arg(&data);
-        for door in ["--agents-listen", "--operators-listen", "--admin-listen"] {
+        for door in ["--agents-listen", "--operators-listen", "--probes-listen"] {
             serve.args([door, "127.0.0.1:0"]);
         }
         let mut process = Process::start(serve, &store.folder.join(format!("{name}.log")))?;
@@ -113,9 +113,9 @@ impl Collector {
     pub(crate) fn token(&self) -> Result<String> {
         let mut create = Command::new(&self.program);
         self.database.name_to(&mut create);
-        create.args(["token", "create", "--data-dir"]).arg(&self.data);
+        create.args(["tokens", "create", "--data-dir"]).arg(&self.data);
         create.args(["--site", "bench", "--uses", "0", "--expires", "12h"]);
-        Ok(Answer::of(&mut create)?.expect_code(0).context("muster-collector token create")?.stdout.trim().to_owned())
+        Ok(Answer::of(&mut create)?.expect_code(0).context("muster-collector tokens create")?.stdout.trim().to_owned())
     }
 
     /// Its process.

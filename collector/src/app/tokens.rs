@@ -1,0 +1,50 @@
+//! `muster-collector tokens`: enrollment tokens, managed on the collector's machine. Works while the collector runs.
+
+use std::io::{self, Write};
+
+use anyhow::Context;
+use muster_proto::model::Timestamp;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::check::is_there;
+use super::command::{Format, TokensArgs, TokensVerb};
+use super::prepare::NotPrepared;
+use crate::actions::{self, NewEnrollment};
+use crate::cli::{NewTokenArgs, token_table};
+use crate::config::Settings;
+use crate::store;
+use crate::tls::ca_pin;
+
+pub(super) async fn run(
+    settings: &Settings,
+    asked: TokensArgs,
+    now: Timestamp,
+    out: &mut dyn Write,
+) -> anyhow::Result<io::Result<()>> {
+    let ca = settings.file("ca.pem");
+    let prepared = is_there(&ca).and_then(|there| Ok(there && settings.store.file().map_or(Ok(true), is_there)?));
+    anyhow::ensure!(prepared.map_err(anyhow::Error::msg)?, NotPrepared::of(settings));
+    let store = store::connect(settings.store.url()).await?;
+    let text = match (asked.verb, asked.output) {
+        (Some(TokensVerb::Create(NewTokenArgs { site, uses, expires })), output) => {
+            let pem = std::fs::read(&ca).with_context(|| format!("read {}", ca.display()))?;
+            let der = CertificateDer::from_pem_slice(&pem)
+                .with_context(|| format!("read {} as a certificate", ca.display()))?;
+            let new = NewEnrollment { site, lifetime: expires, max_uses: uses };
+            let (token, report) = actions::enrollment_token_create(store.as_ref(), ca_pin(&der)?, new, now).await?;
+            match output {
+                Format::Table => format!("{token}\n"),
+                Format::Json => format!("{:#}\n", serde_json::json!({ "token": token.to_string(), "stored": report })),
+            }
+        }
+        (Some(TokensVerb::Revoke { id }), _) => {
+            anyhow::ensure!(store.token_revoke(&id, now).await?, "no enrollment token \"{id}\"");
+            format!("revoked token {id}\n")
+        }
+        (None, Format::Table) => token_table(&store.token_list().await?, now),
+        (None, Format::Json) => format!("{:#}\n", serde_json::to_value(store.token_list().await?)?),
+    };
+    store.close().await?;
+    Ok(out.write_all(text.as_bytes()))
+}
