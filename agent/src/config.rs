@@ -36,7 +36,7 @@ pub struct Settings {
     pub watchlist: WatchlistPolicy,
     /// `scan.time_limit_s`: how long one source may take.
     pub scan_time_limit: Duration,
-    /// `scan.user_scope`: how much is told of who has what in a home.
+    /// `scan.user_scope`: how much is reported about what people have in their homes.
     pub user_scope: UserScope,
     /// `proxy.url` and what belongs to it, or the environment's proxy.
     pub proxy: Option<Proxy>,

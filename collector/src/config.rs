@@ -31,9 +31,9 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// `[store]`: where everything is kept.
     pub store: StoreAddress,
-    /// `[agents]`: the agents' door.
+    /// `[agents]`: the agents' port.
     pub agents: Agents,
-    /// `[operators]`: the operators' door.
+    /// `[operators]`: the operators' port.
     pub operators: Operators,
     /// `[probes]`: health and metrics.
     pub probes: Probes,
@@ -75,7 +75,7 @@ impl std::fmt::Debug for StoreAddress {
     }
 }
 
-/// The agents' door.
+/// The agents' port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agents {
     /// `agents.listen`.
@@ -90,7 +90,7 @@ pub struct Agents {
     pub handshake_timeout: Duration,
 }
 
-/// The operators' door.
+/// The operators' port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operators {
     /// `operators.listen`.

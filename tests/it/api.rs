@@ -1,4 +1,4 @@
-//! The collector's own face to the machine room: health, metrics, check, starts, stops, and databases it must refuse.
+//! The collector's operation: health, metrics, check, start, stop, and databases that it must refuse.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Strangers, thieves and broken clients at both doors: each is refused with a reason, and nobody else notices.
+//! Strangers, thieves and broken clients at both ports: each is refused with a reason, and others are not affected.
 
 mod credentials;
 mod messages;

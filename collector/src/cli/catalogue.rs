@@ -158,7 +158,7 @@ fn record(fault: &RuleFault) -> Value {
 }
 
 /// Loads the rules with the overlay, and counts the overlay's files. Here a file that is not read is a fault, and so is an
-/// empty directory: whoever checks a directory expects rules in it.
+/// empty directory: people who check a directory expect rules in it.
 fn check_all(directory: Option<&Path>) -> Result<(Checked, usize), RuleErrors> {
     let Some(place) = directory else { return Ok((check_dir(None)?, 0)) };
     let overlay = rules::overlay(place).map_err(RuleErrors::new)?;

@@ -51,8 +51,8 @@ impl Admitted {
     /// Admits this many more bytes, or refuses.
     pub(super) fn bytes(&mut self, bytes: usize) -> Result<(), Refused> {
         let pieces = u32::try_from(bytes.div_ceil(PIECE)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.pieces).try_acquire_many_owned(pieces);
-        self.held.push(room.map_err(|_| Refused::later("too many bytes in uploads at once; try again later"))?);
+        let permit = Arc::clone(&self.pieces).try_acquire_many_owned(pieces);
+        self.held.push(permit.map_err(|_| Refused::later("too many bytes in uploads at once; try again later"))?);
         Ok(())
     }
 }
@@ -62,11 +62,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uploads_beyond_the_bounds_are_refused_until_there_is_room() {
+    fn uploads_beyond_the_bounds_are_refused_until_there_is_capacity() {
         let admission = Admission::new(2, 4 * PIECE);
-        let mut first = admission.upload().expect("room for one");
-        let mut second = admission.upload().expect("room for two");
-        assert!(admission.upload().is_err(), "no room for three");
+        let mut first = admission.upload().expect("capacity for one");
+        let mut second = admission.upload().expect("capacity for two");
+        assert!(admission.upload().is_err(), "no capacity for three");
         assert!(first.bytes(3 * PIECE).is_ok());
         assert!(second.bytes(PIECE + 1).is_err(), "one piece is left, and two are needed");
         drop(first);

@@ -15,7 +15,7 @@ use super::refuse::Refused;
 use super::{Inside, peer};
 use crate::store::{Delivered, Delivery};
 
-/// An upload that sends nothing for this long is ended to make room for others.
+/// An upload that sends nothing for this long is ended to make space for others.
 const STALLED: Duration = Duration::from_secs(60);
 /// Larger sections are hashed and read on a blocking thread.
 const LARGE: usize = 128 * 1024;

@@ -260,7 +260,7 @@ fn read_key(path: &Path) -> Result<KeyPair, CaError> {
         return Err(CaError::Exposed { path: path.to_owned(), bits });
     }
     let pem = std::fs::read_to_string(path).map_err(file)?;
-    // The text of a key must never reach a message: only the kind of the error is told.
+    // The text of a key must never reach a message: only the kind of the error may.
     KeyPair::from_pem(&pem).map_err(|error| CaError::Damaged { path: path.to_owned(), reason: error.to_string() })
 }
 

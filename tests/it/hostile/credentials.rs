@@ -89,7 +89,7 @@ fn an_agent_is_no_operator_and_an_operator_is_no_agent() -> Result<()> {
     })
 }
 
-/// What became of checking in with an identity: refused in the handshake, or by the door.
+/// The outcome of a check-in with an identity: refused in the handshake or by the collector.
 async fn check_in_as(lab: &Lab, honest: &Player, identity: &Identity) -> Result<(), String> {
     let (snapshot, _) = snapshot_of(&["dpkg"]);
     let door = match door::agents(&lab.listening().agents, &lab.ca(), Some(identity)).await {

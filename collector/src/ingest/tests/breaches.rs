@@ -138,7 +138,7 @@ async fn uploads_are_refused_while_too_many_hosts_wait_to_be_judged_and_check_in
     lab.store.queue_settle(Settlement { judgements, ..Settlement::default() }).await.expect("settles");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while lab.upload(&machine, parts(3)).await.is_err() {
-        assert!(tokio::time::Instant::now() < deadline, "there is room again");
+        assert!(tokio::time::Instant::now() < deadline, "uploads are accepted again");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
