@@ -9,7 +9,7 @@ pub const OBSERVATIONS_PER_SECTION: usize = 20_000;
 pub const SECTION_BYTES: usize = 4 * 1024 * 1024;
 /// Canonical bytes of one snapshot: 64 entries with the longest reason each.
 pub const SNAPSHOT_BYTES: usize = 32 * 1024;
-/// Sources in one snapshot. The closed list is shorter, which leaves room for newer agents.
+/// Sources in one snapshot. The closed list is shorter, so that newer agents can have more.
 pub const SOURCES_PER_SNAPSHOT: usize = 64;
 /// Bytes of name, vendor, version, id or state of an observation. Windows display names have at most 256 characters.
 pub const TEXT_BYTES: usize = 512;
@@ -41,7 +41,7 @@ pub const ADDRESSES_PER_HOST: usize = 64;
 pub const UNITS_PER_HOST: usize = 512;
 /// Signature databases in the state of a host.
 pub const SIGNATURES_PER_HOST: usize = 64;
-/// Pieces of real-time evidence in the state of a host: a dozen for each of three security agents, with room to spare.
+/// Pieces of real-time evidence in the state of a host: a dozen for each of three security agents, and more.
 pub const REALTIME_PER_HOST: usize = 128;
 /// Items in home directories in the state of a host: a terminal server with 200 users and one or two items each.
 pub const USER_ITEMS_PER_HOST: usize = 512;

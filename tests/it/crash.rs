@@ -1,8 +1,8 @@
-//! `kill -9` of collector and agents at random moments under load: what was acknowledged is there, and there once.
+//! `kill -9` of collector and agents at random moments under load: what was acknowledged is stored, and stored once.
 //!
-//! Players (agents that the test plays on the wire) report a new snapshot as fast as they are answered; real agents report
-//! real roots meanwhile, and are killed too. After every kill of the collector the store is checked and compared with
-//! what was acknowledged. `MUSTER_TEST_SEED` repeats a run.
+//! Players (agents that the test plays message by message) deliver new snapshots as fast as they are answered. Real agents
+//! scan real roots at the same time and are killed too. After each kill of the collector the store is checked and compared
+//! with what was acknowledged. `MUSTER_TEST_SEED` repeats a run.
 
 use std::collections::BTreeMap;
 use std::net::TcpStream;
@@ -21,11 +21,11 @@ use muster_tests::lab::{Agent, Lab, PATIENCE};
 use muster_tests::player::{Player, snapshot_of};
 use muster_tests::process::{Answer, Process};
 
-/// How often the collector is killed, and how often agents are at least.
+/// How often the collector is killed, and agents at least.
 const KILLS: u32 = 50;
 const PLAYERS: usize = 3;
 
-/// What one player has sent, and which of it was acknowledged.
+/// What one player has sent, and what was acknowledged.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Sent {
     pub(crate) attempted: Vec<Digest>,
@@ -40,7 +40,7 @@ struct Contestant {
 }
 
 impl Contestant {
-    /// Reports one new snapshot after the other until the collector is gone.
+    /// Delivers one new snapshot after another until the collector is killed.
     async fn run(mut self, listening: String, ca: std::path::PathBuf) -> Self {
         if self.player.reconnect(&listening, &ca).await.is_err() {
             return self;
@@ -53,7 +53,7 @@ impl Contestant {
             self.sent.attempted.push(digest);
             match self.player.deliver(&snapshot, &sections).await {
                 Ok(true) => self.sent.acknowledged.push(digest),
-                // Not acknowledged, and so nothing is promised. It is not tried again: a later one follows.
+                // It was not acknowledged, so nothing is promised. The next snapshot follows.
                 Ok(false) | Err(_) => return self,
             }
         }
@@ -61,7 +61,7 @@ impl Contestant {
 }
 
 #[test]
-fn no_acknowledged_snapshot_is_lost_or_doubled_by_fifty_kills() -> Result<()> {
+fn fifty_kills_neither_lose_nor_duplicate_an_acknowledged_snapshot() -> Result<()> {
     let (mut chance, seed) = Chance::from_environment(20_240_929);
     println!("MUSTER_TEST_SEED={seed}");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -103,7 +103,7 @@ fn no_acknowledged_snapshot_is_lost_or_doubled_by_fifty_kills() -> Result<()> {
     assert_current(&lab, &contestants)
 }
 
-/// The snapshots that each host has had, oldest first, as the store has them.
+/// The snapshots of each host in the store, oldest first.
 fn history(data_dir: &Path) -> Result<BTreeMap<HostId, Vec<Digest>>> {
     let database = rusqlite::Connection::open(data_dir.join("muster.db"))?;
     let mut statement = database.prepare(
@@ -120,7 +120,7 @@ fn history(data_dir: &Path) -> Result<BTreeMap<HostId, Vec<Digest>>> {
     Ok(history)
 }
 
-/// Every acknowledged look is in the history, in its order; nothing is there twice or was never sent.
+/// Every acknowledged snapshot is in the history, in order. Nothing is there twice, and nothing that was never sent.
 pub(crate) fn compare(sent: &Sent, kept: Option<&Vec<Digest>>, kill: u32) -> Result<()> {
     let none = Vec::new();
     let kept = kept.unwrap_or(&none);
@@ -138,7 +138,7 @@ pub(crate) fn compare(sent: &Sent, kept: Option<&Vec<Digest>>, kill: u32) -> Res
     Ok(())
 }
 
-/// After the last restart everything goes on, and the last snapshot is the current one.
+/// After the last restart deliveries continue, and the last snapshot is current.
 fn assert_current(lab: &Lab, contestants: &[Contestant]) -> Result<()> {
     lab.judged()?;
     for contestant in contestants {
@@ -154,7 +154,7 @@ fn assert_current(lab: &Lab, contestants: &[Contestant]) -> Result<()> {
     Ok(())
 }
 
-/// A real agent that reports a changing root, and is killed again and again meanwhile.
+/// A real agent that scans a changing root and is killed repeatedly.
 struct Victim {
     agent: Agent,
     root: Arc<Root>,
@@ -162,7 +162,7 @@ struct Victim {
     thread: std::thread::JoinHandle<Result<Report>>,
 }
 
-/// What the victim was told, and how often it was killed.
+/// What the killed agent saw acknowledged, and how often it was killed.
 #[derive(Debug, Default)]
 struct Report {
     kills: u32,
@@ -182,7 +182,7 @@ impl Victim {
                 let mut chance = Chance::new(seed);
                 let mut report = Report::default();
                 let mut round = 0;
-                // How long one report takes here and now, so that kills fall anywhere in it, on any machine.
+                // How long one delivery takes on this machine, so that kills hit every part of it.
                 let mut whole = Duration::from_millis(300);
                 while !stop.load(Ordering::SeqCst) || report.kills < KILLS {
                     round += 1;
@@ -202,9 +202,9 @@ impl Victim {
                         }
                         Some(status) if status.success() => {
                             whole = begun.elapsed();
-                            report.acknowledged.push(told(&process)?);
+                            report.acknowledged.push(acknowledged_by(&process)?);
                         }
-                        // The collector is away; the snapshot waits in the spool, and more of them would only be more.
+                        // The collector is away and the snapshot is in the spool; more snapshots would test nothing new.
                         Some(_) => eventually("the collector is back", PATIENCE, || {
                             Ok(TcpStream::connect(&address).is_ok().then_some(()))
                         })?,
@@ -216,8 +216,8 @@ impl Victim {
         Ok(Self { agent, root, stop, thread })
     }
 
-    /// After all the kills the agent still has its identity and its spool in order: it reports, every snapshot that it was
-    /// told to be acknowledged is kept once, and its last snapshot is the current one.
+    /// After all kills the agent still has its identity and a valid spool: it delivers, every acknowledged snapshot is stored
+    /// once, and its last snapshot is current.
     fn finish(self, lab: &mut Lab) -> Result<Report> {
         self.stop.store(true, Ordering::SeqCst);
         let mut report = self.thread.join().map_err(|_| anyhow::anyhow!("the victim's thread panicked"))??;
@@ -232,15 +232,15 @@ impl Victim {
         let kept = history(&lab.data_dir())?.remove(&id).unwrap_or_default();
         for digest in &report.acknowledged {
             let times = kept.iter().filter(|other| *other == digest).count();
-            ensure!(times == 1, "a snapshot that the agent was told to be acknowledged is kept {times} times");
+            ensure!(times == 1, "an acknowledged snapshot is stored {times} times");
         }
         lab.serve()?;
         Ok(report)
     }
 }
 
-/// The snapshot that the agent says the collector has: the last line of its output.
-fn told(process: &Process) -> Result<Digest> {
+/// The snapshot that the agent reports as acknowledged, in the last line of its output.
+fn acknowledged_by(process: &Process) -> Result<Digest> {
     let output = process.output();
     digest_of(output.lines().rev().find(|line| line.starts_with('{')).unwrap_or_default())
 }

@@ -1,9 +1,9 @@
-//! The end-to-end tests: the real binaries, a real store, real TLS; and the rules of the house.
+//! The end-to-end tests, with the real programs, a real store and real TLS; and the rules about the tree (`layers`).
 //!
-//! One program, so that the kit is linked once. The binaries are built by `cargo build --workspace` before; a test that
-//! misses one says so.
+//! They are one program, so that the kit is linked once. Build the programs first with `cargo build --workspace`; a test that
+//! does not find one fails with that advice.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot prepare its scene fails there")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot prepare fails there")]
 
 mod api;
 mod booted;

@@ -1,4 +1,4 @@
-//! The load generator against the real collector: a fleet enrolls, reports, lives through days, and is resumed.
+//! The load generator against a real collector: a fleet enrolls, reports for some days, and is resumed.
 
 use std::path::Path;
 use std::process::Command;
@@ -38,7 +38,7 @@ fn hosts_on_the_board(lab: &Lab) -> u64 {
 }
 
 #[test]
-fn a_fleet_enrolls_and_reports_and_every_host_of_it_stands_on_the_board() {
+fn a_fleet_enrolls_and_reports_and_the_board_counts_every_host() {
     let lab = Lab::start().unwrap();
     let answer = swarm(&lab, &["--token-file", &token_file(&lab), "--profile", "distinct", "--days", "0"]);
     let phases = answer.expect_code(0).unwrap().ndjson().unwrap();
@@ -52,7 +52,7 @@ fn a_fleet_enrolls_and_reports_and_every_host_of_it_stands_on_the_board() {
 }
 
 #[test]
-fn a_kept_fleet_is_resumed_with_the_same_keys_and_the_collector_wants_nothing_twice() {
+fn a_resumed_fleet_has_the_same_keys_and_uploads_nothing_twice() {
     let lab = Lab::start().unwrap();
     let folder = lab.folder().join("fleet");
     let kept = ["--dir", folder.to_str().unwrap(), "--asleep", "0"];
@@ -71,7 +71,7 @@ fn a_kept_fleet_is_resumed_with_the_same_keys_and_the_collector_wants_nothing_tw
 }
 
 #[test]
-fn a_swarm_without_a_token_or_with_a_false_pin_says_so_and_fails() {
+fn a_swarm_without_a_token_or_with_a_wrong_pin_fails_with_the_reason() {
     let lab = Lab::start().unwrap();
     let refused = swarm(&lab, &[]).expect_code(1).unwrap();
     assert!(refused.stderr.contains("20 hosts are not enrolled yet: give --token-file"), "{}", refused.stderr);
@@ -87,7 +87,7 @@ fn a_swarm_without_a_token_or_with_a_false_pin_says_so_and_fails() {
 }
 
 #[test]
-fn the_bench_prints_one_document_with_every_figure_and_nothing_else() {
+fn the_bench_prints_one_document_with_all_figures_and_nothing_else() {
     let mut command = Command::new(binaries::find("muster-swarm").unwrap());
     command.args(["bench", "--quick", "-o", "json", "--store", "sqlite", "--pairs", "2", "--wave", "30"]);
     command.args(["--slice-seconds", "0.2", "--image-hosts", "100", "--at-once", "8"]);

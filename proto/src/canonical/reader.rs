@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
         for shift in (0..64).step_by(7) {
             let byte = self.byte(field)?;
             let low = u64::from(byte & 0x7f);
-            // The tenth byte has room for one bit. A last byte of zero is a longer spelling of a shorter number.
+            // The tenth byte has one bit left. A last byte of zero is a longer spelling of a shorter number.
             if (shift == 63 && low > 1) || (byte == 0 && shift > 0) {
                 return Err(NotCanonical::Value { field, at, value: low });
             }

@@ -1,4 +1,4 @@
-//! Fuzzes the strict readers of sections and looks, which must agree with each other and with the writer.
+//! Fuzzes the strict readers of sections and snapshots, which must agree with each other and with the writer.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

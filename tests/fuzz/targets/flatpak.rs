@@ -1,4 +1,4 @@
-//! Fuzzes the parser of flatpak's metadata and what applications say of themselves.
+//! Fuzzes the parsers of flatpak's metadata and of application metadata.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Fuzzes what tells of the machine itself: os-release, the head of a program, tables of addresses.
+//! Fuzzes the parsers for the host's facts: os-release, the head of a program, tables of addresses.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

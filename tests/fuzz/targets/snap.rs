@@ -1,4 +1,4 @@
-//! Fuzzes the parser of a snap's head and snapd's state.
+//! Fuzzes the parsers of a snap's metadata and snapd's state.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

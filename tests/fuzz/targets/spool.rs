@@ -1,4 +1,4 @@
-//! Fuzzes what comes back from the spool: an entry, and the parcel in it.
+//! Fuzzes the readers of the spool: an entry, and the delivery in it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Fuzzes what the state is read from: descriptors of processes, and vendors' files on signatures and settings.
+//! Fuzzes the parsers for the host state: descriptors of processes, and vendors' files with signatures and settings.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

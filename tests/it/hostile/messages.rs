@@ -1,5 +1,5 @@
-//! Messages that are too large, malformed or lie about themselves: refused with the name of the limit or the field,
-//! and nothing of them is kept.
+//! Messages that are too large, malformed or false are refused with the name of the limit or field, and nothing of them is
+//! stored.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 
 use super::{assert_serves, runtime};
 
-/// Refused as a breach of the contract, with all of these words in the message.
+/// Requires a refusal with all of these words in the message.
 fn assert_breach(refused: Result<impl std::fmt::Debug, Status>, words: &[&str]) {
     let refused = refused.expect_err("a breach of the contract was accepted");
     assert!(
@@ -29,7 +29,7 @@ fn assert_breach(refused: Result<impl std::fmt::Debug, Status>, words: &[&str]) 
     }
 }
 
-/// An upload of the snapshot with other bytes than its sections.
+/// An upload of the snapshot with bytes that are not its sections.
 async fn upload_instead(
     player: &mut Player,
     packages: &[&str],
@@ -53,7 +53,7 @@ fn section_of(bytes: Vec<u8>) -> Part {
     })
 }
 
-/// A dpkg section that says it has this many observations and has one byte of each.
+/// A dpkg section that states this number of observations and has one byte for each.
 fn counted_section(count: u64) -> Vec<u8> {
     let mut bytes = b"MSEC\x01\x01\x02".to_vec();
     let mut rest = count;
@@ -67,7 +67,7 @@ fn counted_section(count: u64) -> Vec<u8> {
 }
 
 #[test]
-fn sections_beyond_a_limit_are_refused_with_its_name() -> Result<()> {
+fn sections_beyond_a_limit_are_refused_with_the_limits_name() -> Result<()> {
     let lab = Lab::start()?;
     runtime()?.block_on(async {
         let mut player = Player::enroll(&lab, "greedy").await?;
@@ -82,7 +82,7 @@ fn sections_beyond_a_limit_are_refused_with_its_name() -> Result<()> {
 }
 
 #[test]
-fn a_message_beyond_the_limit_is_refused_before_it_is_read_whole() -> Result<()> {
+fn a_message_beyond_the_limit_is_refused_before_it_is_read_completely() -> Result<()> {
     let lab = Lab::start()?;
     runtime()?.block_on(async {
         let mut player = Player::enroll(&lab, "gross").await?;
@@ -93,7 +93,7 @@ fn a_message_beyond_the_limit_is_refused_before_it_is_read_whole() -> Result<()>
 }
 
 #[test]
-fn a_section_that_is_not_what_it_says_is_refused() -> Result<()> {
+fn a_section_with_a_wrong_digest_is_refused() -> Result<()> {
     let lab = Lab::start()?;
     runtime()?.block_on(async {
         let mut player = Player::enroll(&lab, "liar").await?;
@@ -124,7 +124,7 @@ fn a_section_that_is_not_what_it_says_is_refused() -> Result<()> {
 }
 
 #[test]
-fn observations_out_of_order_or_doubled_are_refused() -> Result<()> {
+fn observations_out_of_order_or_duplicated_are_refused() -> Result<()> {
     let lab = Lab::start()?;
     runtime()?.block_on(async {
         let mut player = Player::enroll(&lab, "untidy").await?;
@@ -230,7 +230,7 @@ fn fields_of_a_check_in_are_checked_one_by_one() -> Result<()> {
 }
 
 #[test]
-fn an_enrollment_with_a_bad_request_for_a_certificate_uses_no_token_up() -> Result<()> {
+fn an_enrollment_with_a_bad_certificate_request_does_not_use_up_the_token() -> Result<()> {
     let lab = Lab::start()?;
     runtime()?.block_on(async {
         let token = lab.token(1, "1h")?;
@@ -245,7 +245,7 @@ fn an_enrollment_with_a_bad_request_for_a_certificate_uses_no_token_up() -> Resu
         }
         let long = "t".repeat(limits::TOKEN_BYTES + 1);
         assert_breach(stranger.enroll(enroll_request(&long, honest.clone(), "windbag")).await, &["TOKEN_BYTES"]);
-        // After all this the token still has its one use.
+        // The token still has its one use.
         stranger.enroll(enroll_request(&token, honest, "patient")).await?;
         Ok(())
     })

@@ -1,4 +1,4 @@
-//! What to plant: the identifiers of every product on Linux, taken from the catalogue's own files.
+//! What to install on a root: the identifiers of every product on Linux, from the catalogue's files.
 
 use std::collections::BTreeSet;
 
@@ -6,19 +6,19 @@ use anyhow::{Context, Result};
 use muster_tests::binaries;
 use toml::{Table, Value};
 
-/// One thing that one product has on a machine.
+/// One piece of evidence of one product.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Planting {
     pub(super) product: String,
-    /// The kind of observation that it should become.
+    /// The kind of observation that it becomes.
     pub(super) kind: String,
     /// Its name, path or id.
     pub(super) name: String,
-    /// The vendor that its record names; empty where any does.
+    /// The vendor of its record; empty if any vendor matches.
     pub(super) vendor: String,
 }
 
-/// Everything that can be planted.
+/// Everything that can be installed on a root.
 pub(super) fn plantings() -> Result<Vec<Planting>> {
     let mut all = BTreeSet::new();
     each_recogniser(|product, recogniser| {
@@ -59,7 +59,7 @@ fn each_recogniser(mut visit: impl FnMut(&str, &Table)) -> Result<()> {
     Ok(())
 }
 
-/// A text or a list of texts.
+/// A text, or a list of texts.
 fn texts(table: &Table, key: &str) -> Vec<String> {
     match table.get(key) {
         Some(Value::String(text)) => vec![text.clone()],
@@ -68,7 +68,7 @@ fn texts(table: &Table, key: &str) -> Vec<String> {
     }
 }
 
-/// The names by which a recogniser knows things of a kind, made concrete; a regular expression is none.
+/// Concrete names that a recogniser matches for a kind; none for a regular expression.
 fn names(recogniser: &Table, kind: &str) -> Vec<String> {
     let field = match kind {
         "path" => "path",
@@ -76,14 +76,14 @@ fn names(recogniser: &Table, kind: &str) -> Vec<String> {
         "deb" | "rpm" | "apk" | "pacman" | "snap" | "flatpak" | "service" | "kernel_module" => "key",
         _ => return Vec::new(),
     };
-    // What is known by its name and its vendor, or only by a name, is planted by that name.
+    // A product is installed under the name that its recogniser tests, with or without a vendor.
     let texts_of = [field, "name"].into_iter().map(|field| texts(recogniser, field)).find(|texts| !texts.is_empty());
     let literal =
         |text: String| (!text.starts_with(['~', '@', '%'])).then(|| text.replace("/**", "").replace('*', "x"));
     texts_of.into_iter().flatten().filter_map(literal).filter(|name| !name.is_empty()).collect()
 }
 
-/// `@kaspersky` stands for any spelling of that vendor.
+/// `@kaspersky` means any spelling of that vendor.
 fn vendor_of(vendor: &str) -> &str {
     match vendor {
         "@kaspersky" => "AO Kaspersky Lab",

@@ -17,7 +17,7 @@ fn names<'a>(all: &'a [Planting], kind: &str) -> BTreeSet<&'a str> {
     all.iter().filter(|one| one.kind == kind).map(|one| one.name.as_str()).collect()
 }
 
-/// Alpine's database: stanzas of lines with one letter each, an empty line after each.
+/// An Alpine with a hand-written apk database: stanzas of lines that begin with a letter.
 pub(super) fn alpine(all: &[Planting]) -> Result<TempDir> {
     let root = tempfile::Builder::new().prefix("muster-alpine-").tempdir()?;
     write(root.path(), "etc/os-release", "ID=alpine\nVERSION_ID=3.20.3\n")?;
@@ -34,7 +34,7 @@ pub(super) fn alpine(all: &[Planting]) -> Result<TempDir> {
     Ok(root)
 }
 
-/// An Arch: packages that the real pacman installs.
+/// An Arch with packages that the real pacman installs.
 pub(super) fn arch(all: &[Planting]) -> Result<TempDir> {
     let root = tempfile::Builder::new().prefix("muster-arch-").tempdir()?;
     let work = tempfile::tempdir()?;
@@ -67,17 +67,17 @@ pub(super) fn arch(all: &[Planting]) -> Result<TempDir> {
         pacman
     };
     run(pacman().args(["--noconfirm", "--noscriptlet", "-Udd"]).args(&packages))?;
-    let said = run(pacman().arg("-Q"))?;
-    ensure!(said.lines().count() == packages.len(), "pacman has {said}");
+    let listed = run(pacman().arg("-Q"))?;
+    ensure!(listed.lines().count() == packages.len(), "pacman lists {listed}");
     Ok(root)
 }
 
-/// flatpak takes names of three parts and more only; the catalogue's patterns also stand for others.
+/// Whether flatpak accepts the name: it needs three parts or more, which not every name from the catalogue's patterns has.
 pub(super) fn is_application(planting: &Planting) -> bool {
     planting.kind == "flatpak" && planting.name.split('.').filter(|part| !part.is_empty()).count() > 2
 }
 
-/// Applications that the real flatpak exports, and installs for the machine.
+/// A Fedora with applications that the real flatpak exports and installs.
 pub(super) fn flatpaks(all: &[Planting]) -> Result<TempDir> {
     let root = tempfile::Builder::new().prefix("muster-flatpak-").tempdir()?;
     let work = tempfile::tempdir()?;
@@ -120,7 +120,7 @@ pub(super) fn rpm_headers(database: &Path) -> Result<Vec<(u32, Vec<u8>)>> {
     Ok(headers.collect::<Result<_, _>>()?)
 }
 
-/// Berkeley DB's own loader writes the hash database: number to header, and number 0 to the highest number.
+/// Writes the hash database with Berkeley DB's own loader: number to header, and number 0 to the highest number.
 pub(super) fn berkeley(place: &Path, headers: &[(u32, Vec<u8>)]) -> Result<()> {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let mut dump = String::from("VERSION=3\nformat=bytevalue\ntype=hash\ndb_pagesize=4096\nHEADER=END\n");
@@ -140,8 +140,8 @@ pub(super) fn berkeley(place: &Path, headers: &[(u32, Vec<u8>)]) -> Result<()> {
 const NDB_PAGE: usize = 4096;
 const NDB_BLOCK: usize = 16;
 
-/// rpm's ndb: a page of slots that say at which block each header begins, then the headers between marks, each with a
-/// checksum behind it.
+/// An ndb database of rpm: a page of slots with the first block of each header, then the headers between magic words, each
+/// with a checksum.
 pub(super) fn ndb(headers: &[(u32, Vec<u8>)]) -> Vec<u8> {
     let pages = (2 + headers.len()).div_ceil(NDB_PAGE / NDB_BLOCK);
     let next = headers.iter().map(|(number, _)| number + 1).max().unwrap_or(1);

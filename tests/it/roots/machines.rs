@@ -1,4 +1,4 @@
-//! Machines that the systems' own tools make: debootstrap and dpkg, rpm and the loader of Berkeley DB.
+//! Machines made by the systems' own tools: debootstrap and dpkg, rpm and the loader of Berkeley DB.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -16,8 +16,8 @@ use super::tools::{LEFT_OUT, can, path, run, write};
 
 const SUITE: &str = "bookworm";
 const MIRROR: &str = "http://deb.debian.org/debian";
-/// Whether the mirror answers. A machine without a network cannot make a Debian, and that is no fault of the agent;
-/// `deploy/ci/test` has asked before, and says with `needed` that a test may not be left out for this reason.
+/// Whether the mirror answers. Without a network the Debian cannot be made, and the test is left out, unless `deploy/ci/test`
+/// has found the mirror and set `needed`.
 fn mirror_answers(mirror: &str) -> Result<bool> {
     if std::env::var(LEFT_OUT).is_ok_and(|value| value == "needed") {
         return Ok(true);
@@ -27,7 +27,7 @@ fn mirror_answers(mirror: &str) -> Result<bool> {
     Ok(ask.status().context("start wget")?.success())
 }
 
-/// A Debian with systemd by debootstrap. It is made once and kept below the target folder; a test gets its own copy.
+/// A Debian with systemd, made by debootstrap. It is made once and kept below the target folder; each test gets a copy.
 pub(crate) fn debian() -> Result<Option<TempDir>> {
     const WHAT: &str = "tests on a Debian by debootstrap";
     if !can(WHAT, &["debootstrap", "wget", "dpkg", "dpkg-deb", "dpkg-query"])? {
@@ -47,7 +47,7 @@ pub(crate) fn debian() -> Result<Option<TempDir>> {
     Ok(Some(copy))
 }
 
-/// By one test only, however many ask: the others wait for its lock, and find it made.
+/// Makes the Debian under a lock, so that tests in parallel make it once.
 fn make_debian(kept: &Path, mirror: &str) -> Result<()> {
     const MAKE: &str = r#"
         test -d "$1" && exit 0
@@ -63,13 +63,13 @@ fn make_debian(kept: &Path, mirror: &str) -> Result<()> {
     run(&mut command).map(drop)
 }
 
-/// What dpkg itself says that there is.
+/// The number of packages that dpkg lists.
 pub(super) fn dpkg_rows(root: &Path) -> Result<usize> {
     let admin = format!("--admindir={}", root.join("var/lib/dpkg").display());
     Ok(run(Command::new("dpkg-query").arg(admin).args(["-W", "-f", "${Package}\\n"]))?.lines().count())
 }
 
-/// Builds a package for each name and installs them with the real dpkg.
+/// Builds a package for each name and installs it with the real dpkg.
 pub(super) fn install_debs(root: &Path, all: &[Planting]) -> Result<()> {
     let work = tempfile::tempdir()?;
     let mut debs = Vec::new();
@@ -97,7 +97,7 @@ pub(super) fn install_debs(root: &Path, all: &[Planting]) -> Result<()> {
     Ok(())
 }
 
-/// Plants what needs no package manager: units, folders, modules, extensions, snaps and flatpaks.
+/// Creates what needs no package manager: units, folders, modules, extensions, snaps and flatpaks.
 pub(super) fn plant_files(root: &Path, all: &[Planting]) -> Result<()> {
     for planting in all {
         let name = planting.name.as_str();
@@ -106,7 +106,7 @@ pub(super) fn plant_files(root: &Path, all: &[Planting]) -> Result<()> {
                 let unit = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
                 write(root, &format!("usr/lib/systemd/system/{unit}"), "[Service]\nExecStart=/usr/bin/env planted\n")?;
             }
-            // Two products may share a folder, or one's file be another's folder: all become folders.
+            // Two products may share a folder, or a file of one may be a folder of another, so all become folders.
             "path" if name.starts_with('/') => drop(std::fs::create_dir_all(root.join(&name[1..]))),
             "kernel_module" => write(root, &format!("usr/lib/modules/6.1.0/extra/{name}.ko.xz"), "")?,
             "browser_extension" => extension(root, planting)?,
@@ -126,7 +126,7 @@ pub(super) fn plant_files(root: &Path, all: &[Planting]) -> Result<()> {
     Ok(())
 }
 
-/// Known by an id with an at sign, it is Firefox's; by another id or by a name, it is from the store of Chrome.
+/// Creates a browser extension: for Firefox if its id has an at sign, otherwise for Chrome.
 fn extension(root: &Path, planting: &Planting) -> Result<()> {
     let is_id = planting.name.len() == 32 && planting.name.bytes().all(|byte| (b'a'..=b'p').contains(&byte));
     let id = if is_id { planting.name.as_str() } else { "ddoleachckhhdmhpbkddgechjfhnphpe" };
@@ -148,15 +148,15 @@ fn link(root: &Path, place: &str, target: &str) -> Result<()> {
     }
 }
 
-/// Roots with rpm's database in its three forms.
+/// Roots with rpm's database in its three formats.
 pub(super) struct RpmRoots {
     pub(super) roots: Vec<(&'static str, PathBuf)>,
-    /// What rpm itself says that there is.
+    /// The number of packages that rpm lists.
     pub(super) packages: usize,
     _kept: TempDir,
 }
 
-/// Builds a package for each name, installs them with the real rpm, and writes its headers in the other two forms.
+/// Builds a package for each name, installs it with the real rpm, and writes the headers in the other two formats.
 pub(super) fn rpm_roots(all: &[Planting]) -> Result<Option<RpmRoots>> {
     if !can("rpm's databases", &["rpm", "rpmbuild", "db5.3_load"])? {
         return Ok(None);
@@ -183,7 +183,7 @@ pub(super) fn rpm_roots(all: &[Planting]) -> Result<Option<RpmRoots>> {
     ensure!(headers.len() == said.lines().count(), "{} headers, and rpm has {}", headers.len(), said.lines().count());
     write(ndb, "var/lib/rpm/Packages.db", foreign::ndb(&headers))?;
     foreign::berkeley(&berkeley.join("var/lib/rpm/Packages"), &headers)?;
-    // rpm reads what was not written by it, and finds the same in it.
+    // rpm reads the databases that it did not write and finds the same packages.
     let sorted = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<String>>();
     let back = run(rpm(berkeley, "bdb_ro").arg("-qa"))?;
     ensure!(sorted(&back) == sorted(&said), "rpm reads another database: {back}");
