@@ -78,10 +78,10 @@ macro_rules! suite {
             an_unknown_host_is_told_so
             software_is_found_in_current_snapshots_before_and_after_it_is_indexed
             an_index_of_many_segments_says_what_the_sections_say
-            a_operation_that_fails_leaves_its_neighbours
+            an_operation_that_fails_affects_no_other
             concurrent_clients_leave_the_store_consistent
-            who_follows_the_ledger_misses_nothing
-            a_closed_store_says_so
+            a_reader_that_follows_the_ledger_misses_nothing
+            a_closed_store_refuses_operations
         }
     };
 }

@@ -1,4 +1,4 @@
-//! What goes to the judge, and what comes back.
+//! What the judge takes from the queue, and what it gives back.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use muster_proto::model::{
 
 use crate::judge::{Hit, Remediation};
 
-/// A host that waits for judgement, with all that the judge needs.
+/// A host from the judge queue, with all that the judge needs.
 #[derive(Debug, Clone)]
 pub struct QueuedHost {
     /// The host.
@@ -23,9 +23,9 @@ pub struct QueuedHost {
     pub snapshot: Option<(Digest, Timestamp)>,
     /// The last check-in; before the first one, the enrollment.
     pub last_seen: Option<Timestamp>,
-    /// Its history under each order that has judged it.
+    /// Its remediation records, one for each order that has judged it.
     pub remediations: BTreeMap<OrderId, Remediation>,
-    /// Which claim this is: settling an older claim changes nothing.
+    /// The ticket with which it waits. A judgement with an older ticket changes nothing.
     pub ticket: u64,
 }
 
@@ -34,13 +34,13 @@ pub struct QueuedHost {
 pub struct JudgedOrder {
     /// The order.
     pub order: OrderId,
-    /// Where the host stands while it is not silent.
+    /// The host's lane as long as it is not silent.
     pub awake_lane: Lane,
     /// Whether the order binds the host.
     pub in_scope: bool,
-    /// What the order's product is there.
+    /// How the order's product is present.
     pub presence: Presence,
-    /// What else guards the host.
+    /// What else protects the host.
     pub protection: Protection,
     /// The order's due milestone.
     pub due: Option<Timestamp>,
@@ -52,27 +52,27 @@ pub struct JudgedOrder {
     pub remediation: Remediation,
 }
 
-/// The judge's answer for one host: replaces all earlier verdicts of the host.
+/// The judge's answer for one host; replaces all its verdicts.
 #[derive(Debug, Clone)]
 pub struct Judgement {
     /// The host.
     pub host: HostId,
-    /// The claim.
+    /// The ticket that was claimed.
     pub ticket: u64,
     /// The snapshot that was judged.
     pub snapshot: Option<Digest>,
-    /// What of the host's state was judged.
+    /// The digest of those parts of the host's state that are judged.
     pub state_key: Option<Digest>,
     /// One for each active order.
     pub orders: Vec<JudgedOrder>,
 }
 
-/// What the judge made of a batch of hosts.
+/// The judge's answers for a batch of hosts.
 #[derive(Debug, Clone, Default)]
 pub struct Settlement {
     /// One for each host.
     pub judgements: Vec<Judgement>,
-    /// Hits of sections that had none under this version of the catalogue yet.
+    /// Hits of sections that were matched for the first time under these rules.
     pub hits: BTreeMap<Digest, Vec<Hit>>,
     /// The version of catalogue and orders.
     pub rules_version: String,

@@ -1,4 +1,4 @@
-//! Many at once: nothing is lost, nothing is done twice, and one operation's failure is its own.
+//! Many clients at once: nothing is lost, nothing is done twice, and an operation that fails affects no other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::store::{CheckInAnswer, Delivered, NewToken, Store, StoreError};
 const TASKS: u8 = 16;
 const ROUNDS: u64 = 25;
 
-/// What host `n` has in a round: one section that all share, one that four share, and both change.
+/// The sections of host `n` in a round: one that all hosts share, and one that every fourth shares; both change.
 fn sections(n: u8, round: u64) -> [Section; 2] {
     let version = format!("1.{}", round / 2);
     let group = format!("group-{}-{}.service", n % 4, round / 3);
@@ -26,8 +26,8 @@ pub(crate) async fn concurrent_clients_leave_the_store_consistent(backend: impl 
     concurrent_clients_of(vec![backend.open()]).await;
 }
 
-/// The crowd, spread over stores on the same place: each host goes from one to the next with every message, and each
-/// store has its judges.
+/// The same with several stores on one database: a host takes the next store with every message, and each store has its
+/// judges.
 pub(crate) async fn concurrent_clients_of(stores: Vec<Arc<dyn Store>>) {
     let store = Arc::clone(&stores[0]);
     enrolled(&store, TASKS).await;
@@ -42,7 +42,7 @@ pub(crate) async fn concurrent_clients_of(stores: Vec<Arc<dyn Store>>) {
     for judge in judges {
         judge.await.expect("judges");
     }
-    // What was left behind by claims that the two judges took from each other.
+    // Hosts whose claims expired while another judge had them.
     let claimed = store.queue_claim(1000, at(100_000)).await.expect("claims");
     let judgements = claimed.iter().map(|host| judgement(host, vec![judged(Lane::Clear)])).collect();
     settled(&store, judgements, at(100_000)).await;
@@ -65,7 +65,7 @@ async fn report(stores: Vec<Arc<dyn Store>>, n: u8) {
         let (seq, seconds, all) = (round + 1, 10 + round, sections(n, round));
         let answer = store().check_in(check_in(n, seq, seconds, &all)).await.expect("checks in");
         if answer != CheckInAnswer::Current {
-            // Half of the time in two parts, as over a slow link.
+            // Half of the hosts deliver in two parts, as over a slow link.
             let parts = if n.is_multiple_of(2) { vec![&all[..1], &all[1..]] } else { vec![&all[..]] };
             let mut last = Delivered::SnapshotWanted;
             for part in parts {
@@ -74,9 +74,12 @@ async fn report(stores: Vec<Arc<dyn Store>>, n: u8) {
             assert_eq!(last, Delivered::Accepted);
         }
         let again = store().check_in(check_in(n, seq, seconds, &all)).await.expect("replays");
-        // A store that has not heard of it cannot tell it from a new one that changes nothing; nor does it change anything.
-        let unheard = stores.len() > 1 && again == CheckInAnswer::Current;
-        assert!(unheard || again == CheckInAnswer::Replayed { current: true }, "host {n}, round {round}: {again:?}");
+        // A store that has not seen the first one takes it for a new check-in that changes nothing.
+        let is_new_to_store = stores.len() > 1 && again == CheckInAnswer::Current;
+        assert!(
+            is_new_to_store || again == CheckInAnswer::Replayed { current: true },
+            "host {n}, round {round}: {again:?}"
+        );
     }
 }
 
@@ -98,14 +101,14 @@ async fn judge(store: Arc<dyn Store>, done: Arc<AtomicBool>) {
     }
 }
 
-pub(crate) async fn a_operation_that_fails_leaves_its_neighbours(backend: impl Backend) {
+pub(crate) async fn an_operation_that_fails_affects_no_other(backend: impl Backend) {
     let store = backend.open();
     store.token_create(new_token(0)).await.expect("token");
     let operations = (1..=40_u8).map(|n| {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
             if n.is_multiple_of(4) {
-                // A second token of the same id is refused by the database itself, in the middle of the others.
+                // The database itself refuses a second token with the same id, in the middle of the transaction.
                 store.token_create(new_token(0)).await.map(|()| None)
             } else {
                 store.host_enroll(enrollment(n)).await.map(Some)
@@ -130,7 +133,7 @@ pub(crate) async fn a_operation_that_fails_leaves_its_neighbours(backend: impl B
     assert_healthy(&store).await;
 }
 
-pub(crate) async fn who_follows_the_ledger_misses_nothing(backend: impl Backend) {
+pub(crate) async fn a_reader_that_follows_the_ledger_misses_nothing(backend: impl Backend) {
     const EACH: u8 = 12;
     let store = backend.open();
     let writers: Vec<_> = (0..TASKS)
@@ -159,7 +162,7 @@ pub(crate) async fn who_follows_the_ledger_misses_nothing(backend: impl Backend)
     }
 }
 
-pub(crate) async fn a_closed_store_says_so(backend: impl Backend) {
+pub(crate) async fn a_closed_store_refuses_operations(backend: impl Backend) {
     let store = backend.open();
     enrolled(&store, 1).await;
     store.close().await.expect("closes");

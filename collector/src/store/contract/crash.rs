@@ -1,4 +1,4 @@
-//! A process that reports without end, and what must be there when it was killed. For the crash test of a backend.
+//! For the crash test of a backend: a process that reports without end, and what must be stored after it was killed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,20 +15,21 @@ fn sections(n: u8, step: u64) -> [Section; 2] {
     [packages(&[("adduser", "3.134"), ("kesl", &version)]), units(&[&format!("unit-{}-{}.service", n % 3, step / 5)])]
 }
 
-/// Reports for every host in a task of its own, judges beside them, and says `host step` when a snapshot is acknowledged.
+/// Reports for every host in its own task, judges beside them, and calls `print` with `host step` for each acknowledged
+/// snapshot.
 pub(crate) async fn report_forever(
     store: Arc<dyn Store>,
     hosts: u8,
     round: u64,
-    say: impl Fn(String) + Clone + Send + Sync + 'static,
+    print: impl Fn(String) + Clone + Send + Sync + 'static,
 ) {
     let mut tasks = Vec::new();
     for n in 1..=hosts {
-        let (store, say) = (Arc::clone(&store), say.clone());
+        let (store, print) = (Arc::clone(&store), print.clone());
         tasks.push(tokio::spawn(async move {
             for step in round * 100_000.. {
                 report(&store, n, round, step).await;
-                say(format!("{n} {step}"));
+                print(format!("{n} {step}"));
             }
         }));
     }
@@ -56,7 +57,7 @@ async fn report(store: &Arc<dyn Store>, n: u8, round: u64, step: u64) {
     }
 }
 
-/// The last acknowledged look of each host is its current one, or a later one is, which was not acknowledged in time.
+/// The current snapshot of each host is the last acknowledged one, or a later one whose acknowledgement was cut off.
 pub(crate) async fn acknowledged_is_there(store: &Arc<dyn Store>, lines: &[String]) {
     let mut last: HashMap<u8, u64> = HashMap::new();
     for line in lines {

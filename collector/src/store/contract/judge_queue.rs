@@ -83,7 +83,7 @@ pub(crate) async fn a_lane_change_is_in_history_tally_and_ledger(backend: impl B
     let verdict = &kept.verdicts[0];
     assert_eq!(
         (verdict.awake_lane, verdict.since, verdict.reason.as_str()),
-        (Lane::Replace, at(11), "it stands in replace")
+        (Lane::Replace, at(11), "it is in replace")
     );
     assert_eq!(kept.history, [lane_change(5, Lane::Unknown), lane_change(11, Lane::Replace)]);
     let tally = store.lane_tally(&order(), at(0)).await.expect("tallies");

@@ -170,7 +170,7 @@ pub(crate) fn judged(lane: Lane) -> JudgedOrder {
         presence: Presence::None,
         protection: Protection::NotRequired,
         due: Some(at(10_000)),
-        reason: format!("it stands in {lane}"),
+        reason: format!("it is in {lane}"),
         advice: "nothing is to be done".to_owned(),
         remediation: Remediation::default(),
     }

@@ -1,4 +1,4 @@
-//! Check-ins, looks, sections.
+//! Check-ins, snapshots, sections.
 
 use muster_proto::canonical;
 use muster_proto::model::Section;

@@ -185,13 +185,13 @@ impl Listener {
         let in_force = session.query_first(rules::IN_FORCE, &[]).await?;
         let in_force = in_force.map(|found| found.try_get(0)).transpose()?;
         self.parts.memory.rules().heard(in_force, &held);
-        self.parts.memory.heard(living);
+        self.parts.memory.connected(living);
         Ok(())
     }
 
     fn lose(&mut self) {
         (self.session, self.shown) = (None, 0);
-        self.parts.memory.deaf();
+        self.parts.memory.disconnected();
         // The server may have fallen, and forgotten editions that were not on its disk.
         self.parts.writer.forget_editions();
     }

@@ -1,4 +1,4 @@
-//! The host whole, and what is asked of hosts one by one.
+//! One host with all that is stored of it, and what is asked of hosts one by one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,7 +12,7 @@ use super::small_dictionaries::SmallDictionaries;
 use super::{row, snapshot, verdict};
 use crate::store::{StoredHost, StoredSnapshot};
 
-/// When a host was last heard of: what the memory knows, or else the column, which begins with the enrollment.
+/// When a host was last seen: the newer of the memory and the column, which begins with the enrollment.
 pub(super) fn last_seen(memory: &Memory, host: HostId, column: Timestamp) -> Timestamp {
     memory.seen(host).map_or(column, |seen| seen.last_seen.max(column))
 }

@@ -1,6 +1,6 @@
-//! Hosts that wait for judgement. Being on the judge queue is a row, written with the operation that put the host there; a claim is
-//! in that row too, so that any number of collectors work it off together, and nobody leads. A claim ends when it is
-//! settled, with a newer ticket, after a minute, or with the collector that holds it.
+//! The judge queue. A host that waits has a row, written in the transaction that made it wait. Claims are in that row too,
+//! so that any number of collectors can judge together without a leader. A claim ends when it is settled, when the host
+//! gets a newer ticket, after a minute, or with the collector that holds it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -16,11 +16,11 @@ use super::{host, row};
 use crate::judge::Remediation;
 use crate::store::{QueueDepth, QueuedHost};
 
-/// A claim that is older is given to another: its holder is stuck.
+/// An older claim is given to another judge: its holder is stuck.
 const CLAIM_LASTS: Duration = Duration::from_secs(60);
 
-/// Rows that another collector is claiming at this moment are passed over, so nobody waits. Who has other rules than those
-/// in force gets nothing.
+/// Rows that another collector is claiming at this moment are skipped, so nobody waits. A collector whose rules are not in
+/// force gets nothing.
 const CLAIM: &str = concat!(
     "WITH picked AS MATERIALIZED (
          SELECT host FROM judge_queue
@@ -28,8 +28,8 @@ const CLAIM: &str = concat!(
            AND ($6 = 0 OR NOT EXISTS (SELECT 1 FROM rules WHERE adopted_at IS NOT NULL AND no <> $6))
          ORDER BY queued_at, host LIMIT $1 FOR UPDATE SKIP LOCKED
      ), taken AS (
-         UPDATE judge_queue d SET claim_ticket = d.ticket, claimed_at = $4, claimed_by = $5 FROM picked p WHERE d.host = p.host
-         RETURNING d.host, d.ticket, d.queued_at
+         UPDATE judge_queue q SET claim_ticket = q.ticket, claimed_at = $4, claimed_by = $5 FROM picked p WHERE q.host = p.host
+         RETURNING q.host, q.ticket, q.queued_at
      )
      SELECT t.host, t.ticket, h.id, s.text, h.state, l.digest, n.snapshot_since, n.last_seen, ",
     facts_columns!(),
@@ -37,14 +37,14 @@ const CLAIM: &str = concat!(
       LEFT JOIN snapshot l ON l.no = n.snapshot ORDER BY t.queued_at, t.host"
 );
 
-/// An order that has judged the host is there also when there is nothing to remember.
+/// An order that has judged the host has a row even if there is nothing to remember.
 const REMEDIATIONS: &str = "
-    SELECT x.host, x.order_no, c.record
+    SELECT x.host, x.order_no, r.record
     FROM (SELECT host, order_no FROM verdict WHERE host = ANY ($1::int4[])
           UNION SELECT host, order_no FROM host_remediation WHERE host = ANY ($1::int4[])) x
-    LEFT JOIN host_remediation c ON c.host = x.host AND c.order_no = x.order_no";
+    LEFT JOIN host_remediation r ON r.host = x.host AND r.order_no = x.order_no";
 
-/// Hosts that nobody has claimed with their present ticket, oldest first.
+/// Claims hosts whose present ticket nobody has claimed, oldest first.
 pub(super) async fn claim(
     session: &Session,
     memory: &Memory,

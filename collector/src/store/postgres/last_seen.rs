@@ -1,4 +1,5 @@
-//! Last seen: from memory to its table, many at once. Another collector may have heard of the same hosts.
+//! When hosts were last seen: kept in memory, written to the table many at a time. Another collector may have written the
+//! same hosts.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,8 +20,8 @@ const WRITE: &str = "
         AS u (host, last_seen, run, seq, previous_run, previous_seq)
     WHERE n.host = u.host";
 
-/// Writes these check-ins within a transaction that the caller commits, and says which must be done again: their hosts
-/// have changed since they were answered.
+/// Writes these check-ins within a transaction that the caller commits. Returns those that must be repeated, because their
+/// hosts have changed since they were answered.
 pub(super) async fn write<'u>(session: &Session, taken: &'u [Unwritten]) -> Step<Vec<&'u Unwritten>> {
     let taken: BTreeMap<i32, &Unwritten> = taken.iter().map(|unwritten| (unwritten.live.no, unwritten)).collect();
     let hosts: Vec<i32> = taken.keys().copied().collect();
@@ -53,21 +54,21 @@ pub(super) async fn write<'u>(session: &Session, taken: &'u [Unwritten]) -> Step
     Ok(again)
 }
 
-/// What is to be kept of the row and of what was heard here; `None` when the row covers that already.
-fn newer(row: Option<LastSeen>, heard: LastSeen) -> Option<LastSeen> {
-    let Some(row) = row else { return Some(heard) };
-    if row.covers(heard.run, heard.seq) {
+/// What to write, given the row and what this collector has seen; `None` if the row covers that.
+fn newer(row: Option<LastSeen>, seen: LastSeen) -> Option<LastSeen> {
+    let Some(row) = row else { return Some(seen) };
+    if row.covers(seen.run, seen.seq) {
         return None;
     }
-    let last_seen = heard.last_seen.max(row.last_seen);
-    if heard.covers(row.run, row.seq) {
-        return Some(LastSeen { last_seen, ..heard });
+    let last_seen = seen.last_seen.max(row.last_seen);
+    if seen.covers(row.run, row.seq) {
+        return Some(LastSeen { last_seen, ..seen });
     }
-    // Two processes that never heard of each other here: the later one is the present one.
-    Some(if heard.last_seen >= row.last_seen {
-        LastSeen { last_seen, previous: Some((row.run, row.seq)), ..heard }
+    // Neither run is known to the other side: the later one is the present run.
+    Some(if seen.last_seen >= row.last_seen {
+        LastSeen { last_seen, previous: Some((row.run, row.seq)), ..seen }
     } else {
-        LastSeen { previous: Some((heard.run, heard.seq)), ..row }
+        LastSeen { previous: Some((seen.run, seen.seq)), ..row }
     })
 }
 
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_collector_heard_later_is_not_taken_back() {
+    fn a_later_check_in_at_another_collector_is_not_taken_back() {
         assert_eq!(newer(None, seen(1, 1, 5)), Some(seen(1, 1, 5)));
         assert_eq!(newer(Some(seen(1, 7, 50)), seen(1, 6, 60)), None, "a replay does not move last seen");
         assert_eq!(newer(Some(seen(1, 7, 50)), seen(1, 8, 40)), Some(seen(1, 8, 50)));

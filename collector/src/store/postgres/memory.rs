@@ -1,16 +1,16 @@
-//! What the store keeps in memory: when hosts were last seen, and what spares a question to the database.
+//! What the store keeps in memory: when hosts were last seen, and what saves a query.
 //!
-//! Other collectors change the same database, so nothing here is believed for longer than it can be held to account:
+//! Other collectors change the same database, so nothing here is trusted without a limit:
 //!
 //! - **Check-ins that change nothing** are answered from here and flushed about once a second. The flush compares the
-//!   row's `revision` with the one that was remembered; where another collector has changed the host in between, the
-//!   check-in is done again in the database, as if it had come just then. So a change of snapshot that was reported to one
-//!   collector and taken back at another is lost no longer than a second, and then only by a crash within it.
-//! - **Replays** are told exactly by whoever has to ask the database. From memory they are told for what came to this
-//!   collector; one that is played to another and would change nothing changes nothing: the flush sees that the row
-//!   covers it and leaves even "last seen" alone.
-//! - **Identities** are forgotten when another collector says that it has changed one, and not believed at all while
-//!   that could not be heard: a withdrawn host is turned away everywhere after [`TRUSTED`] at most.
+//!   row's `revision` with the remembered one. If another collector has changed the host in between, the check-in is
+//!   repeated against the database. So a change that one collector took and another took back is wrong for a second at
+//!   most, and is lost only if this collector crashes within that second.
+//! - **Replays** are recognised from the database, and from memory if this collector has answered the first one. A replay
+//!   at another collector that would change nothing does change nothing: the flush sees that the row covers it and does
+//!   not move "last seen".
+//! - **Identities** are forgotten when another collector announces that it has changed one, and are not used while the
+//!   connection for announcements is lost. So every collector refuses a revoked host after [`IDENTITIES_TRUSTED`].
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -29,10 +29,10 @@ use crate::store::recent_uploads::RecentUploads;
 use crate::store::{CheckIn, CheckInAnswer, HostIdentity};
 
 const SHARDS: usize = 64;
-/// For how long after the last sign of the database identities are believed.
-const TRUSTED: Duration = Duration::from_secs(3);
+/// For how long identities are used after the last sign that the connection for announcements works.
+const IDENTITIES_TRUSTED: Duration = Duration::from_secs(3);
 
-/// What is known of a host without asking the database.
+/// What is known of a host without a query.
 #[derive(Debug, Clone)]
 pub(super) struct CachedHost {
     pub(super) no: i32,
@@ -68,7 +68,7 @@ pub(super) struct Unwritten {
     pub(super) operation: CheckIn,
 }
 
-/// Hosts by their keys, and how often that was forgotten: an answer that was read before is not kept after.
+/// Hosts by their keys, and how often they were forgotten: an answer that was read before that is not kept.
 #[derive(Debug, Default)]
 struct Identities {
     by_key: HashMap<KeyFingerprint, HostIdentity>,
@@ -80,11 +80,11 @@ struct Identities {
 pub(super) struct Memory {
     shards: Vec<Mutex<Shard>>,
     identities: Mutex<Identities>,
-    /// Numbers of the collectors that live.
+    /// Numbers of the collectors that run now.
     collectors: Mutex<HashSet<i32>>,
-    begun: Instant,
-    /// When the database was last heard of, in milliseconds since `begun`; 0 is never.
-    heard: AtomicU64,
+    started: Instant,
+    /// When the connection for announcements last worked, in milliseconds since `started`; 0 means that it is lost.
+    connected_at: AtomicU64,
     rules: rules::RulesInForce,
     recent: RecentUploads,
     queue_notify: Arc<Notify>,
@@ -96,8 +96,8 @@ impl Default for Memory {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             identities: Mutex::default(),
             collectors: Mutex::default(),
-            begun: Instant::now(),
-            heard: AtomicU64::new(0),
+            started: Instant::now(),
+            connected_at: AtomicU64::new(0),
             rules: rules::RulesInForce::default(),
             recent: RecentUploads::default(),
             queue_notify: Arc::default(),
@@ -106,8 +106,8 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Sections and snapshots that came to this collector lately: they are named by what is in them, so they stay true
-    /// whatever others do.
+    /// Sections and snapshots that were lately delivered to this collector. They are named by their content, so no other
+    /// collector can change them.
     pub(super) const fn recent(&self) -> &RecentUploads {
         &self.recent
     }
@@ -117,7 +117,7 @@ impl Memory {
         &self.rules
     }
 
-    /// Rung when this collector has put a host on the judge queue.
+    /// Notified when this collector has put a host on the judge queue.
     pub(super) const fn queue_notify(&self) -> &Arc<Notify> {
         &self.queue_notify
     }
@@ -130,8 +130,8 @@ impl Memory {
         lock(self.shard(host)).hosts.get(&host).and_then(|live| live.seen)
     }
 
-    /// The answer to a check-in that changes nothing but when the host was last seen; or the check-in, when the database
-    /// must be asked.
+    /// The answer to a check-in that changes nothing but when the host was last seen; or the check-in, if it needs the
+    /// database.
     pub(super) fn check_in(&self, operation: CheckIn) -> ControlFlow<CheckInAnswer, CheckIn> {
         let sent = SentKeys::of(&operation);
         let mut guard = lock(self.shard(operation.host));
@@ -148,8 +148,8 @@ impl Memory {
         ControlFlow::Break(CheckInAnswer::Current)
     }
 
-    /// Keeps what a transaction has read and written of a host. `before` is the revision that it found: what was
-    /// remembered under another one is forgotten.
+    /// Keeps what a transaction has read and written of a host. `before` is the revision that it found; what was
+    /// remembered under another revision is forgotten.
     pub(super) fn host_put(&self, host: HostId, before: i32, now: CachedHost) {
         let mut guard = lock(self.shard(host));
         let Shard { hosts, .. } = &mut *guard;
@@ -158,12 +158,12 @@ impl Memory {
             return;
         };
         if known.revision > now.revision {
-            // A later transaction was quicker to tell.
+            // The result of a later transaction came first.
             return;
         }
         let still = known.revision == before;
         let seen = match (known.seen, now.seen) {
-            // A quicker check-in, answered from here, overtook the transaction.
+            // A check-in that was answered from here overtook the transaction.
             (Some(known), Some(now)) if known.covers(now.run, now.seq) => {
                 Some(LastSeen { last_seen: known.last_seen.max(now.last_seen), ..known })
             }
@@ -206,7 +206,7 @@ impl Memory {
         taken
     }
 
-    /// The check-ins could not be written: they wait for the next time, unless newer ones do.
+    /// Check-ins that could not be written wait for the next flush, unless the host has a newer one.
     pub(super) fn put_back(&self, taken: Vec<Unwritten>) {
         for Unwritten { operation, .. } in taken {
             let host = operation.host;
@@ -214,7 +214,7 @@ impl Memory {
         }
     }
 
-    /// The host of a key, when that is known here and can be believed, and the generation for [`Self::identity_put`].
+    /// The host of a key if it is known and may be used, and the generation for [`Self::identity_put`].
     pub(super) fn identity(&self, key: &KeyFingerprint) -> (Option<HostIdentity>, u64) {
         let identities = lock(&self.identities);
         let known = self.is_trusted().then(|| identities.by_key.get(key).cloned()).flatten();
@@ -229,34 +229,34 @@ impl Memory {
         }
     }
 
-    /// Keys of this host, or of anybody, were changed.
+    /// Forgets the identities of this host, or all: keys were changed.
     pub(super) fn identities_forget(&self, host: Option<HostId>) {
         let mut identities = lock(&self.identities);
         identities.generation += 1;
         identities.by_key.retain(|_, identity| host.is_some_and(|host| identity.host != host));
     }
 
-    /// The connection on which changes are told works, and these collectors live.
-    pub(super) fn heard(&self, collectors: HashSet<i32>) {
+    /// The connection for announcements works, and these collectors run.
+    pub(super) fn connected(&self, collectors: HashSet<i32>) {
         *lock(&self.collectors) = collectors;
-        let since = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.heard.store(since.max(1), Ordering::Release);
+        let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.connected_at.store(since.max(1), Ordering::Release);
     }
 
-    /// That connection is lost.
-    pub(super) fn deaf(&self) {
-        self.heard.store(0, Ordering::Release);
+    /// The connection for announcements is lost.
+    pub(super) fn disconnected(&self) {
+        self.connected_at.store(0, Ordering::Release);
         self.identities_forget(None);
     }
 
-    /// Numbers of the collectors that live.
+    /// Numbers of the collectors that run now.
     pub(super) fn collectors(&self) -> Vec<i32> {
         lock(&self.collectors).iter().copied().collect()
     }
 
     fn is_trusted(&self) -> bool {
-        let heard = self.heard.load(Ordering::Acquire);
-        heard > 0 && self.begun.elapsed() < Duration::from_millis(heard) + TRUSTED
+        let connected_at = self.connected_at.load(Ordering::Acquire);
+        connected_at > 0 && self.started.elapsed() < Duration::from_millis(connected_at) + IDENTITIES_TRUSTED
     }
 
     fn shard(&self, host: HostId) -> &Mutex<Shard> {
@@ -264,7 +264,7 @@ impl Memory {
     }
 }
 
-/// A lock that a panic has poisoned still guards plain data: go on with it.
+/// A lock that a panic has poisoned still guards plain data, so it is used on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

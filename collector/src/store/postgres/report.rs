@@ -1,4 +1,4 @@
-//! Reports: check-ins and deliveries, written many at a time. This file holds a batch, `read` loads what it needs,
+//! Check-ins and deliveries, written many at a time. This file holds a batch, `read` loads what it needs,
 //! `locked` applies the decisions to the locked hosts, and `write` writes what has changed.
 
 mod locked;
@@ -73,7 +73,7 @@ pub(super) struct Delivery {
     pub(super) drafts: Vec<Draft>,
 }
 
-/// A report that waits for its answer.
+/// A check-in or a delivery that waits for its answer.
 pub(super) struct Report(Kind);
 
 enum Kind {
@@ -157,7 +157,7 @@ impl Report {
     }
 }
 
-/// A snapshot that a batch dictionaries.
+/// A snapshot that a batch names.
 struct SnapshotState {
     /// Its number; `None` until it is stored.
     no: Option<i64>,
@@ -167,8 +167,8 @@ struct SnapshotState {
     is_marked: bool,
 }
 
-/// One batch.
-pub(super) struct Work<'r> {
+/// The reports of one transaction, with what was loaded for them.
+pub(super) struct Batch<'r> {
     reports: &'r mut [Report],
     /// Numbers of the hosts that exist.
     numbers: HashMap<HostId, i32>,
@@ -182,7 +182,7 @@ pub(super) struct Work<'r> {
     phrases: HashMap<String, i32>,
 }
 
-impl<'r> Work<'r> {
+impl<'r> Batch<'r> {
     pub(super) fn new(reports: &'r mut [Report]) -> Self {
         Self {
             reports,
@@ -225,7 +225,7 @@ impl<'r> Work<'r> {
             .map(String::as_str)
             .collect();
         if !texts.is_empty() {
-            // On the session whose commits wait for the disk: `names` never forgets what it remembers.
+            // On the session whose commits wait for the disk: `dictionaries` never forgets what it remembers.
             let numbers = context
                 .dictionaries
                 .numbers(context.session, super::small_dictionaries::SmallDictionary::Phrase, &texts)

@@ -1,4 +1,4 @@
-//! What was found once and serves many: the hits of a section under a catalogue.
+//! The hits of sections, under one version of the rules. Hosts that share a section share its hits.
 
 use std::collections::BTreeMap;
 

@@ -43,7 +43,7 @@ const STATES: &str = "
     FROM host_current n JOIN host h ON h.no = n.host LEFT JOIN judged_state s ON s.no = n.judged_state
     WHERE n.host = ANY ($1::int4[])";
 
-/// The numbers of everything that a settlement dictionaries.
+/// The numbers of everything that a settlement names.
 pub(super) struct Numbers<'j> {
     orders: HashMap<&'j str, i32>,
     phrases: HashMap<&'j str, i32>,
@@ -51,7 +51,7 @@ pub(super) struct Numbers<'j> {
 }
 
 impl<'j> Numbers<'j> {
-    /// Finds or makes them, outside of the transaction.
+    /// Finds them, or adds new entries; outside of the transaction.
     pub(super) async fn of(
         session: &Session,
         dictionaries: &SmallDictionaries,

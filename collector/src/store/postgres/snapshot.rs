@@ -1,4 +1,4 @@
-//! Looks as they are read. How they are kept is the business of `report`.
+//! Reads snapshots. `report` writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,12 +22,12 @@ pub(super) async fn get(session: &Session, digest: &Digest) -> Step<Option<Snaps
     complete(bytes, digest, &digests).map(Some)
 }
 
-/// The snapshot of the bytes of one that is not complete: canonical ones.
+/// Reads the stored bytes of an incomplete snapshot: its canonical form.
 pub(super) fn incomplete(bytes: &[u8], digest: &Digest) -> Step<Snapshot> {
     canonical::read_snapshot(bytes).map_err(|error| damaged(digest, error.to_string()))
 }
 
-/// The snapshot of the bytes of one that is complete; `digests` are those of its sections.
+/// Reads the stored bytes of a complete snapshot; `digests` are those of its sections.
 pub(super) fn complete(bytes: &[u8], digest: &Digest, digests: &BTreeMap<i64, Digest>) -> Step<Snapshot> {
     let known = |number: i64| {
         let lost = || StoreFault::damaged(format!("section number {number}"), "it is not there");
@@ -47,7 +47,7 @@ pub(super) fn section_numbers(bytes: &[u8], digest: &Digest) -> Step<BTreeSet<i6
     Ok(numbers)
 }
 
-/// The digests of sections by their numbers, as far as they are there.
+/// The digests of sections by their numbers, as far as they are stored.
 pub(super) async fn section_digests(session: &Session, numbers: &BTreeSet<i64>) -> Step<BTreeMap<i64, Digest>> {
     let numbers: Vec<i64> = numbers.iter().copied().collect();
     let find = "SELECT no, digest FROM section WHERE no = ANY ($1::int8[])";
@@ -63,5 +63,5 @@ fn of_snapshot(digest: &Digest, fault: StoreFault) -> PostgresFault {
 }
 
 fn damaged(digest: &Digest, reason: String) -> PostgresFault {
-    PostgresFault::damaged(format!("look {}", digest.short()), reason)
+    PostgresFault::damaged(format!("snapshot {}", digest.short()), reason)
 }

@@ -1,4 +1,4 @@
-//! Verdicts as readers are shown them.
+//! Verdicts as readers see them.
 
 use std::collections::HashMap;
 
@@ -42,7 +42,7 @@ pub(super) async fn of_hosts(session: &Session, hosts: &[i32]) -> Step<HashMap<i
     Ok(verdicts)
 }
 
-/// In which lanes a host has stood since when, oldest first.
+/// The lane changes of a host, oldest first.
 pub(super) async fn history(session: &Session, dictionaries: &SmallDictionaries, host: i32) -> Step<Vec<LaneChange>> {
     let find = "SELECT order_no, since, lane FROM verdict_history WHERE host = $1
                 UNION ALL SELECT order_no, since, lane FROM verdict WHERE host = $1";

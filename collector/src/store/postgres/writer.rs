@@ -1,14 +1,14 @@
-//! The writers of reports: a few tasks, each with a connection of its own, that commit what has queued.
+//! The writers of reports: a few tasks, each with its own connections, that commit what is queued.
 //!
 //! ```text
 //!  check-in, delivery ─► queue ─► gather (2 ms) ─► read ─► intern ─► [ BEGIN lock, insert ─► decide ─► update COMMIT ] ─► answers
 //! ```
 //!
-//! Nobody is answered before the commit, so an answer means that the bytes are on the disk. A batch takes the same number
-//! of statements however many reports are in it; each statement takes arrays. When a batch fails, its reports are tried
-//! one by one, so that one that cannot be kept does not take the others along.
+//! Answers are sent after the commit, so an answer means that the bytes are on the disk. A batch takes the same number of
+//! statements however many reports it has, because each statement takes arrays. If a batch fails, its reports are tried
+//! one by one, so that only those fail that cannot be stored.
 //!
-//! Locks are taken in one order by everything that writes, so that nobody waits for somebody who waits for him:
+//! Every transaction takes its locks in this order, so that no two wait for each other:
 //! the dictionary (under its lock, in a transaction of its own) → `host_current` (by number) → `section`, `snapshot` (by digest) → `judge_queue`
 //! (by host) → what belongs to locked hosts → `judged_state`, `section_hit` (by key) → the ledger's numbers → `tally` (by key)
 //! → `counter`.
@@ -25,19 +25,19 @@ use super::fault::{PostgresFault, Step};
 use super::intern::{Draft, Intern};
 use super::memory::Memory;
 use super::pool::{Pool, Tries};
-use super::report::{self, BatchContext, Report, Work};
+use super::report::{self, Batch, BatchContext, Report};
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
 use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery, StoreError};
 
-/// Batches at once: while one waits for the disk, another is read and decided.
+/// Number of writers: while one batch waits for the disk, another is read and decided.
 const WRITERS: usize = 3;
-/// How long a batch waits for more when more than one report was there.
+/// How long a batch waits for more reports once it has several.
 const GATHER: Duration = Duration::from_millis(2);
-/// Reports in one transaction.
-const MOST: usize = 256;
+/// Most reports in one transaction.
+const MAX_REPORTS: usize = 256;
 
-/// The way to the writers.
+/// Sends reports to the writers.
 pub(super) struct Writer {
     queue: std::sync::Mutex<Option<UnboundedSender<Report>>>,
     tasks: Mutex<JoinSet<()>>,
@@ -46,14 +46,14 @@ pub(super) struct Writer {
 }
 
 /// What all writers share.
-struct Backlog {
+struct Shared {
     pool: Pool,
     memory: Arc<Memory>,
     intern: Arc<Intern>,
     dictionaries: Arc<SmallDictionaries>,
     digests: report::DigestCache,
     waiting: Mutex<UnboundedReceiver<Report>>,
-    /// Batches under way: only beside another one does waiting for more pay.
+    /// Batches under way: only beside another batch is it worth waiting for more reports.
     busy: AtomicUsize,
 }
 
@@ -65,7 +65,7 @@ impl Writer {
         dictionaries: Arc<SmallDictionaries>,
     ) -> Self {
         let (queue, waiting) = unbounded_channel();
-        let backlog = Arc::new(Backlog {
+        let shared = Arc::new(Shared {
             pool: pool.clone(),
             memory,
             intern: Arc::clone(&intern),
@@ -76,19 +76,19 @@ impl Writer {
         });
         let mut tasks = JoinSet::new();
         for _ in 0..WRITERS {
-            tasks.spawn(WriterTask::new(Arc::clone(&backlog)).run());
+            tasks.spawn(WriterTask::new(Arc::clone(&shared)).run());
         }
         Self { queue: std::sync::Mutex::new(Some(queue)), tasks: Mutex::new(tasks), pool, intern }
     }
 
     pub(super) async fn check_in(&self, operation: CheckIn) -> Result<CheckInAnswer, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.ask("check_in", Report::check_in(operation, Some(reply)), answer).await
+        self.send_and_wait("check_in", Report::check_in(operation, Some(reply)), answer).await
     }
 
-    /// Does a check-in again that was answered before; nobody waits for it.
+    /// Queues a check-in again that was answered from memory; nobody waits for the answer.
     pub(super) fn check_in_again(&self, operation: CheckIn) {
-        // A store that is closed has written what it had; the agent says it again with its next check-in.
+        // If the store is closed, the agent reports the same with its next check-in.
         let _ = self.send("check_in", Report::check_in(operation, None));
     }
 
@@ -105,10 +105,10 @@ impl Writer {
             snapshot: operation.snapshot,
             drafts,
         };
-        self.ask("snapshot_deliver", Report::deliver(operation, reply), answer).await
+        self.send_and_wait("snapshot_deliver", Report::deliver(operation, reply), answer).await
     }
 
-    async fn ask<T>(
+    async fn send_and_wait<T>(
         &self,
         operation: &'static str,
         report: Report,
@@ -127,12 +127,12 @@ impl Writer {
         if is_sent { Ok(()) } else { Err(StoreError::Closed { operation }) }
     }
 
-    /// What is remembered of the dictionary may not be so any more.
+    /// Forgets what is remembered of the dictionary: the server may have lost it.
     pub(super) fn forget_editions(&self) {
         self.intern.forget();
     }
 
-    /// Takes no more, and waits until what has queued is committed.
+    /// Refuses new reports, and waits until the queued ones are committed.
     pub(super) async fn close(&self) {
         self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let mut tasks = self.tasks.lock().await;
@@ -142,14 +142,14 @@ impl Writer {
 
 /// One writer with its connections.
 struct WriterTask {
-    backlog: Arc<Backlog>,
-    /// For transactions, and for new entries of dictionaries.
+    shared: Arc<Shared>,
+    /// One session for transactions, one for new entries of dictionaries.
     sessions: Option<(Session, Session)>,
 }
 
 impl WriterTask {
-    const fn new(backlog: Arc<Backlog>) -> Self {
-        Self { backlog, sessions: None }
+    const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, sessions: None }
     }
 
     async fn run(mut self) {
@@ -158,24 +158,24 @@ impl WriterTask {
             if reports.is_empty() {
                 return;
             }
-            self.backlog.busy.fetch_add(1, Ordering::Relaxed);
+            self.shared.busy.fetch_add(1, Ordering::Relaxed);
             self.write(reports).await;
-            self.backlog.busy.fetch_sub(1, Ordering::Relaxed);
+            self.shared.busy.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// Takes what has queued, and beside other batches what comes within a moment. Empty when the store closes.
+    /// Takes what is queued, and beside other batches what arrives within a moment. Empty when the store closes.
     async fn gather(&self) -> Vec<Report> {
-        let mut waiting = self.backlog.waiting.lock().await;
+        let mut waiting = self.shared.waiting.lock().await;
         let mut reports = Vec::new();
-        if waiting.recv_many(&mut reports, MOST).await == 0 {
+        if waiting.recv_many(&mut reports, MAX_REPORTS).await == 0 {
             return reports;
         }
-        if reports.len() > 1 || self.backlog.busy.load(Ordering::Relaxed) > 0 {
+        if reports.len() > 1 || self.shared.busy.load(Ordering::Relaxed) > 0 {
             let until = tokio::time::Instant::now() + GATHER;
-            while reports.len() < MOST {
-                let backlog = MOST - reports.len();
-                match tokio::time::timeout_at(until, waiting.recv_many(&mut reports, backlog)).await {
+            while reports.len() < MAX_REPORTS {
+                let more = MAX_REPORTS - reports.len();
+                match tokio::time::timeout_at(until, waiting.recv_many(&mut reports, more)).await {
                     Ok(more) if more > 0 => {}
                     _ => break,
                 }
@@ -206,47 +206,47 @@ impl WriterTask {
         }
     }
 
-    /// Writes these reports in one transaction; again when that is right. Reports may be repeated whatever became of a
-    /// commit: what is there already changes nothing.
+    /// Writes these reports in one transaction, and tries again where that can help. It may repeat a commit of unknown
+    /// outcome: a report that is stored already changes nothing.
     async fn attempt(&mut self, reports: &mut [Report]) -> Step<()> {
         let mut tries = Tries::new(true);
         loop {
-            let Err(fault) = self.once(reports).await else { return Ok(()) };
+            let Err(fault) = self.write_batch(reports).await else { return Ok(()) };
             if matches!(fault, PostgresFault::ConnectionLost(_)) {
-                // With its connection the server may have lost what was not yet on its disk.
+                // The server may have restarted without what was not yet on its disk.
                 self.sessions = None;
-                self.backlog.intern.forget();
-                self.backlog.digests.forget();
+                self.shared.intern.forget();
+                self.shared.digests.forget();
             }
             tries.pause(fault, true).await?;
         }
     }
 
-    async fn once(&mut self, reports: &mut [Report]) -> Step<()> {
+    async fn write_batch(&mut self, reports: &mut [Report]) -> Step<()> {
         let lost = |session: &Session| session.is_closed();
         if self.sessions.as_ref().is_none_or(|(session, dictionary_session)| lost(session) || lost(dictionary_session))
         {
-            let (address, tls) = self.backlog.pool.address();
+            let (address, tls) = self.shared.pool.address();
             let session = Session::open_for_batches(address, tls).await?;
             session.prepare(report::STATEMENTS).await?;
             let dictionary_session = Session::open_for_batches(address, tls).await?;
             dictionary_session.batch("SET synchronous_commit = off").await?;
-            self.backlog.intern.forget();
+            self.shared.intern.forget();
             self.sessions = Some((session, dictionary_session));
         }
         let Some((session, dictionary_session)) = &self.sessions else { return Err(PostgresFault::closed()) };
-        let backlog = &*self.backlog;
+        let shared = &*self.shared;
         let context = BatchContext {
             session,
             dictionary_session,
-            memory: &backlog.memory,
-            intern: &backlog.intern,
-            dictionaries: &backlog.dictionaries,
-            digests: &backlog.digests,
+            memory: &shared.memory,
+            intern: &shared.intern,
+            dictionaries: &shared.dictionaries,
+            digests: &shared.digests,
         };
-        let outcome = Work::new(reports).run(&context).await;
+        let outcome = Batch::new(reports).run(&context).await;
         if outcome.is_err() {
-            // Also when the transaction has not begun: then there is nothing to undo.
+            // Harmless if the transaction has not begun.
             let _ = session.batch("ROLLBACK").await;
         }
         outcome

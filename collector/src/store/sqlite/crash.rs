@@ -1,4 +1,4 @@
-//! Killed at any moment: what was acknowledged is there, once, and everything fits together.
+//! Kills the collector's process at any moment: what was acknowledged is stored, once, and the database is consistent.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -17,19 +17,19 @@ fn open(place: &Path) -> Arc<dyn Store> {
     store::open(&place.display().to_string()).expect("opens")
 }
 
-/// The process that is killed: it says every acknowledged look on its standard output. Run only by the test below.
+/// The process that is killed: it prints every acknowledged snapshot. Run only by the test below.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "the child of the crash test"]
 async fn the_child_that_is_killed() {
     let Some(place) = std::env::var_os(PLACE) else { return };
     let round: u64 = std::env::var("MUSTER_TEST_CRASH_ROUND").expect("set").parse().expect("a number");
     let store = open(Path::new(&place));
-    let say = |line: String| {
+    let print = |line: String| {
         let mut out = std::io::stdout().lock();
         // One write a line: a line that is read whole was acknowledged.
-        out.write_all(format!("\nack {line}\n").as_bytes()).and_then(|()| out.flush()).expect("says");
+        out.write_all(format!("\nack {line}\n").as_bytes()).and_then(|()| out.flush()).expect("prints");
     };
-    report_forever(store, HOSTS, round, say).await;
+    report_forever(store, HOSTS, round, print).await;
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
             .expect("starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut acknowledged = Vec::new();
-        // After so many acknowledgements, and a little later, somewhere in the middle of the next operations.
+        // Kills it some acknowledgements later, and in each round at another point of the operations that follow.
         for line in lines {
             let Ok(line) = line else { break };
             let Some(ack) = line.strip_prefix("ack ") else { continue };

@@ -45,7 +45,7 @@ pub(super) fn check_in(context: &mut WriteContext<'_>, operation: &CheckIn) -> S
         context.sql.prepare_cached("UPDATE host SET state = ?2 WHERE no = ?1")?.execute((host.no, state))?;
     }
     write(context, host.no, &change, operation.now)?;
-    context.saw(operation.host, change.seen);
+    context.note_seen(operation.host, change.seen);
     let (id, arrival) = (operation.host, Arrival::from(operation));
     let snapshot = (answer == CheckInAnswer::Current).then_some(operation.snapshot);
     let facts = operation.facts.as_ref().map(memory::facts_key);
@@ -78,7 +78,7 @@ pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapsho
     let (answer, change) = report::deliver(&host.before, arrival, delivered);
     let Some(change) = change else { return Ok(answer) };
     write(context, host.no, &change, operation.now)?;
-    context.saw(operation.host, change.seen);
+    context.note_seen(operation.host, change.seen);
     let (id, snapshot) = (operation.host, operation.digest);
     context.after_commit(move |memory| {
         memory.note(id, arrival.run, arrival.seq, arrival.now, |live| live.snapshot = Some(snapshot));

@@ -1,4 +1,4 @@
-//! What was found once and serves many: the hits of a section under a catalogue.
+//! The hits of sections, under one version of the rules. Hosts that share a section share its hits.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) fn hits_get(sql: &Connection, sections: &[Digest], rules_version: &st
     Ok(hits)
 }
 
-/// Hits under another version make way: a section has those of one catalogue.
+/// Replaces hits of another version: a section has the hits of one version only.
 pub(super) fn hits_put(sql: &Connection, hits: &BTreeMap<Digest, Vec<Hit>>, rules: i64) -> Step<()> {
     let mut statement = sql.prepare_cached(
         "INSERT INTO section_hit (section, rules, hits) VALUES (?1, ?2, ?3)

@@ -1,14 +1,14 @@
-//! The one writer: a thread of its own that commits what has queued.
+//! The writer: one thread that commits the operations in its queue, many in one transaction.
 //!
 //! ```text
 //!  operation ─► queue ─► [ BEGIN  new texts  operation*  COMMIT ] ─► effects on memory ─► answers
-//!                       └─ one fails: ROLLBACK, and all again, each in a savepoint of its own
+//!                       └─ one fails: ROLLBACK, then all again, each in its own savepoint
 //! ```
 //!
-//! An operation that fails is undone alone; its neighbours in the same transaction stay. Nobody is answered before the
-//! commit, so an answer means that the bytes are on the disk. Under load the writer waits a moment for more, because
-//! one sync for many operations is what makes full durability cheap. Savepoints cost a tenth of the time and operations hardly
-//! ever fail, so they are used only where one has.
+//! Only the operation that fails is undone; the others in its transaction are committed. Answers are sent after the commit,
+//! so an answer means that the bytes are on the disk. Under load the writer waits a moment for more operations, because
+//! one sync for many of them makes full durability cheap. Savepoints take a tenth of the time and operations rarely fail,
+//! so they are used only after a failure.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -25,27 +25,27 @@ use super::memory::{LastSeen, Memory};
 use crate::store::StoreError;
 use crate::store::decide::report::LastSeenPair;
 
-/// How long the writer waits for more when more than one operation was there.
+/// How long the writer waits for more operations once it has several.
 const GATHER: Duration = Duration::from_millis(2);
-/// Operations in one transaction.
-const MOST: usize = 512;
+/// Most operations in one transaction.
+const MAX_OPERATIONS: usize = 512;
 /// How often last seen is written.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// What happens in memory when the transaction of an operation is committed.
+/// A change of the memory that waits for the commit of its operation.
 pub(super) type Effect = Box<dyn FnOnce(&Memory) + Send>;
 
-/// What an operation works with.
+/// What an operation reads and writes, within its transaction.
 pub(super) struct WriteContext<'a> {
     pub(super) sql: &'a Connection,
     pub(super) memory: &'a Memory,
     effects: &'a mut Vec<Effect>,
-    /// Last seen as operations of this transaction have it: the memory hears of it after the commit.
+    /// Check-ins of this transaction; the memory gets them after the commit.
     seen: &'a mut HashMap<HostId, LastSeen>,
 }
 
 impl WriteContext<'_> {
-    /// Does this to the memory once the operation is committed, and never when it fails.
+    /// Changes the memory once the operation is committed; does nothing if it fails.
     pub(super) fn after_commit(&mut self, effect: impl FnOnce(&Memory) + Send + 'static) {
         self.effects.push(Box::new(effect));
     }
@@ -56,31 +56,30 @@ impl WriteContext<'_> {
     }
 
     /// Notes a check-in for the operations that follow in this transaction.
-    pub(super) fn saw(&mut self, host: HostId, seen: LastSeen) {
+    pub(super) fn note_seen(&mut self, host: HostId, seen: LastSeen) {
         self.seen.insert(host, seen);
     }
 }
 
-/// How the operations of a transaction are kept apart.
+/// How the operations of one transaction are isolated from each other.
 #[derive(Debug, Clone, Copy)]
-enum Way {
+enum Isolation {
     /// Not at all: a failure undoes all of them.
-    Together,
-    /// Each in a savepoint.
-    Apart,
+    None,
+    /// Each in a savepoint: a failure undoes one.
+    Savepoints,
 }
 
-/// What an attempt leaves behind.
+/// What the memory learns if the attempt is committed, and how far it came.
 #[derive(Default)]
-struct Turn {
+struct Attempt {
     effects: Vec<Effect>,
     seen: HashMap<HostId, LastSeen>,
-    /// How many of the operations belong to the outcome: all of them, or those up to the one at which the transaction was
-    /// lost.
+    /// How many operations the outcome is about: all, or those up to the one at which SQLite gave up the transaction.
     done: usize,
 }
 
-impl Turn {
+impl Attempt {
     const fn context<'a>(&'a mut self, sql: &'a Connection, memory: &'a Memory) -> WriteContext<'a> {
         WriteContext { sql, memory, effects: &mut self.effects, seen: &mut self.seen }
     }
@@ -117,17 +116,17 @@ where
 
     fn answer(self: Box<Self>) {
         let closed = || Err(StoreError::Closed { operation: self.name });
-        // Whoever asked may have gone away; the operation is done all the same.
+        // The caller may have gone away; the operation is committed all the same.
         let _ = self.reply.send(self.outcome.unwrap_or_else(closed));
     }
 }
 
 enum Message {
-    QueuedOperation(Box<dyn Queued>),
+    Operation(Box<dyn Queued>),
     Close(oneshot::Sender<Result<(), StoreError>>),
 }
 
-/// The way to the writer.
+/// Sends operations to the writer's thread.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     queue: Sender<Message>,
@@ -140,13 +139,14 @@ impl Writer {
         let (queue, messages) = channel();
         let at = Arc::clone(&place);
         std::thread::Builder::new().name("muster-store".to_owned()).spawn(move || {
-            Loop { sql, memory, place: at, flushed: Instant::now(), loaded: false, version: 0 }.run(&messages);
+            WriterThread { sql, memory, place: at, flushed: Instant::now(), is_loaded: false, data_version: 0 }
+                .run(&messages);
         })?;
         Ok(Self { queue, place })
     }
 
-    /// Does an operation and answers when it is committed. The work may be done twice, when its transaction was lost to the
-    /// failure of a neighbour.
+    /// Runs an operation, and answers after its commit. The work runs twice if another operation of the same transaction
+    /// fails.
     pub(super) async fn operation<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -154,13 +154,11 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let operation = QueuedOperation { name, place: Arc::clone(&self.place), work, outcome: None, reply };
-        self.queue
-            .send(Message::QueuedOperation(Box::new(operation)))
-            .map_err(|_| StoreError::Closed { operation: name })?;
+        self.queue.send(Message::Operation(Box::new(operation))).map_err(|_| StoreError::Closed { operation: name })?;
         answer.await.unwrap_or(Err(StoreError::Closed { operation: name }))
     }
 
-    /// Writes what is only in memory and ends the thread. A second call finds it closed, which is what was wanted.
+    /// Writes what is only in memory and ends the thread. A second call does nothing.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         if self.queue.send(Message::Close(reply)).is_err() {
@@ -170,26 +168,26 @@ impl Writer {
     }
 }
 
-struct Loop {
+struct WriterThread {
     sql: Connection,
     memory: Arc<Memory>,
     place: Arc<str>,
     flushed: Instant,
-    /// Whether the last turn had several operations: only then waiting for more pays.
-    loaded: bool,
-    /// SQLite's counter of changes by other processes.
-    version: i64,
+    /// Whether the last transaction had several operations: only then is it worth waiting for more.
+    is_loaded: bool,
+    /// SQLite's counter of changes by other processes, as last read.
+    data_version: i64,
 }
 
-impl Loop {
+impl WriterThread {
     fn run(mut self, messages: &Receiver<Message>) {
-        self.version = self.data_version();
+        self.data_version = self.data_version();
         loop {
             let mut operations = Vec::new();
             let mut close = None;
             let wait = FLUSH.saturating_sub(self.flushed.elapsed());
             match messages.recv_timeout(wait) {
-                Ok(Message::QueuedOperation(operation)) => operations.push(operation),
+                Ok(Message::Operation(operation)) => operations.push(operation),
                 Ok(Message::Close(reply)) => close = Some(reply),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
@@ -206,22 +204,22 @@ impl Loop {
                 return;
             }
             if self.flushed.elapsed() >= FLUSH {
-                self.turn_of_the_second();
+                self.every_second();
             }
         }
     }
 
-    /// Takes what has queued, and under load what comes within a moment.
+    /// Takes what is queued, and under load what arrives within a moment.
     fn gather(
         &mut self,
         messages: &Receiver<Message>,
         operations: &mut Vec<Box<dyn Queued>>,
     ) -> Option<oneshot::Sender<Result<(), StoreError>>> {
         let until = Instant::now() + GATHER;
-        while operations.len() < MOST {
+        while operations.len() < MAX_OPERATIONS {
             let next = match messages.try_recv() {
                 Ok(message) => message,
-                Err(_) if self.loaded || operations.len() > 1 => {
+                Err(_) if self.is_loaded || operations.len() > 1 => {
                     match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
                         Ok(message) => message,
                         Err(_) => break,
@@ -230,35 +228,35 @@ impl Loop {
                 Err(_) => break,
             };
             match next {
-                Message::QueuedOperation(operation) => operations.push(operation),
+                Message::Operation(operation) => operations.push(operation),
                 Message::Close(reply) => return Some(reply),
             }
         }
-        self.loaded = operations.len() > 1;
+        self.is_loaded = operations.len() > 1;
         None
     }
 
-    /// Commits these operations, and answers them. When SQLite gives up the whole transaction in the middle (a full disk),
-    /// those before share the fault, and those after are tried in another one.
+    /// Commits these operations and answers them. If SQLite gives up the whole transaction in the middle (a full disk), the
+    /// operations up to there fail, and the rest are tried in another transaction.
     fn commit(&mut self, mut operations: Vec<Box<dyn Queued>>) {
-        let mut way = Way::Together;
+        let mut isolation = Isolation::None;
         while !operations.is_empty() {
-            let mut turn = Turn::default();
-            let outcome = self.attempt(&mut operations, way, &mut turn);
+            let mut attempt = Attempt::default();
+            let outcome = self.attempt(&mut operations, isolation, &mut attempt);
             if let Err(fault) = outcome {
                 let _ = self.sql.execute_batch("ROLLBACK");
-                if matches!(way, Way::Together) {
-                    way = Way::Apart;
+                if matches!(isolation, Isolation::None) {
+                    isolation = Isolation::Savepoints;
                     continue;
                 }
-                let rest = operations.split_off(turn.done);
+                let rest = operations.split_off(attempt.done);
                 for mut operation in std::mem::replace(&mut operations, rest) {
                     operation.fail(fault.clone());
                     operation.answer();
                 }
                 continue;
             }
-            for effect in turn.effects {
+            for effect in attempt.effects {
                 effect(&self.memory);
             }
             for operation in operations.drain(..) {
@@ -267,33 +265,33 @@ impl Loop {
         }
     }
 
-    fn attempt(&mut self, operations: &mut [Box<dyn Queued>], way: Way, turn: &mut Turn) -> Step<()> {
-        turn.done = operations.len();
+    fn attempt(&mut self, operations: &mut [Box<dyn Queued>], isolation: Isolation, attempt: &mut Attempt) -> Step<()> {
+        attempt.done = operations.len();
         self.sql.execute_batch("BEGIN IMMEDIATE")?;
         let saved = self.memory.dictionaries().save(&self.sql)?;
         for (index, operation) in operations.iter_mut().enumerate() {
-            match way {
-                Way::Together => operation.run(&mut turn.context(&self.sql, &self.memory))?,
-                Way::Apart => self.apart(operation, index, turn)?,
+            match isolation {
+                Isolation::None => operation.run(&mut attempt.context(&self.sql, &self.memory))?,
+                Isolation::Savepoints => self.run_in_savepoint(operation, index, attempt)?,
             }
         }
-        // Phrases that the operations themselves have made.
+        // New phrases of the operations themselves.
         let saved = self.memory.dictionaries().save_since(&self.sql, saved)?;
         self.sql.execute_batch("COMMIT")?;
         self.memory.dictionaries().saved(saved);
         Ok(())
     }
 
-    /// Does an operation in a savepoint. An error of its own is told to it; one that takes the transaction along is returned.
-    fn apart(&self, operation: &mut Box<dyn Queued>, index: usize, turn: &mut Turn) -> Step<()> {
-        let before = turn.effects.len();
-        let seen = turn.seen.clone();
+    /// Runs an operation in a savepoint. If it fails it gets the fault; a fault that ended the whole transaction is returned.
+    fn run_in_savepoint(&self, operation: &mut Box<dyn Queued>, index: usize, attempt: &mut Attempt) -> Step<()> {
+        let before = attempt.effects.len();
+        let seen = attempt.seen.clone();
         self.sql.prepare_cached("SAVEPOINT operation")?.execute([])?;
-        if let Err(fault) = operation.run(&mut turn.context(&self.sql, &self.memory)) {
-            turn.effects.truncate(before);
-            turn.seen = seen;
+        if let Err(fault) = operation.run(&mut attempt.context(&self.sql, &self.memory)) {
+            attempt.effects.truncate(before);
+            attempt.seen = seen;
             if self.sql.is_autocommit() {
-                turn.done = index + 1;
+                attempt.done = index + 1;
                 return Err(fault);
             }
             self.sql.prepare_cached("ROLLBACK TO operation")?.execute([])?;
@@ -303,16 +301,16 @@ impl Loop {
         Ok(())
     }
 
-    fn turn_of_the_second(&mut self) {
+    fn every_second(&mut self) {
         self.flushed = Instant::now();
         if let Err(fault) = self.flush() {
             let error = fault.into_error("write last seen", &self.place);
             tracing::error!(error = %error, "last seen was not written; it stays in memory and is tried again");
         }
-        // Another process (`muster-collector token`) may have changed what is kept in memory.
+        // Another process (`muster-collector token`) may have changed keys that the memory holds.
         let version = self.data_version();
-        if version != self.version {
-            self.version = version;
+        if version != self.data_version {
+            self.data_version = version;
             self.memory.identities_forget(None);
         }
     }
@@ -336,7 +334,8 @@ impl Loop {
 
     fn finish(&self) -> Result<(), StoreError> {
         self.flush().map_err(|fault| fault.into_error("close", &self.place))?;
-        // The log goes into the file, so that the file alone is the database. A reader may be in the way: no harm.
+        // Moves the write-ahead log into the file, so that the file alone is the database. If a reader prevents it, the next
+        // start does it.
         let _ = self.sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         Ok(())
     }

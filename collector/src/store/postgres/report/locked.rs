@@ -7,7 +7,7 @@ use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostFacts, Timestamp};
 use tokio_postgres::Row;
 
-use super::{BatchContext, Delivery, Kind, SnapshotState, Work};
+use super::{Batch, BatchContext, Delivery, Kind, SnapshotState};
 use crate::store::decide::report::{
     self, Arrival, CurrentSnapshot, Differs, HostBefore, HostChange, KnownSnapshot, LastSeenPair, SnapshotChange,
     differs,
@@ -193,7 +193,7 @@ impl SnapshotState {
     }
 }
 
-impl Work<'_> {
+impl Batch<'_> {
     /// Decides every report, in the order in which they came.
     pub(super) fn decide(&mut self, context: &BatchContext<'_>) {
         for report in self.reports.iter_mut() {

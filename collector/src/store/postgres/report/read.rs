@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 use muster_proto::model::{Digest, HostId, Snapshot};
 
 use super::locked::LockedHost;
-use super::{BatchContext, SnapshotState, Work};
+use super::{Batch, BatchContext, SnapshotState};
 use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::intern::Draft;
 use crate::store::postgres::session::Values;
@@ -39,7 +39,7 @@ fn sections_of(snapshot: &Snapshot) -> Vec<Digest> {
     sections
 }
 
-impl Work<'_> {
+impl Batch<'_> {
     /// Before the transaction: which hosts, snapshots and sections exist.
     pub(super) async fn read(&mut self, context: &BatchContext<'_>) -> Step<()> {
         self.read_hosts(context).await?;

@@ -8,7 +8,7 @@ use muster_proto::model::{Digest, Snapshot, Timestamp};
 use tokio_postgres::Row;
 
 use super::locked::LockedHost;
-use super::{BatchContext, Kind, Work};
+use super::{Batch, BatchContext, Kind};
 use crate::store::decide::report::SnapshotChange;
 use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::intern::Draft;
@@ -90,7 +90,7 @@ impl NewSections<'_> {
     }
 }
 
-impl Work<'_> {
+impl Batch<'_> {
     /// Sections that came and are not stored, each once, by digest.
     pub(super) fn new_sections(&self) -> NewSections<'_> {
         let mut drafts: BTreeMap<Digest, &Draft> = BTreeMap::new();
