@@ -49,7 +49,7 @@ pub use subject::Subject;
 pub use vendor::Vendor;
 pub use watchlist::day_of;
 
-pub(crate) use catalogue::guards;
+pub(crate) use catalogue::shows_protection;
 
 pub(crate) use conflicts::conflicts;
 pub(crate) use load::{FOLDERS, assemble, directory, embedded, overlay};

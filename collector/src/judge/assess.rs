@@ -161,3 +161,20 @@ fn product_text(order: &Order, one: &FoundProduct<'_>) -> String {
     let due = order.due().map(|due| format!(" ({} {due})", order.wording.since)).unwrap_or_default();
     format!("{present}{basis}; it {}{due}", order.wording.must)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_unit_is_reported_under_the_source_that_reads_units_on_its_platform() {
+        let shown = |platform, unit| {
+            let evidence = running_unit(platform, unit);
+            (evidence.source, evidence.to_string())
+        };
+        let linux = (SourceName::SystemdUnits, "service kesl.service [running]".to_owned());
+        assert_eq!(shown(Platform::Linux, "kesl.service"), linux);
+        assert_eq!(shown(Platform::Windows, "AVP21.3"), (SourceName::Services, "service AVP21.3 [running]".to_owned()));
+        assert_eq!(shown(Platform::Macos, "com.kaspersky.kav").0, SourceName::Launchd);
+    }
+}

@@ -117,7 +117,7 @@ fn not_covered(assessment: &Assessment) -> String {
     format!("Required sources could not be read completely: {}", gaps.join(", "))
 }
 
-/// The product is gone: which lane follows depends on protection and on the proof of removal.
+/// The lane after a removal, which depends on protection and on the proof of removal.
 fn removed(order: &Order, assessment: &Assessment, removal: Option<&Removal>) -> (Lane, String) {
     let protected = match assessment.protection {
         Protection::Unknown => {

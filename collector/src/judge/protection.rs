@@ -7,7 +7,7 @@ use muster_proto::model::{
 
 use super::combine::{Basis, FoundProduct, is_system_list};
 use super::freshness::{Freshness, freshness};
-use crate::rules::{Catalogue, Order, Product, Sign, SignSeen, day_of, guards};
+use crate::rules::{Catalogue, Order, Product, Sign, SignSeen, day_of, shows_protection};
 
 /// The protection that a snapshot and a state show, and the reasons, best product first.
 pub(super) fn protection(
@@ -117,7 +117,7 @@ fn watched_on(snapshot: &Snapshot) -> u64 {
 /// a bare clamd scans only what it is asked to, and a passive Defender only watches. A definitive sign that is off
 /// outweighs strong ones that are on: a scanner that runs without on-access scanning protects nothing.
 fn works(signs: &[SignSeen<'_>], state: &HostState) -> Works {
-    let strong = || signs.iter().filter(|seen| guards(seen.sign.sign));
+    let strong = || signs.iter().filter(|seen| shows_protection(seen.sign.sign));
     let decided =
         |on| strong().any(|seen| seen.sign.sign == Sign::Definitive && seen.on == Some(on) && !seen.by_absence);
     if decided(true) {
@@ -132,7 +132,7 @@ fn works(signs: &[SignSeen<'_>], state: &HostState) -> Works {
     if strong().any(|seen| seen.on == Some(false)) {
         return Works::No("is installed, but real-time protection is off");
     }
-    let weak = || signs.iter().filter(|seen| !guards(seen.sign.sign));
+    let weak = || signs.iter().filter(|seen| !shows_protection(seen.sign.sign));
     let runs = weak().any(|seen| seen.on == Some(true));
     if !runs && weak().any(|seen| seen.on == Some(false)) {
         return Works::No("is installed, but not running");

@@ -21,16 +21,16 @@ fn unseen_releases_are_recognised_and_similar_names_are_not() {
     let (mut count, mut wrong) = (0, Vec::new());
     for line in RECORDS.lines() {
         let record: serde_json::Value = serde_json::from_str(line).expect("a record");
-        let said: serde_json::Value = serde_json::from_str(&matcher.line(line)).expect("an answer");
+        let answered: serde_json::Value = serde_json::from_str(&matcher.line(line)).expect("an answer");
         let expected = record["expect"].as_str().expect("what is expected");
-        let answer = said["match"].as_str().expect("a match");
+        let answer = answered["match"].as_str().expect("a match");
         let is_right = match expected {
             "prohibited" => matches!(answer, "prohibited" | "management-only"),
             other => answer == other,
         };
         count += 1;
         if !is_right {
-            wrong.push(format!("{line} is {answer} by {}", said["rule"]));
+            wrong.push(format!("{line} is {answer} by {}", answered["rule"]));
         }
     }
     assert!(count > 400, "only {count} records");

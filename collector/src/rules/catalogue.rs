@@ -319,6 +319,6 @@ fn spell(test: &mut Test, vendors: &BTreeMap<String, Vendor>) {
 
 /// Whether a sign is strong enough to show that a product protects.
 #[must_use]
-pub(crate) fn guards(sign: Sign) -> bool {
+pub(crate) fn shows_protection(sign: Sign) -> bool {
     sign >= Sign::Strong
 }

@@ -24,12 +24,12 @@ pub(crate) struct RecogniserIndex {
 pub(crate) struct Index {
     tables: HashMap<(Platform, Kind), Table>,
     by_name: HashMap<Platform, Table>,
-    guards: HashMap<RecogniserIndex, Guard>,
+    conditions: HashMap<RecogniserIndex, Conditions>,
 }
 
 /// Tests that are rare, and made only of the few observations that the tables match.
 #[derive(Debug)]
-struct Guard {
+struct Conditions {
     unless: Vec<(Field, Patterns)>,
     within: Option<Patterns>,
 }
@@ -55,7 +55,7 @@ impl Index {
         }
         for (place, one) in recognisers(products) {
             if !one.unless.is_empty() || !one.within.is_empty() {
-                index.guards.insert(place, Guard::new(one)?);
+                index.conditions.insert(place, Conditions::new(one)?);
             }
         }
         Ok(index)
@@ -68,7 +68,7 @@ impl Index {
             None => self.by_name.get(&platform),
         };
         let mut places = table.map_or_else(Vec::new, |table| table.recognise(subject));
-        places.retain(|place| self.guards.get(place).is_none_or(|guard| guard.lets_through(subject)));
+        places.retain(|place| self.conditions.get(place).is_none_or(|condition| condition.lets_through(subject)));
         places
     }
 }
@@ -85,7 +85,7 @@ fn recognisers(products: &[Product]) -> impl Iterator<Item = (RecogniserIndex, &
     })
 }
 
-impl Guard {
+impl Conditions {
     fn new(one: &Recogniser) -> Result<Self, String> {
         let mut unless = Vec::new();
         for test in &one.unless {
