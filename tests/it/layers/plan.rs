@@ -131,7 +131,3 @@ pub(super) const CLOCK_MODULES: &[&str] = &["agent/src/app", "agent/src/cli", "a
 pub(super) fn covers(module: &str, path: &str) -> bool {
     path.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
-
-/// Cycles of files that are still to be removed, each with its files. The list only shrinks: a cycle that is not in it
-/// fails, and so does an entry whose files are no cycle any more.
-pub(super) const KNOWN_CYCLES: &[&[&str]] = &[];
