@@ -80,11 +80,11 @@ fn decided<'j>(judgement: &'j Judgement, before: Judged<i64>, now: i64) -> Chang
 }
 
 fn lanes(changes: Changes<'_, i64>) -> Vec<(Option<Lane>, Option<Lane>)> {
-    let of_entry = |entry| match entry {
-        Entry::LanesChanged { changes, .. } => changes.iter().map(|change| (change.from, change.to)).collect(),
-        other => panic!("{other:?}"),
+    let of_entry = |entry| -> Vec<_> {
+        let Entry::LanesChanged { changes, .. } = entry else { panic!("another entry: {entry:?}") };
+        changes.iter().map(|change| (change.from, change.to)).collect()
     };
-    changes.ledger.into_entries("r1").flat_map(|entry| -> Vec<_> { of_entry(entry) }).collect()
+    changes.ledger.into_entries("r1").flat_map(of_entry).collect()
 }
 
 fn tally(changes: &Changes<'_, i64>) -> Vec<(Lane, i64)> {
