@@ -100,11 +100,11 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 const INPUT_TIME_LIMIT: Duration = Duration::from_secs(5);
 
 fn try_one(name: &str, parser: Parser, bytes: &[u8]) {
-    let begun = Instant::now();
-    if catch_unwind(AssertUnwindSafe(|| parser(bytes))).is_err() || begun.elapsed() > INPUT_TIME_LIMIT {
+    let started = Instant::now();
+    if catch_unwind(AssertUnwindSafe(|| parser(bytes))).is_err() || started.elapsed() > INPUT_TIME_LIMIT {
         let path = std::env::temp_dir().join(format!("muster-{name}-{}", std::process::id()));
         std::fs::write(&path, bytes).expect("written");
-        panic!("{name} panics on the bytes in {}, or takes {:?} for them", path.display(), begun.elapsed());
+        panic!("{name} panics on the bytes in {}, or takes {:?} for them", path.display(), started.elapsed());
     }
 }
 
@@ -189,8 +189,8 @@ fn no_mutated_seed_makes_a_parser_panic() {
         let mut pool = corpus(name);
         let seeds = pool.len();
         let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ seconds.unwrap_or(0));
-        let (begun, mut tried) = (Instant::now(), 0_u64);
-        while seconds.map_or(tried < 300, |seconds| begun.elapsed() < Duration::from_secs(seconds)) {
+        let (started, mut tried) = (Instant::now(), 0_u64);
+        while seconds.map_or(tried < 300, |seconds| started.elapsed() < Duration::from_secs(seconds)) {
             let mut bytes = pool[random.below(pool.len())].clone();
             let other = pool[random.below(seeds)].clone();
             (0..=random.below(6)).for_each(|_| change(&mut bytes, &other, &mut random));
@@ -205,7 +205,7 @@ fn no_mutated_seed_makes_a_parser_panic() {
             }
         }
         if seconds.is_some() {
-            eprintln!("{name}: {tried} inputs in {} s", begun.elapsed().as_secs());
+            eprintln!("{name}: {tried} inputs in {} s", started.elapsed().as_secs());
         }
     }
 }

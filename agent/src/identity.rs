@@ -339,7 +339,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = IdentityStore::below(dir.path());
         assert_eq!(store.load().expect("readable"), None);
-        store.save(&identity()).expect("kept");
+        store.save(&identity()).expect("saved");
         assert_eq!(store.load().expect("readable"), Some(identity()));
     }
 
@@ -347,7 +347,7 @@ mod tests {
     fn a_damaged_identity_is_an_error_that_names_the_file() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = IdentityStore::below(dir.path());
-        store.save(&identity()).expect("kept");
+        store.save(&identity()).expect("saved");
         let whole = std::fs::read(store.file()).expect("read");
         for bytes in [&b""[..], &whole[..whole.len() / 2]] {
             std::fs::write(store.file(), bytes).expect("written");

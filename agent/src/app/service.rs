@@ -124,7 +124,7 @@ impl Service {
         let root = open_root(self.root.as_ref())?;
         let work = turn(&mut self.agent, &mut self.schedule, root, woken);
         tokio::pin!(work);
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             tokio::select! {
                 pause = &mut work => return pause.map(Some),
@@ -138,7 +138,7 @@ impl Service {
                         return Ok(None);
                     }
                 },
-                () = watchdog_tick(&mut self.watchdog) => if begun.elapsed() < TURN_LIMIT { self.supervisor.alive() },
+                () = watchdog_tick(&mut self.watchdog) => if started.elapsed() < TURN_LIMIT { self.supervisor.alive() },
             }
         }
     }

@@ -160,7 +160,7 @@ async fn a_due_certificate_is_renewed_and_the_old_key_is_removed_once_the_new_on
     let mut identity = host.identity();
     identity.issued = Timestamp::from_millis(0);
     identity.expires = now().plus(Duration::from_secs(3600));
-    IdentityStore::below(&host.settings.state_dir).save(&identity).expect("kept");
+    IdentityStore::below(&host.settings.state_dir).save(&identity).expect("saved");
     host.refuse(Some(RefusalClass::Later));
     host.once().await.expect_err("renewed, and not delivered");
     assert_eq!((host.identity().key, host.identity().previous.map(|(key, _)| key)), (2, Some(1)));
@@ -215,7 +215,7 @@ async fn a_renewed_key_that_does_not_work_is_replaced_by_the_old_one() {
     let mut identity = host.identity();
     identity.issued = Timestamp::from_millis(0);
     identity.expires = now().plus(Duration::from_secs(3600));
-    IdentityStore::below(&host.settings.state_dir).save(&identity).expect("kept");
+    IdentityStore::below(&host.settings.state_dir).save(&identity).expect("saved");
     host.refuse(Some(RefusalClass::Unknown));
     host.once().await.expect_err("renewed, and refused");
     assert_eq!((host.identity().key, host.identity().refused), (1, None), "{}", host.state.path().display());
@@ -235,7 +235,7 @@ async fn the_watch_summary_is_shown_only_while_the_service_runs() {
     assert!(!is_running(dir).expect("asked"));
     let service = Agent::open(host.settings.clone()).expect("opened");
     let summary = crate::watch::Summary { directories: 72, ..Default::default() };
-    state_files::save_watch_summary(dir, &summary).expect("kept");
+    state_files::save_watch_summary(dir, &summary).expect("saved");
     assert!(is_running(dir).expect("asked"));
     assert_eq!(watch_summary(dir).expect("asked"), Some(summary));
     // It exits without cleaning up, as a killed process does.

@@ -50,8 +50,8 @@ mod tests {
         assert_eq!(user_key(dir.path()).expect("read"), key);
         assert_ne!(temporary_user_key().expect("made"), key);
         std::fs::write(dir.path().join(FILE), "cut").expect("written");
-        let anew = user_key(dir.path()).expect("made anew");
-        assert_ne!(anew, key);
-        assert_eq!(user_key(dir.path()).expect("read"), anew);
+        let replaced = user_key(dir.path()).expect("replaced");
+        assert_ne!(replaced, key);
+        assert_eq!(user_key(dir.path()).expect("read"), replaced);
     }
 }

@@ -50,9 +50,9 @@ pub(super) fn all(
     limit: Duration,
     stuck: &StuckSources,
 ) -> Vec<SourceRun> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let running: Vec<Running> = sources.into_iter().map(|source| start(source, context, stuck)).collect();
-    running.into_iter().map(|running| running.wait(begun, limit, stuck)).collect()
+    running.into_iter().map(|running| running.wait(started, limit, stuck)).collect()
 }
 
 fn start(source: Box<dyn Source>, context: &Arc<ScanContext>, stuck: &StuckSources) -> Running {
@@ -66,13 +66,13 @@ fn start(source: Box<dyn Source>, context: &Arc<ScanContext>, stuck: &StuckSourc
     }
     let (name, uses_watchlist) = (source.name(), source.uses_watchlist());
     let context = Arc::clone(context);
-    let begun = Instant::now();
+    let started = Instant::now();
     let clone = Arc::clone(&mark);
     let work = move || {
         let _mark = clone;
         let reading = source.read(&context);
         // After the time limit nobody receives this, and the result is discarded.
-        let _ = sender.send((reading, begun.elapsed()));
+        let _ = sender.send((reading, started.elapsed()));
     };
     // If the thread cannot be started, its sender is dropped. That reads as a failure below, like a panic.
     if let Err(error) = std::thread::Builder::new().name(format!("scan-{name}")).spawn(work) {
@@ -82,17 +82,17 @@ fn start(source: Box<dyn Source>, context: &Arc<ScanContext>, stuck: &StuckSourc
 }
 
 impl Running {
-    fn wait(self, begun: Instant, limit: Duration, stuck: &StuckSources) -> SourceRun {
-        let remaining = limit.saturating_sub(begun.elapsed());
+    fn wait(self, started: Instant, limit: Duration, stuck: &StuckSources) -> SourceRun {
+        let remaining = limit.saturating_sub(started.elapsed());
         let (reading, took) = match self.answer.recv_timeout(remaining) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => {
                 stuck.sources().insert(self.source, self.mark);
                 let reason = format!("timed out after {} s", limit.as_secs_f32());
-                (SourceReading { outcome: Outcome::TimedOut, ..SourceReading::failed(reason) }, begun.elapsed())
+                (SourceReading { outcome: Outcome::TimedOut, ..SourceReading::failed(reason) }, started.elapsed())
             }
             Err(RecvTimeoutError::Disconnected) => {
-                (SourceReading::failed("internal error: the source panicked"), begun.elapsed())
+                (SourceReading::failed("internal error: the source panicked"), started.elapsed())
             }
         };
         SourceRun { source: self.source, uses_watchlist: self.uses_watchlist, reading, took }

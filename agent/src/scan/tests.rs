@@ -208,8 +208,8 @@ fn after_a_scan_nothing_is_read() {
         fn read(&self, context: &ScanContext) -> SourceReading {
             let ends = self.0.lock().expect("unpoisoned");
             ends.0.recv().expect("allowed to continue");
-            let error = context.root.list("/").expect_err("nobody waits for it");
-            ends.1.send(error.kind()).expect("heard");
+            let error = context.root.list("/").expect_err("the scan is over");
+            ends.1.send(error.kind()).expect("received");
             SourceReading::complete(Vec::new())
         }
     }

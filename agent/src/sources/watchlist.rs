@@ -52,19 +52,19 @@ pub fn builtin() -> Watchlist {
 pub fn accept(list: Watchlist) -> (Watchlist, Vec<Dropped>) {
     let mut dropped = Vec::new();
     let mut keep = |entries: Vec<String>, check: fn(&str) -> Result<(), &'static str>| {
-        let mut kept = BTreeSet::new();
+        let mut accepted = BTreeSet::new();
         for entry in entries {
             let reason = match check(&entry) {
-                Ok(()) if kept.len() >= limits::WATCHLIST_ENTRIES => Some("the list has too many entries"),
+                Ok(()) if accepted.len() >= limits::WATCHLIST_ENTRIES => Some("the list has too many entries"),
                 Ok(()) => None,
                 Err(reason) => Some(reason),
             };
             match reason {
                 Some(reason) => dropped.push(Dropped { entry, reason }),
-                None => drop(kept.insert(entry)),
+                None => drop(accepted.insert(entry)),
             }
         }
-        kept.into_iter().collect()
+        accepted.into_iter().collect()
     };
     let accepted = Watchlist {
         version: list.version,

@@ -194,16 +194,16 @@ fn assert_kept(dir: &Path, promised: &Promised, cut: &str) {
     }
     if let Some(newest) = &promised.newest {
         let superseded = promised.perhaps_put.as_ref().is_some_and(|(label, _)| found.contains(label));
-        let gone = promised.perhaps_removed.as_ref() == Some(newest);
-        assert!(found.contains(newest) || superseded || gone, "{cut}: the newest, {newest}, is lost");
+        let removed = promised.perhaps_removed.as_ref() == Some(newest);
+        assert!(found.contains(newest) || superseded || removed, "{cut}: the newest, {newest}, is lost");
     }
     let missing: Vec<_> = promised
         .stored
         .keys()
         .filter(|label| !found.contains(*label) && promised.perhaps_removed.as_ref() != Some(*label))
         .collect();
-    let gone = promised.perhaps_removed.as_ref().is_some_and(|label| !found.contains(label));
-    let most = missing.len() as u64 + u64::from(gone);
+    let removed = promised.perhaps_removed.as_ref().is_some_and(|label| !found.contains(label));
+    let most = missing.len() as u64 + u64::from(removed);
     assert!(
         (missing.len() as u64..=most).contains(&losses.total()),
         "{cut}: {losses:?} were counted, missing are {missing:?}"

@@ -24,13 +24,13 @@ fn entries_are_read_in_order_and_survive_a_restart() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
     for text in ["one", "two", "three"] {
-        spool.put("x", text.as_bytes(), at(1)).expect("kept");
+        spool.put("x", text.as_bytes(), at(1)).expect("put");
     }
     assert_eq!(spool.oldest().expect("readable").expect("there").payload, b"one");
     spool.acknowledged(1).expect("removed");
     drop(spool);
     let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened again");
-    spool.put("x", b"four", at(2)).expect("kept");
+    spool.put("x", b"four", at(2)).expect("put");
     assert_eq!(drain(&mut spool), ["two", "three", "four"]);
     assert!(Spool::open(dir.path(), BOUNDS).expect("opened").is_empty());
 }
@@ -41,9 +41,9 @@ fn a_truncated_file_is_dropped_and_counted_and_the_others_are_read() {
     for cut in 0..whole {
         let dir = tempfile::tempdir().expect("temporary directory");
         let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
-        spool.put("x", b"one", at(1)).expect("kept");
+        spool.put("x", b"one", at(1)).expect("put");
         let path = dir.path().join(&spool.entries[0].name);
-        spool.put("x", b"two", at(1)).expect("kept");
+        spool.put("x", b"two", at(1)).expect("put");
         drop(spool);
         let bytes = std::fs::read(&path).expect("read");
         assert_eq!(bytes.len(), whole);
@@ -70,11 +70,11 @@ fn the_oldest_entries_are_dropped_but_never_the_newest() {
     let small = Bounds { bytes: 150, age: Duration::from_secs(100) };
     let mut spool = Spool::open(dir.path(), small).expect("opened");
     let lost = |coalesced, dropped| Losses { coalesced, dropped, damaged: 0 };
-    assert_eq!(spool.put("a", &[b'a'; 60], at(1)).expect("kept"), lost(0, 0));
-    assert_eq!(spool.put("b", &[b'b'; 60], at(2)).expect("kept"), lost(1, 0));
-    assert_eq!(spool.put("c", &[b'c'; 600], at(3)).expect("kept"), lost(1, 0));
+    assert_eq!(spool.put("a", &[b'a'; 60], at(1)).expect("put"), lost(0, 0));
+    assert_eq!(spool.put("b", &[b'b'; 60], at(2)).expect("put"), lost(1, 0));
+    assert_eq!(spool.put("c", &[b'c'; 600], at(3)).expect("put"), lost(1, 0));
     assert_eq!((spool.len(), spool.newest_label()), (1, Some("c")));
-    assert_eq!(spool.put("d", b"d", at(500)).expect("kept"), lost(0, 1));
+    assert_eq!(spool.put("d", b"d", at(500)).expect("put"), lost(0, 1));
     assert_eq!(Spool::open(dir.path(), small).expect("opened").losses(), lost(2, 1));
 }
 
@@ -84,8 +84,8 @@ fn only_the_owner_may_read_the_spool() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let place = dir.path().join("spool");
     let mut spool = Spool::open(&place, Bounds { bytes: 1, age: Duration::from_secs(1) }).expect("opened");
-    spool.put("a", b"a", at(1)).expect("kept");
-    spool.put("b", b"b", at(9)).expect("kept");
+    spool.put("a", b"a", at(1)).expect("put");
+    spool.put("b", b"b", at(9)).expect("put");
     let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&place), 0o700);
     let files: Vec<_> = std::fs::read_dir(&place).expect("listed").map(|file| file.expect("a file").path()).collect();
@@ -97,9 +97,9 @@ fn only_the_owner_may_read_the_spool() {
 fn a_rejected_entry_is_given_up_unless_it_is_the_newest() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let mut spool = Spool::open(dir.path(), BOUNDS).expect("opened");
-    spool.put("a", b"a", at(1)).expect("kept");
+    spool.put("a", b"a", at(1)).expect("put");
     assert!(!spool.give_up(1).expect("asked"));
-    spool.put("b", b"b", at(1)).expect("kept");
+    spool.put("b", b"b", at(1)).expect("put");
     assert!(spool.give_up(1).expect("asked"));
     assert_eq!(drain(&mut spool), ["b"]);
     assert_eq!(spool.losses().dropped, 1);

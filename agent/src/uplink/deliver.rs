@@ -114,15 +114,15 @@ impl Run {
         now: Timestamp,
     ) -> Result<(wire::CheckInResponse, Delivered), UplinkError> {
         self.seq += 1;
-        let known = self.acknowledged.as_ref();
+        let acknowledged = self.acknowledged.as_ref();
         let request = wire::CheckInRequest {
             run_id: Bytes::copy_from_slice(self.id.as_bytes()),
             seq: self.seq,
             observed_at_ms: delivery.observed_at.millis(),
             sent_at_ms: now.millis(),
             snapshot_digest: Bytes::copy_from_slice(delivery.digest().as_bytes()),
-            facts: known.is_none_or(|(facts, _)| *facts != delivery.facts).then(|| delivery.facts.clone()),
-            state: known.is_none_or(|(_, known)| known != state).then(|| state.clone()),
+            facts: acknowledged.is_none_or(|(facts, _)| *facts != delivery.facts).then(|| delivery.facts.clone()),
+            state: acknowledged.is_none_or(|(_, acknowledged)| acknowledged != state).then(|| state.clone()),
             watchlist_version: versions.watchlist,
             trust_version: versions.trust,
         };

@@ -121,7 +121,7 @@ impl Delivery {
     }
 
     pub(super) fn section(&self, digest: Digest) -> Option<&Bytes> {
-        self.sections.iter().find(|(known, _)| *known == digest).map(|(_, canonical)| canonical)
+        self.sections.iter().find(|(other, _)| *other == digest).map(|(_, canonical)| canonical)
     }
 }
 

@@ -144,10 +144,10 @@ async fn a_renewal_proves_the_old_key_and_remembers_it() {
 async fn enroll_error(pki: Pki, token: Option<EnrollmentToken>) -> String {
     let token = token.unwrap_or_else(|| pki.token());
     let (_collector, target) = start(pki, Script::default()).await;
-    of_enroll(&target, &token).await
+    enrollment_error(&target, &token).await
 }
 
-async fn of_enroll(target: &Target, token: &EnrollmentToken) -> String {
+async fn enrollment_error(target: &Target, token: &EnrollmentToken) -> String {
     let (_dir, _store, key) = store();
     let error = enroll(target, token, &key, facts(), None, NOW).await.expect_err("no enrollment");
     format!("{} [{}]", error_chain(&error), error.advice().unwrap_or_default())
@@ -186,15 +186,15 @@ async fn a_peer_that_is_not_a_collector_has_its_own_error() {
         }
     });
     let plain = Target::parse(&format!("https://localhost:{port}")).expect("an address");
-    let error = of_enroll(&plain, &token).await;
+    let error = enrollment_error(&plain, &token).await;
     assert!(error.contains("does not speak TLS 1.3"), "{error}");
 
     let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound").port();
-    let nobody = Target::parse(&format!("https://127.0.0.1:{free}")).expect("an address");
-    let error = of_enroll(&nobody, &token).await;
+    let closed = Target::parse(&format!("https://127.0.0.1:{free}")).expect("an address");
+    let error = enrollment_error(&closed, &token).await;
     assert!(error.contains(&format!("cannot connect to 127.0.0.1:{free}")) && error.contains("refused"), "{error}");
 
     let nowhere = Target::parse("https://nowhere.invalid:7443").expect("an address");
-    let error = of_enroll(&nowhere, &token).await;
+    let error = enrollment_error(&nowhere, &token).await;
     assert!(error.contains("cannot resolve nowhere.invalid"), "{error}");
 }

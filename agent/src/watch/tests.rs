@@ -68,7 +68,7 @@ fn creating_any_parent_of_a_missing_place_wakes_the_agent() {
     assert!(!fixture.wakes(|fixture| fixture.write("opt/vendor/other")));
     assert!(fixture.wakes(|fixture| fixture.write("opt/vendor/kav4fs")));
     assert!(fixture.wakes(|fixture| std::fs::rename(fixture.path("opt"), fixture.path("opt-old")).expect("renamed")));
-    assert!(!fixture.wakes(|fixture| fixture.write("opt-old/vendor/kav4ws")), "the old place is none any more");
+    assert!(!fixture.wakes(|fixture| fixture.write("opt-old/vendor/kav4ws")), "the old path is not a place any more");
     assert!(fixture.wakes(|fixture| fixture.write("opt/vendor/kav4ws")));
 }
 
@@ -79,7 +79,7 @@ fn a_tree_includes_the_entries_of_its_subdirectories() {
     fixture.write("etc/init.d/deep/er");
     assert!(fixture.wakes(|fixture| fixture.write("etc/systemd/system/multi-user.target.wants/b.service")));
     assert!(fixture.wakes(|fixture| fixture.write("etc/systemd/system/b.service")));
-    assert!(!fixture.wakes(|fixture| fixture.write("etc/init.d/deep/est")), "a listing is no tree");
+    assert!(!fixture.wakes(|fixture| fixture.write("etc/init.d/deep/est")), "a listing is not a tree");
     assert!(fixture.wakes(|fixture| fixture.write("etc/init.d/b")));
 }
 
@@ -116,12 +116,12 @@ async fn many_changes_are_one_wake_and_a_change_during_the_scan_is_another() {
     let mut fixture = Fixture::of(&[("/etc/init.d", Reach::Listing)]);
     fixture.write("etc/init.d/a");
     fixture.arm();
-    let begun = Instant::now();
+    let started = Instant::now();
     for number in 0..500 {
         fixture.write(&format!("etc/init.d/{number}"));
     }
     fixture.watch.changed().await;
-    let took = begun.elapsed();
+    let took = started.elapsed();
     assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(2), "{took:?}");
     fixture.arm();
     assert!(
@@ -137,9 +137,9 @@ async fn many_changes_are_one_wake_and_a_change_during_the_scan_is_another() {
 async fn constant_changes_wake_the_agent_within_the_budget() {
     let mut fixture = Fixture::of(&[("/etc/init.d", Reach::Listing)]);
     fixture.write("etc/init.d/a");
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut wakes = 0_u64;
-    while begun.elapsed() < Duration::from_secs(3600) {
+    while started.elapsed() < Duration::from_secs(3600) {
         fixture.arm();
         fixture.write("etc/init.d/a");
         fixture.watch.changed().await;

@@ -26,9 +26,9 @@ fn an_extension_of_two_users_is_one_observation_without_user_names() {
     let root = with_chrome(root, "home/ola/.config/google-chrome/Profile 3");
     let reading = root.file("home/ola/.config/google-chrome/Local State", "{}").read(&BrowserExtensions);
     assert_eq!((reading.outcome, rows(&reading)), (Outcome::Found, vec!["Kaspersky Protection 2.0".to_owned()]));
-    let seen = &reading.observations[0];
-    assert_eq!((seen.id.as_str(), seen.path.as_str()), (ID, "~/.config/google-chrome"));
-    assert_eq!(seen.attributes["browser"], "chrome");
+    let found = &reading.observations[0];
+    assert_eq!((found.id.as_str(), found.path.as_str()), (ID, "~/.config/google-chrome"));
+    assert_eq!(found.attributes["browser"], "chrome");
 }
 
 #[test]

@@ -42,9 +42,9 @@ fn outcome(os: &str, files: &[(&str, &str)]) -> (Outcome, String) {
 fn packages_are_seen_with_vendor_id_and_state() {
     let reading = read(root("ID=debian\n", &[("var/lib/dpkg/status", &[KESL, AGENT].concat())]).path());
     assert_eq!(reading.outcome, Outcome::Found);
-    let seen: Vec<_> =
+    let found: Vec<_> =
         reading.observations.iter().map(|o| (o.id.as_str(), o.vendor.as_str(), o.state.as_str())).collect();
-    assert_eq!(seen, [("kesl:amd64", "Kaspersky Lab", ""), ("klnagent64:amd64", "", "rc")]);
+    assert_eq!(found, [("kesl:amd64", "Kaspersky Lab", ""), ("klnagent64:amd64", "", "rc")]);
 }
 
 #[test]

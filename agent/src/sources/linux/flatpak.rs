@@ -139,7 +139,7 @@ mod tests {
         let reading = deploy(root, "opt/flat", "org.x.Four").read(&Flatpak);
         assert_eq!(reading.outcome, Outcome::Found, "{}", reading.reason);
         assert_eq!(rows(&reading), ["org.x.Four 3.1", "org.x.One 3.1", "org.x.Three 3.1", "org.x.Two 3.1"]);
-        let one = reading.observations.iter().find(|o| o.name == "org.x.One").expect("seen");
+        let one = reading.observations.iter().find(|o| o.name == "org.x.One").expect("found");
         assert_eq!((one.id.as_str(), one.vendor.as_str()), ("org.x.One/x86_64/stable", "X Corp"));
         assert_eq!(one.attributes["commit"], "0a1b2c");
     }

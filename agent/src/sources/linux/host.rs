@@ -118,7 +118,7 @@ fn virtualisation(root: &Root) -> &'static str {
         return "container";
     }
     let board = format!("{} {}", text("/sys/class/dmi/id/sys_vendor"), text("/sys/class/dmi/id/product_name"));
-    let known = [
+    let vendors = [
         ("vmware", "vmware"),
         ("virtualbox", "virtualbox"),
         ("innotek", "virtualbox"),
@@ -131,7 +131,7 @@ fn virtualisation(root: &Root) -> &'static str {
         ("xen", "xen"),
         ("parallels", "parallels"),
     ];
-    if let Some((_, name)) = known.iter().find(|(word, _)| board.contains(word)) {
+    if let Some((_, name)) = vendors.iter().find(|(word, _)| board.contains(word)) {
         return name;
     }
     if text("/sys/hypervisor/type") == "xen" {

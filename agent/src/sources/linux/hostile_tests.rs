@@ -122,8 +122,8 @@ fn no_link_leads_out_of_the_root() {
             let _ = parent(&full);
             symlink(&target, &full).expect("linked");
             let reading = read(source, root.path());
-            let seen = format!("{:?}", reading.observations);
-            assert!(!seen.contains("outside"), "{source}: {path} leads out: {seen}");
+            let found = format!("{:?}", reading.observations);
+            assert!(!found.contains("outside"), "{source}: {path} leads out: {found}");
         }
     }
 }

@@ -130,8 +130,8 @@ mod tests {
             ("bash", "bash", "/bin/bash", None),
             ("", "", "", None),
         ] {
-            let seen = watched_name(&patterns, comm, base_name(command), base_name(executable));
-            assert_eq!(seen.as_deref(), name, "{comm} {command} {executable}");
+            let found = watched_name(&patterns, comm, base_name(command), base_name(executable));
+            assert_eq!(found.as_deref(), name, "{comm} {command} {executable}");
         }
     }
 

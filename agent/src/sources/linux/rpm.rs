@@ -128,7 +128,7 @@ fn read_once(context: &ScanContext, place: &str, form: Form) -> io::Result<Datab
         let what = "an interrupted transaction is in its rollback journal";
         found.fault = Some(crate::sources::parse::paged::PagedFault::at("the database", what));
     }
-    // OpenFile anew, so that a log or a database which was replaced meanwhile is seen too.
+    // Opened again, so that a database or log that was replaced meanwhile is noticed too.
     let (main, wal) = open(context, place, form)?;
     let changed = stamps(&main, wal.as_ref())? != before;
     Ok(DatabaseContents { found, changed, file: before.0 })

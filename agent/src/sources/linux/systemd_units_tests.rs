@@ -32,7 +32,7 @@ impl Machine {
     }
 }
 
-fn seen(reading: &SourceReading) -> Vec<(&str, &str, &str)> {
+fn found(reading: &SourceReading) -> Vec<(&str, &str, &str)> {
     let attribute = |o: &Observation| usize::from(o.attributes.contains_key("enabled"));
     reading.observations.iter().map(|o| (o.name.as_str(), o.state.as_str(), ["", "enabled"][attribute(o)])).collect()
 }
@@ -53,7 +53,7 @@ fn units_have_program_path_and_enablement() {
     let reading = machine.read();
     assert_eq!(reading.outcome, Outcome::Found, "{}", reading.reason);
     assert_eq!(
-        seen(&reading),
+        found(&reading),
         [
             ("gone.service", "binary-missing", ""),
             ("kesl.service", "", "enabled"),
@@ -73,7 +73,7 @@ fn init_scripts_are_found() {
         .file("etc/init.d/kess", "#!/bin/sh\n")
         .file("etc/init.d/README", "")
         .link("etc/rc3.d/S20kess", "../init.d/kess");
-    assert_eq!(seen(&machine.read()), [("kess", "", "enabled")]);
+    assert_eq!(found(&machine.read()), [("kess", "", "enabled")]);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_drop_in_overrides_the_program() {
         .file("usr/bin/new", "")
         .file("usr/lib/systemd/system/x.service", "[Service]\nExecStart=/usr/bin/old\n")
         .file("etc/systemd/system/x.service.d/10.conf", "[Service]\nExecStart=\nExecStart=new\n");
-    assert_eq!(seen(&machine.read()), [("x.service", "", "")]);
+    assert_eq!(found(&machine.read()), [("x.service", "", "")]);
 }
 
 #[test]
@@ -105,9 +105,9 @@ fn an_instance_has_its_own_name_and_the_drop_ins_of_its_template() {
             "/usr/lib/systemd/system/clamd@.service",
         );
     let reading = root.read(&SystemdUnits);
-    let seen = reading.observations.iter().find(|o| o.name == "clamd@scan.service").expect("the instance");
-    assert_eq!((seen.attributes["enabled"].as_str(), seen.attributes["exec"].as_str()), ("yes", "/opt/clam/clamd"));
-    assert_eq!(seen.state, "");
+    let found = reading.observations.iter().find(|o| o.name == "clamd@scan.service").expect("the instance");
+    assert_eq!((found.attributes["enabled"].as_str(), found.attributes["exec"].as_str()), ("yes", "/opt/clam/clamd"));
+    assert_eq!(found.state, "");
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub struct Installed {
 #[derive(Default)]
 struct Stanza {
     package: Package,
-    begun: bool,
+    started: bool,
     broken: bool,
 }
 
@@ -57,7 +57,7 @@ pub fn parse(bytes: &[u8]) -> Installed {
             installed.close(&mut stanza, number);
             continue;
         }
-        stanza.begun = true;
+        stanza.started = true;
         let Some((name, value)) = field(text) else {
             installed.fault.get_or_insert(at("not a field"));
             stanza.broken = true;
@@ -73,7 +73,7 @@ pub fn parse(bytes: &[u8]) -> Installed {
             _ => {}
         }
     }
-    if stanza.begun {
+    if stanza.started {
         let what = "the file ends without an empty line";
         installed.fault.get_or_insert(PagedFault::at(format!("line {number}"), what));
         installed.close(&mut stanza, number);
@@ -83,11 +83,11 @@ pub fn parse(bytes: &[u8]) -> Installed {
 
 impl Installed {
     fn close(&mut self, stanza: &mut Stanza, line: usize) {
-        let Stanza { package, begun, broken } = std::mem::take(stanza);
+        let Stanza { package, started, broken } = std::mem::take(stanza);
         let whole = !package.name.is_empty() && !package.version.is_empty();
         if whole && !broken {
             self.packages.push(package);
-        } else if begun {
+        } else if started {
             self.fault.get_or_insert(PagedFault::at(format!("line {line}"), "the preceding stanza is incomplete"));
         }
     }

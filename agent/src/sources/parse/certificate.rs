@@ -22,17 +22,17 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Certificate>, &'static str> {
         return Ok(vec![of_der(bytes)?]);
     }
     let text = String::from_utf8_lossy(bytes);
-    let begun = text.matches("-----BEGIN ").count();
+    let started = text.matches("-----BEGIN ").count();
     let mut blocks = 0;
     let mut found = Vec::new();
-    for pem in Pem::iter_from_buffer(text.as_bytes()).take(begun) {
+    for pem in Pem::iter_from_buffer(text.as_bytes()).take(started) {
         let pem = pem.map_err(|_| "invalid PEM block")?;
         blocks += 1;
         if matches!(pem.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE") {
             found.push(of_der(&pem.contents)?);
         }
     }
-    if blocks < begun { Err("truncated PEM block") } else { Ok(found) }
+    if blocks < started { Err("truncated PEM block") } else { Ok(found) }
 }
 
 fn of_der(bytes: &[u8]) -> Result<Certificate, &'static str> {

@@ -88,7 +88,7 @@ pub fn parse(bytes: &[u8], form: Form) -> Status {
 
 #[derive(Default)]
 struct Stanza<'a> {
-    begun: bool,
+    started: bool,
     broken: bool,
     package: Option<&'a [u8]>,
     status: Option<&'a [u8]>,
@@ -127,9 +127,9 @@ impl<'a> Reader<'a> {
         match line.first() {
             None => self.close(),
             Some(b' ' | b'\t') if line.iter().all(|byte| matches!(byte, b' ' | b'\t')) => self.close(),
-            Some(b' ' | b'\t') if self.stanza.begun => self.check_bytes(line),
+            Some(b' ' | b'\t') if self.stanza.started => self.check_bytes(line),
             Some(b' ' | b'\t') => {
-                self.stanza.begun = true;
+                self.stanza.started = true;
                 self.broken("continuation line outside of a field");
             }
             Some(b'#') => {}
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
     }
 
     fn field(&mut self, line: &'a [u8]) {
-        self.stanza.begun = true;
+        self.stanza.started = true;
         self.check_bytes(line);
         // Field names are short. A colon far to the right means that the beginning of the line is lost.
         let colon = line.iter().take(64).position(|byte| *byte == b':');
@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
 
     fn close(&mut self) {
         let stanza = std::mem::take(&mut self.stanza);
-        if !stanza.begun {
+        if !stanza.started {
             return;
         }
         match package_of(&stanza, self.form) {
@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
     }
 
     fn end(mut self) -> Status {
-        if self.stanza.begun && !self.stanza.broken && self.form == Form::Status {
+        if self.stanza.started && !self.stanza.broken && self.form == Form::Status {
             let by_dpkg = self.stanza.archive_fields >= 3;
             self.status.open_end = Some(OpenEnd { line: self.line, by_dpkg });
         }

@@ -46,8 +46,8 @@ fn stanza(state: &str) -> String {
 fn an_intact_database_has_no_fault() {
     let read = status(GOOD);
     assert_eq!((read.fault.as_ref(), read.open_end.as_ref()), (None, None));
-    let seen: Vec<_> = read.packages.iter().map(|p| (p.name.as_str(), p.version.as_str(), p.state.as_str())).collect();
-    assert_eq!(seen, [("kesl", "12.2.0-2517", "ii"), ("klnagent64", "15.1.0-20748", "rc")]);
+    let found: Vec<_> = read.packages.iter().map(|p| (p.name.as_str(), p.version.as_str(), p.state.as_str())).collect();
+    assert_eq!(found, [("kesl", "12.2.0-2517", "ii"), ("klnagent64", "15.1.0-20748", "rc")]);
     assert!(read.packages.iter().all(|package| package.maintainer == "Kaspersky Lab"), "{read:?}");
 }
 

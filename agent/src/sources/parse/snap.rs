@@ -92,8 +92,8 @@ pub fn parse_state(bytes: &[u8]) -> Option<BTreeMap<String, Installed>> {
 #[must_use]
 pub fn of_file(name: &str) -> Option<(&str, &str)> {
     let (snap, revision) = name.strip_suffix(".snap")?.rsplit_once('_')?;
-    let known = revision.strip_prefix('x').unwrap_or(revision);
-    (!snap.is_empty() && !known.is_empty() && known.bytes().all(|b| b.is_ascii_digit())).then_some((snap, revision))
+    let digits = revision.strip_prefix('x').unwrap_or(revision);
+    (!snap.is_empty() && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then_some((snap, revision))
 }
 
 #[cfg(test)]

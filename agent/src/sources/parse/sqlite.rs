@@ -54,7 +54,7 @@ pub struct Row<'a> {
 
 /// The state of a walk over the pages of a table.
 struct Walk<'w> {
-    seen: Vec<bool>,
+    visited: Vec<bool>,
     last_key: Option<i64>,
     faults: Vec<PagedFault>,
     visit: &'w mut dyn FnMut(Row<'_>) -> Result<(), PagedFault>,
@@ -101,8 +101,8 @@ impl<'a> Database<'a> {
         let whole = u32::try_from(main.size() / page_bytes as u64).unwrap_or(u32::MAX);
         if database.frames.is_empty() {
             // Very old versions of SQLite do not keep the page count in the header; then the file size counts.
-            let kept = head[24..28] == head[92..96] && be32(&head, 28) > 0;
-            database.pages = if kept { be32(&head, 28) } else { whole };
+            let has_page_count = head[24..28] == head[92..96] && be32(&head, 28) > 0;
+            database.pages = if has_page_count { be32(&head, 28) } else { whole };
             if database.pages > whole {
                 return fault("the file is shorter than its page count");
             }
@@ -140,7 +140,7 @@ impl<'a> Database<'a> {
     }
 
     fn walk(&self, root: u32, visit: &mut dyn FnMut(Row<'_>) -> Result<(), PagedFault>) -> Vec<PagedFault> {
-        let mut walk = Walk { seen: Vec::new(), last_key: None, faults: Vec::new(), visit };
+        let mut walk = Walk { visited: Vec::new(), last_key: None, faults: Vec::new(), visit };
         if let Err(fault) = self.tree(root, 0, &mut walk) {
             walk.faults.push(fault);
         }
@@ -152,10 +152,10 @@ impl<'a> Database<'a> {
         let place = number as usize;
         let fault = |what| PagedFault::at(format!("page {number}"), what);
         let page = self.page(number)?;
-        if walk.seen.len() <= place {
-            walk.seen.resize(place + 1, false);
+        if walk.visited.len() <= place {
+            walk.visited.resize(place + 1, false);
         }
-        if std::mem::replace(&mut walk.seen[place], true) || depth > DEPTH {
+        if std::mem::replace(&mut walk.visited[place], true) || depth > DEPTH {
             return Err(fault("referenced twice, or nested too deeply"));
         }
         let start = if number == 1 { HEADER_BYTES } else { 0 };

@@ -17,8 +17,8 @@ impl Unit {
             if trimmed.starts_with(['#', ';']) {
                 continue;
             }
-            if let Some(begun) = trimmed.strip_suffix('\\') {
-                continued.push_str(begun);
+            if let Some(started) = trimmed.strip_suffix('\\') {
+                continued.push_str(started);
                 continued.push(' ');
                 continue;
             }

@@ -80,7 +80,7 @@ pub(crate) struct Script {
     pub(crate) budget: u64,
     pub(crate) refuse: Option<RefusalClass>,
     pub(crate) greedy: bool,
-    /// When the certificates that it gives end.
+    /// Expiry of the certificates that it issues.
     pub(crate) end_ms: i64,
 }
 
@@ -193,7 +193,7 @@ impl AgentService for FakeCollector {
     }
 }
 
-/// A TLS stream that tonic's server takes.
+/// A TLS stream for tonic's server.
 struct Accepted(TlsStream<TcpStream>);
 
 impl Connected for Accepted {

@@ -28,10 +28,10 @@ struct Hash<'a> {
 
 pub(super) fn read(storage: &dyn Storage, found: &mut Packages) -> Result<(), PagedFault> {
     let hash = Hash::open(storage)?;
-    let mut seen = vec![false; hash.last_page as usize + 1];
+    let mut visited = vec![false; hash.last_page as usize + 1];
     let mut elements = 0;
     for bucket in 0..hash.buckets {
-        if let Err(fault) = hash.bucket(bucket, &mut seen, &mut elements, found) {
+        if let Err(fault) = hash.bucket(bucket, &mut visited, &mut elements, found) {
             found.keep(fault);
         }
     }
@@ -82,7 +82,7 @@ impl<'a> Hash<'a> {
     fn bucket(
         &self,
         bucket: u32,
-        seen: &mut [bool],
+        visited: &mut [bool],
         elements: &mut u32,
         found: &mut Packages,
     ) -> Result<(), PagedFault> {
@@ -93,7 +93,7 @@ impl<'a> Hash<'a> {
         while page_number != 0 {
             let page = self.page(page_number)?;
             let fault = |what| PagedFault::at(format!("page {page_number}"), what);
-            if std::mem::replace(&mut seen[page_number as usize], true) {
+            if std::mem::replace(&mut visited[page_number as usize], true) {
                 return Err(fault("linked twice"));
             }
             if page.iter().all(|byte| *byte == 0) {
