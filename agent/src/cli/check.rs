@@ -247,11 +247,12 @@ fn check_sources(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
     let scan = scan_root(Root::running_system()?, &options);
     for entry in scan.snapshot.entries() {
         let step = format!("source {}", entry.source);
-        let found = format!("{} {}", entry.outcome, entry.reason);
+        let separator = if entry.reason.is_empty() { "" } else { ": " };
+        let found = format!("{}{separator}{}", entry.outcome, entry.reason);
         match entry.outcome {
-            Outcome::Found | Outcome::Empty | Outcome::NotApplicable => steps.ok(&step, found.trim_end()),
+            Outcome::Found | Outcome::Empty | Outcome::NotApplicable => steps.ok(&step, found),
             Outcome::Denied | Outcome::Partial | Outcome::Failed | Outcome::TimedOut => {
-                steps.failed(&step, found.trim_end(), sources::advice(entry.source, entry.outcome).unwrap_or_default());
+                steps.failed(&step, found, sources::advice(entry.source, entry.outcome).unwrap_or_default());
             }
         }
     }
