@@ -22,7 +22,7 @@ use clap::{CommandFactory, FromArgMatches};
 use muster_proto::error_chain;
 
 use crate::clock;
-use crate::config::{ConfigFaults, Layers, Settings};
+use crate::config::{ConfigFaults, Settings};
 use crate::telemetry;
 use crate::tls::CaError;
 use command::{Command, Verb};
@@ -60,7 +60,7 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
     if matches!(command.verb, Verb::Version) {
         return written(writeln!(out, "muster-collector {}", env!("CARGO_PKG_VERSION")));
     }
-    let settings = Settings::load(&Layers { flags: command.flags, environment });
+    let settings = Settings::load(&command.flags, environment);
     if let (Verb::Check, Err(faults)) = (&command.verb, &settings) {
         writeln!(out, "FAULT settings: {faults}\n      {SETTINGS_ADVICE}")?;
         return Ok(1);

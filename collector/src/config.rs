@@ -1,10 +1,11 @@
-//! Settings, layered: defaults < file < directory < environment < flags; every fault is reported at once.
+//! Typed settings in layers: defaults < file < `collector.d/*.toml` < environment < command line. All faults are reported
+//! at once.
 //!
-//! What is written (texts of files and variables) is read by `read`; what is used is [`Settings`]. A key that nobody
-//! reads is a fault, so a misspelt one cannot be ignored. Secrets are never settings: they are files.
+//! [`Keys`] has the settings as written, with their defaults; [`Settings`] has them as used. Secrets are files, never
+//! settings.
 
+mod flags;
 mod layers;
-mod read;
 mod span;
 
 use std::net::SocketAddr;
@@ -13,11 +14,11 @@ use std::time::Duration;
 
 use muster_proto::model::{OrderId, Pace};
 
-pub use layers::{Flags, Layers};
-pub use read::{ConfigFault, ConfigFaults};
-pub use span::{InvalidSpan, format_span, parse_span};
+pub use flags::Flags;
+pub use layers::{ConfigFault, ConfigFaults};
+pub use span::format_span;
 
-use read::Reader;
+use layers::Layers;
 
 /// The file that is read when `--config` names none.
 pub const DEFAULT_FILE: &str = "/etc/muster/collector.toml";
@@ -76,22 +77,26 @@ impl std::fmt::Debug for StoreAddress {
 }
 
 /// The agents' port.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Agents {
     /// `agents.listen`.
     pub listen: SocketAddr,
     /// `agents.public_names`: names and addresses under which agents and operators reach this collector.
+    #[serde(deserialize_with = "list")]
     pub public_names: Vec<String>,
     /// `agents.connections`: open connections at once.
     pub connections: usize,
     /// `agents.handshakes`: TLS handshakes at once; they are what costs processor time.
     pub handshakes: usize,
     /// `agents.handshake_timeout`: a peer that has not finished its handshake by then is dropped.
+    #[serde(with = "humantime_serde")]
     pub handshake_timeout: Duration,
 }
 
 /// The operators' port.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Operators {
     /// `operators.listen`.
     pub listen: SocketAddr,
@@ -100,7 +105,8 @@ pub struct Operators {
 }
 
 /// Health and metrics: plain HTTP, so on loopback by default.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Probes {
     /// `probes.listen`.
     pub listen: SocketAddr,
@@ -129,7 +135,8 @@ pub enum ActiveOrders {
 }
 
 /// What is written to standard error.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// `log.filter`: `info`, or `muster_collector=debug,info`.
     pub filter: String,
@@ -138,7 +145,8 @@ pub struct Log {
 }
 
 /// How a line of the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     Auto,
@@ -148,52 +156,147 @@ pub enum LogFormat {
     Json,
 }
 
-/// The defaults, as a file would say them: what `deploy/config/collector.toml` explains key by key.
-pub const DEFAULTS: &str = r#"
-data_dir = "/var/lib/muster"
-[store]
-url = ""
-[agents]
-listen = "0.0.0.0:7443"
-public_names = []
-connections = 20000
-handshakes = 256
-handshake_timeout = "10s"
-[operators]
-listen = "127.0.0.1:7444"
-connections = 256
-[probes]
-listen = "127.0.0.1:7480"
-[rules]
-overlay = ""
-active_orders = []
-poll = "10s"
-[pace]
-next = "5m"
-jitter = "1m"
-byte_budget = 0
-[drain]
-deadline = "20s"
-[log]
-filter = "info"
-format = "auto"
-"#;
+/// The settings as written in files and variables, with their defaults. The only list of keys.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Keys {
+    data_dir: PathBuf,
+    store: StoreKeys,
+    agents: Agents,
+    operators: Operators,
+    probes: Probes,
+    rules: RulesKeys,
+    pace: PaceKeys,
+    drain: DrainKeys,
+    log: Log,
+}
+
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StoreKeys {
+    url: String,
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RulesKeys {
+    overlay: PathBuf,
+    #[serde(deserialize_with = "list")]
+    active_orders: Vec<String>,
+    #[serde(with = "humantime_serde")]
+    poll: Duration,
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PaceKeys {
+    #[serde(with = "humantime_serde")]
+    next: Duration,
+    #[serde(with = "humantime_serde")]
+    jitter: Duration,
+    byte_budget: u64,
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct DrainKeys {
+    #[serde(with = "humantime_serde")]
+    deadline: Duration,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("/var/lib/muster"),
+            store: StoreKeys::default(),
+            agents: Agents::default(),
+            operators: Operators::default(),
+            probes: Probes::default(),
+            rules: RulesKeys::default(),
+            pace: PaceKeys::default(),
+            drain: DrainKeys::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 7443)),
+            public_names: Vec::new(),
+            connections: 20_000,
+            handshakes: 256,
+            handshake_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for Operators {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7444)), connections: 256 }
+    }
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7480)) }
+    }
+}
+
+impl Default for RulesKeys {
+    fn default() -> Self {
+        Self { overlay: PathBuf::new(), active_orders: Vec::new(), poll: Duration::from_secs(10) }
+    }
+}
+
+impl Default for PaceKeys {
+    fn default() -> Self {
+        Self { next: Duration::from_secs(300), jitter: Duration::from_secs(60), byte_budget: 0 }
+    }
+}
+
+impl Default for DrainKeys {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(20) }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Auto }
+    }
+}
+
+/// A list; in an environment variable, one string with commas.
+fn list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged, expecting = "expected a list of strings")]
+    enum List {
+        Items(Vec<String>),
+        Text(String),
+    }
+    Ok(match serde::Deserialize::deserialize(deserializer)? {
+        List::Items(items) => items,
+        List::Text(text) => text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect(),
+    })
+}
 
 impl Settings {
-    /// Reads all layers.
+    /// Reads all layers. `environment` is the process' environment, given so that it can be another one.
     ///
     /// # Errors
-    /// Everything that is wrong in any of them, each with where it stands.
-    pub fn load(layers: &Layers) -> Result<Self, ConfigFaults> {
-        let mut faults = Vec::new();
-        let merged = layers.merge(&mut faults);
-        let mut reader = Reader::new(merged, faults);
-        let settings = read_settings(&mut reader);
-        let faults = reader.finish();
-        match settings {
-            Some(settings) if faults.0.is_empty() => Ok(settings),
-            _ => Err(faults),
+    /// All faults of all layers, each with its place.
+    pub fn load(flags: &Flags, environment: Vec<(String, String)>) -> Result<Self, ConfigFaults> {
+        let mut layers = Layers::<Keys>::new();
+        let file = flags.config.as_deref();
+        layers.files(file.unwrap_or_else(|| Path::new(DEFAULT_FILE)), file.is_some());
+        layers.environment(ENVIRONMENT_PREFIX, environment);
+        for (key, value) in flags.settings() {
+            layers.set("the command line", key, value);
         }
+        let settings = settle(layers.merged(), &mut layers);
+        layers.finish().map(|()| settings)
     }
 
     /// A file of the data directory.
@@ -203,85 +306,57 @@ impl Settings {
     }
 }
 
-fn read_settings(reader: &mut Reader) -> Option<Settings> {
-    // Everything is read before anything is given up, so that all faults are seen.
-    let data_dir = reader.path("data_dir");
-    let url = reader.text("store.url");
-    let agents = read_agents(reader);
-    let operators_listen = reader.address("operators.listen");
-    let operators_connections = reader.count("operators.connections", 1, 1_000_000);
-    let probes_listen = reader.address("probes.listen");
-    let rules = read_rules(reader);
-    let pace = read_pace(reader);
-    let drain = reader.span("drain.deadline", Duration::ZERO, Duration::from_secs(3600));
-    let log = read_log(reader);
-    let data_dir = match data_dir {
-        Some(Some(path)) => Some(path),
-        Some(None) => {
-            reader.fault("data_dir", "it is empty: name a directory");
-            None
-        }
-        None => None,
-    };
-    let store = read_store(reader, url, data_dir.as_deref());
-    Some(Settings {
-        data_dir: data_dir?,
-        store: store?,
-        agents: agents?,
-        operators: Operators { listen: operators_listen?, connections: operators_connections? },
-        probes: Probes { listen: probes_listen? },
-        rules: rules?,
-        pace: pace?,
-        drain: drain?,
-        log: log?,
-    })
+/// Checks limits and turns the settings as written into the settings as used.
+fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    let span = |span: &Duration| format_span(*span);
+    let (agents, rules, pace, drain) = (&keys.agents, &keys.rules, &keys.pace, &keys.drain);
+    layers.limit("agents.connections", &agents.connections, (1, 1_000_000), usize::to_string);
+    layers.limit("agents.handshakes", &agents.handshakes, (1, 65_536), usize::to_string);
+    layers.limit("agents.handshake_timeout", &agents.handshake_timeout, (second / 10, second * 300), span);
+    layers.limit("operators.connections", &keys.operators.connections, (1, 1_000_000), usize::to_string);
+    layers.limit("rules.poll", &rules.poll, (second / 10, day), span);
+    layers.limit("pace.next", &pace.next, (second, day * 7), span);
+    layers.limit("pace.jitter", &pace.jitter, (Duration::ZERO, day), span);
+    layers.limit("drain.deadline", &drain.deadline, (Duration::ZERO, second * 3600), span);
+    for name in agents.public_names.iter().filter(|name| !is_public_name(name)) {
+        layers.fault("agents.public_names", format!("{name:?} is not a host name or an address; omit scheme and port"));
+    }
+    if keys.data_dir.as_os_str().is_empty() {
+        layers.fault("data_dir", "is empty; name a directory");
+    }
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&keys.log.filter) {
+        layers.fault("log.filter", format!("{:?} is not a filter: {error}", keys.log.filter));
+    }
+    Settings {
+        store: store_address(&keys, layers),
+        rules: Rules {
+            overlay: Some(keys.rules.overlay).filter(|path| !path.as_os_str().is_empty()),
+            active_orders: active_orders(&keys.rules.active_orders, layers),
+            poll: keys.rules.poll,
+        },
+        data_dir: keys.data_dir,
+        agents: keys.agents,
+        operators: keys.operators,
+        probes: keys.probes,
+        pace: Pace { next: keys.pace.next, jitter: keys.pace.jitter, byte_budget: keys.pace.byte_budget },
+        drain: keys.drain.deadline,
+        log: keys.log,
+    }
 }
 
-/// Empty is the file in the data directory.
-fn read_store(reader: &mut Reader, url: Option<String>, data_dir: Option<&Path>) -> Option<StoreAddress> {
-    let url = url?;
+/// An empty address means the file in the data directory.
+fn store_address(keys: &Keys, layers: &mut Layers<Keys>) -> StoreAddress {
+    let url = &keys.store.url;
     if let Some((scheme, _)) = url.split_once("://")
         && !["sqlite", "postgres", "postgresql"].contains(&scheme)
     {
-        reader.fault("store.url", &format!("{scheme:?} is none of sqlite, postgres"));
-        return None;
+        layers.fault("store.url", format!("unknown scheme {scheme:?}; use sqlite or postgres"));
     }
-    Some(StoreAddress(if url.is_empty() { data_dir?.join("muster.db").display().to_string() } else { url }))
+    StoreAddress(if url.is_empty() { keys.data_dir.join("muster.db").display().to_string() } else { url.clone() })
 }
 
-fn read_agents(reader: &mut Reader) -> Option<Agents> {
-    let listen = reader.address("agents.listen");
-    let public_names = reader.list("agents.public_names");
-    let connections = reader.count("agents.connections", 1, 1_000_000);
-    let handshakes = reader.count("agents.handshakes", 1, 65_536);
-    let timeout = reader.span("agents.handshake_timeout", Duration::from_millis(100), Duration::from_secs(300));
-    let public_names = public_names?;
-    for name in &public_names {
-        if !is_public_name(name) {
-            reader.fault(
-                "agents.public_names",
-                &format!("{name:?} is neither a host name nor an address (no port, no scheme)"),
-            );
-        }
-    }
-    Some(Agents {
-        listen: listen?,
-        public_names,
-        connections: connections?,
-        handshakes: handshakes?,
-        handshake_timeout: timeout?,
-    })
-}
-
-fn read_rules(reader: &mut Reader) -> Option<Rules> {
-    let overlay = reader.path("rules.overlay");
-    let active = reader.list("rules.active_orders");
-    let poll = reader.span("rules.poll", Duration::from_millis(100), Duration::from_secs(86_400));
-    let active_orders = active.map(|names| read_active(reader, &names));
-    Some(Rules { overlay: overlay?, active_orders: active_orders?, poll: poll? })
-}
-
-fn read_active(reader: &mut Reader, names: &[String]) -> ActiveOrders {
+fn active_orders(names: &[String], layers: &mut Layers<Keys>) -> ActiveOrders {
     if names.is_empty() {
         return ActiveOrders::AsWritten;
     }
@@ -292,39 +367,10 @@ fn read_active(reader: &mut Reader, names: &[String]) -> ActiveOrders {
     for name in names {
         match OrderId::new(name.as_str()) {
             Ok(id) => ids.push(id),
-            Err(error) => reader.fault("rules.active_orders", &error.to_string()),
+            Err(error) => layers.fault("rules.active_orders", error.to_string()),
         }
     }
     ActiveOrders::Only(ids)
-}
-
-fn read_pace(reader: &mut Reader) -> Option<Pace> {
-    let day = Duration::from_secs(86_400);
-    let next = reader.span("pace.next", Duration::from_secs(1), day * 7);
-    let jitter = reader.span("pace.jitter", Duration::ZERO, day);
-    let byte_budget = reader.count("pace.byte_budget", 0, usize::MAX);
-    let byte_budget = u64::try_from(byte_budget?).unwrap_or(u64::MAX);
-    Some(Pace { next: next?, jitter: jitter?, byte_budget })
-}
-
-fn read_log(reader: &mut Reader) -> Option<Log> {
-    let filter = reader.text("log.filter");
-    let format = reader.text("log.format");
-    if let Some(filter) = &filter
-        && let Err(error) = tracing_subscriber::EnvFilter::try_new(filter)
-    {
-        reader.fault("log.filter", &format!("{filter:?} is not a filter: {error}"));
-    }
-    let format = match format?.as_str() {
-        "auto" => LogFormat::Auto,
-        "text" => LogFormat::Text,
-        "json" => LogFormat::Json,
-        other => {
-            reader.fault("log.format", &format!("{other:?} is none of auto, text, json"));
-            return None;
-        }
-    };
-    Some(Log { filter: filter?, format })
 }
 
 fn is_public_name(name: &str) -> bool {

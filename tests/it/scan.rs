@@ -282,9 +282,9 @@ fn a_named_settings_file_is_used_or_refused() -> Result<()> {
 
     let missing = with(&[])?.expect_code(1)?;
     assert!(missing.stderr.contains(&named), "{}", missing.stderr);
-    std::fs::write(&file, "colector = \"x\"\n[scan]\nuser_scope = \"some\"\ntime_limit_s = 0\n")?;
+    std::fs::write(&file, "colector = \"x\"\n[scan]\nuser_scope = \"some\"\ntime_limit = \"0s\"\n")?;
     let refused = with(&[])?.expect_code(1)?;
-    for part in ["3 faults", "colector", "user_scope", "time_limit_s"] {
+    for part in ["3 faults", "colector", "user_scope", "time_limit"] {
         assert!(refused.stderr.contains(part), "{part} is missing: {}", refused.stderr);
     }
     assert_eq!(refused.stdout, "");

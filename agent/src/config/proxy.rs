@@ -34,10 +34,10 @@ impl fmt::Debug for Proxy {
 }
 
 /// What the settings say.
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct ProxyLayer {
-    url: Option<String>,
+pub(super) struct ProxyKeys {
+    pub(super) url: Option<String>,
     no_proxy: Option<String>,
     credentials_file: Option<PathBuf>,
     ca_file: Option<PathBuf>,
@@ -62,7 +62,7 @@ impl Proxy {
 /// # Errors
 /// The variable whose address cannot be used, and what is expected.
 pub(super) fn settle(
-    layer: ProxyLayer,
+    layer: ProxyKeys,
     environment: &BTreeMap<String, String>,
 ) -> Result<Option<Proxy>, (&'static str, String)> {
     let variable = |names: [&'static str; 2]| {
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     fn settled(url: Option<&str>, variables: &[(&str, &str)]) -> Result<Option<Proxy>, (&'static str, String)> {
-        let layer = ProxyLayer { url: url.map(str::to_owned), ..ProxyLayer::default() };
+        let layer = ProxyKeys { url: url.map(str::to_owned), ..ProxyKeys::default() };
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         settle(layer, &variables)
     }

@@ -203,13 +203,13 @@ mod tests {
     use super::*;
     use crate::app::command::{Format, TokensArgs};
     use crate::app::tokens;
-    use crate::config::{Flags, Layers};
+    use crate::config::Flags;
 
     fn settings(data_dir: &Path, config: &Path) -> Settings {
         std::fs::write(config, "").expect("written");
         let data_dir = Some(data_dir.display().to_string());
         let flags = Flags { config: Some(config.to_owned()), data_dir, ..Flags::default() };
-        Settings::load(&Layers { flags, environment: Vec::new() }).expect("valid")
+        Settings::load(&flags, Vec::new()).expect("valid")
     }
 
     async fn check(settings: &Settings) -> (bool, String) {

@@ -7,8 +7,6 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueP
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::{Lane, OrderId, ProductId, SiteId, TokenId};
 
-use crate::config::parse_span;
-
 /// Query a Muster collector
 #[derive(Debug, Parser)]
 #[command(
@@ -273,7 +271,7 @@ pub(crate) struct NewTokenArgs {
 
 /// In the request, 0 means the collector's default; a person who types it does not mean a day.
 fn lifetime(text: &str) -> Result<Duration, String> {
-    let span = parse_span(text).map_err(|error| error.to_string())?;
+    let span = humantime::parse_duration(text).map_err(|_| "expected a duration such as 90s, 12h or 7d".to_owned())?;
     if span.is_zero() { Err("an enrollment token must be valid for at least 1s".to_owned()) } else { Ok(span) }
 }
 

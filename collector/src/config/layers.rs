@@ -1,167 +1,173 @@
-//! Where settings come from, and in which order they cover each other.
+//! Layers of settings: reads each, checks it key by key, and merges them. The struct of the settings is the only list of
+//! keys; the agent's settings work the same way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use config::builder::DefaultState;
-use config::{Config, ConfigBuilder, Environment, File, FileFormat, Value};
+use config::{Environment, File, FileFormat, Source};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use super::{ConfigFault, DEFAULT_FILE, DEFAULTS, ENVIRONMENT_PREFIX};
+use crate::suggest::did_you_mean;
 
-/// The flags that cover all other layers.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct Flags {
-    /// Settings file [default: /etc/muster/collector.toml]; `*.toml` of the directory beside it (`collector.d`) follow
-    #[arg(long, value_name = "FILE", global = true)]
-    pub config: Option<PathBuf>,
-    /// Directory of database, CA and tokens
-    #[arg(long, value_name = "DIR", global = true)]
-    pub data_dir: Option<String>,
-    /// Where everything is kept: sqlite:///FILE, or postgres://USER@HOST/DATABASE with its password in a passfile
-    /// [default: muster.db in the data directory]
-    #[arg(long, value_name = "URL", global = true)]
-    pub store_url: Option<String>,
-    /// Address and port for agents (mutual TLS)
-    #[arg(long, value_name = "ADDRESS", global = true)]
-    pub agents_listen: Option<String>,
-    /// Address and port for operators (TLS and a token)
-    #[arg(long, value_name = "ADDRESS", global = true)]
-    pub operators_listen: Option<String>,
-    /// Address and port for health and metrics (plain HTTP)
-    #[arg(long, value_name = "ADDRESS", global = true)]
-    pub probes_listen: Option<String>,
-    /// Name or address under which this collector is reached; may be repeated
-    #[arg(long = "public-name", value_name = "NAME", global = true)]
-    pub public_names: Vec<String>,
-    /// Directory of catalogue and order files over the embedded ones
-    #[arg(long, value_name = "DIR", global = true)]
-    pub rules_overlay: Option<String>,
-    /// Judge under exactly these orders (`all` is every one); may be repeated
-    #[arg(long = "order", value_name = "ID", global = true)]
-    pub orders: Vec<String>,
+/// One fault in the settings.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConfigFault {
+    /// The file, `the environment` or `the command line`.
+    pub place: String,
+    /// The key, or empty if a whole file is faulty.
+    pub key: String,
+    /// What is wrong.
+    pub reason: String,
 }
 
-/// All that settings are read from; the environment is handed in, so that tests have their own.
-#[derive(Debug, Clone, Default)]
-pub struct Layers {
-    /// The flags.
-    pub flags: Flags,
-    /// Name and value of environment variables.
-    pub environment: Vec<(String, String)>,
+/// All faults in the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigFaults(pub Vec<ConfigFault>);
+
+impl fmt::Display for ConfigFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings have {} fault{}", self.0.len(), if self.0.len() == 1 { "" } else { "s" })?;
+        self.0.iter().try_for_each(|ConfigFault { place, key, reason }| {
+            let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
+            write!(f, "\n  {place}: {key}{reason}")
+        })
+    }
 }
 
-impl Layers {
-    /// Merges all layers, lowest first. A broken file is a fault and is left out.
-    pub(super) fn merge(&self, faults: &mut Vec<ConfigFault>) -> Vec<(String, Value)> {
-        let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
-        for path in self.files(faults) {
-            builder = add_file(builder, &path, faults);
-        }
-        builder = builder.add_source(self.environment_layer());
-        builder = self.add_flags(builder, faults);
-        match builder.build().and_then(|config| config::Source::collect(&config)) {
-            Ok(table) => table.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect(),
-            Err(error) => {
-                faults.push(ConfigFault {
-                    place: "the settings".to_owned(),
-                    key: String::new(),
-                    reason: error.to_string(),
-                });
-                Vec::new()
-            }
-        }
+/// Collects layers for the settings `K`, the lowest first.
+pub(super) struct Layers<K> {
+    /// The defaults, covered by every valid value so far.
+    merged: Value,
+    keys: BTreeSet<String>,
+    /// The layer that set a key.
+    places: BTreeMap<String, String>,
+    faults: Vec<ConfigFault>,
+    settings: PhantomData<K>,
+}
+
+impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
+    pub(super) fn new() -> Self {
+        let merged = serde_json::to_value(K::default()).unwrap_or_default();
+        let keys = leaves("", &merged).into_iter().map(|(key, _)| key).collect();
+        Self { merged, keys, places: BTreeMap::new(), faults: Vec::new(), settings: PhantomData }
     }
 
-    fn files(&self, faults: &mut Vec<ConfigFault>) -> Vec<PathBuf> {
-        let main = self.flags.config.clone();
-        let named = main.is_some();
-        let main = main.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
-        let mut files = Vec::new();
-        if named || main.exists() {
-            files.push(main.clone());
+    /// Adds a settings file, then the `*.toml` files of the directory beside it in the order of their names. The file may
+    /// be absent unless it was named.
+    pub(super) fn files(&mut self, file: &Path, is_named: bool) {
+        if is_named || file.exists() {
+            self.file(file);
         }
-        let directory = main.with_extension("d");
+        let directory = file.with_extension("d");
         match std::fs::read_dir(&directory) {
             Ok(entries) => {
-                let is_toml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
-                let mut more: Vec<PathBuf> =
-                    entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_toml).collect();
-                more.sort();
-                files.extend(more);
+                let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+                files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+                files.sort();
+                files.iter().for_each(|path| self.file(path));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => faults.push(ConfigFault {
-                place: directory.display().to_string(),
-                key: String::new(),
-                reason: format!("the directory cannot be read: {error}"),
-            }),
+            Err(error) => self.whole_fault(&directory, format!("read the directory: {error}")),
         }
-        files
     }
 
-    fn environment_layer(&self) -> Environment {
-        let prefix = format!("{ENVIRONMENT_PREFIX}__");
-        let ours = |(name, _): &&(String, String)| name.to_ascii_uppercase().starts_with(&prefix);
-        let source = self.environment.iter().filter(ours).cloned().collect();
-        Environment::with_prefix(ENVIRONMENT_PREFIX).prefix_separator("__").separator("__").source(Some(source))
+    fn file(&mut self, path: &Path) {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => return self.whole_fault(path, format!("read the file: {error}")),
+        };
+        match File::from_str(&text, FileFormat::Toml).collect() {
+            Ok(values) => self.layer(&path.display().to_string(), values),
+            Err(error) => self.whole_fault(path, error.to_string().trim_end().replace('\n', "\n    ")),
+        }
     }
 
-    fn add_flags(
-        &self,
-        mut builder: ConfigBuilder<DefaultState>,
-        faults: &mut Vec<ConfigFault>,
-    ) -> ConfigBuilder<DefaultState> {
-        let flags = &self.flags;
-        let mut pairs: Vec<(&str, config::ValueKind)> = Vec::new();
-        for (key, value) in [
-            ("data_dir", &flags.data_dir),
-            ("store.url", &flags.store_url),
-            ("agents.listen", &flags.agents_listen),
-            ("operators.listen", &flags.operators_listen),
-            ("probes.listen", &flags.probes_listen),
-            ("rules.overlay", &flags.rules_overlay),
-        ] {
-            if let Some(value) = value {
-                pairs.push((key, value.clone().into()));
+    /// Adds the variables `PREFIX__SECTION__KEY`.
+    pub(super) fn environment(&mut self, prefix: &str, variables: impl IntoIterator<Item = (String, String)>) {
+        let start = format!("{prefix}__");
+        let ours = variables.into_iter().filter(|(name, _)| name.starts_with(&start)).collect();
+        let source = Environment::with_prefix(prefix).prefix_separator("__").separator("__").try_parsing(true);
+        match source.source(Some(ours)).collect() {
+            Ok(values) => self.layer("the environment", values),
+            Err(error) => self.whole_fault(Path::new("the environment"), error.to_string()),
+        }
+    }
+
+    fn layer(&mut self, place: &str, values: config::Map<String, config::Value>) {
+        for (name, value) in values {
+            // Every value that TOML has is one of JSON's too.
+            let value = value.try_deserialize::<Value>().unwrap_or_default();
+            for (key, leaf) in leaves(&name, &value) {
+                self.set(place, &key, leaf.clone());
             }
         }
-        for (key, values) in [("agents.public_names", &flags.public_names), ("rules.active_orders", &flags.orders)] {
-            if !values.is_empty() {
-                pairs.push((key, values.clone().into()));
-            }
+    }
+
+    /// Sets one key. Each is checked alone, so that every fault is found and has its place.
+    pub(super) fn set(&mut self, place: &str, key: &str, value: Value) {
+        self.places.insert(key.to_owned(), place.to_owned());
+        if !self.keys.contains(key) {
+            let hint = did_you_mean(key, self.keys.iter().map(String::as_str));
+            return self.fault(key, format!("unknown key{hint}"));
         }
-        for (key, kind) in pairs {
-            let origin = "the flags".to_owned();
-            match builder.clone().set_override(key, Value::new(Some(&origin), kind)) {
-                Ok(next) => builder = next,
-                Err(error) => {
-                    faults.push(ConfigFault { place: origin, key: key.to_owned(), reason: error.to_string() })
+        let alone = key
+            .rsplit('.')
+            .fold(value.clone(), |inner, name| Value::Object(Map::from_iter([(name.to_owned(), inner)])));
+        match serde_json::from_value::<K>(alone) {
+            Ok(_) => {
+                if let Some(place) = self.merged.pointer_mut(&format!("/{}", key.replace('.', "/"))) {
+                    *place = value;
                 }
             }
+            Err(error) => self.fault(key, error.to_string()),
         }
-        builder
+    }
+
+    /// Reports a fault of a key, in the layer that set it.
+    pub(super) fn fault(&mut self, key: &str, reason: impl Into<String>) {
+        let place = self.places.get(key).map_or("the defaults", String::as_str).to_owned();
+        self.faults.push(ConfigFault { place, key: key.to_owned(), reason: reason.into() });
+    }
+
+    /// Reports a fault if the value is not within the limits, which are printed by `show`.
+    pub(super) fn limit<T: PartialOrd>(
+        &mut self,
+        key: &str,
+        value: &T,
+        (min, max): (T, T),
+        show: impl Fn(&T) -> String,
+    ) {
+        if *value < min || *value > max {
+            self.fault(key, format!("{} is not between {} and {}", show(value), show(&min), show(&max)));
+        }
+    }
+
+    fn whole_fault(&mut self, path: &Path, reason: String) {
+        self.faults.push(ConfigFault { place: path.display().to_string(), key: String::new(), reason });
+    }
+
+    /// The merged settings. Values with faults have their defaults.
+    pub(super) fn merged(&mut self) -> K {
+        serde_json::from_value(self.merged.clone()).unwrap_or_else(|error| {
+            self.fault("", error.to_string());
+            K::default()
+        })
+    }
+
+    /// All faults, if there is one.
+    pub(super) fn finish(mut self) -> Result<(), ConfigFaults> {
+        self.faults.sort();
+        self.faults.dedup();
+        if self.faults.is_empty() { Ok(()) } else { Err(ConfigFaults(self.faults)) }
     }
 }
 
-fn add_file(
-    builder: ConfigBuilder<DefaultState>,
-    path: &Path,
-    faults: &mut Vec<ConfigFault>,
-) -> ConfigBuilder<DefaultState> {
-    let mut refuse = |reason: String| {
-        faults.push(ConfigFault { place: path.display().to_string(), key: String::new(), reason });
-    };
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            refuse(format!("the file cannot be read: {error}"));
-            return builder;
-        }
-    };
-    // The reader of `toml` says line and column; the layering below would stop at the first broken file.
-    if let Err(error) = toml::from_str::<toml::Table>(&text) {
-        refuse(error.to_string().trim_end().replace('\n', "\n    "));
-        return builder;
-    }
-    builder.add_source(File::from(path).format(FileFormat::Toml))
+fn leaves<'v>(prefix: &str, value: &'v Value) -> Vec<(String, &'v Value)> {
+    let Value::Object(table) = value else { return vec![(prefix.to_owned(), value)] };
+    let key = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
+    table.iter().flat_map(|(name, value)| leaves(&key(name), value)).collect()
 }
