@@ -46,12 +46,12 @@ pub(in crate::store) fn decode(bytes: &[u8], mut digest: impl FnMut(i64) -> Step
     if reader.byte()? != FORM {
         return Err(broken("its form is not known"));
     }
-    let platform = Platform::from_code(reader.byte()?).ok_or_else(|| broken("its platform has no meaning"))?;
+    let platform = Platform::from_code(reader.byte()?).ok_or_else(|| broken("it has an unknown platform"))?;
     let count = reader.varint()?;
     let mut entries = Vec::new();
     for _ in 0..count {
-        let source = SourceName::from_code(reader.byte()?).ok_or_else(|| broken("a source has no meaning"))?;
-        let outcome = Outcome::from_code(reader.byte()?).ok_or_else(|| broken("an outcome has no meaning"))?;
+        let source = SourceName::from_code(reader.byte()?).ok_or_else(|| broken("it has an unknown source"))?;
+        let outcome = Outcome::from_code(reader.byte()?).ok_or_else(|| broken("it has an unknown outcome"))?;
         let watchlist = reader.varint()?;
         let reason = reader.text()?;
         let section = match reader.varint()? {

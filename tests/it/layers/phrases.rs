@@ -97,10 +97,6 @@ const AFTER_A_VERB: &[&str] = &["up", "at", "for"];
 
 /// Files that still have such words. The list only shrinks.
 const NOT_YET_DONE: &[&str] = &[
-    "ARCHITECTURE.md",
-    "collector/migrations/postgres/0001_initial.sql",
-    "collector/src/reports.rs",
-    "collector/src/store/operations.rs",
     "collector/src/store/postgres/heartbeat.rs",
     "collector/src/store/postgres/intern.rs",
     "collector/src/store/postgres/ledger.rs",
@@ -112,15 +108,9 @@ const NOT_YET_DONE: &[&str] = &[
     "collector/src/store/postgres/tests/protection.rs",
     "collector/src/store/postgres/tests/together.rs",
     "collector/src/store/postgres/tls.rs",
-    "collector/src/store/snapshot_codec.rs",
     "collector/src/store/software.rs",
     "collector/src/store/sqlite/row.rs",
     "collector/src/store/texts.rs",
-    "error",
-    "note",
-    "proto/src/canonical/reader.rs",
-    "proto/src/limits.rs",
-    "tests/it/main.rs",
 ];
 
 const FOLDERS: &[&str] = &["proto", "agent", "collector", "tests", "deploy", ".ci", ".github"];
@@ -176,7 +166,8 @@ fn breaches(source: &Source) -> Vec<String> {
                 found.push(format!("{at}: `{word}`: use {instead}"));
             }
         }
-        if words.windows(2).any(|pair| is_noun(&pair[0], &pair[1])) {
+        let is_lookup = |at: usize| words.get(at + 2).is_some_and(|word| word.text == "up");
+        if words.windows(2).enumerate().any(|(at, pair)| is_noun(&pair[0], &pair[1]) && !is_lookup(at)) {
             found.push(format!("{at}: `look` as a noun: use scan for the act, snapshot for the thing"));
         }
     }
