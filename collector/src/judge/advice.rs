@@ -19,10 +19,10 @@ pub(super) fn advice(
     match lane {
         Lane::Replace if is_unproven => format!(
             "Check that the other protection is active, or install accepted protection; \
-             then remove the prohibited product{how}"
+             then remove the prohibited software{how}"
         ),
-        Lane::Replace => format!("Install accepted protection, then remove the prohibited product{how}"),
-        Lane::Remove => format!("Remove the prohibited product{how}"),
+        Lane::Replace => format!("Install accepted protection, then remove the prohibited software{how}"),
+        Lane::Remove => format!("Remove the prohibited software{how}"),
         Lane::Silent => "Start the host or its agent, or record a disposition".to_owned(),
         Lane::Missing => "Enroll the host, or excuse its roster entry".to_owned(),
         Lane::Unknown => unknown(assessment),

@@ -7,7 +7,7 @@ pub(super) fn is_present(product: &ProductSeen) -> String {
     let state = match product.presence {
         Presence::Active => "is installed and running",
         Presence::Installed => "is installed",
-        Presence::ManagementOnly => "is installed; it manages this vendor's products",
+        Presence::ManagementOnly => "is installed (management only)",
         Presence::Embedded => "contains code of this vendor",
         Presence::Remnant => "was removed but left remnants",
         Presence::Suspect => "may be present; only weak evidence was found",
