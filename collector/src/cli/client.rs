@@ -57,12 +57,13 @@ pub(super) fn advice(failed: &anyhow::Error) -> Option<String> {
             "check that the collector runs and that --server is its operators' port (see listening.json in its data directory)"
         }
     } else {
-        match failed.downcast_ref::<Refused>()?.code {
-            Code::Unauthenticated => {
-                "check that --token-file is a token of this collector; `muster-collector init` writes the first one"
-            }
-            Code::PermissionDenied => "ask for a token with the required role",
-            _ => return None,
+        let code = failed.downcast_ref::<Refused>()?.code;
+        if code == Code::Unauthenticated {
+            "check that --token-file is a token of this collector; `muster-collector init` writes the first one"
+        } else if code == Code::PermissionDenied {
+            "ask for a token with the required role"
+        } else {
+            return None;
         }
     };
     Some(advice.to_owned())
