@@ -1,9 +1,11 @@
 //! The store: everything that a collector remembers. One trait, two backends (SQLite, PostgreSQL), one contract suite.
 //!
-//! A method of the trait is one operation: one whole transaction, so that no caller can do half of it. What an operation
-//! decides is written once, in `decide`; a backend loads, decides and writes. Rows and SQL are private to a backend.
+//! A method of the trait is one operation: one whole transaction, so that no caller can do half of it. What an
+//! operation decides is written once, in `decide`; a backend loads, decides and writes. Rows and SQL are private to a
+//! backend.
 //!
-//! Acknowledged means committed: the bytes of a delivery, the host's current snapshot, and its place in the judge queue.
+//! Acknowledged means committed: the bytes of a delivery, the host's current snapshot, and its place in the judge
+//! queue.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,8 +65,8 @@ pub fn place(url: &str) -> String {
     if is_postgres(url) { postgres::place(url) } else { url.to_owned() }
 }
 
-/// Opens the embedded store in a file: `sqlite:///var/lib/muster/fleet.db`, or the path alone. Creates and migrates it if
-/// needed.
+/// Opens the embedded store in a file: `sqlite:///var/lib/muster/fleet.db`, or the path alone. Creates and migrates it
+/// if needed.
 ///
 /// # Errors
 /// The file cannot be opened, has a newer schema, or is damaged; or the URL is of another kind of store.
@@ -150,7 +152,8 @@ pub enum StoreError {
 /// [`Store::token_create`] and [`Store::account_token_put`], which add another ledger entry.
 ///
 /// Any method can fail with [`StoreError::Operation`], [`StoreError::Unreachable`], [`StoreError::Damaged`] and
-/// [`StoreError::Closed`], and any method that writes with [`StoreError::Full`]; below, "the database fails" means these.
+/// [`StoreError::Closed`], and any method that writes with [`StoreError::Full`]; below, "the database fails" means
+/// these.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// The pin of the CA that signed the hosts' certificates, if this store is shared between collectors and has one. A
@@ -182,8 +185,8 @@ pub trait Store: Send + Sync + 'static {
     /// The database fails.
     async fn token_list(&self) -> Result<Vec<TokenReport>, StoreError>;
 
-    /// Revokes an enrollment token; `false` if there is no such token. A token that is revoked already keeps the time of
-    /// its first revocation.
+    /// Revokes an enrollment token; `false` if there is no such token. A token that is revoked already keeps the time
+    /// of its first revocation.
     ///
     /// # Errors
     /// The database fails.
@@ -201,25 +204,26 @@ pub trait Store: Send + Sync + 'static {
     /// The database fails.
     async fn account_token_get(&self, id: &TokenId) -> Result<Option<AccountToken>, StoreError>;
 
-    /// Enrolls a host: counts one use of the token, creates the host with its key, and puts it on the judge queue. A repeated
-    /// request with a known key gets the host of that key and costs no use.
+    /// Enrolls a host: counts one use of the token, creates the host with its key, and puts it on the judge queue. A
+    /// repeated request with a known key gets the host of that key and costs no use.
     ///
     /// # Errors
     /// The database fails. A request that is refused is no error: see [`Enrolled`].
     async fn host_enroll(&self, operation: Enrollment) -> Result<Enrolled, StoreError>;
 
-    /// The host that has this key, `None` if nobody has it. If a renewed key is shown for the first time, it is marked as in
-    /// use, and from then on the older keys of the host are superseded.
+    /// The host that has this key, `None` if nobody has it. If a renewed key is shown for the first time, it is marked
+    /// as in use, and from then on the older keys of the host are superseded.
     ///
     /// # Errors
     /// The database fails.
     async fn host_identify(&self, key: KeyFingerprint) -> Result<Option<HostIdentity>, StoreError>;
 
-    /// Gives the host a new key. The old one stays valid until the new one is used. Repeating a renewal changes nothing.
+    /// Gives the host a new key. The old one stays valid until the new one is used. Repeating a renewal changes
+    /// nothing.
     ///
     /// # Errors
-    /// [`StoreError::Operation`] if the host does not have the old key, its keys are revoked, or another host has the new
-    /// key. The database fails.
+    /// [`StoreError::Operation`] if the host does not have the old key, its keys are revoked, or another host has the
+    /// new key. The database fails.
     async fn host_rekey(&self, renewal: KeyRenewal) -> Result<(), StoreError>;
 
     /// Revokes all keys of a host; `false` if there is no such host. It stays in all counts.
@@ -229,15 +233,15 @@ pub trait Store: Send + Sync + 'static {
     async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Records a check-in, and changed facts and state if they were sent. If the snapshot is stored and complete, it
-    /// becomes the host's current one. A check-in that changes nothing but "last seen" is answered from memory; its time is
-    /// written within about a second.
+    /// becomes the host's current one. A check-in that changes nothing but "last seen" is answered from memory; its
+    /// time is written within about a second.
     ///
     /// # Errors
     /// The database fails. An unknown host is no error: see [`CheckInAnswer`].
     async fn check_in(&self, operation: CheckIn) -> Result<CheckInAnswer, StoreError>;
 
-    /// Stores a delivery. When all sections of the snapshot are stored, it becomes the host's current one, and the host is
-    /// put on the judge queue.
+    /// Stores a delivery. When all sections of the snapshot are stored, it becomes the host's current one, and the host
+    /// is put on the judge queue.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] if the snapshot does not have the digest that the delivery states. The database fails.
@@ -252,15 +256,15 @@ pub trait Store: Send + Sync + 'static {
     /// Notified after each commit of this process that put a host on the judge queue.
     fn queue_notify(&self) -> Arc<Notify>;
 
-    /// Claims at most `most` hosts that wait for judgement, those that have waited longest first. A claim ends when the host
-    /// is settled, or after a minute.
+    /// Claims at most `most` hosts that wait for judgement, those that have waited longest first. A claim ends when the
+    /// host is settled, or after a minute.
     ///
     /// # Errors
     /// The database fails.
     async fn queue_claim(&self, most: usize, now: Timestamp) -> Result<Vec<QueuedHost>, StoreError>;
 
-    /// The hits of these sections under this version of the rules. A section that was not matched against this version yet
-    /// has no entry; a section without hits has an empty one.
+    /// The hits of these sections under this version of the rules. A section that was not matched against this version
+    /// yet has no entry; a section without hits has an empty one.
     ///
     /// # Errors
     /// The database fails.
@@ -338,15 +342,15 @@ pub trait Store: Send + Sync + 'static {
     /// The database fails.
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError>;
 
-    /// At most `most` ledger entries with higher numbers than `after`, oldest first. A reader that continues after the last
-    /// number that it got misses none.
+    /// At most `most` ledger entries with higher numbers than `after`, oldest first. A reader that continues after the
+    /// last number that it got misses none.
     ///
     /// # Errors
     /// The database fails.
     async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError>;
 
-    /// Checks digests, references, histories, tallies and the search index of the whole store. Takes time in proportion to
-    /// its size.
+    /// Checks digests, references, histories, tallies and the search index of the whole store. Takes time in proportion
+    /// to its size.
     ///
     /// # Errors
     /// The database fails. What the check finds wrong is in its result.
@@ -360,8 +364,8 @@ pub trait Store: Send + Sync + 'static {
     async fn close(&self) -> Result<(), StoreError>;
 }
 
-/// Checks once more that a snapshot has the digest under which it will be stored. Ingest has checked it and answered the
-/// agent; sections compute their own digests.
+/// Checks once more that a snapshot has the digest under which it will be stored. Ingest has checked it and answered
+/// the agent; sections compute their own digests.
 fn matches_its_digest(operation: &Delivery) -> Result<(), StoreError> {
     match &operation.snapshot {
         Some(snapshot) if canonical::snapshot_digest(snapshot) != operation.digest => Err(StoreError::Damaged {

@@ -1,17 +1,17 @@
-//! The interned form of a section: numbers into the dictionary of editions, and what is not shared.
+//! The interned form of a section: numbers of editions in the dictionary, and what only this section has.
 //!
 //! ```text
 //! body    := 0x02 groups:varint group* singles:varint single*
-//! group   := flags:u8 [state:text] members:varint edition*              all alike but for their edition
+//! group   := flags:u8 [state:text] members:varint edition*              they differ only in their edition
 //! single  := edition flags:u8 [path] [state:text] [attributes:varint (name:text value:text)*]
-//! edition := the difference to the edition before, of this group or of the singles:varint
-//! path    := text | what stands before the name:text, what follows it:text
-//! text    := n:varint            n > 0: the (n-1)th text of this body's table, which begins with the empty text
-//!          | 0 shared:varint rest:varint bytes    a new text: so many bytes of the one before it, then these
+//! edition := its difference from the edition before in this group or in the singles:varint
+//! path    := text | the part before the name:text, the part after it:text
+//! text    := n:varint            n > 0: text n - 1 of this body; text 0 is empty
+//!          | 0 shared:varint rest:varint bytes    a new text: `shared` bytes of the text before it, then `bytes`
 //! ```
 //!
-//! Lossless: [`decode`] gives back the section that [`encode`] was given, to the byte. The order of observations is not
-//! kept, because the canonical form has only one. 300 packages take some 500 bytes.
+//! It is lossless: [`decode`] returns the bytes of the section that [`encode`] was given. The order of observations is
+//! not stored, because the canonical form defines it. 300 packages take about 500 bytes.
 
 mod residue;
 mod text;
@@ -28,11 +28,11 @@ const FORM: u8 = 2;
 
 /// Finds editions by their numbers.
 pub(in crate::store) trait Lookup {
-    /// The canonical bytes of the edition, see [`Edition`]; `None` when there is none.
+    /// The canonical bytes of the edition with this number, see [`Edition`]; `None` if there is none.
     fn edition(&mut self, number: i64) -> Step<Option<Vec<u8>>>;
 }
 
-/// The interned form of a section: of its observations, with the number of the edition of each.
+/// The interned form of a section, from its observations and the number of each one's edition.
 pub(in crate::store) fn encode(observations: &[ObservationView<'_>], editions: &[u32]) -> Vec<u8> {
     debug_assert_eq!(observations.len(), editions.len(), "each observation is of an edition");
     let mut groups: Vec<(Residue<'_>, Vec<u32>)> = Vec::new();
@@ -45,7 +45,7 @@ pub(in crate::store) fn encode(observations: &[ObservationView<'_>], editions: &
             singles.push((edition, residue));
             continue;
         }
-        // Neighbours are mostly alike.
+        // Consecutive observations mostly have the same residue.
         if groups.get(newest).is_none_or(|(of, _)| *of != residue) {
             newest = *known.entry(residue).or_insert_with(|| {
                 groups.push((residue, Vec::new()));
@@ -79,6 +79,9 @@ pub(in crate::store) fn encode(observations: &[ObservationView<'_>], editions: &
 }
 
 /// The section of an interned form.
+///
+/// # Errors
+/// The bytes are damaged, or refer to an edition that is not there.
 pub(in crate::store) fn decode(
     platform: Platform,
     source: SourceName,
@@ -102,7 +105,7 @@ pub(in crate::store) fn decode(
     section.finish().map_err(|error| broken(&error.to_string()))
 }
 
-/// The numbers of the editions in an interned form, in ascending order, each once.
+/// The numbers of the editions in an interned form, ascending and without duplicates.
 pub(in crate::store) fn editions(body: &[u8]) -> Step<Vec<u32>> {
     let mut editions = Vec::new();
     walk(body, |edition, _| {
@@ -143,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// A dictionary in memory; numbers are given in an order of their own.
+    /// A dictionary in memory whose numbers are not in the order of the texts.
     #[derive(Default)]
     struct Book(Vec<Vec<u8>>);
 

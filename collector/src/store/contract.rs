@@ -1,5 +1,5 @@
-//! The suite that each backend must pass. A backend says how to make a fresh store and how to open it again; the macro
-//! makes one test of every function.
+//! The contract suite that each backend must pass. A backend implements how to create a fresh store and open it again;
+//! the macro makes one test of each function.
 
 mod concurrency;
 mod crash;
@@ -26,15 +26,15 @@ pub(crate) use lists::*;
 pub(crate) use snapshots::*;
 pub(crate) use software::*;
 
-/// A place where a store can be made, closed, and opened again.
+/// A place where a store can be created, closed, and opened again.
 pub(crate) trait Backend: Sized + Send + Sync + 'static {
-    /// A place where no store has been yet.
+    /// A place that has no store yet.
     fn fresh() -> Self;
     /// Opens the store at this place.
     fn open(&self) -> Arc<dyn Store>;
 }
 
-/// One test for every promise of the contract, on this backend.
+/// One test for each function of the suite, on this backend.
 macro_rules! suite {
     ($backend:ty: $($promise:ident)+) => {
         $(
@@ -46,13 +46,13 @@ macro_rules! suite {
     };
     ($backend:ty) => {
         $crate::store::contract::suite! { $backend:
-            a_token_is_listed_used_and_withdrawn
-            an_enrollment_needs_a_token_that_is_right_in_force_and_not_used_up
-            a_retried_enrollment_is_the_same_host_and_does_not_use_the_token_again
-            both_keys_are_good_until_the_new_one_is_used
+            a_token_is_listed_used_and_revoked
+            an_enrollment_needs_a_known_valid_token_with_uses_left
+            a_repeated_enrollment_gets_the_same_host_and_costs_no_use
+            both_keys_are_valid_until_the_new_one_is_used
             a_renewal_by_a_stranger_changes_nothing
-            a_withdrawn_host_is_known_and_revoked
-            an_operator_token_is_kept_and_replaced
+            a_revoked_host_stays_known
+            an_account_token_is_stored_and_replaced
             a_snapshot_becomes_current_when_its_last_section_is_there
             a_section_that_came_is_kept_though_others_are_missing
             a_snapshot_with_another_digest_is_refused_and_nothing_is_kept

@@ -1,7 +1,7 @@
 //! What both backends decide: pure functions that take what is stored and return what to write.
 //!
-//! A backend loads, calls a decision, and writes. Nothing here knows SQL or waits for anything, so the tests beside each
-//! decision need no database. Decisions are generic over a backend's row numbers.
+//! A backend loads, calls a decision, and writes. Nothing here knows SQL or waits for anything, so the tests beside
+//! each decision need no database. Decisions are generic over a backend's row numbers.
 
 use muster_proto::model::Timestamp;
 
@@ -14,8 +14,8 @@ pub(in crate::store) mod tally;
 pub(in crate::store) mod tokens;
 pub(in crate::store) mod unchanged;
 
-/// When something begins that follows what began at `earlier`: now, or a millisecond after `earlier` if the clock was set
-/// back or both happened within a millisecond. So the history of a host is always ordered.
+/// When something begins that follows what began at `earlier`: now, or a millisecond after `earlier` if the clock was
+/// set back or both happened within a millisecond. So the history of a host is always ordered.
 fn begin_after(earlier: Timestamp, now: Timestamp) -> Timestamp {
     now.max(Timestamp::from_millis(earlier.millis().saturating_add(1)))
 }

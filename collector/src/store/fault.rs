@@ -2,8 +2,8 @@
 
 use super::StoreError;
 
-/// The result of one step of an operation: one statement, or one value that is read from a row. A step that fails ends the
-/// operation, and its transaction is rolled back.
+/// The result of one step of an operation: one statement, or one value that is read from a row. A step that fails ends
+/// the operation, and its transaction is rolled back.
 pub(in crate::store) type Step<T> = Result<T, StoreFault>;
 
 /// Why a step failed. It can be cloned, because one failed commit fails all operations that it was to commit.

@@ -1,4 +1,4 @@
-//! The last check-in of a host, and which sequence numbers it covers.
+//! A host's last check-in, and which messages it makes replays.
 
 use muster_proto::model::{RunId, Timestamp};
 
@@ -8,17 +8,17 @@ pub(in crate::store) struct LastSeen {
     pub(in crate::store) last_seen: Timestamp,
     pub(in crate::store) run: RunId,
     pub(in crate::store) seq: u64,
-    /// The run before: a late message of it is not taken for a new run.
+    /// The run before, so that its late messages are not taken for a new run.
     pub(in crate::store) previous: Option<(RunId, u64)>,
 }
 
 impl LastSeen {
-    /// Whether this sequence number of this run was seen.
+    /// Whether a message with this run and sequence number is a replay.
     pub(in crate::store) fn covers(&self, run: RunId, seq: u64) -> bool {
         (self.run == run && seq <= self.seq) || self.previous.is_some_and(|(was, last)| was == run && seq <= last)
     }
 
-    /// What is to be kept after this check-in.
+    /// The last check-in after this one.
     pub(in crate::store) fn advanced(before: Option<Self>, run: RunId, seq: u64, now: Timestamp) -> Self {
         let Some(before) = before else { return Self { last_seen: now, run, seq, previous: None } };
         let last_seen = before.last_seen.max(now);

@@ -1,12 +1,12 @@
-//! The backend for many collectors: one PostgreSQL, any number of processes, none of which leads.
+//! The backend for many collectors: one PostgreSQL and any number of processes, none of which is special.
 //!
 //! ```text
-//!  reports ─► writers (grouped commits, arrays) ─► database ◄─ pool (single operations, reads)
-//!     └───────────► memory (last seen, identities) ◄── heartbeat (once a second) ──► other collectors
+//!  deliveries ─► writers (grouped commits, arrays) ─► database ◄─ pool (single operations, reads)
+//!     └──────────────► memory (last seen, identities) ◄── heartbeat (once a second) ──► other collectors
 //! ```
 //!
-//! All state is in the database; what is in memory is a cache, and `memory` says for each why it may be believed. How
-//! locks are taken, in one order, stands in `writer`.
+//! All state is in the database. What is in memory is a cache; `memory` explains why each part of it can be trusted.
+//! The order in which locks are taken is documented in `writer`.
 
 mod address;
 mod authority;
@@ -81,17 +81,17 @@ pub(super) struct PostgresStore {
     dictionaries: Arc<SmallDictionaries>,
     writer: Arc<Writer>,
     heartbeat: Heartbeat,
-    /// This collector's number: a new one for each start.
+    /// This collector's number, a new one for each start.
     me: i32,
 }
 
-/// Hosts and database of an address, for people.
+/// Hosts and database of an address, for messages.
 pub(super) fn place(url: &str) -> String {
     Address::read(url).map_or_else(|_| "postgres://…".to_owned(), |address| address.place)
 }
 
 impl PostgresStore {
-    /// Connects to the database that the address dictionaries, and migrates it when needed.
+    /// Connects to the database at this URL, and migrates it if needed.
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
         let address = Address::read(url)?;
         let place = address.place.clone();
@@ -236,7 +236,7 @@ impl Store for PostgresStore {
     }
 
     async fn queue_claim(&self, most: usize, now: Timestamp) -> Result<Vec<QueuedHost>, StoreError> {
-        if let Some((number, version)) = self.memory.rules().to_bring_back() {
+        if let Some((number, version)) = self.memory.rules().to_readopt() {
             let version = &*version;
             let adopt = |lease: Arc<Lease>| async move { rules::adopt(&lease, version, number, now, true).await };
             self.pool.run("queue_claim", Write, adopt).await?;

@@ -1,36 +1,36 @@
-//! From an edition to the sections that have it: segments of the index of search. A segment covers the sections of one
-//! range of numbers and is never changed; several of one level are merged into one of the next.
+//! Postings: segments of the search index, which map an edition to the sections that contain it. A segment covers one
+//! range of section numbers and never changes. Segments of one level are merged into one of the next.
 //!
 //! ```text
-//! segment := block*                     in the order of their first editions; a backend stores block by block
+//! segment := block*                     in the order of their first editions; each block is a row
 //! block   := entry*
-//! entry   := edition:varint length:varint list     the edition as difference to the one before, first to the block's
-//! list    := section:varint*                       as difference to the one before
+//! entry   := edition:varint length:varint list     the edition as its difference from the one before
+//! list    := section:varint*                       each as its difference from the one before
 //! ```
 
 use super::fault::{Step, StoreFault};
 
-/// Bytes of a block, about.
+/// The size of a block in bytes, approximately.
 const BLOCK: usize = 2_000;
-/// Segments of one level that make one of the next.
+/// How many segments of one level are merged into one of the next.
 pub(in crate::store) const FAN: i64 = 8;
-/// The highest level: merging beyond would write more than it spares.
+/// The highest level. Merging further would cost more writes than it saves reads.
 pub(in crate::store) const TOP: i64 = 2;
-/// Sections in a new segment, at most.
+/// The most sections in a new segment.
 pub(in crate::store) const SECTIONS: i64 = 4_096;
 
-/// A run of entries, as it is stored.
+/// A block of entries, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct Block {
-    /// The edition of its first entry.
+    /// The first edition in the block.
     pub(in crate::store) first: u32,
     pub(in crate::store) bytes: Vec<u8>,
 }
 
-/// The segment of these sections: the number of each, with the numbers of its editions, ascending and each once.
+/// A segment of these sections. Each has its number and the numbers of its editions, ascending and without duplicates.
 pub(in crate::store) fn segment(sections: &[(i64, Vec<u32>)]) -> Vec<Block> {
     let Some(first) = sections.iter().map(|(number, _)| *number).min() else { return Vec::new() };
-    // Both halves of the key are small, so one sort of numbers is all there is to do.
+    // Edition and offset fit into one number, so sorting these numbers sorts the postings.
     let mut pairs: Vec<u64> = Vec::with_capacity(sections.iter().map(|(_, editions)| editions.len()).sum());
     for (number, editions) in sections {
         let offset = u32::try_from(number - first).unwrap_or(u32::MAX);
@@ -47,7 +47,10 @@ pub(in crate::store) fn segment(sections: &[(i64, Vec<u32>)]) -> Vec<Block> {
     writer.finish()
 }
 
-/// One segment of several that follow each other.
+/// Merges segments whose ranges follow each other.
+///
+/// # Errors
+/// A block is damaged.
 pub(in crate::store) fn merge(segments: &[Vec<Block>]) -> Step<Vec<Block>> {
     let mut heads = Vec::with_capacity(segments.len());
     for blocks in segments {
@@ -71,7 +74,7 @@ pub(in crate::store) fn merge(segments: &[Vec<Block>]) -> Step<Vec<Block>> {
     Ok(writer.finish())
 }
 
-/// The sections that have an edition, of the block that could name it.
+/// The sections with this edition in a block that can contain it.
 pub(in crate::store) fn sections_in(block: &Block, edition: u32) -> Step<Vec<i64>> {
     let mut entries = Entries::of(std::slice::from_ref(block));
     let mut sections = Vec::new();
@@ -86,7 +89,7 @@ pub(in crate::store) fn sections_in(block: &Block, edition: u32) -> Step<Vec<i64
     Ok(sections)
 }
 
-/// All that a block says: editions with their sections.
+/// The editions in a block, with their sections.
 pub(in crate::store) fn lists(block: &Block) -> Step<Vec<(u32, Vec<i64>)>> {
     let mut entries = Entries::of(std::slice::from_ref(block));
     let mut lists = Vec::new();
@@ -98,7 +101,7 @@ pub(in crate::store) fn lists(block: &Block) -> Step<Vec<(u32, Vec<i64>)>> {
     Ok(lists)
 }
 
-/// The last edition of a block.
+/// The last edition in a block.
 pub(in crate::store) fn last_of(block: &Block) -> Step<u32> {
     let mut entries = Entries::of(std::slice::from_ref(block));
     let mut last = block.first;
@@ -108,7 +111,7 @@ pub(in crate::store) fn last_of(block: &Block) -> Step<u32> {
     Ok(last)
 }
 
-/// A number for everything that a segment says, whatever the order: the sum over its pairs.
+/// A checksum of a segment that does not depend on the order: the sum of [`of_pair`] over its postings.
 pub(in crate::store) fn fingerprint(blocks: &[Block]) -> Step<u64> {
     let mut sum = 0_u64;
     let mut entries = Entries::of(blocks);
@@ -118,9 +121,9 @@ pub(in crate::store) fn fingerprint(blocks: &[Block]) -> Step<u64> {
     Ok(sum)
 }
 
-/// What one pair adds to the fingerprint.
+/// What one posting adds to the fingerprint.
 pub(in crate::store) fn of_pair(edition: u32, section: i64) -> u64 {
-    // The finaliser of SplitMix64: neighbours differ in half of their bits.
+    // The finalizer of SplitMix64: similar pairs give very different numbers.
     let mut mixed = section.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(edition));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -173,7 +176,7 @@ impl Writer {
     }
 }
 
-/// Entries of blocks, one after the other.
+/// Reads the entries of several blocks in order.
 struct Entries<'a> {
     blocks: std::slice::Iter<'a, Block>,
     rest: &'a [u8],
@@ -230,7 +233,7 @@ fn read_varint(bytes: &mut &[u8]) -> Step<u64> {
 }
 
 fn broken() -> StoreFault {
-    StoreFault::damaged("a block of the index of search", "it cannot be read")
+    StoreFault::damaged("a block of the search index", "it cannot be read")
 }
 
 #[cfg(test)]
@@ -269,7 +272,7 @@ mod tests {
             }
             let merged = merge(&segments).expect("merges");
             prop_assert_eq!(fingerprint(&merged).expect("reads"), sum);
-            prop_assert_eq!(&merged, &segment(&sections), "as if it had been made at once");
+            prop_assert_eq!(&merged, &segment(&sections), "the same as one segment of all sections");
             for edition in 0..400 {
                 let named: BTreeSet<i64> = find(&merged, edition).into_iter().collect();
                 prop_assert_eq!(&named, &wanted.remove(&edition).unwrap_or_default());

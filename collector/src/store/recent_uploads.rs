@@ -1,5 +1,5 @@
-//! Sections and snapshots that came lately, as they came: the judge queue asks for them a moment later, and reading them back
-//! from the database would cost more than all else that it does. Bounded by bytes; the database has all of it.
+//! A cache of sections and snapshots that were delivered recently. The judge needs them a moment later, and rebuilding
+//! them from the database would be its largest cost. Bounded in bytes.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -8,9 +8,9 @@ use hashbrown::HashMap;
 use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{Digest, Snapshot};
 
-/// Bytes of sections that are held.
+/// Bytes of sections in the cache.
 const BYTES: usize = 64 * 1024 * 1024;
-/// Looks that are held.
+/// Snapshots in the cache.
 const SNAPSHOTS: usize = 8_192;
 
 /// See the head of the file.
@@ -27,7 +27,7 @@ struct Held {
 }
 
 impl RecentUploads {
-    /// Holds what was committed; the oldest make way.
+    /// Adds what was committed, and drops the oldest. A section larger than an eighth of the cache is not added.
     pub(in crate::store) fn keep(&self, sections: Vec<CanonicalSection>, snapshot: Option<(Digest, Snapshot)>) {
         let mut held = self.held();
         for section in sections {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_there_and_the_oldest_have_made_way() {
+    fn the_oldest_sections_are_dropped() {
         let recent = RecentUploads::default();
         let size = section(0).bytes().len();
         let fit = BYTES / size;

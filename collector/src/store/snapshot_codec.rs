@@ -1,11 +1,11 @@
-//! The stored form of a snapshot that is complete: as the canonical one, but sections by their numbers in this database.
+//! The stored form of a complete snapshot: like the canonical form, but with the row numbers of the sections.
 //!
 //! ```text
-//! look  := 0x01 platform:u8 count:varint entry*
-//! entry := source:u8 outcome:u8 watchlist:varint reason:(length:varint bytes) section:varint   0: none, else 1 + number
+//! snapshot := 0x01 platform:u8 count:varint entry*
+//! entry    := source:u8 outcome:u8 watchlist:varint reason:(length:varint bytes) section:varint   0: none, else 1 + number
 //! ```
 //!
-//! The canonical bytes, and with them the digest, are rebuilt from it.
+//! The canonical bytes, and so the digest, can be rebuilt from it.
 
 use muster_proto::model::{Digest, Outcome, Platform, Snapshot, SnapshotEntry, SourceName};
 
@@ -13,7 +13,7 @@ use super::fault::{Step, StoreFault};
 
 const FORM: u8 = 1;
 
-/// The stored form; `numbers` are those of the snapshot's sections in turn.
+/// The stored form. `numbers` are the row numbers of the snapshot's sections, in order.
 pub(in crate::store) fn encode(snapshot: &Snapshot, numbers: &[i64]) -> Vec<u8> {
     let mut bytes = vec![FORM, snapshot.platform().code()];
     varint(&mut bytes, snapshot.entries().len() as u64);
@@ -29,10 +29,10 @@ pub(in crate::store) fn encode(snapshot: &Snapshot, numbers: &[i64]) -> Vec<u8> 
     bytes
 }
 
-/// The numbers of the sections of a stored form.
+/// The row numbers of the sections in a stored form.
 pub(in crate::store) fn sections(bytes: &[u8]) -> Step<Vec<i64>> {
     let mut sections = Vec::new();
-    // The digests are not asked for: any will do.
+    // The digests are not used, so any will do.
     decode(bytes, |number| {
         sections.push(number);
         Ok(Digest::from_bytes([0; 32]))
@@ -40,7 +40,7 @@ pub(in crate::store) fn sections(bytes: &[u8]) -> Step<Vec<i64>> {
     Ok(sections)
 }
 
-/// The snapshot of a stored form; `digest` knows sections by their numbers.
+/// The snapshot of a stored form. `digest` returns the digest of a section's row number.
 pub(in crate::store) fn decode(bytes: &[u8], mut digest: impl FnMut(i64) -> Step<Digest>) -> Step<Snapshot> {
     let mut reader = Reader { bytes };
     if reader.byte()? != FORM {

@@ -1,4 +1,4 @@
-//! Search: which software is asked for, and the editions that fit.
+//! Search for software: the query, and matching the editions of a dictionary.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use muster_proto::model::{HostId, Platform, SoftwareCount, SoftwareEdition};
 
 use super::fault::{Step, StoreFault};
 
-/// Which software is asked for.
+/// A search for software.
 #[derive(Debug, Clone)]
 pub struct SoftwareQuery {
-    /// A part of its name or of its vendor, without regard to case; not empty.
+    /// Text that the name or the vendor contains, ignoring case; not empty.
     pub text: String,
-    /// How its version begins; empty is any.
+    /// A prefix of the version; empty matches any.
     pub version: String,
-    /// At most this many editions; those that most hosts have come first.
+    /// At most this many editions, those on most hosts first.
     pub editions: usize,
     /// At most this many hosts.
     pub hosts: usize,
@@ -23,25 +23,25 @@ pub struct SoftwareQuery {
     pub after: Option<HostId>,
 }
 
-/// What came of a step in building the index of search.
+/// The result of one step in building the search index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndexStep {
-    /// It was taken; there may be more.
+    /// A step was taken; there may be more.
     Taken,
-    /// There is nothing to do.
+    /// Nothing to do.
     Nothing,
-    /// Another builds, or others are still writing: soon.
+    /// Not now: another collector is building, or transactions are still writing. Try again soon.
     Later,
 }
 
 /// Editions by their numbers.
 pub(in crate::store) type Editions = BTreeMap<u32, SoftwareEdition>;
 
-/// Finds a text without regard to case.
+/// Finds a text, ignoring case.
 pub(in crate::store) enum Wanted {
-    /// Of ASCII alone: one automaton finds it in all bytes.
+    /// An ASCII text: one automaton searches all bytes.
     Plain(AhoCorasick),
-    /// Of any letters, in small ones.
+    /// Any other text, in lower case.
     Folded(String),
 }
 
@@ -61,7 +61,7 @@ impl Wanted {
         }
     }
 
-    /// Where the next text begins that may hold it, among texts that lie one after the other.
+    /// The position of the next candidate in concatenated texts.
     fn next(&self, bytes: &[u8], from: usize) -> Option<usize> {
         match self {
             Self::Plain(automaton) => automaton.find(Input::new(bytes).range(from..)).map(|hit| hit.start()),
@@ -70,12 +70,12 @@ impl Wanted {
     }
 }
 
-/// Of a dictionary, the editions whose name or vendor holds the text and whose version begins so. The dictionary is all
-/// its texts one after the other, each a platform and an edition, and where that of number n ends, at n - 1.
+/// The editions of a dictionary whose name or vendor contains the text and whose version has the prefix. `bytes` are
+/// all texts, concatenated, each a platform and an edition; `ends[n - 1]` is the end of the text with number n.
 pub(in crate::store) fn search(bytes: &[u8], ends: &[usize], wanted: &Wanted, version: &str) -> Step<Editions> {
     let mut found = BTreeMap::new();
     let mut at = 0;
-    // What is found may also stand in a version, or reach over the end of an edition.
+    // A hit may also be in a version, or span two editions; only name and vendor count.
     while let Some(hit) = wanted.next(bytes, at) {
         let index = ends.partition_point(|end| *end <= hit);
         let start = index.checked_sub(1).map_or(0, |before| ends[before]);
@@ -88,7 +88,7 @@ pub(in crate::store) fn search(bytes: &[u8], ends: &[usize], wanted: &Wanted, ve
     Ok(found)
 }
 
-/// The numbers of each edition: under several ids it has several.
+/// The numbers of each edition. An edition under several ids has several.
 pub(in crate::store) fn by_text(editions: &Editions) -> BTreeMap<&SoftwareEdition, Vec<u32>> {
     let mut by_text: BTreeMap<&SoftwareEdition, Vec<u32>> = BTreeMap::new();
     for (number, edition) in editions {
@@ -97,10 +97,10 @@ pub(in crate::store) fn by_text(editions: &Editions) -> BTreeMap<&SoftwareEditio
     by_text
 }
 
-/// Editions of hosts on one page, about: a page ends early rather than fill the memory.
+/// About how many editions of hosts a page may have in total: a page ends early rather than use much memory.
 pub(in crate::store) const PAGE: usize = 100_000;
 
-/// Puts editions in order, and says how many there are beyond the first so many.
+/// Sorts editions, those on most hosts first, keeps `most` of them, and returns how many were dropped.
 pub(in crate::store) fn foremost(counted: &mut Vec<SoftwareCount>, most: usize) -> u64 {
     counted.sort_by(|a, b| b.hosts.cmp(&a.hosts).then_with(|| a.edition.cmp(&b.edition)));
     let more = counted.len().saturating_sub(most) as u64;
@@ -108,7 +108,7 @@ pub(in crate::store) fn foremost(counted: &mut Vec<SoftwareCount>, most: usize) 
     more
 }
 
-/// Platform and edition of a text of the dictionary.
+/// Platform and edition of a text in the dictionary.
 pub(in crate::store) fn read(text: &[u8]) -> Option<(u8, Edition<'_>)> {
     let (platform, edition) = text.split_first()?;
     Some((*platform, Edition::read(edition).ok()?))
@@ -117,7 +117,7 @@ pub(in crate::store) fn read(text: &[u8]) -> Option<(u8, Edition<'_>)> {
 fn stored(platform: u8, edition: Edition<'_>) -> Step<SoftwareEdition> {
     let Edition { kind, name, vendor, version, id: _ } = edition;
     let platform = Platform::from_code(platform)
-        .ok_or_else(|| StoreFault::damaged("an edition", format!("the platform {platform} has no meaning")))?;
+        .ok_or_else(|| StoreFault::damaged("an edition", format!("there is no platform with code {platform}")))?;
     let (name, vendor, version) = (name.to_owned(), vendor.to_owned(), version.to_owned());
     Ok(SoftwareEdition { platform, kind, name, vendor, version })
 }

@@ -70,14 +70,14 @@ pub(super) struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file that the setting names; makes and migrates it when needed.
+    /// Opens the file of a URL; creates and migrates it if needed.
     pub(super) fn open(url: &str) -> Result<Self, StoreError> {
         let path = open::path_of(url);
         let sql = open::writer(&path)?;
         Self::on(sql, &path)
     }
 
-    /// Opens the file and lets it grow by this many pages at most: a disk that is nearly full.
+    /// Opens the file and limits its growth to this many pages, like a disk that is nearly full.
     #[cfg(test)]
     fn open_with_pages(path: &Path, more: i64) -> Result<Self, StoreError> {
         let sql = open::writer(path)?;

@@ -1,6 +1,6 @@
-//! Texts by number and numbers by text, whole in memory: what both backends make their dictionaries of.
+//! Texts with numbers, in memory: the data structure behind the dictionaries of both backends.
 //!
-//! Numbers begin with 1 and grow by one; 0 is the number of nothing.
+//! Numbers start at 1 and grow by one; 0 means "no number".
 
 use std::hash::BuildHasher as _;
 
@@ -13,15 +13,15 @@ use super::software::{self, Editions, Wanted};
 /// See the head of the file.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Texts {
-    /// All texts, one after the other.
+    /// All texts, concatenated.
     bytes: Vec<u8>,
-    /// Where the text of number n ends, at n - 1.
+    /// The end of each text in `bytes`; that of number n is at index n - 1.
     ends: Vec<usize>,
     numbers: HashTable<Slot>,
     hasher: DefaultHashBuilder,
 }
 
-/// A number with the place of its text: whoever looks for a text need not look for its place first.
+/// A number with the position of its text, which saves one memory access per look-up.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     number: u32,
@@ -36,7 +36,7 @@ impl Slot {
 }
 
 impl Texts {
-    /// How many there are, which is the last number.
+    /// The number of texts, which is also the last number.
     pub(in crate::store) fn len(&self) -> u32 {
         u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
     }
@@ -48,7 +48,7 @@ impl Texts {
         Some(&self.bytes[at.checked_sub(1).map_or(0, |before| self.ends[before])..end])
     }
 
-    /// By what [`Self::find_by`] finds it and [`Self::add`] keeps it.
+    /// The hash for [`Self::find_by`] and [`Self::add`].
     pub(in crate::store) fn hash(&self, text: &[u8]) -> u64 {
         self.hasher.hash_one(text)
     }
@@ -58,13 +58,13 @@ impl Texts {
         self.find_by(self.hash(text), |known| known == text)
     }
 
-    /// The number of the text with this hash that is the right one.
+    /// The number of the text with this hash for which `is_it` is true.
     pub(in crate::store) fn find_by(&self, hash: u64, is_it: impl Fn(&[u8]) -> bool) -> Option<u32> {
         self.numbers.find(hash, |slot| is_it(slot.text(&self.bytes))).map(|slot| slot.number)
     }
 
-    /// For the editions of these observations: by what each is found, and its number or 0. All hashes come first: the
-    /// processor then fetches what many look-ups need at once.
+    /// Hash and number (or 0) of the editions of these observations. All hashes are computed first, so that the
+    /// processor can fetch memory for several look-ups at once.
     pub(in crate::store) fn editions(&self, platform: u8, observations: &[ObservationView<'_>]) -> Vec<(u64, u32)> {
         let mut key = Vec::new();
         let hash = |seen: &ObservationView<'_>| {
@@ -78,7 +78,7 @@ impl Texts {
         found
     }
 
-    /// Gives a text that is not here its number. It may come in parts.
+    /// Adds a text that is not there, and returns its number. `parts` are concatenated.
     pub(in crate::store) fn add(&mut self, hash: u64, text: &[&[u8]]) -> u32 {
         let start = self.bytes.len();
         text.iter().for_each(|part| self.bytes.extend_from_slice(part));
@@ -90,25 +90,25 @@ impl Texts {
         number
     }
 
-    /// The next number stands for nothing.
+    /// Leaves the next number without a text.
     pub(in crate::store) fn skip(&mut self) {
         self.ends.push(self.bytes.len());
     }
 
-    /// Where they are editions, those of which something holds the text, see [`software::search`].
+    /// If the texts are editions: those that match, see [`software::search`].
     pub(in crate::store) fn search(&self, text: &Wanted, version: &str) -> Step<Editions> {
         software::search(&self.bytes, &self.ends, text, version)
     }
 }
 
-/// By what an edition is found.
+/// The hash of an edition.
 pub(in crate::store) fn edition_key(platform: u8, seen: &ObservationView<'_>, key: &mut Vec<u8>) {
     key.clear();
     key.push(platform);
     key.extend_from_slice(seen.edition);
 }
 
-/// Whether this is the key of the edition.
+/// Whether this text is the edition on this platform.
 pub(in crate::store) fn is_edition(platform: u8, seen: &ObservationView<'_>, key: &[u8]) -> bool {
     key.split_first() == Some((&platform, seen.edition))
 }

@@ -1,4 +1,4 @@
-//! Records that are stored as JSON with their version.
+//! Records that are stored as JSON with a version.
 
 use super::fault::{Step, StoreFault};
 
@@ -16,12 +16,12 @@ struct OnlyVersion {
     v: u32,
 }
 
-/// A record as JSON with its version.
+/// A record as JSON with its version in "v".
 pub(in crate::store) fn to_json<T: serde::Serialize>(body: &T) -> Step<String> {
     Ok(serde_json::to_string(&Versioned { v: VERSION, body })?)
 }
 
-/// A record from its JSON; `what` names it when it is damaged.
+/// A record from its JSON. `what` names it if it is damaged.
 pub(in crate::store) fn from_json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Step<T> {
     let damaged = |error: serde_json::Error| StoreFault::damaged(what, error.to_string());
     let OnlyVersion { v } = serde_json::from_str(text).map_err(damaged)?;

@@ -1,5 +1,5 @@
-//! What of an observation is not in its edition: path, state, attributes; the path relative to the name where that is
-//! shorter.
+//! The residue of an observation: what is not in its edition (path, state, attributes). The path is stored relative to
+//! the name if that is shorter.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::text::{Reader, Writer};
 use crate::store::fault::Step;
 
 const HAS_PATH: u8 = 1;
-/// The name stands in the path.
+/// The path contains the name.
 const PATH_FROM_NAME: u8 = 2;
 const HAS_STATE: u8 = 4;
 const HAS_ATTRIBUTES: u8 = 8;
@@ -23,7 +23,7 @@ pub(super) struct Residue<'a> {
     attributes: Attributes<'a>,
 }
 
-/// How a path is written.
+/// How a path is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Path<'a> {
     None,
@@ -51,7 +51,7 @@ impl<'a> Residue<'a> {
         Self { path: Path::of(name, path), state, attributes }
     }
 
-    /// Whether many observations may have the same.
+    /// Whether several observations can have the same residue.
     pub(super) const fn is_plain(&self) -> bool {
         matches!(self.path, Path::None) && self.attributes.is_empty()
     }
@@ -98,7 +98,7 @@ impl<'a> Path<'a> {
     }
 }
 
-/// What stands before and after the name in a path, where one of its parts begins with the name: the last such part.
+/// The parts of a path before and after the name, at the last component that begins with the name.
 fn around<'a>(path: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
     if name.is_empty() {
         return None;
@@ -138,7 +138,7 @@ impl Owned {
         Ok(Self { flags, path, state, attributes })
     }
 
-    /// The observation of this edition that has it.
+    /// The observation with this edition and residue.
     pub(super) fn of_edition(&self, edition: Edition<'_>) -> Observation {
         let Edition { kind, name, vendor, version, id } = edition;
         let (before, after) = &self.path;

@@ -1,4 +1,4 @@
-//! Numbers and texts of an interned section, written and read.
+//! Writing and reading the numbers and texts of an interned section.
 
 use hashbrown::HashMap;
 
@@ -8,7 +8,7 @@ pub(super) fn broken(reason: &str) -> StoreFault {
     StoreFault::damaged("the body of a section", reason)
 }
 
-/// Writes a body; a text that it has had is a number.
+/// Writes a body; a text that occurred before is written as a number.
 pub(super) struct Writer<'a> {
     bytes: Vec<u8>,
     table: HashMap<&'a str, u64>,
@@ -93,13 +93,13 @@ impl<'a> Reader<'a> {
         Err(broken("a number has no end"))
     }
 
-    /// A count of what follows. What follows takes a byte each at least, so no damage makes it larger than the body.
+    /// A count of the items that follow. Each takes at least one byte, so a count larger than the rest is damage.
     pub(super) fn length(&mut self) -> Step<usize> {
         let length = usize::try_from(self.varint()?).ok().filter(|length| *length <= self.bytes.len());
         length.ok_or_else(|| broken("a length is too large"))
     }
 
-    /// The edition that follows this one.
+    /// The next edition after this one.
     pub(super) fn after(&mut self, edition: u32) -> Step<u32> {
         let more = u32::try_from(self.varint()?).ok();
         more.and_then(|more| edition.checked_add(more)).ok_or_else(|| broken("the number of an edition is too large"))

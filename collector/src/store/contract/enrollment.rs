@@ -12,7 +12,7 @@ fn renewal(old: KeyFingerprint, new: KeyFingerprint, second: u64) -> KeyRenewal 
     KeyRenewal { host: host(1), old, new, quarantine: false, now: at(second) }
 }
 
-pub(crate) async fn a_token_is_listed_used_and_withdrawn(backend: impl Backend) {
+pub(crate) async fn a_token_is_listed_used_and_revoked(backend: impl Backend) {
     let store = backend.open();
     store.token_create(new_token(5)).await.expect("token");
     store.host_enroll(enrollment(1)).await.expect("enrolls");
@@ -30,7 +30,7 @@ pub(crate) async fn a_token_is_listed_used_and_withdrawn(backend: impl Backend) 
     assert!(!store.token_revoke(&"nobody".parse().expect("valid"), at(2)).await.expect("asks"));
 }
 
-pub(crate) async fn an_enrollment_needs_a_token_that_is_right_in_force_and_not_used_up(backend: impl Backend) {
+pub(crate) async fn an_enrollment_needs_a_known_valid_token_with_uses_left(backend: impl Backend) {
     let store = backend.open();
     assert_eq!(store.host_enroll(enrollment(1)).await.expect("asks"), Enrolled::TokenUnknown, "no token at all");
     store.token_create(new_token(1)).await.expect("token");
@@ -46,7 +46,7 @@ pub(crate) async fn an_enrollment_needs_a_token_that_is_right_in_force_and_not_u
     assert_healthy(&store).await;
 }
 
-pub(crate) async fn a_retried_enrollment_is_the_same_host_and_does_not_use_the_token_again(backend: impl Backend) {
+pub(crate) async fn a_repeated_enrollment_gets_the_same_host_and_costs_no_use(backend: impl Backend) {
     let store = backend.open();
     store.token_create(new_token(1)).await.expect("token");
     store.host_enroll(enrollment(1)).await.expect("enrolls");
@@ -59,7 +59,7 @@ pub(crate) async fn a_retried_enrollment_is_the_same_host_and_does_not_use_the_t
     assert_eq!(store.host_enroll(thief).await.expect("asks"), Enrolled::TokenUnknown, "a key alone opens nothing");
 }
 
-pub(crate) async fn both_keys_are_good_until_the_new_one_is_used(backend: impl Backend) {
+pub(crate) async fn both_keys_are_valid_until_the_new_one_is_used(backend: impl Backend) {
     let store = backend.open();
     enrolled(&store, 1).await;
     let (old, new) = (key(1), key(101));
@@ -75,7 +75,7 @@ pub(crate) async fn both_keys_are_good_until_the_new_one_is_used(backend: impl B
     assert!(known.superseded, "the new key was used");
     let known = store.host_identify(new).await.expect("asks").expect("the new key stays good");
     assert!(!known.superseded);
-    // A machine that was set back comes with the old key: it may have a new one, in quarantine.
+    // A machine that was restored from an old image shows the old key: it gets a new one, in quarantine.
     store.host_rekey(KeyRenewal { quarantine: true, ..renewal(old, key(102), 7) }).await.expect("renews");
     let known = store.host_identify(key(102)).await.expect("asks").expect("known");
     assert!(known.quarantined && !known.superseded);
@@ -93,7 +93,7 @@ pub(crate) async fn a_renewal_by_a_stranger_changes_nothing(backend: impl Backen
     assert_healthy(&store).await;
 }
 
-pub(crate) async fn a_withdrawn_host_is_known_and_revoked(backend: impl Backend) {
+pub(crate) async fn a_revoked_host_stays_known(backend: impl Backend) {
     let store = backend.open();
     enrolled(&store, 1).await;
     assert!(!store.host_identify(key(1)).await.expect("asks").expect("known").revoked);
@@ -104,7 +104,7 @@ pub(crate) async fn a_withdrawn_host_is_known_and_revoked(backend: impl Backend)
     assert!(!store.host_revoke(host(9), at(5)).await.expect("asks"));
 }
 
-pub(crate) async fn an_operator_token_is_kept_and_replaced(backend: impl Backend) {
+pub(crate) async fn an_account_token_is_stored_and_replaced(backend: impl Backend) {
     let store = backend.open();
     let id = token_id();
     assert!(store.account_token_get(&id).await.expect("asks").is_none());

@@ -1,4 +1,4 @@
-//! What the promises have in common: a small fleet, canned looks, judgements to write.
+//! Test data for the suite: a small fleet, snapshots, judgements.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ pub(super) fn run(n: u8) -> RunId {
     RunId::from_bytes([n; 16])
 }
 
-/// Makes the token and enrolls hosts 1 to `n`.
+/// Creates the token and enrolls hosts 1 to `n`.
 pub(crate) async fn enrolled(store: &Arc<dyn Store>, n: u8) {
     store.token_create(new_token(0)).await.expect("token");
     for n in 1..=n {
@@ -102,7 +102,7 @@ pub(super) fn units(names: &[&str]) -> Section {
     Section::new(Platform::Linux, SourceName::SystemdUnits, names.iter().map(unit).collect())
 }
 
-/// The snapshot over these sections.
+/// The snapshot of these sections.
 pub(crate) fn snapshot(sections: &[Section]) -> Snapshot {
     let entry = |section: &Section| SnapshotEntry {
         source: section.source(),
@@ -118,7 +118,7 @@ pub(super) fn part(section: &Section) -> CanonicalSection {
     CanonicalSection::from(section)
 }
 
-/// A delivery of the snapshot over `sections`, in which only `sent` travel.
+/// A delivery of the snapshot of `sections` in which only `sent` are uploaded.
 pub(crate) fn delivery(n: u8, seq: u64, seconds: u64, sections: &[Section], sent: &[Section]) -> Delivery {
     let snapshot = snapshot(sections);
     Delivery {
@@ -146,7 +146,7 @@ pub(crate) fn check_in(n: u8, seq: u64, seconds: u64, sections: &[Section]) -> C
     }
 }
 
-/// Checks in with these sections and uploads what is wanted.
+/// Checks in with these sections and uploads those that the store wants.
 pub(crate) async fn reports(store: &Arc<dyn Store>, n: u8, seq: u64, seconds: u64, sections: &[Section]) {
     match store.check_in(check_in(n, seq, seconds, sections)).await.expect("checks in") {
         CheckInAnswer::Current => {}
@@ -182,19 +182,19 @@ pub(crate) fn judgement(host: &QueuedHost, orders: Vec<JudgedOrder>) -> Judgemen
     Judgement { host: host.host, ticket: host.ticket, snapshot, state_key, orders }
 }
 
-/// Writes judgements that were made under the first rules.
+/// Settles judgements under the first rules.
 pub(crate) async fn settled(store: &Arc<dyn Store>, judgements: Vec<Judgement>, now: Timestamp) {
     settled_under("r1", store, judgements, now).await;
 }
 
-/// The same, under these rules.
+/// Settles judgements under these rules.
 pub(super) async fn settled_under(rules: &str, store: &Arc<dyn Store>, judgements: Vec<Judgement>, now: Timestamp) {
     let rules_version = rules.to_owned();
     let settlement = Settlement { judgements, hits: BTreeMap::new(), rules_version, now };
     store.queue_settle(settlement).await.expect("settles");
 }
 
-/// Judges everything that waits into this lane.
+/// Judges every host that waits into this lane.
 pub(super) async fn all_judged(store: &Arc<dyn Store>, lane: Lane, seconds: u64) {
     let claimed = store.queue_claim(1000, at(seconds)).await.expect("claims");
     let judgements = claimed.iter().map(|host| judgement(host, vec![judged(lane)])).collect();
@@ -209,7 +209,7 @@ pub(super) fn state(boot: &str) -> HostState {
     HostState { boot_id: boot.to_owned(), addresses: vec!["192.0.2.7".to_owned()], ..HostState::default() }
 }
 
-/// Two hosts with snapshots and verdicts: something of everything that a check looks at.
+/// Two hosts with snapshots and verdicts: the store then has a row of every kind that the check reads.
 pub(crate) async fn small_fleet(store: &Arc<dyn Store>) {
     enrolled(store, 2).await;
     let all = [packages(&[("kesl", "12"), ("adduser", "3")]), units(&["kesl.service"])];

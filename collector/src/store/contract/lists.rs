@@ -17,7 +17,7 @@ pub(crate) async fn silence_moves_only_lanes_that_yield_to_it(backend: impl Back
     all_judged(&store, Lane::Clear, 11).await;
     reports(&store, 3, 2, 12, &[packages(&[("kesl", "13")])]).await;
     all_judged(&store, Lane::Replace, 13).await;
-    // Only the memory knows of this one yet.
+    // This check-in is only in memory yet.
     let answer = store.check_in(check_in(2, 2, 500, &[packages(&[("kesl", "12")])])).await.expect("checks in");
     assert_eq!(answer, CheckInAnswer::Current);
     let tally = store.lane_tally(&order(), at(100)).await.expect("tallies");

@@ -1,4 +1,4 @@
-//! Search: what is found before it is indexed, after it is, and after segments were merged.
+//! Search: the same answers before indexing, after it, and after segments were merged.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ async fn ask(store: &Arc<dyn Store>, query: SoftwareQuery) -> SoftwareReport {
     store.software_find(query).await.expect("finds")
 }
 
-/// Builds all of the index that can be built, and says in how many steps.
+/// Builds the whole index; returns the number of steps.
 pub(crate) async fn indexed(store: &Arc<dyn Store>) -> usize {
     let mut taken = 0;
     loop {
@@ -29,7 +29,7 @@ pub(crate) async fn indexed(store: &Arc<dyn Store>) -> usize {
     }
 }
 
-/// Name and version with the count of hosts, and the hosts by their number.
+/// Name, version and number of hosts of each edition; and the hosts on the page.
 async fn find(store: &Arc<dyn Store>, text: &str) -> (Vec<(String, u64)>, Vec<u8>) {
     let found = ask(store, query(text)).await;
     assert_eq!(found.hosts_total, found.hosts.len() as u64);
@@ -70,7 +70,7 @@ pub(crate) async fn software_is_found_in_current_snapshots_before_and_after_it_i
         indexed(&store).await;
     }
     let store = backend.open();
-    // What a host had is not what it has.
+    // An earlier snapshot does not count.
     reports(&store, 1, 2, 20, &[packages(&[("curl", "8.2")])]).await;
     assert_eq!(find(&store, "kesl").await, (vec![("kesl 12.1".to_owned(), 1)], vec![2]));
     reports(&store, 2, 2, 21, &[packages(&[("curl", "8.2")])]).await;

@@ -1,9 +1,9 @@
 //! Keys of hosts: which host a key belongs to, and how a new key replaces an old one.
 //!
-//! A host's first key is in use from its enrollment on. A renewal gives the host a new key beside the one in use, because
-//! the answer to the agent may be lost: both are accepted until the new key is used for the first time. Then the older
-//! ones count as replaced. A host that still shows a replaced key is a clone, or a machine that was restored from an old
-//! image.
+//! A host's first key is in use from its enrollment on. A renewal gives the host a new key beside the one in use,
+//! because the answer to the agent may be lost: both are accepted until the new key is used for the first time. Then
+//! the older ones count as replaced. A host that still shows a replaced key is a clone, or a machine that was restored
+//! from an old image.
 
 use muster_proto::model::{HostId, SiteId};
 
@@ -74,8 +74,8 @@ pub(in crate::store) enum RenewalDecision<No> {
     Refuse,
     /// The new key is known already, because the answer to the first attempt was lost. Quarantine the host if asked to.
     Repeated { host_no: No },
-    /// Delete the keys that were given and never used (except the old key itself), add the new one as given, and write the
-    /// entry. Quarantine the host if asked to.
+    /// Delete the keys that were given and never used (except the old key itself), add the new one as given, and write
+    /// the entry. Quarantine the host if asked to.
     Give { host_no: No, entry: Entry },
 }
 

@@ -1,7 +1,7 @@
 //! Reports: what a check-in or a delivery changes for its host.
 //!
-//! Decides whether a report is a repetition or late, when a snapshot becomes the host's current one, when the one before
-//! it becomes history, and whether the host must be judged. `No` is the backend's row number of a snapshot.
+//! Decides whether a report is a repetition or late, when a snapshot becomes the host's current one, when the one
+//! before it becomes history, and whether the host must be judged. `No` is the backend's row number of a snapshot.
 
 use muster_proto::model::{Digest, RunId, Timestamp};
 
@@ -116,7 +116,8 @@ pub(in crate::store) fn check_in<No: Copy + PartialEq>(
         Some(named) => (CheckInAnswer::Current, host.made_current(named.no, arrival)),
     };
     let is_other = snapshot.is_some() || differs.facts || differs.state;
-    // A host that is queued already keeps its ticket when only its verdict is old: a judgement under way is still right.
+    // A host that is queued already keeps its ticket when only its verdict is old: a judgement under way is still
+    // right.
     let is_queued = is_other || (is_old(host.judged_at, arrival.now) && !host.is_queued);
     let change = HostChange {
         seen: host.seen.advanced(arrival),
@@ -174,8 +175,8 @@ impl LastSeenPair {
         self.both().any(|seen| seen.covers(run, seq))
     }
 
-    /// Whether the host has reported something newer: a higher number of the same process, or anything of a process that
-    /// came after it. A delivery repeats the number of its check-in, so the same number is not late.
+    /// Whether the host has reported something newer: a higher number of the same process, or anything of a process
+    /// that came after it. A delivery repeats the number of its check-in, so the same number is not late.
     fn is_later_than(self, Arrival { run, seq, .. }: Arrival) -> bool {
         self.both().any(|seen| {
             if seen.run == run { seq < seen.seq } else { seen.previous.is_some_and(|(previous, _)| previous == run) }

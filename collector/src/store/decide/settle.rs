@@ -1,8 +1,8 @@
 //! Settling: what the judge's answers change. Compares each answer with what is stored; only what differs is written.
 //!
 //! Decides which judgements count, which verdicts are written, which become history and until when, what is remembered
-//! of a host under an order, and what the tally and the ledger say of it. `No` is the backend's row number of a host, an
-//! order, a phrase, a state, or the rules.
+//! of a host under an order, and what the tally and the ledger say of it. `No` is the backend's row number of a host,
+//! an order, a phrase, a state, or the rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -163,7 +163,8 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
             changes.extend(self.put_verdict(host, order, &judged.order, old, verdict));
             self.put_remediation(host, order, &judged.remediation, remediations.get(&order))?;
         }
-        // Orders that are no longer judged. Their remediation records stay, so that an order that comes back does not forget.
+        // Orders that are no longer judged. Their remediation records stay, so that an order that comes back does not
+        // forget.
         for (order, (id, old)) in verdicts {
             self.withdrawn.push((host, order));
             self.end(host, order, old, begin_after(old.since, self.now));

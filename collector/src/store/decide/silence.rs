@@ -1,7 +1,7 @@
 //! Silence in lists of hosts.
 //!
-//! Silence depends on the time alone, so it is never stored. A verdict holds the awake lane: the lane while the host reports.
-//! Which lane silence makes of it is defined in the model ([`Lane::with_silence`]).
+//! Silence depends on the time alone, so it is never stored. A verdict holds the awake lane: the lane while the host
+//! reports. Which lane silence makes of it is defined in the model ([`Lane::with_silence`]).
 
 use muster_proto::model::{Lane, Timestamp, is_silent};
 
@@ -15,8 +15,8 @@ pub(in crate::store) fn is_asked_for(query: &HostQuery, awake: Option<Lane>, las
     query.lanes.is_empty() || query.lanes.contains(&awake.with_silence(is_silent))
 }
 
-/// The awake lanes that can match a query for these lanes. `silent` is not stored: a host in it has any of the lanes that
-/// yield to silence.
+/// The awake lanes that can match a query for these lanes. `silent` is not stored: a host in it has any of the lanes
+/// that yield to silence.
 pub(in crate::store) fn awake_lanes(lanes: &[Lane]) -> impl Iterator<Item = Lane> {
     let wants_silent = lanes.contains(&Lane::Silent);
     let can_match = move |lane: &Lane| lanes.contains(lane) || (wants_silent && lane.yields_to_silence());

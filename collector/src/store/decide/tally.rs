@@ -15,8 +15,8 @@ pub(in crate::store) struct TallyRow {
     pub(in crate::store) hosts: u64,
 }
 
-/// The tally as readers get it: `hosts` is the number of all hosts, and `silent` counts the silent ones in scope by their
-/// awake lane.
+/// The tally as readers get it: `hosts` is the number of all hosts, and `silent` counts the silent ones in scope by
+/// their awake lane.
 ///
 /// # Errors
 /// More hosts of a lane are silent than it has: the stored tally is wrong.

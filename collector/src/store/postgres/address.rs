@@ -1,8 +1,9 @@
-//! Where the database is: `postgres://user@host1,host2:5433/muster?sslmode=verify-full&sslrootcert=/etc/muster/db-ca.pem`.
+//! Where the database is:
+//! `postgres://user@host1,host2:5433/muster?sslmode=verify-full&sslrootcert=/etc/muster/db-ca.pem`.
 //!
-//! What the driver understands is left to it; what concerns TLS and the password's file is read here. Secrets stay out
-//! of the settings: `passfile` names a file that only its owner may read, with the password as its one line, or lines
-//! as in libpq's `.pgpass`. A place is always told without user and password.
+//! The driver reads most of it; the parameters for TLS and the password file are read here. Secrets stay out of the
+//! settings: `passfile` names a file that only its owner may read. It has the password as its only line, or lines in
+//! the format of libpq's `.pgpass`. Messages name the place without user and password.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,25 +15,25 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use crate::store::StoreError;
 
-/// How long one of several hosts may take to answer, unless the address says otherwise.
+/// How long each host may take to answer, unless the address sets `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// After so long without an acknowledgement of what was sent the connection is given up.
+/// A connection is closed if sent data is not acknowledged for this long.
 const USER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How the connection is protected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Protection {
-    /// Not at all.
+    /// No TLS.
     None,
-    /// TLS, and nobody asks who answers: against listeners, not against impostors.
+    /// TLS without any check of the server: protects against listening, not against impostors.
     Unverified,
-    /// TLS, and the server's certificate must lead to one of this file; whom it names is not asked.
+    /// TLS; the server's certificate must be signed by one in this file. Its name is not checked.
     Signed(PathBuf),
-    /// TLS, and the server's certificate must lead to one of this file and name the host.
+    /// TLS; the server's certificate must be signed by one in this file, and be for the host's name.
     Verified(PathBuf),
 }
 
-/// Files of the certificate by which the server knows the collector, and of its key.
+/// The files of the collector's client certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ClientFiles {
     pub(super) certificate: PathBuf,
@@ -45,7 +46,7 @@ pub(super) struct Address {
     pub(super) config: Config,
     pub(super) protection: Protection,
     pub(super) client: Option<ClientFiles>,
-    /// Hosts and database, for people.
+    /// Hosts and database, for messages.
     pub(super) place: String,
 }
 
@@ -53,14 +54,14 @@ impl Address {
     pub(super) fn read(url: &str) -> Result<Self, StoreError> {
         let (bare, ours) = apart(url);
         let mut config: Config = bare.parse().map_err(|error: tokio_postgres::Error| StoreError::Open {
-            // Nothing of the text is repeated: it may hold a password.
+            // The URL is not repeated: it may contain a password.
             place: "postgres://…".to_owned(),
             reason: muster_proto::error_chain(&error),
         })?;
         let place = place(&config);
         let failed = |reason: String| StoreError::Open { place: place.clone(), reason };
         if config.get_hosts().is_empty() {
-            return Err(failed("the address names no host".to_owned()));
+            return Err(failed("the address has no host".to_owned()));
         }
         if config.get_dbname().is_none() {
             config.dbname("muster");
@@ -72,7 +73,7 @@ impl Address {
         let protection = protect(&mut config, &ours).map_err(&failed)?;
         let client = client(&ours, &protection).map_err(&failed)?;
         config.application_name("muster-collector");
-        // A standby that is asked first must not be mistaken for the database.
+        // Of several hosts, skip those that are standbys.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
@@ -82,7 +83,7 @@ impl Address {
     }
 }
 
-/// What is read here and not by the driver.
+/// The parameters that are read here and not by the driver.
 #[derive(Debug, Default)]
 struct Ours {
     sslmode: Option<String>,
@@ -92,7 +93,7 @@ struct Ours {
     passfile: Option<String>,
 }
 
-/// The address without those parameters, and those parameters.
+/// The address without these parameters, and the parameters.
 fn apart(url: &str) -> (String, Ours) {
     let mut ours = Ours::default();
     let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), ours) };
@@ -112,7 +113,7 @@ fn apart(url: &str) -> (String, Ours) {
     (if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) }, ours)
 }
 
-/// A value of a query without its percent signs; what is no escape stays as it is.
+/// A query value with its percent escapes decoded. Anything that is not an escape stays as it is.
 fn decoded(value: &str) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
@@ -131,24 +132,24 @@ fn protect(config: &mut Config, ours: &Ours) -> Result<Protection, String> {
         ("disable", _) => (SslMode::Disable, Protection::None),
         ("prefer", None) => (SslMode::Prefer, Protection::Unverified),
         ("require", None) => (SslMode::Require, Protection::Unverified),
-        // Who names a certificate wants it to count.
+        // If a certificate is named, it must be checked, although the mode alone does not demand it.
         ("prefer" | "require" | "verify-full", Some(file)) => (SslMode::Require, Protection::Verified(file.into())),
         ("verify-ca", Some(file)) => (SslMode::Require, Protection::Signed(file.into())),
         ("verify-ca" | "verify-full", None) => return Err(format!("sslmode={mode} needs sslrootcert=FILE")),
         (other, _) => {
-            return Err(format!("sslmode={other:?} is none of disable, prefer, require, verify-ca, verify-full"));
+            return Err(format!("sslmode={other:?} is not one of disable, prefer, require, verify-ca, verify-full"));
         }
     };
     config.ssl_mode(driver);
     Ok(protection)
 }
 
-/// The collector's own certificate. Who has one wants to be known by it: not to anybody who answers, and not in the clear.
+/// The collector's client certificate. It is shown only to a server that was verified.
 fn client(ours: &Ours, protection: &Protection) -> Result<Option<ClientFiles>, String> {
     let (certificate, key) = match (&ours.sslcert, &ours.sslkey) {
         (None, None) => return Ok(None),
         (Some(certificate), Some(key)) => (PathBuf::from(certificate), PathBuf::from(key)),
-        _ => return Err("sslcert=FILE and sslkey=FILE belong together".to_owned()),
+        _ => return Err("sslcert=FILE and sslkey=FILE must be set together".to_owned()),
     };
     if matches!(protection, Protection::None | Protection::Unverified) {
         return Err("sslcert needs sslrootcert=FILE and sslmode=verify-full or verify-ca".to_owned());
@@ -157,17 +158,17 @@ fn client(ours: &Ours, protection: &Protection) -> Result<Option<ClientFiles>, S
     Ok(Some(ClientFiles { certificate, key }))
 }
 
-/// A file with a secret may be read by its owner alone.
+/// Checks that only its owner may read a file with a secret.
 fn owner_only(what: &str, file: &Path) -> Result<(), String> {
     let name = file.display();
     let mode = std::fs::metadata(file).map_err(|error| format!("read the {what} file {name}: {error}"))?;
     if mode.permissions().mode() & 0o077 != 0 {
-        return Err(format!("the {what} file {name} may be read by others than its owner: run chmod 600 on it"));
+        return Err(format!("the {what} file {name} can be read by other users: run chmod 600 on it"));
     }
     Ok(())
 }
 
-/// The password of the file: its only line, or that line of a `.pgpass` which fits.
+/// The password in the file: its only line, or the first line of a `.pgpass` that matches.
 fn password(file: &Path, config: &Config) -> Result<String, String> {
     let name = file.display();
     let failed = |error: std::io::Error| format!("read the password file {name}: {error}");
@@ -186,11 +187,11 @@ fn password(file: &Path, config: &Config) -> Result<String, String> {
     match lines.as_slice() {
         [] => Err(format!("the password file {name} is empty")),
         [only] if fields(only).len() != 5 => Ok((*only).to_owned()),
-        lines => lines.iter().find_map(fits).ok_or_else(|| format!("no line of the password file {name} fits")),
+        lines => lines.iter().find_map(fits).ok_or_else(|| format!("no line of the password file {name} matches")),
     }
 }
 
-/// The fields of a line of `.pgpass`: parted by colons, with a backslash before a colon or backslash that is meant.
+/// The fields of a line of `.pgpass`: separated by colons; a backslash escapes a colon or a backslash.
 fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut letters = line.chars();
@@ -271,11 +272,11 @@ mod tests {
         assert_eq!(signed.protection, Protection::Signed("ca.pem".into()));
         assert!(refusal("postgres://db/m?sslmode=verify-ca").contains("needs sslrootcert"));
         for alone in ["sslrootcert=ca.pem&sslcert=a.pem", "sslrootcert=ca.pem&sslkey=a.key"] {
-            assert!(refusal(&format!("postgres://db/m?{alone}")).contains("belong together"));
+            assert!(refusal(&format!("postgres://db/m?{alone}")).contains("must be set together"));
         }
         let unproven = refusal("postgres://db/m?sslmode=require&sslcert=a.pem&sslkey=a.key");
         assert!(unproven.contains("sslcert needs sslrootcert"), "{unproven}");
-        assert!(refusal("postgres://db/m?sslmode=maybe").contains("none of disable, prefer"));
+        assert!(refusal("postgres://db/m?sslmode=maybe").contains("not one of disable, prefer"));
     }
 
     #[test]

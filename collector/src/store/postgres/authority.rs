@@ -1,18 +1,19 @@
-//! One CA between all collectors on one database: a host that was enrolled at one must be believed at every other. Each is
-//! given the same two files, and the database remembers the pin of the first, so that one with another CA is noticed
-//! before it enrolls anybody. The key itself stays out of the database: who can read a backup must not be able to make
-//! hosts.
+//! The pin of the CA that all collectors on this database share.
+//!
+//! A host that enrolled at one collector must be accepted by all, so all have the same CA files. The database remembers
+//! the pin of the first collector; one with another CA is noticed before it enrolls a host. The CA's key is not in the
+//! database: somebody who can read a backup must not be able to sign certificates.
 
 use super::fault::Step;
 use super::session::Session;
 
-/// The pin that the database remembers; this one, when it remembers none.
+/// Stores the pin unless there is one; returns the pin that is stored.
 pub(super) async fn claim(session: &Session, pin: &str) -> Step<String> {
     session.execute("INSERT INTO authority (pin) VALUES ($1) ON CONFLICT DO NOTHING", &[&pin]).await?;
     Ok(get(session).await?.unwrap_or_else(|| pin.to_owned()))
 }
 
-/// The pin that the database remembers.
+/// The stored pin.
 pub(super) async fn get(session: &Session) -> Step<Option<String>> {
     let found = session.query_first("SELECT pin FROM authority", &[]).await?;
     Ok(found.map(|found| found.try_get(0)).transpose()?)

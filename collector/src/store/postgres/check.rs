@@ -1,4 +1,4 @@
-//! Checks everything against everything: what `muster-collector check` prints, and what the crash tests ask.
+//! The check of the whole store: what `muster-collector check` prints. The crash tests use it too.
 
 mod rules;
 
@@ -16,18 +16,18 @@ use super::{index, row, section, snapshot};
 use crate::store::fault::StoreFault;
 use crate::store::{StoreCheck, postings};
 
-/// Faults of one kind that are listed one by one; after these they are only counted.
+/// Faults of one kind that are listed one by one; the rest is only counted.
 const LISTED: usize = 20;
-/// Records that are read at once.
+/// Records that are read at a time.
 const PORTION: i64 = 500;
 
-/// Within a transaction that sees one moment.
+/// Must run in a transaction that sees one moment.
 pub(super) async fn check(session: &Session) -> Step<StoreCheck> {
-    // A check reads everything, and may take as long as that takes.
+    // A check reads everything, which may take longer than any other statement may.
     session.batch("SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on").await?;
     let mut check = StoreCheck::default();
     let mut faults = Vec::new();
-    // Nothing that is remembered is believed here.
+    // The check trusts only the database, so it reads the dictionary instead of using the cached one.
     let dictionary = Dictionary::read(session).await?;
     sections(session, &dictionary, &mut check, &mut faults).await?;
     snapshots(session, &mut check, &mut faults).await?;
@@ -49,7 +49,7 @@ pub(super) async fn check(session: &Session) -> Step<StoreCheck> {
     Ok(check)
 }
 
-/// Every section is rebuilt, and its bytes are hashed.
+/// Rebuilds every section and compares the digest of its bytes.
 async fn sections(
     session: &Session,
     dictionary: &Dictionary,
@@ -74,7 +74,7 @@ async fn sections(
     }
 }
 
-/// Every snapshot is rebuilt and hashed; one that is complete names sections that are there.
+/// Rebuilds every snapshot and compares its digest. The sections of a complete snapshot must exist.
 async fn snapshots(session: &Session, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
     let find = "SELECT digest, entries, complete, no FROM snapshot WHERE no > $1 ORDER BY no LIMIT $2";
     let mut after = i64::MIN;
@@ -84,7 +84,7 @@ async fn snapshots(session: &Session, check: &mut StoreCheck, faults: &mut Vec<S
         after = last.try_get(3)?;
         let mut numbers = BTreeSet::new();
         for found in rows.iter().filter(|found| found.try_get(2).unwrap_or(false)) {
-            // What cannot be read is named below.
+            // Snapshots that cannot be read are reported below.
             numbers.extend(snapshot::section_numbers(found.try_get(1)?, &row::digest(found, 0)?).unwrap_or_default());
         }
         let sections = snapshot::section_digests(session, &numbers).await?;
@@ -93,14 +93,14 @@ async fn snapshots(session: &Session, check: &mut StoreCheck, faults: &mut Vec<S
             let digest = row::digest(found, 0)?;
             match rebuilt(found, &digest, &sections) {
                 Ok(snapshot) if canonical::snapshot_digest(&snapshot) == digest => {}
-                Ok(_) => faults.push(format!("look {} is rebuilt with another digest", digest.short())),
+                Ok(_) => faults.push(format!("snapshot {} is rebuilt with another digest", digest.short())),
                 Err(fault) => faults.push(damage(fault)?),
             }
         }
     }
 }
 
-/// The index of search says what sections and looks say. Looks that became complete late may be in it or not.
+/// Compares the search index with the rows that it covers. Snapshots that became complete late may be in it or not.
 async fn index_of_search(session: &Session, kind: index::IndexKind, faults: &mut Vec<String>) -> Step<()> {
     let late: BTreeSet<i64> = match kind {
         index::IndexKind::Sections => BTreeSet::new(),
@@ -127,7 +127,7 @@ async fn index_of_search(session: &Session, kind: index::IndexKind, faults: &mut
     loop {
         let rows = match index::after(session, kind, after, PORTION).await {
             Ok(rows) => rows,
-            // What cannot be read has its own fault already, and leaves this question open.
+            // Rows that cannot be read are reported already; the index cannot be compared with them.
             Err(fault) => return damage(fault).map(drop),
         };
         let Some((last, _)) = rows.last() else { break };
@@ -138,7 +138,7 @@ async fn index_of_search(session: &Session, kind: index::IndexKind, faults: &mut
     }
     if said != meant {
         let of = if kind == index::IndexKind::Sections { "sections" } else { "snapshots" };
-        faults.push(format!("the index of search differs from the {of}"));
+        faults.push(format!("the search index differs from the {of}"));
     }
     Ok(())
 }
@@ -154,7 +154,7 @@ fn rebuilt(found: &Row, digest: &Digest, sections: &BTreeMap<i64, Digest>) -> St
     if found.try_get(2)? { snapshot::complete(bytes, digest, sections) } else { snapshot::incomplete(bytes, digest) }
 }
 
-/// The sentence of a damage; any other fault ends the check.
+/// The line for damaged bytes; any other fault ends the check.
 fn damage(fault: PostgresFault) -> Step<String> {
     match fault {
         PostgresFault::Store(StoreFault::Damaged { what, reason }) => Ok(format!("{what} is damaged: {reason}")),

@@ -1,28 +1,28 @@
-//! Editions (a title in one version), whole in memory, and the blocks in which the database keeps them.
+//! The editions in memory, and the blocks in which the database stores them.
 //!
-//! A text of some thirty bytes is no row of its own: a row would cost twice as much as the text, its indexes once more, and
-//! a section that comes with many new ones as many insertions. What is new is kept together, sorted, each text by what
-//! tells it from the one before:
+//! An edition has about thirty bytes. A row for each would cost twice as much as its text, its indexes as much again,
+//! and a section with many new editions would need as many insertions. So the new editions of a batch are one block:
+//! sorted, each as its difference from the one before.
 //!
 //! ```text
 //! block := (shared:varint rest:varint bytes)*      numbered from `first` on
-//! text  := platform:u8 edition, as it stands in canonical bytes
+//! text  := platform:u8 edition      the edition as in canonical bytes
 //! ```
 
 use super::fault::{PostgresFault, Step};
 use crate::store::texts::Texts;
 use std::collections::BTreeSet;
 
-/// The dictionary as it is known: blocks without a gap.
+/// The dictionary in memory: blocks without a gap.
 #[derive(Debug, Default)]
-pub(super) struct Shelf(Texts);
+pub(super) struct EditionTexts(Texts);
 
-impl Shelf {
+impl EditionTexts {
     pub(super) const fn texts(&self) -> &Texts {
         &self.0
     }
 
-    /// Takes a block. One that is known is passed over; none may be missing before it.
+    /// Adds a block. A known block is skipped. It is an error if the block before it is missing.
     pub(super) fn take(&mut self, first: i32, block: &[u8]) -> Step<()> {
         let damaged = |reason: &str| PostgresFault::damaged(format!("block {first} of a dictionary"), reason);
         let known = self.0.len();
@@ -31,7 +31,7 @@ impl Shelf {
             return Ok(());
         }
         if first_number != known + 1 {
-            return Err(damaged("the one before it is not there"));
+            return Err(damaged("the block before it is missing"));
         }
         let mut text = Vec::new();
         let mut rest = block;
@@ -95,17 +95,17 @@ mod tests {
     fn blocks_give_back_their_texts_and_their_numbers() {
         let long = "x".repeat(70_000);
         let (one, other) = (texts(&["libc6", "", "libc-bin", "zlib", &long]), texts(&["libc6-dev", "кесл"]));
-        let mut shelf = Shelf::default();
-        shelf.take(1, &block(&one)).expect("takes");
-        shelf.take(6, &block(&other)).expect("takes");
+        let mut editions = EditionTexts::default();
+        editions.take(1, &block(&one)).expect("takes");
+        editions.take(6, &block(&other)).expect("takes");
         for (number, text) in (1..).zip(one.iter().chain(&other)) {
-            assert_eq!(shelf.texts().get(number), Some(text.as_slice()));
-            assert_eq!(shelf.texts().find(text), Some(number));
+            assert_eq!(editions.texts().get(number), Some(text.as_slice()));
+            assert_eq!(editions.texts().find(text), Some(number));
         }
-        let all = shelf.texts();
+        let all = editions.texts();
         assert_eq!((all.len(), all.get(0), all.get(8), all.find(b"lib")), (7, None, None, None));
-        shelf.take(6, &block(&other)).expect("passes over what is known");
-        assert_eq!(shelf.texts().len(), 7);
+        editions.take(6, &block(&other)).expect("passes over what is known");
+        assert_eq!(editions.texts().len(), 7);
         assert!(block(&texts(&["libc6-dbg", "libc6-dev"])).len() < 16, "what is shared is not repeated");
     }
 
@@ -113,12 +113,12 @@ mod tests {
     fn a_block_that_is_cut_or_out_of_turn_is_damage() {
         let whole = block(&texts(&["adduser", "apt"]));
         for end in 1..whole.len() {
-            let cut = Shelf::default().take(1, &whole[..end]);
+            let cut = EditionTexts::default().take(1, &whole[..end]);
             // Between two texts a cut does not show here; the section that names what is missing shows it.
             assert!(cut.is_err() || end == 9, "cut at {end}");
         }
-        assert!(Shelf::default().take(2, &whole).is_err());
-        assert!(Shelf::default().take(1, &[1, 0]).is_err(), "it shares what is not there");
-        assert!(Shelf::default().take(1, &[0x80; 9]).is_err());
+        assert!(EditionTexts::default().take(2, &whole).is_err());
+        assert!(EditionTexts::default().take(1, &[1, 0]).is_err(), "it shares what is not there");
+        assert!(EditionTexts::default().take(1, &[0x80; 9]).is_err());
     }
 }

@@ -100,8 +100,8 @@ fn is_of_the_server(code: &SqlState) -> bool {
     SERVER.contains(code) || code.code().starts_with("08")
 }
 
-/// Whether a value does not have the type that the schema promises. Every other error without an answer of the server comes
-/// from the connection.
+/// Whether a value does not have the type that the schema promises. Every other error without an answer of the server
+/// comes from the connection.
 fn is_of_a_value(error: &tokio_postgres::Error) -> bool {
     let cause = std::error::Error::source(error);
     cause.is_some_and(|cause| cause.is::<WrongType>() || cause.is::<WasNull>())

@@ -1,8 +1,9 @@
-//! What is done once a second: last seen is written, and the collector shows that it lives and hears of the others.
+//! The heartbeat. Once a second it writes "last seen", shows the other collectors that this one is running, and learns
+//! which of them are running and what they have changed.
 //!
-//! A connection of its own holds an advisory lock in the collector's number: whoever sees the lock knows that the claims
-//! of this number are held by somebody. The system ends the connection with the process, and the server the lock with
-//! the connection, so there is nothing to clean up after a crash.
+//! The heartbeat's connection holds an advisory lock on the collector's number. While the lock exists, claims under
+//! this number are held. When the process ends, the system closes the connection and the server releases the lock, so
+//! nothing needs to be cleaned up after a crash.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,16 +23,16 @@ use super::writer::Writer;
 use super::{last_seen, rules};
 use crate::store::StoreError;
 
-/// How often last seen is written.
+/// How often "last seen" is written.
 const FLUSH: Duration = Duration::from_secs(1);
 /// Check-ins in one transaction.
 const MOST: usize = 4_096;
-/// A sign of life that takes longer is none.
-const SIGN: Duration = Duration::from_secs(2);
+/// How long one heartbeat may take before its connection counts as lost.
+const BEAT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The class of the advisory locks of collectors: "MU" in ASCII.
 const CLASS: i32 = 0x4d55;
 
-/// Which collectors live, and which rules they have.
+/// The numbers of running collectors, and of the rules that they have.
 const FIND: &str = "
     SELECT classid::int8::int4, objid::int8::int4 FROM pg_locks
     WHERE locktype = 'advisory' AND classid IN ($1::int4::oid, $2::int4::oid) AND objsubid = 2
@@ -52,18 +53,19 @@ struct Parts {
 }
 
 impl Heartbeat {
-    /// Takes the first turn, so that the number is held before anything is claimed, and starts.
+    /// Sends the first heartbeat, so that the number is locked before anything is claimed under it, and starts the
+    /// task.
     pub(super) async fn start(pool: Pool, memory: Arc<Memory>, writer: Arc<Writer>, me: i32) -> Step<Self> {
         let parts = Arc::new(Parts { pool, memory, writer, me });
-        let (told, notes) = unbounded_channel();
-        let mut listener = Listener { parts: Arc::clone(&parts), session: None, shown: 0, told };
-        listener.sign().await?;
+        let (notify, notifications) = unbounded_channel();
+        let mut listener = Listener { parts: Arc::clone(&parts), session: None, shown: 0, notify };
+        listener.beat().await?;
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(run(Arc::clone(&parts), listener, notes, stopped));
+        let task = tokio::spawn(run(Arc::clone(&parts), listener, notifications, stopped));
         Ok(Self { task: Mutex::new(Some((stop, task))), parts })
     }
 
-    /// Ends the turns, and writes what is only in memory. The writer must still take reports.
+    /// Stops the task, and writes what is only in memory. The writer must still be running.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         let Some((stop, task)) = self.task.lock().await.take() else { return Ok(()) };
         let _ = stop.send(());
@@ -73,7 +75,7 @@ impl Heartbeat {
 }
 
 impl Drop for Heartbeat {
-    /// A store that was not closed leaves its claims to others, as a process that was killed does.
+    /// If the store was not closed, its claims become free, as after a crash of the process.
     fn drop(&mut self) {
         if let Some((_, task)) = self.task.get_mut().take() {
             task.abort();
@@ -84,7 +86,7 @@ impl Drop for Heartbeat {
 async fn run(
     parts: Arc<Parts>,
     mut listener: Listener,
-    mut notes: UnboundedReceiver<String>,
+    mut notifications: UnboundedReceiver<String>,
     mut stopped: oneshot::Receiver<()>,
 ) {
     let mut turns = tokio::time::interval(FLUSH);
@@ -93,17 +95,17 @@ async fn run(
     loop {
         tokio::select! {
             _ = &mut stopped => return,
-            Some(note) = notes.recv() => parts.memory.identities_forget(note.parse::<HostId>().ok()),
+            Some(host) = notifications.recv() => parts.memory.identities_forget(host.parse::<HostId>().ok()),
             _ = turns.tick() => {
-                let signed = tokio::time::timeout(SIGN, listener.sign()).await;
-                if !matches!(signed, Ok(Ok(()))) {
+                let beat = tokio::time::timeout(BEAT_TIMEOUT, listener.beat()).await;
+                if !matches!(beat, Ok(Ok(()))) {
                     listener.lose();
                 }
                 match parts.flush().await {
                     Ok(()) => is_failing = false,
                     Err(error) if !is_failing => {
                         is_failing = true;
-                        tracing::error!(error = %error, "last seen was not written; it stays in memory and is tried again");
+                        tracing::error!(error = %error, "cannot write when hosts were last seen; it stays in memory and will be tried again");
                     }
                     Err(_) => {}
                 }
@@ -113,7 +115,7 @@ async fn run(
 }
 
 impl Parts {
-    /// Writes what is only in memory. Check-ins whose hosts were changed by others are done again.
+    /// Writes what is only in memory. A check-in is done again if another collector has changed its host.
     async fn flush(&self) -> Result<(), StoreError> {
         let mut taken = self.memory.take_dirty();
         while !taken.is_empty() {
@@ -134,7 +136,7 @@ impl Parts {
             .run("write last seen", Transaction::Write, |lease| async move { last_seen::write(&lease, taken).await })
             .await?;
         for unwritten in changed {
-            // Forgotten first: what is remembered of the host covers this very check-in.
+            // Forget the host first: its cached state already covers this check-in, so it would count as a replay.
             self.memory.host_forget(unwritten.operation.host);
             self.writer.check_in_again(unwritten.operation.clone());
         }
@@ -142,23 +144,23 @@ impl Parts {
     }
 }
 
-/// The connection on which changes are told.
+/// The connection on which this collector shows its heartbeat and is notified of changes.
 struct Listener {
     parts: Arc<Parts>,
     session: Option<Session>,
-    /// The rules that it shows on this connection; 0 is none.
+    /// The rules that are locked on this connection; 0 means none.
     shown: i32,
-    told: UnboundedSender<String>,
+    notify: UnboundedSender<String>,
 }
 
 impl Listener {
-    /// Shows that this collector lives, and learns who else does.
-    async fn sign(&mut self) -> Step<()> {
+    /// Shows that this collector is running, and learns which others are.
+    async fn beat(&mut self) -> Step<()> {
         if self.session.as_ref().is_none_or(Session::is_closed) {
-            // What was changed meanwhile was not heard of.
+            // Notifications were missed in the meantime, so nothing that is cached can be trusted.
             self.lose();
             let (address, tls) = self.parts.pool.address();
-            let session = Session::open(address, tls, Some(self.told.clone())).await?;
+            let session = Session::open(address, tls, Some(self.notify.clone())).await?;
             session.batch(&format!("LISTEN {CHANNEL}")).await?;
             session.query("SELECT pg_try_advisory_lock($1, $2)", &[&CLASS, &self.parts.me]).await?;
             self.parts.memory.identities_forget(None);
@@ -173,26 +175,26 @@ impl Listener {
             }
             self.shown = mine;
         }
-        let (mut living, mut held) = (HashSet::new(), HashSet::new());
+        let (mut running, mut held) = (HashSet::new(), HashSet::new());
         for found in session.query(FIND, &[&CLASS, &rules::CLASS]).await? {
             let (class, no): (i32, i32) = (found.try_get(0)?, found.try_get(1)?);
             if class == CLASS {
-                living.insert(no)
+                running.insert(no)
             } else {
                 held.insert(no)
             };
         }
         let in_force = session.query_first(rules::IN_FORCE, &[]).await?;
         let in_force = in_force.map(|found| found.try_get(0)).transpose()?;
-        self.parts.memory.rules().heard(in_force, &held);
-        self.parts.memory.connected(living);
+        self.parts.memory.rules().update(in_force, &held);
+        self.parts.memory.connected(running);
         Ok(())
     }
 
     fn lose(&mut self) {
         (self.session, self.shown) = (None, 0);
         self.parts.memory.disconnected();
-        // The server may have fallen, and forgotten editions that were not on its disk.
+        // The server may have crashed and lost editions that were not on its disk yet.
         self.parts.writer.forget_editions();
     }
 }

@@ -1,5 +1,5 @@
-//! Who a host is: enrollment, its keys, and their revocation. Collectors cache identities, so each change notifies all of
-//! them.
+//! Who a host is: enrollment, its keys, and their revocation. Collectors cache identities, so each change notifies all
+//! of them.
 
 use muster_proto::model::{HostId, KeyFingerprint, Timestamp};
 

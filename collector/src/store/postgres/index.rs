@@ -1,5 +1,5 @@
-//! The index of search, built off the way of reports by whichever collector comes first: new rows in batches, segments of
-//! one level merged into the next. It can be made anew from sections and looks at any time.
+//! The search index. Whichever collector comes first builds it in the background: new rows become segments, and the
+//! segments of one level are merged into one of the next. It can be rebuilt from sections and snapshots at any time.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::session::Session;
 use crate::store::postings::{self, Block, FAN, SECTIONS, TOP};
 use crate::store::{IndexStep, body, snapshot_codec};
 
-/// What a segment leads from, and to.
+/// What a segment maps, and to what. The codes are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IndexKind {
-    /// From an edition to sections.
+    /// An edition to its sections.
     Sections = 1,
-    /// From a section to looks.
+    /// A section to its snapshots.
     Snapshots = 2,
 }
 
@@ -25,17 +25,17 @@ impl IndexKind {
     }
 }
 
-/// Only one builds at a time, among all collectors: "INDX" in ASCII.
+/// The advisory lock under which one collector at a time builds the index: "INDX" in ASCII.
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock(x'494e4458'::int8)";
-/// How often it is looked whether those who wrote when the newest row was read have come to their end.
+/// How often to check whether the transactions that wrote when the newest row was read have ended.
 const SNAPSHOTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Numbers with what a row of that number has.
+/// The numbers of rows, each with the numbers that it contains.
 type Rows = Vec<(i64, Vec<u32>)>;
 
-/// Takes one step, within a transaction. Sections with so many observations, or snapshots with so many sections, make a
-/// segment.
+/// Takes one step, in a transaction: builds a segment if the new sections have at least `at_least` observations (or the
+/// new snapshots as many sections), or merges segments.
 pub(super) async fn advance(session: &Session, at_least: usize) -> Step<IndexStep> {
     let locked = session.query_first(LOCK, &[]).await?.map_or(Ok(false), |found| found.try_get(0))?;
     if !locked {
@@ -47,7 +47,7 @@ pub(super) async fn advance(session: &Session, at_least: usize) -> Step<IndexSte
         if !is_settled(session).await? {
             return Ok(IndexStep::Later);
         }
-        // Now that nobody who could still fill a gap is left, the same range is read whole.
+        // No transaction is left that could fill a gap in this range, so it is complete now.
         let rows: Rows =
             after(session, kind, from, SECTIONS).await?.into_iter().filter(|(no, _)| no <= newest).collect();
         put(session, kind, 0, (from + 1, *newest), &postings::segment(&rows)).await?;
@@ -56,8 +56,8 @@ pub(super) async fn advance(session: &Session, at_least: usize) -> Step<IndexSte
     Ok(if merge(session).await? { IndexStep::Taken } else { IndexStep::Nothing })
 }
 
-/// The newest row of the next segment, when enough wait for it: postings, or as many rows as a segment may have however
-/// little they hold. A snapshot has a section for each source, some ten.
+/// The last row of the next segment, if enough rows wait: enough postings, or as many rows as a segment may have. A
+/// snapshot counts as ten postings: it has about one section for each source.
 async fn waiting(session: &Session, kind: IndexKind, from: i64, at_least: usize) -> Step<Option<i64>> {
     let find = match kind {
         IndexKind::Sections => {
@@ -75,9 +75,10 @@ async fn waiting(session: &Session, kind: IndexKind, from: i64, at_least: usize)
     Ok(newest.filter(|_| enough))
 }
 
-/// Whether every transaction that was writing at the first moment has ended since: numbers are given out before a
-/// commit, and commits come in any order. The bound is this transaction's own number, which is above all that were given
-/// before; a writer has its own before it takes the number of a row, because it locks rows of hosts first.
+/// Whether every transaction that was writing when this was called first has ended. Row numbers are assigned before the
+/// commit, and commits come in any order, so a lower number can still appear. The bound is this transaction's own id,
+/// which is higher than all that were assigned before. A writer has its id before it takes a row number, because it
+/// locks rows of hosts first.
 async fn is_settled(session: &Session) -> Step<bool> {
     let mine = "SELECT pg_current_xact_id()::text";
     let mine: Option<String> = session.query_first(mine, &[]).await?.map(|found| found.try_get(0)).transpose()?;
@@ -92,13 +93,13 @@ async fn is_settled(session: &Session) -> Step<bool> {
     Ok(false)
 }
 
-/// Up to which row there are segments.
+/// The last row that is in a segment.
 pub(super) async fn covered(session: &Session, kind: IndexKind) -> Step<i64> {
     let find = "SELECT coalesce(max(last), 0) FROM index_segment WHERE kind = $1";
     Ok(session.query_first(find, &[&kind.code()]).await?.map_or(Ok(0), |found| found.try_get(0))?)
 }
 
-/// Rows after this one.
+/// At most `most` rows after this number.
 pub(super) async fn after(session: &Session, kind: IndexKind, number: i64, most: i64) -> Step<Rows> {
     match kind {
         IndexKind::Sections => {
@@ -115,7 +116,7 @@ pub(super) async fn after(session: &Session, kind: IndexKind, number: i64, most:
     }
 }
 
-/// The sections of a complete snapshot, ascending, each once; one that is not complete has none yet.
+/// The sections of a complete snapshot, ascending, without duplicates; an incomplete snapshot has none yet.
 pub(super) fn sections_of(entries: Option<&[u8]>) -> Step<Vec<u32>> {
     let numbers = entries.map(snapshot_codec::sections).transpose()?.unwrap_or_default();
     let numbers: Result<Vec<u32>, _> = numbers.into_iter().map(u32::try_from).collect();
@@ -147,7 +148,7 @@ async fn merge(session: &Session) -> Step<bool> {
     Ok(true)
 }
 
-/// All blocks of a segment.
+/// The blocks of a segment, in order.
 pub(super) async fn blocks(session: &Session, segment: i32) -> Step<Vec<Block>> {
     let find = "SELECT first, lists FROM index_block WHERE segment = $1 ORDER BY first";
     let rows = session.query(find, &[&segment]).await?;

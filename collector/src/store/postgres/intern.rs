@@ -1,12 +1,14 @@
-//! The dictionary of editions: what sections that come are written in, and what sections that are read are written out
-//! of. Each collector has it whole in memory, and reads what others have added when it meets a number or a
-//! text that it does not know.
+//! Interning: sections are stored as numbers into the dictionary of editions, and rebuilt from it.
 //!
-//! New texts are kept before the transaction that needs them, all of a batch together, in a transaction of their own
-//! whose commit does not wait for the disk: a later commit that uses them is later in the log too, so it can only be
-//! durable together with them. They are numbered under a lock that is held until that commit, so numbers grow without
-//! gaps in the order of commits. When the server falls in between, the numbers that were remembered mean nothing: whoever
-//! loses a connection forgets them all ([`Intern::forget`]), and a section that is read is held against its digest.
+//! Each collector holds the whole dictionary in memory. When it meets a number or an edition that it does not know, it
+//! reads what other collectors have added.
+//!
+//! The new editions of a batch are stored before the transaction that needs them, in one transaction whose commit does
+//! not wait for the disk. That is safe: a later commit that uses them is also later in the log, so it is durable only
+//! together with them. Numbers are assigned under a lock that is held until that commit, so they grow without gaps in
+//! the order of commits. If the server crashes in between, the cached numbers may be wrong. Therefore a collector that
+//! loses a connection forgets all of them ([`Intern::forget`]), and every section that is read is checked against its
+//! digest.
 
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -15,7 +17,7 @@ use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{Digest, Platform, SourceName};
 use tokio::sync::Mutex;
 
-use super::dictionary::{Shelf, block};
+use super::dictionary::{EditionTexts, block};
 use super::fault::{PostgresFault, Step};
 use super::session::{Session, Values};
 use crate::store::body::{self, Lookup};
@@ -23,18 +25,18 @@ use crate::store::fault::StoreFault;
 use crate::store::software::{Editions, Wanted};
 use crate::store::texts::edition_key;
 
-/// One at a time adds texts, among all collectors: "DICT" in ASCII.
+/// The advisory lock under which one collector at a time adds editions: "DICT" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(x'44494354'::int8)";
 
 const READ: &str = "SELECT first, editions FROM dictionary WHERE first > $1 ORDER BY first";
 
 const ADD: &str = "INSERT INTO dictionary (first, editions) VALUES ($1, $2)";
 
-/// The dictionary as it is known.
+/// The dictionary as this collector knows it.
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
-    editions: Shelf,
-    /// How often all was forgotten.
+    editions: EditionTexts,
+    /// How often the dictionary was forgotten.
     epoch: u64,
 }
 
@@ -42,24 +44,24 @@ pub(super) struct Dictionary {
 #[derive(Default)]
 pub(super) struct Intern {
     dictionary: RwLock<Dictionary>,
-    /// One at a time adds texts: the next one finds most of its own already there.
+    /// One batch at a time adds editions: the next one then finds most of its own in the dictionary.
     adding: Mutex<()>,
 }
 
-/// A section on its way into the database, written out as soon as all its editions have numbers.
+/// A section that is being stored. It is encoded as soon as all its editions have numbers.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) section: CanonicalSection,
     epoch: u64,
-    /// Of the editions, in the order of the observations; 0 where one is missing.
+    /// The numbers of the editions, in the order of the observations; 0 where one is missing.
     numbers: Vec<u32>,
-    /// Which observations are of editions that have no number yet, and by what these are found.
+    /// The observations whose editions have no number yet, with the keys of these editions.
     missing: Vec<(usize, Vec<u8>)>,
     body: Option<Vec<u8>>,
 }
 
 impl Dictionary {
-    /// What the table has, at the moment that the session sees.
+    /// Reads the whole table, as the session sees it.
     pub(super) async fn read(session: &Session) -> Step<Self> {
         let mut dictionary = Self::default();
         dictionary.take(&blocks(session, 0).await?)?;
@@ -75,7 +77,7 @@ impl Dictionary {
         i32::try_from(self.editions.texts().len()).unwrap_or(i32::MAX)
     }
 
-    /// The section of an interned form; `None` when it names an edition that is not here.
+    /// The section of an interned form; `None` if it refers to an edition that is not in the dictionary.
     pub(super) fn decode(
         &self,
         platform: Platform,
@@ -88,23 +90,23 @@ impl Dictionary {
     }
 }
 
-/// Editions as they are kept, with the number of the first.
+/// A block of editions as it is stored, with the number of the first.
 type Block = (i32, Vec<u8>);
 
-/// What the table has beyond this number.
+/// The blocks after this number.
 async fn blocks(session: &Session, last: i32) -> Step<Vec<Block>> {
     let rows = session.query(READ, &[&last]).await?;
     rows.iter().map(|found| Ok((found.try_get(0)?, found.try_get(1)?))).collect()
 }
 
 impl Intern {
-    /// Forgets all numbers: a server that fell may have forgotten them too.
+    /// Forgets all numbers: a server that crashed may have lost them too.
     pub(super) fn forget(&self) {
         let mut dictionary = self.write();
         *dictionary = Dictionary { epoch: dictionary.epoch + 1, ..Dictionary::default() };
     }
 
-    /// A section with the numbers of its editions, as far as that can be done without the database.
+    /// A section with the numbers of those of its editions that are in memory.
     pub(super) fn draft(&self, section: CanonicalSection) -> Draft {
         let mut draft = Draft { section, epoch: 0, numbers: Vec::new(), missing: Vec::new(), body: None };
         draft.number(&self.read());
@@ -112,26 +114,27 @@ impl Intern {
         draft
     }
 
-    /// Makes what these drafts lack, and writes them. The session is in no transaction.
+    /// Adds the editions that these drafts lack, and encodes the drafts. The session must not be in a transaction.
     pub(super) async fn complete(&self, session: &Session, drafts: &mut [&mut Draft]) -> Step<()> {
         if self.fill(drafts) {
             return Ok(());
         }
         let _turn = self.adding.lock().await;
-        // Also those whose texts others have added while this one waited.
+        // Another batch may have added them while this one waited for the lock.
         if self.fill(drafts) {
             return Ok(());
         }
         let outcome = self.add(session, drafts).await;
         if outcome.is_err() {
-            // Also when the transaction has not begun: then there is nothing to undo.
+            // Harmless if the transaction has not begun.
             let _ = session.batch("ROLLBACK").await;
         }
         outcome?;
         if self.fill(drafts) { Ok(()) } else { Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned())) }
     }
 
-    /// Writes what can be written; whether that is all. The lock is held for one section, and given back between two.
+    /// Encodes the drafts whose editions all have numbers; returns whether that is all of them. The lock is released
+    /// after each section, so that others need not wait for a whole batch.
     fn fill(&self, drafts: &mut [&mut Draft]) -> bool {
         let mut is_whole = true;
         for draft in drafts {
@@ -141,7 +144,7 @@ impl Intern {
         is_whole
     }
 
-    /// Adds the editions that the drafts lack, after those that others have added.
+    /// Adds the editions that the drafts lack, after reading those that others have added.
     async fn add(&self, session: &Session, drafts: &[&mut Draft]) -> Step<()> {
         session.prepare(&[LOCK, READ, ADD]).await?;
         let last = self.read().last();
@@ -165,7 +168,7 @@ impl Intern {
         if dictionary.epoch == epoch { dictionary.take(&[new]) } else { Ok(()) }
     }
 
-    /// The editions in the drafts that have no numbers, after which number they come, and in which epoch.
+    /// The editions of the drafts that have no numbers, the last number of the dictionary, and its epoch.
     fn wanted(&self, drafts: &[&mut Draft]) -> (BTreeSet<Vec<u8>>, i32, u64) {
         let dictionary = self.read();
         let missing = drafts.iter().flat_map(|draft| &draft.missing).map(|(_, key)| key);
@@ -173,7 +176,7 @@ impl Intern {
         (wanted, dictionary.last(), dictionary.epoch)
     }
 
-    /// Takes what was read beyond a number.
+    /// Adds blocks that were read after a number.
     fn learn(&self, added: &[Block], last: i32) -> Step<()> {
         let mut dictionary = self.write();
         if dictionary.last() < last {
@@ -202,8 +205,8 @@ impl Intern {
         section.ok_or_else(|| lost().into())
     }
 
-    /// The editions whose name or vendor holds the text and whose version begins so, also those that another collector
-    /// has added.
+    /// The editions whose name or vendor contains the text and whose version has the prefix, including those that other
+    /// collectors have added.
     pub(super) async fn search(&self, session: &Session, text: &str, version: &str) -> Step<Editions> {
         let text = Wanted::new(text)?;
         let (last, epoch) = {
@@ -227,7 +230,7 @@ impl Intern {
     }
 }
 
-/// A section names an edition that is not in the dictionary.
+/// A section refers to an edition that is not in the dictionary.
 pub(super) fn lost() -> StoreFault {
     StoreFault::damaged("the body of a section", "an edition is not in the dictionary")
 }
@@ -237,12 +240,12 @@ impl Draft {
         self.section.digest()
     }
 
-    /// Its interned form.
+    /// The interned form.
     pub(super) fn body(&self) -> &[u8] {
         self.body.as_deref().unwrap_or_default()
     }
 
-    /// Looks for all its editions.
+    /// Finds the numbers of all editions.
     fn number(&mut self, dictionary: &Dictionary) {
         let platform = self.section.platform().code();
         let observations = self.section.observations();
@@ -258,7 +261,7 @@ impl Draft {
         (self.epoch, self.body) = (dictionary.epoch, None);
     }
 
-    /// Looks for those that had no number, or for all when the numbers that it has mean nothing any more.
+    /// Finds the numbers that were missing, or all of them if the dictionary was forgotten since.
     fn number_missing(&mut self, dictionary: &Dictionary) {
         if self.epoch != dictionary.epoch {
             return self.number(dictionary);
@@ -271,7 +274,7 @@ impl Draft {
         });
     }
 
-    /// Writes it out, once no number is missing; whether it is written.
+    /// Encodes the section if no number is missing; returns whether it is encoded.
     fn write(&mut self) -> bool {
         if self.body.is_none() && self.missing.is_empty() {
             self.body = Some(body::encode(&self.section.observations(), &self.numbers));
@@ -280,7 +283,7 @@ impl Draft {
     }
 }
 
-/// Finds editions by their numbers, and notes when one is not here.
+/// Finds editions by their numbers, and notes if one is missing.
 struct Reading<'a> {
     dictionary: &'a Dictionary,
     lacks: bool,

@@ -1,8 +1,8 @@
-//! The ledger's table: entries in, in the transaction of their operation; entries out, in order.
+//! The ledger's table. Entries are written in the transaction of their operation and read in order.
 //!
-//! Numbers are given under a lock that is held until the commit, so that they are in the order of the commits: whoever
-//! has read up to a number has missed nothing before it. Those who write entries mostly wait for each other anyway, for a
-//! token, the tally or the number of hosts; the lock is taken late, and little is done under it.
+//! Numbers are assigned under a lock that is held until the commit, so they are in the order of commits: a reader that
+//! has read up to a number has missed nothing before it. Transactions that write entries mostly wait for each other
+//! anyway (for a token, the tally or the host count), and the lock is taken late and held briefly.
 
 use muster_proto::model::Timestamp;
 
@@ -12,13 +12,13 @@ use super::session::{Session, Values};
 use crate::ledger::entry::Entry;
 use crate::store::LedgerRow;
 
-/// Of the advisory lock under which numbers are given: "LEDG" in ASCII.
+/// The advisory lock under which numbers are assigned: "LEDG" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(x'4c454447'::int8)";
 
-/// Several entries with one statement.
+/// Inserts several entries.
 const ENTRIES: &str = "INSERT INTO ledger (at, entry) SELECT $1, * FROM unnest($2::text[])";
 
-/// Statements that are sent without waiting for the one before; they must be prepared first.
+/// The statements that are pipelined here; they must be prepared first.
 pub(super) const STATEMENTS: [&str; 2] = [LOCK, ENTRIES];
 
 pub(super) async fn write_all(session: &Session, at: Timestamp, entries: impl Iterator<Item = Entry>) -> Step<()> {

@@ -1,22 +1,25 @@
-//! The schema: numbered as in the SQLite backend, embedded, forward only, each step in a transaction. Collectors that
-//! start together take turns by an advisory lock.
+//! Migrations of the schema: numbered as in the SQLite backend, embedded, forward only, each step in one transaction.
+//! Collectors that start at the same time take turns by an advisory lock.
 
 use super::fault::{PostgresFault, Step};
 use super::session::Session;
 use crate::store::StoreError;
 
-/// Of the advisory lock: "MUST" in ASCII, as in the file of the SQLite backend.
+/// The advisory lock: "MUST" in ASCII, like the application id of a SQLite file.
 const LOCK: i64 = 0x4d55_5354;
 
 const MIGRATIONS: &[(i64, &str, &str)] =
     &[(1, "initial", include_str!("../../../migrations/postgres/0001_initial.sql"))];
 
-/// The newest schema that this version knows.
+/// The number of the newest schema that this version knows.
 pub(super) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
-/// Brings the database to the newest schema.
+/// Migrates the database to the newest schema.
+///
+/// # Errors
+/// The database has a newer schema or belongs to another program, or a step failed; a failed step changes nothing.
 pub(super) async fn migrate(session: &Session, place: &str) -> Result<(), StoreError> {
-    // Whoever comes second waits for the first, however long its step takes.
+    // A second collector waits for the first, however long its step takes.
     let locked = session.batch(&format!("SET statement_timeout = 0; SELECT pg_advisory_lock({LOCK})")).await;
     locked.map_err(|fault| fault.into_error("migrate", place))?;
     let outcome = steps(session, place).await;
@@ -28,7 +31,7 @@ pub(super) async fn migrate(session: &Session, place: &str) -> Result<(), StoreE
 async fn steps(session: &Session, place: &str) -> Result<(), StoreError> {
     let found = found_version(session).await.map_err(|fault| fault.into_error("open", place))?;
     let Some(found) = found else {
-        let reason = "it is the database of another program".to_owned();
+        let reason = "it belongs to another program".to_owned();
         return Err(StoreError::Open { place: place.to_owned(), reason });
     };
     if found > NEWEST {
@@ -48,7 +51,7 @@ async fn steps(session: &Session, place: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The schema's number; 0 for an empty database, `None` for one that is not ours.
+/// The number of the schema: 0 for an empty database, `None` for the database of another program.
 async fn found_version(session: &Session) -> Step<Option<i64>> {
     let ask = "SELECT count(*), count(*) FILTER (WHERE relname = 'schema_version')
                FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace";

@@ -1,5 +1,5 @@
-//! A few connections that operations and reads borrow. One that is given back within a transaction, or broken, is closed: the
-//! server then rolls back what was open.
+//! The pool of connections, and the attempts of an operation. A connection that is returned broken or in a transaction
+//! is closed; the server then rolls the transaction back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +13,11 @@ use super::session::Session;
 use super::tls::Tls;
 use crate::store::StoreError;
 
-/// Connections at once. Reads and single operations are short; reports have connections of their own.
+/// The number of connections. Reads and single operations are short; deliveries have their own connections.
 const MOST: usize = 8;
-/// How often an operation is tried that others were in the way of.
+/// How often an operation is tried again after a conflict with other transactions.
 const TRIES: u32 = 8;
-/// How long an operation waits for a database that is not reachable before the agent is told to come back later.
+/// How long an operation is tried again while the database is not reachable. Then the agent is told to come back later.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The transaction in which an operation does its work.
@@ -27,8 +27,8 @@ pub(super) enum Transaction {
     Statement,
     /// All statements read the same moment of the database.
     Read,
-    /// Writes. Doing the operation twice has the same effect as doing it once, so it is tried again even if the connection
-    /// was lost during the commit.
+    /// Writes. Doing the operation twice has the same effect as doing it once, so it is tried again even if the
+    /// connection was lost during the commit.
     Write,
     /// Writes, and is not tried again if it may have been committed.
     WriteOnce,
@@ -43,7 +43,7 @@ pub(super) struct Pool {
 struct Inside {
     address: Address,
     tls: Tls,
-    /// Emptied for good when the store is closed.
+    /// `None` once the store is closed.
     idle: Mutex<Option<Vec<Session>>>,
     turns: Arc<Semaphore>,
 }
@@ -80,11 +80,11 @@ impl Pool {
         Ok(Lease { session: Some(session), is_within: AtomicBool::new(false), pool, _turn: turn })
     }
 
-    /// Does an operation, and the whole operation again while its fault is one that passes. `work` runs once for each
+    /// Does an operation, and tries the whole operation again after faults that may pass. `work` runs once for each
     /// attempt, so it must change nothing but the database.
     ///
     /// # Errors
-    /// The fault of the last attempt, as callers of the store see it.
+    /// The fault of the last attempt.
     pub(super) async fn run<T, F>(
         &self,
         operation: &'static str,
@@ -132,17 +132,17 @@ impl Pool {
         outcome
     }
 
-    /// Ends lending: later operations find the store closed.
+    /// Closes the idle connections; later operations fail with `Closed`.
     pub(super) fn close(&self) {
         self.inside.turns.close();
         self.inside.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
-/// A connection that is lent.
+/// A borrowed connection.
 pub(super) struct Lease {
     session: Option<Session>,
-    /// Whether a transaction is open, or was when something failed.
+    /// Whether a transaction is open, or was open when something failed.
     is_within: AtomicBool,
     pool: Arc<Inside>,
     _turn: OwnedSemaphorePermit,
@@ -175,7 +175,7 @@ impl Lease {
         self.batch("BEGIN").await
     }
 
-    /// Begins a transaction that reads one moment of the database, whole.
+    /// Begins a transaction in which all statements read the same moment of the database.
     pub(super) async fn begin_reading(&self) -> Step<()> {
         self.is_within.store(true, Ordering::Release);
         self.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
@@ -194,11 +194,11 @@ impl Lease {
     }
 }
 
-/// How often an operation was tried, and whether it may be again.
+/// Counts the attempts of an operation, and decides whether there is another one.
 pub(super) struct Tries {
     made: u32,
     begun: tokio::time::Instant,
-    /// Whether doing it twice is the same as doing it once.
+    /// Whether doing the operation twice has the same effect as doing it once.
     is_repeatable: bool,
 }
 
@@ -207,18 +207,20 @@ impl Tries {
         Self { made: 0, begun: tokio::time::Instant::now(), is_repeatable }
     }
 
-    /// Waits a moment when the fault is one that passes, or gives it back. `committing` is whether the commit itself has
-    /// failed: then only what may be done twice is done again.
-    pub(super) async fn pause(&mut self, fault: PostgresFault, committing: bool) -> Step<()> {
+    /// Waits before another attempt, or returns the fault if there is none. `is_committing` means that the commit
+    /// itself failed: it may have taken place, so only a repeatable operation is tried again.
+    pub(super) async fn pause(&mut self, fault: PostgresFault, is_committing: bool) -> Step<()> {
         let may = match &fault {
             PostgresFault::Conflict(_) => self.made < TRIES,
-            PostgresFault::ConnectionLost(_) => (!committing || self.is_repeatable) && self.begun.elapsed() < PATIENCE,
+            PostgresFault::ConnectionLost(_) => {
+                (!is_committing || self.is_repeatable) && self.begun.elapsed() < PATIENCE
+            }
             PostgresFault::Store(_) => false,
         };
         if !may {
             return Err(fault);
         }
-        // Two that were in each other's way do not meet again at the same moment.
+        // Different processes wait for different times, so that two that conflicted do not conflict again.
         let spread = u64::from(std::process::id() % 7) + 1;
         tokio::time::sleep(Duration::from_millis((5 << self.made.min(6)) + spread)).await;
         self.made += 1;

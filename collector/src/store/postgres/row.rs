@@ -1,4 +1,4 @@
-//! Between rows and the model: codes, ids.
+//! Reading columns: codes, ids, times.
 
 use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostFacts, HostId, HostState, Platform, RunId, SiteId, Timestamp};
@@ -8,16 +8,16 @@ use super::fault::{PostgresFault, Step};
 use crate::store::last_seen::LastSeen;
 pub(super) use crate::store::versioned_json::{from_json, to_json};
 
-/// A code as the database keeps it.
+/// A code as the database stores it.
 pub(super) fn code(code: u8) -> i16 {
     i16::from(code)
 }
 
-/// A member of a closed list from its code.
+/// A member of a closed list, from its code. `what` names the record if there is no such code.
 pub(super) fn member<T>(what: &str, from_code: impl Fn(u8) -> Option<T>, row: &Row, at: usize) -> Step<T> {
     let code: i16 = row.try_get(at)?;
     let found = u8::try_from(code).ok().and_then(from_code);
-    found.ok_or_else(|| PostgresFault::damaged(what, format!("the code {code} has no meaning")))
+    found.ok_or_else(|| PostgresFault::damaged(what, format!("code {code} is unknown")))
 }
 
 pub(super) fn instant(row: &Row, at: usize) -> Step<Timestamp> {
@@ -30,7 +30,7 @@ pub(super) fn maybe_instant(row: &Row, at: usize) -> Step<Option<Timestamp>> {
 
 /// Bytes of a fixed length.
 fn bytes<const N: usize>(what: &str, found: &[u8]) -> Step<[u8; N]> {
-    found.try_into().map_err(|_| PostgresFault::damaged(what, format!("it has {} bytes and not {N}", found.len())))
+    found.try_into().map_err(|_| PostgresFault::damaged(what, format!("it has {} bytes instead of {N}", found.len())))
 }
 
 pub(super) fn host_id(row: &Row, at: usize) -> Step<HostId> {
@@ -77,7 +77,8 @@ pub(super) fn unsigned(row: &Row, at: usize) -> Step<u64> {
     Ok(row.try_get::<_, i64>(at)?.cast_unsigned())
 }
 
-/// `last_seen, run, seq, previous_run, previous_seq`, from this column on; `None` before the first check-in.
+/// The five columns `last_seen, run, seq, previous_run, previous_seq`, from number `at` on; `None` before the first
+/// check-in.
 pub(super) fn seen(row: &Row, at: usize) -> Step<Option<LastSeen>> {
     let run = |at: usize| -> Step<Option<RunId>> {
         match row.try_get::<_, Option<&[u8]>>(at)? {
@@ -98,7 +99,7 @@ pub(super) fn seen(row: &Row, at: usize) -> Step<Option<LastSeen>> {
     }))
 }
 
-/// The columns that [`facts`] reads, of a host `h`.
+/// The columns that [`facts`] reads, from a host `h`.
 macro_rules! facts_columns {
     () => {
         "h.hostname, h.platform, (SELECT text FROM phrase WHERE no = h.os_name), \
@@ -120,7 +121,7 @@ pub(super) fn facts(row: &Row, at: usize) -> Step<HostFacts> {
     })
 }
 
-/// A host's state; before the first it is empty.
+/// A host's state; empty before the first.
 pub(super) fn state(row: &Row, at: usize) -> Step<HostState> {
     row.try_get::<_, Option<&[u8]>>(at)?.map_or_else(|| Ok(HostState::default()), state_of)
 }

@@ -1,13 +1,14 @@
-//! Which rules are in force, when collectors that share the database have different ones: while they are upgraded one
-//! after the other, or when one of them was given another overlay.
+//! Which rules are in force while the collectors on this database have different ones: during an upgrade, or because
+//! one of them has another overlay.
 //!
-//! - Rules that have never been in force are adopted at once; those that were in force before them are *replaced*.
-//! - Only collectors that have the rules in force work the judge queue. The others leave it alone, and what they have judged
-//!   before is left out: its ticket is outdated, and [`settle`](super::settle) asks which rules are in force.
-//! - Rules that were replaced come back only when no collector has had those in force for [`ORPHANED`]: when all were set
-//!   back. So an old collector that starts anew in the middle of an upgrade turns nothing round.
+//! - Rules that were never in force are adopted at once. The ones in force before are then *replaced*.
+//! - Only collectors that have the rules in force judge. The others take nothing from the judge queue, and their
+//!   earlier judgements are left out: the tickets are outdated, and [`settle`](super::settle) checks which rules are in
+//!   force.
+//! - Replaced rules are adopted again only if no collector has had the rules in force for [`ORPHANED`], because all
+//!   were set back. So an old collector that restarts during an upgrade does not undo it.
 //!
-//! Who has which rules shows by an advisory lock on the connection of the heartbeat, and ends with the process.
+//! Each collector shows its rules by an advisory lock on the heartbeat's connection, which ends with the process.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,34 +24,34 @@ use crate::ledger::entry::Entry;
 
 /// The class of the advisory locks of rules: "RU" in ASCII.
 pub(super) const CLASS: i32 = 0x5255;
-/// For how long nobody may have had the rules in force before others come back.
+/// After how long without a collector that has the rules in force replaced ones may be adopted again.
 const ORPHANED: Duration = Duration::from_secs(5);
 
-/// What this collector knows of it, learned once a second.
+/// What this collector knows about the rules; updated once a second.
 #[derive(Debug, Default)]
 pub(super) struct RulesInForce(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The number and name of this collector's own rules.
+    /// The number and version of this collector's rules.
     mine: Option<(i32, String)>,
     in_force: Option<i32>,
     orphaned_since: Option<Instant>,
 }
 
 impl RulesInForce {
-    /// This collector's rules are these from now on.
+    /// Sets this collector's rules.
     pub(super) fn have(&self, no: i32, version: &str) {
         self.lock().mine = Some((no, version.to_owned()));
     }
 
-    /// The number of this collector's rules; 0 before it has any.
+    /// The number of this collector's rules; 0 before any are set.
     pub(super) fn mine(&self) -> i32 {
         self.lock().mine.as_ref().map_or(0, |(no, _)| *no)
     }
 
-    /// These are in force, and collectors that live have those.
-    pub(super) fn heard(&self, in_force: Option<i32>, held: &HashSet<i32>) {
+    /// Notes which rules are in force, and which rules running collectors have.
+    pub(super) fn update(&self, in_force: Option<i32>, held: &HashSet<i32>) {
         let mut state = self.lock();
         let is_held = in_force.is_none_or(|no| held.contains(&no));
         if is_held || state.in_force != in_force {
@@ -62,8 +63,8 @@ impl RulesInForce {
         state.in_force = in_force;
     }
 
-    /// This collector's rules, when they are not in force and nobody has those that are.
-    pub(super) fn to_bring_back(&self) -> Option<(i32, String)> {
+    /// This collector's rules, if they may be adopted again: nobody has the rules in force.
+    pub(super) fn to_readopt(&self) -> Option<(i32, String)> {
         let state = self.lock();
         let is_orphaned = state.orphaned_since.is_some_and(|since| since.elapsed() >= ORPHANED);
         state.mine.clone().filter(|(no, _)| is_orphaned && state.in_force != Some(*no))
@@ -74,13 +75,13 @@ impl RulesInForce {
     }
 }
 
-/// The rules in force by their number, with their name.
+/// Number and version of the rules in force.
 pub(super) const IN_FORCE: &str = "SELECT no, text FROM rules WHERE adopted_at IS NOT NULL";
 
-/// Puts every host on the judge queue when these rules are not in force and may be; `number` is theirs. `back` is whether they
-/// come back although others have replaced them.
-pub(super) async fn adopt(session: &Session, version: &str, number: i32, now: Timestamp, back: bool) -> Step<bool> {
-    // One at a time, whatever row says which rules are in force.
+/// Adopts the rules with this version and number, unless they are in force or were replaced, and puts every host on the
+/// judge queue. With `readopt`, also if they were replaced. Returns whether they were adopted.
+pub(super) async fn adopt(session: &Session, version: &str, number: i32, now: Timestamp, readopt: bool) -> Step<bool> {
+    // A lock of its own, because there may be no row yet that says which rules are in force.
     session.execute("SELECT pg_advisory_xact_lock(hashtext('muster rules'))", &[]).await?;
     let in_force = session.query_first(IN_FORCE, &[]).await?;
     let in_force: Option<(i32, String)> =
@@ -88,13 +89,13 @@ pub(super) async fn adopt(session: &Session, version: &str, number: i32, now: Ti
     if in_force.as_ref().is_some_and(|(no, _)| *no == number) {
         return Ok(false);
     }
-    if let (Some((_, other)), false) = (&in_force, back) {
+    if let (Some((_, other)), false) = (&in_force, readopt) {
         let ask = "SELECT 1 FROM rules WHERE no = $1 AND replaced_at IS NOT NULL";
         if session.query_first(ask, &[&number]).await?.is_some() {
             tracing::warn!(
                 rules.version = version,
                 in_force = %other,
-                "these rules were replaced by others: collectors that have those judge, and this one does not"
+                "this collector does not judge: its rules were replaced by those in force"
             );
             return Ok(false);
         }

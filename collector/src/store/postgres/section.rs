@@ -1,4 +1,4 @@
-//! Sections as they are read: rebuilt from their interned form.
+//! Reading sections: they are rebuilt from their interned form.
 
 use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{Digest, Platform, SourceName};
@@ -10,7 +10,7 @@ use super::row;
 use super::session::Session;
 use crate::store::fault::StoreFault;
 
-/// The section of this digest.
+/// The section with this digest.
 pub(super) async fn get(session: &Session, intern: &Intern, digest: &Digest) -> Step<Option<CanonicalSection>> {
     let find = "SELECT platform, source, body FROM section WHERE digest = $1";
     let Some(found) = session.query_first(find, &[&digest.as_bytes().as_slice()]).await? else { return Ok(None) };
@@ -22,20 +22,20 @@ pub(super) async fn get(session: &Session, intern: &Intern, digest: &Digest) -> 
             Err(PostgresFault::Store(StoreFault::Damaged { .. })) if !is_last => {}
             Err(fault) => return Err(of_section(digest, fault)),
         }
-        // What was remembered of the dictionary may be from before a fall of the server.
+        // The cached dictionary may be from before a crash of the server: forget it and read once more.
         intern.forget();
     }
     Err(PostgresFault::damaged(format!("section {}", digest.short()), "it is rebuilt with another digest"))
 }
 
-/// Platform, source and interned form of a row that begins with them.
+/// Platform, source and interned form: the first columns of a row.
 pub(super) fn parts(found: &Row) -> Step<(Platform, SourceName, &[u8])> {
     let platform = row::member("a section", Platform::from_code, found, 0)?;
     let source = row::member("a section", SourceName::from_code, found, 1)?;
     Ok((platform, source, found.try_get(2)?))
 }
 
-/// A fault of this section.
+/// The fault, with the section's name if the section is damaged.
 pub(super) fn of_section(digest: &Digest, fault: PostgresFault) -> PostgresFault {
     match fault {
         PostgresFault::Store(StoreFault::Damaged { what: _, reason }) => {

@@ -1,4 +1,4 @@
-//! One connection to the database: how it is set up, and its prepared statements.
+//! One connection to the database: its settings and its prepared statements.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,10 +19,13 @@ pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// How long a whole attempt to connect may take, all hosts included.
 const CONNECT: Duration = Duration::from_secs(20);
 
-/// What each connection is told first. Time limits bound what a stuck neighbour can do to us; operations count on seeing what
-/// others committed before each statement; nobody is acknowledged before the log is on the disk, whatever the server's
-/// default is; and statements over arrays are planned as look-ups by index even
-/// while a table is too young to have statistics. What is long is compressed with lz4 where the server has it.
+/// The settings of each connection.
+///
+/// - Time limits, so that a stuck transaction of another client does not block this one for ever.
+/// - Read committed, because operations rely on seeing what others committed before each statement.
+/// - Commits wait for the disk, whatever the server's default is.
+/// - No sequential scans: statements over arrays must use the index even if a new table has no statistics yet.
+/// - Long values are compressed with lz4 if the server has it.
 const SETTINGS: &str = "
     SET statement_timeout = '60s';
     SET lock_timeout = '20s';
@@ -36,14 +39,14 @@ const SETTINGS: &str = "
         WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals);
 ";
 
-/// Added for connections that only write batches: every statement is a nested loop from an array into an index.
+/// More settings for connections that write batches, whose statements all are nested loops from an array into an index.
 const BATCHES: &str = "
     SET enable_hashjoin = off;
     SET enable_mergejoin = off;
     SET plan_cache_mode = force_generic_plan;
 ";
 
-/// See the head of the file. Dropped, the connection is closed and the server rolls back what was open.
+/// See the head of the file. Dropping it closes the connection, and the server rolls back an open transaction.
 pub(super) struct Session {
     client: Client,
     statements: Mutex<HashMap<&'static str, Statement>>,
@@ -63,18 +66,18 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// Connects to the first host that takes writes. Notifications go to `told`.
-    pub(super) async fn open(address: &Address, tls: &Tls, told: Option<UnboundedSender<String>>) -> Step<Self> {
+    /// Connects to the first host that accepts writes. Notifications are sent to `notify`.
+    pub(super) async fn open(address: &Address, tls: &Tls, notify: Option<UnboundedSender<String>>) -> Step<Self> {
         let connecting = address.config.connect(tls.clone());
         let connected = tokio::time::timeout(CONNECT, connecting).await;
         let (client, mut connection) = connected
-            .map_err(|_| PostgresFault::ConnectionLost(format!("no host answers within {} s", CONNECT.as_secs())))??;
+            .map_err(|_| PostgresFault::ConnectionLost(format!("no host answered within {} s", CONNECT.as_secs())))??;
         let driver = tokio::spawn(async move {
             loop {
                 match std::future::poll_fn(|cx| connection.poll_message(cx)).await {
                     Some(Ok(AsyncMessage::Notification(note))) => {
-                        if let Some(told) = &told {
-                            let _ = told.send(note.payload().to_owned());
+                        if let Some(notify) = &notify {
+                            let _ = notify.send(note.payload().to_owned());
                         }
                     }
                     Some(Ok(_)) => {}
@@ -87,7 +90,7 @@ impl Session {
         Ok(session)
     }
 
-    /// The same, for a connection that writes batches.
+    /// Connects with the settings for batches.
     pub(super) async fn open_for_batches(address: &Address, tls: &Tls) -> Step<Self> {
         let session = Self::open(address, tls, None).await?;
         session.batch(BATCHES).await?;
@@ -98,12 +101,12 @@ impl Session {
         self.client.is_closed()
     }
 
-    /// Statements without parameters, one after the other.
+    /// Executes statements without parameters, in order.
     pub(super) async fn batch(&self, text: &str) -> Step<()> {
         Ok(self.client.batch_execute(text).await?)
     }
 
-    /// The rows of a statement, which is prepared once for each connection.
+    /// The rows of a statement. It is prepared once per connection.
     pub(super) async fn query(&self, text: &'static str, values: Values<'_>) -> Step<Vec<Row>> {
         let statement = self.prepared(text).await?;
         Ok(self.client.query(&statement, values).await?)
@@ -114,18 +117,18 @@ impl Session {
         Ok(self.query(text, values).await?.into_iter().next())
     }
 
-    /// The rows of a statement that is put together for the occasion.
+    /// The rows of a statement that is used once and therefore not prepared.
     pub(super) async fn query_once(&self, text: &str, values: Values<'_>) -> Step<Vec<Row>> {
         Ok(self.client.query(text, values).await?)
     }
 
-    /// Executes a statement and says how many rows it has touched.
+    /// Executes a statement; returns the number of rows that it changed.
     pub(super) async fn execute(&self, text: &'static str, values: Values<'_>) -> Step<u64> {
         let statement = self.prepared(text).await?;
         Ok(self.client.execute(&statement, values).await?)
     }
 
-    /// Prepares statements that will be sent without waiting for each other.
+    /// Prepares statements that will be pipelined, so that none of them waits for its preparation.
     pub(super) async fn prepare(&self, texts: &[&'static str]) -> Step<()> {
         for text in texts {
             self.prepared(text).await?;

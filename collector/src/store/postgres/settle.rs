@@ -160,8 +160,8 @@ fn read_verdict(found: &Row) -> Step<VerdictRow<i32>> {
     })
 }
 
-/// Settles within a transaction that the caller commits, and says which hosts were judged. A judgement whose ticket is no
-/// longer the newest is left out.
+/// Settles within a transaction that the caller commits, and says which hosts were judged. A judgement whose ticket is
+/// no longer the newest is left out.
 pub(super) async fn settle(
     session: &Session,
     dictionaries: &SmallDictionaries,
@@ -173,8 +173,8 @@ pub(super) async fn settle(
         section_hits::hits_put(session, hits, numbers.rules).await?;
         return Ok(Vec::new());
     }
-    // This commit does not wait for the disk while it holds its locks. A crash of the server may undo it as a whole: then
-    // the hosts are on the judge queue as before, and nobody was told otherwise.
+    // This commit does not wait for the disk while it holds its locks. A crash of the server may undo it as a whole:
+    // then the hosts are on the judge queue as before, and nobody was told otherwise.
     session.batch("SET LOCAL synchronous_commit = off").await?;
     let mut before = Before::read(session, dictionaries, judgements).await?;
     // Other rules have been adopted since: every host waits to be judged under those.

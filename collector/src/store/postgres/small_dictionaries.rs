@@ -1,7 +1,7 @@
 //! Small dictionaries: sites, orders, versions of rules, and phrases, each a table of texts with numbers.
 //!
-//! Rows are never changed, so a number stays valid once it was read, and it is cached. New rows are added outside of the
-//! operation that needs them and committed at once: their locks are short, and a row that nobody uses does no harm.
+//! Rows are never changed, so a number stays valid once it was read, and it is cached. New rows are added outside of
+//! the operation that needs them and committed at once: their locks are short, and a row that nobody uses does no harm.
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;

@@ -1,4 +1,4 @@
-//! Search: from a text to editions, to the sections that have them, to looks, to the hosts whose current snapshots they are.
+//! Search: from a text to editions, to sections, to snapshots, to the hosts that have one of them as their current one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::store::SoftwareQuery;
 use crate::store::postings::{self, Block};
 use crate::store::software::{self, Editions};
 
-/// Blocks that could name one of these, each once.
+/// The blocks that can contain one of the numbers in `$1`, each once.
 const BLOCKS: &str = "
     SELECT b.first, b.lists FROM (
         SELECT DISTINCT s.no, c.first FROM index_segment s CROSS JOIN unnest($1::int8[]) AS w (number)
@@ -33,10 +33,10 @@ const PAGE: &str = "
     JOIN host_current n ON n.host = h.no JOIN snapshot l ON l.no = n.snapshot
     WHERE h.no = ANY ($1::int4[]) AND ($2::bytea IS NULL OR h.id > $2) ORDER BY h.id LIMIT $3";
 
-/// From a number to the numbers that it leads to.
+/// The numbers to which each number is mapped.
 type Leads = BTreeMap<u32, Vec<i64>>;
 
-/// Within a transaction that sees one moment.
+/// Must run in a transaction that sees one moment.
 pub(super) async fn find(
     session: &Session,
     memory: &Memory,
@@ -70,7 +70,7 @@ pub(super) async fn find(
     Ok(SoftwareReport { editions: counted, more_editions, hosts_total, hosts })
 }
 
-/// What these numbers lead to: what the index says, and the newest rows, which it does not cover yet.
+/// What these numbers are mapped to: by the index, and by the newest rows, which it does not cover yet.
 async fn leads(session: &Session, kind: IndexKind, from: &BTreeSet<u32>) -> Step<Leads> {
     let mut leads = Leads::new();
     if from.is_empty() {
@@ -99,7 +99,7 @@ async fn leads(session: &Session, kind: IndexKind, from: &BTreeSet<u32>) -> Step
     Ok(leads)
 }
 
-/// A page of these hosts, in the order of their ids, with what of the editions they have.
+/// One page of these hosts, in the order of their ids, with those of the editions that they have.
 async fn page(
     session: &Session,
     memory: &Memory,

@@ -49,8 +49,8 @@ pub(super) async fn read(
     Ok(tally::read(hosts, &rows, &silent)?)
 }
 
-/// Silent hosts in scope by awake lane. The index on the day finds candidates; hosts whose newer check-in is only in memory
-/// are dropped.
+/// Silent hosts in scope by awake lane. The index on the day finds candidates; hosts whose newer check-in is only in
+/// memory are dropped.
 async fn silent(session: &Session, memory: &Memory, order: i32, silent_before: Timestamp) -> Step<HashMap<Lane, u64>> {
     let find = "SELECT h.id, v.lane FROM host_current n JOIN verdict v ON v.host = n.host AND v.order_no = $1
                 JOIN host h ON h.no = n.host

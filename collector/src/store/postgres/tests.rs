@@ -1,4 +1,4 @@
-//! The contract on this backend, and what only this backend can get wrong.
+//! The contract suite on this backend, and tests of what only this backend does.
 
 mod contention;
 mod failover;
@@ -53,7 +53,7 @@ async fn the_database_of_another_program_is_refused() {
     let place = Database::create();
     place.sql("CREATE TABLE bookmarks (url text)");
     let error = refusal(&place.url()).await;
-    assert!(error.to_string().ends_with(": it is the database of another program"), "{error}");
+    assert!(error.to_string().ends_with(": it belongs to another program"), "{error}");
     assert_eq!(place.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "1");
 }
 
@@ -118,7 +118,7 @@ async fn another_authority_is_told_whose_hosts_these_are() {
     assert_eq!(other.authority_claim("pin-1").await.expect("asks"), "pin-1");
 }
 
-/// Each damage is found, and named.
+/// The check finds and names each damage.
 #[tokio::test(flavor = "multi_thread")]
 async fn check_finds_what_is_damaged() {
     for (damage, part) in [
@@ -137,14 +137,14 @@ async fn check_finds_what_is_damaged() {
         ("UPDATE tally SET hosts = hosts + 1", "the tally differs from a recount"),
         ("UPDATE counter SET value = value + 1 WHERE name = 'hosts'", "the number of hosts differs"),
         ("DELETE FROM host_key", "exactly one key"),
-        ("DELETE FROM phrase", "points to a row that is not there"),
+        ("DELETE FROM phrase", "refers to a row that does not exist"),
         ("DELETE FROM section", "section number"),
-        ("DELETE FROM judged_state", "the present of a host (its state) points to a row"),
-        ("DELETE FROM host_current", "no row for its present"),
+        ("DELETE FROM judged_state", "the current row of a host (its state) refers to a row"),
+        ("DELETE FROM host_current", "has no current row"),
         ("UPDATE verdict SET since = since - 100000000", "the lanes of host"),
-        ("DELETE FROM index_block WHERE segment = 1", "the index of search differs from the sections"),
-        ("DELETE FROM index_block WHERE segment = 2", "the index of search differs from the snapshots"),
-        ("UPDATE index_block SET lists = '\\x05'", "a block of the index of search is damaged"),
+        ("DELETE FROM index_block WHERE segment = 1", "the search index differs from the sections"),
+        ("DELETE FROM index_block WHERE segment = 2", "the search index differs from the snapshots"),
+        ("UPDATE index_block SET lists = '\\x05'", "a block of the search index is damaged"),
     ] {
         let place = Database::create();
         let store = place.open();

@@ -1,4 +1,4 @@
-//! TLS to the database: rustls with ring, as everywhere.
+//! TLS to the database, with rustls and ring as everywhere.
 
 use std::future::Future;
 use std::io;
@@ -20,16 +20,19 @@ use tokio_rustls::TlsConnector;
 
 use super::address::{Address, ClientFiles, Protection};
 
-/// Makes the connections of one address.
+/// Makes the TLS connections of one address.
 #[derive(Clone)]
 pub(super) struct Tls {
     config: Arc<ClientConfig>,
-    /// The file by which servers are judged, for people.
+    /// The file with the trusted certificates, for messages.
     roots: Arc<str>,
 }
 
 impl Tls {
-    /// The settings that this address needs; a reason in words when its certificates cannot be read.
+    /// The TLS settings of this address.
+    ///
+    /// # Errors
+    /// A certificate or key file cannot be read; the text says which and why.
     pub(super) fn new(address: &Address) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -66,7 +69,7 @@ fn certificates(what: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>,
     let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let found = found.map_err(|error| failed(error.to_string()))?;
-    if found.is_empty() { Err(failed("it holds no certificate".to_owned())) } else { Ok(found) }
+    if found.is_empty() { Err(failed("the file has no certificate".to_owned())) } else { Ok(found) }
 }
 
 fn roots(file: &Path) -> Result<RootCertStore, String> {
@@ -77,8 +80,8 @@ fn roots(file: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// Asks less than who the server is: with roots, who has signed its certificate (`sslmode=verify-ca`); without, nothing
-/// (`require` and `prefer` protect against listeners only, as libpq's do).
+/// Checks less than the server's name. With roots, it checks who signed the certificate (`sslmode=verify-ca`). Without
+/// roots, it checks nothing: like libpq's, `require` and `prefer` protect only against listening.
 #[derive(Debug)]
 struct Lenient {
     roots: Option<RootCertStore>,
@@ -134,14 +137,14 @@ where
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, host: &str) -> Result<Handshake, io::Error> {
-        // A socket of this machine has no name, and never speaks TLS.
+        // A Unix socket has no host name and never uses TLS.
         let host = if host.is_empty() { "localhost" } else { host };
         let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Handshake { connector: TlsConnector::from(Arc::clone(&self.config)), name, roots: Arc::clone(&self.roots) })
     }
 }
 
-/// One handshake to come.
+/// A handshake that has not begun yet.
 pub(super) struct Handshake {
     connector: TlsConnector,
     name: ServerName<'static>,
@@ -149,7 +152,7 @@ pub(super) struct Handshake {
 }
 
 impl Handshake {
-    /// What was wrong with the server's certificate, in the words of whoever has set up the address.
+    /// What was wrong with the server's certificate, in terms of the address's settings.
     fn explained(error: io::Error, name: &ServerName<'_>, roots: &str) -> io::Error {
         let Some(rustls::Error::InvalidCertificate(flaw)) =
             error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
@@ -188,7 +191,7 @@ where
     }
 }
 
-/// A stream under TLS.
+/// A TLS stream.
 pub(super) struct Protected<S>(tokio_rustls::client::TlsStream<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Protected<S> {

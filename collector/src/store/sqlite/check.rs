@@ -1,4 +1,4 @@
-//! Checks everything against everything: what `muster-collector check` prints, and what the crash tests ask.
+//! The check of the whole store: what `muster-collector check` prints. The crash tests use it too.
 
 use muster_proto::canonical;
 use muster_proto::model::Digest;
@@ -9,17 +9,17 @@ use super::fault::{Step, StoreFault};
 use super::{index, section, snapshot};
 use crate::store::{StoreCheck, body, postings, snapshot_codec};
 
-/// Faults of one kind that are listed one by one; after these they are only counted.
+/// Faults of one kind that are listed one by one; the rest is only counted.
 const LISTED: usize = 20;
 
-/// Each finds rows that must not be; the sentence names them by the first column.
+/// Each statement finds rows that must not exist. Its line names them by their first column.
 const RULES: &[(&str, &str)] = &[
     (
         "the current snapshot of host {} is not complete",
         "SELECT hex(h.id) FROM host h JOIN snapshot l ON l.no = h.snapshot WHERE l.complete <> 1",
     ),
     (
-        "the snapshots of host {} do not end before its current one begins",
+        "the earlier snapshots of host {} do not end before the current one begins",
         "SELECT DISTINCT hex(h.id) FROM host_snapshot p JOIN host h ON h.no = p.host
          WHERE h.snapshot_since IS NULL OR p.since >= h.snapshot_since",
     ),
@@ -33,7 +33,7 @@ const RULES: &[(&str, &str)] = &[
          ) p JOIN host h ON h.no = p.host WHERE p.next = p.snapshot",
     ),
     (
-        "the states of host {} do not end before its present one begins",
+        "the states of host {} do not end before the current one begins",
         "SELECT DISTINCT hex(h.id) FROM host_state p JOIN host h ON h.no = p.host
          WHERE h.state_since IS NULL OR p.since >= h.state_since",
     ),
@@ -48,7 +48,7 @@ const RULES: &[(&str, &str)] = &[
          WHERE p.until <= p.since OR p.next < p.until OR (p.until IS NULL AND p.next IS NOT NULL)",
     ),
     (
-        "a text stands twice in a dictionary: {}",
+        "a dictionary has the same text twice: {}",
         "SELECT text FROM phrase GROUP BY text HAVING count(*) > 1
          UNION ALL SELECT text FROM version GROUP BY text HAVING count(*) > 1
          UNION ALL SELECT name FROM title GROUP BY name, vendor, kind, platform HAVING count(*) > 1
@@ -57,7 +57,7 @@ const RULES: &[(&str, &str)] = &[
     (
         "the tally differs from a recount: {}",
         "SELECT 'order ' || (SELECT id FROM orders WHERE no = order_no) || ', lane ' || lane || ', in scope ' || in_scope
-                || ': ' || sum(kept) || ' kept, ' || sum(counted) || ' counted'
+                || ': ' || sum(kept) || ' stored, ' || sum(counted) || ' counted'
          FROM (
              SELECT order_no, lane, in_scope, hosts AS kept, 0 AS counted FROM tally
              UNION ALL
@@ -66,7 +66,7 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "the number of hosts differs from a recount: {}",
-        "SELECT value || ' kept, ' || (SELECT count(*) FROM host) || ' counted' FROM counter
+        "SELECT value || ' stored, ' || (SELECT count(*) FROM host) || ' counted' FROM counter
          WHERE name = 'hosts' AND value <> (SELECT count(*) FROM host)",
     ),
     (
@@ -76,7 +76,7 @@ const RULES: &[(&str, &str)] = &[
          AND EXISTS (SELECT 1 FROM verdict)",
     ),
     (
-        "host {} has no row for when it was last seen",
+        "host {} has no row for its last check-in",
         "SELECT hex(h.id) FROM host h WHERE NOT EXISTS (SELECT 1 FROM host_check_in s WHERE s.host = h.no)",
     ),
     (
@@ -85,7 +85,7 @@ const RULES: &[(&str, &str)] = &[
          WHERE (SELECT count(*) FROM host_key k WHERE k.host = h.no AND k.status = 1) <> 1",
     ),
     (
-        "enrollment token {} was used more often than it may be",
+        "enrollment token {} was used more often than allowed",
         "SELECT id FROM enrollment_token WHERE max_uses > 0 AND uses > max_uses",
     ),
 ];
@@ -94,7 +94,7 @@ pub(super) fn check(sql: &Connection) -> Step<StoreCheck> {
     let mut check = StoreCheck::default();
     let mut faults = Vec::new();
     listed(sql, "PRAGMA integrity_check", "the database file is damaged: {}", &mut faults, |text| text != "ok")?;
-    listed(sql, "PRAGMA foreign_key_check", "table {} points to a row that is not there", &mut faults, |_| true)?;
+    listed(sql, "PRAGMA foreign_key_check", "table {} refers to a row that does not exist", &mut faults, |_| true)?;
     sections(sql, &mut check, &mut faults)?;
     snapshots(sql, &mut check, &mut faults)?;
     index_of_search(sql, &mut faults)?;
@@ -135,7 +135,7 @@ fn listed(
     Ok(())
 }
 
-/// Every section is rebuilt, and its bytes are hashed.
+/// Rebuilds every section and compares the digest of its bytes.
 fn sections(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
     each(sql, "SELECT digest FROM section", |found| {
         check.sections += 1;
@@ -150,7 +150,7 @@ fn sections(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) 
     })
 }
 
-/// Every snapshot is rebuilt and hashed; one that is complete names sections that are there.
+/// Rebuilds every snapshot and compares its digest. The sections of a complete snapshot must exist.
 fn snapshots(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
     each(sql, "SELECT digest, entries, complete FROM snapshot", |found| {
         check.snapshots += 1;
@@ -158,7 +158,7 @@ fn snapshots(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>)
         let complete: bool = found.get(2)?;
         match snapshot::read(sql, &digest, &found.get::<_, Vec<u8>>(1)?, complete) {
             Ok(snapshot) if canonical::snapshot_digest(&snapshot) == digest => {}
-            Ok(_) => faults.push(format!("look {} is rebuilt with another digest", digest.short())),
+            Ok(_) => faults.push(format!("snapshot {} is rebuilt with another digest", digest.short())),
             Err(StoreFault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
             Err(other) => return Err(other),
         }
@@ -166,12 +166,12 @@ fn snapshots(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>)
     })
 }
 
-/// The index of search says what the sections say, and what the snapshots say.
+/// Compares the search index with the sections and the snapshots.
 fn index_of_search(sql: &Connection, faults: &mut Vec<String>) -> Step<()> {
-    let (mut said, mut meant) = (0_u64, 0_u64);
+    let (mut indexed, mut expected) = (0_u64, 0_u64);
     each(sql, "SELECT no FROM index_segment", |found| {
         match postings::fingerprint(&index::blocks(sql, found.get(0)?)?) {
-            Ok(sum) => said = said.wrapping_add(sum),
+            Ok(sum) => indexed = indexed.wrapping_add(sum),
             Err(StoreFault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
             Err(other) => return Err(other),
         }
@@ -179,19 +179,20 @@ fn index_of_search(sql: &Connection, faults: &mut Vec<String>) -> Step<()> {
     })?;
     let covered = index::covered(sql)?;
     each(sql, &format!("SELECT no, body FROM section WHERE no <= {covered}"), |found| {
-        // A body that cannot be read has its own fault.
+        // A body that cannot be read is reported already.
         if let Ok(editions) = body::editions(&found.get::<_, Vec<u8>>(1)?) {
             let number = found.get(0)?;
-            meant = editions.iter().fold(meant, |sum, edition| sum.wrapping_add(postings::of_pair(*edition, number)));
+            expected =
+                editions.iter().fold(expected, |sum, edition| sum.wrapping_add(postings::of_pair(*edition, number)));
         }
         Ok(())
     })?;
-    if said != meant {
-        faults.push("the index of search differs from the sections".to_owned());
+    if indexed != expected {
+        faults.push("the search index differs from the sections".to_owned());
     }
-    let (mut said, mut meant) = (0_u64, 0_u64);
+    let (mut indexed, mut expected) = (0_u64, 0_u64);
     each(sql, "SELECT section, snapshot FROM snapshot_section", |found| {
-        said = said.wrapping_add(postings::of_pair(found.get::<_, i64>(1)? as u32, found.get(0)?));
+        indexed = indexed.wrapping_add(postings::of_pair(found.get::<_, i64>(1)? as u32, found.get(0)?));
         Ok(())
     })?;
     each(sql, "SELECT no, entries FROM snapshot WHERE complete", |found| {
@@ -199,11 +200,12 @@ fn index_of_search(sql: &Connection, faults: &mut Vec<String>) -> Step<()> {
             let snapshot = found.get::<_, i64>(0)? as u32;
             sections.sort_unstable();
             sections.dedup();
-            meant = sections.iter().fold(meant, |sum, section| sum.wrapping_add(postings::of_pair(snapshot, *section)));
+            expected =
+                sections.iter().fold(expected, |sum, section| sum.wrapping_add(postings::of_pair(snapshot, *section)));
         }
         Ok(())
     })?;
-    if said != meant {
+    if indexed != expected {
         faults.push("the sections of snapshots differ from the snapshots".to_owned());
     }
     Ok(())

@@ -1,8 +1,9 @@
-//! Editions and phrases, whole in memory: a text is given its number at the door, before the writer has seen it.
+//! The dictionaries of editions and phrases. They are in memory as a whole; a text gets its number before the writer is
+//! involved.
 //!
-//! Numbers grow by one. The writer begins every transaction with the texts that no transaction has kept yet, so a row
-//! that names a number is never committed before the text is; when a transaction is lost, its texts are in the next one.
-//! One process serves a file, so nobody else gives numbers.
+//! Numbers grow by one. The writer begins every transaction by storing the texts that no transaction has stored yet, so
+//! a row that refers to a number is never committed before the text. If a transaction fails, its texts are stored by
+//! the next one. Only one process serves a file, so nobody else assigns numbers.
 
 mod product_code;
 
@@ -19,44 +20,44 @@ use crate::store::body::Lookup;
 use crate::store::software::{self, Editions, Wanted};
 use crate::store::texts::{Texts, is_edition};
 
-/// All of them.
+/// All dictionaries of a file.
 #[derive(Debug, Default)]
 pub(super) struct Dictionaries {
-    editions: Shelf,
-    /// Of what the rows of editions are made.
-    titles: Shelf,
-    versions: Shelf,
-    pub(super) phrases: Shelf,
+    editions: Dictionary,
+    /// Titles and versions, to which the rows of editions refer.
+    titles: Dictionary,
+    versions: Dictionary,
+    pub(super) phrases: Dictionary,
 }
 
-/// One dictionary.
+/// One dictionary: texts with numbers.
 #[derive(Debug, Default)]
-pub(super) struct Shelf(RwLock<Kept>);
+pub(super) struct Dictionary(RwLock<SavedTexts>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct SavedTexts {
     texts: Texts,
-    /// Texts up to this number are in the file.
+    /// Texts up to this number are stored in the file.
     saved: u32,
 }
 
-impl Shelf {
-    /// The number of a text, made when it is new.
+impl Dictionary {
+    /// The number of a text, which is added if it is new.
     fn number(&self, text: &[u8]) -> u32 {
-        let kept = self.read();
-        let hash = kept.texts.hash(text);
-        let found = kept.texts.find_by(hash, |known| known == text);
-        drop(kept);
+        let saved = self.read();
+        let hash = saved.texts.hash(text);
+        let found = saved.texts.find_by(hash, |known| known == text);
+        drop(saved);
         found.unwrap_or_else(|| {
             let texts = &mut self.write().texts;
-            // Another may have been faster between the two locks.
+            // Another thread may have added it between the two locks.
             texts.find_by(hash, |known| known == text).unwrap_or_else(|| texts.add(hash, &[text]))
         })
     }
 
-    /// The numbers of the editions of these observations, made where they are new. One lock for all of them, and never
-    /// another one beside it: a reader of one dictionary that waits to read the other may, with writers waiting for
-    /// both, wait for ever.
+    /// The numbers of the editions of these observations; new editions are added. Takes one lock for all of them, and
+    /// no other lock at the same time: two threads that each hold a read lock and wait for the other's dictionary
+    /// deadlock if writers wait for both.
     fn numbers(&self, platform: u8, observations: &[ObservationView<'_>]) -> Vec<u32> {
         let mut found = self.read().texts.editions(platform, observations);
         if found.iter().any(|(_, number)| *number == 0) {
@@ -74,45 +75,45 @@ impl Shelf {
         self.read().texts.get(u32::try_from(number).ok()?).map(<[u8]>::to_vec)
     }
 
-    /// The text of a number, where it is one that people read.
+    /// The text of a number, as a string.
     pub(super) fn words(&self, number: i64) -> Step<String> {
         let found = self.text(number).and_then(|bytes| String::from_utf8(bytes).ok());
         found.ok_or_else(|| StoreFault::damaged(format!("phrase {number}"), "it is not there"))
     }
 
-    /// Up to which number the texts are in the file.
-    fn kept(&self) -> u32 {
+    /// The number up to which texts are stored in the file.
+    fn saved_up_to(&self) -> u32 {
         self.read().saved
     }
 
-    /// Texts after this number, with their numbers, and the last of these.
+    /// The texts after this number with their numbers, and the last number.
     fn after(&self, number: u32) -> (Vec<(i64, Vec<u8>)>, u32) {
-        let kept = self.read();
-        let last = kept.texts.len();
-        let row = |number| Some((i64::from(number), kept.texts.get(number)?.to_vec()));
+        let saved = self.read();
+        let last = saved.texts.len();
+        let row = |number| Some((i64::from(number), saved.texts.get(number)?.to_vec()));
         ((number + 1..=last).filter_map(row).collect(), last)
     }
 
-    fn saved(&self, up_to: u32) {
+    fn set_saved(&self, up_to: u32) {
         self.write().saved = up_to;
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Kept> {
+    fn read(&self) -> RwLockReadGuard<'_, SavedTexts> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Kept> {
+    fn write(&self) -> RwLockWriteGuard<'_, SavedTexts> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what stands in the file; rows come in the order of their numbers.
+    /// Loads the rows of the file, which must be ordered by their numbers.
     fn load(&self, sql: &Connection, find: &str, key: impl Fn(&rusqlite::Row<'_>) -> Step<Vec<u8>>) -> Step<()> {
-        let Kept { texts, saved } = &mut *self.write();
+        let SavedTexts { texts, saved } = &mut *self.write();
         let mut statement = sql.prepare(find)?;
         let mut rows = statement.query([])?;
         while let Some(found) = rows.next()? {
             let number = u32::try_from(found.get::<_, i64>(0)?).unwrap_or(0);
-            // A number without a row stands for nothing; `check` says so where something names it.
+            // A missing row leaves a gap; `check` reports it if something refers to it.
             while texts.len() + 1 < number {
                 texts.skip();
             }
@@ -124,7 +125,7 @@ impl Shelf {
     }
 }
 
-/// How far each dictionary is in the file once the transaction is committed.
+/// The number up to which each dictionary is stored once the transaction is committed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Saved {
     editions: u32,
@@ -134,7 +135,7 @@ pub(super) struct Saved {
 }
 
 impl Dictionaries {
-    /// Reads what is in the file.
+    /// Loads all dictionaries of the file.
     pub(super) fn load(sql: &Connection) -> Step<Self> {
         let all = Self::default();
         all.titles.load(sql, "SELECT no, platform, kind, name, vendor FROM title ORDER BY no", |found| {
@@ -149,13 +150,16 @@ impl Dictionaries {
         Ok(all)
     }
 
-    /// Writes what no transaction has kept yet into the one that is open.
+    /// Stores, in the open transaction, the texts that no transaction has stored yet.
     pub(super) fn save(&self, sql: &Connection) -> Step<Saved> {
-        let (editions, phrases) = (self.editions.kept(), self.phrases.kept());
-        self.save_since(sql, Saved { editions, titles: self.titles.kept(), versions: self.versions.kept(), phrases })
+        let (editions, phrases) = (self.editions.saved_up_to(), self.phrases.saved_up_to());
+        self.save_since(
+            sql,
+            Saved { editions, titles: self.titles.saved_up_to(), versions: self.versions.saved_up_to(), phrases },
+        )
     }
 
-    /// Writes what has come since the same transaction has saved so much.
+    /// Stores the texts that came after the same transaction has stored those up to `since`.
     pub(super) fn save_since(&self, sql: &Connection, since: Saved) -> Step<Saved> {
         let (new, editions) = self.editions.after(since.editions);
         let mut rows = Vec::with_capacity(new.len());
@@ -190,26 +194,26 @@ impl Dictionaries {
         Ok(Saved { editions, titles, versions, phrases })
     }
 
-    /// The transaction was committed.
+    /// Notes that the transaction was committed.
     pub(super) fn saved(&self, saved: Saved) {
-        self.editions.saved(saved.editions);
-        self.titles.saved(saved.titles);
-        self.versions.saved(saved.versions);
-        self.phrases.saved(saved.phrases);
+        self.editions.set_saved(saved.editions);
+        self.titles.set_saved(saved.titles);
+        self.versions.set_saved(saved.versions);
+        self.phrases.set_saved(saved.phrases);
     }
 
-    /// The number of a phrase, made when it is new.
+    /// The number of a phrase, which is added if it is new.
     pub(super) fn phrase(&self, text: &str) -> i64 {
         i64::from(self.phrases.number(text.as_bytes()))
     }
 
-    /// Editions whose name or vendor holds the text, without regard to case, and whose version begins so.
+    /// The editions whose name or vendor contains the text, ignoring case, and whose version has the prefix.
     pub(super) fn search(&self, text: &str, version: &str) -> Step<Editions> {
         let text = Wanted::new(text)?;
         self.editions.read().texts.search(&text, version)
     }
 
-    /// The numbers of the editions of these observations, made where they are new.
+    /// The numbers of the editions of these observations; new editions are added.
     pub(super) fn editions(&self, platform: Platform, observations: &[ObservationView<'_>]) -> Vec<u32> {
         self.editions.numbers(platform.code(), observations)
     }
@@ -222,7 +226,7 @@ impl Lookup for &Dictionaries {
     }
 }
 
-/// Finds editions in the table alone: for a check, which believes the file and not the memory.
+/// Finds editions in the table and not in memory: for the check, which trusts only the file.
 pub(super) struct Table<'a>(pub(super) &'a Connection);
 
 impl Lookup for Table<'_> {
@@ -233,7 +237,7 @@ impl Lookup for Table<'_> {
     }
 }
 
-/// Number and platform of an edition, and what [`edition_bytes`] reads.
+/// The columns that [`edition_bytes`] reads; the first two are number and platform.
 const EDITIONS: &str = "SELECT e.no, t.platform, t.kind, t.name, t.vendor, v.text, e.from_name, e.id
     FROM edition e JOIN title t ON t.no = e.title JOIN version v ON v.no = e.version";
 
@@ -255,7 +259,7 @@ fn edition_bytes(found: &rusqlite::Row<'_>) -> Step<Vec<u8>> {
     Ok(Edition { kind, name: &name, vendor: &vendor, version: &version, id: &id }.to_bytes())
 }
 
-/// How the id of an edition is kept.
+/// How the id of an edition is stored.
 enum Id<'a> {
     None,
     Text(&'a str),
@@ -286,7 +290,7 @@ impl ToSql for Id<'_> {
     }
 }
 
-/// Platform, kind, length of the name, name, vendor: one byte string for one title.
+/// A title as one byte string: platform, kind, length of the name, name, vendor.
 fn title_key(platform: u8, kind: u8, name: &str, vendor: &str) -> Vec<u8> {
     let length = u32::try_from(name.len()).unwrap_or(u32::MAX).to_le_bytes();
     [&[platform, kind], length.as_slice(), name.as_bytes(), vendor.as_bytes()].concat()
@@ -311,12 +315,12 @@ mod tests {
 
     #[test]
     fn a_text_has_one_number_and_a_number_one_text() {
-        let shelf = Shelf::default();
-        let numbers: Vec<u32> = (0..1_000).map(|n| shelf.number(format!("text {}", n % 700).as_bytes())).collect();
+        let dictionary = Dictionary::default();
+        let numbers: Vec<u32> = (0..1_000).map(|n| dictionary.number(format!("text {}", n % 700).as_bytes())).collect();
         assert_eq!(numbers[..700], (1..=700).collect::<Vec<u32>>());
         assert_eq!(numbers[700..], (1..=300).collect::<Vec<u32>>());
-        assert_eq!(shelf.text(42), Some(b"text 41".to_vec()));
-        assert_eq!((shelf.text(0), shelf.text(701), shelf.text(-1)), (None, None, None));
+        assert_eq!(dictionary.text(42), Some(b"text 41".to_vec()));
+        assert_eq!((dictionary.text(0), dictionary.text(701), dictionary.text(-1)), (None, None, None));
     }
 
     fn section(names: impl Iterator<Item = String>) -> CanonicalSection {
@@ -358,15 +362,15 @@ mod tests {
 
     #[test]
     fn what_a_lost_transaction_would_have_kept_is_in_the_next_one() {
-        let shelf = Shelf::default();
-        shelf.number(b"one");
-        assert_eq!(shelf.after(shelf.kept()).0, [(1, b"one".to_vec())]);
-        shelf.number(b"two");
-        let (again, up_to) = shelf.after(shelf.kept());
+        let dictionary = Dictionary::default();
+        dictionary.number(b"one");
+        assert_eq!(dictionary.after(dictionary.saved_up_to()).0, [(1, b"one".to_vec())]);
+        dictionary.number(b"two");
+        let (again, up_to) = dictionary.after(dictionary.saved_up_to());
         assert_eq!((again.len(), up_to), (2, 2), "nothing was saved");
-        shelf.saved(up_to);
-        shelf.number(b"three");
-        assert_eq!(shelf.after(shelf.kept()).0, [(3, b"three".to_vec())]);
+        dictionary.set_saved(up_to);
+        dictionary.number(b"three");
+        assert_eq!(dictionary.after(dictionary.saved_up_to()).0, [(3, b"three".to_vec())]);
     }
 
     #[test]

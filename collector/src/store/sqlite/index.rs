@@ -1,5 +1,5 @@
-//! The index of search, built off the way of reports: new sections in batches, segments of one level merged into the
-//! next. It can be made anew from the sections at any time.
+//! The search index, built in the background: new sections become segments, and the segments of one level are merged
+//! into one of the next. It can be rebuilt from the sections at any time.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -8,12 +8,12 @@ use super::writer::Writer;
 use crate::store::postings::{self, Block, FAN, SECTIONS, TOP};
 use crate::store::{StoreError, body};
 
-/// A key of a block: the segment, and the first edition.
+/// The key of a block: its segment, and its first edition.
 const fn key(segment: i64, edition: u32) -> i64 {
     segment << 32 | edition as i64
 }
 
-/// A new segment, and those that it stands for from now on.
+/// A new segment, and the segments that it replaces.
 pub(super) struct Grown {
     level: i64,
     first: i64,
@@ -22,12 +22,12 @@ pub(super) struct Grown {
     blocks: Vec<Block>,
 }
 
-/// Up to which section there are segments.
+/// The last section that is in a segment.
 pub(super) fn covered(sql: &Connection) -> Step<i64> {
     Ok(sql.query_row("SELECT coalesce(max(last_section), 0) FROM index_segment", [], |row| row.get(0))?)
 }
 
-/// What is to be done next, if anything: a segment of sections that are in none, when they have so many postings; or a
+/// The next step, if there is one: a segment of the new sections, if they have at least `at_least` postings, or a
 /// merge.
 pub(super) fn next(sql: &Connection, at_least: usize) -> Step<Option<Grown>> {
     let covered = covered(sql)?;
@@ -35,7 +35,7 @@ pub(super) fn next(sql: &Connection, at_least: usize) -> Step<Option<Grown>> {
                 (SELECT observations FROM section WHERE no > ?1 ORDER BY no LIMIT ?2)";
     let (waiting, rows): (i64, i64) =
         sql.prepare_cached(find)?.query_row((covered, SECTIONS), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    // As many sections as a segment may have are enough, however small they are.
+    // A segment is also full when it has the largest number of sections, however small they are.
     if rows >= SECTIONS || (rows > 0 && usize::try_from(waiting).unwrap_or(0) >= at_least) {
         let sections = after(sql, covered, SECTIONS)?;
         if let Some((last, _)) = sections.last() {
@@ -46,7 +46,7 @@ pub(super) fn next(sql: &Connection, at_least: usize) -> Step<Option<Grown>> {
     merge(sql)
 }
 
-/// Sections after this one, with their editions.
+/// The sections after this one, with their editions.
 pub(super) fn after(sql: &Connection, number: i64, most: i64) -> Step<Vec<(i64, Vec<u32>)>> {
     let mut statement = sql.prepare_cached("SELECT no, body FROM section WHERE no > ?1 ORDER BY no LIMIT ?2")?;
     let mut rows = statement.query((number, most))?;
@@ -76,7 +76,7 @@ fn merge(sql: &Connection) -> Step<Option<Grown>> {
     Ok(Some(Grown { level: level + 1, first, last, replaces, blocks: postings::merge(&parts)? }))
 }
 
-/// All blocks of a segment.
+/// The blocks of a segment, in order.
 pub(super) fn blocks(sql: &Connection, segment: i64) -> Step<Vec<Block>> {
     let mut statement =
         sql.prepare_cached("SELECT key, lists FROM index_block WHERE key BETWEEN ?1 AND ?2 ORDER BY key")?;
@@ -88,19 +88,19 @@ pub(super) fn blocks(sql: &Connection, segment: i64) -> Step<Vec<Block>> {
     Ok(blocks)
 }
 
-/// The block of a segment that could name an edition.
+/// The block of a segment that can contain an edition.
 pub(super) fn block_of(sql: &Connection, segment: i64, edition: u32) -> Step<Option<Block>> {
     let find = "SELECT key, lists FROM index_block WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1";
     let read = |row: &rusqlite::Row<'_>| Ok(Block { first: row.get::<_, i64>(0)? as u32, bytes: row.get(1)? });
     Ok(sql.prepare_cached(find)?.query_row((key(segment, 0), key(segment, edition)), read).optional()?)
 }
 
-/// Writes a segment, and takes away those that it stands for.
+/// Stores a segment and deletes those that it replaces.
 pub(super) async fn put(writer: &Writer, grown: Grown) -> Result<(), StoreError> {
     writer
         .operation("index_advance", move |context| {
             let sql = context.sql;
-            // Another process may have done the same: what it made is as good.
+            // Another process may have taken the same step; its segment is as good.
             if grown.replaces.is_empty() && covered(sql)? >= grown.first {
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! The ledger's table: entries in, in the transaction of their operation; entries out, in order.
+//! The ledger's table. Entries are written in the transaction of their operation and read in order.
 
 use muster_proto::model::Timestamp;
 use rusqlite::Connection;

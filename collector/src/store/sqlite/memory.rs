@@ -1,5 +1,5 @@
-//! What the store keeps in memory because a row write for each would cost too much: when hosts were last seen, and
-//! what spares a question to the database. All of it can be rebuilt from the file; a crash loses a second of last seen.
+//! What the process holds in memory: when hosts were last seen, which would be too many row writes, and caches that
+//! save reads. All of it can be rebuilt from the file; a crash loses at most a second of "last seen".
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,15 +21,15 @@ use crate::store::{CheckIn, CheckInAnswer, HostIdentity};
 
 const SHARDS: usize = 64;
 
-/// What is known of a host without asking the database.
+/// A host as it is cached.
 #[derive(Debug, Clone)]
 pub(super) struct CachedHost {
     pub(super) no: i64,
     pub(super) seen: Option<LastSeen>,
     pub(super) snapshot: Option<Digest>,
-    /// When the host was last judged; an unchanged snapshot is judged again when that is long ago.
+    /// When the host was last judged. An unchanged snapshot is judged again after a day.
     pub(super) judged_at: Option<Timestamp>,
-    /// Of the facts and the state in the database; `None` is "not known here".
+    /// The keys of the stored facts and state; `None` if they are not cached.
     pub(super) facts: Option<Digest>,
     pub(super) state: Option<Digest>,
 }
@@ -47,18 +47,18 @@ struct Shard {
     dirty: HashSet<HostId>,
 }
 
-/// The judge queue as it stands in the hosts' rows, in the order in which they wait.
+/// The judge queue, in the order in which hosts have waited. It is also stored, in the hosts' rows.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Since when, and host, to ticket.
+    /// Hosts that wait and are not claimed: (since when, host) to ticket.
     waiting: BTreeMap<(Timestamp, i64), i64>,
-    /// Host to its claim.
+    /// Hosts that are claimed.
     claimed: HashMap<i64, Claim>,
-    /// Host to since when, of those that wait and are not claimed.
+    /// Since when each host in `waiting` has waited.
     since: HashMap<i64, Timestamp>,
 }
 
-/// A host that is being judged: which ticket was given out, when, and since when it waits.
+/// A claim: the ticket that was claimed, when, and since when the host has waited.
 #[derive(Debug, Clone, Copy)]
 struct Claim {
     ticket: i64,
@@ -67,7 +67,7 @@ struct Claim {
 }
 
 impl Queue {
-    /// A host waits, with this ticket. One that waits already keeps its place.
+    /// Adds a host with this ticket. A host that waits already keeps its place.
     pub(super) fn put(&mut self, host: i64, ticket: i64, now: Timestamp) {
         let since = match (self.since.get(&host), self.claimed.remove(&host)) {
             (Some(since), _) => *since,
@@ -78,7 +78,7 @@ impl Queue {
         self.waiting.insert((since, host), ticket);
     }
 
-    /// A host was judged with this ticket.
+    /// Removes a host that was judged with this ticket, unless it has a newer one.
     pub(super) fn remove(&mut self, host: i64, ticket: i64) {
         if self.claimed.get(&host).is_some_and(|claim| claim.ticket == ticket) {
             self.claimed.remove(&host);
@@ -91,8 +91,8 @@ impl Queue {
         }
     }
 
-    /// Gives out those that have waited longest; a claim that is as old as this goes to another, since its holder is
-    /// stuck.
+    /// Claims the hosts that have waited longest. A claim older than `lasts` is given to another caller, because its
+    /// holder is stuck.
     pub(super) fn claim(&mut self, most: usize, now: Timestamp, lasts: Duration) -> Vec<(i64, i64)> {
         let stuck: Vec<i64> =
             self.claimed.iter().filter(|(_, claim)| now.since(claim.at) >= lasts).map(|(host, _)| *host).collect();
@@ -113,7 +113,7 @@ impl Queue {
         given
     }
 
-    /// How many wait or are being judged, and since when the oldest of them does.
+    /// The number of hosts that wait or are claimed, and since when the first of them has waited.
     pub(super) fn depth(&self) -> (usize, Option<Timestamp>) {
         let first = self.waiting.first_key_value().map(|((since, _), _)| *since);
         let claimed = self.claimed.values().map(|claim| claim.since).min();
@@ -122,7 +122,7 @@ impl Queue {
     }
 }
 
-/// Hosts by their keys, and how often that was forgotten: an answer that was read before is not kept after.
+/// Hosts by their keys. `generation` counts how often entries were forgotten: what was read before is not cached after.
 #[derive(Debug, Default)]
 struct Identities {
     by_key: HashMap<KeyFingerprint, HostIdentity>,
@@ -142,7 +142,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Reads what is in the database.
+    /// Loads hosts, queue and dictionaries from the database.
     pub(super) fn load(sql: &Connection) -> Step<Self> {
         let memory = Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -181,22 +181,22 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Titles, versions and phrases.
+    /// The dictionaries of editions and phrases.
     pub(super) const fn dictionaries(&self) -> &Dictionaries {
         &self.dictionaries
     }
 
-    /// Sections and snapshots that came lately.
+    /// Sections and snapshots that were delivered recently.
     pub(super) const fn recent(&self) -> &RecentUploads {
         &self.recent
     }
 
-    /// Rung when a host has come to wait for judgement.
+    /// Notified when a host was put on the judge queue.
     pub(super) const fn queue_notify(&self) -> &Arc<Notify> {
         &self.queue_notify
     }
 
-    /// A number that no judge queue entry has had.
+    /// A ticket that no host has had.
     pub(super) fn next_ticket(&self) -> i64 {
         self.ticket.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -213,8 +213,7 @@ impl Memory {
         lock(self.shard(host)).hosts.get(&host).and_then(|live| live.seen)
     }
 
-    /// The answer to a check-in that changes nothing but when the host was last seen; `None` when the database must be
-    /// asked.
+    /// The answer to a check-in that changes nothing but "last seen"; `None` if the database must be read.
     pub(super) fn check_in(&self, operation: &CheckIn) -> Option<CheckInAnswer> {
         let sent = SentKeys::of(operation);
         let mut guard = lock(self.shard(operation.host));
@@ -232,7 +231,7 @@ impl Memory {
         Some(CheckInAnswer::Current)
     }
 
-    /// Notes a check-in or delivery that was committed.
+    /// Applies a check-in or delivery that was committed.
     pub(super) fn note(
         &self,
         host: HostId,
@@ -245,7 +244,7 @@ impl Memory {
         let Shard { hosts, dirty } = &mut *guard;
         if let Some(live) = hosts.get_mut(&host) {
             live.seen = Some(match live.seen {
-                // A quicker check-in overtook this one: only the time may be newer.
+                // A later check-in was faster: only the time may be newer.
                 Some(seen) if seen.covers(run, seq) => LastSeen { last_seen: seen.last_seen.max(now), ..seen },
                 before => LastSeen::advanced(before, run, seq, now),
             });
@@ -261,7 +260,7 @@ impl Memory {
         }
     }
 
-    /// Hosts whose last check-in is not in the database yet, and the check-in.
+    /// Takes the hosts whose last check-in is not stored yet, with that check-in.
     pub(super) fn take_dirty(&self) -> Vec<(HostId, i64, LastSeen)> {
         let mut taken = Vec::new();
         for shard in &self.shards {
@@ -275,20 +274,20 @@ impl Memory {
         taken
     }
 
-    /// The check-ins could not be written: they wait for the next time.
+    /// Puts back check-ins that could not be written.
     pub(super) fn put_back(&self, taken: &[(HostId, i64, LastSeen)]) {
         for (host, ..) in taken {
             lock(self.shard(*host)).dirty.insert(*host);
         }
     }
 
-    /// The host of a key, when that is known here, and the generation for [`Self::identity_put`].
+    /// The cached host of a key, and the generation for [`Self::identity_put`].
     pub(super) fn identity(&self, key: &KeyFingerprint) -> (Option<HostIdentity>, u64) {
         let identities = lock(&self.identities);
         (identities.by_key.get(key).cloned(), identities.generation)
     }
 
-    /// Keeps what was read, unless keys were changed since this generation.
+    /// Caches what was read, unless keys have changed since this generation.
     pub(super) fn identity_put(&self, key: KeyFingerprint, identity: HostIdentity, generation: u64) {
         let mut identities = lock(&self.identities);
         if identities.generation == generation {
@@ -296,7 +295,7 @@ impl Memory {
         }
     }
 
-    /// Keys of this host, or of anybody, were changed.
+    /// Forgets the keys of this host, or of all hosts.
     pub(super) fn identities_forget(&self, host: Option<HostId>) {
         let mut identities = lock(&self.identities);
         identities.generation += 1;
@@ -313,7 +312,7 @@ impl Memory {
     }
 }
 
-/// A lock that a panic has poisoned still guards plain data: go on with it.
+/// Locks even after a panic in another thread: the data has no state between its methods that a panic could break.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

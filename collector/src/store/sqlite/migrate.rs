@@ -1,19 +1,22 @@
-//! The schema: numbered, embedded, forward only, each step in a transaction.
+//! Migrations of the schema: numbered, embedded, forward only, each step in one transaction.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::fault::{Step, StoreFault};
 use crate::store::StoreError;
 
-/// Marks a file as a database of the collector: "MUST" in ASCII.
+/// The application id of a collector's database: "MUST" in ASCII.
 const APPLICATION_ID: i64 = 0x4d55_5354;
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql"))];
 
-/// The newest schema that this version knows.
+/// The number of the newest schema that this version knows.
 pub(super) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
-/// Brings the database to the newest schema.
+/// Migrates the database to the newest schema.
+///
+/// # Errors
+/// The database has a newer schema or belongs to another program, or a step failed; a failed step changes nothing.
 pub(super) fn migrate(sql: &mut Connection, place: &str) -> Result<(), StoreError> {
     let found = found_version(sql, place)?;
     if found > NEWEST {
@@ -42,10 +45,9 @@ fn found_version(sql: &Connection, place: &str) -> Result<i64, StoreError> {
             && ask("SELECT count(*) FROM sqlite_master WHERE name = 'schema_version'")? == 1;
         if ours { ask("SELECT coalesce(max(version), 0) FROM schema_version").map(Some) } else { Ok(None) }
     };
-    found().map_err(|fault| fault.into_error("open", place))?.ok_or_else(|| StoreError::Open {
-        place: place.to_owned(),
-        reason: "it is the database of another program".to_owned(),
-    })
+    found()
+        .map_err(|fault| fault.into_error("open", place))?
+        .ok_or_else(|| StoreError::Open { place: place.to_owned(), reason: "it belongs to another program".to_owned() })
 }
 
 fn step(sql: &mut Connection, number: i64, name: &str, text: &str) -> Step<()> {
@@ -57,7 +59,7 @@ fn step(sql: &mut Connection, number: i64, name: &str, text: &str) -> Step<()> {
              applied_at INTEGER NOT NULL DEFAULT (unixepoch() * 1000)
          ) STRICT",
     )?;
-    // Another process may have been faster between our look and our lock.
+    // Read again under the lock: another process may have been faster.
     let done: i64 =
         transaction.query_row("SELECT count(*) FROM schema_version WHERE version = ?1", [number], |row| row.get(0))?;
     if done == 0 {
@@ -119,6 +121,6 @@ mod tests {
         let mut sql = Connection::open_in_memory().expect("opens");
         sql.execute_batch("CREATE TABLE bookmarks (url TEXT)").expect("creates");
         let error = migrate(&mut sql, "places.sqlite").expect_err("not ours");
-        assert_eq!(error.to_string(), "open the database places.sqlite: it is the database of another program");
+        assert_eq!(error.to_string(), "open the database places.sqlite: it belongs to another program");
     }
 }

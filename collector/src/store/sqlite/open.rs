@@ -1,4 +1,4 @@
-//! Opens the database file: where it is, who may read it, and how SQLite is to treat it.
+//! Opening the database file: its path, its permissions, and SQLite's settings.
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -15,19 +15,21 @@ use crate::store::StoreError;
 /// How long a connection waits for another process that holds the lock (`muster-collector token` beside `serve`).
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Opens the file for writing, made and migrated when needed. Only the owner may read it: it names every machine.
+/// Opens the file for writing; creates and migrates it if needed. Only its owner may read it, because it names every
+/// machine.
 pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
     let place = path.display().to_string();
     let failed = |reason: String| StoreError::Open { place: place.clone(), reason };
-    own(path).map_err(|error| failed(error.to_string()))?;
+    restrict(path).map_err(|error| failed(error.to_string()))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = || -> Result<Connection, rusqlite::Error> {
         let sql = Connection::open_with_flags(path, flags)?;
         sql.busy_timeout(BUSY)?;
-        // Holds for a file that is made now. Sections are some kilobytes: on smaller pages a quarter of each is lost.
+        // Takes effect only for a new file. Sections have a few kilobytes; smaller pages would waste a quarter of the
+        // space.
         sql.pragma_update(None, "page_size", 8_192)?;
         sql.pragma_update(None, "journal_mode", "WAL")?;
-        // Full: the log is synced at every commit, so what was acknowledged survives a loss of power.
+        // FULL syncs the log at every commit, so what was acknowledged survives a power failure.
         sql.pragma_update(None, "synchronous", "FULL")?;
         sql.pragma_update(None, "foreign_keys", true)?;
         sql.pragma_update(None, "cache_size", -32_768)?;
@@ -46,7 +48,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(sql)
 }
 
-/// Opens the file for reading. SQLite itself refuses every change through this connection.
+/// Opens the file for reading. SQLite refuses every write on this connection.
 pub(super) fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
     let sql = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     sql.busy_timeout(BUSY)?;
@@ -56,22 +58,22 @@ pub(super) fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(sql)
 }
 
-/// Statements are prepared once: without this SQLite plans many of them anew for every value that is bound.
+/// Keeps prepared statements and their plans: without this, SQLite plans many of them again for each bound value.
 fn keep_plans(sql: &Connection) -> Result<(), rusqlite::Error> {
     sql.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     sql.set_prepared_statement_cache_capacity(128);
     Ok(())
 }
 
-/// The path that a setting names: `sqlite:///var/lib/muster/fleet.db`, `sqlite:fleet.db`, or the bare path.
+/// The path in a URL: `sqlite:///var/lib/muster/fleet.db`, `sqlite:fleet.db`, or the path alone.
 pub(super) fn path_of(url: &str) -> PathBuf {
     let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")).unwrap_or(url);
     PathBuf::from(path)
 }
 
-/// Makes directory and file, or takes others' rights from the file. SQLite gives `-wal` and `-shm` the rights of the
-/// file itself. A directory that exists is left alone: it may be shared on purpose.
-fn own(path: &Path) -> std::io::Result<()> {
+/// Creates directory and file, and removes other users' permissions from the file. SQLite gives `-wal` and `-shm` the
+/// permissions of the file. An existing directory is left alone: it may be shared on purpose.
+fn restrict(path: &Path) -> std::io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }

@@ -1,4 +1,5 @@
-//! A few read-only connections on blocking threads. Each read sees one moment of the database, whole.
+//! Read-only connections, used on blocking threads. Each read runs in one transaction, so it sees one moment of the
+//! database.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use super::memory::Memory;
 use super::open;
 use crate::store::StoreError;
 
-/// Connections at once. Reads are short; more would only take turns on the processors.
+/// The number of connections. Reads are short, so more would only compete for processors.
 const MOST: usize = 4;
 
 /// See the head of the file.
@@ -20,7 +21,7 @@ pub(super) struct Readers {
     path: PathBuf,
     place: Arc<str>,
     memory: Arc<Memory>,
-    /// Emptied for good when the store is closed.
+    /// `None` once the store is closed.
     idle: Arc<Mutex<Option<Vec<Connection>>>>,
     turns: Arc<Semaphore>,
 }
@@ -48,7 +49,7 @@ impl Readers {
         outcome.await.map_err(|_| closed())?.map_err(|fault| fault.into_error(operation, &self.place))
     }
 
-    /// Ends reading: later reads find the store closed.
+    /// Closes the idle connections; later reads fail with `Closed`.
     pub(super) fn close(&self) {
         self.turns.close();
         self.connections().take();

@@ -1,4 +1,4 @@
-//! Between rows and the model: codes, ids.
+//! Reading columns: codes, ids, times.
 
 use muster_proto::convert::stored;
 use muster_proto::model::{HostId, HostState, RunId, SiteId, Timestamp};
@@ -8,10 +8,10 @@ use super::fault::{Step, StoreFault};
 use crate::store::last_seen::LastSeen;
 pub(super) use crate::store::versioned_json::{from_json, to_json};
 
-/// A member of a closed list from its code.
+/// A member of a closed list, from its code. `what` names the record if there is no such code.
 pub(super) fn member<T>(what: &str, from_code: impl Fn(u8) -> Option<T>, row: &Row<'_>, at: usize) -> Step<T> {
     let code: u8 = row.get(at)?;
-    from_code(code).ok_or_else(|| StoreFault::damaged(what, format!("the code {code} has no meaning")))
+    from_code(code).ok_or_else(|| StoreFault::damaged(what, format!("code {code} is unknown")))
 }
 
 pub(super) fn instant(row: &Row<'_>, at: usize) -> Step<Timestamp> {
@@ -50,7 +50,8 @@ pub(super) fn unsigned(row: &Row<'_>, at: usize) -> Step<u64> {
     Ok(row.get::<_, i64>(at)?.cast_unsigned())
 }
 
-/// `last_seen, run, seq, previous_run, previous_seq`, from this column on; `None` before the first check-in.
+/// The five columns `last_seen, run, seq, previous_run, previous_seq`, from number `at` on; `None` before the first
+/// check-in.
 pub(super) fn seen(row: &Row<'_>, at: usize) -> Step<Option<LastSeen>> {
     let Some(run) = row.get::<_, Option<[u8; 16]>>(at + 1)? else { return Ok(None) };
     let previous = match row.get::<_, Option<[u8; 16]>>(at + 3)? {
@@ -65,7 +66,7 @@ pub(super) fn seen(row: &Row<'_>, at: usize) -> Step<Option<LastSeen>> {
     }))
 }
 
-/// A host's state; before the first it is empty.
+/// A host's state; empty before the first.
 pub(super) fn state(row: &Row<'_>, at: usize) -> Step<HostState> {
     match row.get::<_, Option<Vec<u8>>>(at)? {
         Some(bytes) => {
@@ -75,7 +76,7 @@ pub(super) fn state(row: &Row<'_>, at: usize) -> Step<HostState> {
     }
 }
 
-/// The number of a text in a small table (`site`, `orders`, `rules`), made when it is new.
+/// The number of a text in a small table (`site`, `orders`, `rules`), which is added if it is new.
 pub(super) fn number(sql: &Connection, find: &str, make: &str, text: &str) -> Step<i64> {
     if let Some(no) = find_number(sql, find, text)? {
         return Ok(no);

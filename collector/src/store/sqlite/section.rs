@@ -1,4 +1,4 @@
-//! Sections: interned once, rebuilt when asked for.
+//! Sections: stored in their interned form, rebuilt when they are read.
 
 use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{Digest, Platform, SourceName};
@@ -9,7 +9,7 @@ use super::fault::{Step, StoreFault};
 use super::row;
 use crate::store::body::{self, Lookup};
 
-/// A section in its interned form, made at the door: the writer has only to write it.
+/// A section in its interned form. It is encoded before the writer is involved, which then only inserts it.
 pub(super) struct Packed {
     pub(super) digest: Digest,
     platform: Platform,
@@ -32,7 +32,7 @@ impl Packed {
     }
 }
 
-/// The number of a section.
+/// The row number of a section.
 pub(super) fn number(sql: &Connection, digest: &Digest) -> Step<Option<i64>> {
     let find = "SELECT no FROM section WHERE digest = ?1";
     Ok(sql.prepare_cached(find)?.query_row([digest.as_bytes()], |row| row.get(0)).optional()?)
@@ -47,7 +47,7 @@ pub(super) fn digest(sql: &Connection, number: i64) -> Step<Digest> {
         .ok_or_else(|| StoreFault::damaged(format!("section number {number}"), "it is not there"))
 }
 
-/// Keeps a section, and says its number; one that is here already stays as it is.
+/// Stores a section unless it is stored already; returns its row number.
 pub(super) fn put(sql: &Connection, section: &Packed) -> Step<i64> {
     let Packed { digest, platform, source, observations, body } = section;
     let made = sql
@@ -62,7 +62,7 @@ pub(super) fn put(sql: &Connection, section: &Packed) -> Step<i64> {
     number(sql, digest)?.ok_or_else(|| StoreFault::Other(format!("section {} is not there", digest.short())))
 }
 
-/// The section of this digest, rebuilt.
+/// The section with this digest, rebuilt.
 pub(super) fn get(sql: &Connection, lookup: &mut impl Lookup, digest: &Digest) -> Step<Option<CanonicalSection>> {
     let mut statement = sql.prepare_cached("SELECT platform, source, body FROM section WHERE digest = ?1")?;
     let mut rows = statement.query([digest.as_bytes()])?;
@@ -77,7 +77,7 @@ pub(super) fn get(sql: &Connection, lookup: &mut impl Lookup, digest: &Digest) -
     Ok(Some(section))
 }
 
-/// How many observations a section has.
+/// The number of observations of a section.
 pub(super) fn size(sql: &Connection, digest: &Digest) -> Step<Option<u64>> {
     let find = "SELECT observations FROM section WHERE digest = ?1";
     let found: Option<i64> = sql.prepare_cached(find)?.query_row([digest.as_bytes()], |row| row.get(0)).optional()?;

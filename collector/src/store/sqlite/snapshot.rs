@@ -28,8 +28,8 @@ pub(super) fn read(sql: &Connection, digest: &Digest, bytes: &[u8], complete: bo
     })
 }
 
-/// The snapshot with this digest, if it is stored. It is marked complete when its last section has come meanwhile, perhaps
-/// with a delivery for another host.
+/// The snapshot with this digest, if it is stored. It is marked complete when its last section has come meanwhile,
+/// perhaps with a delivery for another host.
 pub(super) fn known(sql: &Connection, digest: &Digest) -> Step<Option<KnownSnapshot<i64>>> {
     let mut statement = sql.prepare_cached("SELECT no, complete, entries FROM snapshot WHERE digest = ?1")?;
     let mut rows = statement.query([digest.as_bytes()])?;

@@ -1,4 +1,4 @@
-//! Search: from a text to editions, to the sections that have them, to looks, to the hosts whose current snapshots they are.
+//! Search: from a text to editions, to sections, to snapshots, to the hosts that have one of them as their current one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,7 @@ pub(super) fn find(sql: &Connection, memory: &Memory, query: &SoftwareQuery) -> 
     Ok(SoftwareReport { editions: counted, more_editions, hosts_total, hosts })
 }
 
-/// The sections that have these editions: those that the index names, and the newest, which it does not cover yet.
+/// The sections with these editions: from the index, and from the newest sections, which it does not cover yet.
 fn sections(sql: &Connection, editions: &Editions) -> Step<BTreeMap<u32, Vec<i64>>> {
     let mut found: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
     let mut statement = sql.prepare_cached("SELECT no FROM index_segment ORDER BY first_section")?;
@@ -43,7 +43,7 @@ fn sections(sql: &Connection, editions: &Editions) -> Step<BTreeMap<u32, Vec<i64
     for segment in segments {
         let mut last: Option<(u32, Block)> = None;
         for edition in editions.keys() {
-            // Editions that came together stand in one block.
+            // Editions that were added together are in one block, so the block is often the same.
             let block = match last.take() {
                 Some((up_to, block)) if *edition <= up_to => Some((up_to, block)),
                 _ => match index::block_of(sql, segment, *edition)? {
@@ -68,7 +68,7 @@ fn sections(sql: &Connection, editions: &Editions) -> Step<BTreeMap<u32, Vec<i64
     Ok(found)
 }
 
-/// Looks by section and hosts by look, each asked for once.
+/// Snapshots by section and hosts by snapshot, each read once.
 struct Fleet<'a> {
     sql: &'a Connection,
     snapshots: HashMap<i64, Vec<i64>>,
@@ -102,7 +102,7 @@ fn numbers(sql: &Connection, find: &str, of: i64) -> Step<Vec<i64>> {
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// A page of these hosts, in the order of their ids, with what of the editions they have.
+/// One page of these hosts, in the order of their ids, with those of the editions that they have.
 fn page(
     sql: &Connection,
     memory: &Memory,

@@ -43,7 +43,8 @@ pub(super) fn read(sql: &Connection, memory: &Memory, order: &OrderId, silent_be
     tally::read(hosts, &rows, &silent(sql, memory, order, silent_before)?)
 }
 
-/// Silent hosts in scope by awake lane. The index finds candidates; hosts whose newer check-in is only in memory are dropped.
+/// Silent hosts in scope by awake lane. The index finds candidates; hosts whose newer check-in is only in memory are
+/// dropped.
 fn silent(sql: &Connection, memory: &Memory, order: i64, silent_before: Timestamp) -> Step<HashMap<Lane, u64>> {
     let mut statement = sql.prepare_cached(
         "SELECT h.id, v.lane FROM host_check_in e JOIN verdict v ON v.host = e.host AND v.order_no = ?1

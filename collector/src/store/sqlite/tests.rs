@@ -1,4 +1,4 @@
-//! The contract on this backend, and what only this backend can get wrong.
+//! The contract suite on this backend, and tests of what only this backend does.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -9,18 +9,18 @@ use rusqlite::Connection;
 use crate::store::contract::{Backend, suite};
 use crate::store::{self, Store, StoreError};
 
-/// A file in a directory of its own.
-struct InFolder {
+/// A file in its own directory.
+struct TemporaryFile {
     folder: tempfile::TempDir,
 }
 
-impl InFolder {
+impl TemporaryFile {
     fn path(&self) -> PathBuf {
         self.folder.path().join("data").join("fleet.db")
     }
 }
 
-impl Backend for InFolder {
+impl Backend for TemporaryFile {
     fn fresh() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder") }
     }
@@ -30,7 +30,7 @@ impl Backend for InFolder {
     }
 }
 
-suite!(InFolder);
+suite!(TemporaryFile);
 
 fn refusal(path: &str) -> StoreError {
     store::open(path).err().expect("refused")
@@ -38,7 +38,7 @@ fn refusal(path: &str) -> StoreError {
 
 #[tokio::test]
 async fn files_and_folder_belong_to_the_owner_alone() {
-    let place = InFolder::fresh();
+    let place = TemporaryFile::fresh();
     let store = place.open();
     store.rules_adopt("r1", muster_proto::model::Timestamp::from_millis(1)).await.expect("writes");
     let mode = |path: &std::path::Path| std::fs::metadata(path).expect("is there").permissions().mode() & 0o777;
@@ -54,7 +54,7 @@ async fn files_and_folder_belong_to_the_owner_alone() {
 
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_left_as_it_is() {
-    let place = InFolder::fresh();
+    let place = TemporaryFile::fresh();
     place.open().close().await.expect("closes");
     let sql = Connection::open(place.path()).expect("opens");
     sql.execute("INSERT INTO schema_version (version, name) VALUES (2000, 'later')", []).expect("inserts");
@@ -91,7 +91,7 @@ fn a_place_that_cannot_be_written_is_named() {
     assert!(error.to_string().starts_with("open the database /proc/nowhere/fleet.db: "), "{error}");
 }
 
-/// Each damage is found, and named.
+/// The check finds and names each damage.
 #[tokio::test]
 async fn check_finds_what_is_damaged() {
     for (damage, part) in [
@@ -107,7 +107,7 @@ async fn check_finds_what_is_damaged() {
             "INSERT INTO host_snapshot SELECT no, snapshot_since - 1, snapshot_observed_at, snapshot FROM host",
             "same snapshot twice",
         ),
-        ("INSERT INTO phrase (text) SELECT text FROM phrase", "stands twice in a dictionary"),
+        ("INSERT INTO phrase (text) SELECT text FROM phrase", "has the same text twice"),
         ("UPDATE tally SET hosts = hosts + 1", "the tally differs from a recount"),
         ("UPDATE counter SET value = value + 1 WHERE name = 'hosts'", "the number of hosts differs"),
         ("DELETE FROM host_key", "exactly one key"),
@@ -116,13 +116,13 @@ async fn check_finds_what_is_damaged() {
             "overlap",
         ),
         ("DELETE FROM verdict", "the tally differs from a recount"),
-        ("DELETE FROM site", "points to a row that is not there"),
+        ("DELETE FROM site", "refers to a row that does not exist"),
         ("DELETE FROM section", "it is not there"),
-        ("DELETE FROM index_block", "the index of search differs from the sections"),
-        ("UPDATE index_block SET lists = x'05'", "a block of the index of search is damaged"),
+        ("DELETE FROM index_block", "the search index differs from the sections"),
+        ("UPDATE index_block SET lists = x'05'", "a block of the search index is damaged"),
         ("DELETE FROM snapshot_section", "the sections of snapshots differ from the snapshots"),
     ] {
-        let place = InFolder::fresh();
+        let place = TemporaryFile::fresh();
         let store = place.open();
         super::super::contract::small_fleet(&store).await;
         super::super::contract::indexed(&store).await;
@@ -138,7 +138,7 @@ async fn check_finds_what_is_damaged() {
 
 #[tokio::test]
 async fn a_full_disk_fails_the_operation_by_name_and_keeps_what_was() {
-    let place = InFolder::fresh();
+    let place = TemporaryFile::fresh();
     let store = place.open();
     super::super::contract::small_fleet(&store).await;
     store.close().await.expect("closes");

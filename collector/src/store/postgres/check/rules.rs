@@ -1,26 +1,27 @@
-//! What must never be found. Pointers stand first, since this schema leaves them to the check.
+//! Rows that must not exist. References come first: this schema has no foreign keys, so only the check finds broken
+//! ones.
 
-/// Each finds rows that must not be; the sentence names them by the first column.
+/// Each statement finds rows that must not exist. Its line names them by their first column.
 pub(super) const RULES: &[(&str, &str)] = &[
     (
-        "{} points to a row that is not there",
+        "{} refers to a row that does not exist",
         "SELECT what FROM (
              SELECT 'a host (its site)' AS what FROM host h WHERE NOT EXISTS (SELECT 1 FROM site WHERE no = h.site)
              UNION ALL SELECT 'a host (a phrase)' FROM host h,
                  LATERAL (VALUES (h.os_name), (h.kernel), (h.architecture), (h.agent_version)) AS p (no)
                  WHERE NOT EXISTS (SELECT 1 FROM phrase WHERE no = p.no)
-             UNION ALL SELECT 'the present of a host' FROM host_current n WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = n.host)
-             UNION ALL SELECT 'the present of a host (its snapshot)' FROM host_current n
+             UNION ALL SELECT 'the current row of a host' FROM host_current n WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = n.host)
+             UNION ALL SELECT 'the current row of a host (its snapshot)' FROM host_current n
                  WHERE n.snapshot IS NOT NULL AND NOT EXISTS (SELECT 1 FROM snapshot WHERE no = n.snapshot)
              UNION ALL SELECT 'a key' FROM host_key k WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = k.host)
              UNION ALL SELECT 'the history of snapshots' FROM host_snapshot p
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = p.host) OR NOT EXISTS (SELECT 1 FROM snapshot WHERE no = p.snapshot)
-             UNION ALL SELECT 'the present of a host (its state)' FROM host_current n
+             UNION ALL SELECT 'the current row of a host (its state)' FROM host_current n
                  WHERE n.judged_state IS NOT NULL AND NOT EXISTS (SELECT 1 FROM judged_state WHERE no = n.judged_state)
              UNION ALL SELECT 'the history of states' FROM host_state s
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = s.host)
                  OR NOT EXISTS (SELECT 1 FROM judged_state WHERE no = s.judged_state)
-             UNION ALL SELECT 'a case' FROM host_remediation c
+             UNION ALL SELECT 'a remediation record' FROM host_remediation c
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = c.host) OR NOT EXISTS (SELECT 1 FROM orders WHERE no = c.order_no)
              UNION ALL SELECT 'a verdict' FROM verdict v
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = v.host) OR NOT EXISTS (SELECT 1 FROM orders WHERE no = v.order_no)
@@ -28,7 +29,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
                  OR NOT EXISTS (SELECT 1 FROM phrase WHERE no = v.advice) OR NOT EXISTS (SELECT 1 FROM rules WHERE no = v.rules)
              UNION ALL SELECT 'the history of verdicts' FROM verdict_history v
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = v.host) OR NOT EXISTS (SELECT 1 FROM orders WHERE no = v.order_no)
-             UNION ALL SELECT 'the judge_queue' FROM judge_queue d WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = d.host)
+             UNION ALL SELECT 'the judge queue' FROM judge_queue d WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = d.host)
              UNION ALL SELECT 'a hit' FROM section_hit i
                  WHERE NOT EXISTS (SELECT 1 FROM section WHERE no = i.section)
                  OR NOT EXISTS (SELECT 1 FROM rules WHERE no = i.rules)
@@ -57,7 +58,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
          ) p JOIN host h ON h.no = p.host WHERE p.next = p.snapshot",
     ),
     (
-        "the states of host {} do not end before its present one begins",
+        "the states of host {} do not end before the current one begins",
         "SELECT DISTINCT encode(h.id, 'hex') FROM host_state p JOIN host_current n ON n.host = p.host
          JOIN host h ON h.no = p.host WHERE n.state_since IS NULL OR p.since >= n.state_since",
     ),
@@ -72,7 +73,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
     ),
     (
         "the tally differs from a recount: {}",
-        "SELECT format('order %s, lane %s, in scope %s: %s kept, %s counted',
+        "SELECT format('order %s, lane %s, in scope %s: %s stored, %s counted',
                        (SELECT text FROM orders WHERE no = t.order_no), lane, in_scope, sum(kept), sum(counted))
          FROM (
              SELECT order_no, lane, in_scope, hosts AS kept, 0 AS counted FROM tally
@@ -82,7 +83,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
     ),
     (
         "the number of hosts differs from a recount: {}",
-        "SELECT format('%s kept, %s counted', value, (SELECT count(*) FROM host)) FROM counter
+        "SELECT format('%s stored, %s counted', value, (SELECT count(*) FROM host)) FROM counter
          WHERE name = 'hosts' AND value <> (SELECT count(*) FROM host)",
     ),
     (
@@ -92,7 +93,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
          AND EXISTS (SELECT 1 FROM verdict)",
     ),
     (
-        "host {} has no row for its present",
+        "host {} has no current row",
         "SELECT encode(h.id, 'hex') FROM host h WHERE NOT EXISTS (SELECT 1 FROM host_current n WHERE n.host = h.no)",
     ),
     (
@@ -101,7 +102,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
          WHERE (SELECT count(*) FROM host_key k WHERE k.host = h.no AND k.status = 1) <> 1",
     ),
     (
-        "enrollment token {} was used more often than it may be",
+        "enrollment token {} was used more often than allowed",
         "SELECT id FROM enrollment_token WHERE max_uses > 0 AND uses > max_uses",
     ),
 ];

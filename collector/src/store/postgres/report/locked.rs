@@ -1,5 +1,5 @@
-//! The hosts of a batch: read while they are locked, then changed by one report after the other. Nothing is queried here,
-//! so a batch is decided between two round trips.
+//! The hosts of a batch: read while they are locked, then changed by one report after the other. Nothing is queried
+//! here, so a batch is decided between two round trips.
 
 use std::collections::HashMap;
 

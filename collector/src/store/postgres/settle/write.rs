@@ -54,7 +54,8 @@ const JUDGED: &str = "
 
 const NOT_QUEUED: &str = "DELETE FROM judge_queue WHERE host = ANY ($1::int4[])";
 
-/// Writes the changes without waiting for one statement before the next is sent. `states` are the stored states of hosts.
+/// Writes the changes without waiting for one statement before the next is sent. `states` are the stored states of
+/// hosts.
 pub(super) async fn write(
     session: &Session,
     numbers: &Numbers<'_>,

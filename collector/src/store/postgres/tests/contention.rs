@@ -1,4 +1,5 @@
-//! Others in the way: what loses a deadlock or is told to try again is done again as a whole, and nobody waits for ever.
+//! Contention: an operation that loses a deadlock or a serialization conflict is done again as a whole, and no wait is
+//! endless.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::store::contract::{
 };
 use crate::store::{Delivered, IndexStep};
 
-/// A connection as the backend makes them.
+/// A connection with the backend's settings.
 pub(super) async fn session(place: &Database) -> Session {
     let address = Address::read(&place.url()).expect("reads");
     let tls = Tls::new(&address).expect("needs no files");
@@ -30,7 +31,7 @@ async fn a_operation_that_loses_a_deadlock_is_done_again_as_a_whole() {
     enrolled_fleet(&store, 1).await;
     let before = [packages(&[("kesl", "12")])];
     reports(&store, 1, 1, 10, &before).await;
-    // Somebody locks in the other order, and is not the one who gives up.
+    // Another session locks in the other order, and is not the one that loses the deadlock.
     let other = session(&place).await;
     other.batch("SET deadlock_timeout = '1h'; BEGIN; SELECT 1 FROM judge_queue FOR UPDATE").await.expect("locks");
     let after = [packages(&[("kesl", "13")])];
@@ -41,7 +42,7 @@ async fn a_operation_that_loses_a_deadlock_is_done_again_as_a_whole() {
     let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (
                        SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
     let end = tokio::time::Instant::now() + Duration::from_secs(20);
-    // Whoever waits looks for a deadlock once, after that time: it must be there by then.
+    // A waiting session checks for a deadlock once, after deadlock_timeout: it must exist by then.
     while other.query(waiting, &[]).await.expect("asks")[0].get::<_, i64>(0) == 0 {
         assert!(tokio::time::Instant::now() < end, "the report does not wait for the judge queue");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -63,8 +64,8 @@ async fn a_operation_that_loses_a_deadlock_is_done_again_as_a_whole() {
     assert_healthy(&store).await;
 }
 
-/// Makes whoever first writes to a table stumble, some times in a row: as a server does that could not put transactions
-/// into an order. The sequence counts also what is rolled back.
+/// Makes the next writes to a table fail with a code, like a server that cannot serialize transactions. The sequence
+/// counts the failures, because a sequence is not rolled back.
 fn stumble(place: &Database, table: &str, code: &str, times: u32) {
     place.sql(&format!(
         "CREATE SEQUENCE stumbles_{table};
@@ -83,7 +84,7 @@ fn stumble(place: &Database, table: &str, code: &str, times: u32) {
 async fn what_the_server_could_not_put_in_order_is_done_again_as_a_whole() {
     let place = Database::create();
     let store = place.open();
-    // The last thing that each of the operations writes: what it wrote before must go too.
+    // The last table that each operation writes: its earlier writes must be rolled back too.
     stumble(&place, "counter", "40001", 3);
     enrolled_fleet(&store, 1).await;
     assert_eq!(store.host_count().await.expect("counts"), 1);
@@ -136,7 +137,7 @@ async fn statements_have_limits_of_time_whatever_the_server_s_are() {
     assert_eq!(ask("lock_timeout").await, "20s");
     assert_eq!(ask("idle_in_transaction_session_timeout").await, "1min");
     assert_eq!(ask("default_transaction_isolation").await, "read committed");
-    // One that is met is a fault of that statement, and may be tried again where it waited for a lock.
+    // A statement that exceeds a limit fails alone; a lock timeout may be tried again.
     let other = self::session(&place).await;
     other.batch("BEGIN; LOCK TABLE host").await.expect("locks");
     session.batch("SET lock_timeout = '50ms'").await.expect("sets");
@@ -147,7 +148,7 @@ async fn statements_have_limits_of_time_whatever_the_server_s_are() {
     assert!(matches!(&slept, Err(PostgresFault::Store(_))), "{slept:?}");
 }
 
-/// A number that is given out before a commit may be followed by one that is committed first.
+/// Row numbers are assigned before the commit, so a higher number may be committed first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_index_does_not_pass_over_what_is_still_being_written() {
     let place = Database::create();
@@ -155,7 +156,7 @@ async fn the_index_does_not_pass_over_what_is_still_being_written() {
     enrolled_fleet(&store, 1).await;
     reports(&store, 1, 1, 10, &[packages(&[("kesl", "12")])]).await;
     indexed(&store).await;
-    // Who began first ends first, and has the higher number of a section.
+    // The first transaction ends first, but has the higher section number.
     let (first, second) = (session(&place).await, session(&place).await);
     let put = |salt: u8| {
         format!(

@@ -1,4 +1,4 @@
-//! Several hosts, of which one takes writes: a real primary with a real standby that follows it.
+//! Failover: a real primary and a real standby.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::server::Own;
 use super::{opened, refusal};
 use crate::store::contract::{assert_healthy, current, enrolled_fleet, packages, reports, snapshot};
 
-/// A standby has what was acknowledged before once it has replayed as far as the primary had written.
+/// Waits until the standby has replayed everything that the primary has written.
 fn followed(primary: &Own, standby: &Own) {
     let written = primary.sql("SELECT pg_current_wal_flush_lsn()");
     for _ in 0..200 {
@@ -24,7 +24,7 @@ async fn the_host_that_takes_writes_is_found_and_found_again_when_another_has_be
     let primary = Own::plain();
     let standby = Own::following(&primary);
     let url = |hosts: &str| format!("postgres://muster:{}@{hosts}/fleet?sslmode=disable", primary.password());
-    // The standby is asked first, answers, and is passed over.
+    // The standby is the first host of the URL; it answers and is skipped.
     let store = opened(&url(&format!("{},{}", standby.at(), primary.at())));
     enrolled_fleet(&store, 2).await;
     let before = [packages(&[("kesl", "12")])];
@@ -40,7 +40,7 @@ async fn the_host_that_takes_writes_is_found_and_found_again_when_another_has_be
         standby.promote();
         standby
     });
-    // It waits for the new primary, and does not know the difference.
+    // The operation waits for the new primary and then succeeds.
     reports(&store, 2, 1, 20, &after).await;
     reports(&store, 1, 2, 21, &after).await;
     let standby = promotion.join().expect("promotes");

@@ -1,5 +1,5 @@
-//! TLS to the database, on a real server with certificates of the test's own: who is believed, who is refused, and what
-//! is said of it.
+//! TLS to the database, with a real server and certificates of the test: which servers are accepted or refused, and
+//! with which message.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use super::server::{Database, Own};
 use super::{opened, refusal};
 use crate::store::contract::small_fleet;
 
-/// A CA, and the folder in which its certificates lie.
+/// A CA, and the directory of its certificates.
 struct Authority {
     folder: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
@@ -35,7 +35,7 @@ impl Authority {
         self.path("ca.pem").display().to_string()
     }
 
-    /// A certificate of this CA with its key: `NAME.pem` and `NAME.key` in a folder.
+    /// A certificate of this CA with its key: `NAME.pem` and `NAME.key` in a directory.
     fn give(&self, folder: &Path, name: &str, common_name: &str, hosts: &[&str]) {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let mut params = CertificateParams::new(hosts).expect("names");
@@ -54,7 +54,7 @@ fn restrict(file: &Path, mode: u32) {
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).expect("sets");
 }
 
-/// A server with a certificate for 127.0.0.1, which nobody enters in the clear; further rules go before that.
+/// A server with a certificate for 127.0.0.1 that accepts only TLS; `rules` go before that rule.
 fn server(authority: &Authority, rules: &str) -> Own {
     let given = tempfile::tempdir().expect("a folder");
     authority.give(given.path(), "server", "a database", &["127.0.0.1"]);
@@ -142,9 +142,9 @@ async fn a_collector_is_known_by_its_certificate_in_place_of_a_password() {
     store.close().await.expect("closes");
     let error = refusal(&url("other")).await.to_string();
     assert!(error.contains("certificate authentication failed for user \"certified\""), "{error}");
-    // The server ends the connection in the middle: only that it does is told.
+    // The server closes the connection during the handshake, so the message can say no more than that.
     refusal(&url("stranger")).await;
     restrict(&authority.path("own.key"), 0o640);
     let error = refusal(&url("own")).await.to_string();
-    assert!(error.contains("own.key may be read by others than its owner: run chmod 600 on it"), "{error}");
+    assert!(error.contains("own.key can be read by other users: run chmod 600 on it"), "{error}");
 }

@@ -1,12 +1,12 @@
-//! A database of one's own for every test, on the server of `MUSTER_TEST_POSTGRES`, or else on one that is started for
-//! all tests together (`deploy/ci/postgres shared`).
+//! A new database for each test, on the server of `MUSTER_TEST_POSTGRES` or on one that is started for all tests
+//! (`deploy/ci/postgres shared`).
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The address of the server, for a database's name to be put after it.
+/// The URL of the server, without a database.
 fn server() -> &'static str {
     static SERVER: OnceLock<String> = OnceLock::new();
     SERVER.get_or_init(|| {
@@ -21,14 +21,14 @@ fn script() -> Command {
     Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/ci/postgres"))
 }
 
-/// A server of a test's own, with a database `fleet`. It goes away with this value.
+/// A server for one test, with a database `fleet`. Dropping it stops the server.
 pub(super) struct Own {
     folder: std::path::PathBuf,
     url: String,
 }
 
 impl Own {
-    /// One to which `prepare` has given what is in a folder of certificates and rules for who may enter.
+    /// A server with certificates and access rules that `prepare` writes into its directory.
     pub(super) fn secured(given: &Path) -> Self {
         let server = Self::launched(|folder| {
             let mut start = script();
@@ -49,7 +49,7 @@ impl Own {
         server
     }
 
-    /// One that follows another, and takes no writes.
+    /// A standby of another server; it accepts no writes.
     pub(super) fn following(other: &Self) -> Self {
         Self::launched(|folder| {
             let mut follow = script();
@@ -66,7 +66,7 @@ impl Own {
         Self { folder, url }
     }
 
-    /// From now on it takes writes.
+    /// Promotes a standby: it accepts writes from now on.
     pub(super) fn promote(&self) {
         said(script().arg("promote").arg(&self.folder));
     }
@@ -100,7 +100,7 @@ impl Drop for Own {
     }
 }
 
-/// Standard output of a command that must succeed.
+/// The standard output of a command that must succeed.
 fn said(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("start {command:?}: {error}"));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -108,7 +108,7 @@ fn said(command: &mut Command) -> String {
     out.trim().to_owned()
 }
 
-/// An empty database. It goes away with this value.
+/// An empty database. Dropping it deletes the database.
 pub(super) struct Database {
     name: String,
 }
@@ -130,7 +130,7 @@ impl Database {
         format!("{}{}", server(), self.name)
     }
 
-    /// The same address with another password.
+    /// The URL with another password.
     pub(super) fn url_with_password(&self, password: &str) -> String {
         let url = self.url();
         let (before, rest) = url.split_once("://").expect("an address");
@@ -138,12 +138,12 @@ impl Database {
         format!("{before}://{}:{password}@{host}", user.split(':').next().unwrap_or(user))
     }
 
-    /// What a statement prints.
+    /// The output of a statement.
     pub(super) fn sql(&self, text: &str) -> String {
         psql(&self.url(), text)
     }
 
-    /// How many rows a statement has changed.
+    /// The number of rows that a statement changed.
     pub(super) fn sql_rows(&self, text: &str) -> u64 {
         let told = said(Command::new("psql").args([&self.url(), "-Xc", text]));
         told.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default()

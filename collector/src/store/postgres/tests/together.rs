@@ -1,4 +1,4 @@
-//! Several collectors on one database: what one does, the others must not undo, repeat or overlook.
+//! Several collectors on one database: no collector undoes, repeats or misses what another does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::store::contract::{
 };
 use crate::store::{CheckInAnswer, Delivered, Store};
 
-/// How long what is told once a second may take on a busy machine.
+/// How long a change that the heartbeat spreads may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn snapshot(sections: &[Section]) -> Option<Digest> {
     Some(canonical::snapshot_digest(&contract::snapshot(sections)))
 }
 
-/// Asks again until it is so.
+/// Asks again until the condition holds.
 async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let end = tokio::time::Instant::now() + PATIENCE;
     while !is_so().await {
@@ -44,7 +44,7 @@ async fn a_snapshot_that_was_changed_elsewhere_and_comes_back_is_not_overlooked(
     let (before, between) = ([packages(&[("kesl", "12")])], [packages(&[("adduser", "3")])]);
     reports(&one, 1, 1, 10, &before).await;
     reports(&other, 1, 2, 20, &between).await;
-    // The first collector remembers this snapshot as the current one, and says so.
+    // The first collector has cached this snapshot as the current one, and answers from the cache.
     let answer = one.check_in(check_in(1, 3, 30, &before)).await.expect("checks in");
     assert_eq!(answer, CheckInAnswer::Current);
     eventually("the snapshot is the current one again", async || current(&one, 1).await == snapshot(&before)).await;
@@ -87,7 +87,7 @@ async fn what_is_withdrawn_at_one_collector_is_turned_away_at_every_other() {
     assert!(one.host_revoke(host(1), at(50)).await.expect("revokes"));
     eventually("the other has heard of it", async || revoked(&other, 1).await).await;
     assert!(!revoked(&other, 2).await);
-    // A collector that hears nothing believes nothing: its connection is cut before the next is withdrawn.
+    // A collector that gets no notifications must not trust its cache: cut its connection before the next revocation.
     place.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
     assert!(one.host_revoke(host(2), at(60)).await.expect("revokes, on a new connection"));
     eventually("the other asks again", async || revoked(&other, 2).await).await;
@@ -99,7 +99,7 @@ async fn the_judge_queue_is_shared_and_what_a_dead_collector_held_is_free_at_onc
     let (one, other) = (place.open(), place.open());
     enrolled_fleet(&one, 6).await;
     let first = one.queue_claim(4, at(10)).await.expect("claims");
-    // Once a second each learns who else lives; before that it would think the first one dead.
+    // Each learns once a second which others are running; before that it would take the first one for dead.
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     let second = other.queue_claim(9, at(11)).await.expect("claims");
     assert_eq!((first.len(), second.len()), (4, 2));
@@ -113,7 +113,7 @@ async fn the_judge_queue_is_shared_and_what_a_dead_collector_held_is_free_at_onc
     .await;
     let all = freed.iter().chain(&second).map(|host| judgement(host, vec![judged(Lane::Clear)])).collect();
     settled(&other, all, at(13)).await;
-    // What the dead one would have settled is outdated.
+    // The dead collector's claim is outdated.
     let late = first.iter().map(|host| judgement(host, vec![judged(Lane::Replace)])).collect();
     settled(&other, late, at(14)).await;
     let kept = other.host_get(first[0].host).await.expect("gets").expect("there");
@@ -158,17 +158,17 @@ async fn only_collectors_that_have_the_rules_in_force_judge() {
     enrolled_fleet(&one, 3).await;
     let early = one.queue_claim(1, at(2)).await.expect("claims");
     assert!(other.rules_adopt("r2", at(3)).await.expect("adopts"));
-    // What was judged under those before is left out, and its judge gets nothing more.
+    // A judgement under the old rules is left out, and its collector gets no more hosts.
     settled(&one, early.iter().map(|host| judgement(host, vec![judged(Lane::Replace)])).collect(), at(4)).await;
     assert!(one.queue_claim(9, at(4)).await.expect("asks").is_empty());
     assert_eq!(other.queue_depth().await.expect("asks").waiting, 3);
-    // Nor does it turn anything round when it starts anew.
+    // A restart of the old collector does not undo the change.
     drop(one);
     let one = place.open();
     assert!(!one.rules_adopt("r1", at(5)).await.expect("leaves it"));
     assert!(one.queue_claim(9, at(5)).await.expect("asks").is_empty());
     assert_eq!(other.queue_claim(9, at(5)).await.expect("claims").len(), 3);
-    // Until all others are gone: then they were set back.
+    // When all others are gone, the fleet was set back: the old rules are adopted again.
     drop(other);
     let mut claimed = Vec::new();
     eventually("the rules before are in force again", async || {
@@ -184,7 +184,7 @@ async fn only_collectors_that_have_the_rules_in_force_judge() {
     assert_healthy(&one).await;
 }
 
-/// Numbers of the ledger are in the order of commits: an entry that is not committed yet holds up those behind it.
+/// Ledger numbers are in the order of commits: an entry that is not committed yet delays later ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_entry_of_the_ledger_never_appears_before_one_that_was_read() {
     let place = Database::create();
