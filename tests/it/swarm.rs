@@ -74,7 +74,11 @@ fn a_resumed_fleet_has_the_same_keys_and_uploads_nothing_twice() {
 fn a_swarm_without_a_token_or_with_a_wrong_pin_fails_with_the_reason() {
     let lab = Lab::start().unwrap();
     let refused = swarm(&lab, &[]).expect_code(1).unwrap();
-    assert!(refused.stderr.contains("20 hosts are not enrolled yet: give --token-file"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("20 hosts are not enrolled yet; name a token with --token-file"),
+        "{}",
+        refused.stderr
+    );
 
     let file = lab.folder().join("false.token");
     let token = lab.token(1, "1h").unwrap();
@@ -82,7 +86,7 @@ fn a_swarm_without_a_token_or_with_a_wrong_pin_fails_with_the_reason() {
     let other = if pin.starts_with('a') { "b" } else { "a" };
     write_owner_only(&file, &format!("{known}.{other}{}", &pin[1..])).unwrap();
     let refused = swarm(&lab, &["--token-file", file.to_str().unwrap()]).expect_code(1).unwrap();
-    assert!(refused.stderr.contains("by the token's pin"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("with the token's pin"), "{}", refused.stderr);
     assert!(refused.stderr.contains("UnknownIssuer"), "{}", refused.stderr);
 }
 

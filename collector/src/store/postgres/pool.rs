@@ -17,7 +17,8 @@ use crate::store::StoreError;
 const MOST: usize = 8;
 /// How often an operation is tried again after a conflict with other transactions.
 const TRIES: u32 = 8;
-/// How long an operation is tried again while the database is not reachable. Then the agent is told to come back later.
+/// How long an operation is tried again while the database is not reachable. After that the agent gets the answer to come
+/// back later.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The transaction in which an operation does its work.
