@@ -3,7 +3,6 @@
 //! [`Keys`] has the settings as written, with their defaults; [`Settings`] has them as used.
 //! A broken setting stops the agent: half a configuration could send to the wrong place.
 
-mod layers;
 mod proxy;
 
 use std::collections::BTreeMap;
@@ -12,10 +11,10 @@ use std::time::Duration;
 
 use muster_proto::model::UserScope;
 
-pub use layers::{ConfigFault, ConfigFaults};
+pub use muster_proto::settings::{ConfigFault, ConfigFaults};
 pub use proxy::Proxy;
 
-use layers::Layers;
+use muster_proto::settings::Layers;
 use proxy::ProxyKeys;
 
 use crate::os;

@@ -5,7 +5,6 @@
 //! settings.
 
 mod flags;
-mod layers;
 mod span;
 
 use std::net::SocketAddr;
@@ -15,10 +14,10 @@ use std::time::Duration;
 use muster_proto::model::{OrderId, Pace};
 
 pub use flags::Flags;
-pub use layers::{ConfigFault, ConfigFaults};
+pub use muster_proto::settings::{ConfigFault, ConfigFaults};
 pub use span::format_span;
 
-use layers::Layers;
+use muster_proto::settings::Layers;
 
 /// The file that is read when `--config` names none.
 pub const DEFAULT_FILE: &str = "/etc/muster/collector.toml";

@@ -22,6 +22,5 @@ pub mod reports;
 pub mod rules;
 pub mod shutdown;
 pub mod store;
-pub mod suggest;
 pub mod telemetry;
 pub mod tls;

@@ -17,7 +17,7 @@ use muster_proto::model::{CollectorStatus, HostId, OrderId, ProductId, RulesRefu
 
 use crate::rules::{Order, RuleSet};
 use crate::store::{Store, StoreError};
-use crate::suggest::did_you_mean;
+use muster_proto::suggest::did_you_mean;
 
 pub use findings::FindingsQuery;
 pub use hosts::HostsQuery;

@@ -6,7 +6,7 @@ use muster_proto::model::{OrderId, OrderReport, Timestamp};
 use super::args::{OrdersArgs, OrdersVerb};
 use super::client::Client;
 use super::render::{Answer, Cell, Paint, Screen, Table, clean, fields, instant, when};
-use crate::suggest::did_you_mean;
+use muster_proto::suggest::did_you_mean;
 
 const HEADER: [&str; 7] = ["id", "active", "due", "binding", "issuer", "jurisdiction", "title"];
 

@@ -3,7 +3,7 @@
 use muster_proto::model::{OrderReport, ProductId, ProductReport};
 
 use super::{ReportContext, ReportError};
-use crate::suggest::did_you_mean;
+use muster_proto::suggest::did_you_mean;
 
 impl ReportContext {
     /// The active orders, or all.

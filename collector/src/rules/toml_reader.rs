@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::named_value::NamedValue;
 use super::rule_fault::RuleFault;
-use crate::suggest::did_you_mean;
+use muster_proto::suggest::did_you_mean;
 
 /// One rule file, read but not parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -33,6 +33,8 @@ const fn module(place: &'static str, uses: &'static [&'static str]) -> Module {
 /// Every module of the three crates.
 pub(super) const MODULES: &[Module] = &[
     module("proto/src/error_chain", &[]),
+    module("proto/src/suggest", &[]),
+    module("proto/src/settings", &["suggest"]),
     module("proto/src/limits", &[]),
     module("proto/src/model", &["limits"]),
     module("proto/src/canonical", &["model", "limits"]),
@@ -60,8 +62,7 @@ pub(super) const MODULES: &[Module] = &[
     // Runs the fuzzers' corpora through every parser, so it uses the modules that have parsers.
     module("agent/src/corpus_tests", &["sources", "spool", "uplink"]),
     // The collector: the foundations first, then the flow. The judge is pure: rules in, verdict out.
-    module("collector/src/suggest", &[]),
-    module("collector/src/config", &["suggest"]),
+    module("collector/src/config", &[]),
     module("collector/src/telemetry", &["config"]),
     module("collector/src/tls", &["config", "clock", "shutdown", "telemetry"]),
     module("collector/src/shutdown", &[]),
@@ -75,7 +76,7 @@ pub(super) const MODULES: &[Module] = &[
     ),
     module("collector/src/ledger/entry", &[]),
     module("collector/src/ingest", &["config", "clock", "shutdown", "telemetry", "tls", "store", "rules"]),
-    module("collector/src/rules", &["suggest"]),
+    module("collector/src/rules", &[]),
     module("collector/src/judge", &["rules"]),
     module("collector/src/judge/Remediation", &[]),
     module("collector/src/judge/Removal", &[]),
@@ -85,14 +86,14 @@ pub(super) const MODULES: &[Module] = &[
     module("collector/src/ledger", &["clock", "shutdown", "store", "ledger/entry"]),
     module("collector/src/judge_queue", &["clock", "shutdown", "telemetry", "store", "rules", "judge", "ledger"]),
     module("collector/src/actions", &["clock", "store", "rules", "judge", "ledger", "tls"]),
-    module("collector/src/reports", &["clock", "suggest", "store", "rules", "judge", "ledger", "judge_queue"]),
+    module("collector/src/reports", &["clock", "store", "rules", "judge", "ledger", "judge_queue"]),
     module(
         "collector/src/api",
         &["config", "telemetry", "clock", "tls", "store", "rules", "judge", "ledger", "actions", "reports"],
     ),
     // The operator's program is a client of the API and never opens a database. `catalogue match` and
     // `catalogue check` need the rules and no server.
-    module("collector/src/cli", &["config", "suggest", "tls", "rules", "judge"]),
+    module("collector/src/cli", &["config", "tls", "rules", "judge"]),
     module(
         "collector/src/app",
         &[

@@ -1,5 +1,5 @@
-//! Layers of settings: reads each, checks it key by key, and merges them. The struct of the settings is the only list of
-//! keys; the collector's settings work the same way.
+//! Layers of settings, for the agent and the collector: reads each layer, checks it key by key, and merges them. The
+//! struct of the settings is the only list of keys. All faults are reported at once, each with its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,6 +10,8 @@ use config::{Environment, File, FileFormat, Source};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+use crate::suggest::did_you_mean;
 
 /// One fault in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +39,8 @@ impl fmt::Display for ConfigFaults {
 }
 
 /// Collects layers for the settings `K`, the lowest first.
-pub(super) struct Layers<K> {
+#[derive(Debug)]
+pub struct Layers<K> {
     /// The defaults, covered by every valid value so far.
     merged: Value,
     keys: BTreeSet<String>,
@@ -47,8 +50,16 @@ pub(super) struct Layers<K> {
     settings: PhantomData<K>,
 }
 
+impl<K: Default + Serialize + DeserializeOwned> Default for Layers<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
-    pub(super) fn new() -> Self {
+    /// The defaults of `K`.
+    #[must_use]
+    pub fn new() -> Self {
         let merged = serde_json::to_value(K::default()).unwrap_or_default();
         let keys = leaves("", &merged).into_iter().map(|(key, _)| key).collect();
         Self { merged, keys, places: BTreeMap::new(), faults: Vec::new(), settings: PhantomData }
@@ -56,7 +67,7 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
 
     /// Adds a settings file, then the `*.toml` files of the directory beside it in the order of their names. The file may
     /// be absent unless it was named.
-    pub(super) fn files(&mut self, file: &Path, is_named: bool) {
+    pub fn files(&mut self, file: &Path, is_named: bool) {
         if is_named || file.exists() {
             self.file(file);
         }
@@ -85,7 +96,7 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
     }
 
     /// Adds the variables `PREFIX__SECTION__KEY`.
-    pub(super) fn environment(&mut self, prefix: &str, variables: impl IntoIterator<Item = (String, String)>) {
+    pub fn environment(&mut self, prefix: &str, variables: impl IntoIterator<Item = (String, String)>) {
         let start = format!("{prefix}__");
         let ours = variables.into_iter().filter(|(name, _)| name.starts_with(&start)).collect();
         let source = Environment::with_prefix(prefix).prefix_separator("__").separator("__").try_parsing(true);
@@ -106,7 +117,7 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
     }
 
     /// Sets one key. Each is checked alone, so that every fault is found and has its place.
-    pub(super) fn set(&mut self, place: &str, key: &str, value: Value) {
+    pub fn set(&mut self, place: &str, key: &str, value: Value) {
         self.places.insert(key.to_owned(), place.to_owned());
         if !self.keys.contains(key) {
             let hint = did_you_mean(key, self.keys.iter().map(String::as_str));
@@ -126,19 +137,13 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
     }
 
     /// Reports a fault of a key, in the layer that set it.
-    pub(super) fn fault(&mut self, key: &str, reason: impl Into<String>) {
+    pub fn fault(&mut self, key: &str, reason: impl Into<String>) {
         let place = self.places.get(key).map_or("the defaults", String::as_str).to_owned();
         self.faults.push(ConfigFault { place, key: key.to_owned(), reason: reason.into() });
     }
 
     /// Reports a fault if the value is not within the limits, which are printed by `show`.
-    pub(super) fn limit<T: PartialOrd>(
-        &mut self,
-        key: &str,
-        value: &T,
-        (min, max): (T, T),
-        show: impl Fn(&T) -> String,
-    ) {
+    pub fn limit<T: PartialOrd>(&mut self, key: &str, value: &T, (min, max): (T, T), show: impl Fn(&T) -> String) {
         if *value < min || *value > max {
             self.fault(key, format!("{} is not between {} and {}", show(value), show(&min), show(&max)));
         }
@@ -149,15 +154,18 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
     }
 
     /// The merged settings. Values with faults have their defaults.
-    pub(super) fn merged(&mut self) -> K {
+    pub fn merged(&mut self) -> K {
         serde_json::from_value(self.merged.clone()).unwrap_or_else(|error| {
             self.fault("", error.to_string());
             K::default()
         })
     }
 
-    /// All faults, if there is one.
-    pub(super) fn finish(mut self) -> Result<(), ConfigFaults> {
+    /// Ends the collection.
+    ///
+    /// # Errors
+    /// All faults that were found, sorted, each once.
+    pub fn finish(mut self) -> Result<(), ConfigFaults> {
         self.faults.sort();
         self.faults.dedup();
         if self.faults.is_empty() { Ok(()) } else { Err(ConfigFaults(self.faults)) }
@@ -168,12 +176,4 @@ fn leaves<'v>(prefix: &str, value: &'v Value) -> Vec<(String, &'v Value)> {
     let Value::Object(table) = value else { return vec![(prefix.to_owned(), value)] };
     let key = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
     table.iter().flat_map(|(name, value)| leaves(&key(name), value)).collect()
-}
-
-/// `; did you mean KEY?` for a key that is similar enough, or nothing.
-fn did_you_mean<'k>(key: &str, keys: impl Iterator<Item = &'k str>) -> String {
-    let rated =
-        keys.map(|known| (strsim::jaro_winkler(key, known), known)).filter(|(similarity, _)| *similarity >= 0.8);
-    let nearest = rated.max_by(|(one, _), (other, _)| one.total_cmp(other));
-    nearest.map(|(_, known)| format!("; did you mean {known}?")).unwrap_or_default()
 }
