@@ -73,7 +73,7 @@ fn every_fault_is_reported_at_once_with_its_place() {
     let text = faults.to_string();
     for part in [
         "have 7 faults",
-        "agent.toml: colector: unknown key; did you mean "collector"?",
+        "agent.toml: colector: unknown key; did you mean \"collector\"?",
         "agent.toml: spool.max_mib: 0 is not between 1 and 1048576",
         "10.toml: ",
         "20.toml: collector: expected an address such as",
