@@ -205,8 +205,21 @@ fn settle(keys: Keys, flags: &Flags, environment: &BTreeMap<String, String>, lay
     layers.limit("scan.time_limit", &keys.scan.time_limit, (Duration::from_secs(1), Duration::from_secs(3600)), span);
     layers.limit("spool.max_mib", &keys.spool.max_mib, (1, 1 << 20), u64::to_string);
     layers.limit("spool.max_age", &keys.spool.max_age, (DAY, 3650 * DAY), span);
-    let proxy = proxy::settle(keys.proxy, environment).unwrap_or_else(|(key, expected)| {
-        layers.fault(key, format!("expected {expected}"));
+    layers.not_empty("state_dir", keys.state_dir.as_deref());
+    layers.not_empty("token_file", keys.token_file.as_deref());
+    for (key, path) in keys.proxy.files() {
+        layers.not_empty(key, path);
+    }
+    if keys.log.level.is_empty() {
+        layers.fault("log.level", "is empty; remove the key or name a level");
+    }
+    let proxy = proxy::settle(keys.proxy, environment).unwrap_or_else(|(origin, expected)| {
+        let reason = format!("expected {expected}");
+        if origin == "proxy.url" {
+            layers.fault(origin, reason);
+        } else {
+            layers.fault_at("the environment", origin, reason);
+        }
         None
     });
     let log_level = match flags.verbose {
@@ -222,7 +235,7 @@ fn settle(keys: Keys, flags: &Flags, environment: &BTreeMap<String, String>, lay
         scan_time_limit: keys.scan.time_limit,
         user_scope: keys.scan.user_scope,
         proxy,
-        spool_bytes: keys.spool.max_mib * 1024 * 1024,
+        spool_bytes: keys.spool.max_mib.saturating_mul(1 << 20),
         spool_age: keys.spool.max_age,
         log_level,
         log_format: keys.log.format,

@@ -91,15 +91,16 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
         };
         match File::from_str(&text, FileFormat::Toml).collect() {
             Ok(values) => self.layer(&path.display().to_string(), values),
-            Err(error) => self.whole_fault(path, error.to_string().trim_end().replace('\n', "\n    ")),
+            Err(error) => self.whole_fault(path, without_excerpt(&error.to_string())),
         }
     }
 
-    /// Adds the variables `PREFIX__SECTION__KEY`.
+    /// Adds the variables `PREFIX__SECTION__KEY`, in upper or lower case.
     pub fn environment(&mut self, prefix: &str, variables: impl IntoIterator<Item = (String, String)>) {
         let start = format!("{prefix}__");
-        let ours = variables.into_iter().filter(|(name, _)| name.starts_with(&start)).collect();
-        let source = Environment::with_prefix(prefix).prefix_separator("__").separator("__").try_parsing(true);
+        let ours = variables.into_iter().filter(|(name, _)| name.to_ascii_uppercase().starts_with(&start)).collect();
+        // Values stay text: a directory named `123` must not become a number. `set` reads numbers where a key wants one.
+        let source = Environment::with_prefix(prefix).prefix_separator("__").separator("__");
         match source.source(Some(ours)).collect() {
             Ok(values) => self.layer("the environment", values),
             Err(error) => self.whole_fault(Path::new("the environment"), error.to_string()),
@@ -108,7 +109,7 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
 
     fn layer(&mut self, place: &str, values: config::Map<String, config::Value>) {
         for (name, value) in values {
-            // Every value that TOML has is one of JSON's too.
+            // TOML has `nan` and `inf`, which JSON lacks: they become null here, and a fault in `set`.
             let value = value.try_deserialize::<Value>().unwrap_or_default();
             for (key, leaf) in leaves(&name, &value) {
                 self.set(place, &key, leaf.clone());
@@ -120,19 +121,31 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
     pub fn set(&mut self, place: &str, key: &str, value: Value) {
         self.places.insert(key.to_owned(), place.to_owned());
         if !self.keys.contains(key) {
-            let hint = did_you_mean(key, self.keys.iter().map(String::as_str));
-            return self.fault(key, format!("unknown key{hint}"));
+            return self.unknown(key, &value);
         }
-        let alone = key
-            .rsplit('.')
-            .fold(value.clone(), |inner, name| Value::Object(Map::from_iter([(name.to_owned(), inner)])));
-        match serde_json::from_value::<K>(alone) {
-            Ok(_) => {
+        if value.is_null() {
+            return self.fault(key, "has no value that can be used");
+        }
+        match check_alone::<K>(key, value) {
+            Ok(value) => {
                 if let Some(place) = self.merged.pointer_mut(&format!("/{}", key.replace('.', "/"))) {
                     *place = value;
                 }
             }
-            Err(error) => self.fault(key, error.to_string()),
+            Err(reason) => self.fault(key, reason),
+        }
+    }
+
+    fn unknown(&mut self, key: &str, value: &Value) {
+        let section = format!("{key}.");
+        let is_section = self.keys.iter().any(|known| known.starts_with(&section));
+        match value {
+            Value::Object(_) if is_section => {}
+            _ if is_section => self.fault(key, format!("expected a section, [{key}]")),
+            _ => {
+                let hint = did_you_mean(key, self.keys.iter().map(String::as_str));
+                self.fault(key, format!("unknown key{hint}"));
+            }
         }
     }
 
@@ -140,6 +153,18 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
     pub fn fault(&mut self, key: &str, reason: impl Into<String>) {
         let place = self.places.get(key).map_or("the defaults", String::as_str).to_owned();
         self.faults.push(ConfigFault { place, key: key.to_owned(), reason: reason.into() });
+    }
+
+    /// Reports a fault of something that is no key of the settings, such as another variable of the environment.
+    pub fn fault_at(&mut self, place: &str, key: &str, reason: impl Into<String>) {
+        self.faults.push(ConfigFault { place: place.to_owned(), key: key.to_owned(), reason: reason.into() });
+    }
+
+    /// Reports a fault if the path is there and empty: it would mean the current directory.
+    pub fn not_empty(&mut self, key: &str, path: Option<&Path>) {
+        if path.is_some_and(|path| path.as_os_str().is_empty()) {
+            self.fault(key, "is empty; remove the key or name a path");
+        }
     }
 
     /// Reports a fault if the value is not within the limits, which are printed by `show`.
@@ -172,8 +197,92 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
     }
 }
 
+/// Reads one value as the settings would. Variables of the environment are text, so a text that a key does not take is
+/// tried as a number or a boolean, too.
+fn check_alone<K: DeserializeOwned>(key: &str, value: Value) -> Result<Value, String> {
+    let read = |value: &Value| {
+        let name_it = |inner, name: &str| Value::Object(Map::from_iter([(name.to_owned(), inner)]));
+        serde_json::from_value::<K>(key.rsplit('.').fold(value.clone(), name_it)).map(drop)
+    };
+    let Err(error) = read(&value) else { return Ok(value) };
+    let parsed = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    match parsed.filter(|parsed| (parsed.is_number() || parsed.is_boolean()) && read(parsed).is_ok()) {
+        Some(parsed) => Ok(parsed),
+        None => Err(error.to_string()),
+    }
+}
+
+/// A fault of TOML without the line of the file that it quotes: the line may hold a password.
+fn without_excerpt(fault: &str) -> String {
+    let is_excerpt = |line: &&str| line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').starts_with('|');
+    fault.lines().filter(|line| !is_excerpt(line)).collect::<Vec<_>>().join("\n    ").trim_end().to_owned()
+}
+
 fn leaves<'v>(prefix: &str, value: &'v Value) -> Vec<(String, &'v Value)> {
     let Value::Object(table) = value else { return vec![(prefix.to_owned(), value)] };
+    if table.is_empty() && !prefix.is_empty() {
+        return vec![(prefix.to_owned(), value)];
+    }
     let key = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
     table.iter().flat_map(|(name, value)| leaves(&key(name), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+    #[serde(default)]
+    struct Keys {
+        name: String,
+        folder: Option<PathBuf>,
+        log: Log,
+    }
+
+    #[derive(Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+    #[serde(default)]
+    struct Log {
+        lines: u64,
+        colour: bool,
+    }
+
+    fn of(text: &str, variables: &[(&str, &str)]) -> (Keys, Vec<String>) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("a.toml");
+        std::fs::write(&file, text).expect("written");
+        let mut layers = Layers::<Keys>::new();
+        layers.files(&file, true);
+        layers.environment("T", variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let keys = layers.merged();
+        let faults = layers.finish().err().map(|faults| faults.0).unwrap_or_default();
+        (keys, faults.into_iter().map(|fault| format!("{}: {}", fault.key, fault.reason)).collect())
+    }
+
+    #[test]
+    fn a_variable_is_text_unless_its_key_wants_a_number_or_a_boolean() {
+        let variables = [("T__NAME", "true"), ("T__FOLDER", "123"), ("t__log__lines", "7"), ("T__LOG__COLOUR", "true")];
+        let (keys, faults) = of("", &variables);
+        let log = Log { lines: 7, colour: true };
+        assert_eq!(keys, Keys { name: "true".to_owned(), folder: Some("123".into()), log });
+        assert_eq!(faults, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_number_that_json_lacks_is_a_fault_and_unsets_nothing() {
+        assert_eq!(of("folder = nan", &[]).1, ["folder: has no value that can be used"]);
+    }
+
+    #[test]
+    fn a_section_is_no_value_and_an_unknown_section_is_a_fault_even_if_it_is_empty() {
+        assert_eq!(of("log = 1", &[]).1, ["log: expected a section, [log]"]);
+        assert_eq!(of("[logs]", &[]).1.len(), 1);
+        assert_eq!(of("[log]", &[]).1, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_syntax_fault_does_not_quote_the_line() {
+        let faults = of("name = \"jane:hunter2\nfolder = 1", &[]).1;
+        assert_eq!(faults.len(), 1);
+        assert!(!faults[0].contains("hunter2") && faults[0].contains("line 1"), "{faults:?}");
+    }
 }

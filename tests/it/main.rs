@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare fails there")]
 
-mod api;
+mod operation;
 mod booted;
 mod cli;
 mod crash;

@@ -57,6 +57,13 @@ impl Proxy {
     }
 }
 
+impl ProxyKeys {
+    /// The keys that name files, with their values.
+    pub(super) fn files(&self) -> [(&'static str, Option<&std::path::Path>); 2] {
+        [("proxy.credentials_file", self.credentials_file.as_deref()), ("proxy.ca_file", self.ca_file.as_deref())]
+    }
+}
+
 /// The proxy in force; the settings go before the environment, and `none` there means none.
 ///
 /// # Errors

@@ -101,3 +101,17 @@ fn an_address_has_a_host_and_no_path() {
         assert!(collector_url(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn an_empty_path_is_a_fault_and_does_not_mean_the_current_directory() {
+    let text = "state_dir = \"\"\ntoken_file = \"\"\n[proxy]\nca_file = \"\"\n[log]\nlevel = \"\"\n";
+    let spool = "[spool]\nmax_mib = 9223372036854775807\n";
+    let (_kept, flags) = directory(&[("agent.toml", text), ("agent.d/1.toml", spool)]);
+    let faults = load(&flags, environment(&[("HTTPS_PROXY", "socks5://proxy:1")])).expect_err("faults").0;
+    let mut keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["HTTPS_PROXY", "log.level", "proxy.ca_file", "spool.max_mib", "state_dir", "token_file"]);
+    let place = |key: &str| faults.iter().find(|fault| fault.key == key).map(|fault| fault.place.as_str());
+    assert_eq!(place("HTTPS_PROXY"), Some("the environment"));
+    assert!(place("spool.max_mib").is_some_and(|place| place.ends_with("1.toml")), "{faults:?}");
+}

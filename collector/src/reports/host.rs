@@ -63,9 +63,13 @@ impl ReportContext {
     async fn candidates(&self, ids: &[HostId]) -> Result<Vec<HostCandidate>, ReportError> {
         let mut hosts = Vec::new();
         for id in ids {
-            if let Some(StoredHost { host, site, last_seen, .. }) = self.store.host_get(*id).await? {
-                hosts.push(HostCandidate { id: host, site, last_seen });
-            }
+            // Rows of the list, not whole hosts: one host with a damaged snapshot must not hide the others. The list
+            // starts after an id, so the one before this is its start.
+            let before = u128::from_be_bytes(*id.as_bytes()).checked_sub(1);
+            let after = before.map(|before| HostId::from_bytes(before.to_be_bytes()));
+            let rows = self.store.host_list(HostQuery { rows: 1, after, ..HostQuery::default() }).await?;
+            let found = rows.into_iter().filter(|row| row.host == *id);
+            hosts.extend(found.map(|row| HostCandidate { id: row.host, site: row.site, last_seen: row.last_seen }));
         }
         Ok(hosts)
     }

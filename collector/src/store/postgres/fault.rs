@@ -1,7 +1,6 @@
 //! Why a step failed on PostgreSQL. Faults that another attempt may cure are kept apart from those that it cannot.
 
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{WasNull, WrongType};
 
 use crate::store::StoreError;
 use crate::store::fault::StoreFault;
@@ -63,7 +62,7 @@ impl From<tokio_postgres::Error> for PostgresFault {
             return from_server(answer.code(), answer.message().to_owned());
         }
         let text = muster_proto::error_chain(&error);
-        if is_of_a_value(&error) { Self::damaged("a row", text) } else { Self::ConnectionLost(text) }
+        if is_of_the_connection(&error) { Self::ConnectionLost(text) } else { Self::damaged("a row", text) }
     }
 }
 
@@ -100,11 +99,12 @@ fn is_of_the_server(code: &SqlState) -> bool {
     SERVER.contains(code) || code.code().starts_with("08")
 }
 
-/// Whether a value does not have the type that the schema promises. Every other error without an answer of the server
-/// comes from the connection.
-fn is_of_a_value(error: &tokio_postgres::Error) -> bool {
+/// Whether an error without an answer of the server comes from the connection. Such an error has no cause (closed,
+/// timed out) or one of IO or TLS. Any other cause is a value that does not have the form that the schema promises, and
+/// trying again would not change it.
+fn is_of_the_connection(error: &tokio_postgres::Error) -> bool {
     let cause = std::error::Error::source(error);
-    cause.is_some_and(|cause| cause.is::<WrongType>() || cause.is::<WasNull>())
+    error.is_closed() || cause.is_none_or(|cause| cause.is::<std::io::Error>() || cause.is::<rustls::Error>())
 }
 
 #[cfg(test)]

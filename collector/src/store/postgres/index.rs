@@ -28,7 +28,7 @@ impl IndexKind {
 /// The advisory lock under which one collector at a time builds the index: "INDX" in ASCII.
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock(x'494e4458'::int8)";
 /// How often to check whether the transactions that wrote when the newest row was read have ended.
-const SNAPSHOTS: u32 = 20;
+const CHECKS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The numbers of rows, each with the numbers that it contains.
@@ -83,7 +83,7 @@ async fn is_settled(session: &Session) -> Step<bool> {
     let mine = "SELECT pg_current_xact_id()::text";
     let mine: Option<String> = session.query_first(mine, &[]).await?.map(|found| found.try_get(0)).transpose()?;
     let mine = mine.unwrap_or_default();
-    for _ in 0..SNAPSHOTS {
+    for _ in 0..CHECKS {
         let find = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8";
         if session.query_first(find, &[&mine]).await?.map_or(Ok(false), |found| found.try_get(0))? {
             return Ok(true);

@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The transaction in which an operation does its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transaction {
-    /// No transaction: one statement that only reads sees one moment of the database anyway.
+    /// No transaction: reads of one moment of the database, or a single statement that may run twice. It is tried again
+    /// even if the answer was lost.
     Statement,
     /// All statements read the same moment of the database.
     Read,

@@ -296,12 +296,12 @@ async fn put_history(session: &Session, hosts: impl Iterator<Item = &LockedHost>
 /// Facts, together with the state where that is new too, so that a row is rewritten once.
 async fn put_facts(session: &Session, hosts: impl Iterator<Item = &LockedHost>) -> Step<()> {
     let mut numbers: Vec<i32> = Vec::new();
-    let (mut dictionaries, mut platforms, mut roots) = (Vec::<&str>::new(), Vec::<i16>::new(), Vec::<bool>::new());
+    let (mut hostnames, mut platforms, mut roots) = (Vec::<&str>::new(), Vec::<i16>::new(), Vec::<bool>::new());
     let mut phrases: [Vec<i32>; 4] = Default::default();
     let mut states: Vec<Option<&[u8]>> = Vec::new();
     for (host, facts) in hosts.filter_map(|host| Some((host, host.facts.as_ref()?))) {
         numbers.push(host.no);
-        dictionaries.push(&facts.hostname);
+        hostnames.push(&facts.hostname);
         platforms.push(facts.platform);
         roots.push(facts.offline_root);
         states.push(host.state.as_deref().filter(|_| host.has_new_state));
@@ -312,7 +312,7 @@ async fn put_facts(session: &Session, hosts: impl Iterator<Item = &LockedHost>) 
     if !numbers.is_empty() {
         let [systems, kernels, architectures, agents] = &phrases;
         let values: Values<'_> =
-            &[&numbers, &dictionaries, &platforms, systems, kernels, architectures, agents, &roots, &states];
+            &[&numbers, &hostnames, &platforms, systems, kernels, architectures, agents, &roots, &states];
         session.execute(FACTS, values).await?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The collector's operation: health, metrics, check, start, stop, and databases that it must refuse.
+//! Operating a collector: health, metrics, settings, start and stop.
 
 use std::path::PathBuf;
 use std::process::Command;
