@@ -5,7 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare fails there")]
 
-mod operation;
 mod booted;
 mod cli;
 mod crash;
@@ -15,6 +14,7 @@ mod enroll;
 mod hostile;
 mod judge;
 mod layers;
+mod operation;
 mod packages;
 mod proxy;
 mod quickstart;
