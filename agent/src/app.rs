@@ -9,6 +9,8 @@ mod enrollment;
 mod service;
 mod state_files;
 
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use muster_proto::error_chain;
@@ -26,7 +28,7 @@ use crate::config::Settings;
 use crate::scan::{ScanOptions, StuckSources};
 use crate::sources::root::RootError;
 use crate::uplink::{ConnectError, TlsError, UplinkError};
-use crate::{identity, spool};
+use crate::{identity, os, spool};
 
 /// Why the agent cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +40,8 @@ pub enum AppError {
     #[error("another agent is running in {0}")]
     Busy(String),
     /// The host has no identity, so it has no collector to report to.
-    #[error("this host is not enrolled")]
-    NotEnrolled,
+    #[error("this host is not enrolled (no identity in {})", .0.display())]
+    NotEnrolled(PathBuf),
     /// The collector has revoked this host, or does not know it.
     #[error("the collector refuses this host ({0})")]
     Refused(RefusalClass),
@@ -72,23 +74,34 @@ pub enum AppError {
 impl AppError {
     /// What to do about it, if a person can do something.
     #[must_use]
-    pub const fn advice(&self) -> Option<&'static str> {
-        match self {
-            Self::NotEnrolled => Some("run `muster-agent enroll --collector URL --token-file FILE`"),
+    pub fn advice(&self) -> Option<Cow<'static, str>> {
+        let fixed = match self {
+            Self::NotEnrolled(state_dir) => return Some(enroll_command(state_dir).into()),
             Self::Refused(_) => Some("if this host should report, enroll it again with a new token"),
             Self::Busy(_) => Some("stop the service, or use another --state-dir"),
             Self::Uplink(error) => error.advice(),
-            Self::Enroll(EnrollError::Uplink(error)) => error.advice(),
+            Self::Enroll(error) => error.advice(),
             Self::StateFile(_)
             | Self::Root(_)
             | Self::Identity(_)
             | Self::Spool(_)
-            | Self::Enroll(_)
             | Self::ScanAborted
             | Self::Signal(_)
             | Self::Runtime(_) => None,
-        }
+        };
+        fixed.map(Cow::Borrowed)
     }
+}
+
+/// The advice to enroll. It repeats the state directory unless it is the default one, because the identity is saved there.
+#[must_use]
+pub fn enroll_command(state_dir: &Path) -> String {
+    let flag = if state_dir == os::default_state_dir() {
+        String::new()
+    } else {
+        format!(" --state-dir {}", state_dir.display())
+    };
+    format!("run `muster-agent enroll --collector URL --token-file FILE{flag}`")
 }
 
 impl From<TlsError> for AppError {

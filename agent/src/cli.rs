@@ -10,6 +10,7 @@ mod scan;
 mod service;
 mod status;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::app::AppError;
+use crate::app::{AppError, EnrollError};
 use crate::config::{self, ConfigFaults, Flags, Settings};
 use crate::os;
 use crate::telemetry;
@@ -30,7 +31,8 @@ struct Arguments {
     /// Configuration file [default: /etc/muster/agent.toml if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Directory for the key, identity and spool
+    /// Directory for the key, identity and spool [default: /var/lib/muster-agent for root, otherwise
+    /// ~/.local/state/muster-agent]
     #[arg(long, global = true, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Log more; repeat for even more
@@ -48,11 +50,11 @@ enum Verb {
     Enroll(enroll::Arguments),
     /// Run as a service; scan and report on the collector's schedule
     Run(run::Arguments),
-    /// Scan and report once; exit with 0 when the collector has acknowledged
+    /// Scan and report once; exit with 0 once the collector has acknowledged the snapshot
     Once(once::Arguments),
     /// Show the state of this agent: enrollment, spool, watches
     Status(status::Arguments),
-    /// Diagnose the connection to the collector and the access of each source
+    /// Diagnose the connection to the collector, and check whether each source can be read
     Check(check::Arguments),
     /// Install, remove or inspect the system service
     Service(service::Arguments),
@@ -90,8 +92,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             // The only place that prints an error with its causes.
             let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
             let _ = writeln!(io::stderr(), "error: {}", chain.join(": "));
-            if let Some(advice) = advice(&error) {
-                let _ = writeln!(io::stderr(), "  {advice}");
+            for line in advice(&error) {
+                let _ = writeln!(io::stderr(), "  {line}");
             }
             ExitCode::FAILURE
         }
@@ -104,7 +106,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Scan(arguments) => {
             // The log settings are for the service; a person at a terminal wants warnings only.
-            telemetry::start(if verbose > 0 { "debug" } else { "warn" }, config::LogFormat::Auto)?;
+            telemetry::start(if verbose > 0 { "debug" } else { telemetry::COMMAND_LEVEL }, config::LogFormat::Auto)?;
             scan::run(&arguments, &flags)
         }
         Verb::Enroll(arguments) => enroll::run(arguments, flags),
@@ -120,12 +122,16 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What to do about the error, if its type knows.
-fn advice(error: &anyhow::Error) -> Option<&'static str> {
-    error.chain().find_map(|cause| {
+/// What to do about the error, as far as its type says, and what has become of the snapshot.
+fn advice(error: &anyhow::Error) -> impl Iterator<Item = String> {
+    let action = error.chain().find_map(|cause| {
         let app = cause.downcast_ref::<AppError>().and_then(AppError::advice);
-        app.or_else(|| cause.downcast_ref::<UplinkError>().and_then(UplinkError::advice))
-    })
+        let enroll = || cause.downcast_ref::<EnrollError>().and_then(EnrollError::advice);
+        let uplink = || cause.downcast_ref::<UplinkError>().and_then(UplinkError::advice);
+        app.or_else(|| enroll().or_else(uplink).map(Cow::Borrowed)).map(Cow::into_owned)
+    });
+    let consequence = error.downcast_ref::<once::Undelivered>().map(once::Undelivered::consequence);
+    action.into_iter().chain(consequence)
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
@@ -144,8 +150,9 @@ fn read_settings(flags: &Flags) -> Result<Settings, ConfigFaults> {
     config::load(flags, environment)
 }
 
-fn settings(flags: &Flags) -> anyhow::Result<Settings> {
+/// Reads the settings and starts the log, at `level` unless the settings or `-v` ask for another.
+fn settings(flags: &Flags, level: &str) -> anyhow::Result<Settings> {
     let settings = read_settings(flags)?;
-    telemetry::start(&settings.log_level, settings.log_format)?;
+    telemetry::start(settings.log_level.as_deref().unwrap_or(level), settings.log_format)?;
     Ok(settings)
 }

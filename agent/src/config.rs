@@ -47,8 +47,9 @@ pub struct Settings {
     pub spool_bytes: u64,
     /// `spool.max_age`: how long it may wait.
     pub spool_age: Duration,
-    /// `log.level`: a filter such as `info` or `muster_agent=debug`.
-    pub log_level: String,
+    /// `log.level` or `-v`: a filter such as `info` or `muster_agent=debug`. `None` when neither is given: the service then
+    /// logs from `info`, and the other commands from `warn`.
+    pub log_level: Option<String>,
     /// `log.format`.
     pub log_format: LogFormat,
 }
@@ -121,7 +122,7 @@ struct SpoolKeys {
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct LogKeys {
-    level: String,
+    level: Option<String>,
     format: LogFormat,
 }
 
@@ -147,7 +148,7 @@ impl Default for SpoolKeys {
 
 impl Default for LogKeys {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Auto }
+        Self { level: None, format: LogFormat::Auto }
     }
 }
 
@@ -224,8 +225,8 @@ fn settle(keys: Keys, flags: &Flags, environment: &BTreeMap<String, String>, lay
     });
     let log_level = match flags.verbose {
         0 => keys.log.level,
-        1 => "info,muster_agent=debug".to_owned(),
-        _ => "debug,muster_agent=trace".to_owned(),
+        1 => Some("info,muster_agent=debug".to_owned()),
+        _ => Some("debug,muster_agent=trace".to_owned()),
     };
     Settings {
         collector: keys.collector,

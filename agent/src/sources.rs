@@ -154,9 +154,9 @@ pub const fn advice(source: SourceName, outcome: Outcome) -> Option<&'static str
         (Outcome::Found | Outcome::Empty | Outcome::NotApplicable, _) => None,
         (Outcome::Denied, _) => Some("run the agent as root, or give its account read access, then scan again"),
         (Outcome::TimedOut, _) => Some("check the disks and mounts that this source reads, then scan again"),
-        (Outcome::Partial | Outcome::Failed, SourceName::Dpkg) => {
-            Some("repair it with `dpkg --configure -a`, then scan again")
-        }
+        (Outcome::Partial | Outcome::Failed, SourceName::Dpkg) => Some(
+            "restore /var/lib/dpkg/status from /var/lib/dpkg/status-old or /var/backups/dpkg.status.0, then scan again",
+        ),
         (Outcome::Partial | Outcome::Failed, SourceName::Rpm) => {
             Some("repair it with `rpm --rebuilddb`, then scan again")
         }

@@ -12,6 +12,12 @@ type SetLevel = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
 
 static SET_LEVEL: OnceLock<SetLevel> = OnceLock::new();
 
+/// The level of the service's log unless the settings name one.
+pub const SERVICE_LEVEL: &str = "info";
+
+/// The level for every other command: its result is printed, so the log needs only what went wrong.
+pub const COMMAND_LEVEL: &str = "warn";
+
 /// The log cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {

@@ -123,7 +123,7 @@ fn assert_sees_everything(host: &Value) -> Result<()> {
 }
 
 fn assert_reloads(machine: &Booted) -> Result<()> {
-    machine.run(&["sh", "-c", "sed -i 's/^level = .*/level = \"debug\"/' /etc/muster/agent.toml"])?;
+    machine.run(&["sh", "-c", "sed -i 's/^# level = .*/level = \"debug\"/' /etc/muster/agent.toml"])?;
     let before = machine.property(AGENT, "MainPID")?;
     machine.run(&["systemctl", "reload", AGENT])?;
     eventually("the settings are read anew", PATIENCE, || {

@@ -59,7 +59,7 @@ fn what_was_lost_before_it_could_be_delivered_is_told_to_the_collector_and_shown
     agent.report(root.path())?;
     assert_eq!(losses(&lab)?, serde_json::json!({"coalesced": 0, "dropped": 0, "damaged": 0}));
     let page = lab.muster(&["host", "lossy"])?.stdout;
-    assert!(!page.contains("lost looks"), "{page}");
+    assert!(!page.contains("lost scans"), "{page}");
 
     lab.stop_collector()?;
     for package in ["one", "two", "three"] {
@@ -81,14 +81,14 @@ fn what_was_lost_before_it_could_be_delivered_is_told_to_the_collector_and_shown
     assert_eq!(losses(&lab)?, serde_json::json!({"coalesced": 0, "dropped": 0, "damaged": 2}));
     for command in ["host", "explain"] {
         let page = lab.muster(&[command, "lossy"])?.stdout;
-        assert!(page.contains("lost looks") && page.contains("2 damaged"), "{command}: {page}");
+        assert!(page.contains("lost scans") && page.contains("2 damaged"), "{command}: {page}");
     }
     // The losses are sent once and stay recorded.
     root.install("four", "1")?;
     agent.report(root.path())?;
     assert_eq!(losses(&lab)?["damaged"], 2);
     let said = lab.collector()?.output();
-    assert!(said.contains("snapshots that were lost"), "{said}");
+    assert!(said.contains("a host lost snapshots before it could deliver them"), "{said}");
     Ok(())
 }
 

@@ -274,7 +274,7 @@ impl Agent {
     }
 
     async fn deliver(&mut self, target: &Target, delivery: &Delivery) -> Result<Delivered, AppError> {
-        let Some((identity, tls)) = self.tls.clone() else { return Err(AppError::NotEnrolled) };
+        let Some((identity, tls)) = self.tls.clone() else { return Err(self.not_enrolled()) };
         let versions = Versions { watchlist: self.watchlist.version, trust: identity.trust.version };
         let delivered = match self.run.deliver(target, &tls, delivery, self.spool.losses(), versions, self.now()).await
         {
@@ -387,8 +387,12 @@ impl Agent {
             // A collector that was restored from a backup may know the host again, so it is worth asking.
             Some(identity) if identity.refused == Some(RefusalClass::Unknown) => Ok(identity),
             Some(identity) => Err(AppError::Refused(identity.refused.unwrap_or(RefusalClass::Revoked))),
-            None => Err(AppError::NotEnrolled),
+            None => Err(self.not_enrolled()),
         }
+    }
+
+    fn not_enrolled(&self) -> AppError {
+        AppError::NotEnrolled(self.settings.state_dir.clone())
     }
 
     async fn renew(&self, target: &Target, identity: Identity) -> Result<Identity, AppError> {

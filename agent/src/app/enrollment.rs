@@ -53,9 +53,41 @@ pub enum EnrollError {
     /// The running system cannot be opened.
     #[error("cannot read the facts of this machine")]
     Root(#[from] RootError),
-    /// The collector could not be reached, or refused.
+    /// The collector refused: usually the token is used up, revoked, expired or unknown.
+    #[error("the collector refused the enrollment: {message}")]
+    Refused {
+        /// The class of the refusal.
+        class: RefusalClass,
+        /// The collector's reason.
+        message: String,
+    },
+    /// The collector could not be reached, or did not answer as one.
     #[error("the enrollment request failed")]
-    Uplink(#[from] UplinkError),
+    Uplink(#[source] UplinkError),
+}
+
+impl EnrollError {
+    /// What to do about it, if a person can do something.
+    #[must_use]
+    pub const fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Token { .. } => Some("copy the whole line that `muster tokens create` printed"),
+            Self::Refused { class, .. } => UplinkError::refusal_advice(*class),
+            Self::Uplink(error) => error.advice(),
+            Self::NoCollector => Some("use --collector URL, or set `collector` in the configuration file"),
+            Self::File { .. } | Self::StateDir { .. } | Self::Identity(_) | Self::Root(_) => None,
+        }
+    }
+}
+
+impl From<UplinkError> for EnrollError {
+    fn from(error: UplinkError) -> Self {
+        if let UplinkError::Refused { class, message, .. } = error {
+            Self::Refused { class, message }
+        } else {
+            Self::Uplink(error)
+        }
+    }
 }
 
 impl From<ConnectError> for EnrollError {

@@ -178,13 +178,15 @@ impl Service {
         self.supervisor.reloading();
         let failed = "cannot use the new configuration; the old one stays in force";
         match (self.reload)() {
-            Ok(settings) => match telemetry::set_level(&settings.log_level) {
-                Ok(()) => {
-                    self.agent.reconfigure(settings);
-                    tracing::info!("the configuration was reloaded");
+            Ok(settings) => {
+                match telemetry::set_level(settings.log_level.as_deref().unwrap_or(telemetry::SERVICE_LEVEL)) {
+                    Ok(()) => {
+                        self.agent.reconfigure(settings);
+                        tracing::info!("the configuration was reloaded");
+                    }
+                    Err(error) => tracing::error!(error = %error_chain(&error), "{failed}"),
                 }
-                Err(error) => tracing::error!(error = %error_chain(&error), "{failed}"),
-            },
+            }
             Err(faults) => tracing::error!(error = %faults, "{failed}"),
         }
         self.supervisor.ready(&self.status());
@@ -235,14 +237,14 @@ pub(super) async fn turn(
     match agent.scan_and_deliver(root).await {
         Ok(report) => Ok(schedule.acknowledged(report.pace, chance())),
         Err(error @ (AppError::StateFile(_) | AppError::Signal(_) | AppError::Runtime(_))) => Err(error),
-        Err(AppError::NotEnrolled) if agent.settings().token_file.is_none() => Err(AppError::NotEnrolled),
+        Err(error @ AppError::NotEnrolled(_)) if agent.settings().token_file.is_none() => Err(error),
         Err(error) => {
             // A refusal sets the pace too.
             let pace = if let AppError::Uplink(uplink) = &error { uplink.pace() } else { None };
             let pause = schedule.failed(agent.now(), pace, chance());
             tracing::warn!(
                 error = %error_chain(&error),
-                advice = error.advice().unwrap_or_default(),
+                advice = error.advice().as_deref().unwrap_or_default(),
                 failures = schedule.failures(),
                 pause_s = pause.as_secs(),
                 spool.entries = agent.waiting(),

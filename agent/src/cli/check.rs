@@ -1,8 +1,10 @@
-//! `check`: diagnoses the connection to the collector step by step, then the change watches and the access of each source.
+//! `check`: diagnoses the connection to the collector step by step, then the change watches and whether each source can be
+//! read.
 //!
 //! Each failed step comes with advice. The program exits with 1 when a step has failed.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -17,7 +19,8 @@ use crate::identity::{Identity, IdentityStore};
 use crate::scan::{ScanOptions, scan_root};
 use crate::sources;
 use crate::sources::root::Root;
-use crate::uplink::{self, ConnectError, Target, Tls, Traffic};
+use crate::telemetry;
+use crate::uplink::{self, ConnectError, Probe, Target, Tls, Traffic, Transport};
 use crate::watch::Watch;
 
 /// A difference between the two clocks that is reported as a failure.
@@ -26,14 +29,37 @@ const CLOCK_DIFFERENCE_MS: u64 = 60_000;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Output format
-    #[arg(short, long, value_enum, default_value = "table")]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
     output: Output,
+}
+
+/// The result of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Warning,
+    Failed,
+    /// It needs a step that has failed.
+    Skipped,
+}
+
+impl Status {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "WARN",
+            Self::Failed => "FAIL",
+            Self::Skipped => "skip",
+        }
+    }
 }
 
 #[derive(Debug, serde::Serialize)]
 struct Step {
     step: String,
     ok: bool,
+    status: Status,
     found: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     advice: String,
@@ -44,15 +70,24 @@ struct Steps(Vec<Step>);
 
 impl Steps {
     fn ok(&mut self, step: &str, found: impl Into<String>) {
-        self.ok_with_advice(step, found, "");
+        self.add(step, Status::Ok, found, "");
     }
 
-    fn ok_with_advice(&mut self, step: &str, found: impl Into<String>, advice: &str) {
-        self.0.push(Step { step: step.to_owned(), ok: true, found: found.into(), advice: advice.to_owned() });
+    fn warning(&mut self, step: &str, found: impl Into<String>, advice: &str) {
+        self.add(step, Status::Warning, found, advice);
     }
 
     fn failed(&mut self, step: &str, found: impl Into<String>, advice: &str) {
-        self.0.push(Step { step: step.to_owned(), ok: false, found: found.into(), advice: advice.to_owned() });
+        self.add(step, Status::Failed, found, advice);
+    }
+
+    fn add(&mut self, step: &str, status: Status, found: impl Into<String>, advice: &str) {
+        let (step, advice) = (step.to_owned(), advice.to_owned());
+        self.0.push(Step { step, ok: status != Status::Failed, status, found: found.into(), advice });
+    }
+
+    fn has(&self, step: &str) -> bool {
+        self.0.iter().any(|done| done.step == step)
     }
 
     fn not_connected(&mut self, step: &str, error: &ConnectError) {
@@ -61,7 +96,7 @@ impl Steps {
 }
 
 pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCode> {
-    let settings = super::settings(flags)?;
+    let settings = super::settings(flags, telemetry::COMMAND_LEVEL)?;
     let mut steps = Steps::default();
     app::block_on(check_connection(&settings, &mut steps))?;
     check_watches(&settings, &mut steps)?;
@@ -82,8 +117,8 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
 
 fn print_table(out: &mut impl Write, steps: &[Step]) -> io::Result<()> {
     let width = steps.iter().map(|step| step.step.len()).max().unwrap_or_default();
-    for Step { step, ok, found, advice } in steps {
-        writeln!(out, "{} {step:<width$}  {found}", if *ok { "ok  " } else { "FAIL" })?;
+    for Step { step, status, found, advice, .. } in steps {
+        writeln!(out, "{:<4} {step:<width$}  {found}", status.label())?;
         if !advice.is_empty() {
             writeln!(out, "     {:<width$}  -> {advice}", "")?;
         }
@@ -91,7 +126,6 @@ fn print_table(out: &mut impl Write, steps: &[Step]) -> io::Result<()> {
     Ok(())
 }
 
-/// Checks the connection until the first step that fails: the later ones depend on it.
 async fn check_connection(settings: &Settings, steps: &mut Steps) {
     let identity = match app::load_identity(settings) {
         Ok(identity) => identity,
@@ -100,54 +134,112 @@ async fn check_connection(settings: &Settings, steps: &mut Steps) {
             None
         }
     };
-    let enrolled_with = identity.as_ref().map(|identity| identity.collector.clone());
+    let probe = reach_collector(settings, identity.as_ref(), steps).await;
+    for step in ["DNS", "TCP connection", "TLS", "clock"] {
+        if !steps.has(step) {
+            steps.add(step, Status::Skipped, "an earlier step has failed", "");
+        }
+    }
+    if !steps.has("identity") && !steps.has("enrollment") {
+        check_enrollment(settings, identity, probe, steps);
+    }
+}
+
+/// Checks the connection until the first step that fails, because the later ones depend on it. Returns the collector's
+/// answer to an empty check-in; `None` when a step has failed.
+async fn reach_collector(settings: &Settings, identity: Option<&Identity>, steps: &mut Steps) -> Option<Probe> {
+    let enrolled_with = identity.map(|identity| identity.collector.clone());
     let Some(collector) = settings.collector.clone().or(enrolled_with) else {
-        steps.failed("collector", "no collector is configured", "enroll, or set `collector` in the configuration");
-        return;
+        let advice = "enroll, or set `collector` in the configuration file";
+        steps.failed("collector", "no collector is configured", advice);
+        return None;
     };
     let target = match Target::parse(&collector) {
         Ok(target) => target.through(settings.proxy.as_ref()),
-        Err(error) => return steps.not_connected("collector", &error),
+        Err(error) => {
+            steps.not_connected("collector", &error);
+            return None;
+        }
     };
     steps.ok("collector", collector);
+    let transport = open_transport(&target, steps).await?;
+    let tls = match tls_settings(settings, identity) {
+        Ok(Some(tls)) => tls,
+        Ok(None) => {
+            let found = "no CA to trust: this host is not enrolled and no token is configured";
+            steps.failed("TLS", found, "enroll with a token of the collector");
+            return None;
+        }
+        Err(error) => {
+            steps.failed("TLS", format!("{error:#}"), "enroll again with a token of the collector");
+            return None;
+        }
+    };
+    check_tls(&target, transport, &tls, steps).await?;
+    let probe = match uplink::probe(&target, &tls).await {
+        Ok(probe) => probe,
+        Err(error) => {
+            let advice = error.advice().unwrap_or("check the collector's log at this time");
+            steps.failed("enrollment", error_chain(&error), advice);
+            return None;
+        }
+    };
+    check_clock(&probe, steps);
+    Some(probe)
+}
+
+/// Opens the connection below TLS: to the collector, or through the proxy.
+async fn open_transport(target: &Target, steps: &mut Steps) -> Option<Transport> {
     if let Some(proxy) = &target.proxy {
         steps.ok("proxy", format!("{} (from {})", proxy.shown(), proxy.origin));
     }
-    let addresses = match uplink::resolve(&target).await {
+    let addresses = match uplink::resolve(target).await {
         Ok(addresses) => addresses,
-        Err(error) => return steps.not_connected("DNS", &error),
+        Err(error) => {
+            steps.not_connected("DNS", &error);
+            return None;
+        }
     };
-    let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
-    steps.ok("DNS", format!("{} resolves to {}", target.first_hop().0, shown.join(", ")));
-    let stream = match uplink::open_tcp(&target, &addresses).await {
+    let (host, _) = target.first_hop();
+    if host.parse::<IpAddr>().is_ok() {
+        steps.ok("DNS", format!("not needed: {host} is an IP address"));
+    } else {
+        let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+        steps.ok("DNS", format!("{host} resolves to {}", shown.join(", ")));
+    }
+    let stream = match uplink::open_tcp(target, &addresses).await {
         Ok(stream) => stream,
-        Err(error) => return steps.not_connected("TCP connection", &error),
+        Err(error) => {
+            steps.not_connected("TCP connection", &error);
+            return None;
+        }
     };
     let from = stream.local_addr().map_or_else(|_| "?".to_owned(), |local| local.ip().to_string());
     let to = stream.peer_addr().map_or_else(|_| "?".to_owned(), |peer| peer.to_string());
     steps.ok("TCP connection", format!("from {from} to {to}"));
-    let transport = match uplink::tunnel(&target, stream).await {
-        Ok(transport) => transport,
-        Err(error) => return steps.not_connected("proxy tunnel", &error),
-    };
-    if target.proxy.is_some() {
-        steps.ok("proxy tunnel", format!("the proxy connects to {}:{}", target.host, target.port));
-    }
-    let tls = match tls_settings(settings, identity.as_ref()) {
-        Ok(Some(tls)) => tls,
-        Ok(None) => {
-            let found = "no CA to trust: this host is not enrolled and no token is configured";
-            return steps.failed("TLS", found, "enroll with a token of the collector");
+    match uplink::tunnel(target, stream).await {
+        Ok(transport) => {
+            if target.proxy.is_some() {
+                steps.ok("proxy tunnel", format!("the proxy connects to {}:{}", target.host, target.port));
+            }
+            Some(transport)
         }
-        Err(error) => return steps.failed("TLS", format!("{error:#}"), "enroll again with a token of the collector"),
-    };
-    match uplink::handshake(&target, transport, &tls, &Arc::new(Traffic::default())).await {
+        Err(error) => {
+            steps.not_connected("proxy tunnel", &error);
+            None
+        }
+    }
+}
+
+async fn check_tls(target: &Target, transport: Transport, tls: &Tls, steps: &mut Steps) -> Option<()> {
+    match uplink::handshake(target, transport, tls, &Arc::new(Traffic::default())).await {
         Ok((_, chain)) => {
             let end = chain.first().and_then(|certificate| uplink::certificate_end(certificate));
             let end = end.map_or_else(|| "?".to_owned(), |end| end.to_string());
             let pin = chain.get(1).and_then(|certificate| uplink::pin_of(certificate));
             let pin = pin.map_or_else(|| "none".to_owned(), |pin| pin.to_string());
-            steps.ok("TLS", format!("TLS 1.3, certificate valid until {end}, CA pin {pin}"));
+            steps.ok("TLS", format!("TLS 1.3, server certificate valid until {end}, CA pin {pin}"));
+            Some(())
         }
         Err(error) => {
             steps.not_connected("TLS", &error);
@@ -160,10 +252,9 @@ async fn check_connection(settings: &Settings, steps: &mut Steps) {
                     "exempt the collector's name from TLS inspection; if this is your own new CA, enroll again",
                 );
             }
-            return;
+            None
         }
     }
-    check_enrollment(&target, identity, &tls, steps).await;
 }
 
 /// The TLS settings of this host, or those for enrolling with the configured token. `None` when there is neither.
@@ -176,45 +267,42 @@ fn tls_settings(settings: &Settings, identity: Option<&Identity>) -> anyhow::Res
     Ok(Some(Tls::by_pin(app::read_token(path)?.ca_pin)?))
 }
 
-async fn check_enrollment(target: &Target, identity: Option<Identity>, tls: &Tls, steps: &mut Steps) {
-    let probe = match uplink::probe(target, tls).await {
-        Ok(probe) => probe,
-        Err(error) => {
-            let advice = error.advice().unwrap_or("check the collector's log at this time");
-            return steps.failed("enrollment", error_chain(&error), advice);
+fn check_clock(probe: &Probe, steps: &mut Steps) {
+    let ahead = app::now().millis().saturating_sub(probe.server_time.millis());
+    let found = match ahead.unsigned_abs() / 1000 {
+        0 => "this machine's clock agrees with the collector's".to_owned(),
+        seconds => {
+            let direction = if ahead < 0 { "behind" } else { "ahead of" };
+            format!("this machine's clock is {seconds} s {direction} the collector's")
         }
     };
-    let ahead = app::now().millis().saturating_sub(probe.server_time.millis());
-    let direction = if ahead < 0 { "behind" } else { "ahead of" };
-    let found = format!("this machine's clock is {} ms {direction} the collector's", ahead.abs());
     if ahead.unsigned_abs() > CLOCK_DIFFERENCE_MS {
         steps.failed("clock", found, "correct the clock of this machine or of the collector");
     } else {
         steps.ok("clock", found);
     }
+}
+
+/// Shows the local identity. `probe` is what the collector thinks of it; `None` when it could not be asked.
+fn check_enrollment(settings: &Settings, identity: Option<Identity>, probe: Option<Probe>, steps: &mut Steps) {
     let Some(identity) = identity else {
-        return steps.failed("enrollment", "this host is not enrolled", "run `muster-agent enroll`");
+        let dir = settings.state_dir.display();
+        let found = format!("this host is not enrolled (no identity in {dir})");
+        return steps.failed("enrollment", found, &app::enroll_command(&settings.state_dir));
     };
-    match probe.class {
-        Some(class @ (RefusalClass::Unknown | RefusalClass::Revoked | RefusalClass::ReKey)) => steps.failed(
-            "enrollment",
-            format!("the collector refuses this host ({class})"),
-            "enroll again with a new token",
-        ),
-        // Any other refusal is the expected answer to the empty check-in.
-        Some(_) | None if identity.expires <= app::now() => steps.failed(
-            "enrollment",
-            format!("the certificate expired at {}", identity.expires),
-            "run `muster-agent once` to renew it",
-        ),
-        Some(_) | None => steps.ok(
-            "enrollment",
-            format!(
-                "host {} in site {}, certificate valid until {}",
-                identity.host_id, identity.site, identity.expires
-            ),
-        ),
+    let refusal = probe.and_then(|probe| probe.class);
+    if let Some(class @ (RefusalClass::Unknown | RefusalClass::Revoked | RefusalClass::ReKey)) = refusal {
+        let found = format!("the collector refuses this host ({class})");
+        return steps.failed("enrollment", found, "enroll again with a new token");
     }
+    // Any other refusal is the expected answer to the empty check-in.
+    if identity.expires <= app::now() {
+        let found = format!("the certificate expired at {}", identity.expires);
+        return steps.failed("enrollment", found, "run `muster-agent once` to renew it");
+    }
+    let Identity { host_id, site, expires, .. } = identity;
+    let confirmed = if probe.is_some() { "" } else { "; the collector could not be asked" };
+    steps.ok("enrollment", format!("host {host_id} in site {site}, certificate valid until {expires}{confirmed}"));
 }
 
 /// Whether an agent is running, and which places it can watch for changes. The watches are set up here as the service
@@ -223,10 +311,10 @@ fn check_watches(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
     let dir = settings.state_dir.display();
     let running = app::is_running(&settings.state_dir)?;
     if running {
-        steps.ok("agent", format!("running in {dir}"));
+        steps.ok("agent", format!("running with state directory {dir}"));
     } else {
-        let advice = "start the service or `muster-agent run`: without it nothing is scanned or reported";
-        steps.ok_with_advice("agent", format!("no agent is running in {dir}"), advice);
+        let advice = "start the service, or run `muster-agent run`; until then nothing is scanned or reported";
+        steps.warning("agent", format!("no agent is running with state directory {dir}"), advice);
     }
     let mut watch = Watch::new(Instant::now());
     watch.arm(&Root::running_system()?, &sources::watch_places(&app::current_watchlist(settings)));

@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use crate::app;
 use crate::config::Flags;
+use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -21,9 +22,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, mut flags: Flags) -> anyhow::Result<ExitCode> {
     flags.collector = arguments.collector;
-    let settings = super::settings(&flags)?;
+    let settings = super::settings(&flags, telemetry::COMMAND_LEVEL)?;
     let path = arguments.token_file.or_else(|| settings.token_file.clone());
-    let path = path.context("no enrollment token: use --token-file FILE, or - for standard input")?;
+    let path = path.context("no enrollment token: use --token-file FILE, or --token-file - for standard input")?;
     let token = app::read_token(&path)?;
     let identity = app::block_on(app::enroll(&settings, &token, app::now()))??;
     writeln!(

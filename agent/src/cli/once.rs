@@ -5,9 +5,30 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::Output;
-use crate::app::{self, Agent, AppError};
-use crate::config::Flags;
+use crate::app::{self, Agent, AppError, DeliverySummary};
+use crate::config::{Flags, Settings};
 use crate::sources::root::Root;
+use crate::telemetry;
+use crate::uplink::UplinkError;
+
+/// The delivery failed, and the snapshot waits in the spool.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot deliver the snapshot")]
+pub(super) struct Undelivered {
+    /// How many snapshots wait, this one included.
+    pub(super) waiting: usize,
+    source: UplinkError,
+}
+
+impl Undelivered {
+    /// What happens to the snapshots.
+    pub(super) fn consequence(&self) -> String {
+        match self.waiting {
+            1 => "the snapshot is kept in the spool until it is delivered".to_owned(),
+            waiting => format!("{waiting} snapshots are kept in the spool until they are delivered"),
+        }
+    }
+}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -15,31 +36,45 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
     /// Output format
-    #[arg(short, long, value_enum, default_value = "table")]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
     output: Output,
 }
 
 pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCode> {
-    let settings = super::settings(flags)?;
+    let settings = super::settings(flags, telemetry::COMMAND_LEVEL)?;
     let root =
         arguments.root.as_ref().map_or_else(Root::running_system, |dir| Root::below(dir)).map_err(AppError::from)?;
-    let summary = app::block_on(async { Agent::open(settings)?.scan_and_deliver(root).await })??;
+    let summary = app::block_on(scan_and_deliver(settings, root))??;
     let mut out = io::stdout();
     match arguments.output {
-        Output::Table => writeln!(
-            out,
-            "the collector acknowledged snapshot {} of host {}: sent {} ({} bytes), {} bytes on the wire",
-            summary.snapshot.short(),
-            summary.host_id,
-            sections(summary.sections_sent),
-            summary.section_bytes,
-            summary.bytes_sent
-        )?,
+        Output::Table => writeln!(out, "{}", sentence(&summary))?,
         Output::Json | Output::Ndjson => writeln!(out, "{}", serde_json::to_string(&summary)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn sections(count: usize) -> String {
-    if count == 1 { "1 section".to_owned() } else { format!("{count} sections") }
+async fn scan_and_deliver(settings: Settings, root: Root) -> anyhow::Result<DeliverySummary> {
+    let mut agent = Agent::open(settings)?;
+    let result = agent.scan_and_deliver(root).await;
+    result.map_err(|error| match (error, agent.waiting()) {
+        (AppError::Uplink(source), waiting @ 1..) => Undelivered { waiting, source }.into(),
+        (error, _) => error.into(),
+    })
+}
+
+fn sentence(summary: &DeliverySummary) -> String {
+    let DeliverySummary { host_id, sections_sent, bytes_sent, snapshots_delivered, .. } = summary;
+    let snapshot = summary.snapshot.short();
+    if !summary.snapshot_sent && *sections_sent == 0 {
+        return format!("checked in as host {host_id}; snapshot {snapshot} is unchanged");
+    }
+    let sections = if *sections_sent == 1 { "1 section".to_owned() } else { format!("{sections_sent} sections") };
+    let earlier = match snapshots_delivered {
+        0 | 1 => String::new(),
+        count => format!(", {count} snapshots"),
+    };
+    format!(
+        "the collector acknowledged snapshot {snapshot} of host {host_id}: sent {sections}{earlier}, {bytes_sent} bytes in \
+         total"
+    )
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::app;
 use crate::config::Flags;
+use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -14,7 +15,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, flags: Flags) -> anyhow::Result<ExitCode> {
-    let settings = super::settings(&flags)?;
+    let settings = super::settings(&flags, telemetry::SERVICE_LEVEL)?;
     let reload: app::Reload = Box::new(move || super::read_settings(&flags));
     app::block_on(app::run(settings, arguments.root, reload))??;
     Ok(ExitCode::SUCCESS)

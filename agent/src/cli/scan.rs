@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -27,17 +27,17 @@ pub(super) struct Arguments {
     /// Scan the machine whose files are below DIR instead of this one
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Read only this source; may be repeated
+    /// Read only this source; can be repeated
     #[arg(long = "source", value_name = "NAME", value_parser = source_name)]
     sources: Vec<SourceName>,
     /// Output format
-    #[arg(short, long, value_enum, default_value = "table")]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
     output: Output,
     /// Also print everything that would be sent: facts, state, snapshot and section digests
     #[arg(long)]
     show_sent: bool,
-    /// Which software in home directories to attribute to users [default: scan.user_scope of the settings, or watchlist];
-    /// the pseudonyms are valid for this scan only
+    /// Which software in home directories to attribute to users [default: scan.user_scope in the configuration file,
+    /// otherwise watchlist]; user pseudonyms are new for every scan
     #[arg(long, value_name = "SCOPE", value_parser = user_scope)]
     user_scope: Option<UserScope>,
 }
@@ -108,7 +108,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     let result = scan_root(root, &options);
     let mut out = BufWriter::new(io::stdout().lock());
     match arguments.output {
-        Output::Table => table(&mut out, &result, arguments.show_sent)?,
+        Output::Table => table(&mut out, &result, arguments.root.as_deref(), arguments.show_sent)?,
         Output::Json => json_document(&mut out, &result, arguments.show_sent)?,
         Output::Ndjson => ndjson(&mut out, &result, arguments.show_sent)?,
     }
@@ -230,7 +230,7 @@ fn json_document(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> 
     Ok(())
 }
 
-fn table(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> anyhow::Result<()> {
+fn table(out: &mut impl Write, result: &ScanResult, root: Option<&Path>, show_sent: bool) -> anyhow::Result<()> {
     let facts = &result.facts;
     let shown = [&facts.hostname, &facts.os_name, &facts.kernel, &facts.architecture];
     let shown: Vec<&str> = shown.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
@@ -253,15 +253,18 @@ fn table(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> anyhow::
         ]);
         advice.extend(record.advice.map(|advice| format!(" {}: {advice}", record.source)));
         for observation in observations {
-            let path = if observation.path == observation.name { "" } else { observation.path.as_str() };
-            let Observation { name, version, state, vendor, .. } = observation;
+            let Observation { name, version, state, vendor, path, .. } = observation;
+            // A watched path has no other name.
+            let name = if name == path { "" } else { name.as_str() };
             observed.add_row([record.source.name(), name, version, state, vendor, path]);
         }
         Ok(())
     })?;
     writeln!(out, "{}\n", outcomes.trim_fmt())?;
     if !advice.is_empty() {
-        writeln!(out, "{}\n", advice.join("\n"))?;
+        // With --root the advice is for the scanned system, not for the one that runs this command.
+        let below = root.map(|dir| format!("\n These paths and commands are for the system below {}.", dir.display()));
+        writeln!(out, "{}{}\n", advice.join("\n"), below.unwrap_or_default())?;
     }
     writeln!(out, "{}", observed.trim_fmt())?;
     Ok(())

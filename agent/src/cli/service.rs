@@ -51,7 +51,7 @@ struct Status {
     #[command(flatten)]
     place: Place,
     /// Output format
-    #[arg(short, long, value_enum, default_value = "table")]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
     output: Output,
 }
 

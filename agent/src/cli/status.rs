@@ -9,16 +9,17 @@ use super::Output;
 use crate::app;
 use crate::config::Flags;
 use crate::spool::Spool;
+use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Output format
-    #[arg(short, long, value_enum, default_value = "table")]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
     output: Output,
 }
 
 pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCode> {
-    let settings = super::settings(flags)?;
+    let settings = super::settings(flags, telemetry::COMMAND_LEVEL)?;
     let identity = app::load_identity(&settings)?;
     let spool = Spool::open_read_only(&app::spool_dir(&settings), app::spool_bounds(&settings))?;
     let losses = spool.losses();
@@ -47,24 +48,80 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     match arguments.output {
         Output::Json | Output::Ndjson => writeln!(out, "{status}")?,
         Output::Table => {
-            for (name, value) in flatten("", &status) {
-                writeln!(out, "{name:<32} {value}")?;
+            let rows = rows(&status);
+            let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+            for (name, value) in rows {
+                writeln!(out, "{name:<width$}  {value}")?;
             }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn flatten(prefix: &str, value: &Value) -> Vec<(String, String)> {
-    match value {
-        Value::Object(fields) => fields
-            .iter()
-            .flat_map(|(name, value)| {
-                flatten(&if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") }, value)
-            })
-            .collect(),
-        Value::String(text) => vec![(prefix.to_owned(), text.clone())],
-        Value::Null => vec![(prefix.to_owned(), "-".to_owned())],
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) => vec![(prefix.to_owned(), value.to_string())],
+/// One line for each fact: what it is, and its value.
+fn rows(status: &Value) -> Vec<(&'static str, String)> {
+    let text = |value: &Value| match value {
+        Value::Null => "none".to_owned(),
+        Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    };
+    let enrolled = &status["enrolled"];
+    let mut rows = vec![("running", text(&status["running"]))];
+    if enrolled.is_null() {
+        rows.push(("enrolled", "no".to_owned()));
+    } else {
+        let expired = if enrolled["certificate_expired"] == true { " (expired)" } else { "" };
+        rows.extend([
+            ("host id", text(&enrolled["host_id"])),
+            ("site", text(&enrolled["site"])),
+            ("collector", text(&enrolled["collector"])),
+            ("certificate valid until", format!("{}{expired}", text(&enrolled["certificate_expires"]))),
+            ("trust bundle version", text(&enrolled["trust_version"])),
+        ]);
+        if !enrolled["refused"].is_null() {
+            rows.push(("refused by the collector", text(&enrolled["refused"])));
+        }
     }
+    let acknowledged: String = text(&status["last_acknowledged_snapshot"]).chars().take(12).collect();
+    rows.extend([("last acknowledged snapshot", acknowledged), ("waiting in spool", waiting(&status["spool"]))]);
+    let spool = &status["spool"];
+    if ["coalesced", "dropped", "damaged"].iter().any(|name| spool[*name] != 0) {
+        let lost = format!(
+            "{} dropped, {} damaged, {} replaced by a later one before delivery",
+            spool["dropped"], spool["damaged"], spool["coalesced"]
+        );
+        rows.push(("lost scans", lost));
+    }
+    rows.extend(watching(&status["watching"]));
+    rows.extend([
+        ("watchlist version", text(&status["watchlist_version"])),
+        ("state directory", text(&status["state_dir"])),
+        ("agent version", text(&status["version"])),
+    ]);
+    rows
+}
+
+fn waiting(spool: &Value) -> String {
+    match spool["snapshots"].as_u64() {
+        None | Some(0) => "nothing".to_owned(),
+        Some(count) => {
+            let snapshots = if count == 1 { "1 snapshot".to_owned() } else { format!("{count} snapshots") };
+            let since = spool["since"].as_str().unwrap_or_default();
+            format!("{snapshots}, {} bytes, the oldest from {since}", spool["bytes"])
+        }
+    }
+}
+
+fn watching(summary: &Value) -> Vec<(&'static str, String)> {
+    if summary.is_null() {
+        return Vec::new();
+    }
+    let mut rows = vec![("watched directories", summary["directories"].to_string())];
+    let unwatched = summary["unwatched"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    rows.extend(unwatched.map(|place| ("not watched", place.to_owned())));
+    if let Some(more @ 1..) = summary["more_unwatched"].as_u64() {
+        rows.push(("not watched", format!("{more} more")));
+    }
+    rows
 }

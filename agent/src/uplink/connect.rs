@@ -119,8 +119,11 @@ pub async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {
 /// # Errors
 /// No address accepted a connection; the error of the last attempt.
 pub async fn open_tcp(target: &Target, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
-    let mut last =
-        ConnectError::Tcp { address: target.host_and_port(), source: io::ErrorKind::AddrNotAvailable.into() };
+    let refused = |address, source| match target.proxy {
+        Some(_) => ConnectError::ProxyTcp { address, source },
+        None => ConnectError::Tcp { address, source },
+    };
+    let mut last = refused(target.host_and_port(), io::ErrorKind::AddrNotAvailable.into());
     for address in addresses {
         match timeout(STEP_LIMIT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
@@ -129,7 +132,7 @@ pub async fn open_tcp(target: &Target, addresses: &[SocketAddr]) -> Result<TcpSt
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Ok(Err(source)) => last = ConnectError::Tcp { address: address.to_string(), source },
+            Ok(Err(source)) => last = refused(address.to_string(), source),
             Err(_) => last = slow(address.to_string(), "TCP"),
         }
     }

@@ -14,7 +14,7 @@ use crate::identity::IdentityError;
 #[derive(Debug, thiserror::Error)]
 pub enum UplinkError {
     /// The connection could not be opened.
-    #[error("cannot reach the collector")]
+    #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The TLS settings could not be built.
     #[error("cannot prepare the TLS connection")]
@@ -32,7 +32,7 @@ pub enum UplinkError {
         server_time: Timestamp,
     },
     /// The call failed without a refusal: the collector or something on the way is in trouble.
-    #[error("{method} failed ({code:?}): {message}")]
+    #[error("{}", call_text(.method, *.code, .message))]
     Call {
         /// The RPC method.
         method: &'static str,
@@ -69,24 +69,25 @@ impl UplinkError {
     pub const fn advice(&self) -> Option<&'static str> {
         match self {
             Self::Connect(error) => Some(error.advice()),
-            Self::Refused { class: RefusalClass::Revoked, .. } => {
-                Some("if this host should report, enroll it again with a new token")
-            }
-            Self::Refused { class: RefusalClass::Unknown, .. } | Self::CertificateRefused { .. } => {
-                Some("create a new token with `muster tokens create` and enroll again")
-            }
-            Self::Refused { class: RefusalClass::ClockSkewed, .. } => Some("correct this machine's clock"),
-            Self::Refused { class: RefusalClass::TooOld, .. } => Some("install a newer agent version"),
+            Self::Refused { class, .. } => Self::refusal_advice(*class),
+            Self::CertificateRefused { .. } => Self::refusal_advice(RefusalClass::Unknown),
             // The agents' listener has no such answers: it authenticates by certificate and has every method.
             Self::Call { code: tonic::Code::Unauthenticated | tonic::Code::Unimplemented, .. } => {
-                Some("check the port: this seems to be the operators' port; agents use 7443")
+                Some("use the agents' port in the collector's URL (7443 by default)")
             }
-            Self::Refused { .. }
-            | Self::Call { .. }
-            | Self::Answer { .. }
-            | Self::Tls(_)
-            | Self::Delivery(_)
-            | Self::Identity(_) => None,
+            Self::Call { .. } | Self::Answer { .. } | Self::Tls(_) | Self::Delivery(_) | Self::Identity(_) => None,
+        }
+    }
+
+    /// What to do about a refusal of this class, if a person can do something.
+    #[must_use]
+    pub const fn refusal_advice(class: RefusalClass) -> Option<&'static str> {
+        match class {
+            RefusalClass::Revoked => Some("if this host should report, enroll it again with a new token"),
+            RefusalClass::Unknown => Some("create a new token with `muster tokens create` and enroll again"),
+            RefusalClass::ClockSkewed => Some("correct this machine's clock"),
+            RefusalClass::TooOld => Some("install a newer agent version"),
+            RefusalClass::ReKey | RefusalClass::Later | RefusalClass::Limit | RefusalClass::Malformed => None,
         }
     }
 
@@ -120,6 +121,14 @@ impl UplinkError {
     pub(super) fn answer(method: &'static str) -> impl Fn(ConvertError) -> Self {
         move |error| Self::Answer { method, what: error.to_string() }
     }
+}
+
+/// A method that does not exist means a wrong port. The answer names the right one, so method and code would only distract.
+fn call_text(method: &str, code: tonic::Code, message: &str) -> String {
+    if code == tonic::Code::Unimplemented && !message.is_empty() {
+        return message.to_owned();
+    }
+    format!("{method} failed ({code:?}): {message}")
 }
 
 fn refusal(status: &tonic::Status) -> Option<RefusalDetail> {

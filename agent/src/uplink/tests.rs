@@ -192,7 +192,10 @@ async fn a_peer_that_is_not_a_collector_has_its_own_error() {
     let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound").port();
     let closed = Target::parse(&format!("https://127.0.0.1:{free}")).expect("an address");
     let error = enrollment_error(&closed, &token).await;
-    assert!(error.contains(&format!("cannot connect to 127.0.0.1:{free}")) && error.contains("refused"), "{error}");
+    assert!(
+        error.contains(&format!("cannot connect to the collector at 127.0.0.1:{free}")) && error.contains("refused"),
+        "{error}"
+    );
 
     let nowhere = Target::parse("https://nowhere.invalid:7443").expect("an address");
     let error = enrollment_error(&nowhere, &token).await;

@@ -33,7 +33,7 @@ impl Source for TrustStore {
         for place in PLACES {
             directory(context, place, 0, &mut builder);
         }
-        builder.finish("no directory for added certificates")
+        builder.finish("no directory of locally added CA certificates")
     }
 }
 

@@ -25,7 +25,7 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// Nothing listens there, or there is no route.
-    #[error("cannot connect to {address}")]
+    #[error("cannot connect to the collector at {address}")]
     Tcp {
         /// The last address that was tried.
         address: String,
@@ -123,6 +123,15 @@ pub enum ConnectError {
         #[source]
         source: io::Error,
     },
+    /// Nothing listens at the proxy's address, or there is no route.
+    #[error("cannot connect to the proxy at {address}")]
+    ProxyTcp {
+        /// The last address that was tried.
+        address: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
     /// The proxy demands credentials, or rejected ours.
     #[error("proxy {proxy} rejected the credentials: {answer}")]
     ProxyCredentials {
@@ -177,7 +186,10 @@ impl ConnectError {
         match self {
             Self::Address { .. } => "use the form https://host:port",
             Self::Name { .. } => "check the name and this machine's DNS",
-            Self::Tcp { .. } => "check that the collector is running, its port, and firewalls on the way",
+            Self::ProxyTcp { .. } => "check proxy.url, and that the proxy is running",
+            Self::Tcp { .. } => {
+                "check that the collector is running, that the port is right and that no firewall blocks the connection"
+            }
             Self::Slow { .. } => "check the route and firewalls on the way: a firewall that drops packets causes this",
             Self::NotTls { .. } => "check the port: use the agents' port (7443), not the operators' port or a proxy",
             Self::Pin { .. } => {

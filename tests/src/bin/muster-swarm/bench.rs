@@ -56,7 +56,7 @@ pub(crate) struct BenchArgs {
     /// Number of concurrent calls.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     at_once: Option<u64>,
-    /// Store to measure; may be repeated [default: all].
+    /// Store to measure; can be repeated [default: all].
     #[arg(long, value_enum)]
     store: Vec<Store>,
     /// Collector program to measure [default: the release build beside this program, otherwise the debug build].

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-/// Simulate a fleet against a collector, and measure a collector.
+/// Load-test a collector with a simulated fleet.
 #[derive(Debug, Parser)]
 #[command(name = "muster-swarm", version)]
 struct Cli {
