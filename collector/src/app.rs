@@ -29,7 +29,7 @@ use command::{Command, Verb};
 use prepare::{ExposedAdminToken, ForeignAuthority, NotPrepared};
 
 /// What to do about faulty settings.
-const SETTINGS_ADVICE: &str = "deploy/config/collector.toml explains every key";
+const SETTINGS_ADVICE: &str = "the example collector.toml that comes with Muster explains every key";
 
 /// Runs `muster-collector` and returns the exit code: 0, 1 for an error, 2 for wrong usage.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(String, String)>) -> u8 {
@@ -75,7 +75,7 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             served.map(|()| 0)
         }
-        Verb::Init => written(runtime.block_on(prepare::init(&settings, clock::system_now(), out))?),
+        Verb::Init => written(runtime.block_on(prepare::init(&settings, &command.flags, clock::system_now(), out))?),
         Verb::Tokens(asked) => written(runtime.block_on(tokens::run(&settings, asked, clock::system_now(), out))?),
         Verb::Check => {
             let good = runtime.block_on(check::run(&settings, clock::system_now(), out))?;
@@ -103,7 +103,8 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) {
         let of_database = cause.downcast_ref::<ForeignAuthority>().map(|_| ForeignAuthority::ADVICE.to_owned());
         let of_directory = cause.downcast_ref::<NotPrepared>().map(NotPrepared::advice);
         let of_token = cause.downcast_ref::<ExposedAdminToken>().map(|_| ExposedAdminToken::ADVICE.to_owned());
-        of_ca.or(of_settings).or(of_lock).or(of_database).or(of_directory).or(of_token)
+        let of_port = cause.downcast_ref::<serve::CannotListen>().map(serve::CannotListen::advice);
+        of_port.or(of_ca).or(of_settings).or(of_lock).or(of_database).or(of_directory).or(of_token)
     });
     if let Some(advice) = advice {
         let _ = writeln!(err, "  {advice}");

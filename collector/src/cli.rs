@@ -81,6 +81,13 @@ async fn execute(
     match cli.verb {
         Verb::Board(asked) => board::run(connect().await?, asked, screen).await,
         Verb::Hosts(args::HostsArgs { verb: None, filter }) => hosts::run(connect().await?, filter, screen).await,
+        Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::List(inner)), filter }) => {
+            let bare = args::HostsFilterArgs::default();
+            if inner != bare && filter != bare {
+                return Err(args::WrongUsage("give the options of the list after `list`".to_owned()).into());
+            }
+            hosts::run(connect().await?, if inner == bare { filter } else { inner }, screen).await
+        }
         Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Show(asked)), filter }) => {
             no_list_options(filter == args::HostsFilterArgs::default())?;
             host::run(connect().await?, asked, screen).await
@@ -90,7 +97,7 @@ async fn execute(
         Verb::Explain(asked) => explain::run(connect().await?, asked, screen).await,
         Verb::Findings(asked) => findings::run(connect().await?, asked, screen).await,
         Verb::Orders(asked) => {
-            no_list_options(asked.verb.is_none() || !asked.all)?;
+            no_list_options(!matches!(asked.verb, Some(args::OrdersVerb::Show { .. })) || !asked.all)?;
             orders::run(connect().await?, asked, screen).await
         }
         Verb::Tokens(asked) => tokens::run(connect().await?, asked, screen).await,

@@ -103,7 +103,8 @@ pub struct HostCandidate {
 
 fn list(hosts: &[HostCandidate]) -> String {
     let line = |host: &HostCandidate| {
-        let seen = host.last_seen.map_or_else(|| "never seen".to_owned(), |at| format!("last seen {at}"));
+        let seen =
+            host.last_seen.map_or_else(|| "never seen".to_owned(), |at| format!("last seen {}", at.whole_seconds()));
         format!("\n  {}  site {}, {seen}", host.id, host.site)
     };
     hosts.iter().map(line).collect()

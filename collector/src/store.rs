@@ -85,7 +85,7 @@ pub fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database could not be opened.
-    #[error("open the database {place}: {reason}")]
+    #[error("cannot open the database {place}: {reason}")]
     Open {
         /// Path or address, without secrets.
         place: String,

@@ -208,7 +208,17 @@ fn check_alone<K: DeserializeOwned>(key: &str, value: Value) -> Result<Value, St
     let parsed = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
     match parsed.filter(|parsed| (parsed.is_number() || parsed.is_boolean()) && read(parsed).is_ok()) {
         Some(parsed) => Ok(parsed),
-        None => Err(error.to_string()),
+        None => Err(without_types(&error.to_string())),
+    }
+}
+
+/// The reason without Rust's types, which mean nothing to the reader.
+fn without_types(reason: &str) -> String {
+    let starts = ["usize", "u64", "u32", "u16", "u8"].map(|name| reason.strip_suffix(&format!("expected {name}")));
+    match (starts.into_iter().flatten().next(), reason.strip_suffix("expected a duration")) {
+        (Some(start), _) => format!("{start}expected a whole number"),
+        (None, Some(start)) => format!("{start}expected a duration such as \"30s\""),
+        (None, None) => reason.to_owned(),
     }
 }
 

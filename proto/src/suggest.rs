@@ -1,16 +1,13 @@
 //! Finds the name that somebody may have meant when they typed an unknown one.
 
-/// How similar (Jaro-Winkler) a name has to be before it is suggested. Below that, suggestions mislead.
-const SIMILAR: f64 = 0.8;
-
-/// The most similar of the names, if one is similar enough.
+/// The most similar of the names, if at most a third of its characters have to change. Other suggestions mislead.
 #[must_use]
 pub fn nearest<'n>(text: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     names
         .into_iter()
-        .map(|name| (strsim::jaro_winkler(text, name), name))
-        .filter(|(similarity, _)| *similarity >= SIMILAR)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|name| (strsim::damerau_levenshtein(text, name), name))
+        .filter(|(distance, name)| distance * 3 <= text.chars().count().min(name.chars().count()))
+        .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
 
@@ -30,5 +27,7 @@ mod tests {
         assert_eq!(nearest("agents.lisden", names), Some("agents.listen"));
         assert_eq!(did_you_mean("pace.nxt", names), "; did you mean \"pace.next\"?");
         assert_eq!(nearest("colour", names), None);
+        assert_eq!(nearest("agents.colour", ["agents.connections", "agents.listen"]), None);
+        assert_eq!(nearest("agetns.listen", names), Some("agents.listen"), "swapped letters are one slip");
     }
 }

@@ -239,11 +239,14 @@ fn software_is_found_by_a_part_of_its_name() -> Result<()> {
     let editions = found["editions"].as_array().context("a list")?;
     assert!(editions.iter().any(|one| one["name"] == "kesl" && one["kind"] == "deb" && one["hosts"] == 1), "{found}");
     let page = lab.muster(&["software", "kesl", "--hosts"])?.expect_code(0)?.stdout;
-    assert!(page.contains("plant-7") && !page.contains("plant-8") && page.contains("1 host(s) have it"), "{page}");
+    assert!(
+        page.contains("plant-7") && !page.contains("plant-8") && page.contains("1 host has software matching \"kesl\""),
+        "{page}"
+    );
     let both = lab.muster(&["software", "dpkg", "-o", "json"])?.expect_code(0)?.json()?;
     assert_eq!(both["hosts_total"], 2, "{both}");
     let none = lab.muster(&["software", "no-such-thing"])?.expect_code(0)?.stdout;
-    assert_eq!(none, "0 host(s) have it\n");
+    assert_eq!(none, "0 hosts have software matching \"no-such-thing\"\n");
     let short = lab.muster(&["software", "k"])?.expect_code(1)?;
     assert!(short.stderr.contains("at least 2 characters"), "{}", short.stderr);
     Ok(())

@@ -18,11 +18,11 @@ pub(super) struct Command {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Create the data directory, database, CA and first admin token, where they are missing
+    /// Create the data directory, database, CA and first admin token if they are missing
     Init,
-    /// Run the collector until SIGTERM; does what `init` does first
+    /// Run the collector until SIGTERM; runs `init` first
     Serve,
-    /// Check settings, files, certificates, rules and every record of the store; exit code 1 if anything is wrong
+    /// Check settings, files, certificates, rules and every record in the store; exit code 1 if anything is wrong
     Check,
     /// List, create and revoke enrollment tokens; works while the collector runs
     Tokens(TokensArgs),
@@ -41,6 +41,8 @@ pub(super) struct TokensArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokensVerb {
+    /// List enrollment tokens; the same as `muster-collector tokens`
+    List,
     /// Create an enrollment token; its secret is shown only once
     Create(NewTokenArgs),
     /// Revoke an enrollment token; enrolled hosts stay enrolled

@@ -9,7 +9,7 @@ use muster_proto::model::{Role, Timestamp, Token, TokenId};
 
 use super::lock;
 use crate::actions;
-use crate::config::Settings;
+use crate::config::{Flags, Settings};
 use crate::store::{self, Store};
 use crate::tls::disk::{OWNER_ONLY, open_to_others, private_directory, write_atomically};
 use crate::tls::{Authority, ServerCertificate};
@@ -27,14 +27,29 @@ pub(super) struct Prepared {
 }
 
 /// `muster-collector init`.
-pub(super) async fn init(settings: &Settings, now: Timestamp, out: &mut dyn Write) -> anyhow::Result<io::Result<()>> {
+pub(super) async fn init(
+    settings: &Settings,
+    flags: &Flags,
+    now: Timestamp,
+    out: &mut dyn Write,
+) -> anyhow::Result<io::Result<()>> {
     let prepared = prepare(settings, now).await?;
     prepared.store.close().await?;
     let mut text = prepared.notes.join("\n");
-    text.push_str(
-        "\n\nnext:\n  muster-collector serve\n  muster-collector tokens create --site NAME   # then enroll the first agents\n",
-    );
+    let options = options_again(flags);
+    text.push_str(&format!("\n\nnext:\n  muster-collector serve{options}\n"));
+    text.push_str(&format!("  muster-collector tokens create --site NAME{options}   # then enroll the first agents\n"));
     Ok(out.write_all(text.as_bytes()))
+}
+
+/// The options that the next commands need too: they find the same settings, directory and database with them.
+fn options_again(flags: &Flags) -> String {
+    let Flags { config, data_dir, store_url, .. } = flags;
+    let config = config.as_ref().map(|file| file.display().to_string());
+    [("--config", config), ("--data-dir", data_dir.clone()), ("--store-url", store_url.clone())]
+        .into_iter()
+        .filter_map(|(option, value)| Some(format!(" {option} {}", value?)))
+        .collect()
 }
 
 /// How to create what is missing, with the data directory that was given.
@@ -46,8 +61,8 @@ pub(super) fn how_to_init(settings: &Settings) -> String {
 pub(super) async fn prepare(settings: &Settings, now: Timestamp) -> anyhow::Result<Prepared> {
     let directory = &settings.data_dir;
     let mut notes = Vec::new();
-    let made =
-        private_directory(directory).with_context(|| format!("create the data directory {}", directory.display()))?;
+    let made = private_directory(directory)
+        .with_context(|| format!("cannot create the data directory {}", directory.display()))?;
     notes.push(format!("{} data directory {}", if made { "created" } else { "found" }, directory.display()));
     let _alone = lock::exclusive(directory)?;
     let database = store::place(settings.store.url());
@@ -65,9 +80,14 @@ pub(super) async fn prepare(settings: &Settings, now: Timestamp) -> anyhow::Resu
     notes.push(format!("{} CA {}, pin {}", if made { "created" } else { "found" }, place.display(), authority.pin()));
     notes.push(format!("{} database {database}", if had { "found" } else { "created" }));
     notes.push(admin_token(settings, store.as_ref(), now).await?);
+    let had_certificate = directory.join("server.pem").exists();
     let certificate = ServerCertificate::open_or_issue(&authority, directory, &public_names(settings), now)?;
     let names: Vec<&str> = certificate.names().iter().map(String::as_str).collect();
-    notes.push(format!("server certificate for {}", names.join(", ")));
+    notes.push(format!(
+        "{} server certificate for {}",
+        if had_certificate { "found" } else { "created" },
+        names.join(", ")
+    ));
     Ok(Prepared { store, authority: Arc::new(authority), certificate, notes })
 }
 

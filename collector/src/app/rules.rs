@@ -67,8 +67,10 @@ impl Keeper {
     pub(super) async fn adopt(&self) -> anyhow::Result<()> {
         let version = self.in_force.load().version.clone();
         let changed = self.store.rules_adopt(&version, (self.clock)()).await?;
-        if changed {
+        if changed && self.store.host_count().await? > 0 {
             info!(rules.version = %version, "new rules are in force; every host is judged again");
+        } else if changed {
+            info!(rules.version = %version, "rules are in force");
         }
         self.readiness.rules.store(true, Ordering::Release);
         self.wake.notify_one();

@@ -59,14 +59,36 @@ struct Listeners {
     probes: Listening,
 }
 
+/// An address that this process cannot listen on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for {what} on {address}")]
+pub(super) struct CannotListen {
+    what: &'static str,
+    /// The option that sets the address.
+    option: &'static str,
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+impl CannotListen {
+    /// What to do about it.
+    pub(super) fn advice(&self) -> String {
+        let Self { option, .. } = self;
+        match self.source.kind() {
+            std::io::ErrorKind::AddrInUse => format!("stop the other program or change {option}"),
+            _ => format!("change {option}"),
+        }
+    }
+}
+
 /// Serves until a stop signal.
 pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
     // Listen first, so that a signal during the start is not lost.
-    let mut signals = Signals::listen().context("listen for signals")?;
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
     let seen = rules::OverlayFingerprint::of(&settings.rules);
     let in_force = rules::load(&settings.rules)?;
     crate::tls::disk::private_directory(&settings.data_dir)
-        .with_context(|| format!("make the data directory {}", settings.data_dir.display()))?;
+        .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
     let _lock = Lock::take(&settings.data_dir)?;
     // A file of an earlier process that was killed must not mislead programs that wait for this one.
     let _ = std::fs::remove_file(settings.file(LISTENING));
@@ -116,13 +138,13 @@ impl Collector {
     }
 
     fn bind(&self) -> anyhow::Result<Listeners> {
-        let bind = |what: &str, address: SocketAddr| {
-            Listening::bind(address).with_context(|| format!("listen for {what} on {address}"))
+        let bind = |what: &'static str, option: &'static str, address: SocketAddr| {
+            Listening::bind(address).map_err(|source| CannotListen { what, option, address, source })
         };
         Ok(Listeners {
-            agents: bind("agents", self.settings.agents.listen)?,
-            operators: bind("operators", self.settings.operators.listen)?,
-            probes: bind("health and metrics", self.settings.probes.listen)?,
+            agents: bind("agents", "--agents-listen", self.settings.agents.listen)?,
+            operators: bind("operators", "--operators-listen", self.settings.operators.listen)?,
+            probes: bind("health and metrics", "--probes-listen", self.settings.probes.listen)?,
         })
     }
 
@@ -170,7 +192,7 @@ impl Collector {
         self.readiness.listeners.store(true, Ordering::Release);
         let file = self.settings.file(LISTENING);
         tls::disk::write_atomically(&file, note.to_string().as_bytes(), tls::disk::OWNER_ONLY)
-            .with_context(|| format!("write {}", file.display()))?;
+            .with_context(|| format!("cannot write {}", file.display()))?;
         Ok(serving)
     }
 
@@ -270,7 +292,7 @@ impl Collector {
             tokio::select! {
                 signal = signals.next() => match signal {
                     Signal::Stop => {
-                        info!("stopping; new calls are refused, open calls may finish");
+                        info!("stopping: refusing new requests and finishing open ones");
                         return Ok(());
                     }
                     Signal::Reload => reload.notify_one(),

@@ -28,9 +28,9 @@ pub(super) async fn run(
     let store = store::connect(settings.store.url()).await?;
     let text = match (asked.verb, asked.output) {
         (Some(TokensVerb::Create(NewTokenArgs { site, uses, expires })), output) => {
-            let pem = std::fs::read(&ca).with_context(|| format!("read {}", ca.display()))?;
+            let pem = std::fs::read(&ca).with_context(|| format!("cannot read {}", ca.display()))?;
             let der = CertificateDer::from_pem_slice(&pem)
-                .with_context(|| format!("read {} as a certificate", ca.display()))?;
+                .with_context(|| format!("cannot read {} as a certificate", ca.display()))?;
             let new = NewEnrollment { site, lifetime: expires, max_uses: uses };
             let (token, report) = actions::enrollment_token_create(store.as_ref(), ca_pin(&der)?, new, now).await?;
             match output {
@@ -42,8 +42,10 @@ pub(super) async fn run(
             anyhow::ensure!(store.token_revoke(&id, now).await?, "no enrollment token \"{id}\"");
             format!("revoked token {id}\n")
         }
-        (None, Format::Table) => token_table(&store.token_list().await?, now),
-        (None, Format::Json) => format!("{:#}\n", serde_json::to_value(store.token_list().await?)?),
+        (None | Some(TokensVerb::List), Format::Table) => token_table(&store.token_list().await?, now),
+        (None | Some(TokensVerb::List), Format::Json) => {
+            format!("{:#}\n", serde_json::to_value(store.token_list().await?)?)
+        }
     };
     store.close().await?;
     Ok(out.write_all(text.as_bytes()))

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::{Lane, OrderId, ProductId, SiteId, TokenId};
 
@@ -13,7 +13,10 @@ use muster_proto::model::{Lane, OrderId, ProductId, SiteId, TokenId};
     name = "muster",
     version,
     disable_help_subcommand = true,
-    after_help = "Exit codes of board, findings, host, hosts show and explain: the worst active order decides.\n  \
+    after_help = "An order is a law or policy rule that prohibits products; hosts are judged under each active order.\n\
+                  A lane is the state of a host under an order; `muster board --help` lists the lanes.\n\n\
+                  Exit codes of board, findings, host, hosts show and explain: the worst active order decides;\n\
+                  5 takes precedence over 3, and 3 over 4.\n  \
                   0  finished\n  \
                   3  work is left\n  \
                   4  some hosts could not be judged\n  \
@@ -34,13 +37,13 @@ pub(super) struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Connection {
-    /// Address of the collector's operators' port: https://HOST:PORT
+    /// URL of the collector's operators' port: https://HOST:PORT
     #[arg(long, global = true, env = "MUSTER_SERVER", hide_env_values = true, value_name = "URL")]
     pub(super) server: Option<String>,
     /// The collector's CA certificate (ca.pem in its data directory)
     #[arg(long, global = true, env = "MUSTER_CA_FILE", hide_env_values = true, value_name = "FILE")]
     pub(super) ca_file: Option<PathBuf>,
-    /// File with your token; only you may be able to read it (chmod 600)
+    /// File with your token; it must be readable only by you (chmod 600)
     #[arg(long, global = true, env = "MUSTER_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
     /// Profile in ~/.config/muster/profiles.toml [default: default]
@@ -65,18 +68,19 @@ pub(super) enum Output {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Show how many hosts are in each lane
+    #[command(after_help = lanes_help())]
     Board(BoardArgs),
-    /// List unfinished hosts, the worst first
+    /// List the hosts that still need work, worst first
     Findings(FindingsArgs),
     /// List hosts with their lanes, or show one host
     Hosts(HostsArgs),
     /// Show one host (short form of `hosts show`)
     Host(HostArgs),
-    /// Explain why a host is in its lane and what would clear it
+    /// Explain why a host is in its lane and how to fix it
     Explain(ExplainArgs),
-    /// Count the hosts that have a software, or list them
+    /// Count or list the hosts that have a given piece of software
     Software(SoftwareArgs),
-    /// List the orders that hosts are judged under, or show one order
+    /// List the orders (legal or policy rules) applied to hosts, or show one
     Orders(OrdersArgs),
     /// Inspect and test how products are recognised
     #[command(subcommand)]
@@ -111,6 +115,8 @@ pub(super) struct HostsArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum HostsVerb {
+    /// List hosts; the same as `muster hosts`
+    List(HostsFilterArgs),
     /// Show one host: facts, lanes, products and sources
     Show(HostArgs),
 }
@@ -123,7 +129,7 @@ pub(super) struct HostsFilterArgs {
     /// Show only hosts in this lane; can be repeated
     #[arg(long = "lane", value_name = "LANE", value_parser = lane())]
     pub(super) lanes: Vec<Lane>,
-    /// Show only hosts of this site
+    /// Show only hosts at this site
     #[arg(long, value_name = "SITE")]
     pub(super) site: Option<SiteId>,
     /// Show only hosts whose name contains this text
@@ -191,6 +197,12 @@ pub(super) struct OrdersArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OrdersVerb {
+    /// List orders; the same as `muster orders`
+    List {
+        /// Include orders that are not active
+        #[arg(long)]
+        all: bool,
+    },
     /// Show one order: issuer, due date, milestones and sources
     Show {
         /// The order's id
@@ -204,7 +216,7 @@ pub(super) enum CatalogueVerb {
     List,
     /// Show one product and its recognisers
     Show(ShowArgs),
-    /// Classify each line; works without a collector
+    /// Classify scan results line by line; works without a collector
     Match(MatchArgs),
     /// Check rule files and their scenarios; works without a collector
     Check(CheckArgs),
@@ -221,13 +233,13 @@ pub(super) struct MatchArgs {
     /// JSON lines as `muster-agent scan -o ndjson` writes them; `-` reads standard input
     #[arg(default_value = "-")]
     pub(super) file: PathBuf,
-    /// Call products prohibited that this order prohibits [default: the active orders]
+    /// Treat the products that this order prohibits as prohibited [default: the active orders]
     #[arg(long, value_name = "ID")]
     pub(super) order: Option<OrderId>,
     /// Directory of rule files that extend or replace the built-in ones
     #[arg(long, value_name = "DIR")]
     pub(super) overlay: Option<PathBuf>,
-    /// Print a table of recall and false accusations instead of the lines; needs the field `expect` in each line
+    /// Print recall and false accusations; each line needs an `expect` field
     #[arg(long)]
     pub(super) table: bool,
 }
@@ -246,6 +258,8 @@ pub(super) struct TokensArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokensVerb {
+    /// List enrollment tokens; the same as `muster tokens`
+    List,
     /// Create an enrollment token; its secret is shown only once
     Create(NewTokenArgs),
     /// Revoke an enrollment token; enrolled hosts stay enrolled
@@ -258,13 +272,13 @@ pub(super) enum TokensVerb {
 /// What a new enrollment token is for; `muster-collector tokens create` takes the same options.
 #[derive(Debug, Args)]
 pub(crate) struct NewTokenArgs {
-    /// The site of the hosts that enroll with it
+    /// Site assigned to hosts that enroll with this token
     #[arg(long)]
     pub(crate) site: SiteId,
-    /// How many hosts may enroll with it; 0 means any number
+    /// How many hosts may enroll with this token; 0 means no limit
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     pub(crate) uses: u64,
-    /// How long it is valid, up to 366d: 90s, 12h, 7d
+    /// How long the token is valid, for example 90s, 12h or 7d; at most 366d
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = lifetime)]
     pub(crate) expires: Duration,
 }
@@ -276,7 +290,32 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 }
 
 fn lane() -> impl TypedValueParser<Value = Lane> {
-    PossibleValuesParser::new(Lane::ALL.iter().map(|lane| lane.name())).try_map(|name| name.parse::<Lane>())
+    let value = |lane: &Lane| PossibleValue::new(lane.name()).help(meaning(*lane));
+    PossibleValuesParser::new(Lane::ALL.iter().map(value)).try_map(|name| name.parse::<Lane>())
+}
+
+/// When a host is in the lane.
+const fn meaning(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Retired => "decommissioned, with a record of who decided it",
+        Lane::Waived => "exempt while a waiver is in force",
+        Lane::Missing => "on the roster, but has never reported",
+        Lane::Replace => "has a prohibited product and no proven accepted protection",
+        Lane::Remove => "has a prohibited product; other protection is active or none is required",
+        Lane::Silent => "has not reported for longer than the order allows",
+        Lane::Unknown => "could not be judged: sources were not read completely, or evidence is weak",
+        Lane::Protect => "the product was removed, but no accepted protection is active",
+        Lane::Confirm => "the product was removed, but the removal is not proven yet",
+        Lane::Done => "the product was removed, the removal is proven and protection is accepted",
+        Lane::Clear => "never had the product; every required source was read",
+    }
+}
+
+/// The lanes with their meanings, in the order in which they are checked.
+fn lanes_help() -> String {
+    let line = |lane: &Lane| format!("  {:<8} {}\n", lane.name(), meaning(*lane));
+    let lines: String = Lane::ALL.iter().map(line).collect();
+    format!("Lanes; the first that applies is the host's lane:\n{lines}")
 }
 
 /// Arguments that are valid one by one but not together.

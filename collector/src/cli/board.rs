@@ -75,7 +75,8 @@ fn one(board: &Board, status: &CollectorStatus, paint: &Paint) -> String {
     let waiting = if board.judge_queue == 0 { waiting } else { format!("{waiting} (the oldest for {lag})") };
     text.push_str(&format!(
         "\n  {overdue}, {} silent in any lane, {waiting} to be judged\n  as of {}\n",
-        counts.silent, board.as_of
+        counts.silent,
+        board.as_of.whole_seconds()
     ));
     text
 }
@@ -85,7 +86,7 @@ fn sum(bound: u64, out_of_scope: u64, total: u64) -> &'static str {
     if bound.checked_add(out_of_scope) == Some(total) { "adds up" } else { "DOES NOT ADD UP" }
 }
 
-fn due(due: Option<Timestamp>, now: Timestamp, overdue: u64, paint: &Paint) -> String {
+pub(super) fn due(due: Option<Timestamp>, now: Timestamp, overdue: u64, paint: &Paint) -> String {
     match due {
         None => "no due date".to_owned(),
         Some(due) => {
@@ -98,5 +99,5 @@ fn due(due: Option<Timestamp>, now: Timestamp, overdue: u64, paint: &Paint) -> S
 fn percent(part: u64, whole: u64) -> String {
     // In tenths of a percent, rounded down: 99.9 % must not read as done.
     let tenths = u128::from(part) * 1000 / u128::from(whole);
-    format!("{}.{} %", tenths / 10, tenths % 10)
+    format!("{}.{}%", tenths / 10, tenths % 10)
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::args::{CheckArgs, MatchArgs, Output, ShowArgs, WrongUsage};
 use super::client::Client;
-use super::render::{Answer, Cell, Paint, Screen, Table, clean, fields, or_dash};
+use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, fields, or_dash};
 use crate::judge::matching::Matcher;
 use crate::judge::{Checked, Score, Scores, check_dir};
 use crate::rules::{self, FOLDERS, RuleErrors, RuleFault};
@@ -47,8 +47,13 @@ pub(super) fn match_lines(
     let rules = rules::load(asked.overlay.as_deref())?;
     let matcher = Matcher::new(&rules, asked.order.as_ref())?;
     let is_standard_input = asked.file == Path::new("-");
-    let place =
-        || if is_standard_input { "read standard input".into() } else { format!("read {}", asked.file.display()) };
+    let place = || {
+        if is_standard_input {
+            "cannot read standard input".into()
+        } else {
+            format!("cannot read {}", asked.file.display())
+        }
+    };
     let mut file;
     let input: &mut dyn BufRead = if is_standard_input {
         input
@@ -95,7 +100,7 @@ fn score(scores: &Scores, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let rows = || {
         all.iter()
             .map(|(name, row)| {
-                let recall = |share: Option<f64>| share.map_or_else(String::new, |share| format!("{share:.1} %"));
+                let recall = |share: Option<f64>| share.map_or_else(String::new, |share| format!("{share:.1}%"));
                 vec![
                     (*name).to_owned(),
                     row.prohibited.to_string(),
@@ -113,7 +118,7 @@ fn score(scores: &Scores, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
         for row in rows() {
             table.row(row.into_iter().map(Cell::text).collect());
         }
-        format!("{}\n{} line(s) without a valid `expect`\n", table.text(paint), scores.uncounted)
+        format!("{}\n{} without a valid `expect`\n", table.text(paint), counted(scores.uncounted, "line"))
     };
     screen.show(&Answer { whole: scores, header: &SCORE_HEADER }, &lines, rows, page)?;
     Ok(0)
@@ -203,7 +208,7 @@ pub(super) fn check(asked: &CheckArgs, screen: &mut Screen<'_>) -> anyhow::Resul
         checked.scenarios, rules.version
     );
     if let Some(place) = &asked.directory {
-        page += &format!("    {overlay_files} file(s) from {}\n", place.display());
+        page += &format!("    {} from {}\n", counted(overlay_files, "file"), place.display());
     }
     screen.show(&Answer { whole: &whole, header: &FAULT_HEADER }, std::slice::from_ref(&whole), Vec::new, |_| page)?;
     Ok(0)
@@ -237,7 +242,7 @@ fn page(products: &[ProductReport], paint: &Paint) -> String {
             Cell::number(product.recognisers),
         ]);
     }
-    format!("{}\n{} product(s)\n", table.text(paint), products.len())
+    format!("{}\n{}\n", table.text(paint), counted(products.len(), "product"))
 }
 
 fn one(product: &ProductReport, paint: &Paint) -> String {
@@ -248,7 +253,7 @@ fn one(product: &ProductReport, paint: &Paint) -> String {
         ("family", or_dash(&product.family)),
         ("platforms", &platforms(product)),
     ]));
-    text.push_str(&format!("  {} recogniser(s)\n", product.recognisers));
+    text.push_str(&format!("  {}\n", counted(product.recognisers, "recogniser")));
     for detail in &product.details {
         text.push_str(&format!("    {}\n", clean(detail)));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hyper_util::rt::TokioIo;
+use muster_proto::error_chain;
 use muster_proto::model::{
     Board, CollectorStatus, Explanation, Finding, HostReport, HostRow, Lane, OrderId, OrderReport, ProductId,
     ProductReport, SiteId, SoftwareReport, TokenId, TokenReport,
@@ -12,7 +13,7 @@ use muster_proto::model::{
 use muster_proto::wire::{self, fleet_service_client::FleetServiceClient};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -29,10 +30,48 @@ const PAGE_ROWS: usize = 1000;
 
 /// The collector is not reachable, or its certificate is wrong.
 #[derive(Debug, thiserror::Error)]
-#[error("connect to the collector at {server}")]
+#[error("cannot connect to the collector at {server}: {reason}")]
 pub(super) struct Unreachable {
     server: String,
+    reason: String,
+    advice: &'static str,
 }
+
+impl Unreachable {
+    fn new(target: &Target, error: &(dyn std::error::Error + 'static)) -> Self {
+        // The outermost error of the transport says only that it is one.
+        let cause = error.source().unwrap_or(error);
+        let (reason, advice) = match rustls_error(cause) {
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::BadSignature | CertificateError::UnknownIssuer,
+            )) => (
+                format!("the collector's certificate was not signed by the CA in {}", target.ca_file.display()),
+                "use ca.pem from the data directory of this collector (--ca-file or MUSTER_CA_FILE)",
+            ),
+            Some(rustls::Error::InvalidCertificate(_)) => (
+                error_chain(cause),
+                "compare --ca-file with ca.pem in the collector's data directory, and --server with the collector's public names",
+            ),
+            _ => (
+                error_chain(cause),
+                "check that the collector runs and that --server is its operators' port (7444 by default)",
+            ),
+        };
+        Self { server: target.server.clone(), reason, advice }
+    }
+}
+
+/// The TLS error among the causes, if there is one. An I/O error hides the error inside from `source`.
+fn rustls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    let inside = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
+    let found = error.downcast_ref().or_else(|| inside.and_then(|inner| inner.downcast_ref()));
+    found.or_else(|| error.source().and_then(rustls_error))
+}
+
+/// What to do about an unknown host.
+const LIST_HOSTS: &str = "list the hosts with `muster hosts`";
+/// What to do about an unknown order.
+pub(super) const LIST_ORDERS: &str = "list the orders with `muster orders --all`";
 
 /// The collector refused.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +79,15 @@ pub(super) struct Unreachable {
 pub(super) struct Refused {
     code: Code,
     message: String,
+    /// How to find what was not found.
+    remedy: Option<&'static str>,
+}
+
+impl Refused {
+    /// Something that the collector does not have, and how to list what it has.
+    pub(super) const fn not_found(message: String, remedy: &'static str) -> Self {
+        Self { code: Code::NotFound, message, remedy: Some(remedy) }
+    }
 }
 
 /// What to do about an error.
@@ -50,21 +98,16 @@ pub(super) fn advice(failed: &anyhow::Error) -> Option<String> {
     if let Some(exposed) = failed.downcast_ref::<ExposedToken>() {
         return Some(exposed.advice());
     }
-    let advice = if failed.downcast_ref::<Unreachable>().is_some() {
-        if failed.chain().any(|cause| cause.to_string().contains("certificate")) {
-            "compare --ca-file with ca.pem in the collector's data directory, and --server with the collector's public names"
-        } else {
-            "check that the collector runs and that --server is its operators' port (see listening.json in its data directory)"
-        }
+    if let Some(unreachable) = failed.downcast_ref::<Unreachable>() {
+        return Some(unreachable.advice.to_owned());
+    }
+    let refused = failed.downcast_ref::<Refused>()?;
+    let advice = if refused.code == Code::Unauthenticated {
+        "check that --token-file is a token of this collector; `muster-collector init` writes the first one"
+    } else if refused.code == Code::PermissionDenied {
+        "ask for a token with the required role"
     } else {
-        let code = failed.downcast_ref::<Refused>()?.code;
-        if code == Code::Unauthenticated {
-            "check that --token-file is a token of this collector; `muster-collector init` writes the first one"
-        } else if code == Code::PermissionDenied {
-            "ask for a token with the required role"
-        } else {
-            return None;
-        }
+        refused.remedy?
     };
     Some(advice.to_owned())
 }
@@ -128,9 +171,9 @@ impl Client {
         });
         let endpoint =
             Endpoint::from_shared(target.server.clone())?.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
-        let unreachable = || Unreachable { server: target.server.clone() };
-        let channel = endpoint.connect_with_connector(dial).await.with_context(unreachable)?;
-        let mut bearer = MetadataValue::try_from(format!("Bearer {}", target.token)).context("send the token")?;
+        let channel = endpoint.connect_with_connector(dial).await.map_err(|error| Unreachable::new(target, &error))?;
+        let mut bearer =
+            MetadataValue::try_from(format!("Bearer {}", target.token)).context("cannot send the token")?;
         bearer.set_sensitive(true);
         Ok(Self {
             inner: FleetServiceClient::with_interceptor(channel, Bearer(bearer)).max_decoding_message_size(64 << 20),
@@ -142,7 +185,8 @@ impl Client {
     }
 
     pub(super) async fn board(&mut self, order: Option<&OrderId>) -> anyhow::Result<Vec<Board>> {
-        let answer = self.inner.get_board(wire::GetBoardRequest { order: text(order) }).await.map_err(refused)?;
+        let answer =
+            self.inner.get_board(wire::GetBoardRequest { order: text(order) }).await.map_err(missing(LIST_ORDERS))?;
         all(answer.into_inner().boards)
     }
 
@@ -158,7 +202,7 @@ impl Client {
                 page_rows: page_rows(filter.limit, hosts.len()),
                 page_token,
             };
-            let answer = self.inner.list_hosts(request).await.map_err(refused)?.into_inner();
+            let answer = self.inner.list_hosts(request).await.map_err(missing(LIST_ORDERS))?.into_inner();
             hosts.extend(all::<_, HostRow>(answer.hosts)?);
             page_token = answer.next_page_token;
             if page_token.is_empty() || filter.limit.is_some_and(|limit| hosts.len() >= limit) {
@@ -169,13 +213,17 @@ impl Client {
 
     pub(super) async fn host(&mut self, host: &str) -> anyhow::Result<HostReport> {
         let request = wire::GetHostRequest { host: host.to_owned() };
-        let answer = self.inner.get_host(request).await.map_err(refused)?.into_inner();
+        let answer = self.inner.get_host(request).await.map_err(missing(LIST_HOSTS))?.into_inner();
         Ok(answer.host.context("the answer has no host")?.try_into()?)
     }
 
     pub(super) async fn explain(&mut self, host: &str, order: Option<&OrderId>) -> anyhow::Result<Explanation> {
         let request = wire::ExplainHostRequest { host: host.to_owned(), order: text(order) };
-        Ok(self.inner.explain_host(request).await.map_err(refused)?.into_inner().try_into()?)
+        let remedy = match order {
+            Some(_) => "list the hosts with `muster hosts`, and the orders with `muster orders --all`",
+            None => LIST_HOSTS,
+        };
+        Ok(self.inner.explain_host(request).await.map_err(missing(remedy))?.into_inner().try_into()?)
     }
 
     /// Editions, and hosts up to the limit where hosts are asked for.
@@ -218,7 +266,7 @@ impl Client {
                 page_rows: page_rows(filter.limit, findings.len()),
                 page_token,
             };
-            let answer = self.inner.list_findings(request).await.map_err(refused)?.into_inner();
+            let answer = self.inner.list_findings(request).await.map_err(missing(LIST_ORDERS))?.into_inner();
             findings.extend(all::<_, Finding>(answer.findings)?);
             page_token = answer.next_page_token;
             if page_token.is_empty() || filter.limit.is_some_and(|limit| findings.len() >= limit) {
@@ -239,7 +287,12 @@ impl Client {
 
     pub(super) async fn product(&mut self, id: &ProductId) -> anyhow::Result<ProductReport> {
         let request = wire::GetProductRequest { id: id.to_string() };
-        let answer = self.inner.get_product(request).await.map_err(refused)?.into_inner();
+        let answer = self
+            .inner
+            .get_product(request)
+            .await
+            .map_err(missing("list the products with `muster catalogue list`"))?
+            .into_inner();
         Ok(answer.product.context("the answer has no product")?.try_into()?)
     }
 
@@ -262,20 +315,20 @@ impl Client {
 
     pub(super) async fn token_revoke(&mut self, id: &TokenId) -> anyhow::Result<()> {
         let request = wire::RevokeEnrollmentTokenRequest { id: id.to_string() };
-        self.inner.revoke_enrollment_token(request).await.map_err(refused)?;
+        self.inner.revoke_enrollment_token(request).await.map_err(missing("list the tokens with `muster tokens`"))?;
         Ok(())
     }
 }
 
 fn tls(target: &Target) -> anyhow::Result<ClientConfig> {
     let file = || format!("the CA certificate {}", target.ca_file.display());
-    let pem = std::fs::read(&target.ca_file).with_context(|| format!("read {}", file()))?;
+    let pem = std::fs::read(&target.ca_file).with_context(|| format!("cannot read {}", file()))?;
     let certificates: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let certificates = certificates.with_context(|| format!("read {} as PEM", file()))?;
-    anyhow::ensure!(!certificates.is_empty(), "read {}: no certificate in it", file());
+    let certificates = certificates.with_context(|| format!("cannot read {} as PEM", file()))?;
+    anyhow::ensure!(!certificates.is_empty(), "cannot use {}: it has no certificate", file());
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
-        roots.add(certificate).with_context(|| format!("use {}", file()))?;
+        roots.add(certificate).with_context(|| format!("cannot use {}", file()))?;
     }
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -285,7 +338,19 @@ fn tls(target: &Target) -> anyhow::Result<ClientConfig> {
     Ok(config)
 }
 
+/// A refusal with the advice for what was not found.
+fn missing(remedy: &'static str) -> impl Fn(Status) -> anyhow::Error {
+    move |status| {
+        let remedy = (status.code() == Code::NotFound).then_some(remedy);
+        refusal(&status, remedy).into()
+    }
+}
+
 fn refused(status: Status) -> anyhow::Error {
+    refusal(&status, None).into()
+}
+
+fn refusal(status: &Status, remedy: Option<&'static str>) -> Refused {
     let message = if status.code() == Code::Unavailable {
         format!("the collector is not available: {}", status.message())
     } else if status.code() == Code::DeadlineExceeded {
@@ -293,7 +358,7 @@ fn refused(status: Status) -> anyhow::Error {
     } else {
         status.message().to_owned()
     };
-    Refused { code: status.code(), message }.into()
+    Refused { code: status.code(), message, remedy }
 }
 
 fn all<A, B>(items: Vec<A>) -> anyhow::Result<Vec<B>>

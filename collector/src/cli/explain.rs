@@ -1,11 +1,11 @@
-//! `muster explain`: the evidence from observation to lane, and what would clear it.
+//! `muster explain`: the evidence from observation to lane, and how to fix it.
 
 use muster_proto::model::{Explanation, Reason, Timestamp, VerdictReport};
 
 use super::args::ExplainArgs;
 use super::client::Client;
 use super::exit::of_verdicts;
-use super::host::{facts, products, sources, verdict_head};
+use super::host::{because, facts, products, sources, to_fix, verdict_head};
 use super::render::{Answer, Paint, Screen, clean};
 
 const HEADER: [&str; 12] = [
@@ -82,13 +82,16 @@ fn page(explanation: &Explanation, now: Timestamp, paint: &Paint) -> String {
 /// source → observation → rule → presence → lane
 fn chain(verdict: &VerdictReport, paint: &Paint) -> String {
     let mut text = String::from("  because\n");
-    for (number, reason) in verdict.reasons.iter().enumerate() {
+    for (number, reason) in because(verdict).enumerate() {
         text.push_str(&format!("    {}. {}\n", number + 1, clean(&reason.text)));
         let mut steps = Vec::new();
         if let Some(evidence) = &reason.evidence {
-            let path = if evidence.path.is_empty() { String::new() } else { format!(" at {}", evidence.path) };
+            let path = &evidence.path;
+            // The name of some observations is their path.
+            let is_named = path.is_empty() || evidence.name == *path;
+            let at = if is_named { String::new() } else { format!(" at {path}") };
             steps.push(evidence.source.name().to_owned());
-            steps.push(format!("{evidence}{path}"));
+            steps.push(format!("{evidence}{at}"));
         }
         steps.push(format!("rule {}", reason.rule));
         if let Some(product) = &reason.product {
@@ -100,12 +103,9 @@ fn chain(verdict: &VerdictReport, paint: &Paint) -> String {
         text.push_str("    no reason recorded\n");
     }
     let lane = paint.lane(verdict.lane, verdict.lane.name());
-    let so =
-        format!("  so          presence {}, protection {} \u{2192} {lane}\n", verdict.presence, verdict.protection);
-    text.push_str(&so);
-    if !verdict.advice.is_empty() {
-        text.push_str(&format!("  to clear    {}\n", clean(&verdict.advice)));
-    }
+    let (presence, protection) = (verdict.presence, verdict.protection);
+    text.push_str(&format!("  result      presence {presence}, protection {protection} \u{2192} {lane}\n"));
+    text.push_str(&to_fix(verdict));
     text
 }
 
@@ -114,7 +114,8 @@ fn history(explanation: &Explanation, verdict: &VerdictReport, paint: &Paint) ->
     if entries.is_empty() {
         return String::new();
     }
-    let lines =
-        entries.iter().map(|change| format!("    {}  {}\n", change.since, paint.lane(change.lane, change.lane.name())));
+    let lines = entries.iter().map(|change| {
+        format!("    {}  {}\n", change.since.whole_seconds(), paint.lane(change.lane, change.lane.name()))
+    });
     format!("  history\n{}", lines.collect::<String>())
 }

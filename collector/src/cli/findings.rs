@@ -1,11 +1,14 @@
 //! `muster findings`: unfinished hosts, the worst first.
 
-use muster_proto::model::{Finding, Timestamp};
+use std::collections::BTreeMap;
+
+use muster_proto::model::{Board, Finding, Timestamp};
 
 use super::args::FindingsArgs;
+use super::board::due;
 use super::client::{Client, FindingsFilter};
 use super::exit::of_boards;
-use super::render::{Answer, Cell, Paint, Screen, Table, ago, clean, or_dash};
+use super::render::{Answer, Cell, Paint, Screen, Table, ago, clean, counted, or_dash};
 
 const HEADER: [&str; 12] = [
     "order",
@@ -30,7 +33,12 @@ pub(super) async fn run(mut client: Client, asked: FindingsArgs, screen: &mut Sc
     let boards = client.board(filter.order.as_ref()).await?;
     let now = screen.now();
     let answer = Answer { whole: &findings, header: &HEADER };
-    screen.show(&answer, &findings, || findings.iter().map(row).collect(), |paint| page(&findings, now, paint))?;
+    screen.show(
+        &answer,
+        &findings,
+        || findings.iter().map(row).collect(),
+        |paint| page(&findings, &boards, now, paint),
+    )?;
     Ok(of_boards(&boards))
 }
 
@@ -51,21 +59,24 @@ fn row(finding: &Finding) -> Vec<String> {
     ]
 }
 
-pub(super) fn page(findings: &[Finding], now: Timestamp, paint: &Paint) -> String {
+pub(super) fn page(findings: &[Finding], boards: &[Board], now: Timestamp, paint: &Paint) -> String {
     if findings.is_empty() {
         return "no findings\n".to_owned();
     }
     let mut text = String::new();
     for of_order in findings.chunk_by(|one, next| one.order == next.order) {
-        let overdue = of_order.iter().any(|finding| finding.overdue);
-        let order = paint.bold(of_order[0].order.as_str());
-        let mark = if overdue { format!("  {}", paint.alarm("past the due date")) } else { String::new() };
-        text.push_str(&format!("{order}{mark}\n"));
+        let id = &of_order[0].order;
+        let board = boards.iter().find(|board| board.order.id == *id);
+        let title = board.map_or(String::new(), |board| format!("  {}", clean(&board.order.title)));
+        text.push_str(&format!("{}{title}\n", paint.bold(id.as_str())));
+        if let Some(board) = board {
+            text.push_str(&format!("  {}\n\n", due(board.order.due, now, board.counts.overdue, paint)));
+        }
         let mut table =
             Table::new(&["lane", "host", "site", "platform", "presence", "protection", "since", "reason"]).indented();
         for finding in of_order {
             table.row(vec![
-                Cell::lane(finding.lane),
+                Cell::marked_lane(finding.lane, finding.overdue),
                 Cell::text(or_dash(&finding.hostname)),
                 Cell::text(finding.site.as_str()),
                 Cell::text(finding.platform.name()),
@@ -78,16 +89,21 @@ pub(super) fn page(findings: &[Finding], now: Timestamp, paint: &Paint) -> Strin
         text.push_str(&table.text(paint));
         text.push('\n');
     }
-    let mut advices: Vec<(&str, &str)> = findings
-        .iter()
-        .map(|finding| (finding.lane.name(), finding.advice.as_str()))
-        .filter(|(_, advice)| !advice.is_empty())
-        .collect();
-    advices.sort_unstable();
-    advices.dedup();
-    for (lane, advice) in advices.iter().take(12) {
-        text.push_str(&format!("{lane}: {}\n", clean(advice)));
-    }
-    text.push_str(&format!("{} finding(s); `muster explain HOST` explains one\n", findings.len()));
+    text.push_str(&advices(findings));
+    text.push_str(&format!("{}; for details run `muster explain HOST`\n", counted(findings.len(), "finding")));
     text
+}
+
+/// One line for each advice. It names the hosts that it is for, because uninstall commands differ between hosts.
+fn advices(findings: &[Finding]) -> String {
+    let mut hosts: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for finding in findings.iter().filter(|finding| !finding.advice.is_empty()) {
+        let name = or_dash(&finding.hostname);
+        hosts.entry((finding.lane.name(), &finding.advice)).or_default().push(name);
+    }
+    let line = |((lane, advice), hosts): (&(&str, &str), &Vec<&str>)| {
+        let more = if hosts.len() == 1 { String::new() } else { format!(" and {} more", hosts.len() - 1) };
+        format!("{lane} ({}{more}): {}\n", clean(hosts[0]), clean(advice))
+    };
+    hosts.iter().take(12).map(line).collect()
 }

@@ -1,11 +1,11 @@
 //! `muster hosts show` and its short form `muster host`: one host with its lanes, products and sources.
 
-use muster_proto::model::{HostReport, Losses, Outcome, Timestamp, VerdictReport};
+use muster_proto::model::{HostReport, Losses, Outcome, Reason, ReasonKind, SourceReport, Timestamp, VerdictReport};
 
 use super::args::HostArgs;
 use super::client::Client;
 use super::exit::of_verdicts;
-use super::render::{Answer, Cell, Paint, Screen, Table, clean, instant, or_dash, when};
+use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, instant, or_dash, when};
 
 const HEADER: [&str; 13] = [
     "id",
@@ -60,19 +60,42 @@ fn page(host: &HostReport, now: Timestamp, paint: &Paint) -> String {
         if !verdict.in_scope {
             continue;
         }
-        for reason in verdict.reasons.iter().take(8) {
+        let reasons: Vec<&Reason> = because(verdict).collect();
+        for reason in reasons.iter().take(8) {
             text.push_str(&format!("    - {}\n", clean(&reason.text)));
         }
-        if verdict.reasons.len() > 8 {
-            text.push_str(&format!("    - {} more reasons; `muster explain` shows all\n", verdict.reasons.len() - 8));
+        if reasons.len() > 8 {
+            let more = counted(reasons.len() - 8, "more reason");
+            text.push_str(&format!("    - {more}; for all of them run `muster explain`\n"));
         }
-        if !verdict.advice.is_empty() {
-            text.push_str(&format!("  to clear    {}\n", clean(&verdict.advice)));
-        }
+        text.push_str(&to_fix(verdict));
     }
     text.push_str(&format!("\n{}", products(host, paint)));
     text.push_str(&format!("\n{}", sources(host, paint)));
     text
+}
+
+/// The reasons for the lane. Uninstall commands are no reasons for it; [`to_fix`] shows them.
+pub(super) fn because(verdict: &VerdictReport) -> impl Iterator<Item = &Reason> {
+    verdict.reasons.iter().filter(|reason| reason.kind != ReasonKind::Uninstall)
+}
+
+/// The advice, with one line for each uninstall command, so that a command can be copied.
+pub(super) fn to_fix(verdict: &VerdictReport) -> String {
+    let mut commands: Vec<&str> = Vec::new();
+    for command in verdict.reasons.iter().filter_map(|reason| reason.command.as_deref()) {
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
+    // The advice ends with the commands in one line where they apply to the lane.
+    let sentence = verdict.advice.strip_suffix(&commands.join("; ")).filter(|_| !commands.is_empty());
+    let (sentence, commands) = sentence.map_or((verdict.advice.as_str(), Vec::new()), |text| (text, commands));
+    if sentence.is_empty() {
+        return String::new();
+    }
+    let lines = commands.iter().map(|command| format!("                {}\n", clean(command)));
+    format!("  to fix      {}\n{}", clean(sentence.trim_end()), lines.collect::<String>())
 }
 
 pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String {
@@ -93,7 +116,10 @@ pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String 
     match (host.observed_at, host.snapshot_since) {
         (Some(observed), Some(since)) => {
             let digest: String = host.snapshot.chars().take(12).collect();
-            line("snapshot", &format!("{digest}, scanned {}, unchanged since {since}", when(observed, now)));
+            line(
+                "snapshot",
+                &format!("{digest}, scanned {}, unchanged since {}", when(observed, now), since.whole_seconds()),
+            );
         }
         _ => line("snapshot", "none received yet"),
     }
@@ -121,7 +147,7 @@ pub(super) fn verdict_head(verdict: &VerdictReport, now: Timestamp, paint: &Pain
     if verdict.silent {
         marks.push("silent".to_owned());
     }
-    let marks = if marks.is_empty() { String::new() } else { format!("  ({})", marks.join(", ")) };
+    let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
     let lane = paint.lane(verdict.lane, verdict.lane.name());
     text.push_str(&format!("  lane        {lane}{marks}, since {}\n", when(verdict.since, now)));
     let due = order.due.map_or_else(|| "no due date".to_owned(), |due| when(due, now));
@@ -132,11 +158,12 @@ pub(super) fn verdict_head(verdict: &VerdictReport, now: Timestamp, paint: &Pain
 
 pub(super) fn products(host: &HostReport, paint: &Paint) -> String {
     if host.hits.is_empty() {
-        return "no security product found\n".to_owned();
+        return nothing_found(&host.sources);
     }
     let mut table = Table::new(&["product", "vendor", "category", "presence", "version", "sources"]);
     for hit in &host.hits {
         let mut seen: Vec<&str> = hit.evidence.iter().map(|evidence| evidence.source.name()).collect();
+        seen.sort_unstable();
         seen.dedup();
         table.row(vec![
             Cell::text(format!("{} ({})", hit.name, hit.product)),
@@ -148,6 +175,23 @@ pub(super) fn products(host: &HostReport, paint: &Paint) -> String {
         ]);
     }
     table.text(paint)
+}
+
+/// An empty answer is not proof of absence if a source was not read completely, so name such sources.
+fn nothing_found(sources: &[SourceReport]) -> String {
+    let gap = |source: &SourceReport| {
+        let how = match source.outcome {
+            Outcome::Found | Outcome::Empty | Outcome::NotApplicable => return None,
+            Outcome::Partial => "was read only partly",
+            Outcome::Denied | Outcome::Failed | Outcome::TimedOut => "could not be read",
+        };
+        Some(format!("{} {how}", source.source))
+    };
+    let gaps: Vec<String> = sources.iter().filter_map(gap).collect();
+    if gaps.is_empty() {
+        return "no security product found\n".to_owned();
+    }
+    format!("no security product found in the sources that could be read; {}\n", gaps.join(", "))
 }
 
 pub(super) fn sources(host: &HostReport, paint: &Paint) -> String {

@@ -6,7 +6,7 @@ use muster_proto::model::{HostRow, OrderId, Timestamp};
 
 use super::args::HostsFilterArgs;
 use super::client::{Client, HostsFilter};
-use super::render::{Answer, Cell, Paint, Screen, Table, ago, instant, or_dash};
+use super::render::{Answer, Cell, Paint, Screen, Table, ago, counted, instant, or_dash};
 
 const HEADER: [&str; 9] = ["id", "hostname", "site", "platform", "os_name", "last_seen", "order", "lane", "overdue"];
 
@@ -50,22 +50,26 @@ fn rows(hosts: &[HostRow]) -> Vec<Vec<String>> {
 
 fn page(hosts: &[HostRow], now: Timestamp, paint: &Paint) -> String {
     let orders: BTreeSet<&OrderId> = hosts.iter().flat_map(|host| host.lanes.keys()).collect();
-    let mut header = vec!["host", "site", "platform", "os", "last seen"];
+    let mut header = vec!["id", "host", "site", "platform", "os", "last seen"];
     header.extend(if orders.len() == 1 { vec!["lane"] } else { orders.iter().map(|order| order.as_str()).collect() });
     let mut table = Table::new(&header);
     for host in hosts {
         let seen = host.last_seen.map_or_else(|| "never".to_owned(), |at| ago(at, now));
         let mut cells = vec![
+            Cell::text(host.id.to_string().get(..8).unwrap_or_default()),
             Cell::text(or_dash(&host.hostname)),
             Cell::text(host.site.as_str()),
             Cell::text(host.platform.name()),
             Cell::text(or_dash(&host.os_name)),
             Cell::text(seen),
         ];
-        let lane = |order: &&OrderId| host.lanes.get(*order).map_or_else(|| Cell::text("-"), |lane| Cell::lane(*lane));
+        let lane = |order: &&OrderId| match host.lanes.get(*order) {
+            Some(lane) => Cell::marked_lane(*lane, host.overdue.contains(order)),
+            None => Cell::text("-"),
+        };
         cells.extend(orders.iter().map(lane));
         table.row(cells);
     }
-    let total = format!("{} host(s)\n", hosts.len());
+    let total = format!("{}\n", counted(hosts.len(), "host"));
     if hosts.is_empty() { total } else { format!("{}\n{total}", table.text(paint)) }
 }

@@ -1,11 +1,10 @@
 //! `muster orders`: who demands what, and by when.
 
-use anyhow::Context;
 use muster_proto::model::{OrderId, OrderReport, Timestamp};
 
 use super::args::{OrdersArgs, OrdersVerb};
-use super::client::Client;
-use super::render::{Answer, Cell, Paint, Screen, Table, clean, fields, instant, when};
+use super::client::{Client, LIST_ORDERS, Refused};
+use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, fields, instant, when};
 use muster_proto::suggest::did_you_mean;
 
 const HEADER: [&str; 7] = ["id", "active", "due", "binding", "issuer", "jurisdiction", "title"];
@@ -13,6 +12,7 @@ const HEADER: [&str; 7] = ["id", "active", "due", "binding", "issuer", "jurisdic
 pub(super) async fn run(client: Client, asked: OrdersArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     match asked.verb {
         None => list(client, asked.all, screen).await,
+        Some(OrdersVerb::List { all }) => list(client, asked.all || all, screen).await,
         Some(OrdersVerb::Show { id }) => show(client, &id, screen).await,
     }
 }
@@ -27,9 +27,9 @@ async fn list(mut client: Client, all: bool, screen: &mut Screen<'_>) -> anyhow:
 
 async fn show(mut client: Client, id: &OrderId, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let orders = client.orders(true).await?;
-    let order = orders.iter().find(|order| order.id == *id).with_context(|| {
+    let order = orders.iter().find(|order| order.id == *id).ok_or_else(|| {
         let ids = orders.iter().map(|order| order.id.as_str());
-        format!("no order \"{id}\"{}", did_you_mean(id.as_str(), ids))
+        Refused::not_found(format!("no order \"{id}\"{}", did_you_mean(id.as_str(), ids)), LIST_ORDERS)
     })?;
     let now = screen.now();
     let answer = Answer { whole: order, header: &HEADER };
@@ -64,7 +64,7 @@ fn page(orders: &[OrderReport], all: bool, now: Timestamp, paint: &Paint) -> Str
         ]);
     }
     let more = if all { "" } else { "; `muster orders --all` includes those that are not active" };
-    format!("{}\n{} order(s){more}\n", table.text(paint), orders.len())
+    format!("{}\n{}{more}\n", table.text(paint), counted(orders.len(), "order"))
 }
 
 fn one(order: &OrderReport, now: Timestamp, paint: &Paint) -> String {
@@ -80,7 +80,7 @@ fn one(order: &OrderReport, now: Timestamp, paint: &Paint) -> String {
         text.push_str("  milestones\n");
     }
     for (at, what) in &order.milestones {
-        text.push_str(&format!("    {at}  {}\n", clean(what)));
+        text.push_str(&format!("    {}  {}\n", at.whole_seconds(), clean(what)));
     }
     if !order.sources.is_empty() {
         text.push_str("  sources\n");

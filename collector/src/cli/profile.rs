@@ -100,10 +100,10 @@ fn read_profile(named: Option<&str>, places: &Places) -> anyhow::Result<Profile>
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(Profile::default()),
-        Err(error) => return Err(error).with_context(|| format!("read the profiles in {}", file.display())),
+        Err(error) => return Err(error).with_context(|| format!("cannot read the profiles in {}", file.display())),
     };
     let profiles: BTreeMap<String, Profile> =
-        toml::from_str(&text).with_context(|| format!("read the profiles in {}", file.display()))?;
+        toml::from_str(&text).with_context(|| format!("cannot read the profiles in {}", file.display()))?;
     let name = named.unwrap_or("default");
     let found = profiles.get(name).cloned();
     if named.is_some() && found.is_none() {
@@ -126,11 +126,11 @@ fn beside(path: &Path, file: &Path, places: &Places) -> PathBuf {
 }
 
 fn host_and_port(server: &str) -> anyhow::Result<(String, u16)> {
-    let form = || format!("read the server address {server:?}: expected https://HOST:PORT");
+    let form = || format!("the server address {server:?} is not valid: expected https://HOST:PORT");
     let rest = match server.split_once("://") {
         Some(("https", rest)) => rest,
         Some((scheme, _)) => {
-            anyhow::bail!("read the server address {server:?}: the scheme {scheme} is not supported; use https")
+            anyhow::bail!("the server address {server:?} is not valid: the scheme {scheme} is not supported; use https")
         }
         None => server,
     };
@@ -142,10 +142,11 @@ fn host_and_port(server: &str) -> anyhow::Result<(String, u16)> {
 }
 
 fn read_token(file: &Path) -> anyhow::Result<Token> {
-    let bits = open_to_others(file).with_context(|| format!("read the token file {}", file.display()))?;
+    let bits = open_to_others(file).with_context(|| format!("cannot use the token file {}", file.display()))?;
     anyhow::ensure!(bits == 0, ExposedToken { path: file.to_owned(), bits });
-    let text = std::fs::read_to_string(file).with_context(|| format!("read the token file {}", file.display()))?;
-    text.parse().with_context(|| format!("read the token file {}", file.display()))
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot use the token file {}", file.display()))?;
+    text.parse().with_context(|| format!("cannot use the token file {}", file.display()))
 }
 
 #[cfg(test)]

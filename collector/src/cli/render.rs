@@ -80,6 +80,12 @@ impl<'w> Screen<'w> {
     }
 }
 
+/// `1 host`, `2 hosts`. The noun forms its plural with an s.
+pub(super) fn counted(count: impl TryInto<u64>, noun: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Unwraps an error of the CSV writer, so that a broken pipe is still recognised.
 fn of_csv(error: csv::Error) -> io::Error {
     if error.is_io_error()
@@ -159,6 +165,12 @@ impl Cell {
     pub(super) fn lane(lane: Lane) -> Self {
         Self { text: lane.name().to_owned(), right: false, lane: Some(lane) }
     }
+
+    /// A lane, marked if the host is overdue in it.
+    pub(super) fn marked_lane(lane: Lane, overdue: bool) -> Self {
+        let mark = if overdue { " (overdue)" } else { "" };
+        Self { text: format!("{lane}{mark}"), ..Self::lane(lane) }
+    }
 }
 
 /// A table with aligned columns and no lines, so that `cut` and `grep` work on it. Every table of `muster` is one.
@@ -219,7 +231,12 @@ pub(super) fn fields(fields: &[(&str, &str)]) -> String {
 
 /// `2026-05-04T10:00:00Z (3m ago)`.
 pub(super) fn when(at: Timestamp, now: Timestamp) -> String {
-    if at <= now { format!("{at} ({})", ago(at, now)) } else { format!("{at} (in {})", format_span(at.since(now))) }
+    let clock = at.whole_seconds();
+    if at <= now {
+        format!("{clock} ({})", ago(at, now))
+    } else {
+        format!("{clock} (in {})", format_span(at.since(now)))
+    }
 }
 
 /// `3m ago`, `just now`.
@@ -248,6 +265,13 @@ mod tests {
         table.row(vec![Cell::lane(Lane::Replace), Cell::number(3)]);
         table.row(vec![Cell::text("clear"), Cell::number(12_000)]);
         assert_eq!(table.text(&Paint::plain()), "LANE     HOSTS\nreplace      3\nclear    12000\n");
+    }
+
+    #[test]
+    fn people_read_plurals_and_whole_seconds() {
+        assert_eq!([0_usize, 1, 2].map(|count| counted(count, "host")), ["0 hosts", "1 host", "2 hosts"]);
+        let at = Timestamp::from_millis(1_500);
+        assert_eq!(when(at, at), "1970-01-01T00:00:01Z (just now)");
     }
 
     #[test]

@@ -4,22 +4,33 @@ use muster_proto::model::{SoftwareEdition, SoftwareHost, SoftwareReport, Timesta
 
 use super::args::SoftwareArgs;
 use super::client::{Client, SoftwareFilter};
-use super::render::{Answer, Cell, Paint, Screen, Table, ago, instant, or_dash};
+use super::render::{Answer, Cell, Paint, Screen, Table, ago, counted, instant, or_dash};
 
 const EDITIONS: [&str; 6] = ["platform", "kind", "name", "vendor", "version", "hosts"];
 const HOSTS: [&str; 9] = ["id", "hostname", "site", "last_seen", "platform", "kind", "name", "vendor", "version"];
 
 pub(super) async fn run(mut client: Client, asked: SoftwareArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let SoftwareArgs { text, version, hosts, limit } = asked;
+    let asked_text = text.clone();
     let mut report = client.software(&SoftwareFilter { text, version, hosts, limit }).await?;
     report.hosts.sort_by(|a, b| (&a.hostname, a.id).cmp(&(&b.hostname, b.id)));
     let now = screen.now();
     if hosts {
         let answer = Answer { whole: &report, header: &HOSTS };
-        screen.show(&answer, &report.hosts, || host_rows(&report.hosts), |paint| host_page(&report, now, paint))?;
+        screen.show(
+            &answer,
+            &report.hosts,
+            || host_rows(&report.hosts),
+            |paint| host_page(&asked_text, &report, now, paint),
+        )?;
     } else {
         let answer = Answer { whole: &report, header: &EDITIONS };
-        screen.show(&answer, &report.editions, || edition_rows(&report), |paint| edition_page(&report, paint))?;
+        screen.show(
+            &answer,
+            &report.editions,
+            || edition_rows(&report),
+            |paint| edition_page(&asked_text, &report, paint),
+        )?;
     }
     Ok(0)
 }
@@ -44,17 +55,19 @@ fn host_rows(hosts: &[SoftwareHost]) -> Vec<Vec<String>> {
     rows
 }
 
-fn edition_page(report: &SoftwareReport, paint: &Paint) -> String {
+fn edition_page(asked: &str, report: &SoftwareReport, paint: &Paint) -> String {
     let mut table = Table::new(&["name", "version", "vendor", "platform", "kind", "hosts"]);
     for one in &report.editions {
         let [platform, kind, name, vendor, version] = texts(&one.edition);
-        let cells = [name, version, vendor, platform, kind, one.hosts.to_string()];
-        table.row(cells.iter().map(|text| Cell::text(or_dash(text))).collect());
+        let mut cells: Vec<Cell> =
+            [name, version, vendor, platform, kind].iter().map(|text| Cell::text(or_dash(text))).collect();
+        cells.push(Cell::number(one.hosts));
+        table.row(cells);
     }
-    page(&table, report, paint)
+    page(asked, &table, report, paint)
 }
 
-fn host_page(report: &SoftwareReport, now: Timestamp, paint: &Paint) -> String {
+fn host_page(asked: &str, report: &SoftwareReport, now: Timestamp, paint: &Paint) -> String {
     let mut table = Table::new(&["host", "site", "last seen", "name", "version"]);
     for host in &report.hosts {
         let seen = host.last_seen.map_or_else(|| "never".to_owned(), |at| ago(at, now));
@@ -66,14 +79,16 @@ fn host_page(report: &SoftwareReport, now: Timestamp, paint: &Paint) -> String {
             table.row(cells);
         }
     }
-    page(&table, report, paint)
+    page(asked, &table, report, paint)
 }
 
-fn page(table: &Table, report: &SoftwareReport, paint: &Paint) -> String {
+fn page(asked: &str, table: &Table, report: &SoftwareReport, paint: &Paint) -> String {
     let more = match report.more_editions {
         0 => String::new(),
-        more => format!("; {more} more edition(s) match"),
+        1 => "; 1 more edition matches".to_owned(),
+        more => format!("; {more} more editions match"),
     };
-    let total = format!("{} host(s) have it{more}\n", report.hosts_total);
+    let verb = if report.hosts_total == 1 { "has" } else { "have" };
+    let total = format!("{} {verb} software matching {asked:?}{more}\n", counted(report.hosts_total, "host"));
     if report.editions.is_empty() { total } else { format!("{}\n{total}", table.text(paint)) }
 }

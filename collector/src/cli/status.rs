@@ -51,7 +51,7 @@ pub(super) fn page(status: &CollectorStatus, paint: &Paint) -> String {
         ("rules", &status.rules_version),
         ("hosts", &status.hosts.to_string()),
         ("judge queue", &waiting),
-        ("clock", &status.now.to_rfc3339()),
+        ("clock", &status.now.whole_seconds().to_rfc3339()),
     ]);
     match refused_rules(status, paint) {
         Some(warning) => format!("{text}  {warning}\n"),

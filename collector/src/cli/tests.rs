@@ -87,14 +87,14 @@ order-1  Title
   retired           0
   waived            0
   missing           0
-  replace           1  33.3 %
+  replace           1  33.3%
   remove            0
   silent            0
   unknown           0
   protect           0
   confirm           0
   done              0
-  clear             2  66.6 %
+  clear             2  66.6%
   in scope          3
   out of scope      2
   total             5  adds up
@@ -154,7 +154,7 @@ async fn wrong_usage_exits_with_two_and_help_with_zero() {
     let never = muster(&["tokens", "create", "--site", "hq", "--expires", "0s"], "").await.err;
     assert!(never.contains("valid for at least 1s"), "{never}");
     let software = muster(&["software", "--help"], "").await.out;
-    assert!(software.starts_with("Count the hosts") && software.contains("--hosts"), "{software}");
+    assert!(software.starts_with("Count or list the hosts") && software.contains("--hosts"), "{software}");
     assert_eq!(muster(&["version"], "").await.out, format!("muster {}\n", env!("CARGO_PKG_VERSION")));
 }
 
@@ -198,7 +198,7 @@ async fn check_counts_the_files_and_refuses_files_that_it_does_not_read() {
     write("README.md", "ours");
     let outcome = muster(&["catalogue", "check", place], "").await;
     assert_eq!(outcome.code, 0, "{}", outcome.err);
-    assert!(outcome.out.contains(&format!("1 file(s) from {place}\n")), "{}", outcome.out);
+    assert!(outcome.out.contains(&format!("1 file from {place}\n")), "{}", outcome.out);
 
     write("orders/our.tml", "id = \"our\"");
     let outcome = muster(&["catalogue", "check", place, "-o", "json"], "").await;

@@ -4,14 +4,14 @@ use muster_proto::model::{Timestamp, TokenReport};
 
 use super::args::{NewTokenArgs, TokensArgs, TokensVerb};
 use super::client::Client;
-use super::render::{Answer, Cell, Paint, Screen, Table, instant, when};
+use super::render::{Answer, Cell, Paint, Screen, Table, counted, instant, when};
 
 const HEADER: [&str; 7] = ["id", "site", "created_at", "expires_at", "max_uses", "uses", "revoked_at"];
 const CREATED_HEADER: [&str; 3] = ["token", "site", "expires_at"];
 
 pub(super) async fn run(mut client: Client, asked: TokensArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     match asked.verb {
-        None => {
+        None | Some(TokensVerb::List) => {
             let tokens = client.token_list().await?;
             let now = screen.now();
             let answer = Answer { whole: &tokens, header: &HEADER };
@@ -62,7 +62,7 @@ fn page(tokens: &[TokenReport], now: Timestamp, paint: &Paint) -> String {
             Cell::text(state),
         ]);
     }
-    format!("{}\n{} token(s)\n", table.text(paint), tokens.len())
+    format!("{}\n{}\n", table.text(paint), counted(tokens.len(), "token"))
 }
 
 /// The enrollment tokens as a table without colours, for `muster-collector tokens`.

@@ -75,7 +75,7 @@ fn every_fault_is_reported_at_once_with_its_place() {
         "agents.listen: invalid socket address syntax",
         "agents.handshake: unknown key; did you mean \"agents.handshakes\"?",
         "\"https://x\" is not a host name or an address",
-        "pace.next: invalid value: string \"soon\", expected a duration",
+        "pace.next: invalid value: string \"soon\", expected a duration such as \"30s\"",
         "log.format: ",
         "broken.toml: TOML parse error at line 1",
         "the environment: probes.listn: unknown key; did you mean \"probes.listen\"?",

@@ -55,7 +55,13 @@ fn unknown(assessment: Option<&Assessment>) -> String {
         return match gap.outcome {
             Some(Outcome::Denied) => format!("Grant the agent permission to read {source}"),
             Some(Outcome::NotApplicable) | None => format!("Let the agent read a required source. {}", gap.text),
-            Some(_) => format!("Fix the source, then scan again. {}", gap.text),
+            Some(Outcome::TimedOut) => {
+                format!("Find out why {source} is slow or raise its time limit, then scan again. {}", gap.text)
+            }
+            Some(_) => format!(
+                "Repair what {source} reads, for example from a backup of the package database; then scan again. {}",
+                gap.text
+            ),
         };
     }
     if of_kind(ReasonKind::Watchlist).is_some() {

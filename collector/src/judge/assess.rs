@@ -159,7 +159,10 @@ fn product_text(order: &Order, one: &FoundProduct<'_>) -> String {
         return format!("{present}{basis}");
     }
     let due = order.due().map(|due| format!(" ({} {due})", order.wording.since)).unwrap_or_default();
-    format!("{present}{basis}; it {}{due}", order.wording.must)
+    // A management agent protects nothing, so nothing has to take its place.
+    let is_replaced = one.presence != Presence::ManagementOnly;
+    let must = if is_replaced { order.wording.must.clone() } else { order.wording.must.replace("replaced", "removed") };
+    format!("{present}{basis}; it {must}{due}")
 }
 
 #[cfg(test)]

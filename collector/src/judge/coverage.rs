@@ -47,12 +47,15 @@ fn gap(need: &Need, snapshot: &Snapshot) -> Option<Reason> {
 
 fn not_complete(entry: &SnapshotEntry) -> Reason {
     let problem = match entry.outcome {
-        Outcome::Partial => "could be read only in part",
+        Outcome::Partial => "was read only partly",
         Outcome::Denied => "could not be read: the agent has no permission",
         Outcome::TimedOut => "could not be read within its time limit",
         Outcome::Failed | Outcome::Found | Outcome::Empty | Outcome::NotApplicable => "could not be read",
     };
-    let detail = if entry.reason.is_empty() { String::new() } else { format!(": {}", entry.reason) };
+    // The reason often begins with the name of the source, which the sentence has already.
+    let name = format!("{} ", entry.source);
+    let detail = entry.reason.strip_prefix(&name).unwrap_or(&entry.reason);
+    let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
     let rule = format!("coverage/{}-{}", entry.source, entry.outcome);
     let text = format!("{} {problem}{detail}", entry.source);
     let outcome = Some(entry.outcome);

@@ -114,7 +114,8 @@ fn not_covered(assessment: &Assessment) -> String {
         // Every source was read completely, so only an old watchlist is left as a gap.
         return "The agent's watchlist is older than the catalogue; it updates at the next check-in".to_owned();
     }
-    format!("Required sources could not be read completely: {}", gaps.join(", "))
+    let what = if gaps.len() == 1 { "A required source" } else { "Required sources" };
+    format!("{what} could not be read completely: {}", gaps.join(", "))
 }
 
 /// The lane after a removal, which depends on protection and on the proof of removal.
@@ -157,12 +158,13 @@ fn unproven(order: &Order, assessment: &Assessment, removal: Option<&Removal>) -
 /// What was present, until when, and how far the removal is proven.
 fn past(order: &Order, assessment: &Assessment, removal: &Removal) -> Vec<Reason> {
     let proof = unproven(order, assessment, Some(removal)).unwrap_or_else(|| "the removal is proven".to_owned());
-    let text = format!("Not found by complete scans since {}: {proof}", removal.since);
+    let text = format!("Not found by complete scans since {}: {proof}", removal.since.whole_seconds());
     let mut past = vec![Reason::new(ReasonKind::Removal, "remediation/removed", text)];
     let Some(was) = &removal.was else { return past };
     for reason in was.reasons.iter().filter(|reason| reason.kind == ReasonKind::Product) {
         let Some(product) = &reason.product else { continue };
-        let text = format!("{} from {} to {}", was_present(product), was.since, was.last_seen);
+        let (from, to) = (was.since.whole_seconds(), was.last_seen.whole_seconds());
+        let text = format!("{} from {from} to {to}", was_present(product));
         let (product, evidence) = (Some(product.clone()), reason.evidence.clone());
         past.push(Reason {
             product,
@@ -176,7 +178,7 @@ fn past(order: &Order, assessment: &Assessment, removal: &Removal) -> Vec<Reason
 fn silence(order: &Order, host: &HostSituation<'_>) -> Reason {
     let days = order.patience.as_secs() / (24 * 3600);
     let text = match host.last_seen {
-        Some(seen) => format!("Last reported at {seen}; the order allows {days} days of silence"),
+        Some(seen) => format!("Last reported at {}; the order allows {days} days of silence", seen.whole_seconds()),
         None => "It has never reported".to_owned(),
     };
     Reason::new(ReasonKind::Silence, "lane/silent", text)

@@ -9,7 +9,7 @@ pub(super) fn is_present(product: &ProductSeen) -> String {
         Presence::Installed => "is installed",
         Presence::ManagementOnly => "is installed (management only)",
         Presence::Embedded => "contains code of this vendor",
-        Presence::Remnant => "was removed but left remnants",
+        Presence::Remnant => "is not installed, but remnants of it were found",
         Presence::Suspect => "may be present; only weak evidence was found",
         Presence::None | Presence::Unknown => "could not be judged",
     };

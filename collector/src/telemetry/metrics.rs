@@ -140,23 +140,23 @@ impl Metrics {
 
     fn register(&mut self) {
         let registry = &mut self.registry;
-        registry.register("calls", "Finished gRPC calls by listener, method and code.", self.calls.clone());
-        registry.register("call_seconds", "Duration of gRPC calls by listener.", self.call_seconds.clone());
-        registry.register("check_ins", "Successful check-ins of agents.", self.check_ins.clone());
-        registry.register("uploads", "Successful uploads of agents.", self.uploads.clone());
-        registry.register("refusals", "Refused calls of agents by class.", self.refusals.clone());
-        registry.register("upload_bytes", "Bytes received in uploads.", self.upload_bytes.clone());
-        registry.register("handshakes", "TLS handshakes by listener and result.", self.handshakes.clone());
-        registry.register("connections", "Open connections by listener.", self.connections.clone());
-        registry.register("store_errors", "Failed store operations.", self.store_errors.clone());
-        registry.register("rules_reloads", "Reloads of the rules by result.", self.reloads.clone());
-        registry.register("judge_queue_hosts", "Hosts waiting to be judged.", self.judge_queue_hosts.clone());
+        registry.register("calls", "Finished gRPC calls by listener, method and code", self.calls.clone());
+        registry.register("call_seconds", "Duration of gRPC calls by listener", self.call_seconds.clone());
+        registry.register("check_ins", "Successful check-ins of agents", self.check_ins.clone());
+        registry.register("uploads", "Successful uploads of agents", self.uploads.clone());
+        registry.register("refusals", "Refused calls of agents by class", self.refusals.clone());
+        registry.register("upload_bytes", "Bytes received in uploads", self.upload_bytes.clone());
+        registry.register("handshakes", "TLS handshakes by listener and result", self.handshakes.clone());
+        registry.register("connections", "Open connections by listener", self.connections.clone());
+        registry.register("store_errors", "Failed store operations", self.store_errors.clone());
+        registry.register("rules_reloads", "Reloads of the rules by result", self.reloads.clone());
+        registry.register("judge_queue_hosts", "Hosts waiting to be judged", self.judge_queue_hosts.clone());
         registry.register(
             "judge_queue_lag_seconds",
-            "Waiting time of the oldest host in the judge queue.",
+            "Waiting time of the oldest host in the judge queue",
             self.judge_queue_lag.clone(),
         );
-        registry.register("hosts", "Enrolled hosts.", self.hosts.clone());
+        registry.register("hosts", "Enrolled hosts", self.hosts.clone());
     }
 
     /// Counts a finished call.

@@ -50,6 +50,12 @@ impl Timestamp {
         Ok(Self(i64::try_from(millis).unwrap_or(if millis < 0 { i64::MIN } else { i64::MAX })))
     }
 
+    /// The same instant without its milliseconds, for people to read.
+    #[must_use]
+    pub const fn whole_seconds(self) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(1_000)))
+    }
+
     /// RFC 3339 in UTC. Milliseconds are written only if they are not zero.
     #[must_use]
     pub fn to_rfc3339(self) -> String {

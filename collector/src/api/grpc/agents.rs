@@ -52,7 +52,9 @@ where
         let label = known(method, &METHODS);
         let checked = match method {
             Some(method) => self.check(method, &request),
-            None => Err(Box::new(Status::unimplemented("this is the agents' port; use the operators' port (7444)"))),
+            None => Err(Box::new(Status::unimplemented(
+                "this is the agents' port; use the operators' port (7444 by default)",
+            ))),
         };
         let request = match label {
             "Upload" => request.map(|body| Body::new(Counted { body, metrics: Arc::clone(&self.metrics) })),

@@ -82,7 +82,7 @@ impl OperatorsGate {
     async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Caller, Status> {
         // An agent that was given the wrong port has no token; tell it about the port instead.
         if method_of(path, AGENT_SERVICE).is_some() {
-            return Err(Status::unimplemented("this is the operators' port; use the agents' port (7443)"));
+            return Err(Status::unimplemented("this is the operators' port; use the agents' port (7443 by default)"));
         }
         self.access.admit(headers, needed(path)).await
     }

@@ -83,7 +83,7 @@ async fn who_does_not_answer_is_named_without_the_password() {
         ("postgres://muster:s3cret@127.0.0.1:1,127.0.0.1:2/fleet", "postgres://127.0.0.1:1,127.0.0.1:2/fleet"),
     ] {
         let error = refusal(url).await.to_string();
-        assert!(error.starts_with(&format!("open the database {place}: ")), "{error}");
+        assert!(error.starts_with(&format!("cannot open the database {place}: ")), "{error}");
         assert!(error.contains("refused") && !error.contains("s3cret"), "{error}");
     }
     let place = Database::create();

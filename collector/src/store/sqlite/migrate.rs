@@ -121,6 +121,6 @@ mod tests {
         let mut sql = Connection::open_in_memory().expect("opens");
         sql.execute_batch("CREATE TABLE bookmarks (url TEXT)").expect("creates");
         let error = migrate(&mut sql, "places.sqlite").expect_err("not ours");
-        assert_eq!(error.to_string(), "open the database places.sqlite: it belongs to another program");
+        assert_eq!(error.to_string(), "cannot open the database places.sqlite: it belongs to another program");
     }
 }

@@ -41,7 +41,9 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
     };
     let mut sql = opened().map_err(|error| match StoreFault::from(error) {
         StoreFault::Other(reason) => failed(reason),
-        StoreFault::Damaged { reason, .. } => StoreError::Damaged { what: format!("the file {place}"), reason },
+        StoreFault::Damaged { reason, .. } => {
+            failed(format!("the file is not a Muster database, or it is damaged: {reason}"))
+        }
         other @ (StoreFault::Full | StoreFault::Closed) => other.into_error("open", &place),
     })?;
     migrate::migrate(&mut sql, &place)?;

@@ -71,8 +71,8 @@ fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
     let text = "this is a letter, and not a database. ".repeat(200);
     std::fs::write(&path, &text).expect("writes");
     let error = refusal(&path.display().to_string());
-    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
-    assert!(error.to_string().contains("file is not a database"), "{error}");
+    assert!(matches!(error, StoreError::Open { .. }), "{error}");
+    assert!(error.to_string().contains("is not a Muster database, or it is damaged"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).expect("reads"), text);
 }
 
@@ -81,14 +81,14 @@ fn another_kind_of_store_is_refused_without_its_password() {
     let error = refusal("mysql://muster:secret@db/fleet");
     assert_eq!(
         error.to_string(),
-        "open the database mysql://…: the URL must be sqlite:///path/to/file or postgres://user@host/database"
+        "cannot open the database mysql://…: the URL must be sqlite:///path/to/file or postgres://user@host/database"
     );
 }
 
 #[test]
 fn a_place_that_cannot_be_written_is_named() {
     let error = refusal("/proc/nowhere/fleet.db");
-    assert!(error.to_string().starts_with("open the database /proc/nowhere/fleet.db: "), "{error}");
+    assert!(error.to_string().starts_with("cannot open the database /proc/nowhere/fleet.db: "), "{error}");
 }
 
 /// The check finds and names each damage.

@@ -85,7 +85,7 @@ async fn a_server_is_believed_as_far_as_the_address_asks_it_to_prove_itself() {
         assert_eq!(server.sql(encrypted), "t", "{host} {rest}");
         store.close().await.expect("closes");
     }
-    let place = |host: &str| format!("open the database postgres://{host}:{}/fleet: ", server.port());
+    let place = |host: &str| format!("cannot open the database postgres://{host}:{}/fleet: ", server.port());
     let unsigned = format!("is not signed by one of sslrootcert {}", stranger.ca());
     for (host, rest, part) in [
         ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={}", stranger.ca()), unsigned.as_str()),
