@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use muster_proto::error_chain;
 
 use crate::app::{AppError, EnrollError};
 use crate::config::{self, ConfigFaults, Flags, Settings};
@@ -90,8 +91,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // The only place that prints an error with its causes.
-            let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-            let _ = writeln!(io::stderr(), "error: {}", chain.join(": "));
+            let _ = writeln!(io::stderr(), "error: {}", error_chain(error.as_ref()));
             for line in advice(&error) {
                 let _ = writeln!(io::stderr(), "  {line}");
             }

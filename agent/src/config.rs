@@ -211,7 +211,7 @@ fn settle(keys: Keys, flags: &Flags, environment: &BTreeMap<String, String>, lay
     for (key, path) in keys.proxy.files() {
         layers.not_empty(key, path);
     }
-    if keys.log.level.is_empty() {
+    if keys.log.level.as_deref() == Some("") {
         layers.fault("log.level", "is empty; remove the key or name a level");
     }
     let proxy = proxy::settle(keys.proxy, environment).unwrap_or_else(|(origin, expected)| {

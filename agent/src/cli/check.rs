@@ -291,11 +291,14 @@ fn check_enrollment(settings: &Settings, identity: Option<Identity>, probe: Opti
         return steps.failed("enrollment", found, &app::enroll_command(&settings.state_dir));
     };
     let refusal = probe.and_then(|probe| probe.class);
-    if let Some(class @ (RefusalClass::Unknown | RefusalClass::Revoked | RefusalClass::ReKey)) = refusal {
+    if let Some(class @ (RefusalClass::Unknown | RefusalClass::Revoked)) = refusal {
         let found = format!("the collector refuses this host ({class})");
         return steps.failed("enrollment", found, "enroll again with a new token");
     }
-    // Any other refusal is the expected answer to the empty check-in.
+    // Any other refusal is the expected answer to the empty check-in. A key that must be renewed needs no token.
+    if refusal == Some(RefusalClass::ReKey) && identity.expires > app::now() {
+        return steps.failed("enrollment", "the collector wants a new key", "run `muster-agent once` to renew it");
+    }
     if identity.expires <= app::now() {
         let found = format!("the certificate expired at {}", identity.expires);
         return steps.failed("enrollment", found, "run `muster-agent once` to renew it");

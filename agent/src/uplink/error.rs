@@ -1,7 +1,8 @@
 //! What can go wrong between agent and collector, and what the agent may conclude from it.
 
 use muster_proto::convert::{ConvertError, RefusalDetail};
-use muster_proto::model::{Pace, RefusalClass, Timestamp};
+use muster_proto::error_chain;
+use muster_proto::model::{Pace, RefusalClass, Timestamp, clean_text};
 use muster_proto::wire;
 use prost::Message;
 
@@ -9,6 +10,9 @@ use super::connect::{ConnectError, is_about_us, tls_fault};
 use super::delivery::DeliveryError;
 use super::trust::TlsError;
 use crate::identity::IdentityError;
+
+/// The most bytes of a message of the collector that are shown.
+const MESSAGE_BYTES: usize = 1024;
 
 /// Why a call to the collector failed.
 #[derive(Debug, thiserror::Error)]
@@ -104,22 +108,19 @@ impl UplinkError {
     }
 
     pub(super) fn of_status(method: &'static str, status: &tonic::Status) -> Self {
+        // The text comes from the network and goes to a terminal.
+        let message = clean_text(status.message(), MESSAGE_BYTES);
         if let Some(detail) = refusal(status) {
-            return Self::Refused {
-                class: detail.class,
-                message: status.message().to_owned(),
-                pace: detail.pace,
-                server_time: detail.server_time,
-            };
+            return Self::Refused { class: detail.class, message, pace: detail.pace, server_time: detail.server_time };
         }
         if let Some(alert) = certificate_alert(status) {
             return Self::CertificateRefused { alert };
         }
-        Self::Call { method, code: status.code(), message: status.message().to_owned() }
+        Self::Call { method, code: status.code(), message }
     }
 
     pub(super) fn answer(method: &'static str) -> impl Fn(ConvertError) -> Self {
-        move |error| Self::Answer { method, what: error.to_string() }
+        move |error| Self::Answer { method, what: error_chain(&error) }
     }
 }
 
@@ -186,5 +187,12 @@ mod tests {
         ] {
             assert_eq!(UplinkError::of_status("CheckIn", &status).class(), None, "{status:?}");
         }
+    }
+
+    #[test]
+    fn a_message_of_the_collector_cannot_command_the_terminal() {
+        let status = tonic::Status::internal(format!("\u{1b}[2Jgone{}", "x".repeat(5000)));
+        let text = UplinkError::of_status("CheckIn", &status).to_string();
+        assert!(!text.contains('\u{1b}') && text.len() < 1200, "{text}");
     }
 }
