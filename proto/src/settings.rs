@@ -139,14 +139,14 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
     fn unknown(&mut self, key: &str, value: &Value) {
         let section = format!("{key}.");
         let is_section = self.keys.iter().any(|known| known.starts_with(&section));
-        match value {
-            Value::Object(_) if is_section => {}
-            _ if is_section => self.fault(key, format!("expected a section, [{key}]")),
-            _ => {
-                let hint = did_you_mean(key, self.keys.iter().map(String::as_str));
-                self.fault(key, format!("unknown key{hint}"));
-            }
+        if is_section && value.is_object() {
+            return;
         }
+        if is_section {
+            return self.fault(key, format!("expected a section, [{key}]"));
+        }
+        let hint = did_you_mean(key, self.keys.iter().map(String::as_str));
+        self.fault(key, format!("unknown key{hint}"));
     }
 
     /// Reports a fault of a key, in the layer that set it.

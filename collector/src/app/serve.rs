@@ -74,10 +74,8 @@ impl CannotListen {
     /// What to do about it.
     pub(super) fn advice(&self) -> String {
         let Self { option, .. } = self;
-        match self.source.kind() {
-            std::io::ErrorKind::AddrInUse => format!("stop the other program or change {option}"),
-            _ => format!("change {option}"),
-        }
+        let is_taken = self.source.kind() == std::io::ErrorKind::AddrInUse;
+        if is_taken { format!("stop the other program or change {option}") } else { format!("change {option}") }
     }
 }
 
