@@ -38,6 +38,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(Stri
     let command = match parsed {
         Ok(command) => command,
         Err(refused) if refused.use_stderr() => {
+            // Nothing can be done if standard error is closed.
             let _ = write!(err, "{}", refused.render());
             return 2;
         }
@@ -49,6 +50,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(Stri
     match execute(command, environment, &mut out) {
         Ok(code) => code,
         Err(failed) => {
+            // Flush first, so that the error comes after everything that was printed.
             let _ = out.flush();
             report(&failed, &mut err);
             1
@@ -57,10 +59,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(Stri
 }
 
 fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn Write) -> anyhow::Result<u8> {
+    // The version must be printed even if the settings are faulty.
     if matches!(command.verb, Verb::Version) {
         return written(writeln!(out, "muster-collector {}", env!("CARGO_PKG_VERSION")));
     }
     let settings = Settings::load(&command.flags, environment);
+    // For `check` a faulty setting is a finding like others, so it goes to standard output.
     if let (Verb::Check, Err(faults)) = (&command.verb, &settings) {
         writeln!(out, "FAULT settings: {faults}\n      {SETTINGS_ADVICE}")?;
         return Ok(1);
@@ -81,6 +85,7 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
             let good = runtime.block_on(check::run(&settings, clock::system_now(), out))?;
             Ok(if good { 0 } else { 1 })
         }
+        // Answered above.
         Verb::Version => Ok(0),
     }
 }

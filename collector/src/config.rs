@@ -62,6 +62,7 @@ impl StoreAddress {
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         let path = self.0.strip_prefix("sqlite://").or_else(|| self.0.strip_prefix("sqlite:")).unwrap_or(&self.0);
+        // Every other scheme belongs to a database server.
         (!path.contains("://")).then(|| Path::new(path))
     }
 }
@@ -294,6 +295,7 @@ impl Settings {
         for (key, value) in flags.settings() {
             layers.set("the command line", key, value);
         }
+        // Settle even after faults, so that values outside their limits are reported in the same run.
         let settings = settle(layers.merged(), &mut layers);
         layers.finish().map(|()| settings)
     }
@@ -324,6 +326,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
     if keys.data_dir.as_os_str().is_empty() {
         layers.fault("data_dir", "is empty; name a directory");
     }
+    // Only `serve` starts the log; checked here, a bad filter is a fault in every verb.
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&keys.log.filter) {
         layers.fault("log.filter", format!("{:?} is not a filter: {error}", keys.log.filter));
     }
@@ -350,6 +353,7 @@ fn store_address(keys: &Keys, layers: &mut Layers<Keys>) -> StoreAddress {
     if let Some((scheme, _)) = url.split_once("://")
         && !["sqlite", "postgres", "postgresql"].contains(&scheme)
     {
+        // The scheme only: the rest of the address may hold a password.
         layers.fault("store.url", format!("unknown scheme {scheme:?}; use sqlite or postgres"));
     }
     StoreAddress(if url.is_empty() { keys.data_dir.join("muster.db").display().to_string() } else { url.clone() })
@@ -376,6 +380,7 @@ fn is_public_name(name: &str) -> bool {
     if name.parse::<std::net::IpAddr>().is_ok() {
         return true;
     }
+    // RFC 1035: a label has at most 63 bytes, and a name without its final dot at most 253.
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63

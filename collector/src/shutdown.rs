@@ -19,6 +19,7 @@ impl StopToken {
 
     /// Cancels all clones. A second call changes nothing.
     pub fn cancel(&self) {
+        // `send` fails and stores nothing while nobody waits; `send_replace` always stores the value.
         self.sender.send_replace(true);
     }
 
@@ -34,6 +35,7 @@ impl StopToken {
         // Keep the sender: without one, waiting would end when the last other clone is dropped.
         let sender = Arc::clone(&self.sender);
         async move {
+            // `wait_for` checks the current value first, so it does not miss an earlier stop.
             let _ = receiver.wait_for(|stop| *stop).await;
             drop(sender);
         }

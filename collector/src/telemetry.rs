@@ -49,6 +49,7 @@ pub fn start_log(log: &Log) -> Result<(), LogError> {
     let started = if json {
         registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).try_init()
     } else {
+        // The format `text` may go to a file or the journal, which must not get colour codes.
         registry.with(layer.with_ansi(terminal)).try_init()
     };
     started.map_err(LogError::Start)

@@ -96,6 +96,7 @@ impl NotCanonical {
 /// The canonical bytes of a section. [`Section::new`] has already cut its texts to the limits.
 #[must_use]
 pub fn section_bytes(section: &Section) -> Vec<u8> {
+    // 96 is a rough size of an observation; a bad guess only costs a reallocation.
     let mut bytes = Vec::with_capacity(64 + section.observations().len() * 96);
     write_head(&mut bytes, section.platform(), section.source(), section.observations().len());
     for observation in section.observations() {
@@ -146,6 +147,7 @@ pub fn read_snapshot(bytes: &[u8]) -> Result<Snapshot, NotCanonical> {
     let mut reader = Reader::new(bytes, SNAPSHOT_MAGIC, "snapshot")?;
     let platform = reader.member("platform", Platform::from_code)?;
     let count = reader.count("sources", "SOURCES_PER_SNAPSHOT", limits::SOURCES_PER_SNAPSHOT)?;
+    // An entry has more than four bytes, so a false count cannot reserve much more memory than the input has.
     let mut entries: Vec<SnapshotEntry> = Vec::with_capacity(count.min(reader.rest() / 4));
     for index in 0..count {
         let entry = read_entry(&mut reader)?;

@@ -76,6 +76,7 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
             Ok(entries) => {
                 let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
                 files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+                // A later file covers an earlier one, so their order must not depend on the file system.
                 files.sort();
                 files.iter().for_each(|path| self.file(path));
             }
@@ -119,6 +120,7 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
 
     /// Sets one key. Each is checked alone, so that every fault is found and has its place.
     pub fn set(&mut self, place: &str, key: &str, value: Value) {
+        // Noted before the checks, because their faults name this layer.
         self.places.insert(key.to_owned(), place.to_owned());
         if !self.keys.contains(key) {
             return self.unknown(key, &value);
@@ -139,6 +141,7 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
     fn unknown(&mut self, key: &str, value: &Value) {
         let section = format!("{key}.");
         let is_section = self.keys.iter().any(|known| known.starts_with(&section));
+        // Only an empty table is a leaf, and an empty section sets nothing.
         if is_section && value.is_object() {
             return;
         }
@@ -230,6 +233,7 @@ fn without_excerpt(fault: &str) -> String {
 
 fn leaves<'v>(prefix: &str, value: &'v Value) -> Vec<(String, &'v Value)> {
     let Value::Object(table) = value else { return vec![(prefix.to_owned(), value)] };
+    // Without its own leaf, an empty section with an unknown name would pass unnoticed.
     if table.is_empty() && !prefix.is_empty() {
         return vec![(prefix.to_owned(), value)];
     }

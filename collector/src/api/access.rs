@@ -50,12 +50,14 @@ impl Access {
         let same = token.secret.matches(&expected);
         match known {
             Some(known) if same && known.revoked_at.is_none() => {
+                // The role comes after the secret, so that a stranger cannot find out what an id may do.
                 if known.role < needed {
                     let text = format!("the role {} does not allow this; {needed} is required", known.role);
                     return Err(Status::permission_denied(text));
                 }
                 Ok(Caller { person: known.person, role: known.role })
             }
+            // One text for every case, so that the answer does not reveal which ids exist.
             _ => Err(Status::unauthenticated("the token is unknown or revoked")),
         }
     }
@@ -69,6 +71,7 @@ fn token_of(headers: &HeaderMap) -> Result<Token, Status> {
         return Err(demand());
     }
     let (scheme, token) = value.split_once(' ').ok_or_else(demand)?;
+    // RFC 9110: the name of the scheme is case-insensitive.
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(demand());
     }

@@ -77,6 +77,7 @@ async fn readyz(State(state): State<ProbesState>) -> Response {
     let mut ready = true;
     let mut line = |good: bool, name: &str, note: &str| {
         ready &= good;
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "{} {name}{note}", if good { "ok" } else { "not ready" });
     };
     line(latch(&readiness.store), "store", "");
@@ -84,6 +85,7 @@ async fn readyz(State(state): State<ProbesState>) -> Response {
     let note = note
         .as_ref()
         .map(|note| format!(": the rules on disk were refused, the previous rules are in force: {}", note.reason));
+    // Refused rules do not make the collector unready, because the previous rules still judge.
     line(latch(&readiness.rules), "rules", &note.unwrap_or_default());
     line(latch(&readiness.listeners), "listeners", "");
     line(!latch(&readiness.stopping), "running", "");
@@ -100,6 +102,7 @@ async fn readyz(State(state): State<ProbesState>) -> Response {
 }
 
 async fn metrics(State(state): State<ProbesState>) -> Response {
+    // The counters are still right, so answer with the gauges of an earlier request.
     if let Err(failed) = refresh(&state).await {
         error!(error = %failed, "reading the judge queue failed");
     }

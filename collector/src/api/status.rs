@@ -15,6 +15,7 @@ pub(super) fn store_failed(failed: &StoreError, metrics: &Metrics) -> Status {
     metrics.store_error();
     error!(error = %failed, "a call of an operator failed in the store");
     if matches!(failed, StoreError::Closed { .. }) {
+        // Clients may repeat a call that is unavailable, but not one that failed internally.
         return Status::unavailable("the collector is stopping");
     }
     Status::internal("the store failed; the collector's log has the reason")

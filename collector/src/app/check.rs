@@ -37,6 +37,7 @@ impl Findings<'_> {
 /// Returns whether everything is in order.
 pub(super) async fn run(settings: &Settings, now: Timestamp, out: &mut dyn Write) -> io::Result<bool> {
     let mut findings = Findings { out, good: true };
+    // Faulty settings are reported before, because nothing else can be checked with them.
     findings.ok("settings", "valid")?;
     directory(settings, &mut findings)?;
     certificates(settings, now, &mut findings)?;
@@ -146,6 +147,7 @@ async fn authority(settings: &Settings, store: &dyn Store, findings: &mut Findin
             let refused = ForeignAuthority { theirs, ours: Some(ours), directory: settings.data_dir.clone() };
             findings.fault("store", &refused.to_string(), ForeignAuthority::ADVICE)
         }
+        // A CA that is missing here has its own fault, and a database without a pin accepts any CA.
         (Ok(_), _) => Ok(()),
         (Err(failed), _) => {
             findings.fault("store", &failed.to_string(), "check that the database is reachable, then try again")

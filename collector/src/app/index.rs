@@ -17,6 +17,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 pub(super) async fn build(store: Arc<dyn Store>, stop: StopToken) {
     loop {
         let pause = match store.index_advance(WAITING).await {
+            // More may wait, so the next step follows at once.
             Ok(IndexStep::Taken) => Duration::ZERO,
             Ok(IndexStep::Nothing | IndexStep::Later) => EVERY,
             Err(StoreError::Closed { .. }) => return,

@@ -30,12 +30,14 @@ pub(super) struct Lock {
 impl Lock {
     pub(super) fn take(directory: &Path) -> anyhow::Result<Self> {
         let path = directory.join("collector.lock");
+        // Do not truncate yet: until the lock is ours, the file has the process id of another collector.
         let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = open().with_context(|| format!("open {}", path.display()))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut id = String::new();
+                // The id only improves the message, so a failed read leaves it out.
                 let _ = file.read_to_string(&mut id);
                 let who = if id.trim().is_empty() { String::new() } else { format!(" (process {})", id.trim()) };
                 return Err(Locked { directory: directory.to_owned(), who }.into());
@@ -52,6 +54,7 @@ impl Lock {
 
 /// Held while files are created, so that two first starts do not create two CAs. Waits for the other process.
 pub(super) fn exclusive(directory: &Path) -> anyhow::Result<File> {
+    // Not `collector.lock`: a collector holds that as long as it serves, and `init` must not wait for it.
     let handle = File::open(directory).with_context(|| format!("open {}", directory.display()))?;
     flock(&handle, FlockOperation::LockExclusive).with_context(|| format!("lock {}", directory.display()))?;
     Ok(handle)

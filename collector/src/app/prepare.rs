@@ -64,8 +64,10 @@ pub(super) async fn prepare(settings: &Settings, now: Timestamp) -> anyhow::Resu
     let made = private_directory(directory)
         .with_context(|| format!("cannot create the data directory {}", directory.display()))?;
     notes.push(format!("{} data directory {}", if made { "created" } else { "found" }, directory.display()));
+    // Held until this function returns, because it asks for each file before it creates it.
     let _alone = lock::exclusive(directory)?;
     let database = store::place(settings.store.url());
+    // Connecting creates the file, so ask before. The database of a server counts as found.
     let had = settings.store.file().is_none_or(Path::exists);
     let (store, authority, made) = if settings.store.file().is_some() {
         let (authority, made) = Authority::open_or_create(directory, now)?;
@@ -80,6 +82,7 @@ pub(super) async fn prepare(settings: &Settings, now: Timestamp) -> anyhow::Resu
     notes.push(format!("{} CA {}, pin {}", if made { "created" } else { "found" }, place.display(), authority.pin()));
     notes.push(format!("{} database {database}", if had { "found" } else { "created" }));
     notes.push(admin_token(settings, store.as_ref(), now).await?);
+    // The next call creates the file, so ask before.
     let had_certificate = directory.join("server.pem").exists();
     let certificate = ServerCertificate::open_or_issue(&authority, directory, &public_names(settings), now)?;
     let names: Vec<&str> = certificate.names().iter().map(String::as_str).collect();
@@ -144,6 +147,7 @@ impl ForeignAuthority {
 async fn shared_authority(settings: &Settings, store: &dyn Store, now: Timestamp) -> anyhow::Result<(Authority, bool)> {
     let directory = &settings.data_dir;
     let foreign = |theirs, ours| ForeignAuthority { theirs, ours, directory: directory.clone() };
+    // Without this check a new data directory would get a CA that the claim below refuses, and keep it.
     if !directory.join("ca.pem").exists()
         && let Some(theirs) = store.authority_get().await?
     {
@@ -151,6 +155,7 @@ async fn shared_authority(settings: &Settings, store: &dyn Store, now: Timestamp
     }
     let (authority, made) = Authority::open_or_create(directory, now)?;
     let ours = authority.pin().to_string();
+    // Two first starts may both get here. The store keeps one pin, and the other collector stops.
     let theirs = store.authority_claim(&ours).await?;
     anyhow::ensure!(theirs == ours, foreign(theirs, Some(ours)));
     Ok((authority, made))
@@ -176,6 +181,7 @@ async fn admin_token(settings: &Settings, store: &dyn Store, now: Timestamp) -> 
         anyhow::ensure!(bits == 0, ExposedAdminToken { place, bits });
         let text = std::fs::read_to_string(&file).with_context(|| format!("read {place}"))?;
         let token: Token = text.parse().with_context(|| format!("read the admin token in {place}"))?;
+        // The database may be newer than the file, and then it does not know the token yet.
         let new = actions::account_token_keep(store, &token, ADMIN, Role::Admin, now).await?;
         return Ok(format!("found admin token {place}{}", if new { "; added it to the database" } else { "" }));
     }
@@ -187,6 +193,7 @@ async fn admin_token(settings: &Settings, store: &dyn Store, now: Timestamp) -> 
             "the database has an admin token already; copy its file to {place} from the collector that created it"
         ));
     }
+    // After a crash between these steps a database file has a token without a secret; the next start replaces it.
     let token = actions::account_token_create(store, id, ADMIN, Role::Admin, now).await?;
     write_atomically(&file, format!("{token}\n").as_bytes(), OWNER_ONLY).with_context(|| format!("write {place}"))?;
     let ended = if had { "; the previous one no longer works" } else { "" };

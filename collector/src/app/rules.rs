@@ -91,7 +91,9 @@ impl Keeper {
             };
             let current = OverlayFingerprint::of(&self.settings);
             if asked || current != seen {
+                // Refused files count as seen, so the same fault is not logged at every poll.
                 seen = current;
+                // It stays false until the store has the version, even if a later reload finds nothing new.
                 adopted &= !self.reload();
             }
             if !adopted {
@@ -147,6 +149,7 @@ type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 fn fingerprint(overlay: &Path) -> Fingerprint {
     let mut seen = Fingerprint::new();
     let mut note = |path: PathBuf| {
+        // A file that is gone by now is absent from the fingerprint, which counts as a change.
         if let Ok(metadata) = std::fs::metadata(&path) {
             seen.insert(path, (metadata.len(), metadata.modified().ok()));
         }

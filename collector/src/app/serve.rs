@@ -83,8 +83,10 @@ impl CannotListen {
 pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
     // Listen first, so that a signal during the start is not lost.
     let mut signals = Signals::listen().context("cannot listen for signals")?;
+    // Before the rules are read: a file that changes meanwhile then counts as a change.
     let seen = rules::OverlayFingerprint::of(&settings.rules);
     let in_force = rules::load(&settings.rules)?;
+    // The lock is a file in the data directory, so the directory comes before the lock.
     crate::tls::disk::private_directory(&settings.data_dir)
         .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
     let _lock = Lock::take(&settings.data_dir)?;
@@ -112,7 +114,9 @@ pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()
     collector.readiness.store.store(true, Ordering::Release);
     let reload = Arc::new(Notify::new());
     let keeper = collector.keeper(seen);
+    // A failure ends the start here. Later, `watch` logs it and tries again.
     keeper.adopt().await?;
+    // Bind before anything is spawned: a port in use then ends the start without work to cancel.
     let listeners = collector.bind()?;
     let mut tasks = collector.start_tasks(judge_queue, keeper, &reload);
     let serving = collector.open(listeners)?;
@@ -188,6 +192,7 @@ impl Collector {
         serving.tasks.push(tokio::spawn(self.serve_operators(operators, health.1)?));
         serving.tasks.push(self.serve_probes(probes));
         self.readiness.listeners.store(true, Ordering::Release);
+        // Written last: a program that finds this file may connect at once.
         let file = self.settings.file(LISTENING);
         tls::disk::write_atomically(&file, note.to_string().as_bytes(), tls::disk::OWNER_ONLY)
             .with_context(|| format!("cannot write {}", file.display()))?;
@@ -236,6 +241,7 @@ impl Collector {
         let gate = OperatorsGate::new(routes, access, Arc::clone(&self.metrics));
         let limits = ListenerLimits {
             connections: self.settings.operators.connections,
+            // The operators' port has no settings for handshakes, so those of the agents' port apply.
             handshakes: self.settings.agents.handshakes,
             handshake_timeout: self.settings.agents.handshake_timeout,
         };
@@ -293,9 +299,11 @@ impl Collector {
                         info!("stopping: refusing new requests and finishing open ones");
                         return Ok(());
                     }
+                    // `notify_one` keeps a permit, so a signal during a reload causes one more reload.
                     Signal::Reload => reload.notify_one(),
                 },
                 Some(ended) = tasks.join_next() => {
+                    // An error here is a panic of the task: nothing cancels it before `close`.
                     let name = ended.context("a background task failed")?;
                     anyhow::bail!("the background task {name:?} ended unexpectedly");
                 }
@@ -305,19 +313,24 @@ impl Collector {
 
     /// Closes the listeners, then the background tasks, then the store, so that nothing acknowledged is lost.
     async fn close(&self, serving: Serving, mut tasks: JoinSet<&'static str>) -> anyhow::Result<()> {
+        // Probes and health report the stop first, so that load balancers choose another collector.
         self.readiness.stopping.store(true, Ordering::Release);
         serving.reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        // A file that cannot be removed here is removed by the next start.
         let _ = std::fs::remove_file(self.settings.file(LISTENING));
         self.listeners_stop.cancel();
+        // The TLS listeners end at the drain deadline by themselves. The extra second lets them log it.
         let deadline = tokio::time::Instant::now() + self.settings.drain + Duration::from_secs(1);
         for task in serving.tasks {
             let abort = task.abort_handle();
+            // Only the timeout matters: a listener that panicked has ended, too.
             if tokio::time::timeout_at(deadline, task).await.is_err() {
                 abort.abort();
             }
         }
         self.tasks_stop.cancel();
         let ended = async { while tasks.join_next().await.is_some() {} };
+        // The drain deadline may be zero, but a background task needs time to finish its current step.
         if tokio::time::timeout(self.settings.drain.max(Duration::from_secs(5)), ended).await.is_err() {
             warn!(
                 "a background task did not end in time and was cancelled; the hosts it had claimed are judged after the next start"
@@ -336,6 +349,7 @@ struct Serving {
 }
 
 async fn keep_certificate(certificate: &ServerCertificate, authority: &Authority, clock: &Clock, stop: StopToken) {
+    // `prepare` has just checked the certificate, so the loop begins with a pause.
     let stopped = stop.cancelled();
     tokio::pin!(stopped);
     loop {

@@ -23,6 +23,7 @@ pub(super) async fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<io::Result<()>> {
     let ca = settings.file("ca.pem");
+    // Connecting creates a missing database, and this verb must not.
     let prepared = is_there(&ca).and_then(|there| Ok(there && settings.store.file().map_or(Ok(true), is_there)?));
     anyhow::ensure!(prepared.map_err(anyhow::Error::msg)?, NotPrepared::of(settings));
     let store = store::connect(settings.store.url()).await?;

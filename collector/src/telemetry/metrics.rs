@@ -117,6 +117,7 @@ impl Metrics {
     /// All at zero.
     #[must_use]
     pub fn new() -> Arc<Self> {
+        // The bounds go from 0.5 ms to 8.2 s.
         let buckets: fn() -> Histogram = || Histogram::new(exponential_buckets(0.0005, 2.0, 15));
         let mut metrics = Self {
             registry: Registry::with_prefix("muster"),

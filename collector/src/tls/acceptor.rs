@@ -59,9 +59,11 @@ impl Listening {
     /// The address is in use or not of this machine.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // Without it a restart fails while old connections are in TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
+        // For port 0 only the socket knows the port that the kernel chose.
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
     }
@@ -126,11 +128,14 @@ where
             }
         };
         let (acceptor, metrics, handler) = (acceptor.clone(), Arc::clone(&metrics), handler.clone());
+        // The drain waits for every watcher, so one that is taken here covers the handshake, too.
         let watcher = graceful.watcher();
         tokio::spawn(async move {
+            // The permit counts against the limit until the connection ends.
             let _connection = connection;
             let _guard = metrics.connection(name);
             let connected = handshake_with(name, stream, &acceptor, limits.handshake_timeout, &metrics).await;
+            // An established connection costs little processor time, so the next handshake may begin.
             drop(handshake);
             if let Some(stream) = connected {
                 let peer = peer_certificate(&stream);
@@ -141,6 +146,7 @@ where
             }
         });
     }
+    // Close the socket first: new connections are refused while open calls finish.
     drop(listening);
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         warn!(listener = ?name, "calls were still open at the drain deadline and were cancelled");
@@ -153,9 +159,11 @@ async fn accept(
     handshakes: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit, OwnedSemaphorePermit)> {
     let closed = |_| io::Error::other("the listener is closing");
+    // Take both permits before `accept`: a peer without them stays in the kernel's queue.
     let connection = Arc::clone(connections).acquire_owned().await.map_err(closed)?;
     let handshake = Arc::clone(handshakes).acquire_owned().await.map_err(closed)?;
     let (stream, _) = listener.accept().await?;
+    // A small answer must not wait for the peer's acknowledgement of an earlier one.
     stream.set_nodelay(true)?;
     Ok((stream, connection, handshake))
 }
@@ -167,6 +175,7 @@ async fn handshake_with(
     timeout: Duration,
     metrics: &Metrics,
 ) -> Option<TlsStream<TcpStream>> {
+    // The handshake consumes the stream, so read the address for the log before.
     let peer = stream.peer_addr().ok();
     let end = match tokio::time::timeout(timeout, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {

@@ -115,6 +115,7 @@ impl CertificateFacts {
     /// Whether it has ended.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
+        // RFC 5280: the last moment is still part of the validity.
         now > self.expires_at
     }
 }
@@ -141,9 +142,11 @@ pub fn inspect_request(csr_der: &[u8]) -> Result<KeyFingerprint, SignError> {
         return Err(SignError::NotARequest { reason: format!("{} bytes follow it", rest.len()) });
     }
     let key = &request.certification_request_info.subject_pki;
+    // The kind comes first, so that a signature is verified only with the two kinds of key that hosts use.
     if !is_accepted_key(key) {
         return Err(SignError::KeyKind);
     }
+    // It proves that the sender has the private key, and does not ask for a certificate for somebody else's key.
     request.verify_signature().map_err(|_| SignError::BadSignature)?;
     Ok(fingerprint(key))
 }
@@ -167,6 +170,7 @@ fn is_accepted_key(key: &SubjectPublicKeyInfo<'_>) -> bool {
     if algorithm.algorithm == OID_SIG_ED25519 {
         return key.subject_public_key.data.len() == 32;
     }
+    // For elliptic curves one algorithm covers all curves, and its parameter names the curve (RFC 5480).
     let curve = algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
     algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == Some(OID_EC_P256)
 }

@@ -138,6 +138,7 @@ impl Authority {
             path: certificate.clone(),
             source,
         })?;
+        // Read back from the files, so that a new CA passes the same checks as an old one.
         Ok((Self::load(&certificate, &key, now)?, true))
     }
 
@@ -152,12 +153,14 @@ impl Authority {
             path: certificate.to_owned(),
             source,
         })?;
+        // Checked apart, because a lost key needs other advice than a file that cannot be read.
         if !key.exists() {
             return Err(CaError::KeyMissing { certificate: certificate.to_owned(), key: key.to_owned() });
         }
         let der = CertificateDer::from_pem_slice(&pem).map_err(|error| damaged(error.to_string()))?;
         let facts = CertificateFacts::read(&der).map_err(|error| damaged(error.to_string()))?;
         let pair = read_key(key)?;
+        // Signatures of another key would look fine here, and every peer would refuse them.
         if pair.der_bytes() != facts.public_key {
             return Err(CaError::KeyOfAnother { certificate: certificate.to_owned(), key: key.to_owned() });
         }
@@ -207,8 +210,10 @@ impl CertificateAuthority for Authority {
     fn sign_host(&self, csr_der: &[u8], host: HostId, now: Timestamp) -> Result<Signed, SignError> {
         let key = inspect_request(csr_der)?;
         let sign = |source| SignError::Sign { host, source };
+        // The request is checked above; rcgen reads it again only for its public key.
         let request = rcgen::CertificateSigningRequestParams::from_der(&csr_der.into()).map_err(sign)?;
         let expires_at = whole_second(now.plus(HOST_LIFETIME));
+        // Names and extensions of the request are ignored: the collector alone decides what a host's certificate says.
         let mut params = leaf_params(&host.to_string(), now, expires_at).map_err(sign)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let certificate_der = self.sign(params, &request.public_key).map_err(sign)?.to_vec();
@@ -216,6 +221,7 @@ impl CertificateAuthority for Authority {
     }
 
     fn trust(&self) -> (u64, Vec<Vec<u8>>) {
+        // The CA is never rewritten, so the bundle has one version only.
         (1, vec![self.certificate.to_vec()])
     }
 }
@@ -236,8 +242,10 @@ pub(super) fn leaf_params(name: &str, now: Timestamp, until: Timestamp) -> Resul
 fn self_sign(pair: &KeyPair, now: Timestamp) -> Result<String, CaError> {
     let sign = |source| CaError::Sign { operation: "sign the CA certificate", source };
     let mut params = leaf_params("Muster collector CA", now, now.plus(CA_LIFETIME)).map_err(sign)?;
+    // Path length 0: no certificate below this CA can sign others.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    // RFC 5280 lets a self-signed certificate omit it: the issuer's key is its own.
     params.use_authority_key_identifier_extension = false;
     Ok(params.self_signed(pair).map_err(sign)?.pem())
 }

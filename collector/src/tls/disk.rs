@@ -16,14 +16,17 @@ pub const PUBLIC: u32 = 0o644;
 /// A step failed. An old file is unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
+    // With the process id, two processes never share a temporary file.
     name.push(format!(".{}.new", std::process::id()));
     let beside = path.with_file_name(name);
     let written = write_synced(&beside, bytes, mode).and_then(|()| std::fs::rename(&beside, path));
     if written.is_err() {
+        // The error of the write is the one to report.
         let _ = std::fs::remove_file(&beside);
     }
     written?;
     match path.parent() {
+        // Without this sync a crash may undo the rename. The parent of a bare file name is the empty path.
         Some(parent) => File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all(),
         None => Ok(()),
     }
@@ -44,6 +47,7 @@ fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 pub fn private_directory(path: &Path) -> io::Result<bool> {
     let made = !path.is_dir();
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // `create` sets the mode of new directories only and accepts an existing one as it is.
     if std::fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
     }

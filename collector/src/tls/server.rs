@@ -102,6 +102,7 @@ pub fn agents_config(
     let mut roots = RootCertStore::empty();
     roots.add(authority.certificate().clone())?;
     let strict = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&certificate.provider))
+        // `Enroll` comes without a certificate; `AgentsGate` demands one for every other method.
         .allow_unauthenticated()
         .build()
         .map_err(|error| rustls::Error::General(error.to_string()))?;
@@ -131,6 +132,7 @@ fn finish(mut config: ServerConfig) -> Result<Arc<ServerConfig>, rustls::Error> 
 }
 
 fn names(public: &[String]) -> BTreeSet<String> {
+    // `names_of` yields this spelling. Another one would differ from it and cause a new certificate at every start.
     let canonical =
         |name: &String| name.parse::<IpAddr>().map_or_else(|_| name.to_ascii_lowercase(), |ip| ip.to_string());
     let mut names: BTreeSet<String> = public.iter().map(canonical).collect();
@@ -163,6 +165,7 @@ fn issue(
     }
     let leaf = authority.sign(params, &pair).map_err(sign)?;
     let chain = [leaf.as_ref(), authority.certificate().as_ref()].map(|der| pem_of("CERTIFICATE", der)).concat();
+    // Key and certificate are in one file, so that one rename replaces both.
     let file = format!("{}{chain}", pair.serialize_pem());
     write_atomically(path, file.as_bytes(), OWNER_ONLY).map_err(|source| CaError::File {
         operation: "write",
@@ -174,11 +177,13 @@ fn issue(
 
 fn pem_of(label: &str, der: &[u8]) -> String {
     let text = data_encoding::BASE64.encode(der);
+    // RFC 7468 wants lines of 64 characters.
     let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 fn read_pair(pem: &[u8]) -> Option<(CertificateDer<'static>, Vec<u8>)> {
+    // The leaf is the first certificate in the file; the CA follows it.
     let leaf = CertificateDer::from_pem_slice(pem).ok()?;
     let key = PrivateKeyDer::from_pem_slice(pem).ok()?;
     Some((leaf, key.secret_der().to_vec()))
@@ -188,7 +193,9 @@ fn is_good(authority: &Authority, leaf: &CertificateDer<'_>, names: &BTreeSet<St
     let Ok((_, certificate)) = X509Certificate::from_der(leaf) else { return false };
     let Ok((_, ca)) = X509Certificate::from_der(authority.certificate()) else { return false };
     let Ok(facts) = CertificateFacts::read(leaf) else { return false };
+    // A certificate of another CA may pass all other checks, but agents refuse it.
     certificate.verify_signature(Some(ca.public_key())).is_ok()
+        // If the clock is set back, a certificate may begin in the future.
         && now >= facts.not_before
         && now.plus(RENEW_BEFORE) < facts.expires_at
         && names_of(&certificate) == *names

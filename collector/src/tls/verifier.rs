@@ -49,6 +49,7 @@ impl ClientCertVerifier for LenientOnExpiry {
             Ok(verified) => return Ok(verified),
             Err(refused) => refused,
         };
+        // rustls has two variants for expiry: one with the times and one without.
         let expired = matches!(
             refused,
             Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })

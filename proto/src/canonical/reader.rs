@@ -110,6 +110,7 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
+        // The tenth byte promises another one, but 64 bits need ten at most.
         Err(NotCanonical::Value { field, at, value })
     }
 
@@ -120,6 +121,7 @@ impl<'a> Reader<'a> {
         limit_name: &'static str,
         max: usize,
     ) -> Result<usize, NotCanonical> {
+        // A number too large for this machine becomes the largest one, which the limit refuses.
         let count = usize::try_from(self.varint(field)?).unwrap_or(usize::MAX);
         limit(field, count, limit_name, max)?;
         Ok(count)

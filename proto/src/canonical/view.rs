@@ -230,6 +230,7 @@ impl<'a> Attributes<'a> {
 
     /// Names and values, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        // These bytes were checked when the observation was read, so `ok` drops nothing.
         let mut reader = Reader::over(self.bytes);
         (0..self.count).map_while(move |_| read_attribute(&mut reader).ok())
     }
@@ -252,6 +253,7 @@ impl PartialOrd for Attributes<'_> {
 
 impl Ord for Attributes<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
+        // The bytes have another order: the length of a text comes before the text.
         if self.count == 0 && other.count == 0 { Ordering::Equal } else { self.iter().cmp(other.iter()) }
     }
 }

@@ -46,6 +46,7 @@ impl TokenSecret {
     }
 
     fn parse(text: &str) -> Result<Self, TokenError> {
+        // Only the form is checked: the hash is over the text, so the text is kept.
         from_base32(text).ok_or(TokenError::Secret)?;
         Ok(Self(text.to_owned()))
     }
@@ -72,6 +73,7 @@ impl fmt::Debug for TokenSecret {
 
 impl PartialEq for TokenSecret {
     fn eq(&self, other: &Self) -> bool {
+        // In constant time, so that the duration does not reveal how much of a guess is right.
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 }

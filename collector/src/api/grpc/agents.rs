@@ -64,6 +64,7 @@ where
             Ok(()) => self.service.call(request).await.unwrap_or_else(|never| match never {}),
             Err(status) => refuse(*status),
         };
+        // Refusals come from the check above and from the service; both are counted here.
         if let Some(class) = status_of(response.headers()).and_then(|status| class_of(&status)) {
             self.metrics.refusal(class);
         }
@@ -72,6 +73,7 @@ where
     }
 
     fn check(&self, method: &str, request: &Request<Body>) -> Result<(), Box<Status>> {
+        // A new host has no certificate yet. `Enroll` checks its token instead.
         if method == "Enroll" {
             return Ok(());
         }
@@ -86,6 +88,7 @@ where
                 return Err(self.refusal(RefusalClass::Unknown, text));
             }
         };
+        // The handshake lets an expired certificate pass, so that its host can renew it.
         if method != "Renew" && facts.is_expired((self.clock)()) {
             let text = format!("the client certificate expired at {}; renew it", facts.expires_at);
             return Err(self.refusal(RefusalClass::ReKey, text));

@@ -79,6 +79,7 @@ impl FleetService for Fleet {
             site: optional("ListHostsRequest.site", request.site, SiteId::new)?,
             name: short("ListHostsRequest.name", request.name)?,
             rows: rows(request.page_rows)?,
+            // An absent string is empty in proto3.
             page: Some(request.page_token).filter(|token| !token.is_empty()),
         };
         let page = self.or_status(self.context().hosts(query).await)?;
@@ -104,6 +105,7 @@ impl FleetService for Fleet {
         request: Request<wire::SearchSoftwareRequest>,
     ) -> Answer<wire::SearchSoftwareResponse> {
         let request = request.into_inner();
+        // Here 0 means no hosts; for the other row counts it means the default.
         let hosts = if request.host_rows == 0 { 0 } else { rows(request.host_rows)? };
         let asked = SoftwareAsked {
             text: short("SearchSoftwareRequest.text", request.text)?,
@@ -160,6 +162,7 @@ impl FleetService for Fleet {
         };
         let made = actions::enrollment_token_create(self.store.as_ref(), self.ca_pin, new, (self.clock)()).await;
         let (token, stored) = made.map_err(|refused| status::of_action(&refused, &self.metrics))?;
+        // The id only: the secret must not reach the log.
         tracing::info!(token.id = %stored.id, site = %stored.site, "created an enrollment token");
         Ok(Response::new(wire::CreateEnrollmentTokenResponse { token: token.to_string(), stored: Some(stored.into()) }))
     }

@@ -109,6 +109,7 @@ pub fn operators_routes<H: Health>(
 
 /// The role that a path needs. An unknown method needs the highest.
 fn needed(path: &str) -> Role {
+    // Reflection and unknown services tell nothing about the fleet, but they still need a token.
     let Some(method) = method_of(path, SERVICE) else { return Role::Viewer };
     METHODS.iter().find(|(name, _)| *name == method).map_or(Role::Admin, |(_, role)| *role)
 }

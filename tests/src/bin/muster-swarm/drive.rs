@@ -19,12 +19,14 @@ where
     let count = jobs.len();
     let jobs = Arc::new(Mutex::new(jobs.into_iter()));
     let began = Instant::now();
+    // `clamp` panics if its bounds are swapped, so an empty list counts as one job.
     let workers: Vec<_> = (0..at_once.clamp(1, count.max(1)))
         .map(|_| {
             let (jobs, work) = (Arc::clone(&jobs), work.clone());
             tokio::spawn(async move {
                 let (mut tally, mut given) = (Tally::default(), Vec::new());
                 loop {
+                    // The queue is intact after a panic of another worker, and `gather` counts that panic.
                     let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some(job) = next else { break };
                     let began = Instant::now();

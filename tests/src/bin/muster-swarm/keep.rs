@@ -127,6 +127,7 @@ impl Folder {
         let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         if whole < text.len() {
+            // Cut the file, too: otherwise the next append would continue the broken line.
             let file = File::options().write(true).open(&path).with_context(|| format!("open {}", path.display()))?;
             file.set_len(whole as u64).with_context(|| format!("cut the last line of {}", path.display()))?;
         }

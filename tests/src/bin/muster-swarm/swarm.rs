@@ -52,6 +52,7 @@ impl Swarm {
         let mut tally = Tally::default();
         let missing: Vec<u64> = hosts.filter(|index| !self.keys.contains_key(index)).collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        // Keys are written after each batch, so that an interrupted run loses few of them.
         for batch in missing.chunks(BATCH as usize * threads) {
             let share = batch.len().div_ceil(threads);
             let made = std::thread::scope(|scope| {
@@ -100,6 +101,7 @@ impl Swarm {
                 let (model, lines, token) = (Arc::clone(&model), Arc::clone(&lines), Arc::clone(&token));
                 async move {
                     let report = Report::of(&model.sight(index, 0));
+                    // There are at least as many connections as workers, and each worker returns the one that it took.
                     let line = lines.lock().await.pop();
                     let mut line = line.context("more workers than connections")?;
                     let answer = agent::enroll(&mut line, &token, index, &key, &report).await;
@@ -109,6 +111,7 @@ impl Swarm {
             })
             .await;
             self.keep(enrolled)?;
+            // If a whole batch fails, the token or the collector is at fault, and the rest would fail, too.
             let hopeless = tally.done() == 0;
             all.append(tally);
             if hopeless {
@@ -120,6 +123,7 @@ impl Swarm {
 
     fn keep(&mut self, enrolled: Vec<Enrolled>) -> Result<()> {
         let Some(first) = enrolled.first() else { return Ok(()) };
+        // All hosts enroll at one collector, so the first bundle serves all of them.
         if self.trust.is_none() {
             self.folder.keep_trust(&first.ca_certificates)?;
             self.trust = Some(Trust::by_bundle(&first.ca_certificates)?);
