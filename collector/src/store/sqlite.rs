@@ -131,6 +131,7 @@ impl Store for SqliteStore {
         }
         let found = self.readers.read("host_identify", move |sql, _| identity::key(sql, &key)).await?;
         match found {
+            // The first use of a key changes rows, so it is for the writer; a later request caches the identity.
             Some(found) if found.is_first_use() => {
                 self.writer.operation("host_identify", move |context| identity::first_use(context, key)).await
             }
@@ -162,6 +163,7 @@ impl Store for SqliteStore {
     async fn snapshot_deliver(&self, operation: Delivery) -> Result<Delivered, StoreError> {
         matches_its_digest(&operation)?;
         let pack = |section| Packed::new(section, self.memory.dictionaries());
+        // Encoded in the caller's task, so that the only writer is not busy with it.
         let packed = operation.sections.iter().map(pack).collect();
         let received = ReceivedSnapshot { operation, packed };
         self.writer.operation("snapshot_deliver", move |context| report::deliver(context, &received)).await
@@ -254,6 +256,7 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
+        // Readers first: an open one can keep the writer from moving the log into the file.
         self.readers.close();
         self.writer.close().await
     }

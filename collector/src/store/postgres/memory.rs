@@ -137,6 +137,7 @@ impl Memory {
         let mut guard = lock(self.shard(operation.host));
         let Shard { hosts, dirty } = &mut *guard;
         let Some(live) = hosts.get_mut(&operation.host) else { return ControlFlow::Continue(operation) };
+        // Before the test for a replay: if anything differs, the database decides, because it may know more.
         if !sent.change_nothing(&operation, &live.remembered()) {
             return ControlFlow::Continue(operation);
         }
@@ -171,7 +172,9 @@ impl Memory {
         };
         *known = CachedHost {
             seen,
+            // With another revision the host may have another snapshot, so the remembered one is dropped.
             snapshot: now.snapshot.or(known.snapshot.filter(|_| known.revision == now.revision)),
+            // What this transaction has not read is still right if nobody changed the host before it.
             facts: now.facts.or(known.facts.filter(|_| still)),
             state: now.state.or(known.state.filter(|_| still)),
             ..now
@@ -232,6 +235,7 @@ impl Memory {
     /// Forgets the identities of this host, or all: keys were changed.
     pub(super) fn identities_forget(&self, host: Option<HostId>) {
         let mut identities = lock(&self.identities);
+        // A read that began before this must not put its outdated answer into the cache.
         identities.generation += 1;
         identities.by_key.retain(|_, identity| host.is_some_and(|host| identity.host != host));
     }
@@ -240,6 +244,7 @@ impl Memory {
     pub(super) fn connected(&self, collectors: HashSet<i32>) {
         *lock(&self.collectors) = collectors;
         let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // 0 means that the connection is lost, so the first millisecond counts as 1.
         self.connected_at.store(since.max(1), Ordering::Release);
     }
 

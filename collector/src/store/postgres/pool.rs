@@ -71,6 +71,7 @@ impl Pool {
         let known = {
             let mut idle = self.inside.idle.lock().unwrap_or_else(PoisonError::into_inner);
             let idle = idle.as_mut().ok_or(PostgresFault::closed())?;
+            // The server may have closed connections while they were idle.
             idle.retain(|session| !session.is_closed());
             idle.pop()
         };
@@ -126,9 +127,11 @@ impl Pool {
         }
         let outcome = work(Arc::clone(&lease)).await;
         if outcome.is_ok() && transaction != Transaction::Read {
+            // From here on, a lost connection leaves open whether the transaction took place.
             *is_committing = true;
             lease.commit().await?;
         } else {
+            // A transaction that only reads has nothing to commit.
             lease.roll_back().await;
         }
         outcome
@@ -136,6 +139,7 @@ impl Pool {
 
     /// Closes the idle connections; later operations fail with `Closed`.
     pub(super) fn close(&self) {
+        // Callers that wait for a turn get an error instead of waiting for ever.
         self.inside.turns.close();
         self.inside.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -173,6 +177,7 @@ impl Drop for Lease {
 impl Lease {
     /// Begins a transaction in which each statement sees what was committed before it.
     pub(super) async fn begin(&self) -> Step<()> {
+        // Set before BEGIN is sent: if this future is dropped, the connection must not go back to the pool.
         self.is_within.store(true, Ordering::Release);
         self.batch("BEGIN").await
     }
@@ -224,6 +229,7 @@ impl Tries {
         }
         // Different processes wait for different times, so that two that conflicted do not conflict again.
         let spread = u64::from(std::process::id() % 7) + 1;
+        // The pause doubles up to 320 ms.
         tokio::time::sleep(Duration::from_millis((5 << self.made.min(6)) + spread)).await;
         self.made += 1;
         Ok(())

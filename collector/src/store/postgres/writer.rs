@@ -93,6 +93,7 @@ impl Writer {
     }
 
     pub(super) async fn snapshot_deliver(&self, operation: Delivery) -> Result<Delivered, StoreError> {
+        // Most editions get their numbers here, in the caller's task and outside of any transaction.
         let drafts: Vec<Draft> = operation.sections.into_iter().map(|section| self.intern.draft(section)).collect();
         let (reply, answer) = oneshot::channel();
         let operation = report::Delivery {
@@ -134,6 +135,7 @@ impl Writer {
 
     /// Refuses new reports, and waits until the queued ones are committed.
     pub(super) async fn close(&self) {
+        // Without a sender, the tasks end once the queue is empty.
         self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let mut tasks = self.tasks.lock().await;
         while tasks.join_next().await.is_some() {}
@@ -158,6 +160,7 @@ impl WriterTask {
             if reports.is_empty() {
                 return;
             }
+            // Relaxed, because the count only decides whether a batch waits a moment longer.
             self.shared.busy.fetch_add(1, Ordering::Relaxed);
             self.write(reports).await;
             self.shared.busy.fetch_sub(1, Ordering::Relaxed);
@@ -166,6 +169,7 @@ impl WriterTask {
 
     /// Takes what is queued, and beside other batches what arrives within a moment. Empty when the store closes.
     async fn gather(&self) -> Vec<Report> {
+        // Held while gathering, so that reports come together in one batch instead of one for each writer.
         let mut waiting = self.shared.waiting.lock().await;
         let mut reports = Vec::new();
         if waiting.recv_many(&mut reports, MAX_REPORTS).await == 0 {
@@ -188,6 +192,7 @@ impl WriterTask {
         let Err(fault) = self.attempt(&mut reports).await else {
             return reports.into_iter().for_each(Report::answer);
         };
+        // A conflict or a lost connection is not due to one report, so trying each alone would not help.
         if reports.len() == 1 || !matches!(fault, PostgresFault::Store(_)) {
             for report in reports {
                 report.fail(&fault);
@@ -218,6 +223,7 @@ impl WriterTask {
                 self.shared.intern.forget();
                 self.shared.digests.forget();
             }
+            // `true`, because a lost connection does not tell how far the batch came.
             tries.pause(fault, true).await?;
         }
     }
@@ -230,7 +236,9 @@ impl WriterTask {
             let session = Session::open_for_batches(address, tls).await?;
             session.prepare(report::STATEMENTS).await?;
             let dictionary_session = Session::open_for_batches(address, tls).await?;
+            // Safe, because a later commit that waits for the disk makes these durable too; see `intern`.
             dictionary_session.batch("SET synchronous_commit = off").await?;
+            // The new connection may be to a server that lacks the newest editions.
             self.shared.intern.forget();
             self.sessions = Some((session, dictionary_session));
         }

@@ -47,6 +47,7 @@ impl Dictionary {
         let saved = self.read();
         let hash = saved.texts.hash(text);
         let found = saved.texts.find_by(hash, |known| known == text);
+        // The read lock must be free before the write lock is taken, or this thread would wait for itself.
         drop(saved);
         found.unwrap_or_else(|| {
             let texts = &mut self.write().texts;
@@ -63,6 +64,7 @@ impl Dictionary {
         if found.iter().any(|(_, number)| *number == 0) {
             let texts = &mut self.write().texts;
             for ((hash, number), seen) in found.iter_mut().zip(observations).filter(|((_, number), _)| *number == 0) {
+                // Another thread, or an earlier observation of this section, may have added it since.
                 let known = texts.find_by(*hash, |known| is_edition(platform, seen, known));
                 *number = known.unwrap_or_else(|| texts.add(*hash, &[&[platform], seen.edition]));
             }
@@ -171,6 +173,7 @@ impl Dictionaries {
             let title = self.titles.number(&title_key(platform, kind.code(), name, vendor));
             rows.push((number, title, self.versions.number(version.as_bytes()), Id::of(name, id)));
         }
+        // Editions refer to titles and versions, so those rows are written first.
         let (new, titles) = self.titles.after(since.titles);
         for (number, key) in new {
             let (platform, kind, name, vendor) = read_title_key(&key)?;
@@ -222,6 +225,7 @@ impl Dictionaries {
 impl Lookup for &Dictionaries {
     fn edition(&mut self, number: i64) -> Step<Option<Vec<u8>>> {
         let key = self.editions.text(number);
+        // The first byte is the platform, which is no part of the edition.
         Ok(key.and_then(|key| key.split_first().map(|(_, edition)| edition.to_vec())))
     }
 }
@@ -273,6 +277,7 @@ impl<'a> Id<'a> {
             return Self::Code(code);
         }
         match id.strip_prefix(name) {
+            // An empty id is tested first, because `strip_prefix` matches it if the name is empty too.
             _ if id.is_empty() => Self::None,
             Some(rest) if !name.is_empty() => Self::AfterName(rest),
             _ => Self::Text(id),
@@ -292,6 +297,7 @@ impl ToSql for Id<'_> {
 
 /// A title as one byte string: platform, kind, length of the name, name, vendor.
 fn title_key(platform: u8, kind: u8, name: &str, vendor: &str) -> Vec<u8> {
+    // The length keeps name and vendor apart, so that two titles cannot have the same key.
     let length = u32::try_from(name.len()).unwrap_or(u32::MAX).to_le_bytes();
     [&[platform, kind], length.as_slice(), name.as_bytes(), vendor.as_bytes()].concat()
 }

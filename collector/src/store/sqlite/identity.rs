@@ -107,6 +107,7 @@ pub(super) fn key(sql: &Connection, fingerprint: &KeyFingerprint) -> Step<Option
 
 /// Marks a key as in use if this is its first use, and the keys that were in use before as replaced.
 pub(super) fn first_use(context: &mut WriteContext<'_>, fingerprint: KeyFingerprint) -> Step<Option<HostIdentity>> {
+    // Read again by the writer: another request may have used the key since a reader found it.
     let Some(key) = key(context.sql, &fingerprint)? else { return Ok(None) };
     if key.is_first_use() {
         let replace = "UPDATE host_key SET status = ?2 WHERE host = ?1 AND status = ?3";
@@ -129,6 +130,7 @@ pub(super) fn rekey(context: &mut WriteContext<'_>, renewal: KeyRenewal) -> Step
         RenewalDecision::Refuse => return Ok(false),
         RenewalDecision::Repeated { host_no } => host_no,
         RenewalDecision::Give { host_no, entry } => {
+            // An unused key of an earlier renewal would be accepted for ever. The old key itself must stay.
             let forget = "DELETE FROM host_key WHERE host = ?1 AND status = ?2 AND fingerprint <> ?3";
             sql.prepare_cached(forget)?.execute((host_no, KeyStatus::Given.code(), old.as_bytes()))?;
             key_put(sql, host_no, &new, KeyStatus::Given, now)?;

@@ -39,6 +39,7 @@ pub(super) fn next(sql: &Connection, at_least: usize) -> Step<Option<Grown>> {
     if rows >= SECTIONS || (rows > 0 && usize::try_from(waiting).unwrap_or(0) >= at_least) {
         let sections = after(sql, covered, SECTIONS)?;
         if let Some((last, _)) = sections.last() {
+            // The range begins right after the last segment, so ranges have no gaps even where numbers are missing.
             let blocks = postings::segment(&sections);
             return Ok(Some(Grown { level: 0, first: covered + 1, last: *last, replaces: Vec::new(), blocks }));
         }
@@ -83,6 +84,7 @@ pub(super) fn blocks(sql: &Connection, segment: i64) -> Step<Vec<Block>> {
     let mut rows = statement.query((key(segment, 0), key(segment, u32::MAX)))?;
     let mut blocks = Vec::new();
     while let Some(found) = rows.next()? {
+        // The cast drops the segment, which is in the upper half of the key.
         blocks.push(Block { first: found.get::<_, i64>(0)? as u32, bytes: found.get(1)? });
     }
     Ok(blocks)

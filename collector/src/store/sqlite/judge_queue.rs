@@ -40,6 +40,7 @@ pub(super) fn requeued(context: &mut WriteContext<'_>, host: i64, ticket: i64, n
 
 /// Claims hosts whose present ticket nobody has claimed, oldest first.
 pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timestamp) -> Step<Vec<QueuedHost>> {
+    // Claimed before the first read of the transaction, so the rows are at least as new as the tickets.
     let tickets = memory.queue().claim(most, now, CLAIM_LASTS);
     let find = format!(
         "SELECT h.id, s.id, h.state, l.digest, h.snapshot_since, e.last_seen, h.ticket, {}
@@ -106,6 +107,7 @@ pub(super) fn rules_adopt(context: &mut WriteContext<'_>, rules_version: &str, n
     sql.prepare_cached("UPDATE rules SET adopted_at = NULL WHERE adopted_at IS NOT NULL")?.execute([])?;
     let number = row::rules_number(sql, rules_version)?;
     sql.prepare_cached("UPDATE rules SET adopted_at = ?2 WHERE no = ?1")?.execute((number, now.millis()))?;
+    // One ticket for all hosts will do, because a ticket is compared only with that of the same host.
     let ticket = context.memory.next_ticket();
     sql.prepare_cached("UPDATE host SET ticket = ?1, queued_at = coalesce(queued_at, ?2)")?
         .execute((ticket, now.millis()))?;
@@ -114,6 +116,7 @@ pub(super) fn rules_adopt(context: &mut WriteContext<'_>, rules_version: &str, n
     context.after_commit(move |memory| {
         let mut queue = memory.queue();
         hosts.into_iter().for_each(|host| queue.put(host, ticket, now));
+        // The judge that wakes takes this lock first.
         drop(queue);
         memory.queue_notify().notify_one();
     });

@@ -71,6 +71,7 @@ impl Queue {
     pub(super) fn put(&mut self, host: i64, ticket: i64, now: Timestamp) {
         let since = match (self.since.get(&host), self.claimed.remove(&host)) {
             (Some(since), _) => *since,
+            // A newer ticket ends the claim, but the host keeps its place.
             (None, Some(claim)) => claim.since,
             (None, None) => now,
         };
@@ -80,9 +81,11 @@ impl Queue {
 
     /// Removes a host that was judged with this ticket, unless it has a newer one.
     pub(super) fn remove(&mut self, host: i64, ticket: i64) {
+        // A claim of a newer ticket stays: what was judged is no longer the state of the host.
         if self.claimed.get(&host).is_some_and(|claim| claim.ticket == ticket) {
             self.claimed.remove(&host);
         }
+        // A stuck claim may have been taken back meanwhile; with the same ticket its judgement still counts.
         if let Some(since) = self.since.get(&host).copied()
             && self.waiting.get(&(since, host)) == Some(&ticket)
         {
@@ -168,6 +171,7 @@ impl Memory {
                 seen: row::seen(found, 4)?,
                 snapshot,
                 judged_at,
+                // The first check-in that sends facts and state fills these in.
                 facts: None,
                 state: None,
             };
@@ -177,6 +181,7 @@ impl Memory {
             }
             memory.host_put(HostId::from_bytes(found.get(1)?), live);
         }
+        // Tickets continue after the largest one that waits, so no such host can be settled with another's ticket.
         memory.ticket.store(newest, Ordering::Relaxed);
         Ok(memory)
     }
@@ -215,6 +220,7 @@ impl Memory {
 
     /// The answer to a check-in that changes nothing but "last seen"; `None` if the database must be read.
     pub(super) fn check_in(&self, operation: &CheckIn) -> Option<CheckInAnswer> {
+        // Hashed before the lock is taken, so that other hosts of the shard do not wait for it.
         let sent = SentKeys::of(operation);
         let mut guard = lock(self.shard(operation.host));
         let Shard { hosts, dirty } = &mut *guard;
@@ -249,6 +255,7 @@ impl Memory {
                 before => LastSeen::advanced(before, run, seq, now),
             });
             change(live);
+            // The transaction does not write the check-in itself; the next flush does.
             dirty.insert(host);
         }
     }
@@ -298,6 +305,7 @@ impl Memory {
     /// Forgets the keys of this host, or of all hosts.
     pub(super) fn identities_forget(&self, host: Option<HostId>) {
         let mut identities = lock(&self.identities);
+        // A read that began before this must not put its outdated answer into the cache.
         identities.generation += 1;
         identities.by_key.retain(|_, identity| host.is_some_and(|host| identity.host != host));
     }

@@ -38,6 +38,7 @@ pub(super) fn migrate(sql: &mut Connection, place: &str) -> Result<(), StoreErro
 fn found_version(sql: &Connection, place: &str) -> Result<i64, StoreError> {
     let ask = |text: &str| -> Step<i64> { Ok(sql.query_row(text, [], |row| row.get(0))?) };
     let found = || -> Step<Option<i64>> {
+        // A file without tables is new and has no application id yet.
         if ask("SELECT count(*) FROM sqlite_master WHERE type = 'table'")? == 0 {
             return Ok(Some(0));
         }

@@ -21,6 +21,8 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
     let place = path.display().to_string();
     let failed = |reason: String| StoreError::Open { place: place.clone(), reason };
     restrict(path).map_err(|error| failed(error.to_string()))?;
+    // Without CREATE, because `restrict` has made the file with its permissions; without SQLite's mutex, because one
+    // thread uses the connection at a time.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = || -> Result<Connection, rusqlite::Error> {
         let sql = Connection::open_with_flags(path, flags)?;
@@ -32,7 +34,9 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
         // FULL syncs the log at every commit, so what was acknowledged survives a power failure.
         sql.pragma_update(None, "synchronous", "FULL")?;
         sql.pragma_update(None, "foreign_keys", true)?;
+        // A negative size is in KiB.
         sql.pragma_update(None, "cache_size", -32_768)?;
+        // In pages: every 16 MB.
         sql.pragma_update(None, "wal_autocheckpoint", 2_000)?;
         sql.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
         sql.pragma_update(None, "temp_store", "MEMORY")?;
@@ -81,9 +85,11 @@ fn restrict(path: &Path) -> std::io::Result<()> {
     }
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     let rights = file.metadata()?.permissions().mode() & 0o777;
+    // `mode` has no effect on a file that exists already.
     if rights & 0o077 != 0 {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
+    // SQLite sets the permissions only of new ones; these may be left from an earlier process.
     for end in ["-wal", "-shm"] {
         let mut beside = path.as_os_str().to_owned();
         beside.push(end);

@@ -43,6 +43,7 @@ impl Readers {
         let readers = self.clone();
         let outcome = tokio::task::spawn_blocking(move || {
             let outcome = readers.read_now(work);
+            // Freed here and not by the caller, who may go away while the connection is still in use.
             drop(turn);
             outcome
         });
@@ -51,6 +52,7 @@ impl Readers {
 
     /// Closes the idle connections; later reads fail with `Closed`.
     pub(super) fn close(&self) {
+        // Callers that wait for a turn get an error instead of waiting for ever.
         self.turns.close();
         self.connections().take();
     }
@@ -66,6 +68,7 @@ impl Readers {
             work(&sql, &self.memory)
         };
         let outcome = read();
+        // A connection that cannot end its transaction is dropped: it would go on to show an old moment.
         let ended = sql.is_autocommit() || sql.execute_batch("ROLLBACK").is_ok();
         if ended && let Some(idle) = self.connections().as_mut() {
             idle.push(sql);

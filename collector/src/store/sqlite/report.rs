@@ -45,8 +45,10 @@ pub(super) fn check_in(context: &mut WriteContext<'_>, operation: &CheckIn) -> S
         context.sql.prepare_cached("UPDATE host SET state = ?2 WHERE no = ?1")?.execute((host.no, state))?;
     }
     write(context, host.no, &change, operation.now)?;
+    // Another report of this host in the same transaction must see this one.
     context.note_seen(operation.host, change.seen);
     let (id, arrival) = (operation.host, Arrival::from(operation));
+    // With any other answer, the snapshot that it names is not the current one yet.
     let snapshot = (answer == CheckInAnswer::Current).then_some(operation.snapshot);
     let facts = operation.facts.as_ref().map(memory::facts_key);
     let state = operation.state.as_ref().map(memory::state_key);
@@ -69,6 +71,7 @@ pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapsho
     }
     let (fresh, snapshot) =
         (operation.sections.clone(), operation.snapshot.clone().map(|snapshot| (operation.digest, snapshot)));
+    // Kept even if the delivery is late or incomplete, because its sections are stored either way.
     context.after_commit(move |memory| memory.recent().keep(fresh, snapshot));
     let delivered = match (snapshot::known(context.sql, &operation.digest)?, &operation.snapshot) {
         (None, Some(snapshot)) => Some(snapshot::put(context.sql, &operation.digest, snapshot, &sections)?),
@@ -89,6 +92,7 @@ pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapsho
 fn load(context: &WriteContext<'_>, id: HostId, is_compared: bool) -> Step<Option<LoadedHost>> {
     const HOST: &str = "SELECT snapshot, snapshot_since, snapshot_observed_at, judged_at, ticket IS NOT NULL
                         FROM host WHERE no = ?1";
+    // The memory knows every host of the file, so an unknown id needs no query.
     let Some(no) = context.memory.host_no(id) else { return Ok(None) };
     let mut statement = if is_compared {
         let find = format!(

@@ -52,11 +52,13 @@ pub(super) fn settle(context: &mut WriteContext<'_>, settlement: &Settlement) ->
     let Settlement { judgements, hits, rules_version, now } = settlement;
     let (sql, now) = (context.sql, *now);
     let numbers = Numbers::of(sql, context.memory, settlement)?;
+    // Hits belong to sections and rules, so they are right even if no judgement counts.
     section_hits::hits_put(sql, hits, numbers.rules)?;
     let mut changes = Changes::new(now);
     let (mut judged, mut settled) = (Vec::new(), Vec::new());
     for judgement in judgements {
         let Some(no) = context.memory.host_no(judgement.host) else { continue };
+        // Also if the judgement does not count: the claim on its ticket is over.
         settled.push((no, judgement.ticket.cast_signed()));
         let (ticket, state) = load_host(sql, no)?;
         // The rest is loaded only for judgements that count.
@@ -211,6 +213,7 @@ fn write_hosts(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
     for host in &changes.hosts {
         let (state, since) = match changes.states.get(host) {
             Some((key, since)) => (Some(judged_state(sql, *host, key)?), Some(since.millis())),
+            // `coalesce` then keeps the state that is stored.
             None => (None, None),
         };
         statement.execute((host, changes.now.millis(), state, since))?;

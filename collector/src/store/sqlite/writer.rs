@@ -185,12 +185,14 @@ impl WriterThread {
         loop {
             let mut operations = Vec::new();
             let mut close = None;
+            // An idle writer still wakes in time for the next flush of the last check-ins.
             let wait = FLUSH.saturating_sub(self.flushed.elapsed());
             match messages.recv_timeout(wait) {
                 Ok(Message::Operation(operation)) => operations.push(operation),
                 Ok(Message::Close(reply)) => close = Some(reply),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
+                    // Every sender is gone, so nobody could receive an error.
                     let _ = self.flush();
                     return;
                 }
@@ -200,6 +202,7 @@ impl WriterThread {
             }
             self.commit(operations);
             if let Some(reply) = close {
+                // The caller may have stopped waiting; the store is closed all the same.
                 let _ = reply.send(self.finish());
                 return;
             }
@@ -219,6 +222,7 @@ impl WriterThread {
         while operations.len() < MAX_OPERATIONS {
             let next = match messages.try_recv() {
                 Ok(message) => message,
+                // A lone operation does not wait for others, so an idle store answers at once.
                 Err(_) if self.is_loaded || operations.len() > 1 => {
                     match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
                         Ok(message) => message,
@@ -229,6 +233,7 @@ impl WriterThread {
             };
             match next {
                 Message::Operation(operation) => operations.push(operation),
+                // What was queued before is still committed.
                 Message::Close(reply) => return Some(reply),
             }
         }
@@ -244,11 +249,14 @@ impl WriterThread {
             let mut attempt = Attempt::default();
             let outcome = self.attempt(&mut operations, isolation, &mut attempt);
             if let Err(fault) = outcome {
+                // This fails harmlessly if SQLite has ended the transaction already, as it does on a full disk.
                 let _ = self.sql.execute_batch("ROLLBACK");
                 if matches!(isolation, Isolation::None) {
                     isolation = Isolation::Savepoints;
                     continue;
                 }
+                // A fault at BEGIN or COMMIT leaves `done` at the full length, so all operations fail and the loop
+                // ends.
                 let rest = operations.split_off(attempt.done);
                 for mut operation in std::mem::replace(&mut operations, rest) {
                     operation.fail(fault.clone());
@@ -256,6 +264,7 @@ impl WriterThread {
                 }
                 continue;
             }
+            // Memory first: a caller who has an answer must find its effect there.
             for effect in attempt.effects {
                 effect(&self.memory);
             }
@@ -267,7 +276,9 @@ impl WriterThread {
 
     fn attempt(&mut self, operations: &mut [Box<dyn Queued>], isolation: Isolation, attempt: &mut Attempt) -> Step<()> {
         attempt.done = operations.len();
+        // IMMEDIATE, because a deferred transaction that has read fails if another process writes before it does.
         self.sql.execute_batch("BEGIN IMMEDIATE")?;
+        // Texts come first, because rows of the operations refer to their numbers.
         let saved = self.memory.dictionaries().save(&self.sql)?;
         for (index, operation) in operations.iter_mut().enumerate() {
             match isolation {
@@ -278,6 +289,7 @@ impl WriterThread {
         // New phrases of the operations themselves.
         let saved = self.memory.dictionaries().save_since(&self.sql, saved)?;
         self.sql.execute_batch("COMMIT")?;
+        // Not before the commit: if it fails, the next transaction must store the same texts again.
         self.memory.dictionaries().saved(saved);
         Ok(())
     }
@@ -290,6 +302,7 @@ impl WriterThread {
         if let Err(fault) = operation.run(&mut attempt.context(&self.sql, &self.memory)) {
             attempt.effects.truncate(before);
             attempt.seen = seen;
+            // Autocommit means that SQLite has rolled back the whole transaction, and the savepoint with it.
             if self.sql.is_autocommit() {
                 attempt.done = index + 1;
                 return Err(fault);
@@ -297,11 +310,13 @@ impl WriterThread {
             self.sql.prepare_cached("ROLLBACK TO operation")?.execute([])?;
             operation.fail(fault);
         }
+        // Also after ROLLBACK TO, which undoes the work but leaves the savepoint open.
         self.sql.prepare_cached("RELEASE operation")?.execute([])?;
         Ok(())
     }
 
     fn every_second(&mut self) {
+        // Set even if the flush fails, so that a broken disk is tried once a second and not in a busy loop.
         self.flushed = Instant::now();
         if let Err(fault) = self.flush() {
             let error = fault.into_error("write last seen", &self.place);
@@ -326,6 +341,7 @@ impl WriterThread {
         }
         let written = last_seen::write(&self.sql, &taken);
         if written.is_err() {
+            // The fault of the write is returned; a rollback that fails as well would say nothing new.
             let _ = self.sql.execute_batch("ROLLBACK");
             self.memory.put_back(&taken);
         }
