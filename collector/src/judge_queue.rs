@@ -67,6 +67,7 @@ impl JudgeQueue {
                     failing = None;
                     IDLE
                 }
+                // A closed store does not open again, so a retry would be useless.
                 Err(StoreError::Closed { .. }) => return,
                 Err(error) => {
                     let text = error.to_string();
@@ -92,6 +93,7 @@ impl JudgeQueue {
     pub async fn drain(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut judged = 0;
         loop {
+            // Rules can be replaced while the queue drains, so every batch loads them again.
             let rules = self.rules.load_full();
             let mut cache = self.cache.lock().await;
             if cache.is_outdated(&rules.version) {

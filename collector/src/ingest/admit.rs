@@ -33,6 +33,7 @@ impl Admission {
 
     /// Admits one upload, or refuses.
     pub(super) fn upload(&self) -> Result<Admitted, Refused> {
+        // This refuses instead of waiting, because calls that wait would pile up after an outage.
         let place = Arc::clone(&self.uploads).try_acquire_owned();
         let place = place.map_err(|_| Refused::later("too many uploads at once; try again later"))?;
         Ok(Admitted { _place: place, pieces: Arc::clone(&self.pieces), held: Vec::new() })
@@ -50,6 +51,7 @@ pub(super) struct Admitted {
 impl Admitted {
     /// Admits this many more bytes, or refuses.
     pub(super) fn bytes(&mut self, bytes: usize) -> Result<(), Refused> {
+        // A number that does not fit is above the bound anyway, so the greatest one is refused just as well.
         let pieces = u32::try_from(bytes.div_ceil(PIECE)).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.pieces).try_acquire_many_owned(pieces);
         self.held.push(permit.map_err(|_| Refused::later("too many bytes in uploads at once; try again later"))?);

@@ -35,6 +35,7 @@ impl Backlog {
     /// Refuses if the queue is too deep.
     pub(super) async fn admit(&self) -> Result<(), Refused> {
         if self.is_due() {
+            // The lock is not held while the store answers, because it would block the threads of the runtime.
             let waiting = self.store.queue_depth().await?.waiting;
             self.known.lock().unwrap_or_else(PoisonError::into_inner).is_deep = waiting > self.most;
         }
@@ -46,9 +47,11 @@ impl Backlog {
 
     /// Whether to read the depth again. While one caller reads it, the others use the previous value.
     fn is_due(&self) -> bool {
+        // The lock guards two plain values that no panic leaves half written, so a poisoned one is still good.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = known.asked.is_none_or(|asked| asked.elapsed() >= GOOD);
         if is_due {
+            // Set before the answer arrives, so that a slow or failing store is not asked by every upload.
             known.asked = Some(Instant::now());
         }
         is_due

@@ -21,6 +21,7 @@ pub(super) async fn check_in(
 ) -> Result<wire::CheckInResponse, Refused> {
     let now = inside.now();
     let identity = peer::in_force(inside, extensions, now).await?;
+    // The limit of the gRPC server is that of the largest message, so the smaller one of check-ins is tested here.
     let bytes = request.encoded_len();
     if bytes > limits::CHECK_IN_BYTES {
         let (field, limit_name) = ("CheckInRequest", "CHECK_IN_BYTES");
@@ -75,6 +76,7 @@ pub(super) fn corrected(observed_ms: i64, sent_ms: i64, now: Timestamp) -> Times
     if offset.saturating_abs() <= limits::CLOCK_SKEW_MS {
         return moved;
     }
+    // The times of such a clock are not trusted further than the limit, so the scan is at most that old.
     let skew = Duration::from_millis(limits::CLOCK_SKEW_MS.unsigned_abs());
     moved.max(now.minus(skew))
 }
@@ -86,6 +88,7 @@ impl Inside {
         if let Some(made) = self.watchlist.load_full().filter(|made| made.0 == rules.version) {
             return made;
         }
+        // Two callers may build it at the same time; their results are equal, so no lock is needed.
         let made = Arc::new((rules.version.clone(), wire::Watchlist::from(rules.watchlist())));
         self.watchlist.store(Some(Arc::clone(&made)));
         made

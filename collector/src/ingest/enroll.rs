@@ -17,6 +17,7 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
     if !matches!(request.fingerprint.len(), 0 | 32) {
         return Err(Refused::malformed("EnrollRequest.fingerprint is not valid: it must be empty or 32 bytes"));
     }
+    // The request is checked before the store counts a use of the token, so that a bad request costs none.
     let key = inside.authority.inspect(&request.csr)?;
     let operation = Enrollment {
         token: token.id.clone(),
@@ -35,7 +36,9 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
         Enrolled::TokenRevoked => return Err(Refused::denied("the enrollment token is revoked")),
         Enrolled::KeyRevoked => return Err(Refused::revoked("the keys of this host are revoked")),
     };
+    // The store decides first, so that no certificate exists for a token that it refuses.
     let signed = inside.authority.sign_host(&request.csr, host, now)?;
+    // The id is the public half of the token; the secret is never logged.
     tracing::info!(host.id = %host, host.site = %site, token.id = %token.id, "enrolled a host");
     Ok(wire::EnrollResponse {
         host_id: host.as_bytes().to_vec().into(),

@@ -28,6 +28,7 @@ pub(super) async fn known(inside: &Inside, extensions: &Extensions) -> Result<Pe
     let identity = inside.store.host_identify(certificate.key).await?;
     let identity =
         identity.ok_or_else(|| Refused::unknown("the key of this certificate is unknown to the collector"))?;
+    // This is asked here and not in `in_force`, because a revoked host must not renew either.
     if identity.revoked {
         return Err(Refused::revoked("the keys of this host are revoked"));
     }

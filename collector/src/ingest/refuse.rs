@@ -93,6 +93,7 @@ impl Refused {
     /// The gRPC status with class, pace and the collector's time. Logs the inner error.
     pub(super) fn into_status(self, method: &'static str, pace: Pace, now: Timestamp) -> Status {
         if let Some(inner) = &self.inner {
+            // Agents lose connections every day, so this is no error of the collector.
             if self.code == Code::Unavailable {
                 tracing::debug!(method, error = inner, "a call of an agent was interrupted");
             } else {
@@ -123,6 +124,8 @@ impl From<StoreError> for Refused {
             | StoreError::Operation { .. }
             | StoreError::Damaged { .. } => "the collector could not store the request",
         };
+        // The fault is the collector's, so the agent keeps its data and tries again. Details of the store go to the log
+        // only.
         Self { inner: Some(error.to_string()), ..Self::new(Code::Internal, RefusalClass::Later, message) }
     }
 }

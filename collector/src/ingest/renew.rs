@@ -32,7 +32,9 @@ pub(super) async fn renew(
     if !is_proven(&certificate, &request.csr, &request.proof) {
         return Err(Refused::malformed("RenewRequest.proof is not a signature of the old key over this request"));
     }
+    // Quarantine is inherited; otherwise a second renewal would end it.
     let quarantined = certificate.is_expired(now) || identity.superseded || identity.quarantined;
+    // Signing comes before the new key is stored: if it fails, the old key is still the host's.
     let signed = inside.authority.sign_host(&request.csr, identity.host, now)?;
     let renewal = KeyRenewal { host: identity.host, old: certificate.key, new: new_key, quarantine: quarantined, now };
     inside.store.host_rekey(renewal).await?;

@@ -35,8 +35,10 @@ pub(super) async fn upload(
     mut stream: Streaming<wire::UploadRequest>,
 ) -> Result<wire::UploadResponse, Refused> {
     let host = peer::in_force(inside, extensions, inside.now()).await?.host;
+    // The local bound comes before the backlog, which may have to ask the store.
     let admitted = inside.admission.upload()?;
     inside.backlog.admit().await?;
+    // An empty stream is treated as a message without a header, so that both get the same refusal.
     let header = next(&mut stream).await?.unwrap_or_default().into_header()?;
     let run = RunId::try_from(header.run_id.as_ref()).map_err(Refused::id("UploadHeader.run_id"))?;
     let digest =
@@ -55,6 +57,7 @@ pub(super) async fn upload(
     let now = inside.now();
     let observed_at = corrected(header.observed_at_ms, header.sent_at_ms, now);
     let delivered = arrived.deliver(inside, host, (run, header.seq), observed_at, now).await?;
+    // The agent gets the error only after its complete sections are stored.
     if let Some(refused) = broken {
         return Err(refused);
     }
@@ -110,6 +113,8 @@ impl Arrived {
             return Err(limit(count, "SECTIONS_PER_UPLOAD", limits::SECTIONS_PER_UPLOAD).into());
         }
         self.bytes += body.canonical.len();
+        // This comes before admission: an upload over its limit must not be refused as `later`, or it would be
+        // repeated.
         if self.bytes > limits::UPLOAD_BYTES {
             return Err(limit(self.bytes, "UPLOAD_BYTES", limits::UPLOAD_BYTES).into());
         }
@@ -132,6 +137,7 @@ impl Arrived {
             None if self.sections.is_empty() => None,
             None => inside.store.snapshot_get(self.digest).await?,
         };
+        // An unknown snapshot is no fault here; the store answers that it is wanted.
         let Some(snapshot) = known else { return Ok(()) };
         for section in &self.sections {
             let digest = section.digest();
@@ -167,6 +173,7 @@ impl Arrived {
         let Self { digest, snapshot, sections, bytes: _, admitted } = self;
         let operation = Delivery { host, run, seq, observed_at, now, digest, snapshot, sections };
         let delivered = inside.store.snapshot_deliver(operation).await?;
+        // The permits are held until here, because the store works with these bytes.
         drop(admitted);
         Ok(delivered)
     }

@@ -46,6 +46,7 @@ pub fn assess(
         reasons.push(one.reason(ReasonKind::Product, one.rule.clone(), product_text(order, one)));
     }
     reasons.extend(found.iter().filter(|one| order.exempts(one.product, platform)).map(exempt));
+    // Without complete sources an absence proves nothing.
     if presence == Presence::None && !covered {
         presence = Presence::Unknown;
     } else if presence == Presence::None {
@@ -93,6 +94,7 @@ fn add_running_units<'c>(
         let Some(product) = catalogue.product(id) else { continue };
         let evidence = running_unit(platform, unit);
         match found.iter_mut().find(|one| one.product.id == *id) {
+            // A running unit does not turn a management agent or embedded code into the product itself.
             Some(one) if one.presence == Presence::ManagementOnly || one.presence == Presence::Embedded => {
                 one.evidence.push(evidence);
             }

@@ -86,6 +86,7 @@ pub(super) fn combine<'c>(catalogue: &'c Catalogue, hits: &[Hit]) -> Vec<FoundPr
 }
 
 fn combine_product<'c>(product: &'c Product, mut hits: Vec<&Hit>) -> FoundProduct<'c> {
+    // The rule breaks ties, so that the deciding recogniser does not depend on the order of the hits.
     hits.sort_by_key(|hit| (std::cmp::Reverse(hit.strength), std::cmp::Reverse(rank(hit.presence)), &hit.rule));
     let live: Vec<&Hit> = hits.iter().copied().filter(|hit| is_live(hit.presence)).collect();
     let remnants: Vec<&Hit> = hits.iter().copied().filter(|hit| hit.presence == Presence::Remnant).collect();
@@ -96,10 +97,12 @@ fn combine_product<'c>(product: &'c Product, mut hits: Vec<&Hit>) -> FoundProduc
     } else if is_corroborated(&live) {
         (strongest(&live), Basis::Corroborated, live)
     } else if live.is_empty() && remnants_proven {
+        // Remnants decide only where nothing live was seen: weak live evidence beside them may be the product itself.
         (Presence::Remnant, Basis::Proven, remnants)
     } else {
         (Presence::Suspect, Basis::Suspected, hits.clone())
     };
+    // Not every source states a version, so a hit that decides less may supply it.
     let version = deciding.iter().map(|hit| hit.version.as_str()).find(|version| !version.is_empty());
     FoundProduct {
         product,
@@ -139,6 +142,7 @@ fn evidence(deciding: &[&Hit], all: &[&Hit]) -> Vec<Evidence> {
 }
 
 fn proven<'h>(hits: &[&'h Hit]) -> Option<&'h Hit> {
+    // A recogniser that shows `suspect` proves no more than a suspicion, however strong it is.
     let proving = hits.iter().filter(|hit| hit.strength == Strength::Proves && hit.presence != Presence::Suspect);
     proving.max_by_key(|hit| rank(hit.presence)).copied()
 }
@@ -153,11 +157,13 @@ fn is_corroborated(hits: &[&Hit]) -> bool {
 
 /// The name of an observation without folder and ending: `soyuz` of `soyuz.exe`.
 fn stem(hit: &Hit) -> String {
+    // The judge may run on Linux, where `std::path` does not split the names of Windows at backslashes.
     let name = hit.evidence.name.rsplit(['/', '\\']).next().unwrap_or_default();
     name.split(['.', ' ']).next().unwrap_or(name).to_lowercase()
 }
 
 fn strongest(hits: &[&Hit]) -> Presence {
+    // When all hits only suspect the product, their agreement counts as an installed product.
     let stated = hits.iter().map(|hit| hit.presence).filter(|presence| *presence != Presence::Suspect);
     stated.max_by_key(|presence| rank(*presence)).unwrap_or(Presence::Installed)
 }

@@ -12,6 +12,7 @@ pub(super) fn gaps(order: &Order, catalogue: &Catalogue, snapshot: &Snapshot) ->
         let entries = need.any_of.iter().filter_map(|source| snapshot.entry(*source));
         gaps.extend(entries.filter_map(|entry| outdated_watchlist(order, catalogue, snapshot.platform(), entry)));
     }
+    // Two needs in a row can name the same source and then report the same gap.
     gaps.dedup();
     gaps
 }
@@ -20,6 +21,7 @@ pub(super) fn gaps(order: &Order, catalogue: &Catalogue, snapshot: &Snapshot) ->
 /// others do not show: two package databases can be on one machine.
 fn gap(need: &Need, snapshot: &Snapshot) -> Option<Reason> {
     let entries: Vec<&SnapshotEntry> = need.any_of.iter().filter_map(|source| snapshot.entry(*source)).collect();
+    // A source that does not apply to the host, such as rpm on Debian, hides nothing.
     let failed = entries.iter().find(|entry| !entry.outcome.is_complete() && entry.outcome != Outcome::NotApplicable);
     if let Some(entry) = failed {
         return Some(not_complete(entry));
@@ -69,6 +71,7 @@ fn outdated_watchlist(
     platform: Platform,
     entry: &SnapshotEntry,
 ) -> Option<Reason> {
+    // A source that was not read completely is a gap already, which `gap` reports.
     if !is_limited(entry.source) || !entry.outcome.is_complete() {
         return None;
     }
@@ -86,6 +89,8 @@ fn outdated_watchlist(
 fn newest_recogniser(order: &Order, catalogue: &Catalogue, platform: Platform, source: SourceName) -> u64 {
     let Some(kind) = limited_kind(source) else { return 0 };
     let covered = catalogue.products().iter().filter(|product| order.covers(product, platform));
+    // The date is the product's, not the recogniser's, so this may ask for too new a watchlist, never for too old a
+    // one.
     let limited = covered.filter(|product| {
         product.recognisers.iter().any(|one| one.kinds.contains(&kind) && one.platforms.contains(&platform))
     });

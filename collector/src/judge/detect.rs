@@ -12,6 +12,7 @@ pub fn detect(catalogue: &Catalogue, section: &CanonicalSection) -> Vec<Hit> {
     let mut hits = Vec::new();
     for observation in &catalogue.let_through(section) {
         let state = catalogue.read_state(Some(observation.kind), observation.state);
+        // Package databases keep rows of packages that are not installed, such as `pn` in dpkg.
         if state.condition == Condition::Absent {
             continue;
         }

@@ -43,6 +43,7 @@ pub(super) fn freshness(
 ) -> Option<Spell> {
     let signatures = catalogue.signatures_of(product, platform, state);
     let dates: Vec<Timestamp> = signatures.iter().filter_map(|signature| signature.released).collect();
+    // The limit comes from a rule file and may be any number, so the product saturates.
     spell(&dates, Duration::from_secs(product.fresh_days.saturating_mul(DAY.as_secs())), received)
 }
 
@@ -58,8 +59,10 @@ fn spell(dates: &[Timestamp], limit: Duration, received: Timestamp) -> Option<Sp
     };
     let turn = newest.plus(limit);
     Some(if received <= turn {
+        // Before `from` the newest date is in the future, and an older one decides.
         Spell { freshness: Freshness::Fresh, from: counts_from(newest), until: until.min(turn) }
     } else {
+        // `Fresh` includes the turn itself, so `Stale` starts one millisecond later and no time belongs to both.
         Spell { freshness: Freshness::Stale, from: turn.plus(INSTANT), until }
     })
 }

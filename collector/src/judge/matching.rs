@@ -92,6 +92,7 @@ impl Matcher {
                 return Value::Object(record).to_string();
             }
         };
+        // Two equal keys would make the JSON ambiguous, so the answer replaces what the line has.
         if ADDED.iter().any(|key| record.contains_key(*key)) {
             ADDED.iter().for_each(|key| drop(record.remove(*key)));
             return extended(&Value::Object(record).to_string(), &answer);
@@ -148,6 +149,7 @@ impl Matcher {
 }
 
 fn under(order: &Order, platform: Platform, stated: StateReading, found: Recognised<'_>) -> Match {
+    // `covers` is false for exempt products, so exemption must be asked first.
     if order.exempts(found.product, platform) {
         return Match::Exempt;
     }
@@ -158,6 +160,7 @@ fn under(order: &Order, platform: Platform, stated: StateReading, found: Recogni
     if shown == Presence::Embedded && order.embedded_code == EmbeddedCode::Out {
         return Match::Exempt;
     }
+    // Exempt code is exempt on weak evidence too, so the strength is asked after the exemptions.
     if found.strength != Strength::Proves {
         return Match::Suspect;
     }
@@ -198,9 +201,11 @@ impl<'r> Input<'r> {
         let platform =
             known.map_err(|_| format!("`platform`: unknown value {platform:?}, expected linux, windows or macos"))?;
         let kind_name = text("source_kind")?;
+        // The version decides nothing here, but a value that is no string is still an error.
         text("version")?;
         let input = Self {
             platform,
+            // An unknown kind is no error: the record is then matched by its names.
             kind: kind_name.trim().parse().ok(),
             kind_name,
             name: text("name")?,
@@ -223,6 +228,7 @@ fn extended(line: &str, answer: &[(&'static str, Value)]) -> String {
     out.push_str(body);
     for (at, (key, value)) in answer.iter().enumerate() {
         let comma = if at == 0 && body.ends_with('{') { "" } else { "," };
+        // Writing to a `String` cannot fail.
         let _ = write!(out, "{comma}\"{key}\":{value}");
     }
     out.push('}');
@@ -230,6 +236,7 @@ fn extended(line: &str, answer: &[(&'static str, Value)]) -> String {
 }
 
 fn bad_line(line: &str, reason: &str) -> String {
+    // The line may be arbitrarily long, and its beginning is enough to find it.
     let shown: String = line.chars().take(200).collect();
     serde_json::json!({ "error": reason, "line": shown }).to_string()
 }

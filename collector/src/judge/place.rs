@@ -15,6 +15,7 @@ use crate::rules::Order;
 pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituation<'_>, now: Timestamp) -> Verdict {
     let silent = is_silent(order, host.last_seen, now);
     let (lane, text) = lane(order, assessment, host, silent);
+    // The reason of the lane comes first, because stored verdicts and lists keep only the first one.
     let mut reasons = vec![if lane == Lane::Silent {
         silence(order, host)
     } else {
@@ -28,6 +29,7 @@ pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituatio
     if let Some((removal, assessment)) = host.remediation.removal.as_ref().zip(assessment).filter(|_| !found_now) {
         reasons.extend(past(order, assessment, removal));
     }
+    // A missing host has never reported, so its lane says this already.
     if silent && lane != Lane::Silent && lane != Lane::Missing {
         reasons.push(silence(order, host));
     }
@@ -43,6 +45,7 @@ fn lane(order: &Order, assessment: Option<&Assessment>, host: &HostSituation<'_>
     if let Some(decision) = host.decision {
         return (decision.lane(), decision.text().to_owned());
     }
+    // This comes before silence: a host with a prohibited product must not leave its lane by being switched off.
     if host.remediation.positive.is_some() || assessment.is_some_and(|assessment| assessment.prohibited) {
         return prohibited(order, assessment, host);
     }
@@ -63,6 +66,7 @@ fn lane(order: &Order, assessment: Option<&Assessment>, host: &HostSituation<'_>
             let text = "No prohibited product was found since enrollment; all required sources were read completely";
             (Lane::Clear, text.to_owned())
         }
+        // Remnants without a record count as a removal too: the product was there before the first scan.
         removal => removed(order, assessment, removal.as_ref()),
     }
 }
@@ -84,6 +88,7 @@ fn prohibited(order: &Order, assessment: Option<&Assessment>, host: &HostSituati
         Protection::Approved => (Lane::Remove, "accepted protection is active"),
         Protection::NotRequired => (Lane::Remove, "the order requires no protection"),
         Protection::Unapproved | Protection::None => (Lane::Replace, "no accepted protection is active"),
+        // Unknown counts as unprotected here, so that nobody removes the only protection of the host.
         Protection::Unknown => (Lane::Replace, "it is unknown whether accepted protection is active"),
     };
     (lane, format!("{product}; {protection}"))

@@ -33,9 +33,11 @@ pub(super) fn protection(
         let reason = candidate.reason(ReasonKind::Protection, format!("protection/{protection}"), text);
         judged.push((protection, reason));
     }
+    // The sort is stable, so products of equal rank keep the order of `found`.
     judged.sort_by_key(|(protection, _)| std::cmp::Reverse(rank(*protection)));
     match judged.first() {
         Some((best, _)) => (*best, judged.into_iter().map(|(_, reason)| reason).collect()),
+        // An absence is certain only if every required source was read completely.
         None if covered => alone(Protection::None, "No accepted protection was found".to_owned()),
         None => {
             let text = "No accepted protection was found, but some required sources were not read completely";
@@ -69,6 +71,7 @@ fn judge(
     match candidate.presence {
         Presence::Installed | Presence::Active | Presence::Embedded => {}
         Presence::Suspect => {
+            // It may be the product that protects, so the answer is neither approved nor none.
             return Some((Protection::Unknown, "may be present; only weak evidence was found"));
         }
         Presence::ManagementOnly | Presence::Remnant | Presence::None | Presence::Unknown => return None,
@@ -77,6 +80,7 @@ fn judge(
     let mut signs = catalogue.signs_seen(candidate.product, platform, state);
     // An agent with an older watchlist did not look for these units and processes, so their absence says nothing.
     if watched_on(snapshot) < candidate.product.revised {
+        // Only absences are discarded: what the agent did find remains true under any watchlist.
         signs.iter_mut().filter(|seen| seen.by_absence).for_each(|seen| seen.on = None);
     }
     let judged = match works(&signs, state) {
@@ -94,6 +98,7 @@ fn judge(
 /// Whether the operating system's own list calls the product active. Any administrator can write a row there, and a row
 /// can outlive the product, so another source must show the product too.
 fn is_listed_as_active(candidate: &FoundProduct<'_>) -> bool {
+    // `any` consumes an iterator, and both questions below must see all sources.
     let mut sources = candidate.evidence.iter().map(|evidence| evidence.source);
     candidate.presence == Presence::Active
         && candidate.basis == Basis::Proven
@@ -118,6 +123,7 @@ fn watched_on(snapshot: &Snapshot) -> u64 {
 /// outweighs strong ones that are on: a scanner that runs without on-access scanning protects nothing.
 fn works(signs: &[SignSeen<'_>], state: &HostState) -> Works {
     let strong = || signs.iter().filter(|seen| shows_protection(seen.sign.sign));
+    // An absence is only inferred, so it does not have the weight of a definitive sign that was read as off.
     let decided =
         |on| strong().any(|seen| seen.sign.sign == Sign::Definitive && seen.on == Some(on) && !seen.by_absence);
     if decided(true) {
@@ -126,6 +132,7 @@ fn works(signs: &[SignSeen<'_>], state: &HostState) -> Works {
     if decided(false) {
         return Works::No("is running, but real-time protection is off");
     }
+    // On is asked before off, because one protecting part that runs is enough.
     if strong().any(|seen| seen.on == Some(true)) {
         return Works::Yes;
     }
@@ -170,6 +177,7 @@ fn aged(
 const fn rank(protection: Protection) -> u8 {
     match protection {
         Protection::Approved => 4,
+        // A product of unknown effect may be the one that protects, so it outweighs one that surely does not.
         Protection::Unknown => 3,
         Protection::Unapproved => 2,
         Protection::None => 1,

@@ -66,6 +66,7 @@ impl Remediation {
         if assessment.prohibited {
             return self.with_product(assessment, received, boot_id);
         }
+        // A suspect may be the same product behind weaker evidence, so it refutes nothing.
         let refuted = assessment.covered && assessment.presence != Presence::Suspect;
         if refuted { self.without_product(assessment, received, boot_id) } else { self.clone() }
     }
@@ -76,6 +77,7 @@ impl Remediation {
             |reason: &&Reason| matches!(reason.kind, ReasonKind::Product | ReasonKind::Exempt | ReasonKind::Uninstall);
         let reasons = assessment.reasons.iter().filter(is_kept).cloned().collect();
         let positive = Positive { since, last_seen: received, presence: assessment.presence, reasons };
+        // Clean scans that preceded this sighting prove nothing about the product, so they are dropped.
         Self { positive: Some(positive), removal: None, present_boot_id: boot_id.to_owned() }
     }
 
@@ -95,10 +97,12 @@ impl Remediation {
         });
         // Without a known boot id (an image, or a removal before the first scan) no restart can be waited for.
         removal.new_boot |= removal.present_boot_id != boot_id || removal.present_boot_id.is_empty();
+        // Without spacing a host that scans often would fill the record within a day.
         let counts = removal.clean_scans.last().is_none_or(|last| received.since(*last) >= SCAN_SPACING);
         if counts && removal.clean_scans.len() < CLEAN_SCANS_KEPT {
             removal.clean_scans.push(received);
         }
+        // The boot id remains that of the last sighting, because a restart is measured against it.
         Self { positive: None, removal: Some(removal), present_boot_id: self.present_boot_id.clone() }
     }
 }
@@ -107,6 +111,7 @@ impl Removal {
     /// How many of the clean scans are at least this far apart.
     #[must_use]
     pub fn scans_apart(&self, spacing: Duration) -> usize {
+        // Counting greedily from the oldest scan gives the greatest possible number.
         let mut counted: Option<Timestamp> = None;
         let mut count = 0;
         for scan in &self.clean_scans {

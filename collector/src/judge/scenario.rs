@@ -126,6 +126,7 @@ impl Scenario {
                 outcome: given.outcome,
                 reason: given.reason.clone(),
                 watchlist: given.watchlist.unwrap_or(current),
+                // Assessments read the hits and not the section, so any digest that differs between sources is enough.
                 section: (!section.observations().is_empty()).then(|| Digest::of(source.name().as_bytes())),
             });
         }
@@ -147,6 +148,7 @@ fn scenario(entries: &mut Entries<'_, '_>) -> Scenario {
     for (source, given) in entries.tables("source", source).into_iter().flatten() {
         sources.insert(source, given);
     }
+    // `why` is only for people; it is asked for so that it is not reported as an unknown key.
     entries.text("why");
     let mut state = HostState {
         units_outcome: entries.name("units"),
@@ -156,6 +158,7 @@ fn scenario(entries: &mut Entries<'_, '_>) -> Scenario {
     for (key, active) in [("running", true), ("stopped", false)] {
         state.units.extend(entries.texts(key).into_iter().map(|name| UnitState { name, active }));
     }
+    // A scenario that lists units means that all of them were read, unless it gives another outcome.
     if !state.units.is_empty() && state.units_outcome.is_none() {
         state.units_outcome = Some(Outcome::Found);
     }
@@ -201,6 +204,7 @@ fn complete(platform: Platform, read_everywhere: bool) -> BTreeMap<SourceName, S
     }
     let mut sources: BTreeMap<_, _> = complete.iter().map(|source| (*source, empty(Outcome::Empty))).collect();
     if platform == Platform::Linux {
+        // The default host is a Debian one, which has no rpm database.
         sources.insert(S::Rpm, empty(Outcome::NotApplicable));
     }
     sources
@@ -250,6 +254,7 @@ fn past(entries: &mut Entries<'_, '_>) -> Remediation {
         })
         .collect();
     let new_boot = entries.flag("new_boot").unwrap_or(false);
+    // A clean scan refutes the positive, as it does in `Remediation::advance`.
     let positive = had_since.filter(|_| clean_scans.is_empty()).map(|since| Positive {
         since,
         last_seen: since,

@@ -32,6 +32,7 @@ pub fn state_key(catalogue: &Catalogue, state: &HostState, received: Timestamp) 
     let mut lines: Vec<String> = [("units", state.units_outcome), ("realtime", state.realtime_outcome)]
         .map(|(what, outcome)| format!("{what} {}", outcome.map_or("unasked", |outcome| outcome.name())))
         .into();
+    // A state does not say on which platform it was read, so the key covers all of them.
     for platform in Platform::ALL {
         for unit in state.units.iter().filter(|unit| unit.active) {
             if !catalogue.products_of_unit(*platform, &unit.name).is_empty() {
@@ -40,16 +41,19 @@ pub fn state_key(catalogue: &Catalogue, state: &HostState, received: Timestamp) 
         }
         for product in catalogue.products() {
             let signs = catalogue.signs_seen(product, *platform, state);
+            // A sign that is unknown decides nothing, so it may differ between states with the same key.
             for seen in signs.iter().filter(|seen| seen.on.is_some()) {
                 let sign = (&seen.sign.unit, &seen.sign.places);
                 lines.push(format!("sign {platform} {} {sign:?} {:?} {}", product.id, seen.on, seen.by_absence));
             }
             if let Some(spell) = freshness(catalogue, *platform, product, state, received) {
                 lines.push(format!("signatures {platform} {} {:?}", product.id, spell.freshness));
+                // The key holds only as long as the answer for every product does.
                 (from, until) = (from.max(spell.from), until.min(spell.until));
             }
         }
     }
+    // The order in which an agent lists its units must not change the key.
     lines.sort();
     StateKey { digest: Digest::of(lines.join("\n").as_bytes()), from, until }
 }

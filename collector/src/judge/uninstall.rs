@@ -34,6 +34,7 @@ fn command(product: &Product, hit: &Hit) -> Option<String> {
     // Somebody may paste the command into a shell, so a name from a host must look like a package name.
     let name = Some(hit.evidence.name.as_str()).filter(|name| is_plain(name))?;
     match kind {
+        // `remove` would leave the configuration files, which dpkg lists as `rc` and the judge as a remnant.
         Kind::Deb => Some(format!("apt-get purge {}", name.split(':').next().unwrap_or(name))),
         Kind::Rpm => Some(format!("rpm -e {name}")),
         Kind::Apk => Some(format!("apk del --purge {name}")),
@@ -65,6 +66,7 @@ fn command(product: &Product, hit: &Hit) -> Option<String> {
 }
 
 fn is_plain(name: &str) -> bool {
+    // A name that begins with a dash would be read as an option of the command.
     let first = name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
     first && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-' | '_' | ':'))
 }

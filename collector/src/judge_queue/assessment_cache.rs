@@ -56,6 +56,7 @@ impl AssessmentCache {
     /// Forgets everything that depends on rules, and continues under this version.
     pub(super) fn restart(&mut self, rules_version: &str) {
         rules_version.clone_into(&mut self.rules_version);
+        // Snapshots do not depend on rules, so they are kept.
         self.hits.clear();
         self.assessments.clear();
         self.states.clear();
@@ -93,6 +94,7 @@ impl AssessmentCache {
                     Err(error) => unreadable(error)?,
                 }
             }
+            // `contains` does not renew an entry, but this `get` does, so that the batch keeps what it needs.
             if let Some(snapshot) = self.snapshots.get(&digest) {
                 sections.extend(snapshot.entries().iter().filter_map(|entry| entry.section));
             }
