@@ -54,6 +54,7 @@ pub(super) fn match_lines(
             format!("cannot read {}", asked.file.display())
         }
     };
+    // Declared here, because `input` may borrow it until the end of the function.
     let mut file;
     let input: &mut dyn BufRead = if is_standard_input {
         input
@@ -84,6 +85,7 @@ fn match_all(
     mut answered: impl FnMut(&str) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
     while let Some((line, cut)) = next_line(input)? {
+        // A bad byte in one line must not end the whole run.
         let text = String::from_utf8_lossy(&line);
         let answer = if cut { too_long() } else { matcher.line(&text) };
         answered(&answer)?;
@@ -134,6 +136,7 @@ fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<(Vec<u8>, bool)>
     loop {
         let buffer = match input.fill_buf() {
             Ok(buffer) => buffer,
+            // A signal came in between; nothing was read yet, so nothing is lost.
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
@@ -143,6 +146,7 @@ fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<(Vec<u8>, bool)>
         any = true;
         let end = buffer.iter().position(|byte| *byte == b'\n');
         let part = &buffer[..end.unwrap_or(buffer.len())];
+        // The rest of a long line is read but not kept, so that no input can fill the memory.
         cut |= line.len() + part.len() > LINE_BYTES;
         if !cut {
             line.extend_from_slice(part);
@@ -150,6 +154,7 @@ fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<(Vec<u8>, bool)>
         let used = end.map_or(buffer.len(), |at| at + 1);
         input.consume(used);
         if end.is_some() {
+            // Files from Windows end their lines with CR and LF.
             if line.last() == Some(&b'\r') {
                 line.pop();
             }
@@ -183,6 +188,7 @@ fn check_all(directory: Option<&Path>) -> Result<(Checked, usize), RuleErrors> {
 pub(super) fn check(asked: &CheckArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let (checked, overlay_files) = match check_all(asked.directory.as_deref()) {
         Ok(checked) => checked,
+        // People get the faults as an error message, programs get them in their format.
         Err(refused) if screen.asked().is_none_or(|output| output == Output::Table) => return Err(refused.into()),
         Err(refused) => {
             let faults: Vec<Value> = refused.faults.iter().map(record).collect();

@@ -165,6 +165,7 @@ impl Client {
             let (connector, name, place) = (connector.clone(), name.clone(), place.clone());
             async move {
                 let stream = TcpStream::connect(place).await?;
+                // A small request must not wait for the acknowledgement of an earlier one.
                 stream.set_nodelay(true)?;
                 connector.connect(name, stream).await.map(TokioIo::new)
             }
@@ -174,8 +175,10 @@ impl Client {
         let channel = endpoint.connect_with_connector(dial).await.map_err(|error| Unreachable::new(target, &error))?;
         let mut bearer =
             MetadataValue::try_from(format!("Bearer {}", target.token)).context("cannot send the token")?;
+        // A sensitive value is hidden in debug output, and HPACK never puts it into its table.
         bearer.set_sensitive(true);
         Ok(Self {
+            // A page may exceed tonic's default limit of 4 MiB.
             inner: FleetServiceClient::with_interceptor(channel, Bearer(bearer)).max_decoding_message_size(64 << 20),
         })
     }
@@ -235,6 +238,7 @@ impl Client {
             let request = wire::SearchSoftwareRequest {
                 text: filter.text.clone(),
                 version: filter.version.clone(),
+                // Zero means the collector's default.
                 edition_rows: 0,
                 host_rows: if filter.hosts { page_rows(filter.limit, had) } else { 0 },
                 page_token,
@@ -325,6 +329,7 @@ fn tls(target: &Target) -> anyhow::Result<ClientConfig> {
     let pem = std::fs::read(&target.ca_file).with_context(|| format!("cannot read {}", file()))?;
     let certificates: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let certificates = certificates.with_context(|| format!("cannot read {} as PEM", file()))?;
+    // The parser accepts a file without any PEM block.
     anyhow::ensure!(!certificates.is_empty(), "cannot use {}: it has no certificate", file());
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
@@ -378,6 +383,7 @@ fn codes(lanes: &[Lane]) -> Vec<u32> {
 }
 
 fn page_rows(limit: Option<usize>, had: usize) -> u32 {
+    // Zero would mean the collector's default, so ask for at least one row.
     let left = limit.map_or(PAGE_ROWS, |limit| limit.saturating_sub(had).clamp(1, PAGE_ROWS));
     u32::try_from(left).unwrap_or(1)
 }

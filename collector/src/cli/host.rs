@@ -187,6 +187,7 @@ fn nothing_found(sources: &[SourceReport]) -> String {
         };
         Some(format!("{} {how}", source.source))
     };
+    // A source that was not read may hide a product, so the sentence must not sound complete.
     let gaps: Vec<String> = sources.iter().filter_map(gap).collect();
     if gaps.is_empty() {
         return "no security product found\n".to_owned();

@@ -12,6 +12,7 @@ const HEADER: [&str; 7] = ["id", "active", "due", "binding", "issuer", "jurisdic
 pub(super) async fn run(client: Client, asked: OrdersArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     match asked.verb {
         None => list(client, asked.all, screen).await,
+        // People write `--all` before or after the verb.
         Some(OrdersVerb::List { all }) => list(client, asked.all || all, screen).await,
         Some(OrdersVerb::Show { id }) => show(client, &id, screen).await,
     }
@@ -26,6 +27,7 @@ async fn list(mut client: Client, all: bool, screen: &mut Screen<'_>) -> anyhow:
 }
 
 async fn show(mut client: Client, id: &OrderId, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    // All orders, so that one that is not active is found and the hint knows every id.
     let orders = client.orders(true).await?;
     let order = orders.iter().find(|order| order.id == *id).ok_or_else(|| {
         let ids = orders.iter().map(|order| order.id.as_str());

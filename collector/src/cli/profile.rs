@@ -106,6 +106,7 @@ fn read_profile(named: Option<&str>, places: &Places) -> anyhow::Result<Profile>
         toml::from_str(&text).with_context(|| format!("cannot read the profiles in {}", file.display()))?;
     let name = named.unwrap_or("default");
     let found = profiles.get(name).cloned();
+    // A missing default profile is no error: options and environment may give everything.
     if named.is_some() && found.is_none() {
         let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
         anyhow::bail!("no profile {name:?} in {}; it has: {}", file.display(), known.join(", "));
@@ -137,6 +138,7 @@ fn host_and_port(server: &str) -> anyhow::Result<(String, u16)> {
     let uri: http::Uri = format!("https://{}", rest.trim_end_matches('/')).parse().with_context(form)?;
     let host = uri.host().filter(|host| !host.is_empty()).with_context(form)?;
     anyhow::ensure!(uri.path() == "/" && uri.query().is_none(), "{}", form());
+    // An IPv6 address has brackets in a URL, but not in a socket address or a certificate.
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     Ok((host, uri.port_u16().with_context(|| format!("{}; the port is missing", form()))?))
 }

@@ -50,6 +50,7 @@ impl<'w> Screen<'w> {
         match self.output.unwrap_or(Output::Table) {
             Output::Table => self.out.write_all(page(&self.paint).as_bytes())?,
             Output::Json => {
+                // Unwrapped to an I/O error, so that a broken pipe is still recognised; the same below.
                 serde_json::to_writer_pretty(&mut *self.out, answer.whole).map_err(io::Error::from)?;
                 self.out.write_all(b"\n")?;
             }
@@ -155,6 +156,7 @@ pub(super) struct Cell {
 
 impl Cell {
     pub(super) fn text(text: impl AsRef<str>) -> Self {
+        // `clean` keeps line breaks, which would split the row.
         Self { text: clean(text.as_ref()).replace('\n', " "), right: false, lane: None }
     }
 
@@ -208,6 +210,7 @@ impl Table {
         text.push_str(&format!("{}{header}\n", self.indent));
         for row in &self.rows {
             let cells = row.iter().enumerate().map(|(at, cell)| {
+                // Pad before colouring: colour codes count as characters but have no width.
                 let padded = pad(&cell.text, widths[at], cell.right);
                 cell.lane.map_or(padded.clone(), |lane| paint.lane(lane, &padded))
             });

@@ -151,6 +151,7 @@ impl TryFrom<wire::HostState> for HostState {
     fn try_from(state: wire::HostState) -> Result<Self, ConvertError> {
         check_state(&state)?;
         let outcome = |field, value| match value {
+            // The codes begin at 1, so 0 is a state without this outcome.
             0 => Ok(None),
             other => code(field, other, Outcome::from_code).map(Some),
         };

@@ -351,6 +351,7 @@ impl From<SoftwareReport> for wire::SearchSoftwareResponse {
             more_editions: report.more_editions,
             hosts_total: report.hosts_total,
             hosts: report.hosts.into_iter().map(Into::into).collect(),
+            // The service fills it in: a report knows nothing of pages.
             next_page_token: String::new(),
         }
     }

@@ -13,6 +13,7 @@ pub fn clean_text(text: &str, max: usize) -> String {
     while !trimmed.is_char_boundary(end) {
         end -= 1;
     }
+    // The cut may leave a space at the end, so trim after it.
     trimmed[..end].trim_end().to_owned()
 }
 
@@ -28,6 +29,7 @@ pub(crate) fn is_clean_text(text: &str) -> bool {
 
 /// Cleans all texts of an observation and cuts them to the limits of the contract.
 pub(super) fn clean_observation(observation: &mut Observation) {
+    // All fields are named, so that a new text cannot be forgotten here.
     let Observation { kind: _, name, vendor, version, id, path, state, attributes } = observation;
     for text in [name, vendor, version, id, state] {
         clean_in_place(text, limits::TEXT_BYTES);

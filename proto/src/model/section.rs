@@ -17,6 +17,7 @@ impl Section {
     #[must_use]
     pub fn new(platform: Platform, source: SourceName, mut observations: Vec<Observation>) -> Self {
         observations.iter_mut().for_each(clean_observation);
+        // After cleaning, which can change the order and make two observations equal.
         observations.sort_unstable();
         observations.dedup();
         Self { platform, source, observations }

@@ -32,6 +32,7 @@ impl Snapshot {
         for entry in &mut entries {
             entry.reason = clean_text(&entry.reason, crate::limits::REASON_BYTES);
         }
+        // By all fields, so that the entry that is kept does not depend on the order of the input.
         entries.sort_unstable();
         entries.dedup_by_key(|entry| entry.source);
         Self { platform, entries }

@@ -46,6 +46,7 @@ impl Timestamp {
     /// The text is not RFC 3339.
     pub fn parse_rfc3339(text: &str) -> Result<Self, time::error::Parse> {
         let instant = OffsetDateTime::parse(text, &Rfc3339)?;
+        // Rounds down before 1970, too.
         let millis = instant.unix_timestamp_nanos().div_euclid(1_000_000);
         Ok(Self(i64::try_from(millis).unwrap_or(if millis < 0 { i64::MIN } else { i64::MAX })))
     }
@@ -62,6 +63,7 @@ impl Timestamp {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
             .ok()
             .and_then(|instant| instant.format(&Rfc3339).ok())
+            // A year beyond 9999 has no RFC 3339 form.
             .unwrap_or_else(|| format!("{}ms", self.0))
     }
 }

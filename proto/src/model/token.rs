@@ -195,6 +195,7 @@ fn from_base32(text: &str) -> Option<[u8; 32]> {
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return None;
     }
+    // The decoder knows the upper case of RFC 4648 only.
     BASE32_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).ok()?.try_into().ok()
 }
 

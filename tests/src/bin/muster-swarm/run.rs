@@ -128,6 +128,7 @@ async fn live(swarm: &Swarm, members: Vec<Member>, day: u64, args: &RunArgs, nam
         }
     })
     .await;
+    // A host whose report failed is not among them and takes no part in later days.
     asleep.extend(reported);
     (Phase::of(name, &tally, bytes.load(Ordering::Relaxed)), asleep)
 }

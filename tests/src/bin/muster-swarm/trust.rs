@@ -92,8 +92,10 @@ impl ServerCertVerifier for Pinned {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        // The collector sends its CA along, so the pin suffices to find it.
         let ca = intermediates.iter().find(|der| pin_of(der).is_some_and(|pin| pin == self.pin));
         let ca = ca.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
+        // The pin only finds the CA. Name, validity and signature are still verified.
         let strict = verifier(std::iter::once(ca.clone()), &self.provider)?;
         strict.verify_server_cert(end_entity, intermediates, name, ocsp, now)
     }

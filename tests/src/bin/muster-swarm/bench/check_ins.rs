@@ -41,6 +41,7 @@ pub(crate) async fn compare(context: &BenchContext<'_>, agents: &[Arc<Agent>], w
     let members: Vec<Member> = some(agents, TURNS).into_iter().map(member).collect();
     let mut pair = Pair::default();
     for number in 0..context.sizes.pairs {
+        // The sides take turns at being first, so that a drift of the machine affects both.
         let measured_first = number % 2 == 0;
         for measured in [measured_first, !measured_first] {
             let (address, pid) = match measured {

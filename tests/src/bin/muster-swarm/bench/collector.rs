@@ -93,6 +93,7 @@ impl Collector {
         let mut init = Command::new(program);
         database.name_to(&mut init);
         Answer::of(init.arg("init").arg("--data-dir").arg(&data))?.expect_code(0).context("muster-collector init")?;
+        // Weighed before any host enrolls, because an empty database has a size, too.
         let empty = database.weigh(&data)?;
         let mut serve = Command::new(program);
         database.name_to(&mut serve);
@@ -144,6 +145,7 @@ impl Collector {
 /// Waits for the file in which a process writes where it listens.
 pub(crate) fn await_note<T: serde::de::DeserializeOwned>(process: &mut Process, note: &Path) -> Result<T> {
     let answer = eventually("a process listens", PATIENCE, || {
+        // A process that has ended writes no note, so end the wait.
         if let Some(status) = process.ended()? {
             return Ok(Some(Err(status)));
         }

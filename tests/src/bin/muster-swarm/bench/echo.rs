@@ -123,6 +123,7 @@ pub(crate) async fn serve(args: EchoArgs) -> Result<bool> {
     socket.bind(([127, 0, 0, 1], 0).into()).context("bind")?;
     let listener = socket.listen(4096).context("listen")?;
     let address = listener.local_addr().context("ask for the own address")?.to_string();
+    // The bench polls for the note and must never read half of it.
     let draft = args.note.with_extension("draft");
     std::fs::write(&draft, serde_json::to_string(&address)?).context("write the note")?;
     std::fs::rename(&draft, &args.note).context("write the note")?;
@@ -172,6 +173,7 @@ fn server_config(data: &Path) -> Result<Arc<ServerConfig>> {
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
+    // As in the collector, so that both sides do the same work in a handshake.
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     config.send_tls13_tickets = 2;
     Ok(Arc::new(config))

@@ -35,6 +35,7 @@ pub(crate) async fn compare(context: &BenchContext<'_>, agents: &[Arc<Agent>]) -
             .into_iter()
             .map(|member| ((Arc::clone(&member.agent), member.report), (member.agent, member.items)))
             .unzip();
+        // The sides take turns at being first, so that a drift of the machine affects both.
         if number % 2 == 0 {
             measured(context, reports, &mut pair.measured, &mut lags).await?;
             yardstick(context, items, &mut pair.echo).await?;
@@ -108,6 +109,7 @@ async fn measured(
     lags.extend(watch.end().await?);
     side.cpu += cpu(context.collector.pid()).saturating_sub(before);
     side.tally.append(tally);
+    // Close the connections after the measurement: that is work for the server, too.
     drop(lines);
     rest(&[context.collector.pid(), context.echo.pid()]).await;
     Ok(())

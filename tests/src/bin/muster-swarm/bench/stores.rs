@@ -96,6 +96,7 @@ impl Database {
 
 /// Whether a file is a database, its log or its index.
 fn is_database(name: &str) -> bool {
+    // SQLite keeps recent pages in a second file, so both count.
     let base = name.trim_end_matches("-wal").trim_end_matches("-shm");
     [".db", ".sqlite", ".sqlite3"].iter().any(|ending| base.ends_with(ending))
 }

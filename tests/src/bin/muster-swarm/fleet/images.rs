@@ -143,5 +143,6 @@ impl Model {
 /// A number below the bound; low ones are much more frequent.
 pub(super) fn skewed(chance: &mut muster_tests::chance::Chance, bound: u64) -> u64 {
     let share = chance.below(1 << 16);
+    // The square sends half of all draws to the lowest quarter.
     (share * share * bound) >> 32
 }

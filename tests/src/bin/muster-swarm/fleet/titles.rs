@@ -110,6 +110,7 @@ pub(super) fn windows_programs() -> Vec<Title> {
 
 /// The made-up title with this number. It is equal on every host.
 pub(super) fn tail(kind: Kind, number: u64) -> Title {
+    // The constant spells "titles". It separates these draws from other draws with the same number.
     let mut chance = Chance::new(number ^ 0x7469_746c_6573);
     let root = pick(&mut chance, &ROOTS);
     let trade = pick(&mut chance, &TRADES);
