@@ -119,6 +119,7 @@ impl From<ConnectError> for AppError {
 /// The machine's clock.
 #[must_use]
 pub fn now() -> Timestamp {
+    // A clock before 1970 is wrong, but no reason to stop: the time is then 1970.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
@@ -140,6 +141,7 @@ pub fn block_on<T>(task: impl Future<Output = T>) -> Result<T, AppError> {
         .build()
         .map_err(AppError::Runtime)?;
     let done = runtime.block_on(task);
+    // A plain drop would wait for the blocking threads, for instance for a name server that does not answer.
     runtime.shutdown_background();
     Ok(done)
 }

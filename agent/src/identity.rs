@@ -97,6 +97,7 @@ pub struct Key {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The private key must not get into a log.
         write!(f, "Key({})", self.number)
     }
 }
@@ -176,6 +177,8 @@ impl IdentityStore {
                 Ok(Key { number, pair })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // The key is saved before anybody uses it: a key that was certified but not saved would be lost with
+                // the process.
                 let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(key_error)?;
                 os::make_private_dir(&self.dir)
                     .and_then(|()| os::write_private(&path, pair.serialized_der()))
@@ -192,6 +195,7 @@ impl IdentityStore {
     /// The files cannot be changed.
     pub fn drop_previous(&self, identity: &mut Identity) -> Result<(), IdentityError> {
         let Some((number, _)) = identity.previous.take() else { return Ok(()) };
+        // The identity first: a kill in between then leaves an unused key, not an identity without its key.
         self.save(identity)?;
         let path = self.key_file(number);
         match std::fs::remove_file(&path) {
@@ -228,6 +232,7 @@ impl Key {
     /// The key cannot sign.
     pub fn request(&self) -> Result<Vec<u8>, IdentityError> {
         let mut params = CertificateParams::new(Vec::<String>::new()).map_err(key_error)?;
+        // The default of rcgen is a name that says "self signed".
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, "muster-agent");
         Ok(params.serialize_request(&self.pair).map_err(key_error)?.der().to_vec())
@@ -263,6 +268,7 @@ impl Key {
 #[must_use]
 pub fn fingerprint() -> Option<[u8; 32]> {
     let id = os::machine_id()?;
+    // machine-id(5) forbids to send the id itself. The context makes this hash useless for any other application.
     Some(blake3::derive_key("muster 1 host fingerprint", id.as_bytes()))
 }
 

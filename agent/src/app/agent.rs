@@ -91,6 +91,7 @@ impl Agent {
                 StateFileError { path, source }.into()
             }
         })?;
+        // Only under the lock: otherwise this would remove the file of a running service.
         state_files::remove_watch_summary(dir);
         Ok(Self {
             store: IdentityStore::below(dir),
@@ -186,12 +187,16 @@ impl Agent {
     pub(super) async fn take_snapshot(&mut self, root: Root) -> Result<TakenSnapshot, AppError> {
         let options = scan_options(&self.settings, self.watchlist.clone(), self.stuck.clone());
         let observed_at = self.now();
+        // On this thread the scan would block the signals and the watchdog, which run on the same runtime.
         let scan = tokio::task::spawn_blocking(move || scan_root(root, &options));
         let delivery = delivery_of(scan.await.map_err(|_| AppError::ScanAborted)?, observed_at);
         let label = delivery.digest().to_string();
+        // The same snapshot again replaces nothing, so nothing is lost yet.
         if self.unspooled.as_deref() != Some(label.as_str()) {
             self.count_unspooled();
         }
+        // While older snapshots wait, an equal one is a change again: the collector will have received those in
+        // between.
         let acknowledged = self.spool.is_empty() && self.acknowledged == Some(delivery.digest());
         let is_new = !acknowledged && self.spool.newest_label() != Some(label.as_str());
         let spooled = if is_new {
@@ -235,6 +240,7 @@ impl Agent {
         let mut summary = DeliverySummary::empty(&identity, current.delivery.digest());
         while let Some(number) = self.spool.oldest_number() {
             let older;
+            // `older` only extends the life of an entry that is read from disk.
             let delivery = if current.spool_entry == Some(number) {
                 &current.delivery
             } else {
@@ -244,15 +250,20 @@ impl Agent {
             };
             match self.deliver(&target, delivery).await {
                 Ok(delivered) => {
+                    // Only after the acknowledgement. If the process is killed in between, the delivery is merely
+                    // repeated.
                     self.spool.acknowledged(number)?;
                     summary.add(delivery, &delivered);
                 }
+                // The delivery is in order, so a rejected entry would hold up all later ones. The newest is never given
+                // up.
                 Err(AppError::Uplink(error)) if is_about_the_snapshot(&error) && self.spool.give_up(number)? => {
                     tracing::error!(error = %error_chain(&error), "the collector rejects a spooled snapshot; it is dropped");
                 }
                 Err(error) => return Err(error),
             }
         }
+        // The snapshot has no entry when the collector has it already or the disk is full. The check-in is due anyway.
         if !summary.accepted {
             let delivered = self.deliver(&target, &current.delivery).await?;
             summary.add(&current.delivery, &delivered);
@@ -295,6 +306,7 @@ impl Agent {
             wire_bytes = delivered.wire_sent,
             "the collector acknowledged the snapshot"
         );
+        // A difference is only logged. The collector decides whether it refuses a host with a wrong clock.
         let ahead = self.now().millis().saturating_sub(delivered.server_time.millis());
         if ahead.abs() > CLOCK_DIFFERENCE_LOGGED_MS {
             tracing::warn!(clock_ahead_ms = ahead, "this machine's clock differs from the collector's");
@@ -305,6 +317,7 @@ impl Agent {
 
     /// Applies what an acknowledged check-in brought: a trust bundle, a watchlist, and proof that the current key works.
     fn apply(&mut self, mut identity: Identity, delivered: &Delivered) -> Result<(), AppError> {
+        // An acknowledgement proves that the collector accepts this host after all.
         let mut changed = identity.refused.take().is_some();
         if let Some(trust) = delivered.trust.clone().filter(|trust| trust.version > identity.trust.version) {
             tracing::info!(
@@ -323,6 +336,7 @@ impl Agent {
             changed = true;
         }
         if changed {
+            // The next delivery of this turn takes its identity from here.
             self.tls = None;
             self.prepare(identity)?;
         }
@@ -345,6 +359,8 @@ impl Agent {
         self.new_key_demanded |= error.class() == Some(RefusalClass::ReKey);
         let for_good = matches!(error.class(), Some(RefusalClass::Revoked | RefusalClass::Unknown));
         let new_key_fails = for_good || matches!(error, UplinkError::CertificateRefused { .. });
+        // A refusal after a renewal may concern the new key only, so the previous one is tried before the host counts
+        // as refused.
         if new_key_fails && identity.revert_renewal() {
             tracing::warn!(error = %error_chain(&error), "the renewed certificate does not work; going back to the previous one");
         } else if for_good && identity.refused != error.class() {
@@ -370,6 +386,7 @@ impl Agent {
         // Derived from the host id: renewals of a fleet are spread, and each host keeps its own moment.
         let share = f64::from(identity.host_id.as_bytes()[0]) / 255.0;
         let due = schedule::renewal_is_due(identity.issued, identity.expires, self.now(), share);
+        // Until the last renewal has worked, another one would overwrite the certificate to go back to.
         if (due || self.new_key_demanded) && identity.previous.is_none() {
             identity = self.renew(&target, identity).await?;
             self.new_key_demanded = false;
@@ -397,8 +414,10 @@ impl Agent {
 
     async fn renew(&self, target: &Target, identity: Identity) -> Result<Identity, AppError> {
         let expired = identity.expires <= self.now();
+        // The new key is on disk before it is requested, so a repeated request after a lost answer has the same key.
         let (old, new) = (self.store.key(identity.key)?, self.store.key(identity.key + 1)?);
         let mut renewed = uplink::renew(target, &identity, &old, &new, true, self.now()).await;
+        // A server may reject an expired certificate in the handshake. The proof in the request does not need it there.
         if expired && matches!(renewed, Err(UplinkError::CertificateRefused { .. } | UplinkError::Connect(_))) {
             renewed = uplink::renew(target, &identity, &old, &new, false, self.now()).await;
         }

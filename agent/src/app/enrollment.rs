@@ -103,6 +103,7 @@ impl From<ConnectError> for EnrollError {
 pub fn read_token(path: &Path) -> Result<EnrollmentToken, EnrollError> {
     let failed = |source| EnrollError::File { path: path.to_owned(), source };
     let mut bytes = Vec::new();
+    // A wrong path may name a huge file or a device without an end.
     let limit = muster_proto::limits::TOKEN_BYTES as u64 * 2;
     if path == Path::new("-") {
         io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(failed)?;
@@ -131,10 +132,12 @@ pub async fn enroll(settings: &Settings, token: &EnrollmentToken, now: Timestamp
         Some(identity) if identity.refused == Some(RefusalClass::Revoked) || identity.collector != collector => {
             identity.key + 1
         }
+        // With the same key, a repeated enrollment is the same host to the collector.
         Some(identity) => identity.key,
     };
     let key = store.key(number)?;
     let context = ScanContext::new(Root::running_system()?, ScanOptions::default().watchlist);
+    // Enrollment is always of the running system, even if the service scans another root.
     let facts = sources::facts(&context);
     let identity = uplink::enroll(&target, token, &key, facts, identity::fingerprint(), now).await?;
     store.save(&identity)?;

@@ -34,10 +34,12 @@ pub type Reload = Box<dyn Fn() -> Result<Settings, ConfigFaults>>;
 /// # Errors
 /// The state directory cannot be used, or the host is not enrolled and has no token to enroll with.
 pub async fn run(settings: Settings, root: Option<PathBuf>, reload: Reload) -> Result<(), AppError> {
+    // Before the rest of the start: until then SIGHUP would end the process instead of reloading.
     let signals = Signals::listen().map_err(AppError::Signal)?;
     let supervisor = Supervisor::of_environment();
     let watchdog = supervisor.watchdog_interval().map(|period| {
         let mut interval = interval_at(Instant::now() + period, period);
+        // After a stall one sign of life is enough; the default would send one for every missed tick.
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         interval
     });
@@ -179,6 +181,7 @@ impl Service {
         let failed = "cannot use the new configuration; the old one stays in force";
         match (self.reload)() {
             Ok(settings) => {
+                // Only the level can still fail. It comes first, so that new settings apply completely or not at all.
                 match telemetry::set_level(settings.log_level.as_deref().unwrap_or(telemetry::SERVICE_LEVEL)) {
                     Ok(()) => {
                         self.agent.reconfigure(settings);
@@ -189,6 +192,7 @@ impl Service {
             }
             Err(faults) => tracing::error!(error = %faults, "{failed}"),
         }
+        // systemd waits for READY=1 after RELOADING=1, whether the new configuration is usable or not (sd_notify(3)).
         self.supervisor.ready(&self.status());
     }
 
@@ -237,6 +241,7 @@ pub(super) async fn turn(
     match agent.scan_and_deliver(root).await {
         Ok(report) => Ok(schedule.acknowledged(report.pace, chance())),
         Err(error @ (AppError::StateFile(_) | AppError::Signal(_) | AppError::Runtime(_))) => Err(error),
+        // With a token file the next turn may succeed. Without one only a person can enroll the host.
         Err(error @ AppError::NotEnrolled(_)) if agent.settings().token_file.is_none() => Err(error),
         Err(error) => {
             // A refusal sets the pace too.

@@ -71,6 +71,7 @@ pub fn watch_summary(state_dir: &Path) -> Result<Option<Summary>, StateFileError
     if !is_running(state_dir)? {
         return Ok(None);
     }
+    // The summary is for display only, so a file that cannot be read or parsed counts as none.
     let bytes = std::fs::read(watch_summary_file(state_dir)).ok();
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }

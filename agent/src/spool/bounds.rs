@@ -48,6 +48,7 @@ pub(super) fn entries_to_remove(waiting: &[(Timestamp, u64)], bounds: Bounds, no
         bytes -= waiting[at].1;
         removed.push((at, loss));
     }
+    // The caller removes by position, from the back, so the positions must ascend.
     removed.sort_unstable_by_key(|(at, _)| *at);
     removed
 }
@@ -55,8 +56,10 @@ pub(super) fn entries_to_remove(waiting: &[(Timestamp, u64)], bounds: Bounds, no
 /// The next entry to remove, as an index into `remaining`.
 fn next(remaining: &[usize], waiting: &[(Timestamp, u64)]) -> (usize, Loss) {
     for span in [HOUR_MS, DAY_MS] {
+        // `div_euclid` also rounds down for times before 1970, which a wrong clock gives.
         let slot = |at: usize| waiting[at].0.millis().div_euclid(span);
         if let Some(place) = remaining.windows(2).position(|pair| slot(pair[0]) == slot(pair[1])) {
+            // The earlier one of the pair goes, because the later one represents the hour or day.
             return (place, Loss::Coalesced);
         }
     }

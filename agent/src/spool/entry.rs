@@ -48,6 +48,7 @@ pub fn decode(mut bytes: Vec<u8>) -> Result<Vec<u8>, EntryError> {
     let expected = u64::from_le_bytes(header[5..13].try_into().map_err(|_| EntryError::Header)?);
     let checksum: [u8; 32] = header[13..].try_into().map_err(|_| EntryError::Header)?;
     let found = (bytes.len() - HEADER) as u64;
+    // Compared before the checksum, because it tells a truncated file from a damaged one.
     if found != expected {
         return Err(EntryError::Length { found, expected });
     }

@@ -107,6 +107,7 @@ impl Spool {
         let mut strays = Vec::new();
         let entries = match std::fs::read_dir(dir) {
             Ok(entries) => entries,
+            // The directory is created with the first entry.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((spool, strays)),
             Err(source) => return Err(access(dir)(source)),
         };
@@ -114,6 +115,7 @@ impl Spool {
             let file = file.map_err(access(dir))?;
             let path = file.path();
             let name = file.file_name().to_string_lossy().into_owned();
+            // `os::write_private` writes under such a name before it renames the file.
             if name.contains(".new-") || spool.record.removing.contains(&name) {
                 strays.push(path);
             } else if let Some((number, at, label)) = parse_name(&name) {
@@ -154,6 +156,8 @@ impl Spool {
                 Err(error) => return Err(access(&path)(error)),
             }
         }
+        // The bounds apply only after the new entry is durable, so older ones are not removed for one that is never
+        // written.
         self.entries.push(QueuedEntry { number, at: now, label: label.to_owned(), bytes: bytes.len() as u64, name });
         self.next += 1;
         lost.add(self.enforce_bounds(now)?);
@@ -189,6 +193,7 @@ impl Spool {
         let read = match std::fs::read(&path) {
             Ok(bytes) => entry::decode(bytes).map_err(|error| error.to_string()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err("the file was removed".to_owned()),
+            // The disk may recover, so a file that cannot be read is neither removed nor counted.
             Err(error) => return Err(access(&path)(error)),
         };
         match read {
@@ -233,6 +238,7 @@ impl Spool {
     /// It cannot be removed.
     pub fn give_up(&mut self, number: u64) -> Result<bool, SpoolError> {
         let at = self.position(number);
+        // The newest entry is the current state of the machine, and nothing later would represent it.
         let Some(at) = at.filter(|at| at + 1 < self.entries.len()) else { return Ok(false) };
         self.remove_counted(&[(at, Loss::Dropped)])?;
         Ok(true)
@@ -305,6 +311,7 @@ impl Spool {
         if places.is_empty() {
             return Ok(());
         }
+        // First the record, then the removal: after a kill in between nothing is lost uncounted or counted twice.
         self.record.losses.add(lost);
         self.record.removing = places.iter().map(|at| self.entries[*at].name.clone()).collect();
         match self.save_record() {
@@ -313,6 +320,7 @@ impl Spool {
             Err(SpoolError::Access { source, .. }) if is_full(&source) => {
                 self.remove(places)?;
                 self.record.removing.clear();
+                // If this fails, the count stays in memory and is written with the next change.
                 let _ = self.save_record();
                 Ok(())
             }
@@ -321,6 +329,7 @@ impl Spool {
     }
 
     fn remove(&mut self, places: &[usize]) -> Result<(), SpoolError> {
+        // From the back, so that the other positions stay valid.
         for at in places.iter().rev() {
             let path = self.dir.join(&self.entries[*at].name);
             self.disk.remove(&path).map_err(access(&path))?;

@@ -91,6 +91,7 @@ impl Traffic {
     /// Bytes sent so far.
     #[must_use]
     pub fn sent(&self) -> u64 {
+        // The sums depend on no other memory, so no ordering is needed.
         self.sent.load(Ordering::Relaxed)
     }
 
@@ -123,6 +124,7 @@ pub async fn open_tcp(target: &Target, addresses: &[SocketAddr]) -> Result<TcpSt
         Some(_) => ConnectError::ProxyTcp { address, source },
         None => ConnectError::Tcp { address, source },
     };
+    // Reported only if there is no address at all.
     let mut last = refused(target.host_and_port(), io::ErrorKind::AddrNotAvailable.into());
     for address in addresses {
         match timeout(STEP_LIMIT, TcpStream::connect(address)).await {
@@ -184,6 +186,8 @@ async fn channel(target: &Target, tls: &Tls, traffic: &Arc<Traffic>) -> Result<C
     let (stream, _) = handshake(target, transport, tls, traffic).await?;
     let mut once = Some(TokioIo::new(stream));
     let connector = tower::service_fn(move |_: http::Uri| {
+        // tonic calls this again after a broken connection. It fails then, because resolving, proxy and TLS come first
+        // again.
         let stream = once.take().ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset));
         std::future::ready(stream)
     });
@@ -226,9 +230,11 @@ fn handshake_error(address: String, host: String, source: io::Error) -> ConnectE
             }
             _ => ConnectError::Untrusted { address, issuer: String::new(), source },
         },
+        // An HTTP server answers in plain text, which is an invalid TLS message.
         rustls::Error::InvalidMessage(_) | rustls::Error::PeerIncompatible(_) => {
             ConnectError::NotTls { address, source }
         }
+        // The peer saw our certificate and rejected it. In TLS 1.3 this usually arrives only after the handshake.
         rustls::Error::AlertReceived(alert) if is_about_us(*alert) => ConnectError::RefusedUs { address, source },
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => ConnectError::NotTls { address, source },
         _ => ConnectError::Handshake { address, source },
@@ -242,6 +248,7 @@ pub(super) fn tls_fault(error: &io::Error) -> Option<&rustls::Error> {
 
 /// Whether a TLS alert means that the peer rejected our certificate.
 pub(super) const fn is_about_us(alert: AlertDescription) -> bool {
+    // DecryptError is included: the peer could not verify our signature (RFC 8446, section 6.2).
     matches!(
         alert,
         AlertDescription::BadCertificate

@@ -99,6 +99,7 @@ impl Run {
         if answer.snapshot_wanted || !answer.sections_wanted.is_empty() {
             self.upload(&mut client, delivery, answer, now, &mut delivered).await?;
         }
+        // Not before the upload has succeeded: after a failure facts and state are sent again.
         self.acknowledged = Some((delivery.facts.clone(), state));
         delivered.wire_sent = traffic.sent();
         delivered.wire_received = traffic.received();
@@ -113,6 +114,7 @@ impl Run {
         versions: Versions,
         now: Timestamp,
     ) -> Result<(wire::CheckInResponse, Delivered), UplinkError> {
+        // Before the call: if the answer is lost, the collector may have seen this number already.
         self.seq += 1;
         let acknowledged = self.acknowledged.as_ref();
         let request = wire::CheckInRequest {
@@ -150,6 +152,7 @@ impl Run {
         let mut sent = BTreeSet::new();
         for _ in 0..ROUNDS {
             let (batch, bytes) = batch(delivery, &wanted, delivered.pace.byte_budget)?;
+            // An empty batch is valid: the collector may want the snapshot but none of its sections.
             if !batch.is_empty() && batch.iter().all(|digest| sent.contains(digest)) {
                 return Err(invalid_upload("it asks again for sections that were just sent"));
             }
@@ -166,6 +169,7 @@ impl Run {
             if response.accepted {
                 return Ok(());
             }
+            // A snapshot with more sections than fit one call takes several; each answer says what is still missing.
             wanted = digests("Upload", &response.sections_wanted)?;
             if wanted.is_empty() {
                 return Err(invalid_upload("it neither accepts the snapshot nor asks for a section"));
@@ -230,6 +234,7 @@ fn digests(method: &'static str, wanted: &[Bytes]) -> Result<Vec<Digest>, Uplink
 
 /// As many of the wanted sections as fit the budget, and at least one.
 fn batch(delivery: &Delivery, wanted: &[Digest], budget: u64) -> Result<(Vec<Digest>, u64), UplinkError> {
+    // A budget of 0 means that the collector sets none.
     let budget = if budget == 0 { CALL_BYTES } else { budget.min(CALL_BYTES) };
     let mut batch = Vec::new();
     let mut bytes = 0;
@@ -238,6 +243,7 @@ fn batch(delivery: &Delivery, wanted: &[Digest], budget: u64) -> Result<(Vec<Dig
             .section(*digest)
             .ok_or_else(|| invalid_upload("it asks for a section that is not in the snapshot"))?;
         let with = bytes + section.len() as u64;
+        // A single section over the budget must still be sent, or the delivery would never end.
         if with > budget && !batch.is_empty() {
             break;
         }

@@ -111,6 +111,7 @@ impl Delivery {
             sections.push((section.digest, section.canonical));
         }
         Ok(Self {
+            // Computed again instead of stored, so it always matches the bytes that are sent.
             digest: Digest::of(&snapshot),
             snapshot,
             observed_at: Timestamp::from_millis(header.observed_at_ms),

@@ -37,6 +37,7 @@ pub async fn enroll(
     let site = SiteId::new(answer.site).map_err(|error| invalid("Enroll", &error))?;
     check_certificate("Enroll", &answer.certificate, key)?;
     let trust = answer.trust.map(trust_of).unwrap_or_default();
+    // From here on only the bundle is trusted, so it must contain the CA that the token vouches for.
     let pinned = |certificate: &Vec<u8>| pin_of(certificate) == Some(token.ca_pin);
     if !trust.certificates.iter().any(pinned) {
         return Err(invalid("Enroll", &"the trust bundle does not contain the CA that the token pins"));
@@ -73,6 +74,7 @@ pub async fn renew(
     let tls = Tls::by_identity(identity, in_handshake.then_some(old))?;
     let mut client = client(target, &tls, &Arc::new(Traffic::default())).await?;
     let csr = new.request()?;
+    // The prefix makes sure that a signature for anything else is never valid as a renewal.
     let proof = old.sign(&[b"muster-renew-1".as_slice(), &csr].concat())?;
     let request = wire::RenewRequest {
         csr: Bytes::from(csr),
@@ -87,6 +89,7 @@ pub async fn renew(
             "the certificate was renewed after it had expired; an operator must release this host from quarantine"
         );
     }
+    // The renewal must not fail because of a bad bundle: the current one still works.
     let trust = answer.trust.map(trust_of).filter(is_usable).unwrap_or_else(|| identity.trust.clone());
     Ok(Identity {
         key: new.number(),

@@ -133,6 +133,7 @@ fn call_text(method: &str, code: tonic::Code, message: &str) -> String {
 }
 
 fn refusal(status: &tonic::Status) -> Option<RefusalDetail> {
+    // A proxy can answer with the same status code. Only the detail makes it a refusal of the collector.
     if status.details().is_empty() {
         return None;
     }

@@ -66,6 +66,7 @@ impl Tls {
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(TlsError::Setup)?
+            // Custom verifiers are only available here. This one verifies chain, name and dates by webpki.
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
@@ -159,8 +160,10 @@ impl ServerCertVerifier for PinVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        // The pinned certificate is public, so that it was sent proves nothing. The verification below does.
         let pinned = intermediates.iter().find(|certificate| pin_of(certificate) == Some(self.pin));
         let Some(pinned) = pinned else {
+            // The pin that the operator can compare with the token's is that of the issuing CA.
             let first = intermediates.first().unwrap_or(end_entity);
             let shown = pin_of(first).map_or_else(|| "none".to_owned(), |pin| pin.to_string());
             let issuer = top_issuer(end_entity, intermediates);
@@ -247,6 +250,7 @@ fn with_issuer(
     intermediates: &[CertificateDer<'_>],
 ) -> rustls::Error {
     use CertificateError::{BadSignature, UnknownIssuer};
+    // A reinstalled collector has a CA of the same name with another key, which is a bad signature.
     if !matches!(error, rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature)) {
         return error;
     }

@@ -51,6 +51,7 @@ pub async fn tunnel(target: &Target, stream: TcpStream) -> Result<Transport, Con
         Ok(stream)
     });
     match opened.await {
+        // The address is the collector's: what fails from here on fails behind the proxy.
         Ok(stream) => Ok(Transport { stream: stream?, address }),
         Err(_) => Err(slow(proxy.shown(), "proxy")),
     }
@@ -67,6 +68,7 @@ async fn connect(proxy: &Proxy, address: &str, stream: &mut Box<dyn Stream>) -> 
     stream.flush().await.map_err(failed)?;
     let head = head(stream).await.map_err(failed)?;
     let (code, answer) = proxy_answer(&head).ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?;
+    // The text behind the code is free, so only the code counts.
     match code {
         200..=299 => Ok(()),
         407 => Err(ConnectError::ProxyCredentials { proxy: proxy.shown(), answer }),
@@ -79,6 +81,7 @@ fn credentials(proxy: &Proxy) -> Result<Option<String>, ConnectError> {
     let Some(path) = &proxy.credentials_file else { return Ok(proxy.credentials.clone()) };
     let text = std::fs::read_to_string(path);
     let text = text.map_err(|source| ConnectError::ProxyFile { path: path.clone(), source })?;
+    // Editors end a file with a line break. Blanks stay, because they may belong to the password.
     Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
@@ -117,8 +120,10 @@ fn config(proxy: &Proxy) -> Result<ClientConfig, ConnectError> {
     let mut roots = RootCertStore::empty();
     let of_system = os::ca_bundles();
     let mut last = ConnectError::ProxyTls { proxy: proxy.shown(), source: io::ErrorKind::NotFound.into() };
+    // Each distribution has its bundle at another path; the first that can be read is the one of this system.
     for path in proxy.ca_file.as_ref().map_or(of_system, |path| vec![path.clone()]) {
         match std::fs::read(&path) {
+            // One certificate that rustls cannot parse must not make the whole bundle useless.
             Ok(text) => roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&text).filter_map(Result::ok)),
             Err(source) => {
                 last = ConnectError::ProxyFile { path, source };
