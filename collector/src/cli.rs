@@ -65,6 +65,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, world: World<'_>
     let mut screen = Screen::new(out, cli.output, colour, now);
     let places = profile::Places { home, config_home };
     let done = match execute(cli, &mut screen, input, &places).await {
+        // Flush here, so that output that fails at the very end changes the exit code, too.
         Ok(code) => screen.flush().map(|()| code).map_err(anyhow::Error::from),
         Err(failed) => Err(failed),
     };
@@ -83,6 +84,7 @@ async fn execute(
         Verb::Hosts(args::HostsArgs { verb: None, filter }) => hosts::run(connect().await?, filter, screen).await,
         Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::List(inner)), filter }) => {
             let bare = args::HostsFilterArgs::default();
+            // The options may come before or after `list`. If they are mixed, one half would be dropped in silence.
             if inner != bare && filter != bare {
                 return Err(args::WrongUsage("give the options of the list after `list`".to_owned()).into());
             }
@@ -107,6 +109,7 @@ async fn execute(
         Verb::Catalogue(args::CatalogueVerb::Match(asked)) => catalogue::match_lines(&asked, input, screen),
         Verb::Catalogue(args::CatalogueVerb::Check(asked)) => catalogue::check(&asked, screen),
         Verb::Completions { shell } => {
+            // `generate` panics if it cannot write, for example to a closed pipe.
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "muster", &mut text);
             screen.raw(&text)?;
@@ -129,6 +132,7 @@ fn no_list_options(none: bool) -> Result<(), args::WrongUsage> {
 fn usage(refused: &clap::Error, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let text = refused.render();
     if refused.use_stderr() {
+        // If standard error is closed, the exit code still reports the wrong usage.
         let _ = write!(err, "{text}");
         2
     } else {
@@ -142,6 +146,7 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) -> u8 {
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
+    // A connection that breaks off has the same kind, but is an error.
     if failed.chain().any(broken_pipe) && failed.downcast_ref::<client::Unreachable>().is_none() {
         return 0;
     }

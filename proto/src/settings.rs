@@ -80,6 +80,7 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
                 files.sort();
                 files.iter().for_each(|path| self.file(path));
             }
+            // The directory is optional.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => self.whole_fault(&directory, format!("read the directory: {error}")),
         }
@@ -140,6 +141,7 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
 
     fn unknown(&mut self, key: &str, value: &Value) {
         let section = format!("{key}.");
+        // Only leaves are keys, so a section is known as the start of one.
         let is_section = self.keys.iter().any(|known| known.starts_with(&section));
         // Only an empty table is a leaf, and an empty section sets nothing.
         if is_section && value.is_object() {

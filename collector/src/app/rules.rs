@@ -73,6 +73,7 @@ impl Keeper {
             info!(rules.version = %version, "rules are in force");
         }
         self.readiness.rules.store(true, Ordering::Release);
+        // Otherwise the judge queue would begin only after its next timeout.
         self.wake.notify_one();
         Ok(())
     }
