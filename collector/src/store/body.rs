@@ -58,6 +58,7 @@ pub(in crate::store) fn encode(observations: &[ObservationView<'_>], editions: &
     writer.byte(FORM);
     writer.varint(groups.len() as u64);
     for (residue, mut members) in groups {
+        // Only differences are stored, and they must not be negative.
         members.sort_unstable();
         residue.write(&mut writer);
         writer.varint(members.len() as u64);
@@ -96,6 +97,7 @@ pub(in crate::store) fn decode(
         observations.push(residue.of_edition(edition));
         Ok(())
     })?;
+    // The body does not store the order, because the canonical form has only one.
     observations.sort_unstable();
     let mut section = SectionWriter::new(platform, source, observations.len());
     for Observation { kind, name, vendor, version, id, path, state, attributes } in observations {

@@ -21,6 +21,7 @@ impl LastSeen {
     /// The last check-in after this one.
     pub(in crate::store) fn advanced(before: Option<Self>, run: RunId, seq: u64, now: Timestamp) -> Self {
         let Some(before) = before else { return Self { last_seen: now, run, seq, previous: None } };
+        // The clock may go back, but "last seen" does not.
         let last_seen = before.last_seen.max(now);
         if before.run == run {
             Self { last_seen, seq: before.seq.max(seq), ..before }

@@ -169,6 +169,7 @@ impl Store for PostgresStore {
         let number = |lease: Arc<Lease>| async move { self.dictionaries.phrases(&lease, texts).await };
         let phrases = self.pool.run("host_enroll", Statement, number).await?;
         let enroll = |lease: Arc<Lease>| async move { identity::enroll(&lease, operation, phrases).await };
+        // The judge wakes even after an error, because the enrollment may have been committed.
         let enrolled = self.pool.run("host_enroll", Write, enroll).await;
         self.memory.queue_notify().notify_one();
         enrolled
@@ -338,6 +339,7 @@ impl Store for PostgresStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
+        // The last flush needs the pool and may give check-ins to the writers, so both end after it.
         let flushed = self.heartbeat.close().await;
         self.writer.close().await;
         self.pool.close();

@@ -61,6 +61,7 @@ pub(in crate::store) fn merge(segments: &[Vec<Block>]) -> Step<Vec<Block>> {
     let mut list = List::default();
     while let Some(edition) = heads.iter().filter_map(|(head, _)| head.map(|(edition, _)| edition)).min() {
         list.clear();
+        // Segments come in the order of their ranges, so the merged list stays ascending.
         for (head, entries) in &mut heads {
             if let Some((of, bytes)) = *head
                 && of == edition
@@ -143,6 +144,7 @@ impl List {
     }
 
     fn push(&mut self, section: i64) {
+        // Wrapping, like the reader, which must not panic on damaged bytes.
         varint(&mut self.bytes, section.wrapping_sub(self.last).cast_unsigned());
         self.last = section;
     }
@@ -156,6 +158,7 @@ struct Writer {
 
 impl Writer {
     fn entry(&mut self, edition: u32, list: &[u8]) {
+        // A list is never split: one that is larger than a block gets a block alone.
         match self.blocks.last() {
             Some(block) if block.bytes.len() + list.len() <= BLOCK => {}
             _ => {
@@ -191,6 +194,7 @@ impl<'a> Entries<'a> {
     fn next(&mut self) -> Step<Option<(u32, &'a [u8])>> {
         while self.rest.is_empty() {
             let Some(block) = self.blocks.next() else { return Ok(None) };
+            // Each block starts again at its first edition, so that it can be read alone.
             (self.rest, self.last) = (&block.bytes, block.first);
         }
         let more = u32::try_from(read_varint(&mut self.rest)?).map_err(|_| broken())?;
@@ -221,6 +225,7 @@ fn varint(bytes: &mut Vec<u8>, mut value: u64) {
 
 fn read_varint(bytes: &mut &[u8]) -> Step<u64> {
     let mut value = 0;
+    // Ten groups of seven bits hold every u64; more of them are damage.
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first().ok_or_else(broken)?;
         *bytes = rest;

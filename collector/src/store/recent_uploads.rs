@@ -32,6 +32,7 @@ impl RecentUploads {
         let mut held = self.held();
         for section in sections {
             let (digest, size) = (section.digest(), section.bytes().len());
+            // Only a new digest joins the order: a second entry would drop the section too early.
             if size <= BYTES / 8 && held.sections.insert(digest, section).is_none() {
                 held.order.push_back(digest);
                 held.bytes += size;

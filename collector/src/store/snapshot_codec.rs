@@ -48,6 +48,7 @@ pub(in crate::store) fn decode(bytes: &[u8], mut digest: impl FnMut(i64) -> Step
     }
     let platform = Platform::from_code(reader.byte()?).ok_or_else(|| broken("it has an unknown platform"))?;
     let count = reader.varint()?;
+    // No capacity is reserved, because a damaged count could ask for all memory.
     let mut entries = Vec::new();
     for _ in 0..count {
         let source = SourceName::from_code(reader.byte()?).ok_or_else(|| broken("it has an unknown source"))?;

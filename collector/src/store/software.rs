@@ -79,6 +79,7 @@ pub(in crate::store) fn search(bytes: &[u8], ends: &[usize], wanted: &Wanted, ve
     while let Some(hit) = wanted.next(bytes, at) {
         let index = ends.partition_point(|end| *end <= hit);
         let start = index.checked_sub(1).map_or(0, |before| ends[before]);
+        // One hit in a text is enough, so the search goes on after its end.
         at = ends[index];
         let Some((platform, edition)) = read(&bytes[start..at]) else { continue };
         if edition.version.starts_with(version) && (wanted.is_in(edition.name) || wanted.is_in(edition.vendor)) {

@@ -41,6 +41,7 @@ impl Eq for Residue<'_> {}
 
 impl std::hash::Hash for Residue<'_> {
     fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
+        // Attributes are left out, because only residues without any are keys of a map.
         (self.path, self.state).hash(hasher);
     }
 }

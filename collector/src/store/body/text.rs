@@ -17,6 +17,7 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(capacity: usize) -> Self {
+        // The empty text is number 1 here, because 0 announces a new text.
         Self { bytes: Vec::with_capacity(capacity), table: HashMap::from_iter([("", 1)]), newest: "" }
     }
 
@@ -36,6 +37,7 @@ impl<'a> Writer<'a> {
         if let Some(known) = self.table.get(text) {
             return self.varint(*known);
         }
+        // The shared part may end within a letter, so the reader joins bytes before it checks for UTF-8.
         let shared = self.newest.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
         self.varint(0);
         self.varint(shared as u64);

@@ -37,6 +37,7 @@ pub(in crate::store) fn enroll<No>(
 ) -> EnrollDecision<No> {
     use EnrollDecision::Answer;
 
+    // Constant time, and the same answer as for an unknown token: neither says how much of a guess is right.
     let Some(token) = token.filter(|token| bool::from(token.secret_hash.ct_eq(&request.secret_hash))) else {
         return Answer(Enrolled::TokenUnknown);
     };

@@ -147,6 +147,7 @@ pub(in crate::store) fn deliver<No: Copy + PartialEq>(
     let change = HostChange {
         seen: host.seen.advanced(arrival),
         snapshot,
+        // A delivery carries neither facts nor state.
         has_new_facts: false,
         has_new_state: false,
         is_queued: snapshot.is_some(),
@@ -164,6 +165,7 @@ impl<No: Copy + PartialEq> HostBefore<No> {
         if self.has_current(snapshot) {
             return None;
         }
+        // The clock may go back, but each snapshot must begin after the one before it.
         let since = self.current.map_or(arrival.now, |before| begin_after(before.since, arrival.now));
         let now = CurrentSnapshot { snapshot, since, observed_at: arrival.observed_at };
         Some(SnapshotChange { before: self.current, now })

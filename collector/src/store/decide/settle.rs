@@ -147,6 +147,7 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
         let mut changes = Vec::new();
         for judged in &judgement.orders {
             let order = numbers.order(&judged.order)?;
+            // What is left in `verdicts` belongs to orders that are no longer judged.
             let old = verdicts.remove(&order).map(|(_, verdict)| verdict);
             let since = self.since(judged, old.as_ref(), ended.get(&order).copied());
             let verdict = VerdictRow {
@@ -180,6 +181,7 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
         match (old, ended) {
             (Some(old), _) if is_same_lane(old, judged.awake_lane, judged.in_scope) => old.since,
             (Some(old), _) => begin_after(old.since, self.now),
+            // The clock may have gone back since, and spans of one order must not overlap.
             (None, Some(ended)) => self.now.max(ended),
             (None, None) => self.now,
         }
@@ -196,6 +198,7 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
         if old != Some(new) {
             self.verdicts.push((host, order, new));
         }
+        // Another reason or advice rewrites the row, but changes neither history nor tally.
         if old.is_some_and(|old| is_same_lane(&old, new.lane, new.in_scope)) {
             return None;
         }

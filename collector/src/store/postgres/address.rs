@@ -179,6 +179,7 @@ fn password(file: &Path, config: &Config) -> Result<String, String> {
         let fields = fields(line);
         let [host, port, database, user, password] = <[String; 5]>::try_from(fields).ok()?;
         let is = |pattern: &str, value: Option<&str>| pattern == "*" || Some(pattern) == value;
+        // One password is for all hosts of the address, so it is enough if one of them matches.
         let hosts = config.get_hosts().iter().map(host_name).any(|name| is(&host, Some(&name)));
         let ports = config.get_ports();
         let port = ports.is_empty() && is(&port, Some("5432")) || ports.iter().any(|n| is(&port, Some(&n.to_string())));
@@ -186,6 +187,7 @@ fn password(file: &Path, config: &Config) -> Result<String, String> {
     };
     match lines.as_slice() {
         [] => Err(format!("the password file {name} is empty")),
+        // Five fields make a line of `.pgpass`; anything else is the password itself.
         [only] if fields(only).len() != 5 => Ok((*only).to_owned()),
         lines => lines.iter().find_map(fits).ok_or_else(|| format!("no line of the password file {name} matches")),
     }

@@ -10,6 +10,7 @@ use super::session::Session;
 /// Stores the pin unless there is one; returns the pin that is stored.
 pub(super) async fn claim(session: &Session, pin: &str) -> Step<String> {
     session.execute("INSERT INTO authority (pin) VALUES ($1) ON CONFLICT DO NOTHING", &[&pin]).await?;
+    // Of two collectors that start together, the second gets the pin of the first.
     Ok(get(session).await?.unwrap_or_else(|| pin.to_owned()))
 }
 

@@ -72,6 +72,7 @@ fn put_varint(bytes: &mut Vec<u8>, mut value: usize) {
 
 fn varint(bytes: &mut &[u8]) -> Option<usize> {
     let mut value = 0;
+    // Four groups of seven bits; a longer number is damage.
     for shift in (0..28).step_by(7) {
         let (byte, rest) = bytes.split_first()?;
         *bytes = rest;

@@ -68,6 +68,7 @@ impl Heartbeat {
     /// Stops the task, and writes what is only in memory. The writer must still be running.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         let Some((stop, task)) = self.task.lock().await.take() else { return Ok(()) };
+        // Either fails only if the task has ended already.
         let _ = stop.send(());
         let _ = task.await;
         self.parts.flush().await
@@ -90,19 +91,23 @@ async fn run(
     mut stopped: oneshot::Receiver<()>,
 ) {
     let mut turns = tokio::time::interval(FLUSH);
+    // After a slow turn the next one still comes a second later, instead of several at once.
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut is_failing = false;
     loop {
         tokio::select! {
             _ = &mut stopped => return,
+            // A payload that is no id forgets all identities, which is always safe.
             Some(host) = notifications.recv() => parts.memory.identities_forget(host.parse::<HostId>().ok()),
             _ = turns.tick() => {
                 let beat = tokio::time::timeout(BEAT_TIMEOUT, listener.beat()).await;
+                // A heartbeat that was cut off leaves the connection in an unknown state.
                 if !matches!(beat, Ok(Ok(()))) {
                     listener.lose();
                 }
                 match parts.flush().await {
                     Ok(()) => is_failing = false,
+                    // Logged once per outage and not every second.
                     Err(error) if !is_failing => {
                         is_failing = true;
                         tracing::error!(error = %error, "cannot write when hosts were last seen; it stays in memory and will be tried again");
@@ -163,12 +168,14 @@ impl Listener {
             let session = Session::open(address, tls, Some(self.notify.clone())).await?;
             session.batch(&format!("LISTEN {CHANNEL}")).await?;
             session.query("SELECT pg_try_advisory_lock($1, $2)", &[&CLASS, &self.parts.me]).await?;
+            // Changes before LISTEN were not announced to this connection.
             self.parts.memory.identities_forget(None);
             self.session = Some(session);
         }
         let Some(session) = &self.session else { return Ok(()) };
         let mine = self.parts.memory.rules().mine();
         if mine != self.shown {
+            // The new lock comes before the old one goes, so that this collector is never without rules to show.
             session.query("SELECT pg_advisory_lock_shared($1, $2)", &[&rules::CLASS, &mine]).await?;
             if self.shown != 0 {
                 session.query("SELECT pg_advisory_unlock_shared($1, $2)", &[&rules::CLASS, &self.shown]).await?;

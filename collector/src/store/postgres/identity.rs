@@ -136,6 +136,7 @@ pub(super) async fn rekey(session: &Session, renewal: &KeyRenewal) -> Step<bool>
         RenewalDecision::Repeated { host_no } => host_no,
         RenewalDecision::Give { host_no, entry } => {
             let (old, new, given) = (old.as_bytes().as_slice(), new.as_bytes().as_slice(), KeyStatus::Given.code());
+            // An unused key of an earlier renewal would be accepted for ever. The old key itself must stay.
             let forget = "DELETE FROM host_key WHERE host = $1 AND status = $2 AND fingerprint <> $3";
             session.execute(forget, &[&host_no, &row::code(given), &old]).await?;
             let put = "INSERT INTO host_key (fingerprint, host, status, created_at) VALUES ($1, $2, $3, $4)";
@@ -154,6 +155,7 @@ pub(super) async fn rekey(session: &Session, renewal: &KeyRenewal) -> Step<bool>
 /// Revokes all keys of a host; `false` if there is no such host.
 pub(super) async fn revoke(session: &Session, host: HostId, now: Timestamp) -> Step<bool> {
     let id = host.as_bytes().as_slice();
+    // Locked, so that only the first of two revocations writes an entry.
     let find = "SELECT revoked_at IS NOT NULL FROM host WHERE id = $1 FOR NO KEY UPDATE";
     let found = session.query_first(find, &[&id]).await?;
     let revocation = Revocation::of(found.map(|found| found.try_get(0)).transpose()?);

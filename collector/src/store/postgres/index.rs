@@ -37,6 +37,7 @@ type Rows = Vec<(i64, Vec<u32>)>;
 /// Takes one step, in a transaction: builds a segment if the new sections have at least `at_least` observations (or the
 /// new snapshots as many sections), or merges segments.
 pub(super) async fn advance(session: &Session, at_least: usize) -> Step<IndexStep> {
+    // `try`, because another collector that holds the lock does the same work.
     let locked = session.query_first(LOCK, &[]).await?.map_or(Ok(false), |found| found.try_get(0))?;
     if !locked {
         return Ok(IndexStep::Later);

@@ -130,6 +130,7 @@ impl Intern {
             let _ = session.batch("ROLLBACK").await;
         }
         outcome?;
+        // The dictionary may have been forgotten after `add`; then the whole batch is tried again.
         if self.fill(drafts) { Ok(()) } else { Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned())) }
     }
 
@@ -148,6 +149,7 @@ impl Intern {
     async fn add(&self, session: &Session, drafts: &[&mut Draft]) -> Step<()> {
         session.prepare(&[LOCK, READ, ADD]).await?;
         let last = self.read().last();
+        // `biased` sends these in order: what is read under the lock is all that there is.
         let (begun, locked, added) = tokio::join!(
             biased;
             session.batch("BEGIN"),
@@ -157,6 +159,7 @@ impl Intern {
         begun?;
         locked?;
         self.learn(&added?, last)?;
+        // Nobody else adds while the lock is held, so the next number is known without the server.
         let (wanted, last, epoch) = self.wanted(drafts);
         let new = (last + 1, block(&wanted));
         let values: Values<'_> = &[&new.0, &new.1];
@@ -165,6 +168,7 @@ impl Intern {
         put?;
         committed?;
         let mut dictionary = self.write();
+        // A dictionary that was forgotten meanwhile lacks the blocks before this one.
         if dictionary.epoch == epoch { dictionary.take(&[new]) } else { Ok(()) }
     }
 
@@ -179,6 +183,7 @@ impl Intern {
     /// Adds blocks that were read after a number.
     fn learn(&self, added: &[Block], last: i32) -> Step<()> {
         let mut dictionary = self.write();
+        // The blocks follow a number that a forgotten dictionary no longer reaches.
         if dictionary.last() < last {
             return Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned()));
         }
@@ -193,6 +198,7 @@ impl Intern {
         source: SourceName,
         bytes: &[u8],
     ) -> Step<CanonicalSection> {
+        // The guard ends with this block, because it must not be held across an await.
         let last = {
             let dictionary = self.read();
             if let Some(section) = dictionary.decode(platform, source, bytes)? {

@@ -54,6 +54,7 @@ pub(super) async fn claim(
     now: Timestamp,
 ) -> Step<Vec<QueuedHost>> {
     let mut living = memory.collectors();
+    // The last heartbeat may not have seen this collector's lock.
     living.push(me);
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let old = now.minus(CLAIM_LASTS).millis();

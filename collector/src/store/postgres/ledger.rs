@@ -34,6 +34,7 @@ pub(super) async fn write(session: &Session, at: Timestamp, entry: &Entry) -> St
 async fn put(session: &Session, at: Timestamp, texts: &[String]) -> Step<()> {
     let at = at.millis();
     let values: Values<'_> = &[&at, &texts];
+    // `biased` sends the lock first, so that numbers are assigned under it.
     let (locked, written) = tokio::join!(biased; session.execute(LOCK, &[]), session.execute(ENTRIES, values));
     locked?;
     written.map(drop)

@@ -29,6 +29,7 @@ pub(super) async fn list(
         let rows = session.query_once(&text, &values).await?;
         for found in &rows {
             let id = row::host_id(found, 1)?;
+            // Also after a row that is not shown, or the next portion would read it again.
             after = Some(id);
             let last_seen = host::last_seen(memory, id, row::instant(found, 6)?);
             let lane = found.try_get::<_, Option<i16>>(7)?.and_then(|code| Lane::from_code(u8::try_from(code).ok()?));
@@ -71,6 +72,7 @@ async fn statement(
     after: Option<HostId>,
 ) -> Step<Option<(String, Values)>> {
     let mut values: Values = Vec::new();
+    // Always true, so that WHERE is never empty.
     let mut conditions = vec!["true".to_owned()];
     let mut join = String::new();
     let mut lane = "NULL::int2";

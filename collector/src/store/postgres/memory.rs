@@ -265,6 +265,7 @@ impl Memory {
     }
 
     fn shard(&self, host: HostId) -> &Mutex<Shard> {
+        // Ids are random, so their last byte spreads hosts evenly.
         &self.shards[usize::from(host.as_bytes()[15]) % SHARDS]
     }
 }

@@ -39,6 +39,7 @@ async fn steps(session: &Session, place: &str) -> Result<(), StoreError> {
     }
     for (number, name, text) in MIGRATIONS.iter().filter(|(number, ..)| *number > found) {
         if let Err(fault) = step(session, *number, name, text).await {
+            // The fault of the step is the one to report.
             let _ = session.batch("ROLLBACK").await;
             let reason = match fault {
                 PostgresFault::Conflict(reason) | PostgresFault::ConnectionLost(reason) => reason,

@@ -147,6 +147,7 @@ impl Report {
         match self.0 {
             Kind::CheckIn { reply, .. } => {
                 if let Some(reply) = reply {
+                    // As in `answer`, the caller may have gone away.
                     let _ = reply.send(Err(fault.clone()));
                 }
             }
@@ -209,11 +210,13 @@ impl<'r> Batch<'r> {
     /// Adds to the dictionaries what sections and facts need.
     async fn intern(&mut self, context: &BatchContext<'_>) -> Step<()> {
         let mut met = BTreeSet::new();
+        // Reports of unknown hosts add nothing to the dictionary.
         let (sections, numbers) = (&self.sections, &self.numbers);
         let deliveries = self.reports.iter_mut().filter_map(|report| match &mut report.0 {
             Kind::Deliver { operation, .. } if numbers.contains_key(&operation.host) => Some(operation),
             Kind::CheckIn { .. } | Kind::Deliver { .. } => None,
         });
+        // Of several drafts of one section, only the first is encoded; it is the one that is written.
         let mut drafts: Vec<&mut Draft> = deliveries
             .flat_map(|operation| &mut operation.drafts)
             .filter(|draft| !sections.contains_key(&draft.digest()) && met.insert(draft.digest()))
@@ -260,6 +263,7 @@ impl DigestCache {
         for (digest, no) in sections {
             cached.put(digest, no);
         }
+        // One lock at a time, so that their order does not matter.
         drop(cached);
         let mut cached = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         for (digest, no) in snapshots {

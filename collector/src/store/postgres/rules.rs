@@ -53,7 +53,9 @@ impl RulesInForce {
     /// Notes which rules are in force, and which rules running collectors have.
     pub(super) fn update(&self, in_force: Option<i32>, held: &HashSet<i32>) {
         let mut state = self.lock();
+        // Where no rules are in force, none can be orphaned.
         let is_held = in_force.is_none_or(|no| held.contains(&no));
+        // The time starts again when other rules come into force.
         if is_held || state.in_force != in_force {
             state.orphaned_since = None;
         }
@@ -104,6 +106,8 @@ pub(super) async fn adopt(session: &Session, version: &str, number: i32, now: Ti
     session.execute(replace, &[&now.millis()]).await?;
     let adopt = "UPDATE rules SET adopted_at = $2, replaced_at = NULL WHERE no = $1";
     session.execute(adopt, &[&number, &now.millis()]).await?;
+    // Hosts come in the order of their locks. The subquery runs once: a ticket is compared only with that of the same
+    // host.
     let put = "INSERT INTO judge_queue (host, ticket, queued_at) SELECT no, (SELECT nextval('judge_queue_ticket')), $1
                FROM host ORDER BY no ON CONFLICT (host) DO UPDATE SET ticket = excluded.ticket";
     session.execute(put, &[&now.millis()]).await?;

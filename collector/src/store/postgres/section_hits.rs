@@ -34,9 +34,11 @@ pub(super) async fn hits_put(session: &Session, hits: &BTreeMap<Digest, Vec<Hit>
         return Ok(());
     }
     let keys: Vec<&[u8]> = hits.keys().map(|digest| digest.as_bytes().as_slice()).collect();
+    // NULL is not the same as no row: the section is judged and has no hits.
     let text = |hits: &Vec<Hit>| if hits.is_empty() { Ok(None) } else { row::to_json(hits).map(Some) };
     let texts: Vec<Option<String>> = hits.values().map(text).collect::<Result<_, _>>()?;
     let put = session.execute(HITS_PUT, &[&keys, &texts, &rules]).await?;
+    // The join drops a digest without a section, so fewer rows mean that one is lost.
     if put == hits.len() as u64 {
         return Ok(());
     }

@@ -77,10 +77,12 @@ impl Session {
                 match std::future::poll_fn(|cx| connection.poll_message(cx)).await {
                     Some(Ok(AsyncMessage::Notification(note))) => {
                         if let Some(notify) = &notify {
+                            // Nobody listens once the heartbeat has ended.
                             let _ = notify.send(note.payload().to_owned());
                         }
                     }
                     Some(Ok(_)) => {}
+                    // The client gets an error with its next statement.
                     Some(Err(_)) | None => return,
                 }
             }
@@ -141,6 +143,7 @@ impl Session {
         if let Some(statement) = known {
             return Ok(statement);
         }
+        // Not under the lock: two tasks may prepare the same text, and either statement will do.
         let statement = self.client.prepare(text).await?;
         self.statements.lock().unwrap_or_else(PoisonError::into_inner).insert(text, statement.clone());
         Ok(statement)

@@ -104,6 +104,7 @@ impl Before {
         let hosts: Vec<i32> = before.numbers.values().copied().collect::<BTreeSet<i32>>().into_iter().collect();
         let values: super::session::Values<'_> = &[&hosts];
         session.prepare(&[TICKETS, VERDICTS, ENDED, REMEDIATIONS, STATES, rules::IN_FORCE]).await?;
+        // `biased` sends the statement that locks the tickets first, so the others read what can no longer change.
         let (tickets, verdicts, ended, remediations, states, in_force) = tokio::join!(
             biased;
             session.query(TICKETS, values),
@@ -170,6 +171,7 @@ pub(super) async fn settle(
 ) -> Step<Vec<HostId>> {
     let Settlement { judgements, hits, rules_version, now } = settlement;
     if judgements.is_empty() {
+        // Hits alone change no host, so nothing needs a lock.
         section_hits::hits_put(session, hits, numbers.rules).await?;
         return Ok(Vec::new());
     }

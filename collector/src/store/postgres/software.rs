@@ -86,6 +86,7 @@ async fn leads(session: &Session, kind: IndexKind, from: &BTreeSet<u32>) -> Step
         }
     }
     let mut newest = index::after(session, kind, index::covered(session, kind).await?, i64::MAX).await?;
+    // A snapshot that became complete after it was indexed has no sections in its segment.
     if kind == IndexKind::Snapshots {
         for found in session.query(LATE, &[]).await? {
             newest.push((found.try_get(0)?, index::sections_of(found.try_get(1)?)?));

@@ -44,6 +44,7 @@ impl Tls {
                 let lenient = Lenient { roots: Some(roots(file)?), provider };
                 (builder.dangerous().with_custom_certificate_verifier(Arc::new(lenient)), Some(file))
             }
+            // With `None` the driver never asks for TLS, so these settings are not used.
             Protection::Unverified | Protection::None => {
                 let lenient = Lenient { roots: None, provider };
                 (builder.dangerous().with_custom_certificate_verifier(Arc::new(lenient)), None)
@@ -111,6 +112,7 @@ impl ServerCertVerifier for Lenient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        // Even an unchecked certificate must belong to the key that the server has.
         verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 

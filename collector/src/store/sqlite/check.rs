@@ -168,6 +168,7 @@ fn snapshots(sql: &Connection, check: &mut StoreCheck, faults: &mut Vec<String>)
 
 /// Compares the search index with the sections and the snapshots.
 fn index_of_search(sql: &Connection, faults: &mut Vec<String>) -> Step<()> {
+    // Sums of fingerprints compare two sets of postings in any order and without holding them in memory.
     let (mut indexed, mut expected) = (0_u64, 0_u64);
     each(sql, "SELECT no FROM index_segment", |found| {
         match postings::fingerprint(&index::blocks(sql, found.get(0)?)?) {

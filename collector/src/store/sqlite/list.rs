@@ -14,6 +14,7 @@ pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step
     let mut statement = sql.prepare_cached(&text)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let mut hosts = Vec::new();
+    // The statement has no LIMIT: silence drops rows here, so a page may need more rows than it shows.
     while hosts.len() < query.rows {
         let Some(found) = rows.next()? else { break };
         let id = row::host_id(found, 1)?;
@@ -40,6 +41,7 @@ type Values = Vec<Box<dyn ToSql>>;
 /// The statement and its values. `None` if nothing can match, because the database does not know the order or the site.
 fn statement(sql: &Connection, query: &HostQuery) -> Step<Option<(String, Values)>> {
     let mut values: Values = Vec::new();
+    // Always true, so that WHERE is never empty.
     let mut conditions = vec!["1 = 1".to_owned()];
     let mut join = String::new();
     let mut lane = "NULL";

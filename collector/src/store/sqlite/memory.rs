@@ -181,7 +181,7 @@ impl Memory {
             }
             memory.host_put(HostId::from_bytes(found.get(1)?), live);
         }
-        // Tickets continue after the largest one that waits, so no such host can be settled with another's ticket.
+        // Tickets continue after the largest one that waits, so no host gets its present ticket a second time.
         memory.ticket.store(newest, Ordering::Relaxed);
         Ok(memory)
     }
@@ -316,6 +316,7 @@ impl Memory {
     }
 
     fn shard(&self, host: HostId) -> &Mutex<Shard> {
+        // Ids are random, so their last byte spreads hosts evenly.
         &self.shards[usize::from(host.as_bytes()[15]) % SHARDS]
     }
 }

@@ -56,6 +56,7 @@ pub(super) fn put(sql: &Connection, section: &Packed) -> Step<i64> {
              ON CONFLICT (digest) DO NOTHING",
         )?
         .execute((digest.as_bytes(), platform.code(), source.code(), observations, body))?;
+    // Otherwise `last_insert_rowid` is that of another row.
     if made == 1 {
         return Ok(sql.last_insert_rowid());
     }

@@ -35,6 +35,7 @@ pub(super) fn hits_put(sql: &Connection, hits: &BTreeMap<Digest, Vec<Hit>>, rule
     for (digest, hits) in hits {
         let number = section::number(sql, digest)?
             .ok_or_else(|| StoreFault::Other(format!("section {} is not there", digest.short())))?;
+        // NULL is not the same as no row: the section is judged and has no hits.
         let text = if hits.is_empty() { None } else { Some(row::to_json(hits)?) };
         statement.execute((number, rules, text))?;
     }

@@ -114,6 +114,7 @@ fn page(
     if query.hosts == 0 {
         return Ok(Vec::new());
     }
+    // Row numbers are not in the order of ids, so all ids are read before the page is cut.
     let mut ids: Vec<(HostId, i64)> = Vec::with_capacity(everyone.len());
     for number in everyone {
         let mut statement = sql.prepare_cached("SELECT id FROM host WHERE no = ?1")?;

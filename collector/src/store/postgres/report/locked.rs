@@ -136,6 +136,7 @@ impl LockedHost {
         }
         if change.is_queued {
             self.is_queued = true;
+            // The first report of the batch that queues the host decides since when it waits.
             self.queued_since.get_or_insert(now);
         }
     }
@@ -165,6 +166,7 @@ impl LockedHost {
             self.state = state;
             self.has_new_state = true;
         }
+        // A report without facts or state keeps the key of an earlier one in the batch.
         self.facts_key = operation.facts.as_ref().map(facts_key).or(self.facts_key);
         self.state_key = operation.state.as_ref().map(state_key).or(self.state_key);
         if answer == CheckInAnswer::Current {

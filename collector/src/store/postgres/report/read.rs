@@ -94,6 +94,7 @@ impl Batch<'_> {
         for digest in digests {
             match context.digests.snapshot(&digest) {
                 Some(no) => {
+                    // The cache holds only complete snapshots.
                     let state = SnapshotState { no: Some(no), missing: Ok(Vec::new()), is_marked: true };
                     self.snapshots.insert(digest, state);
                 }
@@ -162,6 +163,7 @@ impl Batch<'_> {
         let session = context.session;
         let facts = async { if sent.is_empty() { Ok(Vec::new()) } else { session.query(FACTS, &[&sent]).await } };
         let locking: Values<'_> = &[&hosts];
+        // `biased` sends the statements in this order, so hosts are locked before their facts are read.
         let (begun, locked, facts, written) = tokio::join!(
             biased;
             session.batch("BEGIN"),
@@ -171,6 +173,7 @@ impl Batch<'_> {
         );
         begun?;
         let (locked, facts, written) = (locked?, facts?, written?);
+        // `ON CONFLICT DO NOTHING` returns no row for a section that another transaction has written.
         let mut others = sections.digests();
         for found in &locked {
             let host = LockedHost::read(found)?;

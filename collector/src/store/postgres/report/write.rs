@@ -127,6 +127,7 @@ impl Batch<'_> {
                 continue;
             };
             if let Entry::Vacant(place) = snapshots.entry(operation.digest) {
+                // Only the sections of a complete snapshot all have numbers to store.
                 let is_complete = state.is_marked;
                 place.insert((
                     if is_complete { self.stored(snapshot)? } else { canonical::snapshot_bytes(snapshot) },
@@ -175,6 +176,7 @@ impl Batch<'_> {
             if completed.is_empty() { Ok(0) } else { session.execute(COMPLETE, &[&completed, &entries]).await }
         };
         let hosts = || self.hosts.values();
+        // In the order of locks at the head of `writer`; `biased` sends the statements in this order.
         let outcomes = tokio::join!(
             biased;
             complete,
@@ -182,7 +184,9 @@ impl Batch<'_> {
             put_now(session, hosts().filter(|host| host.is_seen_anew)),
             put_history(session, hosts()),
             put_facts(session, hosts().filter(|host| host.has_new_facts)),
+            // `put_facts` writes the state of hosts that have new facts too.
             put_states(session, hosts().filter(|host| host.has_new_state && !host.has_new_facts)),
+            // The server turns COMMIT into a rollback if a statement before it has failed.
             session.batch("COMMIT"),
         );
         // The first that failed is the reason; those behind it only say that the transaction is lost.
@@ -209,6 +213,7 @@ impl Batch<'_> {
             };
             context.memory.host_put(id, host.revision, live);
         }
+        // Who finds a snapshot in the cache takes it as complete.
         let complete = self.snapshots.iter().filter(|(_, snapshot)| matches!(&snapshot.missing, Ok(m) if m.is_empty()));
         let snapshots = complete.filter_map(|(digest, snapshot)| Some((*digest, snapshot.no?)));
         context.digests.put(self.sections.into_iter(), snapshots);

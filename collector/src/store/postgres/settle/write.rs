@@ -72,6 +72,7 @@ pub(super) async fn write(
     let new_states = new_states(&changes, states)?;
     let entries = std::mem::take(&mut changes.ledger).into_entries(rules_version);
     let off_queue: Values<'_> = &[&hosts];
+    // In the order of locks at the head of `writer`; `biased` sends the statements in this order.
     let outcomes = tokio::join!(
         biased;
         session.execute(NOT_QUEUED, off_queue),
@@ -177,6 +178,7 @@ async fn put_states(
         hosts.iter().map(|host| changes.states.get(host).map(|(_, since)| since.millis())).collect();
     let now = changes.now.millis();
     let judged: Values<'_> = &[&hosts, &now, &of_hosts, &from];
+    // JUDGED finds new states by their keys, so they are made first.
     let (made, history, judged) = tokio::join!(biased; made, history, session.execute(JUDGED, judged));
     made?;
     history?;
