@@ -96,6 +96,7 @@ impl JudgeQueue {
             // Rules can be replaced while the queue drains, so every batch loads them again.
             let rules = self.rules.load_full();
             let mut cache = self.cache.lock().await;
+            // Adoption puts every host on the queue, so it comes before the claim.
             if cache.is_outdated(&rules.version) {
                 self.store.rules_adopt(&rules.version, now).await?;
                 cache.restart(&rules.version);

@@ -129,6 +129,7 @@ async fn put(store: &dyn Store, token: &Token, person: &str, role: Role, now: Ti
 
 /// The id of a new enrollment token: twelve characters, which are easy to compare and to type.
 fn random_id() -> Result<TokenId, ActionError> {
+    // Eight bytes give 13 characters. Twelve of them are 60 random bits, enough for an id, which is no secret.
     let mut text = data_encoding::BASE32_NOPAD.encode(&random::<8>()?).to_ascii_lowercase();
     text.truncate(12);
     TokenId::new(text).map_err(ActionError::Id)

@@ -44,6 +44,7 @@ pub fn state_key(catalogue: &Catalogue, state: &HostState, received: Timestamp) 
             // A sign that is unknown decides nothing, so it may differ between states with the same key.
             for seen in signs.iter().filter(|seen| seen.on.is_some()) {
                 let sign = (&seen.sign.unit, &seen.sign.places);
+                // `by_absence` is part of the key, because the judge discards an absence under an old watchlist.
                 lines.push(format!("sign {platform} {} {sign:?} {:?} {}", product.id, seen.on, seen.by_absence));
             }
             if let Some(spell) = freshness(catalogue, *platform, product, state, received) {

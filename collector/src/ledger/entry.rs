@@ -176,6 +176,7 @@ impl Entry {
     /// # Errors
     /// It is not an entry, or has a newer version.
     pub fn from_json(text: &str) -> Result<Self, NotAnEntry> {
+        // The version is read alone first, because a newer entry may have a kind that this code does not know.
         let OnlyVersion { v } = serde_json::from_str(text).map_err(NotAnEntry::Json)?;
         if v > VERSION {
             return Err(NotAnEntry::Version { found: v });

@@ -34,6 +34,7 @@ impl ReportContext {
     }
 
     async fn find(&self, asked: &str) -> Result<StoredHost, ReportError> {
+        // The answer repeats the question, which may be arbitrarily long.
         let none = || ReportError::NoHost { host: asked.chars().take(255).collect() };
         let id = match asked.parse::<HostId>() {
             Ok(id) => id,
@@ -84,6 +85,7 @@ impl ReportContext {
         let after = least.checked_sub(1).map(|before| HostId::from_bytes(before.to_be_bytes()));
         let rows = self.store.host_list(HostQuery { rows: 10, after, ..HostQuery::default() }).await?;
         let begins = |host: &HostId| host.to_string().replace('-', "").starts_with(&digits);
+        // Rows are in the order of ids, so all that begin with the digits come first.
         Ok(rows.into_iter().map(|row| row.host).take_while(begins).collect())
     }
 
@@ -137,6 +139,7 @@ impl ReportContext {
             .as_ref()
             .map(|snapshot| assess(order, &self.rules.catalogue, &snapshot.snapshot, hits, &stored.state, received));
         let remediation = match (verdict, &assessment, &stored.snapshot) {
+            // The judge has advanced this record already; advancing it again would count the same scan twice.
             (Some(verdict), _, _) => verdict.remediation.clone(),
             (None, Some(assessment), Some(snapshot)) => {
                 Remediation::default().advance(assessment, snapshot.since, &stored.state.boot_id)

@@ -49,6 +49,7 @@ impl ReportContext {
             after,
         };
         let stored = self.store.host_list(asked).await?;
+        // A full page may be the last one; the next one is then empty.
         let next = (stored.len() >= query.rows).then(|| stored.last().map(|row| row.host.to_string())).flatten();
         Ok(Page { rows: stored.into_iter().map(|row| self.host_row(row)).collect(), next })
     }

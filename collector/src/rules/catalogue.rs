@@ -162,6 +162,7 @@ impl Catalogue {
         }
         found.retain(|one| !self.is_never(platform, subject, one.product));
         found.iter_mut().for_each(|one| one.strength = self.strength(subject, *one));
+        // Fallbacks are compared after the publisher has changed the strengths, because it can make one the stronger.
         let mut strongest: HashMap<&str, Strength> = HashMap::new();
         for one in found.iter().filter(|one| !one.recogniser.fallback) {
             let best = strongest.entry(one.product.vendor_id.as_str()).or_insert(one.strength);
@@ -184,6 +185,7 @@ impl Catalogue {
     /// proves nothing if it is another one.
     fn strength(&self, subject: &Subject, found: Recognised<'_>) -> Strength {
         let stated = found.recogniser.strength;
+        // A white-label product has another publisher than the vendor of its code, so the publisher says nothing.
         if found.product.white_label {
             return stated;
         }
@@ -215,6 +217,7 @@ impl Catalogue {
             never.vendor == product.vendor_id
                 && !(never.except_white_label && product.white_label)
                 && (never.platforms.is_empty() || never.platforms.contains(&platform))
+                // A record without a kind may be of any kind, so every exclusion applies to it.
                 && (never.kinds.is_empty() || subject.kind.is_none_or(|kind| never.kinds.contains(&kind)))
                 && never.tests.holds(subject)
                 && !never.unless.holds_in_part(subject)
@@ -232,6 +235,7 @@ impl Catalogue {
         let subject = Subject::new(Some(Kind::Service), [unit, "", ""], "", "");
         let found = self.recognise(platform, &subject);
         let mut products = BTreeMap::new();
+        // Other products share a weak name, so a unit with one shows nothing.
         for one in found.into_iter().filter(|one| one.strength > Strength::Weak) {
             let strength = products.entry(&one.product.id).or_insert(one.strength);
             *strength = one.strength.max(*strength);
@@ -256,6 +260,7 @@ impl Catalogue {
             if sign.platform != platform {
                 continue;
             }
+            // Several units or places can be one sign, and one that is on is enough.
             let observed = if sign.unit.is_some() {
                 let fitting = state.units.iter().filter(|unit: &&UnitState| patterns.fit(&unit_keys(&unit.name)));
                 fitting.map(|unit| unit.active).reduce(|a, b| a || b)
@@ -307,6 +312,7 @@ fn spell(test: &mut Test, vendors: &BTreeMap<String, Vendor>) {
     for pattern in test.patterns.drain(..) {
         match &pattern {
             Pattern::Exact(text) if text.starts_with('@') => {
+                // A vendor without a file is reported when the rules are loaded.
                 if let Some(vendor) = vendors.get(text.trim_start_matches('@')) {
                     spelled.extend(vendor.spellings.iter().cloned());
                 }

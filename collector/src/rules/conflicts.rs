@@ -102,9 +102,11 @@ impl<'c> Trial<'c> {
             .filter(|test| test.field != field)
             .map(|test| (test.field, test.patterns.iter().flat_map(samples).collect()))
             .collect();
+        // A few combinations find a match; all of them would be the product of the lengths of the lists.
         let most = others.iter().map(|(_, texts)| texts.len()).max().unwrap_or(1).clamp(1, 8);
         let nth = |at: usize| {
             let text =
+                // Without samples `get` finds nothing; the 1 only prevents a division by zero.
                 |(field, texts): &(Field, Vec<String>)| Some((*field, texts.get(at % texts.len().max(1))?.clone()));
             others.iter().filter_map(text).collect()
         };
@@ -126,6 +128,7 @@ impl<'c> Trial<'c> {
         for (field, text) in others.iter().map(|(field, text)| (*field, text.as_str())).chain([(field, text)]) {
             let place = match field {
                 Field::Name => &mut seen.name,
+                // Technical names are read from the id as well, so a test of both fields fits into one observation.
                 Field::Key if has_name => &mut seen.id,
                 Field::Key => &mut seen.name,
                 Field::Id => &mut seen.id,
@@ -136,6 +139,7 @@ impl<'c> Trial<'c> {
             text.clone_into(place);
         }
         let subject = Subject::new(Some(kind), [&seen.name, &seen.id, &seen.path], &seen.vendor, &seen.state);
+        // A number is unique only within its product, so the address identifies the recogniser.
         let is_this = |found: &Recognised<'_>| std::ptr::eq(found.recogniser, self.one);
         if !self.catalogue.fitting(on, &subject).iter().any(is_this) {
             return false;
@@ -155,6 +159,7 @@ impl<'c> Trial<'c> {
         let is_other = found.product.id != self.product.id;
         let proves =
             |one: &Recogniser| one.strength == Strength::Proves && !one.fallback && one.shows != Presence::Remnant;
+        // A white-label product contains another vendor's code, so one text may rightly prove both.
         if is_other && proves(self.one) && proves(found.recogniser) && !found.product.white_label {
             return Some(Rival::Overlaps);
         }
@@ -165,6 +170,7 @@ impl<'c> Trial<'c> {
         let name = format!("{}#{}", self.product.id, self.one.number);
         let fault = |reason: String| RuleFault { file: self.product.file.clone(), line: self.one.line, reason };
         let patterns: usize = self.one.tests.iter().map(|test| test.patterns.len()).sum();
+        // One fault for the recogniser is clearer than one for each of its patterns.
         if !self.fits && !dead.is_empty() && dead.len() == patterns {
             return conflicts
                 .never
@@ -183,6 +189,7 @@ impl<'c> Trial<'c> {
         };
         if self.fits && !self.answers {
             let by = of(Rival::Shadows);
+            // Without a rival only an exclusion can have taken the answer away.
             let by = if by.is_empty() { "the vendor's [[never]]".to_owned() } else { by };
             conflicts.shadowed.push(fault(format!("{name} has no effect: it is shadowed by {by}")));
         }

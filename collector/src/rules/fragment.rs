@@ -103,6 +103,7 @@ fn of_hir(hir: &Hir) -> Option<Vec<String>> {
         HirKind::Capture(group) => of_hir(&group.sub),
         HirKind::Repetition(repeated) if repeated.min > 0 => of_hir(&repeated.sub),
         HirKind::Alternation(ways) => {
+            // A way without a fragment can match any text, so then the whole pattern needs none.
             let ways: Option<Vec<Vec<String>>> = ways.iter().map(of_hir).collect();
             Some(ways?.into_iter().flatten().collect())
         }
@@ -115,6 +116,7 @@ fn of_hir(hir: &Hir) -> Option<Vec<String>> {
 fn of_parts(parts: &[Hir]) -> Option<Vec<String>> {
     let (mut candidates, mut run) = (Vec::new(), String::new());
     for part in parts {
+        // An assertion matches no text, so the letters on both sides of it follow each other.
         if matches!(part.kind(), HirKind::Look(_)) {
             continue;
         }
@@ -122,6 +124,7 @@ fn of_parts(parts: &[Hir]) -> Option<Vec<String>> {
             run.push_str(&text);
             continue;
         }
+        // Other parts may match text of any length, so the letters after them start a new run.
         candidates.push(of_text(&std::mem::take(&mut run)));
         candidates.push(of_hir(part));
     }

@@ -156,6 +156,7 @@ impl Table {
             .filter_map(|(slot, fields)| self.slots.get(slot as usize).filter(|(_, wanted)| fields == *wanted))
             .map(|(place, _)| *place)
             .collect();
+        // Hash maps have a random order, on which the answers must not depend.
         places.sort_unstable();
         places
     }
@@ -180,6 +181,7 @@ impl FieldTable {
 }
 
 const fn bit(field: Field) -> u8 {
+    // There are six fields, so a byte holds a set of them.
     1 << field as u8
 }
 
@@ -198,6 +200,7 @@ impl Builder {
             let patterns = self.patterns.entry(test.field).or_default();
             for pattern in &test.patterns {
                 let slots = patterns.entry(pattern.clone()).or_default();
+                // Patterns of one test can be equal after folding. Slots are added in order, so the last one shows it.
                 if slots.last() != Some(&slot) {
                     slots.push(slot);
                 }

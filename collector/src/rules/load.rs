@@ -75,6 +75,7 @@ pub(crate) fn overlay(place: &Path) -> Result<Overlay, Vec<RuleFault>> {
             faults.push(fault(&path, format!("rule files must be in one of the folders {}", FOLDERS.join(", "))));
         }
     }
+    // Directories list files in no fixed order, and faults must not depend on it.
     read.files.sort_by(|a, b| (&a.folder, &a.name).cmp(&(&b.folder, &b.name)));
     read.strays.sort();
     if faults.is_empty() { Ok(read) } else { Err(faults) }
@@ -144,11 +145,13 @@ pub(crate) fn assemble(defaults: Vec<RuleFile>, overlay: Vec<RuleFile>) -> Resul
     let mut texts = Vec::new();
     let defaults = defaults.into_iter().filter(|file| !replaced.contains(&(file.folder.clone(), file.name.clone())));
     for (file, is_overlay) in defaults.map(|file| (file, false)).chain(overlay.into_iter().map(|file| (file, true))) {
+        // Scenarios judge no host, so a change of one must not start a new version of the rules.
         if file.folder != "scenarios" {
             texts.push(format!("{}/{}\0{}", file.folder, file.name, file.text));
         }
         read.file(&file, is_overlay);
     }
+    // The version depends on the contents only, not on which files come from the overlay.
     texts.sort();
     let version = Digest::of(texts.join("\0").as_bytes()).short();
     read.finish(version)
@@ -199,6 +202,7 @@ impl Read {
 
     fn finish(mut self, version: String) -> Result<RuleSet, RuleErrors> {
         if !self.unread {
+            // The vendor of a spelling may be in a file that is not valid TOML, which is a fault already.
             self.check_spellings();
         }
         let products = self.products.into_values().map(|(product, ..)| product).collect();
@@ -254,6 +258,7 @@ fn keep<T>(
     file: &RuleFile,
     is_overlay: bool,
 ) {
+    // A missing id is a fault already.
     if id.is_empty() {
         return;
     }

@@ -18,6 +18,7 @@ pub(super) fn decodings(text: &str) -> Vec<String> {
     if text.is_ascii() {
         return Vec::new();
     }
+    // Bytes are rarely valid UTF-8 by chance, so these decodings need not be Russian.
     let unicode = [WINDOWS_1252, WINDOWS_1251, IBM866].into_iter().filter_map(|read| unicode(&bytes(text, read)?));
     let others = MISTAKES.iter().filter_map(|(read, written)| {
         let meant = written.decode_without_bom_handling(&bytes(text, read)?).0.into_owned();
@@ -39,6 +40,7 @@ fn bytes(text: &str, read: &'static Encoding) -> Option<Vec<u8>> {
 }
 
 fn encoded(text: &str, read: &'static Encoding) -> Option<Vec<u8>> {
+    // For characters that the encoding lacks, `encode` writes numeric references, which nobody has read.
     let (bytes, _, lacks) = read.encode(text);
     (!lacks).then(|| bytes.into_owned())
 }

@@ -370,6 +370,7 @@ fn protection(entries: &mut Entries<'_, '_>) -> ProtectionRule {
     if platforms.is_empty() {
         platforms = Platform::ALL.to_vec();
     }
+    // The empty list in the file means every platform; from here on it means none.
     if !required {
         platforms.clear();
     }
@@ -391,6 +392,7 @@ fn confirm(entries: &mut Entries<'_, '_>) -> ConfirmRule {
     let default = default_confirm();
     let scans = entries.number("scans").map_or(default.scans, |scans| usize::try_from(scans).unwrap_or(default.scans));
     let hours = entries.number("spacing_hours").unwrap_or(24);
+    // A remediation record keeps eight clean scans, a day or more apart, so no order can ask for more.
     if hours < 24 || scans == 0 || scans > 8 {
         entries.fault(entries.line(), "`spacing_hours` must be at least 24, and `scans` from 1 to 8");
     }

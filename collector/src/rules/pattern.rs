@@ -39,6 +39,7 @@ impl Pattern {
             ));
         }
         if let Some(regex) = text.strip_prefix('~') {
+            // In a path `~/` is a home folder and not the start of a regular expression.
             let is_home = form == Form::Place && regex.starts_with('/');
             if !is_home {
                 check_syntax(regex)?;
@@ -95,6 +96,7 @@ pub(crate) fn compile<S: AsRef<str>>(patterns: &[S]) -> Result<Regex, String> {
     let config = Regex::config()
         .nfa_size_limit(Some(64 << 20))
         .hybrid_cache_capacity(8 << 20)
+        // A text can match several patterns, and `which_overlapping_matches` must find all of them.
         .match_kind(regex_automata::MatchKind::All)
         .dfa(false)
         .onepass(false)
@@ -114,6 +116,7 @@ fn anchored(pattern: &str) -> String {
     let has_capitals = pattern.chars().any(|c| {
         let was_escaped = escaped;
         escaped = c == '\\' && !was_escaped;
+        // Escaped capitals such as `\D` are classes of characters, not letters.
         !was_escaped && c.is_uppercase()
     });
     if has_capitals { format!(r"\A(?i:{pattern})\z") } else { format!(r"\A(?:{pattern})\z") }

@@ -135,6 +135,7 @@ impl KindFilter {
     /// Whether the text contains a fragment, or folding changes it.
     fn lets_text(&self, text: &[u8]) -> bool {
         let mut changed = 0;
+        // Eight bytes hold four starts of four bytes each, so the scan advances by four.
         for at in (0..text.len()).step_by(4) {
             let eight = eight_at(text, at);
             changed |= changes(eight);
@@ -150,6 +151,7 @@ impl KindFilter {
     }
 
     fn has_at(&self, text: &[u8], at: usize) -> bool {
+        // Bytes after the end are zero, and their hash can be equal to that of a fragment.
         at < text.len() && self.fragments.is_match(Input::new(text).range(at..).anchored(Anchored::Yes))
     }
 }
@@ -205,6 +207,8 @@ impl Begins {
 
     /// Word and bit for the four lowest bytes.
     const fn place(folded: u64) -> (usize, u32) {
+        // Knuth's multiplicative hash. The upper ten bits choose the word and the next six the bit, because in a
+        // product the upper bits depend on all bytes.
         let hash = (folded as u32).wrapping_mul(0x9E37_79B1);
         ((hash >> 22) as usize, hash >> 16 & 63)
     }
@@ -227,6 +231,7 @@ impl Loose {
         let fragments = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .kind(Some(AhoCorasickKind::DFA))
+            // `has_at` searches only at one position, so the automaton needs no other start states.
             .start_kind(StartKind::Anchored)
             .build(self.fragments)
             .map_err(|error| format!("the fragments of the patterns are too many together: {error}"))?;
@@ -261,6 +266,7 @@ fn most_selective(one: &Recogniser) -> Option<Needed> {
         for pattern in &test.patterns {
             match fragments(pattern) {
                 Some(more) => needed.fragments.extend(more),
+                // Short patterns are allowed only for technical names, because `has_short_name` finds no others.
                 None if test.field == Field::Key && is_short(pattern) => needed.short = true,
                 None => return None,
             }

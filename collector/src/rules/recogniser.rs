@@ -138,6 +138,7 @@ impl Recogniser {
         let named = (kind == Kind::BrowserExtension).then_some(Field::Name);
         let is_one = move |one: &&Written| one.field == field || Some(one.field) == named;
         let texts = self.written.iter().filter(is_one).flat_map(|one| one.patterns.iter());
+        // `~/` is a home folder, and any other text after `~` is a regular expression.
         let is_literal = move |text: &&String| {
             !text.starts_with('@') && (!text.starts_with('~') || text.starts_with("~/")) && !text.contains('?')
         };

@@ -40,10 +40,12 @@ pub(super) fn in_one_script(text: &str) -> Option<String> {
     if !words(text).any(is_mixed) {
         return None;
     }
+    // Latin comes first, so a word that fits both scripts becomes Latin.
     let settled = |word: &str| if is_mixed(word) { latin(word).or_else(|| russian(word)) } else { None };
     let mut out = String::with_capacity(text.len());
     let mut from = 0;
     for word in words(text) {
+        // `split` gives no positions, but each word is a slice of the text, so addresses give them.
         let at = word.as_ptr() as usize - text.as_ptr() as usize;
         out.push_str(&text[from..at]);
         match settled(word) {

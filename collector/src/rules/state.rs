@@ -134,6 +134,7 @@ impl States {
         let holds = |kinds: &[Kind]| kinds.is_empty() || kind.is_none_or(|kind| kinds.contains(&kind));
         let number =
             state.strip_prefix("0x").map_or_else(|| state.parse().ok(), |hex| u64::from_str_radix(hex, 16).ok());
+        // A number is a set of bits, so no table of words applies to it.
         if let Some(number) = number {
             for bits in self.numbers.iter().filter(|bits| holds(&bits.kinds) && number >= bits.least) {
                 let found = bits.values.iter().find(|(value, _)| number & bits.mask == *value);

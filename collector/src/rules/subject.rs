@@ -65,6 +65,7 @@ impl Subject {
         let mut subject =
             Self { kind, vendor: vec![stated(fold(vendor))], state: vec![fold(state)], ..Self::default() };
         let in_registry = kind == Some(Kind::Registry);
+        // For these kinds every field is a place, even one that does not begin like a path.
         let is_only_place = in_registry || kind == Some(Kind::Path);
         push(&mut subject.names, fold(name));
         push(&mut subject.ids, fold(id));
@@ -197,6 +198,7 @@ pub(crate) fn strip_ending(kind: Option<Kind>, text: &str) -> String {
 fn is_team_id(text: &str) -> bool {
     text.len() == 10
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        // The first label of a bundle id may be a word of ten letters, so a digit is required.
         && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
@@ -239,10 +241,12 @@ const ARCHITECTURES: &[&str] = &[
 /// `kesl` of `kesl:amd64`, `kesl.x86_64`, `kesl_12.2.0-2517_amd64.deb` and `kesl-12.2.0-2517.x86_64.rpm`.
 fn package_name(kind: Kind, text: &str) -> &str {
     if let Some(file) = text.strip_suffix(".deb") {
+        // A .deb file is name_version_architecture, and Debian's package names have no underscore.
         return file.split('_').next().unwrap_or(file);
     }
     let without_arch = |text: &'_ str, mark: char| -> Option<usize> {
         let (name, architecture) = text.rsplit_once(mark)?;
+        // Package names may contain the mark too, so only a known architecture is cut off.
         ARCHITECTURES.contains(&architecture).then_some(name.len())
     };
     if let Some(file) = text.strip_suffix(".rpm") {
@@ -251,6 +255,7 @@ fn package_name(kind: Kind, text: &str) -> &str {
         let dashes: Vec<usize> = file.match_indices('-').map(|(at, _)| at).collect();
         return if dashes.len() >= 2 { &file[..dashes[dashes.len() - 2]] } else { file };
     }
+    // dpkg writes name:architecture, and rpm writes name.architecture.
     let mark = if kind == Kind::Deb { ':' } else { '.' };
     without_arch(text, mark).map_or(text, |end| &text[..end])
 }
@@ -262,10 +267,12 @@ fn before_version(kind: Option<Kind>, text: &str) -> Option<&str> {
         return None;
     }
     let name = match text.split_once([' ', '=', '\t']) {
+        // `apt list` writes name/suite before the version.
         Some((name, _)) => name.split('/').next().unwrap_or(name),
         None => {
             let is_version = |part: &str| part.bytes().next().is_some_and(|first| first.is_ascii_digit());
             let mut dashes = text.match_indices('-').map(|(at, _)| at);
+            // Names contain numbers after a dash as well, so a version must also have a dot.
             let at = dashes.find(|at| is_version(&text[at + 1..]) && text[at + 1..].contains('.'))?;
             &text[..at]
         }
@@ -279,14 +286,17 @@ fn before_version(kind: Option<Kind>, text: &str) -> Option<&str> {
 fn before_arguments(kind: Option<Kind>, text: &str) -> Option<&str> {
     let name = match kind {
         Some(Kind::Process) => {
+            // `ps` writes names in brackets when a process has no command line.
             let bare = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(text);
             let ends = [" -", " (", " [", " *"].iter().filter_map(|mark| bare.find(mark));
             let after_program = bare.find(".exe").map(|at| at + ".exe".len());
+            // `avp.executor` is not `avp.exe` with arguments.
             let is_end = |at: &usize| bare[*at..].bytes().next().is_none_or(|next| !next.is_ascii_alphanumeric());
             ends.chain(after_program.filter(is_end)).min().map_or(bare, |end| &bare[..end])
         }
         Some(Kind::Service) => {
             let is_unit = |word: &&str| [".service", ".socket", ".timer"].iter().any(|ending| word.ends_with(ending));
+            // `systemctl` writes a mark before units that need attention, so the unit may be the second word.
             text.split(' ').take(2).find(is_unit)?
         }
         Some(Kind::Driver | Kind::Filter) => text.split(' ').next()?,

@@ -10,6 +10,7 @@ use super::script::in_one_script;
 /// `АО «Лаборатория Касперского»`, `"АО ""Лаборатория Касперского"""` and `АО Лаборатория Касперского` fold to the same text.
 #[must_use]
 pub(super) fn fold(text: &str) -> String {
+    // Most names are plain ASCII, for which folding is only lower case.
     if text.is_ascii() && !text.bytes().any(|byte| byte == b'"' || byte <= b' ' || byte == 0x7f) {
         return text.to_ascii_lowercase();
     }
@@ -18,6 +19,7 @@ pub(super) fn fold(text: &str) -> String {
         text.chars().for_each(|c| push_folded(&mut folded, c.to_ascii_lowercase()));
     } else {
         text.chars()
+            // NFKC would turn ™ into the letters TM, so trade marks are dropped before it.
             .filter(|c| !is_invisible(*c))
             .nfkc()
             .flat_map(char::to_lowercase)
@@ -107,16 +109,19 @@ fn fold_place(text: &str) -> String {
     if let Some((name, rest)) = shell_variable(&path) {
         path = format!("%{name}%{rest}");
     }
+    // One replacement leaves two slashes where there were three.
     while path.contains("//") {
         path = path.replace("//", "/");
     }
     while path.len() > 1 && path.ends_with('/') {
         path.pop();
     }
+    // `\??\` and `\\?\` are Windows prefixes of absolute paths; their slashes are single by this step.
     if let Some(rest) = path.strip_prefix("/??/").or_else(|| path.strip_prefix("/?/")) {
         path = rest.to_owned();
     }
     if let Some(rest) = below_volume(&path) {
+        // The letter of the volume is unknown. Any will do, because well-known folders are found on every drive.
         path = format!("c:/{rest}");
     }
     if let Some(rest) = path.strip_prefix("/systemroot/") {
@@ -142,6 +147,7 @@ fn below_volume(path: &str) -> Option<&str> {
 const WELL_KNOWN: &[(&str, &str)] = &[
     ("program files (x86)", "%programfiles%"),
     ("program files", "%programfiles%"),
+    // The 8.3 names of the two program folders.
     ("progra~1", "%programfiles%"),
     ("progra~2", "%programfiles%"),
     ("programme", "%programfiles%"),
@@ -150,6 +156,7 @@ const WELL_KNOWN: &[(&str, &str)] = &[
     ("archivos de programa", "%programfiles%"),
     ("arquivos de programas (x86)", "%programfiles%"),
     ("arquivos de programas", "%programfiles%"),
+    // Windows XP translates the names of these folders.
     ("documents and settings/all users/application data", "%programdata%"),
     ("dokumente und einstellungen/all users/anwendungsdaten", "%programdata%"),
     ("documents and settings/all users/datos de programa", "%programdata%"),
@@ -157,6 +164,7 @@ const WELL_KNOWN: &[(&str, &str)] = &[
     ("documents and settings/all users/dati applicazioni", "%programdata%"),
     ("users/all users", "%programdata%"),
     ("programdata", "%programdata%"),
+    // The home of the account LocalSystem, for 64-bit and for 32-bit programs.
     ("windows/system32/config/systemprofile", "~"),
     ("windows/syswow64/config/systemprofile", "~"),
     ("windows", "%systemroot%"),
@@ -218,6 +226,7 @@ fn home(below_homes: &str) -> String {
 #[must_use]
 pub(super) fn fold_registry(text: &str) -> String {
     let mut key = fold(text).replace('\\', "/");
+    // PowerShell writes the first prefix, and the Registry Editor copies keys with the second.
     for before in ["registry::", "computer/"] {
         if let Some(rest) = key.strip_prefix(before).filter(|rest| rest.starts_with("hkey_")) {
             key = rest.to_owned();
@@ -227,17 +236,20 @@ pub(super) fn fold_registry(text: &str) -> String {
         ("hkey_local_machine", "hklm"),
         ("hkey_current_user", "hkcu"),
         ("hkey_users", "hku"),
+        // The kernel's name of the root.
         ("registry/machine", "hklm"),
     ] {
         if let Some(rest) = below(key.trim_start_matches('/'), long) {
             key = format!("{short}{rest}");
         }
     }
+    // PowerShell writes roots like drives.
     for (long, short) in [("hklm:", "hklm"), ("hkcu:", "hkcu"), ("hklm64", "hklm"), ("hklm32", "hklm")] {
         if let Some(rest) = below(&key, long) {
             key = format!("{short}{rest}");
         }
     }
+    // Below HKU are the hives of users by their SIDs; each is the HKCU of its user.
     if let Some((_, rest)) = key.strip_prefix("hku/").and_then(|rest| rest.split_once('/')) {
         key = format!("hkcu/{rest}");
     }

@@ -160,6 +160,7 @@ impl Lists {
 }
 
 fn unit(name: &str, platform: Platform) -> String {
+    // Only systemd units have an ending that recognisers may leave out.
     let is_whole = platform != Platform::Linux || name.contains('.') || name.ends_with('*');
     if is_whole { name.to_owned() } else { format!("{name}.service") }
 }
@@ -173,6 +174,7 @@ const NOT_SCANNED: &[&str] =
 fn watched_path(pattern: &str, platform: Platform) -> Option<String> {
     let place = pattern.strip_suffix("/**").unwrap_or(pattern);
     let is_unix = platform != Platform::Windows;
+    // A recogniser may list several platforms, so a path of another one can come here.
     if place.contains("**") || place.contains('?') || place.starts_with('~') || is_unix != place.starts_with('/') {
         return None;
     }
@@ -180,6 +182,7 @@ fn watched_path(pattern: &str, platform: Platform) -> Option<String> {
         return None;
     }
     let (parent, last) = place.rsplit_once(['/', '\\'])?;
+    // A star in a folder, or alone, would make agents walk whole trees.
     let bounded = !parent.contains('*') && !last.trim_matches('*').is_empty() && !parent.is_empty();
     bounded.then(|| place.to_owned())
 }
