@@ -115,11 +115,13 @@ fn scan_with(all: Vec<Box<dyn Source>>, root: sources::root::Root, options: &Sca
         let mut reading = run.reading;
         home_items.append(&mut reading.home_items);
         homes_complete &= !people::HOME_SOURCES.contains(&run.source) || missed_nothing(reading.outcome);
+        // Before the section is encoded, because a digest must not depend on user names either.
         reading.observations.iter_mut().for_each(|observation| redactor.redact(observation));
         if run.source == SourceName::SystemdUnits {
             units.0 = reading.observations.iter().map(|observation| observation.name.clone()).collect();
             units.1 = reading.outcome;
         }
+        // A new list must not change the entries of sources that do not use it.
         let watchlist = if run.uses_watchlist { context.watchlist.version } else { 0 };
         let (entry, section) = encode(run.source, reading, watchlist, &redactor);
         entries.push(entry);
@@ -134,6 +136,7 @@ fn scan_with(all: Vec<Box<dyn Source>>, root: sources::root::Root, options: &Sca
     (state.user_items, state.users_outcome) =
         (items, if homes_complete { outcome } else { outcome.map(people::incomplete) });
     let facts = sources::facts(&context);
+    // Sources over their time limit still hold the context. Their next access fails, and their threads end.
     context.root.close();
     ScanResult { snapshot: Snapshot::new(PLATFORM, entries), sections, state, facts, took }
 }
@@ -156,6 +159,7 @@ fn encode(
     let mut items = section.observations().len();
     let total = items;
     while items > limits::OBSERVATIONS_PER_SECTION || canonical.len() > limits::SECTION_BYTES {
+        // How large a section is, is known only after it is encoded; halving needs few attempts.
         items = (items / 2).min(limits::OBSERVATIONS_PER_SECTION);
         section = Section::new(PLATFORM, source, section.observations()[..items].to_vec());
         canonical = canonical::section_bytes(&section);

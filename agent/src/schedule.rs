@@ -16,6 +16,7 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(3600);
 /// The delay until the next check-in. `chance` is from 0 to 1 and spreads the fleet over the jitter.
 #[must_use]
 pub fn next_delay(pace: Pace, chance: f64) -> Duration {
+    // Each part is limited before the sum, which could overflow otherwise.
     (pace.next.min(MAX_DELAY) + pace.jitter.min(MAX_DELAY).mul_f64(unit(chance))).clamp(MIN_DELAY, MAX_DELAY)
 }
 
@@ -23,6 +24,7 @@ pub fn next_delay(pace: Pace, chance: f64) -> Duration {
 /// that a fleet does not return all at once.
 #[must_use]
 pub fn retry_delay(failures: u32, chance: f64) -> Duration {
+    // A shift by the whole width would panic. 16 doublings are already beyond the longest delay.
     let full = FIRST_RETRY_DELAY.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(MAX_RETRY_DELAY);
     full.mul_f64(0.5 + unit(chance) / 2.0)
 }
@@ -61,6 +63,7 @@ impl CallSchedule {
     pub fn failed(&mut self, now: Timestamp, pace: Option<Pace>, chance: f64) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let retry = retry_delay(self.failures, chance);
+        // A refusal may ask for more time, but never for less than the growing delay.
         let pause = pace.map_or(retry, |pace| next_delay(pace, chance).max(retry));
         self.hold_off = Some((now, now.plus(pause)));
         pause
@@ -77,6 +80,7 @@ pub fn renewal_is_due(issued: Timestamp, expires: Timestamp, now: Timestamp, cha
 }
 
 fn unit(chance: f64) -> f64 {
+    // `clamp` keeps NaN, and a duration multiplied by it panics.
     if chance.is_finite() { chance.clamp(0.0, 1.0) } else { 0.0 }
 }
 

@@ -100,6 +100,7 @@ impl Watch {
         let broken = notifier.take().err();
         arming.all(root, &Plan::of(places));
         let Arming { filters, mut summary, .. } = arming;
+        // After the new watches are added: a directory in both plans keeps its watch, and no event is lost.
         for number in self.filters.keys().filter(|number| !filters.contains_key(number)) {
             notifier.remove(*number);
         }
@@ -133,6 +134,7 @@ impl Watch {
         }
         let allowed = self.wake_budget.next(Instant::now().into_std());
         sleep_until(allowed.into()).await;
+        // Only after the wait, because a wait that is dropped has woken nobody.
         self.wake_budget.take(Instant::now().into_std());
     }
 
@@ -152,6 +154,7 @@ impl Watch {
     fn take(&self) -> io::Result<bool> {
         let Some(notifier) = &self.notifier else { return Ok(false) };
         Ok(notifier.take()?.iter().any(|notice| match notice {
+            // The kernel has dropped events, and a watched place may be among them.
             Notice::Overflow => true,
             Notice::Removed(directory) => self.filters.contains_key(directory),
             Notice::Entry { directory, name } => self.filters.get(directory).is_some_and(|filter| filter.accepts(name)),
@@ -170,6 +173,7 @@ impl Arming<'_> {
     fn all(&mut self, root: &Root, plan: &Plan) {
         let mut absent: Vec<&str> = Vec::new();
         for (directory, filter) in plan.directories() {
+            // Its parents are watched, so the agent wakes when it appears.
             if absent.iter().any(|missing| is_below(directory, missing)) {
                 continue;
             }
@@ -199,6 +203,7 @@ impl Arming<'_> {
             Err(error) if is_absent(&error) => return Ok(false),
             Err(error) => return Err(WatchError::Refused(error.kind())),
         };
+        // The watch comes before the listing below, so a directory that is created in between wakes the agent.
         let number = self.notifier.add(&opened)?;
         // Two paths may lead to the same directory.
         self.filters.entry(number).or_default().add(filter);

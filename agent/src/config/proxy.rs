@@ -123,6 +123,7 @@ fn parse(url: &str) -> Result<Proxy, String> {
     if !matches!(path, "" | "/") {
         return Err(FORM.to_owned());
     }
+    // A password may contain `@`, so the last one separates it from the host.
     let credentials = uri.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
     let credentials = credentials.map(|(given, _)| unescaped(given)).transpose()?;
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
@@ -155,6 +156,7 @@ fn unescaped(text: &str) -> Result<String, String> {
 fn is_named(entry: &str, host: &str, port: u16) -> bool {
     let host = host.to_lowercase();
     let (entry, of_port) = match entry.rsplit_once(':') {
+        // An IPv6 address without brackets has colons but no port.
         Some((name, digits)) if !name.contains(':') || name.ends_with(']') => (name, digits.parse::<u16>().ok()),
         _ => (entry, None),
     };
@@ -180,6 +182,7 @@ fn is_within(address: IpAddr, network: &str, bits: &str) -> Option<bool> {
         _ => return Some(false),
     };
     let rest = width.checked_sub(bits)?;
+    // A prefix of 0 bits shifts by the whole width, which `checked_shr` refuses; every address is within it.
     Some(one.checked_shr(rest).unwrap_or(0) == other.checked_shr(rest).unwrap_or(0))
 }
 

@@ -36,6 +36,7 @@ pub(super) fn machine_id() -> Option<String> {
         .iter()
         .filter_map(|path| std::fs::read_to_string(path).ok())
         .map(|text| text.trim().to_owned())
+        // During the first boot the file may say "uninitialized" (machine-id(5)).
         .find(|text| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
@@ -43,6 +44,7 @@ pub(super) fn make_private_dir(dir: &Path) -> io::Result<()> {
     let missing: Vec<&Path> =
         dir.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    // From the outermost one inwards: each directory gets the owner of its parent.
     missing.into_iter().rev().try_for_each(|made| hand_over(&open_made(made)?, made))
 }
 
@@ -67,6 +69,7 @@ fn hand_over(made: &File, path: &Path) -> io::Result<()> {
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?.to_owned();
+    // In the same directory, because a rename is atomic only within one file system.
     name.push(format!(".new-{}", std::process::id()));
     let new = dir.join(name);
     let written = write_synced(&new, bytes).and_then(|()| std::fs::rename(&new, path));
@@ -75,6 +78,7 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = std::fs::remove_file(&new);
     }
     written?;
+    // The rename itself is durable only after its directory is synced (fsync(2)).
     sync_dir(dir)
 }
 
@@ -108,6 +112,7 @@ pub(super) fn lock(path: &Path) -> io::Result<File> {
         }
         Err(error) => return Err(error),
     };
+    // The kernel releases this lock when the process ends, however it ends.
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
     Ok(file)
 }

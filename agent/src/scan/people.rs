@@ -35,15 +35,18 @@ pub(super) fn items(
         UserScope::None => false,
     };
     let selected: Vec<HomeItem> = home_items.into_iter().filter(in_scope).collect();
+    // Before the secret is needed: without items there is nothing to hide behind a pseudonym.
     if selected.is_empty() {
         return (Vec::new(), Some(Outcome::Empty));
     }
     let Some(key) = key else { return (Vec::new(), Some(Outcome::Failed)) };
+    // `false` sorts before `true`, so watched items come first and are the last to be cut off.
     let item = |one: HomeItem| (!one.watched, UserItem { user: pseudonym(&one.home, key), place: one.place });
     let ordered: BTreeSet<(bool, UserItem)> = selected.into_iter().map(item).collect();
     let outcome = if ordered.len() > limits::USER_ITEMS_PER_HOST { Outcome::Partial } else { Outcome::Found };
     let mut items: Vec<UserItem> =
         ordered.into_iter().map(|(_, item)| item).take(limits::USER_ITEMS_PER_HOST).collect();
+    // The order of what is sent must not depend on which items are watched.
     items.sort();
     (items, Some(outcome))
 }

@@ -69,6 +69,7 @@ fn start(source: Box<dyn Source>, context: &Arc<ScanContext>, stuck: &StuckSourc
     let started = Instant::now();
     let clone = Arc::clone(&mark);
     let work = move || {
+        // Dropped when the source returns or panics. Until then the source counts as stuck.
         let _mark = clone;
         let reading = source.read(&context);
         // After the time limit nobody receives this, and the result is discarded.
@@ -83,10 +84,12 @@ fn start(source: Box<dyn Source>, context: &Arc<ScanContext>, stuck: &StuckSourc
 
 impl Running {
     fn wait(self, started: Instant, limit: Duration, stuck: &StuckSources) -> SourceRun {
+        // All sources have the same start and the same limit, because they run at the same time.
         let remaining = limit.saturating_sub(started.elapsed());
         let (reading, took) = match self.answer.recv_timeout(remaining) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => {
+                // The other clone of the mark is in the thread, so the entry is void as soon as the thread ends.
                 stuck.sources().insert(self.source, self.mark);
                 let reason = format!("timed out after {} s", limit.as_secs_f32());
                 (SourceReading { outcome: Outcome::TimedOut, ..SourceReading::failed(reason) }, started.elapsed())

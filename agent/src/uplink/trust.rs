@@ -160,7 +160,7 @@ impl ServerCertVerifier for PinVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        // The pinned certificate is public, so that it was sent proves nothing. The verification below does.
+        // The pinned certificate is public, so its presence proves nothing. The verification below does.
         let pinned = intermediates.iter().find(|certificate| pin_of(certificate) == Some(self.pin));
         let Some(pinned) = pinned else {
             // The pin that the operator can compare with the token's is that of the issuing CA.

@@ -51,6 +51,7 @@ impl Plan {
         for place in places {
             let mut directory = String::new();
             for name in place.path.split('/').filter(|name| !name.is_empty()) {
+                // A parent is watched only for the next name, so that a busy /var does not wake the agent.
                 plan.filter(&directory).name(name);
                 directory = format!("{directory}/{name}");
             }

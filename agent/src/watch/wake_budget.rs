@@ -26,6 +26,7 @@ impl WakeBudget {
     }
 
     pub(super) fn take(&mut self, now: Instant) {
+        // A budget that has long been full does not grow any further.
         self.full_at = self.full_at.max(now) + REFILL;
     }
 }

@@ -55,6 +55,7 @@ impl Notifier {
         if REMOTE.contains(&kind) {
             return Err(WatchError::Remote);
         }
+        // CLOSE_WRITE instead of MODIFY: a file that is being written wakes the agent once, when it is complete.
         let events = WatchFlags::CREATE
             | WatchFlags::DELETE
             | WatchFlags::MOVED_FROM
@@ -111,6 +112,7 @@ fn notice(event: &inotify::Event<'_>) -> Option<Notice> {
 
 fn reason(error: Errno) -> WatchError {
     match error {
+        // inotify_add_watch(2) says ENOSPC when the limit of watches is reached, inotify_init(2) says EMFILE.
         Errno::MFILE | Errno::NFILE | Errno::NOSPC | Errno::NOMEM => WatchError::Limit,
         Errno::ACCESS | Errno::PERM => WatchError::Denied,
         error => WatchError::Refused(error.kind()),

@@ -36,6 +36,7 @@ pub(super) fn install(program: &Path, root: Option<&Path>) -> Result<Vec<String>
         return Ok(done);
     }
     for command in [
+        // The account owns the directory, and the service needs both.
         &["systemd-sysusers", "/etc/sysusers.d/muster-agent.conf"][..],
         &["systemd-tmpfiles", "--create", "/etc/tmpfiles.d/muster-agent.conf"],
         &["systemctl", "daemon-reload"],
@@ -54,6 +55,7 @@ pub(super) fn uninstall(root: Option<&Path>) -> Result<Vec<String>, ServiceError
     }
     let mut done = Vec::new();
     if root.is_none() && at(OWN_UNIT).exists() {
+        // While the unit file still exists: systemd needs it to stop and disable the service.
         run(&["systemctl", "disable", "--now", NAME])?;
         done.push(format!("systemctl disable --now {NAME}"));
     }
@@ -111,8 +113,10 @@ fn write(path: &Path, text: &str) -> Result<(), ServiceError> {
 }
 
 fn link(path: &Path) -> Result<(), ServiceError> {
+    // symlink(2) does not replace an existing file.
     remove(path)?;
     let parent = path.parent().unwrap_or(Path::new("/"));
+    // The target is a path of the installed system, so it does not include `root`.
     let linked = std::fs::create_dir_all(parent)
         .and_then(|()| std::os::unix::fs::symlink(format!("/etc/systemd/system/{NAME}"), path));
     linked.map_err(failed("write", path))

@@ -17,6 +17,7 @@ impl Supervisor {
         let number = |name| variable(name)?.to_str()?.parse::<u64>().ok();
         let socket = variable("NOTIFY_SOCKET").and_then(|name| {
             let address = match name.as_bytes() {
+                // systemd writes the NUL byte that starts an abstract name as `@` (sd_notify(3)).
                 [b'@', rest @ ..] => SocketAddr::from_abstract_name(rest).ok()?,
                 _ => SocketAddr::from_pathname(&name).ok()?,
             };

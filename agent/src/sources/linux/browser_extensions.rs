@@ -147,6 +147,7 @@ fn manifest(context: &ScanContext, place: &str, dir: &str, builder: &mut Reading
     };
     if let Some(message) = message_of(&extension.name) {
         let locale = extension.locale.as_str();
+        // The locale comes from the manifest and becomes a part of a path, so it must not contain `/` or `..`.
         let valid = !locale.is_empty() && locale.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         let messages = format!("{dir}/_locales/{}/messages.json", if valid { locale } else { "en" });
         let messages = builder.read(context, &messages, MANIFEST_BYTES);
@@ -204,6 +205,7 @@ fn for_all_firefox(context: &ScanContext, place: &str, builder: &mut ReadingBuil
     for entry in entries {
         let id = entry.name.strip_suffix(".xpi").unwrap_or(&entry.name);
         let is_add_on = id.len() < entry.name.len() || entry.is_directory || entry.is_link;
+        // An id is either like a mail address or a GUID in braces.
         if is_add_on && id.contains(['@', '{']) {
             let extension = Extension { id: id.to_owned(), enabled: true, ..Extension::default() };
             add(builder, extension, "firefox", place.to_owned());

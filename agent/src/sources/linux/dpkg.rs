@@ -55,6 +55,7 @@ impl DatabaseContents {
             self.damage.get_or_insert_with(|| damage(place, &fault));
         }
         for package in status.packages {
+            // A later file replaces the entry: the journal is newer than `status`.
             self.packages.insert((package.name.clone(), package.architecture.clone()), package);
         }
     }
@@ -145,6 +146,7 @@ fn read_dir(context: &ScanContext, dir: &str, wanted: fn(&str) -> bool) -> Resul
         let place = format!("{dir}/{}", entry.name);
         match context.root.read(&place, STATUS_BYTES) {
             Ok(bytes) => files.push((place, bytes)),
+            // dpkg removes a journal file once `status` contains it, and `status` is read afterwards.
             Err(error) if is_absent(&error) => {}
             Err(error) => return Err((place, error)),
         }
@@ -157,6 +159,7 @@ fn package_lists(context: &ScanContext) -> BTreeSet<String> {
     let entries = context.root.list(INFO).unwrap_or_default();
     let name = |file: &str| {
         let package = file.strip_suffix(".list")?;
+        // The list of a multi-arch package is called `name:architecture.list`.
         Some(package.split_once(':').map_or(package, |(package, _)| package).to_owned())
     };
     entries.iter().filter_map(|entry| name(&entry.name)).collect()

@@ -94,12 +94,14 @@ fn numbers(release: &str) -> (Vec<u64>, String) {
 }
 
 fn architecture(root: &Root) -> String {
+    // The machine is in bytes 18 and 19 of an ELF header.
     let of_program = |path: &&str| root.read_head(path, 20).ok().and_then(|head| elf::architecture(&head));
     if let Some(architecture) = PROGRAMS.iter().find_map(of_program) {
         return architecture.to_owned();
     }
     let status = root.read_head("/var/lib/dpkg/status", 1 << 20).unwrap_or_default();
     let packages = dpkg::parse(&status, dpkg::Form::Status).packages;
+    // `all` is the architecture of packages that run on every machine.
     let native = packages.iter().find(|package| !matches!(package.architecture.as_str(), "" | "all"));
     native.map_or_else(String::new, |package| elf::from_debian(&package.architecture).to_owned())
 }
@@ -110,6 +112,7 @@ fn virtualisation(root: &Root) -> &'static str {
     let text = |path: &str| root.read_text(path).unwrap_or_default().trim().to_ascii_lowercase();
     let of_cgroup = text("/proc/1/cgroup");
     let containers = ["docker", "kubepods", "containerd", "/lxc/", "libpod"];
+    // Before the hardware: a container sees the firmware data of its host.
     if exists("/.dockerenv")
         || exists("/run/.containerenv")
         || exists("/run/systemd/container")
@@ -117,11 +120,14 @@ fn virtualisation(root: &Root) -> &'static str {
     {
         return "container";
     }
+    // Vendors spell these texts in different ways, so `text` folds their case.
     let board = format!("{} {}", text("/sys/class/dmi/id/sys_vendor"), text("/sys/class/dmi/id/product_name"));
     let vendors = [
         ("vmware", "vmware"),
         ("virtualbox", "virtualbox"),
+        // innotek GmbH is the first vendor of VirtualBox, and still in its firmware.
         ("innotek", "virtualbox"),
+        // Microsoft also sells hardware; only the product name tells a virtual machine.
         ("microsoft corporation virtual", "hyper-v"),
         ("qemu", "kvm"),
         ("kvm", "kvm"),
@@ -137,6 +143,7 @@ fn virtualisation(root: &Root) -> &'static str {
     if text("/sys/hypervisor/type") == "xen" {
         return "xen";
     }
+    // The first processor is enough: the flag is the same for all.
     let cpu = root.read_head("/proc/cpuinfo", 8 * 1024).unwrap_or_default();
     let flags = String::from_utf8_lossy(&cpu);
     if flags.lines().any(|line| line.starts_with("flags") && line.contains(" hypervisor")) {

@@ -64,6 +64,7 @@ fn package(context: &ScanContext, directory: &str, builder: &mut ReadingBuilder)
     let Some((name, version)) = of_directory(directory) else {
         return builder.problem(format!("{LOCAL}/{directory} is not a package entry"));
     };
+    // The name of the directory repeats both, so a damaged entry still names its package.
     if package.name.is_empty() || package.version.is_empty() {
         package = Package { name: name.to_owned(), version: version.to_owned(), ..package };
     } else if (package.name.as_str(), package.version.as_str()) != (name, version) {

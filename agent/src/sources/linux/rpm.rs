@@ -57,6 +57,7 @@ impl Source for Rpm {
                 Err(error) if is_absent(&error) => continue,
                 Err(error) => return SourceReading::of_error(&place, &error),
             };
+            // One of the directories is often a link to another.
             if files.iter().any(|file| file.is_same_file(&contents.file)) {
                 continue;
             }
@@ -150,6 +151,7 @@ fn open(context: &ScanContext, place: &str, form: Form) -> io::Result<(OpenFile,
 /// write-ahead log, so another program or a very old crash left the journal.
 fn has_hot_journal(context: &ScanContext, place: &str) -> bool {
     let Ok(head) = context.root.read_head(&format!("{place}-journal"), 12) else { return false };
+    // SQLite may keep the file after a commit, with its header overwritten or without pages.
     head.starts_with(&JOURNAL_MAGIC) && be32(&head, 8) > 0
 }
 

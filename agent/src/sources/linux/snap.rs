@@ -65,6 +65,7 @@ impl Source for Snap {
 fn mounted(context: &ScanContext, dir: &str, snaps: &mut BTreeMap<String, SnapFiles>, builder: &mut ReadingBuilder) {
     let Some(entries) = builder.list(context, dir) else { return };
     builder.places_found += 1;
+    // `bin` contains the commands of all snaps.
     for entry in entries.iter().filter(|entry| entry.is_directory && entry.name != "bin") {
         let mount = format!("{dir}/{}", entry.name);
         let snap = snaps.entry(entry.name.clone()).or_default();

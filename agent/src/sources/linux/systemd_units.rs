@@ -142,6 +142,7 @@ impl UnitReader<'_> {
     fn scripts(&mut self) -> bool {
         let Some(entries) = self.list(SYSV) else { return false };
         let mut started = BTreeSet::new();
+        // The other levels are for halt, rescue and reboot.
         for level in ["2", "3", "4", "5"] {
             let links = self.list(&format!("/etc/rc{level}.d")).unwrap_or_default();
             started.extend(links.iter().filter_map(|link| script_of(&link.name).map(str::to_owned)));
@@ -151,6 +152,7 @@ impl UnitReader<'_> {
             started.extend(links.into_iter().map(|link| link.name));
         }
         for entry in entries {
+            // These files of the init scripts are no services.
             let helper =
                 matches!(entry.name.as_str(), "README" | "skeleton" | "functions" | "rc" | "rcS" | "single" | "halt");
             if entry.is_directory || helper || entry.name.contains(".dpkg-") || entry.name.starts_with('.') {
@@ -167,6 +169,7 @@ impl UnitReader<'_> {
     /// Reads the units of all user sessions. Returns how many of their directories exist.
     fn session_units(&mut self, observations: &mut Vec<Observation>) -> usize {
         let mut places = 0;
+        // A system unit may have the same name, and says nothing about the one of user sessions.
         self.enabled.clear();
         self.drop_ins.clear();
         for dir in SESSION_DIRECTORIES {
@@ -237,6 +240,7 @@ impl UnitReader<'_> {
                 return Some(observation);
             }
             let target_name = target.rsplit('/').next().unwrap_or_default();
+            // A link from an instance to its template is no alias: the instance is a unit with a name and drop-ins.
             let same = template_of(target_name) == template_of(&name);
             if !same && matches!(self.context.root.kind_at(&path), Ok(Some(FileKind::File))) {
                 return None;
@@ -257,6 +261,7 @@ impl UnitReader<'_> {
         unit.read(text);
         let template = template_of(name);
         let template_name = Some(&template).filter(|template| *template != name);
+        // Drop-ins of the template apply to every instance.
         let names = template_name.into_iter().map(String::as_str).chain([name]);
         let files: Vec<String> = names.filter_map(|name| self.drop_ins.get(name)).flatten().cloned().collect();
         for file in files {
@@ -266,6 +271,7 @@ impl UnitReader<'_> {
                 Err(error) => self.record_fault(&file, error),
             }
         }
+        // A unit may have no command, or one with a specifier that only systemd can expand.
         let Some(exec) = unit.exec else { return };
         if self.is_missing(&exec) {
             observation.state = "binary-missing".to_owned();

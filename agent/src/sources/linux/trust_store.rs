@@ -58,6 +58,7 @@ fn file(path: &str, bytes: &[u8], builder: &mut ReadingBuilder) {
     match parse(bytes) {
         Err(what) => builder.problem(format!("{path}: {what}")),
         Ok(certificates) if certificates.is_empty() => {
+            // A README is no problem, but a file that claims to be a certificate must be one.
             if EXTENSIONS.contains(&extension) {
                 builder.problem(format!("{path} contains no certificate"));
             }

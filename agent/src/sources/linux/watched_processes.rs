@@ -52,6 +52,7 @@ impl WatchedProcesses {
     }
 
     fn process(&mut self, context: &ScanContext, id: String) {
+        // The process may end at any moment, and then has no name and no unit.
         let text = |file: &str| context.root.read_text(&format!("/proc/{id}/{file}")).unwrap_or_default();
         let groups = text("cgroup");
         let unit = groups.lines().find_map(unit_of_group).map(str::to_owned);

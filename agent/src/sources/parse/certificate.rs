@@ -18,6 +18,7 @@ pub struct Certificate {
 /// # Errors
 /// What is wrong with the first invalid certificate. A file without certificates is valid and gives an empty list.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Certificate>, &'static str> {
+    // 0x30 is the tag of a sequence, with which every certificate in DER begins. PEM is text.
     if bytes.first() == Some(&0x30) {
         return Ok(vec![of_der(bytes)?]);
     }

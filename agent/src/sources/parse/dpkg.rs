@@ -126,6 +126,7 @@ impl<'a> Reader<'a> {
     fn line(&mut self, line: &'a [u8]) {
         match line.first() {
             None => self.close(),
+            // Debian's policy lets a line of blanks separate stanzas too.
             Some(b' ' | b'\t') if line.iter().all(|byte| matches!(byte, b' ' | b'\t')) => self.close(),
             Some(b' ' | b'\t') if self.stanza.started => self.check_bytes(line),
             Some(b' ' | b'\t') => {
@@ -202,6 +203,7 @@ fn package_of(stanza: &Stanza<'_>, form: Form) -> Result<Package, &'static str> 
         (Form::Control, None) => "ii".to_owned(),
         (Form::Status, None) => return Err("the stanza has no Status field"),
     };
+    // A package that is not fully installed may only have the version that was configured last.
     let version = stanza.version.or(stanza.config_version).filter(|version| !version.is_empty());
     let package = Package {
         name: text(Some(name)),

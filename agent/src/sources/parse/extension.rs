@@ -144,6 +144,7 @@ struct Locale {
 #[must_use]
 pub fn parse_add_ons(bytes: &[u8]) -> Option<Vec<Extension>> {
     let list: AddOns = serde_json::from_slice(bytes).ok()?;
+    // The directories "share" and "local" belong to all users, and others install there too.
     let built_in = |add_on: &AddOn| {
         let location = add_on.location.as_deref().unwrap_or_default();
         location == "app-builtin"

@@ -44,6 +44,7 @@ impl Hooks {
 
     /// Parses `mnt_id:1a mflags:0 mask:10020 ignored_mask:0`. The line of the group itself has no mask.
     fn mark(&mut self, line: &str) {
+        // By whole fields, so that `ignored_mask:` does not match.
         let mask = line.split(' ').find_map(|field| field.strip_prefix("mask:"));
         let Some(mask) = mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()) else { return };
         if mask & PERMISSION_BITS != 0 {

@@ -29,6 +29,7 @@ pub fn loaded(text: &str) -> Result<Vec<Loaded>, usize> {
 pub fn of_file(file: &str) -> Option<String> {
     let plain = [".xz", ".gz", ".zst"].iter().find_map(|packed| file.strip_suffix(packed)).unwrap_or(file);
     let name = plain.strip_suffix(".ko").filter(|name| !name.is_empty())?;
+    // The kernel itself writes module names with underscores only.
     Some(name.replace('-', "_"))
 }
 

@@ -46,6 +46,7 @@ impl Mounts {
             let rest = path.strip_prefix(point.trim_end_matches('/'));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
+        // `max_by_key` returns the last of equal ones, which is the mount on top.
         let deepest =
             self.0.iter().filter(|(point, _)| within(point)).max_by_key(|(point, _)| point.trim_end_matches('/').len());
         deepest.is_some_and(|(_, network)| *network)
@@ -54,6 +55,7 @@ impl Mounts {
 
 /// Parses `36 35 98:0 /root /point options… - type source options`.
 fn mount(line: &str) -> Option<(String, bool)> {
+    // The number of optional fields varies, and a hyphen ends them (proc_pid_mountinfo(5)).
     let (before, after) = line.split_once(" - ")?;
     let point = unescape(before.split(' ').nth(4)?);
     let kind = after.split(' ').next()?;
@@ -63,6 +65,7 @@ fn mount(line: &str) -> Option<(String, bool)> {
 
 /// Decodes the octal escapes of space, tab, newline and backslash.
 fn unescape(text: &str) -> String {
+    // The backslash comes last: decoded first, it could form another escape with the digits behind it.
     text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 }
 

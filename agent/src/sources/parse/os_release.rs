@@ -105,6 +105,7 @@ fn unquote(value: &str) -> String {
     while let Some(c) = chars.next() {
         match c {
             c if c == quote => break,
+            // The format is that of a shell, where a backslash in single quotes is an ordinary character.
             '\\' if quote == '"' => text.extend(chars.next()),
             c => text.push(c),
         }

@@ -24,6 +24,7 @@ pub fn parse(bytes: &[u8]) -> (Package, Option<PagedFault>) {
     let text = String::from_utf8_lossy(bytes);
     for line in text.lines() {
         match line.strip_prefix('%').and_then(|rest| rest.strip_suffix('%')) {
+            // A value may have the same form, so a section begins only after an empty line.
             Some(name) if section.is_empty() => name.clone_into(&mut section),
             _ if line.is_empty() => section.clear(),
             _ => {
@@ -39,6 +40,7 @@ pub fn parse(bytes: &[u8]) -> (Package, Option<PagedFault>) {
         }
     }
     package.packager = person(package.packager.as_bytes());
+    // makepkg writes this when no packager is configured (makepkg.conf(5)).
     if package.packager == "Unknown Packager" {
         package.packager.clear();
     }

@@ -69,6 +69,7 @@ pub fn read(
     name: impl FnOnce() -> String,
 ) -> Result<Vec<u8>, PagedFault> {
     let end = place.saturating_add(length as u64);
+    // Before the buffer is allocated: a damaged length could ask for gigabytes.
     if end > storage.size() {
         return Err(PagedFault::at(name(), "beyond the end of the file"));
     }
@@ -129,6 +130,7 @@ impl<'a> Lazy<'a> {
         while self.have.len() < end {
             let before = self.have.len();
             (self.fetch)(&mut self.have)?;
+            // A ring of empty pages would otherwise never end.
             if self.have.len() <= before {
                 return Err(self.fault("a page of the value is empty"));
             }

@@ -69,6 +69,7 @@ pub fn of_sqlite(main: &dyn Storage, wal: Option<&dyn Storage>) -> Packages {
         Ok(faults) => faults.into_iter().for_each(|fault| found.keep(fault)),
         Err(fault) => found.keep(fault),
     }
+    // Only the first fault is kept, and a damaged package would only be reported again as missing.
     if found.fault.is_none()
         && let Err(fault) = check_against_index(&database, &names)
     {

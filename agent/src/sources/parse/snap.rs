@@ -92,6 +92,7 @@ pub fn parse_state(bytes: &[u8]) -> Option<BTreeMap<String, Installed>> {
 #[must_use]
 pub fn of_file(name: &str) -> Option<(&str, &str)> {
     let (snap, revision) = name.strip_suffix(".snap")?.rsplit_once('_')?;
+    // Snaps from a local file have revisions such as `x1`.
     let digits = revision.strip_prefix('x').unwrap_or(revision);
     (!snap.is_empty() && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then_some((snap, revision))
 }

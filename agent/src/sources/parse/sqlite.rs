@@ -78,6 +78,7 @@ impl<'a> Database<'a> {
             return fault("not an SQLite database");
         }
         let page_bytes = match u16::from_be_bytes([head[16], head[17]]) {
+            // The field has 16 bits, so the format writes 1 for the largest page size.
             1 => 65_536,
             other => usize::from(other),
         };
@@ -92,9 +93,11 @@ impl<'a> Database<'a> {
         }
         database.page_bytes = page_bytes;
         database.usable = page_bytes - usize::from(head[20]);
+        // The format requires both: at least 480 usable bytes, and these three fractions.
         if database.usable < 480 || head[21..24] != [64, 32, 32] {
             return fault("invalid page layout");
         }
+        // 1 is UTF-8. An empty database has no encoding yet.
         if head[56..60] != [0, 0, 0, 1] && head[56..60] != [0, 0, 0, 0] {
             return fault("unsupported text encoding");
         }
@@ -129,6 +132,7 @@ impl<'a> Database<'a> {
             Ok(())
         });
         match (root, faults.into_iter().next()) {
+            // Page 1 is the schema, and views and virtual tables have the root page 0.
             (Some(Column::Integer(page)), _) if page > 1 => match u32::try_from(page) {
                 Ok(page) => Ok(self.walk(page, visit)),
                 Err(_) => Err(PagedFault::at(format!("table {name}"), "has no root page")),
@@ -158,8 +162,10 @@ impl<'a> Database<'a> {
         if std::mem::replace(&mut walk.visited[place], true) || depth > DEPTH {
             return Err(fault("referenced twice, or nested too deeply"));
         }
+        // The header of the file is in the first page, and counts as a part of it.
         let start = if number == 1 { HEADER_BYTES } else { 0 };
         let cells = usize::from(be16(&page, start + 3));
+        // An inner page has a further pointer, to its last child, before the cell pointers.
         let pointers = match page[start] {
             0x05 => start + 12,
             0x0d => start + 8,
@@ -213,6 +219,7 @@ impl<'a> Database<'a> {
 
     /// How many bytes of a record are stored in the cell itself; the rest is in overflow pages.
     const fn local(&self, length: usize) -> usize {
+        // In the terms of the format, `most` is X, `least` is M and `fit` is K.
         let most = self.usable - 35;
         if length <= most {
             return length;
@@ -260,10 +267,12 @@ impl<'a> Row<'a> {
                 return Err(self.record.fault("the record is shorter than its values"));
             }
             columns.push(match kind {
+                // The constants 0 and 1 have types of their own and take no space.
                 8 => Column::Integer(0),
                 9 => Column::Integer(1),
                 _ if integer => {
                     let bytes = self.record.get(place, length)?;
+                    // Integers are in two's complement and of up to eight bytes, so the sign is in the first one.
                     let sign = if bytes[0] & 0x80 == 0 { 0 } else { -1 };
                     Column::Integer(bytes.iter().fold(sign, |value, byte| value << 8 | i64::from(*byte)))
                 }
@@ -317,6 +326,7 @@ fn width(kind: i64) -> Option<(usize, bool)> {
 fn varint(bytes: &[u8]) -> Option<(i64, usize)> {
     let mut value = 0_i64;
     for (at, byte) in bytes.iter().take(9).enumerate() {
+        // The ninth byte has no continuation bit and contributes all its bits.
         if at == 8 {
             return Some((value << 8 | i64::from(*byte), 9));
         }

@@ -14,6 +14,7 @@ impl Unit {
         let mut continued = String::new();
         for line in text.lines() {
             let trimmed = line.trim();
+            // systemd also ignores comments between the lines of a continued value (systemd.syntax(7)).
             if trimmed.starts_with(['#', ';']) {
                 continue;
             }

@@ -51,6 +51,7 @@ impl Place {
 
     pub(super) fn read(&self, path: &str, max: usize, whole: bool) -> io::Result<Vec<u8>> {
         let file = self.open_file(path)?;
+        // Of the descriptor, not of the path, which may have been replaced since it was opened.
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
@@ -60,6 +61,7 @@ impl Place {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let mut bytes = Vec::with_capacity(expected.min(max) + 1);
+        // One byte more reveals a file over the limit. The size is no proof: files grow, and those in /proc say 0.
         file.take(max as u64 + 1).read_to_end(&mut bytes)?;
         if bytes.len() > max {
             if whole {
@@ -84,6 +86,7 @@ impl Place {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
             let mut kind = entry.file_type();
+            // Some file systems do not store the type with the name (readdir(3)).
             if kind == FileType::Unknown {
                 kind = FileType::from_raw_mode(rustix::fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
             }
@@ -105,6 +108,7 @@ impl Place {
                 kind if kind.is_dir() => FileKind::Directory,
                 _ => FileKind::Other,
             })),
+            // Either nothing is there or a broken link. Only without following can the two be told apart.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
                 match self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC) {
                     Ok(fd) => Ok((kind_of(fd)? == FileType::Symlink).then_some(FileKind::BrokenLink)),
@@ -128,6 +132,7 @@ impl Place {
 
     pub(super) fn read_link(&self, path: &str) -> io::Result<String> {
         let fd = self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)?;
+        // The empty path means the link that the descriptor refers to (readlinkat(2)).
         Ok(rustix::fs::readlinkat(&fd, c"", Vec::new())?.to_string_lossy().into_owned())
     }
 
@@ -140,12 +145,14 @@ impl Place {
     }
 
     fn resolve_by_kernel(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        // IN_ROOT implies NO_MAGICLINKS, but openat2(2) asks to set it explicitly because that may change.
         let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         rustix::fs::openat2(&self.dir, path, flags, Mode::empty(), how)
     }
 
     /// The fallback: a stack of descriptors from the root down. Link targets are spliced into the remaining path.
     fn resolve_by_walk(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        // A descriptor with PATH can be examined without opening a device or pipe.
         let search = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut stack: Vec<OwnedFd> = Vec::new();
         let mut remaining: Vec<String> = components(path);
@@ -153,6 +160,7 @@ impl Place {
         let mut must_be_directory = path.ends_with('/');
         while let Some(name) = remaining.pop() {
             if name == ".." {
+                // At the root the stack is empty, and `..` stays at the root as after chroot(2).
                 stack.pop();
                 continue;
             }
@@ -162,6 +170,7 @@ impl Place {
             let last = remaining.is_empty();
             if kind == FileType::Symlink {
                 if last && flags.contains(OFlags::NOFOLLOW) {
+                    // As open(2): with PATH the link itself is opened, otherwise it is an error.
                     return if flags.contains(OFlags::PATH) { Ok(next) } else { Err(Errno::LOOP) };
                 }
                 links += 1;
@@ -171,8 +180,10 @@ impl Place {
                 let target = rustix::fs::readlinkat(&next, c"", Vec::new())?;
                 let target = target.to_str().map_err(|_| Errno::ILSEQ)?.to_owned();
                 if target.starts_with('/') {
+                    // An absolute target begins at the scanned root, not at the real one.
                     stack.clear();
                 }
+                // As in the kernel, a slash at the end demands a directory.
                 must_be_directory |= last && target.ends_with('/');
                 remaining.extend(components(&target));
                 continue;
@@ -184,6 +195,7 @@ impl Place {
                 if must_be_directory && kind != FileType::Directory {
                     return Err(Errno::NOTDIR);
                 }
+                // A link that replaced the file since it was examined must not be followed: it would leave the root.
                 return rustix::fs::openat(parent, name.as_str(), flags | OFlags::NOFOLLOW, Mode::empty());
             }
             stack.push(next);

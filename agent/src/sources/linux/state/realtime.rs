@@ -70,6 +70,7 @@ fn processes(context: &ScanContext, watched_processes: &WatchedProcesses) -> (Ve
     let mut evidence = Vec::new();
     let mut outcome = if watched_processes.processes.is_empty() { Outcome::Empty } else { Outcome::Found };
     for process in &watched_processes.processes {
+        // Processes of one name share their evidence: a product may have several, of which one holds the marks.
         let hooks = match hooks(context, &process.id) {
             Ok(hooks) => hooks,
             // The process has ended meanwhile.
@@ -89,6 +90,7 @@ fn processes(context: &ScanContext, watched_processes: &WatchedProcesses) -> (Ve
         evidence.extend(process.name.iter().map(|name| piece("process", name, true)));
     }
     for (name, held) in held {
+        // "Off" needs proof: a descriptor that could not be read may hold the marks.
         if held.hooks.permission || !held.incomplete {
             evidence.push(piece("fanotify", name, held.hooks.permission));
         }

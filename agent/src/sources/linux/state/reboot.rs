@@ -19,10 +19,12 @@ pub(super) fn is_pending(context: &ScanContext) -> Option<bool> {
         match context.root.kind_at(mark) {
             Ok(Some(_)) => return Some(true),
             Ok(None) => {}
+            // Unknown is not the same as "not needed".
             Err(_) => return None,
         }
     }
     match context.os.as_ref().ok().and_then(OsRelease::family)? {
+        // The marker is the only evidence there, so its absence counts.
         Family::Dpkg => Some(false),
         Family::Rpm => replaced_since_start(context),
         Family::Pacman => kernel_is_gone(context),
@@ -33,6 +35,7 @@ pub(super) fn is_pending(context: &ScanContext) -> Option<bool> {
 /// Whether the kernel or a core library was replaced since boot, as `needs-restarting` of Red Hat decides.
 fn replaced_since_start(context: &ScanContext) -> Option<bool> {
     let started = started(context)?;
+    // Most systems have only some of these files, so a missing one is no error.
     let newer = |path: &str| context.root.times(path).is_ok_and(|times| times.changed > started);
     let kernels = TREES.iter().flat_map(|tree| {
         let releases = context.root.list(tree).unwrap_or_default();

@@ -61,6 +61,7 @@ impl<'a> Hash<'a> {
         if (u64::from(last_page) + 1) * page_bytes as u64 > storage.size() {
             return fault("the file is shorter than the page count");
         }
+        // The field has the number of the highest bucket, and they count from 0.
         let buckets = number(&meta, 72, big).saturating_add(1);
         if buckets > last_page {
             return fault("more buckets than pages");
@@ -96,6 +97,7 @@ impl<'a> Hash<'a> {
             if std::mem::replace(&mut visited[page_number as usize], true) {
                 return Err(fault("linked twice"));
             }
+            // Berkeley DB allocates the pages of a doubling at once, and leaves those without keys empty.
             if page.iter().all(|byte| *byte == 0) {
                 return Ok(());
             }

@@ -105,13 +105,16 @@ fn is_none(text: &str) -> bool {
 /// A NUL-terminated text. Values have no gaps, so a text that ends before the next value begins was overwritten.
 fn string(blob: &mut Lazy<'_>, entry: &Entry) -> Result<String, PagedFault> {
     let most = blob.length().saturating_sub(entry.place).min(TEXT);
+    // Most texts are short. Growing steps fetch no page that is not needed.
     let mut length = 64.min(most);
     loop {
         let bytes = blob.get(entry.place, length)?;
         if let Some(end) = bytes.iter().position(|byte| *byte == 0) {
             let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
             let (next, alignment) = entry.next;
+            // Padding may lie in between, as far as the next value's alignment needs it.
             let fits = (entry.place + end + 1..).take(alignment).any(|place| place == next);
+            // Such a value is an array: translations may follow the first text.
             let fits = fits || entry.kind == I18N_STRING;
             return if fits { Ok(text) } else { Err(blob.fault("a text does not end where the next value begins")) };
         }

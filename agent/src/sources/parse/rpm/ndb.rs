@@ -30,6 +30,7 @@ pub(super) fn read(storage: &dyn Storage, found: &mut Packages) -> Result<(), Pa
     }
     for page in 0..pages {
         let slots = read_bytes(storage, u64::from(page) * PAGE_BYTES as u64, PAGE_BYTES, || format!("page {page}"))?;
+        // The header takes the place of the first two slots.
         let first = if page == 0 { HEADER_BYTES / SLOT_BYTES } else { 0 };
         for (at, slot) in slots.chunks_exact(SLOT_BYTES).enumerate().skip(first) {
             if !slot.starts_with(SLOT_MAGIC) {

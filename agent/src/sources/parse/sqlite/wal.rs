@@ -40,15 +40,18 @@ pub(super) fn replay(wal: &dyn Storage) -> Log {
     let mut frame = vec![0; FRAME_HEAD + page_bytes];
     while wal.read_at(place, &mut frame).is_ok() {
         let (page, pages) = (be32(&frame, 0), be32(&frame, 4));
+        // Other salts mean a frame from before the log was reset. This ends the log and is no fault.
         if page == 0 || frame[8..16] != head[16..24] {
             break;
         }
+        // The salts and the checksum in between are not part of the sum.
         sum.add(&frame[..8]);
         sum.add(&frame[FRAME_HEAD..]);
         if !sum.is(&frame[16..24]) {
             break;
         }
         open.push((page, place + FRAME_HEAD as u64));
+        // Only the last frame of a transaction has a page count. Until then its pages are not committed.
         if pages > 0 {
             log.frames.extend(open.drain(..));
             log.pages = pages;
