@@ -24,6 +24,7 @@ pub(in crate::store) fn to_json<T: serde::Serialize>(body: &T) -> Step<String> {
 /// A record from its JSON. `what` names it if it is damaged.
 pub(in crate::store) fn from_json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Step<T> {
     let damaged = |error: serde_json::Error| StoreFault::damaged(what, error.to_string());
+    // The version is read alone first, because a body of another version need not have the form of `T`.
     let OnlyVersion { v } = serde_json::from_str(text).map_err(damaged)?;
     if v != VERSION {
         return Err(StoreFault::damaged(what, format!("it has version {v}, this version reads {VERSION}")));

@@ -39,6 +39,7 @@ pub(super) async fn write<'u>(session: &Session, taken: &'u [Unwritten]) -> Step
             again.push(unwritten);
             continue;
         }
+        // Another collector may have written a later check-in already.
         let Some(seen) = newer(*kept, seen) else { continue };
         numbers.push(no);
         last_seen.push(seen.last_seen.millis());

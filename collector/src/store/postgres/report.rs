@@ -199,6 +199,7 @@ impl<'r> Batch<'r> {
     /// Reads, decides, writes and commits; then updates the memory.
     pub(super) async fn run(mut self, context: &BatchContext<'_>) -> Step<()> {
         self.read(context).await?;
+        // Before the transaction, because locks of dictionaries come first in the order of locks.
         self.intern(context).await?;
         self.begin(context).await?;
         self.decide(context);

@@ -38,6 +38,7 @@ pub(super) async fn list(session: &Session) -> Step<Vec<TokenReport>> {
 }
 
 pub(super) async fn revoke(session: &Session, id: &TokenId, now: Timestamp) -> Step<bool> {
+    // Locked, so that only the first of two revocations writes an entry.
     let find = "SELECT revoked_at IS NOT NULL FROM enrollment_token WHERE id = $1 FOR UPDATE";
     let found = session.query_first(find, &[&id.as_str()]).await?;
     let revocation = Revocation::of(found.map(|found| found.try_get(0)).transpose()?);

@@ -52,6 +52,7 @@ pub(super) async fn history(session: &Session, dictionaries: &SmallDictionaries,
         let lane = row::member("a lane", Lane::from_code, &found, 2)?;
         history.push(LaneChange { order, since: row::instant(&found, 1)?, lane });
     }
+    // Sorted here, because the statement knows only the numbers of orders.
     history.sort_by(|a, b| (a.since, &a.order).cmp(&(b.since, &b.order)));
     Ok(history)
 }

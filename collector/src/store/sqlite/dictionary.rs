@@ -251,6 +251,7 @@ fn edition_bytes(found: &rusqlite::Row<'_>) -> Step<Vec<u8>> {
     let kind = row::member(&what(), Kind::from_code, found, 2)?;
     let id = match found.get_ref(7)? {
         ValueRef::Null => String::new(),
+        // Only product codes are stored as blobs.
         ValueRef::Blob(code) if code.len() == 16 => product_code::spelled(code),
         ValueRef::Text(text) => {
             let text = std::str::from_utf8(text).map_err(|_| StoreFault::damaged(what(), "its id is not UTF-8"))?;

@@ -125,6 +125,7 @@ fn load(context: &WriteContext<'_>, id: HostId, is_compared: bool) -> Step<Optio
 
 fn write(context: &mut WriteContext<'_>, host: i64, change: &HostChange<i64>, now: Timestamp) -> Step<()> {
     match &change.snapshot {
+        // A new snapshot always queues the host, with the same update of its row.
         Some(snapshot) => write_snapshot(context, host, snapshot, now),
         None if change.is_queued => judge_queue::put(context, host, now),
         None => Ok(()),
