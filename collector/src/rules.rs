@@ -128,6 +128,7 @@ impl RuleSet {
         for order in &mut set.orders {
             order.active = ids.contains(&order.id);
         }
+        // These rules may already have a suffix from this function, which the new one replaces.
         let files = self.version.split('+').next().unwrap_or(&self.version);
         let active: Vec<&str> = set.active_orders().map(|order| order.id.as_str()).collect();
         let active = muster_proto::model::Digest::of(active.join(" ").as_bytes()).short();

@@ -23,6 +23,7 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
         token: token.id.clone(),
         secret_hash: token.secret.hash(),
         key,
+        // The store uses this id only for a new key; a repeated request gets the host of its key.
         host: HostId::random(),
         facts,
         fingerprint: request.fingerprint.to_vec(),

@@ -45,6 +45,7 @@ pub(super) async fn in_force(
     if certificate.is_expired(now) {
         return Err(Refused::re_key(format!("the certificate expired at {}; renew it", certificate.expires_at)));
     }
+    // A key is superseded when a newer one is used, so a lost answer to a renewal does not shut the host out.
     if identity.superseded {
         return Err(Refused::re_key("the host has a newer key than this certificate; renew it"));
     }

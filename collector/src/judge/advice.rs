@@ -17,6 +17,7 @@ pub(super) fn advice(
     let is_unproven = assessment.is_some_and(|assessment| assessment.protection == Protection::Unknown);
     let has_remnants = assessment.is_some_and(|assessment| assessment.remnants);
     match lane {
+        // Protection comes before removal in both texts, so that the host is never without any.
         Lane::Replace if is_unproven => format!(
             "Check that the other protection is active, or install accepted protection; \
              then remove the prohibited software{how}"

@@ -37,6 +37,7 @@ pub(super) fn judge(
             place(order, assessment, host, &rules.catalogue, received, now)
         })
         .collect();
+    // By the ticket the store drops this judgement if the host is queued again after the claim.
     Some(Judgement { host: host.host, ticket: host.ticket, snapshot, state_key, orders })
 }
 

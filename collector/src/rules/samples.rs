@@ -25,9 +25,11 @@ fn of(hir: &Hir) -> Vec<String> {
         HirKind::Alternation(ways) => ways.iter().flat_map(of).collect(),
         HirKind::Repetition(repeated) => {
             let sub = of(&repeated.sub);
+            // A repetition such as `{1000}` must not make huge samples.
             let least = repeated.min.min(64) as usize;
             let mut texts: Vec<String> = sub.iter().map(|text| text.repeat(least)).collect();
             if least == 0 {
+                // Repeated zero times, all samples are the same empty text.
                 texts.truncate(1);
                 texts.extend(sub);
             }

@@ -136,6 +136,7 @@ impl States {
             state.strip_prefix("0x").map_or_else(|| state.parse().ok(), |hex| u64::from_str_radix(hex, 16).ok());
         // A number is a set of bits, so no table of words applies to it.
         if let Some(number) = number {
+            // Numbers below `least` come from another interface, in which they mean something else.
             for bits in self.numbers.iter().filter(|bits| holds(&bits.kinds) && number >= bits.least) {
                 let found = bits.values.iter().find(|(value, _)| number & bits.mask == *value);
                 found.into_iter().for_each(|(_, says)| reading.apply(*says));

@@ -154,6 +154,7 @@ impl<'s> Entries<'s, '_> {
             }
             Some(text) => text,
             None => {
+                // A value of the wrong type is a fault already.
                 if !there {
                     self.fault(self.line, format!("missing key `{key}`"));
                 }
@@ -230,6 +231,7 @@ impl<'s> Entries<'s, '_> {
     /// An integer from 0.
     pub(crate) fn number(&mut self, key: &str) -> Option<u64> {
         let (value, line) = self.get(key)?;
+        // TOML also has hexadecimal, octal and binary integers.
         let number = value.as_integer().and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok());
         if number.is_none() {
             self.wrong(key, line, "an integer from 0", value);
@@ -269,6 +271,7 @@ impl<'s> Entries<'s, '_> {
     /// A date and time with its offset from UTC.
     pub(crate) fn instant(&mut self, key: &str) -> Option<Timestamp> {
         let (value, line) = self.get(key)?;
+        // Without an offset the text would mean another instant in every time zone.
         let text = value.as_datetime().filter(|instant| instant.offset.is_some()).map(ToString::to_string);
         let instant = text.and_then(|text| Timestamp::parse_rfc3339(&text).ok());
         if instant.is_none() {
