@@ -140,6 +140,7 @@ async fn check_connection(settings: &Settings, steps: &mut Steps) {
             steps.add(step, Status::Skipped, "an earlier step has failed", "");
         }
     }
+    // A failed probe or an unreadable identity has already said what is wrong.
     if !steps.has("identity") && !steps.has("enrollment") {
         check_enrollment(settings, identity, probe, steps);
     }
@@ -201,6 +202,7 @@ async fn open_transport(target: &Target, steps: &mut Steps) -> Option<Transport>
         }
     };
     let (host, _) = target.first_hop();
+    // `resolve` also returns an address that is given as such, without asking a name server.
     if host.parse::<IpAddr>().is_ok() {
         steps.ok("DNS", format!("not needed: {host} is an IP address"));
     } else {
@@ -236,6 +238,7 @@ async fn check_tls(target: &Target, transport: Transport, tls: &Tls, steps: &mut
         Ok((_, chain)) => {
             let end = chain.first().and_then(|certificate| uplink::certificate_end(certificate));
             let end = end.map_or_else(|| "?".to_owned(), |end| end.to_string());
+            // The certificate behind the server's own is its CA, which the pin of a token names.
             let pin = chain.get(1).and_then(|certificate| uplink::pin_of(certificate));
             let pin = pin.map_or_else(|| "none".to_owned(), |pin| pin.to_string());
             steps.ok("TLS", format!("TLS 1.3, server certificate valid until {end}, CA pin {pin}"));
@@ -243,6 +246,7 @@ async fn check_tls(target: &Target, transport: Transport, tls: &Tls, steps: &mut
         }
         Err(error) => {
             steps.not_connected("TLS", &error);
+            // The TLS error alone does not say that a device on the way has replaced the certificate.
             if let Some(issuer) = error.inspector() {
                 steps.failed(
                     "TLS inspection",
@@ -320,6 +324,7 @@ fn check_watches(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
         steps.warning("agent", format!("no agent is running with state directory {dir}"), advice);
     }
     let mut watch = Watch::new(Instant::now());
+    // Tried here, because only arming shows what the limits of this machine allow.
     watch.arm(&Root::running_system()?, &sources::watch_places(&app::current_watchlist(settings)));
     let summary = watch.summary();
     let verb = if running { "watching" } else { "can watch" };

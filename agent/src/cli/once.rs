@@ -57,6 +57,7 @@ async fn scan_and_deliver(settings: Settings, root: Root) -> anyhow::Result<Deli
     let mut agent = Agent::open(settings)?;
     let result = agent.scan_and_deliver(root).await;
     result.map_err(|error| match (error, agent.waiting()) {
+        // The snapshot is safe, so this failure must not read like a loss.
         (AppError::Uplink(source), waiting @ 1..) => Undelivered { waiting, source }.into(),
         (error, _) => error.into(),
     })

@@ -62,6 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let system = system(place)?;
             let program = match program {
                 Some(program) => existing_place(&system, &[program])?,
+                // The path of this program need not exist on that system.
                 None if place.root.is_some() => existing_place(&system, &PLACES.map(Path::new))?,
                 None => std::env::current_exe().context("cannot determine the path of this program")?,
             };

@@ -88,6 +88,7 @@ impl Stamp {
     /// Whether both are of the same file, even if it was reached by different paths.
     #[must_use]
     pub fn is_same_file(&self, other: &Self) -> bool {
+        // Systems without inodes give (0, 0) for every file.
         self.identity != (0, 0) && self.identity == other.identity
     }
 }
@@ -172,6 +173,7 @@ impl Root {
 
     /// Makes every further access fail. An abandoned source then ends soon, instead of reading a huge tree to its end.
     pub fn close(&self) {
+        // A source that misses this by a moment only reads one more file, so no ordering is needed.
         self.closed.store(true, Ordering::Relaxed);
     }
 
@@ -217,6 +219,7 @@ impl Root {
     pub fn open(&self, path: &str) -> io::Result<OpenFile> {
         let file = self.at(path)?.open_file(path)?;
         let metadata = file.metadata()?;
+        // A device or pipe could block the reader or never end.
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
         }
@@ -237,6 +240,7 @@ impl Root {
     /// As the system says; `FileTooLarge` when it has more entries than any real machine.
     pub fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
         let mut entries = self.at(path)?.list(path, ENTRIES, NAME_BYTES)?;
+        // The order of a directory is arbitrary, and the digest of what is read must not depend on it.
         entries.sort_unstable();
         Ok(entries)
     }

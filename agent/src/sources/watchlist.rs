@@ -115,6 +115,7 @@ pub fn matches(pattern: &str, name: &str) -> bool {
         let Some(at) = rest.find(part) else { return false };
         rest = &rest[at + part.len()..];
     }
+    // The first hit of each middle part is the best one: it leaves the most for the parts behind it.
     rest.ends_with(last)
 }
 
@@ -150,6 +151,7 @@ fn check_path(entry: &str) -> Result<(), &'static str> {
         return Err("the pattern matches a whole directory");
     }
     let within = |place: &str| entry.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    // The list comes from the collector, so the agent itself keeps it out of private and special directories.
     if FORBIDDEN.iter().any(|place| within(place)) {
         return Err("the path is in a directory that agents do not read");
     }

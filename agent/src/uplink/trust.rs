@@ -83,6 +83,7 @@ impl Tls {
         let mut roots = RootCertStore::empty();
         let certificates = identity.trust.certificates.iter();
         roots.add_parsable_certificates(certificates.map(|der| CertificateDer::from(der.as_slice()).into_owned()));
+        // Without an anchor every connection would fail as untrusted, which would blame the collector.
         if roots.is_empty() {
             return Err(TlsError::NoTrust);
         }
@@ -171,6 +172,7 @@ impl ServerCertVerifier for PinVerifier {
             return Err(rustls::Error::InvalidCertificate(CertificateError::Other(other)));
         };
         let mut roots = RootCertStore::empty();
+        // The pinned CA is the only anchor, so no other CA in the chain is trusted.
         roots.add(pinned.clone().into_owned())?;
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
             .build()

@@ -75,12 +75,14 @@ impl ReadingBuilder {
     /// The finished reading. `absent` is the reason when none of the places exist.
     pub(super) fn finish(self, absent: &str) -> SourceReading {
         match self.first_problem {
+            // `denied` leads to another advice than `failed`: the operator can grant the permission.
             Some(reason) if self.denied && self.observations.is_empty() => {
                 SourceReading { outcome: Outcome::Denied, ..SourceReading::failed(reason) }
             }
             Some(reason) => {
                 SourceReading { home_items: self.home_items, ..SourceReading::partial(self.observations, reason) }
             }
+            // Without any place the product is not installed, which differs from an empty place.
             None if self.places_found == 0 && self.observations.is_empty() => SourceReading::not_applicable(absent),
             None => SourceReading { home_items: self.home_items, ..SourceReading::complete(self.observations) },
         }

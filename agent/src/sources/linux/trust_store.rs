@@ -40,6 +40,7 @@ impl Source for TrustStore {
 fn directory(context: &ScanContext, dir: &str, depth: usize, builder: &mut ReadingBuilder) {
     let Some(entries) = builder.list(context, dir) else { return };
     builder.places_found += 1;
+    // The tree may have any depth, and each level is a call on the stack.
     if depth > DEPTH {
         return builder.problem(format!("{dir} is nested too deeply"));
     }

@@ -49,6 +49,7 @@ pub fn parse(bytes: &[u8]) -> Installed {
         number += 1;
         let at = |what| PagedFault::at(format!("line {number}"), what);
         let Some(text) = line.strip_suffix(b"\n") else {
+            // A value that is cut off may still parse, so the package of this stanza does not count.
             installed.fault.get_or_insert(at("the file ends in the middle of a line"));
             stanza.broken = true;
             break;
@@ -96,7 +97,9 @@ impl Installed {
     #[must_use]
     pub fn first_missing<'w>(&self, world: &'w str) -> Option<&'w str> {
         let names: BTreeSet<&str> = self.packages.iter().map(|package| package.name.as_str()).collect();
+        // A conflict (`!name`) is listed there too, and must not be installed.
         let wanted = world.split_whitespace().filter(|entry| !entry.starts_with(['!', '.', '#']));
+        // `world` may name what a package provides instead of the package itself.
         wanted.map(bare_name).find(|name| !names.contains(name) && !self.provides.contains(*name))
     }
 }

@@ -114,6 +114,7 @@ impl<'a> Reader<'a> {
 
     fn truncated(&mut self) {
         let (line, what) = (self.line, "the file ends in the middle of a line");
+        // The first fault is kept, because later ones are often its consequences.
         self.status.fault.get_or_insert(DpkgFault { line, truncated: true, what });
         self.stanza.broken = true;
     }
@@ -198,6 +199,7 @@ impl<'a> Reader<'a> {
 fn package_of(stanza: &Stanza<'_>, form: Form) -> Result<Package, &'static str> {
     let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     let name = stanza.package.filter(|name| is_package_name(name)).ok_or("the stanza has no valid Package field")?;
+    // A file in `status.d/` has no Status field, and its existence means that the package is installed.
     let state = match (form, stanza.status) {
         (_, Some(status)) => letters(status).ok_or("the stanza has an invalid Status field")?,
         (Form::Control, None) => "ii".to_owned(),
@@ -212,6 +214,7 @@ fn package_of(stanza: &Stanza<'_>, form: Form) -> Result<Package, &'static str> 
         maintainer: person(stanza.maintainer.unwrap_or_default()),
         state,
     };
+    // dpkg also lists packages that are not installed, and those have no version.
     if version.is_none() && package.is_there() {
         return Err("the stanza has no Version field");
     }

@@ -58,6 +58,7 @@ pub fn parse_message(bytes: &[u8], message: &str) -> Option<String> {
 /// Parses JSON as Chromium does: with a byte order mark and comments.
 fn object(bytes: &[u8]) -> Option<Value> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    // Few files have comments, so the copy without them is made only when it is needed.
     let value = serde_json::from_slice(bytes).or_else(|_| serde_json::from_slice(&without_comments(bytes))).ok();
     value.filter(Value::is_object)
 }
@@ -161,6 +162,7 @@ pub fn parse_add_ons(bytes: &[u8]) -> Option<Vec<Extension>> {
             id: add_on.id,
             name: locale.name.unwrap_or_default(),
             version: add_on.version.unwrap_or_default(),
+            // A mail address identifies a person.
             author: locale.creator.filter(|creator| !creator.contains('@')).unwrap_or_default(),
             enabled: add_on.active,
             locale: String::new(),

@@ -53,6 +53,7 @@ impl OsRelease {
     /// The family by `ID`, then by `ID_LIKE`; `None` when this agent knows neither.
     #[must_use]
     pub fn family(&self) -> Option<Family> {
+        // ID_LIKE names the closest relatives first (os-release(5)).
         std::iter::once(self.field("ID")).chain(self.field("ID_LIKE").split_whitespace()).find_map(family_of)
     }
 }

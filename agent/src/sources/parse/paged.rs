@@ -23,6 +23,7 @@ impl Storage for [u8] {
     }
 
     fn read_at(&self, place: u64, buffer: &mut [u8]) -> io::Result<()> {
+        // Offsets come from damaged files too, so every sum is checked.
         let start = usize::try_from(place).map_err(|_| io::ErrorKind::UnexpectedEof)?;
         let end = start.checked_add(buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         buffer.copy_from_slice(self.get(start..end).ok_or(io::ErrorKind::UnexpectedEof)?);
@@ -76,6 +77,7 @@ pub fn read(
     let mut bytes = vec![0; length];
     match storage.read_at(place, &mut bytes) {
         Ok(()) => Ok(bytes),
+        // The file may be shorter than when its size was read.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             Err(PagedFault::at(name(), "beyond the end of the file"))
         }

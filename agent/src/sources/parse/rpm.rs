@@ -60,6 +60,7 @@ pub fn of_sqlite(main: &dyn Storage, wal: Option<&dyn Storage>) -> Packages {
     let faults = database.table("Packages", &mut |mut row| {
         let key = row.key;
         let columns = row.columns()?;
+        // The rowid is rpm's number of the package, by which the index of names refers to it.
         if let Some(package) = found.add(row.bytes(columns.get(1))) {
             names.insert(key, package.name.clone());
         }

@@ -110,6 +110,7 @@ fn of_day(text: &str) -> Option<Timestamp> {
 /// Parses `20261122 08:30:00`.
 fn of_day_and_time(text: &str) -> Option<Timestamp> {
     let (day, clock) = text.split_once([' ', 'T'])?;
+    // Two characters of each part, so that a fraction or a time zone behind the seconds is ignored.
     let mut numbers = clock.split(':').map(|part| part.get(..2).and_then(|part| part.parse::<u8>().ok()));
     let time = Time::from_hms(numbers.next()??, numbers.next()??, numbers.next()??).ok()?;
     let plain = day.replace('-', "");

@@ -27,6 +27,7 @@ pub fn parse_yaml(text: &str) -> SnapYaml {
             "type" => &mut yaml.kind,
             _ => continue,
         };
+        // The first one counts; a repeated key is invalid YAML.
         if place.is_empty() {
             *place = scalar(value.trim());
         }
@@ -78,6 +79,7 @@ struct SnapState {
 pub fn parse_state(bytes: &[u8]) -> Option<BTreeMap<String, Installed>> {
     let state: State = serde_json::from_slice(bytes).ok()?;
     let installed = |state: SnapState| {
+        // snapd's state may have the revision as text or as a number.
         let revision = match (state.current.as_str(), state.current.as_u64()) {
             (Some(text), _) => text.to_owned(),
             (None, Some(number)) => number.to_string(),

@@ -45,6 +45,7 @@ impl<'a> Hash<'a> {
     fn open(storage: &'a dyn Storage) -> Result<Self, PagedFault> {
         let meta = read_bytes(storage, 0, META_BYTES, || "meta page".to_owned())?;
         let fault = |what| Err(PagedFault::at("meta page", what));
+        // The database has the byte order of the machine that wrote it.
         let big = match (number(&meta, 12, false), number(&meta, 12, true)) {
             (HASH_MAGIC, _) => false,
             (_, HASH_MAGIC) => true,
@@ -141,6 +142,7 @@ impl<'a> Hash<'a> {
             [OFF_PAGE, ..] if item.len() == 12 => {
                 let mut next = number(item, 4, self.big);
                 let length = number(item, 8, self.big) as usize;
+                // The value is fetched only as far as needed, so a wrong length would go unnoticed.
                 if length as u64 > self.storage.size() {
                     return Err(PagedFault::at(name, "longer than the database"));
                 }
@@ -163,6 +165,7 @@ impl<'a> Hash<'a> {
     /// An item of a page. Items are stored from the end of the page downwards, so each ends where the previous one begins.
     fn item<'p>(&self, page_number: u32, page: &'p [u8], at: usize) -> Result<&'p [u8], PagedFault> {
         let offset = |at: usize| usize::from(short(page, PAGE_HEAD + at * 2, self.big));
+        // Only the start of each item is stored.
         let end = if at == 0 { page.len() } else { offset(at - 1) };
         let item = page.get(offset(at)..end).filter(|item| !item.is_empty() && offset(at) >= PAGE_HEAD);
         item.ok_or_else(|| PagedFault::at(format!("page {page_number}"), "an item is outside of the page"))

@@ -53,6 +53,7 @@ fn blob(storage: &dyn Storage, package: u32, block: u32, blocks: u32) -> Result<
     }
     let length = le32(&head, 12) as usize;
     let needed = (HEAD_BYTES + length + TAIL_BYTES) as u64;
+    // The slot and the blob state the length independently, so a stale slot is noticed.
     if needed.div_ceil(BLOCK_BYTES) != u64::from(blocks) {
         return Err(fault("the length does not match the slot"));
     }
