@@ -1,6 +1,6 @@
 //! Typed settings, in layers: defaults < file < `agent.d/*.toml` < environment < flags. All faults are reported at once.
 //!
-//! [`Keys`] has the settings as written, with their defaults; [`Settings`] has them as used.
+//! `Keys` has the settings as written, with their defaults; [`Settings`] has them as used.
 //! A broken setting stops the agent: half a configuration could send to the wrong place.
 
 mod proxy;

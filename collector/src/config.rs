@@ -1,7 +1,7 @@
 //! Typed settings in layers: defaults < file < `collector.d/*.toml` < environment < command line. All faults are reported
 //! at once.
 //!
-//! [`Keys`] has the settings as written, with their defaults; [`Settings`] has them as used. Secrets are files, never
+//! `Keys` has the settings as written, with their defaults; [`Settings`] has them as used. Secrets are files, never
 //! settings.
 
 mod flags;

@@ -29,8 +29,8 @@ pub struct Removal {
     pub present_boot_id: String,
     /// Whether a complete scan under another boot id was received.
     pub new_boot: bool,
-    /// When complete scans without the product were received, at least [`SCAN_SPACING`] apart; at most
-    /// [`CLEAN_SCANS_KEPT`].
+    /// When complete scans without the product were received, at least `SCAN_SPACING` apart; at most
+    /// `CLEAN_SCANS_KEPT`.
     pub clean_scans: Vec<Timestamp>,
     /// What was present before; `None` if the host was never seen with the product, only with its remnants.
     #[serde(default, skip_serializing_if = "Option::is_none")]

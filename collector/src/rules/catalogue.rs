@@ -197,7 +197,7 @@ impl Catalogue {
         }
     }
 
-    /// The observations of a section that some recogniser may match; see [`Prefilter`].
+    /// The observations of a section that some recogniser may match; see `Prefilter`.
     #[must_use]
     pub fn let_through<'s>(&self, section: &'s CanonicalSection) -> Vec<ObservationView<'s>> {
         self.0.prefilter.let_through(section)
