@@ -20,7 +20,7 @@ pub fn next_delay(pace: Pace, chance: f64) -> Duration {
     (pace.next.min(MAX_DELAY) + pace.jitter.min(MAX_DELAY).mul_f64(unit(chance))).clamp(MIN_DELAY, MAX_DELAY)
 }
 
-/// The delay after `failures` failed calls in a row: doubled each time up to [`MAX_RETRY_DELAY`]. Half of it is random, so
+/// The delay after `failures` failed calls in a row: doubled each time up to `MAX_RETRY_DELAY`. Half of it is random, so
 /// that a fleet does not return all at once.
 #[must_use]
 pub fn retry_delay(failures: u32, chance: f64) -> Duration {

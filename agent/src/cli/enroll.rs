@@ -12,7 +12,7 @@ use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The collector's URL for agents, such as https://muster.example.org:7443
+    /// The collector's URL for agents, such as `https://muster.example.org:7443`
     #[arg(long, value_name = "URL")]
     collector: Option<String>,
     /// File with the enrollment token, or - for standard input
