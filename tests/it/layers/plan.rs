@@ -37,6 +37,7 @@ pub(super) const MODULES: &[Module] = &[
     module("proto/src/settings", &["suggest"]),
     module("proto/src/limits", &[]),
     module("proto/src/model", &["limits"]),
+    module("proto/src/terminal", &["model"]),
     module("proto/src/canonical", &["model", "limits"]),
     module("proto/src/wire", &[]),
     module("proto/src/convert", &["model", "canonical", "limits", "wire"]),
