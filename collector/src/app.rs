@@ -23,6 +23,7 @@ use muster_proto::error_chain;
 
 use crate::clock;
 use crate::config::{ConfigFaults, Settings};
+use crate::store::StoreError;
 use crate::telemetry;
 use crate::tls::CaError;
 use command::{Command, Verb};
@@ -108,8 +109,9 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) {
         let of_database = cause.downcast_ref::<ForeignAuthority>().map(|_| ForeignAuthority::ADVICE.to_owned());
         let of_directory = cause.downcast_ref::<NotPrepared>().map(NotPrepared::advice);
         let of_token = cause.downcast_ref::<ExposedAdminToken>().map(|_| ExposedAdminToken::ADVICE.to_owned());
+        let of_store = || cause.downcast_ref::<StoreError>().and_then(StoreError::advice).map(str::to_owned);
         let of_port = cause.downcast_ref::<serve::CannotListen>().map(serve::CannotListen::advice);
-        of_port.or(of_ca).or(of_settings).or(of_lock).or(of_database).or(of_directory).or(of_token)
+        of_port.or(of_ca).or(of_settings).or(of_lock).or(of_database).or(of_directory).or(of_token).or_else(of_store)
     });
     if let Some(advice) = advice {
         let _ = writeln!(err, "  {advice}");

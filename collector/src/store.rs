@@ -38,6 +38,7 @@ mod operations;
 mod postgres;
 mod postings;
 mod recent_uploads;
+mod schema;
 mod snapshot_codec;
 mod software;
 mod sqlite;
@@ -93,9 +94,7 @@ pub enum StoreError {
         reason: String,
     },
     /// A newer version of the collector has migrated the database.
-    #[error(
-        "the database {place} has schema {found}, but this version supports only up to {known}: start the newer collector, or restore a backup"
-    )]
+    #[error("the database {place} has schema {found}, but this version supports only up to {known}")]
     NewerSchema {
         /// Path or address.
         place: String,
@@ -103,6 +102,16 @@ pub enum StoreError {
         found: i64,
         /// The number of the newest schema that this version knows.
         known: i64,
+    },
+    /// Another build of the collector made the database: one of its migrations has another text than ours.
+    #[error("the database {place} was made by another build of Muster: its migration {number} ({name}) differs")]
+    OtherSchema {
+        /// Path or address.
+        place: String,
+        /// The number of the migration.
+        number: i64,
+        /// The name of the migration.
+        name: String,
     },
     /// A statement failed; nothing of the operation was stored.
     #[error("{operation}: {reason}")]
@@ -144,6 +153,23 @@ pub enum StoreError {
         /// The operation.
         operation: &'static str,
     },
+}
+
+impl StoreError {
+    /// What to do about it, if the error alone says so.
+    #[must_use]
+    pub const fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::NewerSchema { .. } => Some("start the newer collector, or restore a backup from before the upgrade"),
+            Self::OtherSchema { .. } => Some(
+                "start the build that made it, or restore a backup from this build with `muster-collector restore DIR`; \
+                 nothing was changed",
+            ),
+            Self::Full { .. } => Some("free some space, then start again; nothing that was acknowledged is lost"),
+            Self::Unreachable { .. } => Some("check that the database server runs and that store.url is right"),
+            Self::Open { .. } | Self::Operation { .. } | Self::Damaged { .. } | Self::Closed { .. } => None,
+        }
+    }
 }
 
 /// The store of one fleet. Every method is one operation: one whole transaction, which is committed before the method

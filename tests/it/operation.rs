@@ -70,7 +70,7 @@ fn a_database_of_a_newer_version_is_refused_and_left_alone() -> Result<()> {
     let mut lab = Lab::start()?;
     lab.stop_collector()?;
     let connection = rusqlite::Connection::open(database(&lab))?;
-    let columns = "INSERT INTO schema_version (version, name) VALUES (9999, 'of tomorrow')";
+    let columns = "INSERT INTO schema_version (version, name, digest) VALUES (9999, 'of tomorrow', '')";
     assert_eq!(connection.execute(columns, [])?, 1);
     drop(connection);
     let before = std::fs::read(database(&lab))?;

@@ -121,6 +121,7 @@ impl From<StoreError> for Refused {
             StoreError::Unreachable { .. } => "the collector cannot reach its database; try again later",
             StoreError::Open { .. }
             | StoreError::NewerSchema { .. }
+            | StoreError::OtherSchema { .. }
             | StoreError::Operation { .. }
             | StoreError::Damaged { .. } => "the collector could not store the request",
         };

@@ -109,7 +109,36 @@ fn is_of_the_connection(error: &tokio_postgres::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+    use tokio_postgres::NoTls;
+
     use super::*;
+
+    /// The fault of connecting to a server that sends `answer` and closes the connection.
+    async fn fault_of(answer: &'static [u8]) -> PostgresFault {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let port = listener.local_addr().expect("bound").port();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("accepts");
+            stream.write_all(answer).await.expect("writes");
+        });
+        let connected = tokio_postgres::connect(&format!("host=127.0.0.1 port={port} user=muster"), NoTls).await;
+        server.await.expect("ends");
+        connected.map(drop).expect_err("no server").into()
+    }
+
+    #[tokio::test]
+    async fn an_error_of_the_connection_has_no_code_and_is_tried_again() {
+        for answer in [b"".as_slice(), b"R", b"HTTP/1.1 400 Bad Request\r\n\r\n"] {
+            let fault = fault_of(answer).await;
+            assert!(matches!(fault, PostgresFault::ConnectionLost(_)), "{answer:?}: {fault:?}");
+        }
+        // Nobody listens on port 1.
+        let refused = tokio_postgres::connect("host=127.0.0.1 port=1 user=muster", NoTls).await;
+        let fault = PostgresFault::from(refused.map(drop).expect_err("refused"));
+        assert!(matches!(&fault, PostgresFault::ConnectionLost(why) if why.contains("refused")), "{fault:?}");
+    }
 
     #[test]
     fn a_code_of_the_server_decides_whether_the_operation_is_tried_again() {

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 
-use super::fault::Step;
+use super::fault::{PostgresFault, Step};
 use super::identity::CHANNEL;
 use super::memory::{Memory, Unwritten};
 use super::pool::{Pool, Transaction};
@@ -58,8 +58,12 @@ impl Heartbeat {
     pub(super) async fn start(pool: Pool, memory: Arc<Memory>, writer: Arc<Writer>, me: i32) -> Step<Self> {
         let parts = Arc::new(Parts { pool, memory, writer, me });
         let (notify, notifications) = unbounded_channel();
-        let mut listener = Listener { parts: Arc::clone(&parts), session: None, shown: 0, notify };
+        let mut listener = Listener { parts: Arc::clone(&parts), session: None, has_number: false, shown: 0, notify };
         listener.beat().await?;
+        if !listener.has_number {
+            // Numbers come from a sequence, so only a damaged or restored sequence gives one out twice.
+            return Err(PostgresFault::other(format!("another collector runs under the number {me}")));
+        }
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(run(Arc::clone(&parts), listener, notifications, stopped));
         Ok(Self { task: Mutex::new(Some((stop, task))), parts })
@@ -153,6 +157,8 @@ impl Parts {
 struct Listener {
     parts: Arc<Parts>,
     session: Option<Session>,
+    /// Whether the lock of this collector's number is held on this connection.
+    has_number: bool,
     /// The rules that are locked on this connection; 0 means none.
     shown: i32,
     notify: UnboundedSender<String>,
@@ -167,12 +173,17 @@ impl Listener {
             let (address, tls) = self.parts.pool.address();
             let session = Session::open(address, tls, Some(self.notify.clone())).await?;
             session.batch(&format!("LISTEN {CHANNEL}")).await?;
-            session.query("SELECT pg_try_advisory_lock($1, $2)", &[&CLASS, &self.parts.me]).await?;
             // Changes before LISTEN were not announced to this connection.
             self.parts.memory.identities_forget(None);
             self.session = Some(session);
         }
         let Some(session) = &self.session else { return Ok(()) };
+        if !self.has_number {
+            // After a reconnect, the server may keep the lost connection and its lock for minutes. The lock is asked for
+            // at each heartbeat until it is ours: when the old one goes, our claims must not become free.
+            let taken = session.query_first("SELECT pg_try_advisory_lock($1, $2)", &[&CLASS, &self.parts.me]).await?;
+            self.has_number = taken.map_or(Ok(false), |taken| taken.try_get(0))?;
+        }
         let mine = self.parts.memory.rules().mine();
         if mine != self.shown {
             // The new lock comes before the old one goes, so that this collector is never without rules to show.
@@ -199,7 +210,7 @@ impl Listener {
     }
 
     fn lose(&mut self) {
-        (self.session, self.shown) = (None, 0);
+        (self.session, self.has_number, self.shown) = (None, false, 0);
         self.parts.memory.disconnected();
         // The server may have crashed and lost editions that were not on its disk yet.
         self.parts.writer.forget_editions();

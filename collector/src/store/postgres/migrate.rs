@@ -4,20 +4,19 @@
 use super::fault::{PostgresFault, Step};
 use super::session::Session;
 use crate::store::StoreError;
+use crate::store::schema::{Applied, Migration, pending};
 
 /// The advisory lock: "MUST" in ASCII, like the application id of a SQLite file.
 const LOCK: i64 = 0x4d55_5354;
 
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "initial", include_str!("../../../migrations/postgres/0001_initial.sql"))];
-
-/// The number of the newest schema that this version knows.
-pub(super) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+const MIGRATIONS: &[Migration] =
+    &[Migration { number: 1, name: "initial", text: include_str!("../../../migrations/postgres/0001_initial.sql") }];
 
 /// Migrates the database to the newest schema.
 ///
 /// # Errors
-/// The database has a newer schema or belongs to another program, or a step failed; a failed step changes nothing.
+/// The database has a newer schema, was made by another build or belongs to another program, or a step failed; a failed
+/// step changes nothing.
 pub(super) async fn migrate(session: &Session, place: &str) -> Result<(), StoreError> {
     // A second collector waits for the first, however long its step takes.
     let locked = session.batch(&format!("SET statement_timeout = 0; SELECT pg_advisory_lock({LOCK})")).await;
@@ -29,22 +28,20 @@ pub(super) async fn migrate(session: &Session, place: &str) -> Result<(), StoreE
 }
 
 async fn steps(session: &Session, place: &str) -> Result<(), StoreError> {
-    let found = found_version(session).await.map_err(|fault| fault.into_error("open", place))?;
+    let found = applied(session).await.map_err(|fault| fault.into_error("open", place))?;
     let Some(found) = found else {
         let reason = "it belongs to another program".to_owned();
         return Err(StoreError::Open { place: place.to_owned(), reason });
     };
-    if found > NEWEST {
-        return Err(StoreError::NewerSchema { place: place.to_owned(), found, known: NEWEST });
-    }
-    for (number, name, text) in MIGRATIONS.iter().filter(|(number, ..)| *number > found) {
-        if let Err(fault) = step(session, *number, name, text).await {
+    for migration in pending(&found, MIGRATIONS, place)? {
+        if let Err(fault) = step(session, migration).await {
             // The fault of the step is the one to report.
             let _ = session.batch("ROLLBACK").await;
             let reason = match fault {
                 PostgresFault::Conflict(reason) | PostgresFault::ConnectionLost(reason) => reason,
                 other @ PostgresFault::Store(_) => other.into_error("migrate", place).to_string(),
             };
+            let Migration { number, name, .. } = migration;
             let reason = format!("migration {number} ({name}): {reason}");
             return Err(StoreError::Open { place: place.to_owned(), reason });
         }
@@ -52,31 +49,36 @@ async fn steps(session: &Session, place: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The number of the schema: 0 for an empty database, `None` for the database of another program.
-async fn found_version(session: &Session) -> Step<Option<i64>> {
+/// The migrations that the database has: none if it is empty, `None` if it belongs to another program.
+async fn applied(session: &Session) -> Step<Option<Vec<Applied>>> {
     let ask = "SELECT count(*), count(*) FILTER (WHERE relname = 'schema_version')
                FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace";
-    let Some(row) = session.query_first(ask, &[]).await? else { return Ok(Some(0)) };
+    let Some(row) = session.query_first(ask, &[]).await? else { return Ok(Some(Vec::new())) };
     match (row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)?) {
-        (0, _) => Ok(Some(0)),
-        (_, 1) => {
-            let newest = session.query_first("SELECT coalesce(max(version), 0) FROM schema_version", &[]).await?;
-            Ok(Some(newest.map_or(Ok(0), |row| row.try_get(0))?))
-        }
-        _ => Ok(None),
+        (0, _) => return Ok(Some(Vec::new())),
+        (_, 1) => {}
+        _ => return Ok(None),
     }
+    // As JSON, because builds before the digests had no such column, and a statement that names it would fail.
+    let rows = "SELECT version, name, to_jsonb(s) ->> 'digest' FROM schema_version s ORDER BY version";
+    let row = |row: tokio_postgres::Row| -> Step<Applied> {
+        Ok(Applied { number: row.try_get(0)?, name: row.try_get(1)?, digest: row.try_get(2)? })
+    };
+    session.query(rows, &[]).await?.into_iter().map(row).collect::<Step<_>>().map(Some)
 }
 
-async fn step(session: &Session, number: i64, name: &str, text: &str) -> Step<()> {
+async fn step(session: &Session, migration: &Migration) -> Step<()> {
     session.batch("BEGIN").await?;
     let table = "CREATE TABLE IF NOT EXISTS schema_version (
                      version    bigint PRIMARY KEY,
                      applied_at timestamptz NOT NULL DEFAULT now(),
-                     name       text NOT NULL
+                     name       text NOT NULL,
+                     digest     text NOT NULL
                  )";
     session.batch(table).await?;
-    session.batch(text).await?;
-    session.query_once("INSERT INTO schema_version (version, name) VALUES ($1, $2)", &[&number, &name]).await?;
+    session.batch(migration.text).await?;
+    let insert = "INSERT INTO schema_version (version, name, digest) VALUES ($1, $2, $3)";
+    session.query_once(insert, &[&migration.number, &migration.name, &migration.digest()]).await?;
     session.batch("COMMIT").await
 }
 
@@ -95,7 +97,7 @@ mod tests {
             names
         };
         assert_eq!(names("postgres"), names("sqlite"));
-        let ours: Vec<String> = MIGRATIONS.iter().map(|(number, name, _)| format!("{number:04}_{name}.sql")).collect();
+        let ours: Vec<String> = MIGRATIONS.iter().map(|one| format!("{:04}_{}.sql", one.number, one.name)).collect();
         assert_eq!(names("postgres"), ours);
     }
 }

@@ -41,11 +41,27 @@ async fn refusal(url: &str) -> StoreError {
 async fn a_newer_schema_is_refused_and_left_as_it_is() {
     let place = Database::create();
     place.open().close().await.expect("closes");
-    place.sql("INSERT INTO schema_version (version, name) VALUES (2000, 'later')");
+    place.sql("INSERT INTO schema_version (version, name, digest) VALUES (2000, 'later', '')");
     let error = refusal(&place.url()).await;
     assert!(matches!(error, StoreError::NewerSchema { found: 2000, .. }), "{error}");
-    assert!(error.to_string().contains("start the newer collector"), "{error}");
+    assert!(error.advice().is_some_and(|advice| advice.contains("start the newer collector")), "{error}");
     assert_eq!(place.sql("SELECT max(version) FROM schema_version"), "2000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_another_build_is_refused_and_left_as_it_is() {
+    for damage in [
+        "UPDATE schema_version SET digest = 'of another text' WHERE version = 1",
+        "ALTER TABLE schema_version DROP COLUMN digest",
+    ] {
+        let place = Database::create();
+        place.open().close().await.expect("closes");
+        place.sql(damage);
+        let before = place.sql("SELECT to_jsonb(s) FROM schema_version s");
+        let error = refusal(&place.url()).await;
+        assert!(matches!(error, StoreError::OtherSchema { number: 1, .. }), "{damage}: {error}");
+        assert_eq!(place.sql("SELECT to_jsonb(s) FROM schema_version s"), before);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +89,7 @@ async fn collectors_that_start_together_migrate_once() {
         let store = start.await.expect("ends").unwrap_or_else(|error| panic!("{error}"));
         store.close().await.expect("closes");
     }
-    assert_eq!(place.sql("SELECT count(*) FROM schema_version"), super::migrate::NEWEST.to_string());
+    assert_eq!(place.sql("SELECT count(*), count(DISTINCT version) FROM schema_version"), "1|1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,6 +132,27 @@ async fn another_authority_is_told_whose_hosts_these_are() {
     assert_eq!(one.authority_claim("pin-1").await.expect("claims"), "pin-1");
     assert_eq!(other.authority_claim("pin-2").await.expect("asks"), "pin-1");
     assert_eq!(other.authority_claim("pin-1").await.expect("asks"), "pin-1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_of_another_form_is_damage_and_a_closed_connection_is_not() {
+    use super::fault::PostgresFault;
+    use crate::store::fault::StoreFault;
+
+    let place = Database::create();
+    let session = contention::session(&place).await;
+    let row = session.query_first("SELECT 'text', NULL::bigint", &[]).await.expect("asks").expect("a row");
+    for refused in [row.try_get::<_, i64>(0).map(drop), row.try_get::<_, i64>(1).map(drop)] {
+        let fault = PostgresFault::from(refused.expect_err("has another form"));
+        assert!(matches!(fault, PostgresFault::Store(StoreFault::Damaged { .. })), "{fault:?}");
+    }
+    let pid: i32 = session.query_first("SELECT pg_backend_pid()", &[]).await.expect("asks").expect("a row").get(0);
+    place.sql(&format!("SELECT pg_terminate_backend({pid}, 10000)"));
+    // The first error may be the server's last message. Those after it come from the closed connection.
+    for _ in 0..3 {
+        let fault = session.batch("SELECT 1").await.expect_err("is closed");
+        assert!(matches!(fault, PostgresFault::ConnectionLost(_)), "{fault:?}");
+    }
 }
 
 /// The check finds and names each damage.

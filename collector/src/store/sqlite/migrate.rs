@@ -1,30 +1,27 @@
 //! Migrations of the schema: numbered, embedded, forward only, each step in one transaction.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::fault::{Step, StoreFault};
 use crate::store::StoreError;
+use crate::store::schema::{Applied, Migration, pending};
 
 /// The application id of a collector's database: "MUST" in ASCII.
 const APPLICATION_ID: i64 = 0x4d55_5354;
 
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql"))];
-
-/// The number of the newest schema that this version knows.
-pub(super) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+const MIGRATIONS: &[Migration] =
+    &[Migration { number: 1, name: "initial", text: include_str!("../../../migrations/sqlite/0001_initial.sql") }];
 
 /// Migrates the database to the newest schema.
 ///
 /// # Errors
-/// The database has a newer schema or belongs to another program, or a step failed; a failed step changes nothing.
+/// The database has a newer schema, was made by another build or belongs to another program, or a step failed; a failed
+/// step changes nothing.
 pub(super) fn migrate(sql: &mut Connection, place: &str) -> Result<(), StoreError> {
-    let found = found_version(sql, place)?;
-    if found > NEWEST {
-        return Err(StoreError::NewerSchema { place: place.to_owned(), found, known: NEWEST });
-    }
-    for (number, name, text) in MIGRATIONS.iter().filter(|(number, ..)| *number > found) {
-        step(sql, *number, name, text).map_err(|fault| match fault {
+    for migration in pending(&applied(sql, place)?, MIGRATIONS, place)? {
+        step(sql, migration).map_err(|fault| match fault {
             StoreFault::Other(reason) => {
+                let Migration { number, name, .. } = migration;
                 StoreError::Open { place: place.to_owned(), reason: format!("migration {number} ({name}): {reason}") }
             }
             other @ (StoreFault::Full | StoreFault::Closed | StoreFault::Damaged { .. }) => {
@@ -35,37 +32,52 @@ pub(super) fn migrate(sql: &mut Connection, place: &str) -> Result<(), StoreErro
     Ok(())
 }
 
-fn found_version(sql: &Connection, place: &str) -> Result<i64, StoreError> {
+/// The migrations that the database has; none if the file is new.
+fn applied(sql: &Connection, place: &str) -> Result<Vec<Applied>, StoreError> {
     let ask = |text: &str| -> Step<i64> { Ok(sql.query_row(text, [], |row| row.get(0))?) };
-    let found = || -> Step<Option<i64>> {
+    let found = || -> Step<Option<Vec<Applied>>> {
         // A file without tables is new and has no application id yet.
         if ask("SELECT count(*) FROM sqlite_master WHERE type = 'table'")? == 0 {
-            return Ok(Some(0));
+            return Ok(Some(Vec::new()));
         }
         let ours = ask("PRAGMA application_id")? == APPLICATION_ID
             && ask("SELECT count(*) FROM sqlite_master WHERE name = 'schema_version'")? == 1;
-        if ours { ask("SELECT coalesce(max(version), 0) FROM schema_version").map(Some) } else { Ok(None) }
+        if !ours {
+            return Ok(None);
+        }
+        // Builds before the digests had no such column, and a statement that names it would fail.
+        let has_digests = ask("SELECT count(*) FROM pragma_table_info('schema_version') WHERE name = 'digest'")? == 1;
+        let digest = if has_digests { "digest" } else { "NULL" };
+        let mut statement =
+            sql.prepare(&format!("SELECT version, name, {digest} FROM schema_version ORDER BY version"))?;
+        let rows = statement
+            .query_map([], |row| Ok(Applied { number: row.get(0)?, name: row.get(1)?, digest: row.get(2)? }))?;
+        Ok(Some(rows.collect::<Result<_, _>>()?))
     };
     found()
         .map_err(|fault| fault.into_error("open", place))?
         .ok_or_else(|| StoreError::Open { place: place.to_owned(), reason: "it belongs to another program".to_owned() })
 }
 
-fn step(sql: &mut Connection, number: i64, name: &str, text: &str) -> Step<()> {
+fn step(sql: &mut Connection, migration: &Migration) -> Step<()> {
+    let Migration { number, name, text } = migration;
     let transaction = sql.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS schema_version (
              version    INTEGER PRIMARY KEY,
              name       TEXT NOT NULL,
+             digest     TEXT NOT NULL,
              applied_at INTEGER NOT NULL DEFAULT (unixepoch() * 1000)
          ) STRICT",
     )?;
     // Read again under the lock: another process may have been faster.
-    let done: i64 =
-        transaction.query_row("SELECT count(*) FROM schema_version WHERE version = ?1", [number], |row| row.get(0))?;
-    if done == 0 {
+    let done: Option<i64> = transaction
+        .query_row("SELECT 1 FROM schema_version WHERE version = ?1", [number], |row| row.get(0))
+        .optional()?;
+    if done.is_none() {
         transaction.execute_batch(text)?;
-        transaction.execute("INSERT INTO schema_version (version, name) VALUES (?1, ?2)", (number, name))?;
+        let row = (number, name, migration.digest());
+        transaction.execute("INSERT INTO schema_version (version, name, digest) VALUES (?1, ?2, ?3)", row)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
     transaction.commit()?;
@@ -78,7 +90,7 @@ mod tests {
 
     #[test]
     fn migrations_are_numbered_from_one_without_gaps() {
-        for (index, (number, name, text)) in MIGRATIONS.iter().enumerate() {
+        for (index, Migration { number, name, text }) in MIGRATIONS.iter().enumerate() {
             assert_eq!(usize::try_from(*number), Ok(index + 1));
             assert!(!name.is_empty() && text.ends_with('\n'), "{number}");
         }
@@ -98,23 +110,24 @@ mod tests {
     fn a_step_that_fails_leaves_nothing_behind() {
         let mut sql = Connection::open_in_memory().expect("opens");
         migrate(&mut sql, "memory").expect("migrates");
-        step(&mut sql, 2, "broken", "CREATE TABLE half (a INTEGER); CREATE TABLE half (a INTEGER);")
-            .expect_err("twice");
+        let text = "CREATE TABLE half (a INTEGER); CREATE TABLE half (a INTEGER);";
+        step(&mut sql, &Migration { number: 2, name: "broken", text }).expect_err("twice");
         let half: i64 = sql
             .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'half'", [], |row| row.get(0))
             .expect("asks");
         assert_eq!(half, 0);
-        assert_eq!(found_version(&sql, "memory").expect("asks"), NEWEST);
+        assert_eq!(applied(&sql, "memory").expect("asks").len(), MIGRATIONS.len());
     }
 
     #[test]
     fn a_newer_schema_is_refused_and_says_what_to_do() {
         let mut sql = Connection::open_in_memory().expect("opens");
         migrate(&mut sql, "memory").expect("migrates");
-        sql.execute("INSERT INTO schema_version (version, name) VALUES (99, 'future')", []).expect("inserts");
+        sql.execute("INSERT INTO schema_version (version, name, digest) VALUES (99, 'future', '')", [])
+            .expect("inserts");
         let error = migrate(&mut sql, "fleet.db").expect_err("newer");
-        assert!(matches!(error, StoreError::NewerSchema { found: 99, known: NEWEST, .. }));
-        assert!(error.to_string().contains("start the newer collector"), "{error}");
+        assert!(matches!(error, StoreError::NewerSchema { found: 99, .. }), "{error}");
+        assert!(error.advice().is_some_and(|advice| advice.contains("start the newer collector")), "{error}");
     }
 
     #[test]
@@ -123,5 +136,22 @@ mod tests {
         sql.execute_batch("CREATE TABLE bookmarks (url TEXT)").expect("creates");
         let error = migrate(&mut sql, "places.sqlite").expect_err("not ours");
         assert_eq!(error.to_string(), "cannot open the database places.sqlite: it belongs to another program");
+    }
+
+    /// Without this check the collector started and failed later with "no such table".
+    #[test]
+    fn a_database_of_another_build_is_refused_with_what_to_do() {
+        for (damage, name) in [
+            ("UPDATE schema_version SET digest = 'of another text' WHERE version = 1", "another text"),
+            ("ALTER TABLE schema_version DROP COLUMN digest", "a build without digests"),
+        ] {
+            let mut sql = Connection::open_in_memory().expect("opens");
+            migrate(&mut sql, "memory").expect("migrates");
+            sql.execute_batch(damage).expect("damages");
+            let error = migrate(&mut sql, "fleet.db").expect_err(name);
+            assert!(matches!(error, StoreError::OtherSchema { number: 1, .. }), "{name}: {error}");
+            assert!(error.to_string().contains("fleet.db"), "{error}");
+            assert!(error.advice().is_some_and(|advice| advice.contains("restore")), "{name}");
+        }
     }
 }

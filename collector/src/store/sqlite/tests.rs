@@ -57,7 +57,7 @@ async fn a_newer_schema_is_refused_and_left_as_it_is() {
     let place = TemporaryFile::fresh();
     place.open().close().await.expect("closes");
     let sql = Connection::open(place.path()).expect("opens");
-    sql.execute("INSERT INTO schema_version (version, name) VALUES (2000, 'later')", []).expect("inserts");
+    sql.execute("INSERT INTO schema_version (version, name, digest) VALUES (2000, 'later', '')", []).expect("inserts");
     let error = refusal(&place.path().display().to_string());
     assert!(matches!(error, StoreError::NewerSchema { found: 2000, .. }), "{error}");
     let kept: i64 = sql.query_row("SELECT max(version) FROM schema_version", [], |row| row.get(0)).expect("asks");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use muster_proto::canonical;
 use muster_proto::model::{Digest, Lane, Section};
 
+use super::contention::session;
 use super::server::Database;
 use crate::ledger::entry::Entry;
 use crate::store::contract::{
@@ -51,6 +52,39 @@ async fn a_snapshot_that_was_changed_elsewhere_and_comes_back_is_not_overlooked(
     let kept = other.host_get(host(1)).await.expect("gets").expect("there");
     assert_eq!((kept.last_seen, kept.snapshot.expect("has one").since), (Some(at(30)), at(30)));
     assert_healthy(&one).await;
+}
+
+/// Before, the result of the second attempt was ignored, and after a reconnect other collectors took this one for dead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_collector_that_reconnects_gets_its_number_back_from_a_connection_that_lingers() {
+    let place = Database::create();
+    let store = place.open();
+    let holders = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 19797 AND granted";
+    let (class, lost) = (0x4d55, place.sql(holders));
+    let me = place.sql("SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND classid = 19797");
+    // This session waits for the lock, so it has it as soon as the heartbeat's connection is gone, like the lost
+    // connection of a collector that the server has not noticed yet.
+    let lingering = session(&place).await;
+    let pid: i32 = lingering.query_first("SELECT pg_backend_pid()", &[]).await.expect("asks").expect("a row").get(0);
+    let wait = format!("SELECT pg_advisory_lock({class}, {me})");
+    let (locked, ()) = tokio::join!(lingering.batch(&wait), async {
+        let waits = format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND NOT granted");
+        eventually("the session waits", async || place.sql(&waits) == "1").await;
+        place.sql(&format!("SELECT pg_terminate_backend({lost})"));
+    });
+    locked.expect("locks");
+    // Each heartbeat ends with the rules in force.
+    let beats = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> {lost}
+         AND query = $${}$$ AND state = 'idle'",
+        super::super::rules::IN_FORCE
+    );
+    eventually("the heartbeat is connected again", async || place.sql(&beats) == "1").await;
+    assert_eq!(place.sql(holders), pid.to_string());
+    drop(lingering);
+    let held = async || !["", &lost, &pid.to_string()].contains(&place.sql(holders).as_str());
+    eventually("the new connection holds the number", held).await;
+    store.close().await.expect("closes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
