@@ -1,5 +1,6 @@
 //! The types of the domain, used by every module of agent and collector. They know nothing of protobuf.
 
+mod cause;
 mod clean;
 mod closed_list;
 mod host;
@@ -17,6 +18,7 @@ mod token;
 mod verdict;
 mod watchlist;
 
+pub use cause::Cause;
 pub use clean::clean_text;
 pub(crate) use clean::is_clean_text;
 pub use closed_list::UnknownName;

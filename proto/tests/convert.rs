@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
-    Binding, Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostId,
+    Binding, Board, BoardCounts, Cause, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostId,
     HostReport, HostRow, HostState, Kind, Lane, LaneChange, Losses, OrderId, OrderReport, Outcome, Pace, Platform,
     Presence, ProductId, ProductReport, ProductSeen, Protection, RealtimeEvidence, Reason, ReasonKind, RefusalClass,
     RulesRefused, SignatureState, SiteId, SourceName, SourceReport, Timestamp, TokenId, TokenReport, UnitState,
@@ -151,6 +151,7 @@ fn reports_survive_the_wire() {
             order: OrderId::new("us-bis").expect("valid"),
             since: Timestamp::from_millis(5),
             lane: Lane::Replace,
+            cause: Cause::Installed,
         }],
         rules_version: "1-abc".to_owned(),
     };

@@ -221,7 +221,8 @@ CREATE TABLE host_remediation (
     PRIMARY KEY (host, order_no)
 );
 
--- The current verdict of a host under an order. `lane` is the lane while the host is not silent.
+-- The current verdict of a host under an order. `lane` is the lane while the host is not silent; `cause` is why the host
+-- came into it.
 CREATE TABLE verdict (
     due        bigint,
     since      bigint NOT NULL,
@@ -233,6 +234,7 @@ CREATE TABLE verdict (
     lane       smallint NOT NULL,
     presence   smallint NOT NULL,
     protection smallint NOT NULL,
+    cause      smallint NOT NULL,
     in_scope   boolean NOT NULL,
     PRIMARY KEY (host, order_no)
 ) WITH (fillfactor = 90);
@@ -244,6 +246,7 @@ CREATE TABLE verdict_history (
     host     integer NOT NULL,
     order_no integer NOT NULL,
     lane     smallint NOT NULL,
+    cause    smallint NOT NULL,
     in_scope boolean NOT NULL,
     PRIMARY KEY (host, order_no, since)
 );

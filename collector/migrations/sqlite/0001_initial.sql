@@ -220,7 +220,8 @@ CREATE TABLE host_remediation (
     PRIMARY KEY (host, order_no)
 ) STRICT, WITHOUT ROWID;
 
--- The current verdict of a host under an order. `lane` is the lane while the host is not silent.
+-- The current verdict of a host under an order. `lane` is the lane while the host is not silent; `cause` is why the host
+-- came into it.
 CREATE TABLE verdict (
     host       INTEGER NOT NULL REFERENCES host (no),
     order_no   INTEGER NOT NULL REFERENCES orders (no),
@@ -233,6 +234,7 @@ CREATE TABLE verdict (
     reason     INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
     advice     INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
     rules      INTEGER NOT NULL REFERENCES rules (no),
+    cause      INTEGER NOT NULL,
     PRIMARY KEY (host, order_no)
 ) STRICT, WITHOUT ROWID;
 
@@ -244,6 +246,7 @@ CREATE TABLE verdict_history (
     until    INTEGER NOT NULL,
     lane     INTEGER NOT NULL,
     in_scope INTEGER NOT NULL,
+    cause    INTEGER NOT NULL,
     PRIMARY KEY (host, order_no, since)
 ) STRICT, WITHOUT ROWID;
 

@@ -115,7 +115,8 @@ fn history(explanation: &Explanation, verdict: &VerdictReport, paint: &Paint) ->
         return String::new();
     }
     let lines = entries.iter().map(|change| {
-        format!("    {}  {}\n", change.since.whole_seconds(), paint.lane(change.lane, change.lane.name()))
+        let lane = paint.lane(change.lane, &format!("{:<7}", change.lane.name()));
+        format!("    {}  {lane}  {}\n", change.since.whole_seconds(), paint.dim(change.cause.name()))
     });
     format!("  history\n{}", lines.collect::<String>())
 }

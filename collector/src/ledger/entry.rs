@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{HostId, Lane, OrderId, SiteId, Timestamp, TokenId};
+use muster_proto::model::{Cause, HostId, Lane, OrderId, SiteId, Timestamp, TokenId};
 
 /// The version of entries that this code writes.
 const VERSION: u32 = 1;
@@ -102,8 +102,12 @@ pub struct LaneChange {
     pub from: Option<Lane>,
     /// The lane now; `None` if hosts are no longer judged under the order.
     pub to: Option<Lane>,
-    /// Whether the order applies to the host.
+    /// Whether the order applied to the host before; `false` at the first judgement.
+    pub was_in_scope: bool,
+    /// Whether the order applies to the host now; `false` if it is no longer judged under the order.
     pub in_scope: bool,
+    /// Why the lane changed.
+    pub cause: Cause,
 }
 
 /// The lane changes of a batch. Hosts with the same changes share an entry.
@@ -196,7 +200,9 @@ mod tests {
             order: OrderId::new("us-bis-icts-2021-002").expect("valid"),
             from: None,
             to: Some(Lane::Replace),
+            was_in_scope: false,
             in_scope: true,
+            cause: Cause::Enrolled,
         };
         let mut all = LaneChanges::default();
         for n in 0..3 {

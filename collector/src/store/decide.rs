@@ -5,6 +5,7 @@
 
 use muster_proto::model::Timestamp;
 
+mod cause;
 pub(in crate::store) mod enroll;
 pub(in crate::store) mod keys;
 pub(in crate::store) mod report;

@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use super::{ConvertError, code, host_id, id, instant, present};
 use crate::model::{
-    Binding, Board, BoardCounts, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostReport,
-    HostRow, HostState, Kind, Lane, LaneChange, OrderId, OrderReport, Outcome, Platform, Presence, ProductId,
-    ProductReport, ProductSeen, Protection, Reason, ReasonKind, RulesRefused, SiteId, SoftwareCount, SoftwareEdition,
-    SoftwareHost, SoftwareReport, SourceName, SourceReport, Timestamp, TokenId, TokenReport, VerdictReport,
+    Binding, Board, BoardCounts, Cause, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts,
+    HostReport, HostRow, HostState, Kind, Lane, LaneChange, OrderId, OrderReport, Outcome, Platform, Presence,
+    ProductId, ProductReport, ProductSeen, Protection, Reason, ReasonKind, RulesRefused, SiteId, SoftwareCount,
+    SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport, Timestamp, TokenId, TokenReport,
+    VerdictReport,
 };
 use crate::wire;
 
@@ -472,6 +473,7 @@ impl From<Explanation> for wire::ExplainHostResponse {
             order: change.order.to_string(),
             at_ms: change.since.millis(),
             lane: u32::from(change.lane.code()),
+            cause: u32::from(change.cause.code()),
         };
         Self {
             host: Some(explanation.host.into()),
@@ -489,6 +491,7 @@ impl TryFrom<wire::ExplainHostResponse> for Explanation {
                 order: id("HistoryEntry.order", OrderId::new(entry.order))?,
                 since: Timestamp::from_millis(entry.at_ms),
                 lane: lane("HistoryEntry.lane", entry.lane)?,
+                cause: code("HistoryEntry.cause", entry.cause, Cause::from_code)?,
             })
         };
         Ok(Self {

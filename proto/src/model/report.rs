@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Binding, Evidence, HostFacts, HostId, HostState, Kind, Lane, OrderId, Outcome, Platform, Presence, ProductId,
-    Protection, Reason, SiteId, SourceName, Timestamp, TokenId,
+    Binding, Cause, Evidence, HostFacts, HostId, HostState, Kind, Lane, OrderId, Outcome, Platform, Presence,
+    ProductId, Protection, Reason, SiteId, SourceName, Timestamp, TokenId,
 };
 
 /// One order's counts.
@@ -229,6 +229,8 @@ pub struct LaneChange {
     pub since: Timestamp,
     /// The lane while the host is not silent.
     pub lane: Lane,
+    /// Why the host came into the lane.
+    pub cause: Cause,
 }
 
 /// Why a host is in its lanes.

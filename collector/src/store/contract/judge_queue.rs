@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Digest, Evidence, Kind, Lane, LaneChange, Presence, ProductId, SourceName};
+use muster_proto::model::{Cause, Digest, Evidence, Kind, Lane, LaneChange, Presence, ProductId, SourceName};
 
 use super::Backend;
 use super::kit::{
@@ -13,8 +13,8 @@ use crate::judge::{Hit, Remediation, Removal, Strength};
 use crate::ledger::entry::Entry;
 use crate::store::{CheckIn, JudgedOrder, LaneTally, Settlement};
 
-fn lane_change(second: u64, lane: Lane) -> LaneChange {
-    LaneChange { order: order(), since: at(second), lane }
+fn lane_change(second: u64, lane: Lane, cause: Cause) -> LaneChange {
+    LaneChange { order: order(), since: at(second), lane, cause }
 }
 
 pub(crate) async fn a_host_waits_for_judgement_from_its_enrollment_on(backend: impl Backend) {
@@ -78,24 +78,29 @@ pub(crate) async fn a_lane_change_is_in_history_tally_and_ledger(backend: impl B
     store.check_in(told).await.expect("checks in");
     all_judged(&store, Lane::Unknown, 7).await;
     reports(&store, 1, 2, 10, &[packages(&[("kesl", "12")])]).await;
-    all_judged(&store, Lane::Replace, 11).await;
+    let claimed = store.queue_claim(9, at(11)).await.expect("claims");
+    let installed = JudgedOrder { presence: Presence::Installed, ..judged(Lane::Replace) };
+    settled(&store, vec![judgement(&claimed[0], vec![installed])], at(11)).await;
     let kept = store.host_get(host(1)).await.expect("gets").expect("there");
     let verdict = &kept.verdicts[0];
     assert_eq!(
         (verdict.awake_lane, verdict.since, verdict.reason.as_str()),
         (Lane::Replace, at(11), "it is in replace")
     );
-    assert_eq!(kept.history, [lane_change(5, Lane::Unknown), lane_change(11, Lane::Replace)]);
+    let first = lane_change(5, Lane::Unknown, Cause::Enrolled);
+    assert_eq!(kept.history, [first, lane_change(11, Lane::Replace, Cause::Installed)]);
     let tally = store.lane_tally(&order(), at(0)).await.expect("tallies");
     let expected = BTreeMap::from([((Lane::Unknown, false), 1), ((Lane::Replace, false), 1)]);
     assert_eq!(tally, LaneTally { in_scope: expected, out_of_scope: 0, unjudged: 0 });
-    let changes: Vec<(Option<Lane>, Option<Lane>)> = (store.ledger_list(0, 100).await.expect("reads").iter())
+    let changes: Vec<(Option<Lane>, Option<Lane>, Cause)> = (store.ledger_list(0, 100).await.expect("reads").iter())
         .filter_map(|row| {
             let Entry::LanesChanged { hosts, changes, .. } = &row.entry else { return None };
-            hosts.contains(&host(1)).then(|| (changes[0].from, changes[0].to))
+            hosts.contains(&host(1)).then(|| (changes[0].from, changes[0].to, changes[0].cause))
         })
         .collect();
-    assert_eq!(changes, vec![(None, Some(Lane::Unknown)), (Some(Lane::Unknown), Some(Lane::Replace))]);
+    let expected =
+        [(None, Some(Lane::Unknown), Cause::Enrolled), (Some(Lane::Unknown), Some(Lane::Replace), Cause::Installed)];
+    assert_eq!(changes, expected);
     assert_healthy(&store).await;
 }
 

@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_proto::model::{Digest, Lane, OrderId, Presence, Protection, Timestamp};
+use muster_proto::model::{Cause, Digest, Lane, OrderId, Presence, Protection, Timestamp};
 
 use super::begin_after;
+use super::cause::{Before, Placed, cause};
 use crate::judge::Remediation;
 use crate::ledger::entry::{LaneChange, LaneChanges};
 use crate::store::fault::Step;
-use crate::store::versioned_json::to_json;
+use crate::store::versioned_json::{from_json, to_json};
 use crate::store::{JudgedOrder, Judgement};
 
 /// Row numbers of what judgements name.
@@ -34,9 +35,18 @@ pub(in crate::store) struct VerdictRow<No> {
     pub(in crate::store) protection: Protection,
     pub(in crate::store) due: Option<Timestamp>,
     pub(in crate::store) since: Timestamp,
+    /// Why the host came into this lane.
+    pub(in crate::store) cause: Cause,
     pub(in crate::store) reason: No,
     pub(in crate::store) advice: No,
     pub(in crate::store) rules: No,
+}
+
+impl<No> VerdictRow<No> {
+    fn placed(self) -> Placed<No> {
+        let Self { lane, in_scope, presence, protection, rules, .. } = self;
+        Placed { lane, in_scope, presence, protection, rules }
+    }
 }
 
 /// What was judged last of a host's state.
@@ -81,6 +91,8 @@ pub(in crate::store) struct EndedVerdict<No> {
     pub(in crate::store) in_scope: bool,
     pub(in crate::store) since: Timestamp,
     pub(in crate::store) until: Timestamp,
+    /// Why the host came into this lane.
+    pub(in crate::store) cause: Cause,
 }
 
 /// Differences of the tally, by order, lane and scope. Sorted: PostgreSQL locks rows in this order.
@@ -144,12 +156,31 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
         }
         self.hosts.insert(host);
         let Judged { mut verdicts, ended, remediations, state, .. } = before;
+        let had_snapshot = state.is_some();
+        let had_verdicts = !verdicts.is_empty() || !ended.is_empty();
         let mut changes = Vec::new();
         for judged in &judgement.orders {
             let order = numbers.order(&judged.order)?;
             // What is left in `verdicts` belongs to orders that are no longer judged.
             let old = verdicts.remove(&order).map(|(_, verdict)| verdict);
             let since = self.since(judged, old.as_ref(), ended.get(&order).copied());
+            let remediation = remediations.get(&order);
+            let placed = Placed {
+                lane: judged.awake_lane,
+                in_scope: judged.in_scope,
+                presence: judged.presence,
+                protection: judged.protection,
+                rules: numbers.rules(),
+            };
+            let cause = match old {
+                Some(old) if is_same_lane(&old, placed.lane, placed.in_scope) => old.cause,
+                old => {
+                    let verdict = old.map(VerdictRow::placed);
+                    let remediation = remediation.map(|text| from_json("a remediation record", text)).transpose()?;
+                    let before = Before { verdict, remediation, had_snapshot, had_verdicts };
+                    cause(&before, &placed, &judged.remediation)
+                }
+            };
             let verdict = VerdictRow {
                 lane: judged.awake_lane,
                 in_scope: judged.in_scope,
@@ -157,19 +188,27 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
                 protection: judged.protection,
                 due: judged.due,
                 since,
+                cause,
                 reason: numbers.phrase(&judged.reason)?,
                 advice: numbers.phrase(&judged.advice)?,
                 rules: numbers.rules(),
             };
             changes.extend(self.put_verdict(host, order, &judged.order, old, verdict));
-            self.put_remediation(host, order, &judged.remediation, remediations.get(&order))?;
+            self.put_remediation(host, order, &judged.remediation, remediation)?;
         }
         // Orders that are no longer judged. Their remediation records stay, so that an order that comes back does not
         // forget.
         for (order, (id, old)) in verdicts {
             self.withdrawn.push((host, order));
             self.end(host, order, old, begin_after(old.since, self.now));
-            changes.push(LaneChange { order: id, from: Some(old.lane), to: None, in_scope: old.in_scope });
+            changes.push(LaneChange {
+                order: id,
+                from: Some(old.lane),
+                to: None,
+                was_in_scope: old.in_scope,
+                in_scope: false,
+                cause: Cause::Order,
+            });
         }
         self.ledger.add(judgement.host, changes);
         self.put_state(host, judgement, state);
@@ -206,15 +245,21 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
             self.end(host, order, old, new.since);
         }
         self.count(order, &new, 1);
-        let from = old.map(|old| old.lane);
-        Some(LaneChange { order: id.clone(), from, to: Some(new.lane), in_scope: new.in_scope })
+        Some(LaneChange {
+            order: id.clone(),
+            from: old.map(|old| old.lane),
+            to: Some(new.lane),
+            was_in_scope: old.is_some_and(|old| old.in_scope),
+            in_scope: new.in_scope,
+            cause: new.cause,
+        })
     }
 
     /// A verdict becomes history.
     fn end(&mut self, host: No, order: No, old: VerdictRow<No>, until: Timestamp) {
         self.count(order, &old, -1);
-        let VerdictRow { lane, in_scope, since, .. } = old;
-        self.history.push(EndedVerdict { host, order, lane, in_scope, since, until });
+        let VerdictRow { lane, in_scope, since, cause, .. } = old;
+        self.history.push(EndedVerdict { host, order, lane, in_scope, since, until, cause });
     }
 
     fn count(&mut self, order: No, verdict: &VerdictRow<No>, n: i64) {

@@ -8,7 +8,7 @@ mod write;
 
 use std::collections::{BTreeSet, HashMap};
 
-use muster_proto::model::{HostId, Lane, OrderId, Presence, Protection};
+use muster_proto::model::{Cause, HostId, Lane, OrderId, Presence, Protection};
 use tokio_postgres::Row;
 
 use super::fault::Step;
@@ -29,7 +29,7 @@ const HOSTS: &str = "
 const TICKETS: &str = "SELECT host, ticket FROM judge_queue WHERE host = ANY ($1::int4[]) ORDER BY host FOR UPDATE";
 
 const VERDICTS: &str = "
-    SELECT host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, rules
+    SELECT host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, rules, cause
     FROM verdict WHERE host = ANY ($1::int4[])";
 
 const ENDED: &str = "
@@ -158,6 +158,7 @@ fn read_verdict(found: &Row) -> Step<VerdictRow<i32>> {
         reason: found.try_get(8)?,
         advice: found.try_get(9)?,
         rules: found.try_get(10)?,
+        cause: row::member("a cause", Cause::from_code, found, 11)?,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use muster_proto::model::{Lane, LaneChange, OrderId, Presence, Protection};
+use muster_proto::model::{Cause, Lane, LaneChange, OrderId, Presence, Protection};
 
 use super::fault::Step;
 use super::row;
@@ -44,13 +44,14 @@ pub(super) async fn of_hosts(session: &Session, hosts: &[i32]) -> Step<HashMap<i
 
 /// The lane changes of a host, oldest first.
 pub(super) async fn history(session: &Session, dictionaries: &SmallDictionaries, host: i32) -> Step<Vec<LaneChange>> {
-    let find = "SELECT order_no, since, lane FROM verdict_history WHERE host = $1
-                UNION ALL SELECT order_no, since, lane FROM verdict WHERE host = $1";
+    let find = "SELECT order_no, since, lane, cause FROM verdict_history WHERE host = $1
+                UNION ALL SELECT order_no, since, lane, cause FROM verdict WHERE host = $1";
     let mut history = Vec::new();
     for found in session.query(find, &[&host]).await? {
         let order = dictionaries.order(session, found.try_get(0)?).await?;
         let lane = row::member("a lane", Lane::from_code, &found, 2)?;
-        history.push(LaneChange { order, since: row::instant(&found, 1)?, lane });
+        let cause = row::member("a cause", Cause::from_code, &found, 3)?;
+        history.push(LaneChange { order, since: row::instant(&found, 1)?, lane, cause });
     }
     // Sorted here, because the statement knows only the numbers of orders.
     history.sort_by(|a, b| (a.since, &a.order).cmp(&(b.since, &b.order)));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Digest, HostId, Lane, LaneChange, OrderId};
+use muster_proto::model::{Cause, Digest, HostId, Lane, LaneChange, OrderId};
 use rusqlite::Connection;
 
 use super::fault::{Step, StoreFault};
@@ -56,9 +56,9 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
 
 fn history(sql: &Connection, no: i64) -> Step<Vec<LaneChange>> {
     let mut statement = sql.prepare_cached(
-        "SELECT o.id, v.since, v.lane FROM (
-             SELECT order_no, since, lane FROM verdict_history WHERE host = ?1
-             UNION ALL SELECT order_no, since, lane FROM verdict WHERE host = ?1
+        "SELECT o.id, v.since, v.lane, v.cause FROM (
+             SELECT order_no, since, lane, cause FROM verdict_history WHERE host = ?1
+             UNION ALL SELECT order_no, since, lane, cause FROM verdict WHERE host = ?1
          ) v JOIN orders o ON o.no = v.order_no ORDER BY v.since, o.id",
     )?;
     let mut rows = statement.query([no])?;
@@ -66,7 +66,8 @@ fn history(sql: &Connection, no: i64) -> Step<Vec<LaneChange>> {
     while let Some(found) = rows.next()? {
         let order = row::name("an order", found, 0, OrderId::new)?;
         let lane = row::member("a lane", Lane::from_code, found, 2)?;
-        history.push(LaneChange { order, since: row::instant(found, 1)?, lane });
+        let cause = row::member("a cause", Cause::from_code, found, 3)?;
+        history.push(LaneChange { order, since: row::instant(found, 1)?, lane, cause });
     }
     Ok(history)
 }

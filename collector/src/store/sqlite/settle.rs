@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use muster_proto::convert::stored;
-use muster_proto::model::{Digest, Lane, OrderId, Presence, Protection, Timestamp};
+use muster_proto::model::{Cause, Digest, Lane, OrderId, Presence, Protection, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::{Step, StoreFault};
@@ -117,7 +117,8 @@ fn load(
 
 fn load_verdicts(sql: &Connection, host: i64) -> Step<BTreeMap<i64, (OrderId, VerdictRow<i64>)>> {
     let mut statement = sql.prepare_cached(
-        "SELECT v.order_no, o.id, v.lane, v.in_scope, v.presence, v.protection, v.due, v.since, v.reason, v.advice, v.rules
+        "SELECT v.order_no, o.id, v.lane, v.in_scope, v.presence, v.protection, v.due, v.since, v.reason, v.advice, v.rules,
+                v.cause
          FROM verdict v JOIN orders o ON o.no = v.order_no WHERE v.host = ?1",
     )?;
     let mut rows = statement.query([host])?;
@@ -133,6 +134,7 @@ fn load_verdicts(sql: &Connection, host: i64) -> Step<BTreeMap<i64, (OrderId, Ve
             reason: found.get(8)?,
             advice: found.get(9)?,
             rules: found.get(10)?,
+            cause: row::member("a cause", Cause::from_code, found, 11)?,
         };
         verdicts.insert(found.get(0)?, (row::name("an order", found, 1, OrderId::new)?, verdict));
     }
@@ -149,11 +151,12 @@ fn load_ended(sql: &Connection, host: i64) -> Step<BTreeMap<i64, Timestamp>> {
 fn write(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
     write_verdicts(sql, changes)?;
     let mut statement = sql.prepare_cached(
-        "INSERT INTO verdict_history (host, order_no, since, until, lane, in_scope) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO verdict_history (host, order_no, since, until, lane, in_scope, cause)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     for old in &changes.history {
         let (since, until) = (old.since.millis(), old.until.millis());
-        statement.execute((old.host, old.order, since, until, old.lane.code(), old.in_scope))?;
+        statement.execute((old.host, old.order, since, until, old.lane.code(), old.in_scope, old.cause.code()))?;
     }
     let mut statement = sql.prepare_cached(
         "INSERT INTO host_remediation (host, order_no, record) VALUES (?1, ?2, ?3)
@@ -172,11 +175,13 @@ fn write(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
 
 fn write_verdicts(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
     let mut statement = sql.prepare_cached(
-        "INSERT INTO verdict (host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, rules)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+        "INSERT INTO verdict (host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, rules,
+                              cause)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
          ON CONFLICT (host, order_no) DO UPDATE SET lane = excluded.lane, in_scope = excluded.in_scope,
              presence = excluded.presence, protection = excluded.protection, due = excluded.due,
-             since = excluded.since, reason = excluded.reason, advice = excluded.advice, rules = excluded.rules",
+             since = excluded.since, reason = excluded.reason, advice = excluded.advice, rules = excluded.rules,
+             cause = excluded.cause",
     )?;
     for (host, order, verdict) in &changes.verdicts {
         statement.execute((
@@ -191,6 +196,7 @@ fn write_verdicts(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
             verdict.reason,
             verdict.advice,
             verdict.rules,
+            verdict.cause.code(),
         ))?;
     }
     let mut statement = sql.prepare_cached("DELETE FROM verdict WHERE host = ?1 AND order_no = ?2")?;

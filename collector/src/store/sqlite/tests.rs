@@ -112,7 +112,7 @@ async fn check_finds_what_is_damaged() {
         ("UPDATE counter SET value = value + 1 WHERE name = 'hosts'", "the number of hosts differs"),
         ("DELETE FROM host_key", "exactly one key"),
         (
-            "INSERT INTO verdict_history SELECT host, order_no, since - 2, since + 1, lane, in_scope FROM verdict",
+            "INSERT INTO verdict_history SELECT host, order_no, since - 2, since + 1, lane, in_scope, cause FROM verdict",
             "overlap",
         ),
         ("DELETE FROM verdict", "the tally differs from a recount"),

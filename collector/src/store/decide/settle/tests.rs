@@ -59,6 +59,7 @@ fn row(lane: Lane, since: i64) -> VerdictRow<i64> {
         protection: Protection::NotRequired,
         due: None,
         since: at(since),
+        cause: Cause::Enrolled,
         reason: 6,
         advice: 5,
         rules: 5,
@@ -77,6 +78,14 @@ fn decided<'j>(judgement: &'j Judgement, before: Judged<i64>, now: i64) -> Chang
     let mut changes = Changes::new(at(now));
     assert!(changes.judge(HOST, judgement, before, &Plain).expect("decides"), "the judgement counts");
     changes
+}
+
+fn causes(changes: Changes<'_, i64>) -> Vec<Cause> {
+    let of_entry = |entry| -> Vec<_> {
+        let Entry::LanesChanged { changes, .. } = entry else { panic!("another entry: {entry:?}") };
+        changes.iter().map(|change| change.cause).collect()
+    };
+    changes.ledger.into_entries("r1").flat_map(of_entry).collect()
 }
 
 fn lanes(changes: Changes<'_, i64>) -> Vec<(Option<Lane>, Option<Lane>)> {
@@ -121,10 +130,13 @@ fn another_reason_in_the_same_lane_is_written_and_is_no_change_of_lane() {
 #[test]
 fn a_change_of_lane_ends_the_verdict_before_it() {
     let judgement = judgement(vec![judged(Lane::Clear)]);
-    let changes = decided(&judgement, in_lane(Lane::Replace, 10), 20);
-    assert_eq!(changes.verdicts, [(HOST, ORDER, row(Lane::Clear, 20))]);
-    let (lane, in_scope, since, until) = (Lane::Replace, true, at(10), at(20));
-    assert_eq!(changes.history, [EndedVerdict { host: HOST, order: ORDER, lane, in_scope, since, until }]);
+    let scanned = Some(JudgedState { no: 4, key: Digest::of(b"boot-1"), since: at(1) });
+    let before = Judged { state: scanned, ..in_lane(Lane::Replace, 10) };
+    let changes = decided(&judgement, before, 20);
+    let cause = Cause::Removed;
+    assert_eq!(changes.verdicts, [(HOST, ORDER, VerdictRow { cause, ..row(Lane::Clear, 20) })]);
+    let (lane, in_scope, since, until, cause) = (Lane::Replace, true, at(10), at(20), Cause::Enrolled);
+    assert_eq!(changes.history, [EndedVerdict { host: HOST, order: ORDER, lane, in_scope, since, until, cause }]);
     assert_eq!(tally(&changes), [(Lane::Replace, -1), (Lane::Clear, 1)]);
     assert_eq!(lanes(changes), [(Some(Lane::Replace), Some(Lane::Clear))]);
 }
@@ -145,6 +157,19 @@ fn history_is_ordered_though_the_clock_was_set_back() {
     assert_eq!((changes.history[0].until, changes.verdicts[0].2.since), (at(11), at(11)));
     let after_a_gap = Judged { ended: BTreeMap::from([(ORDER, at(50))]), ..never_judged() };
     assert_eq!(decided(&judgement, after_a_gap, 4).verdicts[0].2.since, at(50));
+}
+
+#[test]
+fn the_cause_of_the_lane_stays_with_the_verdict_and_is_in_the_ledger() {
+    let unchanged = judgement(vec![JudgedOrder { reason: "another".to_owned(), ..judged(Lane::Replace) }]);
+    let cause = Cause::Installed;
+    let (id, old) = (order(ORDER), VerdictRow { cause, ..row(Lane::Replace, 10) });
+    let before = Judged { verdicts: BTreeMap::from([(ORDER, (id, old))]), ..never_judged() };
+    assert_eq!(decided(&unchanged, before, 20).verdicts[0].2.cause, cause, "the lane is the same");
+    let clear = judgement(vec![judged(Lane::Clear)]);
+    assert_eq!(causes(decided(&clear, never_judged(), 20)), [Cause::Enrolled]);
+    let withdrawn = judgement(Vec::new());
+    assert_eq!(causes(decided(&withdrawn, in_lane(Lane::Clear, 10), 20)), [Cause::Order]);
 }
 
 #[test]

@@ -14,19 +14,21 @@ use crate::store::postgres::session::{Session, Values};
 use crate::store::postgres::{ledger, row, section_hits, tally};
 
 const VERDICTS: &str = "
-    INSERT INTO verdict (host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, rules)
+    INSERT INTO verdict (host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, rules,
+                         cause)
     SELECT * FROM unnest($1::int4[], $2::int4[], $3::int2[], $4::bool[], $5::int2[], $6::int2[], $7::int8[], $8::int8[],
-                         $9::int4[], $10::int4[], $11::int4[])
+                         $9::int4[], $10::int4[], $11::int4[], $12::int2[])
     ON CONFLICT (host, order_no) DO UPDATE SET lane = excluded.lane, in_scope = excluded.in_scope,
         presence = excluded.presence, protection = excluded.protection, due = excluded.due, since = excluded.since,
-        reason = excluded.reason, advice = excluded.advice, rules = excluded.rules";
+        reason = excluded.reason, advice = excluded.advice, rules = excluded.rules,
+        cause = excluded.cause";
 
 const WITHDRAWN: &str = "
     DELETE FROM verdict v USING unnest($1::int4[], $2::int4[]) AS u (host, order_no) WHERE v.host = u.host AND v.order_no = u.order_no";
 
 const HISTORY: &str = "
-    INSERT INTO verdict_history (host, order_no, since, until, lane, in_scope)
-    SELECT * FROM unnest($1::int4[], $2::int4[], $3::int8[], $4::int8[], $5::int2[], $6::bool[])";
+    INSERT INTO verdict_history (host, order_no, since, until, lane, in_scope, cause)
+    SELECT * FROM unnest($1::int4[], $2::int4[], $3::int8[], $4::int8[], $5::int2[], $6::bool[], $7::int2[])";
 
 const REMEDIATIONS: &str = "
     INSERT INTO host_remediation (host, order_no, record) SELECT * FROM unnest($1::int4[], $2::int4[], $3::text[])
@@ -127,8 +129,9 @@ async fn put_verdicts(session: &Session, verdicts: &[(i32, i32, VerdictRow<i32>)
     let since: Vec<i64> = verdicts.iter().map(|(.., verdict)| verdict.since.millis()).collect();
     let (reasons, advice, rules) =
         (of(|verdict| verdict.reason), of(|verdict| verdict.advice), of(|verdict| verdict.rules));
+    let causes = code(|verdict| verdict.cause.code());
     let values: Values<'_> =
-        &[&hosts, &orders, &lanes, &scopes, &presences, &protections, &due, &since, &reasons, &advice, &rules];
+        &[&hosts, &orders, &lanes, &scopes, &presences, &protections, &due, &since, &reasons, &advice, &rules, &causes];
     session.execute(VERDICTS, values).await?;
     Ok(())
 }
@@ -143,7 +146,8 @@ async fn put_history(session: &Session, history: &[EndedVerdict<i32>]) -> Step<(
     let until: Vec<i64> = history.iter().map(|old| old.until.millis()).collect();
     let lanes: Vec<i16> = history.iter().map(|old| row::code(old.lane.code())).collect();
     let scopes: Vec<bool> = history.iter().map(|old| old.in_scope).collect();
-    session.execute(HISTORY, &[&hosts, &orders, &since, &until, &lanes, &scopes]).await?;
+    let causes: Vec<i16> = history.iter().map(|old| row::code(old.cause.code())).collect();
+    session.execute(HISTORY, &[&hosts, &orders, &since, &until, &lanes, &scopes, &causes]).await?;
     Ok(())
 }
 
