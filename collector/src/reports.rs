@@ -16,7 +16,7 @@ use std::sync::Arc;
 use muster_proto::model::{CollectorStatus, HostId, OrderId, ProductId, RulesRefused, SiteId, Timestamp};
 
 use crate::rules::{Order, RuleSet};
-use crate::store::{Store, StoreError};
+use crate::store::{SiteScope, Store, StoreError};
 use muster_proto::suggest::did_you_mean;
 
 pub use findings::FindingsQuery;
@@ -125,13 +125,20 @@ pub struct ReportContext {
     store: Arc<dyn Store>,
     rules: Arc<RuleSet>,
     now: Timestamp,
+    sites: SiteScope,
 }
 
 impl ReportContext {
-    /// Reports at this instant.
+    /// Reports at this instant, about the hosts of every site.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, rules: Arc<RuleSet>, now: Timestamp) -> Self {
-        Self { store, rules, now }
+        Self { store, rules, now, sites: SiteScope::All }
+    }
+
+    /// The same reports about the hosts of these sites only. A host of another site does not exist for their reader.
+    #[must_use]
+    pub fn within(self, sites: SiteScope) -> Self {
+        Self { sites: self.sites.intersection(&sites), ..self }
     }
 
     /// The state of the collector. `rules_refused` says why rules on disk are not in force; reports do not know it.
@@ -144,7 +151,7 @@ impl ReportContext {
         Ok(CollectorStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             rules_version: self.rules.version.clone(),
-            hosts: self.store.host_count().await?,
+            hosts: self.store.host_count(&self.sites).await?,
             judge_queue: depth.waiting,
             judge_queue_lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
             now: self.now,

@@ -23,7 +23,8 @@ pub use self::operations::{
 };
 pub use self::software::{IndexStep, SoftwareQuery};
 pub use self::stored::{
-    HostQuery, LaneTally, LedgerRow, QueueDepth, StoreCheck, StoredHost, StoredHostRow, StoredSnapshot, StoredVerdict,
+    HostQuery, LaneTally, LedgerRow, QueueDepth, SiteScope, StoreCheck, StoredHost, StoredHostRow, StoredSnapshot,
+    StoredVerdict,
 };
 use crate::judge::Hit;
 
@@ -325,11 +326,17 @@ pub trait Store: Send + Sync + 'static {
     /// The database fails.
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError>;
 
-    /// The number of hosts under one order, by lane. A host is silent if it was last seen before `silent_before`.
+    /// The number of hosts of these sites under one order, by lane. A host is silent if it was last seen before
+    /// `silent_before`.
     ///
     /// # Errors
     /// The database fails.
-    async fn lane_tally(&self, order: &OrderId, silent_before: Timestamp) -> Result<LaneTally, StoreError>;
+    async fn lane_tally(
+        &self,
+        order: &OrderId,
+        sites: &SiteScope,
+        silent_before: Timestamp,
+    ) -> Result<LaneTally, StoreError>;
 
     /// One page of hosts, in the order of their ids, at most [`HostQuery::rows`].
     ///
@@ -343,17 +350,17 @@ pub trait Store: Send + Sync + 'static {
     /// The database fails.
     async fn host_get(&self, host: HostId) -> Result<Option<StoredHost>, StoreError>;
 
-    /// The first ten hosts with exactly this name, in any case of its letters, in the order of their ids.
+    /// The first ten hosts of these sites with exactly this name, in any case of its letters, in the order of their ids.
     ///
     /// # Errors
     /// The database fails.
-    async fn host_find(&self, name: &str) -> Result<Vec<HostId>, StoreError>;
+    async fn host_find(&self, name: &str, sites: &SiteScope) -> Result<Vec<HostId>, StoreError>;
 
-    /// The number of hosts.
+    /// The number of hosts of these sites.
     ///
     /// # Errors
     /// The database fails.
-    async fn host_count(&self) -> Result<u64, StoreError>;
+    async fn host_count(&self, sites: &SiteScope) -> Result<u64, StoreError>;
 
     /// Which software matches a text, and which hosts have it in their current snapshots.
     ///

@@ -8,12 +8,6 @@
 --   * Tables that are written in bulk have no foreign keys: each would cost a look-up per row. Rows that others refer to
 --     are never deleted, and `check` finds references to missing rows.
 
--- Totals that are kept up to date. `hosts` is the number of rows in `host`.
-CREATE TABLE counter (
-    value bigint NOT NULL,
-    name  text COLLATE "C" NOT NULL PRIMARY KEY
-) WITH (fillfactor = 50);
-
 -- The pin of the CA that signed the hosts' certificates. All collectors on this database must use this CA.
 CREATE TABLE authority (
     only_one boolean NOT NULL PRIMARY KEY DEFAULT true CHECK (only_one),
@@ -44,6 +38,12 @@ CREATE TABLE site (
     no   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     text text COLLATE "C" NOT NULL UNIQUE
 );
+
+-- The number of hosts of each site, updated with every enrollment.
+CREATE TABLE site_hosts (
+    hosts bigint NOT NULL,
+    site  integer NOT NULL PRIMARY KEY
+) WITH (fillfactor = 50);
 
 CREATE TABLE orders (
     no   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -251,13 +251,14 @@ CREATE TABLE verdict_history (
     PRIMARY KEY (host, order_no, since)
 );
 
--- Number of hosts by lane, updated with every verdict. Silence depends on the time alone and is computed on read.
+-- Number of hosts by site and lane, updated with every verdict. Silence depends on the time alone and is computed on read.
 CREATE TABLE tally (
     hosts    bigint NOT NULL,
     order_no integer NOT NULL,
+    site     integer NOT NULL,
     lane     smallint NOT NULL,
     in_scope boolean NOT NULL,
-    PRIMARY KEY (order_no, lane, in_scope)
+    PRIMARY KEY (order_no, site, lane, in_scope)
 ) WITH (fillfactor = 50);
 
 -- Hosts that wait for judgement. A newer ticket makes a judgement under an older one void. A claim holds for its ticket
@@ -284,5 +285,3 @@ ALTER TABLE section ALTER COLUMN body SET STORAGE MAIN;
 ALTER TABLE snapshot ALTER COLUMN entries SET STORAGE MAIN;
 ALTER TABLE index_block ALTER COLUMN lists SET STORAGE MAIN;
 ALTER TABLE host ALTER COLUMN state SET STORAGE MAIN;
-
-INSERT INTO counter (name, value) VALUES ('hosts', 0);

@@ -4,12 +4,6 @@
 --   * Times are Unix milliseconds. Codes are those of the closed lists in muster-proto. JSON carries its version in "v".
 --   * Tables that grow with hosts have the host first in their key.
 
--- Totals that are kept up to date. `hosts` is the number of rows in `host`.
-CREATE TABLE counter (
-    name  TEXT NOT NULL PRIMARY KEY,
-    value INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
 -- Versions of catalogue and orders. The one that was adopted last is in force.
 CREATE TABLE rules (
     no         INTEGER PRIMARY KEY,
@@ -28,6 +22,12 @@ CREATE TABLE phrase (
 CREATE TABLE site (
     no INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- The number of hosts of each site, updated with every enrollment.
+CREATE TABLE site_hosts (
+    site  INTEGER PRIMARY KEY REFERENCES site (no),
+    hosts INTEGER NOT NULL CHECK (hosts >= 0)
 ) STRICT;
 
 CREATE TABLE orders (
@@ -250,13 +250,14 @@ CREATE TABLE verdict_history (
     PRIMARY KEY (host, order_no, since)
 ) STRICT, WITHOUT ROWID;
 
--- Number of hosts by lane, updated with every verdict. Silence depends on the time alone and is computed on read.
+-- Number of hosts by site and lane, updated with every verdict. Silence depends on the time alone and is computed on read.
 CREATE TABLE tally (
     order_no INTEGER NOT NULL REFERENCES orders (no),
+    site     INTEGER NOT NULL REFERENCES site (no),
     lane     INTEGER NOT NULL,
     in_scope INTEGER NOT NULL,
     hosts    INTEGER NOT NULL CHECK (hosts >= 0),
-    PRIMARY KEY (order_no, lane, in_scope)
+    PRIMARY KEY (order_no, site, lane, in_scope)
 ) STRICT, WITHOUT ROWID;
 
 -- The ledger: append-only. An entry is written in the transaction of the change that it records.
@@ -265,5 +266,3 @@ CREATE TABLE ledger (
     at    INTEGER NOT NULL,
     entry TEXT NOT NULL
 ) STRICT;
-
-INSERT INTO counter (name, value) VALUES ('hosts', 0);

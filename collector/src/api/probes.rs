@@ -18,7 +18,7 @@ use muster_proto::model::RulesRefused;
 use tracing::error;
 
 use crate::clock::Clock;
-use crate::store::{Store, StoreError};
+use crate::store::{SiteScope, Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// The judge queue counts as stuck if its oldest host has waited longer.
@@ -121,7 +121,7 @@ async fn refresh(state: &ProbesState) -> Result<Duration, StoreError> {
         let depth = state.store.queue_depth().await?;
         let lag = depth.oldest.map(|oldest| (state.clock)().since(oldest)).unwrap_or_default();
         state.metrics.set_judge_queue(depth.waiting, lag);
-        state.metrics.set_hosts(state.store.host_count().await?);
+        state.metrics.set_hosts(state.store.host_count(&SiteScope::All).await?);
         Ok(lag)
     };
     let answer: Result<Duration, StoreError> = asked.await;

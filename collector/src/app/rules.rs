@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::{ActiveOrders, Rules};
 use crate::rules::{self, RuleErrors, RuleSet};
 use crate::shutdown::StopToken;
-use crate::store::Store;
+use crate::store::{SiteScope, Store};
 use crate::telemetry::{Metrics, ReloadEnd};
 
 /// Loads the rules that the settings name.
@@ -67,7 +67,7 @@ impl Keeper {
     pub(super) async fn adopt(&self) -> anyhow::Result<()> {
         let version = self.in_force.load().version.clone();
         let changed = self.store.rules_adopt(&version, (self.clock)()).await?;
-        if changed && self.store.host_count().await? > 0 {
+        if changed && self.store.host_count(&SiteScope::All).await? > 0 {
             info!(rules.version = %version, "new rules are in force; every host is judged again");
         } else if changed {
             info!(rules.version = %version, "rules are in force");

@@ -129,9 +129,9 @@ pub(super) struct HostsFilterArgs {
     /// Show only hosts in this lane; can be repeated
     #[arg(long = "lane", value_name = "LANE", value_parser = lane())]
     pub(super) lanes: Vec<Lane>,
-    /// Show only hosts at this site
-    #[arg(long, value_name = "SITE")]
-    pub(super) site: Option<SiteId>,
+    /// Show only hosts at this site; can be repeated
+    #[arg(long = "site", value_name = "SITE")]
+    pub(super) sites: Vec<SiteId>,
     /// Show only hosts whose name contains this text
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) name: String,
@@ -148,6 +148,9 @@ pub(super) struct SoftwareArgs {
     /// Count only versions that start with this text
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) version: String,
+    /// Count or list only hosts at this site; can be repeated
+    #[arg(long = "site", value_name = "SITE")]
+    pub(super) sites: Vec<SiteId>,
     /// List the hosts
     #[arg(long)]
     pub(super) hosts: bool,

@@ -127,6 +127,7 @@ impl Interceptor for Bearer {
 pub(super) struct SoftwareFilter {
     pub(super) text: String,
     pub(super) version: String,
+    pub(super) sites: Vec<SiteId>,
     pub(super) hosts: bool,
     pub(super) limit: Option<usize>,
 }
@@ -136,7 +137,7 @@ pub(super) struct SoftwareFilter {
 pub(super) struct HostsFilter {
     pub(super) order: Option<OrderId>,
     pub(super) lanes: Vec<Lane>,
-    pub(super) site: Option<SiteId>,
+    pub(super) sites: Vec<SiteId>,
     pub(super) name: String,
     pub(super) limit: Option<usize>,
 }
@@ -200,7 +201,7 @@ impl Client {
             let request = wire::ListHostsRequest {
                 order: text(filter.order.as_ref()),
                 lanes: codes(&filter.lanes),
-                site: text(filter.site.as_ref()),
+                sites: filter.sites.iter().map(ToString::to_string).collect(),
                 name: filter.name.clone(),
                 page_rows: page_rows(filter.limit, hosts.len()),
                 page_token,
@@ -238,6 +239,7 @@ impl Client {
             let request = wire::SearchSoftwareRequest {
                 text: filter.text.clone(),
                 version: filter.version.clone(),
+                sites: filter.sites.iter().map(ToString::to_string).collect(),
                 // Zero means the collector's default.
                 edition_rows: 0,
                 host_rows: if filter.hosts { page_rows(filter.limit, had) } else { 0 },

@@ -11,8 +11,8 @@ use super::render::{Answer, Cell, Paint, Screen, Table, ago, counted, instant, o
 const HEADER: [&str; 9] = ["id", "hostname", "site", "platform", "os_name", "last_seen", "order", "lane", "overdue"];
 
 pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let HostsFilterArgs { order, lanes, site, name, limit } = asked;
-    let mut hosts = client.hosts(&HostsFilter { order, lanes, site, name, limit }).await?;
+    let HostsFilterArgs { order, lanes, sites, name, limit } = asked;
+    let mut hosts = client.hosts(&HostsFilter { order, lanes, sites, name, limit }).await?;
     hosts.sort_by(|a, b| (&a.hostname, a.id).cmp(&(&b.hostname, b.id)));
     let now = screen.now();
     let answer = Answer { whole: &hosts, header: &HEADER };

@@ -10,9 +10,9 @@ const EDITIONS: [&str; 6] = ["platform", "kind", "name", "vendor", "version", "h
 const HOSTS: [&str; 9] = ["id", "hostname", "site", "last_seen", "platform", "kind", "name", "vendor", "version"];
 
 pub(super) async fn run(mut client: Client, asked: SoftwareArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let SoftwareArgs { text, version, hosts, limit } = asked;
+    let SoftwareArgs { text, version, sites, hosts, limit } = asked;
     let asked_text = text.clone();
-    let mut report = client.software(&SoftwareFilter { text, version, hosts, limit }).await?;
+    let mut report = client.software(&SoftwareFilter { text, version, sites, hosts, limit }).await?;
     report.hosts.sort_by(|a, b| (&a.hostname, a.id).cmp(&(&b.hostname, b.id)));
     let now = screen.now();
     if hosts {

@@ -14,7 +14,7 @@ use super::JudgeQueue;
 use crate::rules::{self, RuleSet};
 use crate::shutdown;
 use crate::store::contract::enrolled_fleet;
-use crate::store::{self, Delivered, Delivery, Store, StoredHost};
+use crate::store::{self, Delivered, Delivery, SiteScope, Store, StoredHost};
 
 const ORDER: &str = "us-bis-icts-2021-002";
 
@@ -138,7 +138,7 @@ async fn hosts_of_one_image_share_hits_and_assessments() {
     let version = lab.rules.load().version.clone();
     let hits = lab.store.hits_get(&[canonical::section_digest(&image)], &version).await.expect("gets");
     assert!(!hits[&canonical::section_digest(&image)].is_empty());
-    let tally = lab.store.lane_tally(&ORDER.parse().expect("valid"), at(0)).await.expect("tallies");
+    let tally = lab.store.lane_tally(&ORDER.parse().expect("valid"), &SiteScope::All, at(0)).await.expect("tallies");
     assert_eq!(tally.in_scope.values().copied().collect::<Vec<u64>>(), vec![20], "{tally:?}");
 }
 

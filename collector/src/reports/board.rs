@@ -15,7 +15,7 @@ impl ReportContext {
         let depth = self.store.queue_depth().await?;
         let mut boards = Vec::new();
         for order in self.orders_asked(order)? {
-            let tally = self.store.lane_tally(&order.id, silent_before(order, self.now)).await?;
+            let tally = self.store.lane_tally(&order.id, &self.sites, silent_before(order, self.now)).await?;
             let counts = counts(&tally, is_past_due(order, self.now));
             boards.push(Board { order: order.report(), counts, as_of: self.now, judge_queue: depth.waiting });
         }

@@ -51,6 +51,7 @@ impl ReportContext {
                 lanes: vec![lane],
                 silent_before: Some(silent_before(order, self.now)),
                 in_scope_only: true,
+                sites: self.sites.clone(),
                 // The loop ends when the page is full, so this cannot underflow.
                 rows: query.rows - rows.len(),
                 // Only the first lane continues after a host; the others start at their beginning.

@@ -41,7 +41,7 @@ impl ReportContext {
             // Hosts without a name have no name in common.
             Err(_) if asked.is_empty() => return Err(none()),
             Err(_) => {
-                let mut ids = self.store.host_find(asked).await?;
+                let mut ids = self.store.host_find(asked, &self.sites).await?;
                 if ids.is_empty() {
                     ids = self.begin_with(asked).await?;
                 }
@@ -57,7 +57,9 @@ impl ReportContext {
                 }
             }
         };
-        self.store.host_get(id).await?.ok_or_else(none)
+        // The answer is the same as for an unknown host, so it does not reveal that another site has it.
+        let found = self.store.host_get(id).await?.filter(|host| self.sites.contains(&host.site));
+        found.ok_or_else(none)
     }
 
     /// What tells hosts of one name apart.
@@ -68,7 +70,10 @@ impl ReportContext {
             // starts after an id, so the one before this is its start.
             let before = u128::from_be_bytes(*id.as_bytes()).checked_sub(1);
             let after = before.map(|before| HostId::from_bytes(before.to_be_bytes()));
-            let rows = self.store.host_list(HostQuery { rows: 1, after, ..HostQuery::default() }).await?;
+            let rows = self
+                .store
+                .host_list(HostQuery { rows: 1, after, sites: self.sites.clone(), ..HostQuery::default() })
+                .await?;
             let found = rows.into_iter().filter(|row| row.host == *id);
             hosts.extend(found.map(|row| HostCandidate { id: row.host, site: row.site, last_seen: row.last_seen }));
         }
@@ -83,7 +88,10 @@ impl ReportContext {
             return Ok(Vec::new());
         };
         let after = least.checked_sub(1).map(|before| HostId::from_bytes(before.to_be_bytes()));
-        let rows = self.store.host_list(HostQuery { rows: 10, after, ..HostQuery::default() }).await?;
+        let rows = self
+            .store
+            .host_list(HostQuery { rows: 10, after, sites: self.sites.clone(), ..HostQuery::default() })
+            .await?;
         let begins = |host: &HostId| host.to_string().replace('-', "").starts_with(&digits);
         // Rows are in the order of ids, so all that begin with the digits come first.
         Ok(rows.into_iter().map(|row| row.host).take_while(begins).collect())

@@ -5,7 +5,7 @@ use muster_proto::model::{HostId, HostRow, Lane, OrderId, SiteId};
 use super::verdict::effective;
 use super::{Page, ReportContext, ReportError};
 use crate::judge::{effective_lane, is_overdue, is_silent, silent_before};
-use crate::store::{HostQuery, StoredHostRow};
+use crate::store::{HostQuery, SiteScope, StoredHostRow};
 
 /// Which hosts a list shows.
 #[derive(Debug, Clone, Default)]
@@ -14,8 +14,8 @@ pub struct HostsQuery {
     pub order: Option<OrderId>,
     /// Only hosts in these lanes under that order; empty is every lane.
     pub lanes: Vec<Lane>,
-    /// Only hosts of this site; `None` is every site.
-    pub site: Option<SiteId>,
+    /// Only hosts of these sites; empty is every site.
+    pub sites: Vec<SiteId>,
     /// Only hosts whose name contains this; empty is every host.
     pub name: String,
     /// At most this many.
@@ -43,7 +43,7 @@ impl ReportContext {
             lanes: query.lanes,
             silent_before: order.map(|order| silent_before(order, self.now)),
             in_scope_only: order.is_some(),
-            site: query.site,
+            sites: self.sites.intersection(&SiteScope::of(&query.sites)),
             name: query.name,
             rows: query.rows,
             after,

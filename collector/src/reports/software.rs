@@ -1,9 +1,9 @@
 //! Search: which hosts have a piece of software now.
 
-use muster_proto::model::{HostId, SoftwareReport};
+use muster_proto::model::{HostId, SiteId, SoftwareReport};
 
 use super::{ReportContext, ReportError};
-use crate::store::SoftwareQuery;
+use crate::store::{SiteScope, SoftwareQuery};
 
 /// The least number of characters in a search. One character matches half of all names.
 const SHORTEST: usize = 2;
@@ -15,6 +15,8 @@ pub struct SoftwareAsked {
     pub text: String,
     /// The start of its version; empty is every version.
     pub version: String,
+    /// Only hosts of these sites; empty is every site.
+    pub sites: Vec<SiteId>,
     /// At most this many editions.
     pub editions: usize,
     /// At most this many hosts.
@@ -35,7 +37,8 @@ impl ReportContext {
         }
         let after = asked.page.as_deref().map(str::parse::<HostId>).transpose().map_err(|_| ReportError::PageToken)?;
         let SoftwareAsked { version, editions, hosts, .. } = asked;
-        let found = self.store.software_find(SoftwareQuery { text, version, editions, hosts, after }).await?;
+        let sites = self.sites.intersection(&SiteScope::of(&asked.sites));
+        let found = self.store.software_find(SoftwareQuery { text, version, sites, editions, hosts, after }).await?;
         // A page may end early, so only an empty page is the last one.
         let next = found.hosts.last().map(|one| one.id.to_string());
         Ok((found, next))

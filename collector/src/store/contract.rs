@@ -76,6 +76,7 @@ macro_rules! suite {
             lists_are_in_order_filtered_and_paged
             a_host_is_found_by_its_name_whatever_its_case
             an_unknown_host_is_told_so
+            counts_lists_and_searches_can_be_limited_to_sites
             software_is_found_in_current_snapshots_before_and_after_it_is_indexed
             an_index_of_many_segments_says_what_the_sections_say
             an_operation_that_fails_affects_no_other

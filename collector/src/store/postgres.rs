@@ -68,8 +68,8 @@ use self::tls::Tls;
 use self::writer::Writer;
 use super::{
     AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, HostQuery,
-    IndexStep, KeyRenewal, LaneTally, LedgerRow, NewToken, QueueDepth, QueuedHost, Settlement, SoftwareQuery, Store,
-    StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
+    IndexStep, KeyRenewal, LaneTally, LedgerRow, NewToken, QueueDepth, QueuedHost, Settlement, SiteScope,
+    SoftwareQuery, Store, StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
 };
 use crate::judge::Hit;
 
@@ -293,10 +293,14 @@ impl Store for PostgresStore {
         self.pool.run("queue_depth", Statement, |lease| async move { judge_queue::depth(&lease).await }).await
     }
 
-    async fn lane_tally(&self, order: &OrderId, silent_before: Timestamp) -> Result<LaneTally, StoreError> {
+    async fn lane_tally(
+        &self,
+        order: &OrderId,
+        sites: &SiteScope,
+        silent_before: Timestamp,
+    ) -> Result<LaneTally, StoreError> {
         let read = |lease: Arc<Lease>| async move {
-            let order = self.dictionaries.find(&lease, SmallDictionary::Order, order.as_str()).await?;
-            tally::read(&lease, &self.memory, order, silent_before).await
+            tally::read(&lease, &self.memory, &self.dictionaries, order, sites, silent_before).await
         };
         self.pool.run("lane_tally", Read, read).await
     }
@@ -312,17 +316,25 @@ impl Store for PostgresStore {
         self.pool.run("host_get", Read, get).await
     }
 
-    async fn host_find(&self, name: &str) -> Result<Vec<HostId>, StoreError> {
-        self.pool.run("host_find", Statement, |lease| async move { host::find(&lease, name).await }).await
+    async fn host_find(&self, name: &str, sites: &SiteScope) -> Result<Vec<HostId>, StoreError> {
+        let find = |lease: Arc<Lease>| async move {
+            host::find(&lease, name, &self.dictionaries.within(&lease, "site", sites).await?).await
+        };
+        self.pool.run("host_find", Statement, find).await
     }
 
-    async fn host_count(&self) -> Result<u64, StoreError> {
-        self.pool.run("host_count", Statement, |lease| async move { host::count(&lease).await }).await
+    async fn host_count(&self, sites: &SiteScope) -> Result<u64, StoreError> {
+        let count = |lease: Arc<Lease>| async move {
+            host::count(&lease, &self.dictionaries.within(&lease, "site", sites).await?).await
+        };
+        self.pool.run("host_count", Statement, count).await
     }
 
     async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError> {
         let query = &query;
-        let find = |lease: Arc<Lease>| async move { software::find(&lease, &self.memory, &self.intern, query).await };
+        let find = |lease: Arc<Lease>| async move {
+            software::find(&lease, &self.memory, &self.intern, &self.dictionaries, query).await
+        };
         self.pool.run("software_find", Read, find).await
     }
 

@@ -6,6 +6,7 @@ use aho_corasick::{AhoCorasick, Input};
 use muster_proto::canonical::Edition;
 use muster_proto::model::{HostId, Platform, SoftwareCount, SoftwareEdition};
 
+use super::SiteScope;
 use super::fault::{Step, StoreFault};
 
 /// A search for software.
@@ -15,6 +16,8 @@ pub struct SoftwareQuery {
     pub text: String,
     /// A prefix of the version; empty matches any.
     pub version: String,
+    /// Only hosts of these sites.
+    pub sites: SiteScope,
     /// At most this many editions, those on most hosts first.
     pub editions: usize,
     /// At most this many hosts.

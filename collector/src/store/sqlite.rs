@@ -56,8 +56,8 @@ use self::section::Packed;
 use self::writer::Writer;
 use super::{
     AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, HostQuery,
-    IndexStep, KeyRenewal, LaneTally, LedgerRow, NewToken, QueueDepth, QueuedHost, Settlement, SoftwareQuery, Store,
-    StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
+    IndexStep, KeyRenewal, LaneTally, LedgerRow, NewToken, QueueDepth, QueuedHost, Settlement, SiteScope,
+    SoftwareQuery, Store, StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
 };
 use crate::judge::Hit;
 
@@ -214,9 +214,15 @@ impl Store for SqliteStore {
         Ok(judge_queue::depth(&self.memory))
     }
 
-    async fn lane_tally(&self, order: &OrderId, silent_before: Timestamp) -> Result<LaneTally, StoreError> {
-        let order = order.clone();
-        self.readers.read("lane_tally", move |sql, memory| tally::read(sql, memory, &order, silent_before)).await
+    async fn lane_tally(
+        &self,
+        order: &OrderId,
+        sites: &SiteScope,
+        silent_before: Timestamp,
+    ) -> Result<LaneTally, StoreError> {
+        let (order, sites) = (order.clone(), sites.clone());
+        let read = move |sql: &Connection, memory: &Memory| tally::read(sql, memory, &order, &sites, silent_before);
+        self.readers.read("lane_tally", read).await
     }
 
     async fn host_list(&self, query: HostQuery) -> Result<Vec<StoredHostRow>, StoreError> {
@@ -227,13 +233,14 @@ impl Store for SqliteStore {
         self.readers.read("host_get", move |sql, memory| host::get(sql, memory, host)).await
     }
 
-    async fn host_find(&self, name: &str) -> Result<Vec<HostId>, StoreError> {
-        let name = name.to_owned();
-        self.readers.read("host_find", move |sql, _| host::find(sql, &name)).await
+    async fn host_find(&self, name: &str, sites: &SiteScope) -> Result<Vec<HostId>, StoreError> {
+        let (name, sites) = (name.to_owned(), sites.clone());
+        self.readers.read("host_find", move |sql, _| host::find(sql, &name, &sites)).await
     }
 
-    async fn host_count(&self) -> Result<u64, StoreError> {
-        self.readers.read("host_count", |sql, _| host::count(sql)).await
+    async fn host_count(&self, sites: &SiteScope) -> Result<u64, StoreError> {
+        let sites = sites.clone();
+        self.readers.read("host_count", move |sql, _| host::count(sql, &sites)).await
     }
 
     async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError> {

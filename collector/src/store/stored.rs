@@ -94,6 +94,45 @@ pub struct StoredSnapshot {
     pub observed_at: Timestamp,
 }
 
+/// The sites whose hosts a query reads. A scope without sites matches no host: only [`SiteScope::All`] means every site,
+/// so that an empty intersection never shows more than it may.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SiteScope {
+    /// Every site.
+    #[default]
+    All,
+    /// Only these sites.
+    Only(Vec<SiteId>),
+}
+
+impl SiteScope {
+    /// The sites of a list in which an empty list means every site.
+    #[must_use]
+    pub fn of(sites: &[SiteId]) -> Self {
+        if sites.is_empty() { Self::All } else { Self::Only(sites.to_vec()) }
+    }
+
+    /// Whether a host of this site is in the scope.
+    #[must_use]
+    pub fn contains(&self, site: &SiteId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(sites) => sites.contains(site),
+        }
+    }
+
+    /// The sites that are in both scopes.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::All, scope) | (scope, Self::All) => scope.clone(),
+            (Self::Only(sites), other) => {
+                Self::Only(sites.iter().filter(|site| other.contains(site)).cloned().collect())
+            }
+        }
+    }
+}
+
 /// Which hosts a list shows. Silence is computed when read: a host is silent under an order when its last check-in is
 /// older than that order's instant in `silent_before`.
 #[derive(Debug, Clone, Default)]
@@ -106,8 +145,8 @@ pub struct HostQuery {
     pub silent_before: Option<Timestamp>,
     /// Only hosts to which the order applies.
     pub in_scope_only: bool,
-    /// Only hosts of this site.
-    pub site: Option<SiteId>,
+    /// Only hosts of these sites.
+    pub sites: SiteScope,
     /// Only hosts whose name contains this, without regard to case.
     pub name: String,
     /// At most this many hosts.

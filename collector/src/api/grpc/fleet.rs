@@ -76,7 +76,7 @@ impl FleetService for Fleet {
         let query = HostsQuery {
             order: optional("ListHostsRequest.order", request.order, OrderId::new)?,
             lanes: lanes("ListHostsRequest.lanes", &request.lanes)?,
-            site: optional("ListHostsRequest.site", request.site, SiteId::new)?,
+            sites: sites("ListHostsRequest.sites", request.sites)?,
             name: short("ListHostsRequest.name", request.name)?,
             rows: rows(request.page_rows)?,
             // An absent string is empty in proto3.
@@ -110,6 +110,7 @@ impl FleetService for Fleet {
         let asked = SoftwareAsked {
             text: short("SearchSoftwareRequest.text", request.text)?,
             version: short("SearchSoftwareRequest.version", request.version)?,
+            sites: sites("SearchSoftwareRequest.sites", request.sites)?,
             editions: rows(request.edition_rows)?,
             hosts,
             page: Some(request.page_token).filter(|token| !token.is_empty()),
@@ -203,6 +204,14 @@ fn optional<T>(
     read: impl Fn(String) -> Result<T, InvalidId>,
 ) -> Result<Option<T>, Status> {
     if text.is_empty() { Ok(None) } else { required(field, text, read).map(Some) }
+}
+
+fn sites(field: &'static str, ids: Vec<String>) -> Result<Vec<SiteId>, Status> {
+    if ids.len() > limits::PAGE_ROWS {
+        let (value, limit) = (ids.len(), limits::PAGE_ROWS);
+        return Err(status::malformed(&ConvertError::Limit { field, value, limit_name: "PAGE_ROWS", limit }));
+    }
+    ids.into_iter().map(|id| required(field, id, SiteId::new)).collect()
 }
 
 fn lanes(field: &'static str, codes: &[u32]) -> Result<Vec<Lane>, Status> {

@@ -6,6 +6,8 @@ use muster_proto::model::RefusalClass;
 use muster_proto::wire;
 use tonic::{Code, Request};
 
+use crate::store::SiteScope;
+
 use super::{Lab, Machine, SECRET, assert_refused, enroll_request, facts, packages, snapshot};
 
 const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -64,7 +66,7 @@ async fn a_refused_enrollment_names_the_fault_and_not_the_secret() {
     ] {
         assert_refused(lab.client.enroll(request).await, code, class, &[words]);
     }
-    assert_eq!(lab.store.host_count().await.expect("counts"), 0);
+    assert_eq!(lab.store.host_count(&SiteScope::All).await.expect("counts"), 0);
     lab.pass(Duration::from_secs(3600));
     let late = lab.client.enroll(good()).await;
     assert_refused(late, Code::PermissionDenied, RefusalClass::Unknown, &["expired"]);

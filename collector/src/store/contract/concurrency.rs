@@ -10,7 +10,7 @@ use super::kit::{
     assert_healthy, at, check_in, current, delivery, enrolled, enrollment, host, judged, judgement, new_token, order,
     packages, settled, snapshot, units,
 };
-use crate::store::{CheckInAnswer, Delivered, NewToken, Store, StoreError};
+use crate::store::{CheckInAnswer, Delivered, NewToken, SiteScope, Store, StoreError};
 
 const TASKS: u8 = 16;
 const ROUNDS: u64 = 25;
@@ -52,7 +52,7 @@ pub(crate) async fn concurrent_clients_of(stores: Vec<Arc<dyn Store>>) {
         let last = muster_proto::canonical::snapshot_digest(&snapshot(&sections(n, ROUNDS - 1)));
         assert_eq!(current(&store, n).await, Some(last), "host {n}");
     }
-    let tally = store.lane_tally(&order(), at(0)).await.expect("tallies");
+    let tally = store.lane_tally(&order(), &SiteScope::All, at(0)).await.expect("tallies");
     assert_eq!(tally.in_scope.values().sum::<u64>(), u64::from(TASKS));
     assert_eq!(tally.unjudged, 0);
     assert_healthy(&store).await;
@@ -127,7 +127,7 @@ pub(crate) async fn an_operation_that_fails_affects_no_other(backend: impl Backe
         }
     }
     assert_eq!(failed, 10);
-    assert_eq!(store.host_count().await.expect("counts"), 30);
+    assert_eq!(store.host_count(&SiteScope::All).await.expect("counts"), 30);
     assert_eq!(store.ledger_list(0, 100).await.expect("reads").len(), 31, "no entry of an operation that failed");
     assert_eq!(store.token_list().await.expect("lists")[0].uses, 30);
     assert_healthy(&store).await;

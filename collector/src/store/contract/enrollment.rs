@@ -5,7 +5,7 @@ use muster_proto::model::{KeyFingerprint, Role};
 use super::Backend;
 use super::kit::{assert_healthy, at, enrolled, enrollment, host, key, new_token, site, token_id};
 use crate::ledger::entry::Entry;
-use crate::store::{AccountToken, Enrolled, Enrollment, KeyRenewal};
+use crate::store::{AccountToken, Enrolled, Enrollment, KeyRenewal, SiteScope};
 
 /// Host 1 renews its key at this second.
 fn renewal(old: KeyFingerprint, new: KeyFingerprint, second: u64) -> KeyRenewal {
@@ -38,11 +38,11 @@ pub(crate) async fn an_enrollment_needs_a_known_valid_token_with_uses_left(backe
     assert_eq!(store.host_enroll(wrong).await.expect("asks"), Enrolled::TokenUnknown, "another secret");
     let late = Enrollment { now: at(3600), ..enrollment(1) };
     assert_eq!(store.host_enroll(late).await.expect("asks"), Enrolled::TokenExpired);
-    assert_eq!(store.host_count().await.expect("counts"), 0);
+    assert_eq!(store.host_count(&SiteScope::All).await.expect("counts"), 0);
     let first = store.host_enroll(enrollment(1)).await.expect("enrolls");
     assert_eq!(first, Enrolled::Host { host: host(1), site: site() });
     assert_eq!(store.host_enroll(enrollment(2)).await.expect("asks"), Enrolled::TokenUsedUp);
-    assert_eq!(store.host_count().await.expect("counts"), 1);
+    assert_eq!(store.host_count(&SiteScope::All).await.expect("counts"), 1);
     assert_healthy(&store).await;
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn a_repeated_enrollment_gets_the_same_host_and_costs_no_use(ba
     let answer = store.host_enroll(retry).await.expect("retries");
     assert_eq!(answer, Enrolled::Host { host: host(1), site: site() });
     assert_eq!(store.token_list().await.expect("lists")[0].uses, 1);
-    assert_eq!(store.host_count().await.expect("counts"), 1);
+    assert_eq!(store.host_count(&SiteScope::All).await.expect("counts"), 1);
     let thief = Enrollment { secret_hash: [8; 32], ..enrollment(1) };
     assert_eq!(store.host_enroll(thief).await.expect("asks"), Enrolled::TokenUnknown, "a key alone opens nothing");
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{HostId, KeyFingerprint, Lane, SiteId};
+use muster_proto::model::{HostId, KeyFingerprint, Lane, SiteId, TokenId};
 
 use super::Backend;
-use super::kit::{all_judged, at, check_in, delivery, enrolled, enrollment, host, order, packages, reports};
-use crate::store::{CheckInAnswer, Delivered, Enrollment, HostQuery};
+use super::kit::{
+    all_judged, at, check_in, delivery, enrolled, enrollment, host, new_token, order, packages, reports, site,
+};
+use crate::store::{CheckInAnswer, Delivered, Enrollment, HostQuery, LaneTally, NewToken, SiteScope, SoftwareQuery};
 
 pub(crate) async fn silence_moves_only_lanes_that_yield_to_it(backend: impl Backend) {
     let store = backend.open();
@@ -20,7 +22,7 @@ pub(crate) async fn silence_moves_only_lanes_that_yield_to_it(backend: impl Back
     // This check-in is only in memory yet.
     let answer = store.check_in(check_in(2, 2, 500, &[packages(&[("kesl", "12")])])).await.expect("checks in");
     assert_eq!(answer, CheckInAnswer::Current);
-    let tally = store.lane_tally(&order(), at(100)).await.expect("tallies");
+    let tally = store.lane_tally(&order(), &SiteScope::All, at(100)).await.expect("tallies");
     let expected = BTreeMap::from([((Lane::Clear, true), 2), ((Lane::Clear, false), 1), ((Lane::Replace, true), 1)]);
     assert_eq!(tally.in_scope, expected);
     let ask = |lanes: &[Lane]| HostQuery {
@@ -39,7 +41,10 @@ pub(crate) async fn silence_moves_only_lanes_that_yield_to_it(backend: impl Back
         let rows = store.host_list(ask(&lanes)).await.expect("lists");
         assert_eq!(rows.iter().map(|row| row.host).collect::<Vec<HostId>>(), expected, "{lanes:?}");
     }
-    assert_eq!(store.lane_tally(&"other".parse().expect("valid"), at(0)).await.expect("tallies").unjudged, 4);
+    assert_eq!(
+        store.lane_tally(&"other".parse().expect("valid"), &SiteScope::All, at(0)).await.expect("tallies").unjudged,
+        4
+    );
 }
 
 pub(crate) async fn lists_are_in_order_filtered_and_paged(backend: impl Backend) {
@@ -59,7 +64,7 @@ pub(crate) async fn lists_are_in_order_filtered_and_paged(backend: impl Backend)
     let all = HostQuery { rows: 100, ..HostQuery::default() };
     let named = store.host_list(HostQuery { name: "OST-004".to_owned(), ..all.clone() }).await.expect("lists");
     assert_eq!(named.iter().map(|row| row.hostname.as_str()).collect::<Vec<&str>>(), ["host-004"]);
-    let elsewhere = HostQuery { site: SiteId::new("elsewhere").ok(), ..all.clone() };
+    let elsewhere = HostQuery { sites: SiteScope::Only(vec![SiteId::new("elsewhere").expect("valid")]), ..all.clone() };
     assert!(store.host_list(elsewhere).await.expect("lists").is_empty());
     let judged_only = HostQuery { order: Some(order()), ..all.clone() };
     assert!(store.host_list(judged_only.clone()).await.expect("lists").is_empty());
@@ -75,8 +80,12 @@ pub(crate) async fn a_host_is_found_by_its_name_whatever_its_case(backend: impl 
     let mut twin = enrollment(3);
     twin.facts.hostname = "HOST-001".to_owned();
     store.host_enroll(Enrollment { now: at(2), ..twin }).await.expect("enrolls");
-    assert_eq!(store.host_find("Host-001").await.expect("finds"), vec![host(1), host(3)]);
-    assert_eq!(store.host_find("host-00").await.expect("finds"), Vec::<HostId>::new(), "a part is not the name");
+    assert_eq!(store.host_find("Host-001", &SiteScope::All).await.expect("finds"), vec![host(1), host(3)]);
+    assert_eq!(
+        store.host_find("host-00", &SiteScope::All).await.expect("finds"),
+        Vec::<HostId>::new(),
+        "a part is not the name"
+    );
 }
 
 pub(crate) async fn an_unknown_host_is_told_so(backend: impl Backend) {
@@ -88,4 +97,54 @@ pub(crate) async fn an_unknown_host_is_told_so(backend: impl Backend) {
     assert_eq!(store.check().await.expect("checks").sections, 0, "strangers store nothing");
     assert!(store.host_get(host(9)).await.expect("asks").is_none());
     assert!(store.host_identify(KeyFingerprint::from_bytes([9; 32])).await.expect("asks").is_none());
+}
+
+/// Hosts 1 to 3 are at `hq`, hosts 4 and 5 at `plant`; all have curl, and all but host 5 are judged.
+pub(crate) async fn counts_lists_and_searches_can_be_limited_to_sites(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 3).await;
+    let (hq, plant) = (site(), SiteId::new("plant").expect("valid"));
+    let token = TokenId::new("tok-2").expect("valid");
+    let new = NewToken { id: token.clone(), site: plant.clone(), ..new_token(0) };
+    store.token_create(new).await.expect("token");
+    for n in 4..=5 {
+        if n == 5 {
+            all_judged(&store, Lane::Clear, 20).await;
+        }
+        store.host_enroll(Enrollment { token: token.clone(), ..enrollment(n) }).await.expect("enrolls");
+        reports(&store, n, 1, 10, &[packages(&[("curl", "8")])]).await;
+    }
+    for n in 1..=3 {
+        reports(&store, n, 1, 10, &[packages(&[("curl", "8")])]).await;
+    }
+    let nowhere = SiteScope::Only(vec![SiteId::new("nowhere").expect("valid")]);
+    let both = SiteScope::of(&[hq.clone(), plant.clone()]);
+    for (sites, hosts, judged) in [
+        (SiteScope::All, vec![1, 2, 3, 4, 5], 4),
+        (both, vec![1, 2, 3, 4, 5], 4),
+        (SiteScope::Only(vec![hq]), vec![1, 2, 3], 3),
+        (SiteScope::Only(vec![plant]), vec![4, 5], 1),
+        (nowhere, vec![], 0),
+        (SiteScope::Only(vec![]), vec![], 0),
+    ] {
+        let expected: Vec<HostId> = hosts.iter().copied().map(host).collect();
+        let count = hosts.len() as u64;
+        assert_eq!(store.host_count(&sites).await.expect("counts"), count, "{sites:?}");
+        // The check-ins are at second 10, so every host is silent after that.
+        let tally = store.lane_tally(&order(), &sites, at(11)).await.expect("tallies");
+        let in_scope = BTreeMap::from([((Lane::Clear, true), judged)]);
+        let in_scope = if judged == 0 { BTreeMap::new() } else { in_scope };
+        assert_eq!(tally, LaneTally { in_scope, out_of_scope: 0, unjudged: count - judged }, "{sites:?}");
+        let query = HostQuery { sites: sites.clone(), rows: 10, ..HostQuery::default() };
+        let rows = store.host_list(query).await.expect("lists");
+        assert_eq!(rows.iter().map(|row| row.host).collect::<Vec<HostId>>(), expected, "{sites:?}");
+        let found = store.host_find("host-004", &sites).await.expect("finds");
+        assert_eq!(found, if hosts.contains(&4) { vec![host(4)] } else { vec![] }, "{sites:?}");
+        let (text, version) = ("curl".to_owned(), String::new());
+        let query = SoftwareQuery { text, version, sites: sites.clone(), editions: 10, hosts: 10, after: None };
+        let found = store.software_find(query).await.expect("finds");
+        assert_eq!(found.hosts_total, count, "{sites:?}");
+        assert_eq!(found.editions.iter().map(|edition| edition.hosts).sum::<u64>(), count, "{sites:?}");
+        assert_eq!(found.hosts.iter().map(|row| row.id).collect::<Vec<HostId>>(), expected, "{sites:?}");
+    }
 }

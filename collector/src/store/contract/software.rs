@@ -7,10 +7,17 @@ use muster_proto::model::SoftwareReport;
 
 use super::Backend;
 use super::kit::{assert_healthy, enrolled, host, packages, reports, units};
-use crate::store::{IndexStep, SoftwareQuery, Store};
+use crate::store::{IndexStep, SiteScope, SoftwareQuery, Store};
 
 fn query(text: &str) -> SoftwareQuery {
-    SoftwareQuery { text: text.to_owned(), version: String::new(), editions: 100, hosts: 100, after: None }
+    SoftwareQuery {
+        text: text.to_owned(),
+        version: String::new(),
+        sites: SiteScope::All,
+        editions: 100,
+        hosts: 100,
+        after: None,
+    }
 }
 
 async fn ask(store: &Arc<dyn Store>, query: SoftwareQuery) -> SoftwareReport {

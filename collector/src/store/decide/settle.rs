@@ -49,6 +49,13 @@ impl<No> VerdictRow<No> {
     }
 }
 
+/// The row numbers of a host and of its site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct HostNumbers<No> {
+    pub(in crate::store) no: No,
+    pub(in crate::store) site: No,
+}
+
 /// What was judged last of a host's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct JudgedState<No> {
@@ -95,8 +102,8 @@ pub(in crate::store) struct EndedVerdict<No> {
     pub(in crate::store) cause: Cause,
 }
 
-/// Differences of the tally, by order, lane and scope. Sorted: PostgreSQL locks rows in this order.
-pub(in crate::store) type TallyChanges<No> = BTreeMap<(No, Lane, bool), i64>;
+/// Differences of the tally, by order, site, lane and scope. Sorted: PostgreSQL locks rows in this order.
+pub(in crate::store) type TallyChanges<No> = BTreeMap<(No, No, Lane, bool), i64>;
 
 /// What a settlement writes. Tuples begin with host and order.
 #[derive(Debug)]
@@ -146,15 +153,15 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
     /// Adds what a judgement changes, if it [counts](Self::is_newest); says whether it does.
     pub(in crate::store) fn judge(
         &mut self,
-        host: No,
+        host: HostNumbers<No>,
         judgement: &'j Judgement,
         before: Judged<No>,
         numbers: &impl Numbers<No>,
     ) -> Step<bool> {
-        if !self.is_newest(host, judgement, before.ticket) {
+        if !self.is_newest(host.no, judgement, before.ticket) {
             return Ok(false);
         }
-        self.hosts.insert(host);
+        self.hosts.insert(host.no);
         let Judged { mut verdicts, ended, remediations, state, .. } = before;
         let had_snapshot = state.is_some();
         let had_verdicts = !verdicts.is_empty() || !ended.is_empty();
@@ -194,12 +201,12 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
                 rules: numbers.rules(),
             };
             changes.extend(self.put_verdict(host, order, &judged.order, old, verdict));
-            self.put_remediation(host, order, &judged.remediation, remediation)?;
+            self.put_remediation(host.no, order, &judged.remediation, remediation)?;
         }
         // Orders that are no longer judged. Their remediation records stay, so that an order that comes back does not
         // forget.
         for (order, (id, old)) in verdicts {
-            self.withdrawn.push((host, order));
+            self.withdrawn.push((host.no, order));
             self.end(host, order, old, begin_after(old.since, self.now));
             changes.push(LaneChange {
                 order: id,
@@ -211,7 +218,7 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
             });
         }
         self.ledger.add(judgement.host, changes);
-        self.put_state(host, judgement, state);
+        self.put_state(host.no, judgement, state);
         Ok(true)
     }
 
@@ -228,14 +235,14 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
 
     fn put_verdict(
         &mut self,
-        host: No,
+        host: HostNumbers<No>,
         order: No,
         id: &OrderId,
         old: Option<VerdictRow<No>>,
         new: VerdictRow<No>,
     ) -> Option<LaneChange> {
         if old != Some(new) {
-            self.verdicts.push((host, order, new));
+            self.verdicts.push((host.no, order, new));
         }
         // Another reason or advice rewrites the row, but changes neither history nor tally.
         if old.is_some_and(|old| is_same_lane(&old, new.lane, new.in_scope)) {
@@ -244,7 +251,7 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
         if let Some(old) = old {
             self.end(host, order, old, new.since);
         }
-        self.count(order, &new, 1);
+        self.count(host, order, &new, 1);
         Some(LaneChange {
             order: id.clone(),
             from: old.map(|old| old.lane),
@@ -256,14 +263,14 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
     }
 
     /// A verdict becomes history.
-    fn end(&mut self, host: No, order: No, old: VerdictRow<No>, until: Timestamp) {
-        self.count(order, &old, -1);
+    fn end(&mut self, host: HostNumbers<No>, order: No, old: VerdictRow<No>, until: Timestamp) {
+        self.count(host, order, &old, -1);
         let VerdictRow { lane, in_scope, since, cause, .. } = old;
-        self.history.push(EndedVerdict { host, order, lane, in_scope, since, until, cause });
+        self.history.push(EndedVerdict { host: host.no, order, lane, in_scope, since, until, cause });
     }
 
-    fn count(&mut self, order: No, verdict: &VerdictRow<No>, n: i64) {
-        *self.tally.entry((order, verdict.lane, verdict.in_scope)).or_default() += n;
+    fn count(&mut self, host: HostNumbers<No>, order: No, verdict: &VerdictRow<No>, n: i64) {
+        *self.tally.entry((order, host.site, verdict.lane, verdict.in_scope)).or_default() += n;
     }
 
     /// A remediation record with nothing in it has no row.

@@ -68,12 +68,17 @@ async fn sections(session: &Session, numbers: &BTreeSet<i64>) -> Step<(BTreeMap<
     Ok((digests, sizes))
 }
 
-pub(super) async fn find(session: &Session, name: &str) -> Step<Vec<HostId>> {
-    let find = "SELECT id FROM host WHERE lower(hostname) = lower($1::text COLLATE \"C\") ORDER BY id LIMIT 10";
-    session.query(find, &[&name]).await?.iter().map(|found| row::host_id(found, 0)).collect()
+/// `within` is a condition on `site`.
+pub(super) async fn find(session: &Session, name: &str, within: &str) -> Step<Vec<HostId>> {
+    let find = format!(
+        "SELECT id FROM host WHERE lower(hostname) = lower($1::text COLLATE \"C\") AND {within} ORDER BY id LIMIT 10"
+    );
+    session.query_once(&find, &[&name]).await?.iter().map(|found| row::host_id(found, 0)).collect()
 }
 
-pub(super) async fn count(session: &Session) -> Step<u64> {
-    let found = session.query_first("SELECT value FROM counter WHERE name = 'hosts'", &[]).await?;
-    row::count(&found.ok_or_else(|| PostgresFault::damaged("the number of hosts", "it is not there"))?, 0)
+/// `within` is a condition on `site`.
+pub(super) async fn count(session: &Session, within: &str) -> Step<u64> {
+    let find = format!("SELECT coalesce(sum(hosts), 0)::int8 FROM site_hosts WHERE {within}");
+    let found = session.query_once(&find, &[]).await?;
+    row::count(found.first().ok_or_else(|| PostgresFault::damaged("the number of hosts", "it is not there"))?, 0)
 }

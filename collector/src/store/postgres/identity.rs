@@ -27,8 +27,10 @@ pub(super) async fn enroll(session: &Session, operation: &Enrollment, phrases: [
             session.execute(count_use, &[&operation.token.as_str()]).await?;
             create(session, operation, site_no, phrases).await?;
             ledger::write(session, operation.now, &entry).await?;
-            // Last, because every enrollment needs this row.
-            session.execute("UPDATE counter SET value = value + 1 WHERE name = 'hosts'", &[]).await?;
+            // Last, because every enrollment at the site needs this row.
+            let count = "INSERT INTO site_hosts (site, hosts) VALUES ($1, 1)
+                         ON CONFLICT (site) DO UPDATE SET hosts = site_hosts.hosts + 1";
+            session.execute(count, &[&site_no]).await?;
             Ok(answer)
         }
     }

@@ -64,7 +64,7 @@ fn portion(query: &HostQuery) -> usize {
 
 type Values = Vec<Box<dyn ToSql + Sync + Send>>;
 
-/// The statement and its values. `None` if nothing can match, because the database does not know the order or the site.
+/// The statement and its values. `None` if nothing can match, because the database does not know the order.
 async fn statement(
     session: &Session,
     dictionaries: &SmallDictionaries,
@@ -72,8 +72,7 @@ async fn statement(
     after: Option<HostId>,
 ) -> Step<Option<(String, Values)>> {
     let mut values: Values = Vec::new();
-    // Always true, so that WHERE is never empty.
-    let mut conditions = vec!["true".to_owned()];
+    let mut conditions = Vec::new();
     let mut join = String::new();
     let mut lane = "NULL::int2";
     if let Some(order) = &query.order {
@@ -91,13 +90,7 @@ async fn statement(
             conditions.push(format!("v.lane IN ({})", codes.join(", ")));
         }
     }
-    if let Some(site) = &query.site {
-        let Some(number) = dictionaries.find(session, SmallDictionary::Site, site.as_str()).await? else {
-            return Ok(None);
-        };
-        values.push(Box::new(number));
-        conditions.push(format!("h.site = ${}", values.len()));
-    }
+    conditions.push(dictionaries.within(session, "h.site", &query.sites).await?);
     if !query.name.is_empty() {
         // PostgreSQL stores no NUL, so no name has it; U+FFFD is what ingest puts in its place.
         values.push(Box::new(query.name.replace('\0', "\u{fffd}")));

@@ -15,13 +15,13 @@ use super::fault::Step;
 use super::session::Session;
 use super::small_dictionaries::{SmallDictionaries, SmallDictionary};
 use super::{row, rules, section_hits};
-use crate::store::decide::settle::{Changes, Judged, JudgedState, VerdictRow};
+use crate::store::decide::settle::{Changes, HostNumbers, Judged, JudgedState, VerdictRow};
 use crate::store::fault::StoreFault;
 use crate::store::{Judgement, Settlement, decide};
 
 /// Locks hosts in the order of their numbers.
 const HOSTS: &str = "
-    SELECT n.host, h.id FROM host_current n JOIN host h ON h.no = n.host
+    SELECT n.host, h.id, h.site FROM host_current n JOIN host h ON h.no = n.host
     WHERE n.host = ANY (ARRAY(SELECT no FROM host WHERE id = ANY ($1::bytea[]))) ORDER BY n.host
     FOR NO KEY UPDATE OF n";
 
@@ -86,7 +86,7 @@ impl decide::settle::Numbers<i32> for Numbers<'_> {
 /// What is stored of the hosts that are judged, while they are locked.
 #[derive(Default)]
 struct Before {
-    numbers: HashMap<HostId, i32>,
+    numbers: HashMap<HostId, HostNumbers<i32>>,
     hosts: HashMap<i32, Judged<i32>>,
     /// The states that hosts have now, in their stored form.
     states: HashMap<i32, Vec<u8>>,
@@ -99,9 +99,11 @@ impl Before {
         let mut before = Self::default();
         let ids: Vec<&[u8]> = judgements.iter().map(|judgement| judgement.host.as_bytes().as_slice()).collect();
         for found in session.query(HOSTS, &[&ids]).await? {
-            before.numbers.insert(row::host_id(&found, 1)?, found.try_get(0)?);
+            let numbers = HostNumbers { no: found.try_get(0)?, site: found.try_get(2)? };
+            before.numbers.insert(row::host_id(&found, 1)?, numbers);
         }
-        let hosts: Vec<i32> = before.numbers.values().copied().collect::<BTreeSet<i32>>().into_iter().collect();
+        let hosts: Vec<i32> =
+            before.numbers.values().map(|host| host.no).collect::<BTreeSet<i32>>().into_iter().collect();
         let values: super::session::Values<'_> = &[&hosts];
         session.prepare(&[TICKETS, VERDICTS, ENDED, REMEDIATIONS, STATES, rules::IN_FORCE]).await?;
         // `biased` sends the statement that locks the tickets first, so the others read what can no longer change.
@@ -187,10 +189,10 @@ pub(super) async fn settle(
     let mut changes = Changes::new(*now);
     let mut judged = Vec::new();
     for judgement in judgements {
-        let Some(no) = before.numbers.get(&judgement.host).copied() else { continue };
+        let Some(numbers_of_host) = before.numbers.get(&judgement.host).copied() else { continue };
         // A second judgement of a host finds nothing here, and does not count.
-        let host = before.hosts.remove(&no).unwrap_or_default();
-        if changes.judge(no, judgement, host, numbers)? {
+        let host = before.hosts.remove(&numbers_of_host.no).unwrap_or_default();
+        if changes.judge(numbers_of_host, judgement, host, numbers)? {
             judged.push(judgement.host);
         }
     }

@@ -12,6 +12,7 @@ use muster_proto::model::{Digest, OrderId};
 
 use super::fault::{PostgresFault, Step};
 use super::session::Session;
+use crate::store::SiteScope;
 
 /// Numbers in the cache; the least recently used ones are dropped.
 const CACHED: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
@@ -74,6 +75,18 @@ impl SmallDictionaries {
             self.read(session, dictionary, &missing, &mut known).await?;
         }
         Ok(known.remove(text))
+    }
+
+    /// A condition on a column that holds the numbers of sites. Sites without a row are left out.
+    pub(super) async fn within(&self, session: &Session, column: &str, scope: &SiteScope) -> Step<String> {
+        let SiteScope::Only(sites) = scope else { return Ok("true".to_owned()) };
+        let mut numbers = Vec::new();
+        for site in sites {
+            let number = self.find(session, SmallDictionary::Site, site.as_str()).await?;
+            numbers.extend(number.map(|number| number.to_string()));
+        }
+        // PostgreSQL has no empty list.
+        Ok(if numbers.is_empty() { "false".to_owned() } else { format!("{column} IN ({})", numbers.join(", ")) })
     }
 
     /// The numbers of these texts; new ones are added. The session must not be in a transaction.

@@ -10,6 +10,7 @@ use super::index::{self, IndexKind};
 use super::intern::Intern;
 use super::memory::Memory;
 use super::session::Session;
+use super::small_dictionaries::SmallDictionaries;
 use super::{host, row};
 use crate::store::SoftwareQuery;
 use crate::store::postings::{self, Block};
@@ -26,7 +27,8 @@ const BLOCKS: &str = "
 
 const LATE: &str = "SELECT l.no, l.entries FROM snapshot_late t JOIN snapshot l ON l.no = t.snapshot";
 
-const HOSTS: &str = "SELECT host, snapshot FROM host_current WHERE snapshot = ANY ($1::int8[])";
+const HOSTS: &str = "
+    SELECT n.host, n.snapshot FROM host_current n JOIN host h ON h.no = n.host WHERE n.snapshot = ANY ($1::int8[])";
 
 const PAGE: &str = "
     SELECT h.id, s.text, h.hostname, n.last_seen, l.entries FROM host h JOIN site s ON s.no = h.site
@@ -41,6 +43,7 @@ pub(super) async fn find(
     session: &Session,
     memory: &Memory,
     intern: &Intern,
+    dictionaries: &SmallDictionaries,
     query: &SoftwareQuery,
 ) -> Step<SoftwareReport> {
     let editions = intern.search(session, &query.text, &query.version).await?;
@@ -49,7 +52,8 @@ pub(super) async fn find(
     let snapshots = leads(session, IndexKind::Snapshots, &named).await?;
     let wanted: Vec<i64> = snapshots.values().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
     let mut hosts: HashMap<i64, Vec<i32>> = HashMap::new();
-    for found in session.query(HOSTS, &[&wanted]).await? {
+    let find = format!("{HOSTS} AND {}", dictionaries.within(session, "h.site", &query.sites).await?);
+    for found in session.query_once(&find, &[&wanted]).await? {
         hosts.entry(found.try_get(1)?).or_default().push(found.try_get(0)?);
     }
     let (mut counted, mut everyone) = (Vec::new(), BTreeSet::new());

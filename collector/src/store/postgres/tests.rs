@@ -172,7 +172,7 @@ async fn check_finds_what_is_damaged() {
             "twice in a row",
         ),
         ("UPDATE tally SET hosts = hosts + 1", "the tally differs from a recount"),
-        ("UPDATE counter SET value = value + 1 WHERE name = 'hosts'", "the number of hosts differs"),
+        ("UPDATE site_hosts SET hosts = hosts + 1", "the number of hosts differs"),
         ("DELETE FROM host_key", "exactly one key"),
         ("DELETE FROM phrase", "refers to a row that does not exist"),
         ("DELETE FROM section", "section number"),

@@ -11,7 +11,7 @@
 //! Every transaction takes its locks in this order, so that no two wait for each other:
 //! the dictionary (under its lock, in a transaction of its own) → `host_current` (by number) → `section`, `snapshot` (by digest) → `judge_queue`
 //! (by host) → what belongs to locked hosts → `judged_state`, `section_hit` (by key) → the ledger's numbers → `tally` (by key)
-//! → `counter`.
+//! → `site_hosts`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

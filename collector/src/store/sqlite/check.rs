@@ -56,18 +56,22 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "the tally differs from a recount: {}",
-        "SELECT 'order ' || (SELECT id FROM orders WHERE no = order_no) || ', lane ' || lane || ', in scope ' || in_scope
-                || ': ' || sum(kept) || ' stored, ' || sum(counted) || ' counted'
+        "SELECT 'order ' || (SELECT id FROM orders WHERE no = order_no) || ', site ' || (SELECT id FROM site WHERE no = t.site)
+                || ', lane ' || lane || ', in scope ' || in_scope || ': ' || sum(kept) || ' stored, ' || sum(counted) || ' counted'
          FROM (
-             SELECT order_no, lane, in_scope, hosts AS kept, 0 AS counted FROM tally
+             SELECT order_no, site, lane, in_scope, hosts AS kept, 0 AS counted FROM tally
              UNION ALL
-             SELECT order_no, lane, in_scope, 0, count(*) FROM verdict GROUP BY order_no, lane, in_scope
-         ) GROUP BY order_no, lane, in_scope HAVING sum(kept) <> sum(counted)",
+             SELECT v.order_no, h.site, v.lane, v.in_scope, 0, count(*) FROM verdict v JOIN host h ON h.no = v.host
+             GROUP BY v.order_no, h.site, v.lane, v.in_scope
+         ) t GROUP BY order_no, site, lane, in_scope HAVING sum(kept) <> sum(counted)",
     ),
     (
         "the number of hosts differs from a recount: {}",
-        "SELECT value || ' stored, ' || (SELECT count(*) FROM host) || ' counted' FROM counter
-         WHERE name = 'hosts' AND value <> (SELECT count(*) FROM host)",
+        "SELECT 'site ' || (SELECT id FROM site WHERE no = t.site) || ': ' || sum(kept) || ' stored, ' || sum(counted)
+                || ' counted'
+         FROM (SELECT site, hosts AS kept, 0 AS counted FROM site_hosts
+               UNION ALL SELECT site, 0, count(*) FROM host GROUP BY site) t
+         GROUP BY site HAVING sum(kept) <> sum(counted)",
     ),
     (
         "host {} has neither a verdict nor a place on the judge queue",

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::fault::{Step, StoreFault};
 use super::memory::Memory;
 use super::{facts, last_seen, row, section, snapshot, verdict};
-use crate::store::{StoredHost, StoredSnapshot};
+use crate::store::{SiteScope, StoredHost, StoredSnapshot};
 
 pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Option<StoredHost>> {
     let find = format!(
@@ -72,9 +72,10 @@ fn history(sql: &Connection, no: i64) -> Step<Vec<LaneChange>> {
     Ok(history)
 }
 
-pub(super) fn find(sql: &Connection, name: &str) -> Step<Vec<HostId>> {
-    let mut statement =
-        sql.prepare_cached("SELECT id FROM host WHERE hostname = ?1 COLLATE NOCASE ORDER BY id LIMIT 10")?;
+pub(super) fn find(sql: &Connection, name: &str, scope: &SiteScope) -> Step<Vec<HostId>> {
+    let within = row::within(sql, "site", scope)?;
+    let find = format!("SELECT id FROM host WHERE hostname = ?1 COLLATE NOCASE AND {within} ORDER BY id LIMIT 10");
+    let mut statement = sql.prepare_cached(&find)?;
     let mut rows = statement.query([name])?;
     let mut hosts = Vec::new();
     while let Some(found) = rows.next()? {
@@ -83,7 +84,7 @@ pub(super) fn find(sql: &Connection, name: &str) -> Step<Vec<HostId>> {
     Ok(hosts)
 }
 
-pub(super) fn count(sql: &Connection) -> Step<u64> {
-    let find = "SELECT value FROM counter WHERE name = 'hosts'";
-    sql.prepare_cached(find)?.query_row([], |found| Ok(row::count(found, 0)))?
+pub(super) fn count(sql: &Connection, scope: &SiteScope) -> Step<u64> {
+    let find = format!("SELECT coalesce(sum(hosts), 0) FROM site_hosts WHERE {}", row::within(sql, "site", scope)?);
+    sql.prepare_cached(&find)?.query_row([], |found| Ok(row::count(found, 0)))?
 }

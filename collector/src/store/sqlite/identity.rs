@@ -72,7 +72,9 @@ fn create(context: &mut WriteContext<'_>, operation: &Enrollment, site: i64) -> 
     sql.prepare_cached("INSERT INTO host_check_in (host, last_seen) VALUES (?1, ?2)")?
         .execute((no, operation.now.millis()))?;
     key_put(sql, no, &operation.key, KeyStatus::InUse, operation.now)?;
-    sql.prepare_cached("UPDATE counter SET value = value + 1 WHERE name = 'hosts'")?.execute([])?;
+    let count =
+        "INSERT INTO site_hosts (site, hosts) VALUES (?1, 1) ON CONFLICT (site) DO UPDATE SET hosts = hosts + 1";
+    sql.prepare_cached(count)?.execute([site])?;
     judge_queue::requeued(context, no, ticket, operation.now);
     let (host, facts) = (operation.host, Some(memory::facts_key(facts)));
     context.after_commit(move |memory| {

@@ -38,11 +38,10 @@ pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step
 
 type Values = Vec<Box<dyn ToSql>>;
 
-/// The statement and its values. `None` if nothing can match, because the database does not know the order or the site.
+/// The statement and its values. `None` if nothing can match, because the database does not know the order.
 fn statement(sql: &Connection, query: &HostQuery) -> Step<Option<(String, Values)>> {
     let mut values: Values = Vec::new();
-    // Always true, so that WHERE is never empty.
-    let mut conditions = vec!["1 = 1".to_owned()];
+    let mut conditions = Vec::new();
     let mut join = String::new();
     let mut lane = "NULL";
     if let Some(order) = &query.order {
@@ -58,11 +57,7 @@ fn statement(sql: &Connection, query: &HostQuery) -> Step<Option<(String, Values
             conditions.push(format!("v.lane IN ({})", codes.join(", ")));
         }
     }
-    if let Some(site) = &query.site {
-        let Some(number) = row::find_number(sql, row::FIND_SITE, site.as_str())? else { return Ok(None) };
-        values.push(Box::new(number));
-        conditions.push(format!("h.site = ?{}", values.len()));
-    }
+    conditions.push(row::within(sql, "h.site", &query.sites)?);
     if !query.name.is_empty() {
         values.push(Box::new(query.name.clone()));
         conditions.push(format!("instr(lower(h.hostname), lower(?{})) > 0", values.len()));

@@ -5,6 +5,7 @@ use muster_proto::model::{HostId, HostState, RunId, SiteId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::fault::{Step, StoreFault};
+use crate::store::SiteScope;
 use crate::store::last_seen::LastSeen;
 pub(super) use crate::store::versioned_json::{from_json, to_json};
 
@@ -92,6 +93,17 @@ pub(super) fn find_number(sql: &Connection, find: &str, text: &str) -> Step<Opti
 pub(super) const FIND_SITE: &str = "SELECT no FROM site WHERE id = ?1";
 pub(super) fn site_number(sql: &Connection, text: &str) -> Step<i64> {
     number(sql, FIND_SITE, "INSERT INTO site (id) VALUES (?1)", text)
+}
+
+/// A condition on a column that holds the numbers of sites. Sites that no host has ever had are left out.
+pub(super) fn within(sql: &Connection, column: &str, scope: &SiteScope) -> Step<String> {
+    let SiteScope::Only(sites) = scope else { return Ok("1 = 1".to_owned()) };
+    let mut numbers = Vec::new();
+    for site in sites {
+        numbers.extend(find_number(sql, FIND_SITE, site.as_str())?.map(|number| number.to_string()));
+    }
+    // An empty list is valid in SQLite, and nothing is in it.
+    Ok(format!("{column} IN ({})", numbers.join(", ")))
 }
 
 pub(super) const FIND_ORDER: &str = "SELECT no FROM orders WHERE id = ?1";

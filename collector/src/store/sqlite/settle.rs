@@ -11,7 +11,7 @@ use super::fault::{Step, StoreFault};
 use super::memory::Memory;
 use super::writer::WriteContext;
 use super::{ledger, row, section_hits, tally};
-use crate::store::decide::settle::{Changes, Judged, JudgedState, Numbers as _, VerdictRow};
+use crate::store::decide::settle::{Changes, HostNumbers, Judged, JudgedState, Numbers as _, VerdictRow};
 use crate::store::{Judgement, Settlement, decide};
 
 /// Numbers of everything that a settlement names.
@@ -60,11 +60,11 @@ pub(super) fn settle(context: &mut WriteContext<'_>, settlement: &Settlement) ->
         let Some(no) = context.memory.host_no(judgement.host) else { continue };
         // Also if the judgement does not count: the claim on its ticket is over.
         settled.push((no, judgement.ticket.cast_signed()));
-        let (ticket, state) = load_host(sql, no)?;
+        let Some((numbers_of_host, ticket, state)) = load_host(sql, no)? else { continue };
         // The rest is loaded only for judgements that count.
         if changes.is_newest(no, judgement, ticket) {
             let before = load(sql, no, ticket, state, judgement, &numbers)?;
-            changes.judge(no, judgement, before, &numbers)?;
+            changes.judge(numbers_of_host, judgement, before, &numbers)?;
             judged.push(judgement.host);
         }
     }
@@ -80,19 +80,23 @@ pub(super) fn settle(context: &mut WriteContext<'_>, settlement: &Settlement) ->
     Ok(())
 }
 
-/// The ticket with which a host waits, and what was judged last of its state.
-fn load_host(sql: &Connection, host: i64) -> Step<(Option<u64>, Option<JudgedState<i64>>)> {
+/// What [`load_host`] finds: the host and its site, the ticket with which it waits, and what was judged last of its
+/// state.
+type LoadedHost = (HostNumbers<i64>, Option<u64>, Option<JudgedState<i64>>);
+
+fn load_host(sql: &Connection, host: i64) -> Step<Option<LoadedHost>> {
     let mut statement = sql.prepare_cached(
-        "SELECT h.ticket, h.judged_state, h.state_since, j.state_key
+        "SELECT h.ticket, h.judged_state, h.state_since, j.state_key, h.site
          FROM host h LEFT JOIN judged_state j ON j.no = h.judged_state WHERE h.no = ?1",
     )?;
     let mut rows = statement.query([host])?;
-    let Some(found) = rows.next()? else { return Ok((None, None)) };
+    let Some(found) = rows.next()? else { return Ok(None) };
     let state = match (found.get(1)?, row::maybe_instant(found, 2)?, found.get::<_, Option<[u8; 32]>>(3)?) {
         (Some(no), Some(since), Some(key)) => Some(JudgedState { no, key: Digest::from_bytes(key), since }),
         _ => None,
     };
-    Ok((found.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned), state))
+    let numbers = HostNumbers { no: host, site: found.get(4)? };
+    Ok(Some((numbers, found.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned), state)))
 }
 
 fn load(

@@ -19,7 +19,9 @@ type Numbers = BTreeSet<i64>;
 pub(super) fn find(sql: &Connection, memory: &Memory, query: &SoftwareQuery) -> Step<SoftwareReport> {
     let editions = memory.dictionaries().search(&query.text, &query.version)?;
     let sections = sections(sql, &editions)?;
-    let mut fleet = Fleet { sql, snapshots: HashMap::new(), hosts: HashMap::new() };
+    let within = row::within(sql, "site", &query.sites)?;
+    let find_hosts = format!("SELECT no FROM host WHERE snapshot = ?1 AND {within}");
+    let mut fleet = Fleet { sql, find_hosts, snapshots: HashMap::new(), hosts: HashMap::new() };
     let (mut counted, mut everyone) = (Vec::new(), Numbers::new());
     for (edition, numbers) in software::by_text(&editions) {
         let of_edition = numbers.iter().filter_map(|number| sections.get(number)).flatten().copied();
@@ -71,6 +73,8 @@ fn sections(sql: &Connection, editions: &Editions) -> Step<BTreeMap<u32, Vec<i64
 /// Snapshots by section and hosts by snapshot, each read once.
 struct Fleet<'a> {
     sql: &'a Connection,
+    /// Finds the hosts of a snapshot at the sites of the query.
+    find_hosts: String,
     snapshots: HashMap<i64, Vec<i64>>,
     hosts: HashMap<i64, Vec<i64>>,
 }
@@ -88,7 +92,7 @@ impl Fleet<'_> {
         let mut hosts = Numbers::new();
         for snapshot in snapshots {
             if !self.hosts.contains_key(&snapshot) {
-                self.hosts.insert(snapshot, numbers(self.sql, "SELECT no FROM host WHERE snapshot = ?1", snapshot)?);
+                self.hosts.insert(snapshot, numbers(self.sql, &self.find_hosts, snapshot)?);
             }
             hosts.extend(&self.hosts[&snapshot]);
         }

@@ -109,7 +109,7 @@ async fn check_finds_what_is_damaged() {
         ),
         ("INSERT INTO phrase (text) SELECT text FROM phrase", "has the same text twice"),
         ("UPDATE tally SET hosts = hosts + 1", "the tally differs from a recount"),
-        ("UPDATE counter SET value = value + 1 WHERE name = 'hosts'", "the number of hosts differs"),
+        ("UPDATE site_hosts SET hosts = hosts + 1", "the number of hosts differs"),
         ("DELETE FROM host_key", "exactly one key"),
         (
             "INSERT INTO verdict_history SELECT host, order_no, since - 2, since + 1, lane, in_scope, cause FROM verdict",

@@ -7,6 +7,8 @@ use crate::judge::Removal;
 use crate::ledger::entry::Entry;
 
 const HOST: i64 = 7;
+const SITE: i64 = 3;
+const NUMBERS: HostNumbers<i64> = HostNumbers { no: HOST, site: SITE };
 const ORDER: i64 = 1;
 
 /// Orders are `order-1`, `order-2` and so on; a phrase has its length as its number.
@@ -76,7 +78,7 @@ fn in_lane(lane: Lane, since: i64) -> Judged<i64> {
 
 fn decided<'j>(judgement: &'j Judgement, before: Judged<i64>, now: i64) -> Changes<'j, i64> {
     let mut changes = Changes::new(at(now));
-    assert!(changes.judge(HOST, judgement, before, &Plain).expect("decides"), "the judgement counts");
+    assert!(changes.judge(NUMBERS, judgement, before, &Plain).expect("decides"), "the judgement counts");
     changes
 }
 
@@ -97,7 +99,15 @@ fn lanes(changes: Changes<'_, i64>) -> Vec<(Option<Lane>, Option<Lane>)> {
 }
 
 fn tally(changes: &Changes<'_, i64>) -> Vec<(Lane, i64)> {
-    changes.tally.iter().filter(|(_, n)| **n != 0).map(|((_, lane, _), n)| (*lane, *n)).collect()
+    changes
+        .tally
+        .iter()
+        .filter(|(_, n)| **n != 0)
+        .map(|((_, site, lane, _), n)| {
+            assert_eq!(*site, SITE);
+            (*lane, *n)
+        })
+        .collect()
 }
 
 #[test]
@@ -146,7 +156,7 @@ fn a_change_of_scope_alone_is_history_too() {
     let judgement = judgement(vec![JudgedOrder { in_scope: false, ..judged(Lane::Replace) }]);
     let changes = decided(&judgement, in_lane(Lane::Replace, 10), 20);
     assert_eq!(changes.history.len(), 1);
-    let expected = BTreeMap::from([((ORDER, Lane::Replace, true), -1), ((ORDER, Lane::Replace, false), 1)]);
+    let expected = BTreeMap::from([((ORDER, SITE, Lane::Replace, true), -1), ((ORDER, SITE, Lane::Replace, false), 1)]);
     assert_eq!(changes.tally, expected);
 }
 
@@ -226,10 +236,10 @@ fn a_judgement_counts_once_and_only_with_the_newest_ticket() {
     let mut changes = Changes::new(at(20));
     for ticket in [None, Some(2), Some(4)] {
         let outdated = Judged { ticket, ..never_judged() };
-        assert!(!changes.judge(HOST, &judgement, outdated, &Plain).expect("decides"));
+        assert!(!changes.judge(NUMBERS, &judgement, outdated, &Plain).expect("decides"));
     }
     assert!(changes.hosts.is_empty() && changes.verdicts.is_empty());
-    assert!(changes.judge(HOST, &judgement, never_judged(), &Plain).expect("decides"));
-    assert!(!changes.judge(HOST, &judgement, never_judged(), &Plain).expect("decides"), "twice is once");
+    assert!(changes.judge(NUMBERS, &judgement, never_judged(), &Plain).expect("decides"));
+    assert!(!changes.judge(NUMBERS, &judgement, never_judged(), &Plain).expect("decides"), "twice is once");
     assert_eq!(changes.verdicts.len(), 1);
 }

@@ -73,18 +73,21 @@ pub(super) const RULES: &[(&str, &str)] = &[
     ),
     (
         "the tally differs from a recount: {}",
-        "SELECT format('order %s, lane %s, in scope %s: %s stored, %s counted',
-                       (SELECT text FROM orders WHERE no = t.order_no), lane, in_scope, sum(kept), sum(counted))
+        "SELECT format('order %s, site %s, lane %s, in scope %s: %s stored, %s counted',
+                       (SELECT text FROM orders WHERE no = t.order_no), (SELECT text FROM site WHERE no = t.site), lane, in_scope, sum(kept), sum(counted))
          FROM (
-             SELECT order_no, lane, in_scope, hosts AS kept, 0 AS counted FROM tally
+             SELECT order_no, site, lane, in_scope, hosts AS kept, 0 AS counted FROM tally
              UNION ALL
-             SELECT order_no, lane, in_scope, 0, count(*) FROM verdict GROUP BY order_no, lane, in_scope
-         ) t GROUP BY order_no, lane, in_scope HAVING sum(kept) <> sum(counted)",
+             SELECT v.order_no, h.site, v.lane, v.in_scope, 0, count(*) FROM verdict v JOIN host h ON h.no = v.host
+             GROUP BY v.order_no, h.site, v.lane, v.in_scope
+         ) t GROUP BY order_no, site, lane, in_scope HAVING sum(kept) <> sum(counted)",
     ),
     (
         "the number of hosts differs from a recount: {}",
-        "SELECT format('%s stored, %s counted', value, (SELECT count(*) FROM host)) FROM counter
-         WHERE name = 'hosts' AND value <> (SELECT count(*) FROM host)",
+        "SELECT format('site %s: %s stored, %s counted', (SELECT text FROM site WHERE no = t.site), sum(kept), sum(counted))
+         FROM (SELECT site, hosts AS kept, 0 AS counted FROM site_hosts
+               UNION ALL SELECT site, 0, count(*) FROM host GROUP BY site) t
+         GROUP BY site HAVING sum(kept) <> sum(counted)",
     ),
     (
         "host {} has neither a verdict nor a place on the judge queue",

@@ -14,7 +14,7 @@ use crate::store::contract::{
     Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, indexed, judged, judgement, packages,
     reports, settled, snapshot,
 };
-use crate::store::{Delivered, IndexStep};
+use crate::store::{Delivered, IndexStep, SiteScope};
 
 /// A connection with the backend's settings.
 pub(super) async fn session(place: &Database) -> Session {
@@ -85,9 +85,9 @@ async fn what_the_server_could_not_put_in_order_is_done_again_as_a_whole() {
     let place = Database::create();
     let store = place.open();
     // The last table that each operation writes: its earlier writes must be rolled back too.
-    stumble(&place, "counter", "40001", 3);
+    stumble(&place, "site_hosts", "40001", 3);
     enrolled_fleet(&store, 1).await;
-    assert_eq!(store.host_count().await.expect("counts"), 1);
+    assert_eq!(store.host_count(&SiteScope::All).await.expect("counts"), 1);
     stumble(&place, "host_snapshot", "40P01", 3);
     for (seq, version) in [(1, "12"), (2, "13")] {
         let all = [packages(&[("kesl", version)])];
@@ -98,7 +98,7 @@ async fn what_the_server_could_not_put_in_order_is_done_again_as_a_whole() {
     stumble(&place, "tally", "55P03", 3);
     let claimed = store.queue_claim(9, at(30)).await.expect("claims");
     settled(&store, claimed.iter().map(|host| judgement(host, vec![judged(Lane::Replace)])).collect(), at(31)).await;
-    for table in ["counter", "host_snapshot", "tally"] {
+    for table in ["site_hosts", "host_snapshot", "tally"] {
         let times: u32 = place.sql(&format!("SELECT last_value FROM stumbles_{table}")).parse().expect("a number");
         assert!(times > 3, "{table}: {times}");
     }
