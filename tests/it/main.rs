@@ -11,6 +11,7 @@ mod crash;
 mod deliver;
 mod disk;
 mod enroll;
+mod fresh_machine;
 mod hostile;
 mod judge;
 mod layers;
