@@ -134,7 +134,7 @@ pub struct Order {
     pub confirmed: bool,
     /// Which facts are not confirmed.
     pub unconfirmed: Vec<String>,
-    /// Where the facts come from.
+    /// Addresses: the issuer's own text first, then other texts that state the facts.
     pub sources: Vec<String>,
     /// Whether hosts are judged under it.
     pub active: bool,
@@ -450,3 +450,6 @@ fn default_needs() -> Vec<Need> {
 const fn days(days: u64) -> Duration {
     Duration::from_secs(days * 24 * 3600)
 }
+
+#[cfg(test)]
+mod tests;
