@@ -27,6 +27,7 @@ use std::io::{self, Write};
 use clap::{CommandFactory, FromArgMatches};
 use muster_proto::error_chain;
 use muster_proto::model::Timestamp;
+use muster_proto::terminal::{Paint, printable};
 
 use args::{Cli, Verb};
 use client::Client;
@@ -44,8 +45,8 @@ pub struct World<'w> {
     pub err: &'w mut (dyn Write + Send),
     /// Standard input, for `catalogue match`.
     pub input: &'w mut (dyn io::BufRead + Send),
-    /// Whether to use colours.
-    pub colour: bool,
+    /// Colours and width for standard output.
+    pub paint: Paint,
     /// The current time.
     pub now: Timestamp,
     /// The home directory, for profiles.
@@ -56,13 +57,13 @@ pub struct World<'w> {
 
 /// Runs one command and returns the exit code.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>, world: World<'_>) -> u8 {
-    let World { out, err, input, colour, now, home, config_home } = world;
+    let World { out, err, input, paint, now, home, config_home } = world;
     let parsed = Cli::command().try_get_matches_from(arguments).and_then(|found| Cli::from_arg_matches(&found));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(refused) => return usage(&refused, out, err),
     };
-    let mut screen = Screen::new(out, cli.output, colour, now);
+    let mut screen = Screen::new(out, cli.output, paint, now);
     let places = profile::Places { home, config_home };
     let done = match execute(cli, &mut screen, input, &places).await {
         // Flush here, so that output that fails at the very end changes the exit code, too.
@@ -141,22 +142,15 @@ fn usage(refused: &clap::Error, out: &mut dyn Write, err: &mut dyn Write) -> u8 
     }
 }
 
-/// Prints an error with its causes, then the advice. A closed pipe is no error: the reader has seen enough.
+/// Prints an error with its causes, then the advice.
 fn report(failed: &anyhow::Error, err: &mut dyn Write) -> u8 {
-    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    };
-    // A connection that breaks off has the same kind, but is an error.
-    if failed.chain().any(broken_pipe) && failed.downcast_ref::<client::Unreachable>().is_none() {
-        return 0;
-    }
     if let Some(wrong) = failed.downcast_ref::<args::WrongUsage>() {
         let _ = writeln!(err, "error: {wrong}");
         return 2;
     }
-    let _ = writeln!(err, "error: {}", render::clean(&error_chain(failed.as_ref())));
+    let _ = writeln!(err, "error: {}", printable(&error_chain(failed.as_ref())));
     if let Some(advice) = client::advice(failed) {
-        let _ = writeln!(err, "  {advice}");
+        let _ = writeln!(err, "  {}", printable(&advice));
     }
     1
 }

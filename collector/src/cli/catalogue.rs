@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::Context;
 use muster_proto::model::ProductReport;
+use muster_proto::terminal::json_text;
 use serde_json::{Value, json};
 
 use super::args::{CheckArgs, MatchArgs, Output, ShowArgs, WrongUsage};
@@ -66,14 +68,16 @@ pub(super) fn match_lines(
         let mut scores = Scores::default();
         match_all(&matcher, input, |answer| {
             scores.add(answer);
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })
         .with_context(place)?;
         return score(&scores, screen);
     }
-    let write = |answer: &str| -> std::io::Result<()> {
-        screen.raw(answer.as_bytes())?;
-        screen.raw(b"\n")
+    let write = |answer: &str| {
+        screen.raw(json_text(answer).as_bytes())?;
+        screen.raw(b"\n")?;
+        // The input may have no end, so do not read on for nobody.
+        Ok(if screen.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     };
     match_all(&matcher, input, write).with_context(place)?;
     Ok(0)
@@ -82,13 +86,15 @@ pub(super) fn match_lines(
 fn match_all(
     matcher: &Matcher,
     input: &mut dyn BufRead,
-    mut answered: impl FnMut(&str) -> std::io::Result<()>,
+    mut answered: impl FnMut(&str) -> std::io::Result<ControlFlow<()>>,
 ) -> std::io::Result<()> {
     while let Some((line, cut)) = next_line(input)? {
         // A bad byte in one line must not end the whole run.
         let text = String::from_utf8_lossy(&line);
         let answer = if cut { too_long() } else { matcher.line(&text) };
-        answered(&answer)?;
+        if answered(&answer)?.is_break() {
+            break;
+        }
     }
     Ok(())
 }
@@ -237,7 +243,8 @@ fn row(product: &ProductReport) -> Vec<String> {
 }
 
 fn page(products: &[ProductReport], paint: &Paint) -> String {
-    let mut table = Table::new(&["id", "name", "vendor", "category", "platforms", "recognisers"]);
+    let mut table = Table::new(&["id", "name", "vendor", "category", "platforms", "recognisers"])
+        .dispensable(&["recognisers", "category"]);
     for product in products {
         table.row(vec![
             Cell::text(product.id.as_str()),

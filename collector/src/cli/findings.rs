@@ -74,6 +74,7 @@ pub(super) fn page(findings: &[Finding], boards: &[Board], now: Timestamp, paint
         }
         let mut table =
             Table::new(&["lane", "host", "site", "platform", "presence", "protection", "since", "reason"]).indented();
+        table = table.dispensable(&["platform", "protection", "presence", "site"]);
         for finding in of_order {
             table.row(vec![
                 Cell::marked_lane(finding.lane, finding.overdue),

@@ -160,7 +160,8 @@ pub(super) fn products(host: &HostReport, paint: &Paint) -> String {
     if host.hits.is_empty() {
         return nothing_found(&host.sources);
     }
-    let mut table = Table::new(&["product", "vendor", "category", "presence", "version", "sources"]);
+    let mut table = Table::new(&["product", "vendor", "category", "presence", "version", "sources"])
+        .dispensable(&["category", "vendor", "sources"]);
     for hit in &host.hits {
         let mut seen: Vec<&str> = hit.evidence.iter().map(|evidence| evidence.source.name()).collect();
         seen.sort_unstable();

@@ -53,7 +53,7 @@ fn page(hosts: &[HostRow], now: Timestamp, paint: &Paint) -> String {
     let orders: BTreeSet<&OrderId> = hosts.iter().flat_map(|host| host.lanes.keys()).collect();
     let mut header = vec!["id", "host", "site", "platform", "os", "last seen"];
     header.extend(if orders.len() == 1 { vec!["lane"] } else { orders.iter().map(|order| order.as_str()).collect() });
-    let mut table = Table::new(&header);
+    let mut table = Table::new(&header).dispensable(&["platform", "os", "site"]);
     for host in hosts {
         let seen = host.last_seen.map_or_else(|| "never".to_owned(), |at| ago(at, now));
         let mut cells = vec![

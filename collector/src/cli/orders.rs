@@ -55,7 +55,7 @@ fn page(orders: &[OrderReport], all: bool, now: Timestamp, paint: &Paint) -> Str
     if orders.is_empty() {
         return "no order is active; `muster orders --all` lists all orders\n".to_owned();
     }
-    let mut table = Table::new(&["order", "active", "due", "issuer", "title"]);
+    let mut table = Table::new(&["order", "active", "due", "issuer", "title"]).dispensable(&["issuer", "active"]);
     for order in orders {
         table.row(vec![
             Cell::text(order.id.as_str()),

@@ -1,12 +1,19 @@
 //! Output: tables for people; JSON, NDJSON and CSV for programs. The only place that writes to standard output.
+//!
+//! Texts come from hosts. Pages, JSON and CSV are escaped here, so that a command cannot forget it; see
+//! `muster_proto::terminal`. JSON keeps its meaning. CSV does not: it is for spreadsheets, and gets hidden characters as
+//! `\u{202e}` and formulas with an apostrophe.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
-use muster_proto::model::{Lane, Timestamp};
+use muster_proto::model::Timestamp;
+use muster_proto::terminal::{Escaping, Output as Pipe, page as escaped_page, printable};
 
 use super::args::Output;
 use crate::config::format_span;
+
+pub(super) use muster_proto::terminal::{Cell, Paint, Table};
 
 /// What all formats of an answer share.
 pub(super) struct Answer<'a, T> {
@@ -18,15 +25,20 @@ pub(super) struct Answer<'a, T> {
 
 /// Standard output and the format to write.
 pub(super) struct Screen<'w> {
-    out: &'w mut (dyn Write + Send),
+    out: Pipe<&'w mut (dyn Write + Send)>,
     output: Option<Output>,
     paint: Paint,
     now: Timestamp,
 }
 
 impl<'w> Screen<'w> {
-    pub(super) fn new(out: &'w mut (dyn Write + Send), output: Option<Output>, colour: bool, now: Timestamp) -> Self {
-        Self { out, output, paint: Paint { colour }, now }
+    pub(super) fn new(out: &'w mut (dyn Write + Send), output: Option<Output>, paint: Paint, now: Timestamp) -> Self {
+        Self { out: Pipe::new(out), output, paint, now }
+    }
+
+    /// Whether the reader of the output has gone away.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.out.is_closed()
     }
 
     /// The format, if one was given.
@@ -48,23 +60,25 @@ impl<'w> Screen<'w> {
         page: impl FnOnce(&Paint) -> String,
     ) -> anyhow::Result<()> {
         match self.output.unwrap_or(Output::Table) {
-            Output::Table => self.out.write_all(page(&self.paint).as_bytes())?,
+            Output::Table => {
+                let text = page(&self.paint);
+                self.out.write_all(escaped_page(&text, self.paint.has_colour()).as_bytes())?;
+            }
             Output::Json => {
-                // Unwrapped to an I/O error, so that a broken pipe is still recognised; the same below.
-                serde_json::to_writer_pretty(&mut *self.out, answer.whole).map_err(io::Error::from)?;
+                serde_json::to_writer_pretty(Escaping::json(&mut self.out), answer.whole)?;
                 self.out.write_all(b"\n")?;
             }
             Output::Ndjson => {
                 for line in lines {
-                    serde_json::to_writer(&mut *self.out, line).map_err(io::Error::from)?;
+                    serde_json::to_writer(Escaping::json(&mut self.out), line)?;
                     self.out.write_all(b"\n")?;
                 }
             }
             Output::Csv => {
-                let mut csv = csv::Writer::from_writer(&mut *self.out);
-                csv.write_record(answer.header).map_err(of_csv)?;
+                let mut csv = csv::Writer::from_writer(&mut self.out);
+                csv.write_record(answer.header)?;
                 for row in rows() {
-                    csv.write_record(row.iter().map(|cell| harmless(cell))).map_err(of_csv)?;
+                    csv.write_record(row.iter().map(|cell| harmless(cell)))?;
                 }
                 csv.flush()?;
             }
@@ -87,143 +101,16 @@ pub(super) fn counted(count: impl TryInto<u64>, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Unwraps an error of the CSV writer, so that a broken pipe is still recognised.
-fn of_csv(error: csv::Error) -> io::Error {
-    if error.is_io_error()
-        && let csv::ErrorKind::Io(inner) = error.into_kind()
-    {
-        return inner;
-    }
-    io::Error::other("the CSV could not be written")
-}
-
-/// Quotes a cell that a spreadsheet would run as a formula. Names come from hosts, which may be hostile.
+/// Escapes a cell, and quotes one that a spreadsheet would run as a formula. Names come from hosts, which may be hostile.
 fn harmless(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
+    let mark = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    format!("{mark}{}", printable(cell))
 }
 
-/// Replaces control characters, which a terminal could run as commands.
+/// A text from a host or a file, with its hidden characters escaped. [`Screen::show`] does it too; it is needed here where
+/// the text is measured or gets colours.
 pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
-}
-
-/// Colours, if the output is a terminal.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Paint {
-    colour: bool,
-}
-
-impl Paint {
-    pub(super) const fn plain() -> Self {
-        Self { colour: false }
-    }
-
-    fn code(self, code: &str, text: &str) -> String {
-        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
-    }
-
-    pub(super) fn bold(self, text: &str) -> String {
-        self.code("1", text)
-    }
-
-    pub(super) fn dim(self, text: &str) -> String {
-        self.code("2", text)
-    }
-
-    pub(super) fn alarm(self, text: &str) -> String {
-        self.code("1;31", text)
-    }
-
-    /// The colour of a lane: red for work, yellow for missing data, green for finished.
-    pub(super) fn lane(self, lane: Lane, text: &str) -> String {
-        let code = if lane.is_finished() {
-            "32"
-        } else if lane.is_coverage_gap() {
-            "33"
-        } else {
-            "31"
-        };
-        self.code(code, text)
-    }
-}
-
-/// A cell of a table.
-pub(super) struct Cell {
-    text: String,
-    right: bool,
-    lane: Option<Lane>,
-}
-
-impl Cell {
-    pub(super) fn text(text: impl AsRef<str>) -> Self {
-        // `clean` keeps line breaks, which would split the row.
-        Self { text: clean(text.as_ref()).replace('\n', " "), right: false, lane: None }
-    }
-
-    pub(super) fn number(number: u64) -> Self {
-        Self { text: number.to_string(), right: true, lane: None }
-    }
-
-    pub(super) fn lane(lane: Lane) -> Self {
-        Self { text: lane.name().to_owned(), right: false, lane: Some(lane) }
-    }
-
-    /// A lane, marked if the host is overdue in it.
-    pub(super) fn marked_lane(lane: Lane, overdue: bool) -> Self {
-        let mark = if overdue { " (overdue)" } else { "" };
-        Self { text: format!("{lane}{mark}"), ..Self::lane(lane) }
-    }
-}
-
-/// A table with aligned columns and no lines, so that `cut` and `grep` work on it. Every table of `muster` is one.
-pub(super) struct Table {
-    header: Vec<String>,
-    rows: Vec<Vec<Cell>>,
-    indent: &'static str,
-}
-
-impl Table {
-    pub(super) fn new(header: &[&str]) -> Self {
-        Self { header: header.iter().map(|name| name.to_uppercase()).collect(), rows: Vec::new(), indent: "" }
-    }
-
-    pub(super) fn indented(mut self) -> Self {
-        self.indent = "  ";
-        self
-    }
-
-    pub(super) fn row(&mut self, cells: Vec<Cell>) {
-        self.rows.push(cells);
-    }
-
-    pub(super) fn text(&self, paint: &Paint) -> String {
-        let width = |at: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.text.chars().count());
-            cells.chain([self.header[at].chars().count()]).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..self.header.len()).map(width).collect();
-        let right = |at: usize| self.rows.first().and_then(|row| row.get(at)).is_some_and(|cell| cell.right);
-        let mut text = String::new();
-        let header: Vec<String> =
-            self.header.iter().enumerate().map(|(at, name)| pad(name, widths[at], right(at))).collect();
-        let header = paint.dim(header.join("  ").trim_end());
-        text.push_str(&format!("{}{header}\n", self.indent));
-        for row in &self.rows {
-            let cells = row.iter().enumerate().map(|(at, cell)| {
-                // Pad before colouring: colour codes count as characters but have no width.
-                let padded = pad(&cell.text, widths[at], cell.right);
-                cell.lane.map_or(padded.clone(), |lane| paint.lane(lane, &padded))
-            });
-            let line = cells.collect::<Vec<_>>().join("  ");
-            text.push_str(&format!("{}{}\n", self.indent, line.trim_end()));
-        }
-        text
-    }
-}
-
-fn pad(text: &str, width: usize, right: bool) -> String {
-    let fill = " ".repeat(width.saturating_sub(text.chars().count()));
-    if right { format!("{fill}{text}") } else { format!("{text}{fill}") }
+    printable(text).into_owned()
 }
 
 /// Lines of names and values with the values aligned, two spaces in.
@@ -263,30 +150,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_align_and_numbers_are_on_the_right() {
-        let mut table = Table::new(&["lane", "hosts"]);
-        table.row(vec![Cell::lane(Lane::Replace), Cell::number(3)]);
-        table.row(vec![Cell::text("clear"), Cell::number(12_000)]);
-        assert_eq!(table.text(&Paint::plain()), "LANE     HOSTS\nreplace      3\nclear    12000\n");
-    }
-
-    #[test]
     fn people_read_plurals_and_whole_seconds() {
         assert_eq!([0_usize, 1, 2].map(|count| counted(count, "host")), ["0 hosts", "1 host", "2 hosts"]);
         let at = Timestamp::from_millis(1_500);
         assert_eq!(when(at, at), "1970-01-01T00:00:01Z (just now)");
     }
 
-    #[test]
-    fn a_host_name_cannot_control_a_terminal_or_spreadsheet() {
-        assert_eq!(clean("web\u{1b}[2J\u{7}"), "web\u{fffd}[2J\u{fffd}");
-        assert_eq!(harmless("=1+1"), "'=1+1");
-        assert_eq!(harmless("web-1"), "web-1");
+    /// What `show` writes for a host with this name.
+    fn shown(output: Output, name: &str, paint: Paint) -> String {
+        let mut out = Vec::new();
+        let mut screen = Screen::new(&mut out, Some(output), paint, Timestamp::default());
+        let whole = serde_json::json!({ "name": name });
+        let answer = Answer { whole: &whole, header: &["name"] };
+        let page = |paint: &Paint| format!("{} {}\n", paint.bold("host"), name);
+        screen.show(&answer, std::slice::from_ref(&whole), || vec![vec![name.to_owned()]], page).expect("written");
+        String::from_utf8(out).expect("text")
     }
 
     #[test]
-    fn colours_are_added_only_on_request() {
-        assert_eq!(Paint::plain().lane(Lane::Replace, "replace"), "replace");
-        assert_eq!(Paint { colour: true }.lane(Lane::Clear, "clear"), "\u{1b}[32mclear\u{1b}[0m");
+    fn a_host_name_cannot_control_a_terminal_or_spreadsheet() {
+        // `page` above forgets to escape the name.
+        let name = "=web\u{202e}\u{2066}\u{200b}\u{1b}[2J\u{7}";
+        for output in [Output::Table, Output::Json, Output::Ndjson, Output::Csv] {
+            let text = shown(output, name, Paint::plain());
+            assert!(!text.chars().any(|c| c != '\n' && muster_proto::terminal::is_hidden(c)), "{text:?}");
+            if let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) {
+                assert_eq!(value["name"], name, "JSON keeps the name");
+            }
+        }
+        assert_eq!(
+            shown(Output::Csv, name, Paint::plain()),
+            "name\n'=web\\u{202e}\\u{2066}\\u{200b}\\u{1b}[2J\\u{7}\n"
+        );
+        let coloured = shown(Output::Table, name, Paint::new(true, Some(80)));
+        assert!(coloured.starts_with("\u{1b}[1mhost\u{1b}[0m =web\\u{202e}"), "{coloured:?}");
+        assert!(coloured.contains("\\u{1b}[2J"), "{coloured:?}");
+        assert_eq!(harmless("web-1"), "web-1");
     }
 }

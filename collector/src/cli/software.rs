@@ -56,7 +56,8 @@ fn host_rows(hosts: &[SoftwareHost]) -> Vec<Vec<String>> {
 }
 
 fn edition_page(asked: &str, report: &SoftwareReport, paint: &Paint) -> String {
-    let mut table = Table::new(&["name", "version", "vendor", "platform", "kind", "hosts"]);
+    let mut table = Table::new(&["name", "version", "vendor", "platform", "kind", "hosts"])
+        .dispensable(&["kind", "platform", "vendor"]);
     for one in &report.editions {
         let [platform, kind, name, vendor, version] = texts(&one.edition);
         let mut cells: Vec<Cell> =

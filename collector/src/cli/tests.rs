@@ -7,7 +7,6 @@ use muster_proto::model::{
     Binding, Board, BoardCounts, CollectorStatus, Lane, OrderId, OrderReport, RulesRefused, Timestamp,
 };
 
-use super::render::Paint;
 use super::*;
 
 fn order(due: Option<&str>) -> OrderReport {
@@ -121,7 +120,7 @@ async fn muster(arguments: &[&str], input: &str) -> Outcome {
         out: &mut out,
         err: &mut err,
         input: &mut input,
-        colour: false,
+        paint: Paint::plain(),
         now: Timestamp::default(),
         home: None,
         config_home: Some("/nonexistent".into()),
@@ -217,22 +216,39 @@ impl std::io::Write for ClosedPipe {
     }
 }
 
-#[tokio::test]
-async fn a_closed_pipe_is_no_error() {
+/// Runs `muster` with a standard output that is already closed.
+async fn muster_unread(arguments: &[&str]) -> (u8, String) {
     let (mut out, mut err) = (ClosedPipe, Vec::new());
-    let mut input = BufReader::new("{}\n".as_bytes());
+    // Without an end: a program that reads on would not return.
+    let mut input = BufReader::new(std::io::repeat(b'\n'));
     let world = World {
         out: &mut out,
         err: &mut err,
         input: &mut input,
-        colour: false,
+        paint: Paint::plain(),
         now: Timestamp::default(),
         home: None,
         config_home: None,
     };
-    let arguments = ["muster", "catalogue", "match"].map(std::ffi::OsString::from);
-    assert_eq!(run(arguments, world).await, 0);
-    assert!(err.is_empty(), "{}", String::from_utf8_lossy(&err));
+    let arguments = ["muster"].iter().chain(arguments).map(std::ffi::OsString::from);
+    (run(arguments, world).await, String::from_utf8(err).expect("text"))
+}
+
+#[tokio::test]
+async fn a_closed_pipe_changes_no_exit_code_and_is_no_error() {
+    let stray = tempfile::tempdir().expect("a directory");
+    let stray = stray.path().to_str().expect("text");
+    for (arguments, code) in [
+        (&["catalogue", "match"][..], 0),
+        (&["version"], 0),
+        (&["completions", "bash"], 0),
+        (&["--help"], 0),
+        (&["catalogue", "check", "-o", "json"], 0),
+        (&["catalogue", "check", stray, "-o", "json"], 1),
+        (&["catalogue", "check", stray, "-o", "csv"], 1),
+    ] {
+        assert_eq!(muster_unread(arguments).await, (code, String::new()), "{arguments:?}");
+    }
 }
 
 #[tokio::test]
