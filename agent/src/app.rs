@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use muster_proto::error_chain;
 use muster_proto::model::{RefusalClass, Timestamp};
+use muster_proto::terminal::Progress;
 
 pub use agent::{Agent, DeliverySummary};
 pub use enrollment::{EnrollError, enroll, read_token};
@@ -161,6 +162,7 @@ fn scan_options(settings: &Settings, watchlist: muster_proto::model::Watchlist, 
         user_scope: settings.user_scope,
         user_key: key.ok(),
         stuck,
+        progress: Progress::default(),
     }
 }
 

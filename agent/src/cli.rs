@@ -1,8 +1,10 @@
 //! The command line, one file per verb. Exit codes: 0 for success, 1 for an error, 2 for wrong usage.
 //!
-//! Results go to standard output, errors and the log to standard error. A closed pipe ends the program without an error.
+//! Results go to standard output, errors and the log to standard error. Everything is escaped, because names on a machine may
+//! have characters that control a terminal. A closed pipe is no error and changes no exit code.
 
 mod check;
+mod completions;
 mod enroll;
 mod once;
 mod run;
@@ -12,12 +14,14 @@ mod status;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Stdout, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use muster_proto::error_chain;
+use muster_proto::terminal::{Escaping, PipeSafe, printable};
 
 use crate::app::{AppError, EnrollError};
 use crate::config::{self, ConfigFaults, Flags, Settings};
@@ -27,17 +31,17 @@ use crate::uplink::UplinkError;
 
 /// Inventory agent: finds the security software on this machine and reports it to a Muster collector
 #[derive(Debug, Parser)]
-#[command(name = "muster-agent", version, arg_required_else_help = true)]
+#[command(name = "muster-agent", version, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Arguments {
     /// Configuration file [default: /etc/muster/agent.toml if it exists]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     config: Option<PathBuf>,
     /// Directory for the key, identity and spool [default: /var/lib/muster-agent for root, otherwise
     /// ~/.local/state/muster-agent]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     state_dir: Option<PathBuf>,
     /// Log more; repeat for even more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     verbose: u8,
     #[command(subcommand)]
     verb: Verb,
@@ -59,8 +63,15 @@ enum Verb {
     Check(check::Arguments),
     /// Install, remove or inspect the system service
     Service(service::Arguments),
-    /// Print the version
-    Version,
+    /// Print a shell completion script
+    #[command(alias = "completion")]
+    Completions(completions::Arguments),
+    /// Print the version of this program
+    Version {
+        /// Output format
+        #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
+        output: Output,
+    },
 }
 
 /// Output format.
@@ -88,12 +99,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     os::memory::keep_few_heaps();
     match run(arguments) {
         Ok(code) => code,
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // The only place that prints an error with its causes.
-            let _ = writeln!(io::stderr(), "error: {}", error_chain(error.as_ref()));
+            let _ = writeln!(io::stderr(), "error: {}", printable(&error_chain(error.as_ref())));
             for line in advice(&error) {
-                let _ = writeln!(io::stderr(), "  {line}");
+                let _ = writeln!(io::stderr(), "  {}", printable(&line));
             }
             ExitCode::FAILURE
         }
@@ -115,8 +125,11 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Status(arguments) => status::run(&arguments, &flags),
         Verb::Check(arguments) => check::run(&arguments, &flags),
         Verb::Service(arguments) => service::run(&arguments),
-        Verb::Version => {
-            writeln!(io::stdout(), "muster-agent {}", env!("CARGO_PKG_VERSION"))?;
+        Verb::Completions(arguments) => completions::run(&arguments, Arguments::command()),
+        Verb::Version { output } => {
+            let version = env!("CARGO_PKG_VERSION");
+            let record = serde_json::json!({ "program": "muster-agent", "version": version });
+            print(output, &record, || format!("muster-agent {version}\n"))?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -134,13 +147,34 @@ fn advice(error: &anyhow::Error) -> impl Iterator<Item = String> {
     action.into_iter().chain(consequence)
 }
 
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        kind == Some(io::ErrorKind::BrokenPipe)
-            || cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind)
-                == Some(io::ErrorKind::BrokenPipe)
-    })
+/// Standard output, for text or for JSON.
+fn output(form: Output, colours: bool) -> Escaping<BufWriter<PipeSafe<Stdout>>> {
+    let out = BufWriter::new(PipeSafe::stdout());
+    match form {
+        Output::Table => Escaping::text(out, colours),
+        Output::Json | Output::Ndjson => Escaping::json(out),
+    }
+}
+
+/// Prints one result: a line of JSON, or text.
+fn print(form: Output, record: &impl serde::Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+    let mut out = output(form, false);
+    match form {
+        Output::Table => out.write_all(text().as_bytes())?,
+        Output::Json | Output::Ndjson => {
+            serde_json::to_writer(&mut out, record)?;
+            out.write_all(b"\n")?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// Accepts one of these names. Help, completions and the hints for mistyped names list them.
+fn one_of<T>(names: impl IntoIterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<T>())
 }
 
 fn read_settings(flags: &Flags) -> Result<Settings, ConfigFaults> {

@@ -17,6 +17,8 @@ use muster_proto::model::{
     Digest, HostFacts, HostState, Outcome, Section, Snapshot, SnapshotEntry, SourceName, UserScope, Watchlist,
 };
 
+use muster_proto::terminal::Progress;
+
 use crate::sources::{self, PLATFORM, ScanContext, Source, SourceReading};
 use redact::Redactor;
 pub use run::StuckSources;
@@ -36,6 +38,8 @@ pub struct ScanOptions {
     pub user_key: Option<[u8; 32]>,
     /// The sources that are stuck since an earlier scan.
     pub stuck: StuckSources,
+    /// Counts the sources that have been read.
+    pub progress: Progress,
 }
 
 impl Default for ScanOptions {
@@ -47,6 +51,7 @@ impl Default for ScanOptions {
             user_scope: UserScope::None,
             user_key: None,
             stuck: StuckSources::default(),
+            progress: Progress::default(),
         }
     }
 }
@@ -111,7 +116,7 @@ fn scan_with(all: Vec<Box<dyn Source>>, root: sources::root::Root, options: &Sca
     let mut home_items = Vec::new();
     let mut homes_complete = true;
     let mut units = (Vec::new(), Outcome::NotApplicable);
-    for run in run::all(chosen, &context, options.time_limit, &options.stuck) {
+    for run in run::all(chosen, &context, options) {
         let mut reading = run.reading;
         home_items.append(&mut reading.home_items);
         homes_complete &= !people::HOME_SOURCES.contains(&run.source) || missed_nothing(reading.outcome);

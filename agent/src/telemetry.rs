@@ -4,6 +4,7 @@
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
+use muster_proto::terminal::{Escaping, StderrAboveProgress};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
@@ -44,14 +45,17 @@ pub fn start(level: &str, format: LogFormat) -> Result<(), TelemetryError> {
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Names of files come from the machine, so the log is escaped like all other output.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     // An existing subscriber, as in tests, stays.
     if json {
+        let log = log.with_writer(|| Escaping::json(StderrAboveProgress));
         let log = log.json().flatten_event(true).with_filter_reloading();
         let handle = log.reload_handle();
         started(log.try_init().is_ok(), move |filter| handle.reload(filter).is_ok());
     } else {
         let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let log = log.with_writer(move || Escaping::text(StderrAboveProgress, colours));
         let log = log.with_ansi(colours).with_filter_reloading();
         let handle = log.reload_handle();
         started(log.try_init().is_ok(), move |filter| handle.reload(filter).is_ok());

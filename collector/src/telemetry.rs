@@ -6,6 +6,7 @@ mod metrics;
 
 use std::io::IsTerminal;
 
+use muster_proto::terminal::{Escaping, StderrAboveProgress};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -45,11 +46,14 @@ pub fn start_log(log: &Log) -> Result<(), LogError> {
         LogFormat::Json => true,
     };
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt::layer();
+    // Names come from hosts, so the log is escaped like all other output.
     let started = if json {
+        let layer = layer.with_writer(|| Escaping::json(StderrAboveProgress));
         registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).try_init()
     } else {
         // The format `text` may go to a file or the journal, which must not get colour codes.
+        let layer = layer.with_writer(move || Escaping::text(StderrAboveProgress, terminal));
         registry.with(layer.with_ansi(terminal)).try_init()
     };
     started.map_err(LogError::Start)

@@ -12,8 +12,8 @@ mod table;
 mod width;
 
 pub use escape::{Escaping, is_hidden, json_text, page, printable};
-pub use output::Output;
+pub use output::PipeSafe;
 pub use paint::Paint;
-pub use progress::{Progress, ShownProgress};
+pub use progress::{Progress, ShownProgress, StderrAboveProgress};
 pub use table::{Cell, Table};
 pub use width::{columns, cut, width};

@@ -3,7 +3,7 @@
 //!
 //! Each failed step comes with advice. The program exits with 1 when a step has failed.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -102,7 +102,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     check_watches(&settings, &mut steps)?;
     check_sources(&settings, &mut steps)?;
     let Steps(steps) = steps;
-    let mut out = io::stdout().lock();
+    let mut out = super::output(arguments.output, false);
     match arguments.output {
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&steps)?)?,
         Output::Ndjson => {
@@ -112,10 +112,11 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
         }
         Output::Table => print_table(&mut out, &steps)?,
     }
+    out.flush()?;
     Ok(if steps.iter().all(|step| step.ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print_table(out: &mut impl Write, steps: &[Step]) -> io::Result<()> {
+fn print_table(out: &mut impl Write, steps: &[Step]) -> std::io::Result<()> {
     let width = steps.iter().map(|step| step.step.len()).max().unwrap_or_default();
     for Step { step, status, found, advice, .. } in steps {
         writeln!(out, "{:<4} {step:<width$}  {found}", status.label())?;
@@ -340,7 +341,9 @@ fn check_watches(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
 
 fn check_sources(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
     let options = ScanOptions { watchlist: app::current_watchlist(settings), ..ScanOptions::default() };
+    let shown = options.progress.show("reading the sources");
     let scan = scan_root(Root::running_system()?, &options);
+    drop(shown);
     for entry in scan.snapshot.entries() {
         let step = format!("source {}", entry.source);
         let separator = if entry.reason.is_empty() { "" } else { ": " };

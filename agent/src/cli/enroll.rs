@@ -1,11 +1,11 @@
 //! `enroll`: enrolls this host with a collector, with a token from an operator.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::Output;
 use crate::app;
 use crate::config::Flags;
 use crate::telemetry;
@@ -18,6 +18,9 @@ pub(super) struct Arguments {
     /// File with the enrollment token, or - for standard input
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Output format
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
+    output: Output,
 }
 
 pub(super) fn run(arguments: Arguments, mut flags: Flags) -> anyhow::Result<ExitCode> {
@@ -27,13 +30,15 @@ pub(super) fn run(arguments: Arguments, mut flags: Flags) -> anyhow::Result<Exit
     let path = path.context("no enrollment token: use --token-file FILE, or --token-file - for standard input")?;
     let token = app::read_token(&path)?;
     let identity = app::block_on(app::enroll(&settings, &token, app::now()))??;
-    writeln!(
-        io::stdout(),
-        "enrolled as host {} in site {} at {}; the certificate is valid until {}",
-        identity.host_id,
-        identity.site,
-        identity.collector,
-        identity.expires
-    )?;
+    let record = serde_json::json!({
+        "host_id": identity.host_id, "site": identity.site, "collector": identity.collector,
+        "certificate_expires": identity.expires,
+    });
+    super::print(arguments.output, &record, || {
+        format!(
+            "enrolled as host {} in site {} at {}; the certificate is valid until {}\n",
+            identity.host_id, identity.site, identity.collector, identity.expires
+        )
+    })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,5 @@
 //! `once`: scans and delivers once. Exits with 0 when the collector has acknowledged the snapshot.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -45,11 +44,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     let root =
         arguments.root.as_ref().map_or_else(Root::running_system, |dir| Root::below(dir)).map_err(AppError::from)?;
     let summary = app::block_on(scan_and_deliver(settings, root))??;
-    let mut out = io::stdout();
-    match arguments.output {
-        Output::Table => writeln!(out, "{}", sentence(&summary))?,
-        Output::Json | Output::Ndjson => writeln!(out, "{}", serde_json::to_string(&summary)?)?,
-    }
+    super::print(arguments.output, &summary, || format!("{}\n", sentence(&summary)))?;
     Ok(ExitCode::SUCCESS)
 }
 

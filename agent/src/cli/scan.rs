@@ -5,13 +5,14 @@
 //! from what would be sent.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use muster_proto::canonical;
 use muster_proto::model::{Observation, Outcome, Platform, SnapshotEntry, SourceName, UserScope};
+use muster_proto::terminal::{Cell, Paint, Progress, Table};
 use serde_json::{Value, json};
 
 use super::Output;
@@ -28,7 +29,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
     /// Read only this source; can be repeated
-    #[arg(long = "source", value_name = "NAME", value_parser = source_name)]
+    #[arg(long = "source", value_name = "NAME", value_parser = super::one_of::<SourceName>(source_names()))]
     sources: Vec<SourceName>,
     /// Output format
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
@@ -38,18 +39,17 @@ pub(super) struct Arguments {
     show_sent: bool,
     /// Which software in home directories to attribute to users [default: scan.user_scope in the configuration file,
     /// otherwise watchlist]; user pseudonyms are new for every scan
-    #[arg(long, value_name = "SCOPE", value_parser = user_scope)]
+    #[arg(long, value_name = "SCOPE", value_parser = super::one_of::<UserScope>(scope_names()))]
     user_scope: Option<UserScope>,
 }
 
-fn user_scope(text: &str) -> Result<UserScope, String> {
-    text.parse().map_err(|_| "expected all, watchlist or none".to_owned())
+fn scope_names() -> impl Iterator<Item = &'static str> {
+    UserScope::ALL.iter().map(|scope| scope.name())
 }
 
-fn source_name(text: &str) -> Result<SourceName, String> {
-    let names: Vec<&str> = sources::all().iter().map(|source| source.name().name()).collect();
-    let name = names.contains(&text).then(|| text.parse().ok()).flatten();
-    name.ok_or_else(|| format!("unknown source; expected one of {}", names.join(", ")))
+/// The sources of this platform, which are fewer than those of the contract.
+fn source_names() -> Vec<&'static str> {
+    sources::all().iter().map(|source| source.name().name()).collect()
 }
 
 #[derive(serde::Serialize)]
@@ -103,12 +103,16 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
         sources: arguments.sources.clone(),
         user_scope: arguments.user_scope.or(configured_scope).unwrap_or(UserScope::Watchlist),
         user_key: Some(identity::temporary_user_key()?),
+        progress: Progress::default(),
         ..from_settings
     };
+    let shown = options.progress.show("scanning");
     let result = scan_root(root, &options);
-    let mut out = BufWriter::new(io::stdout().lock());
+    drop(shown);
+    let paint = Paint::of_stdout();
+    let mut out = super::output(arguments.output, paint.has_colour());
     match arguments.output {
-        Output::Table => table(&mut out, &result, arguments.root.as_deref(), arguments.show_sent)?,
+        Output::Table => out.write_all(table(&result, arguments, &paint)?.as_bytes())?,
         Output::Json => json_document(&mut out, &result, arguments.show_sent)?,
         Output::Ndjson => ndjson(&mut out, &result, arguments.show_sent)?,
     }
@@ -230,48 +234,44 @@ fn json_document(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> 
     Ok(())
 }
 
-fn table(out: &mut impl Write, result: &ScanResult, root: Option<&Path>, show_sent: bool) -> anyhow::Result<()> {
+fn table(result: &ScanResult, arguments: &Arguments, paint: &Paint) -> anyhow::Result<String> {
     let facts = &result.facts;
     let shown = [&facts.hostname, &facts.os_name, &facts.kernel, &facts.architecture];
     let shown: Vec<&str> = shown.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-    writeln!(out, "{}\n", shown.join(", "))?;
-    if show_sent {
+    let mut page = format!("{}\n\n", shown.join(", "));
+    if arguments.show_sent {
         for (name, value) in sent(result) {
-            writeln!(out, "{name}: {}\n", serde_json::to_string_pretty(&value)?)?;
+            page.push_str(&format!("{name}: {}\n\n", serde_json::to_string_pretty(&value)?));
         }
     }
-    let mut outcomes = new_table(&["SOURCE", "OUTCOME", "ITEMS", "MS", "REASON"]);
+    let mut outcomes = Table::new(&["source", "outcome", "items", "ms", "reason"]);
     let mut advice = Vec::new();
-    let mut observed = new_table(&["SOURCE", "NAME", "VERSION", "STATE", "VENDOR", "PATH"]);
+    let mut observed =
+        Table::new(&["source", "name", "version", "state", "vendor", "path"]).dispensable(&["state", "vendor"]);
     each_source(result, |record, observations| {
-        outcomes.add_row([
-            record.source.name().to_owned(),
-            record.outcome.name().to_owned(),
-            record.items.to_string(),
-            record.took_ms.to_string(),
-            record.reason.to_owned(),
+        outcomes.row(vec![
+            Cell::text(record.source.name()),
+            Cell::text(record.outcome.name()),
+            Cell::number(u64::try_from(record.items).unwrap_or(u64::MAX)),
+            Cell::number(record.took_ms),
+            Cell::text(record.reason),
         ]);
         advice.extend(record.advice.map(|advice| format!(" {}: {advice}", record.source)));
         for observation in observations {
             let Observation { name, version, state, vendor, path, .. } = observation;
             // A watched path has no other name.
             let name = if name == path { "" } else { name.as_str() };
-            observed.add_row([record.source.name(), name, version, state, vendor, path]);
+            observed.row([record.source.name(), name, version, state, vendor, path].map(Cell::text).to_vec());
         }
         Ok(())
     })?;
-    writeln!(out, "{}\n", outcomes.trim_fmt())?;
+    page.push_str(&format!("{}\n", outcomes.text(paint)));
     if !advice.is_empty() {
         // With --root the advice is for the scanned system, not for the one that runs this command.
+        let root = arguments.root.as_deref();
         let below = root.map(|dir| format!("\n These paths and commands are for the system below {}.", dir.display()));
-        writeln!(out, "{}{}\n", advice.join("\n"), below.unwrap_or_default())?;
+        page.push_str(&format!("{}{}\n\n", advice.join("\n"), below.unwrap_or_default()));
     }
-    writeln!(out, "{}", observed.trim_fmt())?;
-    Ok(())
-}
-
-fn new_table(header: &[&str]) -> comfy_table::Table {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header(header);
-    table
+    page.push_str(&observed.text(paint));
+    Ok(page)
 }

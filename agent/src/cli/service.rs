@@ -1,6 +1,5 @@
 //! `service`: installs, removes and inspects the system service. Hosts that use the packages do not need it.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -24,7 +23,7 @@ enum Verb {
     /// Write the unit, create the account and the state directory, and start the service
     Install(Install),
     /// Stop the service and remove its files; keep settings and identity
-    Uninstall(Place),
+    Uninstall(Uninstall),
     /// Show whether the service is installed, enabled and running
     Status(Status),
 }
@@ -44,6 +43,18 @@ struct Install {
     /// /usr/local/bin/muster-agent]
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
+    /// Output format
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+struct Uninstall {
+    #[command(flatten)]
+    place: Place,
+    /// Output format
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
+    output: Output,
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,9 +67,8 @@ struct Status {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut out = io::stdout();
-    let done = match &arguments.verb {
-        Verb::Install(Install { place, program }) => {
+    let (done, output) = match &arguments.verb {
+        Verb::Install(Install { place, program, output }) => {
             let system = system(place)?;
             let program = match program {
                 Some(program) => existing_place(&system, &[program])?,
@@ -66,17 +76,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 None if place.root.is_some() => existing_place(&system, &PLACES.map(Path::new))?,
                 None => std::env::current_exe().context("cannot determine the path of this program")?,
             };
-            service::install(&program, place.root.as_deref())?
+            (service::install(&program, place.root.as_deref())?, *output)
         }
-        Verb::Uninstall(place) => {
+        Verb::Uninstall(Uninstall { place, output }) => {
             system(place)?;
-            service::uninstall(place.root.as_deref())?
+            (service::uninstall(place.root.as_deref())?, *output)
         }
         Verb::Status(status) => return show(status),
     };
-    for line in done {
-        writeln!(out, "{line}")?;
-    }
+    let record = serde_json::json!({ "done": done });
+    super::print(output, &record, || done.iter().map(|line| format!("{line}\n")).collect())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -109,23 +118,18 @@ fn existing_place(system: &Root, places: &[impl AsRef<Path>]) -> anyhow::Result<
 fn show(arguments: &Status) -> anyhow::Result<ExitCode> {
     system(&arguments.place)?;
     let status = service::status(arguments.place.root.as_deref())?;
-    let mut out = io::stdout();
-    match arguments.output {
-        Output::Json | Output::Ndjson => writeln!(out, "{}", serde_json::to_string(&status)?)?,
-        Output::Table => {
-            let or_unknown = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };
-            let unit = status.unit.map_or_else(|| "not installed".to_owned(), |unit| unit.display().to_string());
-            let from = if status.packaged { " (from a package)" } else { "" };
-            for (name, value) in [
-                ("service", format!("{unit}{from}")),
-                ("enabled", or_unknown(&status.enabled)),
-                ("active", or_unknown(&status.active)),
-                ("status", or_unknown(&status.status_text)),
-            ] {
-                writeln!(out, "{name:<10} {value}")?;
-            }
-        }
-    }
+    super::print(arguments.output, &status, || {
+        let or_unknown = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };
+        let unit = status.unit.as_ref().map_or_else(|| "not installed".to_owned(), |unit| unit.display().to_string());
+        let from = if status.packaged { " (from a package)" } else { "" };
+        let rows = [
+            ("service", format!("{unit}{from}")),
+            ("enabled", or_unknown(&status.enabled)),
+            ("active", or_unknown(&status.active)),
+            ("status", or_unknown(&status.status_text)),
+        ];
+        rows.iter().map(|(name, value)| format!("{name:<10} {value}\n")).collect()
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -145,7 +149,9 @@ mod tests {
 
     fn install(image: &Path, program: Option<&str>) -> anyhow::Result<ExitCode> {
         let place = Place { root: Some(image.to_owned()) };
-        run(&Arguments { verb: Verb::Install(Install { place, program: program.map(PathBuf::from) }) })
+        run(&Arguments {
+            verb: Verb::Install(Install { place, program: program.map(PathBuf::from), output: Output::Table }),
+        })
     }
 
     fn found(image: &Path, places: &[&str]) -> Result<PathBuf, String> {
@@ -177,7 +183,7 @@ mod tests {
         let place = || Place { root: Some(mistyped.clone()) };
         let status = Status { place: place(), output: Output::Table };
         install(&mistyped, None).expect_err("no such folder");
-        for verb in [Verb::Uninstall(place()), Verb::Status(status)] {
+        for verb in [Verb::Uninstall(Uninstall { place: place(), output: Output::Table }), Verb::Status(status)] {
             run(&Arguments { verb }).expect_err("no such folder");
         }
         assert!(!mistyped.exists(), "a folder was made of a typing error");

@@ -1,6 +1,5 @@
 //! `status`: shows the state of the agent, read from its state directory. It contacts nobody and changes nothing.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -44,17 +43,11 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
         "watching": app::watch_summary(&settings.state_dir)?,
         "watchlist_version": watchlist.version,
     });
-    let mut out = io::stdout();
-    match arguments.output {
-        Output::Json | Output::Ndjson => writeln!(out, "{status}")?,
-        Output::Table => {
-            let rows = rows(&status);
-            let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-            for (name, value) in rows {
-                writeln!(out, "{name:<width$}  {value}")?;
-            }
-        }
-    }
+    super::print(arguments.output, &status, || {
+        let rows = rows(&status);
+        let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        rows.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect()
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

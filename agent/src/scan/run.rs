@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use muster_proto::model::{Outcome, SourceName};
+use muster_proto::terminal::Progress;
 
+use super::ScanOptions;
 use crate::sources::{ScanContext, Source, SourceReading};
 
 /// The result of running one source.
@@ -44,18 +46,19 @@ struct Running {
     mark: Arc<()>,
 }
 
-pub(super) fn all(
-    sources: Vec<Box<dyn Source>>,
-    context: &Arc<ScanContext>,
-    limit: Duration,
-    stuck: &StuckSources,
-) -> Vec<SourceRun> {
+pub(super) fn all(sources: Vec<Box<dyn Source>>, context: &Arc<ScanContext>, options: &ScanOptions) -> Vec<SourceRun> {
+    let ScanOptions { time_limit, stuck, progress, .. } = options;
     let started = Instant::now();
-    let running: Vec<Running> = sources.into_iter().map(|source| start(source, context, stuck)).collect();
-    running.into_iter().map(|running| running.wait(started, limit, stuck)).collect()
+    progress.expect(u64::try_from(sources.len()).unwrap_or(0));
+    let running: Vec<Running> = sources.into_iter().map(|source| start(source, context, stuck, progress)).collect();
+    let wait = |running: Running| {
+        progress.note(running.source.name());
+        running.wait(started, *time_limit, stuck)
+    };
+    running.into_iter().map(wait).collect()
 }
 
-fn start(source: Box<dyn Source>, context: &Arc<ScanContext>, stuck: &StuckSources) -> Running {
+fn start(source: Box<dyn Source>, context: &Arc<ScanContext>, stuck: &StuckSources, progress: &Progress) -> Running {
     let (sender, answer) = mpsc::sync_channel(1);
     let mark = Arc::new(());
     if stuck.contains(source.name()) {
@@ -68,10 +71,12 @@ fn start(source: Box<dyn Source>, context: &Arc<ScanContext>, stuck: &StuckSourc
     let context = Arc::clone(context);
     let started = Instant::now();
     let clone = Arc::clone(&mark);
+    let progress = progress.clone();
     let work = move || {
         // Dropped when the source returns or panics. Until then the source counts as stuck.
         let _mark = clone;
         let reading = source.read(&context);
+        progress.advance(1);
         // After the time limit nobody receives this, and the result is discarded.
         let _ = sender.send((reading, started.elapsed()));
     };

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use muster_proto::model::Timestamp;
-use muster_proto::terminal::{Escaping, Output as Pipe, page as escaped_page, printable};
+use muster_proto::terminal::{Escaping, PipeSafe, page as escaped_page, printable};
 
 use super::args::Output;
 use crate::config::format_span;
@@ -25,7 +25,7 @@ pub(super) struct Answer<'a, T> {
 
 /// Standard output and the format to write.
 pub(super) struct Screen<'w> {
-    out: Pipe<&'w mut (dyn Write + Send)>,
+    out: PipeSafe<&'w mut (dyn Write + Send)>,
     output: Option<Output>,
     paint: Paint,
     now: Timestamp,
@@ -33,7 +33,7 @@ pub(super) struct Screen<'w> {
 
 impl<'w> Screen<'w> {
     pub(super) fn new(out: &'w mut (dyn Write + Send), output: Option<Output>, paint: Paint, now: Timestamp) -> Self {
-        Self { out: Pipe::new(out), output, paint, now }
+        Self { out: PipeSafe::new(out), output, paint, now }
     }
 
     /// Whether the reader of the output has gone away.

@@ -123,7 +123,7 @@ pub struct Escaping<W> {
 #[derive(Debug, Clone, Copy)]
 enum Form {
     Json,
-    Log { colours: bool },
+    Text { colours: bool },
 }
 
 impl<W: Write> Escaping<W> {
@@ -132,9 +132,9 @@ impl<W: Write> Escaping<W> {
         Self { inner, form: Form::Json }
     }
 
-    /// Escapes the lines of a log as [`page`] does.
-    pub const fn log(inner: W, colours: bool) -> Self {
-        Self { inner, form: Form::Log { colours } }
+    /// Escapes text as [`page`] does.
+    pub const fn text(inner: W, colours: bool) -> Self {
+        Self { inner, form: Form::Text { colours } }
     }
 }
 
@@ -143,7 +143,7 @@ impl<W: Write> Write for Escaping<W> {
         let text = String::from_utf8_lossy(bytes);
         let shown = match self.form {
             Form::Json => json_text(&text),
-            Form::Log { colours } => page(&text, colours),
+            Form::Text { colours } => page(&text, colours),
         };
         self.inner.write_all(shown.as_bytes())?;
         Ok(bytes.len())

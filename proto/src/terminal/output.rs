@@ -5,12 +5,12 @@ use std::io::{self, ErrorKind, Write};
 
 /// A writer that reports success after its pipe was closed. All other errors, such as a full disk, are returned.
 #[derive(Debug)]
-pub struct Output<W> {
+pub struct PipeSafe<W> {
     inner: W,
     is_closed: bool,
 }
 
-impl<W: Write> Output<W> {
+impl<W: Write> PipeSafe<W> {
     /// Wraps a writer.
     pub const fn new(inner: W) -> Self {
         Self { inner, is_closed: false }
@@ -35,7 +35,7 @@ impl<W: Write> Output<W> {
     }
 }
 
-impl Output<io::Stdout> {
+impl PipeSafe<io::Stdout> {
     /// Standard output.
     #[must_use]
     pub fn stdout() -> Self {
@@ -43,7 +43,7 @@ impl Output<io::Stdout> {
     }
 }
 
-impl<W: Write> Write for Output<W> {
+impl<W: Write> Write for PipeSafe<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.unless_closed(bytes.len(), |inner| inner.write(bytes))
     }
@@ -70,9 +70,9 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
-        let mut closed = Output::new(Fails(ErrorKind::BrokenPipe));
+        let mut closed = PipeSafe::new(Fails(ErrorKind::BrokenPipe));
         assert!(writeln!(closed, "text").is_ok() && closed.is_closed() && closed.flush().is_ok());
-        let mut full = Output::new(Fails(ErrorKind::StorageFull));
+        let mut full = PipeSafe::new(Fails(ErrorKind::StorageFull));
         assert_eq!(writeln!(full, "text").map_err(|error| error.kind()), Err(ErrorKind::StorageFull));
         assert!(!full.is_closed());
     }

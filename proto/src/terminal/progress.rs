@@ -17,7 +17,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,15 @@ const DRAWN: Duration = Duration::from_millis(100);
 const PRINTED: Duration = Duration::from_secs(10);
 /// The width of the bar.
 const BAR: u64 = 24;
+/// Removes a bar and puts the cursor at its start.
+const CLEAR: &str = "\r\u{1b}[K";
+
+/// Whether a bar is on the screen. Held while anything is written, so that a log line never continues a bar.
+static IS_DRAWN: Mutex<bool> = Mutex::new(false);
+
+fn is_drawn() -> MutexGuard<'static, bool> {
+    IS_DRAWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Counts how far a task is. Clones count together. Nobody sees it until [`Progress::show`].
 #[derive(Debug, Clone, Default)]
@@ -75,18 +84,17 @@ impl Progress {
 
     fn draw(&self, task: &str, stopped: &Receiver<()>) {
         let began = Instant::now();
-        let mut drawn = false;
         let mut pause = SHORT;
         while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
             let width = columns(true).unwrap_or(80);
             let line = self.line(task, began.elapsed(), true);
             // One column stays free: some terminals start a new line when the last one is written.
-            let _ = write!(io::stderr(), "\r\u{1b}[K{}", cut(&line, width - 1));
-            (drawn, pause) = (true, DRAWN);
+            let mut is_drawn = is_drawn();
+            let _ = write!(io::stderr(), "{CLEAR}{}", cut(&line, width - 1));
+            *is_drawn = true;
+            pause = DRAWN;
         }
-        if drawn {
-            let _ = write!(io::stderr(), "\r\u{1b}[K");
-        }
+        remove_bar(&mut is_drawn());
     }
 
     fn print(&self, task: &str, stopped: &Receiver<()>) {
@@ -123,6 +131,30 @@ impl Progress {
             parts.push(printable(&note).replace('\n', " "));
         }
         parts.join("  ")
+    }
+}
+
+fn remove_bar(is_drawn: &mut bool) {
+    if std::mem::take(is_drawn) {
+        let _ = write!(io::stderr(), "{CLEAR}");
+    }
+}
+
+/// Standard error for a log. It removes a bar before it writes; the bar comes back with the next step. Errors are ignored,
+/// because there is nowhere to report them.
+#[derive(Debug, Clone, Copy)]
+pub struct StderrAboveProgress;
+
+impl Write for StderrAboveProgress {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut is_drawn = is_drawn();
+        remove_bar(&mut is_drawn);
+        let _ = io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
