@@ -23,6 +23,7 @@ mod protection;
 #[cfg(test)]
 mod recall_tests;
 mod remediation;
+mod remnants;
 mod scenario;
 mod score;
 mod sentence;

@@ -33,7 +33,7 @@ mod toml_reader;
 mod vendor;
 mod watchlist;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use muster_proto::model::{OrderId, Platform, ProductId, Watchlist};
 
@@ -52,8 +52,9 @@ pub use watchlist::day_of;
 pub(crate) use catalogue::shows_protection;
 
 pub(crate) use conflicts::conflicts;
-pub(crate) use load::{FOLDERS, assemble, directory, embedded, overlay};
+pub(crate) use load::{FOLDERS, assemble, directory, embedded, order_id, overlay};
 pub(crate) use order::SCAN_SPACING;
+pub(crate) use subject::folded_place;
 pub(crate) use toml_reader::{Entries, RuleFile, TomlReader};
 pub(crate) use watchlist::{is_limited, limited_kind};
 
@@ -140,10 +141,12 @@ impl RuleSet {
 
 /// Excludes products that any active order covers from protection under every order, and sets the orders' version.
 fn exclude(catalogue: &Catalogue, orders: &mut [Order], version: &str) {
-    let mut excluded: BTreeSet<ProductId> = BTreeSet::new();
+    let mut excluded: BTreeMap<ProductId, Vec<OrderId>> = BTreeMap::new();
     for order in orders.iter().filter(|order| order.active) {
         let covered = |product: &&Product| Platform::ALL.iter().any(|platform| order.covers(product, *platform));
-        excluded.extend(catalogue.products().iter().filter(covered).map(|product| product.id.clone()));
+        for product in catalogue.products().iter().filter(covered) {
+            excluded.entry(product.id.clone()).or_default().push(order.id.clone());
+        }
     }
     for order in orders.iter_mut() {
         order.protection.excluded.clone_from(&excluded);

@@ -39,6 +39,6 @@ pub use source::{Outcome, Platform, SourceName};
 pub use timestamp::Timestamp;
 pub use token::{CaPin, EnrollmentToken, Token, TokenError, TokenSecret};
 pub use verdict::{
-    Assessment, Evidence, Lane, Presence, ProductSeen, Protection, Reason, ReasonKind, Verdict, is_silent,
+    Assessment, Evidence, Lane, Presence, ProductSeen, Protection, Reason, ReasonKind, Verdict, advice_line, is_silent,
 };
 pub use watchlist::Watchlist;

@@ -80,8 +80,10 @@ fn reason() -> Reason {
             version: "12.2".to_owned(),
             state: "ii".to_owned(),
             path: "/x".to_owned(),
+            other_vendor: "Someone Else".to_owned(),
         }),
         command: Some("apt-get purge kesl".to_owned()),
+        order: Some(OrderId::new("us-bis").expect("valid")),
         ..Reason::new(ReasonKind::Product, "kesl/linux/deb#1", "it is installed")
     }
 }
@@ -102,6 +104,7 @@ fn host() -> HostReport {
             outcome: Outcome::Denied,
             reason: "no".to_owned(),
             observations: 3,
+            needed_by: vec![OrderId::new("us-bis").expect("valid")],
         }],
         hits: vec![HitReport {
             product: ProductId::new("kesl").expect("valid"),
@@ -123,6 +126,7 @@ fn host() -> HostReport {
             protection: Protection::Approved,
             since: Timestamp::from_millis(4),
             advice: "a".to_owned(),
+            commands: vec![reason()],
             reasons: vec![reason()],
         }],
     }

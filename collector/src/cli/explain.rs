@@ -5,16 +5,17 @@ use muster_proto::model::{Explanation, Reason, Timestamp, VerdictReport};
 use super::args::ExplainArgs;
 use super::client::Client;
 use super::exit::of_verdicts;
-use super::host::{because, facts, products, sources, to_fix, verdict_head};
+use super::host::{facts, products, sources, verdict_head, what_to_do};
 use super::render::{Answer, Paint, Screen, clean};
 
-const HEADER: [&str; 12] = [
+const HEADER: [&str; 13] = [
     "id",
     "hostname",
     "order",
     "lane",
     "presence",
     "protection",
+    "kind",
     "rule",
     "product",
     "source",
@@ -32,7 +33,7 @@ pub(super) async fn run(mut client: Client, asked: ExplainArgs, screen: &mut Scr
     Ok(of_verdicts(&explanation.host.verdicts))
 }
 
-/// One row per reason. A verdict without reasons has one row.
+/// One row per reason, then one per command, which has the kind `uninstall`. A verdict without reasons has one row.
 fn rows(explanation: &Explanation) -> Vec<Vec<String>> {
     let host = &explanation.host;
     let row = |verdict: &VerdictReport, reason: Option<&Reason>| {
@@ -46,6 +47,7 @@ fn rows(explanation: &Explanation) -> Vec<Vec<String>> {
             verdict.lane.to_string(),
             verdict.presence.to_string(),
             verdict.protection.to_string(),
+            reason.map(|reason| reason.kind.to_string()).unwrap_or_default(),
             of_reason(|reason| &reason.rule),
             product.map(|product| product.id.to_string()).unwrap_or_default(),
             evidence.map(|evidence| evidence.source.to_string()).unwrap_or_default(),
@@ -56,7 +58,7 @@ fn rows(explanation: &Explanation) -> Vec<Vec<String>> {
     };
     let mut rows = Vec::new();
     for verdict in &host.verdicts {
-        rows.extend(verdict.reasons.iter().map(|reason| row(verdict, Some(reason))));
+        rows.extend(verdict.reasons.iter().chain(&verdict.commands).map(|reason| row(verdict, Some(reason))));
         if verdict.reasons.is_empty() {
             rows.push(row(verdict, None));
         }
@@ -82,7 +84,7 @@ fn page(explanation: &Explanation, now: Timestamp, paint: &Paint) -> String {
 /// source → observation → rule → presence → lane
 fn chain(verdict: &VerdictReport, paint: &Paint) -> String {
     let mut text = String::from("  because\n");
-    for (number, reason) in because(verdict).enumerate() {
+    for (number, reason) in verdict.reasons.iter().enumerate() {
         text.push_str(&format!("    {}. {}\n", number + 1, clean(&reason.text)));
         let mut steps = Vec::new();
         if let Some(evidence) = &reason.evidence {
@@ -105,7 +107,7 @@ fn chain(verdict: &VerdictReport, paint: &Paint) -> String {
     let lane = paint.lane(verdict.lane, verdict.lane.name());
     let (presence, protection) = (verdict.presence, verdict.protection);
     text.push_str(&format!("  result      presence {presence}, protection {protection} \u{2192} {lane}\n"));
-    text.push_str(&to_fix(verdict));
+    text.push_str(&what_to_do(verdict));
     text
 }
 
@@ -119,4 +121,23 @@ fn history(explanation: &Explanation, verdict: &VerdictReport, paint: &Paint) ->
         format!("    {}  {lane}  {}\n", change.since.whole_seconds(), paint.dim(change.cause.name()))
     });
     format!("  history\n{}", lines.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::host::tests::host;
+    use super::*;
+
+    #[test]
+    fn a_command_is_no_reason_and_has_a_section_and_a_kind_of_its_own() {
+        let explanation = Explanation { host: host(), history: Vec::new(), rules_version: "r".to_owned() };
+        let page = page(&explanation, Timestamp::default(), &Paint::plain());
+        let because = page.find("  because\n").expect("reasons");
+        let to_do = page.find("  what to do\n").expect("what to do");
+        assert!(because < to_do && !page[because..to_do].contains("purge"), "{page}");
+        assert!(page[to_do..].contains("      apt-get purge kesl  # Kaspersky Endpoint Security 12.2\n"), "{page}");
+        let rows = rows(&explanation);
+        let kinds: Vec<&str> = rows.iter().map(|row| row[6].as_str()).collect();
+        assert_eq!((kinds, HEADER[6], HEADER.len()), (vec!["lane", "uninstall"], "kind", rows[0].len()));
+    }
 }

@@ -1,6 +1,6 @@
 //! `muster hosts show` and its short form `muster host`: one host with its lanes, products and sources.
 
-use muster_proto::model::{HostReport, Losses, Outcome, Reason, ReasonKind, SourceReport, Timestamp, VerdictReport};
+use muster_proto::model::{HostReport, Losses, Outcome, SourceReport, Timestamp, VerdictReport, advice_line};
 
 use super::args::HostArgs;
 use super::client::Client;
@@ -47,7 +47,7 @@ fn rows(host: &HostReport) -> Vec<Vec<String>> {
             verdict.silent.to_string(),
             verdict.presence.to_string(),
             verdict.protection.to_string(),
-            verdict.advice.clone(),
+            advice_line(&verdict.advice, &verdict.commands),
         ]
     };
     host.verdicts.iter().map(row).collect()
@@ -60,7 +60,10 @@ fn page(host: &HostReport, now: Timestamp, paint: &Paint) -> String {
         if !verdict.in_scope {
             continue;
         }
-        let reasons: Vec<&Reason> = because(verdict).collect();
+        let reasons = &verdict.reasons;
+        if !reasons.is_empty() {
+            text.push_str("  because\n");
+        }
         for reason in reasons.iter().take(8) {
             text.push_str(&format!("    - {}\n", clean(&reason.text)));
         }
@@ -68,34 +71,25 @@ fn page(host: &HostReport, now: Timestamp, paint: &Paint) -> String {
             let more = counted(reasons.len() - 8, "more reason");
             text.push_str(&format!("    - {more}; for all of them run `muster explain`\n"));
         }
-        text.push_str(&to_fix(verdict));
+        text.push_str(&what_to_do(verdict));
     }
     text.push_str(&format!("\n{}", products(host, paint)));
     text.push_str(&format!("\n{}", sources(host, paint)));
     text
 }
 
-/// The reasons for the lane. Uninstall commands are no reasons for it; [`to_fix`] shows them.
-pub(super) fn because(verdict: &VerdictReport) -> impl Iterator<Item = &Reason> {
-    verdict.reasons.iter().filter(|reason| reason.kind != ReasonKind::Uninstall)
-}
-
-/// The advice, with one line for each uninstall command, so that a command can be copied.
-pub(super) fn to_fix(verdict: &VerdictReport) -> String {
-    let mut commands: Vec<&str> = Vec::new();
-    for command in verdict.reasons.iter().filter_map(|reason| reason.command.as_deref()) {
-        if !commands.contains(&command) {
-            commands.push(command);
-        }
-    }
-    // The advice ends with the commands in one line where they apply to the lane.
-    let sentence = verdict.advice.strip_suffix(&commands.join("; ")).filter(|_| !commands.is_empty());
-    let (sentence, commands) = sentence.map_or((verdict.advice.as_str(), Vec::new()), |text| (text, commands));
-    if sentence.is_empty() {
+/// What to do, with one line for each command, so that a command can be copied, and with what it removes.
+pub(super) fn what_to_do(verdict: &VerdictReport) -> String {
+    if verdict.advice.is_empty() {
         return String::new();
     }
-    let lines = commands.iter().map(|command| format!("                {}\n", clean(command)));
-    format!("  to fix      {}\n{}", clean(sentence.trim_end()), lines.collect::<String>())
+    let mut text = format!("  what to do\n    {}\n", clean(&verdict.advice));
+    for reason in &verdict.commands {
+        let Some(command) = &reason.command else { continue };
+        let product = reason.product.as_ref().map(|product| format!("  # {product}")).unwrap_or_default();
+        text.push_str(&format!("      {}{}\n", clean(command), clean(&product)));
+    }
+    text
 }
 
 pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String {
@@ -186,7 +180,7 @@ fn nothing_found(sources: &[SourceReport]) -> String {
             Outcome::Partial => "was read only partly",
             Outcome::Denied | Outcome::Failed | Outcome::TimedOut => "could not be read",
         };
-        Some(format!("{} {how}", source.source))
+        Some(format!("{} {how}{}", source.source, needed_by(source)))
     };
     // A source that was not read may hide a product, so the sentence must not sound complete.
     let gaps: Vec<String> = sources.iter().filter_map(gap).collect();
@@ -194,6 +188,16 @@ fn nothing_found(sources: &[SourceReport]) -> String {
         return "no security product found\n".to_owned();
     }
     format!("no security product found in the sources that could be read; {}\n", gaps.join(", "))
+}
+
+/// ` (needed by order us-…)`: an order that needs a source cannot be judged without it.
+fn needed_by(source: &SourceReport) -> String {
+    let orders: Vec<&str> = source.needed_by.iter().map(muster_proto::model::OrderId::as_str).collect();
+    match orders.len() {
+        0 => String::new(),
+        1 => format!(" (needed by order {})", orders[0]),
+        _ => format!(" (needed by orders {})", orders.join(", ")),
+    }
 }
 
 pub(super) fn sources(host: &HostReport, paint: &Paint) -> String {
@@ -204,12 +208,118 @@ pub(super) fn sources(host: &HostReport, paint: &Paint) -> String {
     for source in &host.sources {
         let outcome = source.outcome.name();
         let loud = !matches!(source.outcome, Outcome::Found | Outcome::Empty | Outcome::NotApplicable);
+        let needed = if loud { needed_by(source) } else { String::new() };
         table.row(vec![
             Cell::text(source.source.name()),
             Cell::text(if loud { outcome.to_uppercase() } else { outcome.to_owned() }),
             Cell::number(source.observations),
-            Cell::text(&source.reason),
+            Cell::text(format!("{}{needed}", source.reason).trim_start()),
         ]);
     }
     table.text(paint)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use muster_proto::model::{
+        Binding, HostFacts, HostId, HostState, Lane, OrderId, OrderReport, Platform, Presence, ProductId, ProductSeen,
+        Protection, Reason, ReasonKind, SourceName,
+    };
+
+    use super::*;
+
+    fn order_id() -> OrderId {
+        "us-order".parse().expect("an id")
+    }
+
+    fn source(source: SourceName, outcome: Outcome, needed_by: Vec<OrderId>) -> SourceReport {
+        SourceReport { source, outcome, reason: "the database is cut off".to_owned(), observations: 0, needed_by }
+    }
+
+    /// A host with an installed product and a command that removes it.
+    pub(in crate::cli) fn host() -> HostReport {
+        let kesl = ProductSeen {
+            id: ProductId::new("kaspersky-endpoint-security").expect("an id"),
+            name: "Kaspersky Endpoint Security".to_owned(),
+            version: "12.2".to_owned(),
+            presence: Presence::Installed,
+        };
+        let command = Reason {
+            product: Some(kesl),
+            command: Some("apt-get purge kesl".to_owned()),
+            ..Reason::new(ReasonKind::Uninstall, "advice/uninstall", "To remove it: apt-get purge kesl")
+        };
+        HostReport {
+            id: HostId::from_bytes([7; 16]),
+            site: "hq".parse().expect("a site"),
+            facts: HostFacts {
+                hostname: "plant-7".to_owned(),
+                platform: Platform::Linux,
+                os_name: String::new(),
+                kernel: String::new(),
+                architecture: String::new(),
+                agent_version: String::new(),
+                offline_root: false,
+            },
+            state: HostState::default(),
+            enrolled_at: Timestamp::default(),
+            last_seen: None,
+            snapshot_since: None,
+            observed_at: None,
+            snapshot: String::new(),
+            sources: vec![
+                source(SourceName::Dpkg, Outcome::Failed, vec![order_id()]),
+                source(SourceName::Snap, Outcome::Denied, Vec::new()),
+                source(SourceName::SystemdUnits, Outcome::Empty, vec![order_id()]),
+            ],
+            hits: Vec::new(),
+            verdicts: vec![VerdictReport {
+                order: OrderReport {
+                    id: order_id(),
+                    title: String::new(),
+                    issuer: String::new(),
+                    jurisdiction: String::new(),
+                    binding: Binding::Prohibition,
+                    active: true,
+                    due: None,
+                    milestones: Vec::new(),
+                    sources: Vec::new(),
+                },
+                lane: Lane::Replace,
+                in_scope: true,
+                overdue: false,
+                silent: false,
+                presence: Presence::Installed,
+                protection: Protection::None,
+                since: Timestamp::default(),
+                advice: "Remove the prohibited software".to_owned(),
+                commands: vec![command],
+                reasons: vec![Reason::new(ReasonKind::Lane, "lane/replace", "It is installed")],
+            }],
+        }
+    }
+
+    #[test]
+    fn commands_are_in_a_section_of_their_own_with_what_they_remove() {
+        let page = page(&host(), Timestamp::default(), &Paint::plain());
+        let because = "  because\n    - It is installed\n  what to do\n    Remove the prohibited software\n";
+        let command = "      apt-get purge kesl  # Kaspersky Endpoint Security 12.2\n";
+        assert!(page.contains(&format!("{because}{command}")), "{page}");
+        assert_eq!(rows(&host())[0][12], "Remove the prohibited software: apt-get purge kesl");
+    }
+
+    #[test]
+    fn a_source_that_failed_names_the_order_that_needs_it() {
+        let page = page(&host(), Timestamp::default(), &Paint::plain());
+        for expected in [
+            "dpkg could not be read (needed by order us-order), snap could not be read\n",
+            "the database is cut off (needed by order us-order)",
+        ] {
+            assert!(page.contains(expected), "no {expected:?} in\n{page}");
+        }
+        let table = &page[page.find("SOURCE").expect("the table")..];
+        let line =
+            |name: &str| table.lines().find(|line| line.starts_with(name)).expect("a line").contains("needed by");
+        assert_eq!([line("dpkg"), line("snap"), line("systemd-units")], [true, false, false], "{table}");
+    }
 }

@@ -1,51 +1,50 @@
-//! Advice: what to do next for a host in a lane, in one sentence. Uninstall commands are appended as they were found for
-//! this host; Muster prints them and never runs them.
+//! Advice: what to do next for a host in a lane, in one sentence, and the uninstall commands that the sentence means.
+//! Muster prints commands and never runs them.
 
 use muster_proto::model::{Assessment, Lane, Outcome, Presence, Protection, Reason, ReasonKind};
 
 use super::remediation::Remediation;
 use crate::rules::Order;
 
-pub(super) fn advice(
-    order: &Order,
-    lane: Lane,
-    assessment: Option<&Assessment>,
-    remediation: &Remediation,
-    reasons: &[Reason],
-) -> String {
-    let how = commands(reasons);
+pub(super) fn advice(order: &Order, lane: Lane, assessment: Option<&Assessment>, remediation: &Remediation) -> String {
     let is_unproven = assessment.is_some_and(|assessment| assessment.protection == Protection::Unknown);
     let has_remnants = assessment.is_some_and(|assessment| assessment.remnants);
     match lane {
         // Protection comes before removal in both texts, so that the host is never without any.
-        Lane::Replace if is_unproven => format!(
-            "Check that the other protection is active, or install accepted protection; \
-             then remove the prohibited software{how}"
-        ),
-        Lane::Replace => format!("Install accepted protection, then remove the prohibited software{how}"),
-        Lane::Remove => format!("Remove the prohibited software{how}"),
+        Lane::Replace if is_unproven => "Check that the other protection is active, or install accepted protection; \
+             then remove the prohibited software"
+            .to_owned(),
+        Lane::Replace => "Install accepted protection, then remove the prohibited software".to_owned(),
+        Lane::Remove => "Remove the prohibited software".to_owned(),
         Lane::Silent => "Start the host or its agent, or record a disposition".to_owned(),
         Lane::Missing => "Enroll the host, or excuse its roster entry".to_owned(),
         Lane::Unknown => unknown(assessment),
         Lane::Protect if has_remnants => {
-            format!("Install accepted protection, check that it is active, and clean up the remnants{how}")
+            "Install accepted protection, check that it is active, and clean up the remnants".to_owned()
         }
         Lane::Protect => "Install accepted protection and check that it is active".to_owned(),
-        Lane::Confirm if has_remnants => format!("Clean up the remnants{how}"),
+        Lane::Confirm if has_remnants => "Clean up the remnants".to_owned(),
         Lane::Confirm => confirm(order, remediation),
         Lane::Retired | Lane::Waived | Lane::Done | Lane::Clear => "No action needed".to_owned(),
     }
 }
 
-/// `: apt-get purge kesl; apt-get purge klnagent64`, each command once; empty without any.
-fn commands(reasons: &[Reason]) -> String {
-    let mut commands: Vec<&str> = Vec::new();
-    for command in reasons.iter().filter_map(|reason| reason.command.as_deref()) {
-        if !commands.contains(&command) {
-            commands.push(command);
+/// The uninstall commands among the reasons that the advice for this lane means, each once.
+pub(super) fn commands(lane: Lane, assessment: Option<&Assessment>, reasons: Vec<Reason>) -> Vec<Reason> {
+    let has_remnants = assessment.is_some_and(|assessment| assessment.remnants);
+    let is_meant = match lane {
+        Lane::Replace | Lane::Remove => true,
+        Lane::Protect | Lane::Confirm => has_remnants,
+        Lane::Retired | Lane::Waived | Lane::Missing | Lane::Silent | Lane::Unknown | Lane::Done | Lane::Clear => false,
+    };
+    let mut commands: Vec<Reason> = Vec::new();
+    for reason in reasons.into_iter().filter(|_| is_meant) {
+        // The remediation record and the current snapshot may both have the command.
+        if !commands.iter().any(|one| one.command == reason.command) {
+            commands.push(reason);
         }
     }
-    if commands.is_empty() { String::new() } else { format!(": {}", commands.join("; ")) }
+    commands
 }
 
 fn unknown(assessment: Option<&Assessment>) -> String {

@@ -133,6 +133,7 @@ fn running_unit(platform: Platform, unit: &str) -> Evidence {
         version: String::new(),
         state: "running".to_owned(),
         path: String::new(),
+        other_vendor: String::new(),
     }
 }
 
@@ -154,8 +155,9 @@ fn exempt(one: &FoundProduct<'_>) -> Reason {
 fn product_text(order: &Order, one: &FoundProduct<'_>) -> String {
     let present = is_present(&one.seen());
     let basis = match one.basis {
-        Basis::Corroborated => " (several weak sources agree)",
-        Basis::Proven | Basis::Suspected | Basis::Running => "",
+        Basis::Corroborated => " (several weak sources agree)".to_owned(),
+        Basis::Suspected => one.contradiction().map(|why| format!(": {why}")).unwrap_or_default(),
+        Basis::Proven | Basis::Running => String::new(),
     };
     if !order.prohibits(one.presence) || !is_live(one.presence) {
         return format!("{present}{basis}");

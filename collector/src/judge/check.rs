@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use muster_proto::model::OrderId;
+
 use super::scenario;
-use crate::rules::{RuleErrors, RuleFault, RuleFile, RuleSet, assemble, conflicts, directory, embedded};
+use crate::rules::{RuleErrors, RuleFault, RuleFile, RuleSet, assemble, conflicts, directory, embedded, order_id};
 
 /// The result of a check without faults.
 #[derive(Debug, Clone)]
@@ -20,33 +22,80 @@ pub struct Checked {
 /// Checks the defaults with an overlay directory: reads every file, runs every scenario, and tries every recogniser with
 /// texts that it matches.
 ///
+/// The overlay's scenarios run under the merged rules. Default scenarios run under the merged catalogue and the default
+/// orders: they find recognisers of the overlay that break detection, and they do not fail because the overlay means to
+/// change a parameter of an order, such as its patience.
+///
 /// # Errors
 /// A file has a fault, a recogniser can never match, or a scenario has an unexpected result. The error lists all of them
 /// with file and line.
 pub fn check_dir(overlay: Option<&Path>) -> Result<Checked, RuleErrors> {
     let overlay = overlay.map(directory).transpose().map_err(RuleErrors::new)?.unwrap_or_default();
     let defaults = embedded();
-    let scenarios = scenarios(&defaults, &overlay);
-    let rules = assemble(defaults, overlay)?;
+    let rules = assemble(defaults.clone(), overlay.clone())?;
+    let with_default_orders = with_default_orders(&defaults, &overlay);
     let mut faults = Vec::new();
     let mut run = 0;
-    for file in &scenarios {
+    for file in default_scenarios(&defaults, &overlay) {
+        let (count, found) = scenario::run(with_default_orders.as_ref().unwrap_or(&rules), file);
+        run += count;
+        // The defaults alone have no faults, so the overlay is the cause.
+        let blame = |fault: RuleFault| {
+            let reason = format!("the overlay changes the result of this default scenario: {}", fault.reason);
+            RuleFault { reason, ..fault }
+        };
+        faults.extend(found.into_iter().map(|fault| if overlay.is_empty() { fault } else { blame(fault) }));
+    }
+    for file in overlay.iter().filter(|file| file.folder == SCENARIOS) {
         let (count, found) = scenario::run(&rules, file);
         run += count;
         faults.extend(found);
     }
     let conflicts = conflicts(&rules.catalogue);
     faults.extend(conflicts.never);
-    let notices = conflicts.shadowed.into_iter().chain(conflicts.overlaps).collect();
-    if faults.is_empty() { Ok(Checked { rules, scenarios: run, notices }) } else { Err(RuleErrors::new(faults)) }
+    let notices = conflicts.shadowed.into_iter().chain(conflicts.overlaps).chain(replaced_orders(&defaults, &overlay));
+    if faults.is_empty() {
+        Ok(Checked { rules, scenarios: run, notices: notices.collect() })
+    } else {
+        Err(RuleErrors::new(faults))
+    }
 }
 
-/// The scenario files of both; a file of the overlay replaces the default with the same name.
-fn scenarios(defaults: &[RuleFile], overlay: &[RuleFile]) -> Vec<RuleFile> {
-    let replaced: BTreeSet<&str> =
-        overlay.iter().filter(|file| file.folder == "scenarios").map(|file| file.name.as_str()).collect();
-    let kept = defaults.iter().filter(|file| !replaced.contains(file.name.as_str()));
-    kept.chain(overlay).filter(|file| file.folder == "scenarios").cloned().collect()
+const SCENARIOS: &str = "scenarios";
+const ORDERS: &str = "orders";
+
+/// The merged rules with the default orders. `None` if those are the merged rules, or do not fit the merged catalogue, for
+/// example because the overlay renames a product that they name.
+fn with_default_orders(defaults: &[RuleFile], overlay: &[RuleFile]) -> Option<RuleSet> {
+    // Compiling the catalogue takes most of the time of a check.
+    if !overlay.iter().any(|file| file.folder == ORDERS) {
+        return None;
+    }
+    let others = overlay.iter().filter(|file| file.folder != ORDERS).cloned().collect();
+    assemble(defaults.to_vec(), others).ok()
+}
+
+/// The default scenario files, without those that a file of the overlay replaces.
+fn default_scenarios<'f>(defaults: &'f [RuleFile], overlay: &'f [RuleFile]) -> impl Iterator<Item = &'f RuleFile> {
+    let is_replaced =
+        |file: &RuleFile| overlay.iter().any(|other| other.folder == SCENARIOS && other.name == file.name);
+    defaults.iter().filter(move |file| file.folder == SCENARIOS && !is_replaced(file))
+}
+
+/// A notice for every order of the overlay that replaces a default one: no default scenario tests it.
+fn replaced_orders(defaults: &[RuleFile], overlay: &[RuleFile]) -> Vec<RuleFault> {
+    let shipped: BTreeSet<OrderId> =
+        defaults.iter().filter(|file| file.folder == ORDERS).filter_map(order_id).collect();
+    let own = overlay.iter().filter(|file| file.folder == ORDERS);
+    let replaced = own.filter_map(|file| Some((file, order_id(file).filter(|id| shipped.contains(id))?)));
+    let notice = |(file, id): (&RuleFile, OrderId)| RuleFault {
+        file: file.place.clone(),
+        line: 1,
+        reason: format!(
+            "replaces the default order {id}, which no default scenario tests; test it with scenarios of your own"
+        ),
+    };
+    replaced.map(notice).collect()
 }
 
 #[cfg(test)]
@@ -102,6 +151,66 @@ mod tests {
         let notices = check_dir(Some(overlay.path())).expect("no faults").notices;
         let shown: String = notices.iter().map(|notice| format!("{notice}\n")).collect();
         assert!(shown.contains("catalogue/four.toml:5: four#1 has no effect: it is shadowed by four#2"), "{shown}");
+    }
+
+    fn overlay(files: &[(&str, String)]) -> tempfile::TempDir {
+        let overlay = tempfile::tempdir().expect("a directory");
+        for (place, text) in files {
+            let path = overlay.path().join(place);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, text).expect("written");
+        }
+        overlay
+    }
+
+    fn default_file(folder: &str, name: &str) -> String {
+        let file = embedded().into_iter().find(|file| file.folder == folder && file.name == name);
+        file.expect("a default file").text
+    }
+
+    const ORDER: &str = "us-bis-icts-2021-002.toml";
+
+    fn with_patience(days: u32) -> String {
+        let text = default_file("orders", ORDER);
+        let others = text.lines().filter(|line| !line.starts_with("patience_days"));
+        format!("patience_days = {days}\n{}\n", others.collect::<Vec<_>>().join("\n"))
+    }
+
+    #[test]
+    fn an_overlay_may_change_the_patience_of_an_order_without_failing_the_default_scenarios() {
+        let place = overlay(&[(&format!("orders/{ORDER}"), with_patience(400))]);
+        let checked = check_dir(Some(place.path())).unwrap_or_else(|errors| panic!("{errors}"));
+        let order = checked.rules.order("us-bis-icts-2021-002").expect("the order");
+        assert_eq!(order.patience.as_secs(), 400 * 86_400, "the overlay's order is the one in force");
+        let notices: Vec<String> = checked.notices.iter().map(ToString::to_string).collect();
+        assert!(
+            notices.len() == 1 && notices[0].contains("replaces the default order us-bis-icts-2021-002"),
+            "{notices:?}"
+        );
+    }
+
+    #[test]
+    fn scenarios_of_an_overlay_run_under_its_own_orders() {
+        let scenario = |days: u32| {
+            let seen = "now = 2026-11-23T12:00:00Z\nlast_seen = 2026-09-23T12:00:00Z\n";
+            let text =
+                "[[scenario]]\nname = \"away for two months\"\nexpect = { lane = \"clear\" }\n".to_owned() + seen;
+            let files = [(&*format!("orders/{ORDER}"), with_patience(days)), ("scenarios/ours.toml", text)];
+            check_dir(Some(overlay(&files).path())).map(|checked| checked.scenarios)
+        };
+        assert!(scenario(400).is_ok());
+        let faults = scenario(7).expect_err("it is silent after a week").to_string();
+        assert!(faults.contains("scenarios/ours.toml:1: \"away for two months\": lane is silent"), "{faults}");
+    }
+
+    #[test]
+    fn an_overlay_that_breaks_detection_fails_the_default_scenarios() {
+        let name = "kaspersky-endpoint-security.toml";
+        let text = default_file("catalogue", name).replace("key = [\"kesl\", \"kesl-*\"]", "key = [\"nothing\"]");
+        let place = overlay(&[(&format!("catalogue/{name}"), text), (&format!("orders/{ORDER}"), with_patience(400))]);
+        let faults = check_dir(Some(place.path())).expect_err("a product is not recognised").to_string();
+        let expected = "the overlay changes the result of this default scenario: \"Endpoint Security is installed";
+        assert!(faults.contains(expected) && faults.contains("scenarios/linux-kaspersky.toml:"), "{faults}");
     }
 
     #[test]

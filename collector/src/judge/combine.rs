@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use muster_proto::model::{Evidence, HitReport, Presence, ProductId, ProductSeen, Reason, ReasonKind, SourceName};
 
 use super::hit::{Hit, Strength};
+use super::remnants::{InstalledPlaces, is_left_place};
 use crate::rules::{Catalogue, Product};
 
 /// One product of one snapshot, from all its evidence.
@@ -25,6 +26,9 @@ pub(super) struct FoundProduct<'c> {
     /// Deciding evidence first.
     pub(super) evidence: Vec<Evidence>,
 }
+
+/// How much of a publisher's text a sentence quotes.
+const VENDOR_CHARS: usize = 80;
 
 /// On what a presence rests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,18 @@ impl FoundProduct<'_> {
             version: self.version.clone(),
             presence: self.presence,
         }
+    }
+
+    /// The vendor that makes the name of an observation weak evidence of this product, as a part of a sentence.
+    pub(super) fn contradiction(&self) -> Option<String> {
+        let evidence = self.evidence.iter().find(|evidence| !evidence.other_vendor.is_empty())?;
+        // A publisher's text may be very long, and its beginning is enough to recognise it.
+        let vendor: String = evidence.other_vendor.chars().take(VENDOR_CHARS).collect();
+        let (name, expected) = (&evidence.name, &self.product.vendor);
+        Some(format!(
+            "{} {name:?} has the name of the product, but its vendor is {vendor:?}; the catalogue expects {expected:?}",
+            evidence.kind
+        ))
     }
 
     /// A reason about the product, with its deciding evidence.
@@ -80,12 +96,32 @@ pub(super) fn combine<'c>(catalogue: &'c Catalogue, hits: &[Hit]) -> Vec<FoundPr
         by_product.entry(&hit.product).or_default().push(hit);
     }
     let catalogued = by_product.into_iter().filter_map(|(id, hits)| Some((catalogue.product(id)?, hits)));
-    let mut found: Vec<FoundProduct<'c>> = catalogued.map(|(product, hits)| combine_product(product, hits)).collect();
+    let catalogued: Vec<(&'c Product, Vec<&Hit>)> = catalogued.collect();
+    let nothing_installed = InstalledPlaces::default();
+    let combine_all = |installed: &InstalledPlaces<'c>| -> Vec<FoundProduct<'c>> {
+        catalogued.iter().filter_map(|(product, hits)| combine_product(product, hits, installed)).collect()
+    };
+    let mut found = combine_all(&nothing_installed);
+    // Which remnants count depends on what is installed, and that does not depend on remnants.
+    if hits.iter().any(is_left_place) {
+        // A suspect explains nothing: it may not be there at all.
+        let installed = found.iter().filter(|one| is_live(one.presence) && one.presence != Presence::Suspect);
+        found = combine_all(&InstalledPlaces::of(installed.map(|one| (one.product, one.evidence.as_slice()))));
+    }
     found.sort_by_key(|one| (std::cmp::Reverse(rank(one.presence)), one.product.id.clone()));
     found
 }
 
-fn combine_product<'c>(product: &'c Product, mut hits: Vec<&Hit>) -> FoundProduct<'c> {
+/// `None` if its only hits are remnants that an installed product explains.
+fn combine_product<'c>(
+    product: &'c Product,
+    hits: &[&Hit],
+    installed: &InstalledPlaces<'_>,
+) -> Option<FoundProduct<'c>> {
+    let (explained, mut hits): (Vec<&Hit>, Vec<&Hit>) = hits.iter().partition(|hit| installed.explain(product, hit));
+    if hits.is_empty() {
+        return None;
+    }
     // The rule breaks ties, so that the deciding recogniser does not depend on the order of the hits.
     hits.sort_by_key(|hit| (std::cmp::Reverse(hit.strength), std::cmp::Reverse(rank(hit.presence)), &hit.rule));
     let live: Vec<&Hit> = hits.iter().copied().filter(|hit| is_live(hit.presence)).collect();
@@ -104,15 +140,17 @@ fn combine_product<'c>(product: &'c Product, mut hits: Vec<&Hit>) -> FoundProduc
     };
     // Not every source states a version, so a hit that decides less may supply it.
     let version = deciding.iter().map(|hit| hit.version.as_str()).find(|version| !version.is_empty());
-    FoundProduct {
+    // What an installed product explains is still shown as its evidence.
+    let others = if presence == Presence::Remnant { hits } else { hits.into_iter().chain(explained).collect() };
+    Some(FoundProduct {
         product,
         presence,
         remnants: remnants_proven,
         version: version.unwrap_or_default().to_owned(),
         rule: deciding.first().map_or_else(String::new, |hit| hit.rule.clone()),
         basis,
-        evidence: evidence(&deciding, &hits),
-    }
+        evidence: evidence(&deciding, &others),
+    })
 }
 
 /// Whether the operating system lists the product without calling it active. A product can have several rows there: an

@@ -43,6 +43,7 @@ fn hit(
             version: observation.version.to_owned(),
             state: observation.state.to_owned(),
             path: observation.path.to_owned(),
+            other_vendor: if found.is_contradicted { observation.vendor.to_owned() } else { String::new() },
         },
     }
 }

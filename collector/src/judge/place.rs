@@ -3,7 +3,7 @@
 
 use muster_proto::model::{Assessment, Lane, Presence, Protection, Reason, ReasonKind, Timestamp, Verdict};
 
-use super::advice::advice;
+use super::advice::{advice, commands};
 use super::remediation::Removal;
 use super::sentence::{is_present, was_present};
 use super::situation::HostSituation;
@@ -36,8 +36,11 @@ pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituatio
     reasons.extend(assessment.into_iter().flat_map(|assessment| assessment.reasons.iter().cloned()));
     let in_scope = order.binds(host.platform, host.site);
     let overdue = is_overdue(order, lane, in_scope, now);
-    let advice = advice(order, lane, assessment, host.remediation, &reasons);
-    Verdict { order: order.id.clone(), lane, in_scope, overdue, silent, due: order.due(), advice, reasons }
+    let advice = advice(order, lane, assessment, host.remediation);
+    // Commands explain nothing, so they are kept apart from the reasons.
+    let (uninstall, reasons) = reasons.into_iter().partition(|reason| reason.kind == ReasonKind::Uninstall);
+    let commands = commands(lane, assessment, uninstall);
+    Verdict { order: order.id.clone(), lane, in_scope, overdue, silent, due: order.due(), advice, commands, reasons }
 }
 
 /// The lane, and the sentence that says why.
@@ -85,13 +88,26 @@ fn prohibited(order: &Order, assessment: Option<&Assessment>, host: &HostSituati
     };
     let protection = assessment.map_or(Protection::Unknown, |assessment| assessment.protection);
     let (lane, protection) = match protection {
-        Protection::Approved => (Lane::Remove, "accepted protection is active"),
-        Protection::NotRequired => (Lane::Remove, "the order requires no protection"),
+        Protection::Approved => return (Lane::Remove, format!("{product}; accepted protection is active")),
+        Protection::NotRequired => return (Lane::Remove, format!("{product}; the order requires no protection")),
         Protection::Unapproved | Protection::None => (Lane::Replace, "no accepted protection is active"),
         // Unknown counts as unprotected here, so that nobody removes the only protection of the host.
         Protection::Unknown => (Lane::Replace, "it is unknown whether accepted protection is active"),
     };
-    (lane, format!("{product}; {protection}"))
+    (lane, format!("{product}; {protection}{}", excluded(assessment)))
+}
+
+/// The products that do not count as protection because of another order: ` (order ua-… excludes Dr.Web)`. A lane may
+/// change only because such an order became active, so the lane's sentence names it.
+fn excluded(assessment: Option<&Assessment>) -> String {
+    let reasons = assessment.into_iter().flat_map(|assessment| &assessment.reasons);
+    let excluded = reasons.filter(|reason| reason.kind == ReasonKind::ExcludedProtection);
+    let texts: Vec<String> = excluded
+        .filter_map(|reason| {
+            Some(format!("order {} excludes {}", reason.order.as_ref()?, reason.product.as_ref()?.name))
+        })
+        .collect();
+    if texts.is_empty() { String::new() } else { format!(" ({})", texts.join(", ")) }
 }
 
 /// The gravest prohibited product, and how many others there are.
@@ -128,10 +144,11 @@ fn removed(order: &Order, assessment: &Assessment, removal: Option<&Removal>) ->
     let protected = match assessment.protection {
         Protection::Unknown => {
             let text = "Removed, but it is unknown whether accepted protection is active";
-            return (Lane::Unknown, text.to_owned());
+            return (Lane::Unknown, format!("{text}{}", excluded(Some(assessment))));
         }
         Protection::None | Protection::Unapproved => {
-            return (Lane::Protect, "Removed, but no accepted protection is active".to_owned());
+            let text = "Removed, but no accepted protection is active";
+            return (Lane::Protect, format!("{text}{}", excluded(Some(assessment))));
         }
         Protection::Approved => "accepted protection is active",
         Protection::NotRequired => "the order requires no protection",
@@ -269,7 +286,8 @@ mod tests {
             let was = "Kaspersky Endpoint Security 12.2 was installed from";
             assert!(gives(ReasonKind::PastProduct, was), "{lane}: {:?}", verdict.reasons);
             assert!(gives(ReasonKind::Removal, "1 of 2 clean scans done"), "{lane}: {:?}", verdict.reasons);
-            assert_eq!(verdict.advice.contains("apt-get purge kesl"), remnants, "{lane}: {}", verdict.advice);
+            let line = verdict.advice_line();
+            assert_eq!(line.contains("apt-get purge kesl"), remnants, "{lane}: {line}");
         }
     }
 

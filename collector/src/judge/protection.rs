@@ -7,6 +7,7 @@ use muster_proto::model::{
 
 use super::combine::{Basis, FoundProduct, is_system_list};
 use super::freshness::{Freshness, freshness};
+use super::sentence::is_present;
 use crate::rules::{Catalogue, Order, Product, Sign, SignSeen, day_of, shows_protection};
 
 /// The protection that a snapshot and a state show, and the reasons, best product first.
@@ -29,13 +30,17 @@ pub(super) fn protection(
     let mut judged: Vec<(Protection, Reason)> = Vec::new();
     for candidate in found.iter().filter(|one| is_accepted(order, one.product, platform)) {
         let Some((protection, why)) = judge(catalogue, snapshot, candidate, state, received) else { continue };
+        let why = match candidate.contradiction().filter(|_| candidate.presence == Presence::Suspect) {
+            Some(contradiction) => format!("{why}: {contradiction}"),
+            None => why.to_owned(),
+        };
         let text = format!("{} {why}", candidate.product.name);
         let reason = candidate.reason(ReasonKind::Protection, format!("protection/{protection}"), text);
         judged.push((protection, reason));
     }
     // The sort is stable, so products of equal rank keep the order of `found`.
     judged.sort_by_key(|(protection, _)| std::cmp::Reverse(rank(*protection)));
-    match judged.first() {
+    let (answer, mut reasons) = match judged.first() {
         Some((best, _)) => (*best, judged.into_iter().map(|(_, reason)| reason).collect()),
         // An absence is certain only if every required source was read completely.
         None if covered => alone(Protection::None, "No accepted protection was found".to_owned()),
@@ -43,14 +48,37 @@ pub(super) fn protection(
             let text = "No accepted protection was found, but some required sources were not read completely";
             alone(Protection::Unknown, text.to_owned())
         }
-    }
+    };
+    reasons.extend(found.iter().flat_map(|one| excluded(order, one, platform)));
+    (answer, reasons)
 }
 
-/// Whether the order accepts this product as protection: it is on the order's list, or, without a list, in an accepted
-/// category and covered by no active order.
+/// Whether the order accepts this product as protection: it would, and no other active order covers the product.
 fn is_accepted(order: &Order, product: &Product, platform: Platform) -> bool {
+    would_accept(order, product, platform) && !order.protection.excluded.contains_key(&product.id)
+}
+
+/// One reason for each other order that excludes an installed product which this order would accept. Without it a host
+/// would change its lane when somebody activates the other order, and nothing would say why.
+fn excluded(order: &Order, one: &FoundProduct<'_>, platform: Platform) -> Vec<Reason> {
+    let is_installed = matches!(one.presence, Presence::Active | Presence::Installed | Presence::Embedded);
+    if !is_installed || !would_accept(order, one.product, platform) {
+        return Vec::new();
+    }
+    let by = order.protection.excluded.get(&one.product.id).into_iter().flatten();
+    by.map(|other| {
+        let text = format!("{}, but does not count as protection: order {other} covers it", is_present(&one.seen()));
+        let reason = one.reason(ReasonKind::ExcludedProtection, "protection/excluded".to_owned(), text);
+        Reason { order: Some(other.clone()), ..reason }
+    })
+    .collect()
+}
+
+/// Whether the order alone accepts this product as protection: it is on the order's list, or, without a list, in an
+/// accepted category.
+fn would_accept(order: &Order, product: &Product, platform: Platform) -> bool {
     let rule = &order.protection;
-    if order.covers(product, platform) || rule.excluded.contains(&product.id) {
+    if order.covers(product, platform) {
         return false;
     }
     if rule.approved.is_empty() {

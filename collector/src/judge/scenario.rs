@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{
-    Digest, HostState, Kind, Lane, Observation, Outcome, Platform, Presence, Protection, RealtimeEvidence, Section,
-    SignatureState, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, UnitState,
+    Digest, HostState, Kind, Lane, Observation, OrderId, Outcome, Platform, Presence, Protection, RealtimeEvidence,
+    Section, SignatureState, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, UnitState,
 };
 
 use super::{HostSituation, Positive, Remediation, Removal, assess, detect, place};
@@ -18,6 +18,8 @@ struct Scenario {
     line: usize,
     name: String,
     order: String,
+    /// The orders that are active; empty means those that the rules name.
+    active: Vec<OrderId>,
     platform: Platform,
     site: String,
     now: Timestamp,
@@ -50,6 +52,7 @@ struct Expect {
     in_scope: Option<bool>,
     rules: Vec<String>,
     advice: Vec<String>,
+    says: Vec<String>,
     never_says: Vec<String>,
 }
 
@@ -77,6 +80,12 @@ pub(super) fn run(rules: &RuleSet, file: &RuleFile) -> (usize, Vec<RuleFault>) {
 
 impl Scenario {
     fn differences(&self, rules: &RuleSet, watchlist: u64) -> Vec<String> {
+        let activated = (!self.active.is_empty()).then(|| rules.with_active(&self.active));
+        let rules = match &activated {
+            None => rules,
+            Some(Ok(activated)) => activated,
+            Some(Err(refused)) => return vec![format!("`active`: {refused}")],
+        };
         let Some(order) = rules.order(&self.order) else { return vec![format!("unknown order {:?}", self.order)] };
         let Ok(site) = SiteId::new(self.site.clone()) else {
             return vec![format!("{:?} is not a valid site", self.site)];
@@ -105,10 +114,14 @@ impl Scenario {
         for rule in expect.rules.iter().filter(|rule| !given.iter().any(|given| given.starts_with(rule.as_str()))) {
             differences.push(format!("no reason has the rule {rule:?}; the rules are {}", given.join(", ")));
         }
-        for text in expect.advice.iter().filter(|text| !verdict.advice.contains(text.as_str())) {
-            differences.push(format!("the advice is {:?} and does not say {text:?}", verdict.advice));
+        let advice = verdict.advice_line();
+        for text in expect.advice.iter().filter(|text| !advice.contains(text.as_str())) {
+            differences.push(format!("the advice is {advice:?} and does not say {text:?}"));
         }
         let texts: String = verdict.reasons.iter().map(|reason| reason.text.as_str()).collect::<Vec<_>>().join("\n");
+        for text in expect.says.iter().filter(|text| !texts.contains(text.as_str())) {
+            differences.push(format!("no reason says {text:?}; the reasons are {texts:?}"));
+        }
         for text in expect.never_says.iter().filter(|text| texts.contains(text.as_str())) {
             differences.push(format!("a reason says {text:?}"));
         }
@@ -175,6 +188,7 @@ fn scenario(entries: &mut Entries<'_, '_>) -> Scenario {
         line: entries.line(),
         name,
         order: entries.text("order").map_or_else(|| "us-bis-icts-2021-002".to_owned(), |text| text.value),
+        active: entries.ids("active"),
         platform,
         site: entries.text("site").map_or_else(|| "main".to_owned(), |text| text.value),
         now,
@@ -282,6 +296,7 @@ fn expect(entries: &mut Entries<'_, '_>) -> Expect {
         in_scope: entries.flag("in_scope"),
         rules: entries.texts("rule"),
         advice: entries.texts("advice"),
+        says: entries.texts("says"),
         never_says: entries.texts("never_says"),
     }
 }

@@ -81,7 +81,8 @@ fn place(
         protection,
         due: verdict.due,
         reason: verdict.reasons.first().map(|reason| reason.text.clone()).unwrap_or_default(),
-        advice: verdict.advice,
+        // Lists show one line for each host, so the stored advice has its commands.
+        advice: verdict.advice_line(),
         remediation,
     }
 }

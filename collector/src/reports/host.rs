@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    Digest, Explanation, HostId, HostReport, OrderId, Presence, Protection, SourceReport, VerdictReport,
+    Digest, Explanation, HostId, HostReport, OrderId, Presence, Protection, SnapshotEntry, SourceName, SourceReport,
+    VerdictReport,
 };
 
 use super::verdict::effective;
@@ -103,7 +104,8 @@ impl ReportContext {
             None => Vec::new(),
         };
         let orders = self.orders_asked(order)?;
-        let verdicts = orders.into_iter().map(|order| self.verdict(stored, order, &hits)).collect();
+        let verdicts = orders.iter().map(|order| self.verdict(stored, order, &hits)).collect();
+        let sources = stored.snapshot.as_ref().map(|snapshot| sources_of(stored, snapshot, &orders));
         Ok(HostReport {
             id: stored.host,
             site: stored.site.clone(),
@@ -114,7 +116,7 @@ impl ReportContext {
             snapshot_since: stored.snapshot.as_ref().map(|snapshot| snapshot.since),
             observed_at: stored.snapshot.as_ref().map(|snapshot| snapshot.observed_at),
             snapshot: stored.snapshot.as_ref().map(|snapshot| snapshot.digest.to_string()).unwrap_or_default(),
-            sources: stored.snapshot.as_ref().map(sources_of).unwrap_or_default(),
+            sources: sources.unwrap_or_default(),
             hits: products_of(&self.rules.catalogue, &hits),
             verdicts,
         })
@@ -175,13 +177,21 @@ impl ReportContext {
             protection: assessment.as_ref().map_or(Protection::Unknown, |assessment| assessment.protection),
             since: since.or(stored.snapshot.as_ref().map(|snapshot| snapshot.since)).unwrap_or(stored.enrolled_at),
             advice: placed.advice,
+            commands: placed.commands,
             reasons: placed.reasons,
         }
     }
 }
 
-fn sources_of(snapshot: &StoredSnapshot) -> Vec<SourceReport> {
-    let report = |entry: &muster_proto::model::SnapshotEntry| SourceReport {
+fn sources_of(stored: &StoredHost, snapshot: &StoredSnapshot, orders: &[&Order]) -> Vec<SourceReport> {
+    let platform = snapshot.snapshot.platform();
+    // The agent knows no orders, so the report says for which of them a source matters.
+    let needed_by = |source: SourceName| -> Vec<OrderId> {
+        let binding = orders.iter().filter(|order| order.binds(platform, &stored.site));
+        binding.filter(|order| order.needs_source(platform, source)).map(|order| order.id.clone()).collect()
+    };
+    let report = |entry: &SnapshotEntry| SourceReport {
+        needed_by: needed_by(entry.source),
         source: entry.source,
         outcome: entry.outcome,
         reason: entry.reason.clone(),

@@ -168,7 +168,16 @@ async fn an_explanation_names_source_observation_rule_and_product() {
     assert_eq!(explanation.history.len(), 1);
     let dpkg = explanation.host.sources.iter().find(|source| source.source == SourceName::Dpkg).expect("dpkg");
     assert_eq!((dpkg.outcome, dpkg.observations), (Outcome::Found, 2));
+    let reasons = verdict.reasons.iter().filter(|reason| reason.command.is_some()).count();
+    assert_eq!((reasons, verdict.commands[0].command.as_deref()), (0, Some("apt-get purge kesl")), "{verdict:?}");
     let failed = context.host("host-003").await.expect("a host");
+    let needed: Vec<SourceName> = failed
+        .sources
+        .iter()
+        .filter(|source| source.needed_by == [fleet.order().id.clone()])
+        .map(|source| source.source)
+        .collect();
+    assert!(needed.contains(&SourceName::Dpkg) && !needed.contains(&SourceName::Snap), "{needed:?}");
     assert!(failed.verdicts[0].reasons.iter().any(|reason| reason.text.contains("dpkg")), "{:?}", failed.verdicts);
 }
 

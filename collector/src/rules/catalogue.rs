@@ -58,6 +58,8 @@ pub struct Recognised<'c> {
     pub recogniser: &'c Recogniser,
     /// How much it proves here: the publisher of the observation can raise or lower it.
     pub strength: Strength,
+    /// Whether it is weak because the observation states another vendor than the product's.
+    pub is_contradicted: bool,
 }
 
 /// What a host's state shows of one sign of real-time protection.
@@ -161,7 +163,9 @@ impl Catalogue {
             return found;
         }
         found.retain(|one| !self.is_never(platform, subject, one.product));
-        found.iter_mut().for_each(|one| one.strength = self.strength(subject, *one));
+        for one in &mut found {
+            (one.strength, one.is_contradicted) = self.strength(subject, *one);
+        }
         // Fallbacks are compared after the publisher has changed the strengths, because it can make one the stronger.
         let mut strongest: HashMap<&str, Strength> = HashMap::new();
         for one in found.iter().filter(|one| !one.recogniser.fallback) {
@@ -182,18 +186,18 @@ impl Catalogue {
     }
 
     /// The strength for this subject: a technical name proves the vendor's product if the publisher is the vendor, and
-    /// proves nothing if it is another one.
-    fn strength(&self, subject: &Subject, found: Recognised<'_>) -> Strength {
+    /// proves nothing if it is another one. Also says whether another publisher made it weak.
+    fn strength(&self, subject: &Subject, found: Recognised<'_>) -> (Strength, bool) {
         let stated = found.recogniser.strength;
         // A white-label product has another publisher than the vendor of its code, so the publisher says nothing.
         if found.product.white_label {
-            return stated;
+            return (stated, false);
         }
-        let Some(identity) = self.0.identities.get(&found.product.vendor_id) else { return stated };
+        let Some(identity) = self.0.identities.get(&found.product.vendor_id) else { return (stated, false) };
         match identity.owner(subject) {
-            Owner::Vendor => Strength::Proves,
-            Owner::Another if found.recogniser.is_by_name_alone() => Strength::Weak,
-            Owner::Another | Owner::Unstated => stated,
+            Owner::Vendor => (Strength::Proves, false),
+            Owner::Another if found.recogniser.is_by_name_alone() => (Strength::Weak, true),
+            Owner::Another | Owner::Unstated => (stated, false),
         }
     }
 
@@ -209,6 +213,7 @@ impl Catalogue {
             product,
             recogniser,
             strength: recogniser.strength,
+            is_contradicted: false,
         })
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::Path;
 
-use muster_proto::model::Digest;
+use muster_proto::model::{Digest, OrderId};
 
 use super::catalogue::Catalogue;
 use super::order::{self, Order};
@@ -118,6 +118,11 @@ fn read_folder(place: &Path, folder: &str, overlay: &mut Overlay, faults: &mut V
 pub fn load(overlay: Option<&Path>) -> Result<RuleSet, RuleErrors> {
     let files = overlay.map(directory).transpose().map_err(RuleErrors::new)?.unwrap_or_default();
     assemble(embedded(), files)
+}
+
+/// The id of the order in a file; `None` if the file is no valid order.
+pub(crate) fn order_id(file: &RuleFile) -> Option<OrderId> {
+    TomlReader::read_whole(file, order::read).0.flatten().map(|order| order.id)
 }
 
 /// The files in the folders of an overlay that are not read. They are worth a warning, but no reason to refuse the rules.

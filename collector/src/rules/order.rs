@@ -1,6 +1,6 @@
 //! An order: who demands what from whom, and by when. Data, never code.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use muster_proto::model::{
@@ -80,8 +80,8 @@ pub struct ProtectionRule {
     pub approved: Vec<ProductId>,
     /// The accepted categories.
     pub categories: Vec<String>,
-    /// Products that are never accepted, because an active order covers them.
-    pub excluded: BTreeSet<ProductId>,
+    /// Products that are never accepted, because active orders cover them, with the ids of those orders.
+    pub excluded: BTreeMap<ProductId, Vec<OrderId>>,
 }
 
 /// When a removal is proven.
@@ -224,6 +224,12 @@ impl Order {
             && (self.scope.sites.is_empty() || self.scope.sites.contains(site))
     }
 
+    /// Whether the order needs this source on this platform, alone or as one of several.
+    #[must_use]
+    pub fn needs_source(&self, platform: Platform, source: SourceName) -> bool {
+        self.needs.iter().any(|need| need.platform == platform && need.any_of.contains(&source))
+    }
+
     /// Whether this presence of a covered product is prohibited.
     #[must_use]
     pub fn prohibits(&self, presence: Presence) -> bool {
@@ -342,25 +348,14 @@ fn milestone(entries: &mut Entries<'_, '_>) -> Option<Milestone> {
     })
 }
 
-fn ids<T: std::str::FromStr<Err = E>, E: std::fmt::Display>(entries: &mut Entries<'_, '_>, key: &str) -> Vec<T> {
-    let mut ids = Vec::new();
-    for text in entries.list(key) {
-        match text.value.parse() {
-            Ok(id) => ids.push(id),
-            Err(error) => entries.fault(text.line, format!("`{key}`: {error}")),
-        }
-    }
-    ids
-}
-
 fn scope(entries: &mut Entries<'_, '_>) -> Scope {
     Scope {
         vendors: entries.texts("vendors"),
         families: entries.texts("families"),
-        products: ids(entries, "products"),
-        exempt: ids(entries, "exempt"),
+        products: entries.ids("products"),
+        exempt: entries.ids("exempt"),
         platforms: entries.names("platforms"),
-        sites: ids(entries, "sites"),
+        sites: entries.ids("sites"),
     }
 }
 
@@ -378,7 +373,7 @@ fn protection(entries: &mut Entries<'_, '_>) -> ProtectionRule {
     if categories.is_empty() {
         categories = vec!["antivirus".to_owned(), "edr".to_owned()];
     }
-    ProtectionRule { platforms, approved: ids(entries, "approved"), categories, excluded: BTreeSet::new() }
+    ProtectionRule { platforms, approved: entries.ids("approved"), categories, excluded: BTreeMap::new() }
 }
 
 /// The least time between clean scans that are recorded. An order cannot require less.

@@ -39,6 +39,11 @@ impl Field {
     }
 }
 
+/// A path or registry key in the one spelling in which places are compared: forward slashes, lower case, `%programfiles%`.
+pub(crate) fn folded_place(kind: Kind, place: &str) -> String {
+    if kind == Kind::Registry { fold_registry(place) } else { fold_path(place) }
+}
+
 /// The texts of one observation, folded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Subject {

@@ -194,6 +194,18 @@ impl<'s> Entries<'s, '_> {
         self.list(key).into_iter().filter_map(|name| self.value_named(key, &name)).collect()
     }
 
+    /// A list of ids; one that is not valid is a fault.
+    pub(crate) fn ids<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, key: &str) -> Vec<T> {
+        let mut ids = Vec::new();
+        for text in self.list(key) {
+            match text.value.parse() {
+                Ok(id) => ids.push(id),
+                Err(error) => self.fault(text.line, format!("`{key}`: {error}")),
+            }
+        }
+        ids
+    }
+
     /// A name of the closed list `T`, if the key is present.
     pub(crate) fn name<T: NamedValue>(&mut self, key: &str) -> Option<T> {
         let name = self.text(key)?;

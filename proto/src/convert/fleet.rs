@@ -140,6 +140,7 @@ impl From<Evidence> for wire::Evidence {
             version: evidence.version,
             state: evidence.state,
             path: evidence.path,
+            other_vendor: evidence.other_vendor,
         }
     }
 }
@@ -154,6 +155,7 @@ impl TryFrom<wire::Evidence> for Evidence {
             version: evidence.version,
             state: evidence.state,
             path: evidence.path,
+            other_vendor: evidence.other_vendor,
         })
     }
 }
@@ -192,6 +194,7 @@ impl From<Reason> for wire::Reason {
             outcome: reason.outcome.map(|outcome| u32::from(outcome.code())),
             evidence: reason.evidence.map(Into::into),
             command: reason.command,
+            order: reason.order.map(|order| order.to_string()),
         }
     }
 }
@@ -210,6 +213,7 @@ impl TryFrom<wire::Reason> for Reason {
             outcome: reason.outcome.map(outcome).transpose()?,
             evidence: reason.evidence.map(Evidence::try_from).transpose()?,
             command: reason.command,
+            order: reason.order.map(|order| id("Reason.order", OrderId::new(order))).transpose()?,
         })
     }
 }
@@ -227,6 +231,7 @@ impl From<VerdictReport> for wire::Verdict {
             since_ms: verdict.since.millis(),
             advice: verdict.advice,
             reasons: into_all(verdict.reasons),
+            commands: into_all(verdict.commands),
         }
     }
 }
@@ -244,6 +249,7 @@ impl TryFrom<wire::Verdict> for VerdictReport {
             protection: code("Verdict.protection", verdict.protection, Protection::from_code)?,
             since: Timestamp::from_millis(verdict.since_ms),
             advice: verdict.advice,
+            commands: all(verdict.commands)?,
             reasons: all(verdict.reasons)?,
         })
     }
@@ -381,6 +387,7 @@ impl From<SourceReport> for wire::SourceReport {
             outcome: u32::from(report.outcome.code()),
             reason: report.reason,
             observations: report.observations,
+            needed_by: report.needed_by.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -393,6 +400,11 @@ impl TryFrom<wire::SourceReport> for SourceReport {
             outcome: code("SourceReport.outcome", report.outcome, Outcome::from_code)?,
             reason: report.reason,
             observations: report.observations,
+            needed_by: report
+                .needed_by
+                .into_iter()
+                .map(|order| id("SourceReport.needed_by", OrderId::new(order)))
+                .collect::<Result<_, _>>()?,
         })
     }
 }

@@ -143,6 +143,8 @@ pub struct SourceReport {
     pub reason: String,
     /// How many observations it has.
     pub observations: u64,
+    /// The active orders that apply to the host and need this source; without it their answer is `unknown`.
+    pub needed_by: Vec<OrderId>,
 }
 
 /// A product recognised on a host.
@@ -185,8 +187,10 @@ pub struct VerdictReport {
     pub protection: Protection,
     /// Since when it has been in this lane, by the collector's clock.
     pub since: Timestamp,
-    /// What to do next.
+    /// What to do next, one sentence.
     pub advice: String,
+    /// The commands that the advice means: reasons of kind `uninstall`, each with its command. Empty if it means none.
+    pub commands: Vec<Reason>,
     /// Why.
     pub reasons: Vec<Reason>,
 }

@@ -135,6 +135,8 @@ closed_list! {
         Watchlist = 10, "watchlist";
         /// A command that removes what was found.
         Uninstall = 11, "uninstall";
+        /// A product that would count as protection, but that another active order covers.
+        ExcludedProtection = 12, "excluded-protection";
     }
 }
 
@@ -156,6 +158,9 @@ pub struct Evidence {
     /// Where it is; empty when the source does not say.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
+    /// The vendor that it states, if that vendor makes the name of a catalogue product weak evidence; empty otherwise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub other_vendor: String,
 }
 
 impl fmt::Display for Evidence {
@@ -218,6 +223,9 @@ pub struct Reason {
     /// The command that removes what was found. Muster prints it and never runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// The other order that the reason names, such as the one that excludes a product from protection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderId>,
 }
 
 impl Reason {
@@ -233,6 +241,7 @@ impl Reason {
             outcome: None,
             evidence: None,
             command: None,
+            order: None,
         }
     }
 }
@@ -277,8 +286,25 @@ pub struct Verdict {
     pub due: Option<Timestamp>,
     /// What to do next, one sentence.
     pub advice: String,
-    /// Why it is in this lane, then the reasons of the assessment.
+    /// The commands that the advice means: reasons of kind `uninstall`, each with its command. Empty if it means none.
+    pub commands: Vec<Reason>,
+    /// Why it is in this lane, then the reasons of the assessment. Commands are not among them.
     pub reasons: Vec<Reason>,
+}
+
+impl Verdict {
+    /// The advice and its commands in one line.
+    #[must_use]
+    pub fn advice_line(&self) -> String {
+        advice_line(&self.advice, &self.commands)
+    }
+}
+
+/// An advice and its commands in one line: `Remove the prohibited software: apt-get purge kesl; rpm -e klnagent64`.
+#[must_use]
+pub fn advice_line(advice: &str, commands: &[Reason]) -> String {
+    let commands: Vec<&str> = commands.iter().filter_map(|reason| reason.command.as_deref()).collect();
+    if commands.is_empty() { advice.to_owned() } else { format!("{advice}: {}", commands.join("; ")) }
 }
 
 #[cfg(test)]

@@ -155,6 +155,7 @@ pub(crate) async fn hits_belong_to_a_version_of_the_rules(backend: impl Backend)
             name: "kesl".to_owned(),
             version: "12".to_owned(),
             state: "ii".to_owned(),
+            other_vendor: String::new(),
             path: String::new(),
         },
     };

@@ -1,0 +1,117 @@
+//! Which remnants are parts of an installed product: a vendor's folder is no remnant while a product of the vendor is
+//! installed below it. When the product is removed, the same folder is a remnant again.
+
+use std::collections::BTreeSet;
+
+use muster_proto::model::{Evidence, Kind, Presence};
+
+use super::hit::Hit;
+use crate::rules::{Product, folded_place};
+
+/// Whether a hit shows that a folder, file or registry key is left over.
+pub(super) fn is_left_place(hit: &Hit) -> bool {
+    hit.presence == Presence::Remnant && matches!(hit.evidence.kind, Kind::Path | Kind::Registry)
+}
+
+/// Where the installed products of a snapshot are, by vendor.
+#[derive(Debug, Default)]
+pub(super) struct InstalledPlaces<'c> {
+    products: BTreeSet<&'c str>,
+    /// Vendor ids with folded paths.
+    places: BTreeSet<(&'c str, String)>,
+}
+
+impl<'c> InstalledPlaces<'c> {
+    /// The places of installed products, each given with all its evidence.
+    pub(super) fn of<'e>(products: impl Iterator<Item = (&'c Product, &'e [Evidence])>) -> Self {
+        let mut installed = Self::default();
+        for (product, evidence) in products {
+            installed.products.insert(product.id.as_str());
+            let vendor = product.vendor_id.as_str();
+            let observed = evidence.iter().filter(|evidence| !evidence.path.is_empty());
+            let observed = observed.map(|evidence| folded_place(evidence.kind, &evidence.path));
+            // A package database does not say where the program is, but the catalogue does.
+            let catalogued = product.recognisers.iter().filter(|one| one.kinds.contains(&Kind::Path));
+            let catalogued = catalogued.flat_map(|one| one.watch.iter().cloned().chain(one.literals(Kind::Path)));
+            let catalogued = catalogued.map(|place| folded_place(Kind::Path, &place));
+            installed.places.extend(observed.chain(catalogued).map(|place| (vendor, place)));
+        }
+        installed
+    }
+
+    /// Whether a hit shows only a folder or registry key that belongs to an installed product: data of the product
+    /// itself, or something that contains a product of the same vendor.
+    pub(super) fn explain(&self, product: &Product, hit: &Hit) -> bool {
+        let evidence = &hit.evidence;
+        if !is_left_place(hit) {
+            return false;
+        }
+        if self.products.contains(product.id.as_str()) {
+            return true;
+        }
+        let place = if evidence.path.is_empty() { &evidence.name } else { &evidence.path };
+        let folder = folded_place(evidence.kind, place);
+        let contains =
+            |place: &String| place.strip_prefix(&folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.places.iter().any(|(vendor, place)| *vendor == product.vendor_id && contains(place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::canonical::CanonicalSection;
+    use muster_proto::model::{HostState, Observation, Platform, Section, Snapshot, SourceName, Timestamp};
+
+    use super::*;
+    use crate::judge::{assess, detect, products_of};
+    use crate::rules::{self, RuleSet};
+
+    fn deb(name: &str, state: &str) -> Observation {
+        Observation { state: state.to_owned(), ..Observation::new(Kind::Deb, name) }
+    }
+
+    fn path(path: &str) -> Observation {
+        Observation { path: path.to_owned(), ..Observation::new(Kind::Path, path) }
+    }
+
+    fn hits(rules: &RuleSet, packages: &[Observation], paths: &[&str]) -> Vec<Hit> {
+        let paths = paths.iter().map(|one| path(one)).collect();
+        let sections = [(SourceName::Dpkg, packages.to_vec()), (SourceName::WatchPaths, paths)];
+        let sections = sections.map(|(source, seen)| Section::new(Platform::Linux, source, seen));
+        sections.iter().flat_map(|section| detect(&rules.catalogue, &CanonicalSection::from(section))).collect()
+    }
+
+    #[test]
+    fn a_vendor_folder_is_a_remnant_only_while_nothing_of_the_vendor_is_installed_below_it() {
+        let rules = rules::load(None).expect("rules");
+        let found = |packages: &[Observation], paths: &[&str]| -> Vec<(String, Presence)> {
+            let found = products_of(&rules.catalogue, &hits(&rules, packages, paths));
+            found.into_iter().map(|one| (one.product.to_string(), one.presence)).collect()
+        };
+        let kesl = ("kaspersky-endpoint-security".to_owned(), Presence::Installed);
+        let left = ("kaspersky-unidentified".to_owned(), Presence::Remnant);
+        let folders = ["/opt/kaspersky", "/var/opt/kaspersky"];
+        assert_eq!(found(&[deb("kesl", "ii")], &folders), [kesl.clone()]);
+        assert_eq!(found(&[], &["/opt/kaspersky", "/opt/kaspersky/kesl/bin/kesl-control"]), [kesl.clone()]);
+        assert_eq!(found(&[deb("kesl", "pn")], &folders), [left.clone()], "it is removed");
+        assert_eq!(found(&[], &folders), [left.clone()]);
+        let beside = found(&[deb("kesl", "ii")], &["/opt/kaspersky", "/var/opt/kaspersky/old"]);
+        assert_eq!(beside, [kesl, left], "a folder beside the product is not a part of it");
+    }
+
+    #[test]
+    fn the_data_of_a_product_that_an_order_allows_is_no_work_that_is_left() {
+        let rules = rules::load(None).expect("rules");
+        let mut order = rules.active_orders().next().expect("an active order").clone();
+        order.prohibits = vec![Presence::Active, Presence::Installed];
+        let assessed = |packages: &[Observation]| {
+            let hits = hits(&rules, packages, &["/opt/kaspersky", "/var/opt/kaspersky/klnagent"]);
+            let snapshot = Snapshot::new(Platform::Linux, Vec::new());
+            let state = HostState::default();
+            assess(&order, &rules.catalogue, &snapshot, &hits, &state, Timestamp::from_millis(0))
+        };
+        let allowed = assessed(&[deb("klnagent64", "ii")]);
+        assert_eq!((allowed.presence, allowed.prohibited, allowed.remnants), (Presence::ManagementOnly, false, false));
+        assert!(assessed(&[]).remnants, "the same folders are remnants without the agent");
+    }
+}
