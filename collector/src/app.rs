@@ -4,8 +4,9 @@
 //!  settings ─► prepare (directory, CA, database, admin token) ─► serve: rules, judge queue, listeners ─► stop, drain, close
 //! ```
 //!
-//! `tokens` works beside a running collector: it opens the same database itself.
+//! `tokens` and `backup` work beside a running collector: they open the same database themselves.
 
+mod backup;
 mod check;
 mod command;
 mod index;
@@ -14,6 +15,7 @@ mod prepare;
 mod rules;
 mod serve;
 mod tokens;
+mod unfinished;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -26,8 +28,9 @@ use crate::config::{ConfigFaults, Settings};
 use crate::store::StoreError;
 use crate::telemetry;
 use crate::tls::CaError;
-use command::{Command, Verb};
+use command::{BackupArgs, BackupVerb, Command, Verb};
 use prepare::{ExposedAdminToken, ForeignAuthority, NotPrepared};
+use unfinished::UnfinishedRestore;
 
 /// What to do about faulty settings.
 const SETTINGS_ADVICE: &str = "the example collector.toml that comes with Muster explains every key";
@@ -64,6 +67,7 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
     if matches!(command.verb, Verb::Version) {
         return written(writeln!(out, "muster-collector {}", env!("CARGO_PKG_VERSION")));
     }
+    let given = backup::Given::of(&command.flags, &environment);
     let settings = Settings::load(&command.flags, environment);
     // For `check` a faulty setting is a finding like others, so it goes to standard output.
     if let (Verb::Check, Err(faults)) = (&command.verb, &settings) {
@@ -85,6 +89,18 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
         Verb::Check => {
             let good = runtime.block_on(check::run(&settings, clock::system_now(), out))?;
             Ok(if good { 0 } else { 1 })
+        }
+        Verb::Backup(BackupArgs { verb: Some(BackupVerb::Verify { directory }), .. }) => {
+            let good = backup::verify(&directory, out)?;
+            Ok(if good { 0 } else { 1 })
+        }
+        Verb::Backup(BackupArgs { to, .. }) => {
+            // `clap` demands it.
+            let to = to.unwrap_or_default();
+            written(runtime.block_on(backup::create(&settings, &given, &to, clock::system_now(), out))?)
+        }
+        Verb::Restore { directory } => {
+            written(runtime.block_on(backup::restore(&settings, &directory, clock::system_now(), out))?)
         }
         // Answered above.
         Verb::Version => Ok(0),
@@ -111,7 +127,18 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) {
         let of_token = cause.downcast_ref::<ExposedAdminToken>().map(|_| ExposedAdminToken::ADVICE.to_owned());
         let of_store = || cause.downcast_ref::<StoreError>().and_then(StoreError::advice).map(str::to_owned);
         let of_port = cause.downcast_ref::<serve::CannotListen>().map(serve::CannotListen::advice);
-        of_port.or(of_ca).or(of_settings).or(of_lock).or(of_database).or(of_directory).or(of_token).or_else(of_store)
+        let of_backup = cause.downcast_ref::<backup::Refused>().map(backup::Refused::advice);
+        let of_restore = cause.downcast_ref::<UnfinishedRestore>().map(UnfinishedRestore::advice);
+        of_backup
+            .or(of_restore)
+            .or(of_port)
+            .or(of_ca)
+            .or(of_settings)
+            .or(of_lock)
+            .or(of_database)
+            .or(of_directory)
+            .or(of_token)
+            .or_else(of_store)
     });
     if let Some(advice) = advice {
         let _ = writeln!(err, "  {advice}");

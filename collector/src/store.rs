@@ -17,6 +17,8 @@ use muster_proto::model::{
 };
 use tokio::sync::Notify;
 
+pub use self::backup::{copy_check, copy_in, copy_out, occupants};
+pub use self::copy::{CopyCheck, Restoration, StoreKind};
 pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
 pub use self::operations::{
     AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, KeyRenewal, NewToken,
@@ -28,9 +30,11 @@ pub use self::stored::{
 };
 use crate::judge::Hit;
 
+mod backup;
 mod body;
 #[cfg(test)]
 pub(crate) mod contract;
+mod copy;
 mod decide;
 mod fault;
 mod judged;

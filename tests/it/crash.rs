@@ -104,7 +104,7 @@ fn fifty_kills_neither_lose_nor_duplicate_an_acknowledged_snapshot() -> Result<(
 }
 
 /// The snapshots of each host in the store, oldest first.
-fn history(data_dir: &Path) -> Result<BTreeMap<HostId, Vec<Digest>>> {
+pub(crate) fn history(data_dir: &Path) -> Result<BTreeMap<HostId, Vec<Digest>>> {
     let database = rusqlite::Connection::open(data_dir.join("muster.db"))?;
     let mut statement = database.prepare(
         "SELECT host.id, snapshot.digest FROM ( \

@@ -93,11 +93,11 @@ fn what_was_lost_before_it_could_be_delivered_is_told_to_the_collector_and_shown
 }
 
 /// A filesystem of a few pages that goes away with the value.
-struct Tiny(PathBuf);
+pub(crate) struct Tiny(PathBuf);
 
 impl Tiny {
     /// `None` where the test has no right to mount.
-    fn mount(at: &Path, size: &str) -> Result<Option<Self>> {
+    pub(crate) fn mount(at: &Path, size: &str) -> Result<Option<Self>> {
         std::fs::create_dir_all(at)?;
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"]).arg(at);

@@ -140,7 +140,7 @@ fn a_collector_with_another_ca_is_refused_with_advice() -> Result<()> {
 }
 
 /// The snapshots that each host has had, oldest first, as the database has them.
-fn history(database: &Database) -> Result<BTreeMap<HostId, Vec<Digest>>> {
+pub(crate) fn history(database: &Database) -> Result<BTreeMap<HostId, Vec<Digest>>> {
     let rows = database.sql(
         "SELECT encode(h.id, 'hex'), encode(l.digest, 'hex') FROM (
              SELECT host, since, snapshot FROM host_snapshot

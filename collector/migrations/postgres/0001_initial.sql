@@ -17,6 +17,12 @@ CREATE TABLE authority (
 -- Each start of a collector takes a number. A claim in the judge queue names its holder by this number.
 CREATE SEQUENCE collector_no AS integer;
 
+-- Restores from a backup. What agents and operators did between the two times is not in this database.
+CREATE TABLE restoration (
+    restored_at bigint NOT NULL PRIMARY KEY,
+    backup_at   bigint NOT NULL
+);
+
 -- Versions of catalogue and orders. The one in force has `adopted_at`. One that was in force has `replaced_at`: collectors
 -- that still use it must not adopt it again by themselves.
 CREATE TABLE rules (

@@ -4,6 +4,12 @@
 --   * Times are Unix milliseconds. Codes are those of the closed lists in muster-proto. JSON carries its version in "v".
 --   * Tables that grow with hosts have the host first in their key.
 
+-- Restores from a backup. What agents and operators did between the two times is not in this database.
+CREATE TABLE restoration (
+    restored_at INTEGER NOT NULL PRIMARY KEY,
+    backup_at   INTEGER NOT NULL
+) STRICT;
+
 -- Versions of catalogue and orders. The one that was adopted last is in force.
 CREATE TABLE rules (
     no         INTEGER PRIMARY KEY,

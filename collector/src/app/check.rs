@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 
 use super::prepare::{ADMIN_TOKEN, ForeignAuthority, how_to_init};
 use super::rules;
+use super::unfinished::refuse_unfinished;
 use crate::config::Settings;
 use crate::store::{self, Store};
 use crate::tls::disk::open_to_others;
@@ -39,6 +40,9 @@ pub(super) async fn run(settings: &Settings, now: Timestamp, out: &mut dyn Write
     let mut findings = Findings { out, good: true };
     // Faulty settings are reported before, because nothing else can be checked with them.
     findings.ok("settings", "valid")?;
+    if let Err(refused) = refuse_unfinished(settings) {
+        findings.fault("data directory", &refused.to_string(), &refused.advice())?;
+    }
     directory(settings, &mut findings)?;
     certificates(settings, now, &mut findings)?;
     token(settings, &mut findings)?;

@@ -1,5 +1,7 @@
 //! The command line of `muster-collector`: verbs, options and their help.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::TokenId;
 
@@ -26,8 +28,36 @@ pub(super) enum Verb {
     Check,
     /// List, create and revoke enrollment tokens; works while the collector runs
     Tokens(TokensArgs),
+    /// Back up store, CA, admin token, settings and rules to a new directory; works while the collector runs
+    Backup(BackupArgs),
+    /// Restore a backup into an empty data directory and an empty store
+    Restore {
+        /// The directory of the backup
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// Print the version of this program
     Version,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct BackupArgs {
+    #[command(subcommand)]
+    pub(super) verb: Option<BackupVerb>,
+    /// Directory to create, or an empty one
+    #[arg(long, value_name = "DIR", required = true)]
+    pub(super) to: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BackupVerb {
+    /// Check the digests and the records of a backup; exit code 1 if anything is wrong
+    Verify {
+        /// The directory of the backup
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use anyhow::Context;
 use muster_proto::model::{Role, Timestamp, Token, TokenId};
 
 use super::lock;
+use super::unfinished::refuse_unfinished;
 use crate::actions;
 use crate::config::{Flags, Settings};
 use crate::store::{self, Store};
@@ -61,6 +62,7 @@ pub(super) fn how_to_init(settings: &Settings) -> String {
 pub(super) async fn prepare(settings: &Settings, now: Timestamp) -> anyhow::Result<Prepared> {
     let directory = &settings.data_dir;
     let mut notes = Vec::new();
+    refuse_unfinished(settings)?;
     let made = private_directory(directory)
         .with_context(|| format!("cannot create the data directory {}", directory.display()))?;
     notes.push(format!("{} data directory {}", if made { "created" } else { "found" }, directory.display()));

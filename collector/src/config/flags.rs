@@ -37,7 +37,8 @@ pub struct Flags {
 
 impl Flags {
     /// The keys that options set, with their values.
-    pub(super) fn settings(&self) -> Vec<(&'static str, serde_json::Value)> {
+    #[must_use]
+    pub fn settings(&self) -> Vec<(&'static str, serde_json::Value)> {
         let texts = [
             ("data_dir", &self.data_dir),
             ("store.url", &self.store_url),

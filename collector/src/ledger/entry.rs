@@ -91,6 +91,11 @@ pub enum Entry {
         /// The version now.
         to: String,
     },
+    /// The store was restored from a backup. What happened between the backup and this entry is not in the store.
+    Restored {
+        /// When the backup was begun.
+        backup_at: Timestamp,
+    },
 }
 
 /// A change of lane under one order.

@@ -10,6 +10,7 @@
 
 mod address;
 mod authority;
+mod backup;
 mod check;
 mod dictionary;
 mod fault;
@@ -54,6 +55,8 @@ use muster_proto::model::{
     Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp, TokenId, TokenReport,
 };
 use tokio::sync::Notify;
+
+pub(super) use self::backup::{copy_check, copy_in, copy_out, occupants};
 
 use self::address::Address;
 use self::fault::PostgresFault;

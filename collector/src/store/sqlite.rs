@@ -5,6 +5,7 @@
 //!               └──► memory (last seen, identities, dictionaries, judge queue) ◄─┘
 //! ```
 
+mod backup;
 mod check;
 mod dictionary;
 mod facts;
@@ -48,6 +49,8 @@ use muster_proto::model::{
 };
 use rusqlite::Connection;
 use tokio::sync::Notify;
+
+pub(super) use self::backup::{copy_check, copy_in, copy_out, occupants};
 
 use self::memory::Memory;
 use self::readers::Readers;

@@ -67,8 +67,39 @@ async fn applied(session: &Session) -> Step<Option<Vec<Applied>>> {
     session.query(rows, &[]).await?.into_iter().map(row).collect::<Step<_>>().map(Some)
 }
 
+/// The number of the schema: 0 if the database is empty, `None` if it belongs to another program.
+pub(super) async fn found_version(session: &Session) -> Step<Option<i64>> {
+    Ok(applied(session).await?.map(|rows| rows.iter().map(|row| row.number).max().unwrap_or_default()))
+}
+
+/// Creates the schema with this number in an empty database, within the caller's transaction.
+pub(super) async fn create(session: &Session, schema: i64) -> Step<()> {
+    for migration in MIGRATIONS.iter().filter(|migration| migration.number <= schema) {
+        apply(session, migration).await?;
+    }
+    Ok(())
+}
+
+/// Migrates rows that were restored to the newest schema, within the caller's transaction.
+///
+/// # Errors
+/// They are of a newer version or of another build, or a step failed.
+pub(super) async fn advance(session: &Session, place: &str) -> Result<(), StoreError> {
+    let failed = |fault: PostgresFault| fault.into_error("migrate", place);
+    let found = applied(session).await.map_err(failed)?.unwrap_or_default();
+    for migration in pending(&found, MIGRATIONS, place)? {
+        apply(session, migration).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
 async fn step(session: &Session, migration: &Migration) -> Step<()> {
     session.batch("BEGIN").await?;
+    apply(session, migration).await?;
+    session.batch("COMMIT").await
+}
+
+async fn apply(session: &Session, migration: &Migration) -> Step<()> {
     let table = "CREATE TABLE IF NOT EXISTS schema_version (
                      version    bigint PRIMARY KEY,
                      applied_at timestamptz NOT NULL DEFAULT now(),
@@ -79,7 +110,7 @@ async fn step(session: &Session, migration: &Migration) -> Step<()> {
     session.batch(migration.text).await?;
     let insert = "INSERT INTO schema_version (version, name, digest) VALUES ($1, $2, $3)";
     session.query_once(insert, &[&migration.number, &migration.name, &migration.digest()]).await?;
-    session.batch("COMMIT").await
+    Ok(())
 }
 
 #[cfg(test)]

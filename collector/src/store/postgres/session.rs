@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, CopyInSink, CopyOutStream, Row, Statement};
 
 use super::address::Address;
 use super::fault::{PostgresFault, Step};
@@ -122,6 +123,16 @@ impl Session {
     /// The rows of a statement that is used once and therefore not prepared.
     pub(super) async fn query_once(&self, text: &str, values: Values<'_>) -> Step<Vec<Row>> {
         Ok(self.client.query(text, values).await?)
+    }
+
+    /// The bytes of a `COPY … TO STDOUT`.
+    pub(super) async fn copy_out(&self, text: &str) -> Step<CopyOutStream> {
+        Ok(self.client.copy_out(text).await?)
+    }
+
+    /// Takes the bytes of a `COPY … FROM STDIN`.
+    pub(super) async fn copy_in(&self, text: &str) -> Step<CopyInSink<Bytes>> {
+        Ok(self.client.copy_in(text).await?)
     }
 
     /// Executes a statement; returns the number of rows that it changed.

@@ -32,6 +32,16 @@ pub(super) fn migrate(sql: &mut Connection, place: &str) -> Result<(), StoreErro
     Ok(())
 }
 
+/// The number of the schema: 0 if the file is new.
+pub(super) fn found_version(sql: &Connection, place: &str) -> Result<i64, StoreError> {
+    Ok(applied(sql, place)?.iter().map(|row| row.number).max().unwrap_or_default())
+}
+
+/// Whether the database has exactly the schema of this version.
+pub(super) fn is_newest(sql: &Connection, place: &str) -> Result<bool, StoreError> {
+    Ok(pending(&applied(sql, place)?, MIGRATIONS, place).is_ok_and(<[Migration]>::is_empty))
+}
+
 /// The migrations that the database has; none if the file is new.
 fn applied(sql: &Connection, place: &str) -> Result<Vec<Applied>, StoreError> {
     let ask = |text: &str| -> Step<i64> { Ok(sql.query_row(text, [], |row| row.get(0))?) };

@@ -1,0 +1,155 @@
+//! `muster-collector restore DIR`: puts a backup into an empty data directory and an empty store.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use muster_proto::model::Timestamp;
+use muster_proto::terminal::Progress;
+
+use super::manifest::Manifest;
+use super::{COLLECTOR, DATA_FILES, RULES, Refused, SETTINGS, STORE, files};
+use crate::app::lock::Lock;
+use crate::app::unfinished::{marker, refuse_unfinished};
+use crate::config::Settings;
+use crate::store::{self, Restoration, StoreKind};
+use crate::tls::disk::private_directory;
+
+pub(in crate::app) async fn restore(
+    settings: &Settings,
+    folder: &Path,
+    now: Timestamp,
+    out: &mut dyn Write,
+) -> anyhow::Result<io::Result<()>> {
+    let manifest = Manifest::read(folder)?;
+    let (theirs, ours) = (manifest.store, StoreKind::of(settings.store.url()));
+    if theirs != ours {
+        let what =
+            format!("the backup is of a {} store, and store.url names {} store", theirs.name(), with_article(ours));
+        return Err(Refused::new(what, "set store.url (--store-url) to a store of the same kind").into());
+    }
+    refuse_unfinished(settings)?;
+    refuse_running(settings)?;
+    refuse_occupied(settings).await?;
+    let progress = Progress::default();
+    let shown = progress.show("restoring");
+    // Each byte is read for its digest and then copied.
+    progress.expect(manifest.bytes() * 2);
+    let faults = manifest.faults(folder, &progress);
+    if let Some(first) = faults.first() {
+        let more = faults.len() - 1;
+        let rest = if more == 0 { String::new() } else { format!(" and {more} more faults") };
+        let what = format!("the backup is damaged: {first}{rest}");
+        return Err(Refused::new(what, "use another backup; nothing was changed").into());
+    }
+    let restored = Restoration { backup_at: manifest.created_at, restored_at: now };
+    put(settings, folder, &manifest, restored, &progress).await?;
+    drop(shown);
+    let mut text = format!(
+        "restored {} from the backup of {}, CA pin {}\n",
+        settings.data_dir.display(),
+        manifest.created_at,
+        manifest.ca_pin
+    );
+    text.push_str(&rules_note(settings, folder));
+    text.push_str(&format!(
+        "settings files are not restored: compare yours with {}\n\
+         tokens, accounts and revocations that are newer than the backup are lost: make them again\n\nnext:\n  \
+         muster-collector check\n  muster-collector serve\n",
+        folder.join(SETTINGS).display()
+    ));
+    Ok(out.write_all(text.as_bytes()))
+}
+
+const fn with_article(kind: StoreKind) -> &'static str {
+    match kind {
+        StoreKind::Sqlite => "an SQLite",
+        StoreKind::Postgresql => "a PostgreSQL",
+    }
+}
+
+/// Refuses if a collector uses the data directory.
+fn refuse_running(settings: &Settings) -> anyhow::Result<()> {
+    // Without the directory there is no collector, and taking the lock would create a file.
+    if settings.file("collector.lock").exists() { Lock::take(&settings.data_dir).map(drop) } else { Ok(()) }
+}
+
+/// Refuses a target that has anything which the restore would overwrite.
+async fn refuse_occupied(settings: &Settings) -> anyhow::Result<()> {
+    let files = DATA_FILES.iter().map(|(name, _)| settings.file(name)).filter(|file| file.symlink_metadata().is_ok());
+    let mut found: Vec<String> = files.map(|file| file.display().to_string()).collect();
+    found.extend(store::occupants(settings.store.url()).await?);
+    if found.is_empty() {
+        return Ok(());
+    }
+    let what = format!("the target is not empty; in the way: {}", found.join(", "));
+    let advice = "move these away, or name another --data-dir or --store-url: a restore overwrites nothing";
+    Err(Refused::new(what, advice).into())
+}
+
+async fn put(
+    settings: &Settings,
+    folder: &Path,
+    manifest: &Manifest,
+    restored: Restoration,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let directory = &settings.data_dir;
+    private_directory(directory).with_context(|| format!("create {}", directory.display()))?;
+    let _lock = Lock::take(directory)?;
+    let marker = marker(settings);
+    let mut made = Undo(vec![marker.clone()]);
+    let note = format!("restoring the backup of {} since {}\n", manifest.created_at, restored.restored_at);
+    files::write(&marker, note.as_bytes())?;
+    // The marker must be on disk before the first file that it is about.
+    files::sync_directory(directory)?;
+    for (name, is_needed) in DATA_FILES {
+        let source = folder.join(COLLECTOR).join(name);
+        if is_needed || source.exists() {
+            let target = settings.file(name);
+            made.0.push(target.clone());
+            files::copy(&source, &target)?;
+        }
+    }
+    files::sync_directory(directory)?;
+    store::copy_in(settings.store.url(), &folder.join(STORE), manifest.schema, restored, progress).await?;
+    // The store is complete: from here on nothing is undone.
+    made.0.clear();
+    std::fs::remove_file(&marker).with_context(|| format!("remove {}", marker.display()))?;
+    files::sync_directory(directory)
+}
+
+/// Files to delete again if the restore fails. The marker comes first in the list and is deleted last.
+struct Undo(Vec<PathBuf>);
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        for file in self.0.iter().rev() {
+            // The error of the restore is the one to report; a file that is left is named by the next attempt.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+/// Puts the rules into an empty or missing `rules.overlay`, or says where they are.
+fn rules_note(settings: &Settings, folder: &Path) -> String {
+    let source = folder.join(RULES);
+    if !source.is_dir() {
+        return String::new();
+    }
+    let place = source.display();
+    let Some(overlay) = &settings.rules.overlay else {
+        return format!("the backup has rules in {place}, and rules.overlay is not set: they are not in force\n");
+    };
+    let is_free = std::fs::read_dir(overlay).map_or(true, |mut entries| entries.next().is_none());
+    if !is_free {
+        return format!(
+            "{} has files and was left as it is; the rules of the backup are in {place}\n",
+            overlay.display()
+        );
+    }
+    match super::create::tree(&source, overlay) {
+        Ok(()) => format!("restored the rules into {}\n", overlay.display()),
+        Err(failed) => format!("the rules were not restored ({failed:#}); copy them from {place}\n"),
+    }
+}
