@@ -22,13 +22,15 @@ use std::io::{self, Write};
 
 use clap::{CommandFactory, FromArgMatches};
 use muster_proto::error_chain;
+use muster_proto::terminal::{Escaping, PipeSafe, printable};
+use serde_json::json;
 
 use crate::clock;
 use crate::config::{ConfigFaults, Settings};
 use crate::store::StoreError;
 use crate::telemetry;
 use crate::tls::CaError;
-use command::{BackupArgs, BackupVerb, Command, Verb};
+use command::{BackupArgs, BackupVerb, Command, Format, Verb};
 use prepare::{ExposedAdminToken, ForeignAuthority, NotPrepared};
 use unfinished::UnfinishedRestore;
 
@@ -37,7 +39,8 @@ const SETTINGS_ADVICE: &str = "the example collector.toml that comes with Muster
 
 /// Runs `muster-collector` and returns the exit code: 0, 1 for an error, 2 for wrong usage.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(String, String)>) -> u8 {
-    let (mut out, mut err) = (io::stdout().lock(), io::stderr());
+    // A closed pipe is no error: the exit code is the same whether anybody reads the output.
+    let (mut out, mut err) = (PipeSafe::stdout(), io::stderr());
     let parsed = Command::command().try_get_matches_from(arguments).and_then(|found| Command::from_arg_matches(&found));
     let command = match parsed {
         Ok(command) => command,
@@ -51,27 +54,42 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(Stri
             return 0;
         }
     };
-    match execute(command, environment, &mut out) {
-        Ok(code) => code,
-        Err(failed) => {
-            // Flush first, so that the error comes after everything that was printed.
-            let _ = out.flush();
-            report(&failed, &mut err);
-            1
-        }
-    }
+    let mut out = match command.verb.format() {
+        Format::Table => Escaping::text(out, false),
+        Format::Json => Escaping::json(out),
+    };
+    let done = execute(command, environment, &mut out);
+    // Flush first, so that an error comes after everything that was printed.
+    let flushed = out.flush();
+    done.and_then(|code| flushed.map(|()| code).map_err(Into::into)).unwrap_or_else(|failed| {
+        report(&failed, &mut err);
+        1
+    })
 }
 
 fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn Write) -> anyhow::Result<u8> {
     // The version must be printed even if the settings are faulty.
-    if matches!(command.verb, Verb::Version) {
-        return written(writeln!(out, "muster-collector {}", env!("CARGO_PKG_VERSION")));
+    let format = command.verb.format();
+    if let Verb::Version(_) = command.verb {
+        let version = env!("CARGO_PKG_VERSION");
+        match format {
+            Format::Table => writeln!(out, "muster-collector {version}")?,
+            Format::Json => writeln!(out, "{:#}", json!({ "program": "muster-collector", "version": version }))?,
+        }
+        return Ok(0);
+    }
+    if let Verb::Completions { shell } = command.verb {
+        // `generate` panics if it cannot write, for example to a full disk.
+        let mut text = Vec::new();
+        clap_complete::generate(shell, &mut Command::command(), "muster-collector", &mut text);
+        out.write_all(&text)?;
+        return Ok(0);
     }
     let given = backup::Given::of(&command.flags, &environment);
     let settings = Settings::load(&command.flags, environment);
     // For `check` a faulty setting is a finding like others, so it goes to standard output.
-    if let (Verb::Check, Err(faults)) = (&command.verb, &settings) {
-        writeln!(out, "FAULT settings: {faults}\n      {SETTINGS_ADVICE}")?;
+    if let (Verb::Check(_), Err(faults)) = (&command.verb, &settings) {
+        check::faulty_settings(faults, SETTINGS_ADVICE, format, out)?;
         return Ok(1);
     }
     let settings = settings?;
@@ -84,10 +102,16 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             served.map(|()| 0)
         }
-        Verb::Init => written(runtime.block_on(prepare::init(&settings, &command.flags, clock::system_now(), out))?),
-        Verb::Tokens(asked) => written(runtime.block_on(tokens::run(&settings, asked, clock::system_now(), out))?),
-        Verb::Check => {
-            let good = runtime.block_on(check::run(&settings, clock::system_now(), out))?;
+        Verb::Init(_) => {
+            runtime.block_on(prepare::init(&settings, &command.flags, clock::system_now(), format, out))?;
+            Ok(0)
+        }
+        Verb::Tokens(asked) => {
+            runtime.block_on(tokens::run(&settings, asked, clock::system_now(), out))?;
+            Ok(0)
+        }
+        Verb::Check(_) => {
+            let good = runtime.block_on(check::run(&settings, clock::system_now(), format, out))?;
             Ok(if good { 0 } else { 1 })
         }
         Verb::Backup(BackupArgs { verb: Some(BackupVerb::Verify { directory }), .. }) => {
@@ -97,27 +121,21 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
         Verb::Backup(BackupArgs { to, .. }) => {
             // `clap` demands it.
             let to = to.unwrap_or_default();
-            written(runtime.block_on(backup::create(&settings, &given, &to, clock::system_now(), out))?)
+            runtime.block_on(backup::create(&settings, &given, &to, clock::system_now(), out))??;
+            Ok(0)
         }
         Verb::Restore { directory } => {
-            written(runtime.block_on(backup::restore(&settings, &directory, clock::system_now(), out))?)
+            runtime.block_on(backup::restore(&settings, &directory, clock::system_now(), out))??;
+            Ok(0)
         }
         // Answered above.
-        Verb::Version => Ok(0),
-    }
-}
-
-/// A closed pipe is no error: the reader has seen enough.
-fn written(result: io::Result<()>) -> anyhow::Result<u8> {
-    match result {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(0),
+        Verb::Version(_) | Verb::Completions { .. } => Ok(0),
     }
 }
 
 /// Prints the error with its causes, then the advice.
 fn report(failed: &anyhow::Error, err: &mut dyn Write) {
-    let _ = writeln!(err, "error: {}", error_chain(failed.as_ref()));
+    let _ = writeln!(err, "error: {}", printable(&error_chain(failed.as_ref())));
     let advice = failed.chain().find_map(|cause| {
         let of_ca = cause.downcast_ref::<CaError>().map(|error| error.advice().to_owned());
         let of_settings = cause.downcast_ref::<ConfigFaults>().map(|_| SETTINGS_ADVICE.to_owned());
@@ -141,6 +159,6 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) {
             .or_else(of_store)
     });
     if let Some(advice) = advice {
-        let _ = writeln!(err, "  {advice}");
+        let _ = writeln!(err, "  {}", printable(&advice));
     }
 }

@@ -110,14 +110,22 @@ async fn execute(
         Verb::Catalogue(args::CatalogueVerb::Match(asked)) => catalogue::match_lines(&asked, input, screen),
         Verb::Catalogue(args::CatalogueVerb::Check(asked)) => catalogue::check(&asked, screen),
         Verb::Completions { shell } => {
-            // `generate` panics if it cannot write, for example to a closed pipe.
+            // A script has one form only.
+            if cli.output.is_some() {
+                return Err(args::WrongUsage("`completions` prints a script and takes no -o".to_owned()).into());
+            }
+            // `generate` panics if it cannot write, for example to a full disk.
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "muster", &mut text);
             screen.raw(&text)?;
             Ok(0)
         }
         Verb::Version => {
-            screen.raw(format!("muster {}\n", env!("CARGO_PKG_VERSION")).as_bytes())?;
+            let version = env!("CARGO_PKG_VERSION");
+            let whole = serde_json::json!({ "program": "muster", "version": version });
+            let answer = render::Answer { whole: &whole, header: &["program", "version"] };
+            let row = || vec![vec!["muster".to_owned(), version.to_owned()]];
+            screen.show(&answer, std::slice::from_ref(&whole), row, |_| format!("muster {version}\n"))?;
             Ok(0)
         }
     }

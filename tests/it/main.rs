@@ -24,5 +24,6 @@ mod roots;
 mod scan;
 mod service;
 mod swarm;
+mod terminal;
 mod together;
 mod units;

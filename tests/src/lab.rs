@@ -222,13 +222,21 @@ impl Lab {
     /// # Errors
     /// It could not be started.
     pub fn muster(&self, arguments: &[&str]) -> Result<Answer> {
+        Answer::of(self.muster_command()?.args(arguments))
+    }
+
+    /// The operators' program with the connection to this collector, before it is started.
+    ///
+    /// # Errors
+    /// The program was not built.
+    pub fn muster_command(&self) -> Result<Command> {
         let mut command = Command::new(binaries::find("muster")?);
         quiet(&mut command);
         command.env("HOME", self.folder.path()).env("XDG_CONFIG_HOME", self.folder.path().join("config"));
         command.args(["--server", &format!("https://{}", self.listening.operators)]);
         command.arg("--token-file").arg(self.data_dir().join("admin.token"));
         command.arg("--ca-file").arg(self.ca());
-        Answer::of(command.args(arguments))
+        Ok(command)
     }
 
     /// Requests a path of the collector's port for health and metrics: HTTP status and body.

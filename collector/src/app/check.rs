@@ -7,7 +7,9 @@ use muster_proto::error_chain;
 use muster_proto::model::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use serde_json::{Value, json};
 
+use super::command::Format;
 use super::prepare::{ADMIN_TOKEN, ForeignAuthority, how_to_init};
 use super::rules;
 use super::unfinished::refuse_unfinished;
@@ -22,22 +24,55 @@ const RIGHTS: &str = "run this as the owner of the data directory, or correct it
 struct Findings<'w> {
     out: &'w mut dyn Write,
     good: bool,
+    format: Format,
+    /// What was found, for JSON.
+    records: Vec<Value>,
 }
 
 impl Findings<'_> {
     fn ok(&mut self, what: &str, note: &str) -> io::Result<()> {
-        writeln!(self.out, "ok    {what}: {note}")
+        match self.format {
+            Format::Table => writeln!(self.out, "ok    {what}: {note}")?,
+            Format::Json => self.records.push(json!({ "check": what, "ok": true, "found": note })),
+        }
+        Ok(())
     }
 
     fn fault(&mut self, what: &str, note: &str, advice: &str) -> io::Result<()> {
         self.good = false;
-        writeln!(self.out, "FAULT {what}: {note}\n      {advice}")
+        match self.format {
+            Format::Table => writeln!(self.out, "FAULT {what}: {note}\n      {advice}")?,
+            Format::Json => {
+                self.records.push(json!({ "check": what, "ok": false, "found": note, "advice": advice }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints what was not printed yet. Returns whether everything is in order.
+    fn end(self) -> io::Result<bool> {
+        if self.format == Format::Json {
+            writeln!(self.out, "{:#}", json!({ "ok": self.good, "findings": self.records }))?;
+        }
+        Ok(self.good)
     }
 }
 
+/// Reports settings that cannot be used. Nothing else can be checked with them.
+pub(super) fn faulty_settings(
+    faults: &dyn std::fmt::Display,
+    advice: &str,
+    format: Format,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut findings = Findings { out, good: true, format, records: Vec::new() };
+    findings.fault("settings", &faults.to_string(), advice)?;
+    findings.end().map(drop)
+}
+
 /// Returns whether everything is in order.
-pub(super) async fn run(settings: &Settings, now: Timestamp, out: &mut dyn Write) -> io::Result<bool> {
-    let mut findings = Findings { out, good: true };
+pub(super) async fn run(settings: &Settings, now: Timestamp, format: Format, out: &mut dyn Write) -> io::Result<bool> {
+    let mut findings = Findings { out, good: true, format, records: Vec::new() };
     // Faulty settings are reported before, because nothing else can be checked with them.
     findings.ok("settings", "valid")?;
     if let Err(refused) = refuse_unfinished(settings) {
@@ -48,7 +83,7 @@ pub(super) async fn run(settings: &Settings, now: Timestamp, out: &mut dyn Write
     token(settings, &mut findings)?;
     rule_files(settings, &mut findings)?;
     database(settings, &mut findings).await?;
-    Ok(findings.good)
+    findings.end()
 }
 
 /// Whether the file exists. A file that cannot be read is an error: it is neither missing nor damaged.
@@ -207,7 +242,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::app::command::{Format, TokensArgs};
+    use crate::app::command::TokensArgs;
     use crate::app::tokens;
     use crate::config::Flags;
 
@@ -220,7 +255,7 @@ mod tests {
 
     async fn check(settings: &Settings) -> (bool, String) {
         let mut out = Vec::new();
-        let good = run(settings, Timestamp::default(), &mut out).await.expect("written");
+        let good = run(settings, Timestamp::default(), Format::Table, &mut out).await.expect("written");
         (good, String::from_utf8(out).expect("text"))
     }
 

@@ -21,11 +21,11 @@ pub(super) struct Command {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Create the data directory, database, CA and first admin token if they are missing
-    Init,
+    Init(OutputArgs),
     /// Run the collector until SIGTERM; runs `init` first
     Serve,
     /// Check settings, files, certificates, rules and every record in the store; exit code 1 if anything is wrong
-    Check,
+    Check(OutputArgs),
     /// List, create and revoke enrollment tokens; works while the collector runs
     Tokens(TokensArgs),
     /// Back up store, CA, admin token, settings and rules to a new directory; works while the collector runs
@@ -36,8 +36,32 @@ pub(super) enum Verb {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Print a shell completion script
+    #[command(alias = "completion")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Print the version of this program
-    Version,
+    Version(OutputArgs),
+}
+
+impl Verb {
+    /// The format that was asked for. Commands without `-o` print text.
+    pub(super) const fn format(&self) -> Format {
+        match self {
+            Self::Init(asked) | Self::Check(asked) | Self::Version(asked) => asked.output,
+            Self::Tokens(asked) => asked.output,
+            Self::Serve | Self::Backup(_) | Self::Restore { .. } | Self::Completions { .. } => Format::Table,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OutputArgs {
+    /// Output format
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    pub(super) output: Format,
 }
 
 #[derive(Debug, Args)]

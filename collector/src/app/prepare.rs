@@ -1,12 +1,13 @@
 //! Creates what is missing: data directory, CA, database, admin token, server certificate. Idempotent; reports what it did.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use muster_proto::model::{Role, Timestamp, Token, TokenId};
 
+use super::command::Format;
 use super::lock;
 use super::unfinished::refuse_unfinished;
 use crate::actions;
@@ -32,15 +33,23 @@ pub(super) async fn init(
     settings: &Settings,
     flags: &Flags,
     now: Timestamp,
+    format: Format,
     out: &mut dyn Write,
-) -> anyhow::Result<io::Result<()>> {
+) -> anyhow::Result<()> {
     let prepared = prepare(settings, now).await?;
     prepared.store.close().await?;
-    let mut text = prepared.notes.join("\n");
     let options = options_again(flags);
-    text.push_str(&format!("\n\nnext:\n  muster-collector serve{options}\n"));
-    text.push_str(&format!("  muster-collector tokens create --site NAME{options}   # then enroll the first agents\n"));
-    Ok(out.write_all(text.as_bytes()))
+    let next =
+        [format!("muster-collector serve{options}"), format!("muster-collector tokens create --site NAME{options}")];
+    let notes = &prepared.notes;
+    match format {
+        Format::Json => writeln!(out, "{:#}", serde_json::json!({ "done": notes, "next": next }))?,
+        Format::Table => {
+            let [serve, create] = next;
+            writeln!(out, "{}\n\nnext:\n  {serve}\n  {create}   # then enroll the first agents", notes.join("\n"))?;
+        }
+    }
+    Ok(())
 }
 
 /// The options that the next commands need too: they find the same settings, directory and database with them.

@@ -1,6 +1,6 @@
 //! `muster-collector tokens`: enrollment tokens, managed on the collector's machine. Works while the collector runs.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use anyhow::Context;
 use muster_proto::model::Timestamp;
@@ -21,7 +21,7 @@ pub(super) async fn run(
     asked: TokensArgs,
     now: Timestamp,
     out: &mut dyn Write,
-) -> anyhow::Result<io::Result<()>> {
+) -> anyhow::Result<()> {
     let ca = settings.file("ca.pem");
     // Connecting creates a missing database, and this verb must not.
     let prepared = is_there(&ca).and_then(|there| Ok(there && settings.store.file().map_or(Ok(true), is_there)?));
@@ -39,9 +39,12 @@ pub(super) async fn run(
                 Format::Json => format!("{:#}\n", serde_json::json!({ "token": token.to_string(), "stored": report })),
             }
         }
-        (Some(TokensVerb::Revoke { id }), _) => {
+        (Some(TokensVerb::Revoke { id }), output) => {
             anyhow::ensure!(store.token_revoke(&id, now).await?, "no enrollment token \"{id}\"");
-            format!("revoked token {id}\n")
+            match output {
+                Format::Table => format!("revoked token {id}\n"),
+                Format::Json => format!("{:#}\n", serde_json::json!({ "revoked": id })),
+            }
         }
         (None | Some(TokensVerb::List), Format::Table) => token_table(&store.token_list().await?, now),
         (None | Some(TokensVerb::List), Format::Json) => {
@@ -49,5 +52,5 @@ pub(super) async fn run(
         }
     };
     store.close().await?;
-    Ok(out.write_all(text.as_bytes()))
+    Ok(out.write_all(text.as_bytes())?)
 }

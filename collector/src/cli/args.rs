@@ -90,6 +90,7 @@ pub(super) enum Verb {
     /// Show the state of the collector
     Status,
     /// Print a shell completion script
+    #[command(alias = "completion")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -219,7 +220,7 @@ pub(super) enum CatalogueVerb {
     List,
     /// Show one product and its recognisers
     Show(ShowArgs),
-    /// Classify scan results line by line; works without a collector
+    /// Classify scan results line by line; works without a collector. Prints JSON lines unless -o says otherwise
     Match(MatchArgs),
     /// Check rule files and their scenarios; works without a collector
     Check(CheckArgs),

@@ -10,7 +10,7 @@ use muster_proto::model::ProductReport;
 use muster_proto::terminal::json_text;
 use serde_json::{Value, json};
 
-use super::args::{CheckArgs, MatchArgs, Output, ShowArgs, WrongUsage};
+use super::args::{CheckArgs, MatchArgs, Output, ShowArgs};
 use super::client::Client;
 use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, fields, or_dash};
 use crate::judge::matching::Matcher;
@@ -18,6 +18,20 @@ use crate::judge::{Checked, Score, Scores, check_dir};
 use crate::rules::{self, FOLDERS, RuleErrors, RuleFault};
 
 const HEADER: [&str; 7] = ["id", "name", "vendor", "category", "family", "platforms", "recognisers"];
+const MATCH_HEADER: [&str; 12] = [
+    "match",
+    "product",
+    "platform",
+    "source_kind",
+    "name",
+    "vendor",
+    "version",
+    "state",
+    "path",
+    "id",
+    "rule",
+    "error",
+];
 const SCORE_HEADER: [&str; 7] = ["of", "prohibited", "recall", "others", "others_recall", "harmless", "accused"];
 const FAULT_HEADER: [&str; 3] = ["file", "line", "reason"];
 /// The longest accepted line. An observation is shorter: its longest field is a path of 4096 bytes.
@@ -37,15 +51,13 @@ pub(super) async fn show(mut client: Client, asked: ShowArgs, screen: &mut Scree
     Ok(0)
 }
 
-/// Writes one line for each line read, in the same order. A bad line comes back with an error.
+/// Writes one line for each line read, in the same order. A bad line comes back with an error. Without `-o`, and with
+/// `-o ndjson`, each answer is written at once; the other formats need all answers in memory.
 pub(super) fn match_lines(
     asked: &MatchArgs,
     input: &mut (dyn BufRead + Send),
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<u8> {
-    if !asked.table && screen.asked().is_some_and(|output| output != Output::Ndjson) {
-        return Err(WrongUsage("catalogue match writes JSON lines; use -o ndjson or --table".to_owned()).into());
-    }
     let rules = rules::load(asked.overlay.as_deref())?;
     let matcher = Matcher::new(&rules, asked.order.as_ref())?;
     let is_standard_input = asked.file == Path::new("-");
@@ -73,6 +85,16 @@ pub(super) fn match_lines(
         .with_context(place)?;
         return score(&scores, screen);
     }
+    if screen.asked().is_some_and(|output| output != Output::Ndjson) {
+        let mut answers: Vec<Value> = Vec::new();
+        match_all(&matcher, input, |answer| {
+            // An empty line has an empty answer, which is no JSON.
+            answers.extend(serde_json::from_str::<Value>(answer).ok());
+            Ok(ControlFlow::Continue(()))
+        })
+        .with_context(place)?;
+        return all_matches(&answers, screen);
+    }
     let write = |answer: &str| {
         screen.raw(json_text(answer).as_bytes())?;
         screen.raw(b"\n")?;
@@ -97,6 +119,19 @@ fn match_all(
         }
     }
     Ok(())
+}
+
+fn all_matches(answers: &[Value], screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let field = |answer: &Value, name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+    let rows =
+        || answers.iter().map(|answer| MATCH_HEADER.map(|name| field(answer, name)).to_vec()).collect::<Vec<_>>();
+    let page = |paint: &Paint| {
+        let mut table = Table::new(&MATCH_HEADER).dispensable(&["error", "id", "rule", "path", "platform", "vendor"]);
+        rows().into_iter().for_each(|row| table.row(row.into_iter().map(Cell::text).collect()));
+        format!("{}\n{}\n", table.text(paint), counted(answers.len(), "line"))
+    };
+    screen.show(&Answer { whole: &answers, header: &MATCH_HEADER }, answers, rows, page)?;
+    Ok(0)
 }
 
 /// Recall and false accusations by platform and source kind, and in total.

@@ -155,6 +155,11 @@ async fn wrong_usage_exits_with_two_and_help_with_zero() {
     let software = muster(&["software", "--help"], "").await.out;
     assert!(software.starts_with("Count or list the hosts") && software.contains("--hosts"), "{software}");
     assert_eq!(muster(&["version"], "").await.out, format!("muster {}\n", env!("CARGO_PKG_VERSION")));
+    let json = muster(&["version", "-o", "json"], "").await.out;
+    let version: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(muster(&["version", "-o", "csv"], "").await.out.lines().next(), Some("program,version"));
+    assert_eq!(muster(&["completions", "bash", "-o", "json"], "").await.code, 2);
 }
 
 #[tokio::test]
@@ -175,7 +180,12 @@ async fn match_writes_one_line_per_line() {
     assert_eq!(lines[0]["match"], "prohibited");
     assert!(lines[1]["error"].is_string());
     assert_eq!(lines[0], lines[2]);
-    assert_eq!(muster(&["catalogue", "match", "-o", "csv"], "").await.code, 2);
+    let csv = muster(&["catalogue", "match", "-o", "csv"], &format!("{line}\n\n")).await.out;
+    assert!(csv.starts_with("match,product,") && csv.lines().count() == 2 && csv.contains("\nprohibited,"), "{csv}");
+    let json = muster(&["catalogue", "match", "-o", "json"], line).await.out;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).expect("JSON")[0]["match"], "prohibited");
+    let table = muster(&["catalogue", "match", "-o", "table"], line).await.out;
+    assert!(table.starts_with("MATCH") && table.ends_with("1 line\n"), "{table}");
     let unknown = muster(&["catalogue", "match", "--order", "nobody"], "").await;
     assert!(unknown.code == 1 && unknown.err.contains("nobody"), "{}", unknown.err);
 }

@@ -26,7 +26,10 @@ pub(super) async fn run(mut client: Client, asked: TokensArgs, screen: &mut Scre
         }
         Some(TokensVerb::Revoke { id }) => {
             client.token_revoke(&id).await?;
-            screen.raw(format!("revoked token {id}\n").as_bytes())?;
+            let whole = serde_json::json!({ "revoked": id });
+            let answer = Answer { whole: &whole, header: &["revoked"] };
+            let row = || vec![vec![id.to_string()]];
+            screen.show(&answer, std::slice::from_ref(&whole), row, |_| format!("revoked token {id}\n"))?;
         }
     }
     Ok(0)

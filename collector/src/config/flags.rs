@@ -6,32 +6,32 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Flags {
     /// Settings file [default: /etc/muster/collector.toml]; `collector.d/*.toml` beside it is read too
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Global options")]
     pub config: Option<PathBuf>,
     /// Directory of the database, CA and tokens
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, help_heading = "Global options")]
     pub data_dir: Option<String>,
     /// Database: sqlite:///FILE, or postgres://USER@HOST/DATABASE?passfile=FILE [default: muster.db in the data
     /// directory]
-    #[arg(long, value_name = "URL", global = true)]
+    #[arg(long, value_name = "URL", global = true, help_heading = "Global options")]
     pub store_url: Option<String>,
     /// Address and port for agents (mutual TLS)
-    #[arg(long, value_name = "ADDRESS", global = true)]
+    #[arg(long, value_name = "ADDRESS", global = true, help_heading = "Global options")]
     pub agents_listen: Option<String>,
     /// Address and port for operators (TLS and a token)
-    #[arg(long, value_name = "ADDRESS", global = true)]
+    #[arg(long, value_name = "ADDRESS", global = true, help_heading = "Global options")]
     pub operators_listen: Option<String>,
     /// Address and port for health and metrics (plain HTTP)
-    #[arg(long, value_name = "ADDRESS", global = true)]
+    #[arg(long, value_name = "ADDRESS", global = true, help_heading = "Global options")]
     pub probes_listen: Option<String>,
     /// Name or address by which agents and operators reach this collector; can be repeated
-    #[arg(long = "public-name", value_name = "NAME", global = true)]
+    #[arg(long = "public-name", value_name = "NAME", global = true, help_heading = "Global options")]
     pub public_names: Vec<String>,
     /// Directory of rule files that extend or replace the built-in ones
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, help_heading = "Global options")]
     pub rules_overlay: Option<String>,
     /// Judge hosts under this order, or `all`; can be repeated [default: the active orders]
-    #[arg(long = "order", value_name = "ID", global = true)]
+    #[arg(long = "order", value_name = "ID", global = true, help_heading = "Global options")]
     pub orders: Vec<String>,
 }
 
