@@ -1,5 +1,98 @@
-//! Actions of accounts: one file per action, with its checks and its call of the store.
+//! Actions of accounts: one file per subject. An action checks what the caller may do, then does one operation of the
+//! store, which writes the ledger entry with the caller as its actor. The role was checked by `api::access`.
 
+mod account;
+mod caller;
+mod host;
+mod random;
 mod token;
 
-pub use token::{ActionError, NewEnrollment, account_token_create, account_token_keep, enrollment_token_create};
+use muster_proto::model::{AccountName, InvalidId, SiteId};
+
+pub use account::{
+    AccountRequest, account_by_token, account_create, account_get, account_list, account_revoke, account_rotate,
+    first_account_create, first_token_keep,
+};
+pub use caller::Caller;
+pub use host::host_revoke;
+pub use token::{NewEnrollment, enrollment_token_create, enrollment_token_list, enrollment_token_revoke};
+
+use crate::store::{AccountRefusal, SiteScope, StoreError};
+
+/// Why an action failed. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// The lifetime of an enrollment token is out of bounds.
+    #[error("an enrollment token can be valid for 1 second to 366 days, not for {seconds} seconds")]
+    Lifetime {
+        /// The requested lifetime.
+        seconds: u64,
+    },
+    /// The lifetime of an account token is out of bounds.
+    #[error("an account token can be valid for 1 minute to 3660 days, not for {seconds} seconds")]
+    AccountLifetime {
+        /// The requested lifetime.
+        seconds: u64,
+    },
+    /// The caller is bound to other sites.
+    #[error("your account is bound to the sites {scope}, not to {site}")]
+    OtherSite {
+        /// The site of the request.
+        site: SiteId,
+        /// The sites of the caller.
+        scope: SiteScope,
+    },
+    /// An operation on an account was refused.
+    #[error("{}", of_account(account, *refusal))]
+    Account {
+        /// The account, as asked.
+        account: String,
+        /// Why.
+        refusal: AccountRefusal,
+    },
+    /// The operating system returned no random numbers.
+    #[error("the operating system returned no random numbers")]
+    NoRandom,
+    /// The random id of a new token or account is not valid.
+    #[error("create an id")]
+    Id(#[source] InvalidId),
+    /// The store failed.
+    #[error("the action could not be stored")]
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for ActionError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl ActionError {
+    fn account(account: &AccountName, refusal: AccountRefusal) -> Self {
+        Self::Account { account: account.to_string(), refusal }
+    }
+}
+
+fn of_account(account: &str, refusal: AccountRefusal) -> String {
+    match refusal {
+        AccountRefusal::Unknown => format!("no account \"{account}\""),
+        AccountRefusal::NameTaken => format!(
+            "an account \"{account}\" exists already; choose another name, or give it a new token with `muster accounts rotate {account}`"
+        ),
+        AccountRefusal::Revoked => {
+            format!("account \"{account}\" is revoked; create a new one with `muster accounts create {account}`")
+        }
+        AccountRefusal::LastAdmin => format!(
+            "\"{account}\" is the last person's account that can administer the whole fleet; create another one first with `muster accounts create NAME --role admin`"
+        ),
+        AccountRefusal::BeyondCaller => {
+            format!("your account is bound to sites, so \"{account}\" must be bound to some of them: use --site")
+        }
+        AccountRefusal::TooMany => {
+            format!("cannot create \"{account}\": there are 10,000 accounts, which is the limit")
+        }
+        AccountRefusal::TooManySites => {
+            format!("cannot bind \"{account}\" to more than 100 sites; leave out --site to let it see all sites")
+        }
+    }
+}

@@ -7,4 +7,4 @@ pub mod grpc;
 pub mod probes;
 mod status;
 
-pub use access::{Access, Caller};
+pub use access::Access;

@@ -14,6 +14,7 @@ mod lock;
 mod prepare;
 mod rules;
 mod serve;
+mod system_user;
 mod tokens;
 mod unfinished;
 

@@ -12,24 +12,25 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::{self, CanonicalSection};
-use muster_proto::model::{
-    Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp, TokenId, TokenReport,
-};
+use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp};
 use tokio::sync::Notify;
 
+pub use self::decide::accounts::AccountRefusal;
 pub use self::backup::{copy_check, copy_in, copy_out, occupants};
 pub use self::copy::{CopyCheck, Restoration, StoreKind};
 pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
 pub use self::operations::{
-    AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, KeyRenewal, NewToken,
+    CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, KeyRenewal, NewToken,
 };
 pub use self::software::{IndexStep, SoftwareQuery};
+pub use self::sql::{Acting, AdminTx, AdminWork};
 pub use self::stored::{
     HostQuery, LaneTally, LedgerRow, QueueDepth, SiteScope, StoreCheck, StoredHost, StoredHostRow, StoredSnapshot,
     StoredVerdict,
 };
 use crate::judge::Hit;
 
+pub(crate) mod admin;
 mod backup;
 mod body;
 #[cfg(test)]
@@ -46,6 +47,7 @@ mod recent_uploads;
 mod schema;
 mod snapshot_codec;
 mod software;
+pub mod sql;
 mod sqlite;
 mod stored;
 mod texts;
@@ -180,7 +182,7 @@ impl StoreError {
 /// The store of one fleet. Every method is one operation: one whole transaction, which is committed before the method
 /// returns. If a method fails, nothing of its operation was stored, except after [`StoreError::Unreachable`]: if the
 /// connection is lost during the commit, the operation may have been stored. Operations may be repeated, except
-/// [`Store::token_create`] and [`Store::account_token_put`], which add another ledger entry.
+/// [`Store::admin_write`], which may add another ledger entry.
 ///
 /// Any method can fail with [`StoreError::Operation`], [`StoreError::Unreachable`], [`StoreError::Damaged`] and
 /// [`StoreError::Closed`], and any method that writes with [`StoreError::Full`]; below, "the database fails" means
@@ -204,36 +206,17 @@ pub trait Store: Send + Sync + 'static {
         Ok(pin.to_owned())
     }
 
-    /// Adds an enrollment token and its ledger entry.
+    /// Does administrative work that writes: see [`sql`].
     ///
     /// # Errors
-    /// There is a token with this id, or the database fails.
-    async fn token_create(&self, token: NewToken) -> Result<(), StoreError>;
+    /// The work broke a rule of the door ([`StoreError::Operation`]), or the database fails.
+    async fn admin_write(&self, operation: &'static str, acting: Acting, work: AdminWork) -> Result<(), StoreError>;
 
-    /// All enrollment tokens, newest first.
+    /// Does administrative work that only reads, at one moment of the database.
     ///
     /// # Errors
-    /// The database fails.
-    async fn token_list(&self) -> Result<Vec<TokenReport>, StoreError>;
-
-    /// Revokes an enrollment token; `false` if there is no such token. A token that is revoked already keeps the time
-    /// of its first revocation.
-    ///
-    /// # Errors
-    /// The database fails.
-    async fn token_revoke(&self, id: &TokenId, now: Timestamp) -> Result<bool, StoreError>;
-
-    /// Adds an account's token, or replaces the one with the same id, and writes a ledger entry.
-    ///
-    /// # Errors
-    /// The database fails.
-    async fn account_token_put(&self, token: AccountToken) -> Result<(), StoreError>;
-
-    /// An account's token by its public part, whether it is revoked or not.
-    ///
-    /// # Errors
-    /// The database fails.
-    async fn account_token_get(&self, id: &TokenId) -> Result<Option<AccountToken>, StoreError>;
+    /// The work tried to write ([`StoreError::Operation`]), or the database fails.
+    async fn admin_read(&self, operation: &'static str, work: AdminWork) -> Result<(), StoreError>;
 
     /// Enrolls a host: counts one use of the token, creates the host with its key, and puts it on the judge queue. A
     /// repeated request with a known key gets the host of that key and costs no use.
@@ -256,12 +239,6 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Operation`] if the host does not have the old key, its keys are revoked, or another host has the
     /// new key. The database fails.
     async fn host_rekey(&self, renewal: KeyRenewal) -> Result<(), StoreError>;
-
-    /// Revokes all keys of a host; `false` if there is no such host. It stays in all counts.
-    ///
-    /// # Errors
-    /// The database fails.
-    async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Records a check-in, and changed facts and state if they were sent. If the snapshot is stored and complete, it
     /// becomes the host's current one. A check-in that changes nothing but "last seen" is answered from memory; its
@@ -378,13 +355,6 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The database fails.
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError>;
-
-    /// At most `most` ledger entries with higher numbers than `after`, oldest first. A reader that continues after the
-    /// last number that it got misses none.
-    ///
-    /// # Errors
-    /// The database fails.
-    async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError>;
 
     /// Checks digests, references, histories, tallies and the search index of the whole store. Takes time in proportion
     /// to its size.

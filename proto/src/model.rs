@@ -1,10 +1,12 @@
 //! The types of the domain, used by every module of agent and collector. They know nothing of protobuf.
 
+mod account;
 mod cause;
 mod clean;
 mod closed_list;
 mod host;
 mod ids;
+mod ledger;
 mod observation;
 mod order;
 mod pace;
@@ -18,12 +20,16 @@ mod token;
 mod verdict;
 mod watchlist;
 
+pub use account::{AccountReport, AccountTokenReport, Holder};
 pub use cause::Cause;
 pub use clean::clean_text;
 pub(crate) use clean::is_clean_text;
 pub use closed_list::UnknownName;
 pub use host::{HostFacts, HostState, Losses, RealtimeEvidence, SignatureState, UnitState, UserItem, UserScope};
-pub use ids::{Digest, HostId, InvalidId, KeyFingerprint, OrderId, ProductId, RunId, SiteId, TokenId};
+pub use ids::{
+    AccountId, AccountName, Digest, HostId, InvalidId, KeyFingerprint, OrderId, ProductId, RunId, SiteId, TokenId,
+};
+pub use ledger::{EntryKind, LedgerEntry};
 pub use observation::{Kind, Observation, ObservationState};
 pub use order::{Binding, MilestoneKind, Precision};
 pub use pace::{Pace, RefusalClass};

@@ -40,11 +40,6 @@ CREATE TABLE phrase (
     text text COLLATE "C" NOT NULL
 );
 
-CREATE TABLE site (
-    no   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    text text COLLATE "C" NOT NULL UNIQUE
-);
-
 -- The number of hosts of each site, updated with every enrollment.
 CREATE TABLE site_hosts (
     hosts bigint NOT NULL,
@@ -54,27 +49,6 @@ CREATE TABLE site_hosts (
 CREATE TABLE orders (
     no   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     text text COLLATE "C" NOT NULL UNIQUE
-);
-
--- `max_uses` 0 means any number of uses.
-CREATE TABLE enrollment_token (
-    created_at  bigint NOT NULL,
-    expires_at  bigint NOT NULL,
-    max_uses    bigint NOT NULL,
-    uses        bigint NOT NULL DEFAULT 0,
-    revoked_at  bigint,
-    site        integer NOT NULL REFERENCES site (no),
-    id          text COLLATE "C" NOT NULL PRIMARY KEY,
-    secret_hash bytea NOT NULL CHECK (octet_length(secret_hash) = 32)
-) WITH (fillfactor = 50);
-
-CREATE TABLE account_token (
-    created_at  bigint NOT NULL,
-    revoked_at  bigint,
-    id          text COLLATE "C" NOT NULL PRIMARY KEY,
-    secret_hash bytea NOT NULL CHECK (octet_length(secret_hash) = 32),
-    person      text NOT NULL,
-    role        text NOT NULL
 );
 
 -- The dictionary of software, to which the bodies of sections refer. An edition is a title in one version under one id. A row
@@ -280,12 +254,21 @@ CREATE TABLE judge_queue (
 CREATE INDEX judge_queue_by_age ON judge_queue (queued_at);
 CREATE SEQUENCE judge_queue_ticket CACHE 64;
 
--- The ledger: append-only. An entry is written in the transaction of the change that it records.
+-- The ledger: append-only. An entry is written in the transaction of the change that it records. `account` is the one that
+-- acted.
 CREATE TABLE ledger (
-    no    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    at    bigint NOT NULL,
-    entry text COLLATE "C" NOT NULL
+    no      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at      bigint NOT NULL,
+    kind    smallint NOT NULL,
+    account text COLLATE "C",
+    entry   text COLLATE "C" NOT NULL
 );
+CREATE INDEX ledger_by_kind ON ledger (kind, no);
+CREATE INDEX ledger_by_account ON ledger (account, no) WHERE account IS NOT NULL;
+
+-- Hosts as administrative statements read them; the other backend has the same view.
+CREATE VIEW host_row AS
+    SELECT h.no, h.id, h.hostname, s.id AS site, h.enrolled_at, h.revoked_at FROM host h JOIN site s ON s.no = h.site;
 
 ALTER TABLE section ALTER COLUMN body SET STORAGE MAIN;
 ALTER TABLE snapshot ALTER COLUMN entries SET STORAGE MAIN;

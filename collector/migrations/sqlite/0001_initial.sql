@@ -25,11 +25,6 @@ CREATE TABLE phrase (
     text TEXT NOT NULL
 ) STRICT;
 
-CREATE TABLE site (
-    no INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE
-) STRICT;
-
 -- The number of hosts of each site, updated with every enrollment.
 CREATE TABLE site_hosts (
     site  INTEGER PRIMARY KEY REFERENCES site (no),
@@ -40,27 +35,6 @@ CREATE TABLE orders (
     no INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE
 ) STRICT;
-
--- `max_uses` 0 means any number of uses.
-CREATE TABLE enrollment_token (
-    id          TEXT NOT NULL PRIMARY KEY,
-    secret_hash BLOB NOT NULL CHECK (length(secret_hash) = 32),
-    site        INTEGER NOT NULL REFERENCES site (no),
-    created_at  INTEGER NOT NULL,
-    expires_at  INTEGER NOT NULL,
-    max_uses    INTEGER NOT NULL,
-    uses        INTEGER NOT NULL DEFAULT 0,
-    revoked_at  INTEGER
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE account_token (
-    id          TEXT NOT NULL PRIMARY KEY,
-    secret_hash BLOB NOT NULL CHECK (length(secret_hash) = 32),
-    person      TEXT NOT NULL,
-    role        TEXT NOT NULL,
-    created_at  INTEGER NOT NULL,
-    revoked_at  INTEGER
-) STRICT, WITHOUT ROWID;
 
 -- The dictionary of software, to which the bodies of sections refer. An edition is a title in one version under one id.
 -- Rows are never changed and never deleted.
@@ -266,9 +240,18 @@ CREATE TABLE tally (
     PRIMARY KEY (order_no, site, lane, in_scope)
 ) STRICT, WITHOUT ROWID;
 
--- The ledger: append-only. An entry is written in the transaction of the change that it records.
+-- The ledger: append-only. An entry is written in the transaction of the change that it records. `account` is the one that
+-- acted.
 CREATE TABLE ledger (
-    no    INTEGER PRIMARY KEY AUTOINCREMENT,
-    at    INTEGER NOT NULL,
-    entry TEXT NOT NULL
+    no      INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      INTEGER NOT NULL,
+    kind    INTEGER NOT NULL,
+    account TEXT,
+    entry   TEXT NOT NULL
 ) STRICT;
+CREATE INDEX ledger_by_kind ON ledger (kind, no);
+CREATE INDEX ledger_by_account ON ledger (account, no) WHERE account IS NOT NULL;
+
+-- Hosts as administrative statements read them; the other backend has the same view.
+CREATE VIEW host_row AS
+    SELECT h.no, h.id, h.hostname, s.id AS site, h.enrolled_at, h.revoked_at FROM host h JOIN site s ON s.no = h.site;

@@ -7,34 +7,28 @@ use http::header::AUTHORIZATION;
 use muster_proto::model::{Role, Token};
 use tonic::Status;
 
-use super::status::store_failed;
+use super::status::of_action;
+use crate::actions::{Caller, account_by_token};
+use crate::clock::Clock;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
 /// The longest `authorization` header that is read.
 const LONGEST: usize = 512;
 
-/// The account behind a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The person.
-    pub person: String,
-    /// What the person may do.
-    pub role: Role,
-}
-
 /// Checks tokens and roles.
 #[derive(Clone)]
 pub struct Access {
     store: Arc<dyn Store>,
+    clock: Clock,
     metrics: Arc<Metrics>,
 }
 
 impl Access {
     /// Checks against this store.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
-        Self { store, metrics }
+    pub fn new(store: Arc<dyn Store>, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        Self { store, clock, metrics }
     }
 
     /// Returns the caller if the token is valid and the role suffices.
@@ -43,23 +37,17 @@ impl Access {
     /// `UNAUTHENTICATED` without a valid token, `PERMISSION_DENIED` without the role. Neither repeats the token.
     pub async fn admit(&self, headers: &HeaderMap, needed: Role) -> Result<Caller, Status> {
         let token = token_of(headers)?;
-        let known =
-            self.store.account_token_get(&token.id).await.map_err(|error| store_failed(&error, &self.metrics))?;
-        // Compare even if the id is unknown, so that the duration does not reveal which ids exist.
-        let expected = known.as_ref().map_or([0_u8; 32], |known| known.secret_hash);
-        let same = token.secret.matches(&expected);
-        match known {
-            Some(known) if same && known.revoked_at.is_none() => {
-                // The role comes after the secret, so that a stranger cannot find out what an id may do.
-                if known.role < needed {
-                    let text = format!("the role {} does not allow this; {needed} is required", known.role);
-                    return Err(Status::permission_denied(text));
-                }
-                Ok(Caller { person: known.person, role: known.role })
-            }
-            // One text for every case, so that the answer does not reveal which ids exist.
-            _ => Err(Status::unauthenticated("the token is unknown or revoked")),
+        let found = account_by_token(self.store.as_ref(), &token, (self.clock)()).await;
+        // One text for every case, so that the answer does not reveal which ids exist.
+        let caller = found
+            .map_err(|error| of_action(&error, &self.metrics))?
+            .ok_or_else(|| Status::unauthenticated("the token is unknown, expired or revoked"))?;
+        // The role comes after the secret, so that a stranger cannot find out what an id may do.
+        if caller.role < needed {
+            let text = format!("the role {} does not allow this; {needed} is required", caller.role);
+            return Err(Status::permission_denied(text));
         }
+        Ok(caller)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use muster_proto::convert::ConvertError;
 use muster_proto::error_chain;
-use tonic::Status;
+use tonic::{Code, Status};
 use tracing::error;
 
 use crate::actions::ActionError;
 use crate::reports::ReportError;
-use crate::store::StoreError;
+use crate::store::{AccountRefusal, StoreError};
 use crate::telemetry::Metrics;
 
 /// A failure of the store: logged, counted, and sent without its details.
@@ -39,7 +39,20 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
 pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
     match refused {
         ActionError::Store(failed) => store_failed(failed, metrics),
-        ActionError::Lifetime { .. } => Status::invalid_argument(refused.to_string()),
+        ActionError::Lifetime { .. } | ActionError::AccountLifetime { .. } => {
+            Status::invalid_argument(refused.to_string())
+        }
+        ActionError::OtherSite { .. } => Status::permission_denied(refused.to_string()),
+        ActionError::Account { refusal, .. } => {
+            let code = match refusal {
+                AccountRefusal::Unknown => Code::NotFound,
+                AccountRefusal::NameTaken => Code::AlreadyExists,
+                AccountRefusal::BeyondCaller => Code::PermissionDenied,
+                AccountRefusal::Revoked | AccountRefusal::LastAdmin => Code::FailedPrecondition,
+                AccountRefusal::TooMany | AccountRefusal::TooManySites => Code::ResourceExhausted,
+            };
+            Status::new(code, refused.to_string())
+        }
         ActionError::NoRandom | ActionError::Id(_) => {
             error!(error = %error_chain(refused), "a token could not be created");
             Status::internal(refused.to_string())

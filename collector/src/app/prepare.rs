@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use muster_proto::model::{Role, Timestamp, Token, TokenId};
+use muster_proto::model::{Timestamp, Token};
 
 use super::command::Format;
-use super::lock;
 use super::unfinished::refuse_unfinished;
+use super::{lock, system_user};
 use crate::actions;
 use crate::config::{Flags, Settings};
 use crate::store::{self, Store};
@@ -17,7 +17,6 @@ use crate::tls::disk::{OWNER_ONLY, open_to_others, private_directory, write_atom
 use crate::tls::{Authority, ServerCertificate};
 
 pub(super) const ADMIN_TOKEN: &str = "admin.token";
-const ADMIN: &str = "admin";
 
 /// What serving needs.
 pub(super) struct Prepared {
@@ -185,6 +184,7 @@ fn public_names(settings: &Settings) -> Vec<String> {
 
 /// The first admin's token. Its file is the only place that holds the secret.
 async fn admin_token(settings: &Settings, store: &dyn Store, now: Timestamp) -> anyhow::Result<String> {
+    let caller = system_user::caller();
     let file = settings.file(ADMIN_TOKEN);
     let place = file.display().to_string();
     if file.exists() {
@@ -192,12 +192,20 @@ async fn admin_token(settings: &Settings, store: &dyn Store, now: Timestamp) -> 
         anyhow::ensure!(bits == 0, ExposedAdminToken { place, bits });
         let text = std::fs::read_to_string(&file).with_context(|| format!("read {place}"))?;
         let token: Token = text.parse().with_context(|| format!("read the admin token in {place}"))?;
-        // The database may be newer than the file, and then it does not know the token yet.
-        let new = actions::account_token_keep(store, &token, ADMIN, Role::Admin, now).await?;
-        return Ok(format!("found admin token {place}{}", if new { "; added it to the database" } else { "" }));
+        // The database may be newer than the file, and then it has no account yet.
+        if actions::first_token_keep(store, &caller, &token, now).await? {
+            return Ok(format!("found admin token {place}; added it to the database"));
+        }
+        if actions::account_by_token(store, &token, now).await?.is_none() {
+            tracing::warn!(file = %place, "the admin token in this file is not accepted any more");
+            return Ok(format!(
+                "found admin token {place}, which is not accepted any more; `muster-collector accounts create NAME` makes another one"
+            ));
+        }
+        return Ok(format!("found admin token {place}"));
     }
-    let id = TokenId::new(ADMIN).context("the id of the admin token")?;
-    let had = store.account_token_get(&id).await?.is_some();
+    let accounts = actions::account_list(store, &caller).await?;
+    let had = !accounts.is_empty();
     if had && settings.store.file().is_none() {
         // Another collector created it. A second one would replace the token that its operators use.
         return Ok(format!(
@@ -205,7 +213,7 @@ async fn admin_token(settings: &Settings, store: &dyn Store, now: Timestamp) -> 
         ));
     }
     // After a crash between these steps a database file has a token without a secret; the next start replaces it.
-    let token = actions::account_token_create(store, id, ADMIN, Role::Admin, now).await?;
+    let (token, _) = actions::first_account_create(store, &caller, now).await?;
     write_atomically(&file, format!("{token}\n").as_bytes(), OWNER_ONLY).with_context(|| format!("write {place}"))?;
     let ended = if had { "; the previous one no longer works" } else { "" };
     Ok(format!("created admin token {place}, readable by you only{ended}"))

@@ -237,7 +237,7 @@ impl Collector {
             Arc::clone(&self.readiness),
         );
         let routes = operators_routes(fleet, health).context("gRPC reflection")?;
-        let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.metrics));
+        let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.metrics));
         let gate = OperatorsGate::new(routes, access, Arc::clone(&self.metrics));
         let limits = ListenerLimits {
             connections: self.settings.operators.connections,

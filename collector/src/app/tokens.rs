@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use super::check::is_there;
 use super::command::{Format, TokensArgs, TokensVerb};
 use super::prepare::NotPrepared;
+use super::system_user;
 use crate::actions::{self, NewEnrollment};
 use crate::cli::{NewTokenArgs, token_table};
 use crate::config::Settings;
@@ -27,28 +28,33 @@ pub(super) async fn run(
     let prepared = is_there(&ca).and_then(|there| Ok(there && settings.store.file().map_or(Ok(true), is_there)?));
     anyhow::ensure!(prepared.map_err(anyhow::Error::msg)?, NotPrepared::of(settings));
     let store = store::connect(settings.store.url()).await?;
+    let caller = system_user::caller();
     let text = match (asked.verb, asked.output) {
         (Some(TokensVerb::Create(NewTokenArgs { site, uses, expires })), output) => {
             let pem = std::fs::read(&ca).with_context(|| format!("cannot read {}", ca.display()))?;
             let der = CertificateDer::from_pem_slice(&pem)
                 .with_context(|| format!("cannot read {} as a certificate", ca.display()))?;
             let new = NewEnrollment { site, lifetime: expires, max_uses: uses };
-            let (token, report) = actions::enrollment_token_create(store.as_ref(), ca_pin(&der)?, new, now).await?;
+            let (token, report) =
+                actions::enrollment_token_create(store.as_ref(), &caller, ca_pin(&der)?, new, now).await?;
             match output {
                 Format::Table => format!("{token}\n"),
                 Format::Json => format!("{:#}\n", serde_json::json!({ "token": token.to_string(), "stored": report })),
             }
         }
         (Some(TokensVerb::Revoke { id }), output) => {
-            anyhow::ensure!(store.token_revoke(&id, now).await?, "no enrollment token \"{id}\"");
+            let revoked = actions::enrollment_token_revoke(store.as_ref(), &caller, id.clone(), now).await?;
+            anyhow::ensure!(revoked, "no enrollment token \"{id}\"");
             match output {
                 Format::Table => format!("revoked token {id}\n"),
                 Format::Json => format!("{:#}\n", serde_json::json!({ "revoked": id })),
             }
         }
-        (None | Some(TokensVerb::List), Format::Table) => token_table(&store.token_list().await?, now),
+        (None | Some(TokensVerb::List), Format::Table) => {
+            token_table(&actions::enrollment_token_list(store.as_ref(), &caller).await?, now)
+        }
         (None | Some(TokensVerb::List), Format::Json) => {
-            format!("{:#}\n", serde_json::to_value(store.token_list().await?)?)
+            format!("{:#}\n", serde_json::to_value(actions::enrollment_token_list(store.as_ref(), &caller).await?)?)
         }
     };
     store.close().await?;

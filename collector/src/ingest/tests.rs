@@ -28,7 +28,8 @@ use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use tonic::{Code, Request, Status};
 
 use super::{AgentIngest, Measured};
-use crate::store::{self, NewToken, Store};
+use crate::ledger::actor::Actor;
+use crate::store::{self, Acting, AdminTx, NewToken, Store, admin};
 use crate::tls::{Authority, CertificateAuthority, PeerCertificate};
 
 const NEXT: Duration = Duration::from_secs(77);
@@ -49,6 +50,11 @@ struct Machine {
     key: KeyPair,
     certificate: Vec<u8>,
     run: RunId,
+}
+
+/// What a user of the collector's machine does now.
+fn acting(now: Timestamp) -> Acting {
+    Acting { actor: Actor::Collector { user: "root".to_owned() }, now }
 }
 
 impl Lab {
@@ -83,13 +89,18 @@ impl Lab {
             expires_at: now.plus(Duration::from_secs(3600)),
             max_uses: 2,
         };
-        store.token_create(token).await.expect("a token");
+        let create = move |tx: &mut dyn AdminTx| admin::tokens::create(tx, &token);
+        admin::write(store.as_ref(), "token_create", acting(now), create).await.expect("a token");
         let client = AgentServiceClient::new(door.into_service()).max_encoding_message_size(usize::MAX);
         Self { store, clock, client, _folder: folder }
     }
 
     fn pass(&self, span: Duration) {
         self.clock.fetch_add(i64::try_from(span.as_millis()).expect("short"), Ordering::SeqCst);
+    }
+
+    async fn tokens(&self) -> Vec<muster_proto::model::TokenReport> {
+        admin::read(self.store.as_ref(), "token_list", admin::tokens::list).await.expect("lists")
     }
 
     fn now_ms(&self) -> i64 {

@@ -3,7 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Cause, HostId, Lane, OrderId, SiteId, Timestamp, TokenId};
+use muster_proto::model::{
+    AccountId, Cause, EntryKind, Holder, HostId, Lane, OrderId, Role, SiteId, Timestamp, TokenId,
+};
+
+use super::actor::ActorId;
 
 /// The version of entries that this code writes.
 const VERSION: u32 = 1;
@@ -27,31 +31,51 @@ pub enum NotAnEntry {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Entry {
     /// An enrollment token was created.
-    TokenMade {
-        /// Its public half.
+    TokenCreated {
+        /// Its public part.
         token: TokenId,
         /// The site for which it enrolls.
         site: SiteId,
-        /// When it ends.
+        /// When it expires.
         expires_at: Timestamp,
-        /// How often it may be used; 0 is without limit.
+        /// How many hosts may enroll with it; 0 means any number.
         max_uses: u64,
     },
     /// An enrollment token was revoked.
     TokenRevoked {
-        /// Its public half.
+        /// Its public part.
         token: TokenId,
     },
-    /// An account token was created, replaced or revoked.
-    AccountTokenPut {
-        /// Its public half.
+    /// An account was created, with its first token.
+    AccountCreated {
+        /// Its id.
+        account: AccountId,
+        /// What it may do.
+        role: Role,
+        /// Who holds it.
+        holder: Holder,
+        /// The sites to which it is bound; empty means all.
+        sites: Vec<SiteId>,
+        /// The public part of its token.
         token: TokenId,
-        /// The person.
-        person: String,
-        /// The role's name.
-        role: String,
-        /// When it was revoked.
-        revoked_at: Option<Timestamp>,
+        /// When the token expires.
+        expires_at: Option<Timestamp>,
+    },
+    /// An account got a new token; the ones before end at `others_end_at`.
+    AccountRotated {
+        /// Its id.
+        account: AccountId,
+        /// The public part of the new token.
+        token: TokenId,
+        /// When the new token expires.
+        expires_at: Option<Timestamp>,
+        /// Until when the tokens before it are accepted.
+        others_end_at: Timestamp,
+    },
+    /// An account and all its tokens were revoked.
+    AccountRevoked {
+        /// Its id.
+        account: AccountId,
     },
     /// A host enrolled.
     HostEnrolled {
@@ -160,8 +184,9 @@ mod hosts {
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Versioned<T> {
+struct Versioned<A, T> {
     v: u32,
+    actor: A,
     #[serde(flatten)]
     entry: T,
 }
@@ -172,26 +197,83 @@ struct OnlyVersion {
 }
 
 impl Entry {
-    /// The entry as it is stored.
-    ///
-    /// # Errors
-    /// It cannot be written as JSON.
-    pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&Versioned { v: VERSION, entry: self })
+    /// What the entry records.
+    #[must_use]
+    pub const fn kind(&self) -> EntryKind {
+        match self {
+            Self::TokenCreated { .. } => EntryKind::TokenCreated,
+            Self::TokenRevoked { .. } => EntryKind::TokenRevoked,
+            Self::AccountCreated { .. } => EntryKind::AccountCreated,
+            Self::AccountRotated { .. } => EntryKind::AccountRotated,
+            Self::AccountRevoked { .. } => EntryKind::AccountRevoked,
+            Self::HostEnrolled { .. } => EntryKind::HostEnrolled,
+            Self::HostRekeyed { .. } => EntryKind::HostRekeyed,
+            Self::HostRevoked { .. } => EntryKind::HostRevoked,
+            Self::LanesChanged { .. } => EntryKind::LanesChanged,
+            Self::RulesAdopted { .. } => EntryKind::RulesAdopted,
+        }
     }
 
-    /// Reads a stored entry.
+    /// The hosts that the entry is about.
+    #[must_use]
+    pub fn hosts(&self) -> &[HostId] {
+        match self {
+            Self::HostEnrolled { host, .. } | Self::HostRekeyed { host, .. } | Self::HostRevoked { host } => {
+                std::slice::from_ref(host)
+            }
+            Self::LanesChanged { hosts, .. } => hosts,
+            Self::TokenCreated { .. }
+            | Self::TokenRevoked { .. }
+            | Self::AccountCreated { .. }
+            | Self::AccountRotated { .. }
+            | Self::AccountRevoked { .. }
+            | Self::RulesAdopted { .. } => &[],
+        }
+    }
+
+    /// Whether the entry is about this host.
+    #[must_use]
+    pub fn concerns(&self, host: HostId) -> bool {
+        self.hosts().contains(&host)
+    }
+
+    /// The account that the entry is about.
+    #[must_use]
+    pub const fn account(&self) -> Option<&AccountId> {
+        match self {
+            Self::AccountCreated { account, .. }
+            | Self::AccountRotated { account, .. }
+            | Self::AccountRevoked { account } => Some(account),
+            Self::TokenCreated { .. }
+            | Self::TokenRevoked { .. }
+            | Self::HostEnrolled { .. }
+            | Self::HostRekeyed { .. }
+            | Self::HostRevoked { .. }
+            | Self::LanesChanged { .. }
+            | Self::RulesAdopted { .. } => None,
+        }
+    }
+
+    /// The entry and its actor as they are stored.
+    ///
+    /// # Errors
+    /// They cannot be written as JSON.
+    pub fn to_json(&self, actor: &ActorId) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&Versioned { v: VERSION, actor, entry: self })
+    }
+
+    /// Reads a stored entry and its actor.
     ///
     /// # Errors
     /// It is not an entry, or has a newer version.
-    pub fn from_json(text: &str) -> Result<Self, NotAnEntry> {
+    pub fn from_json(text: &str) -> Result<(Self, ActorId), NotAnEntry> {
         // The version is read alone first, because a newer entry may have a kind that this code does not know.
         let OnlyVersion { v } = serde_json::from_str(text).map_err(NotAnEntry::Json)?;
         if v > VERSION {
             return Err(NotAnEntry::Version { found: v });
         }
-        let versioned: Versioned<Self> = serde_json::from_str(text).map_err(NotAnEntry::Json)?;
-        Ok(versioned.entry)
+        let versioned: Versioned<ActorId, Self> = serde_json::from_str(text).map_err(NotAnEntry::Json)?;
+        Ok((versioned.entry, versioned.actor))
     }
 }
 
@@ -216,9 +298,10 @@ mod tests {
         all.add(HostId::from_bytes([9; 16]), Vec::new());
         let entries: Vec<Entry> = all.into_entries("r1").collect();
         assert_eq!(entries.len(), 1, "hosts with the same changes share an entry");
-        let text = entries[0].to_json().expect("writes");
-        assert!(text.starts_with(r#"{"v":1,"kind":"lanes-changed""#), "{text}");
-        assert_eq!(Entry::from_json(&text).expect("reads"), entries[0]);
+        let text = entries[0].to_json(&ActorId::Judge).expect("writes");
+        assert!(text.starts_with(r#"{"v":1,"actor":{"by":"judge"},"kind":"lanes-changed""#), "{text}");
+        assert_eq!(Entry::from_json(&text).expect("reads"), (entries[0].clone(), ActorId::Judge));
+        assert!(entries[0].concerns(HostId::from_bytes([2; 16])) && !entries[0].concerns(HostId::from_bytes([9; 16])));
         let Entry::LanesChanged { hosts, .. } = &entries[0] else { panic!("{text}") };
         assert_eq!(hosts.len(), 3);
         let cut = text.replace("\"hosts\":\"", "\"hosts\":\"AA");

@@ -1,6 +1,7 @@
 //! The contract suite that each backend must pass. A backend implements how to create a fresh store and open it again;
 //! the macro makes one test of each function.
 
+mod admin;
 mod concurrency;
 mod crash;
 mod enrollment;
@@ -14,13 +15,14 @@ use std::sync::Arc;
 
 use super::Store;
 
+pub(crate) use admin::*;
 pub(crate) use concurrency::*;
 pub(crate) use crash::{acknowledged_is_there, report_forever};
 pub(crate) use enrollment::*;
 pub(crate) use judge_queue::*;
 pub(crate) use kit::{
-    assert_healthy, at, check_in, current, delivery, enrolled as enrolled_fleet, enrollment, host, judged, judgement,
-    key, large_delivery, packages, reports, second_snapshot, settled, small_fleet, snapshot,
+    assert_healthy, at, check_in, current, delivery, enrolled as enrolled_fleet, enrollment, host, host_revoke, judged,
+    judgement, key, large_delivery, ledger, packages, reports, second_snapshot, settled, small_fleet, snapshot,
 };
 pub(crate) use lists::*;
 pub(crate) use snapshots::*;
@@ -52,7 +54,10 @@ macro_rules! suite {
             both_keys_are_valid_until_the_new_one_is_used
             a_renewal_by_a_stranger_changes_nothing
             a_revoked_host_stays_known
-            an_account_token_is_stored_and_replaced
+            administrative_work_is_one_transaction_with_an_actor
+            a_host_that_administration_requeues_is_judged_again
+            accounts_are_created_rotated_and_revoked
+            the_ledger_is_filtered_and_paged
             a_snapshot_becomes_current_when_its_last_section_is_there
             a_section_that_came_is_kept_though_others_are_missing
             a_snapshot_with_another_digest_is_refused_and_nothing_is_kept

@@ -5,6 +5,7 @@
 
 use muster_proto::model::Timestamp;
 
+pub(in crate::store) mod accounts;
 mod cause;
 pub(in crate::store) mod enroll;
 pub(in crate::store) mod keys;

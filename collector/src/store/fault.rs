@@ -4,23 +4,29 @@ use super::StoreError;
 
 /// The result of one step of an operation: one statement, or one value that is read from a row. A step that fails ends
 /// the operation, and its transaction is rolled back.
-pub(in crate::store) type Step<T> = Result<T, StoreFault>;
+pub type Step<T> = Result<T, StoreFault>;
 
 /// Why a step failed. It can be cloned, because one failed commit fails all operations that it was to commit.
 #[derive(Debug, Clone)]
-pub(in crate::store) enum StoreFault {
+pub enum StoreFault {
     /// No space is left on the disk.
     Full,
     /// The store is closed.
     Closed,
     /// Stored bytes are not what they should be.
-    Damaged { what: String, reason: String },
+    Damaged {
+        /// Which record.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Any other error of the database.
     Other(String),
 }
 
 impl StoreFault {
-    pub(in crate::store) fn damaged(what: impl Into<String>, reason: impl Into<String>) -> Self {
+    /// A record whose stored bytes are not what they should be.
+    pub fn damaged(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Damaged { what: what.into(), reason: reason.into() }
     }
 

@@ -2,7 +2,7 @@
 
 use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{
-    Digest, HostFacts, HostId, HostState, KeyFingerprint, Role, RunId, SiteId, Snapshot, Timestamp, TokenId,
+    Digest, HostFacts, HostId, HostState, KeyFingerprint, RunId, SiteId, Snapshot, Timestamp, TokenId,
 };
 
 /// A new enrollment token. Of its secret, only the hash is stored.
@@ -20,23 +20,6 @@ pub struct NewToken {
     pub expires_at: Timestamp,
     /// How many hosts may enroll with it; 0 means any number.
     pub max_uses: u64,
-}
-
-/// A token with which an account signs in to the API.
-#[derive(Debug, Clone)]
-pub struct AccountToken {
-    /// The public part.
-    pub id: TokenId,
-    /// SHA-256 of the secret.
-    pub secret_hash: [u8; 32],
-    /// The name of the account's person.
-    pub person: String,
-    /// What the account may do.
-    pub role: Role,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
 }
 
 /// An enrollment: checks the token, counts one use, and creates the host with its first key.

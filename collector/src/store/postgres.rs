@@ -9,6 +9,7 @@
 //! The order in which locks are taken is documented in `writer`.
 
 mod address;
+mod admin;
 mod authority;
 mod backup;
 mod check;
@@ -38,7 +39,6 @@ mod snapshot;
 mod software;
 mod tally;
 mod tls;
-mod token;
 mod verdict;
 mod writer;
 
@@ -51,9 +51,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::CanonicalSection;
-use muster_proto::model::{
-    Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp, TokenId, TokenReport,
-};
+use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp};
 use tokio::sync::Notify;
 
 pub(super) use self::backup::{copy_check, copy_in, copy_out, occupants};
@@ -70,9 +68,9 @@ use self::small_dictionaries::{SmallDictionaries, SmallDictionary};
 use self::tls::Tls;
 use self::writer::Writer;
 use super::{
-    AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, HostQuery,
-    IndexStep, KeyRenewal, LaneTally, LedgerRow, NewToken, QueueDepth, QueuedHost, Settlement, SiteScope,
-    SoftwareQuery, Store, StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
+    Acting, AdminWork, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, HostQuery,
+    IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck,
+    StoreError, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
 };
 use crate::judge::Hit;
 
@@ -141,29 +139,20 @@ impl Store for PostgresStore {
         self.pool.run("authority_claim", Write, |lease| async move { authority::claim(&lease, pin).await }).await
     }
 
-    async fn token_create(&self, new: NewToken) -> Result<(), StoreError> {
-        let site = self.number("token_create", SmallDictionary::Site, new.site.as_str()).await?;
-        let new = &new;
-        self.pool.run("token_create", WriteOnce, |lease| async move { token::create(&lease, site, new).await }).await
+    async fn admin_write(&self, operation: &'static str, acting: Acting, work: AdminWork) -> Result<(), StoreError> {
+        let (acting, work) = (&acting, &work);
+        let write = |lease: Arc<Lease>| async move { admin::write(lease, acting, work).await };
+        let forgotten = self.pool.run(operation, WriteOnce, write).await;
+        self.memory.queue_notify().notify_one();
+        for host in forgotten? {
+            self.memory.identities_forget(Some(host));
+        }
+        Ok(())
     }
 
-    async fn token_list(&self) -> Result<Vec<TokenReport>, StoreError> {
-        self.pool.run("token_list", Statement, |lease| async move { token::list(&lease).await }).await
-    }
-
-    async fn token_revoke(&self, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
-        self.pool.run("token_revoke", Write, |lease| async move { token::revoke(&lease, id, now).await }).await
-    }
-
-    async fn account_token_put(&self, token: AccountToken) -> Result<(), StoreError> {
-        let token = &token;
-        let put = |lease: Arc<Lease>| async move { token::account_token_put(&lease, token).await };
-        self.pool.run("account_token_put", WriteOnce, put).await
-    }
-
-    async fn account_token_get(&self, id: &TokenId) -> Result<Option<AccountToken>, StoreError> {
-        let get = |lease: Arc<Lease>| async move { token::account_token_get(&lease, id).await };
-        self.pool.run("account_token_get", Statement, get).await
+    async fn admin_read(&self, operation: &'static str, work: AdminWork) -> Result<(), StoreError> {
+        let work = &work;
+        self.pool.run(operation, Read, |lease: Arc<Lease>| async move { admin::read(lease, work).await }).await
     }
 
     async fn host_enroll(&self, operation: Enrollment) -> Result<Enrolled, StoreError> {
@@ -206,13 +195,6 @@ impl Store for PostgresStore {
         // Also after an error: the renewal may have been committed.
         self.memory.identities_forget(Some(renewal.host));
         if is_done? { Ok(()) } else { Err(renewal_refused(renewal.host)) }
-    }
-
-    async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError> {
-        let revoke = |lease: Arc<Lease>| async move { identity::revoke(&lease, host, now).await };
-        let is_known = self.pool.run("host_revoke", Write, revoke).await;
-        self.memory.identities_forget(Some(host));
-        is_known
     }
 
     async fn check_in(&self, operation: CheckIn) -> Result<CheckInAnswer, StoreError> {
@@ -343,10 +325,6 @@ impl Store for PostgresStore {
 
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError> {
         self.pool.run("index_advance", Write, |lease| async move { index::advance(&lease, at_least).await }).await
-    }
-
-    async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError> {
-        self.pool.run("ledger_list", Read, |lease| async move { ledger::list(&lease, after, most).await }).await
     }
 
     async fn check(&self) -> Result<StoreCheck, StoreError> {

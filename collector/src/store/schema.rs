@@ -7,20 +7,66 @@ use muster_proto::model::Digest;
 
 use super::StoreError;
 
-/// A numbered step of the schema.
+/// A numbered step of the schema: administrative tables, which both backends have, then the backend's own.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct Migration {
     /// From 1, without gaps.
     pub(in crate::store) number: i64,
     pub(in crate::store) name: &'static str,
+    /// The administrative tables, in `text`, `bigint` and `bytes`.
+    pub(in crate::store) admin: &'static str,
     /// The SQL of this backend.
-    pub(in crate::store) text: &'static str,
+    pub(in crate::store) own: &'static str,
+    pub(in crate::store) dialect: Dialect,
+}
+
+/// The words of a database for types and table options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Dialect {
+    Sqlite,
+    Postgres,
 }
 
 impl Migration {
+    /// The statements of the step.
+    pub(in crate::store) fn statements(&self) -> String {
+        format!("{}{}", translated(self.admin, self.dialect), self.own)
+    }
+
     /// The digest of its text, in hex, as `schema_version` stores it.
     pub(in crate::store) fn digest(&self) -> String {
-        Digest::of(self.text.as_bytes()).to_string()
+        Digest::of(self.statements().as_bytes()).to_string()
+    }
+}
+
+/// The administrative tables in the words of one database.
+fn translated(text: &str, dialect: Dialect) -> String {
+    let mut translated = String::with_capacity(text.len() * 2);
+    for line in text.lines() {
+        // Comments may use the words that are translated.
+        let mut rest = line.split("--").next().unwrap_or_default();
+        while let Some(start) = rest.find(|c: char| c.is_ascii_lowercase()) {
+            let after = |c: char| !c.is_ascii_lowercase() && c != '_';
+            let end = rest[start..].find(after).map_or(rest.len(), |length| start + length);
+            translated.push_str(&rest[..start]);
+            translated.push_str(match (dialect, &rest[start..end]) {
+                (Dialect::Sqlite, "bigint") => "INTEGER",
+                (Dialect::Sqlite, "text") => "TEXT",
+                (Dialect::Sqlite, "bytes") => "BLOB",
+                // Texts are compared byte by byte, as SQLite does.
+                (Dialect::Postgres, "text") => "text COLLATE \"C\"",
+                (Dialect::Postgres, "bytes") => "bytea",
+                (_, word) => word,
+            });
+            rest = &rest[end..];
+        }
+        translated.push_str(rest.trim_end());
+        translated.push('\n');
+    }
+    match dialect {
+        // STRICT makes SQLite refuse values of other types, as PostgreSQL does.
+        Dialect::Sqlite => translated.replace("\n);", "\n) STRICT;"),
+        Dialect::Postgres => translated,
     }
 }
 
@@ -66,8 +112,14 @@ mod tests {
     use super::*;
 
     const TWO: &[Migration] = &[
-        Migration { number: 1, name: "initial", text: "CREATE TABLE a (b INTEGER)" },
-        Migration { number: 2, name: "more", text: "CREATE TABLE c (d INTEGER)" },
+        Migration {
+            number: 1,
+            name: "initial",
+            admin: "",
+            own: "CREATE TABLE a (b INTEGER)",
+            dialect: Dialect::Sqlite,
+        },
+        Migration { number: 2, name: "more", admin: "", own: "CREATE TABLE c (d INTEGER)", dialect: Dialect::Sqlite },
     ];
 
     fn applied(number: i64, digest: Option<String>) -> Applied {
@@ -77,6 +129,19 @@ mod tests {
     fn numbers(rows: &[Applied]) -> Result<Vec<i64>, String> {
         let pending = pending(rows, TWO, "fleet.db").map_err(|error| error.to_string())?;
         Ok(pending.iter().map(|migration| migration.number).collect())
+    }
+
+    #[test]
+    fn types_are_translated_and_names_and_comments_are_not() {
+        let text = "CREATE TABLE t (\n    text_id text NOT NULL, -- a text\n    n bigint,\n    b bytes\n);\n";
+        assert_eq!(
+            translated(text, Dialect::Sqlite),
+            "CREATE TABLE t (\n    text_id TEXT NOT NULL,\n    n INTEGER,\n    b BLOB\n) STRICT;\n"
+        );
+        assert_eq!(
+            translated(text, Dialect::Postgres),
+            "CREATE TABLE t (\n    text_id text COLLATE \"C\" NOT NULL,\n    n bigint,\n    b bytea\n);\n"
+        );
     }
 
     #[test]

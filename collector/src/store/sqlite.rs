@@ -5,6 +5,7 @@
 //!               └──► memory (last seen, identities, dictionaries, judge queue) ◄─┘
 //! ```
 
+mod admin;
 mod backup;
 mod check;
 mod dictionary;
@@ -29,7 +30,6 @@ mod settle;
 mod snapshot;
 mod software;
 mod tally;
-mod token;
 mod verdict;
 mod writer;
 
@@ -44,9 +44,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::CanonicalSection;
-use muster_proto::model::{
-    Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp, TokenId, TokenReport,
-};
+use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp};
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
@@ -58,9 +56,9 @@ use self::report::ReceivedSnapshot;
 use self::section::Packed;
 use self::writer::Writer;
 use super::{
-    AccountToken, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, HostQuery,
-    IndexStep, KeyRenewal, LaneTally, LedgerRow, NewToken, QueueDepth, QueuedHost, Settlement, SiteScope,
-    SoftwareQuery, Store, StoreCheck, StoreError, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
+    Acting, AdminWork, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, HostQuery,
+    IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck,
+    StoreError, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
 };
 use crate::judge::Hit;
 
@@ -101,26 +99,12 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn token_create(&self, new: NewToken) -> Result<(), StoreError> {
-        self.writer.operation("token_create", move |context| token::create(context, &new)).await
+    async fn admin_write(&self, operation: &'static str, acting: Acting, work: AdminWork) -> Result<(), StoreError> {
+        self.writer.operation(operation, move |context| admin::write(context, &acting, &work)).await
     }
 
-    async fn token_list(&self) -> Result<Vec<TokenReport>, StoreError> {
-        self.readers.read("token_list", |sql, _| token::list(sql)).await
-    }
-
-    async fn token_revoke(&self, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
-        let id = id.clone();
-        self.writer.operation("token_revoke", move |context| token::revoke(context, &id, now)).await
-    }
-
-    async fn account_token_put(&self, operator: AccountToken) -> Result<(), StoreError> {
-        self.writer.operation("account_token_put", move |context| token::account_token_put(context, &operator)).await
-    }
-
-    async fn account_token_get(&self, id: &TokenId) -> Result<Option<AccountToken>, StoreError> {
-        let id = id.clone();
-        self.readers.read("account_token_get", move |sql, _| token::account_token_get(sql, &id)).await
+    async fn admin_read(&self, operation: &'static str, work: AdminWork) -> Result<(), StoreError> {
+        self.readers.read(operation, move |sql, _| admin::read(sql, &work)).await
     }
 
     async fn host_enroll(&self, operation: Enrollment) -> Result<Enrolled, StoreError> {
@@ -150,10 +134,6 @@ impl Store for SqliteStore {
     async fn host_rekey(&self, renewal: KeyRenewal) -> Result<(), StoreError> {
         let is_done = self.writer.operation("host_rekey", move |context| identity::rekey(context, renewal)).await?;
         if is_done { Ok(()) } else { Err(renewal_refused(renewal.host)) }
-    }
-
-    async fn host_revoke(&self, host: HostId, now: Timestamp) -> Result<bool, StoreError> {
-        self.writer.operation("host_revoke", move |context| identity::revoke(context, host, now)).await
     }
 
     async fn check_in(&self, operation: CheckIn) -> Result<CheckInAnswer, StoreError> {
@@ -255,10 +235,6 @@ impl Store for SqliteStore {
         let Some(grown) = next else { return Ok(IndexStep::Nothing) };
         index::put(&self.writer, grown).await?;
         Ok(IndexStep::Taken)
-    }
-
-    async fn ledger_list(&self, after: u64, most: usize) -> Result<Vec<LedgerRow>, StoreError> {
-        self.readers.read("ledger_list", move |sql, _| ledger::list(sql, after, most)).await
     }
 
     async fn check(&self) -> Result<StoreCheck, StoreError> {

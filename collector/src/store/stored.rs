@@ -8,6 +8,7 @@ use muster_proto::model::{
 };
 
 use crate::judge::Remediation;
+use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
 
 /// A verdict as it is stored. What changes with the time alone (silence, overdue) is added by the reader.
@@ -112,6 +113,16 @@ impl SiteScope {
         if sites.is_empty() { Self::All } else { Self::Only(sites.to_vec()) }
     }
 
+    /// Whether everything in the other scope is in this one.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, _) => true,
+            (Self::Only(_), Self::All) => false,
+            (Self::Only(_), Self::Only(sites)) => sites.iter().all(|site| self.contains(site)),
+        }
+    }
+
     /// Whether a host of this site is in the scope.
     #[must_use]
     pub fn contains(&self, site: &SiteId) -> bool {
@@ -128,6 +139,18 @@ impl SiteScope {
             (Self::All, scope) | (scope, Self::All) => scope.clone(),
             (Self::Only(sites), other) => {
                 Self::Only(sites.iter().filter(|site| other.contains(site)).cloned().collect())
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for SiteScope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Only(sites) => {
+                let names: Vec<&str> = sites.iter().map(SiteId::as_str).collect();
+                f.write_str(&names.join(", "))
             }
         }
     }
@@ -195,6 +218,8 @@ pub struct LedgerRow {
     pub number: u64,
     /// When it happened.
     pub at: Timestamp,
+    /// Who acted.
+    pub actor: ActorId,
     /// What happened.
     pub entry: Entry,
 }

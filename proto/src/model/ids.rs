@@ -149,8 +149,16 @@ name_id! {
     SiteId, "site", 64
 }
 name_id! {
-    /// The public part of an enrollment or operator token. At most 32 bytes.
+    /// The public part of an enrollment or account token. At most 32 bytes.
     TokenId, "token id", 32
+}
+name_id! {
+    /// An account. The collector assigns it; the ledger names accounts by it. At most 32 bytes.
+    AccountId, "account id", 32
+}
+name_id! {
+    /// The name of an account: `ada`, `export-job`. At most 64 bytes.
+    AccountName, "account name", 64
 }
 
 /// A key, named by the SHA-256 of its SubjectPublicKeyInfo in DER.

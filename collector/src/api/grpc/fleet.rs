@@ -10,7 +10,7 @@ use muster_proto::model::{CaPin, InvalidId, Lane, OrderId, ProductId, SiteId, To
 use muster_proto::wire::{self, fleet_service_server::FleetService};
 use tonic::{Request, Response, Status};
 
-use crate::actions::{self, NewEnrollment};
+use crate::actions::{self, ActionError, Caller, NewEnrollment};
 use crate::api::probes::Readiness;
 use crate::api::status;
 use crate::clock::Clock;
@@ -55,6 +55,10 @@ impl Fleet {
 
     fn or_status<T>(&self, answer: Result<T, ReportError>) -> Result<T, Status> {
         answer.map_err(|refused| status::of_report(&refused, &self.metrics))
+    }
+
+    fn or_refused<T>(&self, outcome: Result<T, ActionError>) -> Result<T, Status> {
+        outcome.map_err(|refused| status::of_action(&refused, &self.metrics))
     }
 }
 
@@ -154,6 +158,7 @@ impl FleetService for Fleet {
         &self,
         request: Request<wire::CreateEnrollmentTokenRequest>,
     ) -> Answer<wire::CreateEnrollmentTokenResponse> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
         let lifetime = Some(request.lifetime_ms).filter(|millis| *millis > 0).map(Duration::from_millis);
         let new = NewEnrollment {
@@ -161,8 +166,9 @@ impl FleetService for Fleet {
             lifetime: lifetime.unwrap_or(DEFAULT_LIFETIME),
             max_uses: request.max_uses,
         };
-        let made = actions::enrollment_token_create(self.store.as_ref(), self.ca_pin, new, (self.clock)()).await;
-        let (token, stored) = made.map_err(|refused| status::of_action(&refused, &self.metrics))?;
+        let store = self.store.as_ref();
+        let created = actions::enrollment_token_create(store, &caller, self.ca_pin, new, (self.clock)()).await;
+        let (token, stored) = self.or_refused(created)?;
         // The id only: the secret must not reach the log.
         tracing::info!(token.id = %stored.id, site = %stored.site, "created an enrollment token");
         Ok(Response::new(wire::CreateEnrollmentTokenResponse { token: token.to_string(), stored: Some(stored.into()) }))
@@ -170,9 +176,10 @@ impl FleetService for Fleet {
 
     async fn list_enrollment_tokens(
         &self,
-        _: Request<wire::ListEnrollmentTokensRequest>,
+        request: Request<wire::ListEnrollmentTokensRequest>,
     ) -> Answer<wire::ListEnrollmentTokensResponse> {
-        let tokens = self.or_status(self.store.token_list().await.map_err(ReportError::from))?;
+        let caller = caller(&request)?;
+        let tokens = self.or_refused(actions::enrollment_token_list(self.store.as_ref(), &caller).await)?;
         Ok(Response::new(wire::ListEnrollmentTokensResponse { tokens: into_all(tokens) }))
     }
 
@@ -180,14 +187,22 @@ impl FleetService for Fleet {
         &self,
         request: Request<wire::RevokeEnrollmentTokenRequest>,
     ) -> Answer<wire::RevokeEnrollmentTokenResponse> {
+        let caller = caller(&request)?;
         let id = required("RevokeEnrollmentTokenRequest.id", request.into_inner().id, TokenId::new)?;
-        let revoked = self.or_status(self.store.token_revoke(&id, (self.clock)()).await.map_err(ReportError::from))?;
-        if !revoked {
+        let store = self.store.as_ref();
+        let revoked = actions::enrollment_token_revoke(store, &caller, id.clone(), (self.clock)()).await;
+        if !self.or_refused(revoked)? {
             return Err(Status::not_found(format!("no enrollment token \"{id}\"")));
         }
         tracing::info!(token.id = %id, "revoked an enrollment token");
         Ok(Response::new(wire::RevokeEnrollmentTokenResponse {}))
     }
+}
+
+/// Who calls. The access checks in front of the service have put it there.
+fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    let caller = request.extensions().get::<Caller>().cloned();
+    caller.ok_or_else(|| Status::internal("the call has no caller"))
 }
 
 fn into_all<A, B: From<A>>(items: Vec<A>) -> Vec<B> {

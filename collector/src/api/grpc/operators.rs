@@ -15,7 +15,8 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
 use super::{Fleet, count, known, method_of, pass, refuse};
-use crate::api::{Access, Caller};
+use crate::actions::Caller;
+use crate::api::Access;
 use crate::telemetry::{ListenerName, Metrics};
 
 const SERVICE: &str = "muster.v1.FleetService";

@@ -6,7 +6,7 @@ use muster_proto::model::RefusalClass;
 use muster_proto::wire;
 use tonic::{Code, Request};
 
-use crate::store::SiteScope;
+use crate::store::{AdminTx, SiteScope, admin};
 
 use super::{Lab, Machine, SECRET, assert_refused, enroll_request, facts, packages, snapshot};
 
@@ -21,7 +21,7 @@ async fn a_retried_enrollment_is_the_same_host_with_a_certificate_again() {
     let second = lab.client.enroll(request).await.expect("retries").into_inner();
     assert_eq!(first.host_id, second.host_id);
     assert!(!second.certificate.is_empty());
-    assert_eq!(lab.store.token_list().await.expect("lists")[0].uses, 1);
+    assert_eq!(lab.tokens().await[0].uses, 1);
 }
 
 #[tokio::test]
@@ -80,7 +80,9 @@ async fn a_token_that_is_used_up_or_revoked_is_refused() {
     let third = lab.client.enroll(enroll_request(&Machine::new().csr())).await;
     assert_refused(third, Code::PermissionDenied, RefusalClass::Unknown, &["used up"]);
     let id = "abcdefgh1234".parse().expect("valid");
-    lab.store.token_revoke(&id, muster_proto::model::Timestamp::from_millis(super::START)).await.expect("revokes");
+    let now = muster_proto::model::Timestamp::from_millis(super::START);
+    let revoke = move |tx: &mut dyn AdminTx| admin::tokens::revoke(tx, &id, &|_| true, now);
+    admin::write(lab.store.as_ref(), "token_revoke", super::acting(now), revoke).await.expect("revokes");
     let fourth = lab.client.enroll(enroll_request(&Machine::new().csr())).await;
     assert_refused(fourth, Code::PermissionDenied, RefusalClass::Unknown, &["revoked"]);
 }
@@ -104,7 +106,9 @@ async fn an_unknown_expired_or_revoked_certificate_is_refused_with_advice() {
     assert_refused(ended, Code::Unauthenticated, RefusalClass::ReKey, &["renew"]);
     let ended = lab.upload(&machine, vec![machine.header(1, &snapshot(&all))]).await;
     assert_refused(ended, Code::Unauthenticated, RefusalClass::ReKey, &["renew"]);
-    lab.store.host_revoke(host, identity.not_before).await.expect("revokes");
+    let revoke = move |tx: &mut dyn AdminTx| admin::hosts::revoke(tx, host, &|_| true, identity.not_before);
+    let acting = super::acting(identity.not_before);
+    assert!(admin::write(lab.store.as_ref(), "host_revoke", acting, revoke).await.expect("revokes"));
     let revoked = lab.check_in(&machine, 1, &snapshot(&all)).await;
     assert_refused(revoked, Code::PermissionDenied, RefusalClass::Revoked, &["revoked"]);
     let revoked = lab.client.renew(machine.calls(machine.renewal(&Machine::new()))).await;

@@ -7,8 +7,8 @@ use muster_proto::model::{Lane, Section, TokenId};
 
 use super::Backend;
 use super::kit::{
-    assert_healthy, at, check_in, current, delivery, enrolled, enrollment, host, judged, judgement, new_token, order,
-    packages, settled, snapshot, units,
+    assert_healthy, at, check_in, current, delivery, enrolled, enrollment, host, judged, judgement, ledger, new_token,
+    order, packages, settled, snapshot, token_create, token_list, units,
 };
 use crate::store::{CheckInAnswer, Delivered, NewToken, SiteScope, Store, StoreError};
 
@@ -103,13 +103,13 @@ async fn judge(store: Arc<dyn Store>, done: Arc<AtomicBool>) {
 
 pub(crate) async fn an_operation_that_fails_affects_no_other(backend: impl Backend) {
     let store = backend.open();
-    store.token_create(new_token(0)).await.expect("token");
+    token_create(&store, new_token(0)).await.expect("token");
     let operations = (1..=40_u8).map(|n| {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
             if n.is_multiple_of(4) {
                 // The database itself refuses a second token with the same id, in the middle of the transaction.
-                store.token_create(new_token(0)).await.map(|()| None)
+                token_create(&store, new_token(0)).await.map(|()| None)
             } else {
                 store.host_enroll(enrollment(n)).await.map(Some)
             }
@@ -128,8 +128,8 @@ pub(crate) async fn an_operation_that_fails_affects_no_other(backend: impl Backe
     }
     assert_eq!(failed, 10);
     assert_eq!(store.host_count(&SiteScope::All).await.expect("counts"), 30);
-    assert_eq!(store.ledger_list(0, 100).await.expect("reads").len(), 31, "no entry of an operation that failed");
-    assert_eq!(store.token_list().await.expect("lists")[0].uses, 30);
+    assert_eq!(ledger(&store, 0, 100).await.len(), 31, "no entry of an operation that failed");
+    assert_eq!(token_list(&store).await[0].uses, 30);
     assert_healthy(&store).await;
 }
 
@@ -142,7 +142,7 @@ pub(crate) async fn a_reader_that_follows_the_ledger_misses_nothing(backend: imp
             tokio::spawn(async move {
                 for n in 0..EACH {
                     let id = TokenId::new(format!("token-{task}-{n}")).expect("valid");
-                    store.token_create(NewToken { id, ..new_token(0) }).await.expect("keeps");
+                    token_create(&store, NewToken { id, ..new_token(0) }).await.expect("keeps");
                 }
             })
         })
@@ -152,7 +152,7 @@ pub(crate) async fn a_reader_that_follows_the_ledger_misses_nothing(backend: imp
     while followed.len() < all {
         let is_over = writers.iter().all(tokio::task::JoinHandle::is_finished);
         let after = followed.last().copied().unwrap_or(0);
-        let more = store.ledger_list(after, 1_000).await.expect("reads");
+        let more = ledger(&store, after, 1_000).await;
         followed.extend(more.iter().map(|row| row.number));
         assert!(!is_over || followed.len() == all, "{} of {all} entries were seen", followed.len());
     }
@@ -168,6 +168,6 @@ pub(crate) async fn a_closed_store_refuses_operations(backend: impl Backend) {
     store.close().await.expect("closes");
     store.close().await.expect("closing again is no fault");
     assert!(matches!(store.host_get(host(1)).await, Err(StoreError::Closed { .. })));
-    let error = store.token_create(new_token(0)).await.expect_err("closed");
+    let error = token_create(&store, new_token(0)).await.expect_err("closed");
     assert_eq!(error.to_string(), "token_create: the store is closed");
 }

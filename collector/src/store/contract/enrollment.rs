@@ -1,11 +1,15 @@
 //! Tokens, enrollment, keys.
 
-use muster_proto::model::{KeyFingerprint, Role};
+use muster_proto::model::KeyFingerprint;
 
 use super::Backend;
-use super::kit::{assert_healthy, at, enrolled, enrollment, host, key, new_token, site, token_id};
+use super::kit::{
+    assert_healthy, at, enrolled, enrollment, host, host_revoke, key, ledger, new_token, site, token_create, token_id,
+    token_list, token_revoke,
+};
+use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
-use crate::store::{AccountToken, Enrolled, Enrollment, KeyRenewal, SiteScope};
+use crate::store::{Enrolled, Enrollment, KeyRenewal, SiteScope};
 
 /// Host 1 renews its key at this second.
 fn renewal(old: KeyFingerprint, new: KeyFingerprint, second: u64) -> KeyRenewal {
@@ -14,26 +18,28 @@ fn renewal(old: KeyFingerprint, new: KeyFingerprint, second: u64) -> KeyRenewal 
 
 pub(crate) async fn a_token_is_listed_used_and_revoked(backend: impl Backend) {
     let store = backend.open();
-    store.token_create(new_token(5)).await.expect("token");
+    token_create(&store, new_token(5)).await.expect("token");
     store.host_enroll(enrollment(1)).await.expect("enrolls");
-    let listed = store.token_list().await.expect("lists");
+    let listed = token_list(&store).await;
     assert_eq!((listed.len(), listed[0].uses, listed[0].revoked_at), (1, 1, None));
-    assert!(store.token_revoke(&token_id(), at(2)).await.expect("revokes"));
-    assert!(store.token_revoke(&token_id(), at(3)).await.expect("revokes again"));
-    assert_eq!(store.token_list().await.expect("lists")[0].revoked_at, Some(at(2)), "the first revocation counts");
+    assert!(token_revoke(&store, token_id(), 2).await);
+    assert!(token_revoke(&store, token_id(), 3).await);
+    assert_eq!(token_list(&store).await[0].revoked_at, Some(at(2)), "the first revocation counts");
     assert_eq!(store.host_enroll(enrollment(2)).await.expect("asks"), Enrolled::TokenRevoked);
-    let ledger = store.ledger_list(0, 100).await.expect("reads");
-    assert!(matches!(ledger[0].entry, Entry::TokenMade { .. }));
+    let ledger = ledger(&store, 0, 100).await;
+    assert_eq!(ledger[0].actor, ActorId::Collector { user: 1 });
+    assert_eq!(ledger[1].actor, ActorId::Agent);
+    assert!(matches!(ledger[0].entry, Entry::TokenCreated { .. }));
     assert!(matches!(ledger[1].entry, Entry::HostEnrolled { .. }));
     assert!(matches!(ledger[2].entry, Entry::TokenRevoked { .. }));
     assert_eq!(ledger.len(), 3);
-    assert!(!store.token_revoke(&"nobody".parse().expect("valid"), at(2)).await.expect("asks"));
+    assert!(!token_revoke(&store, "nobody".parse().expect("valid"), 2).await);
 }
 
 pub(crate) async fn an_enrollment_needs_a_known_valid_token_with_uses_left(backend: impl Backend) {
     let store = backend.open();
     assert_eq!(store.host_enroll(enrollment(1)).await.expect("asks"), Enrolled::TokenUnknown, "no token at all");
-    store.token_create(new_token(1)).await.expect("token");
+    token_create(&store, new_token(1)).await.expect("token");
     let wrong = Enrollment { secret_hash: [8; 32], ..enrollment(1) };
     assert_eq!(store.host_enroll(wrong).await.expect("asks"), Enrolled::TokenUnknown, "another secret");
     let late = Enrollment { now: at(3600), ..enrollment(1) };
@@ -48,12 +54,12 @@ pub(crate) async fn an_enrollment_needs_a_known_valid_token_with_uses_left(backe
 
 pub(crate) async fn a_repeated_enrollment_gets_the_same_host_and_costs_no_use(backend: impl Backend) {
     let store = backend.open();
-    store.token_create(new_token(1)).await.expect("token");
+    token_create(&store, new_token(1)).await.expect("token");
     store.host_enroll(enrollment(1)).await.expect("enrolls");
     let retry = Enrollment { host: host(77), now: at(9), ..enrollment(1) };
     let answer = store.host_enroll(retry).await.expect("retries");
     assert_eq!(answer, Enrolled::Host { host: host(1), site: site() });
-    assert_eq!(store.token_list().await.expect("lists")[0].uses, 1);
+    assert_eq!(token_list(&store).await[0].uses, 1);
     assert_eq!(store.host_count(&SiteScope::All).await.expect("counts"), 1);
     let thief = Enrollment { secret_hash: [8; 32], ..enrollment(1) };
     assert_eq!(store.host_enroll(thief).await.expect("asks"), Enrolled::TokenUnknown, "a key alone opens nothing");
@@ -97,31 +103,9 @@ pub(crate) async fn a_revoked_host_stays_known(backend: impl Backend) {
     let store = backend.open();
     enrolled(&store, 1).await;
     assert!(!store.host_identify(key(1)).await.expect("asks").expect("known").revoked);
-    assert!(store.host_revoke(host(1), at(5)).await.expect("revokes"));
+    assert!(host_revoke(&store, host(1), 5).await.expect("revokes"));
     assert!(store.host_identify(key(1)).await.expect("asks").expect("still known").revoked, "and nothing is cached");
     assert_eq!(store.host_enroll(enrollment(1)).await.expect("asks"), Enrolled::KeyRevoked);
     store.host_rekey(renewal(key(1), key(50), 6)).await.expect_err("no new key for it");
-    assert!(!store.host_revoke(host(9), at(5)).await.expect("asks"));
-}
-
-pub(crate) async fn an_account_token_is_stored_and_replaced(backend: impl Backend) {
-    let store = backend.open();
-    let id = token_id();
-    assert!(store.account_token_get(&id).await.expect("asks").is_none());
-    let token = AccountToken {
-        id: id.clone(),
-        secret_hash: [3; 32],
-        person: "ada".to_owned(),
-        role: Role::Admin,
-        created_at: at(1),
-        revoked_at: None,
-    };
-    store.account_token_put(token.clone()).await.expect("keeps");
-    store
-        .account_token_put(AccountToken { role: Role::Viewer, revoked_at: Some(at(4)), ..token })
-        .await
-        .expect("replaces");
-    let kept = store.account_token_get(&id).await.expect("asks").expect("is there");
-    assert_eq!((kept.person.as_str(), kept.role, kept.revoked_at), ("ada", Role::Viewer, Some(at(4))));
-    assert_eq!(kept.secret_hash, [3; 32]);
+    assert!(!host_revoke(&store, host(9), 5).await.expect("asks"));
 }

@@ -6,8 +6,8 @@ use muster_proto::model::{Cause, Digest, Evidence, Kind, Lane, LaneChange, Prese
 
 use super::Backend;
 use super::kit::{
-    all_judged, assert_healthy, at, check_in, enrolled, host, judged, judgement, order, packages, part, reports,
-    settled, settled_under, state,
+    all_judged, assert_healthy, at, check_in, enrolled, host, judged, judgement, ledger, order, packages, part,
+    reports, settled, settled_under, state,
 };
 use crate::judge::{Hit, Remediation, Removal, Strength};
 use crate::ledger::entry::Entry;
@@ -92,7 +92,7 @@ pub(crate) async fn a_lane_change_is_in_history_tally_and_ledger(backend: impl B
     let tally = store.lane_tally(&order(), &SiteScope::All, at(0)).await.expect("tallies");
     let expected = BTreeMap::from([((Lane::Unknown, false), 1), ((Lane::Replace, false), 1)]);
     assert_eq!(tally, LaneTally { in_scope: expected, out_of_scope: 0, unjudged: 0 });
-    let changes: Vec<(Option<Lane>, Option<Lane>, Cause)> = (store.ledger_list(0, 100).await.expect("reads").iter())
+    let changes: Vec<(Option<Lane>, Option<Lane>, Cause)> = (ledger(&store, 0, 100).await.iter())
         .filter_map(|row| {
             let Entry::LanesChanged { hosts, changes, .. } = &row.entry else { return None };
             hosts.contains(&host(1)).then(|| (changes[0].from, changes[0].to, changes[0].cause))
@@ -204,7 +204,7 @@ pub(crate) async fn new_rules_put_every_host_on_the_judge_queue_once(backend: im
     assert!(store.rules_adopt("r2", at(4)).await.expect("adopts"));
     let depth = store.queue_depth().await.expect("asks");
     assert_eq!((depth.waiting, depth.oldest), (3, Some(at(4))));
-    let entries = store.ledger_list(0, 100).await.expect("reads");
+    let entries = ledger(&store, 0, 100).await;
     let adopted = entries.iter().filter(|row| matches!(row.entry, Entry::RulesAdopted { .. })).count();
     assert_eq!(adopted, 2, "one entry for a rule change, however many hosts");
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 use muster_proto::canonical::{self, CanonicalSection};
 use muster_proto::model::{
     Digest, HostFacts, HostId, HostState, KeyFingerprint, Kind, Lane, Observation, OrderId, Outcome, Platform,
-    Presence, Protection, RunId, Section, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, TokenId,
+    Presence, Protection, RunId, Section, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, TokenId, TokenReport,
 };
 
 use crate::judge::Remediation;
+use crate::ledger::actor::Actor;
 use crate::store::{
-    CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, JudgedOrder, Judgement, NewToken, QueuedHost,
-    Settlement, Store, StoreError,
+    Acting, AdminTx, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, JudgedOrder, Judgement,
+    LedgerRow, NewToken, QueuedHost, Settlement, Store, StoreError, admin,
 };
 
 pub(super) const START: i64 = 1_726_000_000_000;
@@ -74,9 +75,38 @@ pub(super) fn run(n: u8) -> RunId {
     RunId::from_bytes([n; 16])
 }
 
+/// What a user of the collector's machine does at this second.
+pub(crate) fn acting(seconds: u64) -> Acting {
+    Acting { actor: Actor::Collector { user: "root".to_owned() }, now: at(seconds) }
+}
+
+pub(crate) async fn token_create(store: &Arc<dyn Store>, token: NewToken) -> Result<(), StoreError> {
+    admin::write(store.as_ref(), "token_create", acting(0), move |tx| admin::tokens::create(tx, &token)).await
+}
+
+pub(crate) async fn token_list(store: &Arc<dyn Store>) -> Vec<TokenReport> {
+    admin::read(store.as_ref(), "token_list", admin::tokens::list).await.expect("lists")
+}
+
+pub(crate) async fn token_revoke(store: &Arc<dyn Store>, id: TokenId, seconds: u64) -> bool {
+    let revoke = move |tx: &mut dyn AdminTx| admin::tokens::revoke(tx, &id, &|_| true, at(seconds));
+    admin::write(store.as_ref(), "token_revoke", acting(seconds), revoke).await.expect("revokes")
+}
+
+pub(crate) async fn host_revoke(store: &Arc<dyn Store>, host: HostId, seconds: u64) -> Result<bool, StoreError> {
+    let revoke = move |tx: &mut dyn AdminTx| admin::hosts::revoke(tx, host, &|_| true, at(seconds));
+    admin::write(store.as_ref(), "host_revoke", acting(seconds), revoke).await
+}
+
+/// The ledger after a number, oldest entry first.
+pub(crate) async fn ledger(store: &Arc<dyn Store>, after: u64, most: usize) -> Vec<LedgerRow> {
+    let follow = move |tx: &mut dyn AdminTx| admin::ledger::follow(tx, after, most);
+    admin::read(store.as_ref(), "ledger_follow", follow).await.expect("reads")
+}
+
 /// Creates the token and enrolls hosts 1 to `n`.
 pub(crate) async fn enrolled(store: &Arc<dyn Store>, n: u8) {
-    store.token_create(new_token(0)).await.expect("token");
+    token_create(store, new_token(0)).await.expect("token");
     for n in 1..=n {
         let answer = store.host_enroll(enrollment(n)).await.expect("enrolls");
         assert_eq!(answer, Enrolled::Host { host: host(n), site: site() });

@@ -24,7 +24,7 @@ pub(super) async fn get(
     host: HostId,
 ) -> Step<Option<StoredHost>> {
     const FIND: &str = concat!(
-        "SELECT h.no, s.text, h.enrolled_at, h.state, n.snapshot_since, n.snapshot_observed_at, n.last_seen, l.digest, l.entries, ",
+        "SELECT h.no, s.id, h.enrolled_at, h.state, n.snapshot_since, n.snapshot_observed_at, n.last_seen, l.digest, l.entries, ",
         facts_columns!(),
         " FROM host h JOIN site s ON s.no = h.site JOIN host_current n ON n.host = h.no
           LEFT JOIN snapshot l ON l.no = n.snapshot WHERE h.id = $1"

@@ -1,15 +1,14 @@
 //! Who a host is: enrollment, its keys, and their revocation. Collectors cache identities, so each change notifies all
 //! of them.
 
-use muster_proto::model::{HostId, KeyFingerprint, Timestamp};
+use muster_proto::model::{HostId, KeyFingerprint};
 
 use super::fault::Step;
 use super::session::Session;
 use super::{ledger, row};
-use crate::ledger::entry::Entry;
+use crate::ledger::actor::ActorId;
 use crate::store::decide::enroll::{self, EnrollDecision, StoredToken};
 use crate::store::decide::keys::{self, KeyStatus, RenewalDecision, StoredKey};
-use crate::store::decide::tokens::Revocation;
 use crate::store::{Enrolled, Enrollment, HostIdentity, KeyRenewal};
 
 /// The channel on which changes of identities are announced; the payload is the host's id.
@@ -26,7 +25,7 @@ pub(super) async fn enroll(session: &Session, operation: &Enrollment, phrases: [
             let count_use = "UPDATE enrollment_token SET uses = uses + 1 WHERE id = $1";
             session.execute(count_use, &[&operation.token.as_str()]).await?;
             create(session, operation, site_no, phrases).await?;
-            ledger::write(session, operation.now, &entry).await?;
+            ledger::write(session, operation.now, &ActorId::Agent, &entry).await?;
             // Last, because every enrollment at the site needs this row.
             let count = "INSERT INTO site_hosts (site, hosts) VALUES ($1, 1)
                          ON CONFLICT (site) DO UPDATE SET hosts = site_hosts.hosts + 1";
@@ -38,7 +37,7 @@ pub(super) async fn enroll(session: &Session, operation: &Enrollment, phrases: [
 
 /// The token, locked until the end of the transaction, so that its uses are counted one after the other.
 async fn lock_token(session: &Session, id: &str) -> Step<Option<StoredToken<i32>>> {
-    let find = "SELECT t.secret_hash, t.site, s.text, t.expires_at, t.max_uses, t.uses, t.revoked_at IS NOT NULL
+    let find = "SELECT t.secret_hash, t.site::int4, s.id, t.expires_at, t.max_uses, t.uses, t.revoked_at IS NOT NULL
                 FROM enrollment_token t JOIN site s ON s.no = t.site WHERE t.id = $1 FOR NO KEY UPDATE OF t";
     let Some(found) = session.query_first(find, &[&id]).await? else { return Ok(None) };
     Ok(Some(StoredToken {
@@ -90,7 +89,7 @@ async fn create(session: &Session, operation: &Enrollment, site: i32, phrases: [
 
 /// A key and its host.
 pub(super) async fn key(session: &Session, fingerprint: &KeyFingerprint) -> Step<Option<StoredKey<i32>>> {
-    let find = "SELECT k.status, h.no, h.id, s.text, h.revoked_at IS NOT NULL, h.quarantined
+    let find = "SELECT k.status, h.no, h.id, s.id, h.revoked_at IS NOT NULL, h.quarantined
                 FROM host_key k JOIN host h ON h.no = k.host JOIN site s ON s.no = h.site WHERE k.fingerprint = $1";
     let Some(found) = session.query_first(find, &[&fingerprint.as_bytes().as_slice()]).await? else { return Ok(None) };
     Ok(Some(StoredKey {
@@ -143,7 +142,7 @@ pub(super) async fn rekey(session: &Session, renewal: &KeyRenewal) -> Step<bool>
             session.execute(forget, &[&host_no, &row::code(given), &old]).await?;
             let put = "INSERT INTO host_key (fingerprint, host, status, created_at) VALUES ($1, $2, $3, $4)";
             session.execute(put, &[&new, &host_no, &row::code(given), &now.millis()]).await?;
-            ledger::write(session, *now, &entry).await?;
+            ledger::write(session, *now, &ActorId::Agent, &entry).await?;
             host_no
         }
     };
@@ -154,23 +153,8 @@ pub(super) async fn rekey(session: &Session, renewal: &KeyRenewal) -> Step<bool>
     Ok(true)
 }
 
-/// Revokes all keys of a host; `false` if there is no such host.
-pub(super) async fn revoke(session: &Session, host: HostId, now: Timestamp) -> Step<bool> {
-    let id = host.as_bytes().as_slice();
-    // Locked, so that only the first of two revocations writes an entry.
-    let find = "SELECT revoked_at IS NOT NULL FROM host WHERE id = $1 FOR NO KEY UPDATE";
-    let found = session.query_first(find, &[&id]).await?;
-    let revocation = Revocation::of(found.map(|found| found.try_get(0)).transpose()?);
-    if revocation == Revocation::Revoke {
-        session.execute("UPDATE host SET revoked_at = $2 WHERE id = $1", &[&id, &now.millis()]).await?;
-        ledger::write(session, now, &Entry::HostRevoked { host }).await?;
-        notify(session, host).await?;
-    }
-    Ok(revocation.is_known())
-}
-
 /// Notifies all collectors that the host's identity has changed, once the transaction is committed.
-async fn notify(session: &Session, host: HostId) -> Step<()> {
+pub(super) async fn notify(session: &Session, host: HostId) -> Step<()> {
     session.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &host.to_string()]).await?;
     Ok(())
 }

@@ -31,7 +31,7 @@ const CLAIM: &str = concat!(
          UPDATE judge_queue q SET claim_ticket = q.ticket, claimed_at = $4, claimed_by = $5 FROM picked p WHERE q.host = p.host
          RETURNING q.host, q.ticket, q.queued_at
      )
-     SELECT t.host, t.ticket, h.id, s.text, h.state, l.digest, n.snapshot_since, n.last_seen, ",
+     SELECT t.host, t.ticket, h.id, s.id, h.state, l.digest, n.snapshot_since, n.last_seen, ",
     facts_columns!(),
     " FROM taken t JOIN host h ON h.no = t.host JOIN site s ON s.no = h.site JOIN host_current n ON n.host = t.host
       LEFT JOIN snapshot l ON l.no = n.snapshot ORDER BY t.queued_at, t.host"
@@ -99,6 +99,18 @@ async fn remediations(
         remediations.entry(found.try_get(0)?).or_default().insert(order, remediation);
     }
     Ok(remediations)
+}
+
+/// Puts hosts on the judge queue, in the order in which rows are locked.
+pub(super) async fn requeue(session: &Session, hosts: &[i64], now: Timestamp) -> Step<()> {
+    if hosts.is_empty() {
+        return Ok(());
+    }
+    let put = "INSERT INTO judge_queue (host, ticket, queued_at)
+               SELECT no::int4, nextval('judge_queue_ticket'), $2 FROM (SELECT DISTINCT unnest($1::int8[]) AS no) h ORDER BY no
+               ON CONFLICT (host) DO UPDATE SET ticket = excluded.ticket";
+    session.execute(put, &[&hosts, &now.millis()]).await?;
+    Ok(())
 }
 
 pub(super) async fn depth(session: &Session) -> Step<QueueDepth> {

@@ -101,7 +101,7 @@ async fn statement(
         conditions.push(format!("h.id > ${}", values.len()));
     }
     let text = format!(
-        "SELECT h.no, h.id, s.text, h.hostname, h.platform, (SELECT text FROM phrase WHERE no = h.os_name),
+        "SELECT h.no, h.id, s.id, h.hostname, h.platform, (SELECT text FROM phrase WHERE no = h.os_name),
                 n.last_seen, {lane}
          FROM host h JOIN site s ON s.no = h.site JOIN host_current n ON n.host = h.no {join}
          WHERE {} ORDER BY h.id LIMIT {}",

@@ -4,13 +4,18 @@
 use super::fault::{PostgresFault, Step};
 use super::session::Session;
 use crate::store::StoreError;
-use crate::store::schema::{Applied, Migration, pending};
+use crate::store::schema::{Applied, Dialect, Migration, pending};
 
 /// The advisory lock: "MUST" in ASCII, like the application id of a SQLite file.
 const LOCK: i64 = 0x4d55_5354;
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "initial", text: include_str!("../../../migrations/postgres/0001_initial.sql") }];
+const MIGRATIONS: &[Migration] = &[Migration {
+    number: 1,
+    name: "initial",
+    admin: include_str!("../../../migrations/admin/0001_initial.sql"),
+    own: include_str!("../../../migrations/postgres/0001_initial.sql"),
+    dialect: Dialect::Postgres,
+}];
 
 /// Migrates the database to the newest schema.
 ///
@@ -107,7 +112,7 @@ async fn apply(session: &Session, migration: &Migration) -> Step<()> {
                      digest     text NOT NULL
                  )";
     session.batch(table).await?;
-    session.batch(migration.text).await?;
+    session.batch(&migration.statements()).await?;
     let insert = "INSERT INTO schema_version (version, name, digest) VALUES ($1, $2, $3)";
     session.query_once(insert, &[&migration.number, &migration.name, &migration.digest()]).await?;
     Ok(())

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::fault::Step;
 use super::ledger;
 use super::session::Session;
+use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
 
 /// The class of the advisory locks of rules: "RU" in ASCII.
@@ -112,6 +113,6 @@ pub(super) async fn adopt(session: &Session, version: &str, number: i32, now: Ti
                FROM host ORDER BY no ON CONFLICT (host) DO UPDATE SET ticket = excluded.ticket";
     session.execute(put, &[&now.millis()]).await?;
     let from = in_force.map(|(_, text)| text);
-    ledger::write(session, now, &Entry::RulesAdopted { from, to: version.to_owned() }).await?;
+    ledger::write(session, now, &ActorId::Rules, &Entry::RulesAdopted { from, to: version.to_owned() }).await?;
     Ok(true)
 }

@@ -30,7 +30,7 @@ impl SmallDictionary {
     /// Selects the numbers of the texts in `$1`.
     const fn find(self) -> &'static str {
         match self {
-            Self::Site => "SELECT no, text FROM site WHERE text = ANY ($1::text[])",
+            Self::Site => "SELECT no::int4, id FROM site WHERE id = ANY ($1::text[])",
             Self::Order => "SELECT no, text FROM orders WHERE text = ANY ($1::text[])",
             Self::Rules => "SELECT no, text FROM rules WHERE text = ANY ($1::text[])",
             Self::Phrase => {
@@ -40,16 +40,18 @@ impl SmallDictionary {
     }
 
     /// Adds the texts in `$1` that have no row.
-    const fn add(self) -> &'static str {
-        match self {
-            Self::Site => "INSERT INTO site (text) SELECT unnest($1::text[]) ORDER BY 1 ON CONFLICT DO NOTHING",
+    ///
+    /// Sites are added with the tokens and accounts that name them.
+    const fn add(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Site => return None,
             Self::Order => "INSERT INTO orders (text) SELECT unnest($1::text[]) ORDER BY 1 ON CONFLICT DO NOTHING",
             Self::Rules => "INSERT INTO rules (text) SELECT unnest($1::text[]) ORDER BY 1 ON CONFLICT DO NOTHING",
             Self::Phrase => {
                 "INSERT INTO phrase (text, key) SELECT text, key FROM unnest($1::text[], $2::bytea[]) AS w (text, key)
                  ORDER BY text ON CONFLICT DO NOTHING"
             }
-        }
+        })
     }
 }
 
@@ -106,11 +108,11 @@ impl SmallDictionaries {
             return Ok(known);
         }
         let keys: Vec<Vec<u8>> = missing.iter().map(|text| key_of(text)).collect();
-        if dictionary == SmallDictionary::Phrase {
-            session.execute(dictionary.add(), &[&missing, &keys]).await?;
-        } else {
-            session.execute(dictionary.add(), &[&missing]).await?;
-        }
+        match dictionary.add() {
+            Some(add) if dictionary == SmallDictionary::Phrase => session.execute(add, &[&missing, &keys]).await?,
+            Some(add) => session.execute(add, &[&missing]).await?,
+            None => return Ok(known),
+        };
         // Read again instead of using RETURNING: another collector may have added the same text at the same moment.
         let missing = self.read(session, dictionary, &missing, &mut known).await?;
         match missing.first() {

@@ -31,7 +31,7 @@ const HOSTS: &str = "
     SELECT n.host, n.snapshot FROM host_current n JOIN host h ON h.no = n.host WHERE n.snapshot = ANY ($1::int8[])";
 
 const PAGE: &str = "
-    SELECT h.id, s.text, h.hostname, n.last_seen, l.entries FROM host h JOIN site s ON s.no = h.site
+    SELECT h.id, s.id, h.hostname, n.last_seen, l.entries FROM host h JOIN site s ON s.no = h.site
     JOIN host_current n ON n.host = h.no JOIN snapshot l ON l.no = n.snapshot
     WHERE h.no = ANY ($1::int4[]) AND ($2::bytea IS NULL OR h.id > $2) ORDER BY h.id LIMIT $3";
 

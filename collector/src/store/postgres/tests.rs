@@ -1,5 +1,6 @@
 //! The contract suite on this backend, and tests of what only this backend does.
 
+mod admin;
 mod contention;
 mod failover;
 mod protection;

@@ -1,16 +1,15 @@
 //! Who a host is: enrollment, its keys, and their revocation.
 
-use muster_proto::model::{HostId, KeyFingerprint, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _};
+use muster_proto::model::{KeyFingerprint, Timestamp};
+use rusqlite::Connection;
 
 use super::fault::Step;
 use super::memory::{self, CachedHost};
 use super::writer::WriteContext;
 use super::{judge_queue, ledger, row};
-use crate::ledger::entry::Entry;
+use crate::ledger::actor::ActorId;
 use crate::store::decide::enroll::{self, EnrollDecision, StoredToken};
 use crate::store::decide::keys::{self, KeyStatus, RenewalDecision, StoredKey};
-use crate::store::decide::tokens::Revocation;
 use crate::store::{Enrolled, Enrollment, HostIdentity, KeyRenewal};
 
 pub(super) fn enroll(context: &mut WriteContext<'_>, operation: &Enrollment) -> Step<Enrolled> {
@@ -22,7 +21,7 @@ pub(super) fn enroll(context: &mut WriteContext<'_>, operation: &Enrollment) -> 
             let count_use = "UPDATE enrollment_token SET uses = uses + 1 WHERE id = ?1";
             context.sql.prepare_cached(count_use)?.execute([operation.token.as_str()])?;
             create(context, operation, site_no)?;
-            ledger::write(context.sql, operation.now, &entry)?;
+            ledger::write(context.sql, operation.now, &ActorId::Agent, &entry)?;
             Ok(answer)
         }
     }
@@ -136,7 +135,7 @@ pub(super) fn rekey(context: &mut WriteContext<'_>, renewal: KeyRenewal) -> Step
             let forget = "DELETE FROM host_key WHERE host = ?1 AND status = ?2 AND fingerprint <> ?3";
             sql.prepare_cached(forget)?.execute((host_no, KeyStatus::Given.code(), old.as_bytes()))?;
             key_put(sql, host_no, &new, KeyStatus::Given, now)?;
-            ledger::write(sql, now, &entry)?;
+            ledger::write(sql, now, &ActorId::Agent, &entry)?;
             host_no
         }
     };
@@ -145,18 +144,4 @@ pub(super) fn rekey(context: &mut WriteContext<'_>, renewal: KeyRenewal) -> Step
     }
     context.after_commit(move |memory| memory.identities_forget(Some(host)));
     Ok(true)
-}
-
-/// Revokes all keys of a host; `false` if there is no such host.
-pub(super) fn revoke(context: &mut WriteContext<'_>, host: HostId, now: Timestamp) -> Step<bool> {
-    let find = "SELECT revoked_at IS NOT NULL FROM host WHERE id = ?1";
-    let is_revoked = context.sql.prepare_cached(find)?.query_row([host.as_bytes()], |row| row.get(0)).optional()?;
-    let revocation = Revocation::of(is_revoked);
-    if revocation == Revocation::Revoke {
-        let revoke = "UPDATE host SET revoked_at = ?2 WHERE id = ?1";
-        context.sql.prepare_cached(revoke)?.execute((host.as_bytes(), now.millis()))?;
-        ledger::write(context.sql, now, &Entry::HostRevoked { host })?;
-        context.after_commit(move |memory| memory.identities_forget(Some(host)));
-    }
-    Ok(revocation.is_known())
 }

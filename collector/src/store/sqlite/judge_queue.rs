@@ -12,6 +12,7 @@ use super::memory::Memory;
 use super::writer::WriteContext;
 use super::{facts, last_seen, ledger, row, verdict};
 use crate::judge::Remediation;
+use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
 use crate::store::{QueueDepth, QueuedHost};
 
@@ -120,6 +121,6 @@ pub(super) fn rules_adopt(context: &mut WriteContext<'_>, rules_version: &str, n
         drop(queue);
         memory.queue_notify().notify_one();
     });
-    ledger::write(sql, now, &Entry::RulesAdopted { from: adopted, to: rules_version.to_owned() })?;
+    ledger::write(sql, now, &ActorId::Rules, &Entry::RulesAdopted { from: adopted, to: rules_version.to_owned() })?;
     Ok(true)
 }

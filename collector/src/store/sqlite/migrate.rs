@@ -4,13 +4,18 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::fault::{Step, StoreFault};
 use crate::store::StoreError;
-use crate::store::schema::{Applied, Migration, pending};
+use crate::store::schema::{Applied, Dialect, Migration, pending};
 
 /// The application id of a collector's database: "MUST" in ASCII.
 const APPLICATION_ID: i64 = 0x4d55_5354;
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "initial", text: include_str!("../../../migrations/sqlite/0001_initial.sql") }];
+const MIGRATIONS: &[Migration] = &[Migration {
+    number: 1,
+    name: "initial",
+    admin: include_str!("../../../migrations/admin/0001_initial.sql"),
+    own: include_str!("../../../migrations/sqlite/0001_initial.sql"),
+    dialect: Dialect::Sqlite,
+}];
 
 /// Migrates the database to the newest schema.
 ///
@@ -70,7 +75,7 @@ fn applied(sql: &Connection, place: &str) -> Result<Vec<Applied>, StoreError> {
 }
 
 fn step(sql: &mut Connection, migration: &Migration) -> Step<()> {
-    let Migration { number, name, text } = migration;
+    let Migration { number, name, .. } = migration;
     let transaction = sql.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS schema_version (
@@ -85,7 +90,7 @@ fn step(sql: &mut Connection, migration: &Migration) -> Step<()> {
         .query_row("SELECT 1 FROM schema_version WHERE version = ?1", [number], |row| row.get(0))
         .optional()?;
     if done.is_none() {
-        transaction.execute_batch(text)?;
+        transaction.execute_batch(&migration.statements())?;
         let row = (number, name, migration.digest());
         transaction.execute("INSERT INTO schema_version (version, name, digest) VALUES (?1, ?2, ?3)", row)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -100,9 +105,9 @@ mod tests {
 
     #[test]
     fn migrations_are_numbered_from_one_without_gaps() {
-        for (index, Migration { number, name, text }) in MIGRATIONS.iter().enumerate() {
+        for (index, Migration { number, name, own, .. }) in MIGRATIONS.iter().enumerate() {
             assert_eq!(usize::try_from(*number), Ok(index + 1));
-            assert!(!name.is_empty() && text.ends_with('\n'), "{number}");
+            assert!(!name.is_empty() && own.ends_with('\n'), "{number}");
         }
     }
 
@@ -120,8 +125,9 @@ mod tests {
     fn a_step_that_fails_leaves_nothing_behind() {
         let mut sql = Connection::open_in_memory().expect("opens");
         migrate(&mut sql, "memory").expect("migrates");
-        let text = "CREATE TABLE half (a INTEGER); CREATE TABLE half (a INTEGER);";
-        step(&mut sql, &Migration { number: 2, name: "broken", text }).expect_err("twice");
+        let own = "CREATE TABLE half (a INTEGER); CREATE TABLE half (a INTEGER);";
+        let broken = Migration { number: 2, name: "broken", admin: "", own, dialect: Dialect::Sqlite };
+        step(&mut sql, &broken).expect_err("twice");
         let half: i64 = sql
             .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'half'", [], |row| row.get(0))
             .expect("asks");

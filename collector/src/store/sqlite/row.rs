@@ -77,7 +77,7 @@ pub(super) fn state(row: &Row<'_>, at: usize) -> Step<HostState> {
     }
 }
 
-/// The number of a text in a small table (`site`, `orders`, `rules`), which is added if it is new.
+/// The number of a text in a small table (`orders`, `rules`), which is added if it is new.
 pub(super) fn number(sql: &Connection, find: &str, make: &str, text: &str) -> Step<i64> {
     if let Some(no) = find_number(sql, find, text)? {
         return Ok(no);
@@ -91,9 +91,6 @@ pub(super) fn find_number(sql: &Connection, find: &str, text: &str) -> Step<Opti
 }
 
 pub(super) const FIND_SITE: &str = "SELECT no FROM site WHERE id = ?1";
-pub(super) fn site_number(sql: &Connection, text: &str) -> Step<i64> {
-    number(sql, FIND_SITE, "INSERT INTO site (id) VALUES (?1)", text)
-}
 
 /// A condition on a column that holds the numbers of sites. Sites that no host has ever had are left out.
 pub(super) fn within(sql: &Connection, column: &str, scope: &SiteScope) -> Step<String> {

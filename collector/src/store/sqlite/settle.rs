@@ -11,6 +11,7 @@ use super::fault::{Step, StoreFault};
 use super::memory::Memory;
 use super::writer::WriteContext;
 use super::{ledger, row, section_hits, tally};
+use crate::ledger::actor::ActorId;
 use crate::store::decide::settle::{Changes, HostNumbers, Judged, JudgedState, Numbers as _, VerdictRow};
 use crate::store::{Judgement, Settlement, decide};
 
@@ -70,7 +71,7 @@ pub(super) fn settle(context: &mut WriteContext<'_>, settlement: &Settlement) ->
     }
     write(sql, &changes)?;
     for entry in changes.ledger.into_entries(rules_version) {
-        ledger::write(sql, now, &entry)?;
+        ledger::write(sql, now, &ActorId::Judge, &entry)?;
     }
     context.after_commit(move |memory| {
         judged.into_iter().for_each(|host| memory.judged(host, now));

@@ -74,7 +74,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
     (
         "the tally differs from a recount: {}",
         "SELECT format('order %s, site %s, lane %s, in scope %s: %s stored, %s counted',
-                       (SELECT text FROM orders WHERE no = t.order_no), (SELECT text FROM site WHERE no = t.site), lane, in_scope, sum(kept), sum(counted))
+                       (SELECT text FROM orders WHERE no = t.order_no), (SELECT id FROM site WHERE no = t.site), lane, in_scope, sum(kept), sum(counted))
          FROM (
              SELECT order_no, site, lane, in_scope, hosts AS kept, 0 AS counted FROM tally
              UNION ALL
@@ -84,7 +84,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
     ),
     (
         "the number of hosts differs from a recount: {}",
-        "SELECT format('site %s: %s stored, %s counted', (SELECT text FROM site WHERE no = t.site), sum(kept), sum(counted))
+        "SELECT format('site %s: %s stored, %s counted', (SELECT id FROM site WHERE no = t.site), sum(kept), sum(counted))
          FROM (SELECT site, hosts AS kept, 0 AS counted FROM site_hosts
                UNION ALL SELECT site, 0, count(*) FROM host GROUP BY site) t
          GROUP BY site HAVING sum(kept) <> sum(counted)",

@@ -8,6 +8,7 @@ use muster_proto::model::{Digest, HostState, Timestamp};
 
 use super::Numbers;
 use crate::judge::Hit;
+use crate::ledger::actor::ActorId;
 use crate::store::decide::settle::{Changes, EndedVerdict, VerdictRow};
 use crate::store::postgres::fault::Step;
 use crate::store::postgres::session::{Session, Values};
@@ -84,7 +85,7 @@ pub(super) async fn write(
         put_remediations(session, &changes),
         put_states(session, &changes, &hosts, &new_states),
         section_hits::hits_put(session, hits, numbers.rules),
-        ledger::write_all(session, changes.now, entries),
+        ledger::write_all(session, changes.now, &ActorId::Judge, entries),
         tally::apply(session, &changes.tally),
     );
     // The first that failed is the reason; those behind it only say that the transaction is lost.

@@ -11,8 +11,8 @@ use super::super::session::Session;
 use super::super::tls::Tls;
 use super::server::Database;
 use crate::store::contract::{
-    Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, indexed, judged, judgement, packages,
-    reports, settled, snapshot,
+    Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, indexed, judged, judgement, ledger,
+    packages, reports, settled, snapshot,
 };
 use crate::store::{Delivered, IndexStep, SiteScope};
 
@@ -102,7 +102,7 @@ async fn what_the_server_could_not_put_in_order_is_done_again_as_a_whole() {
         let times: u32 = place.sql(&format!("SELECT last_value FROM stumbles_{table}")).parse().expect("a number");
         assert!(times > 3, "{table}: {times}");
     }
-    let entries = store.ledger_list(0, 100).await.expect("reads");
+    let entries = ledger(&store, 0, 100).await;
     assert_eq!(entries.len(), 3, "a token, a host, a lane: each once, whatever was tried: {entries:?}");
     assert_healthy(&store).await;
 }

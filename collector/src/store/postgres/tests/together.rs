@@ -8,10 +8,11 @@ use muster_proto::model::{Digest, Lane, Section};
 
 use super::contention::session;
 use super::server::Database;
+use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
 use crate::store::contract::{
-    self, Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, host, judged, judgement, key,
-    packages, reports, settled,
+    self, Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, host, host_revoke, judged,
+    judgement, key, ledger, packages, reports, settled,
 };
 use crate::store::{CheckInAnswer, Delivered, Store};
 
@@ -118,12 +119,12 @@ async fn what_is_withdrawn_at_one_collector_is_turned_away_at_every_other() {
         store.host_identify(key(n)).await.expect("asks").expect("is known").revoked
     };
     assert!(!revoked(&other, 1).await && !revoked(&other, 2).await);
-    assert!(one.host_revoke(host(1), at(50)).await.expect("revokes"));
+    assert!(host_revoke(&one, host(1), 50).await.expect("revokes"));
     eventually("the other has heard of it", async || revoked(&other, 1).await).await;
     assert!(!revoked(&other, 2).await);
     // A collector that gets no notifications must not trust its cache: cut its connection before the next revocation.
     place.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
-    assert!(one.host_revoke(host(2), at(60)).await.expect("revokes, on a new connection"));
+    assert!(host_revoke(&one, host(2), 60).await.expect("revokes, on a new connection"));
     eventually("the other asks again", async || revoked(&other, 2).await).await;
 }
 
@@ -212,7 +213,7 @@ async fn only_collectors_that_have_the_rules_in_force_judge() {
     .await;
     settled(&one, claimed.iter().map(|host| judgement(host, vec![judged(Lane::Clear)])).collect(), at(7)).await;
     assert_eq!(one.queue_depth().await.expect("asks").waiting, 0);
-    let entries = one.ledger_list(0, 100).await.expect("reads");
+    let entries = ledger(&one, 0, 100).await;
     let adopted = entries.iter().filter(|row| matches!(row.entry, Entry::RulesAdopted { .. })).count();
     assert_eq!(adopted, 3, "{entries:?}");
     assert_healthy(&one).await;
@@ -224,21 +225,21 @@ async fn an_entry_of_the_ledger_never_appears_before_one_that_was_read() {
     let place = Database::create();
     let store = place.open();
     enrolled_fleet(&store, 2).await;
-    let read = store.ledger_list(0, 100).await.expect("reads").last().map_or(0, |row| row.number);
+    let read = ledger(&store, 0, 100).await.last().map_or(0, |row| row.number);
     let slow = super::contention::session(&place).await;
     slow.batch("BEGIN").await.expect("begins");
     let entry = Entry::HostRevoked { host: host(1) };
-    crate::store::postgres::ledger::write(&slow, at(50), &entry).await.expect("writes");
+    crate::store::postgres::ledger::write(&slow, at(50), &ActorId::Agent, &entry).await.expect("writes");
     let quick = tokio::spawn({
         let store = Arc::clone(&store);
-        async move { store.host_revoke(host(2), at(51)).await }
+        async move { host_revoke(&store, host(2), 51).await }
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let mut followed = store.ledger_list(read, 100).await.expect("reads");
+    let mut followed = ledger(&store, read, 100).await;
     slow.batch("COMMIT").await.expect("commits");
     assert!(quick.await.expect("ends").expect("revokes"));
     let after = followed.last().map_or(read, |row| row.number);
-    followed.extend(store.ledger_list(after, 100).await.expect("reads"));
+    followed.extend(ledger(&store, after, 100).await);
     let hosts: Vec<Entry> = followed.into_iter().map(|row| row.entry).collect();
     assert_eq!(hosts, [entry, Entry::HostRevoked { host: host(2) }]);
 }

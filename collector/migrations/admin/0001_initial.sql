@@ -1,0 +1,54 @@
+-- The administrative tables of both backends. Types are `text`, `bigint` and `bytes`; flags are 0 or 1; times are Unix
+-- milliseconds. These tables come first: tables of the backends refer to `site`.
+
+CREATE TABLE site (
+    no bigint NOT NULL PRIMARY KEY,
+    id text NOT NULL UNIQUE
+);
+
+-- `max_uses` 0 means any number of uses.
+CREATE TABLE enrollment_token (
+    id          text NOT NULL PRIMARY KEY,
+    secret_hash bytes NOT NULL CHECK (octet_length(secret_hash) = 32),
+    site        bigint NOT NULL REFERENCES site (no),
+    created_at  bigint NOT NULL,
+    expires_at  bigint NOT NULL,
+    max_uses    bigint NOT NULL,
+    uses        bigint NOT NULL DEFAULT 0,
+    revoked_at  bigint
+);
+
+-- People and machines that may act. `holder` is `person` or `machine`. A name is free again after a revocation.
+CREATE TABLE account (
+    id         text NOT NULL PRIMARY KEY,
+    name       text NOT NULL,
+    role       text NOT NULL,
+    holder     text NOT NULL,
+    created_at bigint NOT NULL,
+    revoked_at bigint
+);
+CREATE UNIQUE INDEX account_by_name ON account (name) WHERE revoked_at IS NULL;
+
+-- The sites to which an account is bound. An account without a row sees all sites.
+CREATE TABLE account_site (
+    account text NOT NULL REFERENCES account (id),
+    site    bigint NOT NULL REFERENCES site (no),
+    PRIMARY KEY (account, site)
+);
+
+-- Tokens of accounts. `expires_at` is NULL for a token that does not expire.
+CREATE TABLE account_token (
+    id          text NOT NULL PRIMARY KEY,
+    account     text NOT NULL REFERENCES account (id),
+    secret_hash bytes NOT NULL CHECK (octet_length(secret_hash) = 32),
+    created_at  bigint NOT NULL,
+    expires_at  bigint,
+    revoked_at  bigint
+);
+CREATE INDEX account_token_by_account ON account_token (account);
+
+-- Users of the operating systems on which `muster-collector` was used. The ledger names them by number.
+CREATE TABLE system_user (
+    no   bigint NOT NULL PRIMARY KEY,
+    name text NOT NULL UNIQUE
+);

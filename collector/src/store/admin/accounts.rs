@@ -1,0 +1,265 @@
+//! Accounts and their tokens: created, listed, rotated, revoked, and looked up by the token of a call.
+
+use std::collections::BTreeMap;
+
+use muster_proto::model::{
+    AccountId, AccountName, AccountReport, AccountTokenReport, Holder, Role, SiteId, Timestamp, TokenId,
+};
+
+use super::sites;
+use crate::ledger::entry::Entry;
+use crate::store::decide::accounts as decide;
+use crate::store::sql::{AdminTx, Row, Step};
+use crate::store::{AccountRefusal, SiteScope};
+
+/// Tokens of an account that are kept; older ones are deleted when another one is made.
+const KEPT_TOKENS: i64 = 20;
+
+const CREATE: &str = "INSERT INTO account (id, name, role, holder, created_at) VALUES ($1, $2, $3, $4, $5)";
+const BIND: &str = "INSERT INTO account_site (account, site) VALUES ($1, $2)";
+const LIST: &str = "SELECT id, name, role, holder, created_at, revoked_at FROM account ORDER BY name, created_at, id";
+const SITES: &str = "SELECT b.account, s.id FROM account_site b JOIN site s ON s.no = b.site ORDER BY b.account, s.id";
+const TOKENS: &str = "SELECT account, id, created_at, expires_at, revoked_at FROM account_token
+     ORDER BY account, created_at DESC, id";
+const ADD_TOKEN: &str = "INSERT INTO account_token (id, account, secret_hash, created_at, expires_at)
+     VALUES ($1, $2, $3, $4, $5)";
+const PRUNE_TOKENS: &str = "DELETE FROM account_token WHERE account = $1 AND id NOT IN
+     (SELECT id FROM account_token WHERE account = $1 ORDER BY created_at DESC, id LIMIT $2)";
+const END_TOKENS: &str = "UPDATE account_token SET expires_at = $2
+     WHERE account = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
+const REVOKE_TOKENS: &str = "UPDATE account_token SET revoked_at = $2 WHERE account = $1 AND revoked_at IS NULL";
+const REVOKE: &str = "UPDATE account SET revoked_at = $2 WHERE id = $1";
+const BY_TOKEN: &str = "SELECT t.secret_hash, t.expires_at, t.revoked_at, a.id, a.name, a.role, a.revoked_at
+     FROM account_token t JOIN account a ON a.id = t.account WHERE t.id = $1";
+const SITES_OF: &str =
+    "SELECT s.id FROM account_site b JOIN site s ON s.no = b.site WHERE b.account = $1 ORDER BY s.id";
+
+/// A new token of an account. Of its secret, only the hash is stored.
+#[derive(Debug, Clone)]
+pub(crate) struct NewAccountToken {
+    pub(crate) id: TokenId,
+    pub(crate) secret_hash: [u8; 32],
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// A new account.
+#[derive(Debug, Clone)]
+pub(crate) struct NewAccount {
+    pub(crate) id: AccountId,
+    pub(crate) name: AccountName,
+    pub(crate) role: Role,
+    pub(crate) holder: Holder,
+    /// Empty means all sites.
+    pub(crate) sites: Vec<SiteId>,
+    pub(crate) token: NewAccountToken,
+    pub(crate) now: Timestamp,
+}
+
+/// The account behind a token, as it is stored: the secret and the times are not checked yet.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenHolder {
+    pub(crate) secret_hash: [u8; 32],
+    pub(crate) account: AccountId,
+    pub(crate) name: AccountName,
+    pub(crate) role: Role,
+    pub(crate) sites: SiteScope,
+    pub(crate) expires_at: Option<Timestamp>,
+    /// Whether the token or its account is revoked.
+    pub(crate) is_revoked: bool,
+}
+
+#[cfg(test)]
+impl TokenHolder {
+    pub(crate) fn scope_text(&self) -> String {
+        self.sites.to_string()
+    }
+}
+
+/// Creates an account with one token.
+///
+/// # Errors
+/// The database fails. A refusal is no error.
+pub(crate) fn create(
+    tx: &mut dyn AdminTx,
+    caller: &SiteScope,
+    new: &NewAccount,
+) -> Step<Result<AccountReport, AccountRefusal>> {
+    if let Err(refusal) = decide::may_create(caller, new.name.as_str(), &new.sites, &list(tx)?) {
+        return Ok(Err(refusal));
+    }
+    let (id, name) = (new.id.as_str().into(), new.name.as_str().into());
+    tx.execute(CREATE, &[id, name, new.role.name().into(), new.holder.name().into(), new.now.into()])?;
+    let mut sites = new.sites.clone();
+    sites.sort_unstable();
+    sites.dedup();
+    for site in &sites {
+        let site = sites::number(tx, site)?;
+        tx.execute(BIND, &[id, site.into()])?;
+    }
+    let token = add_token(tx, &new.id, &new.token, new.now)?;
+    tx.record(Entry::AccountCreated {
+        account: new.id.clone(),
+        role: new.role,
+        holder: new.holder,
+        sites: sites.clone(),
+        token: token.id.clone(),
+        expires_at: token.expires_at,
+    });
+    Ok(Ok(AccountReport {
+        id: new.id.clone(),
+        name: new.name.clone(),
+        role: new.role,
+        holder: new.holder,
+        sites,
+        created_at: new.now,
+        revoked_at: None,
+        tokens: vec![token],
+    }))
+}
+
+/// Gives an account a new token. Its other tokens are accepted until `others_end_at`, which may be now.
+///
+/// # Errors
+/// The database fails. A refusal is no error.
+pub(crate) fn rotate(
+    tx: &mut dyn AdminTx,
+    caller: &SiteScope,
+    name_or_id: &str,
+    new: &NewAccountToken,
+    others_end_at: Timestamp,
+    now: Timestamp,
+) -> Step<Result<AccountReport, AccountRefusal>> {
+    let existing = list(tx)?;
+    let account = match decide::find(caller, name_or_id, &existing) {
+        Ok(account) if account.revoked_at.is_some() => return Ok(Err(AccountRefusal::Revoked)),
+        Ok(account) => account.id.clone(),
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    tx.execute(END_TOKENS, &[account.as_str().into(), others_end_at.into()])?;
+    let token = add_token(tx, &account, new, now)?;
+    tx.execute(PRUNE_TOKENS, &[account.as_str().into(), KEPT_TOKENS.into()])?;
+    let expires_at = token.expires_at;
+    tx.record(Entry::AccountRotated { account: account.clone(), token: token.id, expires_at, others_end_at });
+    let rotated = list(tx)?.into_iter().find(|found| found.id == account);
+    Ok(rotated.ok_or(AccountRefusal::Unknown))
+}
+
+/// Revokes an account and all its tokens. An account that is revoked already keeps the time of its first revocation.
+///
+/// # Errors
+/// The database fails. A refusal is no error.
+pub(crate) fn revoke(
+    tx: &mut dyn AdminTx,
+    caller: &SiteScope,
+    name_or_id: &str,
+    now: Timestamp,
+) -> Step<Result<AccountReport, AccountRefusal>> {
+    let existing = list(tx)?;
+    let account = match decide::find(caller, name_or_id, &existing) {
+        Ok(account) if account.revoked_at.is_some() => return Ok(Ok(account.clone())),
+        Ok(account) => account,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if let Err(refusal) = decide::may_revoke(account, &existing, now) {
+        return Ok(Err(refusal));
+    }
+    tx.execute(REVOKE, &[account.id.as_str().into(), now.into()])?;
+    tx.execute(REVOKE_TOKENS, &[account.id.as_str().into(), now.into()])?;
+    tx.record(Entry::AccountRevoked { account: account.id.clone() });
+    Ok(Ok(AccountReport { revoked_at: Some(now), ..account.clone() }))
+}
+
+/// All accounts, by name.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn list(tx: &mut dyn AdminTx) -> Step<Vec<AccountReport>> {
+    let mut sites: BTreeMap<AccountId, Vec<SiteId>> = BTreeMap::new();
+    for row in tx.query(SITES, &[])? {
+        sites.entry(row.parse("an account", 0)?).or_default().push(row.parse("a site", 1)?);
+    }
+    let mut tokens: BTreeMap<AccountId, Vec<AccountTokenReport>> = BTreeMap::new();
+    for row in tx.query(TOKENS, &[])? {
+        tokens.entry(row.parse("an account", 0)?).or_default().push(AccountTokenReport {
+            id: row.parse("an account token", 1)?,
+            created_at: row.time(2)?,
+            expires_at: row.maybe_time(3)?,
+            revoked_at: row.maybe_time(4)?,
+        });
+    }
+    let mut account = |row: &Row| -> Step<AccountReport> {
+        let id = row.parse("an account", 0)?;
+        Ok(AccountReport {
+            name: row.parse("an account", 1)?,
+            role: row.parse("an account", 2)?,
+            holder: row.parse("an account", 3)?,
+            created_at: row.time(4)?,
+            revoked_at: row.maybe_time(5)?,
+            sites: sites.remove(&id).unwrap_or_default(),
+            tokens: tokens.remove(&id).unwrap_or_default(),
+            id,
+        })
+    };
+    tx.query(LIST, &[])?.iter().map(&mut account).collect()
+}
+
+/// The account that a caller means by its name or its id.
+///
+/// # Errors
+/// The database fails. A refusal is no error.
+pub(crate) fn find(
+    tx: &mut dyn AdminTx,
+    caller: &SiteScope,
+    name_or_id: &str,
+) -> Step<Result<AccountReport, AccountRefusal>> {
+    Ok(decide::find(caller, name_or_id, &list(tx)?).cloned())
+}
+
+/// The account that has this token, whether it is revoked or not.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn by_token(tx: &mut dyn AdminTx, id: &TokenId) -> Step<Option<TokenHolder>> {
+    let rows = tx.query(BY_TOKEN, &[id.as_str().into()])?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let account: AccountId = row.parse("an account", 3)?;
+    let sites = tx.query(SITES_OF, &[account.as_str().into()])?;
+    let sites = sites.iter().map(|row| row.parse("a site", 0)).collect::<Step<Vec<SiteId>>>()?;
+    Ok(Some(TokenHolder {
+        secret_hash: row.bytes(0)?,
+        expires_at: row.maybe_time(1)?,
+        is_revoked: row.maybe_time(2)?.is_some() || row.maybe_time(6)?.is_some(),
+        account,
+        name: row.parse("an account", 4)?,
+        role: row.parse("an account", 5)?,
+        sites: SiteScope::of(&sites),
+    }))
+}
+
+fn add_token(
+    tx: &mut dyn AdminTx,
+    account: &AccountId,
+    token: &NewAccountToken,
+    now: Timestamp,
+) -> Step<AccountTokenReport> {
+    let hash = token.secret_hash.as_slice();
+    let values = [token.id.as_str().into(), account.as_str().into(), hash.into(), now.into(), token.expires_at.into()];
+    tx.execute(ADD_TOKEN, &values)?;
+    Ok(AccountTokenReport { id: token.id.clone(), created_at: now, expires_at: token.expires_at, revoked_at: None })
+}
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    CREATE,
+    BIND,
+    LIST,
+    SITES,
+    TOKENS,
+    ADD_TOKEN,
+    PRUNE_TOKENS,
+    END_TOKENS,
+    REVOKE_TOKENS,
+    REVOKE,
+    BY_TOKEN,
+    SITES_OF,
+];

@@ -1,0 +1,57 @@
+//! Notes what administrative work does, so that a test can compare it on two databases.
+
+use muster_proto::model::HostId;
+
+use crate::ledger::entry::Entry;
+use crate::store::sql::{AdminTx, Row, Step, Value};
+
+/// A statement that was executed, its parameters, and its rows or how many it changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Statement {
+    pub(crate) sql: &'static str,
+    pub(crate) values: String,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) changed: u64,
+}
+
+/// A transaction that notes its statements.
+pub(crate) struct Recorder<'t> {
+    tx: &'t mut dyn AdminTx,
+    statements: Vec<Statement>,
+}
+
+impl<'t> Recorder<'t> {
+    pub(crate) fn new(tx: &'t mut dyn AdminTx) -> Self {
+        Self { tx, statements: Vec::new() }
+    }
+
+    pub(crate) fn statements(self) -> Vec<Statement> {
+        self.statements
+    }
+}
+
+impl AdminTx for Recorder<'_> {
+    fn query(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<Vec<Row>> {
+        let rows = self.tx.query(sql, values)?;
+        self.statements.push(Statement { sql, values: format!("{values:?}"), rows: rows.clone(), changed: 0 });
+        Ok(rows)
+    }
+
+    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<u64> {
+        let changed = self.tx.execute(sql, values)?;
+        self.statements.push(Statement { sql, values: format!("{values:?}"), rows: Vec::new(), changed });
+        Ok(changed)
+    }
+
+    fn requeue(&mut self, host_no: i64) {
+        self.tx.requeue(host_no);
+    }
+
+    fn forget_identity(&mut self, host: HostId) {
+        self.tx.forget_identity(host);
+    }
+
+    fn record(&mut self, entry: Entry) {
+        self.tx.record(entry);
+    }
+}

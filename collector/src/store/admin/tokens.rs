@@ -1,0 +1,71 @@
+//! Enrollment tokens: created, listed, revoked. Of a secret, only the hash is stored. The statement that counts a use is
+//! part of the enrollment, which each backend has.
+
+use muster_proto::model::{SiteId, Timestamp, TokenId, TokenReport};
+
+use super::sites;
+use crate::ledger::entry::Entry;
+use crate::store::NewToken;
+use crate::store::decide::tokens::{self, Revocation};
+use crate::store::sql::{AdminTx, Row, Step};
+
+const CREATE: &str = "INSERT INTO enrollment_token (id, secret_hash, site, created_at, expires_at, max_uses, uses)
+     VALUES ($1, $2, $3, $4, $5, $6, 0)";
+const LIST: &str = "SELECT t.id, s.id, t.created_at, t.expires_at, t.max_uses, t.uses, t.revoked_at
+     FROM enrollment_token t JOIN site s ON s.no = t.site ORDER BY t.created_at DESC, t.id";
+const GET: &str = "SELECT t.id, s.id, t.created_at, t.expires_at, t.max_uses, t.uses, t.revoked_at
+     FROM enrollment_token t JOIN site s ON s.no = t.site WHERE t.id = $1";
+const REVOKE: &str = "UPDATE enrollment_token SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+
+/// Adds a token.
+///
+/// # Errors
+/// There is a token with this id, or the database fails.
+pub(crate) fn create(tx: &mut dyn AdminTx, token: &NewToken) -> Step<()> {
+    let site = sites::number(tx, &token.site)?;
+    let uses = token.max_uses.cast_signed();
+    let hash = token.secret_hash.as_slice();
+    let (created_at, expires_at) = (token.created_at.into(), token.expires_at.into());
+    tx.execute(CREATE, &[token.id.as_str().into(), hash.into(), site.into(), created_at, expires_at, uses.into()])?;
+    tx.record(tokens::created(token));
+    Ok(())
+}
+
+/// All tokens, newest first.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn list(tx: &mut dyn AdminTx) -> Step<Vec<TokenReport>> {
+    tx.query(LIST, &[])?.iter().map(report).collect()
+}
+
+/// Revokes a token of a site that `may` admits; `false` if there is no such token. A token that is revoked already keeps
+/// the time of its first revocation.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn revoke(tx: &mut dyn AdminTx, id: &TokenId, may: &dyn Fn(&SiteId) -> bool, now: Timestamp) -> Step<bool> {
+    let stored = tx.query(GET, &[id.as_str().into()])?.first().map(report).transpose()?;
+    let stored = stored.filter(|token| may(&token.site));
+    let revocation = Revocation::of(stored.map(|token| token.revoked_at.is_some()));
+    if revocation == Revocation::Revoke {
+        tx.execute(REVOKE, &[id.as_str().into(), now.into()])?;
+        tx.record(Entry::TokenRevoked { token: id.clone() });
+    }
+    Ok(revocation.is_known())
+}
+
+fn report(row: &Row) -> Step<TokenReport> {
+    Ok(TokenReport {
+        id: row.parse("a token", 0)?,
+        site: row.parse("a site", 1)?,
+        created_at: row.time(2)?,
+        expires_at: row.time(3)?,
+        max_uses: row.int(4)?.cast_unsigned(),
+        uses: row.count(5)?,
+        revoked_at: row.maybe_time(6)?,
+    })
+}
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[CREATE, LIST, GET, REVOKE];

@@ -1,0 +1,158 @@
+//! Accounts: who may create, rotate and revoke which account, and which account must stay.
+
+use muster_proto::model::{AccountReport, Holder, Role, SiteId, Timestamp};
+
+use crate::store::SiteScope;
+
+/// Most accounts, revoked ones included: the ledger needs their names.
+pub(in crate::store) const MAX_ACCOUNTS: usize = 10_000;
+/// Most sites to which an account is bound.
+pub(in crate::store) const MAX_SITES: usize = 100;
+
+/// Why an operation on an account was refused. Nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountRefusal {
+    /// There is no such account, or the caller may not see it.
+    Unknown,
+    /// Another account has the name.
+    NameTaken,
+    /// The account is revoked.
+    Revoked,
+    /// It is the last account of a person that can administer the whole fleet.
+    LastAdmin,
+    /// The caller is bound to sites, and the new account would see more.
+    BeyondCaller,
+    /// There are as many accounts as there may be.
+    TooMany,
+    /// The account is bound to too many sites.
+    TooManySites,
+}
+
+/// Whether a caller with this scope may create an account, given the accounts that exist.
+pub(in crate::store) fn may_create(
+    caller: &SiteScope,
+    name: &str,
+    sites: &[SiteId],
+    existing: &[AccountReport],
+) -> Result<(), AccountRefusal> {
+    let has_name = |account: &AccountReport| account.revoked_at.is_none() && account.name.as_str() == name;
+    if !caller.covers(&SiteScope::of(sites)) {
+        Err(AccountRefusal::BeyondCaller)
+    } else if sites.len() > MAX_SITES {
+        Err(AccountRefusal::TooManySites)
+    } else if existing.iter().any(has_name) {
+        Err(AccountRefusal::NameTaken)
+    } else if existing.len() >= MAX_ACCOUNTS {
+        Err(AccountRefusal::TooMany)
+    } else {
+        Ok(())
+    }
+}
+
+/// The account that a caller means by its name or its id. Of several accounts that had a name, the one that is not
+/// revoked counts, then the newest.
+pub(in crate::store) fn find<'a>(
+    caller: &SiteScope,
+    name_or_id: &str,
+    existing: &'a [AccountReport],
+) -> Result<&'a AccountReport, AccountRefusal> {
+    let visible = || existing.iter().filter(|account| caller.covers(&SiteScope::of(&account.sites)));
+    let by_name = visible()
+        .filter(|account| account.name.as_str() == name_or_id)
+        .max_by_key(|account| (account.revoked_at.is_none(), account.created_at));
+    by_name.or_else(|| visible().find(|account| account.id.as_str() == name_or_id)).ok_or(AccountRefusal::Unknown)
+}
+
+/// Whether an account may be revoked: somebody must be left who can administer the whole fleet. A machine does not count,
+/// because its token is in a file that may be lost.
+pub(in crate::store) fn may_revoke(
+    account: &AccountReport,
+    existing: &[AccountReport],
+    now: Timestamp,
+) -> Result<(), AccountRefusal> {
+    let administers = |account: &AccountReport| {
+        account.role == Role::Admin
+            && account.holder == Holder::Person
+            && account.sites.is_empty()
+            && account.is_usable(now)
+    };
+    let is_another_left = existing.iter().any(|other| other.id != account.id && administers(other));
+    if administers(account) && !is_another_left { Err(AccountRefusal::LastAdmin) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::{AccountId, AccountName, AccountTokenReport, TokenId};
+
+    use super::*;
+
+    fn account(name: &str, role: Role, sites: &[&str]) -> AccountReport {
+        let at = Timestamp::from_millis(0);
+        AccountReport {
+            id: AccountId::new(format!("id-{name}")).expect("an id"),
+            name: AccountName::new(name).expect("a name"),
+            role,
+            holder: Holder::Person,
+            sites: sites.iter().map(|site| SiteId::new(*site).expect("a site")).collect(),
+            created_at: at,
+            revoked_at: None,
+            tokens: vec![AccountTokenReport {
+                id: TokenId::new(format!("t-{name}")).expect("an id"),
+                created_at: at,
+                expires_at: None,
+                revoked_at: None,
+            }],
+        }
+    }
+
+    fn scope(sites: &[&str]) -> SiteScope {
+        SiteScope::of(&sites.iter().map(|site| SiteId::new(*site).expect("a site")).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_last_admin_of_the_fleet_stays() {
+        let now = Timestamp::from_millis(10);
+        let ada = account("ada", Role::Admin, &[]);
+        let refused = Err(AccountRefusal::LastAdmin);
+        // Not left as admins: another role, a site's admin, a machine, one whose token has ended, one that is revoked.
+        let mut machine = account("job", Role::Admin, &[]);
+        machine.holder = Holder::Machine;
+        let mut expired = account("eve", Role::Admin, &[]);
+        expired.tokens[0].expires_at = Some(now);
+        let mut gone = account("tom", Role::Admin, &[]);
+        gone.revoked_at = Some(now);
+        let others =
+            [account("bob", Role::Operator, &[]), account("lea", Role::Admin, &["hq"]), machine, expired, gone];
+        for other in others {
+            let all = [ada.clone(), other];
+            assert_eq!(may_revoke(&ada, &all, now), refused, "{}", all[1].name);
+            assert_eq!(may_revoke(&all[1], &all, now), Ok(()));
+        }
+        let all = [ada.clone(), account("kim", Role::Admin, &[])];
+        assert_eq!(may_revoke(&ada, &all, now), Ok(()));
+    }
+
+    #[test]
+    fn a_caller_creates_and_finds_accounts_of_its_own_sites_only() {
+        let all = [account("ada", Role::Admin, &[]), account("bob", Role::Viewer, &["hq"])];
+        let (whole, hq) = (scope(&[]), scope(&["hq"]));
+        let sites = |names: &[&str]| names.iter().map(|site| SiteId::new(*site).expect("a site")).collect::<Vec<_>>();
+        assert_eq!(may_create(&whole, "eve", &[], &all), Ok(()));
+        assert_eq!(may_create(&hq, "eve", &sites(&["hq"]), &all), Ok(()));
+        assert_eq!(may_create(&hq, "eve", &[], &all), Err(AccountRefusal::BeyondCaller));
+        assert_eq!(may_create(&hq, "eve", &sites(&["hq", "lab"]), &all), Err(AccountRefusal::BeyondCaller));
+        assert_eq!(may_create(&whole, "bob", &[], &all), Err(AccountRefusal::NameTaken));
+        assert_eq!(find(&hq, "bob", &all).expect("its own site").name.as_str(), "bob");
+        assert_eq!(find(&hq, "ada", &all), Err(AccountRefusal::Unknown), "not even that it exists");
+        assert_eq!(find(&whole, "id-ada", &all).expect("by id").name.as_str(), "ada");
+    }
+
+    #[test]
+    fn a_name_is_free_again_and_means_the_account_in_use() {
+        let mut old = account("ada", Role::Admin, &[]);
+        old.revoked_at = Some(Timestamp::from_millis(5));
+        let new = AccountReport { id: AccountId::new("new").expect("an id"), ..account("ada", Role::Viewer, &[]) };
+        assert_eq!(may_create(&scope(&[]), "ada", &[], std::slice::from_ref(&old)), Ok(()));
+        assert_eq!(find(&scope(&[]), "ada", &[old, new]).expect("found").id.as_str(), "new");
+    }
+}

@@ -1,0 +1,169 @@
+//! The door on PostgreSQL. The work is synchronous, so it runs on a blocking thread and waits for each statement there.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use muster_proto::model::HostId;
+use tokio::runtime::Handle;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+
+use super::fault::{PostgresFault, Step};
+use super::pool::Lease;
+use super::session::Session;
+use super::{identity, judge_queue, ledger};
+use crate::ledger::entry::Entry;
+use crate::store::admin::system_users;
+use crate::store::fault::StoreFault;
+use crate::store::sql::{Acting, AdminTx, AdminWork, AtEnd, Cell, Row, Value};
+
+/// Administrative writes wait for each other, so that a decision holds until it is committed, as on SQLite. The lock is
+/// taken before any row: "ADMN" in ASCII.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(x'41444d4e'::int8)";
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            // Hot tables have narrower numbers.
+            Self::Int(number) if *ty == Type::INT2 => i16::try_from(*number)?.to_sql(ty, out),
+            Self::Int(number) if *ty == Type::INT4 => i32::try_from(*number)?.to_sql(ty, out),
+            Self::Int(number) => number.to_sql_checked(ty, out),
+            Self::Text(text) => text.to_sql_checked(ty, out),
+            Self::Bytes(bytes) => bytes.to_sql_checked(ty, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        // `to_sql` checks: what is accepted depends on the value.
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// One administrative transaction.
+struct PostgresTx {
+    lease: Arc<Lease>,
+    runtime: Handle,
+    /// `None` while the transaction only reads.
+    end: Option<AtEnd>,
+    /// The fault of the last statement: it says whether another attempt may help.
+    fault: Option<PostgresFault>,
+}
+
+impl PostgresTx {
+    fn new(lease: Arc<Lease>, end: Option<AtEnd>) -> Self {
+        Self { lease, runtime: Handle::current(), end, fault: None }
+    }
+
+    fn end(&mut self) -> Result<&mut AtEnd, StoreFault> {
+        self.end.as_mut().ok_or_else(|| StoreFault::Other("an administrative read tried to write".to_owned()))
+    }
+
+    /// The fault as the work sees it. The backend keeps its own.
+    fn failed(&mut self, fault: PostgresFault) -> StoreFault {
+        let seen = match &fault {
+            PostgresFault::Store(fault) => fault.clone(),
+            PostgresFault::Conflict(reason) | PostgresFault::ConnectionLost(reason) => {
+                StoreFault::Other(reason.clone())
+            }
+        };
+        self.fault = Some(fault);
+        seen
+    }
+
+    /// Does the work; a fault of the database comes back as the backend saw it.
+    fn run(&mut self, work: &AdminWork) -> Step<()> {
+        let outcome = work(self);
+        outcome.map_err(|fault| self.fault.take().unwrap_or(PostgresFault::Store(fault)))
+    }
+}
+
+impl AdminTx for PostgresTx {
+    fn query(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreFault> {
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
+        let found = self.runtime.block_on(self.lease.query(sql, &values));
+        let read = |rows: Vec<tokio_postgres::Row>| rows.iter().map(row).collect::<Step<Vec<Row>>>();
+        found.and_then(read).map_err(|fault| self.failed(fault))
+    }
+
+    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreFault> {
+        self.end()?;
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
+        let rows = self.runtime.block_on(self.lease.execute(sql, &values)).map_err(|fault| self.failed(fault))?;
+        self.end()?.count(rows);
+        Ok(rows)
+    }
+
+    fn requeue(&mut self, host_no: i64) {
+        self.end.get_or_insert_default().requeued.push(host_no);
+    }
+
+    fn forget_identity(&mut self, host: HostId) {
+        self.end.get_or_insert_default().forgotten.push(host);
+    }
+
+    fn record(&mut self, entry: Entry) {
+        self.end.get_or_insert_default().entries.push(entry);
+    }
+}
+
+fn row(found: &tokio_postgres::Row) -> Step<Row> {
+    let cell = |at: usize| -> Step<Cell> {
+        let ty = found.columns()[at].type_();
+        Ok(if *ty == Type::INT8 {
+            found.try_get::<_, Option<i64>>(at)?.map_or(Cell::Null, Cell::Int)
+        } else if *ty == Type::INT4 {
+            found.try_get::<_, Option<i32>>(at)?.map_or(Cell::Null, |number| Cell::Int(number.into()))
+        } else if *ty == Type::INT2 {
+            found.try_get::<_, Option<i16>>(at)?.map_or(Cell::Null, |number| Cell::Int(number.into()))
+        } else if *ty == Type::BOOL {
+            found.try_get::<_, Option<bool>>(at)?.map_or(Cell::Null, |flag| Cell::Int(flag.into()))
+        } else if *ty == Type::BYTEA {
+            found.try_get::<_, Option<Vec<u8>>>(at)?.map_or(Cell::Null, Cell::Bytes)
+        } else {
+            found.try_get::<_, Option<String>>(at)?.map_or(Cell::Null, Cell::Text)
+        })
+    };
+    (0..found.len()).map(cell).collect::<Step<_>>().map(Row)
+}
+
+/// Does the work within a transaction that the caller commits, then writes what it left for the end. Returns the hosts
+/// whose identities changed.
+pub(super) async fn write(lease: Arc<Lease>, acting: &Acting, work: &AdminWork) -> Step<Vec<HostId>> {
+    lease.execute(LOCK, &[]).await?;
+    let session = Arc::clone(&lease);
+    let (actor, work) = (acting.actor.clone(), Arc::clone(work));
+    let done = on_a_blocking_thread(move || {
+        let mut tx = PostgresTx::new(lease, Some(AtEnd::default()));
+        tx.run(&work)?;
+        let end = tx.end.take().unwrap_or_default();
+        end.check()?;
+        // The name of the user needs no entry: it is a part of the work's own.
+        tx.end = Some(AtEnd::default());
+        let actor = system_users::actor_id(&mut tx, &actor);
+        let actor = actor.map_err(|fault| tx.fault.take().unwrap_or(PostgresFault::Store(fault)))?;
+        Ok((end, actor))
+    });
+    let (end, actor) = done.await?;
+    let session: &Session = &session;
+    judge_queue::requeue(session, &end.requeued, acting.now).await?;
+    for host in &end.forgotten {
+        identity::notify(session, *host).await?;
+    }
+    // Last, because this lock orders all entries.
+    session.prepare(&ledger::STATEMENTS).await?;
+    ledger::write_all(session, acting.now, &actor, end.entries.into_iter()).await?;
+    Ok(end.forgotten)
+}
+
+/// Does work that only reads.
+pub(super) async fn read(lease: Arc<Lease>, work: &AdminWork) -> Step<()> {
+    let work = Arc::clone(work);
+    on_a_blocking_thread(move || PostgresTx::new(lease, None).run(&work)).await
+}
+
+async fn on_a_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> Step<T> + Send + 'static) -> Step<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| PostgresFault::closed())?
+}

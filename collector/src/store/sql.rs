@@ -1,0 +1,263 @@
+//! The door to the administrative tables: one SQL text for both backends, behind a synchronous interface.
+//!
+//! ```text
+//!  admin::write(store, actor, work) ─► Store::admin_write ─► [ BEGIN  work(tx)  actor  queue  ledger  COMMIT ]
+//! ```
+//!
+//! SQLite runs the work on the writer's thread, where an await would hold up every other writer; PostgreSQL runs it on a
+//! blocking thread, under one advisory lock for all administrative writes. Rules of a statement, which the tests of
+//! `admin` check on both databases:
+//!
+//! - Parameters are `$1`, `$2`, …; SQLite reads them as `?1`, `?2`, ….
+//! - Every list has an `ORDER BY` that leaves no two rows equal. NULL sorts differently, so it is not sorted by.
+//! - A sum is cast (`CAST(sum(x) AS bigint)`), because it is `numeric` on PostgreSQL. No `LIKE`, and no
+//!   `$1 IS NULL OR …`: PostgreSQL cannot plan it; write two statements.
+//! - Hot tables are read through views that both schemas have (`host_row`).
+
+use std::sync::Arc;
+
+use muster_proto::model::{HostId, Timestamp};
+
+pub use super::fault::{Step, StoreFault};
+use crate::ledger::actor::Actor;
+use crate::ledger::entry::Entry;
+
+/// Most rows that one administrative transaction may change. A bulk action is split into several.
+pub(in crate::store) const MAX_ROWS: u64 = 500;
+
+/// A parameter of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// No value.
+    Null,
+    /// A number, a time or a flag.
+    Int(i64),
+    /// A text.
+    Text(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl From<i64> for Value<'_> {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<Timestamp> for Value<'_> {
+    fn from(at: Timestamp) -> Self {
+        Self::Int(at.millis())
+    }
+}
+
+impl From<Option<Timestamp>> for Value<'_> {
+    fn from(at: Option<Timestamp>) -> Self {
+        at.map_or(Self::Null, Self::from)
+    }
+}
+
+/// A column of a row that a statement returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// No value.
+    Null,
+    /// A number, a time or a flag.
+    Int(i64),
+    /// A text.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+/// A row that a statement returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row(pub(in crate::store) Vec<Cell>);
+
+impl Row {
+    fn wrong(&self, at: usize, wanted: &str) -> StoreFault {
+        let found = match self.0.get(at) {
+            None => "nothing",
+            Some(Cell::Null) => "NULL",
+            Some(Cell::Int(_)) => "a number",
+            Some(Cell::Text(_)) => "a text",
+            Some(Cell::Bytes(_)) => "bytes",
+        };
+        StoreFault::damaged("an administrative row", format!("column {at} has {found} instead of {wanted}"))
+    }
+
+    /// A number.
+    ///
+    /// # Errors
+    /// The column has something else; the same holds for the other readers.
+    pub fn int(&self, at: usize) -> Step<i64> {
+        match self.0.get(at) {
+            Some(Cell::Int(number)) => Ok(*number),
+            _ => Err(self.wrong(at, "a number")),
+        }
+    }
+
+    /// A number that is never negative.
+    ///
+    /// # Errors
+    /// The column has something else.
+    pub fn count(&self, at: usize) -> Step<u64> {
+        u64::try_from(self.int(at)?).map_err(|_| self.wrong(at, "a count"))
+    }
+
+    /// A flag: 0 or 1.
+    ///
+    /// # Errors
+    /// The column has something else.
+    pub fn flag(&self, at: usize) -> Step<bool> {
+        Ok(self.int(at)? != 0)
+    }
+
+    /// A text.
+    ///
+    /// # Errors
+    /// The column has something else.
+    pub fn text(&self, at: usize) -> Step<&str> {
+        match self.0.get(at) {
+            Some(Cell::Text(text)) => Ok(text),
+            _ => Err(self.wrong(at, "a text")),
+        }
+    }
+
+    /// A text that is read as an identifier or a member of a closed list. `what` names the record in an error.
+    ///
+    /// # Errors
+    /// The column has something else.
+    pub fn parse<T: std::str::FromStr>(&self, what: &str, at: usize) -> Step<T>
+    where
+        T::Err: std::fmt::Display,
+    {
+        self.text(at)?.parse().map_err(|error: T::Err| StoreFault::damaged(what, error.to_string()))
+    }
+
+    /// Bytes of a fixed length.
+    ///
+    /// # Errors
+    /// The column has something else.
+    pub fn bytes<const N: usize>(&self, at: usize) -> Step<[u8; N]> {
+        match self.0.get(at) {
+            Some(Cell::Bytes(bytes)) => bytes.as_slice().try_into().map_err(|_| self.wrong(at, "other bytes")),
+            _ => Err(self.wrong(at, "bytes")),
+        }
+    }
+
+    /// A time.
+    ///
+    /// # Errors
+    /// The column has something else.
+    pub fn time(&self, at: usize) -> Step<Timestamp> {
+        self.int(at).map(Timestamp::from_millis)
+    }
+
+    /// A time or NULL.
+    ///
+    /// # Errors
+    /// The column has something else.
+    pub fn maybe_time(&self, at: usize) -> Step<Option<Timestamp>> {
+        if self.0.get(at) == Some(&Cell::Null) { Ok(None) } else { self.time(at).map(Some) }
+    }
+}
+
+/// One administrative transaction. See the head of the file for the rules of statements.
+pub trait AdminTx {
+    /// The rows of a statement.
+    ///
+    /// # Errors
+    /// The database fails.
+    fn query(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<Vec<Row>>;
+    /// Executes a statement that writes; returns how many rows it changed.
+    ///
+    /// # Errors
+    /// The database fails, or the transaction only reads.
+    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<u64>;
+    /// Puts a host on the judge queue when the work is done, by its row number.
+    fn requeue(&mut self, host_no: i64);
+    /// Makes every collector read the identity of this host again after the commit.
+    fn forget_identity(&mut self, host: HostId);
+    /// Adds a ledger entry when the work is done. The door adds actor and time. A transaction that writes rows without an
+    /// entry is refused.
+    fn record(&mut self, entry: Entry);
+}
+
+/// What a transaction does. It runs again after a conflict, so it must change nothing but the database.
+pub type AdminWork = Arc<dyn Fn(&mut dyn AdminTx) -> Step<()> + Send + Sync>;
+
+/// Who acts, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acting {
+    /// Who acts.
+    pub actor: Actor,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What the work of a transaction leaves for its end.
+#[derive(Debug, Default)]
+pub(in crate::store) struct AtEnd {
+    pub(in crate::store) requeued: Vec<i64>,
+    pub(in crate::store) forgotten: Vec<HostId>,
+    pub(in crate::store) entries: Vec<Entry>,
+    changed: u64,
+}
+
+impl AtEnd {
+    /// Counts the rows that a statement changed.
+    pub(in crate::store) const fn count(&mut self, rows: u64) {
+        self.changed = self.changed.saturating_add(rows);
+    }
+
+    /// Refuses a transaction that changed rows without a trace, or too many rows.
+    pub(in crate::store) fn check(&self) -> Step<()> {
+        if self.changed > MAX_ROWS {
+            let text = format!("one transaction changed {} administrative rows; the limit is {MAX_ROWS}", self.changed);
+            return Err(StoreFault::Other(text));
+        }
+        if self.changed > 0 && self.entries.is_empty() {
+            return Err(StoreFault::Other("administrative rows were changed without a ledger entry".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_without_an_entry_and_too_many_rows_are_refused() {
+        let mut end = AtEnd::default();
+        end.check().expect("nothing was written");
+        end.count(1);
+        let error = format!("{:?}", end.check().expect_err("no entry"));
+        assert!(error.contains("without a ledger entry"), "{error}");
+        end.entries.push(Entry::TokenRevoked { token: "t".parse().expect("an id") });
+        end.check().expect("has an entry");
+        end.count(MAX_ROWS);
+        let error = format!("{:?}", end.check().expect_err("too many"));
+        assert!(error.contains("501"), "{error}");
+    }
+
+    #[test]
+    fn a_column_of_another_type_is_damage() {
+        let row = Row(vec![Cell::Int(-1), Cell::Text("x".to_owned()), Cell::Null]);
+        assert!(row.count(0).is_err() && row.int(1).is_err() && row.text(2).is_err() && row.int(9).is_err());
+        assert_eq!(row.maybe_time(2).expect("NULL"), None);
+        assert!(row.maybe_time(1).is_err());
+    }
+}

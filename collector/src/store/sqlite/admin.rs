@@ -1,0 +1,115 @@
+//! The door on SQLite. Writes run on the writer's thread, reads on a reader's connection.
+
+use muster_proto::model::HostId;
+use rusqlite::Connection;
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+
+use super::fault::{Step, StoreFault};
+use super::writer::WriteContext;
+use super::{judge_queue, ledger};
+use crate::ledger::entry::Entry;
+use crate::store::admin::system_users;
+use crate::store::sql::{Acting, AdminTx, AdminWork, AtEnd, Cell, Row, Value};
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(number) => ValueRef::Integer(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+/// One administrative transaction.
+struct SqliteTx<'a> {
+    sql: &'a Connection,
+    /// `None` while the transaction only reads.
+    end: Option<AtEnd>,
+}
+
+impl SqliteTx<'_> {
+    fn end(&mut self) -> Step<&mut AtEnd> {
+        self.end.as_mut().ok_or_else(|| StoreFault::Other("an administrative read tried to write".to_owned()))
+    }
+}
+
+impl AdminTx for SqliteTx<'_> {
+    fn query(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<Vec<Row>> {
+        let mut statement = self.sql.prepare_cached(&numbered(sql))?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let cells = (0..columns).map(|at| cell(row.get_ref(at)?)).collect::<Step<_>>()?;
+            found.push(Row(cells));
+        }
+        Ok(found)
+    }
+
+    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<u64> {
+        self.end()?;
+        let rows = self.sql.prepare_cached(&numbered(sql))?.execute(rusqlite::params_from_iter(values))? as u64;
+        self.end()?.count(rows);
+        Ok(rows)
+    }
+
+    fn requeue(&mut self, host_no: i64) {
+        self.end.get_or_insert_default().requeued.push(host_no);
+    }
+
+    fn forget_identity(&mut self, host: HostId) {
+        self.end.get_or_insert_default().forgotten.push(host);
+    }
+
+    fn record(&mut self, entry: Entry) {
+        self.end.get_or_insert_default().entries.push(entry);
+    }
+}
+
+/// `$1` names a parameter on SQLite and would be numbered by its first use, so it becomes `?1`.
+fn numbered(sql: &str) -> String {
+    sql.replace('$', "?")
+}
+
+fn cell(value: ValueRef<'_>) -> Step<Cell> {
+    match value {
+        ValueRef::Null => Ok(Cell::Null),
+        ValueRef::Integer(number) => Ok(Cell::Int(number)),
+        ValueRef::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => Ok(Cell::Text(text.to_owned())),
+            Err(error) => Err(StoreFault::damaged("an administrative row", error.to_string())),
+        },
+        ValueRef::Blob(bytes) => Ok(Cell::Bytes(bytes.to_vec())),
+        ValueRef::Real(_) => Err(StoreFault::damaged("an administrative row", "it has a floating-point number")),
+    }
+}
+
+/// Does the work, then writes what it left for the end.
+pub(super) fn write(context: &mut WriteContext<'_>, acting: &Acting, work: &AdminWork) -> Step<()> {
+    let mut tx = SqliteTx { sql: context.sql, end: Some(AtEnd::default()) };
+    work(&mut tx)?;
+    let end = tx.end.take().unwrap_or_default();
+    end.check()?;
+    if !end.entries.is_empty() {
+        // The name of the user needs no entry: it is a part of this one.
+        tx.end = Some(AtEnd::default());
+        let actor = system_users::actor_id(&mut tx, &acting.actor)?;
+        for entry in &end.entries {
+            ledger::write(context.sql, acting.now, &actor, entry)?;
+        }
+    }
+    for host in end.requeued {
+        judge_queue::put(context, host, acting.now)?;
+    }
+    for host in end.forgotten {
+        context.after_commit(move |memory| memory.identities_forget(Some(host)));
+    }
+    Ok(())
+}
+
+/// Does work that only reads.
+pub(super) fn read(sql: &Connection, work: &AdminWork) -> Step<()> {
+    work(&mut SqliteTx { sql, end: None })
+}

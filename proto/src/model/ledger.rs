@@ -1,0 +1,49 @@
+//! The ledger as operators read it: numbered entries, each with its actor.
+
+use super::Timestamp;
+use super::closed_list::closed_list;
+
+closed_list! {
+    /// What a ledger entry records.
+    EntryKind {
+        /// An enrollment token was created.
+        TokenCreated = 1, "token-created";
+        /// An enrollment token was revoked.
+        TokenRevoked = 2, "token-revoked";
+        /// An account was created.
+        AccountCreated = 3, "account-created";
+        /// An account got a new token in place of the ones before.
+        AccountRotated = 4, "account-rotated";
+        /// An account and its tokens were revoked.
+        AccountRevoked = 5, "account-revoked";
+        /// A host enrolled.
+        HostEnrolled = 6, "host-enrolled";
+        /// A host was given a new key.
+        HostRekeyed = 7, "host-rekeyed";
+        /// All keys of a host were revoked.
+        HostRevoked = 8, "host-revoked";
+        /// Hosts changed lanes.
+        LanesChanged = 9, "lanes-changed";
+        /// Another version of the rules is in force.
+        RulesAdopted = 10, "rules-adopted";
+    }
+}
+
+/// A ledger entry.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LedgerEntry {
+    /// Its number. Numbers grow with every entry; there may be gaps.
+    pub number: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What it records.
+    pub kind: EntryKind,
+    /// Who acted, for people: `ada (token k3…)`, `root on the collector`, `rules`, `judge`, `agent`.
+    pub actor: String,
+    /// The account that acted, by its id; empty if no account did.
+    pub account: String,
+    /// What happened, in one line, with the present names of hosts and accounts.
+    pub text: String,
+    /// The stored entry: JSON with ids instead of names.
+    pub entry: String,
+}
