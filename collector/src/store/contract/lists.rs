@@ -106,7 +106,7 @@ pub(crate) async fn counts_lists_and_searches_can_be_limited_to_sites(backend: i
     let (hq, plant) = (site(), SiteId::new("plant").expect("valid"));
     let token = TokenId::new("tok-2").expect("valid");
     let new = NewToken { id: token.clone(), site: plant.clone(), ..new_token(0) };
-    super::kit::token_create(store, new).await.expect("token");
+    super::kit::token_create(&store, new).await.expect("token");
     for n in 4..=5 {
         if n == 5 {
             all_judged(&store, Lane::Clear, 20).await;
