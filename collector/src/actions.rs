@@ -5,6 +5,7 @@ mod account;
 mod caller;
 mod host;
 mod random;
+mod restore;
 mod token;
 
 use muster_proto::model::{AccountName, InvalidId, SiteId};
@@ -15,6 +16,7 @@ pub use account::{
 };
 pub use caller::Caller;
 pub use host::host_revoke;
+pub use restore::restore_record;
 pub use token::{NewEnrollment, enrollment_token_create, enrollment_token_list, enrollment_token_revoke};
 
 use crate::store::{AccountRefusal, SiteScope, StoreError};

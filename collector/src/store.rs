@@ -15,9 +15,9 @@ use muster_proto::canonical::{self, CanonicalSection};
 use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp};
 use tokio::sync::Notify;
 
-pub use self::decide::accounts::AccountRefusal;
 pub use self::backup::{copy_check, copy_in, copy_out, occupants};
 pub use self::copy::{CopyCheck, Restoration, StoreKind};
+pub use self::decide::accounts::AccountRefusal;
 pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
 pub use self::operations::{
     CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, KeyRenewal, NewToken,

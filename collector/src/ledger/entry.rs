@@ -211,6 +211,7 @@ impl Entry {
             Self::HostRevoked { .. } => EntryKind::HostRevoked,
             Self::LanesChanged { .. } => EntryKind::LanesChanged,
             Self::RulesAdopted { .. } => EntryKind::RulesAdopted,
+            Self::Restored { .. } => EntryKind::Restored,
         }
     }
 
@@ -227,7 +228,8 @@ impl Entry {
             | Self::AccountCreated { .. }
             | Self::AccountRotated { .. }
             | Self::AccountRevoked { .. }
-            | Self::RulesAdopted { .. } => &[],
+            | Self::RulesAdopted { .. }
+            | Self::Restored { .. } => &[],
         }
     }
 
@@ -250,7 +252,8 @@ impl Entry {
             | Self::HostRekeyed { .. }
             | Self::HostRevoked { .. }
             | Self::LanesChanged { .. }
-            | Self::RulesAdopted { .. } => None,
+            | Self::RulesAdopted { .. }
+            | Self::Restored { .. } => None,
         }
     }
 

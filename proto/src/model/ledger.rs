@@ -26,6 +26,8 @@ closed_list! {
         LanesChanged = 9, "lanes-changed";
         /// Another version of the rules is in force.
         RulesAdopted = 10, "rules-adopted";
+        /// The store was restored from a backup.
+        Restored = 11, "restored";
     }
 }
 

@@ -9,7 +9,9 @@ use muster_proto::terminal::Progress;
 
 use super::manifest::Manifest;
 use super::{COLLECTOR, DATA_FILES, RULES, Refused, SETTINGS, STORE, files};
+use crate::actions;
 use crate::app::lock::Lock;
+use crate::app::system_user;
 use crate::app::unfinished::{marker, refuse_unfinished};
 use crate::config::Settings;
 use crate::store::{self, Restoration, StoreKind};
@@ -115,6 +117,9 @@ async fn put(
     store::copy_in(settings.store.url(), &folder.join(STORE), manifest.schema, restored, progress).await?;
     // The store is complete: from here on nothing is undone.
     made.0.clear();
+    let store = store::connect(settings.store.url()).await?;
+    actions::restore_record(store.as_ref(), &system_user::caller(), restored.backup_at, restored.restored_at).await?;
+    store.close().await?;
     std::fs::remove_file(&marker).with_context(|| format!("remove {}", marker.display()))?;
     files::sync_directory(directory)
 }

@@ -18,10 +18,9 @@ use tokio_postgres::Row;
 
 use super::address::Address;
 use super::fault::{PostgresFault, Step};
+use super::migrate;
 use super::session::Session;
 use super::tls::Tls;
-use super::{ledger, migrate};
-use crate::ledger::entry::Entry;
 use crate::store::StoreError;
 use crate::store::copy::{CopyCheck, Restoration, create_file, file_error, file_of};
 
@@ -255,7 +254,6 @@ pub(in crate::store) async fn copy_in(
         migrate::advance(&session, &place).await.map_err(Failed::Other)?;
         let put = "INSERT INTO restoration (restored_at, backup_at) VALUES ($1, $2)";
         session.query_once(put, &[&restored.restored_at.millis(), &restored.backup_at.millis()]).await?;
-        ledger::write(&session, restored.restored_at, &Entry::Restored { backup_at: restored.backup_at }).await?;
         session.batch("COMMIT").await?;
         Ok(())
     };

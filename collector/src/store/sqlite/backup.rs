@@ -12,8 +12,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{Step, StoreFault};
-use super::{check, ledger, migrate, open};
-use crate::ledger::entry::Entry;
+use super::{check, migrate, open};
 use crate::store::copy::{CopyCheck, Restoration, create_file, file_error, file_of};
 use crate::store::{StoreCheck, StoreError};
 
@@ -128,7 +127,6 @@ fn put(source: &Path, target: &Path, restored: Restoration, progress: &Progress)
             "INSERT INTO restoration (restored_at, backup_at) VALUES (?1, ?2)",
             (restored.restored_at.millis(), restored.backup_at.millis()),
         )?;
-        ledger::write(&sql, restored.restored_at, &Entry::Restored { backup_at: restored.backup_at })?;
         sql.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)")?;
         Ok(())
     };
