@@ -6,6 +6,7 @@
 //!
 //! `tokens` and `backup` work beside a running collector: they open the same database themselves.
 
+mod authority;
 mod backup;
 mod check;
 mod command;
@@ -31,8 +32,9 @@ use crate::config::{ConfigFaults, Settings};
 use crate::store::StoreError;
 use crate::telemetry;
 use crate::tls::CaError;
-use command::{BackupArgs, BackupVerb, Command, Format, Verb};
-use prepare::{ExposedAdminToken, ForeignAuthority, NotPrepared};
+use authority::{CaLost, ForeignAuthority, StoreLost};
+use command::{BackupArgs, BackupVerb, Command, Format, InitArgs, ServeArgs, Verb};
+use prepare::{ExposedAdminToken, NotPrepared};
 use unfinished::UnfinishedRestore;
 
 /// What to do about faulty settings.
@@ -96,15 +98,15 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
     let settings = settings?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match command.verb {
-        Verb::Serve => {
+        Verb::Serve(ServeArgs { new_store }) => {
             telemetry::start_log(&settings.log)?;
-            let served = runtime.block_on(serve::serve(settings, clock::system()));
+            let served = runtime.block_on(serve::serve(settings, new_store, clock::system()));
             // Handshakes and calls that are still open had their deadline in `serve`.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             served.map(|()| 0)
         }
-        Verb::Init(_) => {
-            runtime.block_on(prepare::init(&settings, &command.flags, clock::system_now(), format, out))?;
+        Verb::Init(InitArgs { new_store, .. }) => {
+            runtime.block_on(prepare::init(&settings, &command.flags, new_store, clock::system_now(), format, out))?;
             Ok(0)
         }
         Verb::Tokens(asked) => {
@@ -138,10 +140,12 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
 fn report(failed: &anyhow::Error, err: &mut dyn Write) {
     let _ = writeln!(err, "error: {}", printable(&error_chain(failed.as_ref())));
     let advice = failed.chain().find_map(|cause| {
-        let of_ca = cause.downcast_ref::<CaError>().map(|error| error.advice().to_owned());
+        let of_ca = cause.downcast_ref::<CaError>().map(CaError::advice);
         let of_settings = cause.downcast_ref::<ConfigFaults>().map(|_| SETTINGS_ADVICE.to_owned());
         let of_lock = cause.downcast_ref::<lock::Locked>().map(|_| lock::Locked::ADVICE.to_owned());
-        let of_database = cause.downcast_ref::<ForeignAuthority>().map(|_| ForeignAuthority::ADVICE.to_owned());
+        let of_database = cause.downcast_ref::<ForeignAuthority>().map(ForeignAuthority::advice);
+        let of_lost_ca = cause.downcast_ref::<CaLost>().map(CaLost::advice);
+        let of_lost_store = cause.downcast_ref::<StoreLost>().map(|_| StoreLost::ADVICE.to_owned());
         let of_directory = cause.downcast_ref::<NotPrepared>().map(NotPrepared::advice);
         let of_token = cause.downcast_ref::<ExposedAdminToken>().map(|_| ExposedAdminToken::ADVICE.to_owned());
         let of_store = || cause.downcast_ref::<StoreError>().and_then(StoreError::advice).map(str::to_owned);
@@ -155,6 +159,8 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) {
             .or(of_settings)
             .or(of_lock)
             .or(of_database)
+            .or(of_lost_ca)
+            .or(of_lost_store)
             .or(of_directory)
             .or(of_token)
             .or_else(of_store)

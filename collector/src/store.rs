@@ -25,8 +25,8 @@ pub use self::operations::{
 pub use self::software::{IndexStep, SoftwareQuery};
 pub use self::sql::{Acting, AdminTx, AdminWork};
 pub use self::stored::{
-    HostQuery, LaneTally, LedgerRow, QueueDepth, SiteScope, StoreCheck, StoredHost, StoredHostRow, StoredSnapshot,
-    StoredVerdict,
+    HostQuery, Inspection, LaneTally, LedgerRow, QueueDepth, SiteScope, StoreCheck, StoredHost, StoredHostRow,
+    StoredSnapshot, StoredVerdict,
 };
 use crate::judge::Hit;
 
@@ -79,14 +79,34 @@ pub fn place(url: &str) -> String {
 /// # Errors
 /// The file cannot be opened, has a newer schema, or is damaged; or the URL is of another kind of store.
 pub fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
+    is_embedded(url)?;
+    Ok(Arc::new(sqlite::SqliteStore::open(url)?))
+}
+
+fn is_embedded(url: &str) -> Result<(), StoreError> {
     match url.split_once("://") {
         Some((scheme, _)) if scheme != "sqlite" => Err(StoreError::Open {
             // The rest of the URL may contain a password.
             place: format!("{scheme}://…"),
             reason: "the URL must be sqlite:///path/to/file or postgres://user@host/database".to_owned(),
         }),
-        _ => Ok(Arc::new(sqlite::SqliteStore::open(url)?)),
+        _ => Ok(()),
     }
+}
+
+/// Checks the store at a URL without changing anything: creates no file and no table, and migrates nothing. A collector
+/// may use the store meanwhile.
+///
+/// # Errors
+/// The store is missing or empty, cannot be reached, has another schema, or is damaged so that it cannot be opened.
+pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
+    if is_postgres(url) {
+        return postgres::inspect(url).await;
+    }
+    is_embedded(url)?;
+    let (place, url) = (url.to_owned(), url.to_owned());
+    let inspected = tokio::task::spawn_blocking(move || sqlite::inspect(&url)).await;
+    inspected.unwrap_or_else(|error| Err(StoreError::Open { place, reason: error.to_string() }))
 }
 
 /// Why an operation failed.
@@ -109,6 +129,22 @@ pub enum StoreError {
         found: i64,
         /// The number of the newest schema that this version knows.
         known: i64,
+    },
+    /// The database needs migrations. Only a check reports this: a collector migrates when it opens the store.
+    #[error("the database {place} has schema {found}; this version needs schema {known}")]
+    OlderSchema {
+        /// Path or address.
+        place: String,
+        /// The number of its schema.
+        found: i64,
+        /// The number of the newest schema that this version knows.
+        known: i64,
+    },
+    /// The database has no tables. Only a check reports this: a collector creates them when it opens the store.
+    #[error("the database {place} is empty")]
+    Empty {
+        /// Path or address.
+        place: String,
     },
     /// Another build of the collector made the database: one of its migrations has another text than ours.
     #[error("the database {place} was made by another build of Muster: its migration {number} ({name}) differs")]
@@ -172,9 +208,14 @@ impl StoreError {
                 "start the build that made it, or restore a backup from this build with `muster-collector restore DIR`; \
                  nothing was changed",
             ),
+            Self::OlderSchema { .. } => Some("start the collector: it migrates the database"),
             Self::Full { .. } => Some("free some space, then start again; nothing that was acknowledged is lost"),
             Self::Unreachable { .. } => Some("check that the database server runs and that store.url is right"),
-            Self::Open { .. } | Self::Operation { .. } | Self::Damaged { .. } | Self::Closed { .. } => None,
+            Self::Open { .. }
+            | Self::Empty { .. }
+            | Self::Operation { .. }
+            | Self::Damaged { .. }
+            | Self::Closed { .. } => None,
         }
     }
 }
@@ -189,22 +230,17 @@ impl StoreError {
 /// these.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// The pin of the CA that signed the hosts' certificates, if this store is shared between collectors and has one. A
-    /// store that belongs to one collector has none: its CA is in the data directory.
+    /// The pin of the CA that signs the certificates of the hosts in this store; `None` if no collector has used it yet.
     ///
     /// # Errors
     /// The database fails.
-    async fn authority_get(&self) -> Result<Option<String>, StoreError> {
-        Ok(None)
-    }
+    async fn authority_get(&self) -> Result<Option<String>, StoreError>;
 
-    /// Stores the pin of the CA in a shared store, unless it has one already. Returns the pin that is stored.
+    /// Stores the pin of the CA, unless there is one already. Returns the pin that is stored.
     ///
     /// # Errors
     /// The database fails.
-    async fn authority_claim(&self, pin: &str) -> Result<String, StoreError> {
-        Ok(pin.to_owned())
-    }
+    async fn authority_claim(&self, pin: &str) -> Result<String, StoreError>;
 
     /// Does administrative work that writes: see [`sql`].
     ///

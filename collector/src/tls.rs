@@ -13,14 +13,16 @@ use std::sync::Arc;
 mod acceptor;
 pub mod authority;
 mod ca;
+mod ca_error;
 pub mod disk;
 mod server;
 mod verifier;
 
 pub use acceptor::{ListenerLimits, Listening, TlsListener, serve};
 pub use authority::{CertificateAuthority, CertificateFacts, SignError, Signed, ca_pin};
-pub use ca::{Authority, CaError};
-pub use server::{ServerCertificate, agents_config, operators_config};
+pub use ca::Authority;
+pub use ca_error::{CaError, how_to_restore};
+pub use server::{ServerCertificate, ServerKeyOrigin, agents_config, operators_config};
 
 /// The client certificate of a peer. The acceptor reads it once per connection and puts it into the extensions of every
 /// request. Chain and signature are verified; expiry is not.

@@ -16,6 +16,7 @@ mod fresh_machine;
 mod hostile;
 mod judge;
 mod layers;
+mod lost;
 mod operation;
 mod packages;
 mod proxy;

@@ -10,6 +10,12 @@ CREATE TABLE restoration (
     backup_at   INTEGER NOT NULL
 ) STRICT;
 
+-- The pin of the CA that signs the hosts' certificates. A collector with another CA must not use this file.
+CREATE TABLE authority (
+    only_one INTEGER NOT NULL PRIMARY KEY CHECK (only_one = 1),
+    pin      TEXT NOT NULL
+) STRICT;
+
 -- Versions of catalogue and orders. The one that was adopted last is in force.
 CREATE TABLE rules (
     no         INTEGER PRIMARY KEY,

@@ -30,8 +30,13 @@ const RULES: &str = "rules";
 const STORE: &str = "store";
 
 /// Files of the data directory that a backup holds, with whether a backup without them is useless.
-const DATA_FILES: [(&str, bool); 4] =
-    [("ca.pem", true), ("ca.key", true), ("server.pem", false), (super::prepare::ADMIN_TOKEN, false)];
+const DATA_FILES: [(&str, bool); 5] = [
+    ("ca.pem", true),
+    ("ca.key", true),
+    ("ca.issued", false),
+    ("server.pem", false),
+    (super::prepare::ADMIN_TOKEN, false),
+];
 
 /// A backup or restore that was refused before anything was changed.
 #[derive(Debug, thiserror::Error)]

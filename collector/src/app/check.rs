@@ -2,24 +2,29 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use muster_proto::error_chain;
 use muster_proto::model::Timestamp;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
+use super::authority::{CaLost, ForeignAuthority, StoreFile, StoreLost, mismatch, store_lost};
 use super::command::Format;
-use super::prepare::{ADMIN_TOKEN, ForeignAuthority, how_to_init};
+use super::prepare::{ADMIN_TOKEN, how_to_init};
 use super::rules;
 use super::unfinished::refuse_unfinished;
 use crate::config::Settings;
-use crate::store::{self, Store};
+use crate::store::{self, Inspection, StoreError};
 use crate::tls::disk::open_to_others;
-use crate::tls::{Authority, ca_pin};
+use crate::tls::{Authority, CaError};
 
 /// What to do about a file that cannot be read.
 const RIGHTS: &str = "run this as the owner of the data directory, or correct its permissions";
+
+/// What to do about a damaged database.
+const DAMAGE: &str = "stop the collector and restore the database from a backup; this check changed nothing";
+/// What to do about a database server that does not answer.
+const SERVER: &str = "check that the database server runs and that store.url is right";
 
 struct Findings<'w> {
     out: &'w mut dyn Write,
@@ -79,10 +84,14 @@ pub(super) async fn run(settings: &Settings, now: Timestamp, format: Format, out
         findings.fault("data directory", &refused.to_string(), &refused.advice())?;
     }
     directory(settings, &mut findings)?;
-    certificates(settings, now, &mut findings)?;
+    // Before the CA, because the store knows whether a missing CA was never created or is lost.
+    let began = std::time::Instant::now();
+    let inspected = inspected(settings).await;
+    let took = began.elapsed();
+    certificates(settings, now, inspected.as_ref().ok(), &mut findings)?;
     token(settings, &mut findings)?;
     rule_files(settings, &mut findings)?;
-    database(settings, &mut findings).await?;
+    database(settings, inspected, took, &mut findings)?;
     findings.end()
 }
 
@@ -113,22 +122,42 @@ fn directory(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()>
     }
 }
 
-fn certificates(settings: &Settings, now: Timestamp, findings: &mut Findings<'_>) -> io::Result<()> {
-    let (certificate, key) = (settings.file("ca.pem"), settings.file("ca.key"));
-    match is_there(&certificate).and_then(|there| Ok(there || is_there(&key)?)) {
-        Ok(true) => {}
-        Ok(false) => {
-            return findings.fault("CA", &format!("{} is missing", certificate.display()), &how_to_init(settings));
+fn certificates(
+    settings: &Settings,
+    now: Timestamp,
+    inspected: Option<&Inspection>,
+    findings: &mut Findings<'_>,
+) -> io::Result<()> {
+    let certificate = settings.file("ca.pem");
+    let (theirs, hosts) = inspected.map(|found| (found.authority.clone(), found.check.hosts)).unwrap_or_default();
+    let found = match Authority::open(&settings.data_dir, now) {
+        Ok(found) => found,
+        Err(error) => {
+            findings.fault("CA", &error_chain(&error), &error.advice())?;
+            return server_certificate(settings, findings);
         }
-        Err(hidden) => return findings.fault("CA", &hidden, RIGHTS),
-    }
-    match Authority::load(&certificate, &key, now) {
-        Ok(authority) => {
+    };
+    match (mismatch(settings, found.as_ref(), theirs, hosts), found) {
+        (Err(refused), _) => {
+            let of_ca = refused.downcast_ref::<CaError>().map(CaError::advice);
+            let of_pin = refused.downcast_ref::<ForeignAuthority>().map(ForeignAuthority::advice);
+            let advice = refused.downcast_ref::<CaLost>().map(CaLost::advice).or(of_pin).or(of_ca);
+            findings.fault("CA", &format!("{refused:#}"), &advice.unwrap_or_default())?;
+        }
+        (Ok(()), Some(authority)) => {
             let ends = authority.facts().map(|facts| facts.expires_at.to_rfc3339()).unwrap_or_default();
             findings.ok("CA", &format!("{}, pin {}, valid until {ends}", certificate.display(), authority.pin()))?;
         }
-        Err(error) => findings.fault("CA", &error_chain(&error), error.advice())?,
+        (Ok(()), None) => {
+            findings.fault("CA", &format!("{} is missing", certificate.display()), &how_to_init(settings))?;
+            // Without a CA there is no server certificate yet.
+            return Ok(());
+        }
     }
+    server_certificate(settings, findings)
+}
+
+fn server_certificate(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
     let server = settings.file("server.pem");
     match open_to_others(&server) {
         Ok(0) => findings.ok("server certificate", &format!("{}; the collector renews it when due", server.display())),
@@ -137,9 +166,14 @@ fn certificates(settings: &Settings, now: Timestamp, findings: &mut Findings<'_>
             &format!("other users can read {} (mode bits {bits:03o})", server.display()),
             "remove it; the next start creates a new one",
         ),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            findings.ok("server certificate", "none yet; the next start creates it")
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => match Authority::has_issued_in(&settings.data_dir) {
+            Ok(true) => findings.fault(
+                "server certificate",
+                &format!("{} is missing", server.display()),
+                "the next start creates a new key; find out who removed it: the old key may be in other hands",
+            ),
+            _ => findings.ok("server certificate", "none yet; the next start creates it"),
+        },
         Err(error) => findings.fault("server certificate", &format!("{}: {error}", server.display()), RIGHTS),
     }
 }
@@ -174,126 +208,54 @@ fn rule_files(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()
     }
 }
 
-/// Checks that a shared store belongs to our CA.
-async fn authority(settings: &Settings, store: &dyn Store, findings: &mut Findings<'_>) -> io::Result<()> {
-    let ours = std::fs::read(settings.file("ca.pem"))
-        .ok()
-        .and_then(|pem| CertificateDer::from_pem_slice(&pem).ok())
-        .and_then(|der| ca_pin(&der).ok())
-        .map(|pin| pin.to_string());
-    match (store.authority_get().await, ours) {
-        (Ok(Some(theirs)), Some(ours)) if theirs != ours => {
-            let refused = ForeignAuthority { theirs, ours: Some(ours), directory: settings.data_dir.clone() };
-            findings.fault("store", &refused.to_string(), ForeignAuthority::ADVICE)
-        }
-        // A CA that is missing here has its own fault, and a database without a pin accepts any CA.
-        (Ok(_), _) => Ok(()),
-        (Err(failed), _) => {
-            findings.fault("store", &failed.to_string(), "check that the database is reachable, then try again")
-        }
+/// What the store says, or why it cannot be checked: the fault and the advice.
+async fn inspected(settings: &Settings) -> Result<Inspection, (String, String)> {
+    let place = store::place(settings.store.url());
+    let of_ca = |error: CaError| (error_chain(&error), error.advice());
+    let file = StoreFile::of(settings).map_err(|hidden| (hidden, RIGHTS.to_owned()))?;
+    if let Some(lost) = store_lost(settings, file).map_err(of_ca)? {
+        return Err((lost.to_string(), StoreLost::ADVICE.to_owned()));
     }
+    match file {
+        StoreFile::Missing => return Err((format!("{place} is missing"), how_to_init(settings))),
+        StoreFile::Empty => return Err((format!("{place} is an empty file"), how_to_init(settings))),
+        StoreFile::None | StoreFile::HasContent => {}
+    }
+    store::inspect(settings.store.url()).await.map_err(|refused| {
+        let advice = match (&refused, refused.advice()) {
+            (StoreError::Empty { .. }, _) => how_to_init(settings),
+            (_, Some(advice)) => advice.to_owned(),
+            (StoreError::Open { .. }, None) if settings.store.file().is_none() => SERVER.to_owned(),
+            (_, None) => DAMAGE.to_owned(),
+        };
+        (refused.to_string(), advice)
+    })
 }
 
-async fn database(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
+fn database(
+    settings: &Settings,
+    inspected: Result<Inspection, (String, String)>,
+    took: Duration,
+    findings: &mut Findings<'_>,
+) -> io::Result<()> {
     let place = store::place(settings.store.url());
-    match settings.store.file().map_or(Ok(true), is_there) {
-        Ok(true) => {}
-        Ok(false) => return findings.fault("store", &format!("{place} is missing"), &how_to_init(settings)),
-        Err(hidden) => return findings.fault("store", &hidden, RIGHTS),
-    }
-    let advice = "stop the collector and restore the database from a backup; this check changed nothing";
-    let store = match store::connect(settings.store.url()).await {
-        Ok(store) => store,
-        Err(refused) if settings.store.file().is_none() => {
-            return findings.fault(
-                "store",
-                &refused.to_string(),
-                "check that the database server runs and that store.url is right",
-            );
-        }
-        Err(refused) => return findings.fault("store", &format!("{place}: {refused}"), advice),
-    };
-    authority(settings, store.as_ref(), findings).await?;
-    let began = std::time::Instant::now();
-    match store.check().await {
-        Ok(found) if found.faults.is_empty() => {
-            let took = began.elapsed().as_millis();
+    match inspected {
+        Ok(Inspection { check: found, .. }) if found.faults.is_empty() => {
             let note = format!(
-                "{place}: {} hosts, {} snapshots, {} sections; all records verified in {took} ms",
-                found.hosts, found.snapshots, found.sections
+                "{place}: {} hosts, {} snapshots, {} sections; all records verified in {} ms",
+                found.hosts,
+                found.snapshots,
+                found.sections,
+                took.as_millis()
             );
-            findings.ok("store", &note)?;
+            findings.ok("store", &note)
         }
-        Ok(found) => {
-            for fault in &found.faults {
-                findings.fault("store", &format!("{place}: {fault}"), advice)?;
-            }
+        Ok(Inspection { check: found, .. }) => {
+            found.faults.iter().try_for_each(|fault| findings.fault("store", &format!("{place}: {fault}"), DAMAGE))
         }
-        Err(refused) => findings.fault("store", &format!("{place}: {refused}"), advice)?,
+        Err((fault, advice)) => findings.fault("store", &fault, &advice),
     }
-    if let Err(refused) = store.close().await {
-        findings.fault("store", &format!("{place}: {refused}"), advice)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-    use crate::app::command::TokensArgs;
-    use crate::app::tokens;
-    use crate::config::Flags;
-
-    fn settings(data_dir: &Path, config: &Path) -> Settings {
-        std::fs::write(config, "").expect("written");
-        let data_dir = Some(data_dir.display().to_string());
-        let flags = Flags { config: Some(config.to_owned()), data_dir, ..Flags::default() };
-        Settings::load(&flags, Vec::new()).expect("valid")
-    }
-
-    async fn check(settings: &Settings) -> (bool, String) {
-        let mut out = Vec::new();
-        let good = run(settings, Timestamp::default(), Format::Table, &mut out).await.expect("written");
-        (good, String::from_utf8(out).expect("text"))
-    }
-
-    async fn token(settings: &Settings) -> String {
-        let asked = TokensArgs { verb: None, output: Format::Table };
-        let refused = tokens::run(settings, asked, Timestamp::default(), &mut Vec::new()).await;
-        let refused = refused.expect_err("there is no collector");
-        let advice = refused.downcast_ref::<crate::app::prepare::NotPrepared>().map(|missing| missing.advice());
-        format!("{refused}\n{}", advice.unwrap_or_default())
-    }
-
-    /// The data directory is a link to itself, which no user can read, not even root.
-    #[tokio::test]
-    async fn a_file_that_cannot_be_read_is_not_called_missing() {
-        let place = tempfile::tempdir().expect("a directory");
-        let data = place.path().join("data");
-        symlink(&data, &data).expect("linked");
-        let settings = settings(&data, &place.path().join("collector.toml"));
-        let (good, said) = check(&settings).await;
-        assert!(!good);
-        assert!(!said.contains("missing") && !said.contains("init"), "{said}");
-        for file in ["ca.pem", "admin.token", "muster.db"] {
-            let line = said.lines().find(|line| line.contains(&format!("{}/{file}: ", data.display())));
-            assert!(line.is_some_and(|line| line.starts_with("FAULT") && line.contains("symbolic links")), "{said}");
-        }
-        let said = token(&settings).await;
-        assert!(said.contains("ca.pem: ") && said.contains("symbolic links"), "{said}");
-    }
-
-    #[tokio::test]
-    async fn the_advice_for_an_empty_directory_names_that_directory() {
-        let place = tempfile::tempdir().expect("a directory");
-        let data = place.path().join("data");
-        let settings = settings(&data, &place.path().join("collector.toml"));
-        let init = format!("run `muster-collector init --data-dir {}`", data.display());
-        let (good, said) = check(&settings).await;
-        assert!(!good);
-        assert_eq!(said.matches(&init).count(), 3, "directory, CA and store: {said}");
-        assert!(token(&settings).await.ends_with(&init));
-    }
-}
+mod tests;

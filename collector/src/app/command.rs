@@ -21,10 +21,11 @@ pub(super) struct Command {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Create the data directory, database, CA and first admin token if they are missing
-    Init(OutputArgs),
+    Init(InitArgs),
     /// Run the collector until SIGTERM; runs `init` first
-    Serve,
-    /// Check settings, files, certificates, rules and every record in the store; exit code 1 if anything is wrong
+    Serve(ServeArgs),
+    /// Check settings, files, certificates, rules and every record in the store; changes nothing; exit code 1 if anything
+    /// is wrong or missing
     Check(OutputArgs),
     /// List, create and revoke enrollment tokens; works while the collector runs
     Tokens(TokensArgs),
@@ -50,9 +51,10 @@ impl Verb {
     /// The format that was asked for. Commands without `-o` print text.
     pub(super) const fn format(&self) -> Format {
         match self {
-            Self::Init(asked) | Self::Check(asked) | Self::Version(asked) => asked.output,
+            Self::Init(asked) => asked.output.output,
+            Self::Check(asked) | Self::Version(asked) => asked.output,
             Self::Tokens(asked) => asked.output,
-            Self::Serve | Self::Backup(_) | Self::Restore { .. } | Self::Completions { .. } => Format::Table,
+            Self::Serve(_) | Self::Backup(_) | Self::Restore { .. } | Self::Completions { .. } => Format::Table,
         }
     }
 }
@@ -62,6 +64,24 @@ pub(super) struct OutputArgs {
     /// Output format
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     pub(super) output: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// Begin with an empty store although the CA has signed certificates of hosts: all hosts, history and tokens are
+    /// given up, and every agent must enroll again
+    #[arg(long)]
+    pub(super) new_store: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Begin with an empty store although the CA has signed certificates of hosts: all hosts, history and tokens are
+    /// given up, and every agent must enroll again
+    #[arg(long)]
+    pub(super) new_store: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use anyhow::Context;
 use muster_proto::model::{Timestamp, Token};
 
+use super::authority::{self, Opened};
 use super::command::Format;
 use super::unfinished::refuse_unfinished;
 use super::{lock, system_user};
 use crate::actions;
 use crate::config::{Flags, Settings};
-use crate::store::{self, Store};
+use crate::store::{self, SiteScope, Store};
 use crate::tls::disk::{OWNER_ONLY, open_to_others, private_directory, write_atomically};
-use crate::tls::{Authority, ServerCertificate};
+use crate::tls::{Authority, ServerCertificate, ServerKeyOrigin};
 
 pub(super) const ADMIN_TOKEN: &str = "admin.token";
 
@@ -25,27 +26,37 @@ pub(super) struct Prepared {
     pub(super) certificate: Arc<ServerCertificate>,
     /// What was created and what was found, one line each.
     pub(super) notes: Vec<String>,
+    /// What was lost and made anew, with what the operator must do.
+    pub(super) warnings: Vec<String>,
 }
 
 /// `muster-collector init`.
 pub(super) async fn init(
     settings: &Settings,
     flags: &Flags,
+    new_store: bool,
     now: Timestamp,
     format: Format,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let prepared = prepare(settings, now).await?;
+    let prepared = prepare(settings, new_store, now).await?;
     prepared.store.close().await?;
     let options = options_again(flags);
     let next =
         [format!("muster-collector serve{options}"), format!("muster-collector tokens create --site NAME{options}")];
-    let notes = &prepared.notes;
+    let (notes, warnings) = (&prepared.notes, &prepared.warnings);
     match format {
-        Format::Json => writeln!(out, "{:#}", serde_json::json!({ "done": notes, "next": next }))?,
+        Format::Json => {
+            writeln!(out, "{:#}", serde_json::json!({ "done": notes, "warnings": warnings, "next": next }))?;
+        }
         Format::Table => {
             let [serve, create] = next;
-            writeln!(out, "{}\n\nnext:\n  {serve}\n  {create}   # then enroll the first agents", notes.join("\n"))?;
+            let warnings = warnings.iter().map(|warning| format!("\nWARNING: {warning}")).collect::<String>();
+            writeln!(
+                out,
+                "{}{warnings}\n\nnext:\n  {serve}\n  {create}   # then enroll the first agents",
+                notes.join("\n")
+            )?;
         }
     }
     Ok(())
@@ -67,41 +78,47 @@ pub(super) fn how_to_init(settings: &Settings) -> String {
 }
 
 /// Creates what is missing and opens everything.
-pub(super) async fn prepare(settings: &Settings, now: Timestamp) -> anyhow::Result<Prepared> {
+pub(super) async fn prepare(settings: &Settings, new_store: bool, now: Timestamp) -> anyhow::Result<Prepared> {
     let directory = &settings.data_dir;
-    let mut notes = Vec::new();
+    let (mut notes, mut warnings) = (Vec::new(), Vec::new());
     refuse_unfinished(settings)?;
     let made = private_directory(directory)
         .with_context(|| format!("cannot create the data directory {}", directory.display()))?;
-    notes.push(format!("{} data directory {}", if made { "created" } else { "found" }, directory.display()));
+    notes.push(format!("{} data directory {}", made_or_found(made), directory.display()));
     // Held until this function returns, because it asks for each file before it creates it.
     let _alone = lock::exclusive(directory)?;
     let database = store::place(settings.store.url());
-    // Connecting creates the file, so ask before. The database of a server counts as found.
-    let had = settings.store.file().is_none_or(Path::exists);
-    let (store, authority, made) = if settings.store.file().is_some() {
-        let (authority, made) = Authority::open_or_create(directory, now)?;
-        (store::connect(settings.store.url()).await?, authority, made)
-    } else {
-        // Ask a shared store first: if it knows a CA, no other one is created.
-        let store = store::connect(settings.store.url()).await?;
-        let (authority, made) = shared_authority(settings, store.as_ref(), now).await?;
-        (store, authority, made)
-    };
-    let place = directory.join("ca.pem");
-    notes.push(format!("{} CA {}, pin {}", if made { "created" } else { "found" }, place.display(), authority.pin()));
-    notes.push(format!("{} database {database}", if had { "found" } else { "created" }));
+    let Opened { store, authority, created_authority, created_store } =
+        authority::open(settings, now, new_store).await?;
+    let (place, pin) = (directory.join("ca.pem"), authority.pin());
+    notes.push(format!("{} CA {}, pin {pin}", made_or_found(created_authority), place.display()));
+    notes.push(format!("{} database {database}", made_or_found(created_store)));
     notes.push(admin_token(settings, store.as_ref(), now).await?);
-    // The next call creates the file, so ask before.
-    let had_certificate = directory.join("server.pem").exists();
-    let certificate = ServerCertificate::open_or_issue(&authority, directory, &public_names(settings), now)?;
-    let names: Vec<&str> = certificate.names().iter().map(String::as_str).collect();
-    notes.push(format!(
-        "{} server certificate for {}",
-        if had_certificate { "found" } else { "created" },
-        names.join(", ")
-    ));
-    Ok(Prepared { store, authority: Arc::new(authority), certificate, notes })
+    let (certificate, origin) = ServerCertificate::open_or_issue(&authority, directory, &public_names(settings), now)?;
+    let names = certificate.names().iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    notes.push(format!("{} server certificate for {names}", made_or_found(origin != ServerKeyOrigin::Loaded)));
+    if let ServerKeyOrigin::Lost { how } = origin {
+        warnings.push(server_key_warning(&directory.join("server.pem"), &how));
+    }
+    // After the server certificate, whose first creation in this directory is no loss. A restored backup and a second
+    // collector on a database have the CA and hosts, but not this record yet.
+    if store.host_count(&SiteScope::All).await? > 0 {
+        authority.record_issue(now).context("record that the CA has signed certificates of hosts")?;
+    }
+    Ok(Prepared { store, authority: Arc::new(authority), certificate, notes, warnings })
+}
+
+const fn made_or_found(made: bool) -> &'static str {
+    if made { "created" } else { "found" }
+}
+
+fn server_key_warning(file: &Path, how: &str) -> String {
+    let file = file.display();
+    format!(
+        "the server key is lost: {file} {how}; created a new key and certificate, signed by the same CA, so agents and \
+         operators need not do anything; if nobody here removed or changed the file, find out who did: until its \
+         certificate ends, at most 30 days from now, the old key can be used to pose as this collector"
+    )
 }
 
 /// Nothing was created yet.
@@ -134,41 +151,6 @@ pub(super) struct ExposedAdminToken {
 impl ExposedAdminToken {
     /// What to do about it.
     pub(super) const ADVICE: &str = "remove the file and run `muster-collector init`; the new token replaces this one";
-}
-
-/// The database belongs to collectors with another CA.
-#[derive(Debug, thiserror::Error)]
-#[error("the database belongs to the CA with pin {theirs}; {} has {}", .directory.display(),
-    .ours.as_ref().map_or_else(|| "no CA".to_owned(), |pin| format!("the CA with pin {pin}")))]
-pub(super) struct ForeignAuthority {
-    pub(super) theirs: String,
-    pub(super) ours: Option<String>,
-    pub(super) directory: PathBuf,
-}
-
-impl ForeignAuthority {
-    /// What to do about it.
-    pub(super) const ADVICE: &str = "copy ca.pem and ca.key from the data directory of a collector that uses this \
-                                     database, readable by the owner only, then start again";
-}
-
-/// The CA that all collectors on one database share. Each has a copy of the two files; the database stores the pin, so that
-/// no collector enrolls hosts that the others would refuse.
-async fn shared_authority(settings: &Settings, store: &dyn Store, now: Timestamp) -> anyhow::Result<(Authority, bool)> {
-    let directory = &settings.data_dir;
-    let foreign = |theirs, ours| ForeignAuthority { theirs, ours, directory: directory.clone() };
-    // Without this check a new data directory would get a CA that the claim below refuses, and keep it.
-    if !directory.join("ca.pem").exists()
-        && let Some(theirs) = store.authority_get().await?
-    {
-        return Err(foreign(theirs, None).into());
-    }
-    let (authority, made) = Authority::open_or_create(directory, now)?;
-    let ours = authority.pin().to_string();
-    // Two first starts may both get here. The store keeps one pin, and the other collector stops.
-    let theirs = store.authority_claim(&ours).await?;
-    anyhow::ensure!(theirs == ours, foreign(theirs, Some(ours)));
-    Ok((authority, made))
 }
 
 /// The public names of the settings, and the listen addresses unless they are wildcards.

@@ -80,7 +80,7 @@ impl CannotListen {
 }
 
 /// Serves until a stop signal.
-pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()> {
+pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> anyhow::Result<()> {
     // Listen first, so that a signal during the start is not lost.
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     // Before the rules are read: a file that changes meanwhile then counts as a change.
@@ -92,9 +92,12 @@ pub(super) async fn serve(settings: Settings, clock: Clock) -> anyhow::Result<()
     let _lock = Lock::take(&settings.data_dir)?;
     // A file of an earlier process that was killed must not mislead programs that wait for this one.
     let _ = std::fs::remove_file(settings.file(LISTENING));
-    let Prepared { store, authority, certificate, notes } = prepare(&settings, clock()).await?;
+    let Prepared { store, authority, certificate, notes, warnings } = prepare(&settings, new_store, clock()).await?;
     for note in &notes {
         info!("{note}");
+    }
+    for warning in &warnings {
+        warn!("{warning}");
     }
     let in_force = Arc::new(ArcSwap::from_pointee(in_force));
     let judge_queue = JudgeQueue::new(Arc::clone(&store), Arc::clone(&in_force));

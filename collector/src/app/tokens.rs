@@ -7,7 +7,7 @@ use muster_proto::model::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::check::is_there;
+use super::authority::{StoreFile, store_lost, verify};
 use super::command::{Format, TokensArgs, TokensVerb};
 use super::prepare::NotPrepared;
 use super::system_user;
@@ -25,9 +25,15 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let ca = settings.file("ca.pem");
     // Connecting creates a missing database, and this verb must not.
-    let prepared = is_there(&ca).and_then(|there| Ok(there && settings.store.file().map_or(Ok(true), is_there)?));
-    anyhow::ensure!(prepared.map_err(anyhow::Error::msg)?, NotPrepared::of(settings));
+    let file = StoreFile::of(settings).map_err(anyhow::Error::msg)?;
+    if let Some(lost) = store_lost(settings, file)? {
+        return Err(lost.into());
+    }
+    let has_store = matches!(file, StoreFile::None | StoreFile::HasContent);
+    anyhow::ensure!(has_store, NotPrepared::of(settings));
     let store = store::connect(settings.store.url()).await?;
+    // A token with the pin of another CA enrolls nobody.
+    anyhow::ensure!(verify(settings, store.as_ref(), now).await?, NotPrepared::of(settings));
     let caller = system_user::caller();
     let text = match (asked.verb, asked.output) {
         (Some(TokensVerb::Create(NewTokenArgs { site, uses, expires })), output) => {

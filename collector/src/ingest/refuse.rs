@@ -121,6 +121,8 @@ impl From<StoreError> for Refused {
             StoreError::Unreachable { .. } => "the collector cannot reach its database; try again later",
             StoreError::Open { .. }
             | StoreError::NewerSchema { .. }
+            | StoreError::OlderSchema { .. }
+            | StoreError::Empty { .. }
             | StoreError::OtherSchema { .. }
             | StoreError::Operation { .. }
             | StoreError::Damaged { .. } => "the collector could not store the request",
@@ -139,7 +141,7 @@ impl From<SignError> for Refused {
             | SignError::BadSignature
             | SignError::KeyKind
             | SignError::NotACertificate { .. } => Self::malformed(error.to_string()),
-            SignError::Sign { .. } => {
+            SignError::Sign { .. } | SignError::Record { .. } => {
                 let message = "the collector could not sign the certificate";
                 Self { inner: Some(error_chain(&error)), ..Self::new(Code::Internal, RefusalClass::Later, message) }
             }

@@ -107,6 +107,21 @@ pub(in crate::store) fn pending<'m>(
     Ok(&migrations[done..])
 }
 
+/// Whether the database at `place` needs no migration.
+///
+/// # Errors
+/// As [`pending`], and [`StoreError::Empty`] or [`StoreError::OlderSchema`] if migrations are pending.
+pub(in crate::store) fn newest(applied: &[Applied], migrations: &[Migration], place: &str) -> Result<(), StoreError> {
+    let place_of = || place.to_owned();
+    match (applied.last(), pending(applied, migrations, place)?.last()) {
+        (_, None) => Ok(()),
+        (None, Some(_)) => Err(StoreError::Empty { place: place_of() }),
+        (Some(found), Some(newest)) => {
+            Err(StoreError::OlderSchema { place: place_of(), found: found.number, known: newest.number })
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +164,11 @@ mod tests {
         assert_eq!(numbers(&[]), Ok(vec![1, 2]));
         let (one, two) = (applied(1, Some(TWO[0].digest())), applied(2, Some(TWO[1].digest())));
         assert_eq!(numbers(std::slice::from_ref(&one)), Ok(vec![2]));
-        assert_eq!(numbers(&[one, two]), Ok(vec![]));
+        assert_eq!(numbers(&[one.clone(), two.clone()]), Ok(vec![]));
+        assert!(newest(&[one.clone(), two], TWO, "fleet.db").is_ok());
+        let older = newest(&[one], TWO, "fleet.db").expect_err("older");
+        assert!(matches!(older, StoreError::OlderSchema { found: 1, known: 2, .. }), "{older}");
+        assert!(matches!(newest(&[], TWO, "fleet.db"), Err(StoreError::Empty { .. })));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! ```
 
 mod admin;
+mod authority;
 mod backup;
 mod check;
 mod dictionary;
@@ -14,6 +15,7 @@ mod fault;
 mod host;
 mod identity;
 mod index;
+mod inspect;
 mod judge_queue;
 mod last_seen;
 mod ledger;
@@ -50,6 +52,7 @@ use tokio::sync::Notify;
 
 pub(super) use self::backup::{copy_check, copy_in, copy_out, occupants};
 
+pub(super) use self::inspect::inspect;
 use self::memory::Memory;
 use self::readers::Readers;
 use self::report::ReceivedSnapshot;
@@ -99,6 +102,15 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
+    async fn authority_get(&self) -> Result<Option<String>, StoreError> {
+        self.readers.read("authority_get", |sql, _| authority::get(sql)).await
+    }
+
+    async fn authority_claim(&self, pin: &str) -> Result<String, StoreError> {
+        let pin = pin.to_owned();
+        self.writer.operation("authority_claim", move |context| authority::claim(context.sql, &pin)).await
+    }
+
     async fn admin_write(&self, operation: &'static str, acting: Acting, work: AdminWork) -> Result<(), StoreError> {
         self.writer.operation(operation, move |context| admin::write(context, &acting, &work)).await
     }

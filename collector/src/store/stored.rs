@@ -211,6 +211,15 @@ pub struct StoreCheck {
     pub faults: Vec<String>,
 }
 
+/// What a check found that opened the store without changing it.
+#[derive(Debug, Clone, Default)]
+pub struct Inspection {
+    /// The pin of the CA that the store is used with.
+    pub authority: Option<String>,
+    /// The check of all records.
+    pub check: StoreCheck,
+}
+
 /// A ledger entry with its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerRow {

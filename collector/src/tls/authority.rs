@@ -1,5 +1,8 @@
 //! The interface for signing hosts' certificates, and readers for certificates and certificate requests.
 
+use std::io;
+use std::path::PathBuf;
+
 use muster_proto::limits;
 use muster_proto::model::{CaPin, HostId, KeyFingerprint, Timestamp};
 use x509_parser::certification_request::X509CertificationRequest;
@@ -35,6 +38,15 @@ pub enum SignError {
     NotACertificate {
         /// What the parser said.
         reason: String,
+    },
+    /// It could not be recorded that the CA has signed a certificate.
+    #[error("write {path}, which records that this CA has signed certificates of hosts")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What the system reported.
+        #[source]
+        source: io::Error,
     },
     /// Signing failed.
     #[error("sign the certificate of host {host}")]

@@ -1,7 +1,10 @@
-//! The collector's own CA: made at first start, kept in two files, never rewritten.
+//! The collector's own CA: created at the first start, stored in two files, never rewritten.
+//!
+//! A third file, `ca.issued`, says that the CA has signed a host's certificate. From then on, hosts depend on this CA and
+//! on the store that knows them, and neither may be replaced silently.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use muster_proto::model::{CaPin, HostId, Timestamp};
@@ -15,103 +18,28 @@ use rustls::pki_types::pem::PemObject;
 use time::OffsetDateTime;
 
 use super::authority::{CertificateAuthority, CertificateFacts, SignError, Signed, ca_pin, inspect_request};
+use super::ca_error::CaError;
 use super::disk::{OWNER_ONLY, PUBLIC, open_to_others, write_atomically};
 
+/// The file that says that the CA has signed a host's certificate.
+const ISSUED: &str = "ca.issued";
 const CA_LIFETIME: Duration = Duration::from_secs(3653 * 86_400);
 const HOST_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 /// Clocks of agents may be behind: a certificate begins a little before it is signed.
 const BACKDATE: Duration = Duration::from_secs(3600);
 
-/// Why there is no CA.
-#[derive(Debug, thiserror::Error)]
-pub enum CaError {
-    /// A file could not be read or written.
-    #[error("{operation} {path}")]
-    File {
-        /// What was tried.
-        operation: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The certificate exists, its key does not.
-    #[error("the CA certificate {certificate} has no key: {key} is missing")]
-    KeyMissing {
-        /// The certificate.
-        certificate: PathBuf,
-        /// The key.
-        key: PathBuf,
-    },
-    /// The key is of another certificate.
-    #[error("the key {key} does not belong to the certificate {certificate}")]
-    KeyOfAnother {
-        /// The certificate.
-        certificate: PathBuf,
-        /// The key.
-        key: PathBuf,
-    },
-    /// Other users can read the key.
-    #[error("other users can read {path} (mode bits {bits:03o})")]
-    Exposed {
-        /// The key.
-        path: PathBuf,
-        /// The bits.
-        bits: u32,
-    },
-    /// A file holds something else.
-    #[error("{path} is damaged: {reason}")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The certificate has ended, or has not begun.
-    #[error("the CA certificate {path} is valid from {from} until {until}; the time is {now}")]
-    NotValidNow {
-        /// The certificate.
-        path: PathBuf,
-        /// Its begin.
-        from: Timestamp,
-        /// Its end.
-        until: Timestamp,
-        /// Now.
-        now: Timestamp,
-    },
-    /// Something could not be signed or generated.
-    #[error("{operation}")]
-    Sign {
-        /// What was tried.
-        operation: &'static str,
-        /// What went wrong.
-        #[source]
-        source: rcgen::Error,
-    },
-}
-
-impl CaError {
-    /// What to do about it.
-    #[must_use]
-    pub const fn advice(&self) -> &'static str {
-        match self {
-            Self::File { .. } => "check the owner and the permissions of the data directory",
-            Self::KeyMissing { .. } | Self::KeyOfAnother { .. } | Self::Damaged { .. } => {
-                "restore ca.pem and ca.key together from a backup; with a new CA every agent must enroll again"
-            }
-            Self::Exposed { .. } => "run `chmod 600` on it, and find out whether somebody has read it",
-            Self::NotValidNow { .. } => "check the system clock",
-            Self::Sign { .. } => "this is a bug; please report it",
-        }
-    }
-}
+/// Why an empty file is damaged: an interrupted copy and a full disk leave such files.
+const EMPTY: &str = "it is empty";
 
 /// The CA: certificate and key in memory, ready to sign.
 pub struct Authority {
     certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
     pin: CaPin,
+    /// The file `ca.issued`.
+    issued: PathBuf,
+    /// Whether that file exists. It is never removed.
+    has_issued: AtomicBool,
 }
 
 impl std::fmt::Debug for Authority {
@@ -121,17 +49,35 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// Loads the CA of this directory, or creates one. Returns whether it was created.
+    /// Loads the CA of this directory, or creates one. Returns whether it was created. For a directory whose store may
+    /// have hosts, use [`Authority::open`] and ask the store before [`Authority::create`].
     ///
     /// # Errors
-    /// Only one of the two files exists, or one is damaged. An existing CA is never overwritten.
+    /// The key of a certificate is missing, or a file is damaged. An existing CA is never overwritten.
     pub fn open_or_create(directory: &Path, now: Timestamp) -> Result<(Self, bool), CaError> {
-        let (certificate, key) = (directory.join("ca.pem"), directory.join("ca.key"));
-        if certificate.exists() {
-            return Ok((Self::load(&certificate, &key, now)?, false));
+        match Self::open(directory, now)? {
+            Some(authority) => Ok((authority, false)),
+            None => Ok((Self::create(directory, now)?, true)),
         }
-        // The key is written first, so a key alone is from a start that was interrupted; nothing was signed with it.
-        let pair = if key.exists() { read_key(&key)? } else { create_key(&key)? };
+    }
+
+    /// Loads the CA of this directory; `None` if it has no certificate. Writes nothing.
+    ///
+    /// # Errors
+    /// The key of a certificate is missing, or a file cannot be read, is damaged or readable by others.
+    pub fn open(directory: &Path, now: Timestamp) -> Result<Option<Self>, CaError> {
+        let (certificate, key) = (directory.join("ca.pem"), directory.join("ca.key"));
+        if exists(&certificate)? { Self::load(&certificate, &key, now).map(Some) } else { Ok(None) }
+    }
+
+    /// Creates the CA of this directory. The key is written first, so a key without a certificate is from a start that
+    /// was interrupted: nothing was signed with it, and it is used.
+    ///
+    /// # Errors
+    /// A file cannot be written, or a key that is there is damaged.
+    pub fn create(directory: &Path, now: Timestamp) -> Result<Self, CaError> {
+        let (certificate, key) = (directory.join("ca.pem"), directory.join("ca.key"));
+        let pair = if exists(&key)? { read_key(&key)? } else { create_key(&key)? };
         let pem = self_sign(&pair, now)?;
         write_atomically(&certificate, pem.as_bytes(), PUBLIC).map_err(|source| CaError::File {
             operation: "write",
@@ -139,23 +85,56 @@ impl Authority {
             source,
         })?;
         // Read back from the files, so that a new CA passes the same checks as an old one.
-        Ok((Self::load(&certificate, &key, now)?, true))
+        Self::load(&certificate, &key, now)
+    }
+
+    /// Whether the CA of this directory has signed a host's certificate, even if the CA itself is lost.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn has_issued_in(directory: &Path) -> Result<bool, CaError> {
+        exists(&directory.join(ISSUED))
+    }
+
+    /// Whether this CA has signed a host's certificate.
+    #[must_use]
+    pub fn has_issued(&self) -> bool {
+        self.has_issued.load(Ordering::Acquire)
+    }
+
+    /// Records on the disk that this CA has signed a host's certificate; does nothing if that is recorded already.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn record_issue(&self, now: Timestamp) -> std::io::Result<()> {
+        if self.has_issued() {
+            return Ok(());
+        }
+        let text = format!("This CA signed its first host certificate at {}.\n", now.to_rfc3339());
+        write_atomically(&self.issued, text.as_bytes(), OWNER_ONLY)?;
+        self.has_issued.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Loads the CA from its two files.
     ///
     /// # Errors
-    /// A file is missing, damaged or readable by others, or the two do not belong together.
+    /// A file is missing, cannot be read, is damaged or readable by others, or the two do not belong together.
     pub fn load(certificate: &Path, key: &Path, now: Timestamp) -> Result<Self, CaError> {
         let damaged = |reason: String| CaError::Damaged { path: certificate.to_owned(), reason };
+        let issued = certificate.with_file_name(ISSUED);
+        let has_issued = exists(&issued)?.into();
         let pem = std::fs::read(certificate).map_err(|source| CaError::File {
             operation: "read",
             path: certificate.to_owned(),
             source,
         })?;
         // Checked apart, because a lost key needs other advice than a file that cannot be read.
-        if !key.exists() {
+        if !exists(key)? {
             return Err(CaError::KeyMissing { certificate: certificate.to_owned(), key: key.to_owned() });
+        }
+        if pem.is_empty() {
+            return Err(damaged(EMPTY.to_owned()));
         }
         let der = CertificateDer::from_pem_slice(&pem).map_err(|error| damaged(error.to_string()))?;
         let facts = CertificateFacts::read(&der).map_err(|error| damaged(error.to_string()))?;
@@ -174,7 +153,7 @@ impl Authority {
         }
         let pin = ca_pin(&der).map_err(|error| damaged(error.to_string()))?;
         let issuer = Issuer::from_ca_cert_der(&der, pair).map_err(|error| damaged(error.to_string()))?;
-        Ok(Self { certificate: der, issuer, pin })
+        Ok(Self { certificate: der, issuer, pin, issued, has_issued })
     }
 
     /// The CA certificate.
@@ -217,6 +196,8 @@ impl CertificateAuthority for Authority {
         let mut params = leaf_params(&host.to_string(), now, expires_at).map_err(sign)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let certificate_der = self.sign(params, &request.public_key).map_err(sign)?.to_vec();
+        // On the disk before the certificate leaves this process, so that a crash cannot undo it.
+        self.record_issue(now).map_err(|source| SignError::Record { path: self.issued.clone(), source })?;
         Ok(Signed { certificate_der, expires_at, key })
     }
 
@@ -250,6 +231,11 @@ fn self_sign(pair: &KeyPair, now: Timestamp) -> Result<String, CaError> {
     Ok(params.self_signed(pair).map_err(sign)?.pem())
 }
 
+/// Whether the file exists. A file that cannot be examined is an error and not a missing file: the CA would be replaced.
+fn exists(path: &Path) -> Result<bool, CaError> {
+    path.try_exists().map_err(|source| CaError::File { operation: "read", path: path.to_owned(), source })
+}
+
 fn create_key(path: &Path) -> Result<KeyPair, CaError> {
     let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
         .map_err(|source| CaError::Sign { operation: "generate the CA key", source })?;
@@ -268,6 +254,9 @@ fn read_key(path: &Path) -> Result<KeyPair, CaError> {
         return Err(CaError::Exposed { path: path.to_owned(), bits });
     }
     let pem = std::fs::read_to_string(path).map_err(file)?;
+    if pem.is_empty() {
+        return Err(CaError::Damaged { path: path.to_owned(), reason: EMPTY.to_owned() });
+    }
     // The text of a key must never reach a message: only the kind of the error may.
     KeyPair::from_pem(&pem).map_err(|error| CaError::Damaged { path: path.to_owned(), reason: error.to_string() })
 }

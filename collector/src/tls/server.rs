@@ -18,13 +18,30 @@ use rustls::{RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::authority::CertificateFacts;
-use super::ca::{Authority, CaError, leaf_params};
+use super::ca::{Authority, leaf_params};
+use super::ca_error::CaError;
 use super::disk::{OWNER_ONLY, write_atomically};
 use super::verifier::LenientOnExpiry;
 
 const LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 /// Renewed this long before its end, so that a collector that runs once a day has twenty attempts.
 const RENEW_BEFORE: Duration = Duration::from_secs(20 * 86_400);
+
+/// Where the key of the server certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerKeyOrigin {
+    /// The file had a good certificate.
+    Loaded,
+    /// There was no file yet.
+    Created,
+    /// The certificate was due: little time left, or other names or another CA than wanted.
+    Due,
+    /// The file existed before, and its key is lost.
+    Lost {
+        /// What happened to the file: `is missing`, `is damaged` or `cannot be read: …`.
+        how: String,
+    },
+}
 
 /// The server certificate. It is stored with its key in one owner-only file, and replaced while the collector runs.
 #[derive(Debug)]
@@ -40,23 +57,33 @@ impl ServerCertificate {
     /// not much time left.
     ///
     /// # Errors
-    /// Signing or writing failed. A damaged file is replaced: nothing depends on it.
+    /// Signing or writing failed. A damaged file is replaced: agents trust the CA and not this key.
     pub fn open_or_issue(
         authority: &Authority,
         directory: &Path,
         public_names: &[String],
         now: Timestamp,
-    ) -> Result<Arc<Self>, CaError> {
+    ) -> Result<(Arc<Self>, ServerKeyOrigin), CaError> {
         let path = directory.join("server.pem");
         let names = names(public_names);
         let provider = Arc::new(ring::default_provider());
-        let stored = std::fs::read(&path).ok().and_then(|pem| read_pair(&pem));
-        let pair = match stored {
-            Some(pair) if is_good(authority, &pair.0, &names, now) => pair,
-            _ => issue(authority, &path, &names, now)?,
+        let lost = |how: String| (None, ServerKeyOrigin::Lost { how });
+        let (stored, origin) = match std::fs::read(&path) {
+            Ok(pem) => match read_pair(&pem) {
+                Some(pair) if is_good(authority, &pair.0, &names, now) => (Some(pair), ServerKeyOrigin::Loaded),
+                Some(_) => (None, ServerKeyOrigin::Due),
+                None => lost("is damaged".to_owned()),
+            },
+            // A CA that has signed for hosts has answered them with a server certificate before.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && authority.has_issued() => {
+                lost("is missing".to_owned())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (None, ServerKeyOrigin::Created),
+            Err(error) => lost(format!("cannot be read: {error}")),
         };
+        let pair = stored.map_or_else(|| issue(authority, &path, &names, now), Ok)?;
         let current = ArcSwap::from_pointee(certified(&provider, &path, pair, authority)?);
-        Ok(Arc::new(Self { path, names, current, provider }))
+        Ok((Arc::new(Self { path, names, current, provider }), origin))
     }
 
     /// Signs a new certificate if the current one ends soon. Returns whether it did.

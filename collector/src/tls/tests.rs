@@ -33,7 +33,7 @@ fn stand() -> Stand {
     assert!(made);
     let names = ["muster.example".to_owned()];
     let certificate =
-        ServerCertificate::open_or_issue(&authority, directory.path(), &names, system_now()).expect("a certificate");
+        ServerCertificate::open_or_issue(&authority, directory.path(), &names, system_now()).expect("a certificate").0;
     let listening = Listening::bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
     let (address, stop, metrics) = (listening.address(), StopToken::new(), Metrics::new());
     let listener = TlsListener {
@@ -329,7 +329,7 @@ fn the_server_certificate_is_kept_while_it_is_good() {
     let (authority, _) = Authority::open_or_create(directory.path(), now).expect("a CA");
     let open = |names: &[&str], now| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let certificate = ServerCertificate::open_or_issue(&authority, directory.path(), &names, now).expect("one");
+        let certificate = ServerCertificate::open_or_issue(&authority, directory.path(), &names, now).expect("one").0;
         (certificate.facts().expect("facts").key, certificate)
     };
     let (first, certificate) = open(&["a.example"], now);

@@ -4,7 +4,7 @@
 use super::fault::{PostgresFault, Step};
 use super::session::Session;
 use crate::store::StoreError;
-use crate::store::schema::{Applied, Dialect, Migration, pending};
+use crate::store::schema::{Applied, Dialect, Migration, newest, pending};
 
 /// The advisory lock: "MUST" in ASCII, like the application id of a SQLite file.
 const LOCK: i64 = 0x4d55_5354;
@@ -33,12 +33,7 @@ pub(super) async fn migrate(session: &Session, place: &str) -> Result<(), StoreE
 }
 
 async fn steps(session: &Session, place: &str) -> Result<(), StoreError> {
-    let found = applied(session).await.map_err(|fault| fault.into_error("open", place))?;
-    let Some(found) = found else {
-        let reason = "it belongs to another program".to_owned();
-        return Err(StoreError::Open { place: place.to_owned(), reason });
-    };
-    for migration in pending(&found, MIGRATIONS, place)? {
+    for migration in pending(&found(session, place).await?, MIGRATIONS, place)? {
         if let Err(fault) = step(session, migration).await {
             // The fault of the step is the one to report.
             let _ = session.batch("ROLLBACK").await;
@@ -52,6 +47,20 @@ async fn steps(session: &Session, place: &str) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Refuses a database without the newest schema; changes nothing.
+///
+/// # Errors
+/// It has another schema, is empty or belongs to another program.
+pub(super) async fn must_be_newest(session: &Session, place: &str) -> Result<(), StoreError> {
+    newest(&found(session, place).await?, MIGRATIONS, place)
+}
+
+async fn found(session: &Session, place: &str) -> Result<Vec<Applied>, StoreError> {
+    let found = applied(session).await.map_err(|fault| fault.into_error("open", place))?;
+    found
+        .ok_or_else(|| StoreError::Open { place: place.to_owned(), reason: "it belongs to another program".to_owned() })
 }
 
 /// The migrations that the database has: none if it is empty, `None` if it belongs to another program.

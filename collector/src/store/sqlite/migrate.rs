@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::fault::{Step, StoreFault};
 use crate::store::StoreError;
-use crate::store::schema::{Applied, Dialect, Migration, pending};
+use crate::store::schema::{Applied, Dialect, Migration, newest, pending};
 
 /// The application id of a collector's database: "MUST" in ASCII.
 const APPLICATION_ID: i64 = 0x4d55_5354;
@@ -45,6 +45,14 @@ pub(super) fn found_version(sql: &Connection, place: &str) -> Result<i64, StoreE
 /// Whether the database has exactly the schema of this version.
 pub(super) fn is_newest(sql: &Connection, place: &str) -> Result<bool, StoreError> {
     Ok(pending(&applied(sql, place)?, MIGRATIONS, place).is_ok_and(<[Migration]>::is_empty))
+}
+
+/// Refuses a database without the newest schema; changes nothing.
+///
+/// # Errors
+/// It has another schema, is empty or belongs to another program.
+pub(super) fn must_be_newest(sql: &Connection, place: &str) -> Result<(), StoreError> {
+    newest(&applied(sql, place)?, MIGRATIONS, place)
 }
 
 /// The migrations that the database has; none if the file is new.

@@ -13,7 +13,7 @@ use super::migrate;
 use crate::store::StoreError;
 
 /// How long a connection waits for another process that holds the lock (`muster-collector token` beside `serve`).
-const BUSY: Duration = Duration::from_secs(10);
+pub(super) const BUSY: Duration = Duration::from_secs(10);
 
 /// Opens the file for writing; creates and migrates it if needed. Only its owner may read it, because it names every
 /// machine.

@@ -1,0 +1,202 @@
+//! Tests of what a start does if the CA or the store is lost.
+
+use std::path::Path;
+
+use super::*;
+use crate::app::prepare::prepare;
+use crate::clock::system_now;
+use crate::config::Flags;
+use crate::store::contract::small_fleet;
+
+struct Place {
+    folder: tempfile::TempDir,
+    settings: Settings,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a directory");
+        let config = folder.path().join("collector.toml");
+        std::fs::write(&config, "").expect("written");
+        let data_dir = Some(folder.path().join("data").display().to_string());
+        let flags = Flags { config: Some(config), data_dir, ..Flags::default() };
+        Self { settings: Settings::load(&flags, Vec::new()).expect("valid"), folder }
+    }
+
+    /// A collector with two hosts, whose CA has signed for them; it is stopped.
+    async fn populated() -> Self {
+        let place = Self::new();
+        let prepared = prepare(&place.settings, false, system_now()).await.expect("prepared");
+        small_fleet(&prepared.store).await;
+        prepared.authority.record_issue(system_now()).expect("recorded");
+        prepared.store.close().await.expect("closed");
+        place
+    }
+
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.settings.data_dir.join(name)
+    }
+
+    fn remove(&self, names: &[&str]) {
+        names.iter().for_each(|name| std::fs::remove_file(self.file(name)).expect("removed"));
+    }
+
+    fn take(&self, name: &str, other: &Self) {
+        std::fs::copy(other.file(name), self.file(name)).expect("copied");
+    }
+
+    /// Starts, and returns the number of hosts.
+    async fn start(&self, new_store: bool) -> anyhow::Result<u64> {
+        let prepared = prepare(&self.settings, new_store, system_now()).await?;
+        let hosts = prepared.store.host_count(&SiteScope::All).await?;
+        prepared.store.close().await?;
+        Ok(hosts)
+    }
+
+    /// The refusal and its advice. The start must not have created any of the files.
+    async fn refused(&self, new_store: bool, not_created: &[&str]) -> String {
+        let refused = self.start(new_store).await.expect_err("refused");
+        for name in not_created {
+            assert!(!self.file(name).exists(), "{name} was created");
+        }
+        let mut text = Vec::new();
+        crate::app::report(&refused, &mut text);
+        String::from_utf8(text).expect("text")
+    }
+}
+
+#[tokio::test]
+async fn a_ca_that_is_lost_over_a_store_with_hosts_is_not_replaced() {
+    let place = Place::populated().await;
+    let kept = tempfile::tempdir().expect("a directory");
+    for name in ["ca.pem", "ca.key"] {
+        std::fs::copy(place.file(name), kept.path().join(name)).expect("copied");
+    }
+    place.remove(&["ca.pem", "ca.key"]);
+    for new_store in [false, true] {
+        let refused = place.refused(new_store, &["ca.pem", "ca.key"]).await;
+        for part in ["ca.pem is missing", "has 2 hosts", "copy ca.pem and ca.key", "muster-collector restore DIR"] {
+            assert!(refused.contains(part), "{part} is not in: {refused}");
+        }
+        assert!(refused.contains(&place.settings.data_dir.display().to_string()), "{refused}");
+    }
+    // Without the record of the CA, the store alone must do.
+    place.remove(&["ca.issued"]);
+    place.refused(false, &["ca.pem", "ca.key"]).await;
+    std::fs::copy(kept.path().join("ca.key"), place.file("ca.key")).expect("copied");
+    place.refused(false, &["ca.pem"]).await;
+    std::fs::copy(kept.path().join("ca.pem"), place.file("ca.pem")).expect("copied");
+    assert_eq!(place.start(false).await.expect("starts with its CA"), 2);
+    assert!(place.file("ca.issued").exists(), "the record is made again");
+}
+
+#[tokio::test]
+async fn another_ca_over_a_store_with_hosts_is_refused() {
+    let (place, other) = (Place::populated().await, Place::populated().await);
+    for name in ["ca.pem", "ca.key"] {
+        place.take(name, &other);
+    }
+    let refused = place.refused(false, &[]).await;
+    assert!(refused.contains("belongs to the CA with pin") && refused.contains("restore DIR"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_lost_beside_a_ca_with_hosts_is_replaced_only_on_demand() {
+    for is_empty in [false, true] {
+        let place = Place::populated().await;
+        place.remove(&["muster.db"]);
+        if is_empty {
+            std::fs::write(place.file("muster.db"), b"").expect("written");
+        }
+        let refused = place.refused(false, if is_empty { &[] } else { &["muster.db"] }).await;
+        let how = if is_empty { "muster.db is an empty file" } else { "muster.db is missing" };
+        for part in [how, "muster-collector restore DIR", "--new-store"] {
+            assert!(refused.contains(part), "{part} is not in: {refused}");
+        }
+        assert_eq!(place.start(true).await.expect("confirmed"), 0);
+        assert_eq!(place.start(false).await.expect("in use again"), 0);
+    }
+}
+
+#[tokio::test]
+async fn the_record_of_a_lost_ca_is_enough_to_refuse_another_one() {
+    let place = Place::populated().await;
+    place.remove(&["ca.pem", "ca.key", "muster.db"]);
+    let refused = place.refused(true, &["ca.pem", "ca.key", "muster.db"]).await;
+    assert!(refused.contains("the CA is lost") && refused.contains("it has signed certificates of hosts"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_first_start_that_was_interrupted_goes_on() {
+    let place = Place::new();
+    assert_eq!(place.start(false).await.expect("starts"), 0);
+    let pin = |place: &Place| {
+        Authority::open(&place.settings.data_dir, system_now()).expect("read").map(|authority| authority.pin())
+    };
+    let first = pin(&place);
+    // After the CA and before the store.
+    place.remove(&["muster.db"]);
+    assert_eq!(place.start(false).await.expect("goes on"), 0);
+    // After the key and before the certificate.
+    place.remove(&["muster.db", "ca.pem"]);
+    assert_eq!(place.start(false).await.expect("goes on"), 0);
+    assert_eq!(pin(&place), first, "with the same key");
+    // The store has the pin of the CA, and no host has enrolled.
+    place.remove(&["ca.pem", "ca.key"]);
+    assert!(place.refused(false, &["ca.pem"]).await.contains("0 hosts"));
+    drop(place.folder);
+}
+
+#[tokio::test]
+async fn files_of_a_ca_that_cannot_be_used_are_named_with_what_to_do() {
+    type Damage = fn(&Path);
+    let loops = |file: &Path| {
+        std::fs::remove_file(file).expect("removed");
+        std::os::unix::fs::symlink(file, file).expect("linked");
+    };
+    let cases: [(&str, Damage, &str); 7] = [
+        ("ca.key", |file| std::fs::remove_file(file).expect("removed"), "has no key: "),
+        ("ca.key", |file| std::fs::write(file, b"").expect("emptied"), "ca.key is damaged: it is empty"),
+        ("ca.pem", |file| std::fs::write(file, b"").expect("emptied"), "ca.pem is damaged: it is empty"),
+        ("ca.pem", |file| std::fs::write(file, b"-----BEGIN CERT").expect("cut"), "ca.pem is damaged: "),
+        ("ca.key", loops, "cannot read "),
+        ("ca.pem", loops, "cannot read "),
+        (
+            "ca.key",
+            |file| {
+                let all = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+                std::fs::set_permissions(file, all).expect("set");
+            },
+            "other users can read ",
+        ),
+    ];
+    for (name, damage, part) in cases {
+        let place = Place::populated().await;
+        damage(&place.file(name));
+        let refused = place.refused(false, &[]).await;
+        assert!(refused.contains(part), "{name}: {refused}");
+        assert!(refused.contains(&place.file(name).display().to_string()), "{name}: {refused}");
+        let remedy = if part.starts_with("other") { "chmod 600" } else { "muster-collector restore DIR" };
+        assert!(refused.contains(remedy), "{name}: {refused}");
+        assert_eq!(place.file("ca.pem").symlink_metadata().is_ok(), true, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_server_key_is_renewed_with_a_warning() {
+    let place = Place::populated().await;
+    let damages: [fn(&Path); 2] =
+        [|file| std::fs::remove_file(file).expect("removed"), |file| std::fs::write(file, b"noise").expect("written")];
+    for damage in damages {
+        damage(&place.file("server.pem"));
+        let prepared = prepare(&place.settings, false, system_now()).await.expect("starts");
+        let [warning] = &prepared.warnings[..] else { panic!("{:?}", prepared.warnings) };
+        for part in ["the server key is lost", "server.pem", "created a new key", "find out who"] {
+            assert!(warning.contains(part), "{part} is not in: {warning}");
+        }
+        prepared.store.close().await.expect("closed");
+    }
+    let fresh = Place::new();
+    let prepared = prepare(&fresh.settings, false, system_now()).await.expect("starts");
+    assert!(prepared.warnings.is_empty(), "{:?}", prepared.warnings);
+}

@@ -1,0 +1,31 @@
+//! Checks a database without changing it: every transaction of the connection is read-only, and nothing is migrated.
+
+use super::address::Address;
+use super::fault::{PostgresFault, Step};
+use super::session::Session;
+use super::tls::Tls;
+use super::{authority, check, migrate};
+use crate::store::{Inspection, StoreError};
+
+/// Checks the store at this URL.
+///
+/// # Errors
+/// The database cannot be reached, has no tables of Muster, or was made by another version.
+pub(in crate::store) async fn inspect(url: &str) -> Result<Inspection, StoreError> {
+    let address = Address::read(url)?;
+    let place = address.place.clone();
+    let failed = |reason: String| StoreError::Open { place: place.clone(), reason };
+    let tls = Tls::new(&address).map_err(failed)?;
+    let session = Session::open(&address, &tls, None).await.map_err(|fault| match fault {
+        PostgresFault::ConnectionLost(reason) | PostgresFault::Conflict(reason) => failed(reason),
+        other @ PostgresFault::Store(_) => failed(other.into_error("open", &place).to_string()),
+    })?;
+    // All statements read the same moment of the database.
+    let begin = "SET default_transaction_read_only = on; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    session.batch(begin).await.map_err(|fault| fault.into_error("check", &place))?;
+    migrate::must_be_newest(&session, &place).await?;
+    let inspected = async || -> Step<Inspection> {
+        Ok(Inspection { authority: authority::get(&session).await?, check: check::check(&session).await? })
+    };
+    inspected().await.map_err(|fault| fault.into_error("check", &place))
+}
