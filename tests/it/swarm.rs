@@ -1,5 +1,6 @@
 //! The load generator against a real collector: a fleet enrolls, reports for some days, and is resumed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -31,6 +32,14 @@ fn phase(phases: &[Value], name: &str) -> (u64, u64, u64) {
     (number("done"), number("failed"), number("bytes"))
 }
 
+/// The hosts in each lane of the first board.
+fn lanes(lab: &Lab) -> BTreeMap<String, u64> {
+    lab.judged().unwrap();
+    let boards = lab.muster(&["board", "-o", "json"]).unwrap().json().unwrap();
+    let lanes = boards[0]["counts"]["lanes"].as_object().unwrap().iter();
+    lanes.map(|(lane, count)| (lane.clone(), count.as_u64().unwrap())).filter(|(_, count)| *count > 0).collect()
+}
+
 fn hosts_on_the_board(lab: &Lab) -> u64 {
     lab.judged().unwrap();
     let boards = lab.muster(&["board", "-o", "json"]).unwrap().json().unwrap();
@@ -52,10 +61,40 @@ fn a_fleet_enrolls_and_reports_and_the_board_counts_every_host() {
 }
 
 #[test]
+fn each_share_of_a_fleet_puts_its_hosts_into_the_intended_lane_on_every_platform() {
+    for (shares, lane) in [
+        (["--kaspersky", "0", "--remnants", "0", "--protected", "0", "--unreadable", "0"], "clear"),
+        (["--kaspersky", "100", "--remnants", "0", "--protected", "0", "--unreadable", "0"], "replace"),
+        (["--kaspersky", "100", "--remnants", "0", "--protected", "100", "--unreadable", "0"], "remove"),
+        (["--kaspersky", "0", "--remnants", "100", "--protected", "0", "--unreadable", "0"], "protect"),
+        (["--kaspersky", "0", "--remnants", "100", "--protected", "100", "--unreadable", "0"], "confirm"),
+        (["--kaspersky", "0", "--remnants", "0", "--protected", "0", "--unreadable", "100"], "unknown"),
+    ] {
+        let lab = Lab::start().unwrap();
+        let more = ["--windows", "35", "--macos", "35", "--asleep", "0", "--silent", "0", "--days", "0"];
+        let token = token_file(&lab);
+        swarm(&lab, &[&shares[..], &more, &["--token-file", &token]].concat()).expect_code(0).unwrap();
+        assert_eq!(lanes(&lab), BTreeMap::from([(lane.to_owned(), HOSTS)]), "{shares:?}");
+    }
+}
+
+#[test]
+fn most_hosts_of_a_fleet_are_clear() {
+    for profile in ["images", "distinct"] {
+        let lab = Lab::start().unwrap();
+        let token = token_file(&lab);
+        let more = ["--token-file", &token, "--profile", profile, "--asleep", "0", "--days", "0"];
+        swarm(&lab, &more).expect_code(0).unwrap();
+        let lanes = lanes(&lab);
+        assert!(lanes["clear"] * 10 >= HOSTS * 8, "{profile}: {lanes:?}");
+    }
+}
+
+#[test]
 fn a_resumed_fleet_has_the_same_keys_and_uploads_nothing_twice() {
     let lab = Lab::start().unwrap();
     let folder = lab.folder().join("fleet");
-    let kept = ["--dir", folder.to_str().unwrap(), "--asleep", "0"];
+    let kept = ["--dir", folder.to_str().unwrap(), "--asleep", "0", "--silent", "0"];
     let token = token_file(&lab);
     let first = [&kept[..], &["--token-file", &token]].concat();
     let phases = swarm(&lab, &first).expect_code(0).unwrap().ndjson().unwrap();

@@ -14,7 +14,7 @@ use muster_tests::pki::Identity;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::ClientConfig;
 
-use crate::fleet::Report;
+use crate::fleet::{Model, Report, Sight};
 use crate::keep::KeptHost;
 use crate::line::{Address, Line};
 use crate::trust::Trust;
@@ -70,6 +70,11 @@ impl Agent {
         let tls = trust.client(Some(&identity)).with_context(|| format!("use the key of host {}", kept.index))?;
         let run = Bytes::copy_from_slice(RunId::random().as_bytes());
         Ok(Arc::new(Self { index: kept.index, tls, run, seq: AtomicU64::new(0), versions }))
+    }
+
+    /// What a scan of this host on a day gives, with the newest watchlist that the fleet has.
+    pub(crate) fn scan(&self, model: &Model, day: u64) -> Sight {
+        model.sight(self.index, day, self.versions.watchlist.load(Ordering::Relaxed))
     }
 
     /// Opens a connection for this host.

@@ -249,6 +249,7 @@ async fn measure(
     swarm.make_keys(0..hosts)?;
     let enrolled = swarm.enroll(0..hosts, &collector.token()?, sizes.at_once).await?;
     enough(&enrolled, "enroll")?;
+    swarm.learn_watchlist().await?;
     let agents = swarm.agents(0..hosts)?;
 
     let context = BenchContext { collector: &collector, echo: &echo, swarm: &swarm, sizes };

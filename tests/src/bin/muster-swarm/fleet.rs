@@ -1,12 +1,15 @@
 //! A model of a fleet: what a scan of each host finds on each day. It is pure: the same seed, host and day give the same bytes
 //! on every machine, so only the model has to be stored.
 //!
-//! `images` is a realistic fleet: few golden images, different patch levels, programs of users, rare titles. `distinct` is the
-//! worst case for a collector: no two hosts share a section.
+//! `images` is a realistic fleet: few golden images, different patch levels, programs of users, rare titles. Most of its hosts
+//! are `clear`; `shares.rs` has the mix. `distinct` is the worst case for a collector: no two hosts share a section, and none has
+//! anything prohibited.
 
 mod distinct;
 mod images;
 mod machine;
+mod macos;
+mod reading;
 mod shares;
 mod titles;
 
@@ -16,9 +19,7 @@ mod tests;
 use bytes::Bytes;
 use clap::ValueEnum;
 use muster_proto::canonical::{section_bytes, snapshot_bytes};
-use muster_proto::model::{
-    Digest, HostFacts, HostState, Observation, Outcome, Platform, Section, Snapshot, SnapshotEntry, SourceName,
-};
+use muster_proto::model::{Digest, HostFacts, HostState, Section, Snapshot};
 use muster_tests::chance::Chance;
 use serde::{Deserialize, Serialize};
 
@@ -74,14 +75,14 @@ pub(crate) struct Report {
 }
 
 impl Model {
-    /// Scans a host on a day.
-    pub(crate) fn sight(&self, host: u64, day: u64) -> Sight {
+    /// Scans a host on a day with a version of the watchlist.
+    pub(crate) fn sight(&self, host: u64, day: u64, watchlist: u64) -> Sight {
         let machine = self.machine(host);
-        let seen = match self.profile {
+        let readings = match self.profile {
             Profile::Images => self.image_sources(host, &machine, day),
             Profile::Distinct => self.distinct_sources(host, &machine, day),
         };
-        let (snapshot, sections) = put_together(machine.platform, seen);
+        let (snapshot, sections) = reading::put_together(machine.platform, readings, watchlist);
         let state = self.state(host, &machine, day);
         Sight { facts: self.facts(host, &machine), state, snapshot, sections }
     }
@@ -118,25 +119,4 @@ impl Report {
     pub(crate) fn size(&self) -> usize {
         self.snapshot.len() + self.sections.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
     }
-}
-
-/// The observations of one source; `None` if it does not apply.
-type Seen = (SourceName, Option<Vec<Observation>>);
-
-fn put_together(platform: Platform, seen: Vec<Seen>) -> (Snapshot, Vec<Section>) {
-    let mut entries = Vec::with_capacity(seen.len());
-    let mut sections = Vec::with_capacity(seen.len());
-    for (source, observations) in seen {
-        let watchlist = u64::from(source == SourceName::WatchPaths);
-        let outcome = match &observations {
-            None => Outcome::NotApplicable,
-            Some(seen) if seen.is_empty() => Outcome::Empty,
-            Some(_) => Outcome::Found,
-        };
-        let section = observations.filter(|seen| !seen.is_empty()).map(|seen| Section::new(platform, source, seen));
-        let digest = section.as_ref().map(muster_proto::canonical::section_digest);
-        entries.push(SnapshotEntry { source, outcome, reason: String::new(), watchlist, section: digest });
-        sections.extend(section);
-    }
-    (Snapshot::new(platform, entries), sections)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use muster_proto::terminal::Progress;
 
 use crate::agent::{Agent, Call};
 use crate::drive;
@@ -88,6 +89,7 @@ pub(crate) async fn run(args: RunArgs, out: &mut dyn Write) -> Result<bool> {
     };
     writer.phase(Phase::of("enroll", &swarm.enroll(hosts.clone(), &token, at_once).await?, 0))?;
 
+    swarm.learn_watchlist().await?;
     let agents = swarm.agents(hosts)?;
     let mut members: Vec<Member> =
         agents.into_iter().map(|agent| Member { agent, call: None, has_checked_in: false }).collect();
@@ -106,11 +108,15 @@ async fn live(swarm: &Swarm, members: Vec<Member>, day: u64, args: &RunArgs, nam
         members.into_iter().partition(|member| swarm.model.is_awake(member.agent.index, day));
     let bytes = Arc::new(AtomicU64::new(0));
     let kept = args.connections == Connections::Kept;
+    let progress = Progress::default();
+    progress.expect(awake.len() as u64);
+    let shown = progress.show(&format!("{name}: hosts report"));
     let (model, address, sent) = (Arc::clone(&swarm.model), swarm.address.clone(), Arc::clone(&bytes));
     let (tally, reported) = drive::each(awake, usize::from(args.at_once), move |mut member: Member| {
         let (model, address, sent) = (Arc::clone(&model), address.clone(), Arc::clone(&sent));
+        let progress = progress.clone();
         async move {
-            let report = Report::of(&model.sight(member.agent.index, day));
+            let report = Report::of(&member.agent.scan(&model, day));
             let operation = async {
                 let mut call = match member.call.take() {
                     Some(call) => call,
@@ -119,8 +125,9 @@ async fn live(swarm: &Swarm, members: Vec<Member>, day: u64, args: &RunArgs, nam
                 let bytes = call.report(&report, !member.has_checked_in).await?;
                 Ok::<_, anyhow::Error>((call, bytes))
             };
-            let (call, bytes) =
-                tokio::time::timeout(PATIENCE, operation).await.context("no answer within a minute")??;
+            let answer = tokio::time::timeout(PATIENCE, operation).await.context("no answer within a minute");
+            progress.advance(1);
+            let (call, bytes) = answer??;
             sent.fetch_add(bytes as u64, Ordering::Relaxed);
             member.call = kept.then_some(call);
             member.has_checked_in = true;
@@ -128,6 +135,7 @@ async fn live(swarm: &Swarm, members: Vec<Member>, day: u64, args: &RunArgs, nam
         }
     })
     .await;
+    drop(shown);
     // A host whose report failed is not among them and takes no part in later days.
     asleep.extend(reported);
     (Phase::of(name, &tally, bytes.load(Ordering::Relaxed)), asleep)

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use muster_proto::model::EnrollmentToken;
+use muster_proto::terminal::Progress;
 use muster_proto::wire::agent_service_client::AgentServiceClient;
 use tokio::sync::Mutex;
 
@@ -52,6 +53,9 @@ impl Swarm {
         let mut tally = Tally::default();
         let missing: Vec<u64> = hosts.filter(|index| !self.keys.contains_key(index)).collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let progress = Progress::default();
+        progress.expect(missing.len() as u64);
+        let _shown = progress.show("making keys");
         // Keys are written after each batch, so that an interrupted run loses few of them.
         for batch in missing.chunks(BATCH as usize * threads) {
             let share = batch.len().div_ceil(threads);
@@ -62,6 +66,7 @@ impl Swarm {
                     .map(|made| made.map_err(|_| anyhow::anyhow!("a thread that makes keys ended"))?)
                     .collect::<Result<Vec<_>>>()
             })?;
+            progress.advance(batch.len() as u64);
             for (part, keys) in made {
                 tally.merge(part);
                 self.folder.add_keys(&keys)?;
@@ -93,19 +98,26 @@ impl Swarm {
             lines.push(AgentServiceClient::with_origin(line, self.address.origin()));
         }
         let lines = Arc::new(Mutex::new(lines));
+        let progress = Progress::default();
+        progress.expect(missing.len() as u64);
+        let _shown = progress.show("enrolling hosts");
         for batch in missing.chunks(BATCH as usize) {
             let keys = batch.iter().filter_map(|index| Some((*index, self.keys.get(index)?.clone())));
             let (model, lines, token) =
                 (Arc::clone(&self.model), Arc::clone(&lines), Arc::new(token.trim().to_owned()));
+            let progress = progress.clone();
             let (tally, enrolled) = drive::each(keys.collect(), at_once, move |(index, key): (u64, Vec<u8>)| {
                 let (model, lines, token) = (Arc::clone(&model), Arc::clone(&lines), Arc::clone(&token));
+                let progress = progress.clone();
                 async move {
-                    let report = Report::of(&model.sight(index, 0));
+                    // Only the facts are sent, and they do not depend on the watchlist.
+                    let report = Report::of(&model.sight(index, 0, 0));
                     // There are at least as many connections as workers, and each worker returns the one that it took.
                     let line = lines.lock().await.pop();
                     let mut line = line.context("more workers than connections")?;
                     let answer = agent::enroll(&mut line, &token, index, &key, &report).await;
                     lines.lock().await.push(line);
+                    progress.advance(1);
                     answer
                 }
             })
@@ -131,6 +143,18 @@ impl Swarm {
         let hosts: Vec<KeptHost> = enrolled.into_iter().map(|enrolled| enrolled.kept).collect();
         self.folder.add_hosts(&hosts)?;
         self.hosts.extend(hosts.into_iter().map(|kept| (kept.index, kept)));
+        Ok(())
+    }
+
+    /// Gets the watchlist of the collector's rules with a check-in of one host. Real agents carry a watchlist of their build
+    /// until then. Without it, a scan would not prove that products of the catalogue are absent.
+    pub(crate) async fn learn_watchlist(&self) -> Result<()> {
+        let Some(host) = self.hosts.keys().next() else { return Ok(()) };
+        for agent in self.agents(*host..host + 1)? {
+            let report = Report::of(&agent.scan(&self.model, 0));
+            let mut call = agent.connect(&self.address).await?;
+            call.check_in(agent::digest_bytes(&report), Some(&report)).await.context("get the watchlist")?;
+        }
         Ok(())
     }
 

@@ -35,7 +35,7 @@ struct Member {
 /// Measures both sides.
 pub(crate) async fn compare(context: &BenchContext<'_>, agents: &[Arc<Agent>], way: Way) -> Result<Pair> {
     let member = |agent: Arc<Agent>| {
-        let snapshot = digest_bytes(&Report::of(&context.swarm.model.sight(agent.index, 0)));
+        let snapshot = digest_bytes(&Report::of(&agent.scan(&context.swarm.model, 0)));
         Member { agent, snapshot }
     };
     let members: Vec<Member> = some(agents, TURNS).into_iter().map(member).collect();

@@ -233,7 +233,7 @@ mod tests {
         let model = Model { seed: 1, profile: Profile::Distinct, shares: Shares::default() };
         let bytes: usize = (0..50)
             .map(|host| {
-                let report = items(&model.sight(host, 0));
+                let report = items(&model.sight(host, 0, 0));
                 assert_eq!(report.sources.iter().map(|source| source.items.len()).sum::<usize>(), 300);
                 prost::Message::encoded_len(&report)
             })

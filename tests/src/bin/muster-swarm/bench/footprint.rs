@@ -31,11 +31,12 @@ pub(crate) async fn of_images(store: &Prepared, program: &Path, seed: u64, sizes
     swarm.make_keys(0..hosts)?;
     let enrolled = swarm.enroll(0..hosts, &collector.token()?, sizes.at_once).await?;
     enough(&enrolled, "enroll")?;
+    swarm.learn_watchlist().await?;
     let (model, address) = (Arc::clone(&swarm.model), swarm.address.clone());
     let (reported, _) = drive::each(swarm.agents(0..hosts)?, sizes.at_once, move |agent: Arc<Agent>| {
         let (model, address) = (Arc::clone(&model), address.clone());
         async move {
-            let report = Report::of(&model.sight(agent.index, 0));
+            let report = Report::of(&agent.scan(&model, 0));
             agent.connect(&address).await?.report(&report, true).await
         }
     })

@@ -72,7 +72,7 @@ async fn prepare(model: &Arc<Model>, agents: &[Arc<Agent>]) -> Result<Vec<Member
 }
 
 fn member(model: &Model, agent: Arc<Agent>) -> Member {
-    let sight = model.sight(agent.index, 0);
+    let sight = agent.scan(model, 0);
     Member { report: Report::of(&sight), items: echo::items(&sight), agent }
 }
 

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use muster_proto::model::{Kind, Observation, Platform, SourceName};
 
+use super::Model;
 use super::images::skewed;
 use super::machine::{Machine, host_source};
+use super::reading::Reading;
 use super::titles::{tail, unit};
-use super::{Model, Seen};
 
 /// Number of titles of each kind.
 const TITLES: u64 = 20_000;
@@ -18,25 +19,25 @@ const UPDATES: u64 = 8;
 const DAYS: u64 = 7;
 
 impl Model {
-    pub(super) fn distinct_sources(&self, host: u64, machine: &Machine, day: u64) -> Vec<Seen> {
+    pub(super) fn distinct_sources(&self, host: u64, machine: &Machine, day: u64) -> Vec<Reading> {
         let epoch = (day + host % DAYS) / DAYS;
         let build = format!("{}.{}", 6000 + epoch, host);
-        let drawn = |kind, count| Some(self.drawn(host, epoch, kind, count));
-        let own = Some(host_source(machine.platform, &build));
+        let drawn = |source, kind, count| Reading::of(source, self.drawn(host, epoch, kind, count));
+        let own = Reading::of(SourceName::Host, host_source(machine.platform, &build));
         match machine.platform {
             Platform::Windows => vec![
-                (SourceName::Host, own),
-                (SourceName::UninstallKeys, drawn(Kind::UninstallKey, 117)),
-                (SourceName::SecurityCenter, Some(Vec::new())),
-                (SourceName::Services, drawn(Kind::Service, 120)),
-                (SourceName::Drivers, drawn(Kind::Driver, 60)),
+                own,
+                drawn(SourceName::UninstallKeys, Kind::UninstallKey, 117),
+                Reading::empty(SourceName::SecurityCenter),
+                drawn(SourceName::Services, Kind::Service, 120),
+                drawn(SourceName::Drivers, Kind::Driver, 60),
             ],
             Platform::Linux | Platform::Macos => vec![
-                (SourceName::Host, own),
-                (SourceName::Dpkg, drawn(Kind::Deb, 237)),
-                (SourceName::Rpm, None),
-                (SourceName::SystemdUnits, drawn(Kind::Service, 60)),
-                (SourceName::WatchPaths, Some(Vec::new())),
+                own,
+                drawn(SourceName::Dpkg, Kind::Deb, 237),
+                Reading::absent(SourceName::Rpm, "rpm is not installed"),
+                drawn(SourceName::SystemdUnits, Kind::Service, 60),
+                Reading::empty(SourceName::WatchPaths),
             ],
         }
     }

@@ -1,10 +1,11 @@
 //! A realistic fleet: golden images, different patch levels, programs of users, rare titles.
 
-use muster_proto::model::{Kind, Observation, Platform, SourceName};
+use muster_proto::model::{Kind, Observation, Outcome, Platform, SourceName};
 
-use super::machine::{Machine, host_source};
-use super::titles::{Title, debian_packages, kaspersky, tail, unit, windows_programs};
-use super::{Model, Seen};
+use super::Model;
+use super::machine::{Kaspersky, Machine, host_source};
+use super::reading::Reading;
+use super::titles::{Title, debian_packages, falcon, folder, kaspersky, kernel_modules, tail, unit, windows_programs};
 
 /// Titles that users install themselves; the first are the most popular.
 const USER_TITLES: u64 = 60;
@@ -17,22 +18,31 @@ const TOUCHED: u64 = 8;
 
 /// An image at a patch level.
 #[derive(Debug, Clone, Copy)]
-struct Stand {
-    image: u64,
-    level: u64,
+pub(super) struct PatchLevel {
+    pub(super) image: u64,
+    pub(super) level: u64,
 }
 
 impl Model {
-    pub(super) fn image_sources(&self, host: u64, machine: &Machine, day: u64) -> Vec<Seen> {
-        let stand = self.stand(host, machine.platform, day);
+    pub(super) fn image_sources(&self, host: u64, machine: &Machine, day: u64) -> Vec<Reading> {
+        let level = self.patch_level(host, machine.platform, day);
         let own = self.own_titles(host, machine.platform);
-        match machine.platform {
-            Platform::Windows => self.windows_image(stand, machine.kaspersky, own),
-            Platform::Linux | Platform::Macos => self.linux_image(stand, machine.kaspersky, own),
+        let (mut readings, needed) = match machine.platform {
+            Platform::Windows => (self.windows_image(level, machine, own), SourceName::Services),
+            Platform::Macos => (self.macos_image(level, machine, own), SourceName::SystemExtensions),
+            Platform::Linux => (self.linux_image(level, machine, own), SourceName::WatchPaths),
+        };
+        if machine.unreadable {
+            let refused = |reading: Reading| match reading.source() == needed {
+                true => reading.unreadable(Outcome::Denied, "permission denied"),
+                false => reading,
+            };
+            readings = readings.into_iter().map(refused).collect();
         }
+        readings
     }
 
-    fn stand(&self, host: u64, platform: Platform, day: u64) -> Stand {
+    fn patch_level(&self, host: u64, platform: Platform, day: u64) -> PatchLevel {
         let all = self.shares.images;
         let windows = (all * self.shares.windows / 100).max(1);
         let images = if platform == Platform::Windows { windows } else { all.saturating_sub(windows).max(1) };
@@ -41,79 +51,112 @@ impl Model {
         let image = skewed(&mut chance, images) * 3 + u64::from(platform.code());
         let levels = self.shares.patch_levels;
         let lag = chance.below(levels).min(chance.below(levels));
-        Stand { image, level: levels - 1 - lag + (day + image) / self.shares.patch_days }
+        PatchLevel { image, level: levels - 1 - lag + (day + image) / self.shares.patch_days }
     }
 
     /// How often a title has been updated at a patch level of an image.
-    fn updates(&self, stand: Stand, title: u64) -> u64 {
-        (1..=stand.level).filter(|level| self.happens("patch", &[stand.image, title, *level], TOUCHED)).count() as u64
+    fn updates(&self, level: PatchLevel, title: u64) -> u64 {
+        let is_touched = |number: &u64| self.happens("patch", &[level.image, title, *number], TOUCHED);
+        (1..=level.level).filter(is_touched).count() as u64
     }
 
-    fn install(&self, stand: Stand, titles: Vec<Title>) -> Vec<Observation> {
+    pub(super) fn install(&self, level: PatchLevel, titles: Vec<Title>) -> Vec<Observation> {
         let numbered = (0..).zip(titles);
-        numbered.map(|(number, title)| title.seen(self.updates(stand, number))).collect()
+        numbered.map(|(number, title)| title.seen(self.updates(level, number))).collect()
     }
 
-    fn windows_image(&self, stand: Stand, with_kaspersky: bool, own: Vec<Observation>) -> Vec<Seen> {
-        let of_image = |kind, most| self.picked(stand.image, kind, most);
+    fn windows_image(&self, level: PatchLevel, machine: &Machine, own: Vec<Observation>) -> Vec<Reading> {
+        let of_image = |kind, most| self.picked(level.image, kind, most);
         let mut programs = windows_programs();
         programs.extend(of_image(Kind::UninstallKey, 55));
-        let mut programs = self.install(stand, programs);
+        let mut programs = self.install(level, programs);
         let mut services: Vec<Title> = (0..SYSTEM_TITLES).map(|number| tail(Kind::Service, number)).collect();
         services.extend(of_image(Kind::Service, 25));
         let mut drivers: Vec<Title> = (0..SYSTEM_TITLES / 2).map(|number| tail(Kind::Driver, number)).collect();
         drivers.extend(of_image(Kind::Driver, 15));
-        let mut guards = vec![Observation::new(Kind::Wsc, "Microsoft Defender Antivirus")];
-        if with_kaspersky {
-            programs.extend(kaspersky(true).iter().map(|title| title.seen(0)));
-            guards.push(Observation::new(Kind::Wsc, "Kaspersky Endpoint Security for Windows"));
+        let mut security_center = vec![Observation::new(Kind::Wsc, "Microsoft Defender Antivirus")];
+        let mut paths = Vec::new();
+        match machine.kaspersky {
+            Kaspersky::Installed => {
+                programs.extend(kaspersky(Platform::Windows).iter().map(|title| title.seen(0)));
+                security_center.push(Observation::new(Kind::Wsc, "Kaspersky Endpoint Security for Windows"));
+            }
+            Kaspersky::Remnant => paths.push(folder("%ProgramData%\\Kaspersky Lab\\KES.12.5")),
+            Kaspersky::None => {}
+        }
+        if machine.protected {
+            programs.push(falcon(Platform::Windows).seen(0));
+            security_center.push(Observation::new(Kind::Wsc, "CrowdStrike Falcon Sensor"));
         }
         programs.extend(own);
+        let build = format!("10.0.22631.{}", 4000 + level.level);
+        let filters = ["bindflt", "FileInfo", "luafv", "WdFilter"].map(|name| Observation::new(Kind::Filter, name));
         vec![
-            (SourceName::Host, Some(host_source(Platform::Windows, &format!("10.0.22631.{}", 4000 + stand.level)))),
-            (SourceName::UninstallKeys, Some(programs)),
-            (SourceName::SecurityCenter, Some(guards)),
-            (SourceName::Services, Some(self.install(stand, services))),
-            (SourceName::Drivers, Some(self.install(stand, drivers))),
+            Reading::of(SourceName::Host, host_source(Platform::Windows, &build)),
+            Reading::empty(SourceName::Processes),
+            Reading::of(SourceName::WatchPaths, paths),
+            Reading::empty(SourceName::TrustStore),
+            Reading::empty(SourceName::BrowserExtensions),
+            Reading::of(SourceName::UninstallKeys, programs),
+            Reading::of(SourceName::SecurityCenter, security_center),
+            Reading::of(SourceName::Services, self.install(level, services)),
+            Reading::of(SourceName::Drivers, self.install(level, drivers)),
+            Reading::of(SourceName::FilterDrivers, filters.to_vec()),
+            Reading::empty(SourceName::Registry),
         ]
     }
 
-    fn linux_image(&self, stand: Stand, with_kaspersky: bool, own: Vec<Observation>) -> Vec<Seen> {
+    fn linux_image(&self, level: PatchLevel, machine: &Machine, own: Vec<Observation>) -> Vec<Reading> {
         let mut packages = debian_packages();
         // Every image leaves out what its purpose does not need.
         let mut number = 0;
         packages.retain(|_| {
             number += 1;
-            self.happens("left out", &[stand.image, number], 70)
+            self.happens("left out", &[level.image, number], 70)
         });
-        packages.extend(self.picked(stand.image, Kind::Deb, 15));
-        let mut packages = self.install(stand, packages);
+        packages.extend(self.picked(level.image, Kind::Deb, 15));
+        let mut packages = self.install(level, packages);
         let mut units: Vec<Observation> = (0..50).map(|number| unit(number).seen(0)).collect();
-        let mut paths = Vec::new();
-        if with_kaspersky {
-            packages.extend(kaspersky(false).iter().map(|title| title.seen(0)));
-            let mut unit = Observation::new(Kind::Service, "kesl.service");
-            unit.id.clone_from(&unit.name);
-            unit.path = "/usr/lib/systemd/system/kesl.service".to_owned();
-            units.push(unit);
-            let mut path = Observation::new(Kind::Path, "/opt/kaspersky/kesl");
-            path.path.clone_from(&path.name);
-            path.attributes.insert("type".to_owned(), "directory".to_owned());
-            paths.push(path);
+        let (mut paths, mut processes) = (Vec::new(), Vec::new());
+        let kaspersky_packages = kaspersky(Platform::Linux).into_iter().map(|title| title.seen(0));
+        match machine.kaspersky {
+            Kaspersky::Installed => {
+                packages.extend(kaspersky_packages);
+                units.push(service("kesl.service"));
+                paths.push(folder("/opt/kaspersky/kesl"));
+                processes.push(Observation::new(Kind::Process, "kesl"));
+            }
+            Kaspersky::Remnant => {
+                // What `apt-get remove` leaves.
+                packages.extend(kaspersky_packages.map(|seen| Observation { state: "rc".to_owned(), ..seen }));
+                paths.push(folder("/var/opt/kaspersky/kesl"));
+            }
+            Kaspersky::None => {}
         }
-        let kernel = format!("6.1.0-{}-amd64", 20 + stand.level);
+        if machine.protected {
+            packages.push(falcon(Platform::Linux).seen(0));
+            units.push(service("falcon-sensor.service"));
+        }
+        let kernel = format!("6.1.0-{}-amd64", 20 + level.level);
         vec![
-            (SourceName::Host, Some(host_source(Platform::Linux, &kernel))),
-            (SourceName::Dpkg, Some(packages)),
-            (SourceName::Rpm, None),
-            (SourceName::Flatpak, Some(own)),
-            (SourceName::SystemdUnits, Some(units)),
-            (SourceName::WatchPaths, Some(paths)),
+            Reading::of(SourceName::Host, host_source(Platform::Linux, &kernel)),
+            Reading::of(SourceName::Dpkg, packages),
+            Reading::absent(SourceName::Rpm, "rpm is not installed"),
+            Reading::absent(SourceName::Apk, "apk is not installed"),
+            Reading::absent(SourceName::Pacman, "pacman is not installed"),
+            Reading::absent(SourceName::Snap, "snapd is not installed"),
+            Reading::of(SourceName::Flatpak, own),
+            Reading::of(SourceName::SystemdUnits, units),
+            Reading::of(SourceName::KernelModules, kernel_modules()),
+            Reading::of(SourceName::Processes, processes),
+            Reading::of(SourceName::WatchPaths, paths),
+            Reading::empty(SourceName::TrustStore),
+            Reading::empty(SourceName::BrowserExtensions),
         ]
     }
 
     /// Made-up titles that an image adds to its system.
-    fn picked(&self, image: u64, kind: Kind, most: u64) -> Vec<Title> {
+    pub(super) fn picked(&self, image: u64, kind: Kind, most: u64) -> Vec<Title> {
         let mut chance = self.chance("picked", &[image, u64::from(kind.code())]);
         let mut numbers: Vec<u64> = (0..most).map(|_| SYSTEM_TITLES + chance.below(4000)).collect();
         numbers.sort_unstable();
@@ -123,7 +166,11 @@ impl Model {
 
     /// What the host has in addition to its image: programs of users and rare titles.
     fn own_titles(&self, host: u64, platform: Platform) -> Vec<Observation> {
-        let kind = if platform == Platform::Windows { Kind::UninstallKey } else { Kind::Flatpak };
+        let kind = match platform {
+            Platform::Windows => Kind::UninstallKey,
+            Platform::Macos => Kind::AppBundle,
+            Platform::Linux => Kind::Flatpak,
+        };
         let mut own = Vec::new();
         if self.happens("user software", &[host], self.shares.user_software) {
             let mut chance = self.chance("user titles", &[host]);
@@ -145,4 +192,11 @@ pub(super) fn skewed(chance: &mut muster_tests::chance::Chance, bound: u64) -> u
     let share = chance.below(1 << 16);
     // The square sends half of all draws to the lowest quarter.
     (share * share * bound) >> 32
+}
+
+fn service(name: &str) -> Observation {
+    let mut service = Observation::new(Kind::Service, name);
+    service.id.clone_from(&service.name);
+    service.path = format!("/usr/lib/systemd/system/{name}");
+    service
 }

@@ -1,6 +1,6 @@
 //! What can be installed: real names for common titles, made-up names for the long tail.
 
-use muster_proto::model::{Kind, Observation};
+use muster_proto::model::{Kind, Observation, Platform};
 use muster_tests::chance::Chance;
 
 /// Real packages of Debian 12; the head of the file describes its source.
@@ -125,7 +125,7 @@ pub(super) fn tail(kind: Kind, number: u64) -> Title {
     } else {
         format!("{root}{trade}{number}")
     };
-    let vendor = if matches!(kind, Kind::Service | Kind::Driver) { String::new() } else { company };
+    let vendor = if matches!(kind, Kind::Service | Kind::Driver | Kind::Launchd) { String::new() } else { company };
     title(kind, name.replace("  ", " ").trim(), &vendor, &version)
 }
 
@@ -137,18 +137,55 @@ pub(super) fn unit(number: u64) -> Title {
 }
 
 /// Kaspersky's endpoint products, by their public names.
-pub(super) fn kaspersky(windows: bool) -> Vec<Title> {
-    if windows {
-        let product = "Kaspersky Endpoint Security for Windows";
-        return vec![
-            title(Kind::UninstallKey, product, "AO Kaspersky Lab", "12.5.0.539"),
-            title(Kind::UninstallKey, "Kaspersky Security Center Network Agent", "AO Kaspersky Lab", "15.1.0.20748"),
-        ];
+pub(super) fn kaspersky(platform: Platform) -> Vec<Title> {
+    let by_kaspersky = |kind, name, version| title(kind, name, "AO Kaspersky Lab", version);
+    match platform {
+        Platform::Windows => vec![
+            by_kaspersky(Kind::UninstallKey, "Kaspersky Endpoint Security for Windows", "12.5.0.539"),
+            by_kaspersky(Kind::UninstallKey, "Kaspersky Security Center Network Agent", "15.1.0.20748"),
+        ],
+        Platform::Macos => vec![by_kaspersky(Kind::AppBundle, "Kaspersky Internet Security", "21.3.0.394")],
+        Platform::Linux => {
+            vec![by_kaspersky(Kind::Deb, "kesl", "12.0.0-6672"), by_kaspersky(Kind::Deb, "klnagent64", "15.1.0-20748")]
+        }
     }
-    vec![
-        title(Kind::Deb, "kesl", "AO Kaspersky Lab", "12.0.0-6672"),
-        title(Kind::Deb, "klnagent64", "AO Kaspersky Lab", "15.1.0-20748"),
-    ]
+}
+
+/// CrowdStrike Falcon, as it is listed on a platform.
+pub(super) fn falcon(platform: Platform) -> Title {
+    let (kind, name) = match platform {
+        Platform::Windows => (Kind::UninstallKey, "CrowdStrike Windows Sensor"),
+        Platform::Macos => (Kind::SystemExtension, "com.crowdstrike.falcon.Agent"),
+        Platform::Linux => (Kind::Deb, "falcon-sensor"),
+    };
+    title(kind, name, "CrowdStrike, Inc.", "7.19.17219")
+}
+
+/// A folder of the watchlist that exists.
+pub(super) fn folder(path: &str) -> Observation {
+    let mut folder = Observation::new(Kind::Path, path);
+    folder.path = path.to_owned();
+    folder.attributes.insert("type".to_owned(), "directory".to_owned());
+    folder
+}
+
+/// Modules that a Debian kernel has loaded on most machines.
+pub(super) fn kernel_modules() -> Vec<Observation> {
+    const MODULES: [&str; 12] = [
+        "crc32c_generic",
+        "dm_mod",
+        "efivarfs",
+        "evdev",
+        "ext4",
+        "fuse",
+        "ip_tables",
+        "jbd2",
+        "loop",
+        "mbcache",
+        "scsi_mod",
+        "x_tables",
+    ];
+    MODULES.map(|name| Observation::new(Kind::KernelModule, name)).to_vec()
 }
 
 fn title(kind: Kind, name: &str, vendor: &str, version: &str) -> Title {
