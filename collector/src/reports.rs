@@ -7,6 +7,7 @@ mod board;
 mod findings;
 mod host;
 mod hosts;
+mod ledger;
 mod rules;
 mod software;
 mod verdict;
@@ -21,6 +22,7 @@ use muster_proto::suggest::did_you_mean;
 
 pub use findings::FindingsQuery;
 pub use hosts::HostsQuery;
+pub use ledger::LedgerAsked;
 pub use software::SoftwareAsked;
 
 /// Why a question has no answer.
@@ -61,6 +63,18 @@ pub enum ReportError {
         product: ProductId,
         /// The most similar product, as text.
         hint: String,
+    },
+    /// There is no such account, or the reader may not see it.
+    #[error("no account {account:?}")]
+    NoAccount {
+        /// Id or name, as asked.
+        account: String,
+    },
+    /// The ledger has no entry with this number.
+    #[error("the ledger has no entry {number}")]
+    NoEntry {
+        /// As asked.
+        number: u64,
     },
     /// Lanes are lanes of an order.
     #[error("a filter by lane needs --order, because {active} orders are active")]

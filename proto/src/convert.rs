@@ -1,6 +1,7 @@
 //! Conversions between the wire and the model, one file for each subject. From model to wire cannot fail. From wire to
 //! model names the field that is wrong.
 
+mod account;
 mod agent;
 mod fleet;
 pub mod stored;

@@ -1,5 +1,6 @@
 //! The agents' and the operators' gRPC ports: checks before a call, counting after it, and FleetService.
 
+mod accounts;
 mod agents;
 mod fleet;
 mod operators;

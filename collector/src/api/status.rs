@@ -24,9 +24,11 @@ pub(super) fn store_failed(failed: &StoreError, metrics: &Metrics) -> Status {
 pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
     match refused {
         ReportError::Store(failed) => store_failed(failed, metrics),
-        ReportError::NoHost { .. } | ReportError::NoOrder { .. } | ReportError::NoProduct { .. } => {
-            Status::not_found(refused.to_string())
-        }
+        ReportError::NoHost { .. }
+        | ReportError::NoOrder { .. }
+        | ReportError::NoProduct { .. }
+        | ReportError::NoAccount { .. }
+        | ReportError::NoEntry { .. } => Status::not_found(refused.to_string()),
         ReportError::Ambiguous { .. } | ReportError::NotActive { .. } => {
             Status::failed_precondition(refused.to_string())
         }

@@ -34,6 +34,14 @@ impl ReportContext {
         Ok(Explanation { host, history: history.cloned().collect(), rules_version: self.rules.version.clone() })
     }
 
+    /// The id of a host, given as for [`ReportContext::host`].
+    ///
+    /// # Errors
+    /// As for [`ReportContext::host`].
+    pub async fn host_id(&self, asked: &str) -> Result<HostId, ReportError> {
+        self.find(asked).await.map(|host| host.host)
+    }
+
     async fn find(&self, asked: &str) -> Result<StoredHost, ReportError> {
         // The answer repeats the question, which may be arbitrarily long.
         let none = || ReportError::NoHost { host: asked.chars().take(255).collect() };

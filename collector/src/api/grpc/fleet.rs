@@ -24,15 +24,15 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// The operators' service.
 pub struct Fleet {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     rules: Arc<ArcSwap<RuleSet>>,
-    clock: Clock,
+    pub(super) clock: Clock,
     ca_pin: CaPin,
-    metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
 }
 
-type Answer<T> = Result<Response<T>, Status>;
+pub(super) type Answer<T> = Result<Response<T>, Status>;
 
 impl Fleet {
     /// Serves from this store and these rules. `ca_pin` goes into new enrollment tokens; `readiness` knows about refused
@@ -49,33 +49,38 @@ impl Fleet {
         Self { store, rules, clock, ca_pin, metrics, readiness }
     }
 
-    fn context(&self) -> ReportContext {
-        ReportContext::new(Arc::clone(&self.store), self.rules.load_full(), (self.clock)())
+    /// Reports about what the caller may see.
+    pub(super) fn context(&self, caller: &Caller) -> ReportContext {
+        let rules = self.rules.load_full();
+        ReportContext::new(Arc::clone(&self.store), rules, (self.clock)()).within(caller.scope.clone())
     }
 
-    fn or_status<T>(&self, answer: Result<T, ReportError>) -> Result<T, Status> {
+    pub(super) fn or_status<T>(&self, answer: Result<T, ReportError>) -> Result<T, Status> {
         answer.map_err(|refused| status::of_report(&refused, &self.metrics))
     }
 
-    fn or_refused<T>(&self, outcome: Result<T, ActionError>) -> Result<T, Status> {
+    pub(super) fn or_refused<T>(&self, outcome: Result<T, ActionError>) -> Result<T, Status> {
         outcome.map_err(|refused| status::of_action(&refused, &self.metrics))
     }
 }
 
 #[tonic::async_trait]
 impl FleetService for Fleet {
-    async fn get_status(&self, _: Request<wire::GetStatusRequest>) -> Answer<wire::GetStatusResponse> {
+    async fn get_status(&self, request: Request<wire::GetStatusRequest>) -> Answer<wire::GetStatusResponse> {
+        let caller = caller(&request)?;
         let refused = self.readiness.rules_note.load().as_ref().map(|note| note.told.clone());
-        Ok(Response::new(self.or_status(self.context().status(refused).await)?.into()))
+        Ok(Response::new(self.or_status(self.context(&caller).status(refused).await)?.into()))
     }
 
     async fn get_board(&self, request: Request<wire::GetBoardRequest>) -> Answer<wire::GetBoardResponse> {
+        let caller = caller(&request)?;
         let order = optional("GetBoardRequest.order", request.into_inner().order, OrderId::new)?;
-        let boards = self.or_status(self.context().board(order.as_ref()).await)?;
+        let boards = self.or_status(self.context(&caller).board(order.as_ref()).await)?;
         Ok(Response::new(wire::GetBoardResponse { boards: into_all(boards) }))
     }
 
     async fn list_hosts(&self, request: Request<wire::ListHostsRequest>) -> Answer<wire::ListHostsResponse> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
         let query = HostsQuery {
             order: optional("ListHostsRequest.order", request.order, OrderId::new)?,
@@ -86,28 +91,31 @@ impl FleetService for Fleet {
             // An absent string is empty in proto3.
             page: Some(request.page_token).filter(|token| !token.is_empty()),
         };
-        let page = self.or_status(self.context().hosts(query).await)?;
+        let page = self.or_status(self.context(&caller).hosts(query).await)?;
         let next_page_token = page.next.unwrap_or_default();
         Ok(Response::new(wire::ListHostsResponse { hosts: into_all(page.rows), next_page_token }))
     }
 
     async fn get_host(&self, request: Request<wire::GetHostRequest>) -> Answer<wire::GetHostResponse> {
+        let caller = caller(&request)?;
         let asked = short("GetHostRequest.host", request.into_inner().host)?;
-        let host = self.or_status(self.context().host(&asked).await)?;
+        let host = self.or_status(self.context(&caller).host(&asked).await)?;
         Ok(Response::new(wire::GetHostResponse { host: Some(host.into()) }))
     }
 
     async fn explain_host(&self, request: Request<wire::ExplainHostRequest>) -> Answer<wire::ExplainHostResponse> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
         let asked = short("ExplainHostRequest.host", request.host)?;
         let order = optional("ExplainHostRequest.order", request.order, OrderId::new)?;
-        Ok(Response::new(self.or_status(self.context().explain(&asked, order.as_ref()).await)?.into()))
+        Ok(Response::new(self.or_status(self.context(&caller).explain(&asked, order.as_ref()).await)?.into()))
     }
 
     async fn search_software(
         &self,
         request: Request<wire::SearchSoftwareRequest>,
     ) -> Answer<wire::SearchSoftwareResponse> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
         // Here 0 means no hosts; for the other row counts it means the default.
         let hosts = if request.host_rows == 0 { 0 } else { rows(request.host_rows)? };
@@ -119,12 +127,13 @@ impl FleetService for Fleet {
             hosts,
             page: Some(request.page_token).filter(|token| !token.is_empty()),
         };
-        let (report, next) = self.or_status(self.context().software(asked).await)?;
+        let (report, next) = self.or_status(self.context(&caller).software(asked).await)?;
         let next_page_token = next.unwrap_or_default();
         Ok(Response::new(wire::SearchSoftwareResponse { next_page_token, ..report.into() }))
     }
 
     async fn list_findings(&self, request: Request<wire::ListFindingsRequest>) -> Answer<wire::ListFindingsResponse> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
         let query = FindingsQuery {
             order: optional("ListFindingsRequest.order", request.order, OrderId::new)?,
@@ -132,25 +141,28 @@ impl FleetService for Fleet {
             rows: rows(request.page_rows)?,
             page: Some(request.page_token).filter(|token| !token.is_empty()),
         };
-        let page = self.or_status(self.context().findings(query).await)?;
+        let page = self.or_status(self.context(&caller).findings(query).await)?;
         let next_page_token = page.next.unwrap_or_default();
         Ok(Response::new(wire::ListFindingsResponse { findings: into_all(page.rows), next_page_token }))
     }
 
     async fn list_orders(&self, request: Request<wire::ListOrdersRequest>) -> Answer<wire::ListOrdersResponse> {
-        let orders = self.context().orders(request.into_inner().all);
+        let caller = caller(&request)?;
+        let orders = self.context(&caller).orders(request.into_inner().all);
         Ok(Response::new(wire::ListOrdersResponse { orders: into_all(orders) }))
     }
 
-    async fn list_products(&self, _: Request<wire::ListProductsRequest>) -> Answer<wire::ListProductsResponse> {
-        let context = self.context();
+    async fn list_products(&self, request: Request<wire::ListProductsRequest>) -> Answer<wire::ListProductsResponse> {
+        let caller = caller(&request)?;
+        let context = self.context(&caller);
         let (products, rules_version) = (into_all(context.products()), context.rules_version().to_owned());
         Ok(Response::new(wire::ListProductsResponse { products, rules_version }))
     }
 
     async fn get_product(&self, request: Request<wire::GetProductRequest>) -> Answer<wire::GetProductResponse> {
+        let caller = caller(&request)?;
         let id = required("GetProductRequest.id", request.into_inner().id, ProductId::new)?;
-        let product = self.or_status(self.context().product(&id))?;
+        let product = self.or_status(self.context(&caller).product(&id))?;
         Ok(Response::new(wire::GetProductResponse { product: Some(product.into()) }))
     }
 
@@ -197,6 +209,56 @@ impl FleetService for Fleet {
         tracing::info!(token.id = %id, "revoked an enrollment token");
         Ok(Response::new(wire::RevokeEnrollmentTokenResponse {}))
     }
+
+    async fn revoke_host(&self, request: Request<wire::RevokeHostRequest>) -> Answer<wire::RevokeHostResponse> {
+        self.host_revoke(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn get_caller(&self, request: Request<wire::GetCallerRequest>) -> Answer<wire::GetCallerResponse> {
+        self.caller_get(&caller(&request)?).await
+    }
+
+    async fn list_accounts(&self, request: Request<wire::ListAccountsRequest>) -> Answer<wire::ListAccountsResponse> {
+        self.account_list(&caller(&request)?).await
+    }
+
+    async fn get_account(&self, request: Request<wire::GetAccountRequest>) -> Answer<wire::GetAccountResponse> {
+        self.account_get(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn create_account(
+        &self,
+        request: Request<wire::CreateAccountRequest>,
+    ) -> Answer<wire::CreateAccountResponse> {
+        self.account_create(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn rotate_account(
+        &self,
+        request: Request<wire::RotateAccountRequest>,
+    ) -> Answer<wire::RotateAccountResponse> {
+        self.account_rotate(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn revoke_account(
+        &self,
+        request: Request<wire::RevokeAccountRequest>,
+    ) -> Answer<wire::RevokeAccountResponse> {
+        self.account_revoke(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn list_ledger(&self, request: Request<wire::ListLedgerRequest>) -> Answer<wire::ListLedgerResponse> {
+        self.ledger_list(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn get_ledger_entry(
+        &self,
+        request: Request<wire::GetLedgerEntryRequest>,
+    ) -> Answer<wire::GetLedgerEntryResponse> {
+        let caller = caller(&request)?;
+        let entry = self.or_status(self.context(&caller).ledger_entry(request.into_inner().number).await)?;
+        Ok(Response::new(wire::GetLedgerEntryResponse { entry: Some(entry.into()) }))
+    }
 }
 
 /// Who calls. The access checks in front of the service have put it there.
@@ -205,11 +267,15 @@ fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     caller.ok_or_else(|| Status::internal("the call has no caller"))
 }
 
-fn into_all<A, B: From<A>>(items: Vec<A>) -> Vec<B> {
+pub(super) fn into_all<A, B: From<A>>(items: Vec<A>) -> Vec<B> {
     items.into_iter().map(B::from).collect()
 }
 
-fn required<T>(field: &'static str, text: String, read: impl Fn(String) -> Result<T, InvalidId>) -> Result<T, Status> {
+pub(super) fn required<T>(
+    field: &'static str,
+    text: String,
+    read: impl Fn(String) -> Result<T, InvalidId>,
+) -> Result<T, Status> {
     read(text).map_err(|source| status::malformed(&ConvertError::Id { field, source }))
 }
 
@@ -221,7 +287,7 @@ fn optional<T>(
     if text.is_empty() { Ok(None) } else { required(field, text, read).map(Some) }
 }
 
-fn sites(field: &'static str, ids: Vec<String>) -> Result<Vec<SiteId>, Status> {
+pub(super) fn sites(field: &'static str, ids: Vec<String>) -> Result<Vec<SiteId>, Status> {
     if ids.len() > limits::PAGE_ROWS {
         let (value, limit) = (ids.len(), limits::PAGE_ROWS);
         return Err(status::malformed(&ConvertError::Limit { field, value, limit_name: "PAGE_ROWS", limit }));
@@ -237,7 +303,7 @@ fn lanes(field: &'static str, codes: &[u32]) -> Result<Vec<Lane>, Status> {
     codes.iter().map(lane).collect()
 }
 
-fn short(field: &'static str, text: String) -> Result<String, Status> {
+pub(super) fn short(field: &'static str, text: String) -> Result<String, Status> {
     let limit = limits::HOSTNAME_BYTES;
     if text.len() > limit {
         let refused = ConvertError::Limit { field, value: text.len(), limit_name: "HOSTNAME_BYTES", limit };
@@ -246,7 +312,7 @@ fn short(field: &'static str, text: String) -> Result<String, Status> {
     Ok(text)
 }
 
-fn rows(asked: u32) -> Result<usize, Status> {
+pub(super) fn rows(asked: u32) -> Result<usize, Status> {
     let rows = usize::try_from(asked).unwrap_or(usize::MAX);
     match rows {
         0 => Ok(DEFAULT_ROWS),

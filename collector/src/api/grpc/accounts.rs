@@ -1,0 +1,131 @@
+//! The methods of FleetService that administer: accounts, the revocation of hosts, and the ledger.
+
+use std::time::Duration;
+
+use muster_proto::convert::ConvertError;
+use muster_proto::model::{AccountName, EntryKind, Holder, Role, Timestamp};
+use muster_proto::wire;
+use tonic::{Response, Status};
+
+use super::fleet::{Answer, Fleet, into_all, required, rows, short, sites};
+use crate::actions::{self, AccountRequest, Caller};
+use crate::api::status;
+use crate::ledger::actor::Actor;
+use crate::reports::LedgerAsked;
+
+impl Fleet {
+    pub(super) async fn host_revoke(
+        &self,
+        caller: &Caller,
+        request: wire::RevokeHostRequest,
+    ) -> Answer<wire::RevokeHostResponse> {
+        let asked = short("RevokeHostRequest.host", request.host)?;
+        let host = self.or_status(self.context(caller).host(&asked).await)?;
+        let revoked = actions::host_revoke(self.store.as_ref(), caller, host.id, (self.clock)()).await;
+        if !self.or_refused(revoked)? {
+            return Err(Status::not_found(format!("no host {asked:?}")));
+        }
+        tracing::info!(host.id = %host.id, by = %caller.name, "revoked the keys of a host");
+        let id = host.id.as_bytes().to_vec().into();
+        Ok(Response::new(wire::RevokeHostResponse { id, hostname: host.facts.hostname }))
+    }
+
+    pub(super) async fn caller_get(&self, caller: &Caller) -> Answer<wire::GetCallerResponse> {
+        let Actor::Account { account, .. } = &caller.actor else {
+            return Err(Status::internal("the caller is not an account"));
+        };
+        let found = actions::account_get(self.store.as_ref(), caller, account.as_str()).await;
+        Ok(Response::new(wire::GetCallerResponse { account: Some(self.or_refused(found)?.into()) }))
+    }
+
+    pub(super) async fn account_list(&self, caller: &Caller) -> Answer<wire::ListAccountsResponse> {
+        let accounts = self.or_refused(actions::account_list(self.store.as_ref(), caller).await)?;
+        Ok(Response::new(wire::ListAccountsResponse { accounts: into_all(accounts) }))
+    }
+
+    pub(super) async fn account_get(
+        &self,
+        caller: &Caller,
+        request: wire::GetAccountRequest,
+    ) -> Answer<wire::GetAccountResponse> {
+        let asked = short("GetAccountRequest.account", request.account)?;
+        let found = actions::account_get(self.store.as_ref(), caller, &asked).await;
+        Ok(Response::new(wire::GetAccountResponse { account: Some(self.or_refused(found)?.into()) }))
+    }
+
+    pub(super) async fn account_create(
+        &self,
+        caller: &Caller,
+        request: wire::CreateAccountRequest,
+    ) -> Answer<wire::CreateAccountResponse> {
+        let new = AccountRequest {
+            name: required("CreateAccountRequest.name", request.name, AccountName::new)?,
+            role: code("CreateAccountRequest.role", request.role, Role::from_code)?,
+            holder: code("CreateAccountRequest.holder", request.holder, Holder::from_code)?,
+            sites: sites("CreateAccountRequest.sites", request.sites)?,
+            lifetime: span(request.lifetime_ms),
+        };
+        let created = actions::account_create(self.store.as_ref(), caller, new, (self.clock)()).await;
+        let (token, stored) = self.or_refused(created)?;
+        tracing::info!(account.id = %stored.id, by = %caller.name, "created an account");
+        Ok(Response::new(wire::CreateAccountResponse { token: token.to_string(), stored: Some(stored.into()) }))
+    }
+
+    pub(super) async fn account_rotate(
+        &self,
+        caller: &Caller,
+        request: wire::RotateAccountRequest,
+    ) -> Answer<wire::RotateAccountResponse> {
+        let asked = short("RotateAccountRequest.account", request.account)?;
+        let (lifetime, grace) = (span(request.lifetime_ms), Duration::from_millis(request.grace_ms));
+        let store = self.store.as_ref();
+        let rotated = actions::account_rotate(store, caller, &asked, lifetime, grace, (self.clock)()).await;
+        let (token, stored) = self.or_refused(rotated)?;
+        tracing::info!(account.id = %stored.id, by = %caller.name, "gave an account a new token");
+        Ok(Response::new(wire::RotateAccountResponse { token: token.to_string(), stored: Some(stored.into()) }))
+    }
+
+    pub(super) async fn account_revoke(
+        &self,
+        caller: &Caller,
+        request: wire::RevokeAccountRequest,
+    ) -> Answer<wire::RevokeAccountResponse> {
+        let asked = short("RevokeAccountRequest.account", request.account)?;
+        let revoked = actions::account_revoke(self.store.as_ref(), caller, &asked, (self.clock)()).await;
+        let stored = self.or_refused(revoked)?;
+        tracing::info!(account.id = %stored.id, by = %caller.name, "revoked an account");
+        Ok(Response::new(wire::RevokeAccountResponse { stored: Some(stored.into()) }))
+    }
+
+    pub(super) async fn ledger_list(
+        &self,
+        caller: &Caller,
+        request: wire::ListLedgerRequest,
+    ) -> Answer<wire::ListLedgerResponse> {
+        let kind = match request.kind {
+            0 => None,
+            kind => Some(code("ListLedgerRequest.kind", kind, EntryKind::from_code)?),
+        };
+        let asked = LedgerAsked {
+            since: request.since_ms.map(Timestamp::from_millis),
+            kind,
+            by: short("ListLedgerRequest.by", request.by)?,
+            host: short("ListLedgerRequest.host", request.host)?,
+            rows: rows(request.page_rows)?,
+            page: Some(request.page_token).filter(|token| !token.is_empty()),
+        };
+        let page = self.or_status(self.context(caller).ledger(asked).await)?;
+        let next_page_token = page.next.unwrap_or_default();
+        Ok(Response::new(wire::ListLedgerResponse { entries: into_all(page.rows), next_page_token }))
+    }
+}
+
+fn code<T>(field: &'static str, code: u32, from_code: impl Fn(u8) -> Option<T>) -> Result<T, Status> {
+    let found = u8::try_from(code).ok().and_then(from_code);
+    found.ok_or_else(|| status::malformed(&ConvertError::Code { field, code }))
+}
+
+/// Zero means none.
+fn span(millis: u64) -> Option<Duration> {
+    (millis > 0).then(|| Duration::from_millis(millis))
+}

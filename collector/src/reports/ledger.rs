@@ -1,0 +1,171 @@
+//! The ledger for readers: entries with the present names of accounts, users and hosts.
+
+use muster_proto::model::{AccountId, EntryKind, HostId, LedgerEntry, SiteId, Timestamp};
+
+use super::{Page, ReportContext, ReportError};
+use crate::ledger::actor::ActorId;
+use crate::ledger::entry::{Entry, LaneChange};
+use crate::store::admin::ledger::{self, ByActor, NAMED_HOSTS, Names};
+use crate::store::{LedgerRow, StoreError, admin};
+
+/// Which entries a reader asks for, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct LedgerAsked {
+    /// Only entries of this time or later.
+    pub since: Option<Timestamp>,
+    /// Only entries of this kind.
+    pub kind: Option<EntryKind>,
+    /// Name or id of an account, or `collector`, `rules`, `judge` or `agent`; empty is everybody.
+    pub by: String,
+    /// A host as [`ReportContext::host`] takes it; empty is every host.
+    pub host: String,
+    /// At most this many entries.
+    pub rows: usize,
+    /// The page, as the answer before gave it.
+    pub page: Option<String>,
+}
+
+impl ReportContext {
+    /// A page of the ledger. It may have fewer entries than asked for and still not be the last one, because a search
+    /// for a rare host reads many others.
+    ///
+    /// # Errors
+    /// The host or the account is unknown, the page token is not valid, or the store failed.
+    pub async fn ledger(&self, asked: LedgerAsked) -> Result<Page<LedgerEntry>, ReportError> {
+        let before = asked.page.as_deref().map(str::parse::<u64>).transpose().map_err(|_| ReportError::PageToken)?;
+        let host = if asked.host.is_empty() { None } else { Some(self.host_id(&asked.host).await?) };
+        let query = ledger::LedgerQuery {
+            since: asked.since,
+            kind: asked.kind,
+            by: self.by_actor(&asked.by).await?,
+            host,
+            before,
+            rows: asked.rows,
+        };
+        let list = move |tx: &mut dyn admin::AdminTx| ledger::list(tx, &query);
+        let page = admin::read(self.store.as_ref(), "ledger_list", list).await?;
+        let rows = page.rows.iter().map(|row| shown(row, &page.names)).collect::<Result<_, _>>()?;
+        Ok(Page { rows, next: page.next.map(|number| number.to_string()) })
+    }
+
+    /// One entry of the ledger.
+    ///
+    /// # Errors
+    /// There is none with this number, or the store failed.
+    pub async fn ledger_entry(&self, number: u64) -> Result<LedgerEntry, ReportError> {
+        let get = move |tx: &mut dyn admin::AdminTx| ledger::get(tx, number);
+        let found = admin::read(self.store.as_ref(), "ledger_get", get).await?;
+        let (row, names) = found.ok_or(ReportError::NoEntry { number })?;
+        Ok(shown(&row, &names)?)
+    }
+
+    async fn by_actor(&self, by: &str) -> Result<Option<ByActor>, ReportError> {
+        Ok(Some(match by {
+            "" => return Ok(None),
+            "collector" => ByActor::Collector,
+            "rules" => ByActor::Rules,
+            "judge" => ByActor::Judge,
+            "agent" => ByActor::Agent,
+            name => {
+                let (asked, scope) = (name.to_owned(), self.sites.clone());
+                let find = move |tx: &mut dyn admin::AdminTx| admin::accounts::find(tx, &scope, &asked);
+                let found = admin::read(self.store.as_ref(), "account_get", find).await?;
+                let none = |_| ReportError::NoAccount { account: name.chars().take(64).collect() };
+                ByActor::Account(found.map_err(none)?.id)
+            }
+        }))
+    }
+}
+
+fn shown(row: &LedgerRow, names: &Names) -> Result<LedgerEntry, StoreError> {
+    let entry = row.entry.to_json(&row.actor).map_err(|error| StoreError::Damaged {
+        what: format!("ledger entry {}", row.number),
+        reason: error.to_string(),
+    })?;
+    Ok(LedgerEntry {
+        number: row.number,
+        at: row.at,
+        kind: row.entry.kind(),
+        actor: actor_name(&row.actor, names),
+        account: row.actor.account().map(AccountId::to_string).unwrap_or_default(),
+        text: sentence(&row.entry, names),
+        entry,
+    })
+}
+
+fn actor_name(actor: &ActorId, names: &Names) -> String {
+    match actor {
+        ActorId::Account { account, .. } => account_name(account, names),
+        ActorId::Collector { user } => {
+            let name = names.users.get(user).map_or("a forgotten user", String::as_str);
+            format!("{name} (on the collector)")
+        }
+        ActorId::Rules => "rules".to_owned(),
+        ActorId::Judge => "judge".to_owned(),
+        ActorId::Agent => "agent".to_owned(),
+    }
+}
+
+fn account_name(account: &AccountId, names: &Names) -> String {
+    names.accounts.get(account).cloned().unwrap_or_else(|| account.to_string())
+}
+
+/// What happened, in one line.
+fn sentence(entry: &Entry, names: &Names) -> String {
+    let account = |account: &AccountId| account_name(account, names);
+    match entry {
+        Entry::TokenCreated { token, site, expires_at, max_uses } => {
+            let uses = if *max_uses == 0 { "any number of hosts".to_owned() } else { format!("{max_uses} hosts") };
+            format!("enrollment token {token} for {uses} at site {site}, until {}", expires_at.whole_seconds())
+        }
+        Entry::TokenRevoked { token } => format!("enrollment token {token}"),
+        Entry::AccountCreated { account: id, role, holder, sites, .. } => {
+            format!("account {} for a {holder}: {role} at {}", account(id), site_list(sites))
+        }
+        Entry::AccountRotated { account: id, others_end_at, .. } => {
+            format!("new token of account {}; the ones before end {}", account(id), others_end_at.whole_seconds())
+        }
+        Entry::AccountRevoked { account: id } => format!("account {} and its tokens", account(id)),
+        Entry::HostEnrolled { host, site, token } => {
+            format!("{} at site {site}, with token {token}", host_name(host, names))
+        }
+        Entry::HostRekeyed { host, quarantined: true } => {
+            format!(
+                "new key for {}, in quarantine: its certificate had expired or was replaced",
+                host_name(host, names)
+            )
+        }
+        Entry::HostRekeyed { host, quarantined: false } => format!("new key for {}", host_name(host, names)),
+        Entry::HostRevoked { host } => format!("all keys of {}", host_name(host, names)),
+        Entry::LanesChanged { hosts, changes, .. } => {
+            let changes: Vec<String> = changes.iter().map(change).collect();
+            format!("{}: {}", host_list(hosts, names), changes.join("; "))
+        }
+        Entry::RulesAdopted { from: None, to } => format!("rules {to}"),
+        Entry::RulesAdopted { from: Some(from), to } => format!("rules {to} in place of {from}"),
+        Entry::Restored { backup_at } => format!("the backup of {}", backup_at.whole_seconds()),
+    }
+}
+
+fn change(change: &LaneChange) -> String {
+    let lane = |lane: Option<muster_proto::model::Lane>| lane.map_or("none", muster_proto::model::Lane::name);
+    format!("{} from {} to {} ({})", change.order, lane(change.from), lane(change.to), change.cause)
+}
+
+fn site_list(sites: &[SiteId]) -> String {
+    match sites {
+        [] => "all sites".to_owned(),
+        sites => format!("site {}", sites.iter().map(SiteId::as_str).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn host_name(host: &HostId, names: &Names) -> String {
+    names.hosts.get(host).filter(|name| !name.is_empty()).map_or_else(|| host.to_string(), |name| name.clone())
+}
+
+fn host_list(hosts: &[HostId], names: &Names) -> String {
+    let named: Vec<String> = hosts.iter().take(NAMED_HOSTS).map(|host| host_name(host, names)).collect();
+    let more = hosts.len().saturating_sub(NAMED_HOSTS);
+    let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{rest}", named.join(", "))
+}
