@@ -6,6 +6,7 @@
 //!
 //! `tokens` and `backup` work beside a running collector: they open the same database themselves.
 
+mod accounts;
 mod authority;
 mod backup;
 mod check;
@@ -111,6 +112,10 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
         }
         Verb::Tokens(asked) => {
             runtime.block_on(tokens::run(&settings, asked, clock::system_now(), out))?;
+            Ok(0)
+        }
+        Verb::Accounts(asked) => {
+            runtime.block_on(accounts::run(&settings, asked, clock::system_now(), out))?;
             Ok(0)
         }
         Verb::Check(_) => {

@@ -5,6 +5,7 @@
 //!  args ─► profile ─► client (wire to model) ─► noun ─► render (table, json, ndjson, csv) ─► exit code
 //! ```
 
+mod accounts;
 mod args;
 mod board;
 mod catalogue;
@@ -14,6 +15,7 @@ mod explain;
 mod findings;
 mod host;
 mod hosts;
+mod ledger;
 mod orders;
 mod profile;
 mod render;
@@ -33,6 +35,9 @@ use args::{Cli, Verb};
 use client::Client;
 use render::Screen;
 
+pub(crate) use accounts::{
+    AccountsVerb, NewAccountArgs, RotateArgs, plain_page as account_page, plain_table as account_table,
+};
 pub(crate) use args::NewTokenArgs;
 pub use exit::{of_boards, of_verdicts};
 pub(crate) use tokens::plain_table as token_table;
@@ -95,6 +100,10 @@ async fn execute(
             no_list_options(filter == args::HostsFilterArgs::default())?;
             host::run(connect().await?, asked, screen).await
         }
+        Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Revoke(asked)), filter }) => {
+            no_list_options(filter == args::HostsFilterArgs::default())?;
+            host::revoke(connect().await?, asked, screen).await
+        }
         Verb::Software(asked) => software::run(connect().await?, asked, screen).await,
         Verb::Host(asked) => host::run(connect().await?, asked, screen).await,
         Verb::Explain(asked) => explain::run(connect().await?, asked, screen).await,
@@ -103,6 +112,8 @@ async fn execute(
             no_list_options(!matches!(asked.verb, Some(args::OrdersVerb::Show { .. })) || !asked.all)?;
             orders::run(connect().await?, asked, screen).await
         }
+        Verb::Accounts(asked) => accounts::run(connect().await?, asked, screen).await,
+        Verb::Ledger(asked) => ledger::run(connect().await?, asked, screen).await,
         Verb::Tokens(asked) => tokens::run(connect().await?, asked, screen).await,
         Verb::Status => status::run(connect().await?, screen).await,
         Verb::Catalogue(args::CatalogueVerb::List) => catalogue::list(connect().await?, screen).await,

@@ -3,6 +3,7 @@
 mod accounts;
 mod agents;
 mod fleet;
+mod methods;
 mod operators;
 
 use std::time::Duration;

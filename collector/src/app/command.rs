@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::TokenId;
 
-use crate::cli::NewTokenArgs;
+use crate::cli::{AccountsVerb, NewTokenArgs};
 use crate::config::Flags;
 
 /// Run and maintain a Muster collector
@@ -29,6 +29,8 @@ pub(super) enum Verb {
     Check(OutputArgs),
     /// List, create and revoke enrollment tokens; works while the collector runs
     Tokens(TokensArgs),
+    /// List, create, rotate and revoke accounts without a token; works while the collector runs
+    Accounts(AccountsArgs),
     /// Back up store, CA, admin token, settings and rules to a new directory; works while the collector runs
     Backup(BackupArgs),
     /// Restore a backup into an empty data directory and an empty store
@@ -54,6 +56,7 @@ impl Verb {
             Self::Init(asked) => asked.output.output,
             Self::Check(asked) | Self::Version(asked) => asked.output,
             Self::Tokens(asked) => asked.output,
+            Self::Accounts(asked) => asked.output,
             Self::Serve(_) | Self::Backup(_) | Self::Restore { .. } | Self::Completions { .. } => Format::Table,
         }
     }
@@ -102,6 +105,15 @@ pub(super) enum BackupVerb {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AccountsArgs {
+    #[command(subcommand)]
+    pub(super) verb: Option<AccountsVerb>,
+    /// Output format
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    pub(super) output: Format,
 }
 
 #[derive(Debug, Args)]

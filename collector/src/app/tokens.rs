@@ -7,14 +7,12 @@ use muster_proto::model::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::authority::{StoreFile, store_lost, verify};
+use super::accounts;
 use super::command::{Format, TokensArgs, TokensVerb};
-use super::prepare::NotPrepared;
 use super::system_user;
 use crate::actions::{self, NewEnrollment};
 use crate::cli::{NewTokenArgs, token_table};
 use crate::config::Settings;
-use crate::store;
 use crate::tls::ca_pin;
 
 pub(super) async fn run(
@@ -24,16 +22,7 @@ pub(super) async fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let ca = settings.file("ca.pem");
-    // Connecting creates a missing database, and this verb must not.
-    let file = StoreFile::of(settings).map_err(anyhow::Error::msg)?;
-    if let Some(lost) = store_lost(settings, file)? {
-        return Err(lost.into());
-    }
-    let has_store = matches!(file, StoreFile::None | StoreFile::HasContent);
-    anyhow::ensure!(has_store, NotPrepared::of(settings));
-    let store = store::connect(settings.store.url()).await?;
-    // A token with the pin of another CA enrolls nobody.
-    anyhow::ensure!(verify(settings, store.as_ref(), now).await?, NotPrepared::of(settings));
+    let store = accounts::open(settings, now).await?;
     let caller = system_user::caller();
     let text = match (asked.verb, asked.output) {
         (Some(TokensVerb::Create(NewTokenArgs { site, uses, expires })), output) => {

@@ -7,6 +7,9 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesPars
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::{Lane, OrderId, ProductId, SiteId, TokenId};
 
+use super::accounts::AccountsArgs;
+use super::ledger::LedgerArgs;
+
 /// Query a Muster collector
 #[derive(Debug, Parser)]
 #[command(
@@ -87,6 +90,10 @@ pub(super) enum Verb {
     Catalogue(CatalogueVerb),
     /// List, create and revoke enrollment tokens
     Tokens(TokensArgs),
+    /// List, create, rotate and revoke accounts: who may use the collector
+    Accounts(AccountsArgs),
+    /// Show who did what, newest first
+    Ledger(LedgerArgs),
     /// Show the state of the collector
     Status,
     /// Print a shell completion script
@@ -120,6 +127,8 @@ pub(super) enum HostsVerb {
     List(HostsFilterArgs),
     /// Show one host: facts, lanes, products and sources
     Show(HostArgs),
+    /// Revoke all keys of a host: it can no longer report, and stays in every count
+    Revoke(HostArgs),
 }
 
 #[derive(Debug, PartialEq, Eq, Default, Args)]

@@ -7,8 +7,8 @@ use anyhow::Context;
 use hyper_util::rt::TokioIo;
 use muster_proto::error_chain;
 use muster_proto::model::{
-    Board, CollectorStatus, Explanation, Finding, HostReport, HostRow, Lane, OrderId, OrderReport, ProductId,
-    ProductReport, SiteId, SoftwareReport, TokenId, TokenReport,
+    AccountReport, Board, CollectorStatus, Explanation, Finding, HostId, HostReport, HostRow, Lane, LedgerEntry,
+    OrderId, OrderReport, ProductId, ProductReport, SiteId, SoftwareReport, Timestamp, TokenId, TokenReport,
 };
 use muster_proto::wire::{self, fleet_service_client::FleetServiceClient};
 use rustls::pki_types::pem::PemObject;
@@ -22,6 +22,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
+use super::accounts::{NewAccountArgs, RotateArgs};
+use super::ledger::LedgerFilterArgs;
 use super::profile::{ExposedToken, Missing, Target};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,6 +72,8 @@ fn rustls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e 
 
 /// What to do about an unknown host.
 const LIST_HOSTS: &str = "list the hosts with `muster hosts`";
+/// What to do about an unknown account.
+const LIST_ACCOUNTS: &str = "list the accounts with `muster accounts`";
 /// What to do about an unknown order.
 pub(super) const LIST_ORDERS: &str = "list the orders with `muster orders --all`";
 
@@ -105,7 +109,7 @@ pub(super) fn advice(failed: &anyhow::Error) -> Option<String> {
     let advice = if refused.code == Code::Unauthenticated {
         "check that --token-file is a token of this collector; `muster-collector init` writes the first one"
     } else if refused.code == Code::PermissionDenied {
-        "ask for a token with the required role"
+        "ask an administrator for an account with the role and the sites that this needs; `muster accounts show` prints yours"
     } else {
         refused.remedy?
     };
@@ -302,6 +306,87 @@ impl Client {
         Ok(answer.product.context("the answer has no product")?.try_into()?)
     }
 
+    pub(super) async fn host_revoke(&mut self, host: &str) -> anyhow::Result<(HostId, String)> {
+        let request = wire::RevokeHostRequest { host: host.to_owned() };
+        let answer = self.inner.revoke_host(request).await.map_err(missing(LIST_HOSTS))?.into_inner();
+        Ok((HostId::try_from(&*answer.id)?, answer.hostname))
+    }
+
+    pub(super) async fn caller(&mut self) -> anyhow::Result<AccountReport> {
+        let answer = self.inner.get_caller(wire::GetCallerRequest {}).await.map_err(refused)?.into_inner();
+        account(answer.account)
+    }
+
+    pub(super) async fn account_list(&mut self) -> anyhow::Result<Vec<AccountReport>> {
+        let answer = self.inner.list_accounts(wire::ListAccountsRequest {}).await.map_err(refused)?;
+        all(answer.into_inner().accounts)
+    }
+
+    pub(super) async fn account_get(&mut self, asked: &str) -> anyhow::Result<AccountReport> {
+        let request = wire::GetAccountRequest { account: asked.to_owned() };
+        account(self.inner.get_account(request).await.map_err(missing(LIST_ACCOUNTS))?.into_inner().account)
+    }
+
+    pub(super) async fn account_create(&mut self, new: &NewAccountArgs) -> anyhow::Result<(String, AccountReport)> {
+        let request = wire::CreateAccountRequest {
+            name: new.name.to_string(),
+            role: new.role.code().into(),
+            holder: new.holder.code().into(),
+            sites: new.sites.iter().map(SiteId::to_string).collect(),
+            lifetime_ms: millis(new.expires),
+        };
+        let answer = self.inner.create_account(request).await.map_err(refused)?.into_inner();
+        Ok((answer.token, account(answer.stored)?))
+    }
+
+    pub(super) async fn account_rotate(&mut self, asked: &RotateArgs) -> anyhow::Result<(String, AccountReport)> {
+        let (lifetime_ms, grace_ms) = (millis(asked.expires), millis(asked.grace));
+        let request = wire::RotateAccountRequest { account: asked.account.clone(), lifetime_ms, grace_ms };
+        let answer = self.inner.rotate_account(request).await.map_err(missing(LIST_ACCOUNTS))?.into_inner();
+        Ok((answer.token, account(answer.stored)?))
+    }
+
+    pub(super) async fn account_revoke(&mut self, asked: &str) -> anyhow::Result<AccountReport> {
+        let request = wire::RevokeAccountRequest { account: asked.to_owned() };
+        account(self.inner.revoke_account(request).await.map_err(missing(LIST_ACCOUNTS))?.into_inner().stored)
+    }
+
+    /// At most `limit` entries, and whether there may be more.
+    pub(super) async fn ledger(
+        &mut self,
+        filter: &LedgerFilterArgs,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> anyhow::Result<(Vec<LedgerEntry>, bool)> {
+        let mut entries: Vec<LedgerEntry> = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = wire::ListLedgerRequest {
+                since_ms: since.map(Timestamp::millis),
+                kind: filter.kind.map_or(0, |kind| kind.code().into()),
+                by: filter.by.clone(),
+                host: filter.host.clone(),
+                page_rows: page_rows(Some(limit), entries.len()),
+                page_token,
+            };
+            let advice = "list the hosts with `muster hosts`, the accounts with `muster accounts`";
+            let answer = self.inner.list_ledger(request).await.map_err(missing(advice))?.into_inner();
+            entries.extend(all::<_, LedgerEntry>(answer.entries)?);
+            page_token = answer.next_page_token;
+            if page_token.is_empty() || entries.len() >= limit {
+                entries.truncate(limit);
+                return Ok((entries, !page_token.is_empty()));
+            }
+        }
+    }
+
+    pub(super) async fn ledger_entry(&mut self, number: u64) -> anyhow::Result<LedgerEntry> {
+        let request = wire::GetLedgerEntryRequest { number };
+        let advice = "list the entries with `muster ledger`";
+        let answer = self.inner.get_ledger_entry(request).await.map_err(missing(advice))?.into_inner();
+        Ok(answer.entry.context("the answer has no entry")?.try_into()?)
+    }
+
     pub(super) async fn token_create(
         &mut self,
         site: &SiteId,
@@ -324,6 +409,14 @@ impl Client {
         self.inner.revoke_enrollment_token(request).await.map_err(missing("list the tokens with `muster tokens`"))?;
         Ok(())
     }
+}
+
+fn account(account: Option<wire::Account>) -> anyhow::Result<AccountReport> {
+    Ok(account.context("the answer has no account")?.try_into()?)
+}
+
+fn millis(span: Option<Duration>) -> u64 {
+    span.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn tls(target: &Target) -> anyhow::Result<ClientConfig> {

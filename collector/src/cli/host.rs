@@ -23,6 +23,17 @@ const HEADER: [&str; 13] = [
     "advice",
 ];
 
+pub(super) async fn revoke(mut client: Client, asked: HostArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let (id, hostname) = client.host_revoke(&asked.host).await?;
+    let whole = serde_json::json!({ "revoked": id, "hostname": hostname });
+    let answer = Answer { whole: &whole, header: &["revoked", "hostname"] };
+    let row = || vec![vec![id.to_string(), hostname.clone()]];
+    let page =
+        |_: &Paint| format!("revoked the keys of {} ({id}); to report again it must enroll again\n", clean(&hostname));
+    screen.show(&answer, std::slice::from_ref(&whole), row, page)?;
+    Ok(0)
+}
+
 pub(super) async fn run(mut client: Client, asked: HostArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let host = client.host(&asked.host).await?;
     let now = screen.now();

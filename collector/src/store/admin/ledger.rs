@@ -19,6 +19,7 @@ const BUDGET: usize = 20_000;
 /// entry older than this ends.
 const CLOCK_SLACK_MS: i64 = 3_600_000;
 
+#[cfg(test)]
 const FOLLOW: &str = "SELECT no, at, entry FROM ledger WHERE no > $1 ORDER BY no LIMIT $2";
 const NEWEST: &str = "SELECT no, at, entry FROM ledger WHERE no < $1 ORDER BY no DESC LIMIT $2";
 const NEWEST_OF_KIND: &str = "SELECT no, at, entry FROM ledger WHERE kind = $3 AND no < $1 ORDER BY no DESC LIMIT $2";
@@ -85,6 +86,7 @@ pub(crate) struct Names {
 /// The hosts of an entry whose names a reader gets; an entry may have hundreds.
 pub(crate) const NAMED_HOSTS: usize = 3;
 
+#[cfg(test)]
 /// At most `most` entries with higher numbers than `after`, oldest first. A reader that continues after the last number
 /// that it got misses none.
 ///

@@ -1,0 +1,70 @@
+//! Who may call which method of FleetService: the lowest role, and what a caller that is bound to sites gets.
+
+use muster_proto::model::Role;
+
+use super::method_of;
+
+pub(super) const SERVICE: &str = "muster.v1.FleetService";
+
+/// What a method does for a caller that is bound to sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SiteRule {
+    /// The answer has nothing of any site: rules, the version, the caller's own account.
+    NoSite,
+    /// The answer has only what belongs to the caller's sites.
+    Filtered,
+    /// What the request names must belong to the caller's sites; otherwise it does not exist, or is refused.
+    Named,
+    /// Refused: the answer cannot be divided by site.
+    WholeFleet,
+}
+
+/// The rule of a method.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Method {
+    pub(super) name: &'static str,
+    /// The lowest role that may call it.
+    pub(super) role: Role,
+    pub(super) sites: SiteRule,
+}
+
+const fn method(name: &'static str, role: Role, sites: SiteRule) -> Method {
+    Method { name, role, sites }
+}
+
+/// Every method of the service.
+pub(super) const METHODS: [Method; 22] = [
+    method("GetStatus", Role::Viewer, SiteRule::Filtered),
+    method("GetBoard", Role::Viewer, SiteRule::Filtered),
+    method("ListHosts", Role::Viewer, SiteRule::Filtered),
+    method("GetHost", Role::Viewer, SiteRule::Named),
+    method("ExplainHost", Role::Viewer, SiteRule::Named),
+    method("SearchSoftware", Role::Viewer, SiteRule::Filtered),
+    method("ListFindings", Role::Viewer, SiteRule::Filtered),
+    method("ListOrders", Role::Viewer, SiteRule::NoSite),
+    method("ListProducts", Role::Viewer, SiteRule::NoSite),
+    method("GetProduct", Role::Viewer, SiteRule::NoSite),
+    method("CreateEnrollmentToken", Role::Operator, SiteRule::Named),
+    method("ListEnrollmentTokens", Role::Viewer, SiteRule::Filtered),
+    method("RevokeEnrollmentToken", Role::Operator, SiteRule::Named),
+    method("RevokeHost", Role::Operator, SiteRule::Named),
+    method("GetCaller", Role::Viewer, SiteRule::NoSite),
+    method("ListAccounts", Role::Admin, SiteRule::Filtered),
+    method("GetAccount", Role::Admin, SiteRule::Named),
+    method("CreateAccount", Role::Admin, SiteRule::Named),
+    method("RotateAccount", Role::Admin, SiteRule::Named),
+    method("RevokeAccount", Role::Admin, SiteRule::Named),
+    method("ListLedger", Role::Viewer, SiteRule::WholeFleet),
+    method("GetLedgerEntry", Role::Viewer, SiteRule::WholeFleet),
+];
+
+/// The rule of a path. An unknown method needs the highest role. Reflection and unknown services tell nothing about the
+/// fleet, but they still need a token.
+pub(super) fn rule_of(path: &str) -> (Role, SiteRule) {
+    let Some(name) = method_of(path, SERVICE) else { return (Role::Viewer, SiteRule::NoSite) };
+    let found = METHODS.iter().find(|method| method.name == name);
+    found.map_or((Role::Admin, SiteRule::WholeFleet), |method| (method.role, method.sites))
+}
+
+#[cfg(test)]
+mod tests;

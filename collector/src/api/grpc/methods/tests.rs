@@ -1,0 +1,248 @@
+//! Walks every method with every role, with accounts of the whole fleet, of one site and of another, and without an
+//! account.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, HeaderValue, Request};
+use http_body_util::BodyExt as _;
+use muster_proto::model::{AccountName, CaPin, Holder, SiteId, Timestamp};
+use muster_proto::wire;
+use prost::Message as _;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use super::*;
+use crate::actions::{self, AccountRequest, Caller};
+use crate::api::grpc::{Fleet, OperatorsGate, operators_routes};
+use crate::api::{Access, probes::Readiness};
+use crate::store::{self, NewToken, SiteScope, Store, admin};
+use crate::telemetry::Metrics;
+
+/// Each site has a host, a token and an account that are named after it.
+const SITES: [&str; 2] = ["north", "south"];
+const START: i64 = 1_767_000_000_000;
+
+struct Lab {
+    store: Arc<dyn Store>,
+    gate: OperatorsGate,
+    _folder: tempfile::TempDir,
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(START)
+}
+
+fn root() -> Caller {
+    Caller::collector("root")
+}
+
+impl Lab {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store::open(&folder.path().join("fleet.db").display().to_string()).expect("opens");
+        let rules = Arc::new(ArcSwap::from_pointee(crate::rules::load(None).expect("rules")));
+        let metrics = Metrics::new();
+        let clock: crate::clock::Clock = Arc::new(now);
+        let readiness = Arc::new(Readiness::default());
+        let pin = CaPin::from_bytes([1; 32]);
+        let fleet = Fleet::new(Arc::clone(&store), rules, Arc::clone(&clock), pin, Arc::clone(&metrics), readiness);
+        let (_, health) = tonic_health::server::health_reporter();
+        let routes = operators_routes(fleet, health).expect("routes");
+        let access = Access::new(Arc::clone(&store), clock, Arc::clone(&metrics));
+        let gate = OperatorsGate::new(routes, access, metrics);
+        let lab = Self { store, gate, _folder: folder };
+        for (n, site) in (1..).zip(SITES) {
+            lab.settle(n, site).await;
+        }
+        lab
+    }
+
+    /// A host, an enrollment token and an account at a site.
+    async fn settle(&self, n: u8, site: &str) {
+        let new = NewToken {
+            id: format!("token-{site}").parse().expect("an id"),
+            secret_hash: [9; 32],
+            site: SiteId::new(site).expect("a site"),
+            created_at: now(),
+            expires_at: Timestamp::from_millis(START + 3_600_000),
+            max_uses: 0,
+        };
+        let id = new.id.clone();
+        let create = move |tx: &mut dyn admin::AdminTx| admin::tokens::create(tx, &new);
+        let acting = store::Acting { actor: root().actor, now: now() };
+        admin::write(self.store.as_ref(), "token_create", acting, create).await.expect("creates");
+        let mut host = store::contract::enrollment(n);
+        host.token = id;
+        host.facts.hostname = format!("host-{site}");
+        host.now = now();
+        assert!(matches!(self.store.host_enroll(host).await, Ok(store::Enrolled::Host { .. })));
+        self.account(&format!("account-{site}"), Role::Viewer, &[site]).await;
+    }
+
+    /// The header of a new account.
+    async fn account(&self, name: &str, role: Role, sites: &[&str]) -> String {
+        let sites = sites.iter().map(|site| SiteId::new(*site).expect("a site")).collect();
+        let name = AccountName::new(name).expect("a name");
+        let new = AccountRequest { name, role, holder: Holder::Person, sites, lifetime: None };
+        let created = actions::account_create(self.store.as_ref(), &root(), new, now()).await;
+        format!("Bearer {}", created.expect("creates").0)
+    }
+
+    /// The code of the answer, and its bytes.
+    async fn call(&self, method: &str, message: &[u8], authorization: Option<&str>) -> (Code, Vec<u8>) {
+        let mut framed = vec![0];
+        framed.extend(u32::try_from(message.len()).expect("short").to_be_bytes());
+        framed.extend(message);
+        let mut request = Request::post(format!("http://collector/{SERVICE}/{method}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        if let Some(value) = authorization {
+            request = request.header("authorization", HeaderValue::from_str(value).expect("a header"));
+        }
+        let body = Body::new(http_body_util::Full::new(bytes::Bytes::from(framed)));
+        let response = self.gate.clone().answer(request.body(body).expect("a request")).await;
+        let (head, body) = response.into_parts();
+        let collected = body.collect().await.expect("a body");
+        let trailers = collected.trailers().cloned().unwrap_or_default();
+        let code = |headers: &HeaderMap| Status::from_header_map(headers).map(|status| status.code());
+        let code = code(&head.headers).or_else(|| code(&trailers)).unwrap_or(Code::Unknown);
+        (code, collected.to_bytes().to_vec())
+    }
+}
+
+/// A valid request of each method about a site. Requests of methods that change something are valid once.
+fn request(method: &str, site: &str, n: usize) -> Vec<u8> {
+    let (host, account) = (format!("host-{site}"), format!("account-{site}"));
+    match method {
+        "GetHost" => wire::GetHostRequest { host }.encode_to_vec(),
+        "ExplainHost" => wire::ExplainHostRequest { host, ..Default::default() }.encode_to_vec(),
+        "SearchSoftware" => {
+            wire::SearchSoftwareRequest { text: "curl".to_owned(), host_rows: 10, ..Default::default() }.encode_to_vec()
+        }
+        "GetProduct" => wire::GetProductRequest { id: "kaspersky-endpoint-security".to_owned() }.encode_to_vec(),
+        "CreateEnrollmentToken" => {
+            wire::CreateEnrollmentTokenRequest { site: site.to_owned(), ..Default::default() }.encode_to_vec()
+        }
+        "RevokeEnrollmentToken" => wire::RevokeEnrollmentTokenRequest { id: format!("token-{site}") }.encode_to_vec(),
+        "RevokeHost" => wire::RevokeHostRequest { host }.encode_to_vec(),
+        "GetAccount" => wire::GetAccountRequest { account }.encode_to_vec(),
+        "CreateAccount" => wire::CreateAccountRequest {
+            name: format!("new-{site}-{n}"),
+            role: 1,
+            holder: 1,
+            sites: vec![site.to_owned()],
+            lifetime_ms: 0,
+        }
+        .encode_to_vec(),
+        "RotateAccount" => wire::RotateAccountRequest { account, ..Default::default() }.encode_to_vec(),
+        "RevokeAccount" => wire::RevokeAccountRequest { account: format!("spare-{site}-{n}") }.encode_to_vec(),
+        "GetLedgerEntry" => wire::GetLedgerEntryRequest { number: 1 }.encode_to_vec(),
+        // The others need no fields.
+        _ => Vec::new(),
+    }
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[tokio::test]
+async fn every_method_keeps_its_rule_for_every_role_and_site() {
+    let lab = Lab::start().await;
+    let mut accounts = BTreeMap::new();
+    for role in Role::ALL {
+        for (kind, sites) in [("fleet", &[][..]), ("own", &["north"][..]), ("foreign", &["south"][..])] {
+            accounts.insert((*role, kind), lab.account(&format!("{role}-{kind}"), *role, sites).await);
+        }
+    }
+    for (row, method) in METHODS.iter().enumerate() {
+        let name = method.name;
+        for (column, ((role, kind), authorization)) in accounts.iter().enumerate() {
+            let n = row * 100 + column;
+            lab.account(&format!("spare-north-{n}"), Role::Viewer, &["north"]).await;
+            // Every request is about the site `north`.
+            let (code, answer) = lab.call(name, &request(name, "north", n), Some(authorization)).await;
+            let told = format!("{name} by {role} of {kind}: {code:?}");
+            if *role < method.role {
+                assert_eq!((code, answer.is_empty()), (Code::PermissionDenied, true), "{told}");
+                continue;
+            }
+            match (method.sites, *kind) {
+                (SiteRule::NoSite, _) | (_, "fleet") | (SiteRule::Filtered | SiteRule::Named, "own") => {
+                    assert_eq!(code, Code::Ok, "{told}");
+                }
+                (SiteRule::Filtered, _) => assert_eq!(code, Code::Ok, "{told}"),
+                (SiteRule::Named, _) => {
+                    assert!(matches!(code, Code::NotFound | Code::PermissionDenied), "{told}");
+                }
+                (SiteRule::WholeFleet, _) => assert_eq!(code, Code::PermissionDenied, "{told}"),
+            }
+            // No answer names anything of a site that is not the caller's.
+            let hidden = match *kind {
+                "own" => Some("south"),
+                "foreign" => Some("north"),
+                _ => None,
+            };
+            assert!(!hidden.is_some_and(|site| contains(&answer, &format!("-{site}"))), "{told}: names {hidden:?}");
+        }
+        let unknown = format!("Bearer nobody.{}", "a".repeat(52));
+        for authorization in [None, Some(unknown.as_str()), Some("Basic eA==")] {
+            let (code, answer) = lab.call(name, &request(name, "north", 0), authorization).await;
+            assert_eq!((code, answer.is_empty()), (Code::Unauthenticated, true), "{name} without an account");
+        }
+    }
+    // What the lists show to the fleet, so that an empty list cannot pass for a filtered one.
+    let fleet = &accounts[&(Role::Admin, "fleet")];
+    for (method, texts) in [
+        ("ListHosts", ["host-north", "host-south"]),
+        ("ListEnrollmentTokens", ["token-north", "token-south"]),
+        ("ListAccounts", ["account-north", "account-south"]),
+    ] {
+        let (_, answer) = lab.call(method, &[], Some(fleet)).await;
+        assert!(texts.iter().all(|text| contains(&answer, text)), "{method}");
+    }
+    assert_eq!(lab.store.host_count(&SiteScope::All).await.expect("counts"), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_expired_or_belongs_to_a_revoked_account_is_refused() {
+    let lab = Lab::start().await;
+    let name = AccountName::new("ada").expect("a name");
+    let lifetime = Some(std::time::Duration::from_secs(60));
+    let new = AccountRequest { name, role: Role::Viewer, holder: Holder::Person, sites: Vec::new(), lifetime };
+    // Created a minute ago, so it expires now.
+    let then = Timestamp::from_millis(START - 60_000);
+    let created = actions::account_create(lab.store.as_ref(), &root(), new, then).await.expect("creates");
+    let (code, _) = lab.call("GetStatus", &[], Some(&format!("Bearer {}", created.0))).await;
+    assert_eq!(code, Code::Unauthenticated);
+    let bob = lab.account("bob", Role::Viewer, &[]).await;
+    assert_eq!(lab.call("GetStatus", &[], Some(&bob)).await.0, Code::Ok);
+    actions::account_revoke(lab.store.as_ref(), &root(), "bob", now()).await.expect("revokes");
+    assert_eq!(lab.call("GetStatus", &[], Some(&bob)).await.0, Code::Unauthenticated);
+}
+
+#[test]
+fn every_method_of_the_contract_has_a_rule_and_no_other_has() {
+    let schema = include_str!("../../../../../proto/schema/muster/v1/fleet.proto");
+    let mut declared: Vec<&str> = schema
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("rpc "))
+        .filter_map(|line| line.split('(').next())
+        .collect();
+    let mut listed = METHODS.map(|method| method.name).to_vec();
+    declared.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(declared, listed);
+}
+
+#[test]
+fn methods_that_change_something_are_not_for_viewers() {
+    for method in METHODS {
+        let reads = ["Get", "List", "Explain", "Search"].iter().any(|verb| method.name.starts_with(verb));
+        assert!(reads || method.role > Role::Viewer, "{}", method.name);
+    }
+    assert_eq!(rule_of("/muster.v1.FleetService/Tomorrow").0, Role::Admin);
+    assert_eq!(rule_of("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo").0, Role::Viewer);
+}

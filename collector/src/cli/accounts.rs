@@ -1,0 +1,236 @@
+//! `muster accounts`: who may use the collector, with which role, at which sites.
+
+use std::time::Duration;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use muster_proto::model::{AccountName, AccountReport, Holder, Role, SiteId, Timestamp};
+
+use super::client::Client;
+use super::render::{Answer, Cell, Paint, Screen, Table, counted, fields, instant, when};
+
+const HEADER: [&str; 8] = ["id", "name", "role", "holder", "sites", "created_at", "expires_at", "revoked_at"];
+const CREATED_HEADER: [&str; 5] = ["token", "name", "role", "sites", "expires_at"];
+
+#[derive(Debug, Args)]
+pub(super) struct AccountsArgs {
+    #[command(subcommand)]
+    verb: Option<AccountsVerb>,
+}
+
+/// What can be done with accounts; `muster-collector accounts` has the same verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountsVerb {
+    /// List accounts; the same as `accounts`
+    List,
+    /// Show one account and its tokens, by default your own
+    Show {
+        /// Name or id of the account [default: your own]
+        account: Option<String>,
+    },
+    /// Create an account; its token is shown only once
+    Create(NewAccountArgs),
+    /// Give an account a new token and end the ones before
+    Rotate(RotateArgs),
+    /// Revoke an account and all its tokens; its name stays in the ledger
+    Revoke {
+        /// Name or id of the account
+        account: String,
+    },
+}
+
+/// What a new account is for.
+#[derive(Debug, Args)]
+pub(crate) struct NewAccountArgs {
+    /// Name of the account: lower-case letters, digits, '.', '-' and '_'
+    pub(crate) name: AccountName,
+    /// What the account may do
+    #[arg(long, value_parser = role())]
+    pub(crate) role: Role,
+    /// Let the account see and act on this site only; can be repeated [default: all sites]
+    #[arg(long = "site", value_name = "SITE")]
+    pub(crate) sites: Vec<SiteId>,
+    /// How long the token is valid, for example 12h or 90d [default: until it is revoked]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    pub(crate) expires: Option<Duration>,
+    /// Who holds the token
+    #[arg(long = "for", value_name = "HOLDER", default_value = "person", value_parser = holder())]
+    pub(crate) holder: Holder,
+}
+
+/// Which account gets a new token.
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    /// Name or id of the account
+    pub(crate) account: String,
+    /// How long the new token is valid, for example 12h or 90d [default: until it is revoked]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    pub(crate) expires: Option<Duration>,
+    /// How long the tokens before are still accepted, for example 1h [default: they end at once]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    pub(crate) grace: Option<Duration>,
+}
+
+pub(super) async fn run(mut client: Client, asked: AccountsArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let now = screen.now();
+    match asked.verb {
+        None | Some(AccountsVerb::List) => {
+            let accounts = client.account_list().await?;
+            let answer = Answer { whole: &accounts, header: &HEADER };
+            let rows = || accounts.iter().map(|account| row(account, now)).collect();
+            screen.show(&answer, &accounts, rows, |paint| list_page(&accounts, now, paint))?;
+        }
+        Some(AccountsVerb::Show { account }) => {
+            let account = match account {
+                Some(account) => client.account_get(&account).await?,
+                None => client.caller().await?,
+            };
+            show(&account, screen, |paint| account_page(&account, now, paint))?;
+        }
+        Some(AccountsVerb::Create(new)) => {
+            let (token, stored) = client.account_create(&new).await?;
+            created(&token, &stored, screen)?;
+        }
+        Some(AccountsVerb::Rotate(asked)) => {
+            let (token, stored) = client.account_rotate(&asked).await?;
+            created(&token, &stored, screen)?;
+        }
+        Some(AccountsVerb::Revoke { account }) => {
+            let stored = client.account_revoke(&account).await?;
+            show(&stored, screen, |_| format!("revoked account {} and its tokens\n", stored.name))?;
+        }
+    }
+    Ok(0)
+}
+
+fn show(account: &AccountReport, screen: &mut Screen<'_>, page: impl FnOnce(&Paint) -> String) -> anyhow::Result<()> {
+    let now = screen.now();
+    let answer = Answer { whole: account, header: &HEADER };
+    screen.show(&answer, std::slice::from_ref(account), || vec![row(account, now)], page)?;
+    Ok(())
+}
+
+fn created(token: &str, stored: &AccountReport, screen: &mut Screen<'_>) -> anyhow::Result<()> {
+    let whole = serde_json::json!({ "token": token, "stored": stored });
+    let answer = Answer { whole: &whole, header: &CREATED_HEADER };
+    let expires_at = stored.tokens.first().and_then(|token| token.expires_at);
+    let row = || {
+        let sites = site_list(&stored.sites);
+        vec![vec![token.to_owned(), stored.name.to_string(), stored.role.to_string(), sites, instant(expires_at)]]
+    };
+    screen.show(&answer, std::slice::from_ref(&whole), row, |_| format!("{token}\n"))?;
+    Ok(())
+}
+
+fn row(account: &AccountReport, now: Timestamp) -> Vec<String> {
+    vec![
+        account.id.to_string(),
+        account.name.to_string(),
+        account.role.to_string(),
+        account.holder.to_string(),
+        site_list(&account.sites),
+        account.created_at.to_rfc3339(),
+        instant(last_end(account, now).flatten()),
+        instant(account.revoked_at),
+    ]
+}
+
+/// When the last valid token expires: `None` if no token is valid, `Some(None)` if one never expires.
+fn last_end(account: &AccountReport, now: Timestamp) -> Option<Option<Timestamp>> {
+    let valid = || account.tokens.iter().filter(|token| token.is_valid(now));
+    if valid().any(|token| token.expires_at.is_none()) {
+        return Some(None);
+    }
+    valid().map(|token| token.expires_at).max()
+}
+
+fn state(account: &AccountReport, now: Timestamp) -> String {
+    match (account.revoked_at, last_end(account, now)) {
+        (Some(at), _) => format!("revoked {}", when(at, now)),
+        (None, None) => "no valid token".to_owned(),
+        (None, Some(None)) => "valid".to_owned(),
+        (None, Some(Some(end))) => format!("valid until {}", when(end, now)),
+    }
+}
+
+fn list_page(accounts: &[AccountReport], now: Timestamp, paint: &Paint) -> String {
+    let mut table = Table::new(&["name", "role", "for", "sites", "state", "id"]);
+    for account in accounts {
+        table.row(vec![
+            Cell::text(account.name.as_str()),
+            Cell::text(account.role.name()),
+            Cell::text(account.holder.name()),
+            Cell::text(site_words(&account.sites)),
+            Cell::text(state(account, now)),
+            Cell::text(account.id.as_str()),
+        ]);
+    }
+    format!("{}\n{}\n", table.text(paint), counted(accounts.len(), "account"))
+}
+
+fn account_page(account: &AccountReport, now: Timestamp, paint: &Paint) -> String {
+    let head = fields(&[
+        ("name", account.name.as_str()),
+        ("id", account.id.as_str()),
+        ("role", account.role.name()),
+        ("for", account.holder.name()),
+        ("sites", &site_words(&account.sites)),
+        ("created", &when(account.created_at, now)),
+        ("state", &state(account, now)),
+    ]);
+    let mut table = Table::new(&["token", "created", "state"]);
+    for token in &account.tokens {
+        let state = match (token.revoked_at, token.expires_at) {
+            (Some(at), _) => format!("revoked {}", when(at, now)),
+            (None, None) => "valid".to_owned(),
+            (None, Some(end)) if end <= now => format!("expired {}", when(end, now)),
+            (None, Some(end)) => format!("valid until {}", when(end, now)),
+        };
+        table.row(vec![Cell::text(token.id.as_str()), Cell::text(when(token.created_at, now)), Cell::text(state)]);
+    }
+    format!("{head}\n{}", table.text(paint))
+}
+
+/// The accounts as a table without colours, for `muster-collector accounts`.
+pub(crate) fn plain_table(accounts: &[AccountReport], now: Timestamp) -> String {
+    list_page(accounts, now, &Paint::plain())
+}
+
+/// One account without colours, for `muster-collector accounts show`.
+pub(crate) fn plain_page(account: &AccountReport, now: Timestamp) -> String {
+    account_page(account, now, &Paint::plain())
+}
+
+fn site_list(sites: &[SiteId]) -> String {
+    sites.iter().map(SiteId::as_str).collect::<Vec<_>>().join(" ")
+}
+
+fn site_words(sites: &[SiteId]) -> String {
+    if sites.is_empty() { "all".to_owned() } else { site_list(sites).replace(' ', ", ") }
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|_| "expected a duration such as 12h or 90d".to_owned())?;
+    if span.is_zero() { Err("expected a duration longer than zero".to_owned()) } else { Ok(span) }
+}
+
+fn role() -> impl TypedValueParser<Value = Role> {
+    let value = |role: &Role| {
+        PossibleValue::new(role.name()).help(match role {
+            Role::Viewer => "reads",
+            Role::Operator => "also makes enrollment tokens and acts on hosts",
+            Role::Admin => "also manages accounts",
+        })
+    };
+    PossibleValuesParser::new(Role::ALL.iter().map(value)).try_map(|name| name.parse::<Role>())
+}
+
+fn holder() -> impl TypedValueParser<Value = Holder> {
+    let value = |holder: &Holder| {
+        PossibleValue::new(holder.name()).help(match holder {
+            Holder::Person => "one person",
+            Holder::Machine => "a program; it does not count as the last administrator",
+        })
+    };
+    PossibleValuesParser::new(Holder::ALL.iter().map(value)).try_map(|name| name.parse::<Holder>())
+}
