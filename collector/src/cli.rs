@@ -35,10 +35,9 @@ use args::{Cli, Verb};
 use client::Client;
 use render::Screen;
 
-pub(crate) use accounts::{
-    AccountsVerb, NewAccountArgs, RotateArgs, plain_page as account_page, plain_table as account_table,
-};
+pub(crate) use accounts::{plain_page as account_page, plain_table as account_table};
 pub(crate) use args::NewTokenArgs;
+pub(crate) use args::accounts::{AccountsVerb, NewAccountArgs, RotateArgs};
 pub use exit::{of_boards, of_verdicts};
 pub(crate) use tokens::plain_table as token_table;
 

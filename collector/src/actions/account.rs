@@ -12,7 +12,7 @@ use crate::store::{AccountRefusal, SiteScope, Store, admin};
 const MIN_LIFETIME: Duration = Duration::from_secs(60);
 const MAX_LIFETIME: Duration = Duration::from_secs(3660 * 86_400);
 
-/// The account that a collector creates for whoever installs it.
+/// The name of the account that a new collector creates.
 const FIRST: &str = "admin";
 
 /// What a new account is for.

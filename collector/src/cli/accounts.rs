@@ -1,75 +1,13 @@
 //! `muster accounts`: who may use the collector, with which role, at which sites.
 
-use std::time::Duration;
+use muster_proto::model::{AccountReport, SiteId, Timestamp};
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Subcommand};
-use muster_proto::model::{AccountName, AccountReport, Holder, Role, SiteId, Timestamp};
-
+use super::args::accounts::{AccountsArgs, AccountsVerb};
 use super::client::Client;
 use super::render::{Answer, Cell, Paint, Screen, Table, counted, fields, instant, when};
 
 const HEADER: [&str; 8] = ["id", "name", "role", "holder", "sites", "created_at", "expires_at", "revoked_at"];
 const CREATED_HEADER: [&str; 5] = ["token", "name", "role", "sites", "expires_at"];
-
-#[derive(Debug, Args)]
-pub(super) struct AccountsArgs {
-    #[command(subcommand)]
-    verb: Option<AccountsVerb>,
-}
-
-/// What can be done with accounts; `muster-collector accounts` has the same verbs.
-#[derive(Debug, Subcommand)]
-pub(crate) enum AccountsVerb {
-    /// List accounts; the same as `accounts`
-    List,
-    /// Show one account and its tokens, by default your own
-    Show {
-        /// Name or id of the account [default: your own]
-        account: Option<String>,
-    },
-    /// Create an account; its token is shown only once
-    Create(NewAccountArgs),
-    /// Give an account a new token and end the ones before
-    Rotate(RotateArgs),
-    /// Revoke an account and all its tokens; its name stays in the ledger
-    Revoke {
-        /// Name or id of the account
-        account: String,
-    },
-}
-
-/// What a new account is for.
-#[derive(Debug, Args)]
-pub(crate) struct NewAccountArgs {
-    /// Name of the account: lower-case letters, digits, '.', '-' and '_'
-    pub(crate) name: AccountName,
-    /// What the account may do
-    #[arg(long, value_parser = role())]
-    pub(crate) role: Role,
-    /// Let the account see and act on this site only; can be repeated [default: all sites]
-    #[arg(long = "site", value_name = "SITE")]
-    pub(crate) sites: Vec<SiteId>,
-    /// How long the token is valid, for example 12h or 90d [default: until it is revoked]
-    #[arg(long, value_name = "DURATION", value_parser = span)]
-    pub(crate) expires: Option<Duration>,
-    /// Who holds the token
-    #[arg(long = "for", value_name = "HOLDER", default_value = "person", value_parser = holder())]
-    pub(crate) holder: Holder,
-}
-
-/// Which account gets a new token.
-#[derive(Debug, Args)]
-pub(crate) struct RotateArgs {
-    /// Name or id of the account
-    pub(crate) account: String,
-    /// How long the new token is valid, for example 12h or 90d [default: until it is revoked]
-    #[arg(long, value_name = "DURATION", value_parser = span)]
-    pub(crate) expires: Option<Duration>,
-    /// How long the tokens before are still accepted, for example 1h [default: they end at once]
-    #[arg(long, value_name = "DURATION", value_parser = span)]
-    pub(crate) grace: Option<Duration>,
-}
 
 pub(super) async fn run(mut client: Client, asked: AccountsArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let now = screen.now();
@@ -207,30 +145,4 @@ fn site_list(sites: &[SiteId]) -> String {
 
 fn site_words(sites: &[SiteId]) -> String {
     if sites.is_empty() { "all".to_owned() } else { site_list(sites).replace(' ', ", ") }
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    let span = humantime::parse_duration(text).map_err(|_| "expected a duration such as 12h or 90d".to_owned())?;
-    if span.is_zero() { Err("expected a duration longer than zero".to_owned()) } else { Ok(span) }
-}
-
-fn role() -> impl TypedValueParser<Value = Role> {
-    let value = |role: &Role| {
-        PossibleValue::new(role.name()).help(match role {
-            Role::Viewer => "reads",
-            Role::Operator => "also makes enrollment tokens and acts on hosts",
-            Role::Admin => "also manages accounts",
-        })
-    };
-    PossibleValuesParser::new(Role::ALL.iter().map(value)).try_map(|name| name.parse::<Role>())
-}
-
-fn holder() -> impl TypedValueParser<Value = Holder> {
-    let value = |holder: &Holder| {
-        PossibleValue::new(holder.name()).help(match holder {
-            Holder::Person => "one person",
-            Holder::Machine => "a program; it does not count as the last administrator",
-        })
-    };
-    PossibleValuesParser::new(Holder::ALL.iter().map(value)).try_map(|name| name.parse::<Holder>())
 }

@@ -1,5 +1,8 @@
 //! The command line of `muster`: verbs, options and their help.
 
+pub(super) mod accounts;
+pub(super) mod ledger;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,8 +10,8 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesPars
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::{Lane, OrderId, ProductId, SiteId, TokenId};
 
-use super::accounts::AccountsArgs;
-use super::ledger::LedgerArgs;
+use accounts::AccountsArgs;
+use ledger::LedgerArgs;
 
 /// Query a Muster collector
 #[derive(Debug, Parser)]

@@ -22,8 +22,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::accounts::{NewAccountArgs, RotateArgs};
-use super::ledger::LedgerFilterArgs;
+use super::args::accounts::{NewAccountArgs, RotateArgs};
+use super::args::ledger::LedgerFilterArgs;
 use super::profile::{ExposedToken, Missing, Target};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,55 +1,14 @@
 //! `muster ledger`: who did what, newest first.
 
-use std::time::Duration;
+use muster_proto::model::{LedgerEntry, Timestamp};
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Subcommand};
-use muster_proto::model::{EntryKind, LedgerEntry, Timestamp};
-
+use super::args::ledger::{LedgerArgs, LedgerFilterArgs, LedgerVerb};
 use super::client::Client;
 use super::render::{Answer, Cell, Paint, Screen, Table, counted, fields, or_dash, when};
 
 const HEADER: [&str; 7] = ["number", "at", "kind", "actor", "account", "text", "entry"];
 /// Entries that a table shows if nobody says how many.
 const DEFAULT_LIMIT: usize = 100;
-
-#[derive(Debug, Args)]
-pub(super) struct LedgerArgs {
-    #[command(subcommand)]
-    pub(super) verb: Option<LedgerVerb>,
-    #[command(flatten)]
-    pub(super) filter: LedgerFilterArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum LedgerVerb {
-    /// List entries; the same as `muster ledger`
-    List(LedgerFilterArgs),
-    /// Show one entry as it is stored
-    Show {
-        /// The number of the entry
-        number: u64,
-    },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
-pub(super) struct LedgerFilterArgs {
-    /// Show only entries of this long ago or later, for example 24h or 30d [default: all]
-    #[arg(long, value_name = "DURATION", value_parser = span)]
-    pub(super) since: Option<Duration>,
-    /// Show only entries about this host: its name, id, or the first 8 or more characters of the id
-    #[arg(long, value_name = "HOST", default_value = "", hide_default_value = true)]
-    pub(super) host: String,
-    /// Show only entries of this kind
-    #[arg(long, value_name = "KIND", value_parser = kind())]
-    pub(super) kind: Option<EntryKind>,
-    /// Show only what this account did: its name or id, or collector, rules, judge or agent
-    #[arg(long, value_name = "ACCOUNT", default_value = "", hide_default_value = true)]
-    pub(super) by: String,
-    /// Show at most this many entries [default: 100]
-    #[arg(long, value_name = "COUNT")]
-    pub(super) limit: Option<usize>,
-}
 
 pub(super) async fn run(mut client: Client, asked: LedgerArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let filter = match asked.verb {
@@ -115,12 +74,4 @@ fn page(entries: &[LedgerEntry], is_more: bool, now: Timestamp, paint: &Paint) -
     };
     let more = if is_more { "; there are older ones: use --limit or --since" } else { "" };
     format!("{}\n{count}{more}\n", table.text(paint))
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "expected a duration such as 90m, 24h or 30d".to_owned())
-}
-
-fn kind() -> impl TypedValueParser<Value = EntryKind> {
-    PossibleValuesParser::new(EntryKind::ALL.iter().map(|kind| kind.name())).try_map(|name| name.parse::<EntryKind>())
 }

@@ -85,7 +85,10 @@ pub(super) const MODULES: &[Module] = &[
     ),
     module("collector/src/ledger/actor", &[]),
     module("collector/src/ledger/entry", &["ledger/actor"]),
-    module("collector/src/ingest", &["config", "clock", "shutdown", "telemetry", "tls", "store", "rules"]),
+    module(
+        "collector/src/ingest",
+        &["config", "clock", "shutdown", "telemetry", "tls", "store", "rules", "ledger/actor"],
+    ),
     module("collector/src/rules", &[]),
     module("collector/src/judge", &["rules"]),
     module("collector/src/judge/Remediation", &[]),

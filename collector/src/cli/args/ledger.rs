@@ -1,0 +1,53 @@
+//! The options of `ledger`.
+
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use muster_proto::model::EntryKind;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct LedgerArgs {
+    #[command(subcommand)]
+    pub(in crate::cli) verb: Option<LedgerVerb>,
+    #[command(flatten)]
+    pub(in crate::cli) filter: LedgerFilterArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum LedgerVerb {
+    /// List entries; the same as `muster ledger`
+    List(LedgerFilterArgs),
+    /// Show one entry as it is stored
+    Show {
+        /// The number of the entry
+        number: u64,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub(in crate::cli) struct LedgerFilterArgs {
+    /// Show only entries of this long ago or later, for example 24h or 30d [default: all]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    pub(in crate::cli) since: Option<Duration>,
+    /// Show only entries about this host: its name, id, or the first 8 or more characters of the id
+    #[arg(long, value_name = "HOST", default_value = "", hide_default_value = true)]
+    pub(in crate::cli) host: String,
+    /// Show only entries of this kind
+    #[arg(long, value_name = "KIND", value_parser = kind())]
+    pub(in crate::cli) kind: Option<EntryKind>,
+    /// Show only what this account did: its name or id, or collector, rules, judge or agent
+    #[arg(long, value_name = "ACCOUNT", default_value = "", hide_default_value = true)]
+    pub(in crate::cli) by: String,
+    /// Show at most this many entries [default: 100]
+    #[arg(long, value_name = "COUNT")]
+    pub(in crate::cli) limit: Option<usize>,
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "expected a duration such as 90m, 24h or 30d".to_owned())
+}
+
+fn kind() -> impl TypedValueParser<Value = EntryKind> {
+    PossibleValuesParser::new(EntryKind::ALL.iter().map(|kind| kind.name())).try_map(|name| name.parse::<EntryKind>())
+}
