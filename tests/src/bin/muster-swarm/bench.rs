@@ -56,6 +56,9 @@ pub(crate) struct BenchArgs {
     /// Number of concurrent calls.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     at_once: Option<u64>,
+    /// In every second slice of full reports, also make this many administrative transactions a second.
+    #[arg(long, value_name = "RATE", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1_000))]
+    admin_rate: u64,
     /// Store to measure; can be repeated [default: all].
     #[arg(long, value_enum)]
     store: Vec<Store>,
@@ -95,6 +98,8 @@ pub(crate) struct Sizes {
     image_hosts: u64,
     /// Calls at once.
     at_once: usize,
+    /// Administrative transactions a second in every second slice of full reports; 0 means none.
+    admin_rate: u64,
 }
 
 impl Sizes {
@@ -107,6 +112,7 @@ impl Sizes {
             slice_seconds: args.slice_seconds.unwrap_or(slice_seconds).clamp(0.05, 600.0),
             image_hosts: args.image_hosts.unwrap_or(image_hosts),
             at_once: usize::try_from(args.at_once.unwrap_or(64)).unwrap_or(64),
+            admin_rate: args.admin_rate,
         }
     }
 }
@@ -140,6 +146,9 @@ struct Run {
     judge_queue_lag_p99_ms: u64,
     full_report_p50_ms: f64,
     full_report_p99_ms: f64,
+    /// The same with administrative transactions, divided by the one without; 0 if there were none.
+    full_report_p99_admin_ratio: f64,
+    admin_transactions: u64,
     checkin_p99_ms: f64,
     checkin_kept_p99_ms: f64,
     full_report_bytes: u64,
@@ -168,6 +177,9 @@ struct CpuPerCall {
 #[derive(Debug, Default)]
 pub(crate) struct Pair {
     measured: Side,
+    /// The collector while it is administered.
+    administered: Side,
+    admin_transactions: u64,
     echo: Side,
 }
 
@@ -280,6 +292,11 @@ async fn measure(
         judge_queue_lag_p99_ms: lag_p99(lags),
         full_report_p50_ms: rounded(full.measured.tally.percentile_ms(0.5)),
         full_report_p99_ms: rounded(full.measured.tally.percentile_ms(0.99)),
+        full_report_p99_admin_ratio: rounded(ratio(
+            full.administered.tally.percentile_ms(0.99),
+            full.measured.tally.percentile_ms(0.99),
+        )),
+        admin_transactions: full.admin_transactions,
         checkin_p99_ms: rounded(fresh.measured.tally.percentile_ms(0.99)),
         checkin_kept_p99_ms: rounded(kept.measured.tally.percentile_ms(0.99)),
         full_report_bytes: bytes,
@@ -297,7 +314,9 @@ async fn measure(
         failed: 0,
         first_failure: None,
     };
-    for tally in [full, fresh, kept].into_iter().flat_map(|pair| [pair.measured.tally, pair.echo.tally]) {
+    for tally in
+        [full, fresh, kept].into_iter().flat_map(|pair| [pair.measured.tally, pair.administered.tally, pair.echo.tally])
+    {
         run.failed += tally.failed;
         run.first_failure = run.first_failure.take().or(tally.first_failure);
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use muster_proto::wire::{GetStatusRequest, GetStatusResponse};
+use muster_proto::wire::{CreateEnrollmentTokenRequest, GetStatusRequest, GetStatusResponse};
 use muster_tests::door::{self, FleetDoor};
 use muster_tests::lab::{Listening, PATIENCE};
 use muster_tests::process::{Answer, Process};
@@ -82,6 +82,18 @@ impl Operator {
         request.metadata_mut().insert("authorization", self.bearer.clone());
         let answer = self.door.clone().get_status(request).await;
         Ok(answer.context("ask the collector for its status")?.into_inner())
+    }
+
+    /// Creates an enrollment token: one administrative transaction.
+    pub(crate) async fn create_token(&self) -> Result<()> {
+        let mut request = tonic::Request::new(CreateEnrollmentTokenRequest {
+            site: "bench".to_owned(),
+            lifetime_ms: 3_600_000,
+            max_uses: 1,
+        });
+        request.metadata_mut().insert("authorization", self.bearer.clone());
+        self.door.clone().create_enrollment_token(request).await.context("create an enrollment token")?;
+        Ok(())
     }
 }
 

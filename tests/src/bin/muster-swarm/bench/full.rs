@@ -36,12 +36,20 @@ pub(crate) async fn compare(context: &BenchContext<'_>, agents: &[Arc<Agent>]) -
             .map(|member| ((Arc::clone(&member.agent), member.report), (member.agent, member.items)))
             .unzip();
         // The sides take turns at being first, so that a drift of the machine affects both.
-        if number % 2 == 0 {
-            measured(context, reports, &mut pair.measured, &mut lags).await?;
+        let is_first = number % 2 == 0;
+        let mut items = Some(items);
+        if let Some(items) = items.take_if(|_| !is_first) {
             yardstick(context, items, &mut pair.echo).await?;
+        }
+        if context.sizes.admin_rate > 0 && number % 2 == 1 {
+            let administration = Administration::begin(context.collector.operator.clone(), context.sizes.admin_rate);
+            measured(context, reports, &mut pair.administered, &mut lags).await?;
+            pair.admin_transactions += administration.end().await?;
         } else {
-            yardstick(context, items, &mut pair.echo).await?;
             measured(context, reports, &mut pair.measured, &mut lags).await?;
+        }
+        if let Some(items) = items {
+            yardstick(context, items, &mut pair.echo).await?;
         }
         let (ours, echo) = (pair.measured.per_second(), pair.echo.per_second());
         progress(&format!(
@@ -147,6 +155,36 @@ async fn yardstick(
     drop(lines);
     rest(&[context.collector.pid(), context.echo.pid()]).await;
     Ok(())
+}
+
+/// Makes administrative transactions at a steady rate until it is stopped.
+struct Administration {
+    over: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<Result<u64>>,
+}
+
+impl Administration {
+    fn begin(operator: Operator, rate: u64) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&over);
+        let task = tokio::spawn(async move {
+            let mut due = tokio::time::interval(Duration::from_secs(1) / u32::try_from(rate).unwrap_or(1).max(1));
+            let mut done = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                due.tick().await;
+                operator.create_token().await?;
+                done += 1;
+            }
+            Ok(done)
+        });
+        Self { over, task }
+    }
+
+    /// The number of transactions.
+    async fn end(self) -> Result<u64> {
+        self.over.store(true, Ordering::Relaxed);
+        self.task.await.context("administer the collector")?
+    }
 }
 
 /// The time between two samples of the judge queue's lag.
