@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare fails there")]
 
+mod accounts;
 mod backup;
 mod booted;
 mod cli;

@@ -230,11 +230,19 @@ impl Lab {
     /// # Errors
     /// The program was not built.
     pub fn muster_command(&self) -> Result<Command> {
+        self.muster_command_by(&self.data_dir().join("admin.token"))
+    }
+
+    /// The operators' program as the account whose token is in this file.
+    ///
+    /// # Errors
+    /// The program is not built, or the collector does not run.
+    pub fn muster_command_by(&self, token: &Path) -> Result<Command> {
         let mut command = Command::new(binaries::find("muster")?);
         quiet(&mut command);
         command.env("HOME", self.folder.path()).env("XDG_CONFIG_HOME", self.folder.path().join("config"));
         command.args(["--server", &format!("https://{}", self.listening.operators)]);
-        command.arg("--token-file").arg(self.data_dir().join("admin.token"));
+        command.arg("--token-file").arg(token);
         command.arg("--ca-file").arg(self.ca());
         Ok(command)
     }

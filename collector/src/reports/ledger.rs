@@ -115,7 +115,11 @@ fn sentence(entry: &Entry, names: &Names) -> String {
     let account = |account: &AccountId| account_name(account, names);
     match entry {
         Entry::TokenCreated { token, site, expires_at, max_uses } => {
-            let uses = if *max_uses == 0 { "any number of hosts".to_owned() } else { format!("{max_uses} hosts") };
+            let uses = match max_uses {
+                0 => "any number of hosts".to_owned(),
+                1 => "1 host".to_owned(),
+                uses => format!("{uses} hosts"),
+            };
             format!("enrollment token {token} for {uses} at site {site}, until {}", expires_at.whole_seconds())
         }
         Entry::TokenRevoked { token } => format!("enrollment token {token}"),
