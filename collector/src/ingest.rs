@@ -21,6 +21,7 @@ mod upload;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use muster_proto::limits;
@@ -53,8 +54,16 @@ struct Inside {
     clock: Clock,
     admission: Admission,
     backlog: Backlog,
-    /// The watchlist of the rules in force, built once per version.
-    watchlist: ArcSwapOption<(String, wire::Watchlist)>,
+    /// What check-ins need of the rules in force, built once per version.
+    of_rules: ArcSwapOption<OfRules>,
+}
+
+/// What check-ins need of the rules.
+struct OfRules {
+    version: String,
+    watchlist: wire::Watchlist,
+    /// The shortest patience of the active orders.
+    patience: Option<Duration>,
 }
 
 impl AgentIngest {
@@ -88,7 +97,7 @@ impl AgentIngest {
             clock,
             admission: Admission::default(),
             backlog,
-            watchlist: ArcSwapOption::empty(),
+            of_rules: ArcSwapOption::empty(),
         };
         Self { inside: Arc::new(inside) }
     }

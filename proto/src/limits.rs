@@ -49,5 +49,7 @@ pub const USER_ITEMS_PER_HOST: usize = 512;
 pub const WATCHLIST_ENTRIES: usize = 4096;
 /// Rows in one page of an answer to an account.
 pub const PAGE_ROWS: usize = 10_000;
+/// How far back changes of lanes can be listed, in milliseconds. Gaps in the reports of a host are kept this long.
+pub const CHANGES_MS: i64 = 90 * 24 * 3600 * 1000;
 /// The difference of clocks, in milliseconds, beyond which the collector clamps an agent's times.
 pub const CLOCK_SKEW_MS: i64 = 24 * 3600 * 1000;

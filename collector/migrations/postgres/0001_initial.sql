@@ -173,6 +173,16 @@ CREATE TABLE host_key (
 );
 CREATE INDEX host_key_by_host ON host_key (host);
 
+-- Times without a check-in that were longer than the shortest patience of the active orders, written when they end. When a
+-- host gets a new one, those that ended 90 days before are deleted.
+CREATE TABLE host_gap (
+    since bigint NOT NULL,
+    until bigint NOT NULL,
+    host  integer NOT NULL,
+    PRIMARY KEY (host, since)
+);
+CREATE INDEX host_gap_by_end ON host_gap (until);
+
 -- Snapshots that a host had, by receipt time. The current one is in `host_current`.
 CREATE TABLE host_snapshot (
     since       bigint NOT NULL,

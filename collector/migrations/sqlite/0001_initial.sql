@@ -179,6 +179,16 @@ CREATE TABLE host_check_in (
 ) STRICT;
 CREATE INDEX host_check_in_by_last_seen ON host_check_in (last_seen);
 
+-- Times without a check-in that were longer than the shortest patience of the active orders, written when they end. When a
+-- host gets a new one, those that ended 90 days before are deleted.
+CREATE TABLE host_gap (
+    host  INTEGER NOT NULL REFERENCES host (no),
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (host, since)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX host_gap_by_end ON host_gap (until);
+
 -- Snapshots that a host had before its current one, by receipt time. Each lasts until the next, the last one until
 -- `host.snapshot_since`.
 CREATE TABLE host_snapshot (

@@ -11,7 +11,7 @@ use prost::Message as _;
 use tonic::Extensions;
 
 use super::refuse::Refused;
-use super::{Inside, enroll, peer};
+use super::{Inside, OfRules, enroll, peer};
 use crate::store::{CheckIn, CheckInAnswer};
 
 pub(super) async fn check_in(
@@ -42,7 +42,9 @@ pub(super) async fn check_in(
         );
     }
     let observed_at = corrected(request.observed_at_ms, request.sent_at_ms, now);
-    let operation = CheckIn { host: identity.host, run, seq: request.seq, observed_at, now, snapshot, facts, state };
+    let rules = inside.of_rules();
+    let (host, seq, patience) = (identity.host, request.seq, rules.patience);
+    let operation = CheckIn { host, run, seq, observed_at, now, snapshot, facts, state, patience };
     let (snapshot_wanted, sections_wanted) = match inside.store.check_in(operation).await? {
         // The answer to the first request may have been lost: ask again for a snapshot that is missing.
         CheckInAnswer::Replayed { current } => (!current, Vec::new()),
@@ -51,14 +53,14 @@ pub(super) async fn check_in(
         CheckInAnswer::SectionsWanted(digests) => (true, digests),
         CheckInAnswer::HostUnknown => return Err(Refused::unknown("this host is unknown to the collector")),
     };
-    let watchlist = inside.watchlist();
+    let watchlist = &rules.watchlist;
     let trust = inside.authority.trust().0;
     Ok(wire::CheckInResponse {
         snapshot_wanted,
         sections_wanted: wanted(&sections_wanted),
         pace: Some(inside.pace.into()),
         server_time_ms: now.millis(),
-        watchlist: (request.watchlist_version < watchlist.1.version).then(|| watchlist.1.clone()),
+        watchlist: (request.watchlist_version < watchlist.version).then(|| watchlist.clone()),
         trust: (request.trust_version < trust).then(|| inside.trust()),
     })
 }
@@ -82,15 +84,19 @@ pub(super) fn corrected(observed_ms: i64, sent_ms: i64, now: Timestamp) -> Times
 }
 
 impl Inside {
-    /// The watchlist of the rules in force, with their version.
-    fn watchlist(&self) -> Arc<(String, wire::Watchlist)> {
+    /// What check-ins need of the rules in force.
+    fn of_rules(&self) -> Arc<OfRules> {
         let rules = self.rules.load();
-        if let Some(made) = self.watchlist.load_full().filter(|made| made.0 == rules.version) {
+        if let Some(made) = self.of_rules.load_full().filter(|made| made.version == rules.version) {
             return made;
         }
         // Two callers may build it at the same time; their results are equal, so no lock is needed.
-        let made = Arc::new((rules.version.clone(), wire::Watchlist::from(rules.watchlist())));
-        self.watchlist.store(Some(Arc::clone(&made)));
+        let made = Arc::new(OfRules {
+            version: rules.version.clone(),
+            watchlist: rules.watchlist().into(),
+            patience: rules.active_orders().map(|order| order.patience).min(),
+        });
+        self.of_rules.store(Some(Arc::clone(&made)));
         made
     }
 }

@@ -307,6 +307,15 @@ mod tests {
     }
 
     #[test]
+    fn an_order_without_patience_is_refused() {
+        let order = embedded().into_iter().find(|file| file.place == "orders/us-bis-icts-2021-002.toml");
+        let text = order.expect("a default order").text.replace("patience_days = 7", "patience_days = 0");
+        let overlay = written(&[("orders/us-bis-icts-2021-002.toml", &text)]);
+        let faults = refused(overlay.path());
+        assert!(faults.len() == 1 && faults[0].ends_with("`patience_days` must be at least 1"), "{faults:?}");
+    }
+
+    #[test]
     fn files_that_are_not_read_are_reported_but_do_not_refuse_the_rules() {
         let place = written(&[
             ("README", "ours"),

@@ -297,7 +297,7 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Order> {
         prohibits,
         embedded_code: entries.name("embedded_code").unwrap_or(EmbeddedCode::Unstated),
         protection,
-        patience: days(entries.number("patience_days").unwrap_or(7)),
+        patience: patience(entries),
         confirm,
         needs,
         wording,
@@ -305,6 +305,15 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Order> {
         due,
         id: id?,
     })
+}
+
+/// How long a host may be silent. Without a day every check-in would end a silence.
+fn patience(entries: &mut Entries<'_, '_>) -> Duration {
+    let patience = entries.number("patience_days").unwrap_or(7);
+    if patience == 0 {
+        entries.fault(entries.line(), "`patience_days` must be at least 1");
+    }
+    days(patience)
 }
 
 /// Asks for the keys that only people read, so that they are not reported as unknown.
@@ -443,7 +452,7 @@ fn default_needs() -> Vec<Need> {
 }
 
 const fn days(days: u64) -> Duration {
-    Duration::from_secs(days * 24 * 3600)
+    Duration::from_secs(days.saturating_mul(24 * 3600))
 }
 
 #[cfg(test)]

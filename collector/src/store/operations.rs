@@ -1,5 +1,7 @@
 //! Inputs and answers of the operations on tokens, hosts and deliveries.
 
+use std::time::Duration;
+
 use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{
     Digest, HostFacts, HostId, HostState, KeyFingerprint, RunId, SiteId, Snapshot, Timestamp, TokenId,
@@ -112,6 +114,9 @@ pub struct CheckIn {
     pub facts: Option<HostFacts>,
     /// The state, if it has changed.
     pub state: Option<HostState>,
+    /// The shortest patience of the active orders. The time since the last check-in is stored as a gap if it is longer;
+    /// `None` stores no gap.
+    pub patience: Option<Duration>,
 }
 
 /// The answer to a check-in.

@@ -12,6 +12,7 @@ mod check;
 mod dictionary;
 mod facts;
 mod fault;
+mod gap;
 mod host;
 mod identity;
 mod index;

@@ -173,6 +173,7 @@ pub(crate) fn check_in(n: u8, seq: u64, seconds: u64, sections: &[Section]) -> C
         snapshot: canonical::snapshot_digest(&snapshot(sections)),
         facts: None,
         state: None,
+        patience: None,
     }
 }
 

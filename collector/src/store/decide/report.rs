@@ -1,12 +1,16 @@
 //! Reports: what a check-in or a delivery changes for its host.
 //!
 //! Decides whether a report is a repetition or late, when a snapshot becomes the host's current one, when the one
-//! before it becomes history, and whether the host must be judged. `No` is the backend's row number of a snapshot.
+//! before it becomes history, whether the host was silent for so long that the gap is stored, and whether the host must
+//! be judged. `No` is the backend's row number of a snapshot.
 
+use std::time::Duration;
+
+use muster_proto::limits;
 use muster_proto::model::{Digest, RunId, Timestamp};
 
 use super::begin_after;
-use super::unchanged::is_old;
+use super::unchanged::{ends_gap, is_old};
 use crate::store::last_seen::LastSeen;
 use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery};
 
@@ -20,17 +24,21 @@ pub(in crate::store) struct Arrival {
     pub(in crate::store) observed_at: Timestamp,
     /// Receipt time.
     pub(in crate::store) now: Timestamp,
+    /// The shortest patience of the active orders. A delivery has none, because its check-in has ended any gap.
+    pub(in crate::store) patience: Option<Duration>,
 }
 
 impl From<&CheckIn> for Arrival {
     fn from(check_in: &CheckIn) -> Self {
-        Self { run: check_in.run, seq: check_in.seq, observed_at: check_in.observed_at, now: check_in.now }
+        let CheckIn { run, seq, observed_at, now, patience, .. } = *check_in;
+        Self { run, seq, observed_at, now, patience }
     }
 }
 
 impl From<&Delivery> for Arrival {
     fn from(delivery: &Delivery) -> Self {
-        Self { run: delivery.run, seq: delivery.seq, observed_at: delivery.observed_at, now: delivery.now }
+        let Delivery { run, seq, observed_at, now, .. } = *delivery;
+        Self { run, seq, observed_at, now, patience: None }
     }
 }
 
@@ -58,6 +66,8 @@ pub(in crate::store) struct HostBefore<No> {
     pub(in crate::store) judged_at: Option<Timestamp>,
     pub(in crate::store) is_queued: bool,
     pub(in crate::store) seen: LastSeenPair,
+    /// When it enrolled: it counts as last seen then until its first check-in.
+    pub(in crate::store) enrolled_at: Timestamp,
 }
 
 /// A snapshot that is stored, and which of its sections are not, each once.
@@ -89,6 +99,24 @@ pub(in crate::store) struct HostChange<No> {
     pub(in crate::store) has_new_state: bool,
     /// Whether to put the host on the judge queue.
     pub(in crate::store) is_queued: bool,
+    /// The gap that this check-in ends.
+    pub(in crate::store) gap: Option<Gap>,
+}
+
+/// A time without a check-in that is longer than the patience of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Gap {
+    /// The last check-in before it.
+    pub(in crate::store) since: Timestamp,
+    /// The check-in that ended it.
+    pub(in crate::store) until: Timestamp,
+}
+
+impl Gap {
+    /// Gaps of the host that ended before this instant are deleted when this one is stored.
+    pub(in crate::store) fn kept_from(&self) -> Timestamp {
+        self.until.minus(Duration::from_millis(limits::CHANGES_MS.unsigned_abs()))
+    }
 }
 
 /// Another snapshot becomes current.
@@ -125,6 +153,7 @@ pub(in crate::store) fn check_in<No: Copy + PartialEq>(
         has_new_facts: differs.facts,
         has_new_state: differs.state,
         is_queued,
+        gap: host.gap(arrival),
     };
     (answer, Some(change))
 }
@@ -151,6 +180,7 @@ pub(in crate::store) fn deliver<No: Copy + PartialEq>(
         has_new_facts: false,
         has_new_state: false,
         is_queued: snapshot.is_some(),
+        gap: None,
     };
     (Delivered::Accepted, Some(change))
 }
@@ -158,6 +188,13 @@ pub(in crate::store) fn deliver<No: Copy + PartialEq>(
 impl<No: Copy + PartialEq> HostBefore<No> {
     fn has_current(&self, snapshot: No) -> bool {
         self.current.is_some_and(|current| current.snapshot == snapshot)
+    }
+
+    /// The gap that a check-in ends.
+    fn gap(&self, arrival: Arrival) -> Option<Gap> {
+        let since = self.seen.both().map(|seen| seen.last_seen).max().unwrap_or(self.enrolled_at);
+        let gap = Gap { since, until: arrival.now };
+        ends_gap(since, arrival.now, arrival.patience).then_some(gap)
     }
 
     /// A complete snapshot becomes current, unless it is.
@@ -217,7 +254,7 @@ mod tests {
     }
 
     fn arrival(n: u8, seq: u64, now: i64) -> Arrival {
-        Arrival { run: run(n), seq, observed_at: at(now - 1), now: at(now) }
+        Arrival { run: run(n), seq, observed_at: at(now - 1), now: at(now), patience: None }
     }
 
     fn seen(n: u8, seq: u64) -> Option<LastSeen> {
@@ -235,6 +272,7 @@ mod tests {
             judged_at: Some(at(10)),
             is_queued: false,
             seen: LastSeenPair { row: seen(1, 5), memory: None },
+            enrolled_at: at(1),
         }
     }
 
@@ -347,5 +385,29 @@ mod tests {
         assert_eq!(advanced(seen(1, 5), seen(1, 7)).seq, 9);
         let other = advanced(seen(2, 3), seen(1, 8));
         assert_eq!((other.run, other.previous), (run(1), Some((run(2), 3))), "another collector has written the row");
+    }
+    #[test]
+    fn a_check_in_after_a_gap_says_how_long_the_gap_was() {
+        let gap = |host: HostBefore<i64>, now, patience| {
+            let arrival = Arrival { patience: Some(Duration::from_millis(patience)), ..arrival(1, 9, now) };
+            check_in(&host, arrival, Differs::default(), complete(1)).1.expect("was seen").gap
+        };
+        let (since, until) = (at(10), at(31));
+        assert_eq!(gap(host(), 31, 20), Some(Gap { since, until }));
+        assert_eq!(gap(host(), 30, 20), None, "the patience itself is no gap");
+        let never_seen = HostBefore { seen: LastSeenPair::default(), ..host() };
+        assert_eq!(gap(never_seen, 31, 20), Some(Gap { since: at(1), until }), "it counts from the enrollment");
+        let later = Some(LastSeen { last_seen: at(25), run: run(1), seq: 8, previous: None });
+        let answered_from_memory = HostBefore { seen: LastSeenPair { row: seen(1, 5), memory: later }, ..host() };
+        assert_eq!(gap(answered_from_memory, 31, 20), None);
+        assert_eq!(gap(host(), 3, 0), None, "the clock was set back");
+        let replayed = Arrival { patience: Some(Duration::ZERO), ..arrival(1, 5, 90) };
+        assert_eq!(check_in(&host(), replayed, Differs::default(), complete(1)).1, None);
+    }
+
+    #[test]
+    fn gaps_are_kept_for_ninety_days() {
+        let gap = Gap { since: at(1), until: at(100 * DAY) };
+        assert_eq!(gap.kept_from(), at(10 * DAY));
     }
 }

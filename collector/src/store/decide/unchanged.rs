@@ -16,11 +16,17 @@ pub(in crate::store) fn is_old(judged_at: Option<Timestamp>, now: Timestamp) -> 
     judged_at.is_some_and(|judged_at| now.since(judged_at) >= JUDGED_AGAIN)
 }
 
-/// What the memory of a backend knows of a host, apart from its last check-in. `None` means "not known".
+/// Whether a check-in comes after a gap: the host was silent under an order whose patience is this one.
+pub(in crate::store) fn ends_gap(last_seen: Timestamp, now: Timestamp, patience: Option<Duration>) -> bool {
+    patience.is_some_and(|patience| now.since(last_seen) > patience)
+}
+
+/// What the memory of a backend knows of a host. `None` means "not known".
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::store) struct Remembered {
     pub(in crate::store) snapshot: Option<Digest>,
     pub(in crate::store) judged_at: Option<Timestamp>,
+    pub(in crate::store) last_seen: Option<Timestamp>,
     /// Of the stored facts and state.
     pub(in crate::store) facts_key: Option<Digest>,
     pub(in crate::store) state_key: Option<Digest>,
@@ -38,11 +44,13 @@ impl SentKeys {
         Self { facts: check_in.facts.as_ref().map(facts_key), state: check_in.state.as_ref().map(state_key) }
     }
 
-    /// Whether the check-in that carries these changes nothing but when the host was last seen.
+    /// Whether the check-in that carries these changes nothing but when the host was last seen. A check-in after a gap
+    /// needs the database, because the gap is stored.
     pub(in crate::store) fn change_nothing(self, check_in: &CheckIn, host: &Remembered) -> bool {
         let is_same = |sent: Option<Digest>, stored: Option<Digest>| sent.is_none() || sent == stored;
         host.snapshot == Some(check_in.snapshot)
             && !is_old(host.judged_at, check_in.now)
+            && !host.last_seen.is_some_and(|last_seen| ends_gap(last_seen, check_in.now, check_in.patience))
             && is_same(self.facts, host.facts_key)
             && is_same(self.state, host.state_key)
     }
@@ -64,6 +72,7 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
     const NOW: Timestamp = Timestamp::from_millis(1_726_000_000_000);
 
     fn facts(hostname: &str) -> HostFacts {
@@ -92,6 +101,7 @@ mod tests {
             snapshot: Digest::of(b"snapshot"),
             facts: Some(facts("web-1")),
             state: Some(state("boot-1")),
+            patience: Some(PATIENCE),
         }
     }
 
@@ -99,6 +109,7 @@ mod tests {
         Remembered {
             snapshot: Some(Digest::of(b"snapshot")),
             judged_at: Some(NOW.minus(Duration::from_secs(60))),
+            last_seen: Some(NOW.minus(Duration::from_secs(60))),
             facts_key: Some(facts_key(&facts("web-1"))),
             state_key: Some(state_key(&state("boot-1"))),
         }
@@ -138,5 +149,14 @@ mod tests {
         let old = Remembered { judged_at: Some(NOW.minus(JUDGED_AGAIN)), ..remembered() };
         assert!(!changes_nothing(&check_in(), &old));
         assert!(changes_nothing(&check_in(), &Remembered { judged_at: None, ..remembered() }), "it is queued anyway");
+    }
+    #[test]
+    fn the_end_of_a_gap_needs_the_database() {
+        let seen = |ago| Remembered { last_seen: Some(NOW.minus(ago)), ..remembered() };
+        assert!(changes_nothing(&check_in(), &seen(PATIENCE)), "the patience itself is not exceeded");
+        let longer = seen(PATIENCE + Duration::from_millis(1));
+        assert!(!changes_nothing(&check_in(), &longer));
+        let without_orders = CheckIn { patience: None, ..check_in() };
+        assert!(changes_nothing(&without_orders, &longer), "no order waits for the host");
     }
 }

@@ -30,6 +30,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     write::COMPLETE,
     write::NOW,
     write::HISTORY,
+    write::GAPS,
+    write::OLD_GAPS,
     write::FACTS,
     write::STATES,
     write::JUDGE_QUEUE,

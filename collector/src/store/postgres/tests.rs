@@ -177,6 +177,7 @@ async fn check_finds_what_is_damaged() {
         ("DELETE FROM section", "section number"),
         ("DELETE FROM judged_state", "the current row of a host (its state) refers to a row"),
         ("DELETE FROM host_current", "has no current row"),
+        ("INSERT INTO host_gap SELECT 10, 10, no FROM host", "the gaps of host"),
         ("UPDATE verdict SET since = since - 100000000", "the lanes of host"),
         ("DELETE FROM index_block WHERE segment = 1", "the search index differs from the sections"),
         ("DELETE FROM index_block WHERE segment = 2", "the search index differs from the snapshots"),

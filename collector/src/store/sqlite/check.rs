@@ -38,6 +38,12 @@ const RULES: &[(&str, &str)] = &[
          WHERE h.state_since IS NULL OR p.since >= h.state_since",
     ),
     (
+        "the gaps of host {} overlap in time",
+        "SELECT DISTINCT hex(h.id) FROM (
+             SELECT host, since, until, lead(since) OVER (PARTITION BY host ORDER BY since) AS next FROM host_gap
+         ) p JOIN host h ON h.no = p.host WHERE p.until <= p.since OR p.next < p.until",
+    ),
+    (
         "the lanes of host {} overlap in time",
         "SELECT DISTINCT hex(h.id) FROM (
              SELECT host, since, until, lead(since) OVER (PARTITION BY host, order_no ORDER BY since) AS next FROM (

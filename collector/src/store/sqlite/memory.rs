@@ -36,8 +36,9 @@ pub(super) struct CachedHost {
 
 impl CachedHost {
     fn remembered(&self) -> Remembered {
-        let Self { snapshot, judged_at, facts: facts_key, state: state_key, .. } = *self;
-        Remembered { snapshot, judged_at, facts_key, state_key }
+        let Self { seen, snapshot, judged_at, facts: facts_key, state: state_key, .. } = *self;
+        let last_seen = seen.map(|seen| seen.last_seen);
+        Remembered { snapshot, judged_at, last_seen, facts_key, state_key }
     }
 }
 

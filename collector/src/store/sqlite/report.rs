@@ -7,7 +7,7 @@ use super::fault::Step;
 use super::section::Packed;
 use super::snapshot;
 use super::writer::WriteContext;
-use super::{facts, judge_queue, memory, row, section};
+use super::{facts, gap, judge_queue, memory, row, section};
 use crate::store::decide::report::{
     self, Arrival, CurrentSnapshot, Differs, HostBefore, HostChange, SnapshotChange, differs,
 };
@@ -90,13 +90,14 @@ pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapsho
 }
 
 fn load(context: &WriteContext<'_>, id: HostId, is_compared: bool) -> Step<Option<LoadedHost>> {
-    const HOST: &str = "SELECT snapshot, snapshot_since, snapshot_observed_at, judged_at, ticket IS NOT NULL
+    const HOST: &str =
+        "SELECT snapshot, snapshot_since, snapshot_observed_at, judged_at, ticket IS NOT NULL, enrolled_at
                         FROM host WHERE no = ?1";
     // The memory knows every host of the file, so an unknown id needs no query.
     let Some(no) = context.memory.host_no(id) else { return Ok(None) };
     let mut statement = if is_compared {
         let find = format!(
-            "SELECT snapshot, snapshot_since, snapshot_observed_at, judged_at, ticket IS NOT NULL, state, {}
+            "SELECT snapshot, snapshot_since, snapshot_observed_at, judged_at, ticket IS NOT NULL, enrolled_at, state, {}
              FROM host h WHERE no = ?1",
             facts::COLUMNS
         );
@@ -117,13 +118,17 @@ fn load(context: &WriteContext<'_>, id: HostId, is_compared: bool) -> Step<Optio
             judged_at: row::maybe_instant(found, 3)?,
             is_queued: found.get(4)?,
             seen: context.seen(id),
+            enrolled_at: row::instant(found, 5)?,
         },
-        facts: if is_compared { Some(facts::facts(found, 6, context.memory.dictionaries())?) } else { None },
-        state: if is_compared { found.get(5)? } else { None },
+        facts: if is_compared { Some(facts::facts(found, 7, context.memory.dictionaries())?) } else { None },
+        state: if is_compared { found.get(6)? } else { None },
     }))
 }
 
 fn write(context: &mut WriteContext<'_>, host: i64, change: &HostChange<i64>, now: Timestamp) -> Step<()> {
+    if let Some(gap) = &change.gap {
+        gap::put(context.sql, host, gap)?;
+    }
     match &change.snapshot {
         // A new snapshot always queues the host, with the same update of its row.
         Some(snapshot) => write_snapshot(context, host, snapshot, now),

@@ -115,6 +115,7 @@ async fn check_finds_what_is_damaged() {
             "INSERT INTO verdict_history SELECT host, order_no, since - 2, since + 1, lane, in_scope, cause FROM verdict",
             "overlap",
         ),
+        ("INSERT INTO host_gap SELECT no, 10, 10 FROM host", "the gaps of host"),
         ("DELETE FROM verdict", "the tally differs from a recount"),
         ("DELETE FROM site", "refers to a row that does not exist"),
         ("DELETE FROM section", "it is not there"),

@@ -21,6 +21,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
              UNION ALL SELECT 'the history of states' FROM host_state s
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = s.host)
                  OR NOT EXISTS (SELECT 1 FROM judged_state WHERE no = s.judged_state)
+             UNION ALL SELECT 'a gap' FROM host_gap g WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = g.host)
              UNION ALL SELECT 'a remediation record' FROM host_remediation c
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = c.host) OR NOT EXISTS (SELECT 1 FROM orders WHERE no = c.order_no)
              UNION ALL SELECT 'a verdict' FROM verdict v
@@ -61,6 +62,12 @@ pub(super) const RULES: &[(&str, &str)] = &[
         "the states of host {} do not end before the current one begins",
         "SELECT DISTINCT encode(h.id, 'hex') FROM host_state p JOIN host_current n ON n.host = p.host
          JOIN host h ON h.no = p.host WHERE n.state_since IS NULL OR p.since >= n.state_since",
+    ),
+    (
+        "the gaps of host {} overlap in time",
+        "SELECT DISTINCT encode(h.id, 'hex') FROM (
+             SELECT host, since, until, lead(since) OVER (PARTITION BY host ORDER BY since) AS next FROM host_gap
+         ) p JOIN host h ON h.no = p.host WHERE p.until <= p.since OR p.next < p.until",
     ),
     (
         "the lanes of host {} overlap in time",

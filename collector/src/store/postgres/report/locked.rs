@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use super::{Batch, BatchContext, Delivery, Kind, SnapshotState};
 use crate::store::decide::report::{
-    self, Arrival, CurrentSnapshot, Differs, HostBefore, HostChange, KnownSnapshot, LastSeenPair, SnapshotChange,
+    self, Arrival, CurrentSnapshot, Differs, Gap, HostBefore, HostChange, KnownSnapshot, LastSeenPair, SnapshotChange,
     differs,
 };
 use crate::store::decide::unchanged::{facts_key, state_key};
@@ -28,6 +28,8 @@ pub(super) struct LockedHost {
     /// As it was read.
     pub(super) revision: i32,
     is_queued: bool,
+    /// The last check-in as it was read; before the first one, the enrollment.
+    last_seen: Timestamp,
     /// Loaded for hosts that sent some.
     pub(super) facts: Option<FactsRow>,
     pub(super) state: Option<Vec<u8>>,
@@ -38,6 +40,8 @@ pub(super) struct LockedHost {
     pub(super) has_new_state: bool,
     /// New rows of the history.
     pub(super) ended: Vec<SnapshotChange<i64>>,
+    /// Gaps that its check-ins ended.
+    pub(super) gaps: Vec<Gap>,
     /// Since when the host is queued by this batch.
     pub(super) queued_since: Option<Timestamp>,
     // What the memory learns after the commit.
@@ -87,6 +91,7 @@ impl LockedHost {
         Ok(Self {
             no: found.try_get(0)?,
             seen: row::seen(found, 1)?,
+            last_seen: row::instant(found, 1)?,
             current,
             judged_at: row::maybe_instant(found, 9)?,
             revision: found.try_get(10)?,
@@ -98,6 +103,7 @@ impl LockedHost {
             has_new_facts: false,
             has_new_state: false,
             ended: Vec::new(),
+            gaps: Vec::new(),
             queued_since: None,
             digest: None,
             facts_key: None,
@@ -123,12 +129,15 @@ impl LockedHost {
             judged_at: self.judged_at,
             is_queued: self.is_queued,
             seen: LastSeenPair { row: self.seen, memory: live },
+            // Until the first check-in the column has the time of the enrollment.
+            enrolled_at: self.last_seen,
         }
     }
 
     fn apply(&mut self, change: &HostChange<i64>, now: Timestamp) {
         self.seen = Some(change.seen);
         self.is_seen_anew = true;
+        self.gaps.extend(change.gap);
         self.is_changed |= change.snapshot.is_some() || change.has_new_facts || change.has_new_state;
         if let Some(snapshot) = change.snapshot {
             self.current = Some(snapshot.now);
@@ -176,8 +185,13 @@ impl LockedHost {
     }
 
     fn deliver(&mut self, memory: &Memory, delivered: Option<KnownSnapshot<i64>>, operation: &Delivery) -> Delivered {
-        let arrival =
-            Arrival { run: operation.run, seq: operation.seq, observed_at: operation.observed_at, now: operation.now };
+        let arrival = Arrival {
+            run: operation.run,
+            seq: operation.seq,
+            observed_at: operation.observed_at,
+            now: operation.now,
+            patience: None,
+        };
         let (answer, change) = report::deliver(&self.before(memory.seen(operation.host)), arrival, delivered);
         if let Some(change) = change {
             self.apply(&change, operation.now);

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use super::locked::LockedHost;
 use super::{Batch, BatchContext, Kind};
-use crate::store::decide::report::SnapshotChange;
+use crate::store::decide::report::{Gap, SnapshotChange};
 use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::intern::Draft;
 use crate::store::postgres::memory::CachedHost;
@@ -48,6 +48,15 @@ pub(super) const NOW: &str = "
 pub(super) const HISTORY: &str = "
     INSERT INTO host_snapshot (host, since, until, observed_at, snapshot)
     SELECT * FROM unnest($1::int4[], $2::int8[], $3::int8[], $4::int8[], $5::int8[])";
+
+/// The first end of a gap is the right one: a crash can lose "last seen", and the gap is then found again.
+pub(super) const GAPS: &str = "
+    INSERT INTO host_gap (host, since, until) SELECT * FROM unnest($1::int4[], $2::int8[], $3::int8[])
+    ON CONFLICT DO NOTHING";
+
+pub(super) const OLD_GAPS: &str = "
+    DELETE FROM host_gap g USING unnest($1::int4[], $2::int8[]) AS u (host, kept_from)
+    WHERE g.host = u.host AND g.until < u.kept_from";
 
 pub(super) const FACTS: &str = "
     UPDATE host h SET hostname = u.hostname, platform = u.platform, os_name = u.os_name, kernel = u.kernel,
@@ -183,6 +192,7 @@ impl Batch<'_> {
             put_judge_queue(session, hosts()),
             put_now(session, hosts().filter(|host| host.is_seen_anew)),
             put_history(session, hosts()),
+            put_gaps(session, hosts()),
             put_facts(session, hosts().filter(|host| host.has_new_facts)),
             // `put_facts` writes the state of hosts that have new facts too.
             put_states(session, hosts().filter(|host| host.has_new_state && !host.has_new_facts)),
@@ -196,7 +206,8 @@ impl Batch<'_> {
         outcomes.3?;
         outcomes.4?;
         outcomes.5?;
-        outcomes.6
+        outcomes.6?;
+        outcomes.7
     }
 
     /// Updates the memory with what was committed.
@@ -296,6 +307,22 @@ async fn put_history(session: &Session, hosts: impl Iterator<Item = &LockedHost>
         session.execute(HISTORY, &[&numbers, since, until, observed, snapshots]).await?;
     }
     Ok(())
+}
+
+async fn put_gaps(session: &Session, hosts: impl Iterator<Item = &LockedHost>) -> Step<()> {
+    let gaps: Vec<(i32, Gap)> = hosts.flat_map(|host| host.gaps.iter().map(|gap| (host.no, *gap))).collect();
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    let numbers: Vec<i32> = gaps.iter().map(|(no, _)| *no).collect();
+    let since: Vec<i64> = gaps.iter().map(|(_, gap)| gap.since.millis()).collect();
+    let until: Vec<i64> = gaps.iter().map(|(_, gap)| gap.until.millis()).collect();
+    let kept_from: Vec<i64> = gaps.iter().map(|(_, gap)| gap.kept_from().millis()).collect();
+    let (new, old): (Values<'_>, Values<'_>) = (&[&numbers, &since, &until], &[&numbers, &kept_from]);
+    // Both are sent at once: what is sent after the first answer would come after the COMMIT.
+    let (put, deleted) = tokio::join!(biased; session.execute(GAPS, new), session.execute(OLD_GAPS, old));
+    put?;
+    deleted.map(drop)
 }
 
 /// Facts, together with the state where that is new too, so that a row is rewritten once.
