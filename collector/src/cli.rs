@@ -9,6 +9,7 @@ mod accounts;
 mod args;
 mod board;
 mod catalogue;
+mod changes;
 mod client;
 mod exit;
 mod explain;
@@ -107,6 +108,7 @@ async fn execute(
         Verb::Host(asked) => host::run(connect().await?, asked, screen).await,
         Verb::Explain(asked) => explain::run(connect().await?, asked, screen).await,
         Verb::Findings(asked) => findings::run(connect().await?, asked, screen).await,
+        Verb::Changes(asked) => changes::run(connect().await?, asked, screen).await,
         Verb::Orders(asked) => {
             no_list_options(!matches!(asked.verb, Some(args::OrdersVerb::Show { .. })) || !asked.all)?;
             orders::run(connect().await?, asked, screen).await

@@ -4,6 +4,7 @@
 //! from one tally, and a host that waits for its first judgement counts as `unknown`.
 
 mod board;
+mod changes;
 mod findings;
 mod host;
 mod hosts;
@@ -20,6 +21,7 @@ use crate::rules::{Order, RuleSet};
 use crate::store::{SiteScope, Store, StoreError};
 use muster_proto::suggest::did_you_mean;
 
+pub use changes::ChangesAsked;
 pub use findings::FindingsQuery;
 pub use hosts::HostsQuery;
 pub use ledger::LedgerAsked;
@@ -89,6 +91,12 @@ pub enum ReportError {
         text: String,
         /// How many it needs.
         shortest: usize,
+    },
+    /// A list of changes that goes too far back.
+    #[error("changes can be listed for at most {days} days back")]
+    TooLongAgo {
+        /// How far back they can be listed.
+        days: u64,
     },
     /// A page token that no answer gave.
     #[error("the page token is not valid")]

@@ -16,6 +16,7 @@ use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, Snapshot, Sof
 use tokio::sync::Notify;
 
 pub use self::backup::{copy_check, copy_in, copy_out, occupants};
+pub use self::changes::{ChangeKey, ChangesQuery, NotAChangeKey, StoredChanges};
 pub use self::copy::{CopyCheck, Restoration, StoreKind};
 pub use self::decide::accounts::AccountRefusal;
 pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
@@ -33,6 +34,7 @@ use crate::judge::Hit;
 pub(crate) mod admin;
 mod backup;
 mod body;
+mod changes;
 #[cfg(test)]
 pub(crate) mod contract;
 mod copy;
@@ -391,6 +393,13 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The database fails.
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError>;
+
+    /// Hosts that changed lane, newest first, at most [`ChangesQuery::rows`]. What silence changes is computed. Takes time
+    /// in proportion to the changes since [`ChangesQuery::since`] and to the number of silent hosts.
+    ///
+    /// # Errors
+    /// The database fails.
+    async fn change_list(&self, query: ChangesQuery) -> Result<StoredChanges, StoreError>;
 
     /// Checks digests, references, histories, tallies and the search index of the whole store. Takes time in proportion
     /// to its size.

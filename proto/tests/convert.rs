@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
-    Binding, Board, BoardCounts, Cause, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts, HostId,
-    HostReport, HostRow, HostState, Kind, Lane, LaneChange, Losses, OrderId, OrderReport, Outcome, Pace, Platform,
-    Presence, ProductId, ProductReport, ProductSeen, Protection, RealtimeEvidence, Reason, ReasonKind, RefusalClass,
-    RulesRefused, SignatureState, SiteId, SourceName, SourceReport, Timestamp, TokenId, TokenReport, UnitState,
-    UserItem, VerdictReport, Watchlist,
+    Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, Evidence, Explanation, Finding,
+    HitReport, HostFacts, HostId, HostReport, HostRow, HostState, Kind, Lane, LaneChange, Losses, OrderId, OrderReport,
+    Outcome, Pace, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection, RealtimeEvidence, Reason,
+    ReasonKind, RefusalClass, RulesRefused, SignatureState, SiteId, SourceName, SourceReport, Timestamp, TokenId,
+    TokenReport, UnitState, UserItem, VerdictReport, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -220,6 +220,31 @@ fn reports_survive_the_wire() {
         revoked_at: Some(Timestamp::from_millis(4)),
     };
     assert_eq!(TokenReport::try_from(wire::EnrollmentToken::from(token.clone())), Ok(token));
+}
+
+#[test]
+fn changes_of_lanes_survive_the_wire() {
+    let change = |from, to| ChangeRow {
+        at: Timestamp::from_millis(5),
+        host: HostId::from_bytes([3; 16]),
+        hostname: "h".to_owned(),
+        site: site(),
+        order: OrderId::new("us-bis").expect("valid"),
+        from,
+        to,
+        cause: Cause::ProtectionChanged,
+    };
+    let report = ChangesReport {
+        changes: vec![change(None, Some(Lane::Replace)), change(Some(Lane::Silent), None)],
+        total: 4,
+        hosts: 3,
+        causes: Cause::ALL.iter().map(|cause| (*cause, u64::from(cause.code()))).collect(),
+    };
+    assert_eq!(ChangesReport::try_from(wire::ListChangesResponse::from(report.clone())), Ok(report.clone()));
+    let mut strange = wire::ListChangesResponse::from(report);
+    strange.changes[1].cause = 99;
+    let error = ChangesReport::try_from(strange).expect_err("no such cause");
+    assert!(matches!(error, ConvertError::Code { field: "LaneChange.cause", code: 99 }), "{error}");
 }
 
 #[test]

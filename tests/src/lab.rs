@@ -38,6 +38,8 @@ pub struct Lab {
     store_url: Option<String>,
     collector: Option<Process>,
     listening: Listening,
+    /// More flags of `serve`.
+    flags: Vec<String>,
 }
 
 impl Lab {
@@ -73,7 +75,7 @@ impl Lab {
     fn ready(store_url: Option<String>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("muster-lab-").tempdir()?;
         let nowhere = Listening { agents: String::new(), operators: String::new(), probes: String::new() };
-        Ok(Self { folder, store_url, collector: None, listening: nowhere })
+        Ok(Self { folder, store_url, collector: None, listening: nowhere, flags: Vec::new() })
     }
 
     fn started(mut self) -> Result<Self> {
@@ -97,12 +99,21 @@ impl Lab {
         }
     }
 
+    /// As [`serve`](Self::serve), with these flags from now on.
+    ///
+    /// # Errors
+    /// It did not start. The error has its output.
+    pub fn serve_with(&mut self, flags: &[&str]) -> Result<()> {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        self.serve()
+    }
+
     fn serve_once(&mut self) -> Result<()> {
         let had = &self.listening.agents;
         let agents = if had.is_empty() { "127.0.0.1:0" } else { had };
         let mut command = self.collector_command("serve")?;
         command.args(["--agents-listen", agents]);
-        command.args(["--operators-listen", "127.0.0.1:0", "--probes-listen", "127.0.0.1:0"]);
+        command.args(["--operators-listen", "127.0.0.1:0", "--probes-listen", "127.0.0.1:0"]).args(&self.flags);
         let note = self.data_dir().join("listening.json");
         if note.exists() {
             std::fs::remove_file(&note)?;

@@ -32,9 +32,10 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
         ReportError::Ambiguous { .. } | ReportError::NotActive { .. } => {
             Status::failed_precondition(refused.to_string())
         }
-        ReportError::LaneNeedsOrder { .. } | ReportError::PageToken | ReportError::TooShort { .. } => {
-            Status::invalid_argument(refused.to_string())
-        }
+        ReportError::LaneNeedsOrder { .. }
+        | ReportError::PageToken
+        | ReportError::TooLongAgo { .. }
+        | ReportError::TooShort { .. } => Status::invalid_argument(refused.to_string()),
     }
 }
 

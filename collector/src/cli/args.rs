@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use muster_proto::model::{Lane, OrderId, ProductId, SiteId, TokenId};
+use muster_proto::model::{Cause, Lane, OrderId, ProductId, SiteId, TokenId};
 
 use accounts::AccountsArgs;
 use ledger::LedgerArgs;
@@ -78,6 +78,9 @@ pub(super) enum Verb {
     Board(BoardArgs),
     /// List the hosts that still need work, worst first
     Findings(FindingsArgs),
+    /// List the hosts that changed lane, newest first, and why
+    #[command(after_help = causes_help())]
+    Changes(ChangesArgs),
     /// List hosts with their lanes, or show one host
     Hosts(HostsArgs),
     /// Show one host (short form of `hosts show`)
@@ -200,6 +203,48 @@ pub(super) struct FindingsArgs {
     /// Show at most this many findings [default: all]
     #[arg(long, value_name = "COUNT")]
     pub(super) limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ChangesArgs {
+    /// How far back: 90m, 24h, 7d; at most 90d
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time_back)]
+    pub(super) since: Duration,
+    /// Show only changes under this order
+    #[arg(long, value_name = "ID")]
+    pub(super) order: Option<OrderId>,
+    /// Show only hosts at this site; can be repeated
+    #[arg(long = "site", value_name = "SITE")]
+    pub(super) sites: Vec<SiteId>,
+    /// Show at most this many changes
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    pub(super) limit: usize,
+}
+
+fn time_back(text: &str) -> Result<Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|_| "expected a duration such as 90m, 24h or 7d".to_owned())?;
+    if span.is_zero() { Err("expected at least 1s".to_owned()) } else { Ok(span) }
+}
+
+/// What each cause means.
+fn causes_help() -> String {
+    let line = |cause: &Cause| {
+        let meaning = match cause {
+            Cause::Installed => "a product of the order was found that was not there before",
+            Cause::Removed => "a product was removed, remnants were cleaned, or a removal was proven",
+            Cause::Updated => "the product has another version",
+            Cause::ProtectionChanged => "other protection became active, or the accepted one stopped",
+            Cause::Coverage => "a required source could not be read, or could be read again",
+            Cause::Silent => "the host did not report within the order's patience",
+            Cause::Returned => "the host reported again",
+            Cause::Enrolled => "the host enrolled, or sent its first scan",
+            Cause::Rules => "other rules judged the host",
+            Cause::Order => "the order became active, or is no longer active",
+            Cause::Action => "an account acted",
+        };
+        format!("  {cause:<18}  {meaning}\n")
+    };
+    format!("Causes:\n{}", Cause::ALL.iter().map(line).collect::<String>())
 }
 
 #[derive(Debug, Args)]

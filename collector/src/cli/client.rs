@@ -7,8 +7,9 @@ use anyhow::Context;
 use hyper_util::rt::TokioIo;
 use muster_proto::error_chain;
 use muster_proto::model::{
-    AccountReport, Board, CollectorStatus, Explanation, Finding, HostId, HostReport, HostRow, Lane, LedgerEntry,
-    OrderId, OrderReport, ProductId, ProductReport, SiteId, SoftwareReport, Timestamp, TokenId, TokenReport,
+    AccountReport, Board, ChangesReport, CollectorStatus, Explanation, Finding, HostId, HostReport, HostRow, Lane,
+    LedgerEntry, OrderId, OrderReport, ProductId, ProductReport, SiteId, SoftwareReport, Timestamp, TokenId,
+    TokenReport,
 };
 use muster_proto::wire::{self, fleet_service_client::FleetServiceClient};
 use rustls::pki_types::pem::PemObject;
@@ -144,6 +145,15 @@ pub(super) struct HostsFilter {
     pub(super) sites: Vec<SiteId>,
     pub(super) name: String,
     pub(super) limit: Option<usize>,
+}
+
+/// Which changes to list.
+#[derive(Debug, Clone)]
+pub(super) struct ChangesFilter {
+    pub(super) span: Duration,
+    pub(super) order: Option<OrderId>,
+    pub(super) sites: Vec<SiteId>,
+    pub(super) limit: usize,
 }
 
 /// Which findings to list.
@@ -282,6 +292,36 @@ impl Client {
             if page_token.is_empty() || filter.limit.is_some_and(|limit| findings.len() >= limit) {
                 return Ok(findings);
             }
+        }
+    }
+
+    pub(super) async fn changes(&mut self, filter: &ChangesFilter) -> anyhow::Result<ChangesReport> {
+        let mut report: Option<ChangesReport> = None;
+        let mut page_token = String::new();
+        loop {
+            let had = report.as_ref().map_or(0, |report| report.changes.len());
+            let request = wire::ListChangesRequest {
+                span_ms: u64::try_from(filter.span.as_millis()).unwrap_or(u64::MAX),
+                order: text(filter.order.as_ref()),
+                sites: filter.sites.iter().map(ToString::to_string).collect(),
+                page_rows: page_rows(Some(filter.limit), had),
+                page_token,
+            };
+            let mut answer = self.inner.list_changes(request).await.map_err(missing(LIST_ORDERS))?.into_inner();
+            page_token = std::mem::take(&mut answer.next_page_token);
+            let page = ChangesReport::try_from(answer)?;
+            // The counts are those of the first page.
+            let whole = match report.take() {
+                Some(mut whole) => {
+                    whole.changes.extend(page.changes);
+                    whole
+                }
+                None => page,
+            };
+            if page_token.is_empty() || whole.changes.len() >= filter.limit {
+                return Ok(whole);
+            }
+            report = Some(whole);
         }
     }
 

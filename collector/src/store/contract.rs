@@ -2,6 +2,7 @@
 //! the macro makes one test of each function.
 
 mod admin;
+mod changes;
 mod concurrency;
 mod crash;
 mod enrollment;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use super::Store;
 
 pub(crate) use admin::*;
+pub(crate) use changes::*;
 pub(crate) use concurrency::*;
 pub(crate) use crash::{acknowledged_is_there, report_forever};
 pub(crate) use enrollment::*;
@@ -77,6 +79,10 @@ macro_rules! suite {
             hits_belong_to_a_version_of_the_rules
             an_unchanged_snapshot_is_judged_again_after_a_day
             new_rules_put_every_host_on_the_judge_queue_once
+            changes_are_listed_with_their_causes
+            silence_and_return_are_changes_though_check_ins_are_answered_from_memory
+            gaps_older_than_the_retention_are_deleted
+            changes_are_paged_and_bounded_by_site
             silence_moves_only_lanes_that_yield_to_it
             lists_are_in_order_filtered_and_paged
             a_host_is_found_by_its_name_whatever_its_case

@@ -7,6 +7,7 @@ use muster_proto::model::Timestamp;
 
 pub(in crate::store) mod accounts;
 mod cause;
+pub(in crate::store) mod changes;
 pub(in crate::store) mod enroll;
 pub(in crate::store) mod keys;
 pub(in crate::store) mod report;

@@ -12,6 +12,7 @@ mod address;
 mod admin;
 mod authority;
 mod backup;
+mod changes;
 mod check;
 mod dictionary;
 mod fault;
@@ -70,9 +71,9 @@ use self::small_dictionaries::{SmallDictionaries, SmallDictionary};
 use self::tls::Tls;
 use self::writer::Writer;
 use super::{
-    Acting, AdminWork, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, HostQuery,
-    IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck,
-    StoreError, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
+    Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity,
+    HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Settlement, SiteScope, SoftwareQuery, Store,
+    StoreCheck, StoreError, StoredChanges, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
 };
 use crate::judge::Hit;
 
@@ -327,6 +328,13 @@ impl Store for PostgresStore {
 
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError> {
         self.pool.run("index_advance", Write, |lease| async move { index::advance(&lease, at_least).await }).await
+    }
+
+    async fn change_list(&self, query: ChangesQuery) -> Result<StoredChanges, StoreError> {
+        let query = &query;
+        let list =
+            |lease: Arc<Lease>| async move { changes::list(&lease, &self.memory, &self.dictionaries, query).await };
+        self.pool.run("change_list", Read, list).await
     }
 
     async fn check(&self) -> Result<StoreCheck, StoreError> {

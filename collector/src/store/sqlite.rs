@@ -8,6 +8,7 @@
 mod admin;
 mod authority;
 mod backup;
+mod changes;
 mod check;
 mod dictionary;
 mod facts;
@@ -60,9 +61,9 @@ use self::report::ReceivedSnapshot;
 use self::section::Packed;
 use self::writer::Writer;
 use super::{
-    Acting, AdminWork, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, HostQuery,
-    IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck,
-    StoreError, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
+    Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity,
+    HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Settlement, SiteScope, SoftwareQuery, Store,
+    StoreCheck, StoreError, StoredChanges, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
 };
 use crate::judge::Hit;
 
@@ -248,6 +249,10 @@ impl Store for SqliteStore {
         let Some(grown) = next else { return Ok(IndexStep::Nothing) };
         index::put(&self.writer, grown).await?;
         Ok(IndexStep::Taken)
+    }
+
+    async fn change_list(&self, query: ChangesQuery) -> Result<StoredChanges, StoreError> {
+        self.readers.read("change_list", move |sql, memory| changes::list(sql, memory, &query)).await
     }
 
     async fn check(&self) -> Result<StoreCheck, StoreError> {

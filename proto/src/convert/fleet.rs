@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::{ConvertError, code, host_id, id, instant, present};
 use crate::model::{
-    Binding, Board, BoardCounts, Cause, CollectorStatus, Evidence, Explanation, Finding, HitReport, HostFacts,
-    HostReport, HostRow, HostState, Kind, Lane, LaneChange, OrderId, OrderReport, Outcome, Platform, Presence,
-    ProductId, ProductReport, ProductSeen, Protection, Reason, ReasonKind, RulesRefused, SiteId, SoftwareCount,
-    SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport, Timestamp, TokenId, TokenReport,
-    VerdictReport,
+    Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, Evidence, Explanation, Finding,
+    HitReport, HostFacts, HostReport, HostRow, HostState, Kind, Lane, LaneChange, OrderId, OrderReport, Outcome,
+    Platform, Presence, ProductId, ProductReport, ProductSeen, Protection, Reason, ReasonKind, RulesRefused, SiteId,
+    SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport, Timestamp, TokenId,
+    TokenReport, VerdictReport,
 };
 use crate::wire;
 
@@ -549,6 +549,65 @@ impl TryFrom<wire::Finding> for Finding {
             since: Timestamp::from_millis(finding.since_ms),
             reason: finding.reason,
             advice: finding.advice,
+        })
+    }
+}
+
+impl From<ChangeRow> for wire::LaneChange {
+    fn from(change: ChangeRow) -> Self {
+        let lane = |lane: Option<Lane>| lane.map(|lane| u32::from(lane.code()));
+        Self {
+            at_ms: change.at.millis(),
+            host_id: Bytes::copy_from_slice(change.host.as_bytes()),
+            hostname: change.hostname,
+            site: change.site.to_string(),
+            order: change.order.to_string(),
+            from: lane(change.from),
+            to: lane(change.to),
+            cause: u32::from(change.cause.code()),
+        }
+    }
+}
+
+impl TryFrom<wire::LaneChange> for ChangeRow {
+    type Error = ConvertError;
+    fn try_from(change: wire::LaneChange) -> Result<Self, ConvertError> {
+        Ok(Self {
+            at: Timestamp::from_millis(change.at_ms),
+            host: host_id("LaneChange.host_id", &change.host_id)?,
+            hostname: change.hostname,
+            site: id("LaneChange.site", SiteId::new(change.site))?,
+            order: id("LaneChange.order", OrderId::new(change.order))?,
+            from: change.from.map(|code| lane("LaneChange.from", code)).transpose()?,
+            to: change.to.map(|code| lane("LaneChange.to", code)).transpose()?,
+            cause: code("LaneChange.cause", change.cause, Cause::from_code)?,
+        })
+    }
+}
+
+impl From<ChangesReport> for wire::ListChangesResponse {
+    fn from(report: ChangesReport) -> Self {
+        let count = |(cause, changes): (Cause, u64)| wire::CauseCount { cause: u32::from(cause.code()), changes };
+        Self {
+            changes: into_all(report.changes),
+            total: report.total,
+            hosts: report.hosts,
+            causes: report.causes.into_iter().map(count).collect(),
+            next_page_token: String::new(),
+        }
+    }
+}
+
+impl TryFrom<wire::ListChangesResponse> for ChangesReport {
+    type Error = ConvertError;
+    fn try_from(answer: wire::ListChangesResponse) -> Result<Self, ConvertError> {
+        let count =
+            |count: wire::CauseCount| Ok((code("CauseCount.cause", count.cause, Cause::from_code)?, count.changes));
+        Ok(Self {
+            changes: all(answer.changes)?,
+            total: answer.total,
+            hosts: answer.hosts,
+            causes: answer.causes.into_iter().map(count).collect::<Result<_, ConvertError>>()?,
         })
     }
 }

@@ -237,6 +237,40 @@ pub struct LaneChange {
     pub cause: Cause,
 }
 
+/// A host that changed its lane under an order.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ChangeRow {
+    /// When, by the collector's clock.
+    pub at: Timestamp,
+    /// The host.
+    pub host: HostId,
+    /// Its name.
+    pub hostname: String,
+    /// Its site.
+    pub site: SiteId,
+    /// The order.
+    pub order: OrderId,
+    /// The lane before; `None` if the host had none under the order.
+    pub from: Option<Lane>,
+    /// The lane after; `None` if the host has none under the order any more.
+    pub to: Option<Lane>,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Hosts that changed lane, newest first, and how many there are in all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ChangesReport {
+    /// A page of the changes.
+    pub changes: Vec<ChangeRow>,
+    /// How many changes there are.
+    pub total: u64,
+    /// How many hosts changed lane.
+    pub hosts: u64,
+    /// How many changes have each cause.
+    pub causes: BTreeMap<Cause, u64>,
+}
+
 /// Why a host is in its lanes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Explanation {

@@ -14,12 +14,14 @@ use crate::actions::{self, ActionError, Caller, NewEnrollment};
 use crate::api::probes::Readiness;
 use crate::api::status;
 use crate::clock::Clock;
-use crate::reports::{FindingsQuery, HostsQuery, ReportContext, ReportError, SoftwareAsked};
+use crate::reports::{ChangesAsked, FindingsQuery, HostsQuery, ReportContext, ReportError, SoftwareAsked};
 use crate::rules::RuleSet;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
 const DEFAULT_ROWS: usize = 1000;
+/// How far back changes are listed.
+const DEFAULT_SPAN: Duration = Duration::from_secs(86_400);
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// The operators' service.
@@ -144,6 +146,21 @@ impl FleetService for Fleet {
         let page = self.or_status(self.context(&caller).findings(query).await)?;
         let next_page_token = page.next.unwrap_or_default();
         Ok(Response::new(wire::ListFindingsResponse { findings: into_all(page.rows), next_page_token }))
+    }
+
+    async fn list_changes(&self, request: Request<wire::ListChangesRequest>) -> Answer<wire::ListChangesResponse> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let asked = ChangesAsked {
+            span: if request.span_ms == 0 { DEFAULT_SPAN } else { Duration::from_millis(request.span_ms) },
+            order: optional("ListChangesRequest.order", request.order, OrderId::new)?,
+            sites: sites("ListChangesRequest.sites", request.sites)?,
+            rows: rows(request.page_rows)?,
+            page: Some(request.page_token).filter(|token| !token.is_empty()),
+        };
+        let (report, next) = self.or_status(self.context(&caller).changes(asked).await)?;
+        let next_page_token = next.unwrap_or_default();
+        Ok(Response::new(wire::ListChangesResponse { next_page_token, ..report.into() }))
     }
 
     async fn list_orders(&self, request: Request<wire::ListOrdersRequest>) -> Answer<wire::ListOrdersResponse> {

@@ -33,7 +33,7 @@ const fn method(name: &'static str, role: Role, sites: SiteRule) -> Method {
 }
 
 /// Every method of the service.
-pub(super) const METHODS: [Method; 22] = [
+pub(super) const METHODS: [Method; 23] = [
     method("GetStatus", Role::Viewer, SiteRule::Filtered),
     method("GetBoard", Role::Viewer, SiteRule::Filtered),
     method("ListHosts", Role::Viewer, SiteRule::Filtered),
@@ -41,6 +41,7 @@ pub(super) const METHODS: [Method; 22] = [
     method("ExplainHost", Role::Viewer, SiteRule::Named),
     method("SearchSoftware", Role::Viewer, SiteRule::Filtered),
     method("ListFindings", Role::Viewer, SiteRule::Filtered),
+    method("ListChanges", Role::Viewer, SiteRule::Filtered),
     method("ListOrders", Role::Viewer, SiteRule::NoSite),
     method("ListProducts", Role::Viewer, SiteRule::NoSite),
     method("GetProduct", Role::Viewer, SiteRule::NoSite),

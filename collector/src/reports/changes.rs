@@ -1,0 +1,68 @@
+//! Which hosts changed lane, from what, to what, and why.
+
+use std::time::Duration;
+
+use muster_proto::limits;
+use muster_proto::model::{ChangesReport, OrderId, SiteId, Timestamp};
+use muster_proto::suggest::did_you_mean;
+
+use super::{ReportContext, ReportError};
+use crate::store::{ChangeKey, ChangesQuery, SiteScope};
+
+/// The longest time back: gaps in reports are kept that long.
+const LONGEST: Duration = Duration::from_millis(limits::CHANGES_MS.unsigned_abs());
+
+/// Which changes a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct ChangesAsked {
+    /// How far back the list goes.
+    pub span: Duration,
+    /// Only changes under this order, active or not; `None` is every order.
+    pub order: Option<OrderId>,
+    /// Only hosts of these sites; empty is every site.
+    pub sites: Vec<SiteId>,
+    /// At most this many.
+    pub rows: usize,
+    /// The token of the previous page.
+    pub page: Option<String>,
+}
+
+impl ReportContext {
+    /// Hosts that changed lane, newest first, with the token of the next page. The counts are those of the whole list, but
+    /// zero on pages after the first. Silence is computed with the present patience of each active order.
+    ///
+    /// # Errors
+    /// The order does not exist, the time is too long, the page token is not valid, or the store failed.
+    pub async fn changes(&self, asked: ChangesAsked) -> Result<(ChangesReport, Option<String>), ReportError> {
+        if let Some(id) = asked.order.as_ref().filter(|id| self.rules.order(id.as_str()).is_none()) {
+            let hint = did_you_mean(id.as_str(), self.rules.orders.iter().map(|order| order.id.as_str()));
+            return Err(ReportError::NoOrder { order: id.clone(), hint });
+        }
+        if asked.span > LONGEST {
+            return Err(ReportError::TooLongAgo { days: LONGEST.as_secs() / (24 * 3600) });
+        }
+        let page = asked.page.as_deref().map(read_token).transpose()?;
+        let (since, after) = match page {
+            // The list keeps its beginning from page to page, or it would lose its oldest changes.
+            Some((since, after)) => (since.max(self.now.minus(LONGEST)), Some(after)),
+            None => (self.now.minus(asked.span), None),
+        };
+        let query = ChangesQuery {
+            since,
+            now: self.now,
+            order: asked.order,
+            patience: self.active_orders().into_iter().map(|order| (order.id.clone(), order.patience)).collect(),
+            sites: self.sites.intersection(&SiteScope::of(&asked.sites)),
+            rows: asked.rows,
+            after,
+        };
+        let stored = self.store.change_list(query).await?;
+        Ok((stored.report, stored.next.map(|next| format!("{}@{next}", since.millis()))))
+    }
+}
+
+fn read_token(token: &str) -> Result<(Timestamp, ChangeKey), ReportError> {
+    let (since, after) = token.split_once('@').ok_or(ReportError::PageToken)?;
+    let since = since.parse().map_err(|_| ReportError::PageToken)?;
+    Ok((Timestamp::from_millis(since), after.parse().map_err(|_| ReportError::PageToken)?))
+}
