@@ -5,6 +5,7 @@ mod account;
 mod caller;
 mod host;
 mod random;
+mod renewal;
 mod restore;
 mod token;
 
@@ -16,6 +17,7 @@ pub use account::{
 };
 pub use caller::Caller;
 pub use host::host_revoke;
+pub use renewal::{admin_token_renewed, server_key_renewed};
 pub use restore::restore_record;
 pub use token::{NewEnrollment, enrollment_token_create, enrollment_token_list, enrollment_token_revoke};
 

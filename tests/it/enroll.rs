@@ -47,6 +47,36 @@ fn an_enrolled_agent_reports_and_knows_who_it_is() -> Result<()> {
 }
 
 #[test]
+fn an_image_enrolls_under_its_own_name_and_each_image_is_a_host() -> Result<()> {
+    let lab = Lab::start()?;
+    let mut ids = std::collections::BTreeSet::new();
+    for (name, machine_id) in [("plant-7", "0123456789abcdef0123456789abcdef"), ("plant-8", "uninitialized")] {
+        let image = Root::debian(name)?;
+        std::fs::write(image.path().join("etc/machine-id"), format!("{machine_id}\n"))?;
+        let agent = lab.agent(name);
+        let token = agent.state_dir().with_extension("token");
+        muster_tests::lab::write_owner_only(&token, &lab.token(1, "1h")?)?;
+        let mut enroll = agent.command("enroll")?;
+        enroll.args(["--collector", &format!("https://{}", lab.listening().agents)]).arg("--token-file").arg(&token);
+        let answer = muster_tests::process::Answer::of(enroll.args(["-o", "json", "--root"]).arg(image.path()))?;
+        let id = answer.expect_code(0)?.json()?["host_id"].as_str().context("no id")?.to_owned();
+        // Before the first report, so the name comes from the enrollment.
+        let shown = lab.muster(&["host", &id, "-o", "json"])?.expect_code(0)?.json()?;
+        assert_eq!(shown["hostname"], name, "{shown}");
+        agent.report(image.path())?;
+        ids.insert(id);
+    }
+    assert_eq!(ids.len(), 2);
+    let mut enroll = lab.agent("nowhere").command("enroll")?;
+    let token = lab.agent("plant-7").state_dir().with_extension("token");
+    let refused =
+        muster_tests::process::Answer::of(enroll.args(["--root", "/nowhere/at/all", "--token-file"]).arg(token))?;
+    let refused = refused.expect_code(1)?;
+    assert!(refused.stderr.contains("/nowhere/at/all"), "{}", refused.stderr);
+    Ok(())
+}
+
+#[test]
 fn only_the_owner_may_read_the_files_of_agent_and_collector() -> Result<()> {
     let lab = Lab::start()?;
     let agent = lab.enrolled_agent("web-1")?;

@@ -398,7 +398,9 @@ impl Agent {
     async fn enroll_automatically(&self, previous: Option<Identity>) -> Result<Identity, AppError> {
         if let Some(path) = &self.settings.token_file {
             let token = enrollment::read_token(path)?;
-            return Ok(enrollment::enroll(&self.settings, &token, self.now()).await?);
+            // The service enrolls the machine on which it runs; `enroll --root` enrolls another one.
+            let root = Root::running_system()?;
+            return Ok(enrollment::enroll(&self.settings, &token, root, self.now()).await?);
         }
         match previous {
             // A collector that was restored from a backup may know the host again, so it is worth asking.

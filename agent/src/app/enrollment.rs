@@ -50,8 +50,8 @@ pub enum EnrollError {
     /// The identity cannot be used.
     #[error("cannot use this host's identity")]
     Identity(#[from] IdentityError),
-    /// The running system cannot be opened.
-    #[error("cannot read the facts of this machine")]
+    /// The running system, or the directory of another machine's files, cannot be opened.
+    #[error("cannot read the facts of the machine")]
     Root(#[from] RootError),
     /// The collector refused: usually the token is used up, revoked, expired or unknown.
     #[error("the collector refused the enrollment: {message}")]
@@ -114,11 +114,18 @@ pub fn read_token(path: &Path) -> Result<EnrollmentToken, EnrollError> {
     text.parse().map_err(|source| EnrollError::Token { path: path.to_owned(), source })
 }
 
-/// Enrolls this host and saves its identity. A repeated attempt uses the same key, and is the same host to the collector.
+/// Enrolls a host and saves its identity in the state directory. A repeated attempt uses the same key, and is the same host
+/// to the collector. The facts that the collector gets, and the fingerprint by which it recognises a machine that enrolls
+/// again, are those of `root`: the running system, or the machine whose files are below a directory.
 ///
 /// # Errors
 /// The collector cannot be reached or refuses, or the identity cannot be saved.
-pub async fn enroll(settings: &Settings, token: &EnrollmentToken, now: Timestamp) -> Result<Identity, EnrollError> {
+pub async fn enroll(
+    settings: &Settings,
+    token: &EnrollmentToken,
+    root: Root,
+    now: Timestamp,
+) -> Result<Identity, EnrollError> {
     let store = IdentityStore::below(&settings.state_dir);
     let previous = store.load()?;
     let enrolled_with = previous.as_ref().map(|identity| identity.collector.clone());
@@ -136,10 +143,10 @@ pub async fn enroll(settings: &Settings, token: &EnrollmentToken, now: Timestamp
         Some(identity) => identity.key,
     };
     let key = store.key(number)?;
-    let context = ScanContext::new(Root::running_system()?, ScanOptions::default().watchlist);
-    // Enrollment is always of the running system, even if the service scans another root.
+    let context = ScanContext::new(root, ScanOptions::default().watchlist);
     let facts = sources::facts(&context);
-    let identity = uplink::enroll(&target, token, &key, facts, identity::fingerprint(), now).await?;
+    let fingerprint = fingerprint(&context.root);
+    let identity = uplink::enroll(&target, token, &key, facts, fingerprint, now).await?;
     store.save(&identity)?;
     tracing::info!(host = %identity.host_id, site = %identity.site, collector, token.id = %token.id, "enrolled");
     if previous.is_some_and(|previous| previous.host_id != identity.host_id) {
@@ -147,4 +154,14 @@ pub async fn enroll(settings: &Settings, token: &EnrollmentToken, now: Timestamp
         state_files::remove_acknowledged(state_dir);
     }
     Ok(identity)
+}
+
+/// The fingerprint of the machine whose files are read. Without it, the collector would take every image that this machine
+/// enrolls for this machine itself.
+fn fingerprint(root: &Root) -> Option<[u8; 32]> {
+    if root.is_running_system() {
+        return identity::fingerprint();
+    }
+    let files = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+    files.iter().find_map(|path| identity::fingerprint_of(&root.read_text(path).ok()?))
 }

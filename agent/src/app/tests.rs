@@ -30,7 +30,7 @@ impl Host {
         let root = tempfile::tempdir().expect("temporary directory");
         let token = collector.pki.token();
         let settings = settings(state.path(), &target);
-        enroll(&settings, &token, now()).await.expect("enrolled");
+        enroll(&settings, &token, Root::running_system().expect("opens"), now()).await.expect("enrolled");
         let host = Self { state, root, settings, collector, token };
         host.install("base-files");
         host
@@ -124,7 +124,7 @@ async fn a_revoked_host_stops_sending_keeps_everything_and_can_enroll_again() {
     assert!(matches!(error, AppError::Refused(RefusalClass::Revoked)), "{error}");
     assert_eq!((host.received().len(), host.waiting()), (0, 1));
     IdentityStore::below(&host.settings.state_dir).key(1).expect("the key is still there");
-    enroll(&host.settings, &host.token, now()).await.expect("enrolled again");
+    enroll(&host.settings, &host.token, Root::running_system().expect("opens"), now()).await.expect("enrolled again");
     assert_eq!((host.identity().key, host.identity().refused), (2, None));
     assert!(host.once().await.expect("delivered").accepted);
 }

@@ -1,4 +1,4 @@
-//! `enroll`: enrolls this host with a collector, with a token from an operator.
+//! `enroll`: enrolls this host, or the machine below `--root`, with a collector, with a token from an operator.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use anyhow::Context;
 use super::Output;
 use crate::app;
 use crate::config::Flags;
+use crate::sources::root::Root;
 use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
@@ -18,6 +19,10 @@ pub(super) struct Arguments {
     /// File with the enrollment token, or - for standard input
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Enroll the machine whose files are below DIR instead of this one: the collector gets its name and system. Key and
+    /// identity are stored in the state directory, so give each machine its own --state-dir, here and for `once --root`
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
     /// Output format
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
     output: Output,
@@ -29,7 +34,8 @@ pub(super) fn run(arguments: Arguments, mut flags: Flags) -> anyhow::Result<Exit
     let path = arguments.token_file.or_else(|| settings.token_file.clone());
     let path = path.context("no enrollment token: use --token-file FILE, or --token-file - for standard input")?;
     let token = app::read_token(&path)?;
-    let identity = app::block_on(app::enroll(&settings, &token, app::now()))??;
+    let root = arguments.root.as_deref().map_or_else(Root::running_system, Root::below)?;
+    let identity = app::block_on(app::enroll(&settings, &token, root, app::now()))??;
     let record = serde_json::json!({
         "host_id": identity.host_id, "site": identity.site, "collector": identity.collector,
         "certificate_expires": identity.expires,

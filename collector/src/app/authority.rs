@@ -146,8 +146,10 @@ pub(super) fn mismatch(
         }
         // The store of an interrupted first start has no pin yet.
         (Some(_), None) => return Ok(()),
-        (None, Some(pin)) => format!("the store {store} belongs to the CA with pin {pin} and has {hosts} hosts"),
-        (None, None) if hosts > 0 => format!("the store {store} has {hosts} hosts"),
+        (None, Some(pin)) => {
+            format!("the store {store} belongs to the CA with pin {pin}; number of hosts in it: {hosts}")
+        }
+        (None, None) if hosts > 0 => format!("number of hosts in the store {store}: {hosts}"),
         (None, None) if Authority::has_issued_in(&directory)? => "it has signed certificates of hosts".to_owned(),
         (None, None) => return Ok(()),
     };

@@ -93,11 +93,12 @@ pub(super) async fn prepare(settings: &Settings, new_store: bool, now: Timestamp
     let (place, pin) = (directory.join("ca.pem"), authority.pin());
     notes.push(format!("{} CA {}, pin {pin}", made_or_found(created_authority), place.display()));
     notes.push(format!("{} database {database}", made_or_found(created_store)));
-    notes.push(admin_token(settings, store.as_ref(), now).await?);
+    notes.push(admin_token(settings, store.as_ref(), &mut warnings, now).await?);
     let (certificate, origin) = ServerCertificate::open_or_issue(&authority, directory, &public_names(settings), now)?;
     let names = certificate.names().iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     notes.push(format!("{} server certificate for {names}", made_or_found(origin != ServerKeyOrigin::Loaded)));
     if let ServerKeyOrigin::Lost { how } = origin {
+        actions::server_key_renewed(store.as_ref(), &system_user::caller(), now).await?;
         warnings.push(server_key_warning(&directory.join("server.pem"), &how));
     }
     // After the server certificate, whose first creation in this directory is no loss. A restored backup and a second
@@ -165,7 +166,12 @@ fn public_names(settings: &Settings) -> Vec<String> {
 }
 
 /// The first admin's token. Its file is the only place that holds the secret.
-async fn admin_token(settings: &Settings, store: &dyn Store, now: Timestamp) -> anyhow::Result<String> {
+async fn admin_token(
+    settings: &Settings,
+    store: &dyn Store,
+    warnings: &mut Vec<String>,
+    now: Timestamp,
+) -> anyhow::Result<String> {
     let caller = system_user::caller();
     let file = settings.file(ADMIN_TOKEN);
     let place = file.display().to_string();
@@ -197,6 +203,12 @@ async fn admin_token(settings: &Settings, store: &dyn Store, now: Timestamp) -> 
     // After a crash between these steps a database file has a token without a secret; the next start replaces it.
     let (token, _) = actions::first_account_create(store, &caller, now).await?;
     write_atomically(&file, format!("{token}\n").as_bytes(), OWNER_ONLY).with_context(|| format!("write {place}"))?;
-    let ended = if had { "; the previous one no longer works" } else { "" };
-    Ok(format!("created admin token {place}, readable by you only{ended}"))
+    if had {
+        actions::admin_token_renewed(store, &caller, token.id, now).await?;
+        warnings.push(format!(
+            "the admin token is lost: {place} was missing; created a new token, and the previous one no longer works: give \
+             the new file to the operators who used the old one, and find out who removed it"
+        ));
+    }
+    Ok(format!("created admin token {place}, readable by you only"))
 }

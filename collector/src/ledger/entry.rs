@@ -120,6 +120,13 @@ pub enum Entry {
         /// When the backup was begun.
         backup_at: Timestamp,
     },
+    /// The server key was lost, and the collector created another one.
+    ServerKeyRenewed,
+    /// The file of the admin token was lost, and the collector created another token.
+    AdminTokenRenewed {
+        /// The public part of the new token.
+        token: TokenId,
+    },
 }
 
 /// A change of lane under one order.
@@ -212,6 +219,8 @@ impl Entry {
             Self::LanesChanged { .. } => EntryKind::LanesChanged,
             Self::RulesAdopted { .. } => EntryKind::RulesAdopted,
             Self::Restored { .. } => EntryKind::Restored,
+            Self::ServerKeyRenewed => EntryKind::ServerKeyRenewed,
+            Self::AdminTokenRenewed { .. } => EntryKind::AdminTokenRenewed,
         }
     }
 
@@ -229,7 +238,9 @@ impl Entry {
             | Self::AccountRotated { .. }
             | Self::AccountRevoked { .. }
             | Self::RulesAdopted { .. }
-            | Self::Restored { .. } => &[],
+            | Self::Restored { .. }
+            | Self::ServerKeyRenewed
+            | Self::AdminTokenRenewed { .. } => &[],
         }
     }
 
@@ -253,7 +264,9 @@ impl Entry {
             | Self::HostRevoked { .. }
             | Self::LanesChanged { .. }
             | Self::RulesAdopted { .. }
-            | Self::Restored { .. } => None,
+            | Self::Restored { .. }
+            | Self::ServerKeyRenewed
+            | Self::AdminTokenRenewed { .. } => None,
         }
     }
 

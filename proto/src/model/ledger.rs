@@ -28,6 +28,10 @@ closed_list! {
         RulesAdopted = 10, "rules-adopted";
         /// The store was restored from a backup.
         Restored = 11, "restored";
+        /// The server key was lost, and another one was created.
+        ServerKeyRenewed = 12, "server-key-renewed";
+        /// The file of the admin token was lost, and another token was created.
+        AdminTokenRenewed = 13, "admin-token-renewed";
     }
 }
 

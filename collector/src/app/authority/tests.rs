@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use muster_proto::model::EntryKind;
+
 use super::*;
 use crate::app::prepare::prepare;
 use crate::clock::system_now;
 use crate::config::Flags;
-use crate::store::contract::small_fleet;
+use crate::store::contract::{ledger, small_fleet};
 
 struct Place {
     folder: tempfile::TempDir,
@@ -75,7 +77,9 @@ async fn a_ca_that_is_lost_over_a_store_with_hosts_is_not_replaced() {
     place.remove(&["ca.pem", "ca.key"]);
     for new_store in [false, true] {
         let refused = place.refused(new_store, &["ca.pem", "ca.key"]).await;
-        for part in ["ca.pem is missing", "has 2 hosts", "copy ca.pem and ca.key", "muster-collector restore DIR"] {
+        for part in
+            ["ca.pem is missing", "number of hosts in it: 2", "copy ca.pem and ca.key", "muster-collector restore DIR"]
+        {
             assert!(refused.contains(part), "{part} is not in: {refused}");
         }
         assert!(refused.contains(&place.settings.data_dir.display().to_string()), "{refused}");
@@ -143,7 +147,7 @@ async fn a_first_start_that_was_interrupted_goes_on() {
     assert_eq!(pin(&place), first, "with the same key");
     // The store has the pin of the CA, and no host has enrolled.
     place.remove(&["ca.pem", "ca.key"]);
-    assert!(place.refused(false, &["ca.pem"]).await.contains("0 hosts"));
+    assert!(place.refused(false, &["ca.pem"]).await.contains("number of hosts in it: 0"));
     drop(place.folder);
 }
 
@@ -187,16 +191,38 @@ async fn a_lost_server_key_is_renewed_with_a_warning() {
     let place = Place::populated().await;
     let damages: [fn(&Path); 2] =
         [|file| std::fs::remove_file(file).expect("removed"), |file| std::fs::write(file, b"noise").expect("written")];
-    for damage in damages {
+    for (number, damage) in damages.into_iter().enumerate() {
         damage(&place.file("server.pem"));
         let prepared = prepare(&place.settings, false, system_now()).await.expect("starts");
         let [warning] = &prepared.warnings[..] else { panic!("{:?}", prepared.warnings) };
         for part in ["the server key is lost", "server.pem", "created a new key", "find out who"] {
             assert!(warning.contains(part), "{part} is not in: {warning}");
         }
+        assert_eq!(recorded(&prepared.store, EntryKind::ServerKeyRenewed).await, number + 1);
         prepared.store.close().await.expect("closed");
     }
     let fresh = Place::new();
     let prepared = prepare(&fresh.settings, false, system_now()).await.expect("starts");
     assert!(prepared.warnings.is_empty(), "{:?}", prepared.warnings);
+    assert_eq!(recorded(&prepared.store, EntryKind::ServerKeyRenewed).await, 0);
+}
+
+/// How many entries of this kind the ledger has.
+async fn recorded(store: &Arc<dyn Store>, kind: EntryKind) -> usize {
+    ledger(store, 0, 1000).await.iter().filter(|row| row.entry.kind() == kind).count()
+}
+
+#[tokio::test]
+async fn a_lost_admin_token_is_renewed_with_a_warning() {
+    let place = Place::populated().await;
+    let before = std::fs::read_to_string(place.file("admin.token")).expect("read");
+    place.remove(&["admin.token"]);
+    let prepared = prepare(&place.settings, false, system_now()).await.expect("starts");
+    let [warning] = &prepared.warnings[..] else { panic!("{:?}", prepared.warnings) };
+    for part in ["the admin token is lost", "admin.token", "the previous one no longer works", "give the new file"] {
+        assert!(warning.contains(part), "{part} is not in: {warning}");
+    }
+    assert_ne!(std::fs::read_to_string(place.file("admin.token")).expect("created"), before);
+    assert_eq!(recorded(&prepared.store, EntryKind::AdminTokenRenewed).await, 1);
+    prepared.store.close().await.expect("closed");
 }
