@@ -148,6 +148,8 @@ fn sentence(entry: &Entry, names: &Names) -> String {
         Entry::RulesAdopted { from: None, to } => format!("rules {to}"),
         Entry::RulesAdopted { from: Some(from), to } => format!("rules {to} in place of {from}"),
         Entry::Restored { backup_at } => format!("the backup of {}", backup_at.whole_seconds()),
+        Entry::ServerKeyRenewed => "new server key and certificate; the file of the ones before was lost".to_owned(),
+        Entry::AdminTokenRenewed { token } => format!("new admin token {token}; the file of the one before was lost"),
     }
 }
 
