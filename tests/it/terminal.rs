@@ -156,3 +156,16 @@ fn a_terminal_gets_rows_that_fit_and_no_hidden_characters() -> Result<()> {
     assert!(json.json()?.to_string().contains(&name));
     Ok(())
 }
+
+#[test]
+fn long_work_shows_a_bar_on_a_terminal_and_leaves_nothing_behind() -> Result<()> {
+    let mut check = Command::new(binaries::find("muster")?);
+    check.args(["catalogue", "check"]);
+    let text = on_a_terminal(&check, 80)?;
+    assert!(text.contains("checking the rules"), "{text:?}");
+    let (_, rest) = text.rsplit_once("\u{1b}[K").context("no bar was removed")?;
+    assert!(rest.starts_with("ok: ") && text.matches("ok: ").count() == 1, "{text:?}");
+    let stdout = Answer::of(&mut check)?.expect_code(0)?.stdout;
+    assert!(stdout.starts_with("ok: ") && !stdout.contains("checking"), "{stdout}");
+    Ok(())
+}

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use muster_proto::terminal::Progress;
+
 use super::Output;
 use crate::app::{self, Agent, AppError, DeliverySummary};
 use crate::config::{Flags, Settings};
@@ -43,7 +45,11 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     let settings = super::settings(flags, telemetry::COMMAND_LEVEL)?;
     let root =
         arguments.root.as_ref().map_or_else(Root::running_system, |dir| Root::below(dir)).map_err(AppError::from)?;
-    let summary = app::block_on(scan_and_deliver(settings, root))??;
+    let progress = Progress::default();
+    let shown = progress.show("scanning and delivering");
+    let summary = app::block_on(scan_and_deliver(settings, root));
+    drop(shown);
+    let summary = summary??;
     super::print(arguments.output, &summary, || format!("{}\n", sentence(&summary)))?;
     Ok(ExitCode::SUCCESS)
 }

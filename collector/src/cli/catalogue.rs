@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use muster_proto::model::ProductReport;
-use muster_proto::terminal::json_text;
+use muster_proto::terminal::{Progress, json_text};
 use serde_json::{Value, json};
 
 use super::args::{CheckArgs, MatchArgs, Output, ShowArgs};
@@ -210,15 +210,15 @@ fn record(fault: &RuleFault) -> Value {
 
 /// Loads the rules with the overlay, and counts the overlay's files. Here a file that is not read is a fault, and so is an
 /// empty directory: people who check a directory expect rules in it.
-fn check_all(directory: Option<&Path>) -> Result<(Checked, usize), RuleErrors> {
-    let Some(place) = directory else { return Ok((check_dir(None)?, 0)) };
+fn check_all(directory: Option<&Path>, progress: &Progress) -> Result<(Checked, usize), RuleErrors> {
+    let Some(place) = directory else { return Ok((check_dir(None, progress)?, 0)) };
     let overlay = rules::overlay(place).map_err(RuleErrors::new)?;
     let mut faults = overlay.strays;
     if overlay.files.is_empty() {
         let reason = format!("no rule file found: rule files end in .toml and are in one of {}", FOLDERS.join(", "));
         faults.push(RuleFault { file: place.display().to_string(), line: 0, reason });
     }
-    match check_dir(directory) {
+    match check_dir(directory, progress) {
         Ok(checked) if faults.is_empty() => Ok((checked, overlay.files.len())),
         Ok(_) => Err(RuleErrors::new(faults)),
         Err(refused) => Err(RuleErrors::new(refused.faults.into_iter().chain(faults).collect())),
@@ -227,7 +227,11 @@ fn check_all(directory: Option<&Path>) -> Result<(Checked, usize), RuleErrors> {
 
 /// Faults are the answer of this command: programs get them as records, and the exit code is 1.
 pub(super) fn check(asked: &CheckArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let (checked, overlay_files) = match check_all(asked.directory.as_deref()) {
+    let progress = Progress::default();
+    let shown = progress.show("checking the rules");
+    let result = check_all(asked.directory.as_deref(), &progress);
+    drop(shown);
+    let (checked, overlay_files) = match result {
         Ok(checked) => checked,
         // People get the faults as an error message, programs get them in their format.
         Err(refused) if screen.asked().is_none_or(|output| output == Output::Table) => return Err(refused.into()),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use muster_proto::model::OrderId;
+use muster_proto::terminal::Progress;
 
 use super::scenario;
 use crate::rules::{RuleErrors, RuleFault, RuleFile, RuleSet, assemble, conflicts, directory, embedded, order_id};
@@ -24,21 +25,25 @@ pub struct Checked {
 ///
 /// The overlay's scenarios run under the merged rules. Default scenarios run under the merged catalogue and the default
 /// orders: they find recognisers of the overlay that break detection, and they do not fail because the overlay means to
-/// change a parameter of an order, such as its patience.
+/// change a parameter of an order, such as its patience. `progress` counts the scenario files.
 ///
 /// # Errors
 /// A file has a fault, a recogniser can never match, or a scenario has an unexpected result. The error lists all of them
 /// with file and line.
-pub fn check_dir(overlay: Option<&Path>) -> Result<Checked, RuleErrors> {
+pub fn check_dir(overlay: Option<&Path>, progress: &Progress) -> Result<Checked, RuleErrors> {
     let overlay = overlay.map(directory).transpose().map_err(RuleErrors::new)?.unwrap_or_default();
     let defaults = embedded();
     let rules = assemble(defaults.clone(), overlay.clone())?;
     let with_default_orders = with_default_orders(&defaults, &overlay);
     let mut faults = Vec::new();
     let mut run = 0;
-    for file in default_scenarios(&defaults, &overlay) {
+    let own: Vec<&RuleFile> = overlay.iter().filter(|file| file.folder == SCENARIOS).collect();
+    let shipped: Vec<&RuleFile> = default_scenarios(&defaults, &overlay).collect();
+    progress.expect((own.len() + shipped.len()) as u64);
+    for file in shipped {
         let (count, found) = scenario::run(with_default_orders.as_ref().unwrap_or(&rules), file);
         run += count;
+        progress.advance(1);
         // The defaults alone have no faults, so the overlay is the cause.
         let blame = |fault: RuleFault| {
             let reason = format!("the overlay changes the result of this default scenario: {}", fault.reason);
@@ -46,9 +51,10 @@ pub fn check_dir(overlay: Option<&Path>) -> Result<Checked, RuleErrors> {
         };
         faults.extend(found.into_iter().map(|fault| if overlay.is_empty() { fault } else { blame(fault) }));
     }
-    for file in overlay.iter().filter(|file| file.folder == SCENARIOS) {
+    for file in own {
         let (count, found) = scenario::run(&rules, file);
         run += count;
+        progress.advance(1);
         faults.extend(found);
     }
     let conflicts = conflicts(&rules.catalogue);
@@ -106,7 +112,7 @@ mod tests {
 
     #[test]
     fn every_default_scenario_has_the_expected_result() {
-        match check_dir(None) {
+        match check_dir(None, &Progress::default()) {
             Ok(checked) => assert!(checked.scenarios >= 25, "only {} scenarios were run", checked.scenarios),
             Err(errors) => panic!("{errors}"),
         }
@@ -114,7 +120,7 @@ mod tests {
 
     #[test]
     fn default_recognisers_do_not_conflict() {
-        let checked = check_dir(None).expect("the defaults have no faults");
+        let checked = check_dir(None, &Progress::default()).expect("the defaults have no faults");
         let notices: Vec<String> = checked.notices.iter().map(ToString::to_string).collect();
         assert!(notices.is_empty(), "{}", notices.join("\n"));
     }
@@ -133,7 +139,7 @@ mod tests {
         let twice = recogniser("key = [\"xagent\", \"xd\"]") + &recogniser("key = [\"xd\"]");
         product("one", &twice);
         product("two", &recogniser("key = [\"~x(agent|guard)\"]"));
-        let notices = check_dir(Some(overlay.path())).expect("no faults").notices;
+        let notices = check_dir(Some(overlay.path()), &Progress::default()).expect("no faults").notices;
         let shown: String = notices.iter().map(|notice| format!("{notice}\n")).collect();
         for part in [
             "catalogue/one.toml:10: one#2 has no effect: #1 of the same product matches all of it",
@@ -145,10 +151,11 @@ mod tests {
         product("three", &recogniser("key = [\"~.+[.]deb:amd64\"]"));
         let fallback = recogniser("name = [\"guard\"]\nfallback = true") + &recogniser("name = [\"guard\"]");
         product("four", &fallback);
-        let faults = check_dir(Some(overlay.path())).expect_err("one can never match").to_string();
+        let faults =
+            check_dir(Some(overlay.path()), &Progress::default()).expect_err("one can never match").to_string();
         assert!(faults.contains("catalogue/three.toml:5: three#1 can never match"), "{faults}");
         fs::remove_file(overlay.path().join("catalogue/three.toml")).expect("removed");
-        let notices = check_dir(Some(overlay.path())).expect("no faults").notices;
+        let notices = check_dir(Some(overlay.path()), &Progress::default()).expect("no faults").notices;
         let shown: String = notices.iter().map(|notice| format!("{notice}\n")).collect();
         assert!(shown.contains("catalogue/four.toml:5: four#1 has no effect: it is shadowed by four#2"), "{shown}");
     }
@@ -179,7 +186,7 @@ mod tests {
     #[test]
     fn an_overlay_may_change_the_patience_of_an_order_without_failing_the_default_scenarios() {
         let place = overlay(&[(&format!("orders/{ORDER}"), with_patience(400))]);
-        let checked = check_dir(Some(place.path())).unwrap_or_else(|errors| panic!("{errors}"));
+        let checked = check_dir(Some(place.path()), &Progress::default()).unwrap_or_else(|errors| panic!("{errors}"));
         let order = checked.rules.order("us-bis-icts-2021-002").expect("the order");
         assert_eq!(order.patience.as_secs(), 400 * 86_400, "the overlay's order is the one in force");
         let notices: Vec<String> = checked.notices.iter().map(ToString::to_string).collect();
@@ -196,7 +203,7 @@ mod tests {
             let text =
                 "[[scenario]]\nname = \"away for two months\"\nexpect = { lane = \"clear\" }\n".to_owned() + seen;
             let files = [(&*format!("orders/{ORDER}"), with_patience(days)), ("scenarios/ours.toml", text)];
-            check_dir(Some(overlay(&files).path())).map(|checked| checked.scenarios)
+            check_dir(Some(overlay(&files).path()), &Progress::default()).map(|checked| checked.scenarios)
         };
         assert!(scenario(400).is_ok());
         let faults = scenario(7).expect_err("it is silent after a week").to_string();
@@ -208,7 +215,8 @@ mod tests {
         let name = "kaspersky-endpoint-security.toml";
         let text = default_file("catalogue", name).replace("key = [\"kesl\", \"kesl-*\"]", "key = [\"nothing\"]");
         let place = overlay(&[(&format!("catalogue/{name}"), text), (&format!("orders/{ORDER}"), with_patience(400))]);
-        let faults = check_dir(Some(place.path())).expect_err("a product is not recognised").to_string();
+        let faults =
+            check_dir(Some(place.path()), &Progress::default()).expect_err("a product is not recognised").to_string();
         let expected = "the overlay changes the result of this default scenario: \"Endpoint Security is installed";
         assert!(faults.contains(expected) && faults.contains("scenarios/linux-kaspersky.toml:"), "{faults}");
     }
@@ -220,7 +228,7 @@ mod tests {
         let text = "# mine\n[[scenario]]\nname = \"kesl is nothing\"\nexpect = { lane = \"clear\", presence = \"none\" }\n\
                     [[scenario.source]]\nname = \"dpkg\"\nsee = [{ kind = \"deb\", name = \"kesl\" }]\n";
         fs::write(overlay.path().join("scenarios/mine.toml"), text).expect("written");
-        let errors = check_dir(Some(overlay.path())).expect_err("the result is unexpected");
+        let errors = check_dir(Some(overlay.path()), &Progress::default()).expect_err("the result is unexpected");
         let shown = errors.to_string();
         assert!(
             shown.contains("scenarios/mine.toml:2: \"kesl is nothing\": lane is replace, expected clear"),

@@ -25,6 +25,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use muster_proto::terminal::PipeSafe;
 
 /// Load-test a collector with a simulated fleet.
 #[derive(Debug, Parser)]
@@ -49,7 +50,6 @@ fn main() -> ExitCode {
     match work(Cli::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // If standard error is closed too, there is nowhere to report.
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
@@ -60,17 +60,10 @@ fn main() -> ExitCode {
 
 fn work(cli: Cli) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    let mut out = std::io::stdout().lock();
+    let mut out = PipeSafe::stdout();
     match cli.verb {
         Verb::Run(args) => runtime.block_on(run::run(*args, &mut out)),
         Verb::Bench(args) => runtime.block_on(bench::run(*args, &mut out)),
         Verb::Echo(args) => runtime.block_on(bench::echo::serve(args)),
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let of = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-    };
-    error.chain().any(of)
 }
