@@ -13,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use muster_proto::canonical::{self, CanonicalSection};
 use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp};
+use muster_proto::terminal::Progress;
 use tokio::sync::Notify;
 
 pub use self::backup::{copy_check, copy_in, copy_out, occupants};
@@ -97,17 +98,17 @@ fn is_embedded(url: &str) -> Result<(), StoreError> {
 }
 
 /// Checks the store at a URL without changing anything: creates no file and no table, and migrates nothing. A collector
-/// may use the store meanwhile.
+/// may use the store meanwhile. `progress` counts the records.
 ///
 /// # Errors
 /// The store is missing or empty, cannot be reached, has another schema, or is damaged so that it cannot be opened.
-pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
+pub async fn inspect(url: &str, progress: &Progress) -> Result<Inspection, StoreError> {
     if is_postgres(url) {
-        return postgres::inspect(url).await;
+        return postgres::inspect(url, progress).await;
     }
     is_embedded(url)?;
-    let (place, url) = (url.to_owned(), url.to_owned());
-    let inspected = tokio::task::spawn_blocking(move || sqlite::inspect(&url)).await;
+    let (place, url, progress) = (url.to_owned(), url.to_owned(), progress.clone());
+    let inspected = tokio::task::spawn_blocking(move || sqlite::inspect(&url, &progress)).await;
     inspected.unwrap_or_else(|error| Err(StoreError::Open { place, reason: error.to_string() }))
 }
 

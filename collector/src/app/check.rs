@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use muster_proto::error_chain;
 use muster_proto::model::Timestamp;
+use muster_proto::terminal::Progress;
 use serde_json::{Value, json};
 
 use super::authority::{CaLost, ForeignAuthority, StoreFile, StoreLost, mismatch, store_lost};
@@ -221,7 +222,11 @@ async fn inspected(settings: &Settings) -> Result<Inspection, (String, String)> 
         StoreFile::Empty => return Err((format!("{place} is an empty file"), how_to_init(settings))),
         StoreFile::None | StoreFile::HasContent => {}
     }
-    store::inspect(settings.store.url()).await.map_err(|refused| {
+    let progress = Progress::default();
+    let shown = progress.show("checking the store");
+    let inspected = store::inspect(settings.store.url(), &progress).await;
+    drop(shown);
+    inspected.map_err(|refused| {
         let advice = match (&refused, refused.advice()) {
             (StoreError::Empty { .. }, _) => how_to_init(settings),
             (_, Some(advice)) => advice.to_owned(),

@@ -54,6 +54,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp};
+use muster_proto::terminal::Progress;
 use tokio::sync::Notify;
 
 pub(super) use self::backup::{copy_check, copy_in, copy_out, occupants};
@@ -338,7 +339,7 @@ impl Store for PostgresStore {
     }
 
     async fn check(&self) -> Result<StoreCheck, StoreError> {
-        self.pool.run("check", Read, |lease| async move { check::check(&lease).await }).await
+        self.pool.run("check", Read, |lease| async move { check::check(&lease, &Progress::default()).await }).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -49,6 +49,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp};
+use muster_proto::terminal::Progress;
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
@@ -256,7 +257,7 @@ impl Store for SqliteStore {
     }
 
     async fn check(&self) -> Result<StoreCheck, StoreError> {
-        self.readers.read("check", |sql, _| check::check(sql)).await
+        self.readers.read("check", |sql, _| check::check(sql, &Progress::default())).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

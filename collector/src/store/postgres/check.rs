@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use muster_proto::canonical::{self, CanonicalSection};
 use muster_proto::model::{Digest, Snapshot};
+use muster_proto::terminal::Progress;
 use tokio_postgres::Row;
 
 use self::rules::RULES;
@@ -22,15 +23,18 @@ const LISTED: usize = 20;
 const PORTION: i64 = 500;
 
 /// Must run in a transaction that sees one moment.
-pub(super) async fn check(session: &Session) -> Step<StoreCheck> {
+pub(super) async fn check(session: &Session, progress: &Progress) -> Step<StoreCheck> {
     // A check reads everything, which may take longer than any other statement may.
     session.batch("SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on").await?;
     let mut check = StoreCheck::default();
     let mut faults = Vec::new();
     // The check trusts only the database, so it reads the dictionary instead of using the cached one.
     let dictionary = Dictionary::read(session).await?;
-    sections(session, &dictionary, &mut check, &mut faults).await?;
-    snapshots(session, &mut check, &mut faults).await?;
+    let records = "SELECT (SELECT count(*) FROM section) + (SELECT count(*) FROM snapshot)";
+    let records = session.query_once(records, &[]).await?;
+    progress.expect(records.first().map_or(Ok(0), |found| row::count(found, 0))?);
+    sections(session, &dictionary, progress, &mut check, &mut faults).await?;
+    snapshots(session, progress, &mut check, &mut faults).await?;
     for kind in index::IndexKind::ALL {
         index_of_search(session, kind, &mut faults).await?;
     }
@@ -53,6 +57,7 @@ pub(super) async fn check(session: &Session) -> Step<StoreCheck> {
 async fn sections(
     session: &Session,
     dictionary: &Dictionary,
+    progress: &Progress,
     check: &mut StoreCheck,
     faults: &mut Vec<String>,
 ) -> Step<()> {
@@ -64,6 +69,7 @@ async fn sections(
         after = last.try_get(4)?;
         for found in &rows {
             check.sections += 1;
+            progress.advance(1);
             let digest = row::digest(found, 3)?;
             match rebuilt_section(dictionary, &digest, found) {
                 Ok(section) if section.digest() == digest => {}
@@ -75,7 +81,12 @@ async fn sections(
 }
 
 /// Rebuilds every snapshot and compares its digest. The sections of a complete snapshot must exist.
-async fn snapshots(session: &Session, check: &mut StoreCheck, faults: &mut Vec<String>) -> Step<()> {
+async fn snapshots(
+    session: &Session,
+    progress: &Progress,
+    check: &mut StoreCheck,
+    faults: &mut Vec<String>,
+) -> Step<()> {
     let find = "SELECT digest, entries, complete, no FROM snapshot WHERE no > $1 ORDER BY no LIMIT $2";
     let mut after = i64::MIN;
     loop {
@@ -90,6 +101,7 @@ async fn snapshots(session: &Session, check: &mut StoreCheck, faults: &mut Vec<S
         let sections = snapshot::section_digests(session, &numbers).await?;
         for found in &rows {
             check.snapshots += 1;
+            progress.advance(1);
             let digest = row::digest(found, 0)?;
             match rebuilt(found, &digest, &sections) {
                 Ok(snapshot) if canonical::snapshot_digest(&snapshot) == digest => {}

@@ -1,5 +1,7 @@
 //! Checks a database without changing it: every transaction of the connection is read-only, and nothing is migrated.
 
+use muster_proto::terminal::Progress;
+
 use super::address::Address;
 use super::fault::{PostgresFault, Step};
 use super::session::Session;
@@ -11,7 +13,7 @@ use crate::store::{Inspection, StoreError};
 ///
 /// # Errors
 /// The database cannot be reached, has no tables of Muster, or was made by another version.
-pub(in crate::store) async fn inspect(url: &str) -> Result<Inspection, StoreError> {
+pub(in crate::store) async fn inspect(url: &str, progress: &Progress) -> Result<Inspection, StoreError> {
     let address = Address::read(url)?;
     let place = address.place.clone();
     let failed = |reason: String| StoreError::Open { place: place.clone(), reason };
@@ -25,7 +27,7 @@ pub(in crate::store) async fn inspect(url: &str) -> Result<Inspection, StoreErro
     session.batch(begin).await.map_err(|fault| fault.into_error("check", &place))?;
     migrate::must_be_newest(&session, &place).await?;
     let inspected = async || -> Step<Inspection> {
-        Ok(Inspection { authority: authority::get(&session).await?, check: check::check(&session).await? })
+        Ok(Inspection { authority: authority::get(&session).await?, check: check::check(&session, progress).await? })
     };
     inspected().await.map_err(|fault| fault.into_error("check", &place))
 }

@@ -148,7 +148,7 @@ pub(in crate::store) fn copy_check(folder: &Path, schema: i64) -> Result<CopyChe
         return Err(StoreError::Damaged { what: place, reason });
     }
     if migrate::is_newest(&sql, &place)? {
-        return Ok(CopyCheck::Records(check::check(&sql).map_err(failed)?));
+        return Ok(CopyCheck::Records(check::check(&sql, &Progress::default()).map_err(failed)?));
     }
     // The check of records knows only the newest schema. SQLite's own check knows all.
     let sound: String = sql

@@ -12,6 +12,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use muster_proto::terminal::Progress;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{Step, StoreFault};
@@ -25,7 +26,7 @@ const TRIES: usize = 5;
 ///
 /// # Errors
 /// The file is missing or empty, is not a Muster database, or was made by another version.
-pub(in crate::store) fn inspect(url: &str) -> Result<Inspection, StoreError> {
+pub(in crate::store) fn inspect(url: &str, progress: &Progress) -> Result<Inspection, StoreError> {
     let path = open::path_of(url);
     let place = path.display().to_string();
     let failed = |reason: String| StoreError::Open { place: place.clone(), reason };
@@ -34,7 +35,7 @@ pub(in crate::store) fn inspect(url: &str) -> Result<Inspection, StoreError> {
         if before.database.0 == 0 {
             return Err(StoreError::Empty { place });
         }
-        let found = read(&path, before.has_log(), &place);
+        let found = read(&path, before.has_log(), &place, progress);
         // A file that is read without locks is only read correctly if nobody has written to it.
         if before.has_log() || Files::of(&path).is_ok_and(|after| after == before) {
             return found;
@@ -43,7 +44,7 @@ pub(in crate::store) fn inspect(url: &str) -> Result<Inspection, StoreError> {
     Err(failed("it is changed too often to be read; try again".to_owned()))
 }
 
-fn read(path: &Path, has_log: bool, place: &str) -> Result<Inspection, StoreError> {
+fn read(path: &Path, has_log: bool, place: &str, progress: &Progress) -> Result<Inspection, StoreError> {
     let explained = |fault: StoreFault| match fault {
         StoreFault::Other(reason) if has_log && !beside(path, "-shm").exists() => StoreError::Open {
             place: place.to_owned(),
@@ -64,7 +65,7 @@ fn read(path: &Path, has_log: bool, place: &str) -> Result<Inspection, StoreErro
     let inspected = || -> Step<Inspection> {
         // One transaction, so that all statements read the same moment of the file.
         sql.execute_batch("BEGIN")?;
-        Ok(Inspection { authority: authority::get(&sql)?, check: check::check(&sql)? })
+        Ok(Inspection { authority: authority::get(&sql)?, check: check::check(&sql, progress)? })
     };
     inspected().map_err(|fault| fault.into_error("check", place))
 }
