@@ -83,6 +83,10 @@ fn the_deb_is_installed_upgraded_with_its_identity_removed_and_purged() -> Resul
     dpkg(&["-i".as_ref(), first[0].as_ref(), first[1].as_ref()])?;
     ensure!(version_of(&root, "muster-agent")?.starts_with("muster-agent "));
     ensure!(version_of(&root, "muster-collector")?.contains("muster-collector"));
+    for program in ["muster", "muster-agent", "muster-collector"] {
+        let script = std::fs::read_to_string(root.join("usr/share/bash-completion/completions").join(program))?;
+        ensure!(script.contains(&format!("-F _{program}")), "{program}: {script}");
+    }
     let enabled = root.join("etc/systemd/system/multi-user.target.wants/muster-agent.service");
     ensure!(enabled.is_symlink(), "the service is not enabled");
     let accounts = std::fs::read_to_string(root.join("etc/passwd"))?;
