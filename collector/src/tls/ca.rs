@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use muster_proto::model::{CaPin, HostId, Timestamp};
@@ -40,6 +41,8 @@ pub struct Authority {
     issued: PathBuf,
     /// Whether that file exists. It is never removed.
     has_issued: AtomicBool,
+    /// Held while that file is written.
+    recording: Mutex<()>,
 }
 
 impl std::fmt::Debug for Authority {
@@ -110,6 +113,11 @@ impl Authority {
         if self.has_issued() {
             return Ok(());
         }
+        // Hosts enroll at the same time, and two threads must not share the temporary file.
+        let _alone = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has_issued() {
+            return Ok(());
+        }
         let text = format!("This CA signed its first host certificate at {}.\n", now.to_rfc3339());
         write_atomically(&self.issued, text.as_bytes(), OWNER_ONLY)?;
         self.has_issued.store(true, Ordering::Release);
@@ -153,7 +161,7 @@ impl Authority {
         }
         let pin = ca_pin(&der).map_err(|error| damaged(error.to_string()))?;
         let issuer = Issuer::from_ca_cert_der(&der, pair).map_err(|error| damaged(error.to_string()))?;
-        Ok(Self { certificate: der, issuer, pin, issued, has_issued })
+        Ok(Self { certificate: der, issuer, pin, issued, has_issued, recording: Mutex::new(()) })
     }
 
     /// The CA certificate.
