@@ -91,10 +91,13 @@ mod tests {
         let kesl = ("kaspersky-endpoint-security".to_owned(), Presence::Installed);
         let left = ("kaspersky-unidentified".to_owned(), Presence::Remnant);
         let folders = ["/opt/kaspersky", "/var/opt/kaspersky"];
-        assert_eq!(found(&[deb("kesl", "ii")], &folders), [kesl.clone()]);
-        assert_eq!(found(&[], &["/opt/kaspersky", "/opt/kaspersky/kesl/bin/kesl-control"]), [kesl.clone()]);
-        assert_eq!(found(&[deb("kesl", "pn")], &folders), [left.clone()], "it is removed");
-        assert_eq!(found(&[], &folders), [left.clone()]);
+        assert_eq!(found(&[deb("kesl", "ii")], &folders), std::slice::from_ref(&kesl));
+        assert_eq!(
+            found(&[], &["/opt/kaspersky", "/opt/kaspersky/kesl/bin/kesl-control"]),
+            std::slice::from_ref(&kesl)
+        );
+        assert_eq!(found(&[deb("kesl", "pn")], &folders), std::slice::from_ref(&left), "it is removed");
+        assert_eq!(found(&[], &folders), std::slice::from_ref(&left));
         let beside = found(&[deb("kesl", "ii")], &["/opt/kaspersky", "/var/opt/kaspersky/old"]);
         assert_eq!(beside, [kesl, left], "a folder beside the product is not a part of it");
     }

@@ -231,10 +231,13 @@ pub(crate) async fn the_ledger_is_filtered_and_paged(backend: impl Backend) {
     assert!(admin::read(store.as_ref(), "ledger_get", none).await.expect("asks").is_none());
 }
 
+/// The work of one transaction.
+type AdminWork = Box<dyn Fn(&mut dyn AdminTx) + Send + Sync>;
+
 /// Does everything that administration can do, in a fixed order, and notes each statement with its rows.
 pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::recorder::Statement> {
     let log = Arc::new(Mutex::new(Vec::new()));
-    let recorded = |second: u64, work: Box<dyn Fn(&mut dyn AdminTx) + Send + Sync>| {
+    let recorded = |second: u64, work: AdminWork| {
         let (store, log) = (Arc::clone(store), Arc::clone(&log));
         async move {
             let run = move |tx: &mut dyn AdminTx| {
