@@ -104,6 +104,7 @@ pub fn how_to_restore(directory: &Path) -> String {
     )
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is non-exhaustive")]
 fn file_advice(path: &Path, source: &io::Error) -> String {
     match source.kind() {
         io::ErrorKind::PermissionDenied => {
