@@ -9,6 +9,7 @@ mod findings;
 mod host;
 mod hosts;
 mod ledger;
+mod paging;
 mod rules;
 mod software;
 mod verdict;
@@ -25,6 +26,7 @@ pub use changes::ChangesAsked;
 pub use findings::FindingsQuery;
 pub use hosts::HostsQuery;
 pub use ledger::LedgerAsked;
+pub use paging::Page;
 pub use software::SoftwareAsked;
 
 /// Why a question has no answer.
@@ -78,8 +80,8 @@ pub enum ReportError {
         /// As asked.
         number: u64,
     },
-    /// Lanes are lanes of an order.
-    #[error("a filter by lane needs --order, because {active} orders are active")]
+    /// Lanes and silence are those of an order.
+    #[error("a list by lane or silence needs --order, because {active} orders are active")]
     LaneNeedsOrder {
         /// How many.
         active: usize,
@@ -130,15 +132,6 @@ fn list(hosts: &[HostCandidate]) -> String {
         format!("\n  {}  site {}, {seen}", host.id, host.site)
     };
     hosts.iter().map(line).collect()
-}
-
-/// One page of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> {
-    /// The rows.
-    pub rows: Vec<T>,
-    /// What asks for the next page; `None` on the last.
-    pub next: Option<String>,
 }
 
 /// Makes reports at one instant under one set of rules.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::{self, CanonicalSection};
-use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp};
+use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, SiteId, Snapshot, SoftwareReport, Timestamp};
 use muster_proto::terminal::Progress;
 use tokio::sync::Notify;
 
@@ -20,15 +20,16 @@ pub use self::backup::{copy_check, copy_in, copy_out, occupants};
 pub use self::changes::{ChangeKey, ChangesQuery, NotAChangeKey, StoredChanges};
 pub use self::copy::{CopyCheck, Restoration, StoreKind};
 pub use self::decide::accounts::AccountRefusal;
+pub use self::host_query::{HostKey, HostQuery, HostSort};
 pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
 pub use self::operations::{
     CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, KeyRenewal, NewToken,
 };
-pub use self::software::{IndexStep, SoftwareQuery};
+pub use self::software::{IndexStep, InstalledStates, SoftwareQuery, VersionFilter};
 pub use self::sql::{Acting, AdminTx, AdminWork};
 pub use self::stored::{
-    HostQuery, Inspection, LaneTally, LedgerRow, QueueDepth, SiteScope, StoreCheck, StoredHost, StoredHostRow,
-    StoredSnapshot, StoredVerdict,
+    Inspection, LaneTally, LedgerRow, QueueDepth, SiteScope, StoreCheck, StoredHost, StoredHostRow, StoredSnapshot,
+    StoredVerdict,
 };
 use crate::judge::Hit;
 
@@ -41,6 +42,7 @@ pub(crate) mod contract;
 mod copy;
 mod decide;
 mod fault;
+mod host_query;
 mod judged;
 mod last_seen;
 mod operations;
@@ -358,7 +360,7 @@ pub trait Store: Send + Sync + 'static {
         silent_before: Timestamp,
     ) -> Result<LaneTally, StoreError>;
 
-    /// One page of hosts, in the order of their ids, at most [`HostQuery::rows`].
+    /// One page of hosts, at most [`HostQuery::rows`].
     ///
     /// # Errors
     /// The database fails.
@@ -375,6 +377,19 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The database fails.
     async fn host_find(&self, name: &str, sites: &SiteScope) -> Result<Vec<HostId>, StoreError>;
+
+    /// The number of hosts that match a query, on all of its pages. Reads every host of its sites: for lists without a
+    /// name, counts are in [`Self::lane_tally`] and [`Self::site_tally`].
+    ///
+    /// # Errors
+    /// The database fails.
+    async fn host_matches(&self, query: HostQuery) -> Result<u64, StoreError>;
+
+    /// The number of hosts of each of these sites, in the order of the sites' ids. Sites without hosts are left out.
+    ///
+    /// # Errors
+    /// The database fails.
+    async fn site_tally(&self, sites: &SiteScope) -> Result<Vec<(SiteId, u64)>, StoreError>;
 
     /// The number of hosts of these sites.
     ///

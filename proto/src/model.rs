@@ -14,6 +14,7 @@ mod report;
 mod role;
 mod section;
 mod snapshot;
+mod sort;
 mod source;
 mod timestamp;
 mod token;
@@ -41,6 +42,7 @@ pub use report::{
 pub use role::Role;
 pub use section::Section;
 pub use snapshot::{Snapshot, SnapshotEntry};
+pub use sort::{FindingsSort, HostsSort};
 pub use source::{Outcome, Platform, SourceName};
 pub use timestamp::Timestamp;
 pub use token::{CaPin, EnrollmentToken, Token, TokenError, TokenSecret};

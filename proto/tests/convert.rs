@@ -98,6 +98,7 @@ fn host() -> HostReport {
         last_seen: Some(Timestamp::from_millis(2)),
         snapshot_since: None,
         observed_at: Some(Timestamp::from_millis(3)),
+        complete_scan: Some(Timestamp::from_millis(9)),
         snapshot: "ab".to_owned(),
         sources: vec![SourceReport {
             source: SourceName::Rpm,
@@ -182,6 +183,7 @@ fn reports_survive_the_wire() {
         last_seen: None,
         lanes: BTreeMap::from([(OrderId::new("us-bis").expect("valid"), Lane::Silent)]),
         overdue: vec![OrderId::new("us-bis").expect("valid")],
+        silent: vec![OrderId::new("us-bis").expect("valid")],
     };
     assert_eq!(HostRow::try_from(wire::HostRow::from(row.clone())), Ok(row));
     let finding = Finding {
@@ -192,9 +194,11 @@ fn reports_survive_the_wire() {
         platform: Platform::Macos,
         lane: Lane::Protect,
         overdue: false,
+        silent: true,
         presence: Presence::None,
         protection: Protection::Unapproved,
         since: Timestamp::from_millis(6),
+        last_seen: Some(Timestamp::from_millis(5)),
         reason: "r".to_owned(),
         advice: "a".to_owned(),
     };

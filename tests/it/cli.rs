@@ -247,8 +247,39 @@ fn software_is_found_by_a_part_of_its_name() -> Result<()> {
     assert_eq!(both["hosts_total"], 2, "{both}");
     let none = lab.muster(&["software", "no-such-thing"])?.expect_code(0)?.stdout;
     assert_eq!(none, "0 hosts have software matching \"no-such-thing\"\n");
+    let exact = lab.muster(&["software", "kesl", "--version", "0", "-o", "json"])?.expect_code(0)?.json()?;
+    assert_eq!(exact["hosts_total"], 0, "the start of a version is not the version: {exact}");
+    let elsewhere = lab.muster(&["software", "dpkg", "--site", "elsewhere", "-o", "json"])?.expect_code(0)?.json()?;
+    assert_eq!(elsewhere["hosts_total"], 0, "{elsewhere}");
     let short = lab.muster(&["software", "k"])?.expect_code(1)?;
     assert!(short.stderr.contains("at least 2 characters"), "{}", short.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_list_is_cut_sorted_and_continued() -> Result<()> {
+    let lab = Lab::start()?;
+    for name in ["plant-9", "plant-7", "plant-8"] {
+        lab.enrolled_agent(name)?.report(Root::debian(name)?.with_kaspersky()?.path())?;
+    }
+    lab.judged()?;
+    for (verb, rows) in [("hosts", "hosts"), ("findings", "findings")] {
+        let first = lab.muster(&[verb, "--limit", "2", "-o", "json"])?.json()?;
+        let next = first["next"].as_str().context("there is one more")?;
+        let rest = lab.muster(&[verb, "--limit", "2", "--after", next, "-o", "json"])?.json()?;
+        let names = |page: &Value| -> Vec<String> {
+            page[rows].as_array().into_iter().flatten().map(|row| row["hostname"].to_string()).collect()
+        };
+        assert_eq!([names(&first), names(&rest)].concat(), ["\"plant-7\"", "\"plant-8\"", "\"plant-9\""], "{verb}");
+        assert_eq!((&first["total"], &rest["next"]), (&json!(3), &Value::Null), "{verb}");
+        let table = lab.muster(&[verb, "--limit", "1"])?.stdout;
+        assert!(table.contains(&format!("1 of 3 {verb}; for the next ones add `--after ")), "{table}");
+        let refused = lab.muster(&[verb, "--after", "nonsense"])?.expect_code(1)?;
+        assert!(refused.stderr.contains("the page token is not valid"), "{}", refused.stderr);
+        lab.muster(&[verb, "--limit", "0"])?.expect_code(2)?;
+    }
+    let awake = lab.muster(&["hosts", "--silent", "-o", "json"])?.expect_code(0)?.json()?;
+    assert_eq!((&awake["total"], &awake["hosts"]), (&json!(0), &json!([])));
     Ok(())
 }
 

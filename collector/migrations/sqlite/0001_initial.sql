@@ -42,7 +42,8 @@ CREATE TABLE orders (
     id TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- The dictionary of software, to which the bodies of sections refer. An edition is a title in one version under one id.
+-- The dictionary of software, to which the bodies of sections refer. An edition is a title in one version, with one id and
+-- one state, as a source spells it: so a search knows without the sections what is installed and what was removed.
 -- Rows are never changed and never deleted.
 CREATE TABLE title (
     no       INTEGER PRIMARY KEY,
@@ -64,7 +65,8 @@ CREATE TABLE edition (
     title     INTEGER NOT NULL REFERENCES title (no),
     version   INTEGER NOT NULL REFERENCES version (no),
     from_name INTEGER NOT NULL,
-    id        ANY
+    id        ANY,
+    state     TEXT NOT NULL
 ) STRICT;
 
 -- Each section once, however many hosts have it. `body` is the interned form, from which the canonical bytes are rebuilt.
@@ -157,6 +159,7 @@ CREATE TABLE host (
 ) STRICT;
 CREATE INDEX host_by_snapshot ON host (snapshot);
 CREATE INDEX host_by_name ON host (hostname COLLATE NOCASE);
+CREATE INDEX host_by_site ON host (site, hostname COLLATE NOCASE);
 
 -- Keys of hosts. status: 1 in use; 2 given, but not used yet; 3 replaced by a key that was used.
 CREATE TABLE host_key (
@@ -233,6 +236,9 @@ CREATE TABLE verdict (
     cause      INTEGER NOT NULL,
     PRIMARY KEY (host, order_no)
 ) STRICT, WITHOUT ROWID;
+
+-- Lists of hosts in which work is left read them here, so that a few of them are found among a million without it.
+CREATE INDEX verdict_unfinished ON verdict (order_no, lane, since, host) WHERE in_scope = 1 AND lane NOT IN (1, 2, 6, 10, 11);
 
 -- Lanes that a host was in before its current verdict.
 CREATE TABLE verdict_history (

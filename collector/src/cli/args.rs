@@ -6,9 +6,11 @@ pub(super) mod ledger;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{
+    NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use muster_proto::model::{Cause, Lane, OrderId, ProductId, SiteId, TokenId};
+use muster_proto::model::{Cause, FindingsSort, HostsSort, Lane, OrderId, ProductId, SiteId, TokenId};
 
 use accounts::AccountsArgs;
 use ledger::LedgerArgs;
@@ -137,7 +139,7 @@ pub(super) enum HostsVerb {
     Revoke(HostArgs),
 }
 
-#[derive(Debug, PartialEq, Eq, Default, Args)]
+#[derive(Debug, PartialEq, Eq, Args)]
 pub(super) struct HostsFilterArgs {
     /// Show only hosts in the scope of this order
     #[arg(long, value_name = "ID")]
@@ -151,9 +153,34 @@ pub(super) struct HostsFilterArgs {
     /// Show only hosts whose name contains this text
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) name: String,
+    /// Show only hosts that have not reported within the order's patience, in any lane
+    #[arg(long)]
+    pub(super) silent: bool,
+    /// Sort by this
+    #[arg(long, value_name = "KEY", default_value = HostsSort::Name.name(), value_parser = hosts_sort())]
+    pub(super) sort: HostsSort,
     /// Show at most this many hosts [default: all]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = limit())]
     pub(super) limit: Option<usize>,
+    /// Continue after an earlier answer to the same question: the value of `next` that it printed
+    #[arg(long, value_name = "NEXT")]
+    pub(super) after: Option<String>,
+}
+
+impl Default for HostsFilterArgs {
+    /// As if no option was given.
+    fn default() -> Self {
+        Self {
+            order: None,
+            lanes: Vec::new(),
+            sites: Vec::new(),
+            name: String::new(),
+            silent: false,
+            sort: HostsSort::Name,
+            limit: None,
+            after: None,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -161,9 +188,15 @@ pub(super) struct SoftwareArgs {
     /// Part of the software's name or vendor, at least two characters; case does not matter
     #[arg(value_name = "TEXT")]
     pub(super) text: String,
+    /// Count only this version
+    #[arg(long, value_name = "VERSION", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) version: Option<String>,
     /// Count only versions that start with this text
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    pub(super) version: String,
+    #[arg(long, value_name = "TEXT", conflicts_with = "version", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) version_prefix: Option<String>,
+    /// Include software that was removed and left something behind, such as packages in state `rc`
+    #[arg(long)]
+    pub(super) remnants: bool,
     /// Count or list only hosts at this site; can be repeated
     #[arg(long = "site", value_name = "SITE")]
     pub(super) sites: Vec<SiteId>,
@@ -171,8 +204,11 @@ pub(super) struct SoftwareArgs {
     #[arg(long)]
     pub(super) hosts: bool,
     /// List at most this many hosts [default: all]
-    #[arg(long, value_name = "COUNT", requires = "hosts")]
+    #[arg(long, value_name = "COUNT", requires = "hosts", value_parser = limit())]
     pub(super) limit: Option<usize>,
+    /// Continue after an earlier answer to the same question: the value of `next` that it printed
+    #[arg(long, value_name = "NEXT", requires = "hosts")]
+    pub(super) after: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -200,9 +236,18 @@ pub(super) struct FindingsArgs {
     /// Show only this lane; can be repeated
     #[arg(long = "lane", value_name = "LANE", value_parser = lane())]
     pub(super) lanes: Vec<Lane>,
+    /// Show only hosts at this site; can be repeated
+    #[arg(long = "site", value_name = "SITE")]
+    pub(super) sites: Vec<SiteId>,
+    /// Sort the findings of each order by this; the order with the earliest due date comes first
+    #[arg(long, value_name = "KEY", default_value = FindingsSort::Lane.name(), value_parser = findings_sort())]
+    pub(super) sort: FindingsSort,
     /// Show at most this many findings [default: all]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = limit())]
     pub(super) limit: Option<usize>,
+    /// Continue after an earlier answer to the same question: the value of `next` that it printed
+    #[arg(long, value_name = "NEXT")]
+    pub(super) after: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -348,6 +393,34 @@ pub(crate) struct NewTokenArgs {
 fn lifetime(text: &str) -> Result<Duration, String> {
     let span = humantime::parse_duration(text).map_err(|_| "expected a duration such as 90s, 12h or 7d".to_owned())?;
     if span.is_zero() { Err("an enrollment token must be valid for at least 1s".to_owned()) } else { Ok(span) }
+}
+
+/// No rows at all would be an answer to no question.
+fn limit() -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<usize>::new().range(1..)
+}
+
+fn hosts_sort() -> impl TypedValueParser<Value = HostsSort> {
+    let help = |sort: HostsSort| match sort {
+        HostsSort::Name => "host name",
+        HostsSort::Site => "site, then host name",
+        HostsSort::LastSeen => "last check-in, the oldest first",
+        HostsSort::Lane => "lane under the order, the most urgent first, then host name",
+    };
+    let value = |sort: &HostsSort| PossibleValue::new(sort.name()).help(help(*sort));
+    PossibleValuesParser::new(HostsSort::ALL.iter().map(value)).try_map(|name| name.parse::<HostsSort>())
+}
+
+fn findings_sort() -> impl TypedValueParser<Value = FindingsSort> {
+    let help = |sort: FindingsSort| match sort {
+        FindingsSort::Lane => "lane, the most urgent first, then host name",
+        FindingsSort::Name => "host name",
+        FindingsSort::Site => "site, then host name",
+        FindingsSort::LastSeen => "last check-in, the oldest first",
+        FindingsSort::Since => "since when the host has been in its lane, the oldest first",
+    };
+    let value = |sort: &FindingsSort| PossibleValue::new(sort.name()).help(help(*sort));
+    PossibleValuesParser::new(FindingsSort::ALL.iter().map(value)).try_map(|name| name.parse::<FindingsSort>())
 }
 
 fn lane() -> impl TypedValueParser<Value = Lane> {

@@ -7,9 +7,9 @@ use anyhow::Context;
 use hyper_util::rt::TokioIo;
 use muster_proto::error_chain;
 use muster_proto::model::{
-    AccountReport, Board, ChangesReport, CollectorStatus, Explanation, Finding, HostId, HostReport, HostRow, Lane,
-    LedgerEntry, OrderId, OrderReport, ProductId, ProductReport, SiteId, SoftwareReport, Timestamp, TokenId,
-    TokenReport,
+    AccountReport, Board, ChangesReport, CollectorStatus, Explanation, Finding, FindingsSort, HostId, HostReport,
+    HostRow, HostsSort, Lane, LedgerEntry, OrderId, OrderReport, ProductId, ProductReport, SiteId, SoftwareReport,
+    Timestamp, TokenId, TokenReport,
 };
 use muster_proto::wire::{self, fleet_service_client::FleetServiceClient};
 use rustls::pki_types::pem::PemObject;
@@ -26,6 +26,7 @@ use tonic::{Code, Request, Status};
 use super::args::accounts::{NewAccountArgs, RotateArgs};
 use super::args::ledger::LedgerFilterArgs;
 use super::profile::{ExposedToken, Missing, Target};
+use super::render::counted;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
@@ -131,20 +132,25 @@ impl Interceptor for Bearer {
 #[derive(Debug)]
 pub(super) struct SoftwareFilter {
     pub(super) text: String,
-    pub(super) version: String,
+    pub(super) version: Option<String>,
+    pub(super) version_prefix: Option<String>,
+    pub(super) remnants: bool,
     pub(super) sites: Vec<SiteId>,
     pub(super) hosts: bool,
     pub(super) limit: Option<usize>,
+    /// What continues after the hosts of an earlier answer.
+    pub(super) after: Option<String>,
 }
 
 /// Which hosts to list.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct HostsFilter {
     pub(super) order: Option<OrderId>,
     pub(super) lanes: Vec<Lane>,
     pub(super) sites: Vec<SiteId>,
     pub(super) name: String,
-    pub(super) limit: Option<usize>,
+    pub(super) silent: bool,
+    pub(super) page: PageArgs<HostsSort>,
 }
 
 /// Which changes to list.
@@ -157,11 +163,47 @@ pub(super) struct ChangesFilter {
 }
 
 /// Which findings to list.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FindingsFilter {
     pub(super) order: Option<OrderId>,
     pub(super) lanes: Vec<Lane>,
+    pub(super) sites: Vec<SiteId>,
+    pub(super) page: PageArgs<FindingsSort>,
+}
+
+/// Part of a list: its sort, where it begins, and how many rows it has.
+#[derive(Debug)]
+pub(super) struct PageArgs<S> {
+    pub(super) sort: S,
+    /// The most rows; `None` is all.
     pub(super) limit: Option<usize>,
+    /// `next` of an earlier part.
+    pub(super) after: Option<String>,
+}
+
+/// Rows of a list.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Part<T> {
+    pub(super) rows: Vec<T>,
+    /// The number of rows of the whole list; `None` if this part does not begin at its start.
+    pub(super) total: Option<u64>,
+    /// What continues after these rows; `None` at the end of the list.
+    pub(super) next: Option<String>,
+}
+
+impl<T> Part<T> {
+    /// `3 of 37 hosts`, and how to continue.
+    pub(super) fn size(&self, noun: &str) -> String {
+        let rows = self.rows.len();
+        let size = match self.total {
+            Some(total) if total != rows as u64 => format!("{rows} of {}", counted(total, noun)),
+            _ => counted(rows, noun),
+        };
+        match &self.next {
+            Some(next) => format!("{size}; for the next ones add `--after {next}`"),
+            None => size,
+        }
+    }
 }
 
 /// A connection to a collector.
@@ -208,23 +250,26 @@ impl Client {
         all(answer.into_inner().boards)
     }
 
-    pub(super) async fn hosts(&mut self, filter: &HostsFilter) -> anyhow::Result<Vec<HostRow>> {
-        let mut hosts = Vec::new();
-        let mut page_token = String::new();
+    pub(super) async fn hosts(&mut self, filter: &HostsFilter) -> anyhow::Result<Part<HostRow>> {
+        let (mut hosts, mut total) = (Vec::new(), None);
+        let mut page_token = filter.page.after.clone().unwrap_or_default();
         loop {
             let request = wire::ListHostsRequest {
                 order: text(filter.order.as_ref()),
                 lanes: codes(&filter.lanes),
                 sites: filter.sites.iter().map(ToString::to_string).collect(),
                 name: filter.name.clone(),
-                page_rows: page_rows(filter.limit, hosts.len()),
+                silent_only: filter.silent,
+                sort: u32::from(filter.page.sort.code()),
+                page_rows: page_rows(filter.page.limit, hosts.len()),
                 page_token,
             };
             let answer = self.inner.list_hosts(request).await.map_err(missing(LIST_ORDERS))?.into_inner();
             hosts.extend(all::<_, HostRow>(answer.hosts)?);
+            total = total.or(answer.total);
             page_token = answer.next_page_token;
-            if page_token.is_empty() || filter.limit.is_some_and(|limit| hosts.len() >= limit) {
-                return Ok(hosts);
+            if page_token.is_empty() || filter.page.limit.is_some_and(|limit| hosts.len() >= limit) {
+                return Ok(Part { rows: hosts, total, next: Some(page_token).filter(|token| !token.is_empty()) });
             }
         }
     }
@@ -244,15 +289,20 @@ impl Client {
         Ok(self.inner.explain_host(request).await.map_err(missing(remedy))?.into_inner().try_into()?)
     }
 
-    /// Editions, and hosts up to the limit where hosts are asked for.
-    pub(super) async fn software(&mut self, filter: &SoftwareFilter) -> anyhow::Result<SoftwareReport> {
+    /// Editions, and hosts up to the limit if hosts are asked for; and what continues after them.
+    pub(super) async fn software(
+        &mut self,
+        filter: &SoftwareFilter,
+    ) -> anyhow::Result<(SoftwareReport, Option<String>)> {
         let mut report: Option<SoftwareReport> = None;
-        let mut page_token = String::new();
+        let mut page_token = filter.after.clone().unwrap_or_default();
         loop {
             let had = report.as_ref().map_or(0, |report| report.hosts.len());
             let request = wire::SearchSoftwareRequest {
                 text: filter.text.clone(),
-                version: filter.version.clone(),
+                version: filter.version.clone().unwrap_or_default(),
+                version_prefix: filter.version_prefix.clone().unwrap_or_default(),
+                remnants: filter.remnants,
                 sites: filter.sites.iter().map(ToString::to_string).collect(),
                 // Zero means the collector's default.
                 edition_rows: 0,
@@ -270,27 +320,30 @@ impl Client {
                 }
             };
             if page_token.is_empty() || filter.limit.is_some_and(|limit| whole.hosts.len() >= limit) {
-                return Ok(whole);
+                return Ok((whole, Some(page_token).filter(|token| !token.is_empty())));
             }
             report = Some(whole);
         }
     }
 
-    pub(super) async fn findings(&mut self, filter: &FindingsFilter) -> anyhow::Result<Vec<Finding>> {
-        let mut findings = Vec::new();
-        let mut page_token = String::new();
+    pub(super) async fn findings(&mut self, filter: &FindingsFilter) -> anyhow::Result<Part<Finding>> {
+        let (mut findings, mut total) = (Vec::new(), None);
+        let mut page_token = filter.page.after.clone().unwrap_or_default();
         loop {
             let request = wire::ListFindingsRequest {
                 order: text(filter.order.as_ref()),
                 lanes: codes(&filter.lanes),
-                page_rows: page_rows(filter.limit, findings.len()),
+                sites: filter.sites.iter().map(ToString::to_string).collect(),
+                sort: u32::from(filter.page.sort.code()),
+                page_rows: page_rows(filter.page.limit, findings.len()),
                 page_token,
             };
             let answer = self.inner.list_findings(request).await.map_err(missing(LIST_ORDERS))?.into_inner();
             findings.extend(all::<_, Finding>(answer.findings)?);
+            total = total.or(answer.total);
             page_token = answer.next_page_token;
-            if page_token.is_empty() || filter.limit.is_some_and(|limit| findings.len() >= limit) {
-                return Ok(findings);
+            if page_token.is_empty() || filter.page.limit.is_some_and(|limit| findings.len() >= limit) {
+                return Ok(Part { rows: findings, total, next: Some(page_token).filter(|token| !token.is_empty()) });
             }
         }
     }

@@ -6,11 +6,11 @@ use muster_proto::model::{Board, Finding, Timestamp};
 
 use super::args::FindingsArgs;
 use super::board::due;
-use super::client::{Client, FindingsFilter};
+use super::client::{Client, FindingsFilter, PageArgs, Part};
 use super::exit::of_boards;
-use super::render::{Answer, Cell, Paint, Screen, Table, ago, clean, counted, or_dash};
+use super::render::{Answer, Cell, Paint, Screen, Table, ago, clean, instant, or_dash};
 
-const HEADER: [&str; 12] = [
+const HEADER: [&str; 14] = [
     "order",
     "host",
     "hostname",
@@ -18,26 +18,40 @@ const HEADER: [&str; 12] = [
     "platform",
     "lane",
     "overdue",
+    "silent",
     "presence",
     "protection",
     "since",
+    "last_seen",
     "reason",
     "advice",
 ];
 
+/// The JSON document.
+#[derive(serde::Serialize)]
+struct Document<'a> {
+    /// The number of findings of the whole list; absent if these do not begin at its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    /// The value of `--after` that continues after these findings; null at the end of the list.
+    next: Option<&'a str>,
+    findings: &'a [Finding],
+}
+
 pub(super) async fn run(mut client: Client, asked: FindingsArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let FindingsArgs { order, lanes, limit } = asked;
-    let filter = FindingsFilter { order, lanes, limit };
-    let findings = client.findings(&filter).await?;
+    let FindingsArgs { order, lanes, sites, sort, limit, after } = asked;
+    let filter = FindingsFilter { order, lanes, sites, page: PageArgs { sort, limit, after } };
+    let part = client.findings(&filter).await?;
     // A filter hides findings but does not solve them, so the exit code comes from the whole board.
     let boards = client.board(filter.order.as_ref()).await?;
     let now = screen.now();
-    let answer = Answer { whole: &findings, header: &HEADER };
+    let document = Document { total: part.total, next: part.next.as_deref(), findings: &part.rows };
+    let answer = Answer { whole: &document, header: &HEADER };
     screen.show(
         &answer,
-        &findings,
-        || findings.iter().map(row).collect(),
-        |paint| page(&findings, &boards, now, paint),
+        &part.rows,
+        || part.rows.iter().map(row).collect(),
+        |paint| page(&part, &boards, now, paint),
     )?;
     Ok(of_boards(&boards))
 }
@@ -51,15 +65,18 @@ fn row(finding: &Finding) -> Vec<String> {
         finding.platform.to_string(),
         finding.lane.to_string(),
         finding.overdue.to_string(),
+        finding.silent.to_string(),
         finding.presence.to_string(),
         finding.protection.to_string(),
         finding.since.to_rfc3339(),
+        instant(finding.last_seen),
         finding.reason.clone(),
         finding.advice.clone(),
     ]
 }
 
-pub(super) fn page(findings: &[Finding], boards: &[Board], now: Timestamp, paint: &Paint) -> String {
+pub(super) fn page(part: &Part<Finding>, boards: &[Board], now: Timestamp, paint: &Paint) -> String {
+    let findings = &part.rows;
     if findings.is_empty() {
         return "no findings\n".to_owned();
     }
@@ -91,11 +108,15 @@ pub(super) fn page(findings: &[Finding], boards: &[Board], now: Timestamp, paint
         text.push('\n');
     }
     text.push_str(&advices(findings));
-    text.push_str(&format!("{}; for details run `muster explain HOST`\n", counted(findings.len(), "finding")));
+    text.push_str(&format!("{}\nfor details run `muster explain HOST`\n", part.size("finding")));
     text
 }
 
-/// One line for each advice. It names the hosts that it is for, because uninstall commands differ between hosts.
+/// How many hosts a line of advice names.
+const NAMED: usize = 3;
+
+/// One line for each advice, so that every finding has one. It names the hosts that it is for, because uninstall
+/// commands differ between hosts.
 fn advices(findings: &[Finding]) -> String {
     let mut hosts: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for finding in findings.iter().filter(|finding| !finding.advice.is_empty()) {
@@ -103,8 +124,10 @@ fn advices(findings: &[Finding]) -> String {
         hosts.entry((finding.lane.name(), &finding.advice)).or_default().push(name);
     }
     let line = |((lane, advice), hosts): (&(&str, &str), &Vec<&str>)| {
-        let more = if hosts.len() == 1 { String::new() } else { format!(" and {} more", hosts.len() - 1) };
-        format!("{lane} ({}{more}): {}\n", clean(hosts[0]), clean(advice))
+        let named: Vec<String> = hosts.iter().take(NAMED).map(|host| clean(host)).collect();
+        let more = hosts.len().saturating_sub(NAMED);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        format!("{lane} ({}{more}): {}\n", named.join(", "), clean(advice))
     };
-    hosts.iter().take(12).map(line).collect()
+    hosts.iter().map(line).collect()
 }

@@ -123,8 +123,10 @@ pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String 
             let digest: String = host.snapshot.chars().take(12).collect();
             line(
                 "snapshot",
-                &format!("{digest}, scanned {}, unchanged since {}", when(observed, now), since.whole_seconds()),
+                &format!("{digest}, first scanned {}, unchanged since {}", when(observed, now), since.whole_seconds()),
             );
+            // Older than "last seen" if the latest scans could not read every source.
+            line("full scan", &host.complete_scan.map_or_else(|| "none lately".to_owned(), |at| when(at, now)));
         }
         _ => line("snapshot", "none received yet"),
     }
@@ -277,6 +279,7 @@ pub(super) mod tests {
             last_seen: None,
             snapshot_since: None,
             observed_at: None,
+            complete_scan: None,
             snapshot: String::new(),
             sources: vec![
                 source(SourceName::Dpkg, Outcome::Failed, vec![order_id()]),

@@ -5,18 +5,31 @@ use std::collections::BTreeSet;
 use muster_proto::model::{HostRow, OrderId, Timestamp};
 
 use super::args::HostsFilterArgs;
-use super::client::{Client, HostsFilter};
-use super::render::{Answer, Cell, Paint, Screen, Table, ago, counted, instant, or_dash};
+use super::client::{Client, HostsFilter, PageArgs, Part};
+use super::render::{Answer, Cell, Paint, Screen, Table, ago, instant, or_dash};
 
-const HEADER: [&str; 9] = ["id", "hostname", "site", "platform", "os_name", "last_seen", "order", "lane", "overdue"];
+const HEADER: [&str; 10] =
+    ["id", "hostname", "site", "platform", "os_name", "last_seen", "order", "lane", "overdue", "silent"];
+
+/// The JSON document.
+#[derive(serde::Serialize)]
+struct Document<'a> {
+    /// The number of hosts of the whole list; absent if these do not begin at its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    /// The value of `--after` that continues after these hosts; null at the end of the list.
+    next: Option<&'a str>,
+    hosts: &'a [HostRow],
+}
 
 pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let HostsFilterArgs { order, lanes, sites, name, limit } = asked;
-    let mut hosts = client.hosts(&HostsFilter { order, lanes, sites, name, limit }).await?;
-    hosts.sort_by(|a, b| (&a.hostname, a.id).cmp(&(&b.hostname, b.id)));
+    let HostsFilterArgs { order, lanes, sites, name, silent, sort, limit, after } = asked;
+    let page_asked = PageArgs { sort, limit, after };
+    let part = client.hosts(&HostsFilter { order, lanes, sites, name, silent, page: page_asked }).await?;
     let now = screen.now();
-    let answer = Answer { whole: &hosts, header: &HEADER };
-    screen.show(&answer, &hosts, || rows(&hosts), |paint| page(&hosts, now, paint))?;
+    let document = Document { total: part.total, next: part.next.as_deref(), hosts: &part.rows };
+    let answer = Answer { whole: &document, header: &HEADER };
+    screen.show(&answer, &part.rows, || rows(&part.rows), |paint| page(&part, now, paint))?;
     Ok(0)
 }
 
@@ -24,7 +37,7 @@ pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut
 fn rows(hosts: &[HostRow]) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for host in hosts {
-        let mut row = |order: &str, lane: &str, overdue: &str| {
+        let mut row = |order: &str, lane: &str, overdue: &str, silent: &str| {
             let cells = [
                 host.id.to_string(),
                 host.hostname.clone(),
@@ -35,21 +48,24 @@ fn rows(hosts: &[HostRow]) -> Vec<Vec<String>> {
                 order.to_owned(),
                 lane.to_owned(),
                 overdue.to_owned(),
+                silent.to_owned(),
             ];
             rows.push(cells.to_vec());
         };
         for (order, lane) in &host.lanes {
-            row(order.as_str(), lane.name(), if host.overdue.contains(order) { "true" } else { "false" });
+            let (overdue, silent) = (host.overdue.contains(order), host.silent.contains(order));
+            row(order.as_str(), lane.name(), &overdue.to_string(), &silent.to_string());
         }
         // A host without a verdict must not be missing from the CSV.
         if host.lanes.is_empty() {
-            row("", "", "");
+            row("", "", "", "");
         }
     }
     rows
 }
 
-fn page(hosts: &[HostRow], now: Timestamp, paint: &Paint) -> String {
+fn page(part: &Part<HostRow>, now: Timestamp, paint: &Paint) -> String {
+    let hosts = &part.rows;
     let orders: BTreeSet<&OrderId> = hosts.iter().flat_map(|host| host.lanes.keys()).collect();
     let mut header = vec!["id", "host", "site", "platform", "os", "last seen"];
     header.extend(if orders.len() == 1 { vec!["lane"] } else { orders.iter().map(|order| order.as_str()).collect() });
@@ -71,6 +87,6 @@ fn page(hosts: &[HostRow], now: Timestamp, paint: &Paint) -> String {
         cells.extend(orders.iter().map(lane));
         table.row(cells);
     }
-    let total = format!("{}\n", counted(hosts.len(), "host"));
+    let total = format!("{}\n", part.size("host"));
     if hosts.is_empty() { total } else { format!("{}\n{total}", table.text(paint)) }
 }

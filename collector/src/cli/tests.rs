@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::io::BufReader;
 
 use muster_proto::model::{
-    Binding, Board, BoardCounts, CollectorStatus, Lane, OrderId, OrderReport, RulesRefused, Timestamp,
+    Binding, Board, BoardCounts, CollectorStatus, Finding, HostId, Lane, OrderId, OrderReport, Platform, Presence,
+    Protection, RulesRefused, SiteId, Timestamp,
 };
 
+use super::client::Part;
 use super::*;
 
 fn order(due: Option<&str>) -> OrderReport {
@@ -282,4 +284,39 @@ async fn a_bare_plural_noun_lists_and_filters_do_not_mix_with_show() {
     }
     let lane = muster(&["hosts", "--lane", "replac"], "").await.err;
     assert!(lane.contains("a similar value exists: 'replace'"), "{lane}");
+}
+
+fn finding(n: u8, advice: &str) -> Finding {
+    Finding {
+        order: OrderId::new("order-1").expect("an id"),
+        host: HostId::from_bytes([n; 16]),
+        hostname: format!("host-{n}"),
+        site: SiteId::new("hq").expect("an id"),
+        platform: Platform::Linux,
+        lane: Lane::Replace,
+        overdue: true,
+        silent: false,
+        presence: Presence::Installed,
+        protection: Protection::None,
+        since: Timestamp::from_millis(1),
+        last_seen: Some(Timestamp::from_millis(2)),
+        reason: "it is installed".to_owned(),
+        advice: advice.to_owned(),
+    }
+}
+
+#[test]
+fn every_finding_has_its_advice_and_the_page_says_how_many_there_are() {
+    let mut rows: Vec<Finding> = (1..=20).map(|n| finding(n, &format!("uninstall {n:02}"))).collect();
+    rows.extend((21..=25).map(|n| finding(n, "ask the owner")));
+    let boards = [board(&[(Lane::Replace, 37)], 37)];
+    let page = |part: &Part<Finding>| super::findings::page(part, &boards, Timestamp::from_millis(3), &Paint::plain());
+    let text = page(&Part { rows: rows.clone(), total: Some(37), next: Some("abc".to_owned()) });
+    for n in 1..=20 {
+        assert!(text.contains(&format!("uninstall {n:02}")), "{text}");
+    }
+    assert!(text.contains("replace (host-21, host-22, host-23 and 2 more): ask the owner"), "{text}");
+    assert!(text.contains("25 of 37 findings; for the next ones add `--after abc`\n"), "{text}");
+    let text = page(&Part { rows, total: Some(25), next: None });
+    assert!(text.contains("\n25 findings\n"), "{text}");
 }

@@ -32,16 +32,22 @@ pub(super) fn counts(tally: &LaneTally, past_due: bool) -> BoardCounts {
         overdue: 0,
         silent: 0,
     };
-    let unjudged = ((Lane::Unknown, false), tally.unjudged);
-    let all = tally.in_scope.iter().map(|(place, hosts)| (*place, *hosts)).chain([unjudged]);
-    for ((awake, silent), hosts) in all {
-        let lane = effective_lane(awake, silent);
+    for (lane, silent, hosts) in places(tally) {
         *counts.lanes.entry(lane).or_default() += hosts;
         counts.total += hosts;
         counts.silent += if silent { hosts } else { 0 };
         counts.overdue += if past_due && !lane.is_finished() { hosts } else { 0 };
     }
     counts
+}
+
+/// The hosts in scope by lane, silence included, and whether they are silent. A host that waits for its first judgement
+/// counts as unknown, or as silent.
+pub(super) fn places(tally: &LaneTally) -> impl Iterator<Item = (Lane, bool, u64)> {
+    let unjudged_awake = tally.unjudged.saturating_sub(tally.unjudged_silent);
+    let unjudged = [((Lane::Unknown, false), unjudged_awake), ((Lane::Unknown, true), tally.unjudged_silent)];
+    let all = tally.in_scope.iter().map(|(place, hosts)| (*place, *hosts)).chain(unjudged);
+    all.map(|((awake, silent), hosts)| (effective_lane(awake, silent), silent, hosts))
 }
 
 #[cfg(test)]
@@ -55,10 +61,12 @@ mod tests {
         let awake: Vec<Lane> = Lane::ALL.iter().copied().filter(|lane| *lane != Lane::Silent).collect();
         let place = (proptest::sample::select(awake), any::<bool>());
         let lanes = proptest::collection::btree_map(place, 0_u64..1_000_000, 0..22);
-        (lanes, 0_u64..1_000_000, 0_u64..1_000_000).prop_map(|(in_scope, out_of_scope, unjudged)| LaneTally {
+        let unjudged = (0_u64..1_000_000, 0_u64..1_000_000);
+        (lanes, 0_u64..1_000_000, unjudged).prop_map(|(in_scope, out_of_scope, (awake, silent))| LaneTally {
             in_scope,
             out_of_scope,
-            unjudged,
+            unjudged: awake + silent,
+            unjudged_silent: silent,
         })
     }
 
@@ -80,11 +88,11 @@ mod tests {
     #[test]
     fn silence_moves_a_host_out_of_clear_but_not_out_of_replace() {
         let in_scope = [((Lane::Clear, true), 3), ((Lane::Replace, true), 2), ((Lane::Clear, false), 5)].into();
-        let counts = counts(&LaneTally { in_scope, out_of_scope: 1, unjudged: 4 }, true);
-        assert_eq!(counts.lanes[&Lane::Silent], 3);
+        let counts = counts(&LaneTally { in_scope, out_of_scope: 1, unjudged: 4, unjudged_silent: 1 }, true);
+        assert_eq!(counts.lanes[&Lane::Silent], 4);
         assert_eq!(counts.lanes[&Lane::Replace], 2);
         assert_eq!(counts.lanes[&Lane::Clear], 5);
-        assert_eq!(counts.lanes[&Lane::Unknown], 4, "a host that was never judged is not clear");
-        assert_eq!((counts.total, counts.silent, counts.overdue), (15, 5, 9));
+        assert_eq!(counts.lanes[&Lane::Unknown], 3, "a host that was never judged is not clear");
+        assert_eq!((counts.total, counts.silent, counts.overdue), (15, 6, 9));
     }
 }

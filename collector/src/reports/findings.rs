@@ -1,80 +1,127 @@
-//! Findings: hosts that are not finished, worst first. Pages are read one at a time, so the fleet is never in memory.
+//! Findings: hosts that are not finished. Pages are read one at a time, so the fleet is never in memory.
 
-use muster_proto::model::{Finding, HostId, Lane, OrderId};
+use muster_proto::model::{Finding, FindingsSort, Lane, OrderId, Presence, Protection, SiteId};
 
+use super::paging::{Page, Part};
 use super::verdict::effective;
-use super::{Page, ReportContext, ReportError};
-use crate::judge::{HostSituation, is_past_due, place, silent_before};
+use super::{ReportContext, ReportError};
+use crate::judge::{HostSituation, Remediation, effective_lane, is_overdue, is_silent, place, silent_before};
 use crate::rules::Order;
-use crate::store::{HostQuery, StoredHostRow, StoredVerdict};
+use crate::store::{HostQuery, HostSort, LaneTally, SiteScope, StoredHostRow};
 
 /// The order of lanes in a list: the product itself, then what is left to do, then what cannot be judged.
-const WORST_FIRST: [Lane; 7] =
+pub(super) const WORST_FIRST: [Lane; 7] =
     [Lane::Replace, Lane::Remove, Lane::Protect, Lane::Confirm, Lane::Missing, Lane::Unknown, Lane::Silent];
 
 /// Which findings a list shows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct FindingsQuery {
     /// Only under this order; `None` is every active order.
     pub order: Option<OrderId>,
     /// Only in these lanes; empty is every lane that is not finished.
     pub lanes: Vec<Lane>,
+    /// Only hosts of these sites; empty is every site.
+    pub sites: Vec<SiteId>,
+    /// The order of the findings of an order.
+    pub sort: FindingsSort,
     /// At most this many.
     pub rows: usize,
-    /// The token of the previous page.
+    /// The token of an earlier page.
     pub page: Option<String>,
 }
 
+impl Default for FindingsQuery {
+    fn default() -> Self {
+        let sort = FindingsSort::Lane;
+        Self { order: None, lanes: Vec::new(), sites: Vec::new(), sort, rows: 1_000, page: None }
+    }
+}
+
 impl ReportContext {
-    /// Hosts that are not finished: past-due orders first, then by lane, then by id.
+    /// Hosts that are not finished, order by order. The order with the earliest due date comes first.
     ///
     /// # Errors
     /// The order does not exist or is not active, the page token is not valid, or the store failed.
     pub async fn findings(&self, query: FindingsQuery) -> Result<Page<Finding>, ReportError> {
         let mut orders = self.orders_asked(query.order.as_ref())?;
-        orders.sort_by_key(|order| (!is_past_due(order, self.now), &order.id));
+        // An order without a due date is never overdue, so it comes last.
+        orders.sort_by_key(|order| (order.due().is_none(), order.due(), &order.id));
         let lanes = WORST_FIRST.iter().filter(|lane| query.lanes.is_empty() || query.lanes.contains(lane));
         let lanes: Vec<Lane> = lanes.copied().collect();
-        let mut buckets: Vec<(&Order, Lane)> =
-            orders.iter().flat_map(|order| lanes.iter().map(move |lane| (*order, *lane))).collect();
-        let mut after = None;
-        if let Some(token) = &query.page {
-            let (order, lane, host) = read_token(token).ok_or(ReportError::PageToken)?;
-            let at = buckets.iter().position(|(one, its)| one.id == order && *its == lane);
-            buckets.drain(..at.ok_or(ReportError::PageToken)?);
-            after = Some(host);
+        let sites = self.sites.intersection(&SiteScope::of(&query.sites));
+        let (mut parts, mut order_of) = (Vec::new(), Vec::new());
+        for order in &orders {
+            parts.extend(self.parts(order, &lanes, &sites, query.sort).await?);
+            order_of.resize(parts.len(), *order);
         }
-        let mut rows: Vec<Finding> = Vec::new();
-        for (order, lane) in buckets {
-            let asked = HostQuery {
-                order: Some(order.id.clone()),
-                lanes: vec![lane],
-                silent_before: Some(silent_before(order, self.now)),
-                in_scope_only: true,
-                sites: self.sites.clone(),
-                // The loop ends when the page is full, so this cannot underflow.
-                rows: query.rows - rows.len(),
-                // Only the first lane continues after a host; the others start at their beginning.
-                after: after.take(),
-                ..HostQuery::default()
-            };
-            let stored = self.store.host_list(asked).await?;
-            rows.extend(stored.iter().filter_map(|row| self.finding(order, row)));
-            if rows.len() >= query.rows {
-                let next = rows.last().map(|row| format!("{}/{}/{}", row.order, row.lane, row.host));
-                return Ok(Page { rows, next });
+        let (rows, next) = self.page(&parts, query.rows, query.page.as_deref()).await?;
+        let rows = rows.iter().filter_map(|(at, row)| self.finding(order_of[*at], row)).collect();
+        let mut total = None;
+        if query.page.is_none() {
+            let mut counted = 0;
+            for order in orders {
+                let tally = self.store.lane_tally(&order.id, &sites, silent_before(order, self.now)).await?;
+                counted += findings_of(&tally, &lanes);
             }
+            total = Some(counted);
         }
-        Ok(Page { rows, next: None })
+        Ok(Page { rows, next, total })
+    }
+
+    /// The parts of one order's findings, in their order.
+    async fn parts(
+        &self,
+        order: &Order,
+        lanes: &[Lane],
+        sites: &SiteScope,
+        sort: FindingsSort,
+    ) -> Result<Vec<Part>, ReportError> {
+        let part = |name: &str, lanes: &[Lane], sites: SiteScope, sort: HostSort| Part {
+            name: format!("{}/{name}", order.id),
+            query: HostQuery { lanes: lanes.to_vec(), sites, sort, ..self.of_order(order) },
+        };
+        // No lane that is left is a finding, and an empty list would mean every lane.
+        if lanes.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(match sort {
+            FindingsSort::Lane => {
+                lanes.iter().map(|lane| part(lane.name(), &[*lane], sites.clone(), HostSort::Name)).collect()
+            }
+            FindingsSort::Site => {
+                let by_site = self.store.site_tally(sites).await?.into_iter();
+                by_site
+                    .map(|(site, _)| part(site.as_str(), lanes, SiteScope::Only(vec![site.clone()]), HostSort::Name))
+                    .collect()
+            }
+            FindingsSort::Name => vec![part("name", lanes, sites.clone(), HostSort::Name)],
+            FindingsSort::LastSeen => vec![part("last-seen", lanes, sites.clone(), HostSort::LastSeen)],
+            FindingsSort::Since => vec![part("since", lanes, sites.clone(), HostSort::Since)],
+        })
+    }
+
+    /// The hosts in the scope of an order.
+    pub(super) fn of_order(&self, order: &Order) -> HostQuery {
+        HostQuery {
+            order: Some(order.id.clone()),
+            silent_before: Some(silent_before(order, self.now)),
+            patience: order.patience,
+            in_scope_only: true,
+            sites: self.sites.clone(),
+            ..HostQuery::default()
+        }
     }
 
     fn finding(&self, order: &Order, row: &StoredHostRow) -> Option<Finding> {
-        let verdict = row.verdicts.iter().find(|verdict| verdict.order == order.id)?;
+        let Some(verdict) = row.verdicts.iter().find(|verdict| verdict.order == order.id) else {
+            return order.binds(row.platform, &row.site).then(|| self.unjudged(order, row));
+        };
         let effective = effective(order, verdict, row.last_seen, self.now);
         let (reason, advice) = if effective.lane == verdict.awake_lane {
             (verdict.reason.clone(), verdict.advice.clone())
         } else {
-            self.silence(order, row, verdict)
+            let (reason, advice) = self.silence(order, row, &verdict.remediation);
+            (reason.unwrap_or_else(|| verdict.reason.clone()), advice)
         };
         Some(Finding {
             order: order.id.clone(),
@@ -84,36 +131,58 @@ impl ReportContext {
             platform: row.platform,
             lane: effective.lane,
             overdue: effective.overdue,
+            silent: effective.silent,
             presence: verdict.presence,
             protection: verdict.protection,
             since: effective.since,
+            last_seen: row.last_seen,
             reason,
             advice,
         })
     }
 
+    /// A host that waits for its first judgement. The board counts it as unknown, or as silent.
+    fn unjudged(&self, order: &Order, row: &StoredHostRow) -> Finding {
+        let silent = is_silent(order, row.last_seen, self.now);
+        let lane = effective_lane(Lane::Unknown, silent);
+        let last_seen = row.last_seen.unwrap_or(self.now);
+        let waits = || (Some("Waits for its first judgement".to_owned()), String::new());
+        let (reason, advice) = if silent { self.silence(order, row, &Remediation::default()) } else { waits() };
+        Finding {
+            order: order.id.clone(),
+            host: row.host,
+            hostname: row.hostname.clone(),
+            site: row.site.clone(),
+            platform: row.platform,
+            lane,
+            overdue: is_overdue(order, lane, true, self.now),
+            silent,
+            presence: Presence::Unknown,
+            protection: Protection::Unknown,
+            since: if silent { last_seen.plus(order.patience) } else { last_seen },
+            last_seen: row.last_seen,
+            reason: reason.unwrap_or_default(),
+            advice,
+        }
+    }
+
     /// Reason and advice for a host that became silent after it was judged.
-    fn silence(&self, order: &Order, row: &StoredHostRow, verdict: &StoredVerdict) -> (String, String) {
+    fn silence(&self, order: &Order, row: &StoredHostRow, remediation: &Remediation) -> (Option<String>, String) {
         let situation = HostSituation {
             platform: row.platform,
             site: &row.site,
             last_seen: row.last_seen,
-            remediation: &verdict.remediation,
+            remediation,
             decision: None,
         };
         let placed = place(order, None, &situation, self.now);
-        let reason = placed.reasons.into_iter().next().map(|reason| reason.text);
-        (reason.unwrap_or_else(|| verdict.reason.clone()), placed.advice)
+        (placed.reasons.into_iter().next().map(|reason| reason.text), placed.advice)
     }
 }
 
-fn read_token(token: &str) -> Option<(OrderId, Lane, HostId)> {
-    let mut parts = token.split('/');
-    let (order, lane, host) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() {
-        return None;
-    }
-    Some((order.parse().ok()?, lane.parse().ok()?, host.parse().ok()?))
+/// The number of hosts in these lanes, silence included: the same numbers as on the board.
+pub(super) fn findings_of(tally: &LaneTally, lanes: &[Lane]) -> u64 {
+    super::board::places(tally).filter(|(lane, ..)| lanes.contains(lane)).map(|(.., hosts)| hosts).sum()
 }
 
 #[cfg(test)]
@@ -126,15 +195,5 @@ mod tests {
         listed.sort();
         let unfinished: Vec<Lane> = Lane::ALL.iter().copied().filter(|lane| !lane.is_finished()).collect();
         assert_eq!(listed, unfinished);
-    }
-
-    #[test]
-    fn only_a_page_token_that_was_issued_is_read() {
-        let host = HostId::random();
-        let read = read_token(&format!("us-bis-icts-2021-002/replace/{host}")).expect("a token");
-        assert_eq!((read.0.as_str(), read.1, read.2), ("us-bis-icts-2021-002", Lane::Replace, host));
-        for wrong in ["", "a", "a/replace", "a/nowhere/x", "a/replace/x", &format!("a/replace/{host}/more")] {
-            assert!(read_token(wrong).is_none(), "{wrong}");
-        }
     }
 }

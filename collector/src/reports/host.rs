@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    Digest, Explanation, HostId, HostReport, OrderId, Presence, Protection, SnapshotEntry, SourceName, SourceReport,
-    VerdictReport,
+    Digest, Explanation, HostId, HostReport, Lane, OrderId, Presence, Protection, SnapshotEntry, SourceName,
+    SourceReport, VerdictReport,
 };
 
 use super::verdict::effective;
 use super::{HostCandidate, ReportContext, ReportError};
 use crate::judge::{Hit, HostSituation, Remediation, assess, detect, place, products_of};
 use crate::rules::Order;
-use crate::store::{HostQuery, StoredHost, StoredSnapshot};
+use crate::store::{HostKey, HostQuery, StoredHost, StoredSnapshot};
 
 impl ReportContext {
     /// A host by id, or by name or the beginning of its id where only one has it.
@@ -81,7 +81,12 @@ impl ReportContext {
             let after = before.map(|before| HostId::from_bytes(before.to_be_bytes()));
             let rows = self
                 .store
-                .host_list(HostQuery { rows: 1, after, sites: self.sites.clone(), ..HostQuery::default() })
+                .host_list(HostQuery {
+                    rows: 1,
+                    after: after.map(HostKey::Id),
+                    sites: self.sites.clone(),
+                    ..HostQuery::default()
+                })
                 .await?;
             let found = rows.into_iter().filter(|row| row.host == *id);
             hosts.extend(found.map(|row| HostCandidate { id: row.host, site: row.site, last_seen: row.last_seen }));
@@ -99,7 +104,12 @@ impl ReportContext {
         let after = least.checked_sub(1).map(|before| HostId::from_bytes(before.to_be_bytes()));
         let rows = self
             .store
-            .host_list(HostQuery { rows: 10, after, sites: self.sites.clone(), ..HostQuery::default() })
+            .host_list(HostQuery {
+                rows: 10,
+                after: after.map(HostKey::Id),
+                sites: self.sites.clone(),
+                ..HostQuery::default()
+            })
             .await?;
         let begins = |host: &HostId| host.to_string().replace('-', "").starts_with(&digits);
         // Rows are in the order of ids, so all that begin with the digits come first.
@@ -122,6 +132,7 @@ impl ReportContext {
             enrolled_at: stored.enrolled_at,
             last_seen: stored.last_seen,
             snapshot_since: stored.snapshot.as_ref().map(|snapshot| snapshot.since),
+            complete_scan: stored.complete_scan,
             observed_at: stored.snapshot.as_ref().map(|snapshot| snapshot.observed_at),
             snapshot: stored.snapshot.as_ref().map(|snapshot| snapshot.digest.to_string()).unwrap_or_default(),
             sources: sources.unwrap_or_default(),
@@ -175,6 +186,8 @@ impl ReportContext {
         let placed = place(order, assessment.as_ref(), &situation, self.now);
         let since = verdict.map(|verdict| effective(order, verdict, stored.last_seen, self.now));
         let since = since.filter(|effective| effective.lane == placed.lane).map(|effective| effective.since);
+        let fell_silent =
+            stored.last_seen.filter(|_| placed.lane == Lane::Silent).map(|seen| seen.plus(order.patience));
         VerdictReport {
             order: order.report(),
             lane: placed.lane,
@@ -183,7 +196,10 @@ impl ReportContext {
             silent: placed.silent,
             presence: assessment.as_ref().map_or(Presence::Unknown, |assessment| assessment.presence),
             protection: assessment.as_ref().map_or(Protection::Unknown, |assessment| assessment.protection),
-            since: since.or(stored.snapshot.as_ref().map(|snapshot| snapshot.since)).unwrap_or(stored.enrolled_at),
+            since: since
+                .or(fell_silent)
+                .or(stored.snapshot.as_ref().map(|snapshot| snapshot.since))
+                .unwrap_or(stored.enrolled_at),
             advice: placed.advice,
             commands: placed.commands,
             reasons: placed.reasons,

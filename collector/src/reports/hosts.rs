@@ -1,57 +1,121 @@
 //! Lists of hosts.
 
-use muster_proto::model::{HostId, HostRow, Lane, OrderId, SiteId};
+use muster_proto::model::{HostRow, HostsSort, Lane, OrderId, SiteId};
 
+use super::findings::{WORST_FIRST, findings_of};
+use super::paging::{Page, Part};
 use super::verdict::effective;
-use super::{Page, ReportContext, ReportError};
+use super::{ReportContext, ReportError, board};
 use crate::judge::{effective_lane, is_overdue, is_silent, silent_before};
-use crate::store::{HostQuery, SiteScope, StoredHostRow};
+use crate::rules::Order;
+use crate::store::{HostQuery, HostSort, SiteScope, StoredHostRow};
 
 /// Which hosts a list shows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct HostsQuery {
     /// Only hosts to which this order applies.
     pub order: Option<OrderId>,
     /// Only hosts in these lanes under that order; empty is every lane.
     pub lanes: Vec<Lane>,
+    /// Only hosts that are silent under that order, whatever their lanes are.
+    pub silent_only: bool,
     /// Only hosts of these sites; empty is every site.
     pub sites: Vec<SiteId>,
     /// Only hosts whose name contains this; empty is every host.
     pub name: String,
+    /// The order of the hosts.
+    pub sort: HostsSort,
     /// At most this many.
     pub rows: usize,
-    /// The token of the previous page.
+    /// The token of an earlier page.
     pub page: Option<String>,
 }
 
+impl Default for HostsQuery {
+    fn default() -> Self {
+        let (name, sort) = (String::new(), HostsSort::Name);
+        Self {
+            order: None,
+            lanes: Vec::new(),
+            silent_only: false,
+            sites: Vec::new(),
+            name,
+            sort,
+            rows: 1_000,
+            page: None,
+        }
+    }
+}
+
 impl ReportContext {
-    /// Hosts, in the order of their ids.
+    /// Hosts with their lanes. An answer about lanes or silence is about one order, and shows only hosts in its scope.
     ///
     /// # Errors
     /// The query is not valid, or the store failed.
     pub async fn hosts(&self, query: HostsQuery) -> Result<Page<HostRow>, ReportError> {
+        let needs_order = !query.lanes.is_empty() || query.silent_only || query.sort == HostsSort::Lane;
         let active = self.active_orders();
-        let order = match (&query.order, query.lanes.is_empty(), active.as_slice()) {
+        let order = match (&query.order, needs_order, active.as_slice()) {
             (Some(id), _, _) => self.orders_asked(Some(id))?.into_iter().next(),
-            (None, true, _) => None,
-            (None, false, [only]) => Some(*only),
-            (None, false, several) => return Err(ReportError::LaneNeedsOrder { active: several.len() }),
+            (None, false, _) => None,
+            (None, true, [only]) => Some(*only),
+            (None, true, several) => return Err(ReportError::LaneNeedsOrder { active: several.len() }),
         };
-        let after = query.page.as_deref().map(str::parse::<HostId>).transpose().map_err(|_| ReportError::PageToken)?;
-        let asked = HostQuery {
-            order: order.map(|order| order.id.clone()),
-            lanes: query.lanes,
-            silent_before: order.map(|order| silent_before(order, self.now)),
-            in_scope_only: order.is_some(),
-            sites: self.sites.intersection(&SiteScope::of(&query.sites)),
-            name: query.name,
-            rows: query.rows,
-            after,
+        let sites = self.sites.intersection(&SiteScope::of(&query.sites));
+        let whole = HostQuery {
+            lanes: query.lanes.clone(),
+            silent_only: query.silent_only,
+            sites,
+            name: query.name.clone(),
+            ..order.map_or_else(HostQuery::default, |order| self.of_order(order))
         };
-        let stored = self.store.host_list(asked).await?;
-        // A full page may be the last one; the next one is then empty.
-        let next = (stored.len() >= query.rows).then(|| stored.last().map(|row| row.host.to_string())).flatten();
-        Ok(Page { rows: stored.into_iter().map(|row| self.host_row(row)).collect(), next })
+        let parts = self.host_parts(&whole, query.sort).await?;
+        let (rows, next) = self.page(&parts, query.rows, query.page.as_deref()).await?;
+        let total = match query.page {
+            None => Some(self.hosts_total(&whole, order).await?),
+            Some(_) => None,
+        };
+        let rows = rows.into_iter().map(|(_, row)| self.host_row(row)).collect();
+        Ok(Page { rows, next, total })
+    }
+
+    async fn host_parts(&self, whole: &HostQuery, sort: HostsSort) -> Result<Vec<Part>, ReportError> {
+        let by = |sort: HostSort| HostQuery { sort, ..whole.clone() };
+        Ok(match sort {
+            HostsSort::Name => vec![Part { name: "name".to_owned(), query: by(HostSort::Name) }],
+            HostsSort::LastSeen => vec![Part { name: "last-seen".to_owned(), query: by(HostSort::LastSeen) }],
+            HostsSort::Site => {
+                let part = |site: SiteId| Part {
+                    name: format!("site/{site}"),
+                    query: HostQuery { sites: SiteScope::Only(vec![site]), ..by(HostSort::Name) },
+                };
+                self.store.site_tally(&whole.sites).await?.into_iter().map(|(site, _)| part(site)).collect()
+            }
+            HostsSort::Lane => {
+                let asked = |lane: &Lane| whole.lanes.is_empty() || whole.lanes.contains(lane);
+                let finished = Lane::ALL.iter().copied().filter(|lane| lane.is_finished());
+                let part = |lane: Lane| Part {
+                    name: format!("lane/{lane}"),
+                    query: HostQuery { lanes: vec![lane], ..by(HostSort::Name) },
+                };
+                WORST_FIRST.into_iter().chain(finished).filter(asked).map(part).collect()
+            }
+        })
+    }
+
+    /// The number of hosts on all pages: from the tally, unless hosts are chosen by name.
+    async fn hosts_total(&self, query: &HostQuery, order: Option<&Order>) -> Result<u64, ReportError> {
+        if !query.name.is_empty() {
+            return Ok(self.store.host_matches(query.clone()).await?);
+        }
+        let Some(order) = order else { return Ok(self.store.host_count(&query.sites).await?) };
+        let tally = self.store.lane_tally(&order.id, &query.sites, silent_before(order, self.now)).await?;
+        let lanes = if query.lanes.is_empty() { Lane::ALL } else { query.lanes.as_slice() };
+        if !query.silent_only {
+            return Ok(findings_of(&tally, lanes));
+        }
+        let silent = board::places(&tally).filter(|(lane, silent, _)| *silent && lanes.contains(lane));
+        Ok(silent.map(|(.., hosts)| hosts).sum())
     }
 
     fn host_row(&self, row: StoredHostRow) -> HostRow {
@@ -64,6 +128,7 @@ impl ReportContext {
             last_seen: row.last_seen,
             lanes: std::collections::BTreeMap::new(),
             overdue: Vec::new(),
+            silent: Vec::new(),
         };
         for order in self.active_orders() {
             let verdict = row.verdicts.iter().find(|verdict| verdict.order == order.id);
@@ -83,6 +148,9 @@ impl ReportContext {
             shown.lanes.insert(order.id.clone(), lane);
             if overdue {
                 shown.overdue.push(order.id.clone());
+            }
+            if is_silent(order, row.last_seen, self.now) {
+                shown.silent.push(order.id.clone());
             }
         }
         shown

@@ -45,7 +45,7 @@ impl ReportContext {
         let list = move |tx: &mut dyn admin::AdminTx| ledger::list(tx, &query);
         let page = admin::read(self.store.as_ref(), "ledger_list", list).await?;
         let rows = page.rows.iter().map(|row| shown(row, &page.names)).collect::<Result<_, _>>()?;
-        Ok(Page { rows, next: page.next.map(|number| number.to_string()) })
+        Ok(Page { rows, next: page.next.map(|number| number.to_string()), total: None })
     }
 
     /// One entry of the ledger.

@@ -1,9 +1,13 @@
 //! Search: which hosts have a piece of software now.
 
-use muster_proto::model::{HostId, SiteId, SoftwareReport};
+use std::sync::Arc;
 
+use muster_proto::model::{SiteId, SoftwareReport};
+
+use super::paging::{decode, encode};
 use super::{ReportContext, ReportError};
-use crate::store::{SiteScope, SoftwareQuery};
+use crate::rules::Condition;
+use crate::store::{InstalledStates, SiteScope, SoftwareQuery, VersionFilter};
 
 /// The least number of characters in a search. One character matches half of all names.
 const SHORTEST: usize = 2;
@@ -13,8 +17,10 @@ const SHORTEST: usize = 2;
 pub struct SoftwareAsked {
     /// A part of its name or vendor.
     pub text: String,
-    /// The start of its version; empty is every version.
-    pub version: String,
+    /// Its version.
+    pub version: VersionFilter,
+    /// Also software whose state means that it is not installed: removed packages that left their configuration.
+    pub remnants: bool,
     /// Only hosts of these sites; empty is every site.
     pub sites: Vec<SiteId>,
     /// At most this many editions.
@@ -35,12 +41,19 @@ impl ReportContext {
         if text.chars().count() < SHORTEST {
             return Err(ReportError::TooShort { text, shortest: SHORTEST });
         }
-        let after = asked.page.as_deref().map(str::parse::<HostId>).transpose().map_err(|_| ReportError::PageToken)?;
-        let SoftwareAsked { version, editions, hosts, .. } = asked;
+        let after = asked.page.as_deref().map(|token| decode(token).ok_or(ReportError::PageToken)).transpose()?;
+        let SoftwareAsked { version, remnants, editions, hosts, .. } = asked;
         let sites = self.sites.intersection(&SiteScope::of(&asked.sites));
-        let found = self.store.software_find(SoftwareQuery { text, version, sites, editions, hosts, after }).await?;
+        let rules = Arc::clone(&self.rules);
+        let installed = InstalledStates::new(move |kind, state| {
+            rules.catalogue.read_state(Some(kind), state).condition == Condition::There
+        });
+        let found = self
+            .store
+            .software_find(SoftwareQuery { text, version, installed, remnants, sites, editions, hosts, after })
+            .await?;
         // A page may end early, so only an empty page is the last one.
-        let next = found.hosts.last().map(|one| one.id.to_string());
+        let next = found.hosts.last().map(|one| encode(&(one.hostname.to_ascii_lowercase(), one.id)));
         Ok((found, next))
     }
 }

@@ -11,6 +11,7 @@ use crate::store::StoredVerdict;
 pub(super) struct EffectiveVerdict {
     pub(super) lane: Lane,
     pub(super) overdue: bool,
+    pub(super) silent: bool,
     pub(super) since: Timestamp,
 }
 
@@ -20,9 +21,11 @@ pub(super) fn effective(
     last_seen: Option<Timestamp>,
     now: Timestamp,
 ) -> EffectiveVerdict {
-    let lane = effective_lane(verdict.awake_lane, is_silent(order, last_seen, now));
-    // A host becomes silent when its patience ends, not when somebody reads the report.
+    let silent = is_silent(order, last_seen, now);
+    let lane = effective_lane(verdict.awake_lane, silent);
+    // A host becomes silent when its patience ends. New rules may have changed the verdict of a silent host since, which
+    // does not make it silent for a shorter time.
     let fell_silent = last_seen.map_or(verdict.since, |seen| seen.plus(order.patience));
-    let since = if lane == verdict.awake_lane { verdict.since } else { fell_silent.max(verdict.since) };
-    EffectiveVerdict { lane, overdue: is_overdue(order, lane, verdict.in_scope, now), since }
+    let since = if lane == verdict.awake_lane { verdict.since } else { fell_silent };
+    EffectiveVerdict { lane, overdue: is_overdue(order, lane, verdict.in_scope, now), silent, since }
 }

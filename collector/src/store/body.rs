@@ -1,9 +1,10 @@
-//! The interned form of a section: numbers of editions in the dictionary, and what only this section has.
+//! The interned form of a section: numbers of editions in the dictionary, and what only this section has. The state is
+//! stored with the edition.
 //!
 //! ```text
-//! body    := 0x02 groups:varint group* singles:varint single*
-//! group   := flags:u8 [state:text] members:varint edition*              they differ only in their edition
-//! single  := edition flags:u8 [path] [state:text] [attributes:varint (name:text value:text)*]
+//! body    := 0x03 groups:varint group* singles:varint single*
+//! group   := flags:u8 members:varint edition*              they differ only in their edition
+//! single  := edition flags:u8 [path] [attributes:varint (name:text value:text)*]
 //! edition := its difference from the edition before in this group or in the singles:varint
 //! path    := text | the part before the name:text, the part after it:text
 //! text    := n:varint            n > 0: text n - 1 of this body; text 0 is empty
@@ -24,11 +25,12 @@ use self::residue::Residue;
 use self::text::{Reader, Writer, broken};
 use super::fault::Step;
 
-const FORM: u8 = 2;
+const FORM: u8 = 3;
 
 /// Finds editions by their numbers.
 pub(in crate::store) trait Lookup {
-    /// The canonical bytes of the edition with this number, see [`Edition`]; `None` if there is none.
+    /// The canonical bytes of the edition with this number, see [`Edition`], followed by the state; `None` if there is
+    /// none.
     fn edition(&mut self, number: i64) -> Step<Option<Vec<u8>>>;
 }
 
@@ -93,8 +95,9 @@ pub(in crate::store) fn decode(
     walk(body, |edition, residue| {
         let bytes = lookup.edition(i64::from(edition))?;
         let bytes = bytes.ok_or_else(|| broken(&format!("edition {edition} is not in the dictionary")))?;
-        let edition = Edition::read(&bytes).map_err(|error| broken(&error.to_string()))?;
-        observations.push(residue.of_edition(edition));
+        let (edition, state) = Edition::read_first(&bytes).map_err(|error| broken(&error.to_string()))?;
+        let state = std::str::from_utf8(state).map_err(|_| broken("a state is not UTF-8"))?;
+        observations.push(residue.of_edition(edition, state));
         Ok(())
     })?;
     // The body does not store the order, because the canonical form has only one.
@@ -163,9 +166,13 @@ mod tests {
 
         fn encode(&mut self, section: &CanonicalSection) -> Vec<u8> {
             let observations = section.observations();
-            let editions: Vec<u32> = observations.iter().map(|seen| self.number(seen.edition)).collect();
+            let editions: Vec<u32> = observations.iter().map(|seen| self.number(&key(seen))).collect();
             encode(&observations, &editions)
         }
+    }
+
+    fn key(seen: &ObservationView<'_>) -> Vec<u8> {
+        [seen.edition, seen.state.as_bytes()].concat()
     }
 
     impl Lookup for Book {
@@ -206,7 +213,7 @@ mod tests {
             let section = CanonicalSection::from(&section);
             let mut book = Book::default();
             let body = book.encode(&section);
-            let mut wanted: Vec<u32> = section.observations().iter().map(|seen| book.number(seen.edition)).collect();
+            let mut wanted: Vec<u32> = section.observations().iter().map(|seen| book.number(&key(seen))).collect();
             wanted.sort_unstable();
             wanted.dedup();
             prop_assert_eq!(editions(&body).expect("reads"), wanted);

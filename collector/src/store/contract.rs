@@ -24,7 +24,8 @@ pub(crate) use enrollment::*;
 pub(crate) use judge_queue::*;
 pub(crate) use kit::{
     assert_healthy, at, check_in, current, delivery, enrolled as enrolled_fleet, enrollment, host, host_revoke, judged,
-    judgement, key, large_delivery, ledger, packages, reports, second_snapshot, settled, small_fleet, snapshot,
+    judgement, key, large_delivery, ledger, packages, reports, second_snapshot, settled, settled_under, small_fleet,
+    snapshot,
 };
 pub(crate) use lists::*;
 pub(crate) use snapshots::*;
@@ -67,6 +68,7 @@ macro_rules! suite {
             a_late_message_of_an_earlier_process_does_not_bring_back_its_snapshot
             a_late_delivery_does_not_move_the_pointer_back
             a_snapshot_that_is_known_becomes_current_without_an_upload
+            the_last_complete_scan_is_remembered_while_scans_fail
             two_hosts_of_one_image_share_snapshot_and_sections
             sections_are_rebuilt_as_they_came
             facts_and_state_are_kept_when_they_change
@@ -87,9 +89,11 @@ macro_rules! suite {
             lists_are_in_order_filtered_and_paged
             a_host_is_found_by_its_name_whatever_its_case
             an_unknown_host_is_told_so
+            lists_are_sorted_in_the_store_and_pages_have_no_gap
             counts_lists_and_searches_can_be_limited_to_sites
             software_is_found_in_current_snapshots_before_and_after_it_is_indexed
             an_index_of_many_segments_says_what_the_sections_say
+            a_removed_package_is_a_remnant_and_a_version_is_exact
             an_operation_that_fails_affects_no_other
             concurrent_clients_leave_the_store_consistent
             a_reader_that_follows_the_ledger_misses_nothing

@@ -53,7 +53,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::CanonicalSection;
-use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp};
+use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, SiteId, Snapshot, SoftwareReport, Timestamp};
 use muster_proto::terminal::Progress;
 use tokio::sync::Notify;
 
@@ -310,6 +310,19 @@ impl Store for PostgresStore {
             host::find(&lease, name, &self.dictionaries.within(&lease, "site", sites).await?).await
         };
         self.pool.run("host_find", Statement, find).await
+    }
+
+    async fn host_matches(&self, query: HostQuery) -> Result<u64, StoreError> {
+        let query = &query;
+        let count = |lease: Arc<Lease>| async move { list::count(&lease, &self.dictionaries, query).await };
+        self.pool.run("host_matches", Read, count).await
+    }
+
+    async fn site_tally(&self, sites: &SiteScope) -> Result<Vec<(SiteId, u64)>, StoreError> {
+        let read = |lease: Arc<Lease>| async move {
+            host::by_site(&lease, &self.dictionaries.within(&lease, "c.site", sites).await?).await
+        };
+        self.pool.run("site_tally", Read, read).await
     }
 
     async fn host_count(&self, sites: &SiteScope) -> Result<u64, StoreError> {

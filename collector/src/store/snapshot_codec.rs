@@ -40,6 +40,16 @@ pub(in crate::store) fn sections(bytes: &[u8]) -> Step<Vec<i64>> {
     Ok(sections)
 }
 
+/// Whether every source of the system was read completely in the scan of a stored form.
+pub(in crate::store) fn is_complete_scan(bytes: &[u8]) -> Step<bool> {
+    let snapshot = decode(bytes, |_| Ok(Digest::from_bytes([0; 32])))?;
+    let is_read = |entry: &SnapshotEntry| entry.outcome.is_complete() || entry.outcome == Outcome::NotApplicable;
+    Ok(snapshot.entries().iter().all(is_read))
+}
+
+/// How many snapshots of a host are searched for a complete scan, the current one not counted.
+pub(in crate::store) const SEARCHED_SCANS: i64 = 100;
+
 /// The snapshot of a stored form. `digest` returns the digest of a section's row number.
 pub(in crate::store) fn decode(bytes: &[u8], mut digest: impl FnMut(i64) -> Step<Digest>) -> Step<Snapshot> {
     let mut reader = Reader { bytes };

@@ -1,10 +1,12 @@
 //! Search for software: the query, and matching the editions of a dictionary.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, Input};
 use muster_proto::canonical::Edition;
-use muster_proto::model::{HostId, Platform, SoftwareCount, SoftwareEdition};
+use muster_proto::model::{HostId, Kind, Platform, SoftwareCount, SoftwareEdition};
 
 use super::SiteScope;
 use super::fault::{Step, StoreFault};
@@ -14,16 +16,69 @@ use super::fault::{Step, StoreFault};
 pub struct SoftwareQuery {
     /// Text that the name or the vendor contains, ignoring case; not empty.
     pub text: String,
-    /// A prefix of the version; empty matches any.
-    pub version: String,
+    /// The version.
+    pub version: VersionFilter,
+    /// Which states mean that software is installed.
+    pub installed: InstalledStates,
+    /// Also software whose state means that it is not installed.
+    pub remnants: bool,
     /// Only hosts of these sites.
     pub sites: SiteScope,
     /// At most this many editions, those on most hosts first.
     pub editions: usize,
     /// At most this many hosts.
     pub hosts: usize,
-    /// Only hosts after this one, in the order of their ids.
-    pub after: Option<HostId>,
+    /// Only hosts after this place. Hosts are in the order of their names, without regard to the case of ASCII letters,
+    /// and of their ids.
+    pub after: Option<(String, HostId)>,
+}
+
+/// Which versions match.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum VersionFilter {
+    /// Every version.
+    #[default]
+    Any,
+    /// Only this version.
+    Exactly(String),
+    /// Versions that start with this text.
+    StartsWith(String),
+}
+
+impl VersionFilter {
+    fn matches(&self, version: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(wanted) => version == wanted,
+            Self::StartsWith(start) => version.starts_with(start),
+        }
+    }
+}
+
+/// Says of a state, as a source of this kind spells it, whether it means that the software is installed. The rules know
+/// that, and the store does not know the rules.
+#[derive(Clone)]
+pub struct InstalledStates(Arc<dyn Fn(Kind, &str) -> bool + Send + Sync>);
+
+impl InstalledStates {
+    /// States for which this is true mean that the software is installed.
+    #[must_use]
+    pub fn new(is_installed: impl Fn(Kind, &str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_installed))
+    }
+}
+
+impl Default for InstalledStates {
+    /// Every state means that the software is installed.
+    fn default() -> Self {
+        Self::new(|_, _| true)
+    }
+}
+
+impl fmt::Debug for InstalledStates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InstalledStates").finish_non_exhaustive()
+    }
 }
 
 /// The result of one step in building the search index.
@@ -73,20 +128,25 @@ impl Wanted {
     }
 }
 
-/// The editions of a dictionary whose name or vendor contains the text and whose version has the prefix. `bytes` are
-/// all texts, concatenated, each a platform and an edition; `ends[n - 1]` is the end of the text with number n.
-pub(in crate::store) fn search(bytes: &[u8], ends: &[usize], wanted: &Wanted, version: &str) -> Step<Editions> {
+/// The editions of a dictionary whose name or vendor contains the text and that match the query. `bytes` are all texts,
+/// concatenated, each a platform, an edition and a state; `ends[n - 1]` is the end of the text with number n.
+pub(in crate::store) fn search(bytes: &[u8], ends: &[usize], wanted: &Wanted, query: &SoftwareQuery) -> Step<Editions> {
     let mut found = BTreeMap::new();
     let mut at = 0;
-    // A hit may also be in a version, or span two editions; only name and vendor count.
+    // A hit may also be in a version or a state, or span two editions; only name and vendor count.
     while let Some(hit) = wanted.next(bytes, at) {
         let index = ends.partition_point(|end| *end <= hit);
         let start = index.checked_sub(1).map_or(0, |before| ends[before]);
         // One hit in a text is enough, so the search goes on after its end.
         at = ends[index];
-        let Some((platform, edition)) = read(&bytes[start..at]) else { continue };
-        if edition.version.starts_with(version) && (wanted.is_in(edition.name) || wanted.is_in(edition.vendor)) {
-            found.insert(u32::try_from(index + 1).unwrap_or(u32::MAX), stored(platform, edition)?);
+        let Some((platform, edition, state)) = read(&bytes[start..at]) else { continue };
+        let is_wanted = wanted.is_in(edition.name) || wanted.is_in(edition.vendor);
+        if !is_wanted || !query.version.matches(edition.version) {
+            continue;
+        }
+        let edition = stored(platform, edition, state, &query.installed)?;
+        if edition.present || query.remnants {
+            found.insert(u32::try_from(index + 1).unwrap_or(u32::MAX), edition);
         }
     }
     Ok(found)
@@ -112,16 +172,18 @@ pub(in crate::store) fn foremost(counted: &mut Vec<SoftwareCount>, most: usize) 
     more
 }
 
-/// Platform and edition of a text in the dictionary.
-pub(in crate::store) fn read(text: &[u8]) -> Option<(u8, Edition<'_>)> {
-    let (platform, edition) = text.split_first()?;
-    Some((*platform, Edition::read(edition).ok()?))
+/// Platform, edition and state of a text in the dictionary.
+pub(in crate::store) fn read(text: &[u8]) -> Option<(u8, Edition<'_>, &str)> {
+    let (platform, rest) = text.split_first()?;
+    let (edition, state) = Edition::read_first(rest).ok()?;
+    Some((*platform, edition, std::str::from_utf8(state).ok()?))
 }
 
-fn stored(platform: u8, edition: Edition<'_>) -> Step<SoftwareEdition> {
+fn stored(platform: u8, edition: Edition<'_>, state: &str, installed: &InstalledStates) -> Step<SoftwareEdition> {
     let Edition { kind, name, vendor, version, id: _ } = edition;
     let platform = Platform::from_code(platform)
         .ok_or_else(|| StoreFault::damaged("an edition", format!("there is no platform with code {platform}")))?;
     let (name, vendor, version) = (name.to_owned(), vendor.to_owned(), version.to_owned());
-    Ok(SoftwareEdition { platform, kind, name, vendor, version })
+    let (present, state) = ((installed.0)(kind, state), state.to_owned());
+    Ok(SoftwareEdition { platform, kind, name, vendor, version, state, present })
 }

@@ -48,7 +48,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_proto::canonical::CanonicalSection;
-use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, Snapshot, SoftwareReport, Timestamp};
+use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, SiteId, Snapshot, SoftwareReport, Timestamp};
 use muster_proto::terminal::Progress;
 use rusqlite::Connection;
 use tokio::sync::Notify;
@@ -234,6 +234,15 @@ impl Store for SqliteStore {
     async fn host_find(&self, name: &str, sites: &SiteScope) -> Result<Vec<HostId>, StoreError> {
         let (name, sites) = (name.to_owned(), sites.clone());
         self.readers.read("host_find", move |sql, _| host::find(sql, &name, &sites)).await
+    }
+
+    async fn host_matches(&self, query: HostQuery) -> Result<u64, StoreError> {
+        self.readers.read("host_matches", move |sql, _| list::count(sql, &query)).await
+    }
+
+    async fn site_tally(&self, sites: &SiteScope) -> Result<Vec<(SiteId, u64)>, StoreError> {
+        let sites = sites.clone();
+        self.readers.read("site_tally", move |sql, _| host::by_site(sql, &sites)).await
     }
 
     async fn host_count(&self, sites: &SiteScope) -> Result<u64, StoreError> {

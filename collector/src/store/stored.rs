@@ -7,6 +7,7 @@ use muster_proto::model::{
     Timestamp,
 };
 
+use super::HostKey;
 use crate::judge::Remediation;
 use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
@@ -55,6 +56,8 @@ pub struct StoredHostRow {
     pub last_seen: Option<Timestamp>,
     /// Its verdicts.
     pub verdicts: Vec<StoredVerdict>,
+    /// Its place in the list.
+    pub key: HostKey,
 }
 
 /// Everything about one host.
@@ -74,6 +77,9 @@ pub struct StoredHost {
     pub last_seen: Option<Timestamp>,
     /// Its current snapshot; `None` before the first delivery.
     pub snapshot: Option<StoredSnapshot>,
+    /// When it last reported a scan in which every source of its system was read completely; `None` if it is not among
+    /// its latest snapshots. If later scans were not complete, this is when the first of them was received.
+    pub complete_scan: Option<Timestamp>,
     /// Its verdicts.
     pub verdicts: Vec<StoredVerdict>,
     /// The lanes that it was in, oldest first; the last one of each order is the current one.
@@ -156,28 +162,6 @@ impl std::fmt::Display for SiteScope {
     }
 }
 
-/// Which hosts a list shows. Silence is computed when read: a host is silent under an order when its last check-in is
-/// older than that order's instant in `silent_before`.
-#[derive(Debug, Clone, Default)]
-pub struct HostQuery {
-    /// Only hosts with a verdict under this order.
-    pub order: Option<OrderId>,
-    /// Only hosts in these lanes under that order; empty is any.
-    pub lanes: Vec<Lane>,
-    /// The instant before which a last check-in counts as silent under that order.
-    pub silent_before: Option<Timestamp>,
-    /// Only hosts to which the order applies.
-    pub in_scope_only: bool,
-    /// Only hosts of these sites.
-    pub sites: SiteScope,
-    /// Only hosts whose name contains this, without regard to case.
-    pub name: String,
-    /// At most this many hosts.
-    pub rows: usize,
-    /// Only hosts after this one; lists are ordered by id.
-    pub after: Option<HostId>,
-}
-
 /// The number of hosts under one order. The counts add up to all hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LaneTally {
@@ -187,6 +171,8 @@ pub struct LaneTally {
     pub out_of_scope: u64,
     /// Hosts that have no verdict under this order yet.
     pub unjudged: u64,
+    /// Those of them that are silent.
+    pub unjudged_silent: u64,
 }
 
 /// The length of the judge queue.

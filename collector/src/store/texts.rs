@@ -7,6 +7,7 @@ use std::hash::BuildHasher as _;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use muster_proto::canonical::ObservationView;
 
+use super::SoftwareQuery;
 use super::fault::Step;
 use super::software::{self, Editions, Wanted};
 
@@ -96,19 +97,22 @@ impl Texts {
     }
 
     /// If the texts are editions: those that match, see [`software::search`].
-    pub(in crate::store) fn search(&self, text: &Wanted, version: &str) -> Step<Editions> {
-        software::search(&self.bytes, &self.ends, text, version)
+    pub(in crate::store) fn search(&self, text: &Wanted, query: &SoftwareQuery) -> Step<Editions> {
+        software::search(&self.bytes, &self.ends, text, query)
     }
 }
 
-/// The hash of an edition.
+/// The text of an edition in the dictionary: platform, canonical bytes, and the state. The state is part of it, so that a
+/// search knows from the dictionary alone what is installed.
 pub(in crate::store) fn edition_key(platform: u8, seen: &ObservationView<'_>, key: &mut Vec<u8>) {
     key.clear();
     key.push(platform);
     key.extend_from_slice(seen.edition);
+    key.extend_from_slice(seen.state.as_bytes());
 }
 
 /// Whether this text is the edition on this platform.
 pub(in crate::store) fn is_edition(platform: u8, seen: &ObservationView<'_>, key: &[u8]) -> bool {
-    key.split_first() == Some((&platform, seen.edition))
+    let Some((of, rest)) = key.split_first() else { return false };
+    *of == platform && rest.strip_prefix(seen.edition) == Some(seen.state.as_bytes())
 }

@@ -71,6 +71,16 @@ impl<'a> Edition<'a> {
         reader.end()?;
         Ok(edition)
     }
+
+    /// Reads canonical bytes at the start of longer bytes, and returns what follows them.
+    ///
+    /// # Errors
+    /// The bytes do not begin with an edition. The error names the field and its offset.
+    pub fn read_first(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), NotCanonical> {
+        let mut reader = Reader::over(bytes);
+        let edition = read_edition(&mut reader)?;
+        Ok((edition, &bytes[reader.at()..]))
+    }
 }
 
 /// The attributes of an observation inside canonical bytes.

@@ -257,9 +257,10 @@ impl TryFrom<wire::Verdict> for VerdictReport {
 
 impl From<HostRow> for wire::HostRow {
     fn from(row: HostRow) -> Self {
-        let overdue = row.overdue;
+        let HostRow { overdue, silent, .. } = row;
         let host_lane = |(order, lane): (OrderId, Lane)| wire::HostLane {
             overdue: overdue.contains(&order),
+            silent: silent.contains(&order),
             order: order.to_string(),
             lane: u32::from(lane.code()),
         };
@@ -279,11 +280,14 @@ impl TryFrom<wire::HostRow> for HostRow {
     type Error = ConvertError;
     fn try_from(row: wire::HostRow) -> Result<Self, ConvertError> {
         let mut lanes = BTreeMap::new();
-        let mut overdue = Vec::new();
+        let (mut overdue, mut silent) = (Vec::new(), Vec::new());
         for host_lane in row.lanes {
             let order = id("HostLane.order", OrderId::new(host_lane.order))?;
             if host_lane.overdue {
                 overdue.push(order.clone());
+            }
+            if host_lane.silent {
+                silent.push(order.clone());
             }
             lanes.insert(order, lane("HostLane.lane", host_lane.lane)?);
         }
@@ -296,6 +300,7 @@ impl TryFrom<wire::HostRow> for HostRow {
             last_seen: instant(row.last_seen_ms),
             lanes,
             overdue,
+            silent,
         })
     }
 }
@@ -308,6 +313,8 @@ impl From<SoftwareEdition> for wire::Edition {
             name: edition.name,
             vendor: edition.vendor,
             version: edition.version,
+            state: edition.state,
+            present: edition.present,
         }
     }
 }
@@ -321,6 +328,8 @@ impl TryFrom<wire::Edition> for SoftwareEdition {
             name: edition.name,
             vendor: edition.vendor,
             version: edition.version,
+            state: edition.state,
+            present: edition.present,
         })
     }
 }
@@ -450,6 +459,7 @@ impl From<HostReport> for wire::Host {
             enrolled_at_ms: host.enrolled_at.millis(),
             last_seen_ms: host.last_seen.map(Timestamp::millis),
             snapshot_since_ms: host.snapshot_since.map(Timestamp::millis),
+            complete_scan_ms: host.complete_scan.map(Timestamp::millis),
             observed_at_ms: host.observed_at.map(Timestamp::millis),
             snapshot: host.snapshot,
             sources: into_all(host.sources),
@@ -470,6 +480,7 @@ impl TryFrom<wire::Host> for HostReport {
             enrolled_at: Timestamp::from_millis(host.enrolled_at_ms),
             last_seen: instant(host.last_seen_ms),
             snapshot_since: instant(host.snapshot_since_ms),
+            complete_scan: instant(host.complete_scan_ms),
             observed_at: instant(host.observed_at_ms),
             snapshot: host.snapshot,
             sources: all(host.sources)?,
@@ -527,6 +538,8 @@ impl From<Finding> for wire::Finding {
             presence: u32::from(finding.presence.code()),
             protection: u32::from(finding.protection.code()),
             since_ms: finding.since.millis(),
+            silent: finding.silent,
+            last_seen_ms: finding.last_seen.map(Timestamp::millis),
             reason: finding.reason,
             advice: finding.advice,
         }
@@ -546,7 +559,9 @@ impl TryFrom<wire::Finding> for Finding {
             overdue: finding.overdue,
             presence: code("Finding.presence", finding.presence, Presence::from_code)?,
             protection: code("Finding.protection", finding.protection, Protection::from_code)?,
+            silent: finding.silent,
             since: Timestamp::from_millis(finding.since_ms),
+            last_seen: instant(finding.last_seen_ms),
             reason: finding.reason,
             advice: finding.advice,
         })

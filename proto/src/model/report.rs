@@ -77,6 +77,8 @@ pub struct HostRow {
     pub lanes: BTreeMap<OrderId, Lane>,
     /// The orders under which it is overdue.
     pub overdue: Vec<OrderId>,
+    /// The orders under which it is silent, whatever its lane is: it has not reported within their patience.
+    pub silent: Vec<OrderId>,
 }
 
 /// One version of a software title, as a source spells it.
@@ -92,6 +94,10 @@ pub struct SoftwareEdition {
     pub vendor: String,
     /// Version as the source spells it.
     pub version: String,
+    /// State as the source spells it; empty if the source gives none.
+    pub state: String,
+    /// Whether the state means that it is installed. A removed package that left its configuration is not.
+    pub present: bool,
 }
 
 /// How many hosts have an edition.
@@ -128,7 +134,7 @@ pub struct SoftwareReport {
     pub more_editions: u64,
     /// How many hosts have at least one matching edition.
     pub hosts_total: u64,
-    /// Some of these hosts, in the order of their ids.
+    /// Some of these hosts, in the order of their names.
     pub hosts: Vec<SoftwareHost>,
 }
 
@@ -214,6 +220,9 @@ pub struct HostReport {
     pub snapshot_since: Option<Timestamp>,
     /// When the agent scanned, by its own clock, corrected to the collector's.
     pub observed_at: Option<Timestamp>,
+    /// When it last reported a scan in which every source of its system was read completely. If later scans were not
+    /// complete, this is when the first of them was received. `None` if there was no complete scan lately.
+    pub complete_scan: Option<Timestamp>,
     /// The digest of its current snapshot; empty before the first.
     pub snapshot: String,
     /// What each source contributed.
@@ -299,12 +308,17 @@ pub struct Finding {
     pub lane: Lane,
     /// Whether it is not finished after the due milestone.
     pub overdue: bool,
+    /// Whether it has not reported within the order's patience, whatever the lane is.
+    pub silent: bool,
     /// How the order's product is present.
     pub presence: Presence,
     /// What else protects the host.
     pub protection: Protection,
-    /// Since when it has been in this lane.
+    /// Since when it has been in this lane. A host in `silent` has been there since its last check-in plus the order's
+    /// patience.
     pub since: Timestamp,
+    /// The last check-in, by the collector's clock; before the first one, the enrollment.
+    pub last_seen: Option<Timestamp>,
     /// Why it is in this lane, one sentence.
     pub reason: String,
     /// What to do next.

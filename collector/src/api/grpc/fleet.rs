@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use muster_proto::convert::ConvertError;
 use muster_proto::limits;
-use muster_proto::model::{CaPin, InvalidId, Lane, OrderId, ProductId, SiteId, TokenId};
+use muster_proto::model::{CaPin, FindingsSort, HostsSort, InvalidId, Lane, OrderId, ProductId, SiteId, TokenId};
 use muster_proto::wire::{self, fleet_service_server::FleetService};
 use tonic::{Request, Response, Status};
 
@@ -16,7 +16,7 @@ use crate::api::status;
 use crate::clock::Clock;
 use crate::reports::{ChangesAsked, FindingsQuery, HostsQuery, ReportContext, ReportError, SoftwareAsked};
 use crate::rules::RuleSet;
-use crate::store::Store;
+use crate::store::{Store, VersionFilter};
 use crate::telemetry::Metrics;
 
 const DEFAULT_ROWS: usize = 1000;
@@ -87,7 +87,9 @@ impl FleetService for Fleet {
         let query = HostsQuery {
             order: optional("ListHostsRequest.order", request.order, OrderId::new)?,
             lanes: lanes("ListHostsRequest.lanes", &request.lanes)?,
+            silent_only: request.silent_only,
             sites: sites("ListHostsRequest.sites", request.sites)?,
+            sort: sort("ListHostsRequest.sort", request.sort, HostsSort::Name, HostsSort::from_code)?,
             name: short("ListHostsRequest.name", request.name)?,
             rows: rows(request.page_rows)?,
             // An absent string is empty in proto3.
@@ -95,7 +97,7 @@ impl FleetService for Fleet {
         };
         let page = self.or_status(self.context(&caller).hosts(query).await)?;
         let next_page_token = page.next.unwrap_or_default();
-        Ok(Response::new(wire::ListHostsResponse { hosts: into_all(page.rows), next_page_token }))
+        Ok(Response::new(wire::ListHostsResponse { hosts: into_all(page.rows), next_page_token, total: page.total }))
     }
 
     async fn get_host(&self, request: Request<wire::GetHostRequest>) -> Answer<wire::GetHostResponse> {
@@ -123,7 +125,8 @@ impl FleetService for Fleet {
         let hosts = if request.host_rows == 0 { 0 } else { rows(request.host_rows)? };
         let asked = SoftwareAsked {
             text: short("SearchSoftwareRequest.text", request.text)?,
-            version: short("SearchSoftwareRequest.version", request.version)?,
+            version: version(request.version, request.version_prefix)?,
+            remnants: request.remnants,
             sites: sites("SearchSoftwareRequest.sites", request.sites)?,
             editions: rows(request.edition_rows)?,
             hosts,
@@ -140,12 +143,18 @@ impl FleetService for Fleet {
         let query = FindingsQuery {
             order: optional("ListFindingsRequest.order", request.order, OrderId::new)?,
             lanes: lanes("ListFindingsRequest.lanes", &request.lanes)?,
+            sites: sites("ListFindingsRequest.sites", request.sites)?,
+            sort: sort("ListFindingsRequest.sort", request.sort, FindingsSort::Lane, FindingsSort::from_code)?,
             rows: rows(request.page_rows)?,
             page: Some(request.page_token).filter(|token| !token.is_empty()),
         };
         let page = self.or_status(self.context(&caller).findings(query).await)?;
         let next_page_token = page.next.unwrap_or_default();
-        Ok(Response::new(wire::ListFindingsResponse { findings: into_all(page.rows), next_page_token }))
+        Ok(Response::new(wire::ListFindingsResponse {
+            findings: into_all(page.rows),
+            next_page_token,
+            total: page.total,
+        }))
     }
 
     async fn list_changes(&self, request: Request<wire::ListChangesRequest>) -> Answer<wire::ListChangesResponse> {
@@ -304,12 +313,33 @@ fn optional<T>(
     if text.is_empty() { Ok(None) } else { required(field, text, read).map(Some) }
 }
 
+/// A version, or the start of one.
+fn version(exactly: String, start: String) -> Result<VersionFilter, Status> {
+    let exactly = short("SearchSoftwareRequest.version", exactly)?;
+    let start = short("SearchSoftwareRequest.version_prefix", start)?;
+    match (exactly.is_empty(), start.is_empty()) {
+        (true, true) => Ok(VersionFilter::Any),
+        (false, true) => Ok(VersionFilter::Exactly(exactly)),
+        (true, false) => Ok(VersionFilter::StartsWith(start)),
+        (false, false) => Err(Status::invalid_argument("give a version or the start of a version, not both")),
+    }
+}
+
 pub(super) fn sites(field: &'static str, ids: Vec<String>) -> Result<Vec<SiteId>, Status> {
     if ids.len() > limits::PAGE_ROWS {
         let (value, limit) = (ids.len(), limits::PAGE_ROWS);
         return Err(status::malformed(&ConvertError::Limit { field, value, limit_name: "PAGE_ROWS", limit }));
     }
     ids.into_iter().map(|id| required(field, id, SiteId::new)).collect()
+}
+
+/// A sort by its code; 0 is the default.
+fn sort<T>(field: &'static str, code: u32, default: T, from_code: impl Fn(u8) -> Option<T>) -> Result<T, Status> {
+    if code == 0 {
+        return Ok(default);
+    }
+    let found = u8::try_from(code).ok().and_then(from_code);
+    found.ok_or_else(|| status::malformed(&ConvertError::Code { field, code }))
 }
 
 fn lanes(field: &'static str, codes: &[u32]) -> Result<Vec<Lane>, Status> {

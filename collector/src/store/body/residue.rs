@@ -1,4 +1,4 @@
-//! The residue of an observation: what is not in its edition (path, state, attributes). The path is stored relative to
+//! The residue of an observation: what is not in its edition (path, attributes). The path is stored relative to
 //! the name if that is shorter.
 
 use std::collections::BTreeMap;
@@ -12,14 +12,12 @@ use crate::store::fault::Step;
 const HAS_PATH: u8 = 1;
 /// The path contains the name.
 const PATH_FROM_NAME: u8 = 2;
-const HAS_STATE: u8 = 4;
-const HAS_ATTRIBUTES: u8 = 8;
+const HAS_ATTRIBUTES: u8 = 4;
 
 /// See the head of the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Residue<'a> {
     path: Path<'a>,
-    state: &'a str,
     attributes: Attributes<'a>,
 }
 
@@ -33,7 +31,7 @@ enum Path<'a> {
 
 impl PartialEq for Residue<'_> {
     fn eq(&self, other: &Self) -> bool {
-        (self.path, self.state, self.attributes) == (other.path, other.state, other.attributes)
+        (self.path, self.attributes) == (other.path, other.attributes)
     }
 }
 
@@ -42,14 +40,14 @@ impl Eq for Residue<'_> {}
 impl std::hash::Hash for Residue<'_> {
     fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
         // Attributes are left out, because only residues without any are keys of a map.
-        (self.path, self.state).hash(hasher);
+        self.path.hash(hasher);
     }
 }
 
 impl<'a> Residue<'a> {
     pub(super) fn of(observation: &ObservationView<'a>) -> Self {
-        let ObservationView { name, path, state, attributes, .. } = *observation;
-        Self { path: Path::of(name, path), state, attributes }
+        let ObservationView { name, path, attributes, .. } = *observation;
+        Self { path: Path::of(name, path), attributes }
     }
 
     /// Whether several observations can have the same residue.
@@ -63,7 +61,6 @@ impl<'a> Residue<'a> {
             Path::Text(_) => HAS_PATH,
             Path::AroundName(..) => HAS_PATH | PATH_FROM_NAME,
         };
-        flags |= if self.state.is_empty() { 0 } else { HAS_STATE };
         flags |= if self.attributes.is_empty() { 0 } else { HAS_ATTRIBUTES };
         writer.byte(flags);
         match self.path {
@@ -73,9 +70,6 @@ impl<'a> Residue<'a> {
                 writer.text(before);
                 writer.text(after);
             }
-        }
-        if !self.state.is_empty() {
-            writer.text(self.state);
         }
         if !self.attributes.is_empty() {
             writer.varint(self.attributes.len() as u64);
@@ -116,7 +110,6 @@ fn around<'a>(path: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
 pub(super) struct Owned {
     flags: u8,
     path: (String, String),
-    state: String,
     attributes: BTreeMap<String, String>,
 }
 
@@ -128,7 +121,6 @@ impl Owned {
             HAS_PATH => (reader.text()?, String::new()),
             _ => (reader.text()?, reader.text()?),
         };
-        let state = if flags & HAS_STATE == 0 { String::new() } else { reader.text()? };
         let mut attributes = BTreeMap::new();
         if flags & HAS_ATTRIBUTES != 0 {
             for _ in 0..reader.length()? {
@@ -136,11 +128,11 @@ impl Owned {
                 attributes.insert(name, reader.text()?);
             }
         }
-        Ok(Self { flags, path, state, attributes })
+        Ok(Self { flags, path, attributes })
     }
 
-    /// The observation with this edition and residue.
-    pub(super) fn of_edition(&self, edition: Edition<'_>) -> Observation {
+    /// The observation with this edition, state and residue.
+    pub(super) fn of_edition(&self, edition: Edition<'_>, state: &str) -> Observation {
         let Edition { kind, name, vendor, version, id } = edition;
         let (before, after) = &self.path;
         let path = if self.flags & PATH_FROM_NAME == 0 { before.clone() } else { format!("{before}{name}{after}") };
@@ -151,7 +143,7 @@ impl Owned {
             version: version.to_owned(),
             id: id.to_owned(),
             path,
-            state: self.state.clone(),
+            state: state.to_owned(),
             attributes: self.attributes.clone(),
         }
     }

@@ -219,7 +219,7 @@ pub(crate) async fn settled(store: &Arc<dyn Store>, judgements: Vec<Judgement>, 
 }
 
 /// Settles judgements under these rules.
-pub(super) async fn settled_under(rules: &str, store: &Arc<dyn Store>, judgements: Vec<Judgement>, now: Timestamp) {
+pub(crate) async fn settled_under(rules: &str, store: &Arc<dyn Store>, judgements: Vec<Judgement>, now: Timestamp) {
     let rules_version = rules.to_owned();
     let settlement = Settlement { judgements, hits: BTreeMap::new(), rules_version, now };
     store.queue_settle(settlement).await.expect("settles");

@@ -1,14 +1,20 @@
 //! Lists, counts and names.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use muster_proto::model::{HostId, KeyFingerprint, Lane, SiteId, TokenId};
 
 use super::Backend;
 use super::kit::{
-    all_judged, at, check_in, delivery, enrolled, enrollment, host, new_token, order, packages, reports, site,
+    all_judged, at, check_in, delivery, enrolled, enrollment, facts, host, new_token, order, packages, reports, site,
+    token_id,
 };
-use crate::store::{CheckInAnswer, Delivered, Enrollment, HostQuery, LaneTally, NewToken, SiteScope, SoftwareQuery};
+use crate::store::{
+    CheckInAnswer, Delivered, Enrollment, HostQuery, HostSort, InstalledStates, LaneTally, NewToken, SiteScope,
+    SoftwareQuery, Store, VersionFilter,
+};
 
 pub(crate) async fn silence_moves_only_lanes_that_yield_to_it(backend: impl Backend) {
     let store = backend.open();
@@ -57,7 +63,7 @@ pub(crate) async fn lists_are_in_order_filtered_and_paged(backend: impl Backend)
         let page = store.host_list(HostQuery { after, ..ask.clone() }).await.expect("lists");
         let Some(last) = page.last() else { break };
         assert!(page.len() <= 2);
-        after = Some(last.host);
+        after = Some(last.key.clone());
         seen.extend(page.iter().map(|row| row.host));
     }
     assert_eq!(seen, (1..=5).map(host).collect::<Vec<HostId>>());
@@ -66,10 +72,11 @@ pub(crate) async fn lists_are_in_order_filtered_and_paged(backend: impl Backend)
     assert_eq!(named.iter().map(|row| row.hostname.as_str()).collect::<Vec<&str>>(), ["host-004"]);
     let elsewhere = HostQuery { sites: SiteScope::Only(vec![SiteId::new("elsewhere").expect("valid")]), ..all.clone() };
     assert!(store.host_list(elsewhere).await.expect("lists").is_empty());
-    let judged_only = HostQuery { order: Some(order()), ..all.clone() };
-    assert!(store.host_list(judged_only.clone()).await.expect("lists").is_empty());
+    let of_lane = |lane| HostQuery { order: Some(order()), in_scope_only: true, lanes: vec![lane], ..all.clone() };
+    let unknown = store.host_list(of_lane(Lane::Unknown)).await.expect("lists");
+    assert_eq!(unknown.len(), 5, "a host that waits for its first judgement is unknown");
     all_judged(&store, Lane::Clear, 5).await;
-    let rows = store.host_list(HostQuery { in_scope_only: true, ..judged_only }).await.expect("lists");
+    let rows = store.host_list(of_lane(Lane::Clear)).await.expect("lists");
     assert_eq!(rows.len(), 5);
     assert!(rows.iter().all(|row| row.verdicts.len() == 1));
 }
@@ -97,6 +104,138 @@ pub(crate) async fn an_unknown_host_is_told_so(backend: impl Backend) {
     assert_eq!(store.check().await.expect("checks").sections, 0, "strangers store nothing");
     assert!(store.host_get(host(9)).await.expect("asks").is_none());
     assert!(store.host_identify(KeyFingerprint::from_bytes([9; 32])).await.expect("asks").is_none());
+}
+
+/// The patience of the order in [`lists_are_sorted_in_the_store_and_pages_have_no_gap`].
+const PATIENCE: Duration = Duration::from_secs(50);
+/// The instant of silence there: hosts that were last seen before it are silent.
+const SILENT: u64 = 130;
+
+/// Name, site, lane, when it was last seen, and when it was judged, of the hosts 1 to 9. Host 9 has no verdict.
+const FLEET: [(&str, &str, Lane, u64, u64); 9] = [
+    ("mail", "hq", Lane::Replace, 150, 210),
+    ("Alpha", "plant", Lane::Clear, 120, 211),
+    ("web-2", "hq", Lane::Confirm, 160, 212),
+    ("WEB-1", "hq", Lane::Confirm, 110, 213),
+    ("alpha", "plant", Lane::Unknown, 140, 214),
+    ("db", "plant", Lane::Replace, 100, 215),
+    ("zeta", "plant", Lane::Clear, 170, 216),
+    ("beta", "hq", Lane::Confirm, 145, 217),
+    ("gamma", "plant", Lane::Unknown, 155, 0),
+];
+
+/// The lane now of a host of [`FLEET`].
+fn lane_of(n: u8) -> Lane {
+    let (.., lane, seen, _) = FLEET[usize::from(n) - 1];
+    lane.with_silence(seen < SILENT)
+}
+
+async fn sorted_fleet(store: &Arc<dyn Store>) {
+    super::kit::token_create(store, new_token(0)).await.expect("token");
+    let (plant, token) = (SiteId::new("plant").expect("valid"), TokenId::new("tok-2").expect("valid"));
+    super::kit::token_create(store, NewToken { id: token.clone(), site: plant, ..new_token(0) }).await.expect("token");
+    for n in 1..=9 {
+        let (name, site, lane, seen, judged_at) = FLEET[usize::from(n) - 1];
+        let token = if site == "hq" { token_id() } else { token.clone() };
+        let enrollment = Enrollment { token, facts: facts(name), ..enrollment(n) };
+        store.host_enroll(enrollment).await.expect("enrolls");
+        reports(store, n, 1, seen, &[packages(&[("curl", "8")])]).await;
+        if n < 9 {
+            all_judged(store, lane, judged_at).await;
+        }
+    }
+}
+
+pub(crate) async fn lists_are_sorted_in_the_store_and_pages_have_no_gap(backend: impl Backend) {
+    let store = backend.open();
+    sorted_fleet(&store).await;
+    // Writes the last check-ins, by which one sort reads the hosts.
+    store.close().await.expect("closes");
+    let store = backend.open();
+    let all: Vec<u8> = (1..=9).collect();
+    let name = |n: &u8| (FLEET[usize::from(*n) - 1].0.to_ascii_lowercase(), *n);
+    let seen = |n: &u8| (FLEET[usize::from(*n) - 1].3, *n);
+    let since = |n: &u8| match lane_of(*n) {
+        Lane::Silent => (seen(n).0 + PATIENCE.as_secs(), *n),
+        // It enrolled then, and nothing has been judged since.
+        _ if *n == 9 => seen(n),
+        _ => (FLEET[usize::from(*n) - 1].4, *n),
+    };
+    let lanes: [&[Lane]; 6] = [
+        &[],
+        &[Lane::Replace],
+        &[Lane::Confirm, Lane::Silent],
+        &[Lane::Unknown, Lane::Replace, Lane::Silent],
+        &[Lane::Clear],
+        &[Lane::Done],
+    ];
+    let sites = [None, Some("hq"), Some("plant"), Some("nowhere")];
+    let mut asked = 0;
+    for (lanes, site) in lanes.iter().flat_map(|lanes| sites.iter().map(move |site| (*lanes, *site))) {
+        for sort in [HostSort::Name, HostSort::LastSeen, HostSort::Since] {
+            if sort == HostSort::Since && (lanes.is_empty() || lanes.iter().any(|lane| lane.is_finished())) {
+                continue;
+            }
+            let is_asked = |n: &u8| {
+                (lanes.is_empty() || lanes.contains(&lane_of(*n)))
+                    && site.is_none_or(|site| FLEET[usize::from(*n) - 1].1 == site)
+            };
+            let mut expected: Vec<u8> = all.iter().copied().filter(is_asked).collect();
+            match sort {
+                HostSort::Id => {}
+                HostSort::Name => expected.sort_by_key(name),
+                HostSort::LastSeen => expected.sort_by_key(seen),
+                HostSort::Since => expected.sort_by_key(since),
+            }
+            // Small and large pages are read from different indexes.
+            for rows in [1, 2, 100] {
+                let query = HostQuery {
+                    order: Some(order()),
+                    lanes: lanes.to_vec(),
+                    silent_before: Some(at(SILENT)),
+                    patience: PATIENCE,
+                    in_scope_only: true,
+                    sites: site.map_or(SiteScope::All, |site| SiteScope::Only(vec![site.parse().expect("valid")])),
+                    sort,
+                    rows,
+                    ..HostQuery::default()
+                };
+                assert_eq!(listed(&store, &query).await, expected, "{sort:?} {lanes:?} {site:?} {rows}");
+                let matches = store.host_matches(query).await.expect("counts");
+                assert_eq!(matches, expected.len() as u64, "{lanes:?} {site:?}");
+                asked += 1;
+            }
+        }
+    }
+    assert_eq!(asked, 180);
+    let silent = HostQuery {
+        order: Some(order()),
+        silent_before: Some(at(SILENT)),
+        silent_only: true,
+        in_scope_only: true,
+        sort: HostSort::Name,
+        rows: 1,
+        ..HostQuery::default()
+    };
+    assert_eq!(listed(&store, &silent).await, [2, 6, 4], "silent in any lane");
+    let named = HostQuery { name: "ALPHA".to_owned(), sort: HostSort::Name, rows: 1, ..HostQuery::default() };
+    assert_eq!(listed(&store, &named).await, [2, 5]);
+    assert_eq!(store.host_matches(named).await.expect("counts"), 2);
+    let tally = store.site_tally(&SiteScope::All).await.expect("tallies");
+    let tally: Vec<(&str, u64)> = tally.iter().map(|(site, hosts)| (site.as_str(), *hosts)).collect();
+    assert_eq!(tally, [("hq", 4), ("plant", 5)]);
+}
+
+/// All pages of a list, one after the other.
+async fn listed(store: &Arc<dyn Store>, query: &HostQuery) -> Vec<u8> {
+    let (mut hosts, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.host_list(HostQuery { after, ..query.clone() }).await.expect("lists");
+        assert!(page.len() <= query.rows);
+        let Some(last) = page.last() else { return hosts };
+        after = Some(last.key.clone());
+        hosts.extend(page.iter().map(|row| row.host.as_bytes()[0]));
+    }
 }
 
 /// Hosts 1 to 3 are at `hq`, hosts 4 and 5 at `plant`; all have curl, and all but host 5 are judged.
@@ -134,14 +273,24 @@ pub(crate) async fn counts_lists_and_searches_can_be_limited_to_sites(backend: i
         let tally = store.lane_tally(&order(), &sites, at(11)).await.expect("tallies");
         let in_scope = BTreeMap::from([((Lane::Clear, true), judged)]);
         let in_scope = if judged == 0 { BTreeMap::new() } else { in_scope };
-        assert_eq!(tally, LaneTally { in_scope, out_of_scope: 0, unjudged: count - judged }, "{sites:?}");
+        let unjudged = count - judged;
+        let counted = LaneTally { in_scope, out_of_scope: 0, unjudged, unjudged_silent: unjudged };
+        assert_eq!(tally, counted, "{sites:?}");
         let query = HostQuery { sites: sites.clone(), rows: 10, ..HostQuery::default() };
         let rows = store.host_list(query).await.expect("lists");
         assert_eq!(rows.iter().map(|row| row.host).collect::<Vec<HostId>>(), expected, "{sites:?}");
         let found = store.host_find("host-004", &sites).await.expect("finds");
         assert_eq!(found, if hosts.contains(&4) { vec![host(4)] } else { vec![] }, "{sites:?}");
-        let (text, version) = ("curl".to_owned(), String::new());
-        let query = SoftwareQuery { text, version, sites: sites.clone(), editions: 10, hosts: 10, after: None };
+        let query = SoftwareQuery {
+            text: "curl".to_owned(),
+            version: VersionFilter::Any,
+            installed: InstalledStates::default(),
+            remnants: false,
+            sites: sites.clone(),
+            editions: 10,
+            hosts: 10,
+            after: None,
+        };
         let found = store.software_find(query).await.expect("finds");
         assert_eq!(found.hosts_total, count, "{sites:?}");
         assert_eq!(found.editions.iter().map(|edition| edition.hosts).sum::<u64>(), count, "{sites:?}");

@@ -1,7 +1,7 @@
 //! Check-ins, snapshots, sections.
 
 use muster_proto::canonical;
-use muster_proto::model::Section;
+use muster_proto::model::{Outcome, Platform, Section, Snapshot, SnapshotEntry, SourceName};
 
 use super::Backend;
 use super::kit::{
@@ -195,4 +195,34 @@ pub(crate) async fn everything_survives_a_restart(backend: impl Backend) {
     assert_eq!(store.queue_depth().await.expect("asks").waiting, 2);
     assert_eq!(store.host_get(host(2)).await.expect("gets").expect("there").last_seen, Some(at(1)));
     assert_healthy(&store).await;
+}
+
+pub(crate) async fn the_last_complete_scan_is_remembered_while_scans_fail(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let complete = async || store.host_get(host(1)).await.expect("gets").expect("is there").complete_scan;
+    assert_eq!(complete().await, None, "nothing was scanned yet");
+    let scan = |seconds: u64, outcome: Outcome, name: &str| {
+        let all = [packages(&[(name, "1")])];
+        let entry = SnapshotEntry {
+            source: SourceName::Dpkg,
+            outcome,
+            reason: String::new(),
+            watchlist: 0,
+            section: Some(canonical::section_digest(&all[0])),
+        };
+        let snapshot = Snapshot::new(Platform::Linux, vec![entry]);
+        let digest = canonical::snapshot_digest(&snapshot);
+        Delivery { digest, snapshot: Some(snapshot), ..delivery(1, seconds, seconds, &all, &all) }
+    };
+    for (seconds, outcome, name, expected) in [
+        (10, Outcome::Found, "a", 10),
+        (20, Outcome::Found, "b", 20),
+        (30, Outcome::Partial, "b", 30),
+        (40, Outcome::Partial, "c", 30),
+        (50, Outcome::Found, "c", 50),
+    ] {
+        store.snapshot_deliver(scan(seconds, outcome, name)).await.expect("delivers");
+        assert_eq!(complete().await, Some(at(expected)), "after {seconds}");
+    }
 }

@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use muster_proto::model::SoftwareReport;
+use muster_proto::canonical;
+use muster_proto::model::{Kind, Observation, Platform, Section, SoftwareReport, SourceName};
 
 use super::Backend;
-use super::kit::{assert_healthy, enrolled, host, packages, reports, units};
-use crate::store::{IndexStep, SiteScope, SoftwareQuery, Store};
+use super::kit::{assert_healthy, enrolled, host, packages, part, reports, units};
+use crate::store::{IndexStep, InstalledStates, SiteScope, SoftwareQuery, Store, VersionFilter};
 
 fn query(text: &str) -> SoftwareQuery {
     SoftwareQuery {
         text: text.to_owned(),
-        version: String::new(),
+        version: VersionFilter::Any,
+        installed: InstalledStates::new(|_, state| state != "deinstall ok config-files"),
+        remnants: false,
         sites: SiteScope::All,
         editions: 100,
         hosts: 100,
@@ -63,10 +66,15 @@ pub(crate) async fn software_is_found_in_current_snapshots_before_and_after_it_i
         for nothing in ["8.1", "kes1", "kesldebian"] {
             assert_eq!(find(&store, nothing).await, (vec![], vec![]), "{nothing}, {round}");
         }
-        let begins = ask(&store, SoftwareQuery { version: "8.2".to_owned(), ..query("curl") }).await;
+        let begins =
+            ask(&store, SoftwareQuery { version: VersionFilter::StartsWith("8.2".to_owned()), ..query("curl") }).await;
         assert_eq!((begins.editions.len(), begins.hosts_total), (2, 1));
         assert_eq!(begins.hosts[0].editions.len(), 2, "{:?}", begins.hosts);
-        let page = ask(&store, SoftwareQuery { editions: 1, hosts: 1, after: Some(host(1)), ..query("curl") }).await;
+        let page = ask(
+            &store,
+            SoftwareQuery { editions: 1, hosts: 1, after: Some(("host-001".to_owned(), host(1))), ..query("curl") },
+        )
+        .await;
         assert_eq!((page.editions.len(), page.more_editions, page.hosts_total), (1, 2, 3));
         assert_eq!((page.hosts.len(), page.hosts[0].id), (1, host(2)));
         assert_eq!((page.hosts[0].hostname.as_str(), page.hosts[0].site.as_str()), ("host-002", "hq"));
@@ -104,4 +112,49 @@ pub(crate) async fn an_index_of_many_segments_says_what_the_sections_say(backend
     assert_eq!(editions.iter().map(|(edition, _)| edition.clone()).collect::<BTreeSet<_>>(), current);
     assert_eq!(hosts, [1, 2, 3, 4]);
     assert_healthy(&store).await;
+}
+
+/// The package database of a host where the second package was removed and has left its configuration.
+fn with_remnant(installed: (&str, &str), removed: (&str, &str)) -> Section {
+    let package = |(name, version): (&str, &str), state: &str| Observation {
+        version: version.to_owned(),
+        state: state.to_owned(),
+        ..Observation::new(Kind::Deb, name)
+    };
+    let rows = vec![package(installed, "install ok installed"), package(removed, "deinstall ok config-files")];
+    Section::new(Platform::Linux, SourceName::Dpkg, rows)
+}
+
+pub(crate) async fn a_removed_package_is_a_remnant_and_a_version_is_exact(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 3).await;
+    reports(&store, 1, 1, 10, &[with_remnant(("curl", "3.0.1"), ("kesl", "12.1"))]).await;
+    reports(&store, 2, 1, 10, &[with_remnant(("kesl", "12.1"), ("curl", "3.0.1"))]).await;
+    reports(&store, 3, 1, 10, &[packages(&[("curl", "3.0.19")])]).await;
+    for round in 0..3 {
+        assert_eq!(find(&store, "kesl").await, (vec![("kesl 12.1".to_owned(), 1)], vec![2]), "{round}");
+        let all = ask(&store, SoftwareQuery { remnants: true, ..query("kesl") }).await;
+        let states: Vec<(&str, bool, u64)> =
+            all.editions.iter().map(|one| (one.edition.state.as_str(), one.edition.present, one.hosts)).collect();
+        assert_eq!(states, [("deinstall ok config-files", false, 1), ("install ok installed", true, 1)], "{round}");
+        assert_eq!(all.hosts_total, 2);
+        let hosts: Vec<bool> = all.hosts.iter().map(|one| one.editions[0].present).collect();
+        assert_eq!(hosts, [false, true], "each host shows its own state");
+        for (version, hosts) in [
+            (VersionFilter::Exactly("3.0.1".to_owned()), vec![host(1)]),
+            (VersionFilter::Exactly("3.0".to_owned()), vec![]),
+            (VersionFilter::StartsWith("3.0.1".to_owned()), vec![host(1), host(3)]),
+        ] {
+            let found = ask(&store, SoftwareQuery { version: version.clone(), ..query("curl") }).await;
+            assert_eq!(found.hosts.iter().map(|one| one.id).collect::<Vec<_>>(), hosts, "{version:?} {round}");
+        }
+        indexed(&store).await;
+    }
+    assert_healthy(&store).await;
+    store.close().await.expect("closes");
+    let store = backend.open();
+    assert_eq!(find(&store, "kesl").await, (vec![("kesl 12.1".to_owned(), 1)], vec![2]), "after a restart");
+    let section = with_remnant(("curl", "3.0.1"), ("kesl", "12.1"));
+    let kept = store.section_get(canonical::section_digest(&section)).await.expect("gets").expect("is there");
+    assert_eq!(kept, part(&section), "the states are rebuilt to the byte");
 }

@@ -7,12 +7,17 @@ use muster_proto::model::{Lane, Timestamp, is_silent};
 
 use crate::store::HostQuery;
 
-/// Whether a list with this query shows a host with this awake lane. A query that names no order reads no lane
-/// (`None`) and shows every host.
-pub(in crate::store) fn is_asked_for(query: &HostQuery, awake: Option<Lane>, last_seen: Timestamp) -> bool {
+/// Whether a list with this query shows a host with this awake lane in a stream of these lanes (empty is any). A query
+/// that names no order reads no lane (`None`) and shows every host.
+pub(in crate::store) fn is_asked_for(
+    query: &HostQuery,
+    lanes: &[Lane],
+    awake: Option<Lane>,
+    last_seen: Timestamp,
+) -> bool {
     let Some(awake) = awake else { return true };
     let is_silent = query.silent_before.is_some_and(|before| is_silent(Some(last_seen), before));
-    query.lanes.is_empty() || query.lanes.contains(&awake.with_silence(is_silent))
+    (is_silent || !query.silent_only) && (lanes.is_empty() || lanes.contains(&awake.with_silence(is_silent)))
 }
 
 /// The awake lanes that can match a query for these lanes. `silent` is not stored: a host in it has any of the lanes
@@ -30,22 +35,30 @@ mod tests {
     const BEFORE: Timestamp = Timestamp::from_millis(100);
     const EARLIER: Timestamp = Timestamp::from_millis(99);
 
-    fn query(lanes: &[Lane]) -> HostQuery {
-        HostQuery { lanes: lanes.to_vec(), silent_before: Some(BEFORE), ..HostQuery::default() }
+    fn asked(lanes: &[Lane], awake: Option<Lane>, last_seen: Timestamp) -> bool {
+        let query = HostQuery { silent_before: Some(BEFORE), ..HostQuery::default() };
+        is_asked_for(&query, lanes, awake, last_seen)
+    }
+
+    #[test]
+    fn a_query_for_silent_hosts_shows_them_in_any_lane() {
+        let query = HostQuery { silent_before: Some(BEFORE), silent_only: true, ..HostQuery::default() };
+        assert!(is_asked_for(&query, &[], Some(Lane::Replace), EARLIER));
+        assert!(!is_asked_for(&query, &[], Some(Lane::Replace), BEFORE));
     }
 
     #[test]
     fn a_silent_host_is_listed_as_silent_and_not_in_its_awake_lane() {
-        assert!(is_asked_for(&query(&[Lane::Silent]), Some(Lane::Clear), EARLIER));
-        assert!(!is_asked_for(&query(&[Lane::Clear]), Some(Lane::Clear), EARLIER));
-        assert!(is_asked_for(&query(&[Lane::Clear]), Some(Lane::Clear), BEFORE));
-        assert!(is_asked_for(&query(&[Lane::Replace]), Some(Lane::Replace), EARLIER));
+        assert!(asked(&[Lane::Silent], Some(Lane::Clear), EARLIER));
+        assert!(!asked(&[Lane::Clear], Some(Lane::Clear), EARLIER));
+        assert!(asked(&[Lane::Clear], Some(Lane::Clear), BEFORE));
+        assert!(asked(&[Lane::Replace], Some(Lane::Replace), EARLIER));
     }
 
     #[test]
     fn a_query_without_lanes_shows_every_host() {
-        assert!(is_asked_for(&query(&[]), Some(Lane::Done), EARLIER));
-        assert!(is_asked_for(&query(&[Lane::Done]), None, EARLIER));
+        assert!(asked(&[], Some(Lane::Done), EARLIER));
+        assert!(asked(&[Lane::Done], None, EARLIER));
     }
 
     #[test]

@@ -15,20 +15,25 @@ pub(in crate::store) struct TallyRow {
     pub(in crate::store) hosts: u64,
 }
 
-/// The tally as readers get it: `hosts` is the number of all hosts, and `silent` counts the silent ones in scope by
-/// their awake lane.
+/// Number of silent hosts in scope by their awake lane; `None` is the lane of hosts without a verdict.
+pub(in crate::store) type SilentHosts = HashMap<Option<Lane>, u64>;
+
+/// The tally as readers get it: `hosts` is the number of all hosts.
 ///
 /// # Errors
 /// More hosts of a lane are silent than it has: the stored tally is wrong.
-pub(in crate::store) fn read(hosts: u64, rows: &[TallyRow], silent: &HashMap<Lane, u64>) -> Step<LaneTally> {
+pub(in crate::store) fn read(hosts: u64, rows: &[TallyRow], silent: &SilentHosts) -> Step<LaneTally> {
     let judged: u64 = rows.iter().map(|row| row.hosts).sum();
-    let mut tally = LaneTally { unjudged: hosts.saturating_sub(judged), ..LaneTally::default() };
+    let unjudged = hosts.saturating_sub(judged);
+    // A host that enrolls while this is read may be among the silent ones only.
+    let unjudged_silent = silent.get(&None).copied().unwrap_or(0).min(unjudged);
+    let mut tally = LaneTally { unjudged, unjudged_silent, ..LaneTally::default() };
     for row in rows {
         if !row.in_scope {
             tally.out_of_scope += row.hosts;
             continue;
         }
-        let (lane, silent) = (row.lane, silent.get(&row.lane).copied().unwrap_or(0));
+        let (lane, silent) = (row.lane, silent.get(&Some(row.lane)).copied().unwrap_or(0));
         let awake = row.hosts.checked_sub(silent).ok_or_else(|| {
             let reason = format!("lane {lane} has {} hosts, but {silent} of its hosts are silent", row.hosts);
             StoreFault::damaged("the tally", reason)
@@ -51,12 +56,13 @@ mod tests {
 
     #[test]
     fn the_numbers_of_a_tally_add_up_to_all_hosts() {
-        let tally = read(20, &ROWS, &HashMap::from([(Lane::Clear, 3), (Lane::Replace, 2)])).expect("adds up");
+        let tally = read(20, &ROWS, &HashMap::from([(Some(Lane::Clear), 3), (Some(Lane::Replace), 2), (None, 1)]))
+            .expect("adds up");
         let in_scope: Vec<_> = tally.in_scope.iter().map(|(key, hosts)| (*key, *hosts)).collect();
         let expected = [((Lane::Clear, false), 2), ((Lane::Clear, true), 3), ((Lane::Replace, true), 2)];
         assert_eq!(in_scope.iter().map(|(_, hosts)| hosts).sum::<u64>() + tally.out_of_scope + tally.unjudged, 20);
         assert!(expected.iter().all(|count| in_scope.contains(count)) && in_scope.len() == expected.len());
-        assert_eq!((tally.out_of_scope, tally.unjudged), (4, 9));
+        assert_eq!((tally.out_of_scope, tally.unjudged, tally.unjudged_silent), (4, 9, 1));
     }
 
     #[test]
@@ -66,7 +72,7 @@ mod tests {
 
     #[test]
     fn more_silent_hosts_than_hosts_are_damage() {
-        let error = read(20, &ROWS, &HashMap::from([(Lane::Replace, 3)])).expect_err("damaged");
+        let error = read(20, &ROWS, &HashMap::from([(Some(Lane::Replace), 3)])).expect_err("damaged");
         assert!(matches!(error, StoreFault::Damaged { .. }));
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! block := (shared:varint rest:varint bytes)*      numbered from `first` on
-//! text  := platform:u8 edition      the edition as in canonical bytes
+//! text  := platform:u8 edition state      the edition as in canonical bytes; the state is the rest
 //! ```
 
 use super::fault::{PostgresFault, Step};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use muster_proto::model::{Digest, HostId, Timestamp};
+use muster_proto::model::{Digest, HostId, SiteId, Timestamp};
 
 use super::fault::{PostgresFault, Step};
 use super::memory::Memory;
@@ -10,7 +10,7 @@ use super::row::facts_columns;
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
 use super::{row, snapshot, verdict};
-use crate::store::{StoredHost, StoredSnapshot};
+use crate::store::{StoredHost, StoredSnapshot, snapshot_codec};
 
 /// When a host was last seen: the newer of the memory and the column, which begins with the enrollment.
 pub(super) fn last_seen(memory: &Memory, host: HostId, column: Timestamp) -> Timestamp {
@@ -31,6 +31,8 @@ pub(super) async fn get(
     );
     let Some(found) = session.query_first(FIND, &[&host.as_bytes().as_slice()]).await? else { return Ok(None) };
     let no: i32 = found.try_get(0)?;
+    let newest = last_seen(memory, host, row::instant(&found, 6)?);
+    let complete_scan = complete_scan(session, no, found.try_get(8)?, newest).await?;
     let snapshot = match row::maybe_digest(&found, 7)? {
         Some(digest) => {
             let bytes = found.try_get(8)?;
@@ -48,11 +50,34 @@ pub(super) async fn get(
         facts: row::facts(&found, 9)?,
         state: row::state(&found, 3)?,
         enrolled_at: row::instant(&found, 2)?,
-        last_seen: Some(last_seen(memory, host, row::instant(&found, 6)?)),
+        last_seen: Some(newest),
         snapshot,
+        complete_scan,
         verdicts: verdicts.remove(&no).unwrap_or_default(),
         history: verdict::history(session, dictionaries, no).await?,
     }))
+}
+
+/// When the host last reported a complete scan. Each check-in confirms the current snapshot, whose stored form is
+/// `entries`, so a complete one was reported just now.
+async fn complete_scan(
+    session: &Session,
+    no: i32,
+    entries: Option<&[u8]>,
+    last_seen: Timestamp,
+) -> Step<Option<Timestamp>> {
+    let Some(entries) = entries else { return Ok(None) };
+    if snapshot_codec::is_complete_scan(entries)? {
+        return Ok(Some(last_seen));
+    }
+    let find = "SELECT p.until, l.entries FROM host_snapshot p JOIN snapshot l ON l.no = p.snapshot
+                WHERE p.host = $1 ORDER BY p.since DESC LIMIT $2";
+    for found in session.query(find, &[&no, &snapshot_codec::SEARCHED_SCANS]).await? {
+        if snapshot_codec::is_complete_scan(found.try_get(1)?)? {
+            return Ok(Some(row::instant(&found, 0)?));
+        }
+    }
+    Ok(None)
 }
 
 /// The digests of these sections by their numbers, and how many observations each has.
@@ -74,6 +99,16 @@ pub(super) async fn find(session: &Session, name: &str, within: &str) -> Step<Ve
         "SELECT id FROM host WHERE lower(hostname) = lower($1::text COLLATE \"C\") AND {within} ORDER BY id LIMIT 10"
     );
     session.query_once(&find, &[&name]).await?.iter().map(|found| row::host_id(found, 0)).collect()
+}
+
+/// Number of hosts by site. Sites without hosts are left out. `within` is a condition on `c.site`.
+pub(super) async fn by_site(session: &Session, within: &str) -> Step<Vec<(SiteId, u64)>> {
+    let find = format!(
+        "SELECT s.id, c.hosts FROM site_hosts c JOIN site s ON s.no = c.site WHERE c.hosts > 0 AND {within}
+         ORDER BY s.id"
+    );
+    let rows = session.query_once(&find, &[]).await?;
+    rows.iter().map(|found| Ok((row::site(found, 0)?, row::count(found, 1)?))).collect()
 }
 
 /// `within` is a condition on `site`.

@@ -20,6 +20,7 @@ use tokio::sync::Mutex;
 use super::dictionary::{EditionTexts, block};
 use super::fault::{PostgresFault, Step};
 use super::session::{Session, Values};
+use crate::store::SoftwareQuery;
 use crate::store::body::{self, Lookup};
 use crate::store::fault::StoreFault;
 use crate::store::software::{Editions, Wanted};
@@ -211,10 +212,9 @@ impl Intern {
         section.ok_or_else(|| lost().into())
     }
 
-    /// The editions whose name or vendor contains the text and whose version has the prefix, including those that other
-    /// collectors have added.
-    pub(super) async fn search(&self, session: &Session, text: &str, version: &str) -> Step<Editions> {
-        let text = Wanted::new(text)?;
+    /// The editions that match a search, including those that other collectors have added.
+    pub(super) async fn search(&self, session: &Session, query: &SoftwareQuery) -> Step<Editions> {
+        let text = Wanted::new(&query.text)?;
         let (last, epoch) = {
             let dictionary = self.read();
             (dictionary.last(), dictionary.epoch)
@@ -224,7 +224,7 @@ impl Intern {
         if dictionary.epoch != epoch {
             return Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned()));
         }
-        Ok(dictionary.editions.texts().search(&text, version)?)
+        Ok(dictionary.editions.texts().search(&text, query)?)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Dictionary> {

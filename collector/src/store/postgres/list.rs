@@ -1,15 +1,23 @@
-//! Lists of hosts: filtered by the database, except for silence, which needs the check-ins that are only in memory.
+//! Lists of hosts: streams in the order of the sort key, filtered by the database, except for silence, which needs the
+//! check-ins that are only in memory.
 
-use muster_proto::model::{HostId, Lane, Platform};
+use std::collections::HashMap;
+
+use muster_proto::model::{Lane, Platform};
 use tokio_postgres::types::ToSql;
 
-use super::fault::Step;
+use super::fault::{PostgresFault, Step};
 use super::memory::Memory;
 use super::session::Session;
-use super::small_dictionaries::{SmallDictionaries, SmallDictionary};
+use super::small_dictionaries::SmallDictionaries;
 use super::{host, row, verdict};
+use crate::store::decide::host_list::{self, HostStream, ListCounts, StreamSource};
 use crate::store::decide::silence;
-use crate::store::{HostQuery, StoredHostRow};
+use crate::store::{HostKey, HostQuery, HostSort, StoredHostRow};
+
+mod statement;
+
+use statement::{Names, statement};
 
 /// Rows that are read at once. Silence is decided here and not in the statement, because the memory knows of check-ins
 /// that no table has yet; so a page may need more rows than it shows.
@@ -21,92 +29,127 @@ pub(super) async fn list(
     dictionaries: &SmallDictionaries,
     query: &HostQuery,
 ) -> Step<Vec<StoredHostRow>> {
-    let (mut hosts, mut numbers) = (Vec::new(), Vec::new());
-    let mut after = query.after;
-    while hosts.len() < query.rows {
-        let Some((text, values)) = statement(session, dictionaries, query, after).await? else { break };
+    let names = Names::of(session, dictionaries, query).await?;
+    let counts = counts(session, query, &names).await?;
+    let streams = host_list::plan(query, names.sites.as_deref(), &counts);
+    let mut found = Vec::new();
+    for stream in &streams {
+        read(session, memory, query, &names, stream, &mut found).await?;
+    }
+    if streams.len() > 1 {
+        found.sort_by(|(_, a), (_, b)| a.key.cmp(&b.key));
+        found.truncate(query.rows);
+    }
+    let numbers: Vec<i32> = found.iter().map(|(no, _)| *no).collect();
+    let mut verdicts = verdict::of_hosts(session, &numbers).await?;
+    let with_verdicts = |(no, row): (i32, StoredHostRow)| {
+        let verdicts = verdicts.remove(&no).unwrap_or_default();
+        StoredHostRow { verdicts, ..row }
+    };
+    Ok(found.into_iter().map(with_verdicts).collect())
+}
+
+/// Adds the first rows of a stream, at most as many as a page has, without their verdicts.
+async fn read(
+    session: &Session,
+    memory: &Memory,
+    query: &HostQuery,
+    names: &Names,
+    stream: &HostStream<i32>,
+    found: &mut Vec<(i32, StoredHostRow)>,
+) -> Step<()> {
+    let most = found.len().saturating_add(query.rows);
+    let portion = query.rows.clamp(1, PORTION);
+    let mut after = query.after.clone();
+    while found.len() < most {
+        let (text, values) = statement(query, names, stream, after.as_ref(), portion);
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
         let rows = session.query_once(&text, &values).await?;
-        for found in &rows {
-            let id = row::host_id(found, 1)?;
+        for read in &rows {
+            let (no, id, column) = (read.try_get::<_, i32>(0)?, row::host_id(read, 1)?, row::instant(read, 6)?);
+            let hostname: String = read.try_get(3)?;
+            let wide = i64::from(no);
+            let key = match (query.sort, stream.source) {
+                (HostSort::Id, _) => HostKey::Id(id),
+                (HostSort::Name, _) => HostKey::name(&hostname, wide),
+                (HostSort::Since, StreamSource::Verdicts) => HostKey::At(read.try_get(8)?, wide),
+                (HostSort::Since, StreamSource::Silent) => HostKey::At(column.plus(query.patience).millis(), wide),
+                (HostSort::LastSeen | HostSort::Since, _) => HostKey::At(column.millis(), wide),
+            };
             // Also after a row that is not shown, or the next portion would read it again.
-            after = Some(id);
-            let last_seen = host::last_seen(memory, id, row::instant(found, 6)?);
-            let lane = found.try_get::<_, Option<i16>>(7)?.and_then(|code| Lane::from_code(u8::try_from(code).ok()?));
-            if hosts.len() == query.rows || !silence::is_asked_for(query, lane, last_seen) {
+            after = Some(key.clone());
+            let last_seen = host::last_seen(memory, id, column);
+            // A host without a verdict has no lane here, and counts as unknown.
+            let awake = names.order.map(|_| row::maybe_lane(read, 7)).transpose()?;
+            let awake = awake.map(|lane| lane.unwrap_or(Lane::Unknown));
+            if found.len() == most || !silence::is_asked_for(query, &stream.lanes, awake, last_seen) {
                 continue;
             }
-            numbers.push(found.try_get::<_, i32>(0)?);
-            hosts.push(StoredHostRow {
+            let row = StoredHostRow {
                 host: id,
-                site: row::site(found, 2)?,
-                hostname: found.try_get(3)?,
-                platform: row::member("a platform", Platform::from_code, found, 4)?,
-                os_name: found.try_get(5)?,
+                site: row::site(read, 2)?,
+                hostname,
+                platform: row::member("a platform", Platform::from_code, read, 4)?,
+                os_name: read.try_get(5)?,
                 last_seen: Some(last_seen),
                 verdicts: Vec::new(),
-            });
+                key,
+            };
+            found.push((no, row));
         }
-        if rows.len() < portion(query) {
+        if rows.len() < portion {
             break;
         }
     }
-    let mut verdicts = verdict::of_hosts(session, &numbers).await?;
-    for (host, no) in hosts.iter_mut().zip(numbers) {
-        host.verdicts = verdicts.remove(&no).unwrap_or_default();
+    Ok(())
+}
+
+/// How many hosts match on all pages, by the check-ins that are written.
+pub(super) async fn count(session: &Session, dictionaries: &SmallDictionaries, query: &HostQuery) -> Step<u64> {
+    let names = Names::of(session, dictionaries, query).await?;
+    let (text, values) = statement::count(query, &names);
+    let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
+    one(session.query_once(&text, &values).await?.first())
+}
+
+fn one(found: Option<&tokio_postgres::Row>) -> Step<u64> {
+    row::count(found.ok_or_else(|| PostgresFault::damaged("a count", "it is not there"))?, 0)
+}
+
+async fn counts(session: &Session, query: &HostQuery, names: &Names) -> Step<ListCounts> {
+    if query.sort == HostSort::Id {
+        return Ok(ListCounts::default());
     }
-    Ok(hosts)
+    let mut by_site: HashMap<i32, u64> = HashMap::new();
+    for found in session.query("SELECT site, hosts FROM site_hosts", &[]).await? {
+        by_site.insert(found.try_get(0)?, row::count(&found, 1)?);
+    }
+    let is_asked = |site: &i32| names.sites.as_ref().is_none_or(|sites| sites.contains(site));
+    let mut counts = ListCounts {
+        hosts: by_site.values().sum(),
+        of_sites: by_site.iter().filter(|(site, _)| is_asked(site)).map(|(_, hosts)| hosts).sum(),
+        ..ListCounts::default()
+    };
+    let Some(order) = names.order.filter(|_| query.is_limited()) else { return Ok(counts) };
+    let asked = |lane: &Lane| *lane != Lane::Silent && query.lanes.contains(lane);
+    let mut judged = 0;
+    for found in session.query("SELECT lane, in_scope, site, hosts FROM tally WHERE order_no = $1", &[&order]).await? {
+        let (lane, hosts) = (row::member("a lane", Lane::from_code, &found, 0)?, row::count(&found, 3)?);
+        judged += hosts;
+        if found.try_get(1)? && asked(&lane) {
+            counts.in_lanes += hosts;
+            counts.in_lanes_of_sites += if is_asked(&found.try_get(2)?) { hosts } else { 0 };
+        }
+    }
+    counts.unjudged = counts.hosts.saturating_sub(judged);
+    if let Some(before) = query.silent_before.filter(|_| query.silent_only || query.lanes.contains(&Lane::Silent)) {
+        let find = "SELECT count(*) FROM (SELECT 1 FROM host_current
+                    WHERE day <= ($1::int8 / 86400000)::int4 AND last_seen < $1 LIMIT $2) AS w";
+        let rows = session.query(find, &[&before.millis(), &host_list::SILENT_COUNTED]).await?;
+        counts.silent = one(rows.first())?;
+    }
+    Ok(counts)
 }
 
-fn portion(query: &HostQuery) -> usize {
-    query.rows.clamp(1, PORTION)
-}
-
+/// Values of a statement.
 type Values = Vec<Box<dyn ToSql + Sync + Send>>;
-
-/// The statement and its values. `None` if nothing can match, because the database does not know the order.
-async fn statement(
-    session: &Session,
-    dictionaries: &SmallDictionaries,
-    query: &HostQuery,
-    after: Option<HostId>,
-) -> Step<Option<(String, Values)>> {
-    let mut values: Values = Vec::new();
-    let mut conditions = Vec::new();
-    let mut join = String::new();
-    let mut lane = "NULL::int2";
-    if let Some(order) = &query.order {
-        let Some(number) = dictionaries.find(session, SmallDictionary::Order, order.as_str()).await? else {
-            return Ok(None);
-        };
-        values.push(Box::new(number));
-        join = format!("JOIN verdict v ON v.host = h.no AND v.order_no = ${}", values.len());
-        lane = "v.lane";
-        if query.in_scope_only {
-            conditions.push("v.in_scope".to_owned());
-        }
-        if !query.lanes.is_empty() {
-            let codes: Vec<String> = silence::awake_lanes(&query.lanes).map(|lane| lane.code().to_string()).collect();
-            conditions.push(format!("v.lane IN ({})", codes.join(", ")));
-        }
-    }
-    conditions.push(dictionaries.within(session, "h.site", &query.sites).await?);
-    if !query.name.is_empty() {
-        // PostgreSQL stores no NUL, so no name has it; U+FFFD is what ingest puts in its place.
-        values.push(Box::new(query.name.replace('\0', "\u{fffd}")));
-        conditions.push(format!("strpos(lower(h.hostname), lower(${}::text COLLATE \"C\")) > 0", values.len()));
-    }
-    if let Some(after) = after {
-        values.push(Box::new(after.as_bytes().to_vec()));
-        conditions.push(format!("h.id > ${}", values.len()));
-    }
-    let text = format!(
-        "SELECT h.no, h.id, s.id, h.hostname, h.platform, (SELECT text FROM phrase WHERE no = h.os_name),
-                n.last_seen, {lane}
-         FROM host h JOIN site s ON s.no = h.site JOIN host_current n ON n.host = h.no {join}
-         WHERE {} ORDER BY h.id LIMIT {}",
-        conditions.join(" AND "),
-        portion(query)
-    );
-    Ok(Some((text, values)))
-}

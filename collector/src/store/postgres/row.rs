@@ -1,7 +1,7 @@
 //! Reading columns: codes, ids, times.
 
 use muster_proto::convert::stored;
-use muster_proto::model::{Digest, HostFacts, HostId, HostState, Platform, RunId, SiteId, Timestamp};
+use muster_proto::model::{Digest, HostFacts, HostId, HostState, Lane, Platform, RunId, SiteId, Timestamp};
 use tokio_postgres::Row;
 
 use super::fault::{PostgresFault, Step};
@@ -18,6 +18,13 @@ pub(super) fn member<T>(what: &str, from_code: impl Fn(u8) -> Option<T>, row: &R
     let code: i16 = row.try_get(at)?;
     let found = u8::try_from(code).ok().and_then(from_code);
     found.ok_or_else(|| PostgresFault::damaged(what, format!("code {code} is unknown")))
+}
+
+/// An awake lane; `None` for a host without a verdict.
+pub(super) fn maybe_lane(row: &Row, at: usize) -> Step<Option<Lane>> {
+    let Some(code) = row.try_get::<_, Option<i16>>(at)? else { return Ok(None) };
+    let lane = u8::try_from(code).ok().and_then(Lane::from_code);
+    Ok(Some(lane.ok_or_else(|| PostgresFault::damaged("a lane", format!("code {code} is unknown")))?))
 }
 
 pub(super) fn instant(row: &Row, at: usize) -> Step<Timestamp> {

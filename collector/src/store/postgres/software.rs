@@ -33,7 +33,8 @@ const HOSTS: &str = "
 const PAGE: &str = "
     SELECT h.id, s.id, h.hostname, n.last_seen, l.entries FROM host h JOIN site s ON s.no = h.site
     JOIN host_current n ON n.host = h.no JOIN snapshot l ON l.no = n.snapshot
-    WHERE h.no = ANY ($1::int4[]) AND ($2::bytea IS NULL OR h.id > $2) ORDER BY h.id LIMIT $3";
+    WHERE h.no = ANY ($1::int4[]) AND (lower(h.hostname), h.id) > ($2::text COLLATE \"C\", $3::bytea)
+    ORDER BY lower(h.hostname), h.id LIMIT $4";
 
 /// The numbers to which each number is mapped.
 type Leads = BTreeMap<u32, Vec<i64>>;
@@ -46,7 +47,7 @@ pub(super) async fn find(
     dictionaries: &SmallDictionaries,
     query: &SoftwareQuery,
 ) -> Step<SoftwareReport> {
-    let editions = intern.search(session, &query.text, &query.version).await?;
+    let editions = intern.search(session, query).await?;
     let sections = leads(session, IndexKind::Sections, &editions.keys().copied().collect()).await?;
     let named: BTreeSet<u32> = sections.values().flatten().filter_map(|no| u32::try_from(*no).ok()).collect();
     let snapshots = leads(session, IndexKind::Snapshots, &named).await?;
@@ -104,7 +105,7 @@ async fn leads(session: &Session, kind: IndexKind, from: &BTreeSet<u32>) -> Step
     Ok(leads)
 }
 
-/// One page of these hosts, in the order of their ids, with those of the editions that they have.
+/// One page of these hosts, in the order of their names, with those of the editions that they have.
 async fn page(
     session: &Session,
     memory: &Memory,
@@ -120,10 +121,11 @@ async fn page(
     for (edition, named) in sections {
         named.iter().for_each(|section| by_section.entry(*section).or_default().push(*edition));
     }
-    let after: Option<&[u8]> = query.after.as_ref().map(|after| after.as_bytes().as_slice());
+    // The empty place comes before every host, because every id has bytes.
+    let (name, id) = query.after.as_ref().map_or(("", [].as_slice()), |(name, id)| (name, id.as_bytes().as_slice()));
     let most = i64::try_from(query.hosts).unwrap_or(i64::MAX);
     let (mut hosts, mut shown) = (Vec::new(), 0);
-    for found in session.query(PAGE, &[&everyone, &after, &most]).await? {
+    for found in session.query(PAGE, &[&everyone, &name, &id, &most]).await? {
         if shown > software::PAGE {
             break;
         }

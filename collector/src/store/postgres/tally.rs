@@ -10,7 +10,7 @@ use super::session::Session;
 use super::small_dictionaries::{SmallDictionaries, SmallDictionary};
 use super::{host, row};
 use crate::store::decide::settle::TallyChanges;
-use crate::store::decide::tally::{self, TallyRow};
+use crate::store::decide::tally::{self, SilentHosts, TallyRow};
 use crate::store::{LaneTally, SiteScope};
 
 pub(super) const APPLY: &str = "
@@ -68,17 +68,17 @@ async fn silent(
     order: i32,
     within: &str,
     silent_before: Timestamp,
-) -> Step<HashMap<Lane, u64>> {
+) -> Step<SilentHosts> {
     let find = format!(
-        "SELECT h.id, v.lane FROM host_current n JOIN verdict v ON v.host = n.host AND v.order_no = $1
-         JOIN host h ON h.no = n.host
-         WHERE n.day <= ($2::int8 / 86400000)::int4 AND n.last_seen < $2 AND v.in_scope AND {within}"
+        "SELECT h.id, v.lane FROM host_current n JOIN host h ON h.no = n.host
+         LEFT JOIN verdict v ON v.host = n.host AND v.order_no = $1
+         WHERE n.day <= ($2::int8 / 86400000)::int4 AND n.last_seen < $2 AND v.in_scope IS NOT FALSE AND {within}"
     );
     let mut silent = HashMap::new();
     for found in session.query_once(&find, &[&order, &silent_before.millis()]).await? {
         let seen = memory.seen(row::host_id(&found, 0)?);
         if seen.is_none_or(|seen| is_silent(Some(seen.last_seen), silent_before)) {
-            *silent.entry(row::member("a lane", Lane::from_code, &found, 1)?).or_default() += 1;
+            *silent.entry(row::maybe_lane(&found, 1)?).or_default() += 1;
         }
     }
     Ok(silent)

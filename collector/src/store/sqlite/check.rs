@@ -59,7 +59,8 @@ const RULES: &[(&str, &str)] = &[
         "SELECT text FROM phrase GROUP BY text HAVING count(*) > 1
          UNION ALL SELECT text FROM version GROUP BY text HAVING count(*) > 1
          UNION ALL SELECT name FROM title GROUP BY name, vendor, kind, platform HAVING count(*) > 1
-         UNION ALL SELECT 'edition ' || min(no) FROM edition GROUP BY title, version, from_name, id HAVING count(*) > 1",
+         UNION ALL SELECT 'edition ' || min(no) FROM edition
+             GROUP BY title, version, from_name, id, state HAVING count(*) > 1",
     ),
     (
         "the tally differs from a recount: {}",

@@ -16,6 +16,7 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql};
 
 use super::fault::{Step, StoreFault};
 use super::row;
+use crate::store::SoftwareQuery;
 use crate::store::body::Lookup;
 use crate::store::software::{self, Editions, Wanted};
 use crate::store::texts::{Texts, is_edition};
@@ -66,7 +67,8 @@ impl Dictionary {
             for ((hash, number), seen) in found.iter_mut().zip(observations).filter(|((_, number), _)| *number == 0) {
                 // Another thread, or an earlier observation of this section, may have added it since.
                 let known = texts.find_by(*hash, |known| is_edition(platform, seen, known));
-                *number = known.unwrap_or_else(|| texts.add(*hash, &[&[platform], seen.edition]));
+                *number =
+                    known.unwrap_or_else(|| texts.add(*hash, &[&[platform], seen.edition, seen.state.as_bytes()]));
             }
         }
         found.into_iter().map(|(_, number)| number).collect()
@@ -166,12 +168,12 @@ impl Dictionaries {
         let (new, editions) = self.editions.after(since.editions);
         let mut rows = Vec::with_capacity(new.len());
         for (number, key) in &new {
-            let Some((platform, edition)) = software::read(key) else {
+            let Some((platform, edition, state)) = software::read(key) else {
                 return Err(StoreFault::damaged(format!("edition {number}"), "its key in memory is not readable"));
             };
             let Edition { kind, name, vendor, version, id } = edition;
             let title = self.titles.number(&title_key(platform, kind.code(), name, vendor));
-            rows.push((number, title, self.versions.number(version.as_bytes()), Id::of(name, id)));
+            rows.push((number, title, self.versions.number(version.as_bytes()), Id::of(name, id), state));
         }
         // Editions refer to titles and versions, so those rows are written first.
         let (new, titles) = self.titles.after(since.titles);
@@ -186,9 +188,9 @@ impl Dictionaries {
         for (number, version) in new {
             sql.prepare_cached("INSERT INTO version (no, text) VALUES (?1, ?2)")?.execute((number, text(version)?))?;
         }
-        for (number, title, version, id) in rows {
-            sql.prepare_cached("INSERT INTO edition (no, title, version, from_name, id) VALUES (?1, ?2, ?3, ?4, ?5)")?
-                .execute((number, title, version, matches!(id, Id::AfterName(_)), id))?;
+        let make = "INSERT INTO edition (no, title, version, from_name, id, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        for (number, title, version, id, state) in rows {
+            sql.prepare_cached(make)?.execute((number, title, version, matches!(id, Id::AfterName(_)), id, state))?;
         }
         let (new, phrases) = self.phrases.after(since.phrases);
         for (number, phrase) in new {
@@ -210,10 +212,10 @@ impl Dictionaries {
         i64::from(self.phrases.number(text.as_bytes()))
     }
 
-    /// The editions whose name or vendor contains the text, ignoring case, and whose version has the prefix.
-    pub(super) fn search(&self, text: &str, version: &str) -> Step<Editions> {
-        let text = Wanted::new(text)?;
-        self.editions.read().texts.search(&text, version)
+    /// The editions that match a search.
+    pub(super) fn search(&self, query: &SoftwareQuery) -> Step<Editions> {
+        let text = Wanted::new(&query.text)?;
+        self.editions.read().texts.search(&text, query)
     }
 
     /// The numbers of the editions of these observations; new editions are added.
@@ -242,7 +244,7 @@ impl Lookup for Table<'_> {
 }
 
 /// The columns that [`edition_bytes`] reads; the first two are number and platform.
-const EDITIONS: &str = "SELECT e.no, t.platform, t.kind, t.name, t.vendor, v.text, e.from_name, e.id
+const EDITIONS: &str = "SELECT e.no, t.platform, t.kind, t.name, t.vendor, v.text, e.from_name, e.id, e.state
     FROM edition e JOIN title t ON t.no = e.title JOIN version v ON v.no = e.version";
 
 fn edition_bytes(found: &rusqlite::Row<'_>) -> Step<Vec<u8>> {
@@ -261,7 +263,9 @@ fn edition_bytes(found: &rusqlite::Row<'_>) -> Step<Vec<u8>> {
             return Err(StoreFault::damaged(what(), "its id is none"));
         }
     };
-    Ok(Edition { kind, name: &name, vendor: &vendor, version: &version, id: &id }.to_bytes())
+    let mut bytes = Edition { kind, name: &name, vendor: &vendor, version: &version, id: &id }.to_bytes();
+    bytes.extend_from_slice(found.get::<_, String>(8)?.as_bytes());
+    Ok(bytes)
 }
 
 /// How the id of an edition is stored.
@@ -383,6 +387,7 @@ mod tests {
     #[test]
     fn editions_are_written_and_read_again_with_ids_of_every_form() {
         let observation = |name: &str, id: &str| Observation {
+            state: if id.is_empty() { String::new() } else { "rc".to_owned() },
             vendor: "Vendor".to_owned(),
             id: id.to_owned(),
             version: "1.0".to_owned(),
@@ -409,8 +414,9 @@ mod tests {
         let again = Dictionaries::load(&sql).expect("loads");
         for (number, seen) in numbers.iter().zip(&seen) {
             let from_table = Table(&sql).edition(i64::from(*number)).expect("reads").expect("is there");
-            assert_eq!(from_table, seen.edition);
-            assert_eq!((&again).edition(i64::from(*number)).expect("reads").as_deref(), Some(seen.edition));
+            let edition = [seen.edition, seen.state.as_bytes()].concat();
+            assert_eq!(from_table, edition);
+            assert_eq!((&again).edition(i64::from(*number)).expect("reads"), Some(edition));
         }
         assert_eq!(again.editions(Platform::Linux, &seen), numbers, "and none is made again");
         let titles: i64 = sql.query_row("SELECT count(*) FROM title", [], |row| row.get(0)).expect("counts");

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Cause, Digest, HostId, Lane, LaneChange, OrderId};
+use muster_proto::model::{Cause, Digest, HostId, Lane, LaneChange, OrderId, SiteId, Timestamp};
 use rusqlite::Connection;
 
 use super::fault::{Step, StoreFault};
 use super::memory::Memory;
 use super::{facts, last_seen, row, section, snapshot, verdict};
-use crate::store::{SiteScope, StoredHost, StoredSnapshot};
+use crate::store::{SiteScope, StoredHost, StoredSnapshot, snapshot_codec};
 
 pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Option<StoredHost>> {
     let find = format!(
@@ -22,6 +22,8 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
     let mut rows = statement.query([host.as_bytes()])?;
     let Some(found) = rows.next()? else { return Ok(None) };
     let no = found.get(0)?;
+    let newest = last_seen::newest(memory, host, row::instant(found, 6)?);
+    let complete_scan = complete_scan(sql, no, found.get(8)?, row::maybe_instant(found, 4)?, newest)?;
     let snapshot = match found.get::<_, Option<[u8; 32]>>(7)?.map(Digest::from_bytes) {
         Some(digest) => {
             let snapshot = snapshot::read(sql, &digest, &found.get::<_, Vec<u8>>(8)?, true)?;
@@ -47,11 +49,40 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
         facts: facts::facts(found, 9, memory.dictionaries())?,
         state: row::state(found, 3)?,
         enrolled_at: row::instant(found, 2)?,
-        last_seen: Some(last_seen::newest(memory, host, row::instant(found, 6)?)),
+        last_seen: Some(newest),
         snapshot,
+        complete_scan,
         verdicts: verdict::of_host(sql, memory, no)?,
         history: history(sql, no)?,
     }))
+}
+
+/// When the host last reported a complete scan. Each check-in confirms the current snapshot, whose stored form is
+/// `entries`, so a complete one was reported just now.
+fn complete_scan(
+    sql: &Connection,
+    no: i64,
+    entries: Option<Vec<u8>>,
+    since: Option<Timestamp>,
+    last_seen: Timestamp,
+) -> Step<Option<Timestamp>> {
+    let (Some(entries), Some(since)) = (entries, since) else { return Ok(None) };
+    if snapshot_codec::is_complete_scan(&entries)? {
+        return Ok(Some(last_seen));
+    }
+    let mut statement = sql.prepare_cached(
+        "SELECT p.since, l.entries FROM host_snapshot p JOIN snapshot l ON l.no = p.snapshot
+         WHERE p.host = ?1 ORDER BY p.since DESC LIMIT ?2",
+    )?;
+    let mut rows = statement.query((no, snapshot_codec::SEARCHED_SCANS))?;
+    let mut until = since;
+    while let Some(found) = rows.next()? {
+        if snapshot_codec::is_complete_scan(&found.get::<_, Vec<u8>>(1)?)? {
+            return Ok(Some(until));
+        }
+        until = row::instant(found, 0)?;
+    }
+    Ok(None)
 }
 
 fn history(sql: &Connection, no: i64) -> Step<Vec<LaneChange>> {
@@ -82,6 +113,21 @@ pub(super) fn find(sql: &Connection, name: &str, scope: &SiteScope) -> Step<Vec<
         hosts.push(row::host_id(found, 0)?);
     }
     Ok(hosts)
+}
+
+/// Number of hosts by site. Sites without hosts are left out.
+pub(super) fn by_site(sql: &Connection, scope: &SiteScope) -> Step<Vec<(SiteId, u64)>> {
+    let within = row::within(sql, "c.site", scope)?;
+    let find = format!(
+        "SELECT s.id, c.hosts FROM site_hosts c JOIN site s ON s.no = c.site WHERE c.hosts > 0 AND {within} ORDER BY s.id"
+    );
+    let mut statement = sql.prepare_cached(&find)?;
+    let mut rows = statement.query([])?;
+    let mut sites = Vec::new();
+    while let Some(found) = rows.next()? {
+        sites.push((row::site(found, 0)?, row::count(found, 1)?));
+    }
+    Ok(sites)
 }
 
 pub(super) fn count(sql: &Connection, scope: &SiteScope) -> Step<u64> {

@@ -1,7 +1,7 @@
 //! Reading columns: codes, ids, times.
 
 use muster_proto::convert::stored;
-use muster_proto::model::{HostId, HostState, RunId, SiteId, Timestamp};
+use muster_proto::model::{HostId, HostState, Lane, RunId, SiteId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::fault::{Step, StoreFault};
@@ -13,6 +13,13 @@ pub(super) use crate::store::versioned_json::{from_json, to_json};
 pub(super) fn member<T>(what: &str, from_code: impl Fn(u8) -> Option<T>, row: &Row<'_>, at: usize) -> Step<T> {
     let code: u8 = row.get(at)?;
     from_code(code).ok_or_else(|| StoreFault::damaged(what, format!("code {code} is unknown")))
+}
+
+/// An awake lane; `None` for a host without a verdict.
+pub(super) fn maybe_lane(row: &Row<'_>, at: usize) -> Step<Option<Lane>> {
+    let Some(code) = row.get::<_, Option<u8>>(at)? else { return Ok(None) };
+    let lane = Lane::from_code(code).ok_or_else(|| StoreFault::damaged("a lane", format!("code {code} is unknown")))?;
+    Ok(Some(lane))
 }
 
 pub(super) fn instant(row: &Row<'_>, at: usize) -> Step<Timestamp> {

@@ -17,7 +17,7 @@ use crate::store::{SoftwareQuery, snapshot_codec};
 type Numbers = BTreeSet<i64>;
 
 pub(super) fn find(sql: &Connection, memory: &Memory, query: &SoftwareQuery) -> Step<SoftwareReport> {
-    let editions = memory.dictionaries().search(&query.text, &query.version)?;
+    let editions = memory.dictionaries().search(query)?;
     let sections = sections(sql, &editions)?;
     let within = row::within(sql, "site", &query.sites)?;
     let find_hosts = format!("SELECT no FROM host WHERE snapshot = ?1 AND {within}");
@@ -106,7 +106,7 @@ fn numbers(sql: &Connection, find: &str, of: i64) -> Step<Vec<i64>> {
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// One page of these hosts, in the order of their ids, with those of the editions that they have.
+/// One page of these hosts, in the order of their names, with those of the editions that they have.
 fn page(
     sql: &Connection,
     memory: &Memory,
@@ -118,14 +118,15 @@ fn page(
     if query.hosts == 0 {
         return Ok(Vec::new());
     }
-    // Row numbers are not in the order of ids, so all ids are read before the page is cut.
-    let mut ids: Vec<(HostId, i64)> = Vec::with_capacity(everyone.len());
+    // Row numbers are not in the order of names, so all names are read before the page is cut.
+    let mut ids: Vec<((String, HostId), i64)> = Vec::with_capacity(everyone.len());
     for number in everyone {
-        let mut statement = sql.prepare_cached("SELECT id FROM host WHERE no = ?1")?;
-        let id: Option<[u8; 16]> = statement.query_row([number], |row| row.get(0)).optional()?;
-        ids.extend(id.map(|id| (HostId::from_bytes(id), number)));
+        let mut statement = sql.prepare_cached("SELECT hostname, id FROM host WHERE no = ?1")?;
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, [u8; 16]>(1)?));
+        let found = statement.query_row([number], read).optional()?;
+        ids.extend(found.map(|(name, id)| ((name.to_ascii_lowercase(), HostId::from_bytes(id)), number)));
     }
-    ids.retain(|(id, _)| query.after.is_none_or(|after| *id > after));
+    ids.retain(|(place, _)| query.after.as_ref().is_none_or(|after| place > after));
     ids.sort_unstable();
     ids.truncate(query.hosts);
     let mut by_section: HashMap<i64, Vec<u32>> = HashMap::new();
@@ -136,7 +137,7 @@ fn page(
     let find = "SELECT s.id, h.hostname, e.last_seen, l.entries FROM host h JOIN site s ON s.no = h.site
                 JOIN host_check_in e ON e.host = h.no JOIN snapshot l ON l.no = h.snapshot WHERE h.no = ?1";
     let mut shown = 0;
-    for (id, number) in ids {
+    for ((_, id), number) in ids {
         if shown > software::PAGE {
             break;
         }

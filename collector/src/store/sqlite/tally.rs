@@ -9,7 +9,7 @@ use super::fault::Step;
 use super::memory::Memory;
 use super::{host, row};
 use crate::store::decide::settle::TallyChanges;
-use crate::store::decide::tally::{self, TallyRow};
+use crate::store::decide::tally::{self, SilentHosts, TallyRow};
 use crate::store::{LaneTally, SiteScope};
 
 /// Adds these differences.
@@ -59,18 +59,19 @@ fn silent(
     order: i64,
     scope: &SiteScope,
     silent_before: Timestamp,
-) -> Step<HashMap<Lane, u64>> {
+) -> Step<SilentHosts> {
     let within = row::within(sql, "h.site", scope)?;
     let mut statement = sql.prepare_cached(&format!(
-        "SELECT h.id, v.lane FROM host_check_in e JOIN verdict v ON v.host = e.host AND v.order_no = ?1
-         JOIN host h ON h.no = e.host WHERE e.last_seen < ?2 AND v.in_scope = 1 AND {within}"
+        "SELECT h.id, v.lane FROM host_check_in e JOIN host h ON h.no = e.host
+         LEFT JOIN verdict v ON v.host = e.host AND v.order_no = ?1
+         WHERE e.last_seen < ?2 AND coalesce(v.in_scope, 1) = 1 AND {within}"
     ))?;
     let mut rows = statement.query((order, silent_before.millis()))?;
     let mut silent = HashMap::new();
     while let Some(found) = rows.next()? {
         let seen = memory.seen(row::host_id(found, 0)?);
         if seen.is_none_or(|seen| is_silent(Some(seen.last_seen), silent_before)) {
-            *silent.entry(row::member("a lane", Lane::from_code, found, 1)?).or_default() += 1;
+            *silent.entry(row::maybe_lane(found, 1)?).or_default() += 1;
         }
     }
     Ok(silent)

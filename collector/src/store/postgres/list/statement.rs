@@ -1,0 +1,201 @@
+//! The statement of one stream of a list. Hosts that are few are collected first (`MATERIALIZED`), so that the database
+//! does not walk the whole fleet instead: the plan was chosen from exact counts, which the database does not have.
+
+use muster_proto::model::Lane;
+
+use super::Values;
+use crate::store::decide::host_list::{HostStream, StreamSource};
+use crate::store::decide::silence;
+use crate::store::postgres::fault::Step;
+use crate::store::postgres::session::Session;
+use crate::store::postgres::small_dictionaries::{SmallDictionaries, SmallDictionary};
+use crate::store::{HostKey, HostQuery, HostSort, SiteScope};
+
+/// Row numbers of what a query names.
+pub(super) struct Names {
+    /// `None` if the query names no order. An order without a row has the number 0, which no row has.
+    pub(super) order: Option<i32>,
+    /// `None` is every site. Sites without a row are left out.
+    pub(super) sites: Option<Vec<i32>>,
+}
+
+impl Names {
+    pub(super) async fn of(session: &Session, dictionaries: &SmallDictionaries, query: &HostQuery) -> Step<Self> {
+        let order = match &query.order {
+            Some(order) => Some(dictionaries.find(session, SmallDictionary::Order, order.as_str()).await?.unwrap_or(0)),
+            None => None,
+        };
+        let sites = match &query.sites {
+            SiteScope::All => None,
+            SiteScope::Only(sites) => {
+                let mut numbers = Vec::new();
+                for site in sites {
+                    numbers.extend(dictionaries.find(session, SmallDictionary::Site, site.as_str()).await?);
+                }
+                Some(numbers)
+            }
+        };
+        Ok(Self { order, sites })
+    }
+
+    /// A condition on a column with numbers of sites.
+    fn within(&self, column: &str) -> Option<String> {
+        let numbers: Vec<String> = self.sites.as_ref()?.iter().map(ToString::to_string).collect();
+        // PostgreSQL has no empty list.
+        Some(if numbers.is_empty() { "false".to_owned() } else { format!("{column} IN ({})", numbers.join(", ")) })
+    }
+}
+
+/// The columns of every stream.
+const COLUMNS: &str = "h.no, h.id, s.id, h.hostname, h.platform, (SELECT text FROM phrase WHERE no = h.os_name),
+    n.last_seen";
+
+pub(super) fn statement(
+    query: &HostQuery,
+    names: &Names,
+    stream: &HostStream<i32>,
+    after: Option<&HostKey>,
+    portion: usize,
+) -> (String, Values) {
+    let mut values: Values = Vec::new();
+    // Verdicts are chosen by their own columns; conditions on absent ones would mislead the database's estimates.
+    let joins_verdicts = names.order.is_some() && stream.source != StreamSource::Verdicts;
+    let mut conditions = conditions(query, names, joins_verdicts, &stream.lanes, &mut values);
+    if let Some(after) = after {
+        conditions.push(place(query, stream.source, after, &mut values));
+    }
+    let by_since = query.sort == HostSort::Since && stream.source == StreamSource::Verdicts;
+    let order = names.order.unwrap_or(0);
+    let mut chosen = None;
+    match stream.source {
+        StreamSource::Walk => {}
+        StreamSource::NamesOfSite(site) => conditions.push(format!("h.site = {site}")),
+        StreamSource::Sites => {
+            let within = names.within("site").unwrap_or_else(|| "true".to_owned());
+            chosen = Some(format!("SELECT no AS host FROM host WHERE {within}"));
+        }
+        StreamSource::Verdicts => {
+            let is_one =
+                format!("order_no = {order} AND in_scope AND lane IN ({})", codes(silence::awake_lanes(&stream.lanes)));
+            if by_since {
+                // The index has the order within one lane, so nothing is collected and sorted.
+                let lane = stream.lanes.first().map_or(0, |lane| lane.code());
+                conditions.push(format!("v.order_no = {order} AND v.in_scope AND v.lane = {lane}"));
+            } else {
+                chosen = Some(format!("SELECT host FROM verdict WHERE {is_one}"));
+            }
+        }
+        StreamSource::Silent => conditions.extend(query.silent_before.map(|before| {
+            let before = before.millis();
+            format!("n.day <= {} AND n.last_seen < {before}", before.div_euclid(DAY))
+        })),
+        StreamSource::Unjudged => conditions.push("v.host IS NULL".to_owned()),
+    }
+    let with = chosen.as_ref().map_or_else(String::new, |chosen| format!("WITH c AS MATERIALIZED ({chosen}) "));
+    let first = if chosen.is_some() { "c JOIN host h ON h.no = c.host" } else { "host h" };
+    let verdicts = if by_since { " JOIN verdict v ON v.host = h.no".to_owned() } else { verdicts(names) };
+    let columns = if names.order.is_some() { "v.lane, v.since" } else { "NULL::int2, NULL::int8" };
+    let text = format!(
+        "{with}SELECT {COLUMNS}, {columns} FROM {first} JOIN site s ON s.no = h.site
+         JOIN host_current n ON n.host = h.no{verdicts} WHERE {} ORDER BY {} LIMIT {portion}",
+        conditions.join(" AND "),
+        sort_key(query.sort, stream.source)
+    );
+    (text, values)
+}
+
+/// The number of hosts that match the query, on all pages.
+pub(super) fn count(query: &HostQuery, names: &Names) -> (String, Values) {
+    let mut values: Values = Vec::new();
+    let mut conditions = conditions(query, names, names.order.is_some(), &query.lanes, &mut values);
+    if let (Some(_), Some(before)) = (names.order, query.silent_before) {
+        let silent = format!("n.last_seen < {}", before.millis());
+        if query.silent_only {
+            conditions.push(silent.clone());
+        }
+        if !query.lanes.is_empty() {
+            let lane = format!("coalesce(v.lane, {})", Lane::Unknown.code());
+            let yielding = codes(Lane::ALL.iter().copied().filter(|lane| lane.yields_to_silence()));
+            let effective =
+                format!("CASE WHEN {silent} AND {lane} IN ({yielding}) THEN {} ELSE {lane} END", Lane::Silent.code());
+            conditions.push(format!("{effective} IN ({})", codes(query.lanes.iter().copied())));
+        }
+    }
+    let join = if names.order.is_some() { " JOIN host_current n ON n.host = h.no" } else { "" };
+    let text = format!("SELECT count(*) FROM host h{join}{} WHERE {}", verdicts(names), conditions.join(" AND "));
+    (text, values)
+}
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+/// What the hosts of a stream have in common, whatever its source is.
+fn conditions(
+    query: &HostQuery,
+    names: &Names,
+    joins_verdicts: bool,
+    lanes: &[Lane],
+    values: &mut Values,
+) -> Vec<String> {
+    // Always true, so that WHERE is never empty.
+    let mut conditions = vec!["true".to_owned()];
+    conditions.extend(names.within("h.site"));
+    if !query.name.is_empty() {
+        // PostgreSQL stores no NUL, so no name has it; U+FFFD is what ingest puts in its place.
+        values.push(Box::new(query.name.replace('\0', "\u{fffd}")));
+        conditions.push(format!("strpos(lower(h.hostname), lower(${}::text COLLATE \"C\")) > 0", values.len()));
+    }
+    if joins_verdicts && query.in_scope_only {
+        conditions.push("v.in_scope IS NOT FALSE".to_owned());
+    }
+    if joins_verdicts && !lanes.is_empty() {
+        let awake = codes(silence::awake_lanes(lanes));
+        conditions.push(format!("coalesce(v.lane, {}) IN ({awake})", Lane::Unknown.code()));
+    }
+    conditions
+}
+
+fn verdicts(names: &Names) -> String {
+    names
+        .order
+        .map_or_else(String::new, |order| format!(" LEFT JOIN verdict v ON v.host = h.no AND v.order_no = {order}"))
+}
+
+/// `day` comes first, because only it is indexed; it is computed from `last_seen`, so the order is the same.
+const fn sort_key(sort: HostSort, source: StreamSource<i32>) -> &'static str {
+    match (sort, source) {
+        (HostSort::Id, _) => "h.id",
+        (HostSort::Name, _) => "lower(h.hostname), h.no",
+        (HostSort::Since, StreamSource::Verdicts) => "v.since, v.host",
+        (HostSort::LastSeen | HostSort::Since, _) => "n.day, n.last_seen, n.host",
+    }
+}
+
+/// The condition that a row comes after this place.
+fn place(query: &HostQuery, source: StreamSource<i32>, after: &HostKey, values: &mut Values) -> String {
+    let number = |no: i64| i32::try_from(no).unwrap_or(i32::MAX);
+    match after {
+        HostKey::Id(id) => {
+            values.push(Box::new(id.as_bytes().to_vec()));
+            format!("h.id > ${}", values.len())
+        }
+        HostKey::Name(name, no) => {
+            values.push(Box::new(name.clone()));
+            format!("(lower(h.hostname), h.no) > (${}::text COLLATE \"C\", {})", values.len(), number(*no))
+        }
+        HostKey::At(at, no) if query.sort == HostSort::Since && source == StreamSource::Verdicts => {
+            format!("(v.since, v.host) > ({at}, {})", number(*no))
+        }
+        HostKey::At(at, no) => {
+            // Rows of this stream are sorted by the last check-in, and the key says when the silence began.
+            let is_silent = query.sort == HostSort::Since && source == StreamSource::Silent;
+            let patience = i64::try_from(query.patience.as_millis()).unwrap_or(i64::MAX);
+            let at = if is_silent { at.saturating_sub(patience) } else { *at };
+            format!("n.day >= {} AND (n.last_seen, n.host) > ({at}, {})", at.div_euclid(DAY), number(*no))
+        }
+    }
+}
+
+fn codes(lanes: impl Iterator<Item = Lane>) -> String {
+    lanes.map(|lane| lane.code().to_string()).collect::<Vec<_>>().join(", ")
+}

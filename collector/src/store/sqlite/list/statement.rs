@@ -1,0 +1,242 @@
+//! The statement of one stream of a list. `CROSS JOIN` and `INDEXED BY` fix how SQLite reads it: the plan was chosen from
+//! exact counts, which SQLite does not have.
+
+use muster_proto::model::Lane;
+use rusqlite::Connection;
+
+use super::Values;
+use crate::store::decide::host_list::{HostStream, StreamSource};
+use crate::store::decide::silence;
+use crate::store::sqlite::fault::Step;
+use crate::store::sqlite::row;
+use crate::store::{HostKey, HostQuery, HostSort, SiteScope};
+
+/// Row numbers of what a query names.
+pub(super) struct Names {
+    /// `None` if the query names no order. An order without a row has the number 0, which no row has.
+    pub(super) order: Option<i64>,
+    /// `None` is every site. Sites without a row are left out.
+    pub(super) sites: Option<Vec<i64>>,
+}
+
+impl Names {
+    pub(super) fn of(sql: &Connection, query: &HostQuery) -> Step<Self> {
+        let order = match &query.order {
+            Some(order) => Some(row::find_number(sql, row::FIND_ORDER, order.as_str())?.unwrap_or(0)),
+            None => None,
+        };
+        let sites = match &query.sites {
+            SiteScope::All => None,
+            SiteScope::Only(sites) => {
+                let mut numbers = Vec::new();
+                for site in sites {
+                    numbers.extend(row::find_number(sql, row::FIND_SITE, site.as_str())?);
+                }
+                Some(numbers)
+            }
+        };
+        Ok(Self { order, sites })
+    }
+}
+
+/// The condition of the partial index, word for word: otherwise SQLite does not use it. It lists the lanes that are not
+/// indexed, because SQLite would use a list of lanes with IN instead of the one lane that is asked for.
+const INDEXED: &str = "v.in_scope = 1 AND v.lane NOT IN (1, 2, 6, 10, 11)";
+
+/// The columns of every stream.
+const COLUMNS: &str = "h.no, h.id, s.id, h.hostname, h.platform, h.os_name, e.last_seen";
+
+pub(super) fn statement(query: &HostQuery, names: &Names, stream: &HostStream<i64>) -> (String, Values) {
+    // Verdicts are chosen by their own columns.
+    let joins_verdicts = names.order.is_some() && stream.source != StreamSource::Verdicts;
+    let mut conditions = conditions(query, names, joins_verdicts, &stream.lanes);
+    let mut values: Values = Vec::new();
+    let key = sort_key(query.sort, stream.source);
+    if let Some(after) = &query.after {
+        conditions.push(place(query, stream.source, key, after, &mut values));
+    }
+    if stream.source == StreamSource::Unjudged {
+        conditions.push("v.host IS NULL".to_owned());
+    }
+    if let StreamSource::NamesOfSite(site) = stream.source {
+        conditions.push(format!("h.site = {site}"));
+    }
+    if let (StreamSource::Sites, Some(sites)) = (stream.source, &names.sites) {
+        let numbers: Vec<String> = sites.iter().map(ToString::to_string).collect();
+        conditions.push(format!("h.site IN ({})", numbers.join(", ")));
+    }
+    if let (StreamSource::Silent, Some(before)) = (stream.source, query.silent_before) {
+        conditions.push(format!("e.last_seen < {}", before.millis()));
+    }
+    if stream.source == StreamSource::Verdicts {
+        conditions.push(INDEXED.to_owned());
+        conditions.push(match stream.lanes.as_slice() {
+            // Within one lane the index has the order of `since`, and nothing is sorted.
+            [lane] => format!("v.lane = {}", lane.code()),
+            lanes => format!("v.lane IN ({})", codes(lanes.iter().copied())),
+        });
+    }
+    let columns = if names.order.is_some() { "v.lane, v.since" } else { "NULL, NULL" };
+    let from = tables(query.sort, names, stream.source);
+    let text = format!(
+        "SELECT {COLUMNS}, {columns} FROM {from} CROSS JOIN site s ON s.no = h.site WHERE {} ORDER BY {key}",
+        conditions.join(" AND ")
+    );
+    (text, values)
+}
+
+/// The number of hosts that match the query, on all pages.
+pub(super) fn count(query: &HostQuery, names: &Names) -> (String, Values) {
+    let mut conditions = conditions(query, names, names.order.is_some(), &query.lanes);
+    if let (Some(_), Some(before)) = (names.order, query.silent_before) {
+        let silent = format!("e.last_seen < {}", before.millis());
+        if query.silent_only {
+            conditions.push(silent.clone());
+        }
+        if !query.lanes.is_empty() {
+            let lane = format!("coalesce(v.lane, {})", Lane::Unknown.code());
+            let yielding = codes(Lane::ALL.iter().copied().filter(|lane| lane.yields_to_silence()));
+            let effective =
+                format!("CASE WHEN {silent} AND {lane} IN ({yielding}) THEN {} ELSE {lane} END", Lane::Silent.code());
+            conditions.push(format!("{effective} IN ({})", codes(query.lanes.iter().copied())));
+        }
+    }
+    let join = if names.order.is_some() { " CROSS JOIN host_check_in e ON e.host = h.no" } else { "" };
+    let text = format!("SELECT count(*) FROM host h{join}{} WHERE {}", verdicts(names), conditions.join(" AND "));
+    (text, Vec::new())
+}
+
+/// What the hosts of a stream have in common, whatever its source is.
+fn conditions(query: &HostQuery, names: &Names, joins_verdicts: bool, lanes: &[Lane]) -> Vec<String> {
+    // Always true, so that WHERE is never empty.
+    let mut conditions = vec!["1 = 1".to_owned()];
+    if let Some(sites) = &names.sites {
+        let numbers: Vec<String> = sites.iter().map(ToString::to_string).collect();
+        // The plus keeps SQLite from reading the index of sites, which does not have the order of the list.
+        conditions.push(format!("+h.site IN ({})", numbers.join(", ")));
+    }
+    if !query.name.is_empty() {
+        // As a literal, so that every statement has the same parameters.
+        conditions.push(format!("instr(lower(h.hostname), lower({})) > 0", literal(&query.name)));
+    }
+    if joins_verdicts && query.in_scope_only {
+        conditions.push("coalesce(v.in_scope, 1) = 1".to_owned());
+    }
+    if joins_verdicts && !lanes.is_empty() {
+        let awake = codes(silence::awake_lanes(lanes));
+        conditions.push(format!("coalesce(v.lane, {}) IN ({awake})", Lane::Unknown.code()));
+    }
+    conditions
+}
+
+fn tables(sort: HostSort, names: &Names, source: StreamSource<i64>) -> String {
+    let check_ins = "host_check_in e INDEXED BY host_check_in_by_last_seen CROSS JOIN host h ON h.no = e.host";
+    let (verdicts, order) = (verdicts(names), names.order.unwrap_or(0));
+    match (source, sort) {
+        (StreamSource::Verdicts, _) => format!(
+            "verdict v INDEXED BY verdict_unfinished CROSS JOIN host h ON h.no = v.host AND v.order_no = {order}
+             CROSS JOIN host_check_in e ON e.host = h.no"
+        ),
+        (StreamSource::NamesOfSite(_) | StreamSource::Sites, _) => {
+            format!("host h INDEXED BY host_by_site CROSS JOIN host_check_in e ON e.host = h.no{verdicts}")
+        }
+        (StreamSource::Silent | StreamSource::Unjudged, _)
+        | (StreamSource::Walk, HostSort::LastSeen | HostSort::Since) => {
+            format!("{check_ins}{verdicts}")
+        }
+        (StreamSource::Walk, HostSort::Name) => {
+            format!("host h INDEXED BY host_by_name CROSS JOIN host_check_in e ON e.host = h.no{verdicts}")
+        }
+        (StreamSource::Walk, HostSort::Id) => format!("host h CROSS JOIN host_check_in e ON e.host = h.no{verdicts}"),
+    }
+}
+
+fn verdicts(names: &Names) -> String {
+    names
+        .order
+        .map_or_else(String::new, |order| format!(" LEFT JOIN verdict v ON v.host = h.no AND v.order_no = {order}"))
+}
+
+const fn sort_key(sort: HostSort, source: StreamSource<i64>) -> &'static str {
+    match (sort, source) {
+        (HostSort::Id, _) => "h.id",
+        (HostSort::Name, _) => "h.hostname, h.no",
+        (HostSort::Since, StreamSource::Verdicts) => "v.since, v.host",
+        (HostSort::LastSeen | HostSort::Since, _) => "e.last_seen, e.host",
+    }
+}
+
+/// The condition that a row comes after this place.
+fn place(query: &HostQuery, source: StreamSource<i64>, key: &str, after: &HostKey, values: &mut Values) -> String {
+    match after {
+        HostKey::Id(id) => values.push(Box::new(*id.as_bytes())),
+        HostKey::Name(name, no) => {
+            values.push(Box::new(name.clone()));
+            values.push(Box::new(*no));
+        }
+        HostKey::At(at, no) => {
+            // Rows of this stream are sorted by the last check-in, and the key says when the silence began.
+            let is_silent = query.sort == HostSort::Since && source == StreamSource::Silent;
+            let patience = i64::try_from(query.patience.as_millis()).unwrap_or(i64::MAX);
+            values.push(Box::new(if is_silent { at.saturating_sub(patience) } else { *at }));
+            values.push(Box::new(*no));
+        }
+    }
+    if values.len() == 1 { format!("{key} > ?1") } else { format!("({key}) > (?1, ?2)") }
+}
+
+fn codes(lanes: impl Iterator<Item = Lane>) -> String {
+    lanes.map(|lane| lane.code().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn literal(text: &str) -> String {
+    // A NUL would end the statement; no stored name has one.
+    format!("'{}'", text.replace('\0', "\u{fffd}").replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::decide::host_list::INDEXED_LANES;
+
+    /// Streams that must not sort: a list of a million hosts would be read as a whole.
+    #[test]
+    fn pages_are_read_in_the_order_of_an_index() {
+        let sql = Connection::open_in_memory().expect("opens");
+        sql.execute_batch(include_str!("../../../../migrations/sqlite/0001_initial.sql")).expect("makes tables");
+        sql.execute_batch("CREATE TABLE site (no INTEGER PRIMARY KEY, id TEXT)").expect("makes the table of sites");
+        let names = Names { order: Some(1), sites: Some(vec![7]) };
+        for (sort, source, lanes) in [
+            (HostSort::Name, StreamSource::Walk, vec![Lane::Clear]),
+            (HostSort::Name, StreamSource::NamesOfSite(7), vec![]),
+            (HostSort::LastSeen, StreamSource::Walk, vec![]),
+            (HostSort::Since, StreamSource::Verdicts, vec![Lane::Confirm]),
+            (HostSort::Since, StreamSource::Silent, vec![Lane::Silent]),
+            (HostSort::Id, StreamSource::Walk, vec![]),
+        ] {
+            for after in [None, Some(HostKey::At(5, 6))] {
+                let after = after.map(|at| match sort {
+                    HostSort::Name => HostKey::Name("web".to_owned(), 6),
+                    HostSort::Id => HostKey::Id(muster_proto::model::HostId::from_bytes([1; 16])),
+                    HostSort::LastSeen | HostSort::Since => at,
+                });
+                let query = HostQuery { in_scope_only: true, sort, after, ..HostQuery::default() };
+                let (text, values) = statement(&query, &names, &HostStream { source, lanes: lanes.clone() });
+                let mut plan = sql.prepare(&format!("EXPLAIN QUERY PLAN {text}")).expect("is valid");
+                let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(3);
+                let steps = plan.query_map(rusqlite::params_from_iter(values), read).expect("explains");
+                let steps: Vec<String> = steps.collect::<Result<_, _>>().expect("reads");
+                assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{sort:?} {source:?}: {steps:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_partial_index_has_the_lanes_that_the_plan_expects() {
+        let others: Vec<String> = (Lane::ALL.iter())
+            .filter(|lane| !INDEXED_LANES.contains(lane))
+            .map(|lane| lane.code().to_string())
+            .collect();
+        assert!(INDEXED.ends_with(&format!("NOT IN ({})", others.join(", "))), "{INDEXED}");
+    }
+}
