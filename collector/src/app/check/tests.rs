@@ -88,6 +88,17 @@ impl Populated {
         Self { place, settings, store: prepared.store }
     }
 
+    /// Closes the store, and waits until no process writes to its files.
+    async fn stop(&self) {
+        self.store.close().await.expect("closed");
+        // The writer's thread closes its connection, the last one, after it has answered.
+        let end = tokio::time::Instant::now() + Duration::from_secs(20);
+        while self.settings.data_dir.join("muster.db-wal").exists() {
+            assert!(tokio::time::Instant::now() < end, "the log is still there");
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// What the check prints. No file may have changed.
     async fn check(&self) -> (bool, String) {
         let before = content(&self.settings.data_dir);
@@ -128,13 +139,7 @@ async fn a_check_changes_no_file_of_a_collector_that_was_killed_or_has_stopped()
     std::fs::remove_file(killed.settings.data_dir.join("muster.db-shm")).expect("removed");
     let (good, text) = killed.check().await;
     assert!(!good && text.contains("the next start of the collector recovers it"), "without the index: {text}");
-    populated.store.close().await.expect("closed");
-    // The writer's thread closes its connection, the last one, after it has answered.
-    let end = tokio::time::Instant::now() + Duration::from_secs(20);
-    while populated.settings.data_dir.join("muster.db-wal").exists() {
-        assert!(tokio::time::Instant::now() < end, "the log is still there");
-        tokio::task::yield_now().await;
-    }
+    populated.stop().await;
     let (good, text) = populated.check().await;
     assert!(good && text.contains("2 hosts"), "stopped: {text}");
 }
@@ -142,7 +147,7 @@ async fn a_check_changes_no_file_of_a_collector_that_was_killed_or_has_stopped()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_of_a_lost_or_old_store_changes_no_file_and_says_what_to_do() {
     let populated = Populated::new().await;
-    populated.store.close().await.expect("closed");
+    populated.stop().await;
     let database = populated.settings.data_dir.join("muster.db");
     let whole = std::fs::read(&database).expect("read");
 
@@ -174,7 +179,7 @@ async fn a_check_of_a_lost_or_old_store_changes_no_file_and_says_what_to_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_server_key_of_a_collector_that_has_served_is_a_fault() {
     let populated = Populated::new().await;
-    populated.store.close().await.expect("closed");
+    populated.stop().await;
     std::fs::remove_file(populated.settings.data_dir.join("server.pem")).expect("removed");
     let (good, text) = populated.check().await;
     assert!(!good && text.contains("server.pem is missing"), "{text}");
