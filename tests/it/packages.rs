@@ -85,7 +85,7 @@ fn the_deb_is_installed_upgraded_with_its_identity_removed_and_purged() -> Resul
     ensure!(version_of(&root, "muster-collector")?.contains("muster-collector"));
     for program in ["muster", "muster-agent", "muster-collector"] {
         let script = std::fs::read_to_string(root.join("usr/share/bash-completion/completions").join(program))?;
-        ensure!(script.contains(&format!("-F _{program}")), "{program}: {script}");
+        ensure!(script.contains(&format!("-o default {program}\n")), "{program}: {script}");
     }
     let enabled = root.join("etc/systemd/system/multi-user.target.wants/muster-agent.service");
     ensure!(enabled.is_symlink(), "the service is not enabled");
