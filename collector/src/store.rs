@@ -25,11 +25,11 @@ pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
 pub use self::operations::{
     CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, KeyRenewal, NewToken,
 };
+pub use self::site_scope::SiteScope;
 pub use self::software::{IndexStep, InstalledStates, SoftwareQuery, VersionFilter};
 pub use self::sql::{Acting, AdminTx, AdminWork};
 pub use self::stored::{
-    Inspection, LaneTally, LedgerRow, QueueDepth, SiteScope, StoreCheck, StoredHost, StoredHostRow, StoredSnapshot,
-    StoredVerdict,
+    Inspection, LaneTally, LedgerRow, QueueDepth, StoreCheck, StoredHost, StoredHostRow, StoredSnapshot, StoredVerdict,
 };
 use crate::judge::Hit;
 
@@ -50,6 +50,7 @@ mod postgres;
 mod postings;
 mod recent_uploads;
 mod schema;
+mod site_scope;
 mod snapshot_codec;
 mod software;
 pub mod sql;

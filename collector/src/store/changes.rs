@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use muster_proto::model::{Cause, ChangesReport, HostId, Lane, OrderId, Timestamp};
 
-use super::stored::SiteScope;
+use super::site_scope::SiteScope;
 
 /// Which changes of lanes a list shows.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use muster_proto::model::{HostId, Lane, OrderId, Timestamp};
 
-use super::SiteScope;
+use super::site_scope::SiteScope;
 
 /// Which hosts a list shows. Silence is computed when read: a host is silent under an order when its last check-in is
 /// older than that order's instant in `silent_before`.
