@@ -58,7 +58,10 @@ impl VersionFilter {
 /// Says of a state, as a source of this kind spells it, whether it means that the software is installed. The rules know
 /// that, and the store does not know the rules.
 #[derive(Clone)]
-pub struct InstalledStates(Arc<dyn Fn(Kind, &str) -> bool + Send + Sync>);
+pub struct InstalledStates(Arc<IsInstalled>);
+
+/// Whether a state of an observation of this kind means that the software is installed.
+type IsInstalled = dyn Fn(Kind, &str) -> bool + Send + Sync;
 
 impl InstalledStates {
     /// States for which this is true mean that the software is installed.

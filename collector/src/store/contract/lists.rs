@@ -155,11 +155,12 @@ pub(crate) async fn lists_are_sorted_in_the_store_and_pages_have_no_gap(backend:
     let all: Vec<u8> = (1..=9).collect();
     let name = |n: &u8| (FLEET[usize::from(*n) - 1].0.to_ascii_lowercase(), *n);
     let seen = |n: &u8| (FLEET[usize::from(*n) - 1].3, *n);
-    let since = |n: &u8| match lane_of(*n) {
-        Lane::Silent => (seen(n).0 + PATIENCE.as_secs(), *n),
-        // It enrolled then, and nothing has been judged since.
-        _ if *n == 9 => seen(n),
-        _ => (FLEET[usize::from(*n) - 1].4, *n),
+    let since = |n: &u8| {
+        if lane_of(*n) == Lane::Silent {
+            return (seen(n).0 + PATIENCE.as_secs(), *n);
+        }
+        // Host 9 enrolled then, and has not been judged since.
+        if *n == 9 { seen(n) } else { (FLEET[usize::from(*n) - 1].4, *n) }
     };
     let lanes: [&[Lane]; 6] = [
         &[],
