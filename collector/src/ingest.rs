@@ -13,6 +13,7 @@ mod check_in;
 mod enroll;
 mod oversize;
 mod peer;
+mod readmit;
 mod refuse;
 mod renew;
 mod upload;
@@ -37,7 +38,7 @@ use self::backlog::Backlog;
 use self::refuse::Refused;
 use crate::clock::Clock;
 use crate::rules::RuleSet;
-use crate::store::Store;
+use crate::store::{Restoration, Store};
 use crate::tls::CertificateAuthority;
 
 /// The service that agents call. Cheap to clone.
@@ -56,6 +57,8 @@ struct Inside {
     backlog: Backlog,
     /// What check-ins need of the rules in force, built once per version.
     of_rules: ArcSwapOption<OfRules>,
+    /// Read from the store when it is first needed.
+    restorations: tokio::sync::OnceCell<Vec<Restoration>>,
 }
 
 /// What check-ins need of the rules.
@@ -98,6 +101,7 @@ impl AgentIngest {
             admission: Admission::default(),
             backlog,
             of_rules: ArcSwapOption::empty(),
+            restorations: tokio::sync::OnceCell::new(),
         };
         Self { inside: Arc::new(inside) }
     }

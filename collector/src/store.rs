@@ -23,7 +23,8 @@ pub use self::decide::accounts::AccountRefusal;
 pub use self::host_query::{HostKey, HostQuery, HostSort};
 pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
 pub use self::operations::{
-    CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, KeyRenewal, NewToken,
+    CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, KeyRenewal, NewToken, Readmission,
+    Readmitted,
 };
 pub use self::site_scope::SiteScope;
 pub use self::software::{IndexStep, InstalledStates, SoftwareQuery, VersionFilter};
@@ -273,6 +274,19 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The database fails.
     async fn host_identify(&self, key: KeyFingerprint) -> Result<Option<HostIdentity>, StoreError>;
+
+    /// The restores of this store from backups.
+    ///
+    /// # Errors
+    /// The database fails.
+    async fn restoration_list(&self) -> Result<Vec<Restoration>, StoreError>;
+
+    /// Adds the key of a certificate, and its host if it is not stored. The caller has checked that the certificate was
+    /// issued in the time that a restore has lost.
+    ///
+    /// # Errors
+    /// The database fails. A request that is refused is no error: see [`Readmitted`].
+    async fn host_readmit(&self, readmission: Readmission) -> Result<Readmitted, StoreError>;
 
     /// Gives the host a new key. The old one stays valid until the new one is used. Repeating a renewal changes
     /// nothing.

@@ -45,6 +45,28 @@ impl Store {
         Ok(())
     }
 
+    /// Replaces the key of a host by one that nobody has.
+    fn forget_key(&self, lab: &Lab, host: &HostId) -> Result<()> {
+        let id = data_encoding::HEXLOWER.encode(host.as_bytes());
+        let of_host = format!(
+            "WHERE host = (SELECT no FROM host WHERE id = {})",
+            match self {
+                Self::File => format!("x'{id}'"),
+                Self::Database(_) => format!("'\\x{id}'::bytea"),
+            }
+        );
+        match self {
+            Self::File => {
+                let database = rusqlite::Connection::open(lab.data_dir().join("muster.db"))?;
+                database.execute(&format!("UPDATE host_key SET fingerprint = randomblob(32) {of_host}"), [])?;
+            }
+            Self::Database(database) => {
+                database.sql(&format!("UPDATE host_key SET fingerprint = sha256('nobody') {of_host}"))?;
+            }
+        }
+        Ok(())
+    }
+
     fn history(&self, lab: &Lab) -> Result<BTreeMap<HostId, Vec<Digest>>> {
         match self {
             Self::File => crash::history(&lab.data_dir()),
@@ -119,6 +141,9 @@ fn lose_the_disk(store: &Store) -> Result<()> {
     // What is reported from here on is in no backup; the agents have their newest snapshots.
     root.install("after-the-backup", "1")?;
     agent.report(root.path())?;
+    let (late_root, late) = (Root::debian("late")?, lab.enrolled_agent("late")?);
+    late.report(late_root.path())?;
+    let late_before = host(&lab, "late")?;
     std::thread::sleep(Duration::from_millis(700));
     lab.kill_collector()?;
     stop.store(true, Ordering::SeqCst);
@@ -142,6 +167,8 @@ fn lose_the_disk(store: &Store) -> Result<()> {
             "a snapshot that was acknowledged before is not in the backup"
         );
     }
+    // As if this agent had renewed its key after the backup.
+    store.forget_key(&lab, &reporters[0].player.host)?;
     lab.serve()?;
     for reporter in &mut reporters {
         ensure!(reporter.acknowledged.len() > 5, "there was no load after the backup");
@@ -159,6 +186,12 @@ fn lose_the_disk(store: &Store) -> Result<()> {
         Answer::of(agent.command("once")?.args(["-o", "json", "--root"]).arg(root.path()))?.expect_code(0)?.json()?;
     ensure!(sent["snapshot_sent"] == true, "{sent}");
     ensure!(host(&lab, "stays")?["snapshot"] == sent["snapshot"], "{sent}");
+    // The store of the backup has never heard of this one. It keeps its id and its site.
+    late.report(late_root.path()).context("a host that enrolled after the backup")?;
+    let late_after = host(&lab, "late")?;
+    for field in ["id", "site", "snapshot"] {
+        ensure!(late_before[field] == late_after[field], "{field}: {late_before} {late_after}");
+    }
     lab.judged()?;
     lab.stop_collector()?;
     Answer::of(&mut lab.collector_command("check")?)?.expect_code(0).context("check at the end")?;

@@ -60,8 +60,17 @@ pub struct Versions {
 pub struct Run {
     id: RunId,
     seq: u64,
-    /// Facts and state that the collector has acknowledged in this run; they are sent again only when they change.
-    acknowledged: Option<(wire::HostFacts, wire::HostState)>,
+    /// Facts and state that the collector has acknowledged in this run; they are sent again only when they change, after a
+    /// failure, or after a restore of the collector.
+    acknowledged: Option<Acknowledged>,
+}
+
+#[derive(Debug)]
+struct Acknowledged {
+    facts: wire::HostFacts,
+    state: wire::HostState,
+    /// When the collector's store was last restored, as it said then.
+    restored_at_ms: i64,
 }
 
 impl Default for Run {
@@ -95,12 +104,22 @@ impl Run {
             wire::HostState { losses: (losses != Losses::default()).then(|| losses.into()), ..delivery.state.clone() };
         let traffic = Arc::new(Traffic::default());
         let mut client = client(target, tls, &traffic).await?;
-        let (answer, mut delivered) = self.check_in(&mut client, delivery, &state, versions, now).await?;
+        // Taken, so that facts and state are sent again after any failure.
+        let acknowledged = self.acknowledged.take();
+        let before = acknowledged.as_ref();
+        let (mut answer, mut delivered) = self.check_in(&mut client, delivery, &state, before, versions, now).await?;
+        if acknowledged.is_some_and(|before| before.restored_at_ms != answer.restored_at_ms) {
+            // The restored store may have older facts and an older state than those that were acknowledged.
+            let first = delivered.message_bytes;
+            (answer, delivered) = self.check_in(&mut client, delivery, &state, None, versions, now).await?;
+            delivered.message_bytes += first;
+        }
+        let restored_at_ms = answer.restored_at_ms;
         if answer.snapshot_wanted || !answer.sections_wanted.is_empty() {
             self.upload(&mut client, delivery, answer, now, &mut delivered).await?;
         }
-        // Not before the upload has succeeded: after a failure facts and state are sent again.
-        self.acknowledged = Some((delivery.facts.clone(), state));
+        // Not before the upload has succeeded.
+        self.acknowledged = Some(Acknowledged { facts: delivery.facts.clone(), state, restored_at_ms });
         delivered.wire_sent = traffic.sent();
         delivered.wire_received = traffic.received();
         Ok(delivered)
@@ -111,20 +130,20 @@ impl Run {
         client: &mut Client,
         delivery: &Delivery,
         state: &wire::HostState,
+        acknowledged: Option<&Acknowledged>,
         versions: Versions,
         now: Timestamp,
     ) -> Result<(wire::CheckInResponse, Delivered), UplinkError> {
         // Before the call: if the answer is lost, the collector may have seen this number already.
         self.seq += 1;
-        let acknowledged = self.acknowledged.as_ref();
         let request = wire::CheckInRequest {
             run_id: Bytes::copy_from_slice(self.id.as_bytes()),
             seq: self.seq,
             observed_at_ms: delivery.observed_at.millis(),
             sent_at_ms: now.millis(),
             snapshot_digest: Bytes::copy_from_slice(delivery.digest().as_bytes()),
-            facts: acknowledged.is_none_or(|(facts, _)| *facts != delivery.facts).then(|| delivery.facts.clone()),
-            state: acknowledged.is_none_or(|(_, acknowledged)| acknowledged != state).then(|| state.clone()),
+            facts: acknowledged.is_none_or(|had| had.facts != delivery.facts).then(|| delivery.facts.clone()),
+            state: acknowledged.is_none_or(|had| had.state != *state).then(|| state.clone()),
             watchlist_version: versions.watchlist,
             trust_version: versions.trust,
         };

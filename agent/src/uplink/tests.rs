@@ -83,6 +83,29 @@ async fn only_requested_sections_are_sent_and_facts_only_after_a_change() {
 }
 
 #[tokio::test]
+async fn facts_and_state_are_sent_again_after_a_restore_of_the_collector_and_after_a_failure() {
+    let (collector, target) = start(Pki::new("localhost", 2020..2090), Script::default()).await;
+    let host = enrolled(&collector, &target).await;
+    let mut run = Run::new();
+    let set = |restored_at_ms, refuse| {
+        let mut script = collector.script.lock().expect("unpoisoned");
+        (script.restored_at_ms, script.refuse) = (restored_at_ms, refuse);
+    };
+    for (restored_at_ms, refuse) in
+        [(0, None), (0, None), (7, None), (7, None), (7, Some(RefusalClass::Later)), (7, None)]
+    {
+        set(restored_at_ms, refuse);
+        let delivered = run.deliver(&target, &host.tls, &delivery(&[]), Losses::default(), VERSIONS, NOW).await;
+        assert_eq!(delivered.is_err(), refuse.is_some());
+    }
+    let script = collector.script.lock().expect("unpoisoned");
+    let sent: Vec<_> =
+        script.check_ins.iter().map(|request| (request.facts.is_some(), request.state.is_some())).collect();
+    let (all, none) = ((true, true), (false, false));
+    assert_eq!(sent, [all, none, none, all, none, all], "the refused one is not recorded");
+}
+
+#[tokio::test]
 async fn a_byte_budget_splits_the_upload_into_rounds() {
     let sections: [&[u8]; 3] = [&[1; 60], &[2; 60], &[3; 60]];
     let wants = sections.iter().map(|bytes| Digest::of(bytes)).collect();

@@ -20,7 +20,7 @@ pub(super) async fn check_in(
     request: wire::CheckInRequest,
 ) -> Result<wire::CheckInResponse, Refused> {
     let now = inside.now();
-    let identity = peer::in_force(inside, extensions, now).await?;
+    let identity = peer::in_force(inside, extensions, request.facts.as_ref(), now).await?;
     // The limit of the gRPC server is that of the largest message, so the smaller one of check-ins is tested here.
     let bytes = request.encoded_len();
     if bytes > limits::CHECK_IN_BYTES {
@@ -61,6 +61,7 @@ pub(super) async fn check_in(
         pace: Some(inside.pace.into()),
         server_time_ms: now.millis(),
         watchlist: (request.watchlist_version < watchlist.version).then(|| watchlist.clone()),
+        restored_at_ms: inside.restored_at_ms().await?,
         trust: (request.trust_version < trust).then(|| inside.trust()),
     })
 }

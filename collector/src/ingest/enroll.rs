@@ -38,7 +38,7 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
         Enrolled::KeyRevoked => return Err(Refused::revoked("the keys of this host are revoked")),
     };
     // The store decides first, so that no certificate exists for a token that it refuses.
-    let signed = inside.authority.sign_host(&request.csr, host, now)?;
+    let signed = inside.authority.sign_host(&request.csr, host, &site, now)?;
     // The id is the public half of the token; the secret is never logged.
     tracing::info!(host.id = %host, host.site = %site, token.id = %token.id, "enrolled a host");
     Ok(wire::EnrollResponse {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use muster_proto::model::Timestamp;
+use muster_proto::wire;
 use tonic::Extensions;
 
 use super::Inside;
+use super::readmit::readmit;
 use super::refuse::Refused;
 use crate::store::HostIdentity;
 use crate::tls::{CertificateFacts, PeerCertificate};
@@ -16,8 +18,14 @@ pub(super) struct Peer {
     pub(super) certificate: Arc<CertificateFacts>,
 }
 
-/// The caller, for methods that accept an expired certificate.
-pub(super) async fn known(inside: &Inside, extensions: &Extensions) -> Result<Peer, Refused> {
+/// The caller, for methods that accept an expired certificate. `facts` are those of the request, for a host that a
+/// restore has lost.
+pub(super) async fn known(
+    inside: &Inside,
+    extensions: &Extensions,
+    facts: Option<&wire::HostFacts>,
+    now: Timestamp,
+) -> Result<Peer, Refused> {
     let certificate = match extensions.get::<PeerCertificate>() {
         Some(PeerCertificate::Shown(facts)) => Arc::clone(facts),
         Some(PeerCertificate::Unreadable) => return Err(Refused::unknown("the client certificate cannot be read")),
@@ -25,7 +33,10 @@ pub(super) async fn known(inside: &Inside, extensions: &Extensions) -> Result<Pe
             return Err(Refused::unknown("this call needs a client certificate of this collector; enroll first"));
         }
     };
-    let identity = inside.store.host_identify(certificate.key).await?;
+    let mut identity = inside.store.host_identify(certificate.key).await?;
+    if identity.is_none() && readmit(inside, &certificate, facts, now).await? {
+        identity = inside.store.host_identify(certificate.key).await?;
+    }
     let identity =
         identity.ok_or_else(|| Refused::unknown("the key of this certificate is unknown to the collector"))?;
     // This is asked here and not in `in_force`, because a revoked host must not renew either.
@@ -39,9 +50,10 @@ pub(super) async fn known(inside: &Inside, extensions: &Extensions) -> Result<Pe
 pub(super) async fn in_force(
     inside: &Inside,
     extensions: &Extensions,
+    facts: Option<&wire::HostFacts>,
     now: Timestamp,
 ) -> Result<HostIdentity, Refused> {
-    let Peer { identity, certificate } = known(inside, extensions).await?;
+    let Peer { identity, certificate } = known(inside, extensions, facts, now).await?;
     if certificate.is_expired(now) {
         return Err(Refused::re_key(format!("the certificate expired at {}; renew it", certificate.expires_at)));
     }

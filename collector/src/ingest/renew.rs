@@ -19,7 +19,7 @@ pub(super) async fn renew(
     request: wire::RenewRequest,
 ) -> Result<wire::RenewResponse, Refused> {
     let now = inside.now();
-    let peer::Peer { identity, certificate } = peer::known(inside, extensions).await?;
+    let peer::Peer { identity, certificate } = peer::known(inside, extensions, None, now).await?;
     let new_key = inside.authority.inspect(&request.csr)?;
     if !request.old_certificate.is_empty() {
         let shown = CertificateFacts::read(&request.old_certificate).map(|facts| facts.key);
@@ -35,7 +35,7 @@ pub(super) async fn renew(
     // Quarantine is inherited; otherwise a second renewal would end it.
     let quarantined = certificate.is_expired(now) || identity.superseded || identity.quarantined;
     // Signing comes before the new key is stored: if it fails, the old key is still the host's.
-    let signed = inside.authority.sign_host(&request.csr, identity.host, now)?;
+    let signed = inside.authority.sign_host(&request.csr, identity.host, &identity.site, now)?;
     let renewal = KeyRenewal { host: identity.host, old: certificate.key, new: new_key, quarantine: quarantined, now };
     inside.store.host_rekey(renewal).await?;
     tracing::info!(host.id = %identity.host, quarantined, "renewed the certificate of a host");

@@ -34,7 +34,7 @@ pub(super) async fn upload(
     extensions: &Extensions,
     mut stream: Streaming<wire::UploadRequest>,
 ) -> Result<wire::UploadResponse, Refused> {
-    let host = peer::in_force(inside, extensions, inside.now()).await?.host;
+    let host = peer::in_force(inside, extensions, None, inside.now()).await?.host;
     // The local bound comes before the backlog, which may have to ask the store.
     let admitted = inside.admission.upload()?;
     inside.backlog.admit().await?;

@@ -115,6 +115,17 @@ pub enum Entry {
         /// The version now.
         to: String,
     },
+    /// A host or key that a restore has lost was admitted by its certificate.
+    HostReadmitted {
+        /// Its id.
+        host: HostId,
+        /// Its site, by the certificate.
+        site: SiteId,
+        /// When the certificate was issued.
+        issued_at: Timestamp,
+        /// Whether the store did not have the host.
+        is_new: bool,
+    },
     /// The store was restored from a backup. What happened between the backup and this entry is not in the store.
     Restored {
         /// When the backup was begun.
@@ -218,6 +229,7 @@ impl Entry {
             Self::HostRevoked { .. } => EntryKind::HostRevoked,
             Self::LanesChanged { .. } => EntryKind::LanesChanged,
             Self::RulesAdopted { .. } => EntryKind::RulesAdopted,
+            Self::HostReadmitted { .. } => EntryKind::HostReadmitted,
             Self::Restored { .. } => EntryKind::Restored,
             Self::ServerKeyRenewed => EntryKind::ServerKeyRenewed,
             Self::AdminTokenRenewed { .. } => EntryKind::AdminTokenRenewed,
@@ -228,9 +240,10 @@ impl Entry {
     #[must_use]
     pub fn hosts(&self) -> &[HostId] {
         match self {
-            Self::HostEnrolled { host, .. } | Self::HostRekeyed { host, .. } | Self::HostRevoked { host } => {
-                std::slice::from_ref(host)
-            }
+            Self::HostEnrolled { host, .. }
+            | Self::HostRekeyed { host, .. }
+            | Self::HostReadmitted { host, .. }
+            | Self::HostRevoked { host } => std::slice::from_ref(host),
             Self::LanesChanged { hosts, .. } => hosts,
             Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
@@ -264,6 +277,7 @@ impl Entry {
             | Self::HostRevoked { .. }
             | Self::LanesChanged { .. }
             | Self::RulesAdopted { .. }
+            | Self::HostReadmitted { .. }
             | Self::Restored { .. }
             | Self::ServerKeyRenewed
             | Self::AdminTokenRenewed { .. } => None,

@@ -141,6 +141,14 @@ fn sentence(entry: &Entry, names: &Names) -> String {
         }
         Entry::HostRekeyed { host, quarantined: false } => format!("new key for {}", host_name(host, names)),
         Entry::HostRevoked { host } => format!("all keys of {}", host_name(host, names)),
+        Entry::HostReadmitted { host, site, issued_at, is_new } => {
+            let lost = if *is_new { "host" } else { "key" };
+            let issued = issued_at.whole_seconds();
+            format!(
+                "{} at site {site}, by its certificate of {issued}: a restore had lost the {lost}",
+                host_name(host, names)
+            )
+        }
         Entry::LanesChanged { hosts, changes, .. } => {
             let changes: Vec<String> = changes.iter().map(change).collect();
             format!("{}: {}", host_list(hosts, names), changes.join("; "))

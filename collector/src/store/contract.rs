@@ -57,6 +57,7 @@ macro_rules! suite {
             both_keys_are_valid_until_the_new_one_is_used
             a_renewal_by_a_stranger_changes_nothing
             a_revoked_host_stays_known
+            a_host_and_a_key_that_a_restore_has_lost_are_readmitted
             administrative_work_is_one_transaction_with_an_actor
             a_host_that_administration_requeues_is_judged_again
             accounts_are_created_rotated_and_revoked

@@ -1,6 +1,7 @@
 //! What a copy of a store is: its kind, its result, and how its files are made. Both backends use these.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use muster_proto::model::Timestamp;
 
@@ -42,6 +43,22 @@ pub struct Restoration {
     pub restored_at: Timestamp,
 }
 
+/// Clocks of collectors may differ by this much.
+const CLOCKS: Duration = Duration::from_secs(600);
+/// How long certificates of the lost time are accepted: as long as they are valid.
+const OPEN: Duration = Duration::from_secs(30 * 86_400);
+
+impl Restoration {
+    /// Whether a certificate that was issued at this time may be of a host or key that the restore has lost, and is not
+    /// too old to be accepted for that.
+    #[must_use]
+    pub fn covers(&self, issued_at: Timestamp, now: Timestamp) -> bool {
+        self.backup_at.minus(CLOCKS) <= issued_at
+            && issued_at <= self.restored_at.plus(CLOCKS)
+            && now <= self.restored_at.plus(OPEN)
+    }
+}
+
 /// The result of checking a copy.
 #[derive(Debug, Clone)]
 pub enum CopyCheck {
@@ -72,4 +89,19 @@ pub(in crate::store) fn create_file(operation: &'static str, path: &Path) -> Res
 /// The file of a copy with this name.
 pub(in crate::store) fn file_of(folder: &Path, name: &str) -> PathBuf {
     folder.join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_certificates_of_the_lost_time_are_accepted_and_only_for_a_while() {
+        let at = |hours: i64| Timestamp::from_millis(1_800_000_000_000 + hours * 3_600_000);
+        let restored = Restoration { backup_at: at(0), restored_at: at(24) };
+        assert!(restored.covers(at(0), at(25)) && restored.covers(at(24), at(24)));
+        assert!(!restored.covers(at(-1), at(25)), "the store of the backup would have its key");
+        assert!(!restored.covers(at(25), at(25)), "the restored store would have its key");
+        assert!(restored.covers(at(12), at(24 + 30 * 24)) && !restored.covers(at(12), at(25 + 30 * 24)));
+    }
 }

@@ -95,6 +95,61 @@ pub struct KeyRenewal {
     pub now: Timestamp,
 }
 
+/// The readmission of a host by its certificate, after a restore.
+#[derive(Debug, Clone)]
+pub struct Readmission {
+    /// The host that the certificate names.
+    pub host: HostId,
+    /// The site that it names.
+    pub site: SiteId,
+    /// Its key.
+    pub key: KeyFingerprint,
+    /// When it was issued, in whole seconds.
+    pub issued_at: Timestamp,
+    /// The facts that the host sent, if it sent any; needed only if the host is not stored.
+    pub facts: Option<HostFacts>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// The answer to a readmission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readmitted {
+    /// The key is in the store and in use.
+    Host,
+    /// The host is not stored, and its facts were not sent.
+    FactsWanted,
+    /// The host's keys are revoked, or it has a newer key.
+    Refused,
+}
+
+/// A host that is created, by an enrollment or by a readmission.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct NewHost<'a> {
+    pub(in crate::store) host: HostId,
+    pub(in crate::store) key: KeyFingerprint,
+    /// When the key was given to the host.
+    pub(in crate::store) key_at: Timestamp,
+    pub(in crate::store) facts: &'a HostFacts,
+    pub(in crate::store) fingerprint: &'a [u8],
+    pub(in crate::store) now: Timestamp,
+}
+
+impl<'a> From<&'a Enrollment> for NewHost<'a> {
+    fn from(enrollment: &'a Enrollment) -> Self {
+        let Enrollment { host, key, facts, fingerprint, now, .. } = enrollment;
+        Self { host: *host, key: *key, key_at: *now, facts, fingerprint, now: *now }
+    }
+}
+
+impl<'a> NewHost<'a> {
+    /// The host of a readmission. Its fingerprint is unknown.
+    pub(in crate::store) const fn readmitted(readmission: &Readmission, facts: &'a HostFacts) -> Self {
+        let Readmission { host, key, issued_at, now, .. } = readmission;
+        Self { host: *host, key: *key, key_at: *issued_at, facts, fingerprint: &[], now: *now }
+    }
+}
+
 /// A check-in, already validated by ingest.
 #[derive(Debug, Clone)]
 pub struct CheckIn {

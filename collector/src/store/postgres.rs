@@ -73,8 +73,9 @@ use self::tls::Tls;
 use self::writer::Writer;
 use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity,
-    HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Settlement, SiteScope, SoftwareQuery, Store,
-    StoreCheck, StoreError, StoredChanges, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
+    HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission, Readmitted, Restoration,
+    Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError, StoredChanges, StoredHost, StoredHostRow,
+    matches_its_digest, renewal_refused,
 };
 use crate::judge::Hit;
 
@@ -191,6 +192,28 @@ impl Store for PostgresStore {
             }
             None => Ok(None),
         }
+    }
+
+    async fn restoration_list(&self) -> Result<Vec<Restoration>, StoreError> {
+        let list = |lease: Arc<Lease>| async move { identity::restorations(&lease).await };
+        self.pool.run("restoration_list", Statement, list).await
+    }
+
+    async fn host_readmit(&self, readmission: Readmission) -> Result<Readmitted, StoreError> {
+        let operation = "host_readmit";
+        let readmission = &readmission;
+        let number = |lease: Arc<Lease>| async move {
+            let Some(facts) = &readmission.facts else { return Ok(None) };
+            let texts = [&*facts.os_name, &*facts.kernel, &*facts.architecture, &*facts.agent_version];
+            self.dictionaries.phrases(&lease, texts).await.map(Some)
+        };
+        let phrases = self.pool.run(operation, Statement, number).await?;
+        let readmit = |lease: Arc<Lease>| async move { identity::readmit(&lease, readmission, phrases).await };
+        let readmitted = self.pool.run(operation, Write, readmit).await;
+        // Also after an error: it may have been committed.
+        self.memory.identities_forget(Some(readmission.host));
+        self.memory.queue_notify().notify_one();
+        readmitted
     }
 
     async fn host_rekey(&self, renewal: KeyRenewal) -> Result<(), StoreError> {

@@ -63,8 +63,9 @@ use self::section::Packed;
 use self::writer::Writer;
 use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity,
-    HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Settlement, SiteScope, SoftwareQuery, Store,
-    StoreCheck, StoreError, StoredChanges, StoredHost, StoredHostRow, matches_its_digest, renewal_refused,
+    HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission, Readmitted, Restoration,
+    Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError, StoredChanges, StoredHost, StoredHostRow,
+    matches_its_digest, renewal_refused,
 };
 use crate::judge::Hit;
 
@@ -144,6 +145,14 @@ impl Store for SqliteStore {
             }
             None => Ok(None),
         }
+    }
+
+    async fn restoration_list(&self) -> Result<Vec<Restoration>, StoreError> {
+        self.readers.read("restoration_list", |sql, _| identity::restorations(sql)).await
+    }
+
+    async fn host_readmit(&self, readmission: Readmission) -> Result<Readmitted, StoreError> {
+        self.writer.operation("host_readmit", move |context| identity::readmit(context, &readmission)).await
     }
 
     async fn host_rekey(&self, renewal: KeyRenewal) -> Result<(), StoreError> {

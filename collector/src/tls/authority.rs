@@ -2,13 +2,17 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use muster_proto::limits;
-use muster_proto::model::{CaPin, HostId, KeyFingerprint, Timestamp};
+use muster_proto::model::{CaPin, HostId, KeyFingerprint, SiteId, Timestamp};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_SIG_ED25519};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::SubjectPublicKeyInfo;
+
+/// Clocks of agents may be behind: a certificate begins a little before it is signed.
+pub(super) const BACKDATE: Duration = Duration::from_secs(3600);
 
 /// Why a certificate was not signed or not understood.
 #[derive(Debug, thiserror::Error)]
@@ -80,11 +84,12 @@ pub trait CertificateAuthority: Send + Sync + 'static {
         inspect_request(csr_der)
     }
 
-    /// Signs a client certificate for the key of the request. Nothing of the request but its key is used.
+    /// Signs a client certificate for the key of the request, which names the host and its site. Nothing of the request
+    /// but its key is used.
     ///
     /// # Errors
     /// The request is not acceptable, or signing failed.
-    fn sign_host(&self, csr_der: &[u8], host: HostId, now: Timestamp) -> Result<Signed, SignError>;
+    fn sign_host(&self, csr_der: &[u8], host: HostId, site: &SiteId, now: Timestamp) -> Result<Signed, SignError>;
 
     /// The version and the CA certificates (DER) that agents are to trust.
     fn trust(&self) -> (u64, Vec<Vec<u8>>);
@@ -99,6 +104,8 @@ pub struct CertificateFacts {
     pub public_key: Vec<u8>,
     /// The common name, when it is a host id.
     pub host: Option<HostId>,
+    /// The organizational unit, when it is a site.
+    pub site: Option<SiteId>,
     /// When it began.
     pub not_before: Timestamp,
     /// When it ends.
@@ -114,14 +121,22 @@ impl CertificateFacts {
         let certificate = parse_certificate(der)?;
         let validity = certificate.validity();
         let common_name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+        let unit = certificate.subject().iter_organizational_unit().next().and_then(|name| name.as_str().ok());
         let instant = |time: x509_parser::time::ASN1Time| Timestamp::from_millis(time.timestamp().saturating_mul(1000));
         Ok(Self {
             key: fingerprint(certificate.public_key()),
             public_key: certificate.public_key().subject_public_key.data.to_vec(),
             host: common_name.and_then(|name| name.parse().ok()),
+            site: unit.and_then(|name| SiteId::new(name).ok()),
             not_before: instant(validity.not_before),
             expires_at: instant(validity.not_after),
         })
+    }
+
+    /// When it was issued, in whole seconds, if it is of a host.
+    #[must_use]
+    pub fn issued_at(&self) -> Timestamp {
+        self.not_before.plus(BACKDATE)
     }
 
     /// Whether it has ended.

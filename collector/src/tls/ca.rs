@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use muster_proto::model::{CaPin, HostId, Timestamp};
+use muster_proto::model::{CaPin, HostId, SiteId, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SerialNumber,
@@ -18,7 +18,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use time::OffsetDateTime;
 
-use super::authority::{CertificateAuthority, CertificateFacts, SignError, Signed, ca_pin, inspect_request};
+use super::authority::{BACKDATE, CertificateAuthority, CertificateFacts, SignError, Signed, ca_pin, inspect_request};
 use super::ca_error::CaError;
 use super::disk::{OWNER_ONLY, PUBLIC, open_to_others, write_atomically};
 
@@ -26,8 +26,6 @@ use super::disk::{OWNER_ONLY, PUBLIC, open_to_others, write_atomically};
 const ISSUED: &str = "ca.issued";
 const CA_LIFETIME: Duration = Duration::from_secs(3653 * 86_400);
 const HOST_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
-/// Clocks of agents may be behind: a certificate begins a little before it is signed.
-const BACKDATE: Duration = Duration::from_secs(3600);
 
 /// Why an empty file is damaged: an interrupted copy and a full disk leave such files.
 const EMPTY: &str = "it is empty";
@@ -194,7 +192,7 @@ impl Authority {
 }
 
 impl CertificateAuthority for Authority {
-    fn sign_host(&self, csr_der: &[u8], host: HostId, now: Timestamp) -> Result<Signed, SignError> {
+    fn sign_host(&self, csr_der: &[u8], host: HostId, site: &SiteId, now: Timestamp) -> Result<Signed, SignError> {
         let key = inspect_request(csr_der)?;
         let sign = |source| SignError::Sign { host, source };
         // The request is checked above; rcgen reads it again only for its public key.
@@ -202,6 +200,8 @@ impl CertificateAuthority for Authority {
         let expires_at = whole_second(now.plus(HOST_LIFETIME));
         // Names and extensions of the request are ignored: the collector alone decides what a host's certificate says.
         let mut params = leaf_params(&host.to_string(), now, expires_at).map_err(sign)?;
+        // A host that a restore has lost is admitted again to the site of its certificate.
+        params.distinguished_name.push(DnType::OrganizationalUnitName, site.as_str());
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let certificate_der = self.sign(params, &request.public_key).map_err(sign)?.to_vec();
         // On the disk before the certificate leaves this process, so that a crash cannot undo it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use muster_proto::model::{HostId, Timestamp};
+use muster_proto::model::{HostId, SiteId, Timestamp};
 use rcgen::{
     CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
 };
@@ -102,7 +102,10 @@ impl Stand {
     fn host(&self) -> (Identity, Vec<u8>) {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
         let csr = request_of(&pair);
-        let signed = self.authority.sign_host(&csr, HostId::random(), system_now()).expect("signed");
+        let signed = self
+            .authority
+            .sign_host(&csr, HostId::random(), &SiteId::new("hq").expect("a site"), system_now())
+            .expect("signed");
         let der = signed.certificate_der.clone();
         (identity(der.clone(), &pair), der)
     }

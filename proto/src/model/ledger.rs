@@ -32,6 +32,8 @@ closed_list! {
         ServerKeyRenewed = 12, "server-key-renewed";
         /// The file of the admin token was lost, and another token was created.
         AdminTokenRenewed = 13, "admin-token-renewed";
+        /// A host or a key that a restore has lost was admitted by its certificate.
+        HostReadmitted = 14, "host-readmitted";
     }
 }
 

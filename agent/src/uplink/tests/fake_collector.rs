@@ -79,6 +79,7 @@ pub(crate) struct Script {
     pub(crate) wants: Vec<Digest>,
     pub(crate) budget: u64,
     pub(crate) refuse: Option<RefusalClass>,
+    pub(crate) restored_at_ms: i64,
     pub(crate) greedy: bool,
     /// Expiry of the certificates that it issues.
     pub(crate) end_ms: i64,
@@ -93,6 +94,7 @@ impl Default for Script {
             wants: Vec::new(),
             budget: 0,
             refuse: None,
+            restored_at_ms: 0,
             greedy: false,
             end_ms: 4_000_000_000_000,
         }
@@ -165,7 +167,10 @@ impl AgentService for FakeCollector {
         let sections_wanted = self.missing(&script);
         let snapshot_wanted = !sections_wanted.is_empty();
         let pace = Self::pace(&script);
-        Ok(Response::new(wire::CheckInResponse { snapshot_wanted, pace, server_time_ms: 5, ..Default::default() }))
+        let restored_at_ms = script.restored_at_ms;
+        let answer =
+            wire::CheckInResponse { snapshot_wanted, pace, server_time_ms: 5, restored_at_ms, ..Default::default() };
+        Ok(Response::new(answer))
     }
 
     async fn upload(

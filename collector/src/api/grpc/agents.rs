@@ -179,8 +179,9 @@ mod tests {
         let pair = rcgen::KeyPair::generate().expect("a key");
         let csr = rcgen::CertificateParams::default().serialize_request(&pair).expect("a request");
         let host = muster_proto::model::HostId::random();
+        let site = muster_proto::model::SiteId::new("hq").expect("a site");
         let signed =
-            crate::tls::CertificateAuthority::sign_host(&authority, csr.der(), host, long_ago).expect("signed");
+            crate::tls::CertificateAuthority::sign_host(&authority, csr.der(), host, &site, long_ago).expect("signed");
         for (method, code) in [("Renew", Code::Unimplemented), ("CheckIn", Code::Unauthenticated)] {
             let response = gate().answer(request(method, Some(signed.certificate_der.clone()))).await;
             assert_eq!(status_of(response.headers()).map(|status| status.code()), Some(code), "{method}");

@@ -1,15 +1,15 @@
 //! Tokens, enrollment, keys.
 
-use muster_proto::model::KeyFingerprint;
+use muster_proto::model::{HostFacts, KeyFingerprint};
 
 use super::Backend;
 use super::kit::{
-    assert_healthy, at, enrolled, enrollment, host, host_revoke, key, ledger, new_token, site, token_create, token_id,
-    token_list, token_revoke,
+    assert_healthy, at, enrolled, enrollment, facts, host, host_revoke, key, ledger, new_token, site, token_create,
+    token_id, token_list, token_revoke,
 };
 use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
-use crate::store::{Enrolled, Enrollment, KeyRenewal, SiteScope};
+use crate::store::{Enrolled, Enrollment, KeyRenewal, Readmission, Readmitted, SiteScope};
 
 /// Host 1 renews its key at this second.
 fn renewal(old: KeyFingerprint, new: KeyFingerprint, second: u64) -> KeyRenewal {
@@ -108,4 +108,36 @@ pub(crate) async fn a_revoked_host_stays_known(backend: impl Backend) {
     assert_eq!(store.host_enroll(enrollment(1)).await.expect("asks"), Enrolled::KeyRevoked);
     store.host_rekey(renewal(key(1), key(50), 6)).await.expect_err("no new key for it");
     assert!(!host_revoke(&store, host(9), 5).await.expect("asks"));
+}
+
+pub(crate) async fn a_host_and_a_key_that_a_restore_has_lost_are_readmitted(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    assert_eq!(store.restoration_list().await.expect("asks"), []);
+    let lost = |n: u8, key_no: u8, issued: u64, facts: Option<HostFacts>| Readmission {
+        host: host(n),
+        site: site(),
+        key: key(key_no),
+        issued_at: at(issued),
+        facts,
+        now: at(900),
+    };
+    // A renewed key. Asked twice, as by two requests at once.
+    for _ in 0..2 {
+        assert_eq!(store.host_readmit(lost(1, 50, 500, None)).await.expect("asks"), Readmitted::Host);
+    }
+    let found = store.host_identify(key(50)).await.expect("asks").expect("known");
+    assert_eq!((found.host, found.superseded, found.quarantined), (host(1), false, false));
+    assert!(store.host_identify(key(1)).await.expect("asks").expect("known").superseded, "as if it had been renewed");
+    assert_eq!(store.host_readmit(lost(1, 51, 499, None)).await.expect("asks"), Readmitted::Refused, "an older key");
+    // An enrolled host.
+    assert_eq!(store.host_readmit(lost(9, 9, 500, None)).await.expect("asks"), Readmitted::FactsWanted);
+    let with_facts = lost(9, 9, 500, Some(facts("late")));
+    assert_eq!(store.host_readmit(with_facts).await.expect("asks"), Readmitted::Host);
+    let found = store.host_identify(key(9)).await.expect("asks").expect("known");
+    assert_eq!((found.host, found.site), (host(9), site()));
+    assert_eq!(store.host_find("late", &SiteScope::All).await.expect("asks"), [host(9)]);
+    assert!(host_revoke(&store, host(9), 901).await.expect("revokes"));
+    assert_eq!(store.host_readmit(lost(9, 52, 600, None)).await.expect("asks"), Readmitted::Refused);
+    assert_healthy(&store).await;
 }

@@ -3,13 +3,15 @@
 
 use muster_proto::model::{HostId, KeyFingerprint};
 
-use super::fault::Step;
+use super::fault::{PostgresFault, Step};
 use super::session::Session;
 use super::{ledger, row};
 use crate::ledger::actor::ActorId;
 use crate::store::decide::enroll::{self, EnrollDecision, StoredToken};
 use crate::store::decide::keys::{self, KeyStatus, RenewalDecision, StoredKey};
-use crate::store::{Enrolled, Enrollment, HostIdentity, KeyRenewal};
+use crate::store::decide::readmit::{self, HostKeys, ReadmitDecision};
+use crate::store::operations::NewHost;
+use crate::store::{Enrolled, Enrollment, HostIdentity, KeyRenewal, Readmission, Readmitted, Restoration};
 
 /// The channel on which changes of identities are announced; the payload is the host's id.
 pub(super) const CHANNEL: &str = "muster_identity";
@@ -24,15 +26,20 @@ pub(super) async fn enroll(session: &Session, operation: &Enrollment, phrases: [
         EnrollDecision::Create { site_no, entry, answer } => {
             let count_use = "UPDATE enrollment_token SET uses = uses + 1 WHERE id = $1";
             session.execute(count_use, &[&operation.token.as_str()]).await?;
-            create(session, operation, site_no, phrases).await?;
+            create(session, &operation.into(), site_no, phrases).await?;
             ledger::write(session, operation.now, &ActorId::Agent, &entry).await?;
-            // Last, because every enrollment at the site needs this row.
-            let count = "INSERT INTO site_hosts (site, hosts) VALUES ($1, 1)
-                         ON CONFLICT (site) DO UPDATE SET hosts = site_hosts.hosts + 1";
-            session.execute(count, &[&site_no]).await?;
+            count_host(session, site_no).await?;
             Ok(answer)
         }
     }
+}
+
+/// Counts a new host. Last in a transaction, because every enrollment at the site needs this row.
+async fn count_host(session: &Session, site: i32) -> Step<()> {
+    let count = "INSERT INTO site_hosts (site, hosts) VALUES ($1, 1)
+                 ON CONFLICT (site) DO UPDATE SET hosts = site_hosts.hosts + 1";
+    session.execute(count, &[&site]).await?;
+    Ok(())
 }
 
 /// The token, locked until the end of the transaction, so that its uses are counted one after the other.
@@ -52,7 +59,7 @@ async fn lock_token(session: &Session, id: &str) -> Step<Option<StoredToken<i32>
 }
 
 /// Creates the host, its key and its place in the judge queue with one statement.
-async fn create(session: &Session, operation: &Enrollment, site: i32, phrases: [i32; 4]) -> Step<()> {
+async fn create(session: &Session, operation: &NewHost<'_>, site: i32, phrases: [i32; 4]) -> Step<()> {
     let make = "
         WITH made AS (
             INSERT INTO host (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
@@ -61,12 +68,12 @@ async fn create(session: &Session, operation: &Enrollment, site: i32, phrases: [
         ), now AS (
             INSERT INTO host_current (host, last_seen) SELECT no, $11 FROM made
         ), key AS (
-            INSERT INTO host_key (fingerprint, host, status, created_at) SELECT $12, no, $13, $11 FROM made
+            INSERT INTO host_key (fingerprint, host, status, created_at) SELECT $12, no, $13, $14 FROM made
         )
         INSERT INTO judge_queue (host, ticket, queued_at) SELECT no, nextval('judge_queue_ticket'), $11 FROM made";
-    let (facts, [system, kernel, architecture, agent]) = (&operation.facts, phrases);
+    let (facts, [system, kernel, architecture, agent]) = (operation.facts, phrases);
     let (id, fingerprint, key) =
-        (operation.host.as_bytes().as_slice(), operation.fingerprint.as_slice(), operation.key.as_bytes().as_slice());
+        (operation.host.as_bytes().as_slice(), operation.fingerprint, operation.key.as_bytes().as_slice());
     let (platform, now) = (row::code(facts.platform.code()), operation.now.millis());
     let values: super::session::Values<'_> = &[
         &id,
@@ -82,6 +89,7 @@ async fn create(session: &Session, operation: &Enrollment, site: i32, phrases: [
         &now,
         &key,
         &row::code(KeyStatus::InUse.code()),
+        &operation.key_at.millis(),
     ];
     session.execute(make, values).await?;
     Ok(())
@@ -123,6 +131,63 @@ pub(super) async fn first_use(session: &Session, fingerprint: &KeyFingerprint) -
 async fn lock_host(session: &Session, host: HostId) -> Step<bool> {
     let find = "SELECT no FROM host WHERE id = $1 FOR NO KEY UPDATE";
     Ok(session.query_first(find, &[&host.as_bytes().as_slice()]).await?.is_some())
+}
+
+/// Adds the key of a certificate that a restore has lost, and its host if it is lost too. `phrases` are the numbers of
+/// the texts of the facts, if they were sent.
+pub(super) async fn readmit(session: &Session, request: &Readmission, phrases: Option<[i32; 4]>) -> Step<Readmitted> {
+    lock_host(session, request.host).await?;
+    let is_key_known = key(session, &request.key).await?.is_some();
+    match readmit::readmit(request, is_key_known, host_keys(session, request.host).await?) {
+        ReadmitDecision::Answer(answer) => return Ok(answer),
+        ReadmitDecision::AddKey { host_no, entry } => {
+            let (in_use, replaced) = (row::code(KeyStatus::InUse.code()), row::code(KeyStatus::Replaced.code()));
+            session.execute("UPDATE host_key SET status = $2 WHERE host = $1", &[&host_no, &replaced]).await?;
+            let put = "INSERT INTO host_key (fingerprint, host, status, created_at) VALUES ($1, $2, $3, $4)";
+            let key = request.key.as_bytes().as_slice();
+            session.execute(put, &[&key, &host_no, &in_use, &request.issued_at.millis()]).await?;
+            ledger::write(session, request.now, &ActorId::Agent, &entry).await?;
+        }
+        ReadmitDecision::Create { facts, entry } => {
+            let new = NewHost::readmitted(request, facts);
+            let site = site_number(session, request.site.as_str()).await?;
+            create(session, &new, site, phrases.unwrap_or_default()).await?;
+            ledger::write(session, request.now, &ActorId::Agent, &entry).await?;
+            count_host(session, site).await?;
+        }
+    }
+    notify(session, request.host).await?;
+    Ok(Readmitted::Host)
+}
+
+/// The number of a site, which is added if the token that named it is lost.
+async fn site_number(session: &Session, site: &str) -> Step<i32> {
+    let find = "SELECT no::int4 FROM site WHERE id = $1";
+    if let Some(found) = session.query_first(find, &[&site]).await? {
+        return Ok(found.try_get(0)?);
+    }
+    // If two transactions choose one number, the later one fails, and its agent tries again.
+    let add = "INSERT INTO site (no, id) SELECT coalesce(max(no), 0) + 1, $1 FROM site RETURNING no::int4";
+    let added = session.query_first(add, &[&site]).await?;
+    let added = added.ok_or_else(|| PostgresFault::damaged("a site", "it was added, but has no row"))?;
+    Ok(added.try_get(0)?)
+}
+
+async fn host_keys(session: &Session, host: HostId) -> Step<Option<HostKeys<i32>>> {
+    let find = "SELECT h.no, h.revoked_at IS NOT NULL, (SELECT max(created_at) FROM host_key k WHERE k.host = h.no)
+                FROM host h WHERE h.id = $1";
+    let Some(found) = session.query_first(find, &[&host.as_bytes().as_slice()]).await? else { return Ok(None) };
+    let (host_no, is_revoked, newest_at) = (found.try_get(0)?, found.try_get(1)?, row::instant(&found, 2)?);
+    Ok(Some(HostKeys { host_no, is_revoked, newest_at }))
+}
+
+/// The restores of this database.
+pub(super) async fn restorations(session: &Session) -> Step<Vec<Restoration>> {
+    let find = "SELECT backup_at, restored_at FROM restoration ORDER BY restored_at";
+    let row = |row: &tokio_postgres::Row| -> Step<Restoration> {
+        Ok(Restoration { backup_at: row::instant(row, 0)?, restored_at: row::instant(row, 1)? })
+    };
+    session.query(find, &[]).await?.iter().map(row).collect()
 }
 
 /// Gives the host a new key; `false` if the renewal is refused.

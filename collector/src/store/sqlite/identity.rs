@@ -1,6 +1,6 @@
 //! Who a host is: enrollment, its keys, and their revocation.
 
-use muster_proto::model::{KeyFingerprint, Timestamp};
+use muster_proto::model::{HostId, KeyFingerprint, Timestamp};
 use rusqlite::Connection;
 
 use super::fault::Step;
@@ -10,7 +10,9 @@ use super::{judge_queue, ledger, row};
 use crate::ledger::actor::ActorId;
 use crate::store::decide::enroll::{self, EnrollDecision, StoredToken};
 use crate::store::decide::keys::{self, KeyStatus, RenewalDecision, StoredKey};
-use crate::store::{Enrolled, Enrollment, HostIdentity, KeyRenewal};
+use crate::store::decide::readmit::{self, HostKeys, ReadmitDecision};
+use crate::store::operations::NewHost;
+use crate::store::{Enrolled, Enrollment, HostIdentity, KeyRenewal, Readmission, Readmitted, Restoration};
 
 pub(super) fn enroll(context: &mut WriteContext<'_>, operation: &Enrollment) -> Step<Enrolled> {
     let token = token(context.sql, operation.token.as_str())?;
@@ -20,7 +22,7 @@ pub(super) fn enroll(context: &mut WriteContext<'_>, operation: &Enrollment) -> 
         EnrollDecision::Create { site_no, entry, answer } => {
             let count_use = "UPDATE enrollment_token SET uses = uses + 1 WHERE id = ?1";
             context.sql.prepare_cached(count_use)?.execute([operation.token.as_str()])?;
-            create(context, operation, site_no)?;
+            create(context, &operation.into(), site_no)?;
             ledger::write(context.sql, operation.now, &ActorId::Agent, &entry)?;
             Ok(answer)
         }
@@ -45,8 +47,8 @@ fn token(sql: &Connection, id: &str) -> Step<Option<StoredToken<i64>>> {
     }))
 }
 
-fn create(context: &mut WriteContext<'_>, operation: &Enrollment, site: i64) -> Step<()> {
-    let (sql, facts, phrases) = (context.sql, &operation.facts, context.memory.dictionaries());
+fn create(context: &mut WriteContext<'_>, operation: &NewHost<'_>, site: i64) -> Step<()> {
+    let (sql, facts, phrases) = (context.sql, operation.facts, context.memory.dictionaries());
     let ticket = context.memory.next_ticket();
     sql.prepare_cached(
         "INSERT INTO host (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
@@ -63,14 +65,14 @@ fn create(context: &mut WriteContext<'_>, operation: &Enrollment, site: i64) -> 
         phrases.phrase(&facts.architecture),
         phrases.phrase(&facts.agent_version),
         facts.offline_root,
-        &operation.fingerprint,
+        operation.fingerprint,
         operation.now.millis(),
         ticket,
     ))?;
     let no = sql.last_insert_rowid();
     sql.prepare_cached("INSERT INTO host_check_in (host, last_seen) VALUES (?1, ?2)")?
         .execute((no, operation.now.millis()))?;
-    key_put(sql, no, &operation.key, KeyStatus::InUse, operation.now)?;
+    key_put(sql, no, &operation.key, KeyStatus::InUse, operation.key_at)?;
     let count =
         "INSERT INTO site_hosts (site, hosts) VALUES (?1, 1) ON CONFLICT (site) DO UPDATE SET hosts = hosts + 1";
     sql.prepare_cached(count)?.execute([site])?;
@@ -120,6 +122,49 @@ pub(super) fn first_use(context: &mut WriteContext<'_>, fingerprint: KeyFingerpr
         context.after_commit(move |memory| memory.identities_forget(Some(host)));
     }
     Ok(Some(key.identity()))
+}
+
+/// Adds the key of a certificate that a restore has lost, and its host if it is lost too.
+pub(super) fn readmit(context: &mut WriteContext<'_>, request: &Readmission) -> Step<Readmitted> {
+    let sql = context.sql;
+    let is_key_known = key(sql, &request.key)?.is_some();
+    match readmit::readmit(request, is_key_known, host_keys(sql, request.host)?) {
+        ReadmitDecision::Answer(answer) => return Ok(answer),
+        ReadmitDecision::AddKey { host_no, entry } => {
+            let replace = "UPDATE host_key SET status = ?2 WHERE host = ?1";
+            sql.prepare_cached(replace)?.execute((host_no, KeyStatus::Replaced.code()))?;
+            key_put(sql, host_no, &request.key, KeyStatus::InUse, request.issued_at)?;
+            ledger::write(sql, request.now, &ActorId::Agent, &entry)?;
+        }
+        ReadmitDecision::Create { facts, entry } => {
+            let site = row::site_number(sql, request.site.as_str())?;
+            create(context, &NewHost::readmitted(request, facts), site)?;
+            ledger::write(context.sql, request.now, &ActorId::Agent, &entry)?;
+        }
+    }
+    let host = request.host;
+    context.after_commit(move |memory| memory.identities_forget(Some(host)));
+    Ok(Readmitted::Host)
+}
+
+fn host_keys(sql: &Connection, host: HostId) -> Step<Option<HostKeys<i64>>> {
+    let find = "SELECT h.no, h.revoked_at IS NOT NULL, (SELECT max(created_at) FROM host_key k WHERE k.host = h.no)
+                FROM host h WHERE h.id = ?1";
+    let mut statement = sql.prepare_cached(find)?;
+    let mut rows = statement.query([host.as_bytes()])?;
+    let Some(found) = rows.next()? else { return Ok(None) };
+    Ok(Some(HostKeys { host_no: found.get(0)?, is_revoked: found.get(1)?, newest_at: row::instant(found, 2)? }))
+}
+
+/// The restores of this database.
+pub(super) fn restorations(sql: &Connection) -> Step<Vec<Restoration>> {
+    let mut statement = sql.prepare_cached("SELECT backup_at, restored_at FROM restoration ORDER BY restored_at")?;
+    let mut rows = statement.query([])?;
+    let mut restorations = Vec::new();
+    while let Some(found) = rows.next()? {
+        restorations.push(Restoration { backup_at: row::instant(found, 0)?, restored_at: row::instant(found, 1)? });
+    }
+    Ok(restorations)
 }
 
 /// Gives the host a new key; `false` if the renewal is refused.

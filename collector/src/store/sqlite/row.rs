@@ -99,6 +99,15 @@ pub(super) fn find_number(sql: &Connection, find: &str, text: &str) -> Step<Opti
 
 pub(super) const FIND_SITE: &str = "SELECT no FROM site WHERE id = ?1";
 
+/// The number of a site, which is added if the token that named it is lost.
+pub(super) fn site_number(sql: &Connection, text: &str) -> Step<i64> {
+    if let Some(number) = find_number(sql, FIND_SITE, text)? {
+        return Ok(number);
+    }
+    let add = "INSERT INTO site (no, id) SELECT coalesce(max(no), 0) + 1, ?1 FROM site RETURNING no";
+    Ok(sql.prepare_cached(add)?.query_row([text], |row| row.get(0))?)
+}
+
 /// A condition on a column that holds the numbers of sites. Sites that no host has ever had are left out.
 pub(super) fn within(sql: &Connection, column: &str, scope: &SiteScope) -> Step<String> {
     let SiteScope::Only(sites) = scope else { return Ok("1 = 1".to_owned()) };
