@@ -93,7 +93,7 @@ mod tests {
     fn answer(request: &Readmission, is_key_known: bool, host: Option<HostKeys<i64>>) -> Readmitted {
         match readmit(request, is_key_known, host) {
             ReadmitDecision::Answer(answer) => answer,
-            other => panic!("writes: {other:?}"),
+            other @ (ReadmitDecision::AddKey { .. } | ReadmitDecision::Create { .. }) => panic!("writes: {other:?}"),
         }
     }
 
