@@ -16,7 +16,7 @@ mod verdict;
 
 use std::sync::Arc;
 
-use muster_proto::model::{CollectorStatus, HostId, OrderId, ProductId, RulesRefused, SiteId, Timestamp};
+use muster_proto::model::{CollectorStatus, HostCandidate, OrderId, ProductId, RulesRefused, Timestamp};
 
 use crate::rules::{Order, RuleSet};
 use crate::store::{SiteScope, Store, StoreError};
@@ -39,7 +39,7 @@ pub enum ReportError {
         host: String,
     },
     /// Several hosts have this name, or an id that starts with it.
-    #[error("ambiguous host {name:?}; use one of these ids:{}", list(hosts))]
+    #[error("host {name:?} is ambiguous; it may be one of{}", list(hosts))]
     Ambiguous {
         /// As asked.
         name: String,
@@ -114,22 +114,11 @@ impl From<StoreError> for ReportError {
     }
 }
 
-/// A host that an ambiguous name may mean.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostCandidate {
-    /// Its id.
-    pub id: HostId,
-    /// Its site.
-    pub site: SiteId,
-    /// When it last reported.
-    pub last_seen: Option<Timestamp>,
-}
-
 fn list(hosts: &[HostCandidate]) -> String {
     let line = |host: &HostCandidate| {
         let seen =
             host.last_seen.map_or_else(|| "never seen".to_owned(), |at| format!("last seen {}", at.whole_seconds()));
-        format!("\n  {}  site {}, {seen}", host.id, host.site)
+        format!("\n  {}  {:?}, site {}, {seen}", host.id, host.hostname, host.site)
     };
     hosts.iter().map(line).collect()
 }

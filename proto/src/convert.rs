@@ -3,10 +3,12 @@
 
 mod account;
 mod agent;
+mod ambiguous;
 mod fleet;
 pub mod stored;
 
 pub use agent::{RefusalDetail, SectionUpload};
+pub use ambiguous::{ambiguous_host, hosts_meant};
 
 use crate::model::{HostId, InvalidId, Timestamp, UnknownName};
 

@@ -35,9 +35,9 @@ pub use observation::{Kind, Observation, ObservationState};
 pub use order::{Binding, MilestoneKind, Precision};
 pub use pace::{Pace, RefusalClass};
 pub use report::{
-    Board, BoardCounts, ChangeRow, ChangesReport, CollectorStatus, Explanation, Finding, HitReport, HostReport,
-    HostRow, LaneChange, OrderReport, ProductReport, RulesRefused, SoftwareCount, SoftwareEdition, SoftwareHost,
-    SoftwareReport, SourceReport, TokenReport, TokenStatus, VerdictReport,
+    Board, BoardCounts, ChangeRow, ChangesReport, CollectorStatus, Explanation, Finding, HitReport, HostCandidate,
+    HostReport, HostRow, LaneChange, OrderReport, ProductReport, RulesRefused, SoftwareCount, SoftwareEdition,
+    SoftwareHost, SoftwareReport, SourceReport, TokenReport, TokenStatus, VerdictReport,
 };
 pub use role::Role;
 pub use section::Section;

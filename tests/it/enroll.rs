@@ -77,6 +77,24 @@ fn an_image_enrolls_under_its_own_name_and_each_image_is_a_host() -> Result<()> 
 }
 
 #[test]
+fn an_enrolled_agent_says_so_when_the_token_is_for_another_site() -> Result<()> {
+    let lab = Lab::start()?;
+    let agent = lab.enrolled_agent("web-1")?;
+    let made = lab.muster(&["tokens", "create", "--site", "plant", "--uses", "1", "-o", "json"])?.expect_code(0)?;
+    let made: serde_json::Value = serde_json::from_str(&made.stdout)?;
+    let refused = agent.enroll(made["token"].as_str().context("no token")?)?.expect_code(1)?;
+    for part in
+        ["this host is enrolled in site lab, and the token is for site plant", "use a token for the site of this host"]
+    {
+        assert!(refused.stderr.contains(part), "no {part:?} in {}", refused.stderr);
+    }
+    agent.report(Root::debian("web-1")?.path())?;
+    let hosts = lab.muster(&["hosts", "-o", "ndjson"])?.expect_code(0)?.ndjson()?;
+    assert_eq!((hosts.len(), hosts[0]["site"].as_str()), (1, Some("lab")));
+    Ok(())
+}
+
+#[test]
 fn only_the_owner_may_read_the_files_of_agent_and_collector() -> Result<()> {
     let lab = Lab::start()?;
     let agent = lab.enrolled_agent("web-1")?;

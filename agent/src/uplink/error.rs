@@ -91,6 +91,10 @@ impl UplinkError {
             RefusalClass::Unknown => Some("create a new token with `muster tokens create` and enroll again"),
             RefusalClass::ClockSkewed => Some("correct this machine's clock"),
             RefusalClass::TooOld => Some("install a newer agent version"),
+            RefusalClass::OtherSite => Some(
+                "use a token for the site of this host; or, to enroll this machine as a new host, stop the agent, \
+                 delete its state directory and enroll again",
+            ),
             RefusalClass::ReKey | RefusalClass::Later | RefusalClass::Limit | RefusalClass::Malformed => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Turns errors into gRPC statuses. Errors of the store are logged here and not sent.
 
-use muster_proto::convert::ConvertError;
+use muster_proto::convert::{ConvertError, ambiguous_host};
 use muster_proto::error_chain;
 use tonic::{Code, Status};
 use tracing::error;
@@ -29,9 +29,10 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
         | ReportError::NoProduct { .. }
         | ReportError::NoAccount { .. }
         | ReportError::NoEntry { .. } => Status::not_found(refused.to_string()),
-        ReportError::Ambiguous { .. } | ReportError::NotActive { .. } => {
-            Status::failed_precondition(refused.to_string())
+        ReportError::Ambiguous { hosts, .. } => {
+            Status::with_details(Code::FailedPrecondition, refused.to_string(), ambiguous_host(hosts).into())
         }
+        ReportError::NotActive { .. } => Status::failed_precondition(refused.to_string()),
         ReportError::LaneNeedsOrder { .. }
         | ReportError::PageToken
         | ReportError::TooLongAgo { .. }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hyper_util::rt::TokioIo;
+use muster_proto::convert::hosts_meant;
 use muster_proto::error_chain;
 use muster_proto::model::{
     AccountReport, Board, ChangesReport, CollectorStatus, Explanation, Finding, FindingsSort, HostId, HostReport,
@@ -85,14 +86,14 @@ pub(super) const LIST_ORDERS: &str = "list the orders with `muster orders --all`
 pub(super) struct Refused {
     code: Code,
     message: String,
-    /// How to find what was not found.
-    remedy: Option<&'static str>,
+    /// How to go on.
+    remedy: Option<String>,
 }
 
 impl Refused {
     /// Something that the collector does not have, and how to list what it has.
-    pub(super) const fn not_found(message: String, remedy: &'static str) -> Self {
-        Self { code: Code::NotFound, message, remedy: Some(remedy) }
+    pub(super) fn not_found(message: String, remedy: &str) -> Self {
+        Self { code: Code::NotFound, message, remedy: Some(remedy.to_owned()) }
     }
 }
 
@@ -113,7 +114,7 @@ pub(super) fn advice(failed: &anyhow::Error) -> Option<String> {
     } else if refused.code == Code::PermissionDenied {
         "ask an administrator for an account with the role and the sites that this needs; `muster accounts show` prints yours"
     } else {
-        refused.remedy?
+        return refused.remedy.clone();
     };
     Some(advice.to_owned())
 }
@@ -276,7 +277,7 @@ impl Client {
 
     pub(super) async fn host(&mut self, host: &str) -> anyhow::Result<HostReport> {
         let request = wire::GetHostRequest { host: host.to_owned() };
-        let answer = self.inner.get_host(request).await.map_err(missing(LIST_HOSTS))?.into_inner();
+        let answer = self.inner.get_host(request).await.map_err(no_host("muster hosts show", LIST_HOSTS))?.into_inner();
         Ok(answer.host.context("the answer has no host")?.try_into()?)
     }
 
@@ -286,7 +287,8 @@ impl Client {
             Some(_) => "list the hosts with `muster hosts`, and the orders with `muster orders --all`",
             None => LIST_HOSTS,
         };
-        Ok(self.inner.explain_host(request).await.map_err(missing(remedy))?.into_inner().try_into()?)
+        let answer = self.inner.explain_host(request).await.map_err(no_host("muster explain", remedy))?;
+        Ok(answer.into_inner().try_into()?)
     }
 
     /// Editions, and hosts up to the limit if hosts are asked for; and what continues after them.
@@ -539,11 +541,24 @@ fn missing(remedy: &'static str) -> impl Fn(Status) -> anyhow::Error {
     }
 }
 
+/// A refusal of a command about one host: if several hosts have the name, the advice is that command for one of them.
+fn no_host(command: &'static str, remedy: &'static str) -> impl Fn(Status) -> anyhow::Error {
+    move |status| {
+        if status.code() != Code::FailedPrecondition {
+            return missing(remedy)(status);
+        }
+        // The host that reported last is most likely the one that is meant.
+        let first = hosts_meant(status.details()).into_iter().max_by_key(|host| host.last_seen);
+        let remedy = first.map(|host| format!("give an id instead of the name: `{command} {}`", host.id));
+        refusal(&status, remedy.as_deref()).into()
+    }
+}
+
 fn refused(status: Status) -> anyhow::Error {
     refusal(&status, None).into()
 }
 
-fn refusal(status: &Status, remedy: Option<&'static str>) -> Refused {
+fn refusal(status: &Status, remedy: Option<&str>) -> Refused {
     let message = if status.code() == Code::Unavailable {
         format!("the collector is not available: {}", status.message())
     } else if status.code() == Code::DeadlineExceeded {
@@ -551,7 +566,7 @@ fn refusal(status: &Status, remedy: Option<&'static str>) -> Refused {
     } else {
         status.message().to_owned()
     };
-    Refused { code: status.code(), message, remedy }
+    Refused { code: status.code(), message, remedy: remedy.map(str::to_owned) }
 }
 
 fn all<A, B>(items: Vec<A>) -> anyhow::Result<Vec<B>>
@@ -574,4 +589,31 @@ fn page_rows(limit: Option<usize>, had: usize) -> u32 {
     // Zero would mean the collector's default, so ask for at least one row.
     let left = limit.map_or(PAGE_ROWS, |limit| limit.saturating_sub(had).clamp(1, PAGE_ROWS));
     u32::try_from(left).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::convert::ambiguous_host;
+    use muster_proto::model::{HostCandidate, HostId, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn the_advice_for_an_ambiguous_host_is_the_command_for_the_one_that_reported_last() {
+        let host = |n: u8, last_seen: Option<i64>| HostCandidate {
+            id: HostId::from_bytes([n; 16]),
+            hostname: "web-1".to_owned(),
+            site: "hq".parse().expect("a site"),
+            last_seen: last_seen.map(Timestamp::from_millis),
+        };
+        let detail = ambiguous_host(&[host(1, None), host(2, Some(5)), host(3, Some(4))]);
+        let status = Status::with_details(Code::FailedPrecondition, "host \"web-1\" is ambiguous", detail.into());
+        let refused = no_host("muster explain", LIST_HOSTS)(status);
+        let expected = "give an id instead of the name: `muster explain 02020202-0202-0202-0202-020202020202`";
+        assert_eq!(advice(&refused).as_deref(), Some(expected));
+        let inactive = no_host("muster explain", LIST_HOSTS)(Status::failed_precondition("the order is not active"));
+        assert_eq!(advice(&inactive), None);
+        let unknown = no_host("muster explain", LIST_HOSTS)(Status::not_found("no host"));
+        assert_eq!(advice(&unknown).as_deref(), Some(LIST_HOSTS));
+    }
 }

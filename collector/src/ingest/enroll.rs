@@ -31,6 +31,13 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
     };
     let (host, site) = match inside.store.host_enroll(operation).await? {
         Enrolled::Host { host, site } => (host, site),
+        Enrolled::OtherSite { host, site, token_site } => {
+            tracing::warn!(
+                host.id = %host, host.site = %site, token.id = %token.id, token.site = %token_site,
+                "refused to enroll a host of another site than the token's"
+            );
+            return Err(Refused::other_site(&site, &token_site));
+        }
         Enrolled::TokenUnknown => return Err(Refused::unknown("the enrollment token is unknown")),
         Enrolled::TokenExpired => return Err(Refused::denied("the enrollment token has expired")),
         Enrolled::TokenUsedUp => return Err(Refused::denied("the enrollment token is used up")),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use muster_proto::canonical::NotCanonical;
 use muster_proto::convert::{ConvertError, RefusalDetail};
-use muster_proto::model::{InvalidId, Pace, RefusalClass, Timestamp};
+use muster_proto::model::{InvalidId, Pace, RefusalClass, SiteId, Timestamp};
 use muster_proto::{error_chain, wire};
 use prost::Message as _;
 use tonic::{Code, Status};
@@ -60,6 +60,12 @@ impl Refused {
     /// The host's keys are revoked.
     pub(super) fn revoked(message: impl Into<String>) -> Self {
         Self::new(Code::PermissionDenied, RefusalClass::Revoked, message)
+    }
+
+    /// A host that is enrolled in another site than the token's.
+    pub(super) fn other_site(site: &SiteId, token_site: &SiteId) -> Self {
+        let message = format!("this host is enrolled in site {site}, and the token is for site {token_site}");
+        Self::new(Code::FailedPrecondition, RefusalClass::OtherSite, message)
     }
 
     /// A token that is no longer valid.

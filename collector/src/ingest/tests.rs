@@ -57,6 +57,21 @@ fn acting(now: Timestamp) -> Acting {
     Acting { actor: Actor::Collector { user: "root".to_owned() }, now }
 }
 
+/// A token for two hosts of a site, with the one secret.
+async fn create_token(store: &Arc<dyn Store>, id: &str, site: &str) {
+    let now = Timestamp::from_millis(START);
+    let token = NewToken {
+        id: TokenId::new(id).expect("valid"),
+        secret_hash: format!("a.{SECRET}").parse::<Token>().expect("a token").secret.hash(),
+        site: SiteId::new(site).expect("valid"),
+        created_at: now,
+        expires_at: now.plus(Duration::from_secs(3600)),
+        max_uses: 2,
+    };
+    let create = move |tx: &mut dyn AdminTx| admin::tokens::create(tx, &token);
+    admin::write(store.as_ref(), "token_create", acting(now), create).await.expect("a token");
+}
+
 impl Lab {
     async fn start() -> Self {
         Self::start_before(super::backlog::MOST).await
@@ -81,16 +96,7 @@ impl Lab {
             Arc::new(move || Timestamp::from_millis(reading.load(Ordering::SeqCst))),
             most_waiting,
         );
-        let token = NewToken {
-            id: TokenId::new("abcdefgh1234").expect("valid"),
-            secret_hash: format!("a.{SECRET}").parse::<Token>().expect("a token").secret.hash(),
-            site: SiteId::new("hq").expect("valid"),
-            created_at: now,
-            expires_at: now.plus(Duration::from_secs(3600)),
-            max_uses: 2,
-        };
-        let create = move |tx: &mut dyn AdminTx| admin::tokens::create(tx, &token);
-        admin::write(store.as_ref(), "token_create", acting(now), create).await.expect("a token");
+        create_token(&store, "abcdefgh1234", "hq").await;
         let client = AgentServiceClient::new(door.into_service()).max_encoding_message_size(usize::MAX);
         Self { store, clock, client, _folder: folder }
     }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    Digest, Explanation, HostId, HostReport, Lane, OrderId, Presence, Protection, SnapshotEntry, SourceName,
-    SourceReport, VerdictReport,
+    Digest, Explanation, HostCandidate, HostId, HostReport, Lane, OrderId, Presence, Protection, SnapshotEntry,
+    SourceName, SourceReport, VerdictReport,
 };
 
 use super::verdict::effective;
-use super::{HostCandidate, ReportContext, ReportError};
+use super::{ReportContext, ReportError};
 use crate::judge::{Hit, HostSituation, Remediation, assess, detect, place, products_of};
 use crate::rules::Order;
 use crate::store::{HostKey, HostQuery, StoredHost, StoredSnapshot};
@@ -89,7 +89,12 @@ impl ReportContext {
                 })
                 .await?;
             let found = rows.into_iter().filter(|row| row.host == *id);
-            hosts.extend(found.map(|row| HostCandidate { id: row.host, site: row.site, last_seen: row.last_seen }));
+            hosts.extend(found.map(|row| HostCandidate {
+                id: row.host,
+                hostname: row.hostname,
+                site: row.site,
+                last_seen: row.last_seen,
+            }));
         }
         Ok(hosts)
     }
@@ -199,7 +204,8 @@ impl ReportContext {
             since: since
                 .or(fell_silent)
                 .or(stored.snapshot.as_ref().map(|snapshot| snapshot.since))
-                .unwrap_or(stored.enrolled_at),
+                .unwrap_or(stored.enrolled_at)
+                .max(stored.enrolled_at),
             advice: placed.advice,
             commands: placed.commands,
             reasons: placed.reasons,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use muster_proto::canonical;
 use muster_proto::model::{
-    FindingsSort, HostsSort, Kind, Lane, Observation, Outcome, Platform, RunId, Section, Snapshot, SnapshotEntry,
-    SourceName, Timestamp,
+    FindingsSort, HostId, HostsSort, Kind, Lane, Observation, Outcome, Platform, RunId, Section, SiteId, Snapshot,
+    SnapshotEntry, SourceName, Timestamp,
 };
 
 use super::*;
@@ -22,7 +22,7 @@ const HOSTS: u8 = 4;
 struct Fleet {
     store: Arc<dyn Store>,
     rules: Arc<RuleSet>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 fn at(seconds: u64) -> Timestamp {
@@ -36,7 +36,7 @@ async fn fleet() -> Fleet {
     let store = store::open(&folder.path().join("fleet.db").display().to_string()).expect("opens");
     enrolled_fleet(&store, HOSTS).await;
     let rules = Arc::new(rules::load(None).expect("rules"));
-    let fleet = Fleet { store, rules, _folder: folder };
+    let fleet = Fleet { store, rules, folder };
     fleet.reports(1, &["adduser", "kesl"], Outcome::Found).await;
     fleet.reports(2, &["adduser"], Outcome::Found).await;
     fleet.reports(3, &[], Outcome::Failed).await;
@@ -199,9 +199,31 @@ async fn a_host_is_found_by_the_start_of_its_id_if_only_one_matches() {
     near.facts.hostname = String::new();
     fleet.store.host_enroll(near).await.expect("enrolls");
     let Err(ReportError::Ambiguous { hosts, .. }) = context.host("02020202").await else { panic!("two begin so") };
-    assert_eq!(hosts.len(), 2);
+    assert_eq!(hosts.iter().map(|host| host.hostname.as_str()).collect::<Vec<_>>(), ["host-002", ""]);
     assert!(context.host("02020202-0202-03").await.is_ok());
     assert!(matches!(context.host("").await, Err(ReportError::NoHost { .. })), "hosts without a name are not meant");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_host_does_not_hide_the_others_of_its_name() {
+    let fleet = fleet().await;
+    let mut twin = enrollment(9);
+    twin.facts.hostname = "host-001".to_owned();
+    fleet.store.host_enroll(twin).await.expect("enrolls");
+    let sql = rusqlite::Connection::open(fleet.folder.path().join("fleet.db")).expect("opens");
+    let damage = "UPDATE snapshot SET entries = x'00' WHERE no = (SELECT snapshot FROM host WHERE hostname = 'host-001' \
+                  AND snapshot IS NOT NULL)";
+    assert_eq!(sql.execute(damage, []).expect("damages it"), 1);
+    let context = fleet.context(at(30));
+    let damaged = context.host(&HostId::from_bytes([1; 16]).to_string()).await;
+    assert!(matches!(damaged, Err(ReportError::Store(_))), "{damaged:?}");
+    let refused = context.host("host-001").await.expect_err("two hosts have the name");
+    let ReportError::Ambiguous { hosts, .. } = &refused else { panic!("{refused}") };
+    let ids: Vec<HostId> = hosts.iter().map(|host| host.id).collect();
+    assert_eq!(ids, [HostId::from_bytes([1; 16]), HostId::from_bytes([9; 16])]);
+    let (text, seen) = (refused.to_string(), at(10).whole_seconds());
+    let first = format!("\n  {}  \"host-001\", site hq, last seen {seen}", ids[0]);
+    assert!(text.starts_with("host \"host-001\" is ambiguous; it may be one of") && text.contains(&first), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,8 @@ macro_rules! suite {
             a_token_is_listed_used_and_revoked
             an_enrollment_needs_a_known_valid_token_with_uses_left
             a_repeated_enrollment_gets_the_same_host_and_costs_no_use
+            a_token_of_another_site_does_not_move_a_host
+            nothing_of_a_host_is_dated_before_its_enrollment
             both_keys_are_valid_until_the_new_one_is_used
             a_renewal_by_a_stranger_changes_nothing
             a_revoked_host_stays_known

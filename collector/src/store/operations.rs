@@ -53,6 +53,15 @@ pub enum Enrolled {
         /// Its site.
         site: SiteId,
     },
+    /// The key belongs to a host of another site than the token's. Nothing was changed.
+    OtherSite {
+        /// The host.
+        host: HostId,
+        /// Its site, which it keeps.
+        site: SiteId,
+        /// The site of the token.
+        token_site: SiteId,
+    },
     /// There is no token with this id and secret.
     TokenUnknown,
     /// The token has expired.

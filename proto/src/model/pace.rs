@@ -41,5 +41,7 @@ closed_list! {
         Limit = 7, "limit";
         /// The request is malformed; the message names the field.
         Malformed = 8, "malformed";
+        /// The host is enrolled in another site than that of the enrollment token.
+        OtherSite = 9, "other-site";
     }
 }

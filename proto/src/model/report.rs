@@ -233,6 +233,19 @@ pub struct HostReport {
     pub verdicts: Vec<VerdictReport>,
 }
 
+/// One of several hosts that an ambiguous name may mean.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct HostCandidate {
+    /// Its id, which is never ambiguous.
+    pub id: HostId,
+    /// Its name.
+    pub hostname: String,
+    /// Its site.
+    pub site: SiteId,
+    /// The last check-in, by the collector's clock.
+    pub last_seen: Option<Timestamp>,
+}
+
 /// When a host came into a lane under an order.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LaneChange {

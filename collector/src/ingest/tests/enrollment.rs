@@ -88,6 +88,19 @@ async fn a_token_that_is_used_up_or_revoked_is_refused() {
 }
 
 #[tokio::test]
+async fn a_token_of_another_site_is_refused_with_both_sites() {
+    let mut lab = Lab::start().await;
+    let machine = lab.enrolled().await;
+    let id = "zzzzzzzz1234";
+    super::create_token(&lab.store, id, "plant").await;
+    let request = enroll_request(&machine.csr());
+    let request = wire::EnrollRequest { token: request.token.replace("abcdefgh1234", id), ..request };
+    let answer = lab.client.enroll(request).await;
+    let words = ["enrolled in site hq", "the token is for site plant"];
+    assert_refused(answer, Code::FailedPrecondition, RefusalClass::OtherSite, &words);
+}
+
+#[tokio::test]
 async fn an_unknown_expired_or_revoked_certificate_is_refused_with_advice() {
     let mut lab = Lab::start().await;
     let all = packages(&["adduser"]);

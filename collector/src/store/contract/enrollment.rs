@@ -1,15 +1,15 @@
 //! Tokens, enrollment, keys.
 
-use muster_proto::model::{HostFacts, KeyFingerprint};
+use muster_proto::model::{HostFacts, KeyFingerprint, Lane, SiteId, Timestamp};
 
 use super::Backend;
 use super::kit::{
-    assert_healthy, at, enrolled, enrollment, facts, host, host_revoke, key, ledger, new_token, site, token_create,
-    token_id, token_list, token_revoke,
+    all_judged, assert_healthy, at, enrolled, enrollment, facts, host, host_revoke, key, ledger, new_token, packages,
+    reports, site, token_create, token_id, token_list, token_revoke,
 };
 use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
-use crate::store::{Enrolled, Enrollment, KeyRenewal, Readmission, Readmitted, SiteScope};
+use crate::store::{Enrolled, Enrollment, KeyRenewal, NewToken, Readmission, Readmitted, SiteScope};
 
 /// Host 1 renews its key at this second.
 fn renewal(old: KeyFingerprint, new: KeyFingerprint, second: u64) -> KeyRenewal {
@@ -63,6 +63,39 @@ pub(crate) async fn a_repeated_enrollment_gets_the_same_host_and_costs_no_use(ba
     assert_eq!(store.host_count(&SiteScope::All).await.expect("counts"), 1);
     let thief = Enrollment { secret_hash: [8; 32], ..enrollment(1) };
     assert_eq!(store.host_enroll(thief).await.expect("asks"), Enrolled::TokenUnknown, "a key alone opens nothing");
+}
+
+pub(crate) async fn a_token_of_another_site_does_not_move_a_host(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let other_site: SiteId = "plant".parse().expect("valid");
+    let other = NewToken { id: "tok-2".parse().expect("valid"), site: other_site.clone(), ..new_token(5) };
+    token_create(&store, other.clone()).await.expect("token");
+    let moved = Enrollment { token: other.id, now: at(10), ..enrollment(1) };
+    let refused = Enrolled::OtherSite { host: host(1), site: site(), token_site: other_site };
+    assert_eq!(store.host_enroll(moved).await.expect("asks"), refused);
+    let uses: Vec<u64> = token_list(&store).await.iter().map(|token| token.uses).collect();
+    assert_eq!(uses.iter().sum::<u64>(), 1, "the refusal costs no use");
+    assert_eq!(store.host_get(host(1)).await.expect("reads").expect("the host").site, site(), "it keeps its site");
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn nothing_of_a_host_is_dated_before_its_enrollment(backend: impl Backend) {
+    let store = backend.open();
+    token_create(&store, new_token(0)).await.expect("token");
+    store.host_enroll(Enrollment { now: at(100), ..enrollment(1) }).await.expect("enrolls");
+    // The collector's clock is set back. The agent delivers what it found before it enrolled.
+    reports(&store, 1, 1, 20, &[packages(&[("kesl", "12")])]).await;
+    all_judged(&store, Lane::Replace, 21).await;
+    reports(&store, 1, 2, 30, &[packages(&[("adduser", "3")])]).await;
+    all_judged(&store, Lane::Clear, 31).await;
+    let kept = store.host_get(host(1)).await.expect("reads").expect("the host");
+    let snapshot = kept.snapshot.expect("a snapshot");
+    assert_eq!((kept.enrolled_at, kept.last_seen, snapshot.observed_at), (at(100), Some(at(100)), at(100)));
+    assert!(snapshot.since >= at(100) && kept.verdicts[0].since >= at(100), "{:?} {:?}", snapshot.since, kept.verdicts);
+    let history: Vec<Timestamp> = kept.history.iter().map(|change| change.since).collect();
+    assert!(history.len() == 2 && history[0] == at(100) && history[1] > at(100), "{history:?}");
+    assert_healthy(&store).await;
 }
 
 pub(crate) async fn both_keys_are_valid_until_the_new_one_is_used(backend: impl Backend) {

@@ -52,6 +52,10 @@ pub(in crate::store) fn enroll<No>(
     if let Some(holder) = key_holder {
         return Answer(if holder.revoked {
             Enrolled::KeyRevoked
+        } else if holder.site != token.site {
+            // A site bounds what accounts see and do. The holder of a token must not move a host from one to another, and
+            // an agent that was told to join another site must not take its old site for success.
+            Enrolled::OtherSite { host: holder.host, site: holder.site, token_site: token.site }
         } else {
             Enrolled::Host { host: holder.host, site: holder.site }
         });
@@ -156,8 +160,15 @@ mod tests {
     fn a_used_up_token_still_answers_a_retry_with_the_same_host() {
         let used_up = StoredToken { uses: 1, ..token() };
         assert_eq!(answer(Some(used_up.clone()), None), Enrolled::TokenUsedUp);
-        let known = holder(false);
+        let known = HostIdentity { site: token().site, ..holder(false) };
         assert_eq!(answer(Some(used_up), Some(known.clone())), Enrolled::Host { host: known.host, site: known.site });
+    }
+
+    #[test]
+    fn a_token_of_another_site_does_not_move_a_host_and_names_both_sites() {
+        let known = holder(false);
+        let expected = Enrolled::OtherSite { host: known.host, site: known.site.clone(), token_site: token().site };
+        assert_eq!(answer(Some(token()), Some(known)), expected);
     }
 
     #[test]

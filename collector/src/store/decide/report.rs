@@ -28,6 +28,14 @@ pub(in crate::store) struct Arrival {
     pub(in crate::store) patience: Option<Duration>,
 }
 
+impl Arrival {
+    /// The same report, at the earliest when its host enrolled. An agent delivers snapshots that it made before it
+    /// enrolled (again), and the collector's clock may have been set back since.
+    fn of_a_host_since(self, enrolled_at: Timestamp) -> Self {
+        Self { observed_at: self.observed_at.max(enrolled_at), now: self.now.max(enrolled_at), ..self }
+    }
+}
+
 impl From<&CheckIn> for Arrival {
     fn from(check_in: &CheckIn) -> Self {
         let CheckIn { run, seq, observed_at, now, patience, .. } = *check_in;
@@ -66,7 +74,8 @@ pub(in crate::store) struct HostBefore<No> {
     pub(in crate::store) judged_at: Option<Timestamp>,
     pub(in crate::store) is_queued: bool,
     pub(in crate::store) seen: LastSeenPair,
-    /// When it enrolled: it counts as last seen then until its first check-in.
+    /// When it enrolled. Nothing of the host is dated before this, and it counts as last seen then until its first
+    /// check-in.
     pub(in crate::store) enrolled_at: Timestamp,
 }
 
@@ -134,6 +143,7 @@ pub(in crate::store) fn check_in<No: Copy + PartialEq>(
     differs: Differs,
     named: Option<KnownSnapshot<No>>,
 ) -> (CheckInAnswer, Option<HostChange<No>>) {
+    let arrival = arrival.of_a_host_since(host.enrolled_at);
     if host.seen.covers(arrival) {
         let current = named.is_some_and(|named| host.has_current(named.no));
         return (CheckInAnswer::Replayed { current }, None);
@@ -164,6 +174,7 @@ pub(in crate::store) fn deliver<No: Copy + PartialEq>(
     arrival: Arrival,
     delivered: Option<KnownSnapshot<No>>,
 ) -> (Delivered, Option<HostChange<No>>) {
+    let arrival = arrival.of_a_host_since(host.enrolled_at);
     let Some(delivered) = delivered else { return (Delivered::SnapshotWanted, None) };
     if !delivered.missing.is_empty() {
         return (Delivered::SectionsWanted(delivered.missing), None);
@@ -292,6 +303,27 @@ mod tests {
         let expected = SnapshotChange { before: Some(current(1, 10)), now: current(2, 20) };
         assert_eq!((change.snapshot, change.is_queued), (Some(expected), true));
         assert_eq!((change.seen.seq, change.seen.last_seen), (6, at(20)));
+    }
+
+    #[test]
+    fn nothing_of_a_host_is_dated_before_its_enrollment() {
+        let enrolled = HostBefore {
+            enrolled_at: at(100),
+            current: None,
+            seen: LastSeenPair::default(),
+            judged_at: None,
+            ..host()
+        };
+        // The collector's clock was set back after the enrollment.
+        let (_, change) = deliver(&enrolled, arrival(1, 5, 20), complete(2));
+        let change = change.expect("changes");
+        let first = CurrentSnapshot { snapshot: 2, since: at(100), observed_at: at(100) };
+        assert_eq!((change.snapshot.expect("a snapshot").now, change.seen.last_seen), (first, at(100)));
+        // The agent made the snapshot before it enrolled, and delivers it later from its spool.
+        let spooled = Arrival { observed_at: at(50), ..arrival(1, 6, 200) };
+        let (_, change) = check_in(&enrolled, spooled, Differs::default(), complete(3));
+        let now = change.expect("changes").snapshot.expect("a snapshot").now;
+        assert_eq!((now.since, now.observed_at), (at(200), at(100)));
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub(in crate::store) struct JudgedState<No> {
 pub(in crate::store) struct Judged<No> {
     /// With which the host waits on the judge queue.
     pub(in crate::store) ticket: Option<u64>,
+    /// Nothing of the host is dated before this.
+    pub(in crate::store) enrolled_at: Timestamp,
     pub(in crate::store) verdicts: BTreeMap<No, (OrderId, VerdictRow<No>)>,
     /// When the history ends, at least for orders without a verdict.
     pub(in crate::store) ended: BTreeMap<No, Timestamp>,
@@ -81,6 +83,7 @@ impl<No> Default for Judged<No> {
     fn default() -> Self {
         Self {
             ticket: None,
+            enrolled_at: Timestamp::default(),
             verdicts: BTreeMap::new(),
             ended: BTreeMap::new(),
             remediations: BTreeMap::new(),
@@ -162,7 +165,9 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
             return Ok(false);
         }
         self.hosts.insert(host.no);
-        let Judged { mut verdicts, ended, remediations, state, .. } = before;
+        let Judged { mut verdicts, ended, remediations, state, enrolled_at, .. } = before;
+        // The collector's clock may have been set back since the host enrolled, or another collector's may differ.
+        let now = self.now.max(enrolled_at);
         let had_snapshot = state.is_some();
         let had_verdicts = !verdicts.is_empty() || !ended.is_empty();
         let mut changes = Vec::new();
@@ -170,7 +175,7 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
             let order = numbers.order(&judged.order)?;
             // What is left in `verdicts` belongs to orders that are no longer judged.
             let old = verdicts.remove(&order).map(|(_, verdict)| verdict);
-            let since = self.since(judged, old.as_ref(), ended.get(&order).copied());
+            let since = since(judged, old.as_ref(), ended.get(&order).copied(), now);
             let remediation = remediations.get(&order);
             let placed = Placed {
                 lane: judged.awake_lane,
@@ -207,7 +212,7 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
         // forget.
         for (order, (id, old)) in verdicts {
             self.withdrawn.push((host.no, order));
-            self.end(host, order, old, begin_after(old.since, self.now));
+            self.end(host, order, old, begin_after(old.since, now));
             changes.push(LaneChange {
                 order: id,
                 from: Some(old.lane),
@@ -218,19 +223,8 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
             });
         }
         self.ledger.add(judgement.host, changes);
-        self.put_state(host.no, judgement, state);
+        self.put_state(host.no, judgement, state, now);
         Ok(true)
-    }
-
-    /// Since when the host is in the lane of a verdict.
-    fn since(&self, judged: &JudgedOrder, old: Option<&VerdictRow<No>>, ended: Option<Timestamp>) -> Timestamp {
-        match (old, ended) {
-            (Some(old), _) if is_same_lane(old, judged.awake_lane, judged.in_scope) => old.since,
-            (Some(old), _) => begin_after(old.since, self.now),
-            // The clock may have gone back since, and spans of one order must not overlap.
-            (None, Some(ended)) => self.now.max(ended),
-            (None, None) => self.now,
-        }
     }
 
     fn put_verdict(
@@ -286,13 +280,29 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
         Ok(())
     }
 
-    fn put_state(&mut self, host: No, judgement: &'j Judgement, old: Option<JudgedState<No>>) {
+    fn put_state(&mut self, host: No, judgement: &'j Judgement, old: Option<JudgedState<No>>, now: Timestamp) {
         let Some(key) = judgement.state_key.as_ref().filter(|key| old.is_none_or(|old| old.key != **key)) else {
             return;
         };
         self.state_history.extend(old.map(|old| (host, old.no, old.since)));
-        let since = old.map_or(self.now, |old| begin_after(old.since, self.now));
+        let since = old.map_or(now, |old| begin_after(old.since, now));
         self.states.insert(host, (key, since));
+    }
+}
+
+/// Since when the host is in the lane of a verdict.
+fn since<No>(
+    judged: &JudgedOrder,
+    old: Option<&VerdictRow<No>>,
+    ended: Option<Timestamp>,
+    now: Timestamp,
+) -> Timestamp {
+    match (old, ended) {
+        (Some(old), _) if is_same_lane(old, judged.awake_lane, judged.in_scope) => old.since,
+        (Some(old), _) => begin_after(old.since, now),
+        // The clock may have gone back since, and spans of one order must not overlap.
+        (None, Some(ended)) => now.max(ended),
+        (None, None) => now,
     }
 }
 

@@ -37,9 +37,9 @@ const ENDED: &str = "
 
 const REMEDIATIONS: &str = "SELECT host, order_no, record FROM host_remediation WHERE host = ANY ($1::int4[])";
 
-/// The state of each host, and what was judged last of it.
+/// The state of each host, what was judged last of it, and when the host enrolled.
 const STATES: &str = "
-    SELECT n.host, h.state, s.state_key, n.state_since, n.judged_state
+    SELECT n.host, h.state, s.state_key, n.state_since, n.judged_state, h.enrolled_at
     FROM host_current n JOIN host h ON h.no = n.host LEFT JOIN judged_state s ON s.no = n.judged_state
     WHERE n.host = ANY ($1::int4[])";
 
@@ -132,6 +132,7 @@ impl Before {
             before.host(&found)?.remediations.insert(found.try_get(1)?, found.try_get(2)?);
         }
         for found in states? {
+            before.host(&found)?.enrolled_at = row::instant(&found, 5)?;
             if let Some(key) = row::maybe_digest(&found, 2)? {
                 let state = JudgedState { no: found.try_get(4)?, key, since: row::instant(&found, 3)? };
                 before.host(&found)?.state = Some(state);

@@ -61,10 +61,11 @@ pub(super) fn settle(context: &mut WriteContext<'_>, settlement: &Settlement) ->
         let Some(no) = context.memory.host_no(judgement.host) else { continue };
         // Also if the judgement does not count: the claim on its ticket is over.
         settled.push((no, judgement.ticket.cast_signed()));
-        let Some((numbers_of_host, ticket, state)) = load_host(sql, no)? else { continue };
+        let Some(host) = load_host(sql, no)? else { continue };
         // The rest is loaded only for judgements that count.
-        if changes.is_newest(no, judgement, ticket) {
-            let before = load(sql, no, ticket, state, judgement, &numbers)?;
+        if changes.is_newest(no, judgement, host.ticket) {
+            let numbers_of_host = host.numbers;
+            let before = load(sql, host, judgement, &numbers)?;
             changes.judge(numbers_of_host, judgement, before, &numbers)?;
             judged.push(judgement.host);
         }
@@ -81,13 +82,19 @@ pub(super) fn settle(context: &mut WriteContext<'_>, settlement: &Settlement) ->
     Ok(())
 }
 
-/// What [`load_host`] finds: the host and its site, the ticket with which it waits, and what was judged last of its
-/// state.
-type LoadedHost = (HostNumbers<i64>, Option<u64>, Option<JudgedState<i64>>);
+/// What the row of a host says of its judgement.
+struct LoadedHost {
+    numbers: HostNumbers<i64>,
+    /// With which it waits.
+    ticket: Option<u64>,
+    enrolled_at: Timestamp,
+    /// What was judged last of its state.
+    state: Option<JudgedState<i64>>,
+}
 
 fn load_host(sql: &Connection, host: i64) -> Step<Option<LoadedHost>> {
     let mut statement = sql.prepare_cached(
-        "SELECT h.ticket, h.judged_state, h.state_since, j.state_key, h.site
+        "SELECT h.ticket, h.judged_state, h.state_since, j.state_key, h.site, h.enrolled_at
          FROM host h LEFT JOIN judged_state j ON j.no = h.judged_state WHERE h.no = ?1",
     )?;
     let mut rows = statement.query([host])?;
@@ -96,18 +103,16 @@ fn load_host(sql: &Connection, host: i64) -> Step<Option<LoadedHost>> {
         (Some(no), Some(since), Some(key)) => Some(JudgedState { no, key: Digest::from_bytes(key), since }),
         _ => None,
     };
-    let numbers = HostNumbers { no: host, site: found.get(4)? };
-    Ok(Some((numbers, found.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned), state)))
+    Ok(Some(LoadedHost {
+        numbers: HostNumbers { no: host, site: found.get(4)? },
+        ticket: found.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned),
+        enrolled_at: row::instant(found, 5)?,
+        state,
+    }))
 }
 
-fn load(
-    sql: &Connection,
-    host: i64,
-    ticket: Option<u64>,
-    state: Option<JudgedState<i64>>,
-    judgement: &Judgement,
-    numbers: &Numbers<'_>,
-) -> Step<Judged<i64>> {
+fn load(sql: &Connection, host: LoadedHost, judgement: &Judgement, numbers: &Numbers<'_>) -> Step<Judged<i64>> {
+    let LoadedHost { numbers: HostNumbers { no: host, .. }, ticket, enrolled_at, state } = host;
     let verdicts = load_verdicts(sql, host)?;
     let mut has_new = false;
     for judged in &judgement.orders {
@@ -117,7 +122,7 @@ fn load(
     let ended = if has_new { load_ended(sql, host)? } else { BTreeMap::new() };
     let mut statement = sql.prepare_cached("SELECT order_no, record FROM host_remediation WHERE host = ?1")?;
     let remediations = statement.query_map([host], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    Ok(Judged { ticket, verdicts, ended, remediations, state })
+    Ok(Judged { ticket, enrolled_at, verdicts, ended, remediations, state })
 }
 
 fn load_verdicts(sql: &Connection, host: i64) -> Step<BTreeMap<i64, (OrderId, VerdictRow<i64>)>> {

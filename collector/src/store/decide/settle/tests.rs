@@ -170,6 +170,19 @@ fn history_is_ordered_though_the_clock_was_set_back() {
 }
 
 #[test]
+fn a_verdict_does_not_predate_the_enrollment_though_the_clock_was_set_back() {
+    let mut judgement = judgement(vec![judged(Lane::Clear)]);
+    judgement.state_key = Some(Digest::of(b"key"));
+    let enrolled = Judged { enrolled_at: at(100), ..never_judged() };
+    let changes = decided(&judgement, enrolled, 20);
+    let states: Vec<Timestamp> = changes.states.values().map(|(_, since)| *since).collect();
+    assert_eq!((changes.verdicts[0].2.since, states), (at(100), vec![at(100)]));
+    let withdrawn = Judged { enrolled_at: at(100), ..in_lane(Lane::Replace, 100) };
+    let none = super::Judgement { orders: Vec::new(), ..judgement };
+    assert_eq!(decided(&none, withdrawn, 20).history[0].until, at(101), "the history is ordered, too");
+}
+
+#[test]
 fn the_cause_of_the_lane_stays_with_the_verdict_and_is_in_the_ledger() {
     let unchanged = judgement(vec![JudgedOrder { reason: "another".to_owned(), ..judged(Lane::Replace) }]);
     let cause = Cause::Installed;

@@ -22,14 +22,13 @@ use crate::store::{CheckIn, CheckInAnswer, Delivered};
 /// A locked host: its row, with the changes of the reports that were decided so far.
 pub(super) struct LockedHost {
     pub(super) no: i32,
+    enrolled_at: Timestamp,
     pub(super) seen: Option<LastSeen>,
     pub(super) current: Option<CurrentSnapshot<i64>>,
     pub(super) judged_at: Option<Timestamp>,
     /// As it was read.
     pub(super) revision: i32,
     is_queued: bool,
-    /// The last check-in as it was read; before the first one, the enrollment.
-    last_seen: Timestamp,
     /// Loaded for hosts that sent some.
     pub(super) facts: Option<FactsRow>,
     pub(super) state: Option<Vec<u8>>,
@@ -90,8 +89,8 @@ impl LockedHost {
             };
         Ok(Self {
             no: found.try_get(0)?,
+            enrolled_at: row::instant(found, 12)?,
             seen: row::seen(found, 1)?,
-            last_seen: row::instant(found, 1)?,
             current,
             judged_at: row::maybe_instant(found, 9)?,
             revision: found.try_get(10)?,
@@ -125,12 +124,12 @@ impl LockedHost {
 
     fn before(&self, live: Option<LastSeen>) -> HostBefore<i64> {
         HostBefore {
+            enrolled_at: self.enrolled_at,
             current: self.current,
             judged_at: self.judged_at,
             is_queued: self.is_queued,
             seen: LastSeenPair { row: self.seen, memory: live },
             // Until the first check-in the column has the time of the enrollment.
-            enrolled_at: self.last_seen,
         }
     }
 

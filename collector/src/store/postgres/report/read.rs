@@ -20,7 +20,8 @@ const SECTIONS: &str = "SELECT no, digest FROM section WHERE digest = ANY ($1::b
 /// Locks hosts in the order of their numbers, and reads what reports change.
 pub(super) const LOCK: &str = "
     SELECT n.host, n.last_seen, n.run, n.seq, n.previous_run, n.previous_seq, n.snapshot, n.snapshot_since, n.snapshot_observed_at,
-           n.judged_at, n.revision, EXISTS (SELECT 1 FROM judge_queue d WHERE d.host = n.host)
+           n.judged_at, n.revision, EXISTS (SELECT 1 FROM judge_queue d WHERE d.host = n.host),
+           (SELECT h.enrolled_at FROM host h WHERE h.no = n.host)
     FROM host_current n WHERE n.host = ANY ($1::int4[]) ORDER BY n.host FOR NO KEY UPDATE OF n";
 
 /// Facts and state of hosts that sent some.
