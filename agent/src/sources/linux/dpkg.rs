@@ -173,10 +173,11 @@ fn missing_packages(
     let present: BTreeSet<&str> = packages.keys().map(|(name, _)| name.as_str()).collect();
     let mut missing = lists.iter().filter(|name| !present.contains(name.as_str()));
     if let Some(first) = missing.next() {
-        let others = missing.count();
-        return Some(format!(
-            "dpkg database is truncated ({STATUS}): {first} and {others} more packages have file lists but no entry"
-        ));
+        let packages = match missing.count() {
+            0 => format!("{first} has a file list but no entry"),
+            others => format!("{first} and {others} more have file lists but no entries"),
+        };
+        return Some(format!("dpkg database is truncated ({STATUS}): {packages}"));
     }
     // File lists that agree with the stanzas prove that nothing is missing. Without lists, the empty line that dpkg writes
     // after the last stanza is the only proof. A stanza that was not written by dpkg need not have it.

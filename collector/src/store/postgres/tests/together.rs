@@ -60,9 +60,12 @@ async fn a_snapshot_that_was_changed_elsewhere_and_comes_back_is_not_overlooked(
 async fn a_collector_that_reconnects_gets_its_number_back_from_a_connection_that_lingers() {
     let place = Database::create();
     let store = place.open();
-    let holders = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 19797 AND granted";
+    // Other tests have collectors in other databases of the same server.
+    let locks = "FROM pg_locks WHERE locktype = 'advisory' AND classid = 19797
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let holders = &format!("SELECT pid {locks} AND granted");
     let (class, lost) = (0x4d55, place.sql(holders));
-    let me = place.sql("SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND classid = 19797");
+    let me = place.sql(&format!("SELECT objid {locks}"));
     // This session waits for the lock, so it has it as soon as the heartbeat's connection is gone, like the lost
     // connection of a collector that the server has not noticed yet.
     let lingering = session(&place).await;
