@@ -39,7 +39,7 @@ pub enum ActionError {
         seconds: u64,
     },
     /// The caller is bound to other sites.
-    #[error("your account is bound to the sites {scope}, not to {site}")]
+    #[error("cannot act on site {site}: your account is bound to {scope}")]
     OtherSite {
         /// The site of the request.
         site: SiteId,
@@ -81,10 +81,12 @@ fn of_account(account: &str, refusal: AccountRefusal) -> String {
     match refusal {
         AccountRefusal::Unknown => format!("no account \"{account}\""),
         AccountRefusal::NameTaken => format!(
-            "an account \"{account}\" exists already; choose another name, or give it a new token with `muster accounts rotate {account}`"
+            "account \"{account}\" already exists; choose another name, or give it a new token with `muster accounts rotate {account}`"
         ),
         AccountRefusal::Revoked => {
-            format!("account \"{account}\" is revoked; create a new one with `muster accounts create {account}`")
+            format!(
+                "account \"{account}\" is revoked; create a new one with `muster accounts create {account} --role ROLE`"
+            )
         }
         AccountRefusal::LastAdmin => format!(
             "\"{account}\" is the last person's account that can administer the whole fleet; create another one first with `muster accounts create NAME --role admin`"

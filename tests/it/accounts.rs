@@ -40,7 +40,7 @@ fn an_operator_of_one_site_sees_and_does_nothing_elsewhere() -> Result<()> {
     let refused = by(&lab, &elsewhere, &["hosts", "revoke", "web-1"])?.expect_code(1)?;
     assert!(refused.stderr.contains("no host \"web-1\""), "{}", refused.stderr);
     let refused = by(&lab, &elsewhere, &["tokens", "create", "--site", "lab"])?.expect_code(1)?;
-    assert!(refused.stderr.contains("bound to the sites plant, not to lab"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("cannot act on site lab: your account is bound to plant"), "{}", refused.stderr);
     assert!(refused.stderr.contains("ask an administrator"), "{}", refused.stderr);
     let refused = by(&lab, &elsewhere, &["accounts"])?.expect_code(1)?;
     assert!(refused.stderr.contains("admin is required"), "{}", refused.stderr);

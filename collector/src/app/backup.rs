@@ -52,8 +52,11 @@ impl Refused {
     }
 
     fn not_a_backup(folder: &Path) -> Self {
-        let what =
-            format!("{} has no {}: it is no backup, or one that was interrupted", folder.display(), manifest::FILE);
+        let what = format!(
+            "{} has no {}: it is not a backup, or the backup was interrupted",
+            folder.display(),
+            manifest::FILE
+        );
         Self::new(what, "name the directory that was given to `backup --to`")
     }
 

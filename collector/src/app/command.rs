@@ -71,7 +71,7 @@ pub(super) struct OutputArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
-    /// Begin with an empty store although the CA has signed certificates of hosts: all hosts, history and tokens are
+    /// Begin with an empty store even if the CA has signed certificates of hosts: all hosts, history and tokens are
     /// given up, and every agent must enroll again
     #[arg(long)]
     pub(super) new_store: bool,
@@ -81,7 +81,7 @@ pub(super) struct InitArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Begin with an empty store although the CA has signed certificates of hosts: all hosts, history and tokens are
+    /// Begin with an empty store even if the CA has signed certificates of hosts: all hosts, history and tokens are
     /// given up, and every agent must enroll again
     #[arg(long)]
     pub(super) new_store: bool,

@@ -187,7 +187,7 @@ async fn admin_token(
         if actions::account_by_token(store, &token, now).await?.is_none() {
             tracing::warn!(file = %place, "the admin token in this file is not accepted any more");
             return Ok(format!(
-                "found admin token {place}, which is not accepted any more; `muster-collector accounts create NAME` makes another one"
+                "found admin token {place}, which is no longer accepted; `muster-collector accounts create NAME --role admin` makes another one"
             ));
         }
         return Ok(format!("found admin token {place}"));

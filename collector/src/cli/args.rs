@@ -253,7 +253,7 @@ pub(super) struct FindingsArgs {
 #[derive(Debug, Args)]
 pub(super) struct ChangesArgs {
     /// How far back: 90m, 24h, 7d; at most 90d
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time_back)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = time_back)]
     pub(super) since: Duration,
     /// Show only changes under this order
     #[arg(long, value_name = "ID")]
@@ -283,9 +283,9 @@ fn causes_help() -> String {
             Cause::Silent => "the host did not report within the order's patience",
             Cause::Returned => "the host reported again",
             Cause::Enrolled => "the host enrolled, or sent its first scan",
-            Cause::Rules => "other rules judged the host",
+            Cause::Rules => "the rules changed",
             Cause::Order => "the order became active, or is no longer active",
-            Cause::Action => "an account acted",
+            Cause::Action => "a person or program with an account changed it",
         };
         format!("  {cause:<18}  {meaning}\n")
     };
@@ -417,7 +417,7 @@ fn findings_sort() -> impl TypedValueParser<Value = FindingsSort> {
         FindingsSort::Name => "host name",
         FindingsSort::Site => "site, then host name",
         FindingsSort::LastSeen => "last check-in, the oldest first",
-        FindingsSort::Since => "since when the host has been in its lane, the oldest first",
+        FindingsSort::Since => "time in the lane, the longest first",
     };
     let value = |sort: &FindingsSort| PossibleValue::new(sort.name()).help(help(*sort));
     PossibleValuesParser::new(FindingsSort::ALL.iter().map(value)).try_map(|name| name.parse::<FindingsSort>())

@@ -110,7 +110,8 @@ pub(super) fn advice(failed: &anyhow::Error) -> Option<String> {
     }
     let refused = failed.downcast_ref::<Refused>()?;
     let advice = if refused.code == Code::Unauthenticated {
-        "check that --token-file is a token of this collector; `muster-collector init` writes the first one"
+        "check the token file; on the collector's machine, `muster-collector accounts` lists who has a valid token, and \
+         `muster-collector accounts create NAME --role admin` makes one"
     } else if refused.code == Code::PermissionDenied {
         "ask an administrator for an account with the role and the sites that this needs; `muster accounts show` prints yours"
     } else {

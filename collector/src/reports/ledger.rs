@@ -127,7 +127,7 @@ fn sentence(entry: &Entry, names: &Names) -> String {
             format!("account {} for a {holder}: {role} at {}", account(id), site_list(sites))
         }
         Entry::AccountRotated { account: id, others_end_at, .. } => {
-            format!("new token of account {}; the ones before end {}", account(id), others_end_at.whole_seconds())
+            format!("new token of account {}; its previous tokens end {}", account(id), others_end_at.whole_seconds())
         }
         Entry::AccountRevoked { account: id } => format!("account {} and its tokens", account(id)),
         Entry::HostEnrolled { host, site, token } => {
@@ -156,8 +156,8 @@ fn sentence(entry: &Entry, names: &Names) -> String {
         Entry::RulesAdopted { from: None, to } => format!("rules {to}"),
         Entry::RulesAdopted { from: Some(from), to } => format!("rules {to} in place of {from}"),
         Entry::Restored { backup_at } => format!("the backup of {}", backup_at.whole_seconds()),
-        Entry::ServerKeyRenewed => "new server key and certificate; the file of the ones before was lost".to_owned(),
-        Entry::AdminTokenRenewed { token } => format!("new admin token {token}; the file of the one before was lost"),
+        Entry::ServerKeyRenewed => "new server key and certificate; the file of the previous ones was lost".to_owned(),
+        Entry::AdminTokenRenewed { token } => format!("new admin token {token}; the file of the previous one was lost"),
     }
 }
 

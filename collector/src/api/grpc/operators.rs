@@ -71,8 +71,7 @@ impl OperatorsGate {
         let (role, sites) = rule_of(path);
         let caller = self.access.admit(headers, role).await?;
         if sites == SiteRule::WholeFleet && caller.scope != SiteScope::All {
-            let text =
-                format!("this needs an account for the whole fleet; yours is bound to the sites {}", caller.scope);
+            let text = format!("this needs an account for the whole fleet; your account is bound to {}", caller.scope);
             return Err(Status::permission_denied(text));
         }
         Ok(caller)

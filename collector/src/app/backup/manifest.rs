@@ -121,7 +121,7 @@ impl FileRecord {
         let place = path.display();
         match found {
             Ok(found) if found.bytes != self.bytes => {
-                Some(format!("{place} has {} bytes and not {}", found.bytes, self.bytes))
+                Some(format!("{place} has {} bytes instead of {}", found.bytes, self.bytes))
             }
             Ok(found) if found.blake3 != self.blake3 => Some(format!("the content of {place} has changed")),
             Ok(_) => None,

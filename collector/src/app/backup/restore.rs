@@ -26,8 +26,11 @@ pub(in crate::app) async fn restore(
     let manifest = Manifest::read(folder)?;
     let (theirs, ours) = (manifest.store, StoreKind::of(settings.store.url()));
     if theirs != ours {
-        let what =
-            format!("the backup is of a {} store, and store.url names {} store", theirs.name(), with_article(ours));
+        let what = format!(
+            "the backup is of {} store, but store.url names {} store",
+            with_article(theirs),
+            with_article(ours)
+        );
         return Err(Refused::new(what, "set store.url (--store-url) to a store of the same kind").into());
     }
     refuse_unfinished(settings)?;
@@ -56,7 +59,8 @@ pub(in crate::app) async fn restore(
     text.push_str(&rules_note(settings, folder));
     text.push_str(&format!(
         "settings files are not restored: compare yours with {}\n\
-         tokens, accounts and revocations that are newer than the backup are lost: make them again\n\nnext:\n  \
+         tokens, accounts and revocations that are newer than the backup are lost: make them again\n\n\
+         next, with the same --config, --data-dir and --store-url:\n  \
          muster-collector check\n  muster-collector serve\n",
         folder.join(SETTINGS).display()
     ));
@@ -144,7 +148,7 @@ fn rules_note(settings: &Settings, folder: &Path) -> String {
     }
     let place = source.display();
     let Some(overlay) = &settings.rules.overlay else {
-        return format!("the backup has rules in {place}, and rules.overlay is not set: they are not in force\n");
+        return format!("the backup has rules in {place}, but rules.overlay is not set, so they are not in force\n");
     };
     let is_free = std::fs::read_dir(overlay).map_or(true, |mut entries| entries.next().is_none());
     if !is_free {

@@ -17,14 +17,14 @@ pub(in crate::cli) struct AccountsArgs {
 pub(crate) enum AccountsVerb {
     /// List accounts; the same as `accounts`
     List,
-    /// Show one account and its tokens, by default your own
+    /// Show one account and its tokens
     Show {
-        /// Name or id of the account [default: your own]
+        /// Name or id of the account [default: your own; `muster-collector` lists all accounts]
         account: Option<String>,
     },
     /// Create an account; its token is shown only once
     Create(NewAccountArgs),
-    /// Give an account a new token and end the ones before
+    /// Give an account a new token and end its previous tokens
     Rotate(RotateArgs),
     /// Revoke an account and all its tokens; its name stays in the ledger
     Revoke {
@@ -60,7 +60,7 @@ pub(crate) struct RotateArgs {
     /// How long the new token is valid, for example 12h or 90d [default: until it is revoked]
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub(crate) expires: Option<Duration>,
-    /// How long the tokens before are still accepted, for example 1h [default: they end at once]
+    /// How long the previous tokens are still accepted, for example 1h [default: they end at once]
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub(crate) grace: Option<Duration>,
 }
@@ -74,7 +74,7 @@ fn role() -> impl TypedValueParser<Value = Role> {
     let value = |role: &Role| {
         PossibleValue::new(role.name()).help(match role {
             Role::Viewer => "reads",
-            Role::Operator => "also makes enrollment tokens and acts on hosts",
+            Role::Operator => "also creates enrollment tokens and revokes hosts",
             Role::Admin => "also manages accounts",
         })
     };

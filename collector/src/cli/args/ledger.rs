@@ -27,7 +27,7 @@ pub(in crate::cli) enum LedgerVerb {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub(in crate::cli) struct LedgerFilterArgs {
-    /// Show only entries of this long ago or later, for example 24h or 30d [default: all]
+    /// How far back, for example 24h or 30d [default: all entries]
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub(in crate::cli) since: Option<Duration>,
     /// Show only entries about this host: its name, id, or the first 8 or more characters of the id
