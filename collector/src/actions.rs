@@ -12,8 +12,8 @@ mod token;
 use muster_proto::model::{AccountName, InvalidId, SiteId};
 
 pub use account::{
-    AccountRequest, account_by_token, account_create, account_get, account_list, account_revoke, account_rotate,
-    first_account_create, first_token_keep,
+    AccountRequest, account_by_token, account_create, account_get, account_list, account_of_caller, account_revoke,
+    account_rotate, first_account_create, first_token_keep,
 };
 pub use caller::Caller;
 pub use host::host_revoke;
@@ -38,6 +38,11 @@ pub enum ActionError {
         /// The requested lifetime.
         seconds: u64,
     },
+    /// There are as many enrollment tokens as there may be.
+    #[error(
+        "there are 10,000 enrollment tokens, which is the limit; those that expired a year ago are deleted by themselves"
+    )]
+    TooManyTokens,
     /// The caller is bound to other sites.
     #[error("cannot act on site {site}: your account is bound to {scope}")]
     OtherSite {
@@ -83,6 +88,10 @@ fn of_account(account: &str, refusal: AccountRefusal) -> String {
         AccountRefusal::NameTaken => format!(
             "account \"{account}\" already exists; choose another name, or give it a new token with `muster accounts rotate {account}`"
         ),
+        AccountRefusal::NameUnavailable => format!("the name \"{account}\" is not available; choose another one"),
+        AccountRefusal::NameReserved => {
+            format!("the name \"{account}\" is reserved: the ledger uses it for another actor; choose another one")
+        }
         AccountRefusal::Revoked => {
             format!(
                 "account \"{account}\" is revoked; create a new one with `muster accounts create {account} --role ROLE`"
@@ -95,7 +104,7 @@ fn of_account(account: &str, refusal: AccountRefusal) -> String {
             format!("your account is bound to sites, so \"{account}\" must be bound to some of them: use --site")
         }
         AccountRefusal::TooMany => {
-            format!("cannot create \"{account}\": there are 10,000 accounts, which is the limit")
+            format!("cannot create \"{account}\": there are 1,000 accounts that are not revoked, which is the limit")
         }
         AccountRefusal::TooManySites => {
             format!("cannot bind \"{account}\" to more than 100 sites; leave out --site to let it see all sites")

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use muster_proto::model::{AccountName, AccountReport, Holder, Role, SiteId, Timestamp, Token};
+use muster_proto::model::{AccountId, AccountName, AccountReport, Holder, Role, SiteId, Timestamp, Token};
 
 use super::{ActionError, Caller, random};
 use crate::store::admin::accounts::{self, NewAccount, NewAccountToken};
@@ -100,6 +100,15 @@ pub async fn account_get(store: &dyn Store, caller: &Caller, name_or_id: &str) -
     let (scope, asked) = (caller.scope.clone(), name_or_id.to_owned());
     let find = move |tx: &mut dyn admin::AdminTx| accounts::find(tx, &scope, &asked);
     admin::read(store, "account_get", find).await?.map_err(|refusal| refused(name_or_id, refusal))
+}
+
+/// The account of a caller, by its id.
+///
+/// # Errors
+/// The store fails.
+pub async fn account_of_caller(store: &dyn Store, id: &AccountId) -> Result<Option<AccountReport>, ActionError> {
+    let id = id.clone();
+    Ok(admin::read(store, "account_get", move |tx| accounts::get(tx, &id)).await?)
 }
 
 /// The caller behind a token: `None` if the token is unknown, expired or revoked, or its secret is wrong.

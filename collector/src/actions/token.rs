@@ -46,8 +46,15 @@ pub async fn enrollment_token_create(
         expires_at,
         max_uses: new.max_uses,
     };
-    let create = move |tx: &mut dyn admin::AdminTx| admin::tokens::create(tx, &token);
-    admin::write(store, "token_create", caller.acting(now), create).await?;
+    let create = move |tx: &mut dyn admin::AdminTx| {
+        if !admin::tokens::make_room(tx, now)? {
+            return Ok(false);
+        }
+        admin::tokens::create(tx, &token).map(|()| true)
+    };
+    if !admin::write(store, "token_create", caller.acting(now), create).await? {
+        return Err(ActionError::TooManyTokens);
+    }
     let (max_uses, uses) = (new.max_uses, 0);
     let report =
         TokenReport { id: id.clone(), site: new.site, created_at: now, expires_at, max_uses, uses, revoked_at: None };

@@ -46,11 +46,13 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
         ActionError::Lifetime { .. } | ActionError::AccountLifetime { .. } => {
             Status::invalid_argument(refused.to_string())
         }
+        ActionError::TooManyTokens => Status::resource_exhausted(refused.to_string()),
         ActionError::OtherSite { .. } => Status::permission_denied(refused.to_string()),
         ActionError::Account { refusal, .. } => {
             let code = match refusal {
                 AccountRefusal::Unknown => Code::NotFound,
-                AccountRefusal::NameTaken => Code::AlreadyExists,
+                AccountRefusal::NameTaken | AccountRefusal::NameUnavailable => Code::AlreadyExists,
+                AccountRefusal::NameReserved => Code::InvalidArgument,
                 AccountRefusal::BeyondCaller => Code::PermissionDenied,
                 AccountRefusal::Revoked | AccountRefusal::LastAdmin => Code::FailedPrecondition,
                 AccountRefusal::TooMany | AccountRefusal::TooManySites => Code::ResourceExhausted,

@@ -51,9 +51,10 @@ impl ReportContext {
             Err(_) if asked.is_empty() => return Err(none()),
             Err(_) => {
                 let mut ids = self.store.host_find(asked, &self.sites).await?;
-                if ids.is_empty() {
-                    ids = self.begin_with(asked).await?;
-                }
+                // A host may be named like the beginning of another one's id. Then both are meant, so neither is chosen.
+                ids.extend(self.begin_with(asked).await?);
+                ids.sort_unstable();
+                ids.dedup();
                 match ids.as_slice() {
                     [] => return Err(none()),
                     [id] => *id,

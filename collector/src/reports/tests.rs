@@ -201,6 +201,12 @@ async fn a_host_is_found_by_the_start_of_its_id_if_only_one_matches() {
     let Err(ReportError::Ambiguous { hosts, .. }) = context.host("02020202").await else { panic!("two begin so") };
     assert_eq!(hosts.iter().map(|host| host.hostname.as_str()).collect::<Vec<_>>(), ["host-002", ""]);
     assert!(context.host("02020202-0202-03").await.is_ok());
+    // A host that is named like the beginning of another one's id does not take its place.
+    let mut impostor = enrollment(7);
+    impostor.facts.hostname = "01010101".to_owned();
+    fleet.store.host_enroll(impostor).await.expect("enrolls");
+    let Err(ReportError::Ambiguous { hosts, .. }) = context.host("01010101").await else { panic!("two are meant") };
+    assert_eq!(hosts.iter().map(|host| host.hostname.as_str()).collect::<Vec<_>>(), ["host-001", "01010101"]);
     assert!(matches!(context.host("").await, Err(ReportError::NoHost { .. })), "hosts without a name are not meant");
 }
 

@@ -207,9 +207,17 @@ pub struct Acting {
     pub now: Timestamp,
 }
 
+/// Whether a transaction may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Mode {
+    Read,
+    Write,
+}
+
 /// What the work of a transaction leaves for its end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::store) struct AtEnd {
+    mode: Mode,
     pub(in crate::store) requeued: Vec<i64>,
     pub(in crate::store) forgotten: Vec<HostId>,
     pub(in crate::store) entries: Vec<Entry>,
@@ -217,6 +225,18 @@ pub(in crate::store) struct AtEnd {
 }
 
 impl AtEnd {
+    pub(in crate::store) const fn new(mode: Mode) -> Self {
+        Self { mode, requeued: Vec::new(), forgotten: Vec::new(), entries: Vec::new(), changed: 0 }
+    }
+
+    /// Refuses a write in a transaction that only reads.
+    pub(in crate::store) fn may_write(&self) -> Step<()> {
+        match self.mode {
+            Mode::Write => Ok(()),
+            Mode::Read => Err(StoreFault::Other("an administrative read tried to write".to_owned())),
+        }
+    }
+
     /// Counts the rows that a statement changed.
     pub(in crate::store) const fn count(&mut self, rows: u64) {
         self.changed = self.changed.saturating_add(rows);
@@ -224,8 +244,13 @@ impl AtEnd {
 
     /// Refuses a transaction that changed rows without a trace, or too many rows.
     pub(in crate::store) fn check(&self) -> Step<()> {
-        if self.changed > MAX_ROWS {
-            let text = format!("one transaction changed {} administrative rows; the limit is {MAX_ROWS}", self.changed);
+        let left = self.requeued.len() + self.forgotten.len() + self.entries.len();
+        if left > 0 {
+            self.may_write()?;
+        }
+        let changed = self.changed.saturating_add(self.requeued.len() as u64);
+        if changed > MAX_ROWS {
+            let text = format!("one transaction changed {changed} administrative rows; the limit is {MAX_ROWS}");
             return Err(StoreFault::Other(text));
         }
         if self.changed > 0 && self.entries.is_empty() {
@@ -241,7 +266,7 @@ mod tests {
 
     #[test]
     fn rows_without_an_entry_and_too_many_rows_are_refused() {
-        let mut end = AtEnd::default();
+        let mut end = AtEnd::new(Mode::Write);
         end.check().expect("nothing was written");
         end.count(1);
         let error = format!("{:?}", end.check().expect_err("no entry"));

@@ -31,7 +31,7 @@ pub struct AccountReport {
     pub created_at: Timestamp,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// Its tokens, newest first, at most 20.
+    /// Its tokens, newest first, at most 10.
     pub tokens: Vec<AccountTokenReport>,
 }
 

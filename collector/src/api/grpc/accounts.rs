@@ -34,8 +34,8 @@ impl Fleet {
         let Actor::Account { account, .. } = &caller.actor else {
             return Err(Status::internal("the caller is not an account"));
         };
-        let found = actions::account_get(self.store.as_ref(), caller, account.as_str()).await;
-        Ok(Response::new(wire::GetCallerResponse { account: Some(self.or_refused(found)?.into()) }))
+        let found = self.or_refused(actions::account_of_caller(self.store.as_ref(), account).await)?;
+        Ok(Response::new(wire::GetCallerResponse { account: found.map(Into::into) }))
     }
 
     pub(super) async fn account_list(&self, caller: &Caller) -> Answer<wire::ListAccountsResponse> {

@@ -11,7 +11,8 @@ pub(super) const SERVICE: &str = "muster.v1.FleetService";
 pub(super) enum SiteRule {
     /// The answer has nothing of any site: rules, the version, the caller's own account.
     NoSite,
-    /// The answer has only what belongs to the caller's sites.
+    /// The answer has only what belongs to the caller's sites. Its only numbers of the whole collector are the length and
+    /// the lag of the judge queue.
     Filtered,
     /// What the request names must belong to the caller's sites; otherwise it does not exist, or is refused.
     Named,

@@ -13,7 +13,7 @@ use crate::store::sql::{AdminTx, Row, Step};
 use crate::store::{AccountRefusal, SiteScope};
 
 /// Tokens of an account that are kept; older ones are deleted when another one is made.
-const KEPT_TOKENS: i64 = 20;
+const KEPT_TOKENS: i64 = 10;
 
 const CREATE: &str = "INSERT INTO account (id, name, role, holder, created_at) VALUES ($1, $2, $3, $4, $5)";
 const BIND: &str = "INSERT INTO account_site (account, site) VALUES ($1, $2)";
@@ -31,6 +31,12 @@ const REVOKE_TOKENS: &str = "UPDATE account_token SET revoked_at = $2 WHERE acco
 const REVOKE: &str = "UPDATE account SET revoked_at = $2 WHERE id = $1";
 const BY_TOKEN: &str = "SELECT t.secret_hash, t.expires_at, t.revoked_at, a.id, a.name, a.role, a.revoked_at
      FROM account_token t JOIN account a ON a.id = t.account WHERE t.id = $1";
+const GET: &str = "SELECT id, name, role, holder, created_at, revoked_at FROM account WHERE id = $1";
+const TOKENS_OF: &str = "SELECT account, id, created_at, expires_at, revoked_at FROM account_token WHERE account = $1
+     ORDER BY created_at DESC, id";
+const FORGET_TOKENS: &str = "DELETE FROM account_token WHERE account = $1";
+const FORGET_SITES: &str = "DELETE FROM account_site WHERE account = $1";
+const FORGET: &str = "DELETE FROM account WHERE id = $1";
 const SITES_OF: &str =
     "SELECT s.id FROM account_site b JOIN site s ON s.no = b.site WHERE b.account = $1 ORDER BY s.id";
 
@@ -84,8 +90,12 @@ pub(crate) fn create(
     caller: &SiteScope,
     new: &NewAccount,
 ) -> Step<Result<AccountReport, AccountRefusal>> {
-    if let Err(refusal) = decide::may_create(caller, new.name.as_str(), &new.sites, &list(tx)?) {
+    let existing = list(tx)?;
+    if let Err(refusal) = decide::may_create(caller, new.name.as_str(), &new.sites, &existing) {
         return Ok(Err(refusal));
+    }
+    if let Some(oldest) = decide::to_forget(&existing) {
+        forget(tx, &oldest.id)?;
     }
     let (id, name) = (new.id.as_str().into(), new.name.as_str().into());
     tx.execute(CREATE, &[id, name, new.role.name().into(), new.holder.name().into(), new.now.into()])?;
@@ -140,8 +150,7 @@ pub(crate) fn rotate(
     tx.execute(PRUNE_TOKENS, &[account.as_str().into(), KEPT_TOKENS.into()])?;
     let expires_at = token.expires_at;
     tx.record(Entry::AccountRotated { account: account.clone(), token: token.id, expires_at, others_end_at });
-    let rotated = list(tx)?.into_iter().find(|found| found.id == account);
-    Ok(rotated.ok_or(AccountRefusal::Unknown))
+    Ok(get(tx, &account)?.ok_or(AccountRefusal::Unknown))
 }
 
 /// Revokes an account and all its tokens. An account that is revoked already keeps the time of its first revocation.
@@ -180,25 +189,12 @@ pub(crate) fn list(tx: &mut dyn AdminTx) -> Step<Vec<AccountReport>> {
     }
     let mut tokens: BTreeMap<AccountId, Vec<AccountTokenReport>> = BTreeMap::new();
     for row in tx.query(TOKENS, &[])? {
-        tokens.entry(row.parse("an account", 0)?).or_default().push(AccountTokenReport {
-            id: row.parse("an account token", 1)?,
-            created_at: row.time(2)?,
-            expires_at: row.maybe_time(3)?,
-            revoked_at: row.maybe_time(4)?,
-        });
+        tokens.entry(row.parse("an account", 0)?).or_default().push(token_of(&row)?);
     }
     let mut account = |row: &Row| -> Step<AccountReport> {
-        let id = row.parse("an account", 0)?;
-        Ok(AccountReport {
-            name: row.parse("an account", 1)?,
-            role: row.parse("an account", 2)?,
-            holder: row.parse("an account", 3)?,
-            created_at: row.time(4)?,
-            revoked_at: row.maybe_time(5)?,
-            sites: sites.remove(&id).unwrap_or_default(),
-            tokens: tokens.remove(&id).unwrap_or_default(),
-            id,
-        })
+        let id: AccountId = row.parse("an account", 0)?;
+        let (sites, tokens) = (sites.remove(&id), tokens.remove(&id));
+        account_of(row, sites.unwrap_or_default(), tokens.unwrap_or_default())
     };
     tx.query(LIST, &[])?.iter().map(&mut account).collect()
 }
@@ -213,6 +209,19 @@ pub(crate) fn find(
     name_or_id: &str,
 ) -> Step<Result<AccountReport, AccountRefusal>> {
     Ok(decide::find(caller, name_or_id, &list(tx)?).cloned())
+}
+
+/// One account by its id.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn get(tx: &mut dyn AdminTx, id: &AccountId) -> Step<Option<AccountReport>> {
+    let values = [id.as_str().into()];
+    let rows = tx.query(GET, &values)?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let sites = tx.query(SITES_OF, &values)?.iter().map(|row| row.parse("a site", 0)).collect::<Step<_>>()?;
+    let tokens = tx.query(TOKENS_OF, &values)?.iter().map(token_of).collect::<Step<_>>()?;
+    account_of(row, sites, tokens).map(Some)
 }
 
 /// The account that has this token, whether it is revoked or not.
@@ -234,6 +243,36 @@ pub(crate) fn by_token(tx: &mut dyn AdminTx, id: &TokenId) -> Step<Option<TokenH
         role: row.parse("an account", 5)?,
         sites: SiteScope::of(&sites),
     }))
+}
+
+fn account_of(row: &Row, sites: Vec<SiteId>, tokens: Vec<AccountTokenReport>) -> Step<AccountReport> {
+    Ok(AccountReport {
+        id: row.parse("an account", 0)?,
+        name: row.parse("an account", 1)?,
+        role: row.parse("an account", 2)?,
+        holder: row.parse("an account", 3)?,
+        created_at: row.time(4)?,
+        revoked_at: row.maybe_time(5)?,
+        sites,
+        tokens,
+    })
+}
+
+fn token_of(row: &Row) -> Step<AccountTokenReport> {
+    Ok(AccountTokenReport {
+        id: row.parse("an account token", 1)?,
+        created_at: row.time(2)?,
+        expires_at: row.maybe_time(3)?,
+        revoked_at: row.maybe_time(4)?,
+    })
+}
+
+/// Deletes an account that was revoked long ago. The ledger keeps its id.
+pub(crate) fn forget(tx: &mut dyn AdminTx, id: &AccountId) -> Step<()> {
+    for statement in [FORGET_TOKENS, FORGET_SITES, FORGET] {
+        tx.execute(statement, &[id.as_str().into()])?;
+    }
+    Ok(())
 }
 
 fn add_token(
@@ -262,4 +301,9 @@ pub(super) const STATEMENTS: &[&str] = &[
     REVOKE,
     BY_TOKEN,
     SITES_OF,
+    GET,
+    TOKENS_OF,
+    FORGET_TOKENS,
+    FORGET_SITES,
+    FORGET,
 ];

@@ -17,6 +17,32 @@ const GET: &str = "SELECT t.id, s.id, t.created_at, t.expires_at, t.max_uses, t.
      FROM enrollment_token t JOIN site s ON s.no = t.site WHERE t.id = $1";
 const REVOKE: &str = "UPDATE enrollment_token SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 
+/// Tokens that are kept this long after they expired, in milliseconds. The ledger keeps their ids for ever.
+const KEPT_MS: i64 = 366 * 86_400_000;
+/// Most tokens, expired and revoked ones included.
+const MAX_TOKENS: u64 = 10_000;
+
+const COUNT: &str = "SELECT count(*) FROM enrollment_token";
+const PRUNE: &str = "DELETE FROM enrollment_token WHERE id IN
+     (SELECT id FROM enrollment_token WHERE expires_at < $1 ORDER BY expires_at, id LIMIT 100)";
+
+/// Whether another token may be added, after those that expired long ago were deleted. The caller records an entry in the
+/// same transaction.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn make_room(tx: &mut dyn AdminTx, now: Timestamp) -> Step<bool> {
+    let rows = tx.query(COUNT, &[])?;
+    let count = rows.first().map_or(Ok(0), |row| row.count(0))?;
+    let pruned = if count < MAX_TOKENS { 0 } else { prune(tx, now)? };
+    Ok(count - pruned < MAX_TOKENS)
+}
+
+/// Deletes at most 100 tokens that expired long ago; returns how many.
+pub(crate) fn prune(tx: &mut dyn AdminTx, now: Timestamp) -> Step<u64> {
+    tx.execute(PRUNE, &[(now.millis() - KEPT_MS).into()])
+}
+
 /// Adds a token.
 ///
 /// # Errors
@@ -68,4 +94,4 @@ fn report(row: &Row) -> Step<TokenReport> {
 }
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[CREATE, LIST, GET, REVOKE];
+pub(super) const STATEMENTS: &[&str] = &[CREATE, LIST, GET, REVOKE, COUNT, PRUNE];

@@ -8,7 +8,7 @@ use muster_proto::model::{AccountId, AccountName, AccountReport, EntryKind, Hold
 use super::Backend;
 use super::kit::{
     acting, all_judged, assert_healthy, at, enrolled, enrollment, host, host_revoke, ledger, new_token, site,
-    small_fleet, token_create, token_list, token_revoke,
+    small_fleet, token_create, token_id, token_list, token_revoke,
 };
 use crate::ledger::actor::{Actor, ActorId};
 use crate::ledger::entry::Entry;
@@ -64,6 +64,12 @@ pub(crate) async fn administrative_work_is_one_transaction_with_an_actor(backend
     // A read cannot write, and a statement that fails undoes what came before it.
     let error = admin::read(store.as_ref(), "touch", no_entry).await.expect_err("a read");
     assert_eq!(error.to_string(), "touch: an administrative read tried to write");
+    let only_entry = |tx: &mut dyn AdminTx| {
+        tx.record(Entry::TokenRevoked { token: token_id() });
+        Ok(())
+    };
+    let error = admin::read(store.as_ref(), "note", only_entry).await.expect_err("a read");
+    assert_eq!(error.to_string(), "note: an administrative read tried to write");
     let twice = |tx: &mut dyn AdminTx| {
         let new = NewToken { id: "other".parse().expect("an id"), ..new_token(0) };
         admin::tokens::create(tx, &new)?;
@@ -172,8 +178,42 @@ pub(crate) async fn accounts_are_created_rotated_and_revoked(backend: impl Backe
         admin::write(store.as_ref(), "account_rotate", acting(80 + n), rotate).await.expect("asks").expect("rotates");
     }
     let kept = accounts_of(&store).await.into_iter().find(|account| account.id.as_str() == "id-2").expect("is there");
-    assert_eq!((kept.tokens.len(), kept.tokens[0].id.as_str()), (20, "r29"));
+    assert_eq!((kept.tokens.len(), kept.tokens[0].id.as_str()), (10, "r29"));
     assert_healthy(&store).await;
+}
+
+pub(crate) async fn tokens_that_expired_long_ago_make_room(backend: impl Backend) {
+    const YEAR: u64 = 366 * 86_400;
+    let store = backend.open();
+    // The first token adds the site.
+    token_create(&store, new_token(1)).await.expect("creates");
+    // Twenty transactions of 500 rows, the most that one may have, reach the limit.
+    for batch in 0..20_u64 {
+        let fill = move |tx: &mut dyn AdminTx| {
+            for n in 0..500_u64 {
+                let id = format!("t{}", batch * 500 + n).parse().expect("an id");
+                // The first hundred expire long before the others.
+                let expires_at = at(if batch == 0 && n < 100 { 10 } else { YEAR });
+                admin::tokens::create(tx, &NewToken { id, expires_at, ..new_token(1) })?;
+            }
+            Ok(())
+        };
+        admin::write(store.as_ref(), "fill", acting(1), fill).await.expect("fills");
+    }
+    let room = |second: u64| {
+        let store = Arc::clone(&store);
+        async move {
+            let ask = move |tx: &mut dyn AdminTx| {
+                tx.record(Entry::TokenRevoked { token: token_id() });
+                admin::tokens::make_room(tx, at(second))
+            };
+            admin::write(store.as_ref(), "make_room", acting(second), ask).await.expect("asks")
+        }
+    };
+    assert!(!room(2).await, "none expired long ago");
+    assert_eq!(token_list(&store).await.len(), 10_001);
+    assert!(room(11 + YEAR).await);
+    assert_eq!(token_list(&store).await.len(), 9_901);
 }
 
 pub(crate) async fn the_ledger_is_filtered_and_paged(backend: impl Backend) {
@@ -273,7 +313,15 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
         };
         recorded(second, Box::new(rotate)).await;
     }
+    let forget = |tx: &mut dyn AdminTx| {
+        assert_eq!(admin::tokens::prune(tx, at(400 * 86_400)).expect("prunes"), 3);
+        accounts::forget(tx, &AccountId::new("id-bob").expect("an id")).expect("forgets");
+        tx.record(Entry::AccountRevoked { account: AccountId::new("id-bob").expect("an id") });
+    };
+    recorded(19, Box::new(forget)).await;
     let read = |tx: &mut dyn AdminTx| {
+        assert!(admin::tokens::make_room(tx, at(20)).expect("asks"));
+        drop(accounts::get(tx, &AccountId::new("id-zed").expect("an id")).expect("asks"));
         drop(accounts::list(tx).expect("lists"));
         drop(accounts::by_token(tx, &"r12".parse().expect("an id")).expect("asks"));
         drop(admin::tokens::list(tx).expect("lists"));

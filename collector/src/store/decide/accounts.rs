@@ -4,8 +4,13 @@ use muster_proto::model::{AccountReport, Holder, Role, SiteId, Timestamp};
 
 use crate::store::SiteScope;
 
-/// Most accounts, revoked ones included: the ledger needs their names.
-pub(in crate::store) const MAX_ACCOUNTS: usize = 10_000;
+/// Most accounts that are not revoked.
+const MAX_ACCOUNTS: usize = 1_000;
+/// Most accounts, revoked ones included. Beyond it, the ones that were revoked first are forgotten; the ledger then shows
+/// their ids.
+const MAX_ROWS: usize = 10_000;
+/// Actors of the ledger that are no accounts; an account of this name would look like one of them.
+const RESERVED: [&str; 4] = ["collector", "rules", "judge", "agent"];
 /// Most sites to which an account is bound.
 pub(in crate::store) const MAX_SITES: usize = 100;
 
@@ -16,6 +21,10 @@ pub enum AccountRefusal {
     Unknown,
     /// Another account has the name.
     NameTaken,
+    /// Another account, which the caller may not see, has the name.
+    NameUnavailable,
+    /// The name is that of an actor which is no account, or the id of an account.
+    NameReserved,
     /// The account is revoked.
     Revoked,
     /// It is the last account of a person that can administer the whole fleet.
@@ -35,21 +44,33 @@ pub(in crate::store) fn may_create(
     sites: &[SiteId],
     existing: &[AccountReport],
 ) -> Result<(), AccountRefusal> {
-    let has_name = |account: &AccountReport| account.revoked_at.is_none() && account.name.as_str() == name;
+    let is_active = |account: &&AccountReport| account.revoked_at.is_none();
+    let holder = existing.iter().filter(is_active).find(|account| account.name.as_str() == name);
+    let is_reserved = RESERVED.contains(&name) || existing.iter().any(|account| account.id.as_str() == name);
     if !caller.covers(&SiteScope::of(sites)) {
         Err(AccountRefusal::BeyondCaller)
     } else if sites.len() > MAX_SITES {
         Err(AccountRefusal::TooManySites)
-    } else if existing.iter().any(has_name) {
-        Err(AccountRefusal::NameTaken)
-    } else if existing.len() >= MAX_ACCOUNTS {
+    } else if is_reserved {
+        Err(AccountRefusal::NameReserved)
+    } else if let Some(holder) = holder {
+        let is_visible = caller.covers(&SiteScope::of(&holder.sites));
+        Err(if is_visible { AccountRefusal::NameTaken } else { AccountRefusal::NameUnavailable })
+    } else if existing.iter().filter(is_active).count() >= MAX_ACCOUNTS {
         Err(AccountRefusal::TooMany)
     } else {
         Ok(())
     }
 }
 
-/// The account that a caller means by its name or its id. Of several accounts that had a name, the one that is not
+/// The account that is forgotten before another one is created: the one that was revoked first, if there are as many as
+/// are kept.
+pub(in crate::store) fn to_forget(existing: &[AccountReport]) -> Option<&AccountReport> {
+    let revoked = existing.iter().filter(|account| account.revoked_at.is_some());
+    revoked.min_by_key(|account| (account.revoked_at, &account.id)).filter(|_| existing.len() >= MAX_ROWS)
+}
+
+/// The account that a caller means by its id or its name. Of several accounts that had a name, the one that is not
 /// revoked counts, then the newest.
 pub(in crate::store) fn find<'a>(
     caller: &SiteScope,
@@ -57,10 +78,13 @@ pub(in crate::store) fn find<'a>(
     existing: &'a [AccountReport],
 ) -> Result<&'a AccountReport, AccountRefusal> {
     let visible = || existing.iter().filter(|account| caller.covers(&SiteScope::of(&account.sites)));
-    let by_name = visible()
-        .filter(|account| account.name.as_str() == name_or_id)
-        .max_by_key(|account| (account.revoked_at.is_none(), account.created_at));
-    by_name.or_else(|| visible().find(|account| account.id.as_str() == name_or_id)).ok_or(AccountRefusal::Unknown)
+    let by_name = || {
+        let named = visible().filter(|account| account.name.as_str() == name_or_id);
+        named.max_by_key(|account| (account.revoked_at.is_none(), account.created_at))
+    };
+    // The id first: ids are never given twice, so nobody can take the place of another account by its name.
+    let by_id = visible().find(|account| account.id.as_str() == name_or_id);
+    by_id.or_else(by_name).ok_or(AccountRefusal::Unknown)
 }
 
 /// Whether an account may be revoked: somebody must be left who can administer the whole fleet. A machine does not count,
@@ -142,9 +166,38 @@ mod tests {
         assert_eq!(may_create(&hq, "eve", &[], &all), Err(AccountRefusal::BeyondCaller));
         assert_eq!(may_create(&hq, "eve", &sites(&["hq", "lab"]), &all), Err(AccountRefusal::BeyondCaller));
         assert_eq!(may_create(&whole, "bob", &[], &all), Err(AccountRefusal::NameTaken));
+        assert_eq!(may_create(&hq, "ada", &sites(&["hq"]), &all), Err(AccountRefusal::NameUnavailable));
+        for name in ["judge", "rules", "collector", "agent", "id-ada"] {
+            assert_eq!(may_create(&whole, name, &[], &all), Err(AccountRefusal::NameReserved), "{name}");
+        }
         assert_eq!(find(&hq, "bob", &all).expect("its own site").name.as_str(), "bob");
         assert_eq!(find(&hq, "ada", &all), Err(AccountRefusal::Unknown), "not even that it exists");
         assert_eq!(find(&whole, "id-ada", &all).expect("by id").name.as_str(), "ada");
+    }
+
+    #[test]
+    fn an_id_means_its_account_even_if_another_one_has_it_as_a_name() {
+        let impostor =
+            AccountReport { id: AccountId::new("x").expect("an id"), ..account("id-ada", Role::Viewer, &[]) };
+        let all = [impostor, account("ada", Role::Admin, &[])];
+        assert_eq!(find(&scope(&[]), "id-ada", &all).expect("found").name.as_str(), "ada");
+    }
+
+    #[test]
+    fn revoked_accounts_do_not_use_up_the_limit_and_the_oldest_is_forgotten() {
+        let revoked = |n: usize| AccountReport {
+            id: AccountId::new(format!("r{n}")).expect("an id"),
+            revoked_at: Some(Timestamp::from_millis(i64::try_from(n).expect("small") + 1)),
+            ..account("old", Role::Viewer, &[])
+        };
+        let mut all: Vec<AccountReport> = (0..MAX_ROWS - 1).map(revoked).collect();
+        assert_eq!(may_create(&scope(&[]), "new", &[], &all), Ok(()));
+        assert_eq!(to_forget(&all), None);
+        all.push(account("ada", Role::Admin, &[]));
+        assert_eq!(to_forget(&all).map(|account| account.id.as_str()), Some("r0"));
+        let active: Vec<AccountReport> =
+            (0..MAX_ACCOUNTS).map(|n| account(&format!("a{n}"), Role::Viewer, &[])).collect();
+        assert_eq!(may_create(&scope(&[]), "new", &[], &active), Err(AccountRefusal::TooMany));
     }
 
     #[test]

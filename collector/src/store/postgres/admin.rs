@@ -15,7 +15,7 @@ use super::{identity, judge_queue, ledger};
 use crate::ledger::entry::Entry;
 use crate::store::admin::system_users;
 use crate::store::fault::StoreFault;
-use crate::store::sql::{Acting, AdminTx, AdminWork, AtEnd, Cell, Row, Value};
+use crate::store::sql::{Acting, AdminTx, AdminWork, AtEnd, Cell, Mode, Row, Value};
 
 /// Administrative writes wait for each other, so that a decision holds until it is committed, as on SQLite. The lock is
 /// taken before any row: "ADMN" in ASCII.
@@ -46,19 +46,14 @@ impl ToSql for Value<'_> {
 struct PostgresTx {
     lease: Arc<Lease>,
     runtime: Handle,
-    /// `None` while the transaction only reads.
-    end: Option<AtEnd>,
+    end: AtEnd,
     /// The fault of the last statement: it says whether another attempt may help.
     fault: Option<PostgresFault>,
 }
 
 impl PostgresTx {
-    fn new(lease: Arc<Lease>, end: Option<AtEnd>) -> Self {
+    fn new(lease: Arc<Lease>, end: AtEnd) -> Self {
         Self { lease, runtime: Handle::current(), end, fault: None }
-    }
-
-    fn end(&mut self) -> Result<&mut AtEnd, StoreFault> {
-        self.end.as_mut().ok_or_else(|| StoreFault::Other("an administrative read tried to write".to_owned()))
     }
 
     /// The fault as the work sees it. The backend keeps its own.
@@ -89,23 +84,23 @@ impl AdminTx for PostgresTx {
     }
 
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreFault> {
-        self.end()?;
+        self.end.may_write()?;
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
         let rows = self.runtime.block_on(self.lease.execute(sql, &values)).map_err(|fault| self.failed(fault))?;
-        self.end()?.count(rows);
+        self.end.count(rows);
         Ok(rows)
     }
 
     fn requeue(&mut self, host_no: i64) {
-        self.end.get_or_insert_default().requeued.push(host_no);
+        self.end.requeued.push(host_no);
     }
 
     fn forget_identity(&mut self, host: HostId) {
-        self.end.get_or_insert_default().forgotten.push(host);
+        self.end.forgotten.push(host);
     }
 
     fn record(&mut self, entry: Entry) {
-        self.end.get_or_insert_default().entries.push(entry);
+        self.end.entries.push(entry);
     }
 }
 
@@ -136,12 +131,12 @@ pub(super) async fn write(lease: Arc<Lease>, acting: &Acting, work: &AdminWork) 
     let session = Arc::clone(&lease);
     let (actor, work) = (acting.actor.clone(), Arc::clone(work));
     let done = on_a_blocking_thread(move || {
-        let mut tx = PostgresTx::new(lease, Some(AtEnd::default()));
+        let mut tx = PostgresTx::new(lease, AtEnd::new(Mode::Write));
         tx.run(&work)?;
-        let end = tx.end.take().unwrap_or_default();
+        let end = std::mem::replace(&mut tx.end, AtEnd::new(Mode::Write));
         end.check()?;
         // The name of the user needs no entry: it is a part of the work's own.
-        tx.end = Some(AtEnd::default());
+        tx.end = AtEnd::new(Mode::Write);
         let actor = system_users::actor_id(&mut tx, &actor);
         let actor = actor.map_err(|fault| tx.fault.take().unwrap_or(PostgresFault::Store(fault)))?;
         Ok((end, actor))
@@ -161,7 +156,12 @@ pub(super) async fn write(lease: Arc<Lease>, acting: &Acting, work: &AdminWork) 
 /// Does work that only reads.
 pub(super) async fn read(lease: Arc<Lease>, work: &AdminWork) -> Step<()> {
     let work = Arc::clone(work);
-    on_a_blocking_thread(move || PostgresTx::new(lease, None).run(&work)).await
+    on_a_blocking_thread(move || {
+        let mut tx = PostgresTx::new(lease, AtEnd::new(Mode::Read));
+        tx.run(&work)?;
+        Ok(tx.end.check()?)
+    })
+    .await
 }
 
 async fn on_a_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> Step<T> + Send + 'static) -> Step<T> {

@@ -9,7 +9,7 @@ use super::writer::WriteContext;
 use super::{judge_queue, ledger};
 use crate::ledger::entry::Entry;
 use crate::store::admin::system_users;
-use crate::store::sql::{Acting, AdminTx, AdminWork, AtEnd, Cell, Row, Value};
+use crate::store::sql::{Acting, AdminTx, AdminWork, AtEnd, Cell, Mode, Row, Value};
 
 impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -25,15 +25,10 @@ impl ToSql for Value<'_> {
 /// One administrative transaction.
 struct SqliteTx<'a> {
     sql: &'a Connection,
-    /// `None` while the transaction only reads.
-    end: Option<AtEnd>,
+    end: AtEnd,
 }
 
-impl SqliteTx<'_> {
-    fn end(&mut self) -> Step<&mut AtEnd> {
-        self.end.as_mut().ok_or_else(|| StoreFault::Other("an administrative read tried to write".to_owned()))
-    }
-}
+impl SqliteTx<'_> {}
 
 impl AdminTx for SqliteTx<'_> {
     fn query(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<Vec<Row>> {
@@ -49,22 +44,22 @@ impl AdminTx for SqliteTx<'_> {
     }
 
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<u64> {
-        self.end()?;
+        self.end.may_write()?;
         let rows = self.sql.prepare_cached(&numbered(sql))?.execute(rusqlite::params_from_iter(values))? as u64;
-        self.end()?.count(rows);
+        self.end.count(rows);
         Ok(rows)
     }
 
     fn requeue(&mut self, host_no: i64) {
-        self.end.get_or_insert_default().requeued.push(host_no);
+        self.end.requeued.push(host_no);
     }
 
     fn forget_identity(&mut self, host: HostId) {
-        self.end.get_or_insert_default().forgotten.push(host);
+        self.end.forgotten.push(host);
     }
 
     fn record(&mut self, entry: Entry) {
-        self.end.get_or_insert_default().entries.push(entry);
+        self.end.entries.push(entry);
     }
 }
 
@@ -88,13 +83,13 @@ fn cell(value: ValueRef<'_>) -> Step<Cell> {
 
 /// Does the work, then writes what it left for the end.
 pub(super) fn write(context: &mut WriteContext<'_>, acting: &Acting, work: &AdminWork) -> Step<()> {
-    let mut tx = SqliteTx { sql: context.sql, end: Some(AtEnd::default()) };
+    let mut tx = SqliteTx { sql: context.sql, end: AtEnd::new(Mode::Write) };
     work(&mut tx)?;
-    let end = tx.end.take().unwrap_or_default();
+    let end = std::mem::replace(&mut tx.end, AtEnd::new(Mode::Write));
     end.check()?;
     if !end.entries.is_empty() {
         // The name of the user needs no entry: it is a part of this one.
-        tx.end = Some(AtEnd::default());
+        tx.end = AtEnd::new(Mode::Write);
         let actor = system_users::actor_id(&mut tx, &acting.actor)?;
         for entry in &end.entries {
             ledger::write(context.sql, acting.now, &actor, entry)?;
@@ -111,5 +106,7 @@ pub(super) fn write(context: &mut WriteContext<'_>, acting: &Acting, work: &Admi
 
 /// Does work that only reads.
 pub(super) fn read(sql: &Connection, work: &AdminWork) -> Step<()> {
-    work(&mut SqliteTx { sql, end: None })
+    let mut tx = SqliteTx { sql, end: AtEnd::new(Mode::Read) };
+    work(&mut tx)?;
+    tx.end.check()
 }

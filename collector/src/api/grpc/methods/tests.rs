@@ -17,6 +17,8 @@ use super::*;
 use crate::actions::{self, AccountRequest, Caller};
 use crate::api::grpc::{Fleet, OperatorsGate, operators_routes};
 use crate::api::{Access, probes::Readiness};
+use crate::judge_queue::JudgeQueue;
+use crate::rules::RuleSet;
 use crate::store::{self, NewToken, SiteScope, Store, admin};
 use crate::telemetry::Metrics;
 
@@ -26,6 +28,7 @@ const START: i64 = 1_767_000_000_000;
 
 struct Lab {
     store: Arc<dyn Store>,
+    rules: Arc<ArcSwap<RuleSet>>,
     gate: OperatorsGate,
     _folder: tempfile::TempDir,
 }
@@ -47,12 +50,19 @@ impl Lab {
         let clock: crate::clock::Clock = Arc::new(now);
         let readiness = Arc::new(Readiness::default());
         let pin = CaPin::from_bytes([1; 32]);
-        let fleet = Fleet::new(Arc::clone(&store), rules, Arc::clone(&clock), pin, Arc::clone(&metrics), readiness);
+        let fleet = Fleet::new(
+            Arc::clone(&store),
+            Arc::clone(&rules),
+            Arc::clone(&clock),
+            pin,
+            Arc::clone(&metrics),
+            readiness,
+        );
         let (_, health) = tonic_health::server::health_reporter();
         let routes = operators_routes(fleet, health).expect("routes");
         let access = Access::new(Arc::clone(&store), clock, Arc::clone(&metrics));
         let gate = OperatorsGate::new(routes, access, metrics);
-        let lab = Self { store, gate, _folder: folder };
+        let lab = Self { store, rules, gate, _folder: folder };
         for (n, site) in (1..).zip(SITES) {
             lab.settle(n, site).await;
         }
@@ -73,11 +83,23 @@ impl Lab {
         let create = move |tx: &mut dyn admin::AdminTx| admin::tokens::create(tx, &new);
         let acting = store::Acting { actor: root().actor, now: now() };
         admin::write(self.store.as_ref(), "token_create", acting, create).await.expect("creates");
+        let host_id = store::contract::host(n);
         let mut host = store::contract::enrollment(n);
         host.token = id;
         host.facts.hostname = format!("host-{site}");
         host.now = now();
         assert!(matches!(self.store.host_enroll(host).await, Ok(store::Enrolled::Host { .. })));
+        // One image: both hosts have the same snapshot.
+        let sections = [store::contract::packages(&[("curl", "8.1"), ("kesl", "12.0")])];
+        let delivery = store::Delivery {
+            host: host_id,
+            observed_at: now(),
+            now: now(),
+            ..store::contract::delivery(n, 1, 1, &sections, &sections)
+        };
+        assert_eq!(self.store.snapshot_deliver(delivery).await.expect("delivers"), store::Delivered::Accepted);
+        let queue = JudgeQueue::new(Arc::clone(&self.store), Arc::clone(&self.rules));
+        assert_eq!(queue.drain(now()).await.expect("drains"), 1);
         self.account(&format!("account-{site}"), Role::Viewer, &[site]).await;
     }
 
@@ -106,9 +128,12 @@ impl Lab {
         let (head, body) = response.into_parts();
         let collected = body.collect().await.expect("a body");
         let trailers = collected.trailers().cloned().unwrap_or_default();
+        let text = |headers: &HeaderMap| Status::from_header_map(headers).map(|status| status.message().to_owned());
+        let message = text(&head.headers).or_else(|| text(&trailers)).unwrap_or_default();
         let code = |headers: &HeaderMap| Status::from_header_map(headers).map(|status| status.code());
         let code = code(&head.headers).or_else(|| code(&trailers)).unwrap_or(Code::Unknown);
-        (code, collected.to_bytes().to_vec())
+        // The text of a refusal is a part of the answer, too.
+        (code, [collected.to_bytes().to_vec(), message.into_bytes()].concat())
     }
 }
 
@@ -166,7 +191,8 @@ async fn every_method_keeps_its_rule_for_every_role_and_site() {
             let (code, answer) = lab.call(name, &request(name, "north", n), Some(authorization)).await;
             let told = format!("{name} by {role} of {kind}: {code:?}");
             if *role < method.role {
-                assert_eq!((code, answer.is_empty()), (Code::PermissionDenied, true), "{told}");
+                assert_eq!(code, Code::PermissionDenied, "{told}");
+                assert!(!contains(&answer, "-north") && !contains(&answer, "-south"), "{told}");
                 continue;
             }
             match (method.sites, *kind) {
@@ -185,23 +211,38 @@ async fn every_method_keeps_its_rule_for_every_role_and_site() {
                 "foreign" => Some("north"),
                 _ => None,
             };
-            assert!(!hidden.is_some_and(|site| contains(&answer, &format!("-{site}"))), "{told}: names {hidden:?}");
+            // What the request itself names may come back in a refusal.
+            let is_named = |site: &str| code == Code::Ok && contains(&answer, &format!("-{site}"));
+            assert!(!hidden.is_some_and(is_named), "{told}: names {hidden:?}");
         }
         let unknown = format!("Bearer nobody.{}", "a".repeat(52));
         for authorization in [None, Some(unknown.as_str()), Some("Basic eA==")] {
             let (code, answer) = lab.call(name, &request(name, "north", 0), authorization).await;
-            assert_eq!((code, answer.is_empty()), (Code::Unauthenticated, true), "{name} without an account");
+            assert_eq!(code, Code::Unauthenticated, "{name} without an account");
+            assert!(!contains(&answer, "-north") && !contains(&answer, "-south"), "{name} without an account");
         }
     }
     // What the lists show to the fleet, so that an empty list cannot pass for a filtered one.
     let fleet = &accounts[&(Role::Admin, "fleet")];
+    let (_, answer) = lab.call("SearchSoftware", &request("SearchSoftware", "north", 0), Some(fleet)).await;
+    assert!(contains(&answer, "host-north") && contains(&answer, "host-south"), "the search finds both");
     for (method, texts) in [
         ("ListHosts", ["host-north", "host-south"]),
+        ("ListFindings", ["host-north", "host-south"]),
+        ("ListChanges", ["host-north", "host-south"]),
         ("ListEnrollmentTokens", ["token-north", "token-south"]),
         ("ListAccounts", ["account-north", "account-south"]),
     ] {
         let (_, answer) = lab.call(method, &[], Some(fleet)).await;
         assert!(texts.iter().all(|text| contains(&answer, text)), "{method}");
+    }
+    // Numbers, too, are those of the caller's sites.
+    for (kind, hosts) in [("fleet", 2), ("own", 1), ("foreign", 1)] {
+        let (_, answer) = lab.call("GetBoard", &[], Some(&accounts[&(Role::Viewer, kind)])).await;
+        let boards = wire::GetBoardResponse::decode(&answer[5..]).expect("a board").boards;
+        assert!(!boards.is_empty() && boards.iter().all(|board| board.total == hosts), "{kind}");
+        let (_, answer) = lab.call("GetStatus", &[], Some(&accounts[&(Role::Viewer, kind)])).await;
+        assert_eq!(wire::GetStatusResponse::decode(&answer[5..]).expect("a status").hosts, hosts, "{kind}");
     }
     assert_eq!(lab.store.host_count(&SiteScope::All).await.expect("counts"), 2);
 }
