@@ -113,3 +113,19 @@ fn the_last_administrator_stays_and_the_collector_is_the_way_back() -> Result<()
     by(&lab, &ada, &["status"])?.expect_code(0)?;
     Ok(())
 }
+
+#[test]
+fn a_token_that_could_not_be_printed_is_not_passed_over_in_silence() -> Result<()> {
+    let lab = Lab::start()?;
+    for (arguments, words) in [
+        (&["accounts", "create", "ada", "--role", "viewer"][..], "muster accounts rotate ada"),
+        (&["tokens", "create", "--site", "lab"][..], "could not be printed"),
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;
+        let output = lab.muster_command()?.args(arguments).stdout(full).output()?;
+        let error = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(words), "{error}");
+    }
+    Ok(())
+}

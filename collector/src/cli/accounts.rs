@@ -1,5 +1,6 @@
 //! `muster accounts`: who may use the collector, with which role, at which sites.
 
+use anyhow::Context as _;
 use muster_proto::model::{AccountReport, SiteId, Timestamp};
 
 use super::args::accounts::{AccountsArgs, AccountsVerb};
@@ -56,8 +57,12 @@ fn created(token: &str, stored: &AccountReport, screen: &mut Screen<'_>) -> anyh
         let sites = site_list(&stored.sites);
         vec![vec![token.to_owned(), stored.name.to_string(), stored.role.to_string(), sites, instant(expires_at)]]
     };
-    screen.show(&answer, std::slice::from_ref(&whole), row, |_| format!("{token}\n"))?;
-    Ok(())
+    let shown = screen.show(&answer, std::slice::from_ref(&whole), row, |_| format!("{token}\n"));
+    // The token cannot be shown again, so the reader must know that it exists.
+    let flushed = shown.and_then(|()| Ok(screen.flush()?));
+    flushed.with_context(|| {
+        format!("the token of account {name} was made but could not be printed; make another one with `muster accounts rotate {name}`", name = stored.name)
+    })
 }
 
 fn row(account: &AccountReport, now: Timestamp) -> Vec<String> {

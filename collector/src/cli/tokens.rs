@@ -1,5 +1,6 @@
 //! `muster tokens`: enrollment tokens.
 
+use anyhow::Context as _;
 use muster_proto::model::{Timestamp, TokenReport};
 
 use super::args::{NewTokenArgs, TokensArgs, TokensVerb};
@@ -22,7 +23,14 @@ pub(super) async fn run(mut client: Client, asked: TokensArgs, screen: &mut Scre
             let whole = serde_json::json!({ "token": token, "stored": stored });
             let row = || vec![vec![token.clone(), stored.site.to_string(), stored.expires_at.to_rfc3339()]];
             let answer = Answer { whole: &whole, header: &CREATED_HEADER };
-            screen.show(&answer, std::slice::from_ref(&whole), row, |_| format!("{token}\n"))?;
+            let shown = screen.show(&answer, std::slice::from_ref(&whole), row, |_| format!("{token}\n"));
+            // The token cannot be shown again, so the reader must know that it exists.
+            shown.and_then(|()| Ok(screen.flush()?)).with_context(|| {
+                format!(
+                    "enrollment token {} was made but could not be printed; revoke it and make another one",
+                    stored.id
+                )
+            })?;
         }
         Some(TokensVerb::Revoke { id }) => {
             client.token_revoke(&id).await?;
