@@ -47,7 +47,7 @@ pub async fn enrollment_token_create(
         max_uses: new.max_uses,
     };
     let create = move |tx: &mut dyn admin::AdminTx| {
-        if !admin::tokens::make_room(tx, now)? {
+        if !admin::tokens::has_space(tx, now)? {
             return Ok(false);
         }
         admin::tokens::create(tx, &token).map(|()| true)

@@ -63,7 +63,7 @@ macro_rules! suite {
             administrative_work_is_one_transaction_with_an_actor
             a_host_that_administration_requeues_is_judged_again
             accounts_are_created_rotated_and_revoked
-            tokens_that_expired_long_ago_make_room
+            tokens_that_expired_long_ago_leave_space
             the_ledger_is_filtered_and_paged
             a_snapshot_becomes_current_when_its_last_section_is_there
             a_section_that_came_is_kept_though_others_are_missing

@@ -31,7 +31,7 @@ const PRUNE: &str = "DELETE FROM enrollment_token WHERE id IN
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn make_room(tx: &mut dyn AdminTx, now: Timestamp) -> Step<bool> {
+pub(crate) fn has_space(tx: &mut dyn AdminTx, now: Timestamp) -> Step<bool> {
     let rows = tx.query(COUNT, &[])?;
     let count = rows.first().map_or(Ok(0), |row| row.count(0))?;
     let pruned = if count < MAX_TOKENS { 0 } else { prune(tx, now)? };

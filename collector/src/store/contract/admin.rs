@@ -182,7 +182,7 @@ pub(crate) async fn accounts_are_created_rotated_and_revoked(backend: impl Backe
     assert_healthy(&store).await;
 }
 
-pub(crate) async fn tokens_that_expired_long_ago_make_room(backend: impl Backend) {
+pub(crate) async fn tokens_that_expired_long_ago_leave_space(backend: impl Backend) {
     const YEAR: u64 = 366 * 86_400;
     let store = backend.open();
     // The first token adds the site.
@@ -200,19 +200,19 @@ pub(crate) async fn tokens_that_expired_long_ago_make_room(backend: impl Backend
         };
         admin::write(store.as_ref(), "fill", acting(1), fill).await.expect("fills");
     }
-    let room = |second: u64| {
+    let space = |second: u64| {
         let store = Arc::clone(&store);
         async move {
             let ask = move |tx: &mut dyn AdminTx| {
                 tx.record(Entry::TokenRevoked { token: token_id() });
-                admin::tokens::make_room(tx, at(second))
+                admin::tokens::has_space(tx, at(second))
             };
-            admin::write(store.as_ref(), "make_room", acting(second), ask).await.expect("asks")
+            admin::write(store.as_ref(), "has_space", acting(second), ask).await.expect("asks")
         }
     };
-    assert!(!room(2).await, "none expired long ago");
+    assert!(!space(2).await, "none expired long ago");
     assert_eq!(token_list(&store).await.len(), 10_001);
-    assert!(room(11 + YEAR).await);
+    assert!(space(11 + YEAR).await);
     assert_eq!(token_list(&store).await.len(), 9_901);
 }
 
@@ -320,7 +320,7 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
     };
     recorded(19, Box::new(forget)).await;
     let read = |tx: &mut dyn AdminTx| {
-        assert!(admin::tokens::make_room(tx, at(20)).expect("asks"));
+        assert!(admin::tokens::has_space(tx, at(20)).expect("asks"));
         drop(accounts::get(tx, &AccountId::new("id-zed").expect("an id")).expect("asks"));
         drop(accounts::list(tx).expect("lists"));
         drop(accounts::by_token(tx, &"r12".parse().expect("an id")).expect("asks"));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::BodyExt as _;
-use muster_proto::model::{AccountName, CaPin, Holder, SiteId, Timestamp};
+use muster_proto::model::{AccountName, CaPin, Holder, Lane, SiteId, Timestamp};
 use muster_proto::wire;
 use prost::Message as _;
 use tonic::body::Body;
@@ -17,8 +17,6 @@ use super::*;
 use crate::actions::{self, AccountRequest, Caller};
 use crate::api::grpc::{Fleet, OperatorsGate, operators_routes};
 use crate::api::{Access, probes::Readiness};
-use crate::judge_queue::JudgeQueue;
-use crate::rules::RuleSet;
 use crate::store::{self, NewToken, SiteScope, Store, admin};
 use crate::telemetry::Metrics;
 
@@ -28,7 +26,6 @@ const START: i64 = 1_767_000_000_000;
 
 struct Lab {
     store: Arc<dyn Store>,
-    rules: Arc<ArcSwap<RuleSet>>,
     gate: OperatorsGate,
     _folder: tempfile::TempDir,
 }
@@ -62,7 +59,7 @@ impl Lab {
         let routes = operators_routes(fleet, health).expect("routes");
         let access = Access::new(Arc::clone(&store), clock, Arc::clone(&metrics));
         let gate = OperatorsGate::new(routes, access, metrics);
-        let lab = Self { store, rules, gate, _folder: folder };
+        let lab = Self { store, gate, _folder: folder };
         for (n, site) in (1..).zip(SITES) {
             lab.settle(n, site).await;
         }
@@ -98,8 +95,10 @@ impl Lab {
             ..store::contract::delivery(n, 1, 1, &sections, &sections)
         };
         assert_eq!(self.store.snapshot_deliver(delivery).await.expect("delivers"), store::Delivered::Accepted);
-        let queue = JudgeQueue::new(Arc::clone(&self.store), Arc::clone(&self.rules));
-        assert_eq!(queue.drain(now()).await.expect("drains"), 1);
+        let claimed = self.store.queue_claim(10, now()).await.expect("claims");
+        let judged = || vec![store::contract::judged(Lane::Replace)];
+        let judgements = claimed.iter().map(|host| store::contract::judgement(host, judged())).collect();
+        store::contract::settled(&self.store, judgements, now()).await;
         self.account(&format!("account-{site}"), Role::Viewer, &[site]).await;
     }
 
