@@ -27,6 +27,7 @@ pub use self::operations::{
     Readmitted,
 };
 pub use self::site_scope::SiteScope;
+pub(crate) use self::software::software_page_is_full;
 pub use self::software::{IndexStep, InstalledStates, SoftwareQuery, VersionFilter};
 pub use self::sql::{Acting, AdminTx, AdminWork};
 pub use self::stored::{

@@ -7,7 +7,7 @@ use muster_proto::model::{SiteId, SoftwareReport};
 use super::paging::{decode, encode};
 use super::{ReportContext, ReportError};
 use crate::rules::Condition;
-use crate::store::{InstalledStates, SiteScope, SoftwareQuery, VersionFilter};
+use crate::store::{InstalledStates, SiteScope, SoftwareQuery, VersionFilter, software_page_is_full};
 
 /// The least number of characters in a search. One character matches half of all names.
 const SHORTEST: usize = 2;
@@ -48,12 +48,16 @@ impl ReportContext {
         let installed = InstalledStates::new(move |kind, state| {
             rules.catalogue.read_state(Some(kind), state).condition == Condition::There
         });
-        let found = self
+        // One host more than the page has shows whether there is a next page. Without hosts, none is read.
+        let wanted = if hosts == 0 { 0 } else { hosts.saturating_add(1) };
+        let mut found = self
             .store
-            .software_find(SoftwareQuery { text, version, installed, remnants, sites, editions, hosts, after })
+            .software_find(SoftwareQuery { text, version, installed, remnants, sites, editions, hosts: wanted, after })
             .await?;
-        // A page may end early, so only an empty page is the last one.
-        let next = found.hosts.last().map(|one| encode(&(one.hostname.to_ascii_lowercase(), one.id)));
+        let is_more = found.hosts.len() > hosts || software_page_is_full(&found.hosts);
+        found.hosts.truncate(hosts);
+        let last = found.hosts.last().filter(|_| is_more);
+        let next = last.map(|one| encode(&(one.hostname.to_ascii_lowercase(), one.id)));
         Ok((found, next))
     }
 }

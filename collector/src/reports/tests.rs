@@ -350,3 +350,20 @@ async fn a_reader_with_sites_sees_the_hosts_of_these_sites_only() {
     let query = HostsQuery { sites: vec![elsewhere], ..all() };
     assert!(mine.hosts(query).await.expect("hosts").rows.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_page_of_hosts_with_software_names_no_next_page() {
+    let fleet = fleet().await;
+    let context = fleet.context(at(30));
+    // Two hosts have it.
+    let asked =
+        |hosts, page| SoftwareAsked { text: "adduser".to_owned(), editions: 9, hosts, page, ..Default::default() };
+    for (hosts, on_page, is_more) in [(0, 0, false), (1, 1, true), (2, 2, false), (3, 2, false)] {
+        let (page, next) = context.software(asked(hosts, None)).await.expect("software");
+        assert_eq!((page.hosts.len(), next.is_some()), (on_page, is_more), "{hosts}");
+        assert_eq!(page.hosts_total, 2);
+    }
+    let (first, next) = context.software(asked(1, None)).await.expect("software");
+    let (second, end) = context.software(asked(1, next)).await.expect("software");
+    assert_eq!((&*first.hosts[0].hostname, &*second.hosts[0].hostname, end), ("host-001", "host-002", None));
+}

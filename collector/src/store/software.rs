@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, Input};
 use muster_proto::canonical::Edition;
-use muster_proto::model::{HostId, Kind, Platform, SoftwareCount, SoftwareEdition};
+use muster_proto::model::{HostId, Kind, Platform, SoftwareCount, SoftwareEdition, SoftwareHost};
 
 use super::SiteScope;
 use super::fault::{Step, StoreFault};
@@ -166,6 +166,12 @@ pub(in crate::store) fn by_text(editions: &Editions) -> BTreeMap<&SoftwareEditio
 
 /// About how many editions of hosts a page may have in total: a page ends early rather than use much memory.
 pub(in crate::store) const PAGE: usize = 100_000;
+
+/// Whether a page of hosts may have ended early, because it has so many editions. Then it may not be the last one, even
+/// if it has fewer hosts than were asked for.
+pub(crate) fn software_page_is_full(hosts: &[SoftwareHost]) -> bool {
+    hosts.iter().map(|host| host.editions.len()).sum::<usize>() > PAGE
+}
 
 /// Sorts editions, those on most hosts first, keeps `most` of them, and returns how many were dropped.
 pub(in crate::store) fn foremost(counted: &mut Vec<SoftwareCount>, most: usize) -> u64 {
