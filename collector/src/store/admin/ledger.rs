@@ -70,7 +70,8 @@ pub(crate) struct LedgerQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct LedgerPage {
     pub(crate) rows: Vec<LedgerRow>,
-    /// The number before which the next page begins; `None` if there is no other entry.
+    /// The number before which the next page begins; `None` if no other entry matches. A page that read as many entries
+    /// as one request may has a number, too, although perhaps none follows.
     pub(crate) next: Option<u64>,
     pub(crate) names: Names,
 }
@@ -113,13 +114,15 @@ pub(crate) fn list(tx: &mut dyn AdminTx, query: &LedgerQuery) -> Step<LedgerPage
             if row.at.millis() < oldest {
                 break 'reading;
             }
-            if page.rows.len() == query.rows || left == 0 {
+            let wants = wants(query, &row);
+            // Only another entry that the query wants makes a next page, or a budget that ended before one was found.
+            if left == 0 || wants && page.rows.len() == query.rows {
                 page.next = Some(before.cast_unsigned());
                 break 'reading;
             }
             left -= 1;
             before = row.number.cast_signed();
-            if wants(query, &row) {
+            if wants {
                 page.rows.push(row);
             }
         }

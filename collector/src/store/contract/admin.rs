@@ -251,6 +251,17 @@ pub(crate) async fn the_ledger_is_filtered_and_paged(backend: impl Backend) {
     let page = list(LedgerQuery { since: Some(at(20)), ..all.clone() }).await;
     assert_eq!(kinds(&page), [revoked, revoked]);
     assert_eq!(page.names.users.values().collect::<Vec<_>>(), ["root"]);
+    // Older entries that do not match make no next page.
+    for (exact, query) in [
+        (3, LedgerQuery { host: Some(host(2)), ..all.clone() }),
+        (2, LedgerQuery { since: Some(at(20)), ..all.clone() }),
+        (3, LedgerQuery { by: Some(ByActor::Agent), ..all.clone() }),
+    ] {
+        for rows in [exact, exact - 1] {
+            let page = list(LedgerQuery { rows, ..query.clone() }).await;
+            assert_eq!((page.rows.len(), page.next.is_some()), (rows, rows < exact), "{query:?}");
+        }
+    }
     // Pages, one after the other, are the whole.
     let mut paged = Vec::new();
     let mut before = None;
