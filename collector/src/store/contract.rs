@@ -98,6 +98,7 @@ macro_rules! suite {
             software_is_found_in_current_snapshots_before_and_after_it_is_indexed
             an_index_of_many_segments_says_what_the_sections_say
             a_removed_package_is_a_remnant_and_a_version_is_exact
+            a_search_within_sites_counts_and_pages_only_their_hosts
             an_operation_that_fails_affects_no_other
             concurrent_clients_leave_the_store_consistent
             a_reader_that_follows_the_ledger_misses_nothing

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use muster_proto::canonical;
-use muster_proto::model::{Kind, Observation, Platform, Section, SoftwareReport, SourceName};
+use muster_proto::model::{Kind, Observation, Platform, Section, SiteId, SoftwareReport, SourceName, TokenId};
 
 use super::Backend;
-use super::kit::{assert_healthy, enrolled, host, packages, part, reports, units};
-use crate::store::{IndexStep, InstalledStates, SiteScope, SoftwareQuery, Store, VersionFilter};
+use super::kit::{
+    assert_healthy, enrolled, enrollment, host, new_token, packages, part, reports, site, token_create, units,
+};
+use crate::store::{Enrollment, IndexStep, InstalledStates, NewToken, SiteScope, SoftwareQuery, Store, VersionFilter};
 
 fn query(text: &str) -> SoftwareQuery {
     SoftwareQuery {
@@ -157,4 +159,48 @@ pub(crate) async fn a_removed_package_is_a_remnant_and_a_version_is_exact(backen
     let section = with_remnant(("curl", "3.0.1"), ("kesl", "12.1"));
     let kept = store.section_get(canonical::section_digest(&section)).await.expect("gets").expect("is there");
     assert_eq!(kept, part(&section), "the states are rebuilt to the byte");
+}
+
+/// Hosts 1 and 2 are at `hq`, hosts 3 to 5 at `plant`. Hosts 1, 2, 3 and 4 share one snapshot, and host 5 has a newer
+/// curl, so a search must drop hosts of another site from a snapshot that it finds.
+pub(crate) async fn a_search_within_sites_counts_and_pages_only_their_hosts(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 2).await;
+    let plant = SiteId::new("plant").expect("valid");
+    let token = TokenId::new("tok-2").expect("valid");
+    let new = NewToken { id: token.clone(), site: plant.clone(), ..new_token(0) };
+    token_create(&store, new).await.expect("token");
+    for n in 3..=5 {
+        store.host_enroll(Enrollment { token: token.clone(), ..enrollment(n) }).await.expect("enrolls");
+    }
+    for n in 1..=4 {
+        reports(&store, n, 1, 10, &[packages(&[("curl", "8.1")])]).await;
+    }
+    reports(&store, 5, 1, 10, &[packages(&[("curl", "8.2")])]).await;
+    let (hq, plant) = (SiteScope::Only(vec![site()]), SiteScope::Only(vec![plant]));
+    for round in 0..3 {
+        for (sites, editions, hosts) in [
+            (SiteScope::All, vec![("8.1", 4), ("8.2", 1)], vec![1, 2, 3, 4, 5]),
+            (hq.clone(), vec![("8.1", 2)], vec![1, 2]),
+            (plant.clone(), vec![("8.1", 2), ("8.2", 1)], vec![3, 4, 5]),
+        ] {
+            let within = SoftwareQuery { sites: sites.clone(), ..query("curl") };
+            let found = ask(&store, within.clone()).await;
+            let counted: Vec<(&str, u64)> =
+                found.editions.iter().map(|one| (one.edition.version.as_str(), one.hosts)).collect();
+            assert_eq!((counted, found.more_editions), (editions, 0), "{sites:?} {round}");
+            let expected: Vec<_> = hosts.iter().copied().map(host).collect();
+            assert_eq!(found.hosts.iter().map(|one| one.id).collect::<Vec<_>>(), expected, "{sites:?} {round}");
+            // Page 2 continues after the first host and has the rest of the site.
+            let first = ask(&store, SoftwareQuery { hosts: 1, ..within.clone() }).await;
+            let [only] = first.hosts.as_slice() else { panic!("{:?}", first.hosts) };
+            let after = Some((only.hostname.clone(), only.id));
+            let second = ask(&store, SoftwareQuery { after, ..within }).await;
+            assert_eq!(first.hosts[0].id, expected[0], "{sites:?} {round}");
+            assert_eq!(second.hosts.iter().map(|one| one.id).collect::<Vec<_>>(), expected[1..], "{sites:?} {round}");
+            assert_eq!([first.hosts_total, second.hosts_total], [hosts.len() as u64; 2], "{sites:?} {round}");
+        }
+        indexed(&store).await;
+    }
+    assert_healthy(&store).await;
 }
