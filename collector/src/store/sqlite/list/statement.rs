@@ -2,7 +2,7 @@
 //! exact counts, which SQLite does not have.
 
 use muster_proto::model::Lane;
-use rusqlite::Connection;
+use rusqlite::{Connection, ToSql};
 
 use super::Values;
 use crate::store::decide::host_list::{HostStream, StreamSource};
@@ -49,8 +49,8 @@ const COLUMNS: &str = "h.no, h.id, s.id, h.hostname, h.platform, h.os_name, e.la
 pub(super) fn statement(query: &HostQuery, names: &Names, stream: &HostStream<i64>) -> (String, Values) {
     // Verdicts are chosen by their own columns.
     let joins_verdicts = names.order.is_some() && stream.source != StreamSource::Verdicts;
-    let mut conditions = conditions(query, names, joins_verdicts, &stream.lanes);
     let mut values: Values = Vec::new();
+    let mut conditions = conditions(query, names, joins_verdicts, &stream.lanes, &mut values);
     let key = sort_key(query.sort, stream.source);
     if let Some(after) = &query.after {
         conditions.push(place(query, stream.source, key, after, &mut values));
@@ -66,7 +66,7 @@ pub(super) fn statement(query: &HostQuery, names: &Names, stream: &HostStream<i6
         conditions.push(format!("h.site IN ({})", numbers.join(", ")));
     }
     if let (StreamSource::Silent, Some(before)) = (stream.source, query.silent_before) {
-        conditions.push(format!("e.last_seen < {}", before.millis()));
+        conditions.push(format!("e.last_seen < {}", bound(before.millis(), &mut values)));
     }
     if stream.source == StreamSource::Verdicts {
         conditions.push(INDEXED.to_owned());
@@ -87,9 +87,11 @@ pub(super) fn statement(query: &HostQuery, names: &Names, stream: &HostStream<i6
 
 /// The number of hosts that match the query, on all pages.
 pub(super) fn count(query: &HostQuery, names: &Names) -> (String, Values) {
-    let mut conditions = conditions(query, names, names.order.is_some(), &query.lanes);
-    if let (Some(_), Some(before)) = (names.order, query.silent_before) {
-        let silent = format!("e.last_seen < {}", before.millis());
+    let mut values: Values = Vec::new();
+    let mut conditions = conditions(query, names, names.order.is_some(), &query.lanes, &mut values);
+    let needs_silence = query.silent_only || !query.lanes.is_empty();
+    if let (Some(_), Some(before), true) = (names.order, query.silent_before, needs_silence) {
+        let silent = format!("e.last_seen < {}", bound(before.millis(), &mut values));
         if query.silent_only {
             conditions.push(silent.clone());
         }
@@ -103,11 +105,17 @@ pub(super) fn count(query: &HostQuery, names: &Names) -> (String, Values) {
     }
     let join = if names.order.is_some() { " CROSS JOIN host_check_in e ON e.host = h.no" } else { "" };
     let text = format!("SELECT count(*) FROM host h{join}{} WHERE {}", verdicts(names), conditions.join(" AND "));
-    (text, Vec::new())
+    (text, values)
 }
 
 /// What the hosts of a stream have in common, whatever its source is.
-fn conditions(query: &HostQuery, names: &Names, joins_verdicts: bool, lanes: &[Lane]) -> Vec<String> {
+fn conditions(
+    query: &HostQuery,
+    names: &Names,
+    joins_verdicts: bool,
+    lanes: &[Lane],
+    values: &mut Values,
+) -> Vec<String> {
     // Always true, so that WHERE is never empty.
     let mut conditions = vec!["1 = 1".to_owned()];
     if let Some(sites) = &names.sites {
@@ -116,8 +124,9 @@ fn conditions(query: &HostQuery, names: &Names, joins_verdicts: bool, lanes: &[L
         conditions.push(format!("+h.site IN ({})", numbers.join(", ")));
     }
     if !query.name.is_empty() {
-        // As a literal, so that every statement has the same parameters.
-        conditions.push(format!("instr(lower(h.hostname), lower({})) > 0", literal(&query.name)));
+        // A NUL would end the text for SQLite; no stored name has one.
+        let name = bound(query.name.replace('\0', "\u{fffd}"), values);
+        conditions.push(format!("instr(lower(h.hostname), lower({name})) > 0"));
     }
     if joins_verdicts && query.in_scope_only {
         conditions.push("coalesce(v.in_scope, 1) = 1".to_owned());
@@ -169,33 +178,35 @@ const fn sort_key(sort: HostSort, source: StreamSource<i64>) -> &'static str {
 /// The condition that a row comes after this place.
 fn place(query: &HostQuery, source: StreamSource<i64>, key: &str, after: &HostKey, values: &mut Values) -> String {
     match after {
-        HostKey::Id(id) => values.push(Box::new(*id.as_bytes())),
+        HostKey::Id(id) => format!("{key} > {}", bound(*id.as_bytes(), values)),
         HostKey::Name(name, no) => {
-            values.push(Box::new(name.clone()));
-            values.push(Box::new(*no));
+            format!("({key}) > ({}, {})", bound(name.clone(), values), bound(*no, values))
         }
         HostKey::At(at, no) => {
             // Rows of this stream are sorted by the last check-in, and the key says when the silence began.
             let is_silent = query.sort == HostSort::Since && source == StreamSource::Silent;
             let patience = i64::try_from(query.patience.as_millis()).unwrap_or(i64::MAX);
-            values.push(Box::new(if is_silent { at.saturating_sub(patience) } else { *at }));
-            values.push(Box::new(*no));
+            let at = if is_silent { at.saturating_sub(patience) } else { *at };
+            format!("({key}) > ({}, {})", bound(at, values), bound(*no, values))
         }
     }
-    if values.len() == 1 { format!("{key} > ?1") } else { format!("({key}) > (?1, ?2)") }
+}
+
+/// Adds a value and returns its parameter. Values that differ from one request to the next must not be in the text: each
+/// text is a prepared statement, and the cache keeps few of them.
+fn bound(value: impl ToSql + 'static, values: &mut Values) -> String {
+    values.push(Box::new(value));
+    format!("?{}", values.len())
 }
 
 fn codes(lanes: impl Iterator<Item = Lane>) -> String {
     lanes.map(|lane| lane.code().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-fn literal(text: &str) -> String {
-    // A NUL would end the statement; no stored name has one.
-    format!("'{}'", text.replace('\0', "\u{fffd}").replace('\'', "''"))
-}
-
 #[cfg(test)]
 mod tests {
+    use muster_proto::model::Timestamp;
+
     use super::*;
     use crate::store::decide::host_list::INDEXED_LANES;
 
@@ -229,6 +240,27 @@ mod tests {
                 assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{sort:?} {source:?}: {steps:?}");
             }
         }
+    }
+
+    #[test]
+    fn the_time_and_the_name_do_not_change_the_text_of_a_statement() {
+        let names = Names { order: Some(1), sites: None };
+        let lanes = vec![Lane::Silent];
+        let texts = |millis: i64, name: &str| {
+            let query = HostQuery {
+                lanes: lanes.clone(),
+                silent_before: Some(Timestamp::from_millis(millis)),
+                name: name.to_owned(),
+                after: Some(HostKey::At(millis, millis)),
+                sort: HostSort::Since,
+                ..HostQuery::default()
+            };
+            let stream = HostStream { source: StreamSource::Silent, lanes: lanes.clone() };
+            let ((list, values), (count, counted)) = (statement(&query, &names, &stream), count(&query, &names));
+            assert_eq!((values.len(), counted.len()), (4, 2), "{list}\n{count}");
+            (list, count)
+        };
+        assert_eq!(texts(12_345, "web"), texts(67_890, "o'clock"));
     }
 
     #[test]
