@@ -40,6 +40,7 @@ pub(crate) use accounts::{plain_page as account_page, plain_table as account_tab
 pub(crate) use args::NewTokenArgs;
 pub(crate) use args::accounts::{AccountsVerb, NewAccountArgs, RotateArgs};
 pub use exit::{of_boards, of_verdicts};
+pub(crate) use render::counted;
 pub(crate) use tokens::plain_table as token_table;
 
 /// The surroundings of one run, given by the program or by a test.

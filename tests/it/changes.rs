@@ -93,7 +93,7 @@ fn every_change_of_a_day_has_its_cause() -> Result<()> {
     let csv = lab.muster(&["changes", "-o", "csv"])?.expect_code(0)?.stdout;
     assert!(csv.starts_with("at,host,hostname,site,order,from,to,cause\n"), "{csv}");
     let none = lab.muster(&["changes", "--site", "nowhere"])?.expect_code(0)?.stdout;
-    assert_eq!(none, "no host changed lane in the last 1d\n");
+    assert_eq!(none, "no host changed lane in the last day\n");
     let wrong = lab.muster(&["changes", "--since", "91d"])?;
     assert_eq!(wrong.code, Some(1));
     assert!(wrong.stderr.contains("at most 90 days back"), "{}", wrong.stderr);

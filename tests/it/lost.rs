@@ -99,12 +99,12 @@ fn a_check_changes_no_file_while_the_collector_runs_and_after_it_was_killed() ->
         let now = content(&lab.data_dir())?;
         Ok((std::mem::replace(&mut before, now) == before).then_some(()))
     })?;
-    ensure!(check(&lab, 0)?.contains("1 hosts"), "while it runs");
+    ensure!(check(&lab, 0)?.contains(": 1 host, "), "while it runs");
     lab.kill_collector()?;
-    ensure!(check(&lab, 0)?.contains("1 hosts"), "after it was killed");
+    ensure!(check(&lab, 0)?.contains(": 1 host, "), "after it was killed");
     lab.serve()?;
     lab.stop_collector()?;
-    ensure!(check(&lab, 0)?.contains("1 hosts"), "after it has stopped");
+    ensure!(check(&lab, 0)?.contains(": 1 host, "), "after it has stopped");
     Ok(())
 }
 
@@ -118,7 +118,7 @@ fn a_check_of_a_database_server_creates_no_table_and_no_file() -> Result<()> {
     let rows = "SELECT (SELECT last_value FROM collector_no), (SELECT count(*) FROM ledger),
                        (SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables)";
     let before = database.sql(rows)?;
-    ensure!(check(&lab, 0)?.contains("1 hosts"), "a good store");
+    ensure!(check(&lab, 0)?.contains(": 1 host, "), "a good store");
     ensure!(database.sql(rows)? == before, "the check wrote");
 
     let empty = server.database()?;

@@ -14,6 +14,7 @@ use super::command::Format;
 use super::prepare::{ADMIN_TOKEN, how_to_init};
 use super::rules;
 use super::unfinished::refuse_unfinished;
+use crate::cli::counted;
 use crate::config::Settings;
 use crate::store::{self, Inspection, StoreError};
 use crate::tls::disk::open_to_others;
@@ -247,10 +248,10 @@ fn database(
     match inspected {
         Ok(Inspection { check: found, .. }) if found.faults.is_empty() => {
             let note = format!(
-                "{place}: {} hosts, {} snapshots, {} sections; all records verified in {} ms",
-                found.hosts,
-                found.snapshots,
-                found.sections,
+                "{place}: {}, {}, {}; all records verified in {} ms",
+                counted(found.hosts, "host"),
+                counted(found.snapshots, "snapshot"),
+                counted(found.sections, "section"),
                 took.as_millis()
             );
             findings.ok("store", &note)

@@ -40,7 +40,7 @@ fn row(change: &ChangeRow) -> Vec<String> {
 
 pub(super) fn page(report: &ChangesReport, span: Duration, now: Timestamp, paint: &Paint) -> String {
     if report.changes.is_empty() {
-        return format!("no host changed lane in the last {}\n", format_span(span));
+        return format!("no host changed lane in the last {}\n", last(span));
     }
     let orders: BTreeSet<_> = report.changes.iter().map(|change| &change.order).collect();
     let mut header = vec!["when", "host", "site", "order", "from", "to", "cause"];
@@ -80,16 +80,26 @@ fn sites(changes: &[ChangeRow]) -> String {
     if sites.len() == 1 { changes[0].site.to_string() } else { counted(sites.len(), "site") }
 }
 
-/// `14 hosts changed lane in the last 1d: 9 installed, 5 rules`.
+/// `14 hosts changed lane in the last day: 9 installed, 5 rules`.
 fn summary(report: &ChangesReport, span: Duration) -> String {
     let mut causes: Vec<_> = report.causes.iter().collect();
     causes.sort_by_key(|(cause, count)| (std::cmp::Reverse(**count), **cause));
     let causes: Vec<String> = causes.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
     let times = if report.total == report.hosts { String::new() } else { format!(" {} times", report.total) };
-    let (hosts, span, causes) = (counted(report.hosts, "host"), format_span(span), causes.join(", "));
+    let (hosts, span, causes) = (counted(report.hosts, "host"), last(span), causes.join(", "));
     let shown = report.changes.len() as u64;
     let part = if shown < report.total { format!("; {shown} of {} are shown", report.total) } else { String::new() };
     format!("{hosts} changed lane{times} in the last {span}: {causes}{part}\n")
+}
+
+/// `day`, `hour`, `2d 3h`: what comes after "the last".
+fn last(span: Duration) -> String {
+    match format_span(span).as_str() {
+        "1d" => "day".to_owned(),
+        "1h" => "hour".to_owned(),
+        "1m" => "minute".to_owned(),
+        span => span.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -129,7 +139,7 @@ mod tests {
         let text = "WHEN     HOST                     SITE  FROM   TO       CAUSE\n\
                     10m ago  web-1, web-2 and 2 more  hq    clear  unknown  rules\n\
                     50m ago  web-9                    hq    clear  replace  installed\n\n\
-                    5 hosts changed lane in the last 1d: 4 rules, 1 installed\n";
+                    5 hosts changed lane in the last day: 4 rules, 1 installed\n";
         assert_eq!(page(&report, DAY, now, &Paint::plain()), text);
     }
 
@@ -142,8 +152,8 @@ mod tests {
             causes: BTreeMap::from([(Cause::Enrolled, 37)]),
         };
         let text = summary(&report, DAY);
-        assert_eq!(text, "30 hosts changed lane 37 times in the last 1d: 37 enrolled; 1 of 37 are shown\n");
+        assert_eq!(text, "30 hosts changed lane 37 times in the last day: 37 enrolled; 1 of 37 are shown\n");
         let none = page(&ChangesReport::default(), DAY, Timestamp::from_millis(0), &Paint::plain());
-        assert_eq!(none, "no host changed lane in the last 1d\n");
+        assert_eq!(none, "no host changed lane in the last day\n");
     }
 }

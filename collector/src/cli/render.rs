@@ -96,7 +96,7 @@ impl<'w> Screen<'w> {
 }
 
 /// `1 host`, `2 hosts`. The noun forms its plural with an s.
-pub(super) fn counted(count: impl TryInto<u64>, noun: &str) -> String {
+pub(crate) fn counted(count: impl TryInto<u64>, noun: &str) -> String {
     let count = count.try_into().unwrap_or(u64::MAX);
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

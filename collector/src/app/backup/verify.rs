@@ -7,6 +7,7 @@ use muster_proto::terminal::Progress;
 
 use super::manifest::{self, Manifest};
 use super::{STORE, files};
+use crate::cli::counted;
 use crate::store::{self, CopyCheck};
 use crate::tls::disk::open_to_others;
 
@@ -33,7 +34,8 @@ pub(in crate::app) fn verify(folder: &Path, out: &mut dyn Write) -> anyhow::Resu
     let faults = manifest.faults(folder, &progress);
     drop(shown);
     if faults.is_empty() {
-        writeln!(out, "ok    files: {} files, {} bytes, all digests match", files.len(), manifest.bytes())?;
+        let (files, bytes) = (counted(files.len(), "file"), manifest.bytes());
+        writeln!(out, "ok    files: {files}, {bytes} bytes, all digests match")?;
     }
     for found in &faults {
         fault(out, "files", found, ADVICE)?;
@@ -67,8 +69,10 @@ fn records(folder: &Path, manifest: &Manifest, out: &mut dyn Write, fault: Fault
     match checked {
         Ok(CopyCheck::Records(found)) if found.faults.is_empty() => writeln!(
             out,
-            "ok    store: {} hosts, {} snapshots, {} sections; all records verified",
-            found.hosts, found.snapshots, found.sections
+            "ok    store: {}, {}, {}; all records verified",
+            counted(found.hosts, "host"),
+            counted(found.snapshots, "snapshot"),
+            counted(found.sections, "section")
         ),
         Ok(CopyCheck::Records(found)) => found.faults.iter().try_for_each(|text| {
             fault(out, "store", text, "the store had this fault when it was backed up; see `muster-collector check`")
