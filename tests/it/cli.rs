@@ -275,8 +275,20 @@ fn a_list_is_cut_sorted_and_continued() -> Result<()> {
         let table = lab.muster(&[verb, "--limit", "1"])?.stdout;
         assert!(table.contains(&format!("1 of 3 {verb}; for the next ones add `--after ")), "{table}");
         let refused = lab.muster(&[verb, "--after", "nonsense"])?.expect_code(1)?;
-        assert!(refused.stderr.contains("the page token is not valid"), "{}", refused.stderr);
+        let expected =
+            "error: --after \"nonsense\" is not a value that an earlier list printed\n  copy the value of `next`";
+        assert!(refused.stderr.starts_with(expected), "{}", refused.stderr);
         lab.muster(&[verb, "--limit", "0"])?.expect_code(2)?;
+    }
+    let all = lab.muster(&["software", "dpkg", "--hosts", "--limit", "3", "-o", "json"])?.expect_code(0)?.json()?;
+    assert_eq!((&all["hosts_total"], &all["next"]), (&json!(3), &Value::Null), "{all}");
+    for (wrong, advice) in [
+        (["ledger", "--host", "nosuch"].as_slice(), "list the hosts with `muster hosts`"),
+        (&["ledger", "--by", "nosuch"], "list the accounts with `muster accounts`"),
+        (&["explain", "plant-7", "--order", "nosuch"], "list the orders with `muster orders --all`"),
+    ] {
+        let refused = lab.muster(wrong)?.expect_code(1)?.stderr;
+        assert!(refused.ends_with(&format!("\n  {advice}\n")), "{refused}");
     }
     let awake = lab.muster(&["hosts", "--silent", "-o", "json"])?.expect_code(0)?.json()?;
     assert_eq!((&awake["total"], &awake["hosts"]), (&json!(0), &json!([])));

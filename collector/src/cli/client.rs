@@ -80,6 +80,12 @@ const LIST_ACCOUNTS: &str = "list the accounts with `muster accounts`";
 /// What to do about an unknown order.
 pub(super) const LIST_ORDERS: &str = "list the orders with `muster orders --all`";
 
+/// What the collector says of a page token that it did not give.
+const NO_PAGE: &str = "the page token is not valid";
+/// What to do about it.
+const BEGIN_AGAIN: &str =
+    "copy the value of `next` from the same command with the same options, or leave out --after to begin at the start";
+
 /// The collector refused.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -266,7 +272,12 @@ impl Client {
                 page_rows: page_rows(filter.page.limit, hosts.len()),
                 page_token,
             };
-            let answer = self.inner.list_hosts(request).await.map_err(missing(LIST_ORDERS))?.into_inner();
+            let answer = self
+                .inner
+                .list_hosts(request)
+                .await
+                .map_err(wrong_place(&filter.page.after, LIST_ORDERS))?
+                .into_inner();
             hosts.extend(all::<_, HostRow>(answer.hosts)?);
             total = total.or(answer.total);
             page_token = answer.next_page_token;
@@ -284,11 +295,8 @@ impl Client {
 
     pub(super) async fn explain(&mut self, host: &str, order: Option<&OrderId>) -> anyhow::Result<Explanation> {
         let request = wire::ExplainHostRequest { host: host.to_owned(), order: text(order) };
-        let remedy = match order {
-            Some(_) => "list the hosts with `muster hosts`, and the orders with `muster orders --all`",
-            None => LIST_HOSTS,
-        };
-        let answer = self.inner.explain_host(request).await.map_err(no_host("muster explain", remedy))?;
+        let no_host = |status: Status| no_host("muster explain", list_of(status.message()))(status);
+        let answer = self.inner.explain_host(request).await.map_err(no_host)?;
         Ok(answer.into_inner().try_into()?)
     }
 
@@ -312,7 +320,8 @@ impl Client {
                 host_rows: if filter.hosts { page_rows(filter.limit, had) } else { 0 },
                 page_token,
             };
-            let mut answer = self.inner.search_software(request).await.map_err(refused)?.into_inner();
+            let mut answer =
+                self.inner.search_software(request).await.map_err(wrong_place(&filter.after, ""))?.into_inner();
             page_token = std::mem::take(&mut answer.next_page_token);
             let page = SoftwareReport::try_from(answer)?;
             let whole = match report.take() {
@@ -341,7 +350,12 @@ impl Client {
                 page_rows: page_rows(filter.page.limit, findings.len()),
                 page_token,
             };
-            let answer = self.inner.list_findings(request).await.map_err(missing(LIST_ORDERS))?.into_inner();
+            let answer = self
+                .inner
+                .list_findings(request)
+                .await
+                .map_err(wrong_place(&filter.page.after, LIST_ORDERS))?
+                .into_inner();
             findings.extend(all::<_, Finding>(answer.findings)?);
             total = total.or(answer.total);
             page_token = answer.next_page_token;
@@ -465,8 +479,8 @@ impl Client {
                 page_rows: page_rows(Some(limit), entries.len()),
                 page_token,
             };
-            let advice = "list the hosts with `muster hosts`, the accounts with `muster accounts`";
-            let answer = self.inner.list_ledger(request).await.map_err(missing(advice))?.into_inner();
+            let no_host = |status: Status| no_host("muster ledger --host", list_of(status.message()))(status);
+            let answer = self.inner.list_ledger(request).await.map_err(no_host)?.into_inner();
             entries.extend(all::<_, LedgerEntry>(answer.entries)?);
             page_token = answer.next_page_token;
             if page_token.is_empty() || entries.len() >= limit {
@@ -539,6 +553,25 @@ fn missing(remedy: &'static str) -> impl Fn(Status) -> anyhow::Error {
     move |status| {
         let remedy = (status.code() == Code::NotFound).then_some(remedy);
         refusal(&status, remedy).into()
+    }
+}
+
+/// How to list what a message says is missing.
+fn list_of(message: &str) -> &'static str {
+    let lists = [("no account ", LIST_ACCOUNTS), ("no order ", LIST_ORDERS)];
+    lists.into_iter().find(|(start, _)| message.starts_with(start)).map_or(LIST_HOSTS, |(_, list)| list)
+}
+
+/// A refusal of a list. Its user knows `--after`, where the collector speaks of a page token.
+fn wrong_place<'a>(after: &'a Option<String>, remedy: &'static str) -> impl Fn(Status) -> anyhow::Error + 'a {
+    move |status| match after {
+        Some(after) if status.code() == Code::InvalidArgument && status.message() == NO_PAGE => Refused {
+            code: status.code(),
+            message: format!("--after {after:?} is not a value that an earlier list printed"),
+            remedy: Some(BEGIN_AGAIN.to_owned()),
+        }
+        .into(),
+        _ => missing(remedy)(status),
     }
 }
 
@@ -616,5 +649,27 @@ mod tests {
         assert_eq!(advice(&inactive), None);
         let unknown = no_host("muster explain", LIST_HOSTS)(Status::not_found("no host"));
         assert_eq!(advice(&unknown).as_deref(), Some(LIST_HOSTS));
+    }
+
+    #[test]
+    fn the_advice_is_for_what_is_missing() {
+        for (missing, expected) in [
+            ("no host \"no-such\"", LIST_HOSTS),
+            ("no account \"no-such\"", LIST_ACCOUNTS),
+            ("no order \"no-such\"; did you mean \"such\"?", LIST_ORDERS),
+        ] {
+            assert_eq!(list_of(missing), expected, "{missing}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_place_in_a_list_names_the_option_that_was_given() {
+        let status = || Status::invalid_argument(NO_PAGE);
+        let after = Some("xx".to_owned());
+        let refused = wrong_place(&after, LIST_ORDERS)(status());
+        assert_eq!(refused.to_string(), "--after \"xx\" is not a value that an earlier list printed");
+        assert_eq!(advice(&refused).as_deref(), Some(BEGIN_AGAIN));
+        let other = wrong_place(&after, LIST_ORDERS)(Status::not_found("no order \"foo\""));
+        assert_eq!(advice(&other).as_deref(), Some(LIST_ORDERS));
     }
 }
