@@ -32,6 +32,7 @@ use muster_proto::error_chain;
 use muster_proto::model::Timestamp;
 use muster_proto::terminal::{Paint, printable};
 
+use args::ledger::{LedgerArgs, LedgerVerb};
 use args::{Cli, Verb};
 use client::Client;
 use render::Screen;
@@ -90,12 +91,8 @@ async fn execute(
         Verb::Board(asked) => board::run(connect().await?, asked, screen).await,
         Verb::Hosts(args::HostsArgs { verb: None, filter }) => hosts::run(connect().await?, filter, screen).await,
         Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::List(inner)), filter }) => {
-            let bare = args::HostsFilterArgs::default();
-            // The options may come before or after `list`. If they are mixed, one half would be dropped in silence.
-            if inner != bare && filter != bare {
-                return Err(args::WrongUsage("give the options of the list after `list`".to_owned()).into());
-            }
-            hosts::run(connect().await?, if inner == bare { filter } else { inner }, screen).await
+            let filter = list_options(filter, inner)?;
+            hosts::run(connect().await?, filter, screen).await
         }
         Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Show(asked)), filter }) => {
             no_list_options(filter == args::HostsFilterArgs::default())?;
@@ -115,7 +112,15 @@ async fn execute(
             orders::run(connect().await?, asked, screen).await
         }
         Verb::Accounts(asked) => accounts::run(connect().await?, asked, screen).await,
-        Verb::Ledger(asked) => ledger::run(connect().await?, asked, screen).await,
+        Verb::Ledger(LedgerArgs { verb: None, filter }) => ledger::list(connect().await?, filter, screen).await,
+        Verb::Ledger(LedgerArgs { verb: Some(LedgerVerb::List(inner)), filter }) => {
+            let filter = list_options(filter, inner)?;
+            ledger::list(connect().await?, filter, screen).await
+        }
+        Verb::Ledger(LedgerArgs { verb: Some(LedgerVerb::Show { number }), filter }) => {
+            no_list_options(filter == args::ledger::LedgerFilterArgs::default())?;
+            ledger::show(connect().await?, number, screen).await
+        }
         Verb::Tokens(asked) => tokens::run(connect().await?, asked, screen).await,
         Verb::Status => status::run(connect().await?, screen).await,
         Verb::Catalogue(args::CatalogueVerb::List) => catalogue::list(connect().await?, screen).await,
@@ -141,6 +146,16 @@ async fn execute(
             screen.show(&answer, std::slice::from_ref(&whole), row, |_| format!("muster {version}\n"))?;
             Ok(0)
         }
+    }
+}
+
+/// The options of a list, which may come before or after `list`. If they are mixed, one half would be dropped in silence.
+fn list_options<O: Default + PartialEq>(before: O, after: O) -> Result<O, args::WrongUsage> {
+    let none = O::default();
+    match (before == none, after == none) {
+        (false, false) => Err(args::WrongUsage("give the options of the list after `list`".to_owned())),
+        (_, true) => Ok(before),
+        (true, false) => Ok(after),
     }
 }
 

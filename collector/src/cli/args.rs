@@ -262,7 +262,7 @@ pub(super) struct ChangesArgs {
     #[arg(long = "site", value_name = "SITE")]
     pub(super) sites: Vec<SiteId>,
     /// Show at most this many changes
-    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = limit())]
     pub(super) limit: usize,
 }
 

@@ -1,8 +1,8 @@
 //! `muster findings`: unfinished hosts, the worst first.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use muster_proto::model::{Board, Finding, Timestamp};
+use muster_proto::model::{Board, Finding, Lane, Timestamp};
 
 use super::args::FindingsArgs;
 use super::board::due;
@@ -118,16 +118,22 @@ const NAMED: usize = 3;
 /// One line for each advice, so that every finding has one. It names the hosts that it is for, because uninstall
 /// commands differ between hosts.
 fn advices(findings: &[Finding]) -> String {
-    let mut hosts: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    // The lines have the order of the table: that of the first host with the advice.
+    let mut lines: Vec<((Lane, &str), Vec<&str>)> = Vec::new();
+    let mut places: HashMap<(Lane, &str), usize> = HashMap::new();
     for finding in findings.iter().filter(|finding| !finding.advice.is_empty()) {
-        let name = or_dash(&finding.hostname);
-        hosts.entry((finding.lane.name(), &finding.advice)).or_default().push(name);
+        let key = (finding.lane, finding.advice.as_str());
+        let place = *places.entry(key).or_insert(lines.len());
+        if place == lines.len() {
+            lines.push((key, Vec::new()));
+        }
+        lines[place].1.push(or_dash(&finding.hostname));
     }
-    let line = |((lane, advice), hosts): (&(&str, &str), &Vec<&str>)| {
+    let line = |((lane, advice), hosts): &((Lane, &str), Vec<&str>)| {
         let named: Vec<String> = hosts.iter().take(NAMED).map(|host| clean(host)).collect();
         let more = hosts.len().saturating_sub(NAMED);
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         format!("{lane} ({}{more}): {}\n", named.join(", "), clean(advice))
     };
-    hosts.iter().map(line).collect()
+    lines.iter().map(line).collect()
 }

@@ -2,20 +2,15 @@
 
 use muster_proto::model::{LedgerEntry, Timestamp};
 
-use super::args::ledger::{LedgerArgs, LedgerFilterArgs, LedgerVerb};
+use super::args::ledger::LedgerFilterArgs;
 use super::client::Client;
-use super::render::{Answer, Cell, Paint, Screen, Table, counted, fields, or_dash, when};
+use super::render::{Answer, Cell, Paint, Screen, Table, fields, or_dash, when};
 
 const HEADER: [&str; 7] = ["number", "at", "kind", "actor", "account", "text", "entry"];
 /// Entries that a table shows if nobody says how many.
 const DEFAULT_LIMIT: usize = 100;
 
-pub(super) async fn run(mut client: Client, asked: LedgerArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let filter = match asked.verb {
-        Some(LedgerVerb::Show { number }) => return show(client, number, screen).await,
-        Some(LedgerVerb::List(filter)) if filter != LedgerFilterArgs::default() => filter,
-        None | Some(LedgerVerb::List(_)) => asked.filter,
-    };
+pub(super) async fn list(mut client: Client, filter: LedgerFilterArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let now = screen.now();
     let limit = filter.limit.unwrap_or(DEFAULT_LIMIT);
     let since = filter.since.map(|span| now.minus(span));
@@ -26,7 +21,7 @@ pub(super) async fn run(mut client: Client, asked: LedgerArgs, screen: &mut Scre
     Ok(0)
 }
 
-async fn show(mut client: Client, number: u64, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+pub(super) async fn show(mut client: Client, number: u64, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let entry = client.ledger_entry(number).await?;
     let now = screen.now();
     let answer = Answer { whole: &entry, header: &HEADER };
@@ -70,8 +65,19 @@ fn page(entries: &[LedgerEntry], is_more: bool, now: Timestamp, paint: &Paint) -
     }
     let count = match entries.len() {
         1 => "1 entry".to_owned(),
-        count => counted(count, "entrie"),
+        count => format!("{count} entries"),
     };
     let more = if is_more { "; there are older ones: use --limit or --since" } else { "" };
-    format!("{}\n{count}{more}\n", table.text(paint))
+    let total = format!("{count}{more}\n");
+    if entries.is_empty() { total } else { format!("{}\n{total}", table.text(paint)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_without_entries_is_one_line() {
+        assert_eq!(page(&[], false, Timestamp::default(), &Paint::plain()), "0 entries\n");
+    }
 }

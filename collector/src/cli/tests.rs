@@ -265,7 +265,14 @@ async fn a_closed_pipe_changes_no_exit_code_and_is_no_error() {
 
 #[tokio::test]
 async fn a_bare_plural_noun_lists_and_filters_do_not_mix_with_show() {
-    for arguments in [&["hosts", "--site", "hq", "show", "web-1"][..], &["orders", "--all", "show", "x"]] {
+    for arguments in [
+        &["hosts", "--site", "hq", "show", "web-1"][..],
+        &["orders", "--all", "show", "x"],
+        &["ledger", "--by", "ada", "list", "--since", "24h"],
+        &["ledger", "--by", "ada", "show", "5"],
+        &["ledger", "--limit", "0"],
+        &["changes", "--limit", "0"],
+    ] {
         assert_eq!(muster(arguments, "").await.code, 2, "{arguments:?}");
     }
     for arguments in [
@@ -273,6 +280,8 @@ async fn a_bare_plural_noun_lists_and_filters_do_not_mix_with_show() {
         &["hosts", "show", "web-1", "-o", "json"],
         &["orders", "-o", "json", "show", "us-bis-icts-2021-002"],
         &["tokens"],
+        &["ledger", "--by", "ada", "list"],
+        &["ledger", "list", "--by", "ada"],
         &["findings", "--lane", "replace"],
     ] {
         let outcome = muster(arguments, "").await;
@@ -319,4 +328,9 @@ fn every_finding_has_its_advice_and_the_page_says_how_many_there_are() {
     assert!(text.contains("25 of 37 findings; for the next ones add `--after abc`\n"), "{text}");
     let text = page(&Part { rows, total: Some(25), next: None });
     assert!(text.contains("\n25 findings\n"), "{text}");
+    let rows =
+        [Lane::Replace, Lane::Remove, Lane::Confirm, Lane::Replace].map(|lane| Finding { lane, ..finding(1, "x") });
+    let text = page(&Part { rows: rows.to_vec(), total: Some(4), next: None });
+    let advices: Vec<&str> = text.lines().filter(|line| line.ends_with("): x")).collect();
+    assert_eq!(advices, ["replace (host-1, host-1): x", "remove (host-1): x", "confirm (host-1): x"], "{text}");
 }

@@ -40,7 +40,7 @@ pub(in crate::cli) struct LedgerFilterArgs {
     #[arg(long, value_name = "ACCOUNT", default_value = "", hide_default_value = true)]
     pub(in crate::cli) by: String,
     /// Show at most this many entries [default: 100]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = super::limit())]
     pub(in crate::cli) limit: Option<usize>,
 }
 
