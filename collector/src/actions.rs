@@ -12,8 +12,8 @@ mod token;
 use muster_proto::model::{AccountName, InvalidId, SiteId};
 
 pub use account::{
-    AccountRequest, account_by_token, account_create, account_get, account_list, account_of_caller, account_revoke,
-    account_rotate, first_account_create, first_token_keep,
+    AccountRequest, FirstAccount, account_by_token, account_create, account_get, account_list, account_of_caller,
+    account_revoke, account_rotate, first_account_create, first_account_find, first_token_keep,
 };
 pub use caller::Caller;
 pub use host::host_revoke;

@@ -105,6 +105,14 @@ fn the_last_administrator_stays_and_the_collector_is_the_way_back() -> Result<()
     lab.stop_collector()?;
     lab.serve()?;
     lab.muster(&["status"])?.expect_code(1)?;
+    // Neither does a restart after the file of the useless token was deleted.
+    lab.stop_collector()?;
+    std::fs::remove_file(lab.data_dir().join("admin.token"))?;
+    lab.serve()?;
+    assert!(!lab.data_dir().join("admin.token").exists(), "a revoked account came back");
+    let listed = by(&lab, &ada, &["accounts", "-o", "json"])?.expect_code(0)?.json()?;
+    let usable = listed.as_array().context("a list")?.iter().filter(|account| account["revoked_at"].is_null());
+    assert_eq!(usable.map(|account| &account["name"]).collect::<Vec<_>>(), ["ada"]);
     // Nobody has a token any more: the machine of the collector makes one.
     let mut rotate = lab.collector_command("accounts")?;
     let token = Answer::of(rotate.args(["rotate", "ada"]))?.expect_code(0)?.stdout;

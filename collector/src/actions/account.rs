@@ -126,7 +126,42 @@ pub async fn account_by_token(store: &dyn Store, token: &Token, now: Timestamp) 
     ))
 }
 
-/// Creates the first account, or gives it a new token. Another account of this name is rotated: its token was lost.
+/// The account that a new collector creates, as a start finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FirstAccount {
+    /// There is no account at all.
+    None,
+    /// It is in use: a person's account for the whole fleet with a valid token.
+    InUse(AccountId),
+    /// There are other accounts only. The first one was revoked, has no valid token, or its name is used for another account.
+    Ended,
+}
+
+/// What has become of the first account.
+///
+/// # Errors
+/// The store fails.
+pub async fn first_account_find(
+    store: &dyn Store,
+    caller: &Caller,
+    now: Timestamp,
+) -> Result<FirstAccount, ActionError> {
+    let accounts = account_list(store, caller).await?;
+    let is_first = |account: &&AccountReport| {
+        account.name.as_str() == FIRST
+            && account.role == Role::Admin
+            && account.holder == Holder::Person
+            && account.sites.is_empty()
+            && account.is_usable(now)
+    };
+    Ok(match accounts.iter().find(is_first) {
+        Some(account) => FirstAccount::InUse(account.id.clone()),
+        None if accounts.is_empty() => FirstAccount::None,
+        None => FirstAccount::Ended,
+    })
+}
+
+/// Creates the first account. Returns `None` if another collector on the same database was faster.
 ///
 /// # Errors
 /// The store fails.
@@ -134,12 +169,11 @@ pub async fn first_account_create(
     store: &dyn Store,
     caller: &Caller,
     now: Timestamp,
-) -> Result<(Token, AccountReport), ActionError> {
+) -> Result<Option<Token>, ActionError> {
     match account_create(store, caller, first_account()?, now).await {
-        Err(ActionError::Account { refusal: AccountRefusal::NameTaken, .. }) => {
-            account_rotate(store, caller, FIRST, None, Duration::ZERO, now).await
-        }
-        outcome => outcome,
+        Ok((token, _)) => Ok(Some(token)),
+        Err(ActionError::Account { refusal: AccountRefusal::NameTaken, .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

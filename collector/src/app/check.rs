@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::authority::{CaLost, ForeignAuthority, StoreFile, StoreLost, mismatch, store_lost};
 use super::command::Format;
-use super::prepare::{ADMIN_TOKEN, how_to_init};
+use super::prepare::{ADMIN_TOKEN, ANOTHER_ADMIN, how_to_init, is_present};
 use super::rules;
 use super::unfinished::refuse_unfinished;
 use crate::cli::counted;
@@ -91,7 +91,7 @@ pub(super) async fn run(settings: &Settings, now: Timestamp, format: Format, out
     let inspected = inspected(settings).await;
     let took = began.elapsed();
     certificates(settings, now, inspected.as_ref().ok(), &mut findings)?;
-    token(settings, &mut findings)?;
+    token(settings, now, inspected.as_ref().ok(), &mut findings)?;
     rule_files(settings, &mut findings)?;
     database(settings, inspected, took, &mut findings)?;
     findings.end()
@@ -180,8 +180,18 @@ fn server_certificate(settings: &Settings, findings: &mut Findings<'_>) -> io::R
     }
 }
 
-fn token(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
+fn token(
+    settings: &Settings,
+    now: Timestamp,
+    inspected: Option<&Inspection>,
+    findings: &mut Findings<'_>,
+) -> io::Result<()> {
     let file = settings.file(ADMIN_TOKEN);
+    match is_present(&file) {
+        Ok(true) => {}
+        Ok(false) => return lost_token(settings, &file, now, inspected, findings),
+        Err(error) => return findings.fault("admin token", &format!("{error:#}"), RIGHTS),
+    }
     match open_to_others(&file) {
         Ok(0) => findings.ok("admin token", &file.display().to_string()),
         Ok(bits) => findings.fault(
@@ -189,11 +199,32 @@ fn token(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
             &format!("other users can read {} (mode bits {bits:03o})", file.display()),
             &format!("remove it and {}; the new token replaces this one", how_to_init(settings)),
         ),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            findings.ok("admin token", "no file; `muster-collector init` creates a new token")
-        }
         Err(error) => findings.fault("admin token", &format!("{}: {error}", file.display()), RIGHTS),
     }
+}
+
+fn lost_token(
+    settings: &Settings,
+    file: &Path,
+    now: Timestamp,
+    inspected: Option<&Inspection>,
+    findings: &mut Findings<'_>,
+) -> io::Result<()> {
+    let Some(found) = inspected.filter(|found| found.authority.is_some()) else {
+        return findings.ok("admin token", "no file yet; `muster-collector init` creates it with the first account");
+    };
+    if found.first_account_until.is_none_or(|end| end <= now) {
+        return findings.ok("admin token", &format!("no file, and account \"admin\" is not in use; {ANOTHER_ADMIN}"));
+    }
+    if settings.store.file().is_none() {
+        return findings.ok("admin token", "no file; the collector that created it has one to copy");
+    }
+    findings.fault(
+        "admin token",
+        &format!("{} is missing, and account \"admin\" is in use", file.display()),
+        "the next start creates a new token, and the previous one ends; find out who removed the file: the token may be in \
+         other hands",
+    )
 }
 
 fn rule_files(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use muster_proto::model::{Timestamp, Token};
@@ -11,13 +12,16 @@ use super::authority::{self, Opened};
 use super::command::Format;
 use super::unfinished::refuse_unfinished;
 use super::{lock, system_user};
-use crate::actions;
+use crate::actions::{self, FirstAccount};
 use crate::config::{Flags, Settings};
 use crate::store::{self, SiteScope, Store};
 use crate::tls::disk::{OWNER_ONLY, open_to_others, private_directory, write_atomically};
 use crate::tls::{Authority, ServerCertificate, ServerKeyOrigin};
 
 pub(super) const ADMIN_TOKEN: &str = "admin.token";
+
+/// What to do if the token of the first account does not work any more.
+pub(super) const ANOTHER_ADMIN: &str = "`muster-collector accounts create NAME --role admin` makes one";
 
 /// What serving needs.
 pub(super) struct Prepared {
@@ -63,7 +67,7 @@ pub(super) async fn init(
 }
 
 /// The options that the next commands need too: they find the same settings, directory and database with them.
-fn options_again(flags: &Flags) -> String {
+pub(super) fn options_again(flags: &Flags) -> String {
     let Flags { config, data_dir, store_url, .. } = flags;
     let config = config.as_ref().map(|file| file.display().to_string());
     [("--config", config), ("--data-dir", data_dir.clone()), ("--store-url", store_url.clone())]
@@ -175,7 +179,7 @@ async fn admin_token(
     let caller = system_user::caller();
     let file = settings.file(ADMIN_TOKEN);
     let place = file.display().to_string();
-    if file.exists() {
+    if is_present(&file)? {
         let bits = open_to_others(&file).with_context(|| format!("read {place}"))?;
         anyhow::ensure!(bits == 0, ExposedAdminToken { place, bits });
         let text = std::fs::read_to_string(&file).with_context(|| format!("read {place}"))?;
@@ -186,24 +190,29 @@ async fn admin_token(
         }
         if actions::account_by_token(store, &token, now).await?.is_none() {
             tracing::warn!(file = %place, "the admin token in this file is not accepted any more");
-            return Ok(format!(
-                "found admin token {place}, which is no longer accepted; `muster-collector accounts create NAME --role admin` makes another one"
-            ));
+            return Ok(format!("found admin token {place}, which is no longer accepted; {ANOTHER_ADMIN}"));
         }
         return Ok(format!("found admin token {place}"));
     }
-    let accounts = actions::account_list(store, &caller).await?;
-    let had = !accounts.is_empty();
-    if had && settings.store.file().is_none() {
-        // Another collector created it. A second one would replace the token that its operators use.
-        return Ok(format!(
-            "the database has an admin token already; copy its file to {place} from the collector that created it"
-        ));
-    }
+    let elsewhere =
+        format!("the database has an admin token already; copy its file to {place} from the collector that created it");
     // After a crash between these steps a database file has a token without a secret; the next start replaces it.
-    let (token, _) = actions::first_account_create(store, &caller, now).await?;
+    let (token, is_renewed) = match actions::first_account_find(store, &caller, now).await? {
+        FirstAccount::None => match actions::first_account_create(store, &caller, now).await? {
+            Some(token) => (token, false),
+            None => return Ok(elsewhere),
+        },
+        // Another collector created it. A new token would replace the one that its operators use.
+        FirstAccount::InUse(_) if settings.store.file().is_none() => return Ok(elsewhere),
+        FirstAccount::InUse(account) => {
+            let rotated = actions::account_rotate(store, &caller, account.as_str(), None, Duration::ZERO, now).await?;
+            (rotated.0, true)
+        }
+        // Otherwise an administrator that was revoked would be back after a restart.
+        FirstAccount::Ended => return Ok(format!("no file with a token at {place}; {ANOTHER_ADMIN}")),
+    };
     write_atomically(&file, format!("{token}\n").as_bytes(), OWNER_ONLY).with_context(|| format!("write {place}"))?;
-    if had {
+    if is_renewed {
         actions::admin_token_renewed(store, &caller, token.id, now).await?;
         warnings.push(format!(
             "the admin token is lost: {place} was missing; created a new token, and the previous one no longer works: give \
@@ -211,4 +220,18 @@ async fn admin_token(
         ));
     }
     Ok(format!("created admin token {place}, readable by you only"))
+}
+
+/// Whether the file of the admin token is there. A link to a missing file counts as an error: the file may be on a disk
+/// that is not mounted.
+pub(super) fn is_present(file: &Path) -> anyhow::Result<bool> {
+    let place = file.display();
+    match file.symlink_metadata() {
+        Ok(found) if found.is_symlink() && !file.try_exists().with_context(|| format!("read {place}"))? => {
+            anyhow::bail!("read {place}: it is a link to a file that does not exist")
+        }
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("read {place}")),
+    }
 }

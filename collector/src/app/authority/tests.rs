@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use muster_proto::model::EntryKind;
+use muster_proto::model::{AccountName, EntryKind, Holder, Role, SiteId, Token};
 
 use super::*;
+use crate::actions::{self, AccountRequest};
 use crate::app::prepare::prepare;
+use crate::app::system_user;
 use crate::clock::system_now;
 use crate::config::Flags;
 use crate::store::contract::{ledger, small_fleet};
@@ -225,4 +227,69 @@ async fn a_lost_admin_token_is_renewed_with_a_warning() {
     assert_ne!(std::fs::read_to_string(place.file("admin.token")).expect("created"), before);
     assert_eq!(recorded(&prepared.store, EntryKind::AdminTokenRenewed).await, 1);
     prepared.store.close().await.expect("closed");
+}
+
+async fn create_account(store: &Arc<dyn Store>, name: &str, role: Role, holder: Holder, sites: &[&str]) -> Token {
+    let new = AccountRequest {
+        name: AccountName::new(name).expect("a name"),
+        role,
+        holder,
+        sites: sites.iter().map(|site| SiteId::new(*site).expect("a site")).collect(),
+        lifetime: None,
+    };
+    actions::account_create(store.as_ref(), &system_user::caller(), new, system_now()).await.expect("created").0
+}
+
+#[tokio::test]
+async fn a_start_brings_back_no_admin_that_was_revoked_and_rotates_no_other_account_of_this_name() {
+    let place = Place::populated().await;
+    let prepared = prepare(&place.settings, false, system_now()).await.expect("starts");
+    create_account(&prepared.store, "ada", Role::Admin, Holder::Person, &[]).await;
+    prepared.store.close().await.expect("closed");
+    place.remove(&["admin.token"]);
+    let others: [Option<(Role, Holder, &[&str])>; 4] = [
+        None,
+        Some((Role::Viewer, Holder::Person, &[])),
+        Some((Role::Admin, Holder::Machine, &[])),
+        Some((Role::Admin, Holder::Person, &["hq"])),
+    ];
+    let caller = system_user::caller();
+    for other in others {
+        let store = store::connect(place.settings.store.url()).await.expect("opened");
+        actions::account_revoke(store.as_ref(), &caller, "admin", system_now()).await.expect("revoked");
+        let token = match other {
+            Some((role, holder, sites)) => Some(create_account(&store, "admin", role, holder, sites).await),
+            None => None,
+        };
+        let before = actions::account_list(store.as_ref(), &caller).await.expect("listed");
+        store.close().await.expect("closed");
+        let prepared = prepare(&place.settings, false, system_now()).await.expect("starts");
+        let notes = prepared.notes.join("\n");
+        assert!(prepared.warnings.is_empty() && notes.contains("no file with a token"), "{other:?}: {notes}");
+        assert!(notes.contains("`muster-collector accounts create NAME --role admin`"), "{notes}");
+        assert!(!place.file("admin.token").exists(), "{other:?}");
+        let after = actions::account_list(prepared.store.as_ref(), &caller).await.expect("listed");
+        assert_eq!(after, before, "{other:?}");
+        if let Some(token) = token {
+            let found = actions::account_by_token(prepared.store.as_ref(), &token, system_now()).await.expect("read");
+            assert!(found.is_some(), "{other:?}: its token ended");
+        }
+        prepared.store.close().await.expect("closed");
+    }
+}
+
+#[tokio::test]
+async fn an_admin_token_that_cannot_be_read_is_not_replaced() {
+    let place = Place::populated().await;
+    let before = std::fs::read(place.file("admin.token")).expect("read");
+    let elsewhere = place.folder.path().join("not mounted");
+    std::fs::rename(place.file("admin.token"), &elsewhere).expect("moved");
+    std::os::unix::fs::symlink(place.folder.path().join("mount/admin.token"), place.file("admin.token"))
+        .expect("linked");
+    let refused = place.start(false).await.expect_err("refused").to_string();
+    assert!(refused.contains("admin.token: it is a link to a file that does not exist"), "{refused}");
+    place.remove(&["admin.token"]);
+    std::os::unix::fs::symlink(&elsewhere, place.file("admin.token")).expect("linked");
+    place.start(false).await.expect("starts");
+    assert_eq!(std::fs::read(&elsewhere).expect("read"), before);
 }

@@ -184,3 +184,28 @@ async fn a_missing_server_key_of_a_collector_that_has_served_is_a_fault() {
     let (good, text) = populated.check().await;
     assert!(!good && text.contains("server.pem is missing"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_admin_token_is_a_fault_only_if_a_start_would_replace_it() {
+    let populated = Populated::new().await;
+    let (caller, now) = (crate::app::system_user::caller(), system_now());
+    let ada = crate::actions::AccountRequest {
+        name: muster_proto::model::AccountName::new("ada").expect("a name"),
+        role: muster_proto::model::Role::Admin,
+        holder: muster_proto::model::Holder::Person,
+        sites: Vec::new(),
+        lifetime: None,
+    };
+    crate::actions::account_create(populated.store.as_ref(), &caller, ada, now).await.expect("created");
+    let file = populated.settings.data_dir.join("admin.token");
+    std::fs::remove_file(&file).expect("removed");
+    let (good, text) = check(&populated.settings).await;
+    assert!(!good && text.contains("admin.token is missing, and account \"admin\" is in use"), "{text}");
+    symlink(populated.place.path().join("nowhere"), &file).expect("linked");
+    let (good, text) = check(&populated.settings).await;
+    assert!(!good && text.contains("it is a link to a file that does not exist"), "{text}");
+    std::fs::remove_file(&file).expect("removed");
+    crate::actions::account_revoke(populated.store.as_ref(), &caller, "admin", now).await.expect("revoked");
+    let (good, text) = check(&populated.settings).await;
+    assert!(good && text.contains("account \"admin\" is not in use"), "{text}");
+}

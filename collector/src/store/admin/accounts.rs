@@ -39,6 +39,11 @@ const FORGET_SITES: &str = "DELETE FROM account_site WHERE account = $1";
 const FORGET: &str = "DELETE FROM account WHERE id = $1";
 const SITES_OF: &str =
     "SELECT s.id FROM account_site b JOIN site s ON s.no = b.site WHERE b.account = $1 ORDER BY s.id";
+/// Until when the account that a new collector creates has a valid token, if it is in use; milliseconds.
+pub(in crate::store) const FIRST_UNTIL: &str = "SELECT max(coalesce(t.expires_at, 9223372036854775807))
+     FROM account a JOIN account_token t ON t.account = a.id
+     WHERE a.name = 'admin' AND a.role = 'admin' AND a.holder = 'person' AND a.revoked_at IS NULL
+     AND t.revoked_at IS NULL AND NOT EXISTS (SELECT 1 FROM account_site b WHERE b.account = a.id)";
 
 /// A new token of an account. Of its secret, only the hash is stored.
 #[derive(Debug, Clone)]
@@ -306,4 +311,5 @@ pub(super) const STATEMENTS: &[&str] = &[
     FORGET_TOKENS,
     FORGET_SITES,
     FORGET,
+    FIRST_UNTIL,
 ];

@@ -1,5 +1,6 @@
 //! Checks a database without changing it: every transaction of the connection is read-only, and nothing is migrated.
 
+use muster_proto::model::Timestamp;
 use muster_proto::terminal::Progress;
 
 use super::address::Address;
@@ -7,6 +8,7 @@ use super::fault::{PostgresFault, Step};
 use super::session::Session;
 use super::tls::Tls;
 use super::{authority, check, migrate};
+use crate::store::admin::accounts::FIRST_UNTIL;
 use crate::store::{Inspection, StoreError};
 
 /// Checks the store at this URL.
@@ -27,7 +29,13 @@ pub(in crate::store) async fn inspect(url: &str, progress: &Progress) -> Result<
     session.batch(begin).await.map_err(|fault| fault.into_error("check", &place))?;
     migrate::must_be_newest(&session, &place).await?;
     let inspected = async || -> Step<Inspection> {
-        Ok(Inspection { authority: authority::get(&session).await?, check: check::check(&session, progress).await? })
+        let until = session.query_first(FIRST_UNTIL, &[]).await?;
+        let until: Option<i64> = until.map(|found| found.try_get(0)).transpose()?.flatten();
+        Ok(Inspection {
+            authority: authority::get(&session).await?,
+            first_account_until: until.map(Timestamp::from_millis),
+            check: check::check(&session, progress).await?,
+        })
     };
     inspected().await.map_err(|fault| fault.into_error("check", &place))
 }

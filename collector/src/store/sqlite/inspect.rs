@@ -12,11 +12,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use muster_proto::model::Timestamp;
 use muster_proto::terminal::Progress;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{Step, StoreFault};
 use super::{authority, check, migrate, open};
+use crate::store::admin::accounts::FIRST_UNTIL;
 use crate::store::{Inspection, StoreError};
 
 /// How often the file is read again because it was changed meanwhile.
@@ -65,7 +67,12 @@ fn read(path: &Path, has_log: bool, place: &str, progress: &Progress) -> Result<
     let inspected = || -> Step<Inspection> {
         // One transaction, so that all statements read the same moment of the file.
         sql.execute_batch("BEGIN")?;
-        Ok(Inspection { authority: authority::get(&sql)?, check: check::check(&sql, progress)? })
+        let until: Option<i64> = sql.query_row(FIRST_UNTIL, [], |row| row.get(0))?;
+        Ok(Inspection {
+            authority: authority::get(&sql)?,
+            first_account_until: until.map(Timestamp::from_millis),
+            check: check::check(&sql, progress)?,
+        })
     };
     inspected().map_err(|fault| fault.into_error("check", place))
 }
