@@ -133,7 +133,7 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
             Ok(0)
         }
         Verb::Restore { directory } => {
-            runtime.block_on(backup::restore(&settings, &directory, clock::system_now(), out))??;
+            runtime.block_on(backup::restore(&settings, &directory, clock::system_now(), &command.flags, out))??;
             Ok(0)
         }
         // Answered above.
@@ -150,7 +150,7 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) {
         let of_lock = cause.downcast_ref::<lock::Locked>().map(|_| lock::Locked::ADVICE.to_owned());
         let of_database = cause.downcast_ref::<ForeignAuthority>().map(ForeignAuthority::advice);
         let of_lost_ca = cause.downcast_ref::<CaLost>().map(CaLost::advice);
-        let of_lost_store = cause.downcast_ref::<StoreLost>().map(|_| StoreLost::ADVICE.to_owned());
+        let of_lost_store = cause.downcast_ref::<StoreLost>().map(StoreLost::advice);
         let of_directory = cause.downcast_ref::<NotPrepared>().map(NotPrepared::advice);
         let of_token = cause.downcast_ref::<ExposedAdminToken>().map(|_| ExposedAdminToken::ADVICE.to_owned());
         let of_store = || cause.downcast_ref::<StoreError>().and_then(StoreError::advice).map(str::to_owned);

@@ -71,9 +71,14 @@ pub(super) struct StoreLost {
 
 impl StoreLost {
     /// What to do about it.
-    pub(super) const ADVICE: &str = "restore the backup into an empty directory with `muster-collector restore DIR`; to \
-                                     give up all hosts, history and tokens and begin with an empty store, run \
-                                     `muster-collector serve --new-store`: every agent must then enroll again";
+    pub(super) fn advice(&self) -> String {
+        format!(
+            "restore the backup into an empty directory with `muster-collector restore DIR`; to give up all hosts, history \
+             and tokens and begin with an empty store, run `muster-collector serve --new-store --data-dir {}`: every agent \
+             must then enroll again",
+            self.directory.display()
+        )
+    }
 }
 
 /// A store and the CA that belongs to it.
@@ -125,7 +130,8 @@ pub(super) fn store_lost(settings: &Settings, file: StoreFile) -> Result<Option<
     }
 }
 
-fn lost(settings: &Settings, how: &'static str) -> StoreLost {
+/// The refusal of a store that should have content.
+pub(super) fn lost(settings: &Settings, how: &'static str) -> StoreLost {
     StoreLost { store: store::place(settings.store.url()), how, directory: settings.data_dir.clone() }
 }
 

@@ -9,7 +9,7 @@ use muster_proto::model::Timestamp;
 use muster_proto::terminal::Progress;
 use serde_json::{Value, json};
 
-use super::authority::{CaLost, ForeignAuthority, StoreFile, StoreLost, mismatch, store_lost};
+use super::authority::{CaLost, ForeignAuthority, StoreFile, mismatch, store_lost};
 use super::command::Format;
 use super::prepare::{ADMIN_TOKEN, ANOTHER_ADMIN, how_to_init, is_present};
 use super::rules;
@@ -247,7 +247,7 @@ async fn inspected(settings: &Settings) -> Result<Inspection, (String, String)> 
     let of_ca = |error: CaError| (error_chain(&error), error.advice());
     let file = StoreFile::of(settings).map_err(|hidden| (hidden, RIGHTS.to_owned()))?;
     if let Some(lost) = store_lost(settings, file).map_err(of_ca)? {
-        return Err((lost.to_string(), StoreLost::ADVICE.to_owned()));
+        return Err((lost.to_string(), lost.advice()));
     }
     match file {
         StoreFile::Missing => return Err((format!("{place} is missing"), how_to_init(settings))),

@@ -13,6 +13,7 @@ use super::manifest::{FileRecord, Manifest};
 use super::{COLLECTOR, DATA_FILES, RULES, Refused, SETTINGS, STORE, files};
 use crate::app::check::is_there;
 use crate::app::prepare::NotPrepared;
+use crate::app::unfinished::refuse_unfinished;
 use crate::config::{self, Flags, Settings};
 use crate::store::{self, StoreKind};
 use crate::tls::ca_pin;
@@ -44,6 +45,7 @@ pub(in crate::app) async fn create(
     now: Timestamp,
     out: &mut dyn Write,
 ) -> anyhow::Result<io::Result<()>> {
+    refuse_unfinished(settings)?;
     // Connecting to a missing database would create it.
     let prepared = is_there(&settings.file("ca.pem"))
         .and_then(|there| Ok(there && settings.store.file().map_or(Ok(true), is_there)?));
@@ -79,7 +81,9 @@ async fn fill(
 ) -> anyhow::Result<Manifest> {
     let pin = collector_files(settings, &folder.join(COLLECTOR))?;
     settings_files(settings, given, &folder.join(SETTINGS))?;
-    if let Some(overlay) = settings.rules.overlay.as_deref().filter(|overlay| overlay.is_dir()) {
+    if let Some(overlay) = &settings.rules.overlay
+        && files::exists(overlay)?
+    {
         tree(overlay, &folder.join(RULES))?;
     }
     // Last, because it takes longest: the rest is then as old as the beginning of the copy.
@@ -106,7 +110,7 @@ fn collector_files(settings: &Settings, folder: &Path) -> anyhow::Result<String>
     files::directory(folder)?;
     for (name, is_needed) in DATA_FILES {
         let file = settings.file(name);
-        if is_needed || file.exists() {
+        if is_needed || files::exists(&file)? {
             files::copy(&file, &folder.join(name))?;
         }
     }
@@ -120,11 +124,11 @@ fn collector_files(settings: &Settings, folder: &Path) -> anyhow::Result<String>
 /// Copies the settings file and `collector.d` beside it, and writes down what variables and options have set.
 fn settings_files(settings: &Settings, given: &Given, folder: &Path) -> anyhow::Result<()> {
     files::directory(folder)?;
-    if given.config.is_file() {
+    if files::exists(&given.config)? {
         files::copy(&given.config, &folder.join("collector.toml"))?;
     }
     let more = given.config.with_file_name("collector.d");
-    if more.is_dir() {
+    if files::exists(&more)? {
         tree(&more, &folder.join("collector.d"))?;
     }
     let environment: serde_json::Map<String, serde_json::Value> =

@@ -1,8 +1,8 @@
 //! Files of a backup: copied with the owner's permissions only, synced, and named by size and digest.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
@@ -22,20 +22,33 @@ pub(super) fn content(path: &Path, more: &mut dyn FnMut(u64)) -> io::Result<Cont
     through(File::open(path)?, None, more)
 }
 
-/// Copies a file to a new one that only its owner may read, and syncs it. Returns what was copied.
+/// Copies a file to a new one that only its owner may read, and syncs it. Returns what was copied. After an error there
+/// is no new file.
 pub(super) fn copy(from: &Path, to: &Path) -> anyhow::Result<Content> {
     let source = File::open(from).with_context(|| format!("read {}", from.display()))?;
     let mut target = create(to)?;
     let copied = through(source, Some(&mut target), &mut |_| {});
-    let copied = copied.with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
-    target.sync_all().with_context(|| format!("write {}", to.display()))?;
-    Ok(copied)
+    let copied = copied.with_context(|| format!("copy {} to {}", from.display(), to.display()));
+    let copied = copied.and_then(|copied| {
+        target.sync_all().with_context(|| format!("write {}", to.display()))?;
+        Ok(copied)
+    });
+    or_remove(copied, to)
 }
 
-/// Writes a new file that only its owner may read, and syncs it.
+/// Writes a new file that only its owner may read, and syncs it. After an error there is no new file.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut file = create(path)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).with_context(|| format!("write {}", path.display()))
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    or_remove(written.with_context(|| format!("write {}", path.display())), path)
+}
+
+/// Removes a file that was created and could not be filled. Its error is the one to report.
+fn or_remove<T>(filled: anyhow::Result<T>, path: &Path) -> anyhow::Result<T> {
+    if filled.is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+    filled
 }
 
 fn create(path: &Path) -> anyhow::Result<File> {
@@ -62,6 +75,11 @@ fn through(mut source: File, mut target: Option<&mut File>, more: &mut dyn FnMut
     }
 }
 
+/// Whether a file or directory exists. One that cannot be read is an error: left out, it would be missed after a restore.
+pub(super) fn exists(path: &Path) -> anyhow::Result<bool> {
+    path.try_exists().with_context(|| format!("read {}", path.display()))
+}
+
 /// Creates a directory, and those above it, that only their owner may enter.
 pub(super) fn directory(path: &Path) -> anyhow::Result<()> {
     let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -74,7 +92,7 @@ pub(super) fn sync_directory(path: &Path) -> anyhow::Result<()> {
 }
 
 /// All files below a directory, as paths relative to it, sorted; and all directories, itself included. Links are
-/// followed to files, not to directories.
+/// followed; one that leads to a directory above it is an error.
 pub(super) fn below(top: &Path) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let (mut files, mut directories) = (Vec::new(), vec![top.to_owned()]);
     let mut next = 0;
@@ -82,17 +100,37 @@ pub(super) fn below(top: &Path) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> 
         next += 1;
         let list = || format!("list {}", directory.display());
         for entry in std::fs::read_dir(&directory).with_context(list)? {
-            let entry = entry.with_context(list)?;
-            let path = entry.path();
-            if entry.file_type().with_context(list)?.is_dir() {
+            let path = entry.with_context(list)?.path();
+            let found = match std::fs::metadata(&path) {
+                Ok(found) => found,
+                // Deleted meanwhile, or a link to nothing.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+            };
+            if found.is_dir() {
+                refuse_loop(top, &path, &found)?;
                 directories.push(path);
-            } else if path.is_file() {
+            } else if found.is_file() {
                 files.push(path.strip_prefix(top).unwrap_or(&path).to_owned());
             }
         }
     }
     files.sort();
     Ok((files, directories))
+}
+
+/// Refuses a directory that is the same as one of those above it, up to the top: it has no end.
+fn refuse_loop(top: &Path, path: &Path, found: &Metadata) -> anyhow::Result<()> {
+    for above in path.ancestors().skip(1).take_while(|above| above.starts_with(top)) {
+        let other = std::fs::metadata(above).with_context(|| format!("read {}", above.display()))?;
+        anyhow::ensure!(
+            (other.dev(), other.ino()) != (found.dev(), found.ino()),
+            "follow the link {}: it leads to {}, which is above it",
+            path.display(),
+            above.display()
+        );
+    }
+    Ok(())
 }
 
 /// Whether a path of a manifest stays below its folder.
@@ -120,5 +158,32 @@ mod tests {
         write(&two, b"22").expect("written");
         copy(&one, &two).expect_err("is there");
         assert_eq!(content(&two, &mut |_| {}).expect("read").bytes, 2);
+    }
+
+    #[test]
+    fn links_to_directories_are_followed_and_one_to_a_directory_above_is_named() {
+        let (folder, other) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        let (top, elsewhere) = (folder.path(), other.path());
+        write(&top.join("a.toml"), b"1").expect("written");
+        directory(&elsewhere.join("more")).expect("made");
+        write(&elsewhere.join("more/b.toml"), b"2").expect("written");
+        std::os::unix::fs::symlink(elsewhere, top.join("orders")).expect("linked");
+        let found = below(top).expect("listed").0;
+        assert_eq!(found, [Path::new("a.toml"), Path::new("orders/more/b.toml")]);
+        let link = elsewhere.join("more/again");
+        std::os::unix::fs::symlink(elsewhere, &link).expect("linked");
+        let refused = below(top).expect_err("has no end").to_string();
+        assert!(refused.contains("orders/more/again: it leads to"), "{refused}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_left_out() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let link = folder.path().join("overlay");
+        assert!(!exists(&link).expect("missing"));
+        // A link to itself, which no user can read, not even root.
+        std::os::unix::fs::symlink(&link, &link).expect("linked");
+        exists(&link).expect_err("cannot be read");
+        below(folder.path()).expect_err("cannot be read");
     }
 }

@@ -10,10 +10,11 @@ use muster_proto::terminal::Progress;
 use super::manifest::Manifest;
 use super::{COLLECTOR, DATA_FILES, RULES, Refused, SETTINGS, STORE, files};
 use crate::actions;
-use crate::app::lock::Lock;
+use crate::app::lock::{self, Lock};
+use crate::app::prepare::options_again;
 use crate::app::system_user;
 use crate::app::unfinished::{marker, refuse_unfinished};
-use crate::config::Settings;
+use crate::config::{Flags, Settings};
 use crate::store::{self, Restoration, StoreKind};
 use crate::tls::disk::private_directory;
 
@@ -21,6 +22,7 @@ pub(in crate::app) async fn restore(
     settings: &Settings,
     folder: &Path,
     now: Timestamp,
+    flags: &Flags,
     out: &mut dyn Write,
 ) -> anyhow::Result<io::Result<()>> {
     let manifest = Manifest::read(folder)?;
@@ -60,9 +62,9 @@ pub(in crate::app) async fn restore(
     text.push_str(&format!(
         "settings files are not restored: compare yours with {}\n\
          tokens, accounts and revocations that are newer than the backup are lost: make them again\n\n\
-         next, with the same --config, --data-dir and --store-url:\n  \
-         muster-collector check\n  muster-collector serve\n",
-        folder.join(SETTINGS).display()
+         next:\n  muster-collector check{options}\n  muster-collector serve{options}\n",
+        folder.join(SETTINGS).display(),
+        options = options_again(flags)
     ));
     Ok(out.write_all(text.as_bytes()))
 }
@@ -102,19 +104,24 @@ async fn put(
 ) -> anyhow::Result<()> {
     let directory = &settings.data_dir;
     private_directory(directory).with_context(|| format!("create {}", directory.display()))?;
-    let _lock = Lock::take(directory)?;
+    // No collector serves, and no `init` creates files, until the restore has ended.
+    let (_lock, _alone) = (Lock::take(directory)?, lock::exclusive(directory)?);
+    // Again, because reading all digests takes minutes.
+    refuse_unfinished(settings)?;
+    refuse_occupied(settings).await?;
     let marker = marker(settings);
-    let mut made = Undo(vec![marker.clone()]);
     let note = format!("restoring the backup of {} since {}\n", manifest.created_at, restored.restored_at);
     files::write(&marker, note.as_bytes())?;
+    let mut made = Undo(vec![marker.clone()]);
     // The marker must be on disk before the first file that it is about.
     files::sync_directory(directory)?;
     for (name, is_needed) in DATA_FILES {
         let source = folder.join(COLLECTOR).join(name);
-        if is_needed || source.exists() {
+        if is_needed || files::exists(&source)? {
             let target = settings.file(name);
-            made.0.push(target.clone());
             files::copy(&source, &target)?;
+            // Only now: a file that was there before the copy is not ours to delete.
+            made.0.push(target);
         }
     }
     files::sync_directory(directory)?;
@@ -160,5 +167,41 @@ fn rules_note(settings: &Settings, folder: &Path) -> String {
     match super::create::tree(&source, overlay) {
         Ok(()) => format!("restored the rules into {}\n", overlay.display()),
         Err(failed) => format!("the rules were not restored ({failed:#}); copy them from {place}\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_deletes_nothing_that_an_init_created_while_the_digests_were_read() {
+        let place = tempfile::tempdir().expect("a directory");
+        let (data, folder) = (place.path().join("data"), place.path().join("backup"));
+        let config = place.path().join("collector.toml");
+        std::fs::write(&config, "").expect("written");
+        let data_dir = Some(data.display().to_string());
+        let flags = Flags { config: Some(config), data_dir, ..Flags::default() };
+        let settings = Settings::load(&flags, Vec::new()).expect("valid");
+        files::directory(&folder.join(COLLECTOR)).expect("made");
+        for (name, _) in DATA_FILES {
+            files::write(&folder.join(COLLECTOR).join(name), b"of the backup").expect("written");
+        }
+        private_directory(&data).expect("made");
+        let init = lock::exclusive(&data).expect("locked");
+        let (theirs, target) = (data.join("admin.token"), settings.clone());
+        let restoring = std::thread::spawn(move || {
+            let now = Timestamp::default();
+            let manifest = Manifest::new(now, StoreKind::Sqlite, 1, "pin".to_owned());
+            let restored = Restoration { backup_at: now, restored_at: now };
+            let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime");
+            runtime.block_on(put(&target, &folder, &manifest, restored, &Progress::default()))
+        });
+        files::write(&theirs, b"of init").expect("written");
+        drop(init);
+        let refused = restoring.join().expect("ended").expect_err("occupied");
+        assert!(refused.downcast_ref::<Refused>().is_some(), "{refused:#}");
+        assert_eq!(std::fs::read(&theirs).expect("still there"), b"of init");
+        assert!(!data.join("ca.pem").exists() && !marker(&settings).exists());
     }
 }
