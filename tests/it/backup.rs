@@ -347,10 +347,13 @@ fn a_collector_does_not_start_on_a_restore_that_was_interrupted() -> Result<()> 
     let (lab, _, folder) = backed_up(&Store::File)?;
     std::fs::remove_dir_all(lab.data_dir())?;
     // As a power failure leaves it: the CA is there, the database is not.
-    restore(&lab, &folder)?.expect_code(0)?;
+    let restored = restore(&lab, &folder)?.expect_code(0)?;
+    let again = format!("muster-collector serve --data-dir {}", lab.data_dir().display());
+    ensure!(restored.stdout.contains(&again), "the next command lacks the options: {}", restored.stdout);
     std::fs::remove_file(lab.data_dir().join("muster.db"))?;
     std::fs::write(lab.data_dir().join("restore.unfinished"), "")?;
-    for verb in ["init", "serve", "check"] {
+    let backup = format!("backup --to {}", lab.folder().join("half").display());
+    for verb in ["init", "serve", "check", "accounts", "tokens", &backup] {
         let refused = Answer::of(&mut lab.collector_command(verb)?)?.expect_code(1)?;
         let text = format!("{}{}", refused.stdout, refused.stderr);
         ensure!(text.contains("was interrupted") && text.contains("run the restore again"), "{verb}: {text}");
@@ -360,5 +363,23 @@ fn a_collector_does_not_start_on_a_restore_that_was_interrupted() -> Result<()> 
     ensure!(refused.stderr.contains("was interrupted"), "{}", refused.stderr);
     std::fs::remove_dir_all(lab.data_dir())?;
     restore(&lab, &folder)?.expect_code(0)?;
+    Ok(())
+}
+
+#[test]
+fn accounts_and_tokens_create_no_tables_in_an_empty_database() -> Result<()> {
+    let database = Server::shared()?.database()?;
+    let place = tempfile::tempdir()?;
+    let command = |verb: &str| -> Result<Answer> {
+        let mut command = Command::new(muster_tests::binaries::find("muster-collector")?);
+        command.arg(verb).arg("--data-dir").arg(place.path()).args(["--store-url", &database.url()]);
+        Answer::of(&mut command)
+    };
+    for verb in ["accounts", "tokens"] {
+        let refused = command(verb)?.expect_code(1)?;
+        ensure!(refused.stderr.contains("has no collector yet"), "{verb}: {}", refused.stderr);
+    }
+    let checked = command("check")?.expect_code(1)?;
+    ensure!(checked.stdout.contains("is empty"), "{}", checked.stdout);
     Ok(())
 }

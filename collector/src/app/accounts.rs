@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use muster_proto::model::{AccountReport, Timestamp};
 
-use super::authority::{StoreFile, store_lost, verify};
+use super::authority::{StoreFile, lost, store_lost, verify};
 use super::command::{AccountsArgs, Format};
 use super::prepare::NotPrepared;
 use super::system_user;
+use super::unfinished::refuse_unfinished;
 use crate::actions::{self, AccountRequest};
 use crate::cli::{AccountsVerb, NewAccountArgs, RotateArgs, account_page, account_table};
 use crate::config::Settings;
 use crate::store::{self, Store};
+use crate::tls::Authority;
 
 pub(super) async fn run(
     settings: &Settings,
@@ -31,12 +33,18 @@ pub(super) async fn run(
 
 /// The store of a collector that exists: connecting would create a missing database.
 pub(super) async fn open(settings: &Settings, now: Timestamp) -> anyhow::Result<Arc<dyn Store>> {
+    refuse_unfinished(settings)?;
     let file = StoreFile::of(settings).map_err(anyhow::Error::msg)?;
     if let Some(lost) = store_lost(settings, file)? {
         return Err(lost.into());
     }
     let has_store = matches!(file, StoreFile::None | StoreFile::HasContent);
     anyhow::ensure!(has_store, NotPrepared::of(settings));
+    // Connecting would create the tables of a collector in an empty database of a server.
+    if file == StoreFile::None && store::occupants(settings.store.url()).await?.is_empty() {
+        anyhow::ensure!(!Authority::has_issued_in(&settings.data_dir)?, lost(settings, "is empty"));
+        return Err(NotPrepared::of(settings).into());
+    }
     let store = store::connect(settings.store.url()).await?;
     // A token with the pin of another CA enrolls nobody.
     anyhow::ensure!(verify(settings, store.as_ref(), now).await?, NotPrepared::of(settings));
