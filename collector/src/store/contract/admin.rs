@@ -334,6 +334,7 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
         assert!(admin::tokens::has_space(tx, at(20)).expect("asks"));
         drop(accounts::get(tx, &AccountId::new("id-zed").expect("an id")).expect("asks"));
         drop(accounts::list(tx).expect("lists"));
+        drop(tx.query(accounts::FIRST_UNTIL, &[]).expect("asks"));
         drop(accounts::by_token(tx, &"r12".parse().expect("an id")).expect("asks"));
         drop(admin::tokens::list(tx).expect("lists"));
         drop(admin::ledger::follow(tx, 0, 100).expect("reads"));
