@@ -95,8 +95,8 @@ fn fifty_kills_neither_lose_nor_duplicate_an_acknowledged_snapshot() -> Result<(
     }
     let acknowledged: usize = contestants.iter().map(|contestant| contestant.sent.acknowledged.len()).sum();
     let unanswered: usize = contestants.iter().map(|c| c.sent.attempted.len() - c.sent.acknowledged.len()).sum();
-    println!("{KILLS} kills of the collector, {acknowledged} looks acknowledged, {unanswered} not");
-    ensure!(acknowledged >= 10 * PLAYERS, "there was no load: {acknowledged} looks");
+    println!("{KILLS} kills of the collector, {acknowledged} snapshots acknowledged, {unanswered} not");
+    ensure!(acknowledged >= 10 * PLAYERS, "there was no load: {acknowledged} snapshots");
     let report = victim.finish(&mut lab)?;
     println!("{} kills of the agent, {} of its reports acknowledged", report.kills, report.acknowledged.len());
     ensure!(report.acknowledged.len() > 5, "the agent hardly ever came through");

@@ -110,7 +110,7 @@ fn of_two_collectors_on_one_postgresql_either_may_be_killed() -> Result<()> {
         ensure!(commuter.sent.acknowledged.len() > 10, "there was no load");
     }
     let acknowledged: usize = commuters.iter().map(|commuter| commuter.sent.acknowledged.len()).sum();
-    println!("{} kills of a collector, {acknowledged} looks acknowledged", KILLS + 1);
+    println!("{} kills of a collector, {acknowledged} snapshots acknowledged", KILLS + 1);
     Answer::of(&mut labs[1].collector_command("check")?)?.expect_code(0).with_context(|| format!("seed {seed}"))?;
     Ok(())
 }

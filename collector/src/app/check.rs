@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use muster_proto::error_chain;
-use muster_proto::model::Timestamp;
+use muster_proto::model::{Timestamp, Token};
 use muster_proto::terminal::Progress;
 use serde_json::{Value, json};
 
@@ -193,7 +193,16 @@ fn token(
         Err(error) => return findings.fault("admin token", &format!("{error:#}"), RIGHTS),
     }
     match open_to_others(&file) {
-        Ok(0) => findings.ok("admin token", &file.display().to_string()),
+        Ok(0) => match std::fs::read_to_string(&file).map(|text| text.parse::<Token>()) {
+            Ok(Ok(_)) => findings.ok("admin token", &file.display().to_string()),
+            // A start refuses it, too.
+            Ok(Err(error)) => findings.fault(
+                "admin token",
+                &format!("{} has no token: {error}", file.display()),
+                &format!("remove it and {}; the new token replaces this one", how_to_init(settings)),
+            ),
+            Err(error) => findings.fault("admin token", &format!("{}: {error}", file.display()), RIGHTS),
+        },
         Ok(bits) => findings.fault(
             "admin token",
             &format!("other users can read {} (mode bits {bits:03o})", file.display()),

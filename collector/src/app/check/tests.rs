@@ -198,6 +198,11 @@ async fn a_missing_admin_token_is_a_fault_only_if_a_start_would_replace_it() {
     };
     crate::actions::account_create(populated.store.as_ref(), &caller, ada, now).await.expect("created");
     let file = populated.settings.data_dir.join("admin.token");
+    let token = std::fs::read(&file).expect("a token");
+    std::fs::write(&file, "").expect("emptied");
+    let (good, text) = check(&populated.settings).await;
+    assert!(!good && text.contains("admin.token has no token: ") && text.contains("remove it and"), "{text}");
+    std::fs::write(&file, token).expect("written");
     std::fs::remove_file(&file).expect("removed");
     let (good, text) = check(&populated.settings).await;
     assert!(!good && text.contains("admin.token is missing, and account \"admin\" is in use"), "{text}");

@@ -136,7 +136,6 @@ pub(super) async fn write(lease: Arc<Lease>, acting: &Acting, work: &AdminWork) 
         let end = std::mem::replace(&mut tx.end, AtEnd::new(Mode::Write));
         end.check()?;
         // The name of the user needs no entry: it is a part of the work's own.
-        tx.end = AtEnd::new(Mode::Write);
         let actor = system_users::actor_id(&mut tx, &actor);
         let actor = actor.map_err(|fault| tx.fault.take().unwrap_or(PostgresFault::Store(fault)))?;
         Ok((end, actor))

@@ -28,8 +28,6 @@ struct SqliteTx<'a> {
     end: AtEnd,
 }
 
-impl SqliteTx<'_> {}
-
 impl AdminTx for SqliteTx<'_> {
     fn query(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<Vec<Row>> {
         let mut statement = self.sql.prepare_cached(&numbered(sql))?;
@@ -89,7 +87,6 @@ pub(super) fn write(context: &mut WriteContext<'_>, acting: &Acting, work: &Admi
     end.check()?;
     if !end.entries.is_empty() {
         // The name of the user needs no entry: it is a part of this one.
-        tx.end = AtEnd::new(Mode::Write);
         let actor = system_users::actor_id(&mut tx, &acting.actor)?;
         for entry in &end.entries {
             ledger::write(context.sql, acting.now, &actor, entry)?;
