@@ -6,6 +6,7 @@
 //! unit tests), and so are the trees of snaps.
 
 mod catalogue;
+mod field;
 mod foreign;
 pub(crate) mod machines;
 pub(crate) mod tools;
