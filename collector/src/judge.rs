@@ -18,6 +18,7 @@ mod detect;
 mod freshness;
 mod hit;
 pub mod matching;
+mod package_state;
 mod place;
 mod protection;
 #[cfg(test)]

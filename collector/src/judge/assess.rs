@@ -10,6 +10,7 @@ use muster_proto::model::{
 use super::combine::{Basis, FoundProduct, combine, is_live, rank};
 use super::coverage::gaps;
 use super::hit::{Hit, Strength};
+use super::package_state::remarks;
 use super::protection::protection;
 use super::sentence::is_present;
 use super::uninstall;
@@ -43,7 +44,7 @@ pub fn assess(
         if rank(one.presence) > rank(presence) {
             presence = one.presence;
         }
-        reasons.push(one.reason(ReasonKind::Product, one.rule.clone(), product_text(order, one)));
+        reasons.push(one.reason(ReasonKind::Product, one.rule.clone(), product_text(order, one, hits)));
     }
     reasons.extend(found.iter().filter(|one| order.exempts(one.product, platform)).map(exempt));
     // Without complete sources an absence proves nothing.
@@ -152,8 +153,8 @@ fn exempt(one: &FoundProduct<'_>) -> Reason {
 }
 
 /// The presence of a covered product, and in the order's own words what must happen to it.
-fn product_text(order: &Order, one: &FoundProduct<'_>) -> String {
-    let present = is_present(&one.seen());
+fn product_text(order: &Order, one: &FoundProduct<'_>, hits: &[Hit]) -> String {
+    let present = format!("{}{}", is_present(&one.seen()), remarks(&one.product.id, &one.version, hits));
     let basis = match one.basis {
         Basis::Corroborated => " (several weak sources agree)".to_owned(),
         Basis::Suspected => one.contradiction().map(|why| format!(": {why}")).unwrap_or_default(),

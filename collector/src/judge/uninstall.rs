@@ -5,6 +5,7 @@ use muster_proto::model::{Kind, Platform, Presence, Reason, ReasonKind};
 
 use super::combine::FoundProduct;
 use super::hit::Hit;
+use super::package_state::{Obstacle, obstacle, other_versions};
 use crate::rules::{Order, Product};
 
 /// One reason for each command that removes a prohibited product, or cleans up remnants of a covered one.
@@ -13,7 +14,7 @@ pub(super) fn reasons(order: &Order, platform: Platform, found: &[FoundProduct<'
     for one in found.iter().filter(|one| order.covers(one.product, platform)) {
         let wanted = order.prohibits(one.presence) || one.presence == Presence::Remnant;
         for hit in hits.iter().filter(|hit| wanted && hit.product == one.product.id) {
-            let Some(command) = command(one.product, hit) else { continue };
+            let Some(command) = command(one.product, hit, hits) else { continue };
             // Several sources can show the same package.
             if reasons.iter().any(|reason| reason.command.as_ref() == Some(&command)) {
                 continue;
@@ -26,7 +27,7 @@ pub(super) fn reasons(order: &Order, platform: Platform, found: &[FoundProduct<'
     reasons
 }
 
-fn command(product: &Product, hit: &Hit) -> Option<String> {
+fn command(product: &Product, hit: &Hit, hits: &[Hit]) -> Option<String> {
     let kind = hit.evidence.kind;
     if let Some((_, command)) = product.uninstall.iter().find(|(of, _)| *of == kind) {
         return Some(command.clone());
@@ -34,8 +35,9 @@ fn command(product: &Product, hit: &Hit) -> Option<String> {
     // Somebody may paste the command into a shell, so a name from a host must look like a package name.
     let name = Some(hit.evidence.name.as_str()).filter(|name| is_plain(name))?;
     match kind {
-        // `remove` would leave the configuration files, which dpkg lists as `rc` and the judge as a remnant.
-        Kind::Deb => Some(format!("apt-get purge {}", name.split(':').next().unwrap_or(name))),
+        Kind::Deb => Some(purge(name.split(':').next().unwrap_or(name), &hit.evidence.state)),
+        // rpm refuses a name that means several packages.
+        Kind::Rpm if other_versions(hit, hits).next().is_some() => Some(format!("rpm -e --allmatches {name}")),
         Kind::Rpm => Some(format!("rpm -e {name}")),
         Kind::Apk => Some(format!("apk del --purge {name}")),
         Kind::Pacman => Some(format!("pacman -Rns {name}")),
@@ -62,6 +64,16 @@ fn command(product: &Product, hit: &Hit) -> Option<String> {
         | Kind::Registry
         | Kind::Cert
         | Kind::BrowserExtension => None,
+    }
+}
+
+/// Purges a package in this state of dpkg. `remove` would leave the configuration files, which dpkg lists as `rc` and the
+/// judge as a remnant.
+fn purge(name: &str, state: &str) -> String {
+    match obstacle(state) {
+        None => format!("apt-get purge {name}"),
+        Some(Obstacle::Held) => format!("apt-get purge --allow-change-held-packages {name}"),
+        Some(Obstacle::Broken) => format!("dpkg --purge --force-remove-reinstreq {name}"),
     }
 }
 
