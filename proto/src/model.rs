@@ -16,6 +16,7 @@ mod section;
 mod snapshot;
 mod sort;
 mod source;
+mod states;
 mod timestamp;
 mod token;
 mod verdict;
@@ -44,6 +45,7 @@ pub use section::Section;
 pub use snapshot::{Snapshot, SnapshotEntry};
 pub use sort::{FindingsSort, HostsSort};
 pub use source::{Outcome, Platform, SourceName};
+pub use states::{DPKG_REINSTALL, DPKG_STATUS, DPKG_WANTED, ReportedState, agent_states};
 pub use timestamp::Timestamp;
 pub use token::{CaPin, EnrollmentToken, Token, TokenError, TokenSecret};
 pub use verdict::{

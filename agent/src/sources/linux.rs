@@ -23,6 +23,8 @@ mod snap;
 mod state;
 mod systemd_units;
 mod trust_store;
+#[cfg(test)]
+mod watch_paths_tests;
 mod watched_processes;
 
 use muster_proto::model::{HostFacts, HostState, Outcome, Platform};

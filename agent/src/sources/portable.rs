@@ -1,4 +1,5 @@
 //! Sources and facts that are the same on every platform.
 
 pub(super) mod machine;
+mod tree;
 pub(super) mod watch_paths;

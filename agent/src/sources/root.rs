@@ -59,6 +59,15 @@ impl FileKind {
     }
 }
 
+/// A file, after all links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileAt {
+    /// Its kind.
+    pub kind: FileKind,
+    /// Whether anybody may execute it. Systems without such a permission give `false`.
+    pub executable: bool,
+}
+
 /// An open file that is read at offsets.
 #[derive(Debug)]
 pub struct OpenFile {
@@ -239,7 +248,15 @@ impl Root {
     /// # Errors
     /// As the system says; `FileTooLarge` when it has more entries than any real machine.
     pub fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
-        let mut entries = self.at(path)?.list(path, ENTRIES, NAME_BYTES)?;
+        self.list_at_most(path, ENTRIES)
+    }
+
+    /// The entries of a directory with at most this many, sorted by name.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn list_at_most(&self, path: &str, most: usize) -> io::Result<Vec<Entry>> {
+        let mut entries = self.at(path)?.list(path, most.min(ENTRIES), NAME_BYTES)?;
         // The order of a directory is arbitrary, and the digest of what is read must not depend on it.
         entries.sort_unstable();
         Ok(entries)
@@ -250,7 +267,15 @@ impl Root {
     /// # Errors
     /// It cannot be determined: a parent directory may not be searched, or the disk fails.
     pub fn kind_at(&self, path: &str) -> io::Result<Option<FileKind>> {
-        self.at(path)?.kind_at(path)
+        Ok(self.file_at(path)?.map(|file| file.kind))
+    }
+
+    /// The kind of the file at a path and whether it may be executed; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Self::kind_at`].
+    pub fn file_at(&self, path: &str) -> io::Result<Option<FileAt>> {
+        self.at(path)?.file_at(path)
     }
 
     /// Opens a directory as a handle for the system; nothing in it is read.

@@ -115,6 +115,7 @@ fn add_running_units<'c>(
                 rule: format!("{id}/{platform}/running"),
                 basis: if proves { Basis::Running } else { Basis::Suspected },
                 evidence: vec![evidence],
+                unlisted: None,
             }),
         }
     }
@@ -157,7 +158,7 @@ fn product_text(order: &Order, one: &FoundProduct<'_>, hits: &[Hit]) -> String {
     let present = format!("{}{}", is_present(&one.seen()), remarks(&one.product.id, &one.version, hits));
     let basis = match one.basis {
         Basis::Corroborated => " (several weak sources agree)".to_owned(),
-        Basis::Suspected => one.contradiction().map(|why| format!(": {why}")).unwrap_or_default(),
+        Basis::Suspected => one.doubt().map(|why| format!(": {why}")).unwrap_or_default(),
         Basis::Proven | Basis::Running => String::new(),
     };
     if !order.prohibits(one.presence) || !is_live(one.presence) {

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use muster_proto::model::OrderId;
+use muster_proto::model::{Kind, OrderId, agent_states};
 use muster_proto::terminal::Progress;
 
 use super::scenario;
-use crate::rules::{RuleErrors, RuleFault, RuleFile, RuleSet, assemble, conflicts, directory, embedded, order_id};
+use crate::rules::{
+    Catalogue, Condition, RuleErrors, RuleFault, RuleFile, RuleSet, assemble, conflicts, directory, embedded, order_id,
+};
 
 /// The result of a check without faults.
 #[derive(Debug, Clone)]
@@ -16,7 +18,8 @@ pub struct Checked {
     pub rules: RuleSet,
     /// How many scenarios ran.
     pub scenarios: usize,
-    /// Recognisers that overlap or that others shadow: no faults, but an analyst should know about them.
+    /// Recognisers that overlap or that others shadow, and states that no table lists: no faults, but an analyst should
+    /// know about them.
     pub notices: Vec<RuleFault>,
 }
 
@@ -59,7 +62,8 @@ pub fn check_dir(overlay: Option<&Path>, progress: &Progress) -> Result<Checked,
     }
     let conflicts = conflicts(&rules.catalogue);
     faults.extend(conflicts.never);
-    let notices = conflicts.shadowed.into_iter().chain(conflicts.overlaps).chain(replaced_orders(&defaults, &overlay));
+    let conflicting = conflicts.shadowed.into_iter().chain(conflicts.overlaps);
+    let notices = conflicting.chain(replaced_orders(&defaults, &overlay)).chain(unlisted_states(&rules.catalogue));
     if faults.is_empty() {
         Ok(Checked { rules, scenarios: run, notices: notices.collect() })
     } else {
@@ -69,6 +73,7 @@ pub fn check_dir(overlay: Option<&Path>, progress: &Progress) -> Result<Checked,
 
 const SCENARIOS: &str = "scenarios";
 const ORDERS: &str = "orders";
+const STATES: &str = "states";
 
 /// The merged rules with the default orders. `None` if those are the merged rules, or do not fit the merged catalogue, for
 /// example because the overlay renames a product that they name.
@@ -102,6 +107,18 @@ fn replaced_orders(defaults: &[RuleFile], overlay: &[RuleFile]) -> Vec<RuleFault
         ),
     };
     replaced.map(notice).collect()
+}
+
+/// A notice for every state that an agent can report and no table lists: an observation in such a state is only a suspicion.
+fn unlisted_states(catalogue: &Catalogue) -> Vec<RuleFault> {
+    let is_unlisted =
+        |(kind, state): &(Kind, String)| catalogue.read_state(Some(*kind), state).condition == Condition::Unlisted;
+    let notice = |(kind, state): (Kind, String)| RuleFault {
+        file: STATES.to_owned(),
+        line: 0,
+        reason: format!("no table lists the state {state:?} of {kind}, which agents report: it proves nothing"),
+    };
+    agent_states().into_iter().filter(is_unlisted).map(notice).collect()
 }
 
 #[cfg(test)]
@@ -194,6 +211,28 @@ mod tests {
             notices.len() == 1 && notices[0].contains("replaces the default order us-bis-icts-2021-002"),
             "{notices:?}"
         );
+    }
+
+    #[test]
+    fn every_state_that_agents_report_and_no_table_lists_is_named() {
+        let scenario = "[[scenario]]\nname = \"nothing\"\nexpect = { lane = \"clear\" }\n";
+        let tables = [
+            ("states/files.toml", "id = \"files\"\n[[text]]\nsays = \"left-over\"\nstates = [\"no-files\"]\n"),
+            // The default scenarios of these files need the states that are missing here.
+            ("scenarios/linux-kaspersky.toml", scenario),
+            ("scenarios/states.toml", scenario),
+        ];
+        let place = overlay(&tables.map(|(name, text)| (name, text.to_owned())));
+        let checked = check_dir(Some(place.path()), &Progress::default()).unwrap_or_else(|errors| panic!("{errors}"));
+        let notices: Vec<String> = checked.notices.iter().map(ToString::to_string).collect();
+        let expected = |kind: &str, state: &str| {
+            format!("states: no table lists the state {state:?} of {kind}, which agents report: it proves nothing")
+        };
+        for (kind, state) in [("service", "masked"), ("path", "no-program"), ("process", "deleted")] {
+            assert!(notices.contains(&expected(kind, state)), "{state} of {kind} in {notices:#?}");
+        }
+        assert!(!notices.contains(&expected("path", "no-files")), "{notices:#?}");
+        assert!(!notices.iter().any(|notice| notice.contains("of deb")), "{notices:#?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use muster_proto::model::{Evidence, HitReport, Presence, ProductId, ProductSeen,
 
 use super::hit::{Hit, Strength};
 use super::remnants::{InstalledPlaces, is_left_place};
-use crate::rules::{Catalogue, Product};
+use crate::rules::{Catalogue, Condition, Product};
 
 /// One product of one snapshot, from all its evidence.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub(super) struct FoundProduct<'c> {
     pub(super) basis: Basis,
     /// Deciding evidence first.
     pub(super) evidence: Vec<Evidence>,
+    /// The evidence whose state no table lists.
+    pub(super) unlisted: Option<Evidence>,
 }
 
 /// How much of a publisher's text a sentence quotes.
@@ -54,8 +56,19 @@ impl FoundProduct<'_> {
         }
     }
 
-    /// The vendor that makes the name of an observation weak evidence of this product, as a part of a sentence.
-    pub(super) fn contradiction(&self) -> Option<String> {
+    /// Why its evidence is too weak to prove it, as a part of a sentence; `None` if the evidence is weak by itself.
+    pub(super) fn doubt(&self) -> Option<String> {
+        self.contradiction().or_else(|| self.unlisted_state())
+    }
+
+    /// The state that makes an observation prove nothing.
+    fn unlisted_state(&self) -> Option<String> {
+        let Evidence { kind, name, state, .. } = self.unlisted.as_ref()?;
+        Some(format!("{kind} {name:?} has the state {state:?}, which the rules do not list; it proves nothing"))
+    }
+
+    /// The vendor that makes the name of an observation weak evidence of this product.
+    fn contradiction(&self) -> Option<String> {
         let evidence = self.evidence.iter().find(|evidence| !evidence.other_vendor.is_empty())?;
         // A publisher's text may be very long, and its beginning is enough to recognise it.
         let vendor: String = evidence.other_vendor.chars().take(VENDOR_CHARS).collect();
@@ -99,7 +112,7 @@ pub(super) fn combine<'c>(catalogue: &'c Catalogue, hits: &[Hit]) -> Vec<FoundPr
     let catalogued: Vec<(&'c Product, Vec<&Hit>)> = catalogued.collect();
     let nothing_installed = InstalledPlaces::default();
     let combine_all = |installed: &InstalledPlaces<'c>| -> Vec<FoundProduct<'c>> {
-        catalogued.iter().filter_map(|(product, hits)| combine_product(product, hits, installed)).collect()
+        catalogued.iter().filter_map(|(product, hits)| combine_product(catalogue, product, hits, installed)).collect()
     };
     let mut found = combine_all(&nothing_installed);
     // Which remnants count depends on what is installed, and that does not depend on remnants.
@@ -114,6 +127,7 @@ pub(super) fn combine<'c>(catalogue: &'c Catalogue, hits: &[Hit]) -> Vec<FoundPr
 
 /// `None` if its only hits are remnants that an installed product explains.
 fn combine_product<'c>(
+    catalogue: &Catalogue,
     product: &'c Product,
     hits: &[&Hit],
     installed: &InstalledPlaces<'_>,
@@ -125,13 +139,16 @@ fn combine_product<'c>(
     // The rule breaks ties, so that the deciding recogniser does not depend on the order of the hits.
     hits.sort_by_key(|hit| (std::cmp::Reverse(hit.strength), std::cmp::Reverse(rank(hit.presence)), &hit.rule));
     let live: Vec<&Hit> = hits.iter().copied().filter(|hit| is_live(hit.presence)).collect();
+    // An observation whose state is unknown supports nothing, however well its name is known.
+    let (unlisted, supporting): (Vec<&Hit>, Vec<&Hit>) =
+        live.iter().partition(|hit| has_unlisted_state(catalogue, hit));
     let remnants: Vec<&Hit> = hits.iter().copied().filter(|hit| hit.presence == Presence::Remnant).collect();
     let remnants_proven = proven(&remnants).is_some() || is_corroborated(&remnants);
     let (presence, basis, deciding) = if let Some(hit) = proven(&live) {
         let presence = if is_contradicted(&live) { not_active(hit.presence) } else { hit.presence };
         (presence, Basis::Proven, live)
-    } else if is_corroborated(&live) {
-        (strongest(&live), Basis::Corroborated, live)
+    } else if is_corroborated(&supporting) {
+        (strongest(&supporting), Basis::Corroborated, live)
     } else if live.is_empty() && remnants_proven {
         // Remnants decide only where nothing live was seen: weak live evidence beside them may be the product itself.
         (Presence::Remnant, Basis::Proven, remnants)
@@ -150,7 +167,14 @@ fn combine_product<'c>(
         rule: deciding.first().map_or_else(String::new, |hit| hit.rule.clone()),
         basis,
         evidence: evidence(&deciding, &others),
+        unlisted: unlisted.first().map(|hit| hit.evidence.clone()),
     })
+}
+
+fn has_unlisted_state(catalogue: &Catalogue, hit: &Hit) -> bool {
+    let Evidence { kind, state, .. } = &hit.evidence;
+    // Only such a state turns what a recogniser shows into a suspicion, so most hits need no second reading of it.
+    hit.presence == Presence::Suspect && catalogue.read_state(Some(*kind), state).condition == Condition::Unlisted
 }
 
 /// Whether the operating system lists the product without calling it active. A product can have several rows there: an

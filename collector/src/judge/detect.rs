@@ -62,5 +62,7 @@ pub(super) fn presence(state: StateReading, shows: Presence) -> Presence {
             Presence::Active
         }
         Condition::There => shows,
+        // Nobody has said what the state means, so it must count neither as installed nor as gone.
+        Condition::Unlisted => Presence::Suspect,
     }
 }

@@ -30,8 +30,8 @@ pub(super) fn protection(
     let mut judged: Vec<(Protection, Reason)> = Vec::new();
     for candidate in found.iter().filter(|one| is_accepted(order, one.product, platform)) {
         let Some((protection, why)) = judge(catalogue, snapshot, candidate, state, received) else { continue };
-        let why = match candidate.contradiction().filter(|_| candidate.presence == Presence::Suspect) {
-            Some(contradiction) => format!("{why}: {contradiction}"),
+        let why = match candidate.doubt().filter(|_| candidate.presence == Presence::Suspect) {
+            Some(doubt) => format!("{why}: {doubt}"),
             None => why.to_owned(),
         };
         let text = format!("{} {why}", candidate.product.name);

@@ -1,5 +1,5 @@
 //! Reads the state of an observation with tables that are data: one file in `states/` for each source of such words or
-//! numbers. A state in no table means nothing; an unknown value is never taken for a known one.
+//! numbers. A state in no table proves nothing: its observation is at most a suspicion.
 //!
 //! ```text
 //!  "[activated enabled]" ─► words, folded ─┐
@@ -16,16 +16,18 @@ use super::subject::Field;
 use super::text::fold;
 use super::toml_reader::Entries;
 
-/// Whether what was observed is installed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Whether what was observed is installed. If tables disagree about a state, the greatest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Condition {
+    /// No table lists the state, so it proves neither that it is installed nor that it is not.
+    Unlisted,
     /// It is installed.
     #[default]
     There,
-    /// A remnant is left: dpkg's `rc`, a service without its binary, an extension that waits for its removal.
-    LeftOver,
     /// The database has the name, but it is not installed.
     Absent,
+    /// A remnant is left: dpkg's `rc`, a service without its binary, an extension that waits for its removal.
+    LeftOver,
 }
 
 /// What a state means.
@@ -92,15 +94,23 @@ impl NamedValue for Says {
 }
 
 impl StateReading {
+    /// The reading of a state before any table is asked.
+    const UNLISTED: Self = Self { condition: Condition::Unlisted, works: None, fresh: None };
+
     fn apply(&mut self, says: Says) {
+        let condition = match says {
+            Says::LeftOver => Condition::LeftOver,
+            Says::Absent => Condition::Absent,
+            // Whether something works can only be said of what is there.
+            Says::There | Says::On | Says::Off | Says::Fresh | Says::Stale => Condition::There,
+        };
+        self.condition = self.condition.max(condition);
         match says {
-            Says::There => self.condition = Condition::There,
-            Says::LeftOver => self.condition = Condition::LeftOver,
-            Says::Absent => self.condition = Condition::Absent,
             Says::On => self.works = Some(true),
             Says::Off => self.works = Some(false),
             Says::Fresh => self.fresh = Some(true),
             Says::Stale => self.fresh = Some(false),
+            Says::There | Says::LeftOver | Says::Absent => {}
         }
     }
 }
@@ -126,11 +136,12 @@ impl States {
 
     /// What the state means. An observation without a kind is read with the tables of all kinds.
     pub(crate) fn read(&self, kind: Option<Kind>, state: &str) -> StateReading {
-        let mut reading = StateReading::default();
         let state = state.trim();
+        // A source that gives no state lists only what is installed.
         if state.is_empty() {
-            return reading;
+            return StateReading::default();
         }
+        let mut reading = StateReading::UNLISTED;
         let holds = |kinds: &[Kind]| kinds.is_empty() || kind.is_none_or(|kind| kinds.contains(&kind));
         let number =
             state.strip_prefix("0x").map_or_else(|| state.parse().ok(), |hex| u64::from_str_radix(hex, 16).ok());

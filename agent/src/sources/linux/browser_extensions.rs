@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use muster_proto::canonical::clean_text;
 use muster_proto::limits;
-use muster_proto::model::{Kind, Observation, SourceName};
+use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
 use super::people::local_homes;
 use super::reading_builder::ReadingBuilder;
@@ -223,7 +223,7 @@ fn add(builder: &mut ReadingBuilder, extension: Extension, browser: &str, path: 
     observation.vendor = author;
     observation.path = path;
     if !enabled {
-        observation.state = "disabled".to_owned();
+        observation.set_state(ReportedState::Disabled);
     }
     observation.attributes.insert("browser".to_owned(), browser.to_owned());
     builder.observations.push(observation);

@@ -1,7 +1,7 @@
 //! Canned roots for the tests of the sources: files by path, with an `os-release`.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use muster_proto::model::{Observation, Watchlist};
@@ -21,6 +21,13 @@ impl Canned {
     pub(super) fn file(self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
         fs::write(self.made(path), bytes).expect("written");
         self
+    }
+
+    /// A file that can be executed.
+    pub(super) fn executable(self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
+        let root = self.file(path, bytes);
+        fs::set_permissions(root.path().join(path), fs::Permissions::from_mode(0o755)).expect("permitted");
+        root
     }
 
     pub(super) fn link(self, path: &str, target: &str) -> Self {

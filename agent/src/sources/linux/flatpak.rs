@@ -1,6 +1,6 @@
 //! `flatpak`: deployed applications and runtimes, of the system and of every user.
 
-use muster_proto::model::{Kind, Observation, SourceName};
+use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
 use super::people::local_homes;
 use super::reading_builder::ReadingBuilder;
@@ -88,7 +88,7 @@ fn commit(context: &ScanContext, deploy: &str, builder: &mut ReadingBuilder) -> 
 fn observation(context: &ScanContext, name: &str, deploy: &str, builder: &mut ReadingBuilder) -> Observation {
     let mut observation = Observation::new(Kind::Flatpak, name);
     match builder.read(context, &format!("{deploy}/metadata"), TEXT_BYTES) {
-        None => observation.state = "metadata-missing".to_owned(),
+        None => observation.set_state(ReportedState::MetadataMissing),
         Some(bytes) => {
             let groups = key_file::parse(&String::from_utf8_lossy(&bytes));
             if !groups.iter().any(|group| matches!(group.name.as_str(), "Application" | "Runtime")) {

@@ -99,6 +99,10 @@ fn a_pipe_device_or_loop_in_place_of_a_file_is_reported_and_does_not_block() {
             if matches!(source, SourceName::SystemdUnits | SourceName::TrustStore) && *form == "a folder" {
                 continue;
             }
+            // A circle of links leads nowhere, and that is a state of a unit.
+            if source == SourceName::SystemdUnits && *form == "a circle" {
+                continue;
+            }
             make(&full);
             let reading = read(source, root.path());
             assert!(!reading.outcome.is_complete(), "{source}: {form} at {path}: {reading:?}");

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use muster_proto::model::{Kind, Observation, SourceName};
+use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
 use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::cgroup::unit_of_group;
@@ -73,7 +73,7 @@ fn process(context: &ScanContext, id: &str, hidden_executable: &mut bool) -> Opt
     let mut observation = Observation::new(Kind::Process, name.as_str());
     observation.id = name;
     match &executable {
-        Ok(target) if target.ends_with(DELETED) => observation.state = "deleted".to_owned(),
+        Ok(target) if target.ends_with(DELETED) => observation.set_state(ReportedState::Deleted),
         Ok(_) => {}
         // The process belongs to another user and matched by its name; its executable is hidden.
         Err(error) => *hidden_executable |= is_denied(error),

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Kind, Observation, SourceName};
+use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
 use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::snap::{Installed, of_file, parse_state, parse_yaml};
@@ -108,7 +108,7 @@ fn observation(context: &ScanContext, name: String, files: SnapFiles, builder: &
     observation.id = name;
     observation.path = mount;
     if !enabled {
-        observation.state = "disabled".to_owned();
+        observation.set_state(ReportedState::Disabled);
     }
     if !revision.is_empty() {
         observation.attributes.insert("revision".to_owned(), revision);

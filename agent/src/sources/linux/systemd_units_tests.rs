@@ -33,7 +33,7 @@ impl Machine {
 }
 
 fn found(reading: &SourceReading) -> Vec<(&str, &str, &str)> {
-    let attribute = |o: &Observation| usize::from(o.attributes.contains_key("enabled"));
+    let attribute = |o: &Observation| usize::from(o.attributes.get("enabled").is_some_and(|enabled| enabled == "yes"));
     reading.observations.iter().map(|o| (o.name.as_str(), o.state.as_str(), ["", "enabled"][attribute(o)])).collect()
 }
 
@@ -58,7 +58,7 @@ fn units_have_program_path_and_enablement() {
             ("gone.service", "binary-missing", ""),
             ("kesl.service", "", "enabled"),
             ("off.service", "masked", ""),
-            ("stale.service", "unit-missing", ""),
+            ("stale.service", "broken-link", ""),
         ]
     );
     let kesl = &reading.observations[1];
@@ -144,4 +144,144 @@ fn scripts_that_openrc_starts_are_enabled() {
         .link("etc/runlevels/default/clamd", "/etc/init.d/clamd");
     let reading = root.read(&SystemdUnits);
     assert_eq!(reading.observations[0].attributes["enabled"], "yes");
+}
+
+/// Name, state, enablement and path of each unit.
+fn rows(root: &Canned) -> Vec<String> {
+    let reading = root.read(&SystemdUnits);
+    assert_eq!(reading.reason, "");
+    let enabled = |o: &Observation| o.attributes.get("enabled").cloned().unwrap_or_default();
+    let row = |o: &Observation| format!("{} [{}] [{}] {}", o.name, o.state, enabled(o), o.path);
+    reading.observations.iter().map(row).collect()
+}
+
+const UNIT: &str = "[Service]\nExecStart=/opt/kaspersky/kesl/libexec/kesl\n";
+
+#[test]
+fn a_mask_without_a_unit_file_below_it_is_masked() {
+    let root = Canned::new("ubuntu").link("etc/systemd/system/kesl.service", "/dev/null");
+    assert_eq!(rows(&root), ["kesl.service [masked] [masked] /etc/systemd/system/kesl.service"]);
+    let root = Canned::new("ubuntu").link("etc/systemd/system/kesl.service", "../../../dev/null");
+    assert_eq!(rows(&root), ["kesl.service [masked] [masked] /etc/systemd/system/kesl.service"]);
+}
+
+#[test]
+fn what_a_removed_product_leaves_is_named_by_its_links_and_not_by_its_drop_ins() {
+    let root = Canned::new("ubuntu")
+        .link("etc/systemd/system/kesl.service", "/dev/null")
+        .file("etc/systemd/system/kesl.service.d/override.conf", "[Service]\nMemoryMax=2G\n")
+        .file("etc/systemd/system/klnagent64.service.d/override.conf", "[Service]\nMemoryMax=2G\n")
+        .link("etc/systemd/system/multi-user.target.wants/kesl.service", "/usr/lib/systemd/system/kesl.service")
+        .link(
+            "etc/systemd/system/multi-user.target.wants/klnagent64.service",
+            "/usr/lib/systemd/system/klnagent64.service",
+        )
+        .link("etc/systemd/system/multi-user.target.wants/scan@1.service", "/usr/lib/systemd/system/scan@.service")
+        .file("etc/systemd/system/only.service.d/override.conf", "[Service]\nMemoryMax=2G\n");
+    assert_eq!(
+        rows(&root),
+        [
+            "kesl.service [masked] [masked] /etc/systemd/system/kesl.service",
+            "klnagent64.service [broken-link] [yes] /etc/systemd/system/multi-user.target.wants/klnagent64.service",
+            "scan@1.service [broken-link] [yes] /etc/systemd/system/multi-user.target.wants/scan@1.service",
+        ]
+    );
+}
+
+#[test]
+fn a_mask_above_an_installed_unit_switches_it_off_and_does_not_remove_it() {
+    let masked = || {
+        let root = Canned::new("ubuntu").link("etc/systemd/system/kesl.service", "/dev/null");
+        root.file("usr/lib/systemd/system/kesl.service", UNIT)
+    };
+    let root = masked().executable("opt/kaspersky/kesl/libexec/kesl", "\x7fELF");
+    assert_eq!(rows(&root), ["kesl.service [] [masked] /usr/lib/systemd/system/kesl.service"]);
+    assert_eq!(
+        rows(&masked()),
+        ["kesl.service [masked] [masked] /etc/systemd/system/kesl.service"],
+        "without a program"
+    );
+}
+
+#[test]
+fn a_unit_leads_to_its_program_through_links_and_overridden_files() {
+    let root = Canned::new("ubuntu")
+        .executable("opt/kaspersky/kesl/libexec/kesl", "\x7fELF")
+        .link("etc/systemd/system/broken.service", "/opt/gone/broken.service")
+        .file("usr/lib/systemd/system/broken.service", UNIT)
+        .file("etc/systemd/system/moved.service", "[Service]\nExecStart=/opt/gone/moved\n")
+        .file("usr/lib/systemd/system/moved.service", UNIT)
+        .link("etc/systemd/system/gone.service", "/opt/gone/gone.service")
+        .file("opt/kept/odd.service", UNIT)
+        .link("etc/systemd/system/multi-user.target.wants/odd.service", "/opt/kept/odd.service")
+        .link("etc/systemd/system/multi-user.target.wants/alias.service", "/usr/lib/systemd/system/moved.service");
+    assert_eq!(
+        rows(&root),
+        [
+            "broken.service [] [] /usr/lib/systemd/system/broken.service",
+            "gone.service [broken-link] [] /etc/systemd/system/gone.service",
+            "moved.service [] [] /usr/lib/systemd/system/moved.service",
+            "odd.service [unit-missing] [yes] /etc/systemd/system/multi-user.target.wants/odd.service",
+        ]
+    );
+}
+
+#[test]
+fn a_mask_switches_off_an_init_script_and_a_masked_template_its_instances() {
+    let root = Canned::new("debian")
+        .file("etc/init.d/kess", "#!/bin/sh\n")
+        .link("etc/systemd/system/kess.service", "/dev/null")
+        .link("etc/systemd/system/scan@.service", "/dev/null")
+        .file("usr/lib/systemd/system/scan@.service", "[Service]\nExecStart=/usr/bin/scan %i\n")
+        .executable("usr/bin/scan", "\x7fELF")
+        .link("etc/systemd/system/multi-user.target.wants/scan@1.service", "/usr/lib/systemd/system/scan@.service");
+    assert_eq!(
+        rows(&root),
+        [
+            "scan@.service [] [masked] /usr/lib/systemd/system/scan@.service",
+            "scan@1.service [] [masked] /usr/lib/systemd/system/scan@.service",
+            "kess [] [masked] /etc/init.d/kess",
+        ]
+    );
+}
+
+#[test]
+fn an_init_script_leads_to_its_program_and_a_level_to_its_script() {
+    let root = Canned::new("debian")
+        .file("etc/init.d/gone", "#!/bin/sh\nDAEMON=/opt/gone/daemon\n")
+        .file("etc/init.d/kept", "#!/bin/sh\nDAEMON=/usr/sbin/kept\n")
+        .file("usr/sbin/kept", "")
+        .link("etc/init.d/linked", "/opt/gone/linked")
+        .link("etc/rc2.d/S20removed", "../init.d/removed");
+    assert_eq!(
+        rows(&root),
+        [
+            "gone [binary-missing] [] /etc/init.d/gone",
+            "kept [] [] /etc/init.d/kept",
+            "linked [broken-link] [] /etc/init.d/linked",
+            "removed [broken-link] [yes] /etc/rc2.d/S20removed",
+        ]
+    );
+}
+
+#[test]
+fn a_mask_in_a_home_directory_switches_off_the_unit_of_all_sessions() {
+    let watchlist = || Watchlist { units: vec!["kesl*".to_owned()], ..Watchlist::default() };
+    let home = || {
+        Canned::new("debian")
+            .file("etc/passwd", "jane:x:1000:1000::/srv/jane:/bin/sh\n")
+            .link("srv/jane/.config/systemd/user/kesl-gui.service", "/dev/null")
+            .link("srv/jane/.config/systemd/user/default.target.wants/kesl-old.service", "/opt/gone/kesl-old.service")
+    };
+    let row = |o: &Observation| format!("{} [{}] {}", o.name, o.state, o.attributes["type"]);
+    let rows = |root: Canned| -> Vec<String> {
+        root.read_with(&SystemdUnits, watchlist()).observations.iter().map(row).collect()
+    };
+    assert_eq!(rows(home()), ["kesl-gui.service [masked] user", "kesl-old.service [broken-link] user"]);
+    let root = home().file("usr/lib/systemd/user/kesl-gui.service", "[Service]\nExecStart=/usr/bin/kesl-gui\n");
+    let root = root.file("usr/bin/kesl-gui", "");
+    assert_eq!(
+        rows(root),
+        ["kesl-gui.service [] user", "kesl-gui.service [] user", "kesl-old.service [broken-link] user"]
+    );
 }

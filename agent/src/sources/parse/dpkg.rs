@@ -4,6 +4,8 @@
 //! truncated, and [`Status::fault`] or [`Status::open_end`] says where. A truncation exactly between two stanzas leaves a
 //! well-formed file; the source detects it by the file lists beside the database (`info/*.list`).
 
+use muster_proto::model::{DPKG_REINSTALL, DPKG_STATUS, DPKG_WANTED};
+
 /// A package in the database. Bytes that are not UTF-8 are replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Package {
@@ -230,34 +232,19 @@ fn is_package_name(name: &[u8]) -> bool {
 /// The letters for a `Status`: `ii` for `install ok installed`, `rc` for `deinstall ok config-files`.
 fn letters(status: &[u8]) -> Option<String> {
     let mut words = status.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let want = match words.next()? {
-        b"unknown" => 'u',
-        b"install" => 'i',
-        b"hold" => 'h',
-        b"deinstall" => 'r',
-        b"purge" => 'p',
-        _ => return None,
-    };
+    let letter =
+        |word: &[u8], of: &[(&str, char)]| of.iter().find(|(name, _)| name.as_bytes() == word).map(|one| one.1);
+    let want = letter(words.next()?, DPKG_WANTED)?;
     let reinstall = match words.next()? {
         b"ok" => false,
         b"reinstreq" => true,
         _ => return None,
     };
-    let is = match words.next()? {
-        b"not-installed" => 'n',
-        b"config-files" => 'c',
-        b"half-installed" => 'H',
-        b"unpacked" => 'U',
-        b"half-configured" => 'F',
-        b"triggers-awaited" => 'W',
-        b"triggers-pending" => 't',
-        b"installed" => 'i',
-        _ => return None,
-    };
+    let is = letter(words.next()?, DPKG_STATUS)?;
     if words.next().is_some() {
         return None;
     }
-    Some([want, is].into_iter().chain(reinstall.then_some('R')).collect())
+    Some([want, is].into_iter().chain(reinstall.then_some(DPKG_REINSTALL)).collect())
 }
 
 /// The name in `Name <mail@host>`; empty for a bare mail address.

@@ -1,12 +1,13 @@
-//! `watch-paths`: which paths of the watchlist exist. Reads no file contents.
+//! `watch-paths`: which paths of the watchlist exist, and whether the folders among them contain a program.
 
 use std::io;
 
-use muster_proto::model::{Kind, Observation, SourceName};
+use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
+use super::tree::{Contents, contents};
 use crate::sources::root::FileKind;
 use crate::sources::watchlist::{has_wildcard, matches};
-use crate::sources::{ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
+use crate::sources::{PLATFORM, ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
 
 pub(in crate::sources) struct WatchPaths;
 
@@ -59,27 +60,14 @@ fn observation(context: &ScanContext, path: &str, kind: FileKind) -> Observation
     let mut observation = Observation::new(Kind::Path, path);
     path.clone_into(&mut observation.path);
     observation.attributes.insert("type".to_owned(), kind.name().to_owned());
-    let state = match kind {
-        FileKind::Directory if has_no_files(context, path, &mut { MAX_DIRECTORIES }) => NO_FILES,
-        FileKind::BrokenLink => kind.name(),
-        FileKind::File | FileKind::Directory | FileKind::Other => "",
-    };
-    state.clone_into(&mut observation.state);
+    match kind {
+        FileKind::BrokenLink => observation.set_state(ReportedState::BrokenLink),
+        FileKind::Directory => match contents(&context.root, PLATFORM, path) {
+            Contents::NoFiles => observation.set_state(ReportedState::NoFiles),
+            Contents::NoProgram => observation.set_state(ReportedState::NoProgram),
+            Contents::Program | Contents::Unknown => {}
+        },
+        FileKind::File | FileKind::Other => {}
+    }
     observation
-}
-
-/// The state of a directory without files, as uninstallers leave them.
-const NO_FILES: &str = "no-files";
-
-/// Limit of directories opened in search of a file. Above it the directory counts as not empty.
-const MAX_DIRECTORIES: u32 = 32;
-
-/// Whether there are only directories below. A directory that cannot be read may contain files.
-fn has_no_files(context: &ScanContext, path: &str, directories: &mut u32) -> bool {
-    let Some(left) = directories.checked_sub(1) else { return false };
-    *directories = left;
-    let Ok(entries) = context.root.list(path) else { return false };
-    // Look for files at this level first: one is enough, and no further directory need be opened.
-    entries.iter().all(|entry| entry.is_directory)
-        && entries.iter().all(|entry| has_no_files(context, &format!("{path}/{}", entry.name), directories))
 }

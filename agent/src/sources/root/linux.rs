@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use muster_proto::model::Timestamp;
 
-use super::{Entry, FileKind, Times};
+use super::{Entry, FileAt, FileKind, Times};
 
 /// The number of links that the kernel follows for one path.
 const LINKS_FOLLOWED: usize = 40;
@@ -99,19 +99,26 @@ impl Place {
         Ok(entries)
     }
 
-    pub(super) fn kind_at(&self, path: &str) -> io::Result<Option<FileKind>> {
-        let kind_of =
-            |fd: OwnedFd| -> io::Result<FileType> { Ok(FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode)) };
+    pub(super) fn file_at(&self, path: &str) -> io::Result<Option<FileAt>> {
+        let mode_of = |fd: OwnedFd| -> io::Result<u32> { Ok(rustix::fs::fstat(&fd)?.st_mode) };
         match self.resolve(path, OFlags::PATH | OFlags::CLOEXEC) {
-            Ok(fd) => Ok(Some(match kind_of(fd)? {
-                kind if kind.is_file() => FileKind::File,
-                kind if kind.is_dir() => FileKind::Directory,
-                _ => FileKind::Other,
-            })),
+            Ok(fd) => {
+                let mode = mode_of(fd)?;
+                let kind = match FileType::from_raw_mode(mode) {
+                    kind if kind.is_file() => FileKind::File,
+                    kind if kind.is_dir() => FileKind::Directory,
+                    _ => FileKind::Other,
+                };
+                let executable = Mode::from_raw_mode(mode).intersects(Mode::XUSR | Mode::XGRP | Mode::XOTH);
+                Ok(Some(FileAt { kind, executable }))
+            }
             // Either nothing is there or a broken link. Only without following can the two be told apart.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
                 match self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC) {
-                    Ok(fd) => Ok((kind_of(fd)? == FileType::Symlink).then_some(FileKind::BrokenLink)),
+                    Ok(fd) => {
+                        let is_link = FileType::from_raw_mode(mode_of(fd)?) == FileType::Symlink;
+                        Ok(is_link.then_some(FileAt { kind: FileKind::BrokenLink, executable: false }))
+                    }
                     Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
                     Err(error) => Err(error.into()),
                 }
@@ -260,10 +267,11 @@ mod tests {
     #[test]
     fn the_kind_of_a_file_is_found_without_reading_it() {
         let (_outer, place) = image();
-        assert_eq!(place.kind_at("/etc").expect("known"), Some(FileKind::Directory));
-        assert_eq!(place.kind_at("/etc/os-release").expect("known"), Some(FileKind::File));
-        assert_eq!(place.kind_at("/etc/broken").expect("known"), Some(FileKind::BrokenLink));
-        assert_eq!(place.kind_at("/etc/none").expect("known"), None);
+        let kind = |path: &str| place.file_at(path).expect("known").map(|file| file.kind);
+        assert_eq!(kind("/etc"), Some(FileKind::Directory));
+        assert_eq!(kind("/etc/os-release"), Some(FileKind::File));
+        assert_eq!(kind("/etc/broken"), Some(FileKind::BrokenLink));
+        assert_eq!(kind("/etc/none"), None);
         assert_eq!(place.read_link("/etc/broken").expect("link"), "/nowhere");
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use muster_proto::model::Timestamp;
 
-use super::{Entry, FileKind, Times};
+use super::{Entry, FileAt, FileKind, Times};
 
 #[derive(Debug)]
 pub(super) struct Place;
@@ -23,6 +23,17 @@ pub(super) fn identity(_metadata: &Metadata) -> (u64, u64) {
 pub(super) fn read_at(mut file: &File, place: u64, buffer: &mut [u8]) -> io::Result<()> {
     file.seek(SeekFrom::Start(place))?;
     file.read_exact(buffer)
+}
+
+#[cfg(unix)]
+fn is_executable(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o111 != 0
+}
+
+#[cfg(not(unix))]
+const fn is_executable(_metadata: &Metadata) -> bool {
+    false
 }
 
 impl Place {
@@ -65,11 +76,16 @@ impl Place {
         if entries.len() > most || names > bytes { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(entries) }
     }
 
-    pub(super) fn kind_at(&self, path: &str) -> io::Result<Option<FileKind>> {
+    pub(super) fn file_at(&self, path: &str) -> io::Result<Option<FileAt>> {
         match std::fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => Ok(Some(FileKind::Directory)),
-            Ok(metadata) if metadata.is_file() => Ok(Some(FileKind::File)),
-            Ok(_) => Ok(Some(FileKind::Other)),
+            Ok(metadata) => {
+                let kind = match &metadata {
+                    metadata if metadata.is_dir() => FileKind::Directory,
+                    metadata if metadata.is_file() => FileKind::File,
+                    _ => FileKind::Other,
+                };
+                Ok(Some(FileAt { kind, executable: is_executable(&metadata) }))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

@@ -1,0 +1,102 @@
+//! What the directories of units contain, before anything is followed: the files of each unit in the order in which they
+//! override each other, the links that start units, and the drop-ins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::sources::root::Entry;
+
+/// The types of units that are read.
+const KINDS: &[&str] = &["service", "timer", "socket", "path"];
+
+/// A unit file, or a link in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct UnitFile {
+    pub(super) path: String,
+    pub(super) is_link: bool,
+}
+
+/// The units of one manager: the system's, that of all user sessions, or those of one home directory.
+#[derive(Debug, Default)]
+pub(super) struct UnitFiles {
+    /// The files of a unit name; an earlier one overrides a later one.
+    files: BTreeMap<String, Vec<UnitFile>>,
+    /// The link that starts a unit: `multi-user.target.wants/kesl.service`.
+    started: BTreeMap<String, UnitFile>,
+    /// The names of started units, instances by their template.
+    enabled: BTreeSet<String>,
+    /// The drop-ins of a unit name, in the order in which they apply.
+    drop_ins: BTreeMap<String, Vec<String>>,
+}
+
+impl UnitFiles {
+    /// Adds the entries of a directory, after those that override it.
+    pub(super) fn add(&mut self, dir: &str, entries: &[Entry], mut list: impl FnMut(&str) -> Vec<Entry>) {
+        for entry in entries {
+            let path = format!("{dir}/{}", entry.name);
+            let (stem, extension) = entry.name.rsplit_once('.').unwrap_or((&entry.name, ""));
+            match extension {
+                "wants" | "requires" | "upholds" => {
+                    for link in list(&path) {
+                        self.enabled.insert(template_of(&link.name));
+                        if is_unit(&link.name) && !link.is_directory {
+                            let file = UnitFile { path: format!("{path}/{}", link.name), is_link: link.is_link };
+                            self.started.entry(link.name).or_insert(file);
+                        }
+                    }
+                }
+                "d" => {
+                    let files = list(&path).into_iter().filter(|file| extension_of(&file.name) == "conf");
+                    let files = files.map(|file| format!("{path}/{}", file.name));
+                    self.drop_ins.entry(stem.to_owned()).or_default().extend(files);
+                }
+                _ if is_unit(&entry.name) && !entry.is_directory => {
+                    let file = UnitFile { path, is_link: entry.is_link };
+                    self.files.entry(entry.name.clone()).or_default().push(file);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The units that have a file or a link that starts them. Drop-ins alone make no unit.
+    pub(super) fn names(&self) -> BTreeSet<&str> {
+        self.files.keys().chain(self.started.keys()).map(String::as_str).collect()
+    }
+
+    /// The files with this very name.
+    pub(super) fn files_of(&self, name: &str) -> &[UnitFile] {
+        self.files.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The link that starts the unit.
+    pub(super) fn start_link(&self, name: &str) -> Option<&UnitFile> {
+        self.started.get(name)
+    }
+
+    pub(super) fn is_enabled(&self, name: &str) -> bool {
+        self.enabled.contains(&template_of(name))
+    }
+
+    /// The drop-ins of a unit. Those of a template apply to every instance.
+    pub(super) fn drop_ins_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let template = template_of(name);
+        let of_template = if template == name { None } else { self.drop_ins.get(&template) };
+        of_template.into_iter().chain(self.drop_ins.get(name)).flatten().map(String::as_str)
+    }
+}
+
+/// The template of a unit name: `getty@.service` for the instance `getty@tty1.service`.
+pub(super) fn template_of(name: &str) -> String {
+    match (name.split_once('@'), name.rsplit_once('.')) {
+        (Some((stem, _)), Some((_, extension))) => format!("{stem}@.{extension}"),
+        _ => name.to_owned(),
+    }
+}
+
+fn is_unit(name: &str) -> bool {
+    KINDS.contains(&extension_of(name))
+}
+
+fn extension_of(name: &str) -> &str {
+    name.rsplit_once('.').map(|(_, extension)| extension).unwrap_or_default()
+}

@@ -1,0 +1,88 @@
+//! Tests of the watch-paths source: what a watched folder contains.
+
+use std::collections::BTreeMap;
+
+use muster_proto::model::Watchlist;
+
+use super::canned::Canned;
+use super::portable::watch_paths::WatchPaths;
+
+const ELF: &[u8] = b"\x7fELF\x02\x01\x01";
+
+/// The states of these watched paths, by path.
+fn states(root: &Canned, paths: &[&str]) -> BTreeMap<String, String> {
+    let watchlist = Watchlist { paths: paths.iter().map(|path| (*path).to_owned()).collect(), ..Watchlist::default() };
+    let reading = root.read_with(&WatchPaths, watchlist);
+    assert_eq!(reading.reason, "");
+    reading.observations.into_iter().map(|seen| (seen.name, seen.state)).collect()
+}
+
+fn state(root: &Canned) -> String {
+    states(root, &["/opt/k"]).remove("/opt/k").expect("the folder")
+}
+
+#[test]
+fn a_folder_is_a_program_only_if_it_contains_one() {
+    let root = Canned::new("debian").directory("opt/k/bin").directory("opt/k/lib/deep");
+    assert_eq!(state(&root), "no-files");
+    let root = root.file("opt/k/doc/uninstall.log", "removed\n").link("opt/k/bin/k", "/nowhere");
+    assert_eq!(state(&root), "no-program");
+    let root = root.executable("opt/k/bin/k.conf", "[General]\n").file("opt/k/lib/deep/x.so", "gone");
+    assert_eq!(state(&root), "no-program", "a permission alone makes no program, and neither does a name");
+    let root = root.executable("opt/k/lib/deep/k", ELF);
+    assert_eq!(state(&root), "");
+}
+
+#[test]
+fn scripts_and_libraries_are_programs() {
+    assert_eq!(state(&Canned::new("debian").executable("opt/k/lynis", "#!/bin/sh\n")), "");
+    assert_eq!(state(&Canned::new("debian").file("opt/k/libk.so.2", ELF)), "");
+}
+
+#[test]
+fn uninstallers_and_scripts_in_the_documentation_are_no_programs() {
+    let root = Canned::new("debian")
+        .executable("opt/k/uninstall.sh", "#!/bin/sh\n")
+        .executable("opt/k/doc/samples/example.sh", "#!/bin/sh\n");
+    assert_eq!(state(&root), "no-program");
+}
+
+#[test]
+fn a_program_without_permission_to_run_is_not_said_to_be_gone() {
+    // A copy of the tree, or an administrator who switched it off.
+    assert_eq!(state(&Canned::new("debian").file("opt/k/bin/k", ELF)), "");
+}
+
+#[test]
+fn a_data_folder_that_is_reached_through_a_link_is_no_program() {
+    let root = Canned::new("fedora").link("opt", "var/opt").file("var/opt/k/common/k.ini", "[General]\n");
+    assert_eq!(state(&root), "no-program");
+}
+
+#[test]
+fn a_product_that_was_moved_behind_a_link_is_found() {
+    let root = Canned::new("ubuntu").link("opt/k", "/srv/opt/k").executable("srv/opt/k/libexec/k", ELF);
+    assert_eq!(state(&root), "");
+    let root = Canned::new("ubuntu").link("opt/k/app", "/srv/k").executable("srv/k/bin/k", ELF);
+    assert_eq!(state(&root), "", "a link inside the folder");
+}
+
+#[test]
+fn nothing_is_claimed_where_a_limit_is_reached() {
+    let many = |files: usize| {
+        (0..files).fold(Canned::new("debian"), |root, at| root.file(&format!("opt/k/logs/{at}.log"), "x"))
+    };
+    assert_eq!(state(&many(3000)), "no-program");
+    assert_eq!(state(&many(4100)), "", "too many entries");
+    let deep = format!("opt/k/{}", "d/".repeat(20));
+    assert_eq!(state(&Canned::new("debian").file(&format!("{deep}x.log"), "x")), "", "too deep");
+    assert_eq!(state(&Canned::new("debian").file("opt/k/x.log", "x").link("opt/k/ring", ".")), "", "a ring of links");
+}
+
+#[test]
+fn files_are_not_examined_and_a_broken_link_is_named() {
+    let root = Canned::new("debian").file("opt/k/k.conf", "").link("opt/gone", "/nowhere");
+    let found = states(&root, &["/opt/k/k.conf", "/opt/gone", "/opt/none"]);
+    let expected = [("/opt/gone", "broken-link"), ("/opt/k/k.conf", "")];
+    assert_eq!(found, expected.map(|(path, state)| (path.to_owned(), state.to_owned())).into());
+}

@@ -1,0 +1,210 @@
+//! What a watched folder contains: a program, or only what an uninstaller left behind. Reads the first bytes of files.
+//!
+//! A folder of that name proves a product only if something in it can run. Logs, settings and licences outlive the program,
+//! and so do empty folders. Links are followed, because a product may have been moved to another disk. Where the limits are
+//! reached or something cannot be read, nothing is claimed.
+
+use std::collections::VecDeque;
+
+use muster_proto::model::Platform;
+
+use crate::sources::parse::paged::Storage;
+use crate::sources::root::{FileKind, Root};
+
+/// Limit of entries of one tree. What is left of a product with its databases has some 2,000; more takes too long to examine
+/// and too much memory to list.
+const ENTRIES: usize = 4096;
+/// Limit of levels below the folder. Products have up to eight.
+const DEPTH: usize = 12;
+/// Limit of files that are opened. Each can cost a seek of the disk, and programs are near the top of their tree.
+const HEADS: usize = 512;
+/// How much of a file is read: up to the type in the header of an ELF file.
+const HEAD_BYTES: usize = 18;
+/// Folders in which a script is an example or a description.
+const DOCUMENTATION: &[&str] = &["doc", "docs", "documentation", "examples", "man", "licenses"];
+
+/// What a folder contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Contents {
+    /// Only folders.
+    NoFiles,
+    /// Files, and none of them is a program.
+    NoProgram,
+    Program,
+    /// A limit was reached, or something could not be read.
+    Unknown,
+}
+
+/// What one file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Data,
+    /// It has the form of a program and no permission to run, which a copy loses and an administrator can take away.
+    MaybeProgram,
+    Program,
+}
+
+/// Searches the tree for a program, level by level: programs are near the top.
+pub(super) fn contents(root: &Root, platform: Platform, folder: &str) -> Contents {
+    let mut search = Search { root, platform, entries: ENTRIES, heads: HEADS, files: false, doubt: false };
+    let mut folders = VecDeque::from([(folder.to_owned(), 0, false)]);
+    while let Some((path, depth, documentation)) = folders.pop_front() {
+        match search.folder(&path, documentation) {
+            None => return Contents::Unknown,
+            Some(Folder { program: true, .. }) => return Contents::Program,
+            Some(Folder { below, .. }) if depth == DEPTH && !below.is_empty() => return Contents::Unknown,
+            Some(Folder { below, .. }) => folders.extend(below.into_iter().map(|name| {
+                let documentation = documentation || DOCUMENTATION.contains(&name.as_str());
+                (format!("{path}/{name}"), depth + 1, documentation)
+            })),
+        }
+    }
+    match search {
+        Search { doubt: true, .. } => Contents::Unknown,
+        Search { files: true, .. } => Contents::NoProgram,
+        Search { .. } => Contents::NoFiles,
+    }
+}
+
+struct Search<'a> {
+    root: &'a Root,
+    platform: Platform,
+    /// How many entries and files may still be examined.
+    entries: usize,
+    heads: usize,
+    /// Whether any file was found, and any that may be a program.
+    files: bool,
+    doubt: bool,
+}
+
+/// One folder of the tree.
+struct Folder {
+    program: bool,
+    /// The names of the folders in it.
+    below: Vec<String>,
+}
+
+impl Search<'_> {
+    /// Examines the files of one folder; `None` if it cannot be read.
+    fn folder(&mut self, path: &str, documentation: bool) -> Option<Folder> {
+        let entries = self.root.list_at_most(path, self.entries).ok()?;
+        self.entries -= entries.len();
+        let mut folder = Folder { program: false, below: Vec::new() };
+        for entry in entries {
+            if entry.is_directory {
+                folder.below.push(entry.name);
+                continue;
+            }
+            self.files = true;
+            let file = format!("{path}/{}", entry.name);
+            let Some(found) = self.root.file_at(&file).ok()? else { continue };
+            match found.kind {
+                FileKind::Directory => folder.below.push(entry.name),
+                FileKind::File => match self.content(&file, &entry.name, found.executable, documentation)? {
+                    Content::Program => return Some(Folder { program: true, ..folder }),
+                    Content::MaybeProgram => self.doubt = true,
+                    Content::Data => {}
+                },
+                FileKind::BrokenLink | FileKind::Other => {}
+            }
+        }
+        Some(folder)
+    }
+
+    /// `None` if the file cannot be read.
+    fn content(&mut self, path: &str, name: &str, executable: bool, documentation: bool) -> Option<Content> {
+        // All that an uninstaller can do is to remove what is left.
+        if name.to_ascii_lowercase().starts_with("unins") {
+            return Some(Content::Data);
+        }
+        let may_be_program = executable || is_library(name) || has_program_name(name);
+        let Some(left) = self.heads.checked_sub(1) else {
+            return (!may_be_program).then_some(Content::Data);
+        };
+        self.heads = left;
+        let file = self.root.open(path).ok()?;
+        let length = usize::try_from(file.size()).unwrap_or(HEAD_BYTES).min(HEAD_BYTES);
+        let mut head = vec![0; length];
+        file.read_at(0, &mut head).ok()?;
+        Some(content(self.platform, name, &head, executable, documentation))
+    }
+}
+
+fn content(platform: Platform, name: &str, head: &[u8], executable: bool, documentation: bool) -> Content {
+    let is_script = head.starts_with(b"#!") && executable && !documentation;
+    let is_binary = match platform {
+        Platform::Linux => is_elf_program(head),
+        Platform::Macos => is_mach_o(head),
+        // Windows has no permission that is visible here; it runs files by their names.
+        Platform::Windows if head.starts_with(b"MZ") && has_program_name(name) => return Content::Program,
+        Platform::Windows => false,
+    };
+    match is_binary {
+        true if executable || is_library(name) => Content::Program,
+        true => Content::MaybeProgram,
+        false if is_script && platform != Platform::Windows => Content::Program,
+        false => Content::Data,
+    }
+}
+
+/// An ELF file other than the memory image of a crashed program.
+fn is_elf_program(head: &[u8]) -> bool {
+    const CORE: &[u8] = &[4];
+    // The type is a 16-bit number in the byte order of the file, so its value is in either of the two bytes.
+    let file_type = if head.get(5) == Some(&2) { head.get(17..18) } else { head.get(16..17) };
+    head.starts_with(b"\x7fELF") && file_type != Some(CORE)
+}
+
+/// A Mach-O file of either byte order and width, or one for several architectures.
+fn is_mach_o(head: &[u8]) -> bool {
+    const MAGIC: [[u8; 4]; 5] = [
+        [0xfe, 0xed, 0xfa, 0xce],
+        [0xfe, 0xed, 0xfa, 0xcf],
+        [0xce, 0xfa, 0xed, 0xfe],
+        [0xcf, 0xfa, 0xed, 0xfe],
+        [0xca, 0xfe, 0xba, 0xbe],
+    ];
+    MAGIC.iter().any(|magic| head.starts_with(magic))
+}
+
+/// A library needs no permission to be loaded: `libx.so`, `libx.so.1`, `x.dylib`.
+fn is_library(name: &str) -> bool {
+    name.ends_with(".so") || name.contains(".so.") || name.ends_with(".dylib")
+}
+
+/// A name that Windows runs or loads.
+fn has_program_name(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default();
+    matches!(extension.as_str(), "exe" | "dll" | "sys" | "com" | "scr" | "ocx" | "cpl")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_has_the_form_of_one_and_may_run() {
+        let linux = |name: &str, head: &[u8], executable: bool| content(Platform::Linux, name, head, executable, false);
+        let mut core = b"\x7fELF\x02\x01\x01".to_vec();
+        core.resize(16, 0);
+        core.extend([4, 0]);
+        for (name, head, executable, expected) in [
+            ("kesl", &b"\x7fELF"[..], true, Content::Program),
+            ("kesl", b"\x7fELF", false, Content::MaybeProgram),
+            ("libx.so.1", b"\x7fELF", false, Content::Program),
+            ("libx.so.1", b"gone", false, Content::Data),
+            ("run.sh", b"#!/bin/sh", true, Content::Program),
+            ("run.sh", b"#!/bin/sh", false, Content::Data),
+            ("kesl.log", b"2026-11-28", true, Content::Data),
+            ("setup.exe", b"MZ\x90", true, Content::Data),
+            ("core.17", &core, true, Content::Data),
+            ("empty", b"", true, Content::Data),
+        ] {
+            assert_eq!(linux(name, head, executable), expected, "{name} {executable}");
+        }
+        assert_eq!(content(Platform::Linux, "example.sh", b"#!/bin/sh", true, true), Content::Data, "in a doc folder");
+        assert_eq!(content(Platform::Windows, "avp.exe", b"MZ\x90", false, false), Content::Program);
+        assert_eq!(content(Platform::Windows, "avp.log", b"MZ\x90", false, false), Content::Data);
+        assert_eq!(content(Platform::Macos, "kav", &[0xcf, 0xfa, 0xed, 0xfe], true, false), Content::Program);
+    }
+}
