@@ -8,6 +8,7 @@
 //! ```
 
 mod init_scripts;
+mod targets;
 mod unit_files;
 mod unit_state;
 

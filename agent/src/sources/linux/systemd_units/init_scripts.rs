@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use muster_proto::model::{Kind, Observation, ReportedState};
 
+use super::targets::{is_missing, is_null};
 use super::unit_files::{UnitFile, UnitFiles};
-use super::unit_state::is_missing;
 use crate::sources::ScanContext;
 use crate::sources::root::{Entry, FileKind};
 
@@ -92,7 +92,7 @@ impl InitScripts {
 
 fn is_masked(context: &ScanContext, units: &UnitFiles, script: &str) -> bool {
     let file = units.files_of(&format!("{script}.service")).first();
-    file.is_some_and(|file| matches!(context.root.read_link(&file.path), Ok(target) if target == "/dev/null"))
+    file.is_some_and(|file| matches!(context.root.read_link(&file.path), Ok(target) if is_null(&target)))
 }
 
 /// The state and the program of a script. A script that cannot be read is still a script.

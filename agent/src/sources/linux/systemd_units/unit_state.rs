@@ -8,13 +8,11 @@ use std::io;
 use muster_proto::model::{Kind, Observation, ReportedState};
 
 use super::init_scripts::InitScripts;
+use super::targets::{is_missing, is_null};
 use super::unit_files::{UnitFile, UnitFiles, template_of};
 use crate::sources::parse::unit_file::Unit;
 use crate::sources::root::FileKind;
 use crate::sources::{ScanContext, is_absent};
-
-/// Where systemd searches a command without a path.
-const SEARCH: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// What is known about the units of one manager, and the files that could not be read.
 pub(super) struct Derivation<'a> {
@@ -170,20 +168,5 @@ impl Derivation<'_> {
             }
         }
         unit.exec
-    }
-}
-
-/// Whether a link's target is `/dev/null`, however it is written.
-fn is_null(target: &str) -> bool {
-    target == "/dev/null" || (target.starts_with("../") && target.trim_start_matches("../") == "dev/null")
-}
-
-/// Whether a program is certain not to exist.
-pub(super) fn is_missing(context: &ScanContext, program: &str) -> bool {
-    let absent = |path: &str| matches!(context.root.kind_at(path), Ok(None | Some(FileKind::BrokenLink)));
-    if program.starts_with('/') {
-        absent(program)
-    } else {
-        SEARCH.iter().all(|dir| absent(&format!("{dir}/{program}")))
     }
 }
