@@ -1,6 +1,8 @@
 //! Recall on records that the catalogue was not written from: other releases and languages, truncated names, and similar
 //! names of other products. Each line of the file is judged alone, as `muster catalogue match` does.
 
+mod near_misses;
+
 use std::sync::LazyLock;
 
 use muster_proto::canonical::{CanonicalSection, ObservationView};
