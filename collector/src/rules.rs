@@ -9,7 +9,10 @@
 //!
 //! A broken file is refused with file, line and reason, and the caller keeps the last valid set. Nothing here judges.
 
+mod attribution;
 mod catalogue;
+mod claim;
+mod closeness;
 mod conflicts;
 mod fragment;
 mod identity;
@@ -37,7 +40,7 @@ use std::collections::BTreeMap;
 
 use muster_proto::model::{OrderId, Platform, ProductId, Watchlist};
 
-pub use catalogue::{Catalogue, Recognised, SignSeen};
+pub use catalogue::{Catalogue, OtherVendor, Recognised, SignSeen};
 pub use load::{load, strays};
 pub use order::{ConfirmRule, EmbeddedCode, Milestone, Need, Order, ProtectionRule, Scope, Wording};
 pub use product::{DetectionContent, Product};

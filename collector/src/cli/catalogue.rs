@@ -32,7 +32,8 @@ const MATCH_HEADER: [&str; 12] = [
     "rule",
     "error",
 ];
-const SCORE_HEADER: [&str; 7] = ["of", "prohibited", "recall", "others", "others_recall", "harmless", "accused"];
+const SCORE_HEADER: [&str; 9] =
+    ["of", "prohibited", "recall", "others", "others_recall", "harmless", "accused", "products", "products_recall"];
 const FAULT_HEADER: [&str; 3] = ["file", "line", "reason"];
 /// The longest accepted line. An observation is shorter: its longest field is a path of 4096 bytes.
 const LINE_BYTES: usize = 1 << 20;
@@ -152,6 +153,8 @@ fn score(scores: &Scores, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
                     recall(row.others_recall()),
                     row.harmless.to_string(),
                     row.accused.to_string(),
+                    row.products.to_string(),
+                    recall(row.products_recall()),
                 ]
             })
             .collect::<Vec<_>>()
@@ -161,7 +164,11 @@ fn score(scores: &Scores, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
         for row in rows() {
             table.row(row.into_iter().map(Cell::text).collect());
         }
-        format!("{}\n{} without a valid `expect`\n", table.text(paint), counted(scores.uncounted, "line"))
+        format!(
+            "{}\n{} not counted: without a valid `expect`, or of low certainty\n",
+            table.text(paint),
+            counted(scores.uncounted, "line")
+        )
     };
     screen.show(&Answer { whole: scores, header: &SCORE_HEADER }, &lines, rows, page)?;
     Ok(0)

@@ -4,7 +4,7 @@ use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{Evidence, Platform, Presence, SourceName};
 
 use super::hit::Hit;
-use crate::rules::{Catalogue, Condition, Recognised, StateReading, Subject};
+use crate::rules::{Catalogue, Condition, OtherVendor, Recognised, StateReading, Subject};
 
 /// Every product that an observation of the section shows.
 #[must_use]
@@ -43,7 +43,11 @@ fn hit(
             version: observation.version.to_owned(),
             state: observation.state.to_owned(),
             path: observation.path.to_owned(),
-            other_vendor: if found.is_contradicted { observation.vendor.to_owned() } else { String::new() },
+            other_vendor: match found.other_vendor {
+                Some(OtherVendor::Publisher) => observation.vendor.to_owned(),
+                Some(OtherVendor::Folder(vendor)) => vendor.to_owned(),
+                None => String::new(),
+            },
         },
     }
 }

@@ -113,7 +113,7 @@ impl Matcher {
         // The strongest recogniser decides among products; the order only decides how the product is answered.
         matches.sort_by_key(|(answer, one)| {
             let shown = rank(presence(stated, one.recogniser.shows));
-            (std::cmp::Reverse((one.strength, *answer, shown)), one.recogniser.fallback)
+            std::cmp::Reverse((one.strength, *answer, shown))
         });
         let Some((answer, best)) = matches.first().copied() else {
             let empty = || Value::String(String::new());
@@ -206,7 +206,7 @@ impl<'r> Input<'r> {
         let input = Self {
             platform,
             // An unknown kind is no error: the record is then matched by its names.
-            kind: kind_name.trim().parse().ok(),
+            kind: kind_of(kind_name.trim(), text("name")?),
             kind_name,
             name: text("name")?,
             vendor: text("vendor")?,
@@ -219,6 +219,41 @@ impl<'r> Input<'r> {
         }
         Ok(input)
     }
+}
+
+/// The kind with this name, or with a name that other inventories use for it.
+fn kind_of(name: &str, row: &str) -> Option<Kind> {
+    let kind = match name {
+        "uninstall" => Kind::UninstallKey,
+        "app" => Kind::AppBundle,
+        "process_path" => Kind::Process,
+        "file_path" => Kind::Path,
+        "kernel_extension" => Kind::Driver,
+        "systemd" => Kind::Service,
+        "package_file" => package_kind(row)?,
+        _ => return name.parse().ok(),
+    };
+    Some(kind)
+}
+
+/// The kind of package that an installer file installs.
+fn package_kind(file: &str) -> Option<Kind> {
+    let kinds = [
+        (".deb", Kind::Deb),
+        (".rpm", Kind::Rpm),
+        (".apk", Kind::Apk),
+        (".pkg.tar.zst", Kind::Pacman),
+        (".snap", Kind::Snap),
+        (".flatpak", Kind::Flatpak),
+        (".msi", Kind::Msi),
+        (".msix", Kind::Appx),
+        (".exe", Kind::UninstallKey),
+        (".pkg", Kind::Receipt),
+        (".mpkg", Kind::Receipt),
+        (".dmg", Kind::AppBundle),
+    ];
+    let file = file.trim().to_ascii_lowercase();
+    kinds.into_iter().find(|(ending, _)| file.ends_with(ending)).map(|(_, kind)| kind)
 }
 
 /// The line with keys added at its end.

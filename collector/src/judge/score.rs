@@ -3,6 +3,9 @@
 //! A record's `expect` is one of `prohibited`, `remnant`, `exempt`, `oem` or `embedded`, `suspect`, and `benign`,
 //! `lookalike` or `none`. An answer of `suspect` is half right, and fully right if the record's note says that the
 //! evidence is weak or generic. On a harmless record it is a false positive unless the note calls the record ambiguous.
+//!
+//! A record of another vendor's product has `expect_product` instead: the id of the product, or an empty text if it is
+//! no product of the catalogue. Records whose note says `certainty: low` are not counted.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +26,10 @@ pub struct Score {
     pub harmless: u64,
     /// How many of these are false positives.
     pub accused: u64,
+    /// Records with an expected product.
+    pub products: u64,
+    /// How many of them were recognised as that product.
+    pub products_right: u64,
 }
 
 /// All rows, and how many lines could not be scored.
@@ -30,7 +37,7 @@ pub struct Score {
 pub struct Scores {
     /// By platform and source kind.
     pub rows: BTreeMap<String, Score>,
-    /// Lines without a known `expect`, and lines that are not records.
+    /// Lines without a known `expect`, lines that are not records, and records of low certainty.
     pub uncounted: u64,
 }
 
@@ -52,8 +59,15 @@ impl Scores {
             "suspect" => 1,
             _ => 0,
         };
+        if notes(&["certainty: low"]) {
+            self.uncounted += 1;
+            return;
+        }
         let mut row = Score::default();
         match expected {
+            "" if record["expect_product"].is_string() => {
+                (row.products, row.products_right) = (1, u64::from(text("product") == text("expect_product")));
+            }
             "prohibited" => (row.prohibited, row.prohibited_halves) = (1, halves(&["prohibited", "management-only"])),
             "remnant" | "exempt" | "suspect" => (row.others, row.others_halves) = (1, halves(&[expected])),
             "oem" | "embedded" => (row.others, row.others_halves) = (1, halves(&["embedded"])),
@@ -87,6 +101,14 @@ impl Score {
         self.others_halves += other.others_halves;
         self.harmless += other.harmless;
         self.accused += other.accused;
+        self.products += other.products;
+        self.products_right += other.products_right;
+    }
+
+    /// The share of records with an expected product that were recognised as it, in percent.
+    #[must_use]
+    pub fn products_recall(&self) -> Option<f64> {
+        share(self.products_right * 2, self.products)
     }
 
     /// The share of prohibited products that were recognised, in percent; `None` without such records.
@@ -143,6 +165,22 @@ mod tests {
             ("none", "exempt", ""),
         ]);
         assert_eq!((score.harmless, score.accused), (4, 2));
+    }
+
+    #[test]
+    fn a_record_with_a_product_is_right_only_with_that_product() {
+        let mut scores = Scores::default();
+        for (expected, answer, note) in [("avg", "avg", ""), ("avg", "", ""), ("", "", ""), ("", "avg", "")] {
+            let line = serde_json::json!({
+                "platform": "windows", "source_kind": "service", "expect_product": expected, "product": answer,
+                "match": "none", "note": note,
+            });
+            scores.add(&line.to_string());
+        }
+        scores.add(
+            r#"{"platform":"linux","source_kind":"deb","expect_product":"avg","match":"none","note":"certainty: low"}"#,
+        );
+        assert_eq!((scores.total().products_recall(), scores.uncounted), (Some(50.0), 1));
     }
 
     #[test]

@@ -63,7 +63,8 @@ fn command(product: &Product, hit: &Hit, hits: &[Hit]) -> Option<String> {
         | Kind::Path
         | Kind::Registry
         | Kind::Cert
-        | Kind::BrowserExtension => None,
+        | Kind::BrowserExtension
+        | Kind::ContainerImage => None,
     }
 }
 

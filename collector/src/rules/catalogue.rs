@@ -6,6 +6,7 @@ use std::sync::Arc;
 use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{HostState, Kind, Outcome, Platform, Presence, ProductId, SignatureState, UnitState};
 
+use super::closeness::Closeness;
 use super::identity::{Identity, Owner};
 use super::index::{Conjunction, Index, RecogniserIndex};
 use super::pattern::{Pattern, Patterns};
@@ -14,7 +15,7 @@ use super::product::{Product, slug};
 use super::recogniser::{Recogniser, Strength, Test};
 use super::sign::{Realtime, Sign};
 use super::state::{StateReading, StateTable, States};
-use super::subject::Subject;
+use super::subject::{Field, Subject};
 use super::text::fold;
 use super::vendor::Vendor;
 
@@ -58,8 +59,18 @@ pub struct Recognised<'c> {
     pub recogniser: &'c Recogniser,
     /// How much it proves here: the publisher of the observation can raise or lower it.
     pub strength: Strength,
-    /// Whether it is weak because the observation states another vendor than the product's.
-    pub is_contradicted: bool,
+    /// The other vendor that the observation states by its publisher or by its folder; the name of the product is then
+    /// weak evidence.
+    pub other_vendor: Option<OtherVendor<'c>>,
+}
+
+/// How an observation states another vendor than the product's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherVendor<'c> {
+    /// By its publisher.
+    Publisher,
+    /// It is in a folder of this vendor.
+    Folder(&'c str),
 }
 
 /// What a host's state shows of one sign of real-time protection.
@@ -71,6 +82,47 @@ pub struct SignSeen<'c> {
     pub on: Option<bool>,
     /// Whether it is off because the agent did not find it, not because the agent found it off.
     pub by_absence: bool,
+}
+
+/// What the folders and prefixes of vendors say about one subject.
+#[derive(Debug)]
+struct Claims<'c>(Vec<(&'c Product, Closeness, bool)>);
+
+impl<'c> Claims<'c> {
+    /// The closest claim of each vendor.
+    fn of(found: &[Recognised<'c>]) -> Self {
+        let mut closest: Vec<(&Product, Closeness, bool)> = Vec::new();
+        for one in found {
+            let Some(closeness) = one.recogniser.claim else { continue };
+            let is_folder = one.recogniser.tests.iter().any(|test| test.field == Field::Path);
+            let claim = (one.product, closeness, is_folder);
+            match closest.iter_mut().find(|(product, ..)| product.vendor_id == one.product.vendor_id) {
+                Some(other) if other.1 < closeness => *other = claim,
+                Some(_) => {}
+                None => closest.push(claim),
+            }
+        }
+        Self(closest)
+    }
+
+    /// Whether the claims of its vendor leave this recogniser in force. The closest claim decides among claims, and over
+    /// names of the vendor's other products that prove nothing by themselves.
+    fn keeps(&self, one: Recognised<'_>) -> bool {
+        let of_vendor = self.0.iter().find(|(product, ..)| product.vendor_id == one.product.vendor_id);
+        of_vendor.is_none_or(|(product, closeness, _)| {
+            let is_weaker = one.recogniser.strength < Strength::Proves && closeness.names_product;
+            product.id == one.product.id || !(one.recogniser.claim.is_some() || is_weaker)
+        })
+    }
+
+    /// The vendor whose folder contains the subject, if that is not the product's vendor.
+    fn folder_of_another(&self, product: &Product) -> Option<&'c str> {
+        let is_own = |other: &Product| other.vendor_id == product.vendor_id;
+        if self.0.iter().any(|(other, ..)| is_own(other)) {
+            return None;
+        }
+        self.0.iter().find(|(_, _, is_folder)| *is_folder).map(|(other, ..)| other.vendor.as_str())
+    }
 }
 
 impl Catalogue {
@@ -154,8 +206,9 @@ impl Catalogue {
         self.0.products.iter().map(|product| product.vendor_id.as_str()).collect()
     }
 
-    /// Every recogniser that matches the subject, the strongest first. The publisher of the subject raises or lowers their
-    /// strength. A vendor's fallbacks apply only if none of its other recognisers proves as much.
+    /// Every recogniser that matches the subject, the strongest first. The publisher of the subject and the vendor's folder
+    /// that contains it raise or lower their strength. A vendor's fallbacks apply only if none of its other recognisers
+    /// proves as much, and of a vendor's folders and prefixes only the most specific one.
     #[must_use]
     pub fn recognise(&self, platform: Platform, subject: &Subject) -> Vec<Recognised<'_>> {
         let mut found = self.fitting(platform, subject);
@@ -163,8 +216,10 @@ impl Catalogue {
             return found;
         }
         found.retain(|one| !self.is_never(platform, subject, one.product));
+        let claims = Claims::of(&found);
+        found.retain(|one| claims.keeps(*one));
         for one in &mut found {
-            (one.strength, one.is_contradicted) = self.strength(subject, *one);
+            (one.strength, one.other_vendor) = self.strength(subject, *one, &claims);
         }
         // Fallbacks are compared after the publisher has changed the strengths, because it can make one the stronger.
         let mut strongest: HashMap<&str, Strength> = HashMap::new();
@@ -185,19 +240,33 @@ impl Catalogue {
         self.0.index.recognise(platform, subject).into_iter().filter_map(|place| self.at(place)).collect()
     }
 
-    /// The strength for this subject: a technical name proves the vendor's product if the publisher is the vendor, and
-    /// proves nothing if it is another one. Also says whether another publisher made it weak.
-    fn strength(&self, subject: &Subject, found: Recognised<'_>) -> (Strength, bool) {
+    /// The strength for this subject: a technical name proves the vendor's product if the publisher or the folder is the
+    /// vendor's, and proves nothing if it is another's. Also says which other vendor made it weak.
+    fn strength<'c>(
+        &self,
+        subject: &Subject,
+        found: Recognised<'c>,
+        claims: &Claims<'c>,
+    ) -> (Strength, Option<OtherVendor<'c>>) {
         let stated = found.recogniser.strength;
         // A white-label product has another publisher than the vendor of its code, so the publisher says nothing.
         if found.product.white_label {
-            return (stated, false);
+            return (stated, None);
         }
-        let Some(identity) = self.0.identities.get(&found.product.vendor_id) else { return (stated, false) };
-        match identity.owner(subject) {
-            Owner::Vendor => (Strength::Proves, false),
-            Owner::Another if found.recogniser.is_by_name_alone() => (Strength::Weak, true),
-            Owner::Another | Owner::Unstated => (stated, false),
+        let owner = match self.0.identities.get(&found.product.vendor_id) {
+            Some(identity) => identity.owner(subject),
+            None => Owner::Unstated,
+        };
+        match owner {
+            Owner::Vendor => (Strength::Proves, None),
+            Owner::Another if found.recogniser.is_by_name_alone() => (Strength::Weak, Some(OtherVendor::Publisher)),
+            Owner::Another => (stated, None),
+            Owner::Unstated => match claims.folder_of_another(found.product) {
+                Some(vendor) if found.recogniser.is_by_name_alone() => {
+                    (Strength::Weak, Some(OtherVendor::Folder(vendor)))
+                }
+                _ => (stated, None),
+            },
         }
     }
 
@@ -213,7 +282,7 @@ impl Catalogue {
             product,
             recogniser,
             strength: recogniser.strength,
-            is_contradicted: false,
+            other_vendor: None,
         })
     }
 

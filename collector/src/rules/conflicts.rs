@@ -34,7 +34,8 @@ pub(crate) struct Conflicts {
 pub(crate) fn conflicts(catalogue: &Catalogue) -> Conflicts {
     let mut conflicts = Conflicts::default();
     for product in catalogue.products() {
-        for one in &product.recognisers {
+        // What a vendor's folders and prefixes show gives way to the product's own recognisers by design.
+        for one in product.recognisers.iter().filter(|one| one.claim.is_none()) {
             let mut trial = Trial { catalogue, product, one, fits: false, answers: false, rivals: BTreeSet::new() };
             let dead = trial.run();
             trial.report(dead, &mut conflicts);

@@ -1,7 +1,8 @@
 //! Whose product an observation belongs to, as far as the observation itself says: by its publisher, or by the path of
 //! its program.
 
-use super::pattern::Patterns;
+use super::claim::Claim;
+use super::pattern::{Pattern, Patterns};
 use super::subject::Subject;
 use super::vendor::Vendor;
 
@@ -24,12 +25,22 @@ pub(super) struct Identity {
     places: Patterns,
 }
 
+/// Publishers that sign every vendor's drivers, so that they do not identify one.
+fn signers() -> impl Iterator<Item = Pattern> {
+    const SIGNERS: [&str; 3] = [
+        "microsoft windows hardware compatibility publisher",
+        "microsoft windows early launch anti-malware publisher",
+        "microsoft windows third party component ca",
+    ];
+    SIGNERS.into_iter().map(|signer| Pattern::Exact(signer.to_owned()))
+}
+
 impl Identity {
     pub(super) fn new(vendor: &Vendor) -> Result<Self, String> {
         Ok(Self {
             spellings: Patterns::new(&vendor.spellings)?,
-            neutral: Patterns::new(&vendor.neutral)?,
-            places: Patterns::new(&vendor.places)?,
+            neutral: Patterns::new(&vendor.neutral.iter().cloned().chain(signers()).collect::<Vec<_>>())?,
+            places: Patterns::new(&vendor.claims.iter().filter_map(Claim::folder).cloned().collect::<Vec<_>>())?,
         })
     }
 

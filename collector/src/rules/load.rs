@@ -7,6 +7,7 @@ use std::path::Path;
 
 use muster_proto::model::{Digest, OrderId};
 
+use super::attribution;
 use super::catalogue::Catalogue;
 use super::order::{self, Order};
 use super::pattern::Pattern;
@@ -210,7 +211,15 @@ impl Read {
             // The vendor of a spelling may be in a file that is not valid TOML, which is a fault already.
             self.check_spellings();
         }
-        let products = self.products.into_values().map(|(product, ..)| product).collect();
+        let named = |(id, (product, ..)): (String, (Product, String, bool))| (id, product);
+        let mut products: BTreeMap<String, Product> = self.products.into_iter().map(named).collect();
+        let faults =
+            attribution::attach(&mut products, self.vendors.values().map(|(vendor, file, _)| (vendor, file.as_str())));
+        if !self.unread {
+            // The product of a claim may be in the file that is not valid TOML.
+            self.faults.extend(faults);
+        }
+        let products = products.into_values().collect();
         let vendors = self.vendors.into_values().map(|(vendor, ..)| vendor).collect();
         let states = self.states.into_values().map(|(table, ..)| table).collect();
         let catalogue = match Catalogue::new(products, vendors, states) {

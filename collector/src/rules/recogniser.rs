@@ -2,6 +2,7 @@
 
 use muster_proto::model::{Kind, Platform, Presence};
 
+use super::closeness::Closeness;
 use super::named_value::NamedValue;
 use super::pattern::{Form, Pattern};
 use super::subject::{Field, strip_ending};
@@ -54,6 +55,8 @@ pub struct Recogniser {
     pub shows: Presence,
     /// Whether it applies only if no other recogniser of the vendor matches.
     pub fallback: bool,
+    /// How closely it identifies the vendor, if it comes from a claim in the vendor's file.
+    pub(crate) claim: Option<Closeness>,
     /// Where the fact was read; empty if it was not read anywhere.
     pub source: Vec<String>,
     /// A note for analysts.
@@ -133,7 +136,8 @@ impl Recogniser {
             | Kind::Receipt
             | Kind::Launchd
             | Kind::SystemExtension
-            | Kind::KernelModule => Field::Key,
+            | Kind::KernelModule
+            | Kind::ContainerImage => Field::Key,
         };
         let named = (kind == Kind::BrowserExtension).then_some(Field::Name);
         let is_one = move |one: &&Written| one.field == field || Some(one.field) == named;
@@ -180,6 +184,7 @@ pub(super) fn read(entries: &mut Entries<'_, '_>, number: usize) -> Option<Recog
         strength: strength?,
         shows,
         fallback: entries.flag("fallback").unwrap_or(false),
+        claim: None,
         source: entries.texts("source"),
         note: entries.text("note").map_or_else(String::new, |text| text.value),
         tests,

@@ -96,6 +96,10 @@ impl Subject {
                 if let Some(name) = before_version(kind, &key).or_else(|| before_arguments(kind, &folded)) {
                     push(&mut subject.keys, strip_ending(kind, name));
                 }
+                if let Some(name) = installer_name(kind, &folded) {
+                    push(&mut subject.keys, name.replace(' ', "-"));
+                    push(&mut subject.names, name);
+                }
                 push(&mut subject.keys, key);
             }
         }
@@ -190,6 +194,9 @@ pub(crate) fn strip_ending(kind: Option<Kind>, text: &str) -> String {
     if matches!(kind, Kind::Deb | Kind::Rpm | Kind::Apk | Kind::Pacman) {
         return package_name(kind, text).to_owned();
     }
+    if kind == Kind::ContainerImage {
+        return image_name(text).to_owned();
+    }
     if matches!(kind, Kind::SystemExtension | Kind::Launchd | Kind::AppBundle)
         && let Some((team, bundle)) = text.split_once('.')
         && is_team_id(team)
@@ -216,6 +223,7 @@ fn strip_suffix(kind: Kind, text: &str) -> &str {
         Kind::Launchd | Kind::Receipt => &[".plist", ".bom"],
         Kind::SystemExtension => &[".systemextension"],
         Kind::KernelModule => &[".ko", ".ko.xz", ".ko.zst", ".ko.gz"],
+        Kind::Msi => &[".msi"],
         Kind::Os
         | Kind::Kernel
         | Kind::Machine
@@ -229,19 +237,64 @@ fn strip_suffix(kind: Kind, text: &str) -> &str {
         | Kind::Snap
         | Kind::Flatpak
         | Kind::Appx
-        | Kind::Msi
         | Kind::Path
         | Kind::Registry
         | Kind::Cert
-        | Kind::BrowserExtension => &[],
+        | Kind::BrowserExtension
+        | Kind::ContainerImage => &[],
     };
     endings.iter().find_map(|ending| text.strip_suffix(ending)).unwrap_or(text)
 }
 
+/// Beginnings of the names of processor architectures, and names that stand for all of them.
 const ARCHITECTURES: &[&str] = &[
-    "amd64", "x86_64", "i386", "i486", "i586", "i686", "noarch", "all", "any", "arm64", "aarch64", "armhf", "ppc64le",
-    "s390x",
+    "aarch64",
+    "all",
+    "alpha",
+    "amd64",
+    "any",
+    "arm",
+    "e2k",
+    "elbrus",
+    "hppa",
+    "hurd",
+    "i386",
+    "i486",
+    "i586",
+    "i686",
+    "ia32",
+    "ia64",
+    "kfreebsd",
+    "loong",
+    "loongarch",
+    "m68k",
+    "mips",
+    "noarch",
+    "or1k",
+    "powerpc",
+    "ppc",
+    "riscv",
+    "s390",
+    "sh4",
+    "sparc",
+    "sw_64",
+    "x32",
+    "x64",
+    "x86",
 ];
+
+/// Whether this is an architecture: one of [`ARCHITECTURES`], or a variant of one, such as `armv7hl` and `e2k-4c`.
+fn is_architecture(text: &str) -> bool {
+    let is_name =
+        text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    // A word that only begins like one, such as `army` or `allow`, has letters after it and no number.
+    let is_variant = |rest: &str| {
+        matches!(rest, "" | "el" | "hf" | "eb" | "be" | "le" | "x")
+            || (rest.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '_' | '-' | 'v'))
+                && rest.bytes().any(|byte| byte.is_ascii_digit()))
+    };
+    is_name && ARCHITECTURES.iter().any(|known| text.strip_prefix(known).is_some_and(is_variant))
+}
 
 /// `kesl` of `kesl:amd64`, `kesl.x86_64`, `kesl_12.2.0-2517_amd64.deb` and `kesl-12.2.0-2517.x86_64.rpm`.
 fn package_name(kind: Kind, text: &str) -> &str {
@@ -251,8 +304,8 @@ fn package_name(kind: Kind, text: &str) -> &str {
     }
     let without_arch = |text: &'_ str, mark: char| -> Option<usize> {
         let (name, architecture) = text.rsplit_once(mark)?;
-        // Package names may contain the mark too, so only a known architecture is cut off.
-        ARCHITECTURES.contains(&architecture).then_some(name.len())
+        // Package names may contain the mark too, so only an architecture is cut off.
+        is_architecture(architecture).then_some(name.len())
     };
     if let Some(file) = text.strip_suffix(".rpm") {
         let file = without_arch(file, '.').map_or(file, |end| &file[..end]);
@@ -260,9 +313,38 @@ fn package_name(kind: Kind, text: &str) -> &str {
         let dashes: Vec<usize> = file.match_indices('-').map(|(at, _)| at).collect();
         return if dashes.len() >= 2 { &file[..dashes[dashes.len() - 2]] } else { file };
     }
-    // dpkg writes name:architecture, and rpm writes name.architecture.
-    let mark = if kind == Kind::Deb { ':' } else { '.' };
-    without_arch(text, mark).map_or(text, |end| &text[..end])
+    // dpkg writes name:architecture, and rpm writes name.architecture. Lists of inventories mix the two.
+    let (first, second) = if kind == Kind::Deb { (':', '.') } else { ('.', ':') };
+    without_arch(text, first).or_else(|| without_arch(text, second)).map_or(text, |end| &text[..end])
+}
+
+/// `kesl` of `registry.example/avs/kesl:12.2@sha256:…`: the name of a container image without registry, tag and digest.
+fn image_name(text: &str) -> &str {
+    let text = text.split('@').next().unwrap_or(text);
+    let name = text.rsplit('/').next().unwrap_or(text);
+    name.split(':').next().unwrap_or(name)
+}
+
+/// `falcon sensor` of `falcon-sensor_7.31_x64.msi`: the name of an installer file without its version, in words.
+fn installer_name(kind: Option<Kind>, text: &str) -> Option<String> {
+    if !matches!(kind, Some(Kind::Msi | Kind::Receipt | Kind::AppBundle | Kind::UninstallKey)) {
+        return None;
+    }
+    let file =
+        [".msi", ".msix", ".exe", ".pkg", ".mpkg", ".dmg"].iter().find_map(|ending| text.strip_suffix(ending))?;
+    let mut words: Vec<&str> = Vec::new();
+    for word in file.split(['_', '-', ' ']).filter(|word| !word.is_empty()) {
+        let number = word.strip_prefix('v').unwrap_or(word);
+        // What follows a version is a build, a language or an architecture.
+        if number.starts_with(|c: char| c.is_ascii_digit()) && number.contains('.') {
+            break;
+        }
+        words.push(word);
+    }
+    while words.last().is_some_and(|word| is_architecture(word)) {
+        words.pop();
+    }
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// `kesl` of `kesl-12.2.0-2412`, `kesl=12.2.0`, `kesl 12.2.0-1` and `kesl/now`: lists of packages write the version after
@@ -336,6 +418,33 @@ mod tests {
             keys(Kind::SystemExtension, "2Y8XE5CQ94.com.kaspersky.kav.sysext", ""),
             ["com.kaspersky.kav.sysext"]
         );
+    }
+
+    #[test]
+    fn rows_lose_the_architecture_of_any_machine_and_nothing_else() {
+        for arch in
+            ["e2kv4", "e2k-4c", "riscv64", "loongarch64", "mips64el", "armv7hl", "ppc64el", "s390x", "sw_64", "aarch64"]
+        {
+            assert_eq!(keys(Kind::Rpm, &format!("kesl.{arch}"), ""), ["kesl"], "{arch}");
+            assert_eq!(keys(Kind::Deb, &format!("kesl:{arch}"), ""), ["kesl"], "{arch}");
+            assert_eq!(keys(Kind::Deb, &format!("kesl.{arch}"), ""), ["kesl"], "another list's mark, {arch}");
+        }
+        for name in ["org.army", "perl.allow", "x.anything", "python3.11", "a.exporter"] {
+            assert_eq!(keys(Kind::Rpm, name, ""), [name]);
+        }
+    }
+
+    #[test]
+    fn the_names_of_images_and_installer_files_are_those_of_their_programs() {
+        for image in ["kcs-scanner", "kcs-scanner:1.2", "r.example:5000/kaspersky/kcs-scanner:1.2@sha256:00aa"] {
+            assert_eq!(keys(Kind::ContainerImage, image, ""), ["kcs-scanner"], "{image}");
+        }
+        let subject = |file: &str, kind| Subject::new(Some(kind), [file, "", ""], "", "");
+        let names = |file: &str, kind| subject(file, kind).names.last().cloned().unwrap_or_default();
+        assert_eq!(names("Sentinel-Agent_23.4.2_windows_64bit.msi", Kind::Msi), "sentinel agent");
+        assert_eq!(names("Falcon Sensor-7.31_x64.pkg", Kind::Receipt), "falcon sensor");
+        assert_eq!(names("klnagent_x64.msi", Kind::Msi), "klnagent");
+        assert!(subject("SophosInstall_x64.exe", Kind::UninstallKey).keys.contains(&"sophosinstall".to_owned()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use muster_proto::model::{Kind, Platform};
 
+use super::claim::{self, Claim};
 use super::pattern::Pattern;
 use super::recogniser::{Test, read_pattern, tests};
 use super::subject::Field;
@@ -16,11 +17,13 @@ pub struct Vendor {
     pub name: String,
     /// Where the spellings come from.
     pub sources: Vec<String>,
+    /// The date of the last change of its folders and prefixes, as 20261128.
+    pub revised: u64,
     pub(crate) spellings: Vec<Pattern>,
     /// Publishers that sign other vendors' drivers, and so do not identify a vendor.
     pub(crate) neutral: Vec<Pattern>,
-    /// Folders that contain only this vendor's programs.
-    pub(crate) places: Vec<Pattern>,
+    /// Its folders and reverse-DNS prefixes.
+    pub(crate) claims: Vec<Claim>,
     pub(crate) never: Vec<Never>,
 }
 
@@ -37,13 +40,16 @@ pub(crate) struct Never {
     pub(crate) except_white_label: bool,
 }
 
+/// The revision of files without one, older than any watchlist that an agent can have.
+const FIRST_REVISION: u64 = 20_261_123;
+
 /// Reads a vendor's file.
 pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Vendor {
     let id = entries.required("id").value;
     let name = entries.required("name").value;
     let spellings = patterns(entries, "spellings", Field::Vendor);
     let neutral = patterns(entries, "neutral", Field::Vendor);
-    let places = patterns(entries, "places", Field::Path);
+    let claims = claim::read(entries);
     if spellings.is_empty() {
         entries.fault(entries.line(), "`spellings` is missing or empty");
     }
@@ -59,7 +65,8 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Vendor {
         let except_white_label = table.flag("except_white_label").unwrap_or(false);
         Never { platforms, kinds, tests, unless, except_white_label }
     });
-    Vendor { id, name, sources: entries.texts("sources"), spellings, neutral, places, never }
+    let revised = entries.date("revised").unwrap_or(FIRST_REVISION);
+    Vendor { id, name, sources: entries.texts("sources"), revised, spellings, neutral, claims, never }
 }
 
 fn patterns(entries: &mut Entries<'_, '_>, key: &str, field: Field) -> Vec<Pattern> {

@@ -153,7 +153,8 @@ impl Lists {
                 | Kind::Receipt
                 | Kind::Launchd
                 | Kind::SystemExtension
-                | Kind::KernelModule => {}
+                | Kind::KernelModule
+                | Kind::ContainerImage => {}
             }
         }
     }

@@ -61,6 +61,8 @@ closed_list! {
         Cert = 32, "cert";
         /// A browser extension.
         BrowserExtension = 33, "browser_extension";
+        /// A container image in the storage of the host's container engine.
+        ContainerImage = 34, "container_image";
     }
 }
 
