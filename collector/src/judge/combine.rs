@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Evidence, HitReport, Presence, ProductId, ProductSeen, Reason, ReasonKind, SourceName};
+use muster_proto::model::{
+    Evidence, HitReport, Kind, Presence, ProductId, ProductSeen, Reason, ReasonKind, ReportedState, SourceName,
+};
 
 use super::hit::{Hit, Strength};
 use super::remnants::{InstalledPlaces, is_left_place};
@@ -132,6 +134,7 @@ fn combine_product<'c>(
     hits: &[&Hit],
     installed: &InstalledPlaces<'_>,
 ) -> Option<FoundProduct<'c>> {
+    let program_folders: Vec<&Hit> = hits.iter().copied().filter(|hit| is_folder_without_program(hit)).collect();
     let (explained, mut hits): (Vec<&Hit>, Vec<&Hit>) = hits.iter().partition(|hit| installed.explain(product, hit));
     if hits.is_empty() {
         return None;
@@ -147,7 +150,7 @@ fn combine_product<'c>(
     let (presence, basis, deciding) = if let Some(hit) = proven(&live) {
         let presence = if is_contradicted(&live) { not_active(hit.presence) } else { hit.presence };
         (presence, Basis::Proven, live)
-    } else if is_corroborated(&supporting) {
+    } else if is_corroborated(&supporting) || is_supported(&supporting, &program_folders) {
         (strongest(&supporting), Basis::Corroborated, live)
     } else if live.is_empty() && remnants_proven {
         // Remnants decide only where nothing live was seen: weak live evidence beside them may be the product itself.
@@ -210,11 +213,22 @@ fn proven<'h>(hits: &[&'h Hit]) -> Option<&'h Hit> {
 }
 
 fn is_corroborated(hits: &[&Hit]) -> bool {
+    hits.iter().enumerate().any(|(at, a)| is_supported(&[*a], &hits[at + 1..]))
+}
+
+/// Whether one hit supports another: they come from different sources, and are not the same name twice.
+fn is_supported(hits: &[&Hit], others: &[&Hit]) -> bool {
     let supports = |a: &Hit, b: &Hit| {
         let both_weak = a.strength == Strength::Weak && b.strength == Strength::Weak;
         a.evidence.source != b.evidence.source && !(both_weak && stem(a) == stem(b))
     };
-    hits.iter().enumerate().any(|(at, a)| hits[at + 1..].iter().any(|b| supports(a, b)))
+    hits.iter().any(|a| others.iter().any(|b| supports(a, b)))
+}
+
+/// Whether the hit is a folder of the product that contains no program. Alone it is a remnant. Beside something live it
+/// supports it: it may hold the settings of a program elsewhere, or of one that was deleted and still runs.
+fn is_folder_without_program(hit: &Hit) -> bool {
+    is_live(hit.shows) && hit.evidence.kind == Kind::Path && hit.evidence.state == ReportedState::NoProgram.name()
 }
 
 /// The name of an observation without folder and ending: `soyuz` of `soyuz.exe`.

@@ -35,6 +35,7 @@ fn hit(
         rule: rule_name(platform, observation.kind.name(), found),
         strength: found.strength,
         presence: presence(state, found.recogniser.shows),
+        shows: found.recogniser.shows,
         version: observation.version.to_owned(),
         evidence: Evidence {
             source,

@@ -15,6 +15,8 @@ pub struct Hit {
     pub strength: Strength,
     /// The presence that it shows if its evidence is accepted: `installed`, `management-only`, `embedded`, `remnant`, …
     pub presence: Presence,
+    /// The presence that the recogniser shows of an observation without a state.
+    pub shows: Presence,
     /// The version that the observation gives.
     pub version: String,
     /// The observation.

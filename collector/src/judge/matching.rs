@@ -314,6 +314,8 @@ mod tests {
         assert_eq!(with("rc"), "remnant");
         assert_eq!(with("binary-missing"), "remnant");
         assert_eq!(with("pn"), "none");
+        assert_eq!(with("hold ok installed"), "prohibited");
+        assert_eq!(with("xq"), "suspect", "a state that no table lists");
     }
 
     #[test]

@@ -102,6 +102,8 @@ const LEFT_OUT: &[&str] = &[
     // Rows of other programs, quoted as they are.
     "collector/src/judge/recall_tests",
     "collector/rules",
+    // Quotations of public records.
+    "collector/src/judge/recall_tests/field.jsonl",
     "agent/watchlist/default.toml",
     "tests/fixtures",
     "tests/fuzz/seeds",

@@ -148,6 +148,7 @@ pub(crate) async fn hits_belong_to_a_version_of_the_rules(backend: impl Backend)
         rule: "kaspersky-endpoint-security/linux/deb#1".to_owned(),
         strength: Strength::Proves,
         presence: Presence::Installed,
+        shows: Presence::Installed,
         version: "12".to_owned(),
         evidence: Evidence {
             source: SourceName::Dpkg,
