@@ -170,7 +170,8 @@ impl Catalogue {
                 of_product.map(|one| Ok((one.platform, Patterns::new(std::slice::from_ref(&one.pattern))?)));
             fresh.push(of_product.collect::<Result<Vec<_>, String>>()?);
         }
-        let cautions = Cautions::new(&vendors)?;
+        let cautions = vendors.values().flat_map(|vendor| vendor.cautions.iter().map(|one| (vendor.id.as_str(), one)));
+        let cautions = Cautions::new(cautions)?;
         let states = States::new(states)?;
         let (index, prefilter) = (Index::new(&products)?, Prefilter::new(&products)?);
         let by_id = products.iter().enumerate().map(|(at, product)| (product.id.clone(), at)).collect();

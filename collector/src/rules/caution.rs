@@ -10,7 +10,6 @@ use super::index::Conjunction;
 use super::recogniser::{Test, tests};
 use super::subject::Subject;
 use super::toml_reader::Entries;
-use super::vendor::Vendor;
 
 /// A `[[caution]]` of a vendor's file.
 #[derive(Debug, Clone)]
@@ -41,11 +40,12 @@ pub(super) fn read(entries: &mut Entries<'_, '_>) -> Caution {
 pub(super) struct Cautions(BTreeMap<String, Vec<(Conjunction, Caution)>>);
 
 impl Cautions {
-    pub(super) fn new(vendors: &BTreeMap<String, Vendor>) -> Result<Self, String> {
+    /// Compiles the cautions, each given with the id of its vendor.
+    pub(super) fn new<'v>(cautions: impl Iterator<Item = (&'v str, &'v Caution)>) -> Result<Self, String> {
         let mut compiled: BTreeMap<String, Vec<(Conjunction, Caution)>> = BTreeMap::new();
-        for (vendor, one) in vendors.values().flat_map(|vendor| vendor.cautions.iter().map(move |one| (vendor, one))) {
+        for (vendor, one) in cautions {
             let tests = Conjunction::new(&one.tests)?;
-            compiled.entry(vendor.id.clone()).or_default().push((tests, one.clone()));
+            compiled.entry(vendor.to_owned()).or_default().push((tests, one.clone()));
         }
         Ok(Self(compiled))
     }
