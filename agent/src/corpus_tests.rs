@@ -44,7 +44,7 @@ const PARSERS: &[(&str, Parser)] = &[
     ("flatpak", |bytes| drop((key_file::parse(&text(bytes)), metainfo::parse(&text(bytes))))),
     ("host", |bytes| {
         let (text, os) = (text(bytes), OsRelease::parse(&text(bytes)));
-        drop((os.pretty_name(), os.family(), elf::architecture(bytes)));
+        drop((os.pretty_name(), os.ids().count(), elf::architecture(bytes)));
         drop((network::ipv4_of_fib_trie(&text), network::ipv6_of_if_inet6(&text)));
     }),
     ("kernel", |bytes| {

@@ -164,6 +164,9 @@ pub const fn advice(source: SourceName, outcome: Outcome) -> Option<&'static str
         (Outcome::Partial | Outcome::Failed, SourceName::Pacman) => {
             Some("reinstall the package that the reason names, then scan again")
         }
+        (Outcome::Partial | Outcome::Failed, SourceName::SystemPackages) => Some(
+            "repair the database that the reason names, or check the packages with the system's own package manager",
+        ),
         (Outcome::Partial | Outcome::Failed, _) => Some("fix the problem that the reason names, then scan again"),
     }
 }

@@ -11,7 +11,6 @@
 
 mod attribution;
 mod catalogue;
-mod caution;
 mod claim;
 mod closeness;
 mod conflicts;
@@ -25,7 +24,6 @@ mod order;
 mod pattern;
 mod prefilter;
 mod product;
-mod product_code;
 mod recogniser;
 mod rule_fault;
 mod samples;

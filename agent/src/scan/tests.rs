@@ -122,6 +122,7 @@ fn a_root_is_described_by_its_own_files_only() {
             ("watch-paths", Outcome::Found),
             ("trust-store", Outcome::NotApplicable),
             ("browser-extensions", Outcome::Found),
+            ("system-packages", Outcome::NotApplicable),
         ]
     );
 }
@@ -239,6 +240,6 @@ fn a_section_over_the_limit_is_cut_and_the_outcome_is_partial() {
 fn an_empty_root_has_failed_and_not_zero_packages() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let result = scan(&dir);
-    assert_eq!(result.snapshot.entry(SourceName::Dpkg).map(|entry| entry.outcome), Some(Outcome::Failed));
+    assert_eq!(result.snapshot.entry(SourceName::SystemPackages).map(|entry| entry.outcome), Some(Outcome::Failed));
     assert_eq!(result.snapshot.entry(SourceName::Host).map(|entry| entry.outcome), Some(Outcome::Failed));
 }

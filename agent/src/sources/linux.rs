@@ -21,6 +21,7 @@ mod reading_builder;
 mod rpm;
 mod snap;
 mod state;
+mod system_packages;
 mod systemd_units;
 mod trust_store;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub(super) fn all() -> Vec<Box<dyn Source>> {
         Box::new(rpm::Rpm),
         Box::new(apk::Apk),
         Box::new(pacman::Pacman),
+        Box::new(system_packages::SystemPackages),
         Box::new(snap::Snap),
         Box::new(flatpak::Flatpak),
         Box::new(systemd_units::SystemdUnits),

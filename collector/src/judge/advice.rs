@@ -1,7 +1,7 @@
 //! Advice: what to do next for a host in a lane, in one sentence, and the uninstall commands that the sentence means.
 //! Muster prints commands and never runs them.
 
-use muster_proto::model::{Assessment, Lane, Outcome, Presence, Protection, Reason, ReasonKind};
+use muster_proto::model::{Assessment, Lane, Outcome, Presence, Protection, Reason, ReasonKind, SourceName};
 
 use super::remediation::Remediation;
 use crate::rules::Order;
@@ -29,12 +29,7 @@ pub(super) fn advice(order: &Order, lane: Lane, assessment: Option<&Assessment>,
     }
 }
 
-/// The advice with the cautions about what it means: what must not be deleted by hand, and what to do instead.
-pub(super) fn with_cautions(advice: String, cautions: &[Reason]) -> String {
-    cautions.iter().fold(advice, |advice, caution| format!("{advice}. {}", caution.text))
-}
-
-/// The uninstall commands and cautions among the reasons that the advice for this lane means, each once.
+/// The uninstall commands among the reasons that the advice for this lane means, each once.
 pub(super) fn commands(lane: Lane, assessment: Option<&Assessment>, reasons: Vec<Reason>) -> Vec<Reason> {
     let has_remnants = assessment.is_some_and(|assessment| assessment.remnants);
     let is_meant = match lane {
@@ -45,11 +40,7 @@ pub(super) fn commands(lane: Lane, assessment: Option<&Assessment>, reasons: Vec
     let mut commands: Vec<Reason> = Vec::new();
     for reason in reasons.into_iter().filter(|_| is_meant) {
         // The remediation record and the current snapshot may both have the command.
-        let is_same = |one: &Reason| match &reason.command {
-            Some(command) => one.command.as_ref() == Some(command),
-            None => one.command.is_none() && one.text == reason.text,
-        };
-        if !commands.iter().any(is_same) {
+        if !commands.iter().any(|one| one.command == reason.command) {
             commands.push(reason);
         }
     }
@@ -67,6 +58,10 @@ fn unknown(assessment: Option<&Assessment>) -> String {
             Some(Outcome::TimedOut) => {
                 format!("Find out why {source} is slow or raise its time limit, then scan again. {}", gap.text)
             }
+            Some(_) if gap.source == Some(SourceName::SystemPackages) => format!(
+                "Check the packages of this host with its own package manager, or repair their database. {}",
+                gap.text
+            ),
             Some(_) => format!(
                 "Repair what {source} reads, for example from a backup of the package database; then scan again. {}",
                 gap.text

@@ -54,7 +54,8 @@ pub fn assess(
         let text = "No product of this order was found; all required sources were read completely";
         reasons.push(Reason::new(ReasonKind::Absence, "presence/none", text));
     }
-    let uninstall = uninstall::reasons(order, catalogue, platform, &found, hits);
+    reasons.extend(found.iter().filter_map(images_not_read));
+    let uninstall = uninstall::reasons(order, platform, &found, hits);
     let (protection, protection_reasons) = protection(order, catalogue, snapshot, &found, state, received, covered);
     reasons.extend(gaps);
     reasons.extend(protection_reasons);
@@ -148,33 +149,38 @@ fn running_presence(catalogue: &Catalogue, platform: Platform, unit: &str, id: &
     }
 }
 
+/// The category of the storage of container engines.
+const CONTAINER_STORAGE: &str = "container-storage";
+
+/// Says that images of containers were not read. They are not software of the host, so this does not change its lane.
+fn images_not_read(one: &FoundProduct<'_>) -> Option<Reason> {
+    if one.product.category != CONTAINER_STORAGE {
+        return None;
+    }
+    let places: Vec<&str> = one.evidence.iter().map(|evidence| evidence.path.as_str()).collect();
+    let text = format!("Container images on this host were not read ({})", places.join(", "));
+    Some(one.reason(ReasonKind::NotRead, "coverage/container-images".to_owned(), text))
+}
+
 fn exempt(one: &FoundProduct<'_>) -> Reason {
     let product = one.seen();
     one.reason(ReasonKind::Exempt, "presence/exempt".to_owned(), format!("{product} is exempt under this order"))
 }
 
-/// The category of programs that run without being installed.
-const TOOL: &str = "tool";
-
 /// The presence of a covered product, and in the order's own words what must happen to it.
 fn product_text(order: &Order, one: &FoundProduct<'_>, hits: &[Hit]) -> String {
-    let is_tool = one.product.category == TOOL && is_live(one.presence) && one.presence != Presence::Suspect;
-    let present = if is_tool {
-        format!("{} was found: a portable tool, not an installed product", one.seen())
-    } else {
-        format!("{}{}", is_present(&one.seen()), remarks(&one.product.id, &one.version, hits))
-    };
+    let present = format!("{}{}", is_present(&one.seen()), remarks(&one.product.id, &one.version, hits));
     let basis = match one.basis {
         Basis::Corroborated => " (several weak sources agree)".to_owned(),
-        Basis::Suspected | Basis::SuspectedRemnant => one.doubt().map(|why| format!(": {why}")).unwrap_or_default(),
+        Basis::Suspected => one.doubt().map(|why| format!(": {why}")).unwrap_or_default(),
         Basis::Proven | Basis::Running => String::new(),
     };
     if !order.prohibits(one.presence) || !is_live(one.presence) {
         return format!("{present}{basis}");
     }
     let due = order.due().map(|due| format!(" ({} {due})", order.wording.since)).unwrap_or_default();
-    // A management agent and a portable tool protect nothing, so nothing has to take their place.
-    let is_replaced = one.presence != Presence::ManagementOnly && !is_tool;
+    // A management agent protects nothing, so nothing has to take its place.
+    let is_replaced = one.presence != Presence::ManagementOnly;
     let must = if is_replaced { order.wording.must.clone() } else { order.wording.must.replace("replaced", "removed") };
     format!("{present}{basis}; it {must}{due}")
 }

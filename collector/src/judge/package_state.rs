@@ -57,5 +57,5 @@ pub(super) fn remarks(product: &ProductId, version: &str, hits: &[Hit]) -> Strin
 }
 
 const fn is_package(kind: Kind) -> bool {
-    matches!(kind, Kind::Deb | Kind::Rpm | Kind::Apk | Kind::Pacman | Kind::Snap | Kind::Flatpak)
+    matches!(kind, Kind::Deb | Kind::Rpm | Kind::Apk | Kind::Pacman | Kind::Package | Kind::Snap | Kind::Flatpak)
 }

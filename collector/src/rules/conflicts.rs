@@ -87,7 +87,9 @@ impl<'c> Trial<'c> {
     fn try_text(&mut self, field: Field, text: &str) -> bool {
         let mut fits = false;
         for platform in &self.one.platforms {
-            for kind in &self.one.kinds {
+            // The loader adds `package` to the kinds of package managers that a rule names; only those are the rule's own.
+            let is_only = self.one.kinds.len() == 1;
+            for kind in self.one.kinds.iter().filter(|kind| is_only || **kind != Kind::Package) {
                 fits |= self.others(field).into_iter().any(|others| self.ask(*platform, *kind, field, text, &others));
             }
         }

@@ -432,13 +432,13 @@ fn needs(entries: &mut Entries<'_, '_>) -> Vec<Need> {
     needs
 }
 
-/// The needs of an order that does not set its own. On Linux one package database is enough: agents report the native one
-/// as failed if it is missing.
+/// The needs of an order that does not set its own. On Linux one package database is enough: agents report the system's own
+/// as failed if it is missing, and `system-packages` as failed if they cannot read it.
 fn default_needs() -> Vec<Need> {
     use SourceName as S;
     let need = |platform, any_of: &[SourceName]| Need { platform, any_of: any_of.to_vec() };
     vec![
-        need(Platform::Linux, &[S::Dpkg, S::Rpm, S::Apk, S::Pacman]),
+        need(Platform::Linux, &[S::Dpkg, S::Rpm, S::Apk, S::Pacman, S::SystemPackages]),
         need(Platform::Linux, &[S::SystemdUnits, S::WatchPaths]),
         need(Platform::Linux, &[S::WatchPaths]),
         need(Platform::Windows, &[S::UninstallKeys]),

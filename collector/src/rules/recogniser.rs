@@ -5,7 +5,6 @@ use muster_proto::model::{Kind, Platform, Presence};
 use super::closeness::Closeness;
 use super::named_value::NamedValue;
 use super::pattern::{Form, Pattern};
-use super::product_code::packed;
 use super::subject::{Field, strip_ending};
 use super::text::{fold, fold_path, fold_registry};
 use super::toml_reader::{Entries, Placed};
@@ -129,6 +128,7 @@ impl Recogniser {
             | Kind::Rpm
             | Kind::Apk
             | Kind::Pacman
+            | Kind::Package
             | Kind::Snap
             | Kind::Flatpak
             | Kind::Appx
@@ -156,7 +156,7 @@ const PRESENCES: &str = "one of installed, management-only, embedded, remnant, s
 /// Reads a `[[recogniser]]`, the `number`th of its file.
 pub(super) fn read(entries: &mut Entries<'_, '_>, number: usize) -> Option<Recogniser> {
     let platforms = entries.names("platforms");
-    let kinds: Vec<Kind> = entries.names("kinds");
+    let kinds = with_other_packages(entries.names("kinds"));
     for (key, missing) in [("platforms", platforms.is_empty()), ("kinds", kinds.is_empty())] {
         if missing {
             entries.fault(entries.line(), format!("`{key}` is missing or empty"));
@@ -197,6 +197,16 @@ pub(super) fn read(entries: &mut Entries<'_, '_>, number: usize) -> Option<Recog
     })
 }
 
+/// The kinds with that of all other package managers, if they name one: a package is called the same wherever it is
+/// installed, and no rule should have to list every package manager.
+pub(crate) fn with_other_packages(mut kinds: Vec<Kind>) -> Vec<Kind> {
+    let named = kinds.iter().any(|kind| matches!(kind, Kind::Deb | Kind::Rpm | Kind::Apk | Kind::Pacman));
+    if named && !kinds.contains(&Kind::Package) {
+        kinds.push(Kind::Package);
+    }
+    kinds
+}
+
 /// The tests of a table: each field with its patterns.
 pub(crate) fn tests(entries: &mut Entries<'_, '_>, kinds: &[Kind], written: &mut Vec<Written>) -> Vec<Test> {
     let mut tests = Vec::new();
@@ -209,9 +219,6 @@ pub(crate) fn tests(entries: &mut Entries<'_, '_>, kinds: &[Kind], written: &mut
         let mut patterns: Vec<Pattern> = texts.iter().filter_map(|text| pattern(entries, field, kinds, text)).collect();
         if field == Field::Key && kinds.contains(&Kind::Process) {
             patterns.extend(cut_names(&patterns));
-        }
-        if field == Field::Id {
-            patterns.extend(packed_codes(&patterns));
         }
         tests.push(Test { field, patterns });
     }
@@ -231,15 +238,6 @@ fn cut_names(patterns: &[Pattern]) -> Vec<Pattern> {
         }
     }
     cut
-}
-
-/// The Windows Installer packs product codes, so a code must also match when it is packed.
-fn packed_codes(patterns: &[Pattern]) -> Vec<Pattern> {
-    let code = |pattern: &Pattern| match pattern {
-        Pattern::Exact(text) => packed(text),
-        Pattern::Regex(_) => None,
-    };
-    patterns.iter().filter_map(code).map(Pattern::Exact).collect()
 }
 
 pub(super) fn pattern(

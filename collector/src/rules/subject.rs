@@ -4,7 +4,6 @@ use muster_proto::canonical::ObservationView;
 use muster_proto::model::Kind;
 
 use super::mojibake::decodings;
-use super::product_code::code_in;
 use super::text::{fold, fold_path, fold_registry, is_place};
 
 /// The part of an observation that a recogniser tests.
@@ -104,10 +103,6 @@ impl Subject {
                 push(&mut subject.keys, key);
             }
         }
-        if matches!(kind, Some(Kind::Registry | Kind::UninstallKey | Kind::Msi)) {
-            let codes = [name, id, path].map(fold_registry);
-            codes.iter().filter_map(|text| code_in(text)).for_each(|code| push(&mut subject.ids, code.to_owned()));
-        }
         subject
     }
 
@@ -196,7 +191,7 @@ pub(crate) fn strip_ending(kind: Option<Kind>, text: &str) -> String {
         let endings = [".service", ".exe", ".sys", ".kext", ".app"];
         return endings.iter().find_map(|ending| text.strip_suffix(ending)).unwrap_or(text).to_owned();
     };
-    if matches!(kind, Kind::Deb | Kind::Rpm | Kind::Apk | Kind::Pacman) {
+    if matches!(kind, Kind::Deb | Kind::Rpm | Kind::Apk | Kind::Pacman | Kind::Package) {
         return package_name(kind, text).to_owned();
     }
     if kind == Kind::ContainerImage {
@@ -239,6 +234,7 @@ fn strip_suffix(kind: Kind, text: &str) -> &str {
         | Kind::Rpm
         | Kind::Apk
         | Kind::Pacman
+        | Kind::Package
         | Kind::Snap
         | Kind::Flatpak
         | Kind::Appx
@@ -355,7 +351,7 @@ fn installer_name(kind: Option<Kind>, text: &str) -> Option<String> {
 /// `kesl` of `kesl-12.2.0-2412`, `kesl=12.2.0`, `kesl 12.2.0-1` and `kesl/now`: lists of packages write the version after
 /// the name. Some names look the same, so the part before is only an additional name.
 fn before_version(kind: Option<Kind>, text: &str) -> Option<&str> {
-    if !matches!(kind, Some(Kind::Deb | Kind::Rpm | Kind::Apk | Kind::Pacman | Kind::Snap)) {
+    if !matches!(kind, Some(Kind::Deb | Kind::Rpm | Kind::Apk | Kind::Pacman | Kind::Package | Kind::Snap)) {
         return None;
     }
     let name = match text.split_once([' ', '=', '\t']) {

@@ -2,9 +2,9 @@
 
 use muster_proto::model::{Kind, Platform};
 
-use super::caution::{self, Caution};
 use super::claim::{self, Claim};
 use super::pattern::Pattern;
+use super::recogniser::with_other_packages;
 use super::recogniser::{Test, read_pattern, tests};
 use super::subject::Field;
 use super::toml_reader::Entries;
@@ -26,7 +26,6 @@ pub struct Vendor {
     /// Its folders and reverse-DNS prefixes.
     pub(crate) claims: Vec<Claim>,
     pub(crate) never: Vec<Never>,
-    pub(crate) cautions: Vec<Caution>,
 }
 
 /// Observations that contain the vendor's name but never show its products.
@@ -57,7 +56,7 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Vendor {
     }
     let never = entries.tables("never", |table| {
         let platforms = table.names("platforms");
-        let kinds: Vec<Kind> = table.names("kinds");
+        let kinds = with_other_packages(table.names("kinds"));
         let tests = tests(table, &kinds, &mut Vec::new());
         if tests.is_empty() {
             table.fault(table.line(), "[[never]] has no test; add at least one of name, key, id, vendor, path, state");
@@ -67,9 +66,8 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Vendor {
         let except_white_label = table.flag("except_white_label").unwrap_or(false);
         Never { platforms, kinds, tests, unless, except_white_label }
     });
-    let cautions = entries.tables("caution", caution::read);
     let revised = entries.date("revised").unwrap_or(FIRST_REVISION);
-    Vendor { id, name, sources: entries.texts("sources"), revised, spellings, neutral, claims, never, cautions }
+    Vendor { id, name, sources: entries.texts("sources"), revised, spellings, neutral, claims, never }
 }
 
 fn patterns(entries: &mut Entries<'_, '_>, key: &str, field: Field) -> Vec<Pattern> {

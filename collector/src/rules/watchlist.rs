@@ -37,6 +37,7 @@ pub(crate) const fn limited_kind(source: SourceName) -> Option<Kind> {
         | SourceName::Rpm
         | SourceName::Apk
         | SourceName::Pacman
+        | SourceName::SystemPackages
         | SourceName::Snap
         | SourceName::Flatpak
         | SourceName::SystemdUnits
@@ -145,6 +146,7 @@ impl Lists {
                 | Kind::Rpm
                 | Kind::Apk
                 | Kind::Pacman
+                | Kind::Package
                 | Kind::Snap
                 | Kind::Flatpak
                 | Kind::Appx

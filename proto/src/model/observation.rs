@@ -63,6 +63,9 @@ closed_list! {
         BrowserExtension = 33, "browser_extension";
         /// A container image in the storage of the host's container engine.
         ContainerImage = 34, "container_image";
+        /// A package of a store that has no kind of its own: Portage, xbps, opkg, a system image. The attribute `store`
+        /// names it.
+        Package = 35, "package";
     }
 }
 

@@ -71,6 +71,8 @@ closed_list! {
         Launchd = 26, "launchd";
         /// macOS system and kernel extensions.
         SystemExtensions = 27, "system-extensions";
+        /// The packages of systems whose own store no other source reads: Portage, xbps, opkg, package lists of images.
+        SystemPackages = 28, "system-packages";
     }
 }
 

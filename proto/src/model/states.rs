@@ -25,6 +25,8 @@ closed_list! {
         Disabled = 8, "disabled";
         /// A flatpak whose files are there, but whose metadata is not.
         MetadataMissing = 9, "metadata-missing";
+        /// A system extension that systemd has not merged into `/usr`.
+        NotMerged = 10, "not-merged";
     }
 }
 
@@ -39,6 +41,7 @@ impl ReportedState {
             Self::Deleted => &[Kind::Process],
             Self::Disabled => &[Kind::Snap, Kind::BrowserExtension],
             Self::MetadataMissing => &[Kind::Flatpak],
+            Self::NotMerged => &[Kind::Package],
         }
     }
 }
@@ -72,8 +75,11 @@ pub fn agent_states() -> Vec<(Kind, String)> {
     for (_, wanted) in DPKG_WANTED {
         for (_, status) in DPKG_STATUS {
             let letters: String = [*wanted, *status].into_iter().collect();
-            states.push((Kind::Deb, format!("{letters}{DPKG_REINSTALL}")));
-            states.push((Kind::Deb, letters));
+            // opkg and xbps have the same states under other words, so the agent writes the same letters.
+            for kind in [Kind::Deb, Kind::Package] {
+                states.push((kind, format!("{letters}{DPKG_REINSTALL}")));
+                states.push((kind, letters.clone()));
+            }
         }
     }
     states

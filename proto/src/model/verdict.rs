@@ -137,6 +137,8 @@ closed_list! {
         Uninstall = 11, "uninstall";
         /// A product that would count as protection, but that another active order covers.
         ExcludedProtection = 12, "excluded-protection";
+        /// Something on the host that no source reads and that no order needs: images of containers.
+        NotRead = 13, "not-read";
     }
 }
 

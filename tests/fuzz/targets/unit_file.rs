@@ -7,5 +7,5 @@ use muster_agent::sources::parse::{os_release::OsRelease, unit_file::Unit};
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
     Unit::default().read(&text);
-    let _ = OsRelease::parse(&text).family();
+    let _ = OsRelease::parse(&text).ids().count();
 });

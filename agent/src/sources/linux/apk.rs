@@ -2,9 +2,8 @@
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::native::without_packages;
+use super::native::{ReadBy, with_packages, without_packages};
 use crate::sources::parse::apk::{Installed, Package, parse};
-use crate::sources::parse::os_release::Family;
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
 /// The classic path, and that of systems with a merged `/usr`.
@@ -31,7 +30,7 @@ impl Source for Apk {
                 Err(error) => return SourceReading::of_error(place, &error),
             }
         }
-        without_packages(context, Family::Apk, "apk", PLACES[0], false)
+        without_packages(context, ReadBy::Apk, PLACES[0], false)
     }
 }
 
@@ -43,12 +42,12 @@ fn reading(context: &ScanContext, place: &str, installed: Installed, world: &str
     };
     let reason = fault.or_else(missing);
     if installed.packages.is_empty() && reason.is_none() {
-        return without_packages(context, Family::Apk, "apk", place, true);
+        return without_packages(context, ReadBy::Apk, place, true);
     }
     let observations = installed.packages.into_iter().map(observation).collect();
     match reason {
         Some(reason) => SourceReading::partial(observations, reason),
-        None => SourceReading::complete(observations),
+        None => with_packages(context, ReadBy::Apk, place, observations),
     }
 }
 

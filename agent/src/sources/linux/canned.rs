@@ -18,6 +18,11 @@ impl Canned {
         root.file("etc/os-release", format!("ID={os}\n")).file("etc/passwd", "root:x:0:0::/root:/bin/sh\n")
     }
 
+    /// A machine with this `os-release`.
+    pub(super) fn with_os_release(text: &str) -> Self {
+        Self::new("x").file("etc/os-release", text)
+    }
+
     pub(super) fn file(self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
         fs::write(self.made(path), bytes).expect("written");
         self

@@ -9,8 +9,8 @@ use std::io;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
+use super::native::{ReadBy, with_packages, without_packages};
 use crate::sources::parse::dpkg::{DpkgFault, Form, OpenEnd, Package, Status, parse};
-use crate::sources::parse::os_release::Family;
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
 const STATUS: &str = "/var/lib/dpkg/status";
@@ -61,47 +61,20 @@ impl DatabaseContents {
     }
 
     fn reading(self, context: &ScanContext) -> SourceReading {
-        let native = Native::of(context);
         let reason = self.damage.or(self.missing);
         if self.packages.is_empty() {
-            return match (reason, native) {
-                (Some(reason), _) => SourceReading::failed(reason),
-                (None, Native::Yes(os)) => {
-                    let how = if self.exists { "empty" } else { "missing" };
-                    SourceReading::failed(format!(
-                        "dpkg database is {how} ({STATUS}), but dpkg is the package manager of {os}"
-                    ))
-                }
-                (None, Native::No) if self.exists => SourceReading::complete(Vec::new()),
-                (None, Native::No) if self.has_file_lists => SourceReading::failed(format!(
+            return match reason {
+                Some(reason) => SourceReading::failed(reason),
+                None if !self.exists && self.has_file_lists => SourceReading::failed(format!(
                     "dpkg database is missing ({STATUS}), but there are file lists in {INFO}"
                 )),
-                (None, Native::No) => SourceReading::not_applicable("dpkg is not installed"),
+                None => without_packages(context, ReadBy::Dpkg, STATUS, self.exists),
             };
         }
         let observations = self.packages.into_values().filter(Package::is_there).map(observation).collect();
         match reason {
             Some(reason) => SourceReading::partial(observations, reason),
-            None => SourceReading::complete(observations),
-        }
-    }
-}
-
-/// Whether dpkg is the package manager of this system. If the system is unknown, it may be.
-enum Native {
-    Yes(String),
-    No,
-}
-
-impl Native {
-    fn of(context: &ScanContext) -> Self {
-        match &context.os {
-            Err(reason) => Self::Yes(format!("an unidentified system ({reason})")),
-            Ok(os) => match os.family() {
-                Some(Family::Dpkg) => Self::Yes(format!("this system (ID={})", os.field("ID"))),
-                Some(Family::Rpm | Family::Apk | Family::Pacman) => Self::No,
-                None => Self::Yes(format!("a system that this agent does not know (ID={:?})", os.field("ID"))),
-            },
+            None => with_packages(context, ReadBy::Dpkg, STATUS, observations),
         }
     }
 }

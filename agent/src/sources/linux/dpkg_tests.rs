@@ -11,6 +11,7 @@ use crate::sources::root::Root;
 
 const KESL: &str = "Package: kesl\nStatus: install ok installed\nPriority: optional\nSection: utils\nInstalled-Size: 9\n\
                     Maintainer: Kaspersky Lab <x@y.example>\nArchitecture: amd64\nVersion: 12.2.0-2517\n\n";
+const BASE: &str = "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.36\n\n";
 const AGENT: &str = "Package: klnagent64\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 15.1\n\n";
 
 fn root(os: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -40,20 +41,29 @@ fn outcome(os: &str, files: &[(&str, &str)]) -> (Outcome, String) {
 
 #[test]
 fn packages_are_seen_with_vendor_id_and_state() {
-    let reading = read(root("ID=debian\n", &[("var/lib/dpkg/status", &[KESL, AGENT].concat())]).path());
+    let reading = read(root("ID=debian\n", &[("var/lib/dpkg/status", &[KESL, AGENT, BASE].concat())]).path());
     assert_eq!(reading.outcome, Outcome::Found);
     let found: Vec<_> =
         reading.observations.iter().map(|o| (o.id.as_str(), o.vendor.as_str(), o.state.as_str())).collect();
-    assert_eq!(found, [("kesl:amd64", "Kaspersky Lab", ""), ("klnagent64:amd64", "", "rc")]);
+    assert_eq!(found, [("kesl:amd64", "Kaspersky Lab", ""), ("klnagent64:amd64", "", "rc"), ("libc6:amd64", "", "")]);
 }
 
 #[test]
 fn a_missing_or_empty_native_database_has_failed() {
-    for os in ["ID=debian\n", "ID=x\nID_LIKE=ubuntu\n", "ID=nobodyknows\n", ""] {
+    for os in ["ID=debian\n", "ID=x\nID_LIKE=ubuntu\n"] {
         assert_eq!(outcome(os, &[]).0, Outcome::Failed, "{os:?} missing");
         assert_eq!(outcome(os, &[("var/lib/dpkg/status", "")]).0, Outcome::Failed, "{os:?} empty");
         assert_eq!(outcome(os, &[("var/lib/dpkg/status", "\n\n")]).0, Outcome::Failed, "{os:?} blank");
     }
+}
+
+#[test]
+fn a_database_without_the_base_of_the_system_is_not_that_of_the_system() {
+    let (outcome, reason) = outcome("ID=ubuntu\n", &[("var/lib/dpkg/status", &[KESL, AGENT].concat())]);
+    assert_eq!(outcome, Outcome::Partial);
+    let expected = "dpkg database (/var/lib/dpkg/status) lists 2 packages and none of the base system (base-files, \
+                    base-passwd, dpkg, …), so it is not the whole database";
+    assert_eq!(reason, expected);
 }
 
 #[test]
@@ -68,7 +78,7 @@ fn on_a_system_of_another_family_no_database_is_not_applicable() {
 #[test]
 fn a_truncated_database_is_partial_and_the_reason_names_the_line() {
     for cut in 1..KESL.len() {
-        let (outcome, reason) = outcome("ID=debian\n", &[("var/lib/dpkg/status", &[AGENT, &KESL[..cut]].concat())]);
+        let (outcome, reason) = outcome("ID=debian\n", &[("var/lib/dpkg/status", &[BASE, &KESL[..cut]].concat())]);
         let expected = if KESL[..cut].trim().is_empty() { Outcome::Found } else { Outcome::Partial };
         // In the first lines the stanza cannot be recognised as dpkg's; there the required fields are missing.
         assert_eq!(outcome, expected, "cut at {cut}: {reason}");
@@ -91,7 +101,7 @@ fn reasons_name_line_and_file() {
 fn a_truncation_between_stanzas_is_detected_by_the_file_lists() {
     let lists = [("var/lib/dpkg/info/kesl.list", ""), ("var/lib/dpkg/info/klnagent64:amd64.list", "")];
     let files = |status| [lists[0], lists[1], ("var/lib/dpkg/status", status)];
-    let whole = [KESL, AGENT].concat();
+    let whole = [BASE, AGENT, KESL].concat();
     assert_eq!(outcome("ID=debian\n", &files(&whole)).0, Outcome::Found);
     assert_eq!(outcome("ID=debian\n", &files(whole.trim_end())).0, Outcome::Partial);
     let (outcome, reason) = outcome("ID=debian\n", &files(KESL));
@@ -101,7 +111,7 @@ fn a_truncation_between_stanzas_is_detected_by_the_file_lists() {
 
 #[test]
 fn a_hand_written_last_stanza_needs_no_empty_line() {
-    let by_hand = format!("{KESL}Package: mine\nStatus: install ok installed\nVersion: 1\n");
+    let by_hand = format!("{KESL}{BASE}Package: mine\nStatus: install ok installed\nVersion: 1\n");
     assert_eq!(outcome("ID=debian\n", &[("var/lib/dpkg/status", &by_hand)]).0, Outcome::Found);
 }
 

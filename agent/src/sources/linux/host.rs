@@ -12,6 +12,16 @@ use crate::sources::{ScanContext, Source, SourceReading, portable};
 const PROGRAMS: &[&str] =
     &["/bin/sh", "/usr/bin/env", "/bin/ls", "/usr/bin/dpkg", "/sbin/init", "/usr/lib/systemd/systemd", "/bin/busybox"];
 
+/// Where container engines keep images and layers. Software in them is not installed on the host, and nothing reads it; the
+/// collector says so.
+const CONTAINER_STORAGE: &[&str] = &[
+    "/var/lib/docker",
+    "/var/lib/containers/storage",
+    "/var/lib/containerd",
+    "/var/lib/rancher/k3s/agent/containerd",
+    "/var/snap/docker/common/var-lib-docker",
+];
+
 pub(in crate::sources) struct Host;
 
 impl Source for Host {
@@ -44,6 +54,13 @@ impl Source for Host {
                 machine.attributes.insert("virtualisation".to_owned(), virtualisation(&context.root).to_owned());
             }
             observations.push(machine);
+        }
+        for place in CONTAINER_STORAGE {
+            if matches!(context.root.kind_at(place), Ok(Some(_))) {
+                let mut storage = Observation::new(Kind::Path, "container-storage");
+                (*place).clone_into(&mut storage.path);
+                observations.push(storage);
+            }
         }
         match &context.os {
             Ok(_) => SourceReading::complete(observations),

@@ -5,13 +5,13 @@
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::native::without_packages;
+use super::native::{ReadBy, with_packages, without_packages};
 use super::reading_builder::ReadingBuilder;
-use crate::sources::parse::os_release::Family;
 use crate::sources::parse::pacman::{Package, of_directory, parse};
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
-const LOCAL: &str = "/var/lib/pacman/local";
+/// The classic path, and that of SteamOS, whose `/var` is not part of the image.
+const PLACES: &[&str] = &["/var/lib/pacman/local", "/usr/lib/holo/pacmandb/local"];
 const DESC_BYTES: usize = 1024 * 1024;
 
 pub(in crate::sources) struct Pacman;
@@ -22,32 +22,33 @@ impl Source for Pacman {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        let entries = match context.root.list(LOCAL) {
-            Ok(entries) => entries,
-            Err(error) if is_absent(&error) => {
-                return without_packages(context, Family::Pacman, "pacman", LOCAL, false);
-            }
-            Err(error) => return SourceReading::of_error(LOCAL, &error),
-        };
         let mut builder = ReadingBuilder::default();
-        builder.places_found += 1;
-        for entry in entries.iter().filter(|entry| entry.is_directory) {
-            package(context, &entry.name, &mut builder);
+        let mut last = PLACES[0];
+        for local in PLACES {
+            let Some(entries) = builder.list(context, local) else { continue };
+            builder.places_found += 1;
+            last = local;
+            for entry in entries.iter().filter(|entry| entry.is_directory) {
+                package(context, local, &entry.name, &mut builder);
+            }
         }
-        if builder.observations.is_empty() && !builder.has_problem() {
-            return without_packages(context, Family::Pacman, "pacman", LOCAL, true);
+        if builder.has_problem() {
+            return builder.finish("pacman is not installed");
         }
-        builder.finish("pacman is not installed")
+        if builder.observations.is_empty() {
+            return without_packages(context, ReadBy::Pacman, last, builder.places_found > 0);
+        }
+        with_packages(context, ReadBy::Pacman, last, builder.observations)
     }
 }
 
-fn package(context: &ScanContext, directory: &str, builder: &mut ReadingBuilder) {
-    let place = format!("{LOCAL}/{directory}/desc");
+fn package(context: &ScanContext, local: &str, directory: &str, builder: &mut ReadingBuilder) {
+    let place = format!("{local}/{directory}/desc");
     let bytes = match context.root.read(&place, DESC_BYTES) {
         Ok(bytes) => bytes,
         Err(error)
             if is_absent(&error)
-                && context.root.kind_at(&format!("{LOCAL}/{directory}")).is_ok_and(|kind| kind.is_none()) =>
+                && context.root.kind_at(&format!("{local}/{directory}")).is_ok_and(|kind| kind.is_none()) =>
         {
             // The package was removed since the directory was listed.
             return;
@@ -59,10 +60,10 @@ fn package(context: &ScanContext, directory: &str, builder: &mut ReadingBuilder)
     };
     let (mut package, fault) = parse(&bytes);
     if let Some(fault) = fault {
-        builder.problem(format!("{LOCAL}/{directory}/{fault}"));
+        builder.problem(format!("{local}/{directory}/{fault}"));
     }
     let Some((name, version)) = of_directory(directory) else {
-        return builder.problem(format!("{LOCAL}/{directory} is not a package entry"));
+        return builder.problem(format!("{local}/{directory} is not a package entry"));
     };
     // The name of the directory repeats both, so a damaged entry still names its package.
     if package.name.is_empty() || package.version.is_empty() {

@@ -13,9 +13,18 @@ fn canned() -> Canned {
 
 #[test]
 fn each_directory_is_a_package() {
-    let reading = canned().file("var/lib/pacman/local/kesl-12.2-1/desc", DESC).read(&Pacman);
-    assert_eq!((reading.outcome, rows(&reading)), (Outcome::Found, vec!["kesl 12.2-1".to_owned()]));
-    assert_eq!(reading.observations[0].id, "kesl.x86_64");
+    let base = DESC.replace("kesl", "glibc");
+    for local in ["var/lib/pacman/local", "usr/lib/holo/pacmandb/local"] {
+        let reading = canned()
+            .file(&format!("{local}/kesl-12.2-1/desc"), DESC)
+            .file(&format!("{local}/glibc-12.2-1/desc"), &base)
+            .read(&Pacman);
+        let expected = vec!["glibc 12.2-1".to_owned(), "kesl 12.2-1".to_owned()];
+        assert_eq!((reading.outcome, rows(&reading)), (Outcome::Found, expected), "{}", reading.reason);
+        assert!(reading.observations.iter().any(|one| one.id == "kesl.x86_64"));
+    }
+    let alone = canned().file("var/lib/pacman/local/kesl-12.2-1/desc", DESC).read(&Pacman);
+    assert_eq!(alone.outcome, Outcome::Partial, "a database without the base is not the whole one");
 }
 
 #[test]

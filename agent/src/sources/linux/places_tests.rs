@@ -32,6 +32,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("/usr/lib/systemd/systemd", "for the architecture, which does not change"),
     ("/opt/planted/program", "the program of a unit whose file is watched"),
     ("/lib", "only to test whether it is a link"),
+    ("/var/lib/docker", "only to test whether it exists, and that changes nothing of what is installed"),
+    ("/var/lib/containers", "as above"),
+    ("/var/lib/containerd", "as above"),
+    ("/var/lib/rancher", "as above"),
+    ("/var/snap", "as above"),
     ("/dev", "only to test whether it is a link to /dev/null"),
 ];
 

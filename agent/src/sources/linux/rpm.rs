@@ -9,8 +9,7 @@ use std::io;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::native::without_packages;
-use crate::sources::parse::os_release::Family;
+use super::native::{ReadBy, with_packages, without_packages};
 use crate::sources::parse::paged::{Storage, be32};
 use crate::sources::parse::rpm::{Package, Packages, of_berkeley, of_ndb, of_sqlite};
 use crate::sources::root::{OpenFile, Stamp};
@@ -72,24 +71,24 @@ impl Source for Rpm {
             let reason = reason.or_else(|| fault.clone());
             // A conversion to another format leaves the old database behind. The first one with packages counts.
             if !contents.found.packages.is_empty() {
-                return reading(contents.found.packages, reason);
+                return reading(context, &place, contents.found.packages, reason);
             }
             fault = reason;
             first_empty.get_or_insert(place);
         }
         match (fault, first_empty) {
             (Some(reason), _) => SourceReading::failed(reason),
-            (None, Some(place)) => without_packages(context, Family::Rpm, "rpm", &place, true),
-            (None, None) => without_packages(context, Family::Rpm, "rpm", DIRECTORIES[0], false),
+            (None, Some(place)) => without_packages(context, ReadBy::Rpm, &place, true),
+            (None, None) => without_packages(context, ReadBy::Rpm, DIRECTORIES[0], false),
         }
     }
 }
 
-fn reading(packages: Vec<Package>, reason: Option<String>) -> SourceReading {
+fn reading(context: &ScanContext, place: &str, packages: Vec<Package>, reason: Option<String>) -> SourceReading {
     let observations = packages.into_iter().map(observation).collect();
     match reason {
         Some(reason) => SourceReading::partial(observations, reason),
-        None => SourceReading::complete(observations),
+        None => with_packages(context, ReadBy::Rpm, place, observations),
     }
 }
 

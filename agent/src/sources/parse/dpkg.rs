@@ -68,6 +68,8 @@ pub enum Form {
     Status,
     /// A file in `status.d/` of an image without dpkg: one control stanza, which means that the package is installed.
     Control,
+    /// The status file of opkg: the same stanzas, with other flags in the second word of `Status`.
+    Opkg,
 }
 
 /// Parses a database file in one pass.
@@ -189,7 +191,7 @@ impl<'a> Reader<'a> {
     }
 
     fn end(mut self) -> Status {
-        if self.stanza.started && !self.stanza.broken && self.form == Form::Status {
+        if self.stanza.started && !self.stanza.broken && self.form != Form::Control {
             let by_dpkg = self.stanza.archive_fields >= 3;
             self.status.open_end = Some(OpenEnd { line: self.line, by_dpkg });
         }
@@ -203,9 +205,10 @@ fn package_of(stanza: &Stanza<'_>, form: Form) -> Result<Package, &'static str> 
     let name = stanza.package.filter(|name| is_package_name(name)).ok_or("the stanza has no valid Package field")?;
     // A file in `status.d/` has no Status field, and its existence means that the package is installed.
     let state = match (form, stanza.status) {
+        (Form::Opkg, Some(status)) => opkg_letters(status).ok_or("the stanza has an invalid Status field")?,
         (_, Some(status)) => letters(status).ok_or("the stanza has an invalid Status field")?,
         (Form::Control, None) => "ii".to_owned(),
-        (Form::Status, None) => return Err("the stanza has no Status field"),
+        (Form::Status | Form::Opkg, None) => return Err("the stanza has no Status field"),
     };
     // A package that is not fully installed may only have the version that was configured last.
     let version = stanza.version.or(stanza.config_version).filter(|version| !version.is_empty());
@@ -227,6 +230,21 @@ fn package_of(stanza: &Stanza<'_>, form: Form) -> Result<Package, &'static str> 
 fn is_package_name(name: &[u8]) -> bool {
     !name.is_empty()
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'_'))
+}
+
+/// The letters for a `Status` of opkg. Its flags, such as `user` and `hold,user`, say nothing about what is installed.
+fn opkg_letters(status: &[u8]) -> Option<String> {
+    let mut words = status.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let (want, _flags, is) = (words.next()?, words.next()?, words.next()?);
+    let is: &[u8] = match is {
+        // Its files are there; only a script of the package failed.
+        b"post-inst-failed" | b"removal-failed" => b"half-configured",
+        is => is,
+    };
+    if words.next().is_some() {
+        return None;
+    }
+    letters(&[want, b"ok", is].join(&b' '))
 }
 
 /// The letters for a `Status`: `ii` for `install ok installed`, `rc` for `deinstall ok config-files`.

@@ -8,19 +8,6 @@ pub struct OsRelease {
     fields: BTreeMap<String, String>,
 }
 
-/// The family of a distribution, by its package manager.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// dpkg: Debian and derivatives.
-    Dpkg,
-    /// rpm: Red Hat, SUSE and derivatives.
-    Rpm,
-    /// apk: Alpine.
-    Apk,
-    /// pacman: Arch.
-    Pacman,
-}
-
 impl OsRelease {
     /// Parses the assignments; other lines are skipped, as the format demands.
     #[must_use]
@@ -50,51 +37,10 @@ impl OsRelease {
         }
     }
 
-    /// The family by `ID`, then by `ID_LIKE`; `None` when this agent knows neither.
-    #[must_use]
-    pub fn family(&self) -> Option<Family> {
-        // ID_LIKE names the closest relatives first (os-release(5)).
-        std::iter::once(self.field("ID")).chain(self.field("ID_LIKE").split_whitespace()).find_map(family_of)
-    }
-}
-
-fn family_of(id: &str) -> Option<Family> {
-    match id.to_ascii_lowercase().as_str() {
-        "debian" | "ubuntu" | "linuxmint" | "raspbian" | "kali" | "pop" | "devuan" | "elementary" | "neon"
-        | "zorin" | "astra" | "deepin" | "uos" | "pureos" | "parrot" | "proxmox" | "pardus" | "tails" => {
-            Some(Family::Dpkg)
-        }
-        "rhel"
-        | "fedora"
-        | "centos"
-        | "rocky"
-        | "almalinux"
-        | "ol"
-        | "amzn"
-        | "suse"
-        | "opensuse"
-        | "opensuse-leap"
-        | "opensuse-tumbleweed"
-        | "sles"
-        | "sled"
-        | "sle_hpc"
-        | "mageia"
-        | "openmandriva"
-        | "altlinux"
-        | "redos"
-        | "azurelinux"
-        | "mariner"
-        | "photon"
-        | "openeuler"
-        | "anolis"
-        | "cloudlinux"
-        | "virtuozzo"
-        | "scientific"
-        | "rosa"
-        | "nobara" => Some(Family::Rpm),
-        "alpine" | "wolfi" | "chainguard" | "postmarketos" => Some(Family::Apk),
-        "arch" | "archarm" | "manjaro" | "endeavouros" | "artix" | "cachyos" | "steamos" => Some(Family::Pacman),
-        _ => None,
+    /// `ID` and the ids in `ID_LIKE`, which names the closest relatives first (os-release(5)), in lower case.
+    pub fn ids(&self) -> impl Iterator<Item = String> {
+        let like = self.field("ID_LIKE").split_whitespace();
+        std::iter::once(self.field("ID")).chain(like).filter(|id| !id.is_empty()).map(str::to_ascii_lowercase)
     }
 }
 
@@ -127,12 +73,10 @@ mod tests {
     }
 
     #[test]
-    fn a_derivative_belongs_to_the_family_in_id_like() {
-        let family = |text: &str| OsRelease::parse(text).family();
-        assert_eq!(family("ID=neverheard\nID_LIKE=\"ubuntu debian\"\n"), Some(Family::Dpkg));
-        assert_eq!(family("ID=eurolinux\nID_LIKE=\"rhel fedora centos\"\n"), Some(Family::Rpm));
-        assert_eq!(family("ID=alpine\n"), Some(Family::Apk));
-        assert_eq!(family("ID=void\n"), None);
-        assert_eq!(family(""), None);
+    fn the_id_comes_before_its_relatives() {
+        let ids = |text: &str| OsRelease::parse(text).ids().collect::<Vec<_>>();
+        assert_eq!(ids("ID=Eurolinux\nID_LIKE=\"rhel fedora centos\"\n"), ["eurolinux", "rhel", "fedora", "centos"]);
+        assert_eq!(ids("ID_LIKE=debian\n"), ["debian"]);
+        assert!(ids("").is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The rows of `field.toml`.
+//! The rows of `field.toml` and `systems.toml`.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,11 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn read() -> Result<Self> {
-        toml::from_str(include_str!("../field.toml")).context("read field.toml")
+        let mut table: Self = toml::from_str(include_str!("../field.toml")).context("read field.toml")?;
+        let systems: Self = toml::from_str(include_str!("systems.toml")).context("read systems.toml")?;
+        table.system.extend(systems.system);
+        table.root.extend(systems.root);
+        Ok(table)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use muster_proto::model::Timestamp;
 
-use crate::sources::parse::os_release::{Family, OsRelease};
+use super::super::native::{ReadBy, package_source};
 use crate::sources::{ScanContext, is_absent};
 
 /// Marker files: Debian and derivatives; SUSE; image-based systems with a staged deployment.
@@ -23,12 +23,19 @@ pub(super) fn is_pending(context: &ScanContext) -> Option<bool> {
             Err(_) => return None,
         }
     }
-    match context.os.as_ref().ok().and_then(OsRelease::family)? {
+    match package_source(context)? {
         // The marker is the only evidence there, so its absence counts.
-        Family::Dpkg => Some(false),
-        Family::Rpm => replaced_since_start(context),
-        Family::Pacman => kernel_is_gone(context),
-        Family::Apk => None,
+        ReadBy::Dpkg => Some(false),
+        ReadBy::Rpm => replaced_since_start(context),
+        ReadBy::Pacman => kernel_is_gone(context),
+        ReadBy::Apk
+        | ReadBy::Snap
+        | ReadBy::Directories
+        | ReadBy::Control
+        | ReadBy::Plist
+        | ReadBy::Inventory
+        | ReadBy::Image
+        | ReadBy::Nothing => None,
     }
 }
 

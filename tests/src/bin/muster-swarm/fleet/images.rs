@@ -144,6 +144,7 @@ impl Model {
             Reading::absent(SourceName::Rpm, "rpm is not installed"),
             Reading::absent(SourceName::Apk, "apk is not installed"),
             Reading::absent(SourceName::Pacman, "pacman is not installed"),
+            Reading::absent(SourceName::SystemPackages, "packages of this system are in the database of dpkg"),
             Reading::absent(SourceName::Snap, "snapd is not installed"),
             Reading::of(SourceName::Flatpak, own),
             Reading::of(SourceName::SystemdUnits, units),
