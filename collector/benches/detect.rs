@@ -18,7 +18,10 @@ use muster_proto::model::{Kind, Observation, Platform, Section, SourceName};
 const SIZES: [usize; 5] = [100, 300, 1_000, 3_000, 10_000];
 /// Snapshots of each size. No title appears twice.
 const SNAPSHOTS: usize = 24;
-const CATALOGUE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/catalogue");
+/// The size and the catalogue for which a snapshot must take less than [`LIMIT`] on every platform.
+const DECIDING: (usize, usize) = (3_000, 2);
+const LIMIT: Duration = Duration::from_millis(1);
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules");
 const PACKAGES: &str = include_str!("../../tests/fixtures/linux/debian-12-packages.tsv");
 
 fn main() -> anyhow::Result<()> {
@@ -27,22 +30,41 @@ fn main() -> anyhow::Result<()> {
         "{:<10} {:>9} {:>12} {:>12} {:>12} {:>9}",
         "platform", "catalogue", "observations", "median", "slowest", "hits"
     );
+    let mut decided = Vec::new();
     for times in [1, 2, 4] {
         let overlay = synthetic(times)?;
         let begun = Instant::now();
         let set = rules::load(Some(overlay.path()))?;
         let compiled = begun.elapsed();
-        for platform in [Platform::Linux, Platform::Windows] {
+        for platform in [Platform::Linux, Platform::Windows, Platform::Macos] {
             for size in SIZES {
-                measure(&set, platform, size, times);
+                let median = measure(&set, platform, size, times);
+                if size == DECIDING.0 && times <= DECIDING.1 {
+                    decided.push((platform, times, median));
+                }
             }
         }
         println!("catalogue {times}x: {} products, compiled in {compiled:.1?}", set.catalogue.products().len());
     }
+    decide(&decided);
     Ok(())
 }
 
-fn measure(set: &RuleSet, platform: Platform, size: usize, times: usize) {
+/// Prints what the limit asks for: the time with the larger catalogue, and how many times the usual one's it is.
+fn decide(measured: &[(Platform, usize, Duration)]) {
+    let (size, times) = DECIDING;
+    for (platform, _, median) in measured.iter().filter(|(_, of, _)| *of == times) {
+        let usual = measured.iter().find(|(on, of, _)| on == platform && *of == 1).map_or(*median, |(_, _, one)| *one);
+        let ratio = median.as_secs_f64() / usual.as_secs_f64();
+        let verdict = if *median < LIMIT { "below" } else { "ABOVE" };
+        println!(
+            "{platform}, {size} observations, catalogue {times}x: {}, {ratio:.2} times that of 1x, {verdict} the limit of {LIMIT:?}",
+            micros(*median)
+        );
+    }
+}
+
+fn measure(set: &RuleSet, platform: Platform, size: usize, times: usize) -> Duration {
     let snapshots: Vec<Vec<CanonicalSection>> = (0..SNAPSHOTS).map(|number| snapshot(platform, size, number)).collect();
     let (mut spans, mut hits) = (Vec::new(), 0);
     for sections in &snapshots {
@@ -58,6 +80,7 @@ fn measure(set: &RuleSet, platform: Platform, size: usize, times: usize) {
     let catalogue = format!("{times}x");
     let hits = hits / SNAPSHOTS;
     println!("{platform:<10} {catalogue:>9} {size:>12} {:>12} {:>12} {hits:>9}", micros(median), micros(slowest));
+    median
 }
 
 fn micros(span: Duration) -> String {
@@ -94,10 +117,15 @@ fn snapshot(platform: Platform, size: usize, number: usize) -> Vec<CanonicalSect
             (SourceName::SystemdUnits, Kind::Service, 20),
             (SourceName::KernelModules, Kind::KernelModule, 10),
         ],
-        Platform::Windows | Platform::Macos => &[
+        Platform::Windows => &[
             (SourceName::UninstallKeys, Kind::UninstallKey, 40),
             (SourceName::Services, Kind::Service, 40),
             (SourceName::Drivers, Kind::Driver, 20),
+        ],
+        Platform::Macos => &[
+            (SourceName::AppBundles, Kind::AppBundle, 30),
+            (SourceName::Launchd, Kind::Launchd, 40),
+            (SourceName::Receipts, Kind::Receipt, 30),
         ],
     };
     let section = |(source, kind, share): &(SourceName, Kind, usize)| {
@@ -126,6 +154,16 @@ fn observation(kind: Kind, words: &mut Words, at: usize) -> Observation {
         seen.vendor = format!("{two} Software GmbH");
         seen.id = format!("{{{:08X}-{:04X}-4E0F-9D2E-1B7E7A8F1A11}}", words.next() as u32, words.next() as u16);
         seen.path = format!(r"C:\Program Files\{one}\{two}");
+    } else if kind == Kind::AppBundle {
+        seen.name = if known { "Kaspersky.app".to_owned() } else { format!("{one} {two} {base}.app") };
+        seen.id = format!("com.{one}.{two}");
+        seen.path = format!("/Applications/{}", seen.name);
+    } else if matches!(kind, Kind::Launchd | Kind::Receipt) {
+        seen.name = if known { "com.kaspersky.kav".to_owned() } else { format!("com.{one}.{two}.{base}") };
+        seen.id = seen.name.clone();
+        if kind == Kind::Launchd {
+            seen.path = format!("/Library/Application Support/{one}/{two}/{base}");
+        }
     } else if kind == Kind::Service {
         seen.name = if known { "AVP21.3".to_owned() } else { format!("{one}-{two}.service") };
         seen.path = format!("/usr/lib/systemd/system/{one}-{two}.service");
@@ -136,17 +174,19 @@ fn observation(kind: Kind, words: &mut Words, at: usize) -> Observation {
     seen
 }
 
-/// An overlay that makes the catalogue `times` as large: copies of every product with other words.
+/// An overlay that makes the catalogue `times` as large: copies of every product and vendor with other words.
 fn synthetic(times: usize) -> anyhow::Result<tempfile::TempDir> {
     let overlay = tempfile::tempdir()?;
-    let folder = overlay.path().join("catalogue");
-    fs::create_dir(&folder)?;
-    for copy in 1..times {
-        for entry in fs::read_dir(Path::new(CATALOGUE)).context("the catalogue's files")? {
-            let entry = entry?;
-            let text = fs::read_to_string(entry.path())?;
-            let name = format!("copy{copy}-{}", entry.file_name().to_string_lossy());
-            fs::write(folder.join(name), respelt(&text, copy))?;
+    for kind in ["catalogue", "vendors"] {
+        let folder = overlay.path().join(kind);
+        fs::create_dir(&folder)?;
+        for copy in 1..times {
+            for entry in fs::read_dir(Path::new(RULES).join(kind)).context("the rules")? {
+                let entry = entry?;
+                let text = fs::read_to_string(entry.path())?;
+                let name = format!("copy{copy}-{}", entry.file_name().to_string_lossy());
+                fs::write(folder.join(name), respelt(&text, copy))?;
+            }
         }
     }
     Ok(overlay)
@@ -155,11 +195,14 @@ fn synthetic(times: usize) -> anyhow::Result<tempfile::TempDir> {
 fn respelt(text: &str, copy: usize) -> String {
     let (mut out, mut in_list) = (String::with_capacity(text.len()), false);
     for line in text.lines() {
-        if let Some(id) = line.strip_prefix("id = \"") {
-            out.push_str(&format!("id = \"copy{copy}-{id}\n"));
+        // The ids of products and vendors, and what refers to them.
+        let names = ["id = \"", "product = \"", "vendor_id = \"", "vendor = \""];
+        if let Some((key, rest)) = names.iter().find_map(|key| Some((key, line.strip_prefix(key)?))) {
+            out.push_str(&format!("{key}copy{copy}-{rest}\n"));
             continue;
         }
-        in_list |= ["key = [", "name = [", "path = [", "id = ["].iter().any(|key| line.starts_with(key));
+        let lists = ["key = [", "name = [", "path = [", "id = [", "spellings = ["];
+        in_list |= lists.iter().any(|key| line.starts_with(key));
         if in_list {
             out.push_str(&rotated(line, copy))
         } else {

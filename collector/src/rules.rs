@@ -11,6 +11,7 @@
 
 mod attribution;
 mod catalogue;
+mod caution;
 mod claim;
 mod closeness;
 mod conflicts;
@@ -24,6 +25,7 @@ mod order;
 mod pattern;
 mod prefilter;
 mod product;
+mod product_code;
 mod recogniser;
 mod rule_fault;
 mod samples;

@@ -29,7 +29,12 @@ pub(super) fn advice(order: &Order, lane: Lane, assessment: Option<&Assessment>,
     }
 }
 
-/// The uninstall commands among the reasons that the advice for this lane means, each once.
+/// The advice with the cautions about what it means: what must not be deleted by hand, and what to do instead.
+pub(super) fn with_cautions(advice: String, cautions: &[Reason]) -> String {
+    cautions.iter().fold(advice, |advice, caution| format!("{advice}. {}", caution.text))
+}
+
+/// The uninstall commands and cautions among the reasons that the advice for this lane means, each once.
 pub(super) fn commands(lane: Lane, assessment: Option<&Assessment>, reasons: Vec<Reason>) -> Vec<Reason> {
     let has_remnants = assessment.is_some_and(|assessment| assessment.remnants);
     let is_meant = match lane {
@@ -40,7 +45,11 @@ pub(super) fn commands(lane: Lane, assessment: Option<&Assessment>, reasons: Vec
     let mut commands: Vec<Reason> = Vec::new();
     for reason in reasons.into_iter().filter(|_| is_meant) {
         // The remediation record and the current snapshot may both have the command.
-        if !commands.iter().any(|one| one.command == reason.command) {
+        let is_same = |one: &Reason| match &reason.command {
+            Some(command) => one.command.as_ref() == Some(command),
+            None => one.command.is_none() && one.text == reason.text,
+        };
+        if !commands.iter().any(is_same) {
             commands.push(reason);
         }
     }

@@ -55,7 +55,7 @@ pub fn assess(
         reasons.push(Reason::new(ReasonKind::Absence, "presence/none", text));
     }
     reasons.extend(found.iter().filter_map(images_not_read));
-    let uninstall = uninstall::reasons(order, platform, &found, hits);
+    let uninstall = uninstall::reasons(order, catalogue, platform, &found, hits);
     let (protection, protection_reasons) = protection(order, catalogue, snapshot, &found, state, received, covered);
     reasons.extend(gaps);
     reasons.extend(protection_reasons);
@@ -167,20 +167,28 @@ fn exempt(one: &FoundProduct<'_>) -> Reason {
     one.reason(ReasonKind::Exempt, "presence/exempt".to_owned(), format!("{product} is exempt under this order"))
 }
 
+/// The category of programs that run without being installed.
+const TOOL: &str = "tool";
+
 /// The presence of a covered product, and in the order's own words what must happen to it.
 fn product_text(order: &Order, one: &FoundProduct<'_>, hits: &[Hit]) -> String {
-    let present = format!("{}{}", is_present(&one.seen()), remarks(&one.product.id, &one.version, hits));
+    let is_tool = one.product.category == TOOL && is_live(one.presence) && one.presence != Presence::Suspect;
+    let present = if is_tool {
+        format!("{} was found: a portable tool, not an installed product", one.seen())
+    } else {
+        format!("{}{}", is_present(&one.seen()), remarks(&one.product.id, &one.version, hits))
+    };
     let basis = match one.basis {
         Basis::Corroborated => " (several weak sources agree)".to_owned(),
-        Basis::Suspected => one.doubt().map(|why| format!(": {why}")).unwrap_or_default(),
+        Basis::Suspected | Basis::SuspectedRemnant => one.doubt().map(|why| format!(": {why}")).unwrap_or_default(),
         Basis::Proven | Basis::Running => String::new(),
     };
     if !order.prohibits(one.presence) || !is_live(one.presence) {
         return format!("{present}{basis}");
     }
     let due = order.due().map(|due| format!(" ({} {due})", order.wording.since)).unwrap_or_default();
-    // A management agent protects nothing, so nothing has to take its place.
-    let is_replaced = one.presence != Presence::ManagementOnly;
+    // A management agent and a portable tool protect nothing, so nothing has to take their place.
+    let is_replaced = one.presence != Presence::ManagementOnly && !is_tool;
     let must = if is_replaced { order.wording.must.clone() } else { order.wording.must.replace("replaced", "removed") };
     format!("{present}{basis}; it {must}{due}")
 }

@@ -221,6 +221,7 @@ mod tests {
             // The default scenarios of these files need the states that are missing here.
             ("scenarios/linux-kaspersky.toml", scenario),
             ("scenarios/states.toml", scenario),
+            ("scenarios/field-protection.toml", scenario),
         ];
         let place = overlay(&tables.map(|(name, text)| (name, text.to_owned())));
         let checked = check_dir(Some(place.path()), &Progress::default()).unwrap_or_else(|errors| panic!("{errors}"));

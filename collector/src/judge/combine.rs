@@ -11,7 +11,7 @@ use muster_proto::model::{
 };
 
 use super::hit::{Hit, Strength};
-use super::remnants::{InstalledPlaces, is_left_place};
+use super::remnants::{InstalledPlaces, may_be_left};
 use crate::rules::{Catalogue, Condition, Product};
 
 /// One product of one snapshot, from all its evidence.
@@ -43,6 +43,8 @@ pub(super) enum Basis {
     Corroborated,
     /// Nothing proves it.
     Suspected,
+    /// Nothing proves it, and all that was found is left over.
+    SuspectedRemnant,
     /// One of its units is running.
     Running,
 }
@@ -118,10 +120,12 @@ pub(super) fn combine<'c>(catalogue: &'c Catalogue, hits: &[Hit]) -> Vec<FoundPr
     };
     let mut found = combine_all(&nothing_installed);
     // Which remnants count depends on what is installed, and that does not depend on remnants.
-    if hits.iter().any(is_left_place) {
+    if hits.iter().any(may_be_left) {
         // A suspect explains nothing: it may not be there at all.
         let installed = found.iter().filter(|one| is_live(one.presence) && one.presence != Presence::Suspect);
-        found = combine_all(&InstalledPlaces::of(installed.map(|one| (one.product, one.evidence.as_slice()))));
+        found = combine_all(&InstalledPlaces::of(
+            installed.map(|one| (one.product, one.presence, one.evidence.as_slice())),
+        ));
     }
     found.sort_by_key(|one| (std::cmp::Reverse(rank(one.presence)), one.product.id.clone()));
     found
@@ -141,11 +145,15 @@ fn combine_product<'c>(
     }
     // The rule breaks ties, so that the deciding recogniser does not depend on the order of the hits.
     hits.sort_by_key(|hit| (std::cmp::Reverse(hit.strength), std::cmp::Reverse(rank(hit.presence)), &hit.rule));
-    let live: Vec<&Hit> = hits.iter().copied().filter(|hit| is_live(hit.presence)).collect();
+    // Drivers that outlive the product count as the product only beside something that does not.
+    let is_there = hits.iter().any(|hit| is_live(hit.presence) && !hit.lingers);
+    let (live, others): (Vec<&Hit>, Vec<&Hit>) =
+        hits.iter().partition(|hit| is_live(hit.presence) && (is_there || !hit.lingers));
+    let is_remnant = |hit: &&Hit| hit.lingers || hit.presence == Presence::Remnant;
     // An observation whose state is unknown supports nothing, however well its name is known.
     let (unlisted, supporting): (Vec<&Hit>, Vec<&Hit>) =
         live.iter().partition(|hit| has_unlisted_state(catalogue, hit));
-    let remnants: Vec<&Hit> = hits.iter().copied().filter(|hit| hit.presence == Presence::Remnant).collect();
+    let remnants: Vec<&Hit> = others.into_iter().filter(is_remnant).collect();
     let remnants_proven = proven(&remnants).is_some() || is_corroborated(&remnants);
     let (presence, basis, deciding) = if let Some(hit) = proven(&live) {
         let presence = if is_contradicted(&live) { not_active(hit.presence) } else { hit.presence };
@@ -156,7 +164,8 @@ fn combine_product<'c>(
         // Remnants decide only where nothing live was seen: weak live evidence beside them may be the product itself.
         (Presence::Remnant, Basis::Proven, remnants)
     } else {
-        (Presence::Suspect, Basis::Suspected, hits.clone())
+        let basis = if live.is_empty() { Basis::SuspectedRemnant } else { Basis::Suspected };
+        (Presence::Suspect, basis, hits.clone())
     };
     // Not every source states a version, so a hit that decides less may supply it.
     let version = deciding.iter().map(|hit| hit.version.as_str()).find(|version| !version.is_empty());

@@ -16,8 +16,10 @@ pub fn detect(catalogue: &Catalogue, section: &CanonicalSection) -> Vec<Hit> {
         if state.condition == Condition::Absent {
             continue;
         }
-        for found in catalogue.recognise(section.platform(), &Subject::of(observation)) {
-            hits.push(hit(section.platform(), section.source(), observation, state, found));
+        let subject = Subject::of(observation);
+        for found in catalogue.recognise(section.platform(), &subject) {
+            let lingers = catalogue.lingers(found.product, &subject);
+            hits.push(Hit { lingers, ..hit(section.platform(), section.source(), observation, state, found) });
         }
     }
     hits
@@ -36,6 +38,7 @@ fn hit(
         strength: found.strength,
         presence: presence(state, found.recogniser.shows),
         shows: found.recogniser.shows,
+        lingers: false,
         version: observation.version.to_owned(),
         evidence: Evidence {
             source,

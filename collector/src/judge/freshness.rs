@@ -12,6 +12,10 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// differ. A date that is further ahead says nothing about age.
 const AHEAD: Duration = DAY;
 
+/// Signatures are not older than the products. An earlier date is how a tool spells none: Defender gives an age of 65,535 days,
+/// and an empty time of Windows is in 1601.
+const FIRST: Timestamp = Timestamp::from_millis(631_152_000_000); // 1990-01-01
+
 const INSTANT: Duration = Duration::from_millis(1);
 
 /// What the dates of signatures say at the time of receipt.
@@ -19,6 +23,8 @@ const INSTANT: Duration = Duration::from_millis(1);
 pub(super) enum Freshness {
     Fresh,
     Stale,
+    /// There are none.
+    Absent,
     /// Every date is in the future.
     Ahead,
 }
@@ -50,11 +56,14 @@ pub(super) fn freshness(
 fn spell(dates: &[Timestamp], limit: Duration, received: Timestamp) -> Option<Spell> {
     let counts_from = |date: Timestamp| date.minus(AHEAD);
     let (past, future): (Vec<Timestamp>, Vec<Timestamp>) =
-        dates.iter().partition(|date| counts_from(**date) <= received);
+        dates.iter().filter(|date| **date >= FIRST).partition(|date| counts_from(**date) <= received);
     // The answer can change when the next future date starts to count.
     let next = future.into_iter().map(counts_from).min();
     let until = next.map_or(Timestamp::from_millis(i64::MAX), |next| next.minus(INSTANT));
     let Some(newest) = past.into_iter().max() else {
+        if next.is_none() && !dates.is_empty() {
+            return Some(Spell { freshness: Freshness::Absent, from: Timestamp::from_millis(i64::MIN), until });
+        }
         return next.map(|_| Spell { freshness: Freshness::Ahead, from: Timestamp::from_millis(i64::MIN), until });
     };
     let turn = newest.plus(limit);
@@ -73,8 +82,9 @@ mod tests {
 
     const DAYS: i64 = 24 * 3_600_000;
 
+    /// Days after 1990, before which no date counts.
     fn at(days: i64) -> Timestamp {
-        Timestamp::from_millis(days * DAYS)
+        Timestamp::from_millis(631_152_000_000 + days * DAYS)
     }
 
     fn answer(dates: &[i64], received: i64) -> Option<Freshness> {
@@ -108,5 +118,11 @@ mod tests {
         assert_eq!(answer(&[102], 100), Some(Freshness::Ahead));
         assert_eq!(answer(&[5_000, 100], 101), Some(Freshness::Fresh), "the other date counts");
         assert_eq!(answer(&[5_000, 100], 110), Some(Freshness::Stale));
+    }
+    #[test]
+    fn a_date_before_all_products_means_no_signatures() {
+        assert_eq!(answer(&[-50_000], 100), Some(Freshness::Absent), "an age of 65,535 days");
+        assert_eq!(answer(&[-50_000, 100], 101), Some(Freshness::Fresh), "another date counts");
+        assert_eq!(answer(&[-50_000, 5_000], 101), Some(Freshness::Ahead));
     }
 }

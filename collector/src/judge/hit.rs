@@ -17,6 +17,9 @@ pub struct Hit {
     pub presence: Presence,
     /// The presence that the recogniser shows of an observation without a state.
     pub shows: Presence,
+    /// Whether the observation outlives the product: it alone shows a remnant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lingers: bool,
     /// The version that the observation gives.
     pub version: String,
     /// The observation.

@@ -3,7 +3,7 @@
 
 use muster_proto::model::{Assessment, Lane, Presence, Protection, Reason, ReasonKind, Timestamp, Verdict};
 
-use super::advice::{advice, commands};
+use super::advice::{advice, commands, with_cautions};
 use super::remediation::Removal;
 use super::sentence::{is_present, was_present};
 use super::situation::HostSituation;
@@ -39,7 +39,9 @@ pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituatio
     let advice = advice(order, lane, assessment, host.remediation);
     // Commands explain nothing, so they are kept apart from the reasons.
     let (uninstall, reasons) = reasons.into_iter().partition(|reason| reason.kind == ReasonKind::Uninstall);
-    let commands = commands(lane, assessment, uninstall);
+    let (commands, cautions): (Vec<Reason>, Vec<Reason>) =
+        commands(lane, assessment, uninstall).into_iter().partition(|reason| reason.command.is_some());
+    let advice = with_cautions(advice, &cautions);
     Verdict { order: order.id.clone(), lane, in_scope, overdue, silent, due: order.due(), advice, commands, reasons }
 }
 

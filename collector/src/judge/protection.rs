@@ -2,7 +2,7 @@
 //! signatures are fresh.
 
 use muster_proto::model::{
-    HostState, Outcome, Platform, Presence, Protection, Reason, ReasonKind, Snapshot, Timestamp,
+    HostState, Outcome, Platform, Presence, Protection, Reason, ReasonKind, Snapshot, SourceName, Timestamp,
 };
 
 use super::combine::{Basis, FoundProduct, is_system_list};
@@ -98,6 +98,8 @@ fn judge(
 ) -> Option<(Protection, &'static str)> {
     match candidate.presence {
         Presence::Installed | Presence::Active | Presence::Embedded => {}
+        // What is left over may be the product's or not; it protects nothing in either case.
+        Presence::Suspect if candidate.basis == Basis::SuspectedRemnant => return None,
         Presence::Suspect => {
             // It may be the product that protects, so the answer is neither approved nor none.
             return Some((Protection::Unknown, "may be present; only weak evidence was found"));
@@ -110,6 +112,9 @@ fn judge(
     if watched_on(snapshot) < candidate.product.revised {
         // Only absences are discarded: what the agent did find remains true under any watchlist.
         signs.iter_mut().filter(|seen| seen.by_absence).for_each(|seen| seen.on = None);
+    }
+    if let Some(why) = says_it_is_off(catalogue, candidate) {
+        return Some((Protection::Unapproved, why));
     }
     let judged = match works(&signs, state) {
         Works::Yes => aged(catalogue, platform, candidate.product, state, received),
@@ -132,6 +137,22 @@ fn is_listed_as_active(candidate: &FoundProduct<'_>) -> bool {
         && candidate.basis == Basis::Proven
         && sources.clone().any(is_system_list)
         && sources.any(|source| !is_system_list(source))
+}
+
+/// Why the product does not protect, if the system's own lists say so. The running mode decides before the switches: a passive
+/// Defender answers that all of them are on.
+fn says_it_is_off(catalogue: &Catalogue, candidate: &FoundProduct<'_>) -> Option<&'static str> {
+    let works = |source: SourceName| {
+        let listed = candidate.evidence.iter().filter(move |evidence| evidence.source == source);
+        listed.map(|evidence| catalogue.read_state(Some(evidence.kind), &evidence.state).works)
+    };
+    if works(SourceName::Defender).any(|works| works == Some(false)) {
+        return Some("is installed, but its running mode is not one that protects in real time");
+    }
+    // A product can have several rows there, and one that is on leaves the question open.
+    let mut rows = works(SourceName::SecurityCenter).peekable();
+    (rows.peek().is_some() && rows.all(|works| works == Some(false)))
+        .then_some("is installed, but Windows Security Center lists it as off")
 }
 
 enum Works {
@@ -194,6 +215,7 @@ fn aged(
     match freshness(catalogue, platform, product, state, received).map(|spell| spell.freshness) {
         Some(Freshness::Fresh) => (Protection::Approved, "protects in real time with current signatures"),
         Some(Freshness::Stale) => (Protection::Unapproved, "protects in real time, but its signatures are out of date"),
+        Some(Freshness::Absent) => (Protection::Unapproved, "protects in real time, but it has no signatures"),
         Some(Freshness::Ahead) => {
             (Protection::Unknown, "protects in real time, but its signatures are dated in the future")
         }

@@ -1,5 +1,9 @@
 //! Which remnants are parts of an installed product: a vendor's folder is no remnant while a product of the vendor is
-//! installed below it. When the product is removed, the same folder is a remnant again.
+//! installed below it, nor is a record of Windows about one of its drivers. When the product is removed, the same folder is a
+//! remnant again.
+//!
+//! A driver that outlives its product (see `rules/caution`) is a part of any product of its vendor. Alone it is a remnant,
+//! although it can still run.
 
 use std::collections::BTreeSet;
 
@@ -8,26 +12,32 @@ use muster_proto::model::{Evidence, Kind, Presence};
 use super::hit::Hit;
 use crate::rules::{Product, folded_place};
 
-/// Whether a hit shows that a folder, file or registry key is left over.
-pub(super) fn is_left_place(hit: &Hit) -> bool {
-    hit.presence == Presence::Remnant && matches!(hit.evidence.kind, Kind::Path | Kind::Registry)
+/// Whether a hit shows that a folder, file, registry key or driver may be left over.
+pub(super) fn may_be_left(hit: &Hit) -> bool {
+    let is_place = matches!(hit.evidence.kind, Kind::Path | Kind::Registry);
+    hit.lingers || (hit.presence == Presence::Remnant && is_place)
 }
 
 /// Where the installed products of a snapshot are, by vendor.
 #[derive(Debug, Default)]
 pub(super) struct InstalledPlaces<'c> {
     products: BTreeSet<&'c str>,
+    /// The vendors of products that have drivers: a management agent has none.
+    vendors: BTreeSet<&'c str>,
     /// Vendor ids with folded paths.
     places: BTreeSet<(&'c str, String)>,
 }
 
 impl<'c> InstalledPlaces<'c> {
-    /// The places of installed products, each given with all its evidence.
-    pub(super) fn of<'e>(products: impl Iterator<Item = (&'c Product, &'e [Evidence])>) -> Self {
+    /// The places of installed products, each given with its presence and all its evidence.
+    pub(super) fn of<'e>(products: impl Iterator<Item = (&'c Product, Presence, &'e [Evidence])>) -> Self {
         let mut installed = Self::default();
-        for (product, evidence) in products {
+        for (product, presence, evidence) in products {
             installed.products.insert(product.id.as_str());
             let vendor = product.vendor_id.as_str();
+            if matches!(presence, Presence::Active | Presence::Installed) {
+                installed.vendors.insert(vendor);
+            }
             let observed = evidence.iter().filter(|evidence| !evidence.path.is_empty());
             let observed = observed.map(|evidence| folded_place(evidence.kind, &evidence.path));
             // A package database does not say where the program is, but the catalogue does.
@@ -39,12 +49,15 @@ impl<'c> InstalledPlaces<'c> {
         installed
     }
 
-    /// Whether a hit shows only a folder or registry key that belongs to an installed product: data of the product
+    /// Whether a hit shows only a folder, registry key or driver that belongs to an installed product: data of the product
     /// itself, or something that contains a product of the same vendor.
     pub(super) fn explain(&self, product: &Product, hit: &Hit) -> bool {
         let evidence = &hit.evidence;
-        if !is_left_place(hit) {
+        if !may_be_left(hit) {
             return false;
+        }
+        if self.vendors.contains(product.vendor_id.as_str()) && (hit.lingers || is_record_of_windows(evidence)) {
+            return true;
         }
         if self.products.contains(product.id.as_str()) {
             return true;
@@ -54,6 +67,16 @@ impl<'c> InstalledPlaces<'c> {
         let contains =
             |place: &String| place.strip_prefix(&folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         self.places.iter().any(|(vendor, place)| *vendor == product.vendor_id && contains(place))
+    }
+}
+
+/// Whether this is a key in which Windows, not the vendor, keeps what it knows about drivers, logs and extensions.
+fn is_record_of_windows(evidence: &Evidence) -> bool {
+    let place = if evidence.path.is_empty() { &evidence.name } else { &evidence.path };
+    let places = ["hklm/system/", "hklm/software/microsoft/", "hklm/software/classes/", "hkcr/"];
+    evidence.kind == Kind::Registry && {
+        let key = folded_place(evidence.kind, place);
+        places.iter().any(|of_windows| key.starts_with(of_windows))
     }
 }
 

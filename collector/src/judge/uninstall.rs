@@ -1,16 +1,33 @@
-//! Uninstall commands: the one that removes a product as it was found on this host. Muster prints commands and never
-//! runs them.
+//! Uninstall commands: the one that removes a product as it was found on this host, and what must not be deleted by hand.
+//! Muster prints commands and never runs them.
 
 use muster_proto::model::{Kind, Platform, Presence, Reason, ReasonKind};
 
 use super::combine::FoundProduct;
 use super::hit::Hit;
 use super::package_state::{Obstacle, obstacle, other_versions};
-use crate::rules::{Order, Product};
+use crate::rules::{Catalogue, Order, Product};
 
-/// One reason for each command that removes a prohibited product, or cleans up remnants of a covered one.
-pub(super) fn reasons(order: &Order, platform: Platform, found: &[FoundProduct<'_>], hits: &[Hit]) -> Vec<Reason> {
+/// One reason for each command that removes a prohibited product, or cleans up remnants of a covered one, and one without
+/// a command for each caution about remnants.
+pub(super) fn reasons(
+    order: &Order,
+    catalogue: &Catalogue,
+    platform: Platform,
+    found: &[FoundProduct<'_>],
+    hits: &[Hit],
+) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = Vec::new();
+    for one in found.iter().filter(|one| order.covers(one.product, platform) && one.presence == Presence::Remnant) {
+        for evidence in &one.evidence {
+            for text in catalogue.cautions(one.product, evidence) {
+                if !reasons.iter().any(|reason| reason.text == text) {
+                    let reason = one.reason(ReasonKind::Uninstall, "advice/caution".to_owned(), text);
+                    reasons.push(Reason { evidence: Some(evidence.clone()), ..reason });
+                }
+            }
+        }
+    }
     for one in found.iter().filter(|one| order.covers(one.product, platform)) {
         let wanted = order.prohibits(one.presence) || one.presence == Presence::Remnant;
         for hit in hits.iter().filter(|hit| wanted && hit.product == one.product.id) {

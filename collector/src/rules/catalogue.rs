@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use muster_proto::canonical::{CanonicalSection, ObservationView};
-use muster_proto::model::{HostState, Kind, Outcome, Platform, Presence, ProductId, SignatureState, UnitState};
+use muster_proto::model::{
+    Evidence, HostState, Kind, Outcome, Platform, Presence, ProductId, RealtimeEvidence, SignatureState, UnitState,
+};
 
+use super::caution::Cautions;
 use super::closeness::Closeness;
 use super::identity::{Identity, Owner};
 use super::index::{Conjunction, Index, RecogniserIndex};
@@ -31,6 +34,7 @@ struct Inner {
     /// The identities of vendors that have a file, by vendor id.
     identities: HashMap<String, Identity>,
     never: Vec<CompiledNever>,
+    cautions: Cautions,
     states: States,
     /// The compiled signs of each product.
     signs: Vec<Vec<Patterns>>,
@@ -166,6 +170,8 @@ impl Catalogue {
                 of_product.map(|one| Ok((one.platform, Patterns::new(std::slice::from_ref(&one.pattern))?)));
             fresh.push(of_product.collect::<Result<Vec<_>, String>>()?);
         }
+        let cautions = vendors.values().flat_map(|vendor| vendor.cautions.iter().map(|one| (vendor.id.as_str(), one)));
+        let cautions = Cautions::new(cautions)?;
         let states = States::new(states)?;
         let (index, prefilter) = (Index::new(&products)?, Prefilter::new(&products)?);
         let by_id = products.iter().enumerate().map(|(at, product)| (product.id.clone(), at)).collect();
@@ -175,6 +181,7 @@ impl Catalogue {
             vendors,
             identities,
             never,
+            cautions,
             states,
             signs,
             fresh,
@@ -276,6 +283,18 @@ impl Catalogue {
         self.0.prefilter.let_through(section)
     }
 
+    /// Whether the subject outlives the product: it alone shows a remnant.
+    pub(crate) fn lingers(&self, product: &Product, subject: &Subject) -> bool {
+        self.0.cautions.lingers(&product.vendor_id, subject)
+    }
+
+    /// What would break if somebody deleted what a piece of evidence of the product shows.
+    pub(crate) fn cautions(&self, product: &Product, evidence: &Evidence) -> Vec<String> {
+        let Evidence { kind, name, path, state, .. } = evidence;
+        let subject = Subject::new(Some(*kind), [name, "", path], "", state);
+        self.0.cautions.texts(&product.vendor_id, &subject).map(str::to_owned).collect()
+    }
+
     fn at(&self, place: RecogniserIndex) -> Option<Recognised<'_>> {
         let product = self.0.products.get(place.product)?;
         product.recognisers.get(place.recogniser).map(|recogniser| Recognised {
@@ -310,7 +329,9 @@ impl Catalogue {
         let found = self.recognise(platform, &subject);
         let mut products = BTreeMap::new();
         // Other products share a weak name, so a unit with one shows nothing.
-        for one in found.into_iter().filter(|one| one.strength > Strength::Weak) {
+        // A driver that outlives its product runs without it.
+        let shows = |one: &Recognised<'_>| one.strength > Strength::Weak && !self.lingers(one.product, &subject);
+        for one in found.into_iter().filter(shows) {
             let strength = products.entry(&one.product.id).or_insert(one.strength);
             *strength = one.strength.max(*strength);
         }
@@ -340,7 +361,7 @@ impl Catalogue {
                 fitting.map(|unit| unit.active).reduce(|a, b| a || b)
             } else {
                 let fitting = state.realtime.iter().filter(|one| patterns.fit(&[fold(&one.place)]));
-                fitting.map(|one| one.on).reduce(|a, b| a || b)
+                fitting.filter_map(|one| shown_by(one, state)).reduce(|a, b| a || b)
             };
             // Absence counts only if the agent read all units or processes.
             let read_all = if sign.unit.is_some() { all_units } else { all_processes && sign.is_of_a_process() };
@@ -375,6 +396,14 @@ impl Catalogue {
     pub(crate) fn knows_vendor(&self, id: &str) -> bool {
         self.0.products.iter().any(|product| product.vendor_id == id || slug(&product.vendor) == id)
     }
+}
+
+/// What a place of real-time evidence shows; `None` if it shows nothing. An extension that is enabled may not run: it protects
+/// only while the process with its name does.
+fn shown_by(one: &RealtimeEvidence, state: &HostState) -> Option<bool> {
+    let Some(extension) = one.place.strip_prefix("sysext:").filter(|_| one.on) else { return Some(one.on) };
+    let is_its_process = |other: &&RealtimeEvidence| other.place.strip_prefix("process:") == Some(extension);
+    state.realtime.iter().find(is_its_process).filter(|process| process.on).map(|_| true)
 }
 
 fn unit_keys(name: &str) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! Fragments: pieces that a text must contain for a pattern to match it. [`super::prefilter`] searches for them before
 //! anything is folded or matched.
 
+use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::pattern::{Pattern, parse};
@@ -81,6 +82,26 @@ pub(super) fn fragments(pattern: &Pattern) -> Option<Vec<String>> {
         Pattern::Regex(source) => of_hir(&parse(source).ok()?),
     }
 }
+
+/// Fragments of the ways in which a text may begin that the pattern matches, and whether it may also be shorter than a
+/// fragment. `None` if there is no such set. Families such as `fs(gk|ma|orsp)` have no common fragment, but this.
+pub(super) fn beginnings(pattern: &Pattern) -> Option<(Vec<String>, bool)> {
+    let Pattern::Regex(source) = pattern else { return None };
+    let begins = Extractor::new().limit_total(BEGINNINGS).extract(&parse(source).ok()?);
+    let (mut fragments, mut short) = (Vec::new(), false);
+    for literal in begins.literals()? {
+        match of_text(std::str::from_utf8(literal.as_bytes()).ok()?) {
+            Some(pieces) => fragments.extend(pieces),
+            // The whole text, not only its beginning, is shorter than a fragment.
+            None if literal.is_exact() && (1..SHORTEST).contains(&literal.len()) => short = true,
+            None => return None,
+        }
+    }
+    Some((fragments, short))
+}
+
+/// The most beginnings of one pattern. With more it has none, and its kinds are not filtered.
+const BEGINNINGS: usize = 1_000;
 
 /// Pieces that folding inserts in place of other text.
 const WRITTEN: &[&str] = &["hklm", "hkcu", "hku", "appdata", "local", "roaming", "common", "files"];
@@ -164,6 +185,16 @@ mod tests {
 
     fn list(of: &[&str]) -> Option<Vec<String>> {
         Some(of.iter().map(|one| (*one).to_owned()).collect())
+    }
+
+    #[test]
+    fn a_family_of_names_needs_one_of_its_beginnings() {
+        let of = |source: &str| beginnings(&Pattern::Regex(source.to_owned()));
+        let both = |texts: &[&str], short| list(texts).map(|texts| (texts, short));
+        assert_eq!(of("fs(gk|ma(32)?|orsp.*)"), both(&["fsgk", "fsma32", "fsma", "fsorsp"], false));
+        assert_eq!(of("ay(agent)?"), both(&["ayagent"], true), "the short name alone, too");
+        assert_eq!(of("k7.*"), None, "a short beginning of a longer text");
+        assert_eq!(of(".*kesl"), None);
     }
 
     #[test]

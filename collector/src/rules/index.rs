@@ -1,5 +1,5 @@
-//! The index of recognisers: for each platform and kind, exact texts in hash maps and all other patterns of a field in
-//! one automaton. One pass over a text finds every recogniser that matches it.
+//! The index of recognisers: for each platform and kind, exact texts and folders in hash maps and all other patterns of
+//! a field in one automaton. One pass over a text finds every recogniser that matches it.
 
 use std::collections::HashMap;
 
@@ -135,6 +135,8 @@ struct Table {
 struct FieldTable {
     field: Field,
     exact: HashMap<Box<str>, Vec<u32>>,
+    /// Folders that match with everything below them. There are a thousand, for which automata would take 60 MiB.
+    folders: HashMap<Box<str>, Vec<u32>>,
     set: Option<(Regex, Vec<Vec<u32>>)>,
 }
 
@@ -166,6 +168,11 @@ impl FieldTable {
     fn each_hit(&self, text: &str, mut hit: impl FnMut(u32)) {
         if let Some(slots) = self.exact.get(text) {
             slots.iter().copied().for_each(&mut hit);
+        }
+        if !self.folders.is_empty() {
+            let ends = text.match_indices('/').map(|(at, _)| at).chain([text.len()]);
+            let around = ends.filter_map(|end| self.folders.get(&text[..end]));
+            around.flatten().copied().for_each(&mut hit);
         }
         // Most texts match nothing, and `is_match` finds that out without allocating a set of all patterns.
         if let Some((regex, slots)) = &self.set
@@ -212,10 +219,14 @@ impl Builder {
     fn finish(self) -> Result<Table, String> {
         let mut fields = Vec::new();
         for (field, patterns) in self.patterns {
-            let mut exact = HashMap::new();
+            let (mut exact, mut folders) = (HashMap::new(), HashMap::new());
             let mut sources = Vec::new();
             let mut slots = Vec::new();
             for (pattern, hit) in patterns {
+                if let Some(folder) = pattern.folder() {
+                    folders.insert(folder.into_boxed_str(), hit);
+                    continue;
+                }
                 match pattern {
                     Pattern::Exact(text) => {
                         exact.insert(text.into_boxed_str(), hit);
@@ -227,7 +238,7 @@ impl Builder {
                 }
             }
             let set = if sources.is_empty() { None } else { Some((compile(&sources)?, slots)) };
-            fields.push(FieldTable { field, exact, set });
+            fields.push(FieldTable { field, exact, folders, set });
         }
         Ok(Table { slots: self.slots, fields })
     }

@@ -57,7 +57,27 @@ impl Pattern {
         check_syntax(&regex)?;
         Ok(Self::Regex(regex))
     }
+
+    /// The folder, if the pattern is one folder without wildcards and everything below it.
+    pub(crate) fn folder(&self) -> Option<String> {
+        let Self::Regex(source) = self else { return None };
+        let mut folder = String::with_capacity(source.len());
+        let mut chars = source.strip_suffix(BELOW)?.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                // An escaped letter or digit is a class of characters.
+                '\\' => folder.push(chars.next().filter(|c| !c.is_alphanumeric())?),
+                // The automaton would ignore case in a pattern with capitals.
+                c if r".+*?()|[]{}^$".contains(c) || c.is_uppercase() => return None,
+                c => folder.push(c),
+            }
+        }
+        Some(folder)
+    }
 }
+
+/// What ends the pattern of a folder and of everything below it.
+const BELOW: &str = "(?:/.*)?";
 
 /// Several patterns, compiled. They match if one of them does.
 #[derive(Debug)]
@@ -154,7 +174,7 @@ fn glob(text: &str, form: Form) -> String {
         Form::Place => ("[^/]*", "[^/]"),
     };
     let (text, below) = match (form, text.strip_suffix("/**")) {
-        (Form::Place, Some(place)) => (place, "(?:/.*)?"),
+        (Form::Place, Some(place)) => (place, BELOW),
         (Form::Place | Form::Text, _) => (text, ""),
     };
     let mut regex = String::with_capacity(text.len() + 16);
@@ -211,6 +231,23 @@ mod tests {
         assert!(!fits_path("/opt/kaspersky/*/bin", "/opt/kaspersky/a/b/bin"));
         assert!(fits_path("%ProgramFiles%\\Kaspersky Lab\\**", "C:\\Program Files (x86)\\Kaspersky Lab\\x\\y.exe"));
         assert!(fits_path("~/Library/*.plist", "/Users/jane/Library/com.x.plist"));
+    }
+
+    #[test]
+    fn a_folder_without_wildcards_is_known_as_one() {
+        let folder = |text: &str| Pattern::parse(text, Form::Place, fold_path).expect("a pattern").folder();
+        assert_eq!(folder("/opt/Kaspersky.Lab-1/**").as_deref(), Some("/opt/kaspersky.lab-1"));
+        assert_eq!(folder("%ProgramFiles%/ESET (x)/**").as_deref(), Some("%programfiles%/eset (x)"));
+        for other in [
+            "/opt/*/bin/**",
+            "/opt/kaspersky",
+            r"~opt\d(?:/.*)?",
+            "~Opt(?:/.*)?",
+            "~(/opt|/srv)/kav(?:/.*)?",
+            "/opt/kav/*",
+        ] {
+            assert_eq!(folder(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, StartKind};
 use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{Kind, Platform};
 
-use super::fragment::{SHORTEST, fragments, is_of_fragments, worth};
+use super::fragment::{SHORTEST, beginnings, fragments, is_of_fragments, worth};
 use super::pattern::Pattern;
 use super::product::Product;
 use super::recogniser::{Recogniser, Test};
@@ -264,11 +264,15 @@ fn most_selective(one: &Recogniser) -> Option<Needed> {
         let beyond = Beyond { vendor: test.field == Field::Vendor, state: test.field == Field::State };
         let mut needed = Needed { beyond, ..Needed::default() };
         for pattern in &test.patterns {
-            match fragments(pattern) {
-                Some(more) => needed.fragments.extend(more),
+            match (fragments(pattern), beginnings(pattern)) {
+                (Some(more), _) => needed.fragments.extend(more),
                 // Short patterns are allowed only for technical names, because `has_short_name` finds no others.
-                None if test.field == Field::Key && is_short(pattern) => needed.short = true,
-                None => return None,
+                (None, Some((more, short))) if !short || test.field == Field::Key => {
+                    needed.fragments.extend(more);
+                    needed.short |= short;
+                }
+                (None, _) if test.field == Field::Key && is_short(pattern) => needed.short = true,
+                (None, _) => return None,
             }
         }
         // A vendor has many titles, so its name is the least selective and is used only if nothing else can be.
@@ -337,6 +341,14 @@ mod tests {
         // A kind without a filter costs as much as without the prefilter, so machines must have few observations of it.
         let open: Vec<_> =
             prefilter.kind_filters.iter().filter(|(_, kind_filter)| kind_filter.open).map(|(kind, _)| *kind).collect();
-        assert_eq!(open, [(Platform::Windows, Kind::Wsc)]);
+        let without: Vec<String> = set
+            .catalogue
+            .products()
+            .iter()
+            .flat_map(|product| product.recognisers.iter().map(move |one| (product, one)))
+            .filter(|(_, one)| most_selective(one).is_none() && one.kinds != [Kind::Wsc])
+            .map(|(product, one)| format!("{}:{} {}", product.file, one.line, one.describe()))
+            .collect();
+        assert_eq!(open, [(Platform::Windows, Kind::Wsc)], "recognisers without a fragment:\n{}", without.join("\n"));
     }
 }

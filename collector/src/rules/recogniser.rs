@@ -5,6 +5,7 @@ use muster_proto::model::{Kind, Platform, Presence};
 use super::closeness::Closeness;
 use super::named_value::NamedValue;
 use super::pattern::{Form, Pattern};
+use super::product_code::packed;
 use super::subject::{Field, strip_ending};
 use super::text::{fold, fold_path, fold_registry};
 use super::toml_reader::{Entries, Placed};
@@ -220,6 +221,9 @@ pub(crate) fn tests(entries: &mut Entries<'_, '_>, kinds: &[Kind], written: &mut
         if field == Field::Key && kinds.contains(&Kind::Process) {
             patterns.extend(cut_names(&patterns));
         }
+        if field == Field::Id {
+            patterns.extend(packed_codes(&patterns));
+        }
         tests.push(Test { field, patterns });
     }
     tests
@@ -238,6 +242,15 @@ fn cut_names(patterns: &[Pattern]) -> Vec<Pattern> {
         }
     }
     cut
+}
+
+/// The Windows Installer packs product codes, so a code must also match when it is packed.
+fn packed_codes(patterns: &[Pattern]) -> Vec<Pattern> {
+    let code = |pattern: &Pattern| match pattern {
+        Pattern::Exact(text) => packed(text),
+        Pattern::Regex(_) => None,
+    };
+    patterns.iter().filter_map(code).map(Pattern::Exact).collect()
 }
 
 pub(super) fn pattern(

@@ -61,8 +61,9 @@ pub struct Freshness {
 
 /// Prefixes of evidence about a process, or about the processes of a unit.
 const OF_A_PROCESS: &[&str] = &["process:", "fanotify:", "fanotify-notify:"];
-/// Prefixes of evidence whose absence proves nothing: hooks can remain without a process.
-const HOOKS: &[&str] = &["bpf:"];
+/// Prefixes of evidence whose absence proves nothing: hooks can remain without a process, and an enabled extension may have
+/// none.
+const HOOKS: &[&str] = &["bpf:", "sysext:"];
 
 impl Realtime {
     /// Whether the sign belongs to a process, so that reading all processes can refute it.

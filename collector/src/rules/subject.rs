@@ -4,6 +4,7 @@ use muster_proto::canonical::ObservationView;
 use muster_proto::model::Kind;
 
 use super::mojibake::decodings;
+use super::product_code::code_in;
 use super::text::{fold, fold_path, fold_registry, is_place};
 
 /// The part of an observation that a recogniser tests.
@@ -102,6 +103,10 @@ impl Subject {
                 }
                 push(&mut subject.keys, key);
             }
+        }
+        if matches!(kind, Some(Kind::Registry | Kind::UninstallKey | Kind::Msi)) {
+            let codes = [name, id, path].map(fold_registry);
+            codes.iter().filter_map(|text| code_in(text)).for_each(|code| push(&mut subject.ids, code.to_owned()));
         }
         subject
     }

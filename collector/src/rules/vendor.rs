@@ -2,6 +2,7 @@
 
 use muster_proto::model::{Kind, Platform};
 
+use super::caution::{self, Caution};
 use super::claim::{self, Claim};
 use super::pattern::Pattern;
 use super::recogniser::with_other_packages;
@@ -26,6 +27,7 @@ pub struct Vendor {
     /// Its folders and reverse-DNS prefixes.
     pub(crate) claims: Vec<Claim>,
     pub(crate) never: Vec<Never>,
+    pub(crate) cautions: Vec<Caution>,
 }
 
 /// Observations that contain the vendor's name but never show its products.
@@ -66,8 +68,9 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Vendor {
         let except_white_label = table.flag("except_white_label").unwrap_or(false);
         Never { platforms, kinds, tests, unless, except_white_label }
     });
+    let cautions = entries.tables("caution", caution::read);
     let revised = entries.date("revised").unwrap_or(FIRST_REVISION);
-    Vendor { id, name, sources: entries.texts("sources"), revised, spellings, neutral, claims, never }
+    Vendor { id, name, sources: entries.texts("sources"), revised, spellings, neutral, claims, never, cautions }
 }
 
 fn patterns(entries: &mut Entries<'_, '_>, key: &str, field: Field) -> Vec<Pattern> {

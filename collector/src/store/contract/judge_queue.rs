@@ -149,6 +149,7 @@ pub(crate) async fn hits_belong_to_a_version_of_the_rules(backend: impl Backend)
         strength: Strength::Proves,
         presence: Presence::Installed,
         shows: Presence::Installed,
+        lingers: false,
         version: "12".to_owned(),
         evidence: Evidence {
             source: SourceName::Dpkg,
