@@ -195,11 +195,12 @@ fn build_rpms(work: &Path, all: &[Planting]) -> Result<Vec<PathBuf>> {
     let mut spec = String::from(
         "Name: planted\nVersion: 1.2.3\nRelease: 4\nSummary: planted\nLicense: none\nVendor: Vendor\nBuildArch: x86_64\n%description\nplanted\n%files\n",
     );
+    // A database without the base system is not the whole database, so an absence in it proves nothing.
+    let base = ["filesystem", "bash", "rpm"];
     let mut names = BTreeSet::new();
-    for planting in all.iter().filter(|one| one.kind == "rpm") {
+    for name in all.iter().filter(|one| one.kind == "rpm").map(|one| one.name.as_str()).chain(base) {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_');
-        if planting.name.chars().all(fits) && names.insert(planting.name.clone()) {
-            let name = &planting.name;
+        if name.chars().all(fits) && names.insert(name) {
             writeln!(spec, "%package -n {name}\nSummary: planted\n%description -n {name}\nplanted\n%files -n {name}")?;
         }
     }
