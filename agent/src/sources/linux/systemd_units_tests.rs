@@ -227,6 +227,33 @@ fn a_unit_leads_to_its_program_through_links_and_overridden_files() {
 }
 
 #[test]
+fn a_link_to_a_file_with_another_name_is_an_alias_only_if_that_file_is_a_unit() {
+    const OWN: &str = "[Service]\nExecStart=/srv/kesl/kesl\n";
+    let root = Canned::new("ubuntu")
+        .executable("srv/kesl/kesl", "\x7fELF")
+        .file("srv/kesl/kesl-12.service", OWN)
+        .file("srv/kesl/cron.service", OWN)
+        .file("usr/lib/systemd/system/cron.service", OWN)
+        .link("etc/systemd/system/crond.service", "../../../usr/lib/systemd/system/cron.service")
+        .link("etc/systemd/system/chain.service", "kesl.service")
+        .link("etc/systemd/system/kesl.service", "/srv/kesl/kesl-12.service")
+        .link("etc/systemd/system/same-name.service", "/srv/kesl/cron.service")
+        .link("etc/systemd/system/multi-user.target.wants/kesl.service", "/etc/systemd/system/kesl.service")
+        .link("etc/systemd/system/multi-user.target.wants/removed.service", "/srv/kesl/kesl-12.service");
+    assert_eq!(
+        rows(&root),
+        [
+            "cron.service [] [] /usr/lib/systemd/system/cron.service",
+            "kesl.service [] [yes] /etc/systemd/system/kesl.service",
+            "removed.service [unit-missing] [yes] /etc/systemd/system/multi-user.target.wants/removed.service",
+            "same-name.service [] [] /etc/systemd/system/same-name.service",
+        ]
+    );
+    let reading = root.read(&SystemdUnits);
+    assert_eq!(reading.observations[1].attributes["exec"], "/srv/kesl/kesl");
+}
+
+#[test]
 fn a_mask_switches_off_an_init_script_and_a_masked_template_its_instances() {
     let root = Canned::new("debian")
         .file("etc/init.d/kess", "#!/bin/sh\n")

@@ -137,7 +137,11 @@ impl Derivation<'_> {
                 // A link to a link to /dev/null.
                 Ok(Some(FileKind::Other)) => return Target::Masked,
                 // A link from an instance to its template is no alias: the instance is a unit with a name and drop-ins.
-                Ok(Some(FileKind::File)) if is_own && template_of(target_name) != template_of(name) => {
+                Ok(Some(FileKind::File))
+                    if is_own
+                        && template_of(target_name) != template_of(name)
+                        && self.is_file_of(target_name, &file.path) =>
+                {
                     return Target::Alias;
                 }
                 Ok(Some(FileKind::File | FileKind::Directory)) | Err(_) => {}
@@ -154,6 +158,16 @@ impl Derivation<'_> {
                 Target::Unreadable
             }
         }
+    }
+
+    /// Whether a link leads to a file of this unit. A link to a file outside the directories of units is no alias: the
+    /// unit has the name of the link (`systemctl link`), and nothing else reports it.
+    fn is_file_of(&self, name: &str, link: &str) -> bool {
+        let root = &self.context.root;
+        let stamp = |path: &str| root.open(path).and_then(|file| file.stamp());
+        let Ok(target) = stamp(link) else { return false };
+        let mut files = [Some(self.files), self.below].into_iter().flatten().flat_map(|files| files.files_of(name));
+        files.any(|file| stamp(&file.path).is_ok_and(|file| file == target))
     }
 
     /// The program of a unit with its drop-ins. `None` if it has none, or one with a specifier that only systemd can expand.
