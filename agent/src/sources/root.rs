@@ -68,6 +68,16 @@ pub struct FileAt {
     pub executable: bool,
 }
 
+/// A link whose target does not exist, in the place of a directory.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path} leads to {target}, which does not exist; mount what belongs there, or remove the link")]
+pub struct BrokenLink {
+    /// The link.
+    pub path: String,
+    /// Its target, as stored.
+    pub target: String,
+}
+
 /// An open file that is read at offsets.
 #[derive(Debug)]
 pub struct OpenFile {
@@ -276,6 +286,25 @@ impl Root {
     /// As [`Self::kind_at`].
     pub fn file_at(&self, path: &str) -> io::Result<Option<FileAt>> {
         self.at(path)?.file_at(path)
+    }
+
+    /// The first directory above a path that is a broken link, with its target. What is below it cannot be seen, for example
+    /// because the link leads to a disk that is not mounted. Then the path does not count as absent.
+    ///
+    /// # Errors
+    /// As [`Self::kind_at`].
+    pub fn broken_link_above(&self, path: &str) -> io::Result<Option<BrokenLink>> {
+        for (end, _) in path.match_indices('/').skip(1) {
+            let parent = &path[..end];
+            match self.kind_at(parent)? {
+                Some(FileKind::BrokenLink) => {
+                    return Ok(Some(BrokenLink { path: parent.to_owned(), target: self.read_link(parent)? }));
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        Ok(None)
     }
 
     /// Opens a directory as a handle for the system; nothing in it is read.

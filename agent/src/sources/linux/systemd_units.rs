@@ -22,7 +22,7 @@ use unit_state::Derivation;
 
 use super::people::local_homes;
 use super::reading_builder::ReadingBuilder;
-use crate::sources::root::Entry;
+use crate::sources::root::{BrokenLink, Entry};
 use crate::sources::watchlist::matches;
 use crate::sources::{HomeItem, ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
 
@@ -47,20 +47,21 @@ impl Source for SystemdUnits {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        let mut reader = UnitReader { context, fault: None };
+        let mut reader = UnitReader { context, fault: None, hidden: None };
         let mut observations = Vec::new();
         let mut places = reader.system_units(&mut observations);
         let (session_places, session) = reader.unit_files(SESSION_DIRECTORIES);
         places += session_places;
         observations.extend(reader.all_of(&session, None).into_iter().map(of_user));
         let home_items = reader.home_units(&session, &mut observations);
-        let reading = match reader.fault {
-            None if places == 0 && observations.is_empty() => {
+        let reading = match (reader.fault, reader.hidden) {
+            (None, Some(link)) => SourceReading::partial(observations, link.to_string()),
+            (None, None) if places == 0 && observations.is_empty() => {
                 SourceReading::not_applicable("no directories of systemd units or init scripts")
             }
-            None => SourceReading::complete(observations),
-            Some((place, error)) if observations.is_empty() => SourceReading::of_error(&place, &error),
-            Some((place, error)) => SourceReading::partial(observations, error_reason(&place, &error)),
+            (None, None) => SourceReading::complete(observations),
+            (Some((place, error)), _) if observations.is_empty() => SourceReading::of_error(&place, &error),
+            (Some((place, error)), _) => SourceReading::partial(observations, error_reason(&place, &error)),
         };
         SourceReading { home_items, ..reading }
     }
@@ -69,6 +70,7 @@ impl Source for SystemdUnits {
 struct UnitReader<'a> {
     context: &'a ScanContext,
     fault: Option<(String, io::Error)>,
+    hidden: Option<BrokenLink>,
 }
 
 impl UnitReader<'_> {
@@ -87,6 +89,15 @@ impl UnitReader<'_> {
                 self.record_fault(dir, error);
                 None
             }
+        }
+    }
+
+    /// A directory of units is not absent if it is, or is below, a link that leads to something that is not mounted.
+    fn find_broken_link(&mut self, dir: &str) {
+        match self.context.root.broken_link_above(&format!("{dir}/")) {
+            Ok(None) => {}
+            Ok(Some(link)) => self.hidden = self.hidden.take().or(Some(link)),
+            Err(error) => self.record_fault(dir, error),
         }
     }
 
@@ -110,7 +121,10 @@ impl UnitReader<'_> {
             {
                 continue;
             }
-            let Some(entries) = self.list(dir) else { continue };
+            let Some(entries) = self.list(dir) else {
+                self.find_broken_link(dir);
+                continue;
+            };
             places += 1;
             files.add(dir, &entries, |dir| self.list(dir).unwrap_or_default());
         }

@@ -312,3 +312,17 @@ fn a_mask_in_a_home_directory_switches_off_the_unit_of_all_sessions() {
         ["kesl-gui.service [] user", "kesl-gui.service [] user", "kesl-old.service [broken-link] user"]
     );
 }
+
+#[test]
+fn units_below_a_link_that_leads_nowhere_do_not_count_as_absent() {
+    for (link, target) in [("etc/systemd", "/mnt/cfg/systemd"), ("etc/systemd/system", "/srv/units")] {
+        let root = Canned::new("debian")
+            .link(link, target)
+            .file("usr/lib/systemd/system/x.service", "[Service]\nExecStart=/bin/sh\n")
+            .executable("bin/sh", "");
+        let reading = root.read(&SystemdUnits);
+        assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 1), "{link}");
+        let expected = format!("/{link} leads to {target}, which does not exist");
+        assert!(reading.reason.starts_with(&expected), "{}", reading.reason);
+    }
+}

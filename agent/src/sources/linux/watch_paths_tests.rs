@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::Watchlist;
+use muster_proto::model::{Outcome, Watchlist};
 
 use super::canned::Canned;
 use super::portable::watch_paths::WatchPaths;
+use crate::sources::SourceReading;
 
 const ELF: &[u8] = b"\x7fELF\x02\x01\x01";
 
+fn read(root: &Canned, paths: &[&str]) -> SourceReading {
+    let watchlist = Watchlist { paths: paths.iter().map(|path| (*path).to_owned()).collect(), ..Watchlist::default() };
+    root.read_with(&WatchPaths, watchlist)
+}
+
 /// The states of these watched paths, by path.
 fn states(root: &Canned, paths: &[&str]) -> BTreeMap<String, String> {
-    let watchlist = Watchlist { paths: paths.iter().map(|path| (*path).to_owned()).collect(), ..Watchlist::default() };
-    let reading = root.read_with(&WatchPaths, watchlist);
+    let reading = read(root, paths);
     assert_eq!(reading.reason, "");
     reading.observations.into_iter().map(|seen| (seen.name, seen.state)).collect()
 }
@@ -85,4 +90,27 @@ fn files_are_not_examined_and_a_broken_link_is_named() {
     let found = states(&root, &["/opt/k/k.conf", "/opt/gone", "/opt/none"]);
     let expected = [("/opt/gone", "broken-link"), ("/opt/k/k.conf", "")];
     assert_eq!(found, expected.map(|(path, state)| (path.to_owned(), state.to_owned())).into());
+}
+
+#[test]
+fn nothing_counts_as_absent_below_a_link_that_leads_nowhere() {
+    let root = Canned::new("debian").link("opt", "/mnt/data/opt").file("etc/k.conf", "x");
+    for paths in [["/etc/k.conf", "/opt/k"], ["/etc/k.conf", "/opt/k*"], ["/etc/k.conf", "/opt/vendor/k"]] {
+        let reading = read(&root, &paths);
+        assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 1), "{paths:?}");
+        let expected =
+            "/opt leads to /mnt/data/opt, which does not exist; mount what belongs there, or remove the link";
+        assert_eq!(reading.reason, expected, "{paths:?}");
+    }
+    let deployment = Canned::new("fedora").link("opt", "var/opt").directory("var");
+    assert_eq!(read(&deployment, &["/opt/k"]).outcome, Outcome::Failed);
+    let deployment = deployment.directory("var/opt");
+    assert_eq!(read(&deployment, &["/opt/k"]).outcome, Outcome::Empty);
+}
+
+#[test]
+fn a_watched_link_that_leads_nowhere_is_a_remnant_and_hides_nothing() {
+    let root = Canned::new("debian").link("opt/k", "/srv/gone");
+    let expected = [("/opt/k".to_owned(), "broken-link".to_owned())];
+    assert_eq!(states(&root, &["/opt/k", "/opt/k/bin/k"]), expected.into());
 }

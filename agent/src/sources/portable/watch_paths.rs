@@ -1,11 +1,12 @@
 //! `watch-paths`: which paths of the watchlist exist, and whether the folders among them contain a program.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
 use super::tree::{Contents, contents};
-use crate::sources::root::FileKind;
+use crate::sources::root::{BrokenLink, FileKind};
 use crate::sources::watchlist::{has_wildcard, matches};
 use crate::sources::{PLATFORM, ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
 
@@ -25,7 +26,11 @@ impl Source for WatchPaths {
             }
         }
         match failed {
-            None => SourceReading::complete(observations),
+            None => match hidden(context, &observations) {
+                Ok(None) => SourceReading::complete(observations),
+                Ok(Some(link)) => SourceReading::partial(observations, link.to_string()),
+                Err((path, error)) => SourceReading::partial(observations, error_reason(&path, &error)),
+            },
             Some((path, error)) if observations.is_empty() && is_denied(&error) => {
                 SourceReading::of_error(&path, &error)
             }
@@ -54,6 +59,24 @@ fn test(context: &ScanContext, path: &str, observations: &mut Vec<Observation>) 
         observations.extend(context.root.kind_at(&path)?.map(|kind| observation(context, &path, kind)));
     }
     Ok(())
+}
+
+/// A broken link above a watched path: nothing is known of what is below it. A link that is itself watched was observed.
+fn hidden(context: &ScanContext, observations: &[Observation]) -> Result<Option<BrokenLink>, (String, io::Error)> {
+    let mut examined = BTreeSet::new();
+    for path in &context.watchlist.paths {
+        // The paths of one directory have the same parents.
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        if !examined.insert(parent) {
+            continue;
+        }
+        let link = context.root.broken_link_above(path).map_err(|error| (path.clone(), error))?;
+        let is_observed = |link: &BrokenLink| observations.iter().any(|seen| seen.path == link.path);
+        if let Some(link) = link.filter(|link| !is_observed(link)) {
+            return Ok(Some(link));
+        }
+    }
+    Ok(None)
 }
 
 fn observation(context: &ScanContext, path: &str, kind: FileKind) -> Observation {
