@@ -2,9 +2,10 @@
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::native::{ReadBy, with_packages, without_packages};
+use super::native::{ReadBy, with_packages, without_packages, without_repeats};
+use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::apk::{Installed, Package, parse};
-use crate::sources::{ScanContext, Source, SourceReading, is_absent};
+use crate::sources::{ScanContext, Source, SourceReading};
 
 /// The classic path, and that of systems with a merged `/usr`.
 const PLACES: &[&str] = &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
@@ -23,31 +24,34 @@ impl Source for Apk {
         // Read `world` before the database: apk installs a package first and then adds it to `world`, so a package in this copy
         // must be in the database.
         let world = context.root.read_text(WORLD).unwrap_or_default();
+        let mut builder = ReadingBuilder::default();
+        let mut all = Installed::default();
+        let mut named = None;
+        // A copy of an old database in one place must not hide the one that apk uses in another, so both are read.
         for place in PLACES {
-            match context.root.read(place, BYTES) {
-                Ok(bytes) => return reading(context, place, parse(&bytes), &world),
-                Err(error) if is_absent(&error) => {}
-                Err(error) => return SourceReading::of_error(place, &error),
+            let Some(bytes) = builder.read(context, place, BYTES) else { continue };
+            let installed = parse(&bytes);
+            if let Some(fault) = &installed.fault {
+                builder.problem(format!("apk database is damaged at {fault} ({place})"));
             }
+            if named.is_none() || all.packages.is_empty() {
+                named = Some(*place);
+            }
+            all.packages.extend(installed.packages);
+            all.provides.extend(installed.provides);
         }
-        without_packages(context, ReadBy::Apk, PLACES[0], false)
-    }
-}
-
-fn reading(context: &ScanContext, place: &str, installed: Installed, world: &str) -> SourceReading {
-    let fault = installed.fault.as_ref().map(|fault| format!("apk database is damaged at {fault} ({place})"));
-    let missing = || {
-        let name = installed.first_missing(world)?;
-        Some(format!("apk database is incomplete ({place}): no package {name}, which {WORLD} names"))
-    };
-    let reason = fault.or_else(missing);
-    if installed.packages.is_empty() && reason.is_none() {
-        return without_packages(context, ReadBy::Apk, place, true);
-    }
-    let observations = installed.packages.into_iter().map(observation).collect();
-    match reason {
-        Some(reason) => SourceReading::partial(observations, reason),
-        None => with_packages(context, ReadBy::Apk, place, observations),
+        let place = named.unwrap_or(PLACES[0]);
+        if let Some(name) = named.and_then(|_| all.first_missing(&world)) {
+            builder.problem(format!("apk database is incomplete ({place}): no package {name}, which {WORLD} names"));
+        }
+        builder.observations = without_repeats(all.packages.into_iter().map(observation).collect());
+        if builder.has_problem() {
+            return builder.finish("apk is not installed");
+        }
+        if builder.observations.is_empty() {
+            return without_packages(context, ReadBy::Apk, place, named.is_some());
+        }
+        with_packages(context, ReadBy::Apk, place, builder.observations)
     }
 }
 

@@ -35,3 +35,22 @@ fn a_missing_empty_or_truncated_native_database_is_not_complete() {
     }
     assert_eq!(Canned::new("alpine").directory("lib/apk/db/installed").read(&Apk).outcome, Outcome::Failed);
 }
+
+#[test]
+fn an_old_database_in_one_place_does_not_hide_the_packages_of_the_other() {
+    let old = INSTALLED.replace("kesl", "busybox");
+    for (one, other) in [(old.as_str(), INSTALLED), (INSTALLED, &old)] {
+        let reading =
+            Canned::new("alpine").file("lib/apk/db/installed", one).file("usr/lib/apk/db/installed", other).read(&Apk);
+        let expected = ["busybox 12.2-r1", "kesl 12.2-r1", "musl 1.2.5-r0"].map(str::to_owned).to_vec();
+        assert_eq!((reading.outcome, rows(&reading)), (Outcome::Found, expected));
+    }
+    let linked = Canned::new("alpine").file("usr/lib/apk/db/installed", INSTALLED).link("lib", "usr/lib").read(&Apk);
+    assert_eq!((linked.outcome, linked.observations.len()), (Outcome::Found, 2));
+    let damaged = Canned::new("alpine")
+        .file("lib/apk/db/installed", INSTALLED)
+        .file("usr/lib/apk/db/installed", &INSTALLED[..9])
+        .read(&Apk);
+    assert_eq!(damaged.outcome, Outcome::Partial);
+    assert!(damaged.reason.contains("(/usr/lib/apk/db/installed)"), "{}", damaged.reason);
+}

@@ -178,6 +178,12 @@ pub(super) fn with_packages(
     }
 }
 
+/// Each of these packages once: two places of a manager can be one by a link, or a copy of each other.
+pub(super) fn without_repeats(packages: Vec<Observation>) -> Vec<Observation> {
+    let mut seen = BTreeSet::new();
+    packages.into_iter().filter(|package| seen.insert(package.clone())).collect()
+}
+
 impl ReadBy {
     /// The source of the contract that reads the store.
     pub(super) const fn source(self) -> Option<SourceName> {

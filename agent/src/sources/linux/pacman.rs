@@ -5,7 +5,7 @@
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::native::{ReadBy, with_packages, without_packages};
+use super::native::{ReadBy, with_packages, without_packages, without_repeats};
 use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::pacman::{Package, of_directory, parse};
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
@@ -38,7 +38,7 @@ impl Source for Pacman {
         if builder.observations.is_empty() {
             return without_packages(context, ReadBy::Pacman, last, builder.places_found > 0);
         }
-        with_packages(context, ReadBy::Pacman, last, builder.observations)
+        with_packages(context, ReadBy::Pacman, last, without_repeats(builder.observations))
     }
 }
 

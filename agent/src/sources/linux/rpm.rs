@@ -9,7 +9,8 @@ use std::io;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::native::{ReadBy, with_packages, without_packages};
+use super::native::{ReadBy, with_packages, without_packages, without_repeats};
+use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::paged::{Storage, be32};
 use crate::sources::parse::rpm::{Package, Packages, of_berkeley, of_ndb, of_sqlite};
 use crate::sources::root::{OpenFile, Stamp};
@@ -45,51 +46,58 @@ impl Source for Rpm {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        let mut first_empty: Option<String> = None;
-        let mut fault: Option<String> = None;
+        let mut builder = ReadingBuilder::default();
         let mut files: Vec<Stamp> = Vec::new();
-        let places =
-            DIRECTORIES.iter().flat_map(|dir| FORMS.iter().map(move |(name, form)| (format!("{dir}/{name}"), *form)));
-        for (place, form) in places {
-            let contents = match read_until_unchanged(context, &place, form) {
-                Ok(contents) => contents,
-                Err(error) if is_absent(&error) => continue,
-                Err(error) => return SourceReading::of_error(&place, &error),
-            };
-            // One of the directories is often a link to another.
-            if files.iter().any(|file| file.is_same_file(&contents.file)) {
-                continue;
+        let mut named: Option<String> = None;
+        // A copy of an old database in one directory must not hide the one that rpm uses in another, so all are read.
+        for directory in DIRECTORIES {
+            if let Some(place) = read_directory(context, directory, &mut files, &mut builder) {
+                named.get_or_insert(place);
             }
-            files.push(contents.file);
-            let reason =
-                contents.found.fault.as_ref().map(|fault| format!("rpm database is damaged ({place}): {fault}"));
-            let reason = reason.or_else(|| {
-                contents
-                    .changed
-                    .then(|| format!("rpm database was being written during every attempt to read it ({place})"))
-            });
-            let reason = reason.or_else(|| fault.clone());
-            // A conversion to another format leaves the old database behind. The first one with packages counts.
-            if !contents.found.packages.is_empty() {
-                return reading(context, &place, contents.found.packages, reason);
-            }
-            fault = reason;
-            first_empty.get_or_insert(place);
         }
-        match (fault, first_empty) {
-            (Some(reason), _) => SourceReading::failed(reason),
-            (None, Some(place)) => without_packages(context, ReadBy::Rpm, &place, true),
-            (None, None) => without_packages(context, ReadBy::Rpm, DIRECTORIES[0], false),
+        if builder.has_problem() {
+            return builder.finish("rpm is not installed");
         }
+        let place = named.as_deref().unwrap_or(DIRECTORIES[0]);
+        if builder.observations.is_empty() {
+            return without_packages(context, ReadBy::Rpm, place, !files.is_empty());
+        }
+        with_packages(context, ReadBy::Rpm, place, without_repeats(builder.observations))
     }
 }
 
-fn reading(context: &ScanContext, place: &str, packages: Vec<Package>, reason: Option<String>) -> SourceReading {
-    let observations = packages.into_iter().map(observation).collect();
-    match reason {
-        Some(reason) => SourceReading::partial(observations, reason),
-        None => with_packages(context, ReadBy::Rpm, place, observations),
+/// Reads the database in one directory. Returns its file, or `None` if there is none that was not read before.
+fn read_directory(
+    context: &ScanContext,
+    directory: &str,
+    files: &mut Vec<Stamp>,
+    builder: &mut ReadingBuilder,
+) -> Option<String> {
+    let mut first_empty = None;
+    for (name, form) in FORMS {
+        let place = format!("{directory}/{name}");
+        let Some(contents) = builder.unless_absent(&place, read_until_unchanged(context, &place, *form)) else {
+            continue;
+        };
+        // One of the directories is often a link to another.
+        if files.iter().any(|file| file.is_same_file(&contents.file)) {
+            continue;
+        }
+        files.push(contents.file);
+        if let Some(fault) = &contents.found.fault {
+            builder.problem(format!("rpm database is damaged ({place}): {fault}"));
+        }
+        if contents.changed {
+            builder.problem(format!("rpm database was being written during every attempt to read it ({place})"));
+        }
+        // A conversion to another format leaves the old database in its directory. The first one with packages counts.
+        if !contents.found.packages.is_empty() {
+            builder.observations.extend(contents.found.packages.into_iter().map(observation));
+            return Some(place);
+        }
+        first_empty.get_or_insert(place);
     }
+    first_empty
 }
 
 fn observation(package: Package) -> Observation {

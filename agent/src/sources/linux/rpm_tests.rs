@@ -117,3 +117,21 @@ fn a_database_that_is_a_directory_has_failed() {
     let reading = Rpm.read(&ScanContext::new(Root::below(dir.path()).expect("a root"), Watchlist::default()));
     assert_eq!(reading.outcome, Outcome::Failed);
 }
+
+#[test]
+fn an_old_database_in_one_directory_does_not_hide_the_packages_of_another() {
+    // The tests of the parser know that the log removes this package.
+    let old = [
+        ("var/lib/rpm/rpmdb.sqlite", fixture("rpmdb.sqlite")),
+        ("var/lib/rpm/rpmdb.sqlite-wal", fixture("rpmdb.sqlite-wal")),
+    ];
+    let in_use = ("usr/lib/sysimage/rpm/rpmdb.sqlite", fixture("rpmdb.sqlite"));
+    assert!(!read(ROCKY, &old).observations.iter().any(|one| one.name == "shadow-utils"));
+    let both = read(ROCKY, &[old[0].clone(), old[1].clone(), in_use.clone()]);
+    assert_eq!(both.outcome, Outcome::Found, "{}", both.reason);
+    assert!(both.observations.iter().any(|one| one.name == "shadow-utils"));
+    let copies = read(ROCKY, &[("var/lib/rpm/rpmdb.sqlite", fixture("rpmdb.sqlite")), in_use.clone()]);
+    assert_eq!((copies.outcome, copies.observations.len()), (Outcome::Found, 8), "each package once");
+    let empty = read(ROCKY, &[("var/lib/rpm/rpmdb.sqlite", Vec::new()), in_use]);
+    assert_eq!(empty.observations.len(), 8);
+}

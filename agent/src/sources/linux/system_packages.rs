@@ -10,7 +10,7 @@ mod stores;
 
 use muster_proto::model::{Outcome, SourceName};
 
-use super::native::{ReadBy, Store, needed_stores, stores, system_name};
+use super::native::{ReadBy, Store, needed_stores, stores, system_name, without_repeats};
 use super::reading_builder::ReadingBuilder;
 use super::{apk, dpkg, pacman, rpm, snap};
 use crate::sources::{ScanContext, Source, SourceReading};
@@ -45,6 +45,7 @@ impl Source for SystemPackages {
                 }
             }
         }
+        builder.observations = without_repeats(std::mem::take(&mut builder.observations));
         builder.finish(&not_applicable(context, needed))
     }
 }

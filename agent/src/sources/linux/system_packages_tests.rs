@@ -184,3 +184,19 @@ fn the_package_list_of_an_image_is_read() {
         assert!(reason.contains(named), "{reason}");
     }
 }
+
+#[test]
+fn an_old_store_in_one_place_does_not_hide_the_packages_of_another() {
+    let slackware = Canned::new("slackware")
+        .file("var/lib/pkgtools/packages/aaa_base-15.0-x86_64-4", "")
+        .file("var/log/packages/kesl-12.1-x86_64-1_SBo", "");
+    assert_eq!(read(&slackware), found(&["aaa_base 15.0-4", "kesl 12.1-1_SBo"]));
+    let linked = Canned::new("slackware")
+        .file("var/lib/pkgtools/packages/aaa_base-15.0-x86_64-4", "")
+        .link("var/log/packages", "../lib/pkgtools/packages");
+    assert_eq!(read(&linked), found(&["aaa_base 15.0-4"]));
+    let stanza = |name: &str| format!("Package: {name}\nVersion: 1\nStatus: install ok installed\n\n");
+    let openwrt =
+        Canned::new("openwrt").file("usr/lib/opkg/status", stanza("libc")).file("var/lib/opkg/status", stanza("kesl"));
+    assert_eq!(read(&openwrt), found(&["kesl 1", "libc 1"]));
+}

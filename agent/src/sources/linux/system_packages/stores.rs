@@ -7,18 +7,26 @@ use muster_proto::model::{Kind, Observation};
 
 use super::super::native::Store;
 use super::super::reading_builder::ReadingBuilder;
+use crate::sources::ScanContext;
 use crate::sources::parse::package_entry::{PackageEntry, of_eopkg, of_pkgtools, of_portage};
 use crate::sources::parse::{dpkg, inventory, xbps};
 use crate::sources::root::Entry;
-use crate::sources::{ScanContext, is_absent};
 
 /// Far more than the largest known file of each kind: 40 MiB for a Void with every package.
 const FILE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Portage, pkgtools, eopkg, swupd: an entry for each package.
+/// Portage, pkgtools, eopkg, swupd: an entry for each package. An old folder must not hide the one in use, so all are read.
 pub(super) fn directories(context: &ScanContext, store: &Store, builder: &mut ReadingBuilder) -> Option<String> {
-    let (place, entries) =
-        store.places.iter().find_map(|place| Some((place.clone(), builder.list(context, place)?)))?;
+    let mut first = None;
+    for place in &store.places {
+        let Some(entries) = builder.list(context, place) else { continue };
+        directory(context, store, place, &entries, builder);
+        first.get_or_insert_with(|| place.clone());
+    }
+    first
+}
+
+fn directory(context: &ScanContext, store: &Store, place: &str, entries: &[Entry], builder: &mut ReadingBuilder) {
     match store.id.as_str() {
         "portage" => {
             for category in entries.iter().filter(|entry| entry.is_directory && !is_hidden(entry)) {
@@ -37,23 +45,22 @@ pub(super) fn directories(context: &ScanContext, store: &Store, builder: &mut Re
         }
         "pkgtools" => {
             for entry in entries.iter().filter(|entry| !entry.is_directory && !is_hidden(entry)) {
-                add(store, &place, &entry.name, of_pkgtools(&entry.name), "", builder);
+                add(store, place, &entry.name, of_pkgtools(&entry.name), "", builder);
             }
         }
         "eopkg" => {
             for entry in entries.iter().filter(|entry| entry.is_directory && !is_hidden(entry)) {
-                add(store, &place, &entry.name, of_eopkg(&entry.name), "", builder);
+                add(store, place, &entry.name, of_eopkg(&entry.name), "", builder);
             }
         }
         // A bundle has no version of its own: all are of the system's version.
         _ => {
             for entry in entries.iter().filter(|entry| !entry.is_directory && !is_hidden(entry)) {
                 let bundle = PackageEntry { name: entry.name.clone(), ..PackageEntry::default() };
-                add(store, &place, &entry.name, Some(bundle), "", builder);
+                add(store, place, &entry.name, Some(bundle), "", builder);
             }
         }
     }
-    Some(place)
 }
 
 fn is_hidden(entry: &Entry) -> bool {
@@ -83,82 +90,84 @@ fn add(
 
 /// opkg: stanzas as dpkg writes them.
 pub(super) fn control(context: &ScanContext, store: &Store, builder: &mut ReadingBuilder) -> Option<String> {
-    let (place, bytes) = read(context, store, builder)?;
-    let status = dpkg::parse(&bytes, dpkg::Form::Opkg);
-    if let Some(fault) = status.fault {
-        builder.problem(format!("{} database is damaged at line {} ({place}): {}", store.name, fault.line, fault.what));
-    }
-    for package in status.packages.into_iter().filter(dpkg::Package::is_there) {
-        if builder.is_full(&place) {
-            break;
+    each_file(context, store, builder, |place, bytes, builder| {
+        let status = dpkg::parse(bytes, dpkg::Form::Opkg);
+        if let Some(fault) = status.fault {
+            let (name, line, what) = (&store.name, fault.line, fault.what);
+            builder.problem(format!("{name} database is damaged at line {line} ({place}): {what}"));
         }
-        let mut observation = observation(store, &package.name, &package.version, &package.architecture);
-        observation.vendor = package.maintainer;
-        observation.state = if package.state == "ii" { String::new() } else { package.state };
-        builder.observations.push(observation);
-    }
-    Some(place)
+        for package in status.packages.into_iter().filter(dpkg::Package::is_there) {
+            if builder.is_full(place) {
+                break;
+            }
+            let mut observation = observation(store, &package.name, &package.version, &package.architecture);
+            observation.vendor = package.maintainer;
+            observation.state = if package.state == "ii" { String::new() } else { package.state };
+            builder.observations.push(observation);
+        }
+    })
 }
 
 /// xbps: one property list.
 pub(super) fn plist(context: &ScanContext, store: &Store, builder: &mut ReadingBuilder) -> Option<String> {
-    let (place, bytes) = read(context, store, builder)?;
-    let installed = xbps::parse(&bytes);
-    if let Some(fault) = installed.fault {
-        builder.problem(format!("{} database is damaged ({place}): {fault}", store.name));
-    }
-    for package in installed.packages {
-        if builder.is_full(&place) {
-            break;
+    each_file(context, store, builder, |place, bytes, builder| {
+        let installed = xbps::parse(bytes);
+        if let Some(fault) = installed.fault {
+            builder.problem(format!("{} database is damaged ({place}): {fault}", store.name));
         }
-        let mut observation =
-            observation(store, &package.entry.name, &package.entry.version, &package.entry.architecture);
-        observation.vendor = package.maintainer;
-        // The letters of dpkg for the same states; an unknown word must not hide the package.
-        observation.state = match package.state.as_str() {
-            "not-installed" => "in",
-            "unpacked" => "iU",
-            "half-removed" => "rH",
-            "broken" => "iF",
-            _ => "",
+        for package in installed.packages {
+            if builder.is_full(place) {
+                break;
+            }
+            let entry = &package.entry;
+            let mut observation = observation(store, &entry.name, &entry.version, &entry.architecture);
+            observation.vendor = package.maintainer;
+            // The letters of dpkg for the same states; an unknown word must not hide the package.
+            observation.state = match package.state.as_str() {
+                "not-installed" => "in",
+                "unpacked" => "iU",
+                "half-removed" => "rH",
+                "broken" => "iF",
+                _ => "",
+            }
+            .to_owned();
+            builder.observations.push(observation);
         }
-        .to_owned();
-        builder.observations.push(observation);
-    }
-    Some(place)
+    })
 }
 
 /// The package list of an image.
 pub(super) fn inventory(context: &ScanContext, store: &Store, builder: &mut ReadingBuilder) -> Option<String> {
-    let (place, bytes) = read(context, store, builder)?;
-    let Some(packages) = inventory::parse(&bytes) else {
-        builder.problem(format!("{} cannot be parsed ({place})", store.name));
-        return Some(place);
-    };
-    for package in packages {
-        if builder.is_full(&place) {
-            break;
+    each_file(context, store, builder, |place, bytes, builder| {
+        let Some(packages) = inventory::parse(bytes) else {
+            return builder.problem(format!("{} cannot be parsed ({place})", store.name));
+        };
+        for package in packages {
+            if builder.is_full(place) {
+                break;
+            }
+            let mut observation = observation(store, &package.name, &package.version, &package.architecture);
+            observation.vendor = package.publisher;
+            builder.observations.push(observation);
         }
-        let mut observation = observation(store, &package.name, &package.version, &package.architecture);
-        observation.vendor = package.publisher;
-        builder.observations.push(observation);
-    }
-    Some(place)
+    })
 }
 
-/// The first file of the store that exists. A file that cannot be read is a problem, and exists.
-fn read(context: &ScanContext, store: &Store, builder: &mut ReadingBuilder) -> Option<(String, Vec<u8>)> {
+/// Reads every file of the store that exists: an old one must not hide the one in use. Returns the first of them. One that
+/// cannot be read is a problem.
+fn each_file(
+    context: &ScanContext,
+    store: &Store,
+    builder: &mut ReadingBuilder,
+    mut read: impl FnMut(&str, &[u8], &mut ReadingBuilder),
+) -> Option<String> {
+    let mut first = None;
     for place in &store.places {
-        match context.root.read(place, FILE_BYTES) {
-            Ok(bytes) => return Some((place.clone(), bytes)),
-            Err(error) if is_absent(&error) => {}
-            Err(error) => {
-                builder.access_failed(place, &error);
-                return None;
-            }
-        }
+        let Some(bytes) = builder.read(context, place, FILE_BYTES) else { continue };
+        read(place, &bytes, builder);
+        first.get_or_insert_with(|| place.clone());
     }
-    None
+    first
 }
 
 pub(super) fn observation(store: &Store, name: &str, version: &str, architecture: &str) -> Observation {
