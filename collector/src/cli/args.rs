@@ -345,7 +345,7 @@ pub(super) struct MatchArgs {
     /// Directory of rule files that extend or replace the built-in ones
     #[arg(long, value_name = "DIR")]
     pub(super) overlay: Option<PathBuf>,
-    /// Print recall and false accusations; each line needs an `expect` field
+    /// Print recall and false accusations; each line needs `expect` or `expect_product`
     #[arg(long)]
     pub(super) table: bool,
 }

@@ -165,7 +165,7 @@ fn score(scores: &Scores, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
             table.row(row.into_iter().map(Cell::text).collect());
         }
         format!(
-            "{}\n{} not counted: without a valid `expect`, or of low certainty\n",
+            "{}\n{} not counted: without a valid `expect` or `expect_product`, or of low certainty\n",
             table.text(paint),
             counted(scores.uncounted, "line")
         )

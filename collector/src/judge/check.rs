@@ -116,7 +116,10 @@ fn unlisted_states(catalogue: &Catalogue) -> Vec<RuleFault> {
     let notice = |(kind, state): (Kind, String)| RuleFault {
         file: STATES.to_owned(),
         line: 0,
-        reason: format!("no table lists the state {state:?} of {kind}, which agents report: it proves nothing"),
+        reason: format!(
+            "no table lists the state {state:?} of {kind}, which agents report; it proves nothing until you add it to a \
+             file in {STATES}/"
+        ),
     };
     agent_states().into_iter().filter(is_unlisted).map(notice).collect()
 }
@@ -227,7 +230,10 @@ mod tests {
         let checked = check_dir(Some(place.path()), &Progress::default()).unwrap_or_else(|errors| panic!("{errors}"));
         let notices: Vec<String> = checked.notices.iter().map(ToString::to_string).collect();
         let expected = |kind: &str, state: &str| {
-            format!("states: no table lists the state {state:?} of {kind}, which agents report: it proves nothing")
+            format!(
+                "states: no table lists the state {state:?} of {kind}, which agents report; it proves nothing until you \
+                 add it to a file in states/"
+            )
         };
         for (kind, state) in [("service", "masked"), ("path", "no-program"), ("process", "deleted")] {
             assert!(notices.contains(&expected(kind, state)), "{state} of {kind} in {notices:#?}");

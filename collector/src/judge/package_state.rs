@@ -41,11 +41,13 @@ pub(super) fn remarks(product: &ProductId, version: &str, hits: &[Hit]) -> Strin
     for hit in hits.iter().filter(|hit| hit.product == *product && is_live(hit.presence)) {
         let (source, name) = (hit.evidence.source, &hit.evidence.name);
         let remark = match obstacle(&hit.evidence.state).filter(|_| hit.evidence.kind == Kind::Deb) {
-            Some(Obstacle::Held) => format!("{source} has {name} on hold"),
-            Some(Obstacle::Broken) => format!("{source} could not finish its last step with {name}"),
+            Some(Obstacle::Held) => format!("{name} is on hold in {source}"),
+            Some(Obstacle::Broken) => {
+                format!("an installation or removal of {name} broke off; {source} calls it broken")
+            }
             // The sentence has one version already.
             None if hit.version != version && other_versions(hit, hits).any(|other| other == version) => {
-                format!("{source} lists {name} {}, too", hit.version)
+                format!("{source} also lists {name} {}", hit.version)
             }
             None => continue,
         };

@@ -54,7 +54,7 @@ pub struct Recogniser {
     pub strength: Strength,
     /// The presence that it shows.
     pub shows: Presence,
-    /// Whether it applies only if no other recogniser of the vendor matches.
+    /// Whether it applies unless another recogniser of the vendor proves as much.
     pub fallback: bool,
     /// How closely it identifies the vendor, if it comes from a claim in the vendor's file.
     pub(crate) claim: Option<Closeness>,
@@ -78,6 +78,31 @@ pub(crate) struct Written {
     pub(crate) patterns: Vec<String>,
 }
 
+/// Whether observations of a kind can be made on a platform. A claim of a vendor's file has the kinds of all platforms.
+fn is_read_on(platform: Platform, kind: Kind) -> bool {
+    match kind {
+        Kind::AppBundle | Kind::Receipt | Kind::Launchd | Kind::SystemExtension => platform == Platform::Macos,
+        Kind::KernelModule => platform != Platform::Windows,
+        Kind::Deb | Kind::Rpm | Kind::Apk | Kind::Pacman | Kind::Package | Kind::Snap | Kind::Flatpak => {
+            platform == Platform::Linux
+        }
+        Kind::UninstallKey | Kind::Wsc | Kind::Filter | Kind::Appx | Kind::Msi | Kind::Registry => {
+            platform == Platform::Windows
+        }
+        Kind::Os
+        | Kind::Kernel
+        | Kind::Machine
+        | Kind::Service
+        | Kind::Driver
+        | Kind::Process
+        | Kind::Task
+        | Kind::Path
+        | Kind::Cert
+        | Kind::BrowserExtension
+        | Kind::ContainerImage => true,
+    }
+}
+
 impl Recogniser {
     /// Whether it tests only a technical name, which any product can have.
     pub(crate) fn is_by_name_alone(&self) -> bool {
@@ -88,7 +113,8 @@ impl Recogniser {
     #[must_use]
     pub fn describe(&self) -> String {
         let platforms: Vec<_> = self.platforms.iter().map(|platform| platform.name()).collect();
-        let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.name()).collect();
+        let kinds = self.kinds.iter().filter(|kind| self.platforms.iter().any(|on| is_read_on(*on, **kind)));
+        let kinds: Vec<_> = kinds.map(|kind| kind.name()).collect();
         let strength = self.strength.spelling();
         let tests: Vec<_> =
             self.written.iter().map(|one| format!("{} = {}", one.field.key(), one.patterns.join(" | "))).collect();
@@ -101,7 +127,7 @@ impl Recogniser {
             self.shows
         );
         if self.fallback {
-            line.push_str(", if no other recogniser of the vendor matches");
+            line.push_str(", unless another recogniser of the vendor proves as much");
         }
         if !self.source.is_empty() {
             line.push_str(&format!(" [{}]", self.source.join(", ")));
@@ -273,5 +299,26 @@ pub(crate) fn read_pattern(field: Field, kinds: &[Kind], text: &str) -> Result<P
         Field::Path => Pattern::parse(text, Form::Place, fold_path),
         Field::Key => Pattern::parse(text, Form::Text, |text| strip_ending(kinds.first().copied(), &fold(text))),
         Field::Name | Field::Id | Field::Vendor | Field::State => Pattern::parse(text, Form::Text, fold),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules;
+
+    #[test]
+    fn a_claim_is_described_with_the_kinds_of_its_platform() {
+        let rules = rules::load(None).expect("rules");
+        let eset = rules.catalogue.products().iter().find(|product| product.id.as_str() == "eset-unidentified");
+        let lines = eset.expect("in the catalogue").report(true).details;
+        let kinds = |platform: &str| {
+            let head = format!(" {platform} ");
+            let of_platform = lines.iter().filter(|line| line.contains(&head));
+            of_platform.filter_map(|line| line.split(&head).nth(1)?.split(':').next()).collect::<Vec<_>>().join("+")
+        };
+        let (windows, macos) = (kinds("windows"), kinds("macos"));
+        assert!(windows.contains("service") && !windows.contains("launchd"), "{windows}");
+        assert!(!windows.contains("kernel_module") && !windows.contains("app_bundle"), "{windows}");
+        assert!(macos.contains("launchd") && !macos.contains("uninstall_key"), "{macos}");
     }
 }
