@@ -38,7 +38,7 @@ mod toml_reader;
 mod vendor;
 mod watchlist;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use muster_proto::model::{OrderId, Platform, ProductId, Watchlist};
 
@@ -144,7 +144,11 @@ impl RuleSet {
     }
 }
 
-/// Excludes products that any active order covers from protection under every order, and sets the orders' version.
+/// The category of programs that run without being installed.
+const TOOL: &str = "tool";
+
+/// Excludes products that any active order covers from protection under every order, and sets the orders' version and what
+/// else they take from the catalogue.
 fn exclude(catalogue: &Catalogue, orders: &mut [Order], version: &str) {
     let mut excluded: BTreeMap<ProductId, Vec<OrderId>> = BTreeMap::new();
     for order in orders.iter().filter(|order| order.active) {
@@ -153,7 +157,10 @@ fn exclude(catalogue: &Catalogue, orders: &mut [Order], version: &str) {
             excluded.entry(product.id.clone()).or_default().push(order.id.clone());
         }
     }
+    let tools: BTreeSet<ProductId> =
+        catalogue.products().iter().filter(|product| product.category == TOOL).map(|tool| tool.id.clone()).collect();
     for order in orders.iter_mut() {
+        order.portable_tools.clone_from(&tools);
         order.protection.excluded.clone_from(&excluded);
         version.clone_into(&mut order.rules_version);
     }

@@ -4,6 +4,7 @@
 use muster_proto::model::{Assessment, Lane, Outcome, Presence, Protection, Reason, ReasonKind, SourceName};
 
 use super::remediation::Remediation;
+use super::uninstall::REMNANTS;
 use crate::rules::Order;
 
 pub(super) fn advice(order: &Order, lane: Lane, assessment: Option<&Assessment>, remediation: &Remediation) -> String {
@@ -40,10 +41,18 @@ pub(super) fn commands(lane: Lane, assessment: Option<&Assessment>, reasons: Vec
     let is_meant = match lane {
         Lane::Replace | Lane::Remove => true,
         Lane::Protect | Lane::Confirm => has_remnants,
-        Lane::Retired | Lane::Waived | Lane::Missing | Lane::Silent | Lane::Unknown | Lane::Done | Lane::Clear => false,
+        // What to remove is not known there, but somebody may try.
+        Lane::Unknown => true,
+        Lane::Retired | Lane::Waived | Lane::Missing | Lane::Silent | Lane::Done | Lane::Clear => false,
+    };
+    let is_meant_there = |reason: &Reason| match lane {
+        Lane::Protect | Lane::Confirm => true,
+        // The sentences of the other lanes do not speak of remnants.
+        _ if reason.rule == REMNANTS => false,
+        _ => lane != Lane::Unknown || reason.command.is_none(),
     };
     let mut commands: Vec<Reason> = Vec::new();
-    for reason in reasons.into_iter().filter(|_| is_meant) {
+    for reason in reasons.into_iter().filter(|reason| is_meant && is_meant_there(reason)) {
         // The remediation record and the current snapshot may both have the command.
         let is_same = |one: &Reason| match &reason.command {
             Some(command) => one.command.as_ref() == Some(command),
@@ -56,6 +65,11 @@ pub(super) fn commands(lane: Lane, assessment: Option<&Assessment>, reasons: Vec
     commands
 }
 
+/// Only the reason says whether the database is damaged or of a kind that nothing reads, so the advice has both.
+const PACKAGES_BY_HAND: &str = "If the database that the reason names is damaged or missing, restore it from a backup, then \
+    scan again. If it is one that Muster cannot read, search the packages by hand (NixOS: `nix-store -q --requisites \
+    /run/current-system | grep -i kaspersky`); the host then stays unknown";
+
 fn unknown(assessment: Option<&Assessment>) -> String {
     let Some(assessment) = assessment else { return "Wait for the first scan".to_owned() };
     let of_kind = |kind: ReasonKind| assessment.reasons.iter().find(move |reason| reason.kind == kind);
@@ -67,10 +81,7 @@ fn unknown(assessment: Option<&Assessment>) -> String {
             Some(Outcome::TimedOut) => {
                 format!("Find out why {source} is slow or raise its time limit, then scan again. {}", gap.text)
             }
-            Some(_) if gap.source == Some(SourceName::SystemPackages) => format!(
-                "Check the packages of this host with its own package manager, or repair their database. {}",
-                gap.text
-            ),
+            Some(_) if gap.source == Some(SourceName::SystemPackages) => format!("{PACKAGES_BY_HAND}. {}", gap.text),
             Some(_) => format!(
                 "Repair what {source} reads, for example from a backup of the package database; then scan again. {}",
                 gap.text
@@ -81,7 +92,8 @@ fn unknown(assessment: Option<&Assessment>) -> String {
         return "Wait for the next check-in; it brings the current watchlist".to_owned();
     }
     if assessment.presence == Presence::Suspect {
-        return "Find out what the weak evidence belongs to, and remove it if it is a prohibited product".to_owned();
+        return "Find out what the weak evidence belongs to; if it is a prohibited product, uninstall that product"
+            .to_owned();
     }
     "Check that the installed protection is active and its signatures are current".to_owned()
 }

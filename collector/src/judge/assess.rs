@@ -12,7 +12,7 @@ use super::coverage::gaps;
 use super::hit::{Hit, Strength};
 use super::package_state::remarks;
 use super::protection::protection;
-use super::sentence::is_present;
+use super::sentence::{Form, is_present};
 use super::uninstall;
 use crate::rules::{Catalogue, Order};
 
@@ -149,16 +149,16 @@ fn running_presence(catalogue: &Catalogue, platform: Platform, unit: &str, id: &
     }
 }
 
-/// The category of the storage of container engines.
-const CONTAINER_STORAGE: &str = "container-storage";
-
 /// Says that images of containers were not read. They are not software of the host, so this does not change its lane.
 fn images_not_read(one: &FoundProduct<'_>) -> Option<Reason> {
-    if one.product.category != CONTAINER_STORAGE {
+    if !one.product.is_only_a_place() {
         return None;
     }
     let places: Vec<&str> = one.evidence.iter().map(|evidence| evidence.path.as_str()).collect();
-    let text = format!("Container images on this host were not read ({})", places.join(", "));
+    let text = format!(
+        "Container images in {} were not read; what is in them is not installed on the host and does not change its lane",
+        places.join(", ")
+    );
     Some(one.reason(ReasonKind::NotRead, "coverage/container-images".to_owned(), text))
 }
 
@@ -167,17 +167,16 @@ fn exempt(one: &FoundProduct<'_>) -> Reason {
     one.reason(ReasonKind::Exempt, "presence/exempt".to_owned(), format!("{product} is exempt under this order"))
 }
 
-/// The category of programs that run without being installed.
-const TOOL: &str = "tool";
-
 /// The presence of a covered product, and in the order's own words what must happen to it.
 fn product_text(order: &Order, one: &FoundProduct<'_>, hits: &[Hit]) -> String {
-    let is_tool = one.product.category == TOOL && is_live(one.presence) && one.presence != Presence::Suspect;
-    let present = if is_tool {
-        format!("{} was found: a portable tool, not an installed product", one.seen())
+    let form = Form::of(order, &one.product.id, one.evidence.first());
+    let is_tool = form == Form::PortableTool && is_live(one.presence) && one.presence != Presence::Suspect;
+    let aside = if is_tool {
+        ": a portable tool, not an installed product".to_owned()
     } else {
-        format!("{}{}", is_present(&one.seen()), remarks(&one.product.id, &one.version, hits))
+        remarks(&one.product.id, &one.version, hits)
     };
+    let present = format!("{}{aside}", is_present(&one.seen(), form));
     let basis = match one.basis {
         Basis::Corroborated => " (several weak sources agree)".to_owned(),
         Basis::Suspected | Basis::SuspectedRemnant => one.doubt().map(|why| format!(": {why}")).unwrap_or_default(),

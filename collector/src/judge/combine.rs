@@ -103,7 +103,7 @@ pub fn products_of(catalogue: &Catalogue, hits: &[Hit]) -> Vec<HitReport> {
         rule: found.rule,
         evidence: found.evidence,
     };
-    combine(catalogue, hits).into_iter().map(report).collect()
+    combine(catalogue, hits).into_iter().filter(|found| !found.product.is_only_a_place()).map(report).collect()
 }
 
 /// The same for the judge, gravest presence first. Hits of products that the catalogue no longer has are ignored.

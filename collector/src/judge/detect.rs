@@ -1,7 +1,7 @@
 //! Applies the catalogue to a section: which observation shows which product. Runs once per section, never per host.
 
 use muster_proto::canonical::{CanonicalSection, ObservationView};
-use muster_proto::model::{Evidence, Platform, Presence, SourceName};
+use muster_proto::model::{Evidence, Kind, Platform, Presence, SourceName};
 
 use super::hit::Hit;
 use crate::rules::{Catalogue, Condition, OtherVendor, Recognised, StateReading, Subject};
@@ -32,6 +32,8 @@ fn hit(
     state: StateReading,
     found: Recognised<'_>,
 ) -> Hit {
+    let mut attributes = observation.attributes.iter().filter(|_| observation.kind == Kind::Package);
+    let store = attributes.find(|(name, _)| *name == "store").map_or("", |(_, store)| store);
     Hit {
         product: found.product.id.clone(),
         rule: rule_name(platform, observation.kind.name(), found),
@@ -39,6 +41,8 @@ fn hit(
         presence: presence(state, found.recogniser.shows),
         shows: found.recogniser.shows,
         lingers: false,
+        store: store.to_owned(),
+        store_id: if store.is_empty() { String::new() } else { observation.id.to_owned() },
         version: observation.version.to_owned(),
         evidence: Evidence {
             source,

@@ -20,6 +20,12 @@ pub struct Hit {
     /// Whether the observation outlives the product: it alone shows a remnant.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lingers: bool,
+    /// The package store of a package without a kind of its own: `portage`, `xbps`, `opkg`, `sysext`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub store: String,
+    /// The id in that store: `app-antivirus/kesl-bin`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub store_id: String,
     /// The version that the observation gives.
     pub version: String,
     /// The observation.

@@ -5,7 +5,7 @@ use muster_proto::model::{Assessment, Lane, Presence, Protection, Reason, Reason
 
 use super::advice::{advice, commands, with_cautions};
 use super::remediation::Removal;
-use super::sentence::{is_present, was_present};
+use super::sentence::{Form, is_present, was_present};
 use super::situation::HostSituation;
 use super::timing::{is_overdue, is_silent};
 use crate::rules::Order;
@@ -82,9 +82,9 @@ fn prohibited(order: &Order, assessment: Option<&Assessment>, host: &HostSituati
         Some(assessment) => prohibited_now(order, &assessment.reasons),
         None => {
             let reasons = host.remediation.positive.iter().flat_map(|positive| &positive.reasons);
-            let product =
-                reasons.filter(|reason| reason.kind == ReasonKind::Product).find_map(|one| one.product.as_ref());
-            let was = product.map_or_else(|| "A prohibited product was installed".to_owned(), was_present);
+            let products = reasons.filter(|reason| reason.kind == ReasonKind::Product);
+            let was = products.filter_map(|reason| was_there(order, reason)).next();
+            let was = was.unwrap_or_else(|| "A prohibited product was installed".to_owned());
             format!("{was}, and no complete scan has shown its removal")
         }
     };
@@ -112,16 +112,23 @@ fn excluded(assessment: Option<&Assessment>) -> String {
     if texts.is_empty() { String::new() } else { format!(" ({})", texts.join(", ")) }
 }
 
+/// How the product of a reason was present.
+fn was_there(order: &Order, reason: &Reason) -> Option<String> {
+    let product = reason.product.as_ref()?;
+    Some(was_present(product, Form::of(order, &product.id, reason.evidence.as_ref())))
+}
+
 /// The gravest prohibited product, and how many others there are.
 fn prohibited_now(order: &Order, reasons: &[Reason]) -> String {
     let products = reasons.iter().filter(|reason| reason.kind == ReasonKind::Product);
-    let mut products =
-        products.filter_map(|reason| reason.product.as_ref()).filter(|one| order.prohibits(one.presence));
-    let Some(first) = products.next() else { return "A prohibited product is installed".to_owned() };
+    let products = products.filter_map(|reason| Some((reason.product.as_ref()?, reason.evidence.as_ref())));
+    let mut products = products.filter(|(one, _)| order.prohibits(one.presence));
+    let Some((first, evidence)) = products.next() else { return "A prohibited product is installed".to_owned() };
+    let present = is_present(first, Form::of(order, &first.id, evidence));
     match products.count() {
-        0 => is_present(first),
-        1 => format!("{}, with 1 other prohibited product", is_present(first)),
-        others => format!("{}, with {others} other prohibited products", is_present(first)),
+        0 => present,
+        1 => format!("{present}, with 1 other prohibited product"),
+        others => format!("{present}, with {others} other prohibited products"),
     }
 }
 
@@ -143,21 +150,24 @@ fn not_covered(assessment: &Assessment) -> String {
 
 /// The lane after a removal, which depends on protection and on the proof of removal.
 fn removed(order: &Order, assessment: &Assessment, removal: Option<&Removal>) -> (Lane, String) {
+    // The product may never have been on this host: somebody can mask a unit as a precaution.
+    let was_here = !assessment.remnants || removal.is_some_and(|removal| removal.was.is_some());
+    let so_far = if was_here { "Removed, but" } else { "Only remnants of a prohibited product are left, and" };
     let protected = match assessment.protection {
         Protection::Unknown => {
-            let text = "Removed, but it is unknown whether accepted protection is active";
-            return (Lane::Unknown, format!("{text}{}", excluded(Some(assessment))));
+            let text = "it is unknown whether accepted protection is active";
+            return (Lane::Unknown, format!("{so_far} {text}{}", excluded(Some(assessment))));
         }
         Protection::None | Protection::Unapproved => {
-            let text = "Removed, but no accepted protection is active";
-            return (Lane::Protect, format!("{text}{}", excluded(Some(assessment))));
+            let text = "no accepted protection is active";
+            return (Lane::Protect, format!("{so_far} {text}{}", excluded(Some(assessment))));
         }
         Protection::Approved => "accepted protection is active",
         Protection::NotRequired => "the order requires no protection",
     };
     match unproven(order, assessment, removal) {
         None => (Lane::Done, format!("The removal is proven; {protected}")),
-        Some(unproven) => (Lane::Confirm, format!("Removed, but not proven yet: {unproven}")),
+        Some(unproven) => (Lane::Confirm, format!("{so_far} the removal is not proven yet: {unproven}")),
     }
 }
 
@@ -186,9 +196,9 @@ fn past(order: &Order, assessment: &Assessment, removal: &Removal) -> Vec<Reason
     let mut past = vec![Reason::new(ReasonKind::Removal, "remediation/removed", text)];
     let Some(was) = &removal.was else { return past };
     for reason in was.reasons.iter().filter(|reason| reason.kind == ReasonKind::Product) {
-        let Some(product) = &reason.product else { continue };
+        let Some((product, was_there)) = reason.product.as_ref().zip(was_there(order, reason)) else { continue };
         let (from, to) = (was.since.whole_seconds(), was.last_seen.whole_seconds());
-        let text = format!("{} from {from} to {to}", was_present(product));
+        let text = format!("{was_there} from {from} to {to}");
         let (product, evidence) = (Some(product.clone()), reason.evidence.clone());
         past.push(Reason {
             product,

@@ -7,7 +7,7 @@ use muster_proto::model::{
 
 use super::combine::{Basis, FoundProduct, is_system_list};
 use super::freshness::{Freshness, freshness};
-use super::sentence::is_present;
+use super::sentence::{Form, is_present};
 use crate::rules::{Catalogue, Order, Product, Sign, SignSeen, day_of, shows_protection};
 
 /// The protection that a snapshot and a state show, and the reasons, best product first.
@@ -67,7 +67,10 @@ fn excluded(order: &Order, one: &FoundProduct<'_>, platform: Platform) -> Vec<Re
     }
     let by = order.protection.excluded.get(&one.product.id).into_iter().flatten();
     by.map(|other| {
-        let text = format!("{}, but does not count as protection: order {other} covers it", is_present(&one.seen()));
+        let text = format!(
+            "{}, but does not count as protection: order {other} covers it",
+            is_present(&one.seen(), Form::Program)
+        );
         let reason = one.reason(ReasonKind::ExcludedProtection, "protection/excluded".to_owned(), text);
         Reason { order: Some(other.clone()), ..reason }
     })

@@ -1,6 +1,6 @@
 //! An order: who demands what from whom, and by when. Data, never code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use muster_proto::model::{
@@ -145,6 +145,8 @@ pub struct Order {
     pub milestones: Vec<Milestone>,
     /// The products and hosts that it concerns.
     pub scope: Scope,
+    /// The products of the catalogue that run without being installed.
+    pub portable_tools: BTreeSet<ProductId>,
     /// The presences that are prohibited.
     pub prohibits: Vec<Presence>,
     /// How it treats embedded code.
@@ -291,6 +293,7 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Order> {
         unconfirmed: entries.texts("unconfirmed"),
         sources: entries.texts("sources"),
         active: entries.flag("active").unwrap_or(false),
+        portable_tools: BTreeSet::new(),
         not_judged: entries.text("not_judged").map(|text| text.value),
         milestones,
         scope,

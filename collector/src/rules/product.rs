@@ -90,12 +90,21 @@ pub struct Product {
     pub uninstall: Vec<(Kind, String)>,
 }
 
+/// The category of the storage of container engines.
+const CONTAINER_STORAGE: &str = "container-storage";
+
 impl Product {
     /// The family on a platform.
     #[must_use]
     pub fn family(&self, platform: Platform) -> &str {
         let exact = self.families.iter().find(|(of, _)| *of == Some(platform));
         exact.or_else(|| self.families.iter().find(|(of, _)| of.is_none())).map_or("", |(_, family)| family)
+    }
+
+    /// Whether it is a place that agents do not read and no software, so that it is in no list of software.
+    #[must_use]
+    pub fn is_only_a_place(&self) -> bool {
+        self.category == CONTAINER_STORAGE
     }
 
     /// The product as a report; with all recognisers as text if `details` is set.

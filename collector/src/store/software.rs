@@ -131,6 +131,9 @@ impl Wanted {
     }
 }
 
+/// The name under which agents report that a host has storage of container images.
+const CONTAINER_STORAGE: &str = "container-storage";
+
 /// The editions of a dictionary whose name or vendor contains the text and that match the query. `bytes` are all texts,
 /// concatenated, each a platform, an edition and a state; `ends[n - 1]` is the end of the text with number n.
 pub(in crate::store) fn search(bytes: &[u8], ends: &[usize], wanted: &Wanted, query: &SoftwareQuery) -> Step<Editions> {
@@ -143,6 +146,10 @@ pub(in crate::store) fn search(bytes: &[u8], ends: &[usize], wanted: &Wanted, qu
         // One hit in a text is enough, so the search goes on after its end.
         at = ends[index];
         let Some((platform, edition, state)) = read(&bytes[start..at]) else { continue };
+        // Agents do not read such storage, so its name is no software.
+        if edition.kind == Kind::Path && edition.name == CONTAINER_STORAGE {
+            continue;
+        }
         let is_wanted = wanted.is_in(edition.name) || wanted.is_in(edition.vendor);
         if !is_wanted || !query.version.matches(edition.version) {
             continue;

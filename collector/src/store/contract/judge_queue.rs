@@ -150,6 +150,8 @@ pub(crate) async fn hits_belong_to_a_version_of_the_rules(backend: impl Backend)
         presence: Presence::Installed,
         shows: Presence::Installed,
         lingers: false,
+        store: String::new(),
+        store_id: String::new(),
         version: "12".to_owned(),
         evidence: Evidence {
             source: SourceName::Dpkg,
