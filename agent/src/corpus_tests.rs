@@ -13,8 +13,8 @@ use muster_proto::canonical::{self, CanonicalSection};
 use crate::sources::parse::mounts::Mounts;
 use crate::sources::parse::os_release::OsRelease;
 use crate::sources::parse::{
-    apk, certificate, dpkg, elf, extension, fdinfo, key_file, metainfo, modules, network, pacman, rpm, signatures as s,
-    snap, unit_file,
+    apk, certificate, dpkg, elf, extension, fdinfo, inventory, key_file, metainfo, modules, network,
+    package_entry as entry, pacman, rpm, signatures as s, snap, unit_file, xbps,
 };
 use crate::{spool, uplink};
 
@@ -74,6 +74,13 @@ const PARSERS: &[(&str, Parser)] = &[
             s::of_dated_version(&text),
             s::ufw_enabled(&text),
         ));
+    }),
+    ("system_packages", |bytes| {
+        let text = text(bytes);
+        drop((xbps::parse(bytes), inventory::parse(bytes), dpkg::parse(bytes, dpkg::Form::Opkg)));
+        for name in text.lines() {
+            drop((entry::of_portage(name), entry::of_pkgtools(name), entry::of_eopkg(name), entry::of_xbps(name)));
+        }
     }),
     ("unit_file", |bytes| unit_file::Unit::default().read(&text(bytes))),
     ("uplink", |bytes| {

@@ -147,9 +147,11 @@ pub fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// What to do about an incomplete outcome; `None` where there is nothing to do.
+/// What to do about an incomplete outcome with this reason; `None` where there is nothing to do.
 #[must_use]
-pub const fn advice(source: SourceName, outcome: Outcome) -> Option<&'static str> {
+pub fn advice(source: SourceName, outcome: Outcome, reason: &str) -> Option<&'static str> {
+    // Rebuilding a database that is not there makes an empty one.
+    let is_lost = reason.contains(" database is missing") || reason.contains(" database is empty");
     match (outcome, source) {
         (Outcome::Found | Outcome::Empty | Outcome::NotApplicable, _) => None,
         (Outcome::Denied, _) => Some("run the agent as root, or give its account read access, then scan again"),
@@ -157,6 +159,9 @@ pub const fn advice(source: SourceName, outcome: Outcome) -> Option<&'static str
         (Outcome::Partial | Outcome::Failed, SourceName::Dpkg) => Some(
             "restore /var/lib/dpkg/status from /var/lib/dpkg/status-old or /var/backups/dpkg.status.0, then scan again",
         ),
+        (Outcome::Partial | Outcome::Failed, SourceName::Rpm | SourceName::Apk | SourceName::Pacman) if is_lost => {
+            Some("restore the database that the reason names from a backup, then scan again")
+        }
         (Outcome::Partial | Outcome::Failed, SourceName::Rpm) => {
             Some("repair it with `rpm --rebuilddb`, then scan again")
         }
@@ -164,10 +169,24 @@ pub const fn advice(source: SourceName, outcome: Outcome) -> Option<&'static str
         (Outcome::Partial | Outcome::Failed, SourceName::Pacman) => {
             Some("reinstall the package that the reason names, then scan again")
         }
-        (Outcome::Partial | Outcome::Failed, SourceName::SystemPackages) => Some(
-            "repair the database that the reason names, or check the packages with the system's own package manager",
-        ),
+        (Outcome::Partial | Outcome::Failed, SourceName::SystemPackages) => Some(packages_advice(reason)),
         (Outcome::Partial | Outcome::Failed, _) => Some("fix the problem that the reason names, then scan again"),
+    }
+}
+
+/// Advice on the system's own packages. Only the reason tells whether there is a database that can be restored.
+fn packages_advice(reason: &str) -> &'static str {
+    if reason.contains("this agent does not ") {
+        "search the packages by hand (NixOS: `nix-store -q --requisites /run/current-system | grep -i kaspersky`); Muster \
+         cannot read them, so the host stays unknown"
+    } else if reason.contains("is not merged") {
+        "scan the running system, or delete the extension"
+    } else if reason.contains("Portage is installing") {
+        "wait until Portage has finished, then scan again; if it is not running, delete the folder that the reason names"
+    } else if reason.contains("no version of the system image") {
+        "restore /etc/os-release of the image, then scan again"
+    } else {
+        "restore the database that the reason names from a backup, then scan again"
     }
 }
 

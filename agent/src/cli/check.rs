@@ -351,7 +351,8 @@ fn check_sources(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
         match entry.outcome {
             Outcome::Found | Outcome::Empty | Outcome::NotApplicable => steps.ok(&step, found),
             Outcome::Denied | Outcome::Partial | Outcome::Failed | Outcome::TimedOut => {
-                steps.failed(&step, found, sources::advice(entry.source, entry.outcome).unwrap_or_default());
+                let advice = sources::advice(entry.source, entry.outcome, &entry.reason);
+                steps.failed(&step, found, advice.unwrap_or_default());
             }
         }
     }

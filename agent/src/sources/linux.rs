@@ -8,6 +8,8 @@ mod dpkg;
 mod flatpak;
 mod host;
 #[cfg(test)]
+mod hostile_packages_tests;
+#[cfg(test)]
 mod hostile_tests;
 mod kernel_modules;
 mod native;

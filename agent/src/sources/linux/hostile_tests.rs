@@ -15,6 +15,7 @@ use crate::sources::root::Root;
 use crate::sources::watchlist::builtin;
 use crate::sources::{ScanContext, SourceReading, all};
 
+const BOTTLEROCKET: &str = "usr/share/bottlerocket/application-inventory.json";
 const ID: &str = "ddoleachckhhdmhpbkddgechjfhnphpe";
 
 /// Source, operating system, the file that it expects, and what the reason must contain.
@@ -44,6 +45,14 @@ fn places() -> Vec<(SourceName, &'static str, String, &'static str)> {
             "root/.mozilla/firefox/p/extensions.json",
             "/root/.mozilla/firefox",
         ),
+        place(SourceName::SystemPackages, "gentoo", "var/db/pkg", "/var/db/pkg"),
+        place(SourceName::SystemPackages, "slackware", "var/lib/pkgtools/packages", "/var/lib/pkgtools/packages"),
+        place(SourceName::SystemPackages, "solus", "var/lib/eopkg/package", "/var/lib/eopkg/package"),
+        place(SourceName::SystemPackages, "clear-linux-os", "usr/share/clear/bundles", "/usr/share/clear/bundles"),
+        place(SourceName::SystemPackages, "void", "var/db/xbps/pkgdb-0.38.plist", "/var/db/xbps/pkgdb-0.38.plist"),
+        place(SourceName::SystemPackages, "openwrt", "usr/lib/opkg/status", "/usr/lib/opkg/status"),
+        place(SourceName::SystemPackages, "bottlerocket", BOTTLEROCKET, "application-inventory.json"),
+        place(SourceName::SystemPackages, "cos", "etc/cos-package-info.json", "/etc/cos-package-info.json"),
     ]
 }
 

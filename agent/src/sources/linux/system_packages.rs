@@ -85,11 +85,12 @@ fn check(
         if is_any_whole(context, entry, found) {
             return Ok(());
         }
-        let names: Vec<&str> = entry.iter().map(|store| store.name.as_str()).collect();
+        let mut names = entry.iter().map(|store| store.name.as_str()).collect::<Vec<_>>();
+        let last = names.pop().unwrap_or_default();
         return Err(format!(
-            "packages of {} are in the database of {}, and this scan found none of them with the packages of a whole system",
+            "{} keeps its packages in {} or {last}, and none of them holds a whole system",
             system_name(context),
-            names.join(" or ")
+            names.join(", ")
         ));
     };
     match store.read_by {
@@ -106,8 +107,13 @@ fn check(
                 builder.places_found += 1;
                 return Ok(());
             }
-            let reason = if snaps.reason.is_empty() { "there are none".to_owned() } else { snaps.reason };
-            Err(format!("packages of {} are snaps: {reason}", system_name(context)))
+            let system = system_name(context);
+            Err(match snaps.outcome {
+                Outcome::NotApplicable | Outcome::Empty => {
+                    format!("{system} has only snaps, and none were found in {}", store.place())
+                }
+                _ => format!("{system} has only snaps, and not all were read: {}", snaps.reason),
+            })
         }
         ReadBy::Directories | ReadBy::Control | ReadBy::Plist | ReadBy::Inventory | ReadBy::Image => {
             // The packages of a damaged database count, and the damage is recorded already.
@@ -122,8 +128,9 @@ fn check(
 }
 
 fn no_packages(context: &ScanContext, store: &Store, how: &str, place: &str) -> String {
-    let name = &store.name;
-    format!("{name} is {how} ({place}), but it lists the packages of {}", system_name(context))
+    let database = if store.read_by == ReadBy::Inventory { "" } else { "the package database of " };
+    let (name, system) = (&store.name, system_name(context));
+    format!("{database}{name} is {how} ({place}), so the packages of {system} are unknown")
 }
 
 fn is_any_whole(context: &ScanContext, entry: &[&'static Store], found: &[Found]) -> bool {
@@ -167,9 +174,7 @@ fn check_unknown(context: &ScanContext, found: &[Found]) -> Result<(), String> {
     if is_any_whole(context, &all, found) {
         return Ok(());
     }
-    Err(format!(
-        "this agent does not know {system} and its package manager, and found no package database of a whole system"
-    ))
+    Err(format!("this agent does not know {system}, and found no package database with a base system"))
 }
 
 /// Why there is nothing to read for this source.

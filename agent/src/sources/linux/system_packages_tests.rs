@@ -4,6 +4,7 @@ use muster_proto::model::Outcome;
 
 use super::super::canned::{Canned, rows};
 use super::*;
+use crate::sources::advice;
 
 const FALCON: &str = "Package: falcon-sensor\nStatus: install ok installed\nArchitecture: amd64\nVersion: 7.16\n\n";
 const LIBC: &str = "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.36\n\n";
@@ -129,7 +130,7 @@ fn openwrt_and_yocto_are_read_from_whichever_database_they_have() {
     for root in [Canned::new("openwrt"), Canned::new("poky"), Canned::new("poky").file("var/lib/dpkg/status", FALCON)] {
         let (outcome, reason) = outcome(&root);
         assert_eq!(outcome, Outcome::Failed);
-        assert!(reason.contains("the database of"), "{reason}");
+        assert!(reason.contains("and none of them holds a whole system"), "{reason}");
     }
 }
 
@@ -141,7 +142,7 @@ fn ubuntu_core_is_complete_if_its_snaps_are() {
     assert_eq!(outcome(&core).0, Outcome::Empty);
     let (outcome, reason) = outcome(&Canned::new("ubuntu-core"));
     assert_eq!(outcome, Outcome::Failed);
-    assert!(reason.contains("are snaps: snapd is not installed"), "{reason}");
+    assert!(reason.ends_with("has only snaps, and none were found in /var/lib/snapd/snaps"), "{reason}");
 }
 
 #[test]
@@ -162,6 +163,7 @@ fn a_system_extension_that_is_not_merged_was_not_read() {
     let (outcome, reason, rows) = read(&root());
     assert_eq!((outcome, rows), (Outcome::Partial, vec!["flatcar 3815.2.0".to_owned(), "kesl".to_owned()]));
     assert!(reason.contains("/var/lib/extensions/kesl.raw is not merged"), "{reason}");
+    assert!(reason.ends_with("; scan the running system, or delete the extension"), "{reason}");
     let merged = root().file("usr/lib/extension-release.d/extension-release.kesl", "ID=flatcar\n");
     assert_eq!(read(&merged), found(&["flatcar 3815.2.0", "kesl"]));
 }
@@ -199,4 +201,25 @@ fn an_old_store_in_one_place_does_not_hide_the_packages_of_another() {
     let openwrt =
         Canned::new("openwrt").file("usr/lib/opkg/status", stanza("libc")).file("var/lib/opkg/status", stanza("kesl"));
     assert_eq!(read(&openwrt), found(&["kesl 1", "libc 1"]));
+}
+
+#[test]
+fn advice_does_not_offer_to_repair_a_database_that_nothing_reads() {
+    let of_root = |root: &Canned| {
+        let (outcome, reason) = outcome(root);
+        advice(SourceName::SystemPackages, outcome, &reason).expect("advice")
+    };
+    for root in [Canned::new("nixos"), Canned::new("guix"), Canned::new("nobodyknows")] {
+        assert!(of_root(&root).starts_with("search the packages by hand"), "{}", of_root(&root));
+        assert!(of_root(&root).ends_with("so the host stays unknown"), "{}", of_root(&root));
+    }
+    for root in [Canned::new("void"), Canned::new("gentoo"), Canned::new("gentoo").directory("var/db/pkg")] {
+        assert_eq!(of_root(&root), "restore the database that the reason names from a backup, then scan again");
+    }
+    let image = Canned::with_os_release("ID=flatcar\nVERSION_ID=1\n").file("etc/extensions/x.raw", "");
+    assert_eq!(of_root(&image), "scan the running system, or delete the extension");
+    // `rpm --rebuilddb` would make an empty database of a missing one.
+    let rpm = Canned::new("rocky").read(&rpm::Rpm);
+    let advised = advice(SourceName::Rpm, rpm.outcome, &rpm.reason).expect("advice");
+    assert!(advised.starts_with("restore the database"), "{}: {advised}", rpm.reason);
 }

@@ -46,9 +46,13 @@ struct CosPackage {
     ebuild_version: String,
 }
 
-/// Parses either list; `None` if it is neither.
+/// Parses either list; `None` if it is neither, or has a package without a name.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Option<Vec<Package>> {
+    packages(bytes).filter(|packages| packages.iter().all(|package| !package.name.trim().is_empty()))
+}
+
+fn packages(bytes: &[u8]) -> Option<Vec<Package>> {
     let list: List = serde_json::from_slice(bytes).ok()?;
     if let Some(content) = list.content {
         let package = |one: BottlerocketPackage| Package {
@@ -86,9 +90,11 @@ mod tests {
         assert_eq!(rows(cos), ["zlib 1.2.11-r4 "]);
     }
 
+    const NAMELESS: &str = r#"{"Content":[{"Name":"glibc","Version":"2.38"},{"Name":" ","Version":"1"}]}"#;
+
     #[test]
     fn anything_else_is_not_a_list() {
-        for text in ["", "{}", "[]", r#"{"Content":[{"Version":"1"}]}"#, r#"{"Content":[{"Name":"gl"#] {
+        for text in ["", "{}", "[]", r#"{"Content":[{"Version":"1"}]}"#, NAMELESS, r#"{"Content":[{"Name":"gl"#] {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
     }

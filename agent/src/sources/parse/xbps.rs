@@ -50,8 +50,8 @@ pub fn parse(bytes: &[u8]) -> Installed {
 #[derive(Default)]
 struct Reader {
     installed: Installed,
-    /// How many dictionaries and arrays are open.
-    depth: usize,
+    /// The open dictionaries and arrays: whether each is a dictionary.
+    open: Vec<bool>,
     /// The key of the package, and the key in its dictionary.
     keys: [String; 2],
     package: Package,
@@ -65,23 +65,25 @@ impl Reader {
     }
 
     fn tag(&mut self, content: &str, tag: &str) {
+        if self.ended {
+            self.fault("an element follows the end of the property list");
+        }
         match tag {
-            "dict" | "array" => self.depth += 1,
+            "dict" | "array" => self.open.push(tag == "dict"),
             "/dict" | "/array" => {
-                if self.depth == 2 && tag == "/dict" {
+                if self.open.len() == 2 {
                     self.close();
                 }
-                match self.depth.checked_sub(1) {
-                    Some(depth) => self.depth = depth,
-                    None => self.fault("an element ends that did not begin"),
+                if self.open.pop() != Some(tag == "/dict") {
+                    self.fault("an element ends that did not begin");
                 }
             }
             "/key" => {
-                if let Some(key) = self.depth.checked_sub(1).and_then(|at| self.keys.get_mut(at)) {
+                if let Some(key) = self.open.len().checked_sub(1).and_then(|at| self.keys.get_mut(at)) {
                     *key = plain(content);
                 }
             }
-            "/string" if self.depth == 2 => match self.keys[1].as_str() {
+            "/string" if self.open.len() == 2 => match self.keys[1].as_str() {
                 "pkgver" => match of_xbps(&plain(content)) {
                     Some(entry) => {
                         let architecture = std::mem::take(&mut self.package.entry.architecture);
@@ -95,7 +97,7 @@ impl Reader {
                 _ => {}
             },
             "/plist" => {
-                if self.depth > 0 {
+                if !self.open.is_empty() {
                     self.fault("the property list ends within a dictionary");
                 }
                 self.ended = true;

@@ -40,7 +40,10 @@ fn extension(context: &ScanContext, folder: &str, file: &str, builder: &mut Read
     let release = format!("{MERGED}/extension-release.{name}");
     if !matches!(context.root.kind_at(&release), Ok(Some(_))) {
         extension.set_state(ReportedState::NotMerged);
-        builder.problem(format!("system extension {path} is not merged into /usr, so its files were not read"));
+        builder.problem(format!(
+            "system extension {path} is not merged into /usr, so its files were not read; scan the running system, or \
+             delete the extension"
+        ));
     }
     builder.observations.push(extension);
 }

@@ -10,7 +10,7 @@ use super::super::reading_builder::ReadingBuilder;
 use crate::sources::ScanContext;
 use crate::sources::parse::package_entry::{PackageEntry, of_eopkg, of_pkgtools, of_portage};
 use crate::sources::parse::{dpkg, inventory, xbps};
-use crate::sources::root::Entry;
+use crate::sources::root::{Entry, FileKind};
 
 /// Far more than the largest known file of each kind: 40 MiB for a Void with every package.
 const FILE_BYTES: usize = 64 * 1024 * 1024;
@@ -29,10 +29,10 @@ pub(super) fn directories(context: &ScanContext, store: &Store, builder: &mut Re
 fn directory(context: &ScanContext, store: &Store, place: &str, entries: &[Entry], builder: &mut ReadingBuilder) {
     match store.id.as_str() {
         "portage" => {
-            for category in entries.iter().filter(|entry| entry.is_directory && !is_hidden(entry)) {
+            for category in folders(context, place, entries, builder) {
                 let folder = format!("{place}/{}", category.name);
                 let Some(packages) = builder.list(context, &folder) else { continue };
-                for package in packages.iter().filter(|entry| entry.is_directory && !is_hidden(entry)) {
+                for package in folders(context, &folder, &packages, builder) {
                     // Portage renames an entry when it is complete; until then its files are not all there.
                     let finished = package.name.strip_prefix("-MERGING-");
                     if finished.is_some() {
@@ -49,7 +49,7 @@ fn directory(context: &ScanContext, store: &Store, place: &str, entries: &[Entry
             }
         }
         "eopkg" => {
-            for entry in entries.iter().filter(|entry| entry.is_directory && !is_hidden(entry)) {
+            for entry in folders(context, place, entries, builder) {
                 add(store, place, &entry.name, of_eopkg(&entry.name), "", builder);
             }
         }
@@ -61,6 +61,37 @@ fn directory(context: &ScanContext, store: &Store, place: &str, entries: &[Entry
             }
         }
     }
+}
+
+/// The folders among these entries, and links to folders. A link that leads nowhere may be to a disk that is not mounted, so
+/// it is a problem of the reading.
+fn folders<'a>(
+    context: &ScanContext,
+    place: &str,
+    entries: &'a [Entry],
+    builder: &mut ReadingBuilder,
+) -> Vec<&'a Entry> {
+    let mut folders = Vec::new();
+    for entry in entries.iter().filter(|entry| !is_hidden(entry)) {
+        let path = format!("{place}/{}", entry.name);
+        let is_folder = entry.is_directory
+            || entry.is_link
+                && match context.root.kind_at(&path) {
+                    Ok(Some(FileKind::BrokenLink) | None) => {
+                        builder.problem(format!("link {path} leads nowhere"));
+                        false
+                    }
+                    Ok(kind) => kind == Some(FileKind::Directory),
+                    Err(error) => {
+                        builder.access_failed(&path, &error);
+                        false
+                    }
+                };
+        if is_folder {
+            folders.push(entry);
+        }
+    }
+    folders
 }
 
 fn is_hidden(entry: &Entry) -> bool {
