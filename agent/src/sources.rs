@@ -179,6 +179,9 @@ fn packages_advice(reason: &str) -> &'static str {
     if reason.contains("this agent does not ") {
         "search the packages by hand (NixOS: `nix-store -q --requisites /run/current-system | grep -i kaspersky`); Muster \
          cannot read them, so the host stays unknown"
+    } else if reason.contains("none of them holds a whole system") {
+        "restore the package database from a backup, then scan again; if the image was built without one, search it by hand: \
+         the host stays unknown"
     } else if reason.contains("is not merged") {
         "scan the running system, or delete the extension"
     } else if reason.contains("Portage is installing") {

@@ -216,6 +216,10 @@ fn advice_does_not_offer_to_repair_a_database_that_nothing_reads() {
     for root in [Canned::new("void"), Canned::new("gentoo"), Canned::new("gentoo").directory("var/db/pkg")] {
         assert_eq!(of_root(&root), "restore the database that the reason names from a backup, then scan again");
     }
+    assert!(
+        of_root(&Canned::new("poky"))
+            .ends_with("if the image was built without one, search it by hand: the host stays unknown")
+    );
     let image = Canned::with_os_release("ID=flatcar\nVERSION_ID=1\n").file("etc/extensions/x.raw", "");
     assert_eq!(of_root(&image), "scan the running system, or delete the extension");
     // `rpm --rebuilddb` would make an empty database of a missing one.
