@@ -108,12 +108,10 @@ fn check(
                 return Ok(());
             }
             let system = system_name(context);
-            Err(match snaps.outcome {
-                Outcome::NotApplicable | Outcome::Empty => {
-                    format!("{system} has only snaps, and none were found in {}", store.place())
-                }
-                _ => format!("{system} has only snaps, and not all were read: {}", snaps.reason),
-            })
+            if snaps.outcome == Outcome::NotApplicable || snaps.outcome == Outcome::Empty {
+                return Err(format!("{system} has only snaps, and none were found in {}", store.place()));
+            }
+            Err(format!("{system} has only snaps, and not all were read: {}", snaps.reason))
         }
         ReadBy::Directories | ReadBy::Control | ReadBy::Plist | ReadBy::Inventory | ReadBy::Image => {
             // The packages of a damaged database count, and the damage is recorded already.
