@@ -244,6 +244,36 @@ fn the_prefilter_drops_most_of_a_clean_host() {
     assert!(through * 4 < count, "{through} of {count} are let through");
 }
 
+/// Names of ordinary programs in the forms and places of each kind. What every observation has, such as `/Applications` or
+/// `com.`, must not be what a recogniser is searched by.
+#[test]
+fn the_prefilter_drops_most_of_every_kind() {
+    let packages = include_str!("../../../tests/fixtures/linux/debian-12-packages.tsv");
+    let names = packages.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split('\t').next());
+    let kinds = [
+        (Platform::Windows, Kind::UninstallKey, "{} Client", r"C:\Program Files\Microsoft {}"),
+        (Platform::Windows, Kind::Service, "{}", r"C:\Windows\System32\{}.exe"),
+        (Platform::Windows, Kind::Driver, "{}", r"C:\Windows\System32\drivers\{}.sys"),
+        (Platform::Windows, Kind::Process, "{}.exe", r"C:\Program Files (x86)\Common Files\{}.exe"),
+        (Platform::Macos, Kind::AppBundle, "com.example.{}", "/Applications/{}.app"),
+        (Platform::Macos, Kind::Launchd, "com.example.{}", "/Library/Application Support/{}"),
+        (Platform::Macos, Kind::Process, "{}", "/System/Library/Frameworks/{}.framework"),
+        (Platform::Linux, Kind::Service, "{}.service", "/usr/lib/systemd/system/{}.service"),
+        (Platform::Linux, Kind::Process, "{}", "/usr/libexec/{}"),
+    ];
+    for (platform, kind, name, path) in kinds {
+        let seen = |base: &str| Observation {
+            path: path.replace("{}", base),
+            ..Observation::new(kind, name.replace("{}", base))
+        };
+        let all: Vec<Observation> = names.clone().map(seen).collect();
+        let count = all.len();
+        let section = CanonicalSection::from(&Section::new(platform, SourceName::Services, all));
+        let through = RULES.catalogue.let_through(&section).len();
+        assert!(through * 4 < count, "{through} of {count} are let through: {platform} {kind}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]

@@ -8,15 +8,42 @@ use super::pattern::{Pattern, parse};
 
 /// The least length of a fragment. Shorter ones are in too many texts.
 pub(super) const SHORTEST: usize = 3;
-/// Words that are common in names and paths. They are used only if a pattern has nothing rarer.
-const COMMON: &[&str] = &[
-    "agent",
+/// Folders that most paths have, and labels that most ids have. They are used only if a pattern has nothing rarer.
+const STRUCTURE: &[&str] = &[
+    "app",
     "appdata",
     "application",
     "applications",
     "bin",
-    "client",
+    "com",
     "common",
+    "drivers",
+    "extensions",
+    "files",
+    "frameworks",
+    "lib",
+    "lib64",
+    "libexec",
+    "library",
+    "local",
+    "microsoft",
+    "opt",
+    "org",
+    "program",
+    "software",
+    "support",
+    "system",
+    "system32",
+    "systemd",
+    "users",
+    "usr",
+    "var",
+    "windows",
+];
+/// Words that are common in names. They are used only if a pattern has nothing rarer.
+const COMMON: &[&str] = &[
+    "agent",
+    "client",
     "conf",
     "control",
     "core",
@@ -24,37 +51,20 @@ const COMMON: &[&str] = &[
     "data",
     "desktop",
     "driver",
-    "drivers",
     "endpoint",
-    "files",
+    "for",
     "free",
-    "lib",
-    "lib64",
-    "library",
-    "local",
     "manager",
     "management",
-    "microsoft",
     "net",
     "network",
     "one",
-    "opt",
-    "program",
     "protection",
     "security",
     "server",
     "service",
     "services",
-    "software",
-    "support",
-    "system",
-    "system32",
-    "systemd",
     "tracker",
-    "users",
-    "usr",
-    "var",
-    "windows",
 ];
 
 pub(super) fn is_of_fragments(c: char) -> bool {
@@ -67,7 +77,13 @@ pub(super) fn worth(fragments: &[String]) -> usize {
 }
 
 fn worth_of(fragment: &str) -> usize {
-    if COMMON.contains(&fragment) { 1 } else { fragment.len() }
+    if STRUCTURE.contains(&fragment) {
+        0
+    } else if COMMON.contains(&fragment) {
+        1
+    } else {
+        fragment.len()
+    }
 }
 
 /// The first item of the highest worth.

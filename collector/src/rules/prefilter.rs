@@ -265,6 +265,8 @@ fn most_selective(one: &Recogniser) -> Option<Needed> {
         let mut needed = Needed { beyond, ..Needed::default() };
         for pattern in &test.patterns {
             match (fragments(pattern), beginnings(pattern)) {
+                // The beginnings of `al(mon|svc)` are rarer than `mon` and `svc`.
+                (Some(more), Some((begins, false))) if worth(&begins) > worth(&more) => needed.fragments.extend(begins),
                 (Some(more), _) => needed.fragments.extend(more),
                 // Short patterns are allowed only for technical names, because `has_short_name` finds no others.
                 (None, Some((more, short))) if !short || test.field == Field::Key => {
