@@ -81,6 +81,22 @@ fn links_to_folders_are_followed_within_the_root_and_broken_ones_are_named() {
 }
 
 #[test]
+fn extensions_behind_a_link_that_leads_nowhere_are_not_absent() {
+    for (link, target) in
+        [("var/lib/extensions", "/mnt/data/extensions"), ("var/lib", "../mnt/lib"), ("etc/extensions", "x")]
+    {
+        let root = Canned::with_os_release("ID=flatcar\nVERSION_ID=3815.2.0\n").link(link, target);
+        let reading = root.read(&SystemPackages);
+        assert_eq!(reading.outcome, Outcome::Partial, "{link}: {reading:?}");
+        assert!(
+            reading.reason.contains(&format!("/{link} leads to {target}, which does not exist")),
+            "{}",
+            reading.reason
+        );
+    }
+}
+
+#[test]
 fn a_listing_with_more_entries_than_a_section_holds_is_incomplete() {
     let root = Canned::new("clear-linux-os").file("usr/share/clear/bundles/os-core", "");
     for number in 0..=limits::OBSERVATIONS_PER_SECTION {

@@ -22,6 +22,11 @@ pub(super) fn read(context: &ScanContext, builder: &mut ReadingBuilder) {
     image.attributes.insert("store".to_owned(), "image".to_owned());
     builder.observations.push(image);
     for folder in EXTENSIONS {
+        match context.root.broken_link_above(&format!("{folder}/")) {
+            Ok(None) => {}
+            Ok(Some(link)) => builder.problem(format!("cannot read {folder}: {link}")),
+            Err(error) => builder.access_failed(folder, &error),
+        }
         for entry in builder.list(context, folder).unwrap_or_default() {
             extension(context, folder, &entry.name, builder);
         }
