@@ -27,6 +27,8 @@ closed_list! {
         MetadataMissing = 9, "metadata-missing";
         /// A system extension that systemd has not merged into `/usr`.
         NotMerged = 10, "not-merged";
+        /// The file of a service names no command, or is no regular file, so systemd starts nothing.
+        NoCommand = 11, "no-command";
     }
 }
 
@@ -35,7 +37,7 @@ impl ReportedState {
     #[must_use]
     pub const fn kinds(self) -> &'static [Kind] {
         match self {
-            Self::Masked | Self::UnitMissing | Self::BinaryMissing => &[Kind::Service],
+            Self::Masked | Self::UnitMissing | Self::BinaryMissing | Self::NoCommand => &[Kind::Service],
             Self::BrokenLink => &[Kind::Service, Kind::Path],
             Self::NoFiles | Self::NoProgram => &[Kind::Path],
             Self::Deleted => &[Kind::Process],

@@ -114,6 +114,11 @@ fn a_pipe_device_or_loop_in_place_of_a_file_is_reported_and_does_not_block() {
             }
             make(&full);
             let reading = read(source, root.path());
+            // systemd reads no unit from these, which is a state of a unit too.
+            if source == SourceName::SystemdUnits && *form != "a terabyte" {
+                assert_eq!(reading.observations[0].state, "no-command", "{form} at {path}: {reading:?}");
+                continue;
+            }
             assert!(!reading.outcome.is_complete(), "{source}: {form} at {path}: {reading:?}");
             assert!(reading.reason.contains(named), "{source}: {form} at {path}: {:?}", reading.reason);
         }

@@ -254,6 +254,101 @@ fn a_link_to_a_file_with_another_name_is_an_alias_only_if_that_file_is_a_unit() 
 }
 
 #[test]
+fn a_program_is_missing_only_if_systemd_would_not_find_it() {
+    let directory = "usr/lib/systemd/system";
+    let root = Canned::new("ubuntu")
+        .executable("srv/av x/kesl", "\x7fELF")
+        .file(&format!("{directory}/escape.service"), "[Service]\nExecStart=/srv/av\\x20x/kesl\n")
+        .file(&format!("{directory}/second.service"), "[Service]\nExecStart=-/gone\nExecStart=\"/srv/av x/kesl\"\n")
+        .file(&format!("{directory}/jail.service"), "[Service]\nRootDirectory=/srv/jail\nExecStart=/opt/kesl\n")
+        .file(&format!("{directory}/search.service"), "[Service]\nExecSearchPath=/srv/av\nExecStart=kesl\n")
+        .file(&format!("{directory}/two.service"), "[Service]\nExecStart=-/gone\nExecStart=/gone/too\n");
+    assert_eq!(
+        rows(&root),
+        [
+            "escape.service [] [] /usr/lib/systemd/system/escape.service",
+            "jail.service [] [] /usr/lib/systemd/system/jail.service",
+            "search.service [] [] /usr/lib/systemd/system/search.service",
+            "second.service [] [] /usr/lib/systemd/system/second.service",
+            "two.service [binary-missing] [] /usr/lib/systemd/system/two.service",
+        ]
+    );
+    assert_eq!(root.read(&SystemdUnits).observations[3].attributes["exec"], "/srv/av x/kesl");
+}
+
+#[test]
+fn a_drop_in_replaces_the_one_with_its_name_and_applies_by_name() {
+    let own = |program: &str| format!("[Service]\nExecStart=\nExecStart={program}\n");
+    let root = Canned::new("ubuntu")
+        .executable("opt/kaspersky/kesl/libexec/kesl", "\x7fELF")
+        .executable("usr/bin/last", "\x7fELF")
+        .file("usr/lib/systemd/system/empty.service", UNIT)
+        .file("usr/lib/systemd/system/empty.service.d/10.conf", own("/gone"))
+        .file("etc/systemd/system/empty.service.d/10.conf", "")
+        .file("usr/lib/systemd/system/null.service", UNIT)
+        .file("usr/lib/systemd/system/null.service.d/10.conf", own("/gone"))
+        .link("etc/systemd/system/null.service.d/10.conf", "/dev/null")
+        .file("usr/lib/systemd/system/gone.service", "[Service]\nExecStart=/gone\n")
+        .link("etc/systemd/system/gone.service.d/10.conf", "/dev/null")
+        .file("usr/lib/systemd/system/a-b.service", UNIT)
+        .file("etc/systemd/system/a-b.service.d/10.conf", own("/gone"))
+        .file("usr/lib/systemd/system/a-.service.d/20.conf", own("/usr/bin/last"));
+    let reading = root.read(&SystemdUnits);
+    assert_eq!((reading.outcome, reading.reason.as_str()), (Outcome::Found, ""));
+    let exec = |o: &Observation| format!("{} [{}] {}", o.name, o.state, o.attributes["exec"]);
+    assert_eq!(
+        reading.observations.iter().map(exec).collect::<Vec<_>>(),
+        [
+            "a-b.service [] /usr/bin/last",
+            "empty.service [] /opt/kaspersky/kesl/libexec/kesl",
+            "gone.service [binary-missing] /gone",
+            "null.service [] /opt/kaspersky/kesl/libexec/kesl",
+        ]
+    );
+}
+
+#[test]
+fn a_unit_without_a_command_starts_nothing() {
+    let long = format!("[Service]\n{}ExecStart=/opt/kaspersky/kesl/libexec/kesl\n", "# long\n".repeat(20_000));
+    let root = Canned::new("ubuntu")
+        .executable("opt/kaspersky/kesl/libexec/kesl", "\x7fELF")
+        .file("etc/systemd/system/comment.service", "# placeholder\n")
+        .file("etc/systemd/system/exit.service", "[Unit]\nSuccessAction=exit\n")
+        .file("etc/systemd/system/long.service", &long)
+        .file("etc/systemd/system/nul.service", "\0".repeat(300))
+        .file("etc/systemd/system/over.service", "# placeholder\n")
+        .file("usr/lib/systemd/system/over.service", UNIT)
+        .file("srv/folder/x", "")
+        .link("etc/systemd/system/folder.service", "/srv/folder")
+        .file("etc/systemd/system/kesl.timer", "[Timer]\nOnCalendar=daily\n");
+    let pipe = root.path().join("etc/systemd/system/pipe.service");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, mode, 0).expect("made");
+    assert_eq!(
+        rows(&root),
+        [
+            "comment.service [no-command] [] /etc/systemd/system/comment.service",
+            "exit.service [] [] /etc/systemd/system/exit.service",
+            "folder.service [no-command] [] /etc/systemd/system/folder.service",
+            "kesl.timer [] [] /etc/systemd/system/kesl.timer",
+            "long.service [] [] /etc/systemd/system/long.service",
+            "nul.service [no-command] [] /etc/systemd/system/nul.service",
+            "over.service [] [] /usr/lib/systemd/system/over.service",
+            "pipe.service [no-command] [] /etc/systemd/system/pipe.service",
+        ]
+    );
+}
+
+#[test]
+fn a_unit_that_is_too_large_is_reported_by_name_and_the_limit_is_named() {
+    let root = Canned::new("ubuntu").file("etc/systemd/system/kesl.service", "#\n".repeat(600_000));
+    let reading = root.read(&SystemdUnits);
+    assert_eq!(reading.outcome, Outcome::Partial);
+    assert_eq!(reading.reason, "cannot read /etc/systemd/system/kesl.service (at most 1 MiB): file too large");
+    assert_eq!(reading.observations[0].name, "kesl.service");
+}
+
+#[test]
 fn a_mask_switches_off_an_init_script_and_a_masked_template_its_instances() {
     let root = Canned::new("debian")
         .file("etc/init.d/kess", "#!/bin/sh\n")

@@ -24,7 +24,7 @@ pub(super) struct UnitFiles {
     started: BTreeMap<String, UnitFile>,
     /// The names of started units, instances by their template.
     enabled: BTreeSet<String>,
-    /// The drop-ins of a unit name, in the order in which they apply.
+    /// The drop-ins of a unit name; an earlier one overrides a later one with the same file name.
     drop_ins: BTreeMap<String, Vec<String>>,
 }
 
@@ -77,12 +77,25 @@ impl UnitFiles {
         self.enabled.contains(&template_of(name))
     }
 
-    /// The drop-ins of a unit. Those of a template apply to every instance.
-    pub(super) fn drop_ins_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let template = template_of(name);
-        let of_template = if template == name { None } else { self.drop_ins.get(&template) };
-        of_template.into_iter().chain(self.drop_ins.get(name)).flatten().map(String::as_str)
+    /// The drop-ins below this very name; an earlier one overrides a later one with the same file name.
+    pub(super) fn drop_ins_of(&self, name: &str) -> &[String] {
+        self.drop_ins.get(name).map(Vec::as_slice).unwrap_or_default()
     }
+}
+
+/// The names whose drop-ins apply to a unit, the most specific first: the unit, its template, and the truncations
+/// `a-b-.service` and `a-.service` of `a-b-c.service`.
+pub(super) fn drop_in_names(name: &str) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    let template = template_of(name);
+    if template != name {
+        names.push(template);
+    }
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let stem = stem.split('@').next().unwrap_or_default();
+    let dashes = stem.rmatch_indices('-').filter(|(at, _)| at + 1 < stem.len());
+    names.extend(dashes.map(|(at, _)| format!("{}.{extension}", &stem[..=at])));
+    names
 }
 
 /// The template of a unit name: `getty@.service` for the instance `getty@tty1.service`.

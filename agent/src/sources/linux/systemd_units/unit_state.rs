@@ -3,16 +3,20 @@
 //! A unit that leads to a program has no state. One that leads nowhere is a trace of something that was removed, or was
 //! masked in advance, so it gets a state that says where the way ends.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use muster_proto::model::{Kind, Observation, ReportedState};
 
 use super::init_scripts::InitScripts;
 use super::targets::{is_missing, is_null};
-use super::unit_files::{UnitFile, UnitFiles, template_of};
+use super::unit_files::{UnitFile, UnitFiles, drop_in_names, template_of};
 use crate::sources::parse::unit_file::Unit;
 use crate::sources::root::FileKind;
 use crate::sources::{ScanContext, is_absent};
+
+/// The largest unit file that is read. Generated ones with long lists of arguments can have more than 64 KiB.
+const UNIT_BYTES: usize = 1024 * 1024;
 
 /// What is known about the units of one manager, and the files that could not be read.
 pub(super) struct Derivation<'a> {
@@ -57,13 +61,12 @@ impl Derivation<'_> {
                     break;
                 }
                 Target::Text(text) => {
-                    let exec = self.executable(name, &text);
-                    let is_missing = exec.as_deref().is_some_and(|exec| is_missing(self.context, exec));
-                    if let Some(exec) = exec.filter(|_| !is_missing || ends.is_none()) {
+                    let (exec, state) = self.program(name, &text);
+                    if let Some(exec) = exec.filter(|_| state.is_none() || ends.is_none()) {
                         observation.attributes.insert("exec".to_owned(), exec);
                     }
-                    if is_missing {
-                        ends.get_or_insert((file, ReportedState::BinaryMissing));
+                    if let Some(state) = state {
+                        ends.get_or_insert((file, state));
                         continue;
                     }
                     // A mask or a broken link above switches the unit off, and does not remove its program.
@@ -147,17 +150,37 @@ impl Derivation<'_> {
                 Ok(Some(FileKind::File | FileKind::Directory)) | Err(_) => {}
             }
         }
-        match root.read_text(&file.path) {
+        match self.read_text(&file.path) {
             // An empty file masks a unit, as a link to /dev/null does.
-            Ok(text) if text.is_empty() => Target::Masked,
-            Ok(text) => Target::Text(text),
+            Ok(Some(text)) if text.is_empty() => Target::Masked,
+            Ok(Some(text)) => Target::Text(text),
+            Ok(None) => Target::Ends(ReportedState::NoCommand),
             // It was removed since the directory was listed.
             Err(error) if is_absent(&error) => Target::Ends(ReportedState::UnitMissing),
             Err(error) => {
-                self.faults.push((file.path.clone(), error));
+                self.record_fault(&file.path, error);
                 Target::Unreadable
             }
         }
+    }
+
+    /// The text of a unit file or drop-in; `None` of a mask, pipe, device or directory, which systemd does not read either.
+    fn read_text(&self, path: &str) -> io::Result<Option<String>> {
+        let root = &self.context.root;
+        match root.read(path, UNIT_BYTES) {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            // An image of a disk has no /dev/null.
+            Err(_) if root.read_link(path).is_ok_and(|target| is_null(&target)) => Ok(None),
+            Err(error) => match root.kind_at(path) {
+                Ok(Some(FileKind::Other | FileKind::Directory)) => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn record_fault(&mut self, path: &str, error: io::Error) {
+        let limit = if error.kind() == io::ErrorKind::FileTooLarge { " (at most 1 MiB)" } else { "" };
+        self.faults.push((format!("{path}{limit}"), error));
     }
 
     /// Whether a link leads to a file of this unit. A link to a file outside the directories of units is no alias: the
@@ -170,17 +193,47 @@ impl Derivation<'_> {
         files.any(|file| stamp(&file.path).is_ok_and(|file| file == target))
     }
 
-    /// The program of a unit with its drop-ins. `None` if it has none, or one with a specifier that only systemd can expand.
-    fn executable(&mut self, name: &str, text: &str) -> Option<String> {
+    /// The program of a unit with its drop-ins: the first that exists, otherwise the first; and the state of a unit that
+    /// certainly starts nothing.
+    fn program(&mut self, name: &str, text: &str) -> (Option<String>, Option<ReportedState>) {
         let mut unit = Unit::default();
         unit.read(text);
-        for file in self.below.iter().flat_map(|below| below.drop_ins_of(name)).chain(self.files.drop_ins_of(name)) {
-            match self.context.root.read_text(file) {
-                Ok(text) => unit.read(&text),
-                Err(error) if is_absent(&error) => {}
-                Err(error) => self.faults.push((file.to_owned(), error)),
+        let is_whole = self.read_drop_ins(name, &mut unit);
+        let literal = || unit.programs.iter().flatten();
+        let existing = literal().find(|program| !is_missing(self.context, program));
+        let exec = existing.or_else(|| literal().next()).cloned();
+        let are_all_missing = existing.is_none() && unit.has_plain_paths() && unit.programs.iter().all(Option::is_some);
+        let state = match is_whole {
+            true if !unit.programs.is_empty() => are_all_missing.then_some(ReportedState::BinaryMissing),
+            true if !unit.has_command() && name.ends_with(".service") => Some(ReportedState::NoCommand),
+            _ => None,
+        };
+        (exec, state)
+    }
+
+    /// Applies the drop-ins of a unit. Returns whether all of them could be read.
+    fn read_drop_ins(&mut self, name: &str, unit: &mut Unit) -> bool {
+        // systemd applies them by file name. Of several with one name only the first counts, even if it is a mask.
+        let mut drop_ins = BTreeMap::new();
+        for name in drop_in_names(name) {
+            for files in [Some(self.files), self.below].into_iter().flatten() {
+                for path in files.drop_ins_of(&name) {
+                    drop_ins.entry(path.rsplit('/').next().unwrap_or_default()).or_insert(path);
+                }
             }
         }
-        unit.exec
+        let mut is_whole = true;
+        for path in drop_ins.into_values() {
+            match self.read_text(path) {
+                Ok(text) => unit.read(&text.unwrap_or_default()),
+                Err(error) => {
+                    is_whole = false;
+                    if !is_absent(&error) {
+                        self.record_fault(path, error);
+                    }
+                }
+            }
+        }
+        is_whole
     }
 }
