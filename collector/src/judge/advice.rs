@@ -45,11 +45,13 @@ pub(super) fn commands(lane: Lane, assessment: Option<&Assessment>, reasons: Vec
         Lane::Unknown => true,
         Lane::Retired | Lane::Waived | Lane::Missing | Lane::Silent | Lane::Done | Lane::Clear => false,
     };
-    let is_meant_there = |reason: &Reason| match lane {
-        Lane::Protect | Lane::Confirm => true,
-        // The sentences of the other lanes do not speak of remnants.
-        _ if reason.rule == REMNANTS => false,
-        _ => lane != Lane::Unknown || reason.command.is_none(),
+    let is_meant_there = |reason: &Reason| {
+        if reason.rule == REMNANTS {
+            // The sentences of the other lanes do not speak of remnants.
+            matches!(lane, Lane::Protect | Lane::Confirm)
+        } else {
+            lane != Lane::Unknown || reason.command.is_none()
+        }
     };
     let mut commands: Vec<Reason> = Vec::new();
     for reason in reasons.into_iter().filter(|reason| is_meant && is_meant_there(reason)) {

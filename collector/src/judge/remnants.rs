@@ -126,6 +126,16 @@ mod tests {
     }
 
     #[test]
+    fn storage_of_container_images_is_no_product_of_the_host() {
+        let rules = rules::load(None).expect("rules");
+        let mut storage = Observation::new(Kind::Path, "container-storage");
+        storage.path = "/var/lib/docker".to_owned();
+        let section = Section::new(Platform::Linux, SourceName::Host, vec![storage]);
+        let hits = detect(&rules.catalogue, &CanonicalSection::from(&section));
+        assert_eq!((hits.len(), products_of(&rules.catalogue, &hits).len()), (1, 0));
+    }
+
+    #[test]
     fn the_data_of_a_product_that_an_order_allows_is_no_work_that_is_left() {
         let rules = rules::load(None).expect("rules");
         let mut order = rules.active_orders().next().expect("an active order").clone();

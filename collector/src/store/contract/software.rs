@@ -54,7 +54,9 @@ pub(crate) async fn software_is_found_in_current_snapshots_before_and_after_it_i
     let store = backend.open();
     enrolled(&store, 4).await;
     let image = packages(&[("curl", "8.1"), ("kesl", "12.1")]);
-    reports(&store, 1, 1, 10, &[image.clone(), units(&["kesl.service"])]).await;
+    let storage = Observation::new(Kind::Path, "container-storage");
+    let storage = Section::new(Platform::Linux, SourceName::Host, vec![storage]);
+    reports(&store, 1, 1, 10, &[image.clone(), units(&["kesl.service"]), storage]).await;
     reports(&store, 2, 1, 11, std::slice::from_ref(&image)).await;
     let of_kaspersky = units(&["Служба Лаборатории Касперского"]);
     reports(&store, 3, 1, 12, &[packages(&[("curl", "8.2"), ("libcurl4", "8.2")]), of_kaspersky]).await;
@@ -65,7 +67,7 @@ pub(crate) async fn software_is_found_in_current_snapshots_before_and_after_it_i
         assert_eq!(find(&store, "curl").await, (curl, vec![1, 2, 3]), "{round}");
         assert_eq!(find(&store, "debian").await.1, [1, 2, 3], "by vendor, {round}");
         assert_eq!(find(&store, "касПЕРСКОГО").await.1, [3], "in any script, {round}");
-        for nothing in ["8.1", "kes1", "kesldebian"] {
+        for nothing in ["8.1", "kes1", "kesldebian", "container-storage"] {
             assert_eq!(find(&store, nothing).await, (vec![], vec![]), "{nothing}, {round}");
         }
         let begins =
