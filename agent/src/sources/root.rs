@@ -66,6 +66,8 @@ pub struct FileAt {
     pub kind: FileKind,
     /// Whether anybody may execute it. Systems without such a permission give `false`.
     pub executable: bool,
+    /// Device and inode; (0, 0) on systems without them.
+    pub identity: (u64, u64),
 }
 
 /// A link whose target does not exist, in the place of a directory.

@@ -81,12 +81,12 @@ fn nothing_is_claimed_where_a_limit_is_reached() {
     assert_eq!(state(&many(4100)), "", "too many entries");
     let deep = format!("opt/k/{}", "d/".repeat(20));
     assert_eq!(state(&Canned::new("debian").file(&format!("{deep}x.log"), "x")), "", "too deep");
-    assert_eq!(state(&Canned::new("debian").file("opt/k/x.log", "x").link("opt/k/ring", ".")), "", "a ring of links");
+    assert_eq!(state(&Canned::new("debian").file("opt/k/x.log", "x").link("opt/k/ring", ".")), "no-program", "a ring");
 }
 
 #[test]
 fn files_are_not_examined_and_a_broken_link_is_named() {
-    let root = Canned::new("debian").file("opt/k/k.conf", "").link("opt/gone", "/nowhere");
+    let root = Canned::new("debian").file("opt/k/k.conf", "x").link("opt/gone", "/nowhere");
     let found = states(&root, &["/opt/k/k.conf", "/opt/gone", "/opt/none"]);
     let expected = [("/opt/gone", "broken-link"), ("/opt/k/k.conf", "")];
     assert_eq!(found, expected.map(|(path, state)| (path.to_owned(), state.to_owned())).into());
@@ -113,4 +113,44 @@ fn a_watched_link_that_leads_nowhere_is_a_remnant_and_hides_nothing() {
     let root = Canned::new("debian").link("opt/k", "/srv/gone");
     let expected = [("/opt/k".to_owned(), "broken-link".to_owned())];
     assert_eq!(states(&root, &["/opt/k", "/opt/k/bin/k"]), expected.into());
+}
+
+#[test]
+fn what_is_no_program_in_the_place_of_one_proves_nothing() {
+    let root = Canned::new("debian")
+        .file("opt/k", "do not install\n")
+        .file("usr/bin/k-control", "")
+        .executable("usr/bin/k-run", "#!/bin/sh\n")
+        .executable("usr/bin/k", ELF)
+        .file("etc/k", "setting = 1\n");
+    let socket = std::os::unix::net::UnixListener::bind(root.path().join("opt/socket")).expect("a socket");
+    let paths = ["/opt/k", "/opt/socket", "/usr/bin/k-control", "/usr/bin/k-run", "/usr/bin/k", "/etc/k"];
+    let expected = ["no-program", "no-program", "no-program", "", "", ""];
+    let expected = paths.iter().zip(expected).map(|(path, state)| ((*path).to_owned(), state.to_owned())).collect();
+    assert_eq!(states(&root, &paths), expected);
+    drop(socket);
+}
+
+#[test]
+fn a_folder_with_a_file_that_cannot_be_named_is_not_said_to_have_no_program() {
+    use std::os::unix::ffi::OsStrExt;
+    let root = Canned::new("debian").file("opt/k/x.log", "x");
+    std::fs::write(root.path().join("opt/k").join(std::ffi::OsStr::from_bytes(b"k\xff")), ELF).expect("written");
+    assert_eq!(state(&root), "", "a name that is not UTF-8");
+}
+
+#[test]
+fn a_program_without_permission_is_found_behind_hundreds_of_other_files() {
+    let root = (0..600).fold(Canned::new("debian"), |root, at| root.file(&format!("opt/k/{at:03}.db"), "x"));
+    assert_eq!(state(&root.file("opt/k/zzz", ELF)), "");
+}
+
+#[test]
+fn many_links_to_one_folder_are_examined_once() {
+    let root = (0..500).fold(Canned::new("debian"), |root, at| root.file(&format!("srv/big/{at}.db"), "x"));
+    // Examined one by one, these would exceed the limit of all trees.
+    let root = (0..150).fold(root, |root, at| root.link(&format!("opt/k{at}"), "/srv/big"));
+    let found = states(&root, &["/opt/k*"]);
+    assert_eq!(found.len(), 150);
+    assert!(found.values().all(|state| state == "no-program"), "{found:?}");
 }

@@ -5,8 +5,8 @@ use std::io;
 
 use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
-use super::tree::{Contents, contents};
-use crate::sources::root::{BrokenLink, FileKind};
+use super::tree::{Content, Contents, Examiner, Head};
+use crate::sources::root::{BrokenLink, FileAt, FileKind};
 use crate::sources::watchlist::{has_wildcard, matches};
 use crate::sources::{PLATFORM, ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
 
@@ -20,8 +20,9 @@ impl Source for WatchPaths {
     fn read(&self, context: &ScanContext) -> SourceReading {
         let mut observations = Vec::new();
         let mut failed: Option<(String, io::Error)> = None;
+        let mut examiner = Examiner::new(&context.root, PLATFORM);
         for path in &context.watchlist.paths {
-            if let Err(error) = test(context, path, &mut observations) {
+            if let Err(error) = test(context, &mut examiner, path, &mut observations) {
                 failed.get_or_insert((path.clone(), error));
             }
         }
@@ -43,10 +44,15 @@ impl Source for WatchPaths {
     }
 }
 
-fn test(context: &ScanContext, path: &str, observations: &mut Vec<Observation>) -> io::Result<()> {
+fn test(
+    context: &ScanContext,
+    examiner: &mut Examiner<'_>,
+    path: &str,
+    observations: &mut Vec<Observation>,
+) -> io::Result<()> {
     let (parent, pattern) = path.rsplit_once('/').unwrap_or(("", path));
     if !has_wildcard(pattern) {
-        observations.extend(context.root.kind_at(path)?.map(|kind| observation(context, path, kind)));
+        observations.extend(context.root.file_at(path)?.map(|file| observation(examiner, path, file)));
         return Ok(());
     }
     let entries = match context.root.list(if parent.is_empty() { "/" } else { parent }) {
@@ -56,7 +62,7 @@ fn test(context: &ScanContext, path: &str, observations: &mut Vec<Observation>) 
     };
     for entry in entries.iter().filter(|entry| matches(pattern, &entry.name)) {
         let path = format!("{parent}/{}", entry.name);
-        observations.extend(context.root.kind_at(&path)?.map(|kind| observation(context, &path, kind)));
+        observations.extend(context.root.file_at(&path)?.map(|file| observation(examiner, &path, file)));
     }
     Ok(())
 }
@@ -79,18 +85,33 @@ fn hidden(context: &ScanContext, observations: &[Observation]) -> Result<Option<
     Ok(None)
 }
 
-fn observation(context: &ScanContext, path: &str, kind: FileKind) -> Observation {
+fn observation(examiner: &mut Examiner<'_>, path: &str, file: FileAt) -> Observation {
     let mut observation = Observation::new(Kind::Path, path);
     path.clone_into(&mut observation.path);
-    observation.attributes.insert("type".to_owned(), kind.name().to_owned());
-    match kind {
-        FileKind::BrokenLink => observation.set_state(ReportedState::BrokenLink),
-        FileKind::Directory => match contents(&context.root, PLATFORM, path) {
-            Contents::NoFiles => observation.set_state(ReportedState::NoFiles),
-            Contents::NoProgram => observation.set_state(ReportedState::NoProgram),
-            Contents::Program | Contents::Unknown => {}
+    observation.attributes.insert("type".to_owned(), file.kind.name().to_owned());
+    let state = match file.kind {
+        FileKind::BrokenLink => Some(ReportedState::BrokenLink),
+        // A link to /dev/null or a pipe in the place of a program keeps it from being installed.
+        FileKind::Other => Some(ReportedState::NoProgram),
+        FileKind::File => state_of_file(examiner, path, file.executable),
+        FileKind::Directory => match examiner.folder(path, file.identity) {
+            Contents::NoFiles => Some(ReportedState::NoFiles),
+            Contents::NoProgram => Some(ReportedState::NoProgram),
+            Contents::Program | Contents::Unknown => None,
         },
-        FileKind::File | FileKind::Other => {}
-    }
+    };
+    state.into_iter().for_each(|state| observation.set_state(state));
     observation
+}
+
+/// An empty file proves nothing, and neither does a text in the place of a program or its folder. Settings prove what they
+/// configure.
+fn state_of_file(examiner: &mut Examiner<'_>, path: &str, executable: bool) -> Option<ReportedState> {
+    let is_settings = path.starts_with("/etc/") || path.starts_with("/var/");
+    let has_ending = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
+    match examiner.file(path, executable)? {
+        Head::Empty => Some(ReportedState::NoProgram),
+        Head::Content(Content::Data) if !is_settings && !has_ending => Some(ReportedState::NoProgram),
+        Head::Content(_) => None,
+    }
 }

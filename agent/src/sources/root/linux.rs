@@ -100,24 +100,26 @@ impl Place {
     }
 
     pub(super) fn file_at(&self, path: &str) -> io::Result<Option<FileAt>> {
-        let mode_of = |fd: OwnedFd| -> io::Result<u32> { Ok(rustix::fs::fstat(&fd)?.st_mode) };
         match self.resolve(path, OFlags::PATH | OFlags::CLOEXEC) {
             Ok(fd) => {
-                let mode = mode_of(fd)?;
+                let stat = rustix::fs::fstat(&fd)?;
+                let mode = stat.st_mode;
                 let kind = match FileType::from_raw_mode(mode) {
                     kind if kind.is_file() => FileKind::File,
                     kind if kind.is_dir() => FileKind::Directory,
                     _ => FileKind::Other,
                 };
                 let executable = Mode::from_raw_mode(mode).intersects(Mode::XUSR | Mode::XGRP | Mode::XOTH);
-                Ok(Some(FileAt { kind, executable }))
+                Ok(Some(FileAt { kind, executable, identity: (stat.st_dev, stat.st_ino) }))
             }
             // Either nothing is there or a broken link. Only without following can the two be told apart.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
                 match self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC) {
                     Ok(fd) => {
-                        let is_link = FileType::from_raw_mode(mode_of(fd)?) == FileType::Symlink;
-                        Ok(is_link.then_some(FileAt { kind: FileKind::BrokenLink, executable: false }))
+                        let stat = rustix::fs::fstat(&fd)?;
+                        let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+                        let identity = (stat.st_dev, stat.st_ino);
+                        Ok(is_link.then_some(FileAt { kind: FileKind::BrokenLink, executable: false, identity }))
                     }
                     Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
                     Err(error) => Err(error.into()),

@@ -84,7 +84,7 @@ impl Place {
                     metadata if metadata.is_file() => FileKind::File,
                     _ => FileKind::Other,
                 };
-                Ok(Some(FileAt { kind, executable: is_executable(&metadata) }))
+                Ok(Some(FileAt { kind, executable: is_executable(&metadata), identity: identity(&metadata) }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
