@@ -147,7 +147,9 @@ fn check_path(entry: &str) -> Result<(), &'static str> {
     if parents.iter().any(|component| has_wildcard(component)) {
         return Err("'*' is allowed in the last component only");
     }
-    if last.trim_matches('*').is_empty() || (parents.is_empty() && has_wildcard(last)) {
+    // A folder of /opt is one vendor's, so the names in it are those of the vendor's programs.
+    let is_vendor_folder = matches!(parents, ["opt", _]);
+    if (last.trim_matches('*').is_empty() && !is_vendor_folder) || (parents.is_empty() && has_wildcard(last)) {
         return Err("the pattern matches a whole directory");
     }
     let within = |place: &str| entry.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

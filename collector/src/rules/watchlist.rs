@@ -168,9 +168,23 @@ fn unit(name: &str, platform: Platform) -> String {
     if is_whole { name.to_owned() } else { format!("{name}.service") }
 }
 
-/// Folders that agents never scan: homes, kernel interfaces, temporary and removable ones.
-const NOT_SCANNED: &[&str] =
-    &["/home/", "/root/", "/proc/", "/sys/", "/dev/", "/run/", "/tmp/", "/var/tmp/", "/media/", "/mnt/"];
+/// Folders that agents never scan: homes, kernel interfaces, temporary and removable ones. And folders whose files outlive
+/// the program: init scripts, which the source of units reads with their programs, and entries of menus.
+const NOT_SCANNED: &[&str] = &[
+    "/home/",
+    "/root/",
+    "/proc/",
+    "/sys/",
+    "/dev/",
+    "/run/",
+    "/tmp/",
+    "/var/tmp/",
+    "/media/",
+    "/mnt/",
+    "/etc/init.d/",
+    "/etc/xdg/autostart/",
+    "/usr/share/applications/",
+];
 
 /// The path that agents check for a pattern: absolute, with `*` only in the last component. A pattern for everything below
 /// a folder becomes the folder.
@@ -185,8 +199,10 @@ fn watched_path(pattern: &str, platform: Platform) -> Option<String> {
         return None;
     }
     let (parent, last) = place.rsplit_once(['/', '\\'])?;
-    // A star in a folder, or alone, would make agents walk whole trees.
-    let bounded = !parent.contains('*') && !last.trim_matches('*').is_empty() && !parent.is_empty();
+    // A star in a folder would make agents walk whole trees. Alone it is allowed in a vendor's folder of /opt.
+    let is_vendor_folder = parent.strip_prefix("/opt/").is_some_and(|vendor| !vendor.contains('/'));
+    let names_something = !last.trim_matches('*').is_empty() || is_vendor_folder;
+    let bounded = !parent.contains('*') && names_something && !parent.is_empty();
     bounded.then(|| place.to_owned())
 }
 
