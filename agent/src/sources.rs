@@ -132,7 +132,13 @@ impl SourceReading {
 /// language.
 #[must_use]
 pub fn error_reason(what: &str, error: &io::Error) -> String {
-    format!("cannot read {what}: {}", error.kind())
+    // The root explains two kinds in its own words, which are as constant as the name of the kind.
+    match error.get_ref() {
+        Some(words) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge) => {
+            format!("cannot read {what}: {words}")
+        }
+        _ => format!("cannot read {what}: {}", error.kind()),
+    }
 }
 
 /// Whether the agent lacks a permission.
@@ -167,7 +173,7 @@ pub fn advice(source: SourceName, outcome: Outcome, reason: &str) -> Option<&'st
         }
         (Outcome::Partial | Outcome::Failed, SourceName::Apk) => Some("repair it with `apk fix`, then scan again"),
         (Outcome::Partial | Outcome::Failed, SourceName::Pacman) => {
-            Some("reinstall the package that the reason names, then scan again")
+            Some("reinstall the package that the reason names, or restore /var/lib/pacman/local, then scan again")
         }
         (Outcome::Partial | Outcome::Failed, SourceName::SystemPackages) => Some(packages_advice(reason)),
         (Outcome::Partial | Outcome::Failed, _) => Some("fix the problem that the reason names, then scan again"),

@@ -10,6 +10,7 @@ use std::io;
 use muster_proto::model::{Kind, Observation, SourceName};
 
 use super::native::{ReadBy, with_packages, without_packages};
+use super::reading_builder::has_replaced_bytes;
 use crate::sources::parse::dpkg::{DpkgFault, Form, OpenEnd, Package, Status, parse};
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
@@ -120,7 +121,7 @@ fn read_dir(context: &ScanContext, dir: &str, wanted: fn(&str) -> bool) -> Resul
         match context.root.read(&place, STATUS_BYTES) {
             Ok(bytes) => files.push((place, bytes)),
             // dpkg removes a journal file once `status` contains it, and `status` is read afterwards.
-            Err(error) if is_absent(&error) => {}
+            Err(error) if is_absent(&error) && !entry.is_link && !has_replaced_bytes(&entry.name) => {}
             Err(error) => return Err((place, error)),
         }
     }

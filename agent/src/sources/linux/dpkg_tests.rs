@@ -156,3 +156,18 @@ fn an_unreadable_database_is_denied() {
     }
     assert_eq!(read(dir.path()).outcome, Outcome::Denied);
 }
+
+#[test]
+fn a_control_file_that_is_a_dangling_link_has_failed() {
+    let dir = root("ID=debian\n", &[("var/lib/dpkg/status.d/base", "Package: base-files\nVersion: 12.4\n")]);
+    std::os::unix::fs::symlink("/srv/gone", dir.path().join("var/lib/dpkg/status.d/kesl")).expect("linked");
+    let reading = read(dir.path());
+    assert_eq!(reading.outcome, Outcome::Failed);
+    assert!(reading.reason.contains("/var/lib/dpkg/status.d/kesl"), "{}", reading.reason);
+}
+
+#[test]
+fn a_pipe_in_place_of_the_database_is_named_as_such() {
+    let dir = root("ID=debian\n", &[("var/lib/dpkg/status/x", "")]);
+    assert_eq!(read(dir.path()).reason, "cannot read /var/lib/dpkg/status: not a regular file");
+}

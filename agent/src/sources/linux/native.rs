@@ -36,6 +36,8 @@ pub(super) struct Store {
     /// Where it is.
     pub(super) places: Vec<String>,
     base: Vec<String>,
+    #[serde(default)]
+    manager: Vec<String>,
     #[cfg_attr(not(test), expect(dead_code, reason = "for readers of the table; a test requires it"))]
     sources: Vec<String>,
 }
@@ -93,6 +95,15 @@ impl Store {
         packages.iter().any(|package| base.contains(package.name.as_str()))
     }
 
+    /// Whether these packages are those of a whole system that this manager installed: the manager itself, and another of
+    /// the base. For systems whose name does not tell which store is their own.
+    pub(super) fn is_whole(&self, packages: &[Observation]) -> bool {
+        let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+        let has = |name: &String| names.contains(name.as_str());
+        let Some(manager) = self.manager.iter().find(|name| has(name)) else { return false };
+        self.base.iter().any(|name| name != manager && has(name))
+    }
+
     /// Why a database without the base system is not complete.
     pub(super) fn without_base(&self, place: &str, packages: usize) -> String {
         let count = if packages == 1 { "1 package".to_owned() } else { format!("{packages} packages") };
@@ -124,7 +135,10 @@ pub(super) fn needed_stores(context: &ScanContext) -> Option<Vec<Vec<&'static St
 /// How reasons name the scanned system.
 pub(super) fn system_name(context: &ScanContext) -> String {
     match &context.os {
-        Ok(os) if os.field("ID").is_empty() => "this system (os-release has no ID)".to_owned(),
+        Ok(os) if os.field("ID").is_empty() => match os.field("ID_LIKE") {
+            "" => "this system (os-release has no ID)".to_owned(),
+            like => format!("this system (ID_LIKE={like}, no ID)"),
+        },
         Ok(os) => format!("this system (ID={})", os.field("ID")),
         Err(reason) => format!("this system ({reason})"),
     }

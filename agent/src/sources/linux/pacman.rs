@@ -6,7 +6,7 @@
 use muster_proto::model::{Kind, Observation, SourceName};
 
 use super::native::{ReadBy, with_packages, without_packages, without_repeats};
-use super::reading_builder::ReadingBuilder;
+use super::reading_builder::{ReadingBuilder, has_replaced_bytes};
 use crate::sources::parse::pacman::{Package, of_directory, parse};
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
@@ -28,7 +28,7 @@ impl Source for Pacman {
             let Some(entries) = builder.list(context, local) else { continue };
             builder.places_found += 1;
             last = local;
-            for entry in entries.iter().filter(|entry| entry.is_directory) {
+            for entry in entries.iter().filter(|entry| entry.is_directory || entry.is_link) {
                 package(context, local, &entry.name, &mut builder);
             }
         }
@@ -48,6 +48,7 @@ fn package(context: &ScanContext, local: &str, directory: &str, builder: &mut Re
         Ok(bytes) => bytes,
         Err(error)
             if is_absent(&error)
+                && !has_replaced_bytes(directory)
                 && context.root.kind_at(&format!("{local}/{directory}")).is_ok_and(|kind| kind.is_none()) =>
         {
             // The package was removed since the directory was listed.

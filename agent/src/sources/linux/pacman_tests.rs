@@ -1,5 +1,7 @@
 //! Tests of the pacman source on canned roots.
 
+use std::os::unix::ffi::OsStrExt;
+
 use muster_proto::model::Outcome;
 
 use super::super::canned::{Canned, rows};
@@ -45,4 +47,19 @@ fn a_missing_or_empty_native_database_has_failed() {
     assert_eq!(Canned::new("debian").read(&Pacman).outcome, Outcome::NotApplicable);
     assert_eq!(Canned::new("debian").directory("var/lib/pacman/local").read(&Pacman).outcome, Outcome::Empty);
     assert_eq!(Canned::new("arch").file("var/lib/pacman/local", "x").read(&Pacman).outcome, Outcome::Failed);
+}
+
+#[test]
+fn an_entry_that_is_a_link_or_has_a_name_in_another_encoding_is_not_left_out() {
+    let base = DESC.replace("kesl", "glibc");
+    let root = || canned().file("var/lib/pacman/local/glibc-12.2-1/desc", &base);
+    let linked = root().file("srv/kesl/desc", DESC).link("var/lib/pacman/local/kesl-12.2-1", "/srv/kesl").read(&Pacman);
+    let expected = vec!["glibc 12.2-1".to_owned(), "kesl 12.2-1".to_owned()];
+    assert_eq!((linked.outcome, rows(&linked)), (Outcome::Found, expected));
+    let dangling = root().link("var/lib/pacman/local/kesl-12.2-1", "/srv/gone").read(&Pacman);
+    assert_eq!((dangling.outcome, dangling.observations.len()), (Outcome::Partial, 2));
+    let latin = root();
+    let name = std::ffi::OsStr::from_bytes(b"var/lib/pacman/local/k\xff-12.2-1");
+    std::fs::create_dir(latin.path().join(name)).expect("made");
+    assert_eq!(latin.read(&Pacman).outcome, Outcome::Partial);
 }

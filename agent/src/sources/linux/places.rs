@@ -59,6 +59,10 @@ pub(in crate::sources) const PLACES: &[(&str, Reach)] = &[
     ("/etc/rc4.d", Listing),
     ("/etc/rc5.d", Listing),
     ("/etc/runlevels", Tree),
+    // Slackware, whose scripts start if they can be executed, and runit.
+    ("/etc/rc.d", Listing),
+    ("/etc/sv", Listing),
+    ("/etc/runit/runsvdir", Tree),
     // depmod rewrites its tables here whenever a module is installed or removed.
     ("/lib/modules", Tree),
     ("/usr/lib/modules", Tree),

@@ -89,6 +89,11 @@ impl ReadingBuilder {
     }
 }
 
+/// Whether a listing had to replace bytes of this name that are not UTF-8. The file cannot be opened by it.
+pub(super) fn has_replaced_bytes(name: &str) -> bool {
+    name.contains(char::REPLACEMENT_CHARACTER)
+}
+
 #[cfg(test)]
 mod tests {
     use muster_proto::model::Kind;

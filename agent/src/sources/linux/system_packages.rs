@@ -8,7 +8,7 @@
 mod images;
 mod stores;
 
-use muster_proto::model::{Outcome, SourceName};
+use muster_proto::model::{Observation, Outcome, SourceName};
 
 use super::native::{ReadBy, Store, needed_stores, stores, system_name, without_repeats};
 use super::reading_builder::ReadingBuilder;
@@ -25,10 +25,19 @@ impl Source for SystemPackages {
     fn read(&self, context: &ScanContext) -> SourceReading {
         let mut builder = ReadingBuilder::default();
         let mut found: Vec<Found> = Vec::new();
-        for store in stores().iter().filter(|store| store.read_by.source() == Some(SourceName::SystemPackages)) {
-            found.extend(read_store(context, store, &mut builder));
-        }
         let needed = needed_stores(context);
+        for store in stores().iter().filter(|store| store.read_by.source() == Some(SourceName::SystemPackages)) {
+            let is_needed = needed.as_ref().is_none_or(|needed| needed.iter().flatten().any(|one| one.id == store.id));
+            if is_needed {
+                found.extend(read_store(context, store, &mut builder));
+                continue;
+            }
+            // A folder with the name of a foreign store may be anything, so its damage does not count. Its packages do.
+            let mut foreign = ReadingBuilder::default();
+            found.extend(read_store(context, store, &mut foreign));
+            builder.observations.append(&mut foreign.observations);
+            builder.places_found += usize::from(!builder.observations.is_empty());
+        }
         match &needed {
             Some(needed) => {
                 for entry in needed {
@@ -56,6 +65,7 @@ struct Found {
     place: String,
     packages: usize,
     has_base: bool,
+    is_whole: bool,
 }
 
 fn read_store(context: &ScanContext, store: &'static Store, builder: &mut ReadingBuilder) -> Option<Found> {
@@ -71,7 +81,8 @@ fn read_store(context: &ScanContext, store: &'static Store, builder: &mut Readin
     }?;
     builder.places_found += 1;
     let packages = builder.observations.get(before..).unwrap_or_default();
-    Some(Found { store, place, packages: packages.len(), has_base: store.has_base(packages) })
+    let (has_base, is_whole) = (store.has_base(packages), store.is_whole(packages));
+    Some(Found { store, place, packages: packages.len(), has_base, is_whole })
 }
 
 /// Whether one of these stores was read and is that of a whole system.
@@ -82,7 +93,7 @@ fn check(
     builder: &mut ReadingBuilder,
 ) -> Result<(), String> {
     let [store] = entry else {
-        if is_any_whole(context, entry, found) {
+        if is_any_whole(context, entry, found, Store::has_base, |one| one.has_base) {
             return Ok(());
         }
         let mut names = entry.iter().map(|store| store.name.as_str()).collect::<Vec<_>>();
@@ -131,11 +142,18 @@ fn no_packages(context: &ScanContext, store: &Store, how: &str, place: &str) -> 
     format!("{database}{name} is {how} ({place}), so the packages of {system} are unknown")
 }
 
-fn is_any_whole(context: &ScanContext, entry: &[&'static Store], found: &[Found]) -> bool {
+/// Whether one of these stores passes a test: of its packages, or of what was found in it.
+fn is_any_whole(
+    context: &ScanContext,
+    entry: &[&'static Store],
+    found: &[Found],
+    packages_pass: fn(&Store, &[Observation]) -> bool,
+    passes: fn(&Found) -> bool,
+) -> bool {
     entry.iter().any(|store| {
-        found.iter().any(|one| one.store.id == store.id && one.has_base)
+        found.iter().any(|one| one.store.id == store.id && passes(one))
             || reading_of(context, store)
-                .is_some_and(|reading| reading.outcome == Outcome::Found && store.has_base(&reading.observations))
+                .is_some_and(|reading| reading.outcome == Outcome::Found && packages_pass(store, &reading.observations))
     })
 }
 
@@ -157,7 +175,7 @@ fn reading_of(context: &ScanContext, store: &Store) -> Option<SourceReading> {
 }
 
 /// Whether the packages of an unknown system were read. Its name does not tell which store is its own, so the content must:
-/// a database with the base of a system was made by installing that system, one with a few packages was not.
+/// a database with its manager and the base of a system was made by installing that system, one with a few packages was not.
 fn check_unknown(context: &ScanContext, found: &[Found]) -> Result<(), String> {
     let system = system_name(context);
     for store in stores().iter().filter(|store| store.read_by == ReadBy::Nothing) {
@@ -169,7 +187,7 @@ fn check_unknown(context: &ScanContext, found: &[Found]) -> Result<(), String> {
         }
     }
     let all: Vec<&'static Store> = stores().iter().collect();
-    if is_any_whole(context, &all, found) {
+    if is_any_whole(context, &all, found, Store::is_whole, |one| one.is_whole) {
         return Ok(());
     }
     Err(format!("this agent does not know {system}, and found no package database with a base system"))

@@ -1,5 +1,7 @@
 //! Tests of `system-packages` on canned roots of every kind of system: whether its own packages were read, and what was found.
 
+use std::os::unix::ffi::OsStrExt;
+
 use muster_proto::model::Outcome;
 
 use super::super::canned::{Canned, rows};
@@ -47,19 +49,23 @@ fn a_store_that_is_not_read_makes_the_scan_incomplete_whatever_else_is_found() {
 #[test]
 fn on_an_unknown_system_the_content_of_a_database_decides_whether_it_is_the_systems_own() {
     let with = |status: &str| Canned::new("nobodyknows").file("var/lib/dpkg/status", status);
-    assert_eq!(outcome(&with(&[FALCON, LIBC].concat())).0, Outcome::NotApplicable);
-    for root in [with(FALCON), with(""), Canned::new("nobodyknows")] {
+    let dpkg = LIBC.replace("libc6", "dpkg");
+    assert_eq!(outcome(&with(&[FALCON, LIBC, &dpkg].concat())).0, Outcome::NotApplicable);
+    // One package of a base, or only the manager, can be a stanza that somebody wrote.
+    for root in [with(FALCON), with(""), with(LIBC), with(&dpkg), Canned::new("nobodyknows")] {
         let (outcome, reason) = outcome(&root);
         assert_eq!(outcome, Outcome::Failed);
         assert!(reason.contains("does not know this system (ID=nobodyknows)"), "{reason}");
     }
     // A truncated database may lack anything.
-    assert_eq!(outcome(&with(&[LIBC, &FALCON[..FALCON.len() - 9]].concat())).0, Outcome::Failed);
+    assert_eq!(outcome(&with(&[LIBC, &dpkg, &FALCON[..FALCON.len() - 9]].concat())).0, Outcome::Failed);
     // A store that the agent cannot read may be the system's own, even beside a database of another system.
-    let nix = with(&[FALCON, LIBC].concat()).directory("nix/store");
+    let nix = with(&[FALCON, LIBC, &dpkg].concat()).directory("nix/store");
     assert!(outcome(&nix).1.contains("/nix/store"));
     let gentoo = Canned::new("nobodyknows").directory("var/db/pkg/sys-libs/glibc-2.39-r9");
-    assert_eq!(read(&gentoo), found(&["glibc 2.39-r9"]));
+    assert_eq!(outcome(&gentoo).0, Outcome::Partial);
+    let gentoo = gentoo.directory("var/db/pkg/sys-apps/portage-3.0.60");
+    assert_eq!(read(&gentoo), found(&["glibc 2.39-r9", "portage 3.0.60"]));
     let no_os_release = Canned::new("x").directory("etc/os-release");
     assert_eq!(outcome(&no_os_release).0, Outcome::Failed);
 }
@@ -179,6 +185,7 @@ fn the_package_list_of_an_image_is_read() {
         (Canned::new("bottlerocket"), place),
         (Canned::new("bottlerocket").file(place, "{\"Content\":[]}"), place),
         (Canned::new("bottlerocket").file(place, "{\"Content\":[{"), place),
+        (Canned::new("bottlerocket").file(place, r#"{"Content":[{"Name":""}]}"#), place),
         (Canned::new("cos"), "etc/cos-package-info.json"),
     ] {
         let (outcome, reason) = outcome(&root);
@@ -226,4 +233,32 @@ fn advice_does_not_offer_to_repair_a_database_that_nothing_reads() {
     let rpm = Canned::new("rocky").read(&rpm::Rpm);
     let advised = advice(SourceName::Rpm, rpm.outcome, &rpm.reason).expect("advice");
     assert!(advised.starts_with("restore the database"), "{}: {advised}", rpm.reason);
+}
+
+#[test]
+fn a_category_that_is_a_link_is_followed_and_one_that_cannot_be_read_is_a_problem() {
+    let gentoo = || Canned::new("gentoo").directory("var/db/pkg/sys-libs/glibc-2.39");
+    let linked = gentoo().directory("srv/pkg/kesl-12.1").link("var/db/pkg/app-antivirus", "/srv/pkg");
+    assert_eq!(read(&linked), found(&["glibc 2.39", "kesl 12.1"]));
+    let entry = gentoo().directory("srv/kesl").link("var/db/pkg/sys-libs/kesl-12.1", "/srv/kesl");
+    assert_eq!(read(&entry), found(&["glibc 2.39", "kesl 12.1"]));
+    let (result, reason) = outcome(&gentoo().link("var/db/pkg/app-antivirus", "/srv/gone"));
+    assert_eq!(result, Outcome::Partial);
+    assert!(reason.contains("/var/db/pkg/app-antivirus"), "{reason}");
+    let latin = gentoo();
+    let name = std::ffi::OsStr::from_bytes(b"var/db/pkg/app-\xff/kesl-12.1");
+    std::fs::create_dir_all(latin.path().join(name)).expect("made");
+    let (result, reason) = outcome(&latin);
+    assert_eq!(result, Outcome::Partial);
+    assert!(reason.contains("not UTF-8"), "{reason}");
+}
+
+#[test]
+fn what_looks_like_a_store_of_another_system_is_no_problem() {
+    let debian = || Canned::new("debian").file("var/log/packages/install.log", "x");
+    assert_eq!(outcome(&debian()).0, Outcome::NotApplicable);
+    assert_eq!(outcome(&debian().directory("var/db/pkg/foo/bar")).0, Outcome::NotApplicable);
+    assert_eq!(outcome(&debian().file("var/lib/opkg/status", "garbage\n")).0, Outcome::NotApplicable);
+    let with_package = debian().file("var/log/packages/kesl-12.1-x86_64-1", "");
+    assert_eq!(read(&with_package), found(&["kesl 12.1-1"]));
 }

@@ -4,7 +4,7 @@
 //! ```text
 //!  directories ─► unit_files: files, links that start units, drop-ins ─┐
 //!                                                                      ├─► unit_state: mask, link, target, program ─► observation
-//!  /etc/init.d, rc levels, runlevels ─► init_scripts ──────────────────┘
+//!  /etc/init.d, rc.d, sv and their levels ─► init_scripts ─────────────┘
 //! ```
 
 mod init_scripts;

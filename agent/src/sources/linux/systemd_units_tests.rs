@@ -421,3 +421,24 @@ fn units_below_a_link_that_leads_nowhere_do_not_count_as_absent() {
         assert!(reading.reason.starts_with(&expected), "{}", reading.reason);
     }
 }
+
+#[test]
+fn scripts_of_slackware_and_services_of_runit_are_services() {
+    let enabled = |root: Canned, path: &str| {
+        let reading = root.read(&SystemdUnits);
+        let kesl = reading.observations.iter().find(|one| one.name == "kesl").expect("kesl").clone();
+        assert_eq!((reading.outcome, kesl.path.as_str()), (Outcome::Found, path));
+        (kesl.attributes.get("enabled").cloned().unwrap_or_default(), kesl.state)
+    };
+    let slackware = || Canned::new("slackware").file("etc/rc.d/rc.local", "").file("etc/rc.d/rc.M", "");
+    assert_eq!(slackware().read(&SystemdUnits).observations, []);
+    let started = slackware().executable("etc/rc.d/rc.kesl", "#!/bin/sh\n/srv/av/kesl\n");
+    assert_eq!(enabled(started, "/etc/rc.d/rc.kesl"), ("yes".to_owned(), String::new()));
+    assert_eq!(enabled(slackware().file("etc/rc.d/rc.kesl", ""), "/etc/rc.d/rc.kesl").0, "");
+    let void = || Canned::new("void").executable("etc/sv/kesl/run", "#!/bin/sh\nexec /srv/av/kesl\n");
+    assert_eq!(enabled(void(), "/etc/sv/kesl/run").0, "");
+    let started = void().link("etc/runit/runsvdir/default/kesl", "/etc/sv/kesl");
+    assert_eq!(enabled(started, "/etc/sv/kesl/run"), ("yes".to_owned(), String::new()));
+    let gone = Canned::new("void").directory("etc/sv").link("etc/runit/runsvdir/default/kesl", "/etc/sv/kesl");
+    assert_eq!(enabled(gone, "/etc/runit/runsvdir/default/kesl").1, "broken-link");
+}

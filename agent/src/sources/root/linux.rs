@@ -83,7 +83,10 @@ impl Place {
             }
             bytes = bytes.checked_sub(name.to_bytes().len()).ok_or(io::ErrorKind::FileTooLarge)?;
             if entries.len() >= most {
-                return Err(io::ErrorKind::FileTooLarge.into());
+                return Err(io::Error::new(
+                    io::ErrorKind::FileTooLarge,
+                    format!("the folder has more than {most} entries"),
+                ));
             }
             let mut kind = entry.file_type();
             // Some file systems do not store the type with the name (readdir(3)).

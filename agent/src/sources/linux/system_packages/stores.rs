@@ -6,7 +6,7 @@
 use muster_proto::model::{Kind, Observation};
 
 use super::super::native::Store;
-use super::super::reading_builder::ReadingBuilder;
+use super::super::reading_builder::{ReadingBuilder, has_replaced_bytes};
 use crate::sources::ScanContext;
 use crate::sources::parse::package_entry::{PackageEntry, of_eopkg, of_pkgtools, of_portage};
 use crate::sources::parse::{dpkg, inventory, xbps};
@@ -74,6 +74,9 @@ fn folders<'a>(
     let mut folders = Vec::new();
     for entry in entries.iter().filter(|entry| !is_hidden(entry)) {
         let path = format!("{place}/{}", entry.name);
+        if has_replaced_bytes(&entry.name) {
+            builder.problem(format!("cannot read {path}: the name is not UTF-8"));
+        }
         let is_folder = entry.is_directory
             || entry.is_link
                 && match context.root.kind_at(&path) {
@@ -112,6 +115,9 @@ fn add(
     let Some(entry) = entry else {
         return builder.problem(format!("{place}/{file} is not a package entry of {}", store.name));
     };
+    if has_replaced_bytes(file) {
+        builder.problem(format!("{place}/{file}: the name of the entry is not UTF-8"));
+    }
     let mut observation = observation(store, &entry.name, &entry.version, &entry.architecture);
     if !category.is_empty() {
         observation.id = format!("{category}/{}", entry.name);
@@ -176,6 +182,10 @@ pub(super) fn inventory(context: &ScanContext, store: &Store, builder: &mut Read
         for package in packages {
             if builder.is_full(place) {
                 break;
+            }
+            if package.name.trim().is_empty() {
+                builder.problem(format!("{} has a package without a name ({place})", store.name));
+                continue;
             }
             let mut observation = observation(store, &package.name, &package.version, &package.architecture);
             observation.vendor = package.publisher;

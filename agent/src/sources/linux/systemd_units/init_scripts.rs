@@ -1,4 +1,4 @@
-//! Init scripts of System V and OpenRC, which levels start them, and whether the program that a script names exists.
+//! Init scripts of System V, OpenRC, Slackware and runit, which levels start them, and whether the program that a script names exists.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,13 @@ const SCRIPTS: &str = "/etc/init.d";
 const LEVELS: &[&str] = &["/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d"];
 /// Where OpenRC links the enabled scripts.
 const RUNLEVELS: &str = "/etc/runlevels";
+/// Slackware's scripts, `rc.NAME`, which start if they can be executed.
+const RC_SCRIPTS: &str = "/etc/rc.d";
+/// The services of runit, a folder each, and the folders with a link to each service that is started.
+const RUNIT: &str = "/etc/sv";
+const RUNIT_LEVELS: &str = "/etc/runit/runsvdir";
 /// Files that are no services.
-const HELPERS: &[&str] = &["README", "skeleton", "functions", "rc", "rcS", "single", "halt"];
+const HELPERS: &[&str] = &["README", "skeleton", "functions", "rc", "rcS", "single", "halt", "local", "local_shutdown"];
 /// The variables in which scripts name their program: by the convention of Debian's skeleton, and in OpenRC.
 const PROGRAM_VARIABLES: &[&str] = &["DAEMON=", "command="];
 
@@ -30,7 +35,11 @@ pub(super) struct InitScripts {
 impl InitScripts {
     /// Lists the scripts; `None` if the machine has no directory for them.
     pub(super) fn read(mut list: impl FnMut(&str) -> Option<Vec<Entry>>) -> Option<Self> {
-        let entries = list(SCRIPTS)?;
+        let directories = [SCRIPTS, RC_SCRIPTS, RUNIT].map(&mut list);
+        if directories.iter().all(Option::is_none) {
+            return None;
+        }
+        let [entries, rc_scripts, services] = directories.map(Option::unwrap_or_default);
         let mut started = BTreeMap::new();
         let mut start = |level: &str, link: &Entry, name: &str| {
             let file = UnitFile { path: format!("{level}/{}", link.name), is_link: link.is_link };
@@ -55,7 +64,26 @@ impl InitScripts {
             let path = format!("{SCRIPTS}/{}", entry.name);
             (entry.name, UnitFile { path, is_link: entry.is_link })
         };
-        Some(Self { scripts: scripts.map(file).collect(), started })
+        let mut scripts: BTreeMap<String, UnitFile> = scripts.map(file).collect();
+        for entry in rc_scripts.iter().filter(|entry| !entry.is_directory) {
+            // One letter or digit is a run level of the system.
+            let name = entry.name.strip_prefix("rc.").filter(|name| name.len() > 1 && !HELPERS.contains(name));
+            let Some(name) = name else { continue };
+            let path = format!("{RC_SCRIPTS}/{}", entry.name);
+            scripts.entry(name.to_owned()).or_insert(UnitFile { path, is_link: entry.is_link });
+        }
+        for service in services {
+            add_runit(&mut scripts, RUNIT, &service);
+        }
+        for level in list(RUNIT_LEVELS).unwrap_or_default().into_iter().filter(|level| level.is_directory) {
+            let level = format!("{RUNIT_LEVELS}/{}", level.name);
+            for service in list(&level).unwrap_or_default() {
+                add_runit(&mut scripts, &level, &service);
+                let file = UnitFile { path: format!("{level}/{}", service.name), is_link: service.is_link };
+                started.entry(service.name).or_insert(file);
+            }
+        }
+        Some(Self { scripts, started })
     }
 
     /// Whether a mask of this unit switches a script off: systemd makes a unit of every script.
@@ -75,7 +103,7 @@ impl InitScripts {
             observation.attributes.insert("type".to_owned(), "sysv".to_owned());
             if is_masked(context, units, name) {
                 observation.attributes.insert("enabled".to_owned(), "masked".to_owned());
-            } else if self.started.contains_key(name) {
+            } else if self.started.contains_key(name) || is_started_by_mode(context, &file.path) {
                 observation.attributes.insert("enabled".to_owned(), "yes".to_owned());
             }
             match context.root.kind_at(&file.path) {
@@ -88,6 +116,24 @@ impl InitScripts {
         };
         scripts.chain(gone).filter_map(observation).collect()
     }
+}
+
+/// A service of runit: its program is `run` in its folder. A link in the folder's place may lead nowhere.
+fn add_runit(scripts: &mut BTreeMap<String, UnitFile>, parent: &str, service: &Entry) {
+    let path = match (service.is_directory, service.is_link) {
+        (true, _) => format!("{parent}/{}/run", service.name),
+        (_, true) => format!("{parent}/{}", service.name),
+        _ => return,
+    };
+    if !service.name.starts_with('.') {
+        scripts.entry(service.name.clone()).or_insert(UnitFile { path, is_link: service.is_link });
+    }
+}
+
+/// Whether Slackware starts this script.
+fn is_started_by_mode(context: &ScanContext, path: &str) -> bool {
+    path.starts_with(RC_SCRIPTS)
+        && context.root.file_at(path).is_ok_and(|file| file.is_some_and(|file| file.executable))
 }
 
 fn is_masked(context: &ScanContext, units: &UnitFiles, script: &str) -> bool {
