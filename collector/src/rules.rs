@@ -13,6 +13,7 @@ mod attribution;
 mod catalogue;
 mod caution;
 mod claim;
+mod claimed;
 mod closeness;
 mod conflicts;
 mod fragment;

@@ -144,7 +144,9 @@ fn combine_product<'c>(
         return None;
     }
     // The rule breaks ties, so that the deciding recogniser does not depend on the order of the hits.
-    hits.sort_by_key(|hit| (std::cmp::Reverse(hit.strength), std::cmp::Reverse(rank(hit.presence)), &hit.rule));
+    hits.sort_by_key(|hit| {
+        (std::cmp::Reverse(hit.strength), std::cmp::Reverse(rank(hit.presence)), hit.lingers, &hit.rule)
+    });
     // Drivers that outlive the product count as the product only beside something that does not.
     let is_there = hits.iter().any(|hit| is_live(hit.presence) && !hit.lingers);
     let (live, others): (Vec<&Hit>, Vec<&Hit>) =

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 
 use muster_proto::model::{Evidence, Kind, Presence};
 
+use super::combine::is_live;
 use super::hit::Hit;
-use crate::rules::{Product, folded_place};
+use crate::rules::{DetectionContent, Product, folded_place};
 
 /// Whether a hit shows that a folder, file, registry key or driver may be left over.
 pub(super) fn may_be_left(hit: &Hit) -> bool {
@@ -22,7 +23,7 @@ pub(super) fn may_be_left(hit: &Hit) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct InstalledPlaces<'c> {
     products: BTreeSet<&'c str>,
-    /// The vendors of products that have drivers: a management agent has none.
+    /// The vendors of installed products that have drivers. An agent, a tool or a training client has none.
     vendors: BTreeSet<&'c str>,
     /// Vendor ids with folded paths.
     places: BTreeSet<(&'c str, String)>,
@@ -35,7 +36,7 @@ impl<'c> InstalledPlaces<'c> {
         for (product, presence, evidence) in products {
             installed.products.insert(product.id.as_str());
             let vendor = product.vendor_id.as_str();
-            if matches!(presence, Presence::Active | Presence::Installed) {
+            if matches!(presence, Presence::Active | Presence::Installed) && has_drivers(product) {
                 installed.vendors.insert(vendor);
             }
             let observed = evidence.iter().filter(|evidence| !evidence.path.is_empty());
@@ -56,10 +57,15 @@ impl<'c> InstalledPlaces<'c> {
         if !may_be_left(hit) {
             return false;
         }
+        let is_installed = self.products.contains(product.id.as_str());
+        // A driver that can run is evidence of its own product, so the product must not explain it away.
+        if is_installed && hit.lingers && is_live(hit.presence) {
+            return false;
+        }
         if self.vendors.contains(product.vendor_id.as_str()) && (hit.lingers || is_record_of_windows(evidence)) {
             return true;
         }
-        if self.products.contains(product.id.as_str()) {
+        if is_installed {
             return true;
         }
         let place = if evidence.path.is_empty() { &evidence.name } else { &evidence.path };
@@ -68,6 +74,14 @@ impl<'c> InstalledPlaces<'c> {
             |place: &String| place.strip_prefix(&folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         self.places.iter().any(|(vendor, place)| *vendor == product.vendor_id && contains(place))
     }
+}
+
+/// Whether drivers of the vendor can be parts of this product: the catalogue knows drivers of it, or it detects malware
+/// while it runs. A vendor's products share drivers, so the catalogue does not list them for each one.
+fn has_drivers(product: &Product) -> bool {
+    let mut own = product.recognisers.iter().filter(|one| one.claim.is_none());
+    let detects = product.detection_content != DetectionContent::None && product.category != "tool";
+    detects || own.any(|one| one.kinds.iter().any(|kind| matches!(kind, Kind::Driver | Kind::Filter)))
 }
 
 /// Whether this is a key in which Windows, not the vendor, keeps what it knows about drivers, logs and extensions.

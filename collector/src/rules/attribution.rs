@@ -104,6 +104,19 @@ id = ["com.acme"]
 [[prefix]]
 id = ["com.acme.guard"]
 product = "acme-guard"
+[[never]]
+id = ["com.acme.game*"]
+why = "no product of the kind"
+"#;
+    /// A vendor that bought a part of Acme, and kept its ids and folders.
+    const BUYER: &str = r#"
+id = "buyer"
+name = "Buyer"
+[[folder]]
+platforms = ["linux"]
+path = ["/opt/acme/home"]
+[[prefix]]
+id = ["com.acme.home"]
 "#;
     const PRODUCT: &str = r#"
 id = "acme-guard"
@@ -177,6 +190,32 @@ key = ["aguard"]
         assert_eq!(found[0].product.id.as_str(), "acme-unidentified");
         let unidentified = found[0].product;
         assert_eq!((unidentified.vendor_id.as_str(), unidentified.category.as_str()), ("acme", "edr"));
+    }
+
+    #[test]
+    fn an_id_that_is_excluded_is_excluded_where_it_is_the_name() {
+        let rules = rules();
+        for kind in [Kind::Launchd, Kind::Receipt, Kind::SystemExtension] {
+            assert_eq!(answer(&rules, Platform::Macos, kind, "com.acme.game.helper", ""), "", "{kind}");
+            assert_ne!(answer(&rules, Platform::Macos, kind, "com.acme.gate.helper", ""), "", "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_claim_inside_of_another_vendors_claim_takes_what_it_matches() {
+        let files =
+            [("vendors/acme.toml", VENDOR), ("vendors/buyer.toml", BUYER), ("catalogue/acme-guard.toml", PRODUCT)];
+        let place = overlay(&files);
+        let rules = load(Some(place.path())).unwrap_or_else(|errors| panic!("{errors}"));
+        let all = |platform, kind, name: &str, path: &str| -> Vec<String> {
+            let subject = Subject::new(Some(kind), [name, "", path], "", "");
+            let found = rules.catalogue.recognise(platform, &subject);
+            found.iter().map(|one| one.product.id.to_string()).collect()
+        };
+        assert_eq!(all(Platform::Macos, Kind::Launchd, "com.acme.home.agent", ""), ["buyer-unidentified"]);
+        assert_eq!(all(Platform::Macos, Kind::Launchd, "com.acme.agent", ""), ["acme-unidentified"]);
+        assert_eq!(all(Platform::Linux, Kind::Process, "x", "/opt/acme/home/x"), ["buyer-unidentified"]);
+        assert_eq!(all(Platform::Linux, Kind::Process, "x", "/opt/acme/homes/x"), ["acme-unidentified"]);
     }
 
     #[test]

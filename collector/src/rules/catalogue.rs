@@ -9,7 +9,7 @@ use muster_proto::model::{
 };
 
 use super::caution::Cautions;
-use super::closeness::Closeness;
+use super::claimed::Claims;
 use super::identity::{Identity, Owner};
 use super::index::{Conjunction, Index, RecogniserIndex};
 use super::pattern::{Pattern, Patterns};
@@ -51,6 +51,8 @@ struct CompiledNever {
     kinds: Vec<Kind>,
     except_white_label: bool,
     tests: Conjunction,
+    /// Ids, of which one must match. Labels and receipts give their id as the name, so keys count as ids here.
+    ids: Option<Patterns>,
     unless: Conjunction,
 }
 
@@ -88,47 +90,6 @@ pub struct SignSeen<'c> {
     pub by_absence: bool,
 }
 
-/// What the folders and prefixes of vendors say about one subject.
-#[derive(Debug)]
-struct Claims<'c>(Vec<(&'c Product, Closeness, bool)>);
-
-impl<'c> Claims<'c> {
-    /// The closest claim of each vendor.
-    fn of(found: &[Recognised<'c>]) -> Self {
-        let mut closest: Vec<(&Product, Closeness, bool)> = Vec::new();
-        for one in found {
-            let Some(closeness) = one.recogniser.claim else { continue };
-            let is_folder = one.recogniser.tests.iter().any(|test| test.field == Field::Path);
-            let claim = (one.product, closeness, is_folder);
-            match closest.iter_mut().find(|(product, ..)| product.vendor_id == one.product.vendor_id) {
-                Some(other) if other.1 < closeness => *other = claim,
-                Some(_) => {}
-                None => closest.push(claim),
-            }
-        }
-        Self(closest)
-    }
-
-    /// Whether the claims of its vendor leave this recogniser in force. The closest claim decides among claims, and over
-    /// names of the vendor's other products that prove nothing by themselves.
-    fn keeps(&self, one: Recognised<'_>) -> bool {
-        let of_vendor = self.0.iter().find(|(product, ..)| product.vendor_id == one.product.vendor_id);
-        of_vendor.is_none_or(|(product, closeness, _)| {
-            let is_weaker = one.recogniser.strength < Strength::Proves && closeness.names_product;
-            product.id == one.product.id || !(one.recogniser.claim.is_some() || is_weaker)
-        })
-    }
-
-    /// The vendor whose folder contains the subject, if that is not the product's vendor.
-    fn folder_of_another(&self, product: &Product) -> Option<&'c str> {
-        let is_own = |other: &Product| other.vendor_id == product.vendor_id;
-        if self.0.iter().any(|(other, ..)| is_own(other)) {
-            return None;
-        }
-        self.0.iter().find(|(_, _, is_folder)| *is_folder).map(|(other, ..)| other.vendor.as_str())
-    }
-}
-
 impl Catalogue {
     /// Compiles products and vendors, and replaces `@vendor` in recognisers with the vendor's spellings.
     pub(crate) fn new(
@@ -148,12 +109,15 @@ impl Catalogue {
             for one in &vendor.never {
                 let (mut tests, mut unless) = (one.tests.clone(), one.unless.clone());
                 tests.iter_mut().chain(&mut unless).for_each(|test| spell(test, &vendors));
+                let (ids, tests): (Vec<Test>, Vec<Test>) = tests.into_iter().partition(|test| test.field == Field::Id);
+                let ids = ids.first().map(|test| Patterns::new(&test.patterns)).transpose()?;
                 never.push(CompiledNever {
                     vendor: vendor.id.clone(),
                     platforms: one.platforms.clone(),
                     kinds: one.kinds.clone(),
                     except_white_label: one.except_white_label,
                     tests: Conjunction::new(&tests)?,
+                    ids,
                     unless: Conjunction::new(&unless)?,
                 });
             }
@@ -283,9 +247,10 @@ impl Catalogue {
         self.0.prefilter.let_through(section)
     }
 
-    /// Whether the subject outlives the product: it alone shows a remnant.
+    /// Whether the subject outlives the product: it alone shows a remnant. Only drivers that an installer copied to
+    /// Windows' folder do; a driver in a program's folder is a part of that program, as in another vendor's product.
     pub(crate) fn lingers(&self, product: &Product, subject: &Subject) -> bool {
-        self.0.cautions.lingers(&product.vendor_id, subject)
+        !product.white_label && !subject.is_in_program_folder() && self.0.cautions.lingers(&product.vendor_id, subject)
     }
 
     /// What would break if somebody deleted what a piece of evidence of the product shows.
@@ -313,6 +278,9 @@ impl Catalogue {
                 // A record without a kind may be of any kind, so every exclusion applies to it.
                 && (never.kinds.is_empty() || subject.kind.is_none_or(|kind| never.kinds.contains(&kind)))
                 && never.tests.holds(subject)
+                && never.ids.as_ref().is_none_or(|ids| {
+                    ids.fit(subject.texts(Field::Id)) || ids.fit(subject.texts(Field::Key))
+                })
                 && !never.unless.holds_in_part(subject)
         })
     }

@@ -116,6 +116,16 @@ impl Subject {
         self.kind.is_some() && has_file_names(self.kind)
     }
 
+    /// Whether it is a driver or service whose file is not in Windows' own folder.
+    pub(crate) fn is_in_program_folder(&self) -> bool {
+        let is_program = matches!(self.kind, Some(Kind::Driver | Kind::Filter | Kind::Service));
+        let is_elsewhere = |path: &String| {
+            let has_drive = path.get(1..3) == Some(":/");
+            has_drive || ["%programfiles%/", "%programdata%/", "~/"].iter().any(|folder| path.starts_with(folder))
+        };
+        is_program && self.paths.iter().any(is_elsewhere)
+    }
+
     pub(crate) fn texts(&self, field: Field) -> &[String] {
         match field {
             Field::Name => &self.names,
