@@ -112,6 +112,7 @@ why = "no product of the kind"
     const BUYER: &str = r#"
 id = "buyer"
 name = "Buyer"
+spellings = ["buyer"]
 [[folder]]
 platforms = ["linux"]
 path = ["/opt/acme/home"]
