@@ -9,6 +9,7 @@
 //! | `@kaspersky` | the spellings of a vendor, from `vendors/kaspersky.toml` |
 
 use regex_automata::meta::Regex;
+use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::syntax;
 use regex_syntax::hir::Hir;
 
@@ -110,14 +111,21 @@ impl Patterns {
     }
 }
 
+/// How much of an automaton each thread keeps. There are hundreds of automata, and only those of many patterns need much.
+const CACHE_BYTES: usize = 256 << 10;
+const CACHE_BYTES_PER_PATTERN: usize = 32 << 10;
+const MOST_CACHE_BYTES: usize = 8 << 20;
+
 /// Compiles regular expressions, each anchored at both ends, into one automaton that is built lazily.
 pub(crate) fn compile<S: AsRef<str>>(patterns: &[S]) -> Result<Regex, String> {
     let anchored: Vec<String> = patterns.iter().map(|pattern| anchored(pattern.as_ref())).collect();
     let config = Regex::config()
         .nfa_size_limit(Some(64 << 20))
-        .hybrid_cache_capacity(8 << 20)
+        .hybrid_cache_capacity((CACHE_BYTES + patterns.len() * CACHE_BYTES_PER_PATTERN).min(MOST_CACHE_BYTES))
         // A text can match several patterns, and `which_overlapping_matches` must find all of them.
         .match_kind(regex_automata::MatchKind::All)
+        // Where a match begins and ends is never asked. Slots for it would take memory that grows with the square of the patterns.
+        .which_captures(WhichCaptures::None)
         .dfa(false)
         .onepass(false)
         .backtrack(false)
