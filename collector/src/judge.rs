@@ -17,6 +17,7 @@ mod coverage;
 mod detect;
 mod freshness;
 mod hit;
+mod live;
 pub mod matching;
 mod package_state;
 mod place;

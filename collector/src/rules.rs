@@ -27,6 +27,7 @@ mod pattern;
 mod prefilter;
 mod product;
 mod product_code;
+mod recognised;
 mod recogniser;
 mod rule_fault;
 mod samples;
@@ -43,10 +44,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use muster_proto::model::{OrderId, Platform, ProductId, Watchlist};
 
-pub use catalogue::{Catalogue, OtherVendor, Recognised, SignSeen};
+pub use catalogue::{Catalogue, SignSeen};
 pub use load::{load, strays};
 pub use order::{ConfirmRule, EmbeddedCode, Milestone, Need, Order, ProtectionRule, Scope, Wording};
 pub use product::{DetectionContent, Product};
+pub use recognised::{OtherVendor, Recognised};
 pub use recogniser::{Recogniser, Strength};
 pub use rule_fault::{RuleErrors, RuleFault};
 pub use sign::{Freshness, Realtime, Sign};

@@ -7,9 +7,10 @@ use muster_proto::model::{
     Timestamp,
 };
 
-use super::combine::{Basis, FoundProduct, combine, is_live, rank};
+use super::combine::{Basis, FoundProduct, combine, rank};
 use super::coverage::gaps;
 use super::hit::{Hit, Strength};
+use super::live::is_live;
 use super::package_state::remarks;
 use super::protection::protection;
 use super::sentence::{Form, is_present};

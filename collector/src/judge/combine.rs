@@ -11,6 +11,7 @@ use muster_proto::model::{
 };
 
 use super::hit::{Hit, Strength};
+use super::live::is_live;
 use super::remnants::{InstalledPlaces, may_be_left};
 use crate::rules::{Catalogue, Condition, Product};
 
@@ -253,14 +254,6 @@ fn strongest(hits: &[&Hit]) -> Presence {
     // When all hits only suspect the product, their agreement counts as an installed product.
     let stated = hits.iter().map(|hit| hit.presence).filter(|presence| *presence != Presence::Suspect);
     stated.max_by_key(|presence| rank(*presence)).unwrap_or(Presence::Installed)
-}
-
-/// Whether something with this presence can run.
-pub(super) const fn is_live(presence: Presence) -> bool {
-    matches!(
-        presence,
-        Presence::Active | Presence::Installed | Presence::ManagementOnly | Presence::Embedded | Presence::Suspect
-    )
 }
 
 /// The gravity of a presence: of several, the highest counts.

@@ -3,8 +3,8 @@
 
 use muster_proto::model::{Kind, ProductId};
 
-use super::combine::is_live;
 use super::hit::Hit;
+use super::live::is_live;
 
 /// What stops the usual command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use muster_proto::model::{Evidence, Kind, Presence};
 
-use super::combine::is_live;
 use super::hit::Hit;
+use super::live::is_live;
 use crate::rules::{DetectionContent, Product, folded_place};
 
 /// Whether a hit shows that a folder, file, registry key or driver may be left over.

@@ -15,7 +15,8 @@ use super::index::{Conjunction, Index, RecogniserIndex};
 use super::pattern::{Pattern, Patterns};
 use super::prefilter::Prefilter;
 use super::product::{Product, slug};
-use super::recogniser::{Recogniser, Strength, Test};
+use super::recognised::{OtherVendor, Recognised};
+use super::recogniser::{Strength, Test};
 use super::sign::{Realtime, Sign};
 use super::state::{StateReading, StateTable, States};
 use super::subject::{Field, Subject};
@@ -54,29 +55,6 @@ struct CompiledNever {
     /// Ids, of which one must match. Labels and receipts give their id as the name, so keys count as ids here.
     ids: Option<Patterns>,
     unless: Conjunction,
-}
-
-/// A recogniser that matches an observation.
-#[derive(Debug, Clone, Copy)]
-pub struct Recognised<'c> {
-    /// The product.
-    pub product: &'c Product,
-    /// The recogniser.
-    pub recogniser: &'c Recogniser,
-    /// How much it proves here: the publisher of the observation can raise or lower it.
-    pub strength: Strength,
-    /// The other vendor that the observation states by its publisher or by its folder; the name of the product is then
-    /// weak evidence.
-    pub other_vendor: Option<OtherVendor<'c>>,
-}
-
-/// How an observation states another vendor than the product's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OtherVendor<'c> {
-    /// By its publisher.
-    Publisher,
-    /// It is in a folder of this vendor.
-    Folder(&'c str),
 }
 
 /// What a host's state shows of one sign of real-time protection.

@@ -1,8 +1,8 @@
 //! What the folders and prefixes of vendors claim of one subject, and which claim decides.
 
-use super::catalogue::Recognised;
 use super::closeness::Closeness;
 use super::product::Product;
+use super::recognised::Recognised;
 use super::recogniser::Strength;
 use super::subject::Field;
 

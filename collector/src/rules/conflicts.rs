@@ -11,9 +11,10 @@ use std::collections::BTreeSet;
 
 use muster_proto::model::{Kind, Observation, Platform, Presence};
 
-use super::catalogue::{Catalogue, Recognised};
+use super::catalogue::Catalogue;
 use super::pattern::{Pattern, Patterns};
 use super::product::Product;
+use super::recognised::Recognised;
 use super::recogniser::{Recogniser, Strength};
 use super::rule_fault::RuleFault;
 use super::samples::samples;

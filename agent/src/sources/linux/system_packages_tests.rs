@@ -254,7 +254,7 @@ fn a_category_that_is_a_link_is_followed_and_one_that_cannot_be_read_is_a_proble
 }
 
 #[test]
-fn what_looks_like_a_store_of_another_system_is_no_problem() {
+fn a_file_in_the_place_of_another_systems_store_is_no_problem() {
     let debian = || Canned::new("debian").file("var/log/packages/install.log", "x");
     assert_eq!(outcome(&debian()).0, Outcome::NotApplicable);
     assert_eq!(outcome(&debian().directory("var/db/pkg/foo/bar")).0, Outcome::NotApplicable);
