@@ -99,9 +99,9 @@ fn the_table_counts_recall_and_accusations_by_platform_and_kind() -> Result<()> 
     let lines = [record("kesl", "prohibited"), record("bash", "prohibited"), record("kess", "benign"), "x".to_owned()];
     let answer = muster_fed(&["catalogue", "match", "--table", "-o", "csv"], &lines.join("\n"))?.expect_code(0)?;
     let rows: Vec<&str> = answer.stdout.lines().collect();
-    assert_eq!(rows[0], "of,prohibited,recall,others,others_recall,harmless,accused");
-    assert_eq!(rows[1], "linux deb,2,50.0%,0,,1,1");
-    assert_eq!(rows[2], "all,2,50.0%,0,,1,1");
+    assert_eq!(rows[0], "of,prohibited,recall,others,others_recall,harmless,accused,products,products_recall");
+    assert_eq!(rows[1], "linux deb,2,50.0%,0,,1,1,0,");
+    assert_eq!(rows[2], "all,2,50.0%,0,,1,1,0,");
     let page = muster_fed(&["catalogue", "match", "--table"], &lines.join("\n"))?.expect_code(0)?;
     assert!(page.stdout.contains("1 line not counted"), "{}", page.stdout);
     Ok(())
