@@ -115,6 +115,10 @@ impl Model {
         if machine.protected {
             state.units.push(UnitState { name: falcon.to_owned(), active: true });
             state.realtime.push(RealtimeEvidence { place: evidence.to_owned(), on: true });
+            // On macOS an enabled extension protects only while its process runs.
+            if let Some(extension) = evidence.strip_prefix("sysext:") {
+                state.realtime.push(RealtimeEvidence { place: format!("process:{extension}"), on: true });
+            }
         }
         if machine.platform == Platform::Windows {
             let released = FIRST_DAY_MS.saturating_add(i64::try_from(day).unwrap_or(i64::MAX).saturating_mul(DAY_MS));
