@@ -153,11 +153,10 @@ pub fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// What to do about an incomplete outcome with this reason; `None` where there is nothing to do.
+/// What to do about an incomplete outcome; `None` where there is nothing to do. It goes with the reason, which names what is
+/// damaged, missing or unknown.
 #[must_use]
-pub fn advice(source: SourceName, outcome: Outcome, reason: &str) -> Option<&'static str> {
-    // Rebuilding a database that is not there makes an empty one.
-    let is_lost = reason.contains(" database is missing") || reason.contains(" database is empty");
+pub const fn advice(source: SourceName, outcome: Outcome) -> Option<&'static str> {
     match (outcome, source) {
         (Outcome::Found | Outcome::Empty | Outcome::NotApplicable, _) => None,
         (Outcome::Denied, _) => Some("run the agent as root, or give its account read access, then scan again"),
@@ -165,37 +164,22 @@ pub fn advice(source: SourceName, outcome: Outcome, reason: &str) -> Option<&'st
         (Outcome::Partial | Outcome::Failed, SourceName::Dpkg) => Some(
             "restore /var/lib/dpkg/status from /var/lib/dpkg/status-old or /var/backups/dpkg.status.0, then scan again",
         ),
-        (Outcome::Partial | Outcome::Failed, SourceName::Rpm | SourceName::Apk | SourceName::Pacman) if is_lost => {
-            Some("restore the database that the reason names from a backup, then scan again")
-        }
-        (Outcome::Partial | Outcome::Failed, SourceName::Rpm) => {
-            Some("repair it with `rpm --rebuilddb`, then scan again")
-        }
-        (Outcome::Partial | Outcome::Failed, SourceName::Apk) => Some("repair it with `apk fix`, then scan again"),
-        (Outcome::Partial | Outcome::Failed, SourceName::Pacman) => {
-            Some("reinstall the package that the reason names, or restore /var/lib/pacman/local, then scan again")
-        }
-        (Outcome::Partial | Outcome::Failed, SourceName::SystemPackages) => Some(packages_advice(reason)),
+        // Rebuilding a database that is not there makes an empty one.
+        (Outcome::Partial | Outcome::Failed, SourceName::Rpm) => Some(
+            "repair a damaged database with `rpm --rebuilddb`; restore a missing or empty one from a backup; then scan again",
+        ),
+        (Outcome::Partial | Outcome::Failed, SourceName::Apk) => Some(
+            "repair a damaged database with `apk fix`; restore a missing or empty one from a backup; then scan again",
+        ),
+        (Outcome::Partial | Outcome::Failed, SourceName::Pacman) => Some(
+            "reinstall the package that the reason names; restore a missing or empty /var/lib/pacman/local from a backup; \
+             then scan again",
+        ),
+        (Outcome::Partial | Outcome::Failed, SourceName::SystemPackages) => Some(
+            "restore a database that is damaged or missing from a backup, then scan again; search the packages of a store \
+             that Muster cannot read by hand: the host stays unknown",
+        ),
         (Outcome::Partial | Outcome::Failed, _) => Some("fix the problem that the reason names, then scan again"),
-    }
-}
-
-/// Advice on the system's own packages. Only the reason tells whether there is a database that can be restored.
-fn packages_advice(reason: &str) -> &'static str {
-    if reason.contains("this agent does not ") {
-        "search the packages by hand (NixOS: `nix-store -q --requisites /run/current-system | grep -i kaspersky`); Muster \
-         cannot read them, so the host stays unknown"
-    } else if reason.contains("none of them holds a whole system") {
-        "restore the package database from a backup, then scan again; if the image was built without one, search it by hand: \
-         the host stays unknown"
-    } else if reason.contains("is not merged") {
-        "scan the running system, or delete the extension"
-    } else if reason.contains("Portage is installing") {
-        "wait until Portage has finished, then scan again; if it is not running, delete the folder that the reason names"
-    } else if reason.contains("no version of the system image") {
-        "restore /etc/os-release of the image, then scan again"
-    } else {
-        "restore the database that the reason names from a backup, then scan again"
     }
 }
 

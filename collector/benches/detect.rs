@@ -130,13 +130,13 @@ fn snapshot(platform: Platform, size: usize, number: usize) -> Vec<CanonicalSect
     };
     let section = |(source, kind, share): &(SourceName, Kind, usize)| {
         let count = size * share / 100;
-        let seen = (0..count).map(|at| observation(*kind, &mut words, at)).collect();
+        let seen = (0..count).map(|at| observation(platform, *kind, &mut words, at)).collect();
         CanonicalSection::from(&Section::new(platform, *source, seen))
     };
     shares.iter().map(section).collect()
 }
 
-fn observation(kind: Kind, words: &mut Words, at: usize) -> Observation {
+fn observation(platform: Platform, kind: Kind, words: &mut Words, at: usize) -> Observation {
     let known = at % 300 == 299;
     static LINES: LazyLock<Vec<&str>> =
         LazyLock::new(|| PACKAGES.lines().filter(|line| !line.starts_with('#')).collect());
@@ -164,6 +164,10 @@ fn observation(kind: Kind, words: &mut Words, at: usize) -> Observation {
         if kind == Kind::Launchd {
             seen.path = format!("/Library/Application Support/{one}/{two}/{base}");
         }
+    } else if kind == Kind::Service && platform == Platform::Windows {
+        seen.name = if known { "AVP21.3".to_owned() } else { format!("{one} {two} Service") };
+        seen.id = format!("{one}{two}Svc");
+        seen.path = format!(r"C:\Program Files\{one}\{two}.exe");
     } else if kind == Kind::Service {
         seen.name = if known { "AVP21.3".to_owned() } else { format!("{one}-{two}.service") };
         seen.path = format!("/usr/lib/systemd/system/{one}-{two}.service");

@@ -35,6 +35,8 @@ mod script;
 mod sign;
 mod state;
 mod subject;
+#[cfg(test)]
+pub(crate) mod test_overlay;
 mod text;
 mod toml_reader;
 mod vendor;

@@ -351,7 +351,7 @@ fn check_sources(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
         match entry.outcome {
             Outcome::Found | Outcome::Empty | Outcome::NotApplicable => steps.ok(&step, found),
             Outcome::Denied | Outcome::Partial | Outcome::Failed | Outcome::TimedOut => {
-                let advice = sources::advice(entry.source, entry.outcome, &entry.reason);
+                let advice = sources::advice(entry.source, entry.outcome);
                 steps.failed(&step, found, advice.unwrap_or_default());
             }
         }

@@ -161,7 +161,7 @@ fn record<'a>(result: &ScanResult, entry: &'a SnapshotEntry, items: usize) -> Ou
         items,
         took_ms: u64::try_from(took.unwrap_or_default()).unwrap_or(u64::MAX),
         watchlist: entry.watchlist,
-        advice: sources::advice(entry.source, entry.outcome, &entry.reason),
+        advice: sources::advice(entry.source, entry.outcome),
     }
 }
 

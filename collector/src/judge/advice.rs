@@ -69,8 +69,8 @@ pub(super) fn commands(lane: Lane, assessment: Option<&Assessment>, reasons: Vec
 
 /// Only the reason says whether the database is damaged or of a kind that nothing reads, so the advice has both.
 const PACKAGES_BY_HAND: &str = "If the database that the reason names is damaged or missing, restore it from a backup, then \
-    scan again. If it is one that Muster cannot read, search the packages by hand (NixOS: `nix-store -q --requisites \
-    /run/current-system | grep -i kaspersky`); the host then stays unknown";
+    scan again. If it is one that Muster cannot read, search the packages by hand (on NixOS in the output of `nix-store -q \
+    --requisites /run/current-system`); the host then stays unknown";
 
 fn unknown(assessment: Option<&Assessment>) -> String {
     let Some(assessment) = assessment else { return "Wait for the first scan".to_owned() };

@@ -117,7 +117,7 @@ fn add_running_units<'c>(
                 rule: format!("{id}/{platform}/running"),
                 basis: if proves { Basis::Running } else { Basis::Suspected },
                 evidence: vec![evidence],
-                unlisted: None,
+                unproven: None,
             }),
         }
     }

@@ -129,6 +129,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::rules::test_overlay::overlay;
 
     #[test]
     fn every_default_scenario_has_the_expected_result() {
@@ -178,16 +179,6 @@ mod tests {
         let notices = check_dir(Some(overlay.path()), &Progress::default()).expect("no faults").notices;
         let shown: String = notices.iter().map(|notice| format!("{notice}\n")).collect();
         assert!(shown.contains("catalogue/four.toml:5: four#1 has no effect: it is shadowed by four#2"), "{shown}");
-    }
-
-    fn overlay(files: &[(&str, String)]) -> tempfile::TempDir {
-        let overlay = tempfile::tempdir().expect("a directory");
-        for (place, text) in files {
-            let path = overlay.path().join(place);
-            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            fs::write(path, text).expect("written");
-        }
-        overlay
     }
 
     fn default_file(folder: &str, name: &str) -> String {

@@ -28,8 +28,8 @@ pub(super) struct FoundProduct<'c> {
     pub(super) basis: Basis,
     /// Deciding evidence first.
     pub(super) evidence: Vec<Evidence>,
-    /// The evidence whose state no table lists.
-    pub(super) unlisted: Option<Evidence>,
+    /// The evidence whose state proves nothing, and why.
+    pub(super) unproven: Option<(Evidence, Condition)>,
 }
 
 /// How much of a publisher's text a sentence quotes.
@@ -63,13 +63,17 @@ impl FoundProduct<'_> {
 
     /// Why its evidence is too weak to prove it, as a part of a sentence; `None` if the evidence is weak by itself.
     pub(super) fn doubt(&self) -> Option<String> {
-        self.contradiction().or_else(|| self.unlisted_state())
+        self.contradiction().or_else(|| self.unproven_state())
     }
 
     /// The state that makes an observation prove nothing.
-    fn unlisted_state(&self) -> Option<String> {
-        let Evidence { kind, name, state, .. } = self.unlisted.as_ref()?;
-        Some(format!("{kind} {name:?} has the state {state:?}, which the rules do not list; it proves nothing"))
+    fn unproven_state(&self) -> Option<String> {
+        let (Evidence { kind, name, state, .. }, condition) = self.unproven.as_ref()?;
+        Some(if *condition == Condition::Unclear {
+            format!("the agent could not tell whether {kind} {name:?} contains a program")
+        } else {
+            format!("{kind} {name:?} has the state {state:?}, which the rules do not list; it proves nothing")
+        })
     }
 
     /// The vendor that makes the name of an observation weak evidence of this product.
@@ -154,8 +158,8 @@ fn combine_product<'c>(
         hits.iter().partition(|hit| is_live(hit.presence) && (is_there || !hit.lingers));
     let is_remnant = |hit: &&Hit| hit.lingers || hit.presence == Presence::Remnant;
     // An observation whose state is unknown supports nothing, however well its name is known.
-    let (unlisted, supporting): (Vec<&Hit>, Vec<&Hit>) =
-        live.iter().partition(|hit| has_unlisted_state(catalogue, hit));
+    let (unproven, supporting): (Vec<&Hit>, Vec<&Hit>) =
+        live.iter().partition(|hit| unproven_state(catalogue, hit).is_some());
     let remnants: Vec<&Hit> = others.into_iter().filter(is_remnant).collect();
     let remnants_proven = proven(&remnants).is_some() || is_corroborated(&remnants);
     let (presence, basis, deciding) = if let Some(hit) = proven(&live) {
@@ -182,14 +186,18 @@ fn combine_product<'c>(
         rule: deciding.first().map_or_else(String::new, |hit| hit.rule.clone()),
         basis,
         evidence: evidence(&deciding, &others),
-        unlisted: unlisted.first().map(|hit| hit.evidence.clone()),
+        unproven: unproven.first().and_then(|hit| Some((hit.evidence.clone(), unproven_state(catalogue, hit)?))),
     })
 }
 
-fn has_unlisted_state(catalogue: &Catalogue, hit: &Hit) -> bool {
-    let Evidence { kind, state, .. } = &hit.evidence;
+/// The condition of a hit whose state proves nothing.
+fn unproven_state(catalogue: &Catalogue, hit: &Hit) -> Option<Condition> {
     // Only such a state turns what a recogniser shows into a suspicion, so most hits need no second reading of it.
-    hit.presence == Presence::Suspect && catalogue.read_state(Some(*kind), state).condition == Condition::Unlisted
+    if hit.presence != Presence::Suspect {
+        return None;
+    }
+    let condition = catalogue.read_state(Some(hit.evidence.kind), &hit.evidence.state).condition;
+    matches!(condition, Condition::Unlisted | Condition::Unclear).then_some(condition)
 }
 
 /// Whether the operating system lists the product without calling it active. A product can have several rows there: an

@@ -76,5 +76,8 @@ pub(super) fn presence(state: StateReading, shows: Presence) -> Presence {
         Condition::There => shows,
         // Nobody has said what the state means, so it must count neither as installed nor as gone.
         Condition::Unlisted => Presence::Suspect,
+        // What shows no more than a remnant needs no program.
+        Condition::Unclear if shows == Presence::Remnant => shows,
+        Condition::Unclear => Presence::Suspect,
     }
 }

@@ -158,12 +158,18 @@ fn of_store(hit: &Hit, name: &str) -> Option<String> {
         "eopkg" => Some(format!("eopkg remove {name}")),
         "swupd" => Some(format!("swupd bundle-remove {name}")),
         "opkg" => Some(format!("opkg remove {name}")),
-        // An extension is one file or one directory.
-        "sysext" if is_place(&hit.evidence.path) => {
+        // An extension is one file or one directory. Somebody may run the command, so a host must not name another place.
+        "sysext" if is_extension(&hit.evidence.path) => {
             Some(format!("rm -r {} && systemd-sysext refresh", hit.evidence.path))
         }
         _ => None,
     }
+}
+
+/// Whether a path is that of a system extension, directly in a folder of extensions (systemd-sysext(8)).
+fn is_extension(path: &str) -> bool {
+    const FOLDERS: [&str; 3] = ["/etc/extensions/", "/run/extensions/", "/var/lib/extensions/"];
+    FOLDERS.iter().filter_map(|folder| path.strip_prefix(folder)).any(is_plain)
 }
 
 /// Purges a package in this state of dpkg. `remove` would leave the configuration files, which dpkg lists as `rc` and the
@@ -218,7 +224,11 @@ mod tests {
         assert_eq!(command_in("opkg", ""), "opkg remove kesl");
         let refresh = "rm -r /var/lib/extensions/kesl.raw && systemd-sysext refresh";
         assert_eq!(command_in("sysext", "/var/lib/extensions/kesl.raw"), refresh);
-        assert_eq!(command_in("sysext", "/var/lib/extensions/a b;c.raw"), "", "a path that a shell would read");
+        for hostile in
+            ["/var/lib/extensions/a b;c.raw", "/var/lib/extensions/../dpkg", "/etc", "/etc/extensions/", "/home"]
+        {
+            assert_eq!(command_in("sysext", hostile), "", "{hostile}");
+        }
         assert_eq!(command_in("bottlerocket", ""), "", "nothing removes a package of an image");
     }
 }

@@ -47,7 +47,8 @@ impl ReportContext {
         let rules = Arc::clone(&self.rules);
         let installed = InstalledStates::new(move |kind, state| {
             // A search must not hide software because nobody has listed its state.
-            matches!(rules.catalogue.read_state(Some(kind), state).condition, Condition::There | Condition::Unlisted)
+            let condition = rules.catalogue.read_state(Some(kind), state).condition;
+            matches!(condition, Condition::There | Condition::Unclear | Condition::Unlisted)
         });
         // One host more than the page has shows whether there is a next page. Without hosts, none is read.
         let wanted = if hosts == 0 { 0 } else { hosts.saturating_add(1) };

@@ -81,6 +81,7 @@ fn unidentified(id: &str, vendor: &Vendor, file: &str, products: &BTreeMap<Strin
 mod tests {
     use muster_proto::model::{Kind, Platform};
 
+    use crate::rules::test_overlay::overlay;
     use crate::rules::{OtherVendor, RuleSet, Strength, Subject, load};
 
     const VENDOR: &str = r#"
@@ -130,16 +131,6 @@ kinds = ["process"]
 strength = "supports"
 key = ["aguard"]
 "#;
-
-    fn overlay(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let overlay = tempfile::tempdir().expect("a directory");
-        for (place, text) in files {
-            let path = overlay.path().join(place);
-            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            std::fs::write(path, text).expect("written");
-        }
-        overlay
-    }
 
     fn rules() -> RuleSet {
         let place = overlay(&[("vendors/acme.toml", VENDOR), ("catalogue/acme-guard.toml", PRODUCT)]);
@@ -228,7 +219,7 @@ key = ["aguard"]
             ("\"com.acme\"", "\"com\"", "is no reverse-DNS prefix"),
         ] {
             let text = VENDOR.replacen(valid, faulty, 1);
-            let place = overlay(&[("vendors/acme.toml", &text), ("catalogue/acme-guard.toml", PRODUCT)]);
+            let place = overlay(&[("vendors/acme.toml", text.as_str()), ("catalogue/acme-guard.toml", PRODUCT)]);
             let shown = load(Some(place.path())).expect_err(reason).to_string();
             assert!(shown.contains("acme.toml:") && shown.contains(reason), "{shown}");
         }

@@ -287,16 +287,7 @@ fn keep<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn written(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let overlay = tempfile::tempdir().expect("a directory");
-        for (place, text) in files {
-            let path = overlay.path().join(place);
-            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            std::fs::write(path, text).expect("written");
-        }
-        overlay
-    }
+    use crate::rules::test_overlay::overlay as written;
 
     fn refused(overlay: &Path) -> Vec<String> {
         load(Some(overlay)).expect_err("it is refused").faults.iter().map(ToString::to_string).collect()
@@ -345,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_missing_overlay_directory_is_reported() {
-        let place = written(&[]);
+        let place = written::<&str>(&[]);
         let gone = place.path().join("gone");
         let shown = load(Some(&gone)).expect_err("it is refused").to_string();
         assert_eq!(shown, format!("the rules have 1 error\n  {}: directory not found", gone.display()));

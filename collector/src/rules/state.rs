@@ -21,6 +21,8 @@ use super::toml_reader::Entries;
 pub enum Condition {
     /// No table lists the state, so it proves neither that it is installed nor that it is not.
     Unlisted,
+    /// A table says that it proves neither.
+    Unclear,
     /// It is installed.
     #[default]
     There,
@@ -67,6 +69,7 @@ struct Bits {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Says {
+    Unclear,
     There,
     LeftOver,
     Absent,
@@ -78,10 +81,11 @@ enum Says {
 
 impl NamedValue for Says {
     const VALUES: &'static [Self] =
-        &[Self::There, Self::LeftOver, Self::Absent, Self::On, Self::Off, Self::Fresh, Self::Stale];
+        &[Self::Unclear, Self::There, Self::LeftOver, Self::Absent, Self::On, Self::Off, Self::Fresh, Self::Stale];
 
     fn spelling(self) -> &'static str {
         match self {
+            Self::Unclear => "unclear",
             Self::There => "there",
             Self::LeftOver => "left-over",
             Self::Absent => "absent",
@@ -99,6 +103,7 @@ impl StateReading {
 
     fn apply(&mut self, says: Says) {
         let condition = match says {
+            Says::Unclear => Condition::Unclear,
             Says::LeftOver => Condition::LeftOver,
             Says::Absent => Condition::Absent,
             // Whether something works can only be said of what is there.
@@ -110,7 +115,7 @@ impl StateReading {
             Says::Off => self.works = Some(false),
             Says::Fresh => self.fresh = Some(true),
             Says::Stale => self.fresh = Some(false),
-            Says::There | Says::LeftOver | Says::Absent => {}
+            Says::Unclear | Says::There | Says::LeftOver | Says::Absent => {}
         }
     }
 }

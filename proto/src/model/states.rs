@@ -29,6 +29,8 @@ closed_list! {
         NotMerged = 10, "not-merged";
         /// The file of a service names no command, or is no regular file, so systemd starts nothing.
         NoCommand = 11, "no-command";
+        /// A folder that was not examined to the end, or a file that may be a program: nothing says that it can run.
+        Unclear = 12, "unclear";
     }
 }
 
@@ -39,7 +41,7 @@ impl ReportedState {
         match self {
             Self::Masked | Self::UnitMissing | Self::BinaryMissing | Self::NoCommand => &[Kind::Service],
             Self::BrokenLink => &[Kind::Service, Kind::Path],
-            Self::NoFiles | Self::NoProgram => &[Kind::Path],
+            Self::NoFiles | Self::NoProgram | Self::Unclear => &[Kind::Path],
             Self::Deleted => &[Kind::Process],
             Self::Disabled => &[Kind::Snap, Kind::BrowserExtension],
             Self::MetadataMissing => &[Kind::Flatpak],

@@ -9,7 +9,6 @@ mod table;
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
@@ -102,19 +101,21 @@ fn report(lab: &Lab, token: &str, table: &Table, root: &Root) -> Result<()> {
 /// Reports every root, several at the same time; the faults with the names of their roots.
 fn report_all(lab: &Lab, table: &Table) -> Result<Vec<String>> {
     let token = lab.token(u32::try_from(table.root.len())?, "1h")?;
-    let (next, faults) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                while let Some(root) = table.root.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(error) = report(lab, &token, table, root) {
-                        faults.lock().unwrap().push(format!("{}: {error:#}", root.name));
-                    }
-                }
-            });
+    let next = AtomicUsize::new(0);
+    let report_some = || {
+        let mut faults = Vec::new();
+        while let Some(root) = table.root.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(error) = report(lab, &token, table, root) {
+                faults.push(format!("{}: {error:#}", root.name));
+            }
         }
-    });
-    Ok(faults.into_inner().unwrap())
+        faults
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(report_some)).collect();
+        let joined = threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a thread panicked")));
+        Ok(joined.collect::<Result<Vec<_>>>()?.concat())
+    })
 }
 
 /// The fault of one root: it differs, or it is right although it is marked as wrong.

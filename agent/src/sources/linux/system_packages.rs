@@ -35,8 +35,8 @@ impl Source for SystemPackages {
             // A folder with the name of a foreign store may be anything, so its damage does not count. Its packages do.
             let mut foreign = ReadingBuilder::default();
             found.extend(read_store(context, store, &mut foreign));
+            builder.places_found += usize::from(!foreign.observations.is_empty());
             builder.observations.append(&mut foreign.observations);
-            builder.places_found += usize::from(!builder.observations.is_empty());
         }
         match &needed {
             Some(needed) => {

@@ -6,7 +6,6 @@ use muster_proto::model::Outcome;
 
 use super::super::canned::{Canned, rows};
 use super::*;
-use crate::sources::advice;
 
 const FALCON: &str = "Package: falcon-sensor\nStatus: install ok installed\nArchitecture: amd64\nVersion: 7.16\n\n";
 const LIBC: &str = "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.36\n\n";
@@ -208,31 +207,6 @@ fn an_old_store_in_one_place_does_not_hide_the_packages_of_another() {
     let openwrt =
         Canned::new("openwrt").file("usr/lib/opkg/status", stanza("libc")).file("var/lib/opkg/status", stanza("kesl"));
     assert_eq!(read(&openwrt), found(&["kesl 1", "libc 1"]));
-}
-
-#[test]
-fn advice_does_not_offer_to_repair_a_database_that_nothing_reads() {
-    let of_root = |root: &Canned| {
-        let (outcome, reason) = outcome(root);
-        advice(SourceName::SystemPackages, outcome, &reason).expect("advice")
-    };
-    for root in [Canned::new("nixos"), Canned::new("guix"), Canned::new("nobodyknows")] {
-        assert!(of_root(&root).starts_with("search the packages by hand"), "{}", of_root(&root));
-        assert!(of_root(&root).ends_with("so the host stays unknown"), "{}", of_root(&root));
-    }
-    for root in [Canned::new("void"), Canned::new("gentoo"), Canned::new("gentoo").directory("var/db/pkg")] {
-        assert_eq!(of_root(&root), "restore the database that the reason names from a backup, then scan again");
-    }
-    assert!(
-        of_root(&Canned::new("poky"))
-            .ends_with("if the image was built without one, search it by hand: the host stays unknown")
-    );
-    let image = Canned::with_os_release("ID=flatcar\nVERSION_ID=1\n").file("etc/extensions/x.raw", "");
-    assert_eq!(of_root(&image), "scan the running system, or delete the extension");
-    // `rpm --rebuilddb` would make an empty database of a missing one.
-    let rpm = Canned::new("rocky").read(&rpm::Rpm);
-    let advised = advice(SourceName::Rpm, rpm.outcome, &rpm.reason).expect("advice");
-    assert!(advised.starts_with("restore the database"), "{}: {advised}", rpm.reason);
 }
 
 #[test]

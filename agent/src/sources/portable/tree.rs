@@ -45,6 +45,8 @@ pub(super) enum Contents {
 pub(super) enum Content {
     Data,
     Program,
+    /// A script that has no permission to run, or a file that another program runs.
+    Unclear,
 }
 
 /// Examines the watched folders and files of one scan.
@@ -106,7 +108,7 @@ struct Search<'a> {
     /// How many entries and files may still be examined.
     entries: usize,
     heads: usize,
-    /// Whether any file was found, and any that could not be opened by its name.
+    /// Whether any file was found, and any that may be a program.
     files: bool,
     doubt: bool,
 }
@@ -167,6 +169,7 @@ impl Search<'_> {
                 FileKind::Directory => folder.below.push(entry.name),
                 FileKind::File => match self.content(&file, &entry.name, found.executable, documentation)? {
                     Content::Program => return Some(Folder { program: true, ..folder }),
+                    Content::Unclear => self.doubt = true,
                     Content::Data => {}
                 },
                 FileKind::BrokenLink | FileKind::Other => {}
@@ -211,7 +214,17 @@ fn content(platform: Platform, name: &str, head: &[u8], executable: bool, docume
     if documentation || is_uninstaller(name) || head.is_empty() {
         return Content::Data;
     }
-    if head.starts_with(b"#!") && executable { Content::Program } else { Content::Data }
+    match head.starts_with(b"#!") {
+        true if executable => Content::Program,
+        true => Content::Unclear,
+        false if is_run_by_another(name) => Content::Unclear,
+        false => Content::Data,
+    }
+}
+
+/// Names of programs that an interpreter or a virtual machine runs, whatever their permissions are.
+fn is_run_by_another(name: &str) -> bool {
+    matches!(ending(name).as_str(), "jar" | "js" | "php" | "pl" | "py" | "pyc" | "rb" | "sh" | "war")
 }
 
 /// `uninstall.sh`, `unins000`: all that it can do is to remove what is left.
@@ -276,7 +289,10 @@ mod tests {
             ("libx.so.1", b"\x7fELF", false, Content::Program),
             ("libx.so.1", b"gone", false, Content::Data),
             ("run.sh", b"#!/bin/sh", true, Content::Program),
-            ("run.sh", b"#!/bin/sh", false, Content::Data),
+            ("run.sh", b"#!/bin/sh", false, Content::Unclear),
+            ("run", b"#!/bin/sh", false, Content::Unclear),
+            ("server.jar", b"PK\x03\x04", false, Content::Unclear),
+            ("uninstall.py", b"import os", false, Content::Data),
             ("uninspected", b"\x7fELF", true, Content::Program),
             ("unins000", b"\x7fELF", true, Content::Program),
             ("uninstall.sh", b"#!/bin/sh", true, Content::Data),

@@ -97,7 +97,8 @@ fn observation(examiner: &mut Examiner<'_>, path: &str, file: FileAt) -> Observa
         FileKind::Directory => match examiner.folder(path, file.identity) {
             Contents::NoFiles => Some(ReportedState::NoFiles),
             Contents::NoProgram => Some(ReportedState::NoProgram),
-            Contents::Program | Contents::Unknown => None,
+            Contents::Unknown => Some(ReportedState::Unclear),
+            Contents::Program => None,
         },
     };
     state.into_iter().for_each(|state| observation.set_state(state));
@@ -112,6 +113,7 @@ fn state_of_file(examiner: &mut Examiner<'_>, path: &str, executable: bool) -> O
     match examiner.file(path, executable)? {
         Head::Empty => Some(ReportedState::NoProgram),
         Head::Content(Content::Data) if !is_settings && !has_ending => Some(ReportedState::NoProgram),
+        Head::Content(Content::Unclear) if !is_settings && !has_ending => Some(ReportedState::Unclear),
         Head::Content(_) => None,
     }
 }

@@ -36,7 +36,10 @@ fn directory(context: &ScanContext, store: &Store, place: &str, entries: &[Entry
                     // Portage renames an entry when it is complete; until then its files are not all there.
                     let finished = package.name.strip_prefix("-MERGING-");
                     if finished.is_some() {
-                        builder.problem(format!("{folder}/{}: Portage is installing this package", package.name));
+                        builder.problem(format!(
+                            "{folder}/{}: Portage is installing this package; scan again when it has finished",
+                            package.name
+                        ));
                     }
                     let entry = of_portage(finished.unwrap_or(&package.name));
                     add(store, &folder, &package.name, entry, &category.name, builder);
