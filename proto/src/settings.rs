@@ -154,6 +154,31 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
         self.fault(key, format!("unknown key{hint}"));
     }
 
+    fn whole_fault(&mut self, path: &Path, reason: String) {
+        self.faults.push(ConfigFault { place: path.display().to_string(), key: String::new(), reason });
+    }
+
+    /// The merged settings. Values with faults have their defaults.
+    pub fn merged(&mut self) -> K {
+        serde_json::from_value(self.merged.clone()).unwrap_or_else(|error| {
+            self.fault("", error.to_string());
+            K::default()
+        })
+    }
+
+    /// Ends the collection.
+    ///
+    /// # Errors
+    /// All faults that were found, sorted, each once.
+    pub fn finish(mut self) -> Result<(), ConfigFaults> {
+        self.faults.sort();
+        self.faults.dedup();
+        if self.faults.is_empty() { Ok(()) } else { Err(ConfigFaults(self.faults)) }
+    }
+}
+
+/// Faults; a table of the settings can report them without knowing the other tables.
+impl<K> Layers<K> {
     /// Reports a fault of a key, in the layer that set it.
     pub fn fault(&mut self, key: &str, reason: impl Into<String>) {
         let place = self.places.get(key).map_or("the defaults", String::as_str).to_owned();
@@ -177,28 +202,6 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
         if *value < min || *value > max {
             self.fault(key, format!("{} is not between {} and {}", show(value), show(&min), show(&max)));
         }
-    }
-
-    fn whole_fault(&mut self, path: &Path, reason: String) {
-        self.faults.push(ConfigFault { place: path.display().to_string(), key: String::new(), reason });
-    }
-
-    /// The merged settings. Values with faults have their defaults.
-    pub fn merged(&mut self) -> K {
-        serde_json::from_value(self.merged.clone()).unwrap_or_else(|error| {
-            self.fault("", error.to_string());
-            K::default()
-        })
-    }
-
-    /// Ends the collection.
-    ///
-    /// # Errors
-    /// All faults that were found, sorted, each once.
-    pub fn finish(mut self) -> Result<(), ConfigFaults> {
-        self.faults.sort();
-        self.faults.dedup();
-        if self.faults.is_empty() { Ok(()) } else { Err(ConfigFaults(self.faults)) }
     }
 }
 

@@ -8,6 +8,7 @@
 mod accounts;
 mod backup;
 mod booted;
+mod bounds;
 mod changes;
 mod cli;
 mod crash;

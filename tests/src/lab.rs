@@ -59,6 +59,27 @@ impl Lab {
         Self::ready(Some(store_url.to_owned()))?.started()
     }
 
+    /// Initialises and starts a collector with these settings (TOML).
+    ///
+    /// # Errors
+    /// It did not start. The error has its output.
+    pub fn start_with_settings(settings: &str) -> Result<Self> {
+        let mut lab = Self::ready(None)?;
+        lab.write_settings(settings)?;
+        lab.started()
+    }
+
+    /// Writes the settings file that `serve` reads from now on.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_settings(&mut self, settings: &str) -> Result<()> {
+        let file = self.folder.path().join("settings.toml");
+        std::fs::write(&file, settings)?;
+        self.flags = vec!["--config".to_owned(), file.display().to_string()];
+        Ok(())
+    }
+
     /// Starts another collector on this one's store, with this one's CA and admin token.
     ///
     /// # Errors

@@ -114,6 +114,7 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
         tasks_stop: StopToken::new(),
         settings,
     };
+    collector.metrics.set_limits(&collector.settings.limits);
     collector.readiness.store.store(true, Ordering::Release);
     let reload = Arc::new(Notify::new());
     let keeper = collector.keeper(seen);

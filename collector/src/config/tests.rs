@@ -120,3 +120,21 @@ fn the_shipped_file_has_every_key_with_its_default() {
     };
     assert_eq!(names(&keys), names(&json(&read)), "every key is in the file");
 }
+
+#[test]
+fn every_number_and_duration_of_the_shipped_file_is_a_limit_in_the_metrics() {
+    let (_directory, layers) = with_file("[agents]\nconnections = 7\n");
+    let limits = layers.load().expect("valid").limits;
+    let value = |setting: &str| limits.iter().find(|limit| limit.setting == setting).map(|limit| limit.value);
+    assert_eq!(value("agents.connections"), Some(7.0), "as set");
+    assert_eq!(value("pace.next"), Some(300.0), "a duration in seconds");
+    assert_eq!(value("log.filter"), None, "a text is no limit");
+    let shipped: toml::Table = toml::from_str(include_str!("../../../deploy/config/collector.toml")).expect("TOML");
+    for (table, keys) in &shipped {
+        for (key, written) in keys.as_table().into_iter().flatten() {
+            let is_limit = written.is_integer()
+                || written.as_str().is_some_and(|text| text.starts_with(char::is_numeric) && !text.contains(':'));
+            assert_eq!(value(&format!("{table}.{key}")).is_some(), is_limit, "{table}.{key}");
+        }
+    }
+}

@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::config::SettingValue;
+
 /// A listener, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ListenerName {
@@ -81,6 +83,11 @@ struct ReloadLabel {
     result: ReloadEnd,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SettingLabel {
+    setting: String,
+}
+
 /// A finished call.
 #[derive(Debug, Clone, Copy)]
 pub struct Call {
@@ -111,6 +118,7 @@ pub struct Metrics {
     judge_queue_hosts: Gauge,
     judge_queue_lag: Gauge<f64, AtomicU64>,
     hosts: Gauge<i64, AtomicI64>,
+    limits: Family<SettingLabel, Gauge<f64, AtomicU64>>,
 }
 
 impl Metrics {
@@ -134,6 +142,7 @@ impl Metrics {
             judge_queue_hosts: Gauge::default(),
             judge_queue_lag: Gauge::default(),
             hosts: Gauge::default(),
+            limits: Family::default(),
         };
         metrics.register();
         Arc::new(metrics)
@@ -158,6 +167,7 @@ impl Metrics {
             self.judge_queue_lag.clone(),
         );
         registry.register("hosts", "Enrolled hosts", self.hosts.clone());
+        registry.register("limit", "Numeric settings by key; durations in seconds", self.limits.clone());
     }
 
     /// Counts a finished call.
@@ -216,6 +226,13 @@ impl Metrics {
         self.hosts.set(i64::try_from(hosts).unwrap_or(i64::MAX));
     }
 
+    /// Shows the numeric settings.
+    pub fn set_limits(&self, settings: &[SettingValue]) {
+        for SettingValue { setting, value } in settings {
+            self.limits.get_or_create(&SettingLabel { setting: setting.clone() }).set(*value);
+        }
+    }
+
     /// All of them in the OpenMetrics text format.
     ///
     /// # Errors
@@ -256,6 +273,7 @@ mod tests {
         metrics.upload_bytes(12);
         let open = metrics.connection(ListenerName::operators);
         metrics.set_judge_queue(3, Duration::from_millis(1500));
+        metrics.set_limits(&[SettingValue { setting: "agents.connections".to_owned(), value: 20_000.0 }]);
         let text = metrics.text().expect("written");
         for line in [
             "muster_calls_total{listener=\"agents\",method=\"CheckIn\",code=\"ok\"} 1",
@@ -266,6 +284,7 @@ mod tests {
             "muster_connections{listener=\"operators\"} 1",
             "muster_judge_queue_hosts 3",
             "muster_judge_queue_lag_seconds 1.5",
+            "muster_limit{setting=\"agents.connections\"} 20000.0",
         ] {
             assert!(text.contains(line), "{line:?} is missing in:\n{text}");
         }
