@@ -140,7 +140,8 @@ fn scan_with(all: Vec<Box<dyn Source>>, root: sources::root::Root, options: &Sca
     let (items, outcome) = people::items(home_items, options.user_scope, options.user_key.as_ref());
     (state.user_items, state.users_outcome) =
         (items, if homes_complete { outcome } else { outcome.map(people::incomplete) });
-    let facts = sources::facts(&context);
+    // Names of files and processes are chosen by the host's users, and the collector refuses texts that cannot be seen.
+    let (facts, state) = (sources::facts(&context).cleaned(), state.cleaned());
     // Sources over their time limit still hold the context. Their next access fails, and their threads end.
     context.root.close();
     ScanResult { snapshot: Snapshot::new(PLATFORM, entries), sections, state, facts, took }
@@ -170,6 +171,10 @@ fn encode(
         canonical = canonical::section_bytes(&section);
         outcome = Outcome::Partial;
         reason = format!("only {items} of {total} observations fit in a section");
+    }
+    // The collector refuses an outcome that its section contradicts.
+    if matches!(outcome, Outcome::Found | Outcome::Empty) {
+        outcome = if items > 0 { Outcome::Found } else { Outcome::Empty };
     }
     let encoded = (items > 0).then(|| EncodedSection { source, digest: Digest::of(&canonical), items, canonical });
     let digest = encoded.as_ref().map(|encoded| encoded.digest);

@@ -18,13 +18,14 @@ use tokio::sync::Notify;
 
 pub use self::backup::{copy_check, copy_in, copy_out, occupants};
 pub use self::changes::{ChangeKey, ChangesQuery, NotAChangeKey, StoredChanges};
+pub use self::contradiction::Contradiction;
 pub use self::copy::{CopyCheck, Restoration, StoreKind};
 pub use self::decide::accounts::AccountRefusal;
 pub use self::host_query::{HostKey, HostQuery, HostSort};
 pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
 pub use self::operations::{
     CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, KeyRenewal, NewToken, Readmission,
-    Readmitted,
+    Readmitted, Renewed,
 };
 pub use self::site_scope::SiteScope;
 pub(crate) use self::software::software_page_is_full;
@@ -41,6 +42,7 @@ mod body;
 mod changes;
 #[cfg(test)]
 pub(crate) mod contract;
+mod contradiction;
 mod copy;
 mod decide;
 mod fault;
@@ -293,9 +295,8 @@ pub trait Store: Send + Sync + 'static {
     /// nothing.
     ///
     /// # Errors
-    /// [`StoreError::Operation`] if the host does not have the old key, its keys are revoked, or another host has the
-    /// new key. The database fails.
-    async fn host_rekey(&self, renewal: KeyRenewal) -> Result<(), StoreError>;
+    /// The database fails. A renewal that is refused is no error: see [`Renewed`].
+    async fn host_rekey(&self, renewal: KeyRenewal) -> Result<Renewed, StoreError>;
 
     /// Records a check-in, and changed facts and state if they were sent. If the snapshot is stored and complete, it
     /// becomes the host's current one. A check-in that changes nothing but "last seen" is answered from memory; its
@@ -458,10 +459,4 @@ fn matches_its_digest(operation: &Delivery) -> Result<(), StoreError> {
         }),
         _ => Ok(()),
     }
-}
-
-/// A renewal that was refused: see [`Store::host_rekey`].
-fn renewal_refused(host: HostId) -> StoreError {
-    let reason = format!("host {host} does not have the old key, or another host has the new one");
-    StoreError::Operation { operation: "host_rekey", reason }
 }

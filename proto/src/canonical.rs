@@ -63,6 +63,14 @@ pub enum NotCanonical {
         /// Offset of its first byte.
         at: usize,
     },
+    /// A source that found something and names no section, or found nothing and names one.
+    #[error("{}", contradiction(*.source_name, *.outcome))]
+    Outcome {
+        /// The source.
+        source_name: SourceName,
+        /// Its outcome.
+        outcome: Outcome,
+    },
     /// Elements out of order, or an element twice.
     #[error("{field} {index} is out of order or a duplicate")]
     Order {
@@ -91,6 +99,11 @@ impl NotCanonical {
     pub const fn is_limit(&self) -> bool {
         matches!(self, Self::Limit { .. })
     }
+}
+
+fn contradiction(source: SourceName, outcome: Outcome) -> String {
+    let but = if outcome == Outcome::Found { "has no section" } else { "has a section" };
+    format!("source {source} has the outcome {outcome}, but {but}")
 }
 
 /// The canonical bytes of a section. [`Section::new`] has already cut its texts to the limits.
@@ -194,6 +207,15 @@ fn read_entry(reader: &mut Reader<'_>) -> Result<SnapshotEntry, NotCanonical> {
         1 => Some(reader.digest()?),
         other => return Err(NotCanonical::Value { field: "has_section", at, value: u64::from(other) }),
     };
+    let contradicts = match outcome {
+        Outcome::Found => section.is_none(),
+        Outcome::Empty => section.is_some(),
+        // Whatever was read of such a source counts, and there may be nothing.
+        Outcome::Partial | Outcome::NotApplicable | Outcome::Denied | Outcome::Failed | Outcome::TimedOut => false,
+    };
+    if contradicts {
+        return Err(NotCanonical::Outcome { source_name: source, outcome });
+    }
     Ok(SnapshotEntry { source, outcome, reason, watchlist, section })
 }
 

@@ -10,7 +10,7 @@ pub mod stored;
 pub use agent::{RefusalDetail, SectionUpload};
 pub use ambiguous::{ambiguous_host, hosts_meant};
 
-use crate::model::{HostId, InvalidId, Timestamp, UnknownName};
+use crate::model::{HostId, InvalidId, Timestamp, UnknownName, is_visible_text};
 
 /// A message that cannot be converted to the model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +46,12 @@ pub enum ConvertError {
         field: &'static str,
         /// The received value.
         code: u32,
+    },
+    /// A text that people read, and that is not what it looks like.
+    #[error("{field} has control characters, invisible characters, or space at an end")]
+    Text {
+        /// The field.
+        field: &'static str,
     },
     /// A limit of the contract is exceeded.
     #[error("{field} has {value}; the limit {limit_name} is {limit}")]
@@ -87,6 +93,10 @@ fn present<T>(field: &'static str, value: Option<T>) -> Result<T, ConvertError> 
 
 const fn within(field: &'static str, value: usize, limit_name: &'static str, limit: usize) -> Result<(), ConvertError> {
     if value > limit { Err(ConvertError::Limit { field, value, limit_name, limit }) } else { Ok(()) }
+}
+
+fn visible(field: &'static str, text: &str) -> Result<(), ConvertError> {
+    if is_visible_text(text) { Ok(()) } else { Err(ConvertError::Text { field }) }
 }
 
 fn instant(millis: Option<i64>) -> Option<Timestamp> {

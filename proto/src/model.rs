@@ -4,6 +4,7 @@ mod account;
 mod cause;
 mod clean;
 mod closed_list;
+mod hidden;
 mod host;
 mod ids;
 mod ledger;
@@ -25,8 +26,9 @@ mod watchlist;
 pub use account::{AccountReport, AccountTokenReport, Holder};
 pub use cause::Cause;
 pub use clean::clean_text;
-pub(crate) use clean::is_clean_text;
+pub(crate) use clean::{is_clean_text, is_visible_text};
 pub use closed_list::UnknownName;
+pub use hidden::is_hidden;
 pub use host::{HostFacts, HostState, Losses, RealtimeEvidence, SignatureState, UnitState, UserItem, UserScope};
 pub use ids::{
     AccountId, AccountName, Digest, HostId, InvalidId, KeyFingerprint, OrderId, ProductId, RunId, SiteId, TokenId,

@@ -11,7 +11,8 @@ mod progress;
 mod table;
 mod width;
 
-pub use escape::{Escaping, is_hidden, json_text, page, printable};
+pub use crate::model::is_hidden;
+pub use escape::{Escaping, json_text, page, printable};
 pub use output::PipeSafe;
 pub use paint::Paint;
 pub use progress::{Progress, ShownProgress, StderrAboveProgress};

@@ -50,7 +50,12 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
     (member(Platform::ALL), prop::collection::vec(entry, 0..12)).prop_map(|(platform, entries)| {
         let entry = |(source, outcome, reason, watchlist, digest): (_, _, _, _, Option<[u8; 32]>)| SnapshotEntry {
             source,
-            outcome,
+            // Something was found if and only if there is a section; the other outcomes may have one.
+            outcome: match (outcome, digest) {
+                (Outcome::Found | Outcome::Empty, Some(_)) => Outcome::Found,
+                (Outcome::Found | Outcome::Empty, None) => Outcome::Empty,
+                (other, _) => other,
+            },
             reason,
             watchlist,
             section: digest.map(Digest::from_bytes),
@@ -141,6 +146,25 @@ fn the_bytes_of_version_one_do_not_change() {
         snapshot_bytes(&Snapshot::new(Platform::Linux, vec![entry])),
         b"MSNP\x01\x01\x01\x03\x04\xac\x02\x02no\x00"
     );
+}
+
+#[test]
+fn a_source_that_found_something_names_a_section_and_one_that_found_nothing_names_none() {
+    let digest = Some(Digest::of(b"section"));
+    let read = |outcome, section| {
+        let entry = SnapshotEntry { source: SourceName::Rpm, outcome, reason: String::new(), watchlist: 0, section };
+        read_snapshot(&snapshot_bytes(&Snapshot::new(Platform::Linux, vec![entry])))
+    };
+    for (outcome, section, but) in
+        [(Outcome::Found, None, "found, but has no section"), (Outcome::Empty, digest, "empty, but has a section")]
+    {
+        let error = read(outcome, section).expect_err("contradicts itself");
+        assert_eq!(error.to_string(), format!("source rpm has the outcome {but}"));
+    }
+    for outcome in Outcome::ALL {
+        let honest = if *outcome == Outcome::Found { digest } else { None };
+        assert!(read(*outcome, honest).is_ok(), "{outcome}");
+    }
 }
 
 #[test]

@@ -144,7 +144,7 @@ pub async fn enroll(
     };
     let key = store.key(number)?;
     let context = ScanContext::new(root, ScanOptions::default().watchlist);
-    let facts = sources::facts(&context);
+    let facts = sources::facts(&context).cleaned();
     let fingerprint = fingerprint(&context.root);
     let identity = uplink::enroll(&target, token, &key, facts, fingerprint, now).await?;
     store.save(&identity)?;

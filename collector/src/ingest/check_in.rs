@@ -11,7 +11,7 @@ use prost::Message as _;
 use tonic::Extensions;
 
 use super::refuse::Refused;
-use super::{Inside, OfRules, enroll, peer};
+use super::{Inside, OfRules, peer};
 use crate::store::{CheckIn, CheckInAnswer};
 
 pub(super) async fn check_in(
@@ -30,7 +30,7 @@ pub(super) async fn check_in(
     let run = RunId::try_from(request.run_id.as_ref()).map_err(Refused::id("CheckInRequest.run_id"))?;
     let snapshot =
         Digest::try_from(request.snapshot_digest.as_ref()).map_err(Refused::id("CheckInRequest.snapshot_digest"))?;
-    let facts = request.facts.map(HostFacts::try_from).transpose()?.map(enroll::checked).transpose()?;
+    let facts = request.facts.map(HostFacts::try_from).transpose()?;
     let state = request.state.map(HostState::try_from).transpose()?;
     if let Some(losses) = state.as_ref().map(|state| state.losses).filter(|losses| losses.total() > 0) {
         tracing::info!(
@@ -51,6 +51,9 @@ pub(super) async fn check_in(
         CheckInAnswer::Current => (false, Vec::new()),
         CheckInAnswer::SnapshotWanted => (true, Vec::new()),
         CheckInAnswer::SectionsWanted(digests) => (true, digests),
+        CheckInAnswer::Contradicts(contradiction) => {
+            return Err(Refused::malformed(format!("CheckInRequest.snapshot_digest: {contradiction}")));
+        }
         CheckInAnswer::HostUnknown => return Err(Refused::unknown("this host is unknown to the collector")),
     };
     let watchlist = &rules.watchlist;

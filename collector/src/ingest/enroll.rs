@@ -3,7 +3,7 @@
 
 use muster_proto::convert::ConvertError;
 use muster_proto::model::{EnrollmentToken, HostFacts, HostId, TokenError};
-use muster_proto::{canonical, limits, wire};
+use muster_proto::{limits, wire};
 
 use super::Inside;
 use super::refuse::Refused;
@@ -13,7 +13,7 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
     let now = inside.now();
     let token = token(&request.token)?;
     let facts = request.facts.ok_or(ConvertError::Missing { field: "EnrollRequest.facts" })?;
-    let facts = checked(HostFacts::try_from(facts)?)?;
+    let facts = HostFacts::try_from(facts)?;
     if !matches!(request.fingerprint.len(), 0 | 32) {
         return Err(Refused::malformed("EnrollRequest.fingerprint is not valid: it must be empty or 32 bytes"));
     }
@@ -43,6 +43,7 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
         Enrolled::TokenUsedUp => return Err(Refused::denied("the enrollment token is used up")),
         Enrolled::TokenRevoked => return Err(Refused::denied("the enrollment token is revoked")),
         Enrolled::KeyRevoked => return Err(Refused::revoked("the keys of this host are revoked")),
+        Enrolled::KeySuperseded => return Err(Refused::superseded()),
     };
     // The store decides first, so that no certificate exists for a token that it refuses.
     let signed = inside.authority.sign_host(&request.csr, host, &site, now)?;
@@ -70,20 +71,4 @@ fn token(text: &str) -> Result<EnrollmentToken, Refused> {
             Refused::malformed(format!("EnrollRequest.token is not valid: {error}"))
         }
     })
-}
-
-/// Refuses facts with control characters, because terminals and web pages show them.
-pub(super) fn checked(facts: HostFacts) -> Result<HostFacts, Refused> {
-    for (field, text) in [
-        ("HostFacts.hostname", &facts.hostname),
-        ("HostFacts.os_name", &facts.os_name),
-        ("HostFacts.kernel", &facts.kernel),
-        ("HostFacts.architecture", &facts.architecture),
-        ("HostFacts.agent_version", &facts.agent_version),
-    ] {
-        if canonical::clean_text(text, text.len()) != *text {
-            return Err(Refused::malformed(format!("{field} has control characters or space at an end")));
-        }
-    }
-    Ok(facts)
 }

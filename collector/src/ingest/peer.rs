@@ -39,9 +39,14 @@ pub(super) async fn known(
     }
     let identity =
         identity.ok_or_else(|| Refused::unknown("the key of this certificate is unknown to the collector"))?;
-    // This is asked here and not in `in_force`, because a revoked host must not renew either.
+    // Both are asked here and not in `in_force`, because such a host must not renew either.
     if identity.revoked {
         return Err(Refused::revoked("the keys of this host are revoked"));
+    }
+    // A key is superseded when a newer one is used, so a lost answer to a renewal does not shut the host out. A renewal
+    // would take the host from the machine that has the newer key.
+    if identity.superseded {
+        return Err(Refused::superseded());
     }
     Ok(Peer { identity, certificate })
 }
@@ -56,10 +61,6 @@ pub(super) async fn in_force(
     let Peer { identity, certificate } = known(inside, extensions, facts, now).await?;
     if certificate.is_expired(now) {
         return Err(Refused::re_key(format!("the certificate expired at {}; renew it", certificate.expires_at)));
-    }
-    // A key is superseded when a newer one is used, so a lost answer to a renewal does not shut the host out.
-    if identity.superseded {
-        return Err(Refused::re_key("the host has a newer key than this certificate; renew it"));
     }
     Ok(identity)
 }

@@ -7,8 +7,8 @@
 use muster_proto::model::{HostFacts, Timestamp};
 use muster_proto::wire;
 
+use super::Inside;
 use super::refuse::Refused;
-use super::{Inside, enroll};
 use crate::store::{Readmission, Readmitted, Restoration, StoreError};
 use crate::tls::CertificateFacts;
 
@@ -38,7 +38,7 @@ pub(super) async fn readmit(
     if !inside.restorations().await?.iter().any(|restored| restored.covers(issued_at, now)) {
         return Ok(false);
     }
-    let facts = facts.cloned().map(HostFacts::try_from).transpose()?.map(enroll::checked).transpose()?;
+    let facts = facts.cloned().map(HostFacts::try_from).transpose()?;
     let readmission = Readmission { host, site, key: certificate.key, issued_at, facts, now };
     match inside.store.host_readmit(readmission).await? {
         Readmitted::Host => {

@@ -62,6 +62,11 @@ impl Refused {
         Self::new(Code::PermissionDenied, RefusalClass::Revoked, message)
     }
 
+    /// A key that was replaced by a newer one of the same host.
+    pub(super) fn superseded() -> Self {
+        Self::revoked("the host of this key has used a newer key; enroll this machine again, with a new key")
+    }
+
     /// A host that is enrolled in another site than the token's.
     pub(super) fn other_site(site: &SiteId, token_site: &SiteId) -> Self {
         let message = format!("this host is enrolled in site {site}, and the token is for site {token_site}");

@@ -7,7 +7,7 @@ use tonic::Extensions;
 
 use super::refuse::Refused;
 use super::{Inside, peer};
-use crate::store::KeyRenewal;
+use crate::store::{KeyRenewal, Renewed};
 use crate::tls::CertificateFacts;
 
 /// Prefix of the signed message, so that a signature made for another purpose is not valid here.
@@ -33,11 +33,19 @@ pub(super) async fn renew(
         return Err(Refused::malformed("RenewRequest.proof is not a signature of the old key over this request"));
     }
     // Quarantine is inherited; otherwise a second renewal would end it.
-    let quarantined = certificate.is_expired(now) || identity.superseded || identity.quarantined;
+    let quarantined = certificate.is_expired(now) || identity.quarantined;
     // Signing comes before the new key is stored: if it fails, the old key is still the host's.
     let signed = inside.authority.sign_host(&request.csr, identity.host, &identity.site, now)?;
     let renewal = KeyRenewal { host: identity.host, old: certificate.key, new: new_key, quarantine: quarantined, now };
-    inside.store.host_rekey(renewal).await?;
+    match inside.store.host_rekey(renewal).await? {
+        Renewed::Host => {}
+        Renewed::NewKeyTaken => {
+            return Err(Refused::malformed("RenewRequest.csr has the key of another host; make a new key"));
+        }
+        // The key was revoked or replaced since this call found its host.
+        Renewed::OldKeyInvalid => return Err(Refused::revoked("the keys of this host are revoked")),
+        Renewed::OldKeySuperseded => return Err(Refused::superseded()),
+    }
     tracing::info!(host.id = %identity.host, quarantined, "renewed the certificate of a host");
     Ok(wire::RenewResponse {
         certificate: signed.certificate_der.into(),

@@ -67,6 +67,9 @@ pub(super) async fn upload(
         Delivered::SnapshotWanted => {
             return Err(Refused::malformed("UploadRequest.snapshot is missing: the snapshot is not known"));
         }
+        Delivered::Contradicts(contradiction) => {
+            return Err(Refused::malformed(format!("UploadHeader.snapshot_digest: {contradiction}")));
+        }
         Delivered::HostUnknown => return Err(Refused::unknown("the collector does not know this host")),
     };
     Ok(wire::UploadResponse {

@@ -68,6 +68,7 @@ macro_rules! suite {
             a_snapshot_becomes_current_when_its_last_section_is_there
             a_section_that_came_is_kept_though_others_are_missing
             a_snapshot_with_another_digest_is_refused_and_nothing_is_kept
+            a_snapshot_of_another_platform_or_with_a_section_of_one_is_never_current
             a_replayed_check_in_changes_nothing
             a_late_message_of_an_earlier_process_does_not_bring_back_its_snapshot
             a_late_delivery_does_not_move_the_pointer_back

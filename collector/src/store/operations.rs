@@ -7,6 +7,8 @@ use muster_proto::model::{
     Digest, HostFacts, HostId, HostState, KeyFingerprint, RunId, SiteId, Snapshot, Timestamp, TokenId,
 };
 
+use super::contradiction::Contradiction;
+
 /// A new enrollment token. Of its secret, only the hash is stored.
 #[derive(Debug, Clone)]
 pub struct NewToken {
@@ -72,6 +74,8 @@ pub enum Enrolled {
     TokenRevoked,
     /// The key belongs to a host whose keys are revoked.
     KeyRevoked,
+    /// The key belongs to a host that has used a newer one.
+    KeySuperseded,
 }
 
 /// A host, identified by one of its keys.
@@ -83,7 +87,7 @@ pub struct HostIdentity {
     pub site: SiteId,
     /// Whether the host's keys are revoked.
     pub revoked: bool,
-    /// Whether the host is quarantined: a key was renewed after its certificate had expired or was replaced.
+    /// Whether the host is quarantined: a key was renewed after its certificate had expired.
     pub quarantined: bool,
     /// Whether the host has used a newer key: this is a clone, or a machine that was restored from an old image.
     pub superseded: bool,
@@ -98,10 +102,23 @@ pub struct KeyRenewal {
     pub old: KeyFingerprint,
     /// The key of the new certificate.
     pub new: KeyFingerprint,
-    /// Whether to quarantine the host: the old certificate had expired or was replaced.
+    /// Whether to quarantine the host: the old certificate had expired.
     pub quarantine: bool,
     /// Now.
     pub now: Timestamp,
+}
+
+/// The answer to a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewed {
+    /// The host has the new key.
+    Host,
+    /// The host does not have the old key, or its keys are revoked.
+    OldKeyInvalid,
+    /// The host has used a newer key than the old one.
+    OldKeySuperseded,
+    /// Another host has the new key.
+    NewKeyTaken,
 }
 
 /// The readmission of a host by its certificate, after a restore.
@@ -197,6 +214,8 @@ pub enum CheckInAnswer {
         /// Whether the snapshot that it names is the host's current one.
         current: bool,
     },
+    /// The snapshot cannot be of this host. Nothing was changed.
+    Contradicts(Contradiction),
     /// There is no such host.
     HostUnknown,
 }
@@ -231,6 +250,8 @@ pub enum Delivered {
     SectionsWanted(Vec<Digest>),
     /// The snapshot itself is missing; the sections that were sent are stored.
     SnapshotWanted,
+    /// The snapshot cannot be of this host, whose current snapshot stays; what was sent is stored.
+    Contradicts(Contradiction),
     /// There is no such host.
     HostUnknown,
 }

@@ -73,9 +73,9 @@ use self::tls::Tls;
 use self::writer::Writer;
 use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity,
-    HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission, Readmitted, Restoration,
+    HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission, Readmitted, Renewed, Restoration,
     Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError, StoredChanges, StoredHost, StoredHostRow,
-    matches_its_digest, renewal_refused,
+    matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -216,12 +216,12 @@ impl Store for PostgresStore {
         readmitted
     }
 
-    async fn host_rekey(&self, renewal: KeyRenewal) -> Result<(), StoreError> {
+    async fn host_rekey(&self, renewal: KeyRenewal) -> Result<Renewed, StoreError> {
         let rekey = |lease: Arc<Lease>| async move { identity::rekey(&lease, &renewal).await };
-        let is_done = self.pool.run("host_rekey", Write, rekey).await;
+        let renewed = self.pool.run("host_rekey", Write, rekey).await;
         // Also after an error: the renewal may have been committed.
         self.memory.identities_forget(Some(renewal.host));
-        if is_done? { Ok(()) } else { Err(renewal_refused(renewal.host)) }
+        renewed
     }
 
     async fn check_in(&self, operation: CheckIn) -> Result<CheckInAnswer, StoreError> {

@@ -29,6 +29,14 @@ pub(in crate::store) fn encode(snapshot: &Snapshot, numbers: &[i64]) -> Vec<u8> 
     bytes
 }
 
+/// The platform of a stored form.
+pub(in crate::store) fn platform(bytes: &[u8]) -> Step<Platform> {
+    match bytes {
+        [FORM, code, ..] => Platform::from_code(*code).ok_or_else(|| broken("it has an unknown platform")),
+        _ => Err(broken("its form is not known")),
+    }
+}
+
 /// The row numbers of the sections in a stored form.
 pub(in crate::store) fn sections(bytes: &[u8]) -> Step<Vec<i64>> {
     let mut sections = Vec::new();

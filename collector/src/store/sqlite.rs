@@ -63,9 +63,9 @@ use self::section::Packed;
 use self::writer::Writer;
 use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity,
-    HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission, Readmitted, Restoration,
+    HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission, Readmitted, Renewed, Restoration,
     Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError, StoredChanges, StoredHost, StoredHostRow,
-    matches_its_digest, renewal_refused,
+    matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -155,9 +155,8 @@ impl Store for SqliteStore {
         self.writer.operation("host_readmit", move |context| identity::readmit(context, &readmission)).await
     }
 
-    async fn host_rekey(&self, renewal: KeyRenewal) -> Result<(), StoreError> {
-        let is_done = self.writer.operation("host_rekey", move |context| identity::rekey(context, renewal)).await?;
-        if is_done { Ok(()) } else { Err(renewal_refused(renewal.host)) }
+    async fn host_rekey(&self, renewal: KeyRenewal) -> Result<Renewed, StoreError> {
+        self.writer.operation("host_rekey", move |context| identity::rekey(context, renewal)).await
     }
 
     async fn check_in(&self, operation: CheckIn) -> Result<CheckInAnswer, StoreError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{ConvertError, code, id, instant, present, within};
+use super::{ConvertError, code, id, instant, present, visible, within};
 use crate::model::{
     Digest, HostFacts, HostState, Losses, Outcome, Pace, RealtimeEvidence, RefusalClass, SignatureState, Timestamp,
     UnitState, UserItem, Watchlist,
@@ -87,6 +87,7 @@ impl TryFrom<wire::HostFacts> for HostFacts {
     type Error = ConvertError;
     fn try_from(facts: wire::HostFacts) -> Result<Self, ConvertError> {
         within("HostFacts.hostname", facts.hostname.len(), "HOSTNAME_BYTES", limits::HOSTNAME_BYTES)?;
+        visible("HostFacts.hostname", &facts.hostname)?;
         for (field, text) in [
             ("HostFacts.os_name", &facts.os_name),
             ("HostFacts.kernel", &facts.kernel),
@@ -94,6 +95,7 @@ impl TryFrom<wire::HostFacts> for HostFacts {
             ("HostFacts.agent_version", &facts.agent_version),
         ] {
             within(field, text.len(), "TEXT_BYTES", limits::TEXT_BYTES)?;
+            visible(field, text)?;
         }
         let platform = facts.platform.parse();
         Ok(Self {
@@ -183,16 +185,13 @@ impl TryFrom<wire::HostState> for HostState {
 }
 
 fn check_state(state: &wire::HostState) -> Result<(), ConvertError> {
-    within("HostState.boot_id", state.boot_id.len(), "TEXT_BYTES", limits::TEXT_BYTES)?;
     within("HostState.addresses", state.addresses.len(), "ADDRESSES_PER_HOST", limits::ADDRESSES_PER_HOST)?;
     within("HostState.units", state.units.len(), "UNITS_PER_HOST", limits::UNITS_PER_HOST)?;
     within("HostState.signatures", state.signatures.len(), "SIGNATURES_PER_HOST", limits::SIGNATURES_PER_HOST)?;
     within("HostState.realtime", state.realtime.len(), "REALTIME_PER_HOST", limits::REALTIME_PER_HOST)?;
     within("HostState.user_items", state.user_items.len(), "USER_ITEMS_PER_HOST", limits::USER_ITEMS_PER_HOST)?;
-    let texts = state
-        .addresses
-        .iter()
-        .map(|text| ("HostState.addresses", text))
+    let texts = std::iter::once(("HostState.boot_id", &state.boot_id))
+        .chain(state.addresses.iter().map(|text| ("HostState.addresses", text)))
         .chain(state.units.iter().map(|unit| ("HostState.units.name", &unit.name)))
         .chain(state.signatures.iter().map(|signature| ("HostState.signatures.place", &signature.place)))
         .chain(state.signatures.iter().map(|signature| ("HostState.signatures.version", &signature.version)))
@@ -201,6 +200,7 @@ fn check_state(state: &wire::HostState) -> Result<(), ConvertError> {
         .chain(state.user_items.iter().map(|item| ("HostState.user_items.place", &item.place)));
     for (field, text) in texts {
         within(field, text.len(), "TEXT_BYTES", limits::TEXT_BYTES)?;
+        visible(field, text)?;
     }
     Ok(())
 }

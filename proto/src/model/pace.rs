@@ -29,9 +29,9 @@ closed_list! {
         ClockSkewed = 1, "clock-skewed";
         /// The collector does not know this key.
         Unknown = 2, "unknown";
-        /// The key was revoked.
+        /// The key was revoked, or replaced by a newer one of the same host.
         Revoked = 3, "revoked";
-        /// The agent needs a new key: its certificate has expired, or two machines use the key.
+        /// The agent needs a new key, because its certificate has expired.
         ReKey = 4, "re-key";
         /// The collector is busy; the agent comes back later.
         Later = 5, "later";

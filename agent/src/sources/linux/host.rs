@@ -1,6 +1,5 @@
 //! `host`: operating system, kernel and hardware architecture. For a root that is not running, only what its files say.
 
-use muster_proto::limits;
 use muster_proto::model::{HostFacts, Kind, Observation, SourceName};
 
 use super::PLATFORM;
@@ -85,9 +84,6 @@ pub(in crate::sources) fn facts(context: &ScanContext) -> HostFacts {
     };
     if let Ok(os) = &context.os {
         facts.os_name = os.pretty_name();
-    }
-    for text in [&mut facts.hostname, &mut facts.os_name, &mut facts.kernel, &mut facts.architecture] {
-        *text = muster_proto::canonical::clean_text(text, limits::HOSTNAME_BYTES);
     }
     facts
 }

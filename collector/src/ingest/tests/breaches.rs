@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use muster_proto::model::{Digest, Kind, Observation, Platform, RefusalClass, Section, SourceName, Timestamp};
+use muster_proto::model::{
+    Digest, Kind, Observation, Outcome, Platform, RefusalClass, Section, Snapshot, SourceName, Timestamp,
+};
 use muster_proto::wire::upload_request::Part;
 use muster_proto::{canonical, limits, wire};
 use tonic::Code;
@@ -29,8 +31,11 @@ async fn uploads_that_break_the_contract_are_refused_by_name() {
     let elsewhere = Section::new(Platform::Linux, SourceName::Rpm, vec![Observation::new(Kind::Rpm, "adduser")]);
     let mut lying = snapshot(&elsewhere).entries().to_vec();
     lying[0].source = SourceName::Dpkg;
-    let lying = muster_proto::model::Snapshot::new(Platform::Linux, lying);
+    let lying = Snapshot::new(Platform::Linux, lying);
     let large = vec![b'x'; limits::SECTION_BYTES + 1];
+    let mut contradictions = [&seen, &seen].map(|honest| honest.entries().to_vec());
+    (contradictions[0][0].section, contradictions[1][0].outcome) = (None, Outcome::Empty);
+    let [without, empty_with] = contradictions.map(|entries| Snapshot::new(Platform::Linux, entries));
     let many = std::iter::repeat_n(section_part(&section), limits::SECTIONS_PER_UPLOAD + 1);
     let cut = bytes[..bytes.len() - 1].to_vec();
     for (parts, (code, class), words) in [
@@ -41,6 +46,16 @@ async fn uploads_that_break_the_contract_are_refused_by_name() {
         (vec![header(), Part::Snapshot(Bytes::from_static(b"MSNP"))], MALFORMED, "UploadRequest.snapshot"),
         (vec![header(), Part::Snapshot(vec![0; limits::SNAPSHOT_BYTES + 1].into())], LIMIT, "SNAPSHOT_BYTES"),
         (vec![header(), snapshot_part(&snapshot(&elsewhere))], MALFORMED, "UploadHeader.snapshot_digest"),
+        (
+            vec![machine.header(1, &without), snapshot_part(&without)],
+            MALFORMED,
+            "dpkg has the outcome found, but has no",
+        ),
+        (
+            vec![machine.header(1, &empty_with), snapshot_part(&empty_with)],
+            MALFORMED,
+            "outcome empty, but has a section",
+        ),
         (vec![header(), section_of(&[0; 31], bytes.clone())], MALFORMED, "SectionBody.digest"),
         (vec![header(), section_of(&[0; 32], bytes.clone())], MALFORMED, "SectionBody.digest"),
         (vec![header(), section_of(Digest::of(&cut).as_bytes(), cut)], MALFORMED, "SectionBody.canonical"),
@@ -81,6 +96,7 @@ async fn check_ins_that_break_the_contract_are_refused_by_name() {
         |n: usize, text: &str| wire::HostState { addresses: vec![text.to_owned(); n], ..wire::HostState::default() };
     let state = |state: wire::HostState| wire::CheckInRequest { state: Some(state), ..good.clone() };
     let facts = wire::HostFacts { platform: "amiga".to_owned(), ..super::facts() };
+    let invisible = wire::HostFacts { os_name: "Deb\u{200b}ian".to_owned(), ..super::facts() };
     for (request, (code, class), words) in [
         (wire::CheckInRequest { run_id: Bytes::from_static(b"x"), ..good.clone() }, MALFORMED, "CheckInRequest.run_id"),
         (
@@ -90,6 +106,9 @@ async fn check_ins_that_break_the_contract_are_refused_by_name() {
         ),
         (wire::CheckInRequest { facts: Some(facts), ..good.clone() }, MALFORMED, "HostFacts.platform"),
         (state(addresses(65, "192.0.2.1")), LIMIT, "ADDRESSES_PER_HOST"),
+        (state(addresses(1, "\u{1b}[2J")), MALFORMED, "HostState.addresses has control characters, invisible"),
+        (state(addresses(1, "web\u{202e}1")), MALFORMED, "HostState.addresses has control characters, invisible"),
+        (wire::CheckInRequest { facts: Some(invisible), ..good.clone() }, MALFORMED, "HostFacts.os_name"),
         (state(addresses(1, &"x".repeat(600))), LIMIT, "TEXT_BYTES"),
         (
             state(wire::HostState { units_outcome: 99, ..wire::HostState::default() }),

@@ -147,7 +147,21 @@ async fn a_renewal_is_proven_by_the_old_key_and_ends_it_when_the_new_one_is_used
     lab.check_in(&machine, 1, &all).await.expect("the old key is good until the new one is used");
     lab.check_in(&next, 2, &all).await.expect("the new key is good");
     let old = lab.check_in(&machine, 3, &all).await;
-    assert_refused(old, Code::Unauthenticated, RefusalClass::ReKey, &["newer key"]);
+    assert_refused(old, Code::PermissionDenied, RefusalClass::Revoked, &["newer key", "enroll"]);
+    let old = lab.client.renew(machine.calls(machine.renewal(&Machine::new()))).await;
+    assert_refused(old, Code::PermissionDenied, RefusalClass::Revoked, &["newer key", "enroll"]);
+    let old = lab.client.enroll(enroll_request(&machine.csr())).await;
+    assert_refused(old, Code::PermissionDenied, RefusalClass::Revoked, &["newer key", "enroll"]);
+}
+
+#[tokio::test]
+async fn a_renewal_to_the_key_of_another_host_is_refused_by_name() {
+    let mut lab = Lab::start().await;
+    let (machine, other) = (lab.enrolled().await, lab.enrolled().await);
+    let refused = lab.client.renew(machine.calls(machine.renewal(&other))).await;
+    let words = ["RenewRequest.csr", "another host"];
+    assert_refused(refused, Code::InvalidArgument, RefusalClass::Malformed, &words);
+    lab.check_in(&machine, 1, &snapshot(&packages(&["adduser"]))).await.expect("its own key is still good");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::kit::{
 };
 use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
-use crate::store::{Enrolled, Enrollment, KeyRenewal, NewToken, Readmission, Readmitted, SiteScope};
+use crate::store::{Enrolled, Enrollment, KeyRenewal, NewToken, Readmission, Readmitted, Renewed, SiteScope};
 
 /// Host 1 renews its key at this second.
 fn renewal(old: KeyFingerprint, new: KeyFingerprint, second: u64) -> KeyRenewal {
@@ -102,8 +102,10 @@ pub(crate) async fn both_keys_are_valid_until_the_new_one_is_used(backend: impl 
     let store = backend.open();
     enrolled(&store, 1).await;
     let (old, new) = (key(1), key(101));
-    store.host_rekey(renewal(old, new, 5)).await.expect("renews");
-    store.host_rekey(renewal(old, new, 6)).await.expect("a retry is no fault");
+    for seconds in [5, 6] {
+        // The second one is a retry.
+        assert_eq!(store.host_rekey(renewal(old, new, seconds)).await.expect("renews"), Renewed::Host);
+    }
     for _ in 0..2 {
         let known = store.host_identify(old).await.expect("asks").expect("the old key is good");
         assert!(known.host == host(1) && !known.superseded && !known.quarantined);
@@ -114,20 +116,28 @@ pub(crate) async fn both_keys_are_valid_until_the_new_one_is_used(backend: impl 
     assert!(known.superseded, "the new key was used");
     let known = store.host_identify(new).await.expect("asks").expect("the new key stays good");
     assert!(!known.superseded);
-    // A machine that was restored from an old image shows the old key: it gets a new one, in quarantine.
-    store.host_rekey(KeyRenewal { quarantine: true, ..renewal(old, key(102), 7) }).await.expect("renews");
-    let known = store.host_identify(key(102)).await.expect("asks").expect("known");
+    // A copy of the machine, or one that was restored from an old image, shows the old key.
+    let refused = store.host_rekey(renewal(old, key(102), 7)).await.expect("asks");
+    assert_eq!(refused, Renewed::OldKeySuperseded);
+    assert_eq!(store.host_identify(key(102)).await.expect("asks"), None, "it got no key");
+    assert_eq!(store.host_enroll(enrollment(1)).await.expect("asks"), Enrolled::KeySuperseded);
+    let late = KeyRenewal { quarantine: true, ..renewal(new, key(103), 8) };
+    assert_eq!(store.host_rekey(late).await.expect("renews"), Renewed::Host);
+    let known = store.host_identify(key(103)).await.expect("asks").expect("known");
     assert!(known.quarantined && !known.superseded);
-    assert!(store.host_identify(new).await.expect("asks").expect("known").superseded);
     assert_healthy(&store).await;
 }
 
 pub(crate) async fn a_renewal_by_a_stranger_changes_nothing(backend: impl Backend) {
     let store = backend.open();
     enrolled(&store, 2).await;
-    store.host_rekey(renewal(key(2), key(50), 5)).await.expect_err("the key of another host");
-    store.host_rekey(renewal(key(99), key(50), 5)).await.expect_err("a key of nobody");
-    store.host_rekey(renewal(key(1), key(2), 5)).await.expect_err("the new key is taken");
+    for (old, new, expected) in [
+        (key(2), key(50), Renewed::OldKeyInvalid),
+        (key(99), key(50), Renewed::OldKeyInvalid),
+        (key(1), key(2), Renewed::NewKeyTaken),
+    ] {
+        assert_eq!(store.host_rekey(renewal(old, new, 5)).await.expect("asks"), expected);
+    }
     assert_eq!(store.host_identify(key(50)).await.expect("asks"), None);
     assert_healthy(&store).await;
 }
@@ -139,7 +149,8 @@ pub(crate) async fn a_revoked_host_stays_known(backend: impl Backend) {
     assert!(host_revoke(&store, host(1), 5).await.expect("revokes"));
     assert!(store.host_identify(key(1)).await.expect("asks").expect("still known").revoked, "and nothing is cached");
     assert_eq!(store.host_enroll(enrollment(1)).await.expect("asks"), Enrolled::KeyRevoked);
-    store.host_rekey(renewal(key(1), key(50), 6)).await.expect_err("no new key for it");
+    let refused = store.host_rekey(renewal(key(1), key(50), 6)).await.expect("asks");
+    assert_eq!(refused, Renewed::OldKeyInvalid, "no new key for it");
     assert!(!host_revoke(&store, host(9), 5).await.expect("asks"));
 }
 

@@ -1,14 +1,14 @@
 //! Check-ins, snapshots, sections.
 
 use muster_proto::canonical;
-use muster_proto::model::{Outcome, Platform, Section, Snapshot, SnapshotEntry, SourceName};
+use muster_proto::model::{HostFacts, Outcome, Platform, Section, Snapshot, SnapshotEntry, SourceName};
 
 use super::Backend;
 use super::kit::{
     assert_healthy, at, check_in, current, delivery, enrolled, facts, host, packages, part, reports, run, snapshot,
     state, units,
 };
-use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery, StoreError};
+use crate::store::{CheckIn, CheckInAnswer, Contradiction, Delivered, Delivery, StoreError};
 
 fn image() -> [Section; 2] {
     [packages(&[("adduser", "3.134"), ("kesl", "12.2.0-2517")]), units(&["kesl.service", "cron.service"])]
@@ -59,6 +59,42 @@ pub(crate) async fn a_snapshot_with_another_digest_is_refused_and_nothing_is_kep
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     assert_eq!(store.section_get(part(&all[0]).digest()).await.expect("gets"), None);
     assert_eq!(store.check().await.expect("checks").sections, 0);
+}
+
+pub(crate) async fn a_snapshot_of_another_platform_or_with_a_section_of_one_is_never_current(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 2).await;
+    let windows =
+        Section::new(Platform::Windows, SourceName::Dpkg, packages(&[("kesl", "12")]).observations().to_vec());
+    let named = |platform| {
+        let snapshot = Snapshot::new(platform, snapshot(std::slice::from_ref(&windows)).entries().to_vec());
+        let (digest, sections) = (canonical::snapshot_digest(&snapshot), vec![part(&windows)]);
+        Delivery { digest, snapshot: Some(snapshot), sections, ..delivery(1, 1, 10, &[], &[]) }
+    };
+    let of_a_windows_host = CheckIn {
+        host: host(2),
+        facts: Some(HostFacts { platform: Platform::Windows, ..facts("laptop-1") }),
+        ..check_in(2, 1, 10, &[])
+    };
+    store.check_in(of_a_windows_host).await.expect("checks in");
+    let honest = Delivery { host: host(2), run: run(2), ..named(Platform::Windows) };
+    assert_eq!(store.snapshot_deliver(honest.clone()).await.expect("delivers"), Delivered::Accepted);
+    let contradiction = Contradiction::Platform { snapshot: Platform::Windows, host: Platform::Linux };
+    let other = store.snapshot_deliver(named(Platform::Windows)).await.expect("asks");
+    assert_eq!(other, Delivered::Contradicts(contradiction.clone()));
+    let check_in = CheckIn { snapshot: honest.digest, ..check_in(1, 2, 11, &[]) };
+    let other = store.check_in(check_in.clone()).await.expect("asks");
+    assert_eq!(other, CheckInAnswer::Contradicts(contradiction));
+    // The section is stored already, so it need not be sent to be named; and once the snapshot is stored, neither it.
+    let lying = Delivery { sections: Vec::new(), ..named(Platform::Linux) };
+    for delivery in [named(Platform::Linux), lying.clone(), Delivery { snapshot: None, ..lying.clone() }] {
+        let answer = store.snapshot_deliver(delivery).await.expect("asks");
+        assert!(matches!(answer, Delivered::Contradicts(Contradiction::Section { .. })), "{answer:?}");
+    }
+    let answer = store.check_in(CheckIn { snapshot: lying.digest, ..check_in }).await.expect("asks");
+    assert!(matches!(answer, CheckInAnswer::Contradicts(Contradiction::Section { .. })), "{answer:?}");
+    assert_eq!(current(&store, 1).await, None);
+    assert_healthy(&store).await;
 }
 
 pub(crate) async fn a_replayed_check_in_changes_nothing(backend: impl Backend) {

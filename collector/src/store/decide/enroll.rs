@@ -52,6 +52,9 @@ pub(in crate::store) fn enroll<No>(
     if let Some(holder) = key_holder {
         return Answer(if holder.revoked {
             Enrolled::KeyRevoked
+        } else if holder.superseded {
+            // A copy of an old state. The host itself has a newer key, and would not get this one's certificate.
+            Enrolled::KeySuperseded
         } else if holder.site != token.site {
             // A site bounds what accounts see and do. The holder of a token must not move a host from one to another, and
             // an agent that was told to join another site must not take its old site for success.
@@ -174,6 +177,12 @@ mod tests {
     #[test]
     fn a_revoked_key_cannot_enroll_again() {
         assert_eq!(answer(Some(token()), Some(holder(true))), Enrolled::KeyRevoked);
+    }
+
+    #[test]
+    fn a_key_that_was_replaced_cannot_enroll_again() {
+        let copied = HostIdentity { site: token().site, superseded: true, ..holder(false) };
+        assert_eq!(answer(Some(token()), Some(copied)), Enrolled::KeySuperseded);
     }
 
     #[test]

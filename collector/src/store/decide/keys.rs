@@ -2,13 +2,13 @@
 //!
 //! A host's first key is in use from its enrollment on. A renewal gives the host a new key beside the one in use,
 //! because the answer to the agent may be lost: both are accepted until the new key is used for the first time. Then
-//! the older ones count as replaced. A host that still shows a replaced key is a clone, or a machine that was restored
-//! from an old image.
+//! the older ones count as replaced. A machine that still shows a replaced key is a clone, or was restored from an old
+//! image: it must enroll again, because a renewal would take the host from its other holder.
 
 use muster_proto::model::{HostId, SiteId};
 
 use crate::ledger::entry::Entry;
-use crate::store::{HostIdentity, KeyRenewal};
+use crate::store::{HostIdentity, KeyRenewal, Renewed};
 
 /// The status of a key. The codes are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +70,8 @@ impl<No> StoredKey<No> {
 /// What a renewal writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) enum RenewalDecision<No> {
-    /// Nothing: the host does not have the old key, its keys are revoked, or another host has the new key.
-    Refuse,
+    /// Nothing: the renewal is refused, and this is the answer.
+    Refuse(Renewed),
     /// The new key is known already, because the answer to the first attempt was lost. Quarantine the host if asked to.
     Repeated { host_no: No },
     /// Delete the keys that were given and never used (except the old key itself), add the new one as given, and write
@@ -86,11 +86,14 @@ pub(in crate::store) fn renew<No: PartialEq>(
     new_key_holder: Option<No>,
 ) -> RenewalDecision<No> {
     let Some(old_key) = old_key.filter(|key| key.host == renewal.host && !key.is_revoked) else {
-        return RenewalDecision::Refuse;
+        return RenewalDecision::Refuse(Renewed::OldKeyInvalid);
     };
+    if old_key.status == KeyStatus::Replaced {
+        return RenewalDecision::Refuse(Renewed::OldKeySuperseded);
+    }
     let host_no = old_key.host_no;
     match new_key_holder {
-        Some(holder) if holder != host_no => RenewalDecision::Refuse,
+        Some(holder) if holder != host_no => RenewalDecision::Refuse(Renewed::NewKeyTaken),
         Some(_) => RenewalDecision::Repeated { host_no },
         None => {
             let entry = Entry::HostRekeyed { host: renewal.host, quarantined: renewal.quarantine };
@@ -145,10 +148,15 @@ mod tests {
     }
 
     #[test]
-    fn a_new_key_is_given_whatever_the_status_of_the_old_one() {
-        for status in [KeyStatus::InUse, KeyStatus::Given, KeyStatus::Replaced] {
+    fn a_new_key_is_given_unless_the_old_one_was_replaced() {
+        for status in [KeyStatus::InUse, KeyStatus::Given] {
             let entry = Entry::HostRekeyed { host: HOST, quarantined: true };
             assert_eq!(renew(&renewal(), Some(key(status)), None), RenewalDecision::Give { host_no: 7, entry });
+        }
+        // Not even to the key that the host has now.
+        for holder in [None, Some(7)] {
+            let decision = renew(&renewal(), Some(key(KeyStatus::Replaced)), holder);
+            assert_eq!(decision, RenewalDecision::Refuse(Renewed::OldKeySuperseded));
         }
     }
 
@@ -163,8 +171,9 @@ mod tests {
         let stranger = StoredKey { host: HostId::from_bytes([2; 16]), ..key(KeyStatus::InUse) };
         let revoked = StoredKey { is_revoked: true, ..key(KeyStatus::InUse) };
         for old_key in [None, Some(stranger), Some(revoked)] {
-            assert_eq!(renew(&renewal(), old_key, None), RenewalDecision::Refuse);
+            assert_eq!(renew(&renewal(), old_key, None), RenewalDecision::Refuse(Renewed::OldKeyInvalid));
         }
-        assert_eq!(renew(&renewal(), Some(key(KeyStatus::InUse)), Some(8)), RenewalDecision::Refuse);
+        let taken = renew(&renewal(), Some(key(KeyStatus::InUse)), Some(8));
+        assert_eq!(taken, RenewalDecision::Refuse(Renewed::NewKeyTaken));
     }
 }

@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use muster_proto::limits;
-use muster_proto::model::{Digest, RunId, Timestamp};
+use muster_proto::model::{Digest, Platform, RunId, Timestamp};
 
 use super::begin_after;
 use super::unchanged::{ends_gap, is_old};
 use crate::store::last_seen::LastSeen;
-use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery};
+use crate::store::{CheckIn, CheckInAnswer, Contradiction, Delivered, Delivery};
 
 /// Which report it is, and when it was made and received.
 #[derive(Debug, Clone, Copy)]
@@ -77,13 +77,28 @@ pub(in crate::store) struct HostBefore<No> {
     /// When it enrolled. Nothing of the host is dated before this, and it counts as last seen then until its first
     /// check-in.
     pub(in crate::store) enrolled_at: Timestamp,
+    /// Of its facts, with those of this report.
+    pub(in crate::store) platform: Platform,
 }
 
-/// A snapshot that is stored, and which of its sections are not, each once.
+/// A snapshot that is stored.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct KnownSnapshot<No> {
     pub(in crate::store) no: No,
+    pub(in crate::store) platform: Platform,
+    /// Which of its sections are not stored, each once.
     pub(in crate::store) missing: Vec<Digest>,
+    /// A stored section that it names wrongly.
+    pub(in crate::store) foreign: Option<Contradiction>,
+}
+
+impl<No> KnownSnapshot<No> {
+    /// Why it cannot be of a host of this platform.
+    fn contradiction(&self, host: Platform) -> Option<Contradiction> {
+        let snapshot = self.platform;
+        let other = (snapshot != host).then_some(Contradiction::Platform { snapshot, host });
+        other.or_else(|| self.foreign.clone())
+    }
 }
 
 /// Whether a check-in carries facts or a state that differ from the stored ones.
@@ -144,6 +159,9 @@ pub(in crate::store) fn check_in<No: Copy + PartialEq>(
     named: Option<KnownSnapshot<No>>,
 ) -> (CheckInAnswer, Option<HostChange<No>>) {
     let arrival = arrival.of_a_host_since(host.enrolled_at);
+    if let Some(contradiction) = named.as_ref().and_then(|named| named.contradiction(host.platform)) {
+        return (CheckInAnswer::Contradicts(contradiction), None);
+    }
     if host.seen.covers(arrival) {
         let current = named.is_some_and(|named| host.has_current(named.no));
         return (CheckInAnswer::Replayed { current }, None);
@@ -176,6 +194,9 @@ pub(in crate::store) fn deliver<No: Copy + PartialEq>(
 ) -> (Delivered, Option<HostChange<No>>) {
     let arrival = arrival.of_a_host_since(host.enrolled_at);
     let Some(delivered) = delivered else { return (Delivered::SnapshotWanted, None) };
+    if let Some(contradiction) = delivered.contradiction(host.platform) {
+        return (Delivered::Contradicts(contradiction), None);
+    }
     if !delivered.missing.is_empty() {
         return (Delivered::SectionsWanted(delivered.missing), None);
     }
@@ -284,15 +305,16 @@ mod tests {
             is_queued: false,
             seen: LastSeenPair { row: seen(1, 5), memory: None },
             enrolled_at: at(1),
+            platform: Platform::Linux,
         }
     }
 
     fn complete(no: i64) -> Option<KnownSnapshot<i64>> {
-        Some(KnownSnapshot { no, missing: Vec::new() })
+        Some(KnownSnapshot { no, platform: Platform::Linux, missing: Vec::new(), foreign: None })
     }
 
     fn incomplete(no: i64) -> Option<KnownSnapshot<i64>> {
-        Some(KnownSnapshot { no, missing: vec![Digest::of(b"section")] })
+        complete(no).map(|known| KnownSnapshot { missing: vec![Digest::of(b"section")], ..known })
     }
 
     #[test]
@@ -392,6 +414,18 @@ mod tests {
         assert_eq!(change.expect("was seen").snapshot, None);
         assert_eq!(deliver(&host(), arrival(1, 6, 20), incomplete(2)), (Delivered::SectionsWanted(missing), None));
         assert_eq!(deliver(&host(), arrival(1, 6, 20), None), (Delivered::SnapshotWanted, None));
+    }
+
+    #[test]
+    fn a_snapshot_of_another_platform_is_not_accepted_of_a_host() {
+        let windows = complete(2).map(|known| KnownSnapshot { platform: Platform::Windows, ..known });
+        let contradiction = Contradiction::Platform { snapshot: Platform::Windows, host: Platform::Linux };
+        let (answer, change) = check_in(&host(), arrival(1, 6, 20), Differs::default(), windows.clone());
+        assert_eq!((answer, change), (CheckInAnswer::Contradicts(contradiction.clone()), None));
+        let answer = deliver(&host(), arrival(1, 6, 20), windows.clone());
+        assert_eq!(answer, (Delivered::Contradicts(contradiction), None));
+        let reinstalled = HostBefore { platform: Platform::Windows, ..host() };
+        assert_eq!(deliver(&reinstalled, arrival(1, 6, 20), windows).0, Delivered::Accepted, "the facts came first");
     }
 
     #[test]

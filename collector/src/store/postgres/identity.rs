@@ -11,7 +11,7 @@ use crate::store::decide::enroll::{self, EnrollDecision, StoredToken};
 use crate::store::decide::keys::{self, KeyStatus, RenewalDecision, StoredKey};
 use crate::store::decide::readmit::{self, HostKeys, ReadmitDecision};
 use crate::store::operations::NewHost;
-use crate::store::{Enrolled, Enrollment, HostIdentity, KeyRenewal, Readmission, Readmitted, Restoration};
+use crate::store::{Enrolled, Enrollment, HostIdentity, KeyRenewal, Readmission, Readmitted, Renewed, Restoration};
 
 /// The channel on which changes of identities are announced; the payload is the host's id.
 pub(super) const CHANNEL: &str = "muster_identity";
@@ -190,15 +190,15 @@ pub(super) async fn restorations(session: &Session) -> Step<Vec<Restoration>> {
     session.query(find, &[]).await?.iter().map(row).collect()
 }
 
-/// Gives the host a new key; `false` if the renewal is refused.
-pub(super) async fn rekey(session: &Session, renewal: &KeyRenewal) -> Step<bool> {
+/// Gives the host a new key.
+pub(super) async fn rekey(session: &Session, renewal: &KeyRenewal) -> Step<Renewed> {
     let KeyRenewal { host, old, new, quarantine, now } = renewal;
     if !lock_host(session, *host).await? {
-        return Ok(false);
+        return Ok(Renewed::OldKeyInvalid);
     }
     let new_key_holder = key(session, new).await?.map(|key| key.host_no);
     let host_no = match keys::renew(renewal, key(session, old).await?, new_key_holder) {
-        RenewalDecision::Refuse => return Ok(false),
+        RenewalDecision::Refuse(answer) => return Ok(answer),
         RenewalDecision::Repeated { host_no } => host_no,
         RenewalDecision::Give { host_no, entry } => {
             let (old, new, given) = (old.as_bytes().as_slice(), new.as_bytes().as_slice(), KeyStatus::Given.code());
@@ -215,7 +215,7 @@ pub(super) async fn rekey(session: &Session, renewal: &KeyRenewal) -> Step<bool>
         session.execute("UPDATE host SET quarantined = true WHERE no = $1", &[&host_no]).await?;
     }
     notify(session, *host).await?;
-    Ok(true)
+    Ok(Renewed::Host)
 }
 
 /// Notifies all collectors that the host's identity has changed, once the transaction is committed.

@@ -22,6 +22,7 @@ use super::fault::{PostgresFault, Step};
 use super::session::{Session, Values};
 use crate::store::SoftwareQuery;
 use crate::store::body::{self, Lookup};
+use crate::store::contradiction::SectionRow;
 use crate::store::fault::StoreFault;
 use crate::store::software::{Editions, Wanted};
 use crate::store::texts::edition_key;
@@ -242,6 +243,11 @@ pub(super) fn lost() -> StoreFault {
 }
 
 impl Draft {
+    /// Its row under this number.
+    pub(super) const fn row(&self, no: i64) -> SectionRow {
+        SectionRow { no, platform: self.section.platform(), source: self.section.source() }
+    }
+
     pub(super) const fn digest(&self) -> Digest {
         self.section.digest()
     }

@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
 use lru::LruCache;
-use muster_proto::model::{Digest, HostId, RunId, Snapshot, Timestamp};
+use muster_proto::model::{Digest, HostId, Platform, RunId, Snapshot, Timestamp};
 use tokio::sync::oneshot;
 
 use self::locked::LockedHost;
@@ -19,7 +19,8 @@ use super::intern::{Draft, Intern};
 use super::memory::Memory;
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
-use crate::store::{CheckIn, CheckInAnswer, Delivered};
+use crate::store::contradiction::SectionRow;
+use crate::store::{CheckIn, CheckInAnswer, Contradiction, Delivered};
 
 /// Statements that are sent without waiting for the one before; they must be prepared first.
 pub(super) const STATEMENTS: &[&str] = &[
@@ -39,8 +40,8 @@ pub(super) const STATEMENTS: &[&str] = &[
 
 /// Numbers of sections and snapshots that are in the database, of those that were used lately. They are never deleted.
 pub(super) struct DigestCache {
-    sections: Mutex<LruCache<Digest, i64>>,
-    snapshots: Mutex<LruCache<Digest, i64>>,
+    sections: Mutex<LruCache<Digest, SectionRow>>,
+    snapshots: Mutex<LruCache<Digest, (i64, Platform)>>,
 }
 
 impl Default for DigestCache {
@@ -164,10 +165,19 @@ impl Report {
 struct SnapshotState {
     /// Its number; `None` until it is stored.
     no: Option<i64>,
+    platform: Platform,
     /// Its sections that are not stored; or why it cannot be read.
     missing: Result<Vec<Digest>, PostgresFault>,
+    /// A stored section that it names wrongly.
+    foreign: Option<Contradiction>,
     /// Whether its row says that it is complete.
     is_marked: bool,
+}
+
+impl SnapshotState {
+    fn is_complete(&self) -> bool {
+        matches!(&self.missing, Ok(missing) if missing.is_empty()) && self.foreign.is_none()
+    }
 }
 
 /// The reports of one transaction, with what was loaded for them.
@@ -177,8 +187,8 @@ pub(super) struct Batch<'r> {
     numbers: HashMap<HostId, i32>,
     hosts: BTreeMap<i32, LockedHost>,
     snapshots: HashMap<Digest, SnapshotState>,
-    /// Numbers of sections that are in the database; once the transaction has begun, also of those that it makes.
-    sections: HashMap<Digest, i64>,
+    /// Sections that are in the database; once the transaction has begun, also those that it makes.
+    sections: HashMap<Digest, SectionRow>,
     /// Snapshots whose rows say that they are not complete.
     incomplete: HashMap<Digest, Step<Snapshot>>,
     /// Numbers of the phrases of facts.
@@ -249,28 +259,32 @@ impl DigestCache {
         self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn snapshot(&self, digest: &Digest) -> Option<i64> {
+    fn snapshot(&self, digest: &Digest) -> Option<(i64, Platform)> {
         self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied()
     }
 
-    /// The numbers of these sections; those that are not in the cache are left in `wanted`.
-    fn sections(&self, wanted: &mut BTreeSet<Digest>) -> HashMap<Digest, i64> {
+    /// The rows of these sections; those that are not in the cache are left in `wanted`.
+    fn sections(&self, wanted: &mut BTreeSet<Digest>) -> HashMap<Digest, SectionRow> {
         let mut cached = self.sections.lock().unwrap_or_else(PoisonError::into_inner);
         let found: HashMap<_, _> = wanted.iter().filter_map(|digest| Some((*digest, *cached.get(digest)?))).collect();
         wanted.retain(|digest| !found.contains_key(digest));
         found
     }
 
-    fn put(&self, sections: impl Iterator<Item = (Digest, i64)>, snapshots: impl Iterator<Item = (Digest, i64)>) {
+    fn put(
+        &self,
+        sections: impl Iterator<Item = (Digest, SectionRow)>,
+        snapshots: impl Iterator<Item = (Digest, (i64, Platform))>,
+    ) {
         let mut cached = self.sections.lock().unwrap_or_else(PoisonError::into_inner);
-        for (digest, no) in sections {
-            cached.put(digest, no);
+        for (digest, row) in sections {
+            cached.put(digest, row);
         }
         // One lock at a time, so that their order does not matter.
         drop(cached);
         let mut cached = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-        for (digest, no) in snapshots {
-            cached.put(digest, no);
+        for (digest, known) in snapshots {
+            cached.put(digest, known);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::store::decide::enroll::{self, EnrollDecision, StoredToken};
 use crate::store::decide::keys::{self, KeyStatus, RenewalDecision, StoredKey};
 use crate::store::decide::readmit::{self, HostKeys, ReadmitDecision};
 use crate::store::operations::NewHost;
-use crate::store::{Enrolled, Enrollment, HostIdentity, KeyRenewal, Readmission, Readmitted, Restoration};
+use crate::store::{Enrolled, Enrollment, HostIdentity, KeyRenewal, Readmission, Readmitted, Renewed, Restoration};
 
 pub(super) fn enroll(context: &mut WriteContext<'_>, operation: &Enrollment) -> Step<Enrolled> {
     let token = token(context.sql, operation.token.as_str())?;
@@ -167,13 +167,13 @@ pub(super) fn restorations(sql: &Connection) -> Step<Vec<Restoration>> {
     Ok(restorations)
 }
 
-/// Gives the host a new key; `false` if the renewal is refused.
-pub(super) fn rekey(context: &mut WriteContext<'_>, renewal: KeyRenewal) -> Step<bool> {
+/// Gives the host a new key.
+pub(super) fn rekey(context: &mut WriteContext<'_>, renewal: KeyRenewal) -> Step<Renewed> {
     let sql = context.sql;
     let KeyRenewal { host, old, new, quarantine, now } = renewal;
     let new_key_holder = key(sql, &new)?.map(|key| key.host_no);
     let host_no = match keys::renew(&renewal, key(sql, &old)?, new_key_holder) {
-        RenewalDecision::Refuse => return Ok(false),
+        RenewalDecision::Refuse(answer) => return Ok(answer),
         RenewalDecision::Repeated { host_no } => host_no,
         RenewalDecision::Give { host_no, entry } => {
             // An unused key of an earlier renewal would be accepted for ever. The old key itself must stay.
@@ -188,5 +188,5 @@ pub(super) fn rekey(context: &mut WriteContext<'_>, renewal: KeyRenewal) -> Step
         sql.prepare_cached("UPDATE host SET quarantined = 1 WHERE no = ?1")?.execute([host_no])?;
     }
     context.after_commit(move |memory| memory.identities_forget(Some(host)));
-    Ok(true)
+    Ok(Renewed::Host)
 }

@@ -1,13 +1,14 @@
 //! Check-ins and deliveries: loads the host and the snapshot that a report names, has it decided, and writes.
 
 use muster_proto::convert::stored;
-use muster_proto::model::{Digest, HostFacts, HostId, Timestamp};
+use muster_proto::model::{Digest, HostFacts, HostId, Platform, Timestamp};
 
 use super::fault::Step;
 use super::section::Packed;
 use super::snapshot;
 use super::writer::WriteContext;
 use super::{facts, gap, judge_queue, memory, row, section};
+use crate::store::contradiction::SectionRow;
 use crate::store::decide::report::{
     self, Arrival, CurrentSnapshot, Differs, HostBefore, HostChange, SnapshotChange, differs,
 };
@@ -29,7 +30,10 @@ struct LoadedHost {
 
 pub(super) fn check_in(context: &mut WriteContext<'_>, operation: &CheckIn) -> Step<CheckInAnswer> {
     let is_compared = operation.facts.is_some() || operation.state.is_some();
-    let Some(host) = load(context, operation.host, is_compared)? else { return Ok(CheckInAnswer::HostUnknown) };
+    let Some(mut host) = load(context, operation.host, is_compared)? else { return Ok(CheckInAnswer::HostUnknown) };
+    if let Some(facts) = &operation.facts {
+        host.before.platform = facts.platform;
+    }
     let named = snapshot::known(context.sql, &operation.snapshot)?;
     let state = operation.state.as_ref().map(stored::state_bytes);
     let is_other = Differs {
@@ -65,7 +69,7 @@ pub(super) fn check_in(context: &mut WriteContext<'_>, operation: &CheckIn) -> S
 pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapshot) -> Step<Delivered> {
     let ReceivedSnapshot { operation, packed } = received;
     let Some(host) = load(context, operation.host, false)? else { return Ok(Delivered::HostUnknown) };
-    let mut sections: Vec<(Digest, i64)> = Vec::with_capacity(packed.len());
+    let mut sections: Vec<(Digest, SectionRow)> = Vec::with_capacity(packed.len());
     for one in packed {
         sections.push((one.digest, section::put(context.sql, one)?));
     }
@@ -91,13 +95,14 @@ pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapsho
 
 fn load(context: &WriteContext<'_>, id: HostId, is_compared: bool) -> Step<Option<LoadedHost>> {
     const HOST: &str =
-        "SELECT snapshot, snapshot_since, snapshot_observed_at, judged_at, ticket IS NOT NULL, enrolled_at
+        "SELECT snapshot, snapshot_since, snapshot_observed_at, judged_at, ticket IS NOT NULL, enrolled_at, platform
                         FROM host WHERE no = ?1";
     // The memory knows every host of the file, so an unknown id needs no query.
     let Some(no) = context.memory.host_no(id) else { return Ok(None) };
     let mut statement = if is_compared {
         let find = format!(
-            "SELECT snapshot, snapshot_since, snapshot_observed_at, judged_at, ticket IS NOT NULL, enrolled_at, state, {}
+            "SELECT snapshot, snapshot_since, snapshot_observed_at, judged_at, ticket IS NOT NULL, enrolled_at, platform,
+                 state, {}
              FROM host h WHERE no = ?1",
             facts::COLUMNS
         );
@@ -119,9 +124,10 @@ fn load(context: &WriteContext<'_>, id: HostId, is_compared: bool) -> Step<Optio
             is_queued: found.get(4)?,
             seen: context.seen(id),
             enrolled_at: row::instant(found, 5)?,
+            platform: row::member("a platform", Platform::from_code, found, 6)?,
         },
-        facts: if is_compared { Some(facts::facts(found, 7, context.memory.dictionaries())?) } else { None },
-        state: if is_compared { found.get(6)? } else { None },
+        facts: if is_compared { Some(facts::facts(found, 8, context.memory.dictionaries())?) } else { None },
+        state: if is_compared { found.get(7)? } else { None },
     }))
 }
 

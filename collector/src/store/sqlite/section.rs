@@ -8,6 +8,7 @@ use super::dictionary::Dictionaries;
 use super::fault::{Step, StoreFault};
 use super::row;
 use crate::store::body::{self, Lookup};
+use crate::store::contradiction::SectionRow;
 
 /// A section in its interned form. It is encoded before the writer is involved, which then only inserts it.
 pub(super) struct Packed {
@@ -32,6 +33,18 @@ impl Packed {
     }
 }
 
+/// The row of a section, without its content.
+pub(super) fn find(sql: &Connection, digest: &Digest) -> Step<Option<SectionRow>> {
+    let mut statement = sql.prepare_cached("SELECT no, platform, source FROM section WHERE digest = ?1")?;
+    let mut rows = statement.query([digest.as_bytes()])?;
+    let Some(found) = rows.next()? else { return Ok(None) };
+    Ok(Some(SectionRow {
+        no: found.get(0)?,
+        platform: row::member("a section", Platform::from_code, found, 1)?,
+        source: row::member("a section", SourceName::from_code, found, 2)?,
+    }))
+}
+
 /// The row number of a section.
 pub(super) fn number(sql: &Connection, digest: &Digest) -> Step<Option<i64>> {
     let find = "SELECT no FROM section WHERE digest = ?1";
@@ -47,8 +60,8 @@ pub(super) fn digest(sql: &Connection, number: i64) -> Step<Digest> {
         .ok_or_else(|| StoreFault::damaged(format!("section number {number}"), "it is not there"))
 }
 
-/// Stores a section unless it is stored already; returns its row number.
-pub(super) fn put(sql: &Connection, section: &Packed) -> Step<i64> {
+/// Stores a section unless it is stored already; returns its row.
+pub(super) fn put(sql: &Connection, section: &Packed) -> Step<SectionRow> {
     let Packed { digest, platform, source, observations, body } = section;
     let made = sql
         .prepare_cached(
@@ -57,10 +70,12 @@ pub(super) fn put(sql: &Connection, section: &Packed) -> Step<i64> {
         )?
         .execute((digest.as_bytes(), platform.code(), source.code(), observations, body))?;
     // Otherwise `last_insert_rowid` is that of another row.
-    if made == 1 {
-        return Ok(sql.last_insert_rowid());
-    }
-    number(sql, digest)?.ok_or_else(|| StoreFault::Other(format!("section {} is not there", digest.short())))
+    let no = if made == 1 {
+        sql.last_insert_rowid()
+    } else {
+        number(sql, digest)?.ok_or_else(|| StoreFault::Other(format!("section {} is not there", digest.short())))?
+    };
+    Ok(SectionRow { no, platform: *platform, source: *source })
 }
 
 /// The section with this digest, rebuilt.

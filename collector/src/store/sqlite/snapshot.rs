@@ -1,11 +1,14 @@
 //! Snapshots: each is stored once, and named by its digest. A complete one names its sections by their numbers.
 
+use std::collections::BTreeMap;
+
 use muster_proto::canonical;
 use muster_proto::model::{Digest, Snapshot};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::{Step, StoreFault};
 use super::section;
+use crate::store::contradiction::{Contradiction, SectionRow, foreign_section};
 use crate::store::decide::report::KnownSnapshot;
 use crate::store::snapshot_codec;
 
@@ -36,16 +39,19 @@ pub(super) fn known(sql: &Connection, digest: &Digest) -> Step<Option<KnownSnaps
     let Some(found) = rows.next()? else { return Ok(None) };
     let no = found.get(0)?;
     if found.get(1)? {
-        return Ok(Some(KnownSnapshot { no, missing: Vec::new() }));
+        let entries =
+            found.get_ref(2)?.as_blob().map_err(|error| StoreFault::damaged("a snapshot", error.to_string()))?;
+        let platform = snapshot_codec::platform(entries)?;
+        return Ok(Some(KnownSnapshot { no, platform, missing: Vec::new(), foreign: None }));
     }
     let snapshot = read(sql, digest, &found.get::<_, Vec<u8>>(2)?, false)?;
-    let numbers = numbers(sql, &snapshot, &[])?;
-    if let Ok(numbers) = &numbers {
+    let sections = Sections::of(sql, &snapshot, &[])?;
+    if let Some(numbers) = &sections.numbers() {
         sql.prepare_cached("UPDATE snapshot SET complete = 1, entries = ?2 WHERE no = ?1")?
             .execute((no, snapshot_codec::encode(&snapshot, numbers)))?;
         put_sections(sql, no, numbers)?;
     }
-    Ok(Some(KnownSnapshot { no, missing: numbers.err().unwrap_or_default() }))
+    Ok(Some(sections.known(no, &snapshot)))
 }
 
 /// Stores a new snapshot. `here` are sections that came with it.
@@ -53,23 +59,24 @@ pub(super) fn put(
     sql: &Connection,
     digest: &Digest,
     snapshot: &Snapshot,
-    here: &[(Digest, i64)],
+    here: &[(Digest, SectionRow)],
 ) -> Step<KnownSnapshot<i64>> {
-    let numbers = numbers(sql, snapshot, here)?;
+    let sections = Sections::of(sql, snapshot, here)?;
+    let numbers = sections.numbers();
     let entries = match &numbers {
-        Ok(numbers) => snapshot_codec::encode(snapshot, numbers),
-        Err(_) => canonical::snapshot_bytes(snapshot),
+        Some(numbers) => snapshot_codec::encode(snapshot, numbers),
+        None => canonical::snapshot_bytes(snapshot),
     };
     sql.prepare_cached("INSERT INTO snapshot (digest, entries, complete) VALUES (?1, ?2, ?3)")?.execute((
         digest.as_bytes(),
         entries,
-        numbers.is_ok(),
+        numbers.is_some(),
     ))?;
     let no = sql.last_insert_rowid();
-    if let Ok(numbers) = &numbers {
+    if let Some(numbers) = &numbers {
         put_sections(sql, no, numbers)?;
     }
-    Ok(KnownSnapshot { no, missing: numbers.err().unwrap_or_default() })
+    Ok(sections.known(no, snapshot))
 }
 
 /// Writes which sections a complete snapshot has. Two sources with the same observations share one.
@@ -82,16 +89,40 @@ fn put_sections(sql: &Connection, snapshot: i64, sections: &[i64]) -> Step<()> {
     Ok(())
 }
 
-/// The numbers of a snapshot's sections in its order; or the sections that are missing, each once.
-fn numbers(sql: &Connection, snapshot: &Snapshot, here: &[(Digest, i64)]) -> Step<Result<Vec<i64>, Vec<Digest>>> {
-    let (mut numbers, mut missing) = (Vec::new(), Vec::new());
-    for digest in snapshot.entries().iter().filter_map(|entry| entry.section) {
-        let known = here.iter().find(|(one, _)| *one == digest).map(|(_, number)| *number);
-        match known.map_or_else(|| section::number(sql, &digest), |known| Ok(Some(known)))? {
-            Some(number) => numbers.push(number),
-            None if !missing.contains(&digest) => missing.push(digest),
-            None => {}
+/// The sections of a snapshot, as far as they are stored.
+struct Sections {
+    /// In the order of the snapshot.
+    rows: Vec<SectionRow>,
+    /// Each once.
+    missing: Vec<Digest>,
+    foreign: Option<Contradiction>,
+}
+
+impl Sections {
+    fn of(sql: &Connection, snapshot: &Snapshot, here: &[(Digest, SectionRow)]) -> Step<Self> {
+        let (mut rows, mut missing, mut stored) = (Vec::new(), Vec::new(), BTreeMap::new());
+        for digest in snapshot.entries().iter().filter_map(|entry| entry.section) {
+            let known = here.iter().find(|(one, _)| *one == digest).map(|(_, row)| *row);
+            match known.map_or_else(|| section::find(sql, &digest), |known| Ok(Some(known)))? {
+                Some(row) => {
+                    rows.push(row);
+                    stored.insert(digest, row);
+                }
+                None if !missing.contains(&digest) => missing.push(digest),
+                None => {}
+            }
         }
+        let foreign = foreign_section(snapshot, |digest| stored.get(digest).copied());
+        Ok(Self { rows, missing, foreign })
     }
-    Ok(if missing.is_empty() { Ok(numbers) } else { Err(missing) })
+
+    /// The row numbers, if the snapshot is complete. One that names a section wrongly never is.
+    fn numbers(&self) -> Option<Vec<i64>> {
+        let is_complete = self.missing.is_empty() && self.foreign.is_none();
+        is_complete.then(|| self.rows.iter().map(|row| row.no).collect())
+    }
+
+    fn known(self, no: i64, snapshot: &Snapshot) -> KnownSnapshot<i64> {
+        KnownSnapshot { no, platform: snapshot.platform(), missing: self.missing, foreign: self.foreign }
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use muster_proto::convert::stored;
-use muster_proto::model::{Digest, HostFacts, Timestamp};
+use muster_proto::model::{Digest, HostFacts, Platform, Timestamp};
 use tokio_postgres::Row;
 
 use super::{Batch, BatchContext, Delivery, Kind, SnapshotState};
@@ -23,6 +23,7 @@ use crate::store::{CheckIn, CheckInAnswer, Delivered};
 pub(super) struct LockedHost {
     pub(super) no: i32,
     enrolled_at: Timestamp,
+    platform: Platform,
     pub(super) seen: Option<LastSeen>,
     pub(super) current: Option<CurrentSnapshot<i64>>,
     pub(super) judged_at: Option<Timestamp>,
@@ -87,9 +88,11 @@ impl LockedHost {
                 }
                 _ => None,
             };
+        let (enrolled_at, platform) = enrolled(found, 12)?;
         Ok(Self {
             no: found.try_get(0)?,
-            enrolled_at: row::instant(found, 12)?,
+            enrolled_at,
+            platform,
             seen: row::seen(found, 1)?,
             current,
             judged_at: row::maybe_instant(found, 9)?,
@@ -125,6 +128,7 @@ impl LockedHost {
     fn before(&self, live: Option<LastSeen>) -> HostBefore<i64> {
         HostBefore {
             enrolled_at: self.enrolled_at,
+            platform: self.platform,
             current: self.current,
             judged_at: self.judged_at,
             is_queued: self.is_queued,
@@ -162,11 +166,15 @@ impl LockedHost {
             facts: differs(self.facts.as_ref(), facts.as_ref()),
             state: differs(self.state.as_ref(), state.as_ref()),
         };
-        let before = self.before(memory.seen(operation.host));
+        let mut before = self.before(memory.seen(operation.host));
+        if let Some(facts) = &operation.facts {
+            before.platform = facts.platform;
+        }
         let (answer, change) = report::check_in(&before, Arrival::from(operation), is_other, named);
         let Some(change) = change else { return Ok(answer) };
         self.apply(&change, operation.now);
         if change.has_new_facts {
+            self.platform = before.platform;
             self.facts = facts;
             self.has_new_facts = true;
         }
@@ -200,11 +208,20 @@ impl LockedHost {
     }
 }
 
+/// Enrollment and platform of a host: the array in column `at` of [`LOCK`](super::read::LOCK).
+fn enrolled(found: &Row, at: usize) -> Step<(Timestamp, Platform)> {
+    let damaged = || PostgresFault::damaged("a host", "it has no enrollment or an unknown platform");
+    let [enrolled_at, code] = found.try_get::<_, Vec<i64>>(at)?.try_into().map_err(|_| damaged())?;
+    let platform = u8::try_from(code).ok().and_then(Platform::from_code).ok_or_else(damaged)?;
+    Ok((Timestamp::from_millis(enrolled_at), platform))
+}
+
 impl SnapshotState {
     /// The snapshot as decisions see it; fails if its stored bytes cannot be read.
     fn known(state: Option<&Self>) -> Step<Option<KnownSnapshot<i64>>> {
         let Some((no, state)) = state.and_then(|state| Some((state.no?, state))) else { return Ok(None) };
-        Ok(Some(KnownSnapshot { no, missing: state.missing.clone()? }))
+        let (missing, foreign) = (state.missing.clone()?, state.foreign.clone());
+        Ok(Some(KnownSnapshot { no, platform: state.platform, missing, foreign }))
     }
 }
 

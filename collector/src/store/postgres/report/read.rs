@@ -1,27 +1,31 @@
 //! Loads what a batch needs to decide. Snapshots and sections are read before the transaction, since they are never
 //! deleted; hosts are locked and read within it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
-use muster_proto::model::{Digest, HostId, Snapshot};
+use muster_proto::model::{Digest, HostId, Platform, Snapshot, SourceName};
 
 use super::locked::LockedHost;
 use super::{Batch, BatchContext, SnapshotState};
+use crate::store::Contradiction;
+use crate::store::contradiction::{SectionRow, foreign_section};
 use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::intern::Draft;
 use crate::store::postgres::session::Values;
 use crate::store::postgres::{row, snapshot};
 
 const HOSTS: &str = "SELECT id, no FROM host WHERE id = ANY ($1::bytea[])";
-const SNAPSHOTS: &str = "SELECT digest, no, complete, CASE WHEN complete THEN NULL ELSE entries END
+/// The platform is the second byte of the stored form and the sixth of the canonical one.
+const SNAPSHOTS: &str = "SELECT digest, no, complete, CASE WHEN complete THEN NULL ELSE entries END,
+                            get_byte(entries, CASE WHEN complete THEN 1 ELSE 5 END)::int2
                      FROM snapshot WHERE digest = ANY ($1::bytea[])";
-const SECTIONS: &str = "SELECT no, digest FROM section WHERE digest = ANY ($1::bytea[])";
+const SECTIONS: &str = "SELECT no, digest, platform, source FROM section WHERE digest = ANY ($1::bytea[])";
 
 /// Locks hosts in the order of their numbers, and reads what reports change.
 pub(super) const LOCK: &str = "
     SELECT n.host, n.last_seen, n.run, n.seq, n.previous_run, n.previous_seq, n.snapshot, n.snapshot_since, n.snapshot_observed_at,
            n.judged_at, n.revision, EXISTS (SELECT 1 FROM judge_queue d WHERE d.host = n.host),
-           (SELECT h.enrolled_at FROM host h WHERE h.no = n.host)
+           (SELECT ARRAY[h.enrolled_at, h.platform::int8] FROM host h WHERE h.no = n.host)
     FROM host_current n WHERE n.host = ANY ($1::int4[]) ORDER BY n.host FOR NO KEY UPDATE OF n";
 
 /// Facts and state of hosts that sent some.
@@ -60,12 +64,17 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// The numbers of these sections, as far as they are stored.
+    /// The rows of these sections, as far as they are stored.
     async fn read_sections(&mut self, context: &BatchContext<'_>, wanted: &BTreeSet<Digest>) -> Step<()> {
         if !wanted.is_empty() {
             let keys: Vec<&[u8]> = wanted.iter().map(|digest| digest.as_bytes().as_slice()).collect();
             for found in context.session.query(SECTIONS, &[&keys]).await? {
-                self.sections.insert(row::digest(&found, 1)?, found.try_get(0)?);
+                let row = SectionRow {
+                    no: found.try_get(0)?,
+                    platform: row::member("a section", Platform::from_code, &found, 2)?,
+                    source: row::member("a section", SourceName::from_code, &found, 3)?,
+                };
+                self.sections.insert(row::digest(&found, 1)?, row);
             }
         }
         Ok(())
@@ -94,9 +103,10 @@ impl Batch<'_> {
         let mut unknown = Vec::new();
         for digest in digests {
             match context.digests.snapshot(&digest) {
-                Some(no) => {
+                Some((no, platform)) => {
                     // The cache holds only complete snapshots.
-                    let state = SnapshotState { no: Some(no), missing: Ok(Vec::new()), is_marked: true };
+                    let (no, missing) = (Some(no), Ok(Vec::new()));
+                    let state = SnapshotState { no, platform, missing, foreign: None, is_marked: true };
                     self.snapshots.insert(digest, state);
                 }
                 None => unknown.push(digest),
@@ -117,8 +127,9 @@ impl Batch<'_> {
                 // A snapshot that cannot be read fails the reports that name it, and no others.
                 self.incomplete.insert(digest, snapshot::incomplete(entries, &digest));
             }
-            self.snapshots
-                .insert(digest, SnapshotState { no: Some(found.try_get(1)?), missing: Ok(Vec::new()), is_marked });
+            let platform = row::member("a snapshot", Platform::from_code, &found, 4)?;
+            let (no, missing) = (Some(found.try_get(1)?), Ok(Vec::new()));
+            self.snapshots.insert(digest, SnapshotState { no, platform, missing, foreign: None, is_marked });
         }
         Ok(())
     }
@@ -127,22 +138,24 @@ impl Batch<'_> {
     fn note_missing(&mut self) {
         let deliveries = self.reports.iter().filter_map(|report| report.delivery());
         let of_hosts: Vec<_> = deliveries.filter(|operation| self.numbers.contains_key(&operation.host)).collect();
-        let arriving: HashSet<Digest> =
-            of_hosts.iter().flat_map(|operation| operation.drafts.iter().map(Draft::digest)).collect();
+        let drafts = of_hosts.iter().flat_map(|operation| &operation.drafts);
+        let arriving: HashMap<Digest, SectionRow> = drafts.map(|draft| (draft.digest(), draft.row(0))).collect();
+        let here = |digest: &Digest| self.sections.get(digest).or_else(|| arriving.get(digest)).copied();
         let missing_of = |snapshot: &Snapshot| -> Vec<Digest> {
-            let is_here = |digest: &Digest| self.sections.contains_key(digest) || arriving.contains(digest);
-            sections_of(snapshot).into_iter().filter(|digest| !is_here(digest)).collect()
+            sections_of(snapshot).into_iter().filter(|digest| here(digest).is_none()).collect()
         };
         for (digest, snapshot) in &self.incomplete {
             if let Some(state) = self.snapshots.get_mut(digest) {
                 state.missing = snapshot.as_ref().map(missing_of).map_err(Clone::clone);
+                state.foreign = snapshot.as_ref().ok().and_then(|snapshot| foreign_section(snapshot, here));
             }
         }
         for operation in of_hosts {
             let Some(snapshot) = operation.snapshot.as_ref() else { continue };
             self.snapshots.entry(operation.digest).or_insert_with(|| {
-                let missing = missing_of(snapshot);
-                SnapshotState { no: None, is_marked: missing.is_empty(), missing: Ok(missing) }
+                let (missing, foreign) = (missing_of(snapshot), foreign_section(snapshot, here));
+                let is_marked = missing.is_empty() && foreign.is_none();
+                SnapshotState { no: None, platform: snapshot.platform(), missing: Ok(missing), foreign, is_marked }
             });
         }
     }
@@ -176,6 +189,15 @@ impl Batch<'_> {
         let (locked, facts, written) = (locked?, facts?, written?);
         // `ON CONFLICT DO NOTHING` returns no row for a section that another transaction has written.
         let mut others = sections.digests();
+        let mut new = Vec::with_capacity(written.len());
+        for found in &written {
+            let digest = row::digest(found, 1)?;
+            others.remove(&digest);
+            if let Some(row) = sections.row(&digest, found.try_get(0)?) {
+                new.push((digest, row));
+            }
+        }
+        self.sections.extend(new);
         for found in &locked {
             let host = LockedHost::read(found)?;
             self.hosts.insert(host.no, host);
@@ -184,11 +206,6 @@ impl Batch<'_> {
             if let Some(host) = self.hosts.get_mut(&found.try_get::<_, i32>(0)?) {
                 host.read_facts(found)?;
             }
-        }
-        for found in &written {
-            let digest = row::digest(found, 1)?;
-            others.remove(&digest);
-            self.sections.insert(digest, found.try_get(0)?);
         }
         // Sections that another transaction has written meanwhile.
         self.read_sections(context, &others).await?;
@@ -208,13 +225,18 @@ impl Batch<'_> {
         if others.is_empty() {
             return Ok(());
         }
-        let before: Vec<(Digest, Step<Vec<Digest>>)> =
-            others.iter().filter_map(|digest| Some((*digest, self.snapshots.get(digest)?.missing.clone()))).collect();
+        let before: Vec<(Digest, Step<Vec<Digest>>, Option<Contradiction>)> = others
+            .iter()
+            .filter_map(|digest| Some((*digest, self.snapshots.get(digest)?)))
+            .map(|(digest, state)| (digest, state.missing.clone(), state.foreign.clone()))
+            .collect();
         self.read_snapshot_rows(context, &others).await?;
-        for (digest, missing) in before {
+        for (digest, missing, foreign) in before {
             match self.snapshots.get_mut(&digest) {
                 // The same snapshot lacks the same sections.
-                Some(state) if state.no.is_some() && !state.is_marked => state.missing = missing,
+                Some(state) if state.no.is_some() && !state.is_marked => {
+                    (state.missing, state.foreign) = (missing, foreign);
+                }
                 Some(state) if state.no.is_some() => {}
                 _ => {
                     return Err(PostgresFault::Conflict(format!(

@@ -9,6 +9,7 @@ use tokio_postgres::Row;
 
 use super::locked::LockedHost;
 use super::{Batch, BatchContext, Kind};
+use crate::store::contradiction::SectionRow;
 use crate::store::decide::report::{Gap, SnapshotChange};
 use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::intern::Draft;
@@ -82,6 +83,7 @@ pub(super) struct NewSections<'a> {
     sources: Vec<i16>,
     sizes: Vec<i32>,
     bodies: Vec<&'a [u8]>,
+    drafts: BTreeMap<Digest, &'a Draft>,
 }
 
 impl NewSections<'_> {
@@ -90,12 +92,17 @@ impl NewSections<'_> {
         if self.digests.is_empty() {
             return Ok(Vec::new());
         }
-        let Self { digests, platforms, sources, sizes, bodies } = self;
+        let Self { digests, platforms, sources, sizes, bodies, drafts: _ } = self;
         session.query(SECTIONS, &[digests, platforms, sources, sizes, bodies]).await
     }
 
     pub(super) fn digests(&self) -> BTreeSet<Digest> {
-        self.digests.iter().filter_map(|digest| Digest::try_from(digest.as_slice()).ok()).collect()
+        self.drafts.keys().copied().collect()
+    }
+
+    /// The row of one of them, which was written under this number.
+    pub(super) fn row(&self, digest: &Digest, no: i64) -> Option<SectionRow> {
+        self.drafts.get(digest).map(|draft| draft.row(no))
     }
 }
 
@@ -113,13 +120,14 @@ impl Batch<'_> {
             }
         }
         let mut sections = NewSections::default();
-        for draft in drafts.into_values() {
+        for draft in drafts.values() {
             sections.digests.push(draft.digest().as_bytes().to_vec());
             sections.platforms.push(row::code(draft.section.platform().code()));
             sections.sources.push(row::code(draft.section.source().code()));
             sections.sizes.push(i32::try_from(draft.section.len()).unwrap_or(i32::MAX));
             sections.bodies.push(draft.body());
         }
+        sections.drafts = drafts;
         sections
     }
 
@@ -156,7 +164,7 @@ impl Batch<'_> {
     /// The stored form of a snapshot whose sections are all here.
     fn stored(&self, snapshot: &Snapshot) -> Step<Vec<u8>> {
         let sections = snapshot.entries().iter().filter_map(|entry| entry.section);
-        let numbers: Option<Vec<i64>> = sections.map(|digest| self.sections.get(&digest).copied()).collect();
+        let numbers: Option<Vec<i64>> = sections.map(|digest| Some(self.sections.get(&digest)?.no)).collect();
         let numbers = numbers.ok_or_else(|| PostgresFault::other("a section of a snapshot has no number"))?;
         Ok(snapshot_codec::encode(snapshot, &numbers))
     }
@@ -165,10 +173,7 @@ impl Batch<'_> {
     fn completed(&self) -> Step<(Vec<i64>, Vec<Vec<u8>>)> {
         let (mut numbers, mut entries) = (Vec::new(), Vec::new());
         for (digest, state) in &self.snapshots {
-            let (Some(no), false, Ok(missing)) = (state.no, state.is_marked, &state.missing) else { continue };
-            if !missing.is_empty() {
-                continue;
-            }
+            let (Some(no), false, true) = (state.no, state.is_marked, state.is_complete()) else { continue };
             if let Some(Ok(snapshot)) = self.incomplete.get(digest) {
                 numbers.push(no);
                 entries.push(self.stored(snapshot)?);
@@ -225,8 +230,8 @@ impl Batch<'_> {
             context.memory.host_put(id, host.revision, live);
         }
         // Who finds a snapshot in the cache takes it as complete.
-        let complete = self.snapshots.iter().filter(|(_, snapshot)| matches!(&snapshot.missing, Ok(m) if m.is_empty()));
-        let snapshots = complete.filter_map(|(digest, snapshot)| Some((*digest, snapshot.no?)));
+        let complete = self.snapshots.iter().filter(|(_, snapshot)| snapshot.is_complete());
+        let snapshots = complete.filter_map(|(digest, snapshot)| Some((*digest, (snapshot.no?, snapshot.platform))));
         context.digests.put(self.sections.into_iter(), snapshots);
         for report in self.reports.iter_mut() {
             if let Kind::Deliver { operation, .. } = &mut report.0
