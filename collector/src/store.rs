@@ -299,7 +299,7 @@ pub trait Store: Send + Sync + 'static {
     async fn host_rekey(&self, renewal: KeyRenewal) -> Result<Renewed, StoreError>;
 
     /// Records a check-in, and changed facts and state if they were sent. If the snapshot is stored and complete, it
-    /// becomes the host's current one. A check-in that changes nothing but "last seen" is answered from memory; its
+    /// becomes the host's current one. A repeated check-in is acknowledged only if everything that it says is current. A check-in that changes nothing but "last seen" is answered from memory; its
     /// time is written within about a second.
     ///
     /// # Errors

@@ -18,6 +18,10 @@ use crate::identity::Trust;
 /// Limit of upload calls for one snapshot. A collector that needs more is asking in a loop.
 const ROUNDS: usize = 256;
 
+/// How often one delivery draws a new run. Once is enough after a rollback; more are needed only while another machine uses
+/// the same key.
+const NEW_RUNS: usize = 3;
+
 /// Section bytes in one call, whatever the collector's budget: well below its message limit.
 const CALL_BYTES: u64 = 4 * limits::SECTION_BYTES as u64;
 
@@ -55,7 +59,8 @@ pub struct Versions {
     pub trust: u64,
 }
 
-/// One run of the agent process, as the collector sees it: a random id, and a number that grows with every check-in.
+/// One run of the agent process, as the collector sees it: a random id, and a number that grows with every check-in. If the
+/// machine is rolled back together with this, the collector asks for a new run.
 #[derive(Debug)]
 pub struct Run {
     id: RunId,
@@ -104,24 +109,59 @@ impl Run {
             wire::HostState { losses: (losses != Losses::default()).then(|| losses.into()), ..delivery.state.clone() };
         let traffic = Arc::new(Traffic::default());
         let mut client = client(target, tls, &traffic).await?;
+        let mut runs = 0;
+        let mut delivered = loop {
+            match self.deliver_in_run(&mut client, delivery, &state, versions, now).await {
+                Err(error) if error.class() == Some(RefusalClass::NewRun) => {
+                    // The next delivery begins with the new run, even if this one gives up.
+                    *self = Self::new();
+                    runs += 1;
+                    if runs > NEW_RUNS {
+                        return Err(error);
+                    }
+                    tracing::warn!("the collector has newer reports of this run; reporting again as a new one");
+                }
+                delivered => break delivered?,
+            }
+        };
+        delivered.wire_sent = traffic.sent();
+        delivered.wire_received = traffic.received();
+        Ok(delivered)
+    }
+
+    async fn deliver_in_run(
+        &mut self,
+        client: &mut Client,
+        delivery: &Delivery,
+        state: &wire::HostState,
+        versions: Versions,
+        now: Timestamp,
+    ) -> Result<Delivered, UplinkError> {
         // Taken, so that facts and state are sent again after any failure.
         let acknowledged = self.acknowledged.take();
         let before = acknowledged.as_ref();
-        let (mut answer, mut delivered) = self.check_in(&mut client, delivery, &state, before, versions, now).await?;
-        if acknowledged.is_some_and(|before| before.restored_at_ms != answer.restored_at_ms) {
-            // The restored store may have older facts and an older state than those that were acknowledged.
+        let (mut answer, mut delivered) = self.check_in(client, delivery, state, before, versions, now).await?;
+        if answer.state_wanted || acknowledged.is_some_and(|before| before.restored_at_ms != answer.restored_at_ms) {
+            // The restored store may have older facts and an older state than those that were acknowledged; or this machine
+            // was rolled back, and the store may have newer ones.
             let first = delivered.message_bytes;
-            (answer, delivered) = self.check_in(&mut client, delivery, &state, None, versions, now).await?;
+            (answer, delivered) = self.check_in(client, delivery, state, None, versions, now).await?;
             delivered.message_bytes += first;
         }
         let restored_at_ms = answer.restored_at_ms;
         if answer.snapshot_wanted || !answer.sections_wanted.is_empty() {
-            self.upload(&mut client, delivery, answer, now, &mut delivered).await?;
+            let state_wanted = self.upload(client, delivery, answer, now, &mut delivered).await?;
+            if state_wanted {
+                let (answer, last) = self.check_in(client, delivery, state, None, versions, now).await?;
+                delivered.message_bytes += last.message_bytes;
+                if answer.snapshot_wanted {
+                    return Err(invalid_upload("it wants a snapshot that it has just accepted"));
+                }
+            }
         }
         // Not before the upload has succeeded.
-        self.acknowledged = Some(Acknowledged { facts: delivery.facts.clone(), state, restored_at_ms });
-        delivered.wire_sent = traffic.sent();
-        delivered.wire_received = traffic.received();
+        let (facts, state) = (delivery.facts.clone(), state.clone());
+        self.acknowledged = Some(Acknowledged { facts, state, restored_at_ms });
         Ok(delivered)
     }
 
@@ -159,6 +199,7 @@ impl Run {
         Ok((answer, delivered))
     }
 
+    /// Uploads what is wanted. Returns whether facts and state are wanted too.
     async fn upload(
         &self,
         client: &mut Client,
@@ -166,7 +207,7 @@ impl Run {
         answer: wire::CheckInResponse,
         now: Timestamp,
         delivered: &mut Delivered,
-    ) -> Result<(), UplinkError> {
+    ) -> Result<bool, UplinkError> {
         let mut wanted = digests("CheckIn", &answer.sections_wanted)?;
         let mut sent = BTreeSet::new();
         for _ in 0..ROUNDS {
@@ -186,7 +227,7 @@ impl Run {
             delivered.pace = response.pace.map_or(delivered.pace, Pace::from);
             delivered.server_time = Timestamp::from_millis(response.server_time_ms);
             if response.accepted {
-                return Ok(());
+                return Ok(response.state_wanted);
             }
             // A snapshot with more sections than fit one call takes several; each answer says what is still missing.
             wanted = digests("Upload", &response.sections_wanted)?;

@@ -95,7 +95,11 @@ impl UplinkError {
                 "use a token for the site of this host; or, to enroll this machine as a new host, stop the agent, \
                  delete its state directory and enroll again",
             ),
-            RefusalClass::ReKey | RefusalClass::Later | RefusalClass::Limit | RefusalClass::Malformed => None,
+            RefusalClass::ReKey
+            | RefusalClass::Later
+            | RefusalClass::Limit
+            | RefusalClass::Malformed
+            | RefusalClass::NewRun => None,
         }
     }
 

@@ -106,6 +106,44 @@ async fn facts_and_state_are_sent_again_after_a_restore_of_the_collector_and_aft
 }
 
 #[tokio::test]
+async fn a_run_that_the_collector_does_not_continue_is_begun_anew_with_facts_and_state() {
+    for (new_runs, runs) in [((1, 0), 2), ((0, 1), 2), ((2, 1), 4), ((4, 0), 4)] {
+        let wants = vec![Digest::of(b"one")];
+        let script = Script { wants, new_runs, ..Script::default() };
+        let (collector, target) = start(Pki::new("localhost", 2020..2090), script).await;
+        let host = enrolled(&collector, &target).await;
+        let mut run = Run::new();
+        let delivered = run.deliver(&target, &host.tls, &delivery(&[b"one"]), Losses::default(), VERSIONS, NOW).await;
+        let script = collector.script.lock().expect("unpoisoned");
+        let ids: std::collections::BTreeSet<_> =
+            script.check_ins.iter().map(|request| request.run_id.clone()).collect();
+        assert_eq!((ids.len(), script.check_ins.len()), (runs, runs), "{new_runs:?}: each check-in has its own run");
+        for request in &script.check_ins {
+            assert!(request.seq == 1 && request.facts.is_some() && request.state.is_some(), "{request:?}");
+        }
+        match delivered {
+            Ok(delivered) => assert!(delivered.snapshot_sent && script.has.contains(&Digest::of(b"one"))),
+            // Another holder of the key may use it for ever. The snapshot stays in the spool.
+            Err(error) => assert_eq!((error.class(), new_runs), (Some(RefusalClass::NewRun), (4, 0))),
+        }
+    }
+}
+
+#[tokio::test]
+async fn facts_and_state_are_sent_at_once_when_the_collector_wants_them() {
+    let (collector, target) = start(Pki::new("localhost", 2020..2090), Script::default()).await;
+    let host = enrolled(&collector, &target).await;
+    let mut run = Run::new();
+    for state_wanted in [false, true] {
+        collector.script.lock().expect("unpoisoned").state_wanted = state_wanted;
+        run.deliver(&target, &host.tls, &delivery(&[]), Losses::default(), VERSIONS, NOW).await.expect("delivered");
+    }
+    let script = collector.script.lock().expect("unpoisoned");
+    let sent: Vec<_> = script.check_ins.iter().map(|request| (request.seq, request.facts.is_some())).collect();
+    assert_eq!(sent, [(1, true), (2, false), (3, true)]);
+}
+
+#[tokio::test]
 async fn a_byte_budget_splits_the_upload_into_rounds() {
     let sections: [&[u8]; 3] = [&[1; 60], &[2; 60], &[3; 60]];
     let wants = sections.iter().map(|bytes| Digest::of(bytes)).collect();

@@ -45,12 +45,13 @@ pub(super) async fn check_in(
     let rules = inside.of_rules();
     let (host, seq, patience) = (identity.host, request.seq, rules.patience);
     let operation = CheckIn { host, run, seq, observed_at, now, snapshot, facts, state, patience };
-    let (snapshot_wanted, sections_wanted) = match inside.store.check_in(operation).await? {
-        // The answer to the first request may have been lost: ask again for a snapshot that is missing.
-        CheckInAnswer::Replayed { current } => (!current, Vec::new()),
-        CheckInAnswer::Current => (false, Vec::new()),
+    let answer = inside.store.check_in(operation).await?;
+    let state_wanted = answer == CheckInAnswer::StateWanted;
+    let (snapshot_wanted, sections_wanted) = match answer {
+        CheckInAnswer::Current | CheckInAnswer::StateWanted => (false, Vec::new()),
         CheckInAnswer::SnapshotWanted => (true, Vec::new()),
         CheckInAnswer::SectionsWanted(digests) => (true, digests),
+        CheckInAnswer::NewRun => return Err(Refused::new_run(host)),
         CheckInAnswer::Contradicts(contradiction) => {
             return Err(Refused::malformed(format!("CheckInRequest.snapshot_digest: {contradiction}")));
         }
@@ -66,6 +67,7 @@ pub(super) async fn check_in(
         watchlist: (request.watchlist_version < watchlist.version).then(|| watchlist.clone()),
         restored_at_ms: inside.restored_at_ms().await?,
         trust: (request.trust_version < trust).then(|| inside.trust()),
+        state_wanted,
     })
 }
 

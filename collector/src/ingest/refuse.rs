@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use muster_proto::canonical::NotCanonical;
 use muster_proto::convert::{ConvertError, RefusalDetail};
-use muster_proto::model::{InvalidId, Pace, RefusalClass, SiteId, Timestamp};
+use muster_proto::model::{HostId, InvalidId, Pace, RefusalClass, SiteId, Timestamp};
 use muster_proto::{error_chain, wire};
 use prost::Message as _;
 use tonic::{Code, Status};
@@ -60,6 +60,13 @@ impl Refused {
     /// The host's keys are revoked.
     pub(super) fn revoked(message: impl Into<String>) -> Self {
         Self::new(Code::PermissionDenied, RefusalClass::Revoked, message)
+    }
+
+    /// A report that the host's later reports contradict: its machine was rolled back, or its key is used twice.
+    pub(super) fn new_run(host: HostId) -> Self {
+        tracing::info!(host.id = %host, "a host reports something else under a number that it has used; it is asked for a new run");
+        let message = "this host has reported something else since; draw a new run id and report everything again";
+        Self::new(Code::Aborted, RefusalClass::NewRun, message)
     }
 
     /// A key that was replaced by a newer one of the same host.

@@ -176,8 +176,8 @@ impl Machine {
             observed_at_ms: now_ms - 1_000,
             sent_at_ms: now_ms,
             snapshot_digest: Bytes::copy_from_slice(canonical::snapshot_digest(snapshot).as_bytes()),
-            facts: None,
-            state: None,
+            facts: Some(facts()),
+            state: Some(wire::HostState::default()),
             watchlist_version: u64::MAX,
             trust_version: u64::MAX,
         }

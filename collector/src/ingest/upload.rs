@@ -61,12 +61,14 @@ pub(super) async fn upload(
     if let Some(refused) = broken {
         return Err(refused);
     }
+    let state_wanted = delivered == Delivered::StateWanted;
     let (accepted, missing) = match delivered {
-        Delivered::Accepted => (true, Vec::new()),
+        Delivered::Accepted | Delivered::StateWanted => (true, Vec::new()),
         Delivered::SectionsWanted(missing) => (false, missing),
         Delivered::SnapshotWanted => {
             return Err(Refused::malformed("UploadRequest.snapshot is missing: the snapshot is not known"));
         }
+        Delivered::NewRun => return Err(Refused::new_run(host)),
         Delivered::Contradicts(contradiction) => {
             return Err(Refused::malformed(format!("UploadHeader.snapshot_digest: {contradiction}")));
         }
@@ -77,6 +79,7 @@ pub(super) async fn upload(
         sections_wanted: wanted(&missing),
         pace: Some(inside.pace.into()),
         server_time_ms: now.millis(),
+        state_wanted,
     })
 }
 

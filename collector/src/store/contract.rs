@@ -69,7 +69,8 @@ macro_rules! suite {
             a_section_that_came_is_kept_though_others_are_missing
             a_snapshot_with_another_digest_is_refused_and_nothing_is_kept
             a_snapshot_of_another_platform_or_with_a_section_of_one_is_never_current
-            a_replayed_check_in_changes_nothing
+            a_repeated_check_in_only_renews_last_seen
+            a_machine_that_was_rolled_back_reports_again_as_a_new_run
             a_late_message_of_an_earlier_process_does_not_bring_back_its_snapshot
             a_late_delivery_does_not_move_the_pointer_back
             a_snapshot_that_is_known_becomes_current_without_an_upload

@@ -18,6 +18,24 @@ impl LastSeen {
         (self.run == run && seq <= self.seq) || self.previous.is_some_and(|(was, last)| was == run && seq <= last)
     }
 
+    /// Whether a message continues this run: it is of the same process, and later.
+    pub(in crate::store) fn is_continued_by(&self, run: RunId, seq: u64) -> bool {
+        self.run == run && seq > self.seq
+    }
+
+    /// After a message that repeats an earlier one: the host is alive, and that is all.
+    pub(in crate::store) fn renewed(self, now: Timestamp) -> Self {
+        Self { last_seen: self.last_seen.max(now), ..self }
+    }
+
+    /// The last check-in after a message that may repeat an earlier one.
+    pub(in crate::store) fn after(before: Option<Self>, run: RunId, seq: u64, now: Timestamp) -> Self {
+        match before {
+            Some(seen) if seen.covers(run, seq) => seen.renewed(now),
+            before => Self::advanced(before, run, seq, now),
+        }
+    }
+
     /// The last check-in after this one.
     pub(in crate::store) fn advanced(before: Option<Self>, run: RunId, seq: u64, now: Timestamp) -> Self {
         let Some(before) = before else { return Self { last_seen: now, run, seq, previous: None } };

@@ -209,11 +209,12 @@ pub enum CheckInAnswer {
     SectionsWanted(Vec<Digest>),
     /// The snapshot is not stored.
     SnapshotWanted,
-    /// A message of this run with this or a later sequence number was received before; nothing was changed.
-    Replayed {
-        /// Whether the snapshot that it names is the host's current one.
-        current: bool,
-    },
+    /// As `Current`. But the message repeats an earlier one and leaves out facts or state, which may not be those that are
+    /// stored: the host may have been rolled back. It must check in again with both.
+    StateWanted,
+    /// The host has reported something else with this or a later sequence number of this run, or leaves out facts or state
+    /// in the first message of a run. Nothing was changed: it must report again under a new run id.
+    NewRun,
     /// The snapshot cannot be of this host. Nothing was changed.
     Contradicts(Contradiction),
     /// There is no such host.
@@ -246,6 +247,12 @@ pub struct Delivery {
 pub enum Delivered {
     /// Everything is stored and committed; the snapshot is the host's current one.
     Accepted,
+    /// As `Accepted`. But the host has checked in since, so its facts and state may not be those of this delivery: it must
+    /// check in again with both.
+    StateWanted,
+    /// The host has reported another snapshot since the check-in of this delivery. What was sent is stored, and the host's
+    /// current snapshot stays: it must report again under a new run id.
+    NewRun,
     /// These sections are missing; what was sent is stored.
     SectionsWanted(Vec<Digest>),
     /// The snapshot itself is missing; the sections that were sent are stored.

@@ -43,5 +43,7 @@ closed_list! {
         Malformed = 8, "malformed";
         /// The host is enrolled in another site than that of the enrollment token.
         OtherSite = 9, "other-site";
+        /// The collector has other reports of this run: the agent draws a new run id and reports again, with facts and state.
+        NewRun = 10, "new-run";
     }
 }

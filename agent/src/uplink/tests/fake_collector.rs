@@ -80,6 +80,10 @@ pub(crate) struct Script {
     pub(crate) budget: u64,
     pub(crate) refuse: Option<RefusalClass>,
     pub(crate) restored_at_ms: i64,
+    /// How many check-ins and uploads are refused with `new-run`.
+    pub(crate) new_runs: (usize, usize),
+    /// Whether the next check-in without facts is asked for them.
+    pub(crate) state_wanted: bool,
     pub(crate) greedy: bool,
     /// Expiry of the certificates that it issues.
     pub(crate) end_ms: i64,
@@ -95,6 +99,8 @@ impl Default for Script {
             budget: 0,
             refuse: None,
             restored_at_ms: 0,
+            new_runs: (0, 0),
+            state_wanted: false,
             greedy: false,
             end_ms: 4_000_000_000_000,
         }
@@ -115,10 +121,14 @@ impl FakeCollector {
 
     fn refused(&self) -> Result<(), Status> {
         let Some(class) = self.script.lock().expect("unpoisoned").refuse else { return Ok(()) };
+        Err(Self::refusal(class))
+    }
+
+    fn refusal(class: RefusalClass) -> Status {
         let pace = Some(Pace { byte_budget: 9, ..Pace::default() }.into());
         let refusal = wire::Refusal { class: u32::from(class.code()), pace, server_time_ms: 5 };
         let details = refusal.encode_to_vec().into();
-        Err(Status::with_details(tonic::Code::PermissionDenied, "as scripted", details))
+        Status::with_details(tonic::Code::PermissionDenied, "as scripted", details)
     }
 
     fn pace(script: &Script) -> Option<wire::Pace> {
@@ -163,13 +173,25 @@ impl AgentService for FakeCollector {
     ) -> Result<Response<wire::CheckInResponse>, Status> {
         self.refused()?;
         let mut script = self.script.lock().expect("unpoisoned");
-        script.check_ins.push(request.into_inner());
+        let request = request.into_inner();
+        let state_wanted = script.state_wanted && request.facts.is_none();
+        script.check_ins.push(request);
+        if script.new_runs.0 > 0 {
+            script.new_runs.0 -= 1;
+            return Err(Self::refusal(RefusalClass::NewRun));
+        }
         let sections_wanted = self.missing(&script);
         let snapshot_wanted = !sections_wanted.is_empty();
         let pace = Self::pace(&script);
         let restored_at_ms = script.restored_at_ms;
-        let answer =
-            wire::CheckInResponse { snapshot_wanted, pace, server_time_ms: 5, restored_at_ms, ..Default::default() };
+        let answer = wire::CheckInResponse {
+            snapshot_wanted,
+            pace,
+            server_time_ms: 5,
+            restored_at_ms,
+            state_wanted,
+            ..Default::default()
+        };
         Ok(Response::new(answer))
     }
 
@@ -189,12 +211,22 @@ impl AgentService for FakeCollector {
             sections.push(Digest::of(&body.canonical));
         }
         let mut script = self.script.lock().expect("unpoisoned");
+        if script.new_runs.1 > 0 {
+            script.new_runs.1 -= 1;
+            return Err(Self::refusal(RefusalClass::NewRun));
+        }
         script.has.extend(&sections);
         script.uploads.push(sections);
         let sections_wanted = self.missing(&script);
         let accepted = sections_wanted.is_empty();
         let pace = Self::pace(&script);
-        Ok(Response::new(wire::UploadResponse { accepted, sections_wanted, pace, server_time_ms: 5 }))
+        Ok(Response::new(wire::UploadResponse {
+            accepted,
+            sections_wanted,
+            pace,
+            server_time_ms: 5,
+            state_wanted: false,
+        }))
     }
 }
 

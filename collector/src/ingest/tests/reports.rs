@@ -45,6 +45,35 @@ async fn the_answer_to_a_repeated_check_in_still_wants_what_is_missing() {
 }
 
 #[tokio::test]
+async fn a_machine_that_was_rolled_back_is_told_to_begin_a_new_run() {
+    let mut lab = Lab::start().await;
+    let mut machine = lab.enrolled().await;
+    let sections = [packages(&["adduser"]), packages(&["adduser", "kesl"])];
+    let [old, new] = sections.each_ref().map(snapshot);
+    for (seq, seen, section) in [(1, &old, &sections[0]), (2, &new, &sections[1])] {
+        assert!(lab.check_in(&machine, seq, seen).await.expect("checks in").snapshot_wanted);
+        let parts = vec![machine.header(seq, seen), snapshot_part(seen), section_part(section)];
+        assert!(lab.upload(&machine, parts).await.expect("uploads").accepted);
+    }
+    let refused = lab.check_in(&machine, 2, &old).await;
+    assert_refused(refused, Code::Aborted, RefusalClass::NewRun, &["new run id"]);
+    let refused = lab.upload(&machine, vec![machine.header(1, &old), snapshot_part(&old)]).await;
+    assert_refused(refused, Code::Aborted, RefusalClass::NewRun, &["new run id"]);
+    let mut partly = machine.check_in(2, &new, lab.now_ms());
+    (partly.facts, partly.state) = (None, None);
+    let answer = lab.client.check_in(machine.calls(partly)).await.expect("checks in").into_inner();
+    assert!(answer.state_wanted && !answer.snapshot_wanted, "{answer:?}");
+    let answer = lab.upload(&machine, vec![machine.header(1, &new)]).await.expect("uploads");
+    assert!(answer.accepted && answer.state_wanted, "{answer:?}");
+    machine.run = muster_proto::model::RunId::random();
+    let answer = lab.check_in(&machine, 1, &old).await.expect("checks in");
+    assert!(!answer.snapshot_wanted && !answer.state_wanted, "{answer:?}");
+    let host = CertificateFacts::read(&machine.certificate).expect("facts").host.expect("a host");
+    let kept = lab.store.host_get(host).await.expect("gets").expect("there").snapshot.expect("has one");
+    assert_eq!(kept.snapshot, old);
+}
+
+#[tokio::test]
 async fn watchlist_and_trust_travel_to_those_who_have_older_ones() {
     let mut lab = Lab::start().await;
     let machine = lab.enrolled().await;

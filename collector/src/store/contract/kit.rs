@@ -185,9 +185,10 @@ pub(crate) async fn reports(store: &Arc<dyn Store>, n: u8, seq: u64, seconds: u6
             let answer = store.snapshot_deliver(delivery(n, seq, seconds, sections, sections)).await.expect("delivers");
             assert_eq!(answer, Delivered::Accepted);
         }
-        other @ (CheckInAnswer::Replayed { .. } | CheckInAnswer::Contradicts(_) | CheckInAnswer::HostUnknown) => {
-            panic!("{other:?}")
-        }
+        other @ (CheckInAnswer::StateWanted
+        | CheckInAnswer::NewRun
+        | CheckInAnswer::Contradicts(_)
+        | CheckInAnswer::HostUnknown) => panic!("{other:?}"),
     }
 }
 

@@ -97,24 +97,67 @@ pub(crate) async fn a_snapshot_of_another_platform_or_with_a_section_of_one_is_n
     assert_healthy(&store).await;
 }
 
-pub(crate) async fn a_replayed_check_in_changes_nothing(backend: impl Backend) {
+/// A check-in with facts and state, as the first one of a run.
+fn whole(check_in: CheckIn) -> CheckIn {
+    CheckIn { facts: Some(facts("host-001")), state: Some(state("boot-1")), ..check_in }
+}
+
+pub(crate) async fn a_repeated_check_in_only_renews_last_seen(backend: impl Backend) {
     let store = backend.open();
     enrolled(&store, 1).await;
     let (first, second) = (image(), cleaned());
     reports(&store, 1, 1, 10, &first).await;
     reports(&store, 1, 2, 20, &second).await;
+    store.check_in(whole(check_in(1, 3, 30, &second))).await.expect("checks in");
     let before = store.host_get(host(1)).await.expect("gets").expect("there");
-    for seq in [1, 2] {
-        let replay = CheckIn { facts: Some(facts("renamed")), ..check_in(1, seq, 30, &first) };
-        let answer = store.check_in(replay).await.expect("replays");
-        assert_eq!(answer, CheckInAnswer::Replayed { current: false });
+    for (seq, seconds) in [(3, 40), (2, 41)] {
+        let answer = store.check_in(whole(check_in(1, seq, seconds, &second))).await.expect("repeats");
+        assert_eq!(answer, CheckInAnswer::Current);
     }
-    let answer = store.check_in(check_in(1, 2, 30, &second)).await.expect("replays");
-    assert_eq!(answer, CheckInAnswer::Replayed { current: true });
+    let answer = store.check_in(check_in(1, 3, 42, &second)).await.expect("repeats");
+    assert_eq!(answer, CheckInAnswer::StateWanted, "what it leaves out may not be what is stored");
+    let late = store.snapshot_deliver(delivery(1, 1, 43, &second, &[])).await.expect("delivers");
+    assert_eq!(late, Delivered::StateWanted);
     let after = store.host_get(host(1)).await.expect("gets").expect("there");
-    assert_eq!(after.facts, before.facts);
-    assert_eq!(after.last_seen, before.last_seen);
-    assert_eq!(after.snapshot.expect("has one").digest, before.snapshot.expect("had one").digest);
+    assert_eq!((after.last_seen, after.facts, after.state), (Some(at(43)), before.facts, before.state));
+    assert_eq!(after.snapshot.expect("has one").since, before.snapshot.expect("had one").since);
+    // The number is still the highest of the run.
+    assert_eq!(store.check_in(check_in(1, 4, 50, &second)).await.expect("goes on"), CheckInAnswer::Current);
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn a_machine_that_was_rolled_back_reports_again_as_a_new_run(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let (first, second) = (image(), cleaned());
+    reports(&store, 1, 1, 10, &first).await;
+    store.check_in(whole(check_in(1, 2, 20, &first))).await.expect("checks in");
+    reports(&store, 1, 3, 30, &second).await;
+    // Rolled back to after the first report, with its memory.
+    for seq in [2, 3] {
+        let old = check_in(1, seq, 40, &first);
+        assert_eq!(store.check_in(old.clone()).await.expect("asks"), CheckInAnswer::NewRun);
+        assert_eq!(store.check_in(whole(old)).await.expect("asks"), CheckInAnswer::NewRun);
+    }
+    let late = store.snapshot_deliver(delivery(1, 2, 41, &first, &first)).await.expect("asks");
+    assert_eq!(late, Delivered::NewRun);
+    let other_state = CheckIn { state: Some(state("boot-2")), ..check_in(1, 3, 42, &second) };
+    assert_eq!(store.check_in(other_state.clone()).await.expect("asks"), CheckInAnswer::NewRun, "or its state");
+    let other_facts = CheckIn { facts: Some(facts("renamed")), ..check_in(1, 3, 42, &second) };
+    assert_eq!(store.check_in(other_facts).await.expect("asks"), CheckInAnswer::NewRun, "or its facts");
+    let kept = store.host_get(host(1)).await.expect("gets").expect("there");
+    assert_eq!(kept.state, state("boot-1"));
+    assert_eq!(
+        kept.snapshot.expect("has one").digest,
+        canonical::snapshot_digest(&snapshot(&second)),
+        "nothing changed"
+    );
+    // The new run says everything, and is believed.
+    let partly = CheckIn { run: run(200), ..check_in(1, 1, 50, &first) };
+    assert_eq!(store.check_in(partly).await.expect("asks"), CheckInAnswer::NewRun, "a run begins with facts and state");
+    let anew = CheckIn { run: run(200), ..whole(check_in(1, 1, 50, &first)) };
+    assert_eq!(store.check_in(anew).await.expect("checks in"), CheckInAnswer::Current);
+    assert_eq!(current(&store, 1).await, Some(canonical::snapshot_digest(&snapshot(&first))));
     assert_healthy(&store).await;
 }
 
@@ -123,13 +166,15 @@ pub(crate) async fn a_late_message_of_an_earlier_process_does_not_bring_back_its
     enrolled(&store, 1).await;
     let (first, second) = (image(), cleaned());
     reports(&store, 1, 7, 10, &first).await;
-    let restarted = |seq, seconds| CheckIn { run: run(200), ..check_in(1, seq, seconds, &second) };
+    let restarted = |seq, seconds| CheckIn { run: run(200), ..whole(check_in(1, seq, seconds, &second)) };
     let answer = store.check_in(restarted(1, 20)).await.expect("a new run begins anew");
     assert_eq!(answer, CheckInAnswer::SnapshotWanted);
     let arrives = Delivery { run: run(200), ..delivery(1, 1, 21, &second, &second) };
     assert_eq!(store.snapshot_deliver(arrives).await.expect("delivers"), Delivered::Accepted);
+    let late = store.snapshot_deliver(delivery(1, 7, 29, &first, &first)).await.expect("comes late");
+    assert_eq!(late, Delivered::NewRun);
     let answer = store.check_in(check_in(1, 7, 30, &first)).await.expect("comes late");
-    assert_eq!(answer, CheckInAnswer::Replayed { current: false });
+    assert_eq!(answer, CheckInAnswer::NewRun);
     assert_eq!(current(&store, 1).await, Some(canonical::snapshot_digest(&snapshot(&second))));
 }
 
@@ -139,7 +184,7 @@ pub(crate) async fn a_late_delivery_does_not_move_the_pointer_back(backend: impl
     let (first, second) = (image(), cleaned());
     reports(&store, 1, 2, 20, &second).await;
     let late = store.snapshot_deliver(delivery(1, 1, 21, &first, &first)).await.expect("delivers");
-    assert_eq!(late, Delivered::Accepted, "it was kept; an agent need not send it again");
+    assert_eq!(late, Delivered::NewRun, "it is not the host's current one, so it is not acknowledged");
     assert_eq!(current(&store, 1).await, Some(canonical::snapshot_digest(&snapshot(&second))));
     let again = store.snapshot_deliver(delivery(1, 2, 22, &second, &second)).await.expect("delivers");
     assert_eq!(again, Delivered::Accepted);
@@ -226,7 +271,7 @@ pub(crate) async fn everything_survives_a_restart(backend: impl Backend) {
     assert_eq!(format!("{after:?}"), format!("{before:?}"));
     assert_eq!(after.last_seen, Some(at(50)), "last seen is written when the store closes");
     let replay = store.check_in(check_in(1, 2, 60, &all)).await.expect("replays");
-    assert_eq!(replay, CheckInAnswer::Replayed { current: true });
+    assert_eq!(replay, CheckInAnswer::StateWanted);
     assert_eq!(store.section_get(part(&all[0]).digest()).await.expect("gets"), Some(part(&all[0])));
     assert_eq!(store.queue_depth().await.expect("asks").waiting, 2);
     assert_eq!(store.host_get(host(2)).await.expect("gets").expect("there").last_seen, Some(at(1)));

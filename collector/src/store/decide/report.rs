@@ -1,6 +1,6 @@
 //! Reports: what a check-in or a delivery changes for its host.
 //!
-//! Decides whether a report is a repetition or late, when a snapshot becomes the host's current one, when the one
+//! Decides whether a report repeats an earlier one or contradicts a later one, when a snapshot becomes the host's current one, when the one
 //! before it becomes history, whether the host was silent for so long that the gap is stored, and whether the host must
 //! be judged. `No` is the backend's row number of a snapshot.
 
@@ -106,6 +106,8 @@ impl<No> KnownSnapshot<No> {
 pub(in crate::store) struct Differs {
     pub(in crate::store) facts: bool,
     pub(in crate::store) state: bool,
+    /// Whether it carries both.
+    pub(in crate::store) is_whole: bool,
 }
 
 /// Whether a value was sent and is not the stored one.
@@ -151,7 +153,11 @@ pub(in crate::store) struct SnapshotChange<No> {
     pub(in crate::store) now: CurrentSnapshot<No>,
 }
 
-/// Decides a check-in. There is no change when it repeats one that was answered.
+/// Decides a check-in. It is acknowledged only if everything that it says is then current.
+///
+/// A process counts its check-ins. So one that does not continue the host's run is of a new process, which says everything;
+/// or it is repeated on the way; or the machine was rolled back together with its memory. Then it takes for acknowledged
+/// what was, but is no longer stored.
 pub(in crate::store) fn check_in<No: Copy + PartialEq>(
     host: &HostBefore<No>,
     arrival: Arrival,
@@ -163,8 +169,10 @@ pub(in crate::store) fn check_in<No: Copy + PartialEq>(
         return (CheckInAnswer::Contradicts(contradiction), None);
     }
     if host.seen.covers(arrival) {
-        let current = named.is_some_and(|named| host.has_current(named.no));
-        return (CheckInAnswer::Replayed { current }, None);
+        return host.repeated(arrival, differs, named);
+    }
+    if host.seen.is_of_another_run(arrival) && !differs.is_whole {
+        return (CheckInAnswer::NewRun, None);
     }
     let (answer, snapshot) = match named {
         None => (CheckInAnswer::SnapshotWanted, None),
@@ -186,7 +194,8 @@ pub(in crate::store) fn check_in<No: Copy + PartialEq>(
     (answer, Some(change))
 }
 
-/// Decides a delivery, after its sections are stored. There is no change when sections are missing or it is late.
+/// Decides a delivery, after its sections are stored. There is no change when sections are missing. It is acknowledged only
+/// if its snapshot is then current.
 pub(in crate::store) fn deliver<No: Copy + PartialEq>(
     host: &HostBefore<No>,
     arrival: Arrival,
@@ -200,9 +209,13 @@ pub(in crate::store) fn deliver<No: Copy + PartialEq>(
     if !delivered.missing.is_empty() {
         return (Delivered::SectionsWanted(delivered.missing), None);
     }
-    // A late delivery is stored and acknowledged, so that the agent drops it; the host keeps its newer snapshot.
+    // The process of another snapshot was rolled back, or is not the last one.
     if host.seen.is_later_than(arrival) {
-        return (Delivered::Accepted, None);
+        return if host.has_current(delivered.no) {
+            (Delivered::StateWanted, host.seen.renewed(arrival).map(HostChange::only_seen))
+        } else {
+            (Delivered::NewRun, None)
+        };
     }
     let snapshot = host.made_current(delivered.no, arrival);
     let change = HostChange {
@@ -217,7 +230,41 @@ pub(in crate::store) fn deliver<No: Copy + PartialEq>(
     (Delivered::Accepted, Some(change))
 }
 
+impl<No> HostChange<No> {
+    const fn only_seen(seen: LastSeen) -> Self {
+        Self { seen, snapshot: None, has_new_facts: false, has_new_state: false, is_queued: false, gap: None }
+    }
+}
+
 impl<No: Copy + PartialEq> HostBefore<No> {
+    /// Decides a check-in with a sequence number that the host has used.
+    fn repeated(
+        &self,
+        arrival: Arrival,
+        differs: Differs,
+        named: Option<KnownSnapshot<No>>,
+    ) -> (CheckInAnswer, Option<HostChange<No>>) {
+        if differs.facts || differs.state {
+            return (CheckInAnswer::NewRun, None);
+        }
+        match named {
+            Some(named) if self.has_current(named.no) => {
+                let answer = if differs.is_whole { CheckInAnswer::Current } else { CheckInAnswer::StateWanted };
+                let change = self.seen.renewed(arrival).map(|seen| {
+                    let is_queued = is_old(self.judged_at, arrival.now) && !self.is_queued;
+                    HostChange { is_queued, gap: self.gap(arrival), ..HostChange::only_seen(seen) }
+                });
+                (answer, change)
+            }
+            // The answer to the host's last check-in was lost before the upload. The upload is still in time.
+            None if self.seen.is_last(arrival) && differs.is_whole => (CheckInAnswer::SnapshotWanted, None),
+            Some(named) if self.seen.is_last(arrival) && differs.is_whole && !named.missing.is_empty() => {
+                (CheckInAnswer::SectionsWanted(named.missing), None)
+            }
+            _ => (CheckInAnswer::NewRun, None),
+        }
+    }
+
     fn has_current(&self, snapshot: No) -> bool {
         self.current.is_some_and(|current| current.snapshot == snapshot)
     }
@@ -246,12 +293,24 @@ impl LastSeenPair {
         self.both().any(|seen| seen.covers(run, seq))
     }
 
-    /// Whether the host has reported something newer: a higher number of the same process, or anything of a process
-    /// that came after it. A delivery repeats the number of its check-in, so the same number is not late.
-    fn is_later_than(self, Arrival { run, seq, .. }: Arrival) -> bool {
-        self.both().any(|seen| {
-            if seen.run == run { seq < seen.seq } else { seen.previous.is_some_and(|(previous, _)| previous == run) }
-        })
+    /// Whether the host has reported something newer: a higher number of the same process, or anything of another process.
+    /// A delivery repeats the number of its check-in, so the same number is not late.
+    fn is_later_than(self, arrival: Arrival) -> bool {
+        self.is_of_another_run(arrival) || self.both().any(|seen| seen.run == arrival.run && arrival.seq < seen.seq)
+    }
+
+    /// Whether the last check-in was of another process.
+    fn is_of_another_run(self, Arrival { run, .. }: Arrival) -> bool {
+        self.newest().is_some_and(|seen| seen.run != run)
+    }
+
+    /// Whether the report has the number of the last check-in.
+    fn is_last(self, Arrival { run, seq, .. }: Arrival) -> bool {
+        self.newest().is_some_and(|seen| seen.run == run && seen.seq == seq)
+    }
+
+    fn renewed(self, Arrival { now, .. }: Arrival) -> Option<LastSeen> {
+        self.newest().map(|seen| seen.renewed(now))
     }
 
     fn advanced(self, Arrival { run, seq, now, .. }: Arrival) -> LastSeen {
@@ -272,10 +331,15 @@ impl LastSeenPair {
 }
 
 #[cfg(test)]
+mod model_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     const DAY: i64 = 24 * 3600 * 1000;
+    /// Carries facts and state as they are stored.
+    const SAME: Differs = Differs { facts: false, state: false, is_whole: true };
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
@@ -373,7 +437,7 @@ mod tests {
 
     #[test]
     fn other_facts_or_another_state_put_the_host_on_the_queue_though_the_snapshot_is_not_here() {
-        for differs in [Differs { facts: true, state: false }, Differs { facts: false, state: true }] {
+        for differs in [Differs { facts: true, ..SAME }, Differs { state: true, ..SAME }] {
             let (answer, change) = check_in(&host(), arrival(1, 6, 20), differs, None);
             let change = change.expect("changes");
             assert_eq!((answer, change.snapshot, change.is_queued), (CheckInAnswer::SnapshotWanted, None, true));
@@ -395,15 +459,43 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_check_in_changes_nothing_if_the_row_or_the_memory_has_it() {
+    fn a_repeated_check_in_only_renews_last_seen_whether_the_row_or_the_memory_has_it() {
         let from_memory = HostBefore { seen: LastSeenPair { row: None, memory: seen(1, 5) }, ..host() };
         for before in [host(), from_memory] {
-            let (answer, change) =
-                check_in(&before, arrival(1, 5, 20), Differs { facts: true, state: true }, complete(1));
-            assert_eq!((answer, change), (CheckInAnswer::Replayed { current: true }, None));
+            for seq in [4, 5] {
+                let (answer, change) = check_in(&before, arrival(1, seq, 20), SAME, complete(1));
+                let renewed = LastSeen { last_seen: at(20), run: run(1), seq: 5, previous: None };
+                assert_eq!((answer, change), (CheckInAnswer::Current, Some(HostChange::only_seen(renewed))));
+            }
         }
-        let (answer, _) = check_in(&host(), arrival(1, 4, 20), Differs::default(), complete(2));
-        assert_eq!(answer, CheckInAnswer::Replayed { current: false });
+        let (answer, change) = check_in(&host(), arrival(1, 5, 20), Differs::default(), complete(1));
+        assert_eq!((answer, change.map(|change| change.seen.seq)), (CheckInAnswer::StateWanted, Some(5)));
+    }
+
+    #[test]
+    fn a_repeated_number_with_anything_else_needs_a_new_run() {
+        let cases = [
+            (Differs { facts: true, ..SAME }, complete(1)),
+            (Differs { state: true, ..SAME }, complete(1)),
+            (SAME, complete(2)),
+            (Differs::default(), complete(2)),
+            (Differs::default(), None),
+        ];
+        for (differs, named) in cases {
+            let decided = check_in(&host(), arrival(1, 5, 20), differs, named);
+            assert_eq!(decided, (CheckInAnswer::NewRun, None), "{differs:?}");
+        }
+        assert_eq!(check_in(&host(), arrival(1, 4, 20), SAME, None), (CheckInAnswer::NewRun, None));
+        // The answer to the last one was lost.
+        assert_eq!(check_in(&host(), arrival(1, 5, 20), SAME, None), (CheckInAnswer::SnapshotWanted, None));
+    }
+
+    #[test]
+    fn the_first_check_in_of_a_run_carries_facts_and_state() {
+        let (answer, change) = check_in(&host(), arrival(2, 1, 20), Differs::default(), complete(1));
+        assert_eq!((answer, change), (CheckInAnswer::NewRun, None));
+        let (answer, change) = check_in(&host(), arrival(2, 1, 20), SAME, complete(1));
+        assert_eq!((answer, change.expect("was seen").seen.run), (CheckInAnswer::Current, run(2)));
     }
 
     #[test]
@@ -436,13 +528,18 @@ mod tests {
     }
 
     #[test]
-    fn a_late_delivery_is_accepted_and_changes_nothing() {
+    fn a_late_delivery_is_acknowledged_only_if_its_snapshot_is_current() {
         let restarted = LastSeen { last_seen: at(10), run: run(2), seq: 1, previous: Some((run(1), 5)) };
         let restarted = HostBefore { seen: LastSeenPair { row: Some(restarted), memory: None }, ..host() };
         let in_memory = HostBefore { seen: LastSeenPair { row: seen(1, 3), memory: seen(1, 5) }, ..host() };
         for (before, late) in [(host(), 4), (restarted, 6), (in_memory, 4)] {
-            assert_eq!(deliver(&before, arrival(1, late, 20), complete(2)), (Delivered::Accepted, None));
+            assert_eq!(deliver(&before, arrival(1, late, 20), complete(2)), (Delivered::NewRun, None));
+            let (answer, change) = deliver(&before, arrival(1, late, 20), complete(1));
+            let change = change.expect("was seen");
+            assert_eq!((answer, change.seen.last_seen, change.snapshot), (Delivered::StateWanted, at(20), None));
         }
+        let unknown = deliver(&host(), arrival(9, 1, 20), complete(2));
+        assert_eq!(unknown, (Delivered::NewRun, None), "its check-in was not the last");
     }
 
     #[test]
@@ -468,7 +565,8 @@ mod tests {
         assert_eq!(gap(answered_from_memory, 31, 20), None);
         assert_eq!(gap(host(), 3, 0), None, "the clock was set back");
         let replayed = Arrival { patience: Some(Duration::ZERO), ..arrival(1, 5, 90) };
-        assert_eq!(check_in(&host(), replayed, Differs::default(), complete(1)).1, None);
+        let change = check_in(&host(), replayed, SAME, complete(1)).1.expect("was seen");
+        assert_eq!(change.gap, Some(Gap { since, until: at(90) }), "it was silent all the same");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use muster_proto::convert::stored;
 use muster_proto::model::{Digest, HostFacts, HostState, Timestamp};
 
 use crate::store::CheckIn;
+use crate::store::last_seen::LastSeen;
 
 /// An unchanged snapshot is judged again at the first check-in after this time.
 const JUDGED_AGAIN: Duration = Duration::from_secs(24 * 3600);
@@ -26,7 +27,7 @@ pub(in crate::store) fn ends_gap(last_seen: Timestamp, now: Timestamp, patience:
 pub(in crate::store) struct Remembered {
     pub(in crate::store) snapshot: Option<Digest>,
     pub(in crate::store) judged_at: Option<Timestamp>,
-    pub(in crate::store) last_seen: Option<Timestamp>,
+    pub(in crate::store) seen: Option<LastSeen>,
     /// Of the stored facts and state.
     pub(in crate::store) facts_key: Option<Digest>,
     pub(in crate::store) state_key: Option<Digest>,
@@ -44,13 +45,22 @@ impl SentKeys {
         Self { facts: check_in.facts.as_ref().map(facts_key), state: check_in.state.as_ref().map(state_key) }
     }
 
+    /// Whether both were sent.
+    const fn is_whole(self) -> bool {
+        self.facts.is_some() && self.state.is_some()
+    }
+
     /// Whether the check-in that carries these changes nothing but when the host was last seen. A check-in after a gap
-    /// needs the database, because the gap is stored.
+    /// needs the database, because the gap is stored. So does one that leaves something out and does not continue the
+    /// host's run: what it leaves out may not be what is stored.
     pub(in crate::store) fn change_nothing(self, check_in: &CheckIn, host: &Remembered) -> bool {
         let is_same = |sent: Option<Digest>, stored: Option<Digest>| sent.is_none() || sent == stored;
+        let last_seen = host.seen.map(|seen| seen.last_seen);
+        let continues = host.seen.is_some_and(|seen| seen.is_continued_by(check_in.run, check_in.seq));
         host.snapshot == Some(check_in.snapshot)
+            && (continues || self.is_whole())
             && !is_old(host.judged_at, check_in.now)
-            && !host.last_seen.is_some_and(|last_seen| ends_gap(last_seen, check_in.now, check_in.patience))
+            && !last_seen.is_some_and(|last_seen| ends_gap(last_seen, check_in.now, check_in.patience))
             && is_same(self.facts, host.facts_key)
             && is_same(self.state, host.state_key)
     }
@@ -105,11 +115,16 @@ mod tests {
         }
     }
 
+    /// The process before that of the check-in.
+    fn seen(last_seen: Timestamp) -> LastSeen {
+        LastSeen { last_seen, run: RunId::from_bytes([9; 16]), seq: 4, previous: None }
+    }
+
     fn remembered() -> Remembered {
         Remembered {
             snapshot: Some(Digest::of(b"snapshot")),
             judged_at: Some(NOW.minus(Duration::from_secs(60))),
-            last_seen: Some(NOW.minus(Duration::from_secs(60))),
+            seen: Some(seen(NOW.minus(Duration::from_secs(60)))),
             facts_key: Some(facts_key(&facts("web-1"))),
             state_key: Some(state_key(&state("boot-1"))),
         }
@@ -123,7 +138,8 @@ mod tests {
     fn a_check_in_with_what_is_stored_changes_nothing() {
         assert!(changes_nothing(&check_in(), &remembered()));
         let bare = CheckIn { facts: None, state: None, ..check_in() };
-        assert!(changes_nothing(&bare, &Remembered { facts_key: None, state_key: None, ..remembered() }));
+        let seen = Some(LastSeen { run: bare.run, seq: 0, ..seen(NOW) });
+        assert!(changes_nothing(&bare, &Remembered { facts_key: None, state_key: None, seen, ..remembered() }));
     }
 
     #[test]
@@ -145,6 +161,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_check_in_leaves_out_is_known_only_if_it_continues_the_run() {
+        let without_state = CheckIn { state: None, ..check_in() };
+        assert!(!changes_nothing(&without_state, &remembered()), "another process");
+        let of_this_run =
+            |seq| Remembered { seen: Some(LastSeen { run: check_in().run, seq, ..seen(NOW) }), ..remembered() };
+        assert!(changes_nothing(&without_state, &of_this_run(0)));
+        assert!(!changes_nothing(&without_state, &of_this_run(1)), "a repetition");
+        assert!(changes_nothing(&check_in(), &of_this_run(1)), "a repetition that leaves nothing out");
+    }
+
+    #[test]
     fn a_verdict_that_is_a_day_old_needs_the_database() {
         let old = Remembered { judged_at: Some(NOW.minus(JUDGED_AGAIN)), ..remembered() };
         assert!(!changes_nothing(&check_in(), &old));
@@ -152,7 +179,7 @@ mod tests {
     }
     #[test]
     fn the_end_of_a_gap_needs_the_database() {
-        let seen = |ago| Remembered { last_seen: Some(NOW.minus(ago)), ..remembered() };
+        let seen = |ago| Remembered { seen: Some(seen(NOW.minus(ago))), ..remembered() };
         assert!(changes_nothing(&check_in(), &seen(PATIENCE)), "the patience itself is not exceeded");
         let longer = seen(PATIENCE + Duration::from_millis(1));
         assert!(!changes_nothing(&check_in(), &longer));

@@ -59,7 +59,7 @@ pub(super) async fn write<'u>(session: &Session, taken: &'u [Unwritten]) -> Step
 fn newer(row: Option<LastSeen>, seen: LastSeen) -> Option<LastSeen> {
     let Some(row) = row else { return Some(seen) };
     if row.covers(seen.run, seen.seq) {
-        return None;
+        return (seen.last_seen > row.last_seen).then(|| row.renewed(seen.last_seen));
     }
     let last_seen = seen.last_seen.max(row.last_seen);
     if seen.covers(row.run, row.seq) {
@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn a_later_check_in_at_another_collector_is_not_taken_back() {
         assert_eq!(newer(None, seen(1, 1, 5)), Some(seen(1, 1, 5)));
-        assert_eq!(newer(Some(seen(1, 7, 50)), seen(1, 6, 60)), None, "a replay does not move last seen");
+        assert_eq!(newer(Some(seen(1, 7, 50)), seen(1, 6, 60)), Some(seen(1, 7, 60)), "a replay is a sign of life");
+        assert_eq!(newer(Some(seen(1, 7, 50)), seen(1, 6, 40)), None);
         assert_eq!(newer(Some(seen(1, 7, 50)), seen(1, 8, 40)), Some(seen(1, 8, 50)));
         let both = newer(Some(seen(1, 7, 50)), seen(2, 1, 60)).expect("is newer");
         assert!(both.covers(RunId::from_bytes([1; 16]), 7) && both.covers(RunId::from_bytes([2; 16]), 1));

@@ -7,8 +7,7 @@
 //!   repeated against the database. So a change that one collector took and another took back is wrong for a second at
 //!   most, and is lost only if this collector crashes within that second.
 //! - **Replays** are recognised from the database, and from memory if this collector has answered the first one. A replay
-//!   at another collector that would change nothing does change nothing: the flush sees that the row covers it and does
-//!   not move "last seen".
+//!   at another collector that would change nothing only renews "last seen": the flush sees that the row covers it.
 //! - **Identities** are forgotten when another collector announces that it has changed one, and are not used while the
 //!   connection for announcements is lost. So every collector refuses a revoked host after [`IDENTITIES_TRUSTED`].
 
@@ -50,8 +49,7 @@ pub(super) struct CachedHost {
 impl CachedHost {
     fn remembered(&self) -> Remembered {
         let Self { seen, snapshot, judged_at, facts: facts_key, state: state_key, .. } = *self;
-        let last_seen = seen.map(|seen| seen.last_seen);
-        Remembered { snapshot, judged_at, last_seen, facts_key, state_key }
+        Remembered { snapshot, judged_at, seen, facts_key, state_key }
     }
 }
 
@@ -138,14 +136,11 @@ impl Memory {
         let mut guard = lock(self.shard(operation.host));
         let Shard { hosts, dirty } = &mut *guard;
         let Some(live) = hosts.get_mut(&operation.host) else { return ControlFlow::Continue(operation) };
-        // Before the test for a replay: if anything differs, the database decides, because it may know more.
+        // If anything differs, the database decides, because it may know more.
         if !sent.change_nothing(&operation, &live.remembered()) {
             return ControlFlow::Continue(operation);
         }
-        if live.seen.is_some_and(|seen| seen.covers(operation.run, operation.seq)) {
-            return ControlFlow::Break(CheckInAnswer::Replayed { current: true });
-        }
-        live.seen = Some(LastSeen::advanced(live.seen, operation.run, operation.seq, operation.now));
+        live.seen = Some(LastSeen::after(live.seen, operation.run, operation.seq, operation.now));
         dirty.insert(operation.host, operation);
         ControlFlow::Break(CheckInAnswer::Current)
     }

@@ -37,8 +37,7 @@ pub(super) struct CachedHost {
 impl CachedHost {
     fn remembered(&self) -> Remembered {
         let Self { seen, snapshot, judged_at, facts: facts_key, state: state_key, .. } = *self;
-        let last_seen = seen.map(|seen| seen.last_seen);
-        Remembered { snapshot, judged_at, last_seen, facts_key, state_key }
+        Remembered { snapshot, judged_at, seen, facts_key, state_key }
     }
 }
 
@@ -226,14 +225,10 @@ impl Memory {
         let mut guard = lock(self.shard(operation.host));
         let Shard { hosts, dirty } = &mut *guard;
         let live = hosts.get_mut(&operation.host)?;
-        let current = live.snapshot == Some(operation.snapshot);
-        if live.seen.is_some_and(|seen| seen.covers(operation.run, operation.seq)) {
-            return Some(CheckInAnswer::Replayed { current });
-        }
         if !sent.change_nothing(operation, &live.remembered()) {
             return None;
         }
-        live.seen = Some(LastSeen::advanced(live.seen, operation.run, operation.seq, operation.now));
+        live.seen = Some(LastSeen::after(live.seen, operation.run, operation.seq, operation.now));
         dirty.insert(operation.host);
         Some(CheckInAnswer::Current)
     }
@@ -250,11 +245,8 @@ impl Memory {
         let mut guard = lock(self.shard(host));
         let Shard { hosts, dirty } = &mut *guard;
         if let Some(live) = hosts.get_mut(&host) {
-            live.seen = Some(match live.seen {
-                // A later check-in was faster: only the time may be newer.
-                Some(seen) if seen.covers(run, seq) => LastSeen { last_seen: seen.last_seen.max(now), ..seen },
-                before => LastSeen::advanced(before, run, seq, now),
-            });
+            // A later check-in may have been faster: then only the time is newer.
+            live.seen = Some(LastSeen::after(live.seen, run, seq, now));
             change(live);
             // The transaction does not write the check-in itself; the next flush does.
             dirty.insert(host);

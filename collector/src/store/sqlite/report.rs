@@ -39,6 +39,7 @@ pub(super) fn check_in(context: &mut WriteContext<'_>, operation: &CheckIn) -> S
     let is_other = Differs {
         facts: differs(host.facts.as_ref(), operation.facts.as_ref()),
         state: differs(host.state.as_ref(), state.as_ref()),
+        is_whole: operation.facts.is_some() && operation.state.is_some(),
     };
     let (answer, change) = report::check_in(&host.before, Arrival::from(operation), is_other, named);
     let Some(change) = change else { return Ok(answer) };
@@ -53,7 +54,8 @@ pub(super) fn check_in(context: &mut WriteContext<'_>, operation: &CheckIn) -> S
     context.note_seen(operation.host, change.seen);
     let (id, arrival) = (operation.host, Arrival::from(operation));
     // With any other answer, the snapshot that it names is not the current one yet.
-    let snapshot = (answer == CheckInAnswer::Current).then_some(operation.snapshot);
+    let is_current = matches!(answer, CheckInAnswer::Current | CheckInAnswer::StateWanted);
+    let snapshot = is_current.then_some(operation.snapshot);
     let facts = operation.facts.as_ref().map(memory::facts_key);
     let state = operation.state.as_ref().map(memory::state_key);
     context.after_commit(move |memory| {

@@ -165,6 +165,7 @@ impl LockedHost {
         let is_other = Differs {
             facts: differs(self.facts.as_ref(), facts.as_ref()),
             state: differs(self.state.as_ref(), state.as_ref()),
+            is_whole: operation.facts.is_some() && operation.state.is_some(),
         };
         let mut before = self.before(memory.seen(operation.host));
         if let Some(facts) = &operation.facts {
@@ -185,7 +186,7 @@ impl LockedHost {
         // A report without facts or state keeps the key of an earlier one in the batch.
         self.facts_key = operation.facts.as_ref().map(facts_key).or(self.facts_key);
         self.state_key = operation.state.as_ref().map(state_key).or(self.state_key);
-        if answer == CheckInAnswer::Current {
+        if matches!(answer, CheckInAnswer::Current | CheckInAnswer::StateWanted) {
             self.digest = Some(operation.snapshot);
         }
         Ok(answer)

@@ -92,7 +92,7 @@ async fn a_collector_that_reconnects_gets_its_number_back_from_a_connection_that
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_played_to_another_collector_changes_nothing() {
+async fn a_message_that_is_played_to_another_collector_only_renews_last_seen() {
     let place = Database::create();
     let (one, other, third) = (place.open(), place.open(), place.open());
     enrolled_fleet(&one, 1).await;
@@ -100,16 +100,16 @@ async fn a_message_that_is_played_to_another_collector_changes_nothing() {
     reports(&one, 1, 1, 10, &before).await;
     reports(&other, 1, 2, 20, &after).await;
     let answer = third.check_in(check_in(1, 1, 90, &before)).await.expect("replays");
-    assert_eq!(answer, CheckInAnswer::Replayed { current: false });
+    assert_eq!(answer, CheckInAnswer::NewRun);
     let answer = one.snapshot_deliver(delivery(1, 1, 91, &before, &before)).await.expect("replays");
-    assert_eq!(answer, Delivered::Accepted, "it is kept; the pointer stays");
+    assert_eq!(answer, Delivered::NewRun, "the pointer stays");
     let answer = one.check_in(check_in(1, 2, 92, &after)).await.expect("replays");
-    assert_eq!(answer, CheckInAnswer::Replayed { current: true });
+    assert_eq!(answer, CheckInAnswer::StateWanted);
     for store in [one, third] {
         store.close().await.expect("closes");
     }
     let kept = other.host_get(host(1)).await.expect("gets").expect("there");
-    assert_eq!((kept.last_seen, kept.snapshot.map(|snapshot| snapshot.digest)), (Some(at(20)), snapshot(&after)));
+    assert_eq!((kept.last_seen, kept.snapshot.map(|snapshot| snapshot.digest)), (Some(at(92)), snapshot(&after)));
     assert_healthy(&other).await;
 }
 
