@@ -35,7 +35,11 @@ pub(crate) struct Prefilter {
 /// The filter of one kind.
 #[derive(Debug)]
 struct KindFilter {
-    fragments: AhoCorasick,
+    /// Fragments that may be anywhere in a text.
+    anywhere: AhoCorasick,
+    /// Fragments that only technical names have, and only where a name or a word of it begins. So `avk` is not searched
+    /// in the middle of other names.
+    at_starts: AhoCorasick,
     /// How fragments begin. The automaton only runs where one may begin.
     begins: Box<Begins>,
     /// Some recogniser has no fragment, so every observation is let through.
@@ -56,7 +60,8 @@ struct Beyond {
 /// The parts of a filter before its automaton is built.
 #[derive(Debug, Default)]
 struct Loose {
-    fragments: BTreeSet<String>,
+    anywhere: BTreeSet<String>,
+    at_starts: BTreeSet<String>,
     open: bool,
     short: bool,
     beyond: Beyond,
@@ -65,8 +70,10 @@ struct Loose {
 /// What an observation must contain for a recogniser to match it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Needed {
-    /// One of these.
-    fragments: Vec<String>,
+    /// One of these, anywhere in a text.
+    anywhere: Vec<String>,
+    /// Or one of these, where a name or a word of it begins.
+    at_starts: Vec<String>,
     /// Or a name that is too short for a fragment.
     short: bool,
     beyond: Beyond,
@@ -81,7 +88,8 @@ impl Prefilter {
                 let kind_filter = loose.entry(kind).or_default();
                 match &needed {
                     Some(needed) => {
-                        kind_filter.fragments.extend(needed.fragments.iter().cloned());
+                        kind_filter.anywhere.extend(needed.anywhere.iter().cloned());
+                        kind_filter.at_starts.extend(needed.at_starts.iter().cloned());
                         kind_filter.short |= needed.short;
                         kind_filter.beyond.vendor |= needed.beyond.vendor;
                         kind_filter.beyond.state |= needed.beyond.state;
@@ -101,6 +109,7 @@ impl Prefilter {
         let mut through = Vec::new();
         // Observations of one kind follow each other in a section.
         let mut last: Option<(Kind, Option<&KindFilter>)> = None;
+        let mut dropped_path = "";
         section.each(|_, observation| {
             let kind = observation.kind;
             let kind_filter = match last {
@@ -108,8 +117,10 @@ impl Prefilter {
                 _ => self.kind_filters.get(&(platform, kind)),
             };
             last = Some((kind, kind_filter));
-            if kind_filter.is_some_and(|kind_filter| kind_filter.lets(observation)) {
+            if kind_filter.is_some_and(|kind_filter| kind_filter.lets(observation, dropped_path)) {
                 through.push(*observation);
+            } else {
+                dropped_path = if last.is_some() { observation.path } else { "" };
             }
         });
         through
@@ -117,26 +128,27 @@ impl Prefilter {
 }
 
 impl KindFilter {
-    fn lets(&self, observation: &ObservationView<'_>) -> bool {
+    /// Whether some recogniser may match. `dropped_path` is that of an observation of this kind that was not let through.
+    fn lets(&self, observation: &ObservationView<'_>, dropped_path: &str) -> bool {
         let ObservationView { name, id, path, vendor, state, .. } = *observation;
         if self.open || (self.short && has_short_name(observation)) {
             return true;
         }
         // Most ids are the name with an architecture after it, so only the rest is new text.
         let id = id.strip_prefix(name).filter(|rest| rest.bytes().next().is_none_or(ends_fragments)).unwrap_or(id);
-        let holds = |text: &str| self.lets_text(text.as_bytes());
+        let holds = |text: &str| self.lets_text(text.as_bytes(), 0);
         holds(name)
             || holds(id)
-            || holds(path)
+            || self.lets_text(path.as_bytes(), shared_folders(path.as_bytes(), dropped_path.as_bytes()))
             || (self.beyond.vendor && holds(vendor))
             || (self.beyond.state && holds(state))
     }
 
-    /// Whether the text contains a fragment, or folding changes it.
-    fn lets_text(&self, text: &[u8]) -> bool {
+    /// Whether the text contains a fragment at or after a position, or folding changes it there.
+    fn lets_text(&self, text: &[u8], from: usize) -> bool {
         let mut changed = 0;
         // Eight bytes hold four starts of four bytes each, so the scan advances by four.
-        for at in (0..text.len()).step_by(4) {
+        for at in (from..text.len()).step_by(4) {
             let eight = eight_at(text, at);
             changed |= changes(eight);
             let mut hits = self.begins.among(eight);
@@ -152,8 +164,17 @@ impl KindFilter {
 
     fn has_at(&self, text: &[u8], at: usize) -> bool {
         // Bytes after the end are zero, and their hash can be equal to that of a fragment.
-        at < text.len() && self.fragments.is_match(Input::new(text).range(at..).anchored(Anchored::Yes))
+        let is_at = |fragments: &AhoCorasick| fragments.is_match(Input::new(text).range(at..).anchored(Anchored::Yes));
+        let is_start = || at.checked_sub(1).is_none_or(|before| !is_of_fragments(char::from(text[before])));
+        at < text.len() && (is_at(&self.anywhere) || is_start() && is_at(&self.at_starts))
     }
+}
+
+/// The length of the folders that both paths begin with. Fragments do not span the character that ends a folder, so what
+/// was found in one path need not be searched again in the other.
+fn shared_folders(path: &[u8], other: &[u8]) -> usize {
+    let shared = path.iter().zip(other).take_while(|(one, other)| one == other).count();
+    path[..shared].iter().rposition(|byte| ends_fragments(*byte)).map_or(0, |at| at + 1)
 }
 
 /// Eight bytes from a position, the first one lowest. Bytes after the end are zero.
@@ -180,11 +201,11 @@ const fn changes(eight: u64) -> u64 {
 
 /// A set of the hashes of the first four bytes of all fragments.
 #[derive(Debug)]
-struct Begins([u64; 1 << 10]);
+struct Begins([u64; 1 << 12]);
 
 impl Begins {
     fn of<'f>(fragments: impl Iterator<Item = &'f String>) -> Self {
-        let mut begins = Self([0; 1 << 10]);
+        let mut begins = Self([0; 1 << 12]);
         for fragment in fragments {
             match *fragment.as_bytes() {
                 [one, two, three, four, ..] => begins.insert([one, two, three, four]),
@@ -210,7 +231,7 @@ impl Begins {
         // Knuth's multiplicative hash. The upper ten bits choose the word and the next six the bit, because in a
         // product the upper bits depend on all bytes.
         let hash = (folded as u32).wrapping_mul(0x9E37_79B1);
-        ((hash >> 22) as usize, hash >> 16 & 63)
+        ((hash >> 20) as usize, hash >> 14 & 63)
     }
 
     const fn bit(&self, folded: u64) -> u64 {
@@ -227,15 +248,18 @@ impl Begins {
 
 impl Loose {
     fn tied(self) -> Result<KindFilter, String> {
-        let begins = Box::new(Begins::of(self.fragments.iter()));
-        let fragments = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::DFA))
-            // `has_at` searches only at one position, so the automaton needs no other start states.
-            .start_kind(StartKind::Anchored)
-            .build(self.fragments)
-            .map_err(|error| format!("the fragments of the patterns are too many together: {error}"))?;
-        Ok(KindFilter { fragments, begins, open: self.open, short: self.short, beyond: self.beyond })
+        let begins = Box::new(Begins::of(self.anywhere.iter().chain(&self.at_starts)));
+        let build = |fragments: BTreeSet<String>| {
+            AhoCorasick::builder()
+                .ascii_case_insensitive(true)
+                .kind(Some(AhoCorasickKind::DFA))
+                // `has_at` searches only at one position, so the automaton needs no other start states.
+                .start_kind(StartKind::Anchored)
+                .build(fragments)
+                .map_err(|error| format!("the fragments of the patterns are too many together: {error}"))
+        };
+        let (anywhere, at_starts) = (build(self.anywhere)?, build(self.at_starts)?);
+        Ok(KindFilter { anywhere, at_starts, begins, open: self.open, short: self.short, beyond: self.beyond })
     }
 }
 
@@ -264,21 +288,28 @@ fn most_selective(one: &Recogniser) -> Option<Needed> {
         let beyond = Beyond { vendor: test.field == Field::Vendor, state: test.field == Field::State };
         let mut needed = Needed { beyond, ..Needed::default() };
         for pattern in &test.patterns {
+            let is_key = test.field == Field::Key;
             match (fragments(pattern), beginnings(pattern)) {
+                // Technical names are tested from their beginning, and it decides better than a piece from the middle.
+                (Some(more), Some((begins, false))) if is_key && worth(&begins) >= worth(&more) => {
+                    needed.at_starts.extend(begins)
+                }
+                (Some(more), _) if is_key && matches!(pattern, Pattern::Exact(_)) => needed.at_starts.extend(more),
                 // The beginnings of `al(mon|svc)` are rarer than `mon` and `svc`.
-                (Some(more), Some((begins, false))) if worth(&begins) > worth(&more) => needed.fragments.extend(begins),
-                (Some(more), _) => needed.fragments.extend(more),
+                (Some(more), Some((begins, false))) if worth(&begins) > worth(&more) => needed.anywhere.extend(begins),
+                (Some(more), _) => needed.anywhere.extend(more),
                 // Short patterns are allowed only for technical names, because `has_short_name` finds no others.
-                (None, Some((more, short))) if !short || test.field == Field::Key => {
-                    needed.fragments.extend(more);
+                (None, Some((more, short))) if !short || is_key => {
+                    needed.anywhere.extend(more);
                     needed.short |= short;
                 }
-                (None, _) if test.field == Field::Key && is_short(pattern) => needed.short = true,
+                (None, _) if is_key && is_short(pattern) => needed.short = true,
                 (None, _) => return None,
             }
         }
         // A vendor has many titles, so its name is the least selective and is used only if nothing else can be.
-        let rank = (test.field != Field::Vendor, !needed.short, worth(&needed.fragments));
+        let least = worth(&needed.anywhere).min(worth(&needed.at_starts));
+        let rank = (test.field != Field::Vendor, !needed.short, least);
         Some((rank, needed))
     };
     one.tests.iter().filter_map(of_test).max_by_key(|(rank, _)| *rank).map(|(_, needed)| needed)
@@ -297,16 +328,16 @@ mod tests {
     #[test]
     fn a_text_with_a_fragment_or_that_folding_changes_is_let_through() {
         let fragments = ["kesl", "avp", "k7-tools", "as_kv"].map(str::to_owned);
-        let kind_filter = Loose { fragments: BTreeSet::from(fragments), ..Loose::default() }.tied().expect("builds");
+        let kind_filter = Loose { anywhere: BTreeSet::from(fragments), ..Loose::default() }.tied().expect("builds");
         for text in ["KESL", "avp", "Avp21", "K7-tools", "As_KV", "кесл", "\"", "\u{ad}"] {
             // At every position, and in texts of every length.
             for (before, after) in (0..10).flat_map(|before| (0..10).map(move |after| (before, after))) {
                 let text = format!("{}{text}{}", "x".repeat(before), ".".repeat(after));
-                assert!(kind_filter.lets_text(text.as_bytes()), "{text}");
+                assert!(kind_filter.lets_text(text.as_bytes(), 0), "{text}");
             }
         }
         for text in ["", "k", "av", "ke sl", "openssl", "av-p", "avav", "kes", "k7_tools", "as\u{7f}kv"] {
-            assert!(!kind_filter.lets_text(text.as_bytes()), "{text}");
+            assert!(!kind_filter.lets_text(text.as_bytes(), 0), "{text}");
         }
     }
 
