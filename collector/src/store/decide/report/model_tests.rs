@@ -47,12 +47,15 @@ struct Agent {
     uploads: Option<Message>,
 }
 
+/// The last run with its number, and the run before it.
+type Seen = (u8, u64, Option<(u8, u64)>);
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Collector {
     stored: [bool; 2],
     current: Option<u8>,
     state: Option<u8>,
-    seen: Option<(u8, u64, Option<(u8, u64)>)>,
+    seen: Option<Seen>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -112,7 +115,7 @@ impl Collector {
     fn receive(&mut self, message: Message) -> Answer {
         let Message { content, seq, .. } = message;
         let at = Timestamp::from_millis(5);
-        let last = |(run_no, seq, previous): (u8, u64, Option<(u8, u64)>)| LastSeen {
+        let last = |(run_no, seq, previous): Seen| LastSeen {
             last_seen: at,
             run: run(run_no),
             seq,
@@ -143,7 +146,10 @@ impl Collector {
                 Delivered::Accepted => Answer::Acknowledged,
                 Delivered::StateWanted => Answer::StateWanted,
                 Delivered::NewRun => Answer::NewRun,
-                other => panic!("{other:?}"),
+                other @ (Delivered::SnapshotWanted
+                | Delivered::SectionsWanted(_)
+                | Delivered::Contradicts(_)
+                | Delivered::HostUnknown) => panic!("{other:?}"),
             };
             (answer, change)
         } else {
@@ -158,7 +164,9 @@ impl Collector {
                 CheckInAnswer::StateWanted => Answer::StateWanted,
                 CheckInAnswer::SnapshotWanted => Answer::UploadWanted,
                 CheckInAnswer::NewRun => Answer::NewRun,
-                other => panic!("{other:?}"),
+                other @ (CheckInAnswer::SectionsWanted(_)
+                | CheckInAnswer::Contradicts(_)
+                | CheckInAnswer::HostUnknown) => panic!("{other:?}"),
             };
             (answer, change)
         };
