@@ -109,18 +109,24 @@ impl Prefilter {
         let mut through = Vec::new();
         // Observations of one kind follow each other in a section.
         let mut last: Option<(Kind, Option<&KindFilter>)> = None;
-        let mut dropped_path = "";
+        // A path that the filter of this kind searched and did not let through.
+        let mut searched_path = "";
         section.each(|_, observation| {
             let kind = observation.kind;
             let kind_filter = match last {
                 Some((of, kind_filter)) if of == kind => kind_filter,
-                _ => self.kind_filters.get(&(platform, kind)),
+                _ => {
+                    // Another kind has other fragments.
+                    searched_path = "";
+                    self.kind_filters.get(&(platform, kind))
+                }
             };
             last = Some((kind, kind_filter));
-            if kind_filter.is_some_and(|kind_filter| kind_filter.lets(observation, dropped_path)) {
+            let Some(kind_filter) = kind_filter else { return };
+            if kind_filter.lets(observation, searched_path) {
                 through.push(*observation);
             } else {
-                dropped_path = if last.is_some() { observation.path } else { "" };
+                searched_path = observation.path;
             }
         });
         through
@@ -128,8 +134,9 @@ impl Prefilter {
 }
 
 impl KindFilter {
-    /// Whether some recogniser may match. `dropped_path` is that of an observation of this kind that was not let through.
-    fn lets(&self, observation: &ObservationView<'_>, dropped_path: &str) -> bool {
+    /// Whether some recogniser may match. `searched_path` is that of an observation of this kind that
+    /// was not let through.
+    fn lets(&self, observation: &ObservationView<'_>, searched_path: &str) -> bool {
         let ObservationView { name, id, path, vendor, state, .. } = *observation;
         if self.open || (self.short && has_short_name(observation)) {
             return true;
@@ -139,7 +146,7 @@ impl KindFilter {
         let holds = |text: &str| self.lets_text(text.as_bytes(), 0);
         holds(name)
             || holds(id)
-            || self.lets_text(path.as_bytes(), shared_folders(path.as_bytes(), dropped_path.as_bytes()))
+            || self.lets_text(path.as_bytes(), shared_folders(path.as_bytes(), searched_path.as_bytes()))
             || (self.beyond.vendor && holds(vendor))
             || (self.beyond.state && holds(state))
     }
@@ -228,7 +235,7 @@ impl Begins {
 
     /// Word and bit for the four lowest bytes.
     const fn place(folded: u64) -> (usize, u32) {
-        // Knuth's multiplicative hash. The upper ten bits choose the word and the next six the bit, because in a
+        // Knuth's multiplicative hash. The upper twelve bits choose the word and the next six the bit, because in a
         // product the upper bits depend on all bytes.
         let hash = (folded as u32).wrapping_mul(0x9E37_79B1);
         ((hash >> 20) as usize, hash >> 14 & 63)
@@ -339,6 +346,42 @@ mod tests {
         for text in ["", "k", "av", "ke sl", "openssl", "av-p", "avav", "kes", "k7_tools", "as\u{7f}kv"] {
             assert!(!kind_filter.lets_text(text.as_bytes(), 0), "{text}");
         }
+    }
+
+    #[test]
+    fn a_beginning_of_a_technical_name_is_searched_only_where_a_name_begins() {
+        let kind_filter =
+            Loose { at_starts: BTreeSet::from(["avk".to_owned()]), ..Loose::default() }.tied().expect("builds");
+        for text in ["avk", "AVKService", "C:\\avk.exe", "[avk]", "● avk.service", "x.avk", "the avk"] {
+            assert!(kind_filter.lets_text(text.as_bytes(), 0), "{text}");
+        }
+        for text in ["kavk", "x-avk", "x_avk", "1avk", "av k"] {
+            assert!(!kind_filter.lets_text(text.as_bytes(), 0), "{text}");
+        }
+    }
+
+    #[test]
+    fn folders_that_were_searched_for_one_kind_are_searched_again_for_another() {
+        let of_kind = |kind: Kind, fragment: &str| {
+            let loose = Loose { anywhere: BTreeSet::from([fragment.to_owned()]), ..Loose::default() };
+            ((Platform::Windows, kind), loose.tied().expect("builds"))
+        };
+        let kinds =
+            [of_kind(Kind::Service, "absent"), of_kind(Kind::Driver, "kaspersky"), of_kind(Kind::Process, "two")];
+        let prefilter = Prefilter { kind_filters: HashMap::from(kinds) };
+        let seen = [
+            (Kind::Service, "C:\\Kaspersky\\one.exe"),
+            (Kind::Driver, "C:\\Kaspersky\\one.exe"),
+            (Kind::Process, "C:\\Kaspersky\\one.exe"),
+            (Kind::Process, "C:\\Kaspersky\\two.exe"),
+        ];
+        let seen = seen.map(|(kind, path)| Observation { path: path.to_owned(), ..Observation::new(kind, "name") });
+        let section = Section::new(Platform::Windows, SourceName::Services, seen.to_vec());
+        let section = CanonicalSection::from(&section);
+        let through: Vec<_> = prefilter.let_through(&section).iter().map(|one| (one.kind, one.path)).collect();
+        assert_eq!(through.len(), 2, "{through:?}");
+        assert!(through.contains(&(Kind::Driver, "C:\\Kaspersky\\one.exe")), "{through:?}");
+        assert!(through.contains(&(Kind::Process, "C:\\Kaspersky\\two.exe")), "{through:?}");
     }
 
     #[test]
