@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use muster_proto::model::UserScope;
 
-pub use muster_proto::settings::{ConfigFault, ConfigFaults};
+pub use muster_proto::settings::{ConfigFault, ConfigFaults, LogFormat};
 pub use proxy::Proxy;
 
 use muster_proto::settings::Layers;
@@ -62,18 +62,6 @@ pub enum WatchlistPolicy {
     Builtin,
     /// The collector's, within the agent's own bounds.
     Collector,
-}
-
-/// How the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Text on a terminal, JSON otherwise.
-    Auto,
-    /// Text.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// What the command line sets.

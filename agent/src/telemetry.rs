@@ -4,10 +4,9 @@
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
+use muster_proto::settings::LogFormat;
 use muster_proto::terminal::{Escaping, StderrAboveProgress};
 use tracing_subscriber::EnvFilter;
-
-use crate::config::LogFormat;
 
 type SetLevel = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
 

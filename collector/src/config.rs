@@ -25,7 +25,7 @@ use muster_proto::model::Pace;
 pub use agents::Agents;
 pub use flags::Flags;
 pub use limits::SettingValue;
-pub use log::{Log, LogFormat};
+pub use log::Log;
 pub use muster_proto::settings::{ConfigFault, ConfigFaults};
 pub use operators::Operators;
 pub use probes::Probes;

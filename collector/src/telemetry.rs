@@ -6,12 +6,13 @@ mod metrics;
 
 use std::io::IsTerminal;
 
+use muster_proto::settings::LogFormat;
 use muster_proto::terminal::{Escaping, StderrAboveProgress};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::config::{Log, LogFormat};
+use crate::config::Log;
 
 pub use metrics::{Call, HandshakeEnd, ListenerName, Metrics, ReloadEnd};
 

@@ -1,6 +1,6 @@
 //! `[log]`: what is written to standard error.
 
-use muster_proto::settings::Layers;
+use muster_proto::settings::{Layers, LogFormat};
 
 /// What is written to standard error.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -10,18 +10,6 @@ pub struct Log {
     pub filter: String,
     /// `log.format`: `auto` is text on a terminal and JSON otherwise.
     pub format: LogFormat,
-}
-
-/// How a line of the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Text on a terminal, JSON otherwise.
-    Auto,
-    /// Text.
-    Text,
-    /// JSON, one object a line.
-    Json,
 }
 
 impl Default for Log {

@@ -1,7 +1,7 @@
 //! Fragments: pieces that a text must contain for a pattern to match it. [`super::prefilter`] searches for them before
 //! anything is folded or matched.
 
-use regex_syntax::hir::literal::Extractor;
+use regex_syntax::hir::literal::{Extractor, Literal};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::pattern::{Pattern, parse};
@@ -103,9 +103,8 @@ pub(super) fn fragments(pattern: &Pattern) -> Option<Vec<String>> {
 /// fragment. `None` if there is no such set. Families such as `fs(gk|ma|orsp)` have no common fragment, but this.
 pub(super) fn beginnings(pattern: &Pattern) -> Option<(Vec<String>, bool)> {
     let Pattern::Regex(source) = pattern else { return None };
-    let begins = Extractor::new().limit_total(BEGINNINGS).extract(&parse(source).ok()?);
     let (mut fragments, mut short) = (Vec::new(), false);
-    for literal in begins.literals()? {
+    for literal in literals(source)? {
         match of_text(std::str::from_utf8(literal.as_bytes()).ok()?) {
             Some(pieces) => fragments.extend(pieces),
             // The whole text, not only its beginning, is shorter than a fragment.
@@ -114,6 +113,26 @@ pub(super) fn beginnings(pattern: &Pattern) -> Option<(Vec<String>, bool)> {
         }
     }
     Some((fragments, short))
+}
+
+/// Fragments of which every text that the pattern matches begins with one; `None` if there is no such set.
+pub(super) fn starts(pattern: &Pattern) -> Option<Vec<String>> {
+    // A better fragment may follow a dash, and then nothing separates it from what is before it.
+    let begins =
+        |text: &str| of_text(text).filter(|pieces| pieces.iter().all(|piece| text.starts_with(piece.as_str())));
+    let texts: Vec<Option<Vec<String>>> = match pattern {
+        Pattern::Exact(text) => vec![begins(text)],
+        Pattern::Regex(source) => {
+            literals(source)?.iter().map(|literal| begins(std::str::from_utf8(literal.as_bytes()).ok()?)).collect()
+        }
+    };
+    texts.into_iter().collect::<Option<Vec<_>>>().map(|pieces| pieces.concat())
+}
+
+/// The ways in which a text may begin that a regular expression matches; `None` if they are too many or any text.
+fn literals(source: &str) -> Option<Vec<Literal>> {
+    let begins = Extractor::new().limit_total(BEGINNINGS).extract(&parse(source).ok()?);
+    begins.literals().map(<[Literal]>::to_vec)
 }
 
 /// The most beginnings of one pattern. With more it has none, and its kinds are not filtered.

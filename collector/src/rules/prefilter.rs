@@ -18,11 +18,11 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, StartKind};
 use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{Kind, Platform};
 
-use super::fragment::{SHORTEST, beginnings, fragments, is_of_fragments, worth};
+use super::fragment::{SHORTEST, beginnings, fragments, is_of_fragments, starts, worth};
 use super::pattern::Pattern;
 use super::product::Product;
 use super::recogniser::{Recogniser, Test};
-use super::subject::Field;
+use super::subject::{Field, is_installer_file};
 
 /// The compiled prefilter; see the module's documentation.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ pub(crate) struct Prefilter {
 struct KindFilter {
     /// Fragments that may be anywhere in a text.
     anywhere: AhoCorasick,
-    /// Fragments that only technical names have, and only where a name or a word of it begins. So `avk` is not searched
-    /// in the middle of other names.
+    /// Fragments with which technical names begin. They are searched only after a character that ends a name, so `avk` is
+    /// not found in the middle of other names.
     at_starts: AhoCorasick,
     /// How fragments begin. The automaton only runs where one may begin.
     begins: Box<Begins>,
@@ -72,7 +72,7 @@ struct Loose {
 struct Needed {
     /// One of these, anywhere in a text.
     anywhere: Vec<String>,
-    /// Or one of these, where a name or a word of it begins.
+    /// Or one of these, with which a technical name begins.
     at_starts: Vec<String>,
     /// Or a name that is too short for a fragment.
     short: bool,
@@ -134,11 +134,12 @@ impl Prefilter {
 }
 
 impl KindFilter {
-    /// Whether some recogniser may match. `searched_path` is that of an observation of this kind that
-    /// was not let through.
+    /// Whether some recogniser may match. `searched_path` is that of an observation of this kind that was not let through.
     fn lets(&self, observation: &ObservationView<'_>, searched_path: &str) -> bool {
         let ObservationView { name, id, path, vendor, state, .. } = *observation;
-        if self.open || (self.short && has_short_name(observation)) {
+        // The words of an installer file's name are joined in another way when it is folded.
+        let is_installer = is_installer_file(observation.kind, name) || is_installer_file(observation.kind, id);
+        if self.open || is_installer || (self.short && has_short_name(observation)) {
             return true;
         }
         // Most ids are the name with an architecture after it, so only the rest is new text.
@@ -296,12 +297,15 @@ fn most_selective(one: &Recogniser) -> Option<Needed> {
         let mut needed = Needed { beyond, ..Needed::default() };
         for pattern in &test.patterns {
             let is_key = test.field == Field::Key;
-            match (fragments(pattern), beginnings(pattern)) {
-                // Technical names are tested from their beginning, and it decides better than a piece from the middle.
-                (Some(more), Some((begins, false))) if is_key && worth(&begins) >= worth(&more) => {
-                    needed.at_starts.extend(begins)
-                }
-                (Some(more), _) if is_key && matches!(pattern, Pattern::Exact(_)) => needed.at_starts.extend(more),
+            let any = fragments(pattern);
+            // Technical names are tested from their beginning, and it decides better than a piece from the middle.
+            if is_key
+                && let Some(begins) = starts(pattern).filter(|begins| worth(begins) >= any.as_deref().map_or(0, worth))
+            {
+                needed.at_starts.extend(begins);
+                continue;
+            }
+            match (any, beginnings(pattern)) {
                 // The beginnings of `al(mon|svc)` are rarer than `mon` and `svc`.
                 (Some(more), Some((begins, false))) if worth(&begins) > worth(&more) => needed.anywhere.extend(begins),
                 (Some(more), _) => needed.anywhere.extend(more),
@@ -357,6 +361,34 @@ mod tests {
         }
         for text in ["kavk", "x-avk", "x_avk", "1avk", "av k"] {
             assert!(!kind_filter.lets_text(text.as_bytes(), 0), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_technical_name_is_found_whatever_an_inventory_writes_around_it() {
+        let set = crate::rules::load(None).expect("rules");
+        let rows = [
+            (Kind::Deb, "KESL/now 12.2.0 amd64 [installed]"),
+            (Kind::Rpm, "falcon-sensor-7.31.0-18410.el9.x86_64"),
+            (Kind::Service, "● kesl.service loaded active running"),
+            (Kind::Process, "[kesl]"),
+            (Kind::Process, "/opt/kaspersky/kesl/libexec/kesl -s"),
+            (Kind::ContainerImage, "registry.example:5000/avs/kesl:12.2"),
+            (Kind::Launchd, "2Y8XE5CQ94.com.kaspersky.kav.plist"),
+            (Kind::Msi, "Falcon_Sensor-7.31_x64.msi"),
+            (Kind::Msi, "G-DATA_7.31_x64.msi"),
+        ];
+        for (platform, (kind, name)) in Platform::ALL.iter().flat_map(|one| rows.map(|row| (*one, row))) {
+            let seen = vec![Observation::new(kind, name)];
+            let section = CanonicalSection::from(&Section::new(platform, SourceName::Dpkg, seen));
+            let whole = section.observations();
+            let recognised = |seen: &[ObservationView<'_>]| {
+                let of = |one: &ObservationView<'_>| {
+                    set.catalogue.recognise(platform, &super::super::Subject::of(one)).len()
+                };
+                seen.iter().map(of).sum::<usize>()
+            };
+            assert_eq!(recognised(&set.catalogue.let_through(&section)), recognised(&whole), "{name} on {platform}");
         }
     }
 

@@ -341,13 +341,24 @@ fn image_name(text: &str) -> &str {
     name.split(':').next().unwrap_or(name)
 }
 
-/// `falcon sensor` of `falcon-sensor_7.31_x64.msi`: the name of an installer file without its version, in words.
-fn installer_name(kind: Option<Kind>, text: &str) -> Option<String> {
-    if !matches!(kind, Some(Kind::Msi | Kind::Receipt | Kind::AppBundle | Kind::UninstallKey)) {
+/// The name of an installer file without its ending; `None` if it is none.
+fn without_installer_ending(kind: Kind, text: &str) -> Option<&str> {
+    if !matches!(kind, Kind::Msi | Kind::Receipt | Kind::AppBundle | Kind::UninstallKey) {
         return None;
     }
-    let file =
-        [".msi", ".msix", ".exe", ".pkg", ".mpkg", ".dmg"].iter().find_map(|ending| text.strip_suffix(ending))?;
+    let (name, ending) = text.rsplit_once('.')?;
+    let endings = ["msi", "msix", "exe", "pkg", "mpkg", "dmg"];
+    endings.iter().any(|known| ending.eq_ignore_ascii_case(known)).then_some(name)
+}
+
+/// Whether the name may be that of an installer file.
+pub(crate) fn is_installer_file(kind: Kind, name: &str) -> bool {
+    without_installer_ending(kind, name.trim_end()).is_some()
+}
+
+/// `falcon sensor` of `falcon-sensor_7.31_x64.msi`: the name of an installer file without its version, in words.
+fn installer_name(kind: Option<Kind>, text: &str) -> Option<String> {
+    let file = without_installer_ending(kind?, text)?;
     let mut words: Vec<&str> = Vec::new();
     for word in file.split(['_', '-', ' ']).filter(|word| !word.is_empty()) {
         let number = word.strip_prefix('v').unwrap_or(word);
