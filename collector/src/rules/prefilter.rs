@@ -335,6 +335,8 @@ mod tests {
     use muster_proto::model::{Observation, Section, SourceName};
 
     use super::*;
+    use crate::rules::Subject;
+    use crate::rules::test_overlay::overlay;
 
     #[test]
     fn a_text_with_a_fragment_or_that_folding_changes_is_let_through() {
@@ -366,29 +368,37 @@ mod tests {
 
     #[test]
     fn a_technical_name_is_found_whatever_an_inventory_writes_around_it() {
-        let set = crate::rules::load(None).expect("rules");
-        let rows = [
-            (Kind::Deb, "KESL/now 12.2.0 amd64 [installed]"),
-            (Kind::Rpm, "falcon-sensor-7.31.0-18410.el9.x86_64"),
-            (Kind::Service, "● kesl.service loaded active running"),
-            (Kind::Process, "[kesl]"),
-            (Kind::Process, "/opt/kaspersky/kesl/libexec/kesl -s"),
-            (Kind::ContainerImage, "registry.example:5000/avs/kesl:12.2"),
-            (Kind::Launchd, "2Y8XE5CQ94.com.kaspersky.kav.plist"),
-            (Kind::Msi, "Falcon_Sensor-7.31_x64.msi"),
-            (Kind::Msi, "G-DATA_7.31_x64.msi"),
-        ];
-        for (platform, (kind, name)) in Platform::ALL.iter().flat_map(|one| rows.map(|row| (*one, row))) {
+        let product = r#"
+id = "acme-guard"
+name = "Acme Guard"
+vendor = "Acme"
+category = "edr"
+[[recogniser]]
+platforms = ["linux"]
+kinds = ["deb", "rpm", "service", "process", "container_image", "launchd", "msi", "receipt"]
+strength = "supports"
+key = ["ag-guard", "agd"]
+"#;
+        let vendor = "id = \"acme\"\nname = \"Acme\"\nspellings = [\"acme\"]\n";
+        let place = overlay(&[("vendors/acme.toml", vendor), ("catalogue/acme-guard.toml", product)]);
+        let set = crate::rules::load(Some(place.path())).unwrap_or_else(|faults| panic!("{faults}"));
+        for (kind, name) in [
+            (Kind::Deb, "AGD/now 12.2.0 amd64 [installed]"),
+            (Kind::Rpm, "ag-guard-7.31.0-18410.el9.x86_64"),
+            (Kind::Service, "● agd.service loaded active running"),
+            (Kind::Process, "[agd]"),
+            (Kind::Process, "agd -s"),
+            (Kind::ContainerImage, "registry.example:5000/x/agd:12.2"),
+            (Kind::Launchd, "2Y8XE5CQ94.agd.plist"),
+            (Kind::Msi, "AG Guard-7.31_x64.msi"),
+            (Kind::Receipt, "ag_guard_7.31_x64.pkg"),
+        ] {
             let seen = vec![Observation::new(kind, name)];
-            let section = CanonicalSection::from(&Section::new(platform, SourceName::Dpkg, seen));
-            let whole = section.observations();
-            let recognised = |seen: &[ObservationView<'_>]| {
-                let of = |one: &ObservationView<'_>| {
-                    set.catalogue.recognise(platform, &super::super::Subject::of(one)).len()
-                };
-                seen.iter().map(of).sum::<usize>()
-            };
-            assert_eq!(recognised(&set.catalogue.let_through(&section)), recognised(&whole), "{name} on {platform}");
+            let section = CanonicalSection::from(&Section::new(Platform::Linux, SourceName::Dpkg, seen));
+            let through = set.catalogue.let_through(&section);
+            assert_eq!(through.len(), 1, "{kind} {name} is let through");
+            let found = set.catalogue.recognise(Platform::Linux, &Subject::of(&through[0]));
+            assert!(!found.is_empty(), "{kind} {name} is recognised");
         }
     }
 
