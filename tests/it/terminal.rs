@@ -148,12 +148,12 @@ fn a_terminal_gets_rows_that_fit_and_no_hidden_characters() -> Result<()> {
             assert!(width(row) <= 80, "{verb}: {} columns: {row}", width(row));
         }
     }
-    // A pipe gets the whole name, and JSON the name itself.
+    // A pipe gets the whole name. The agent has replaced what cannot be seen, because the collector refuses it.
+    let sent = name.replace(['\u{202e}', '\u{2066}', '\u{200b}'], "\u{fffd}");
     let hosts = lab.muster(&["hosts"])?.expect_code(0)?.stdout;
-    assert!(hosts.contains(&"x".repeat(200)) && hosts.contains("plant\\u{202e}\\u{2066}\\u{200b}"), "{hosts}");
+    assert!(hosts.contains(&sent), "{hosts}");
     let json = lab.muster(&["hosts", "-o", "json"])?.expect_code(0)?;
-    assert!(json.stdout.contains("plant\\u202e\\u2066\\u200b"), "{}", json.stdout);
-    assert!(json.json()?.to_string().contains(&name));
+    assert!(json.json()?.to_string().contains(&sent), "{}", json.stdout);
     Ok(())
 }
 
