@@ -16,6 +16,7 @@ mod probes;
 mod rules;
 mod span;
 mod store;
+mod uploads;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub use probes::Probes;
 pub use rules::{ActiveOrders, Rules};
 pub use span::format_span;
 pub use store::StoreAddress;
+pub use uploads::Uploads;
 
 use drain::DrainKeys;
 use muster_proto::settings::Layers;
@@ -55,6 +57,8 @@ pub struct Settings {
     pub agents: Agents,
     /// `[operators]`: the operators' port.
     pub operators: Operators,
+    /// `[uploads]`: what uploads of agents may take at once.
+    pub uploads: Uploads,
     /// `[probes]`: health and metrics.
     pub probes: Probes,
     /// `[rules]`: catalogue and orders.
@@ -77,6 +81,7 @@ struct Keys {
     store: StoreKeys,
     agents: Agents,
     operators: Operators,
+    uploads: Uploads,
     probes: Probes,
     rules: RulesKeys,
     pace: PaceKeys,
@@ -91,6 +96,7 @@ impl Default for Keys {
             store: StoreKeys::default(),
             agents: Agents::default(),
             operators: Operators::default(),
+            uploads: Uploads::default(),
             probes: Probes::default(),
             rules: RulesKeys::default(),
             pace: PaceKeys::default(),
@@ -133,6 +139,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
     }
     keys.agents.check(layers);
     keys.operators.check(layers);
+    keys.uploads.check(layers);
     keys.store.check(layers);
     keys.log.check(layers);
     Settings {
@@ -141,6 +148,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
         data_dir: keys.data_dir,
         agents: keys.agents,
         operators: keys.operators,
+        uploads: keys.uploads,
         probes: keys.probes,
         pace: keys.pace.settle(layers),
         drain: keys.drain.settle(layers),

@@ -14,6 +14,7 @@ mod enroll;
 mod oversize;
 mod peer;
 mod readmit;
+mod receive;
 mod refuse;
 mod renew;
 mod upload;
@@ -37,6 +38,7 @@ use self::admit::Admission;
 use self::backlog::Backlog;
 use self::refuse::Refused;
 use crate::clock::Clock;
+use crate::config::Uploads;
 use crate::rules::RuleSet;
 use crate::store::{Restoration, Store};
 use crate::tls::CertificateAuthority;
@@ -54,6 +56,7 @@ struct Inside {
     pace: Pace,
     clock: Clock,
     admission: Admission,
+    uploads: Uploads,
     backlog: Backlog,
     /// What check-ins need of the rules in force, built once per version.
     of_rules: ArcSwapOption<OfRules>,
@@ -77,28 +80,18 @@ impl AgentIngest {
         authority: Arc<dyn CertificateAuthority>,
         rules: Arc<ArcSwap<RuleSet>>,
         pace: Pace,
+        uploads: Uploads,
         clock: Clock,
     ) -> Self {
-        Self::with_backlog(store, authority, rules, pace, clock, backlog::MOST)
-    }
-
-    /// As `new`, but refuses uploads for now if more than this many hosts wait to be judged.
-    fn with_backlog(
-        store: Arc<dyn Store>,
-        authority: Arc<dyn CertificateAuthority>,
-        rules: Arc<ArcSwap<RuleSet>>,
-        pace: Pace,
-        clock: Clock,
-        most_waiting: u64,
-    ) -> Self {
-        let backlog = Backlog::new(Arc::clone(&store), most_waiting);
+        let backlog = Backlog::new(Arc::clone(&store), uploads.judge_queue);
         let inside = Inside {
             store,
             authority,
             rules,
             pace,
             clock,
-            admission: Admission::default(),
+            admission: Admission::new(uploads.at_once, uploads.per_host, uploads.bytes_at_once),
+            uploads,
             backlog,
             of_rules: ArcSwapOption::empty(),
             restorations: tokio::sync::OnceCell::new(),

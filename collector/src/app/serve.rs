@@ -206,7 +206,8 @@ impl Collector {
     fn serve_agents(&self, listening: Listening) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
         let authority = Arc::clone(&self.authority) as Arc<dyn CertificateAuthority>;
         let (store, rules, clock) = (Arc::clone(&self.store), Arc::clone(&self.in_force), Arc::clone(&self.clock));
-        let service = AgentIngest::new(store, authority, rules, self.settings.pace, clock);
+        let (pace, uploads) = (self.settings.pace, self.settings.uploads);
+        let service = AgentIngest::new(store, authority, rules, pace, uploads, clock);
         let gate = AgentsGate::new(
             service.into_service(),
             Arc::clone(&self.clock),

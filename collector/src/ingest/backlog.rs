@@ -9,8 +9,6 @@ use tokio::time::Instant;
 use super::refuse::Refused;
 use crate::store::Store;
 
-/// How many hosts may wait before uploads are refused: about what a small collector judges in half a minute.
-pub(super) const MOST: u64 = 20_000;
 /// How long a reading of the queue's depth is used.
 const GOOD: Duration = Duration::from_millis(500);
 

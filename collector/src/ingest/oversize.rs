@@ -13,6 +13,7 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
+use super::receive::Received;
 use super::refuse::Refused;
 use crate::clock::Clock;
 
@@ -48,7 +49,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let answer = self.service.call(request);
+        let answer = self.service.call(Received::counting(request));
         let (pace, clock) = (self.pace, self.clock.clone());
         Box::pin(async move {
             let response = answer.await?;

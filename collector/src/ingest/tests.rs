@@ -4,6 +4,7 @@
 mod breaches;
 mod enrollment;
 mod reports;
+mod slots;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,6 +29,7 @@ use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use tonic::{Code, Request, Status};
 
 use super::{AgentIngest, Measured};
+use crate::config::Uploads;
 use crate::ledger::actor::Actor;
 use crate::store::{self, Acting, AdminTx, NewToken, Store, admin};
 use crate::tls::{Authority, CertificateAuthority, PeerCertificate};
@@ -74,11 +76,11 @@ async fn create_token(store: &Arc<dyn Store>, id: &str, site: &str) {
 
 impl Lab {
     async fn start() -> Self {
-        Self::start_before(super::backlog::MOST).await
+        Self::start_with(Uploads::default()).await
     }
 
-    /// A door that puts uploads off when more hosts than these wait for judgement.
-    async fn start_before(most_waiting: u64) -> Self {
+    /// A door with these bounds of uploads.
+    async fn start_with(uploads: Uploads) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = store::open(&folder.path().join("fleet.db").display().to_string()).expect("opens");
         let now = Timestamp::from_millis(START);
@@ -88,13 +90,13 @@ impl Lab {
         let clock = Arc::new(AtomicI64::new(START));
         let reading = Arc::clone(&clock);
         let pace = Pace { next: NEXT, ..Pace::default() };
-        let door = AgentIngest::with_backlog(
+        let door = AgentIngest::new(
             Arc::clone(&store),
             authority,
             rules,
             pace,
+            uploads,
             Arc::new(move || Timestamp::from_millis(reading.load(Ordering::SeqCst))),
-            most_waiting,
         );
         create_token(&store, "abcdefgh1234", "hq").await;
         let client = AgentServiceClient::new(door.into_service()).max_encoding_message_size(usize::MAX);

@@ -1,7 +1,5 @@
 //! Upload: the snapshot and the sections that the collector does not have. Everything is checked before it is stored.
 
-use std::time::Duration;
-
 use muster_proto::canonical::{self, CanonicalSection};
 use muster_proto::convert::{ConvertError, SectionUpload};
 use muster_proto::model::{Digest, HostId, RunId, Snapshot, Timestamp};
@@ -11,12 +9,11 @@ use tonic::{Extensions, Streaming};
 
 use super::admit::Admitted;
 use super::check_in::{corrected, wanted};
+use super::receive::Messages;
 use super::refuse::Refused;
 use super::{Inside, peer};
 use crate::store::{Delivered, Delivery};
 
-/// An upload that sends nothing for this long is ended to make space for others.
-const STALLED: Duration = Duration::from_secs(60);
 /// Larger sections are hashed and read on a blocking thread.
 const LARGE: usize = 128 * 1024;
 
@@ -32,20 +29,21 @@ struct Arrived {
 pub(super) async fn upload(
     inside: &Inside,
     extensions: &Extensions,
-    mut stream: Streaming<wire::UploadRequest>,
+    stream: Streaming<wire::UploadRequest>,
 ) -> Result<wire::UploadResponse, Refused> {
     let host = peer::in_force(inside, extensions, None, inside.now()).await?.host;
     // The local bound comes before the backlog, which may have to ask the store.
-    let admitted = inside.admission.upload()?;
+    let admitted = inside.admission.upload(host)?;
+    let mut messages = Messages::new(stream, extensions, inside.uploads);
     inside.backlog.admit().await?;
     // An empty stream is treated as a message without a header, so that both get the same refusal.
-    let header = next(&mut stream).await?.unwrap_or_default().into_header()?;
+    let header = messages.next().await?.unwrap_or_default().into_header()?;
     let run = RunId::try_from(header.run_id.as_ref()).map_err(Refused::id("UploadHeader.run_id"))?;
     let digest =
         Digest::try_from(header.snapshot_digest.as_ref()).map_err(Refused::id("UploadHeader.snapshot_digest"))?;
     let mut arrived = Arrived { digest, snapshot: None, sections: Vec::new(), bytes: 0, admitted };
     let broken = loop {
-        match next(&mut stream).await {
+        match messages.next().await {
             Ok(Some(message)) => arrived.take(message).await?,
             Ok(None) => break None,
             // Keep complete sections, so that over a bad link the next attempt has less to send.
@@ -81,12 +79,6 @@ pub(super) async fn upload(
         server_time_ms: now.millis(),
         state_wanted,
     })
-}
-
-async fn next(stream: &mut Streaming<wire::UploadRequest>) -> Result<Option<wire::UploadRequest>, Refused> {
-    let next = tokio::time::timeout(STALLED, stream.message()).await;
-    let next = next.map_err(|_| Refused::later("the upload has stalled: come back later"))?;
-    next.map_err(|status| Refused::stream(&status))
 }
 
 impl Arrived {

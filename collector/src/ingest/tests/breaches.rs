@@ -140,7 +140,7 @@ async fn check_ins_that_break_the_contract_are_refused_by_name() {
 
 #[tokio::test]
 async fn uploads_are_refused_while_too_many_hosts_wait_to_be_judged_and_check_ins_are_not() {
-    let mut lab = Lab::start_before(0).await;
+    let mut lab = Lab::start_with(crate::config::Uploads { judge_queue: 0, ..crate::config::Uploads::default() }).await;
     let machine = lab.enrolled().await;
     let section = packages(&["kesl"]);
     let seen = snapshot(&section);
