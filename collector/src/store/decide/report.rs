@@ -1,8 +1,8 @@
 //! Reports: what a check-in or a delivery changes for its host.
 //!
-//! Decides whether a report repeats an earlier one or contradicts a later one, when a snapshot becomes the host's current one, when the one
-//! before it becomes history, whether the host was silent for so long that the gap is stored, and whether the host must
-//! be judged. `No` is the backend's row number of a snapshot.
+//! Decides whether a report repeats an earlier one or contradicts a later one, when a snapshot becomes the host's current
+//! one, when the one before it becomes history, whether the host was silent for so long that the gap is stored, and whether
+//! the host must be judged. `No` is the backend's row number of a snapshot.
 
 use std::time::Duration;
 
