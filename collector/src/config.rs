@@ -6,6 +6,7 @@
 
 mod agents;
 mod drain;
+mod editions;
 mod flags;
 mod limits;
 mod list;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use muster_proto::model::Pace;
 
 pub use agents::Agents;
+pub use editions::Editions;
 pub use flags::Flags;
 pub use limits::SettingValue;
 pub use log::Log;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub operators: Operators,
     /// `[uploads]`: what uploads of agents may take at once.
     pub uploads: Uploads,
+    /// `[editions]`: how many editions of software the store may hold.
+    pub editions: Editions,
     /// `[probes]`: health and metrics.
     pub probes: Probes,
     /// `[rules]`: catalogue and orders.
@@ -82,6 +86,7 @@ struct Keys {
     agents: Agents,
     operators: Operators,
     uploads: Uploads,
+    editions: Editions,
     probes: Probes,
     rules: RulesKeys,
     pace: PaceKeys,
@@ -97,6 +102,7 @@ impl Default for Keys {
             agents: Agents::default(),
             operators: Operators::default(),
             uploads: Uploads::default(),
+            editions: Editions::default(),
             probes: Probes::default(),
             rules: RulesKeys::default(),
             pace: PaceKeys::default(),
@@ -140,6 +146,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
     keys.agents.check(layers);
     keys.operators.check(layers);
     keys.uploads.check(layers);
+    keys.editions.check(layers);
     keys.store.check(layers);
     keys.log.check(layers);
     Settings {
@@ -149,6 +156,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
         agents: keys.agents,
         operators: keys.operators,
         uploads: keys.uploads,
+        editions: keys.editions,
         probes: keys.probes,
         pace: keys.pace.settle(layers),
         drain: keys.drain.settle(layers),

@@ -152,6 +152,7 @@ impl ReportContext {
     pub async fn status(&self, rules_refused: Option<RulesRefused>) -> Result<CollectorStatus, ReportError> {
         let depth = self.store.queue_depth().await?;
         let lag = depth.oldest.map(|oldest| self.now.since(oldest)).unwrap_or_default();
+        let editions = self.store.editions_level().await?;
         Ok(CollectorStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             rules_version: self.rules.version.clone(),
@@ -160,6 +161,9 @@ impl ReportContext {
             judge_queue_lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
             now: self.now,
             rules_refused,
+            editions: editions.held.editions,
+            editions_percent: editions.percent(),
+            editions_alarm: editions.is_alarming(),
         })
     }
 

@@ -21,6 +21,7 @@ pub use self::changes::{ChangeKey, ChangesQuery, NotAChangeKey, StoredChanges};
 pub use self::contradiction::Contradiction;
 pub use self::copy::{CopyCheck, Restoration, StoreKind};
 pub use self::decide::accounts::AccountRefusal;
+pub use self::edition_bounds::{EditionAllowance, EditionLevel, EditionLimit, EditionTotals, HeldBack};
 pub use self::host_query::{HostKey, HostQuery, HostSort};
 pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
 pub use self::operations::{
@@ -45,6 +46,7 @@ pub(crate) mod contract;
 mod contradiction;
 mod copy;
 mod decide;
+mod edition_bounds;
 mod fault;
 mod host_query;
 mod judged;
@@ -182,6 +184,12 @@ pub enum StoreError {
         /// Path or address.
         place: String,
     },
+    /// The dictionary has as many editions as it may have; nothing of the operation was stored.
+    #[error("{operation}: the dictionary of editions is full")]
+    EditionsFull {
+        /// The operation.
+        operation: &'static str,
+    },
     /// The database cannot be reached or accepts no writes. Nothing that was acknowledged is lost.
     #[error("{operation}: the database {place} is not reachable: {reason}")]
     Unreachable {
@@ -221,6 +229,7 @@ impl StoreError {
             Self::OlderSchema { .. } => Some("start the collector: it migrates the database"),
             Self::Full { .. } => Some("free some space, then start again; nothing that was acknowledged is lost"),
             Self::Unreachable { .. } => Some("check that the database server runs and that store.url is right"),
+            Self::EditionsFull { .. } => Some("raise editions.most or editions.text_bytes"),
             Self::Open { .. }
             | Self::Empty { .. }
             | Self::Operation { .. }
@@ -307,11 +316,22 @@ pub trait Store: Send + Sync + 'static {
     async fn check_in(&self, operation: CheckIn) -> Result<CheckInAnswer, StoreError>;
 
     /// Stores a delivery. When all sections of the snapshot are stored, it becomes the host's current one, and the host
-    /// is put on the judge queue.
+    /// is put on the judge queue. From the first section on whose new editions exceed the allowance of the delivery or the
+    /// bound of the dictionary, its sections are left out.
     ///
     /// # Errors
+    /// [`StoreError::EditionsFull`] if other deliveries have filled the dictionary meanwhile.
     /// [`StoreError::Damaged`] if the snapshot does not have the digest that the delivery states. The database fails.
     async fn snapshot_deliver(&self, operation: Delivery) -> Result<Delivered, StoreError>;
+
+    /// Sets the limit of the dictionary of editions. Until then it has none. A limit below what it holds removes nothing.
+    fn editions_limit(&self, limit: EditionLimit);
+
+    /// How full the dictionary of editions is.
+    ///
+    /// # Errors
+    /// The database fails.
+    async fn editions_level(&self) -> Result<EditionLevel, StoreError>;
 
     /// A section by its digest: from memory if it was delivered recently, otherwise rebuilt from its interned form.
     ///

@@ -261,6 +261,9 @@ fn collector_status_survives_the_wire_with_and_without_refused_rules() {
         judge_queue_lag_ms: 3,
         now: Timestamp::from_millis(4),
         rules_refused: Some(RulesRefused { since: Timestamp::from_millis(0), fault: "a.toml:1: x".to_owned() }),
+        editions: 5,
+        editions_percent: 6,
+        editions_alarm: true,
     };
     assert_eq!(CollectorStatus::from(wire::GetStatusResponse::from(status.clone())), status);
     status.rules_refused = None;

@@ -122,6 +122,8 @@ async fn refresh(state: &ProbesState) -> Result<Duration, StoreError> {
         let lag = depth.oldest.map(|oldest| (state.clock)().since(oldest)).unwrap_or_default();
         state.metrics.set_judge_queue(depth.waiting, lag);
         state.metrics.set_hosts(state.store.host_count(&SiteScope::All).await?);
+        let held = state.store.editions_level().await?.held;
+        state.metrics.set_editions(held.editions, held.text_bytes);
         Ok(lag)
     };
     let answer: Result<Duration, StoreError> = asked.await;

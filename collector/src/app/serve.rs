@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
+use super::editions;
 use super::index;
 use super::lock::Lock;
 use super::prepare::{Prepared, prepare};
@@ -20,12 +21,12 @@ use crate::api::Access;
 use crate::api::grpc::{AgentsGate, Fleet, OperatorsGate, operators_routes};
 use crate::api::probes::{self, ProbesState, Readiness};
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Editions, Settings};
 use crate::ingest::AgentIngest;
 use crate::judge_queue::JudgeQueue;
 use crate::rules::RuleSet;
 use crate::shutdown::{Signal, Signals, StopToken};
-use crate::store::Store;
+use crate::store::{EditionLimit, EditionTotals, Store};
 use crate::telemetry::{ListenerName, Metrics};
 use crate::tls::{self, Authority, CertificateAuthority, ListenerLimits, Listening, ServerCertificate, TlsListener};
 
@@ -115,6 +116,7 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
         settings,
     };
     collector.metrics.set_limits(&collector.settings.limits);
+    collector.store.editions_limit(edition_limit(&collector.settings.editions));
     collector.readiness.store.store(true, Ordering::Release);
     let reload = Arc::new(Notify::new());
     let keeper = collector.keeper(seen);
@@ -171,6 +173,11 @@ impl Collector {
         tasks.spawn(async move {
             index::build(store, stop).await;
             "index"
+        });
+        let (store, clock, stop) = (Arc::clone(&self.store), Arc::clone(&self.clock), self.tasks_stop.clone());
+        tasks.spawn(async move {
+            editions::watch(store, clock, stop).await;
+            "editions"
         });
         let (certificate, authority) = (Arc::clone(&self.certificate), Arc::clone(&self.authority));
         let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
@@ -345,6 +352,11 @@ impl Collector {
         info!("stopped");
         Ok(())
     }
+}
+
+const fn edition_limit(settings: &Editions) -> EditionLimit {
+    let most = EditionTotals { editions: settings.most, text_bytes: settings.text_bytes };
+    EditionLimit { most, alarm_percent: settings.alarm_percent }
 }
 
 /// The running listeners.

@@ -8,7 +8,7 @@ use super::client::Client;
 use super::render::{Answer, Paint, Screen, clean, fields, instant, when};
 use crate::config::format_span;
 
-const HEADER: [&str; 8] = [
+const HEADER: [&str; 11] = [
     "version",
     "rules_version",
     "hosts",
@@ -17,6 +17,9 @@ const HEADER: [&str; 8] = [
     "now",
     "rules_refused_since",
     "rules_fault",
+    "editions",
+    "editions_percent",
+    "editions_alarm",
 ];
 
 pub(super) async fn run(mut client: Client, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
@@ -36,6 +39,9 @@ fn row(status: &CollectorStatus) -> Vec<String> {
         status.now.to_rfc3339(),
         instant(status.rules_refused.as_ref().map(|refused| refused.since)),
         status.rules_refused.as_ref().map(|refused| refused.fault.clone()).unwrap_or_default(),
+        status.editions.to_string(),
+        status.editions_percent.to_string(),
+        status.editions_alarm.to_string(),
     ]
 }
 
@@ -51,12 +57,17 @@ pub(super) fn page(status: &CollectorStatus, paint: &Paint) -> String {
         ("rules", &status.rules_version),
         ("hosts", &status.hosts.to_string()),
         ("judge queue", &waiting),
+        ("editions", &format!("{}, {} % of the limit", status.editions, status.editions_percent)),
         ("clock", &status.now.whole_seconds().to_rfc3339()),
     ]);
-    match refused_rules(status, paint) {
-        Some(warning) => format!("{text}  {warning}\n"),
-        None => text,
-    }
+    let warnings = [refused_rules(status, paint), full_dictionary(status, paint)];
+    warnings.into_iter().flatten().fold(text, |text, warning| format!("{text}  {warning}\n"))
+}
+
+/// A warning that there will soon be no space for new software.
+fn full_dictionary(status: &CollectorStatus, paint: &Paint) -> Option<String> {
+    let alarm = paint.alarm("the dictionary of editions is nearly full");
+    status.editions_alarm.then(|| format!("{alarm}: sections with new software are refused at 100 %"))
 }
 
 /// A warning that the rules on disk were refused, so that the numbers come from older rules.

@@ -59,7 +59,22 @@ fn status() -> CollectorStatus {
         judge_queue_lag_ms: 1500,
         now: Timestamp::default(),
         rules_refused: None,
+        editions: 12_345,
+        editions_percent: 79,
+        editions_alarm: false,
     }
+}
+
+#[test]
+fn a_dictionary_that_is_nearly_full_is_shown_in_status() {
+    let mut status = status();
+    assert!(super::status::page(&status, &Paint::plain()).contains("12345, 79 % of the limit\n"));
+    (status.editions_percent, status.editions_alarm) = (80, true);
+    let page = super::status::page(&status, &Paint::plain());
+    assert!(
+        page.contains("the dictionary of editions is nearly full: sections with new software are refused at 100 %"),
+        "{page}"
+    );
 }
 
 #[test]

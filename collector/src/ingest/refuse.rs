@@ -8,7 +8,7 @@ use muster_proto::{error_chain, wire};
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use crate::store::StoreError;
+use crate::store::{HeldBack, StoreError};
 use crate::tls::SignError;
 
 /// A refusal.
@@ -45,6 +45,16 @@ impl Refused {
     /// The collector is busy; the agent should try again later.
     pub(super) fn later(message: impl Into<String>) -> Self {
         Self::new(Code::ResourceExhausted, RefusalClass::Later, message)
+    }
+
+    /// Sections that may not add their editions to the dictionary for now.
+    pub(super) fn held_back(reason: HeldBack) -> Self {
+        Self::later(match reason {
+            HeldBack::Host => "this host has sent as much new software as budgets allow for now; try again later",
+            HeldBack::Store => {
+                "the collector knows as much different software as editions.most or editions.text_bytes allow; try again later"
+            }
+        })
     }
 
     /// An unknown host, key or token.
@@ -134,6 +144,7 @@ impl From<ConvertError> for Refused {
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         let message = match &error {
+            StoreError::EditionsFull { .. } => return Self::held_back(HeldBack::Store),
             StoreError::Full { .. } => "the collector's disk is full; try again later",
             StoreError::Closed { .. } => "the collector is stopping",
             StoreError::Unreachable { .. } => "the collector cannot reach its database; try again later",

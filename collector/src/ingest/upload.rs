@@ -12,7 +12,7 @@ use super::check_in::{corrected, wanted};
 use super::receive::Messages;
 use super::refuse::Refused;
 use super::{Inside, peer};
-use crate::store::{Delivered, Delivery};
+use crate::store::{Delivered, Delivery, EditionAllowance};
 
 /// Larger sections are hashed and read on a blocking thread.
 const LARGE: usize = 128 * 1024;
@@ -63,6 +63,7 @@ pub(super) async fn upload(
     let (accepted, missing) = match delivered {
         Delivered::Accepted | Delivered::StateWanted => (true, Vec::new()),
         Delivered::SectionsWanted(missing) => (false, missing),
+        Delivered::HeldBack(reason) => return Err(Refused::held_back(reason)),
         Delivered::SnapshotWanted => {
             return Err(Refused::malformed("UploadRequest.snapshot is missing: the snapshot is not known"));
         }
@@ -169,7 +170,8 @@ impl Arrived {
         now: Timestamp,
     ) -> Result<Delivered, Refused> {
         let Self { digest, snapshot, sections, bytes: _, admitted } = self;
-        let operation = Delivery { host, run, seq, observed_at, now, digest, snapshot, sections };
+        let allowance = EditionAllowance::unlimited();
+        let operation = Delivery { host, run, seq, observed_at, now, digest, snapshot, sections, allowance };
         let delivered = inside.store.snapshot_deliver(operation).await?;
         // The permits are held until here, because the store works with these bytes.
         drop(admitted);

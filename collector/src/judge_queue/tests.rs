@@ -14,7 +14,7 @@ use super::JudgeQueue;
 use crate::rules::{self, RuleSet};
 use crate::shutdown;
 use crate::store::contract::enrolled_fleet;
-use crate::store::{self, Delivered, Delivery, SiteScope, Store, StoredHost};
+use crate::store::{self, Delivered, Delivery, EditionAllowance, SiteScope, Store, StoredHost};
 
 const ORDER: &str = "us-bis-icts-2021-002";
 
@@ -66,6 +66,7 @@ impl Lab {
             digest: canonical::snapshot_digest(&snapshot),
             snapshot: Some(snapshot),
             sections: vec![section.into()],
+            allowance: EditionAllowance::unlimited(),
         };
         assert_eq!(self.store.snapshot_deliver(operation).await.expect("delivers"), Delivered::Accepted);
     }

@@ -5,6 +5,7 @@ mod admin;
 mod changes;
 mod concurrency;
 mod crash;
+mod editions;
 mod enrollment;
 mod judge_queue;
 mod kit;
@@ -20,6 +21,7 @@ pub(crate) use admin::*;
 pub(crate) use changes::*;
 pub(crate) use concurrency::*;
 pub(crate) use crash::{acknowledged_is_there, report_forever};
+pub(crate) use editions::*;
 pub(crate) use enrollment::*;
 pub(crate) use judge_queue::*;
 pub(crate) use kit::{
@@ -75,6 +77,9 @@ macro_rules! suite {
             a_late_delivery_does_not_move_the_pointer_back
             a_snapshot_that_is_known_becomes_current_without_an_upload
             the_last_complete_scan_is_remembered_while_scans_fail
+            a_full_dictionary_takes_what_it_knows_and_holds_back_what_is_new
+            deliveries_at_once_do_not_exceed_the_bound_of_the_dictionary
+            a_delivery_adds_no_more_editions_than_its_allowance
             two_hosts_of_one_image_share_snapshot_and_sections
             sections_are_rebuilt_as_they_came
             facts_and_state_are_kept_when_they_change

@@ -11,6 +11,8 @@ pub type Step<T> = Result<T, StoreFault>;
 pub enum StoreFault {
     /// No space is left on the disk.
     Full,
+    /// The dictionary has as many editions as it may have.
+    EditionsFull,
     /// The store is closed.
     Closed,
     /// Stored bytes are not what they should be.
@@ -34,6 +36,7 @@ impl StoreFault {
     pub(in crate::store) fn into_error(self, operation: &'static str, place: &str) -> StoreError {
         match self {
             Self::Full => StoreError::Full { operation, place: place.to_owned() },
+            Self::EditionsFull => StoreError::EditionsFull { operation },
             Self::Closed => StoreError::Closed { operation },
             Self::Damaged { what, reason } => StoreError::Damaged { what, reason },
             Self::Other(reason) => StoreError::Operation { operation, reason },

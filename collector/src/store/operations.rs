@@ -8,6 +8,7 @@ use muster_proto::model::{
 };
 
 use super::contradiction::Contradiction;
+use super::edition_bounds::{EditionAllowance, HeldBack};
 
 /// A new enrollment token. Of its secret, only the hash is stored.
 #[derive(Debug, Clone)]
@@ -240,6 +241,8 @@ pub struct Delivery {
     pub snapshot: Option<Snapshot>,
     /// The sections that were sent.
     pub sections: Vec<CanonicalSection>,
+    /// How many editions they may add to the dictionary.
+    pub allowance: EditionAllowance,
 }
 
 /// The answer to a delivery.
@@ -255,6 +258,8 @@ pub enum Delivered {
     NewRun,
     /// These sections are missing; what was sent is stored.
     SectionsWanted(Vec<Digest>),
+    /// Sections are missing. Some that were sent were left out for this reason; those before them are stored.
+    HeldBack(HeldBack),
     /// The snapshot itself is missing; the sections that were sent are stored.
     SnapshotWanted,
     /// The snapshot cannot be of this host, whose current snapshot stays; what was sent is stored.

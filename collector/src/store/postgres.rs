@@ -72,10 +72,10 @@ use self::small_dictionaries::{SmallDictionaries, SmallDictionary};
 use self::tls::Tls;
 use self::writer::Writer;
 use super::{
-    Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity,
-    HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission, Readmitted, Renewed, Restoration,
-    Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError, StoredChanges, StoredHost, StoredHostRow,
-    matches_its_digest,
+    Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, EditionLevel, EditionLimit, Enrolled,
+    Enrollment, HostIdentity, HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission,
+    Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError,
+    StoredChanges, StoredHost, StoredHostRow, matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -234,6 +234,18 @@ impl Store for PostgresStore {
     async fn snapshot_deliver(&self, operation: Delivery) -> Result<Delivered, StoreError> {
         matches_its_digest(&operation)?;
         self.writer.snapshot_deliver(operation).await
+    }
+
+    fn editions_limit(&self, limit: EditionLimit) {
+        self.intern.bound().set(limit);
+    }
+
+    async fn editions_level(&self) -> Result<EditionLevel, StoreError> {
+        let level = |lease: Arc<Lease>| async move {
+            self.intern.refresh(&lease).await?;
+            Ok(self.intern.level())
+        };
+        self.pool.run("editions_level", Statement, level).await
     }
 
     async fn section_get(&self, digest: Digest) -> Result<Option<CanonicalSection>, StoreError> {

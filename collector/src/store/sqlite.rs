@@ -62,10 +62,10 @@ use self::report::ReceivedSnapshot;
 use self::section::Packed;
 use self::writer::Writer;
 use super::{
-    Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity,
-    HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission, Readmitted, Renewed, Restoration,
-    Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError, StoredChanges, StoredHost, StoredHostRow,
-    matches_its_digest,
+    Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, EditionLevel, EditionLimit, Enrolled,
+    Enrollment, HostIdentity, HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission,
+    Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError,
+    StoredChanges, StoredHost, StoredHostRow, matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -166,13 +166,25 @@ impl Store for SqliteStore {
         self.writer.operation("check_in", move |context| report::check_in(context, &operation)).await
     }
 
-    async fn snapshot_deliver(&self, operation: Delivery) -> Result<Delivered, StoreError> {
+    async fn snapshot_deliver(&self, mut operation: Delivery) -> Result<Delivered, StoreError> {
         matches_its_digest(&operation)?;
-        let pack = |section| Packed::new(section, self.memory.dictionaries());
+        let mut packed = Vec::with_capacity(operation.sections.len());
         // Encoded in the caller's task, so that the only writer is not busy with it.
-        let packed = operation.sections.iter().map(pack).collect();
-        let received = ReceivedSnapshot { operation, packed };
+        let held_back = operation.sections.iter().try_for_each(|section| {
+            packed.push(Packed::new(section, self.memory.dictionaries(), &operation.allowance)?);
+            Ok(())
+        });
+        operation.sections.truncate(packed.len());
+        let received = ReceivedSnapshot { operation, packed, held_back: held_back.err() };
         self.writer.operation("snapshot_deliver", move |context| report::deliver(context, &received)).await
+    }
+
+    fn editions_limit(&self, limit: EditionLimit) {
+        self.memory.dictionaries().bound().set(limit);
+    }
+
+    async fn editions_level(&self) -> Result<EditionLevel, StoreError> {
+        Ok(self.memory.dictionaries().level())
     }
 
     async fn section_get(&self, digest: Digest) -> Result<Option<CanonicalSection>, StoreError> {

@@ -4,10 +4,11 @@
 
 use std::hash::BuildHasher as _;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 use muster_proto::canonical::ObservationView;
 
 use super::SoftwareQuery;
+use super::edition_bounds::EditionTotals;
 use super::fault::Step;
 use super::software::{self, Editions, Wanted};
 
@@ -77,6 +78,29 @@ impl Texts {
             *number = self.find_by(*hash, |known| is_edition(platform, seen, known)).unwrap_or_default();
         }
         found
+    }
+
+    /// The editions of these observations that are not there, each once. `found` is their hashes and numbers, and gets the
+    /// numbers of those that have been added since.
+    pub(in crate::store) fn new_editions(
+        &self,
+        platform: u8,
+        observations: &[ObservationView<'_>],
+        found: &mut [(u64, u32)],
+    ) -> EditionTotals {
+        let (mut new, mut counted) = (EditionTotals::default(), HashSet::new());
+        for ((hash, number), seen) in found.iter_mut().zip(observations).filter(|((_, number), _)| *number == 0) {
+            *number = self.find_by(*hash, |known| is_edition(platform, seen, known)).unwrap_or_default();
+            if *number == 0 && counted.insert(*hash) {
+                new.add(1 + seen.edition.len() + seen.state.len());
+            }
+        }
+        new
+    }
+
+    /// The number of texts and their bytes.
+    pub(in crate::store) fn totals(&self) -> EditionTotals {
+        EditionTotals { editions: u64::from(self.len()), text_bytes: self.bytes.len() as u64 }
     }
 
     /// Adds a text that is not there, and returns its number. `parts` are concatenated.

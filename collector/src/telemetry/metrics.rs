@@ -118,6 +118,8 @@ pub struct Metrics {
     judge_queue_hosts: Gauge,
     judge_queue_lag: Gauge<f64, AtomicU64>,
     hosts: Gauge<i64, AtomicI64>,
+    editions: Gauge,
+    edition_text_bytes: Gauge,
     limits: Family<SettingLabel, Gauge<f64, AtomicU64>>,
 }
 
@@ -142,6 +144,8 @@ impl Metrics {
             judge_queue_hosts: Gauge::default(),
             judge_queue_lag: Gauge::default(),
             hosts: Gauge::default(),
+            editions: Gauge::default(),
+            edition_text_bytes: Gauge::default(),
             limits: Family::default(),
         };
         metrics.register();
@@ -167,6 +171,12 @@ impl Metrics {
             self.judge_queue_lag.clone(),
         );
         registry.register("hosts", "Enrolled hosts", self.hosts.clone());
+        registry.register("editions", "Editions of software in the dictionary", self.editions.clone());
+        registry.register(
+            "edition_text_bytes",
+            "Bytes of the texts in the dictionary of editions",
+            self.edition_text_bytes.clone(),
+        );
         registry.register("limit", "Numeric settings by key; durations in seconds", self.limits.clone());
     }
 
@@ -224,6 +234,12 @@ impl Metrics {
     /// Sets the number of hosts.
     pub fn set_hosts(&self, hosts: u64) {
         self.hosts.set(i64::try_from(hosts).unwrap_or(i64::MAX));
+    }
+
+    /// Sets how many editions the dictionary has, and the bytes of their texts.
+    pub fn set_editions(&self, editions: u64, text_bytes: u64) {
+        self.editions.set(i64::try_from(editions).unwrap_or(i64::MAX));
+        self.edition_text_bytes.set(i64::try_from(text_bytes).unwrap_or(i64::MAX));
     }
 
     /// Shows the numeric settings.

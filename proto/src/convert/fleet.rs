@@ -41,6 +41,9 @@ impl From<CollectorStatus> for wire::GetStatusResponse {
             rules_refused: status
                 .rules_refused
                 .map(|refused| wire::RulesRefused { since_ms: refused.since.millis(), fault: refused.fault }),
+            editions: status.editions,
+            editions_percent: status.editions_percent,
+            editions_alarm: status.editions_alarm,
         }
     }
 }
@@ -57,6 +60,9 @@ impl From<wire::GetStatusResponse> for CollectorStatus {
             rules_refused: status
                 .rules_refused
                 .map(|refused| RulesRefused { since: Timestamp::from_millis(refused.since_ms), fault: refused.fault }),
+            editions: status.editions,
+            editions_percent: status.editions_percent,
+            editions_alarm: status.editions_alarm,
         }
     }
 }

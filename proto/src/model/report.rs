@@ -433,6 +433,12 @@ pub struct CollectorStatus {
     pub now: Timestamp,
     /// Set while the rules on disk are refused and older ones are in force.
     pub rules_refused: Option<RulesRefused>,
+    /// Editions of software in the dictionary.
+    pub editions: u64,
+    /// How full the dictionary is.
+    pub editions_percent: u64,
+    /// Whether it is so full that operators are warned.
+    pub editions_alarm: bool,
 }
 
 /// Rules on disk that were refused; the last valid set stays in force.

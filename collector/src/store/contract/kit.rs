@@ -13,8 +13,8 @@ use muster_proto::model::{
 use crate::judge::Remediation;
 use crate::ledger::actor::Actor;
 use crate::store::{
-    Acting, AdminTx, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, JudgedOrder, Judgement,
-    LedgerRow, NewToken, QueuedHost, Settlement, Store, StoreError, admin,
+    Acting, AdminTx, CheckIn, CheckInAnswer, Delivered, Delivery, EditionAllowance, Enrolled, Enrollment, JudgedOrder,
+    Judgement, LedgerRow, NewToken, QueuedHost, Settlement, Store, StoreError, admin,
 };
 
 pub(super) const START: i64 = 1_726_000_000_000;
@@ -160,6 +160,7 @@ pub(crate) fn delivery(n: u8, seq: u64, seconds: u64, sections: &[Section], sent
         digest: canonical::snapshot_digest(&snapshot),
         snapshot: Some(snapshot),
         sections: sent.iter().map(part).collect(),
+        allowance: EditionAllowance::unlimited(),
     }
 }
 

@@ -12,7 +12,7 @@ use muster_proto::model::{Digest, Platform, RunId, Timestamp};
 use super::begin_after;
 use super::unchanged::{ends_gap, is_old};
 use crate::store::last_seen::LastSeen;
-use crate::store::{CheckIn, CheckInAnswer, Contradiction, Delivered, Delivery};
+use crate::store::{CheckIn, CheckInAnswer, Contradiction, Delivered, Delivery, HeldBack};
 
 /// Which report it is, and when it was made and received.
 #[derive(Debug, Clone, Copy)]
@@ -228,6 +228,15 @@ pub(in crate::store) fn deliver<No: Copy + PartialEq>(
         gap: None,
     };
     (Delivered::Accepted, Some(change))
+}
+
+/// The answer to a delivery of which sections were left out for this reason. It may be accepted all the same: other hosts
+/// can have sent them meanwhile.
+pub(in crate::store) fn without(held_back: Option<HeldBack>, answer: Delivered) -> Delivered {
+    match (answer, held_back) {
+        (Delivered::SectionsWanted(_), Some(reason)) => Delivered::HeldBack(reason),
+        (answer, _) => answer,
+    }
 }
 
 impl<No> HostChange<No> {

@@ -20,12 +20,13 @@ use tokio::sync::Mutex;
 use super::dictionary::{EditionTexts, block};
 use super::fault::{PostgresFault, Step};
 use super::session::{Session, Values};
-use crate::store::SoftwareQuery;
 use crate::store::body::{self, Lookup};
 use crate::store::contradiction::SectionRow;
+use crate::store::edition_bounds::EditionBound;
 use crate::store::fault::StoreFault;
 use crate::store::software::{Editions, Wanted};
 use crate::store::texts::edition_key;
+use crate::store::{EditionAllowance, EditionLevel, EditionTotals, HeldBack, SoftwareQuery};
 
 /// The advisory lock under which one collector at a time adds editions: "DICT" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(x'44494354'::int8)";
@@ -48,6 +49,7 @@ pub(super) struct Intern {
     dictionary: RwLock<Dictionary>,
     /// One batch at a time adds editions: the next one then finds most of its own in the dictionary.
     adding: Mutex<()>,
+    bound: EditionBound,
 }
 
 /// A section that is being stored. It is encoded as soon as all its editions have numbers.
@@ -116,6 +118,39 @@ impl Intern {
         draft
     }
 
+    /// How many editions there may be.
+    pub(super) const fn bound(&self) -> &EditionBound {
+        &self.bound
+    }
+
+    /// How many editions this collector knows.
+    pub(super) fn level(&self) -> EditionLevel {
+        self.bound.level(self.held())
+    }
+
+    fn held(&self) -> EditionTotals {
+        self.read().editions.texts().totals()
+    }
+
+    /// Reads what other collectors have added.
+    pub(super) async fn refresh(&self, session: &Session) -> Step<()> {
+        let last = self.read().last();
+        self.learn(&blocks(session, last).await?, last)
+    }
+
+    /// Whether the new editions of a draft may be added, as far as this collector knows. [`Self::complete`] has the last
+    /// word on the bound, because others add too.
+    pub(super) fn admit(&self, draft: &mut Draft, allowance: &EditionAllowance) -> Result<(), HeldBack> {
+        draft.number_missing(&self.read());
+        let new = draft.new_editions();
+        if new.editions == 0 { Ok(()) } else { self.bound.admit(self.held(), new, allowance) }
+    }
+
+    /// Whether nothing is known, so that every edition looks new.
+    pub(super) fn is_empty(&self) -> bool {
+        self.read().last() == 0
+    }
+
     /// Adds the editions that these drafts lack, and encodes the drafts. The session must not be in a transaction.
     pub(super) async fn complete(&self, session: &Session, drafts: &mut [&mut Draft]) -> Step<()> {
         if self.fill(drafts) {
@@ -163,6 +198,11 @@ impl Intern {
         self.learn(&added?, last)?;
         // Nobody else adds while the lock is held, so the next number is known without the server.
         let (wanted, last, epoch) = self.wanted(drafts);
+        let mut new = EditionTotals::default();
+        wanted.iter().for_each(|text| new.add(text.len()));
+        if !wanted.is_empty() && !self.bound.admits(self.held(), new) {
+            return Err(StoreFault::EditionsFull.into());
+        }
         let new = (last + 1, block(&wanted));
         let values: Values<'_> = &[&new.0, &new.1];
         let put = async { if wanted.is_empty() { Ok(0) } else { session.execute(ADD, values).await } };
@@ -284,6 +324,19 @@ impl Draft {
             numbers[*at] = found.unwrap_or_default();
             found.is_none()
         });
+    }
+
+    /// The editions that have no number, each once.
+    fn new_editions(&self) -> EditionTotals {
+        let mut new = EditionTotals::default();
+        let missing: BTreeSet<&[u8]> = self.missing.iter().map(|(_, key)| key.as_slice()).collect();
+        missing.iter().for_each(|key| new.add(key.len()));
+        new
+    }
+
+    /// Whether an edition has no number.
+    pub(super) const fn is_incomplete(&self) -> bool {
+        !self.missing.is_empty()
     }
 
     /// Encodes the section if no number is missing; returns whether it is encoded.

@@ -20,7 +20,7 @@ use super::memory::Memory;
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
 use crate::store::contradiction::SectionRow;
-use crate::store::{CheckIn, CheckInAnswer, Contradiction, Delivered};
+use crate::store::{CheckIn, CheckInAnswer, Contradiction, Delivered, HeldBack};
 
 /// Statements that are sent without waiting for the one before; they must be prepared first.
 pub(super) const STATEMENTS: &[&str] = &[
@@ -74,6 +74,8 @@ pub(super) struct Delivery {
     pub(super) digest: Digest,
     pub(super) snapshot: Option<Snapshot>,
     pub(super) drafts: Vec<Draft>,
+    /// Why sections of it are left out.
+    pub(super) held_back: Option<HeldBack>,
 }
 
 /// A check-in or a delivery that waits for its answer.

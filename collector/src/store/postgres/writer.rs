@@ -24,11 +24,11 @@ use tokio::task::JoinSet;
 use super::fault::{PostgresFault, Step};
 use super::intern::{Draft, Intern};
 use super::memory::Memory;
-use super::pool::{Pool, Tries};
+use super::pool::{Lease, Pool, Transaction, Tries};
 use super::report::{self, Batch, BatchContext, Report};
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
-use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery, StoreError};
+use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery, EditionAllowance, HeldBack, StoreError};
 
 /// Number of writers: while one batch waits for the disk, another is read and decided.
 const WRITERS: usize = 3;
@@ -95,6 +95,7 @@ impl Writer {
     pub(super) async fn snapshot_deliver(&self, operation: Delivery) -> Result<Delivered, StoreError> {
         // Most editions get their numbers here, in the caller's task and outside of any transaction.
         let drafts: Vec<Draft> = operation.sections.into_iter().map(|section| self.intern.draft(section)).collect();
+        let (drafts, held_back) = self.admitted(drafts, &operation.allowance).await?;
         let (reply, answer) = oneshot::channel();
         let operation = report::Delivery {
             host: operation.host,
@@ -105,8 +106,44 @@ impl Writer {
             digest: operation.digest,
             snapshot: operation.snapshot,
             drafts,
+            held_back,
         };
         self.send_and_wait("snapshot_deliver", Report::deliver(operation, reply), answer).await
+    }
+
+    /// The leading drafts whose new editions may be added, and why the others may not.
+    async fn admitted(
+        &self,
+        mut drafts: Vec<Draft>,
+        allowance: &EditionAllowance,
+    ) -> Result<(Vec<Draft>, Option<HeldBack>), StoreError> {
+        // A collector that has forgotten the dictionary, or missed what others have added, takes known editions for new.
+        let mut is_fresh = false;
+        if drafts.iter().any(Draft::is_incomplete) && self.intern.is_empty() {
+            self.refresh().await?;
+            is_fresh = true;
+        }
+        let mut admitted = 0;
+        while let Some(draft) = drafts.get_mut(admitted) {
+            match self.intern.admit(draft, allowance) {
+                Ok(()) => admitted += 1,
+                Err(reason) if is_fresh => {
+                    drafts.truncate(admitted);
+                    return Ok((drafts, Some(reason)));
+                }
+                Err(_) => {
+                    self.refresh().await?;
+                    is_fresh = true;
+                }
+            }
+        }
+        Ok((drafts, None))
+    }
+
+    async fn refresh(&self) -> Result<(), StoreError> {
+        let intern = &self.intern;
+        let read = |lease: Arc<Lease>| async move { intern.refresh(&lease).await };
+        self.pool.run("snapshot_deliver", Transaction::Statement, read).await
     }
 
     async fn send_and_wait<T>(

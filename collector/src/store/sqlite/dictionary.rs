@@ -16,10 +16,11 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql};
 
 use super::fault::{Step, StoreFault};
 use super::row;
-use crate::store::SoftwareQuery;
 use crate::store::body::Lookup;
+use crate::store::edition_bounds::EditionBound;
 use crate::store::software::{self, Editions, Wanted};
 use crate::store::texts::{Texts, is_edition};
+use crate::store::{EditionAllowance, EditionLevel, EditionTotals, HeldBack, SoftwareQuery};
 
 /// All dictionaries of a file.
 #[derive(Debug, Default)]
@@ -29,6 +30,7 @@ pub(super) struct Dictionaries {
     titles: Dictionary,
     versions: Dictionary,
     pub(super) phrases: Dictionary,
+    bound: EditionBound,
 }
 
 /// One dictionary: texts with numbers.
@@ -59,19 +61,27 @@ impl Dictionary {
 
     /// The numbers of the editions of these observations; new editions are added. Takes one lock for all of them, and
     /// no other lock at the same time: two threads that each hold a read lock and wait for the other's dictionary
-    /// deadlock if writers wait for both.
-    fn numbers(&self, platform: u8, observations: &[ObservationView<'_>]) -> Vec<u32> {
+    /// deadlock if writers wait for both. If `admit` refuses what is new, nothing is added.
+    fn numbers(
+        &self,
+        platform: u8,
+        observations: &[ObservationView<'_>],
+        admit: impl FnOnce(EditionTotals, EditionTotals) -> Result<(), HeldBack>,
+    ) -> Result<Vec<u32>, HeldBack> {
         let mut found = self.read().texts.editions(platform, observations);
         if found.iter().any(|(_, number)| *number == 0) {
             let texts = &mut self.write().texts;
+            // Counted under the write lock: of several threads, each sees what the others have added.
+            let new = texts.new_editions(platform, observations, &mut found);
+            admit(texts.totals(), new)?;
             for ((hash, number), seen) in found.iter_mut().zip(observations).filter(|((_, number), _)| *number == 0) {
-                // Another thread, or an earlier observation of this section, may have added it since.
+                // An earlier observation of this section may have added it since.
                 let known = texts.find_by(*hash, |known| is_edition(platform, seen, known));
                 *number =
                     known.unwrap_or_else(|| texts.add(*hash, &[&[platform], seen.edition, seen.state.as_bytes()]));
             }
         }
-        found.into_iter().map(|(_, number)| number).collect()
+        Ok(found.into_iter().map(|(_, number)| number).collect())
     }
 
     /// The text of a number.
@@ -218,9 +228,26 @@ impl Dictionaries {
         self.editions.read().texts.search(&text, query)
     }
 
-    /// The numbers of the editions of these observations; new editions are added.
-    pub(super) fn editions(&self, platform: Platform, observations: &[ObservationView<'_>]) -> Vec<u32> {
-        self.editions.numbers(platform.code(), observations)
+    /// The numbers of the editions of these observations; new editions are added, unless they exceed the bound or the
+    /// allowance.
+    pub(super) fn editions(
+        &self,
+        platform: Platform,
+        observations: &[ObservationView<'_>],
+        allowance: &EditionAllowance,
+    ) -> Result<Vec<u32>, HeldBack> {
+        let admit = |held, new| self.bound.admit(held, new, allowance);
+        self.editions.numbers(platform.code(), observations, admit)
+    }
+
+    /// How many editions there may be.
+    pub(super) const fn bound(&self) -> &EditionBound {
+        &self.bound
+    }
+
+    /// How many editions there are.
+    pub(super) fn level(&self) -> EditionLevel {
+        self.bound.level(self.editions.read().texts.totals())
     }
 }
 
@@ -334,6 +361,10 @@ mod tests {
         assert_eq!((dictionary.text(0), dictionary.text(701), dictionary.text(-1)), (None, None, None));
     }
 
+    fn free() -> EditionAllowance {
+        EditionAllowance::unlimited()
+    }
+
     fn section(names: impl Iterator<Item = String>) -> CanonicalSection {
         let observations = names.map(|name| Observation { version: name.clone(), ..Observation::new(Kind::Deb, name) });
         CanonicalSection::from(&Section::new(Platform::Linux, SourceName::Dpkg, observations.collect()))
@@ -349,7 +380,7 @@ mod tests {
                 for round in 0..200 {
                     let section = section((0..20).map(|n| format!("{}", thread * 7 + round * 3 + n)));
                     let observations = section.observations();
-                    let numbers = all.editions(Platform::Linux, &observations);
+                    let numbers = all.editions(Platform::Linux, &observations, &free()).expect("no bound");
                     all.phrase(&format!("{round}"));
                     for (number, seen) in numbers.iter().zip(&observations) {
                         let kept = all.editions.text(i64::from(*number)).expect("is there");
@@ -364,10 +395,10 @@ mod tests {
         }
         let section = section((0..100).map(|n| n.to_string()));
         let observations = section.observations();
-        let here = all.editions(Platform::Linux, &observations);
-        assert_eq!(here, all.editions(Platform::Linux, &observations), "the same again");
+        let here = all.editions(Platform::Linux, &observations, &free()).expect("no bound");
+        assert_eq!(here, all.editions(Platform::Linux, &observations, &free()).expect("no bound"), "the same again");
         assert_eq!(here.iter().collect::<std::collections::BTreeSet<_>>().len(), 100, "no two have one number");
-        let there = all.editions(Platform::Windows, &observations);
+        let there = all.editions(Platform::Windows, &observations, &free()).expect("no bound");
         assert!(here.iter().all(|number| !there.contains(number)), "another platform, another edition");
     }
 
@@ -406,7 +437,7 @@ mod tests {
         let section = CanonicalSection::from(&section);
         let seen = section.observations();
         let all = Dictionaries::default();
-        let numbers = all.editions(Platform::Linux, &seen);
+        let numbers = all.editions(Platform::Linux, &seen, &free()).expect("no bound");
         let sql = Connection::open_in_memory().expect("opens");
         sql.execute_batch(include_str!("../../../migrations/sqlite/0001_initial.sql")).expect("makes tables");
         let saved = all.save(&sql).expect("saves");
@@ -418,7 +449,7 @@ mod tests {
             assert_eq!(from_table, edition);
             assert_eq!((&again).edition(i64::from(*number)).expect("reads"), Some(edition));
         }
-        assert_eq!(again.editions(Platform::Linux, &seen), numbers, "and none is made again");
+        assert_eq!(again.editions(Platform::Linux, &seen, &free()), Ok(numbers), "and none is made again");
         let titles: i64 = sql.query_row("SELECT count(*) FROM title", [], |row| row.get(0)).expect("counts");
         assert_eq!(titles, 3, "a title stands once");
     }

@@ -29,7 +29,7 @@ pub(super) fn migrate(sql: &mut Connection, place: &str) -> Result<(), StoreErro
                 let Migration { number, name, .. } = migration;
                 StoreError::Open { place: place.to_owned(), reason: format!("migration {number} ({name}): {reason}") }
             }
-            other @ (StoreFault::Full | StoreFault::Closed | StoreFault::Damaged { .. }) => {
+            other @ (StoreFault::Full | StoreFault::EditionsFull | StoreFault::Closed | StoreFault::Damaged { .. }) => {
                 other.into_error("migrate", place)
             }
         })?;

@@ -12,12 +12,14 @@ use crate::store::contradiction::SectionRow;
 use crate::store::decide::report::{
     self, Arrival, CurrentSnapshot, Differs, HostBefore, HostChange, SnapshotChange, differs,
 };
-use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery};
+use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery, HeldBack};
 
 /// A delivery, with its sections in interned form.
 pub(super) struct ReceivedSnapshot {
     pub(super) operation: Delivery,
     pub(super) packed: Vec<Packed>,
+    /// Why sections of it are left out.
+    pub(super) held_back: Option<HeldBack>,
 }
 
 /// The row of a host, as far as a report needs it. Facts and state are loaded only to be compared.
@@ -69,7 +71,7 @@ pub(super) fn check_in(context: &mut WriteContext<'_>, operation: &CheckIn) -> S
 }
 
 pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapshot) -> Step<Delivered> {
-    let ReceivedSnapshot { operation, packed } = received;
+    let ReceivedSnapshot { operation, packed, held_back } = received;
     let Some(host) = load(context, operation.host, false)? else { return Ok(Delivered::HostUnknown) };
     let mut sections: Vec<(Digest, SectionRow)> = Vec::with_capacity(packed.len());
     for one in packed {
@@ -85,6 +87,7 @@ pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapsho
     };
     let arrival = Arrival::from(operation);
     let (answer, change) = report::deliver(&host.before, arrival, delivered);
+    let answer = report::without(*held_back, answer);
     let Some(change) = change else { return Ok(answer) };
     write(context, host.no, &change, operation.now)?;
     context.note_seen(operation.host, change.seen);

@@ -9,6 +9,7 @@ use super::fault::{Step, StoreFault};
 use super::row;
 use crate::store::body::{self, Lookup};
 use crate::store::contradiction::SectionRow;
+use crate::store::{EditionAllowance, HeldBack};
 
 /// A section in its interned form. It is encoded before the writer is involved, which then only inserts it.
 pub(super) struct Packed {
@@ -20,16 +21,21 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    pub(super) fn new(section: &CanonicalSection, dictionaries: &Dictionaries) -> Self {
+    /// Encodes a section. Its new editions are added to the dictionary, or it is held back.
+    pub(super) fn new(
+        section: &CanonicalSection,
+        dictionaries: &Dictionaries,
+        allowance: &EditionAllowance,
+    ) -> Result<Self, HeldBack> {
         let observations = section.observations();
-        let editions = dictionaries.editions(section.platform(), &observations);
-        Self {
+        let editions = dictionaries.editions(section.platform(), &observations, allowance)?;
+        Ok(Self {
             digest: section.digest(),
             platform: section.platform(),
             source: section.source(),
             observations: i64::try_from(section.len()).unwrap_or(i64::MAX),
             body: body::encode(&observations, &editions),
-        }
+        })
     }
 }
 
@@ -88,7 +94,7 @@ pub(super) fn get(sql: &Connection, lookup: &mut impl Lookup, digest: &Digest) -
     let bytes = found.get_ref(2)?.as_blob().map_err(|error| StoreFault::damaged("a section", error.to_string()))?;
     let section = body::decode(platform, source, bytes, lookup).map_err(|fault| match fault {
         StoreFault::Damaged { what: _, reason } => StoreFault::damaged(format!("section {}", digest.short()), reason),
-        other @ (StoreFault::Full | StoreFault::Closed | StoreFault::Other(_)) => other,
+        other @ (StoreFault::Full | StoreFault::EditionsFull | StoreFault::Closed | StoreFault::Other(_)) => other,
     })?;
     Ok(Some(section))
 }

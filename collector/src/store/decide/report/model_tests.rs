@@ -148,6 +148,7 @@ impl Collector {
                 Delivered::NewRun => Answer::NewRun,
                 other @ (Delivered::SnapshotWanted
                 | Delivered::SectionsWanted(_)
+                | Delivered::HeldBack(_)
                 | Delivered::Contradicts(_)
                 | Delivered::HostUnknown) => panic!("{other:?}"),
             };

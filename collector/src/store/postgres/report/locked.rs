@@ -205,7 +205,7 @@ impl LockedHost {
             self.apply(&change, operation.now);
             self.digest = Some(operation.digest);
         }
-        answer
+        report::without(operation.held_back, answer)
     }
 }
 
