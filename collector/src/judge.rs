@@ -35,7 +35,8 @@ mod timing;
 mod uninstall;
 
 pub use assess::assess;
-pub use check::{Checked, check_dir};
+pub use check::Checked;
+pub(crate) use check::check_rules;
 pub use combine::products_of;
 pub use detect::detect;
 pub use hit::{Hit, Strength};

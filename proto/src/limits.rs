@@ -53,3 +53,10 @@ pub const PAGE_ROWS: usize = 10_000;
 pub const CHANGES_MS: i64 = 90 * 24 * 3600 * 1000;
 /// The difference of clocks, in milliseconds, beyond which the collector clamps an agent's times.
 pub const CLOCK_SKEW_MS: i64 = 24 * 3600 * 1000;
+/// Bytes of one rule file. The longest built-in one has 60 KiB.
+pub const RULE_FILE_BYTES: u64 = 256 * 1024;
+/// Entries of all folders of a rule directory: a file for every security product known, several times over.
+pub const RULE_FILES: usize = 4096;
+/// How long reading a rule directory may take, in milliseconds. On a local disk it takes less than one second; a network
+/// file system that does not answer must not keep the caller waiting.
+pub const RULES_READ_MS: u64 = 30_000;

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod messages;
+mod rule_files;
 mod tokens;
 
 use std::io::{Read, Write};

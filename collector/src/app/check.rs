@@ -237,10 +237,14 @@ fn lost_token(
 }
 
 fn rule_files(settings: &Settings, findings: &mut Findings<'_>) -> io::Result<()> {
-    for stray in settings.rules.overlay.as_deref().map(crate::rules::strays).unwrap_or_default() {
+    let overlay = match rules::read(&settings.rules) {
+        Ok(read) => read.overlay,
+        Err(refused) => return findings.fault("rules", &refused.to_string(), "correct the files of rules.overlay"),
+    };
+    for stray in &overlay.strays {
         findings.fault("rules", &stray.to_string(), "rename it or move it out of rules.overlay")?;
     }
-    match rules::load(&settings.rules) {
+    match rules::compile(&settings.rules, overlay) {
         Ok(set) => {
             let orders = set.active_orders().map(|order| order.id.to_string()).collect::<Vec<_>>().join(", ");
             let products = set.catalogue.products().len();

@@ -9,24 +9,49 @@ use std::time::SystemTime;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use muster_proto::model::{OrderId, RulesRefused};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tracing::{error, info, warn};
 
 use crate::api::probes::{Readiness, RulesNote};
 use crate::clock::Clock;
 use crate::config::{ActiveOrders, Rules};
-use crate::rules::{self, RuleErrors, RuleSet};
+use crate::rules::{self, Overlay, OverlayLimits, RuleErrors, RuleSet};
 use crate::shutdown::StopToken;
 use crate::store::{SiteScope, Store};
 use crate::telemetry::{Metrics, ReloadEnd};
 
-/// Loads the rules that the settings name.
-pub(super) fn load(settings: &Rules) -> anyhow::Result<RuleSet> {
-    let set = rules::load(settings.overlay.as_deref())?;
-    // A file that is not read changes no verdict, so a running collector only warns; `check` reports it as a fault.
-    for stray in settings.overlay.as_deref().map(rules::strays).unwrap_or_default() {
-        warn!(file = %stray.file, "the overlay has a file that {}", stray.reason);
-    }
+/// The overlay as it was read, with the state of its files.
+pub(super) struct ReadOverlay {
+    /// Taken before the files were read: a file that is written meanwhile then counts as a change.
+    seen: OverlayFingerprint,
+    pub(super) overlay: Overlay,
+}
+
+/// The limits of the overlay.
+const fn limits(settings: &Rules) -> OverlayLimits {
+    OverlayLimits { file_bytes: settings.file_bytes, files: settings.files, deadline: settings.read_deadline }
+}
+
+/// Reads the overlay that the settings name, within the deadline.
+pub(super) fn read(settings: &Rules) -> Result<ReadOverlay, RuleErrors> {
+    let limits = limits(settings);
+    let place = settings.overlay.clone();
+    let read = rules::within(limits.deadline, move || {
+        let seen = OverlayFingerprint::of(place.as_deref(), &limits);
+        let overlay = place.map(|place| rules::read_overlay(&place, &limits)).transpose()?.unwrap_or_default();
+        Ok(ReadOverlay { seen, overlay })
+    });
+    read.unwrap_or_else(|| Err(late(settings)))
+}
+
+fn late(settings: &Rules) -> RuleErrors {
+    let place = settings.overlay.as_deref().unwrap_or_else(|| Path::new("rules.overlay"));
+    RuleErrors::new(vec![rules::late(place, &limits(settings))])
+}
+
+/// The rules of the binary and the overlay, with the orders that the settings make active.
+pub(super) fn compile(settings: &Rules, overlay: Overlay) -> anyhow::Result<RuleSet> {
+    let set = rules::load_over(overlay.files)?;
     match &settings.active_orders {
         ActiveOrders::AsWritten => Ok(set),
         ActiveOrders::All => {
@@ -37,15 +62,64 @@ pub(super) fn load(settings: &Rules) -> anyhow::Result<RuleSet> {
     }
 }
 
-/// The state of the overlay's files. Take it before reading the rules: a file that is written while they are read then
-/// counts as a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OverlayFingerprint(Option<Fingerprint>);
+/// The first rules of a process, and the state of the overlay's files from which they were made.
+pub(super) fn load(settings: &Rules) -> anyhow::Result<(RuleSet, OverlayFingerprint)> {
+    let ReadOverlay { seen, overlay } = read(settings)?;
+    warn_of_strays(&overlay);
+    Ok((compile(settings, overlay)?, seen))
+}
+
+/// A file that is not read changes no verdict, so a running collector only warns; `check` reports it as a fault.
+fn warn_of_strays(overlay: &Overlay) {
+    for stray in &overlay.strays {
+        warn!(file = %stray.file, "the overlay has a file that {}", stray.reason);
+    }
+}
+
+/// The state of the overlay's files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct OverlayFingerprint(BTreeMap<PathBuf, (u64, Option<SystemTime>)>);
 
 impl OverlayFingerprint {
-    pub(super) fn of(settings: &Rules) -> Self {
-        Self(settings.overlay.as_deref().map(fingerprint))
+    /// Size and time of every file, which change when somebody writes there.
+    fn of(overlay: Option<&Path>, limits: &OverlayLimits) -> Self {
+        let paths = overlay.map(|place| rules::listed(place, limits)).unwrap_or_default();
+        // A file that is gone by now is absent from the fingerprint, which counts as a change.
+        let state = |path: PathBuf| {
+            let metadata = std::fs::metadata(&path).ok()?;
+            Some((path, (metadata.len(), metadata.modified().ok())))
+        };
+        Self(paths.into_iter().filter_map(state).collect())
     }
+}
+
+/// What one round of reading found.
+struct Round {
+    seen: OverlayFingerprint,
+    /// The rules, if they were read again.
+    loaded: Option<anyhow::Result<RuleSet>>,
+}
+
+/// Begins a round in a thread of its own. The file system may never answer, and neither a worker of the runtime nor its
+/// shutdown may wait for it.
+fn begin(settings: Rules, seen: OverlayFingerprint, asked: bool) -> oneshot::Receiver<Round> {
+    let (done, round) = oneshot::channel();
+    let read = move || {
+        let limits = limits(&settings);
+        let current = OverlayFingerprint::of(settings.overlay.as_deref(), &limits);
+        let load = || {
+            let read = settings.overlay.as_deref().map(|place| rules::read_overlay(place, &limits)).transpose();
+            let overlay = read?.unwrap_or_default();
+            warn_of_strays(&overlay);
+            compile(&settings, overlay)
+        };
+        let loaded = (asked || current != seen).then(load);
+        // After a stop nobody receives it.
+        let _ = done.send(Round { seen: current, loaded });
+    };
+    // Without a thread the sender is dropped, and the round ends without a result.
+    let _ = std::thread::Builder::new().name("rules".to_owned()).spawn(read);
+    round
 }
 
 /// Keeps the rules up to date.
@@ -82,20 +156,39 @@ impl Keeper {
     pub(super) async fn watch(self, reload: Arc<Notify>, stop: StopToken) {
         let mut seen = self.seen.clone();
         let mut adopted = true;
+        let (mut asked, mut is_late) = (false, false);
+        // A round that is late still has its thread, so no other one begins before it ends.
+        let mut open: Option<oneshot::Receiver<Round>> = None;
         let stopped = stop.cancelled();
         tokio::pin!(stopped);
         loop {
-            let asked = tokio::select! {
+            asked |= tokio::select! {
                 () = &mut stopped => return,
                 () = reload.notified() => true,
                 () = tokio::time::sleep(self.settings.poll) => false,
             };
-            let current = OverlayFingerprint::of(&self.settings);
-            if asked || current != seen {
-                // Refused files count as seen, so the same fault is not logged at every poll.
-                seen = current;
-                // It stays false until the store has the version, even if a later reload finds nothing new.
-                adopted &= !self.reload();
+            let round =
+                open.get_or_insert_with(|| begin(self.settings.clone(), seen.clone(), std::mem::take(&mut asked)));
+            let ended = tokio::select! {
+                () = &mut stopped => return,
+                ended = tokio::time::timeout(self.settings.read_deadline, round) => ended,
+            };
+            let Ok(ended) = ended else {
+                if !is_late {
+                    self.refuse(&late(&self.settings).into());
+                }
+                is_late = true;
+                continue;
+            };
+            (open, is_late) = (None, false);
+            match ended {
+                Ok(round) => {
+                    // Refused files count as seen, so the same fault is not logged at every poll.
+                    seen = round.seen;
+                    // It stays false until the store has the version, even if a later reload finds nothing new.
+                    adopted &= !round.loaded.is_some_and(|loaded| self.reload(loaded));
+                }
+                Err(_) => self.refuse(&anyhow::anyhow!("the thread that reads the rules failed")),
             }
             if !adopted {
                 match self.adopt().await {
@@ -117,9 +210,9 @@ impl Keeper {
         self.readiness.rules_note.store(Some(Arc::new(RulesNote { reason, told })));
     }
 
-    /// Reads the rules again. Returns whether they have changed.
-    fn reload(&self) -> bool {
-        match load(&self.settings) {
+    /// Puts rules that were read again in force. Returns whether they have changed.
+    fn reload(&self, loaded: anyhow::Result<RuleSet>) -> bool {
+        match loaded {
             Ok(set) if set.version == self.in_force.load().version => {
                 self.metrics.reload(ReloadEnd::unchanged);
                 self.readiness.rules_note.store(None);
@@ -134,34 +227,19 @@ impl Keeper {
                 true
             }
             Err(refused) => {
-                let reason = format!("{refused:#}");
-                warn!(rules.version = %self.in_force.load().version, reason = %reason, "the rules on disk were refused; the previous rules stay in force");
-                self.metrics.reload(ReloadEnd::refused);
-                self.note(&refused, reason);
+                self.refuse(&refused);
                 false
             }
         }
     }
-}
 
-type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
-
-/// Size and time of every file of the overlay, which change when somebody writes there.
-fn fingerprint(overlay: &Path) -> Fingerprint {
-    let mut seen = Fingerprint::new();
-    let mut note = |path: PathBuf| {
-        // A file that is gone by now is absent from the fingerprint, which counts as a change.
-        if let Ok(metadata) = std::fs::metadata(&path) {
-            seen.insert(path, (metadata.len(), metadata.modified().ok()));
-        }
-    };
-    for entry in std::fs::read_dir(overlay).into_iter().flatten().flatten() {
-        for inner in std::fs::read_dir(entry.path()).into_iter().flatten().flatten() {
-            note(inner.path());
-        }
-        note(entry.path());
+    /// The rules on disk cannot be used; those in force stay.
+    fn refuse(&self, refused: &anyhow::Error) {
+        let reason = format!("{refused:#}");
+        warn!(rules.version = %self.in_force.load().version, reason = %reason, "the rules on disk were refused; the previous rules stay in force");
+        self.metrics.reload(ReloadEnd::refused);
+        self.note(refused, reason);
     }
-    seen
 }
 
 #[cfg(test)]
@@ -196,9 +274,12 @@ mod tests {
                 overlay: Some(overlay.path().to_owned()),
                 active_orders: ActiveOrders::AsWritten,
                 poll: Duration::from_millis(10),
+                file_bytes: 1 << 18,
+                files: 100,
+                read_deadline: Duration::from_secs(60),
             };
-            let seen = OverlayFingerprint::of(&settings);
-            let in_force = Arc::new(ArcSwap::from_pointee(load(&settings).expect("rules")));
+            let (set, seen) = load(&settings).expect("rules");
+            let in_force = Arc::new(ArcSwap::from_pointee(set));
             let database = overlay.path().join("fleet.db");
             let stand = Self {
                 overlay,

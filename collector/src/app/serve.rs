@@ -84,9 +84,7 @@ impl CannotListen {
 pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> anyhow::Result<()> {
     // Listen first, so that a signal during the start is not lost.
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    // Before the rules are read: a file that changes meanwhile then counts as a change.
-    let seen = rules::OverlayFingerprint::of(&settings.rules);
-    let in_force = rules::load(&settings.rules)?;
+    let (in_force, seen) = rules::load(&settings.rules)?;
     // The lock is a file in the data directory, so the directory comes before the lock.
     crate::tls::disk::private_directory(&settings.data_dir)
         .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;

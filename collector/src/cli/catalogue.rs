@@ -14,8 +14,8 @@ use super::args::{CheckArgs, MatchArgs, Output, ShowArgs};
 use super::client::Client;
 use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, fields, or_dash};
 use crate::judge::matching::Matcher;
-use crate::judge::{Checked, Score, Scores, check_dir};
-use crate::rules::{self, FOLDERS, RuleErrors, RuleFault};
+use crate::judge::{Checked, Score, Scores, check_rules};
+use crate::rules::{self, FOLDERS, OverlayLimits, RuleErrors, RuleFault};
 
 const HEADER: [&str; 7] = ["id", "name", "vendor", "category", "family", "platforms", "recognisers"];
 const MATCH_HEADER: [&str; 12] = [
@@ -218,14 +218,14 @@ fn record(fault: &RuleFault) -> Value {
 /// Loads the rules with the overlay, and counts the overlay's files. Here a file that is not read is a fault, and so is an
 /// empty directory: people who check a directory expect rules in it.
 fn check_all(directory: Option<&Path>, progress: &Progress) -> Result<(Checked, usize), RuleErrors> {
-    let Some(place) = directory else { return Ok((check_dir(None, progress)?, 0)) };
-    let overlay = rules::overlay(place).map_err(RuleErrors::new)?;
+    let Some(place) = directory else { return Ok((check_rules(&[], progress)?, 0)) };
+    let overlay = rules::read_within(place, &OverlayLimits::default())?;
     let mut faults = overlay.strays;
     if overlay.files.is_empty() {
         let reason = format!("no rule file found: rule files end in .toml and are in one of {}", FOLDERS.join(", "));
         faults.push(RuleFault { file: place.display().to_string(), line: 0, reason });
     }
-    match check_dir(directory, progress) {
+    match check_rules(&overlay.files, progress) {
         Ok(checked) if faults.is_empty() => Ok((checked, overlay.files.len())),
         Ok(_) => Err(RuleErrors::new(faults)),
         Err(refused) => Err(RuleErrors::new(refused.faults.into_iter().chain(faults).collect())),

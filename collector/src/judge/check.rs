@@ -1,14 +1,13 @@
 //! `muster catalogue check`: loads the defaults with an overlay, runs every scenario, and tries every recogniser.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use muster_proto::model::{Kind, OrderId, agent_states};
 use muster_proto::terminal::Progress;
 
 use super::scenario;
 use crate::rules::{
-    Catalogue, Condition, RuleErrors, RuleFault, RuleFile, RuleSet, assemble, conflicts, directory, embedded, order_id,
+    Catalogue, Condition, RuleErrors, RuleFault, RuleFile, RuleSet, assemble, conflicts, embedded, order_id,
 };
 
 /// The result of a check without faults.
@@ -23,8 +22,8 @@ pub struct Checked {
     pub notices: Vec<RuleFault>,
 }
 
-/// Checks the defaults with an overlay directory: reads every file, runs every scenario, and tries every recogniser with
-/// texts that it matches.
+/// Checks the defaults with the files of an overlay: runs every scenario, and tries every recogniser with texts that it
+/// matches.
 ///
 /// The overlay's scenarios run under the merged rules. Default scenarios run under the merged catalogue and the default
 /// orders: they find recognisers of the overlay that break detection, and they do not fail because the overlay means to
@@ -33,15 +32,14 @@ pub struct Checked {
 /// # Errors
 /// A file has a fault, a recogniser can never match, or a scenario has an unexpected result. The error lists all of them
 /// with file and line.
-pub fn check_dir(overlay: Option<&Path>, progress: &Progress) -> Result<Checked, RuleErrors> {
-    let overlay = overlay.map(directory).transpose().map_err(RuleErrors::new)?.unwrap_or_default();
+pub(crate) fn check_rules(overlay: &[RuleFile], progress: &Progress) -> Result<Checked, RuleErrors> {
     let defaults = embedded();
-    let rules = assemble(defaults.clone(), overlay.clone())?;
-    let with_default_orders = with_default_orders(&defaults, &overlay);
+    let rules = assemble(defaults.clone(), overlay.to_vec())?;
+    let with_default_orders = with_default_orders(&defaults, overlay);
     let mut faults = Vec::new();
     let mut run = 0;
     let own: Vec<&RuleFile> = overlay.iter().filter(|file| file.folder == SCENARIOS).collect();
-    let shipped: Vec<&RuleFile> = default_scenarios(&defaults, &overlay).collect();
+    let shipped: Vec<&RuleFile> = default_scenarios(&defaults, overlay).collect();
     progress.expect((own.len() + shipped.len()) as u64);
     for file in shipped {
         let (count, found) = scenario::run(with_default_orders.as_ref().unwrap_or(&rules), file);
@@ -63,7 +61,7 @@ pub fn check_dir(overlay: Option<&Path>, progress: &Progress) -> Result<Checked,
     let conflicts = conflicts(&rules.catalogue);
     faults.extend(conflicts.never);
     let conflicting = conflicts.shadowed.into_iter().chain(conflicts.overlaps);
-    let notices = conflicting.chain(replaced_orders(&defaults, &overlay)).chain(unlisted_states(&rules.catalogue));
+    let notices = conflicting.chain(replaced_orders(&defaults, overlay)).chain(unlisted_states(&rules.catalogue));
     if faults.is_empty() {
         Ok(Checked { rules, scenarios: run, notices: notices.collect() })
     } else {
@@ -127,9 +125,16 @@ fn unlisted_states(catalogue: &Catalogue) -> Vec<RuleFault> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use super::*;
     use crate::rules::test_overlay::overlay;
+    use crate::rules::{OverlayLimits, read_overlay};
+
+    fn check_dir(overlay: Option<&Path>, progress: &Progress) -> Result<Checked, RuleErrors> {
+        let read = overlay.map(|place| read_overlay(place, &OverlayLimits::default())).transpose()?.unwrap_or_default();
+        check_rules(&read.files, progress)
+    }
 
     #[test]
     fn every_default_scenario_has_the_expected_result() {

@@ -1,13 +1,12 @@
-//! The index of recognisers: for each platform and kind, exact texts and folders in hash maps and all other patterns of
-//! a field in one automaton. One pass over a text finds every recogniser that matches it.
+//! The index of recognisers: for each platform and kind, one table for each field that recognisers test. One pass over a text
+//! finds every recogniser that matches it.
 
 use std::collections::HashMap;
 
 use muster_proto::model::{Kind, Platform};
-use regex_automata::meta::Regex;
-use regex_automata::{Input, PatternSet};
 
-use super::pattern::{Pattern, Patterns, compile};
+use super::field_table::{Compiled, FieldTable};
+use super::pattern::{Pattern, Patterns};
 use super::product::Product;
 use super::recogniser::{Recogniser, Test};
 use super::subject::{Field, Subject};
@@ -37,6 +36,7 @@ struct Conditions {
 impl Index {
     pub(crate) fn new(products: &[Product]) -> Result<Self, String> {
         let mut index = Self::default();
+        let mut compiled = Compiled::default();
         for platform in Platform::ALL {
             let mut all = Builder::default();
             let mut by_kind: HashMap<Kind, Builder> = HashMap::new();
@@ -49,9 +49,9 @@ impl Index {
                 }
             }
             for (kind, builder) in by_kind {
-                index.tables.insert((*platform, kind), builder.finish()?);
+                index.tables.insert((*platform, kind), builder.finish(&mut compiled)?);
             }
-            index.by_name.insert(*platform, all.finish()?);
+            index.by_name.insert(*platform, all.finish(&mut compiled)?);
         }
         for (place, one) in recognisers(products) {
             if !one.unless.is_empty() || !one.within.is_empty() {
@@ -131,22 +131,13 @@ struct Table {
     fields: Vec<FieldTable>,
 }
 
-#[derive(Debug)]
-struct FieldTable {
-    field: Field,
-    exact: HashMap<Box<str>, Vec<u32>>,
-    /// Folders that match with everything below them. There are a thousand, for which automata would take 60 MiB.
-    folders: HashMap<Box<str>, Vec<u32>>,
-    set: Option<(Regex, Vec<Vec<u32>>)>,
-}
-
 impl Table {
     fn recognise(&self, subject: &Subject) -> Vec<RecogniserIndex> {
         // Few recognisers match in any field, so a list of (slot, fields) is faster than a map.
         let mut hits: Vec<(u32, u8)> = Vec::new();
         for table in &self.fields {
-            let bit = bit(table.field);
-            for text in subject.texts(table.field) {
+            let bit = bit(table.field());
+            for text in subject.texts(table.field()) {
                 table.each_hit(text, |slot| match hits.iter_mut().find(|(other, _)| *other == slot) {
                     Some((_, fields)) => *fields |= bit,
                     None => hits.push((slot, bit)),
@@ -161,29 +152,6 @@ impl Table {
         // Hash maps have a random order, on which the answers must not depend.
         places.sort_unstable();
         places
-    }
-}
-
-impl FieldTable {
-    fn each_hit(&self, text: &str, mut hit: impl FnMut(u32)) {
-        if let Some(slots) = self.exact.get(text) {
-            slots.iter().copied().for_each(&mut hit);
-        }
-        if !self.folders.is_empty() {
-            let ends = text.match_indices('/').map(|(at, _)| at).chain([text.len()]);
-            let around = ends.filter_map(|end| self.folders.get(&text[..end]));
-            around.flatten().copied().for_each(&mut hit);
-        }
-        // Most texts match nothing, and `is_match` finds that out without allocating a set of all patterns.
-        if let Some((regex, slots)) = &self.set
-            && regex.is_match(text)
-        {
-            let mut fitting = PatternSet::new(regex.pattern_len());
-            regex.which_overlapping_matches(&Input::new(text), &mut fitting);
-            for pattern in fitting.iter() {
-                slots[pattern.as_usize()].iter().copied().for_each(&mut hit);
-            }
-        }
     }
 }
 
@@ -216,30 +184,9 @@ impl Builder {
         self.slots.push((place, wanted));
     }
 
-    fn finish(self) -> Result<Table, String> {
-        let mut fields = Vec::new();
-        for (field, patterns) in self.patterns {
-            let (mut exact, mut folders) = (HashMap::new(), HashMap::new());
-            let mut sources = Vec::new();
-            let mut slots = Vec::new();
-            for (pattern, hit) in patterns {
-                if let Some(folder) = pattern.folder() {
-                    folders.insert(folder.into_boxed_str(), hit);
-                    continue;
-                }
-                match pattern {
-                    Pattern::Exact(text) => {
-                        exact.insert(text.into_boxed_str(), hit);
-                    }
-                    Pattern::Regex(source) => {
-                        sources.push(source);
-                        slots.push(hit);
-                    }
-                }
-            }
-            let set = if sources.is_empty() { None } else { Some((compile(&sources)?, slots)) };
-            fields.push(FieldTable { field, exact, folders, set });
-        }
+    fn finish(self, compiled: &mut Compiled) -> Result<Table, String> {
+        let of_field = |(field, patterns)| FieldTable::new(field, patterns, compiled);
+        let fields = self.patterns.into_iter().map(of_field).collect::<Result<_, String>>()?;
         Ok(Table { slots: self.slots, fields })
     }
 }

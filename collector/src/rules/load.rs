@@ -2,7 +2,6 @@
 //! same name or the same id; other files are added. Every fault of every file is reported at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use std::path::Path;
 
 use muster_proto::model::{Digest, OrderId};
@@ -10,6 +9,7 @@ use muster_proto::model::{Digest, OrderId};
 use super::attribution;
 use super::catalogue::Catalogue;
 use super::order::{self, Order};
+use super::overlay::{self, OverlayLimits};
 use super::pattern::Pattern;
 use super::product::{self, Product};
 use super::rule_fault::{RuleErrors, RuleFault};
@@ -20,9 +20,6 @@ use super::{RuleSet, exclude};
 
 const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/embedded_rules.rs"));
 
-/// The folders of a rule directory.
-pub(crate) const FOLDERS: [&str; 5] = ["vendors", "states", "catalogue", "orders", "scenarios"];
-
 /// The default files, which are part of the binary.
 pub(crate) fn embedded() -> Vec<RuleFile> {
     let file = |(place, text): &(&str, &str)| {
@@ -32,104 +29,23 @@ pub(crate) fn embedded() -> Vec<RuleFile> {
     EMBEDDED.iter().map(file).collect()
 }
 
-/// The contents of a rule directory.
-#[derive(Debug, Default)]
-pub(crate) struct Overlay {
-    /// The rule files.
-    pub(crate) files: Vec<RuleFile>,
-    /// Other files, which are not read. A rule file with a mistyped ending is one of them.
-    pub(crate) strays: Vec<RuleFault>,
-}
-
-/// The rule files of a directory. Files that cannot be read, or are in the wrong place, are faults.
-pub(crate) fn directory(place: &Path) -> Result<Vec<RuleFile>, Vec<RuleFault>> {
-    overlay(place).map(|read| read.files)
-}
-
-/// Like [`directory`], with the files that are not read.
-pub(crate) fn overlay(place: &Path) -> Result<Overlay, Vec<RuleFault>> {
-    let mut faults = Vec::new();
-    let mut read = Overlay::default();
-    let fault = |path: &Path, reason: String| RuleFault { file: path.display().to_string(), line: 0, reason };
-    let entries = match std::fs::read_dir(place) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(vec![fault(place, "directory not found".to_owned())]);
-        }
-        Err(error) => return Err(vec![fault(place, format!("cannot read: {error}"))]),
-    };
-    for entry in entries {
-        let path = match entry {
-            Ok(entry) => entry.path(),
-            Err(error) => {
-                faults.push(fault(place, format!("cannot list: {error}")));
-                continue;
-            }
-        };
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if is_beside(&name) {
-            continue;
-        }
-        if path.is_dir() && FOLDERS.contains(&name.as_str()) {
-            read_folder(&path, &name, &mut read, &mut faults);
-        } else if path.is_dir() || name.ends_with(".toml") {
-            faults.push(fault(&path, format!("rule files must be in one of the folders {}", FOLDERS.join(", "))));
-        }
-    }
-    // Directories list files in no fixed order, and faults must not depend on it.
-    read.files.sort_by(|a, b| (&a.folder, &a.name).cmp(&(&b.folder, &b.name)));
-    read.strays.sort();
-    if faults.is_empty() { Ok(read) } else { Err(faults) }
-}
-
-/// Whether a file is a note or an editor's backup, which nobody mistakes for a rule.
-fn is_beside(name: &str) -> bool {
-    name.starts_with('.') || name.starts_with("README") || name.ends_with(".md") || name.ends_with('~')
-}
-
-fn read_folder(place: &Path, folder: &str, overlay: &mut Overlay, faults: &mut Vec<RuleFault>) {
-    let fault = |path: &Path, reason: String| RuleFault { file: path.display().to_string(), line: 0, reason };
-    let entries = match std::fs::read_dir(place) {
-        Ok(entries) => entries,
-        Err(error) => return faults.push(fault(place, format!("cannot read: {error}"))),
-    };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if is_beside(&name) {
-            continue;
-        }
-        if !name.ends_with(".toml") {
-            overlay.strays.push(fault(&path, "is not read; rule file names must end in .toml".to_owned()));
-            continue;
-        }
-        match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                let place = path.display().to_string();
-                overlay.files.push(RuleFile { folder: folder.to_owned(), name, place, text });
-            }
-            Err(error) => faults.push(fault(&path, format!("cannot read: {error}"))),
-        }
-    }
-}
-
 /// The embedded defaults, overlaid by a directory.
 ///
 /// # Errors
 /// Any file has a fault; all of them are in the error.
 pub fn load(overlay: Option<&Path>) -> Result<RuleSet, RuleErrors> {
-    let files = overlay.map(directory).transpose().map_err(RuleErrors::new)?.unwrap_or_default();
+    let read = overlay.map(|place| overlay::read_within(place, &OverlayLimits::default())).transpose()?;
+    load_over(read.map(|read| read.files).unwrap_or_default())
+}
+
+/// The embedded defaults, overlaid by these files.
+pub(crate) fn load_over(files: Vec<RuleFile>) -> Result<RuleSet, RuleErrors> {
     assemble(embedded(), files)
 }
 
 /// The id of the order in a file; `None` if the file is no valid order.
 pub(crate) fn order_id(file: &RuleFile) -> Option<OrderId> {
     TomlReader::read_whole(file, order::read).0.flatten().map(|order| order.id)
-}
-
-/// The files in the folders of an overlay that are not read. They are worth a warning, but no reason to refuse the rules.
-#[must_use]
-pub fn strays(place: &Path) -> Vec<RuleFault> {
-    overlay(place).map(|read| read.strays).unwrap_or_default()
 }
 
 /// What was read so far: each item with its file, and whether that file is of the overlay.
@@ -313,32 +229,5 @@ mod tests {
         let overlay = written(&[("orders/us-bis-icts-2021-002.toml", &text)]);
         let faults = refused(overlay.path());
         assert!(faults.len() == 1 && faults[0].ends_with("`patience_days` must be at least 1"), "{faults:?}");
-    }
-
-    #[test]
-    fn files_that_are_not_read_are_reported_but_do_not_refuse_the_rules() {
-        let place = written(&[
-            ("README", "ours"),
-            ("orders/README.txt", "ours"),
-            ("orders/notes.md", "ours"),
-            ("orders/our.toml~", "id = = 1"),
-            ("orders/.our.toml.swp", "id = = 1"),
-            ("orders/our.yaml", "id: our"),
-            ("catalogue/our.tml", "id = \"our\""),
-        ]);
-        assert!(load(Some(place.path())).is_ok());
-        let shown: Vec<String> = strays(place.path()).iter().map(ToString::to_string).collect();
-        let reason = "is not read; rule file names must end in .toml";
-        let expected = ["catalogue/our.tml", "orders/our.yaml"]
-            .map(|name| format!("{}: {reason}", place.path().join(name).display()));
-        assert_eq!(shown, expected);
-    }
-
-    #[test]
-    fn a_missing_overlay_directory_is_reported() {
-        let place = written::<&str>(&[]);
-        let gone = place.path().join("gone");
-        let shown = load(Some(&gone)).expect_err("it is refused").to_string();
-        assert_eq!(shown, format!("the rules have 1 error\n  {}: directory not found", gone.display()));
     }
 }

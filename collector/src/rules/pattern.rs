@@ -11,7 +11,7 @@
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::syntax;
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::{Dot, Hir, HirKind, Look};
 
 /// How texts of a field are folded, and what wildcards match in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,31 @@ impl Pattern {
     }
 }
 
+/// The literal text with which everything that a pattern matches begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lead {
+    pub(crate) text: String,
+    /// Whether any text may follow it, so that the beginning alone decides.
+    pub(crate) decides: bool,
+}
+
+impl Pattern {
+    /// The literal text with which everything that the pattern matches begins, if there is one.
+    pub(crate) fn lead(&self) -> Option<Lead> {
+        let Self::Regex(source) = self else { return None };
+        let hir = parse(source).ok()?;
+        let HirKind::Concat(parts) = hir.kind() else { return None };
+        let [start, literal, rest @ ..] = parts.as_slice() else { return None };
+        let (HirKind::Look(Look::Start), HirKind::Literal(literal)) = (start.kind(), literal.kind()) else {
+            return None;
+        };
+        let dot = Hir::dot(Dot::AnyCharExceptLF);
+        let is_any = |part: &Hir| matches!(part.kind(), HirKind::Repetition(any) if any.min == 0 && any.max.is_none() && *any.sub == dot);
+        let decides = matches!(rest, [any, end] if is_any(any) && matches!(end.kind(), HirKind::Look(Look::End)));
+        Some(Lead { text: String::from_utf8(literal.0.to_vec()).ok()?, decides })
+    }
+}
+
 /// What ends the pattern of a folder and of everything below it.
 const BELOW: &str = "(?:/.*)?";
 
@@ -118,6 +143,15 @@ const MOST_CACHE_BYTES: usize = 8 << 20;
 
 /// Compiles regular expressions, each anchored at both ends, into one automaton that is built lazily.
 pub(crate) fn compile<S: AsRef<str>>(patterns: &[S]) -> Result<Regex, String> {
+    build(patterns, true)
+}
+
+/// Like [`compile`], for a few patterns that are tried rarely: without an automaton, which would only take memory.
+pub(crate) fn compile_rare<S: AsRef<str>>(patterns: &[S]) -> Result<Regex, String> {
+    build(patterns, false)
+}
+
+fn build<S: AsRef<str>>(patterns: &[S], with_automaton: bool) -> Result<Regex, String> {
     let anchored: Vec<String> = patterns.iter().map(|pattern| anchored(pattern.as_ref())).collect();
     let config = Regex::config()
         .nfa_size_limit(Some(64 << 20))
@@ -126,6 +160,7 @@ pub(crate) fn compile<S: AsRef<str>>(patterns: &[S]) -> Result<Regex, String> {
         .match_kind(regex_automata::MatchKind::All)
         // Where a match begins and ends is never asked. Slots for it would take memory that grows with the square of the patterns.
         .which_captures(WhichCaptures::None)
+        .hybrid(with_automaton)
         .dfa(false)
         .onepass(false)
         .backtrack(false)
@@ -255,6 +290,19 @@ mod tests {
             "/opt/kav/*",
         ] {
             assert_eq!(folder(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_literal_beginning_of_a_pattern_is_known_and_whether_it_decides() {
+        let lead = |text: &str| Pattern::parse(text, Form::Text, fold).expect("a pattern").lead();
+        let is = |text: &str, decides| Some(Lead { text: text.to_owned(), decides });
+        assert_eq!(lead("Kaspersky Endpoint*"), is("kaspersky endpoint", true));
+        assert_eq!(lead(r"~avp\d+(\.\d+)*"), is("avp", false));
+        assert_eq!(lead("~kesl-(gui|net)"), is("kesl-", false));
+        assert_eq!(lead("~kesl.*x"), is("kesl", false));
+        for other in ["kesl", "*kesl", "~(kesl|avp).*", "~KESL.*", "~(?:kesl)?x"] {
+            assert_eq!(lead(other), None, "{other}");
         }
     }
 
