@@ -18,6 +18,7 @@ mod prepare;
 mod rules;
 mod serve;
 mod system_user;
+mod throttled;
 mod tokens;
 mod unfinished;
 

@@ -5,6 +5,7 @@
 //! settings as written; [`Settings`] has them as used. Secrets are files, never settings.
 
 mod agents;
+mod budgets;
 mod drain;
 mod editions;
 mod flags;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use muster_proto::model::Pace;
 
 pub use agents::Agents;
+pub use budgets::Budgets;
 pub use editions::Editions;
 pub use flags::Flags;
 pub use limits::SettingValue;
@@ -61,6 +63,8 @@ pub struct Settings {
     pub operators: Operators,
     /// `[uploads]`: what uploads of agents may take at once.
     pub uploads: Uploads,
+    /// `[budgets]`: what hosts may send in an hour.
+    pub budgets: Budgets,
     /// `[editions]`: how many editions of software the store may hold.
     pub editions: Editions,
     /// `[probes]`: health and metrics.
@@ -86,6 +90,7 @@ struct Keys {
     agents: Agents,
     operators: Operators,
     uploads: Uploads,
+    budgets: Budgets,
     editions: Editions,
     probes: Probes,
     rules: RulesKeys,
@@ -102,6 +107,7 @@ impl Default for Keys {
             agents: Agents::default(),
             operators: Operators::default(),
             uploads: Uploads::default(),
+            budgets: Budgets::default(),
             editions: Editions::default(),
             probes: Probes::default(),
             rules: RulesKeys::default(),
@@ -146,6 +152,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
     keys.agents.check(layers);
     keys.operators.check(layers);
     keys.uploads.check(layers);
+    keys.budgets.check(layers);
     keys.editions.check(layers);
     keys.store.check(layers);
     keys.log.check(layers);
@@ -156,6 +163,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
         agents: keys.agents,
         operators: keys.operators,
         uploads: keys.uploads,
+        budgets: keys.budgets,
         editions: keys.editions,
         probes: keys.probes,
         pace: keys.pace.settle(layers),

@@ -9,6 +9,7 @@
 
 mod admit;
 mod backlog;
+mod budget;
 mod check_in;
 mod enroll;
 mod oversize;
@@ -27,20 +28,23 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use muster_proto::limits;
-use muster_proto::model::{Pace, Timestamp};
+use muster_proto::model::{HostId, Pace, Timestamp};
 use muster_proto::wire;
 use muster_proto::wire::agent_service_server::{AgentService, AgentServiceServer};
 use tonic::{Request, Response, Status, Streaming};
 
+pub use self::budget::{Budgets, Throttled};
 pub use self::oversize::Measured;
 
 use self::admit::Admission;
 use self::backlog::Backlog;
+use self::budget::Spent;
 use self::refuse::Refused;
 use crate::clock::Clock;
 use crate::config::Uploads;
 use crate::rules::RuleSet;
 use crate::store::{Restoration, Store};
+use crate::telemetry::Metrics;
 use crate::tls::CertificateAuthority;
 
 /// The service that agents call. Cheap to clone.
@@ -58,10 +62,23 @@ struct Inside {
     admission: Admission,
     uploads: Uploads,
     backlog: Backlog,
+    budgets: Arc<Budgets>,
+    metrics: Arc<Metrics>,
     /// What check-ins need of the rules in force, built once per version.
     of_rules: ArcSwapOption<OfRules>,
     /// Read from the store when it is first needed.
     restorations: tokio::sync::OnceCell<Vec<Restoration>>,
+}
+
+/// What the agents' service is to keep to.
+#[derive(Debug, Clone)]
+pub struct IngestSettings {
+    /// When agents come back.
+    pub pace: Pace,
+    /// What uploads may take at once.
+    pub uploads: Uploads,
+    /// What hosts may send in an hour.
+    pub budgets: Arc<Budgets>,
 }
 
 /// What check-ins need of the rules.
@@ -79,10 +96,11 @@ impl AgentIngest {
         store: Arc<dyn Store>,
         authority: Arc<dyn CertificateAuthority>,
         rules: Arc<ArcSwap<RuleSet>>,
-        pace: Pace,
-        uploads: Uploads,
+        settings: IngestSettings,
+        metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
+        let IngestSettings { pace, uploads, budgets } = settings;
         let backlog = Backlog::new(Arc::clone(&store), uploads.judge_queue);
         let inside = Inside {
             store,
@@ -93,6 +111,8 @@ impl AgentIngest {
             admission: Admission::new(uploads.at_once, uploads.per_host, uploads.bytes_at_once),
             uploads,
             backlog,
+            budgets,
+            metrics,
             of_rules: ArcSwapOption::empty(),
             restorations: tokio::sync::OnceCell::new(),
         };
@@ -103,14 +123,26 @@ impl AgentIngest {
     #[must_use]
     pub fn into_service(self) -> Measured<AgentServiceServer<Self>> {
         let (pace, clock) = (self.inside.pace, Arc::clone(&self.inside.clock));
+        let memory = self.inside.admission.memory();
         let service = AgentServiceServer::new(self).max_decoding_message_size(limits::MESSAGE_BYTES);
-        Measured::new(service, pace, clock)
+        Measured::new(service, memory, pace, clock)
     }
 }
 
 impl Inside {
     fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// The refusal of a host that has spent a budget. Told once an hour to the log and the metrics.
+    fn over_budget(&self, host: HostId, spent: Spent) -> Refused {
+        let Spent { budget, until, is_news } = spent;
+        if is_news {
+            self.metrics.throttled(budget);
+            tracing::warn!(host.id = %host, budget = budget.name(), until = %until.to_rfc3339(), setting = budget.setting(),
+                "a budget is spent: what exceeds it is refused until the next hour");
+        }
+        Refused::over_budget(budget, until)
     }
 
     fn answer<T>(&self, method: &'static str, outcome: Result<T, Refused>) -> Result<Response<T>, Status> {

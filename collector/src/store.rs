@@ -21,7 +21,7 @@ pub use self::changes::{ChangeKey, ChangesQuery, NotAChangeKey, StoredChanges};
 pub use self::contradiction::Contradiction;
 pub use self::copy::{CopyCheck, Restoration, StoreKind};
 pub use self::decide::accounts::AccountRefusal;
-pub use self::edition_bounds::{EditionAllowance, EditionLevel, EditionLimit, EditionTotals, HeldBack};
+pub use self::edition_bounds::{Allowance, EditionLevel, EditionLimit, EditionTotals, HeldBack};
 pub use self::host_query::{HostKey, HostQuery, HostSort};
 pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
 pub use self::operations::{

@@ -1,6 +1,7 @@
 //! The types of the domain, used by every module of agent and collector. They know nothing of protobuf.
 
 mod account;
+mod budget;
 mod cause;
 mod clean;
 mod closed_list;
@@ -24,6 +25,7 @@ mod verdict;
 mod watchlist;
 
 pub use account::{AccountReport, AccountTokenReport, Holder};
+pub use budget::Budget;
 pub use cause::Cause;
 pub use clean::clean_text;
 pub(crate) use clean::{is_clean_text, is_visible_text};

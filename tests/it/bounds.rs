@@ -1,3 +1,4 @@
 //! What one host, token, address or operator may take: each bound is tested against the real programs. One file a subject.
 
+mod budgets;
 mod settings;

@@ -17,12 +17,13 @@ use super::index;
 use super::lock::Lock;
 use super::prepare::{Prepared, prepare};
 use super::rules::{self, Keeper};
+use super::throttled;
 use crate::api::Access;
 use crate::api::grpc::{AgentsGate, Fleet, OperatorsGate, operators_routes};
 use crate::api::probes::{self, ProbesState, Readiness};
 use crate::clock::Clock;
 use crate::config::{Editions, Settings};
-use crate::ingest::AgentIngest;
+use crate::ingest::{AgentIngest, Budgets, IngestSettings};
 use crate::judge_queue::JudgeQueue;
 use crate::rules::RuleSet;
 use crate::shutdown::{Signal, Signals, StopToken};
@@ -45,6 +46,8 @@ struct Collector {
     in_force: Arc<ArcSwap<RuleSet>>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
+    /// What hosts have sent in this hour.
+    budgets: Arc<Budgets>,
     /// Wakes the judge queue.
     wake: Arc<Notify>,
     /// Stops the listeners.
@@ -108,6 +111,7 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
         in_force,
         metrics: Metrics::new(),
         readiness: Arc::default(),
+        budgets: Arc::new(Budgets::new(settings.budgets)),
         wake: judge_queue.waker(),
         listeners_stop: StopToken::new(),
         tasks_stop: StopToken::new(),
@@ -177,6 +181,12 @@ impl Collector {
             editions::watch(store, clock, stop).await;
             "editions"
         });
+        let (budgets, metrics) = (Arc::clone(&self.budgets), Arc::clone(&self.metrics));
+        let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
+        tasks.spawn(async move {
+            throttled::watch(&budgets, &metrics, &clock, stop).await;
+            "throttled"
+        });
         let (certificate, authority) = (Arc::clone(&self.certificate), Arc::clone(&self.authority));
         let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
         tasks.spawn(async move {
@@ -212,7 +222,8 @@ impl Collector {
         let authority = Arc::clone(&self.authority) as Arc<dyn CertificateAuthority>;
         let (store, rules, clock) = (Arc::clone(&self.store), Arc::clone(&self.in_force), Arc::clone(&self.clock));
         let (pace, uploads) = (self.settings.pace, self.settings.uploads);
-        let service = AgentIngest::new(store, authority, rules, pace, uploads, clock);
+        let settings = IngestSettings { pace, uploads, budgets: Arc::clone(&self.budgets) };
+        let service = AgentIngest::new(store, authority, rules, settings, Arc::clone(&self.metrics), clock);
         let gate = AgentsGate::new(
             service.into_service(),
             Arc::clone(&self.clock),

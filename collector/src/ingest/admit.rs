@@ -1,4 +1,5 @@
-//! Bounds how many uploads, and how many bytes of them, are handled at once, for each host and in total. An agent that is
+//! Bounds how many uploads, and how many bytes of them, are handled at once, for each host and in total. Bytes are counted
+//! while they arrive (`receive`). An agent that is
 //! refused keeps its snapshot and tries again. So a fleet that returns at once after an outage does not exhaust the
 //! collector's memory, and one host cannot take the slots of the others.
 
@@ -11,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::refuse::Refused;
 
 /// Bytes are counted in units of this size.
-const PIECE: usize = 1024;
+pub(super) const PIECE: usize = 1024;
 
 /// Open uploads by host. It has no more entries than there are uploads.
 type ByHost = Arc<Mutex<HashMap<HostId, usize>>>;
@@ -30,6 +31,11 @@ impl Admission {
         Self { uploads: semaphore(uploads), pieces: semaphore(bytes / PIECE), per_host, hosts: ByHost::default() }
     }
 
+    /// The bytes of uploads that may be in memory, in pieces of [`PIECE`].
+    pub(super) fn memory(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.pieces)
+    }
+
     /// Admits one upload of a host, or refuses.
     pub(super) fn upload(&self, host: HostId) -> Result<Admitted, Refused> {
         // The host's own bound comes first, so that a host beyond it takes no slot even for a moment.
@@ -37,12 +43,7 @@ impl Admission {
         // This refuses instead of waiting, because calls that wait would pile up after an outage.
         let place = Arc::clone(&self.uploads).try_acquire_owned();
         let place = place.map_err(|_| Refused::later("too many uploads at once; try again later"))?;
-        Ok(Admitted {
-            _place: place,
-            _place_of_host: place_of_host,
-            pieces: Arc::clone(&self.pieces),
-            held: Vec::new(),
-        })
+        Ok(Admitted { _place: place, _place_of_host: place_of_host })
     }
 }
 
@@ -78,24 +79,11 @@ impl Drop for HostPlace {
     }
 }
 
-/// An admitted upload and its bytes; released on drop.
+/// An admitted upload; its slots are free again on drop.
 #[derive(Debug)]
 pub(super) struct Admitted {
     _place: OwnedSemaphorePermit,
     _place_of_host: HostPlace,
-    pieces: Arc<Semaphore>,
-    held: Vec<OwnedSemaphorePermit>,
-}
-
-impl Admitted {
-    /// Admits this many more bytes, or refuses.
-    pub(super) fn bytes(&mut self, bytes: usize) -> Result<(), Refused> {
-        // A number that does not fit is above the bound anyway, so the greatest one is refused just as well.
-        let pieces = u32::try_from(bytes.div_ceil(PIECE)).unwrap_or(u32::MAX);
-        let permit = Arc::clone(&self.pieces).try_acquire_many_owned(pieces);
-        self.held.push(permit.map_err(|_| Refused::later("too many bytes in uploads at once; try again later"))?);
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -109,13 +97,10 @@ mod tests {
     #[test]
     fn uploads_beyond_the_bounds_are_refused_until_there_is_capacity() {
         let admission = Admission::new(2, 2, 4 * PIECE);
-        let mut first = admission.upload(host(1)).expect("capacity for one");
-        let mut second = admission.upload(host(2)).expect("capacity for two");
+        let first = admission.upload(host(1)).expect("capacity for one");
+        let _second = admission.upload(host(2)).expect("capacity for two");
         assert!(admission.upload(host(3)).is_err(), "no capacity for three");
-        assert!(first.bytes(3 * PIECE).is_ok());
-        assert!(second.bytes(PIECE + 1).is_err(), "one piece is left, and two are needed");
         drop(first);
-        assert!(second.bytes(4 * PIECE).is_ok());
         assert!(admission.upload(host(3)).is_ok());
     }
 

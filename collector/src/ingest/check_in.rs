@@ -12,7 +12,7 @@ use tonic::Extensions;
 
 use super::refuse::Refused;
 use super::{Inside, OfRules, peer};
-use crate::store::{CheckIn, CheckInAnswer};
+use crate::store::{Allowance, CheckIn, CheckInAnswer};
 
 pub(super) async fn check_in(
     inside: &Inside,
@@ -44,14 +44,20 @@ pub(super) async fn check_in(
     let observed_at = corrected(request.observed_at_ms, request.sent_at_ms, now);
     let rules = inside.of_rules();
     let (host, seq, patience) = (identity.host, request.seq, rules.patience);
-    let operation = CheckIn { host, run, seq, observed_at, now, snapshot, facts, state, patience };
+    let allowance = Allowance::new(inside.budgets.changes(host, now));
+    let changes = allowance.clone();
+    let operation = CheckIn { host, run, seq, observed_at, now, snapshot, facts, state, patience, allowance };
     let answer = inside.store.check_in(operation).await?;
+    inside.budgets.changed(host, changes.taken(), bytes, now);
     let state_wanted = answer == CheckInAnswer::StateWanted;
     let (snapshot_wanted, sections_wanted) = match answer {
         CheckInAnswer::Current | CheckInAnswer::StateWanted => (false, Vec::new()),
         CheckInAnswer::SnapshotWanted => (true, Vec::new()),
         CheckInAnswer::SectionsWanted(digests) => (true, digests),
         CheckInAnswer::NewRun => return Err(Refused::new_run(host)),
+        CheckInAnswer::Throttled => {
+            return Err(inside.over_budget(host, inside.budgets.changes_exceeded(host, now)));
+        }
         CheckInAnswer::Contradicts(contradiction) => {
             return Err(Refused::malformed(format!("CheckInRequest.snapshot_digest: {contradiction}")));
         }

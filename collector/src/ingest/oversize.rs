@@ -3,10 +3,12 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use muster_proto::model::Pace;
+use tokio::sync::Semaphore;
 use tonic::Code;
 use tonic::Status;
 use tonic::body::Body;
@@ -21,13 +23,15 @@ use crate::clock::Clock;
 #[derive(Clone)]
 pub struct Measured<S> {
     service: S,
+    /// The bytes of uploads that may be in memory.
+    memory: Arc<Semaphore>,
     pace: Pace,
     clock: Clock,
 }
 
 impl<S> Measured<S> {
-    pub(super) const fn new(service: S, pace: Pace, clock: Clock) -> Self {
-        Self { service, pace, clock }
+    pub(super) const fn new(service: S, memory: Arc<Semaphore>, pace: Pace, clock: Clock) -> Self {
+        Self { service, memory, pace, clock }
     }
 }
 
@@ -49,7 +53,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let answer = self.service.call(Received::counting(request));
+        let answer = self.service.call(Received::counting(request, &self.memory));
         let (pace, clock) = (self.pace, self.clock.clone());
         Box::pin(async move {
             let response = answer.await?;

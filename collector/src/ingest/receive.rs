@@ -2,39 +2,83 @@
 //! progress here long before it is complete.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use muster_proto::limits;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tonic::{Extensions, Status, Streaming};
 
+use super::admit::PIECE;
 use super::refuse::Refused;
 use crate::config::Uploads;
 
-/// The bytes of a request so far. The handler finds it in the extensions of the request.
+/// The bytes of a request so far. The handler finds it in the extensions of the request. The bytes of an upload count against
+/// the memory of all uploads from their arrival until the last clone of this is dropped.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Received(Arc<AtomicU64>);
+pub(super) struct Received(Arc<Progress>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    bytes: AtomicU64,
+    /// The memory that an upload holds.
+    held: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Whether the memory of all uploads was too small for it.
+    is_over: AtomicBool,
+}
 
 impl Received {
     /// The request with its body counted.
-    pub(super) fn counting(mut request: http::Request<Body>) -> http::Request<Body> {
+    pub(super) fn counting(mut request: http::Request<Body>, memory: &Arc<Semaphore>) -> http::Request<Body> {
         let received = Self::default();
         request.extensions_mut().insert(received.clone());
-        request.map(|body| Body::new(Counted { body, received }))
+        // The other methods have one small message each.
+        let is_upload = request.uri().path().ends_with("/Upload");
+        let memory = is_upload.then(|| Arc::clone(memory));
+        request.map(|body| Body::new(Counted { body, received, memory }))
     }
 
     fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Counts arrived bytes; `false` if the memory is too small for them.
+    fn take(&self, bytes: usize, memory: Option<&Arc<Semaphore>>) -> bool {
+        let all = self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        let Some(memory) = memory else { return true };
+        // An upload beyond its own limit is refused by that limit's name, whatever the memory is.
+        let pieces = usize::try_from(all).unwrap_or(usize::MAX).min(limits::UPLOAD_BYTES).div_ceil(PIECE);
+        let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = pieces.saturating_sub(held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
+        if more == 0 {
+            return true;
+        }
+        let permit = u32::try_from(more).ok().and_then(|more| Arc::clone(memory).try_acquire_many_owned(more).ok());
+        let Some(permit) = permit else {
+            self.0.is_over.store(true, Ordering::Relaxed);
+            return false;
+        };
+        match held.as_mut() {
+            Some(held) => held.merge(permit),
+            None => *held = Some(permit),
+        }
+        true
     }
 }
 
 struct Counted {
     body: Body,
     received: Received,
+    memory: Option<Arc<Semaphore>>,
 }
 
 impl HttpBody for Counted {
@@ -48,8 +92,9 @@ impl HttpBody for Counted {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
+            && !self.received.take(data.len(), self.memory.as_ref())
         {
-            self.received.0.fetch_add(data.len() as u64, Ordering::Relaxed);
+            return Poll::Ready(Some(Err(Status::resource_exhausted("too many bytes in uploads at once"))));
         }
         polled
     }
@@ -84,7 +129,13 @@ impl<T> Messages<T> {
         loop {
             let allowed = self.uploads.allowed(self.received.bytes());
             if let Ok(next) = timeout_at(self.began + allowed, &mut message).await {
-                return next.map_err(|status| Refused::stream(&status));
+                return next.map_err(|status| {
+                    if self.received.is_over() {
+                        Refused::later("too many bytes in uploads at once; try again later")
+                    } else {
+                        Refused::stream(&status)
+                    }
+                });
             }
             // Bytes that have arrived meanwhile earn more time.
             if self.uploads.allowed(self.received.bytes()) > allowed {
@@ -96,5 +147,34 @@ impl<T> Messages<T> {
                 "the upload is slower than uploads.slowest_rate; try again later"
             }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_count_while_they_arrive_and_until_the_upload_ends() {
+        let memory = Arc::new(Semaphore::new(4));
+        let (first, second) = (Received::default(), Received::default());
+        assert!(first.take(PIECE / 2, Some(&memory)) && first.take(PIECE / 2, Some(&memory)));
+        assert_eq!(memory.available_permits(), 3, "two halves are one piece");
+        assert!(second.take(3 * PIECE, Some(&memory)));
+        assert!(!first.take(1, Some(&memory)) && first.is_over() && !second.is_over());
+        let clone = second.clone();
+        drop(second);
+        assert_eq!(memory.available_permits(), 0, "somebody works with them still");
+        drop((clone, first));
+        assert_eq!(memory.available_permits(), 4);
+    }
+
+    #[test]
+    fn an_upload_beyond_its_own_limit_takes_no_more_memory() {
+        let memory = Arc::new(Semaphore::new(limits::UPLOAD_BYTES / PIECE));
+        let received = Received::default();
+        assert!(received.take(limits::UPLOAD_BYTES, Some(&memory)) && received.take(PIECE, Some(&memory)));
+        assert_eq!(received.bytes(), (limits::UPLOAD_BYTES + PIECE) as u64);
+        assert!(Received::default().take(PIECE, None), "other methods are not counted");
     }
 }

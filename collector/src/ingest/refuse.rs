@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use muster_proto::canonical::NotCanonical;
 use muster_proto::convert::{ConvertError, RefusalDetail};
-use muster_proto::model::{HostId, InvalidId, Pace, RefusalClass, SiteId, Timestamp};
+use muster_proto::model::{Budget, HostId, InvalidId, Pace, RefusalClass, SiteId, Timestamp};
 use muster_proto::{error_chain, wire};
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use crate::store::{HeldBack, StoreError};
+use crate::store::StoreError;
 use crate::tls::SignError;
 
 /// A refusal.
@@ -47,14 +47,15 @@ impl Refused {
         Self::new(Code::ResourceExhausted, RefusalClass::Later, message)
     }
 
-    /// Sections that may not add their editions to the dictionary for now.
-    pub(super) fn held_back(reason: HeldBack) -> Self {
-        Self::later(match reason {
-            HeldBack::Host => "this host has sent as much new software as budgets allow for now; try again later",
-            HeldBack::Store => {
-                "the collector knows as much different software as editions.most or editions.text_bytes allow; try again later"
-            }
-        })
+    /// The dictionary of editions is full.
+    pub(super) fn dictionary_full() -> Self {
+        let settings = "editions.most or editions.text_bytes";
+        Self::later(format!("the collector knows as much different software as {settings} allows; try again later"))
+    }
+
+    /// A budget is spent.
+    pub(super) fn over_budget(budget: Budget, until: Timestamp) -> Self {
+        Self::later(format!("{} is spent; try again after {}", budget.setting(), until.to_rfc3339()))
     }
 
     /// An unknown host, key or token.
@@ -144,7 +145,7 @@ impl From<ConvertError> for Refused {
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         let message = match &error {
-            StoreError::EditionsFull { .. } => return Self::held_back(HeldBack::Store),
+            StoreError::EditionsFull { .. } => return Self::dictionary_full(),
             StoreError::Full { .. } => "the collector's disk is full; try again later",
             StoreError::Closed { .. } => "the collector is stopping",
             StoreError::Unreachable { .. } => "the collector cannot reach its database; try again later",

@@ -2,6 +2,7 @@
 //! certificate the acceptor has seen.
 
 mod breaches;
+mod budgets;
 mod enrollment;
 mod reports;
 mod slots;
@@ -28,10 +29,11 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use tonic::{Code, Request, Status};
 
-use super::{AgentIngest, Measured};
-use crate::config::Uploads;
+use super::{AgentIngest, IngestSettings, Measured};
+use crate::config::{Budgets, Uploads};
 use crate::ledger::actor::Actor;
 use crate::store::{self, Acting, AdminTx, NewToken, Store, admin};
+use crate::telemetry::Metrics;
 use crate::tls::{Authority, CertificateAuthority, PeerCertificate};
 
 const NEXT: Duration = Duration::from_secs(77);
@@ -81,6 +83,11 @@ impl Lab {
 
     /// A door with these bounds of uploads.
     async fn start_with(uploads: Uploads) -> Self {
+        Self::start_with_budgets(uploads, Budgets::default()).await
+    }
+
+    /// A door with these bounds of uploads and these budgets.
+    async fn start_with_budgets(uploads: Uploads, budgets: Budgets) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = store::open(&folder.path().join("fleet.db").display().to_string()).expect("opens");
         let now = Timestamp::from_millis(START);
@@ -94,8 +101,8 @@ impl Lab {
             Arc::clone(&store),
             authority,
             rules,
-            pace,
-            uploads,
+            IngestSettings { pace, uploads, budgets: Arc::new(super::Budgets::new(budgets)) },
+            Metrics::new(),
             Arc::new(move || Timestamp::from_millis(reading.load(Ordering::SeqCst))),
         );
         create_token(&store, "abcdefgh1234", "hq").await;

@@ -8,17 +8,20 @@ use muster_proto::{limits, wire};
 use tonic::{Extensions, Streaming};
 
 use super::admit::Admitted;
+use super::budget::Spent;
 use super::check_in::{corrected, wanted};
 use super::receive::Messages;
 use super::refuse::Refused;
 use super::{Inside, peer};
-use crate::store::{Delivered, Delivery, EditionAllowance};
+use crate::store::{Allowance, Delivered, Delivery, HeldBack};
 
 /// Larger sections are hashed and read on a blocking thread.
 const LARGE: usize = 128 * 1024;
 
 /// What was received so far.
-struct Arrived {
+struct Arrived<'i> {
+    inside: &'i Inside,
+    host: HostId,
     digest: Digest,
     snapshot: Option<Snapshot>,
     sections: Vec<CanonicalSection>,
@@ -34,6 +37,7 @@ pub(super) async fn upload(
     let host = peer::in_force(inside, extensions, None, inside.now()).await?.host;
     // The local bound comes before the backlog, which may have to ask the store.
     let admitted = inside.admission.upload(host)?;
+    inside.budgets.upload(host, inside.now()).map_err(|spent| inside.over_budget(host, spent))?;
     let mut messages = Messages::new(stream, extensions, inside.uploads);
     inside.backlog.admit().await?;
     // An empty stream is treated as a message without a header, so that both get the same refusal.
@@ -41,20 +45,25 @@ pub(super) async fn upload(
     let run = RunId::try_from(header.run_id.as_ref()).map_err(Refused::id("UploadHeader.run_id"))?;
     let digest =
         Digest::try_from(header.snapshot_digest.as_ref()).map_err(Refused::id("UploadHeader.snapshot_digest"))?;
-    let mut arrived = Arrived { digest, snapshot: None, sections: Vec::new(), bytes: 0, admitted };
-    let broken = loop {
+    let mut arrived = Arrived { inside, host, digest, snapshot: None, sections: Vec::new(), bytes: 0, admitted };
+    let mut broken = loop {
         match messages.next().await {
-            Ok(Some(message)) => arrived.take(message).await?,
+            Ok(Some(message)) => match arrived.take(message).await? {
+                Taken::Whole => {}
+                Taken::Beyond(spent) => break Some(inside.over_budget(host, spent)),
+            },
             Ok(None) => break None,
-            // Keep complete sections, so that over a bad link the next attempt has less to send.
-            Err(refused) if !arrived.sections.is_empty() => break Some(refused),
-            Err(refused) => return Err(refused),
+            Err(refused) => break Some(refused),
         }
     };
-    arrived.belongs(inside).await?;
+    // Keep complete sections, so that over a bad link, or in the next hour, the next attempt has less to send.
+    if let Some(refused) = broken.take_if(|_| arrived.sections.is_empty()) {
+        return Err(refused);
+    }
+    arrived.belongs().await?;
     let now = inside.now();
     let observed_at = corrected(header.observed_at_ms, header.sent_at_ms, now);
-    let delivered = arrived.deliver(inside, host, (run, header.seq), observed_at, now).await?;
+    let delivered = arrived.deliver((run, header.seq), observed_at, now).await?;
     // The agent gets the error only after its complete sections are stored.
     if let Some(refused) = broken {
         return Err(refused);
@@ -63,7 +72,10 @@ pub(super) async fn upload(
     let (accepted, missing) = match delivered {
         Delivered::Accepted | Delivered::StateWanted => (true, Vec::new()),
         Delivered::SectionsWanted(missing) => (false, missing),
-        Delivered::HeldBack(reason) => return Err(Refused::held_back(reason)),
+        Delivered::HeldBack(HeldBack::Store) => return Err(Refused::dictionary_full()),
+        Delivered::HeldBack(HeldBack::Host) => {
+            return Err(inside.over_budget(host, inside.budgets.editions_exceeded(host, now)));
+        }
         Delivered::SnapshotWanted => {
             return Err(Refused::malformed("UploadRequest.snapshot is missing: the snapshot is not known"));
         }
@@ -82,11 +94,18 @@ pub(super) async fn upload(
     })
 }
 
-impl Arrived {
-    async fn take(&mut self, message: wire::UploadRequest) -> Result<(), Refused> {
+/// Whether a message was taken.
+enum Taken {
+    Whole,
+    /// It is a section, and a budget is spent.
+    Beyond(Spent),
+}
+
+impl Arrived<'_> {
+    async fn take(&mut self, message: wire::UploadRequest) -> Result<Taken, Refused> {
         match message.part {
             Some(Part::Header(_)) => Err(Refused::malformed("UploadRequest.header came a second time")),
-            Some(Part::Snapshot(bytes)) => self.take_snapshot(&bytes),
+            Some(Part::Snapshot(bytes)) => self.take_snapshot(&bytes).map(|()| Taken::Whole),
             Some(Part::Section(body)) => self.take_section(body).await,
             None => Err(ConvertError::Missing { field: "UploadRequest.part" }.into()),
         }
@@ -105,19 +124,20 @@ impl Arrived {
         Ok(())
     }
 
-    async fn take_section(&mut self, body: wire::SectionBody) -> Result<(), Refused> {
+    async fn take_section(&mut self, body: wire::SectionBody) -> Result<Taken, Refused> {
         let limit = |value, limit_name, limit| ConvertError::Limit { field: "Upload", value, limit_name, limit };
         let count = self.sections.len() + 1;
         if count > limits::SECTIONS_PER_UPLOAD {
             return Err(limit(count, "SECTIONS_PER_UPLOAD", limits::SECTIONS_PER_UPLOAD).into());
         }
         self.bytes += body.canonical.len();
-        // This comes before admission: an upload over its limit must not be refused as `later`, or it would be
-        // repeated.
+        // This comes before the budgets: an upload over its limit must not be refused as `later`, or it would be repeated.
         if self.bytes > limits::UPLOAD_BYTES {
             return Err(limit(self.bytes, "UPLOAD_BYTES", limits::UPLOAD_BYTES).into());
         }
-        self.admitted.bytes(body.canonical.len())?;
+        if let Err(spent) = self.inside.budgets.section(self.host, body.canonical.len(), self.inside.now()) {
+            return Ok(Taken::Beyond(spent));
+        }
         let upload = SectionUpload::try_from(body)?;
         let section = if upload.canonical.len() > LARGE {
             let read = tokio::task::spawn_blocking(move || read(upload)).await;
@@ -126,15 +146,15 @@ impl Arrived {
             read(upload)?
         };
         self.sections.push(section);
-        Ok(())
+        Ok(Taken::Whole)
     }
 
     /// Checks that the snapshot names every section with this source and platform.
-    async fn belongs(&self, inside: &Inside) -> Result<(), Refused> {
+    async fn belongs(&self) -> Result<(), Refused> {
         let known = match &self.snapshot {
             Some(snapshot) => Some(snapshot.clone()),
             None if self.sections.is_empty() => None,
-            None => inside.store.snapshot_get(self.digest).await?,
+            None => self.inside.store.snapshot_get(self.digest).await?,
         };
         // An unknown snapshot is no fault here; the store answers that it is wanted.
         let Some(snapshot) = known else { return Ok(()) };
@@ -163,17 +183,17 @@ impl Arrived {
 
     async fn deliver(
         self,
-        inside: &Inside,
-        host: HostId,
         (run, seq): (RunId, u64),
         observed_at: Timestamp,
         now: Timestamp,
     ) -> Result<Delivered, Refused> {
-        let Self { digest, snapshot, sections, bytes: _, admitted } = self;
-        let allowance = EditionAllowance::unlimited();
+        let Self { inside, host, digest, snapshot, sections, bytes: _, admitted } = self;
+        let allowance = Allowance::new(inside.budgets.editions(host, now));
+        let editions = allowance.clone();
         let operation = Delivery { host, run, seq, observed_at, now, digest, snapshot, sections, allowance };
         let delivered = inside.store.snapshot_deliver(operation).await?;
-        // The permits are held until here, because the store works with these bytes.
+        inside.budgets.editions_taken(host, editions.taken(), now);
+        // The slot is held until here, because the store works with these bytes.
         drop(admitted);
         Ok(delivered)
     }

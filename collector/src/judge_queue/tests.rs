@@ -14,7 +14,7 @@ use super::JudgeQueue;
 use crate::rules::{self, RuleSet};
 use crate::shutdown;
 use crate::store::contract::enrolled_fleet;
-use crate::store::{self, Delivered, Delivery, EditionAllowance, SiteScope, Store, StoredHost};
+use crate::store::{self, Allowance, Delivered, Delivery, SiteScope, Store, StoredHost};
 
 const ORDER: &str = "us-bis-icts-2021-002";
 
@@ -66,7 +66,7 @@ impl Lab {
             digest: canonical::snapshot_digest(&snapshot),
             snapshot: Some(snapshot),
             sections: vec![section.into()],
-            allowance: EditionAllowance::unlimited(),
+            allowance: Allowance::unlimited(),
         };
         assert_eq!(self.store.snapshot_deliver(operation).await.expect("delivers"), Delivered::Accepted);
     }

@@ -15,7 +15,7 @@ use super::*;
 use crate::judge_queue::JudgeQueue;
 use crate::rules;
 use crate::store::contract::{enrolled_fleet, enrollment, judged, judgement, settled_under};
-use crate::store::{self, Delivered, Delivery, EditionAllowance, JudgedOrder};
+use crate::store::{self, Allowance, Delivered, Delivery, JudgedOrder};
 
 const HOSTS: u8 = 4;
 
@@ -71,7 +71,7 @@ impl Fleet {
             digest: canonical::snapshot_digest(&snapshot),
             snapshot: Some(snapshot),
             sections: sections.into_iter().collect(),
-            allowance: EditionAllowance::unlimited(),
+            allowance: Allowance::unlimited(),
         };
         assert_eq!(self.store.snapshot_deliver(operation).await.expect("delivers"), Delivered::Accepted);
     }

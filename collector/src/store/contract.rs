@@ -73,6 +73,7 @@ macro_rules! suite {
             a_snapshot_of_another_platform_or_with_a_section_of_one_is_never_current
             a_repeated_check_in_only_renews_last_seen
             a_machine_that_was_rolled_back_reports_again_as_a_new_run
+            a_check_in_whose_allowance_is_spent_only_renews_last_seen
             a_late_message_of_an_earlier_process_does_not_bring_back_its_snapshot
             a_late_delivery_does_not_move_the_pointer_back
             a_snapshot_that_is_known_becomes_current_without_an_upload

@@ -121,7 +121,7 @@ impl EditionBound {
         &self,
         held: EditionTotals,
         new: EditionTotals,
-        allowance: &EditionAllowance,
+        allowance: &Allowance,
     ) -> Result<(), HeldBack> {
         if !self.admits(held, new) {
             return Err(HeldBack::Store);
@@ -130,14 +130,15 @@ impl EditionBound {
     }
 }
 
-/// How many new editions a delivery may bring. The store takes from it; the caller asks afterwards how many it took.
+/// How much of something an operation may use: new editions of a delivery, changes of a check-in. The store takes from it; the
+/// caller asks afterwards how much it took.
 #[derive(Debug, Clone)]
-pub struct EditionAllowance {
+pub struct Allowance {
     given: u64,
     left: Arc<AtomicU64>,
 }
 
-impl EditionAllowance {
+impl Allowance {
     /// So many.
     #[must_use]
     pub fn new(editions: u64) -> Self {
@@ -148,6 +149,11 @@ impl EditionAllowance {
     #[must_use]
     pub fn unlimited() -> Self {
         Self::new(u64::MAX)
+    }
+
+    /// Whether anything is left.
+    pub(in crate::store) fn is_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed) > 0
     }
 
     /// Takes so many, or none of them if fewer are left.
@@ -196,7 +202,7 @@ mod tests {
 
     #[test]
     fn an_allowance_is_taken_whole_or_not_at_all() {
-        let (bound, allowance) = (EditionBound::default(), EditionAllowance::new(5));
+        let (bound, allowance) = (EditionBound::default(), Allowance::new(5));
         let admit = |new| bound.admit(totals(0, 0), totals(new, 0), &allowance);
         assert_eq!(
             (admit(3), admit(3), admit(2), admit(1)),
@@ -204,7 +210,7 @@ mod tests {
         );
         assert_eq!(allowance.taken(), 5);
         bound.set(limit(totals(0, 0)));
-        let allowance = EditionAllowance::new(5);
+        let allowance = Allowance::new(5);
         assert_eq!(bound.admit(totals(0, 0), totals(1, 0), &allowance), Err(HeldBack::Store));
         assert_eq!(allowance.taken(), 0, "what the dictionary refuses costs nothing");
     }

@@ -8,7 +8,7 @@ use muster_proto::model::{
 };
 
 use super::contradiction::Contradiction;
-use super::edition_bounds::{EditionAllowance, HeldBack};
+use super::edition_bounds::{Allowance, HeldBack};
 
 /// A new enrollment token. Of its secret, only the hash is stored.
 #[derive(Debug, Clone)]
@@ -199,6 +199,8 @@ pub struct CheckIn {
     /// The shortest patience of the active orders. The time since the last check-in is stored as a gap if it is longer;
     /// `None` stores no gap.
     pub patience: Option<Duration>,
+    /// How many changes of facts, state or snapshot the host may make. This check-in takes one if it changes any of them.
+    pub allowance: Allowance,
 }
 
 /// The answer to a check-in.
@@ -216,6 +218,9 @@ pub enum CheckInAnswer {
     /// The host has reported something else with this or a later sequence number of this run, or leaves out facts or state
     /// in the first message of a run. Nothing was changed: it must report again under a new run id.
     NewRun,
+    /// It would change facts, state or snapshot, and its allowance is spent. Only the time when the host was last seen was
+    /// renewed.
+    Throttled,
     /// The snapshot cannot be of this host. Nothing was changed.
     Contradicts(Contradiction),
     /// There is no such host.
@@ -242,7 +247,7 @@ pub struct Delivery {
     /// The sections that were sent.
     pub sections: Vec<CanonicalSection>,
     /// How many editions they may add to the dictionary.
-    pub allowance: EditionAllowance,
+    pub allowance: Allowance,
 }
 
 /// The answer to a delivery.

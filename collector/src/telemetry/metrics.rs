@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
+use muster_proto::model::Budget;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -79,6 +80,11 @@ struct ClassLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BudgetLabel {
+    budget: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReloadLabel {
     result: ReloadEnd,
 }
@@ -120,6 +126,8 @@ pub struct Metrics {
     hosts: Gauge<i64, AtomicI64>,
     editions: Gauge,
     edition_text_bytes: Gauge,
+    throttlings: Family<BudgetLabel, Counter>,
+    throttled_hosts: Gauge,
     limits: Family<SettingLabel, Gauge<f64, AtomicU64>>,
 }
 
@@ -146,6 +154,8 @@ impl Metrics {
             hosts: Gauge::default(),
             editions: Gauge::default(),
             edition_text_bytes: Gauge::default(),
+            throttlings: Family::default(),
+            throttled_hosts: Gauge::default(),
             limits: Family::default(),
         };
         metrics.register();
@@ -176,6 +186,12 @@ impl Metrics {
             "edition_text_bytes",
             "Bytes of the texts in the dictionary of editions",
             self.edition_text_bytes.clone(),
+        );
+        registry.register("throttlings", "Budgets that were spent, once a host and hour", self.throttlings.clone());
+        registry.register(
+            "throttled_hosts",
+            "Hosts that have spent a budget of this hour at this collector",
+            self.throttled_hosts.clone(),
         );
         registry.register("limit", "Numeric settings by key; durations in seconds", self.limits.clone());
     }
@@ -242,6 +258,16 @@ impl Metrics {
         self.edition_text_bytes.set(i64::try_from(text_bytes).unwrap_or(i64::MAX));
     }
 
+    /// Counts a budget that was spent.
+    pub fn throttled(&self, budget: Budget) {
+        self.throttlings.get_or_create(&BudgetLabel { budget: budget.name() }).inc();
+    }
+
+    /// Sets how many hosts have spent a budget of this hour.
+    pub fn set_throttled(&self, hosts: usize) {
+        self.throttled_hosts.set(i64::try_from(hosts).unwrap_or(i64::MAX));
+    }
+
     /// Shows the numeric settings.
     pub fn set_limits(&self, settings: &[SettingValue]) {
         for SettingValue { setting, value } in settings {
@@ -288,6 +314,8 @@ mod tests {
         metrics.handshake(ListenerName::agents, HandshakeEnd::resumed);
         metrics.upload_bytes(12);
         let open = metrics.connection(ListenerName::operators);
+        metrics.throttled(Budget::HostBytes);
+        metrics.set_throttled(2);
         metrics.set_judge_queue(3, Duration::from_millis(1500));
         metrics.set_limits(&[SettingValue { setting: "agents.connections".to_owned(), value: 20_000.0 }]);
         let text = metrics.text().expect("written");
@@ -298,6 +326,8 @@ mod tests {
             "muster_handshakes_total{listener=\"agents\",result=\"resumed\"} 1",
             "muster_upload_bytes_total 12",
             "muster_connections{listener=\"operators\"} 1",
+            "muster_throttlings_total{budget=\"host-bytes\"} 1",
+            "muster_throttled_hosts 2",
             "muster_judge_queue_hosts 3",
             "muster_judge_queue_lag_seconds 1.5",
             "muster_limit{setting=\"agents.connections\"} 20000.0",

@@ -4,9 +4,7 @@ use muster_proto::model::Section;
 
 use super::Backend;
 use super::kit::{assert_healthy, check_in, current, delivery, enrolled, packages, reports};
-use crate::store::{
-    CheckInAnswer, Delivered, Delivery, EditionAllowance, EditionLimit, EditionTotals, HeldBack, StoreError,
-};
+use crate::store::{Allowance, CheckInAnswer, Delivered, Delivery, EditionLimit, EditionTotals, HeldBack, StoreError};
 
 const fn limit(editions: u64, text_bytes: u64) -> EditionLimit {
     EditionLimit { most: EditionTotals { editions, text_bytes }, alarm_percent: 80 }
@@ -71,18 +69,18 @@ pub(crate) async fn a_delivery_adds_no_more_editions_than_its_allowance(backend:
     let store = backend.open();
     enrolled(&store, 2).await;
     let all = [many("first", 3), super::kit::units(&["kesl.service", "cron.service", "ssh.service"])];
-    let allowance = EditionAllowance::new(5);
+    let allowance = Allowance::new(5);
     let delivered = Delivery { allowance: allowance.clone(), ..delivery(1, 1, 10, &all, &all) };
     let answer = store.snapshot_deliver(delivered).await.expect("answers");
     assert_eq!((answer, allowance.taken()), (Delivered::HeldBack(HeldBack::Host), 3), "the first section is stored");
     assert_eq!(current(&store, 1).await, None);
     let wanted = store.check_in(check_in(1, 2, 20, &all)).await.expect("checks in");
     assert!(matches!(&wanted, CheckInAnswer::SectionsWanted(sections) if sections.len() == 1), "{wanted:?}");
-    let allowance = EditionAllowance::new(3);
+    let allowance = Allowance::new(3);
     let rest = Delivery { allowance: allowance.clone(), snapshot: None, ..delivery(1, 2, 21, &all, &all[1..]) };
     assert_eq!(store.snapshot_deliver(rest).await.expect("delivers"), Delivered::Accepted);
     // Another host needs no allowance for what is known.
-    let nothing = EditionAllowance::new(0);
+    let nothing = Allowance::new(0);
     let same = Delivery { allowance: nothing.clone(), ..delivery(2, 1, 22, &all, &all) };
     assert_eq!(store.snapshot_deliver(same).await.expect("delivers"), Delivered::Accepted);
     assert_eq!((allowance.taken(), nothing.taken()), (3, 0));

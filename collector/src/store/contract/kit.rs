@@ -13,7 +13,7 @@ use muster_proto::model::{
 use crate::judge::Remediation;
 use crate::ledger::actor::Actor;
 use crate::store::{
-    Acting, AdminTx, CheckIn, CheckInAnswer, Delivered, Delivery, EditionAllowance, Enrolled, Enrollment, JudgedOrder,
+    Acting, AdminTx, Allowance, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, JudgedOrder,
     Judgement, LedgerRow, NewToken, QueuedHost, Settlement, Store, StoreError, admin,
 };
 
@@ -160,7 +160,7 @@ pub(crate) fn delivery(n: u8, seq: u64, seconds: u64, sections: &[Section], sent
         digest: canonical::snapshot_digest(&snapshot),
         snapshot: Some(snapshot),
         sections: sent.iter().map(part).collect(),
-        allowance: EditionAllowance::unlimited(),
+        allowance: Allowance::unlimited(),
     }
 }
 
@@ -175,6 +175,7 @@ pub(crate) fn check_in(n: u8, seq: u64, seconds: u64, sections: &[Section]) -> C
         facts: None,
         state: None,
         patience: None,
+        allowance: Allowance::unlimited(),
     }
 }
 
@@ -189,6 +190,7 @@ pub(crate) async fn reports(store: &Arc<dyn Store>, n: u8, seq: u64, seconds: u6
         other @ (CheckInAnswer::StateWanted
         | CheckInAnswer::NewRun
         | CheckInAnswer::Contradicts(_)
+        | CheckInAnswer::Throttled
         | CheckInAnswer::HostUnknown) => panic!("{other:?}"),
     }
 }

@@ -8,7 +8,7 @@ use super::kit::{
     assert_healthy, at, check_in, current, delivery, enrolled, facts, host, packages, part, reports, run, snapshot,
     state, units,
 };
-use crate::store::{CheckIn, CheckInAnswer, Contradiction, Delivered, Delivery, StoreError};
+use crate::store::{Allowance, CheckIn, CheckInAnswer, Contradiction, Delivered, Delivery, StoreError};
 
 fn image() -> [Section; 2] {
     [packages(&[("adduser", "3.134"), ("kesl", "12.2.0-2517")]), units(&["kesl.service", "cron.service"])]
@@ -158,6 +158,51 @@ pub(crate) async fn a_machine_that_was_rolled_back_reports_again_as_a_new_run(ba
     let anew = CheckIn { run: run(200), ..whole(check_in(1, 1, 50, &first)) };
     assert_eq!(store.check_in(anew).await.expect("checks in"), CheckInAnswer::Current);
     assert_eq!(current(&store, 1).await, Some(canonical::snapshot_digest(&snapshot(&first))));
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn a_check_in_whose_allowance_is_spent_only_renews_last_seen(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let (first, second) = (image(), cleaned());
+    let allowed = |changes, check_in| {
+        let allowance = Allowance::new(changes);
+        (allowance.clone(), CheckIn { allowance, ..check_in })
+    };
+    reports(&store, 1, 1, 10, &second).await;
+    store.check_in(whole(check_in(1, 2, 11, &second))).await.expect("checks in");
+    reports(&store, 1, 3, 12, &first).await;
+    let other_state = |seq, seconds, sections: &[Section]| CheckIn {
+        state: Some(state(&format!("boot-{seq}"))),
+        ..check_in(1, seq, seconds, sections)
+    };
+    // One change is taken, whatever changes with it; what changes nothing costs nothing.
+    let (allowance, both) = allowed(5, other_state(4, 13, &second));
+    assert_eq!(store.check_in(both).await.expect("checks in"), CheckInAnswer::Current);
+    assert_eq!(allowance.taken(), 1);
+    let (allowance, same) = allowed(5, CheckIn { state: Some(state("boot-4")), ..check_in(1, 5, 14, &second) });
+    assert_eq!(store.check_in(same).await.expect("checks in"), CheckInAnswer::Current);
+    assert_eq!(allowance.taken(), 0);
+    for (seconds, changed) in [
+        (20, other_state(6, 20, &second)),
+        (21, check_in(1, 6, 21, &first)),
+        (22, CheckIn { facts: Some(facts("renamed")), ..check_in(1, 6, 22, &second) }),
+        (23, CheckIn { run: run(200), ..whole(check_in(1, 1, 23, &first)) }),
+    ] {
+        let (allowance, check_in) = allowed(0, changed);
+        assert_eq!(store.check_in(check_in).await.expect("checks in"), CheckInAnswer::Throttled);
+        assert_eq!(allowance.taken(), 0);
+        let kept = store.host_get(host(1)).await.expect("gets").expect("there");
+        assert_eq!(kept.last_seen, Some(at(seconds)));
+        assert_eq!((kept.state.boot_id.as_str(), kept.facts.hostname.as_str()), ("boot-4", "host-001"));
+        assert_eq!(kept.snapshot.map(|current| current.digest), Some(canonical::snapshot_digest(&snapshot(&second))));
+    }
+    // The same check-in again, with a new allowance: nothing of it was taken for known.
+    let (allowance, again) = allowed(1, other_state(6, 30, &first));
+    assert_eq!(store.check_in(again).await.expect("checks in"), CheckInAnswer::Current);
+    assert_eq!(allowance.taken(), 1);
+    let kept = store.host_get(host(1)).await.expect("gets").expect("there");
+    assert_eq!(kept.state.boot_id, "boot-6");
     assert_healthy(&store).await;
 }
 

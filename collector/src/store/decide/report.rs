@@ -12,7 +12,7 @@ use muster_proto::model::{Digest, Platform, RunId, Timestamp};
 use super::begin_after;
 use super::unchanged::{ends_gap, is_old};
 use crate::store::last_seen::LastSeen;
-use crate::store::{CheckIn, CheckInAnswer, Contradiction, Delivered, Delivery, HeldBack};
+use crate::store::{Allowance, CheckIn, CheckInAnswer, Contradiction, Delivered, Delivery, HeldBack};
 
 /// Which report it is, and when it was made and received.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,8 @@ pub(in crate::store) struct Arrival {
     pub(in crate::store) now: Timestamp,
     /// The shortest patience of the active orders. A delivery has none, because its check-in has ended any gap.
     pub(in crate::store) patience: Option<Duration>,
+    /// Whether it may change facts, state or snapshot.
+    pub(in crate::store) may_change: bool,
 }
 
 impl Arrival {
@@ -39,14 +41,15 @@ impl Arrival {
 impl From<&CheckIn> for Arrival {
     fn from(check_in: &CheckIn) -> Self {
         let CheckIn { run, seq, observed_at, now, patience, .. } = *check_in;
-        Self { run, seq, observed_at, now, patience }
+        let may_change = check_in.allowance.is_left();
+        Self { run, seq, observed_at, now, patience, may_change }
     }
 }
 
 impl From<&Delivery> for Arrival {
     fn from(delivery: &Delivery) -> Self {
         let Delivery { run, seq, observed_at, now, .. } = *delivery;
-        Self { run, seq, observed_at, now, patience: None }
+        Self { run, seq, observed_at, now, patience: None, may_change: true }
     }
 }
 
@@ -180,6 +183,12 @@ pub(in crate::store) fn check_in<No: Copy + PartialEq>(
         Some(named) => (CheckInAnswer::Current, host.made_current(named.no, arrival)),
     };
     let is_other = snapshot.is_some() || differs.facts || differs.state;
+    if is_other && !arrival.may_change {
+        // The run stays as it is: this check-in must be repeated with everything that it says.
+        let seen = host.seen.renewed(arrival);
+        let only_seen = |seen| HostChange { gap: host.gap(arrival), ..HostChange::only_seen(seen) };
+        return (CheckInAnswer::Throttled, seen.map(only_seen));
+    }
     // A host that is queued already keeps its ticket when only its verdict is old: a judgement under way is still
     // right.
     let is_queued = is_other || (is_old(host.judged_at, arrival.now) && !host.is_queued);
@@ -240,6 +249,14 @@ pub(in crate::store) fn without(held_back: Option<HeldBack>, answer: Delivered) 
 }
 
 impl<No> HostChange<No> {
+    /// Takes one from the allowance of a check-in if this changes facts, state or snapshot.
+    pub(in crate::store) fn charge(&self, allowance: &Allowance) {
+        if self.snapshot.is_some() || self.has_new_facts || self.has_new_state {
+            // Several check-ins of a host at once may find it empty; the caller counts what was taken before.
+            allowance.take(1);
+        }
+    }
+
     const fn only_seen(seen: LastSeen) -> Self {
         Self { seen, snapshot: None, has_new_facts: false, has_new_state: false, is_queued: false, gap: None }
     }

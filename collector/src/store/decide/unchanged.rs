@@ -112,6 +112,7 @@ mod tests {
             facts: Some(facts("web-1")),
             state: Some(state("boot-1")),
             patience: Some(PATIENCE),
+            allowance: crate::store::Allowance::unlimited(),
         }
     }
 

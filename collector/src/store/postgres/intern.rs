@@ -26,7 +26,7 @@ use crate::store::edition_bounds::EditionBound;
 use crate::store::fault::StoreFault;
 use crate::store::software::{Editions, Wanted};
 use crate::store::texts::edition_key;
-use crate::store::{EditionAllowance, EditionLevel, EditionTotals, HeldBack, SoftwareQuery};
+use crate::store::{Allowance, EditionLevel, EditionTotals, HeldBack, SoftwareQuery};
 
 /// The advisory lock under which one collector at a time adds editions: "DICT" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(x'44494354'::int8)";
@@ -140,7 +140,7 @@ impl Intern {
 
     /// Whether the new editions of a draft may be added, as far as this collector knows. [`Self::complete`] has the last
     /// word on the bound, because others add too.
-    pub(super) fn admit(&self, draft: &mut Draft, allowance: &EditionAllowance) -> Result<(), HeldBack> {
+    pub(super) fn admit(&self, draft: &mut Draft, allowance: &Allowance) -> Result<(), HeldBack> {
         draft.number_missing(&self.read());
         let new = draft.new_editions();
         if new.editions == 0 { Ok(()) } else { self.bound.admit(self.held(), new, allowance) }

@@ -28,7 +28,7 @@ use super::pool::{Lease, Pool, Transaction, Tries};
 use super::report::{self, Batch, BatchContext, Report};
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
-use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery, EditionAllowance, HeldBack, StoreError};
+use crate::store::{Allowance, CheckIn, CheckInAnswer, Delivered, Delivery, HeldBack, StoreError};
 
 /// Number of writers: while one batch waits for the disk, another is read and decided.
 const WRITERS: usize = 3;
@@ -115,7 +115,7 @@ impl Writer {
     async fn admitted(
         &self,
         mut drafts: Vec<Draft>,
-        allowance: &EditionAllowance,
+        allowance: &Allowance,
     ) -> Result<(Vec<Draft>, Option<HeldBack>), StoreError> {
         // A collector that has forgotten the dictionary, or missed what others have added, takes known editions for new.
         let mut is_fresh = false;

@@ -20,7 +20,7 @@ use crate::store::body::Lookup;
 use crate::store::edition_bounds::EditionBound;
 use crate::store::software::{self, Editions, Wanted};
 use crate::store::texts::{Texts, is_edition};
-use crate::store::{EditionAllowance, EditionLevel, EditionTotals, HeldBack, SoftwareQuery};
+use crate::store::{Allowance, EditionLevel, EditionTotals, HeldBack, SoftwareQuery};
 
 /// All dictionaries of a file.
 #[derive(Debug, Default)]
@@ -234,7 +234,7 @@ impl Dictionaries {
         &self,
         platform: Platform,
         observations: &[ObservationView<'_>],
-        allowance: &EditionAllowance,
+        allowance: &Allowance,
     ) -> Result<Vec<u32>, HeldBack> {
         let admit = |held, new| self.bound.admit(held, new, allowance);
         self.editions.numbers(platform.code(), observations, admit)
@@ -361,8 +361,8 @@ mod tests {
         assert_eq!((dictionary.text(0), dictionary.text(701), dictionary.text(-1)), (None, None, None));
     }
 
-    fn free() -> EditionAllowance {
-        EditionAllowance::unlimited()
+    fn free() -> Allowance {
+        Allowance::unlimited()
     }
 
     fn section(names: impl Iterator<Item = String>) -> CanonicalSection {

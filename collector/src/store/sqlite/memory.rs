@@ -253,6 +253,16 @@ impl Memory {
         }
     }
 
+    /// Renews when a host was last seen, and nothing else.
+    pub(super) fn renew(&self, host: HostId, now: Timestamp) {
+        let mut guard = lock(self.shard(host));
+        let Shard { hosts, dirty } = &mut *guard;
+        if let Some(live) = hosts.get_mut(&host) {
+            live.seen = live.seen.map(|seen| seen.renewed(now));
+            dirty.insert(host);
+        }
+    }
+
     /// Notes that a host was judged.
     pub(super) fn judged(&self, host: HostId, at: Timestamp) {
         if let Some(live) = lock(self.shard(host)).hosts.get_mut(&host) {

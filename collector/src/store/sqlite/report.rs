@@ -45,6 +45,7 @@ pub(super) fn check_in(context: &mut WriteContext<'_>, operation: &CheckIn) -> S
     };
     let (answer, change) = report::check_in(&host.before, Arrival::from(operation), is_other, named);
     let Some(change) = change else { return Ok(answer) };
+    change.charge(&operation.allowance);
     if let Some(facts) = operation.facts.as_ref().filter(|_| change.has_new_facts) {
         write_facts(context, host.no, facts)?;
     }
@@ -54,6 +55,11 @@ pub(super) fn check_in(context: &mut WriteContext<'_>, operation: &CheckIn) -> S
     write(context, host.no, &change, operation.now)?;
     // Another report of this host in the same transaction must see this one.
     context.note_seen(operation.host, change.seen);
+    if answer == CheckInAnswer::Throttled {
+        let (id, now) = (operation.host, change.seen.last_seen);
+        context.after_commit(move |memory| memory.renew(id, now));
+        return Ok(answer);
+    }
     let (id, arrival) = (operation.host, Arrival::from(operation));
     // With any other answer, the snapshot that it names is not the current one yet.
     let is_current = matches!(answer, CheckInAnswer::Current | CheckInAnswer::StateWanted);

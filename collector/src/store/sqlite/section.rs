@@ -9,7 +9,7 @@ use super::fault::{Step, StoreFault};
 use super::row;
 use crate::store::body::{self, Lookup};
 use crate::store::contradiction::SectionRow;
-use crate::store::{EditionAllowance, HeldBack};
+use crate::store::{Allowance, HeldBack};
 
 /// A section in its interned form. It is encoded before the writer is involved, which then only inserts it.
 pub(super) struct Packed {
@@ -25,7 +25,7 @@ impl Packed {
     pub(super) fn new(
         section: &CanonicalSection,
         dictionaries: &Dictionaries,
-        allowance: &EditionAllowance,
+        allowance: &Allowance,
     ) -> Result<Self, HeldBack> {
         let observations = section.observations();
         let editions = dictionaries.editions(section.platform(), &observations, allowance)?;

@@ -129,7 +129,8 @@ impl Collector {
             enrolled_at: at,
             platform: Platform::Linux,
         };
-        let arrival = Arrival { run: run(message.run), seq, observed_at: at, now: at, patience: None };
+        let arrival =
+            Arrival { run: run(message.run), seq, observed_at: at, now: at, patience: None, may_change: true };
         if message.is_upload {
             self.stored[usize::from(content.snapshot)] = true;
         }
@@ -167,6 +168,7 @@ impl Collector {
                 CheckInAnswer::NewRun => Answer::NewRun,
                 other @ (CheckInAnswer::SectionsWanted(_)
                 | CheckInAnswer::Contradicts(_)
+                | CheckInAnswer::Throttled
                 | CheckInAnswer::HostUnknown) => panic!("{other:?}"),
             };
             (answer, change)

@@ -15,7 +15,7 @@ fn run(n: u8) -> RunId {
 }
 
 fn arrival(n: u8, seq: u64, now: i64) -> Arrival {
-    Arrival { run: run(n), seq, observed_at: at(now - 1), now: at(now), patience: None }
+    Arrival { run: run(n), seq, observed_at: at(now - 1), now: at(now), patience: None, may_change: true }
 }
 
 fn seen(n: u8, seq: u64) -> Option<LastSeen> {

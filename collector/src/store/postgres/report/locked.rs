@@ -173,7 +173,11 @@ impl LockedHost {
         }
         let (answer, change) = report::check_in(&before, Arrival::from(operation), is_other, named);
         let Some(change) = change else { return Ok(answer) };
+        change.charge(&operation.allowance);
         self.apply(&change, operation.now);
+        if answer == CheckInAnswer::Throttled {
+            return Ok(answer);
+        }
         if change.has_new_facts {
             self.platform = before.platform;
             self.facts = facts;
@@ -199,6 +203,7 @@ impl LockedHost {
             observed_at: operation.observed_at,
             now: operation.now,
             patience: None,
+            may_change: true,
         };
         let (answer, change) = report::deliver(&self.before(memory.seen(operation.host)), arrival, delivered);
         if let Some(change) = change {
