@@ -11,6 +11,7 @@ mod authority;
 mod backup;
 mod check;
 mod command;
+mod descriptors;
 mod editions;
 mod index;
 mod lock;

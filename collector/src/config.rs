@@ -11,6 +11,7 @@ mod editions;
 mod flags;
 mod limits;
 mod list;
+mod listeners;
 mod log;
 mod operators;
 mod pace;
@@ -30,6 +31,7 @@ pub use budgets::Budgets;
 pub use editions::Editions;
 pub use flags::Flags;
 pub use limits::SettingValue;
+pub use listeners::Listeners;
 pub use log::Log;
 pub use muster_proto::settings::{ConfigFault, ConfigFaults};
 pub use operators::Operators;
@@ -61,6 +63,8 @@ pub struct Settings {
     pub agents: Agents,
     /// `[operators]`: the operators' port.
     pub operators: Operators,
+    /// `[listeners]`: bounds of connections.
+    pub listeners: Listeners,
     /// `[uploads]`: what uploads of agents may take at once.
     pub uploads: Uploads,
     /// `[budgets]`: what hosts may send in an hour.
@@ -89,6 +93,7 @@ struct Keys {
     store: StoreKeys,
     agents: Agents,
     operators: Operators,
+    listeners: Listeners,
     uploads: Uploads,
     budgets: Budgets,
     editions: Editions,
@@ -106,6 +111,7 @@ impl Default for Keys {
             store: StoreKeys::default(),
             agents: Agents::default(),
             operators: Operators::default(),
+            listeners: Listeners::default(),
             uploads: Uploads::default(),
             budgets: Budgets::default(),
             editions: Editions::default(),
@@ -151,6 +157,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
     }
     keys.agents.check(layers);
     keys.operators.check(layers);
+    keys.listeners.check(layers);
     keys.uploads.check(layers);
     keys.budgets.check(layers);
     keys.editions.check(layers);
@@ -162,6 +169,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
         data_dir: keys.data_dir,
         agents: keys.agents,
         operators: keys.operators,
+        listeners: keys.listeners,
         uploads: keys.uploads,
         budgets: keys.budgets,
         editions: keys.editions,

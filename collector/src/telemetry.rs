@@ -14,7 +14,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::Log;
 
-pub use metrics::{Call, HandshakeEnd, ListenerName, Metrics, ReloadEnd};
+pub use metrics::{Call, CloseReason, HandshakeEnd, ListenerName, Metrics, ReloadEnd};
 
 /// Why the log could not be started.
 #[derive(Debug, thiserror::Error)]

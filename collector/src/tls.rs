@@ -11,17 +11,25 @@
 use std::sync::Arc;
 
 mod acceptor;
+mod activity;
+mod addresses;
+mod admission;
 pub mod authority;
 mod ca;
 mod ca_error;
 pub mod disk;
+mod gatekeeper;
 mod server;
 mod verifier;
 
 pub use acceptor::{ListenerLimits, Listening, TlsListener, serve};
+pub use activity::TimeBounds;
+pub use addresses::AddressKey;
+pub use admission::AdmissionBounds;
 pub use authority::{CertificateAuthority, CertificateFacts, SignError, Signed, ca_pin};
 pub use ca::Authority;
 pub use ca_error::{CaError, how_to_restore};
+pub use gatekeeper::PeerHandle;
 pub use server::{ServerCertificate, ServerKeyOrigin, agents_config, operators_config};
 
 /// The client certificate of a peer. The acceptor reads it once per connection and puts it into the extensions of every

@@ -1,4 +1,5 @@
 //! What one host, token, address or operator may take: each bound is tested against the real programs. One file a subject.
 
 mod budgets;
+mod listeners;
 mod settings;

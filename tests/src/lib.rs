@@ -9,6 +9,7 @@
 //! Everything uses port 0 and a temporary folder. [`eventually()`] polls with a deadline; nothing sleeps for a fixed time. A
 //! process is killed by its id when the value that holds it is dropped.
 
+pub mod bare;
 pub mod binaries;
 pub mod booted;
 pub mod canned;

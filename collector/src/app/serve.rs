@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
+use super::descriptors::{self, Share};
 use super::editions;
 use super::index;
 use super::lock::Lock;
@@ -29,7 +30,10 @@ use crate::rules::RuleSet;
 use crate::shutdown::{Signal, Signals, StopToken};
 use crate::store::{EditionLimit, EditionTotals, Store};
 use crate::telemetry::{ListenerName, Metrics};
-use crate::tls::{self, Authority, CertificateAuthority, ListenerLimits, Listening, ServerCertificate, TlsListener};
+use crate::tls::{
+    self, AdmissionBounds, Authority, CertificateAuthority, ListenerLimits, Listening, ServerCertificate, TimeBounds,
+    TlsListener,
+};
 
 /// How often the server certificate is checked.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(3600);
@@ -43,6 +47,8 @@ struct Collector {
     store: Arc<dyn Store>,
     authority: Arc<Authority>,
     certificate: Arc<ServerCertificate>,
+    /// The connections that each listener keeps.
+    share: Share,
     in_force: Arc<ArcSwap<RuleSet>>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
@@ -108,6 +114,7 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
         store,
         authority,
         certificate,
+        share: descriptors::share_of(&settings),
         in_force,
         metrics: Metrics::new(),
         readiness: Arc::default(),
@@ -230,12 +237,16 @@ impl Collector {
             self.settings.pace,
             Arc::clone(&self.metrics),
         );
-        let agents = &self.settings.agents;
-        let limits = ListenerLimits {
-            connections: agents.connections,
-            handshakes: agents.handshakes,
-            handshake_timeout: agents.handshake_timeout,
+        let pace = self.settings.pace;
+        let bounds = &self.settings.listeners;
+        let times = TimeBounds {
+            first_request: bounds.first_request,
+            idle: pace.next + pace.jitter + bounds.idle_grace,
+            // Uploads end themselves at their deadline, with an answer.
+            request: self.settings.uploads.deadline + bounds.first_request,
+            unread: bounds.unread_answer,
         };
+        let limits = listener_limits(&self.settings, self.share.agents, bounds.per_host, times);
         let config = tls::agents_config(&self.certificate, &self.authority).context("the agents' TLS settings")?;
         let listener = self.tls_listener(ListenerName::agents, listening, config, limits);
         Ok(tls::serve(listener, move |request| gate.clone().answer(request)))
@@ -260,12 +271,14 @@ impl Collector {
         let routes = operators_routes(fleet, health).context("gRPC reflection")?;
         let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.metrics));
         let gate = OperatorsGate::new(routes, access, Arc::clone(&self.metrics));
-        let limits = ListenerLimits {
-            connections: self.settings.operators.connections,
-            // The operators' port has no settings for handshakes, so those of the agents' port apply.
-            handshakes: self.settings.agents.handshakes,
-            handshake_timeout: self.settings.agents.handshake_timeout,
+        let bounds = &self.settings.listeners;
+        let times = TimeBounds {
+            first_request: bounds.first_request,
+            idle: bounds.operator_idle,
+            request: bounds.operator_idle,
+            unread: bounds.operator_unread_answer,
         };
+        let limits = listener_limits(&self.settings, self.share.operators, bounds.per_account, times);
         let config = tls::operators_config(&self.certificate).context("the operators' TLS settings")?;
         let listener = self.tls_listener(ListenerName::operators, listening, config, limits);
         Ok(tls::serve(listener, move |request| gate.clone().answer(request)))
@@ -278,6 +291,7 @@ impl Collector {
         config: Arc<rustls::ServerConfig>,
         limits: ListenerLimits,
     ) -> TlsListener {
+        self.metrics.set_connection_limit(name, limits.admission.connections);
         TlsListener {
             name,
             listening,
@@ -360,6 +374,28 @@ impl Collector {
         self.store.close().await.context("close the store")?;
         info!("stopped");
         Ok(())
+    }
+}
+
+fn listener_limits(settings: &Settings, connections: usize, per_peer: usize, times: TimeBounds) -> ListenerLimits {
+    let bounds = &settings.listeners;
+    ListenerLimits {
+        admission: AdmissionBounds {
+            connections,
+            strangers_per_address: bounds.strangers_per_address,
+            per_peer,
+            spare_after: bounds.first_request,
+            known_addresses: bounds.known_addresses,
+            known_for: bounds.known_for,
+        },
+        times,
+        // The operators' port has no settings for handshakes, so those of the agents' port apply.
+        handshakes: settings.agents.handshakes,
+        stranger_handshakes: bounds.stranger_handshakes,
+        handshake_timeout: settings.agents.handshake_timeout,
+        handshake_turn: bounds.handshake_turn,
+        streams: bounds.streams,
+        unsent_bytes: bounds.unsent_bytes,
     }
 }
 

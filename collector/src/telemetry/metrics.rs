@@ -42,6 +42,41 @@ pub enum HandshakeEnd {
     timed_out,
 }
 
+/// Why the collector closed a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum CloseReason {
+    /// All slots were taken.
+    #[expect(non_camel_case_types, reason = "the name is the label")]
+    slots_full,
+    /// The address had too many strangers.
+    #[expect(non_camel_case_types, reason = "the name is the label")]
+    address_limit,
+    /// The host or account had too many connections.
+    #[expect(non_camel_case_types, reason = "the name is the label")]
+    host_limit,
+    /// The process had no descriptors left.
+    #[expect(non_camel_case_types, reason = "the name is the label")]
+    descriptors,
+    /// The peer sent no request.
+    #[expect(non_camel_case_types, reason = "the name is the label")]
+    no_request,
+    /// No call for too long.
+    #[expect(non_camel_case_types, reason = "the name is the label")]
+    idle,
+    /// A request did not arrive completely.
+    #[expect(non_camel_case_types, reason = "the name is the label")]
+    slow_request,
+    /// The peer did not read an answer.
+    #[expect(non_camel_case_types, reason = "the name is the label")]
+    unread,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CloseLabels {
+    listener: ListenerName,
+    reason: CloseReason,
+}
+
 /// The result of reading the rules again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ReloadEnd {
@@ -119,6 +154,10 @@ pub struct Metrics {
     upload_bytes: Counter,
     handshakes: Family<HandshakeLabels, Counter>,
     connections: Family<ListenerLabel, Gauge>,
+    strangers: Family<ListenerLabel, Gauge>,
+    connection_limit: Family<ListenerLabel, Gauge>,
+    closed: Family<CloseLabels, Counter>,
+    connections_refused: Family<ListenerLabel, Counter>,
     store_errors: Counter,
     reloads: Family<ReloadLabel, Counter>,
     judge_queue_hosts: Gauge,
@@ -147,6 +186,10 @@ impl Metrics {
             upload_bytes: Counter::default(),
             handshakes: Family::default(),
             connections: Family::default(),
+            strangers: Family::default(),
+            connection_limit: Family::default(),
+            closed: Family::default(),
+            connections_refused: Family::default(),
             store_errors: Counter::default(),
             reloads: Family::default(),
             judge_queue_hosts: Gauge::default(),
@@ -172,6 +215,17 @@ impl Metrics {
         registry.register("upload_bytes", "Bytes received in uploads", self.upload_bytes.clone());
         registry.register("handshakes", "TLS handshakes by listener and result", self.handshakes.clone());
         registry.register("connections", "Open connections by listener", self.connections.clone());
+        let strangers = "Open connections whose peer has not proven who it is";
+        registry.register("connections_unproven", strangers, self.strangers.clone());
+        let limit = "Connections that a listener keeps; lower than its setting if descriptors do not suffice";
+        registry.register("connections_limit", limit, self.connection_limit.clone());
+        registry.register(
+            "connections_closed",
+            "Connections that the collector closed, by reason",
+            self.closed.clone(),
+        );
+        let refused = "New connections that were closed at once because no other connection could give way";
+        registry.register("connections_refused", refused, self.connections_refused.clone());
         registry.register("store_errors", "Failed store operations", self.store_errors.clone());
         registry.register("rules_reloads", "Reloads of the rules by result", self.reloads.clone());
         registry.register("judge_queue_hosts", "Hosts waiting to be judged", self.judge_queue_hosts.clone());
@@ -229,6 +283,26 @@ impl Metrics {
     pub fn connection(self: &Arc<Self>, listener: ListenerName) -> ConnectionGuard {
         self.connections.get_or_create(&ListenerLabel { listener }).inc();
         ConnectionGuard { metrics: Arc::clone(self), listener }
+    }
+
+    /// Sets the number of connections whose peer has not proven who it is.
+    pub fn set_strangers(&self, listener: ListenerName, strangers: usize) {
+        self.strangers.get_or_create(&ListenerLabel { listener }).set(i64::try_from(strangers).unwrap_or(i64::MAX));
+    }
+
+    /// Sets the number of connections that a listener keeps.
+    pub fn set_connection_limit(&self, listener: ListenerName, limit: usize) {
+        self.connection_limit.get_or_create(&ListenerLabel { listener }).set(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a connection that was closed.
+    pub fn closed(&self, listener: ListenerName, reason: CloseReason) {
+        self.closed.get_or_create(&CloseLabels { listener, reason }).inc();
+    }
+
+    /// Counts a connection that was not let in.
+    pub fn connection_refused(&self, listener: ListenerName) {
+        self.connections_refused.get_or_create(&ListenerLabel { listener }).inc();
     }
 
     /// Counts a failed store operation.

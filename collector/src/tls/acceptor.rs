@@ -1,27 +1,30 @@
 //! Accepts connections, does the TLS handshake, and serves HTTP/2 until the stop; then drains.
 //!
-//! Handshakes are bounded in number and time, connections in number. Further connections wait in the kernel's queue, which
-//! costs nothing.
+//! Connections are accepted at once; `admission` decides which are kept. Strangers queue for their handshakes among
+//! themselves. Every wait for a peer has a time limit.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::{HandshakeKind, ServerConfig};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::body::Body;
 use tracing::{debug, warn};
 
 use super::PeerCertificate;
+use super::activity::TimeBounds;
+use super::admission::AdmissionBounds;
+use super::gatekeeper::{Gatekeeper, PeerHandle};
 use crate::shutdown::StopToken;
 use crate::telemetry::{HandshakeEnd, ListenerName, Metrics};
 
@@ -30,19 +33,30 @@ const BACKLOG: u32 = 4096;
 /// A peer that does not answer a ping within the timeout is disconnected.
 const PING_EVERY: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Calls at once on one connection: an agent has one or two, a proxy for a site more.
-const STREAMS_PER_CONNECTION: u32 = 128;
 const HEADER_BYTES: u32 = 16 * 1024;
 
-/// How much a listener accepts at once.
+/// How often a failure to accept is logged.
+const ACCEPT_WARNING_EVERY: Duration = Duration::from_secs(60);
+
+/// How much a listener accepts at once, and how long it waits.
 #[derive(Debug, Clone, Copy)]
 pub struct ListenerLimits {
-    /// Open connections.
-    pub connections: usize,
-    /// Handshakes at once.
+    /// Whose connections are kept.
+    pub admission: AdmissionBounds,
+    /// How long a connection may do nothing.
+    pub times: TimeBounds,
+    /// Handshakes at once of peers from known addresses.
     pub handshakes: usize,
-    /// How long a handshake may take.
+    /// Handshakes at once of strangers.
+    pub stranger_handshakes: usize,
+    /// How long a peer may wait with its first bytes, and how long a handshake may take.
     pub handshake_timeout: Duration,
+    /// How long a handshake keeps its place. A peer that stalls its handshake then no longer holds up the next.
+    pub handshake_turn: Duration,
+    /// Calls at once on one connection.
+    pub streams: u32,
+    /// Bytes of one answer that wait for the peer.
+    pub unsent_bytes: usize,
 }
 
 /// A bound socket that is not served yet.
@@ -100,51 +114,53 @@ pub struct TlsListener {
     pub drain: Duration,
 }
 
-/// Serves until the stop, then lets open calls finish until the deadline. Every request carries a [`PeerCertificate`].
+/// Serves until the stop, then lets open calls finish until the deadline. Every request carries a [`PeerCertificate`] and a
+/// [`PeerHandle`].
 pub async fn serve<F, R>(listener: TlsListener, handler: F)
 where
     F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response<Body>> + Send + 'static,
 {
     let TlsListener { name, listening, config, limits, metrics, stop, drain } = listener;
-    let acceptor = TlsAcceptor::from(config);
-    let connections = Arc::new(Semaphore::new(limits.connections));
-    let handshakes = Arc::new(Semaphore::new(limits.handshakes));
+    let gatekeeper = Gatekeeper::new(name, limits.admission, Arc::clone(&metrics));
+    let worker = Arc::new(Worker {
+        name,
+        acceptor: TlsAcceptor::from(config),
+        limits,
+        metrics,
+        known: Semaphore::new(limits.handshakes),
+        strangers: Semaphore::new(limits.stranger_handshakes),
+        gatekeeper: Arc::clone(&gatekeeper),
+        stop: stop.clone(),
+    });
     let graceful = GracefulShutdown::new();
     let stopped = stop.cancelled();
     tokio::pin!(stopped);
+    let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             () = &mut stopped => break,
-            accepted = accept(&listening.listener, &connections, &handshakes) => accepted,
+            accepted = listening.listener.accept() => accepted,
         };
-        let (stream, connection, handshake) = match accepted {
+        let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Mostly "too many open files". It passes; trying again at once would only use processor time.
-                warn!(listener = ?name, error = %error, "accepting a connection failed");
+                // Mostly "too many open files". A stranger gives its descriptor back; trying again at once would only use
+                // processor time.
+                if warned.is_none_or(|at| at.elapsed() >= ACCEPT_WARNING_EVERY) {
+                    warned = Some(Instant::now());
+                    warn!(listener = ?name, error = %error, "accepting a connection failed");
+                }
+                gatekeeper.shed();
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
-        let (acceptor, metrics, handler) = (acceptor.clone(), Arc::clone(&metrics), handler.clone());
+        let Some(peer) = gatekeeper.accept(address.ip()) else { continue };
+        let (worker, handler) = (Arc::clone(&worker), handler.clone());
         // The drain waits for every watcher, so one that is taken here covers the handshake, too.
         let watcher = graceful.watcher();
-        tokio::spawn(async move {
-            // The permit counts against the limit until the connection ends.
-            let _connection = connection;
-            let _guard = metrics.connection(name);
-            let connected = handshake_with(name, stream, &acceptor, limits.handshake_timeout, &metrics).await;
-            // An established connection costs little processor time, so the next handshake may begin.
-            drop(handshake);
-            if let Some(stream) = connected {
-                let peer = peer_certificate(&stream);
-                let served = watcher.watch(connection_of(stream, peer, handler)).await;
-                if let Err(error) = served {
-                    debug!(listener = ?name, error = %error, "a connection failed");
-                }
-            }
-        });
+        tokio::spawn(async move { worker.attend(stream, peer, watcher, handler).await });
     }
     // Close the socket first: new connections are refused while open calls finish.
     drop(listening);
@@ -153,48 +169,124 @@ where
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-    handshakes: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit, OwnedSemaphorePermit)> {
-    let closed = |_| io::Error::other("the listener is closing");
-    // Take both permits before `accept`: a peer without them stays in the kernel's queue.
-    let connection = Arc::clone(connections).acquire_owned().await.map_err(closed)?;
-    let handshake = Arc::clone(handshakes).acquire_owned().await.map_err(closed)?;
-    let (stream, _) = listener.accept().await?;
-    // A small answer must not wait for the peer's acknowledgement of an earlier one.
-    stream.set_nodelay(true)?;
-    Ok((stream, connection, handshake))
+/// What all connections of a listener share.
+struct Worker {
+    name: ListenerName,
+    acceptor: TlsAcceptor,
+    limits: ListenerLimits,
+    metrics: Arc<Metrics>,
+    /// Places for handshakes of peers from known addresses.
+    known: Semaphore,
+    /// Places for handshakes of strangers, who queue among themselves.
+    strangers: Semaphore,
+    gatekeeper: Arc<Gatekeeper>,
+    stop: StopToken,
 }
 
-async fn handshake_with(
-    name: ListenerName,
-    stream: TcpStream,
-    acceptor: &TlsAcceptor,
-    timeout: Duration,
-    metrics: &Metrics,
-) -> Option<TlsStream<TcpStream>> {
-    // The handshake consumes the stream, so read the address for the log before.
-    let peer = stream.peer_addr().ok();
-    let end = match tokio::time::timeout(timeout, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let kind = stream.get_ref().1.handshake_kind();
-            let resumed = matches!(kind, Some(HandshakeKind::Resumed));
-            metrics.handshake(name, if resumed { HandshakeEnd::resumed } else { HandshakeEnd::full });
-            return Some(stream);
+impl Worker {
+    /// One connection from its first byte to its end.
+    async fn attend<F, R>(&self, stream: TcpStream, peer: PeerHandle, watcher: Watcher, handler: F)
+    where
+        F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let _guard = self.metrics.connection(self.name);
+        let closing = peer.closing();
+        let handshake = async {
+            // A small answer must not wait for the peer's acknowledgement of an earlier one.
+            stream.set_nodelay(true).ok()?;
+            self.handshake(stream, &peer).await
+        };
+        let stream = tokio::select! {
+            () = closing.notified() => return,
+            // A peer that says nothing must not hold up the stop.
+            () = self.stop.cancelled() => return,
+            stream = handshake => stream,
+        };
+        let Some(stream) = stream else { return };
+        let certificate = peer_certificate(&stream);
+        if let PeerCertificate::Shown(facts) = &certificate {
+            // The host and not its key: a host may have certificates for many keys.
+            match &facts.host {
+                Some(host) => peer.prove(host.as_bytes()),
+                None => peer.prove(&facts.public_key),
+            }
         }
-        Ok(Err(error)) => {
-            debug!(listener = ?name, peer = ?peer, error = %error, "a handshake failed");
-            HandshakeEnd::failed
+        let connection = connection_of(stream, certificate, peer.clone(), self.limits, handler);
+        let served = watcher.watch(connection);
+        tokio::pin!(served);
+        loop {
+            let now = Instant::now();
+            let bounds = self.limits.times.of(peer.is_proven());
+            let due = peer.activity().due(bounds);
+            if let Some((_, reason)) = due.filter(|(at, _)| *at <= now) {
+                debug!(listener = ?self.name, peer = %peer.address(), reason = ?reason, "closing a connection");
+                self.gatekeeper.closed(reason);
+                return;
+            }
+            // What begins meanwhile may be due earlier. Asking this often closes it after twice its time at the latest.
+            let again = now + bounds.unread.min(bounds.request).min(bounds.idle);
+            let wake = due.map_or(again, |(at, _)| at.min(again));
+            tokio::select! {
+                served = &mut served => {
+                    if let Err(error) = served {
+                        debug!(listener = ?self.name, error = %error, "a connection failed");
+                    }
+                    return;
+                }
+                () = closing.notified() => return,
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
         }
-        Err(_) => {
-            debug!(listener = ?name, peer = ?peer, "a handshake timed out");
-            HandshakeEnd::timed_out
+    }
+
+    async fn handshake(&self, stream: TcpStream, peer: &PeerHandle) -> Option<TlsStream<TcpStream>> {
+        let timeout = self.limits.handshake_timeout;
+        let places = if peer.is_from_known_address() { &self.known } else { &self.strangers };
+        let place = async {
+            // A silent peer waits here and not in a place of those who have something to say.
+            stream.readable().await.ok()?;
+            places.acquire().await.ok()
+        };
+        // A client gives up after some time, so a place for it would then be wasted.
+        let Ok(place) = tokio::time::timeout(timeout, place).await else {
+            return self.handshake_failed(peer, HandshakeEnd::timed_out);
+        };
+        let place = place?;
+        let handshake = tokio::time::timeout(timeout, self.acceptor.accept(stream));
+        tokio::pin!(handshake);
+        peer.activity().in_handshake(true, Instant::now());
+        let in_turn = tokio::time::timeout(self.limits.handshake_turn, &mut handshake).await;
+        peer.activity().in_handshake(false, Instant::now());
+        drop(place);
+        let ended = match in_turn {
+            Ok(ended) => ended,
+            Err(_) => {
+                let ended = handshake.await;
+                // The time for the first request begins now.
+                peer.activity().in_handshake(false, Instant::now());
+                ended
+            }
+        };
+        match ended {
+            Ok(Ok(stream)) => {
+                let is_resumed = matches!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed));
+                self.metrics.handshake(self.name, if is_resumed { HandshakeEnd::resumed } else { HandshakeEnd::full });
+                Some(stream)
+            }
+            Ok(Err(error)) => {
+                debug!(listener = ?self.name, peer = %peer.address(), error = %error, "a handshake failed");
+                self.handshake_failed(peer, HandshakeEnd::failed)
+            }
+            Err(_) => self.handshake_failed(peer, HandshakeEnd::timed_out),
         }
-    };
-    metrics.handshake(name, end);
-    None
+    }
+
+    fn handshake_failed(&self, peer: &PeerHandle, end: HandshakeEnd) -> Option<TlsStream<TcpStream>> {
+        debug!(listener = ?self.name, peer = %peer.address(), end = ?end, "a handshake did not succeed");
+        self.metrics.handshake(self.name, end);
+        None
+    }
 }
 
 fn peer_certificate(stream: &TlsStream<TcpStream>) -> PeerCertificate {
@@ -203,7 +295,9 @@ fn peer_certificate(stream: &TlsStream<TcpStream>) -> PeerCertificate {
 
 fn connection_of<F, R>(
     stream: TlsStream<TcpStream>,
-    peer: PeerCertificate,
+    certificate: PeerCertificate,
+    peer: PeerHandle,
+    limits: ListenerLimits,
     handler: F,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>>
 where
@@ -216,13 +310,16 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
-        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .max_concurrent_streams(limits.streams)
+        .max_send_buf_size(limits.unsent_bytes)
         .max_header_list_size(HEADER_BYTES);
     let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-        let mut request = request.map(Body::new);
+        let call = peer.activity().begin();
+        let mut request = request.map(|body| call.request(Body::new(body)));
+        request.extensions_mut().insert(certificate.clone());
         request.extensions_mut().insert(peer.clone());
         let answer = handler(request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        async move { Ok::<_, Infallible>(answer.await.map(|body| call.answer(body))) }
     });
     builder.serve_connection(TokioIo::new(stream), service).into_owned()
 }

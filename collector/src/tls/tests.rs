@@ -19,6 +19,8 @@ use crate::clock::system_now;
 use crate::shutdown::StopToken;
 use crate::telemetry::{ListenerName, Metrics};
 
+const SECOND: Duration = Duration::from_secs(1);
+
 struct Stand {
     _directory: tempfile::TempDir,
     authority: Authority,
@@ -40,7 +42,28 @@ fn stand() -> Stand {
         name: ListenerName::agents,
         listening,
         config: agents_config(&certificate, &authority).expect("settings"),
-        limits: ListenerLimits { connections: 10, handshakes: 2, handshake_timeout: Duration::from_millis(300) },
+        limits: ListenerLimits {
+            admission: AdmissionBounds {
+                connections: 10,
+                strangers_per_address: 10,
+                per_peer: 10,
+                spare_after: SECOND * 20,
+                known_addresses: 10,
+                known_for: Duration::from_secs(60),
+            },
+            times: TimeBounds {
+                first_request: SECOND * 20,
+                idle: SECOND * 20,
+                request: SECOND * 20,
+                unread: SECOND * 20,
+            },
+            handshakes: 2,
+            stranger_handshakes: 2,
+            handshake_timeout: Duration::from_millis(300),
+            handshake_turn: Duration::from_millis(100),
+            streams: 16,
+            unsent_bytes: 64 * 1024,
+        },
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
         drain: Duration::from_secs(1),

@@ -21,7 +21,7 @@ use tower::Service;
 use super::{count, known, method_of, refuse, status_of};
 use crate::clock::Clock;
 use crate::telemetry::{ListenerName, Metrics};
-use crate::tls::PeerCertificate;
+use crate::tls::{PeerCertificate, PeerHandle};
 
 const SERVICE: &str = "muster.v1.AgentService";
 const METHODS: [&str; 4] = ["Enroll", "Renew", "CheckIn", "Upload"];
@@ -60,10 +60,15 @@ where
             "Upload" => request.map(|body| Body::new(Counted { body, metrics: Arc::clone(&self.metrics) })),
             _ => request,
         };
+        let peer = request.extensions().get::<PeerHandle>().cloned();
         let response = match checked {
             Ok(()) => self.service.call(request).await.unwrap_or_else(|never| match never {}),
             Err(status) => refuse(*status),
         };
+        // More hosts of this site are likely to enroll; they are no longer strangers' traffic.
+        if label == "Enroll" && status_of(response.headers()).is_none() {
+            peer.inspect(PeerHandle::remember_address);
+        }
         // Refusals come from the check above and from the service; both are counted here.
         if let Some(class) = status_of(response.headers()).and_then(|status| class_of(&status)) {
             self.metrics.refusal(class);

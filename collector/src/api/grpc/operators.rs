@@ -19,6 +19,7 @@ use crate::actions::Caller;
 use crate::api::Access;
 use crate::store::SiteScope;
 use crate::telemetry::{ListenerName, Metrics};
+use crate::tls::PeerHandle;
 
 const AGENT_SERVICE: &str = "muster.v1.AgentService";
 const HEALTH: &str = "grpc.health.v1.Health";
@@ -46,6 +47,9 @@ impl OperatorsGate {
         } else {
             match self.admit(&path, request.headers()).await {
                 Ok(caller) => {
+                    if let Some(peer) = request.extensions().get::<PeerHandle>() {
+                        peer.prove(caller.name.as_bytes());
+                    }
                     request.extensions_mut().insert(caller);
                     pass(self.routes.clone(), request).await
                 }
