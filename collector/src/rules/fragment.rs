@@ -71,41 +71,67 @@ pub(super) fn is_of_fragments(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
-/// How rare the most common of these fragments is. A pattern that matches no ASCII text needs none and is the rarest.
-pub(super) fn worth(fragments: &[String]) -> usize {
-    fragments.iter().map(|one| worth_of(one)).min().unwrap_or(usize::MAX)
+/// A piece of text, in lower case, that a text must contain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fragment {
+    pub(super) text: String,
+    /// Whether the text or one of its words begins with it, which is faster to find than a piece anywhere. Words consist of
+    /// letters and digits only.
+    pub(super) begins_word: bool,
 }
 
-fn worth_of(fragment: &str) -> usize {
-    if STRUCTURE.contains(&fragment) {
-        0
-    } else if COMMON.contains(&fragment) {
-        1
-    } else {
-        fragment.len()
-    }
+/// How well fragments tell texts apart. A greater one is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Worth {
+    /// Whether it is both rare and searched only where words begin.
+    is_best: bool,
+    /// The length of the shortest fragment, and less for words that are common.
+    rarity: usize,
+    begins_words: bool,
+}
+
+/// The worth of these fragments together, which is that of the worst. A pattern that matches no ASCII text needs none, which is the best.
+pub(super) fn worth(fragments: &[Fragment]) -> Worth {
+    let of_none = Worth { is_best: true, rarity: usize::MAX, begins_words: true };
+    fragments.iter().map(worth_of).fold(of_none, |worst, one| Worth {
+        is_best: worst.is_best && one.is_best,
+        rarity: worst.rarity.min(one.rarity),
+        begins_words: worst.begins_words && one.begins_words,
+    })
+}
+
+fn worth_of(fragment: &Fragment) -> Worth {
+    let text = fragment.text.as_str();
+    let rarity = match text {
+        _ if STRUCTURE.contains(&text) => 0,
+        _ if COMMON.contains(&text) => 1,
+        _ => text.len(),
+    };
+    let begins_words = fragment.begins_word;
+    Worth { is_best: begins_words && rarity > 1, rarity, begins_words }
 }
 
 /// The first item of the highest worth.
-fn best<T>(all: impl Iterator<Item = T>, worth: impl Fn(&T) -> usize) -> Option<T> {
+fn best<T>(all: impl Iterator<Item = T>, worth: impl Fn(&T) -> Worth) -> Option<T> {
     all.reduce(|best, next| if worth(&next) > worth(&best) { next } else { best })
 }
 
 /// Fragments of which an ASCII text must contain one for the pattern to match; `None` if there is no such set.
-pub(super) fn fragments(pattern: &Pattern) -> Option<Vec<String>> {
+pub(super) fn fragments(pattern: &Pattern) -> Option<Vec<Fragment>> {
     match pattern {
-        Pattern::Exact(text) => of_text(text),
-        Pattern::Regex(source) => of_hir(&parse(source).ok()?),
+        Pattern::Exact(text) => of_text(text, true),
+        // Patterns are anchored, so a text begins where the pattern begins.
+        Pattern::Regex(source) => of_hir(&parse(source).ok()?, true),
     }
 }
 
 /// Fragments of the ways in which a text may begin that the pattern matches, and whether it may also be shorter than a
 /// fragment. `None` if there is no such set. Families such as `fs(gk|ma|orsp)` have no common fragment, but this.
-pub(super) fn beginnings(pattern: &Pattern) -> Option<(Vec<String>, bool)> {
+pub(super) fn beginnings(pattern: &Pattern) -> Option<(Vec<Fragment>, bool)> {
     let Pattern::Regex(source) = pattern else { return None };
     let (mut fragments, mut short) = (Vec::new(), false);
     for literal in literals(source)? {
-        match of_text(std::str::from_utf8(literal.as_bytes()).ok()?) {
+        match of_text(std::str::from_utf8(literal.as_bytes()).ok()?, true) {
             Some(pieces) => fragments.extend(pieces),
             // The whole text, not only its beginning, is shorter than a fragment.
             None if literal.is_exact() && (1..SHORTEST).contains(&literal.len()) => short = true,
@@ -113,20 +139,6 @@ pub(super) fn beginnings(pattern: &Pattern) -> Option<(Vec<String>, bool)> {
         }
     }
     Some((fragments, short))
-}
-
-/// Fragments of which every text that the pattern matches begins with one; `None` if there is no such set.
-pub(super) fn starts(pattern: &Pattern) -> Option<Vec<String>> {
-    // A better fragment may follow a dash, and then nothing separates it from what is before it.
-    let begins =
-        |text: &str| of_text(text).filter(|pieces| pieces.iter().all(|piece| text.starts_with(piece.as_str())));
-    let texts: Vec<Option<Vec<String>>> = match pattern {
-        Pattern::Exact(text) => vec![begins(text)],
-        Pattern::Regex(source) => {
-            literals(source)?.iter().map(|literal| begins(std::str::from_utf8(literal.as_bytes()).ok()?)).collect()
-        }
-    };
-    texts.into_iter().collect::<Option<Vec<_>>>().map(|pieces| pieces.concat())
 }
 
 /// The ways in which a text may begin that a regular expression matches; `None` if they are too many or any text.
@@ -141,36 +153,46 @@ const BEGINNINGS: usize = 1_000;
 /// Pieces that folding inserts in place of other text.
 const WRITTEN: &[&str] = &["hklm", "hkcu", "hku", "appdata", "local", "roaming", "common", "files"];
 
-/// The longest fragment of a folded text. A pattern that is not ASCII needs none: no ASCII text folds to it.
-fn of_text(text: &str) -> Option<Vec<String>> {
+/// The best fragment of a folded text. A pattern that is not ASCII needs none: no ASCII text folds to it. `begins_word`
+/// says whether a word begins where the text begins.
+fn of_text(text: &str, begins_word: bool) -> Option<Vec<Fragment>> {
     if !text.is_ascii() {
         return Some(Vec::new());
     }
     // Folding writes the names between percent signs, and some folders and registry roots, so they are not in the raw text.
-    let kept = text.split('%').step_by(2);
-    let pieces = kept.flat_map(|part| part.split(|c: char| !is_of_fragments(c)));
-    let usable = pieces.filter(|piece| piece.len() >= SHORTEST && !WRITTEN.contains(piece));
-    best(usable.map(str::to_ascii_lowercase), |piece| worth_of(piece)).map(|piece| vec![piece])
+    let kept = text.split('%').enumerate().step_by(2);
+    let pieces = kept.flat_map(|(at, part)| {
+        let pieces = part.split(|c: char| !is_of_fragments(c)).enumerate();
+        // All pieces but the first follow a character that ends a word.
+        pieces.map(move |(piece_at, piece)| (begins_word || at + piece_at > 0, piece))
+    });
+    let fragments = pieces.filter(|(_, piece)| !WRITTEN.contains(piece)).map(|(begins_word, piece)| {
+        let word = piece.trim_start_matches(['-', '_']);
+        Fragment { text: word.to_ascii_lowercase(), begins_word: begins_word || word.len() < piece.len() }
+    });
+    best(fragments.filter(|fragment| fragment.text.len() >= SHORTEST), worth_of).map(|fragment| vec![fragment])
 }
 
-fn of_hir(hir: &Hir) -> Option<Vec<String>> {
+/// `begins_word` says whether a word begins where the text begins that this part matches.
+fn of_hir(hir: &Hir, begins_word: bool) -> Option<Vec<Fragment>> {
     match hir.kind() {
-        HirKind::Literal(_) | HirKind::Class(_) => of_text(&letters(hir)?),
-        HirKind::Capture(group) => of_hir(&group.sub),
-        HirKind::Repetition(repeated) if repeated.min > 0 => of_hir(&repeated.sub),
+        HirKind::Literal(_) | HirKind::Class(_) => of_text(&letters(hir)?, begins_word),
+        HirKind::Capture(group) => of_hir(&group.sub, begins_word),
+        // Only the first repetition follows what is before it.
+        HirKind::Repetition(repeated) if repeated.min > 0 => of_hir(&repeated.sub, begins_word),
         HirKind::Alternation(ways) => {
             // A way without a fragment can match any text, so then the whole pattern needs none.
-            let ways: Option<Vec<Vec<String>>> = ways.iter().map(of_hir).collect();
+            let ways: Option<Vec<Vec<Fragment>>> = ways.iter().map(|way| of_hir(way, begins_word)).collect();
             Some(ways?.into_iter().flatten().collect())
         }
-        HirKind::Concat(parts) => of_parts(parts),
+        HirKind::Concat(parts) => of_parts(parts, begins_word),
         HirKind::Empty | HirKind::Look(_) | HirKind::Repetition(_) => None,
     }
 }
 
 /// The best fragments of the parts, where a run of plain letters counts as one part.
-fn of_parts(parts: &[Hir]) -> Option<Vec<String>> {
-    let (mut candidates, mut run) = (Vec::new(), String::new());
+fn of_parts(parts: &[Hir], begins_word: bool) -> Option<Vec<Fragment>> {
+    let (mut candidates, mut run, mut run_begins_word) = (Vec::new(), String::new(), begins_word);
     for part in parts {
         // An assertion matches no text, so the letters on both sides of it follow each other.
         if matches!(part.kind(), HirKind::Look(_)) {
@@ -181,11 +203,30 @@ fn of_parts(parts: &[Hir]) -> Option<Vec<String>> {
             continue;
         }
         // Other parts may match text of any length, so the letters after them start a new run.
-        candidates.push(of_text(&std::mem::take(&mut run)));
-        candidates.push(of_hir(part));
+        let begins_word = run.chars().next_back().map_or(run_begins_word, |last| !last.is_ascii_alphanumeric());
+        candidates.push(of_text(&std::mem::take(&mut run), run_begins_word));
+        candidates.push(of_hir(part, begins_word));
+        run_begins_word = ends_word(part, begins_word);
     }
-    candidates.push(of_text(&run));
+    candidates.push(of_text(&run, run_begins_word));
     best(candidates.into_iter().flatten(), |needed| worth(needed))
+}
+
+/// Whether a word begins after every ASCII text that this part matches; `before` says whether one begins before it.
+fn ends_word(hir: &Hir, before: bool) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => before,
+        HirKind::Literal(literal) => literal.0.last().is_none_or(|last| !last.is_ascii_alphanumeric()),
+        HirKind::Class(Class::Unicode(class)) => {
+            let all = class.ranges().iter().flat_map(|range| range.start()..=range.end().min('\u{7f}'));
+            !all.into_iter().any(|c| c.is_ascii_alphanumeric())
+        }
+        HirKind::Class(Class::Bytes(_)) => false,
+        HirKind::Capture(group) => ends_word(&group.sub, before),
+        HirKind::Repetition(repeated) => (repeated.min > 0 || before) && ends_word(&repeated.sub, before),
+        HirKind::Concat(parts) => parts.iter().fold(before, |before, part| ends_word(part, before)),
+        HirKind::Alternation(ways) => ways.iter().all(|way| ends_word(way, before)),
+    }
 }
 
 /// The text of a literal, or of a class that is one ASCII letter in both cases. Other members of such a class (the long s
@@ -214,8 +255,12 @@ fn letters(hir: &Hir) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn texts(fragments: Vec<Fragment>) -> Vec<String> {
+        fragments.into_iter().map(|fragment| fragment.text).collect()
+    }
+
     fn of(source: &str) -> Option<Vec<String>> {
-        fragments(&Pattern::Regex(source.to_owned()))
+        fragments(&Pattern::Regex(source.to_owned())).map(texts)
     }
 
     fn list(of: &[&str]) -> Option<Vec<String>> {
@@ -223,8 +268,38 @@ mod tests {
     }
 
     #[test]
+    fn a_fragment_begins_a_word_only_if_the_letters_before_it_cannot_be_of_the_same_word() {
+        let begins_word = |source: &str| {
+            let all = fragments(&Pattern::Regex(source.to_owned())).expect("fragments");
+            all.iter().map(|one| one.begins_word).collect::<Vec<_>>()
+        };
+        for source in ["kesl.*", "(.* )?kesl", r"(.*\W)?kesl", "kl[a-z]+_kesl", "[a-z]+[._-]kesl", "(ao|the) kesl"] {
+            assert_eq!(begins_word(source), [true], "{source}");
+        }
+        for source in
+            [".*kesl", "a?kesl", "[a-z_]+kesl", "( ?|x)kesl", r"\w*kesl", "(a |b)kesl", "[._-]?k?kesl", "((x-)+y)?kesl"]
+        {
+            assert_eq!(begins_word(source), [false], "{source}");
+        }
+        assert_eq!(begins_word("(.*/)?s1-?(sensor|helper)"), [false, false]);
+        let exact = fragments(&Pattern::Exact("%programfiles%/kaspersky lab".to_owned())).expect("fragments");
+        assert!(exact[0].begins_word, "{exact:?}");
+    }
+
+    #[test]
+    fn a_fragment_that_begins_a_word_is_better_than_a_longer_one_anywhere() {
+        assert_eq!(of("zone ?alarm.*"), list(&["zone"]));
+        assert_eq!(of("g.*data"), list(&["data"]), "nothing else is there");
+        let (begins, _) =
+            beginnings(&Pattern::Regex("k7 ?(totalsecurity|endpoint security)".to_owned())).expect("some");
+        let any = fragments(&Pattern::Regex("k7 ?(totalsecurity|endpoint security)".to_owned())).expect("some");
+        assert!(worth(&begins) > worth(&any), "one fragment anywhere costs a search of the whole text");
+    }
+
+    #[test]
     fn a_family_of_names_needs_one_of_its_beginnings() {
-        let of = |source: &str| beginnings(&Pattern::Regex(source.to_owned()));
+        let of =
+            |source: &str| beginnings(&Pattern::Regex(source.to_owned())).map(|(begins, short)| (texts(begins), short));
         let both = |texts: &[&str], short| list(texts).map(|texts| (texts, short));
         assert_eq!(of("fs(gk|ma(32)?|orsp.*)"), both(&["fsgk", "fsma32", "fsma", "fsorsp"], false));
         assert_eq!(of("ay(agent)?"), both(&["ayagent"], true), "the short name alone, too");
@@ -234,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_pattern_needs_the_longest_piece_that_folding_does_not_change() {
-        let exact = |text: &str| fragments(&Pattern::Exact(text.to_owned()));
+        let exact = |text: &str| fragments(&Pattern::Exact(text.to_owned())).map(texts);
         assert_eq!(exact("%programfiles%/kaspersky lab/x"), list(&["kaspersky"]));
         assert_eq!(exact("hklm/software/kav"), list(&["kav"]));
         assert_eq!(exact("лаборатория касперского"), list(&[]), "no ASCII text folds to it");

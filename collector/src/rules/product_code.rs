@@ -9,6 +9,16 @@
 /// Digits of the groups of a code.
 const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
 
+/// Whether there may be a code in the folded form of this text. Folding is slow, and most texts have none.
+pub(super) fn may_be_in(text: &str) -> bool {
+    // Folding makes braces and digits of other characters, too.
+    !text.is_ascii()
+        || text.contains('{')
+        || text
+            .split(['/', '\\'])
+            .any(|part| is_packed(part.trim_matches(|c: char| c == '"' || c.is_ascii_whitespace())))
+}
+
 /// The code in a folded registry key or name, as it is spelled there: with braces, or packed.
 pub(super) fn code_in(text: &str) -> Option<&str> {
     let is_of_the_installer = !text.contains('/') || text.contains("/uninstall/") || text.contains("/installer/");
@@ -63,6 +73,21 @@ mod tests {
         let record =
             format!("hklm/software/microsoft/windows/currentversion/installer/userdata/s-1-5-18/products/{packed}");
         assert_eq!(code_in(&format!("{record}/installproperties")), Some(packed.as_str()));
+    }
+
+    #[test]
+    fn texts_without_a_code_need_no_folding() {
+        for text in [
+            "{7911E943-32CC",
+            "Products\\349E1197CC230D542AC9656EFE672257\\x",
+            "\"349E1197CC230D542AC9656EFE672257\" ",
+            "｛",
+        ] {
+            assert!(may_be_in(text), "{text}");
+        }
+        for text in ["", "Kaspersky Plus", "C:\\Program Files\\349E1197CC230D542AC9656EFE67225"] {
+            assert!(!may_be_in(text), "{text}");
+        }
     }
 
     #[test]

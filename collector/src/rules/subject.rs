@@ -4,7 +4,7 @@ use muster_proto::canonical::ObservationView;
 use muster_proto::model::Kind;
 
 use super::mojibake::decodings;
-use super::product_code::code_in;
+use super::product_code::{code_in, may_be_in};
 use super::text::{fold, fold_path, fold_registry, is_place};
 
 /// The part of an observation that a recogniser tests.
@@ -105,8 +105,9 @@ impl Subject {
             }
         }
         if matches!(kind, Some(Kind::Registry | Kind::UninstallKey | Kind::Msi)) {
-            let codes = [name, id, path].map(fold_registry);
-            codes.iter().filter_map(|text| code_in(text)).for_each(|code| push(&mut subject.ids, code.to_owned()));
+            for text in [name, id, path].into_iter().filter(|text| may_be_in(text)) {
+                code_in(&fold_registry(text)).into_iter().for_each(|code| push(&mut subject.ids, code.to_owned()));
+            }
         }
         subject
     }
@@ -346,8 +347,12 @@ fn without_installer_ending(kind: Kind, text: &str) -> Option<&str> {
     if !matches!(kind, Kind::Msi | Kind::Receipt | Kind::AppBundle | Kind::UninstallKey) {
         return None;
     }
-    let (name, ending) = text.rsplit_once('.')?;
     let endings = ["msi", "msix", "exe", "pkg", "mpkg", "dmg"];
+    // Hardly any name has an ending, and this is the fastest way to see it.
+    if !text.as_bytes()[text.len().saturating_sub(5)..].contains(&b'.') {
+        return None;
+    }
+    let (name, ending) = text.rsplit_once('.')?;
     endings.iter().any(|known| ending.eq_ignore_ascii_case(known)).then_some(name)
 }
 
