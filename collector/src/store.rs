@@ -47,6 +47,8 @@ mod contradiction;
 mod copy;
 mod decide;
 mod edition_bounds;
+#[cfg(test)]
+mod edition_scale_tests;
 mod fault;
 mod host_query;
 mod judged;

@@ -19,21 +19,22 @@ pub(in crate::store) struct Texts {
     bytes: Vec<u8>,
     /// The end of each text in `bytes`; that of number n is at index n - 1.
     ends: Vec<usize>,
-    numbers: HashTable<Slot>,
+    /// Only numbers: with the position of the text beside each of them, the table would be four times as large.
+    numbers: HashTable<u32>,
     hasher: DefaultHashBuilder,
 }
 
-/// A number with the position of its text, which saves one memory access per look-up.
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    number: u32,
-    start: usize,
-    length: u32,
+/// The text of a number.
+fn text<'b>(bytes: &'b [u8], ends: &[usize], number: u32) -> Option<&'b [u8]> {
+    let at = usize::try_from(number).ok()?.checked_sub(1)?;
+    let end = *ends.get(at)?;
+    Some(&bytes[at.checked_sub(1).map_or(0, |before| ends[before])..end])
 }
 
-impl Slot {
-    fn text(self, bytes: &[u8]) -> &[u8] {
-        &bytes[self.start..][..self.length as usize]
+/// Makes room for some more elements. A vector that doubles would be half empty at worst; this one is so by an eighth.
+fn make_room<T>(vector: &mut Vec<T>, more: usize) {
+    if vector.capacity() - vector.len() < more {
+        vector.reserve_exact(more.max(vector.len() / 8).max(64));
     }
 }
 
@@ -45,9 +46,7 @@ impl Texts {
 
     /// The text of a number.
     pub(in crate::store) fn get(&self, number: u32) -> Option<&[u8]> {
-        let at = usize::try_from(number).ok()?.checked_sub(1)?;
-        let end = *self.ends.get(at)?;
-        Some(&self.bytes[at.checked_sub(1).map_or(0, |before| self.ends[before])..end])
+        text(&self.bytes, &self.ends, number)
     }
 
     /// The hash for [`Self::find_by`] and [`Self::add`].
@@ -62,7 +61,7 @@ impl Texts {
 
     /// The number of the text with this hash for which `is_it` is true.
     pub(in crate::store) fn find_by(&self, hash: u64, is_it: impl Fn(&[u8]) -> bool) -> Option<u32> {
-        self.numbers.find(hash, |slot| is_it(slot.text(&self.bytes))).map(|slot| slot.number)
+        self.numbers.find(hash, |number| self.get(*number).is_some_and(&is_it)).copied()
     }
 
     /// Hash and number (or 0) of the editions of these observations. All hashes are computed first, so that the
@@ -104,19 +103,20 @@ impl Texts {
     }
 
     /// Adds a text that is not there, and returns its number. `parts` are concatenated.
-    pub(in crate::store) fn add(&mut self, hash: u64, text: &[&[u8]]) -> u32 {
-        let start = self.bytes.len();
-        text.iter().for_each(|part| self.bytes.extend_from_slice(part));
-        self.ends.push(self.bytes.len());
+    pub(in crate::store) fn add(&mut self, hash: u64, parts: &[&[u8]]) -> u32 {
+        make_room(&mut self.bytes, parts.iter().map(|part| part.len()).sum());
+        parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
+        self.skip();
         let number = self.len();
-        let length = u32::try_from(self.bytes.len() - start).unwrap_or(u32::MAX);
-        let Self { bytes, numbers, hasher, .. } = self;
-        numbers.insert_unique(hash, Slot { number, start, length }, |other| hasher.hash_one(other.text(bytes)));
+        let Self { bytes, ends, numbers, hasher } = self;
+        let hash_of = |other: &u32| hasher.hash_one(text(bytes, ends, *other).unwrap_or_default());
+        numbers.insert_unique(hash, number, hash_of);
         number
     }
 
     /// Leaves the next number without a text.
     pub(in crate::store) fn skip(&mut self) {
+        make_room(&mut self.ends, 1);
         self.ends.push(self.bytes.len());
     }
 

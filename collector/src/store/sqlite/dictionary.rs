@@ -1,11 +1,12 @@
 //! The dictionaries of editions and phrases. They are in memory as a whole; a text gets its number before the writer is
-//! involved.
+//! involved. Of titles and versions, of which rows of editions are made, only the numbers are in memory.
 //!
 //! Numbers grow by one. The writer begins every transaction by storing the texts that no transaction has stored yet, so
 //! a row that refers to a number is never committed before the text. If a transaction fails, its texts are stored by
 //! the next one. Only one process serves a file, so nobody else assigns numbers.
 
 mod product_code;
+mod row_numbers;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -14,6 +15,7 @@ use muster_proto::model::{Kind, Platform};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, ToSql};
 
+use self::row_numbers::RowNumbers;
 use super::fault::{Step, StoreFault};
 use super::row;
 use crate::store::body::Lookup;
@@ -27,8 +29,8 @@ use crate::store::{Allowance, EditionLevel, EditionTotals, HeldBack, SoftwareQue
 pub(super) struct Dictionaries {
     editions: Dictionary,
     /// Titles and versions, to which the rows of editions refer.
-    titles: Dictionary,
-    versions: Dictionary,
+    titles: RowNumbers,
+    versions: RowNumbers,
     pub(super) phrases: Dictionary,
     bound: EditionBound,
 }
@@ -152,14 +154,12 @@ impl Dictionaries {
     /// Loads all dictionaries of the file.
     pub(super) fn load(sql: &Connection) -> Step<Self> {
         let all = Self::default();
-        all.titles.load(sql, "SELECT no, platform, kind, name, vendor FROM title ORDER BY no", |found| {
-            let (name, vendor): (String, String) = (found.get(3)?, found.get(4)?);
-            Ok(title_key(found.get(1)?, found.get(2)?, &name, &vendor))
-        })?;
         let text = |found: &rusqlite::Row<'_>| Ok(found.get::<_, String>(1)?.into_bytes());
-        all.versions.load(sql, "SELECT no, text FROM version ORDER BY no", text)?;
-        let find = format!("{EDITIONS} ORDER BY e.no");
-        all.editions.load(sql, &find, |found| Ok([vec![found.get(1)?], edition_bytes(found)?].concat()))?;
+        // Joining the tables for each of millions of editions takes longer than holding their texts for a moment.
+        let titles = Column::load(sql, TITLES, &all.titles, title_of)?;
+        let versions = Column::load(sql, "SELECT no, text FROM version ORDER BY no", &all.versions, text)?;
+        let find = "SELECT no, title, version, from_name, id, state FROM edition ORDER BY no";
+        all.editions.load(sql, find, |found| loaded_edition(found, &titles, &versions))?;
         all.phrases.load(sql, "SELECT no, text FROM phrase ORDER BY no", text)?;
         Ok(all)
     }
@@ -182,8 +182,10 @@ impl Dictionaries {
                 return Err(StoreFault::damaged(format!("edition {number}"), "its key in memory is not readable"));
             };
             let Edition { kind, name, vendor, version, id } = edition;
-            let title = self.titles.number(&title_key(platform, kind.code(), name, vendor));
-            rows.push((number, title, self.versions.number(version.as_bytes()), Id::of(name, id), state));
+            let title =
+                self.titles.number(&title_key(platform, kind.code(), name, vendor), |no| stored_title(sql, no))?;
+            let version = self.versions.number(version.as_bytes(), |no| stored_version(sql, no))?;
+            rows.push((number, title, version, Id::of(name, id), state));
         }
         // Editions refer to titles and versions, so those rows are written first.
         let (new, titles) = self.titles.after(since.titles);
@@ -278,21 +280,99 @@ fn edition_bytes(found: &rusqlite::Row<'_>) -> Step<Vec<u8>> {
     let (name, vendor, version): (String, String, String) = (found.get(3)?, found.get(4)?, found.get(5)?);
     let what = || format!("edition {}", found.get::<_, i64>(0).unwrap_or_default());
     let kind = row::member(&what(), Kind::from_code, found, 2)?;
-    let id = match found.get_ref(7)? {
-        ValueRef::Null => String::new(),
-        // Only product codes are stored as blobs.
-        ValueRef::Blob(code) if code.len() == 16 => product_code::spelled(code),
-        ValueRef::Text(text) => {
-            let text = std::str::from_utf8(text).map_err(|_| StoreFault::damaged(what(), "its id is not UTF-8"))?;
-            if found.get(6)? { format!("{name}{text}") } else { text.to_owned() }
-        }
-        ValueRef::Blob(_) | ValueRef::Integer(_) | ValueRef::Real(_) => {
-            return Err(StoreFault::damaged(what(), "its id is none"));
-        }
-    };
+    let id = id_of(&what, &name, found.get(6)?, found.get_ref(7)?)?;
     let mut bytes = Edition { kind, name: &name, vendor: &vendor, version: &version, id: &id }.to_bytes();
     bytes.extend_from_slice(found.get::<_, String>(8)?.as_bytes());
     Ok(bytes)
+}
+
+/// The id of an edition from its row.
+fn id_of(what: &dyn Fn() -> String, name: &str, from_name: bool, stored: ValueRef<'_>) -> Step<String> {
+    match stored {
+        ValueRef::Null => Ok(String::new()),
+        // Only product codes are stored as blobs.
+        ValueRef::Blob(code) if code.len() == 16 => Ok(product_code::spelled(code)),
+        ValueRef::Text(text) => {
+            let text = std::str::from_utf8(text).map_err(|_| StoreFault::damaged(what(), "its id is not UTF-8"))?;
+            Ok(if from_name { format!("{name}{text}") } else { text.to_owned() })
+        }
+        ValueRef::Blob(_) | ValueRef::Integer(_) | ValueRef::Real(_) => {
+            Err(StoreFault::damaged(what(), "its id is none"))
+        }
+    }
+}
+
+const TITLES: &str = "SELECT no, platform, kind, name, vendor FROM title ORDER BY no";
+
+/// The texts of a table, while editions are loaded.
+#[derive(Default)]
+struct Column {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Column {
+    /// Reads a table, whose rows must be ordered by their numbers, and notes the numbers.
+    fn load(
+        sql: &Connection,
+        find: &str,
+        numbers: &RowNumbers,
+        text: impl Fn(&rusqlite::Row<'_>) -> Step<Vec<u8>>,
+    ) -> Step<Self> {
+        let mut column = Self::default();
+        let mut statement = sql.prepare(find)?;
+        let mut rows = statement.query([])?;
+        while let Some(found) = rows.next()? {
+            let number: u32 = found.get(0)?;
+            // A missing row leaves a gap, as in the dictionary of editions.
+            while column.ends.len() + 1 < number as usize {
+                column.ends.push(column.bytes.len());
+            }
+            let text = text(found)?;
+            numbers.load(number, &text);
+            column.bytes.extend_from_slice(&text);
+            column.ends.push(column.bytes.len());
+        }
+        Ok(column)
+    }
+
+    fn get(&self, number: u32) -> Option<&[u8]> {
+        let at = (number as usize).checked_sub(1)?;
+        let end = *self.ends.get(at)?;
+        Some(&self.bytes[at.checked_sub(1).map_or(0, |before| self.ends[before])..end])
+    }
+}
+
+/// An edition as the dictionary has it, from its row and the texts of its title and version.
+fn loaded_edition(found: &rusqlite::Row<'_>, titles: &Column, versions: &Column) -> Step<Vec<u8>> {
+    let what = || format!("edition {}", found.get::<_, i64>(0).unwrap_or_default());
+    let missing = |part: &str| StoreFault::damaged(what(), format!("its {part} is not there"));
+    let title = titles.get(found.get(1)?).ok_or_else(|| missing("title"))?;
+    let (platform, kind, name, vendor) = read_title_key(title)?;
+    let kind = Kind::from_code(kind).ok_or_else(|| StoreFault::damaged(what(), format!("kind {kind} is unknown")))?;
+    let version = versions.get(found.get(2)?).and_then(|text| std::str::from_utf8(text).ok());
+    let version = version.ok_or_else(|| missing("version"))?;
+    let id = id_of(&what, name, found.get(3)?, found.get_ref(4)?)?;
+    let mut bytes = vec![platform];
+    bytes.extend_from_slice(&Edition { kind, name, vendor, version, id: &id }.to_bytes());
+    bytes.extend_from_slice(found.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?.as_bytes());
+    Ok(bytes)
+}
+
+fn title_of(found: &rusqlite::Row<'_>) -> Step<Vec<u8>> {
+    let (name, vendor): (String, String) = (found.get(3)?, found.get(4)?);
+    Ok(title_key(found.get(1)?, found.get(2)?, &name, &vendor))
+}
+
+fn stored_title(sql: &Connection, number: u32) -> Step<Option<Vec<u8>>> {
+    let find = "SELECT no, platform, kind, name, vendor FROM title WHERE no = ?1";
+    sql.prepare_cached(find)?.query_row([number], |row| Ok(title_of(row))).optional()?.transpose()
+}
+
+fn stored_version(sql: &Connection, number: u32) -> Step<Option<Vec<u8>>> {
+    let find = "SELECT text FROM version WHERE no = ?1";
+    let found: Option<String> = sql.prepare_cached(find)?.query_row([number], |row| row.get(0)).optional()?;
+    Ok(found.map(String::into_bytes))
 }
 
 /// How the id of an edition is stored.

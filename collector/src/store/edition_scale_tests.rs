@@ -1,0 +1,56 @@
+//! Figures of a large dictionary: bytes of memory for each edition, and the time of a start. Run by hand:
+//! `MUSTER_EDITIONS=1000000 cargo test --release -p muster-collector --lib edition_scale -- --ignored --nocapture`.
+
+use std::time::Instant;
+
+use muster_proto::model::{Kind, Observation, Platform, Section, SourceName};
+
+use super::contract::{delivery, enrolled_fleet};
+use super::{Delivered, open};
+
+/// Resident memory of this process in bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
+}
+
+/// A section of 20,000 packages that nobody else has: ten versions of each of two thousand.
+fn section(number: usize) -> Section {
+    let package = |n: usize| Observation {
+        version: format!("{}.{}.{}-{}", n % 10, number % 7, n % 23, n % 5),
+        vendor: "Debian".to_owned(),
+        id: format!("lib{}-{number}:amd64", n / 10),
+        state: "install ok installed".to_owned(),
+        ..Observation::new(Kind::Deb, format!("lib{}-{number}", n / 10))
+    };
+    Section::new(Platform::Linux, SourceName::Dpkg, (0..20_000).map(package).collect())
+}
+
+#[tokio::test]
+#[ignore = "prints figures, and takes minutes"]
+async fn memory_and_start_of_a_large_dictionary() {
+    let wanted: usize = std::env::var("MUSTER_EDITIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().join("fleet.db").display().to_string();
+    let store = open(&place).expect("opens");
+    enrolled_fleet(&store, 1).await;
+    for number in 0..wanted.div_ceil(20_000) {
+        let all = [section(number)];
+        let seq = number as u64 + 1;
+        let answer = store.snapshot_deliver(delivery(1, seq, 10 + seq, &all, &all)).await.expect("delivers");
+        assert_eq!(answer, Delivered::Accepted);
+    }
+    store.close().await.expect("closes");
+    drop(store);
+    let (before, began) = (resident(), Instant::now());
+    let store = open(&place).expect("opens");
+    let (took, held) = (began.elapsed(), store.editions_level().await.expect("tells").held);
+    let file = std::fs::metadata(&place).expect("is there").len();
+    println!(
+        "{} editions, {} bytes of text: opened in {took:?}, {} bytes resident more, file {file} bytes",
+        held.editions,
+        held.text_bytes,
+        resident().saturating_sub(before)
+    );
+}
