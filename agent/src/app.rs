@@ -26,7 +26,7 @@ pub use state_files::{
 };
 
 use crate::config::Settings;
-use crate::scan::{ScanOptions, StuckSources};
+use crate::scan::{ScanMemory, ScanOptions};
 use crate::sources::root::RootError;
 use crate::uplink::{ConnectError, TlsError, UplinkError};
 use crate::{identity, os, spool};
@@ -148,7 +148,7 @@ pub fn block_on<T>(task: impl Future<Output = T>) -> Result<T, AppError> {
 }
 
 /// The scan options for these settings and this watchlist.
-fn scan_options(settings: &Settings, watchlist: muster_proto::model::Watchlist, stuck: StuckSources) -> ScanOptions {
+fn scan_options(settings: &Settings, watchlist: muster_proto::model::Watchlist, memory: ScanMemory) -> ScanOptions {
     let key = identity::user_key(&settings.state_dir).inspect_err(|error| {
         tracing::error!(
             error = %error_chain(error),
@@ -161,7 +161,7 @@ fn scan_options(settings: &Settings, watchlist: muster_proto::model::Watchlist, 
         time_limit: settings.scan_time_limit,
         user_scope: settings.user_scope,
         user_key: key.ok(),
-        stuck,
+        memory,
         progress: Progress::default(),
     }
 }

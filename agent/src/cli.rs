@@ -17,6 +17,7 @@ use std::ffi::OsString;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
@@ -24,7 +25,8 @@ use muster_proto::error_chain;
 use muster_proto::terminal::{Escaping, PipeSafe, printable};
 
 use crate::app::{AppError, EnrollError};
-use crate::config::{self, ConfigFaults, Flags, Settings};
+use crate::config::{self, ConfigFault, ConfigFaults, Flags, Settings};
+use crate::deadline::{self, StuckWork};
 use crate::os;
 use crate::telemetry;
 use crate::uplink::UplinkError;
@@ -181,8 +183,22 @@ fn read_settings(flags: &Flags) -> Result<Settings, ConfigFaults> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    config::load(flags, environment)
+    let own = flags.clone();
+    let file = flags.config.clone().unwrap_or_else(os::default_config_file);
+    let place = file.display().to_string();
+    let noted = place.clone();
+    let read = move || {
+        deadline::reading(&noted);
+        config::load(&own, environment)
+    };
+    deadline::run("settings", deadline::OWN_FILES, &SETTINGS, read).unwrap_or_else(|unfinished| {
+        let reason = format!("read the file: {unfinished}");
+        Err(ConfigFaults(vec![ConfigFault { place, key: String::new(), reason }]))
+    })
 }
+
+/// A reading of the settings that hangs. The service reads them again at each SIGHUP.
+static SETTINGS: LazyLock<StuckWork> = LazyLock::new(StuckWork::default);
 
 /// Reads the settings and starts the log, at `level` unless the settings or `-v` ask for another.
 fn settings(flags: &Flags, level: &str) -> anyhow::Result<Settings> {

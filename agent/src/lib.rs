@@ -13,7 +13,7 @@
 //!  app wires them together; cli has one file per verb
 //! ```
 //!
-//! A source that fails still has an outcome: every source of this platform is in every snapshot. The agent only reads. It
+//! What reads a disk that may not answer runs under a `deadline`. A source that fails still has an outcome: every source of this platform is in every snapshot. The agent only reads. It
 //! runs no programs and changes nothing outside its state directory, except for `service install` and `service uninstall`.
 
 pub mod app;
@@ -21,6 +21,7 @@ pub mod cli;
 pub mod config;
 #[cfg(test)]
 mod corpus_tests;
+pub mod deadline;
 pub mod identity;
 pub mod os;
 pub mod scan;

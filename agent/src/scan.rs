@@ -1,14 +1,15 @@
 //! Scans a machine once: runs every source under a time limit, builds a section from each reading, and names everything by
 //! its digest.
 //!
-//! A source that fails, hangs or panics becomes an outcome in the snapshot. Everything passes `redact` before it is
+//! A source that fails, hangs or panics becomes an outcome in the snapshot. What is unknown of facts and state becomes the
+//! outcome of the source `host`. Everything passes `redact` before it is
 //! encoded: what belongs to one person or one day must not get into a section.
 
 mod people;
 mod redact;
 mod run;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use muster_proto::canonical;
@@ -19,9 +20,11 @@ use muster_proto::model::{
 
 use muster_proto::terminal::Progress;
 
-use crate::sources::{self, PLATFORM, ScanContext, Source, SourceReading};
+use crate::deadline::StuckWork;
+use crate::sources::record::Record;
+use crate::sources::root::{Accesses, Root};
+use crate::sources::{self, PLATFORM, Source, SourceReading};
 use redact::Redactor;
-pub use run::StuckSources;
 
 /// How to scan.
 #[derive(Debug, Clone)]
@@ -36,8 +39,8 @@ pub struct ScanOptions {
     pub user_scope: UserScope,
     /// This host's secret for user pseudonyms. Without it nothing is attributed to users.
     pub user_key: Option<[u8; 32]>,
-    /// The sources that are stuck since an earlier scan.
-    pub stuck: StuckSources,
+    /// What an earlier scan remembers.
+    pub memory: ScanMemory,
     /// Counts the sources that have been read.
     pub progress: Progress,
 }
@@ -50,7 +53,7 @@ impl Default for ScanOptions {
             time_limit: Duration::from_secs(60),
             user_scope: UserScope::None,
             user_key: None,
-            stuck: StuckSources::default(),
+            memory: ScanMemory::default(),
             progress: Progress::default(),
         }
     }
@@ -69,6 +72,8 @@ pub struct ScanResult {
     pub facts: HostFacts,
     /// The duration of each source.
     pub took: Vec<(SourceName, Duration)>,
+    /// Every path that was read and by which part of the scan, if the root recorded them.
+    pub accessed: Accesses,
 }
 
 /// A section in canonical bytes: what is uploaded, and what its digest is computed from.
@@ -98,17 +103,57 @@ impl ScanResult {
     }
 }
 
+/// What one scan remembers for the next one.
+#[derive(Debug, Clone, Default)]
+pub struct ScanMemory {
+    stuck: StuckWork,
+    /// The home directories, for a scan that cannot read them.
+    homes: Arc<Mutex<Option<Vec<String>>>>,
+}
+
+impl ScanMemory {
+    /// What to remove from everything that is sent. Remembers home directories that are known.
+    fn redactor(&self, homes: Option<Vec<String>>) -> Redactor {
+        let mut remembered = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        if homes.is_some() {
+            remembered.clone_from(&homes);
+        }
+        remembered.clone().map_or_else(Redactor::without_accounts, Redactor::new)
+    }
+}
+
 /// Scans a machine once. It always returns: what could not be read is recorded in the outcomes.
 #[must_use]
-pub fn scan_root(root: sources::root::Root, options: &ScanOptions) -> ScanResult {
+pub fn scan_root(root: Root, options: &ScanOptions) -> ScanResult {
     scan_with(sources::all(), root, options)
 }
 
-fn scan_with(all: Vec<Box<dyn Source>>, root: sources::root::Root, options: &ScanOptions) -> ScanResult {
-    let context = Arc::new(ScanContext::new(root, options.watchlist.clone()));
+/// Reads only the facts about a machine. What could not be read is empty, and logged.
+#[must_use]
+pub fn read_facts(root: Root, options: &ScanOptions) -> HostFacts {
+    let context = run::context(root, options);
+    let mut record = sources::record(&context);
+    let parts = run::start_parts(sources::fact_parts(&context).iter(), &context, options);
+    log_unknown(&run::enter_parts(parts, &mut record));
+    context.root.close();
+    record.facts.cleaned()
+}
+
+fn log_unknown(unknown: &[String]) {
+    unknown.iter().for_each(|reason| tracing::warn!("{reason}"));
+}
+
+fn scan_with(all: Vec<Box<dyn Source>>, root: Root, options: &ScanOptions) -> ScanResult {
+    let context = run::context(root, options);
     let wanted = |source: &dyn Source| options.sources.is_empty() || options.sources.contains(&source.name());
     let chosen: Vec<Box<dyn Source>> = all.into_iter().filter(|source| wanted(source.as_ref())).collect();
-    let redactor = Redactor::new(sources::homes(&context));
+    let running = run::start_sources(chosen, &context, options);
+    let parts = sources::fact_parts(&context).iter().chain(sources::state_parts(&context));
+    let parts = run::start_parts(parts, &context, options);
+    let mut record = sources::record(&context);
+    let unknown = run::enter_parts(parts, &mut record);
+    log_unknown(&unknown);
+    let redactor = options.memory.redactor(record.homes.take());
 
     let mut entries = Vec::new();
     let mut sections = Vec::new();
@@ -116,8 +161,11 @@ fn scan_with(all: Vec<Box<dyn Source>>, root: sources::root::Root, options: &Sca
     let mut home_items = Vec::new();
     let mut homes_complete = true;
     let mut units = (Vec::new(), Outcome::NotApplicable);
-    for run in run::all(chosen, &context, options) {
+    for run in running.into_iter().map(|running| running.wait(options)) {
         let mut reading = run.reading;
+        if run.source == SourceName::Host {
+            reading.add_unknown(&unknown);
+        }
         home_items.append(&mut reading.home_items);
         homes_complete &= !people::HOME_SOURCES.contains(&run.source) || missed_nothing(reading.outcome);
         // Before the section is encoded, because a digest must not depend on user names either.
@@ -135,16 +183,17 @@ fn scan_with(all: Vec<Box<dyn Source>>, root: sources::root::Root, options: &Sca
     }
     sections.sort_by_key(|section| section.source);
     took.sort();
-    let mut state = sources::state(&context, &units.0, units.1);
-    state.units.sort();
+    sources::finish(&mut record, &context, &units.0, units.1);
+    // Sources over their time limit still hold the context. Their next access fails, and their threads end.
+    context.root.close();
+    let Record { facts, mut state, .. } = record;
     let (items, outcome) = people::items(home_items, options.user_scope, options.user_key.as_ref());
     (state.user_items, state.users_outcome) =
         (items, if homes_complete { outcome } else { outcome.map(people::incomplete) });
     // Names of files and processes are chosen by the host's users, and the collector refuses texts that cannot be seen.
-    let (facts, state) = (sources::facts(&context).cleaned(), state.cleaned());
-    // Sources over their time limit still hold the context. Their next access fails, and their threads end.
-    context.root.close();
-    ScanResult { snapshot: Snapshot::new(PLATFORM, entries), sections, state, facts, took }
+    let (facts, state) = (facts.cleaned(), state.cleaned());
+    let accessed = context.root.accessed();
+    ScanResult { snapshot: Snapshot::new(PLATFORM, entries), sections, state, facts, took, accessed }
 }
 
 /// Whether the source read everything that it should read.

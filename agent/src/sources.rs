@@ -7,6 +7,7 @@
 pub mod parse;
 pub mod places;
 mod portable;
+pub mod record;
 pub mod root;
 pub mod watchlist;
 
@@ -20,11 +21,13 @@ mod unported;
 use unported as platform;
 
 use std::io;
+use std::sync::Arc;
 
-use muster_proto::model::{HostFacts, HostState, Observation, Outcome, Platform, SourceName, Watchlist};
+use muster_proto::model::{HostState, Observation, Outcome, Platform, SourceName, Watchlist};
 
 use parse::os_release::OsRelease;
 use places::{Place, Reach};
+use record::{Part, Record};
 use root::Root;
 
 /// The platform whose sources this agent reads.
@@ -48,19 +51,56 @@ pub trait Source: Send + Sync {
 #[derive(Debug)]
 pub struct ScanContext {
     /// The machine to scan.
-    pub root: Root,
+    pub root: Arc<Root>,
     /// Its operating system by `os-release`, or why that is unknown.
-    pub os: Result<OsRelease, String>,
+    pub os: Result<OsRelease, OsUnknown>,
     /// The watchlist for the sources that use one.
     pub watchlist: Watchlist,
 }
 
 impl ScanContext {
-    /// Reads what all sources need to know about the machine.
-    #[must_use]
-    pub fn new(root: Root, watchlist: Watchlist) -> Self {
-        let os = platform::os_release(&root);
-        Self { root, os, watchlist }
+    /// Reads what all sources need to know about the machine, without a time limit.
+    #[cfg(test)]
+    pub(crate) fn new(root: Root, watchlist: Watchlist) -> Self {
+        let os = os_release(&root);
+        Self { root: Arc::new(root), os, watchlist }
+    }
+}
+
+/// The operating system of a machine by `os-release`.
+///
+/// # Errors
+/// Why it is unknown.
+pub fn os_release(root: &Root) -> Result<OsRelease, OsUnknown> {
+    platform::os_release(root)
+}
+
+/// Why the operating system is unknown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct OsUnknown {
+    /// `failed`, `denied` or `timed-out`.
+    pub outcome: Outcome,
+    /// The reason, for people.
+    pub reason: String,
+}
+
+impl OsUnknown {
+    fn failed(reason: &str) -> Self {
+        Self { outcome: Outcome::Failed, reason: reason.to_owned() }
+    }
+
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "other systems have no os-release"))]
+    fn of_error(what: &str, error: &io::Error) -> Self {
+        let outcome = if is_denied(error) { Outcome::Denied } else { Outcome::Failed };
+        Self { outcome, reason: error_reason(what, error) }
+    }
+
+    /// The reading of a source that found these without knowing the system.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "other systems have no os-release"))]
+    fn reading(&self, observations: Vec<Observation>) -> SourceReading {
+        let reading = SourceReading::partial(observations, self.reason.clone());
+        if self.outcome == Outcome::TimedOut { SourceReading { outcome: self.outcome, ..reading } } else { reading }
     }
 }
 
@@ -117,6 +157,15 @@ impl SourceReading {
             reason: reason.into(),
             observations: Vec::new(),
             home_items: Vec::new(),
+        }
+    }
+
+    /// Adds what is unknown of the facts and the state of the machine, because a read hangs.
+    pub fn add_unknown(&mut self, reasons: &[String]) {
+        if !reasons.is_empty() {
+            self.outcome = Outcome::TimedOut;
+            let own = Some(&self.reason).filter(|reason| !reason.is_empty());
+            self.reason = own.into_iter().chain(reasons).map(String::as_str).collect::<Vec<_>>().join("; ");
         }
     }
 
@@ -199,22 +248,41 @@ pub fn watch_places(watchlist: &Watchlist) -> Vec<Place> {
     own.chain(listed).collect()
 }
 
-/// The facts about the machine, from the running system or from the files of the root only.
+/// The record of a machine before any part is read.
 #[must_use]
-pub fn facts(context: &ScanContext) -> HostFacts {
-    platform::facts(context)
+pub fn record(context: &ScanContext) -> Record {
+    Record::of(platform::facts(context), HostState::default())
 }
 
-/// What differs from host to host and from day to day. `units` are the services that the source `systemd-units` found, and
-/// `units_outcome` how completely. A root that is not running has no state.
+/// The parts that facts consist of.
 #[must_use]
-pub fn state(context: &ScanContext, units: &[String], units_outcome: Outcome) -> HostState {
-    if context.root.is_running_system() { platform::state(context, units, units_outcome) } else { HostState::default() }
+pub fn fact_parts(context: &ScanContext) -> &'static [Part] {
+    platform::fact_parts(context.root.is_running_system())
 }
 
-/// Home directories, and parents of home directories with a trailing slash (`/home/`): no path below them may leave with a
-/// user name in it.
+/// The parts that the state consists of, and the home directories.
 #[must_use]
-pub fn homes(context: &ScanContext) -> Vec<String> {
-    platform::homes(context)
+pub fn state_parts(context: &ScanContext) -> &'static [Part] {
+    platform::state_parts(context.root.is_running_system())
+}
+
+/// Completes the state with the services that the source `systemd-units` found. `units_outcome` says how completely. A root
+/// that is not running has no state.
+pub fn finish(record: &mut Record, context: &ScanContext, units: &[String], units_outcome: Outcome) {
+    if context.root.is_running_system() {
+        platform::finish(record, context, units, units_outcome);
+    }
+}
+
+/// Parents of home directories, and those of system accounts that people use, on every machine of this platform: `/home/`,
+/// `/root`.
+#[must_use]
+pub const fn known_homes() -> &'static [&'static str] {
+    platform::HOMES
+}
+
+/// The top folders in which nobody has a home directory, apart from [`known_homes`].
+#[must_use]
+pub const fn system_folders() -> &'static [&'static str] {
+    platform::SYSTEM_FOLDERS
 }

@@ -1,5 +1,6 @@
 //! What one host, token, address or operator may take: each bound is tested against the real programs. One file a subject.
 
 mod budgets;
+mod hung_disk;
 mod listeners;
 mod settings;

@@ -16,6 +16,7 @@ pub mod canned;
 pub mod chance;
 pub mod door;
 pub mod eventually;
+pub mod hung;
 pub mod lab;
 pub mod left_out;
 pub mod pki;

@@ -8,7 +8,7 @@ use super::state_files::{self, StateFileError};
 use super::{AppError, enrollment, now, scan_options};
 use crate::config::{Settings, WatchlistPolicy};
 use crate::identity::{Identity, IdentityStore};
-use crate::scan::{ScanResult, StuckSources, scan_root};
+use crate::scan::{ScanMemory, ScanResult, scan_root};
 use crate::schedule;
 use crate::sources::root::Root;
 use crate::spool::Spool;
@@ -64,7 +64,7 @@ pub struct Agent {
     acknowledged: Option<Digest>,
     /// The TLS settings and the identity they were built from. Kept between calls for their session tickets.
     tls: Option<(Identity, Tls)>,
-    stuck: StuckSources,
+    memory: ScanMemory,
     /// The label of a snapshot that is neither spooled nor delivered.
     unspooled: Option<String>,
     /// The collector demands a new key at once.
@@ -100,7 +100,7 @@ impl Agent {
             watchlist: state_files::current_watchlist(&settings),
             acknowledged: state_files::last_acknowledged(dir),
             tls: None,
-            stuck: StuckSources::default(),
+            memory: ScanMemory::default(),
             unspooled: None,
             new_key_demanded: false,
             clock: now,
@@ -185,7 +185,7 @@ impl Agent {
     /// Scans, and writes the snapshot to the spool unless the collector has it already. A spool that cannot be written is
     /// not an error: the snapshot can still be delivered at once.
     pub(super) async fn take_snapshot(&mut self, root: Root) -> Result<TakenSnapshot, AppError> {
-        let options = scan_options(&self.settings, self.watchlist.clone(), self.stuck.clone());
+        let options = scan_options(&self.settings, self.watchlist.clone(), self.memory.clone());
         let observed_at = self.now();
         // On this thread the scan would block the signals and the watchdog, which run on the same runtime.
         let scan = tokio::task::spawn_blocking(move || scan_root(root, &options));

@@ -2,16 +2,18 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
 
-use muster_proto::model::{EnrollmentToken, RefusalClass, Timestamp, TokenError};
+use muster_proto::model::{EnrollmentToken, HostFacts, RefusalClass, Timestamp, TokenError};
 
 use super::state_files;
 use crate::config::Settings;
+use crate::deadline::{self, StuckWork, Unfinished};
 use crate::identity::{self, Identity, IdentityError, IdentityStore};
 use crate::os;
-use crate::scan::ScanOptions;
+use crate::scan::{self, ScanOptions};
 use crate::sources::root::{Root, RootError};
-use crate::sources::{self, ScanContext};
 use crate::uplink::{self, ConnectError, Target, UplinkError};
 
 /// Why an enrollment failed.
@@ -53,6 +55,9 @@ pub enum EnrollError {
     /// The running system, or the directory of another machine's files, cannot be opened.
     #[error("cannot read the facts of the machine")]
     Root(#[from] RootError),
+    /// The machine id or the facts could not be read in time.
+    #[error("cannot read the machine id")]
+    Machine(#[source] Unfinished),
     /// The collector refused: usually the token is used up, revoked, expired or unknown.
     #[error("the collector refused the enrollment: {message}")]
     Refused {
@@ -76,6 +81,7 @@ impl EnrollError {
             Self::Uplink(error) => error.advice(),
             Self::NoCollector => Some("use --collector URL, or set `collector` in the configuration file"),
             Self::File { .. } | Self::StateDir { .. } | Self::Identity(_) | Self::Root(_) => None,
+            Self::Machine(_) => Some("check the disk that does not answer, then enroll again"),
         }
     }
 }
@@ -143,9 +149,7 @@ pub async fn enroll(
         Some(identity) => identity.key,
     };
     let key = store.key(number)?;
-    let context = ScanContext::new(root, ScanOptions::default().watchlist);
-    let facts = sources::facts(&context).cleaned();
-    let fingerprint = fingerprint(&context.root);
+    let (facts, fingerprint) = about_machine(root, settings.scan_time_limit).await?;
     let identity = uplink::enroll(&target, token, &key, facts, fingerprint, now).await?;
     store.save(&identity)?;
     tracing::info!(host = %identity.host_id, site = %identity.site, collector, token.id = %token.id, "enrolled");
@@ -155,6 +159,22 @@ pub async fn enroll(
     }
     Ok(identity)
 }
+
+/// Facts and fingerprint of the machine. Without its fingerprint a machine that enrolls again would be another host, so a
+/// machine id that cannot be read in time is an error.
+async fn about_machine(root: Root, limit: Duration) -> Result<(HostFacts, Option<[u8; 32]>), EnrollError> {
+    let options = ScanOptions { time_limit: limit, ..ScanOptions::default() };
+    let read = move || {
+        let id = deadline::run("machine-id", limit, &STUCK, move || (fingerprint(&root), root));
+        id.map(|(fingerprint, root)| (scan::read_facts(root, &options), fingerprint))
+    };
+    // Twice the limit and more: first the machine id, then the facts.
+    let read = deadline::run_async("enrollment", limit * 3, &STUCK, read).await;
+    read.and_then(|read| read).map_err(EnrollError::Machine)
+}
+
+/// Reads of an earlier attempt that hang. A service with a token tries again and again.
+static STUCK: LazyLock<StuckWork> = LazyLock::new(StuckWork::default);
 
 /// The fingerprint of the machine whose files are read. Without it, the collector would take every image that this machine
 /// enrolls for this machine itself.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use muster_proto::model::{Digest, Watchlist};
 
 use crate::config::{Settings, WatchlistPolicy};
+use crate::deadline;
 use crate::identity::{Identity, IdentityError, IdentityStore};
 use crate::os;
 use crate::sources::watchlist::{self, WatchlistFile};
@@ -112,7 +113,9 @@ pub fn current_watchlist(settings: &Settings) -> Watchlist {
     if settings.watchlist == WatchlistPolicy::Builtin {
         return builtin;
     }
-    let Ok(bytes) = std::fs::read(watchlist_file(&settings.state_dir)) else { return builtin };
+    let path = watchlist_file(&settings.state_dir);
+    deadline::reading(&path.to_string_lossy());
+    let Ok(bytes) = std::fs::read(path) else { return builtin };
     match serde_json::from_slice::<WatchlistFile>(&bytes) {
         // This version of the agent may have stricter limits than the one that saved the list.
         Ok(file) if file.version >= builtin.version => watchlist::accept(file.into()).0,

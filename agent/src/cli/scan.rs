@@ -11,13 +11,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use muster_proto::canonical;
-use muster_proto::model::{Observation, Outcome, Platform, SnapshotEntry, SourceName, UserScope};
+use muster_proto::model::{Observation, Outcome, Platform, SnapshotEntry, SourceName, UserScope, Watchlist};
 use muster_proto::terminal::{Cell, Paint, Progress, Table};
 use serde_json::{Value, json};
 
 use super::Output;
 use crate::app;
 use crate::config::{ConfigFaults, Flags, Settings};
+use crate::deadline::{self, StuckWork};
 use crate::identity;
 use crate::scan::{ScanOptions, ScanResult, scan_root};
 use crate::sources::root::Root;
@@ -37,6 +38,9 @@ pub(super) struct Arguments {
     /// Also print everything that would be sent: facts, state, snapshot and section digests
     #[arg(long)]
     show_sent: bool,
+    /// Also print every path that was read, or that was found not to exist
+    #[arg(long)]
+    show_read: bool,
     /// Which software in home directories to attribute to users [default: scan.user_scope in the configuration file,
     /// otherwise watchlist]; user pseudonyms are new for every scan
     #[arg(long, value_name = "SCOPE", value_parser = super::one_of::<UserScope>(scope_names()))]
@@ -93,8 +97,9 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
         Some(dir) => Root::below(dir)?,
         None => Root::running_system()?,
     };
+    let root = if arguments.show_read { root.recording() } else { root };
     let from_settings = settings.as_ref().map_or_else(ScanOptions::default, |settings| ScanOptions {
-        watchlist: app::current_watchlist(settings),
+        watchlist: watchlist(settings),
         time_limit: settings.scan_time_limit,
         ..ScanOptions::default()
     });
@@ -131,6 +136,16 @@ fn settings(flags: &Flags) -> Result<Option<Settings>, ConfigFaults> {
         }
         Err(faults) => Err(faults),
     }
+}
+
+/// The watchlist that the service uses. The state directory may be on a disk that does not answer.
+fn watchlist(settings: &Settings) -> Watchlist {
+    let own = settings.clone();
+    let read = move || app::current_watchlist(&own);
+    deadline::run("watchlist", deadline::OWN_FILES, &StuckWork::default(), read).unwrap_or_else(|unfinished| {
+        tracing::warn!(error = %unfinished, "cannot read the saved watchlist; using the built-in one");
+        sources::watchlist::builtin()
+    })
 }
 
 /// Calls `show` for each source with its outcome and its observations.
@@ -210,6 +225,9 @@ fn ndjson(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> anyhow:
             line(out, &json!({ "record": name, name: value }))?;
         }
     }
+    for (path, by) in &result.accessed {
+        line(out, &json!({ "record": "read", "path": path, "by": by }))?;
+    }
     each_source(result, |record, observations| {
         line(out, &record)?;
         observations.iter().try_for_each(|observation| line(out, &observation_record(record.source, observation)))
@@ -226,6 +244,9 @@ fn json_document(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> 
         Ok(())
     })?;
     let mut document = json!({ "outcomes": outcomes, "observations": all });
+    if !result.accessed.is_empty() {
+        document["read"] = result.accessed.iter().map(|(path, by)| json!({ "path": path, "by": by })).collect();
+    }
     if show_sent {
         document["sent"] = sent(result).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     }
@@ -243,6 +264,14 @@ fn table(result: &ScanResult, arguments: &Arguments, paint: &Paint) -> anyhow::R
         for (name, value) in sent(result) {
             page.push_str(&format!("{name}: {}\n\n", serde_json::to_string_pretty(&value)?));
         }
+    }
+    if !result.accessed.is_empty() {
+        let mut read = Table::new(&["read", "by"]);
+        for (path, by) in &result.accessed {
+            let by: Vec<&str> = by.iter().map(String::as_str).collect();
+            read.row(vec![Cell::text(path), Cell::text(by.join(", "))]);
+        }
+        page.push_str(&format!("{}\n", read.text(paint)));
     }
     let mut outcomes = Table::new(&["source", "outcome", "items", "ms", "reason"]);
     let mut advice = Vec::new();

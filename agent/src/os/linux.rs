@@ -34,7 +34,10 @@ pub(super) fn default_state_dir() -> PathBuf {
 pub(super) fn machine_id() -> Option<String> {
     ["/etc/machine-id", "/var/lib/dbus/machine-id"]
         .iter()
-        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .filter_map(|path| {
+            crate::deadline::reading(path);
+            std::fs::read_to_string(path).ok()
+        })
         .map(|text| text.trim().to_owned())
         // During the first boot the file may say "uninitialized" (machine-id(5)).
         .find(|text| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))

@@ -3,18 +3,28 @@
 
 use muster_proto::model::Observation;
 
+use crate::sources;
+
 /// Replaces home directories by `~`.
 #[derive(Debug)]
 pub(super) struct Redactor {
     /// Home directories, and parents of home directories with a trailing slash (`/home/`), longest first.
     homes: Vec<String>,
+    /// Whether there may be more of them.
+    more: bool,
 }
 
 impl Redactor {
     pub(super) fn new(mut homes: Vec<String>) -> Self {
         homes.sort_by_key(|home| std::cmp::Reverse(home.len()));
         homes.dedup();
-        Self { homes }
+        Self { homes, more: false }
+    }
+
+    /// For a machine whose home directories are unknown: only paths in folders of the system are kept.
+    pub(super) fn without_accounts() -> Self {
+        let homes = sources::known_homes().iter().map(|home| (*home).to_owned()).collect();
+        Self { more: true, ..Self::new(homes) }
     }
 
     pub(super) fn redact(&self, observation: &mut Observation) {
@@ -40,6 +50,11 @@ impl Redactor {
                     clean.push('~');
                     rest = &rest[length..];
                 }
+                // Where the name of a person ends is unknown too.
+                None if self.more && begins && !is_of_system(rest) => {
+                    clean.push('~');
+                    return clean;
+                }
                 None => {
                     clean.push('/');
                     rest = &rest[1..];
@@ -53,6 +68,12 @@ impl Redactor {
         clean.push_str(rest);
         clean
     }
+}
+
+fn is_of_system(path: &str) -> bool {
+    let rest = &path[1..];
+    let first = &rest[..rest.find(['/', ' ', ':', ',', ';', '"', '\'', ')', '*']).unwrap_or(rest.len())];
+    first.is_empty() || sources::system_folders().contains(&first)
 }
 
 /// The length of the home directory at the start of the text: `/srv/jane`, or `/home/` plus the name behind it.
@@ -86,6 +107,22 @@ mod tests {
             ("/opt/root", "/opt/root"),
             ("cannot read /home/jane/a: not found", "cannot read ~/a: not found"),
             ("no path", "no path"),
+        ] {
+            assert_eq!(redactor.text(text), clean, "{text}");
+        }
+    }
+
+    #[test]
+    fn without_accounts_only_paths_of_the_system_are_kept() {
+        let redactor = Redactor::without_accounts();
+        for (text, clean) in [
+            ("/opt/kaspersky/kesl", "/opt/kaspersky/kesl"),
+            ("/usr/bin/x --log=/srv/people/jane/x", "/usr/bin/x --log=~"),
+            ("/home/jane/.local/bin/x", "~/.local/bin/x"),
+            ("/srv/people/Jane Doe/bin/x", "~"),
+            ("cannot read /jane: not found", "cannot read ~"),
+            ("/", "/"),
+            ("/var/lib/a and /data/jane", "/var/lib/a and ~"),
         ] {
             assert_eq!(redactor.text(text), clean, "{text}");
         }

@@ -30,13 +30,14 @@ mod trust_store;
 mod watch_paths_tests;
 mod watched_processes;
 
-use muster_proto::model::{HostFacts, HostState, Outcome, Platform};
+use muster_proto::model::{HostFacts, Outcome, Platform};
 
 pub(super) use places::PLACES;
 
 use super::parse::os_release::OsRelease;
+use super::record::{Part, Record};
 use super::root::Root;
-use super::{ScanContext, Source, error_reason, is_absent, portable};
+use super::{OsUnknown, ScanContext, Source, is_absent, portable};
 
 pub(super) const PLATFORM: Platform = Platform::Linux;
 
@@ -59,31 +60,50 @@ pub(super) fn all() -> Vec<Box<dyn Source>> {
     ]
 }
 
-pub(super) fn os_release(root: &Root) -> Result<OsRelease, String> {
+pub(super) fn os_release(root: &Root) -> Result<OsRelease, OsUnknown> {
     for path in ["/etc/os-release", "/usr/lib/os-release"] {
         match root.read_text(path) {
             Ok(text) => return Ok(OsRelease::parse(&text)),
             Err(error) if is_absent(&error) => {}
-            Err(error) => return Err(error_reason(path, &error)),
+            Err(error) => return Err(OsUnknown::of_error(path, &error)),
         }
     }
-    Err("/etc/os-release and /usr/lib/os-release are missing".to_owned())
+    Err(OsUnknown::failed("/etc/os-release and /usr/lib/os-release are missing"))
 }
 
 pub(super) fn facts(context: &ScanContext) -> HostFacts {
     host::facts(context)
 }
 
-pub(super) fn state(context: &ScanContext, units: &[String], units_outcome: Outcome) -> HostState {
-    state::state(context, units, units_outcome)
+pub(super) fn finish(record: &mut Record, context: &ScanContext, units: &[String], units_outcome: Outcome) {
+    state::finish(record, context, units, units_outcome);
 }
 
-pub(super) fn homes(context: &ScanContext) -> Vec<String> {
-    let accounts = context.root.read_text("/etc/passwd").unwrap_or_default();
-    let mut homes: Vec<String> = accounts.lines().filter_map(home_of_person).collect();
-    homes.extend(["/root", "/home/", "/var/home/", "/export/home/"].map(str::to_owned));
-    homes
+pub(super) const fn fact_parts(running: bool) -> &'static [Part] {
+    if running { &[] } else { host::PARTS }
 }
+
+pub(super) const fn state_parts(running: bool) -> &'static [Part] {
+    if running { RUNNING } else { &[people::HOMES] }
+}
+
+const RUNNING: &[Part] = &{
+    let mut parts = [people::HOMES; state::PARTS.len() + 1];
+    let mut at = 0;
+    while at < state::PARTS.len() {
+        parts[at + 1] = state::PARTS[at];
+        at += 1;
+    }
+    parts
+};
+
+/// Parents of home directories, and root's own, on every system.
+pub(super) const HOMES: &[&str] = &["/root", "/home/", "/var/home/", "/export/home/"];
+
+pub(super) const SYSTEM_FOLDERS: &[&str] = &[
+    "bin", "boot", "dev", "etc", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "opt", "ostree", "proc", "run",
+    "sbin", "snap", "sys", "sysroot", "usr", "var",
+];
 
 /// The home directory of an account in `/etc/passwd` that may belong to a person. System accounts have ids below 1000, and
 /// home directories that are not personal.

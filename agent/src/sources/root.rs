@@ -3,15 +3,18 @@
 //! Every file access of every source goes through [`Root`]. Paths are absolute on the scanned machine. Symbolic links,
 //! absolute ones and `..` included, resolve inside the root: a link to `/etc/passwd` in an image is the image's file.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use muster_proto::model::Timestamp;
 
 use super::parse::paged::Storage;
+use crate::deadline::{self, StuckWork};
 
 #[cfg(target_os = "linux")]
 #[path = "root/linux.rs"]
@@ -19,6 +22,12 @@ mod platform;
 #[cfg(not(target_os = "linux"))]
 #[path = "root/plain.rs"]
 mod platform;
+
+/// Every path that was accessed, with the names of the threads that did it.
+pub type Accesses = BTreeMap<String, BTreeSet<String>>;
+
+/// Roots that do not open. They are opened again for every scan.
+static STUCK: LazyLock<StuckWork> = LazyLock::new(StuckWork::default);
 
 /// The machine to scan.
 #[derive(Debug)]
@@ -28,9 +37,8 @@ pub struct Root {
     given: PathBuf,
     /// The scan is over; further reads fail.
     closed: AtomicBool,
-    /// Every path that was accessed, for the test that compares them with the watched places.
-    #[cfg(test)]
-    pub(super) accessed: std::sync::Mutex<std::collections::BTreeSet<String>>,
+    /// Every path that was accessed, if somebody wants to know.
+    accessed: Option<Mutex<Accesses>>,
 }
 
 /// The kind of a file.
@@ -167,9 +175,7 @@ impl Root {
     /// # Errors
     /// The root directory cannot be opened.
     pub fn running_system() -> Result<Self, RootError> {
-        let path = platform::system_root();
-        let place = platform::Place::open(&path).map_err(|source| RootError { path: path.clone(), source })?;
-        Ok(Self::of(place, true, path))
+        Self::opened(platform::system_root(), true)
     }
 
     /// The machine whose files are below `dir`. Nothing of the running system is read.
@@ -177,19 +183,30 @@ impl Root {
     /// # Errors
     /// The path does not exist, is not a directory, or cannot be opened.
     pub fn below(dir: &Path) -> Result<Self, RootError> {
-        let place = platform::Place::open(dir).map_err(|source| RootError { path: dir.to_owned(), source })?;
-        Ok(Self::of(place, false, dir.to_owned()))
+        Self::opened(dir.to_owned(), false)
     }
 
-    fn of(place: platform::Place, running: bool, given: PathBuf) -> Self {
-        Self {
-            place,
-            running,
-            given,
-            closed: AtomicBool::new(false),
-            #[cfg(test)]
-            accessed: std::sync::Mutex::default(),
-        }
+    /// The directory may be on a disk that does not answer.
+    fn opened(path: PathBuf, running: bool) -> Result<Self, RootError> {
+        let dir = path.clone();
+        let opened =
+            deadline::run(&path.to_string_lossy(), deadline::OWN_FILES, &STUCK, move || platform::Place::open(&dir));
+        let opened = opened.map_err(io::Error::from).and_then(|opened| opened);
+        let place = opened.map_err(|source| RootError { path: path.clone(), source })?;
+        Ok(Self { place, running, given: path, closed: AtomicBool::new(false), accessed: None })
+    }
+
+    /// Records every path that is accessed from now on.
+    #[must_use]
+    pub fn recording(self) -> Self {
+        Self { accessed: Some(Mutex::default()), ..self }
+    }
+
+    /// Every path that was accessed since [`Self::recording`].
+    #[must_use]
+    pub fn accessed(&self) -> Accesses {
+        let Some(accessed) = &self.accessed else { return Accesses::new() };
+        accessed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Makes every further access fail. An abandoned source then ends soon, instead of reading a huge tree to its end.
@@ -198,10 +215,13 @@ impl Root {
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    #[cfg_attr(not(test), expect(unused_variables, reason = "only a test records the paths"))]
     fn at(&self, path: &str) -> io::Result<&platform::Place> {
-        #[cfg(test)]
-        self.accessed.lock().expect("unpoisoned").insert(path.to_owned());
+        if let Some(accessed) = &self.accessed {
+            let mut accessed = accessed.lock().unwrap_or_else(PoisonError::into_inner);
+            let by = std::thread::current().name().unwrap_or_default().to_owned();
+            accessed.entry(path.to_owned()).or_default().insert(by);
+        }
+        deadline::reading(path);
         if self.closed.load(Ordering::Relaxed) { Err(io::ErrorKind::TimedOut.into()) } else { Ok(&self.place) }
     }
 
@@ -314,7 +334,7 @@ impl Root {
     /// # Errors
     /// As the system says.
     pub fn directory(&self, path: &str) -> io::Result<File> {
-        self.place.directory(path)
+        self.at(path)?.directory(path)
     }
 
     /// The times of a file; links are followed.

@@ -3,7 +3,9 @@
 use muster_proto::model::{HostFacts, Kind, Observation, SourceName};
 
 use super::PLATFORM;
+use crate::sources::parse::os_release::OsRelease;
 use crate::sources::parse::{dpkg, elf};
+use crate::sources::record::Part;
 use crate::sources::root::Root;
 use crate::sources::{ScanContext, Source, SourceReading, portable};
 
@@ -29,7 +31,12 @@ impl Source for Host {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        let facts = facts(context);
+        let (kernel, architecture) = if context.root.is_running_system() {
+            let facts = facts(context);
+            (facts.kernel, facts.architecture)
+        } else {
+            (newest_kernel(&context.root), architecture(&context.root))
+        };
         let mut observations = Vec::new();
         if let Ok(os) = &context.os {
             let id = if os.field("ID").is_empty() { "linux" } else { os.field("ID") };
@@ -42,13 +49,13 @@ impl Source for Host {
             }
             observations.push(observation);
         }
-        if !facts.kernel.is_empty() {
-            let mut kernel = Observation::new(Kind::Kernel, "linux");
-            kernel.version = facts.kernel;
-            observations.push(kernel);
+        if !kernel.is_empty() {
+            let mut observation = Observation::new(Kind::Kernel, "linux");
+            observation.version = kernel;
+            observations.push(observation);
         }
-        if !facts.architecture.is_empty() {
-            let mut machine = Observation::new(Kind::Machine, facts.architecture);
+        if !architecture.is_empty() {
+            let mut machine = Observation::new(Kind::Machine, architecture);
             if context.root.is_running_system() {
                 machine.attributes.insert("virtualisation".to_owned(), virtualisation(&context.root).to_owned());
             }
@@ -63,30 +70,47 @@ impl Source for Host {
         }
         match &context.os {
             Ok(_) => SourceReading::complete(observations),
-            Err(reason) => SourceReading::partial(observations, reason.clone()),
+            Err(unknown) => unknown.reading(observations),
         }
     }
 }
 
+/// The facts that are known without reading a file. Those of a root that is not running are in [`PARTS`].
 pub(in crate::sources) fn facts(context: &ScanContext) -> HostFacts {
-    let mut facts = if context.root.is_running_system() {
-        portable::machine::facts(PLATFORM, false)
-    } else {
-        HostFacts {
-            hostname: hostname(&context.root),
-            platform: PLATFORM,
-            os_name: String::new(),
-            kernel: newest_kernel(&context.root),
-            architecture: architecture(&context.root),
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            offline_root: true,
-        }
-    };
-    if let Ok(os) = &context.os {
-        facts.os_name = os.pretty_name();
+    let os_name = context.os.as_ref().map(OsRelease::pretty_name).unwrap_or_default();
+    if context.root.is_running_system() {
+        return HostFacts { os_name, ..portable::machine::kernel_facts(PLATFORM) };
     }
-    facts
+    HostFacts { os_name, ..portable::machine::no_facts(PLATFORM, true) }
 }
+
+/// The facts of a root that is not running.
+pub(super) const PARTS: &[Part] = &[
+    Part {
+        what: "the host name",
+        read: |context| {
+            let name = hostname(&context.root);
+            Box::new(move |record| record.facts.hostname = name)
+        },
+        unread: |_| {},
+    },
+    Part {
+        what: "the kernel release",
+        read: |context| {
+            let kernel = newest_kernel(&context.root);
+            Box::new(move |record| record.facts.kernel = kernel)
+        },
+        unread: |_| {},
+    },
+    Part {
+        what: "the architecture",
+        read: |context| {
+            let architecture = architecture(&context.root);
+            Box::new(move |record| record.facts.architecture = architecture)
+        },
+        unread: |_| {},
+    },
+];
 
 fn hostname(root: &Root) -> String {
     let text = root.read_text("/etc/hostname").unwrap_or_default();

@@ -5,17 +5,38 @@
 
 use std::collections::BTreeSet;
 
-use super::home_of_person;
 use super::reading_builder::ReadingBuilder;
-use crate::sources::ScanContext;
+use super::{HOMES as KNOWN_HOMES, home_of_person};
 use crate::sources::parse::mounts::Mounts;
+use crate::sources::record::Part;
+use crate::sources::{ScanContext, is_absent};
 
 const ACCOUNTS: &str = "/etc/passwd";
+/// More than a million accounts.
+const ACCOUNTS_BYTES: usize = 16 * 1024 * 1024;
+
+/// The home directories that must not appear in what is sent. Of accounts that cannot be read they are unknown.
+pub(super) const HOMES: Part = Part {
+    what: "the home directories",
+    read: |context| {
+        let accounts = match context.root.read(ACCOUNTS, ACCOUNTS_BYTES) {
+            Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if is_absent(&error) => Some(String::new()),
+            Err(_) => None,
+        };
+        let homes = accounts.map(|accounts| {
+            let known = KNOWN_HOMES.iter().map(|home| (*home).to_owned());
+            known.chain(accounts.lines().filter_map(home_of_person)).collect()
+        });
+        Box::new(move |record| record.homes = homes)
+    },
+    unread: |record| record.homes = None,
+};
 
 /// Every home directory on a local disk. Skipped ones are recorded as a problem.
 pub(super) fn local_homes(context: &ScanContext, builder: &mut ReadingBuilder) -> BTreeSet<String> {
     let mounts = mounts(context, builder);
-    let passwd = builder.read(context, ACCOUNTS, 16 * 1024 * 1024).unwrap_or_else(|| {
+    let passwd = builder.read(context, ACCOUNTS, ACCOUNTS_BYTES).unwrap_or_else(|| {
         builder.problem(format!("{ACCOUNTS} is missing, so the home directories are unknown"));
         Vec::new()
     });

@@ -4,13 +4,29 @@ use muster_proto::model::{HostFacts, Platform};
 use sysinfo::System;
 
 /// The facts about the running system; empty where it does not say.
-pub(in crate::sources) fn facts(platform: Platform, offline_root: bool) -> HostFacts {
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "there it reads files, which may hang"))]
+pub(in crate::sources) fn facts(platform: Platform) -> HostFacts {
+    HostFacts { os_name: System::long_os_version().unwrap_or_default(), ..kernel_facts(platform) }
+}
+
+/// What the kernel says about the running system, without any file.
+pub(in crate::sources) fn kernel_facts(platform: Platform) -> HostFacts {
     HostFacts {
         hostname: System::host_name().unwrap_or_default(),
-        platform,
-        os_name: System::long_os_version().unwrap_or_default(),
         kernel: System::kernel_version().unwrap_or_default(),
         architecture: System::cpu_arch(),
+        ..no_facts(platform, false)
+    }
+}
+
+/// The facts of a machine of which nothing is known.
+pub(in crate::sources) fn no_facts(platform: Platform, offline_root: bool) -> HostFacts {
+    HostFacts {
+        hostname: String::new(),
+        platform,
+        os_name: String::new(),
+        kernel: String::new(),
+        architecture: String::new(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         offline_root,
     }

@@ -14,7 +14,6 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::limits;
 use muster_proto::model::{Outcome, RealtimeEvidence};
 
 use super::super::watched_processes::WatchedProcesses;
@@ -42,30 +41,18 @@ struct HooksOfName {
     incomplete: bool,
 }
 
-pub(super) fn of(
-    context: &ScanContext,
-    watched_processes: Result<&WatchedProcesses, &Outcome>,
-) -> (Vec<RealtimeEvidence>, Outcome) {
+/// The evidence of files: loaded modules and settings.
+pub(super) fn of_files(context: &ScanContext) -> Vec<RealtimeEvidence> {
     let mut evidence = settings(context);
     evidence.extend(modules(context));
-    let mut outcome = match watched_processes {
-        Ok(watched_processes) => {
-            let (found, outcome) = processes(context, watched_processes);
-            evidence.extend(found);
-            outcome
-        }
-        Err(outcome) => *outcome,
-    };
-    evidence.sort();
-    evidence.dedup();
-    if evidence.len() > limits::REALTIME_PER_HOST {
-        evidence.truncate(limits::REALTIME_PER_HOST);
-        outcome = Outcome::Partial;
-    }
-    (evidence, outcome)
+    evidence
 }
 
-fn processes(context: &ScanContext, watched_processes: &WatchedProcesses) -> (Vec<RealtimeEvidence>, Outcome) {
+/// The evidence of processes, and how completely they could be read.
+pub(super) fn of_processes(
+    context: &ScanContext,
+    watched_processes: &WatchedProcesses,
+) -> (Vec<RealtimeEvidence>, Outcome) {
     let mut held: BTreeMap<&str, HooksOfName> = BTreeMap::new();
     let mut evidence = Vec::new();
     let mut outcome = if watched_processes.processes.is_empty() { Outcome::Empty } else { Outcome::Found };
@@ -166,7 +153,12 @@ mod tests {
             ..Watchlist::default()
         };
         let context = ScanContext::new(Root::below(root.path()).expect("a root"), watchlist);
-        let (evidence, outcome) = of(&context, WatchedProcesses::of(&context).as_ref());
+        let processes = WatchedProcesses::of(&context);
+        let found = processes.as_ref().map(|processes| of_processes(&context, processes));
+        let (mut evidence, outcome) = found.unwrap_or_else(|outcome| (Vec::new(), *outcome));
+        evidence.extend(of_files(&context));
+        evidence.sort();
+        evidence.dedup();
         let row = |one: &RealtimeEvidence| format!("{} {}", one.place, if one.on { "on" } else { "off" });
         (evidence.iter().map(row).collect(), outcome)
     }

@@ -38,21 +38,19 @@ const STATED: &[(&str, Reader)] = &[
     ("/usr/local/maldetect/sigs/maldet.sigs.ver", of_dated_version),
 ];
 
-pub(super) fn of(context: &ScanContext) -> Vec<SignatureState> {
-    let mut found = clamav(context);
-    found.extend(symantec(context));
+/// Of every product except ClamAV, whose databases may be in many directories.
+pub(super) fn of_others(context: &ScanContext) -> Vec<SignatureState> {
+    let mut found = Vec::from_iter(symantec(context));
     found.extend(STATED.iter().filter_map(|(path, read)| stated(context, path, *read)));
     found.extend(WRITTEN.iter().filter_map(|(dir, ending)| written(context, dir, ending)));
     found.extend(WRITTEN_FILES.iter().filter_map(|path| {
         let modified = context.root.times(path).ok()?.modified;
         Some(by_time(path, modified))
     }));
-    found.sort();
-    found.truncate(limits::SIGNATURES_PER_HOST);
     found
 }
 
-fn clamav(context: &ScanContext) -> Vec<SignatureState> {
+pub(super) fn clamav(context: &ScanContext) -> Vec<SignatureState> {
     let mut configurations: Vec<String> = CLAMAV_CONFIGURATIONS.iter().map(|path| (*path).to_owned()).collect();
     let instances = context.root.list(CLAMAV_INSTANCES).unwrap_or_default();
     configurations.extend(instances.into_iter().take(16).map(|entry| format!("{CLAMAV_INSTANCES}/{}", entry.name)));
@@ -112,7 +110,10 @@ mod tests {
         let context = ScanContext::new(Root::below(root.path()).expect("a root"), Watchlist::default());
         let day = |at: Option<Timestamp>| at.map_or_else(|| "no day".to_owned(), |at| at.to_rfc3339()[..10].to_owned());
         let row = |one: SignatureState| format!("{} {} {}", one.place, one.version, day(one.released));
-        of(&context).into_iter().map(row).collect()
+        let mut found = clamav(&context);
+        found.extend(of_others(&context));
+        found.sort();
+        found.into_iter().map(row).collect()
     }
 
     #[test]

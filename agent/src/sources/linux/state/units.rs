@@ -4,35 +4,36 @@
 use std::collections::BTreeSet;
 
 use muster_proto::limits;
-use muster_proto::model::{Outcome, UnitState};
+use muster_proto::model::{Outcome, UnitState, Watchlist};
 
-use super::super::watched_processes::WatchedProcesses;
-use crate::sources::ScanContext;
 use crate::sources::watchlist::matches;
 
-/// `units` are those that the source `systemd-units` found, and `outcome` says how completely.
+/// `running` are the units with a process. `units` are those that the source `systemd-units` found, and `outcome` says how
+/// completely.
 pub(super) fn of(
-    context: &ScanContext,
-    watched_processes: Result<&WatchedProcesses, &Outcome>,
+    watchlist: &Watchlist,
+    running: Result<&BTreeSet<String>, &Outcome>,
+    has_systemd: Result<bool, Outcome>,
     units: &[String],
     outcome: Outcome,
 ) -> (Vec<UnitState>, Outcome) {
-    let is_watched = |unit: &&String| context.watchlist.units.iter().any(|pattern| matches(pattern, unit));
+    let is_watched = |unit: &&String| watchlist.units.iter().any(|pattern| matches(pattern, unit));
     // A running unit may have no file: it was deleted, or the unit is transient. Its processes still show it.
-    let running = watched_processes.map(|watched_processes| watched_processes.units.iter()).unwrap_or_default();
+    let with_process = running.map(BTreeSet::iter).unwrap_or_default();
     let watched: BTreeSet<&String> =
-        units.iter().chain(running).filter(is_watched).take(limits::UNITS_PER_HOST).collect();
+        units.iter().chain(with_process).filter(is_watched).take(limits::UNITS_PER_HOST).collect();
     if watched.is_empty() {
         // There is nothing to check. How certain that is depends on the source of the units.
         return (Vec::new(), if outcome == Outcome::Found { Outcome::Empty } else { outcome });
     }
-    if !matches!(context.root.kind_at("/run/systemd/system"), Ok(Some(_))) {
-        return (Vec::new(), Outcome::NotApplicable);
+    match has_systemd {
+        Ok(true) => {}
+        Ok(false) => return (Vec::new(), Outcome::NotApplicable),
+        Err(outcome) => return (Vec::new(), outcome),
     }
-    match watched_processes {
-        Ok(watched_processes) => {
-            let state =
-                |name: &String| UnitState { name: name.clone(), active: watched_processes.units.contains(name) };
+    match running {
+        Ok(running) => {
+            let state = |name: &String| UnitState { name: name.clone(), active: running.contains(name) };
             let outcome = if outcome.is_complete() { Outcome::Found } else { outcome };
             (watched.into_iter().map(state).collect(), outcome)
         }
