@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use muster_proto::error_chain;
-use muster_proto::model::{RefusalClass, Timestamp};
+use muster_proto::model::Timestamp;
 use muster_proto::terminal::Progress;
 
 pub use agent::{Agent, DeliverySummary};
@@ -43,9 +43,6 @@ pub enum AppError {
     /// The host has no identity, so it has no collector to report to.
     #[error("this host is not enrolled (no identity in {})", .0.display())]
     NotEnrolled(PathBuf),
-    /// The collector has revoked this host, or does not know it.
-    #[error("the collector refuses this host ({0})")]
-    Refused(RefusalClass),
     /// The root to scan cannot be opened.
     #[error("cannot open the system to scan")]
     Root(#[from] RootError),
@@ -78,7 +75,6 @@ impl AppError {
     pub fn advice(&self) -> Option<Cow<'static, str>> {
         let fixed = match self {
             Self::NotEnrolled(state_dir) => return Some(enroll_command(state_dir).into()),
-            Self::Refused(_) => Some("if this host should report, enroll it again with a new token"),
             Self::Busy(_) => Some("stop the service, or use another --state-dir"),
             Self::Uplink(error) => error.advice(),
             Self::Enroll(error) => error.advice(),

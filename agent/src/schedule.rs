@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use muster_proto::model::{Pace, Timestamp};
+use muster_proto::model::{Pace, RefusalClass, Timestamp};
 
 /// The shortest delay between two calls, whatever the collector asks for.
 const MIN_DELAY: Duration = Duration::from_secs(1);
@@ -35,6 +35,8 @@ pub struct CallSchedule {
     failures: u32,
     /// When the last call failed, and until when the agent must not call.
     hold_off: Option<(Timestamp, Timestamp)>,
+    /// The refusal that was reported last.
+    reported: Option<RefusalClass>,
 }
 
 impl CallSchedule {
@@ -51,6 +53,11 @@ impl CallSchedule {
         // could stay silent for a day, and each change would start that day again.
         let (_, until) = self.hold_off.filter(|(from, _)| *from <= now)?;
         Some(until.since(now).min(MAX_DELAY)).filter(|rest| !rest.is_zero())
+    }
+
+    /// Whether a refusal of this class differs from the one that was reported last. It counts as reported then.
+    pub fn is_news(&mut self, class: Option<RefusalClass>) -> bool {
+        std::mem::replace(&mut self.reported, class) != class
     }
 
     /// Records an acknowledged call. Returns the delay until the next one.
@@ -119,6 +126,18 @@ mod tests {
         assert!(renewal_is_due(at(0), at(72), at(48), 0.0));
         assert!(renewal_is_due(at(0), at(72), at(42), 1.0));
         assert!(renewal_is_due(at(0), at(72), at(900), 0.0));
+    }
+
+    #[test]
+    fn a_lasting_refusal_is_news_once_until_a_call_succeeds() {
+        let mut schedule = CallSchedule::default();
+        let revoked = Some(RefusalClass::Revoked);
+        assert!(schedule.is_news(revoked));
+        schedule.failed(Timestamp::from_millis(0), None, 1.0);
+        assert!(!schedule.is_news(revoked), "a failure in between does not make it news");
+        assert!(schedule.is_news(Some(RefusalClass::Unknown)));
+        schedule.acknowledged(Pace::default(), 0.0);
+        assert!(schedule.is_news(Some(RefusalClass::Unknown)));
     }
 
     #[test]

@@ -9,14 +9,14 @@ mod renewal;
 mod restore;
 mod token;
 
-use muster_proto::model::{AccountName, InvalidId, SiteId};
+use muster_proto::model::{AccountName, InvalidId, SiteId, TokenId};
 
 pub use account::{
     AccountRequest, FirstAccount, account_by_token, account_create, account_get, account_list, account_of_caller,
     account_revoke, account_rotate, first_account_create, first_account_find, first_token_keep,
 };
 pub use caller::Caller;
-pub use host::host_revoke;
+pub use host::{HostSelection, host_action};
 pub use renewal::{admin_token_renewed, server_key_renewed};
 pub use restore::restore_record;
 pub use token::{NewEnrollment, enrollment_token_create, enrollment_token_list, enrollment_token_revoke};
@@ -43,6 +43,15 @@ pub enum ActionError {
         "there are 10,000 enrollment tokens, which is the limit; those that expired a year ago are deleted by themselves"
     )]
     TooManyTokens,
+    /// The reason for an action on hosts is empty, too long, or has control characters.
+    #[error("a reason is needed: one line of at most {} bytes", muster_proto::limits::ACTION_REASON_BYTES)]
+    Reason,
+    /// There is no such enrollment token at the caller's sites.
+    #[error("no enrollment token \"{token}\"")]
+    NoToken {
+        /// As asked.
+        token: TokenId,
+    },
     /// The caller is bound to other sites.
     #[error("cannot act on site {site}: your account is bound to {scope}")]
     OtherSite {

@@ -15,6 +15,7 @@ mod exit;
 mod explain;
 mod findings;
 mod host;
+mod host_actions;
 mod hosts;
 mod ledger;
 mod orders;
@@ -29,7 +30,7 @@ use std::io::{self, Write};
 
 use clap::{CommandFactory, FromArgMatches};
 use muster_proto::error_chain;
-use muster_proto::model::Timestamp;
+use muster_proto::model::{HostActionKind, Timestamp};
 use muster_proto::terminal::{Paint, printable};
 
 use args::ledger::{LedgerArgs, LedgerVerb};
@@ -100,7 +101,11 @@ async fn execute(
         }
         Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Revoke(asked)), filter }) => {
             no_list_options(filter == args::HostsFilterArgs::default())?;
-            host::revoke(connect().await?, asked, screen).await
+            host_actions::run(connect().await?, HostActionKind::Revoke, asked, screen).await
+        }
+        Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Release(asked)), filter }) => {
+            no_list_options(filter == args::HostsFilterArgs::default())?;
+            host_actions::run(connect().await?, HostActionKind::Release, asked, screen).await
         }
         Verb::Software(asked) => software::run(connect().await?, asked, screen).await,
         Verb::Host(asked) => host::run(connect().await?, asked, screen).await,
@@ -159,9 +164,13 @@ fn list_options<O: Default + PartialEq>(before: O, after: O) -> Result<O, args::
     }
 }
 
-/// Options of a list mean nothing to `show`. clap could refuse them, but it would refuse the global options too.
+/// Options of a list mean nothing to the other verbs. clap could refuse them, but it would refuse the global options too.
 fn no_list_options(none: bool) -> Result<(), args::WrongUsage> {
-    let refused = || args::WrongUsage("`show` does not take the options of the list".to_owned());
+    let refused = || {
+        args::WrongUsage(
+            "this command does not take the options of the list; give its own options after its name".to_owned(),
+        )
+    };
     if none { Ok(()) } else { Err(refused()) }
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use muster_proto::model::{CollectorStatus, HostCandidate, OrderId, ProductId, RulesRefused, Timestamp};
 
 use crate::rules::{Order, RuleSet};
-use crate::store::{SiteScope, Store, StoreError};
+use crate::store::{SiteScope, Store, StoreError, admin};
 use muster_proto::suggest::did_you_mean;
 
 pub use changes::ChangesAsked;
@@ -151,6 +151,9 @@ impl ReportContext {
     /// The store failed.
     pub async fn status(&self, rules_refused: Option<RulesRefused>) -> Result<CollectorStatus, ReportError> {
         let depth = self.store.queue_depth().await?;
+        let sites = self.sites.clone();
+        let count = move |tx: &mut dyn admin::AdminTx| admin::hosts::count(tx, &sites);
+        let marks = admin::read(self.store.as_ref(), "marks_count", count).await?;
         let lag = depth.oldest.map(|oldest| self.now.since(oldest)).unwrap_or_default();
         let editions = self.store.editions_level().await?;
         Ok(CollectorStatus {
@@ -164,6 +167,7 @@ impl ReportContext {
             editions: editions.held.editions,
             editions_percent: editions.percent(),
             editions_alarm: editions.is_alarming(),
+            marks,
         })
     }
 

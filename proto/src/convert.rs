@@ -5,6 +5,7 @@ mod account;
 mod agent;
 mod ambiguous;
 mod fleet;
+mod host_action;
 pub mod stored;
 
 pub use agent::{RefusalDetail, SectionUpload};

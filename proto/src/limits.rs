@@ -35,6 +35,10 @@ pub const CSR_BYTES: usize = 8 * 1024;
 pub const TOKEN_BYTES: usize = 512;
 /// Bytes of a host name (RFC 1035 allows 253).
 pub const HOSTNAME_BYTES: usize = 255;
+/// Hosts that one action may name.
+pub const HOSTS_PER_ACTION: usize = 500;
+/// Bytes of the reason for an action on hosts: a few sentences, or the link to a ticket.
+pub const ACTION_REASON_BYTES: usize = 1024;
 /// Addresses in the state of a host.
 pub const ADDRESSES_PER_HOST: usize = 64;
 /// Units in the state of a host.

@@ -7,6 +7,7 @@ mod clean;
 mod closed_list;
 mod hidden;
 mod host;
+mod host_mark;
 mod ids;
 mod ledger;
 mod observation;
@@ -32,6 +33,7 @@ pub(crate) use clean::{is_clean_text, is_visible_text};
 pub use closed_list::UnknownName;
 pub use hidden::is_hidden;
 pub use host::{HostFacts, HostState, Losses, RealtimeEvidence, SignatureState, UnitState, UserItem, UserScope};
+pub use host_mark::{HostActionKind, HostMark, MarkReport};
 pub use ids::{
     AccountId, AccountName, Digest, HostId, InvalidId, KeyFingerprint, OrderId, ProductId, RunId, SiteId, TokenId,
 };
@@ -40,9 +42,9 @@ pub use observation::{Kind, Observation, ObservationState};
 pub use order::{Binding, MilestoneKind, Precision};
 pub use pace::{Pace, RefusalClass};
 pub use report::{
-    Board, BoardCounts, ChangeRow, ChangesReport, CollectorStatus, Explanation, Finding, HitReport, HostCandidate,
-    HostReport, HostRow, LaneChange, OrderReport, ProductReport, RulesRefused, SoftwareCount, SoftwareEdition,
-    SoftwareHost, SoftwareReport, SourceReport, TokenReport, TokenStatus, VerdictReport,
+    Board, BoardCounts, ChangeRow, ChangesReport, CollectorStatus, Explanation, Finding, HitReport, HostActionReport,
+    HostCandidate, HostName, HostReport, HostRow, LaneChange, OrderReport, ProductReport, RulesRefused, SoftwareCount,
+    SoftwareEdition, SoftwareHost, SoftwareReport, SourceReport, TokenReport, TokenStatus, VerdictReport,
 };
 pub use role::Role;
 pub use section::Section;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
     Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, Evidence, Explanation, Finding,
-    HitReport, HostFacts, HostId, HostReport, HostRow, HostState, Kind, Lane, LaneChange, Losses, OrderId, OrderReport,
-    Outcome, Pace, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection, RealtimeEvidence, Reason,
-    ReasonKind, RefusalClass, RulesRefused, SignatureState, SiteId, SourceName, SourceReport, Timestamp, TokenId,
-    TokenReport, UnitState, UserItem, VerdictReport, Watchlist,
+    HitReport, HostActionReport, HostFacts, HostId, HostMark, HostName, HostReport, HostRow, HostState, Kind, Lane,
+    LaneChange, Losses, MarkReport, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport,
+    ProductSeen, Protection, RealtimeEvidence, Reason, ReasonKind, RefusalClass, RulesRefused, SignatureState, SiteId,
+    SourceName, SourceReport, Timestamp, TokenId, TokenReport, UnitState, UserItem, VerdictReport, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -130,6 +130,12 @@ fn host() -> HostReport {
             commands: vec![reason()],
             reasons: vec![reason()],
         }],
+        marks: vec![MarkReport {
+            mark: HostMark::Revoked,
+            since: Timestamp::from_millis(5),
+            reason: "stolen".to_owned(),
+        }],
+        enrolled_with: "tok".to_owned(),
     }
 }
 
@@ -184,6 +190,7 @@ fn reports_survive_the_wire() {
         lanes: BTreeMap::from([(OrderId::new("us-bis").expect("valid"), Lane::Silent)]),
         overdue: vec![OrderId::new("us-bis").expect("valid")],
         silent: vec![OrderId::new("us-bis").expect("valid")],
+        marks: vec![HostMark::Quarantined, HostMark::Revoked],
     };
     assert_eq!(HostRow::try_from(wire::HostRow::from(row.clone())), Ok(row));
     let finding = Finding {
@@ -264,11 +271,19 @@ fn collector_status_survives_the_wire_with_and_without_refused_rules() {
         editions: 5,
         editions_percent: 6,
         editions_alarm: true,
+        marks: BTreeMap::from([(HostMark::Revoked, 7)]),
     };
-    assert_eq!(CollectorStatus::from(wire::GetStatusResponse::from(status.clone())), status);
+    assert_eq!(CollectorStatus::try_from(wire::GetStatusResponse::from(status.clone())), Ok(status.clone()));
     status.rules_refused = None;
     let old = wire::GetStatusResponse { rules_refused: None, ..status.clone().into() };
-    assert_eq!(CollectorStatus::from(old), status);
+    assert_eq!(CollectorStatus::try_from(old), Ok(status));
+}
+
+#[test]
+fn what_an_action_on_hosts_has_changed_survives_the_wire() {
+    let host = HostName { id: HostId::from_bytes([3; 16]), hostname: "web-1".to_owned() };
+    let report = HostActionReport { hosts: vec![host], changed: 2, unchanged: 3 };
+    assert_eq!(HostActionReport::try_from(wire::HostActionResponse::from(report.clone())), Ok(report));
 }
 
 #[test]

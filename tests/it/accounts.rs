@@ -37,7 +37,7 @@ fn an_operator_of_one_site_sees_and_does_nothing_elsewhere() -> Result<()> {
     assert!(!seen.to_string().contains("web-1"), "{seen}");
     let refused = by(&lab, &elsewhere, &["host", "web-1"])?.expect_code(1)?;
     assert!(refused.stderr.contains("no host \"web-1\""), "{}", refused.stderr);
-    let refused = by(&lab, &elsewhere, &["hosts", "revoke", "web-1"])?.expect_code(1)?;
+    let refused = by(&lab, &elsewhere, &["hosts", "revoke", "web-1", "--reason", "stolen"])?.expect_code(1)?;
     assert!(refused.stderr.contains("no host \"web-1\""), "{}", refused.stderr);
     let refused = by(&lab, &elsewhere, &["tokens", "create", "--site", "lab"])?.expect_code(1)?;
     assert!(refused.stderr.contains("cannot act on site lab: your account is bound to plant"), "{}", refused.stderr);
@@ -50,10 +50,10 @@ fn an_operator_of_one_site_sees_and_does_nothing_elsewhere() -> Result<()> {
     assert_eq!((&own["name"], &own["sites"][0]), (&"elsewhere".into(), &"plant".into()));
 
     by(&lab, &here, &["tokens", "create", "--site", "lab"])?.expect_code(0)?;
-    by(&lab, &here, &["hosts", "revoke", "web-1"])?.expect_code(0)?;
+    by(&lab, &here, &["hosts", "revoke", "web-1", "--reason", "stolen"])?.expect_code(0)?;
     let entries = lab.muster(&["ledger", "--by", "here", "-o", "json"])?.expect_code(0)?.json()?;
     let kinds: Vec<&str> = entries.as_array().context("a list")?.iter().filter_map(|e| e["kind"].as_str()).collect();
-    assert_eq!(kinds, ["host-revoked", "token-created"]);
+    assert_eq!(kinds, ["hosts-revoked", "token-created"]);
     Ok(())
 }
 

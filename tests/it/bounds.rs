@@ -4,3 +4,4 @@ mod budgets;
 mod hung_disk;
 mod listeners;
 mod settings;
+mod undo;

@@ -319,6 +319,9 @@ impl Agent {
     fn apply(&mut self, mut identity: Identity, delivered: &Delivered) -> Result<(), AppError> {
         // An acknowledgement proves that the collector accepts this host after all.
         let mut changed = identity.refused.take().is_some();
+        if changed {
+            tracing::info!("the collector accepts this host again");
+        }
         if let Some(trust) = delivered.trust.clone().filter(|trust| trust.version > identity.trust.version) {
             tracing::info!(
                 trust.version = trust.version,
@@ -403,9 +406,9 @@ impl Agent {
             return Ok(enrollment::enroll(&self.settings, &token, root, self.now()).await?);
         }
         match previous {
-            // A collector that was restored from a backup may know the host again, so it is worth asking.
-            Some(identity) if identity.refused == Some(RefusalClass::Unknown) => Ok(identity),
-            Some(identity) => Err(AppError::Refused(identity.refused.unwrap_or(RefusalClass::Revoked))),
+            // A collector that was restored from a backup may know the host again, and an operator may release it, so it is
+            // worth asking.
+            Some(identity) => Ok(identity),
             None => Err(self.not_enrolled()),
         }
     }

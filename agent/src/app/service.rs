@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use muster_proto::error_chain;
+use muster_proto::model::RefusalClass;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::{Agent, AppError, chance, state_files};
@@ -247,6 +248,13 @@ pub(super) async fn turn(
             // A refusal sets the pace too.
             let pace = if let AppError::Uplink(uplink) = &error { uplink.pace() } else { None };
             let pause = schedule.failed(agent.now(), pace, chance());
+            // The collector refuses this host until a person acts, so it is said once and not every hour.
+            let for_good = |class: &RefusalClass| matches!(class, RefusalClass::Revoked | RefusalClass::Unknown);
+            let class = if let AppError::Uplink(uplink) = &error { uplink.class().filter(for_good) } else { None };
+            if class.is_some() && !schedule.is_news(class) {
+                tracing::debug!(error = %error_chain(&error), pause_s = pause.as_secs(), "the collector still refuses this host");
+                return Ok(pause);
+            }
             tracing::warn!(
                 error = %error_chain(&error),
                 advice = error.advice().as_deref().unwrap_or_default(),

@@ -114,15 +114,19 @@ async fn an_unchanged_snapshot_is_sent_as_a_digest_and_not_spooled_again() {
 }
 
 #[tokio::test]
-async fn a_revoked_host_stops_sending_keeps_everything_and_can_enroll_again() {
+async fn a_revoked_host_keeps_everything_and_continues_when_it_is_released_or_enrolled_again() {
     let host = Host::enrolled().await;
     host.refuse(Some(RefusalClass::Revoked));
     host.once().await.expect_err("refused");
     assert_eq!(host.identity().refused, Some(RefusalClass::Revoked));
-    host.refuse(None);
-    let error = host.once().await.expect_err("not sent");
-    assert!(matches!(error, AppError::Refused(RefusalClass::Revoked)), "{error}");
+    host.once().await.expect_err("refused again");
     assert_eq!((host.received().len(), host.waiting()), (0, 1));
+    host.refuse(None);
+    assert!(host.once().await.expect("delivered").accepted, "it was released");
+    assert_eq!((host.identity().refused, host.identity().key, host.waiting()), (None, 1, 0));
+    host.refuse(Some(RefusalClass::Revoked));
+    host.once().await.expect_err("refused");
+    host.refuse(None);
     IdentityStore::below(&host.settings.state_dir).key(1).expect("the key is still there");
     enroll(&host.settings, &host.token, Root::running_system().expect("opens"), now()).await.expect("enrolled again");
     assert_eq!((host.identity().key, host.identity().refused), (2, None));

@@ -87,7 +87,9 @@ impl UplinkError {
     #[must_use]
     pub const fn refusal_advice(class: RefusalClass) -> Option<&'static str> {
         match class {
-            RefusalClass::Revoked => Some("if this host should report, enroll it again with a new token"),
+            RefusalClass::Revoked => {
+                Some("if this host should report, ask an operator to release it, or enroll it again with a new token")
+            }
             RefusalClass::Unknown => Some("create a new token with `muster tokens create` and enroll again"),
             RefusalClass::ClockSkewed => Some("correct this machine's clock"),
             RefusalClass::TooOld => Some("install a newer agent version"),

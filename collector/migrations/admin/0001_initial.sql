@@ -6,8 +6,9 @@ CREATE TABLE site (
     id text NOT NULL UNIQUE
 );
 
--- `max_uses` 0 means any number of uses.
+-- `max_uses` 0 means any number of uses. Hosts refer to the token by `no`, which is never used again.
 CREATE TABLE enrollment_token (
+    no          bigint NOT NULL UNIQUE,
     id          text NOT NULL PRIMARY KEY,
     secret_hash bytes NOT NULL CHECK (octet_length(secret_hash) = 32),
     site        bigint NOT NULL REFERENCES site (no),
@@ -46,6 +47,23 @@ CREATE TABLE account_token (
     revoked_at  bigint
 );
 CREATE INDEX account_token_by_account ON account_token (account);
+
+-- What sets a host apart from the others: see HostMark in the model. Most hosts have no row. `note` is why, if a person said
+-- so; `host` is the number of a host's row.
+CREATE TABLE host_mark (
+    mark  bigint NOT NULL,
+    host  bigint NOT NULL,
+    since bigint NOT NULL,
+    note  bytes,
+    PRIMARY KEY (mark, host)
+);
+CREATE INDEX host_mark_by_host ON host_mark (host);
+
+-- Texts that people wrote. The ledger names them by their BLAKE3 hash, so a text can be forgotten.
+CREATE TABLE note (
+    hash  bytes NOT NULL PRIMARY KEY CHECK (octet_length(hash) = 32),
+    words text NOT NULL
+);
 
 -- Users of the operating systems on which `muster-collector` was used. The ledger names them by number.
 CREATE TABLE system_user (

@@ -119,16 +119,16 @@ CREATE TABLE judged_state (
 
 CREATE TABLE host (
     enrolled_at   bigint NOT NULL,
-    revoked_at    bigint,
     no            integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     site          integer NOT NULL,
+    -- The number of the token; NULL if a restore has lost it. The token itself is deleted a year after it expired.
+    enrolled_with integer,
     os_name       integer NOT NULL,
     kernel        integer NOT NULL,
     architecture  integer NOT NULL,
     agent_version integer NOT NULL,
     platform      smallint NOT NULL,
     offline_root  boolean NOT NULL,
-    quarantined   boolean NOT NULL DEFAULT false,
     id            bytea NOT NULL UNIQUE CHECK (octet_length(id) = 16),
     hostname      text COLLATE "C" NOT NULL,
     -- Identifies the machine if it enrolls again; empty if unknown.
@@ -138,6 +138,7 @@ CREATE TABLE host (
 ) WITH (fillfactor = 80, toast_tuple_target = 256);
 CREATE INDEX host_by_name ON host (lower(hostname), no);
 CREATE INDEX host_by_site ON host (site, lower(hostname), no);
+CREATE INDEX host_by_token ON host (enrolled_with) WHERE enrolled_with IS NOT NULL;
 
 -- What changes with a delivery. It is not in `host`, so that a delivery rewrites a hundred bytes and not the whole row.
 --   * `last_seen`, `run` and `seq` are written about once a second, so after a crash they may be a second old. Until the
@@ -284,7 +285,7 @@ CREATE INDEX ledger_by_account ON ledger (account, no) WHERE account IS NOT NULL
 
 -- Hosts as administrative statements read them; the other backend has the same view.
 CREATE VIEW host_row AS
-    SELECT h.no, h.id, h.hostname, s.id AS site, h.enrolled_at, h.revoked_at FROM host h JOIN site s ON s.no = h.site;
+    SELECT h.no, h.id, h.hostname, s.id AS site, h.enrolled_at, h.enrolled_with FROM host h JOIN site s ON s.no = h.site;
 
 ALTER TABLE section ALTER COLUMN body SET STORAGE MAIN;
 ALTER TABLE snapshot ALTER COLUMN entries SET STORAGE MAIN;

@@ -139,8 +139,8 @@ CREATE TABLE host (
     -- Identifies the machine if it enrolls again; empty if unknown.
     fingerprint          BLOB NOT NULL,
     enrolled_at          INTEGER NOT NULL,
-    revoked_at           INTEGER,
-    quarantined          INTEGER NOT NULL DEFAULT 0,
+    -- The number of the token; NULL if a restore has lost it. The token itself is deleted a year after it expired.
+    enrolled_with        INTEGER,
     -- The current state as the agent sent it; the judged values of it, and since when they have not changed.
     state                BLOB,
     judged_state         INTEGER REFERENCES judged_state (no),
@@ -158,6 +158,7 @@ CREATE TABLE host (
     CHECK ((ticket IS NULL) = (queued_at IS NULL))
 ) STRICT;
 CREATE INDEX host_by_snapshot ON host (snapshot);
+CREATE INDEX host_by_token ON host (enrolled_with) WHERE enrolled_with IS NOT NULL;
 CREATE INDEX host_by_name ON host (hostname COLLATE NOCASE);
 CREATE INDEX host_by_site ON host (site, hostname COLLATE NOCASE);
 
@@ -276,4 +277,4 @@ CREATE INDEX ledger_by_account ON ledger (account, no) WHERE account IS NOT NULL
 
 -- Hosts as administrative statements read them; the other backend has the same view.
 CREATE VIEW host_row AS
-    SELECT h.no, h.id, h.hostname, s.id AS site, h.enrolled_at, h.revoked_at FROM host h JOIN site s ON s.no = h.site;
+    SELECT h.no, h.id, h.hostname, s.id AS site, h.enrolled_at, h.enrolled_with FROM host h JOIN site s ON s.no = h.site;

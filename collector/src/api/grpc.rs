@@ -3,6 +3,7 @@
 mod accounts;
 mod agents;
 mod fleet;
+mod host_actions;
 mod methods;
 mod operators;
 

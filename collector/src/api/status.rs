@@ -46,6 +46,8 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
         ActionError::Lifetime { .. } | ActionError::AccountLifetime { .. } => {
             Status::invalid_argument(refused.to_string())
         }
+        ActionError::Reason => Status::invalid_argument(refused.to_string()),
+        ActionError::NoToken { .. } => Status::not_found(refused.to_string()),
         ActionError::TooManyTokens => Status::resource_exhausted(refused.to_string()),
         ActionError::OtherSite { .. } => Status::permission_denied(refused.to_string()),
         ActionError::Account { refusal, .. } => {

@@ -1,6 +1,7 @@
 //! The command line of `muster`: verbs, options and their help.
 
 pub(super) mod accounts;
+pub(super) mod host_actions;
 pub(super) mod ledger;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::{Cause, FindingsSort, HostsSort, Lane, OrderId, ProductId, SiteId, TokenId};
 
 use accounts::AccountsArgs;
+use host_actions::HostActionArgs;
 use ledger::LedgerArgs;
 
 /// Query a Muster collector
@@ -135,8 +137,10 @@ pub(super) enum HostsVerb {
     List(HostsFilterArgs),
     /// Show one host: facts, lanes, products and sources
     Show(HostArgs),
-    /// Revoke all keys of a host: it can no longer report, and stays in every count
-    Revoke(HostArgs),
+    /// Revoke all keys of hosts: they can no longer report, and stay in every count
+    Revoke(HostActionArgs),
+    /// Release hosts from quarantine or from a revocation
+    Release(HostActionArgs),
 }
 
 #[derive(Debug, PartialEq, Eq, Args)]
@@ -156,6 +160,15 @@ pub(super) struct HostsFilterArgs {
     /// Show only hosts that have not reported within the order's patience, in any lane
     #[arg(long)]
     pub(super) silent: bool,
+    /// Show only hosts in quarantine: they renewed their key after their certificate had expired
+    #[arg(long)]
+    pub(super) quarantined: bool,
+    /// Show only hosts whose keys are revoked; with --quarantined, hosts of either kind
+    #[arg(long)]
+    pub(super) revoked: bool,
+    /// Show only hosts that enrolled with this token
+    #[arg(long, value_name = "TOKEN")]
+    pub(super) enrolled_with: Option<TokenId>,
     /// Sort by this
     #[arg(long, value_name = "KEY", default_value = HostsSort::Name.name(), value_parser = hosts_sort())]
     pub(super) sort: HostsSort,
@@ -176,6 +189,9 @@ impl Default for HostsFilterArgs {
             sites: Vec::new(),
             name: String::new(),
             silent: false,
+            quarantined: false,
+            revoked: false,
+            enrolled_with: None,
             sort: HostsSort::Name,
             limit: None,
             after: None,

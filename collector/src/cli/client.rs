@@ -8,9 +8,9 @@ use hyper_util::rt::TokioIo;
 use muster_proto::convert::hosts_meant;
 use muster_proto::error_chain;
 use muster_proto::model::{
-    AccountReport, Board, ChangesReport, CollectorStatus, Explanation, Finding, FindingsSort, HostId, HostReport,
-    HostRow, HostsSort, Lane, LedgerEntry, OrderId, OrderReport, ProductId, ProductReport, SiteId, SoftwareReport,
-    Timestamp, TokenId, TokenReport,
+    AccountReport, Board, ChangesReport, CollectorStatus, Explanation, Finding, FindingsSort, HostActionKind,
+    HostActionReport, HostMark, HostReport, HostRow, HostsSort, Lane, LedgerEntry, OrderId, OrderReport, ProductId,
+    ProductReport, SiteId, SoftwareReport, Timestamp, TokenId, TokenReport,
 };
 use muster_proto::wire::{self, fleet_service_client::FleetServiceClient};
 use rustls::pki_types::pem::PemObject;
@@ -25,6 +25,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::args::accounts::{NewAccountArgs, RotateArgs};
+use super::args::host_actions::HostActionArgs;
 use super::args::ledger::LedgerFilterArgs;
 use super::profile::{ExposedToken, Missing, Target};
 use super::render::counted;
@@ -75,6 +76,8 @@ fn rustls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e 
 
 /// What to do about an unknown host.
 const LIST_HOSTS: &str = "list the hosts with `muster hosts`";
+/// What to do about an unknown enrollment token.
+const LIST_TOKENS: &str = "list the tokens with `muster tokens`";
 /// What to do about an unknown account.
 const LIST_ACCOUNTS: &str = "list the accounts with `muster accounts`";
 /// What to do about an unknown order.
@@ -158,6 +161,8 @@ pub(super) struct HostsFilter {
     pub(super) sites: Vec<SiteId>,
     pub(super) name: String,
     pub(super) silent: bool,
+    pub(super) marks: Vec<HostMark>,
+    pub(super) enrolled_with: Option<TokenId>,
     pub(super) page: PageArgs<HostsSort>,
 }
 
@@ -249,7 +254,7 @@ impl Client {
     }
 
     pub(super) async fn status(&mut self) -> anyhow::Result<CollectorStatus> {
-        Ok(self.inner.get_status(wire::GetStatusRequest {}).await.map_err(refused)?.into_inner().into())
+        Ok(self.inner.get_status(wire::GetStatusRequest {}).await.map_err(refused)?.into_inner().try_into()?)
     }
 
     pub(super) async fn board(&mut self, order: Option<&OrderId>) -> anyhow::Result<Vec<Board>> {
@@ -268,6 +273,8 @@ impl Client {
                 sites: filter.sites.iter().map(ToString::to_string).collect(),
                 name: filter.name.clone(),
                 silent_only: filter.silent,
+                marks: filter.marks.iter().map(|mark| mark.code().into()).collect(),
+                enrolled_with: text(filter.enrolled_with.as_ref()),
                 sort: u32::from(filter.page.sort.code()),
                 page_rows: page_rows(filter.page.limit, hosts.len()),
                 page_token,
@@ -416,10 +423,26 @@ impl Client {
         Ok(answer.product.context("the answer has no product")?.try_into()?)
     }
 
-    pub(super) async fn host_revoke(&mut self, host: &str) -> anyhow::Result<(HostId, String)> {
-        let request = wire::RevokeHostRequest { host: host.to_owned() };
-        let answer = self.inner.revoke_host(request).await.map_err(missing(LIST_HOSTS))?.into_inner();
-        Ok((HostId::try_from(&*answer.id)?, answer.hostname))
+    pub(super) async fn host_action(
+        &mut self,
+        kind: HostActionKind,
+        asked: &HostActionArgs,
+    ) -> anyhow::Result<HostActionReport> {
+        let remedy = if asked.enrolled_with.is_some() { LIST_TOKENS } else { LIST_HOSTS };
+        let request = wire::HostActionRequest {
+            hosts: asked.hosts.clone(),
+            enrolled_with: text(asked.enrolled_with.as_ref()),
+            reason: asked.reason.clone(),
+        };
+        let answer = match kind {
+            HostActionKind::Revoke => self.inner.revoke_hosts(request).await,
+            HostActionKind::Release => self.inner.release_hosts(request).await,
+        };
+        let command = match kind {
+            HostActionKind::Revoke => "muster hosts revoke",
+            HostActionKind::Release => "muster hosts release",
+        };
+        Ok(answer.map_err(no_host(command, remedy))?.into_inner().try_into()?)
     }
 
     pub(super) async fn caller(&mut self) -> anyhow::Result<AccountReport> {

@@ -1,6 +1,6 @@
 //! `muster hosts show` and its short form `muster host`: one host with its lanes, products and sources.
 
-use muster_proto::model::{HostReport, Losses, Outcome, SourceReport, Timestamp, VerdictReport, advice_line};
+use muster_proto::model::{HostMark, HostReport, Losses, Outcome, SourceReport, Timestamp, VerdictReport, advice_line};
 
 use super::args::HostArgs;
 use super::client::Client;
@@ -22,17 +22,6 @@ const HEADER: [&str; 13] = [
     "protection",
     "advice",
 ];
-
-pub(super) async fn revoke(mut client: Client, asked: HostArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let (id, hostname) = client.host_revoke(&asked.host).await?;
-    let whole = serde_json::json!({ "revoked": id, "hostname": hostname });
-    let answer = Answer { whole: &whole, header: &["revoked", "hostname"] };
-    let row = || vec![vec![id.to_string(), hostname.clone()]];
-    let page =
-        |_: &Paint| format!("revoked the keys of {} ({id}); to report again it must enroll again\n", clean(&hostname));
-    screen.show(&answer, std::slice::from_ref(&whole), row, page)?;
-    Ok(0)
-}
 
 pub(super) async fn run(mut client: Client, asked: HostArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let host = client.host(&asked.host).await?;
@@ -116,7 +105,9 @@ pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String 
     if !host.state.addresses.is_empty() {
         line("addresses", &host.state.addresses.join(", "));
     }
-    line("enrolled", &when(host.enrolled_at, now));
+    let token = &host.enrolled_with;
+    let with = if token.is_empty() { String::new() } else { format!(", with token {token}") };
+    line("enrolled", &format!("{}{with}", when(host.enrolled_at, now)));
     line("last seen", &host.last_seen.map_or_else(|| "never".to_owned(), |at| when(at, now)));
     match (host.observed_at, host.snapshot_since) {
         (Some(observed), Some(since)) => {
@@ -137,7 +128,26 @@ pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String 
             format!("{dropped} dropped, {damaged} damaged, {coalesced} replaced by a later one before delivery");
         line("lost scans", &counts);
     }
+    for mark in &host.marks {
+        let reason = if mark.reason.is_empty() { meaning(mark.mark) } else { &mark.reason };
+        text.push_str(&format!(
+            "  {} since {}: {}\n",
+            paint.alarm(mark.mark.name()),
+            when(mark.since, now),
+            clean(reason)
+        ));
+    }
     text
+}
+
+/// Why a host has a mark that no person set.
+const fn meaning(mark: HostMark) -> &'static str {
+    match mark {
+        HostMark::Quarantined => {
+            "its certificate had expired before it renewed it; if that is right, end it with `muster hosts release`"
+        }
+        HostMark::Revoked => "an operator revoked its keys",
+    }
 }
 
 pub(super) fn verdict_head(verdict: &VerdictReport, now: Timestamp, paint: &Paint) -> String {
@@ -235,8 +245,8 @@ pub(super) fn sources(host: &HostReport, paint: &Paint) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use muster_proto::model::{
-        Binding, HostFacts, HostId, HostState, Lane, OrderId, OrderReport, Platform, Presence, ProductId, ProductSeen,
-        Protection, Reason, ReasonKind, SourceName,
+        Binding, HostFacts, HostId, HostState, Lane, MarkReport, OrderId, OrderReport, Platform, Presence, ProductId,
+        ProductSeen, Protection, Reason, ReasonKind, SourceName,
     };
 
     use super::*;
@@ -310,6 +320,8 @@ pub(super) mod tests {
                 commands: vec![command],
                 reasons: vec![Reason::new(ReasonKind::Lane, "lane/replace", "It is installed")],
             }],
+            marks: Vec::new(),
+            enrolled_with: String::new(),
         }
     }
 
@@ -320,6 +332,17 @@ pub(super) mod tests {
         let command = "      apt-get purge kesl  # Kaspersky Endpoint Security 12.2\n";
         assert!(page.contains(&format!("{because}{command}")), "{page}");
         assert_eq!(rows(&host())[0][12], "Remove the prohibited software: apt-get purge kesl");
+    }
+
+    #[test]
+    fn a_mark_is_shown_with_its_reason() {
+        let mark = |mark, reason: &str| MarkReport { mark, since: Timestamp::default(), reason: reason.to_owned() };
+        let marks = vec![mark(HostMark::Quarantined, ""), mark(HostMark::Revoked, "stolen, ticket 12")];
+        let page = page(&HostReport { marks, ..host() }, Timestamp::default(), &Paint::plain());
+        for (name, reason) in [("quarantined", "`muster hosts release`"), ("revoked", "stolen, ticket 12")] {
+            let line = page.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_default();
+            assert!(line.contains(reason), "{page}");
+        }
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use muster_proto::model::{HostRow, OrderId, Timestamp};
+use muster_proto::model::{HostMark, HostRow, OrderId, Timestamp};
 
 use super::args::HostsFilterArgs;
 use super::client::{Client, HostsFilter, PageArgs, Part};
 use super::render::{Answer, Cell, Paint, Screen, Table, ago, instant, or_dash};
 
-const HEADER: [&str; 10] =
-    ["id", "hostname", "site", "platform", "os_name", "last_seen", "order", "lane", "overdue", "silent"];
+const HEADER: [&str; 11] =
+    ["id", "hostname", "site", "platform", "os_name", "last_seen", "order", "lane", "overdue", "silent", "marks"];
 
 /// The JSON document.
 #[derive(serde::Serialize)]
@@ -23,9 +23,13 @@ struct Document<'a> {
 }
 
 pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let HostsFilterArgs { order, lanes, sites, name, silent, sort, limit, after } = asked;
+    let HostsFilterArgs { order, lanes, sites, name, silent, quarantined, revoked, enrolled_with, sort, limit, after } =
+        asked;
+    let marks = [(quarantined, HostMark::Quarantined), (revoked, HostMark::Revoked)];
+    let marks = marks.into_iter().filter(|(asked, _)| *asked).map(|(_, mark)| mark).collect();
     let page_asked = PageArgs { sort, limit, after };
-    let part = client.hosts(&HostsFilter { order, lanes, sites, name, silent, page: page_asked }).await?;
+    let filter = HostsFilter { order, lanes, sites, name, silent, marks, enrolled_with, page: page_asked };
+    let part = client.hosts(&filter).await?;
     let now = screen.now();
     let document = Document { total: part.total, next: part.next.as_deref(), hosts: &part.rows };
     let answer = Answer { whole: &document, header: &HEADER };
@@ -49,6 +53,7 @@ fn rows(hosts: &[HostRow]) -> Vec<Vec<String>> {
                 lane.to_owned(),
                 overdue.to_owned(),
                 silent.to_owned(),
+                marks_of(host),
             ];
             rows.push(cells.to_vec());
         };
@@ -64,11 +69,19 @@ fn rows(hosts: &[HostRow]) -> Vec<Vec<String>> {
     rows
 }
 
+fn marks_of(host: &HostRow) -> String {
+    host.marks.iter().map(|mark| mark.name()).collect::<Vec<_>>().join(", ")
+}
+
 fn page(part: &Part<HostRow>, now: Timestamp, paint: &Paint) -> String {
     let hosts = &part.rows;
     let orders: BTreeSet<&OrderId> = hosts.iter().flat_map(|host| host.lanes.keys()).collect();
     let mut header = vec!["id", "host", "site", "platform", "os", "last seen"];
     header.extend(if orders.len() == 1 { vec!["lane"] } else { orders.iter().map(|order| order.as_str()).collect() });
+    let has_marks = hosts.iter().any(|host| !host.marks.is_empty());
+    if has_marks {
+        header.push("marks");
+    }
     let mut table = Table::new(&header).dispensable(&["platform", "os", "site"]);
     for host in hosts {
         let seen = host.last_seen.map_or_else(|| "never".to_owned(), |at| ago(at, now));
@@ -85,6 +98,9 @@ fn page(part: &Part<HostRow>, now: Timestamp, paint: &Paint) -> String {
             None => Cell::text("-"),
         };
         cells.extend(orders.iter().map(lane));
+        if has_marks {
+            cells.push(Cell::text(marks_of(host)));
+        }
         table.row(cells);
     }
     let total = format!("{}\n", part.size("host"));

@@ -8,7 +8,7 @@ use super::client::Client;
 use super::render::{Answer, Paint, Screen, clean, fields, instant, when};
 use crate::config::format_span;
 
-const HEADER: [&str; 11] = [
+const HEADER: [&str; 12] = [
     "version",
     "rules_version",
     "hosts",
@@ -20,6 +20,7 @@ const HEADER: [&str; 11] = [
     "editions",
     "editions_percent",
     "editions_alarm",
+    "marks",
 ];
 
 pub(super) async fn run(mut client: Client, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
@@ -42,7 +43,13 @@ fn row(status: &CollectorStatus) -> Vec<String> {
         status.editions.to_string(),
         status.editions_percent.to_string(),
         status.editions_alarm.to_string(),
+        marks(status),
     ]
+}
+
+/// `2 quarantined, 1 revoked`; empty if no host has a mark.
+fn marks(status: &CollectorStatus) -> String {
+    status.marks.iter().map(|(mark, hosts)| format!("{hosts} {mark}")).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn page(status: &CollectorStatus, paint: &Paint) -> String {
@@ -52,10 +59,12 @@ pub(super) fn page(status: &CollectorStatus, paint: &Paint) -> String {
             format!("{hosts} waiting, the oldest for {}", format_span(Duration::from_millis(status.judge_queue_lag_ms)))
         }
     };
+    let marks = marks(status);
+    let hosts = if marks.is_empty() { status.hosts.to_string() } else { format!("{} ({marks})", status.hosts) };
     let text = fields(&[
         ("version", &status.version),
         ("rules", &status.rules_version),
-        ("hosts", &status.hosts.to_string()),
+        ("hosts", &hosts),
         ("judge queue", &waiting),
         ("editions", &format!("{}, {} % of the limit", status.editions, status.editions_percent)),
         ("clock", &status.now.whole_seconds().to_rfc3339()),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::BufReader;
 
 use muster_proto::model::{
-    Binding, Board, BoardCounts, CollectorStatus, Finding, HostId, Lane, OrderId, OrderReport, Platform, Presence,
-    Protection, RulesRefused, SiteId, Timestamp,
+    Binding, Board, BoardCounts, CollectorStatus, Finding, HostId, HostMark, Lane, OrderId, OrderReport, Platform,
+    Presence, Protection, RulesRefused, SiteId, Timestamp,
 };
 
 use super::client::Part;
@@ -62,6 +62,7 @@ fn status() -> CollectorStatus {
         editions: 12_345,
         editions_percent: 79,
         editions_alarm: false,
+        marks: std::collections::BTreeMap::new(),
     }
 }
 
@@ -75,6 +76,13 @@ fn a_dictionary_that_is_nearly_full_is_shown_in_status() {
         page.contains("the dictionary of editions is nearly full: sections with new software are refused at 100 %"),
         "{page}"
     );
+}
+
+#[test]
+fn the_status_counts_hosts_that_are_set_apart() {
+    let marks = [(HostMark::Quarantined, 2), (HostMark::Revoked, 1)].into();
+    let page = super::status::page(&CollectorStatus { marks, ..status() }, &Paint::plain());
+    assert!(page.contains("5 (2 quarantined, 1 revoked)"), "{page}");
 }
 
 #[test]

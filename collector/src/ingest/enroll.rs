@@ -42,7 +42,7 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
         Enrolled::TokenExpired => return Err(Refused::denied("the enrollment token has expired")),
         Enrolled::TokenUsedUp => return Err(Refused::denied("the enrollment token is used up")),
         Enrolled::TokenRevoked => return Err(Refused::denied("the enrollment token is revoked")),
-        Enrolled::KeyRevoked => return Err(Refused::revoked("the keys of this host are revoked")),
+        Enrolled::KeyRevoked => return Err(Refused::host_revoked()),
         Enrolled::KeySuperseded => return Err(Refused::superseded()),
     };
     // The store decides first, so that no certificate exists for a token that it refuses.

@@ -41,7 +41,7 @@ pub(super) async fn known(
         identity.ok_or_else(|| Refused::unknown("the key of this certificate is unknown to the collector"))?;
     // Both are asked here and not in `in_force`, because such a host must not renew either.
     if identity.revoked {
-        return Err(Refused::revoked("the keys of this host are revoked"));
+        return Err(Refused::host_revoked());
     }
     // A key is superseded when a newer one is used, so a lost answer to a renewal does not shut the host out. A renewal
     // would take the host from the machine that has the newer key.

@@ -68,8 +68,13 @@ impl Refused {
         Self::new(Code::Unauthenticated, RefusalClass::ReKey, message)
     }
 
-    /// The host's keys are revoked.
-    pub(super) fn revoked(message: impl Into<String>) -> Self {
+    /// A host whose keys an operator revoked.
+    pub(super) fn host_revoked() -> Self {
+        Self::revoked("the keys of this host are revoked; an operator can release it")
+    }
+
+    /// The key is not accepted any more.
+    fn revoked(message: impl Into<String>) -> Self {
         Self::new(Code::PermissionDenied, RefusalClass::Revoked, message)
     }
 

@@ -43,7 +43,7 @@ pub(super) async fn renew(
             return Err(Refused::malformed("RenewRequest.csr has the key of another host; make a new key"));
         }
         // The key was revoked or replaced since this call found its host.
-        Renewed::OldKeyInvalid => return Err(Refused::revoked("the keys of this host are revoked")),
+        Renewed::OldKeyInvalid => return Err(Refused::host_revoked()),
         Renewed::OldKeySuperseded => return Err(Refused::superseded()),
     }
     tracing::info!(host.id = %identity.host, quarantined, "renewed the certificate of a host");

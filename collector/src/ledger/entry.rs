@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    AccountId, Cause, EntryKind, Holder, HostId, Lane, OrderId, Role, SiteId, Timestamp, TokenId,
+    AccountId, Cause, Digest, EntryKind, Holder, HostId, Lane, OrderId, Role, SiteId, Timestamp, TokenId,
 };
 
 use super::actor::ActorId;
@@ -93,11 +93,10 @@ pub enum Entry {
         /// Whether its certificate had expired before.
         quarantined: bool,
     },
-    /// All keys of a host were revoked.
-    HostRevoked {
-        /// Its id.
-        host: HostId,
-    },
+    /// All keys of hosts were revoked.
+    HostsRevoked(HostAction),
+    /// Hosts were released from quarantine or from a revocation.
+    HostsReleased(HostAction),
     /// Hosts that were judged together changed lanes, all in the same way.
     LanesChanged {
         /// Their ids.
@@ -138,6 +137,18 @@ pub enum Entry {
         /// The public part of the new token.
         token: TokenId,
     },
+}
+
+/// What a person did to hosts.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HostAction {
+    /// The ids of those that it changed.
+    #[serde(with = "hosts")]
+    pub hosts: Vec<HostId>,
+    /// The enrollment token by which they were chosen, if they were not named.
+    pub token: Option<TokenId>,
+    /// The hash of the reason. The text has a row of its own, so that it can be forgotten.
+    pub reason: Digest,
 }
 
 /// A change of lane under one order.
@@ -226,7 +237,8 @@ impl Entry {
             Self::AccountRevoked { .. } => EntryKind::AccountRevoked,
             Self::HostEnrolled { .. } => EntryKind::HostEnrolled,
             Self::HostRekeyed { .. } => EntryKind::HostRekeyed,
-            Self::HostRevoked { .. } => EntryKind::HostRevoked,
+            Self::HostsRevoked(_) => EntryKind::HostsRevoked,
+            Self::HostsReleased(_) => EntryKind::HostsReleased,
             Self::LanesChanged { .. } => EntryKind::LanesChanged,
             Self::RulesAdopted { .. } => EntryKind::RulesAdopted,
             Self::HostReadmitted { .. } => EntryKind::HostReadmitted,
@@ -240,10 +252,10 @@ impl Entry {
     #[must_use]
     pub fn hosts(&self) -> &[HostId] {
         match self {
-            Self::HostEnrolled { host, .. }
-            | Self::HostRekeyed { host, .. }
-            | Self::HostReadmitted { host, .. }
-            | Self::HostRevoked { host } => std::slice::from_ref(host),
+            Self::HostEnrolled { host, .. } | Self::HostRekeyed { host, .. } | Self::HostReadmitted { host, .. } => {
+                std::slice::from_ref(host)
+            }
+            Self::HostsRevoked(action) | Self::HostsReleased(action) => &action.hosts,
             Self::LanesChanged { hosts, .. } => hosts,
             Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
@@ -263,6 +275,27 @@ impl Entry {
         self.hosts().contains(&host)
     }
 
+    /// The hash of the reason that a person gave.
+    #[must_use]
+    pub const fn reason(&self) -> Option<&Digest> {
+        match self {
+            Self::HostsRevoked(action) | Self::HostsReleased(action) => Some(&action.reason),
+            Self::TokenCreated { .. }
+            | Self::TokenRevoked { .. }
+            | Self::AccountCreated { .. }
+            | Self::AccountRotated { .. }
+            | Self::AccountRevoked { .. }
+            | Self::HostEnrolled { .. }
+            | Self::HostRekeyed { .. }
+            | Self::HostReadmitted { .. }
+            | Self::LanesChanged { .. }
+            | Self::RulesAdopted { .. }
+            | Self::Restored { .. }
+            | Self::ServerKeyRenewed
+            | Self::AdminTokenRenewed { .. } => None,
+        }
+    }
+
     /// The account that the entry is about.
     #[must_use]
     pub const fn account(&self) -> Option<&AccountId> {
@@ -274,7 +307,8 @@ impl Entry {
             | Self::TokenRevoked { .. }
             | Self::HostEnrolled { .. }
             | Self::HostRekeyed { .. }
-            | Self::HostRevoked { .. }
+            | Self::HostsRevoked(_)
+            | Self::HostsReleased(_)
             | Self::LanesChanged { .. }
             | Self::RulesAdopted { .. }
             | Self::HostReadmitted { .. }

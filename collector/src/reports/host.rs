@@ -144,6 +144,8 @@ impl ReportContext {
             sources: sources.unwrap_or_default(),
             hits: products_of(&self.rules.catalogue, &hits),
             verdicts,
+            marks: stored.marks.clone(),
+            enrolled_with: stored.enrolled_with.as_ref().map(ToString::to_string).unwrap_or_default(),
         })
     }
 

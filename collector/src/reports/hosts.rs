@@ -1,6 +1,6 @@
 //! Lists of hosts.
 
-use muster_proto::model::{HostRow, HostsSort, Lane, OrderId, SiteId};
+use muster_proto::model::{HostMark, HostRow, HostsSort, Lane, OrderId, SiteId, TokenId};
 
 use super::findings::{WORST_FIRST, findings_of};
 use super::paging::{Page, Part};
@@ -23,6 +23,10 @@ pub struct HostsQuery {
     pub sites: Vec<SiteId>,
     /// Only hosts whose name contains this; empty is every host.
     pub name: String,
+    /// Only hosts with one of these marks; empty is every host.
+    pub marks: Vec<HostMark>,
+    /// Only hosts that enrolled with this token.
+    pub enrolled_with: Option<TokenId>,
     /// The order of the hosts.
     pub sort: HostsSort,
     /// At most this many.
@@ -40,6 +44,8 @@ impl Default for HostsQuery {
             silent_only: false,
             sites: Vec::new(),
             name,
+            marks: Vec::new(),
+            enrolled_with: None,
             sort,
             rows: 1_000,
             page: None,
@@ -67,6 +73,8 @@ impl ReportContext {
             silent_only: query.silent_only,
             sites,
             name: query.name.clone(),
+            marks: query.marks.clone(),
+            enrolled_with: query.enrolled_with.clone(),
             ..order.map_or_else(HostQuery::default, |order| self.of_order(order))
         };
         let parts = self.host_parts(&whole, query.sort).await?;
@@ -103,9 +111,9 @@ impl ReportContext {
         })
     }
 
-    /// The number of hosts on all pages: from the tally, unless hosts are chosen by name.
+    /// The number of hosts on all pages: from the tally, unless hosts are chosen by name, mark or token.
     async fn hosts_total(&self, query: &HostQuery, order: Option<&Order>) -> Result<u64, ReportError> {
-        if !query.name.is_empty() {
+        if !query.name.is_empty() || query.is_chosen() {
             return Ok(self.store.host_matches(query.clone()).await?);
         }
         let Some(order) = order else { return Ok(self.store.host_count(&query.sites).await?) };
@@ -129,6 +137,7 @@ impl ReportContext {
             lanes: std::collections::BTreeMap::new(),
             overdue: Vec::new(),
             silent: Vec::new(),
+            marks: row.marks,
         };
         for order in self.active_orders() {
             let verdict = row.verdicts.iter().find(|verdict| verdict.order == order.id);

@@ -4,7 +4,7 @@ use muster_proto::model::{AccountId, EntryKind, HostId, LedgerEntry, SiteId, Tim
 
 use super::{Page, ReportContext, ReportError};
 use crate::ledger::actor::ActorId;
-use crate::ledger::entry::{Entry, LaneChange};
+use crate::ledger::entry::{Entry, HostAction, LaneChange};
 use crate::store::admin::ledger::{self, ByActor, NAMED_HOSTS, Names};
 use crate::store::{LedgerRow, StoreError, admin};
 
@@ -140,7 +140,8 @@ fn sentence(entry: &Entry, names: &Names) -> String {
             )
         }
         Entry::HostRekeyed { host, quarantined: false } => format!("new key for {}", host_name(host, names)),
-        Entry::HostRevoked { host } => format!("all keys of {}", host_name(host, names)),
+        Entry::HostsRevoked(action) => format!("all keys of {}", host_action(action, names)),
+        Entry::HostsReleased(action) => host_action(action, names),
         Entry::HostReadmitted { host, site, issued_at, is_new } => {
             let lost = if *is_new { "host" } else { "key" };
             let issued = issued_at.whole_seconds();
@@ -175,6 +176,13 @@ fn site_list(sites: &[SiteId]) -> String {
 
 fn host_name(host: &HostId, names: &Names) -> String {
     names.hosts.get(host).filter(|name| !name.is_empty()).map_or_else(|| host.to_string(), |name| name.clone())
+}
+
+/// The hosts, how they were chosen, and why.
+fn host_action(action: &HostAction, names: &Names) -> String {
+    let token = action.token.as_ref().map(|token| format!(", enrolled with token {token}")).unwrap_or_default();
+    let reason = names.notes.get(&action.reason).map_or("the reason is forgotten", String::as_str);
+    format!("{}{token}: {reason}", host_list(&action.hosts, names))
 }
 
 fn host_list(hosts: &[HostId], names: &Names) -> String {

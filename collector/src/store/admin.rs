@@ -4,6 +4,7 @@
 pub(crate) mod accounts;
 pub(crate) mod hosts;
 pub(crate) mod ledger;
+mod notes;
 #[cfg(test)]
 pub(crate) mod recorder;
 mod sites;
@@ -72,6 +73,7 @@ pub(crate) fn statements() -> Vec<&'static str> {
         accounts::STATEMENTS,
         hosts::STATEMENTS,
         ledger::STATEMENTS,
+        notes::STATEMENTS,
         sites::STATEMENTS,
         system_users::STATEMENTS,
         tokens::STATEMENTS,

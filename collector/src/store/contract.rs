@@ -7,6 +7,7 @@ mod concurrency;
 mod crash;
 mod editions;
 mod enrollment;
+mod host_actions;
 mod judge_queue;
 mod kit;
 mod lists;
@@ -23,11 +24,12 @@ pub(crate) use concurrency::*;
 pub(crate) use crash::{acknowledged_is_there, report_forever};
 pub(crate) use editions::*;
 pub(crate) use enrollment::*;
+pub(crate) use host_actions::*;
 pub(crate) use judge_queue::*;
 pub(crate) use kit::{
     assert_healthy, at, check_in, current, delivery, enrolled as enrolled_fleet, enrollment, host, host_revoke, judged,
-    judgement, key, large_delivery, ledger, packages, reports, second_snapshot, settled, settled_under, small_fleet,
-    snapshot,
+    judgement, key, large_delivery, ledger, packages, reports, revoked_entry, second_snapshot, settled, settled_under,
+    small_fleet, snapshot,
 };
 pub(crate) use lists::*;
 pub(crate) use snapshots::*;
@@ -61,6 +63,9 @@ macro_rules! suite {
             both_keys_are_valid_until_the_new_one_is_used
             a_renewal_by_a_stranger_changes_nothing
             a_revoked_host_stays_known
+            hosts_of_a_token_are_revoked_in_portions_and_released
+            hosts_are_listed_and_counted_by_their_marks_and_tokens
+            only_hosts_of_the_callers_sites_are_changed
             a_host_and_a_key_that_a_restore_has_lost_are_readmitted
             administrative_work_is_one_transaction_with_an_actor
             a_host_that_administration_requeues_is_judged_again

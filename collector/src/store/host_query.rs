@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use muster_proto::model::{HostId, Lane, OrderId, Timestamp};
+use muster_proto::model::{HostId, HostMark, Lane, OrderId, Timestamp, TokenId};
 
 use super::site_scope::SiteScope;
 
@@ -26,6 +26,10 @@ pub struct HostQuery {
     pub sites: SiteScope,
     /// Only hosts whose name contains this, without regard to case.
     pub name: String,
+    /// Only hosts with one of these marks; empty is any host.
+    pub marks: Vec<HostMark>,
+    /// Only hosts that enrolled with this token. Neither with [`HostSort::Since`].
+    pub enrolled_with: Option<TokenId>,
     /// The order of the rows.
     pub sort: HostSort,
     /// At most this many hosts.
@@ -35,6 +39,12 @@ pub struct HostQuery {
 }
 
 impl HostQuery {
+    /// Whether the list is limited to hosts with a mark or of a token.
+    #[must_use]
+    pub fn is_chosen(&self) -> bool {
+        !self.marks.is_empty() || self.enrolled_with.is_some()
+    }
+
     /// Whether the list is limited to some lanes or to silent hosts of the order.
     pub(in crate::store) fn is_limited(&self) -> bool {
         self.order.is_some() && (self.silent_only || !self.lanes.is_empty())

@@ -26,6 +26,7 @@ mod judge_queue;
 mod last_seen;
 mod ledger;
 mod list;
+mod mark;
 mod memory;
 mod migrate;
 mod pool;
@@ -150,7 +151,7 @@ impl Store for PostgresStore {
         let forgotten = self.pool.run(operation, WriteOnce, write).await;
         self.memory.queue_notify().notify_one();
         for host in forgotten? {
-            self.memory.identities_forget(Some(host));
+            self.memory.identities_forget(host);
         }
         Ok(())
     }

@@ -25,6 +25,10 @@ use crate::ledger::entry::Entry;
 /// Most rows that one administrative transaction may change. A bulk action is split into several.
 pub(in crate::store) const MAX_ROWS: u64 = 500;
 
+/// Up to this many hosts, identities are forgotten one by one. More are rare, and reading all identities again is cheaper than
+/// looking for each of them.
+const FORGOTTEN_ONE_BY_ONE: usize = 16;
+
 /// A parameter of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value<'a> {
@@ -227,6 +231,14 @@ pub(in crate::store) struct AtEnd {
 impl AtEnd {
     pub(in crate::store) const fn new(mode: Mode) -> Self {
         Self { mode, requeued: Vec::new(), forgotten: Vec::new(), entries: Vec::new(), changed: 0 }
+    }
+
+    /// The hosts whose identities are read again; `None` means every host.
+    pub(in crate::store) fn identities(&self) -> Vec<Option<HostId>> {
+        match self.forgotten.as_slice() {
+            few if few.len() <= FORGOTTEN_ONE_BY_ONE => few.iter().copied().map(Some).collect(),
+            _ => vec![None],
+        }
     }
 
     /// Refuses a write in a transaction that only reads.

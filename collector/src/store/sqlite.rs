@@ -22,6 +22,7 @@ mod judge_queue;
 mod last_seen;
 mod ledger;
 mod list;
+mod mark;
 mod memory;
 mod migrate;
 mod open;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    Digest, HostFacts, HostId, HostState, Lane, LaneChange, OrderId, Platform, Presence, Protection, SiteId, Snapshot,
-    Timestamp,
+    Digest, HostFacts, HostId, HostMark, HostState, Lane, LaneChange, MarkReport, OrderId, Platform, Presence,
+    Protection, SiteId, Snapshot, Timestamp, TokenId,
 };
 
 use super::HostKey;
@@ -56,6 +56,8 @@ pub struct StoredHostRow {
     pub last_seen: Option<Timestamp>,
     /// Its verdicts.
     pub verdicts: Vec<StoredVerdict>,
+    /// What sets it apart from the others.
+    pub marks: Vec<HostMark>,
     /// Its place in the list.
     pub key: HostKey,
 }
@@ -84,6 +86,10 @@ pub struct StoredHost {
     pub verdicts: Vec<StoredVerdict>,
     /// The lanes that it was in, oldest first; the last one of each order is the current one.
     pub history: Vec<LaneChange>,
+    /// What sets it apart from the others.
+    pub marks: Vec<MarkReport>,
+    /// The token that it enrolled with, if it is still known.
+    pub enrolled_with: Option<TokenId>,
 }
 
 /// A host's current snapshot.

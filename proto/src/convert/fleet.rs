@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::host_action::{counts_of_marks, mark_counts};
 use super::{ConvertError, code, host_id, id, instant, present};
 use crate::model::{
     Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, Evidence, Explanation, Finding,
-    HitReport, HostFacts, HostReport, HostRow, HostState, Kind, Lane, LaneChange, OrderId, OrderReport, Outcome,
-    Platform, Presence, ProductId, ProductReport, ProductSeen, Protection, Reason, ReasonKind, RulesRefused, SiteId,
-    SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport, Timestamp, TokenId,
+    HitReport, HostFacts, HostMark, HostReport, HostRow, HostState, Kind, Lane, LaneChange, OrderId, OrderReport,
+    Outcome, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection, Reason, ReasonKind, RulesRefused,
+    SiteId, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport, Timestamp, TokenId,
     TokenReport, VerdictReport,
 };
 use crate::wire;
@@ -44,13 +45,16 @@ impl From<CollectorStatus> for wire::GetStatusResponse {
             editions: status.editions,
             editions_percent: status.editions_percent,
             editions_alarm: status.editions_alarm,
+            marks: mark_counts(status.marks),
         }
     }
 }
 
-impl From<wire::GetStatusResponse> for CollectorStatus {
-    fn from(status: wire::GetStatusResponse) -> Self {
-        Self {
+impl TryFrom<wire::GetStatusResponse> for CollectorStatus {
+    type Error = ConvertError;
+    fn try_from(status: wire::GetStatusResponse) -> Result<Self, ConvertError> {
+        Ok(Self {
+            marks: counts_of_marks(status.marks)?,
             version: status.version,
             rules_version: status.rules_version,
             hosts: status.hosts,
@@ -63,7 +67,7 @@ impl From<wire::GetStatusResponse> for CollectorStatus {
             editions: status.editions,
             editions_percent: status.editions_percent,
             editions_alarm: status.editions_alarm,
-        }
+        })
     }
 }
 
@@ -278,6 +282,7 @@ impl From<HostRow> for wire::HostRow {
             os_name: row.os_name,
             last_seen_ms: row.last_seen.map(Timestamp::millis),
             lanes: row.lanes.into_iter().map(host_lane).collect(),
+            marks: row.marks.into_iter().map(|mark| mark.code().into()).collect(),
         }
     }
 }
@@ -307,6 +312,11 @@ impl TryFrom<wire::HostRow> for HostRow {
             lanes,
             overdue,
             silent,
+            marks: row
+                .marks
+                .into_iter()
+                .map(|mark| code("HostRow.marks", mark, HostMark::from_code))
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -471,6 +481,8 @@ impl From<HostReport> for wire::Host {
             sources: into_all(host.sources),
             hits: into_all(host.hits),
             verdicts: into_all(host.verdicts),
+            marks: into_all(host.marks),
+            enrolled_with: host.enrolled_with,
         }
     }
 }
@@ -492,6 +504,8 @@ impl TryFrom<wire::Host> for HostReport {
             sources: all(host.sources)?,
             hits: all(host.hits)?,
             verdicts: all(host.verdicts)?,
+            marks: all(host.marks)?,
+            enrolled_with: host.enrolled_with,
         })
     }
 }

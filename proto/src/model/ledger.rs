@@ -20,8 +20,8 @@ closed_list! {
         HostEnrolled = 6, "host-enrolled";
         /// A host was given a new key.
         HostRekeyed = 7, "host-rekeyed";
-        /// All keys of a host were revoked.
-        HostRevoked = 8, "host-revoked";
+        /// All keys of hosts were revoked.
+        HostsRevoked = 8, "hosts-revoked";
         /// Hosts changed lanes.
         LanesChanged = 9, "lanes-changed";
         /// Another version of the rules is in force.
@@ -34,6 +34,8 @@ closed_list! {
         AdminTokenRenewed = 13, "admin-token-renewed";
         /// A host or a key that a restore has lost was admitted by its certificate.
         HostReadmitted = 14, "host-readmitted";
+        /// Hosts were released from quarantine or from a revocation.
+        HostsReleased = 15, "hosts-released";
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Binding, Cause, Evidence, HostFacts, HostId, HostState, Kind, Lane, OrderId, Outcome, Platform, Presence,
-    ProductId, Protection, Reason, SiteId, SourceName, Timestamp, TokenId,
+    Binding, Cause, Evidence, HostFacts, HostId, HostMark, HostState, Kind, Lane, MarkReport, OrderId, Outcome,
+    Platform, Presence, ProductId, Protection, Reason, SiteId, SourceName, Timestamp, TokenId,
 };
 
 /// One order's counts.
@@ -79,6 +79,8 @@ pub struct HostRow {
     pub overdue: Vec<OrderId>,
     /// The orders under which it is silent, whatever its lane is: it has not reported within their patience.
     pub silent: Vec<OrderId>,
+    /// What sets it apart from the others.
+    pub marks: Vec<HostMark>,
 }
 
 /// One version of a software title, as a source spells it.
@@ -231,6 +233,30 @@ pub struct HostReport {
     pub hits: Vec<HitReport>,
     /// Its verdict under each active order.
     pub verdicts: Vec<VerdictReport>,
+    /// What sets it apart from the others.
+    pub marks: Vec<MarkReport>,
+    /// The id of the token that it enrolled with; empty if it is not known any more.
+    pub enrolled_with: String,
+}
+
+/// A host by its id and its name.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct HostName {
+    /// Its id.
+    pub id: HostId,
+    /// Its name.
+    pub hostname: String,
+}
+
+/// What an action on hosts has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct HostActionReport {
+    /// The first of the hosts that were changed.
+    pub hosts: Vec<HostName>,
+    /// How many were changed.
+    pub changed: u64,
+    /// How many were as the action makes them already.
+    pub unchanged: u64,
 }
 
 /// One of several hosts that an ambiguous name may mean.
@@ -439,6 +465,8 @@ pub struct CollectorStatus {
     pub editions_percent: u64,
     /// Whether it is so full that operators are warned.
     pub editions_alarm: bool,
+    /// How many hosts have each mark. Marks that no host has are left out.
+    pub marks: BTreeMap<HostMark, u64>,
 }
 
 /// Rules on disk that were refused; the last valid set stays in force.

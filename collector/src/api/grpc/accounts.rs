@@ -1,4 +1,4 @@
-//! The methods of FleetService that administer: accounts, the revocation of hosts, and the ledger.
+//! The methods of FleetService that administer: accounts and the ledger.
 
 use std::time::Duration;
 
@@ -14,22 +14,6 @@ use crate::ledger::actor::Actor;
 use crate::reports::LedgerAsked;
 
 impl Fleet {
-    pub(super) async fn host_revoke(
-        &self,
-        caller: &Caller,
-        request: wire::RevokeHostRequest,
-    ) -> Answer<wire::RevokeHostResponse> {
-        let asked = short("RevokeHostRequest.host", request.host)?;
-        let host = self.or_status(self.context(caller).host(&asked).await)?;
-        let revoked = actions::host_revoke(self.store.as_ref(), caller, host.id, (self.clock)()).await;
-        if !self.or_refused(revoked)? {
-            return Err(Status::not_found(format!("no host {asked:?}")));
-        }
-        tracing::info!(host.id = %host.id, by = %caller.name, "revoked the keys of a host");
-        let id = host.id.as_bytes().to_vec().into();
-        Ok(Response::new(wire::RevokeHostResponse { id, hostname: host.facts.hostname }))
-    }
-
     pub(super) async fn caller_get(&self, caller: &Caller) -> Answer<wire::GetCallerResponse> {
         let Actor::Account { account, .. } = &caller.actor else {
             return Err(Status::internal("the caller is not an account"));

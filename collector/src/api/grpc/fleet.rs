@@ -6,7 +6,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use muster_proto::convert::ConvertError;
 use muster_proto::limits;
-use muster_proto::model::{CaPin, FindingsSort, HostsSort, InvalidId, Lane, OrderId, ProductId, SiteId, TokenId};
+use muster_proto::model::{
+    CaPin, FindingsSort, HostActionKind, HostMark, HostsSort, InvalidId, Lane, OrderId, ProductId, SiteId, TokenId,
+};
 use muster_proto::wire::{self, fleet_service_server::FleetService};
 use tonic::{Request, Response, Status};
 
@@ -91,6 +93,8 @@ impl FleetService for Fleet {
             sites: sites("ListHostsRequest.sites", request.sites)?,
             sort: sort("ListHostsRequest.sort", request.sort, HostsSort::Name, HostsSort::from_code)?,
             name: short("ListHostsRequest.name", request.name)?,
+            marks: marks("ListHostsRequest.marks", &request.marks)?,
+            enrolled_with: optional("ListHostsRequest.enrolled_with", request.enrolled_with, TokenId::new)?,
             rows: rows(request.page_rows)?,
             // An absent string is empty in proto3.
             page: Some(request.page_token).filter(|token| !token.is_empty()),
@@ -236,8 +240,12 @@ impl FleetService for Fleet {
         Ok(Response::new(wire::RevokeEnrollmentTokenResponse {}))
     }
 
-    async fn revoke_host(&self, request: Request<wire::RevokeHostRequest>) -> Answer<wire::RevokeHostResponse> {
-        self.host_revoke(&caller(&request)?, request.into_inner()).await
+    async fn revoke_hosts(&self, request: Request<wire::HostActionRequest>) -> Answer<wire::HostActionResponse> {
+        self.host_action(&caller(&request)?, HostActionKind::Revoke, request.into_inner()).await
+    }
+
+    async fn release_hosts(&self, request: Request<wire::HostActionRequest>) -> Answer<wire::HostActionResponse> {
+        self.host_action(&caller(&request)?, HostActionKind::Release, request.into_inner()).await
     }
 
     async fn get_caller(&self, request: Request<wire::GetCallerRequest>) -> Answer<wire::GetCallerResponse> {
@@ -348,6 +356,14 @@ fn lanes(field: &'static str, codes: &[u32]) -> Result<Vec<Lane>, Status> {
         lane.ok_or_else(|| status::malformed(&ConvertError::Code { field, code: *code }))
     };
     codes.iter().map(lane).collect()
+}
+
+fn marks(field: &'static str, codes: &[u32]) -> Result<Vec<HostMark>, Status> {
+    let mark = |code: &u32| {
+        let mark = u8::try_from(*code).ok().and_then(HostMark::from_code);
+        mark.ok_or_else(|| status::malformed(&ConvertError::Code { field, code: *code }))
+    };
+    codes.iter().map(mark).collect()
 }
 
 pub(super) fn short(field: &'static str, text: String) -> Result<String, Status> {

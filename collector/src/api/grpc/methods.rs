@@ -34,7 +34,7 @@ const fn method(name: &'static str, role: Role, sites: SiteRule) -> Method {
 }
 
 /// Every method of the service.
-pub(super) const METHODS: [Method; 23] = [
+pub(super) const METHODS: [Method; 24] = [
     method("GetStatus", Role::Viewer, SiteRule::Filtered),
     method("GetBoard", Role::Viewer, SiteRule::Filtered),
     method("ListHosts", Role::Viewer, SiteRule::Filtered),
@@ -49,7 +49,8 @@ pub(super) const METHODS: [Method; 23] = [
     method("CreateEnrollmentToken", Role::Operator, SiteRule::Named),
     method("ListEnrollmentTokens", Role::Viewer, SiteRule::Filtered),
     method("RevokeEnrollmentToken", Role::Operator, SiteRule::Named),
-    method("RevokeHost", Role::Operator, SiteRule::Named),
+    method("RevokeHosts", Role::Operator, SiteRule::Named),
+    method("ReleaseHosts", Role::Operator, SiteRule::Named),
     method("GetCaller", Role::Viewer, SiteRule::NoSite),
     method("ListAccounts", Role::Admin, SiteRule::Filtered),
     method("GetAccount", Role::Admin, SiteRule::Named),

@@ -119,9 +119,7 @@ async fn an_unknown_expired_or_revoked_certificate_is_refused_with_advice() {
     assert_refused(ended, Code::Unauthenticated, RefusalClass::ReKey, &["renew"]);
     let ended = lab.upload(&machine, vec![machine.header(1, &snapshot(&all))]).await;
     assert_refused(ended, Code::Unauthenticated, RefusalClass::ReKey, &["renew"]);
-    let revoke = move |tx: &mut dyn AdminTx| admin::hosts::revoke(tx, host, &|_| true, identity.not_before);
-    let acting = super::acting(identity.not_before);
-    assert!(admin::write(lab.store.as_ref(), "host_revoke", acting, revoke).await.expect("revokes"));
+    assert!(crate::store::contract::host_revoke(&lab.store, host, 5).await.expect("revokes"));
     let revoked = lab.check_in(&machine, 1, &snapshot(&all)).await;
     assert_refused(revoked, Code::PermissionDenied, RefusalClass::Revoked, &["revoked"]);
     let revoked = lab.client.renew(machine.calls(machine.renewal(&Machine::new()))).await;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_proto::model::{AccountId, EntryKind, HostId, Timestamp};
+use muster_proto::model::{AccountId, Digest, EntryKind, HostId, Timestamp};
 
-use super::system_users;
+use super::{notes, system_users};
 use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
 use crate::store::LedgerRow;
@@ -82,6 +82,8 @@ pub(crate) struct Names {
     pub(crate) accounts: BTreeMap<AccountId, String>,
     pub(crate) users: BTreeMap<u64, String>,
     pub(crate) hosts: BTreeMap<HostId, String>,
+    /// Texts of people, by their hashes.
+    pub(crate) notes: BTreeMap<Digest, String>,
 }
 
 /// The hosts of an entry whose names a reader gets; an entry may have hundreds.
@@ -192,6 +194,10 @@ fn names(tx: &mut dyn AdminTx, rows: &[LedgerRow]) -> Step<Names> {
         if let Some(row) = tx.query(HOST_NAME, &[host.as_bytes().as_slice().into()])?.first() {
             names.hosts.insert(host, row.text(0)?.to_owned());
         }
+    }
+    let notes: BTreeSet<&Digest> = rows.iter().filter_map(|row| row.entry.reason()).collect();
+    for hash in notes {
+        names.notes.extend(notes::get(tx, hash)?.map(|text| (*hash, text)));
     }
     Ok(names)
 }

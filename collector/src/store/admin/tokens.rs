@@ -9,8 +9,9 @@ use crate::store::NewToken;
 use crate::store::decide::tokens::{self, Revocation};
 use crate::store::sql::{AdminTx, Row, Step};
 
-const CREATE: &str = "INSERT INTO enrollment_token (id, secret_hash, site, created_at, expires_at, max_uses, uses)
-     VALUES ($1, $2, $3, $4, $5, $6, 0)";
+const CREATE: &str = "INSERT INTO enrollment_token (no, id, secret_hash, site, created_at, expires_at, max_uses, uses)
+     SELECT coalesce(max(no), 0) + 1, $1, $2, $3, $4, $5, $6, 0 FROM enrollment_token";
+const NUMBER: &str = "SELECT t.no, s.id FROM enrollment_token t JOIN site s ON s.no = t.site WHERE t.id = $1";
 const LIST: &str = "SELECT t.id, s.id, t.created_at, t.expires_at, t.max_uses, t.uses, t.revoked_at
      FROM enrollment_token t JOIN site s ON s.no = t.site ORDER BY t.created_at DESC, t.id";
 const GET: &str = "SELECT t.id, s.id, t.created_at, t.expires_at, t.max_uses, t.uses, t.revoked_at
@@ -23,8 +24,10 @@ const KEPT_MS: i64 = 366 * 86_400_000;
 const MAX_TOKENS: u64 = 10_000;
 
 const COUNT: &str = "SELECT count(*) FROM enrollment_token";
+// The one with the highest number is kept: otherwise the next token would get its number, and its hosts.
 const PRUNE: &str = "DELETE FROM enrollment_token WHERE id IN
-     (SELECT id FROM enrollment_token WHERE expires_at < $1 ORDER BY expires_at, id LIMIT 100)";
+     (SELECT id FROM enrollment_token WHERE expires_at < $1 AND no < (SELECT max(no) FROM enrollment_token)
+      ORDER BY expires_at, id LIMIT 100)";
 
 /// Whether another token may be added, after those that expired long ago were deleted. The caller records an entry in the
 /// same transaction.
@@ -55,6 +58,12 @@ pub(crate) fn create(tx: &mut dyn AdminTx, token: &NewToken) -> Step<()> {
     tx.execute(CREATE, &[token.id.as_str().into(), hash.into(), site.into(), created_at, expires_at, uses.into()])?;
     tx.record(tokens::created(token));
     Ok(())
+}
+
+/// The number of a token, and its site.
+pub(super) fn number(tx: &mut dyn AdminTx, id: &TokenId) -> Step<Option<(i64, SiteId)>> {
+    let rows = tx.query(NUMBER, &[id.as_str().into()])?;
+    rows.first().map(|row| Ok((row.int(0)?, row.parse("a site", 1)?))).transpose()
 }
 
 /// All tokens, newest first.
@@ -94,4 +103,4 @@ fn report(row: &Row) -> Step<TokenReport> {
 }
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[CREATE, LIST, GET, REVOKE, COUNT, PRUNE];
+pub(super) const STATEMENTS: &[&str] = &[CREATE, NUMBER, LIST, GET, REVOKE, COUNT, PRUNE];

@@ -3,16 +3,19 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use muster_proto::model::{AccountId, AccountName, AccountReport, EntryKind, Holder, Role, SiteId, TokenId};
+use muster_proto::model::{
+    AccountId, AccountName, AccountReport, EntryKind, Holder, HostActionKind, Role, SiteId, TokenId,
+};
 
 use super::Backend;
 use super::kit::{
-    acting, all_judged, assert_healthy, at, enrolled, enrollment, host, host_revoke, ledger, new_token, site,
-    small_fleet, token_create, token_id, token_list, token_revoke,
+    acting, all_judged, assert_healthy, at, enrolled, enrollment, host, host_action, host_revoke, hosts_asked, ledger,
+    new_token, revoked_entry, site, small_fleet, token_create, token_id, token_list, token_revoke,
 };
 use crate::ledger::actor::{Actor, ActorId};
 use crate::ledger::entry::Entry;
 use crate::store::admin::accounts::{self, NewAccount, NewAccountToken};
+use crate::store::admin::hosts::HostsMeant;
 use crate::store::admin::ledger::{ByActor, LedgerPage, LedgerQuery};
 use crate::store::{AccountRefusal, Acting, AdminTx, NewToken, SiteScope, Store, StoreError, admin};
 
@@ -221,8 +224,8 @@ pub(crate) async fn the_ledger_is_filtered_and_paged(backend: impl Backend) {
     create(&store, new_account("ada", Role::Admin, &[], 0)).await.expect("creates");
     enrolled(&store, 3).await;
     all_judged(&store, muster_proto::model::Lane::Replace, 10).await;
-    let by_ada = |tx: &mut dyn AdminTx| admin::hosts::revoke(tx, host(2), &|_| true, at(20));
-    assert!(admin::write(store.as_ref(), "host_revoke", account_acting("ada", 20), by_ada).await.expect("revokes"));
+    let by_ada = HostsMeant::Named(vec![host(2)]);
+    host_action(&store, account_acting("ada", 20), HostActionKind::Revoke, by_ada).await.expect("revokes");
     assert!(host_revoke(&store, host(3), 30).await.expect("revokes"));
     let list = |query: LedgerQuery| {
         let store = Arc::clone(&store);
@@ -233,7 +236,7 @@ pub(crate) async fn the_ledger_is_filtered_and_paged(backend: impl Backend) {
     };
     let all = LedgerQuery { rows: 100, ..LedgerQuery::default() };
     let kinds = |page: &LedgerPage| page.rows.iter().map(|row| row.entry.kind()).collect::<Vec<_>>();
-    let revoked = EntryKind::HostRevoked;
+    let revoked = EntryKind::HostsRevoked;
     let whole = list(all.clone()).await;
     assert!(whole.rows.is_sorted_by(|one, next| one.number > next.number), "newest first");
     assert_eq!((whole.rows.len(), whole.next), (8, None), "{:?}", kinds(&whole));
@@ -244,6 +247,7 @@ pub(crate) async fn the_ledger_is_filtered_and_paged(backend: impl Backend) {
     assert_eq!(page.rows.iter().flat_map(|row| row.entry.hosts()).collect::<Vec<_>>(), [&host(2)]);
     assert_eq!(page.names.accounts.values().collect::<Vec<_>>(), ["ada"]);
     assert_eq!(page.names.hosts.values().collect::<Vec<_>>(), ["host-002"]);
+    assert_eq!(page.names.notes.values().collect::<Vec<_>>(), ["a test"]);
     let page = list(LedgerQuery { by: Some(ByActor::Agent), ..all.clone() }).await;
     assert_eq!(kinds(&page), [EntryKind::HostEnrolled; 3]);
     let page = list(LedgerQuery { host: Some(host(2)), ..all.clone() }).await;
@@ -277,7 +281,7 @@ pub(crate) async fn the_ledger_is_filtered_and_paged(backend: impl Backend) {
     let number = whole.rows[0].number;
     let get = move |tx: &mut dyn AdminTx| admin::ledger::get(tx, number);
     let (row, _) = admin::read(store.as_ref(), "ledger_get", get).await.expect("asks").expect("is there");
-    assert_eq!((row.entry, row.at), (Entry::HostRevoked { host: host(3) }, at(30)));
+    assert_eq!((row.entry, row.at), (revoked_entry(3), at(30)));
     let none = move |tx: &mut dyn AdminTx| admin::ledger::get(tx, 999_999);
     assert!(admin::read(store.as_ref(), "ledger_get", none).await.expect("asks").is_none());
 }
@@ -320,12 +324,19 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
             drop(accounts::rotate(tx, &whole(), "zed", &token, at(second), at(second)).expect("rotates"));
             accounts::revoke(tx, &whole(), "bob", at(second)).expect("asks").expect("revokes");
             assert!(admin::tokens::revoke(tx, &"a".parse().expect("an id"), &|_| true, at(second)).expect("revokes"));
-            assert!(admin::hosts::revoke(tx, host(1), &|_| true, at(second)).expect("revokes"));
+            for kind in [HostActionKind::Revoke, HostActionKind::Release] {
+                let token = HostsMeant::EnrolledWith { token: token_id(), after: 0 };
+                for hosts in [HostsMeant::Named(vec![host(1)]), token] {
+                    admin::hosts::act(tx, &hosts_asked(kind, hosts, at(second))).expect("acts").expect("a token");
+                }
+            }
+            let revoke = hosts_asked(HostActionKind::Revoke, HostsMeant::Named(vec![host(1)]), at(second));
+            admin::hosts::act(tx, &revoke).expect("acts");
         };
         recorded(second, Box::new(rotate)).await;
     }
     let forget = |tx: &mut dyn AdminTx| {
-        assert_eq!(admin::tokens::prune(tx, at(400 * 86_400)).expect("prunes"), 3);
+        assert_eq!(admin::tokens::prune(tx, at(400 * 86_400)).expect("prunes"), 2, "all but the newest");
         accounts::forget(tx, &AccountId::new("id-bob").expect("an id")).expect("forgets");
         tx.record(Entry::AccountRevoked { account: AccountId::new("id-bob").expect("an id") });
     };
@@ -337,6 +348,7 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
         drop(tx.query(accounts::FIRST_UNTIL, &[]).expect("asks"));
         drop(accounts::by_token(tx, &"r12".parse().expect("an id")).expect("asks"));
         drop(admin::tokens::list(tx).expect("lists"));
+        drop(admin::hosts::count(tx, &SiteScope::All).expect("counts"));
         drop(admin::ledger::follow(tx, 0, 100).expect("reads"));
         let all = LedgerQuery { rows: 100, ..LedgerQuery::default() };
         let by = Some(ByActor::Account(AccountId::new("id-ada").expect("an id")));

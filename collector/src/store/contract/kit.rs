@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use muster_proto::canonical::{self, CanonicalSection};
 use muster_proto::model::{
-    Digest, HostFacts, HostId, HostState, KeyFingerprint, Kind, Lane, Observation, OrderId, Outcome, Platform,
-    Presence, Protection, RunId, Section, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, TokenId, TokenReport,
+    Digest, HostActionKind, HostFacts, HostId, HostState, KeyFingerprint, Kind, Lane, Observation, OrderId, Outcome,
+    Platform, Presence, Protection, RunId, Section, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, TokenId,
+    TokenReport,
 };
 
 use crate::judge::Remediation;
 use crate::ledger::actor::Actor;
+use crate::ledger::entry::{Entry, HostAction};
+use crate::store::admin::hosts::{HostsAsked, HostsMeant, PortionDone};
 use crate::store::{
     Acting, AdminTx, Allowance, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, JudgedOrder,
-    Judgement, LedgerRow, NewToken, QueuedHost, Settlement, Store, StoreError, admin,
+    Judgement, LedgerRow, NewToken, QueuedHost, Settlement, SiteScope, Store, StoreError, admin,
 };
 
 pub(super) const START: i64 = 1_726_000_000_000;
@@ -93,9 +96,32 @@ pub(crate) async fn token_revoke(store: &Arc<dyn Store>, id: TokenId, seconds: u
     admin::write(store.as_ref(), "token_revoke", acting(seconds), revoke).await.expect("revokes")
 }
 
+/// Whether the host was revoked by this call.
 pub(crate) async fn host_revoke(store: &Arc<dyn Store>, host: HostId, seconds: u64) -> Result<bool, StoreError> {
-    let revoke = move |tx: &mut dyn AdminTx| admin::hosts::revoke(tx, host, &|_| true, at(seconds));
-    admin::write(store.as_ref(), "host_revoke", acting(seconds), revoke).await
+    let done = host_action(store, acting(seconds), HostActionKind::Revoke, HostsMeant::Named(vec![host])).await?;
+    Ok(done.changed.len() == 1)
+}
+
+pub(super) fn hosts_asked(kind: HostActionKind, hosts: HostsMeant, now: Timestamp) -> HostsAsked {
+    HostsAsked { kind, hosts, sites: SiteScope::All, reason: "a test".to_owned(), now }
+}
+
+/// Does an action on hosts; panics if there is no such token.
+pub(super) async fn host_action(
+    store: &Arc<dyn Store>,
+    acting: Acting,
+    kind: HostActionKind,
+    hosts: HostsMeant,
+) -> Result<PortionDone, StoreError> {
+    let asked = hosts_asked(kind, hosts, acting.now);
+    let act = move |tx: &mut dyn AdminTx| admin::hosts::act(tx, &asked);
+    Ok(admin::write(store.as_ref(), "host_action", acting, act).await?.expect("a known token"))
+}
+
+/// The entry of a revocation by [`host_revoke`].
+pub(crate) fn revoked_entry(n: u8) -> Entry {
+    let reason = Digest::of(b"a test");
+    Entry::HostsRevoked(HostAction { hosts: vec![host(n)], token: None, reason })
 }
 
 /// The ledger after a number, oldest entry first.

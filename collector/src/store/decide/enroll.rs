@@ -6,9 +6,11 @@ use subtle::ConstantTimeEq as _;
 use crate::ledger::entry::Entry;
 use crate::store::{Enrolled, Enrollment, HostIdentity};
 
-/// The enrollment token that a request names, as it is stored. `No` is the backend's row number of a site.
+/// The enrollment token that a request names, as it is stored. `No` is the backend's row number of a site or a token.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct StoredToken<No> {
+    /// The token's own row.
+    pub(in crate::store) no: No,
     /// SHA-256 of the secret.
     pub(in crate::store) secret_hash: [u8; 32],
     pub(in crate::store) site_no: No,
@@ -26,7 +28,7 @@ pub(in crate::store) enum EnrollDecision<No> {
     /// Nothing: the request is refused, or repeats one that was granted.
     Answer(Enrolled),
     /// Count one use of the token, and create the host with its key, its place in the judge queue and the ledger entry.
-    Create { site_no: No, entry: Entry, answer: Enrolled },
+    Create { token_no: No, site_no: No, entry: Entry, answer: Enrolled },
 }
 
 /// Decides an enrollment from the token that it names and from the host that already has its key, if any.
@@ -68,6 +70,7 @@ pub(in crate::store) fn enroll<No>(
     }
     let entry = Entry::HostEnrolled { host: request.host, site: token.site.clone(), token: request.token.clone() };
     EnrollDecision::Create {
+        token_no: token.no,
         site_no: token.site_no,
         entry,
         answer: Enrolled::Host { host: request.host, site: token.site },
@@ -108,6 +111,7 @@ mod tests {
 
     fn token() -> StoredToken<i64> {
         StoredToken {
+            no: 5,
             secret_hash: [7; 32],
             site_no: 3,
             site: SiteId::new("berlin").expect("a site"),
@@ -137,10 +141,11 @@ mod tests {
 
     #[test]
     fn a_valid_token_creates_the_host_on_its_site() {
-        let EnrollDecision::Create { site_no, answer, entry } = enroll(&request(), Some(token()), None) else {
+        let EnrollDecision::Create { token_no, site_no, answer, entry } = enroll(&request(), Some(token()), None)
+        else {
             panic!("refused");
         };
-        assert_eq!(site_no, 3);
+        assert_eq!((token_no, site_no), (5, 3));
         assert_eq!(answer, Enrolled::Host { host: request().host, site: token().site });
         assert!(matches!(entry, Entry::HostEnrolled { host, .. } if host == request().host));
     }

@@ -58,6 +58,8 @@ pub(in crate::store) enum StreamSource<No> {
     Silent,
     /// Hosts without a verdict under the order, by their last check-in.
     Unjudged,
+    /// Hosts with a mark or of a token, sorted: they are few.
+    Chosen,
 }
 
 /// Hosts in the order of the sort key.
@@ -77,6 +79,9 @@ pub(in crate::store) fn plan<No: Copy>(
     // No site of the query has a host.
     if sites.is_some_and(<[No]>::is_empty) {
         return Vec::new();
+    }
+    if query.is_chosen() {
+        return vec![stream(query, StreamSource::Chosen)];
     }
     match query.sort {
         HostSort::Id => vec![stream(query, StreamSource::Walk)],
@@ -177,6 +182,8 @@ fn gathered<No>(query: &HostQuery) -> Vec<HostStream<No>> {
 
 #[cfg(test)]
 mod tests {
+    use muster_proto::model::HostMark;
+
     use super::*;
     use crate::store::SiteScope;
 
@@ -228,6 +235,16 @@ mod tests {
         assert_eq!(sources(&by_check_in, Some(&[]), counts), []);
         let large = ListCounts { of_sites: 900_000, ..MILLION };
         assert_eq!(sources(&by_check_in, Some(&[7, 9]), large), [StreamSource::Walk]);
+    }
+
+    #[test]
+    fn hosts_with_a_mark_or_of_a_token_are_read_as_a_whole() {
+        let marked = HostQuery { marks: vec![HostMark::Revoked], ..query(HostSort::Name, &[Lane::Replace]) };
+        let of_token = HostQuery { enrolled_with: "tok".parse().ok(), ..query(HostSort::LastSeen, &[]) };
+        for asked in [marked, of_token] {
+            assert_eq!(sources(&asked, None, MILLION), [StreamSource::Chosen]);
+            assert_eq!(sources(&asked, Some(&[]), MILLION), [], "no site");
+        }
     }
 
     #[test]

@@ -125,8 +125,8 @@ fn row(found: &tokio_postgres::Row) -> Step<Row> {
 }
 
 /// Does the work within a transaction that the caller commits, then writes what it left for the end. Returns the hosts
-/// whose identities changed.
-pub(super) async fn write(lease: Arc<Lease>, acting: &Acting, work: &AdminWork) -> Step<Vec<HostId>> {
+/// whose identities changed; `None` means every host.
+pub(super) async fn write(lease: Arc<Lease>, acting: &Acting, work: &AdminWork) -> Step<Vec<Option<HostId>>> {
     lease.execute(LOCK, &[]).await?;
     let session = Arc::clone(&lease);
     let (actor, work) = (acting.actor.clone(), Arc::clone(work));
@@ -143,13 +143,14 @@ pub(super) async fn write(lease: Arc<Lease>, acting: &Acting, work: &AdminWork) 
     let (end, actor) = done.await?;
     let session: &Session = &session;
     judge_queue::requeue(session, &end.requeued, acting.now).await?;
-    for host in &end.forgotten {
+    let forgotten = end.identities();
+    for host in &forgotten {
         identity::notify(session, *host).await?;
     }
     // Last, because this lock orders all entries.
     session.prepare(&ledger::STATEMENTS).await?;
     ledger::write_all(session, acting.now, &actor, end.entries.into_iter()).await?;
-    Ok(end.forgotten)
+    Ok(forgotten)
 }
 
 /// Does work that only reads.

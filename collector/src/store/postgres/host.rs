@@ -9,7 +9,7 @@ use super::memory::Memory;
 use super::row::facts_columns;
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
-use super::{row, snapshot, verdict};
+use super::{mark, row, snapshot, verdict};
 use crate::store::{StoredHost, StoredSnapshot, snapshot_codec};
 
 /// When a host was last seen: the newer of the memory and the column, which begins with the enrollment.
@@ -55,6 +55,8 @@ pub(super) async fn get(
         complete_scan,
         verdicts: verdicts.remove(&no).unwrap_or_default(),
         history: verdict::history(session, dictionaries, no).await?,
+        marks: mark::reports(session, no).await?,
+        enrolled_with: mark::token(session, no).await?,
     }))
 }
 

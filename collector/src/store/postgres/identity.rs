@@ -1,10 +1,10 @@
 //! Who a host is: enrollment, its keys, and their revocation. Collectors cache identities, so each change notifies all
 //! of them.
 
-use muster_proto::model::{HostId, KeyFingerprint};
+use muster_proto::model::{HostId, HostMark, KeyFingerprint};
 
 use super::fault::{PostgresFault, Step};
-use super::session::Session;
+use super::session::{Session, Values};
 use super::{ledger, row};
 use crate::ledger::actor::ActorId;
 use crate::store::decide::enroll::{self, EnrollDecision, StoredToken};
@@ -23,10 +23,10 @@ pub(super) async fn enroll(session: &Session, operation: &Enrollment, phrases: [
     let key_holder = key(session, &operation.key).await?.map(StoredKey::identity);
     match enroll::enroll(operation, token, key_holder) {
         EnrollDecision::Answer(answer) => Ok(answer),
-        EnrollDecision::Create { site_no, entry, answer } => {
+        EnrollDecision::Create { token_no, site_no, entry, answer } => {
             let count_use = "UPDATE enrollment_token SET uses = uses + 1 WHERE id = $1";
             session.execute(count_use, &[&operation.token.as_str()]).await?;
-            create(session, &operation.into(), site_no, phrases).await?;
+            create(session, &operation.into(), site_no, Some(token_no), phrases).await?;
             ledger::write(session, operation.now, &ActorId::Agent, &entry).await?;
             count_host(session, site_no).await?;
             Ok(answer)
@@ -44,7 +44,8 @@ async fn count_host(session: &Session, site: i32) -> Step<()> {
 
 /// The token, locked until the end of the transaction, so that its uses are counted one after the other.
 async fn lock_token(session: &Session, id: &str) -> Step<Option<StoredToken<i32>>> {
-    let find = "SELECT t.secret_hash, t.site::int4, s.id, t.expires_at, t.max_uses, t.uses, t.revoked_at IS NOT NULL
+    let find = "SELECT t.secret_hash, t.site::int4, s.id, t.expires_at, t.max_uses, t.uses, t.revoked_at IS NOT NULL,
+                       t.no::int4
                 FROM enrollment_token t JOIN site s ON s.no = t.site WHERE t.id = $1 FOR NO KEY UPDATE OF t";
     let Some(found) = session.query_first(find, &[&id]).await? else { return Ok(None) };
     Ok(Some(StoredToken {
@@ -55,16 +56,23 @@ async fn lock_token(session: &Session, id: &str) -> Step<Option<StoredToken<i32>
         max_uses: row::unsigned(&found, 4)?,
         uses: row::count(&found, 5)?,
         is_revoked: found.try_get(6)?,
+        no: found.try_get(7)?,
     }))
 }
 
 /// Creates the host, its key and its place in the judge queue with one statement.
-async fn create(session: &Session, operation: &NewHost<'_>, site: i32, phrases: [i32; 4]) -> Step<()> {
+async fn create(
+    session: &Session,
+    operation: &NewHost<'_>,
+    site: i32,
+    token: Option<i32>,
+    phrases: [i32; 4],
+) -> Step<()> {
     let make = "
         WITH made AS (
             INSERT INTO host (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
-                              fingerprint, enrolled_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING no
+                              fingerprint, enrolled_at, enrolled_with)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $15) RETURNING no
         ), now AS (
             INSERT INTO host_current (host, last_seen) SELECT no, $11 FROM made
         ), key AS (
@@ -75,7 +83,7 @@ async fn create(session: &Session, operation: &NewHost<'_>, site: i32, phrases: 
     let (id, fingerprint, key) =
         (operation.host.as_bytes().as_slice(), operation.fingerprint, operation.key.as_bytes().as_slice());
     let (platform, now) = (row::code(facts.platform.code()), operation.now.millis());
-    let values: super::session::Values<'_> = &[
+    let values: Values<'_> = &[
         &id,
         &site,
         &facts.hostname,
@@ -90,6 +98,7 @@ async fn create(session: &Session, operation: &NewHost<'_>, site: i32, phrases: 
         &key,
         &row::code(KeyStatus::InUse.code()),
         &operation.key_at.millis(),
+        &token,
     ];
     session.execute(make, values).await?;
     Ok(())
@@ -97,9 +106,13 @@ async fn create(session: &Session, operation: &NewHost<'_>, site: i32, phrases: 
 
 /// A key and its host.
 pub(super) async fn key(session: &Session, fingerprint: &KeyFingerprint) -> Step<Option<StoredKey<i32>>> {
-    let find = "SELECT k.status, h.no, h.id, s.id, h.revoked_at IS NOT NULL, h.quarantined
+    let find = "SELECT k.status, h.no, h.id, s.id,
+                       EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $2),
+                       EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $3)
                 FROM host_key k JOIN host h ON h.no = k.host JOIN site s ON s.no = h.site WHERE k.fingerprint = $1";
-    let Some(found) = session.query_first(find, &[&fingerprint.as_bytes().as_slice()]).await? else { return Ok(None) };
+    let marks = [HostMark::Revoked, HostMark::Quarantined].map(|mark| i64::from(mark.code()));
+    let values: Values<'_> = &[&fingerprint.as_bytes().as_slice(), &marks[0], &marks[1]];
+    let Some(found) = session.query_first(find, values).await? else { return Ok(None) };
     Ok(Some(StoredKey {
         status: row::member("a key", KeyStatus::from_code, &found, 0)?,
         host_no: found.try_get(1)?,
@@ -122,7 +135,7 @@ pub(super) async fn first_use(session: &Session, fingerprint: &KeyFingerprint) -
         session.execute(replace, &[&key.host_no, &replaced, &in_use]).await?;
         let take = "UPDATE host_key SET status = $2 WHERE fingerprint = $1";
         session.execute(take, &[&fingerprint.as_bytes().as_slice(), &in_use]).await?;
-        notify(session, key.host).await?;
+        notify(session, Some(key.host)).await?;
     }
     Ok(Some(key.identity()))
 }
@@ -151,12 +164,12 @@ pub(super) async fn readmit(session: &Session, request: &Readmission, phrases: O
         ReadmitDecision::Create { facts, entry } => {
             let new = NewHost::readmitted(request, facts);
             let site = site_number(session, request.site.as_str()).await?;
-            create(session, &new, site, phrases.unwrap_or_default()).await?;
+            create(session, &new, site, None, phrases.unwrap_or_default()).await?;
             ledger::write(session, request.now, &ActorId::Agent, &entry).await?;
             count_host(session, site).await?;
         }
     }
-    notify(session, request.host).await?;
+    notify(session, Some(request.host)).await?;
     Ok(Readmitted::Host)
 }
 
@@ -174,9 +187,11 @@ async fn site_number(session: &Session, site: &str) -> Step<i32> {
 }
 
 async fn host_keys(session: &Session, host: HostId) -> Step<Option<HostKeys<i32>>> {
-    let find = "SELECT h.no, h.revoked_at IS NOT NULL, (SELECT max(created_at) FROM host_key k WHERE k.host = h.no)
+    let find = "SELECT h.no, EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $2),
+                       (SELECT max(created_at) FROM host_key k WHERE k.host = h.no)
                 FROM host h WHERE h.id = $1";
-    let Some(found) = session.query_first(find, &[&host.as_bytes().as_slice()]).await? else { return Ok(None) };
+    let values: Values<'_> = &[&host.as_bytes().as_slice(), &i64::from(HostMark::Revoked.code())];
+    let Some(found) = session.query_first(find, values).await? else { return Ok(None) };
     let (host_no, is_revoked, newest_at) = (found.try_get(0)?, found.try_get(1)?, row::instant(&found, 2)?);
     Ok(Some(HostKeys { host_no, is_revoked, newest_at }))
 }
@@ -212,14 +227,17 @@ pub(super) async fn rekey(session: &Session, renewal: &KeyRenewal) -> Step<Renew
         }
     };
     if *quarantine {
-        session.execute("UPDATE host SET quarantined = true WHERE no = $1", &[&host_no]).await?;
+        let mark = "INSERT INTO host_mark (mark, host, since) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        let code = i64::from(HostMark::Quarantined.code());
+        session.execute(mark, &[&code, &i64::from(host_no), &now.millis()]).await?;
     }
-    notify(session, *host).await?;
+    notify(session, Some(*host)).await?;
     Ok(Renewed::Host)
 }
 
-/// Notifies all collectors that the host's identity has changed, once the transaction is committed.
-pub(super) async fn notify(session: &Session, host: HostId) -> Step<()> {
-    session.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &host.to_string()]).await?;
+/// Notifies all collectors that the identity of a host, or of every host, has changed, once the transaction is committed.
+pub(super) async fn notify(session: &Session, host: Option<HostId>) -> Step<()> {
+    let payload = host.map_or_else(|| "all".to_owned(), |host| host.to_string());
+    session.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &payload]).await?;
     Ok(())
 }

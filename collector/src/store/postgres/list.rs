@@ -10,7 +10,7 @@ use super::fault::{PostgresFault, Step};
 use super::memory::Memory;
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
-use super::{host, row, verdict};
+use super::{host, mark, row, verdict};
 use crate::store::decide::host_list::{self, HostStream, ListCounts, StreamSource};
 use crate::store::decide::silence;
 use crate::store::{HostKey, HostQuery, HostSort, StoredHostRow};
@@ -42,9 +42,10 @@ pub(super) async fn list(
     }
     let numbers: Vec<i32> = found.iter().map(|(no, _)| *no).collect();
     let mut verdicts = verdict::of_hosts(session, &numbers).await?;
+    let mut marks = mark::of_hosts(session, &numbers).await?;
     let with_verdicts = |(no, row): (i32, StoredHostRow)| {
         let verdicts = verdicts.remove(&no).unwrap_or_default();
-        StoredHostRow { verdicts, ..row }
+        StoredHostRow { verdicts, marks: marks.remove(&no).unwrap_or_default(), ..row }
     };
     Ok(found.into_iter().map(with_verdicts).collect())
 }
@@ -93,6 +94,7 @@ async fn read(
                 os_name: read.try_get(5)?,
                 last_seen: Some(last_seen),
                 verdicts: Vec::new(),
+                marks: Vec::new(),
                 key,
             };
             found.push((no, row));

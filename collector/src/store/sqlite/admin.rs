@@ -92,11 +92,11 @@ pub(super) fn write(context: &mut WriteContext<'_>, acting: &Acting, work: &Admi
             ledger::write(context.sql, acting.now, &actor, entry)?;
         }
     }
+    for host in end.identities() {
+        context.after_commit(move |memory| memory.identities_forget(host));
+    }
     for host in end.requeued {
         judge_queue::put(context, host, acting.now)?;
-    }
-    for host in end.forgotten {
-        context.after_commit(move |memory| memory.identities_forget(Some(host)));
     }
     Ok(())
 }

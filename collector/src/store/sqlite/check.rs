@@ -97,6 +97,10 @@ const RULES: &[(&str, &str)] = &[
          WHERE (SELECT count(*) FROM host_key k WHERE k.host = h.no AND k.status = 1) <> 1",
     ),
     (
+        "a mark belongs to no host: number {}",
+        "SELECT CAST(m.host AS TEXT) FROM host_mark m WHERE NOT EXISTS (SELECT 1 FROM host h WHERE h.no = m.host)",
+    ),
+    (
         "enrollment token {} was used more often than allowed",
         "SELECT id FROM enrollment_token WHERE max_uses > 0 AND uses > max_uses",
     ),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Cause, Digest, HostId, Lane, LaneChange, OrderId, SiteId, Timestamp};
+use muster_proto::model::{Cause, Digest, HostId, Lane, LaneChange, OrderId, SiteId, Timestamp, TokenId};
 use rusqlite::Connection;
 
 use super::fault::{Step, StoreFault};
 use super::memory::Memory;
-use super::{facts, last_seen, row, section, snapshot, verdict};
+use super::{facts, last_seen, mark, row, section, snapshot, verdict};
 use crate::store::{SiteScope, StoredHost, StoredSnapshot, snapshot_codec};
 
 pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Option<StoredHost>> {
@@ -54,6 +54,8 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
         complete_scan,
         verdicts: verdict::of_host(sql, memory, no)?,
         history: history(sql, no)?,
+        marks: mark::reports(sql, no)?,
+        enrolled_with: token(sql, no)?,
     }))
 }
 
@@ -83,6 +85,15 @@ fn complete_scan(
         until = row::instant(found, 0)?;
     }
     Ok(None)
+}
+
+/// The token that a host enrolled with.
+fn token(sql: &Connection, no: i64) -> Step<Option<TokenId>> {
+    let find = "SELECT t.id FROM enrollment_token t JOIN host h ON h.enrolled_with = t.no WHERE h.no = ?1";
+    let mut statement = sql.prepare_cached(find)?;
+    let mut rows = statement.query([no])?;
+    let Some(found) = rows.next()? else { return Ok(None) };
+    row::name("a token", found, 0, TokenId::new).map(Some)
 }
 
 fn history(sql: &Connection, no: i64) -> Step<Vec<LaneChange>> {

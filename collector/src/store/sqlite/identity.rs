@@ -1,6 +1,6 @@
 //! Who a host is: enrollment, its keys, and their revocation.
 
-use muster_proto::model::{HostId, KeyFingerprint, Timestamp};
+use muster_proto::model::{HostId, HostMark, KeyFingerprint, Timestamp};
 use rusqlite::Connection;
 
 use super::fault::Step;
@@ -19,10 +19,10 @@ pub(super) fn enroll(context: &mut WriteContext<'_>, operation: &Enrollment) -> 
     let key_holder = key(context.sql, &operation.key)?.map(StoredKey::identity);
     match enroll::enroll(operation, token, key_holder) {
         EnrollDecision::Answer(answer) => Ok(answer),
-        EnrollDecision::Create { site_no, entry, answer } => {
+        EnrollDecision::Create { token_no, site_no, entry, answer } => {
             let count_use = "UPDATE enrollment_token SET uses = uses + 1 WHERE id = ?1";
             context.sql.prepare_cached(count_use)?.execute([operation.token.as_str()])?;
-            create(context, &operation.into(), site_no)?;
+            create(context, &operation.into(), site_no, Some(token_no))?;
             ledger::write(context.sql, operation.now, &ActorId::Agent, &entry)?;
             Ok(answer)
         }
@@ -31,7 +31,7 @@ pub(super) fn enroll(context: &mut WriteContext<'_>, operation: &Enrollment) -> 
 
 fn token(sql: &Connection, id: &str) -> Step<Option<StoredToken<i64>>> {
     let mut statement = sql.prepare_cached(
-        "SELECT t.secret_hash, t.site, s.id, t.expires_at, t.max_uses, t.uses, t.revoked_at IS NOT NULL
+        "SELECT t.secret_hash, t.site, s.id, t.expires_at, t.max_uses, t.uses, t.revoked_at IS NOT NULL, t.no
          FROM enrollment_token t JOIN site s ON s.no = t.site WHERE t.id = ?1",
     )?;
     let mut rows = statement.query([id])?;
@@ -44,16 +44,17 @@ fn token(sql: &Connection, id: &str) -> Step<Option<StoredToken<i64>>> {
         max_uses: row::unsigned(found, 4)?,
         uses: row::count(found, 5)?,
         is_revoked: found.get(6)?,
+        no: found.get(7)?,
     }))
 }
 
-fn create(context: &mut WriteContext<'_>, operation: &NewHost<'_>, site: i64) -> Step<()> {
+fn create(context: &mut WriteContext<'_>, operation: &NewHost<'_>, site: i64, token: Option<i64>) -> Step<()> {
     let (sql, facts, phrases) = (context.sql, operation.facts, context.memory.dictionaries());
     let ticket = context.memory.next_ticket();
     sql.prepare_cached(
         "INSERT INTO host (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
-                           fingerprint, enrolled_at, ticket, queued_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11)",
+                           fingerprint, enrolled_at, ticket, queued_at, enrolled_with)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11, ?13)",
     )?
     .execute((
         operation.host.as_bytes(),
@@ -68,6 +69,7 @@ fn create(context: &mut WriteContext<'_>, operation: &NewHost<'_>, site: i64) ->
         operation.fingerprint,
         operation.now.millis(),
         ticket,
+        token,
     ))?;
     let no = sql.last_insert_rowid();
     sql.prepare_cached("INSERT INTO host_check_in (host, last_seen) VALUES (?1, ?2)")?
@@ -93,10 +95,12 @@ fn key_put(sql: &Connection, host: i64, key: &KeyFingerprint, status: KeyStatus,
 /// A key and its host.
 pub(super) fn key(sql: &Connection, fingerprint: &KeyFingerprint) -> Step<Option<StoredKey<i64>>> {
     let mut statement = sql.prepare_cached(
-        "SELECT k.status, h.no, h.id, s.id, h.revoked_at IS NOT NULL, h.quarantined
+        "SELECT k.status, h.no, h.id, s.id, EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = ?2),
+                EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = ?3)
          FROM host_key k JOIN host h ON h.no = k.host JOIN site s ON s.no = h.site WHERE k.fingerprint = ?1",
     )?;
-    let mut rows = statement.query([fingerprint.as_bytes()])?;
+    let (revoked, quarantined) = (HostMark::Revoked.code(), HostMark::Quarantined.code());
+    let mut rows = statement.query((fingerprint.as_bytes(), revoked, quarantined))?;
     let Some(found) = rows.next()? else { return Ok(None) };
     Ok(Some(StoredKey {
         status: row::member("a key", KeyStatus::from_code, found, 0)?,
@@ -138,7 +142,7 @@ pub(super) fn readmit(context: &mut WriteContext<'_>, request: &Readmission) -> 
         }
         ReadmitDecision::Create { facts, entry } => {
             let site = row::site_number(sql, request.site.as_str())?;
-            create(context, &NewHost::readmitted(request, facts), site)?;
+            create(context, &NewHost::readmitted(request, facts), site, None)?;
             ledger::write(context.sql, request.now, &ActorId::Agent, &entry)?;
         }
     }
@@ -148,10 +152,10 @@ pub(super) fn readmit(context: &mut WriteContext<'_>, request: &Readmission) -> 
 }
 
 fn host_keys(sql: &Connection, host: HostId) -> Step<Option<HostKeys<i64>>> {
-    let find = "SELECT h.no, h.revoked_at IS NOT NULL, (SELECT max(created_at) FROM host_key k WHERE k.host = h.no)
+    let find = "SELECT h.no, EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = ?2), (SELECT max(created_at) FROM host_key k WHERE k.host = h.no)
                 FROM host h WHERE h.id = ?1";
     let mut statement = sql.prepare_cached(find)?;
-    let mut rows = statement.query([host.as_bytes()])?;
+    let mut rows = statement.query((host.as_bytes(), HostMark::Revoked.code()))?;
     let Some(found) = rows.next()? else { return Ok(None) };
     Ok(Some(HostKeys { host_no: found.get(0)?, is_revoked: found.get(1)?, newest_at: row::instant(found, 2)? }))
 }
@@ -185,7 +189,8 @@ pub(super) fn rekey(context: &mut WriteContext<'_>, renewal: KeyRenewal) -> Step
         }
     };
     if quarantine {
-        sql.prepare_cached("UPDATE host SET quarantined = 1 WHERE no = ?1")?.execute([host_no])?;
+        let mark = "INSERT INTO host_mark (mark, host, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        sql.prepare_cached(mark)?.execute((HostMark::Quarantined.code(), host_no, now.millis()))?;
     }
     context.after_commit(move |memory| memory.identities_forget(Some(host)));
     Ok(Renewed::Host)

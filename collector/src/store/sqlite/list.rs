@@ -6,7 +6,7 @@ use rusqlite::{Connection, ToSql, params_from_iter};
 
 use super::fault::Step;
 use super::memory::Memory;
-use super::{host, last_seen, row, verdict};
+use super::{host, last_seen, mark, row, verdict};
 use crate::store::decide::host_list::{self, HostStream, ListCounts, StreamSource};
 use crate::store::decide::silence;
 use crate::store::{HostKey, HostQuery, HostSort, SiteScope, StoredHostRow};
@@ -29,7 +29,11 @@ pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step
     }
     let mut hosts = Vec::with_capacity(found.len());
     for (no, row) in found {
-        hosts.push(StoredHostRow { verdicts: verdict::of_host(sql, memory, no)?, ..row });
+        hosts.push(StoredHostRow {
+            verdicts: verdict::of_host(sql, memory, no)?,
+            marks: mark::of_host(sql, no)?,
+            ..row
+        });
     }
     Ok(hosts)
 }
@@ -74,6 +78,7 @@ fn read(
             os_name: memory.dictionaries().phrases.words(read.get(5)?)?,
             last_seen: Some(newest),
             verdicts: Vec::new(),
+            marks: Vec::new(),
             key,
         };
         found.push((no, row));

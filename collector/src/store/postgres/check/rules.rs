@@ -21,6 +21,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
              UNION ALL SELECT 'the history of states' FROM host_state s
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = s.host)
                  OR NOT EXISTS (SELECT 1 FROM judged_state WHERE no = s.judged_state)
+             UNION ALL SELECT 'a mark of a host' FROM host_mark m WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = m.host)
              UNION ALL SELECT 'a gap' FROM host_gap g WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = g.host)
              UNION ALL SELECT 'a remediation record' FROM host_remediation c
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = c.host) OR NOT EXISTS (SELECT 1 FROM orders WHERE no = c.order_no)

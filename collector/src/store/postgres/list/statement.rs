@@ -60,7 +60,8 @@ pub(super) fn statement(
     let mut values: Values = Vec::new();
     // Verdicts are chosen by their own columns; conditions on absent ones would mislead the database's estimates.
     let joins_verdicts = names.order.is_some() && stream.source != StreamSource::Verdicts;
-    let mut conditions = conditions(query, names, joins_verdicts, &stream.lanes, &mut values);
+    let is_collected = stream.source == StreamSource::Chosen;
+    let mut conditions = conditions(query, names, joins_verdicts, &stream.lanes, is_collected, &mut values);
     if let Some(after) = after {
         conditions.push(place(query, stream.source, after, &mut values));
     }
@@ -90,6 +91,7 @@ pub(super) fn statement(
             format!("n.day <= {} AND n.last_seen < {before}", before.div_euclid(DAY))
         })),
         StreamSource::Unjudged => conditions.push("v.host IS NULL".to_owned()),
+        StreamSource::Chosen => chosen = Some(chosen_hosts(query, &mut values)),
     }
     let with = chosen.as_ref().map_or_else(String::new, |chosen| format!("WITH c AS MATERIALIZED ({chosen}) "));
     let first = if chosen.is_some() { "c JOIN host h ON h.no = c.host" } else { "host h" };
@@ -104,10 +106,24 @@ pub(super) fn statement(
     (text, values)
 }
 
+/// The numbers of the hosts with a mark or of a token, as a statement.
+fn chosen_hosts(query: &HostQuery, values: &mut Values) -> String {
+    let mut conditions = vec!["true".to_owned()];
+    if !query.marks.is_empty() {
+        let codes: Vec<String> = query.marks.iter().map(|mark| mark.code().to_string()).collect();
+        conditions.push(format!("no IN (SELECT host FROM host_mark WHERE mark IN ({}))", codes.join(", ")));
+    }
+    if let Some(token) = &query.enrolled_with {
+        values.push(Box::new(token.as_str().to_owned()));
+        conditions.push(format!("enrolled_with = (SELECT no FROM enrollment_token WHERE id = ${})", values.len()));
+    }
+    format!("SELECT no AS host FROM host WHERE {}", conditions.join(" AND "))
+}
+
 /// The number of hosts that match the query, on all pages.
 pub(super) fn count(query: &HostQuery, names: &Names) -> (String, Values) {
     let mut values: Values = Vec::new();
-    let mut conditions = conditions(query, names, names.order.is_some(), &query.lanes, &mut values);
+    let mut conditions = conditions(query, names, names.order.is_some(), &query.lanes, false, &mut values);
     if let (Some(_), Some(before)) = (names.order, query.silent_before) {
         let silent = format!("n.last_seen < {}", before.millis());
         if query.silent_only {
@@ -135,6 +151,7 @@ fn conditions(
     names: &Names,
     joins_verdicts: bool,
     lanes: &[Lane],
+    is_collected: bool,
     values: &mut Values,
 ) -> Vec<String> {
     // Always true, so that WHERE is never empty.
@@ -144,6 +161,10 @@ fn conditions(
         // PostgreSQL stores no NUL, so no name has it; U+FFFD is what ingest puts in its place.
         values.push(Box::new(query.name.replace('\0', "\u{fffd}")));
         conditions.push(format!("strpos(lower(h.hostname), lower(${}::text COLLATE \"C\")) > 0", values.len()));
+    }
+    // A stream of them has these conditions already.
+    if query.is_chosen() && !is_collected {
+        conditions.push(format!("h.no IN ({})", chosen_hosts(query, values)));
     }
     if joins_verdicts && query.in_scope_only {
         conditions.push("v.in_scope IS NOT FALSE".to_owned());

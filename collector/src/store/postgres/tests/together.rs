@@ -12,7 +12,7 @@ use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
 use crate::store::contract::{
     self, Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, host, host_revoke, judged,
-    judgement, key, ledger, packages, reports, settled,
+    judgement, key, ledger, packages, reports, revoked_entry, settled,
 };
 use crate::store::{CheckInAnswer, Delivered, Store};
 
@@ -231,7 +231,7 @@ async fn an_entry_of_the_ledger_never_appears_before_one_that_was_read() {
     let read = ledger(&store, 0, 100).await.last().map_or(0, |row| row.number);
     let slow = super::contention::session(&place).await;
     slow.batch("BEGIN").await.expect("begins");
-    let entry = Entry::HostRevoked { host: host(1) };
+    let entry = revoked_entry(1);
     crate::store::postgres::ledger::write(&slow, at(50), &ActorId::Agent, &entry).await.expect("writes");
     let quick = tokio::spawn({
         let store = Arc::clone(&store);
@@ -244,5 +244,5 @@ async fn an_entry_of_the_ledger_never_appears_before_one_that_was_read() {
     let after = followed.last().map_or(read, |row| row.number);
     followed.extend(ledger(&store, after, 100).await);
     let hosts: Vec<Entry> = followed.into_iter().map(|row| row.entry).collect();
-    assert_eq!(hosts, [entry, Entry::HostRevoked { host: host(2) }]);
+    assert_eq!(hosts, [entry, revoked_entry(2)]);
 }

@@ -128,6 +128,14 @@ fn conditions(
         let name = bound(query.name.replace('\0', "\u{fffd}"), values);
         conditions.push(format!("instr(lower(h.hostname), lower({name})) > 0"));
     }
+    if !query.marks.is_empty() {
+        let codes: Vec<String> = query.marks.iter().map(|mark| mark.code().to_string()).collect();
+        conditions.push(format!("h.no IN (SELECT host FROM host_mark WHERE mark IN ({}))", codes.join(", ")));
+    }
+    if let Some(token) = &query.enrolled_with {
+        let id = bound(token.as_str().to_owned(), values);
+        conditions.push(format!("h.enrolled_with = (SELECT no FROM enrollment_token WHERE id = {id})"));
+    }
     if joins_verdicts && query.in_scope_only {
         conditions.push("coalesce(v.in_scope, 1) = 1".to_owned());
     }
@@ -156,7 +164,9 @@ fn tables(sort: HostSort, names: &Names, source: StreamSource<i64>) -> String {
         (StreamSource::Walk, HostSort::Name) => {
             format!("host h INDEXED BY host_by_name CROSS JOIN host_check_in e ON e.host = h.no{verdicts}")
         }
-        (StreamSource::Walk, HostSort::Id) => format!("host h CROSS JOIN host_check_in e ON e.host = h.no{verdicts}"),
+        (StreamSource::Chosen, _) | (StreamSource::Walk, HostSort::Id) => {
+            format!("host h CROSS JOIN host_check_in e ON e.host = h.no{verdicts}")
+        }
     }
 }
 
