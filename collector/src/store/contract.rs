@@ -28,8 +28,8 @@ pub(crate) use host_actions::*;
 pub(crate) use judge_queue::*;
 pub(crate) use kit::{
     assert_healthy, at, check_in, current, delivery, enrolled as enrolled_fleet, enrollment, host, host_revoke, judged,
-    judgement, key, large_delivery, ledger, packages, reports, revoked_entry, second_snapshot, settled, settled_under,
-    small_fleet, snapshot,
+    judgement, key, large_delivery, ledger, new_token, packages, reports, revoked_entry, second_snapshot, settled,
+    settled_under, small_fleet, snapshot, token_create,
 };
 pub(crate) use lists::*;
 pub(crate) use snapshots::*;

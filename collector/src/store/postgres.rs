@@ -15,6 +15,7 @@ mod backup;
 mod changes;
 mod check;
 mod dictionary;
+mod enrollments;
 mod fault;
 mod heartbeat;
 mod host;
@@ -61,6 +62,7 @@ use tokio::sync::Notify;
 pub(super) use self::backup::{copy_check, copy_in, copy_out, occupants};
 
 use self::address::Address;
+use self::enrollments::Enrollments;
 use self::fault::PostgresFault;
 use self::heartbeat::Heartbeat;
 pub(super) use self::inspect::inspect;
@@ -87,6 +89,7 @@ pub(super) struct PostgresStore {
     intern: Arc<Intern>,
     dictionaries: Arc<SmallDictionaries>,
     writer: Arc<Writer>,
+    enrollments: Enrollments,
     heartbeat: Heartbeat,
     /// This collector's number, a new one for each start.
     me: i32,
@@ -120,7 +123,8 @@ impl PostgresStore {
         let writer = Arc::new(writer);
         let heartbeat = Heartbeat::start(pool.clone(), Arc::clone(&memory), Arc::clone(&writer), me).await;
         let heartbeat = heartbeat.map_err(|fault| fault.into_error("open", &place))?;
-        Ok(Self { pool, memory, intern, dictionaries, writer, heartbeat, me })
+        let enrollments = Enrollments::new(pool.clone(), Arc::clone(&memory));
+        Ok(Self { pool, memory, intern, dictionaries, writer, enrollments, heartbeat, me })
     }
 
     /// The number of a text in a small dictionary, added if it is new.
@@ -162,15 +166,11 @@ impl Store for PostgresStore {
     }
 
     async fn host_enroll(&self, operation: Enrollment) -> Result<Enrolled, StoreError> {
-        let (operation, facts) = (&operation, &operation.facts);
+        let facts = &operation.facts;
         let texts = [&*facts.os_name, &*facts.kernel, &*facts.architecture, &*facts.agent_version];
         let number = |lease: Arc<Lease>| async move { self.dictionaries.phrases(&lease, texts).await };
         let phrases = self.pool.run("host_enroll", Statement, number).await?;
-        let enroll = |lease: Arc<Lease>| async move { identity::enroll(&lease, operation, phrases).await };
-        // The judge wakes even after an error, because the enrollment may have been committed.
-        let enrolled = self.pool.run("host_enroll", Write, enroll).await;
-        self.memory.queue_notify().notify_one();
-        enrolled
+        self.enrollments.enroll(operation, phrases).await
     }
 
     async fn host_identify(&self, key: KeyFingerprint) -> Result<Option<HostIdentity>, StoreError> {

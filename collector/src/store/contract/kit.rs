@@ -54,7 +54,7 @@ pub(super) fn facts(hostname: &str) -> HostFacts {
     }
 }
 
-pub(super) fn new_token(max_uses: u64) -> NewToken {
+pub(crate) fn new_token(max_uses: u64) -> NewToken {
     NewToken { id: token_id(), secret_hash: [9; 32], site: site(), created_at: at(0), expires_at: at(3600), max_uses }
 }
 

@@ -1,126 +1,137 @@
 //! Who a host is: enrollment, its keys, and their revocation. Collectors cache identities, so each change notifies all
 //! of them.
 
+use std::collections::BTreeMap;
+
 use muster_proto::model::{HostId, HostMark, KeyFingerprint};
+use tokio_postgres::Row;
 
 use super::fault::{PostgresFault, Step};
 use super::session::{Session, Values};
 use super::{ledger, row};
 use crate::ledger::actor::ActorId;
-use crate::store::decide::enroll::{self, EnrollDecision, StoredToken};
+use crate::store::decide::enroll::StoredToken;
 use crate::store::decide::keys::{self, KeyStatus, RenewalDecision, StoredKey};
 use crate::store::decide::readmit::{self, HostKeys, ReadmitDecision};
 use crate::store::operations::NewHost;
-use crate::store::{Enrolled, Enrollment, HostIdentity, KeyRenewal, Readmission, Readmitted, Renewed, Restoration};
+use crate::store::{HostIdentity, KeyRenewal, Readmission, Readmitted, Renewed, Restoration};
 
 /// The channel on which changes of identities are announced; the payload is the host's id.
 pub(super) const CHANNEL: &str = "muster_identity";
 
-/// Enrolls a host. `phrases` are the numbers of its system, kernel, architecture and agent.
-pub(super) async fn enroll(session: &Session, operation: &Enrollment, phrases: [i32; 4]) -> Step<Enrolled> {
-    // The token is locked before the key is read: of two requests with one key, the second sees the host of the first.
-    let token = lock_token(session, operation.token.as_str()).await?;
-    let key_holder = key(session, &operation.key).await?.map(StoredKey::identity);
-    match enroll::enroll(operation, token, key_holder) {
-        EnrollDecision::Answer(answer) => Ok(answer),
-        EnrollDecision::Create { token_no, site_no, entry, answer } => {
-            let count_use = "UPDATE enrollment_token SET uses = uses + 1 WHERE id = $1";
-            session.execute(count_use, &[&operation.token.as_str()]).await?;
-            create(session, &operation.into(), site_no, Some(token_no), phrases).await?;
-            ledger::write(session, operation.now, &ActorId::Agent, &entry).await?;
-            count_host(session, site_no).await?;
-            Ok(answer)
-        }
-    }
+/// A host that is created, with the numbers of its site and token, and of its system, kernel, architecture and agent.
+pub(super) struct NewRow<'a> {
+    pub(super) new: NewHost<'a>,
+    pub(super) site: i32,
+    pub(super) token: Option<i32>,
+    pub(super) phrases: [i32; 4],
 }
 
-/// Counts a new host. Last in a transaction, because every enrollment at the site needs this row.
-async fn count_host(session: &Session, site: i32) -> Step<()> {
-    let count = "INSERT INTO site_hosts (site, hosts) VALUES ($1, 1)
-                 ON CONFLICT (site) DO UPDATE SET hosts = site_hosts.hosts + 1";
-    session.execute(count, &[&site]).await?;
+/// Counts new hosts by site. Last in a transaction, because every enrollment at the site needs this row.
+pub(super) async fn count_hosts(session: &Session, of_site: &BTreeMap<i32, i64>) -> Step<()> {
+    let count = "INSERT INTO site_hosts (site, hosts) SELECT * FROM unnest($1::int4[], $2::int8[])
+                 ON CONFLICT (site) DO UPDATE SET hosts = site_hosts.hosts + excluded.hosts";
+    // In the order of the sites, so that no two transactions wait for each other.
+    let (sites, hosts): (Vec<i32>, Vec<i64>) = of_site.iter().map(|(site, hosts)| (*site, *hosts)).unzip();
+    session.execute(count, &[&sites, &hosts]).await?;
     Ok(())
 }
 
-/// The token, locked until the end of the transaction, so that its uses are counted one after the other.
-async fn lock_token(session: &Session, id: &str) -> Step<Option<StoredToken<i32>>> {
-    let find = "SELECT t.secret_hash, t.site::int4, s.id, t.expires_at, t.max_uses, t.uses, t.revoked_at IS NOT NULL,
-                       t.no::int4
-                FROM enrollment_token t JOIN site s ON s.no = t.site WHERE t.id = $1 FOR NO KEY UPDATE OF t";
-    let Some(found) = session.query_first(find, &[&id]).await? else { return Ok(None) };
-    Ok(Some(StoredToken {
-        secret_hash: row::hash(&found, 0)?,
+/// A token: its columns in this order, beginning with the hash of its secret.
+pub(super) fn token(found: &Row) -> Step<StoredToken<i32>> {
+    Ok(StoredToken {
+        secret_hash: row::hash(found, 0)?,
         site_no: found.try_get(1)?,
-        site: row::site(&found, 2)?,
-        expires_at: row::instant(&found, 3)?,
-        max_uses: row::unsigned(&found, 4)?,
-        uses: row::count(&found, 5)?,
+        site: row::site(found, 2)?,
+        expires_at: row::instant(found, 3)?,
+        max_uses: row::unsigned(found, 4)?,
+        uses: row::count(found, 5)?,
         is_revoked: found.try_get(6)?,
         no: found.try_get(7)?,
-    }))
+    })
 }
 
-/// Creates the host, its key and its place in the judge queue with one statement.
-async fn create(
-    session: &Session,
-    operation: &NewHost<'_>,
-    site: i32,
-    token: Option<i32>,
-    phrases: [i32; 4],
-) -> Step<()> {
+/// Creates hosts, their keys and their places in the judge queue with one statement.
+pub(super) async fn create(session: &Session, rows: &[NewRow<'_>]) -> Step<()> {
     let make = "
-        WITH made AS (
+        WITH new AS (
+            SELECT * FROM unnest($1::bytea[], $2::int4[], $3::text[], $4::int2[], $5::int4[], $6::int4[], $7::int4[],
+                                 $8::int4[], $9::bool[], $10::bytea[], $11::int8[], $12::bytea[], $13::int8[], $14::int4[])
+                AS u (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
+                      fingerprint, enrolled_at, key, key_at, token)
+        ), made AS (
             INSERT INTO host (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
                               fingerprint, enrolled_at, enrolled_with)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $15) RETURNING no
+            SELECT id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
+                   fingerprint, enrolled_at, token FROM new RETURNING no, id
         ), now AS (
-            INSERT INTO host_current (host, last_seen) SELECT no, $11 FROM made
+            INSERT INTO host_current (host, last_seen) SELECT m.no, n.enrolled_at FROM made m JOIN new n ON n.id = m.id
         ), key AS (
-            INSERT INTO host_key (fingerprint, host, status, created_at) SELECT $12, no, $13, $14 FROM made
+            INSERT INTO host_key (fingerprint, host, status, created_at)
+            SELECT n.key, m.no, $15, n.key_at FROM made m JOIN new n ON n.id = m.id
         )
-        INSERT INTO judge_queue (host, ticket, queued_at) SELECT no, nextval('judge_queue_ticket'), $11 FROM made";
-    let (facts, [system, kernel, architecture, agent]) = (operation.facts, phrases);
-    let (id, fingerprint, key) =
-        (operation.host.as_bytes().as_slice(), operation.fingerprint, operation.key.as_bytes().as_slice());
-    let (platform, now) = (row::code(facts.platform.code()), operation.now.millis());
+        INSERT INTO judge_queue (host, ticket, queued_at)
+        SELECT m.no, nextval('judge_queue_ticket'), n.enrolled_at FROM made m JOIN new n ON n.id = m.id";
+    let column = |of: fn(&NewRow<'_>) -> i32| -> Vec<i32> { rows.iter().map(of).collect() };
+    let times = |of: fn(&NewRow<'_>) -> i64| -> Vec<i64> { rows.iter().map(of).collect() };
+    let ids: Vec<&[u8]> = rows.iter().map(|row| row.new.host.as_bytes().as_slice()).collect();
+    let names: Vec<&str> = rows.iter().map(|row| row.new.facts.hostname.as_str()).collect();
+    let platforms: Vec<i16> = rows.iter().map(|row| row::code(row.new.facts.platform.code())).collect();
+    let offline: Vec<bool> = rows.iter().map(|row| row.new.facts.offline_root).collect();
+    let fingerprints: Vec<&[u8]> = rows.iter().map(|row| row.new.fingerprint).collect();
+    let keys: Vec<&[u8]> = rows.iter().map(|row| row.new.key.as_bytes().as_slice()).collect();
+    let tokens: Vec<Option<i32>> = rows.iter().map(|row| row.token).collect();
     let values: Values<'_> = &[
-        &id,
-        &site,
-        &facts.hostname,
-        &platform,
-        &system,
-        &kernel,
-        &architecture,
-        &agent,
-        &facts.offline_root,
-        &fingerprint,
-        &now,
-        &key,
+        &ids,
+        &column(|row| row.site),
+        &names,
+        &platforms,
+        &column(|row| row.phrases[0]),
+        &column(|row| row.phrases[1]),
+        &column(|row| row.phrases[2]),
+        &column(|row| row.phrases[3]),
+        &offline,
+        &fingerprints,
+        &times(|row| row.new.now.millis()),
+        &keys,
+        &times(|row| row.new.key_at.millis()),
+        &tokens,
         &row::code(KeyStatus::InUse.code()),
-        &operation.key_at.millis(),
-        &token,
     ];
     session.execute(make, values).await?;
     Ok(())
 }
 
-/// A key and its host.
-pub(super) async fn key(session: &Session, fingerprint: &KeyFingerprint) -> Step<Option<StoredKey<i32>>> {
+/// The keys among these that are stored, with their hosts.
+pub(super) async fn keys(
+    session: &Session,
+    fingerprints: &[&KeyFingerprint],
+) -> Step<Vec<(KeyFingerprint, StoredKey<i32>)>> {
     let find = "SELECT k.status, h.no, h.id, s.id,
                        EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $2),
-                       EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $3)
-                FROM host_key k JOIN host h ON h.no = k.host JOIN site s ON s.no = h.site WHERE k.fingerprint = $1";
+                       EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $3), k.fingerprint
+                FROM host_key k JOIN host h ON h.no = k.host JOIN site s ON s.no = h.site
+                WHERE k.fingerprint = ANY ($1::bytea[])";
     let marks = [HostMark::Revoked, HostMark::Quarantined].map(|mark| i64::from(mark.code()));
-    let values: Values<'_> = &[&fingerprint.as_bytes().as_slice(), &marks[0], &marks[1]];
-    let Some(found) = session.query_first(find, values).await? else { return Ok(None) };
-    Ok(Some(StoredKey {
-        status: row::member("a key", KeyStatus::from_code, &found, 0)?,
-        host_no: found.try_get(1)?,
-        host: row::host_id(&found, 2)?,
-        site: row::site(&found, 3)?,
-        is_revoked: found.try_get(4)?,
-        is_quarantined: found.try_get(5)?,
-    }))
+    let asked: Vec<&[u8]> = fingerprints.iter().map(|key| key.as_bytes().as_slice()).collect();
+    let stored = |found: &Row| -> Step<(KeyFingerprint, StoredKey<i32>)> {
+        let key = KeyFingerprint::from_bytes(row::hash(found, 6)?);
+        let stored = StoredKey {
+            status: row::member("a key", KeyStatus::from_code, found, 0)?,
+            host_no: found.try_get(1)?,
+            host: row::host_id(found, 2)?,
+            site: row::site(found, 3)?,
+            is_revoked: found.try_get(4)?,
+            is_quarantined: found.try_get(5)?,
+        };
+        Ok((key, stored))
+    };
+    session.query(find, &[&asked, &marks[0], &marks[1]]).await?.iter().map(stored).collect()
+}
+
+/// A key and its host.
+pub(super) async fn key(session: &Session, fingerprint: &KeyFingerprint) -> Step<Option<StoredKey<i32>>> {
+    Ok(keys(session, &[fingerprint]).await?.into_iter().next().map(|(_, stored)| stored))
 }
 
 /// Marks a key as in use if this is its first use, and the keys that were in use before as replaced.
@@ -164,9 +175,10 @@ pub(super) async fn readmit(session: &Session, request: &Readmission, phrases: O
         ReadmitDecision::Create { facts, entry } => {
             let new = NewHost::readmitted(request, facts);
             let site = site_number(session, request.site.as_str()).await?;
-            create(session, &new, site, None, phrases.unwrap_or_default()).await?;
+            let phrases = phrases.unwrap_or_default();
+            create(session, &[NewRow { new, site, token: None, phrases }]).await?;
             ledger::write(session, request.now, &ActorId::Agent, &entry).await?;
-            count_host(session, site).await?;
+            count_hosts(session, &BTreeMap::from([(site, 1)])).await?;
         }
     }
     notify(session, Some(request.host)).await?;

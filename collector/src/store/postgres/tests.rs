@@ -2,6 +2,7 @@
 
 mod admin;
 mod contention;
+mod enrollments;
 mod failover;
 mod protection;
 mod server;
