@@ -17,6 +17,7 @@ mod operators;
 mod pace;
 mod probes;
 mod rules;
+mod searches;
 mod span;
 mod store;
 mod uploads;
@@ -37,8 +38,9 @@ pub use muster_proto::settings::{ConfigFault, ConfigFaults};
 pub use operators::Operators;
 pub use probes::Probes;
 pub use rules::{ActiveOrders, Rules};
+pub use searches::Searches;
 pub use span::format_span;
-pub use store::StoreAddress;
+pub use store::{StoreAddress, StoreCheck};
 pub use uploads::Uploads;
 
 use drain::DrainKeys;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// `[store]`: where everything is kept.
     pub store: StoreAddress,
+    /// `store.check_…`: how the collector watches whether the store accepts writes.
+    pub store_check: StoreCheck,
     /// `[agents]`: the agents' port.
     pub agents: Agents,
     /// `[operators]`: the operators' port.
@@ -69,6 +73,8 @@ pub struct Settings {
     pub uploads: Uploads,
     /// `[budgets]`: what hosts may send in an hour.
     pub budgets: Budgets,
+    /// `[searches]`: what searches for software may take.
+    pub searches: Searches,
     /// `[editions]`: how many editions of software the store may hold.
     pub editions: Editions,
     /// `[probes]`: health and metrics.
@@ -96,6 +102,7 @@ struct Keys {
     listeners: Listeners,
     uploads: Uploads,
     budgets: Budgets,
+    searches: Searches,
     editions: Editions,
     probes: Probes,
     rules: RulesKeys,
@@ -114,6 +121,7 @@ impl Default for Keys {
             listeners: Listeners::default(),
             uploads: Uploads::default(),
             budgets: Budgets::default(),
+            searches: Searches::default(),
             editions: Editions::default(),
             probes: Probes::default(),
             rules: RulesKeys::default(),
@@ -160,10 +168,12 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
     keys.listeners.check(layers);
     keys.uploads.check(layers);
     keys.budgets.check(layers);
+    keys.searches.check(layers);
     keys.editions.check(layers);
     keys.store.check(layers);
     keys.log.check(layers);
     Settings {
+        store_check: keys.store.watch(),
         store: keys.store.address(&keys.data_dir),
         rules: keys.rules.settle(layers),
         data_dir: keys.data_dir,
@@ -172,6 +182,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
         listeners: keys.listeners,
         uploads: keys.uploads,
         budgets: keys.budgets,
+        searches: keys.searches,
         editions: keys.editions,
         probes: keys.probes,
         pace: keys.pace.settle(layers),

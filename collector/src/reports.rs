@@ -11,15 +11,17 @@ mod hosts;
 mod ledger;
 mod paging;
 mod rules;
+mod searches;
 mod software;
 mod verdict;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use muster_proto::model::{CollectorStatus, HostCandidate, OrderId, ProductId, RulesRefused, Timestamp};
+use muster_proto::model::{CollectorStatus, HostCandidate, OrderId, ProductId, RulesRefused, StoreRefuses, Timestamp};
 
 use crate::rules::{Order, RuleSet};
-use crate::store::{SiteScope, Store, StoreError, admin};
+use crate::store::{SearchStop, SiteScope, Store, StoreError, admin};
 use muster_proto::suggest::did_you_mean;
 
 pub use changes::ChangesAsked;
@@ -27,6 +29,9 @@ pub use findings::FindingsQuery;
 pub use hosts::HostsQuery;
 pub use ledger::LedgerAsked;
 pub use paging::Page;
+pub use searches::Searches;
+#[cfg(test)]
+pub(crate) use searches::tests::roomy as roomy_searches;
 pub use software::SoftwareAsked;
 
 /// Why a question has no answer.
@@ -94,6 +99,27 @@ pub enum ReportError {
         /// How many it needs.
         shortest: usize,
     },
+    /// A search that its budget ended.
+    #[error("search for {text:?}: stopped because {stop}; narrow it with a longer text or a version")]
+    SearchStopped {
+        /// As asked.
+        text: String,
+        /// The bound that ended it.
+        stop: SearchStop,
+    },
+    /// A search that got no turn.
+    #[error(
+        "search for {text:?}: as many searches run as may at once (searches.at_once = {at_once}); try again in {} s",
+        again.as_secs_f64()
+    )]
+    SearchesBusy {
+        /// As asked.
+        text: String,
+        /// How many run at once.
+        at_once: usize,
+        /// When to try again.
+        again: Duration,
+    },
     /// A list of changes that goes too far back.
     #[error("changes can be listed for at most {days} days back")]
     TooLongAgo {
@@ -145,11 +171,16 @@ impl ReportContext {
         Self { sites: self.sites.intersection(&sites), ..self }
     }
 
-    /// The state of the collector. `rules_refused` says why rules on disk are not in force; reports do not know it.
+    /// The state of the collector. `rules_refused` says why rules on disk are not in force, and `store_refuses` why nothing is
+    /// written; reports do not know it.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn status(&self, rules_refused: Option<RulesRefused>) -> Result<CollectorStatus, ReportError> {
+    pub async fn status(
+        &self,
+        rules_refused: Option<RulesRefused>,
+        store_refuses: Option<StoreRefuses>,
+    ) -> Result<CollectorStatus, ReportError> {
         let depth = self.store.queue_depth().await?;
         let sites = self.sites.clone();
         let count = move |tx: &mut dyn admin::AdminTx| admin::hosts::count(tx, &sites);
@@ -168,6 +199,7 @@ impl ReportContext {
             editions_percent: editions.percent(),
             editions_alarm: editions.is_alarming(),
             marks,
+            store_refuses,
         })
     }
 

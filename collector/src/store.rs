@@ -28,6 +28,7 @@ pub use self::operations::{
     CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, KeyRenewal, NewToken, Readmission,
     Readmitted, Renewed,
 };
+pub use self::search_budget::{AbandonOnDrop, SearchBudget, SearchLimits, SearchStop};
 pub use self::site_scope::SiteScope;
 pub(crate) use self::software::software_page_is_full;
 pub use self::software::{IndexStep, InstalledStates, SoftwareQuery, VersionFilter};
@@ -58,6 +59,7 @@ mod postgres;
 mod postings;
 mod recent_uploads;
 mod schema;
+mod search_budget;
 mod site_scope;
 mod snapshot_codec;
 mod software;
@@ -210,6 +212,12 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// A search ended without an answer.
+    #[error("the search was ended: {stop}")]
+    SearchStopped {
+        /// Why.
+        stop: SearchStop,
+    },
     /// The store is closing.
     #[error("{operation}: the store is closed")]
     Closed {
@@ -236,6 +244,7 @@ impl StoreError {
             | Self::Empty { .. }
             | Self::Operation { .. }
             | Self::Damaged { .. }
+            | Self::SearchStopped { .. }
             | Self::Closed { .. } => None,
         }
     }
@@ -251,6 +260,13 @@ impl StoreError {
 /// these.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// Writes a little, as durably as everything else, to learn whether the store accepts writes. Also fails if another
+    /// write has failed since the last call, because a small write can succeed where a larger one has no space.
+    ///
+    /// # Errors
+    /// The store accepts no writes, or did not do so since the last call.
+    async fn write_check(&self) -> Result<(), StoreError>;
+
     /// The pin of the CA that signs the certificates of the hosts in this store; `None` if no collector has used it yet.
     ///
     /// # Errors

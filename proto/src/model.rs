@@ -44,7 +44,7 @@ pub use pace::{Pace, RefusalClass};
 pub use report::{
     Board, BoardCounts, ChangeRow, ChangesReport, CollectorStatus, Explanation, Finding, HitReport, HostActionReport,
     HostCandidate, HostName, HostReport, HostRow, LaneChange, OrderReport, ProductReport, RulesRefused, SoftwareCount,
-    SoftwareEdition, SoftwareHost, SoftwareReport, SourceReport, TokenReport, TokenStatus, VerdictReport,
+    SoftwareEdition, SoftwareHost, SoftwareReport, SourceReport, StoreRefuses, TokenReport, TokenStatus, VerdictReport,
 };
 pub use role::Role;
 pub use section::Section;

@@ -9,7 +9,8 @@ use muster_proto::model::{
     HitReport, HostActionReport, HostFacts, HostId, HostMark, HostName, HostReport, HostRow, HostState, Kind, Lane,
     LaneChange, Losses, MarkReport, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport,
     ProductSeen, Protection, RealtimeEvidence, Reason, ReasonKind, RefusalClass, RulesRefused, SignatureState, SiteId,
-    SourceName, SourceReport, Timestamp, TokenId, TokenReport, UnitState, UserItem, VerdictReport, Watchlist,
+    SourceName, SourceReport, StoreRefuses, Timestamp, TokenId, TokenReport, UnitState, UserItem, VerdictReport,
+    Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -272,6 +273,7 @@ fn collector_status_survives_the_wire_with_and_without_refused_rules() {
         editions_percent: 6,
         editions_alarm: true,
         marks: BTreeMap::from([(HostMark::Revoked, 7)]),
+        store_refuses: Some(StoreRefuses { since: Timestamp::from_millis(7), reason: "the disk is full".to_owned() }),
     };
     assert_eq!(CollectorStatus::try_from(wire::GetStatusResponse::from(status.clone())), Ok(status.clone()));
     status.rules_refused = None;

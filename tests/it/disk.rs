@@ -106,7 +106,7 @@ impl Tiny {
     }
 
     /// Writes a file until nothing more fits.
-    fn fill(&self) -> Result<PathBuf> {
+    pub(crate) fn fill(&self) -> Result<PathBuf> {
         use std::io::Write;
         let path = self.0.join("filler");
         let mut file = std::fs::File::create(&path)?;

@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use muster_proto::model::RulesRefused;
+use muster_proto::model::{RulesRefused, StoreRefuses};
 use tracing::error;
 
 use crate::clock::Clock;
@@ -37,6 +37,8 @@ pub struct Readiness {
     pub stopping: AtomicBool,
     /// Why the rules on disk were refused; older rules are in force.
     pub rules_note: ArcSwapOption<RulesNote>,
+    /// Why the store accepts no writes.
+    pub store_refuses: ArcSwapOption<StoreRefuses>,
 }
 
 /// A refusal of the rules on disk.
@@ -81,6 +83,12 @@ async fn readyz(State(state): State<ProbesState>) -> Response {
         let _ = writeln!(text, "{} {name}{note}", if good { "ok" } else { "not ready" });
     };
     line(latch(&readiness.store), "store", "");
+    let refuses = readiness.store_refuses.load();
+    let note = refuses.as_ref().map(|refuses| {
+        let since = refuses.since.whole_seconds().to_rfc3339();
+        format!(": accepted none since {since}: {}; agents keep what they have to report", refuses.reason)
+    });
+    line(refuses.is_none(), "writes", &note.unwrap_or_default());
     let note = readiness.rules_note.load();
     let note = note
         .as_ref()

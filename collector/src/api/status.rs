@@ -2,6 +2,7 @@
 
 use muster_proto::convert::{ConvertError, ambiguous_host};
 use muster_proto::error_chain;
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tracing::error;
 
@@ -33,6 +34,14 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
             Status::with_details(Code::FailedPrecondition, refused.to_string(), ambiguous_host(hosts).into())
         }
         ReportError::NotActive { .. } => Status::failed_precondition(refused.to_string()),
+        ReportError::SearchStopped { .. } => Status::resource_exhausted(refused.to_string()),
+        ReportError::SearchesBusy { again, .. } => {
+            let mut busy = Status::resource_exhausted(refused.to_string());
+            // The header by which gRPC clients learn when to try again.
+            let again = MetadataValue::from(u64::try_from(again.as_millis()).unwrap_or(u64::MAX));
+            busy.metadata_mut().insert("grpc-retry-pushback-ms", again);
+            busy
+        }
         ReportError::LaneNeedsOrder { .. }
         | ReportError::PageToken
         | ReportError::TooLongAgo { .. }

@@ -18,17 +18,19 @@ use super::index;
 use super::lock::Lock;
 use super::prepare::{Prepared, prepare};
 use super::rules::{self, Keeper};
+use super::store_watch::StoreWatch;
 use super::throttled;
 use crate::api::Access;
 use crate::api::grpc::{AgentsGate, Fleet, OperatorsGate, operators_routes};
 use crate::api::probes::{self, ProbesState, Readiness};
 use crate::clock::Clock;
-use crate::config::{Editions, Settings};
+use crate::config::{self, Editions, Settings};
 use crate::ingest::{AgentIngest, Budgets, IngestSettings};
 use crate::judge_queue::JudgeQueue;
+use crate::reports::Searches;
 use crate::rules::RuleSet;
 use crate::shutdown::{Signal, Signals, StopToken};
-use crate::store::{EditionLimit, EditionTotals, Store};
+use crate::store::{EditionLimit, EditionTotals, SearchLimits, Store};
 use crate::telemetry::{ListenerName, Metrics};
 use crate::tls::{
     self, AdmissionBounds, Authority, CertificateAuthority, ListenerLimits, Listening, ServerCertificate, TimeBounds,
@@ -154,6 +156,17 @@ impl Collector {
         }
     }
 
+    fn store_watch(&self) -> StoreWatch {
+        StoreWatch {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            every: self.settings.store_check.every,
+            deadline: self.settings.store_check.deadline,
+            readiness: Arc::clone(&self.readiness),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+
     fn bind(&self) -> anyhow::Result<Listeners> {
         let bind = |what: &'static str, option: &'static str, address: SocketAddr| {
             Listening::bind(address).map_err(|source| CannotListen { what, option, address, source })
@@ -193,6 +206,11 @@ impl Collector {
         tasks.spawn(async move {
             throttled::watch(&budgets, &metrics, &clock, stop).await;
             "throttled"
+        });
+        let (watch, stop) = (self.store_watch(), self.tasks_stop.clone());
+        tasks.spawn(async move {
+            watch.run(stop).await;
+            "store_watch"
         });
         let (certificate, authority) = (Arc::clone(&self.certificate), Arc::clone(&self.authority));
         let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
@@ -267,6 +285,7 @@ impl Collector {
             self.authority.pin(),
             Arc::clone(&self.metrics),
             Arc::clone(&self.readiness),
+            searches(&self.settings.searches),
         );
         let routes = operators_routes(fleet, health).context("gRPC reflection")?;
         let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.metrics));
@@ -397,6 +416,11 @@ fn listener_limits(settings: &Settings, connections: usize, per_peer: usize, tim
         streams: bounds.streams,
         unsent_bytes: bounds.unsent_bytes,
     }
+}
+
+fn searches(settings: &config::Searches) -> Searches {
+    let limits = SearchLimits { rows: settings.rows, bytes: settings.bytes, time: settings.time };
+    Searches::new(settings.at_once, settings.wait, limits)
 }
 
 const fn edition_limit(settings: &Editions) -> EditionLimit {

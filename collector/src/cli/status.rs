@@ -8,7 +8,7 @@ use super::client::Client;
 use super::render::{Answer, Paint, Screen, clean, fields, instant, when};
 use crate::config::format_span;
 
-const HEADER: [&str; 12] = [
+const HEADER: [&str; 14] = [
     "version",
     "rules_version",
     "hosts",
@@ -21,6 +21,8 @@ const HEADER: [&str; 12] = [
     "editions_percent",
     "editions_alarm",
     "marks",
+    "store_refuses_since",
+    "store_refuses_reason",
 ];
 
 pub(super) async fn run(mut client: Client, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
@@ -44,6 +46,8 @@ fn row(status: &CollectorStatus) -> Vec<String> {
         status.editions_percent.to_string(),
         status.editions_alarm.to_string(),
         marks(status),
+        instant(status.store_refuses.as_ref().map(|refuses| refuses.since)),
+        status.store_refuses.as_ref().map(|refuses| refuses.reason.clone()).unwrap_or_default(),
     ]
 }
 
@@ -69,8 +73,16 @@ pub(super) fn page(status: &CollectorStatus, paint: &Paint) -> String {
         ("editions", &format!("{}, {} % of the limit", status.editions, status.editions_percent)),
         ("clock", &status.now.whole_seconds().to_rfc3339()),
     ]);
-    let warnings = [refused_rules(status, paint), full_dictionary(status, paint)];
+    let warnings = [store_refuses(status, paint), refused_rules(status, paint), full_dictionary(status, paint)];
     warnings.into_iter().flatten().fold(text, |text, warning| format!("{text}  {warning}\n"))
+}
+
+/// A warning that nothing is written, and what waits.
+fn store_refuses(status: &CollectorStatus, paint: &Paint) -> Option<String> {
+    let refuses = status.store_refuses.as_ref()?;
+    let alarm = paint.alarm("the store accepts no writes");
+    let since = when(refuses.since, status.now);
+    Some(format!("{alarm} since {since}: {}; agents keep what they have to report", clean(&refuses.reason)))
 }
 
 /// A warning that there will soon be no space for new software.

@@ -63,7 +63,19 @@ fn status() -> CollectorStatus {
         editions_percent: 79,
         editions_alarm: false,
         marks: std::collections::BTreeMap::new(),
+        store_refuses: None,
     }
+}
+
+#[test]
+fn a_store_that_accepts_no_writes_is_shown_in_status() {
+    let mut status = status();
+    assert!(!super::status::page(&status, &Paint::plain()).contains("accepts no writes"));
+    let reason = "no space left\u{7}".to_owned();
+    status.store_refuses = Some(muster_proto::model::StoreRefuses { since: Timestamp::default(), reason });
+    let page = super::status::page(&status, &Paint::plain());
+    assert!(page.contains("the store accepts no writes since") && page.contains("agents keep what"), "{page}");
+    assert!(!page.contains('\u{7}'), "{page:?}");
 }
 
 #[test]

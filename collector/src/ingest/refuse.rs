@@ -160,6 +160,7 @@ impl From<StoreError> for Refused {
             | StoreError::Empty { .. }
             | StoreError::OtherSchema { .. }
             | StoreError::Operation { .. }
+            | StoreError::SearchStopped { .. }
             | StoreError::Damaged { .. } => "the collector could not store the request",
         };
         // The fault is the collector's, so the agent keeps its data and tries again. Details of the store go to the log

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use muster_proto::model::{SiteId, SoftwareReport};
 
 use super::paging::{decode, encode};
-use super::{ReportContext, ReportError};
+use super::{ReportContext, ReportError, Searches};
 use crate::rules::Condition;
-use crate::store::{InstalledStates, SiteScope, SoftwareQuery, VersionFilter, software_page_is_full};
+use crate::store::{InstalledStates, SiteScope, SoftwareQuery, StoreError, VersionFilter, software_page_is_full};
 
 /// The least number of characters in a search. One character matches half of all names.
 const SHORTEST: usize = 2;
@@ -32,11 +32,16 @@ pub struct SoftwareAsked {
 }
 
 impl ReportContext {
-    /// The matching software and hosts, with the token of the next page.
+    /// The matching software and hosts, with the token of the next page. The search has its turn among the others, and ends
+    /// when this future is dropped.
     ///
     /// # Errors
-    /// The search is too short, the page token is not valid, or the store failed.
-    pub async fn software(&self, asked: SoftwareAsked) -> Result<(SoftwareReport, Option<String>), ReportError> {
+    /// The search is too short, got no turn, or exceeded its budget; the page token is not valid, or the store failed.
+    pub async fn software(
+        &self,
+        asked: SoftwareAsked,
+        searches: &Searches,
+    ) -> Result<(SoftwareReport, Option<String>), ReportError> {
         let text = asked.text.trim().to_owned();
         if text.chars().count() < SHORTEST {
             return Err(ReportError::TooShort { text, shortest: SHORTEST });
@@ -52,10 +57,24 @@ impl ReportContext {
         });
         // One host more than the page has shows whether there is a next page. Without hosts, none is read.
         let wanted = if hosts == 0 { 0 } else { hosts.saturating_add(1) };
-        let mut found = self
-            .store
-            .software_find(SoftwareQuery { text, version, installed, remnants, sites, editions, hosts: wanted, after })
-            .await?;
+        let budget = searches.turn(&text).await?;
+        // A caller who goes away drops this future, and the search must not go on for nobody.
+        let _caller = budget.abandon_on_drop();
+        let query = SoftwareQuery {
+            text: text.clone(),
+            version,
+            installed,
+            remnants,
+            sites,
+            editions,
+            hosts: wanted,
+            after,
+            budget,
+        };
+        let mut found = match self.store.software_find(query).await {
+            Err(StoreError::SearchStopped { stop }) => return Err(ReportError::SearchStopped { text, stop }),
+            found => found?,
+        };
         let is_more = found.hosts.len() > hosts || software_page_is_full(&found.hosts);
         found.hosts.truncate(hosts);
         let last = found.hosts.last().filter(|_| is_more);

@@ -342,7 +342,10 @@ async fn a_reader_with_sites_sees_the_hosts_of_these_sites_only() {
         let findings = context.findings(FindingsQuery::default()).await.expect("findings");
         assert_eq!((findings.rows.is_empty(), findings.total == Some(0)), (hosts == 0, hosts == 0));
         let asked = SoftwareAsked { text: "kesl".to_owned(), editions: 9, hosts: 9, ..SoftwareAsked::default() };
-        assert_eq!(context.software(asked).await.expect("software").0.hosts_total, u64::from(hosts > 0));
+        assert_eq!(
+            context.software(asked, &roomy_searches()).await.expect("software").0.hosts_total,
+            u64::from(hosts > 0)
+        );
         for name in ["host-001", "01010101", "01010101-0101-0101-0101-010101010101"] {
             assert_eq!(context.host(name).await.is_ok(), hosts > 0, "{name}");
         }
@@ -360,11 +363,11 @@ async fn the_last_page_of_hosts_with_software_names_no_next_page() {
     let asked =
         |hosts, page| SoftwareAsked { text: "adduser".to_owned(), editions: 9, hosts, page, ..Default::default() };
     for (hosts, on_page, is_more) in [(0, 0, false), (1, 1, true), (2, 2, false), (3, 2, false)] {
-        let (page, next) = context.software(asked(hosts, None)).await.expect("software");
+        let (page, next) = context.software(asked(hosts, None), &roomy_searches()).await.expect("software");
         assert_eq!((page.hosts.len(), next.is_some()), (on_page, is_more), "{hosts}");
         assert_eq!(page.hosts_total, 2);
     }
-    let (first, next) = context.software(asked(1, None)).await.expect("software");
-    let (second, end) = context.software(asked(1, next)).await.expect("software");
+    let (first, next) = context.software(asked(1, None), &roomy_searches()).await.expect("software");
+    let (second, end) = context.software(asked(1, next), &roomy_searches()).await.expect("software");
     assert_eq!((&*first.hosts[0].hostname, &*second.hosts[0].hostname, end), ("host-001", "host-002", None));
 }

@@ -11,6 +11,7 @@ mod host_actions;
 mod judge_queue;
 mod kit;
 mod lists;
+mod searches;
 mod snapshots;
 mod software;
 
@@ -32,6 +33,7 @@ pub(crate) use kit::{
     settled_under, small_fleet, snapshot, token_create,
 };
 pub(crate) use lists::*;
+pub(crate) use searches::*;
 pub(crate) use snapshots::*;
 pub(crate) use software::*;
 
@@ -112,6 +114,9 @@ macro_rules! suite {
             an_index_of_many_segments_says_what_the_sections_say
             a_removed_package_is_a_remnant_and_a_version_is_exact
             a_search_within_sites_counts_and_pages_only_their_hosts
+            a_search_beyond_its_budget_ends_with_the_bound_by_name
+            a_search_ends_when_its_caller_has_gone
+            reports_do_not_wait_for_searches
             an_operation_that_fails_affects_no_other
             concurrent_clients_leave_the_store_consistent
             a_reader_that_follows_the_ledger_misses_nothing

@@ -1,6 +1,7 @@
 //! Why a step inside a backend failed, before the caller's operation is known.
 
 use super::StoreError;
+use super::search_budget::SearchStop;
 
 /// The result of one step of an operation: one statement, or one value that is read from a row. A step that fails ends
 /// the operation, and its transaction is rolled back.
@@ -13,6 +14,8 @@ pub enum StoreFault {
     Full,
     /// The dictionary has as many editions as it may have.
     EditionsFull,
+    /// A search has ended without an answer.
+    Stopped(SearchStop),
     /// The store is closed.
     Closed,
     /// Stored bytes are not what they should be.
@@ -37,10 +40,17 @@ impl StoreFault {
         match self {
             Self::Full => StoreError::Full { operation, place: place.to_owned() },
             Self::EditionsFull => StoreError::EditionsFull { operation },
+            Self::Stopped(stop) => StoreError::SearchStopped { stop },
             Self::Closed => StoreError::Closed { operation },
             Self::Damaged { what, reason } => StoreError::Damaged { what, reason },
             Self::Other(reason) => StoreError::Operation { operation, reason },
         }
+    }
+}
+
+impl From<SearchStop> for StoreFault {
+    fn from(stop: SearchStop) -> Self {
+        Self::Stopped(stop)
     }
 }
 

@@ -85,6 +85,8 @@ use crate::judge::Hit;
 /// See the head of the file.
 pub(super) struct PostgresStore {
     pool: Pool,
+    /// Connections of their own for searches, so that reports and the status do not wait for them.
+    searches: Pool,
     memory: Arc<Memory>,
     intern: Arc<Intern>,
     dictionaries: Arc<SmallDictionaries>,
@@ -116,7 +118,8 @@ impl PostgresStore {
         let me = number.and_then(|found| found.map_or(Ok(0), |found| Ok(found.try_get(0)?)));
         let me: i32 = me.map_err(|fault| fault.into_error("open", &place))?;
         drop(session);
-        let pool = Pool::new(address, tls);
+        let searches = Pool::new(address.clone(), tls.clone(), pool::SEARCHES);
+        let pool = Pool::new(address, tls, pool::MOST);
         let (memory, intern, dictionaries) =
             (Arc::<Memory>::default(), Arc::<Intern>::default(), Arc::<SmallDictionaries>::default());
         let writer = Writer::start(pool.clone(), Arc::clone(&memory), Arc::clone(&intern), Arc::clone(&dictionaries));
@@ -124,7 +127,7 @@ impl PostgresStore {
         let heartbeat = Heartbeat::start(pool.clone(), Arc::clone(&memory), Arc::clone(&writer), me).await;
         let heartbeat = heartbeat.map_err(|fault| fault.into_error("open", &place))?;
         let enrollments = Enrollments::new(pool.clone(), Arc::clone(&memory));
-        Ok(Self { pool, memory, intern, dictionaries, writer, enrollments, heartbeat, me })
+        Ok(Self { pool, searches, memory, intern, dictionaries, writer, enrollments, heartbeat, me })
     }
 
     /// The number of a text in a small dictionary, added if it is new.
@@ -141,6 +144,10 @@ impl PostgresStore {
 
 #[async_trait]
 impl Store for PostgresStore {
+    async fn write_check(&self) -> Result<(), StoreError> {
+        self.pool.run("write_check", Write, |lease| async move { authority::write_again(&lease).await }).await
+    }
+
     async fn authority_get(&self) -> Result<Option<String>, StoreError> {
         self.pool.run("authority_get", Statement, |lease| async move { authority::get(&lease).await }).await
     }
@@ -373,7 +380,7 @@ impl Store for PostgresStore {
         let find = |lease: Arc<Lease>| async move {
             software::find(&lease, &self.memory, &self.intern, &self.dictionaries, query).await
         };
-        self.pool.run("software_find", Read, find).await
+        self.searches.run("software_find", Read, find).await
     }
 
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError> {
@@ -396,6 +403,7 @@ impl Store for PostgresStore {
         let flushed = self.heartbeat.close().await;
         self.writer.close().await;
         self.pool.close();
+        self.searches.close();
         flushed
     }
 }

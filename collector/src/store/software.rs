@@ -1,15 +1,17 @@
 //! Search for software: the query, and matching the editions of a dictionary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, Input};
+use hashbrown::HashMap;
 use muster_proto::canonical::Edition;
 use muster_proto::model::{HostId, Kind, Platform, SoftwareCount, SoftwareEdition, SoftwareHost};
 
 use super::SiteScope;
 use super::fault::{Step, StoreFault};
+use super::search_budget::SearchBudget;
 
 /// A search for software.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct SoftwareQuery {
     /// Only hosts after this place. Hosts are in the order of their names, without regard to the case of ASCII letters,
     /// and of their ids.
     pub after: Option<(String, HostId)>,
+    /// What the search may use.
+    pub budget: SearchBudget,
 }
 
 /// Which versions match.
@@ -134,11 +138,31 @@ impl Wanted {
 /// The name under which agents report that a host has storage of container images.
 const CONTAINER_STORAGE: &str = "container-storage";
 
-/// The editions of a dictionary whose name or vendor contains the text and that match the query. `bytes` are all texts,
-/// concatenated, each a platform, an edition and a state; `ends[n - 1]` is the end of the text with number n.
-pub(in crate::store) fn search(bytes: &[u8], ends: &[usize], wanted: &Wanted, query: &SoftwareQuery) -> Step<Editions> {
-    let mut found = BTreeMap::new();
-    let mut at = 0;
+/// How many bytes of texts one step searches: about a millisecond.
+const STEP_BYTES: usize = 1 << 20;
+/// The memory that an edition takes besides its texts: here, in the map by text, and in the counts.
+const EDITION_BYTES: usize = 256;
+
+/// Adds the editions of a dictionary whose name or vendor contains the text and that match the query. `bytes` are all texts,
+/// concatenated, each a platform, an edition and a state; `ends[n - 1]` is the end of the text with number n. One step
+/// searches the texts after number `from`, and returns the number up to which it has searched; `None` at the end.
+pub(in crate::store) fn search(
+    bytes: &[u8],
+    ends: &[usize],
+    from: u32,
+    wanted: &Wanted,
+    query: &SoftwareQuery,
+    found: &mut Editions,
+) -> Step<Option<u32>> {
+    query.budget.check()?;
+    let first = from as usize;
+    if first >= ends.len() {
+        return Ok(None);
+    }
+    let mut at = first.checked_sub(1).map_or(0, |before| ends[before]);
+    // A step has at least one text, however long it is.
+    let last = ends.partition_point(|end| *end <= at + STEP_BYTES).max(first + 1);
+    let (bytes, ends) = (&bytes[..ends[last - 1]], &ends[..last]);
     // A hit may also be in a version or a state, or span two editions; only name and vendor count.
     while let Some(hit) = wanted.next(bytes, at) {
         let index = ends.partition_point(|end| *end <= hit);
@@ -156,14 +180,82 @@ pub(in crate::store) fn search(bytes: &[u8], ends: &[usize], wanted: &Wanted, qu
         }
         let edition = stored(platform, edition, state, &query.installed)?;
         if edition.present || query.remnants {
+            // Twice, because the counts have copies.
+            query.budget.spend(1, EDITION_BYTES + 2 * (at - start))?;
             found.insert(u32::try_from(index + 1).unwrap_or(u32::MAX), edition);
         }
     }
-    Ok(found)
+    Ok(Some(u32::try_from(last).unwrap_or(u32::MAX)))
+}
+
+/// The sections of each edition, by its number.
+pub(in crate::store) type Sections = BTreeMap<u32, Vec<i64>>;
+
+/// The memory of one number in the lists of a search: in the list, and in the map or set that is made of it.
+const NUMBER_BYTES: usize = 32;
+
+/// Pays for a list of numbers.
+pub(in crate::store) fn pay_for(budget: &SearchBudget, numbers: usize) -> Step<()> {
+    Ok(budget.spend(numbers, numbers * NUMBER_BYTES)?)
+}
+
+/// Adds the sections of an edition, and pays for them.
+pub(in crate::store) fn add_sections(
+    sections: &mut Sections,
+    edition: u32,
+    named: Vec<i64>,
+    budget: &SearchBudget,
+) -> Step<()> {
+    pay_for(budget, named.len())?;
+    if !named.is_empty() {
+        sections.entry(edition).or_default().extend(named);
+    }
+    Ok(())
+}
+
+/// How many hosts have each edition, and which hosts have any.
+pub(in crate::store) struct Counted<N> {
+    /// Those on most hosts first.
+    pub(in crate::store) editions: Vec<SoftwareCount>,
+    /// How many more there are.
+    pub(in crate::store) more: u64,
+    pub(in crate::store) everyone: BTreeSet<N>,
+}
+
+/// Counts the hosts of each edition. `hosts_of` finds the hosts that have one of these sections.
+pub(in crate::store) fn count<N: Ord>(
+    editions: &Editions,
+    sections: &Sections,
+    query: &SoftwareQuery,
+    mut hosts_of: impl FnMut(&[i64]) -> Step<BTreeSet<N>>,
+) -> Step<Counted<N>> {
+    let (mut counted, mut everyone) = (Vec::new(), BTreeSet::new());
+    // The editions of one image are all in the same sections, so their hosts are found once.
+    let mut known: HashMap<Vec<i64>, u64> = HashMap::new();
+    for (edition, numbers) in by_text(editions) {
+        let named: Vec<i64> = numbers.iter().filter_map(|number| sections.get(number)).flatten().copied().collect();
+        query.budget.spend(1 + named.len(), 0)?;
+        let hosts = match known.get(&named) {
+            Some(hosts) => *hosts,
+            None => {
+                let found = hosts_of(&named)?;
+                let hosts = found.len() as u64;
+                everyone.extend(found);
+                pay_for(&query.budget, named.len())?;
+                known.insert(named, hosts);
+                hosts
+            }
+        };
+        if hosts > 0 {
+            counted.push((edition, hosts));
+        }
+    }
+    let (editions, more) = foremost(counted, query.editions);
+    Ok(Counted { editions, more, everyone })
 }
 
 /// The numbers of each edition. An edition under several ids has several.
-pub(in crate::store) fn by_text(editions: &Editions) -> BTreeMap<&SoftwareEdition, Vec<u32>> {
+fn by_text(editions: &Editions) -> BTreeMap<&SoftwareEdition, Vec<u32>> {
     let mut by_text: BTreeMap<&SoftwareEdition, Vec<u32>> = BTreeMap::new();
     for (number, edition) in editions {
         by_text.entry(edition).or_default().push(*number);
@@ -180,12 +272,37 @@ pub(crate) fn software_page_is_full(hosts: &[SoftwareHost]) -> bool {
     hosts.iter().map(|host| host.editions.len()).sum::<usize>() > PAGE
 }
 
-/// Sorts editions, those on most hosts first, keeps `most` of them, and returns how many were dropped.
-pub(in crate::store) fn foremost(counted: &mut Vec<SoftwareCount>, most: usize) -> u64 {
-    counted.sort_by(|a, b| b.hosts.cmp(&a.hosts).then_with(|| a.edition.cmp(&b.edition)));
+/// The editions on most hosts, at most `most` of them, and how many were dropped.
+fn foremost(mut counted: Vec<(&SoftwareEdition, u64)>, most: usize) -> (Vec<SoftwareCount>, u64) {
+    counted.sort_by(|(a, a_hosts), (b, b_hosts)| b_hosts.cmp(a_hosts).then_with(|| a.cmp(b)));
     let more = counted.len().saturating_sub(most) as u64;
-    counted.truncate(most);
-    more
+    let count = |(edition, hosts): (&SoftwareEdition, u64)| SoftwareCount { edition: edition.clone(), hosts };
+    (counted.into_iter().take(most).map(count).collect(), more)
+}
+
+/// Those of the editions that a host with these sections has. `by_section` are the editions of each section.
+pub(in crate::store) fn of_host(
+    sections: impl Iterator<Item = i64>,
+    by_section: &HashMap<i64, Vec<u32>>,
+    editions: &Editions,
+    budget: &SearchBudget,
+) -> Step<Vec<SoftwareEdition>> {
+    let mut found = BTreeSet::new();
+    for section in sections {
+        let known = by_section.get(&section).into_iter().flatten();
+        found.extend(known.filter_map(|edition| editions.get(edition)));
+    }
+    budget.spend(1 + found.len(), found.len() * EDITION_BYTES)?;
+    Ok(found.into_iter().cloned().collect())
+}
+
+/// The editions of each section.
+pub(in crate::store) fn by_section(sections: &Sections) -> HashMap<i64, Vec<u32>> {
+    let mut by_section: HashMap<i64, Vec<u32>> = HashMap::new();
+    for (edition, named) in sections {
+        named.iter().for_each(|section| by_section.entry(*section).or_default().push(*edition));
+    }
+    by_section
 }
 
 /// Platform, edition and state of a text in the dictionary.

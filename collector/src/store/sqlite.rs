@@ -36,6 +36,7 @@ mod snapshot;
 mod software;
 mod tally;
 mod verdict;
+mod write_check;
 mod writer;
 
 #[cfg(test)]
@@ -75,6 +76,8 @@ use crate::judge::Hit;
 pub(super) struct SqliteStore {
     writer: Writer,
     readers: Readers,
+    /// Connections of their own for searches, so that reports and the status do not wait for them.
+    searches: Readers,
     memory: Arc<Memory>,
 }
 
@@ -98,15 +101,25 @@ impl SqliteStore {
     fn on(sql: Connection, path: &Path) -> Result<Self, StoreError> {
         let place: Arc<str> = path.display().to_string().into();
         let memory = Arc::new(Memory::load(&sql).map_err(|fault| fault.into_error("open", &place))?);
-        let readers = Readers::new(path, Arc::clone(&place), Arc::clone(&memory));
+        let readers = Readers::new(path, Arc::clone(&place), Arc::clone(&memory), readers::MOST);
+        let searches = Readers::new(path, Arc::clone(&place), Arc::clone(&memory), readers::SEARCHES);
         let writer = Writer::start(sql, Arc::clone(&memory), Arc::clone(&place))
             .map_err(|error| StoreError::Open { place: place.to_string(), reason: error.to_string() })?;
-        Ok(Self { writer, readers, memory })
+        Ok(Self { writer, readers, searches, memory })
     }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
+    async fn write_check(&self) -> Result<(), StoreError> {
+        let earlier = self.memory.write_fault_take();
+        let written = self.writer.operation("write_check", |context| write_check::write(context.sql)).await;
+        // Of the check itself, which is reported already.
+        let _ = self.memory.write_fault_take();
+        written?;
+        earlier.map_or(Ok(()), |fault| Err(fault.into_error("write", self.writer.place())))
+    }
+
     async fn authority_get(&self) -> Result<Option<String>, StoreError> {
         self.readers.read("authority_get", |sql, _| authority::get(sql)).await
     }
@@ -272,7 +285,7 @@ impl Store for SqliteStore {
     }
 
     async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError> {
-        self.readers.read("software_find", move |sql, memory| software::find(sql, memory, &query)).await
+        self.searches.read("software_find", move |sql, memory| software::find(sql, memory, &query)).await
     }
 
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError> {
@@ -293,6 +306,7 @@ impl Store for SqliteStore {
     async fn close(&self) -> Result<(), StoreError> {
         // Readers first: an open one can keep the writer from moving the log into the file.
         self.readers.close();
+        self.searches.close();
         self.writer.close().await
     }
 }

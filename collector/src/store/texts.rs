@@ -120,9 +120,15 @@ impl Texts {
         self.ends.push(self.bytes.len());
     }
 
-    /// If the texts are editions: those that match, see [`software::search`].
-    pub(in crate::store) fn search(&self, text: &Wanted, query: &SoftwareQuery) -> Step<Editions> {
-        software::search(&self.bytes, &self.ends, text, query)
+    /// If the texts are editions: adds those that match, see [`software::search`].
+    pub(in crate::store) fn search(
+        &self,
+        from: u32,
+        text: &Wanted,
+        query: &SoftwareQuery,
+        found: &mut Editions,
+    ) -> Step<Option<u32>> {
+        software::search(&self.bytes, &self.ends, from, text, query, found)
     }
 }
 

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::config::SettingValue;
+use muster_proto::model::Timestamp;
 
 /// A listener, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -163,6 +164,8 @@ pub struct Metrics {
     judge_queue_hosts: Gauge,
     judge_queue_lag: Gauge<f64, AtomicU64>,
     hosts: Gauge<i64, AtomicI64>,
+    store_writable: Gauge,
+    store_refuses_since: Gauge<f64, AtomicU64>,
     editions: Gauge,
     edition_text_bytes: Gauge,
     throttlings: Family<BudgetLabel, Counter>,
@@ -195,6 +198,8 @@ impl Metrics {
             judge_queue_hosts: Gauge::default(),
             judge_queue_lag: Gauge::default(),
             hosts: Gauge::default(),
+            store_writable: Gauge::default(),
+            store_refuses_since: Gauge::default(),
             editions: Gauge::default(),
             edition_text_bytes: Gauge::default(),
             throttlings: Family::default(),
@@ -235,6 +240,12 @@ impl Metrics {
             self.judge_queue_lag.clone(),
         );
         registry.register("hosts", "Enrolled hosts", self.hosts.clone());
+        registry.register("store_writable", "1 if the store accepts writes, 0 if not", self.store_writable.clone());
+        registry.register(
+            "store_refuses_since_seconds",
+            "Unix time since which the store accepts no writes, 0 if it does",
+            self.store_refuses_since.clone(),
+        );
         registry.register("editions", "Editions of software in the dictionary", self.editions.clone());
         registry.register(
             "edition_text_bytes",
@@ -324,6 +335,12 @@ impl Metrics {
     /// Sets the number of hosts.
     pub fn set_hosts(&self, hosts: u64) {
         self.hosts.set(i64::try_from(hosts).unwrap_or(i64::MAX));
+    }
+
+    /// Sets since when the store accepts no writes.
+    pub fn set_store_refuses(&self, since: Option<Timestamp>) {
+        self.store_writable.set(i64::from(since.is_none()));
+        self.store_refuses_since.set(since.map_or(0.0, |since| since.millis() as f64 / 1000.0));
     }
 
     /// Sets how many editions the dictionary has, and the bytes of their texts.

@@ -10,8 +10,8 @@ use crate::model::{
     Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, Evidence, Explanation, Finding,
     HitReport, HostFacts, HostMark, HostReport, HostRow, HostState, Kind, Lane, LaneChange, OrderId, OrderReport,
     Outcome, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection, Reason, ReasonKind, RulesRefused,
-    SiteId, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport, Timestamp, TokenId,
-    TokenReport, VerdictReport,
+    SiteId, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport, StoreRefuses,
+    Timestamp, TokenId, TokenReport, VerdictReport,
 };
 use crate::wire;
 
@@ -46,6 +46,9 @@ impl From<CollectorStatus> for wire::GetStatusResponse {
             editions_percent: status.editions_percent,
             editions_alarm: status.editions_alarm,
             marks: mark_counts(status.marks),
+            store_refuses: status
+                .store_refuses
+                .map(|refuses| wire::StoreRefuses { since_ms: refuses.since.millis(), reason: refuses.reason }),
         }
     }
 }
@@ -67,6 +70,10 @@ impl TryFrom<wire::GetStatusResponse> for CollectorStatus {
             editions: status.editions,
             editions_percent: status.editions_percent,
             editions_alarm: status.editions_alarm,
+            store_refuses: status.store_refuses.map(|refuses| StoreRefuses {
+                since: Timestamp::from_millis(refuses.since_ms),
+                reason: refuses.reason,
+            }),
         })
     }
 }

@@ -467,6 +467,17 @@ pub struct CollectorStatus {
     pub editions_alarm: bool,
     /// How many hosts have each mark. Marks that no host has are left out.
     pub marks: BTreeMap<HostMark, u64>,
+    /// Set while the store accepts no writes.
+    pub store_refuses: Option<StoreRefuses>,
+}
+
+/// A store that accepts no writes. Agents keep what they have to report, and nothing that was acknowledged is lost.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct StoreRefuses {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why: the disk is full, the file is read-only, …
+    pub reason: String,
 }
 
 /// Rules on disk that were refused; the last valid set stays in force.

@@ -16,7 +16,7 @@ use crate::actions::{self, ActionError, Caller, NewEnrollment};
 use crate::api::probes::Readiness;
 use crate::api::status;
 use crate::clock::Clock;
-use crate::reports::{ChangesAsked, FindingsQuery, HostsQuery, ReportContext, ReportError, SoftwareAsked};
+use crate::reports::{ChangesAsked, FindingsQuery, HostsQuery, ReportContext, ReportError, Searches, SoftwareAsked};
 use crate::rules::RuleSet;
 use crate::store::{Store, VersionFilter};
 use crate::telemetry::Metrics;
@@ -34,13 +34,14 @@ pub struct Fleet {
     ca_pin: CaPin,
     pub(super) metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
+    searches: Searches,
 }
 
 pub(super) type Answer<T> = Result<Response<T>, Status>;
 
 impl Fleet {
     /// Serves from this store and these rules. `ca_pin` goes into new enrollment tokens; `readiness` knows about refused
-    /// rules.
+    /// rules; `searches` bounds what searches take.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -49,8 +50,9 @@ impl Fleet {
         ca_pin: CaPin,
         metrics: Arc<Metrics>,
         readiness: Arc<Readiness>,
+        searches: Searches,
     ) -> Self {
-        Self { store, rules, clock, ca_pin, metrics, readiness }
+        Self { store, rules, clock, ca_pin, metrics, readiness, searches }
     }
 
     /// Reports about what the caller may see.
@@ -73,7 +75,8 @@ impl FleetService for Fleet {
     async fn get_status(&self, request: Request<wire::GetStatusRequest>) -> Answer<wire::GetStatusResponse> {
         let caller = caller(&request)?;
         let refused = self.readiness.rules_note.load().as_ref().map(|note| note.told.clone());
-        Ok(Response::new(self.or_status(self.context(&caller).status(refused).await)?.into()))
+        let store_refuses = self.readiness.store_refuses.load().as_deref().cloned();
+        Ok(Response::new(self.or_status(self.context(&caller).status(refused, store_refuses).await)?.into()))
     }
 
     async fn get_board(&self, request: Request<wire::GetBoardRequest>) -> Answer<wire::GetBoardResponse> {
@@ -136,7 +139,7 @@ impl FleetService for Fleet {
             hosts,
             page: Some(request.page_token).filter(|token| !token.is_empty()),
         };
-        let (report, next) = self.or_status(self.context(&caller).software(asked).await)?;
+        let (report, next) = self.or_status(self.context(&caller).software(asked, &self.searches).await)?;
         let next_page_token = next.unwrap_or_default();
         Ok(Response::new(wire::SearchSoftwareResponse { next_page_token, ..report.into() }))
     }

@@ -12,8 +12,8 @@ use super::kit::{
     token_id,
 };
 use crate::store::{
-    CheckInAnswer, Delivered, Enrollment, HostQuery, HostSort, InstalledStates, LaneTally, NewToken, SiteScope,
-    SoftwareQuery, Store, VersionFilter,
+    CheckInAnswer, Delivered, Enrollment, HostQuery, HostSort, InstalledStates, LaneTally, NewToken, SearchBudget,
+    SiteScope, SoftwareQuery, Store, VersionFilter,
 };
 
 pub(crate) async fn silence_moves_only_lanes_that_yield_to_it(backend: impl Backend) {
@@ -291,6 +291,7 @@ pub(crate) async fn counts_lists_and_searches_can_be_limited_to_sites(backend: i
             editions: 10,
             hosts: 10,
             after: None,
+            budget: SearchBudget::unlimited(),
         };
         let found = store.software_find(query).await.expect("finds");
         assert_eq!(found.hosts_total, count, "{sites:?}");

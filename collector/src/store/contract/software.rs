@@ -10,9 +10,11 @@ use super::Backend;
 use super::kit::{
     assert_healthy, enrolled, enrollment, host, new_token, packages, part, reports, site, token_create, units,
 };
-use crate::store::{Enrollment, IndexStep, InstalledStates, NewToken, SiteScope, SoftwareQuery, Store, VersionFilter};
+use crate::store::{
+    Enrollment, IndexStep, InstalledStates, NewToken, SearchBudget, SiteScope, SoftwareQuery, Store, VersionFilter,
+};
 
-fn query(text: &str) -> SoftwareQuery {
+pub(crate) fn query(text: &str) -> SoftwareQuery {
     SoftwareQuery {
         text: text.to_owned(),
         version: VersionFilter::Any,
@@ -22,6 +24,7 @@ fn query(text: &str) -> SoftwareQuery {
         editions: 100,
         hosts: 100,
         after: None,
+        budget: SearchBudget::unlimited(),
     }
 }
 

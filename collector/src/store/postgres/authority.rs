@@ -14,6 +14,11 @@ pub(super) async fn claim(session: &Session, pin: &str) -> Step<String> {
     Ok(get(session).await?.unwrap_or_else(|| pin.to_owned()))
 }
 
+/// Writes the pin again, to learn whether the database accepts writes.
+pub(super) async fn write_again(session: &Session) -> Step<()> {
+    session.execute("UPDATE authority SET pin = pin", &[]).await.map(drop)
+}
+
 /// The stored pin.
 pub(super) async fn get(session: &Session) -> Step<Option<String>> {
     let found = session.query_first("SELECT pin FROM authority", &[]).await?;

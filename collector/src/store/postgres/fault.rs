@@ -2,8 +2,8 @@
 
 use tokio_postgres::error::SqlState;
 
-use crate::store::StoreError;
 use crate::store::fault::StoreFault;
+use crate::store::{SearchStop, StoreError};
 
 /// The result of one step of an operation. A step that fails ends the attempt, and its transaction is rolled back.
 pub(super) type Step<T> = Result<T, PostgresFault>;
@@ -46,6 +46,12 @@ impl PostgresFault {
 impl From<StoreFault> for PostgresFault {
     fn from(fault: StoreFault) -> Self {
         Self::Store(fault)
+    }
+}
+
+impl From<SearchStop> for PostgresFault {
+    fn from(stop: SearchStop) -> Self {
+        Self::Store(stop.into())
     }
 }
 

@@ -11,7 +11,7 @@
 //! digest.
 
 use std::collections::BTreeSet;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{Digest, Platform, SourceName};
@@ -224,11 +224,17 @@ impl Intern {
 
     /// Adds blocks that were read after a number.
     fn learn(&self, added: &[Block], last: i32) -> Step<()> {
-        let mut dictionary = self.write();
         // The blocks follow a number that a forgotten dictionary no longer reaches.
-        if dictionary.last() < last {
-            return Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned()));
+        let is_forgotten = |dictionary: &Dictionary| match dictionary.last() < last {
+            true => Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned())),
+            false => Ok(()),
+        };
+        // Searches read the dictionary, and waiting for them would block a worker of the runtime for nothing.
+        if added.is_empty() {
+            return is_forgotten(&self.read());
         }
+        let mut dictionary = self.write();
+        is_forgotten(&dictionary)?;
         dictionary.take(added)
     }
 
@@ -254,18 +260,32 @@ impl Intern {
     }
 
     /// The editions that match a search, including those that other collectors have added.
-    pub(super) async fn search(&self, session: &Session, query: &SoftwareQuery) -> Step<Editions> {
-        let text = Wanted::new(&query.text)?;
+    pub(super) async fn search(self: &Arc<Self>, session: &Session, query: &SoftwareQuery) -> Step<Editions> {
         let (last, epoch) = {
             let dictionary = self.read();
             (dictionary.last(), dictionary.epoch)
         };
         self.learn(&blocks(session, last).await?, last)?;
-        let dictionary = self.read();
-        if dictionary.epoch != epoch {
-            return Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned()));
+        let (intern, query) = (Arc::clone(self), query.clone());
+        // On a thread of its own, because it would keep a worker of the runtime busy.
+        let searched = tokio::task::spawn_blocking(move || intern.search_now(&query, epoch)).await;
+        searched.unwrap_or_else(|error| Err(PostgresFault::other(error.to_string())))
+    }
+
+    fn search_now(&self, query: &SoftwareQuery, epoch: u64) -> Step<Editions> {
+        let text = Wanted::new(&query.text)?;
+        let (mut found, mut from) = (Editions::new(), 0);
+        loop {
+            // The lock is free between two steps, because deliveries add editions under it.
+            let dictionary = self.read();
+            if dictionary.epoch != epoch {
+                return Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned()));
+            }
+            match dictionary.editions.texts().search(from, &text, query, &mut found)? {
+                Some(next) => from = next,
+                None => return Ok(found),
+            }
         }
-        Ok(dictionary.editions.texts().search(&text, query)?)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Dictionary> {

@@ -14,7 +14,9 @@ use super::tls::Tls;
 use crate::store::StoreError;
 
 /// The number of connections. Reads and single operations are short; deliveries have their own connections.
-const MOST: usize = 8;
+pub(super) const MOST: usize = 8;
+/// The number of connections for searches. Their number is bounded by `searches.at_once`, so this is only its highest value.
+pub(super) const SEARCHES: usize = 64;
 /// How often an operation is tried again after a conflict with other transactions.
 const TRIES: u32 = 8;
 /// How long an operation is tried again while the database is not reachable. After that the agent gets the answer to come
@@ -51,9 +53,9 @@ struct Inside {
 }
 
 impl Pool {
-    pub(super) fn new(address: Address, tls: Tls) -> Self {
+    pub(super) fn new(address: Address, tls: Tls, most: usize) -> Self {
         let idle = Mutex::new(Some(Vec::new()));
-        Self { inside: Arc::new(Inside { address, tls, idle, turns: Arc::new(Semaphore::new(MOST)) }) }
+        Self { inside: Arc::new(Inside { address, tls, idle, turns: Arc::new(Semaphore::new(most)) }) }
     }
 
     /// Hosts and database.
@@ -80,7 +82,8 @@ impl Pool {
             None => Session::open(&self.inside.address, &self.inside.tls, None).await?,
         };
         let pool = Arc::clone(&self.inside);
-        Ok(Lease { session: Some(session), is_within: AtomicBool::new(false), pool, _turn: turn })
+        let (is_within, is_given_up) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Lease { session: Some(session), is_within, is_given_up, pool, _turn: turn })
     }
 
     /// Does an operation, and tries the whole operation again after faults that may pass. `work` runs once for each
@@ -150,6 +153,8 @@ pub(super) struct Lease {
     session: Option<Session>,
     /// Whether a transaction is open, or was open when something failed.
     is_within: AtomicBool,
+    /// Whether a statement was cancelled. The server may come to that late and end another statement.
+    is_given_up: AtomicBool,
     pool: Arc<Inside>,
     _turn: OwnedSemaphorePermit,
 }
@@ -165,7 +170,8 @@ impl std::ops::Deref for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(session) = self.session.take() else { return };
-        if self.is_within.load(Ordering::Acquire) || session.is_closed() {
+        let is_unclean = self.is_within.load(Ordering::Acquire) || self.is_given_up.load(Ordering::Acquire);
+        if is_unclean || session.is_closed() {
             return;
         }
         if let Some(idle) = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
@@ -188,6 +194,11 @@ impl Lease {
         self.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
     }
 
+    /// Cancels the running statement when the guard is dropped.
+    pub(super) fn cancel_on_drop(&self) -> CancelOnDrop<'_> {
+        CancelOnDrop { lease: self, is_armed: true }
+    }
+
     pub(super) async fn commit(&self) -> Step<()> {
         self.batch("COMMIT").await?;
         self.is_within.store(false, Ordering::Release);
@@ -197,6 +208,36 @@ impl Lease {
     pub(super) async fn roll_back(&self) {
         if self.batch("ROLLBACK").await.is_ok() {
             self.is_within.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// Cancels the statement that the lease's connection runs, unless it is disarmed. Closing the connection alone would let the
+/// server work on until it has rows to send.
+pub(super) struct CancelOnDrop<'l> {
+    lease: &'l Lease,
+    is_armed: bool,
+}
+
+impl CancelOnDrop<'_> {
+    pub(super) fn disarm(mut self) {
+        self.is_armed = false;
+    }
+}
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        if !self.is_armed {
+            return;
+        }
+        self.lease.is_given_up.store(true, Ordering::Release);
+        let (cancel, tls) = (self.lease.cancel_token(), self.lease.pool.tls.clone());
+        // Outside of a runtime nothing can be sent, and the time limit of the statement ends it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // Nobody waits for it, and the time limit of the statement ends what is not cancelled.
+                let _ = tokio::time::timeout(PATIENCE, cancel.cancel_query(tls)).await;
+            });
         }
     }
 }

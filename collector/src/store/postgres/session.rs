@@ -1,6 +1,7 @@
 //! One connection to the database: its settings and its prepared statements.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, CopyInSink, CopyOutStream, Row, Statement};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, CopyInSink, CopyOutStream, Row, RowStream, Statement};
 
 use super::address::Address;
 use super::fault::{PostgresFault, Step};
@@ -123,6 +124,22 @@ impl Session {
     /// The rows of a statement that is used once and therefore not prepared.
     pub(super) async fn query_once(&self, text: &str, values: Values<'_>) -> Step<Vec<Row>> {
         Ok(self.client.query(text, values).await?)
+    }
+
+    /// The rows of a statement as they come, which need not fit into memory. It is prepared once per connection.
+    pub(super) async fn stream(&self, text: &'static str, values: Values<'_>) -> Step<Pin<Box<RowStream>>> {
+        let statement = self.prepared(text).await?;
+        Ok(Box::pin(self.client.query_raw(&statement, values.iter().map(|value| *value as &dyn ToSql)).await?))
+    }
+
+    /// As [`Self::stream`], for a statement that is used once and therefore not prepared.
+    pub(super) async fn stream_once(&self, text: &str, values: Values<'_>) -> Step<Pin<Box<RowStream>>> {
+        Ok(Box::pin(self.client.query_raw(text, values.iter().map(|value| *value as &dyn ToSql)).await?))
+    }
+
+    /// Cancels what this connection does.
+    pub(super) fn cancel_token(&self) -> CancelToken {
+        self.client.cancel_token()
     }
 
     /// The bytes of a `COPY … TO STDOUT`.

@@ -59,9 +59,11 @@ pub(super) async fn section_digests(session: &Session, numbers: &BTreeSet<i64>) 
 fn of_snapshot(digest: &Digest, fault: StoreFault) -> PostgresFault {
     match fault {
         StoreFault::Damaged { what, reason } => damaged(digest, format!("{what}: {reason}")),
-        other @ (StoreFault::Full | StoreFault::EditionsFull | StoreFault::Closed | StoreFault::Other(_)) => {
-            PostgresFault::Store(other)
-        }
+        other @ (StoreFault::Full
+        | StoreFault::EditionsFull
+        | StoreFault::Stopped(_)
+        | StoreFault::Closed
+        | StoreFault::Other(_)) => PostgresFault::Store(other),
     }
 }
 

@@ -1,20 +1,29 @@
 //! Search: from a text to editions, to sections, to snapshots, to the hosts that have one of them as their current one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use hashbrown::HashMap;
-use muster_proto::model::{SoftwareCount, SoftwareHost, SoftwareReport};
+use muster_proto::model::{SoftwareHost, SoftwareReport};
 
 use super::fault::Step;
 use super::index::{self, IndexKind};
 use super::intern::Intern;
 use super::memory::Memory;
+use super::pool::Lease;
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
 use super::{host, row};
-use crate::store::SoftwareQuery;
 use crate::store::postings::{self, Block};
-use crate::store::software::{self, Editions};
+use crate::store::software::{self, Editions, Sections, pay_for};
+use crate::store::{SearchBudget, SoftwareQuery};
+
+/// How many rows that the index does not cover are read at once.
+const NEWEST: i64 = 256;
+/// How much later than this collector the server ends a search.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The blocks that can contain one of the numbers in `$1`, each once.
 const BLOCKS: &str = "
@@ -36,70 +45,100 @@ const PAGE: &str = "
     WHERE h.no = ANY ($1::int4[]) AND (lower(h.hostname), h.id) > ($2::text COLLATE \"C\", $3::bytea)
     ORDER BY lower(h.hostname), h.id LIMIT $4";
 
-/// The numbers to which each number is mapped.
-type Leads = BTreeMap<u32, Vec<i64>>;
-
 /// Must run in a transaction that sees one moment.
 pub(super) async fn find(
-    session: &Session,
+    lease: &Lease,
     memory: &Memory,
-    intern: &Intern,
+    intern: &Arc<Intern>,
     dictionaries: &SmallDictionaries,
     query: &SoftwareQuery,
 ) -> Step<SoftwareReport> {
+    let remaining = query.budget.remaining();
+    // In case this process does not come to cancel it.
+    lease.batch(&format!("SET LOCAL statement_timeout = {}", (remaining + GRACE).as_millis())).await?;
+    let cancel = lease.cancel_on_drop();
+    match tokio::time::timeout(remaining, search(lease, memory, intern, dictionaries, query)).await {
+        Ok(Ok(found)) => {
+            cancel.disarm();
+            Ok(found)
+        }
+        // Rows may still be on the way, so the statement is cancelled.
+        Ok(Err(fault)) => Err(fault),
+        Err(_) => Err(query.budget.late().into()),
+    }
+}
+
+async fn search(
+    session: &Session,
+    memory: &Memory,
+    intern: &Arc<Intern>,
+    dictionaries: &SmallDictionaries,
+    query: &SoftwareQuery,
+) -> Step<SoftwareReport> {
+    let budget = &query.budget;
     let editions = intern.search(session, query).await?;
-    let sections = leads(session, IndexKind::Sections, &editions.keys().copied().collect()).await?;
+    let numbers = editions.keys().copied().collect();
+    let sections = leads(session, IndexKind::Sections, &numbers, budget).await?;
     let named: BTreeSet<u32> = sections.values().flatten().filter_map(|no| u32::try_from(*no).ok()).collect();
-    let snapshots = leads(session, IndexKind::Snapshots, &named).await?;
+    let snapshots = leads(session, IndexKind::Snapshots, &named, budget).await?;
     let wanted: Vec<i64> = snapshots.values().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
     let mut hosts: HashMap<i64, Vec<i32>> = HashMap::new();
     let find = format!("{HOSTS} AND {}", dictionaries.within(session, "h.site", &query.sites).await?);
-    for found in session.query_once(&find, &[&wanted]).await? {
+    let mut rows = session.stream_once(&find, &[&wanted]).await?;
+    while let Some(found) = rows.try_next().await? {
+        pay_for(budget, 1)?;
         hosts.entry(found.try_get(1)?).or_default().push(found.try_get(0)?);
     }
-    let (mut counted, mut everyone) = (Vec::new(), BTreeSet::new());
-    for (edition, numbers) in software::by_text(&editions) {
-        let of_edition = numbers.iter().filter_map(|number| sections.get(number)).flatten();
-        let of_edition = of_edition.filter_map(|no| u32::try_from(*no).ok());
-        let snapshots = of_edition.filter_map(|section| snapshots.get(&section)).flatten();
-        let of_edition: BTreeSet<i32> =
-            snapshots.filter_map(|snapshot| hosts.get(snapshot)).flatten().copied().collect();
-        if !of_edition.is_empty() {
-            counted.push(SoftwareCount { edition: edition.clone(), hosts: of_edition.len() as u64 });
-            everyone.extend(of_edition);
+    let counted = software::count(&editions, &sections, query, |named| {
+        let named = named.iter().filter_map(|no| u32::try_from(*no).ok());
+        let mut found = BTreeSet::new();
+        for snapshot in named.filter_map(|section| snapshots.get(&section)).flatten() {
+            let of_snapshot = hosts.get(snapshot).map(Vec::as_slice).unwrap_or_default();
+            budget.spend(1 + of_snapshot.len(), 0)?;
+            found.extend(of_snapshot);
         }
-    }
-    let more_editions = software::foremost(&mut counted, query.editions);
-    let hosts_total = everyone.len() as u64;
-    let hosts = page(session, memory, query, &editions, &sections, everyone.into_iter().collect()).await?;
-    Ok(SoftwareReport { editions: counted, more_editions, hosts_total, hosts })
+        Ok(found)
+    })?;
+    let hosts_total = counted.everyone.len() as u64;
+    let everyone = counted.everyone.into_iter().collect();
+    let hosts = page(session, memory, query, &editions, &sections, everyone).await?;
+    Ok(SoftwareReport { editions: counted.editions, more_editions: counted.more, hosts_total, hosts })
 }
 
 /// What these numbers are mapped to: by the index, and by the newest rows, which it does not cover yet.
-async fn leads(session: &Session, kind: IndexKind, from: &BTreeSet<u32>) -> Step<Leads> {
-    let mut leads = Leads::new();
+async fn leads(session: &Session, kind: IndexKind, from: &BTreeSet<u32>, budget: &SearchBudget) -> Step<Sections> {
+    let mut leads = Sections::new();
     if from.is_empty() {
         return Ok(leads);
     }
     let numbers: Vec<i64> = from.iter().copied().map(i64::from).collect();
-    for found in session.query(BLOCKS, &[&numbers, &kind.code()]).await? {
+    let mut blocks = session.stream(BLOCKS, &[&numbers, &kind.code()]).await?;
+    while let Some(found) = blocks.try_next().await? {
         let block = Block { first: found.try_get::<_, i64>(0)? as u32, bytes: found.try_get(1)? };
-        for (number, named) in postings::lists(&block)? {
-            if from.contains(&number) {
-                leads.entry(number).or_default().extend(named);
-            }
+        budget.spend(1, 0)?;
+        for (number, named) in postings::lists(&block)?.into_iter().filter(|(number, _)| from.contains(number)) {
+            software::add_sections(&mut leads, number, named, budget)?;
         }
     }
-    let mut newest = index::after(session, kind, index::covered(session, kind).await?, i64::MAX).await?;
+    let add = |leads: &mut Sections, row: i64, of_row: Vec<u32>| -> Step<()> {
+        budget.spend(1 + of_row.len(), 0)?;
+        for number in of_row.into_iter().filter(|number| from.contains(number)) {
+            software::add_sections(leads, number, vec![row], budget)?;
+        }
+        Ok(())
+    };
+    let mut after = index::covered(session, kind).await?;
+    loop {
+        let newest = index::after(session, kind, after, NEWEST).await?;
+        let Some((last, _)) = newest.last() else { break };
+        after = *last;
+        newest.into_iter().try_for_each(|(row, of_row)| add(&mut leads, row, of_row))?;
+    }
     // A snapshot that became complete after it was indexed has no sections in its segment.
     if kind == IndexKind::Snapshots {
-        for found in session.query(LATE, &[]).await? {
-            newest.push((found.try_get(0)?, index::sections_of(found.try_get(1)?)?));
-        }
-    }
-    for (row, of_row) in newest {
-        for number in of_row.into_iter().filter(|number| from.contains(number)) {
-            leads.entry(number).or_default().push(row);
+        let mut late = session.stream(LATE, &[]).await?;
+        while let Some(found) = late.try_next().await? {
+            add(&mut leads, found.try_get(0)?, index::sections_of(found.try_get(1)?)?)?;
         }
     }
     Ok(leads)
@@ -111,16 +150,13 @@ async fn page(
     memory: &Memory,
     query: &SoftwareQuery,
     editions: &Editions,
-    sections: &Leads,
+    sections: &Sections,
     everyone: Vec<i32>,
 ) -> Step<Vec<SoftwareHost>> {
     if query.hosts == 0 || everyone.is_empty() {
         return Ok(Vec::new());
     }
-    let mut by_section: HashMap<i64, Vec<u32>> = HashMap::new();
-    for (edition, named) in sections {
-        named.iter().for_each(|section| by_section.entry(*section).or_default().push(*edition));
-    }
+    let by_section = software::by_section(sections);
     // The empty place comes before every host, because every id has bytes.
     let (name, id) = query.after.as_ref().map_or(("", [].as_slice()), |(name, id)| (name, id.as_bytes().as_slice()));
     let most = i64::try_from(query.hosts).unwrap_or(i64::MAX);
@@ -130,18 +166,15 @@ async fn page(
             break;
         }
         let id = row::host_id(&found, 0)?;
-        let mut of_host = BTreeSet::new();
-        for section in index::sections_of(found.try_get(4)?)? {
-            let known = by_section.get(&i64::from(section)).into_iter().flatten();
-            of_host.extend(known.filter_map(|edition| editions.get(edition).cloned()));
-        }
+        let of_host = index::sections_of(found.try_get(4)?)?.into_iter().map(i64::from);
+        let of_host = software::of_host(of_host, &by_section, editions, &query.budget)?;
         shown += of_host.len();
         hosts.push(SoftwareHost {
             id,
             site: row::site(&found, 1)?,
             hostname: found.try_get(2)?,
             last_seen: Some(host::last_seen(memory, id, row::instant(&found, 3)?)),
-            editions: of_host.into_iter().collect(),
+            editions: of_host,
         });
     }
     Ok(hosts)

@@ -227,7 +227,15 @@ impl Dictionaries {
     /// The editions that match a search.
     pub(super) fn search(&self, query: &SoftwareQuery) -> Step<Editions> {
         let text = Wanted::new(&query.text)?;
-        self.editions.read().texts.search(&text, query)
+        let (mut found, mut from) = (Editions::new(), 0);
+        loop {
+            // The lock is free between two steps, because deliveries add editions under it.
+            let step = self.editions.read().texts.search(from, &text, query, &mut found)?;
+            match step {
+                Some(next) => from = next,
+                None => return Ok(found),
+            }
+        }
     }
 
     /// The numbers of the editions of these observations; new editions are added, unless they exceed the bound or the

@@ -60,9 +60,11 @@ fn read(path: &Path, has_log: bool, place: &str, progress: &Progress) -> Result<
             place: place.to_owned(),
             reason: format!("the file is not a Muster database, or it is damaged: {reason}"),
         },
-        other @ (StoreFault::Other(_) | StoreFault::Full | StoreFault::EditionsFull | StoreFault::Closed) => {
-            other.into_error("open", place)
-        }
+        other @ (StoreFault::Other(_)
+        | StoreFault::Full
+        | StoreFault::EditionsFull
+        | StoreFault::Stopped(_)
+        | StoreFault::Closed) => other.into_error("open", place),
     };
     let sql = connect(path, has_log).map_err(explained)?;
     migrate::must_be_newest(&sql, place)?;

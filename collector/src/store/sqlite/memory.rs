@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::Notify;
 
 use super::dictionary::Dictionaries;
-use super::fault::Step;
+use super::fault::{Step, StoreFault};
 use super::row;
 use crate::store::decide::unchanged::{Remembered, SentKeys};
 pub(super) use crate::store::decide::unchanged::{facts_key, state_key};
@@ -142,6 +142,8 @@ pub(super) struct Memory {
     dictionaries: Dictionaries,
     recent: RecentUploads,
     queue_notify: Arc<Notify>,
+    /// Why a write has failed since the last check.
+    write_fault: Mutex<Option<StoreFault>>,
 }
 
 impl Memory {
@@ -155,6 +157,7 @@ impl Memory {
             dictionaries: Dictionaries::load(sql)?,
             recent: RecentUploads::default(),
             queue_notify: Arc::default(),
+            write_fault: Mutex::default(),
         };
         let mut newest = 0;
         let mut statement = sql.prepare(
@@ -184,6 +187,16 @@ impl Memory {
         // Tickets continue after the largest one that waits, so no host gets its present ticket a second time.
         memory.ticket.store(newest, Ordering::Relaxed);
         Ok(memory)
+    }
+
+    /// Notes that a write has failed.
+    pub(super) fn write_fault_note(&self, fault: &StoreFault) {
+        *lock(&self.write_fault) = Some(fault.clone());
+    }
+
+    /// Why a write has failed since this was asked last.
+    pub(super) fn write_fault_take(&self) -> Option<StoreFault> {
+        lock(&self.write_fault).take()
     }
 
     /// The dictionaries of editions and phrases.

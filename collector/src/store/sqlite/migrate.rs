@@ -29,9 +29,11 @@ pub(super) fn migrate(sql: &mut Connection, place: &str) -> Result<(), StoreErro
                 let Migration { number, name, .. } = migration;
                 StoreError::Open { place: place.to_owned(), reason: format!("migration {number} ({name}): {reason}") }
             }
-            other @ (StoreFault::Full | StoreFault::EditionsFull | StoreFault::Closed | StoreFault::Damaged { .. }) => {
-                other.into_error("migrate", place)
-            }
+            other @ (StoreFault::Full
+            | StoreFault::EditionsFull
+            | StoreFault::Stopped(_)
+            | StoreFault::Closed
+            | StoreFault::Damaged { .. }) => other.into_error("migrate", place),
         })?;
     }
     Ok(())

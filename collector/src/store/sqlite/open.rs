@@ -48,7 +48,9 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
         StoreFault::Damaged { reason, .. } => {
             failed(format!("the file is not a Muster database, or it is damaged: {reason}"))
         }
-        other @ (StoreFault::Full | StoreFault::EditionsFull | StoreFault::Closed) => other.into_error("open", &place),
+        other @ (StoreFault::Full | StoreFault::EditionsFull | StoreFault::Stopped(_) | StoreFault::Closed) => {
+            other.into_error("open", &place)
+        }
     })?;
     migrate::migrate(&mut sql, &place)?;
     Ok(sql)

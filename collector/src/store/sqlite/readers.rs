@@ -13,7 +13,9 @@ use super::open;
 use crate::store::StoreError;
 
 /// The number of connections. Reads are short, so more would only compete for processors.
-const MOST: usize = 4;
+pub(super) const MOST: usize = 4;
+/// The number of connections for searches. Their number is bounded by `searches.at_once`, so this is only its highest value.
+pub(super) const SEARCHES: usize = 64;
 
 /// See the head of the file.
 #[derive(Debug, Clone)]
@@ -27,9 +29,9 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path, place: Arc<str>, memory: Arc<Memory>) -> Self {
+    pub(super) fn new(path: &Path, place: Arc<str>, memory: Arc<Memory>, most: usize) -> Self {
         let idle = Arc::new(Mutex::new(Some(Vec::new())));
-        Self { path: path.to_owned(), place, memory, idle, turns: Arc::new(Semaphore::new(MOST)) }
+        Self { path: path.to_owned(), place, memory, idle, turns: Arc::new(Semaphore::new(most)) }
     }
 
     /// Reads in one transaction.

@@ -94,7 +94,11 @@ pub(super) fn get(sql: &Connection, lookup: &mut impl Lookup, digest: &Digest) -
     let bytes = found.get_ref(2)?.as_blob().map_err(|error| StoreFault::damaged("a section", error.to_string()))?;
     let section = body::decode(platform, source, bytes, lookup).map_err(|fault| match fault {
         StoreFault::Damaged { what: _, reason } => StoreFault::damaged(format!("section {}", digest.short()), reason),
-        other @ (StoreFault::Full | StoreFault::EditionsFull | StoreFault::Closed | StoreFault::Other(_)) => other,
+        other @ (StoreFault::Full
+        | StoreFault::EditionsFull
+        | StoreFault::Stopped(_)
+        | StoreFault::Closed
+        | StoreFault::Other(_)) => other,
     })?;
     Ok(Some(section))
 }

@@ -27,7 +27,11 @@ pub(super) fn read(sql: &Connection, digest: &Digest, bytes: &[u8], complete: bo
     }
     snapshot_codec::decode(bytes, |number| section::digest(sql, number)).map_err(|fault| match fault {
         StoreFault::Damaged { what, reason } => damaged(format!("{what}: {reason}")),
-        other @ (StoreFault::Full | StoreFault::EditionsFull | StoreFault::Closed | StoreFault::Other(_)) => other,
+        other @ (StoreFault::Full
+        | StoreFault::EditionsFull
+        | StoreFault::Stopped(_)
+        | StoreFault::Closed
+        | StoreFault::Other(_)) => other,
     })
 }
 

@@ -1,50 +1,49 @@
 //! Search: from a text to editions, to sections, to snapshots, to the hosts that have one of them as their current one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, BinaryHeap};
 
 use hashbrown::HashMap;
-use muster_proto::model::{HostId, SoftwareCount, SoftwareHost, SoftwareReport};
+use muster_proto::model::{HostId, SoftwareHost, SoftwareReport};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::Step;
 use super::memory::Memory;
 use super::{index, last_seen, row};
 use crate::store::postings::{self, Block};
-use crate::store::software::{self, Editions};
-use crate::store::{SoftwareQuery, snapshot_codec};
+use crate::store::software::{self, Editions, Sections, pay_for};
+use crate::store::{SearchBudget, SoftwareQuery, snapshot_codec};
 
 /// Numbers of rows.
 type Numbers = BTreeSet<i64>;
 
+/// How many sections that the index does not cover are read at once.
+const NEWEST: i64 = 64;
+
 pub(super) fn find(sql: &Connection, memory: &Memory, query: &SoftwareQuery) -> Step<SoftwareReport> {
     let editions = memory.dictionaries().search(query)?;
-    let sections = sections(sql, &editions)?;
+    let sections = sections(sql, &editions, &query.budget)?;
     let within = row::within(sql, "site", &query.sites)?;
     let find_hosts = format!("SELECT no FROM host WHERE snapshot = ?1 AND {within}");
-    let mut fleet = Fleet { sql, find_hosts, snapshots: HashMap::new(), hosts: HashMap::new() };
-    let (mut counted, mut everyone) = (Vec::new(), Numbers::new());
-    for (edition, numbers) in software::by_text(&editions) {
-        let of_edition = numbers.iter().filter_map(|number| sections.get(number)).flatten().copied();
-        let hosts = fleet.of_sections(of_edition)?;
-        if !hosts.is_empty() {
-            counted.push(SoftwareCount { edition: edition.clone(), hosts: hosts.len() as u64 });
-            everyone.extend(hosts);
-        }
-    }
-    let more_editions = software::foremost(&mut counted, query.editions);
-    let hosts_total = everyone.len() as u64;
-    let hosts = page(sql, memory, query, &editions, &sections, everyone)?;
-    Ok(SoftwareReport { editions: counted, more_editions, hosts_total, hosts })
+    let (snapshots, hosts) = (HashMap::new(), HashMap::new());
+    let mut fleet = Fleet { sql, budget: &query.budget, find_hosts, snapshots, hosts };
+    let counted = software::count(&editions, &sections, query, |named| fleet.of_sections(named))?;
+    let hosts_total = counted.everyone.len() as u64;
+    let hosts = page(sql, memory, query, &editions, &sections, counted.everyone)?;
+    Ok(SoftwareReport { editions: counted.editions, more_editions: counted.more, hosts_total, hosts })
 }
 
 /// The sections with these editions: from the index, and from the newest sections, which it does not cover yet.
-fn sections(sql: &Connection, editions: &Editions) -> Step<BTreeMap<u32, Vec<i64>>> {
-    let mut found: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
+fn sections(sql: &Connection, editions: &Editions, budget: &SearchBudget) -> Step<Sections> {
+    let mut found = Sections::new();
+    if editions.is_empty() {
+        return Ok(found);
+    }
     let mut statement = sql.prepare_cached("SELECT no FROM index_segment ORDER BY first_section")?;
     let segments: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for segment in segments {
         let mut last: Option<(u32, Block)> = None;
         for edition in editions.keys() {
+            budget.spend(1, 0)?;
             // Editions that were added together are in one block, so the block is often the same.
             let block = match last.take() {
                 Some((up_to, block)) if *edition <= up_to => Some((up_to, block)),
@@ -54,25 +53,29 @@ fn sections(sql: &Connection, editions: &Editions) -> Step<BTreeMap<u32, Vec<i64
                 },
             };
             if let Some((_, block)) = &block {
-                let named = postings::sections_in(block, *edition)?;
-                if !named.is_empty() {
-                    found.entry(*edition).or_default().extend(named);
-                }
+                software::add_sections(&mut found, *edition, postings::sections_in(block, *edition)?, budget)?;
             }
             last = block;
         }
     }
-    for (section, of_section) in index::after(sql, index::covered(sql)?, i64::MAX)? {
-        for edition in of_section.into_iter().filter(|edition| editions.contains_key(edition)) {
-            found.entry(edition).or_default().push(section);
+    let mut after = index::covered(sql)?;
+    loop {
+        let newest = index::after(sql, after, NEWEST)?;
+        let Some((last, _)) = newest.last() else { return Ok(found) };
+        after = *last;
+        for (section, of_section) in newest {
+            budget.spend(1 + of_section.len(), 0)?;
+            for edition in of_section.into_iter().filter(|edition| editions.contains_key(edition)) {
+                software::add_sections(&mut found, edition, vec![section], budget)?;
+            }
         }
     }
-    Ok(found)
 }
 
 /// Snapshots by section and hosts by snapshot, each read once.
 struct Fleet<'a> {
     sql: &'a Connection,
+    budget: &'a SearchBudget,
     /// Finds the hosts of a snapshot at the sites of the query.
     find_hosts: String,
     snapshots: HashMap<i64, Vec<i64>>,
@@ -80,30 +83,62 @@ struct Fleet<'a> {
 }
 
 impl Fleet<'_> {
-    fn of_sections(&mut self, sections: impl Iterator<Item = i64>) -> Step<Numbers> {
+    fn of_sections(&mut self, sections: &[i64]) -> Step<Numbers> {
         let mut snapshots = Numbers::new();
         for section in sections {
-            if !self.snapshots.contains_key(&section) {
-                let find = "SELECT snapshot FROM snapshot_section WHERE section = ?1";
-                self.snapshots.insert(section, numbers(self.sql, find, section)?);
+            if !self.snapshots.contains_key(section) {
+                let found = self.numbers("SELECT snapshot FROM snapshot_section WHERE section = ?1", *section)?;
+                self.snapshots.insert(*section, found);
             }
-            snapshots.extend(&self.snapshots[&section]);
+            let of_section = &self.snapshots[section];
+            self.budget.spend(of_section.len(), 0)?;
+            snapshots.extend(of_section);
         }
         let mut hosts = Numbers::new();
         for snapshot in snapshots {
             if !self.hosts.contains_key(&snapshot) {
-                self.hosts.insert(snapshot, numbers(self.sql, &self.find_hosts, snapshot)?);
+                let found = self.numbers(&self.find_hosts, snapshot)?;
+                self.hosts.insert(snapshot, found);
             }
-            hosts.extend(&self.hosts[&snapshot]);
+            let of_snapshot = &self.hosts[&snapshot];
+            self.budget.spend(of_snapshot.len(), 0)?;
+            hosts.extend(of_snapshot);
         }
         Ok(hosts)
     }
+
+    fn numbers(&self, find: &str, of: i64) -> Step<Vec<i64>> {
+        // An empty list takes space in its map, too.
+        pay_for(self.budget, 1)?;
+        let mut statement = self.sql.prepare_cached(find)?;
+        let mut rows = statement.query([of])?;
+        let mut numbers = Vec::new();
+        while let Some(found) = rows.next()? {
+            pay_for(self.budget, 1)?;
+            numbers.push(found.get(0)?);
+        }
+        Ok(numbers)
+    }
 }
 
-fn numbers(sql: &Connection, find: &str, of: i64) -> Step<Vec<i64>> {
-    let mut statement = sql.prepare_cached(find)?;
-    let found = statement.query_map([of], |row| row.get(0))?;
-    Ok(found.collect::<Result<_, _>>()?)
+/// The first hosts after the place of the query, in the order of their names. Row numbers are not in that order, so the names
+/// of all hosts are read, but only those of the page are kept.
+fn first(sql: &Connection, query: &SoftwareQuery, everyone: Numbers) -> Step<Vec<((String, HostId), i64)>> {
+    let mut first = BinaryHeap::new();
+    let mut statement = sql.prepare_cached("SELECT hostname, id FROM host WHERE no = ?1")?;
+    for number in everyone {
+        query.budget.spend(1, 0)?;
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, [u8; 16]>(1)?));
+        let Some((name, id)) = statement.query_row([number], read).optional()? else { continue };
+        let place = (name.to_ascii_lowercase(), HostId::from_bytes(id));
+        if query.after.as_ref().is_none_or(|after| place > *after) {
+            first.push((place, number));
+        }
+        if first.len() > query.hosts {
+            first.pop();
+        }
+    }
+    Ok(first.into_sorted_vec())
 }
 
 /// One page of these hosts, in the order of their names, with those of the editions that they have.
@@ -112,27 +147,14 @@ fn page(
     memory: &Memory,
     query: &SoftwareQuery,
     editions: &Editions,
-    sections: &BTreeMap<u32, Vec<i64>>,
+    sections: &Sections,
     everyone: Numbers,
 ) -> Step<Vec<SoftwareHost>> {
     if query.hosts == 0 {
         return Ok(Vec::new());
     }
-    // Row numbers are not in the order of names, so all names are read before the page is cut.
-    let mut ids: Vec<((String, HostId), i64)> = Vec::with_capacity(everyone.len());
-    for number in everyone {
-        let mut statement = sql.prepare_cached("SELECT hostname, id FROM host WHERE no = ?1")?;
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, [u8; 16]>(1)?));
-        let found = statement.query_row([number], read).optional()?;
-        ids.extend(found.map(|(name, id)| ((name.to_ascii_lowercase(), HostId::from_bytes(id)), number)));
-    }
-    ids.retain(|(place, _)| query.after.as_ref().is_none_or(|after| place > after));
-    ids.sort_unstable();
-    ids.truncate(query.hosts);
-    let mut by_section: HashMap<i64, Vec<u32>> = HashMap::new();
-    for (edition, named) in sections {
-        named.iter().for_each(|section| by_section.entry(*section).or_default().push(*edition));
-    }
+    let ids = first(sql, query, everyone)?;
+    let by_section = software::by_section(sections);
     let mut hosts = Vec::with_capacity(ids.len());
     let find = "SELECT s.id, h.hostname, e.last_seen, l.entries FROM host h JOIN site s ON s.no = h.site
                 JOIN host_check_in e ON e.host = h.no JOIN snapshot l ON l.no = h.snapshot WHERE h.no = ?1";
@@ -144,18 +166,15 @@ fn page(
         let mut statement = sql.prepare_cached(find)?;
         let mut rows = statement.query([number])?;
         let Some(found) = rows.next()? else { continue };
-        let mut of_host = BTreeSet::new();
-        for section in snapshot_codec::sections(&found.get::<_, Vec<u8>>(3)?)? {
-            let known = by_section.get(&section).into_iter().flatten();
-            of_host.extend(known.filter_map(|edition| editions.get(edition).cloned()));
-        }
+        let of_host = snapshot_codec::sections(&found.get::<_, Vec<u8>>(3)?)?;
+        let of_host = software::of_host(of_host.into_iter(), &by_section, editions, &query.budget)?;
         shown += of_host.len();
         hosts.push(SoftwareHost {
             id,
             site: row::site(found, 0)?,
             hostname: found.get(1)?,
             last_seen: Some(last_seen::newest(memory, id, row::instant(found, 2)?)),
-            editions: of_host.into_iter().collect(),
+            editions: of_host,
         });
     }
     Ok(hosts)

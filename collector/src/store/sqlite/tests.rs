@@ -148,9 +148,24 @@ async fn a_full_disk_fails_the_operation_by_name_and_keeps_what_was() {
     let error = super::super::contract::large_delivery(&full).await.expect_err("does not fit");
     assert!(matches!(error, StoreError::Full { .. }), "{error}");
     assert!(error.to_string().starts_with("snapshot_deliver: no space left for the database "), "{error}");
+    let told = full.write_check().await.expect_err("no write has space");
+    assert!(matches!(told, StoreError::Full { .. }), "{told}");
     assert_eq!(full.check().await.expect("checks").faults, Vec::<String>::new());
     full.close().await.expect("closes");
     let store = place.open();
     super::super::contract::large_delivery(&store).await.expect("fits again");
     assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_file_that_is_read_only_fails_the_check_of_writes() {
+    let place = TemporaryFile::fresh();
+    let store = place.open();
+    store.write_check().await.expect("it is writable");
+    store.close().await.expect("closes");
+    let sql = super::open::writer(&place.path()).expect("opens");
+    sql.pragma_update(None, "query_only", true).expect("forbids writes");
+    let store = super::SqliteStore::on(sql, &place.path()).expect("opens");
+    let refused = super::super::Store::write_check(&store).await.expect_err("it is read-only");
+    assert!(refused.to_string().contains("readonly"), "{refused}");
 }

@@ -158,6 +158,11 @@ impl Writer {
         answer.await.unwrap_or(Err(StoreError::Closed { operation: name }))
     }
 
+    /// The path of the file.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
     /// Writes what is only in memory and ends the thread. A second call does nothing.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
@@ -257,6 +262,7 @@ impl WriterThread {
                 }
                 // A fault at BEGIN or COMMIT leaves `done` at the full length, so all operations fail and the loop
                 // ends.
+                self.memory.write_fault_note(&fault);
                 let rest = operations.split_off(attempt.done);
                 for mut operation in std::mem::replace(&mut operations, rest) {
                     operation.fail(fault.clone());
@@ -308,6 +314,9 @@ impl WriterThread {
                 return Err(fault);
             }
             self.sql.prepare_cached("ROLLBACK TO operation")?.execute([])?;
+            if matches!(fault, StoreFault::Full) {
+                self.memory.write_fault_note(&fault);
+            }
             operation.fail(fault);
         }
         // Also after ROLLBACK TO, which undoes the work but leaves the savepoint open.
@@ -344,6 +353,9 @@ impl WriterThread {
             // The fault of the write is returned; a rollback that fails as well would say nothing new.
             let _ = self.sql.execute_batch("ROLLBACK");
             self.memory.put_back(&taken);
+        }
+        if let Err(fault) = &written {
+            self.memory.write_fault_note(fault);
         }
         written
     }

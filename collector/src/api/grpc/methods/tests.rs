@@ -54,6 +54,7 @@ impl Lab {
             pin,
             Arc::clone(&metrics),
             readiness,
+            crate::reports::roomy_searches(),
         );
         let (_, health) = tonic_health::server::health_reporter();
         let routes = operators_routes(fleet, health).expect("routes");

@@ -12,9 +12,11 @@ use super::super::tls::Tls;
 use super::server::Database;
 use crate::store::contract::{
     Backend, assert_healthy, at, check_in, current, delivery, enrolled_fleet, indexed, judged, judgement, ledger,
-    packages, reports, settled, snapshot,
+    packages, query, reports, settled, snapshot,
 };
-use crate::store::{Delivered, IndexStep, SiteScope};
+use crate::store::{
+    Delivered, IndexStep, SearchBudget, SearchLimits, SearchStop, SiteScope, SoftwareQuery, StoreError,
+};
 
 /// A connection with the backend's settings.
 pub(super) async fn session(place: &Database) -> Session {
@@ -174,4 +176,65 @@ async fn the_index_does_not_pass_over_what_is_still_being_written() {
     assert!(indexed(&store).await > 0);
     let covered = "SELECT max(last) - (SELECT max(no) FROM section) FROM index_segment WHERE kind = 1";
     assert_eq!(place.sql(covered), "0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_database_that_becomes_read_only_fails_the_check_of_writes_until_it_is_writable() {
+    let place = Database::create();
+    let store = place.open();
+    assert_eq!(store.authority_claim("pin").await.expect("claims"), "pin");
+    store.write_check().await.expect("it is writable");
+    // A session keeps the default with which it began, so this one can still write.
+    let other = session(&place).await;
+    let restart = async |mode: &str| {
+        let set = format!("ALTER DATABASE {} SET default_transaction_read_only = {mode}", place.name());
+        other.batch(&set).await.expect("sets");
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        other.query(end, &[]).await.expect("ends the sessions of the store");
+    };
+    restart("on").await;
+    let refused = store.write_check().await.expect_err("it is read-only");
+    assert!(matches!(&refused, StoreError::Unreachable { .. }), "{refused:?}");
+    let told = refused.to_string();
+    assert!(told.contains("read-only") || told.contains("does not allow writes"), "{told}");
+    restart("off").await;
+    store.write_check().await.expect("it is writable again");
+}
+
+/// Waits until this many sessions wait for a lock.
+async fn until_waiting(other: &Session, sessions: i64) {
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (
+                       SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+    // Shorter than `lock_timeout`, which would end the wait too.
+    let end = tokio::time::Instant::now() + Duration::from_secs(15);
+    while other.query(waiting, &[]).await.expect("asks")[0].get::<_, i64>(0) != sessions {
+        assert!(tokio::time::Instant::now() < end, "{sessions} sessions should wait");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_search_whose_caller_has_gone_or_whose_time_is_over_ends_on_the_server_too() {
+    let place = Database::create();
+    let store = place.open();
+    enrolled_fleet(&store, 1).await;
+    reports(&store, 1, 1, 10, &[packages(&[("kesl", "12")])]).await;
+    let other = session(&place).await;
+    other.batch("BEGIN; LOCK TABLE index_segment IN ACCESS EXCLUSIVE MODE").await.expect("locks");
+    let searching = std::sync::Arc::clone(&store);
+    let search = tokio::spawn(async move { searching.software_find(query("kesl")).await });
+    until_waiting(&other, 1).await;
+    search.abort();
+    until_waiting(&other, 0).await;
+
+    let time = Duration::from_secs(1);
+    let budget = SearchBudget::new(SearchLimits { rows: u64::MAX, bytes: u64::MAX, time }, None);
+    let ended = store.software_find(SoftwareQuery { budget, ..query("kesl") }).await;
+    let expected = SearchStop::Time { most: time };
+    assert!(matches!(&ended, Err(StoreError::SearchStopped { stop }) if *stop == expected), "{ended:?}");
+    until_waiting(&other, 0).await;
+    other.batch("COMMIT").await.expect("unlocks");
+    assert_eq!(store.software_find(query("kesl")).await.expect("finds").hosts_total, 1);
+    assert_healthy(&store).await;
 }
