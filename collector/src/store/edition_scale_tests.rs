@@ -1,12 +1,12 @@
-//! Figures of a large dictionary: bytes of memory for each edition, and the time of a start. Run by hand:
+//! Figures of a large dictionary: bytes of memory for each edition, the time of a start, and of searches. Run by hand:
 //! `MUSTER_EDITIONS=1000000 cargo test --release -p muster-collector --lib edition_scale -- --ignored --nocapture`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use muster_proto::model::{Kind, Observation, Platform, Section, SourceName};
 
-use super::contract::{delivery, enrolled_fleet};
-use super::{Delivered, open};
+use super::contract::{delivery, enrolled_fleet, query};
+use super::{Delivered, SearchBudget, SearchLimits, SoftwareQuery, open};
 
 /// Resident memory of this process in bytes.
 fn resident() -> u64 {
@@ -53,4 +53,22 @@ async fn memory_and_start_of_a_large_dictionary() {
         held.text_bytes,
         resident().saturating_sub(before)
     );
+    let limits = SearchLimits { rows: 20_000_000, bytes: 128 << 20, time: Duration::from_secs(10) };
+    for text in ["lib1999-0", "lib19", "li", "nothing of this name"] {
+        let before = resident();
+        let mut took = Vec::new();
+        let mut told = String::new();
+        for _ in 0..20 {
+            let budget = SearchBudget::new(limits, None);
+            let began = Instant::now();
+            told = match store.software_find(SoftwareQuery { budget, ..query(text) }).await {
+                Ok(found) => format!("{} editions and {} more", found.editions.len(), found.more_editions),
+                Err(ended) => ended.to_string(),
+            };
+            took.push(began.elapsed());
+        }
+        took.sort();
+        let more = resident().saturating_sub(before);
+        println!("search {text:?}: median {:?}, longest {:?}, {more} bytes resident more: {told}", took[10], took[19]);
+    }
 }
