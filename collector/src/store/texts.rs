@@ -31,8 +31,8 @@ fn text<'b>(bytes: &'b [u8], ends: &[usize], number: u32) -> Option<&'b [u8]> {
     Some(&bytes[at.checked_sub(1).map_or(0, |before| ends[before])..end])
 }
 
-/// Makes room for some more elements. A vector that doubles would be half empty at worst; this one is so by an eighth.
-fn make_room<T>(vector: &mut Vec<T>, more: usize) {
+/// Reserves space for some more elements. A vector that doubles would be half empty at worst; this one is so by an eighth.
+fn reserve_some<T>(vector: &mut Vec<T>, more: usize) {
     if vector.capacity() - vector.len() < more {
         vector.reserve_exact(more.max(vector.len() / 8).max(64));
     }
@@ -104,7 +104,7 @@ impl Texts {
 
     /// Adds a text that is not there, and returns its number. `parts` are concatenated.
     pub(in crate::store) fn add(&mut self, hash: u64, parts: &[&[u8]]) -> u32 {
-        make_room(&mut self.bytes, parts.iter().map(|part| part.len()).sum());
+        reserve_some(&mut self.bytes, parts.iter().map(|part| part.len()).sum());
         parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
         self.skip();
         let number = self.len();
@@ -116,7 +116,7 @@ impl Texts {
 
     /// Leaves the next number without a text.
     pub(in crate::store) fn skip(&mut self) {
-        make_room(&mut self.ends, 1);
+        reserve_some(&mut self.ends, 1);
         self.ends.push(self.bytes.len());
     }
 
