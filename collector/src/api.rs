@@ -5,6 +5,8 @@
 mod access;
 pub mod grpc;
 pub mod probes;
+mod resources;
 mod status;
 
 pub use access::Access;
+pub use resources::ResourceWatch;

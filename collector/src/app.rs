@@ -18,6 +18,7 @@ mod lock;
 mod prepare;
 mod rules;
 mod serve;
+mod store_size;
 mod store_watch;
 mod system_user;
 mod throttled;

@@ -18,7 +18,9 @@ mod verdict;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_proto::model::{CollectorStatus, HostCandidate, OrderId, ProductId, RulesRefused, StoreRefuses, Timestamp};
+use muster_proto::model::{
+    CollectorStatus, HostCandidate, OrderId, ProductId, Resources, RulesRefused, StoreRefuses, Timestamp,
+};
 
 use crate::rules::{Order, RuleSet};
 use crate::store::{SearchStop, SiteScope, Store, StoreError, admin};
@@ -200,6 +202,8 @@ impl ReportContext {
             editions_alarm: editions.is_alarming(),
             marks,
             store_refuses,
+            // The store does not know them.
+            resources: Resources::default(),
         })
     }
 

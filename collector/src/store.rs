@@ -30,6 +30,7 @@ pub use self::operations::{
 };
 pub use self::search_budget::{AbandonOnDrop, SearchBudget, SearchLimits, SearchStop};
 pub use self::site_scope::SiteScope;
+pub use self::size::StoreSize;
 pub(crate) use self::software::software_page_is_full;
 pub use self::software::{IndexStep, InstalledStates, SoftwareQuery, VersionFilter};
 pub use self::sql::{Acting, AdminTx, AdminWork};
@@ -61,6 +62,7 @@ mod recent_uploads;
 mod schema;
 mod search_budget;
 mod site_scope;
+mod size;
 mod snapshot_codec;
 mod software;
 pub mod sql;
@@ -350,6 +352,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The database fails.
     async fn editions_level(&self) -> Result<EditionLevel, StoreError>;
+
+    /// How large it is, and how much its disk can still hold.
+    ///
+    /// # Errors
+    /// The database or its disk fails.
+    async fn size(&self) -> Result<StoreSize, StoreError>;
 
     /// A section by its digest: from memory if it was delivered recently, otherwise rebuilt from its interned form.
     ///

@@ -6,6 +6,7 @@ mod agent;
 mod ambiguous;
 mod fleet;
 mod host_action;
+mod resources;
 pub mod stored;
 
 pub use agent::{RefusalDetail, SectionUpload};

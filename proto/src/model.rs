@@ -14,6 +14,7 @@ mod observation;
 mod order;
 mod pace;
 mod report;
+mod resources;
 mod role;
 mod section;
 mod snapshot;
@@ -46,6 +47,7 @@ pub use report::{
     HostCandidate, HostName, HostReport, HostRow, LaneChange, OrderReport, ProductReport, RulesRefused, SoftwareCount,
     SoftwareEdition, SoftwareHost, SoftwareReport, SourceReport, StoreRefuses, TokenReport, TokenStatus, VerdictReport,
 };
+pub use resources::{ListenerUse, Resources, StoreUse};
 pub use role::Role;
 pub use section::Section;
 pub use snapshot::{Snapshot, SnapshotEntry};

@@ -7,10 +7,10 @@ use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
     Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, Evidence, Explanation, Finding,
     HitReport, HostActionReport, HostFacts, HostId, HostMark, HostName, HostReport, HostRow, HostState, Kind, Lane,
-    LaneChange, Losses, MarkReport, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport,
-    ProductSeen, Protection, RealtimeEvidence, Reason, ReasonKind, RefusalClass, RulesRefused, SignatureState, SiteId,
-    SourceName, SourceReport, StoreRefuses, Timestamp, TokenId, TokenReport, UnitState, UserItem, VerdictReport,
-    Watchlist,
+    LaneChange, ListenerUse, Losses, MarkReport, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId,
+    ProductReport, ProductSeen, Protection, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources,
+    RulesRefused, SignatureState, SiteId, SourceName, SourceReport, StoreRefuses, StoreUse, Timestamp, TokenId,
+    TokenReport, UnitState, UserItem, VerdictReport, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -274,6 +274,17 @@ fn collector_status_survives_the_wire_with_and_without_refused_rules() {
         editions_alarm: true,
         marks: BTreeMap::from([(HostMark::Revoked, 7)]),
         store_refuses: Some(StoreRefuses { since: Timestamp::from_millis(7), reason: "the disk is full".to_owned() }),
+        resources: Resources {
+            listeners: vec![ListenerUse {
+                name: "agents".to_owned(),
+                connections: 1,
+                limit: 2,
+                unproven: 3,
+                refused: 4,
+            }],
+            store: Some(StoreUse { bytes: 5, growth_per_day: Some(6), free_bytes: Some(7) }),
+            certificate_expires: Some(Timestamp::from_millis(8)),
+        },
     };
     assert_eq!(CollectorStatus::try_from(wire::GetStatusResponse::from(status.clone())), Ok(status.clone()));
     status.rules_refused = None;

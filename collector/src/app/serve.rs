@@ -19,10 +19,10 @@ use super::lock::Lock;
 use super::prepare::{Prepared, prepare};
 use super::rules::{self, Keeper};
 use super::store_watch::StoreWatch;
-use super::throttled;
-use crate::api::Access;
+use super::{store_size, throttled};
 use crate::api::grpc::{AgentsGate, Fleet, OperatorsGate, operators_routes};
 use crate::api::probes::{self, ProbesState, Readiness};
+use crate::api::{Access, ResourceWatch};
 use crate::clock::Clock;
 use crate::config::{self, Editions, Settings};
 use crate::ingest::{AgentIngest, Budgets, IngestSettings};
@@ -54,6 +54,8 @@ struct Collector {
     in_force: Arc<ArcSwap<RuleSet>>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
+    /// What it uses.
+    resources: Arc<ResourceWatch>,
     /// What hosts have sent in this hour.
     budgets: Arc<Budgets>,
     /// Wakes the judge queue.
@@ -111,6 +113,8 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
     }
     let in_force = Arc::new(ArcSwap::from_pointee(in_force));
     let judge_queue = JudgeQueue::new(Arc::clone(&store), Arc::clone(&in_force));
+    let metrics = Metrics::new();
+    let resources = Arc::new(ResourceWatch::new(Arc::clone(&metrics), Some(Arc::clone(&certificate))));
     let collector = Collector {
         clock,
         store,
@@ -118,7 +122,8 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
         certificate,
         share: descriptors::share_of(&settings),
         in_force,
-        metrics: Metrics::new(),
+        metrics,
+        resources,
         readiness: Arc::default(),
         budgets: Arc::new(Budgets::new(settings.budgets)),
         wake: judge_queue.waker(),
@@ -200,6 +205,12 @@ impl Collector {
         tasks.spawn(async move {
             editions::watch(store, clock, stop).await;
             "editions"
+        });
+        let (store, resources) = (Arc::clone(&self.store), Arc::clone(&self.resources));
+        let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
+        tasks.spawn(async move {
+            store_size::watch(store, resources, clock, stop).await;
+            "store_size"
         });
         let (budgets, metrics) = (Arc::clone(&self.budgets), Arc::clone(&self.metrics));
         let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
@@ -283,9 +294,9 @@ impl Collector {
             Arc::clone(&self.in_force),
             Arc::clone(&self.clock),
             self.authority.pin(),
-            Arc::clone(&self.metrics),
             Arc::clone(&self.readiness),
             searches(&self.settings.searches),
+            Arc::clone(&self.resources),
         );
         let routes = operators_routes(fleet, health).context("gRPC reflection")?;
         let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.metrics));

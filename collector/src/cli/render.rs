@@ -129,6 +129,20 @@ pub(super) fn when(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// `1.5 GiB`, `312 KiB`.
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let steps = (count.max(1).ilog2() / 10).min(5);
+    // One digit after the point, and none for whole bytes and large numbers.
+    let tenths = (u128::from(count) * 10) >> (10 * steps);
+    let unit = UNITS[steps as usize];
+    if steps == 0 || tenths >= 100 {
+        format!("{} {unit}", tenths / 10)
+    } else {
+        format!("{}.{} {unit}", tenths / 10, tenths % 10)
+    }
+}
+
 /// `3m ago`, `just now`.
 pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
     let span = now.since(at);
@@ -148,6 +162,12 @@ pub(super) fn instant(at: Option<Timestamp>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_have_a_unit_that_fits() {
+        let shown = [0, 1023, 1024, 1536, 10 * 1024, 312 * 1024, (1 << 30) + (1 << 29), u64::MAX].map(bytes);
+        assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "10 KiB", "312 KiB", "1.5 GiB", "16383 PiB"]);
+    }
 
     #[test]
     fn people_read_plurals_and_whole_seconds() {

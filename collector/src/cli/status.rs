@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use muster_proto::model::CollectorStatus;
+use muster_proto::model::{CollectorStatus, ListenerUse, Resources, StoreUse};
 
 use super::client::Client;
-use super::render::{Answer, Paint, Screen, clean, fields, instant, when};
+use super::render::{Answer, Paint, Screen, bytes, clean, fields, instant, when};
 use crate::config::format_span;
 
-const HEADER: [&str; 14] = [
+const HEADER: [&str; 20] = [
     "version",
     "rules_version",
     "hosts",
@@ -23,6 +23,12 @@ const HEADER: [&str; 14] = [
     "marks",
     "store_refuses_since",
     "store_refuses_reason",
+    "agent_connections",
+    "operator_connections",
+    "connections_refused",
+    "store_bytes",
+    "store_growth_per_day",
+    "store_free_bytes",
 ];
 
 pub(super) async fn run(mut client: Client, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
@@ -33,7 +39,7 @@ pub(super) async fn run(mut client: Client, screen: &mut Screen<'_>) -> anyhow::
 }
 
 fn row(status: &CollectorStatus) -> Vec<String> {
-    vec![
+    let mut row = vec![
         status.version.clone(),
         status.rules_version.clone(),
         status.hosts.to_string(),
@@ -48,6 +54,25 @@ fn row(status: &CollectorStatus) -> Vec<String> {
         marks(status),
         instant(status.store_refuses.as_ref().map(|refuses| refuses.since)),
         status.store_refuses.as_ref().map(|refuses| refuses.reason.clone()).unwrap_or_default(),
+    ];
+    row.extend(resources(status));
+    row
+}
+
+/// The columns of what the collector uses. A number that is not known is empty.
+fn resources(status: &CollectorStatus) -> [String; 6] {
+    let Resources { listeners, store, .. } = &status.resources;
+    let of = |name: &str| listeners.iter().find(|listener| listener.name == name);
+    let connections = |name: &str| of(name).map(|listener| listener.connections.to_string()).unwrap_or_default();
+    let refused: u64 = listeners.iter().map(|listener| listener.refused).sum();
+    let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
+    [
+        connections("agents"),
+        connections("operators"),
+        refused.to_string(),
+        number(store.map(|store| store.bytes)),
+        number(store.and_then(|store| store.growth_per_day)),
+        number(store.and_then(|store| store.free_bytes)),
     ]
 }
 
@@ -65,14 +90,24 @@ pub(super) fn page(status: &CollectorStatus, paint: &Paint) -> String {
     };
     let marks = marks(status);
     let hosts = if marks.is_empty() { status.hosts.to_string() } else { format!("{} ({marks})", status.hosts) };
-    let text = fields(&[
-        ("version", &status.version),
-        ("rules", &status.rules_version),
-        ("hosts", &hosts),
-        ("judge queue", &waiting),
-        ("editions", &format!("{}, {} % of the limit", status.editions, status.editions_percent)),
-        ("clock", &status.now.whole_seconds().to_rfc3339()),
-    ]);
+    let Resources { listeners, store, certificate_expires } = &status.resources;
+    let ports: Vec<_> =
+        listeners.iter().map(|listener| (format!("port for {}", listener.name), port(listener))).collect();
+    let mut lines = vec![
+        ("version", status.version.clone()),
+        ("rules", status.rules_version.clone()),
+        ("hosts", hosts),
+        ("judge queue", waiting),
+        ("editions", format!("{}, {} % of the limit", status.editions, status.editions_percent)),
+    ];
+    lines.extend(ports.iter().map(|(name, port)| (name.as_str(), port.clone())));
+    lines.extend(store.map(|store| ("store", size(&store))));
+    lines.extend(
+        certificate_expires.map(|until| ("certificate", format!("until {}, renewed before", when(until, status.now)))),
+    );
+    lines.push(("clock", status.now.whole_seconds().to_rfc3339()));
+    let lines: Vec<_> = lines.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let text = fields(&lines);
     let warnings = [store_refuses(status, paint), refused_rules(status, paint), full_dictionary(status, paint)];
     warnings.into_iter().flatten().fold(text, |text, warning| format!("{text}  {warning}\n"))
 }
@@ -83,6 +118,34 @@ fn store_refuses(status: &CollectorStatus, paint: &Paint) -> Option<String> {
     let alarm = paint.alarm("the store accepts no writes");
     let since = when(refuses.since, status.now);
     Some(format!("{alarm} since {since}: {}; agents keep what they have to report", clean(&refuses.reason)))
+}
+
+/// `12 of 8192 connections, 3 of them not identified yet, 40 refused`
+fn port(listener: &ListenerUse) -> String {
+    let ListenerUse { connections, limit, unproven, refused, .. } = listener;
+    let mut text = format!("{connections} of {limit} connections");
+    if *unproven > 0 {
+        text.push_str(&format!(", {unproven} of them not identified yet"));
+    }
+    if *refused > 0 {
+        text.push_str(&format!(", {refused} refused"));
+    }
+    text
+}
+
+/// `1.5 GiB, grows by 12 MiB a day; 34 GiB free, enough for 2901 days`
+fn size(store: &StoreUse) -> String {
+    let mut text = bytes(store.bytes);
+    if let Some(growth) = store.growth_per_day {
+        text.push_str(&format!(", grows by {} a day", bytes(growth)));
+    }
+    if let Some(free) = store.free_bytes {
+        text.push_str(&format!("; {} free", bytes(free)));
+    }
+    if let Some(days) = store.days_left() {
+        text.push_str(&format!(", enough for {days} days"));
+    }
+    text
 }
 
 /// A warning that there will soon be no space for new software.

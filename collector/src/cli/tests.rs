@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::BufReader;
 
 use muster_proto::model::{
-    Binding, Board, BoardCounts, CollectorStatus, Finding, HostId, HostMark, Lane, OrderId, OrderReport, Platform,
-    Presence, Protection, RulesRefused, SiteId, Timestamp,
+    Binding, Board, BoardCounts, CollectorStatus, Finding, HostId, HostMark, Lane, ListenerUse, OrderId, OrderReport,
+    Platform, Presence, Protection, Resources, RulesRefused, SiteId, StoreUse, Timestamp,
 };
 
 use super::client::Part;
@@ -64,6 +64,7 @@ fn status() -> CollectorStatus {
         editions_alarm: false,
         marks: std::collections::BTreeMap::new(),
         store_refuses: None,
+        resources: Resources::default(),
     }
 }
 
@@ -76,6 +77,30 @@ fn a_store_that_accepts_no_writes_is_shown_in_status() {
     let page = super::status::page(&status, &Paint::plain());
     assert!(page.contains("the store accepts no writes since") && page.contains("agents keep what"), "{page}");
     assert!(!page.contains('\u{7}'), "{page:?}");
+}
+
+#[test]
+fn status_shows_connections_store_and_certificate() {
+    let mut status = status();
+    let agents = ListenerUse { name: "agents".to_owned(), connections: 12, limit: 8192, unproven: 3, refused: 40 };
+    let operators = ListenerUse { name: "operators".to_owned(), unproven: 0, refused: 0, ..agents.clone() };
+    status.resources = Resources {
+        listeners: vec![agents, operators],
+        store: Some(StoreUse { bytes: 3 << 29, growth_per_day: Some(12 << 20), free_bytes: Some(34 << 30) }),
+        certificate_expires: Some(Timestamp::from_millis(86_400_000)),
+    };
+    let page = super::status::page(&status, &Paint::plain());
+    for line in [
+        "  port for agents     12 of 8192 connections, 3 of them not identified yet, 40 refused\n",
+        "  port for operators  12 of 8192 connections\n",
+        "  store               1.5 GiB, grows by 12 MiB a day; 34 GiB free, enough for 2901 days\n",
+        "  certificate         until 1970-01-02T00:00:00Z (in 1d), renewed before\n",
+    ] {
+        assert!(page.contains(line), "{line}{page}");
+    }
+    assert!(page.lines().count() <= 20, "{page}");
+    status.resources.store = Some(StoreUse { bytes: 3, growth_per_day: None, free_bytes: None });
+    assert!(super::status::page(&status, &Paint::plain()).contains("  store               3 B\n"));
 }
 
 #[test]

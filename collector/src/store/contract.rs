@@ -12,6 +12,7 @@ mod judge_queue;
 mod kit;
 mod lists;
 mod searches;
+mod size;
 mod snapshots;
 mod software;
 
@@ -34,6 +35,7 @@ pub(crate) use kit::{
 };
 pub(crate) use lists::*;
 pub(crate) use searches::*;
+pub(crate) use size::*;
 pub(crate) use snapshots::*;
 pub(crate) use software::*;
 
@@ -85,6 +87,7 @@ macro_rules! suite {
             a_late_delivery_does_not_move_the_pointer_back
             a_snapshot_that_is_known_becomes_current_without_an_upload
             the_last_complete_scan_is_remembered_while_scans_fail
+            the_size_is_known_and_grows_with_what_is_stored
             a_full_dictionary_takes_what_it_knows_and_holds_back_what_is_new
             deliveries_at_once_do_not_exceed_the_bound_of_the_dictionary
             a_delivery_adds_no_more_editions_than_its_allowance

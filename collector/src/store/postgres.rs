@@ -77,7 +77,7 @@ use self::writer::Writer;
 use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, EditionLevel, EditionLimit, Enrolled,
     Enrollment, HostIdentity, HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission,
-    Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError,
+    Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError, StoreSize,
     StoredChanges, StoredHost, StoredHostRow, matches_its_digest,
 };
 use crate::judge::Hit;
@@ -246,6 +246,11 @@ impl Store for PostgresStore {
 
     fn editions_limit(&self, limit: EditionLimit) {
         self.intern.bound().set(limit);
+    }
+
+    async fn size(&self) -> Result<StoreSize, StoreError> {
+        let size = |lease: Arc<Lease>| async move { inspect::size(&lease).await };
+        self.pool.run("size", Statement, size).await
     }
 
     async fn editions_level(&self) -> Result<EditionLevel, StoreError> {

@@ -66,7 +66,7 @@ use self::writer::Writer;
 use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, EditionLevel, EditionLimit, Enrolled,
     Enrollment, HostIdentity, HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission,
-    Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError,
+    Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError, StoreSize,
     StoredChanges, StoredHost, StoredHostRow, matches_its_digest,
 };
 use crate::judge::Hit;
@@ -195,6 +195,10 @@ impl Store for SqliteStore {
 
     fn editions_limit(&self, limit: EditionLimit) {
         self.memory.dictionaries().bound().set(limit);
+    }
+
+    async fn size(&self) -> Result<StoreSize, StoreError> {
+        self.readers.size().await
     }
 
     async fn editions_level(&self) -> Result<EditionLevel, StoreError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
-use muster_proto::model::Budget;
+use muster_proto::model::{Budget, ListenerUse};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::config::SettingValue;
+use crate::store::StoreSize;
 use muster_proto::model::Timestamp;
 
 /// A listener, as a label.
@@ -160,6 +161,8 @@ pub struct Metrics {
     closed: Family<CloseLabels, Counter>,
     connections_refused: Family<ListenerLabel, Counter>,
     store_errors: Counter,
+    store_bytes: Gauge,
+    store_free_bytes: Gauge,
     reloads: Family<ReloadLabel, Counter>,
     judge_queue_hosts: Gauge,
     judge_queue_lag: Gauge<f64, AtomicU64>,
@@ -194,6 +197,8 @@ impl Metrics {
             closed: Family::default(),
             connections_refused: Family::default(),
             store_errors: Counter::default(),
+            store_bytes: Gauge::default(),
+            store_free_bytes: Gauge::default(),
             reloads: Family::default(),
             judge_queue_hosts: Gauge::default(),
             judge_queue_lag: Gauge::default(),
@@ -231,6 +236,9 @@ impl Metrics {
         );
         let refused = "New connections that were closed at once because no other connection could give way";
         registry.register("connections_refused", refused, self.connections_refused.clone());
+        registry.register("store_bytes", "Size of the store on its disk", self.store_bytes.clone());
+        let free = "Free bytes of the disk of the store; 0 for a database server";
+        registry.register("store_free_bytes", free, self.store_free_bytes.clone());
         registry.register("store_errors", "Failed store operations", self.store_errors.clone());
         registry.register("rules_reloads", "Reloads of the rules by result", self.reloads.clone());
         registry.register("judge_queue_hosts", "Hosts waiting to be judged", self.judge_queue_hosts.clone());
@@ -314,6 +322,37 @@ impl Metrics {
     /// Counts a connection that was not let in.
     pub fn connection_refused(&self, listener: ListenerName) {
         self.connections_refused.get_or_create(&ListenerLabel { listener }).inc();
+    }
+
+    /// What the connections of a listener use.
+    #[must_use]
+    pub fn listener_use(&self, listener: ListenerName) -> ListenerUse {
+        let label = ListenerLabel { listener };
+        let of_gauge = |gauges: &Family<ListenerLabel, Gauge>| {
+            u64::try_from(gauges.get_or_create(&label).get()).unwrap_or_default()
+        };
+        let gave_way =
+            [CloseReason::slots_full, CloseReason::address_limit, CloseReason::host_limit, CloseReason::descriptors];
+        let gave_way = gave_way.map(|reason| self.closed.get_or_create(&CloseLabels { listener, reason }).get());
+        let name = match listener {
+            ListenerName::agents => "agents",
+            ListenerName::operators => "operators",
+        };
+        ListenerUse {
+            name: name.to_owned(),
+            connections: of_gauge(&self.connections),
+            limit: of_gauge(&self.connection_limit),
+            unproven: of_gauge(&self.strangers),
+            refused: self.connections_refused.get_or_create(&label).get() + gave_way.iter().sum::<u64>(),
+        }
+    }
+
+    /// Sets the size of the store and the free bytes of its disk.
+    pub fn set_store_size(&self, size: StoreSize) {
+        self.store_bytes.set(i64::try_from(size.bytes).unwrap_or(i64::MAX));
+        if let Some(free) = size.free_bytes {
+            self.store_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
+        }
     }
 
     /// Counts a failed store operation.

@@ -49,6 +49,7 @@ impl From<CollectorStatus> for wire::GetStatusResponse {
             store_refuses: status
                 .store_refuses
                 .map(|refuses| wire::StoreRefuses { since_ms: refuses.since.millis(), reason: refuses.reason }),
+            resources: Some(status.resources.into()),
         }
     }
 }
@@ -74,6 +75,7 @@ impl TryFrom<wire::GetStatusResponse> for CollectorStatus {
                 since: Timestamp::from_millis(refuses.since_ms),
                 reason: refuses.reason,
             }),
+            resources: status.resources.unwrap_or_default().into(),
         })
     }
 }

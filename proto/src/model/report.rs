@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Binding, Cause, Evidence, HostFacts, HostId, HostMark, HostState, Kind, Lane, MarkReport, OrderId, Outcome,
-    Platform, Presence, ProductId, Protection, Reason, SiteId, SourceName, Timestamp, TokenId,
+    Platform, Presence, ProductId, Protection, Reason, Resources, SiteId, SourceName, Timestamp, TokenId,
 };
 
 /// One order's counts.
@@ -469,6 +469,8 @@ pub struct CollectorStatus {
     pub marks: BTreeMap<HostMark, u64>,
     /// Set while the store accepts no writes.
     pub store_refuses: Option<StoreRefuses>,
+    /// What it uses.
+    pub resources: Resources,
 }
 
 /// A store that accepts no writes. Agents keep what they have to report, and nothing that was acknowledged is lost.

@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 
 use crate::actions::{self, ActionError, Caller, NewEnrollment};
 use crate::api::probes::Readiness;
-use crate::api::status;
+use crate::api::{ResourceWatch, status};
 use crate::clock::Clock;
 use crate::reports::{ChangesAsked, FindingsQuery, HostsQuery, ReportContext, ReportError, Searches, SoftwareAsked};
 use crate::rules::RuleSet;
@@ -35,24 +35,26 @@ pub struct Fleet {
     pub(super) metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     searches: Searches,
+    resources: Arc<ResourceWatch>,
 }
 
 pub(super) type Answer<T> = Result<Response<T>, Status>;
 
 impl Fleet {
     /// Serves from this store and these rules. `ca_pin` goes into new enrollment tokens; `readiness` knows about refused
-    /// rules; `searches` bounds what searches take.
+    /// rules; `searches` bounds what searches take; `resources` counts what is used and has the metrics.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
         rules: Arc<ArcSwap<RuleSet>>,
         clock: Clock,
         ca_pin: CaPin,
-        metrics: Arc<Metrics>,
         readiness: Arc<Readiness>,
         searches: Searches,
+        resources: Arc<ResourceWatch>,
     ) -> Self {
-        Self { store, rules, clock, ca_pin, metrics, readiness, searches }
+        let metrics = Arc::clone(resources.metrics());
+        Self { store, rules, clock, ca_pin, metrics, readiness, searches, resources }
     }
 
     /// Reports about what the caller may see.
@@ -76,7 +78,9 @@ impl FleetService for Fleet {
         let caller = caller(&request)?;
         let refused = self.readiness.rules_note.load().as_ref().map(|note| note.told.clone());
         let store_refuses = self.readiness.store_refuses.load().as_deref().cloned();
-        Ok(Response::new(self.or_status(self.context(&caller).status(refused, store_refuses).await)?.into()))
+        let mut status = self.or_status(self.context(&caller).status(refused, store_refuses).await)?;
+        status.resources = self.resources.resources();
+        Ok(Response::new(status.into()))
     }
 
     async fn get_board(&self, request: Request<wire::GetBoardRequest>) -> Answer<wire::GetBoardResponse> {

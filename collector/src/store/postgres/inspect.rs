@@ -9,7 +9,15 @@ use super::session::Session;
 use super::tls::Tls;
 use super::{authority, check, migrate};
 use crate::store::admin::accounts::FIRST_UNTIL;
-use crate::store::{Inspection, StoreError};
+use crate::store::{Inspection, StoreError, StoreSize};
+
+const SIZE: &str = "SELECT pg_database_size(current_database())";
+
+/// The size of the database. Its disk is not visible from here.
+pub(super) async fn size(session: &Session) -> Step<StoreSize> {
+    let bytes: i64 = session.query_first(SIZE, &[]).await?.map_or(Ok(0), |row| row.try_get(0))?;
+    Ok(StoreSize { bytes: u64::try_from(bytes).unwrap_or_default(), free_bytes: None })
+}
 
 /// Checks the store at this URL.
 ///

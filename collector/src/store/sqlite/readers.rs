@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::fault::{Step, StoreFault};
 use super::memory::Memory;
 use super::open;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreSize};
 
 /// The number of connections. Reads are short, so more would only compete for processors.
 pub(super) const MOST: usize = 4;
@@ -50,6 +50,22 @@ impl Readers {
             outcome
         });
         outcome.await.map_err(|_| closed())?.map_err(|fault| fault.into_error(operation, &self.place))
+    }
+
+    /// The size of the files, and the space that is left for them.
+    pub(super) async fn size(&self) -> Result<StoreSize, StoreError> {
+        const OPERATION: &str = "size";
+        let path = self.path.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let mut log = path.clone().into_os_string();
+            log.push("-wal");
+            // SQLite removes the log when it closes a database.
+            let bytes = std::fs::metadata(&path)?.len() + std::fs::metadata(log).map_or(0, |log| log.len());
+            let disk = rustix::fs::statvfs(&path)?;
+            Ok(StoreSize { bytes, free_bytes: Some(disk.f_bavail.saturating_mul(disk.f_frsize)) })
+        });
+        let asked: std::io::Result<StoreSize> = asked.await.map_err(|_| StoreError::Closed { operation: OPERATION })?;
+        asked.map_err(|error| StoreFault::Other(error.to_string()).into_error(OPERATION, &self.place))
     }
 
     /// Closes the idle connections; later reads fail with `Closed`.

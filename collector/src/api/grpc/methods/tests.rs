@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use super::*;
 use crate::actions::{self, AccountRequest, Caller};
 use crate::api::grpc::{Fleet, OperatorsGate, operators_routes};
-use crate::api::{Access, probes::Readiness};
+use crate::api::{Access, ResourceWatch, probes::Readiness};
 use crate::store::{self, NewToken, SiteScope, Store, admin};
 use crate::telemetry::Metrics;
 
@@ -52,9 +52,9 @@ impl Lab {
             Arc::clone(&rules),
             Arc::clone(&clock),
             pin,
-            Arc::clone(&metrics),
             readiness,
             crate::reports::roomy_searches(),
+            Arc::new(ResourceWatch::new(Arc::clone(&metrics), None)),
         );
         let (_, health) = tonic_health::server::health_reporter();
         let routes = operators_routes(fleet, health).expect("routes");
