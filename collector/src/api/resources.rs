@@ -65,7 +65,7 @@ impl ResourceWatch {
 
     /// Notes the size of the store.
     pub fn store_size(&self, size: StoreSize, now: Timestamp) {
-        self.metrics.set_store_size(size);
+        self.metrics.set_store_size(size.bytes, size.free_bytes);
         self.sizes().add(size, now);
     }
 

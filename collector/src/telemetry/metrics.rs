@@ -13,7 +13,6 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::config::SettingValue;
-use crate::store::StoreSize;
 use muster_proto::model::Timestamp;
 
 /// A listener, as a label.
@@ -348,9 +347,9 @@ impl Metrics {
     }
 
     /// Sets the size of the store and the free bytes of its disk.
-    pub fn set_store_size(&self, size: StoreSize) {
-        self.store_bytes.set(i64::try_from(size.bytes).unwrap_or(i64::MAX));
-        if let Some(free) = size.free_bytes {
+    pub fn set_store_size(&self, bytes: u64, free: Option<u64>) {
+        self.store_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        if let Some(free) = free {
             self.store_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
         }
     }
