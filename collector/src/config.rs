@@ -166,6 +166,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
     keys.agents.check(layers);
     keys.operators.check(layers);
     keys.listeners.check(layers);
+    keys.probes.check(layers);
     keys.uploads.check(layers);
     keys.budgets.check(layers);
     keys.searches.check(layers);

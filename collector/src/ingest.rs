@@ -158,7 +158,8 @@ impl Inside {
 #[tonic::async_trait]
 impl AgentService for AgentIngest {
     async fn enroll(&self, request: Request<wire::EnrollRequest>) -> Result<Response<wire::EnrollResponse>, Status> {
-        let outcome = enroll::enroll(&self.inside, request.into_inner()).await;
+        let (_, extensions, request) = request.into_parts();
+        let outcome = enroll::enroll(&self.inside, &extensions, request).await;
         self.inside.answer("Enroll", outcome)
     }
 

@@ -19,6 +19,8 @@ mod ca;
 mod ca_error;
 pub mod disk;
 mod gatekeeper;
+mod guesses;
+mod plain;
 mod server;
 mod verifier;
 
@@ -29,7 +31,9 @@ pub use admission::AdmissionBounds;
 pub use authority::{CertificateAuthority, CertificateFacts, SignError, Signed, ca_pin};
 pub use ca::Authority;
 pub use ca_error::{CaError, how_to_restore};
-pub use gatekeeper::PeerHandle;
+pub use gatekeeper::{PeerBounds, PeerHandle};
+pub use guesses::GuessBounds;
+pub use plain::{PlainListener, serve_plain};
 pub use server::{ServerCertificate, ServerKeyOrigin, agents_config, operators_config};
 
 /// The client certificate of a peer. The acceptor reads it once per connection and puts it into the extensions of every

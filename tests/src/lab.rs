@@ -40,6 +40,8 @@ pub struct Lab {
     listening: Listening,
     /// More flags of `serve`.
     flags: Vec<String>,
+    /// The limit of open files of the collector, if it is not the one of the test.
+    descriptors: Option<u32>,
 }
 
 impl Lab {
@@ -66,6 +68,17 @@ impl Lab {
     pub fn start_with_settings(settings: &str) -> Result<Self> {
         let mut lab = Self::ready(None)?;
         lab.write_settings(settings)?;
+        lab.started()
+    }
+
+    /// Initialises and starts a collector with these settings that may open only so many files.
+    ///
+    /// # Errors
+    /// It did not start. The error has its output.
+    pub fn start_with_descriptors(limit: u32, settings: &str) -> Result<Self> {
+        let mut lab = Self::ready(None)?;
+        lab.write_settings(settings)?;
+        lab.descriptors = Some(limit);
         lab.started()
     }
 
@@ -96,7 +109,7 @@ impl Lab {
     fn ready(store_url: Option<String>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("muster-lab-").tempdir()?;
         let nowhere = Listening { agents: String::new(), operators: String::new(), probes: String::new() };
-        Ok(Self { folder, store_url, collector: None, listening: nowhere, flags: Vec::new() })
+        Ok(Self { folder, store_url, collector: None, listening: nowhere, flags: Vec::new(), descriptors: None })
     }
 
     fn started(mut self) -> Result<Self> {
@@ -138,6 +151,9 @@ impl Lab {
         let note = self.data_dir().join("listening.json");
         if note.exists() {
             std::fs::remove_file(&note)?;
+        }
+        if let Some(limit) = self.descriptors {
+            command = limited(&command, limit);
         }
         let mut collector = Process::start(command, &self.folder.path().join("collector.log"))?;
         let listening = eventually("the collector listens", PATIENCE, || {
@@ -411,6 +427,15 @@ impl Agent {
     pub fn report(&self, root: &Path) -> Result<Answer> {
         self.once(root)?.expect_code(0).with_context(|| format!("{} reports", self.name))
     }
+}
+
+/// The same command with a limit of open files.
+fn limited(command: &Command, limit: u32) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("ulimit -n {limit} && exec \"$0\" \"$@\""));
+    shell.arg(command.get_program()).args(command.get_args());
+    quiet(&mut shell);
+    shell
 }
 
 /// Removes the developer's settings from the environment of a program under test.

@@ -12,6 +12,7 @@ use crate::actions::{Caller, account_by_token};
 use crate::clock::Clock;
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::tls::PeerHandle;
 
 /// The longest `authorization` header that is read.
 const LONGEST: usize = 512;
@@ -31,17 +32,32 @@ impl Access {
         Self { store, clock, metrics }
     }
 
-    /// Returns the caller if the token is valid and the role suffices.
+    /// Returns the caller if the token is valid and the role suffices. The connection then counts as the account's.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED` without a valid token, `PERMISSION_DENIED` without the role. Neither repeats the token.
-    pub async fn admit(&self, headers: &HeaderMap, needed: Role) -> Result<Caller, Status> {
+    /// `UNAUTHENTICATED` without a valid token, `PERMISSION_DENIED` without the role, `RESOURCE_EXHAUSTED` after too many wrong
+    /// tokens or with too many calls at once. None repeats the token.
+    pub async fn admit(&self, headers: &HeaderMap, needed: Role, peer: Option<&PeerHandle>) -> Result<Caller, Status> {
         let token = token_of(headers)?;
+        let hash = token.secret.hash();
+        peer.map_or(Ok(()), |peer| peer.may_try(&hash)).map_err(|wait| {
+            let seconds = wait.as_secs() + 1;
+            Status::resource_exhausted(format!("too many wrong tokens from this address; try again in {seconds} s"))
+        })?;
         let found = account_by_token(self.store.as_ref(), &token, (self.clock)()).await;
+        let found = found.map_err(|error| of_action(&error, &self.metrics))?;
+        if let Some(peer) = peer {
+            peer.tried(hash, found.is_some());
+        }
         // One text for every case, so that the answer does not reveal which ids exist.
-        let caller = found
-            .map_err(|error| of_action(&error, &self.metrics))?
-            .ok_or_else(|| Status::unauthenticated("the token is unknown, expired or revoked"))?;
+        let caller = found.ok_or_else(|| Status::unauthenticated("the token is unknown, expired or revoked"))?;
+        if let Some(peer) = peer {
+            peer.prove(caller.name.as_bytes());
+            if peer.has_too_many_calls() {
+                let text = "more calls of this account at once than listeners.calls_per_account; try again later";
+                return Err(Status::resource_exhausted(text));
+            }
+        }
         // The role comes after the secret, so that a stranger cannot find out what an id may do.
         if caller.role < needed {
             let text = format!("the role {} does not allow this; {needed} is required", caller.role);

@@ -20,22 +20,19 @@ use super::prepare::{Prepared, prepare};
 use super::rules::{self, Keeper};
 use super::store_watch::StoreWatch;
 use super::{store_size, throttled};
-use crate::api::grpc::{AgentsGate, Fleet, OperatorsGate, operators_routes};
-use crate::api::probes::{self, ProbesState, Readiness};
-use crate::api::{Access, ResourceWatch};
+use crate::api::ResourceWatch;
+use crate::api::probes::Readiness;
 use crate::clock::Clock;
-use crate::config::{self, Editions, Settings};
-use crate::ingest::{AgentIngest, Budgets, IngestSettings};
+use crate::config::{Editions, Settings};
+use crate::ingest::Budgets;
 use crate::judge_queue::JudgeQueue;
-use crate::reports::Searches;
 use crate::rules::RuleSet;
 use crate::shutdown::{Signal, Signals, StopToken};
-use crate::store::{EditionLimit, EditionTotals, SearchLimits, Store};
-use crate::telemetry::{ListenerName, Metrics};
-use crate::tls::{
-    self, AdmissionBounds, Authority, CertificateAuthority, ListenerLimits, Listening, ServerCertificate, TimeBounds,
-    TlsListener,
-};
+use crate::store::{EditionLimit, EditionTotals, Store};
+use crate::telemetry::Metrics;
+use crate::tls::{self, Authority, Listening, ServerCertificate};
+
+mod listeners;
 
 /// How often the server certificate is checked.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(3600);
@@ -245,108 +242,13 @@ impl Collector {
         let mut serving = Serving { reporter: health.0, tasks: Vec::new() };
         serving.tasks.push(tokio::spawn(self.serve_agents(agents)?));
         serving.tasks.push(tokio::spawn(self.serve_operators(operators, health.1)?));
-        serving.tasks.push(self.serve_probes(probes));
+        serving.tasks.push(tokio::spawn(self.serve_probes(probes)));
         self.readiness.listeners.store(true, Ordering::Release);
         // Written last: a program that finds this file may connect at once.
         let file = self.settings.file(LISTENING);
         tls::disk::write_atomically(&file, note.to_string().as_bytes(), tls::disk::OWNER_ONLY)
             .with_context(|| format!("cannot write {}", file.display()))?;
         Ok(serving)
-    }
-
-    fn serve_agents(&self, listening: Listening) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
-        let authority = Arc::clone(&self.authority) as Arc<dyn CertificateAuthority>;
-        let (store, rules, clock) = (Arc::clone(&self.store), Arc::clone(&self.in_force), Arc::clone(&self.clock));
-        let (pace, uploads) = (self.settings.pace, self.settings.uploads);
-        let settings = IngestSettings { pace, uploads, budgets: Arc::clone(&self.budgets) };
-        let service = AgentIngest::new(store, authority, rules, settings, Arc::clone(&self.metrics), clock);
-        let gate = AgentsGate::new(
-            service.into_service(),
-            Arc::clone(&self.clock),
-            self.settings.pace,
-            Arc::clone(&self.metrics),
-        );
-        let pace = self.settings.pace;
-        let bounds = &self.settings.listeners;
-        let times = TimeBounds {
-            first_request: bounds.first_request,
-            idle: pace.next + pace.jitter + bounds.idle_grace,
-            // Uploads end themselves at their deadline, with an answer.
-            request: self.settings.uploads.deadline + bounds.first_request,
-            unread: bounds.unread_answer,
-        };
-        let limits = listener_limits(&self.settings, self.share.agents, bounds.per_host, times);
-        let config = tls::agents_config(&self.certificate, &self.authority).context("the agents' TLS settings")?;
-        let listener = self.tls_listener(ListenerName::agents, listening, config, limits);
-        Ok(tls::serve(listener, move |request| gate.clone().answer(request)))
-    }
-
-    fn serve_operators<H>(
-        &self,
-        listening: Listening,
-        health: tonic_health::pb::health_server::HealthServer<H>,
-    ) -> anyhow::Result<impl Future<Output = ()> + Send + use<H>>
-    where
-        H: tonic_health::pb::health_server::Health,
-    {
-        let fleet = Fleet::new(
-            Arc::clone(&self.store),
-            Arc::clone(&self.in_force),
-            Arc::clone(&self.clock),
-            self.authority.pin(),
-            Arc::clone(&self.readiness),
-            searches(&self.settings.searches),
-            Arc::clone(&self.resources),
-        );
-        let routes = operators_routes(fleet, health).context("gRPC reflection")?;
-        let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.metrics));
-        let gate = OperatorsGate::new(routes, access, Arc::clone(&self.metrics));
-        let bounds = &self.settings.listeners;
-        let times = TimeBounds {
-            first_request: bounds.first_request,
-            idle: bounds.operator_idle,
-            request: bounds.operator_idle,
-            unread: bounds.operator_unread_answer,
-        };
-        let limits = listener_limits(&self.settings, self.share.operators, bounds.per_account, times);
-        let config = tls::operators_config(&self.certificate).context("the operators' TLS settings")?;
-        let listener = self.tls_listener(ListenerName::operators, listening, config, limits);
-        Ok(tls::serve(listener, move |request| gate.clone().answer(request)))
-    }
-
-    fn tls_listener(
-        &self,
-        name: ListenerName,
-        listening: Listening,
-        config: Arc<rustls::ServerConfig>,
-        limits: ListenerLimits,
-    ) -> TlsListener {
-        self.metrics.set_connection_limit(name, limits.admission.connections);
-        TlsListener {
-            name,
-            listening,
-            config,
-            limits,
-            metrics: Arc::clone(&self.metrics),
-            stop: self.listeners_stop.clone(),
-            drain: self.settings.drain,
-        }
-    }
-
-    fn serve_probes(&self, listening: Listening) -> JoinHandle<()> {
-        let state = ProbesState {
-            readiness: Arc::clone(&self.readiness),
-            metrics: Arc::clone(&self.metrics),
-            store: Arc::clone(&self.store),
-            clock: Arc::clone(&self.clock),
-        };
-        let stop = self.listeners_stop.cancelled();
-        let served = axum::serve(listening.into_listener(), probes::router(state)).with_graceful_shutdown(stop);
-        tokio::spawn(async move {
-            if let Err(failed) = served.await {
-                error!(error = %failed, "the listener for health and metrics ended");
-            }
-        })
     }
 
     /// Waits for the stop signal. A background task that ends earlier is a defect; then the collector stops instead of
@@ -405,33 +307,6 @@ impl Collector {
         info!("stopped");
         Ok(())
     }
-}
-
-fn listener_limits(settings: &Settings, connections: usize, per_peer: usize, times: TimeBounds) -> ListenerLimits {
-    let bounds = &settings.listeners;
-    ListenerLimits {
-        admission: AdmissionBounds {
-            connections,
-            strangers_per_address: bounds.strangers_per_address,
-            per_peer,
-            spare_after: bounds.first_request,
-            known_addresses: bounds.known_addresses,
-            known_for: bounds.known_for,
-        },
-        times,
-        // The operators' port has no settings for handshakes, so those of the agents' port apply.
-        handshakes: settings.agents.handshakes,
-        stranger_handshakes: bounds.stranger_handshakes,
-        handshake_timeout: settings.agents.handshake_timeout,
-        handshake_turn: bounds.handshake_turn,
-        streams: bounds.streams,
-        unsent_bytes: bounds.unsent_bytes,
-    }
-}
-
-fn searches(settings: &config::Searches) -> Searches {
-    let limits = SearchLimits { rows: settings.rows, bytes: settings.bytes, time: settings.time };
-    Searches::new(settings.at_once, settings.wait, limits)
 }
 
 const fn edition_limit(settings: &Editions) -> EditionLimit {

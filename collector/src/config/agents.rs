@@ -19,7 +19,7 @@ pub struct Agents {
     pub public_names: Vec<String>,
     /// `agents.connections`: open connections at once.
     pub connections: usize,
-    /// `agents.handshakes`: TLS handshakes at once; they are what costs processor time.
+    /// `agents.handshakes`: TLS handshakes at once, at most a quarter of the connections; they are what costs processor time.
     pub handshakes: usize,
     /// `agents.handshake_timeout`: a peer that has not finished its handshake by then is dropped.
     #[serde(with = "humantime_serde")]

@@ -17,12 +17,23 @@ pub struct Listeners {
     pub per_host: usize,
     /// `listeners.per_account`: connections of one account.
     pub per_account: usize,
+    /// `listeners.calls_per_host`: calls at once of one host, over all of its connections.
+    pub calls_per_host: usize,
+    /// `listeners.calls_per_account`: calls at once of one account.
+    pub calls_per_account: usize,
+    /// `listeners.wrong_tokens`: wrong tokens of one address in a period. Further ones are not tried; a token that was
+    /// right lately always is.
+    pub wrong_tokens: u32,
+    /// `listeners.wrong_token_period`: the period.
+    #[serde(with = "humantime_serde")]
+    pub wrong_token_period: Duration,
     /// `listeners.known_addresses`: addresses that are remembered because a peer there has proven itself.
     pub known_addresses: usize,
     /// `listeners.known_for`: how long they are remembered.
     #[serde(with = "humantime_serde")]
     pub known_for: Duration,
-    /// `listeners.stranger_handshakes`: TLS handshakes at once of addresses that are not known.
+    /// `listeners.stranger_handshakes`: TLS handshakes at once of addresses that are not known, at most a quarter of the
+    /// connections.
     pub stranger_handshakes: usize,
     /// `listeners.handshake_turn`: how long a handshake keeps its place; a slower one goes on without it.
     #[serde(with = "humantime_serde")]
@@ -61,6 +72,13 @@ impl Default for Listeners {
             per_host: 16,
             // A quarter of the operators' port. Scripts of a team may share an account.
             per_account: 64,
+            // An agent has one. With a closed window, an answer of each may wait in memory: about 1 MiB for a host.
+            calls_per_host: 32,
+            // Answers to operators are larger, up to some MiB.
+            calls_per_account: 64,
+            // Secrets have 256 bits, so this bounds work and log lines. A script with an old token makes dozens of calls.
+            wrong_tokens: 100,
+            wrong_token_period: Duration::from_secs(60),
             // About 4 MB. A host whose address is forgotten is a stranger until its handshake, which does no harm in peace.
             known_addresses: 20_000,
             // A laptop returns to the same office the next morning.
@@ -97,6 +115,10 @@ impl Listeners {
         layers.limit("listeners.strangers_per_address", &self.strangers_per_address, many, usize::to_string);
         layers.limit("listeners.per_host", &self.per_host, many, usize::to_string);
         layers.limit("listeners.per_account", &self.per_account, many, usize::to_string);
+        layers.limit("listeners.calls_per_host", &self.calls_per_host, many, usize::to_string);
+        layers.limit("listeners.calls_per_account", &self.calls_per_account, many, usize::to_string);
+        layers.limit("listeners.wrong_tokens", &self.wrong_tokens, (1, 1_000_000), u32::to_string);
+        layers.limit("listeners.wrong_token_period", &self.wrong_token_period, (second, day), span);
         layers.limit("listeners.known_addresses", &self.known_addresses, many, usize::to_string);
         layers.limit("listeners.known_for", &self.known_for, (second, day * 7), span);
         layers.limit("listeners.stranger_handshakes", &self.stranger_handshakes, (1, 65_536), usize::to_string);

@@ -4,14 +4,25 @@
 use muster_proto::convert::ConvertError;
 use muster_proto::model::{EnrollmentToken, HostFacts, HostId, TokenError};
 use muster_proto::{limits, wire};
+use tonic::Extensions;
 
 use super::Inside;
 use super::refuse::Refused;
 use crate::store::{Enrolled, Enrollment};
+use crate::tls::PeerHandle;
 
-pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Result<wire::EnrollResponse, Refused> {
+pub(super) async fn enroll(
+    inside: &Inside,
+    extensions: &Extensions,
+    request: wire::EnrollRequest,
+) -> Result<wire::EnrollResponse, Refused> {
     let now = inside.now();
     let token = token(&request.token)?;
+    let (peer, hash) = (extensions.get::<PeerHandle>(), token.secret.hash());
+    peer.map_or(Ok(()), |peer| peer.may_try(&hash)).map_err(|wait| {
+        let seconds = wait.as_secs() + 1;
+        Refused::later(format!("too many wrong tokens from this address; try again in {seconds} s"))
+    })?;
     let facts = request.facts.ok_or(ConvertError::Missing { field: "EnrollRequest.facts" })?;
     let facts = HostFacts::try_from(facts)?;
     if !matches!(request.fingerprint.len(), 0 | 32) {
@@ -29,7 +40,11 @@ pub(super) async fn enroll(inside: &Inside, request: wire::EnrollRequest) -> Res
         fingerprint: request.fingerprint.to_vec(),
         now,
     };
-    let (host, site) = match inside.store.host_enroll(operation).await? {
+    let enrolled = inside.store.host_enroll(operation).await?;
+    if let Some(peer) = peer {
+        peer.tried(hash, enrolled != Enrolled::TokenUnknown);
+    }
+    let (host, site) = match enrolled {
         Enrolled::Host { host, site } => (host, site),
         Enrolled::OtherSite { host, site, token_site } => {
             tracing::warn!(

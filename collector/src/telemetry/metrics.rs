@@ -24,6 +24,9 @@ pub enum ListenerName {
     /// Operators.
     #[expect(non_camel_case_types, reason = "the name is the label")]
     operators,
+    /// Health and metrics.
+    #[expect(non_camel_case_types, reason = "the name is the label")]
+    probes,
 }
 
 /// The result of a TLS handshake.
@@ -159,6 +162,7 @@ pub struct Metrics {
     connection_limit: Family<ListenerLabel, Gauge>,
     closed: Family<CloseLabels, Counter>,
     connections_refused: Family<ListenerLabel, Counter>,
+    wrong_tokens: Family<ListenerLabel, Counter>,
     store_errors: Counter,
     store_bytes: Gauge,
     store_free_bytes: Gauge,
@@ -195,6 +199,7 @@ impl Metrics {
             connection_limit: Family::default(),
             closed: Family::default(),
             connections_refused: Family::default(),
+            wrong_tokens: Family::default(),
             store_errors: Counter::default(),
             store_bytes: Gauge::default(),
             store_free_bytes: Gauge::default(),
@@ -235,6 +240,8 @@ impl Metrics {
         );
         let refused = "New connections that were closed at once because no other connection could give way";
         registry.register("connections_refused", refused, self.connections_refused.clone());
+        let wrong = "Wrong tokens, with those that were not tried after too many from an address";
+        registry.register("wrong_tokens", wrong, self.wrong_tokens.clone());
         registry.register("store_bytes", "Size of the store on its disk", self.store_bytes.clone());
         let free = "Free bytes of the disk of the store; 0 for a database server";
         registry.register("store_free_bytes", free, self.store_free_bytes.clone());
@@ -318,6 +325,11 @@ impl Metrics {
         self.closed.get_or_create(&CloseLabels { listener, reason }).inc();
     }
 
+    /// Counts a wrong token.
+    pub fn wrong_token(&self, listener: ListenerName) {
+        self.wrong_tokens.get_or_create(&ListenerLabel { listener }).inc();
+    }
+
     /// Counts a connection that was not let in.
     pub fn connection_refused(&self, listener: ListenerName) {
         self.connections_refused.get_or_create(&ListenerLabel { listener }).inc();
@@ -336,6 +348,7 @@ impl Metrics {
         let name = match listener {
             ListenerName::agents => "agents",
             ListenerName::operators => "operators",
+            ListenerName::probes => "probes",
         };
         ListenerUse {
             name: name.to_owned(),

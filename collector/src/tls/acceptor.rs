@@ -23,8 +23,7 @@ use tracing::{debug, warn};
 
 use super::PeerCertificate;
 use super::activity::TimeBounds;
-use super::admission::AdmissionBounds;
-use super::gatekeeper::{Gatekeeper, PeerHandle};
+use super::gatekeeper::{Gatekeeper, PeerBounds, PeerHandle};
 use crate::shutdown::StopToken;
 use crate::telemetry::{HandshakeEnd, ListenerName, Metrics};
 
@@ -37,12 +36,14 @@ const HEADER_BYTES: u32 = 16 * 1024;
 
 /// How often a failure to accept is logged.
 const ACCEPT_WARNING_EVERY: Duration = Duration::from_secs(60);
+/// Mostly there are too many open files. Trying again at once would only use processor time.
+pub(super) const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// How much a listener accepts at once, and how long it waits.
 #[derive(Debug, Clone, Copy)]
 pub struct ListenerLimits {
-    /// Whose connections are kept.
-    pub admission: AdmissionBounds,
+    /// Whose connections are kept, and what a peer may do.
+    pub peers: PeerBounds,
     /// How long a connection may do nothing.
     pub times: TimeBounds,
     /// Handshakes at once of peers from known addresses.
@@ -88,10 +89,16 @@ impl Listening {
         self.address
     }
 
-    /// The socket itself, to serve it without TLS.
-    #[must_use]
-    pub fn into_listener(self) -> TcpListener {
-        self.listener
+    pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.listener.accept().await
+    }
+}
+
+/// Logs a failure to accept, but not each one.
+pub(super) fn warn_of_accept(name: ListenerName, error: &io::Error, warned: &mut Option<Instant>) {
+    if warned.is_none_or(|at| at.elapsed() >= ACCEPT_WARNING_EVERY) {
+        *warned = Some(Instant::now());
+        warn!(listener = ?name, error = %error, "accepting a connection failed");
     }
 }
 
@@ -122,14 +129,14 @@ where
     R: Future<Output = Response<Body>> + Send + 'static,
 {
     let TlsListener { name, listening, config, limits, metrics, stop, drain } = listener;
-    let gatekeeper = Gatekeeper::new(name, limits.admission, Arc::clone(&metrics));
+    let gatekeeper = Gatekeeper::new(name, limits.peers, Arc::clone(&metrics));
     let worker = Arc::new(Worker {
         name,
         acceptor: TlsAcceptor::from(config),
         limits,
         metrics,
-        known: Semaphore::new(limits.handshakes),
-        strangers: Semaphore::new(limits.stranger_handshakes),
+        known: Semaphore::new(places(limits, limits.handshakes)),
+        strangers: Semaphore::new(places(limits, limits.stranger_handshakes)),
         gatekeeper: Arc::clone(&gatekeeper),
         stop: stop.clone(),
     });
@@ -140,19 +147,15 @@ where
     loop {
         let accepted = tokio::select! {
             () = &mut stopped => break,
-            accepted = listening.listener.accept() => accepted,
+            accepted = listening.accept() => accepted,
         };
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Mostly "too many open files". A stranger gives its descriptor back; trying again at once would only use
-                // processor time.
-                if warned.is_none_or(|at| at.elapsed() >= ACCEPT_WARNING_EVERY) {
-                    warned = Some(Instant::now());
-                    warn!(listener = ?name, error = %error, "accepting a connection failed");
-                }
+                warn_of_accept(name, &error, &mut warned);
+                // A stranger gives its descriptor back.
                 gatekeeper.shed();
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(ACCEPT_AGAIN).await;
                 continue;
             }
         };
@@ -167,6 +170,11 @@ where
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         warn!(listener = ?name, "calls were still open at the drain deadline and were cancelled");
     }
+}
+
+/// A connection in its handshake gives way to nobody, so these must be few among all.
+fn places(limits: ListenerLimits, setting: usize) -> usize {
+    setting.min(limits.peers.admission.connections / 4).max(1)
 }
 
 /// What all connections of a listener share.
@@ -244,8 +252,9 @@ impl Worker {
         let timeout = self.limits.handshake_timeout;
         let places = if peer.is_from_known_address() { &self.known } else { &self.strangers };
         let place = async {
-            // A silent peer waits here and not in a place of those who have something to say.
-            stream.readable().await.ok()?;
+            // A silent peer waits here and not in a place of those who have something to say. `readable` would not do: it
+            // may return without data.
+            stream.peek(&mut [0]).await.ok()?;
             places.acquire().await.ok()
         };
         // A client gives up after some time, so a place for it would then be wasted.

@@ -105,6 +105,11 @@ impl Activity {
         Waits::ForPeer { since: calls.owed.iter().map(|owed| owed.moved).max().unwrap_or(calls.last) }
     }
 
+    /// Calls whose answer is not read completely.
+    pub(super) fn open_calls(&self) -> usize {
+        self.calls().open
+    }
+
     /// When the connection must be closed and why, if nothing happens until then; `None` while a call is worked on.
     pub(super) fn due(&self, bounds: TimeBounds) -> Option<(Instant, CloseReason)> {
         let calls = self.calls();

@@ -250,6 +250,12 @@ impl Admission {
         }
     }
 
+    /// The connections of the host or account of this connection; none of a stranger.
+    pub(super) fn of_same_peer(&self, slot: Slot) -> impl Iterator<Item = Slot> {
+        let peer = self.connections.get(&slot).and_then(|connection| connection.peer.as_ref());
+        peer.and_then(|peer| self.of_peer.get(peer)).into_iter().flat_map(Line::values).copied()
+    }
+
     /// Open connections, and how many of them are strangers.
     pub(super) fn counts(&self) -> (usize, usize) {
         let proven = self.lines[Standing::Proven as usize].len();

@@ -4,14 +4,27 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use tracing::warn;
 
 use super::activity::Activity;
 use super::addresses::AddressKey;
 use super::admission::{Admission, AdmissionBounds, Decision, Eviction, Slot, Waits};
+use super::guesses::{GuessBounds, GuessReport, Guesses};
 use crate::telemetry::{CloseReason, ListenerName, Metrics};
+
+/// What the peers of a listener may take.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerBounds {
+    /// Whose connections are kept.
+    pub admission: AdmissionBounds,
+    /// Calls at once of one host or account, over all of its connections.
+    pub calls_per_peer: usize,
+    /// Wrong tokens.
+    pub guesses: GuessBounds,
+}
 
 /// What is needed of an open connection from outside.
 #[derive(Debug, Clone)]
@@ -30,18 +43,23 @@ struct State {
 pub(super) struct Gatekeeper {
     name: ListenerName,
     metrics: Arc<Metrics>,
+    calls_per_peer: usize,
     state: Mutex<State>,
+    guesses: Mutex<Guesses>,
 }
 
 impl Gatekeeper {
-    pub(super) fn new(name: ListenerName, bounds: AdmissionBounds, metrics: Arc<Metrics>) -> Arc<Self> {
-        let state = State { admission: Admission::new(bounds), lines: HashMap::new() };
-        Arc::new(Self { name, metrics, state: Mutex::new(state) })
+    pub(super) fn new(name: ListenerName, bounds: PeerBounds, metrics: Arc<Metrics>) -> Arc<Self> {
+        let state = State { admission: Admission::new(bounds.admission), lines: HashMap::new() };
+        let (state, guesses) = (Mutex::new(state), Mutex::new(Guesses::new(bounds.guesses)));
+        Arc::new(Self { name, metrics, calls_per_peer: bounds.calls_per_peer, state, guesses })
     }
 
     /// Takes the connection in; `None` if it must be closed at once.
     pub(super) fn accept(self: &Arc<Self>, address: IpAddr) -> Option<PeerHandle> {
         let (address, now) = (AddressKey::of(address), Instant::now());
+        // Nobody may show a wrong token for a long time, but somebody connects.
+        drop(self.guesses(now));
         let mut guard = self.state();
         let State { admission, lines } = &mut *guard;
         let Decision::Keep { slot, closes } = admission.accept(address, now, &|slot| waits(lines, slot)) else {
@@ -82,6 +100,15 @@ impl Gatekeeper {
 
     fn show(&self, state: &State) {
         self.metrics.set_strangers(self.name, state.admission.counts().1);
+    }
+
+    /// Wrong tokens, after the log was told of periods that have ended.
+    fn guesses(&self, now: Instant) -> MutexGuard<'_, Guesses> {
+        let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(GuessReport { address, count }) = guesses.ended(now) {
+            warn!(listener = ?self.name, address = %address, count, "wrong tokens were shown from an address");
+        }
+        guesses
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -137,6 +164,40 @@ impl PeerHandle {
     /// A peer at this address has proven that it belongs here, for instance by enrolling.
     pub fn remember_address(&self) {
         self.0.gatekeeper.state().admission.remember(self.0.address, Instant::now());
+    }
+
+    /// Whether the host or account has more calls at once than it may, over all of its connections.
+    #[must_use]
+    pub fn has_too_many_calls(&self) -> bool {
+        let gatekeeper = &self.0.gatekeeper;
+        let guard = gatekeeper.state();
+        let lines = guard.admission.of_same_peer(self.0.slot).filter_map(|slot| guard.lines.get(&slot));
+        lines.map(|line| line.activity.open_calls()).sum::<usize>() > gatekeeper.calls_per_peer
+    }
+
+    /// Whether a token with this hash may be tried; if not, how long its address has to wait after wrong ones.
+    ///
+    /// # Errors
+    /// The time to wait.
+    pub fn may_try(&self, token: &[u8; 32]) -> Result<(), Duration> {
+        let (gatekeeper, now) = (&self.0.gatekeeper, Instant::now());
+        let may_try = gatekeeper.guesses(now).may_try(self.0.address, token, now);
+        if may_try.is_err() {
+            gatekeeper.metrics.wrong_token(gatekeeper.name);
+        }
+        may_try
+    }
+
+    /// The token that was tried is right or wrong.
+    pub fn tried(&self, token: [u8; 32], is_right: bool) {
+        let (gatekeeper, now) = (&self.0.gatekeeper, Instant::now());
+        let mut guesses = gatekeeper.guesses(now);
+        if is_right {
+            guesses.right(token);
+        } else {
+            guesses.wrong(self.0.address, now);
+            gatekeeper.metrics.wrong_token(gatekeeper.name);
+        }
     }
 
     /// The address that it counts for.

@@ -43,13 +43,17 @@ fn stand() -> Stand {
         listening,
         config: agents_config(&certificate, &authority).expect("settings"),
         limits: ListenerLimits {
-            admission: AdmissionBounds {
-                connections: 10,
-                strangers_per_address: 10,
-                per_peer: 10,
-                spare_after: SECOND * 20,
-                known_addresses: 10,
-                known_for: Duration::from_secs(60),
+            peers: PeerBounds {
+                admission: AdmissionBounds {
+                    connections: 10,
+                    strangers_per_address: 10,
+                    per_peer: 10,
+                    spare_after: SECOND * 20,
+                    known_addresses: 10,
+                    known_for: Duration::from_secs(60),
+                },
+                calls_per_peer: 10,
+                guesses: GuessBounds { per_address: 10, period: SECOND, remembered: 10 },
             },
             times: TimeBounds {
                 first_request: SECOND * 20,

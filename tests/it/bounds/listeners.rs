@@ -9,7 +9,8 @@ use muster_tests::lab::{Lab, PATIENCE};
 use muster_tests::pki::{Authority, Flaw};
 use muster_tests::player::{Player, snapshot_of};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::runtime::Runtime;
+
+use super::{assert_delivers, metric, runtime};
 
 const CHECK_IN: &str = "/muster.v1.AgentService/CheckIn";
 const ENROLL: &str = "/muster.v1.AgentService/Enroll";
@@ -17,30 +18,12 @@ const ENROLL: &str = "/muster.v1.AgentService/Enroll";
 const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
 const WINDOW: u32 = 65_535;
 
-fn runtime() -> Result<Runtime> {
-    // The collector's pings must be answered while a test waits for something else.
-    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?)
-}
-
-/// The value of a metric with its labels; 0 if it has none yet.
-fn metric(lab: &Lab, line: &str) -> Result<f64> {
-    let (_, text) = lab.probe("/metrics")?;
-    let value = text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
-    Ok(value.unwrap_or_default())
-}
-
 fn closed(lab: &Lab, listener: &str, reason: &str) -> Result<f64> {
     metric(lab, &format!("muster_connections_closed_total{{listener=\"{listener}\",reason=\"{reason}\"}}"))
 }
 
 fn open(lab: &Lab, listener: &str) -> Result<f64> {
     metric(lab, &format!("muster_connections{{listener=\"{listener}\"}}"))
-}
-
-async fn assert_delivers(player: &mut Player, packages: &[&str]) -> Result<()> {
-    let (snapshot, sections) = snapshot_of(packages);
-    assert!(player.deliver(&snapshot, &sections).await?, "an honest snapshot was not accepted");
-    Ok(())
 }
 
 const FEW: &str = "[agents]\nconnections = 8\n[operators]\nconnections = 8\n[listeners]\nfirst_request = '1h'\n";
@@ -125,6 +108,26 @@ fn sockets_that_stay_silent_take_no_place_of_a_handshake() -> Result<()> {
 }
 
 #[test]
+fn handshakes_that_are_never_finished_leave_slots_to_others() -> Result<()> {
+    let settings = "[agents]\nconnections = 8\nhandshake_timeout = '5m'\n[listeners]\nhandshake_turn = '5m'\n";
+    let lab = Lab::start_with_settings(settings)?;
+    runtime()?.block_on(async {
+        let mut honest = Player::enroll(&lab, "honest").await?;
+        let mut halves = Vec::new();
+        for _ in 0..40 {
+            let mut half = bare::socket(&lab.listening().agents, ELSEWHERE).await?;
+            // It may be closed already for the next one.
+            let _ = half.write_all(&[0x16, 0x03, 0x01]).await;
+            halves.push(half);
+        }
+        honest.reconnect(&lab.listening().agents, &lab.ca()).await?;
+        assert_delivers(&mut honest, &["adduser", "dpkg"]).await?;
+        assert_eq!(metric(&lab, "muster_connections_refused_total{listener=\"agents\"}")?, 0.0);
+        Ok(())
+    })
+}
+
+#[test]
 fn a_connection_without_a_request_is_closed() -> Result<()> {
     let lab = Lab::start_with_settings("[agents]\nhandshake_timeout = '1s'\n[listeners]\nfirst_request = '1s'\n")?;
     runtime()?.block_on(async {
@@ -197,6 +200,43 @@ fn a_host_has_few_connections_whatever_certificates_it_has() -> Result<()> {
         })?;
         let newest = connections.pop().context("four")?;
         assert!(!newest.ended.is_finished(), "the oldest ones give way");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_host_has_few_calls_at_once_over_all_of_its_connections() -> Result<()> {
+    let lab = Lab::start_with_settings("[listeners]\ncalls_per_host = 2\nunread_answer = '1h'\n")?;
+    runtime()?.block_on(async {
+        let mut player = Player::enroll(&lab, "deaf").await?;
+        let (snapshot, _) = snapshot_of(&["dpkg"]);
+        let (mut connections, mut answers) = (Vec::new(), Vec::new());
+        for call in 0..3 {
+            let stream = bare::tls(&lab.listening().agents, LOOPBACK, &lab.ca(), Some(&player.identity)).await?;
+            let mut deaf = Http2::over(stream, 0).await?;
+            let request = player.check_in_request(&snapshot);
+            let answer = deaf.call(CHECK_IN, bare::framed(&request)).await?;
+            // A refusal has its status in the headers, an answer has it at its end.
+            let status = answer.headers().get("grpc-status").map(|status| status.as_bytes().to_vec());
+            assert_eq!(status, (call == 2).then(|| b"8".to_vec()), "call {call}");
+            connections.push(deaf);
+            answers.push(answer);
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn silent_connections_keep_no_probe_out() -> Result<()> {
+    let lab = Lab::start_with_settings("[probes]\nconnections = 4\n[listeners]\nfirst_request = '1h'\n")?;
+    runtime()?.block_on(async {
+        let mut silent = Vec::new();
+        for _ in 0..20 {
+            silent.push(bare::socket(&lab.listening().probes, LOOPBACK).await?);
+        }
+        assert_eq!(lab.probe("/livez")?.0, 200);
+        assert!(open(&lab, "probes")? <= 4.0);
+        assert!(closed(&lab, "probes", "slots_full")? >= 16.0);
         Ok(())
     })
 }

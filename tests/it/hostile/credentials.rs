@@ -62,6 +62,26 @@ fn every_method_of_the_operators_port_needs_a_token() -> Result<()> {
 }
 
 #[test]
+fn health_and_reflection_need_a_token_too() -> Result<()> {
+    let lab = Lab::start()?;
+    let admin = std::fs::read_to_string(lab.data_dir().join("admin.token"))?;
+    runtime()?.block_on(async {
+        let channel = door::channel(&lab.listening().operators, &lab.ca(), None).await?;
+        let health = "/grpc.health.v1.Health/Check";
+        for path in [health, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"] {
+            let refused = knock(channel.clone(), path, None).await.expect_err(path);
+            assert_eq!(refused.code(), Code::Unauthenticated, "{path}: {refused:?}");
+        }
+        knock(channel, health, Some(admin.trim())).await?;
+        let channel = door::channel(&lab.listening().agents, &lab.ca(), None).await?;
+        let refused = knock(channel, health, None).await.expect_err("the agents' port");
+        assert_eq!(refused.code(), Code::Unimplemented, "{refused:?}");
+        assert_eq!(lab.probe("/readyz")?.0, 200, "the probes' port needs none");
+        Ok(())
+    })
+}
+
+#[test]
 fn an_agent_is_no_operator_and_an_operator_is_no_agent() -> Result<()> {
     let lab = Lab::start()?;
     let admin = std::fs::read_to_string(lab.data_dir().join("admin.token"))?;

@@ -98,13 +98,18 @@ where
             let text = format!("the client certificate expired at {}; renew it", facts.expires_at);
             return Err(self.refusal(RefusalClass::ReKey, text));
         }
+        if request.extensions().get::<PeerHandle>().is_some_and(PeerHandle::has_too_many_calls) {
+            let text = "more calls of this host at once than listeners.calls_per_host; try again later".to_owned();
+            return Err(self.refusal(RefusalClass::Later, text));
+        }
         Ok(())
     }
 
     fn refusal(&self, class: RefusalClass, text: String) -> Box<Status> {
+        let code = if class == RefusalClass::Later { Code::ResourceExhausted } else { Code::Unauthenticated };
         let detail = RefusalDetail { class, pace: self.pace, server_time: (self.clock)() };
         let details = wire::Refusal::from(detail).encode_to_vec();
-        Box::new(Status::with_details(Code::Unauthenticated, text, details.into()))
+        Box::new(Status::with_details(code, text, details.into()))
     }
 }
 

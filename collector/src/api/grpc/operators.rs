@@ -1,7 +1,5 @@
-//! Access checks of the operators' port: everything except health needs a token.
-//!
-//! Health needs no token, because load balancers have none and it reveals nothing about the fleet. Reflection needs one:
-//! strangers do not need a list of methods, and less code is exposed to them.
+//! Access checks of the operators' port: everything needs a token, also health and reflection. Load balancers have none; they
+//! ask the probes' port. So strangers get no answer but a refusal, and less code is exposed to them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,7 +20,6 @@ use crate::telemetry::{ListenerName, Metrics};
 use crate::tls::PeerHandle;
 
 const AGENT_SERVICE: &str = "muster.v1.AgentService";
-const HEALTH: &str = "grpc.health.v1.Health";
 /// The access checks in front of the services of the operators' port.
 #[derive(Clone)]
 pub struct OperatorsGate {
@@ -42,19 +39,13 @@ impl OperatorsGate {
     pub async fn answer(self, mut request: Request<Body>) -> Response<Body> {
         let began = Instant::now();
         let path = request.uri().path().to_owned();
-        let response = if method_of(&path, HEALTH).is_some() {
-            pass(self.routes.clone(), request).await
-        } else {
-            match self.admit(&path, request.headers()).await {
-                Ok(caller) => {
-                    if let Some(peer) = request.extensions().get::<PeerHandle>() {
-                        peer.prove(caller.name.as_bytes());
-                    }
-                    request.extensions_mut().insert(caller);
-                    pass(self.routes.clone(), request).await
-                }
-                Err(status) => refuse(status),
+        let peer = request.extensions().get::<PeerHandle>().cloned();
+        let response = match self.admit(&path, request.headers(), peer.as_ref()).await {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                pass(self.routes.clone(), request).await
             }
+            Err(status) => refuse(status),
         };
         let names = METHODS.map(|method| method.name);
         count(
@@ -67,13 +58,13 @@ impl OperatorsGate {
         response
     }
 
-    async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Caller, Status> {
+    async fn admit(&self, path: &str, headers: &HeaderMap, peer: Option<&PeerHandle>) -> Result<Caller, Status> {
         // An agent that was given the wrong port has no token; tell it about the port instead.
         if method_of(path, AGENT_SERVICE).is_some() {
             return Err(Status::unimplemented("this is the operators' port; use the agents' port (7443 by default)"));
         }
         let (role, sites) = rule_of(path);
-        let caller = self.access.admit(headers, role).await?;
+        let caller = self.access.admit(headers, role, peer).await?;
         if sites == SiteRule::WholeFleet && caller.scope != SiteScope::All {
             let text = format!("this needs an account for the whole fleet; your account is bound to {}", caller.scope);
             return Err(Status::permission_denied(text));

@@ -144,6 +144,17 @@ impl Call {
         Ok(())
     }
 
+    /// The same host over the same connection, for calls at once.
+    pub(crate) fn again(&self) -> Self {
+        Self { agent: Arc::clone(&self.agent), client: self.client.clone(), line: self.line.clone() }
+    }
+
+    /// Opens an upload and sends nothing.
+    pub(crate) async fn hold_upload(&mut self) -> Result<()> {
+        self.client.upload(tokio_stream::pending()).await.map_err(refused)?;
+        Ok(())
+    }
+
     /// Checks in and uploads what the collector asks for, as an agent does. Returns the number of bytes sent.
     pub(crate) async fn report(&mut self, report: &Report, first: bool) -> Result<usize> {
         match self.check_in(digest_bytes(report), first.then_some(report)).await? {

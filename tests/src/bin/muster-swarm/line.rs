@@ -35,6 +35,16 @@ impl Address {
         Ok(Self { target: target.to_owned(), name, origin })
     }
 
+    /// As HOST:PORT.
+    pub(crate) fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The name in the server's certificate.
+    pub(crate) fn name(&self) -> ServerName<'static> {
+        self.name.clone()
+    }
+
     /// As an origin for calls.
     pub(crate) fn origin(&self) -> http::Uri {
         self.origin.clone()

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `run` enrolls a fleet of any size and lets it report. `bench` starts a collector and a bare echo server as the yardstick,
-//! and prints ratios. Exit codes: 0 every call succeeded, 1 a call failed or an error occurred, 2 wrong usage.
+//! and prints ratios. `siege` attacks a collector's port and measures an honest host beside the attack. Exit codes: 0 every call succeeded, 1 a call failed or an error occurred, 2 wrong usage.
 
 mod agent;
 mod bench;
@@ -16,6 +16,7 @@ mod keep;
 mod line;
 mod render;
 mod run;
+mod siege;
 mod statistics;
 mod swarm;
 mod trust;
@@ -41,6 +42,8 @@ enum Verb {
     Run(Box<run::RunArgs>),
     /// Start a collector and a bare echo server, and measure one against the other.
     Bench(Box<bench::BenchArgs>),
+    /// Hold connections and uploads open, and measure the check-ins of an honest host meanwhile.
+    Siege(Box<siege::SiegeArgs>),
     /// Serve as the yardstick. `bench` starts this.
     #[command(hide = true)]
     Echo(bench::echo::EchoArgs),
@@ -64,6 +67,7 @@ fn work(cli: Cli) -> Result<bool> {
     match cli.verb {
         Verb::Run(args) => runtime.block_on(run::run(*args, &mut out)),
         Verb::Bench(args) => runtime.block_on(bench::run(*args, &mut out)),
+        Verb::Siege(args) => runtime.block_on(siege::run(*args, &mut out)),
         Verb::Echo(args) => runtime.block_on(bench::echo::serve(args)),
     }
 }
