@@ -7,6 +7,7 @@ mod host;
 mod random;
 mod renewal;
 mod restore;
+mod throttling;
 mod token;
 
 use muster_proto::model::{AccountName, InvalidId, SiteId, TokenId};
@@ -19,6 +20,7 @@ pub use caller::Caller;
 pub use host::{HostSelection, host_action};
 pub use renewal::{admin_token_renewed, server_key_renewed};
 pub use restore::restore_record;
+pub use throttling::{hosts_throttled, throttling_ended};
 pub use token::{NewEnrollment, enrollment_token_create, enrollment_token_list, enrollment_token_revoke};
 
 use crate::store::{AccountRefusal, SiteScope, StoreError};

@@ -16,6 +16,7 @@ mod editions;
 mod index;
 mod lock;
 mod prepare;
+mod retention;
 mod rules;
 mod serve;
 mod store_size;

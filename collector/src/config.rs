@@ -16,6 +16,7 @@ mod log;
 mod operators;
 mod pace;
 mod probes;
+mod retention;
 mod rules;
 mod searches;
 mod span;
@@ -37,6 +38,7 @@ pub use log::Log;
 pub use muster_proto::settings::{ConfigFault, ConfigFaults};
 pub use operators::Operators;
 pub use probes::Probes;
+pub use retention::Retention;
 pub use rules::{ActiveOrders, Rules};
 pub use searches::Searches;
 pub use span::format_span;
@@ -77,6 +79,8 @@ pub struct Settings {
     pub searches: Searches,
     /// `[editions]`: how many editions of software the store may hold.
     pub editions: Editions,
+    /// `[retention]`: how long the past of hosts is kept.
+    pub retention: Retention,
     /// `[probes]`: health and metrics.
     pub probes: Probes,
     /// `[rules]`: catalogue and orders.
@@ -104,6 +108,7 @@ struct Keys {
     budgets: Budgets,
     searches: Searches,
     editions: Editions,
+    retention: Retention,
     probes: Probes,
     rules: RulesKeys,
     pace: PaceKeys,
@@ -123,6 +128,7 @@ impl Default for Keys {
             budgets: Budgets::default(),
             searches: Searches::default(),
             editions: Editions::default(),
+            retention: Retention::default(),
             probes: Probes::default(),
             rules: RulesKeys::default(),
             pace: PaceKeys::default(),
@@ -171,6 +177,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
     keys.budgets.check(layers);
     keys.searches.check(layers);
     keys.editions.check(layers);
+    keys.retention.check(layers);
     keys.store.check(layers);
     keys.log.check(layers);
     Settings {
@@ -185,6 +192,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
         budgets: keys.budgets,
         searches: keys.searches,
         editions: keys.editions,
+        retention: keys.retention,
         probes: keys.probes,
         pace: keys.pace.settle(layers),
         drain: keys.drain.settle(layers),

@@ -22,6 +22,7 @@ pub use self::contradiction::Contradiction;
 pub use self::copy::{CopyCheck, Restoration, StoreKind};
 pub use self::decide::accounts::AccountRefusal;
 pub use self::edition_bounds::{Allowance, EditionLevel, EditionLimit, EditionTotals, HeldBack};
+pub use self::history_removal::{HistoryRemoved, HistoryStep};
 pub use self::host_query::{HostKey, HostQuery, HostSort};
 pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
 pub use self::operations::{
@@ -52,6 +53,7 @@ mod edition_bounds;
 #[cfg(test)]
 mod edition_scale_tests;
 mod fault;
+mod history_removal;
 mod host_query;
 mod judged;
 mod last_seen;
@@ -465,6 +467,13 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The text cannot be searched for, or the database fails.
     async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError>;
+
+    /// Removes the past of some hosts that has ended long ago: a step of the job that keeps to the retention. What is current
+    /// is never removed.
+    ///
+    /// # Errors
+    /// The database fails.
+    async fn history_remove(&self, step: HistoryStep) -> Result<HistoryRemoved, StoreError>;
 
     /// Builds a part of the search index: a segment of the newest sections, once they have at least `at_least`
     /// observations, or one merge of segments. Searches are correct without it, but slower.

@@ -17,6 +17,7 @@ use super::editions;
 use super::index;
 use super::lock::Lock;
 use super::prepare::{Prepared, prepare};
+use super::retention;
 use super::rules::{self, Keeper};
 use super::store_watch::StoreWatch;
 use super::{store_size, throttled};
@@ -209,10 +210,16 @@ impl Collector {
             store_size::watch(store, resources, clock, stop).await;
             "store_size"
         });
-        let (budgets, metrics) = (Arc::clone(&self.budgets), Arc::clone(&self.metrics));
-        let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
+        let (store, retention) = (Arc::clone(&self.store), self.settings.retention);
+        let (metrics, clock, stop) = (Arc::clone(&self.metrics), Arc::clone(&self.clock), self.tasks_stop.clone());
         tasks.spawn(async move {
-            throttled::watch(&budgets, &metrics, &clock, stop).await;
+            retention::remove(store, retention, metrics, clock, stop).await;
+            "retention"
+        });
+        let (budgets, metrics) = (Arc::clone(&self.budgets), Arc::clone(&self.metrics));
+        let (store, clock, stop) = (Arc::clone(&self.store), Arc::clone(&self.clock), self.tasks_stop.clone());
+        tasks.spawn(async move {
+            throttled::watch(store, &budgets, &metrics, &clock, stop).await;
             "throttled"
         });
         let (watch, stop) = (self.store_watch(), self.tasks_stop.clone());

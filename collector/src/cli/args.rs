@@ -166,6 +166,9 @@ pub(super) struct HostsFilterArgs {
     /// Show only hosts whose keys are revoked; with --quarantined, hosts of either kind
     #[arg(long)]
     pub(super) revoked: bool,
+    /// Show only hosts that have spent a budget within the last day
+    #[arg(long)]
+    pub(super) throttled: bool,
     /// Show only hosts that enrolled with this token
     #[arg(long, value_name = "TOKEN")]
     pub(super) enrolled_with: Option<TokenId>,
@@ -191,6 +194,7 @@ impl Default for HostsFilterArgs {
             silent: false,
             quarantined: false,
             revoked: false,
+            throttled: false,
             enrolled_with: None,
             sort: HostsSort::Name,
             limit: None,

@@ -147,6 +147,7 @@ const fn meaning(mark: HostMark) -> &'static str {
             "its certificate had expired before it renewed it; if that is right, end it with `muster hosts release`"
         }
         HostMark::Revoked => "an operator revoked its keys",
+        HostMark::Throttled => "it has spent a budget",
     }
 }
 

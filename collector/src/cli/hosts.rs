@@ -23,9 +23,21 @@ struct Document<'a> {
 }
 
 pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let HostsFilterArgs { order, lanes, sites, name, silent, quarantined, revoked, enrolled_with, sort, limit, after } =
-        asked;
-    let marks = [(quarantined, HostMark::Quarantined), (revoked, HostMark::Revoked)];
+    let HostsFilterArgs {
+        order,
+        lanes,
+        sites,
+        name,
+        silent,
+        quarantined,
+        revoked,
+        throttled,
+        enrolled_with,
+        sort,
+        limit,
+        after,
+    } = asked;
+    let marks = [(quarantined, HostMark::Quarantined), (revoked, HostMark::Revoked), (throttled, HostMark::Throttled)];
     let marks = marks.into_iter().filter(|(asked, _)| *asked).map(|(_, mark)| mark).collect();
     let page_asked = PageArgs { sort, limit, after };
     let filter = HostsFilter { order, lanes, sites, name, silent, marks, enrolled_with, page: page_asked };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    AccountId, Cause, Digest, EntryKind, Holder, HostId, Lane, OrderId, Role, SiteId, Timestamp, TokenId,
+    AccountId, Budget, Cause, Digest, EntryKind, Holder, HostId, Lane, OrderId, Role, SiteId, Timestamp, TokenId,
 };
 
 use super::actor::ActorId;
@@ -97,6 +97,20 @@ pub enum Entry {
     HostsRevoked(HostAction),
     /// Hosts were released from quarantine or from a revocation.
     HostsReleased(HostAction),
+    /// Hosts have spent a budget, for the first time in a day.
+    HostsThrottled {
+        /// Their ids.
+        #[serde(with = "hosts")]
+        hosts: Vec<HostId>,
+        /// The budget.
+        budget: Budget,
+    },
+    /// A day has passed since hosts had spent a budget.
+    ThrottlingEnded {
+        /// Their ids.
+        #[serde(with = "hosts")]
+        hosts: Vec<HostId>,
+    },
     /// Hosts that were judged together changed lanes, all in the same way.
     LanesChanged {
         /// Their ids.
@@ -239,6 +253,8 @@ impl Entry {
             Self::HostRekeyed { .. } => EntryKind::HostRekeyed,
             Self::HostsRevoked(_) => EntryKind::HostsRevoked,
             Self::HostsReleased(_) => EntryKind::HostsReleased,
+            Self::HostsThrottled { .. } => EntryKind::HostsThrottled,
+            Self::ThrottlingEnded { .. } => EntryKind::ThrottlingEnded,
             Self::LanesChanged { .. } => EntryKind::LanesChanged,
             Self::RulesAdopted { .. } => EntryKind::RulesAdopted,
             Self::HostReadmitted { .. } => EntryKind::HostReadmitted,
@@ -256,7 +272,9 @@ impl Entry {
                 std::slice::from_ref(host)
             }
             Self::HostsRevoked(action) | Self::HostsReleased(action) => &action.hosts,
-            Self::LanesChanged { hosts, .. } => hosts,
+            Self::LanesChanged { hosts, .. } | Self::HostsThrottled { hosts, .. } | Self::ThrottlingEnded { hosts } => {
+                hosts
+            }
             Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
             | Self::AccountCreated { .. }
@@ -288,6 +306,8 @@ impl Entry {
             | Self::HostEnrolled { .. }
             | Self::HostRekeyed { .. }
             | Self::HostReadmitted { .. }
+            | Self::HostsThrottled { .. }
+            | Self::ThrottlingEnded { .. }
             | Self::LanesChanged { .. }
             | Self::RulesAdopted { .. }
             | Self::Restored { .. }
@@ -309,6 +329,8 @@ impl Entry {
             | Self::HostRekeyed { .. }
             | Self::HostsRevoked(_)
             | Self::HostsReleased(_)
+            | Self::HostsThrottled { .. }
+            | Self::ThrottlingEnded { .. }
             | Self::LanesChanged { .. }
             | Self::RulesAdopted { .. }
             | Self::HostReadmitted { .. }

@@ -142,6 +142,10 @@ fn sentence(entry: &Entry, names: &Names) -> String {
         Entry::HostRekeyed { host, quarantined: false } => format!("new key for {}", host_name(host, names)),
         Entry::HostsRevoked(action) => format!("all keys of {}", host_action(action, names)),
         Entry::HostsReleased(action) => host_action(action, names),
+        Entry::HostsThrottled { hosts, budget } => {
+            format!("{}: {} is spent", host_list(hosts, names), budget.setting())
+        }
+        Entry::ThrottlingEnded { hosts } => host_list(hosts, names),
         Entry::HostReadmitted { host, site, issued_at, is_new } => {
             let lost = if *is_new { "host" } else { "key" };
             let issued = issued_at.whole_seconds();

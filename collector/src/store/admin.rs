@@ -9,6 +9,7 @@ mod notes;
 pub(crate) mod recorder;
 mod sites;
 pub(in crate::store) mod system_users;
+pub(crate) mod throttled;
 pub(crate) mod tokens;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,6 +77,7 @@ pub(crate) fn statements() -> Vec<&'static str> {
         notes::STATEMENTS,
         sites::STATEMENTS,
         system_users::STATEMENTS,
+        throttled::STATEMENTS,
         tokens::STATEMENTS,
     ];
     all.concat()

@@ -11,6 +11,7 @@ mod host_actions;
 mod judge_queue;
 mod kit;
 mod lists;
+mod retention;
 mod searches;
 mod size;
 mod snapshots;
@@ -34,6 +35,7 @@ pub(crate) use kit::{
     settled_under, small_fleet, snapshot, token_create,
 };
 pub(crate) use lists::*;
+pub(crate) use retention::*;
 pub(crate) use searches::*;
 pub(crate) use size::*;
 pub(crate) use snapshots::*;
@@ -69,6 +71,7 @@ macro_rules! suite {
             a_revoked_host_stays_known
             hosts_of_a_token_are_revoked_in_portions_and_released
             hosts_are_listed_and_counted_by_their_marks_and_tokens
+            a_throttled_host_is_marked_and_recorded_once_a_day
             only_hosts_of_the_callers_sites_are_changed
             a_host_and_a_key_that_a_restore_has_lost_are_readmitted
             administrative_work_is_one_transaction_with_an_actor
@@ -106,6 +109,7 @@ macro_rules! suite {
             changes_are_listed_with_their_causes
             silence_and_return_are_changes_though_check_ins_are_answered_from_memory
             gaps_older_than_the_retention_are_deleted
+            the_past_of_hosts_is_removed_when_its_retention_ends
             changes_are_paged_and_bounded_by_site
             silence_moves_only_lanes_that_yield_to_it
             lists_are_in_order_filtered_and_paged

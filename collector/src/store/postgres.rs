@@ -32,6 +32,7 @@ mod memory;
 mod migrate;
 mod pool;
 mod report;
+mod retention;
 mod row;
 mod rules;
 mod section;
@@ -76,9 +77,9 @@ use self::tls::Tls;
 use self::writer::Writer;
 use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, EditionLevel, EditionLimit, Enrolled,
-    Enrollment, HostIdentity, HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission,
-    Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError, StoreSize,
-    StoredChanges, StoredHost, StoredHostRow, matches_its_digest,
+    Enrollment, HistoryRemoved, HistoryStep, HostIdentity, HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth,
+    QueuedHost, Readmission, Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck,
+    StoreError, StoreSize, StoredChanges, StoredHost, StoredHostRow, matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -386,6 +387,12 @@ impl Store for PostgresStore {
             software::find(&lease, &self.memory, &self.intern, &self.dictionaries, query).await
         };
         self.searches.run("software_find", Read, find).await
+    }
+
+    async fn history_remove(&self, step: HistoryStep) -> Result<HistoryRemoved, StoreError> {
+        let step = &step;
+        let remove = |lease: Arc<Lease>| async move { retention::remove(&lease, step).await };
+        self.pool.run("history_remove", Write, remove).await
     }
 
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError> {

@@ -28,6 +28,7 @@ mod migrate;
 mod open;
 mod readers;
 mod report;
+mod retention;
 mod row;
 mod section;
 mod section_hits;
@@ -65,9 +66,9 @@ use self::section::Packed;
 use self::writer::Writer;
 use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, EditionLevel, EditionLimit, Enrolled,
-    Enrollment, HostIdentity, HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth, QueuedHost, Readmission,
-    Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck, StoreError, StoreSize,
-    StoredChanges, StoredHost, StoredHostRow, matches_its_digest,
+    Enrollment, HistoryRemoved, HistoryStep, HostIdentity, HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth,
+    QueuedHost, Readmission, Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck,
+    StoreError, StoreSize, StoredChanges, StoredHost, StoredHostRow, matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -290,6 +291,10 @@ impl Store for SqliteStore {
 
     async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError> {
         self.searches.read("software_find", move |sql, memory| software::find(sql, memory, &query)).await
+    }
+
+    async fn history_remove(&self, step: HistoryStep) -> Result<HistoryRemoved, StoreError> {
+        self.writer.operation("history_remove", move |context| retention::remove(context, &step)).await
     }
 
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError> {

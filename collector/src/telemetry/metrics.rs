@@ -124,6 +124,11 @@ struct BudgetLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HistoryLabel {
+    history: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReloadLabel {
     result: ReloadEnd,
 }
@@ -176,6 +181,7 @@ pub struct Metrics {
     edition_text_bytes: Gauge,
     throttlings: Family<BudgetLabel, Counter>,
     throttled_hosts: Gauge,
+    removed: Family<HistoryLabel, Counter>,
     limits: Family<SettingLabel, Gauge<f64, AtomicU64>>,
 }
 
@@ -213,6 +219,7 @@ impl Metrics {
             edition_text_bytes: Gauge::default(),
             throttlings: Family::default(),
             throttled_hosts: Gauge::default(),
+            removed: Family::default(),
             limits: Family::default(),
         };
         metrics.register();
@@ -266,6 +273,7 @@ impl Metrics {
             "Bytes of the texts in the dictionary of editions",
             self.edition_text_bytes.clone(),
         );
+        registry.register("history_removed", "Rows of the past of hosts that retention removed", self.removed.clone());
         registry.register("throttlings", "Budgets that were spent, once a host and hour", self.throttlings.clone());
         registry.register(
             "throttled_hosts",
@@ -400,6 +408,11 @@ impl Metrics {
         self.edition_text_bytes.set(i64::try_from(text_bytes).unwrap_or(i64::MAX));
     }
 
+    /// Counts rows of a history that retention removed.
+    pub fn removed(&self, history: &'static str, rows: u64) {
+        self.removed.get_or_create(&HistoryLabel { history }).inc_by(rows);
+    }
+
     /// Counts a budget that was spent.
     pub fn throttled(&self, budget: Budget) {
         self.throttlings.get_or_create(&BudgetLabel { budget: budget.name() }).inc();
@@ -457,6 +470,7 @@ mod tests {
         metrics.upload_bytes(12);
         let open = metrics.connection(ListenerName::operators);
         metrics.throttled(Budget::HostBytes);
+        metrics.removed("snapshots", 7);
         metrics.set_throttled(2);
         metrics.set_judge_queue(3, Duration::from_millis(1500));
         metrics.set_limits(&[SettingValue { setting: "agents.connections".to_owned(), value: 20_000.0 }]);
@@ -470,6 +484,7 @@ mod tests {
             "muster_connections{listener=\"operators\"} 1",
             "muster_throttlings_total{budget=\"host-bytes\"} 1",
             "muster_throttled_hosts 2",
+            "muster_history_removed_total{history=\"snapshots\"} 7",
             "muster_judge_queue_hosts 3",
             "muster_judge_queue_lag_seconds 1.5",
             "muster_limit{setting=\"agents.connections\"} 20000.0",

@@ -10,6 +10,8 @@ closed_list! {
         Quarantined = 1, "quarantined";
         /// An operator revoked its keys. It cannot report.
         Revoked = 2, "revoked";
+        /// It has spent a budget within the last day: what exceeds it is refused until the next hour.
+        Throttled = 10, "throttled";
     }
 }
 

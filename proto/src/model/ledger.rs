@@ -36,6 +36,10 @@ closed_list! {
         HostReadmitted = 14, "host-readmitted";
         /// Hosts were released from quarantine or from a revocation.
         HostsReleased = 15, "hosts-released";
+        /// Hosts have spent a budget.
+        HostsThrottled = 20, "hosts-throttled";
+        /// Hosts have spent no budget for a day.
+        ThrottlingEnded = 21, "throttling-ended";
     }
 }
 

@@ -51,6 +51,15 @@ fn a_host_that_sends_new_software_without_pause_is_throttled_and_hurts_nobody() 
         eventually("the host is counted", PATIENCE, || {
             Ok((metric(&lab, "muster_throttled_hosts ")? == 1).then_some(()))
         })?;
+        let listed = || {
+            let answer = lab.muster(&["hosts", "--throttled"])?;
+            Ok(answer.stdout.contains("hostile").then_some(()))
+        };
+        eventually("the host is listed", PATIENCE, listed)?;
+        let shown = lab.muster(&["host", "hostile"])?.stdout;
+        assert!(shown.contains("it has spent budgets.host_editions_per_hour"), "{shown}");
+        let status = lab.muster(&["status"])?.stdout;
+        assert!(status.contains("1 throttled"), "{status}");
         let mut honest = Player::enroll(&lab, "honest").await?;
         let (snapshot, sections) = snapshot_of(&["adduser", "dpkg"]);
         assert!(honest.deliver(&snapshot, &sections).await?, "an honest host is not affected");

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use muster_proto::model::{
-    AccountId, AccountName, AccountReport, EntryKind, Holder, HostActionKind, Role, SiteId, TokenId,
+    AccountId, AccountName, AccountReport, Budget, EntryKind, Holder, HostActionKind, Role, SiteId, TokenId,
 };
 
 use super::Backend;
@@ -334,6 +334,13 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
             admin::hosts::act(tx, &revoke).expect("acts");
         };
         recorded(second, Box::new(rotate)).await;
+    }
+    for second in [13, 14 + 2 * 86_400] {
+        let throttle = move |tx: &mut dyn AdminTx| {
+            admin::throttled::unmark(tx, at(second)).expect("takes marks");
+            admin::throttled::mark(tx, &[host(1), host(99)], Budget::HostBytes, at(second)).expect("marks");
+        };
+        recorded(second, Box::new(throttle)).await;
     }
     let forget = |tx: &mut dyn AdminTx| {
         assert_eq!(admin::tokens::prune(tx, at(400 * 86_400)).expect("prunes"), 2, "all but the newest");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{EntryKind, HostActionKind, HostMark, SiteId, TokenId};
+use muster_proto::model::{Budget, EntryKind, HostActionKind, HostMark, SiteId, TokenId};
 
 use super::Backend;
 use super::kit::{
@@ -10,6 +10,7 @@ use super::kit::{
     token_create, token_id,
 };
 use crate::store::admin::hosts::{HostsMeant, PORTION};
+use crate::store::admin::throttled;
 use crate::store::{AdminTx, Enrolled, HostQuery, HostSort, KeyRenewal, NewToken, SiteScope, admin};
 
 pub(crate) async fn hosts_of_a_token_are_revoked_in_portions_and_released(backend: impl Backend) {
@@ -110,4 +111,39 @@ pub(crate) async fn only_hosts_of_the_callers_sites_are_changed(backend: impl Ba
             assert_eq!(done.map(|done| done.changed.len()), expected, "{sites}");
         }
     }
+}
+
+pub(crate) async fn a_throttled_host_is_marked_and_recorded_once_a_day(backend: impl Backend) {
+    const HOUR: u64 = 3600;
+    let store = backend.open();
+    enrolled(&store, 3).await;
+    let spent = async |number, budget, seconds| {
+        let mark = move |tx: &mut dyn AdminTx| throttled::mark(tx, &[host(number), host(99)], budget, at(seconds));
+        admin::write(store.as_ref(), "mark", acting(seconds), mark).await.expect("marks");
+    };
+    let ended = async |seconds| {
+        let unmark = move |tx: &mut dyn AdminTx| throttled::unmark(tx, at(seconds));
+        admin::write(store.as_ref(), "unmark", acting(seconds), unmark).await.expect("takes marks")
+    };
+    let marks = async |n| store.host_get(host(n)).await.expect("gets").expect("there").marks;
+    for hour in 1..=20 {
+        assert_eq!(ended(hour * HOUR).await, 0);
+        spent(1, Budget::HostEditions, hour * HOUR).await;
+        spent(2, Budget::HostBytes, hour * HOUR).await;
+    }
+    let first = marks(1).await;
+    assert_eq!((first[0].mark, first[0].since), (HostMark::Throttled, at(HOUR)), "since the first time");
+    assert!(first[0].reason.starts_with("it has spent budgets.host_editions_per_hour;"), "{:?}", first[0].reason);
+    assert_eq!(marks(3).await, []);
+    let count = move |tx: &mut dyn AdminTx| admin::hosts::count(tx, &SiteScope::All);
+    let counts = admin::read(store.as_ref(), "counts", count).await.expect("counts");
+    assert_eq!(counts, BTreeMap::from([(HostMark::Throttled, 2)]));
+    // A day later the mark is set anew for the one that goes on, and the other one loses it.
+    assert_eq!(ended(26 * HOUR).await, 2);
+    spent(1, Budget::HostBytes, 26 * HOUR).await;
+    assert_eq!((marks(1).await[0].since, marks(2).await), (at(26 * HOUR), Vec::new()));
+    let kinds: Vec<EntryKind> = ledger(&store, 0, 1_000).await.iter().map(|row| row.entry.kind()).collect();
+    let (set, ended) = (EntryKind::HostsThrottled, EntryKind::ThrottlingEnded);
+    assert_eq!(kinds[kinds.len() - 4..], [set, set, ended, set], "one for each budget and day");
+    assert_healthy(&store).await;
 }
