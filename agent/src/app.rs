@@ -26,6 +26,7 @@ pub use state_files::{
 };
 
 use crate::config::Settings;
+use crate::os::access::AccessError;
 use crate::scan::{ScanMemory, ScanOptions};
 use crate::sources::root::RootError;
 use crate::uplink::{ConnectError, TlsError, UplinkError};
@@ -37,6 +38,9 @@ pub enum AppError {
     /// The state directory or something in it cannot be used.
     #[error("cannot use the state directory")]
     StateFile(#[from] StateFileError),
+    /// Others can read or change what belongs to the agent.
+    #[error("the agent's files are not safe")]
+    Access(#[from] AccessError),
     /// Another agent process uses the state directory.
     #[error("another agent is running in {0}")]
     Busy(String),
@@ -75,9 +79,10 @@ impl AppError {
     pub fn advice(&self) -> Option<Cow<'static, str>> {
         let fixed = match self {
             Self::NotEnrolled(state_dir) => return Some(enroll_command(state_dir).into()),
+            Self::Access(error) => return error.advice().map(Cow::Owned),
             Self::Busy(_) => Some("stop the service, or use another --state-dir"),
             Self::Uplink(error) => error.advice(),
-            Self::Enroll(error) => error.advice(),
+            Self::Enroll(error) => return error.advice(),
             Self::StateFile(_)
             | Self::Root(_)
             | Self::Identity(_)

@@ -143,7 +143,7 @@ fn advice(error: &anyhow::Error) -> impl Iterator<Item = String> {
         let app = cause.downcast_ref::<AppError>().and_then(AppError::advice);
         let enroll = || cause.downcast_ref::<EnrollError>().and_then(EnrollError::advice);
         let uplink = || cause.downcast_ref::<UplinkError>().and_then(UplinkError::advice);
-        app.or_else(|| enroll().or_else(uplink).map(Cow::Borrowed)).map(Cow::into_owned)
+        app.or_else(enroll).or_else(|| uplink().map(Cow::Borrowed)).map(Cow::into_owned)
     });
     let consequence = error.downcast_ref::<once::Undelivered>().map(once::Undelivered::consequence);
     action.into_iter().chain(consequence)

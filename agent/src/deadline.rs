@@ -214,6 +214,23 @@ pub async fn run_async<T: Send + 'static>(
     }
 }
 
+/// Runs work that ends by itself on its own thread, without holding up the async runtime. The runtime's own threads for such
+/// work are few, and may all wait for a name server.
+///
+/// # Errors
+/// It panicked, or the system gave it no thread.
+pub async fn on_thread<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Unfinished> {
+    let (sender, answer) = oneshot::channel();
+    let working = move || drop(sender.send(work()));
+    if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(working) {
+        tracing::error!(thread = name, error = %error, "cannot start a thread");
+    }
+    answer.await.map_err(|_| Unfinished::Aborted)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

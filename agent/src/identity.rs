@@ -17,7 +17,7 @@ use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 
 use crate::os;
 
-pub use user_key::{temporary_user_key, user_key};
+pub use user_key::{temporary_user_key, user_key, user_key_file};
 
 const FORMAT: u32 = 1;
 

@@ -3,6 +3,7 @@
 //!
 //! This is a platform-neutral interface over one file per system. Only this module and `sources` may use `cfg(target_os)`.
 
+pub mod access;
 pub mod memory;
 pub mod notify;
 pub mod service;

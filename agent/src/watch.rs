@@ -11,10 +11,12 @@ mod wake_budget;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::deadline::{self, StuckWork};
 use crate::os::notify::{Notice, Notifier, WatchError, WatchId};
 use crate::sources::is_absent;
 use crate::sources::places::Place;
@@ -27,6 +29,9 @@ use wake_budget::WakeBudget;
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Limit of watched subdirectories per tree; real machines have a few dozen.
 const TREE_DIRECTORIES: usize = 256;
+/// How many directories that do not answer one arming waits for. The first arming comes before the service is ready, and its
+/// manager waits for 90 seconds.
+const HUNG_AT_ONCE: usize = 4;
 /// Limit of places listed as unwatched; further ones are counted.
 const FAULTS_LISTED: usize = 16;
 
@@ -60,7 +65,9 @@ impl Summary {
 /// Watches the places of one machine.
 #[derive(Debug)]
 pub struct Watch {
-    notifier: Option<Notifier>,
+    notifier: Option<Arc<Notifier>>,
+    /// Directories that have not answered, each with what its thread holds.
+    hung: Vec<(String, Weak<Mutex<Armed>>)>,
     filters: BTreeMap<WatchId, NameFilter>,
     summary: Summary,
     wake_budget: WakeBudget,
@@ -72,6 +79,7 @@ impl Watch {
     pub fn new(now: Instant) -> Self {
         Self {
             notifier: None,
+            hung: Vec::new(),
             filters: BTreeMap::new(),
             summary: Summary::default(),
             wake_budget: WakeBudget::full(now.into_std()),
@@ -84,9 +92,10 @@ impl Watch {
         &self.summary
     }
 
-    /// Watches these places of the root as far as possible, and forgets earlier changes.
-    pub fn arm(&mut self, root: &Root, places: &[Place]) {
-        let notifier = match self.notifier.take().map_or_else(Notifier::open, Ok) {
+    /// Watches these places of the root as far as possible, and forgets earlier changes. Closes the root. A directory that
+    /// does not answer is listed as unwatched with everything below it, and not tried again while its thread waits.
+    pub fn arm(&mut self, root: Root, places: &[Place]) {
+        let notifier = match self.notifier.take().map_or_else(|| Notifier::open().map(Arc::new), Ok) {
             Ok(notifier) => notifier,
             Err(error) => {
                 self.filters.clear();
@@ -95,11 +104,11 @@ impl Watch {
                 return;
             }
         };
-        let mut arming = Arming { notifier: &notifier, filters: BTreeMap::new(), summary: Summary::default() };
         // Events up to now are older than the scan that follows.
         let broken = notifier.take().err();
-        arming.all(root, &Plan::of(places));
-        let Arming { filters, mut summary, .. } = arming;
+        let root = Arc::new(root);
+        let Armed { filters, mut summary, .. } = self.armed(&notifier, &root, &Arc::new(Plan::of(places)));
+        root.close();
         // After the new watches are added: a directory in both plans keeps its watch, and no event is lost.
         for number in self.filters.keys().filter(|number| !filters.contains_key(number)) {
             notifier.remove(*number);
@@ -114,6 +123,32 @@ impl Watch {
                 None
             }
         };
+    }
+
+    /// Goes through the plan on a thread, and on another one after each directory that does not answer.
+    fn armed(&mut self, notifier: &Arc<Notifier>, root: &Arc<Root>, plan: &Arc<Plan>) -> Armed {
+        self.hung.retain(|(_, thread)| thread.strong_count() > 0);
+        let mut armed = Armed::default();
+        for (directory, _) in &self.hung {
+            armed.give_up(directory);
+        }
+        for _ in 0..=HUNG_AT_ONCE {
+            let state = Arc::new(Mutex::new(armed.clone()));
+            let arming = Arming { notifier: Arc::clone(notifier), root: Arc::clone(root), armed: Arc::clone(&state) };
+            let plan_of_thread = Arc::clone(plan);
+            let work = move || arming.all(&plan_of_thread);
+            let done = deadline::run("watch", deadline::OWN_FILES, &StuckWork::default(), work);
+            armed = lock(&state).clone();
+            if done.is_ok() {
+                return armed;
+            }
+            let directory = plan.directories().nth(armed.at).map_or("/", |(directory, _)| directory).to_owned();
+            armed.give_up(&directory);
+            armed.at += 1;
+            self.hung.push((directory, Arc::downgrade(&state)));
+        }
+        armed.summary.add_unwatched("later places", "too many directories do not answer");
+        armed
     }
 
     /// Waits until something has changed, no further change has followed for a moment, and the wake budget allows a scan. May
@@ -162,34 +197,62 @@ impl Watch {
     }
 }
 
-/// The state of one arming.
-struct Arming<'a> {
-    notifier: &'a Notifier,
+/// The result of an arming so far.
+#[derive(Debug, Clone, Default)]
+struct Armed {
     filters: BTreeMap<WatchId, NameFilter>,
     summary: Summary,
+    /// Directories that do not exist or cannot be watched. Nothing below them is tried.
+    absent: Vec<String>,
+    /// The directory of the plan that is tried.
+    at: usize,
 }
 
-impl Arming<'_> {
-    fn all(&mut self, root: &Root, plan: &Plan) {
-        let mut absent: Vec<&str> = Vec::new();
-        for (directory, filter) in plan.directories() {
-            // Its parents are watched, so the agent wakes when it appears.
-            if absent.iter().any(|missing| is_below(directory, missing)) {
-                continue;
+impl Armed {
+    fn give_up(&mut self, directory: &str) {
+        self.summary.add_unwatched(directory, "it does not answer");
+        self.absent.push(directory.to_owned());
+    }
+}
+
+fn lock(armed: &Mutex<Armed>) -> MutexGuard<'_, Armed> {
+    armed.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A thread that arms. The lock is never held while a directory is asked.
+struct Arming {
+    notifier: Arc<Notifier>,
+    root: Arc<Root>,
+    armed: Arc<Mutex<Armed>>,
+}
+
+impl Arming {
+    fn all(&self, plan: &Plan) {
+        let first = lock(&self.armed).at;
+        for (at, (directory, filter)) in plan.directories().enumerate().skip(first) {
+            {
+                let mut armed = lock(&self.armed);
+                armed.at = at;
+                // Its parents are watched, so the agent wakes when it appears.
+                if armed.absent.iter().any(|missing| missing == directory || is_below(directory, missing)) {
+                    continue;
+                }
             }
-            match self.one(root, directory, filter) {
+            let watched = self.one(directory, filter);
+            let mut armed = lock(&self.armed);
+            match watched {
                 Ok(true) => {}
-                Ok(false) => absent.push(directory),
+                Ok(false) => armed.absent.push(directory.to_owned()),
                 Err(WatchError::Limit) => {
-                    self.summary
-                        .add_unwatched(&format!("{directory} and later places"), &WatchError::Limit.to_string());
+                    let places = format!("{directory} and later places");
+                    armed.summary.add_unwatched(&places, &WatchError::Limit.to_string());
                     return;
                 }
                 Err(error) => {
-                    self.summary.add_unwatched(directory, &error.to_string());
+                    armed.summary.add_unwatched(directory, &error.to_string());
                     if error == WatchError::Remote {
                         // Everything below is on the same file system; one message is enough.
-                        absent.push(directory);
+                        armed.absent.push(directory.to_owned());
                     }
                 }
             }
@@ -197,8 +260,8 @@ impl Arming<'_> {
     }
 
     /// Watches one directory. Returns whether it exists.
-    fn one(&mut self, root: &Root, directory: &str, filter: &NameFilter) -> Result<bool, WatchError> {
-        let opened = match root.directory(directory) {
+    fn one(&self, directory: &str, filter: &NameFilter) -> Result<bool, WatchError> {
+        let opened = match self.root.directory(directory) {
             Ok(opened) => opened,
             Err(error) if is_absent(&error) => return Ok(false),
             Err(error) => return Err(WatchError::Refused(error.kind())),
@@ -206,22 +269,22 @@ impl Arming<'_> {
         // The watch comes before the listing below, so a directory that is created in between wakes the agent.
         let number = self.notifier.add(&opened)?;
         // Two paths may lead to the same directory.
-        self.filters.entry(number).or_default().add(filter);
+        lock(&self.armed).filters.entry(number).or_default().add(filter);
         if filter.below {
-            self.below(root, directory)?;
+            self.below(directory)?;
         }
         Ok(true)
     }
 
-    fn below(&mut self, root: &Root, directory: &str) -> Result<(), WatchError> {
+    fn below(&self, directory: &str) -> Result<(), WatchError> {
         // The source reports a directory that cannot be listed; here it is only not watched.
-        let entries = root.list(directory).map_err(|error| WatchError::Refused(error.kind()))?;
+        let entries = self.root.list(directory).map_err(|error| WatchError::Refused(error.kind()))?;
         let inner: Vec<_> = entries.iter().filter(|entry| entry.is_directory).collect();
         for entry in inner.iter().take(TREE_DIRECTORIES) {
-            self.one(root, &format!("{directory}/{}", entry.name), &NameFilter::everything())?;
+            self.one(&format!("{directory}/{}", entry.name), &NameFilter::everything())?;
         }
         if inner.len() > TREE_DIRECTORIES {
-            self.summary.add_unwatched(
+            lock(&self.armed).summary.add_unwatched(
                 directory,
                 &format!("only {TREE_DIRECTORIES} of its {} subdirectories are watched", inner.len()),
             );

@@ -5,6 +5,7 @@ mod descriptors;
 mod full_store;
 mod hung_disk;
 mod listeners;
+mod memory;
 mod searches;
 mod settings;
 mod tokens;

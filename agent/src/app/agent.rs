@@ -5,8 +5,9 @@ use muster_proto::error_chain;
 use muster_proto::model::{Digest, Losses, Pace, RefusalClass, Timestamp, Watchlist};
 
 use super::state_files::{self, StateFileError};
-use super::{AppError, enrollment, now, scan_options};
+use super::{AppError, EnrollError, enrollment, now, scan_options};
 use crate::config::{Settings, WatchlistPolicy};
+use crate::deadline::{self, StuckWork};
 use crate::identity::{Identity, IdentityStore};
 use crate::scan::{ScanMemory, ScanResult, scan_root};
 use crate::schedule;
@@ -76,6 +77,20 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// As [`Self::open`], while the disk of the state directory may not answer.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or the directory does not answer.
+    pub async fn open_in_time(settings: Settings) -> Result<Self, AppError> {
+        let dir = settings.state_dir.clone();
+        let open = move || {
+            deadline::reading(&settings.state_dir.to_string_lossy());
+            Self::open(settings)
+        };
+        let opened = deadline::run_async("state", deadline::OWN_FILES, &StuckWork::default(), open).await;
+        opened.map_err(|unfinished| StateFileError { path: dir, source: unfinished.into() })?
+    }
+
     /// Locks and opens the state directory.
     ///
     /// # Errors
@@ -83,6 +98,7 @@ impl Agent {
     pub fn open(settings: Settings) -> Result<Self, AppError> {
         let dir = &settings.state_dir;
         crate::os::make_private_dir(dir).map_err(|source| StateFileError { path: dir.clone(), source })?;
+        state_files::check_access(dir)?;
         let path = state_files::lock_file(dir);
         let lock = crate::os::lock(&path).map_err(|source| {
             if source.kind() == std::io::ErrorKind::WouldBlock {
@@ -188,7 +204,7 @@ impl Agent {
         let options = scan_options(&self.settings, self.watchlist.clone(), self.memory.clone());
         let observed_at = self.now();
         // On this thread the scan would block the signals and the watchdog, which run on the same runtime.
-        let scan = tokio::task::spawn_blocking(move || scan_root(root, &options));
+        let scan = deadline::on_thread("scan", move || scan_root(root, &options));
         let delivery = delivery_of(scan.await.map_err(|_| AppError::ScanAborted)?, observed_at);
         let label = delivery.digest().to_string();
         // The same snapshot again replaces nothing, so nothing is lost yet.
@@ -400,7 +416,9 @@ impl Agent {
 
     async fn enroll_automatically(&self, previous: Option<Identity>) -> Result<Identity, AppError> {
         if let Some(path) = &self.settings.token_file {
-            let token = enrollment::read_token(path)?;
+            let path = path.clone();
+            let read = deadline::on_thread("token", move || enrollment::read_token(&path));
+            let token = read.await.map_err(EnrollError::Machine)??;
             // The service enrolls the machine on which it runs; `enroll --root` enrolls another one.
             let root = Root::running_system()?;
             return Ok(enrollment::enroll(&self.settings, &token, root, self.now()).await?);

@@ -1,5 +1,6 @@
 //! Enrollment: by the verb `enroll`, or automatically with the token file in the settings.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -12,6 +13,7 @@ use crate::config::Settings;
 use crate::deadline::{self, StuckWork, Unfinished};
 use crate::identity::{self, Identity, IdentityError, IdentityStore};
 use crate::os;
+use crate::os::access::{self, AccessError, Others};
 use crate::scan::{self, ScanOptions};
 use crate::sources::root::{Root, RootError};
 use crate::uplink::{self, ConnectError, Target, UplinkError};
@@ -49,6 +51,9 @@ pub enum EnrollError {
         #[source]
         source: io::Error,
     },
+    /// Others can read or change the token or the state directory.
+    #[error("the agent's files are not safe")]
+    Access(#[from] AccessError),
     /// The identity cannot be used.
     #[error("cannot use this host's identity")]
     Identity(#[from] IdentityError),
@@ -74,15 +79,17 @@ pub enum EnrollError {
 impl EnrollError {
     /// What to do about it, if a person can do something.
     #[must_use]
-    pub const fn advice(&self) -> Option<&'static str> {
-        match self {
+    pub fn advice(&self) -> Option<Cow<'static, str>> {
+        let fixed = match self {
+            Self::Access(error) => return error.advice().map(Cow::Owned),
             Self::Token { .. } => Some("copy the whole line that `muster tokens create` printed"),
             Self::Refused { class, .. } => UplinkError::refusal_advice(*class),
             Self::Uplink(error) => error.advice(),
             Self::NoCollector => Some("use --collector URL, or set `collector` in the configuration file"),
             Self::File { .. } | Self::StateDir { .. } | Self::Identity(_) | Self::Root(_) => None,
             Self::Machine(_) => Some("check the disk that does not answer, then enroll again"),
-        }
+        };
+        fixed.map(Cow::Borrowed)
     }
 }
 
@@ -114,7 +121,19 @@ pub fn read_token(path: &Path) -> Result<EnrollmentToken, EnrollError> {
     if path == Path::new("-") {
         io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(failed)?;
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
+        let file = path.to_owned();
+        let read = move || -> io::Result<(Vec<u8>, Result<(), AccessError>)> {
+            deadline::reading(&file.to_string_lossy());
+            let mut bytes = Vec::new();
+            let access = access::check_mode(&file, Others::GroupReads);
+            std::fs::File::open(&file)?.take(limit).read_to_end(&mut bytes)?;
+            Ok((bytes, access))
+        };
+        // A pipe without a writer never answers, nor does a dead disk.
+        let read = deadline::run("token", deadline::OWN_FILES, &STUCK, read);
+        let access;
+        (bytes, access) = read.map_err(io::Error::from).and_then(|read| read).map_err(failed)?;
+        access?;
     }
     let text = String::from_utf8_lossy(&bytes);
     text.parse().map_err(|source| EnrollError::Token { path: path.to_owned(), source })
@@ -139,6 +158,7 @@ pub async fn enroll(
     let target = Target::parse(&collector)?.through(settings.proxy.as_ref());
     let state_dir = &settings.state_dir;
     os::make_private_dir(state_dir).map_err(|source| EnrollError::StateDir { path: state_dir.clone(), source })?;
+    state_files::check_access(state_dir)?;
     let number = match &previous {
         None => 1,
         // A revoked key stays revoked, and another collector gets another key.

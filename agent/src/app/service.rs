@@ -13,6 +13,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, tim
 
 use super::{Agent, AppError, chance, state_files};
 use crate::config::{ConfigFaults, Settings};
+use crate::deadline;
 use crate::os;
 use crate::os::signals::{Signal, Signals};
 use crate::os::supervisor::Supervisor;
@@ -24,8 +25,11 @@ use crate::watch::{Summary, Watch};
 
 /// How long a turn may continue after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(10);
-/// A turn that takes longer is considered hung: the watchdog is no longer fed and systemd restarts the service.
-const TURN_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// A delivery that takes longer is considered hung: the watchdog is no longer fed and systemd restarts the service.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// How many times the time limit of a source a turn may take apart from its delivery: two scans, each with os-release before
+/// the sources, and as long again on a busy machine.
+const SCAN_LIMITS: u32 = 4;
 
 /// Reloads the settings from the same sources.
 pub type Reload = Box<dyn Fn() -> Result<Settings, ConfigFaults>>;
@@ -44,7 +48,7 @@ pub async fn run(settings: Settings, root: Option<PathBuf>, reload: Reload) -> R
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         interval
     });
-    let agent = Agent::open(settings)?;
+    let agent = Agent::open_in_time(settings).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         state_dir = %agent.settings().state_dir.display(),
@@ -82,7 +86,9 @@ enum Next {
 
 impl Service {
     async fn run(mut self) -> Result<(), AppError> {
-        self.arm()?;
+        if self.arm().await?.is_none() {
+            return Ok(());
+        }
         self.supervisor.ready(&self.status());
         let mut next = Next::Scan { woken: false };
         while let Next::Scan { woken } = next {
@@ -90,20 +96,37 @@ impl Service {
             os::memory::give_back();
             tracing::debug!(pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "waiting");
             next = self.wait(pause).await;
-            if next != Next::End {
-                self.arm()?;
+            if next != Next::End && self.arm().await?.is_none() {
+                break;
             }
         }
         Ok(())
     }
 
-    /// Arms the watch. This comes before the scan, so that a change during the scan wakes the agent again.
-    fn arm(&mut self) -> Result<(), RootError> {
-        let root = open_root(self.root.as_ref())?;
-        self.watch.arm(&root, &sources::watch_places(self.agent.watchlist()));
+    /// Arms the watch. This comes before the scan, so that a change during the scan wakes the agent again. `None` when the
+    /// service must stop.
+    async fn arm(&mut self) -> Result<Option<()>, AppError> {
+        let places = sources::watch_places(self.agent.watchlist());
+        let mut watch = std::mem::replace(&mut self.watch, Watch::new(Instant::now()));
+        let root = self.root.clone();
+        // Directories may be on a disk that does not answer.
+        let armed = deadline::on_thread("watch", move || {
+            watch.arm(open_root(root.as_ref())?, &places);
+            Ok::<_, RootError>(watch)
+        });
+        let Self { signals, supervisor, watchdog, reload_wanted, .. } = self;
+        let mut attendant = Attendant { signals, supervisor, watchdog, reload_wanted, drain: Duration::ZERO };
+        let Some(armed) = attendant.attend(DELIVERY_LIMIT, armed).await else { return Ok(None) };
+        self.watch = armed.map_err(|_| AppError::ScanAborted)??;
+        self.save_summary();
+        Ok(Some(()))
+    }
+
+    /// Logs and saves what is watched, if it has changed.
+    fn save_summary(&mut self) {
         let summary = self.watch.summary();
         if self.summary.as_ref() == Some(summary) {
-            return Ok(());
+            return;
         }
         if summary.is_complete() {
             tracing::info!(watch.directories = summary.directories, "watching all scanned places for changes");
@@ -119,31 +142,17 @@ impl Service {
             tracing::warn!(error = %error_chain(&error), "cannot save the watch summary for `status`");
         }
         self.summary = Some(summary.clone());
-        Ok(())
     }
 
     /// One scan and its delivery. Returns how long to wait afterwards, or `None` when the service must stop.
     async fn turn(&mut self, woken: bool) -> Result<Option<Duration>, AppError> {
-        let root = open_root(self.root.as_ref())?;
-        let work = turn(&mut self.agent, &mut self.schedule, root, woken);
-        tokio::pin!(work);
-        let started = Instant::now();
-        loop {
-            tokio::select! {
-                pause = &mut work => return pause.map(Some),
-                signal = self.signals.next() => match signal {
-                    Signal::Reload => self.reload_wanted = true,
-                    Signal::End(name) => {
-                        log_stop(&self.supervisor, name);
-                        if timeout(DRAIN, work).await.is_err() {
-                            tracing::warn!(limit_s = DRAIN.as_secs(), "the delivery was not acknowledged in time; the snapshot stays in the spool");
-                        }
-                        return Ok(None);
-                    }
-                },
-                () = watchdog_tick(&mut self.watchdog) => if started.elapsed() < TURN_LIMIT { self.supervisor.alive() },
-            }
-        }
+        let given = self.root.clone();
+        let root = deadline::on_thread("root", move || open_root(given.as_ref()));
+        let root = root.await.map_err(|_| AppError::ScanAborted)??;
+        let limit = DELIVERY_LIMIT + self.agent.settings().scan_time_limit * SCAN_LIMITS;
+        let Self { agent, schedule, signals, supervisor, watchdog, reload_wanted, .. } = self;
+        let mut attendant = Attendant { signals, supervisor, watchdog, reload_wanted, drain: DRAIN };
+        attendant.attend(limit, turn(agent, schedule, root, woken)).await.transpose()
     }
 
     async fn wait(&mut self, pause: Duration) -> Next {
@@ -200,6 +209,40 @@ impl Service {
     fn status(&self) -> String {
         let directories = self.watch.summary().directories;
         format!("watching {directories} directories; {} snapshots wait for the collector", self.agent.waiting())
+    }
+}
+
+/// Serves signals and the watchdog while the service works.
+struct Attendant<'a> {
+    signals: &'a mut Signals,
+    supervisor: &'a Supervisor,
+    watchdog: &'a mut Option<Interval>,
+    reload_wanted: &'a mut bool,
+    /// How long the work may continue after SIGTERM.
+    drain: Duration,
+}
+
+impl Attendant<'_> {
+    /// The result of the work; `None` when the service must stop. Work over its limit is considered hung.
+    async fn attend<T>(&mut self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(work);
+        let started = Instant::now();
+        loop {
+            tokio::select! {
+                done = &mut work => return Some(done),
+                signal = self.signals.next() => match signal {
+                    Signal::Reload => *self.reload_wanted = true,
+                    Signal::End(name) => {
+                        log_stop(self.supervisor, name);
+                        if !self.drain.is_zero() && timeout(self.drain, work).await.is_err() {
+                            tracing::warn!(limit_s = self.drain.as_secs(), "the delivery was not acknowledged in time; the snapshot stays in the spool");
+                        }
+                        return None;
+                    }
+                },
+                () = watchdog_tick(self.watchdog) => if started.elapsed() < limit { self.supervisor.alive() },
+            }
+        }
     }
 }
 

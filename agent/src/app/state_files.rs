@@ -8,8 +8,9 @@ use muster_proto::model::{Digest, Watchlist};
 
 use crate::config::{Settings, WatchlistPolicy};
 use crate::deadline;
-use crate::identity::{Identity, IdentityError, IdentityStore};
+use crate::identity::{self, Identity, IdentityError, IdentityStore};
 use crate::os;
+use crate::os::access::{self, AccessError, Others};
 use crate::sources::watchlist::{self, WatchlistFile};
 use crate::spool::Bounds;
 use crate::watch::Summary;
@@ -21,6 +22,27 @@ pub struct StateFileError {
     pub(super) path: PathBuf,
     #[source]
     pub(super) source: io::Error,
+}
+
+/// Checks that nobody else can read the secrets of a state directory or change anything in it. What does not exist yet is
+/// created for its owner only.
+///
+/// # Errors
+/// Something is too open; the advice has the command that closes it.
+pub(super) fn check_access(state_dir: &Path) -> Result<(), AccessError> {
+    let check =
+        |path: &Path, others| access::check_mode(path, others).and_then(|()| access::check_owner(path, state_dir));
+    check(&identity::user_key_file(state_dir), Others::Nothing)?;
+    let (identity, spool) = (state_dir.join("identity"), state_dir.join("spool"));
+    for (folder, others) in [(state_dir, Others::Read), (&identity, Others::Nothing), (&spool, Others::Nothing)] {
+        // What is in a folder that others may write can be replaced, whatever its own mode.
+        check(folder, Others::Read)?;
+        let Ok(entries) = std::fs::read_dir(folder) else { continue };
+        for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())) {
+            check(&entry.path(), others)?;
+        }
+    }
+    Ok(())
 }
 
 /// This host's identity; `None` before enrollment.

@@ -326,7 +326,7 @@ fn check_watches(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
     }
     let mut watch = Watch::new(Instant::now());
     // Tried here, because only arming shows what the limits of this machine allow.
-    watch.arm(&Root::running_system()?, &sources::watch_places(&app::current_watchlist(settings)));
+    watch.arm(Root::running_system()?, &sources::watch_places(&app::current_watchlist(settings)));
     let summary = watch.summary();
     let verb = if running { "watching" } else { "can watch" };
     let watched = format!("{verb} {} directories", summary.directories);

@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
 }
 
 async fn scan_and_deliver(settings: Settings, root: Root) -> anyhow::Result<DeliverySummary> {
-    let mut agent = Agent::open(settings)?;
+    let mut agent = Agent::open_in_time(settings).await?;
     let result = agent.scan_and_deliver(root).await;
     result.map_err(|error| match (error, agent.waiting()) {
         // The snapshot is safe, so this failure must not read like a loss.

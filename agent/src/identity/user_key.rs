@@ -2,7 +2,7 @@
 //! pseudonyms from then on; nothing else happens.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::IdentityError;
 use crate::os;
@@ -14,7 +14,7 @@ const FILE: &str = "users.key";
 /// # Errors
 /// The file cannot be read or written, or the system has no randomness.
 pub fn user_key(state_dir: &Path) -> Result<[u8; 32], IdentityError> {
-    let path = state_dir.join(FILE);
+    let path = user_key_file(state_dir);
     match std::fs::read(&path) {
         Ok(bytes) => {
             if let Ok(key) = <[u8; 32]>::try_from(bytes.as_slice()) {
@@ -27,6 +27,12 @@ pub fn user_key(state_dir: &Path) -> Result<[u8; 32], IdentityError> {
     let key = temporary_user_key()?;
     os::write_private(&path, &key).map_err(|source| IdentityError::Write { path, source })?;
     Ok(key)
+}
+
+/// Where the secret is.
+#[must_use]
+pub fn user_key_file(state_dir: &Path) -> PathBuf {
+    state_dir.join(FILE)
 }
 
 /// A secret that is not saved, for a scan that is only printed.

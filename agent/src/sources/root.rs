@@ -145,9 +145,10 @@ impl Storage for OpenFile {
 }
 
 /// Limits of one directory listing: entries, and bytes of their names. dpkg's largest has 30,000 entries with 40 bytes
-/// each; a directory with a million names is an attack on the agent's memory.
-const ENTRIES: usize = 262_144;
-const NAME_BYTES: usize = 8 * 1024 * 1024;
+/// each; a directory with a million names is an attack on the agent's memory. At the limit a listing takes 6 MiB, and several
+/// sources list at once.
+const ENTRIES: usize = 65_536;
+const NAME_BYTES: usize = 4 * 1024 * 1024;
 
 /// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,7 +7,6 @@ use crate::sources::places::Reach;
 
 struct Fixture {
     dir: tempfile::TempDir,
-    root: Root,
     places: Vec<Place>,
     watch: Watch,
 }
@@ -15,15 +14,14 @@ struct Fixture {
 impl Fixture {
     fn of(places: &[(&str, Reach)]) -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let root = Root::below(dir.path()).expect("a root");
         let places = places.iter().map(|(path, reach)| Place { path: (*path).to_owned(), reach: *reach }).collect();
-        let mut fixture = Self { dir, root, places, watch: Watch::new(Instant::now()) };
+        let mut fixture = Self { dir, places, watch: Watch::new(Instant::now()) };
         fixture.arm();
         fixture
     }
 
     fn arm(&mut self) {
-        self.watch.arm(&self.root, &self.places);
+        self.watch.arm(Root::below(self.dir.path()).expect("a root"), &self.places);
     }
 
     fn path(&self, path: &str) -> std::path::PathBuf {

@@ -8,11 +8,15 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use muster_proto::model::{CaPin, EnrollmentToken, TokenId, TokenSecret};
+use muster_tests::eventually::eventually;
 use muster_tests::hung::Machine;
+use muster_tests::lab::write_owner_only;
 use muster_tests::left_out::left_out;
-use muster_tests::process::Answer;
+use muster_tests::process::{Answer, Process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -252,6 +256,54 @@ fn a_scan_goes_on_if_nothing_in_etc_answers() -> Result<()> {
     assert_eq!(outcomes["dpkg"], ("found", ""));
     assert_eq!(outcomes["systemd-units"].0, "timed-out");
     assert!(outcomes["host"].1.starts_with("timed out after 1 s while reading /etc/os-release"), "{outcomes:?}");
+    Ok(())
+}
+
+/// Waits for a line of the service with all these texts.
+fn line(service: &Process, texts: &[&str]) -> Result<String> {
+    let whole = || service.output();
+    let found = |log: String| log.lines().find(|line| texts.iter().all(|text| line.contains(text))).map(str::to_owned);
+    eventually(&format!("a line with {texts:?}"), Duration::from_secs(120), || Ok(found(whole()))).with_context(whole)
+}
+
+#[test]
+fn the_service_goes_on_and_can_be_stopped_while_places_do_not_answer() -> Result<()> {
+    let folder = folder()?;
+    let test = "the_service_goes_on_and_can_be_stopped_while_places_do_not_answer";
+    let Some(machine) = machine(&folder, test)? else { return Ok(()) };
+    // Nobody listens at this port, so the service tries again and again.
+    let settings = format!("collector = \"https://127.0.0.1:1\"\ntoken_file = \"/token/file\"\n{SETTINGS}");
+    std::fs::write(machine.file("/state/agent.toml"), settings)?;
+    std::fs::create_dir(machine.file("/token"))?;
+    let token = EnrollmentToken {
+        id: TokenId::new("slow")?,
+        secret: TokenSecret::from_random([7; 32]),
+        ca_pin: CaPin::from_bytes([7; 32]),
+    };
+    write_owner_only(&machine.file("/token/file"), &token.to_string())?;
+    let arguments = ["run", "--state-dir", "/state", "--config", "/state/agent.toml"];
+    let start = |hung: &[&str], log: &str| Process::start(machine.command(hung, &arguments), &folder.path().join(log));
+
+    let hung = ["/var/lib/dpkg", "/etc/systemd/system"];
+    let mut service = start(&hung, "log")?;
+    for place in hung {
+        line(&service, &["some places cannot be watched", &format!("{place}: it does not answer")])?;
+    }
+    // The scan has ended, although two of its places do not answer.
+    line(&service, &["the delivery failed", "\"spool.entries\":1"])?;
+    assert_eq!(service.stop(Duration::from_secs(60))?.code(), Some(0), "{}", service.output());
+
+    for place in ["/token", "/etc/machine-id"] {
+        std::fs::write(machine.file("/etc/machine-id"), "0123456789abcdef0123456789abcdef")?;
+        let mut service = start(&[place], &place.replace('/', "-"))?;
+        line(&service, &["the delivery failed", "timed out after", &format!("while reading {place}")])?;
+        assert_eq!(service.stop(Duration::from_secs(60))?.code(), Some(0), "{}", service.output());
+    }
+
+    // Without its state the service cannot work, and says so.
+    let mut service = start(&["/state/spool"], "log-state")?;
+    assert_eq!(service.wait(Duration::from_secs(120))?.code(), Some(1));
+    line(&service, &["cannot access /state", "timed out after 10 s"])?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::sources::{ScanContext, Source, SourceReading};
 const PLACES: &[&str] = &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
 const WORLD: &str = "/etc/apk/world";
 /// Ten times the size of a database with every package of Alpine.
-const BYTES: usize = 128 * 1024 * 1024;
+const BYTES: usize = 16 * 1024 * 1024;
 
 pub(in crate::sources) struct Apk;
 

@@ -78,7 +78,7 @@ const FOR_ALL_FIREFOX: &[&str] = &[
 ];
 /// Limits for files in home directories, which users control. Real files have a tenth of this.
 const MANIFEST_BYTES: usize = 1024 * 1024;
-const LIST_BYTES: usize = 16 * 1024 * 1024;
+const LIST_BYTES: usize = 4 * 1024 * 1024;
 
 pub(in crate::sources) struct BrowserExtensions;
 

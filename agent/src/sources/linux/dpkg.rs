@@ -18,8 +18,10 @@ const STATUS: &str = "/var/lib/dpkg/status";
 const STATUS_DIR: &str = "/var/lib/dpkg/status.d";
 const UPDATES: &str = "/var/lib/dpkg/updates";
 const INFO: &str = "/var/lib/dpkg/info";
-/// Ten times the size of the largest known database.
-const STATUS_BYTES: usize = 128 * 1024 * 1024;
+/// More than the largest known database, 12.8 MiB. It is in memory as a whole, beside what the other sources read.
+const STATUS_BYTES: usize = 16 * 1024 * 1024;
+/// The bytes of all journal files. dpkg keeps at most a few hundred, each with one stanza.
+const UPDATES_BYTES: usize = 2 * 1024 * 1024;
 
 pub(in crate::sources) struct Dpkg;
 
@@ -83,7 +85,7 @@ impl DatabaseContents {
 fn read_once(context: &ScanContext) -> Result<DatabaseContents, PlacedError> {
     let mut contents = DatabaseContents::default();
     // Read the journal before `status`: if dpkg moves an entry over in between, `status` has it, and that is the newer one.
-    let updates = read_dir(context, UPDATES, |name| name.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let updates = read_dir(context, UPDATES, Form::Status, |name| name.bytes().all(|byte| byte.is_ascii_digit()))?;
     let status = match context.root.read(STATUS, STATUS_BYTES) {
         Ok(bytes) => {
             contents.exists = true;
@@ -94,12 +96,12 @@ fn read_once(context: &ScanContext) -> Result<DatabaseContents, PlacedError> {
     };
     let open_end = status.open_end.clone();
     contents.add(STATUS, status);
-    for (place, bytes) in updates {
-        contents.add(&place, parse(&bytes, Form::Status));
+    for (place, status) in updates {
+        contents.add(&place, status);
     }
-    for (place, bytes) in read_dir(context, STATUS_DIR, |name| !name.ends_with(".md5sums"))? {
+    for (place, status) in read_dir(context, STATUS_DIR, Form::Control, |name| !name.ends_with(".md5sums"))? {
         contents.exists = true;
-        contents.add(&place, parse(&bytes, Form::Control));
+        contents.add(&place, status);
     }
     let lists = package_lists(context);
     contents.has_file_lists = !lists.is_empty();
@@ -109,7 +111,14 @@ fn read_once(context: &ScanContext) -> Result<DatabaseContents, PlacedError> {
     Ok(contents)
 }
 
-fn read_dir(context: &ScanContext, dir: &str, wanted: fn(&str) -> bool) -> Result<Vec<(String, Vec<u8>)>, PlacedError> {
+/// The databases in the files of a directory.
+fn read_dir(
+    context: &ScanContext,
+    dir: &str,
+    form: Form,
+    wanted: fn(&str) -> bool,
+) -> Result<Vec<(String, Status)>, PlacedError> {
+    let mut rest = UPDATES_BYTES;
     let entries = match context.root.list(dir) {
         Ok(entries) => entries,
         Err(error) if is_absent(&error) => return Ok(Vec::new()),
@@ -118,8 +127,11 @@ fn read_dir(context: &ScanContext, dir: &str, wanted: fn(&str) -> bool) -> Resul
     let mut files = Vec::new();
     for entry in entries.iter().filter(|entry| !entry.is_directory && wanted(&entry.name)) {
         let place = format!("{dir}/{}", entry.name);
-        match context.root.read(&place, STATUS_BYTES) {
-            Ok(bytes) => files.push((place, bytes)),
+        match context.root.read(&place, rest) {
+            Ok(bytes) => {
+                rest -= bytes.len();
+                files.push((place, parse(&bytes, form)));
+            }
             // dpkg removes a journal file once `status` contains it, and `status` is read afterwards.
             Err(error) if is_absent(&error) && !entry.is_link && !has_replaced_bytes(&entry.name) => {}
             Err(error) => return Err((place, error)),

@@ -62,6 +62,9 @@ fn files(context: &ScanContext, dir: &str, depth: usize, builder: &mut ReadingBu
         return builder.problem(format!("{dir} is nested too deeply"));
     }
     for entry in builder.list(context, dir).unwrap_or_default() {
+        if builder.is_full(dir) {
+            return;
+        }
         let path = format!("{dir}/{}", entry.name);
         if entry.is_directory {
             files(context, &path, depth + 1, builder);
@@ -77,10 +80,9 @@ fn dkms(context: &ScanContext, builder: &mut ReadingBuilder) {
         let place = format!("{DKMS}/{}", name.name);
         for version in builder.list(context, &place).unwrap_or_default() {
             if version.is_directory && version.name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-                add(builder, name.name.clone(), place.clone(), "dkms");
-                if let Some(observation) = builder.observations.last_mut() {
-                    observation.version = version.name;
-                }
+                let mut module = module(name.name.clone(), place.clone(), "dkms");
+                module.version = version.name;
+                builder.add(DKMS, module);
             }
         }
     }
@@ -121,10 +123,16 @@ fn running(context: &ScanContext, builder: &mut ReadingBuilder) {
 }
 
 fn add(builder: &mut ReadingBuilder, name: String, path: String, origin: &str) {
+    let module = module(name, path, origin);
+    let place = if module.path.is_empty() { LOADED.to_owned() } else { module.path.clone() };
+    builder.add(&place, module);
+}
+
+fn module(name: String, path: String, origin: &str) -> Observation {
     let mut observation = Observation::new(Kind::KernelModule, name);
     observation.path = path;
     observation.attributes.insert("origin".to_owned(), origin.to_owned());
-    builder.observations.push(observation);
+    observation
 }
 
 #[cfg(test)]

@@ -29,6 +29,9 @@ impl Source for Pacman {
             builder.places_found += 1;
             last = local;
             for entry in entries.iter().filter(|entry| entry.is_directory || entry.is_link) {
+                if builder.is_full(local) {
+                    break;
+                }
                 package(context, local, &entry.name, &mut builder);
             }
         }
@@ -72,7 +75,7 @@ fn package(context: &ScanContext, local: &str, directory: &str, builder: &mut Re
     } else if (package.name.as_str(), package.version.as_str()) != (name, version) {
         builder.problem(format!("{place} describes a different package"));
     }
-    builder.observations.push(observation(package));
+    builder.add(local, observation(package));
 }
 
 fn observation(package: Package) -> Observation {

@@ -12,8 +12,10 @@ use crate::sources::record::Part;
 use crate::sources::{ScanContext, is_absent};
 
 const ACCOUNTS: &str = "/etc/passwd";
-/// More than a million accounts.
-const ACCOUNTS_BYTES: usize = 16 * 1024 * 1024;
+/// More than ten thousand accounts. Four sources read them at once.
+const ACCOUNTS_BYTES: usize = 1024 * 1024;
+/// Some ten thousand mounts.
+const MOUNTS_BYTES: usize = 2 * 1024 * 1024;
 
 /// The home directories that must not appear in what is sent. Of accounts that cannot be read they are unknown.
 pub(super) const HOMES: Part = Part {
@@ -63,7 +65,7 @@ fn mounts(context: &ScanContext, builder: &mut ReadingBuilder) -> Mounts {
         return Mounts::default();
     }
     let place = format!("/proc/{}/mountinfo", std::process::id());
-    let bytes = builder.read(context, &place, 16 * 1024 * 1024).unwrap_or_default();
+    let bytes = builder.read(context, &place, MOUNTS_BYTES).unwrap_or_default();
     Mounts::parse(&String::from_utf8_lossy(&bytes))
 }
 

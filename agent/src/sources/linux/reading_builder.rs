@@ -37,6 +37,23 @@ impl ReadingBuilder {
         full
     }
 
+    /// Adds an observation of a place, unless there are enough. Its texts are cut to a little more than a section holds, so
+    /// that one line as long as a file does not stay in memory.
+    pub(super) fn add(&mut self, place: &str, mut observation: Observation) {
+        if self.is_full(place) {
+            return;
+        }
+        let Observation { name, vendor, version, id, path, state, .. } = &mut observation;
+        for text in [name, vendor, version, id, path, state] {
+            if text.len() > limits::TEXT_BYTES {
+                let end = (0..=limits::TEXT_BYTES + 1).rev().find(|end| text.is_char_boundary(*end));
+                text.truncate(end.unwrap_or_default());
+                text.shrink_to_fit();
+            }
+        }
+        self.observations.push(observation);
+    }
+
     /// Records a failed access. Missing permissions take precedence over other problems, because an operator can grant them.
     pub(super) fn access_failed(&mut self, place: &str, error: &io::Error) {
         if self.first_problem.is_none() || (is_denied(error) && !self.denied) {

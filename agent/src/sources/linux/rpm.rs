@@ -92,7 +92,7 @@ fn read_directory(
         }
         // A conversion to another format leaves the old database in its directory. The first one with packages counts.
         if !contents.found.packages.is_empty() {
-            builder.observations.extend(contents.found.packages.into_iter().map(observation));
+            contents.found.packages.into_iter().for_each(|package| builder.add(&place, observation(package)));
             return Some(place);
         }
         first_empty.get_or_insert(place);

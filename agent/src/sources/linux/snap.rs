@@ -15,7 +15,7 @@ use crate::sources::{ScanContext, Source, SourceReading, is_absent, is_denied};
 const MOUNTS: &[&str] = &["/snap", "/var/lib/snapd/snap"];
 const FILES: &str = "/var/lib/snapd/snaps";
 const STATE: &str = "/var/lib/snapd/state.json";
-const STATE_BYTES: usize = 64 * 1024 * 1024;
+const STATE_BYTES: usize = 8 * 1024 * 1024;
 const YAML_BYTES: usize = 1024 * 1024;
 
 pub(in crate::sources) struct Snap;
@@ -55,8 +55,11 @@ impl Source for Snap {
             }
         }
         for (name, snap) in snaps {
+            if builder.is_full(FILES) {
+                break;
+            }
             let observation = observation(context, name, snap, &mut builder);
-            builder.observations.push(observation);
+            builder.add(FILES, observation);
         }
         builder.finish("snapd is not installed")
     }

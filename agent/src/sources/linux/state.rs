@@ -116,7 +116,7 @@ pub(super) fn finish(record: &mut Record, context: &ScanContext, units: &[String
 
 fn addresses(context: &ScanContext) -> Vec<String> {
     let large = |path: &str| {
-        let bytes = context.root.read(path, 16 * 1024 * 1024).unwrap_or_default();
+        let bytes = context.root.read(path, 4 * 1024 * 1024).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let four = network::ipv4_of_fib_trie(&large("/proc/net/fib_trie"));

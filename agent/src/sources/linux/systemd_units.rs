@@ -39,6 +39,9 @@ const DIRECTORIES: &[&str] = &[
 const SESSION_DIRECTORIES: &[&str] = &["/etc/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user"];
 const HOME_DIRECTORIES: &[&str] = &[".config/systemd/user", ".local/share/systemd/user"];
 
+/// Limit of init scripts in one directory. A machine with System V has a hundred.
+const SCRIPTS: usize = 4096;
+
 pub(in crate::sources) struct SystemdUnits;
 
 impl Source for SystemdUnits {
@@ -82,7 +85,11 @@ impl UnitReader<'_> {
     }
 
     fn list(&mut self, dir: &str) -> Option<Vec<Entry>> {
-        match self.context.root.list(dir) {
+        self.list_at_most(dir, usize::MAX)
+    }
+
+    fn list_at_most(&mut self, dir: &str, most: usize) -> Option<Vec<Entry>> {
+        match self.context.root.list_at_most(dir, most) {
             Ok(entries) => Some(entries),
             Err(error) if is_absent(&error) => None,
             Err(error) => {
@@ -104,7 +111,7 @@ impl UnitReader<'_> {
     /// Reads the system's units and init scripts. Returns how many of their directories exist.
     fn system_units(&mut self, observations: &mut Vec<Observation>) -> usize {
         let (places, files) = self.unit_files(DIRECTORIES);
-        let scripts = InitScripts::read(|dir| self.list(dir));
+        let scripts = InitScripts::read(|dir| self.list_at_most(dir, SCRIPTS));
         observations.extend(self.all_of(&files, scripts.as_ref()));
         let Some(scripts) = scripts else { return places };
         observations.extend(scripts.observations(self.context, &files));
@@ -126,7 +133,10 @@ impl UnitReader<'_> {
                 continue;
             };
             places += 1;
-            files.add(dir, &entries, |dir| self.list(dir).unwrap_or_default());
+            if let Err(error) = files.add(dir, &entries, |dir| self.list(dir).unwrap_or_default()) {
+                self.record_fault(dir, error);
+                break;
+            }
         }
         (places, files)
     }
@@ -163,7 +173,10 @@ impl UnitReader<'_> {
             for place in HOME_DIRECTORIES {
                 let dir = format!("{home}/{place}");
                 let entries = builder.list(self.context, &dir).unwrap_or_default();
-                files.add(&dir, &entries, |dir| builder.list(self.context, dir).unwrap_or_default());
+                let list = |dir: &str| builder.list(self.context, dir).unwrap_or_default();
+                if let Err(error) = files.add(&dir, &entries, list) {
+                    self.record_fault(&dir, error);
+                }
             }
             for name in files.names() {
                 if !watched.iter().any(|pattern| matches(pattern, name)) {

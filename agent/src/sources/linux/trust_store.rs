@@ -18,7 +18,7 @@ const PLACES: &[&str] = &[
     "/usr/share/pki/trust/anchors",
 ];
 const EXTENSIONS: &[&str] = &["crt", "pem", "cer", "der", "p11-kit"];
-const FILE_BYTES: usize = 16 * 1024 * 1024;
+const FILE_BYTES: usize = 4 * 1024 * 1024;
 const DEPTH: usize = 4;
 
 pub(in crate::sources) struct TrustStore;
@@ -45,6 +45,9 @@ fn directory(context: &ScanContext, dir: &str, depth: usize, builder: &mut Readi
         return builder.problem(format!("{dir} is nested too deeply"));
     }
     for entry in entries {
+        if builder.is_full(dir) {
+            return;
+        }
         let path = format!("{dir}/{}", entry.name);
         if entry.is_directory {
             directory(context, &path, depth + 1, builder);
@@ -69,7 +72,7 @@ fn file(path: &str, bytes: &[u8], builder: &mut ReadingBuilder) {
                 let mut observation = Observation::new(Kind::Cert, certificate.subject);
                 observation.vendor = certificate.organisation;
                 path.clone_into(&mut observation.path);
-                builder.observations.push(observation);
+                builder.add(path, observation);
             }
         }
     }

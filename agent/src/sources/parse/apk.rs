@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use muster_proto::limits;
+
 use super::dpkg::person;
 use super::paged::PagedFault;
 
@@ -64,13 +66,19 @@ pub fn parse(bytes: &[u8]) -> Installed {
             stanza.broken = true;
             continue;
         };
-        let value = String::from_utf8_lossy(value);
+        // A longer text is cut in the section anyway. What a package provides is a list.
+        let length = if name == b'p' { value.len() } else { value.len().min(limits::TEXT_BYTES + 1) };
+        let value = String::from_utf8_lossy(&value[..length]);
         match name {
             b'P' => stanza.package.name = value.into_owned(),
             b'V' => stanza.package.version = value.into_owned(),
             b'A' => stanza.package.architecture = value.into_owned(),
             b'm' => stanza.package.maintainer = person(value.as_bytes()),
-            b'p' => installed.provides.extend(value.split_whitespace().map(|name| bare_name(name).to_owned())),
+            b'p' => {
+                let rest = PROVIDED.saturating_sub(installed.provides.len());
+                let names = value.split_whitespace().map(|name| bare_name(name).to_owned());
+                installed.provides.extend(names.take(rest));
+            }
             _ => {}
         }
     }
@@ -86,7 +94,10 @@ impl Installed {
     fn close(&mut self, stanza: &mut Stanza, line: usize) {
         let Stanza { package, started, broken } = std::mem::take(stanza);
         let whole = !package.name.is_empty() && !package.version.is_empty();
-        if whole && !broken {
+        if whole && !broken && self.packages.len() >= PACKAGES {
+            let what = "the database has too many packages";
+            self.fault.get_or_insert(PagedFault::at(format!("line {line}"), what));
+        } else if whole && !broken {
             self.packages.push(package);
         } else if started {
             self.fault.get_or_insert(PagedFault::at(format!("line {line}"), "the preceding stanza is incomplete"));
@@ -103,6 +114,11 @@ impl Installed {
         wanted.map(bare_name).find(|name| !names.contains(name) && !self.provides.contains(*name))
     }
 }
+
+/// Limit of packages: twice what a section holds.
+const PACKAGES: usize = 2 * limits::OBSERVATIONS_PER_SECTION;
+/// Limit of names that packages provide. Alpine's whole repository provides as many.
+const PROVIDED: usize = 65_536;
 
 /// Splits `X:value`; `None` for anything else.
 fn field(line: &[u8]) -> Option<(u8, &[u8])> {

@@ -4,6 +4,7 @@
 //! truncated, and [`Status::fault`] or [`Status::open_end`] says where. A truncation exactly between two stanzas leaves a
 //! well-formed file; the source detects it by the file lists beside the database (`info/*.list`).
 
+use muster_proto::limits;
 use muster_proto::model::{DPKG_REINSTALL, DPKG_STATUS, DPKG_WANTED};
 
 /// A package in the database. Bytes that are not UTF-8 are replaced.
@@ -28,6 +29,9 @@ impl Package {
         !matches!(self.state.as_bytes(), [_, b'n', ..])
     }
 }
+
+/// Limit of packages, with those that were removed. Twice what a section holds, and five times what a distribution installs.
+const PACKAGES: usize = 2 * limits::OBSERVATIONS_PER_SECTION;
 
 /// Damage in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,6 +189,7 @@ impl<'a> Reader<'a> {
         }
         match package_of(&stanza, self.form) {
             // A package counts even if other lines of its stanza are damaged: its name and state are known.
+            Ok(_) if self.status.packages.len() >= PACKAGES => self.fault("the database has too many packages"),
             Ok(package) => self.status.packages.push(package),
             Err(what) => self.fault(what),
         }
@@ -201,7 +206,11 @@ impl<'a> Reader<'a> {
 }
 
 fn package_of(stanza: &Stanza<'_>, form: Form) -> Result<Package, &'static str> {
-    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    // A longer text is cut in the section anyway, and a line may be as long as the file.
+    let text = |bytes: Option<&[u8]>| {
+        let bytes = bytes.unwrap_or_default();
+        String::from_utf8_lossy(&bytes[..bytes.len().min(limits::TEXT_BYTES + 1)]).into_owned()
+    };
     let name = stanza.package.filter(|name| is_package_name(name)).ok_or("the stanza has no valid Package field")?;
     // A file in `status.d/` has no Status field, and its existence means that the package is installed.
     let state = match (form, stanza.status) {

@@ -10,6 +10,8 @@ mod ndb;
 
 use std::collections::BTreeMap;
 
+use muster_proto::limits;
+
 use super::paged::{Lazy, PagedFault, Storage};
 use super::sqlite::{Column, Database};
 
@@ -36,6 +38,10 @@ impl Packages {
     /// Parses the blob of one package; `None` when it is damaged.
     fn add(&mut self, blob: Result<Lazy<'_>, PagedFault>) -> Option<&Package> {
         match blob.and_then(|mut blob| header::read(&mut blob)) {
+            Ok(_) if self.packages.len() >= PACKAGES => {
+                self.keep(PagedFault::at(format!("package {PACKAGES}"), "the database has too many packages"));
+                None
+            }
             Ok(package) => {
                 self.packages.push(package);
                 self.packages.last()
@@ -47,6 +53,9 @@ impl Packages {
         }
     }
 }
+
+/// Limit of packages: twice what a section holds.
+const PACKAGES: usize = 2 * limits::OBSERVATIONS_PER_SECTION;
 
 /// Parses `rpmdb.sqlite` with its write-ahead log.
 #[must_use]

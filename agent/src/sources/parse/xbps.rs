@@ -3,6 +3,8 @@
 //! Only what that file needs of property lists is understood. xbps replaces the file by a rename, so a list that does not
 //! end is truncated. Keys that begin with `_XBPS_` are not packages.
 
+use muster_proto::limits;
+
 use super::package_entry::{PackageEntry, of_xbps};
 use super::paged::PagedFault;
 
@@ -117,11 +119,16 @@ impl Reader {
             self.fault("a package has no version");
             package.entry.name = key;
         }
-        if !package.entry.name.is_empty() {
+        if self.installed.packages.len() >= PACKAGES {
+            self.fault("the property list has too many packages");
+        } else if !package.entry.name.is_empty() {
             self.installed.packages.push(package);
         }
     }
 }
+
+/// Limit of packages: twice what a section holds.
+const PACKAGES: usize = 2 * limits::OBSERVATIONS_PER_SECTION;
 
 /// A text without the five entities of XML.
 fn plain(text: &str) -> String {

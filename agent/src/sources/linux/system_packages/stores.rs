@@ -13,7 +13,7 @@ use crate::sources::parse::{dpkg, inventory, xbps};
 use crate::sources::root::{Entry, FileKind};
 
 /// Far more than the largest known file of each kind: 40 MiB for a Void with every package.
-const FILE_BYTES: usize = 64 * 1024 * 1024;
+const FILE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Portage, pkgtools, eopkg, swupd: an entry for each package. An old folder must not hide the one in use, so all are read.
 pub(super) fn directories(context: &ScanContext, store: &Store, builder: &mut ReadingBuilder) -> Option<String> {

@@ -2,6 +2,7 @@
 //! override each other, the links that start units, and the drop-ins.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use crate::sources::root::Entry;
 
@@ -26,17 +27,32 @@ pub(super) struct UnitFiles {
     enabled: BTreeSet<String>,
     /// The drop-ins of a unit name; an earlier one overrides a later one with the same file name.
     drop_ins: BTreeMap<String, Vec<String>>,
+    /// How many files, links and drop-ins there are.
+    count: usize,
 }
+
+/// Limit of files, links and drop-ins. A large server has a thousand.
+const FILES: usize = 8192;
 
 impl UnitFiles {
     /// Adds the entries of a directory, after those that override it.
-    pub(super) fn add(&mut self, dir: &str, entries: &[Entry], mut list: impl FnMut(&str) -> Vec<Entry>) {
+    ///
+    /// # Errors
+    /// There are too many. What comes after the limit is left out.
+    pub(super) fn add(
+        &mut self,
+        dir: &str,
+        entries: &[Entry],
+        mut list: impl FnMut(&str) -> Vec<Entry>,
+    ) -> io::Result<()> {
         for entry in entries {
+            self.count_one()?;
             let path = format!("{dir}/{}", entry.name);
             let (stem, extension) = entry.name.rsplit_once('.').unwrap_or((&entry.name, ""));
             match extension {
                 "wants" | "requires" | "upholds" => {
                     for link in list(&path) {
+                        self.count_one()?;
                         self.enabled.insert(template_of(&link.name));
                         if is_unit(&link.name) && !link.is_directory {
                             let file = UnitFile { path: format!("{path}/{}", link.name), is_link: link.is_link };
@@ -46,8 +62,10 @@ impl UnitFiles {
                 }
                 "d" => {
                     let files = list(&path).into_iter().filter(|file| extension_of(&file.name) == "conf");
-                    let files = files.map(|file| format!("{path}/{}", file.name));
-                    self.drop_ins.entry(stem.to_owned()).or_default().extend(files);
+                    for file in files {
+                        self.count_one()?;
+                        self.drop_ins.entry(stem.to_owned()).or_default().push(format!("{path}/{}", file.name));
+                    }
                 }
                 _ if is_unit(&entry.name) && !entry.is_directory => {
                     let file = UnitFile { path, is_link: entry.is_link };
@@ -56,6 +74,16 @@ impl UnitFiles {
                 _ => {}
             }
         }
+        Ok(())
+    }
+
+    fn count_one(&mut self) -> io::Result<()> {
+        self.count += 1;
+        if self.count > FILES {
+            let words = format!("the folders of units have more than {FILES} entries");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, words));
+        }
+        Ok(())
     }
 
     /// The units that have a file or a link that starts them. Drop-ins alone make no unit.

@@ -1,0 +1,155 @@
+//! Who may read and change the agent's own files, checked before they are used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[cfg(unix)]
+#[path = "unix/access.rs"]
+mod platform;
+#[cfg(not(unix))]
+#[path = "fallback/access.rs"]
+mod platform;
+
+/// What others may do with a file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// Nothing: keys, the identity, the spool.
+    Nothing,
+    /// Its group may read it: a token that an administrator gives to the service.
+    GroupReads,
+    /// Everybody may read it, as far as they get there: the state folder.
+    Read,
+}
+
+/// A file or folder is too open.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// Others can read or change it.
+    #[error("others than its owner can {what} {} (mode {mode:04o})", path.display())]
+    Mode {
+        /// The file or folder.
+        path: PathBuf,
+        /// `read` or `change`.
+        what: &'static str,
+        /// Its mode.
+        mode: u32,
+        /// The command that closes it.
+        command: String,
+    },
+    /// It belongs to another user, who can change it.
+    #[error("{} belongs to the user with the number {owner}, who can change it", path.display())]
+    Owner {
+        /// The file or folder.
+        path: PathBuf,
+        /// The number of its owner.
+        owner: u32,
+        /// The command that gives it to this agent's user.
+        command: String,
+    },
+    /// It cannot be examined.
+    #[error("cannot examine {}", path.display())]
+    Unknown {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl AccessError {
+    /// The command to run; `None` if the system does not say what is wrong.
+    #[must_use]
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Mode { command, .. } | Self::Owner { command, .. } => Some(format!("run `{command}`")),
+            Self::Unknown { .. } => None,
+        }
+    }
+}
+
+/// Checks what others may do with a file or folder. One that does not exist is not open.
+///
+/// # Errors
+/// They may do more, or it cannot be examined.
+pub fn check_mode(path: &Path, others: Others) -> Result<(), AccessError> {
+    platform::check_mode(path, others)
+}
+
+/// Checks that a file or folder belongs to the user of this process or to the administrator. To the administrator's own
+/// process the owner of the folder in which the service keeps its state is as good.
+///
+/// # Errors
+/// It belongs to somebody else, or cannot be examined.
+pub fn check_owner(path: &Path, state_dir: &Path) -> Result<(), AccessError> {
+    platform::check_owner(path, state_dir)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_too_open_is_refused_with_the_command_that_closes_it() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("a key");
+        check_mode(&path, Others::Nothing).expect("it does not exist");
+        std::fs::write(&path, "x").expect("written");
+        let check = |mode: u32, others| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
+            check_mode(&path, others).map_err(|error| (error.to_string(), error.advice().unwrap_or_default()))
+        };
+        for (mode, others) in [
+            (0o600, Others::Nothing),
+            (0o400, Others::Nothing),
+            (0o640, Others::GroupReads),
+            (0o440, Others::GroupReads),
+            (0o755, Others::Read),
+        ] {
+            check(mode, others).unwrap_or_else(|error| panic!("{mode:o}: {error:?}"));
+        }
+        let shown = path.display();
+        for (mode, others, what) in [
+            (0o640, Others::Nothing, "read"),
+            (0o604, Others::Nothing, "read"),
+            (0o660, Others::Nothing, "change"),
+            (0o644, Others::GroupReads, "read"),
+            (0o660, Others::GroupReads, "change"),
+            (0o775, Others::Read, "change"),
+            (0o777, Others::Read, "change"),
+        ] {
+            let (error, advice) = check(mode, others).expect_err("too open");
+            assert_eq!(error, format!("others than its owner can {what} {shown} (mode {mode:04o})"));
+            let command = if others == Others::Read { "go-w" } else { "600" };
+            assert_eq!(advice, format!("run `chmod {command} '{shown}'`"));
+        }
+        let (_, advice) = check_mode(dir.path(), Others::Nothing)
+            .map_err(|error| (error.to_string(), error.advice()))
+            .and_then(|()| {
+                std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("set");
+                check_mode(dir.path(), Others::Nothing).map_err(|error| (error.to_string(), error.advice()))
+            })
+            .expect_err("too open");
+        assert_eq!(advice, Some(format!("run `chmod 700 {}`", dir.path().display())));
+    }
+
+    #[test]
+    fn what_belongs_to_somebody_else_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (state, key) = (dir.path().join("state"), dir.path().join("state/key"));
+        std::fs::create_dir(&state).expect("made");
+        std::fs::write(&key, "x").expect("written");
+        check_owner(&key, &state).expect("it is root's");
+        std::os::unix::fs::chown(&key, Some(4711), None).expect("given away");
+        let error = check_owner(&key, &state).expect_err("somebody else's");
+        assert!(error.to_string().contains("the user with the number 4711"), "{error}");
+        assert_eq!(error.advice(), Some(format!("run `chown 0 {}`", key.display())));
+        std::os::unix::fs::chown(&state, Some(4711), None).expect("given away");
+        check_owner(&key, &state).expect("the service's own");
+    }
+}
