@@ -8,6 +8,7 @@ mod agents;
 mod budgets;
 mod drain;
 mod editions;
+mod enrollment;
 mod flags;
 mod limits;
 mod list;
@@ -31,6 +32,7 @@ use muster_proto::model::Pace;
 pub use agents::Agents;
 pub use budgets::Budgets;
 pub use editions::Editions;
+pub use enrollment::Enrollment;
 pub use flags::Flags;
 pub use limits::SettingValue;
 pub use listeners::Listeners;
@@ -81,6 +83,8 @@ pub struct Settings {
     pub editions: Editions,
     /// `[retention]`: how long the past of hosts is kept.
     pub retention: Retention,
+    /// `[enrollment]`: how many hosts may enroll in a minute.
+    pub enrollment: Enrollment,
     /// `[probes]`: health and metrics.
     pub probes: Probes,
     /// `[rules]`: catalogue and orders.
@@ -109,6 +113,7 @@ struct Keys {
     searches: Searches,
     editions: Editions,
     retention: Retention,
+    enrollment: Enrollment,
     probes: Probes,
     rules: RulesKeys,
     pace: PaceKeys,
@@ -129,6 +134,7 @@ impl Default for Keys {
             searches: Searches::default(),
             editions: Editions::default(),
             retention: Retention::default(),
+            enrollment: Enrollment::default(),
             probes: Probes::default(),
             rules: RulesKeys::default(),
             pace: PaceKeys::default(),
@@ -178,6 +184,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
     keys.searches.check(layers);
     keys.editions.check(layers);
     keys.retention.check(layers);
+    keys.enrollment.check(layers);
     keys.store.check(layers);
     keys.log.check(layers);
     Settings {
@@ -193,6 +200,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
         searches: keys.searches,
         editions: keys.editions,
         retention: keys.retention,
+        enrollment: keys.enrollment,
         probes: keys.probes,
         pace: keys.pace.settle(layers),
         drain: keys.drain.settle(layers),

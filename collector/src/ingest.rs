@@ -12,6 +12,7 @@ mod backlog;
 mod budget;
 mod check_in;
 mod enroll;
+mod enrollment_rate;
 mod oversize;
 mod peer;
 mod readmit;
@@ -39,9 +40,10 @@ pub use self::oversize::Measured;
 use self::admit::Admission;
 use self::backlog::Backlog;
 use self::budget::Spent;
+use self::enrollment_rate::EnrollmentRate;
 use self::refuse::Refused;
 use crate::clock::Clock;
-use crate::config::Uploads;
+use crate::config::{Enrollment, Uploads};
 use crate::rules::RuleSet;
 use crate::store::{Restoration, Store};
 use crate::telemetry::Metrics;
@@ -63,6 +65,7 @@ struct Inside {
     uploads: Uploads,
     backlog: Backlog,
     budgets: Arc<Budgets>,
+    enrollment_rate: EnrollmentRate,
     metrics: Arc<Metrics>,
     /// What check-ins need of the rules in force, built once per version.
     of_rules: ArcSwapOption<OfRules>,
@@ -79,6 +82,8 @@ pub struct IngestSettings {
     pub uploads: Uploads,
     /// What hosts may send in an hour.
     pub budgets: Arc<Budgets>,
+    /// How many hosts may enroll in a minute.
+    pub enrollment: Enrollment,
 }
 
 /// What check-ins need of the rules.
@@ -100,7 +105,7 @@ impl AgentIngest {
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
-        let IngestSettings { pace, uploads, budgets } = settings;
+        let IngestSettings { pace, uploads, budgets, enrollment } = settings;
         let backlog = Backlog::new(Arc::clone(&store), uploads.judge_queue);
         let inside = Inside {
             store,
@@ -112,6 +117,7 @@ impl AgentIngest {
             uploads,
             backlog,
             budgets,
+            enrollment_rate: EnrollmentRate::new(enrollment),
             metrics,
             of_rules: ArcSwapOption::empty(),
             restorations: tokio::sync::OnceCell::new(),

@@ -2,6 +2,7 @@
 
 mod budgets;
 mod descriptors;
+mod enrollment;
 mod full_store;
 mod hung_disk;
 mod listeners;

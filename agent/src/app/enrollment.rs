@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use muster_proto::model::{EnrollmentToken, HostFacts, RefusalClass, Timestamp, TokenError};
+use muster_proto::model::{EnrollmentToken, HostFacts, Pace, RefusalClass, Timestamp, TokenError};
 
 use super::state_files;
 use crate::config::Settings;
@@ -70,6 +70,8 @@ pub enum EnrollError {
         class: RefusalClass,
         /// The collector's reason.
         message: String,
+        /// When the collector allows the next attempt.
+        pace: Pace,
     },
     /// The collector could not be reached, or did not answer as one.
     #[error("the enrollment request failed")]
@@ -77,12 +79,33 @@ pub enum EnrollError {
 }
 
 impl EnrollError {
+    /// When the collector allows the next attempt, if it asked to wait.
+    #[must_use]
+    pub const fn wait(&self) -> Option<Pace> {
+        match self {
+            Self::Refused { class: RefusalClass::Later, pace, .. } => Some(*pace),
+            Self::Refused { .. }
+            | Self::Token { .. }
+            | Self::File { .. }
+            | Self::NoCollector
+            | Self::StateDir { .. }
+            | Self::Identity(_)
+            | Self::Root(_)
+            | Self::Machine(_)
+            | Self::Access(_)
+            | Self::Uplink(_) => None,
+        }
+    }
+
     /// What to do about it, if a person can do something.
     #[must_use]
     pub fn advice(&self) -> Option<Cow<'static, str>> {
         let fixed = match self {
             Self::Access(error) => return error.advice().map(Cow::Owned),
             Self::Token { .. } => Some("copy the whole line that `muster tokens create` printed"),
+            Self::Refused { class: RefusalClass::Later, .. } => {
+                Some("try again then; the service does so by itself if its configuration names the token file")
+            }
             Self::Refused { class, .. } => UplinkError::refusal_advice(*class),
             Self::Uplink(error) => error.advice(),
             Self::NoCollector => Some("use --collector URL, or set `collector` in the configuration file"),
@@ -95,8 +118,8 @@ impl EnrollError {
 
 impl From<UplinkError> for EnrollError {
     fn from(error: UplinkError) -> Self {
-        if let UplinkError::Refused { class, message, .. } = error {
-            Self::Refused { class, message }
+        if let UplinkError::Refused { class, message, pace, .. } = error {
+            Self::Refused { class, message, pace }
         } else {
             Self::Uplink(error)
         }

@@ -289,7 +289,13 @@ pub(super) async fn turn(
         Err(error @ AppError::NotEnrolled(_)) if agent.settings().token_file.is_none() => Err(error),
         Err(error) => {
             // A refusal sets the pace too.
-            let pace = if let AppError::Uplink(uplink) = &error { uplink.pace() } else { None };
+            let pace = if let AppError::Uplink(uplink) = &error {
+                uplink.pace()
+            } else if let AppError::Enroll(enroll) = &error {
+                enroll.wait()
+            } else {
+                None
+            };
             let pause = schedule.failed(agent.now(), pace, chance());
             // The collector refuses this host until a person acts, so it is said once and not every hour.
             let for_good = |class: &RefusalClass| matches!(class, RefusalClass::Revoked | RefusalClass::Unknown);

@@ -30,6 +30,9 @@ pub(super) async fn enroll(
     }
     // The request is checked before the store counts a use of the token, so that a bad request costs none.
     let key = inside.authority.inspect(&request.csr)?;
+    let address = peer.map(PeerHandle::address);
+    let counted = inside.enrollment_rate.take(&token.id, address, now);
+    counted.map_err(Refused::too_many_enrollments)?;
     let operation = Enrollment {
         token: token.id.clone(),
         secret_hash: token.secret.hash(),
@@ -40,7 +43,11 @@ pub(super) async fn enroll(
         fingerprint: request.fingerprint.to_vec(),
         now,
     };
-    let enrolled = inside.store.host_enroll(operation).await?;
+    let enrolled = inside.store.host_enroll(operation).await;
+    if !matches!(enrolled, Ok(Enrolled::Host { .. })) {
+        inside.enrollment_rate.give_back(&token.id, address);
+    }
+    let enrolled = enrolled?;
     if let Some(peer) = peer {
         peer.tried(hash, enrolled != Enrolled::TokenUnknown);
     }

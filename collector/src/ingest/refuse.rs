@@ -1,5 +1,7 @@
 //! Refusals: the class for the agent, the message for people, and details for the log only.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use muster_proto::canonical::NotCanonical;
 use muster_proto::convert::{ConvertError, RefusalDetail};
@@ -8,6 +10,7 @@ use muster_proto::{error_chain, wire};
 use prost::Message as _;
 use tonic::{Code, Status};
 
+use super::enrollment_rate::{ComeBack, TooMany};
 use crate::store::StoreError;
 use crate::tls::SignError;
 
@@ -19,11 +22,13 @@ pub(super) struct Refused {
     message: String,
     /// For the log only.
     inner: Option<String>,
+    /// When to come back, if it differs from the usual pace: the time, and the random part that is added.
+    come_back: Option<(Duration, Duration)>,
 }
 
 impl Refused {
     fn new(code: Code, class: RefusalClass, message: impl Into<String>) -> Self {
-        Self { code, class, message: message.into(), inner: None }
+        Self { code, class, message: message.into(), inner: None, come_back: None }
     }
 
     /// The message is malformed; the text names the field.
@@ -45,6 +50,16 @@ impl Refused {
     /// The collector is busy; the agent should try again later.
     pub(super) fn later(message: impl Into<String>) -> Self {
         Self::new(Code::ResourceExhausted, RefusalClass::Later, message)
+    }
+
+    /// Too many hosts enroll.
+    pub(super) fn too_many_enrollments(too_many: TooMany) -> Self {
+        let (setting, ComeBack { next, spread }) = match too_many {
+            TooMany::WithToken(come_back) => ("enrollment.token_per_minute", come_back),
+            TooMany::AtAddress(come_back) => ("enrollment.address_per_minute", come_back),
+        };
+        let message = format!("too many hosts enroll at once ({setting}); try again in {} s", next.as_secs().max(1));
+        Self { come_back: Some((next, spread)), ..Self::later(message) }
     }
 
     /// The dictionary of editions is full.
@@ -134,6 +149,7 @@ impl Refused {
                 tracing::error!(method, error = inner, "a call of an agent failed");
             }
         }
+        let pace = self.come_back.map_or(pace, |(next, jitter)| Pace { next, jitter, ..pace });
         let detail = wire::Refusal::from(RefusalDetail { class: self.class, pace, server_time: now });
         Status::with_details(self.code, self.message, Bytes::from(detail.encode_to_vec()))
     }

@@ -63,6 +63,11 @@ fn acting(now: Timestamp) -> Acting {
 
 /// A token for two hosts of a site, with the one secret.
 async fn create_token(store: &Arc<dyn Store>, id: &str, site: &str) {
+    create_token_for(store, id, site, 2).await;
+}
+
+/// A token for this many hosts of a site; 0 means any number.
+async fn create_token_for(store: &Arc<dyn Store>, id: &str, site: &str, max_uses: u64) {
     let now = Timestamp::from_millis(START);
     let token = NewToken {
         id: TokenId::new(id).expect("valid"),
@@ -70,7 +75,7 @@ async fn create_token(store: &Arc<dyn Store>, id: &str, site: &str) {
         site: SiteId::new(site).expect("valid"),
         created_at: now,
         expires_at: now.plus(Duration::from_secs(3600)),
-        max_uses: 2,
+        max_uses,
     };
     let create = move |tx: &mut dyn AdminTx| admin::tokens::create(tx, &token);
     admin::write(store.as_ref(), "token_create", acting(now), create).await.expect("a token");
@@ -101,7 +106,12 @@ impl Lab {
             Arc::clone(&store),
             authority,
             rules,
-            IngestSettings { pace, uploads, budgets: Arc::new(super::Budgets::new(budgets)) },
+            IngestSettings {
+                pace,
+                uploads,
+                budgets: Arc::new(super::Budgets::new(budgets)),
+                enrollment: crate::config::Enrollment { token_per_minute: 10, ..crate::config::Enrollment::default() },
+            },
             Metrics::new(),
             Arc::new(move || Timestamp::from_millis(reading.load(Ordering::SeqCst))),
         );

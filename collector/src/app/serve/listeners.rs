@@ -23,7 +23,8 @@ impl Collector {
         let authority = Arc::clone(&self.authority) as Arc<dyn CertificateAuthority>;
         let (store, rules, clock) = (Arc::clone(&self.store), Arc::clone(&self.in_force), Arc::clone(&self.clock));
         let (pace, uploads) = (self.settings.pace, self.settings.uploads);
-        let settings = IngestSettings { pace, uploads, budgets: Arc::clone(&self.budgets) };
+        let (budgets, enrollment) = (Arc::clone(&self.budgets), self.settings.enrollment);
+        let settings = IngestSettings { pace, uploads, budgets, enrollment };
         let service = AgentIngest::new(store, authority, rules, settings, Arc::clone(&self.metrics), clock);
         let gate = AgentsGate::new(
             service.into_service(),

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use muster_proto::convert::RefusalDetail;
 use muster_proto::model::RefusalClass;
 use muster_proto::wire;
+use prost::Message as _;
 use tonic::{Code, Request};
 
 use crate::store::{AdminTx, SiteScope, admin};
@@ -172,4 +174,33 @@ async fn a_certificate_that_has_ended_is_renewed_into_quarantine() {
     assert!(answer.quarantined);
     next.certificate = answer.certificate.to_vec();
     lab.check_in(&next, 1, &snapshot(&packages(&["adduser"]))).await.expect("it may report");
+}
+
+#[tokio::test]
+async fn too_many_enrollments_with_one_token_are_told_when_to_come_back() {
+    let mut lab = Lab::start().await;
+    super::create_token_for(&lab.store, "plenty123456", "hq", 0).await;
+    let request = |secret: &str| {
+        let mut request = enroll_request(&Machine::new().csr());
+        request.token = format!("plenty123456.{secret}.{SECRET}");
+        request
+    };
+    for _ in 0..10 {
+        lab.client.enroll(request(SECRET)).await.expect("enrolls");
+    }
+    let refused = lab.client.enroll(request(SECRET)).await.expect_err("one too many");
+    let detail = wire::Refusal::decode(refused.details()).expect("details");
+    let detail = RefusalDetail::try_from(detail).expect("a refusal");
+    assert_eq!((refused.code(), detail.class), (Code::ResourceExhausted, RefusalClass::Later));
+    assert!(refused.message().contains("enrollment.token_per_minute"), "{}", refused.message());
+    assert!(detail.pace.next < Duration::from_secs(60), "{:?}", detail.pace);
+    lab.pass(detail.pace.next + detail.pace.jitter);
+    lab.client.enroll(request(SECRET)).await.expect("it came back");
+    // Guesses of the secret use up nothing.
+    let guess = format!("b{}", &SECRET[1..]);
+    lab.pass(Duration::from_secs(120));
+    for _ in 0..30 {
+        lab.client.enroll(request(&guess)).await.expect_err("a wrong secret");
+    }
+    lab.client.enroll(request(SECRET)).await.expect("the minute of the token is whole");
 }

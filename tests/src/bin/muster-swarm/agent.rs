@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use muster_proto::model::RunId;
+use muster_proto::convert::RefusalDetail;
+use muster_proto::model::{RefusalClass, RunId};
 use muster_proto::wire;
 use muster_proto::wire::agent_service_client::AgentServiceClient;
 use muster_proto::wire::upload_request::Part;
 use muster_tests::pki::Identity;
+use prost::Message as _;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::ClientConfig;
 
@@ -205,7 +207,15 @@ pub(crate) async fn enroll(
         facts: Some(report.facts.clone().into()),
         fingerprint: Bytes::copy_from_slice(muster_proto::model::Digest::of(key.public_key_raw()).as_bytes()),
     };
-    let answer = client.enroll(request).await.map_err(refused)?.into_inner();
+    let answer = loop {
+        match client.enroll(request.clone()).await {
+            Ok(answer) => break answer.into_inner(),
+            Err(status) => match told_to_wait(&status, index) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(refused(status)),
+            },
+        }
+    };
     let host = muster_proto::model::HostId::try_from(answer.host_id.as_ref()).context("read the host's id")?;
     let kept = KeptHost { index, host: host.to_string(), certificate: answer.certificate.to_vec() };
     let trust = answer.trust.context("the enrollment has no trust bundle")?;
@@ -220,6 +230,15 @@ pub(crate) fn new_key() -> Result<Vec<u8>> {
 /// The digest as bytes of a message.
 pub(crate) fn digest_bytes(report: &Report) -> Bytes {
     Bytes::copy_from_slice(report.snapshot_digest.as_bytes())
+}
+
+/// How long an enrollment must wait for its turn, as an agent computes it; `None` after any other refusal.
+fn told_to_wait(status: &tonic::Status, index: u64) -> Option<Duration> {
+    let detail = RefusalDetail::try_from(wire::Refusal::decode(status.details()).ok()?).ok()?;
+    // A collector that is busy or broken asks for its usual pace, which is longer.
+    let is_turn = detail.class == RefusalClass::Later && detail.pace.next <= Duration::from_secs(60);
+    let chance = (index % 1_000) as f64 / 1_000.0;
+    is_turn.then(|| detail.pace.next + detail.pace.jitter.mul_f64(chance))
 }
 
 fn refused(status: tonic::Status) -> anyhow::Error {
