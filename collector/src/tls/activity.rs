@@ -69,7 +69,7 @@ struct Calls {
     in_handshake: bool,
     has_called: bool,
     open: usize,
-    /// The end of the last call; before that, of the handshake; before that, the begin of the connection.
+    /// The end of the last call; before that, of the handshake; before that, the beginning of the connection.
     last: Instant,
     next: u64,
     /// No more than two for each call, and calls are few.
