@@ -178,6 +178,8 @@ impl Keeper {
                     self.refuse(&late(&self.settings).into());
                 }
                 is_late = true;
+                // What the refusal says is over when the round ends, so the rules are read again even if unchanged.
+                asked = true;
                 continue;
             };
             (open, is_late) = (None, false);
@@ -188,7 +190,10 @@ impl Keeper {
                     // It stays false until the store has the version, even if a later reload finds nothing new.
                     adopted &= !round.loaded.is_some_and(|loaded| self.reload(loaded));
                 }
-                Err(_) => self.refuse(&anyhow::anyhow!("the thread that reads the rules failed")),
+                Err(_) => {
+                    self.refuse(&anyhow::anyhow!("the thread that reads the rules failed"));
+                    asked = true;
+                }
             }
             if !adopted {
                 match self.adopt().await {
@@ -254,6 +259,8 @@ mod tests {
 
     struct Stand {
         overlay: tempfile::TempDir,
+        /// Beside the overlay: its files would count as changes of the overlay.
+        _database: tempfile::TempDir,
         in_force: Arc<ArcSwap<RuleSet>>,
         metrics: Arc<Metrics>,
         readiness: Arc<Readiness>,
@@ -268,6 +275,10 @@ mod tests {
 
     impl Stand {
         fn start() -> Self {
+            Self::start_with_deadline(Duration::from_secs(60))
+        }
+
+        fn start_with_deadline(read_deadline: Duration) -> Self {
             let overlay = tempfile::tempdir().expect("a folder");
             std::fs::create_dir(overlay.path().join("catalogue")).expect("made");
             let settings = Rules {
@@ -279,10 +290,13 @@ mod tests {
                 read_deadline: Duration::from_secs(60),
             };
             let (set, seen) = load(&settings).expect("rules");
+            let settings = Rules { read_deadline, ..settings };
             let in_force = Arc::new(ArcSwap::from_pointee(set));
-            let database = overlay.path().join("fleet.db");
+            let folder = tempfile::tempdir().expect("a folder");
+            let database = folder.path().join("fleet.db");
             let stand = Self {
                 overlay,
+                _database: folder,
                 in_force: Arc::clone(&in_force),
                 metrics: Metrics::new(),
                 readiness: Arc::default(),
@@ -318,6 +332,14 @@ mod tests {
         fn note(&self) -> Option<Arc<RulesNote>> {
             self.readiness.rules_note.load_full()
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn rules_that_were_read_too_late_are_no_longer_refused_once_they_are_read() {
+        // Every round is late at first, and has ended by the next poll.
+        let stand = Stand::start_with_deadline(Duration::ZERO);
+        stand.until("the refusal", |stand| stand.note().is_some()).await;
+        stand.until("the end of the note", |stand| stand.note().is_none()).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -37,7 +37,7 @@ const HEADER_BYTES: u32 = 16 * 1024;
 /// How often a failure to accept is logged.
 const ACCEPT_WARNING_EVERY: Duration = Duration::from_secs(60);
 /// Mostly there are too many open files. Trying again at once would only use processor time.
-pub(super) const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// How much a listener accepts at once, and how long it waits.
 #[derive(Debug, Clone, Copy)]
@@ -94,11 +94,30 @@ impl Listening {
     }
 }
 
-/// Logs a failure to accept, but not each one.
-pub(super) fn warn_of_accept(name: ListenerName, error: &io::Error, warned: &mut Option<Instant>) {
-    if warned.is_none_or(|at| at.elapsed() >= ACCEPT_WARNING_EVERY) {
-        *warned = Some(Instant::now());
-        warn!(listener = ?name, error = %error, "accepting a connection failed");
+/// The next connection that the gatekeeper lets in. `warned` is when a failure to accept was logged last: not each one is.
+pub(super) async fn next_peer(
+    name: ListenerName,
+    listening: &Listening,
+    gatekeeper: &Arc<Gatekeeper>,
+    warned: &mut Option<Instant>,
+) -> (TcpStream, PeerHandle) {
+    loop {
+        match listening.accept().await {
+            Ok((stream, address)) => {
+                if let Some(peer) = gatekeeper.accept(address.ip()) {
+                    return (stream, peer);
+                }
+            }
+            Err(error) => {
+                if warned.is_none_or(|at| at.elapsed() >= ACCEPT_WARNING_EVERY) {
+                    *warned = Some(Instant::now());
+                    warn!(listener = ?name, error = %error, "accepting a connection failed");
+                }
+                // A stranger gives its descriptor back.
+                gatekeeper.shed();
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
     }
 }
 
@@ -145,21 +164,10 @@ where
     tokio::pin!(stopped);
     let mut warned: Option<Instant> = None;
     loop {
-        let accepted = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = &mut stopped => break,
-            accepted = listening.accept() => accepted,
+            next = next_peer(name, &listening, &gatekeeper, &mut warned) => next,
         };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn_of_accept(name, &error, &mut warned);
-                // A stranger gives its descriptor back.
-                gatekeeper.shed();
-                tokio::time::sleep(ACCEPT_AGAIN).await;
-                continue;
-            }
-        };
-        let Some(peer) = gatekeeper.accept(address.ip()) else { continue };
         let (worker, handler) = (Arc::clone(&worker), handler.clone());
         // The drain waits for every watcher, so one that is taken here covers the handshake, too.
         let watcher = graceful.watcher();

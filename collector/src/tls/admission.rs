@@ -65,7 +65,7 @@ pub(super) enum Decision {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum Rank {
     /// A stranger at an address that is not known.
     Stranger,
     /// A stranger at a known address.
@@ -77,8 +77,8 @@ enum Standing {
 #[derive(Debug)]
 struct Connection {
     address: AddressKey,
-    standing: Standing,
-    /// Its place among those of its standing; a higher one gives way later.
+    rank: Rank,
+    /// Its place among those of its rank; a higher one gives way later.
     order: u64,
     peer: Option<Vec<u8>>,
 }
@@ -132,8 +132,8 @@ impl Admission {
     fn add(&mut self, address: AddressKey, is_known: bool) -> Slot {
         self.next += 1;
         let slot = self.next;
-        let standing = if is_known { Standing::StrangerAtKnown } else { Standing::Stranger };
-        self.connections.insert(slot, Connection { address, standing, order: slot, peer: None });
+        let rank = if is_known { Rank::StrangerAtKnown } else { Rank::Stranger };
+        self.connections.insert(slot, Connection { address, rank, order: slot, peer: None });
         self.enter_lines(slot);
         slot
     }
@@ -141,11 +141,11 @@ impl Admission {
     /// Which connection gives way to a new one: a stranger of an unknown address, then one of a known address unless the new
     /// one comes from an unknown address, then a proven one without a call for long.
     fn gives_way(&mut self, is_known: bool, now: Instant, ask: Ask<'_>) -> Option<Slot> {
-        if let Some(slot) = self.first_waiting(ask, |own| own.first(Standing::Stranger)) {
+        if let Some(slot) = self.first_waiting(ask, |own| own.first(Rank::Stranger)) {
             return Some(slot);
         }
         let at_known = |own: &Self| {
-            let slot = own.first(Standing::StrangerAtKnown)?;
+            let slot = own.first(Rank::StrangerAtKnown)?;
             // An address that is no longer known protects nobody.
             (is_known || !own.is_known(own.connections.get(&slot)?.address, now)).then_some(slot)
         };
@@ -157,7 +157,7 @@ impl Admission {
             Waits::ForPeer { since } if now.duration_since(since) >= spare_after => Waits::ForPeer { since },
             Waits::ForPeer { .. } | Waits::ForCollector => Waits::ForCollector,
         };
-        self.first_waiting(&is_spare, |own| own.first(Standing::Proven))
+        self.first_waiting(&is_spare, |own| own.first(Rank::Proven))
     }
 
     /// The first of a line that waits for its peer. Those before it go to the end of the line.
@@ -177,8 +177,8 @@ impl Admission {
         None
     }
 
-    fn first(&self, standing: Standing) -> Option<Slot> {
-        self.lines[standing as usize].values().next().copied()
+    fn first(&self, rank: Rank) -> Option<Slot> {
+        self.lines[rank as usize].values().next().copied()
     }
 
     /// The peer has proven that it is this host or account. Returns the connection of it that is closed if there are too
@@ -188,7 +188,7 @@ impl Admission {
         self.leave_lines(slot);
         if let Some(connection) = self.connections.get_mut(&slot) {
             connection.peer = Some(peer.to_vec());
-            connection.standing = Standing::Proven;
+            connection.rank = Rank::Proven;
         }
         self.enter_lines(slot);
         self.remember(address, now);
@@ -208,7 +208,7 @@ impl Admission {
         for slot in strangers {
             self.leave_lines(slot);
             if let Some(connection) = self.connections.get_mut(&slot) {
-                connection.standing = Standing::StrangerAtKnown;
+                connection.rank = Rank::StrangerAtKnown;
             }
             self.enter_lines(slot);
         }
@@ -221,7 +221,7 @@ impl Admission {
 
     /// The stranger that gives its descriptor back when the process has none left.
     pub(super) fn shed(&mut self) -> Option<Eviction> {
-        let slot = self.first(Standing::Stranger).or_else(|| self.first(Standing::StrangerAtKnown))?;
+        let slot = self.first(Rank::Stranger).or_else(|| self.first(Rank::StrangerAtKnown))?;
         self.close(slot);
         Some(Eviction { slot, reason: CloseReason::descriptors })
     }
@@ -233,8 +233,8 @@ impl Admission {
     }
 
     fn enter_lines(&mut self, slot: Slot) {
-        let Some(Connection { address, standing, order, peer }) = self.connections.get(&slot) else { return };
-        self.lines[*standing as usize].insert(*order, slot);
+        let Some(Connection { address, rank, order, peer }) = self.connections.get(&slot) else { return };
+        self.lines[*rank as usize].insert(*order, slot);
         match peer {
             Some(peer) => self.of_peer.entry(peer.clone()).or_default().insert(*order, slot),
             None => self.strangers_of.entry(*address).or_default().insert(*order, slot),
@@ -242,8 +242,8 @@ impl Admission {
     }
 
     fn leave_lines(&mut self, slot: Slot) {
-        let Some(Connection { address, standing, order, peer }) = self.connections.get(&slot) else { return };
-        self.lines[*standing as usize].remove(order);
+        let Some(Connection { address, rank, order, peer }) = self.connections.get(&slot) else { return };
+        self.lines[*rank as usize].remove(order);
         match peer {
             Some(peer) => leave(&mut self.of_peer, peer, *order),
             None => leave(&mut self.strangers_of, address, *order),
@@ -258,7 +258,7 @@ impl Admission {
 
     /// Open connections, and how many of them are strangers.
     pub(super) fn counts(&self) -> (usize, usize) {
-        let proven = self.lines[Standing::Proven as usize].len();
+        let proven = self.lines[Rank::Proven as usize].len();
         (self.connections.len(), self.connections.len() - proven)
     }
 }

@@ -14,7 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use tower::Service;
 use tracing::debug;
 
-use super::acceptor::{ACCEPT_AGAIN, Listening, warn_of_accept};
+use super::acceptor::{Listening, next_peer};
 use super::admission::AdmissionBounds;
 use super::gatekeeper::{Gatekeeper, PeerBounds};
 use super::guesses::GuessBounds;
@@ -68,20 +68,10 @@ where
     tokio::pin!(stopped);
     let mut warned: Option<Instant> = None;
     loop {
-        let accepted = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = &mut stopped => break,
-            accepted = listening.accept() => accepted,
+            next = next_peer(name, &listening, &gatekeeper, &mut warned) => next,
         };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn_of_accept(name, &error, &mut warned);
-                gatekeeper.shed();
-                tokio::time::sleep(ACCEPT_AGAIN).await;
-                continue;
-            }
-        };
-        let Some(peer) = gatekeeper.accept(address.ip()) else { continue };
         let mut builder = Builder::new(TokioExecutor::new()).http1_only();
         builder.http1().timer(TokioTimer::new()).header_read_timeout(first_request);
         let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service.clone()));

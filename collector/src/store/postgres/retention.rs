@@ -8,24 +8,30 @@ use crate::store::{HistoryRemoved, HistoryStep};
 
 const RANGE: &str = "SELECT max(no) FROM (SELECT no FROM host WHERE no::int8 > $1 ORDER BY no LIMIT $2) AS r";
 
-/// The lanes are those of the index `verdict_unfinished`. `$3` is the instant for most hosts, `$4` that for hosts in which
-/// work is left.
-const SNAPSHOTS: &str = "
-    DELETE FROM host_snapshot p WHERE p.host > $1 AND p.host <= $2
-    AND p.until <= CASE WHEN EXISTS (SELECT 1 FROM verdict v WHERE v.host = p.host AND v.in_scope
-                                     AND v.lane IN (3, 4, 5, 7, 8, 9)) THEN $4::int8 ELSE $3::int8 END";
+/// Whether this end of a row is long ago. The lanes are those of the index `verdict_unfinished`. `$3` is the instant for most
+/// hosts, `$4` that for hosts in which work is left.
+macro_rules! ended_long_ago {
+    ($end:literal) => {
+        concat!(
+            $end,
+            " <= CASE WHEN EXISTS (SELECT 1 FROM verdict v WHERE v.host = p.host AND v.in_scope",
+            " AND v.lane IN (3, 4, 5, 7, 8, 9)) THEN $4::int8 ELSE $3::int8 END"
+        )
+    };
+}
+
+const SNAPSHOTS: &str =
+    concat!("DELETE FROM host_snapshot p WHERE p.host > $1 AND p.host <= $2 AND ", ended_long_ago!("p.until"));
 
 /// A state ends where the next one begins.
-const STATES: &str = "
-    DELETE FROM host_state p USING host_current h WHERE h.host = p.host AND p.host > $1 AND p.host <= $2
-    AND coalesce((SELECT min(n.since) FROM host_state n WHERE n.host = p.host AND n.since > p.since), h.state_since)
-        <= CASE WHEN EXISTS (SELECT 1 FROM verdict v WHERE v.host = p.host AND v.in_scope
-                             AND v.lane IN (3, 4, 5, 7, 8, 9)) THEN $4::int8 ELSE $3::int8 END";
+const STATES: &str = concat!(
+    "DELETE FROM host_state p USING host_current h WHERE h.host = p.host AND p.host > $1 AND p.host <= $2 AND ",
+    "coalesce((SELECT min(n.since) FROM host_state n WHERE n.host = p.host AND n.since > p.since), h.state_since)",
+    ended_long_ago!("")
+);
 
-const VERDICTS: &str = "
-    DELETE FROM verdict_history p WHERE p.host > $1 AND p.host <= $2
-    AND p.until <= CASE WHEN EXISTS (SELECT 1 FROM verdict v WHERE v.host = p.host AND v.in_scope
-                                     AND v.lane IN (3, 4, 5, 7, 8, 9)) THEN $4::int8 ELSE $3::int8 END";
+const VERDICTS: &str =
+    concat!("DELETE FROM verdict_history p WHERE p.host > $1 AND p.host <= $2 AND ", ended_long_ago!("p.until"));
 
 /// Takes one step, in a transaction. Rows of histories that have ended are locked by nobody else.
 pub(super) async fn remove(session: &Session, step: &HistoryStep) -> Step<HistoryRemoved> {

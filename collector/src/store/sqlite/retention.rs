@@ -6,28 +6,41 @@ use crate::store::{HistoryRemoved, HistoryStep};
 
 const RANGE: &str = "SELECT max(no) FROM (SELECT no FROM host WHERE no > ?1 ORDER BY no LIMIT ?2)";
 
-/// The lanes are those of the index `verdict_unfinished`. `?3` is the instant for most hosts, `?4` that for hosts in which
-/// work is left. A row ends where the next one begins.
-const SNAPSHOTS: &str = "
-    DELETE FROM host_snapshot WHERE (host, since) IN (
-        SELECT p.host, p.since FROM host_snapshot p JOIN host h ON h.no = p.host WHERE p.host > ?1 AND p.host <= ?2
-        AND coalesce((SELECT min(n.since) FROM host_snapshot n WHERE n.host = p.host AND n.since > p.since), h.snapshot_since)
-            <= CASE WHEN EXISTS (SELECT 1 FROM verdict v WHERE v.host = p.host AND v.in_scope = 1
-                                 AND v.lane NOT IN (1, 2, 6, 10, 11)) THEN ?4 ELSE ?3 END
-    )";
+/// Whether this end of a row is long ago. The lanes are those of the index `verdict_unfinished`. `?3` is the instant for
+/// most hosts, `?4` that for hosts in which work is left.
+macro_rules! ended_long_ago {
+    ($end:literal) => {
+        concat!(
+            $end,
+            " <= CASE WHEN EXISTS (SELECT 1 FROM verdict v WHERE v.host = p.host AND v.in_scope = 1",
+            " AND v.lane NOT IN (1, 2, 6, 10, 11)) THEN ?4 ELSE ?3 END"
+        )
+    };
+}
 
-const STATES: &str = "
-    DELETE FROM host_state WHERE (host, since) IN (
-        SELECT p.host, p.since FROM host_state p JOIN host h ON h.no = p.host WHERE p.host > ?1 AND p.host <= ?2
-        AND coalesce((SELECT min(n.since) FROM host_state n WHERE n.host = p.host AND n.since > p.since), h.state_since)
-            <= CASE WHEN EXISTS (SELECT 1 FROM verdict v WHERE v.host = p.host AND v.in_scope = 1
-                                 AND v.lane NOT IN (1, 2, 6, 10, 11)) THEN ?4 ELSE ?3 END
-    )";
+/// Removes rows of a history whose rows end where the next one begins, the last one where the present begins.
+macro_rules! remove_from {
+    ($history:literal, $present:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $history,
+            " WHERE (host, since) IN (SELECT p.host, p.since FROM ",
+            $history,
+            " p JOIN host h ON h.no = p.host WHERE p.host > ?1 AND p.host <= ?2 AND coalesce((SELECT min(n.since) FROM ",
+            $history,
+            " n WHERE n.host = p.host AND n.since > p.since), h.",
+            $present,
+            ")",
+            ended_long_ago!(""),
+            ")"
+        )
+    };
+}
 
-const VERDICTS: &str = "
-    DELETE FROM verdict_history AS p WHERE p.host > ?1 AND p.host <= ?2
-    AND p.until <= CASE WHEN EXISTS (SELECT 1 FROM verdict v WHERE v.host = p.host AND v.in_scope = 1
-                                     AND v.lane NOT IN (1, 2, 6, 10, 11)) THEN ?4 ELSE ?3 END";
+const SNAPSHOTS: &str = remove_from!("host_snapshot", "snapshot_since");
+const STATES: &str = remove_from!("host_state", "state_since");
+const VERDICTS: &str =
+    concat!("DELETE FROM verdict_history AS p WHERE p.host > ?1 AND p.host <= ?2 AND ", ended_long_ago!("p.until"));
 
 pub(super) fn remove(context: &WriteContext<'_>, step: &HistoryStep) -> Step<HistoryRemoved> {
     let sql = context.sql;
