@@ -31,21 +31,18 @@ fn a_host_that_sends_new_software_without_pause_is_throttled_and_hurts_nobody() 
     let lab = Lab::start_with_settings(SETTINGS)?;
     runtime()?.block_on(async {
         let mut hostile = Player::enroll(&lab, "hostile").await?;
-        let (mut accepted, mut postponed) = (0, 0);
+        let mut postponed = 0;
         for wave in 0..40 {
             let names = names(wave);
             let (snapshot, sections) = snapshot_of(&names.iter().map(String::as_str).collect::<Vec<_>>());
-            match hostile.deliver(&snapshot, &sections).await {
-                Ok(_) => accepted += 1,
-                Err(status) => {
-                    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
-                    assert!(status.message().starts_with("budgets.host_"), "{status}");
-                    postponed += 1;
-                }
+            if let Err(status) = hostile.deliver(&snapshot, &sections).await {
+                assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+                assert!(status.message().starts_with("budgets.host_"), "{status}");
+                postponed += 1;
             }
         }
+        assert!(postponed > 0);
         // The hour may have changed once in between.
-        assert!(accepted <= 40 && postponed > 0, "{accepted} accepted, {postponed} postponed");
         assert!(metric(&lab, "muster_editions ")? <= 2 * 20_000 + 1_000);
         assert!(metric(&lab, "muster_throttlings_total{budget=\"host-editions\"} ")? >= 1);
         eventually("the host is counted", PATIENCE, || {
