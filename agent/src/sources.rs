@@ -8,6 +8,7 @@ pub mod parse;
 pub mod places;
 mod portable;
 pub mod record;
+pub mod registry;
 pub mod root;
 pub mod watchlist;
 
