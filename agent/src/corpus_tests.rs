@@ -12,6 +12,7 @@ use muster_proto::canonical::{self, CanonicalSection};
 
 use crate::sources::parse::mounts::Mounts;
 use crate::sources::parse::os_release::OsRelease;
+use crate::sources::parse::windows::{image_path, task, version_resource};
 use crate::sources::parse::{
     apk, certificate, dpkg, elf, extension, fdinfo, inventory, key_file, metainfo, modules, network,
     package_entry as entry, pacman, rpm, signatures as s, snap, unit_file, xbps,
@@ -46,6 +47,11 @@ const PARSERS: &[(&str, Parser)] = &[
         let (text, os) = (text(bytes), OsRelease::parse(&text(bytes)));
         drop((os.pretty_name(), os.ids().count(), elf::architecture(bytes)));
         drop((network::ipv4_of_fib_trie(&text), network::ipv6_of_if_inet6(&text)));
+    }),
+    ("image_path", |bytes| {
+        let text = text(bytes);
+        drop((image_path::of_driver(&text, "klif", "C:\\Windows"), image_path::of_program(&text, "C:\\Windows")));
+        drop((task::of_actions(bytes), task::of_xml(bytes)));
     }),
     ("kernel", |bytes| {
         let text = text(bytes);
@@ -86,6 +92,7 @@ const PARSERS: &[(&str, Parser)] = &[
     ("uplink", |bytes| {
         drop((uplink::proxy_answer(bytes), text(bytes).parse::<muster_proto::model::EnrollmentToken>()))
     }),
+    ("version_resource", |bytes| drop((version_resource::read(&bytes.to_vec()), version_resource::parse(bytes)))),
 ];
 
 fn text(bytes: &[u8]) -> String {

@@ -23,4 +23,5 @@ pub mod signatures;
 pub mod snap;
 pub mod sqlite;
 pub mod unit_file;
+pub mod windows;
 pub mod xbps;

@@ -1,0 +1,11 @@
+//! Parsers of what Windows stores in files and in the registry.
+
+pub mod altitude;
+pub mod image_path;
+pub mod msix;
+pub mod product_code;
+pub mod release;
+pub mod signatures;
+pub mod task;
+pub mod text;
+pub mod version_resource;
