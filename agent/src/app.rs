@@ -21,8 +21,8 @@ pub use agent::{Agent, DeliverySummary};
 pub use enrollment::{EnrollError, enroll, read_token};
 pub use service::{Reload, run};
 pub use state_files::{
-    StateFileError, current_watchlist, is_running, last_acknowledged, load_identity, spool_bounds, spool_dir,
-    watch_summary,
+    StateFileError, current_watchlist, is_running, last_acknowledged, last_watchlist, load_identity, spool_bounds,
+    spool_dir, watch_summary,
 };
 
 use crate::config::Settings;
@@ -158,7 +158,7 @@ fn scan_options(settings: &Settings, watchlist: muster_proto::model::Watchlist, 
     });
     ScanOptions {
         sources: Vec::new(),
-        watchlist,
+        watchlist: Some(watchlist),
         time_limit: settings.scan_time_limit,
         user_scope: settings.user_scope,
         user_key: key.ok(),

@@ -13,8 +13,9 @@
 //!  app wires them together; cli has one file per verb
 //! ```
 //!
-//! What reads a disk that may not answer runs under a `deadline`. A source that fails still has an outcome: every source of this platform is in every snapshot. The agent only reads. It
-//! runs no programs and changes nothing outside its state directory, except for `service install` and `service uninstall`.
+//! What reads a disk that may not answer runs under a `deadline`. A source that fails still has an outcome:
+//! every source of the scanned machine's platform is in every snapshot. The agent only reads. It runs no programs and changes
+//! nothing outside its state directory, except for `service install` and `service uninstall`.
 
 pub mod app;
 pub mod cli;

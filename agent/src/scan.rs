@@ -15,7 +15,7 @@ use std::time::Duration;
 use muster_proto::canonical;
 use muster_proto::limits;
 use muster_proto::model::{
-    Digest, HostFacts, HostState, Outcome, Section, Snapshot, SnapshotEntry, SourceName, UserScope, Watchlist,
+    Digest, HostFacts, HostState, Outcome, Platform, Section, Snapshot, SnapshotEntry, SourceName, UserScope, Watchlist,
 };
 
 use muster_proto::terminal::Progress;
@@ -23,7 +23,7 @@ use muster_proto::terminal::Progress;
 use crate::deadline::StuckWork;
 use crate::sources::record::Record;
 use crate::sources::root::{Accesses, Root};
-use crate::sources::{self, PLATFORM, Source, SourceReading};
+use crate::sources::{self, Source, SourceReading};
 use redact::Redactor;
 
 /// How to scan.
@@ -31,8 +31,8 @@ use redact::Redactor;
 pub struct ScanOptions {
     /// The sources to read; empty means all. A scan of fewer sources is for printing only and must not be sent.
     pub sources: Vec<SourceName>,
-    /// The watchlist for the sources that use one.
-    pub watchlist: Watchlist,
+    /// The watchlist for the sources that use one; `None` for the built-in one of the platform that is scanned.
+    pub watchlist: Option<Watchlist>,
     /// Time limit per source.
     pub time_limit: Duration,
     /// Which software in home directories is attributed to users.
@@ -49,7 +49,7 @@ impl Default for ScanOptions {
     fn default() -> Self {
         Self {
             sources: Vec::new(),
-            watchlist: sources::watchlist::builtin(),
+            watchlist: None,
             time_limit: Duration::from_secs(60),
             user_scope: UserScope::None,
             user_key: None,
@@ -113,19 +113,19 @@ pub struct ScanMemory {
 
 impl ScanMemory {
     /// What to remove from everything that is sent. Remembers home directories that are known.
-    fn redactor(&self, homes: Option<Vec<String>>) -> Redactor {
+    fn redactor(&self, platform: Platform, homes: Option<Vec<String>>) -> Redactor {
         let mut remembered = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
         if homes.is_some() {
             remembered.clone_from(&homes);
         }
-        remembered.clone().map_or_else(Redactor::without_accounts, Redactor::new)
+        remembered.clone().map_or_else(|| Redactor::without_accounts(platform), Redactor::new)
     }
 }
 
 /// Scans a machine once. It always returns: what could not be read is recorded in the outcomes.
 #[must_use]
 pub fn scan_root(root: Root, options: &ScanOptions) -> ScanResult {
-    scan_with(sources::all(), root, options)
+    scan_with(sources::all(root.platform()), root, options)
 }
 
 /// Reads only the facts about a machine. What could not be read is empty, and logged.
@@ -144,6 +144,7 @@ fn log_unknown(unknown: &[String]) {
 }
 
 fn scan_with(all: Vec<Box<dyn Source>>, root: Root, options: &ScanOptions) -> ScanResult {
+    let platform = root.platform();
     let context = run::context(root, options);
     let wanted = |source: &dyn Source| options.sources.is_empty() || options.sources.contains(&source.name());
     let chosen: Vec<Box<dyn Source>> = all.into_iter().filter(|source| wanted(source.as_ref())).collect();
@@ -153,7 +154,7 @@ fn scan_with(all: Vec<Box<dyn Source>>, root: Root, options: &ScanOptions) -> Sc
     let mut record = sources::record(&context);
     let unknown = run::enter_parts(parts, &mut record);
     log_unknown(&unknown);
-    let redactor = options.memory.redactor(record.homes.take());
+    let redactor = options.memory.redactor(platform, record.homes.take());
 
     let mut entries = Vec::new();
     let mut sections = Vec::new();
@@ -167,16 +168,16 @@ fn scan_with(all: Vec<Box<dyn Source>>, root: Root, options: &ScanOptions) -> Sc
             reading.add_unknown(&unknown);
         }
         home_items.append(&mut reading.home_items);
-        homes_complete &= !people::HOME_SOURCES.contains(&run.source) || missed_nothing(reading.outcome);
+        homes_complete &= !sources::home_sources(platform).contains(&run.source) || missed_nothing(reading.outcome);
         // Before the section is encoded, because a digest must not depend on user names either.
         reading.observations.iter_mut().for_each(|observation| redactor.redact(observation));
-        if run.source == SourceName::SystemdUnits {
+        if run.source == sources::service_source(platform) {
             units.0 = reading.observations.iter().map(|observation| observation.name.clone()).collect();
             units.1 = reading.outcome;
         }
         // A new list must not change the entries of sources that do not use it.
         let watchlist = if run.uses_watchlist { context.watchlist.version } else { 0 };
-        let (entry, section) = encode(run.source, reading, watchlist, &redactor);
+        let (entry, section) = encode(platform, run.source, reading, watchlist, &redactor);
         entries.push(entry);
         sections.extend(section);
         took.push((run.source, run.took));
@@ -193,7 +194,7 @@ fn scan_with(all: Vec<Box<dyn Source>>, root: Root, options: &ScanOptions) -> Sc
     // Names of files and processes are chosen by the host's users, and the collector refuses texts that cannot be seen.
     let (facts, state) = (facts.cleaned(), state.cleaned());
     let accessed = context.root.accessed();
-    ScanResult { snapshot: Snapshot::new(PLATFORM, entries), sections, state, facts, took, accessed }
+    ScanResult { snapshot: Snapshot::new(platform, entries), sections, state, facts, took, accessed }
 }
 
 /// Whether the source read everything that it should read.
@@ -203,20 +204,21 @@ fn missed_nothing(outcome: Outcome) -> bool {
 
 /// Builds the snapshot entry and the section of a source, within the limits of the contract.
 fn encode(
+    platform: Platform,
     source: SourceName,
     reading: SourceReading,
     watchlist: u64,
     redactor: &Redactor,
 ) -> (SnapshotEntry, Option<EncodedSection>) {
     let SourceReading { mut outcome, mut reason, observations, home_items: _ } = reading;
-    let mut section = Section::new(PLATFORM, source, observations);
+    let mut section = Section::new(platform, source, observations);
     let mut canonical = canonical::section_bytes(&section);
     let mut items = section.observations().len();
     let total = items;
     while items > limits::OBSERVATIONS_PER_SECTION || canonical.len() > limits::SECTION_BYTES {
         // How large a section is, is known only after it is encoded; halving needs few attempts.
         items = (items / 2).min(limits::OBSERVATIONS_PER_SECTION);
-        section = Section::new(PLATFORM, source, section.observations()[..items].to_vec());
+        section = Section::new(platform, source, section.observations()[..items].to_vec());
         canonical = canonical::section_bytes(&section);
         outcome = Outcome::Partial;
         reason = format!("only {items} of {total} observations fit in a section");

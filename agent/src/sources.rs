@@ -1,25 +1,25 @@
 //! The sources: the places on a machine where software leaves traces. This file has the trait, what a source is given and
-//! returns, and the list for this platform.
+//! returns, and the list for each platform.
+//!
+//! The platform is that of the scanned machine and not of this build: every source compiles everywhere, so that a mounted
+//! Windows disk can be scanned on Linux. Only code that asks the running system is below a `cfg`, in `root` and in the
+//! folders `live` of the platforms.
 //!
 //! A source is thin: it reads through [`Root`] and passes the bytes to a pure parser. It judges nothing. Its reading says
 //! how completely it could read. Besides `os`, this is the only module that may use `cfg(target_os)`.
 
+mod linux;
+mod macos;
 pub mod parse;
 pub mod places;
 mod portable;
+mod reading_builder;
 pub mod record;
 pub mod registry;
 pub mod root;
+mod system;
 pub mod watchlist;
-
-#[cfg(target_os = "linux")]
-mod linux;
-#[cfg(target_os = "linux")]
-use linux as platform;
-#[cfg(not(target_os = "linux"))]
-mod unported;
-#[cfg(not(target_os = "linux"))]
-use unported as platform;
+mod windows;
 
 use std::io;
 use std::sync::Arc;
@@ -30,9 +30,7 @@ use parse::os_release::OsRelease;
 use places::{Place, Reach};
 use record::{Part, Record};
 use root::Root;
-
-/// The platform whose sources this agent reads.
-pub const PLATFORM: Platform = platform::PLATFORM;
+use system::System;
 
 /// One source.
 pub trait Source: Send + Sync {
@@ -66,6 +64,12 @@ impl ScanContext {
         let os = os_release(&root);
         Self { root: Arc::new(root), os, watchlist }
     }
+
+    /// The platform of the machine.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        self.root.platform()
+    }
 }
 
 /// The operating system of a machine by `os-release`.
@@ -73,7 +77,7 @@ impl ScanContext {
 /// # Errors
 /// Why it is unknown.
 pub fn os_release(root: &Root) -> Result<OsRelease, OsUnknown> {
-    platform::os_release(root)
+    (system(root.platform()).os_release)(root)
 }
 
 /// Why the operating system is unknown.
@@ -91,14 +95,12 @@ impl OsUnknown {
         Self { outcome: Outcome::Failed, reason: reason.to_owned() }
     }
 
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "other systems have no os-release"))]
     fn of_error(what: &str, error: &io::Error) -> Self {
         let outcome = if is_denied(error) { Outcome::Denied } else { Outcome::Failed };
         Self { outcome, reason: error_reason(what, error) }
     }
 
     /// The reading of a source that found these without knowing the system.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "other systems have no os-release"))]
     fn reading(&self, observations: Vec<Observation>) -> SourceReading {
         let reading = SourceReading::partial(observations, self.reason.clone());
         if self.outcome == Outcome::TimedOut { SourceReading { outcome: self.outcome, ..reading } } else { reading }
@@ -206,9 +208,12 @@ pub fn is_absent(error: &io::Error) -> bool {
 /// What to do about an incomplete outcome; `None` where there is nothing to do. It goes with the reason, which names what is
 /// damaged, missing or unknown.
 #[must_use]
-pub const fn advice(source: SourceName, outcome: Outcome) -> Option<&'static str> {
+pub const fn advice(platform: Platform, source: SourceName, outcome: Outcome) -> Option<&'static str> {
     match (outcome, source) {
         (Outcome::Found | Outcome::Empty | Outcome::NotApplicable, _) => None,
+        (Outcome::Denied, _) if matches!(platform, Platform::Windows) => {
+            Some("run the agent as LocalSystem or as an administrator, then scan again")
+        }
         (Outcome::Denied, _) => Some("run the agent as root, or give its account read access, then scan again"),
         (Outcome::TimedOut, _) => Some("check the disks and mounts that this source reads, then scan again"),
         (Outcome::Partial | Outcome::Failed, SourceName::Dpkg) => Some(
@@ -233,18 +238,49 @@ pub const fn advice(source: SourceName, outcome: Outcome) -> Option<&'static str
     }
 }
 
-/// Every source of this platform. A snapshot has an entry for each.
-#[must_use]
-pub fn all() -> Vec<Box<dyn Source>> {
-    platform::all()
+/// What a platform offers.
+const fn system(platform: Platform) -> &'static System {
+    match platform {
+        Platform::Linux => &linux::SYSTEM,
+        Platform::Windows => &windows::SYSTEM,
+        Platform::Macos => &macos::SYSTEM,
+    }
 }
 
-/// Every place on disk that the sources of this platform read and that can be watched for changes.
+/// Every source of a platform. A snapshot has an entry for each.
+#[must_use]
+pub fn all(platform: Platform) -> Vec<Box<dyn Source>> {
+    (system(platform).sources)()
+}
+
+/// The names of the sources of all platforms.
+#[must_use]
+pub fn names() -> Vec<SourceName> {
+    let of = |platform: &Platform| all(*platform).into_iter().map(|source| source.name());
+    let mut names: Vec<SourceName> = Platform::ALL.iter().flat_map(of).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The source that lists the services of a platform.
+#[must_use]
+pub const fn service_source(platform: Platform) -> SourceName {
+    system(platform).services
+}
+
+/// The sources of a platform that read home directories.
+#[must_use]
+pub const fn home_sources(platform: Platform) -> &'static [SourceName] {
+    system(platform).of_homes
+}
+
+/// Every place on disk that the sources of a platform read and that can be watched for changes.
 ///
 /// Home directories are left out, and so is `/proc`: the kernel does not report changes there.
 #[must_use]
-pub fn watch_places(watchlist: &Watchlist) -> Vec<Place> {
-    let own = platform::PLACES.iter().map(|(path, reach)| Place { path: (*path).to_owned(), reach: *reach });
+pub fn watch_places(platform: Platform, watchlist: &Watchlist) -> Vec<Place> {
+    let own = system(platform).places.iter().map(|(path, reach)| Place { path: (*path).to_owned(), reach: *reach });
     let listed = watchlist.paths.iter().map(|path| Place { path: path.clone(), reach: Reach::Entry });
     own.chain(listed).collect()
 }
@@ -252,38 +288,38 @@ pub fn watch_places(watchlist: &Watchlist) -> Vec<Place> {
 /// The record of a machine before any part is read.
 #[must_use]
 pub fn record(context: &ScanContext) -> Record {
-    Record::of(platform::facts(context), HostState::default())
+    Record::of((system(context.platform()).facts)(context), HostState::default())
 }
 
 /// The parts that facts consist of.
 #[must_use]
 pub fn fact_parts(context: &ScanContext) -> &'static [Part] {
-    platform::fact_parts(context.root.is_running_system())
+    (system(context.platform()).fact_parts)(context.root.is_running_system())
 }
 
 /// The parts that the state consists of, and the home directories.
 #[must_use]
 pub fn state_parts(context: &ScanContext) -> &'static [Part] {
-    platform::state_parts(context.root.is_running_system())
+    (system(context.platform()).state_parts)(context.root.is_running_system())
 }
 
-/// Completes the state with the services that the source `systemd-units` found. `units_outcome` says how completely. A root
-/// that is not running has no state.
+/// Completes the state with the services that [`service_source`] found. `units_outcome` says how completely. A root that is
+/// not running has no state.
 pub fn finish(record: &mut Record, context: &ScanContext, units: &[String], units_outcome: Outcome) {
     if context.root.is_running_system() {
-        platform::finish(record, context, units, units_outcome);
+        (system(context.platform()).finish)(record, context, units, units_outcome);
     }
 }
 
-/// Parents of home directories, and those of system accounts that people use, on every machine of this platform: `/home/`,
+/// Parents of home directories, and those of system accounts that people use, on every machine of a platform: `/home/`,
 /// `/root`.
 #[must_use]
-pub const fn known_homes() -> &'static [&'static str] {
-    platform::HOMES
+pub const fn known_homes(platform: Platform) -> &'static [&'static str] {
+    system(platform).homes
 }
 
 /// The top folders in which nobody has a home directory, apart from [`known_homes`].
 #[must_use]
-pub const fn system_folders() -> &'static [&'static str] {
-    platform::SYSTEM_FOLDERS
+pub const fn system_folders(platform: Platform) -> &'static [&'static str] {
+    system(platform).system_folders
 }

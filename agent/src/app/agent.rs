@@ -2,7 +2,7 @@
 
 use muster_proto::canonical;
 use muster_proto::error_chain;
-use muster_proto::model::{Digest, Losses, Pace, RefusalClass, Timestamp, Watchlist};
+use muster_proto::model::{Digest, Losses, Pace, Platform, RefusalClass, Timestamp, Watchlist};
 
 use super::state_files::{self, StateFileError};
 use super::{AppError, EnrollError, enrollment, now, scan_options};
@@ -61,6 +61,8 @@ pub struct Agent {
     store: IdentityStore,
     spool: Spool,
     run: Run,
+    /// The platform of the machine that was scanned last, and the watchlist for it.
+    platform: Platform,
     watchlist: Watchlist,
     acknowledged: Option<Digest>,
     /// The TLS settings and the identity they were built from. Kept between calls for their session tickets.
@@ -109,11 +111,13 @@ impl Agent {
         })?;
         // Only under the lock: otherwise this would remove the file of a running service.
         state_files::remove_watch_summary(dir);
+        let platform = Root::running_platform();
         Ok(Self {
             store: IdentityStore::below(dir),
             spool: Spool::open(&state_files::spool_dir(&settings), state_files::spool_bounds(&settings))?,
             run: Run::new(),
-            watchlist: state_files::current_watchlist(&settings),
+            platform,
+            watchlist: state_files::current_watchlist(&settings, platform),
             acknowledged: state_files::last_acknowledged(dir),
             tls: None,
             memory: ScanMemory::default(),
@@ -137,10 +141,18 @@ impl Agent {
         (self.clock)()
     }
 
-    /// The current watchlist.
+    /// The current watchlist, and the platform that it is for.
     #[must_use]
-    pub const fn watchlist(&self) -> &Watchlist {
-        &self.watchlist
+    pub const fn watchlist(&self) -> (Platform, &Watchlist) {
+        (self.platform, &self.watchlist)
+    }
+
+    /// The machine to scan is of this platform: from now on its watchlist counts.
+    pub(super) fn scan_platform(&mut self, platform: Platform) {
+        if platform != self.platform {
+            self.platform = platform;
+            self.watchlist = state_files::current_watchlist(&self.settings, platform);
+        }
     }
 
     /// Applies new settings. The state directory does not change, because this process holds its lock.
@@ -154,7 +166,7 @@ impl Agent {
         let state_dir = self.settings.state_dir.clone();
         self.settings = Settings { state_dir, ..settings };
         self.spool.set_bounds(state_files::spool_bounds(&self.settings));
-        self.watchlist = state_files::current_watchlist(&self.settings);
+        self.watchlist = state_files::current_watchlist(&self.settings, self.platform);
     }
 
     /// The current settings.
@@ -176,6 +188,7 @@ impl Agent {
     /// The collector has not acknowledged everything. What it does not have stays in the spool.
     pub async fn scan_and_deliver(&mut self, root: Root) -> Result<DeliverySummary, AppError> {
         let offline = (!root.is_running_system()).then(|| root.given_path().to_owned());
+        self.scan_platform(root.platform());
         let before = self.watchlist.version;
         let taken = self.take_snapshot(root).await?;
         let summary = self.deliver_all(&taken).await?;
@@ -201,6 +214,7 @@ impl Agent {
     /// Scans, and writes the snapshot to the spool unless the collector has it already. A spool that cannot be written is
     /// not an error: the snapshot can still be delivered at once.
     pub(super) async fn take_snapshot(&mut self, root: Root) -> Result<TakenSnapshot, AppError> {
+        self.scan_platform(root.platform());
         let options = scan_options(&self.settings, self.watchlist.clone(), self.memory.clone());
         let observed_at = self.now();
         // On this thread the scan would block the signals and the watchdog, which run on the same runtime.
@@ -363,7 +377,7 @@ impl Agent {
             && self.settings.watchlist == WatchlistPolicy::Collector
             && sent.version > self.watchlist.version
         {
-            match state_files::save_watchlist(&self.settings, &self.watchlist, sent) {
+            match state_files::save_watchlist(&self.settings, self.platform, &self.watchlist, sent) {
                 Ok(watchlist) => self.watchlist = watchlist,
                 Err(error) => {
                     tracing::warn!(error = %error_chain(&error), "cannot save the collector's watchlist; it is not used")

@@ -106,12 +106,18 @@ impl Service {
     /// Arms the watch. This comes before the scan, so that a change during the scan wakes the agent again. `None` when the
     /// service must stop.
     async fn arm(&mut self) -> Result<Option<()>, AppError> {
-        let places = sources::watch_places(self.agent.watchlist());
+        let (platform, watchlist) = self.agent.watchlist();
+        let (watchlist, settings) = (watchlist.clone(), self.agent.settings().clone());
         let mut watch = std::mem::replace(&mut self.watch, Watch::new(Instant::now()));
         let root = self.root.clone();
         // Directories may be on a disk that does not answer.
         let armed = deadline::on_thread("watch", move || {
-            watch.arm(open_root(root.as_ref())?, &places);
+            let root = open_root(root.as_ref())?;
+            let scanned = root.platform();
+            // Before the first scan of a root of another platform the agent has not seen which list it needs.
+            let watchlist =
+                if scanned == platform { watchlist } else { state_files::current_watchlist(&settings, scanned) };
+            watch.arm(root, &sources::watch_places(scanned, &watchlist));
             Ok::<_, RootError>(watch)
         });
         let Self { signals, supervisor, watchdog, reload_wanted, .. } = self;

@@ -4,13 +4,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use muster_proto::model::{Digest, Watchlist};
+use muster_proto::model::{Digest, Platform, Watchlist};
 
 use crate::config::{Settings, WatchlistPolicy};
 use crate::deadline;
 use crate::identity::{self, Identity, IdentityError, IdentityStore};
 use crate::os;
 use crate::os::access::{self, AccessError, Others};
+use crate::sources::root::Root;
 use crate::sources::watchlist::{self, WatchlistFile};
 use crate::spool::Bounds;
 use crate::watch::Summary;
@@ -127,35 +128,49 @@ fn acknowledged_file(state_dir: &Path) -> PathBuf {
     state_dir.join("acknowledged")
 }
 
-/// The watchlist to use: the saved one of the collector if the settings allow it, else the built-in one. An unreadable
-/// file is ignored, because the collector sends the list again.
+/// The watchlist to use for a machine of this platform: the saved one of the collector if the settings allow it and it is
+/// for that platform, else the built-in one. An unreadable file is ignored, because the collector sends the list again.
 #[must_use]
-pub fn current_watchlist(settings: &Settings) -> Watchlist {
-    let builtin = watchlist::builtin();
+pub fn current_watchlist(settings: &Settings, platform: Platform) -> Watchlist {
+    let builtin = watchlist::builtin(platform);
+    match saved_watchlist(settings) {
+        // This version of the agent may have stricter limits than the one that saved the list.
+        Some(file) if file.platform == Some(platform) && file.version >= builtin.version => {
+            watchlist::accept(platform, file.into()).0
+        }
+        Some(_) | None => builtin,
+    }
+}
+
+/// The watchlist of the last scan that the collector answered, of whatever platform that machine is.
+#[must_use]
+pub fn last_watchlist(settings: &Settings) -> Watchlist {
+    let saved = saved_watchlist(settings).and_then(|file| file.platform);
+    current_watchlist(settings, saved.unwrap_or(Root::running_platform()))
+}
+
+fn saved_watchlist(settings: &Settings) -> Option<WatchlistFile> {
     if settings.watchlist == WatchlistPolicy::Builtin {
-        return builtin;
+        return None;
     }
     let path = watchlist_file(&settings.state_dir);
     deadline::reading(&path.to_string_lossy());
-    let Ok(bytes) = std::fs::read(path) else { return builtin };
-    match serde_json::from_slice::<WatchlistFile>(&bytes) {
-        // This version of the agent may have stricter limits than the one that saved the list.
-        Ok(file) if file.version >= builtin.version => watchlist::accept(file.into()).0,
-        Ok(_) => builtin,
-        Err(error) => {
+    let bytes = std::fs::read(path).ok()?;
+    serde_json::from_slice(&bytes)
+        .inspect_err(|error| {
             tracing::warn!(error = %error, "cannot parse the saved watchlist; using the built-in one");
-            builtin
-        }
-    }
+        })
+        .ok()
 }
 
 /// Saves a watchlist from the collector. The agent's own limits apply, and every change is logged.
 pub(super) fn save_watchlist(
     settings: &Settings,
+    platform: Platform,
     old: &Watchlist,
     sent: Watchlist,
 ) -> Result<Watchlist, StateFileError> {
-    let (new, dropped) = watchlist::accept(sent);
+    let (new, dropped) = watchlist::accept(platform, sent);
     for entry in dropped {
         tracing::warn!(
             watchlist.version = new.version,
@@ -168,7 +183,7 @@ pub(super) fn save_watchlist(
         tracing::info!(watchlist.version = new.version, change, "the watchlist has changed");
     }
     let path = watchlist_file(&settings.state_dir);
-    let bytes = serde_json::to_vec(&WatchlistFile::from(&new)).map_err(io::Error::from);
+    let bytes = serde_json::to_vec(&WatchlistFile::of(platform, &new)).map_err(io::Error::from);
     bytes.and_then(|bytes| os::write_private(&path, &bytes)).map_err(|source| StateFileError { path, source })?;
     Ok(new)
 }

@@ -326,7 +326,9 @@ fn check_watches(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
     }
     let mut watch = Watch::new(Instant::now());
     // Tried here, because only arming shows what the limits of this machine allow.
-    watch.arm(Root::running_system()?, &sources::watch_places(&app::current_watchlist(settings)));
+    let root = Root::running_system()?;
+    let platform = root.platform();
+    watch.arm(root, &sources::watch_places(platform, &app::current_watchlist(settings, platform)));
     let summary = watch.summary();
     let verb = if running { "watching" } else { "can watch" };
     let watched = format!("{verb} {} directories", summary.directories);
@@ -340,9 +342,12 @@ fn check_watches(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
 }
 
 fn check_sources(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
-    let options = ScanOptions { watchlist: app::current_watchlist(settings), ..ScanOptions::default() };
+    let root = Root::running_system()?;
+    let platform = root.platform();
+    let watchlist = Some(app::current_watchlist(settings, platform));
+    let options = ScanOptions { watchlist, ..ScanOptions::default() };
     let shown = options.progress.show("reading the sources");
-    let scan = scan_root(Root::running_system()?, &options);
+    let scan = scan_root(root, &options);
     drop(shown);
     for entry in scan.snapshot.entries() {
         let step = format!("source {}", entry.source);
@@ -351,7 +356,7 @@ fn check_sources(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
         match entry.outcome {
             Outcome::Found | Outcome::Empty | Outcome::NotApplicable => steps.ok(&step, found),
             Outcome::Denied | Outcome::Partial | Outcome::Failed | Outcome::TimedOut => {
-                let advice = sources::advice(entry.source, entry.outcome);
+                let advice = sources::advice(platform, entry.source, entry.outcome);
                 steps.failed(&step, found, advice.unwrap_or_default());
             }
         }

@@ -51,9 +51,20 @@ fn scope_names() -> impl Iterator<Item = &'static str> {
     UserScope::ALL.iter().map(|scope| scope.name())
 }
 
-/// The sources of this platform, which are fewer than those of the contract.
+/// The sources of all platforms: a root can be of any.
 fn source_names() -> Vec<&'static str> {
-    sources::all().iter().map(|source| source.name().name()).collect()
+    sources::names().into_iter().map(SourceName::name).collect()
+}
+
+/// A source that the scanned machine cannot have would be in the answer with nothing, as if it had been read.
+fn check_sources(wanted: &[SourceName], platform: Platform) -> anyhow::Result<()> {
+    let known: Vec<SourceName> = sources::all(platform).iter().map(|source| source.name()).collect();
+    match wanted.iter().find(|source| !known.contains(source)) {
+        Some(source) => {
+            anyhow::bail!("cannot read {source}: the scanned system is {platform}, which has no such source")
+        }
+        None => Ok(()),
+    }
 }
 
 #[derive(serde::Serialize)]
@@ -97,9 +108,11 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
         Some(dir) => Root::below(dir)?,
         None => Root::running_system()?,
     };
+    let platform = root.platform();
+    check_sources(&arguments.sources, platform)?;
     let root = if arguments.show_read { root.recording() } else { root };
     let from_settings = settings.as_ref().map_or_else(ScanOptions::default, |settings| ScanOptions {
-        watchlist: watchlist(settings),
+        watchlist: Some(watchlist(settings, platform)),
         time_limit: settings.scan_time_limit,
         ..ScanOptions::default()
     });
@@ -139,12 +152,12 @@ fn settings(flags: &Flags) -> Result<Option<Settings>, ConfigFaults> {
 }
 
 /// The watchlist that the service uses. The state directory may be on a disk that does not answer.
-fn watchlist(settings: &Settings) -> Watchlist {
+fn watchlist(settings: &Settings, platform: Platform) -> Watchlist {
     let own = settings.clone();
-    let read = move || app::current_watchlist(&own);
+    let read = move || app::current_watchlist(&own, platform);
     deadline::run("watchlist", deadline::OWN_FILES, &StuckWork::default(), read).unwrap_or_else(|unfinished| {
         tracing::warn!(error = %unfinished, "cannot read the saved watchlist; using the built-in one");
-        sources::watchlist::builtin()
+        sources::watchlist::builtin(platform)
     })
 }
 
@@ -176,14 +189,14 @@ fn record<'a>(result: &ScanResult, entry: &'a SnapshotEntry, items: usize) -> Ou
         items,
         took_ms: u64::try_from(took.unwrap_or_default()).unwrap_or(u64::MAX),
         watchlist: entry.watchlist,
-        advice: sources::advice(entry.source, entry.outcome),
+        advice: sources::advice(result.snapshot.platform(), entry.source, entry.outcome),
     }
 }
 
-fn observation_record(source: SourceName, observation: &Observation) -> ObservationRecord<'_> {
+fn observation_record(platform: Platform, source: SourceName, observation: &Observation) -> ObservationRecord<'_> {
     ObservationRecord {
         record: "observation",
-        platform: sources::PLATFORM,
+        platform,
         source,
         source_kind: observation.kind.name(),
         name: &observation.name,
@@ -230,7 +243,9 @@ fn ndjson(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> anyhow:
     }
     each_source(result, |record, observations| {
         line(out, &record)?;
-        observations.iter().try_for_each(|observation| line(out, &observation_record(record.source, observation)))
+        let platform = result.snapshot.platform();
+        let mut line = |observation| line(out, &observation_record(platform, record.source, observation));
+        observations.iter().try_for_each(&mut line)
     })
 }
 
@@ -238,7 +253,7 @@ fn json_document(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> 
     let (mut outcomes, mut all) = (Vec::new(), Vec::new());
     each_source(result, |record, observations| {
         for observation in observations {
-            all.push(serde_json::to_value(observation_record(record.source, observation))?);
+            all.push(serde_json::to_value(observation_record(result.snapshot.platform(), record.source, observation))?);
         }
         outcomes.push(serde_json::to_value(record)?);
         Ok(())

@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     let identity = app::load_identity(&settings)?;
     let spool = Spool::open_read_only(&app::spool_dir(&settings), app::spool_bounds(&settings))?;
     let losses = spool.losses();
-    let watchlist = app::current_watchlist(&settings);
+    let watchlist = app::last_watchlist(&settings);
     let enrolled = identity.as_ref().map(|identity| {
         json!({
             "host_id": identity.host_id, "site": identity.site, "collector": identity.collector,

@@ -7,16 +7,12 @@
 use std::collections::BTreeSet;
 
 use muster_proto::limits;
-use muster_proto::model::{Outcome, SourceName, UserItem, UserScope};
+use muster_proto::model::{Outcome, UserItem, UserScope};
 
 use crate::sources::HomeItem;
 
 /// Hexadecimal digits of a pseudonym: enough to tell the users of one host apart, and no more.
 const DIGITS: usize = 16;
-
-/// The sources that read home directories.
-pub(super) const HOME_SOURCES: &[SourceName] =
-    &[SourceName::SystemdUnits, SourceName::Flatpak, SourceName::BrowserExtensions];
 
 /// The user items for the host state, and how complete they are. Items that the watchlist names come first when not all
 /// fit the contract. Without the secret the outcome is `failed`, which is not an absence. Under the scope `none` there is

@@ -1,7 +1,7 @@
 //! Removes user names from what is sent: a path below a home directory is written with `~`. The path is then also the same
 //! on two machines with different users.
 
-use muster_proto::model::Observation;
+use muster_proto::model::{Observation, Platform};
 
 use crate::sources;
 
@@ -10,21 +10,21 @@ use crate::sources;
 pub(super) struct Redactor {
     /// Home directories, and parents of home directories with a trailing slash (`/home/`), longest first.
     homes: Vec<String>,
-    /// Whether there may be more of them.
-    more: bool,
+    /// Where nobody has a home directory, if there may be more of them.
+    system_folders: Option<&'static [&'static str]>,
 }
 
 impl Redactor {
     pub(super) fn new(mut homes: Vec<String>) -> Self {
         homes.sort_by_key(|home| std::cmp::Reverse(home.len()));
         homes.dedup();
-        Self { homes, more: false }
+        Self { homes, system_folders: None }
     }
 
     /// For a machine whose home directories are unknown: only paths in folders of the system are kept.
-    pub(super) fn without_accounts() -> Self {
-        let homes = sources::known_homes().iter().map(|home| (*home).to_owned()).collect();
-        Self { more: true, ..Self::new(homes) }
+    pub(super) fn without_accounts(platform: Platform) -> Self {
+        let homes = sources::known_homes(platform).iter().map(|home| (*home).to_owned()).collect();
+        Self { system_folders: Some(sources::system_folders(platform)), ..Self::new(homes) }
     }
 
     pub(super) fn redact(&self, observation: &mut Observation) {
@@ -51,7 +51,7 @@ impl Redactor {
                     rest = &rest[length..];
                 }
                 // Where the name of a person ends is unknown too.
-                None if self.more && begins && !is_of_system(rest) => {
+                None if begins && self.system_folders.is_some_and(|folders| !is_of_system(rest, folders)) => {
                     clean.push('~');
                     return clean;
                 }
@@ -70,10 +70,10 @@ impl Redactor {
     }
 }
 
-fn is_of_system(path: &str) -> bool {
+fn is_of_system(path: &str, folders: &[&str]) -> bool {
     let rest = &path[1..];
     let first = &rest[..rest.find(['/', ' ', ':', ',', ';', '"', '\'', ')', '*']).unwrap_or(rest.len())];
-    first.is_empty() || sources::system_folders().contains(&first)
+    first.is_empty() || folders.contains(&first)
 }
 
 /// The length of the home directory at the start of the text: `/srv/jane`, or `/home/` plus the name behind it.
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn without_accounts_only_paths_of_the_system_are_kept() {
-        let redactor = Redactor::without_accounts();
+        let redactor = Redactor::without_accounts(Platform::Linux);
         for (text, clean) in [
             ("/opt/kaspersky/kesl", "/opt/kaspersky/kesl"),
             ("/usr/bin/x --log=/srv/people/jane/x", "/usr/bin/x --log=~"),

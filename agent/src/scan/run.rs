@@ -25,7 +25,8 @@ pub(super) fn context(root: Root, options: &ScanOptions) -> Arc<ScanContext> {
     let os = os.unwrap_or_else(|unfinished| {
         Err(OsUnknown { outcome: outcome_of(&unfinished), reason: unfinished.to_string() })
     });
-    Arc::new(ScanContext { root, os, watchlist: watchlist.clone() })
+    let watchlist = watchlist.clone().unwrap_or_else(|| sources::watchlist::builtin(root.platform()));
+    Arc::new(ScanContext { root, os, watchlist })
 }
 
 /// The result of running one source.

@@ -231,7 +231,7 @@ fn a_section_over_the_limit_is_cut_and_the_outcome_is_partial() {
             |n: usize| muster_proto::model::Observation::new(muster_proto::model::Kind::Path, format!("/p/{n:06}"));
         SourceReading::complete((0..limits::OBSERVATIONS_PER_SECTION + 1).map(observation).collect())
     };
-    let (entry, section) = encode(SourceName::WatchPaths, many(), 1, &Redactor::new(Vec::new()));
+    let (entry, section) = encode(Platform::Linux, SourceName::WatchPaths, many(), 1, &Redactor::new(Vec::new()));
     assert_eq!(entry.outcome, Outcome::Partial);
     let section = section.expect("a section");
     canonical::read_section(&section.canonical).expect("within the limits");
@@ -244,4 +244,25 @@ fn an_empty_root_has_failed_and_not_zero_packages() {
     let result = scan(&dir);
     assert_eq!(result.snapshot.entry(SourceName::SystemPackages).map(|entry| entry.outcome), Some(Outcome::Failed));
     assert_eq!(result.snapshot.entry(SourceName::Host).map(|entry| entry.outcome), Some(Outcome::Failed));
+}
+
+#[test]
+fn a_root_is_scanned_as_what_it_contains_and_nothing_unread_is_empty() {
+    for (platform, mark) in [
+        (Platform::Windows, "WINDOWS/system32/config/system"),
+        (Platform::Macos, "System/Library/CoreServices/SystemVersion.plist"),
+    ] {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        write(dir.path(), mark, "");
+        write(dir.path(), "etc/hostname", "alpha");
+        let result = scan(&dir);
+        assert_eq!((result.snapshot.platform(), result.facts.platform), (platform, platform));
+        assert_eq!(result.facts.hostname, "", "the sources of Linux are not read");
+        let sources: Vec<SourceName> = sources::all(platform).iter().map(|source| source.name()).collect();
+        for entry in result.snapshot.entries() {
+            assert!(sources.contains(&entry.source), "{}", entry.source);
+            assert!(!entry.outcome.is_complete(), "{} is {}", entry.source, entry.outcome);
+        }
+        assert_eq!(result.snapshot.entries().len(), sources.len());
+    }
 }

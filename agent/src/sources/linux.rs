@@ -19,7 +19,6 @@ mod places;
 #[cfg(test)]
 mod places_tests;
 mod processes;
-mod reading_builder;
 mod rpm;
 mod snap;
 mod state;
@@ -30,18 +29,31 @@ mod trust_store;
 mod watch_paths_tests;
 mod watched_processes;
 
-use muster_proto::model::{HostFacts, Outcome, Platform};
-
-pub(super) use places::PLACES;
+use muster_proto::model::{Platform, SourceName};
 
 use super::parse::os_release::OsRelease;
-use super::record::{Part, Record};
+use super::record::Part;
 use super::root::Root;
-use super::{OsUnknown, ScanContext, Source, is_absent, portable};
+use super::system::System;
+use super::{OsUnknown, Source, is_absent, portable};
 
-pub(super) const PLATFORM: Platform = Platform::Linux;
+const PLATFORM: Platform = Platform::Linux;
 
-pub(super) fn all() -> Vec<Box<dyn Source>> {
+pub(super) const SYSTEM: System = System {
+    sources,
+    places: places::PLACES,
+    os_release,
+    facts: host::facts,
+    fact_parts,
+    state_parts,
+    finish: state::finish,
+    services: SourceName::SystemdUnits,
+    of_homes: &[SourceName::SystemdUnits, SourceName::Flatpak, SourceName::BrowserExtensions],
+    homes: HOMES,
+    system_folders: SYSTEM_FOLDERS,
+};
+
+fn sources() -> Vec<Box<dyn Source>> {
     vec![
         Box::new(host::Host),
         Box::new(dpkg::Dpkg),
@@ -60,7 +72,7 @@ pub(super) fn all() -> Vec<Box<dyn Source>> {
     ]
 }
 
-pub(super) fn os_release(root: &Root) -> Result<OsRelease, OsUnknown> {
+fn os_release(root: &Root) -> Result<OsRelease, OsUnknown> {
     for path in ["/etc/os-release", "/usr/lib/os-release"] {
         match root.read_text(path) {
             Ok(text) => return Ok(OsRelease::parse(&text)),
@@ -71,19 +83,11 @@ pub(super) fn os_release(root: &Root) -> Result<OsRelease, OsUnknown> {
     Err(OsUnknown::failed("/etc/os-release and /usr/lib/os-release are missing"))
 }
 
-pub(super) fn facts(context: &ScanContext) -> HostFacts {
-    host::facts(context)
-}
-
-pub(super) fn finish(record: &mut Record, context: &ScanContext, units: &[String], units_outcome: Outcome) {
-    state::finish(record, context, units, units_outcome);
-}
-
-pub(super) const fn fact_parts(running: bool) -> &'static [Part] {
+fn fact_parts(running: bool) -> &'static [Part] {
     if running { &[] } else { host::PARTS }
 }
 
-pub(super) const fn state_parts(running: bool) -> &'static [Part] {
+fn state_parts(running: bool) -> &'static [Part] {
     if running { RUNNING } else { &[people::HOMES] }
 }
 
@@ -98,9 +102,9 @@ const RUNNING: &[Part] = &{
 };
 
 /// Parents of home directories, and root's own, on every system.
-pub(super) const HOMES: &[&str] = &["/root", "/home/", "/var/home/", "/export/home/"];
+const HOMES: &[&str] = &["/root", "/home/", "/var/home/", "/export/home/"];
 
-pub(super) const SYSTEM_FOLDERS: &[&str] = &[
+const SYSTEM_FOLDERS: &[&str] = &[
     "bin", "boot", "dev", "etc", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "opt", "ostree", "proc", "run",
     "sbin", "snap", "sys", "sysroot", "usr", "var",
 ];

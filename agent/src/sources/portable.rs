@@ -2,4 +2,5 @@
 
 pub(super) mod machine;
 mod tree;
+pub(super) mod unread;
 pub(super) mod watch_paths;

@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use muster_proto::model::Timestamp;
+use muster_proto::model::{Platform, Timestamp};
 
 use super::parse::paged::Storage;
 use crate::deadline::{self, StuckWork};
 
+mod contents;
 #[cfg(target_os = "linux")]
 #[path = "root/linux.rs"]
 mod platform;
@@ -33,6 +34,7 @@ static STUCK: LazyLock<StuckWork> = LazyLock::new(StuckWork::default);
 #[derive(Debug)]
 pub struct Root {
     place: platform::Place,
+    platform: Platform,
     running: bool,
     given: PathBuf,
     /// The scan is over; further reads fail.
@@ -163,11 +165,24 @@ pub struct Entry {
 
 /// A root cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open {path} as the root of a scan")]
-pub struct RootError {
-    path: PathBuf,
-    #[source]
-    source: io::Error,
+pub enum RootError {
+    /// It does not exist, is not a directory, cannot be read or does not answer.
+    #[error("cannot open {path} as the root of a scan")]
+    Unreadable {
+        /// The root.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Its files are those of two systems.
+    #[error("cannot tell which system is in {path}: it contains {found}")]
+    Ambiguous {
+        /// The root.
+        path: PathBuf,
+        /// The file that marks each system.
+        found: String,
+    },
 }
 
 impl Root {
@@ -176,25 +191,43 @@ impl Root {
     /// # Errors
     /// The root directory cannot be opened.
     pub fn running_system() -> Result<Self, RootError> {
-        Self::opened(platform::system_root(), true)
+        Self::opened(platform::system_root(), Some(platform::SYSTEM))
     }
 
-    /// The machine whose files are below `dir`. Nothing of the running system is read.
+    /// The machine whose files are below `dir`. Nothing of the running system is read. The files decide which platform it is.
     ///
     /// # Errors
-    /// The path does not exist, is not a directory, or cannot be opened.
+    /// The path does not exist, is not a directory, cannot be opened, or has the files of two platforms.
     pub fn below(dir: &Path) -> Result<Self, RootError> {
-        Self::opened(dir.to_owned(), false)
+        Self::opened(dir.to_owned(), None)
     }
 
     /// The directory may be on a disk that does not answer.
-    fn opened(path: PathBuf, running: bool) -> Result<Self, RootError> {
+    fn opened(path: PathBuf, running: Option<Platform>) -> Result<Self, RootError> {
         let dir = path.clone();
-        let opened =
-            deadline::run(&path.to_string_lossy(), deadline::OWN_FILES, &STUCK, move || platform::Place::open(&dir));
+        let open = move || {
+            let place = platform::Place::open(&dir)?;
+            let found = running.map_or_else(|| contents::platform_of(&place), |platform| Ok(Ok(platform)))?;
+            Ok::<_, io::Error>((place, found))
+        };
+        let opened = deadline::run(&path.to_string_lossy(), deadline::OWN_FILES, &STUCK, open);
         let opened = opened.map_err(io::Error::from).and_then(|opened| opened);
-        let place = opened.map_err(|source| RootError { path: path.clone(), source })?;
-        Ok(Self { place, running, given: path, closed: AtomicBool::new(false), accessed: None })
+        let (place, found) = opened.map_err(|source| RootError::Unreadable { path: path.clone(), source })?;
+        let platform = found.map_err(|found| RootError::Ambiguous { path: path.clone(), found })?;
+        let (running, closed) = (running.is_some(), AtomicBool::new(false));
+        Ok(Self { place, platform, running, given: path, closed, accessed: None })
+    }
+
+    /// The platform of the running system.
+    #[must_use]
+    pub const fn running_platform() -> Platform {
+        platform::SYSTEM
+    }
+
+    /// The platform of the machine.
+    #[must_use]
+    pub const fn platform(&self) -> Platform {
+        self.platform
     }
 
     /// Records every path that is accessed from now on.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use muster_proto::limits;
-use muster_proto::model::Watchlist;
+use muster_proto::model::{Platform, Watchlist};
 
 const BUILTIN: &str = include_str!("../../watchlist/default.toml");
 
@@ -18,6 +18,9 @@ const FORBIDDEN: &[&str] =
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WatchlistFile {
+    /// The platform that the list is for. The built-in lists are one file each and leave it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
     /// Grows with every change.
     pub version: u64,
     /// Absolute paths; `*` in the last component only.
@@ -39,17 +42,20 @@ pub struct Dropped {
     pub reason: &'static str,
 }
 
-/// The built-in watchlist.
+/// The built-in watchlist of a platform.
 #[must_use]
-pub fn builtin() -> Watchlist {
+pub fn builtin(platform: Platform) -> Watchlist {
+    if platform != Platform::Linux {
+        return Watchlist::default();
+    }
     // A test parses the built-in file. If it were invalid nevertheless, version 0 would tell the collector.
     let file: WatchlistFile = toml::from_str(BUILTIN).unwrap_or_default();
-    accept(file.into()).0
+    accept(platform, file.into()).0
 }
 
 /// Splits a watchlist into the accepted part and the rejected entries.
 #[must_use]
-pub fn accept(list: Watchlist) -> (Watchlist, Vec<Dropped>) {
+pub fn accept(platform: Platform, list: Watchlist) -> (Watchlist, Vec<Dropped>) {
     let mut dropped = Vec::new();
     let mut keep = |entries: Vec<String>, check: fn(&str) -> Result<(), &'static str>| {
         let mut accepted = BTreeSet::new();
@@ -68,7 +74,7 @@ pub fn accept(list: Watchlist) -> (Watchlist, Vec<Dropped>) {
     };
     let accepted = Watchlist {
         version: list.version,
-        paths: keep(list.paths, check_path),
+        paths: keep(list.paths, if platform == Platform::Windows { check_windows_path } else { check_path }),
         units: keep(list.units, check_name),
         processes: keep(list.processes, check_name),
         registry_keys: keep(list.registry_keys, check_text),
@@ -134,6 +140,11 @@ fn check_name(entry: &str) -> Result<(), &'static str> {
     if entry.trim_matches('*').is_empty() { Err("the pattern matches everything") } else { Ok(()) }
 }
 
+/// Sources of Windows do not check paths yet.
+fn check_windows_path(_entry: &str) -> Result<(), &'static str> {
+    Err("the path is not one that this agent checks on Windows")
+}
+
 fn check_path(entry: &str) -> Result<(), &'static str> {
     check_text(entry)?;
     if !entry.starts_with('/') {
@@ -162,14 +173,17 @@ fn check_path(entry: &str) -> Result<(), &'static str> {
 
 impl From<WatchlistFile> for Watchlist {
     fn from(file: WatchlistFile) -> Self {
-        let WatchlistFile { version, paths, units, processes, extension_ids } = file;
+        let WatchlistFile { platform: _, version, paths, units, processes, extension_ids } = file;
         Self { version, paths, units, processes, extension_ids, ..Self::default() }
     }
 }
 
-impl From<&Watchlist> for WatchlistFile {
-    fn from(list: &Watchlist) -> Self {
+impl WatchlistFile {
+    /// The file form of a list for a platform.
+    #[must_use]
+    pub fn of(platform: Platform, list: &Watchlist) -> Self {
         Self {
+            platform: Some(platform),
             version: list.version,
             paths: list.paths.clone(),
             units: list.units.clone(),
@@ -186,7 +200,7 @@ mod tests {
     #[test]
     fn the_built_in_list_is_accepted() {
         let file: WatchlistFile = toml::from_str(BUILTIN).expect("it is TOML");
-        let (list, dropped) = accept(file.into());
+        let (list, dropped) = accept(Platform::Linux, file.into());
         assert_eq!(dropped, []);
         assert!(list.version > 0 && !list.paths.is_empty() && !list.units.is_empty());
         assert!(list.paths.iter().any(|path| path == "/opt/kaspersky"));
@@ -211,17 +225,17 @@ mod tests {
         ];
         let list =
             Watchlist { version: 7, paths: bad.iter().map(ToString::to_string).collect(), ..Watchlist::default() };
-        let (accepted, dropped) = accept(list);
+        let (accepted, dropped) = accept(Platform::Linux, list);
         assert_eq!(accepted.paths, Vec::<String>::new());
         assert_eq!(dropped.len(), bad.len());
         let fine = Watchlist { paths: vec!["/homework".into(), "/opt/kav*".into()], ..Watchlist::default() };
-        assert_eq!(accept(fine.clone()).0.paths, fine.paths);
+        assert_eq!(accept(Platform::Linux, fine.clone()).0.paths, fine.paths);
     }
 
     #[test]
     fn a_list_over_the_limit_is_cut() {
         let paths = (0..limits::WATCHLIST_ENTRIES + 3).map(|n| format!("/opt/p{n}")).collect();
-        let (accepted, dropped) = accept(Watchlist { paths, ..Watchlist::default() });
+        let (accepted, dropped) = accept(Platform::Linux, Watchlist { paths, ..Watchlist::default() });
         assert_eq!((accepted.paths.len(), dropped.len()), (limits::WATCHLIST_ENTRIES, 3));
     }
 

@@ -3,8 +3,8 @@
 use muster_proto::model::{Kind, Observation, SourceName};
 
 use super::native::{ReadBy, with_packages, without_packages, without_repeats};
-use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::apk::{Installed, Package, parse};
+use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::{ScanContext, Source, SourceReading};
 
 /// The classic path, and that of systems with a merged `/usr`.

@@ -11,8 +11,8 @@ use muster_proto::limits;
 use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
 use super::people::local_homes;
-use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::extension::{Extension, is_id, message_of, parse_add_ons, parse_manifest, parse_message};
+use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::watchlist::matches;
 use crate::sources::{HomeItem, ScanContext, Source, SourceReading};
 

@@ -10,8 +10,8 @@ use std::io;
 use muster_proto::model::{Kind, Observation, SourceName};
 
 use super::native::{ReadBy, with_packages, without_packages};
-use super::reading_builder::has_replaced_bytes;
 use crate::sources::parse::dpkg::{DpkgFault, Form, OpenEnd, Package, Status, parse};
+use crate::sources::reading_builder::has_replaced_bytes;
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
 const STATUS: &str = "/var/lib/dpkg/status";

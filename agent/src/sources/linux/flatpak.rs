@@ -3,8 +3,8 @@
 use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
 use super::people::local_homes;
-use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::{key_file, metainfo};
+use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::{HomeItem, ScanContext, Source, SourceReading};
 
 const SYSTEM: &str = "/var/lib/flatpak";

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use muster_proto::model::{Outcome, SourceName};
+use muster_proto::model::{Outcome, Platform, SourceName};
 use rustix::fs::{CWD, FileType, Mode};
 
 use super::canned::Canned;
@@ -61,8 +61,9 @@ fn read(source: SourceName, root: &Path) -> SourceReading {
     let (sender, answer) = mpsc::channel();
     let root = root.to_owned();
     std::thread::spawn(move || {
-        let source = all().into_iter().find(|one| one.name() == source).expect("the source");
-        let _ = sender.send(source.read(&ScanContext::new(Root::below(&root).expect("a root"), builtin())));
+        let source = all(Platform::Linux).into_iter().find(|one| one.name() == source).expect("the source");
+        let _ =
+            sender.send(source.read(&ScanContext::new(Root::below(&root).expect("a root"), builtin(Platform::Linux))));
     });
     answer.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|error| panic!("{source}: {error}"))
 }

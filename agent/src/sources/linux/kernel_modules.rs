@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::modules::{listed, loaded, of_file};
+use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::{ScanContext, Source, SourceReading};
 
 const TREES: &[&str] = &["/lib/modules", "/usr/lib/modules"];

@@ -6,8 +6,8 @@
 use muster_proto::model::{Kind, Observation, SourceName};
 
 use super::native::{ReadBy, with_packages, without_packages, without_repeats};
-use super::reading_builder::{ReadingBuilder, has_replaced_bytes};
 use crate::sources::parse::pacman::{Package, of_directory, parse};
+use crate::sources::reading_builder::{ReadingBuilder, has_replaced_bytes};
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
 /// The classic path, and that of SteamOS, whose `/var` is not part of the image.

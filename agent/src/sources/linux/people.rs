@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::reading_builder::ReadingBuilder;
 use super::{HOMES as KNOWN_HOMES, home_of_person};
 use crate::sources::parse::mounts::Mounts;
+use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::record::Part;
 use crate::sources::{ScanContext, is_absent};
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use muster_proto::model::Platform;
+
 use super::canned::Canned;
 use crate::sources::places::{Place, Reach};
 use crate::sources::root::Root;
@@ -89,14 +91,14 @@ fn is_watched(path: &str, watched: &[Place]) -> bool {
 #[test]
 fn every_place_that_a_source_reads_is_watched_or_listed_as_an_exception() {
     let root = machine();
-    let watchlist = builtin();
+    let watchlist = builtin(Platform::Linux);
     let context = ScanContext::new(Root::below(root.path()).expect("a root").recording(), watchlist.clone());
-    for source in all() {
+    for source in all(Platform::Linux) {
         drop(source.read(&context));
     }
     let accessed = context.root.accessed().into_keys().collect::<BTreeSet<String>>();
     assert!(accessed.len() > 200, "{}", accessed.len());
-    let watched = watch_places(&watchlist);
+    let watched = watch_places(Platform::Linux, &watchlist);
     let has_reason = |path: &str| {
         ELSEWHERE.iter().any(|(begins, _)| {
             path.strip_prefix(begins)

@@ -9,8 +9,8 @@ use std::io;
 
 use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
-use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::cgroup::unit_of_group;
+use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::watchlist::matches;
 use crate::sources::{ScanContext, Source, SourceReading, is_absent, is_denied};
 

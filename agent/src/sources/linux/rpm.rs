@@ -10,9 +10,9 @@ use std::io;
 use muster_proto::model::{Kind, Observation, SourceName};
 
 use super::native::{ReadBy, with_packages, without_packages, without_repeats};
-use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::paged::{Storage, be32};
 use crate::sources::parse::rpm::{Package, Packages, of_berkeley, of_ndb, of_sqlite};
+use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::root::{OpenFile, Stamp};
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
-use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::snap::{Installed, of_file, parse_state, parse_yaml};
+use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::{ScanContext, Source, SourceReading, is_absent, is_denied};
 
 /// Where snaps are mounted: on most systems, and on those that do not allow a directory at the top level.

@@ -11,8 +11,8 @@ mod stores;
 use muster_proto::model::{Observation, Outcome, SourceName};
 
 use super::native::{ReadBy, Store, needed_stores, stores, system_name, without_repeats};
-use super::reading_builder::ReadingBuilder;
 use super::{apk, dpkg, pacman, rpm, snap};
+use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::{ScanContext, Source, SourceReading};
 
 pub(in crate::sources) struct SystemPackages;

@@ -21,7 +21,7 @@ use unit_files::UnitFiles;
 use unit_state::Derivation;
 
 use super::people::local_homes;
-use super::reading_builder::ReadingBuilder;
+use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::root::{BrokenLink, Entry};
 use crate::sources::watchlist::matches;
 use crate::sources::{HomeItem, ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};

@@ -3,8 +3,8 @@
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::reading_builder::ReadingBuilder;
 use crate::sources::parse::certificate::parse;
+use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::{ScanContext, Source, SourceReading};
 
 /// Where administrators add certificates: Debian, Red Hat, Arch, SUSE and derivatives.

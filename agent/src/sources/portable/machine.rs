@@ -3,10 +3,15 @@
 use muster_proto::model::{HostFacts, Platform};
 use sysinfo::System;
 
-/// The facts about the running system; empty where it does not say.
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "there it reads files, which may hang"))]
-pub(in crate::sources) fn facts(platform: Platform) -> HostFacts {
-    HostFacts { os_name: System::long_os_version().unwrap_or_default(), ..kernel_facts(platform) }
+use crate::sources::root::Root;
+
+/// The facts about the machine as far as no file says them: of the running system, what it answers; of another root, none.
+pub(in crate::sources) fn facts_of(platform: Platform, root: &Root) -> HostFacts {
+    if root.is_running_system() {
+        HostFacts { os_name: System::long_os_version().unwrap_or_default(), ..kernel_facts(platform) }
+    } else {
+        no_facts(platform, true)
+    }
 }
 
 /// What the kernel says about the running system, without any file.

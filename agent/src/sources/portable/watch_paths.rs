@@ -8,7 +8,7 @@ use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 use super::tree::{Content, Contents, Examiner, Head};
 use crate::sources::root::{BrokenLink, FileAt, FileKind};
 use crate::sources::watchlist::{has_wildcard, matches};
-use crate::sources::{PLATFORM, ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
+use crate::sources::{ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
 
 pub(in crate::sources) struct WatchPaths;
 
@@ -20,7 +20,11 @@ impl Source for WatchPaths {
     fn read(&self, context: &ScanContext) -> SourceReading {
         let mut observations = Vec::new();
         let mut failed: Option<(String, io::Error)> = None;
-        let mut examiner = Examiner::new(&context.root, PLATFORM);
+        let mut examiner = Examiner::new(&context.root, context.platform());
+        // A list without paths, or one that an older agent filtered, has scanned nothing.
+        if context.watchlist.paths.is_empty() {
+            return SourceReading::failed("the watchlist has no paths for this platform");
+        }
         for path in &context.watchlist.paths {
             if let Err(error) = test(context, &mut examiner, path, &mut observations) {
                 failed.get_or_insert((path.clone(), error));

@@ -13,12 +13,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use muster_proto::model::Timestamp;
+use muster_proto::model::{Platform, Timestamp};
 
 use super::{Entry, FileAt, FileKind, Times};
 
 /// The number of links that the kernel follows for one path.
 const LINKS_FOLLOWED: usize = 40;
+
+/// The platform of the running system.
+pub(super) const SYSTEM: Platform = Platform::Linux;
 
 #[derive(Debug)]
 pub(super) struct Place {

@@ -4,9 +4,12 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use muster_proto::model::Timestamp;
+use muster_proto::model::{Platform, Timestamp};
 
 use super::{Entry, FileAt, FileKind, Times};
+
+/// The platform of the running system.
+pub(super) const SYSTEM: Platform = if cfg!(target_os = "windows") { Platform::Windows } else { Platform::Macos };
 
 #[derive(Debug)]
 pub(super) struct Place;

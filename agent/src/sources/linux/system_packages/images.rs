@@ -2,8 +2,8 @@
 
 use muster_proto::model::{Kind, Observation, ReportedState};
 
-use super::super::reading_builder::ReadingBuilder;
 use crate::sources::ScanContext;
+use crate::sources::reading_builder::ReadingBuilder;
 
 /// Where extensions are, without `/run`, whose content does not outlive a restart.
 const EXTENSIONS: &[&str] = &["/etc/extensions", "/var/lib/extensions"];

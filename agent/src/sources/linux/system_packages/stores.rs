@@ -6,10 +6,10 @@
 use muster_proto::model::{Kind, Observation};
 
 use super::super::native::Store;
-use super::super::reading_builder::{ReadingBuilder, has_replaced_bytes};
 use crate::sources::ScanContext;
 use crate::sources::parse::package_entry::{PackageEntry, of_eopkg, of_pkgtools, of_portage};
 use crate::sources::parse::{dpkg, inventory, xbps};
+use crate::sources::reading_builder::{ReadingBuilder, has_replaced_bytes};
 use crate::sources::root::{Entry, FileKind};
 
 /// Far more than the largest known file of each kind: 40 MiB for a Void with every package.

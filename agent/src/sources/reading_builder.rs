@@ -5,8 +5,8 @@ use std::io;
 use muster_proto::limits;
 use muster_proto::model::{Observation, Outcome};
 
-use crate::sources::root::Entry;
-use crate::sources::{HomeItem, ScanContext, SourceReading, error_reason, is_absent, is_denied};
+use super::root::Entry;
+use super::{HomeItem, ScanContext, SourceReading, error_reason, is_absent, is_denied};
 
 /// The reading so far.
 #[derive(Debug, Default)]
