@@ -6,9 +6,17 @@
 pub mod access;
 pub mod memory;
 pub mod notify;
+#[cfg(all(test, unix))]
+#[path = "os/unix/test_kit.rs"]
+mod platform_kit;
+#[cfg(all(test, windows))]
+#[path = "os/windows/test_kit.rs"]
+mod platform_kit;
 pub mod service;
 pub mod signals;
 pub mod supervisor;
+#[cfg(test)]
+pub(crate) mod test_kit;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -184,13 +184,18 @@ impl SourceReading {
 /// language.
 #[must_use]
 pub fn error_reason(what: &str, error: &io::Error) -> String {
-    // The root explains two kinds in its own words, which are as constant as the name of the kind.
+    // The root explains some kinds in its own words, which are as constant as the name of the kind.
     match error.get_ref() {
-        Some(words) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge) => {
+        Some(words) if in_own_words(error.kind()) => {
             format!("cannot read {what}: {words}")
         }
         _ => format!("cannot read {what}: {}", error.kind()),
     }
+}
+
+const fn in_own_words(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(kind, Kind::InvalidData | Kind::FileTooLarge | Kind::CrossesDevices | Kind::InvalidInput)
 }
 
 /// Whether the agent lacks a permission.

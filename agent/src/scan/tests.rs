@@ -1,10 +1,10 @@
 //! Tests of the scan: failures become outcomes, and two machines of one image share every digest.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::*;
+use crate::os::test_kit;
 use crate::sources::ScanContext;
 use crate::sources::root::Root;
 
@@ -35,9 +35,12 @@ const STANZAS: [&str; 3] = [
 fn machine(user: &str, home: &str, host: &str, backwards: bool) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("temporary directory");
     let root = dir.path();
-    write(root, "usr/lib/os-release", "ID=debian\nVERSION_ID=12\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n");
+    let release = "ID=debian\nVERSION_ID=12\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n";
+    write(root, "usr/lib/os-release", release);
     fs::create_dir_all(root.join("etc/systemd/system/multi-user.target.wants")).expect("made");
-    symlink("/usr/lib/os-release", root.join("etc/os-release")).expect("linked");
+    if !test_kit::link("/usr/lib/os-release", &root.join("etc/os-release")) {
+        write(root, "etc/os-release", release);
+    }
     write(root, "etc/hostname", host);
     write(root, "etc/passwd", &format!("root:x:0:0::/root:/bin/sh\n{user}:x:1000:1000::{home}:/bin/sh\n"));
     let mut stanzas = STANZAS.to_vec();

@@ -2,21 +2,21 @@
 
 mod apk;
 mod browser_extensions;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod canned;
 mod dpkg;
 mod flatpak;
 mod host;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod hostile_packages_tests;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod hostile_tests;
 mod kernel_modules;
 mod native;
 mod pacman;
 mod people;
 mod places;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod places_tests;
 mod processes;
 mod rpm;
@@ -25,7 +25,7 @@ mod state;
 mod system_packages;
 mod systemd_units;
 mod trust_store;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod watch_paths_tests;
 mod watched_processes;
 

@@ -2,27 +2,36 @@
 //!
 //! Every file access of every source goes through [`Root`]. Paths are absolute on the scanned machine. Symbolic links,
 //! absolute ones and `..` included, resolve inside the root: a link to `/etc/passwd` in an image is the image's file.
+//!
+//! The root of a Windows machine is one volume. Its paths have a letter, either slash and any case (`C:\Windows`); those of
+//! other volumes fail with `CrossesDevices`, because nothing is known of them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use muster_proto::model::{Platform, Timestamp};
 
-use super::parse::paged::Storage;
+use super::is_absent;
 use crate::deadline::{self, StuckWork};
 
 mod contents;
+mod names;
+mod open_file;
 #[cfg(target_os = "linux")]
 #[path = "root/linux.rs"]
 mod platform;
 #[cfg(not(target_os = "linux"))]
 #[path = "root/plain.rs"]
 mod platform;
+
+pub use open_file::{OpenFile, Stamp};
+
+use names::Last;
 
 /// Every path that was accessed, with the names of the threads that did it.
 pub type Accesses = BTreeMap<String, BTreeSet<String>>;
@@ -34,6 +43,8 @@ static STUCK: LazyLock<StuckWork> = LazyLock::new(StuckWork::default);
 #[derive(Debug)]
 pub struct Root {
     place: platform::Place,
+    /// Translates the paths of a Windows machine that is not running.
+    names: Option<names::Names>,
     platform: Platform,
     running: bool,
     given: PathBuf,
@@ -76,7 +87,7 @@ pub struct FileAt {
     pub kind: FileKind,
     /// Whether anybody may execute it. Systems without such a permission give `false`.
     pub executable: bool,
-    /// Device and inode; (0, 0) on systems without them.
+    /// Device and inode, or their counterparts; (0, 0) if unknown.
     pub identity: (u64, u64),
 }
 
@@ -90,13 +101,6 @@ pub struct BrokenLink {
     pub target: String,
 }
 
-/// An open file that is read at offsets.
-#[derive(Debug)]
-pub struct OpenFile {
-    file: File,
-    size: u64,
-}
-
 /// Times of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
@@ -104,46 +108,6 @@ pub struct Times {
     pub modified: Timestamp,
     /// When the file or its attributes were last written on this system (`ctime`). It cannot be set.
     pub changed: Timestamp,
-}
-
-/// Identity, size and time of a file. Two equal stamps mean that it was not written in between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// Device and inode, which change when another file is renamed over it.
-    identity: (u64, u64),
-    size: u64,
-    modified: Option<SystemTime>,
-}
-
-impl Stamp {
-    /// Whether both are of the same file, even if it was reached by different paths.
-    #[must_use]
-    pub fn is_same_file(&self, other: &Self) -> bool {
-        // Systems without inodes give (0, 0) for every file.
-        self.identity != (0, 0) && self.identity == other.identity
-    }
-}
-
-impl OpenFile {
-    /// The current stamp of the file.
-    ///
-    /// # Errors
-    /// As the system says.
-    pub fn stamp(&self) -> io::Result<Stamp> {
-        let metadata = self.file.metadata()?;
-        let identity = platform::identity(&metadata);
-        Ok(Stamp { identity, size: metadata.len(), modified: metadata.modified().ok() })
-    }
-}
-
-impl Storage for OpenFile {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn read_at(&self, place: u64, buffer: &mut [u8]) -> io::Result<()> {
-        platform::read_at(&self.file, place, buffer)
-    }
 }
 
 /// Limits of one directory listing: entries, and bytes of their names. dpkg's largest has 30,000 entries with 40 bytes
@@ -208,14 +172,16 @@ impl Root {
         let open = move || {
             let place = platform::Place::open(&dir)?;
             let found = running.map_or_else(|| contents::platform_of(&place), |platform| Ok(Ok(platform)))?;
-            Ok::<_, io::Error>((place, found))
+            let is_mounted = running.is_none() && found == Ok(Platform::Windows);
+            let names = is_mounted.then(|| names::Names::new(&dir));
+            Ok::<_, io::Error>((place, names, found))
         };
         let opened = deadline::run(&path.to_string_lossy(), deadline::OWN_FILES, &STUCK, open);
         let opened = opened.map_err(io::Error::from).and_then(|opened| opened);
-        let (place, found) = opened.map_err(|source| RootError::Unreadable { path: path.clone(), source })?;
+        let (place, names, found) = opened.map_err(|source| RootError::Unreadable { path: path.clone(), source })?;
         let platform = found.map_err(|found| RootError::Ambiguous { path: path.clone(), found })?;
         let (running, closed) = (running.is_some(), AtomicBool::new(false));
-        Ok(Self { place, platform, running, given: path, closed, accessed: None })
+        Ok(Self { place, names, platform, running, given: path, closed, accessed: None })
     }
 
     /// The platform of the running system.
@@ -249,7 +215,34 @@ impl Root {
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    fn at(&self, path: &str) -> io::Result<&platform::Place> {
+    /// The letter of the volume on which Windows is: `C` until [`Self::name_volume`] says otherwise.
+    #[must_use]
+    pub fn volume(&self) -> char {
+        self.names.as_ref().map_or('C', names::Names::letter)
+    }
+
+    /// The volume of a Windows machine that is not running has this letter, as its registry says. Paths with another letter
+    /// are on volumes that are not scanned.
+    pub fn name_volume(&self, letter: char) {
+        if let Some(names) = &self.names {
+            names.set_letter(letter);
+        }
+    }
+
+    /// The place, and the path as it is spelled there.
+    fn at<'p>(&self, path: &'p str) -> io::Result<(&platform::Place, Cow<'p, str>)> {
+        self.spelled(path, Last::Follow)
+    }
+
+    fn spelled<'p>(&self, path: &'p str, last: Last) -> io::Result<(&platform::Place, Cow<'p, str>)> {
+        let place = self.open_place(path)?;
+        match &self.names {
+            None => Ok((place, Cow::Borrowed(path))),
+            Some(names) => Ok((place, names.find(place, path, last)?.into())),
+        }
+    }
+
+    fn open_place(&self, path: &str) -> io::Result<&platform::Place> {
         if let Some(accessed) = &self.accessed {
             let mut accessed = accessed.lock().unwrap_or_else(PoisonError::into_inner);
             let by = std::thread::current().name().unwrap_or_default().to_owned();
@@ -276,7 +269,8 @@ impl Root {
     /// # Errors
     /// As the system says; `InvalidData` when it is not a regular file, `FileTooLarge` when it is larger.
     pub fn read(&self, path: &str, max: usize) -> io::Result<Vec<u8>> {
-        self.at(path)?.read(path, max, true)
+        let (place, path) = self.at(path)?;
+        place.read(&path, max, true)
     }
 
     /// Reads the first `max` bytes of a regular file.
@@ -284,7 +278,8 @@ impl Root {
     /// # Errors
     /// As [`Self::read`].
     pub fn read_head(&self, path: &str, max: usize) -> io::Result<Vec<u8>> {
-        self.at(path)?.read(path, max, false)
+        let (place, path) = self.at(path)?;
+        place.read(&path, max, false)
     }
 
     /// Opens a regular file for reading at offsets.
@@ -292,13 +287,8 @@ impl Root {
     /// # Errors
     /// As the system says; `InvalidData` when it is not a regular file.
     pub fn open(&self, path: &str) -> io::Result<OpenFile> {
-        let file = self.at(path)?.open_file(path)?;
-        let metadata = file.metadata()?;
-        // A device or pipe could block the reader or never end.
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
-        }
-        Ok(OpenFile { file, size: metadata.len() })
+        let (place, path) = self.at(path)?;
+        OpenFile::of(place.open_file(&path)?)
     }
 
     /// Reads a short text file; bytes that are not UTF-8 are replaced.
@@ -322,7 +312,8 @@ impl Root {
     /// # Errors
     /// As [`Self::list`].
     pub fn list_at_most(&self, path: &str, most: usize) -> io::Result<Vec<Entry>> {
-        let mut entries = self.at(path)?.list(path, most.min(ENTRIES), NAME_BYTES)?;
+        let (place, path) = self.at(path)?;
+        let mut entries = place.list(&path, most.min(ENTRIES), NAME_BYTES)?;
         // The order of a directory is arbitrary, and the digest of what is read must not depend on it.
         entries.sort_unstable();
         Ok(entries)
@@ -341,7 +332,11 @@ impl Root {
     /// # Errors
     /// As [`Self::kind_at`].
     pub fn file_at(&self, path: &str) -> io::Result<Option<FileAt>> {
-        self.at(path)?.file_at(path)
+        match self.at(path) {
+            Ok((place, path)) => place.file_at(&path),
+            Err(error) if self.names.is_some() && is_absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The first directory above a path that is a broken link, with its target. What is below it cannot be seen, for example
@@ -350,7 +345,8 @@ impl Root {
     /// # Errors
     /// As [`Self::kind_at`].
     pub fn broken_link_above(&self, path: &str) -> io::Result<Option<BrokenLink>> {
-        for (end, _) in path.match_indices('/').skip(1) {
+        let separators: &[char] = if self.platform == Platform::Windows { &['/', '\\'] } else { &['/'] };
+        for (end, _) in path.match_indices(separators).skip(1) {
             let parent = &path[..end];
             match self.kind_at(parent)? {
                 Some(FileKind::BrokenLink) => {
@@ -368,7 +364,8 @@ impl Root {
     /// # Errors
     /// As the system says.
     pub fn directory(&self, path: &str) -> io::Result<File> {
-        self.at(path)?.directory(path)
+        let (place, path) = self.at(path)?;
+        place.directory(&path)
     }
 
     /// The times of a file; links are followed.
@@ -376,7 +373,8 @@ impl Root {
     /// # Errors
     /// As the system says.
     pub fn times(&self, path: &str) -> io::Result<Times> {
-        self.at(path)?.times(path)
+        let (place, path) = self.at(path)?;
+        place.times(&path)
     }
 
     /// The target of a symbolic link, as stored.
@@ -384,6 +382,7 @@ impl Root {
     /// # Errors
     /// As the system says.
     pub fn read_link(&self, path: &str) -> io::Result<String> {
-        self.at(path)?.read_link(path)
+        let (place, path) = self.spelled(path, Last::Keep)?;
+        place.read_link(&path)
     }
 }

@@ -33,7 +33,7 @@ const HANGS: &str = "240";
 const AT_ONCE: usize = 12;
 
 /// A few entries, because every path of the list is read in the same way.
-const WATCHLIST: &str = r#"{"version": 99991231000000, "processes": ["clamd"], "units": ["clamav-daemon.service", "b.service"],
+const WATCHLIST: &str = r#"{"platform": "linux", "version": 99991231000000, "processes": ["clamd"], "units": ["clamav-daemon.service", "b.service"],
     "paths": ["/opt/kaspersky", "/opt/eset", "/var/opt/kaspersky*"], "extension_ids": []}"#;
 
 const FILES: &[(&str, &str)] = &[

@@ -65,6 +65,6 @@ fn observation(package: Package) -> Observation {
     observation
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[path = "apk_tests.rs"]
 mod tests;

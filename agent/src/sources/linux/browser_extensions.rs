@@ -229,6 +229,6 @@ fn add(builder: &mut ReadingBuilder, extension: Extension, browser: &str, path: 
     builder.observations.push(observation);
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[path = "browser_extensions_tests.rs"]
 mod tests;

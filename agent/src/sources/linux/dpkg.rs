@@ -205,6 +205,6 @@ fn observation(package: Package) -> Observation {
     observation
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[path = "dpkg_tests.rs"]
 mod tests;

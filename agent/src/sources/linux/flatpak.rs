@@ -111,7 +111,7 @@ fn observation(context: &ScanContext, name: &str, deploy: &str, builder: &mut Re
     observation
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use muster_proto::model::Outcome;
 

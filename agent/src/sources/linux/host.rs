@@ -190,7 +190,7 @@ fn virtualisation(root: &Root) -> &'static str {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

@@ -135,7 +135,7 @@ fn module(name: String, path: String, origin: &str) -> Observation {
     observation
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use muster_proto::model::Outcome;
 

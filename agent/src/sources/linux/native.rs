@@ -215,7 +215,7 @@ impl ReadBy {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use muster_proto::model::Kind;
 

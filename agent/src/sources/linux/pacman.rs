@@ -88,6 +88,6 @@ fn observation(package: Package) -> Observation {
     observation
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[path = "pacman_tests.rs"]
 mod tests;

@@ -162,6 +162,6 @@ fn has_hot_journal(context: &ScanContext, place: &str) -> bool {
     head.starts_with(&JOURNAL_MAGIC) && be32(&head, 8) > 0
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[path = "rpm_tests.rs"]
 mod tests;

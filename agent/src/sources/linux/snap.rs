@@ -124,7 +124,7 @@ fn observation(context: &ScanContext, name: String, files: SnapFiles, builder: &
     observation
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use muster_proto::model::Outcome;
 

@@ -202,6 +202,6 @@ fn not_applicable(context: &ScanContext, needed: Option<Vec<Vec<&'static Store>>
     format!("packages of {} are in the database of {}", system_name(context), names.join(" or "))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[path = "system_packages_tests.rs"]
 mod tests;

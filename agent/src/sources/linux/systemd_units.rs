@@ -197,6 +197,6 @@ fn of_user(mut observation: Observation) -> Observation {
     observation
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[path = "systemd_units_tests.rs"]
 mod tests;

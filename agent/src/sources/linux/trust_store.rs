@@ -78,7 +78,7 @@ fn file(path: &str, bytes: &[u8], builder: &mut ReadingBuilder) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use muster_proto::model::Outcome;
     use rcgen::{CertificateParams, DnType, KeyPair};

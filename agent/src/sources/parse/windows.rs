@@ -3,6 +3,7 @@
 pub mod altitude;
 pub mod image_path;
 pub mod msix;
+pub mod path;
 pub mod product_code;
 pub mod release;
 pub mod signatures;

@@ -32,7 +32,7 @@ pub(super) fn system_root() -> PathBuf {
     PathBuf::from("/")
 }
 
-pub(super) fn identity(metadata: &Metadata) -> (u64, u64) {
+pub(super) fn identity(_file: &File, metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 

@@ -1,58 +1,83 @@
-//! Roots on systems other than Linux: only the running system, by plain paths.
+//! Roots on systems other than Linux: the running system by plain paths, and the machine below a directory.
+//!
+//! Without `openat2` every path below a directory is walked name by name, and links are spliced into what remains. Somebody
+//! who renames directories meanwhile can lead the walk astray, so a root is scanned where nobody works.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use muster_proto::model::{Platform, Timestamp};
 
 use super::{Entry, FileAt, FileKind, Times};
 
+#[cfg(unix)]
+#[path = "live/unix.rs"]
+mod live;
+#[cfg(windows)]
+#[path = "live/windows.rs"]
+mod live;
+
 /// The platform of the running system.
-pub(super) const SYSTEM: Platform = if cfg!(target_os = "windows") { Platform::Windows } else { Platform::Macos };
+pub(super) const SYSTEM: Platform = live::SYSTEM;
+
+/// The number of links that are followed for one path, as on Linux.
+const LINKS_FOLLOWED: usize = 40;
 
 #[derive(Debug)]
-pub(super) struct Place;
+pub(super) enum Place {
+    Running,
+    Below(PathBuf),
+}
+
+/// Whether a link at the end of a path is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Follow,
+    Keep,
+}
 
 pub(super) fn system_root() -> PathBuf {
-    PathBuf::from("/")
+    live::system_root()
 }
 
-/// These systems have no common file identity.
-pub(super) fn identity(_metadata: &Metadata) -> (u64, u64) {
-    (0, 0)
+pub(super) fn identity(file: &File, metadata: &Metadata) -> (u64, u64) {
+    live::identity(file, metadata)
 }
 
-pub(super) fn read_at(mut file: &File, place: u64, buffer: &mut [u8]) -> io::Result<()> {
-    file.seek(SeekFrom::Start(place))?;
-    file.read_exact(buffer)
-}
-
-#[cfg(unix)]
-fn is_executable(metadata: &Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o111 != 0
-}
-
-#[cfg(not(unix))]
-const fn is_executable(_metadata: &Metadata) -> bool {
-    false
+pub(super) fn read_at(file: &File, place: u64, buffer: &mut [u8]) -> io::Result<()> {
+    live::read_at(file, place, buffer)
 }
 
 impl Place {
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
-        if dir == Path::new("/") {
-            return Ok(Self);
+        if dir == system_root() {
+            return Ok(Self::Running);
         }
-        Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux can scan another root"))
+        // Absolute, so that long paths below it can be opened on Windows.
+        let dir = std::fs::canonicalize(dir)?;
+        if !std::fs::metadata(&dir)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Self::Below(dir))
+    }
+
+    fn real(&self, path: &str, end: End) -> io::Result<PathBuf> {
+        match self {
+            Self::Running => live::path(path),
+            Self::Below(dir) => walk(dir, path, end),
+        }
     }
 
     pub(super) fn open_file(&self, path: &str) -> io::Result<File> {
-        File::open(path)
+        live::open(&self.real(path, End::Follow)?)
     }
 
     pub(super) fn read(&self, path: &str, max: usize, whole: bool) -> io::Result<Vec<u8>> {
-        let file = File::open(path)?;
+        let file = self.open_file(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
+        }
         let mut bytes = Vec::new();
         file.take(max as u64 + 1).read_to_end(&mut bytes)?;
         if bytes.len() > max {
@@ -65,7 +90,7 @@ impl Place {
     }
 
     pub(super) fn list(&self, path: &str, most: usize, bytes: usize) -> io::Result<Vec<Entry>> {
-        let entries = std::fs::read_dir(path)?.take(most.saturating_add(1)).map(|entry| {
+        let entries = std::fs::read_dir(self.real(path, End::Follow)?)?.take(most.saturating_add(1)).map(|entry| {
             let entry = entry?;
             let kind = entry.file_type()?;
             Ok(Entry {
@@ -80,33 +105,128 @@ impl Place {
     }
 
     pub(super) fn file_at(&self, path: &str) -> io::Result<Option<FileAt>> {
-        match std::fs::metadata(path) {
-            Ok(metadata) => {
+        let found = self.real(path, End::Follow).and_then(|real| Ok((std::fs::metadata(&real)?, real)));
+        match found {
+            Ok((metadata, real)) => {
                 let kind = match &metadata {
                     metadata if metadata.is_dir() => FileKind::Directory,
                     metadata if metadata.is_file() => FileKind::File,
                     _ => FileKind::Other,
                 };
-                Ok(Some(FileAt { kind, executable: is_executable(&metadata), identity: identity(&metadata) }))
+                let identity = live::identity_at(&real, &metadata);
+                Ok(Some(FileAt { kind, executable: live::is_executable(&metadata), identity }))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if is_absent(&error) => self.broken_link(path),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A link that leads nowhere; `None` if there is nothing at all.
+    fn broken_link(&self, path: &str) -> io::Result<Option<FileAt>> {
+        match self.real(path, End::Keep).and_then(std::fs::symlink_metadata) {
+            Ok(metadata) => Ok(metadata.file_type().is_symlink().then_some(FileAt {
+                kind: FileKind::BrokenLink,
+                executable: false,
+                identity: (0, 0),
+            })),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     pub(super) fn directory(&self, path: &str) -> io::Result<File> {
-        File::open(path)
+        live::open(&self.real(path, End::Follow)?)
     }
 
     /// These systems have no common `ctime`, so both times are the `mtime`.
     pub(super) fn times(&self, path: &str) -> io::Result<Times> {
-        let modified = std::fs::metadata(path)?.modified()?;
+        let modified = std::fs::metadata(self.real(path, End::Follow)?)?.modified()?;
         let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let modified = Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
         Ok(Times { modified, changed: modified })
     }
 
     pub(super) fn read_link(&self, path: &str) -> io::Result<String> {
-        Ok(std::fs::read_link(path)?.to_string_lossy().into_owned())
+        Ok(std::fs::read_link(self.real(path, End::Keep)?)?.to_string_lossy().into_owned())
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    crate::sources::is_absent(error)
+}
+
+/// The file below the directory: no link and no `..` leads out of it.
+fn walk(dir: &Path, path: &str, end: End) -> io::Result<PathBuf> {
+    let mut found: Vec<String> = Vec::new();
+    let mut remaining = names(path);
+    let mut links = 0;
+    let real = |found: &[String]| found.iter().fold(dir.to_owned(), |path, name| path.join(name));
+    while let Some(name) = remaining.pop() {
+        if name == ".." {
+            // At the top `..` stays there.
+            found.pop();
+            continue;
+        }
+        // A name with a letter of a volume would replace the whole path.
+        if name.contains([':', '\\']) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        found.push(name);
+        let here = real(&found);
+        let is_end = remaining.is_empty();
+        if !std::fs::symlink_metadata(&here)?.file_type().is_symlink() || (is_end && end == End::Keep) {
+            continue;
+        }
+        links += 1;
+        if links > LINKS_FOLLOWED {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let target = std::fs::read_link(&here)?.to_string_lossy().into_owned();
+        found.pop();
+        if target.starts_with(['/', std::path::MAIN_SEPARATOR]) {
+            found.clear();
+        }
+        remaining.extend(names(&target));
+    }
+    Ok(real(&found))
+}
+
+/// The names of a path, last first.
+fn names(path: &str) -> Vec<String> {
+    let separators = ['/', std::path::MAIN_SEPARATOR];
+    path.split(separators).rev().filter(|name| !matches!(*name, "" | ".")).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::test_kit;
+
+    #[test]
+    fn a_directory_is_a_root_and_nothing_above_it_can_be_reached() {
+        let outer = tempfile::tempdir().expect("temporary directory");
+        let dir = outer.path().join("root");
+        std::fs::create_dir_all(dir.join("etc/below")).expect("made");
+        std::fs::write(outer.path().join("secret"), "secret").expect("written");
+        std::fs::write(dir.join("etc/file"), "inside").expect("written");
+        let place = Place::open(&dir).expect("opens");
+        assert_eq!(place.read("/etc/below/../file", 64, true).expect("read"), b"inside");
+        assert_eq!(place.read("/../../etc/file", 64, true).expect("`..` ends at the top"), b"inside");
+        assert!(place.read("/../secret", 64, true).is_err());
+        assert_eq!(place.list("/etc", 10, 100).expect("listed").len(), 2);
+        assert_eq!(place.list("/etc", 1, 100).expect_err("too many").kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(place.read("/etc", 64, true).expect_err("a directory").kind(), io::ErrorKind::InvalidData);
+        assert!(Place::open(&dir.join("etc/file")).is_err(), "no directory");
+        let identity = |path: &str| place.file_at(path).expect("known").map(|file| file.identity);
+        assert_ne!(identity("/etc"), identity("/etc/below"));
+        assert_ne!(identity("/etc"), Some((0, 0)));
+        if !test_kit::link("../../secret", &dir.join("etc/out")) {
+            return test_kit::left_out("links");
+        }
+        test_kit::link("/etc/file", &dir.join("absolute"));
+        test_kit::link("gone", &dir.join("broken"));
+        assert_eq!(place.read("/absolute", 64, true).expect("read"), b"inside");
+        assert_eq!(place.file_at("/etc/out").expect("known").map(|file| file.kind), Some(FileKind::BrokenLink));
+        assert_eq!(place.file_at("/broken").expect("known").map(|file| file.kind), Some(FileKind::BrokenLink));
     }
 }

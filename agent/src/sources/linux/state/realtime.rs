@@ -137,7 +137,7 @@ fn piece(kind: &str, name: &str, on: bool) -> RealtimeEvidence {
     RealtimeEvidence { place: format!("{kind}:{name}"), on }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use muster_proto::model::Watchlist;
 

@@ -69,7 +69,7 @@ fn started(context: &ScanContext) -> Option<Timestamp> {
     Some(Timestamp::from_millis(seconds.saturating_mul(1000)))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use muster_proto::model::Watchlist;
 

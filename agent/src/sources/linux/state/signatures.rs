@@ -98,7 +98,7 @@ fn signature(place: &str, release: Release) -> SignatureState {
     SignatureState { place: place.to_owned(), version, released: release.released }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use muster_proto::model::Watchlist;
 

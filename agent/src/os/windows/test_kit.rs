@@ -1,0 +1,14 @@
+//! Links of Windows, for tests. Not every account may make them, and not every version of Wine can.
+
+use std::os::windows::fs::{symlink_dir, symlink_file};
+use std::path::Path;
+
+pub(super) fn link(target: &Path, path: &Path) -> bool {
+    let full = path.parent().unwrap_or(path).join(target);
+    let made = if full.is_dir() { symlink_dir(target, path) } else { symlink_file(target, path) };
+    made.is_ok() && std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
+}
+
+pub(super) fn mode(_path: &Path) -> Option<u32> {
+    None
+}

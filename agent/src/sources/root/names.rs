@@ -1,0 +1,224 @@
+//! Paths of a Windows machine whose volume is mounted below a directory. The system that scans it tells upper case from lower
+//! case, separates names with `/`, and knows neither letters of volumes nor short names. So each path is translated into the
+//! one that exists, name by name; links and reparse points are followed within the root.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{ENTRIES, Entry, FileKind, NAME_BYTES, platform};
+use crate::sources::is_absent;
+use crate::sources::parse::windows::path::{self, PathError, ShortName, Volume, folded};
+
+/// The number of links that are followed for one path, as on Linux.
+const LINKS_FOLLOWED: usize = 40;
+/// How many names of listed folders are kept. A scan asks for thousands of files in a few large folders, and a listing of
+/// System32 takes milliseconds. At the limit the names take some 3 MiB.
+const NAMES_KEPT: usize = 32_768;
+
+/// Translates the paths of one root.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// The letter of the volume.
+    letter: AtomicU32,
+    /// Where the root is mounted: some drivers of NTFS write it into the targets of links.
+    mounted: Option<String>,
+    listed: Mutex<Listed>,
+}
+
+/// The listings that are kept, each sorted by folded name.
+#[derive(Debug, Default)]
+struct Listed {
+    folders: BTreeMap<String, Arc<Vec<Known>>>,
+    names: usize,
+}
+
+#[derive(Debug)]
+struct Known {
+    folded: String,
+    name: String,
+    is_link: bool,
+}
+
+/// Whether the last name of a path is followed if it is a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Last {
+    Follow,
+    Keep,
+}
+
+impl Names {
+    pub(super) fn new(given: &Path) -> Self {
+        let mounted = std::fs::canonicalize(given).ok().and_then(|path| path.to_str().map(str::to_owned));
+        Self { letter: AtomicU32::new(u32::from('C')), mounted, listed: Mutex::default() }
+    }
+
+    pub(super) fn letter(&self) -> char {
+        char::from_u32(self.letter.load(Ordering::Relaxed)).unwrap_or('C')
+    }
+
+    pub(super) fn set_letter(&self, letter: char) {
+        self.letter.store(u32::from(letter.to_ascii_uppercase()), Ordering::Relaxed);
+    }
+
+    /// The path that exists, as the system that scans spells it. Of a link that leads nowhere, that of the link.
+    pub(super) fn find(&self, place: &platform::Place, path: &str, last: Last) -> io::Result<String> {
+        let asked = path::parse(path).map_err(refused)?;
+        self.check_volume(asked.volume)?;
+        match self.walk(place, asked.names, last) {
+            // Whether it is on this volume is only known if it is there.
+            Err(error) if asked.volume == Volume::Unnamed && is_absent(&error) => Err(elsewhere()),
+            found => found,
+        }
+    }
+
+    fn check_volume(&self, volume: Volume) -> io::Result<()> {
+        match volume {
+            Volume::Letter(letter) if letter != self.letter() => Err(elsewhere()),
+            Volume::Letter(_) | Volume::OfWindows | Volume::Unnamed => Ok(()),
+        }
+    }
+
+    fn walk(&self, place: &platform::Place, mut names: Vec<String>, last: Last) -> io::Result<String> {
+        names.reverse();
+        let mut found: Vec<String> = Vec::new();
+        let mut links = 0;
+        // The link at the end of the path, which is what is there if it leads nowhere.
+        let mut end: Option<String> = None;
+        while let Some(name) = names.pop() {
+            if name == ".." {
+                found.pop();
+                continue;
+            }
+            let folder = format!("/{}", found.join("/"));
+            let known = match self.known(place, &folder, &name) {
+                Ok(known) => known,
+                Err(error) if is_absent(&error) => None,
+                Err(error) => return Err(error),
+            };
+            let Some((name, is_link)) = known else {
+                return end.ok_or_else(|| io::ErrorKind::NotFound.into());
+            };
+            found.push(name);
+            if !is_link || (names.is_empty() && last == Last::Keep) {
+                continue;
+            }
+            let link = format!("/{}", found.join("/"));
+            if names.is_empty() {
+                end.get_or_insert_with(|| link.clone());
+            }
+            links += 1;
+            if links > LINKS_FOLLOWED {
+                return end.ok_or_else(|| io::ErrorKind::NotFound.into());
+            }
+            let (volume, target) = match path::parse_target(self.within(&place.read_link(&link)?)) {
+                Ok(target) => target,
+                // No path: a reparse point that the driver does not understand.
+                Err(PathError::Impossible) => return end.ok_or_else(|| io::ErrorKind::NotFound.into()),
+                Err(error) => return Err(refused(error)),
+            };
+            found.pop();
+            if let Some(volume) = volume {
+                self.check_volume(volume)?;
+                found.clear();
+            }
+            names.extend(target.into_iter().rev());
+        }
+        Ok(format!("/{}", found.join("/")))
+    }
+
+    /// The target of a link without the directory at which the volume is mounted.
+    fn within<'t>(&self, target: &'t str) -> &'t str {
+        let mounted = self.mounted.as_deref().filter(|mounted| mounted.len() > 1);
+        let rest = mounted.and_then(|mounted| target.strip_prefix(mounted));
+        rest.filter(|rest| rest.starts_with('/')).unwrap_or(target)
+    }
+
+    /// The stored spelling of a name in a folder, and whether it is a link.
+    fn known(&self, place: &platform::Place, folder: &str, name: &str) -> io::Result<Option<(String, bool)>> {
+        let listing = match self.listing(place, folder) {
+            Ok(listing) => listing,
+            Err(error) if is_absent(&error) => return Err(error),
+            // A folder that cannot be listed may still be passed, by the exact name.
+            Err(error) => {
+                let path = if folder == "/" { format!("/{name}") } else { format!("{folder}/{name}") };
+                return match place.file_at(&path) {
+                    Ok(Some(file)) => {
+                        let is_link = file.kind == FileKind::BrokenLink || place.read_link(&path).is_ok();
+                        Ok(Some((name.to_owned(), is_link)))
+                    }
+                    Ok(None) | Err(_) => Err(error),
+                };
+            }
+        };
+        let wanted = folded(name);
+        let start = listing.partition_point(|known| known.folded < wanted);
+        let same = listing[start..].iter().take_while(|known| known.folded == wanted);
+        // On a disk that tells upper from lower case there may be several; the exact one comes first.
+        let mut same: Vec<&Known> = same.collect();
+        same.sort_by_key(|known| known.name != name);
+        if let Some(known) = same.first() {
+            return Ok(Some((known.name.clone(), known.is_link)));
+        }
+        by_short_name(&listing, folder, name)
+    }
+
+    fn listing(&self, place: &platform::Place, folder: &str) -> io::Result<Arc<Vec<Known>>> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listing) = listed.folders.get(folder) {
+            return Ok(Arc::clone(listing));
+        }
+        // Not under the lock: a folder that does not answer must not hold up the others.
+        drop(listed);
+        let entries = place.list(folder, ENTRIES, NAME_BYTES)?;
+        let known = |Entry { name, is_link, .. }: Entry| Known { folded: folded(&name), name, is_link };
+        let mut listing: Vec<Known> = entries.into_iter().map(known).collect();
+        listing.sort_unstable_by(|a, b| (&a.folded, &a.name).cmp(&(&b.folded, &b.name)));
+        let listing = Arc::new(listing);
+        listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if listed.names + listing.len() > NAMES_KEPT {
+            *listed = Listed::default();
+        }
+        if listing.len() <= NAMES_KEPT {
+            listed.names += listing.len();
+            listed.folders.insert(folder.to_owned(), Arc::clone(&listing));
+        }
+        Ok(listing)
+    }
+}
+
+/// The file that has this short name. If several may have it, nobody can say whether the one that is meant exists.
+fn by_short_name(listing: &[Known], folder: &str, name: &str) -> io::Result<Option<(String, bool)>> {
+    let Some(short) = ShortName::parse(name) else { return Ok(None) };
+    if let Some(usual) = short.usual_at_top().filter(|_| folder == "/") {
+        let usual = folded(usual);
+        let known = listing.iter().find(|known| known.folded == usual);
+        return Ok(known.map(|known| (known.name.clone(), known.is_link)));
+    }
+    let mut bearers = listing.iter().filter(|known| short.may_be_of(&known.name));
+    match (bearers.next(), bearers.next()) {
+        (None, _) => Ok(None),
+        (Some(known), None) => Ok(Some((known.name.clone(), known.is_link))),
+        (Some(_), Some(_)) => Err(io::Error::new(io::ErrorKind::InvalidData, "several files may have this short name")),
+    }
+}
+
+/// The path is on another volume or machine. Nothing is known of it, so it is not absent.
+pub(super) fn elsewhere() -> io::Error {
+    io::Error::new(io::ErrorKind::CrossesDevices, "it is on another volume, which is not scanned")
+}
+
+pub(super) fn refused(error: PathError) -> io::Error {
+    let kind = match error {
+        PathError::Stream | PathError::Relative => io::ErrorKind::InvalidInput,
+        PathError::Remote => io::ErrorKind::CrossesDevices,
+        PathError::Impossible => io::ErrorKind::NotFound,
+    };
+    io::Error::new(kind, error)
+}
+
+#[cfg(test)]
+#[path = "names_tests.rs"]
+mod tests;
