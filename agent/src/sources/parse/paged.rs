@@ -165,6 +165,12 @@ pub fn le32(bytes: &[u8], place: usize) -> u32 {
     word(bytes, place).map_or(0, u32::from_le_bytes)
 }
 
+/// The little-endian number of two bytes at an offset; 0 beyond the end.
+#[must_use]
+pub fn le16(bytes: &[u8], place: usize) -> u16 {
+    bytes.get(place..).and_then(<[u8]>::first_chunk).map_or(0, |two| u16::from_le_bytes(*two))
+}
+
 fn word(bytes: &[u8], place: usize) -> Option<[u8; 4]> {
     bytes.get(place..place.checked_add(4)?)?.try_into().ok()
 }
