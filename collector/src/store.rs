@@ -38,6 +38,7 @@ pub use self::sql::{Acting, AdminTx, AdminWork};
 pub use self::stored::{
     Inspection, LaneTally, LedgerRow, QueueDepth, StoreCheck, StoredHost, StoredHostRow, StoredSnapshot, StoredVerdict,
 };
+pub use self::unreferenced::{Unreferenced, UnreferencedPass, UnreferencedRemoved};
 use crate::judge::Hit;
 
 pub(crate) mod admin;
@@ -57,6 +58,7 @@ mod history_removal;
 mod host_query;
 mod judged;
 mod last_seen;
+mod number_set;
 mod operations;
 mod postgres;
 mod postings;
@@ -71,6 +73,7 @@ pub mod sql;
 mod sqlite;
 mod stored;
 mod texts;
+mod unreferenced;
 mod versioned_json;
 
 /// Opens the store at a URL: `postgres://…`, or one that [`open`] accepts. Creates and migrates the schema if needed.
@@ -395,10 +398,11 @@ pub trait Store: Send + Sync + 'static {
     async fn snapshot_get(&self, digest: Digest) -> Result<Option<Snapshot>, StoreError>;
 
     /// Stores hits, verdicts, their history, ledger entries and the tally, and takes the hosts off the judge queue. A
-    /// judgement is left out if its ticket is not the host's newest: the host has changed since, and is judged again.
+    /// judgement is left out if its ticket is not the host's newest: the host has changed since, and is judged again. Hits
+    /// of a section that is not stored are left out: it was removed meanwhile.
     ///
     /// # Errors
-    /// A section of the hits is not stored, or the database fails.
+    /// The database fails.
     async fn queue_settle(&self, settlement: Settlement) -> Result<(), StoreError>;
 
     /// Puts every host on the judge queue if these rules are not the ones in force; `false` if they are.
@@ -474,6 +478,14 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The database fails.
     async fn history_remove(&self, step: HistoryStep) -> Result<HistoryRemoved, StoreError>;
+
+    /// Goes over the whole store once and removes snapshots, sections and judged states that nothing refers to. It is made of
+    /// many transactions, each of few rows; ending it in the middle is safe. What is removed and named again by a host is
+    /// asked for again.
+    ///
+    /// # Errors
+    /// The database fails. What was removed until then stays removed.
+    async fn unreferenced_remove(&self, pass: UnreferencedPass) -> Result<UnreferencedRemoved, StoreError>;
 
     /// Builds a part of the search index: a segment of the newest sections, once they have at least `at_least`
     /// observations, or one merge of segments. Searches are correct without it, but slower.

@@ -70,3 +70,12 @@ CREATE TABLE system_user (
     no   bigint NOT NULL PRIMARY KEY,
     name text NOT NULL UNIQUE
 );
+
+-- The greatest numbers that rows had at some instants. A row with a number up to these is older: what a host sends a moment
+-- before something refers to it is not removed.
+CREATE TABLE number_mark (
+    at       bigint NOT NULL PRIMARY KEY,
+    snapshot bigint NOT NULL,
+    section  bigint NOT NULL,
+    edition  bigint NOT NULL
+);

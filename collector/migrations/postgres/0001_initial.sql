@@ -5,8 +5,8 @@
 --   * Rows that are often rewritten are narrow and leave free space on their pages, so that updates stay on the page (HOT).
 --   * The open end of a history is the current row itself; history tables hold only what has ended.
 --   * Columns are in order of width, so that no padding is needed.
---   * Tables that are written in bulk have no foreign keys: each would cost a look-up per row. Rows that others refer to
---     are never deleted, and `check` finds references to missing rows.
+--   * Tables that are written in bulk have no foreign keys: each would cost a look-up per row. `check` finds references to
+--     missing rows. Rows that nothing refers to are removed under a lock, see `removal`.
 
 -- The pin of the CA that signed the hosts' certificates. All collectors on this database must use this CA.
 CREATE TABLE authority (
@@ -60,6 +60,13 @@ CREATE TABLE dictionary (
     editions bytea NOT NULL
 );
 
+-- How often rows were removed whose numbers collectors remember. Who removes some holds a lock exclusively, which every
+-- transaction that refers to such rows shares. There is no row before the first removal.
+CREATE TABLE removal (
+    only_one   boolean NOT NULL PRIMARY KEY DEFAULT true CHECK (only_one),
+    generation bigint NOT NULL
+);
+
 -- Each section once, however many hosts have it. `body` is the interned form, from which the canonical bytes are rebuilt.
 CREATE TABLE section (
     no           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -81,13 +88,16 @@ CREATE TABLE snapshot (
 
 -- The search index. kind: 1 from an edition to its sections; 2 from a section to its snapshots. A segment covers one range of
 -- row numbers, all of which were committed when it was built. The newest rows are in no segment yet; a search reads them
--- directly.
+-- directly. `members` is the number of rows when it was built; `removed` is about how many of them were removed since, and
+-- are still named.
 CREATE TABLE index_segment (
-    first bigint NOT NULL,
-    last  bigint NOT NULL,
-    no    integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind  smallint NOT NULL CHECK (kind IN (1, 2)),
-    level smallint NOT NULL
+    first   bigint NOT NULL,
+    last    bigint NOT NULL,
+    members bigint NOT NULL,
+    removed bigint NOT NULL,
+    no      integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind    smallint NOT NULL CHECK (kind IN (1, 2)),
+    level   smallint NOT NULL
 );
 
 CREATE TABLE index_block (
@@ -145,7 +155,7 @@ CREATE INDEX host_by_token ON host (enrolled_with) WHERE enrolled_with IS NOT NU
 --     first check-in, `run` is NULL and `last_seen` is the time of enrollment.
 --   * `revision` counts changes of facts, state and snapshot. It tells a collector whether what it has cached is current.
 --   * `judged_state` is the judged part of the state, and `state_since` is when it last changed.
---   * Only `day` is indexed, so writing `last_seen` within one day touches no index.
+--   * Of what a check-in changes, only `day` is indexed, so writing `last_seen` within one day touches no index.
 CREATE TABLE host_current (
     last_seen            bigint NOT NULL,
     seq                  bigint NOT NULL DEFAULT 0,
@@ -166,6 +176,7 @@ CREATE TABLE host_current (
 ) WITH (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX host_current_by_day ON host_current (day);
 CREATE INDEX host_current_by_snapshot ON host_current (snapshot);
+CREATE INDEX host_current_by_state ON host_current (judged_state);
 
 -- Keys of hosts. status: 1 in use; 2 given, but not used yet; 3 replaced by a key that was used.
 CREATE TABLE host_key (
@@ -195,6 +206,7 @@ CREATE TABLE host_snapshot (
     host        integer NOT NULL,
     PRIMARY KEY (host, since)
 );
+CREATE INDEX host_snapshot_by_snapshot ON host_snapshot (snapshot);
 
 -- Judged states that a host had before its current one. Each lasts until the next, the last one until
 -- `host_current.state_since`.
@@ -204,6 +216,7 @@ CREATE TABLE host_state (
     judged_state integer NOT NULL,
     PRIMARY KEY (host, since)
 );
+CREATE INDEX host_state_by_state ON host_state (judged_state);
 
 -- The remediation record: what a host's past adds under an order. It outlives the verdict, so an order that is switched off and
 -- on again forgets nothing.

@@ -3,6 +3,7 @@
 --   * A column named after a table holds that table's `no` (`order_no` for `orders`, because ORDER is an SQL word).
 --   * Times are Unix milliseconds. Codes are those of the closed lists in muster-proto. JSON carries its version in "v".
 --   * Tables that grow with hosts have the host first in their key.
+--   * The row with the greatest number is never removed, so no number is used twice.
 
 -- Restores from a backup. What agents and operators did between the two times is not in this database.
 CREATE TABLE restoration (
@@ -88,20 +89,24 @@ CREATE TABLE snapshot (
     complete INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- Which complete snapshots contain a section.
+-- Which complete snapshots contain a section. `snapshot` is no foreign key: it would need an index of its own. `check`
+-- compares these rows with the snapshots.
 CREATE TABLE snapshot_section (
     section  INTEGER NOT NULL REFERENCES section (no),
-    snapshot INTEGER NOT NULL REFERENCES snapshot (no),
+    snapshot INTEGER NOT NULL,
     PRIMARY KEY (section, snapshot)
 ) STRICT, WITHOUT ROWID;
 
 -- The search index, from an edition to its sections. A segment covers one range of section numbers. The newest sections
--- are in no segment yet; a search reads them directly.
+-- are in no segment yet; a search reads them directly. `members` is the number of sections when it was built; `removed` is
+-- how many of them were removed since, and are still named.
 CREATE TABLE index_segment (
     no            INTEGER PRIMARY KEY AUTOINCREMENT,
     level         INTEGER NOT NULL,
     first_section INTEGER NOT NULL,
-    last_section  INTEGER NOT NULL
+    last_section  INTEGER NOT NULL,
+    members       INTEGER NOT NULL,
+    removed       INTEGER NOT NULL
 ) STRICT;
 
 -- `key` is the segment's number times 2^32, plus the first edition in the block.
@@ -158,6 +163,7 @@ CREATE TABLE host (
     CHECK ((ticket IS NULL) = (queued_at IS NULL))
 ) STRICT;
 CREATE INDEX host_by_snapshot ON host (snapshot);
+CREATE INDEX host_by_state ON host (judged_state);
 CREATE INDEX host_by_token ON host (enrolled_with) WHERE enrolled_with IS NOT NULL;
 CREATE INDEX host_by_name ON host (hostname COLLATE NOCASE);
 CREATE INDEX host_by_site ON host (site, hostname COLLATE NOCASE);
@@ -202,6 +208,7 @@ CREATE TABLE host_snapshot (
     snapshot    INTEGER NOT NULL REFERENCES snapshot (no),
     PRIMARY KEY (host, since)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX host_snapshot_by_snapshot ON host_snapshot (snapshot);
 
 -- Judged states that a host had before its current one. Each lasts until the next, the last one until `host.state_since`.
 CREATE TABLE host_state (
@@ -210,6 +217,7 @@ CREATE TABLE host_state (
     judged_state INTEGER NOT NULL REFERENCES judged_state (no),
     PRIMARY KEY (host, since)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX host_state_by_state ON host_state (judged_state);
 
 -- The remediation record: what a host's past adds under an order. It outlives the verdict, so an order that is switched off and
 -- on again forgets nothing.

@@ -291,13 +291,17 @@ fn database(
     let place = store::place(settings.store.url());
     match inspected {
         Ok(Inspection { check: found, .. }) if found.faults.is_empty() => {
-            let note = format!(
-                "{place}: {}, {}, {}; all records verified in {} ms",
+            let records = format!(
+                "{}, {}, {}",
                 counted(found.hosts, "host"),
                 counted(found.snapshots, "snapshot"),
-                counted(found.sections, "section"),
-                took.as_millis()
+                counted(found.sections, "section")
             );
+            let free = match found.unreferenced.rows() {
+                0 => "nothing is unreferenced".to_owned(),
+                rows => format!("{} unreferenced", counted(rows, "row")),
+            };
+            let note = format!("{place}: {records}; {free}; all records verified in {} ms", took.as_millis());
             findings.ok("store", &note)
         }
         Ok(Inspection { check: found, .. }) => {

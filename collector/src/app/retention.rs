@@ -1,4 +1,5 @@
-//! Removes the past of hosts in the background, in small steps between which reports and judgements go on.
+//! Removes the past of hosts in the background, and then what nothing refers to any more; in small steps between which reports
+//! and judgements go on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +9,15 @@ use muster_proto::model::Timestamp;
 use crate::clock::Clock;
 use crate::config::Retention;
 use crate::shutdown::StopToken;
-use crate::store::{HistoryRemoved, HistoryStep, Store, StoreError};
+use crate::store::{HistoryRemoved, HistoryStep, Store, StoreError, UnreferencedPass, UnreferencedRemoved};
 use crate::telemetry::Metrics;
 
 /// How many hosts one step looks at. It removes at most what they have collected since the last pass.
 const HOSTS: u32 = 200;
 /// The time between two steps: others use the store meanwhile.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How many rows of what nothing refers to are removed in one transaction.
+const ROWS: u32 = 500;
 /// The time between two passes over all hosts.
 const EVERY: Duration = Duration::from_secs(3600);
 
@@ -26,29 +29,69 @@ pub(super) async fn remove(
     clock: Clock,
     stop: StopToken,
 ) {
-    let mut pass = HistoryRemoved::default();
     loop {
-        let step = step(&settings, pass.next.unwrap_or_default(), clock());
-        let pause = match store.history_remove(step).await {
-            Ok(removed) => {
-                let HistoryRemoved { snapshots, states, verdicts, next: _ } = removed;
-                for (history, rows) in [("snapshots", snapshots), ("states", states), ("verdicts", verdicts)] {
-                    metrics.removed(history, rows);
-                }
-                pass = pass.plus(removed);
-                if pass.next.is_some() { PAUSE } else { end_of_pass(&mut pass) }
-            }
+        let pass = async {
+            history(&*store, &settings, &metrics, &clock).await?;
+            unreferenced(&*store, &settings, &metrics, clock()).await
+        };
+        // Each transaction is whole, so a pass may end between two of them.
+        let outcome = tokio::select! {
+            () = stop.cancelled() => return,
+            outcome = pass => outcome,
+        };
+        match outcome {
+            Ok(()) => {}
             Err(StoreError::Closed { .. }) => return,
             Err(failed) => {
                 tracing::error!(error = %failed, "removing what retention does not keep failed; trying again in an hour");
-                EVERY
             }
-        };
+        }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(EVERY) => {}
         }
     }
+}
+
+/// Goes over the past of all hosts.
+async fn history(store: &dyn Store, settings: &Retention, metrics: &Metrics, clock: &Clock) -> Result<(), StoreError> {
+    let mut pass = HistoryRemoved::default();
+    loop {
+        let removed = store.history_remove(step(settings, pass.next.unwrap_or_default(), clock())).await?;
+        let HistoryRemoved { snapshots, states, verdicts, next: _ } = removed;
+        for (history, rows) in [("snapshots", snapshots), ("states", states), ("verdicts", verdicts)] {
+            metrics.removed(history, rows);
+        }
+        pass = pass.plus(removed);
+        if pass.next.is_none() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    let HistoryRemoved { snapshots, states, verdicts, next: _ } = pass;
+    if pass.rows() > 0 {
+        tracing::info!(snapshots, states, verdicts, "removed what retention does not keep of the past of hosts");
+    }
+    Ok(())
+}
+
+/// Goes over everything that a host may refer to.
+async fn unreferenced(
+    store: &dyn Store,
+    settings: &Retention,
+    metrics: &Metrics,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let before = now.minus(settings.unreferenced);
+    let removed = store.unreferenced_remove(UnreferencedPass { now, before, rows: ROWS, pause: PAUSE }).await?;
+    let UnreferencedRemoved { snapshots, sections, states } = removed;
+    for (table, rows) in [("snapshots", snapshots), ("sections", sections), ("states", states)] {
+        metrics.removed_unreferenced(table, rows);
+    }
+    if removed.rows() > 0 {
+        tracing::info!(snapshots, sections, states, "removed what nothing refers to");
+    }
+    Ok(())
 }
 
 fn step(settings: &Retention, after: i64, now: Timestamp) -> HistoryStep {
@@ -60,14 +103,6 @@ fn step(settings: &Retention, after: i64, now: Timestamp) -> HistoryStep {
         verdicts: now.minus(settings.verdicts),
         unfinished: now.minus(settings.unfinished),
     }
-}
-
-fn end_of_pass(pass: &mut HistoryRemoved) -> Duration {
-    let HistoryRemoved { snapshots, states, verdicts, next: _ } = std::mem::take(pass);
-    if snapshots + states + verdicts > 0 {
-        tracing::info!(snapshots, states, verdicts, "removed what retention does not keep of the past of hosts");
-    }
-    EVERY
 }
 
 #[cfg(test)]

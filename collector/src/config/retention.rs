@@ -1,5 +1,5 @@
-//! `[retention]`: how long the past of a host is kept. The ledger, the present of every host and its remediation records are
-//! kept for ever.
+//! `[retention]`: how long the past of a host is kept, and what nothing refers to any more. The ledger, the present of every
+//! host and its remediation records are kept for ever.
 
 use std::time::Duration;
 
@@ -24,8 +24,12 @@ pub struct Retention {
     /// `retention.unfinished`: all of these, at least, of a host in which work is left.
     #[serde(with = "humantime_serde")]
     pub unfinished: Duration,
+    /// `retention.unreferenced`: snapshots and sections to which nothing refers, from when they were stored.
+    #[serde(with = "humantime_serde")]
+    pub unreferenced: Duration,
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Default for Retention {
@@ -38,6 +42,8 @@ impl Default for Retention {
             verdicts: 730 * DAY,
             // The longest order gives a hundred days. A removal that takes longer is the one that will be asked about.
             unfinished: 365 * DAY,
+            // An upload that was interrupted, or was told to come back later, is continued within hours.
+            unreferenced: DAY,
         }
     }
 }
@@ -52,6 +58,7 @@ impl Retention {
             ("retention.states", self.states, DAY),
             ("retention.verdicts", self.verdicts, changes),
             ("retention.unfinished", self.unfinished, DAY),
+            ("retention.unreferenced", self.unreferenced, HOUR),
         ] {
             layers.limit(key, &value, (least, most), |span| format_span(*span));
         }

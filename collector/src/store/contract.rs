@@ -16,6 +16,7 @@ mod searches;
 mod size;
 mod snapshots;
 mod software;
+mod unreferenced;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub(crate) use searches::*;
 pub(crate) use size::*;
 pub(crate) use snapshots::*;
 pub(crate) use software::*;
+pub(crate) use unreferenced::*;
 
 /// A place where a store can be created, closed, and opened again.
 pub(crate) trait Backend: Sized + Send + Sync + 'static {
@@ -110,6 +112,10 @@ macro_rules! suite {
             silence_and_return_are_changes_though_check_ins_are_answered_from_memory
             gaps_older_than_the_retention_are_deleted
             the_past_of_hosts_is_removed_when_its_retention_ends
+            what_nothing_refers_to_is_removed_when_it_is_old_enough
+            what_was_removed_is_asked_for_when_it_is_named_again
+            a_number_is_not_used_again_after_the_last_row_has_lost_its_host
+            hosts_that_report_while_rows_are_removed_lose_nothing
             changes_are_paged_and_bounded_by_site
             silence_moves_only_lanes_that_yield_to_it
             lists_are_in_order_filtered_and_paged

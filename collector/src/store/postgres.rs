@@ -31,6 +31,7 @@ mod mark;
 mod memory;
 mod migrate;
 mod pool;
+mod removal;
 mod report;
 mod retention;
 mod row;
@@ -44,6 +45,7 @@ mod snapshot;
 mod software;
 mod tally;
 mod tls;
+mod unreferenced;
 mod verdict;
 mod writer;
 
@@ -79,7 +81,8 @@ use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, EditionLevel, EditionLimit, Enrolled,
     Enrollment, HistoryRemoved, HistoryStep, HostIdentity, HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth,
     QueuedHost, Readmission, Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck,
-    StoreError, StoreSize, StoredChanges, StoredHost, StoredHostRow, matches_its_digest,
+    StoreError, StoreSize, StoredChanges, StoredHost, StoredHostRow, UnreferencedPass, UnreferencedRemoved,
+    matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -393,6 +396,10 @@ impl Store for PostgresStore {
         let step = &step;
         let remove = |lease: Arc<Lease>| async move { retention::remove(&lease, step).await };
         self.pool.run("history_remove", Write, remove).await
+    }
+
+    async fn unreferenced_remove(&self, pass: UnreferencedPass) -> Result<UnreferencedRemoved, StoreError> {
+        unreferenced::pass(&self.pool, &pass).await
     }
 
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError> {

@@ -75,6 +75,27 @@ pub(in crate::store) fn merge(segments: &[Vec<Block>]) -> Step<Vec<Block>> {
     Ok(writer.finish())
 }
 
+/// The blocks of a segment with only those sections that are still there.
+///
+/// # Errors
+/// A block is damaged.
+pub(in crate::store) fn only(blocks: &[Block], is_there: impl Fn(i64) -> bool) -> Step<Vec<Block>> {
+    let (mut writer, mut list) = (Writer::default(), List::default());
+    let mut entries = Entries::of(blocks);
+    while let Some((edition, bytes)) = entries.next()? {
+        list.clear();
+        each(bytes, |section| {
+            if is_there(section) {
+                list.push(section);
+            }
+        })?;
+        if !list.bytes.is_empty() {
+            writer.entry(edition, &list.bytes);
+        }
+    }
+    Ok(writer.finish())
+}
+
 /// The sections with this edition in a block that can contain it.
 pub(in crate::store) fn sections_in(block: &Block, edition: u32) -> Step<Vec<i64>> {
     let mut entries = Entries::of(std::slice::from_ref(block));
@@ -112,12 +133,17 @@ pub(in crate::store) fn last_of(block: &Block) -> Step<u32> {
     Ok(last)
 }
 
-/// A checksum of a segment that does not depend on the order: the sum of [`of_pair`] over its postings.
-pub(in crate::store) fn fingerprint(blocks: &[Block]) -> Step<u64> {
+/// A checksum of a segment that does not depend on the order: the sum of [`of_pair`] over its postings of sections that are
+/// there.
+pub(in crate::store) fn fingerprint(blocks: &[Block], is_there: impl Fn(i64) -> bool) -> Step<u64> {
     let mut sum = 0_u64;
     let mut entries = Entries::of(blocks);
     while let Some((edition, list)) = entries.next()? {
-        each(list, |section| sum = sum.wrapping_add(of_pair(edition, section)))?;
+        each(list, |section| {
+            if is_there(section) {
+                sum = sum.wrapping_add(of_pair(edition, section));
+            }
+        })?;
     }
     Ok(sum)
 }
@@ -276,7 +302,12 @@ mod tests {
                 from = cut;
             }
             let merged = merge(&segments).expect("merges");
-            prop_assert_eq!(fingerprint(&merged).expect("reads"), sum);
+            prop_assert_eq!(fingerprint(&merged, |_| true).expect("reads"), sum);
+            let is_even = |number: i64| number % 2 == 0;
+            let even: Vec<(i64, Vec<u32>)> = sections.iter().filter(|(number, _)| is_even(*number)).cloned().collect();
+            let kept = only(&merged, is_even).expect("reads");
+            prop_assert_eq!(&kept, &segment(&even), "the same as one segment of the sections that are there");
+            prop_assert_eq!(fingerprint(&merged, is_even).expect("reads"), fingerprint(&kept, |_| true).expect("reads"));
             prop_assert_eq!(&merged, &segment(&sections), "the same as one segment of all sections");
             for edition in 0..400 {
                 let named: BTreeSet<i64> = find(&merged, edition).into_iter().collect();
@@ -288,7 +319,8 @@ mod tests {
         fn damaged_blocks_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let block = Block { first: 7, bytes };
             let _ = sections_in(&block, 9);
-            let _ = fingerprint(std::slice::from_ref(&block));
+            let _ = fingerprint(std::slice::from_ref(&block), |_| true);
+            let _ = only(std::slice::from_ref(&block), |_| true);
             let _ = merge(&[vec![block.clone()], vec![block]]);
         }
     }

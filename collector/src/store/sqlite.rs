@@ -36,6 +36,7 @@ mod settle;
 mod snapshot;
 mod software;
 mod tally;
+mod unreferenced;
 mod verdict;
 mod write_check;
 mod writer;
@@ -68,7 +69,8 @@ use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, EditionLevel, EditionLimit, Enrolled,
     Enrollment, HistoryRemoved, HistoryStep, HostIdentity, HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth,
     QueuedHost, Readmission, Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck,
-    StoreError, StoreSize, StoredChanges, StoredHost, StoredHostRow, matches_its_digest,
+    StoreError, StoreSize, StoredChanges, StoredHost, StoredHostRow, UnreferencedPass, UnreferencedRemoved,
+    matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -295,6 +297,10 @@ impl Store for SqliteStore {
 
     async fn history_remove(&self, step: HistoryStep) -> Result<HistoryRemoved, StoreError> {
         self.writer.operation("history_remove", move |context| retention::remove(context, &step)).await
+    }
+
+    async fn unreferenced_remove(&self, pass: UnreferencedPass) -> Result<UnreferencedRemoved, StoreError> {
+        unreferenced::pass(self, pass).await
     }
 
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError> {

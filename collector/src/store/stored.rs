@@ -7,7 +7,7 @@ use muster_proto::model::{
     Protection, SiteId, Snapshot, Timestamp, TokenId,
 };
 
-use super::HostKey;
+use super::{HostKey, Unreferenced};
 use crate::judge::Remediation;
 use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
@@ -138,6 +138,8 @@ pub struct StoreCheck {
     pub snapshots: u64,
     /// Sections, each rebuilt and hashed.
     pub sections: u64,
+    /// What nothing refers to.
+    pub unreferenced: Unreferenced,
     /// What is wrong, one line each.
     pub faults: Vec<String>,
 }

@@ -129,6 +129,11 @@ struct HistoryLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RowsLabel {
+    rows: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReloadLabel {
     result: ReloadEnd,
 }
@@ -182,6 +187,7 @@ pub struct Metrics {
     throttlings: Family<BudgetLabel, Counter>,
     throttled_hosts: Gauge,
     removed: Family<HistoryLabel, Counter>,
+    removed_unreferenced: Family<RowsLabel, Counter>,
     limits: Family<SettingLabel, Gauge<f64, AtomicU64>>,
 }
 
@@ -220,6 +226,7 @@ impl Metrics {
             throttlings: Family::default(),
             throttled_hosts: Gauge::default(),
             removed: Family::default(),
+            removed_unreferenced: Family::default(),
             limits: Family::default(),
         };
         metrics.register();
@@ -274,6 +281,8 @@ impl Metrics {
             self.edition_text_bytes.clone(),
         );
         registry.register("history_removed", "Rows of the past of hosts that retention removed", self.removed.clone());
+        let unreferenced = "Rows that retention removed because nothing refers to them";
+        registry.register("unreferenced_removed", unreferenced, self.removed_unreferenced.clone());
         registry.register("throttlings", "Budgets that were spent, once a host and hour", self.throttlings.clone());
         registry.register(
             "throttled_hosts",
@@ -413,6 +422,11 @@ impl Metrics {
         self.removed.get_or_create(&HistoryLabel { history }).inc_by(rows);
     }
 
+    /// Counts rows that nothing referred to.
+    pub fn removed_unreferenced(&self, rows: &'static str, count: u64) {
+        self.removed_unreferenced.get_or_create(&RowsLabel { rows }).inc_by(count);
+    }
+
     /// Counts a budget that was spent.
     pub fn throttled(&self, budget: Budget) {
         self.throttlings.get_or_create(&BudgetLabel { budget: budget.name() }).inc();
@@ -471,6 +485,7 @@ mod tests {
         let open = metrics.connection(ListenerName::operators);
         metrics.throttled(Budget::HostBytes);
         metrics.removed("snapshots", 7);
+        metrics.removed_unreferenced("sections", 8);
         metrics.set_throttled(2);
         metrics.set_judge_queue(3, Duration::from_millis(1500));
         metrics.set_limits(&[SettingValue { setting: "agents.connections".to_owned(), value: 20_000.0 }]);
@@ -485,6 +500,7 @@ mod tests {
             "muster_throttlings_total{budget=\"host-bytes\"} 1",
             "muster_throttled_hosts 2",
             "muster_history_removed_total{history=\"snapshots\"} 7",
+            "muster_unreferenced_removed_total{rows=\"sections\"} 8",
             "muster_judge_queue_hosts 3",
             "muster_judge_queue_lag_seconds 1.5",
             "muster_limit{setting=\"agents.connections\"} 20000.0",

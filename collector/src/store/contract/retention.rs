@@ -10,7 +10,7 @@ use super::kit::{
 };
 use crate::store::{CheckIn, HistoryRemoved, HistoryStep, Store};
 
-fn before(seconds: u64, unfinished: u64) -> HistoryStep {
+pub(super) fn before(seconds: u64, unfinished: u64) -> HistoryStep {
     let instant = at(seconds);
     HistoryStep {
         after: 0,

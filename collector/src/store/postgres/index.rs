@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::fault::{PostgresFault, Step};
 use super::session::Session;
+use crate::store::number_set::NumberSet;
 use crate::store::postings::{self, Block, FAN, SECTIONS, TOP};
+use crate::store::unreferenced::REWRITTEN_FROM;
 use crate::store::{IndexStep, body, snapshot_codec};
 
 /// What a segment maps, and to what. The codes are stored.
@@ -51,7 +53,9 @@ pub(super) async fn advance(session: &Session, at_least: usize) -> Step<IndexSte
         // No transaction is left that could fill a gap in this range, so it is complete now.
         let rows: Rows =
             after(session, kind, from, SECTIONS).await?.into_iter().filter(|(no, _)| no <= newest).collect();
-        put(session, kind, 0, (from + 1, *newest), &postings::segment(&rows)).await?;
+        let members = rows.len() as i64;
+        let segment = Segment { kind, level: 0, first: from + 1, last: *newest, members, removed: 0 };
+        put(session, &segment, &postings::segment(&rows)).await?;
         return Ok(IndexStep::Taken);
     }
     Ok(if merge(session).await? { IndexStep::Taken } else { IndexStep::Nothing })
@@ -133,19 +137,52 @@ async fn merge(session: &Session) -> Step<bool> {
     let Some(found) = session.query_first(find, &[&TOP, &FAN]).await? else { return Ok(false) };
     let (code, level): (i16, i16) = (found.try_get(0)?, found.try_get(1)?);
     let kind = if code == IndexKind::Sections.code() { IndexKind::Sections } else { IndexKind::Snapshots };
-    let find = "SELECT no, first, last FROM index_segment WHERE kind = $1 AND level = $2 ORDER BY first LIMIT $3";
+    let find = "SELECT no, first, last, members, removed FROM index_segment WHERE kind = $1 AND level = $2
+                ORDER BY first LIMIT $3";
     let found = session.query(find, &[&code, &level, &FAN]).await?;
-    let (mut numbers, mut parts, mut range) = (Vec::new(), Vec::new(), (i64::MAX, 0));
+    let (mut numbers, mut parts) = (Vec::new(), Vec::new());
+    let mut merged = Segment { kind, level: level + 1, first: i64::MAX, last: 0, members: 0, removed: 0 };
     for row in &found {
         let number: i32 = row.try_get(0)?;
         parts.push(blocks(session, number).await?);
         numbers.push(number);
-        range = (range.0.min(row.try_get(1)?), range.1.max(row.try_get(2)?));
+        merged.first = merged.first.min(row.try_get(1)?);
+        merged.last = merged.last.max(row.try_get(2)?);
+        merged.members += row.try_get::<_, i64>(3)?;
+        merged.removed += row.try_get::<_, i64>(4)?;
     }
-    let merged = postings::merge(&parts)?;
-    session.execute("DELETE FROM index_segment WHERE no = ANY ($1::int4[])", &[&numbers]).await?;
-    session.execute("DELETE FROM index_block WHERE segment = ANY ($1::int4[])", &[&numbers]).await?;
-    put(session, kind, level + 1, range, &merged).await?;
+    remove(session, &numbers).await?;
+    put(session, &merged, &postings::merge(&parts)?).await?;
+    Ok(true)
+}
+
+async fn remove(session: &Session, segments: &[i32]) -> Step<()> {
+    session.execute("DELETE FROM index_segment WHERE no = ANY ($1::int4[])", &[&segments]).await?;
+    session.execute("DELETE FROM index_block WHERE segment = ANY ($1::int4[])", &[&segments]).await?;
+    Ok(())
+}
+
+/// Writes one segment again of which much was removed, in a transaction; says whether there may be more of them.
+pub(super) async fn rewrite(session: &Session) -> Step<bool> {
+    let locked = session.query_first(LOCK, &[]).await?.map_or(Ok(false), |found| found.try_get(0))?;
+    let find = "SELECT no, kind, level, first, last FROM index_segment WHERE removed > 0 AND removed * $1 >= members
+                ORDER BY no LIMIT 1";
+    // Another collector that holds the lock builds the index; the next pass comes here again.
+    let found = if locked { session.query_first(find, &[&REWRITTEN_FROM]).await? } else { None };
+    let Some(found) = found else { return Ok(false) };
+    let (number, code, first, last): (i32, i16, i64, i64) =
+        (found.try_get(0)?, found.try_get(1)?, found.try_get(3)?, found.try_get(4)?);
+    let (kind, there) = if code == IndexKind::Sections.code() {
+        (IndexKind::Sections, "SELECT no FROM section WHERE no BETWEEN $1 AND $2")
+    } else {
+        (IndexKind::Snapshots, "SELECT no FROM snapshot WHERE no BETWEEN $1 AND $2")
+    };
+    let there = session.query(there, &[&first, &last]).await?;
+    let members = there.len() as i64;
+    let there = there.iter().map(|found| Ok(found.try_get(0)?)).collect::<Step<NumberSet>>()?;
+    let kept = postings::only(&blocks(session, number).await?, |row| there.contains(row))?;
+    remove(session, &[number]).await?;
+    put(session, &Segment { kind, level: found.try_get(2)?, first, last, members, removed: 0 }, &kept).await?;
     Ok(true)
 }
 
@@ -156,13 +193,26 @@ pub(super) async fn blocks(session: &Session, segment: i32) -> Step<Vec<Block>> 
     rows.iter().map(|found| Ok(Block { first: found.try_get::<_, i64>(0)? as u32, bytes: found.try_get(1)? })).collect()
 }
 
-async fn put(session: &Session, kind: IndexKind, level: i16, (first, last): (i64, i64), blocks: &[Block]) -> Step<()> {
-    let make = "INSERT INTO index_segment (kind, level, first, last) VALUES ($1, $2, $3, $4) RETURNING no";
-    let made = session.query_first(make, &[&kind.code(), &level, &first, &last]).await?;
-    let segment: i32 = made.map_or(Ok(0), |found| found.try_get(0))?;
+/// The row of a segment.
+struct Segment {
+    kind: IndexKind,
+    level: i16,
+    first: i64,
+    last: i64,
+    /// How many rows it names, and about how many of them were removed.
+    members: i64,
+    removed: i64,
+}
+
+async fn put(session: &Session, segment: &Segment, blocks: &[Block]) -> Step<()> {
+    let Segment { kind, level, first, last, members, removed } = segment;
+    let make = "INSERT INTO index_segment (kind, level, first, last, members, removed) VALUES ($1, $2, $3, $4, $5, $6)
+                RETURNING no";
+    let made = session.query_first(make, &[&kind.code(), level, first, last, members, removed]).await?;
+    let number: i32 = made.map_or(Ok(0), |found| found.try_get(0))?;
     let firsts: Vec<i64> = blocks.iter().map(|block| i64::from(block.first)).collect();
     let lists: Vec<&[u8]> = blocks.iter().map(|block| block.bytes.as_slice()).collect();
     let put = "INSERT INTO index_block (segment, first, lists) SELECT $1, * FROM unnest($2::int8[], $3::bytea[])";
-    session.execute(put, &[&segment, &firsts, &lists]).await?;
+    session.execute(put, &[&number, &firsts, &lists]).await?;
     Ok(())
 }

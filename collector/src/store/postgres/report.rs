@@ -7,7 +7,7 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
 use muster_proto::model::{Digest, HostId, Platform, RunId, Snapshot, Timestamp};
@@ -17,6 +17,7 @@ use self::locked::LockedHost;
 use super::fault::{PostgresFault, Step};
 use super::intern::{Draft, Intern};
 use super::memory::Memory;
+use super::removal;
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
 use crate::store::contradiction::SectionRow;
@@ -24,6 +25,8 @@ use crate::store::{CheckIn, CheckInAnswer, Contradiction, Delivered, HeldBack};
 
 /// Statements that are sent without waiting for the one before; they must be prepared first.
 pub(super) const STATEMENTS: &[&str] = &[
+    removal::SHARE,
+    removal::GENERATION,
     read::LOCK,
     read::FACTS,
     write::SECTIONS,
@@ -38,17 +41,33 @@ pub(super) const STATEMENTS: &[&str] = &[
     write::JUDGE_QUEUE,
 ];
 
-/// Numbers of sections and snapshots that are in the database, of those that were used lately. They are never deleted.
-pub(super) struct DigestCache {
-    sections: Mutex<LruCache<Digest, SectionRow>>,
-    snapshots: Mutex<LruCache<Digest, (i64, Platform)>>,
+/// Numbers of sections and snapshots that are in the database, of those that were used lately.
+pub(super) struct DigestCache(Mutex<Cached>);
+
+struct Cached {
+    /// The generation of removals in which these numbers were read, see `removal`.
+    generation: i64,
+    sections: LruCache<Digest, SectionRow>,
+    snapshots: LruCache<Digest, (i64, Platform)>,
+}
+
+/// The first batch learns the generation.
+const UNKNOWN: i64 = -1;
+
+impl Cached {
+    fn restart(&mut self, generation: i64) {
+        self.generation = generation;
+        self.sections.clear();
+        self.snapshots.clear();
+    }
 }
 
 impl Default for DigestCache {
     fn default() -> Self {
         const SECTIONS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
         const SNAPSHOTS: NonZeroUsize = NonZeroUsize::new(32_768).unwrap();
-        Self { sections: Mutex::new(LruCache::new(SECTIONS)), snapshots: Mutex::new(LruCache::new(SNAPSHOTS)) }
+        let (sections, snapshots) = (LruCache::new(SECTIONS), LruCache::new(SNAPSHOTS));
+        Self(Mutex::new(Cached { generation: UNKNOWN, sections, snapshots }))
     }
 }
 
@@ -195,6 +214,8 @@ pub(super) struct Batch<'r> {
     incomplete: HashMap<Digest, Step<Snapshot>>,
     /// Numbers of the phrases of facts.
     phrases: HashMap<String, i32>,
+    /// The generation of removals in which everything was read.
+    generation: i64,
 }
 
 impl<'r> Batch<'r> {
@@ -207,6 +228,7 @@ impl<'r> Batch<'r> {
             sections: HashMap::new(),
             incomplete: HashMap::new(),
             phrases: HashMap::new(),
+            generation: 0,
         }
     }
 
@@ -257,36 +279,55 @@ impl<'r> Batch<'r> {
 impl DigestCache {
     /// Forgets everything: the next server may be a standby that has not received all of it.
     pub(super) fn forget(&self) {
-        self.sections.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.cached().restart(UNKNOWN);
+    }
+
+    /// The generation of removals in which the numbers were read; `None` if it is not known yet.
+    fn generation(&self) -> Option<i64> {
+        Some(self.cached().generation).filter(|generation| *generation != UNKNOWN)
+    }
+
+    /// Begins anew if this generation of removals is a later one.
+    pub(super) fn advance(&self, generation: i64) {
+        let mut cached = self.cached();
+        if cached.generation < generation {
+            cached.restart(generation);
+        }
     }
 
     fn snapshot(&self, digest: &Digest) -> Option<(i64, Platform)> {
-        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied()
+        self.cached().snapshots.get(digest).copied()
     }
 
     /// The rows of these sections; those that are not in the cache are left in `wanted`.
     fn sections(&self, wanted: &mut BTreeSet<Digest>) -> HashMap<Digest, SectionRow> {
-        let mut cached = self.sections.lock().unwrap_or_else(PoisonError::into_inner);
-        let found: HashMap<_, _> = wanted.iter().filter_map(|digest| Some((*digest, *cached.get(digest)?))).collect();
+        let mut cached = self.cached();
+        let row = |digest: &Digest| Some((*digest, *cached.sections.get(digest)?));
+        let found: HashMap<_, _> = wanted.iter().filter_map(row).collect();
         wanted.retain(|digest| !found.contains_key(digest));
         found
     }
 
+    /// Keeps what was read in this generation of removals, unless there is a later one.
     fn put(
         &self,
+        generation: i64,
         sections: impl Iterator<Item = (Digest, SectionRow)>,
         snapshots: impl Iterator<Item = (Digest, (i64, Platform))>,
     ) {
-        let mut cached = self.sections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.cached();
+        if cached.generation != generation {
+            return;
+        }
         for (digest, row) in sections {
-            cached.put(digest, row);
+            cached.sections.put(digest, row);
         }
-        // One lock at a time, so that their order does not matter.
-        drop(cached);
-        let mut cached = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         for (digest, known) in snapshots {
-            cached.put(digest, known);
+            cached.snapshots.put(digest, known);
         }
+    }
+
+    fn cached(&self) -> MutexGuard<'_, Cached> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

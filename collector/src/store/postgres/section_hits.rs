@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use muster_proto::model::Digest;
 
-use super::fault::{PostgresFault, Step};
+use super::fault::Step;
 use super::row;
 use super::session::Session;
 use crate::judge::Hit;
@@ -22,7 +22,8 @@ pub(super) async fn hits_get(session: &Session, sections: &[Digest], rules: i32)
     Ok(hits)
 }
 
-/// Hits under another version make way: a section has those of one catalogue.
+/// Hits under another version make way: a section has those of one catalogue. The join leaves out sections that were removed
+/// after they were judged.
 pub(super) const HITS_PUT: &str = "
     INSERT INTO section_hit (section, rules, hits)
     SELECT s.no, $3, w.hits FROM unnest($1::bytea[], $2::text[]) AS w (digest, hits) JOIN section s ON s.digest = w.digest
@@ -37,13 +38,6 @@ pub(super) async fn hits_put(session: &Session, hits: &BTreeMap<Digest, Vec<Hit>
     // NULL is not the same as no row: the section is judged and has no hits.
     let text = |hits: &Vec<Hit>| if hits.is_empty() { Ok(None) } else { row::to_json(hits).map(Some) };
     let texts: Vec<Option<String>> = hits.values().map(text).collect::<Result<_, _>>()?;
-    let put = session.execute(HITS_PUT, &[&keys, &texts, &rules]).await?;
-    // The join drops a digest without a section, so fewer rows mean that one is lost.
-    if put == hits.len() as u64 {
-        return Ok(());
-    }
-    let there = session.query("SELECT digest FROM section WHERE digest = ANY ($1::bytea[])", &[&keys]).await?;
-    let there: Vec<Digest> = there.iter().map(|found| row::digest(found, 0)).collect::<Step<_>>()?;
-    let lost = hits.keys().find(|digest| !there.contains(digest)).map(|digest| digest.short().to_string());
-    Err(PostgresFault::other(format!("section {} is not there", lost.unwrap_or_default())))
+    session.execute(HITS_PUT, &[&keys, &texts, &rules]).await?;
+    Ok(())
 }

@@ -14,7 +14,7 @@ use tokio_postgres::Row;
 use super::fault::Step;
 use super::session::Session;
 use super::small_dictionaries::{SmallDictionaries, SmallDictionary};
-use super::{row, rules, section_hits};
+use super::{removal, row, rules, section_hits};
 use crate::store::decide::settle::{Changes, HostNumbers, Judged, JudgedState, VerdictRow};
 use crate::store::fault::StoreFault;
 use crate::store::{Judgement, Settlement, decide};
@@ -174,6 +174,8 @@ pub(super) async fn settle(
     settlement: &Settlement,
 ) -> Step<Vec<HostId>> {
     let Settlement { judgements, hits, rules_version, now } = settlement;
+    // Until the commit, no section and no judged state that is named here is removed.
+    removal::share(session).await?;
     if judgements.is_empty() {
         // Hits alone change no host, so nothing needs a lock.
         section_hits::hits_put(session, hits, numbers.rules).await?;

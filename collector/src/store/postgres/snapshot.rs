@@ -18,7 +18,12 @@ pub(super) async fn get(session: &Session, digest: &Digest) -> Step<Option<Snaps
     if !is_complete {
         return incomplete(bytes, digest).map(Some);
     }
-    let digests = section_digests(session, &section_numbers(bytes, digest)?).await?;
+    let numbers = section_numbers(bytes, digest)?;
+    let digests = section_digests(session, &numbers).await?;
+    // It may have been removed between the two statements.
+    if digests.len() < numbers.len() && session.query_first(find, &[&digest.as_bytes().as_slice()]).await?.is_none() {
+        return Ok(None);
+    }
     complete(bytes, digest, &digests).map(Some)
 }
 

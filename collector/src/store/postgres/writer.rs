@@ -9,7 +9,7 @@
 //! one by one, so that only those fail that cannot be stored.
 //!
 //! Every transaction takes its locks in this order, so that no two wait for each other:
-//! the dictionary (under its lock, in a transaction of its own) → `host_current` (by number) → `section`, `snapshot` (by digest) → `judge_queue`
+//! the dictionary (under its lock, in a transaction of its own) → the lock of removals → `host_current` (by number) → `section`, `snapshot` (by digest) → `judge_queue`
 //! (by host) → what belongs to locked hosts → `judged_state`, `section_hit` (by key) → the ledger's numbers → `tally` (by key)
 //! → `site_hosts`.
 
@@ -25,6 +25,7 @@ use super::fault::{PostgresFault, Step};
 use super::intern::{Draft, Intern};
 use super::memory::Memory;
 use super::pool::{Lease, Pool, Transaction, Tries};
+use super::removal;
 use super::report::{self, Batch, BatchContext, Report};
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
@@ -252,8 +253,10 @@ impl WriterTask {
     /// outcome: a report that is stored already changes nothing.
     async fn attempt(&mut self, reports: &mut [Report]) -> Step<()> {
         let mut tries = Tries::new(true);
+        let mut had_conflict = false;
         loop {
-            let Err(fault) = self.write_batch(reports).await else { return Ok(()) };
+            let Err(fault) = self.write_batch(reports, had_conflict).await else { return Ok(()) };
+            had_conflict |= matches!(fault, PostgresFault::Conflict(_));
             if matches!(fault, PostgresFault::ConnectionLost(_)) {
                 // The server may have restarted without what was not yet on its disk.
                 self.sessions = None;
@@ -265,7 +268,9 @@ impl WriterTask {
         }
     }
 
-    async fn write_batch(&mut self, reports: &mut [Report]) -> Step<()> {
+    /// Writes these reports in one transaction. After a conflict, nothing is removed from before the first read on: otherwise
+    /// removals that follow each other could hold a batch up for long.
+    async fn write_batch(&mut self, reports: &mut [Report], after_conflict: bool) -> Step<()> {
         let lost = |session: &Session| session.is_closed();
         if self.sessions.as_ref().is_none_or(|(session, dictionary_session)| lost(session) || lost(dictionary_session))
         {
@@ -289,10 +294,21 @@ impl WriterTask {
             dictionaries: &shared.dictionaries,
             digests: &shared.digests,
         };
-        let outcome = Batch::new(reports).run(&context).await;
+        let written = async {
+            if after_conflict {
+                session.batch(removal::SHARE_FOR_SESSION).await?;
+                shared.digests.advance(removal::generation(session).await?);
+            }
+            Batch::new(reports).run(&context).await
+        };
+        let outcome = written.await;
         if outcome.is_err() {
             // Harmless if the transaction has not begun.
             let _ = session.batch("ROLLBACK").await;
+        }
+        // A connection that is closed has no lock.
+        if after_conflict && session.batch(removal::RELEASE).await.is_err() {
+            self.sessions = None;
         }
         outcome
     }

@@ -7,7 +7,8 @@ use rusqlite::{Connection, Row};
 
 use super::dictionary::Table;
 use super::fault::{Step, StoreFault};
-use super::{index, section, snapshot};
+use super::{index, section, snapshot, unreferenced};
+use crate::store::number_set::NumberSet;
 use crate::store::{StoreCheck, body, postings, snapshot_codec};
 
 /// Faults of one kind that are listed one by one; the rest is only counted.
@@ -122,6 +123,7 @@ pub(super) fn check(sql: &Connection, progress: &Progress) -> Step<StoreCheck> {
     }
     let hosts: i64 = sql.query_row("SELECT count(*) FROM host", [], |row| row.get(0))?;
     check.hosts = hosts.cast_unsigned();
+    check.unreferenced = unreferenced::count(sql)?;
     check.faults = faults;
     Ok(check)
 }
@@ -190,22 +192,24 @@ fn snapshots(sql: &Connection, progress: &Progress, check: &mut StoreCheck, faul
 /// Compares the search index with the sections and the snapshots.
 fn index_of_search(sql: &Connection, faults: &mut Vec<String>) -> Step<()> {
     // Sums of fingerprints compare two sets of postings in any order and without holding them in memory.
-    let (mut indexed, mut expected) = (0_u64, 0_u64);
-    each(sql, "SELECT no FROM index_segment", |found| {
-        match postings::fingerprint(&index::blocks(sql, found.get(0)?)?) {
-            Ok(sum) => indexed = indexed.wrapping_add(sum),
-            Err(StoreFault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
-            Err(other) => return Err(other),
+    let (mut indexed, mut expected, mut there) = (0_u64, 0_u64, NumberSet::default());
+    let covered = index::covered(sql)?;
+    each(sql, &format!("SELECT no, body FROM section WHERE no <= {covered}"), |found| {
+        let number = found.get(0)?;
+        there.insert(number);
+        // A body that cannot be read is reported already.
+        if let Ok(editions) = body::editions(&found.get::<_, Vec<u8>>(1)?) {
+            expected =
+                editions.iter().fold(expected, |sum, edition| sum.wrapping_add(postings::of_pair(*edition, number)));
         }
         Ok(())
     })?;
-    let covered = index::covered(sql)?;
-    each(sql, &format!("SELECT no, body FROM section WHERE no <= {covered}"), |found| {
-        // A body that cannot be read is reported already.
-        if let Ok(editions) = body::editions(&found.get::<_, Vec<u8>>(1)?) {
-            let number = found.get(0)?;
-            expected =
-                editions.iter().fold(expected, |sum, edition| sum.wrapping_add(postings::of_pair(*edition, number)));
+    each(sql, "SELECT no FROM index_segment", |found| {
+        // A segment may name sections that were removed since.
+        match postings::fingerprint(&index::blocks(sql, found.get(0)?)?, |section| there.contains(section)) {
+            Ok(sum) => indexed = indexed.wrapping_add(sum),
+            Err(StoreFault::Damaged { what, reason }) => faults.push(format!("{what} is damaged: {reason}")),
+            Err(other) => return Err(other),
         }
         Ok(())
     })?;

@@ -5,7 +5,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::{Step, StoreFault};
 use super::writer::Writer;
+use crate::store::number_set::NumberSet;
 use crate::store::postings::{self, Block, FAN, SECTIONS, TOP};
+use crate::store::unreferenced::REWRITTEN_FROM;
 use crate::store::{StoreError, body};
 
 /// The key of a block: its segment, and its first edition.
@@ -18,6 +20,9 @@ pub(super) struct Grown {
     level: i64,
     first: i64,
     last: i64,
+    /// How many sections it names, and how many of them were removed.
+    members: i64,
+    removed: i64,
     replaces: Vec<i64>,
     blocks: Vec<Block>,
 }
@@ -40,8 +45,15 @@ pub(super) fn next(sql: &Connection, at_least: usize) -> Step<Option<Grown>> {
         let sections = after(sql, covered, SECTIONS)?;
         if let Some((last, _)) = sections.last() {
             // The range begins right after the last segment, so ranges have no gaps even where numbers are missing.
-            let blocks = postings::segment(&sections);
-            return Ok(Some(Grown { level: 0, first: covered + 1, last: *last, replaces: Vec::new(), blocks }));
+            return Ok(Some(Grown {
+                level: 0,
+                first: covered + 1,
+                last: *last,
+                members: sections.len() as i64,
+                removed: 0,
+                replaces: Vec::new(),
+                blocks: postings::segment(&sections),
+            }));
         }
     }
     merge(sql)
@@ -64,17 +76,44 @@ fn merge(sql: &Connection) -> Step<Option<Grown>> {
     let level: Option<i64> = sql.prepare_cached(find)?.query_row((TOP, FAN), |row| row.get(0)).optional()?;
     let Some(level) = level else { return Ok(None) };
     let mut statement = sql.prepare_cached(
-        "SELECT no, first_section, last_section FROM index_segment WHERE level = ?1 ORDER BY first_section LIMIT ?2",
+        "SELECT no, first_section, last_section, members, removed FROM index_segment WHERE level = ?1
+         ORDER BY first_section LIMIT ?2",
     )?;
-    let segments: Vec<(i64, i64, i64)> = statement
-        .query_map((level, FAN), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect::<Result<_, _>>()?;
-    let (Some((_, first, _)), Some((.., last))) = (segments.first().copied(), segments.last().copied()) else {
-        return Ok(None);
+    let mut rows = statement.query((level, FAN))?;
+    let mut grown = Grown {
+        level: level + 1,
+        first: i64::MAX,
+        last: 0,
+        members: 0,
+        removed: 0,
+        replaces: Vec::new(),
+        blocks: Vec::new(),
     };
-    let replaces: Vec<i64> = segments.iter().map(|(number, ..)| *number).collect();
-    let parts = replaces.iter().map(|segment| blocks(sql, *segment)).collect::<Step<Vec<_>>>()?;
-    Ok(Some(Grown { level: level + 1, first, last, replaces, blocks: postings::merge(&parts)? }))
+    while let Some(found) = rows.next()? {
+        grown.replaces.push(found.get(0)?);
+        grown.first = grown.first.min(found.get(1)?);
+        grown.last = grown.last.max(found.get(2)?);
+        grown.members += found.get::<_, i64>(3)?;
+        grown.removed += found.get::<_, i64>(4)?;
+    }
+    let parts = grown.replaces.iter().map(|segment| blocks(sql, *segment)).collect::<Step<Vec<_>>>()?;
+    grown.blocks = postings::merge(&parts)?;
+    Ok(Some(grown))
+}
+
+/// A segment of which so much was removed that it is written again.
+pub(super) fn rewritten(sql: &Connection) -> Step<Option<Grown>> {
+    let find = "SELECT no, level, first_section, last_section FROM index_segment
+                WHERE removed > 0 AND removed * ?1 >= members ORDER BY no LIMIT 1";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let found: Option<(i64, i64, i64, i64)> = sql.prepare_cached(find)?.query_row([REWRITTEN_FROM], read).optional()?;
+    let Some((segment, level, first, last)) = found else { return Ok(None) };
+    let mut statement = sql.prepare_cached("SELECT no FROM section WHERE no BETWEEN ?1 AND ?2")?;
+    let there: Vec<i64> = statement.query_map((first, last), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let members = there.len() as i64;
+    let there: NumberSet = there.into_iter().collect();
+    let blocks = postings::only(&blocks(sql, segment)?, |section| there.contains(section))?;
+    Ok(Some(Grown { level, first, last, members, removed: 0, replaces: vec![segment], blocks }))
 }
 
 /// The blocks of a segment, in order.
@@ -106,13 +145,23 @@ pub(super) async fn put(writer: &Writer, grown: Grown) -> Result<(), StoreError>
             if grown.replaces.is_empty() && covered(sql)? >= grown.first {
                 return Ok(());
             }
+            let mut statement = sql.prepare_cached("SELECT 1 FROM index_segment WHERE no = ?1")?;
+            for segment in &grown.replaces {
+                // Merged or written again meanwhile.
+                if !statement.exists([segment])? {
+                    return Ok(());
+                }
+            }
             for segment in &grown.replaces {
                 sql.prepare_cached("DELETE FROM index_segment WHERE no = ?1")?.execute([segment])?;
                 sql.prepare_cached("DELETE FROM index_block WHERE key BETWEEN ?1 AND ?2")?
                     .execute((key(*segment, 0), key(*segment, u32::MAX)))?;
             }
-            sql.prepare_cached("INSERT INTO index_segment (level, first_section, last_section) VALUES (?1, ?2, ?3)")?
-                .execute((grown.level, grown.first, grown.last))?;
+            sql.prepare_cached(
+                "INSERT INTO index_segment (level, first_section, last_section, members, removed)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute((grown.level, grown.first, grown.last, grown.members, grown.removed))?;
             let segment = sql.last_insert_rowid();
             let mut statement = sql.prepare_cached("INSERT INTO index_block (key, lists) VALUES (?1, ?2)")?;
             for block in &grown.blocks {

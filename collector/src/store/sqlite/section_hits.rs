@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use muster_proto::model::Digest;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::fault::{Step, StoreFault};
+use super::fault::Step;
 use super::{row, section};
 use crate::judge::Hit;
 
@@ -26,15 +26,15 @@ pub(super) fn hits_get(sql: &Connection, sections: &[Digest], rules_version: &st
     Ok(hits)
 }
 
-/// Replaces hits of another version: a section has the hits of one version only.
+/// Replaces hits of another version: a section has the hits of one version only. Sections that are not stored are left out:
+/// they were removed after they were judged.
 pub(super) fn hits_put(sql: &Connection, hits: &BTreeMap<Digest, Vec<Hit>>, rules: i64) -> Step<()> {
     let mut statement = sql.prepare_cached(
         "INSERT INTO section_hit (section, rules, hits) VALUES (?1, ?2, ?3)
          ON CONFLICT (section) DO UPDATE SET rules = excluded.rules, hits = excluded.hits",
     )?;
     for (digest, hits) in hits {
-        let number = section::number(sql, digest)?
-            .ok_or_else(|| StoreFault::Other(format!("section {} is not there", digest.short())))?;
+        let Some(number) = section::number(sql, digest)? else { continue };
         // NULL is not the same as no row: the section is judged and has no hits.
         let text = if hits.is_empty() { None } else { Some(row::to_json(hits)?) };
         statement.execute((number, rules, text))?;

@@ -1,5 +1,5 @@
-//! Loads what a batch needs to decide. Snapshots and sections are read before the transaction, since they are never
-//! deleted; hosts are locked and read within it.
+//! Loads what a batch needs to decide. Snapshots and sections are read before the transaction, which begins by making sure
+//! that none of them was removed meanwhile; hosts are locked and read within it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,7 +12,7 @@ use crate::store::contradiction::{SectionRow, foreign_section};
 use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::intern::Draft;
 use crate::store::postgres::session::Values;
-use crate::store::postgres::{row, snapshot};
+use crate::store::postgres::{removal, row, snapshot};
 
 const HOSTS: &str = "SELECT id, no FROM host WHERE id = ANY ($1::bytea[])";
 /// The platform is the second byte of the stored form and the sixth of the canonical one.
@@ -47,6 +47,15 @@ fn sections_of(snapshot: &Snapshot) -> Vec<Digest> {
 impl Batch<'_> {
     /// Before the transaction: which hosts, snapshots and sections exist.
     pub(super) async fn read(&mut self, context: &BatchContext<'_>) -> Step<()> {
+        // Before everything that is read: what was removed earlier is then not found.
+        self.generation = match context.digests.generation() {
+            Some(generation) => generation,
+            None => {
+                let generation = removal::generation(context.session).await?;
+                context.digests.advance(generation);
+                generation
+            }
+        };
         self.read_hosts(context).await?;
         self.read_snapshots(context).await?;
         let mut wanted: BTreeSet<Digest> = self.incomplete.values().flatten().flat_map(sections_of).collect();
@@ -178,14 +187,22 @@ impl Batch<'_> {
         let facts = async { if sent.is_empty() { Ok(Vec::new()) } else { session.query(FACTS, &[&sent]).await } };
         let locking: Values<'_> = &[&hosts];
         // `biased` sends the statements in this order, so hosts are locked before their facts are read.
-        let (begun, locked, facts, written) = tokio::join!(
+        let (begun, shared, generation, locked, facts, written) = tokio::join!(
             biased;
             session.batch("BEGIN"),
+            session.execute(removal::SHARE, &[]),
+            session.query_first(removal::GENERATION, &[]),
             session.query(LOCK, locking),
             facts,
             sections.put(session),
         );
         begun?;
+        shared?;
+        let generation = generation?.map_or(Ok(0), |found| found.try_get(0))?;
+        if generation != self.generation {
+            context.digests.advance(generation);
+            return Err(PostgresFault::Conflict("sections or snapshots were removed meanwhile".to_owned()));
+        }
         let (locked, facts, written) = (locked?, facts?, written?);
         // `ON CONFLICT DO NOTHING` returns no row for a section that another transaction has written.
         let mut others = sections.digests();

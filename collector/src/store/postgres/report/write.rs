@@ -232,7 +232,7 @@ impl Batch<'_> {
         // Who finds a snapshot in the cache takes it as complete.
         let complete = self.snapshots.iter().filter(|(_, snapshot)| snapshot.is_complete());
         let snapshots = complete.filter_map(|(digest, snapshot)| Some((*digest, (snapshot.no?, snapshot.platform))));
-        context.digests.put(self.sections.into_iter(), snapshots);
+        context.digests.put(self.generation, self.sections.into_iter(), snapshots);
         for report in self.reports.iter_mut() {
             if let Kind::Deliver { operation, .. } = &mut report.0
                 && self.numbers.contains_key(&operation.host)

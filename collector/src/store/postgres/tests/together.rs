@@ -38,6 +38,12 @@ async fn concurrent_clients_of_two_collectors_leave_the_store_consistent() {
     contract::concurrent_clients_of(vec![place.open(), place.open()]).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn hosts_that_report_to_two_collectors_while_rows_are_removed_lose_nothing() {
+    let place = Database::create();
+    contract::reports_while_rows_are_removed(vec![place.open(), place.open()]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_was_changed_elsewhere_and_comes_back_is_not_overlooked() {
     let place = Database::create();
