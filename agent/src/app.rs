@@ -157,6 +157,7 @@ fn scan_options(settings: &Settings, watchlist: muster_proto::model::Watchlist, 
         );
     });
     ScanOptions {
+        wmi: None,
         sources: Vec::new(),
         watchlist: Some(watchlist),
         time_limit: settings.scan_time_limit,

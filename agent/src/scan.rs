@@ -21,6 +21,7 @@ use muster_proto::model::{
 use muster_proto::terminal::Progress;
 
 use crate::deadline::StuckWork;
+use crate::sources::parse::windows::wmi::Answers;
 use crate::sources::record::Record;
 use crate::sources::root::{Accesses, Root};
 use crate::sources::{self, Source, SourceReading};
@@ -33,6 +34,8 @@ pub struct ScanOptions {
     pub sources: Vec<SourceName>,
     /// The watchlist for the sources that use one; `None` for the built-in one of the platform that is scanned.
     pub watchlist: Option<Watchlist>,
+    /// Recorded answers of Windows Management Instrumentation, for a root that is not running.
+    pub wmi: Option<Arc<Answers>>,
     /// Time limit per source.
     pub time_limit: Duration,
     /// Which software in home directories is attributed to users.
@@ -50,6 +53,7 @@ impl Default for ScanOptions {
         Self {
             sources: Vec::new(),
             watchlist: None,
+            wmi: None,
             time_limit: Duration::from_secs(60),
             user_scope: UserScope::None,
             user_key: None,

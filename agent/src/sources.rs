@@ -27,8 +27,10 @@ use std::sync::Arc;
 use muster_proto::model::{HostState, Observation, Outcome, Platform, SourceName, Watchlist};
 
 use parse::os_release::OsRelease;
+use parse::windows::wmi::Answers;
 use places::{Place, Reach};
 use record::{Part, Record};
+use registry::Registry;
 use root::Root;
 use system::System;
 
@@ -53,16 +55,20 @@ pub struct ScanContext {
     pub root: Arc<Root>,
     /// Its operating system by `os-release`, or why that is unknown.
     pub os: Result<OsRelease, OsUnknown>,
+    /// Its registry, or why it cannot be read; only Windows has one.
+    pub registry: Result<Arc<dyn Registry>, OsUnknown>,
     /// The watchlist for the sources that use one.
     pub watchlist: Watchlist,
+    /// Recorded answers of Windows Management Instrumentation, for a root that is not running.
+    pub wmi: Option<Arc<Answers>>,
 }
 
 impl ScanContext {
     /// Reads what all sources need to know about the machine, without a time limit.
     #[cfg(test)]
     pub(crate) fn new(root: Root, watchlist: Watchlist) -> Self {
-        let os = os_release(&root);
-        Self { root: Arc::new(root), os, watchlist }
+        let (os, root) = (os_release(&root), Arc::new(root));
+        Self { registry: registry_of(&root), root, os, watchlist, wmi: None }
     }
 
     /// The platform of the machine.
@@ -78,6 +84,17 @@ impl ScanContext {
 /// Why it is unknown.
 pub fn os_release(root: &Root) -> Result<OsRelease, OsUnknown> {
     (system(root.platform()).os_release)(root)
+}
+
+/// The registry of a machine.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn registry_of(root: &Arc<Root>) -> Result<Arc<dyn Registry>, OsUnknown> {
+    match root.platform() {
+        Platform::Windows => windows::registry_of(root),
+        Platform::Linux | Platform::Macos => Err(OsUnknown::failed("only Windows has a registry")),
+    }
 }
 
 /// Why the operating system is unknown.

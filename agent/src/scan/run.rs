@@ -18,15 +18,20 @@ const FIRST: u32 = 4;
 
 /// Reads what all sources need to know about the machine.
 pub(super) fn context(root: Root, options: &ScanOptions) -> Arc<ScanContext> {
-    let ScanOptions { time_limit, memory, watchlist, .. } = options;
+    let ScanOptions { time_limit, memory, watchlist, wmi, .. } = options;
     let root = Arc::new(root);
     let clone = Arc::clone(&root);
     let os = deadline::run("os-release", *time_limit / FIRST, &memory.stuck, move || sources::os_release(&clone));
     let os = os.unwrap_or_else(|unfinished| {
         Err(OsUnknown { outcome: outcome_of(&unfinished), reason: unfinished.to_string() })
     });
+    let clone = Arc::clone(&root);
+    let registry = deadline::run("registry", *time_limit / FIRST, &memory.stuck, move || sources::registry_of(&clone));
+    let registry = registry.unwrap_or_else(|unfinished| {
+        Err(OsUnknown { outcome: outcome_of(&unfinished), reason: unfinished.to_string() })
+    });
     let watchlist = watchlist.clone().unwrap_or_else(|| sources::watchlist::builtin(root.platform()));
-    Arc::new(ScanContext { root, os, watchlist })
+    Arc::new(ScanContext { root, os, registry, watchlist, wmi: wmi.clone() })
 }
 
 /// The result of running one source.

@@ -1,14 +1,36 @@
 //! The sources on Windows. They read the registry and the files of the machine that is scanned and compile on every system;
 //! only what asks the running system belongs below `windows/live/`.
 
+mod appx;
+mod browser_extensions;
+mod defender;
+mod filter_drivers;
+mod host;
+mod machine;
+mod msi;
+mod processes;
+mod reader;
+mod registry_keys;
+mod scheduled_tasks;
+mod security_center;
+mod service_table;
+mod services;
+mod state;
+#[cfg(test)]
+mod tests;
+mod trust_store;
+mod uninstall_keys;
+
+use std::sync::Arc;
+
 use muster_proto::model::{HostFacts, Outcome, Platform, SourceName};
 
 use super::parse::os_release::OsRelease;
 use super::record::{Part, Record};
+use super::registry::Registry;
 use super::root::Root;
 use super::system::System;
 use super::{OsUnknown, ScanContext, Source, portable};
-use portable::unread::Unread;
 
 const PLATFORM: Platform = Platform::Windows;
 
@@ -26,25 +48,30 @@ pub(super) const SYSTEM: System = System {
     system_folders: &[],
 };
 
-/// One line for each source. Those that this agent does not read yet are in the snapshot nevertheless, and never `empty`.
+/// One line for each source.
 fn sources() -> Vec<Box<dyn Source>> {
     vec![
-        Box::new(Unread(SourceName::Host)),
-        Box::new(Unread(SourceName::UninstallKeys)),
-        Box::new(Unread(SourceName::Msi)),
-        Box::new(Unread(SourceName::Appx)),
-        Box::new(Unread(SourceName::Services)),
-        Box::new(Unread(SourceName::Drivers)),
-        Box::new(Unread(SourceName::FilterDrivers)),
-        Box::new(Unread(SourceName::Registry)),
-        Box::new(Unread(SourceName::Defender)),
-        Box::new(Unread(SourceName::SecurityCenter)),
-        Box::new(Unread(SourceName::ScheduledTasks)),
-        Box::new(Unread(SourceName::Processes)),
-        Box::new(Unread(SourceName::TrustStore)),
-        Box::new(Unread(SourceName::BrowserExtensions)),
+        Box::new(host::Host),
+        Box::new(uninstall_keys::UninstallKeys),
+        Box::new(msi::Msi),
+        Box::new(appx::Appx),
+        Box::new(services::Services),
+        Box::new(services::Drivers),
+        Box::new(filter_drivers::FilterDrivers),
+        Box::new(registry_keys::RegistryKeys),
+        Box::new(defender::Defender),
+        Box::new(security_center::SecurityCenter),
+        Box::new(scheduled_tasks::ScheduledTasks),
+        Box::new(processes::Processes),
+        Box::new(trust_store::TrustStore),
+        Box::new(browser_extensions::BrowserExtensions),
         Box::new(portable::watch_paths::WatchPaths),
     ]
+}
+
+/// The registry of the machine.
+pub(super) fn registry_of(_root: &Arc<Root>) -> Result<Arc<dyn Registry>, OsUnknown> {
+    Err(OsUnknown::failed("this version of the agent does not read the registry"))
 }
 
 fn os_release(_root: &Root) -> Result<OsRelease, OsUnknown> {
@@ -55,12 +82,12 @@ fn facts(context: &ScanContext) -> HostFacts {
     portable::machine::facts_of(PLATFORM, &context.root)
 }
 
-fn fact_parts(_running: bool) -> &'static [Part] {
-    &[]
+const fn fact_parts(_running: bool) -> &'static [Part] {
+    &[host::FACTS]
 }
 
-fn state_parts(_running: bool) -> &'static [Part] {
-    &[]
+const fn state_parts(running: bool) -> &'static [Part] {
+    if running { state::PARTS } else { &[] }
 }
 
 fn finish(_record: &mut Record, _context: &ScanContext, _services: &[String], _outcome: Outcome) {}

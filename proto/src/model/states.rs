@@ -15,7 +15,7 @@ closed_list! {
         BrokenLink = 3, "broken-link";
         /// The program of a service does not exist.
         BinaryMissing = 4, "binary-missing";
-        /// A folder without any file.
+        /// A folder without any file, or a registry key without values and keys below it.
         NoFiles = 5, "no-files";
         /// A folder with files, none of which is a program.
         NoProgram = 6, "no-program";
@@ -31,6 +31,10 @@ closed_list! {
         NoCommand = 11, "no-command";
         /// A folder that was not examined to the end, or a file that may be a program: nothing says that it can run.
         Unclear = 12, "unclear";
+        /// The folder of an installed program or package does not exist.
+        Missing = 13, "missing";
+        /// Security Center has a registration of a program that does not exist.
+        Orphaned = 14, "orphaned";
     }
 }
 
@@ -39,9 +43,13 @@ impl ReportedState {
     #[must_use]
     pub const fn kinds(self) -> &'static [Kind] {
         match self {
-            Self::Masked | Self::UnitMissing | Self::BinaryMissing | Self::NoCommand => &[Kind::Service],
+            Self::Masked | Self::UnitMissing | Self::NoCommand => &[Kind::Service],
+            Self::BinaryMissing => &[Kind::Service, Kind::Driver, Kind::Filter, Kind::Task],
             Self::BrokenLink => &[Kind::Service, Kind::Path],
-            Self::NoFiles | Self::NoProgram | Self::Unclear => &[Kind::Path],
+            Self::NoFiles => &[Kind::Path, Kind::Registry],
+            Self::NoProgram | Self::Unclear => &[Kind::Path],
+            Self::Missing => &[Kind::UninstallKey, Kind::Msi, Kind::Appx],
+            Self::Orphaned => &[Kind::Wsc],
             Self::Deleted => &[Kind::Process],
             Self::Disabled => &[Kind::Snap, Kind::BrowserExtension],
             Self::MetadataMissing => &[Kind::Flatpak],

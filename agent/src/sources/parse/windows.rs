@@ -10,3 +10,4 @@ pub mod signatures;
 pub mod task;
 pub mod text;
 pub mod version_resource;
+pub mod wmi;

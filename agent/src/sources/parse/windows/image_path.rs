@@ -95,6 +95,16 @@ pub fn of_program(text: &str, windows: &str) -> ImagePath {
     ImagePath { likeliest: resolve(likeliest).into_iter().next(), tries }
 }
 
+/// The folders or files that a whole text means, which has no arguments. A variable can mean two folders.
+#[must_use]
+pub fn of_folder(text: &str, windows: &str) -> Vec<FilePlace> {
+    let text = text.trim().trim_matches('"').trim();
+    if text.is_empty() {
+        return Vec::new();
+    }
+    expand(text, windows).iter().flat_map(|text| absolute(text, windows, &[""])).collect()
+}
+
 /// The name of the file at the end of a path.
 #[must_use]
 pub fn file_name(path: &str) -> &str {

@@ -1,0 +1,226 @@
+//! Reads keys and files of a Windows machine for one source, and notes what could not be read.
+
+use std::io;
+
+use muster_proto::model::Observation;
+
+use crate::sources::parse::windows::image_path::{FilePlace, ImagePath};
+use crate::sources::parse::windows::text::strip_prefix;
+use crate::sources::reading_builder::ReadingBuilder;
+use crate::sources::registry::{Listing, Registry, RegistryError, User, Value, is_same_name};
+use crate::sources::root::{Entry, FileKind, Root};
+use crate::sources::{SourceReading, is_absent};
+
+/// Where Windows names its own folder.
+const VERSION_KEY: &str = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion";
+/// The folder of Windows on nearly every machine.
+const USUAL_FOLDER: &str = r"C:\Windows";
+
+/// One source that reads.
+pub(super) struct Reader<'m> {
+    pub(super) registry: &'m dyn Registry,
+    pub(super) root: &'m Root,
+    pub(super) builder: ReadingBuilder,
+    /// The folder of Windows with its letter.
+    pub(super) windows: String,
+}
+
+/// The values of one key.
+#[derive(Debug, Default)]
+pub(super) struct Values(pub(super) Vec<Value>);
+
+/// Whether a file exists, and its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    There(String),
+    Missing(String),
+    /// It is on another volume or machine, or could not be examined.
+    Unknown(String),
+}
+
+impl Found {
+    pub(super) fn path(&self) -> &str {
+        match self {
+            Self::There(path) | Self::Missing(path) | Self::Unknown(path) => path,
+        }
+    }
+}
+
+impl Values {
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|value| is_same_name(&value.name, name))
+    }
+
+    /// A text without blanks at its ends; `None` if it is missing, empty or no text.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        let text = self.get(name)?.text()?;
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// A number, also one that is written as text.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        let value = self.get(name)?;
+        value.number().or_else(|| value.text()?.trim().parse().ok())
+    }
+
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.number(name).is_some_and(|number| number != 0)
+    }
+}
+
+impl<'m> Reader<'m> {
+    pub(super) fn new(registry: &'m dyn Registry, root: &'m Root) -> Self {
+        let folder = registry.value(VERSION_KEY, "SystemRoot").ok().and_then(|value| value.text());
+        let windows = folder.filter(|folder| folder.as_bytes().get(1) == Some(&b':') && folder.len() > 3);
+        let windows =
+            windows.map_or_else(|| USUAL_FOLDER.to_owned(), |folder| folder.trim_end_matches('\\').to_owned());
+        Self { registry, root, builder: ReadingBuilder::default(), windows }
+    }
+
+    /// The names of the keys below a key; `None` if it does not exist or cannot be read, which is noted.
+    pub(super) fn keys(&mut self, key: &str) -> Option<Vec<String>> {
+        let listing = self.registry.keys(key);
+        self.listed(key, listing)
+    }
+
+    /// The values of a key; `None` as for [`Self::keys`].
+    pub(super) fn values(&mut self, key: &str) -> Option<Values> {
+        let listing = self.registry.values(key);
+        self.listed(key, listing).map(Values)
+    }
+
+    /// One text; `None` as for [`Self::keys`].
+    pub(super) fn text(&mut self, key: &str, name: &str) -> Option<String> {
+        match self.registry.value(key, name) {
+            Ok(value) => value.text().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Err(error) => self.failed(key, &error),
+        }
+    }
+
+    fn listed<T>(&mut self, key: &str, listing: Result<Listing<T>, RegistryError>) -> Option<Vec<T>> {
+        match listing {
+            Ok(listing) => {
+                if let Some(fault) = listing.faults.first() {
+                    self.builder.problem(format!("cannot read all of {}: {fault}", shown_key(key)));
+                }
+                Some(listing.entries)
+            }
+            Err(error) => self.failed(key, &error),
+        }
+    }
+
+    fn failed<T>(&mut self, key: &str, error: &RegistryError) -> Option<T> {
+        match error {
+            RegistryError::Absent => {}
+            RegistryError::Denied => {
+                self.builder.access_failed(&shown_key(key), &io::ErrorKind::PermissionDenied.into());
+            }
+            RegistryError::Broken { .. } => {
+                self.builder.problem(format!("cannot read {}: {error}", shown_key(key)));
+            }
+        }
+        None
+    }
+
+    /// Everybody who has a profile. Profiles that could not be found out are noted.
+    pub(super) fn users(&mut self) -> Vec<User> {
+        let users = self.registry.users();
+        if let Some(fault) = users.faults.first() {
+            self.builder.problem(format!("cannot list all users: {fault}"));
+        }
+        users.entries
+    }
+
+    /// Which of the files that a text can mean exists.
+    pub(super) fn find(&mut self, image: &ImagePath) -> Found {
+        let mut is_unknown = image.tries.is_empty();
+        for place in &image.tries {
+            let (path, is_here) = match place {
+                FilePlace::Local(path) => (path.clone(), true),
+                // It may be the scanned volume.
+                FilePlace::UnknownVolume(path) => (format!("{}{path}", &self.windows[..2]), false),
+                FilePlace::Remote(_) | FilePlace::Variable(_) => {
+                    is_unknown = true;
+                    continue;
+                }
+            };
+            match self.kind_at(&path) {
+                Some(Some(FileKind::File)) => return Found::There(path),
+                Some(Some(FileKind::Directory)) => {}
+                Some(None) if is_here => {}
+                // A link that leads nowhere, or to another volume.
+                Some(Some(FileKind::BrokenLink | FileKind::Other) | None) | None => is_unknown = true,
+            }
+        }
+        let likeliest = image.likeliest.as_ref().map_or_else(String::new, |place| place.text().to_owned());
+        if is_unknown { Found::Unknown(likeliest) } else { Found::Missing(likeliest) }
+    }
+
+    /// What is at a path; the outer `None` if that cannot be said, because it is on another volume or cannot be read. The
+    /// latter is noted.
+    pub(super) fn kind_at(&mut self, path: &str) -> Option<Option<FileKind>> {
+        match self.root.kind_at(path) {
+            Ok(kind) => Some(kind),
+            Err(error) if is_absent(&error) => Some(None),
+            Err(error) if is_elsewhere(&error) => None,
+            Err(error) => {
+                self.builder.access_failed(path, &error);
+                None
+            }
+        }
+    }
+
+    /// The entries of a folder; `None` if it does not exist or cannot be read, which is noted.
+    pub(super) fn list(&mut self, path: &str) -> Option<Vec<Entry>> {
+        self.builder.unless_absent(path, self.root.list(path))
+    }
+
+    /// The content of a file; `None` as for [`Self::list`].
+    pub(super) fn read(&mut self, path: &str, most: usize) -> Option<Vec<u8>> {
+        self.builder.unless_absent(path, self.root.read(path, most))
+    }
+
+    /// Whether a folder that a text names is missing for certain.
+    pub(super) fn is_missing_folder(&mut self, text: &str) -> bool {
+        let text = text.trim().trim_matches('"').trim_end_matches(['\\', '/']);
+        let folders = crate::sources::parse::windows::image_path::of_folder(text, &self.windows);
+        let mut is_missing = !folders.is_empty();
+        for folder in folders {
+            is_missing &= match folder {
+                FilePlace::Local(path) if path.len() > 3 => self.kind_at(&path) == Some(None),
+                FilePlace::Local(_) | FilePlace::UnknownVolume(_) | FilePlace::Remote(_) | FilePlace::Variable(_) => {
+                    false
+                }
+            };
+        }
+        is_missing
+    }
+
+    /// Adds an observation.
+    pub(super) fn add(&mut self, place: &str, observation: Observation) {
+        self.builder.add(place, observation);
+    }
+
+    /// The finished reading, with each observation once: users of one machine have the same software.
+    pub(super) fn finish(mut self, absent: &str) -> SourceReading {
+        let distinct: std::collections::BTreeSet<Observation> =
+            std::mem::take(&mut self.builder.observations).into_iter().collect();
+        self.builder.observations.extend(distinct);
+        self.builder.finish(absent)
+    }
+}
+
+/// A key without the identifier of a user.
+pub(super) fn shown_key(key: &str) -> String {
+    let Some(rest) = strip_prefix(key, "HKU\\") else { return key.to_owned() };
+    match rest.split_once('\\') {
+        Some((_, below)) => format!("HKCU\\{below}"),
+        None => "HKCU".to_owned(),
+    }
+}
+
+/// Whether the error means that a path is on another volume than the root.
+fn is_elsewhere(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::CrossesDevices
+}

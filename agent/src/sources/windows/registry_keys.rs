@@ -1,0 +1,115 @@
+//! `registry`: which keys of the watchlist exist, for the machine and for every user. Values are not read.
+
+use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
+
+use super::machine;
+use super::reader::{Reader, shown_key};
+use crate::sources::watchlist::{has_wildcard, matches};
+use crate::sources::{HomeItem, ScanContext, Source, SourceReading};
+
+/// Limit of keys that one pattern may match. A vendor has some ten products.
+const MATCHES: usize = 256;
+
+pub(super) struct RegistryKeys;
+
+impl Source for RegistryKeys {
+    fn name(&self) -> SourceName {
+        SourceName::Registry
+    }
+
+    fn read(&self, context: &ScanContext) -> SourceReading {
+        if context.watchlist.registry_keys.is_empty() {
+            return SourceReading::failed("the watchlist has no registry keys");
+        }
+        machine::read_with(context, |reader| registry_keys(reader, &context.watchlist.registry_keys))
+    }
+
+    fn uses_watchlist(&self) -> bool {
+        true
+    }
+}
+
+pub(super) fn registry_keys(mut reader: Reader<'_>, patterns: &[String]) -> SourceReading {
+    for key in [r"HKLM\SOFTWARE", r"HKLM\SYSTEM"] {
+        match reader.keys(key) {
+            Some(_) => reader.builder.places_found += 1,
+            None => reader.builder.problem(format!("{key} is missing, but every Windows has it")),
+        }
+    }
+    let users = reader.users();
+    for pattern in patterns {
+        let names: Vec<&str> = pattern.split(['/', '\\']).filter(|name| !name.is_empty()).collect();
+        let Some((top, below)) = names.split_first() else { continue };
+        match top.to_ascii_uppercase().as_str() {
+            "HKLM" => machine_keys(&mut reader, below),
+            "HKCR" => machine_keys(&mut reader, &[&["SOFTWARE", "Classes"], below].concat()),
+            "HKCU" => {
+                for user in &users {
+                    let found = existing(&mut reader, &user.key, below);
+                    reader.builder.home_items.extend(found.iter().map(|key| HomeItem {
+                        home: user.profile.clone(),
+                        place: format!("registry:{}", shown_key(key)),
+                        watched: true,
+                    }));
+                    found.iter().for_each(|key| add(&mut reader, key));
+                }
+            }
+            // The watchlist was checked when it came, so this is a pattern of a later version.
+            _ => reader.builder.problem(format!("the watchlist names an unknown part of the registry: {pattern}")),
+        }
+    }
+    reader.finish("this machine has no registry")
+}
+
+/// The keys of the machine. Programs of 32 bits have their own view of `SOFTWARE`, and a pattern means both.
+fn machine_keys(reader: &mut Reader<'_>, below: &[&str]) {
+    let mut found = existing(reader, "HKLM", below);
+    if let Some((first, rest)) = below.split_first()
+        && first.eq_ignore_ascii_case("SOFTWARE")
+        && rest.first().is_some_and(|name| !name.eq_ignore_ascii_case("WOW6432Node"))
+    {
+        found.extend(existing(reader, r"HKLM\SOFTWARE\WOW6432Node", rest));
+    }
+    found.iter().for_each(|key| add(reader, key));
+}
+
+/// The keys that match the names below a key.
+fn existing(reader: &mut Reader<'_>, top: &str, names: &[&str]) -> Vec<String> {
+    let mut found = vec![top.to_owned()];
+    for (at, name) in names.iter().enumerate() {
+        let is_last = at + 1 == names.len();
+        let mut next = Vec::new();
+        for key in &found {
+            if has_wildcard(name) {
+                let pattern = name.to_lowercase();
+                let below = reader.keys(key).unwrap_or_default();
+                next.extend(
+                    below.iter().filter(|it| matches(&pattern, &it.to_lowercase())).map(|it| format!("{key}\\{it}")),
+                );
+            } else {
+                // Only the end of a path is read: a key that exists implies those above it.
+                let path = format!("{key}\\{name}");
+                if !is_last || reader.keys(&path).is_some() {
+                    next.push(path);
+                }
+            }
+        }
+        if next.len() > MATCHES {
+            reader.builder.problem(format!("too many keys match {}", names.join("\\")));
+            next.truncate(MATCHES);
+        }
+        found = next;
+    }
+    found
+}
+
+fn add(reader: &mut Reader<'_>, key: &str) {
+    let shown = shown_key(key);
+    let mut row = Observation::new(Kind::Registry, shown.as_str());
+    let keys = reader.keys(key).unwrap_or_default();
+    if keys.is_empty() && reader.values(key).is_some_and(|values| values.0.is_empty()) {
+        row.set_state(ReportedState::NoFiles);
+    }
+    row.path = shown;
+    reader.add(key, row);
+}

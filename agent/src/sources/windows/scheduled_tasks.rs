@@ -1,0 +1,124 @@
+//! `scheduled-tasks`: what Windows starts by itself, from the cache of the scheduler and from the files of the tasks. Arguments,
+//! authors and accounts are not read.
+
+use std::collections::BTreeMap;
+
+use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
+
+use super::machine;
+use super::reader::{Found, Reader};
+use crate::sources::parse::windows::image_path::of_program;
+use crate::sources::parse::windows::task::{Action, of_actions, of_xml};
+use crate::sources::{ScanContext, Source, SourceReading};
+
+const CACHE: &str = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Schedule\TaskCache";
+/// Limits of the tree of tasks. Windows has 200 tasks in up to six levels.
+const DEPTH: usize = 16;
+const TASKS: usize = 8192;
+/// Limit of a task's file. Real ones have 4 KiB.
+const FILE_BYTES: usize = 256 * 1024;
+
+pub(super) struct ScheduledTasks;
+
+impl Source for ScheduledTasks {
+    fn name(&self) -> SourceName {
+        SourceName::ScheduledTasks
+    }
+
+    fn read(&self, context: &ScanContext) -> SourceReading {
+        machine::read(context, scheduled_tasks)
+    }
+}
+
+/// The actions of each task by its path; `None` where they are unknown.
+type Tasks = BTreeMap<String, Option<Vec<Action>>>;
+
+pub(super) fn scheduled_tasks(mut reader: Reader<'_>) -> SourceReading {
+    let mut tasks = Tasks::new();
+    let tree = format!("{CACHE}\\Tree");
+    if reader.keys(&tree).is_some() {
+        reader.builder.places_found += 1;
+        cached(&mut reader, &tree, "", 0, &mut tasks);
+    }
+    let folder = format!("{}\\System32\\Tasks", reader.windows);
+    files(&mut reader, &folder, "", 0, &mut tasks);
+    for (path, actions) in tasks {
+        if actions.is_none() {
+            reader.builder.problem(format!("the actions of the task {path} are unknown"));
+        }
+        let rows = rows(&mut reader, &path, &actions.unwrap_or_default());
+        rows.into_iter().for_each(|row| reader.add(&tree, row));
+    }
+    reader.finish("this Windows has no scheduler of tasks")
+}
+
+/// Reads the tasks below a key of the cache. A key with an id is a task; the others are folders.
+fn cached(reader: &mut Reader<'_>, key: &str, path: &str, depth: usize, tasks: &mut Tasks) {
+    for name in reader.keys(key).unwrap_or_default() {
+        let (key, path) = (format!("{key}\\{name}"), format!("{path}\\{name}"));
+        if depth == DEPTH || tasks.len() >= TASKS {
+            return reader.builder.problem("there are too many scheduled tasks");
+        }
+        if let Some(id) = reader.text(&key, "Id") {
+            let task = format!("{CACHE}\\Tasks\\{id}");
+            let actions = reader.values(&task).and_then(|values| of_actions(&values.get("Actions")?.data).ok());
+            tasks.insert(path.clone(), actions);
+        }
+        cached(reader, &key, &path, depth + 1, tasks);
+    }
+}
+
+/// Reads the files of tasks. They complete the cache, and replace it where it is damaged or there is none.
+fn files(reader: &mut Reader<'_>, folder: &str, path: &str, depth: usize, tasks: &mut Tasks) {
+    let Some(entries) = reader.list(folder) else { return };
+    reader.builder.places_found += 1;
+    for entry in entries {
+        let (file, path) = (format!("{folder}\\{}", entry.name), format!("{path}\\{}", entry.name));
+        if depth == DEPTH || tasks.len() >= TASKS {
+            return reader.builder.problem("there are too many scheduled tasks");
+        }
+        if entry.is_directory {
+            files(reader, &file, &path, depth + 1, tasks);
+            continue;
+        }
+        let known = tasks.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&path)).map(|(_, actions)| actions);
+        if known.as_ref().is_some_and(|actions| actions.is_some()) {
+            continue;
+        }
+        let actions = reader.read(&file, FILE_BYTES).and_then(|bytes| of_xml(&bytes));
+        match known {
+            Some(known) => *known = actions,
+            None => drop(tasks.insert(path, actions)),
+        }
+    }
+}
+
+/// One observation for each program and class of a task, or one for a task without any.
+fn rows(reader: &mut Reader<'_>, path: &str, actions: &[Action]) -> Vec<Observation> {
+    let name = path.rsplit('\\').next().unwrap_or(path);
+    let row = || {
+        let mut row = Observation::new(Kind::Task, name);
+        path.clone_into(&mut row.id);
+        row
+    };
+    let mut rows = Vec::new();
+    for action in actions {
+        let mut row = row();
+        match action {
+            Action::Program(text) => {
+                let found = reader.find(&of_program(text, &reader.windows));
+                found.path().clone_into(&mut row.path);
+                if matches!(found, Found::Missing(_)) {
+                    row.set_state(ReportedState::BinaryMissing);
+                }
+            }
+            Action::Class(class) => drop(row.attributes.insert("class".to_owned(), class.clone())),
+            Action::Other => continue,
+        }
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        rows.push(row());
+    }
+    rows
+}

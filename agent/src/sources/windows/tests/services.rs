@@ -1,0 +1,123 @@
+//! Services, drivers and filter drivers.
+
+use muster_proto::model::Outcome;
+
+use super::{Machine, rows};
+use crate::sources::registry::RegistryError;
+use crate::sources::registry::memory::MemoryRegistry;
+use crate::sources::windows::filter_drivers::filter_drivers;
+use crate::sources::windows::services::{drivers, services};
+
+const SERVICES: &str = r"HKLM\SYSTEM\CurrentControlSet\Services";
+
+fn entry(registry: MemoryRegistry, name: &str, number: u32, image: &str) -> MemoryRegistry {
+    let key = format!("{SERVICES}\\{name}");
+    let registry = registry.with_number(&key, "Type", number);
+    if image.is_empty() { registry } else { registry.with_text(&key, "ImagePath", image) }
+}
+
+#[test]
+fn a_service_has_the_file_that_windows_would_start() {
+    let host = r"%SystemRoot%\System32\svchost.exe -k netsvcs";
+    let machine = Machine::new()
+        .file("Program Files (x86)/Kaspersky Lab/avp.exe", "MZ")
+        .file("Windows/System32/svchost.exe", "MZ")
+        .file("Windows/System32/w32time.dll", "MZ")
+        .with(|registry| {
+            let registry = entry(registry, "AVP21.3", 16, r"C:\Program Files (x86)\Kaspersky Lab\avp.exe -r")
+                .with_text(&format!("{SERVICES}\\AVP21.3"), "DisplayName", "Kaspersky Anti-Virus Service 21.3")
+                .with_number(&format!("{SERVICES}\\AVP21.3"), "Start", 2);
+            let registry = entry(registry, "Gone", 16, r#""C:\Program Files\Gone\gone.exe" -s"#).with_number(
+                &format!("{SERVICES}\\Gone"),
+                "DeleteFlag",
+                1,
+            );
+            let registry = entry(registry, "Time", 32, host)
+                .with_text(&format!("{SERVICES}\\Time"), "DisplayName", "@%SystemRoot%\\system32\\w32time.dll,-200")
+                .with_text(&format!("{SERVICES}\\Time\\Parameters"), "ServiceDll", r"%windir%\System32\w32time.dll");
+            let registry = entry(registry, "Far", 272, r"\\server\share\far.exe");
+            let registry = entry(registry, "Other", 16, r"E:\other.exe");
+            let registry = entry(registry, "Fallback", 96, host).with_text(
+                &format!("{SERVICES}\\Fallback"),
+                "DisplayName",
+                "@x.dll,-1;Kaspersky",
+            );
+            let registry = entry(registry, "Empty", 16, "");
+            // Instances of a session are left out, and a service with such a number in its name is none.
+            let registry = entry(registry, "CDPUserSvc_3f2a1", 224, host);
+            let registry = entry(registry, "klupd_2019", 16, host);
+            entry(registry, "klif", 2, "").with_key(&format!("{SERVICES}\\klmouflt"))
+        });
+    let reading = machine.read(services);
+    let svchost = "C:\\Windows\\System32\\svchost.exe";
+    let expected = [
+        "Empty state=no-command".to_owned(),
+        "Far path=\\\\server\\share\\far.exe".to_owned(),
+        format!("Kaspersky id=Fallback path={svchost} display_name=@x.dll,-1;Kaspersky")
+            .replace("system32", "System32"),
+        "Gone path=C:\\Program Files\\Gone\\gone.exe state=binary-missing delete=pending".to_owned(),
+        "HKLM\\SYSTEM\\CurrentControlSet\\Services\\klmouflt".to_owned(),
+        "Kaspersky Anti-Virus Service 21.3 id=AVP21.3 path=C:\\Program Files (x86)\\Kaspersky Lab\\avp.exe start=auto"
+            .to_owned(),
+        "Other path=E:\\other.exe".to_owned(),
+        format!(
+            "Time path=C:\\Windows\\System32\\w32time.dll display_name=@%SystemRoot%\\system32\\w32time.dll,-200 \
+             host={svchost}"
+        ),
+        format!("klupd_2019 path={svchost}"),
+    ];
+    let mut expected = expected.to_vec();
+    expected.sort();
+    assert_eq!((rows(&reading), reading.outcome), (expected, Outcome::Found));
+}
+
+#[test]
+fn drivers_without_a_file_and_records_of_removed_ones_are_remnants() {
+    let legacy = r"HKLM\SYSTEM\CurrentControlSet\Enum\Root";
+    let machine = Machine::new().file("Windows/System32/drivers/klif.sys", "MZ").with(|registry| {
+        let registry = entry(registry, "klif", 2, "");
+        let registry = entry(registry, "klhk", 1, r"\SystemRoot\System32\drivers\klhk.sys");
+        registry.with_key(&format!("{legacy}\\LEGACY_KLIF")).with_key(&format!("{legacy}\\LEGACY_KL1"))
+    });
+    let reading = machine.read(drivers);
+    let expected = [
+        "HKLM\\SYSTEM\\CurrentControlSet\\Enum\\Root\\LEGACY_KL1",
+        "klhk path=C:\\Windows\\System32\\drivers\\klhk.sys state=binary-missing",
+        "klif path=C:\\Windows\\System32\\drivers\\klif.sys",
+    ];
+    assert_eq!((rows(&reading), reading.outcome), (expected.map(str::to_owned).to_vec(), Outcome::Found));
+}
+
+#[test]
+fn a_filter_has_the_altitude_of_its_default_instance_in_either_place() {
+    let machine = Machine::new().file("Windows/System32/drivers/klif.sys", "MZ").with(|registry| {
+        let klif = format!("{SERVICES}\\klif\\Instances");
+        let registry = entry(registry, "klif", 2, "")
+            .with_text(&klif, "DefaultInstance", "klif Instance")
+            .with_text(&format!("{klif}\\Another"), "Altitude", "100000")
+            .with_text(&format!("{klif}\\klif Instance"), "Altitude", "320400");
+        let newer = format!("{SERVICES}\\Newer\\Parameters\\Instances\\One");
+        let registry = entry(registry, "Newer", 2, "").with_text(&newer, "Altitude", "389490.5");
+        // An altitude without a driver, and a driver without an altitude, are no filters.
+        let registry = registry.with_text(&format!("{SERVICES}\\Left\\Instances\\One"), "Altitude", "320400");
+        entry(registry, "klhk", 1, "")
+    });
+    let reading = machine.read(filter_drivers);
+    let expected = [
+        "Newer path=C:\\Windows\\System32\\drivers\\Newer.sys state=binary-missing altitude=389490.5 \
+         group=FSFilter Activity Monitor",
+        "klif path=C:\\Windows\\System32\\drivers\\klif.sys altitude=320400 group=FSFilter Anti-Virus",
+    ];
+    assert_eq!((rows(&reading), reading.outcome), (expected.map(str::to_owned).to_vec(), Outcome::Found));
+}
+
+#[test]
+fn a_broken_entry_makes_the_table_partial_and_keeps_the_others() {
+    let machine = Machine::new().with(|registry| {
+        let registry = entry(registry, "AVP", 16, r"C:\avp.exe");
+        registry.with_error(&format!("{SERVICES}\\Damaged"), RegistryError::broken("SYSTEM", "cell 0x40"))
+    });
+    let reading = machine.read(services);
+    assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 1));
+    assert!(reading.reason.contains("Damaged"), "{}", reading.reason);
+}
