@@ -27,6 +27,7 @@ use std::sync::Arc;
 use muster_proto::model::{HostState, Observation, Outcome, Platform, SourceName, Watchlist};
 
 use parse::os_release::OsRelease;
+use parse::windows::variables::Folders;
 use parse::windows::wmi::Answers;
 use places::{Place, Reach};
 use record::{Part, Record};
@@ -303,7 +304,14 @@ pub const fn home_sources(platform: Platform) -> &'static [SourceName] {
 #[must_use]
 pub fn watch_places(platform: Platform, watchlist: &Watchlist) -> Vec<Place> {
     let own = system(platform).places.iter().map(|(path, reach)| Place { path: (*path).to_owned(), reach: *reach });
-    let listed = watchlist.paths.iter().map(|path| Place { path: path.clone(), reach: Reach::Entry });
+    // The watch knows no letters and no variables: a path without a letter is on the volume of Windows.
+    let spelled = |entry: &String| match platform {
+        Platform::Windows => {
+            Folders::usual('C').expand(entry).iter().map(|path| path[2..].replace('\\', "/")).collect()
+        }
+        Platform::Linux | Platform::Macos => vec![entry.clone()],
+    };
+    let listed = watchlist.paths.iter().flat_map(spelled).map(|path| Place { path, reach: Reach::Entry });
     own.chain(listed).collect()
 }
 

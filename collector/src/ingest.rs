@@ -24,12 +24,13 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use muster_proto::limits;
-use muster_proto::model::{HostId, Pace, Timestamp};
+use muster_proto::model::{HostId, Pace, Platform, Timestamp};
 use muster_proto::wire;
 use muster_proto::wire::agent_service_server::{AgentService, AgentServiceServer};
 use tonic::{Request, Response, Status, Streaming};
@@ -89,7 +90,8 @@ pub struct IngestSettings {
 /// What check-ins need of the rules.
 struct OfRules {
     version: String,
-    watchlist: wire::Watchlist,
+    /// One for each platform.
+    watchlists: BTreeMap<Platform, wire::Watchlist>,
     /// The shortest patience of the active orders.
     patience: Option<Duration>,
 }

@@ -84,6 +84,7 @@ impl Player {
             state: Some(HostState { boot_id: "5b2d8f6c".to_owned(), ..HostState::default() }),
             watchlist_version: 0,
             trust_version: 0,
+            platform: String::new(),
         }
     }
 

@@ -316,7 +316,10 @@ impl Agent {
 
     async fn deliver(&mut self, target: &Target, delivery: &Delivery) -> Result<Delivered, AppError> {
         let Some((identity, tls)) = self.tls.clone() else { return Err(self.not_enrolled()) };
-        let versions = Versions { watchlist: self.watchlist.version, trust: identity.trust.version };
+        // A snapshot in the spool can be of a machine of another platform, whose list nobody needs any more.
+        let is_current = delivery.platform() == self.platform.name();
+        let watchlist = if is_current { self.watchlist.version } else { u64::MAX };
+        let versions = Versions { watchlist, trust: identity.trust.version };
         let delivered = match self.run.deliver(target, &tls, delivery, self.spool.losses(), versions, self.now()).await
         {
             Ok(delivered) => delivered,

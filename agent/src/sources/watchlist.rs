@@ -3,16 +3,14 @@
 //! A watchlist only says what to test for existence. An entry that would make the agent read home directories, leave the
 //! machine's own tree or walk without bounds is rejected and named.
 
+mod check;
+
 use std::collections::BTreeSet;
 
 use muster_proto::limits;
 use muster_proto::model::{Platform, Watchlist};
 
-const BUILTIN: &str = include_str!("../../watchlist/default.toml");
-
-/// Directories that belong to users or to the kernel, or are temporary.
-const FORBIDDEN: &[&str] =
-    &["/home", "/root", "/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/Users", "/media", "/mnt"];
+use super::parse::windows::path::folded;
 
 /// A watchlist as stored in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -23,12 +21,16 @@ pub struct WatchlistFile {
     pub platform: Option<Platform>,
     /// Grows with every change.
     pub version: u64,
-    /// Absolute paths; `*` in the last component only.
+    /// Absolute paths; `*` in the last component only. On Windows they begin with `C:` or a variable of the machine.
     pub paths: Vec<String>,
     /// Names of units and services.
     pub units: Vec<String>,
     /// Names of processes.
     pub processes: Vec<String>,
+    /// Keys of the Windows registry.
+    pub registry_keys: Vec<String>,
+    /// Parts of certificate subjects.
+    pub certificate_subjects: Vec<String>,
     /// Ids of browser extensions, or their names in lower case.
     pub extension_ids: Vec<String>,
 }
@@ -45,19 +47,24 @@ pub struct Dropped {
 /// The built-in watchlist of a platform.
 #[must_use]
 pub fn builtin(platform: Platform) -> Watchlist {
-    if platform != Platform::Linux {
-        return Watchlist::default();
-    }
-    // A test parses the built-in file. If it were invalid nevertheless, version 0 would tell the collector.
-    let file: WatchlistFile = toml::from_str(BUILTIN).unwrap_or_default();
+    // A test parses the built-in files. If one were invalid nevertheless, version 0 would tell the collector.
+    let file: WatchlistFile = toml::from_str(text(platform)).unwrap_or_default();
     accept(platform, file.into()).0
+}
+
+const fn text(platform: Platform) -> &'static str {
+    match platform {
+        Platform::Linux => include_str!("../../watchlist/linux.toml"),
+        Platform::Windows => include_str!("../../watchlist/windows.toml"),
+        Platform::Macos => include_str!("../../watchlist/macos.toml"),
+    }
 }
 
 /// Splits a watchlist into the accepted part and the rejected entries.
 #[must_use]
 pub fn accept(platform: Platform, list: Watchlist) -> (Watchlist, Vec<Dropped>) {
     let mut dropped = Vec::new();
-    let mut keep = |entries: Vec<String>, check: fn(&str) -> Result<(), &'static str>| {
+    let mut keep = |entries: Vec<String>, check: &dyn Fn(&str) -> Result<(), &'static str>| {
         let mut accepted = BTreeSet::new();
         for entry in entries {
             let reason = match check(&entry) {
@@ -74,12 +81,12 @@ pub fn accept(platform: Platform, list: Watchlist) -> (Watchlist, Vec<Dropped>) 
     };
     let accepted = Watchlist {
         version: list.version,
-        paths: keep(list.paths, if platform == Platform::Windows { check_windows_path } else { check_path }),
-        units: keep(list.units, check_name),
-        processes: keep(list.processes, check_name),
-        registry_keys: keep(list.registry_keys, check_text),
-        certificate_subjects: keep(list.certificate_subjects, check_text),
-        extension_ids: keep(list.extension_ids, check_text),
+        paths: keep(list.paths, &|entry| check::path(platform, entry)),
+        units: keep(list.units, &check::name),
+        processes: keep(list.processes, &check::name),
+        registry_keys: keep(list.registry_keys, &check::key),
+        certificate_subjects: keep(list.certificate_subjects, &check::text),
+        extension_ids: keep(list.extension_ids, &check::text),
     };
     (accepted, dropped)
 }
@@ -109,6 +116,18 @@ pub fn has_wildcard(pattern: &str) -> bool {
     pattern.contains('*')
 }
 
+/// As [`matches`], where upper and lower case do not matter.
+#[must_use]
+pub fn matches_in_any_case(pattern: &str, name: &str) -> bool {
+    matches(&folded(pattern), &folded(name))
+}
+
+/// Whether a name matches a pattern on this platform: Windows does not tell upper case from lower case.
+#[must_use]
+pub fn matches_on(platform: Platform, pattern: &str, name: &str) -> bool {
+    if platform == Platform::Windows { matches_in_any_case(pattern, name) } else { matches(pattern, name) }
+}
+
 /// Whether a name matches a pattern in which `*` matches any run of characters. Linear in both per `*`.
 #[must_use]
 pub fn matches(pattern: &str, name: &str) -> bool {
@@ -125,56 +144,11 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
-fn check_text(entry: &str) -> Result<(), &'static str> {
-    if entry.is_empty() || entry.len() > limits::TEXT_BYTES {
-        return Err("the entry is empty or too long");
-    }
-    if entry.chars().any(char::is_control) { Err("the entry has control characters") } else { Ok(()) }
-}
-
-fn check_name(entry: &str) -> Result<(), &'static str> {
-    check_text(entry)?;
-    if entry.contains('/') {
-        return Err("a name must not contain '/'");
-    }
-    if entry.trim_matches('*').is_empty() { Err("the pattern matches everything") } else { Ok(()) }
-}
-
-/// Sources of Windows do not check paths yet.
-fn check_windows_path(_entry: &str) -> Result<(), &'static str> {
-    Err("the path is not one that this agent checks on Windows")
-}
-
-fn check_path(entry: &str) -> Result<(), &'static str> {
-    check_text(entry)?;
-    if !entry.starts_with('/') {
-        return Err("the path is not absolute");
-    }
-    let components: Vec<&str> = entry[1..].split('/').collect();
-    if components.iter().any(|component| component.is_empty() || matches!(*component, "." | "..")) {
-        return Err("the path has an empty, '.' or '..' component");
-    }
-    let Some((last, parents)) = components.split_last() else { return Err("the path is empty") };
-    if parents.iter().any(|component| has_wildcard(component)) {
-        return Err("'*' is allowed in the last component only");
-    }
-    // A folder of /opt is one vendor's, so the names in it are those of the vendor's programs.
-    let is_vendor_folder = matches!(parents, ["opt", _]);
-    if (last.trim_matches('*').is_empty() && !is_vendor_folder) || (parents.is_empty() && has_wildcard(last)) {
-        return Err("the pattern matches a whole directory");
-    }
-    let within = |place: &str| entry.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    // The list comes from the collector, so the agent itself keeps it out of private and special directories.
-    if FORBIDDEN.iter().any(|place| within(place)) {
-        return Err("the path is in a directory that agents do not read");
-    }
-    Ok(())
-}
-
 impl From<WatchlistFile> for Watchlist {
     fn from(file: WatchlistFile) -> Self {
-        let WatchlistFile { platform: _, version, paths, units, processes, extension_ids } = file;
-        Self { version, paths, units, processes, extension_ids, ..Self::default() }
+        let WatchlistFile { platform: _, version, paths, units, processes, .. } = file;
+        let WatchlistFile { registry_keys, certificate_subjects, extension_ids, .. } = file;
+        Self { version, paths, units, processes, registry_keys, certificate_subjects, extension_ids }
     }
 }
 
@@ -188,6 +162,8 @@ impl WatchlistFile {
             paths: list.paths.clone(),
             units: list.units.clone(),
             processes: list.processes.clone(),
+            registry_keys: list.registry_keys.clone(),
+            certificate_subjects: list.certificate_subjects.clone(),
             extension_ids: list.extension_ids.clone(),
         }
     }
@@ -198,12 +174,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_list_is_accepted() {
-        let file: WatchlistFile = toml::from_str(BUILTIN).expect("it is TOML");
-        let (list, dropped) = accept(Platform::Linux, file.into());
-        assert_eq!(dropped, []);
-        assert!(list.version > 0 && !list.paths.is_empty() && !list.units.is_empty());
-        assert!(list.paths.iter().any(|path| path == "/opt/kaspersky"));
+    fn the_built_in_lists_are_accepted_on_their_platforms() {
+        for platform in Platform::ALL {
+            let file: WatchlistFile = toml::from_str(text(*platform)).expect("it is TOML");
+            let (list, dropped) = accept(*platform, file.into());
+            assert_eq!(dropped, [], "{platform}");
+            assert!(list.version > 0 && !list.paths.is_empty() && !list.processes.is_empty(), "{platform}");
+        }
+        assert!(builtin(Platform::Linux).paths.iter().any(|path| path == "/opt/kaspersky"));
+        assert!(!builtin(Platform::Windows).registry_keys.is_empty());
+    }
+
+    #[test]
+    fn the_file_form_keeps_every_list() {
+        let list = |name: &str| vec![name.to_owned()];
+        let given = Watchlist {
+            version: 7,
+            paths: list("C:\\x"),
+            units: list("avp"),
+            processes: list("avp.exe"),
+            registry_keys: list("HKLM/SOFTWARE/KasperskyLab"),
+            certificate_subjects: list("Kaspersky"),
+            extension_ids: list("x"),
+        };
+        let file = serde_json::to_vec(&WatchlistFile::of(Platform::Windows, &given)).expect("encodes");
+        let file: WatchlistFile = serde_json::from_slice(&file).expect("decodes");
+        assert_eq!(file.platform, Some(Platform::Windows));
+        assert_eq!(accept(Platform::Windows, file.into()), (given, Vec::new()));
     }
 
     #[test]

@@ -186,6 +186,7 @@ impl Run {
             state: acknowledged.is_none_or(|had| had.state != *state).then(|| state.clone()),
             watchlist_version: versions.watchlist,
             trust_version: versions.trust,
+            platform: delivery.facts.platform.clone(),
         };
         let mut delivered = empty();
         delivered.message_bytes = request.encoded_len() as u64;

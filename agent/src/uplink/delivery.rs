@@ -59,6 +59,12 @@ impl Delivery {
         }
     }
 
+    /// The name of the platform of the machine.
+    #[must_use]
+    pub fn platform(&self) -> &str {
+        &self.facts.platform
+    }
+
     /// The digest of the snapshot.
     #[must_use]
     pub const fn digest(&self) -> Digest {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use muster_proto::convert::ConvertError;
-use muster_proto::model::{Digest, HostFacts, HostState, RunId, Timestamp};
+use muster_proto::model::{Digest, HostFacts, HostState, Platform, RunId, Timestamp};
 use muster_proto::{limits, wire};
 use prost::Message as _;
 use tonic::Extensions;
@@ -31,6 +31,10 @@ pub(super) async fn check_in(
     let snapshot =
         Digest::try_from(request.snapshot_digest.as_ref()).map_err(Refused::id("CheckInRequest.snapshot_digest"))?;
     let facts = request.facts.map(HostFacts::try_from).transpose()?;
+    let platform = match request.platform.as_str() {
+        "" => facts.as_ref().map(|facts| facts.platform),
+        name => Some(name.parse().map_err(|source| ConvertError::Name { field: "CheckInRequest.platform", source })?),
+    };
     let state = request.state.map(HostState::try_from).transpose()?;
     if let Some(losses) = state.as_ref().map(|state| state.losses).filter(|losses| losses.total() > 0) {
         tracing::info!(
@@ -63,14 +67,15 @@ pub(super) async fn check_in(
         }
         CheckInAnswer::HostUnknown => return Err(Refused::unknown("this host is unknown to the collector")),
     };
-    let watchlist = &rules.watchlist;
+    let watchlist = platform.and_then(|platform| rules.watchlists.get(&platform));
+    let watchlist = watchlist.filter(|list| request.watchlist_version < list.version);
     let trust = inside.authority.trust().0;
     Ok(wire::CheckInResponse {
         snapshot_wanted,
         sections_wanted: wanted(&sections_wanted),
         pace: Some(inside.pace.into()),
         server_time_ms: now.millis(),
-        watchlist: (request.watchlist_version < watchlist.version).then(|| watchlist.clone()),
+        watchlist: watchlist.cloned(),
         restored_at_ms: inside.restored_at_ms().await?,
         trust: (request.trust_version < trust).then(|| inside.trust()),
         state_wanted,
@@ -105,7 +110,10 @@ impl Inside {
         // Two callers may build it at the same time; their results are equal, so no lock is needed.
         let made = Arc::new(OfRules {
             version: rules.version.clone(),
-            watchlist: rules.watchlist().into(),
+            watchlists: Platform::ALL
+                .iter()
+                .map(|platform| (*platform, rules.watchlist_of(*platform).into()))
+                .collect(),
             patience: rules.active_orders().map(|order| order.patience).min(),
         });
         self.of_rules.store(Some(Arc::clone(&made)));

@@ -199,6 +199,7 @@ impl Machine {
             state: Some(wire::HostState::default()),
             watchlist_version: u64::MAX,
             trust_version: u64::MAX,
+            platform: String::new(),
         }
     }
 

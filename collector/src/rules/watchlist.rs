@@ -213,15 +213,15 @@ mod tests {
 
     use super::*;
 
-    fn place() -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../agent/watchlist/default.toml")
+    fn place(platform: Platform) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../agent/watchlist/{platform}.toml"))
     }
 
-    /// The agent's default watchlist file for the default catalogue.
-    fn rendered(list: &Watchlist) -> String {
-        let mut text = String::from(
-            "# The agent's default watchlist, until the collector sends one: paths, units, processes, and ids or names of\n\
-             # browser extensions that it checks.\n\
+    /// The agent's built-in watchlist for a platform and the default catalogue.
+    fn rendered(platform: Platform, list: &Watchlist) -> String {
+        let mut text = format!(
+            "# The agent's built-in watchlist for {platform}, until the collector sends one: what it checks where a source\n\
+             # cannot list everything.\n\
              # Derived from the default catalogue; a test compares the two. It contains names and no rules.\n\
              # `*` matches any run of characters; in a path it may only be in the last component.\n",
         );
@@ -236,31 +236,37 @@ mod tests {
         text
     }
 
-    fn lists_of(list: &Watchlist) -> [(&'static str, &Vec<String>); 4] {
+    fn lists_of(list: &Watchlist) -> [(&'static str, &Vec<String>); 6] {
         [
             ("paths", &list.paths),
             ("units", &list.units),
             ("processes", &list.processes),
+            ("registry_keys", &list.registry_keys),
+            ("certificate_subjects", &list.certificate_subjects),
             ("extension_ids", &list.extension_ids),
         ]
     }
 
     #[test]
-    fn the_agent_carries_the_watchlist_of_the_default_catalogue() {
-        let list = crate::rules::load(None).expect("the defaults load").watchlist();
-        let carried = std::fs::read_to_string(place()).expect("the agent's file");
-        assert!(
-            carried == rendered(&list),
-            "agent/watchlist/default.toml is not that of the catalogue: \
-             cargo test -p muster-collector --lib -- --ignored the_agents_watchlist_is_written"
-        );
+    fn the_agent_carries_the_watchlists_of_the_default_catalogue() {
+        let rules = crate::rules::load(None).expect("the defaults load");
+        for platform in Platform::ALL {
+            let carried = std::fs::read_to_string(place(*platform)).expect("the agent's file");
+            assert!(
+                carried == rendered(*platform, &rules.watchlist_of(*platform)),
+                "agent/watchlist/{platform}.toml is not that of the catalogue: \
+                 cargo test -p muster-collector --lib -- --ignored the_agents_watchlists_are_written"
+            );
+        }
     }
 
     #[test]
-    #[ignore = "writes agent/watchlist/default.toml; run it after a change of the catalogue"]
-    fn the_agents_watchlist_is_written() {
-        let list = crate::rules::load(None).expect("the defaults load").watchlist();
-        std::fs::write(place(), rendered(&list)).expect("written");
+    #[ignore = "writes agent/watchlist/*.toml; run it after a change of the catalogue"]
+    fn the_agents_watchlists_are_written() {
+        let rules = crate::rules::load(None).expect("the defaults load");
+        for platform in Platform::ALL {
+            std::fs::write(place(*platform), rendered(*platform, &rules.watchlist_of(*platform))).expect("written");
+        }
     }
 
     #[test]

@@ -104,7 +104,9 @@ const LEFT_OUT: &[&str] = &[
     "collector/rules",
     // Quotations of public records.
     "collector/src/judge/recall_tests/field.jsonl",
-    "agent/watchlist/default.toml",
+    "agent/watchlist/linux.toml",
+    "agent/watchlist/macos.toml",
+    "agent/watchlist/windows.toml",
     "tests/fixtures",
     "tests/fuzz/seeds",
     "tests/fuzz/corpus",

@@ -9,5 +9,6 @@ pub mod release;
 pub mod signatures;
 pub mod task;
 pub mod text;
+pub mod variables;
 pub mod version_resource;
 pub mod wmi;

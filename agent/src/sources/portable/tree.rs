@@ -86,7 +86,7 @@ impl<'a> Examiner<'a> {
     pub(super) fn file(&mut self, path: &str, executable: bool) -> Option<Head> {
         self.heads = self.heads.checked_sub(1)?;
         let head = head(self.root, path)?;
-        let name = path.rsplit('/').next().unwrap_or(path);
+        let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
         Some(if head.is_empty() {
             Head::Empty
         } else {

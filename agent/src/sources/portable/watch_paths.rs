@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
+use muster_proto::model::{Kind, Observation, Platform, ReportedState, SourceName};
 
 use super::tree::{Content, Contents, Examiner, Head};
+use crate::sources::parse::windows::path::folded;
+use crate::sources::parse::windows::variables::Folders;
 use crate::sources::root::{BrokenLink, FileAt, FileKind};
-use crate::sources::watchlist::{has_wildcard, matches};
+use crate::sources::watchlist::{has_wildcard, matches_on};
 use crate::sources::{ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
 
 pub(in crate::sources) struct WatchPaths;
@@ -25,13 +27,14 @@ impl Source for WatchPaths {
         if context.watchlist.paths.is_empty() {
             return SourceReading::failed("the watchlist has no paths for this platform");
         }
-        for path in &context.watchlist.paths {
+        let paths = paths(context);
+        for path in &paths {
             if let Err(error) = test(context, &mut examiner, path, &mut observations) {
                 failed.get_or_insert((path.clone(), error));
             }
         }
         match failed {
-            None => match hidden(context, &observations) {
+            None => match hidden(context, &paths, &observations) {
                 Ok(None) => SourceReading::complete(observations),
                 Ok(Some(link)) => SourceReading::partial(observations, link.to_string()),
                 Err((path, error)) => SourceReading::partial(observations, error_reason(&path, &error)),
@@ -48,13 +51,34 @@ impl Source for WatchPaths {
     }
 }
 
+/// The paths of the watchlist as this machine spells them.
+fn paths(context: &ScanContext) -> Vec<String> {
+    let listed = &context.watchlist.paths;
+    if context.platform() != Platform::Windows {
+        return listed.clone();
+    }
+    let folders = Folders::usual(context.root.volume());
+    // Several entries can mean one path: `%ProgramFiles%` stands for both folders of programs.
+    let mut known = BTreeSet::new();
+    let paths = listed.iter().flat_map(|entry| folders.expand(entry));
+    paths.filter(|path| known.insert(folded(path))).collect()
+}
+
+/// The parent and the last name of a path, and what is between them.
+fn split(path: &str) -> (&str, &str, &str) {
+    match path.rfind(['/', '\\']) {
+        Some(at) => (&path[..at], &path[at..=at], &path[at + 1..]),
+        None => ("", "/", path),
+    }
+}
+
 fn test(
     context: &ScanContext,
     examiner: &mut Examiner<'_>,
     path: &str,
     observations: &mut Vec<Observation>,
 ) -> io::Result<()> {
-    let (parent, pattern) = path.rsplit_once('/').unwrap_or(("", path));
+    let (parent, separator, pattern) = split(path);
     if !has_wildcard(pattern) {
         observations.extend(context.root.file_at(path)?.map(|file| observation(examiner, path, file)));
         return Ok(());
@@ -64,19 +88,24 @@ fn test(
         Err(error) if is_absent(&error) => return Ok(()),
         Err(error) => return Err(error),
     };
-    for entry in entries.iter().filter(|entry| matches(pattern, &entry.name)) {
-        let path = format!("{parent}/{}", entry.name);
+    let platform = context.platform();
+    for entry in entries.iter().filter(|entry| matches_on(platform, pattern, &entry.name)) {
+        let path = format!("{parent}{separator}{}", entry.name);
         observations.extend(context.root.file_at(&path)?.map(|file| observation(examiner, &path, file)));
     }
     Ok(())
 }
 
 /// A broken link above a watched path: nothing is known of what is below it. A link that is itself watched was observed.
-fn hidden(context: &ScanContext, observations: &[Observation]) -> Result<Option<BrokenLink>, (String, io::Error)> {
+fn hidden(
+    context: &ScanContext,
+    paths: &[String],
+    observations: &[Observation],
+) -> Result<Option<BrokenLink>, (String, io::Error)> {
     let mut examined = BTreeSet::new();
-    for path in &context.watchlist.paths {
+    for path in paths {
         // The paths of one directory have the same parents.
-        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let (parent, _, _) = split(path);
         if !examined.insert(parent) {
             continue;
         }
@@ -113,11 +142,62 @@ fn observation(examiner: &mut Examiner<'_>, path: &str, file: FileAt) -> Observa
 /// configure.
 fn state_of_file(examiner: &mut Examiner<'_>, path: &str, executable: bool) -> Option<ReportedState> {
     let is_settings = path.starts_with("/etc/") || path.starts_with("/var/");
-    let has_ending = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
+    let has_ending = split(path).2.contains('.');
     match examiner.file(path, executable)? {
         Head::Empty => Some(ReportedState::NoProgram),
         Head::Content(Content::Data) if !is_settings && !has_ending => Some(ReportedState::NoProgram),
         Head::Content(Content::Unclear) if !is_settings && !has_ending => Some(ReportedState::Unclear),
         Head::Content(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use muster_proto::model::{Outcome, Watchlist};
+
+    use super::*;
+    use crate::sources::root::Root;
+
+    fn write(root: &Path, path: &str, bytes: &[u8]) {
+        let file = root.join(path);
+        std::fs::create_dir_all(file.parent().expect("a parent")).expect("made");
+        std::fs::write(file, bytes).expect("written");
+    }
+
+    fn read(root: &Path, paths: &[&str]) -> SourceReading {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        let watchlist = Watchlist { version: 1, paths, ..Watchlist::default() };
+        WatchPaths.read(&ScanContext::new(Root::below(root).expect("a root"), watchlist))
+    }
+
+    #[test]
+    fn paths_of_windows_are_found_in_any_case_and_in_both_folders_of_programs() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        write(dir.path(), "windows/System32/config/SYSTEM", b"");
+        write(dir.path(), "program files/KASPERSKY LAB/avp.exe", b"MZ\x90");
+        write(dir.path(), "Program Files (x86)/Kaspersky Lab/logs/avp.log", b"text");
+        write(dir.path(), "Windows/System32/drivers/klif.sys", b"MZ\x90");
+        let paths = ["%ProgramFiles%/Kaspersky Lab", "%SystemRoot%\\System32\\drivers\\KL*.sys", "%ProgramData%/gone"];
+        let reading = read(dir.path(), &paths);
+        let seen: Vec<(&str, &str)> =
+            reading.observations.iter().map(|seen| (seen.path.as_str(), seen.state.as_str())).collect();
+        assert_eq!(
+            seen,
+            [
+                ("C:\\Program Files\\Kaspersky Lab", ""),
+                ("C:\\Program Files (x86)\\Kaspersky Lab", "no-program"),
+                ("C:\\Windows\\System32\\drivers\\klif.sys", ""),
+            ]
+        );
+        assert_eq!(reading.outcome, Outcome::Found);
+        assert_eq!(read(dir.path(), &["%ProgramData%/gone"]).outcome, Outcome::Empty);
+    }
+
+    #[test]
+    fn a_list_without_paths_has_not_been_scanned() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        assert_eq!(read(dir.path(), &[]).outcome, Outcome::Failed);
     }
 }

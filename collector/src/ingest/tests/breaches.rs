@@ -105,6 +105,7 @@ async fn check_ins_that_break_the_contract_are_refused_by_name() {
             "CheckInRequest.snapshot_digest",
         ),
         (wire::CheckInRequest { facts: Some(facts), ..good.clone() }, MALFORMED, "HostFacts.platform"),
+        (wire::CheckInRequest { platform: "amiga".to_owned(), ..good.clone() }, MALFORMED, "CheckInRequest.platform"),
         (state(addresses(65, "192.0.2.1")), LIMIT, "ADDRESSES_PER_HOST"),
         (state(addresses(1, "\u{1b}[2J")), MALFORMED, "HostState.addresses has control characters, invisible"),
         (state(addresses(1, "web\u{202e}1")), MALFORMED, "HostState.addresses has control characters, invisible"),

@@ -86,6 +86,22 @@ async fn watchlist_and_trust_travel_to_those_who_have_older_ones() {
 }
 
 #[tokio::test]
+async fn each_platform_has_its_own_watchlist() {
+    let mut lab = Lab::start().await;
+    let machine = lab.enrolled().await;
+    let mut seq = 0;
+    for (platform, prefix) in [("linux", "/opt/"), ("windows", "%ProgramFiles%/"), ("macos", "/Applications/")] {
+        seq += 1;
+        let request = machine.check_in(seq, &snapshot(&packages(&[])), lab.now_ms());
+        let request = wire::CheckInRequest { watchlist_version: 0, platform: platform.to_owned(), ..request };
+        let answer = lab.client.check_in(machine.calls(request)).await.expect("checks in").into_inner();
+        let paths = answer.watchlist.expect("a watchlist").paths;
+        assert!(paths.iter().any(|path| path.starts_with(prefix)), "{platform}: {paths:?}");
+        assert!(paths.iter().all(|path| path.starts_with('/') == (platform != "windows")), "{platform}: {paths:?}");
+    }
+}
+
+#[tokio::test]
 async fn facts_and_the_corrected_time_reach_the_store() {
     let mut lab = Lab::start().await;
     let machine = lab.enrolled().await;
