@@ -290,16 +290,19 @@ fn walk_on<'a>(
     for index in 0..count {
         let from = reader.at();
         let observation = read_observation(&mut reader)?;
-        if reader.checks() && last.is_some_and(|last| last >= observation) {
-            return Err(NotCanonical::Order { field: "observation", index });
+        if reader.checks() {
+            if last.is_some_and(|last| last >= observation) {
+                return Err(NotCanonical::Order { field: "observation", index });
+            }
+            last = Some(observation);
         }
         show(from..reader.at(), &observation);
-        last = Some(observation);
     }
     reader.end()?;
     Ok((platform, source, count))
 }
 
+#[inline]
 fn read_observation<'a>(reader: &mut Reader<'a>) -> Result<ObservationView<'a>, NotCanonical> {
     let from = reader.at();
     let Edition { kind, name, vendor, version, id } = read_edition(reader)?;
@@ -317,6 +320,7 @@ fn read_observation<'a>(reader: &mut Reader<'a>) -> Result<ObservationView<'a>, 
     })
 }
 
+#[inline]
 fn read_edition<'a>(reader: &mut Reader<'a>) -> Result<Edition<'a>, NotCanonical> {
     Ok(Edition {
         kind: reader.member("kind", Kind::from_code)?,
@@ -327,6 +331,7 @@ fn read_edition<'a>(reader: &mut Reader<'a>) -> Result<Edition<'a>, NotCanonical
     })
 }
 
+#[inline]
 fn read_attributes<'a>(reader: &mut Reader<'a>) -> Result<Attributes<'a>, NotCanonical> {
     let count = reader.count("attributes", "ATTRIBUTES_PER_OBSERVATION", limits::ATTRIBUTES_PER_OBSERVATION)?;
     let from = reader.at();
