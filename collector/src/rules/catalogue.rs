@@ -1,8 +1,9 @@
 //! The catalogue: all products and vendors, compiled to recognise observations.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{
     Evidence, HostState, Kind, Outcome, Platform, Presence, ProductId, RealtimeEvidence, SignatureState, UnitState,

@@ -4,8 +4,11 @@
 //! An automaton of thousands of patterns with similar beginnings builds new states for nearly every text, which takes
 //! milliseconds. A beginning is found by its hash, and then only the few patterns with this beginning are tried.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+// Its hash is faster for short texts than that of the standard library, which resists hostile keys; these are the
+// catalogue's.
+use hashbrown::HashMap;
 use regex_automata::meta::Regex;
 use regex_automata::{Input, PatternSet};
 
@@ -14,6 +17,10 @@ use super::subject::Field;
 
 /// Shorter beginnings are in too many texts to be worth a try of their own.
 const SHORTEST_LEAD: usize = 3;
+
+/// So many patterns with one beginning are tried faster by an automaton. Few beginnings have so many, so this takes little
+/// memory.
+const WORTH_AN_AUTOMATON: usize = 4;
 
 /// The slots in which each pattern is.
 pub(super) type Slots = HashMap<Pattern, Vec<u32>>;
@@ -24,11 +31,11 @@ pub(super) struct Compiled(HashMap<Vec<String>, Regex>);
 
 impl Compiled {
     /// Clones share the compiled form.
-    fn rare(&mut self, sources: Vec<String>) -> Result<Regex, String> {
+    fn led(&mut self, sources: Vec<String>) -> Result<Regex, String> {
         if let Some(known) = self.0.get(&sources) {
             return Ok(known.clone());
         }
-        let regex = compile_rare(&sources)?;
+        let regex = if sources.len() < WORTH_AN_AUTOMATON { compile_rare(&sources)? } else { compile(&sources)? };
         self.0.insert(sources, regex.clone());
         Ok(regex)
     }
@@ -149,7 +156,7 @@ impl Leads {
         for (text, Gathered { decided, others }) in gathered {
             let (sources, slots): (Vec<String>, Vec<Vec<u32>>) = others.into_iter().unzip();
             let others =
-                if sources.is_empty() { None } else { Some(RegexSet { regex: compiled.rare(sources)?, slots }) };
+                if sources.is_empty() { None } else { Some(RegexSet { regex: compiled.led(sources)?, slots }) };
             by_text.insert(text.into_boxed_str(), Led { decided, others });
         }
         Ok(Self { lengths: lengths.into_iter().collect(), by_text })

@@ -1,8 +1,7 @@
 //! The index of recognisers: for each platform and kind, one table for each field that recognisers test. One pass over a text
 //! finds every recogniser that matches it.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use muster_proto::model::{Kind, Platform};
 
 use super::field_table::{Compiled, FieldTable};

@@ -13,9 +13,10 @@
 //! folded pattern is in the raw text too. Where this does not hold (text that is not ASCII, and quotation marks, which
 //! folding drops) the observation is let through.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, StartKind};
+use hashbrown::HashMap;
 use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{Kind, Platform};
 
@@ -162,8 +163,30 @@ impl KindFilter {
 
     /// Whether the text contains a fragment at or after a position where a word begins, or folding changes it there.
     fn lets_text(&self, text: &[u8], from: usize) -> bool {
-        self.words.begin_word_in(text, from)
-            || self.anywhere.as_ref().is_some_and(|fragments| fragments.are_in(text, from))
+        let anywhere_letters = self.anywhere.as_ref().map_or(&[][..], |fragments| &fragments.first_letters);
+        let (mut changed, mut after_end) = (0, 1);
+        // A bit of each of these numbers stands for one of 64 bytes. One loop over the bits of so many bytes is faster than
+        // a loop over those of each eight, whose number no processor can predict.
+        for at in (from..text.len()).step_by(64) {
+            let (mut ends, mut letters) = (0, 0);
+            for shift in (0..(text.len() - at).min(64)).step_by(8) {
+                let eight = eight_at(text, at + shift);
+                changed |= changes(eight);
+                ends |= highest_bits(ends_of_words(eight)) << shift;
+                let folded = eight | Begins::CASE;
+                let first = anywhere_letters.iter().fold(0, |first, letter| first | zeros(folded ^ letter));
+                letters |= highest_bits(first) << shift;
+            }
+            let inside = u64::MAX >> 64_usize.saturating_sub(text.len() - at);
+            let begins = (ends << 1 | after_end) & !ends & inside;
+            after_end = ends >> 63;
+            if self.words.are_at(text, at, begins)
+                || self.anywhere.as_ref().is_some_and(|fragments| fragments.are_at(text, at, letters & inside))
+            {
+                return true;
+            }
+        }
+        changed != 0
     }
 }
 
@@ -173,7 +196,7 @@ impl Fragments {
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .kind(Some(AhoCorasickKind::DFA))
-            // `has_at` searches only at one position, so the automaton needs no other start states.
+            // `is_at` searches only at one position, so the automaton needs no other start states.
             .start_kind(StartKind::Anchored)
             .build(fragments)
             .map_err(|error| format!("the fragments of the patterns are too many together: {error}"))?;
@@ -182,47 +205,17 @@ impl Fragments {
         Ok(Self { begins, first_letters, automaton })
     }
 
-    /// Whether a word begins with a fragment, or folding changes the text. A word begins at `from`.
-    fn begin_word_in(&self, text: &[u8], from: usize) -> bool {
-        let mut changed = 0;
-        // The highest bit of each byte is set if a word may begin there.
-        let mut after_end = 0x80;
-        for at in (from..text.len()).step_by(8) {
-            let eight = eight_at(text, at);
-            changed |= changes(eight);
-            let ends = ends_of_words(eight);
-            let mut begins = (ends << 8 | after_end) & !ends;
-            after_end = ends >> 56;
-            while begins != 0 {
-                let start = at + begins.trailing_zeros() as usize / 8;
-                if self.has_at(text, start) {
-                    return true;
-                }
-                begins &= begins - 1;
+    /// Whether a fragment is at one of the positions from `at` on whose bits are set.
+    #[inline]
+    fn are_at(&self, text: &[u8], at: usize, mut positions: u64) -> bool {
+        while positions != 0 {
+            let at = at + positions.trailing_zeros() as usize;
+            if self.begins.may_be(eight_at(text, at)) && self.is_at(text, at) {
+                return true;
             }
-        }
-        changed != 0
-    }
-
-    /// Whether a fragment is anywhere at or after a position.
-    fn are_in(&self, text: &[u8], from: usize) -> bool {
-        for at in (from..text.len()).step_by(8) {
-            let folded = eight_at(text, at) | Begins::CASE;
-            let mut begins = self.first_letters.iter().fold(0, |begins, letter| begins | zeros(folded ^ letter));
-            while begins != 0 {
-                if self.has_at(text, at + begins.trailing_zeros() as usize / 8) {
-                    return true;
-                }
-                begins &= begins - 1;
-            }
+            positions &= positions - 1;
         }
         false
-    }
-
-    #[inline]
-    fn has_at(&self, text: &[u8], at: usize) -> bool {
-        // Bytes after the end are zero, and their hash can be equal to that of a fragment.
-        self.begins.may_be(eight_at(text, at)) && at < text.len() && self.is_at(text, at)
     }
 
     // Apart from the loops, which are faster without it.
@@ -265,6 +258,11 @@ const fn zeros(eight: u64) -> u64 {
     eight.wrapping_sub(eight_of(1)) & !eight & eight_of(0x80)
 }
 
+/// The highest bit of each byte, that of the first byte lowest.
+const fn highest_bits(eight: u64) -> u64 {
+    (eight & eight_of(0x80)).wrapping_mul(0x0002_0408_1020_4081) >> 56
+}
+
 /// The highest bit of each byte that is no letter or digit, and so no part of a word.
 const fn ends_of_words(eight: u64) -> u64 {
     // Bytes that are not ASCII are no letters; the observation is let through because of them.
@@ -277,34 +275,40 @@ const fn ends_of_words(eight: u64) -> u64 {
     !(between(lower, b'a', b'z') | between(low, b'0', b'9')) & eight_of(0x80)
 }
 
-/// A set of the hashes of the beginnings of fragments: their first four bytes, or the first three if they have no more.
+/// A set of the hashes of the beginnings of fragments: their first four bytes, or the first three if they have no more. Each
+/// is two bits of a word. They are found with one access each, and few other beginnings have both bits.
 #[derive(Debug)]
 struct Begins {
-    of_three: [u64; 1 << 9],
-    of_four: [u64; 1 << 9],
+    of_three: [u64; Self::OF_THREE],
+    of_four: [u64; Self::OF_FOUR],
 }
 
 impl Begins {
+    /// Few fragments are so short.
+    const OF_THREE: usize = 1 << 6;
+    const OF_FOUR: usize = 1 << 10;
+
     fn of<'f>(fragments: impl IntoIterator<Item = &'f String>) -> Self {
-        let mut begins = Self { of_three: [0; 1 << 9], of_four: [0; 1 << 9] };
+        let mut begins = Self { of_three: [0; Self::OF_THREE], of_four: [0; Self::OF_FOUR] };
         for fragment in fragments {
             let eight = eight_at(fragment.as_bytes(), 0);
-            let (table, beginning) = if fragment.len() == SHORTEST {
-                (&mut begins.of_three, Self::first_three(eight))
+            if fragment.len() == SHORTEST {
+                let (word, bits) = Self::place(Self::first_three(eight), Self::OF_THREE);
+                begins.of_three[word] |= bits;
             } else {
-                (&mut begins.of_four, Self::first_four(eight))
-            };
-            let (word, bit) = Self::place(beginning);
-            table[word] |= 1 << bit;
+                let (word, bits) = Self::place(Self::first_four(eight), Self::OF_FOUR);
+                begins.of_four[word] |= bits;
+            }
         }
         begins
     }
 
     /// Whether a fragment may begin with these bytes, the first one lowest.
     const fn may_be(&self, eight: u64) -> bool {
-        let ((of_three, three), (of_four, four)) =
-            (Self::place(Self::first_three(eight)), Self::place(Self::first_four(eight)));
-        (self.of_three[of_three] >> three | self.of_four[of_four] >> four) & 1 != 0
+        let (three, bits_of_three) = Self::place(Self::first_three(eight), Self::OF_THREE);
+        let (four, bits_of_four) = Self::place(Self::first_four(eight), Self::OF_FOUR);
+        // Both are looked up: which of them holds cannot be predicted.
+        (!self.of_three[three] & bits_of_three == 0) | (!self.of_four[four] & bits_of_four == 0)
     }
 
     /// Sets the case bit, so that letters of both cases are equal. Other bytes may become equal too, so this finds too many.
@@ -318,12 +322,12 @@ impl Begins {
         (eight | Self::CASE) as u32
     }
 
-    /// Word and bit of a beginning.
-    const fn place(beginning: u32) -> (usize, u32) {
-        // Knuth's multiplicative hash. The upper nine bits choose the word and the next six the bit, because in a product the
-        // upper bits depend on all bytes.
+    /// The word of a beginning in a table of so many words, a power of two, and its two bits in it.
+    const fn place(beginning: u32, words: usize) -> (usize, u64) {
+        // Knuth's multiplicative hash. In a product the upper bits depend on all bytes, so they choose the word.
         let hash = beginning.wrapping_mul(0x9E37_79B1);
-        ((hash >> 23) as usize, hash >> 17 & 63)
+        let word = (hash >> 22) as usize & (words - 1);
+        (word, 1 << (hash >> 16 & 63) | 1 << (hash >> 10 & 63))
     }
 }
 

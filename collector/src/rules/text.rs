@@ -16,7 +16,13 @@ pub(super) fn fold(text: &str) -> String {
     }
     let mut folded = String::with_capacity(text.len());
     if text.is_ascii() {
-        text.chars().for_each(|c| push_folded(&mut folded, c.to_ascii_lowercase()));
+        for byte in text.bytes() {
+            if byte > b' ' && byte < 0x7f && byte != b'"' {
+                folded.push(char::from(byte.to_ascii_lowercase()));
+            } else {
+                push_folded(&mut folded, char::from(byte));
+            }
+        }
     } else {
         text.chars()
             // NFKC would turn ™ into the letters TM, so trade marks are dropped before it.
