@@ -7,8 +7,10 @@
 //!
 //! Absent, denied and broken stay apart, because only an absent key proves that something is not there.
 
+pub mod hives;
 #[cfg(test)]
 pub(crate) mod memory;
+mod profiles;
 
 use std::fmt;
 

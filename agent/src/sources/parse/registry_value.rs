@@ -1,6 +1,9 @@
 //! Values and names of a Windows registry. A value is bytes: its type is a claim of its writer, and every part of a text may
 //! be missing or wrong.
 
+/// A name in the form in which names are compared: those of keys and values as those of files.
+pub use super::windows::path::folded;
+
 /// A value: bytes with a type that its writer claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Value {
@@ -88,20 +91,6 @@ pub fn wide_text(bytes: &[u8]) -> String {
     char::decode_utf16(units.iter().map(|unit| u16::from_le_bytes(*unit)))
         .map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER))
         .collect()
-}
-
-/// A name in the form in which names are compared: upper case by character, as Windows compares them.
-#[must_use]
-pub fn folded(name: &str) -> String {
-    let upper = |character: char| {
-        let mut upper = character.to_uppercase();
-        // Windows maps character to character: `ß` has no such mapping and stays as it is.
-        match (upper.next(), upper.next()) {
-            (Some(one), None) => one,
-            _ => character,
-        }
-    };
-    name.chars().map(upper).collect()
 }
 
 /// Whether two names are the same name.

@@ -64,6 +64,12 @@ impl Tree {
         self
     }
 
+    /// Adds a key with a number.
+    pub(crate) fn with_number(mut self, path: &str, name: &str, number: u32) -> Self {
+        self.at(path).values.push(Value::of_number(name, number));
+        self
+    }
+
     /// Adds a key.
     pub(crate) fn with_key(mut self, path: &str) -> Self {
         self.at(path);
