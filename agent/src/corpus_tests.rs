@@ -14,7 +14,7 @@ use crate::sources::parse::mounts::Mounts;
 use crate::sources::parse::os_release::OsRelease;
 use crate::sources::parse::windows::{image_path, task, version_resource};
 use crate::sources::parse::{
-    apk, certificate, dpkg, elf, extension, fdinfo, inventory, key_file, metainfo, modules, network,
+    apk, certificate, dpkg, elf, extension, fdinfo, hive, inventory, key_file, metainfo, modules, network,
     package_entry as entry, pacman, rpm, signatures as s, snap, unit_file, xbps,
 };
 use crate::{spool, uplink};
@@ -43,6 +43,14 @@ const PARSERS: &[(&str, Parser)] = &[
         drop((parsed, extension::parse_add_ons(bytes)));
     }),
     ("flatpak", |bytes| drop((key_file::parse(&text(bytes)), metainfo::parse(&text(bytes))))),
+    ("hive", |bytes| read_hive(bytes, &[])),
+    ("hive_log", |bytes| {
+        let Some((ends, bytes)) = bytes.split_first_chunk::<4>() else { return };
+        let end = |of: [u8; 2]| usize::from(u16::from_le_bytes(of)) * 512;
+        let (main, logs) = bytes.split_at(end([ends[0], ends[1]]).min(bytes.len()));
+        let (one, two) = logs.split_at(end([ends[2], ends[3]]).min(logs.len()));
+        read_hive(main, &[one, two]);
+    }),
     ("host", |bytes| {
         let (text, os) = (text(bytes), OsRelease::parse(&text(bytes)));
         drop((os.pretty_name(), os.ids().count(), elf::architecture(bytes)));
@@ -94,6 +102,19 @@ const PARSERS: &[(&str, Parser)] = &[
     }),
     ("version_resource", |bytes| drop((version_resource::read(&bytes.to_vec()), version_resource::parse(bytes)))),
 ];
+
+/// Reads a hive completely, and then some of its keys by name.
+fn read_hive(main: &[u8], logs: &[&[u8]]) {
+    let logs = logs.iter().map(|log| Box::new(log.to_vec()) as hive::Bytes).collect();
+    let Ok(hive) = hive::Hive::open(Box::new(main.to_vec()), logs) else { return };
+    let mut paths = Vec::new();
+    hive.walk(&mut |path| paths.extend((paths.len() < 64).then(|| path.to_vec())));
+    for path in paths {
+        let root = hive.root().ok();
+        let key = path.iter().fold(root, |key, name| key.and_then(|key| hive.key(&key, name).ok().flatten()));
+        drop(key.map(|key| hive.value(&key, "")));
+    }
+}
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

@@ -11,6 +11,8 @@ mod bounds;
 pub(crate) mod builder;
 mod cells;
 mod header;
+#[cfg(test)]
+mod hivex_tests;
 mod index;
 mod log;
 mod marvin;
@@ -185,6 +187,11 @@ impl Hive {
     /// The values of a key, in stored order.
     #[must_use]
     pub fn values(&self, key: &Key) -> Listed<Value> {
+        self.unseen_values(key, &mut HashSet::new())
+    }
+
+    /// The values of a key. A value in a cell that was seen before is a fault.
+    fn unseen_values(&self, key: &Key, seen: &mut HashSet<u32>) -> Listed<Value> {
         let mut listed = Listed { entries: Vec::new(), faults: Vec::new() };
         let mut bytes = 0;
         let cells = self.cells.values(key).unwrap_or_else(|fault| {
@@ -192,13 +199,14 @@ impl Hive {
             Vec::new()
         });
         for cell in cells {
-            let read = self.cells.value(cell).and_then(|head| self.cells.data(head)).and_then(|value| {
+            let read = match seen.insert(cell) {
+                true => self.cells.value(cell).and_then(|head| self.cells.data(head)),
+                false => Err(cells::fault(cell, "a value is listed twice")),
+            };
+            let read = read.and_then(|value| {
                 bytes += value.data.len() + value.name.len();
-                if bytes > bounds::VALUES_BYTES {
-                    Err(cells::fault(cell, "more values than this reader reads"))
-                } else {
-                    Ok(value)
-                }
+                let fits = bytes <= bounds::VALUES_BYTES;
+                if fits { Ok(value) } else { Err(cells::fault(cell, "more values than this reader reads")) }
             });
             match read {
                 Ok(value) => listed.entries.push(value),
@@ -236,7 +244,7 @@ impl Hive {
             Ok(root) => vec![vec![root].into_iter()],
             Err(_) => return Counts { faults: counts.faults + 1, ..counts },
         };
-        let mut path: Vec<String> = Vec::new();
+        let (mut path, mut seen) = (Vec::<String>::new(), HashSet::new());
         while let Some(level) = levels.last_mut() {
             let Some(key) = level.next() else {
                 levels.pop();
@@ -245,7 +253,7 @@ impl Hive {
             };
             path.push(key.name.clone());
             visit(&path[1..]);
-            let (values, keys) = (self.values(&key), self.keys(&key));
+            let (values, keys) = (self.unseen_values(&key, &mut seen), self.keys(&key));
             counts.keys += 1;
             counts.values += values.entries.len() as u64;
             counts.faults += (values.faults.len() + keys.faults.len()) as u64;

@@ -143,7 +143,8 @@ fn a_hive_that_is_cut_is_never_complete() {
 #[test]
 fn a_damaged_cell_makes_the_hive_incomplete_and_is_named() {
     let hive = sample().hive_in(Form { minor: 5, list: ListKind::Split(7) });
-    for cell in cells(&hive) {
+    // No key has its own security descriptor, and none is read.
+    for cell in cells(&hive).into_iter().filter(|cell| !hive[cell.clone()].starts_with(b"sk")) {
         for size in [0_i32, 8, -4, -12, i32::MIN, i32::MAX] {
             let mut damaged = hive.clone();
             damaged[cell.start - 4..cell.start].copy_from_slice(&size.to_le_bytes());
@@ -177,25 +178,20 @@ fn a_key_is_reached_only_by_its_parent() {
 #[test]
 fn lists_are_checked_against_each_other() {
     let hive = Tree::new("ROOT").with_key("one").with_key("two").with_key("two two").hive();
-    let key = 4096 + 32 + 4;
+    let key = place_of(&hive, b"ROOT") - 76;
     let list = 4096 + u32::from_le_bytes(*hive[key + 28..].first_chunk().unwrap()) as usize + 4;
     let changed = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut hive = hive.clone();
         change(&mut hive);
         faults_of(&hive, &[])
     };
+    let named = |what| format!("cell {:#x}: {what}", key - 4 - 4096);
     assert_eq!(changed(&|_| ()), "");
-    assert_eq!(
-        changed(&|hive| put32(hive, key + 20, 2)),
-        "cell 0x20: its list of keys has another length than it says"
-    );
-    assert_eq!(
-        changed(&|hive| put16(hive, list + 2, 2)),
-        "cell 0x20: its list of keys has another length than it says"
-    );
+    assert_eq!(changed(&|hive| put32(hive, key + 20, 2)), named("its list of keys has another length than it says"));
+    assert_eq!(changed(&|hive| put16(hive, list + 2, 2)), named("its list of keys has another length than it says"));
     assert!(changed(&|hive| put16(hive, list + 2, 9)).ends_with("too short for its contents"));
     let twice = |hive: &mut Vec<u8>| hive.copy_within(list + 4..list + 8, list + 12);
-    assert_eq!(changed(&twice), "cell 0x20: a key is listed twice");
+    assert_eq!(changed(&twice), named("a key is listed twice"));
     let one_name = |hive: &mut Vec<u8>| {
         let place = place_of(hive, b"one");
         hive[place..place + 3].copy_from_slice(b"TWO");
@@ -230,6 +226,12 @@ fn what_is_beyond_a_limit_is_named_and_the_rest_is_read() {
     let (read, faults) = read_all(&open(&tree.hive()));
     assert_eq!((read.values.len(), faults.len()), (3, 1));
     assert!(faults[0].ends_with("more values than this reader reads"), "{faults:?}");
+
+    let mut twice = Tree::new("ROOT").with_text("", "one", "1").with_text("", "two", "2").hive();
+    let key = place_of(&twice, b"ROOT") - 76;
+    let list = 4096 + u32::from_le_bytes(*twice[key + 40..].first_chunk().unwrap()) as usize + 4;
+    twice.copy_within(list..list + 4, list + 4);
+    assert!(faults_of(&twice, &[]).ends_with("a value is listed twice"));
 
     let tree = Tree { values: vec![value("", kind::NONE, &[]); bounds::VALUES + 1], ..Tree::new("ROOT") };
     assert!(faults_of(&tree.hive(), &[]).ends_with("more values than this reader lists"));

@@ -82,8 +82,9 @@ impl Tree {
 
     /// The bytes of the hive.
     pub(crate) fn hive_in(&self, form: Form) -> Vec<u8> {
-        let mut writer = Writer { bins: b"hbin".to_vec(), form };
+        let mut writer = Writer { bins: b"hbin".to_vec(), form, security: 0 };
         writer.bins.resize(32, 0);
+        writer.security = writer.security();
         let root = writer.key(self, 0);
         writer.finish(root)
     }
@@ -92,6 +93,7 @@ impl Tree {
 struct Writer {
     bins: Vec<u8>,
     form: Form,
+    security: u32,
 }
 
 impl Writer {
@@ -102,6 +104,19 @@ impl Writer {
         self.bins.extend(data);
         self.bins.resize(place + size, 0);
         u32::try_from(place).unwrap()
+    }
+
+    /// One descriptor for all keys: the ring of one that other writers expect.
+    fn security(&mut self) -> u32 {
+        let mut bytes = vec![0; 40];
+        bytes[..2].copy_from_slice(b"sk");
+        put32(&mut bytes, 12, 1);
+        put32(&mut bytes, 16, 20);
+        bytes[20..22].copy_from_slice(&[1, 0]);
+        let cell = self.cell(&bytes);
+        put32(&mut self.bins, cell as usize + 8, cell);
+        put32(&mut self.bins, cell as usize + 12, cell);
+        cell
     }
 
     fn key(&mut self, key: &Tree, parent: u32) -> u32 {
@@ -115,7 +130,7 @@ impl Writer {
         put32(&mut head, 32, NOTHING);
         put32(&mut head, 36, u32::try_from(key.values.len()).unwrap());
         put32(&mut head, 40, NOTHING);
-        put32(&mut head, 44, NOTHING);
+        put32(&mut head, 44, self.security);
         put32(&mut head, 48, NOTHING);
         put16(&mut head, 72, u16::try_from(name.len()).unwrap());
         head.extend(name);
