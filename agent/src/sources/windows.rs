@@ -28,6 +28,7 @@ use muster_proto::model::{HostFacts, Outcome, Platform, SourceName};
 use super::parse::os_release::OsRelease;
 use super::record::{Part, Record};
 use super::registry::Registry;
+use super::registry::hives::HiveRegistry;
 use super::root::Root;
 use super::system::System;
 use super::{OsUnknown, ScanContext, Source, portable};
@@ -70,8 +71,11 @@ fn sources() -> Vec<Box<dyn Source>> {
 }
 
 /// The registry of the machine.
-pub(super) fn registry_of(_root: &Arc<Root>) -> Result<Arc<dyn Registry>, OsUnknown> {
-    Err(OsUnknown::failed("this version of the agent does not read the registry"))
+pub(super) fn registry_of(root: &Arc<Root>) -> Result<Arc<dyn Registry>, OsUnknown> {
+    if root.is_running_system() {
+        return Err(OsUnknown::failed("this version of the agent does not read the registry of the running system"));
+    }
+    Ok(Arc::new(HiveRegistry::open(Arc::clone(root))))
 }
 
 fn os_release(_root: &Root) -> Result<OsRelease, OsUnknown> {

@@ -69,10 +69,14 @@ impl Found {
 }
 
 impl HiveRegistry {
-    /// The registry of a machine. No hive is opened yet.
+    /// The registry of a machine. It says which letter the volume has, and the root is told.
     #[must_use]
-    pub fn new(root: Arc<Root>) -> Self {
-        Self { root, open: Mutex::default(), profiles: OnceLock::new() }
+    pub fn open(root: Arc<Root>) -> Self {
+        let registry = Self { root, open: Mutex::default(), profiles: OnceLock::new() };
+        if let Some(letter) = profiles::windows_folder(&registry).and_then(|folder| folder.chars().next()) {
+            registry.root.name_volume(letter);
+        }
+        registry
     }
 
     fn profiles(&self) -> &Profiles {

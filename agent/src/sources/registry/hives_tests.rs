@@ -49,7 +49,7 @@ impl Machine {
     }
 
     fn opened(&self) -> HiveRegistry {
-        HiveRegistry::new(Arc::new(Root::below(self.dir.path()).expect("a root")))
+        HiveRegistry::open(Arc::new(Root::below(self.dir.path()).expect("a root")))
     }
 }
 
@@ -156,6 +156,19 @@ fn a_user_is_everybody_in_the_list_of_profiles_and_every_other_folder_with_a_hiv
     // On a volume that is not scanned.
     assert!(broken(registry.keys(r"HKU\S-1-12-1-3")).contains(r"D:\profiles\moved\NTUSER.DAT"));
     assert_eq!(registry.keys("HKU").expect("read").entries.len(), 12);
+}
+
+#[test]
+fn the_letter_of_the_volume_is_the_one_in_the_registry() {
+    let mut machine = Machine::new().with_user("S-1-5-21-1", "jane", r"e:\Users\jane");
+    let version = r"Microsoft\Windows NT\CurrentVersion";
+    machine.software.at(version).values.clear();
+    machine.software = machine.software.with_text(version, "SystemRoot", r"E:\WINDOWS");
+    let registry = machine.registry();
+    assert_eq!(registry.root.volume(), 'E');
+    let users = registry.users();
+    assert_eq!((users.entries.len(), users.faults.len()), (1, 0));
+    assert_eq!(text(&registry, r"HKU\S-1-5-21-1\Environment", "Name").as_deref(), Ok("jane"));
 }
 
 #[test]

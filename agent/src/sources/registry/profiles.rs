@@ -85,14 +85,18 @@ impl Profiles {
     }
 }
 
+/// The folder of Windows with its letter, as the registry says.
+pub(super) fn windows_folder(registry: &dyn Registry) -> Option<String> {
+    let folder = registry.value(VERSION, "SystemRoot").ok()?.text()?;
+    let has_letter = matches!(folder.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
+    has_letter.then_some(folder)
+}
+
 /// Reads the list of profiles, and the folder that they are in.
 pub(super) fn read(registry: &dyn Registry, root: &Root) -> Profiles {
     let mut profiles = Profiles::default();
-    let windows = registry.value(VERSION, "SystemRoot").ok().and_then(|value| value.text());
-    let windows = windows.filter(|path| path.as_bytes().get(1) == Some(&b':')).unwrap_or_else(|| {
-        // The volume on which Windows is has no other name then.
-        format!(r"{}:\Windows", root.volume())
-    });
+    // The volume on which Windows is has no other name if the registry does not say it.
+    let windows = windows_folder(registry).unwrap_or_else(|| format!(r"{}:\Windows", root.volume()));
     let listed = registry.keys(LIST).unwrap_or_else(|error| {
         profiles.fault("the list of profiles", &error);
         Listing::default()
