@@ -69,7 +69,7 @@ impl Found {
 }
 
 impl HiveRegistry {
-    /// The registry of a machine. It says which letter the volume has, and the root is told.
+    /// The registry of a machine. The root gets the letter of its volume from it.
     #[must_use]
     pub fn open(root: Arc<Root>) -> Self {
         let registry = Self { root, open: Mutex::default(), profiles: OnceLock::new() };
