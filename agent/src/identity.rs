@@ -268,19 +268,7 @@ impl Key {
 /// `None` if the machine id is unknown.
 #[must_use]
 pub fn fingerprint() -> Option<[u8; 32]> {
-    fingerprint_of(&os::machine_id()?)
-}
-
-/// The fingerprint of the machine with this machine id, as its file has it. `None` if the text is no machine id.
-#[must_use]
-pub fn fingerprint_of(machine_id: &str) -> Option<[u8; 32]> {
-    // A running machine's id may be of another form on another system; only files of an image are checked here.
-    let id = machine_id.trim();
-    if id.is_empty() || id == "uninitialized" {
-        return None;
-    }
-    // machine-id(5) forbids to send the id itself. The context makes this hash useless for any other application.
-    Some(blake3::derive_key("muster 1 host fingerprint", id.as_bytes()))
+    os::machine_fingerprint(&os::machine_id()?)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]

@@ -56,6 +56,18 @@ pub fn machine_id() -> Option<String> {
     platform::machine_id()
 }
 
+/// The fingerprint of the machine with this machine id, as its file has it. `None` if the text is no machine id.
+#[must_use]
+pub fn machine_fingerprint(machine_id: &str) -> Option<[u8; 32]> {
+    // A running machine's id may be of another form on another system; only files of an image are checked here.
+    let id = machine_id.trim();
+    if id.is_empty() || id == "uninitialized" {
+        return None;
+    }
+    // machine-id(5) forbids to send the id itself. The context makes this hash useless for any other application.
+    Some(blake3::derive_key("muster 1 host fingerprint", id.as_bytes()))
+}
+
 /// Creates a directory that only its owner may enter, with its parents. An existing directory is left as it is: it may
 /// belong to somebody else, and the files that matter are private themselves.
 ///

@@ -74,6 +74,8 @@ pub struct ScanResult {
     pub state: HostState,
     /// Host name, operating system and architecture.
     pub facts: HostFacts,
+    /// The fingerprint of the machine; `None` if its id is unknown.
+    pub fingerprint: Option<[u8; 32]>,
     /// The duration of each source.
     pub took: Vec<(SourceName, Duration)>,
     /// Every path that was read and by which part of the scan, if the root recorded them.
@@ -191,14 +193,14 @@ fn scan_with(all: Vec<Box<dyn Source>>, root: Root, options: &ScanOptions) -> Sc
     sources::finish(&mut record, &context, &units.0, units.1);
     // Sources over their time limit still hold the context. Their next access fails, and their threads end.
     context.root.close();
-    let Record { facts, mut state, .. } = record;
+    let Record { facts, mut state, fingerprint, .. } = record;
     let (items, outcome) = people::items(home_items, options.user_scope, options.user_key.as_ref());
     (state.user_items, state.users_outcome) =
         (items, if homes_complete { outcome } else { outcome.map(people::incomplete) });
     // Names of files and processes are chosen by the host's users, and the collector refuses texts that cannot be seen.
     let (facts, state) = (facts.cleaned(), state.cleaned());
     let accessed = context.root.accessed();
-    ScanResult { snapshot: Snapshot::new(platform, entries), sections, state, facts, took, accessed }
+    ScanResult { snapshot: Snapshot::new(platform, entries), sections, state, facts, fingerprint, took, accessed }
 }
 
 /// Whether the source read everything that it should read.

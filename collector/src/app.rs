@@ -15,6 +15,7 @@ mod descriptors;
 mod editions;
 mod index;
 mod lock;
+mod marks;
 mod prepare;
 mod retention;
 mod rules;

@@ -107,6 +107,10 @@ async fn execute(
             no_list_options(filter == args::HostsFilterArgs::default())?;
             host_actions::run(connect().await?, HostActionKind::Release, asked, screen).await
         }
+        Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Review(asked)), filter }) => {
+            no_list_options(filter == args::HostsFilterArgs::default())?;
+            host_actions::run(connect().await?, HostActionKind::Review, asked, screen).await
+        }
         Verb::Software(asked) => software::run(connect().await?, asked, screen).await,
         Verb::Host(asked) => host::run(connect().await?, asked, screen).await,
         Verb::Explain(asked) => explain::run(connect().await?, asked, screen).await,

@@ -35,6 +35,10 @@ pub const CSR_BYTES: usize = 8 * 1024;
 pub const TOKEN_BYTES: usize = 512;
 /// Bytes of a host name (RFC 1035 allows 253).
 pub const HOSTNAME_BYTES: usize = 255;
+/// How often in a row a run of the agent must come back after another one took its place, until the host counts as held by
+/// two machines. An agent that restarts may cause one return, by a message that was on its way; a machine that is rolled back
+/// again and again causes one with every second rollback. Two machines reach it after three check-ins.
+pub const RUN_RETURNS: u8 = 3;
 /// Hosts that one action may name.
 pub const HOSTS_PER_ACTION: usize = 500;
 /// Bytes of the reason for an action on hosts: a few sentences, or the link to a ticket.

@@ -34,7 +34,7 @@ pub(crate) use clean::{is_clean_text, is_visible_text};
 pub use closed_list::UnknownName;
 pub use hidden::is_hidden;
 pub use host::{HostFacts, HostState, Losses, RealtimeEvidence, SignatureState, UnitState, UserItem, UserScope};
-pub use host_mark::{HostActionKind, HostMark, MarkReport};
+pub use host_mark::{HoldersSign, HostActionKind, HostMark, MarkReport};
 pub use ids::{
     AccountId, AccountName, Digest, HostId, InvalidId, KeyFingerprint, OrderId, ProductId, RunId, SiteId, TokenId,
 };

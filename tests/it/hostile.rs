@@ -1,6 +1,7 @@
 //! Strangers, thieves and broken clients at both ports: each is refused with a reason, and others are not affected.
 
 mod credentials;
+mod holders;
 mod messages;
 mod rule_files;
 mod tokens;

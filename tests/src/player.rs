@@ -85,6 +85,7 @@ impl Player {
             watchlist_version: 0,
             trust_version: 0,
             platform: String::new(),
+            fingerprint: Bytes::new(),
         }
     }
 

@@ -538,7 +538,14 @@ impl DeliverySummary {
 
 fn delivery_of(scan: ScanResult, observed_at: Timestamp) -> Delivery {
     let sections = scan.sections.into_iter().map(|section| (section.digest, section.canonical)).collect();
-    Delivery::new(canonical::snapshot_bytes(&scan.snapshot), sections, scan.facts, scan.state, observed_at)
+    Delivery::new(
+        canonical::snapshot_bytes(&scan.snapshot),
+        sections,
+        scan.facts,
+        scan.fingerprint,
+        scan.state,
+        observed_at,
+    )
 }
 
 /// Whether the collector rejects this snapshot itself, rather than this host or this moment.

@@ -226,5 +226,5 @@ fn fingerprint(root: &Root) -> Option<[u8; 32]> {
         return identity::fingerprint();
     }
     let files = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
-    files.iter().find_map(|path| identity::fingerprint_of(&root.read_text(path).ok()?))
+    files.iter().find_map(|path| os::machine_fingerprint(&root.read_text(path).ok()?))
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use muster_proto::canonical;
-use muster_proto::model::{Observation, Outcome, Platform, SnapshotEntry, SourceName, UserScope, Watchlist};
+use muster_proto::model::{Digest, Observation, Outcome, Platform, SnapshotEntry, SourceName, UserScope, Watchlist};
 use muster_proto::terminal::{Cell, Paint, Progress, Table};
 use serde_json::{Value, json};
 
@@ -209,7 +209,7 @@ fn observation_record(platform: Platform, source: SourceName, observation: &Obse
     }
 }
 
-fn sent(result: &ScanResult) -> [(&'static str, Value); 4] {
+fn sent(result: &ScanResult) -> [(&'static str, Value); 5] {
     let sections: Vec<Value> = result
         .sections
         .iter()
@@ -220,6 +220,7 @@ fn sent(result: &ScanResult) -> [(&'static str, Value); 4] {
         .collect();
     [
         ("facts", json!(result.facts)),
+        ("fingerprint", json!(result.fingerprint.map(Digest::from_bytes))),
         ("state", json!(result.state)),
         ("snapshot", json!({ "digest": result.digest(), "entries": result.snapshot.entries() })),
         ("sections", Value::Array(sections)),

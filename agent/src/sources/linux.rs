@@ -88,14 +88,15 @@ fn fact_parts(running: bool) -> &'static [Part] {
 }
 
 fn state_parts(running: bool) -> &'static [Part] {
-    if running { RUNNING } else { &[people::HOMES] }
+    if running { RUNNING } else { &[people::HOMES, host::FINGERPRINT] }
 }
 
 const RUNNING: &[Part] = &{
-    let mut parts = [people::HOMES; state::PARTS.len() + 1];
+    let mut parts = [people::HOMES; state::PARTS.len() + 2];
+    parts[1] = host::FINGERPRINT;
     let mut at = 0;
     while at < state::PARTS.len() {
-        parts[at + 1] = state::PARTS[at];
+        parts[at + 2] = state::PARTS[at];
         at += 1;
     }
     parts

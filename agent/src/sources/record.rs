@@ -17,6 +17,8 @@ pub struct Record {
     /// Home directories, and parents of home directories with a trailing slash (`/home/`): no path below them may leave with
     /// a user name in it. `None` if they are unknown.
     pub homes: Option<Vec<String>>,
+    /// Of the machine: a hash of its id. `None` if the id is unknown.
+    pub fingerprint: Option<[u8; 32]>,
     /// Every unit with a process, or why that is unknown.
     pub(super) running_units: Result<BTreeSet<String>, Outcome>,
     /// Whether systemd runs, or why that is unknown.
@@ -41,6 +43,6 @@ impl Record {
     /// The record before any part is read: only facts that no file is needed for.
     pub(super) const fn of(facts: HostFacts, state: HostState) -> Self {
         let (running_units, has_systemd) = (Err(Outcome::NotApplicable), Ok(false));
-        Self { facts, state, homes: None, running_units, has_systemd }
+        Self { facts, state, homes: None, fingerprint: None, running_units, has_systemd }
     }
 }

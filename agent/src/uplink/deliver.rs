@@ -73,6 +73,7 @@ pub struct Run {
 #[derive(Debug)]
 struct Acknowledged {
     facts: wire::HostFacts,
+    fingerprint: Bytes,
     state: wire::HostState,
     /// When the collector's store was last restored, as it said then.
     restored_at_ms: i64,
@@ -160,8 +161,8 @@ impl Run {
             }
         }
         // Not before the upload has succeeded.
-        let (facts, state) = (delivery.facts.clone(), state.clone());
-        self.acknowledged = Some(Acknowledged { facts, state, restored_at_ms });
+        let (facts, fingerprint, state) = (delivery.facts.clone(), delivery.fingerprint.clone(), state.clone());
+        self.acknowledged = Some(Acknowledged { facts, fingerprint, state, restored_at_ms });
         Ok(delivered)
     }
 
@@ -176,13 +177,21 @@ impl Run {
     ) -> Result<(wire::CheckInResponse, Delivered), UplinkError> {
         // Before the call: if the answer is lost, the collector may have seen this number already.
         self.seq += 1;
+        // An unknown fingerprint is not another one.
+        let is_other = |had: &Bytes| !delivery.fingerprint.is_empty() && *had != delivery.fingerprint;
+        let facts_differ = |had: &Acknowledged| had.facts != delivery.facts || is_other(&had.fingerprint);
         let request = wire::CheckInRequest {
             run_id: Bytes::copy_from_slice(self.id.as_bytes()),
             seq: self.seq,
             observed_at_ms: delivery.observed_at.millis(),
             sent_at_ms: now.millis(),
             snapshot_digest: Bytes::copy_from_slice(delivery.digest().as_bytes()),
-            facts: acknowledged.is_none_or(|had| had.facts != delivery.facts).then(|| delivery.facts.clone()),
+            facts: acknowledged.is_none_or(facts_differ).then(|| delivery.facts.clone()),
+            fingerprint: if acknowledged.is_none_or(facts_differ) {
+                delivery.fingerprint.clone()
+            } else {
+                Bytes::new()
+            },
             state: acknowledged.is_none_or(|had| had.state != *state).then(|| state.clone()),
             watchlist_version: versions.watchlist,
             trust_version: versions.trust,

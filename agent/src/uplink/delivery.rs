@@ -33,6 +33,8 @@ pub struct Delivery {
     pub(super) digest: Digest,
     pub(super) observed_at: Timestamp,
     pub(super) facts: wire::HostFacts,
+    /// Of the machine that was scanned; empty if unknown.
+    pub(super) fingerprint: Bytes,
     pub(super) state: wire::HostState,
     pub(super) sections: Vec<(Digest, Bytes)>,
 }
@@ -44,6 +46,7 @@ impl Delivery {
         snapshot: Vec<u8>,
         sections: Vec<(Digest, Vec<u8>)>,
         facts: HostFacts,
+        fingerprint: Option<[u8; 32]>,
         state: HostState,
         observed_at: Timestamp,
     ) -> Self {
@@ -54,6 +57,7 @@ impl Delivery {
             digest,
             observed_at,
             facts: facts.into(),
+            fingerprint: fingerprint.map(|bytes| Bytes::copy_from_slice(&bytes)).unwrap_or_default(),
             state: state.into(),
             sections,
         }
@@ -78,6 +82,7 @@ impl Delivery {
             observed_at_ms: self.observed_at.millis(),
             facts: Some(self.facts.clone()),
             state: Some(self.state.clone()),
+            fingerprint: self.fingerprint.clone(),
             ..wire::CheckInRequest::default()
         };
         let snapshot = part(wire::upload_request::Part::Snapshot(self.snapshot.clone()));
@@ -122,6 +127,7 @@ impl Delivery {
             snapshot,
             observed_at: Timestamp::from_millis(header.observed_at_ms),
             facts: header.facts.ok_or_else(|| missing("the facts"))?,
+            fingerprint: header.fingerprint,
             state: header.state.ok_or_else(|| missing("the state"))?,
             sections,
         })
@@ -157,7 +163,14 @@ mod tests {
             offline_root: false,
         };
         let sections = vec![(Digest::of(b"one"), b"one".to_vec()), (Digest::of(b"two"), b"two".to_vec())];
-        Delivery::new(b"snapshot".to_vec(), sections, facts, HostState::default(), Timestamp::from_millis(42))
+        Delivery::new(
+            b"snapshot".to_vec(),
+            sections,
+            facts,
+            Some([7; 32]),
+            HostState::default(),
+            Timestamp::from_millis(42),
+        )
     }
 
     #[test]
@@ -165,6 +178,7 @@ mod tests {
         let read = Delivery::decode(delivery().encode()).expect("readable");
         assert_eq!(read.digest(), Digest::of(b"snapshot"));
         assert_eq!((read.observed_at.millis(), read.facts.hostname.as_str()), (42, "alpha"));
+        assert_eq!(read.fingerprint.as_ref(), [7; 32]);
         assert_eq!(read.section(Digest::of(b"two")).map(AsRef::as_ref), Some(&b"two"[..]));
         assert_eq!(read.section(Digest::of(b"three")), None);
     }

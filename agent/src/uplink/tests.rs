@@ -15,7 +15,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_000);
 
 fn delivery(sections: &[&[u8]]) -> Delivery {
     let sections = sections.iter().map(|bytes| (Digest::of(bytes), bytes.to_vec())).collect();
-    Delivery::new(b"a snapshot".to_vec(), sections, facts(), HostState::default(), NOW)
+    Delivery::new(b"a snapshot".to_vec(), sections, facts(), None, HostState::default(), NOW)
 }
 
 /// A host that is enrolled with the fake collector.

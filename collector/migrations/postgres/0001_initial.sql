@@ -141,7 +141,7 @@ CREATE TABLE host (
     offline_root  boolean NOT NULL,
     id            bytea NOT NULL UNIQUE CHECK (octet_length(id) = 16),
     hostname      text COLLATE "C" NOT NULL,
-    -- Identifies the machine if it enrolls again; empty if unknown.
+    -- Of the machine that reported last, before that of the enrollment; empty if unknown.
     fingerprint   bytea NOT NULL,
     -- The current state as the agent sent it.
     state         bytea
@@ -169,6 +169,8 @@ CREATE TABLE host_current (
     judged_state         integer,
     day                  integer NOT NULL GENERATED ALWAYS AS (last_seen / 86400000) STORED,
     revision             integer NOT NULL DEFAULT 0,
+    -- How often in a row a run has come back: see RunReturns.
+    returns              smallint NOT NULL DEFAULT 0,
     run                  bytea,
     previous_run         bytea,
     CHECK ((snapshot IS NULL) = (snapshot_since IS NULL) AND (snapshot IS NULL) = (snapshot_observed_at IS NULL)),

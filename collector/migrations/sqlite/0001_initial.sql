@@ -141,7 +141,7 @@ CREATE TABLE host (
     architecture         INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
     agent_version        INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
     offline_root         INTEGER NOT NULL,
-    -- Identifies the machine if it enrolls again; empty if unknown.
+    -- Of the machine that reported last, before that of the enrollment; empty if unknown.
     fingerprint          BLOB NOT NULL,
     enrolled_at          INTEGER NOT NULL,
     -- The number of the token; NULL if a restore has lost it. The token itself is deleted a year after it expired.
@@ -185,7 +185,9 @@ CREATE TABLE host_check_in (
     run          BLOB,
     seq          INTEGER NOT NULL DEFAULT 0,
     previous_run BLOB,
-    previous_seq INTEGER NOT NULL DEFAULT 0
+    previous_seq INTEGER NOT NULL DEFAULT 0,
+    -- How often in a row a run has come back: see RunReturns.
+    returns      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX host_check_in_by_last_seen ON host_check_in (last_seen);
 

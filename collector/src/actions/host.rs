@@ -1,4 +1,4 @@
-//! Actions on hosts: revoke, release. A selection of any size is changed in portions, each one transaction with its
+//! Actions on hosts: revoke, release, review. A selection of any size is changed in portions, each one transaction with its
 //! ledger entry. The same action again changes only what is left, so it continues one that was interrupted.
 
 use muster_proto::limits;

@@ -20,7 +20,7 @@ use super::prepare::{Prepared, prepare};
 use super::retention;
 use super::rules::{self, Keeper};
 use super::store_watch::StoreWatch;
-use super::{store_size, throttled};
+use super::{marks, store_size, throttled};
 use crate::api::ResourceWatch;
 use crate::api::probes::Readiness;
 use crate::clock::Clock;
@@ -221,6 +221,11 @@ impl Collector {
         tasks.spawn(async move {
             throttled::watch(store, &budgets, &metrics, &clock, stop).await;
             "throttled"
+        });
+        let (store, metrics, stop) = (Arc::clone(&self.store), Arc::clone(&self.metrics), self.tasks_stop.clone());
+        tasks.spawn(async move {
+            marks::watch(store, metrics, stop).await;
+            "marks"
         });
         let (watch, stop) = (self.store_watch(), self.tasks_stop.clone());
         tasks.spawn(async move {

@@ -141,6 +141,8 @@ pub(super) enum HostsVerb {
     Revoke(HostActionArgs),
     /// Release hosts from quarantine or from a revocation
     Release(HostActionArgs),
+    /// Say that you have found out why two machines reported with the key of a host, and let it be judged as before
+    Review(HostActionArgs),
 }
 
 #[derive(Debug, PartialEq, Eq, Args)]
@@ -166,6 +168,9 @@ pub(super) struct HostsFilterArgs {
     /// Show only hosts whose keys are revoked; with --quarantined, hosts of either kind
     #[arg(long)]
     pub(super) revoked: bool,
+    /// Show only hosts with whose key two machines have reported, and that nobody has reviewed since
+    #[arg(long)]
+    pub(super) two_holders: bool,
     /// Show only hosts that have spent a budget within the last day
     #[arg(long)]
     pub(super) throttled: bool,
@@ -194,6 +199,7 @@ impl Default for HostsFilterArgs {
             silent: false,
             quarantined: false,
             revoked: false,
+            two_holders: false,
             throttled: false,
             enrolled_with: None,
             sort: HostsSort::Name,

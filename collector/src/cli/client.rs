@@ -437,10 +437,12 @@ impl Client {
         let answer = match kind {
             HostActionKind::Revoke => self.inner.revoke_hosts(request).await,
             HostActionKind::Release => self.inner.release_hosts(request).await,
+            HostActionKind::Review => self.inner.review_hosts(request).await,
         };
         let command = match kind {
             HostActionKind::Revoke => "muster hosts revoke",
             HostActionKind::Release => "muster hosts release",
+            HostActionKind::Review => "muster hosts review",
         };
         Ok(answer.map_err(no_host(command, remedy))?.into_inner().try_into()?)
     }

@@ -130,11 +130,12 @@ pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String 
     }
     for mark in &host.marks {
         let reason = if mark.reason.is_empty() { meaning(mark.mark) } else { &mark.reason };
+        let reason = [Some(reason), next_step(mark.mark)].into_iter().flatten().collect::<Vec<_>>().join("; ");
         text.push_str(&format!(
             "  {} since {}: {}\n",
             paint.alarm(mark.mark.name()),
             when(mark.since, now),
-            clean(reason)
+            clean(&reason)
         ));
     }
     text
@@ -147,7 +148,19 @@ const fn meaning(mark: HostMark) -> &'static str {
             "its certificate had expired before it renewed it; if that is right, end it with `muster hosts release`"
         }
         HostMark::Revoked => "an operator revoked its keys",
+        HostMark::TwoHolders => "two machines have reported with its key",
         HostMark::Throttled => "it has spent a budget",
+    }
+}
+
+/// What to do about a mark, where its reason does not say so.
+const fn next_step(mark: HostMark) -> Option<&'static str> {
+    match mark {
+        HostMark::TwoHolders => Some(
+            "remove the state folder of the agent on the copy and enroll the copy as a host of its own, then run \
+             `muster hosts review`; if there is no copy, review it at once",
+        ),
+        HostMark::Quarantined | HostMark::Revoked | HostMark::Throttled => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `muster hosts revoke` and `release`: actions on hosts.
+//! `muster hosts revoke`, `release` and `review`: actions on hosts.
 
 use muster_proto::model::{HostActionKind, HostActionReport, HostName, TokenId};
 
@@ -26,6 +26,7 @@ fn page(kind: HostActionKind, token: Option<&TokenId>, report: &HostActionReport
     let (done, was) = match kind {
         HostActionKind::Revoke => ("revoked the keys of", "revoked already"),
         HostActionKind::Release => ("released", "neither quarantined nor revoked"),
+        HostActionKind::Review => ("reviewed", "not marked as held by two machines"),
     };
     let hosts = |number: u64| counted(usize::try_from(number).unwrap_or(usize::MAX), "host");
     let mut text = format!("{done} {}\n", hosts(report.changed));

@@ -31,13 +31,19 @@ pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut
         silent,
         quarantined,
         revoked,
+        two_holders,
         throttled,
         enrolled_with,
         sort,
         limit,
         after,
     } = asked;
-    let marks = [(quarantined, HostMark::Quarantined), (revoked, HostMark::Revoked), (throttled, HostMark::Throttled)];
+    let marks = [
+        (quarantined, HostMark::Quarantined),
+        (revoked, HostMark::Revoked),
+        (two_holders, HostMark::TwoHolders),
+        (throttled, HostMark::Throttled),
+    ];
     let marks = marks.into_iter().filter(|(asked, _)| *asked).map(|(_, mark)| mark).collect();
     let page_asked = PageArgs { sort, limit, after };
     let filter = HostsFilter { order, lanes, sites, name, silent, marks, enrolled_with, page: page_asked };

@@ -36,6 +36,7 @@ pub(super) async fn check_in(
         name => Some(name.parse().map_err(|source| ConvertError::Name { field: "CheckInRequest.platform", source })?),
     };
     let state = request.state.map(HostState::try_from).transpose()?;
+    let fingerprint = fingerprint(request.fingerprint)?;
     if let Some(losses) = state.as_ref().map(|state| state.losses).filter(|losses| losses.total() > 0) {
         tracing::info!(
             host.id = %identity.host,
@@ -50,7 +51,8 @@ pub(super) async fn check_in(
     let (host, seq, patience) = (identity.host, request.seq, rules.patience);
     let allowance = Allowance::new(inside.budgets.changes(host, now));
     let changes = allowance.clone();
-    let operation = CheckIn { host, run, seq, observed_at, now, snapshot, facts, state, patience, allowance };
+    let operation =
+        CheckIn { host, run, seq, observed_at, now, snapshot, facts, state, fingerprint, patience, allowance };
     let answer = inside.store.check_in(operation).await?;
     inside.budgets.changed(host, changes.taken(), bytes, now);
     let state_wanted = answer == CheckInAnswer::StateWanted;
@@ -80,6 +82,14 @@ pub(super) async fn check_in(
         trust: (request.trust_version < trust).then(|| inside.trust()),
         state_wanted,
     })
+}
+
+/// The fingerprint of the machine; empty if it is unknown.
+fn fingerprint(sent: Bytes) -> Result<Vec<u8>, Refused> {
+    if sent.is_empty() || sent.len() == 32 {
+        return Ok(sent.into());
+    }
+    Err(Refused::malformed(format!("CheckInRequest.fingerprint has {} bytes instead of 32", sent.len())))
 }
 
 /// Digests in wire form.

@@ -200,6 +200,7 @@ impl Machine {
             watchlist_version: u64::MAX,
             trust_version: u64::MAX,
             platform: String::new(),
+            fingerprint: Bytes::new(),
         }
     }
 

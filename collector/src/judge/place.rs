@@ -36,7 +36,13 @@ pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituatio
     reasons.extend(assessment.into_iter().flat_map(|assessment| assessment.reasons.iter().cloned()));
     let in_scope = order.binds(host.platform, host.site);
     let overdue = is_overdue(order, lane, in_scope, now);
-    let advice = advice(order, lane, assessment, host.remediation);
+    let advice = if host.has_two_holders && lane == Lane::Unknown {
+        "Find the copy of the machine or of its agent's state folder, enroll it as a host of its own, then run `muster hosts \
+         review`"
+        .to_owned()
+    } else {
+        advice(order, lane, assessment, host.remediation)
+    };
     // Commands explain nothing, so they are kept apart from the reasons.
     let (uninstall, reasons) = reasons.into_iter().partition(|reason| reason.kind == ReasonKind::Uninstall);
     let (commands, cautions): (Vec<Reason>, Vec<Reason>) =
@@ -44,6 +50,9 @@ pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituatio
     let advice = with_cautions(advice, &cautions);
     Verdict { order: order.id.clone(), lane, in_scope, overdue, silent, due: order.due(), advice, commands, reasons }
 }
+
+/// Why a host is unknown whatever its last report says.
+const TWO_HOLDERS: &str = "Two machines report with the key of this host; neither report is about both";
 
 /// The lane, and the sentence that says why.
 fn lane(order: &Order, assessment: Option<&Assessment>, host: &HostSituation<'_>, silent: bool) -> (Lane, String) {
@@ -56,6 +65,9 @@ fn lane(order: &Order, assessment: Option<&Assessment>, host: &HostSituation<'_>
     }
     if silent {
         return (Lane::Silent, String::new());
+    }
+    if host.has_two_holders {
+        return (Lane::Unknown, TWO_HOLDERS.to_owned());
     }
     let Some(assessment) = assessment else {
         return (Lane::Unknown, "No scan has been received yet".to_owned());
@@ -88,6 +100,10 @@ fn prohibited(order: &Order, assessment: Option<&Assessment>, host: &HostSituati
             format!("{was}, and no complete scan has shown its removal")
         }
     };
+    if host.has_two_holders {
+        // The product may be on one of them, and the protection on the other.
+        return (Lane::Replace, format!("{product}; two machines report with the key of this host"));
+    }
     let protection = assessment.map_or(Protection::Unknown, |assessment| assessment.protection);
     let (lane, protection) = match protection {
         Protection::Approved => return (Lane::Remove, format!("{product}; accepted protection is active")),
@@ -253,7 +269,8 @@ mod tests {
         let site: SiteId = "plant".parse().expect("valid");
         let now = Timestamp::from_millis(1_790_000_000_000);
         let (platform, last_seen) = (Platform::Linux, Some(now));
-        let host = HostSituation { platform, site: &site, last_seen, remediation, decision: None };
+        let host =
+            HostSituation { platform, site: &site, last_seen, remediation, has_two_holders: false, decision: None };
         let verdict = place(order, assessment, &host, now);
         (verdict.lane, verdict.reasons[0].text.clone())
     }
@@ -283,6 +300,7 @@ mod tests {
             site: &site,
             last_seen: Some(now),
             remediation: &remediation,
+            has_two_holders: false,
             decision: None,
         };
         for (protection, remnants, lane) in [
@@ -328,6 +346,35 @@ mod tests {
     }
 
     #[test]
+    fn two_holders_of_a_key_are_at_best_unknown_and_a_finding_on_one_of_them_stays() {
+        let set = rules::load(None).expect("rules");
+        let order = set.active_orders().next().expect("one is active");
+        let site: SiteId = "plant".parse().expect("valid");
+        let now = Timestamp::from_millis(1_790_000_000_000);
+        let clean = Assessment { reasons: Vec::new(), ..assessment(order, Protection::Approved, false) };
+        let mut found = clean.clone();
+        (found.prohibited, found.presence) = (true, Presence::Installed);
+        found.reasons.push(kesl(Presence::Installed));
+        let none = Remediation::default();
+        let seen = none.advance(&found, now, "a");
+        let placed = |assessment: &Assessment, remediation: &Remediation, last_seen| {
+            let platform = Platform::Linux;
+            let host =
+                HostSituation { platform, site: &site, last_seen, remediation, has_two_holders: true, decision: None };
+            place(order, Some(assessment), &host, now)
+        };
+        let verdict = placed(&clean, &none, Some(now));
+        assert_eq!((verdict.lane, verdict.reasons[0].text.as_str()), (Lane::Unknown, TWO_HOLDERS));
+        assert!(verdict.advice.contains("`muster hosts review`"), "{}", verdict.advice);
+        for (assessment, remediation) in [(&found, &none), (&found, &seen), (&clean, &seen)] {
+            let verdict = placed(assessment, remediation, Some(now));
+            assert_eq!(verdict.lane, Lane::Replace, "the protection may be on the other one");
+            assert!(verdict.reasons[0].text.ends_with("; two machines report with the key of this host"));
+        }
+        assert_eq!(placed(&clean, &none, Some(Timestamp::default())).lane, Lane::Silent);
+    }
+
+    #[test]
     fn a_decision_overrides_what_was_found() {
         let set = rules::load(None).expect("rules");
         let order = set.active_orders().next().expect("one is active");
@@ -342,6 +389,7 @@ mod tests {
                 site: &site,
                 last_seen: None,
                 remediation: &remediation,
+                has_two_holders: false,
                 decision: Some(decision),
             };
             assert_eq!(place(order, None, &host, now).lane, lane);

@@ -98,6 +98,7 @@ impl Scenario {
             site: &site,
             last_seen: self.last_seen,
             remediation: &remediation,
+            has_two_holders: false,
             decision: None,
         };
         let verdict = place(order, Some(&assessment), &situation, self.now);

@@ -46,6 +46,8 @@ pub struct HostSituation<'a> {
     pub last_seen: Option<Timestamp>,
     /// Its remediation record under this order, already advanced by the current snapshot.
     pub remediation: &'a Remediation,
+    /// Whether two machines report with its key. What one of them reports says nothing of the other.
+    pub has_two_holders: bool,
     /// What an operator or the roster decided about the host; it overrides what was found.
     pub decision: Option<Decision>,
 }

@@ -58,6 +58,8 @@ fn place(
 ) -> JudgedOrder {
     let before = remediation_of(host, order, catalogue);
     let remediation = match assessment {
+        // A scan of one machine refutes nothing that was found on the other.
+        Some(assessment) if host.has_two_holders && !assessment.prohibited => before,
         Some(assessment) => before.advance(assessment, received, &host.state.boot_id),
         None => before,
     };
@@ -67,6 +69,7 @@ fn place(
         // The stored lane is the one while it reports; readers add silence.
         last_seen: Some(now),
         remediation: &remediation,
+        has_two_holders: host.has_two_holders,
         // Nothing records decisions yet.
         decision: None,
     };

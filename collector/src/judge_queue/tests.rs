@@ -6,15 +6,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use muster_proto::canonical;
 use muster_proto::model::{
-    HostId, Kind, Lane, Observation, Outcome, Platform, Presence, RunId, Section, Snapshot, SnapshotEntry, SourceName,
-    Timestamp,
+    HostId, HostState, Kind, Lane, Observation, Outcome, Platform, Presence, RunId, Section, Snapshot, SnapshotEntry,
+    SourceName, Timestamp,
 };
 
 use super::JudgeQueue;
 use crate::rules::{self, RuleSet};
 use crate::shutdown;
-use crate::store::contract::enrolled_fleet;
-use crate::store::{self, Allowance, Delivered, Delivery, SiteScope, Store, StoredHost};
+use crate::store::contract::{check_in, enrolled_fleet, facts};
+use crate::store::{self, Allowance, CheckIn, Delivered, Delivery, SiteScope, Store, StoredHost};
 
 const ORDER: &str = "us-bis-icts-2021-002";
 
@@ -107,6 +107,29 @@ async fn a_positive_remains_until_a_complete_scan_refutes_it() {
     } else {
         assert!(matches!(after.awake_lane, Lane::Protect | Lane::Confirm | Lane::Unknown), "{}", after.awake_lane);
     }
+}
+
+#[tokio::test]
+async fn a_clean_scan_of_a_second_machine_refutes_nothing_that_was_found_on_the_first() {
+    let lab = lab(1).await;
+    let check_in = |number: u8, fingerprint: u8, seconds| CheckIn {
+        run: RunId::from_bytes([number; 16]),
+        facts: Some(facts("host-001")),
+        state: Some(HostState::default()),
+        fingerprint: vec![fingerprint; 32],
+        ..check_in(1, 5, seconds, &[packages(&[("adduser", "ii")])])
+    };
+    lab.reports(1, 1, 10, &packages(&[("kesl", "ii")])).await;
+    lab.judge_queue.drain(at(11)).await.expect("drains");
+    assert_eq!(lab.host(1).await.verdicts[0].awake_lane, Lane::Replace);
+    // The snapshot of the copy is known to the collector from another host.
+    lab.store.check_in(check_in(1, 1, 20)).await.expect("checks in");
+    lab.reports(1, 5, 21, &packages(&[("kesl", "ii")])).await;
+    lab.store.check_in(check_in(2, 2, 30)).await.expect("checks in");
+    lab.judge_queue.drain(at(31)).await.expect("drains");
+    let verdict = lab.host(1).await.verdicts[0].clone();
+    assert_eq!(verdict.awake_lane, Lane::Replace, "{}", verdict.reason);
+    assert!(verdict.reason.ends_with("two machines report with the key of this host"), "{}", verdict.reason);
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    AccountId, Budget, Cause, Digest, EntryKind, Holder, HostId, Lane, OrderId, Role, SiteId, Timestamp, TokenId,
+    AccountId, Budget, Cause, Digest, EntryKind, Holder, HoldersSign, HostId, Lane, OrderId, Role, SiteId, Timestamp,
+    TokenId,
 };
 
 use super::actor::ActorId;
@@ -97,6 +98,15 @@ pub enum Entry {
     HostsRevoked(HostAction),
     /// Hosts were released from quarantine or from a revocation.
     HostsReleased(HostAction),
+    /// Two machines have reported with the key of a host that was not marked.
+    TwoHoldersFound {
+        /// Its id.
+        host: HostId,
+        /// How they showed.
+        sign: HoldersSign,
+    },
+    /// A person has reviewed hosts of which two machines had the key.
+    HostsReviewed(HostAction),
     /// Hosts have spent a budget, for the first time in a day.
     HostsThrottled {
         /// Their ids.
@@ -253,6 +263,8 @@ impl Entry {
             Self::HostRekeyed { .. } => EntryKind::HostRekeyed,
             Self::HostsRevoked(_) => EntryKind::HostsRevoked,
             Self::HostsReleased(_) => EntryKind::HostsReleased,
+            Self::TwoHoldersFound { .. } => EntryKind::TwoHoldersFound,
+            Self::HostsReviewed(_) => EntryKind::HostsReviewed,
             Self::HostsThrottled { .. } => EntryKind::HostsThrottled,
             Self::ThrottlingEnded { .. } => EntryKind::ThrottlingEnded,
             Self::LanesChanged { .. } => EntryKind::LanesChanged,
@@ -268,10 +280,11 @@ impl Entry {
     #[must_use]
     pub fn hosts(&self) -> &[HostId] {
         match self {
-            Self::HostEnrolled { host, .. } | Self::HostRekeyed { host, .. } | Self::HostReadmitted { host, .. } => {
-                std::slice::from_ref(host)
-            }
-            Self::HostsRevoked(action) | Self::HostsReleased(action) => &action.hosts,
+            Self::HostEnrolled { host, .. }
+            | Self::HostRekeyed { host, .. }
+            | Self::HostReadmitted { host, .. }
+            | Self::TwoHoldersFound { host, .. } => std::slice::from_ref(host),
+            Self::HostsRevoked(action) | Self::HostsReleased(action) | Self::HostsReviewed(action) => &action.hosts,
             Self::LanesChanged { hosts, .. } | Self::HostsThrottled { hosts, .. } | Self::ThrottlingEnded { hosts } => {
                 hosts
             }
@@ -297,7 +310,9 @@ impl Entry {
     #[must_use]
     pub const fn reason(&self) -> Option<&Digest> {
         match self {
-            Self::HostsRevoked(action) | Self::HostsReleased(action) => Some(&action.reason),
+            Self::HostsRevoked(action) | Self::HostsReleased(action) | Self::HostsReviewed(action) => {
+                Some(&action.reason)
+            }
             Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
             | Self::AccountCreated { .. }
@@ -306,6 +321,7 @@ impl Entry {
             | Self::HostEnrolled { .. }
             | Self::HostRekeyed { .. }
             | Self::HostReadmitted { .. }
+            | Self::TwoHoldersFound { .. }
             | Self::HostsThrottled { .. }
             | Self::ThrottlingEnded { .. }
             | Self::LanesChanged { .. }
@@ -329,6 +345,8 @@ impl Entry {
             | Self::HostRekeyed { .. }
             | Self::HostsRevoked(_)
             | Self::HostsReleased(_)
+            | Self::TwoHoldersFound { .. }
+            | Self::HostsReviewed(_)
             | Self::HostsThrottled { .. }
             | Self::ThrottlingEnded { .. }
             | Self::LanesChanged { .. }

@@ -1,6 +1,6 @@
 //! Findings: hosts that are not finished. Pages are read one at a time, so the fleet is never in memory.
 
-use muster_proto::model::{Finding, FindingsSort, Lane, OrderId, Presence, Protection, SiteId};
+use muster_proto::model::{Finding, FindingsSort, HostMark, Lane, OrderId, Presence, Protection, SiteId};
 
 use super::paging::{Page, Part};
 use super::verdict::effective;
@@ -173,6 +173,7 @@ impl ReportContext {
             site: &row.site,
             last_seen: row.last_seen,
             remediation,
+            has_two_holders: row.marks.contains(&HostMark::TwoHolders),
             decision: None,
         };
         let placed = place(order, None, &situation, self.now);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    Digest, Explanation, HostCandidate, HostId, HostReport, Lane, OrderId, Presence, Protection, SnapshotEntry,
-    SourceName, SourceReport, VerdictReport,
+    Digest, Explanation, HostCandidate, HostId, HostMark, HostReport, Lane, OrderId, Presence, Protection,
+    SnapshotEntry, SourceName, SourceReport, VerdictReport,
 };
 
 use super::verdict::effective;
@@ -188,6 +188,7 @@ impl ReportContext {
             site: &stored.site,
             last_seen: stored.last_seen,
             remediation: &remediation,
+            has_two_holders: stored.marks.iter().any(|mark| mark.mark == HostMark::TwoHolders),
             // Nothing records decisions yet, and a stored lane is no decision.
             decision: None,
         };

@@ -141,7 +141,8 @@ fn sentence(entry: &Entry, names: &Names) -> String {
         }
         Entry::HostRekeyed { host, quarantined: false } => format!("new key for {}", host_name(host, names)),
         Entry::HostsRevoked(action) => format!("all keys of {}", host_action(action, names)),
-        Entry::HostsReleased(action) => host_action(action, names),
+        Entry::HostsReleased(action) | Entry::HostsReviewed(action) => host_action(action, names),
+        Entry::TwoHoldersFound { host, sign } => format!("{}: {}", host_name(host, names), sign.text()),
         Entry::HostsThrottled { hosts, budget } => {
             format!("{}: {} is spent", host_list(hosts, names), budget.setting())
         }

@@ -7,6 +7,7 @@ mod concurrency;
 mod crash;
 mod editions;
 mod enrollment;
+mod holders;
 mod host_actions;
 mod judge_queue;
 mod kit;
@@ -28,12 +29,13 @@ pub(crate) use concurrency::*;
 pub(crate) use crash::{acknowledged_is_there, report_forever};
 pub(crate) use editions::*;
 pub(crate) use enrollment::*;
+pub(crate) use holders::*;
 pub(crate) use host_actions::*;
 pub(crate) use judge_queue::*;
 pub(crate) use kit::{
-    assert_healthy, at, check_in, current, delivery, enrolled as enrolled_fleet, enrollment, host, host_revoke, judged,
-    judgement, key, large_delivery, ledger, new_token, packages, reports, revoked_entry, second_snapshot, settled,
-    settled_under, small_fleet, snapshot, token_create,
+    assert_healthy, at, check_in, current, delivery, enrolled as enrolled_fleet, enrollment, facts, host, host_revoke,
+    judged, judgement, key, large_delivery, ledger, new_token, packages, reports, revoked_entry, second_snapshot,
+    settled, settled_under, small_fleet, snapshot, token_create,
 };
 pub(crate) use lists::*;
 pub(crate) use retention::*;
@@ -75,6 +77,8 @@ macro_rules! suite {
             hosts_are_listed_and_counted_by_their_marks_and_tokens
             a_throttled_host_is_marked_and_recorded_once_a_day
             only_hosts_of_the_callers_sites_are_changed
+            two_agents_with_one_key_are_marked_until_a_review
+            a_report_of_another_machine_marks_the_host
             a_host_and_a_key_that_a_restore_has_lost_are_readmitted
             administrative_work_is_one_transaction_with_an_actor
             a_host_that_administration_requeues_is_judged_again

@@ -25,6 +25,8 @@ pub struct QueuedHost {
     pub last_seen: Option<Timestamp>,
     /// Its remediation records, one for each order that has judged it.
     pub remediations: BTreeMap<OrderId, Remediation>,
+    /// Whether two machines report with its key, and nobody has reviewed that.
+    pub has_two_holders: bool,
     /// The ticket with which it waits. A judgement with an older ticket changes nothing.
     pub ticket: u64,
 }

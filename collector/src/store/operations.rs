@@ -196,6 +196,8 @@ pub struct CheckIn {
     pub facts: Option<HostFacts>,
     /// The state, if it has changed.
     pub state: Option<HostState>,
+    /// The fingerprint of the machine; empty if it was not sent or is unknown.
+    pub fingerprint: Vec<u8>,
     /// The shortest patience of the active orders. The time since the last check-in is stored as a gap if it is longer;
     /// `None` stores no gap.
     pub patience: Option<Duration>,

@@ -1,10 +1,11 @@
 //! The metrics: one struct that is shared by listeners and background tasks, and its text for Prometheus.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
-use muster_proto::model::{Budget, ListenerUse};
+use muster_proto::model::{Budget, HostMark, ListenerUse};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -124,6 +125,11 @@ struct BudgetLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MarkLabel {
+    mark: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HistoryLabel {
     history: &'static str,
 }
@@ -186,6 +192,7 @@ pub struct Metrics {
     edition_text_bytes: Gauge,
     throttlings: Family<BudgetLabel, Counter>,
     throttled_hosts: Gauge,
+    marked_hosts: Family<MarkLabel, Gauge>,
     removed: Family<HistoryLabel, Counter>,
     removed_unreferenced: Family<RowsLabel, Counter>,
     limits: Family<SettingLabel, Gauge<f64, AtomicU64>>,
@@ -225,6 +232,7 @@ impl Metrics {
             edition_text_bytes: Gauge::default(),
             throttlings: Family::default(),
             throttled_hosts: Gauge::default(),
+            marked_hosts: Family::default(),
             removed: Family::default(),
             removed_unreferenced: Family::default(),
             limits: Family::default(),
@@ -289,6 +297,7 @@ impl Metrics {
             "Hosts that have spent a budget of this hour at this collector",
             self.throttled_hosts.clone(),
         );
+        registry.register("marked_hosts", "Hosts of the whole store by mark", self.marked_hosts.clone());
         registry.register("limit", "Numeric settings by key; durations in seconds", self.limits.clone());
     }
 
@@ -437,6 +446,15 @@ impl Metrics {
         self.throttled_hosts.set(i64::try_from(hosts).unwrap_or(i64::MAX));
     }
 
+    /// Sets how many hosts have each mark.
+    pub fn set_marked(&self, counts: &BTreeMap<HostMark, u64>) {
+        for mark in HostMark::ALL {
+            let hosts = counts.get(mark).copied().unwrap_or(0);
+            let gauge = self.marked_hosts.get_or_create(&MarkLabel { mark: mark.name() });
+            gauge.set(i64::try_from(hosts).unwrap_or(i64::MAX));
+        }
+    }
+
     /// Shows the numeric settings.
     pub fn set_limits(&self, settings: &[SettingValue]) {
         for SettingValue { setting, value } in settings {
@@ -487,6 +505,7 @@ mod tests {
         metrics.removed("snapshots", 7);
         metrics.removed_unreferenced("sections", 8);
         metrics.set_throttled(2);
+        metrics.set_marked(&BTreeMap::from([(HostMark::Revoked, 4)]));
         metrics.set_judge_queue(3, Duration::from_millis(1500));
         metrics.set_limits(&[SettingValue { setting: "agents.connections".to_owned(), value: 20_000.0 }]);
         let text = metrics.text().expect("written");
@@ -499,6 +518,8 @@ mod tests {
             "muster_connections{listener=\"operators\"} 1",
             "muster_throttlings_total{budget=\"host-bytes\"} 1",
             "muster_throttled_hosts 2",
+            "muster_marked_hosts{mark=\"revoked\"} 4",
+            "muster_marked_hosts{mark=\"two-holders\"} 0",
             "muster_history_removed_total{history=\"snapshots\"} 7",
             "muster_unreferenced_removed_total{rows=\"sections\"} 8",
             "muster_judge_queue_hosts 3",

@@ -10,8 +10,33 @@ closed_list! {
         Quarantined = 1, "quarantined";
         /// An operator revoked its keys. It cannot report.
         Revoked = 2, "revoked";
+        /// Two machines have reported with its key: a copied state folder, or a cloned machine. Its lane is at best `unknown`
+        /// until a person has reviewed it.
+        TwoHolders = 4, "two-holders";
         /// It has spent a budget within the last day: what exceeds it is refused until the next hour.
         Throttled = 10, "throttled";
+    }
+}
+
+closed_list! {
+    /// How two holders of one key show.
+    HoldersSign {
+        /// Runs of the agent came back, time and again, after another run had taken their place. One machine whose agent
+        /// restarts, or that is rolled back, does not do that.
+        Runs = 1, "runs";
+        /// The report has the fingerprint of another machine.
+        Machine = 2, "machine";
+    }
+}
+
+impl HoldersSign {
+    /// It in a sentence.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Runs => "two running agents report in turn with its key",
+            Self::Machine => "a machine with another machine id reports with its key",
+        }
     }
 }
 
@@ -22,6 +47,8 @@ pub enum HostActionKind {
     Revoke,
     /// Its quarantine and its revocation end.
     Release,
+    /// A person has found out why two machines reported with its key.
+    Review,
 }
 
 impl HostActionKind {
@@ -31,6 +58,7 @@ impl HostActionKind {
         match self {
             Self::Revoke => "revoke",
             Self::Release => "release",
+            Self::Review => "review",
         }
     }
 }

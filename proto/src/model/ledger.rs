@@ -36,6 +36,10 @@ closed_list! {
         HostReadmitted = 14, "host-readmitted";
         /// Hosts were released from quarantine or from a revocation.
         HostsReleased = 15, "hosts-released";
+        /// Two machines have reported with the key of a host.
+        TwoHoldersFound = 18, "two-holders-found";
+        /// Hosts of which two machines had the key were reviewed.
+        HostsReviewed = 19, "hosts-reviewed";
         /// Hosts have spent a budget.
         HostsThrottled = 20, "hosts-throttled";
         /// Hosts have spent no budget for a day.

@@ -3,6 +3,7 @@
 use muster_proto::model::{HostFacts, Kind, Observation, SourceName};
 
 use super::PLATFORM;
+use crate::os;
 use crate::sources::parse::os_release::OsRelease;
 use crate::sources::parse::{dpkg, elf};
 use crate::sources::record::Part;
@@ -111,6 +112,21 @@ pub(super) const PARTS: &[Part] = &[
         unread: |_| {},
     },
 ];
+
+/// What tells this machine from another one that has a copy of the agent's state folder.
+pub(super) const FINGERPRINT: Part = Part {
+    what: "the machine id",
+    read: |context| {
+        let fingerprint = fingerprint(&context.root);
+        Box::new(move |record| record.fingerprint = fingerprint)
+    },
+    unread: |_| {},
+};
+
+fn fingerprint(root: &Root) -> Option<[u8; 32]> {
+    let files = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+    files.iter().find_map(|path| os::machine_fingerprint(&root.read_text(path).ok()?))
+}
 
 fn hostname(root: &Root) -> String {
     let text = root.read_text("/etc/hostname").unwrap_or_default();

@@ -104,6 +104,11 @@ async fn check_ins_that_break_the_contract_are_refused_by_name() {
             MALFORMED,
             "CheckInRequest.snapshot_digest",
         ),
+        (
+            wire::CheckInRequest { fingerprint: Bytes::from_static(b"x"), ..good.clone() },
+            MALFORMED,
+            "CheckInRequest.fingerprint",
+        ),
         (wire::CheckInRequest { facts: Some(facts), ..good.clone() }, MALFORMED, "HostFacts.platform"),
         (wire::CheckInRequest { platform: "amiga".to_owned(), ..good.clone() }, MALFORMED, "CheckInRequest.platform"),
         (state(addresses(65, "192.0.2.1")), LIMIT, "ADDRESSES_PER_HOST"),

@@ -94,6 +94,7 @@ pub(crate) fn act(tx: &mut dyn AdminTx, asked: &HostsAsked) -> Step<Option<Porti
         tx.record(match asked.kind {
             HostActionKind::Revoke => Entry::HostsRevoked(action),
             HostActionKind::Release => Entry::HostsReleased(action),
+            HostActionKind::Review => Entry::HostsReviewed(action),
         });
     }
     Ok(Some(done))
@@ -109,6 +110,9 @@ fn change(tx: &mut dyn AdminTx, asked: &HostsAsked, host: &Found, reason: &Diges
     }
     for mark in &change.removed {
         tx.execute(REMOVE, &[i64::from(mark.code()).into(), host.no.into()])?;
+    }
+    if change.is_judged() {
+        tx.requeue(host.no);
     }
     Ok(!change.is_nothing())
 }

@@ -324,7 +324,7 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
             drop(accounts::rotate(tx, &whole(), "zed", &token, at(second), at(second)).expect("rotates"));
             accounts::revoke(tx, &whole(), "bob", at(second)).expect("asks").expect("revokes");
             assert!(admin::tokens::revoke(tx, &"a".parse().expect("an id"), &|_| true, at(second)).expect("revokes"));
-            for kind in [HostActionKind::Revoke, HostActionKind::Release] {
+            for kind in [HostActionKind::Revoke, HostActionKind::Release, HostActionKind::Review] {
                 let token = HostsMeant::EnrolledWith { token: token_id(), after: 0 };
                 for hosts in [HostsMeant::Named(vec![host(1)]), token] {
                     admin::hosts::act(tx, &hosts_asked(kind, hosts, at(second))).expect("acts").expect("a token");

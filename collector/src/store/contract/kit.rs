@@ -42,7 +42,7 @@ pub(crate) fn key(n: u8) -> KeyFingerprint {
     KeyFingerprint::from_bytes([n; 32])
 }
 
-pub(super) fn facts(hostname: &str) -> HostFacts {
+pub(crate) fn facts(hostname: &str) -> HostFacts {
     HostFacts {
         hostname: hostname.to_owned(),
         platform: Platform::Linux,
@@ -200,6 +200,7 @@ pub(crate) fn check_in(n: u8, seq: u64, seconds: u64, sections: &[Section]) -> C
         snapshot: canonical::snapshot_digest(&snapshot(sections)),
         facts: None,
         state: None,
+        fingerprint: Vec::new(),
         patience: None,
         allowance: Allowance::unlimited(),
     }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use muster_proto::limits;
-use muster_proto::model::{Digest, Platform, RunId, Timestamp};
+use muster_proto::model::{Digest, HoldersSign, Platform, RunId, Timestamp};
 
 use super::begin_after;
 use super::unchanged::{ends_gap, is_old};
@@ -109,6 +109,8 @@ impl<No> KnownSnapshot<No> {
 pub(in crate::store) struct Differs {
     pub(in crate::store) facts: bool,
     pub(in crate::store) state: bool,
+    /// Whether it comes from another machine than the one before.
+    pub(in crate::store) machine: bool,
     /// Whether it carries both.
     pub(in crate::store) is_whole: bool,
 }
@@ -116,6 +118,16 @@ pub(in crate::store) struct Differs {
 /// Whether a value was sent and is not the stored one.
 pub(in crate::store) fn differs<T: PartialEq>(stored: Option<&T>, sent: Option<&T>) -> bool {
     sent.is_some() && sent != stored
+}
+
+/// The fingerprint of a host's machine after a check-in with this one. An empty one is unknown.
+pub(in crate::store) const fn fingerprint_after<'f>(stored: &'f [u8], sent: &'f [u8]) -> &'f [u8] {
+    if sent.is_empty() { stored } else { sent }
+}
+
+/// Whether two fingerprints are of two machines.
+pub(in crate::store) fn is_other_machine(stored: &[u8], sent: &[u8]) -> bool {
+    !stored.is_empty() && fingerprint_after(stored, sent) != stored
 }
 
 /// What a report changes for its host.
@@ -130,6 +142,8 @@ pub(in crate::store) struct HostChange<No> {
     pub(in crate::store) is_queued: bool,
     /// The gap that this check-in ends.
     pub(in crate::store) gap: Option<Gap>,
+    /// How it shows that two machines have the key of the host.
+    pub(in crate::store) two_holders: Option<HoldersSign>,
 }
 
 /// A time without a check-in that is longer than the patience of an order.
@@ -175,7 +189,7 @@ pub(in crate::store) fn check_in<No: Copy + PartialEq>(
         return host.repeated(arrival, differs, named);
     }
     if host.seen.is_of_another_run(arrival) && !differs.is_whole {
-        return (CheckInAnswer::NewRun, None);
+        return (CheckInAnswer::NewRun, host.return_of(arrival));
     }
     let (answer, snapshot) = match named {
         None => (CheckInAnswer::SnapshotWanted, None),
@@ -191,7 +205,8 @@ pub(in crate::store) fn check_in<No: Copy + PartialEq>(
     }
     // A host that is queued already keeps its ticket when only its verdict is old: a judgement under way is still
     // right.
-    let is_queued = is_other || (is_old(host.judged_at, arrival.now) && !host.is_queued);
+    let two_holders = host.two_holders(arrival, differs);
+    let is_queued = is_other || two_holders.is_some() || (is_old(host.judged_at, arrival.now) && !host.is_queued);
     let change = HostChange {
         seen: host.seen.advanced(arrival),
         snapshot,
@@ -199,6 +214,7 @@ pub(in crate::store) fn check_in<No: Copy + PartialEq>(
         has_new_state: differs.state,
         is_queued,
         gap: host.gap(arrival),
+        two_holders,
     };
     (answer, Some(change))
 }
@@ -223,7 +239,7 @@ pub(in crate::store) fn deliver<No: Copy + PartialEq>(
         return if host.has_current(delivered.no) {
             (Delivered::StateWanted, host.seen.renewed(arrival).map(HostChange::only_seen))
         } else {
-            (Delivered::NewRun, None)
+            (Delivered::NewRun, host.return_of(arrival))
         };
     }
     let snapshot = host.made_current(delivered.no, arrival);
@@ -235,6 +251,7 @@ pub(in crate::store) fn deliver<No: Copy + PartialEq>(
         has_new_state: false,
         is_queued: snapshot.is_some(),
         gap: None,
+        two_holders: None,
     };
     (Delivered::Accepted, Some(change))
 }
@@ -258,7 +275,8 @@ impl<No> HostChange<No> {
     }
 
     const fn only_seen(seen: LastSeen) -> Self {
-        Self { seen, snapshot: None, has_new_facts: false, has_new_state: false, is_queued: false, gap: None }
+        let (has_new_facts, has_new_state, is_queued) = (false, false, false);
+        Self { seen, snapshot: None, has_new_facts, has_new_state, is_queued, gap: None, two_holders: None }
     }
 }
 
@@ -271,7 +289,7 @@ impl<No: Copy + PartialEq> HostBefore<No> {
         named: Option<KnownSnapshot<No>>,
     ) -> (CheckInAnswer, Option<HostChange<No>>) {
         if differs.facts || differs.state {
-            return (CheckInAnswer::NewRun, None);
+            return (CheckInAnswer::NewRun, self.return_of(arrival));
         }
         match named {
             Some(named) if self.has_current(named.no) => {
@@ -287,7 +305,25 @@ impl<No: Copy + PartialEq> HostBefore<No> {
             Some(named) if self.seen.is_last(arrival) && differs.is_whole && !named.missing.is_empty() => {
                 (CheckInAnswer::SectionsWanted(named.missing), None)
             }
-            _ => (CheckInAnswer::NewRun, None),
+            _ => (CheckInAnswer::NewRun, self.return_of(arrival)),
+        }
+    }
+
+    /// What is noted when a report is answered with a new run; nothing if its run is not one that comes back.
+    fn return_of(&self, arrival: Arrival) -> Option<HostChange<No>> {
+        let seen = self.seen.newest()?;
+        let noted = seen.noted_return(arrival.run);
+        (noted != seen).then_some(HostChange::only_seen(noted))
+    }
+
+    /// How a check-in shows that two machines have the key.
+    fn two_holders(&self, arrival: Arrival, differs: Differs) -> Option<HoldersSign> {
+        // Before the first check-in the fingerprint is that of the enrollment, which may read another root.
+        let seen = self.seen.newest()?;
+        if differs.machine {
+            Some(HoldersSign::Machine)
+        } else {
+            seen.shows_two_holders(arrival.run).then_some(HoldersSign::Runs)
         }
     }
 
@@ -346,7 +382,8 @@ impl LastSeenPair {
     /// The row, unless the memory covers it.
     fn newest(self) -> Option<LastSeen> {
         match (self.row, self.memory) {
-            (Some(row), Some(memory)) => Some(if memory.covers(row.run, row.seq) { memory } else { row }),
+            (Some(row), Some(memory)) if memory.covers(row.run, row.seq) => Some(memory.with_returns_of(&row)),
+            (Some(row), Some(memory)) => Some(row.with_returns_of(&memory)),
             (row, memory) => row.or(memory),
         }
     }

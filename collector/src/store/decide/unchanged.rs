@@ -42,7 +42,8 @@ pub(in crate::store) struct SentKeys {
 
 impl SentKeys {
     pub(in crate::store) fn of(check_in: &CheckIn) -> Self {
-        Self { facts: check_in.facts.as_ref().map(facts_key), state: check_in.state.as_ref().map(state_key) }
+        let facts = check_in.facts.as_ref().map(|facts| facts_key(facts, &check_in.fingerprint));
+        Self { facts, state: check_in.state.as_ref().map(state_key) }
     }
 
     /// Whether both were sent.
@@ -52,13 +53,15 @@ impl SentKeys {
 
     /// Whether the check-in that carries these changes nothing but when the host was last seen. A check-in after a gap
     /// needs the database, because the gap is stored. So does one that leaves something out and does not continue the
-    /// host's run: what it leaves out may not be what is stored.
+    /// host's run: what it leaves out may not be what is stored. So does a run that comes back, because the database counts
+    /// that.
     pub(in crate::store) fn change_nothing(self, check_in: &CheckIn, host: &Remembered) -> bool {
         let is_same = |sent: Option<Digest>, stored: Option<Digest>| sent.is_none() || sent == stored;
         let last_seen = host.seen.map(|seen| seen.last_seen);
         let continues = host.seen.is_some_and(|seen| seen.is_continued_by(check_in.run, check_in.seq));
         host.snapshot == Some(check_in.snapshot)
             && (continues || self.is_whole())
+            && !host.seen.is_some_and(|seen| seen.is_return(check_in.run))
             && !is_old(host.judged_at, check_in.now)
             && !last_seen.is_some_and(|last_seen| ends_gap(last_seen, check_in.now, check_in.patience))
             && is_same(self.facts, host.facts_key)
@@ -66,9 +69,9 @@ impl SentKeys {
     }
 }
 
-/// The digest of facts in their stored form.
-pub(in crate::store) fn facts_key(facts: &HostFacts) -> Digest {
-    Digest::of(&stored::facts_bytes(facts))
+/// The digest of facts in their stored form, and of the fingerprint that came with them.
+pub(in crate::store) fn facts_key(facts: &HostFacts, fingerprint: &[u8]) -> Digest {
+    Digest::of(&[stored::facts_bytes(facts).as_slice(), fingerprint].concat())
 }
 
 /// The digest of a state in its stored form.
@@ -81,6 +84,7 @@ mod tests {
     use muster_proto::model::{HostId, Platform, RunId};
 
     use super::*;
+    use crate::store::last_seen::RunReturns;
 
     const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
     const NOW: Timestamp = Timestamp::from_millis(1_726_000_000_000);
@@ -111,6 +115,7 @@ mod tests {
             snapshot: Digest::of(b"snapshot"),
             facts: Some(facts("web-1")),
             state: Some(state("boot-1")),
+            fingerprint: vec![1; 32],
             patience: Some(PATIENCE),
             allowance: crate::store::Allowance::unlimited(),
         }
@@ -118,7 +123,7 @@ mod tests {
 
     /// The process before that of the check-in.
     fn seen(last_seen: Timestamp) -> LastSeen {
-        LastSeen { last_seen, run: RunId::from_bytes([9; 16]), seq: 4, previous: None }
+        LastSeen { last_seen, run: RunId::from_bytes([9; 16]), seq: 4, previous: None, returns: RunReturns::default() }
     }
 
     fn remembered() -> Remembered {
@@ -126,7 +131,7 @@ mod tests {
             snapshot: Some(Digest::of(b"snapshot")),
             judged_at: Some(NOW.minus(Duration::from_secs(60))),
             seen: Some(seen(NOW.minus(Duration::from_secs(60)))),
-            facts_key: Some(facts_key(&facts("web-1"))),
+            facts_key: Some(facts_key(&facts("web-1"), &[1; 32])),
             state_key: Some(state_key(&state("boot-1"))),
         }
     }
@@ -149,6 +154,7 @@ mod tests {
             CheckIn { snapshot: Digest::of(b"another"), ..check_in() },
             CheckIn { facts: Some(facts("web-2")), ..check_in() },
             CheckIn { state: Some(state("boot-2")), ..check_in() },
+            CheckIn { fingerprint: vec![2; 32], ..check_in() },
         ];
         for other in others {
             assert!(!changes_nothing(&other, &remembered()), "{other:?}");
@@ -170,6 +176,20 @@ mod tests {
         assert!(changes_nothing(&without_state, &of_this_run(0)));
         assert!(!changes_nothing(&without_state, &of_this_run(1)), "a repetition");
         assert!(changes_nothing(&check_in(), &of_this_run(1)), "a repetition that leaves nothing out");
+    }
+
+    #[test]
+    fn a_run_that_comes_back_needs_the_database() {
+        let before = |run| Some((run, 3));
+        let replaced = |previous| Remembered { seen: Some(LastSeen { previous, ..seen(NOW) }), ..remembered() };
+        assert!(changes_nothing(&check_in(), &replaced(before(RunId::from_bytes([8; 16])))));
+        let again = CheckIn { seq: 4, ..check_in() };
+        assert!(!changes_nothing(&again, &replaced(before(check_in().run))));
+        let told = seen(NOW).noted_return(RunId::from_bytes([8; 16]));
+        assert!(changes_nothing(&check_in(), &Remembered { seen: Some(told), ..remembered() }), "of no known run");
+        let told = LastSeen { previous: before(RunId::from_bytes([8; 16])), ..seen(NOW) };
+        let told = told.noted_return(RunId::from_bytes([8; 16]));
+        assert!(!changes_nothing(&check_in(), &Remembered { seen: Some(told), ..remembered() }));
     }
 
     #[test]

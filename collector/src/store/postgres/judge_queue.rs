@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use muster_proto::model::{OrderId, Timestamp};
+use muster_proto::model::{HostMark, OrderId, Timestamp};
 
 use super::fault::Step;
 use super::memory::Memory;
 use super::row::facts_columns;
-use super::session::Session;
+use super::session::{Session, Values};
 use super::small_dictionaries::SmallDictionaries;
 use super::{host, row};
 use crate::judge::Remediation;
@@ -31,7 +31,8 @@ const CLAIM: &str = concat!(
          UPDATE judge_queue q SET claim_ticket = q.ticket, claimed_at = $4, claimed_by = $5 FROM picked p WHERE q.host = p.host
          RETURNING q.host, q.ticket, q.queued_at
      )
-     SELECT t.host, t.ticket, h.id, s.id, h.state, l.digest, n.snapshot_since, n.last_seen, ",
+     SELECT t.host, t.ticket, h.id, s.id, h.state, l.digest, n.snapshot_since, n.last_seen,
+            EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $7), ",
     facts_columns!(),
     " FROM taken t JOIN host h ON h.no = t.host JOIN site s ON s.no = h.site JOIN host_current n ON n.host = t.host
       LEFT JOIN snapshot l ON l.no = n.snapshot ORDER BY t.queued_at, t.host"
@@ -58,7 +59,9 @@ pub(super) async fn claim(
     living.push(me);
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let old = now.minus(CLAIM_LASTS).millis();
-    let rows = session.query(CLAIM, &[&most, &old, &living, &now.millis(), &me, &memory.rules().mine()]).await?;
+    let mark = i64::from(HostMark::TwoHolders.code());
+    let values: Values<'_> = &[&most, &old, &living, &now.millis(), &me, &memory.rules().mine(), &mark];
+    let rows = session.query(CLAIM, values).await?;
     let hosts: Vec<i32> = rows.iter().map(|found| found.try_get(0)).collect::<Result<_, _>>()?;
     let mut remediations =
         if hosts.is_empty() { HashMap::new() } else { remediations(session, dictionaries, &hosts).await? };
@@ -73,11 +76,12 @@ pub(super) async fn claim(
         claimed.push(QueuedHost {
             host: id,
             site: row::site(found, 3)?,
-            facts: row::facts(found, 8)?,
+            facts: row::facts(found, 9)?,
             state: row::state(found, 4)?,
             snapshot,
             last_seen: Some(host::last_seen(memory, id, row::instant(found, 7)?)),
             remediations: remediations.remove(&no).unwrap_or_default(),
+            has_two_holders: found.try_get(8)?,
             ticket: ticket.cast_unsigned(),
         });
     }

@@ -1,13 +1,39 @@
-//! Marks of hosts as readers see them. `store::admin` sets them.
+//! Marks of hosts: as readers see them, and the one that reports set. `store::admin` sets the others.
 
 use std::collections::HashMap;
 
-use muster_proto::model::{HostMark, MarkReport, TokenId};
+use muster_proto::model::{HoldersSign, HostId, HostMark, MarkReport, Timestamp, TokenId};
 use tokio_postgres::Row;
 
 use super::fault::{PostgresFault, Step};
-use super::row;
 use super::session::Session;
+use super::{ledger, row};
+use crate::ledger::actor::ActorId;
+use crate::store::decide::marks;
+
+/// Marks a host with whose key two machines report. Returns whether it was not marked before. The caller has locked the
+/// host, so no other report marks it.
+pub(super) async fn two_holders(
+    session: &Session,
+    (no, id): (i32, HostId),
+    sign: HoldersSign,
+    now: Timestamp,
+) -> Step<bool> {
+    let (code, host) = (i64::from(HostMark::TwoHolders.code()), i64::from(no));
+    // An insertion would wait for a review that takes the mark away and then waits for this host's place in the queue.
+    let find = "SELECT 1 FROM host_mark WHERE mark = $1 AND host = $2";
+    if session.query_first(find, &[&code, &host]).await?.is_some() {
+        return Ok(false);
+    }
+    let (hash, entry) = marks::two_holders(id, sign);
+    let hash = hash.as_bytes().as_slice();
+    let put = "INSERT INTO host_mark (mark, host, since, note) VALUES ($1, $2, $3, $4)";
+    session.execute(put, &[&code, &host, &now.millis(), &hash]).await?;
+    let note = "INSERT INTO note (hash, words) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING";
+    session.execute(note, &[&hash, &sign.text()]).await?;
+    ledger::write(session, now, &ActorId::Agent, &entry).await?;
+    Ok(true)
+}
 
 /// The marks of hosts, by their numbers.
 pub(super) async fn of_hosts(session: &Session, hosts: &[i32]) -> Step<HashMap<i32, Vec<HostMark>>> {

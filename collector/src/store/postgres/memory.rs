@@ -162,7 +162,7 @@ impl Memory {
         let seen = match (known.seen, now.seen) {
             // A check-in that was answered from here overtook the transaction.
             (Some(known), Some(now)) if known.covers(now.run, now.seq) => {
-                Some(LastSeen { last_seen: known.last_seen.max(now.last_seen), ..known })
+                Some(known.renewed(now.last_seen).with_returns_of(&now))
             }
             (known, now) => now.or(known),
         };

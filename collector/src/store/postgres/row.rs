@@ -5,7 +5,7 @@ use muster_proto::model::{Digest, HostFacts, HostId, HostState, Lane, Platform, 
 use tokio_postgres::Row;
 
 use super::fault::{PostgresFault, Step};
-use crate::store::last_seen::LastSeen;
+use crate::store::last_seen::{LastSeen, RunReturns};
 pub(super) use crate::store::versioned_json::{from_json, to_json};
 
 /// A code as the database stores it.
@@ -84,7 +84,7 @@ pub(super) fn unsigned(row: &Row, at: usize) -> Step<u64> {
     Ok(row.try_get::<_, i64>(at)?.cast_unsigned())
 }
 
-/// The five columns `last_seen, run, seq, previous_run, previous_seq`, from number `at` on; `None` before the first
+/// The six columns `last_seen, run, seq, previous_run, previous_seq, returns`, from number `at` on; `None` before the first
 /// check-in.
 pub(super) fn seen(row: &Row, at: usize) -> Step<Option<LastSeen>> {
     let run = |at: usize| -> Step<Option<RunId>> {
@@ -103,6 +103,7 @@ pub(super) fn seen(row: &Row, at: usize) -> Step<Option<LastSeen>> {
         run: current,
         seq: row.try_get::<_, i64>(at + 2)?.cast_unsigned(),
         previous,
+        returns: member("the returns of a run", |code| Some(RunReturns::from_code(code)), row, at + 5)?,
     }))
 }
 

@@ -79,7 +79,7 @@ fn create(context: &mut WriteContext<'_>, operation: &NewHost<'_>, site: i64, to
         "INSERT INTO site_hosts (site, hosts) VALUES (?1, 1) ON CONFLICT (site) DO UPDATE SET hosts = hosts + 1";
     sql.prepare_cached(count)?.execute([site])?;
     judge_queue::requeued(context, no, ticket, operation.now);
-    let (host, facts) = (operation.host, Some(memory::facts_key(facts)));
+    let (host, facts) = (operation.host, Some(memory::facts_key(facts, operation.fingerprint)));
     context.after_commit(move |memory| {
         memory.host_put(host, CachedHost { no, seen: None, snapshot: None, judged_at: None, facts, state: None })
     });

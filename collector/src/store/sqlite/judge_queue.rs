@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use muster_proto::model::{Digest, HostId, OrderId, Timestamp};
+use muster_proto::model::{Digest, HostId, HostMark, OrderId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::Step;
@@ -44,7 +44,8 @@ pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timesta
     // Claimed before the first read of the transaction, so the rows are at least as new as the tickets.
     let tickets = memory.queue().claim(most, now, CLAIM_LASTS);
     let find = format!(
-        "SELECT h.id, s.id, h.state, l.digest, h.snapshot_since, e.last_seen, h.ticket, {}
+        "SELECT h.id, s.id, h.state, l.digest, h.snapshot_since, e.last_seen, h.ticket,
+                EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = ?2), {}
          FROM host h JOIN site s ON s.no = h.site JOIN host_check_in e ON e.host = h.no LEFT JOIN snapshot l ON l.no = h.snapshot
          WHERE h.no = ?1",
         facts::COLUMNS
@@ -52,7 +53,7 @@ pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timesta
     let mut statement = sql.prepare_cached(&find)?;
     let mut claimed = Vec::with_capacity(tickets.len());
     for (no, ticket) in tickets {
-        let mut rows = statement.query([no])?;
+        let mut rows = statement.query((no, HostMark::TwoHolders.code()))?;
         let Some(found) = rows.next()? else { continue };
         let id: HostId = row::host_id(found, 0)?;
         let snapshot = match found.get::<_, Option<[u8; 32]>>(3)? {
@@ -62,11 +63,12 @@ pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timesta
         claimed.push(QueuedHost {
             host: id,
             site: row::site(found, 1)?,
-            facts: facts::facts(found, 7, memory.dictionaries())?,
+            facts: facts::facts(found, 8, memory.dictionaries())?,
             state: row::state(found, 2)?,
             snapshot,
             last_seen: Some(last_seen::newest(memory, id, row::instant(found, 5)?)),
             remediations: remediations(sql, no)?,
+            has_two_holders: found.get(7)?,
             ticket: ticket.cast_unsigned(),
         });
     }

@@ -20,7 +20,8 @@ pub(super) fn write(sql: &Connection, taken: &[(HostId, i64, LastSeen)]) -> Step
 pub(super) fn put(sql: &Connection, no: i64, seen: &LastSeen) -> Step<()> {
     let previous = seen.previous;
     sql.prepare_cached(
-        "UPDATE host_check_in SET last_seen = ?2, run = ?3, seq = ?4, previous_run = ?5, previous_seq = ?6 WHERE host = ?1",
+        "UPDATE host_check_in SET last_seen = ?2, run = ?3, seq = ?4, previous_run = ?5, previous_seq = ?6,
+             returns = ?7 WHERE host = ?1",
     )?
     .execute((
         no,
@@ -29,6 +30,7 @@ pub(super) fn put(sql: &Connection, no: i64, seen: &LastSeen) -> Step<()> {
         seen.seq.cast_signed(),
         previous.map(|(run, _)| *run.as_bytes()),
         previous.map_or(0, |(_, seq)| seq.cast_signed()),
+        seen.returns.code(),
     ))?;
     Ok(())
 }

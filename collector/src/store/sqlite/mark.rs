@@ -1,10 +1,26 @@
-//! Marks of hosts as readers see them. `store::admin` sets them.
+//! Marks of hosts: as readers see them, and the one that reports set. `store::admin` sets the others.
 
-use muster_proto::model::{HostMark, MarkReport};
+use muster_proto::model::{HoldersSign, HostId, HostMark, MarkReport, Timestamp};
 use rusqlite::Connection;
 
 use super::fault::Step;
-use super::row;
+use super::{ledger, row};
+use crate::ledger::actor::ActorId;
+use crate::store::decide::marks;
+
+/// Marks a host with whose key two machines report. Returns whether it was not marked before.
+pub(super) fn two_holders(sql: &Connection, host: (i64, HostId), sign: HoldersSign, now: Timestamp) -> Step<bool> {
+    let (hash, entry) = marks::two_holders(host.1, sign);
+    let put = "INSERT INTO host_mark (mark, host, since, note) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+    let values = (HostMark::TwoHolders.code(), host.0, now.millis(), hash.as_bytes());
+    if sql.prepare_cached(put)?.execute(values)? == 0 {
+        return Ok(false);
+    }
+    let note = "INSERT INTO note (hash, words) VALUES (?1, ?2) ON CONFLICT (hash) DO NOTHING";
+    sql.prepare_cached(note)?.execute((hash.as_bytes(), sign.text()))?;
+    ledger::write(sql, now, &ActorId::Agent, &entry)?;
+    Ok(true)
+}
 
 /// The marks of a host, by its number.
 pub(super) fn of_host(sql: &Connection, host: i64) -> Step<Vec<HostMark>> {

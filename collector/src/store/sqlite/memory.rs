@@ -162,7 +162,7 @@ impl Memory {
         let mut newest = 0;
         let mut statement = sql.prepare(
             "SELECT h.no, h.id, l.digest, h.judged_at, s.last_seen, s.run, s.seq, s.previous_run, s.previous_seq,
-                    h.ticket, h.queued_at
+                    s.returns, h.ticket, h.queued_at
              FROM host h JOIN host_check_in s ON s.host = h.no LEFT JOIN snapshot l ON l.no = h.snapshot",
         )?;
         let mut rows = statement.query([])?;
@@ -178,7 +178,7 @@ impl Memory {
                 facts: None,
                 state: None,
             };
-            if let (Some(ticket), Some(since)) = (found.get::<_, Option<i64>>(9)?, row::maybe_instant(found, 10)?) {
+            if let (Some(ticket), Some(since)) = (found.get::<_, Option<i64>>(10)?, row::maybe_instant(found, 11)?) {
                 newest = newest.max(ticket);
                 lock(&memory.queue).put(live.no, ticket, since);
             }
@@ -272,6 +272,16 @@ impl Memory {
         let Shard { hosts, dirty } = &mut *guard;
         if let Some(live) = hosts.get_mut(&host) {
             live.seen = live.seen.map(|seen| seen.renewed(now));
+            dirty.insert(host);
+        }
+    }
+
+    /// Notes that a run was told to draw a new id.
+    pub(super) fn note_return(&self, host: HostId, run: RunId) {
+        let mut guard = lock(self.shard(host));
+        let Shard { hosts, dirty } = &mut *guard;
+        if let Some(live) = hosts.get_mut(&host) {
+            live.seen = live.seen.map(|seen| seen.noted_return(run));
             dirty.insert(host);
         }
     }

@@ -1,16 +1,18 @@
 //! Check-ins and deliveries: loads the host and the snapshot that a report names, has it decided, and writes.
 
 use muster_proto::convert::stored;
-use muster_proto::model::{Digest, HostFacts, HostId, Platform, Timestamp};
+use muster_proto::model::{Digest, HostFacts, HostId, Platform, RunId, Timestamp};
 
 use super::fault::Step;
 use super::section::Packed;
 use super::snapshot;
 use super::writer::WriteContext;
-use super::{facts, gap, judge_queue, memory, row, section};
+use super::{facts, gap, judge_queue, mark, memory, row, section};
 use crate::store::contradiction::SectionRow;
+use crate::store::decide::marks;
 use crate::store::decide::report::{
-    self, Arrival, CurrentSnapshot, Differs, HostBefore, HostChange, SnapshotChange, differs,
+    self, Arrival, CurrentSnapshot, Differs, HostBefore, HostChange, SnapshotChange, differs, fingerprint_after,
+    is_other_machine,
 };
 use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery, HeldBack};
 
@@ -27,6 +29,7 @@ struct LoadedHost {
     no: i64,
     before: HostBefore<i64>,
     facts: Option<HostFacts>,
+    fingerprint: Vec<u8>,
     state: Option<Vec<u8>>,
 }
 
@@ -38,16 +41,28 @@ pub(super) fn check_in(context: &mut WriteContext<'_>, operation: &CheckIn) -> S
     }
     let named = snapshot::known(context.sql, &operation.snapshot)?;
     let state = operation.state.as_ref().map(stored::state_bytes);
+    let fingerprint = fingerprint_after(&host.fingerprint, &operation.fingerprint);
+    let has_facts = operation.facts.is_some();
     let is_other = Differs {
-        facts: differs(host.facts.as_ref(), operation.facts.as_ref()),
+        facts: differs(host.facts.as_ref(), operation.facts.as_ref()) || (has_facts && fingerprint != host.fingerprint),
+        machine: has_facts && is_other_machine(&host.fingerprint, &operation.fingerprint),
         state: differs(host.state.as_ref(), state.as_ref()),
-        is_whole: operation.facts.is_some() && operation.state.is_some(),
+        is_whole: has_facts && operation.state.is_some(),
     };
     let (answer, change) = report::check_in(&host.before, Arrival::from(operation), is_other, named);
     let Some(change) = change else { return Ok(answer) };
+    if answer == CheckInAnswer::NewRun {
+        return note_return(context, operation.host, Arrival::from(operation).run, &change).map(|()| answer);
+    }
     change.charge(&operation.allowance);
     if let Some(facts) = operation.facts.as_ref().filter(|_| change.has_new_facts) {
-        write_facts(context, host.no, facts)?;
+        write_facts(context, host.no, facts, fingerprint)?;
+    }
+    if let Some(sign) = change.two_holders
+        && mark::two_holders(context.sql, (host.no, operation.host), sign, operation.now)?
+    {
+        let id = operation.host;
+        context.after_commit(move |_| marks::log_two_holders(id, sign));
     }
     if let Some(state) = state.filter(|_| change.has_new_state) {
         context.sql.prepare_cached("UPDATE host SET state = ?2 WHERE no = ?1")?.execute((host.no, state))?;
@@ -64,7 +79,7 @@ pub(super) fn check_in(context: &mut WriteContext<'_>, operation: &CheckIn) -> S
     // With any other answer, the snapshot that it names is not the current one yet.
     let is_current = matches!(answer, CheckInAnswer::Current | CheckInAnswer::StateWanted);
     let snapshot = is_current.then_some(operation.snapshot);
-    let facts = operation.facts.as_ref().map(memory::facts_key);
+    let facts = operation.facts.as_ref().map(|facts| memory::facts_key(facts, &operation.fingerprint));
     let state = operation.state.as_ref().map(memory::state_key);
     context.after_commit(move |memory| {
         memory.note(id, arrival.run, arrival.seq, arrival.now, |live| {
@@ -95,6 +110,9 @@ pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapsho
     let (answer, change) = report::deliver(&host.before, arrival, delivered);
     let answer = report::without(*held_back, answer);
     let Some(change) = change else { return Ok(answer) };
+    if answer == Delivered::NewRun {
+        return note_return(context, operation.host, arrival.run, &change).map(|()| answer);
+    }
     write(context, host.no, &change, operation.now)?;
     context.note_seen(operation.host, change.seen);
     let (id, snapshot) = (operation.host, operation.digest);
@@ -102,6 +120,13 @@ pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapsho
         memory.note(id, arrival.run, arrival.seq, arrival.now, |live| live.snapshot = Some(snapshot));
     });
     Ok(answer)
+}
+
+/// Notes that a run was told to draw a new id. The flush writes it.
+fn note_return(context: &mut WriteContext<'_>, host: HostId, run: RunId, change: &HostChange<i64>) -> Step<()> {
+    context.note_seen(host, change.seen);
+    context.after_commit(move |memory| memory.note_return(host, run));
+    Ok(())
 }
 
 fn load(context: &WriteContext<'_>, id: HostId, is_compared: bool) -> Step<Option<LoadedHost>> {
@@ -113,7 +138,7 @@ fn load(context: &WriteContext<'_>, id: HostId, is_compared: bool) -> Step<Optio
     let mut statement = if is_compared {
         let find = format!(
             "SELECT snapshot, snapshot_since, snapshot_observed_at, judged_at, ticket IS NOT NULL, enrolled_at, platform,
-                 state, {}
+                 state, fingerprint, {}
              FROM host h WHERE no = ?1",
             facts::COLUMNS
         );
@@ -137,7 +162,8 @@ fn load(context: &WriteContext<'_>, id: HostId, is_compared: bool) -> Step<Optio
             enrolled_at: row::instant(found, 5)?,
             platform: row::member("a platform", Platform::from_code, found, 6)?,
         },
-        facts: if is_compared { Some(facts::facts(found, 8, context.memory.dictionaries())?) } else { None },
+        facts: if is_compared { Some(facts::facts(found, 9, context.memory.dictionaries())?) } else { None },
+        fingerprint: if is_compared { found.get(8)? } else { Vec::new() },
         state: if is_compared { found.get(7)? } else { None },
     }))
 }
@@ -175,13 +201,13 @@ fn write_snapshot(context: &mut WriteContext<'_>, host: i64, change: &SnapshotCh
     Ok(())
 }
 
-fn write_facts(context: &WriteContext<'_>, host: i64, facts: &HostFacts) -> Step<()> {
+fn write_facts(context: &WriteContext<'_>, host: i64, facts: &HostFacts, fingerprint: &[u8]) -> Step<()> {
     let phrases = context.memory.dictionaries();
     context
         .sql
         .prepare_cached(
             "UPDATE host SET hostname = ?2, platform = ?3, os_name = ?4, kernel = ?5, architecture = ?6,
-                 agent_version = ?7, offline_root = ?8 WHERE no = ?1",
+                 agent_version = ?7, offline_root = ?8, fingerprint = ?9 WHERE no = ?1",
         )?
         .execute((
             host,
@@ -192,6 +218,7 @@ fn write_facts(context: &WriteContext<'_>, host: i64, facts: &HostFacts) -> Step
             phrases.phrase(&facts.architecture),
             phrases.phrase(&facts.agent_version),
             facts.offline_root,
+            fingerprint,
         ))?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::fault::{Step, StoreFault};
 use crate::store::SiteScope;
-use crate::store::last_seen::LastSeen;
+use crate::store::last_seen::{LastSeen, RunReturns};
 pub(super) use crate::store::versioned_json::{from_json, to_json};
 
 /// A member of a closed list, from its code. `what` names the record if there is no such code.
@@ -71,6 +71,7 @@ pub(super) fn seen(row: &Row<'_>, at: usize) -> Step<Option<LastSeen>> {
         run: RunId::from_bytes(run),
         seq: row.get::<_, i64>(at + 2)?.cast_unsigned(),
         previous,
+        returns: RunReturns::from_code(row.get(at + 5)?),
     }))
 }
 

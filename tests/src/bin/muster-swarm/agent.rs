@@ -101,6 +101,7 @@ impl Agent {
             trust_version: self.versions.trust.load(Ordering::Relaxed),
             // The facts say it; without them the bench wants no list.
             platform: String::new(),
+            fingerprint: Bytes::new(),
         }
     }
 }

@@ -151,7 +151,7 @@ fn request(method: &str, site: &str, n: usize) -> Vec<u8> {
             wire::CreateEnrollmentTokenRequest { site: site.to_owned(), ..Default::default() }.encode_to_vec()
         }
         "RevokeEnrollmentToken" => wire::RevokeEnrollmentTokenRequest { id: format!("token-{site}") }.encode_to_vec(),
-        "RevokeHosts" | "ReleaseHosts" => {
+        "RevokeHosts" | "ReleaseHosts" | "ReviewHosts" => {
             let (hosts, enrolled_with) = (vec![host], String::new());
             wire::HostActionRequest { hosts, enrolled_with, reason: "a test".to_owned() }.encode_to_vec()
         }

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use muster_proto::model::{Platform, RunId, Timestamp};
 
 use super::*;
+use crate::store::last_seen::RunReturns;
 
 /// Steps after which a world is not continued.
 const DEPTH: usize = 8;
@@ -47,8 +48,8 @@ struct Agent {
     uploads: Option<Message>,
 }
 
-/// The last run with its number, and the run before it.
-type Seen = (u8, u64, Option<(u8, u64)>);
+/// The last run with its number, the run before it, and whether runs come back.
+type Seen = (u8, u64, Option<(u8, u64)>, RunReturns);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Collector {
@@ -56,6 +57,8 @@ struct Collector {
     current: Option<u8>,
     state: Option<u8>,
     seen: Option<Seen>,
+    /// Whether a report has shown two holders of the key.
+    shows_two: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -115,11 +118,12 @@ impl Collector {
     fn receive(&mut self, message: Message) -> Answer {
         let Message { content, seq, .. } = message;
         let at = Timestamp::from_millis(5);
-        let last = |(run_no, seq, previous): Seen| LastSeen {
+        let last = |(run_no, seq, previous, returns): Seen| LastSeen {
             last_seen: at,
             run: run(run_no),
             seq,
             previous: previous.map(|(no, seq)| (run(no), seq)),
+            returns,
         };
         let host = HostBefore {
             current: self.current.map(|snapshot| CurrentSnapshot { snapshot, since: at, observed_at: at }),
@@ -157,6 +161,7 @@ impl Collector {
         } else {
             let differs = Differs {
                 facts: false,
+                machine: false,
                 state: message.has_state && self.state != Some(content.state),
                 is_whole: message.has_facts && message.has_state,
             };
@@ -174,6 +179,7 @@ impl Collector {
             (answer, change)
         };
         if let Some(change) = change {
+            self.shows_two |= change.two_holders.is_some();
             if change.has_new_state {
                 self.state = Some(content.state);
             }
@@ -182,7 +188,7 @@ impl Collector {
             }
             let number = |run: RunId| run.as_bytes()[0];
             let previous = change.seen.previous.map(|(run, seq)| (number(run), seq));
-            self.seen = Some((number(change.seen.run), change.seen.seq, previous));
+            self.seen = Some((number(change.seen.run), change.seen.seq, previous, change.seen.returns));
         }
         if answer == Answer::Acknowledged {
             let has = (self.current, self.state);
@@ -196,7 +202,7 @@ impl World {
     fn new() -> Self {
         let content = Content { snapshot: 0, state: 0 };
         let agent = Agent { run: 1, seq: 0, content, acknowledged: None, uploads: None };
-        let collector = Collector { stored: [false; 2], current: None, state: None, seen: None };
+        let collector = Collector { stored: [false; 2], current: None, state: None, seen: None, shows_two: false };
         Self { agent, saved: None, collector, sent: [None; 2], runs: 1 }
     }
 
@@ -281,6 +287,8 @@ fn whatever_is_acknowledged_is_current_and_every_delivery_ends() {
         for world in last.iter().flat_map(|world| STEPS.iter().filter_map(|step| world.after(*step))) {
             if met.insert(world.clone()) {
                 assert!(world.clone().converges(), "{world:?}");
+                // Restarts and a bad network do not look like two machines; a machine that is rolled back again and again may.
+                assert!(!world.collector.shows_two || world.saved.is_some(), "{world:?}");
                 next.push(world);
             }
         }

@@ -1,10 +1,11 @@
 //! Single decisions on check-ins and deliveries; `model_tests` has all interleavings.
 
 use super::*;
+use crate::store::last_seen::RunReturns;
 
 const DAY: i64 = 24 * 3600 * 1000;
 /// Carries facts and state as they are stored.
-const SAME: Differs = Differs { facts: false, state: false, is_whole: true };
+const SAME: Differs = Differs { facts: false, state: false, machine: false, is_whole: true };
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -19,7 +20,7 @@ fn arrival(n: u8, seq: u64, now: i64) -> Arrival {
 }
 
 fn seen(n: u8, seq: u64) -> Option<LastSeen> {
-    Some(LastSeen { last_seen: at(10), run: run(n), seq, previous: None })
+    Some(LastSeen { last_seen: at(10), run: run(n), seq, previous: None, returns: RunReturns::default() })
 }
 
 fn current(snapshot: i64, since: i64) -> CurrentSnapshot<i64> {
@@ -124,7 +125,8 @@ fn a_repeated_check_in_only_renews_last_seen_whether_the_row_or_the_memory_has_i
     for before in [host(), from_memory] {
         for seq in [4, 5] {
             let (answer, change) = check_in(&before, arrival(1, seq, 20), SAME, complete(1));
-            let renewed = LastSeen { last_seen: at(20), run: run(1), seq: 5, previous: None };
+            let renewed =
+                LastSeen { last_seen: at(20), run: run(1), seq: 5, previous: None, returns: RunReturns::default() };
             assert_eq!((answer, change), (CheckInAnswer::Current, Some(HostChange::only_seen(renewed))));
         }
     }
@@ -189,11 +191,18 @@ fn a_delivery_with_the_number_of_its_check_in_is_not_late() {
 
 #[test]
 fn a_late_delivery_is_acknowledged_only_if_its_snapshot_is_current() {
-    let restarted = LastSeen { last_seen: at(10), run: run(2), seq: 1, previous: Some((run(1), 5)) };
+    let restarted = LastSeen {
+        last_seen: at(10),
+        run: run(2),
+        seq: 1,
+        previous: Some((run(1), 5)),
+        returns: RunReturns::default(),
+    };
     let restarted = HostBefore { seen: LastSeenPair { row: Some(restarted), memory: None }, ..host() };
     let in_memory = HostBefore { seen: LastSeenPair { row: seen(1, 3), memory: seen(1, 5) }, ..host() };
     for (before, late) in [(host(), 4), (restarted, 6), (in_memory, 4)] {
-        assert_eq!(deliver(&before, arrival(1, late, 20), complete(2)), (Delivered::NewRun, None));
+        let (answer, change) = deliver(&before, arrival(1, late, 20), complete(2));
+        assert_eq!((answer, change.is_some()), (Delivered::NewRun, late == 6), "only a run that was replaced is noted");
         let (answer, change) = deliver(&before, arrival(1, late, 20), complete(1));
         let change = change.expect("was seen");
         assert_eq!((answer, change.seen.last_seen, change.snapshot), (Delivered::StateWanted, at(20), None));
@@ -220,13 +229,71 @@ fn a_check_in_after_a_gap_says_how_long_the_gap_was() {
     assert_eq!(gap(host(), 30, 20), None, "the patience itself is no gap");
     let never_seen = HostBefore { seen: LastSeenPair::default(), ..host() };
     assert_eq!(gap(never_seen, 31, 20), Some(Gap { since: at(1), until }), "it counts from the enrollment");
-    let later = Some(LastSeen { last_seen: at(25), run: run(1), seq: 8, previous: None });
+    let later =
+        Some(LastSeen { last_seen: at(25), run: run(1), seq: 8, previous: None, returns: RunReturns::default() });
     let answered_from_memory = HostBefore { seen: LastSeenPair { row: seen(1, 5), memory: later }, ..host() };
     assert_eq!(gap(answered_from_memory, 31, 20), None);
     assert_eq!(gap(host(), 3, 0), None, "the clock was set back");
     let replayed = Arrival { patience: Some(Duration::ZERO), ..arrival(1, 5, 90) };
     let change = check_in(&host(), replayed, SAME, complete(1)).1.expect("was seen");
     assert_eq!(change.gap, Some(Gap { since, until: at(90) }), "it was silent all the same");
+}
+
+#[test]
+fn another_fingerprint_shows_another_machine_once_the_host_has_checked_in() {
+    let (one, two): (&[u8], &[u8]) = (&[1; 32], &[2; 32]);
+    assert!(is_other_machine(one, two));
+    assert!(!is_other_machine(one, one) && !is_other_machine(&[], two) && !is_other_machine(one, &[]));
+    assert_eq!((fingerprint_after(one, two), fingerprint_after(one, &[])), (two, one), "unknown changes nothing");
+    let other = Differs { facts: true, machine: true, ..SAME };
+    let decided = |host: &HostBefore<i64>| check_in(host, arrival(1, 6, 20), other, complete(1)).1.expect("changes");
+    let change = decided(&host());
+    assert_eq!((change.two_holders, change.is_queued), (Some(HoldersSign::Machine), true));
+    let enrolled = HostBefore { seen: LastSeenPair::default(), ..host() };
+    assert_eq!(decided(&enrolled).two_holders, None, "it may have enrolled with the fingerprint of another root");
+}
+
+/// A process of the agent: it says everything at first and after a refusal, later only what has changed.
+struct Process {
+    run: u8,
+    seq: u64,
+    is_whole: bool,
+}
+
+/// Check-ins of these processes in turn, until one shows two holders. Returns after how many.
+fn until_shown(processes: &mut [Process], changes: impl Fn(usize) -> bool) -> Option<usize> {
+    let (mut before, mut runs) = (host(), 100);
+    for turn in 0..20 {
+        let process = &mut processes[turn % 2];
+        loop {
+            process.seq += 1;
+            let differs = Differs { state: changes(turn), is_whole: process.is_whole, ..Differs::default() };
+            let (answer, change) = check_in(&before, arrival(process.run, process.seq, 20), differs, complete(1));
+            let shown = change.as_ref().is_some_and(|change| change.two_holders.is_some());
+            if let Some(change) = change {
+                before.seen.row = Some(change.seen);
+            }
+            if shown {
+                return Some(turn + 1);
+            }
+            if answer != CheckInAnswer::NewRun {
+                process.is_whole = false;
+                break;
+            }
+            runs += 1;
+            *process = Process { run: runs, seq: 0, is_whole: true };
+        }
+    }
+    None
+}
+
+#[test]
+fn two_processes_with_one_key_show_within_a_few_check_ins_of_each() {
+    let both = || [Process { run: 1, seq: 5, is_whole: false }, Process { run: 2, seq: 0, is_whole: true }];
+    assert_eq!(until_shown(&mut both(), |_| false), Some(5));
+    // A machine that was cloned with its memory: both have the same run and the same number.
+    let twins = || [Process { run: 1, seq: 5, is_whole: false }, Process { run: 1, seq: 5, is_whole: false }];
+    assert!(until_shown(&mut twins(), |turn| turn >= 2).is_some_and(|turns| turns < 12));
 }
 
 #[test]

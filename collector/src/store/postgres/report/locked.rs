@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 
 use muster_proto::convert::stored;
-use muster_proto::model::{Digest, HostFacts, Platform, Timestamp};
+use muster_proto::model::{Digest, HoldersSign, HostFacts, Platform, Timestamp};
 use tokio_postgres::Row;
 
 use super::{Batch, BatchContext, Delivery, Kind, SnapshotState};
 use crate::store::decide::report::{
     self, Arrival, CurrentSnapshot, Differs, Gap, HostBefore, HostChange, KnownSnapshot, LastSeenPair, SnapshotChange,
-    differs,
+    differs, fingerprint_after, is_other_machine,
 };
 use crate::store::decide::unchanged::{facts_key, state_key};
 use crate::store::last_seen::LastSeen;
@@ -42,6 +42,8 @@ pub(super) struct LockedHost {
     pub(super) ended: Vec<SnapshotChange<i64>>,
     /// Gaps that its check-ins ended.
     pub(super) gaps: Vec<Gap>,
+    /// How its check-ins show that two machines have its key, and when.
+    pub(super) two_holders: Option<(HoldersSign, Timestamp)>,
     /// Since when the host is queued by this batch.
     pub(super) queued_since: Option<Timestamp>,
     // What the memory learns after the commit.
@@ -58,10 +60,12 @@ pub(super) struct FactsRow {
     /// Name of the system, kernel, architecture, version of the agent.
     pub(super) phrases: [i32; 4],
     pub(super) offline_root: bool,
+    /// Of the machine; empty if unknown.
+    pub(super) fingerprint: Vec<u8>,
 }
 
 impl FactsRow {
-    fn of(facts: &HostFacts, phrases: &HashMap<String, i32>) -> Step<Self> {
+    fn of(facts: &HostFacts, fingerprint: &[u8], phrases: &HashMap<String, i32>) -> Step<Self> {
         let number =
             |text: &String| phrases.get(text).copied().ok_or_else(|| PostgresFault::other("a phrase has no number"));
         Ok(Self {
@@ -74,6 +78,7 @@ impl FactsRow {
                 number(&facts.agent_version)?,
             ],
             offline_root: facts.offline_root,
+            fingerprint: fingerprint.to_owned(),
         })
     }
 }
@@ -82,22 +87,22 @@ impl LockedHost {
     /// Reads a row of [`LOCK`](super::read::LOCK).
     pub(super) fn read(found: &Row) -> Step<Self> {
         let current =
-            match (found.try_get::<_, Option<i64>>(6)?, row::maybe_instant(found, 7)?, row::maybe_instant(found, 8)?) {
+            match (found.try_get::<_, Option<i64>>(7)?, row::maybe_instant(found, 8)?, row::maybe_instant(found, 9)?) {
                 (Some(snapshot), Some(since), Some(observed_at)) => {
                     Some(CurrentSnapshot { snapshot, since, observed_at })
                 }
                 _ => None,
             };
-        let (enrolled_at, platform) = enrolled(found, 12)?;
+        let (enrolled_at, platform) = enrolled(found, 13)?;
         Ok(Self {
             no: found.try_get(0)?,
             enrolled_at,
             platform,
             seen: row::seen(found, 1)?,
             current,
-            judged_at: row::maybe_instant(found, 9)?,
-            revision: found.try_get(10)?,
-            is_queued: found.try_get(11)?,
+            judged_at: row::maybe_instant(found, 10)?,
+            revision: found.try_get(11)?,
+            is_queued: found.try_get(12)?,
             facts: None,
             state: None,
             is_seen_anew: false,
@@ -106,6 +111,7 @@ impl LockedHost {
             has_new_state: false,
             ended: Vec::new(),
             gaps: Vec::new(),
+            two_holders: None,
             queued_since: None,
             digest: None,
             facts_key: None,
@@ -120,6 +126,7 @@ impl LockedHost {
             platform: found.try_get(2)?,
             phrases: [found.try_get(3)?, found.try_get(4)?, found.try_get(5)?, found.try_get(6)?],
             offline_root: found.try_get(7)?,
+            fingerprint: found.try_get(9)?,
         });
         self.state = found.try_get(8)?;
         Ok(())
@@ -141,6 +148,8 @@ impl LockedHost {
         self.seen = Some(change.seen);
         self.is_seen_anew = true;
         self.gaps.extend(change.gap);
+        // One of several in a batch is enough: it is marked once.
+        self.two_holders = self.two_holders.or(change.two_holders.map(|sign| (sign, now)));
         self.is_changed |= change.snapshot.is_some() || change.has_new_facts || change.has_new_state;
         if let Some(snapshot) = change.snapshot {
             self.current = Some(snapshot.now);
@@ -160,11 +169,16 @@ impl LockedHost {
         phrases: &HashMap<String, i32>,
         operation: &CheckIn,
     ) -> Step<CheckInAnswer> {
-        let facts = operation.facts.as_ref().map(|facts| FactsRow::of(facts, phrases)).transpose()?;
+        let stored = self.facts.as_ref().map_or(&[][..], |facts| &facts.fingerprint);
+        let is_other_machine = operation.facts.is_some() && is_other_machine(stored, &operation.fingerprint);
+        let fingerprint = fingerprint_after(stored, &operation.fingerprint);
+        let row = |facts| FactsRow::of(facts, fingerprint, phrases);
+        let facts = operation.facts.as_ref().map(row).transpose()?;
         let state = operation.state.as_ref().map(stored::state_bytes);
         let is_other = Differs {
             facts: differs(self.facts.as_ref(), facts.as_ref()),
             state: differs(self.state.as_ref(), state.as_ref()),
+            machine: is_other_machine,
             is_whole: operation.facts.is_some() && operation.state.is_some(),
         };
         let mut before = self.before(memory.seen(operation.host));
@@ -173,9 +187,11 @@ impl LockedHost {
         }
         let (answer, change) = report::check_in(&before, Arrival::from(operation), is_other, named);
         let Some(change) = change else { return Ok(answer) };
-        change.charge(&operation.allowance);
+        if answer != CheckInAnswer::NewRun {
+            change.charge(&operation.allowance);
+        }
         self.apply(&change, operation.now);
-        if answer == CheckInAnswer::Throttled {
+        if matches!(answer, CheckInAnswer::Throttled | CheckInAnswer::NewRun) {
             return Ok(answer);
         }
         if change.has_new_facts {
@@ -188,7 +204,8 @@ impl LockedHost {
             self.has_new_state = true;
         }
         // A report without facts or state keeps the key of an earlier one in the batch.
-        self.facts_key = operation.facts.as_ref().map(facts_key).or(self.facts_key);
+        let key = operation.facts.as_ref().map(|facts| facts_key(facts, &operation.fingerprint));
+        self.facts_key = key.or(self.facts_key);
         self.state_key = operation.state.as_ref().map(state_key).or(self.state_key);
         if matches!(answer, CheckInAnswer::Current | CheckInAnswer::StateWanted) {
             self.digest = Some(operation.snapshot);
@@ -208,7 +225,9 @@ impl LockedHost {
         let (answer, change) = report::deliver(&self.before(memory.seen(operation.host)), arrival, delivered);
         if let Some(change) = change {
             self.apply(&change, operation.now);
-            self.digest = Some(operation.digest);
+            if answer != Delivered::NewRun {
+                self.digest = Some(operation.digest);
+            }
         }
         report::without(operation.held_back, answer)
     }

@@ -23,14 +23,14 @@ const SECTIONS: &str = "SELECT no, digest, platform, source FROM section WHERE d
 
 /// Locks hosts in the order of their numbers, and reads what reports change.
 pub(super) const LOCK: &str = "
-    SELECT n.host, n.last_seen, n.run, n.seq, n.previous_run, n.previous_seq, n.snapshot, n.snapshot_since, n.snapshot_observed_at,
-           n.judged_at, n.revision, EXISTS (SELECT 1 FROM judge_queue d WHERE d.host = n.host),
+    SELECT n.host, n.last_seen, n.run, n.seq, n.previous_run, n.previous_seq, n.returns, n.snapshot, n.snapshot_since,
+           n.snapshot_observed_at, n.judged_at, n.revision, EXISTS (SELECT 1 FROM judge_queue d WHERE d.host = n.host),
            (SELECT ARRAY[h.enrolled_at, h.platform::int8] FROM host h WHERE h.no = n.host)
     FROM host_current n WHERE n.host = ANY ($1::int4[]) ORDER BY n.host FOR NO KEY UPDATE OF n";
 
 /// Facts and state of hosts that sent some.
 pub(super) const FACTS: &str = "
-    SELECT no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state
+    SELECT no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state, fingerprint
     FROM host WHERE no = ANY ($1::int4[])";
 
 /// Sections of a snapshot, each once, in its order.

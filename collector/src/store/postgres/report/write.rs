@@ -10,12 +10,13 @@ use tokio_postgres::Row;
 use super::locked::LockedHost;
 use super::{Batch, BatchContext, Kind};
 use crate::store::contradiction::SectionRow;
+use crate::store::decide::marks;
 use crate::store::decide::report::{Gap, SnapshotChange};
 use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::intern::Draft;
 use crate::store::postgres::memory::CachedHost;
-use crate::store::postgres::row;
 use crate::store::postgres::session::{Session, Values};
+use crate::store::postgres::{mark, row};
 use crate::store::snapshot_codec;
 
 /// Rows come in the order of their digests, so that two batches with the same sections do not wait crosswise.
@@ -39,11 +40,12 @@ pub(super) const COMPLETE: &str = "
 
 pub(super) const NOW: &str = "
     UPDATE host_current n SET last_seen = u.last_seen, run = u.run, seq = u.seq, previous_run = u.previous_run,
-        previous_seq = u.previous_seq, snapshot = u.snapshot, snapshot_since = u.snapshot_since, snapshot_observed_at = u.snapshot_observed_at,
+        previous_seq = u.previous_seq, returns = u.returns, snapshot = u.snapshot, snapshot_since = u.snapshot_since, snapshot_observed_at = u.snapshot_observed_at,
         revision = u.revision
     FROM unnest($1::int4[], $2::int8[], $3::bytea[], $4::int8[], $5::bytea[], $6::int8[], $7::int8[], $8::int8[],
-                $9::int8[], $10::int4[])
-        AS u (host, last_seen, run, seq, previous_run, previous_seq, snapshot, snapshot_since, snapshot_observed_at, revision)
+                $9::int8[], $10::int4[], $11::int2[])
+        AS u (host, last_seen, run, seq, previous_run, previous_seq, snapshot, snapshot_since, snapshot_observed_at, revision,
+              returns)
     WHERE n.host = u.host";
 
 pub(super) const HISTORY: &str = "
@@ -62,9 +64,10 @@ pub(super) const OLD_GAPS: &str = "
 pub(super) const FACTS: &str = "
     UPDATE host h SET hostname = u.hostname, platform = u.platform, os_name = u.os_name, kernel = u.kernel,
         architecture = u.architecture, agent_version = u.agent_version, offline_root = u.offline_root,
-        state = coalesce(u.state, h.state)
-    FROM unnest($1::int4[], $2::text[], $3::int2[], $4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::bool[], $9::bytea[])
-        AS u (no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state)
+        state = coalesce(u.state, h.state), fingerprint = u.fingerprint
+    FROM unnest($1::int4[], $2::text[], $3::int2[], $4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::bool[], $9::bytea[],
+                $10::bytea[])
+        AS u (no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state, fingerprint)
     WHERE h.no = u.no";
 
 pub(super) const STATES: &str = "
@@ -182,14 +185,15 @@ impl Batch<'_> {
         Ok((numbers, entries))
     }
 
-    /// Writes what was decided and commits, all in one round trip.
-    pub(super) async fn commit(&self, context: &BatchContext<'_>) -> Step<()> {
+    /// Writes what was decided and commits, all in one round trip if no host is to be marked.
+    pub(super) async fn commit(&mut self, context: &BatchContext<'_>) -> Step<()> {
         let (completed, entries) = self.completed()?;
         let session = context.session;
         let complete = async {
             if completed.is_empty() { Ok(0) } else { session.execute(COMPLETE, &[&completed, &entries]).await }
         };
         let hosts = || self.hosts.values();
+        let marks = hosts().any(|host| host.two_holders.is_some());
         // In the order of locks at the head of `writer`; `biased` sends the statements in this order.
         let outcomes = tokio::join!(
             biased;
@@ -202,7 +206,7 @@ impl Batch<'_> {
             // `put_facts` writes the state of hosts that have new facts too.
             put_states(session, hosts().filter(|host| host.has_new_state && !host.has_new_facts)),
             // The server turns COMMIT into a rollback if a statement before it has failed.
-            session.batch("COMMIT"),
+            async { if marks { Ok(()) } else { session.batch("COMMIT").await } },
         );
         // The first that failed is the reason; those behind it only say that the transaction is lost.
         outcomes.0?;
@@ -212,7 +216,26 @@ impl Batch<'_> {
         outcomes.4?;
         outcomes.5?;
         outcomes.6?;
-        outcomes.7
+        outcomes.7?;
+        if marks {
+            self.mark(session).await?;
+            session.batch("COMMIT").await?;
+        }
+        Ok(())
+    }
+
+    /// Marks hosts with whose keys two machines report. Marks and ledger are the last in the order of locks.
+    async fn mark(&mut self, session: &Session) -> Step<()> {
+        for (id, no) in &self.numbers {
+            let Some(host) = self.hosts.get_mut(no) else { continue };
+            if let Some((sign, now)) = host.two_holders
+                && !mark::two_holders(session, (*no, *id), sign, now).await?
+            {
+                // It has the mark already.
+                host.two_holders = None;
+            }
+        }
+        Ok(())
     }
 
     /// Updates the memory with what was committed.
@@ -228,6 +251,9 @@ impl Batch<'_> {
                 state: host.state_key,
             };
             context.memory.host_put(id, host.revision, live);
+            if let Some((sign, _)) = host.two_holders {
+                marks::log_two_holders(id, sign);
+            }
         }
         // Who finds a snapshot in the cache takes it as complete.
         let complete = self.snapshots.iter().filter(|(_, snapshot)| snapshot.is_complete());
@@ -262,7 +288,7 @@ async fn put_now(session: &Session, hosts: impl Iterator<Item = &LockedHost>) ->
     let (mut runs, mut previous_runs) = (Vec::<Vec<u8>>::new(), Vec::<Option<Vec<u8>>>::new());
     let (mut snapshots, mut since, mut observed) =
         (Vec::<Option<i64>>::new(), Vec::<Option<i64>>::new(), Vec::<Option<i64>>::new());
-    let mut revisions: Vec<i32> = Vec::new();
+    let (mut revisions, mut returns) = (Vec::<i32>::new(), Vec::<i16>::new());
     for host in hosts {
         let Some(seen) = host.seen else { continue };
         numbers.push(host.no);
@@ -275,6 +301,7 @@ async fn put_now(session: &Session, hosts: impl Iterator<Item = &LockedHost>) ->
         since.push(host.current.map(|current| current.since.millis()));
         observed.push(host.current.map(|current| current.observed_at.millis()));
         revisions.push(host.revision_now());
+        returns.push(row::code(seen.returns.code()));
     }
     if !numbers.is_empty() {
         let values: Values<'_> = &[
@@ -288,6 +315,7 @@ async fn put_now(session: &Session, hosts: impl Iterator<Item = &LockedHost>) ->
             &since,
             &observed,
             &revisions,
+            &returns,
         ];
         session.execute(NOW, values).await?;
     }
@@ -336,11 +364,13 @@ async fn put_facts(session: &Session, hosts: impl Iterator<Item = &LockedHost>) 
     let (mut hostnames, mut platforms, mut roots) = (Vec::<&str>::new(), Vec::<i16>::new(), Vec::<bool>::new());
     let mut phrases: [Vec<i32>; 4] = Default::default();
     let mut states: Vec<Option<&[u8]>> = Vec::new();
+    let mut fingerprints: Vec<&[u8]> = Vec::new();
     for (host, facts) in hosts.filter_map(|host| Some((host, host.facts.as_ref()?))) {
         numbers.push(host.no);
         hostnames.push(&facts.hostname);
         platforms.push(facts.platform);
         roots.push(facts.offline_root);
+        fingerprints.push(&facts.fingerprint);
         states.push(host.state.as_deref().filter(|_| host.has_new_state));
         for (column, value) in phrases.iter_mut().zip(facts.phrases) {
             column.push(value);
@@ -348,8 +378,18 @@ async fn put_facts(session: &Session, hosts: impl Iterator<Item = &LockedHost>) 
     }
     if !numbers.is_empty() {
         let [systems, kernels, architectures, agents] = &phrases;
-        let values: Values<'_> =
-            &[&numbers, &hostnames, &platforms, systems, kernels, architectures, agents, &roots, &states];
+        let values: Values<'_> = &[
+            &numbers,
+            &hostnames,
+            &platforms,
+            systems,
+            kernels,
+            architectures,
+            agents,
+            &roots,
+            &states,
+            &fingerprints,
+        ];
         session.execute(FACTS, values).await?;
     }
     Ok(())
