@@ -24,7 +24,7 @@ use crate::deadline::StuckWork;
 use crate::sources::parse::windows::wmi::Answers;
 use crate::sources::record::Record;
 use crate::sources::root::{Accesses, Root};
-use crate::sources::{self, Source, SourceReading};
+use crate::sources::{self, ScanContext, Source, SourceReading};
 use redact::Redactor;
 
 /// How to scan.
@@ -124,7 +124,8 @@ impl ScanMemory {
         if homes.is_some() {
             remembered.clone_from(&homes);
         }
-        remembered.clone().map_or_else(|| Redactor::without_accounts(platform), Redactor::new)
+        let known = remembered.clone();
+        known.map_or_else(|| Redactor::without_accounts(platform), |homes| Redactor::new(platform, homes))
     }
 }
 
@@ -150,14 +151,17 @@ fn log_unknown(unknown: &[String]) {
 }
 
 fn scan_with(all: Vec<Box<dyn Source>>, root: Root, options: &ScanOptions) -> ScanResult {
-    let platform = root.platform();
-    let context = run::context(root, options);
+    scan_machine(all, &run::context(root, options), options)
+}
+
+fn scan_machine(all: Vec<Box<dyn Source>>, context: &Arc<ScanContext>, options: &ScanOptions) -> ScanResult {
+    let platform = context.platform();
     let wanted = |source: &dyn Source| options.sources.is_empty() || options.sources.contains(&source.name());
     let chosen: Vec<Box<dyn Source>> = all.into_iter().filter(|source| wanted(source.as_ref())).collect();
-    let running = run::start_sources(chosen, &context, options);
-    let parts = sources::fact_parts(&context).iter().chain(sources::state_parts(&context));
-    let parts = run::start_parts(parts, &context, options);
-    let mut record = sources::record(&context);
+    let running = run::start_sources(chosen, context, options);
+    let parts = sources::fact_parts(context).iter().chain(sources::state_parts(context));
+    let parts = run::start_parts(parts, context, options);
+    let mut record = sources::record(context);
     let unknown = run::enter_parts(parts, &mut record);
     log_unknown(&unknown);
     let redactor = options.memory.redactor(platform, record.homes.take());
@@ -173,6 +177,8 @@ fn scan_with(all: Vec<Box<dyn Source>>, root: Root, options: &ScanOptions) -> Sc
         if run.source == SourceName::Host {
             reading.add_unknown(&unknown);
         }
+        // An id can be a path or have the identifier of a user in it.
+        reading.home_items.iter_mut().for_each(|item| item.place = redactor.text(&item.place));
         home_items.append(&mut reading.home_items);
         homes_complete &= !sources::home_sources(platform).contains(&run.source) || missed_nothing(reading.outcome);
         // Before the section is encoded, because a digest must not depend on user names either.
@@ -190,7 +196,7 @@ fn scan_with(all: Vec<Box<dyn Source>>, root: Root, options: &ScanOptions) -> Sc
     }
     sections.sort_by_key(|section| section.source);
     took.sort();
-    sources::finish(&mut record, &context, &units.0, units.1);
+    sources::finish(&mut record, context, &units.0, units.1);
     // Sources over their time limit still hold the context. Their next access fails, and their threads end.
     context.root.close();
     let Record { facts, mut state, fingerprint, .. } = record;

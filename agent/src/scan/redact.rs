@@ -1,6 +1,8 @@
 //! Removes user names from what is sent: a path below a home directory is written with `~`. The path is then also the same
 //! on two machines with different users.
 
+mod windows;
+
 use muster_proto::model::{Observation, Platform};
 
 use crate::sources;
@@ -12,25 +14,33 @@ pub(super) struct Redactor {
     homes: Vec<String>,
     /// Where nobody has a home directory, if there may be more of them.
     system_folders: Option<&'static [&'static str]>,
+    /// The same for a Windows machine, whose paths have other spellings.
+    windows: Option<windows::Homes>,
 }
 
 impl Redactor {
-    pub(super) fn new(mut homes: Vec<String>) -> Self {
-        homes.sort_by_key(|home| std::cmp::Reverse(home.len()));
-        homes.dedup();
-        Self { homes, system_folders: None }
+    pub(super) fn new(platform: Platform, homes: Vec<String>) -> Self {
+        Self::of(platform, homes, None)
     }
 
     /// For a machine whose home directories are unknown: only paths in folders of the system are kept.
     pub(super) fn without_accounts(platform: Platform) -> Self {
         let homes = sources::known_homes(platform).iter().map(|home| (*home).to_owned()).collect();
-        Self { system_folders: Some(sources::system_folders(platform)), ..Self::new(homes) }
+        Self::of(platform, homes, Some(sources::system_folders(platform)))
+    }
+
+    fn of(platform: Platform, mut homes: Vec<String>, system_folders: Option<&'static [&'static str]>) -> Self {
+        homes.sort_by_key(|home| std::cmp::Reverse(home.len()));
+        homes.dedup();
+        let windows = (platform == Platform::Windows).then(|| windows::Homes::new(&homes, system_folders));
+        Self { homes, system_folders, windows }
     }
 
     pub(super) fn redact(&self, observation: &mut Observation) {
         let Observation { kind: _, name, vendor: _, version: _, id, path, state: _, attributes } = observation;
         for text in [name, id, path].into_iter().chain(attributes.values_mut()) {
-            if text.contains('/') {
+            // Nearly all texts are short names, so they are tested before they are rewritten.
+            if text.contains('/') || (self.windows.is_some() && (text.contains('\\') || text.contains("-1-"))) {
                 *text = self.text(text);
             }
         }
@@ -38,6 +48,9 @@ impl Redactor {
 
     /// Replaces every home directory in a text.
     pub(super) fn text(&self, text: &str) -> String {
+        if let Some(windows) = &self.windows {
+            return windows.text(text);
+        }
         let mut clean = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(at) = rest.find('/') {
@@ -94,7 +107,7 @@ mod tests {
     #[test]
     fn only_home_directories_become_a_tilde() {
         let homes = ["/root", "/home/", "/srv/people/jane"].map(str::to_owned).to_vec();
-        let redactor = Redactor::new(homes);
+        let redactor = Redactor::new(Platform::Linux, homes);
         for (text, clean) in [
             ("/home/jane/.local/bin/agent", "~/.local/bin/agent"),
             ("/home/jane", "~"),

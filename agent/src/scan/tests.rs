@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::*;
 use crate::os::test_kit;
-use crate::sources::ScanContext;
+use crate::sources::registry::memory::MemoryRegistry;
 use crate::sources::root::Root;
+use crate::sources::watchlist::builtin;
 
 struct Fake(SourceName, fn() -> SourceReading);
 
@@ -234,7 +235,8 @@ fn a_section_over_the_limit_is_cut_and_the_outcome_is_partial() {
             |n: usize| muster_proto::model::Observation::new(muster_proto::model::Kind::Path, format!("/p/{n:06}"));
         SourceReading::complete((0..limits::OBSERVATIONS_PER_SECTION + 1).map(observation).collect())
     };
-    let (entry, section) = encode(Platform::Linux, SourceName::WatchPaths, many(), 1, &Redactor::new(Vec::new()));
+    let (entry, section) =
+        encode(Platform::Linux, SourceName::WatchPaths, many(), 1, &Redactor::new(Platform::Linux, Vec::new()));
     assert_eq!(entry.outcome, Outcome::Partial);
     let section = section.expect("a section");
     canonical::read_section(&section.canonical).expect("within the limits");
@@ -270,4 +272,59 @@ fn a_root_is_scanned_as_what_it_contains_and_nothing_unread_is_empty() {
         }
         assert_eq!(result.snapshot.entries().len(), sources.len());
     }
+}
+
+/// A Windows machine of one image: the files and the registry of one user with this name and identifier.
+fn windows_machine(user: &str, home: &str, sid: &str) -> (tempfile::TempDir, MemoryRegistry) {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    write(dir.path(), "Windows/System32/config/SYSTEM", "");
+    write(dir.path(), "Windows/System32/svchost.exe", "MZ");
+    write(dir.path(), &format!("{}/bin/tool.exe", &home[3..].replace('\\', "/")), "MZ");
+    let (key, version) = (format!(r"HKU\{sid}"), r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion");
+    let uninstall = r"Software\Microsoft\Windows\CurrentVersion\Uninstall";
+    let service = r"HKLM\SYSTEM\CurrentControlSet\Services";
+    let registry = MemoryRegistry::default()
+        .with_text(version, "SystemRoot", r"C:\Windows")
+        .with_text(version, "ProductName", "Windows 11 Pro")
+        .with_text(version, "CurrentBuild", "22631")
+        .with_key(&format!(r"HKLM\{uninstall}"))
+        .with_text(&format!(r"{key}\{uninstall}\Tool"), "DisplayName", "Tool")
+        .with_text(&format!(r"{key}\{uninstall}\Tool"), "InstallLocation", &format!(r"{home}\bin"))
+        .with_text(&format!(r"{key}\{uninstall}\Update-{sid}"), "DisplayName", "Updater")
+        .with_text(&format!(r"{service}\Tool"), "ImagePath", &format!(r#""{home}\bin\tool.exe" /service"#))
+        .with_number(&format!(r"{service}\Tool"), "Type", 16)
+        .with_number(&format!(r"{service}\Tool"), "Start", 2)
+        .with_user(sid, home);
+    assert!(home.ends_with(user));
+    (dir, registry)
+}
+
+#[test]
+fn two_windows_machines_of_one_image_share_every_digest() {
+    let people = [
+        ("jane", r"C:\Users\jane", "S-1-5-21-1004336348-1177238915-682003330-1001"),
+        ("ola", r"C:\Profile\Staff\ola", "S-1-12-1-1444444444-1111111111-2222222222-333333333"),
+    ];
+    let scans = people.map(|(user, home, sid)| {
+        let (dir, registry) = windows_machine(user, home, sid);
+        let options = ScanOptions { user_scope: UserScope::All, user_key: Some([7; 32]), ..ScanOptions::default() };
+        let root = Root::below(dir.path()).expect("a root");
+        let context =
+            ScanContext { registry: Ok(Arc::new(registry)), ..ScanContext::new(root, builtin(Platform::Windows)) };
+        let result = scan_machine(sources::all(Platform::Windows), &Arc::new(context), &options);
+        for section in &result.sections {
+            let text = String::from_utf8_lossy(&section.canonical).to_lowercase();
+            for private in [user, &sid.to_lowercase(), "profile"] {
+                assert!(!text.contains(private), "{private} in {}: {text}", section.source);
+            }
+        }
+        let sent = serde_json::to_string(&(&result.state, result.snapshot.entries())).expect("encodes");
+        assert!(!sent.contains(user) && !sent.contains(sid), "{sent}");
+        result
+    });
+    let [one, two] = scans;
+    assert!(one.section(SourceName::UninstallKeys).is_some() && one.section(SourceName::Services).is_some());
+    assert_eq!(one.digest(), two.digest(), "{:?}\n{:?}", one.snapshot, two.snapshot);
+    assert_eq!(one.sections, two.sections);
+    assert!(!one.state.user_items.is_empty());
 }

@@ -12,7 +12,11 @@ pub mod hives;
 pub(crate) mod memory;
 mod profiles;
 
+mod folders;
+
 use std::fmt;
+
+pub use folders::{folders, letter};
 
 pub use super::parse::registry_value::{Value, folded, is_same_name, kind, wide_text};
 

@@ -8,6 +8,7 @@ mod filter_drivers;
 mod host;
 mod machine;
 mod msi;
+mod people;
 mod processes;
 mod reader;
 mod registry_keys;
@@ -45,9 +46,14 @@ pub(super) const SYSTEM: System = System {
     finish,
     services: SourceName::Services,
     of_homes: &[SourceName::UninstallKeys, SourceName::Appx, SourceName::BrowserExtensions],
-    homes: &[],
-    system_folders: &[],
+    homes: PARENTS_OF_HOMES,
+    system_folders: SYSTEM_FOLDERS,
 };
+
+/// The folders in which every folder is a home, on any volume. Windows XP translates their name.
+const PARENTS_OF_HOMES: &[&str] = &[r"\Users\", r"\Documents and Settings\", r"\Dokumente und Einstellungen\"];
+
+const SYSTEM_FOLDERS: &[&str] = &["Windows", "Program Files", "Program Files (x86)", "ProgramData"];
 
 /// One line for each source.
 fn sources() -> Vec<Box<dyn Source>> {
@@ -91,7 +97,17 @@ const fn fact_parts(_running: bool) -> &'static [Part] {
 }
 
 const fn state_parts(running: bool) -> &'static [Part] {
-    if running { state::PARTS } else { &[] }
+    if running { RUNNING } else { &[people::HOMES] }
 }
+
+const RUNNING: &[Part] = &{
+    let mut parts = [people::HOMES; state::PARTS.len() + 1];
+    let mut at = 0;
+    while at < state::PARTS.len() {
+        parts[at + 1] = state::PARTS[at];
+        at += 1;
+    }
+    parts
+};
 
 fn finish(_record: &mut Record, _context: &ScanContext, _services: &[String], _outcome: Outcome) {}

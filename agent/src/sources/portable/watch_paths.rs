@@ -7,7 +7,7 @@ use muster_proto::model::{Kind, Observation, Platform, ReportedState, SourceName
 
 use super::tree::{Content, Contents, Examiner, Head};
 use crate::sources::parse::windows::path::folded;
-use crate::sources::parse::windows::variables::Folders;
+use crate::sources::registry::folders;
 use crate::sources::root::{BrokenLink, FileAt, FileKind};
 use crate::sources::watchlist::{has_wildcard, matches_on};
 use crate::sources::{ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
@@ -57,7 +57,8 @@ fn paths(context: &ScanContext) -> Vec<String> {
     if context.platform() != Platform::Windows {
         return listed.clone();
     }
-    let folders = Folders::usual(context.root.volume());
+    let registry = context.registry.as_ref().map(AsRef::as_ref).ok();
+    let folders = folders(registry, context.root.volume());
     // Several entries can mean one path: `%ProgramFiles%` stands for both folders of programs.
     let mut known = BTreeSet::new();
     let paths = listed.iter().flat_map(|entry| folders.expand(entry));

@@ -125,7 +125,9 @@ pub fn folded(name: &str) -> String {
     name.chars().map(capital).collect()
 }
 
-fn capital(c: char) -> char {
+/// The capital of a letter, as [`folded`] has it.
+#[must_use]
+pub fn capital(c: char) -> char {
     if c.is_ascii() {
         return c.to_ascii_uppercase();
     }
