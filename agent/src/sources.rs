@@ -93,12 +93,7 @@ pub fn os_release(root: &Root) -> Result<OsRelease, OsUnknown> {
 /// Why it cannot be read.
 pub fn registry_of(root: &Arc<Root>) -> Result<Arc<dyn Registry>, OsUnknown> {
     match root.platform() {
-        Platform::Windows => {
-            let registry = windows::registry_of(root)?;
-            // From here on paths with another letter are known to be elsewhere.
-            registry::letter(registry.as_ref()).into_iter().for_each(|letter| root.name_volume(letter));
-            Ok(registry)
-        }
+        Platform::Windows => windows::registry_of(root),
         Platform::Linux | Platform::Macos => Err(OsUnknown::failed("only Windows has a registry")),
     }
 }

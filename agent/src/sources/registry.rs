@@ -16,7 +16,7 @@ mod folders;
 
 use std::fmt;
 
-pub use folders::{folders, letter};
+pub use folders::folders;
 
 pub use super::parse::registry_value::{Value, folded, is_same_name, kind, wide_text};
 

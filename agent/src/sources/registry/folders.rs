@@ -38,15 +38,6 @@ pub fn folders(registry: Option<&dyn Registry>, letter: char) -> Folders {
     }
 }
 
-/// The letter of the volume on which Windows is; `None` if the registry does not say.
-#[must_use]
-pub fn letter(registry: &dyn Registry) -> Option<char> {
-    let root = registry.value(WINDOWS, "SystemRoot").ok()?.text()?;
-    let mut characters = root.trim().chars();
-    let letter = characters.next().filter(char::is_ascii_alphabetic)?;
-    (characters.next() == Some(':')).then(|| letter.to_ascii_uppercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,13 +50,10 @@ mod tests {
             .with_text(PROFILES, "ProgramData", r"%SystemDrive%\ProgramData")
             .with_text(PROGRAMS, "ProgramFilesDir", r"E:\Programme")
             .with_text(PROGRAMS, "ProgramW6432Dir", r"e:\programme");
-        let letter = letter(&registry).expect("a letter");
-        assert_eq!(letter, 'D');
-        let found = folders(Some(&registry), letter);
+        let found = folders(Some(&registry), 'D');
         assert_eq!(found.expand("%ProgramFiles%/X"), [r"E:\Programme\X"]);
         assert_eq!(found.expand("%ProgramData%/X"), [r"D:\ProgramData\X"]);
         assert_eq!(found.expand("%WinDir%/X"), [r"D:\WINNT\X"]);
         assert_eq!(folders(Some(&MemoryRegistry::default()), 'C'), Folders::usual('C'));
-        assert_eq!(super::letter(&MemoryRegistry::default()), None);
     }
 }
