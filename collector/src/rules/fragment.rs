@@ -142,7 +142,7 @@ pub(super) fn beginnings(pattern: &Pattern) -> Option<(Vec<Fragment>, bool)> {
 }
 
 /// The ways in which a text may begin that a regular expression matches; `None` if they are too many or any text.
-fn literals(source: &str) -> Option<Vec<Literal>> {
+pub(super) fn literals(source: &str) -> Option<Vec<Literal>> {
     let begins = Extractor::new().limit_total(BEGINNINGS).extract(&parse(source).ok()?);
     begins.literals().map(<[Literal]>::to_vec)
 }

@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 use muster_proto::model::{Digest, Kind, Platform, SourceName, Watchlist};
 
 use super::catalogue::Catalogue;
+use super::fragment::{SHORTEST, literals};
+use super::pattern::Pattern;
 use super::recogniser::Recogniser;
+use super::subject::Field;
 
 /// Versions within one day.
 const WITHIN_DAY: u64 = 1_000_000;
@@ -88,6 +91,9 @@ pub(crate) fn derive(catalogue: &Catalogue, platform: Platform) -> Watchlist {
             }
         }
     }
+    if platform == Platform::Windows {
+        lists.paths = without_covered(lists.paths);
+    }
     let Lists { paths, units, processes, registry_keys, certificate_subjects, extension_ids } = lists;
     let list = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>();
     let mut watchlist = Watchlist {
@@ -124,7 +130,13 @@ impl Lists {
         for kind in &one.kinds {
             let literal = one.watch.iter().cloned().chain(one.literals(*kind));
             match kind {
-                Kind::Path => self.paths.extend(literal.filter_map(|text| watched_path(&text, platform))),
+                Kind::Path => {
+                    self.paths.extend(literal.filter_map(|text| watched_path(&text, platform)));
+                    if platform == Platform::Windows {
+                        let tests = one.tests.iter().filter(|test| test.field == Field::Path);
+                        self.paths.extend(tests.flat_map(|test| &test.patterns).flat_map(watched_beginnings));
+                    }
+                }
                 Kind::Service => {
                     self.units.extend(literal.filter(|text| !text.contains('/')).map(|text| unit(&text, platform)));
                 }
@@ -199,11 +211,72 @@ fn watched_path(pattern: &str, platform: Platform) -> Option<String> {
         return None;
     }
     let (parent, last) = place.rsplit_once(['/', '\\'])?;
-    // A star in a folder would make agents walk whole trees. Alone it is allowed in a vendor's folder of /opt.
-    let is_vendor_folder = parent.strip_prefix("/opt/").is_some_and(|vendor| !vendor.contains('/'));
+    // A star in a folder would make agents walk whole trees. Alone it is allowed in a vendor's folder.
+    let vendors = if is_unix { ["/opt/"].as_slice() } else { &["%ProgramFiles%/", "%ProgramData%/"] };
+    let is_vendor_folder =
+        vendors.iter().filter_map(|of| parent.strip_prefix(of)).any(|vendor| !vendor.contains(['/', '\\']));
     let names_something = !last.trim_matches('*').is_empty() || is_vendor_folder;
     let bounded = !parent.contains('*') && names_something && !parent.is_empty();
     bounded.then(|| place.to_owned())
+}
+
+/// Leaves out what another entry with a star at its end covers. Windows does not tell upper case from lower case.
+fn without_covered(paths: BTreeSet<String>) -> BTreeSet<String> {
+    let folded = |path: &str| path.to_lowercase().replace('\\', "/");
+    let open: Vec<String> =
+        paths.iter().filter_map(|path| path.strip_suffix('*')).filter(|path| !path.contains('*')).map(folded).collect();
+    let is_covered = |path: &String| {
+        let path = folded(path);
+        let by = |open: &String| path.strip_prefix(open).is_some_and(|rest| rest != "*" && !rest.contains('/'));
+        open.iter().any(by)
+    };
+    paths.into_iter().filter(|path| !is_covered(path)).collect()
+}
+
+/// The most paths for one regular expression. With more it names nothing that agents could check.
+const MOST_BEGINNINGS: usize = 64;
+/// Folders in which many vendors have files. A pattern that names no more than one of these names no product.
+const SHARED_FOLDERS: &[&str] = &[
+    "%programfiles%",
+    "%programfiles%/common files",
+    "%programfiles%/common files/av",
+    "%programfiles%/windowsapps",
+    "%programdata%",
+    "%programdata%/applications",
+    "%programdata%/microsoft",
+    "%systemroot%",
+    "%systemroot%/system32",
+    "%systemroot%/system32/drivers",
+    "%systemroot%/syswow64",
+    "%systemroot%/temp",
+];
+
+/// The paths that agents check for a regular expression: what its matches begin with, up to the first name that it leaves
+/// open.
+///
+/// ```text
+///  %programfiles%/kaspersky ?lab/kes[^/]*/.*\.exe  ─►  %programfiles%/kaspersky lab/kes*, %programfiles%/kasperskylab/kes*
+/// ```
+fn watched_beginnings(pattern: &Pattern) -> Vec<String> {
+    let Pattern::Regex(source) = pattern else { return Vec::new() };
+    let Some(begins) = literals(source).filter(|begins| begins.len() <= MOST_BEGINNINGS) else { return Vec::new() };
+    let watched = begins.iter().filter_map(|literal| {
+        let text = std::str::from_utf8(literal.as_bytes()).ok()?;
+        let (parent, last) = text.rsplit_once('/')?;
+        let place = match (last.is_empty(), literal.is_exact()) {
+            (true, _) => parent.to_owned(),
+            (false, true) => text.to_owned(),
+            (false, false) => format!("{text}*"),
+        };
+        // No name on Windows ends with a blank.
+        let place = place.trim_end().to_owned();
+        // A folder that is left open in the middle of its name may be anybody's: `%programfiles%/k*`.
+        let names_something = !SHARED_FOLDERS.contains(&place.as_str())
+            && (literal.is_exact() || last.is_empty() || last.len() >= SHORTEST);
+        let is_known = ["%programfiles%/", "%programdata%/", "%systemroot%/"].iter().any(|of| place.starts_with(of));
+        (names_something && is_known).then(|| watched_path(&place, Platform::Windows)).flatten()
+    });
+    watched.collect()
 }
 
 #[cfg(test)]
@@ -266,6 +339,47 @@ mod tests {
         let rules = crate::rules::load(None).expect("the defaults load");
         for platform in Platform::ALL {
             std::fs::write(place(*platform), rendered(*platform, &rules.watchlist_of(*platform))).expect("written");
+        }
+    }
+
+    #[test]
+    fn a_regular_expression_names_the_folders_that_its_matches_begin_with() {
+        let of = |source: &str| watched_beginnings(&Pattern::Regex(source.to_owned()));
+        assert_eq!(
+            of(r"%programfiles%/kaspersky ?lab/(kaspersky endpoint security|kes)[^/]*/.*\.(exe|dll)"),
+            [
+                "%programfiles%/kaspersky lab/kaspersky endpoint security*",
+                "%programfiles%/kaspersky lab/kes*",
+                "%programfiles%/kasperskylab/kaspersky endpoint security*",
+                "%programfiles%/kasperskylab/kes*",
+            ]
+        );
+        assert_eq!(of("%programdata%/kaspersky(/.*)?"), ["%programdata%/kaspersky", "%programdata%/kaspersky"]);
+        assert_eq!(of(r"%systemroot%/system32/drivers/(klif|klelam)\.sys").len(), 2);
+        for open in [".*/kes", "%programfiles%/.*", r"%programfiles%/common files/.*\.exe", "%systemroot%/system32/k.*"]
+        {
+            assert_eq!(of(open), [""; 0], "{open}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_a_star_covers_is_left_out() {
+        let paths = ["%P%/Lab", "%P%/Lab/*", "%p%/lab/kes*", "%p%/lab/x/y", "%p%/other*"].map(str::to_owned);
+        let left: Vec<String> = without_covered(paths.into()).into_iter().collect();
+        assert_eq!(left, ["%P%/Lab", "%P%/Lab/*", "%p%/lab/x/y", "%p%/other*"]);
+    }
+
+    #[test]
+    fn every_folder_of_kaspersky_on_windows_is_watched() {
+        let list = crate::rules::load(None).expect("the defaults load").watchlist_of(Platform::Windows);
+        for path in [
+            "%ProgramFiles%/Kaspersky Lab/*",
+            "%ProgramData%/Kaspersky Lab/*",
+            "%programfiles%/kaspersky lab",
+            "%programfiles%/common files/av/kaspersky*",
+            "%systemroot%/system32/drivers/klif.sys",
+        ] {
+            assert!(list.paths.iter().any(|one| one == path), "{path}");
         }
     }
 

@@ -46,6 +46,9 @@ const FORBIDDEN_ON_WINDOWS: &[&[&str]] = &[
     &["WINNT", "PROFILES"],
     &["WINNT", "SYSTEM32", "CONFIG"],
 ];
+/// Folders of programs and their data in which many vendors have files.
+const SHARED_ON_WINDOWS: &[&str] =
+    &["COMMON FILES", "MICROSOFT", "PACKAGES", "APPLICATIONS", "WINDOWSAPPS", "START MENU"];
 /// The hives whose keys may be checked.
 const HIVES: &[&str] = &[r"HKLM\SOFTWARE\", r"HKLM\SYSTEM\", r"HKCU\SOFTWARE\"];
 /// Keys in them that belong to no product.
@@ -125,7 +128,10 @@ fn windows_path(entry: &str) -> Result<(), &'static str> {
     let below = rest.get(1..).unwrap_or_default();
     let components: Vec<&str> = below.split(['/', '\\']).collect();
     let (last, parents) = bounded(&components)?;
-    if is_everything(last) || (first.is_empty() && parents.is_empty() && last.contains('*')) {
+    // A folder of one vendor: the names in it are those of the vendor's programs.
+    let is_vendor_folder = matches!((first, parents), (["PROGRAM FILES" | "PROGRAMDATA"], [_]))
+        && parents.iter().all(|parent| !SHARED_ON_WINDOWS.contains(&folded(parent).as_str()));
+    if (is_everything(last) && !is_vendor_folder) || (first.is_empty() && parents.is_empty() && last.contains('*')) {
         return Err(WHOLE);
     }
     let plain = rest.replace('*', "x");
@@ -169,6 +175,8 @@ mod tests {
     fn windows_paths_begin_with_a_known_variable_or_the_volume_of_windows() {
         for entry in [
             "%ProgramFiles%/Kaspersky Lab",
+            "%programfiles%/kaspersky lab/*",
+            "%ProgramData%\\Kaspersky Lab\\*",
             "%ProgramFiles(x86)%\\Kaspersky Lab\\avp*",
             "%ProgramData%/Kaspersky Lab",
             "%SystemRoot%/System32/drivers/klif.sys",
@@ -187,6 +195,8 @@ mod tests {
             "%TEMP%/x",
             "%ProgramFiles%",
             "%ProgramFiles%/*",
+            "%ProgramFiles%/Common Files/*",
+            "%ProgramFiles%/Kaspersky Lab/KES/*",
             "%ProgramFiles%/*/x",
             "%ProgramFiles%/../Users/jane",
             "%ProgramFiles%/x/%USERNAME%",
