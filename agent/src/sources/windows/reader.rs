@@ -5,6 +5,7 @@ use std::io;
 use muster_proto::model::Observation;
 
 use crate::sources::parse::windows::image_path::{FilePlace, ImagePath};
+use crate::sources::parse::windows::path::{self, PathError};
 use crate::sources::parse::windows::text::strip_prefix;
 use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::registry::{Listing, Registry, RegistryError, User, Value, is_same_name};
@@ -136,17 +137,22 @@ impl<'m> Reader<'m> {
     pub(super) fn find(&mut self, image: &ImagePath) -> Found {
         let mut is_unknown = image.tries.is_empty();
         for place in &image.tries {
-            let (path, is_here) = match place {
-                FilePlace::Local(path) => (path.clone(), true),
+            let (file, is_here) = match place {
+                FilePlace::Local(file) => (file.clone(), true),
                 // It may be the scanned volume.
-                FilePlace::UnknownVolume(path) => (format!("{}{path}", &self.windows[..2]), false),
+                FilePlace::UnknownVolume(file) => (format!("{}{file}", &self.windows[..2]), false),
                 FilePlace::Remote(_) | FilePlace::Variable(_) => {
                     is_unknown = true;
                     continue;
                 }
             };
-            match self.kind_at(&path) {
-                Some(Some(FileKind::File)) => return Found::There(path),
+            if path::parse(&file) == Err(PathError::Stream) {
+                // Arguments such as `\Processid:{…}` look like one. A program that is one stays unknown.
+                is_unknown |= image.tries.len() == 1;
+                continue;
+            }
+            match self.kind_at(&file) {
+                Some(Some(FileKind::File)) => return Found::There(file),
                 Some(Some(FileKind::Directory)) => {}
                 Some(None) if is_here => {}
                 // A link that leads nowhere, or to another volume.

@@ -38,7 +38,12 @@ pub(super) fn trust_store(mut reader: Reader<'_>) -> SourceReading {
     let users = reader.users();
     let of_users = users.iter().flat_map(|user| OF_USER.iter().map(|below| (format!("{}\\{below}", user.key), "user")));
     for (key, scope) in machine.chain(of_users) {
-        let Some(thumbprints) = reader.keys(&key) else { continue };
+        let Some(thumbprints) = reader.keys(&key) else {
+            if key == MACHINE[0] {
+                reader.builder.problem(format!("{key} is missing, but every Windows has it"));
+            }
+            continue;
+        };
         reader.builder.places_found += 1;
         for thumbprint in thumbprints {
             let Some(values) = reader.values(&format!("{key}\\{thumbprint}")) else { continue };

@@ -40,7 +40,7 @@ const SOURCES: &[(&str, Read, &str, Outcome)] = {
             r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Schedule\TaskCache\Tree",
             NotApplicable,
         ),
-        ("trust-store", trust_store, r"HKLM\SOFTWARE\Microsoft\SystemCertificates\ROOT\Certificates", NotApplicable),
+        ("trust-store", trust_store, r"HKLM\SOFTWARE\Microsoft\SystemCertificates\ROOT\Certificates", Failed),
     ]
 };
 

@@ -121,3 +121,22 @@ fn a_broken_entry_makes_the_table_partial_and_keeps_the_others() {
     assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 1));
     assert!(reading.reason.contains("Damaged"), "{}", reading.reason);
 }
+
+#[test]
+fn arguments_that_look_like_a_stream_are_no_file() {
+    let machine = Machine::new().with(|registry| {
+        let image = r"%SystemRoot%\system32\dllhost.exe /Processid:{02D4B3F1-FD88-11D1-960D-00805FC79235}";
+        let registry = entry(registry, "Com", 16, image);
+        entry(registry, "Hidden", 16, r"C:\ProgramData\log.txt:avp.exe")
+    });
+    let reading = machine.read(services);
+    assert_eq!(reading.outcome, Outcome::Found, "{}", reading.reason);
+    assert_eq!(
+        rows(&reading),
+        [
+            r"Com path=C:\Windows\system32\dllhost.exe state=binary-missing",
+            // Streams are not read, so it may be there.
+            r"Hidden path=C:\ProgramData\log.txt:avp.exe",
+        ]
+    );
+}
