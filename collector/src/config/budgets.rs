@@ -21,6 +21,8 @@ pub struct Budgets {
     pub host_uploads_per_hour: u64,
     /// `budgets.host_changes_per_hour`: check-ins of one host that change its facts, state or snapshot.
     pub host_changes_per_hour: u64,
+    /// `budgets.host_renewals_per_hour`: attempts of one host to renew its certificate.
+    pub host_renewals_per_hour: u64,
     /// `budgets.store_bytes_per_hour`: bytes of all hosts.
     pub store_bytes_per_hour: u64,
     /// `budgets.store_editions_per_hour`: new editions of all hosts.
@@ -39,6 +41,8 @@ impl Default for Budgets {
             // 280 scans, and attempts that broke off.
             host_uploads_per_hour: 1_000,
             host_changes_per_hour: 1_000,
+            // A host renews once in the lifetime of a certificate; the rest is for attempts whose answers were lost.
+            host_renewals_per_hour: 30,
             // The first hour of 100,000 hosts with 3,000 packages each and no section in common is 33 GB.
             store_bytes_per_hour: 64 * 1024 * 1024 * 1024,
             // The first hour of 100,000 hosts that share nothing but common software is about a million.
@@ -59,6 +63,7 @@ impl Budgets {
             ("budgets.host_editions_per_hour", self.host_editions_per_hour, editions),
             ("budgets.host_uploads_per_hour", self.host_uploads_per_hour, 1),
             ("budgets.host_changes_per_hour", self.host_changes_per_hour, 1),
+            ("budgets.host_renewals_per_hour", self.host_renewals_per_hour, 1),
             ("budgets.store_bytes_per_hour", self.store_bytes_per_hour, bytes),
             ("budgets.store_editions_per_hour", self.store_editions_per_hour, editions),
         ] {

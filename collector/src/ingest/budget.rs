@@ -5,7 +5,7 @@
 //! that goes to all of them has as many budgets.
 //!
 //! A host that exceeds a budget of uploads can upload again in the next hour; until then its check-ins are taken. A host that
-//! exceeds the budget of changes can change nothing more in this hour; a check-in renews when it was last seen. What was taken
+//! exceeds the budget of renewals keeps its certificate until then. One that exceeds the budget of changes can change nothing more in this hour; a check-in renews when it was last seen. What was taken
 //! before is kept, so a snapshot that does not fit one hour is complete after several.
 
 use std::collections::HashMap;
@@ -56,9 +56,19 @@ struct OfHost {
     editions: u64,
     uploads: u64,
     changes: u64,
+    renewals: u64,
     /// The budget of uploads that is spent.
     over: Option<Budget>,
     is_over_changes: bool,
+    is_over_renewals: bool,
+}
+
+impl OfHost {
+    /// A budget that is spent.
+    fn spent(&self) -> Option<Budget> {
+        let changes = self.is_over_changes.then_some(Budget::HostChanges);
+        self.over.or(changes).or(self.is_over_renewals.then_some(Budget::HostRenewals))
+    }
 }
 
 /// See the head of the file.
@@ -80,10 +90,10 @@ impl Budgets {
     pub fn throttled(&self, now: Timestamp) -> Vec<Throttled> {
         let hour = self.hour(now);
         let until = hour.until();
-        let waiting = hour.hosts.iter().filter_map(|(host, of_host)| {
-            let budget = of_host.over.or(of_host.is_over_changes.then_some(Budget::HostChanges))?;
-            Some(Throttled { host: *host, budget, until })
-        });
+        let waiting = hour
+            .hosts
+            .iter()
+            .filter_map(|(host, of_host)| Some(Throttled { host: *host, budget: of_host.spent()?, until }));
         waiting.collect()
     }
 
@@ -181,6 +191,18 @@ impl Budgets {
         Spent { budget: Budget::HostChanges, until: hour.until(), is_news }
     }
 
+    /// Begins a renewal of the certificate.
+    pub(super) fn renewal(&self, host: HostId, now: Timestamp) -> Result<(), Spent> {
+        let mut hour = self.hour(now);
+        let of_host = hour.hosts.entry(host).or_default();
+        of_host.renewals += 1;
+        if of_host.renewals <= self.most.host_renewals_per_hour {
+            return Ok(());
+        }
+        let is_news = !std::mem::replace(&mut of_host.is_over_renewals, true);
+        Err(Spent { budget: Budget::HostRenewals, until: hour.until(), is_news })
+    }
+
     fn hour(&self, now: Timestamp) -> MutexGuard<'_, Hour> {
         // A panic leaves only counts behind, so a poisoned lock is still good.
         let mut hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
@@ -211,6 +233,7 @@ impl Hour {
             | Budget::HostSections
             | Budget::HostEditions
             | Budget::HostUploads
+            | Budget::HostRenewals
             | Budget::HostChanges => &mut self.hosts.entry(host).or_default().over,
         };
         let is_news = over.is_none();

@@ -20,6 +20,9 @@ pub(super) async fn renew(
 ) -> Result<wire::RenewResponse, Refused> {
     let now = inside.now();
     let peer::Peer { identity, certificate } = peer::known(inside, extensions, None, now).await?;
+    // Before anything is signed: a signature costs more than this, and each new key leaves a ledger entry.
+    let within = inside.budgets.renewal(identity.host, now);
+    within.map_err(|spent| inside.over_budget(identity.host, spent))?;
     let new_key = inside.authority.inspect(&request.csr)?;
     if !request.old_certificate.is_empty() {
         let shown = CertificateFacts::read(&request.old_certificate).map(|facts| facts.key);

@@ -15,6 +15,8 @@ closed_list! {
         HostUploads = 4, "host-uploads";
         /// Changes of a host's facts, state or snapshot.
         HostChanges = 5, "host-changes";
+        /// Renewals of a host's certificate.
+        HostRenewals = 8, "host-renewals";
         /// Bytes that all hosts send.
         StoreBytes = 6, "store-bytes";
         /// New editions of all hosts.
@@ -32,6 +34,7 @@ impl Budget {
             Self::HostEditions => "budgets.host_editions_per_hour",
             Self::HostUploads => "budgets.host_uploads_per_hour",
             Self::HostChanges => "budgets.host_changes_per_hour",
+            Self::HostRenewals => "budgets.host_renewals_per_hour",
             Self::StoreBytes => "budgets.store_bytes_per_hour",
             Self::StoreEditions => "budgets.store_editions_per_hour",
         }

@@ -22,6 +22,7 @@ fn small() -> config::Budgets {
         host_editions_per_hour: 100,
         host_uploads_per_hour: 3,
         host_changes_per_hour: 2,
+        host_renewals_per_hour: 2,
         store_bytes_per_hour: 2_500,
         store_editions_per_hour: 250,
     }
@@ -90,6 +91,20 @@ fn changes_have_a_budget_that_does_not_end_uploads() {
     assert_eq!(budget(budgets.upload(host(1), at(10))), None);
     assert_eq!(budget(budgets.section(host(1), 981, at(10))), Some((Budget::HostBytes, true)), "states count as bytes");
     assert_eq!(budgets.changes(host(1), at(60)), 2);
+}
+
+#[test]
+fn renewals_have_a_budget_that_ends_nothing_else() {
+    let budgets = Budgets::new(small());
+    let renewal = |minutes| budget(budgets.renewal(host(1), at(minutes)));
+    assert_eq!((renewal(10), renewal(20)), (None, None));
+    assert_eq!((renewal(30), renewal(40)), (Some((Budget::HostRenewals, true)), Some((Budget::HostRenewals, false))));
+    let waiting = Throttled { host: host(1), budget: Budget::HostRenewals, until: at(60) };
+    assert_eq!(budgets.throttled(at(50)), [waiting]);
+    assert_eq!(budget(budgets.upload(host(1), at(50))), None);
+    assert_eq!(budgets.changes(host(1), at(50)), 2);
+    assert_eq!(budget(budgets.renewal(host(2), at(50))), None);
+    assert_eq!(renewal(60), None);
 }
 
 #[test]

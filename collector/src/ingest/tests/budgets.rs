@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use muster_proto::model::{HostId, RefusalClass, Section, Snapshot, SnapshotEntry, SourceName, Timestamp};
+use muster_proto::model::{EntryKind, HostId, RefusalClass, Section, Snapshot, SnapshotEntry, SourceName, Timestamp};
 use muster_proto::{canonical, limits, wire};
 use tonic::Code;
 
 use super::{Lab, Machine, START, assert_refused, packages, section_part, snapshot, snapshot_part};
 use crate::config::{Budgets, Uploads};
 use crate::store::StoredHost;
+use crate::store::contract::ledger;
 use crate::tls::CertificateFacts;
 
 const LATER: (Code, RefusalClass) = (Code::ResourceExhausted, RefusalClass::Later);
@@ -119,4 +120,28 @@ async fn a_host_that_changes_without_pause_stays_seen_and_changes_no_more() {
     lab.pass(HOUR);
     lab.client.clone().check_in(request(&lab, 8)).await.expect("a new hour");
     assert_eq!(stored(&lab, &machine).await.state.boot_id, "boot-8");
+}
+
+#[tokio::test]
+async fn a_host_that_renews_without_pause_keeps_its_certificate_and_leaves_no_more_entries() {
+    let budgets = Budgets { host_renewals_per_hour: 3, ..Budgets::default() };
+    let mut lab = Lab::start_with_budgets(Uploads::default(), budgets).await;
+    let machine = lab.enrolled().await;
+    let entries = async |lab: &Lab| {
+        let rows = ledger(&lab.store, 0, 1_000).await;
+        rows.iter().filter(|row| row.entry.kind() == EntryKind::HostRekeyed).count()
+    };
+    for _ in 0..3 {
+        let renewed = lab.client.clone().renew(machine.calls(machine.renewal(&Machine::new()))).await;
+        renewed.expect("within the budget");
+    }
+    for _ in 0..5 {
+        let refused = lab.client.clone().renew(machine.calls(machine.renewal(&Machine::new()))).await;
+        assert_refused(refused, LATER.0, LATER.1, &["budgets.host_renewals_per_hour is spent"]);
+    }
+    assert_eq!(entries(&lab).await, 3);
+    lab.check_in(&machine, 1, &snapshot(&packages(&["adduser"]))).await.expect("reports as before");
+    lab.pass(HOUR);
+    let renewed = lab.client.clone().renew(machine.calls(machine.renewal(&Machine::new()))).await;
+    renewed.expect("a new hour");
 }
