@@ -5,6 +5,7 @@ mod descriptors;
 mod enrollment;
 mod full_store;
 mod hung_disk;
+mod large_hive;
 mod listeners;
 mod memory;
 mod searches;

@@ -10,7 +10,7 @@
 pub mod hives;
 #[cfg(test)]
 pub(crate) mod memory;
-mod profiles;
+pub mod profiles;
 
 mod folders;
 

@@ -6,6 +6,8 @@ mod browser_extensions;
 mod defender;
 mod filter_drivers;
 mod host;
+#[cfg(windows)]
+mod live;
 mod machine;
 mod msi;
 mod people;
@@ -78,10 +80,18 @@ fn sources() -> Vec<Box<dyn Source>> {
 
 /// The registry of the machine.
 pub(super) fn registry_of(root: &Arc<Root>) -> Result<Arc<dyn Registry>, OsUnknown> {
-    if root.is_running_system() {
-        return Err(OsUnknown::failed("this version of the agent does not read the registry of the running system"));
-    }
-    Ok(Arc::new(HiveRegistry::open(Arc::clone(root))))
+    if root.is_running_system() { running_registry(root) } else { Ok(Arc::new(HiveRegistry::open(Arc::clone(root)))) }
+}
+
+#[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "the other systems have none")]
+fn running_registry(root: &Arc<Root>) -> Result<Arc<dyn Registry>, OsUnknown> {
+    Ok(Arc::new(live::registry::LiveRegistry::open(root)))
+}
+
+#[cfg(not(windows))]
+fn running_registry(_root: &Arc<Root>) -> Result<Arc<dyn Registry>, OsUnknown> {
+    Err(OsUnknown::failed("only a running Windows has a registry of its own"))
 }
 
 fn os_release(_root: &Root) -> Result<OsRelease, OsUnknown> {

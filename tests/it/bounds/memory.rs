@@ -15,16 +15,16 @@ const PEAK_KIB: u64 = 64 * 1024;
 const MIB: usize = 1024 * 1024;
 
 /// A scan of a root: the highest resident memory, and outcome and reason of a source.
-struct Scan {
-    peak_kib: u64,
+pub(super) struct Scan {
+    pub(super) peak_kib: u64,
     records: Vec<Value>,
 }
 
 impl Scan {
-    fn of(root: &Root) -> Result<Self> {
-        let out = root.path().with_extension("out");
+    pub(super) fn of(root: &Path) -> Result<Self> {
+        let out = root.with_extension("out");
         let mut command = Command::new(binaries::find("muster-agent")?);
-        command.args(["scan", "-o", "ndjson", "--state-dir", "/nowhere", "--root"]).arg(root.path());
+        command.args(["scan", "-o", "ndjson", "--state-dir", "/nowhere", "--root"]).arg(root);
         let mut agent = command.stdout(std::fs::File::create(&out)?).stderr(Stdio::null()).spawn()?;
         let status = format!("/proc/{}/status", agent.id());
         let mut peak_kib = 0;
@@ -45,7 +45,7 @@ impl Scan {
         Ok(Self { peak_kib, records })
     }
 
-    fn outcome(&self, source: &str) -> Result<(&str, &str)> {
+    pub(super) fn outcome(&self, source: &str) -> Result<(&str, &str)> {
         let record = self.records.iter().find(|record| record["record"] == "outcome" && record["source"] == source);
         let record = record.with_context(|| source.to_owned())?;
         Ok((record["outcome"].as_str().unwrap_or_default(), record["reason"].as_str().unwrap_or_default()))
@@ -54,7 +54,7 @@ impl Scan {
 
 /// Requires that the scan stays within its memory, and that none of these sources claims to be complete.
 fn assert_bounded(what: &str, root: &Root, sources: &[&str]) -> Result<()> {
-    let scan = Scan::of(root)?;
+    let scan = Scan::of(root.path())?;
     assert!(scan.peak_kib > 1024, "{what}: the memory was not measured");
     assert!(scan.peak_kib <= PEAK_KIB, "{what}: {} KiB", scan.peak_kib);
     for source in sources {

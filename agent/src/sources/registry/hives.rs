@@ -17,7 +17,7 @@ const MACHINE: &[(&str, &str)] =
     &[("SOFTWARE", r"\Windows\System32\config\SOFTWARE"), ("SYSTEM", r"\Windows\System32\config\SYSTEM")];
 /// The logs of a hive, in the order in which they are tried.
 const LOGS: &[&str] = &["LOG1", "LOG2", "LOG"];
-/// Hives that are kept open: the two of the machine and those of two users. A hive takes up to 0.5 MiB, and 2 MiB more if
+/// Hives that are kept open: the two of the machine and those of two users. A hive takes up to 0.8 MiB, and 2 MiB more if
 /// it is completed from its logs.
 const OPEN_HIVES: usize = 6;
 /// Links that are followed for one path. Windows has none that leads to another.
@@ -77,6 +77,13 @@ impl HiveRegistry {
             registry.root.name_volume(letter);
         }
         registry
+    }
+
+    /// The hives of users alone, as files. `machine` is the registry of the machine.
+    #[must_use]
+    pub fn of_users(root: Arc<Root>, machine: &dyn Registry) -> Self {
+        let profiles = profiles::read(machine, &root);
+        Self { root, open: Mutex::default(), profiles: OnceLock::from(profiles) }
     }
 
     fn profiles(&self) -> &Profiles {

@@ -85,6 +85,15 @@ impl Profiles {
     }
 }
 
+/// The folder of the profile that the list has for a security identifier.
+///
+/// # Errors
+/// The list does not have it, or cannot be read.
+pub fn folder_of(registry: &dyn Registry, sid: &str) -> Result<String, RegistryError> {
+    let path = registry.value(&format!(r"{LIST}\{sid}"), PATH)?.text().unwrap_or_default();
+    Ok(windows_folder(registry).map_or_else(|| path.clone(), |windows| expanded(&path, &windows)))
+}
+
 /// The folder of Windows with its letter, as the registry says.
 pub(super) fn windows_folder(registry: &dyn Registry) -> Option<String> {
     let folder = registry.value(VERSION, "SystemRoot").ok()?.text()?;

@@ -19,8 +19,9 @@ pub(super) const FAULTS: usize = 8;
 pub(super) const BLOCKS: usize = 64;
 /// Keys whose children are kept for lookups: the levels of a path.
 pub(super) const INDEXED_KEYS: usize = 8;
-/// Children that are kept for lookups, of all these keys together: 256 KiB.
-pub(super) const INDEXED_CHILDREN: usize = 32_768;
+/// Children that are kept for lookups, of all these keys together: those of the largest key, so that no lookup lists it again.
+/// They take 512 KiB.
+pub(super) const INDEXED_CHILDREN: usize = KEYS;
 /// Pages that the logs of a hive replace: 64 MiB, which is what Windows lets a log grow to, and 2 MiB in memory.
 pub(super) const REPLACED_PAGES: usize = 131_072;
 /// Entries of one log. An entry has at least one page, and Windows writes one every few seconds at most.

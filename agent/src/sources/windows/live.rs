@@ -1,0 +1,3 @@
+//! What a running Windows is asked beyond its files.
+
+pub(super) mod registry;
