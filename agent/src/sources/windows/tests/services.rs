@@ -123,7 +123,7 @@ fn a_broken_entry_makes_the_table_partial_and_keeps_the_others() {
 }
 
 #[test]
-fn arguments_that_look_like_a_stream_are_no_file() {
+fn arguments_with_a_colon_are_no_file() {
     let machine = Machine::new().with(|registry| {
         let image = r"%SystemRoot%\system32\dllhost.exe /Processid:{02D4B3F1-FD88-11D1-960D-00805FC79235}";
         let registry = entry(registry, "Com", 16, image);
