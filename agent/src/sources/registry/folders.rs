@@ -1,10 +1,10 @@
 //! Where the folders of programs and of Windows are on a machine, as its registry says.
 
 use super::Registry;
+use super::profiles::windows_folder;
 use crate::sources::parse::windows::text::strip_prefix;
 use crate::sources::parse::windows::variables::Folders;
 
-const WINDOWS: &str = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion";
 const PROFILES: &str = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList";
 const PROGRAMS: &str = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion";
 
@@ -34,7 +34,7 @@ pub fn folders(registry: Option<&dyn Registry>, letter: char) -> Folders {
         letter,
         program_files,
         program_data: folder(PROFILES, "ProgramData").unwrap_or(usual.program_data),
-        system_root: folder(WINDOWS, "SystemRoot").unwrap_or(usual.system_root),
+        system_root: windows_folder(registry).unwrap_or(usual.system_root),
     }
 }
 
@@ -42,6 +42,8 @@ pub fn folders(registry: Option<&dyn Registry>, letter: char) -> Folders {
 mod tests {
     use super::*;
     use crate::sources::registry::memory::MemoryRegistry;
+
+    const WINDOWS: &str = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion";
 
     #[test]
     fn the_registry_says_where_the_folders_are() {

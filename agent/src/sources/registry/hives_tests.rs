@@ -172,6 +172,33 @@ fn the_letter_of_the_volume_is_the_one_in_the_registry() {
 }
 
 #[test]
+fn an_image_that_was_never_started_is_on_the_usual_volume() {
+    let mut machine = Machine::new().with_user("S-1-5-21-1", "jane", r"%SystemDrive%\Users\jane");
+    let version = r"Microsoft\Windows NT\CurrentVersion";
+    machine.software.at(version).values.clear();
+    machine.software = machine.software.with_text(version, "SystemRoot", r"X:\$windows.~bt\Windows");
+    let registry = machine.registry();
+    assert_eq!(registry.root.volume(), 'C');
+    assert_eq!(text(&registry, r"HKU\S-1-5-21-1\Environment", "Name").as_deref(), Ok("jane"));
+}
+
+#[test]
+fn a_user_in_a_temporary_profile_has_the_old_one_too() {
+    let machine = Machine::new().with_user("S-1-5-21-1", "TEMP", r"C:\Users\TEMP").with_user(
+        "S-1-5-21-1.bak",
+        "bobby",
+        r"C:\Homes\bobby",
+    );
+    machine.file("Homes/bobby/NTUSER.DAT", &settings("the old bobby"));
+    let registry = machine.registry();
+    let profiles: Vec<String> = registry.users().entries.iter().map(|user| user.profile.clone()).collect();
+    assert_eq!(profiles[..2], [r"C:\Users\TEMP", r"C:\Homes\bobby"]);
+    assert_eq!(text(&registry, r"HKU\folder:bobby\Environment", "Name").as_deref(), Ok("the old bobby"));
+    // A folder of the same name elsewhere.
+    assert_eq!(text(&registry, r"HKU\folder:bobby:2\Environment", "Name").as_deref(), Ok("bobby"));
+}
+
+#[test]
 fn an_unreadable_hive_of_a_user_is_no_missing_user() {
     let machine = Machine::new().with_user("S-1-5-21-1", "jane", r"C:\Users\jane");
     machine.file("Users/jane/ntuser.dat", b"no hive");

@@ -73,7 +73,14 @@ impl Profiles {
         }
         // No security identifier and no folder has a colon in its name.
         let folder = profile.rsplit('\\').next().unwrap_or_default();
-        let key = sid.map_or_else(|| format!(r"HKU\folder:{folder}"), |sid| format!(r"HKU\{sid}"));
+        let mut key = sid.map_or_else(|| format!(r"HKU\folder:{folder}"), |sid| format!(r"HKU\{sid}"));
+        // Folders in different places can have one name.
+        for number in 2.. {
+            if !self.profiles.iter().any(|known| is_same_name(&known.user.key, &key)) {
+                break;
+            }
+            key = format!(r"HKU\folder:{folder}:{number}");
+        }
         let user =
             User { sid: sid.map(str::to_owned), profile: profile.to_owned(), classes: format!("{key}_Classes"), key };
         let classes = format!(r"{profile}\{CLASSES}");
@@ -94,11 +101,16 @@ pub fn folder_of(registry: &dyn Registry, sid: &str) -> Result<String, RegistryE
     Ok(windows_folder(registry).map_or_else(|| path.clone(), |windows| expanded(&path, &windows)))
 }
 
-/// The folder of Windows with its letter, as the registry says.
-pub(super) fn windows_folder(registry: &dyn Registry) -> Option<String> {
+/// The folder of Windows with its letter, as the registry says: `C:\Windows`. An image that was never started names the
+/// folder of the setup that made it (`X:\$windows.~bt\Windows`), in which nothing is now.
+pub fn windows_folder(registry: &dyn Registry) -> Option<String> {
     let folder = registry.value(VERSION, "SystemRoot").ok()?.text()?;
-    let has_letter = matches!(folder.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
-    has_letter.then_some(folder)
+    let folder = folder.trim_end_matches('\\');
+    let is_at_the_top = match folder.as_bytes() {
+        [letter, b':', b'\\', name @ ..] => letter.is_ascii_alphabetic() && !name.is_empty() && !name.contains(&b'\\'),
+        _ => false,
+    };
+    is_at_the_top.then(|| folder.to_owned())
 }
 
 /// Reads the list of profiles, and the folder that they are in.
@@ -116,9 +128,12 @@ pub(super) fn read(registry: &dyn Registry, root: &Root) -> Profiles {
             // Windows renames the entry of a profile that it could not load.
             Ok(Some(path)) => {
                 let sid = key.strip_suffix(".bak").unwrap_or(&key);
-                if profiles.profiles.iter().all(|profile| profile.user.sid.as_deref() != Some(sid)) {
-                    let path = expanded(&path, &windows);
-                    profiles.add(root, Some(sid), path.trim_end_matches('\\'));
+                let path = expanded(&path, &windows);
+                let path = path.trim_end_matches('\\');
+                // The user may work in a temporary profile meanwhile, which then has the identifier.
+                let is_taken = profiles.profiles.iter().any(|profile| profile.user.sid.as_deref() == Some(sid));
+                if !profiles.profiles.iter().any(|profile| is_same_name(&profile.user.profile, path)) {
+                    profiles.add(root, Some(sid).filter(|_| !is_taken), path);
                 }
             }
             Ok(None) => profiles.faults.push("a profile in the list of profiles has no path".to_owned()),

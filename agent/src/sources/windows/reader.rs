@@ -8,14 +8,10 @@ use crate::sources::parse::windows::image_path::{FilePlace, ImagePath};
 use crate::sources::parse::windows::path::{self, PathError};
 use crate::sources::parse::windows::text::strip_prefix;
 use crate::sources::reading_builder::ReadingBuilder;
+use crate::sources::registry::profiles::windows_folder;
 use crate::sources::registry::{Listing, Registry, RegistryError, User, Value, is_same_name};
 use crate::sources::root::{Entry, FileKind, Root};
 use crate::sources::{SourceReading, is_absent};
-
-/// Where Windows names its own folder.
-const VERSION_KEY: &str = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion";
-/// The folder of Windows on nearly every machine.
-const USUAL_FOLDER: &str = r"C:\Windows";
 
 /// One source that reads.
 pub(super) struct Reader<'m> {
@@ -72,10 +68,8 @@ impl Values {
 
 impl<'m> Reader<'m> {
     pub(super) fn new(registry: &'m dyn Registry, root: &'m Root) -> Self {
-        let folder = registry.value(VERSION_KEY, "SystemRoot").ok().and_then(|value| value.text());
-        let windows = folder.filter(|folder| folder.as_bytes().get(1) == Some(&b':') && folder.len() > 3);
-        let windows =
-            windows.map_or_else(|| USUAL_FOLDER.to_owned(), |folder| folder.trim_end_matches('\\').to_owned());
+        // The hives are those of this folder.
+        let windows = windows_folder(registry).unwrap_or_else(|| format!("{}:\\Windows", root.volume()));
         Self { registry, root, builder: ReadingBuilder::default(), windows }
     }
 

@@ -140,3 +140,11 @@ fn arguments_with_a_colon_are_no_file() {
         ]
     );
 }
+
+#[test]
+fn the_drivers_of_an_image_that_was_never_started_are_found() {
+    let registry = MemoryRegistry::default().with_text(super::VERSION, "SystemRoot", r"X:\$windows.~bt\Windows");
+    let registry = entry(registry, "klif", 2, r"system32\drivers\klif.sys");
+    let machine = Machine::new().file("Windows/System32/drivers/klif.sys", "MZ").with(|_| registry);
+    assert_eq!(rows(&machine.read(drivers)), [r"klif path=C:\Windows\system32\drivers\klif.sys"]);
+}
