@@ -111,6 +111,10 @@ async fn execute(
             no_list_options(filter == args::HostsFilterArgs::default())?;
             host_actions::run(connect().await?, HostActionKind::Review, asked, screen).await
         }
+        Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Purge(asked)), filter }) => {
+            no_list_options(filter == args::HostsFilterArgs::default())?;
+            host_actions::run(connect().await?, HostActionKind::Purge, asked, screen).await
+        }
         Verb::Software(asked) => software::run(connect().await?, asked, screen).await,
         Verb::Host(asked) => host::run(connect().await?, asked, screen).await,
         Verb::Explain(asked) => explain::run(connect().await?, asked, screen).await,

@@ -29,6 +29,7 @@ pub use self::operations::{
     CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, KeyRenewal, NewToken, Readmission,
     Readmitted, Renewed,
 };
+pub use self::purge::Purged;
 pub use self::search_budget::{AbandonOnDrop, SearchBudget, SearchLimits, SearchStop};
 pub use self::site_scope::SiteScope;
 pub use self::size::StoreSize;
@@ -62,6 +63,7 @@ mod number_set;
 mod operations;
 mod postgres;
 mod postings;
+mod purge;
 mod recent_uploads;
 mod schema;
 mod search_budget;

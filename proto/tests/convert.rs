@@ -8,7 +8,7 @@ use muster_proto::model::{
     Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, Evidence, Explanation, Finding,
     HitReport, HostActionReport, HostFacts, HostId, HostMark, HostName, HostReport, HostRow, HostState, Kind, Lane,
     LaneChange, ListenerUse, Losses, MarkReport, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId,
-    ProductReport, ProductSeen, Protection, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources,
+    ProductReport, ProductSeen, Protection, PurgeCounts, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources,
     RulesRefused, SignatureState, SiteId, SourceName, SourceReport, StoreRefuses, StoreUse, Timestamp, TokenId,
     TokenReport, UnitState, UserItem, VerdictReport, Watchlist,
 };
@@ -295,7 +295,12 @@ fn collector_status_survives_the_wire_with_and_without_refused_rules() {
 #[test]
 fn what_an_action_on_hosts_has_changed_survives_the_wire() {
     let host = HostName { id: HostId::from_bytes([3; 16]), hostname: "web-1".to_owned() };
-    let report = HostActionReport { hosts: vec![host], changed: 2, unchanged: 3 };
+    let report = HostActionReport {
+        hosts: vec![host],
+        changed: 2,
+        unchanged: 3,
+        removed: PurgeCounts { snapshots: 4, sections: 5 },
+    };
     assert_eq!(HostActionReport::try_from(wire::HostActionResponse::from(report.clone())), Ok(report));
 }
 

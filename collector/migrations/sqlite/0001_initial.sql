@@ -3,7 +3,7 @@
 --   * A column named after a table holds that table's `no` (`order_no` for `orders`, because ORDER is an SQL word).
 --   * Times are Unix milliseconds. Codes are those of the closed lists in muster-proto. JSON carries its version in "v".
 --   * Tables that grow with hosts have the host first in their key.
---   * The row with the greatest number is never removed, so no number is used twice.
+--   * No number of a snapshot or section is used twice, though rows are removed: see `number_mark`.
 
 -- Restores from a backup. What agents and operators did between the two times is not in this database.
 CREATE TABLE restoration (

@@ -143,6 +143,8 @@ pub(super) enum HostsVerb {
     Release(HostActionArgs),
     /// Say that you have found out why two machines reported with the key of a host, and let it be judged as before
     Review(HostActionArgs),
+    /// Revoke all keys of hosts and remove what they sent and no other host has; they stay in every count
+    Purge(HostActionArgs),
 }
 
 #[derive(Debug, PartialEq, Eq, Args)]
@@ -174,6 +176,9 @@ pub(super) struct HostsFilterArgs {
     /// Show only hosts that have spent a budget within the last day
     #[arg(long)]
     pub(super) throttled: bool,
+    /// Show only hosts that were purged
+    #[arg(long)]
+    pub(super) purged: bool,
     /// Show only hosts that enrolled with this token
     #[arg(long, value_name = "TOKEN")]
     pub(super) enrolled_with: Option<TokenId>,
@@ -201,6 +206,7 @@ impl Default for HostsFilterArgs {
             revoked: false,
             two_holders: false,
             throttled: false,
+            purged: false,
             enrolled_with: None,
             sort: HostsSort::Name,
             limit: None,

@@ -438,11 +438,13 @@ impl Client {
             HostActionKind::Revoke => self.inner.revoke_hosts(request).await,
             HostActionKind::Release => self.inner.release_hosts(request).await,
             HostActionKind::Review => self.inner.review_hosts(request).await,
+            HostActionKind::Purge => self.inner.purge_hosts(request).await,
         };
         let command = match kind {
             HostActionKind::Revoke => "muster hosts revoke",
             HostActionKind::Release => "muster hosts release",
             HostActionKind::Review => "muster hosts review",
+            HostActionKind::Purge => "muster hosts purge",
         };
         Ok(answer.map_err(no_host(command, remedy))?.into_inner().try_into()?)
     }

@@ -150,6 +150,7 @@ const fn meaning(mark: HostMark) -> &'static str {
         HostMark::Revoked => "an operator revoked its keys",
         HostMark::TwoHolders => "two machines have reported with its key",
         HostMark::Throttled => "it has spent a budget",
+        HostMark::Purged => "an operator removed what it has sent",
     }
 }
 
@@ -160,7 +161,7 @@ const fn next_step(mark: HostMark) -> Option<&'static str> {
             "remove the state folder of the agent on the copy and enroll the copy as a host of its own, then run \
              `muster hosts review`; if there is no copy, review it at once",
         ),
-        HostMark::Quarantined | HostMark::Revoked | HostMark::Throttled => None,
+        HostMark::Quarantined | HostMark::Revoked | HostMark::Throttled | HostMark::Purged => None,
     }
 }
 

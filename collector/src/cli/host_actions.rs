@@ -1,6 +1,6 @@
-//! `muster hosts revoke`, `release` and `review`: actions on hosts.
+//! `muster hosts revoke`, `release`, `review` and `purge`: actions on hosts.
 
-use muster_proto::model::{HostActionKind, HostActionReport, HostName, TokenId};
+use muster_proto::model::{HostActionKind, HostActionReport, HostName, PurgeCounts, TokenId};
 
 use super::args::host_actions::HostActionArgs;
 use super::client::Client;
@@ -27,6 +27,7 @@ fn page(kind: HostActionKind, token: Option<&TokenId>, report: &HostActionReport
         HostActionKind::Revoke => ("revoked the keys of", "revoked already"),
         HostActionKind::Release => ("released", "neither quarantined nor revoked"),
         HostActionKind::Review => ("reviewed", "not marked as held by two machines"),
+        HostActionKind::Purge => ("purged", "purged already"),
     };
     let hosts = |number: u64| counted(usize::try_from(number).unwrap_or(usize::MAX), "host");
     let mut text = format!("{done} {}\n", hosts(report.changed));
@@ -40,7 +41,13 @@ fn page(kind: HostActionKind, token: Option<&TokenId>, report: &HostActionReport
     if report.unchanged > 0 {
         text.push_str(&format!("{}: {was}\n", hosts(report.unchanged)));
     }
-    if kind == HostActionKind::Revoke && report.changed > 0 {
+    if kind == HostActionKind::Purge {
+        let count = |number: u64, noun: &str| counted(usize::try_from(number).unwrap_or(usize::MAX), noun);
+        let PurgeCounts { snapshots, sections } = report.removed;
+        let (snapshots, sections) = (count(snapshots, "snapshot"), count(sections, "section"));
+        text.push_str(&format!("removed {snapshots} and {sections} that no other host has\n"));
+    }
+    if kind != HostActionKind::Release && report.changed > 0 {
         text.push_str("they can report again after `muster hosts release`, or when they enroll again\n");
         if let Some(token) = token {
             text.push_str(&format!("to stop new enrollments with their token: `muster tokens revoke {token}`\n"));
@@ -58,8 +65,11 @@ mod tests {
     #[test]
     fn a_page_says_what_was_changed_what_was_not_and_how_to_undo_it() {
         let host = HostName { id: HostId::from_bytes([1; 16]), hostname: "web-1".to_owned() };
-        let report = HostActionReport { hosts: vec![host], changed: 3, unchanged: 1 };
+        let report = HostActionReport { hosts: vec![host], changed: 3, unchanged: 1, ..HostActionReport::default() };
         let token = "tok".parse().expect("an id");
+        let purged = HostActionReport { removed: PurgeCounts { snapshots: 2, sections: 1 }, ..report.clone() };
+        let purged = page(HostActionKind::Purge, None, &purged);
+        assert!(purged.contains("removed 2 snapshots and 1 section that no other host has"), "{purged}");
         let page = page(HostActionKind::Revoke, Some(&token), &report);
         for line in [
             "revoked the keys of 3 hosts",

@@ -33,6 +33,7 @@ pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut
         revoked,
         two_holders,
         throttled,
+        purged,
         enrolled_with,
         sort,
         limit,
@@ -43,6 +44,7 @@ pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut
         (revoked, HostMark::Revoked),
         (two_holders, HostMark::TwoHolders),
         (throttled, HostMark::Throttled),
+        (purged, HostMark::Purged),
     ];
     let marks = marks.into_iter().filter(|(asked, _)| *asked).map(|(_, mark)| mark).collect();
     let page_asked = PageArgs { sort, limit, after };

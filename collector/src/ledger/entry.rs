@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    AccountId, Budget, Cause, Digest, EntryKind, Holder, HoldersSign, HostId, Lane, OrderId, Role, SiteId, Timestamp,
-    TokenId,
+    AccountId, Budget, Cause, Digest, EntryKind, Holder, HoldersSign, HostId, Lane, OrderId, PurgeCounts, Role, SiteId,
+    Timestamp, TokenId,
 };
 
 use super::actor::ActorId;
@@ -107,6 +107,14 @@ pub enum Entry {
     },
     /// A person has reviewed hosts of which two machines had the key.
     HostsReviewed(HostAction),
+    /// What hosts have sent was removed, as far as no other host has it, and their keys were revoked.
+    HostsPurged {
+        /// Which hosts, and why.
+        #[serde(flatten)]
+        action: HostAction,
+        /// What was removed.
+        removed: PurgeCounts,
+    },
     /// Hosts have spent a budget, for the first time in a day.
     HostsThrottled {
         /// Their ids.
@@ -265,6 +273,7 @@ impl Entry {
             Self::HostsReleased(_) => EntryKind::HostsReleased,
             Self::TwoHoldersFound { .. } => EntryKind::TwoHoldersFound,
             Self::HostsReviewed(_) => EntryKind::HostsReviewed,
+            Self::HostsPurged { .. } => EntryKind::HostsPurged,
             Self::HostsThrottled { .. } => EntryKind::HostsThrottled,
             Self::ThrottlingEnded { .. } => EntryKind::ThrottlingEnded,
             Self::LanesChanged { .. } => EntryKind::LanesChanged,
@@ -284,7 +293,10 @@ impl Entry {
             | Self::HostRekeyed { host, .. }
             | Self::HostReadmitted { host, .. }
             | Self::TwoHoldersFound { host, .. } => std::slice::from_ref(host),
-            Self::HostsRevoked(action) | Self::HostsReleased(action) | Self::HostsReviewed(action) => &action.hosts,
+            Self::HostsRevoked(action)
+            | Self::HostsReleased(action)
+            | Self::HostsReviewed(action)
+            | Self::HostsPurged { action, .. } => &action.hosts,
             Self::LanesChanged { hosts, .. } | Self::HostsThrottled { hosts, .. } | Self::ThrottlingEnded { hosts } => {
                 hosts
             }
@@ -310,9 +322,10 @@ impl Entry {
     #[must_use]
     pub const fn reason(&self) -> Option<&Digest> {
         match self {
-            Self::HostsRevoked(action) | Self::HostsReleased(action) | Self::HostsReviewed(action) => {
-                Some(&action.reason)
-            }
+            Self::HostsRevoked(action)
+            | Self::HostsReleased(action)
+            | Self::HostsReviewed(action)
+            | Self::HostsPurged { action, .. } => Some(&action.reason),
             Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
             | Self::AccountCreated { .. }
@@ -347,6 +360,7 @@ impl Entry {
             | Self::HostsReleased(_)
             | Self::TwoHoldersFound { .. }
             | Self::HostsReviewed(_)
+            | Self::HostsPurged { .. }
             | Self::HostsThrottled { .. }
             | Self::ThrottlingEnded { .. }
             | Self::LanesChanged { .. }

@@ -1,6 +1,6 @@
 //! The ledger for readers: entries with the present names of accounts, users and hosts.
 
-use muster_proto::model::{AccountId, EntryKind, HostId, LedgerEntry, SiteId, Timestamp};
+use muster_proto::model::{AccountId, EntryKind, HostId, LedgerEntry, PurgeCounts, SiteId, Timestamp};
 
 use super::{Page, ReportContext, ReportError};
 use crate::ledger::actor::ActorId;
@@ -143,6 +143,10 @@ fn sentence(entry: &Entry, names: &Names) -> String {
         Entry::HostsRevoked(action) => format!("all keys of {}", host_action(action, names)),
         Entry::HostsReleased(action) | Entry::HostsReviewed(action) => host_action(action, names),
         Entry::TwoHoldersFound { host, sign } => format!("{}: {}", host_name(host, names), sign.text()),
+        Entry::HostsPurged { action, removed } => {
+            let PurgeCounts { snapshots, sections } = removed;
+            format!("{}; removed snapshots: {snapshots}, sections: {sections}", host_action(action, names))
+        }
         Entry::HostsThrottled { hosts, budget } => {
             format!("{}: {} is spent", host_list(hosts, names), budget.setting())
         }

@@ -12,6 +12,7 @@ mod host_actions;
 mod judge_queue;
 mod kit;
 mod lists;
+mod purge;
 mod retention;
 mod searches;
 mod size;
@@ -38,6 +39,7 @@ pub(crate) use kit::{
     settled, settled_under, small_fleet, snapshot, token_create,
 };
 pub(crate) use lists::*;
+pub(crate) use purge::*;
 pub(crate) use retention::*;
 pub(crate) use searches::*;
 pub(crate) use size::*;
@@ -76,6 +78,9 @@ macro_rules! suite {
             hosts_of_a_token_are_revoked_in_portions_and_released
             hosts_are_listed_and_counted_by_their_marks_and_tokens
             a_throttled_host_is_marked_and_recorded_once_a_day
+            a_purged_host_loses_what_only_it_had_and_stays_in_every_count
+            a_purge_of_much_takes_several_transactions
+            a_host_that_was_purged_and_released_reports_everything_again
             only_hosts_of_the_callers_sites_are_changed
             two_agents_with_one_key_are_marked_until_a_review
             a_report_of_another_machine_marks_the_host

@@ -31,6 +31,7 @@ mod mark;
 mod memory;
 mod migrate;
 mod pool;
+mod purge;
 mod removal;
 mod report;
 mod retention;

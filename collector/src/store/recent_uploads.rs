@@ -56,6 +56,11 @@ impl RecentUploads {
         }
     }
 
+    /// Drops everything.
+    pub(in crate::store) fn forget(&self) {
+        *self.held() = Held::default();
+    }
+
     pub(in crate::store) fn section(&self, digest: &Digest) -> Option<CanonicalSection> {
         self.held().sections.get(digest).cloned()
     }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use muster_proto::model::{HostId, Timestamp};
 
+use super::Purged;
 pub use super::fault::{Step, StoreFault};
 use crate::ledger::actor::Actor;
 use crate::ledger::entry::Entry;
@@ -194,6 +195,12 @@ pub trait AdminTx {
     fn requeue(&mut self, host_no: i64);
     /// Makes every collector read the identity of this host again after the commit.
     fn forget_identity(&mut self, host: HostId);
+    /// Removes what a host sent and no other host has, at most about `most` rows of its own. The host itself stays, with its
+    /// lanes and its keys.
+    ///
+    /// # Errors
+    /// The database fails, or the transaction only reads.
+    fn purge(&mut self, host: HostId, host_no: i64, most: u64, now: Timestamp) -> Step<Purged>;
     /// Adds a ledger entry when the work is done. The door adds actor and time. A transaction that writes rows without an
     /// entry is refused.
     fn record(&mut self, entry: Entry);
@@ -224,13 +231,14 @@ pub(in crate::store) struct AtEnd {
     mode: Mode,
     pub(in crate::store) requeued: Vec<i64>,
     pub(in crate::store) forgotten: Vec<HostId>,
+    pub(in crate::store) purged: Vec<HostId>,
     pub(in crate::store) entries: Vec<Entry>,
     changed: u64,
 }
 
 impl AtEnd {
     pub(in crate::store) const fn new(mode: Mode) -> Self {
-        Self { mode, requeued: Vec::new(), forgotten: Vec::new(), entries: Vec::new(), changed: 0 }
+        Self { mode, requeued: Vec::new(), forgotten: Vec::new(), purged: Vec::new(), entries: Vec::new(), changed: 0 }
     }
 
     /// The hosts whose identities are read again; `None` means every host.
@@ -256,7 +264,7 @@ impl AtEnd {
 
     /// Refuses a transaction that changed rows without a trace, or too many rows.
     pub(in crate::store) fn check(&self) -> Step<()> {
-        let left = self.requeued.len() + self.forgotten.len() + self.entries.len();
+        let left = self.requeued.len() + self.forgotten.len() + self.purged.len() + self.entries.len();
         if left > 0 {
             self.may_write()?;
         }
@@ -265,7 +273,7 @@ impl AtEnd {
             let text = format!("one transaction changed {changed} administrative rows; the limit is {MAX_ROWS}");
             return Err(StoreFault::Other(text));
         }
-        if self.changed > 0 && self.entries.is_empty() {
+        if (self.changed > 0 || !self.purged.is_empty()) && self.entries.is_empty() {
             return Err(StoreFault::Other("administrative rows were changed without a ledger entry".to_owned()));
         }
         Ok(())

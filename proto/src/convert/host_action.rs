@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{ConvertError, code, host_id};
-use crate::model::{HostActionReport, HostMark, HostName, MarkReport, Timestamp};
+use crate::model::{HostActionReport, HostMark, HostName, MarkReport, PurgeCounts, Timestamp};
 use crate::wire;
 
 pub(super) fn mark_counts(marks: BTreeMap<HostMark, u64>) -> Vec<wire::MarkCount> {
@@ -44,6 +44,8 @@ impl From<HostActionReport> for wire::HostActionResponse {
             hosts: report.hosts.into_iter().map(host).collect(),
             changed: report.changed,
             unchanged: report.unchanged,
+            removed_snapshots: report.removed.snapshots,
+            removed_sections: report.removed.sections,
         }
     }
 }
@@ -58,6 +60,7 @@ impl TryFrom<wire::HostActionResponse> for HostActionReport {
             hosts: answer.hosts.into_iter().map(host).collect::<Result<_, ConvertError>>()?,
             changed: answer.changed,
             unchanged: answer.unchanged,
+            removed: PurgeCounts { snapshots: answer.removed_snapshots, sections: answer.removed_sections },
         })
     }
 }

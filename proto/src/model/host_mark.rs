@@ -15,6 +15,8 @@ closed_list! {
         TwoHolders = 4, "two-holders";
         /// It has spent a budget within the last day: what exceeds it is refused until the next hour.
         Throttled = 10, "throttled";
+        /// An operator removed what it has sent. It cannot report until it is released or enrolls again.
+        Purged = 11, "purged";
     }
 }
 
@@ -49,6 +51,8 @@ pub enum HostActionKind {
     Release,
     /// A person has found out why two machines reported with its key.
     Review,
+    /// Its keys are no longer accepted, and what it sent is removed, as far as no other host has it.
+    Purge,
 }
 
 impl HostActionKind {
@@ -59,6 +63,7 @@ impl HostActionKind {
             Self::Revoke => "revoke",
             Self::Release => "release",
             Self::Review => "review",
+            Self::Purge => "purge",
         }
     }
 }

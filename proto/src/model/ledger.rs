@@ -44,6 +44,8 @@ closed_list! {
         HostsThrottled = 20, "hosts-throttled";
         /// Hosts have spent no budget for a day.
         ThrottlingEnded = 21, "throttling-ended";
+        /// What hosts have sent was removed.
+        HostsPurged = 22, "hosts-purged";
     }
 }
 

@@ -257,6 +257,17 @@ pub struct HostActionReport {
     pub changed: u64,
     /// How many were as the action makes them already.
     pub unchanged: u64,
+    /// What a purge has removed.
+    pub removed: PurgeCounts,
+}
+
+/// What a purge of hosts has removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PurgeCounts {
+    /// Snapshots that no other host has or had.
+    pub snapshots: u64,
+    /// Sections of them that are in no other snapshot.
+    pub sections: u64,
 }
 
 /// One of several hosts that an ambiguous name may mean.

@@ -72,3 +72,38 @@ fn all_hosts_of_a_stolen_token_are_revoked_at_once_and_an_agent_continues_after_
     agents[0].report(root.path())?;
     Ok(())
 }
+
+#[test]
+fn a_purged_host_is_refused_and_counted_and_its_machine_enrolls_again() -> Result<()> {
+    let lab = Lab::start()?;
+    let token = lab.token(2, "1h")?;
+    let root = Root::debian("one")?;
+    let agent = lab.agent("one");
+    agent.enroll(&token)?.expect_code(0)?;
+    agent.report(root.path())?;
+    let name = lab.muster(&["hosts", "-o", "json"])?.expect_code(0)?.json()?["hosts"][0]["id"].clone();
+    let id = name.as_str().context("a host has an id")?;
+    let wrong = lab.muster(&["hosts", "purge", id])?.expect_code(2)?;
+    ensure!(wrong.stderr.contains("--reason"), "{}", wrong.stderr);
+    let wrong = lab.muster(&["hosts", "purge", id, "--reason", " "])?.expect_code(1)?;
+    ensure!(wrong.stderr.contains("reason"), "{}", wrong.stderr);
+    let done =
+        lab.muster(&["hosts", "purge", id, "--reason", "sold, ticket 7", "-o", "json"])?.expect_code(0)?.json()?;
+    ensure!(done["changed"] == 1 && done["removed"]["snapshots"] == 1, "{done}");
+    ensure!(done["removed"]["sections"].as_u64().is_some_and(|sections| sections > 0), "{done}");
+    let refused = agent.once(root.path())?.expect_code(1)?;
+    ensure!(refused.stderr.contains("the keys of this host are revoked"), "{}", refused.stderr);
+    let listed = lab.muster(&["hosts", "--purged", "-o", "json"])?.expect_code(0)?.json()?;
+    ensure!(listed["total"] == 1 && listed["hosts"][0]["marks"][1] == "purged", "{listed}");
+    let ledger = lab.muster(&["ledger", "--kind", "hosts-purged"])?.expect_code(0)?.stdout;
+    ensure!(ledger.contains("sold, ticket 7") && ledger.contains("removed snapshots: 1"), "{ledger}");
+    let found = lab.muster(&["software", "adduser", "-o", "json"])?.expect_code(0)?.stdout;
+    ensure!(!found.contains(id), "{found}");
+    // Another agent of the same machine has another key.
+    let anew = lab.agent("two");
+    anew.enroll(&token)?.expect_code(0)?;
+    anew.report(root.path())?;
+    let listed = lab.muster(&["hosts", "-o", "json"])?.expect_code(0)?.json()?;
+    ensure!(listed["total"] == 2, "{listed}");
+    Ok(())
+}

@@ -259,6 +259,10 @@ impl FleetService for Fleet {
         self.host_action(&caller(&request)?, HostActionKind::Review, request.into_inner()).await
     }
 
+    async fn purge_hosts(&self, request: Request<wire::HostActionRequest>) -> Answer<wire::HostActionResponse> {
+        self.host_action(&caller(&request)?, HostActionKind::Purge, request.into_inner()).await
+    }
+
     async fn get_caller(&self, request: Request<wire::GetCallerRequest>) -> Answer<wire::GetCallerResponse> {
         self.caller_get(&caller(&request)?).await
     }

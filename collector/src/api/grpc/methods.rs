@@ -34,7 +34,7 @@ const fn method(name: &'static str, role: Role, sites: SiteRule) -> Method {
 }
 
 /// Every method of the service.
-pub(super) const METHODS: [Method; 25] = [
+pub(super) const METHODS: [Method; 26] = [
     method("GetStatus", Role::Viewer, SiteRule::Filtered),
     method("GetBoard", Role::Viewer, SiteRule::Filtered),
     method("ListHosts", Role::Viewer, SiteRule::Filtered),
@@ -52,6 +52,7 @@ pub(super) const METHODS: [Method; 25] = [
     method("RevokeHosts", Role::Operator, SiteRule::Named),
     method("ReleaseHosts", Role::Operator, SiteRule::Named),
     method("ReviewHosts", Role::Operator, SiteRule::Named),
+    method("PurgeHosts", Role::Operator, SiteRule::Named),
     method("GetCaller", Role::Viewer, SiteRule::NoSite),
     method("ListAccounts", Role::Admin, SiteRule::Filtered),
     method("GetAccount", Role::Admin, SiteRule::Named),

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Digest, HostActionKind, HostId, HostMark, HostName, SiteId, Timestamp, TokenId};
+use muster_proto::model::{
+    Digest, HostActionKind, HostId, HostMark, HostName, PurgeCounts, SiteId, Timestamp, TokenId,
+};
 
 use super::{notes, tokens};
 use crate::ledger::entry::{Entry, HostAction};
-use crate::store::SiteScope;
 use crate::store::decide::marks;
 use crate::store::sql::{AdminTx, Row, Step, StoreFault};
+use crate::store::{Purged, SiteScope};
 
 const FIND: &str = "SELECT no, id, hostname, site FROM host_row WHERE id = $1";
 const OF_TOKEN: &str =
@@ -21,6 +23,10 @@ const COUNT: &str = "SELECT m.mark, h.site, count(*) FROM host_mark m JOIN host_
 
 /// Hosts that one transaction changes: far fewer rows than it may change, so that other writers do not wait long.
 pub(crate) const PORTION: usize = 100;
+
+/// Rows of their own that a purge of hosts removes in one transaction: of a host that reports honestly, a year's.
+/// Tests have fewer rows.
+const PURGED_ROWS: u64 = if cfg!(test) { 6 } else { 2_000 };
 
 /// Which hosts an operator means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +55,10 @@ pub(crate) struct PortionDone {
     pub(crate) unchanged: u64,
     /// After which row the next portion of the token's hosts begins; `None` if this was the last one.
     pub(crate) next: Option<i64>,
+    /// What a purge has removed.
+    pub(crate) removed: PurgeCounts,
+    /// Whether a purge has left some of these hosts for another transaction.
+    pub(crate) is_unfinished: bool,
 }
 
 /// Does an action on one portion of hosts; `None` if there is no such token at the caller's sites. Hosts of other sites
@@ -80,8 +90,11 @@ pub(crate) fn act(tx: &mut dyn AdminTx, asked: &HostsAsked) -> Step<Option<Porti
     };
     let mut done = PortionDone { next, ..PortionDone::default() };
     let reason = Digest::of(asked.reason.as_bytes());
+    let mut left = PURGED_ROWS;
     for host in hosts.into_iter().filter(|host| asked.sites.contains(&host.site)) {
-        if change(tx, asked, &host, &reason)? {
+        let is_marked = change(tx, asked, &host, &reason)?;
+        let is_purged = asked.kind == HostActionKind::Purge && purge(tx, asked, &host, &mut left, &mut done)?;
+        if is_marked || is_purged {
             tx.forget_identity(host.id);
             done.changed.push(HostName { id: host.id, hostname: host.hostname });
         } else {
@@ -95,6 +108,7 @@ pub(crate) fn act(tx: &mut dyn AdminTx, asked: &HostsAsked) -> Step<Option<Porti
             HostActionKind::Revoke => Entry::HostsRevoked(action),
             HostActionKind::Release => Entry::HostsReleased(action),
             HostActionKind::Review => Entry::HostsReviewed(action),
+            HostActionKind::Purge => Entry::HostsPurged { action, removed: done.removed },
         });
     }
     Ok(Some(done))
@@ -115,6 +129,24 @@ fn change(tx: &mut dyn AdminTx, asked: &HostsAsked, host: &Found, reason: &Diges
         tx.requeue(host.no);
     }
     Ok(!change.is_nothing())
+}
+
+/// Removes what one host sent, as far as rows are left for this transaction; says whether there was anything.
+fn purge(tx: &mut dyn AdminTx, asked: &HostsAsked, host: &Found, left: &mut u64, done: &mut PortionDone) -> Step<bool> {
+    if *left == 0 {
+        done.is_unfinished = true;
+        return Ok(false);
+    }
+    let Purged { own, snapshots, sections, is_done } = tx.purge(host.id, host.no, *left, asked.now)?;
+    *left = left.saturating_sub(own);
+    done.removed.snapshots += snapshots;
+    done.removed.sections += sections;
+    done.is_unfinished |= !is_done;
+    if own > 0 {
+        // Its lanes follow from what is left: a product that no scan has refuted stays.
+        tx.requeue(host.no);
+    }
+    Ok(own > 0)
 }
 
 /// How many hosts of these sites have each mark. Marks that no host has are left out.

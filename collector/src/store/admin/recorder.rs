@@ -1,8 +1,9 @@
 //! Notes what administrative work does, so that a test can compare it on two databases.
 
-use muster_proto::model::HostId;
+use muster_proto::model::{HostId, Timestamp};
 
 use crate::ledger::entry::Entry;
+use crate::store::Purged;
 use crate::store::sql::{AdminTx, Row, Step, Value};
 
 /// A statement that was executed, its parameters, and its rows or how many it changed.
@@ -49,6 +50,10 @@ impl AdminTx for Recorder<'_> {
 
     fn forget_identity(&mut self, host: HostId) {
         self.tx.forget_identity(host);
+    }
+
+    fn purge(&mut self, host: HostId, host_no: i64, most: u64, now: Timestamp) -> Step<Purged> {
+        self.tx.purge(host, host_no, most, now)
     }
 
     fn record(&mut self, entry: Entry) {

@@ -36,7 +36,9 @@ pub(in crate::store) fn log_two_holders(host: HostId, sign: HoldersSign) {
 pub(in crate::store) fn change(kind: HostActionKind, had: &[HostMark]) -> MarkChange {
     let (wanted, unwanted): (&[HostMark], &[HostMark]) = match kind {
         HostActionKind::Revoke => (&[HostMark::Revoked], &[]),
-        HostActionKind::Release => (&[], &[HostMark::Quarantined, HostMark::Revoked]),
+        HostActionKind::Release => (&[], &[HostMark::Quarantined, HostMark::Revoked, HostMark::Purged]),
+        // A host that could still report would send all of it again.
+        HostActionKind::Purge => (&[HostMark::Revoked, HostMark::Purged], &[]),
         HostActionKind::Review => (&[], &[HostMark::TwoHolders]),
     };
     MarkChange {
@@ -62,5 +64,7 @@ mod tests {
         let reviewed = change(HostActionKind::Review, &all);
         assert_eq!(reviewed, MarkChange { removed: vec![HostMark::TwoHolders], added: Vec::new() });
         assert!(reviewed.is_judged() && change(HostActionKind::Review, &both).is_nothing());
+        let purged = change(HostActionKind::Purge, &[HostMark::Revoked]);
+        assert_eq!((purged.added.as_slice(), purged.removed.as_slice()), (&[HostMark::Purged][..], &[][..]));
     }
 }

@@ -4,15 +4,16 @@ use std::error::Error;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use muster_proto::model::HostId;
+use muster_proto::model::{HostId, Timestamp};
 use tokio::runtime::Handle;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::fault::{PostgresFault, Step};
 use super::pool::Lease;
 use super::session::Session;
-use super::{identity, judge_queue, ledger};
+use super::{identity, judge_queue, ledger, purge};
 use crate::ledger::entry::Entry;
+use crate::store::Purged;
 use crate::store::admin::system_users;
 use crate::store::fault::StoreFault;
 use crate::store::sql::{Acting, AdminTx, AdminWork, AtEnd, Cell, Mode, Row, Value};
@@ -97,6 +98,14 @@ impl AdminTx for PostgresTx {
 
     fn forget_identity(&mut self, host: HostId) {
         self.end.forgotten.push(host);
+    }
+
+    fn purge(&mut self, host: HostId, host_no: i64, most: u64, _: Timestamp) -> Result<Purged, StoreFault> {
+        self.end.may_write()?;
+        let purged = self.runtime.block_on(purge::purge(&self.lease, host_no, most));
+        let purged = purged.map_err(|fault| self.failed(fault))?;
+        self.end.purged.extend((purged.own > 0).then_some(host));
+        Ok(purged)
     }
 
     fn record(&mut self, entry: Entry) {

@@ -29,6 +29,7 @@ impl IndexKind {
 
 /// The advisory lock under which one collector at a time builds the index: "INDX" in ASCII.
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock(x'494e4458'::int8)";
+const HOLD: &str = "SELECT pg_advisory_xact_lock(x'494e4458'::int8)";
 /// How often to check whether the transactions that wrote when the newest row was read have ended.
 const CHECKS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -160,6 +161,11 @@ async fn remove(session: &Session, segments: &[i32]) -> Step<()> {
     session.execute("DELETE FROM index_segment WHERE no = ANY ($1::int4[])", &[&segments]).await?;
     session.execute("DELETE FROM index_block WHERE segment = ANY ($1::int4[])", &[&segments]).await?;
     Ok(())
+}
+
+/// Keeps the index as it is until the transaction ends.
+pub(super) async fn hold(session: &Session) -> Step<()> {
+    session.execute(HOLD, &[]).await.map(drop)
 }
 
 /// Writes one segment again of which much was removed, in a transaction; says whether there may be more of them.

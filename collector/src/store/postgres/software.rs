@@ -106,7 +106,12 @@ async fn search(
 }
 
 /// What these numbers are mapped to: by the index, and by the newest rows, which it does not cover yet.
-async fn leads(session: &Session, kind: IndexKind, from: &BTreeSet<u32>, budget: &SearchBudget) -> Step<Sections> {
+pub(super) async fn leads(
+    session: &Session,
+    kind: IndexKind,
+    from: &BTreeSet<u32>,
+    budget: &SearchBudget,
+) -> Step<Sections> {
     let mut leads = Sections::new();
     if from.is_empty() {
         return Ok(leads);

@@ -106,7 +106,7 @@ async fn snapshots(pool: &Pool, pass: &UnreferencedPass, up_to: i64) -> Result<u
 }
 
 /// Removes those of the snapshots to which nothing refers. The lock of removals must be held.
-async fn remove_snapshots(session: &Session, snapshots: &[i64]) -> Step<u64> {
+pub(super) async fn remove_snapshots(session: &Session, snapshots: &[i64]) -> Step<u64> {
     let removed = numbers(session, REMOVE_SNAPSHOTS, &[&snapshots]).await?;
     if !removed.is_empty() {
         session.execute("DELETE FROM snapshot_late WHERE snapshot = ANY ($1::int8[])", &[&removed]).await?;
@@ -117,12 +117,17 @@ async fn remove_snapshots(session: &Session, snapshots: &[i64]) -> Step<u64> {
 }
 
 /// Removes these sections. Nothing may refer to them, and the lock of removals must be held.
-async fn remove_sections(session: &Session, sections: &[i64]) -> Step<u64> {
+pub(super) async fn remove_sections(session: &Session, sections: &[i64]) -> Step<u64> {
     session.execute("DELETE FROM section_hit WHERE section = ANY ($1::int8[])", &[&sections]).await?;
     session.execute(NAMED, &[&sections, &IndexKind::Sections.code()]).await?;
     let removed = session.execute("DELETE FROM section WHERE no = ANY ($1::int8[])", &[&sections]).await?;
     removal::count_up(session).await?;
     Ok(removed)
+}
+
+/// Removes those of the judged states to which nothing refers. The lock of removals must be held.
+pub(super) async fn remove_states(session: &Session, states: &[i64]) -> Step<u64> {
+    session.execute(REMOVE_STATES, &[&states]).await
 }
 
 async fn states(pool: &Pool, pass: &UnreferencedPass) -> Result<u64, StoreError> {
@@ -135,7 +140,7 @@ async fn states(pool: &Pool, pass: &UnreferencedPass) -> Result<u64, StoreError>
         let found = &found;
         let remove = |lease: Arc<Lease>| async move {
             removal::hold(&lease).await?;
-            lease.execute(REMOVE_STATES, &[found]).await
+            remove_states(&lease, found).await
         };
         removed += pool.run(OPERATION, Transaction::Write, remove).await?;
         tokio::time::sleep(pass.pause).await;

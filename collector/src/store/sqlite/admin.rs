@@ -1,13 +1,14 @@
 //! The door on SQLite. Writes run on the writer's thread, reads on a reader's connection.
 
-use muster_proto::model::HostId;
+use muster_proto::model::{HostId, Timestamp};
 use rusqlite::Connection;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 
 use super::fault::{Step, StoreFault};
 use super::writer::WriteContext;
-use super::{judge_queue, ledger};
+use super::{judge_queue, ledger, purge};
 use crate::ledger::entry::Entry;
+use crate::store::Purged;
 use crate::store::admin::system_users;
 use crate::store::sql::{Acting, AdminTx, AdminWork, AtEnd, Cell, Mode, Row, Value};
 
@@ -56,6 +57,13 @@ impl AdminTx for SqliteTx<'_> {
         self.end.forgotten.push(host);
     }
 
+    fn purge(&mut self, host: HostId, host_no: i64, most: u64, now: Timestamp) -> Step<Purged> {
+        self.end.may_write()?;
+        let purged = purge::purge(self.sql, host_no, most, now)?;
+        self.end.purged.extend((purged.own > 0).then_some(host));
+        Ok(purged)
+    }
+
     fn record(&mut self, entry: Entry) {
         self.end.entries.push(entry);
     }
@@ -94,6 +102,9 @@ pub(super) fn write(context: &mut WriteContext<'_>, acting: &Acting, work: &Admi
     }
     for host in end.identities() {
         context.after_commit(move |memory| memory.identities_forget(host));
+    }
+    for host in end.purged {
+        purge::forget(context, host);
     }
     for host in end.requeued {
         judge_queue::put(context, host, acting.now)?;

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::dictionary::Dictionaries;
 use super::fault::{Step, StoreFault};
-use super::row;
+use super::{number_mark, row};
 use crate::store::decide::unchanged::{Remembered, SentKeys};
 pub(super) use crate::store::decide::unchanged::{facts_key, state_key};
 pub(super) use crate::store::last_seen::LastSeen;
@@ -132,6 +132,26 @@ struct Identities {
     generation: u64,
 }
 
+/// The next number of a table's rows. Only the writer gives numbers.
+#[derive(Debug)]
+pub(super) struct NextNumber(AtomicI64);
+
+impl NextNumber {
+    const fn after(last: i64) -> Self {
+        Self(AtomicI64::new(last + 1))
+    }
+
+    /// The number that the next row will have.
+    pub(super) fn next(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Gives the number away. If its transaction fails, no row has it.
+    pub(super) fn take(&self) -> i64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
 /// See the head of the file.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -139,6 +159,8 @@ pub(super) struct Memory {
     identities: Mutex<Identities>,
     queue: Mutex<Queue>,
     ticket: AtomicI64,
+    snapshots: NextNumber,
+    sections: NextNumber,
     dictionaries: Dictionaries,
     recent: RecentUploads,
     queue_notify: Arc<Notify>,
@@ -149,7 +171,10 @@ pub(super) struct Memory {
 impl Memory {
     /// Loads hosts, queue and dictionaries from the database.
     pub(super) fn load(sql: &Connection) -> Step<Self> {
+        let last = number_mark::last_numbers(sql)?;
         let memory = Self {
+            snapshots: NextNumber::after(last.snapshot),
+            sections: NextNumber::after(last.section),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             identities: Mutex::default(),
             queue: Mutex::default(),
@@ -219,6 +244,16 @@ impl Memory {
         self.ticket.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// The numbers of snapshots.
+    pub(super) const fn snapshots(&self) -> &NextNumber {
+        &self.snapshots
+    }
+
+    /// The numbers of sections.
+    pub(super) const fn sections(&self) -> &NextNumber {
+        &self.sections
+    }
+
     pub(super) fn host_put(&self, host: HostId, live: CachedHost) {
         lock(self.shard(host)).hosts.insert(host, live);
     }
@@ -284,6 +319,16 @@ impl Memory {
             live.seen = live.seen.map(|seen| seen.noted_return(run));
             dirty.insert(host);
         }
+    }
+
+    /// Forgets what a host has sent. `seen` changes its last check-in.
+    pub(super) fn purged(&self, host: HostId, seen: impl FnOnce(LastSeen) -> LastSeen) {
+        if let Some(live) = lock(self.shard(host)).hosts.get_mut(&host) {
+            (live.snapshot, live.judged_at, live.facts, live.state) = (None, None, None, None);
+            live.seen = live.seen.map(seen);
+        }
+        // What only this host has sent is not to stay here.
+        self.recent.forget();
     }
 
     /// Notes that a host was judged.

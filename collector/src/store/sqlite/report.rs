@@ -96,14 +96,16 @@ pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapsho
     let Some(host) = load(context, operation.host, false)? else { return Ok(Delivered::HostUnknown) };
     let mut sections: Vec<(Digest, SectionRow)> = Vec::with_capacity(packed.len());
     for one in packed {
-        sections.push((one.digest, section::put(context.sql, one)?));
+        sections.push((one.digest, section::put(context.sql, context.memory, one)?));
     }
     let (fresh, snapshot) =
         (operation.sections.clone(), operation.snapshot.clone().map(|snapshot| (operation.digest, snapshot)));
     // Kept even if the delivery is late or incomplete, because its sections are stored either way.
     context.after_commit(move |memory| memory.recent().keep(fresh, snapshot));
     let delivered = match (snapshot::known(context.sql, &operation.digest)?, &operation.snapshot) {
-        (None, Some(snapshot)) => Some(snapshot::put(context.sql, &operation.digest, snapshot, &sections)?),
+        (None, Some(snapshot)) => {
+            Some(snapshot::put(context.sql, context.memory, &operation.digest, snapshot, &sections)?)
+        }
         (known, _) => known,
     };
     let arrival = Arrival::from(operation);

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::dictionary::Dictionaries;
 use super::fault::{Step, StoreFault};
+use super::memory::Memory;
 use super::row;
 use crate::store::body::{self, Lookup};
 use crate::store::contradiction::SectionRow;
@@ -67,17 +68,16 @@ pub(super) fn digest(sql: &Connection, number: i64) -> Step<Digest> {
 }
 
 /// Stores a section unless it is stored already; returns its row.
-pub(super) fn put(sql: &Connection, section: &Packed) -> Step<SectionRow> {
+pub(super) fn put(sql: &Connection, memory: &Memory, section: &Packed) -> Step<SectionRow> {
     let Packed { digest, platform, source, observations, body } = section;
     let made = sql
         .prepare_cached(
-            "INSERT INTO section (digest, platform, source, observations, body) VALUES (?1, ?2, ?3, ?4, ?5)
+            "INSERT INTO section (no, digest, platform, source, observations, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (digest) DO NOTHING",
         )?
-        .execute((digest.as_bytes(), platform.code(), source.code(), observations, body))?;
-    // Otherwise `last_insert_rowid` is that of another row.
+        .execute((memory.sections().next(), digest.as_bytes(), platform.code(), source.code(), observations, body))?;
     let no = if made == 1 {
-        sql.last_insert_rowid()
+        memory.sections().take()
     } else {
         number(sql, digest)?.ok_or_else(|| StoreFault::Other(format!("section {} is not there", digest.short())))?
     };

@@ -7,6 +7,7 @@ use muster_proto::model::{Digest, Snapshot};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::{Step, StoreFault};
+use super::memory::Memory;
 use super::section;
 use crate::store::contradiction::{Contradiction, SectionRow, foreign_section};
 use crate::store::decide::report::KnownSnapshot;
@@ -61,6 +62,7 @@ pub(super) fn known(sql: &Connection, digest: &Digest) -> Step<Option<KnownSnaps
 /// Stores a new snapshot. `here` are sections that came with it.
 pub(super) fn put(
     sql: &Connection,
+    memory: &Memory,
     digest: &Digest,
     snapshot: &Snapshot,
     here: &[(Digest, SectionRow)],
@@ -71,12 +73,13 @@ pub(super) fn put(
         Some(numbers) => snapshot_codec::encode(snapshot, numbers),
         None => canonical::snapshot_bytes(snapshot),
     };
-    sql.prepare_cached("INSERT INTO snapshot (digest, entries, complete) VALUES (?1, ?2, ?3)")?.execute((
+    let no = memory.snapshots().take();
+    sql.prepare_cached("INSERT INTO snapshot (no, digest, entries, complete) VALUES (?1, ?2, ?3, ?4)")?.execute((
+        no,
         digest.as_bytes(),
         entries,
         numbers.is_some(),
     ))?;
-    let no = sql.last_insert_rowid();
     if let Some(numbers) = &numbers {
         put_sections(sql, no, numbers)?;
     }

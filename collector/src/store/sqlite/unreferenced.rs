@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::Step;
-use super::{SqliteStore, index};
+use super::{SqliteStore, index, number_mark};
 use crate::store::unreferenced::OldNumbers;
 use crate::store::{StoreError, Unreferenced, UnreferencedPass, UnreferencedRemoved, snapshot_codec};
 
@@ -77,7 +77,7 @@ pub(super) async fn pass(store: &SqliteStore, pass: UnreferencedPass) -> Result<
     Ok(UnreferencedRemoved { snapshots, sections, states })
 }
 
-/// Removes the rows up to this number, but not the one with the greatest.
+/// Removes the rows up to this number.
 async fn remove(store: &SqliteStore, pass: &UnreferencedPass, rows: Rows, up_to: i64) -> Result<u64, StoreError> {
     let (most, mut after, mut removed) = (i64::from(pass.rows), 0, 0);
     loop {
@@ -105,12 +105,7 @@ async fn remove(store: &SqliteStore, pass: &UnreferencedPass, rows: Rows, up_to:
 
 /// Notes how far numbers have come, and says how far they had come before the instant of the pass.
 fn old_numbers(sql: &Connection, pass: &UnreferencedPass) -> Step<OldNumbers> {
-    sql.prepare_cached(
-        "INSERT OR REPLACE INTO number_mark (at, snapshot, section, edition)
-         SELECT ?1, (SELECT coalesce(max(no), 0) FROM snapshot), (SELECT coalesce(max(no), 0) FROM section),
-             (SELECT coalesce(max(no), 0) FROM edition)",
-    )?
-    .execute([pass.now.millis()])?;
+    number_mark::put(sql, pass.now)?;
     let find = "SELECT snapshot, section, at FROM number_mark WHERE at <= ?1 ORDER BY at DESC LIMIT 1";
     let read = |row: &rusqlite::Row<'_>| {
         Ok((OldNumbers { snapshot: row.get(0)?, section: row.get(1)? }, row.get::<_, i64>(2)?))
@@ -121,20 +116,11 @@ fn old_numbers(sql: &Connection, pass: &UnreferencedPass) -> Step<OldNumbers> {
     Ok(old)
 }
 
-/// Whether a later row keeps this number from being used again.
-fn has_later(sql: &Connection, find: &str, number: i64) -> Step<bool> {
-    let last: Option<i64> = sql.prepare_cached(find)?.query_row([], |row| row.get(0))?;
-    Ok(last.is_some_and(|last| number < last))
-}
-
 pub(super) fn remove_snapshot(sql: &Connection, number: i64) -> Step<bool> {
     let find = concat!("SELECT r.entries, r.complete FROM snapshot r WHERE r.no = ?1 AND ", no_host_has!());
     let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?));
     let found: Option<(Vec<u8>, bool)> = sql.prepare_cached(find)?.query_row([number], read).optional()?;
     let Some((entries, is_complete)) = found else { return Ok(false) };
-    if !has_later(sql, "SELECT max(no) FROM snapshot", number)? {
-        return Ok(false);
-    }
     if is_complete {
         let mut statement = sql.prepare_cached("DELETE FROM snapshot_section WHERE section = ?1 AND snapshot = ?2")?;
         for section in snapshot_codec::sections(&entries)? {
@@ -146,7 +132,7 @@ pub(super) fn remove_snapshot(sql: &Connection, number: i64) -> Step<bool> {
 
 pub(super) fn remove_section(sql: &Connection, number: i64) -> Step<bool> {
     let find = concat!("SELECT 1 FROM section r WHERE r.no = ?1 AND ", no_snapshot_has!());
-    if !sql.prepare_cached(find)?.exists([number])? || !has_later(sql, "SELECT max(no) FROM section", number)? {
+    if !sql.prepare_cached(find)?.exists([number])? {
         return Ok(false);
     }
     sql.prepare_cached("DELETE FROM section_hit WHERE section = ?1")?.execute([number])?;
@@ -157,10 +143,7 @@ pub(super) fn remove_section(sql: &Connection, number: i64) -> Step<bool> {
     Ok(sql.prepare_cached("DELETE FROM section WHERE no = ?1")?.execute([number])? > 0)
 }
 
-fn remove_state(sql: &Connection, number: i64) -> Step<bool> {
-    if !has_later(sql, "SELECT max(no) FROM judged_state", number)? {
-        return Ok(false);
-    }
+pub(super) fn remove_state(sql: &Connection, number: i64) -> Step<bool> {
     let remove = concat!("DELETE FROM judged_state AS r WHERE r.no = ?1 AND ", no_host_is_in!());
     Ok(sql.prepare_cached(remove)?.execute([number])? > 0)
 }
