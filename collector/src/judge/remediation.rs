@@ -71,6 +71,13 @@ impl Remediation {
         if refuted { self.without_product(assessment, received, boot_id) } else { self.clone() }
     }
 
+    /// The record after a scan of one of two machines that report with the key of one host. It refutes nothing that was found
+    /// on the other.
+    #[must_use]
+    pub fn advance_by_one_of_two(&self, assessment: &Assessment, received: Timestamp, boot_id: &str) -> Self {
+        if assessment.prohibited { self.advance(assessment, received, boot_id) } else { self.clone() }
+    }
+
     fn with_product(&self, assessment: &Assessment, received: Timestamp, boot_id: &str) -> Self {
         let since = self.positive.as_ref().map_or(received, |positive| positive.since);
         let is_kept =
@@ -162,6 +169,20 @@ mod tests {
         assert!(clean.positive.is_none());
         let removal = clean.removal.expect("it had the product");
         assert_eq!((removal.since, removal.was), (at(2), record.positive), "what was present is kept");
+    }
+
+    #[test]
+    fn a_clean_scan_of_one_of_two_machines_refutes_and_proves_nothing() {
+        let found = assessed(Presence::Installed, true, false);
+        let clean = assessed(Presence::None, true, false);
+        let record = Remediation::default().advance_by_one_of_two(&found, at(0), "a");
+        assert!(record.positive.is_some());
+        assert_eq!(record.advance_by_one_of_two(&clean, at(1), "b"), record);
+        let again = record.advance_by_one_of_two(&found, at(2), "a");
+        assert_eq!(again.positive.map(|positive| positive.last_seen), Some(at(2)));
+        // Neither does one prove a removal from before.
+        let removed = record.advance(&clean, at(3), "b");
+        assert_eq!(removed.advance_by_one_of_two(&clean, at(5), "c"), removed);
     }
 
     #[test]

@@ -58,8 +58,9 @@ fn place(
 ) -> JudgedOrder {
     let before = remediation_of(host, order, catalogue);
     let remediation = match assessment {
-        // A scan of one machine refutes nothing that was found on the other.
-        Some(assessment) if host.has_two_holders && !assessment.prohibited => before,
+        Some(assessment) if host.has_two_holders => {
+            before.advance_by_one_of_two(assessment, received, &host.state.boot_id)
+        }
         Some(assessment) => before.advance(assessment, received, &host.state.boot_id),
         None => before,
     };

@@ -110,7 +110,7 @@ async fn a_positive_remains_until_a_complete_scan_refutes_it() {
 }
 
 #[tokio::test]
-async fn a_clean_scan_of_a_second_machine_refutes_nothing_that_was_found_on_the_first() {
+async fn a_host_that_a_second_machine_reports_for_is_judged_with_its_mark() {
     let lab = lab(1).await;
     let check_in = |number: u8, fingerprint: u8, seconds| CheckIn {
         run: RunId::from_bytes([number; 16]),
@@ -122,7 +122,6 @@ async fn a_clean_scan_of_a_second_machine_refutes_nothing_that_was_found_on_the_
     lab.reports(1, 1, 10, &packages(&[("kesl", "ii")])).await;
     lab.judge_queue.drain(at(11)).await.expect("drains");
     assert_eq!(lab.host(1).await.verdicts[0].awake_lane, Lane::Replace);
-    // The snapshot of the copy is known to the collector from another host.
     lab.store.check_in(check_in(1, 1, 20)).await.expect("checks in");
     lab.reports(1, 5, 21, &packages(&[("kesl", "ii")])).await;
     lab.store.check_in(check_in(2, 2, 30)).await.expect("checks in");
