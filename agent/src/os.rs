@@ -120,3 +120,21 @@ pub fn is_locked(path: &Path) -> io::Result<bool> {
         asked => asked,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_agent_learns_that_one_is_running() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("lock");
+        assert!(!is_locked(&path).expect("asked"), "there is no file yet");
+        let held = lock(&path).expect("locked");
+        assert!(is_locked(&path).expect("asked"));
+        assert_eq!(lock(&path).expect_err("held").kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        assert!(!is_locked(&path).expect("asked"));
+        lock(&path).expect("locked again");
+    }
+}

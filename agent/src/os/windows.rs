@@ -41,14 +41,19 @@ pub(super) fn sync_dir(_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// `ERROR_SHARING_VIOLATION`: another process has the file open and does not share it.
+const SHARING_VIOLATION: i32 = 32;
+
 pub(super) fn lock(path: &Path) -> io::Result<File> {
-    // An open file that is not shared acts as the lock.
-    OpenOptions::new().write(true).create(true).truncate(false).share_mode(0).open(path)
+    // An open file that is not shared acts as the lock. The system's error has no kind of its own.
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).share_mode(0).open(path);
+    opened.map_err(|error| match error.raw_os_error() {
+        Some(SHARING_VIOLATION) => io::Error::new(io::ErrorKind::WouldBlock, error),
+        Some(_) | None => error,
+    })
 }
 
 pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
-    /// `ERROR_SHARING_VIOLATION`: another process has the file open and does not share it.
-    const SHARING_VIOLATION: i32 = 32;
     match File::open(path) {
         Ok(_) => Ok(false),
         Err(error) if error.raw_os_error() == Some(SHARING_VIOLATION) => Ok(true),
