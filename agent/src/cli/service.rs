@@ -161,6 +161,9 @@ mod tests {
 
     #[test]
     fn the_program_is_searched_in_the_image() {
+        if !Path::new(PLACES[0]).is_absolute() {
+            return crate::os::test_kit::left_out("paths that begin with a slash");
+        }
         let image = image();
         let error = found(image.path(), &PLACES).expect_err("nothing is there");
         assert!(error.contains("/usr/bin/muster-agent or /usr/local/bin/muster-agent"), "{error}");
