@@ -80,7 +80,7 @@ impl<T> Default for Listing<T> {
 pub struct User {
     /// The security identifier; `None` for a profile folder that the list of profiles does not name.
     pub sid: Option<String>,
-    /// The folder of the profile, such as `C:\Users\jane`. It usually contains the user's name and never leaves the host.
+    /// The folder of the profile, such as `C:\Users\jane`; the security identifier if Windows names none. It usually contains the user's name and never leaves the host.
     pub profile: String,
     /// The key of the user's settings, such as `HKU\S-1-5-21-…`.
     pub key: String,

@@ -159,6 +159,16 @@ fn a_user_is_everybody_in_the_list_of_profiles_and_every_other_folder_with_a_hiv
 }
 
 #[test]
+fn an_entry_without_a_path_makes_the_list_of_users_incomplete() {
+    let mut machine = Machine::new().with_user("S-1-5-21-1", "jane", r"C:\Users\jane");
+    machine.software = machine.software.with_text(&format!(r"{LIST}\S-1-5-21-2"), "ProfileImagePath", "");
+    // This one was never made: Windows has not given it a path yet.
+    machine.software = machine.software.with_key(&format!(r"{LIST}\S-1-5-21-3"));
+    let users = machine.registry().users();
+    assert_eq!((users.entries.len(), users.faults.len()), (1, 1), "{users:?}");
+}
+
+#[test]
 fn the_letter_of_the_volume_is_the_one_in_the_registry() {
     let mut machine = Machine::new().with_user("S-1-5-21-1", "jane", r"e:\Users\jane");
     let version = r"Microsoft\Windows NT\CurrentVersion";

@@ -97,7 +97,8 @@ impl Profiles {
 /// # Errors
 /// The list does not have it, or cannot be read.
 pub fn folder_of(registry: &dyn Registry, sid: &str) -> Result<String, RegistryError> {
-    let path = registry.value(&format!(r"{LIST}\{sid}"), PATH)?.text().unwrap_or_default();
+    let value = registry.value(&format!(r"{LIST}\{sid}"), PATH)?;
+    let path = value.text().filter(|path| !path.is_empty()).ok_or(RegistryError::Absent)?;
     Ok(windows_folder(registry).map_or_else(|| path.clone(), |windows| expanded(&path, &windows)))
 }
 
@@ -124,7 +125,8 @@ pub(super) fn read(registry: &dyn Registry, root: &Root) -> Profiles {
     });
     profiles.faults.extend(listed.faults);
     for key in listed.entries {
-        match registry.value(&format!(r"{LIST}\{key}"), PATH).map(|value| value.text()) {
+        match registry.value(&format!(r"{LIST}\{key}"), PATH).map(|value| value.text().filter(|path| !path.is_empty()))
+        {
             // Windows renames the entry of a profile that it could not load.
             Ok(Some(path)) => {
                 let sid = key.strip_suffix(".bak").unwrap_or(&key);

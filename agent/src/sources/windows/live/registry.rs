@@ -100,7 +100,8 @@ impl Registry for Loaded {
         // The others are aliases and the classes of users.
         let is_user = |name: &String| folded(name).starts_with("S-1-") && !folded(name).ends_with("_CLASSES");
         let user = |sid: String| User {
-            profile: profiles::folder_of(self, &sid).unwrap_or_default(),
+            // A home that is not known still needs a name of its own, which never leaves the host.
+            profile: profiles::folder_of(self, &sid).unwrap_or_else(|_| sid.clone()),
             key: format!(r"HKU\{sid}"),
             classes: format!(r"HKU\{sid}_Classes"),
             sid: Some(sid),
@@ -202,6 +203,7 @@ mod tests {
     #[test]
     fn the_machine_and_its_current_control_set_are_read() {
         let registry = registry();
+        assert!(registry.users().entries.iter().all(|user| user.profile.len() > 3));
         let version = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion";
         let folder = registry.value(version, "SystemRoot").expect("read");
         assert_eq!((folder.kind, folder.text().map(|folder| folder.len() > 3)), (kind::SZ, Some(true)));
