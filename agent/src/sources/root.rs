@@ -332,7 +332,7 @@ impl Root {
     /// # Errors
     /// As [`Self::kind_at`].
     pub fn file_at(&self, path: &str) -> io::Result<Option<FileAt>> {
-        match self.at(path) {
+        match self.spelled(path, Last::Show) {
             Ok((place, path)) => place.file_at(&path),
             Err(error) if self.names.is_some() && is_absent(&error) => Ok(None),
             Err(error) => Err(error),

@@ -224,6 +224,24 @@ fn an_unreadable_hive_of_a_user_is_no_missing_user() {
 }
 
 #[test]
+fn a_profile_behind_a_link_to_another_volume_is_no_missing_user() {
+    let mut machine = Machine::new();
+    machine.file("Users/Public/desktop.ini", b"");
+    for (name, target) in [("upd", r"\??\Volume{1a2b3c4d-0000-0000-0000-100000000000}\"), ("moved", r"C:\gone\moved")] {
+        if !crate::os::test_kit::link(target, &machine.dir.path().join("Users").join(name)) {
+            return crate::os::test_kit::left_out("links");
+        }
+        let key = format!(r"{LIST}\S-1-5-21-{name}");
+        machine.software = machine.software.with_text(&key, "ProfileImagePath", &format!(r"C:\Users\{name}"));
+    }
+    let registry = machine.registry();
+    assert_eq!(registry.users().entries.len(), 2);
+    for key in [r"HKU\S-1-5-21-upd", r"HKU\S-1-5-21-moved", r"HKU\S-1-5-21-upd_Classes"] {
+        assert!(broken(registry.keys(key)).contains("behind a link"), "{key}");
+    }
+}
+
+#[test]
 fn without_the_list_of_profiles_nobody_knows_all_users() {
     let machine = Machine::new().with_user("S-1-5-21-1", "jane", r"C:\Users\jane");
     machine.file(&format!("{CONFIG}/SYSTEM"), &machine.system.hive());

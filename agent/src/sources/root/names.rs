@@ -42,10 +42,12 @@ struct Known {
     is_link: bool,
 }
 
-/// Whether the last name of a path is followed if it is a link.
+/// What is done with the last name of a path if it is a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Last {
     Follow,
+    /// It is followed, but a link that leads nowhere is found itself.
+    Show,
     Keep,
 }
 
@@ -63,7 +65,8 @@ impl Names {
         self.letter.store(u32::from(letter.to_ascii_uppercase()), Ordering::Relaxed);
     }
 
-    /// The path that exists, as the system that scans spells it. Of a link that leads nowhere, that of the link.
+    /// The path that exists, as the system that scans spells it. What is behind a link that leads nowhere or to another volume
+    /// is elsewhere, never absent: what belongs there may only not be mounted.
     pub(super) fn find(&self, place: &platform::Place, path: &str, last: Last) -> io::Result<String> {
         let asked = path::parse(path).map_err(refused)?;
         self.check_volume(asked.volume)?;
@@ -87,7 +90,10 @@ impl Names {
         let mut links = 0;
         // The link at the end of the path, which is what is there if it leads nowhere.
         let mut end: Option<String> = None;
+        // How many of the asked names are left behind the last link. If more are, the name is one of the link's target.
+        let mut behind: Option<usize> = None;
         while let Some(name) = names.pop() {
+            let is_of_target = behind.is_some_and(|behind| names.len() >= behind);
             if name == ".." {
                 found.pop();
                 continue;
@@ -99,30 +105,38 @@ impl Names {
                 Err(error) => return Err(error),
             };
             let Some((name, is_link)) = known else {
-                return end.ok_or_else(|| io::ErrorKind::NotFound.into());
+                return if is_of_target { end.ok_or_else(behind_link) } else { Err(io::ErrorKind::NotFound.into()) };
             };
             found.push(name);
             if !is_link || (names.is_empty() && last == Last::Keep) {
                 continue;
             }
             let link = format!("/{}", found.join("/"));
-            if names.is_empty() {
+            if names.is_empty() && last == Last::Show {
                 end.get_or_insert_with(|| link.clone());
+            }
+            if !is_of_target {
+                behind = Some(names.len());
             }
             links += 1;
             if links > LINKS_FOLLOWED {
-                return end.ok_or_else(|| io::ErrorKind::NotFound.into());
+                return end.ok_or_else(behind_link);
             }
             let (volume, target) = match path::parse_target(self.within(&place.read_link(&link)?)) {
                 Ok(target) => target,
+                Err(PathError::Remote) => return Err(behind_link()),
                 // No path: a reparse point that the driver does not understand.
-                Err(PathError::Impossible) => return end.ok_or_else(|| io::ErrorKind::NotFound.into()),
-                Err(error) => return Err(refused(error)),
+                Err(_) => return end.ok_or_else(behind_link),
             };
             found.pop();
-            if let Some(volume) = volume {
-                self.check_volume(volume)?;
-                found.clear();
+            match volume {
+                // The point at which another volume is mounted, most likely.
+                Some(Volume::Unnamed) => return Err(behind_link()),
+                Some(volume) => {
+                    self.check_volume(volume)?;
+                    found.clear();
+                }
+                None => {}
             }
             names.extend(target.into_iter().rev());
         }
@@ -201,13 +215,20 @@ fn by_short_name(listing: &[Known], folder: &str, name: &str) -> io::Result<Opti
     match (bearers.next(), bearers.next()) {
         (None, _) => Ok(None),
         (Some(known), None) => Ok(Some((known.name.clone(), known.is_link))),
-        (Some(_), Some(_)) => Err(io::Error::new(io::ErrorKind::InvalidData, "several files may have this short name")),
+        (Some(_), Some(_)) => {
+            Err(io::Error::new(io::ErrorKind::InvalidFilename, "several files may have this short name"))
+        }
     }
 }
 
 /// The path is on another volume or machine. Nothing is known of it, so it is not absent.
 pub(super) fn elsewhere() -> io::Error {
     io::Error::new(io::ErrorKind::CrossesDevices, "it is on another volume, which is not scanned")
+}
+
+/// The path is behind a link that leads to another volume or nowhere. Nothing is known of it either.
+fn behind_link() -> io::Error {
+    io::Error::new(io::ErrorKind::CrossesDevices, "it is behind a link that leads to another volume or nowhere")
 }
 
 pub(super) fn refused(error: PathError) -> io::Error {

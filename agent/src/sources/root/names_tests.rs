@@ -97,7 +97,7 @@ fn a_short_name_that_two_files_may_have_is_not_absent() {
     let (dir, root) = machine();
     write(dir.path(), "Program Files/Kaspersky Security/x");
     let error = root.kind_at(r"C:\Program Files\KASPER~1").expect_err("undecided");
-    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert_eq!(error.kind(), ErrorKind::InvalidFilename);
     assert_eq!(root.kind_at(r"C:\Program Files\GONE12~1").expect("known"), None);
 }
 
@@ -143,4 +143,42 @@ fn links_and_reparse_points_are_followed_within_the_root() {
         assert_eq!(above, Some(path), "{broken}");
     }
     assert_eq!(root.read_link(r"C:\BROKEN").expect("a link"), r"C:\gone");
+}
+
+#[test]
+fn what_is_behind_a_link_to_nowhere_or_to_another_volume_is_not_absent() {
+    let (dir, root) = machine();
+    let link = |path: &str, target: &str| test_kit::link(target, &dir.path().join(path));
+    if !link("sound", r"C:\Users") {
+        return test_kit::left_out("links");
+    }
+    let links = [
+        ("mounted", r"\??\Volume{1a2b3c4d-0000-0000-0000-100000000000}\"),
+        ("numbered", r"\Device\HarddiskVolume9\Users"),
+        ("remote", r"\\server\share"),
+        ("other", r"D:\Users"),
+        ("of-system", "/mnt/other/x"),
+        ("broken", r"C:\gone\deeper"),
+        ("strange", "unsupported reparse tag 0x8000001b"),
+        ("no-path", "a:b?c"),
+        ("loop", "loop"),
+        ("chain", r"C:\broken"),
+        ("through", r"C:\sound\gone"),
+    ];
+    // A listing is kept, so all of them come before the first question.
+    for (name, target) in links {
+        link(name, target);
+    }
+    for (name, _) in links {
+        for path in [format!(r"C:\{name}\x"), format!(r"C:\{name}\Jane\NTUSER.DAT")] {
+            let kind = root.kind_at(&path).map_err(|error| error.kind());
+            assert_eq!(kind, Err(ErrorKind::CrossesDevices), "{path}");
+        }
+        // A listing of the link itself is unknown too, not empty.
+        let listed = root.list(&format!(r"C:\{name}")).map_err(|error| error.kind());
+        assert_eq!(listed, Err(ErrorKind::CrossesDevices), "{name}");
+    }
+    // Behind a link that leads to a folder, what is not there is absent.
+    assert_eq!(root.kind_at(r"C:\sound\gone\x").expect("known"), None);
+    assert_eq!(root.kind_at(r"C:\sound\Jane\NTUSER.DAT").expect("known"), Some(FileKind::File));
 }

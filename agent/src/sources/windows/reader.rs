@@ -157,13 +157,13 @@ impl<'m> Reader<'m> {
         if is_unknown { Found::Unknown(likeliest) } else { Found::Missing(likeliest) }
     }
 
-    /// What is at a path; the outer `None` if that cannot be said, because it is on another volume or cannot be read. The
-    /// latter is noted.
+    /// What is at a path; the outer `None` if that cannot be said. A path that cannot be read is noted. One on another volume,
+    /// one with an ambiguous short name, and a text that is no path of a file are not: nobody can repair them.
     pub(super) fn kind_at(&mut self, path: &str) -> Option<Option<FileKind>> {
         match self.root.kind_at(path) {
             Ok(kind) => Some(kind),
             Err(error) if is_absent(&error) => Some(None),
-            Err(error) if is_elsewhere(&error) => None,
+            Err(error) if is_undecidable(&error) => None,
             Err(error) => {
                 self.builder.access_failed(path, &error);
                 None
@@ -188,7 +188,10 @@ impl<'m> Reader<'m> {
         let mut is_missing = !folders.is_empty();
         for folder in folders {
             is_missing &= match folder {
-                FilePlace::Local(path) if path.len() > 3 => self.kind_at(&path) == Some(None),
+                // A name that no file can have says nothing of the folder that was meant.
+                FilePlace::Local(folder) if folder.len() > 3 && path::parse(&folder).is_ok() => {
+                    self.kind_at(&folder) == Some(None)
+                }
                 FilePlace::Local(_) | FilePlace::UnknownVolume(_) | FilePlace::Remote(_) | FilePlace::Variable(_) => {
                     false
                 }
@@ -220,7 +223,8 @@ pub(super) fn shown_key(key: &str) -> String {
     }
 }
 
-/// Whether the error means that a path is on another volume than the root.
-fn is_elsewhere(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::CrossesDevices
+/// Whether the error means that the root cannot say what is at a path, although all of the root can be read.
+fn is_undecidable(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, InvalidFilename, InvalidInput};
+    matches!(error.kind(), CrossesDevices | InvalidFilename | InvalidInput)
 }

@@ -2,6 +2,7 @@
 
 mod applications;
 mod outcomes;
+mod paths;
 mod places;
 mod services;
 mod settings;
@@ -42,6 +43,11 @@ impl Machine {
         fs::create_dir_all(file.parent().expect("a parent")).expect("made");
         fs::write(file, bytes).expect("written");
         self
+    }
+
+    /// Adds a link; `false` if this system does not allow it.
+    pub(super) fn link(&self, path: &str, target: &str) -> bool {
+        crate::os::test_kit::link(target, &self.root.path().join(path))
     }
 
     pub(super) fn read(&self, source: impl FnOnce(Reader<'_>) -> SourceReading) -> SourceReading {

@@ -95,14 +95,17 @@ pub fn of_program(text: &str, windows: &str) -> ImagePath {
     ImagePath { likeliest: resolve(likeliest).into_iter().next(), tries }
 }
 
-/// The folders or files that a whole text means, which has no arguments. A variable can mean two folders.
+/// The folders or files that a whole text means, which has no arguments. A variable can mean two folders, and a relative text
+/// means none: the folder in which it begins is unknown.
 #[must_use]
 pub fn of_folder(text: &str, windows: &str) -> Vec<FilePlace> {
     let text = text.trim().trim_matches('"').trim();
     if text.is_empty() {
         return Vec::new();
     }
-    expand(text, windows).iter().flat_map(|text| absolute(text, windows, &[""])).collect()
+    let is_relative = |text: &str| matches!(text.as_bytes(), [letter, b':', next, ..] if letter.is_ascii_alphabetic() && !matches!(next, b'\\' | b'/'));
+    let expanded = expand(text, windows);
+    expanded.iter().filter(|text| !is_relative(text)).flat_map(|text| absolute(text, windows, &[])).collect()
 }
 
 /// The name of the file at the end of a path.
