@@ -172,6 +172,10 @@ impl Search<'_> {
                     Content::Unclear => self.doubt = true,
                     Content::Data => {}
                 },
+                // A driver of NTFS shows a compressed or deduplicated file as a link that leads nowhere.
+                FileKind::BrokenLink if self.platform == Platform::Windows && has_program_name(&entry.name) => {
+                    self.doubt = true;
+                }
                 FileKind::BrokenLink | FileKind::Other => {}
             }
         }
@@ -276,6 +280,27 @@ fn has_program_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_a_driver_shows_as_a_broken_link_leaves_its_folder_unclear() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let write = |path: &str| {
+            let file = dir.path().join(path);
+            std::fs::create_dir_all(file.parent().expect("a parent")).expect("made");
+            std::fs::write(file, "text").expect("written");
+        };
+        write("Windows/System32/config/SYSTEM");
+        write("Packed/readme.txt");
+        write("Data/readme.txt");
+        let link = |path: &str| crate::os::test_kit::link("unsupported reparse tag 0x80000017", &dir.path().join(path));
+        if !link("Packed/avp.exe") || !link("Data/notes.txt") {
+            return crate::os::test_kit::left_out("links");
+        }
+        let root = Root::below(dir.path()).expect("a root");
+        let mut examiner = Examiner::new(&root, Platform::Windows);
+        assert_eq!(examiner.folder(r"C:\Packed", (0, 0)), Contents::Unknown);
+        assert_eq!(examiner.folder(r"C:\Data", (0, 0)), Contents::NoProgram);
+    }
 
     #[test]
     fn a_program_has_the_form_of_one_and_may_run() {

@@ -31,6 +31,8 @@ struct Package {
     /// `all-users`, `user`, or empty if only the folder is there.
     registered: &'static str,
     has_folder: bool,
+    /// The folder in which a user's registration has it. It may be on another volume.
+    root_folder: Option<String>,
 }
 
 pub(super) fn appx(mut reader: Reader<'_>) -> SourceReading {
@@ -70,8 +72,13 @@ pub(super) fn appx(mut reader: Reader<'_>) -> SourceReading {
                 place: format!("appx:{name}"),
                 watched: false,
             });
+            let root_folder = reader.text(&format!("{key}\\{name}"), "PackageRootFolder");
             let package = packages.entry(name).or_default();
             package.display_name = display_name;
+            // One folder that exists shows that the package is there.
+            if package.root_folder.as_ref().is_none_or(|known| reader.is_missing_folder(known)) {
+                package.root_folder = root_folder.or_else(|| package.root_folder.take());
+            }
             if package.registered.is_empty() {
                 package.registered = "user";
             }
@@ -104,6 +111,8 @@ fn row(
     }
     if package.has_folder {
         row.path = format!("{folder}\\{full_name}");
+    } else if let Some(root) = package.root_folder.as_ref().filter(|root| !reader.is_missing_folder(root)) {
+        row.path.clone_from(root);
     } else if is_folder_known && !is_elsewhere(reader, full_name) {
         row.set_state(ReportedState::Missing);
     }

@@ -9,6 +9,7 @@ use super::machine;
 use super::reader::{Found, Reader};
 use crate::sources::parse::windows::image_path::of_program;
 use crate::sources::parse::windows::task::{Action, of_actions, of_xml};
+use crate::sources::parse::windows::text;
 use crate::sources::{ScanContext, Source, SourceReading};
 
 const CACHE: &str = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Schedule\TaskCache";
@@ -30,8 +31,16 @@ impl Source for ScheduledTasks {
     }
 }
 
-/// The actions of each task by its path; `None` where they are unknown.
-type Tasks = BTreeMap<String, Option<Vec<Action>>>;
+/// The actions of each task by its path.
+type Tasks = BTreeMap<String, Actions>;
+
+/// What is known of the actions of one task.
+enum Actions {
+    Known(Vec<Action>),
+    /// Nothing has them: upgrades of Windows leave names of tasks and empty files behind, which start nothing.
+    Absent,
+    Damaged,
+}
 
 pub(super) fn scheduled_tasks(mut reader: Reader<'_>) -> SourceReading {
     let mut tasks = Tasks::new();
@@ -43,10 +52,15 @@ pub(super) fn scheduled_tasks(mut reader: Reader<'_>) -> SourceReading {
     let folder = format!("{}\\System32\\Tasks", reader.windows);
     files(&mut reader, &folder, "", 0, &mut tasks);
     for (path, actions) in tasks {
-        if actions.is_none() {
-            reader.builder.problem(format!("the actions of the task {path} are unknown"));
-        }
-        let rows = rows(&mut reader, &path, &actions.unwrap_or_default());
+        let actions = match actions {
+            Actions::Known(actions) => actions,
+            Actions::Absent => Vec::new(),
+            Actions::Damaged => {
+                reader.builder.problem(format!("the actions of the task {path} are unknown"));
+                Vec::new()
+            }
+        };
+        let rows = rows(&mut reader, &path, &actions);
         rows.into_iter().for_each(|row| reader.add(&tree, row));
     }
     reader.finish("this Windows has no scheduler of tasks")
@@ -61,7 +75,13 @@ fn cached(reader: &mut Reader<'_>, key: &str, path: &str, depth: usize, tasks: &
         }
         if let Some(id) = reader.text(&key, "Id") {
             let task = format!("{CACHE}\\Tasks\\{id}");
-            let actions = reader.values(&task).and_then(|values| of_actions(&values.get("Actions")?.data).ok());
+            let actions = match reader.values(&task) {
+                None => Actions::Absent,
+                Some(values) => values
+                    .get("Actions")
+                    .and_then(|value| of_actions(&value.data).ok())
+                    .map_or(Actions::Damaged, Actions::Known),
+            };
             tasks.insert(path.clone(), actions);
         }
         cached(reader, &key, &path, depth + 1, tasks);
@@ -82,14 +102,28 @@ fn files(reader: &mut Reader<'_>, folder: &str, path: &str, depth: usize, tasks:
             continue;
         }
         let known = tasks.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&path)).map(|(_, actions)| actions);
-        if known.as_ref().is_some_and(|actions| actions.is_some()) {
+        if matches!(known, Some(Actions::Known(_))) {
             continue;
         }
-        let actions = reader.read(&file, FILE_BYTES).and_then(|bytes| of_xml(&bytes));
+        // A file that cannot be read is noted by the reader.
+        let actions = reader.read(&file, FILE_BYTES).map_or(Actions::Absent, |bytes| of_file(&bytes));
+        // An empty file does not replace a damaged entry.
+        if matches!((&known, &actions), (Some(Actions::Damaged), Actions::Absent)) {
+            continue;
+        }
         match known {
             Some(known) => *known = actions,
             None => drop(tasks.insert(path, actions)),
         }
+    }
+}
+
+/// What a file in the folder of tasks says. One that is not the file of a task starts nothing.
+fn of_file(bytes: &[u8]) -> Actions {
+    match of_xml(bytes) {
+        Some(actions) => Actions::Known(actions),
+        None if text::file(bytes).contains("<Task") => Actions::Damaged,
+        None => Actions::Absent,
     }
 }
 

@@ -130,6 +130,20 @@ fn packages_of_all_places_are_one_row_each() {
         ),
     ];
     assert_eq!(rows(&machine.read(appx)), expected);
+    // Where a package was moved, or registered from.
+    for (folder, row) in [
+        (r"D:\WindowsApps\K", Some(r"path=D:\WindowsApps\K".to_owned())),
+        (r"C:\Loose", Some(r"path=C:\Loose".to_owned())),
+        (r"C:\Nowhere", None),
+    ] {
+        let machine = Machine::new().file("Loose/AppxManifest.xml", "").with(|registry| {
+            let key = format!(r"{of_user}\{gone}");
+            registry.with_user("S-1-5-21-1", r"C:\Users\jane").with_text(&key, "PackageRootFolder", folder)
+        });
+        let shown = row.unwrap_or_else(|| "state=missing".to_owned());
+        let expected = format!("K.Gone version=1.0.0.0 {shown} architecture=x86 full_name={gone} registered=user");
+        assert_eq!(rows(&machine.read(appx)), [expected]);
+    }
     assert_eq!(Machine::new().read(appx).outcome, Outcome::NotApplicable);
 }
 
@@ -159,8 +173,20 @@ fn tasks_are_read_from_the_cache_and_completed_from_their_files() {
         "Update id=\\Folder\\Update path=C:\\Kaspersky Lab\\avp.exe",
     ];
     assert_eq!((rows(&reading), reading.outcome), (expected.map(str::to_owned).to_vec(), Outcome::Found));
-    let unknown = machine.with(|registry| registry.with_text(&format!(r"{cache}\Tree\Unknown"), "Id", "{3}"));
+    // What upgrades of Windows leave behind starts nothing.
+    let left = machine
+        .file("Windows/System32/Tasks/Empty", "")
+        .file("Windows/System32/Tasks/Foreign", "MZ")
+        .with(|registry| registry.with_text(&format!(r"{cache}\Tree\Left"), "Id", "{3}"));
+    let reading = left.read(scheduled_tasks);
+    assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Found, 6), "{}", reading.reason);
+    assert!(rows(&reading).contains(&r"Left id=\Left".to_owned()));
+    let cut = Machine::new().file("Windows/System32/Tasks/Cut", "<Task><Regis").read(scheduled_tasks);
+    assert_eq!((cut.outcome, cut.observations.len()), (Outcome::Partial, 1));
+    let key = format!(r"{cache}\Tasks\{{3}}");
+    let unknown = Machine::new()
+        .with(|registry| registry.with_text(&format!(r"{cache}\Tree\Unknown"), "Id", "{3}").with_key(&key));
     let reading = unknown.read(scheduled_tasks);
-    assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 4));
+    assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 1));
     assert!(reading.reason.contains(r"\Unknown"), "{}", reading.reason);
 }
