@@ -19,6 +19,7 @@ mod size;
 mod snapshots;
 mod software;
 mod unreferenced;
+mod year;
 
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ pub(crate) use size::*;
 pub(crate) use snapshots::*;
 pub(crate) use software::*;
 pub(crate) use unreferenced::*;
+pub(crate) use year::a_year_of_reports;
 
 /// A place where a store can be created, closed, and opened again.
 pub(crate) trait Backend: Sized + Send + Sync + 'static {

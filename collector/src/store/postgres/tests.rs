@@ -26,6 +26,27 @@ impl Backend for Database {
 
 suite!(Database);
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures, and takes minutes"]
+async fn a_year_of_reports() {
+    let place = Database::create();
+    // A day takes less than the minute between two runs of autovacuum.
+    crate::store::contract::a_year_of_reports(Opened(place.url()), || drop(place.sql("VACUUM (ANALYZE)"))).await;
+}
+
+/// A database that is created and removed by somebody else.
+struct Opened(String);
+
+impl Backend for Opened {
+    fn fresh() -> Self {
+        unreachable!("it is made from a URL")
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        opened(&self.0)
+    }
+}
+
 /// Opens within a test of several threads.
 fn opened(url: &str) -> Arc<dyn Store> {
     waited(store::connect(url)).unwrap_or_else(|error| panic!("{error}"))

@@ -32,6 +32,13 @@ impl Backend for TemporaryFile {
 
 suite!(TemporaryFile);
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures, and takes minutes"]
+async fn a_year_of_reports() {
+    // Pages that become free are used again.
+    crate::store::contract::a_year_of_reports(TemporaryFile::fresh(), || {}).await;
+}
+
 fn refusal(path: &str) -> StoreError {
     store::open(path).err().expect("refused")
 }
