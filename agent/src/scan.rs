@@ -241,7 +241,7 @@ fn encode(
     }
     let encoded = (items > 0).then(|| EncodedSection { source, digest: Digest::of(&canonical), items, canonical });
     let digest = encoded.as_ref().map(|encoded| encoded.digest);
-    let reason = redactor.text(&reason);
+    let reason = redactor.reason(source, &reason);
     (SnapshotEntry { source, outcome, reason, watchlist, section: digest }, encoded)
 }
 

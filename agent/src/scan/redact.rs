@@ -1,9 +1,10 @@
 //! Removes user names from what is sent: a path below a home directory is written with `~`. The path is then also the same
 //! on two machines with different users.
 
+mod accounts;
 mod windows;
 
-use muster_proto::model::{Observation, Platform};
+use muster_proto::model::{Kind, Observation, Platform, SourceName};
 
 use crate::sources;
 
@@ -37,12 +38,26 @@ impl Redactor {
     }
 
     pub(super) fn redact(&self, observation: &mut Observation) {
-        let Observation { kind: _, name, vendor: _, version: _, id, path, state: _, attributes } = observation;
-        for text in [name, id, path].into_iter().chain(attributes.values_mut()) {
+        let Observation { kind, name, vendor, version, id, path, state, attributes } = observation;
+        if let Some(windows) = self.windows.as_ref().filter(|_| *kind == Kind::Task) {
+            windows.accounts.redact_task(name, id);
+        }
+        // On Windows any of these is a text that somebody wrote into the registry.
+        let written = self.windows.is_some().then_some([vendor, version, state]);
+        for text in [name, id, path].into_iter().chain(written.into_iter().flatten()).chain(attributes.values_mut()) {
             // Nearly all texts are short names, so they are tested before they are rewritten.
             if text.contains('/') || (self.windows.is_some() && (text.contains('\\') || text.contains("-1-"))) {
                 *text = self.text(text);
             }
+        }
+    }
+
+    /// Removes names from the reason of a source's outcome.
+    pub(super) fn reason(&self, source: SourceName, reason: &str) -> String {
+        match &self.windows {
+            // It names tasks, whose names have the names of accounts in them.
+            Some(windows) if source == SourceName::ScheduledTasks => self.text(&windows.accounts.reason(reason)),
+            _ => self.text(reason),
         }
     }
 

@@ -296,7 +296,34 @@ fn windows_machine(user: &str, home: &str, sid: &str) -> (tempfile::TempDir, Mem
         .with_number(&format!(r"{service}\Tool"), "Start", 2)
         .with_user(sid, home);
     assert!(home.ends_with(user));
-    (dir, registry)
+    (dir, with_people(registry, user, home, sid))
+}
+
+/// Adds what else names a user: profiles without a hive, texts of an installer, and tasks.
+fn with_people(registry: MemoryRegistry, user: &str, home: &str, sid: &str) -> MemoryRegistry {
+    let list = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList";
+    let tree = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Schedule\TaskCache\Tree";
+    let uninstall = r"HKLM\Software\Microsoft\Windows\CurrentVersion\Uninstall";
+    let (old, moved) = (format!(r"D:\Homes\{user}.OLD"), format!(r"D:\Homes\{user}'s, home"));
+    let guid = if user.len() > 3 { "0A1B2C3D" } else { "FFFFAAAA" };
+    let tasks = [
+        format!("CCleanerSkipUAC - {user}"),
+        format!("WpsUpdateTask_{}", user.to_uppercase()),
+        format!(r"{user}\Update"),
+        format!("OneDrive Standalone Update Task-{sid}"),
+        format!("User_Feed_Synchronization-{{{guid}-0000-1111-2222-333344445555}}"),
+    ];
+    let registry = registry
+        .with_text(&format!(r"{list}\{sid}"), "ProfileImagePath", &old)
+        .with_text(&format!(r"{list}\{sid}.bak"), "ProfileImagePath", &moved)
+        .with_text(&format!(r"{uninstall}\Old"), "DisplayName", "Old")
+        .with_text(&format!(r"{uninstall}\Old"), "InstallLocation", &format!(r"{old}\App"))
+        .with_text(&format!(r"{uninstall}\Old"), "Publisher", &format!(r"{home}\x"))
+        .with_text(&format!(r"{uninstall}\Old"), "DisplayVersion", &format!(r"C:\Users\{user} o'neill\x"))
+        .with_text(&format!(r"{uninstall}\Moved"), "DisplayName", "Moved")
+        .with_text(&format!(r"{uninstall}\Moved"), "InstallLocation", &format!(r"{moved}\App"));
+    let add = |registry: MemoryRegistry, task| registry.with_text(&format!(r"{tree}\{task}"), "Id", "{1}");
+    tasks.iter().fold(registry, add)
 }
 
 #[test]
@@ -323,7 +350,9 @@ fn two_windows_machines_of_one_image_share_every_digest() {
         result
     });
     let [one, two] = scans;
-    assert!(one.section(SourceName::UninstallKeys).is_some() && one.section(SourceName::Services).is_some());
+    for source in [SourceName::UninstallKeys, SourceName::Services, SourceName::ScheduledTasks] {
+        assert!(one.section(source).is_some(), "{source}");
+    }
     assert_eq!(one.digest(), two.digest(), "{:?}\n{:?}", one.snapshot, two.snapshot);
     assert_eq!(one.sections, two.sections);
     assert!(!one.state.user_items.is_empty());

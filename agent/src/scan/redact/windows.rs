@@ -1,13 +1,12 @@
 //! Home directories and security identifiers in texts of a Windows machine. A path may begin with a letter, with a prefix of
 //! the kernel or with nothing, has either slash, any case, and long or short names.
 
-use crate::sources::parse::windows::path::{ShortName, capital, folded};
+use super::accounts::Accounts;
+use crate::sources::parse::windows::path::{FOLDERS_OF_NOBODY, ShortName, capital, folded};
 use crate::sources::parse::windows::text::strip_prefix;
 
 /// Identifiers of people: of an account of a machine or domain, of a cloud account, of a session.
 const OF_PEOPLE: &[&str] = &["S-1-5-21-", "S-1-12-1-", "S-1-5-5-"];
-/// Folders beside the homes that belong to nobody and are the same on every machine.
-const OF_NOBODY: &[&str] = &["ALL USERS", "DEFAULT", "DEFAULT USER", "PUBLIC"];
 /// Keys below `HKU` of the system's own accounts.
 const SYSTEM_KEYS: &[&str] = &["~", ".DEFAULT", "S-1-5-18", "S-1-5-19", "S-1-5-20"];
 const PREFIXES: &[&str] = &[r"\\?\GLOBALROOT", r"\\?\", r"\??\", r"\\.\"];
@@ -21,6 +20,8 @@ pub(super) struct Homes {
     parents: Vec<Vec<String>>,
     /// Where nobody has a home, if there may be more homes than these.
     system_folders: Option<&'static [&'static str]>,
+    /// Who the homes belong to.
+    pub(super) accounts: Accounts,
 }
 
 impl Homes {
@@ -33,7 +34,8 @@ impl Homes {
             some.dedup();
             some
         };
-        Self { homes: all(false), parents: all(true), system_folders }
+        let accounts = Accounts::new(homes.iter().filter(|home| !is_parent(home)), system_folders.is_none());
+        Self { homes: all(false), parents: all(true), system_folders, accounts }
     }
 
     /// Replaces every home directory and every identifier of a person in a text.
@@ -66,24 +68,43 @@ impl Homes {
 
     /// The length of the home at the start of a path without its volume.
     fn home(&self, path: &str) -> Option<usize> {
-        if let Some(length) = self.homes.iter().find_map(|home| eat_all(path, home)) {
-            return Some(length);
-        }
-        let below = self.parents.iter().find_map(|parent| eat_all(path, parent))?;
-        let name = below + slashes(&path[below..])?;
-        let length = path[name..].find(|c| is_slash(c) || ends_name(c)).unwrap_or(path.len() - name);
-        let is_person = length > 0 && !OF_NOBODY.contains(&folded(&path[name..name + length]).as_str());
-        is_person.then_some(name + length)
+        let listed = self.homes.iter().filter_map(|home| {
+            let length = eat_all(path, home)?;
+            // Behind the name of one person the longer name of another can go on: `dave` and `dave miller`.
+            Some(length + name_length(&path[length..]))
+        });
+        let below = self.parents.iter().find_map(|parent| {
+            let below = eat_all(path, parent)?;
+            let name = below + slashes(&path[below..])?;
+            let length = name_length(&path[name..]);
+            let is_person = length > 0 && !FOLDERS_OF_NOBODY.contains(&folded(&path[name..name + length]).as_str());
+            is_person.then_some(name + length)
+        });
+        listed.chain(below).max()
     }
+}
+
+/// The length of a name at the start of a text. It ends at the next slash, because names have blanks and apostrophes in them;
+/// where a sentence goes on behind it, too much is taken rather than too little.
+fn name_length(text: &str) -> usize {
+    let end = text.find(|c| is_slash(c) || is_in_no_name(c)).unwrap_or(text.len());
+    let begins_path = |at: usize| !text[..at].ends_with(goes_on) && volume(&text[at..]) > 0;
+    let end = text[..end].char_indices().map(|(at, _)| at).skip(1).find(|at| begins_path(*at)).unwrap_or(end);
+    text[..end].trim_end_matches([' ', '.', ',', ';', '\'', '=', '(', ')', '[', ']']).len()
 }
 
 const fn is_slash(c: char) -> bool {
     matches!(c, '/' | '\\')
 }
 
+/// Characters that no name has.
+const fn is_in_no_name(c: char) -> bool {
+    matches!(c, '"' | ':' | '*' | '?' | '<' | '>' | '|')
+}
+
 /// Characters that no name has, or at which a sentence is likelier to go on than a name.
 const fn ends_name(c: char) -> bool {
-    matches!(c, '"' | '\'' | ':' | '*' | '?' | '<' | '>' | '|' | ',' | ';')
+    is_in_no_name(c) || matches!(c, '\'' | ',' | ';')
 }
 
 /// Whether a path goes on behind this character, so that a slash does not begin another one.
@@ -150,14 +171,16 @@ fn eat(text: &str, name: &str) -> Option<usize> {
     let mut rest = text.chars();
     if name.chars().all(|c| rest.next().map(capital) == Some(c)) {
         let rest = rest.as_str();
-        if rest.is_empty() || rest.starts_with(|c: char| is_slash(c) || ends_name(c) || matches!(c, ' ' | ')' | ']')) {
+        let goes_on = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '$' | '~');
+        if !rest.starts_with(goes_on) {
             return Some(text.len() - rest.len());
         }
     }
-    let length = text.find(|c| is_slash(c) || ends_name(c) || c == ' ').unwrap_or(text.len());
+    let is_end = |c: char| is_slash(c) || is_in_no_name(c) || matches!(c, ' ' | ',' | ';');
+    let length = text[..text.find(is_end).unwrap_or(text.len())].trim_end_matches('\'').len();
     let is_short = ShortName::parse(&text[..length]).is_some_and(|short| short.may_be_of(name));
     let is_long = || {
-        let length = text.find(|c| is_slash(c) || ends_name(c)).unwrap_or(text.len());
+        let length = name_length(text);
         ShortName::parse(name).filter(|short| short.may_be_of(&text[..length])).map(|_| length)
     };
     if is_short { Some(length) } else { is_long() }
@@ -249,7 +272,18 @@ mod tests {
             (r"C:\DOCUME~1\jane\x", r"~\x"),
             (r"D:\profiles\jane doe\x", r"~\x"),
             (r"E:\Profiles\JANEDO~1\x", r"~\x"),
-            (r"cannot read D:\Profiles\Jane Doe and more", "cannot read ~ and more"),
+            (r"cannot read D:\Profiles\Jane Doe and more", "cannot read ~"),
+            (r"D:\Profiles\Jane Doe Miller\x", r"~\x"),
+            (r"D:\Profiles\Jane Doe.CORP\x", r"~\x"),
+            (r"D:\Profiles\Jane Doe;C:\Windows\x", r"~;C:\Windows\x"),
+            (r"C:\Users\o'brien\x", r"~\x"),
+            (r"'C:\Users\o'brien' is missing", "'~"),
+            (r"'C:\Users\o'brien'", "'~'"),
+            (r"C:\Users\doe, jane; sales\x", r"~\x"),
+            (r"C:\Users\jane;D:\x", r"~;D:\x"),
+            (r"C:\Users\jane, C:\Users\Лена\x", r"~, ~\x"),
+            (r"--a=C:\Users\jane;%SystemDrive%\x", r"--a=~;%SystemDrive%\x"),
+            (r"C:\DOCUME~1\o'brien\x", r"~\x"),
             (r"\\SERVER\homes$\ola\x", r"~\x"),
             (r"\\?\UNC\server\homes$\ola\x", r"~\x"),
             (r"C:\Users\Лена\x", r"~\x"),

@@ -102,6 +102,27 @@ pub fn folder_of(registry: &dyn Registry, sid: &str) -> Result<String, RegistryE
     Ok(windows_folder(registry).map_or_else(|| path.clone(), |windows| expanded(&path, &windows)))
 }
 
+/// Every folder in the list of profiles, with or without the hive of a user. The faults say which could not be read.
+pub fn listed_folders(registry: &dyn Registry) -> Listing<String> {
+    let windows = windows_folder(registry).unwrap_or_else(|| r"C:\Windows".to_owned());
+    let listed = match registry.keys(LIST) {
+        Ok(listed) => listed,
+        Err(RegistryError::Absent) => Listing::default(),
+        Err(error) => return Listing { entries: Vec::new(), faults: vec![error.to_string()] },
+    };
+    let mut folders = Listing { entries: Vec::new(), faults: listed.faults };
+    for key in listed.entries {
+        match registry.value(&format!(r"{LIST}\{key}"), PATH).map(|value| value.text()) {
+            Ok(Some(path)) => folders.entries.push(expanded(&path, &windows).trim_end_matches(['\\', '/']).to_owned()),
+            // The entry of a profile that was never made.
+            Err(RegistryError::Absent) => {}
+            Ok(None) => folders.faults.push("a profile in the list of profiles has no path".to_owned()),
+            Err(error) => folders.faults.push(error.to_string()),
+        }
+    }
+    folders
+}
+
 /// The folder of Windows with its letter, as the registry says: `C:\Windows`. An image that was never started names the
 /// folder of the setup that made it (`X:\$windows.~bt\Windows`), in which nothing is now.
 pub fn windows_folder(registry: &dyn Registry) -> Option<String> {

@@ -1,9 +1,12 @@
-//! The home directories of a Windows machine: those in the list of profiles, wherever they are, and everything beside them.
+//! The home directories of a Windows machine: those in the list of profiles, wherever they are and whatever is in them, and
+//! everything beside them.
 
 use super::PARENTS_OF_HOMES;
 use crate::sources::ScanContext;
-use crate::sources::parse::windows::path::{folded, parse};
+use crate::sources::parse::windows::path::{FOLDERS_OF_NOBODY, folded, parse};
+use crate::sources::parse::windows::text::strip_prefix;
 use crate::sources::record::Part;
+use crate::sources::registry::profiles::listed_folders;
 
 const PROFILES: &str = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList";
 
@@ -19,15 +22,32 @@ pub(super) const HOMES: Part = Part {
 
 fn homes(context: &ScanContext) -> Option<Vec<String>> {
     let registry = context.registry.as_ref().ok()?;
-    let users = registry.users();
-    if !users.is_complete() {
+    let (users, listed) = (registry.users(), listed_folders(registry.as_ref()));
+    if !users.is_complete() || !listed.is_complete() {
         return None;
     }
-    let known = PARENTS_OF_HOMES.iter().map(|parent| (*parent).to_owned());
+    let mut parents: Vec<String> = PARENTS_OF_HOMES.iter().map(|parent| (*parent).to_owned()).collect();
     let folder = registry.value(PROFILES, "ProfilesDirectory").ok().and_then(|value| value.text());
     let folder = folder.map(|folder| format!(r"{}\", folder.trim_end_matches('\\')));
-    let profiles = users.entries.into_iter().map(|user| user.profile).filter(|home| !is_of_system(home));
-    Some(known.chain(folder).chain(profiles).collect())
+    parents.extend(folder);
+    let beside = parents.iter().flat_map(|parent| folders_in(context, parent));
+    let profiles = users.entries.into_iter().map(|user| user.profile).chain(listed.entries).chain(beside);
+    let homes: Vec<String> = profiles.filter(|home| !is_of_system(home) && !is_of_nobody(home)).collect();
+    Some(parents.into_iter().chain(homes).collect())
+}
+
+/// The folders in a parent of homes: also what is left of people whose profile is gone. One that cannot be read is among the
+/// faults of the users.
+fn folders_in(context: &ScanContext, parent: &str) -> Vec<String> {
+    let place = strip_prefix(parent, "%SystemDrive%").unwrap_or(parent);
+    let entries = context.root.list(place.trim_end_matches(['/', '\\'])).unwrap_or_default();
+    let folders = entries.into_iter().filter(|entry| entry.is_directory && !entry.is_link);
+    folders.map(|entry| format!("{parent}{}", entry.name)).collect()
+}
+
+fn is_of_nobody(home: &str) -> bool {
+    let name = home.rsplit(['/', '\\']).next().unwrap_or_default();
+    name.is_empty() || FOLDERS_OF_NOBODY.contains(&folded(name).as_str())
 }
 
 /// The profiles of the system's own accounts are within the folder of Windows, and the same on every machine.

@@ -118,6 +118,9 @@ pub fn parse_target(text: &str) -> Result<(Option<Volume>, Vec<String>), PathErr
     }
 }
 
+/// Folders beside the homes that belong to nobody and are the same on every machine, folded.
+pub const FOLDERS_OF_NOBODY: &[&str] = &["ALL USERS", "DEFAULT", "DEFAULT USER", "PUBLIC"];
+
 /// The form of a name in which Windows compares it. NTFS has a table with one capital for each letter, so letters with a
 /// capital of two characters stay as they are.
 #[must_use]
