@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use muster_proto::canonical;
@@ -21,6 +22,7 @@ use crate::config::{ConfigFaults, Flags, Settings};
 use crate::deadline::{self, StuckWork};
 use crate::identity;
 use crate::scan::{ScanOptions, ScanResult, scan_root};
+use crate::sources::parse::windows::wmi::Answers;
 use crate::sources::root::Root;
 use crate::sources::{self};
 
@@ -29,6 +31,10 @@ pub(super) struct Arguments {
     /// Scan the machine whose files are below DIR instead of this one
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Answers of Windows Management Instrumentation that were recorded on the machine below DIR: one JSON object a line,
+    /// {"class": "root\\SecurityCenter2:AntiVirusProduct", "row": {…}}. A line without `row` says that there are no rows
+    #[arg(long, value_name = "FILE", requires = "root")]
+    wmi: Option<PathBuf>,
     /// Read only this source; can be repeated
     #[arg(long = "source", value_name = "NAME", value_parser = super::one_of::<SourceName>(source_names()))]
     sources: Vec<SourceName>,
@@ -118,6 +124,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     });
     let configured_scope = settings.as_ref().map(|settings| settings.user_scope);
     let options = ScanOptions {
+        wmi: arguments.wmi.as_deref().map(recorded).transpose()?,
         sources: arguments.sources.clone(),
         user_scope: arguments.user_scope.or(configured_scope).unwrap_or(UserScope::Watchlist),
         user_key: Some(identity::temporary_user_key()?),
@@ -136,6 +143,12 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Recorded answers of Windows Management Instrumentation.
+fn recorded(file: &Path) -> anyhow::Result<Arc<Answers>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(Arc::new(Answers::parse(&text).with_context(|| format!("cannot use {}", file.display()))?))
 }
 
 /// The settings for the scan. Errors in a file that `--config` names are fatal, as for every verb. Errors in the machine's

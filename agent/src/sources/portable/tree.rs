@@ -29,13 +29,14 @@ const DOCUMENTATION: &[&str] = &["doc", "docs", "documentation", "examples", "ma
 type Identity = (u64, u64);
 
 /// What a folder contains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Contents {
     /// Only folders.
     NoFiles,
     /// Files, and none of them is a program.
     NoProgram,
-    Program,
+    /// A program; the path is that of the first one.
+    Program(String),
     /// A limit was reached, or something could not be read.
     Unknown,
 }
@@ -70,7 +71,7 @@ impl<'a> Examiner<'a> {
         // Systems without inodes give (0, 0) for every folder.
         let known = self.known.get(&identity).filter(|_| identity != (0, 0));
         if let Some(known) = known {
-            return *known;
+            return known.clone();
         }
         let (entries, heads) = (self.entries.min(ENTRIES), self.heads.min(HEADS));
         let mut search =
@@ -78,7 +79,7 @@ impl<'a> Examiner<'a> {
         let contents = search.tree(path);
         self.entries -= entries - search.entries;
         self.heads -= heads - search.heads;
-        self.known.insert(identity, contents);
+        self.known.insert(identity, contents.clone());
         contents
     }
 
@@ -115,7 +116,7 @@ struct Search<'a> {
 
 /// One folder of the tree.
 struct Folder {
-    program: bool,
+    program: Option<String>,
     /// The names of the folders in it.
     below: Vec<String>,
 }
@@ -133,7 +134,7 @@ impl Search<'_> {
             }
             match self.folder(&path, documentation) {
                 None => return Contents::Unknown,
-                Some(Folder { program: true, .. }) => return Contents::Program,
+                Some(Folder { program: Some(program), .. }) => return Contents::Program(program),
                 Some(Folder { below, .. }) if depth == DEPTH && !below.is_empty() => return Contents::Unknown,
                 Some(Folder { below, .. }) => folders.extend(below.into_iter().map(|name| {
                     let documentation = documentation || DOCUMENTATION.contains(&name.as_str());
@@ -152,7 +153,7 @@ impl Search<'_> {
     fn folder(&mut self, path: &str, documentation: bool) -> Option<Folder> {
         let entries = self.root.list_at_most(path, self.entries).ok()?;
         self.entries -= entries.len();
-        let mut folder = Folder { program: false, below: Vec::new() };
+        let mut folder = Folder { program: None, below: Vec::new() };
         for entry in entries {
             if entry.is_directory {
                 folder.below.push(entry.name);
@@ -168,7 +169,7 @@ impl Search<'_> {
             match found.kind {
                 FileKind::Directory => folder.below.push(entry.name),
                 FileKind::File => match self.content(&file, &entry.name, found.executable, documentation)? {
-                    Content::Program => return Some(Folder { program: true, ..folder }),
+                    Content::Program => return Some(Folder { program: Some(file), ..folder }),
                     Content::Unclear => self.doubt = true,
                     Content::Data => {}
                 },

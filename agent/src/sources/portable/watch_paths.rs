@@ -7,6 +7,7 @@ use muster_proto::model::{Kind, Observation, Platform, ReportedState, SourceName
 
 use super::tree::{Content, Contents, Examiner, Head};
 use crate::sources::parse::windows::path::folded;
+use crate::sources::parse::windows::version_resource;
 use crate::sources::registry::folders;
 use crate::sources::root::{BrokenLink, FileAt, FileKind};
 use crate::sources::watchlist::{has_wildcard, matches_on};
@@ -33,6 +34,9 @@ impl Source for WatchPaths {
                 failed.get_or_insert((path.clone(), error));
             }
         }
+        // A program can be in a watched folder and in the one above it.
+        let distinct: BTreeSet<Observation> = observations.into_iter().collect();
+        let observations: Vec<Observation> = distinct.into_iter().collect();
         match failed {
             None => match hidden(context, &paths, &observations) {
                 Ok(None) => SourceReading::complete(observations),
@@ -86,7 +90,8 @@ fn test(
     };
     if !has_wildcard(pattern) {
         match context.root.file_at(path) {
-            Ok(file) => observations.extend(file.map(|file| observation(examiner, path, file))),
+            Ok(Some(file)) => observe(context, examiner, path, file, observations),
+            Ok(None) => {}
             Err(error) if is_hidden(&error) => {}
             Err(error) => return Err(error),
         }
@@ -100,7 +105,9 @@ fn test(
     let platform = context.platform();
     for entry in entries.iter().filter(|entry| matches_on(platform, pattern, &entry.name)) {
         let path = format!("{parent}{separator}{}", entry.name);
-        observations.extend(context.root.file_at(&path)?.map(|file| observation(examiner, &path, file)));
+        if let Some(file) = context.root.file_at(&path)? {
+            observe(context, examiner, &path, file, observations);
+        }
     }
     Ok(())
 }
@@ -127,10 +134,17 @@ fn hidden(
     Ok(None)
 }
 
-fn observation(examiner: &mut Examiner<'_>, path: &str, file: FileAt) -> Observation {
-    let mut observation = Observation::new(Kind::Path, path);
-    path.clone_into(&mut observation.path);
-    observation.attributes.insert("type".to_owned(), file.kind.name().to_owned());
+/// Adds what is at a path. On Windows the program that a folder contains is added, too: there a file with the ending of a
+/// program proves a product, and its folder alone does not.
+fn observe(
+    context: &ScanContext,
+    examiner: &mut Examiner<'_>,
+    path: &str,
+    file: FileAt,
+    observations: &mut Vec<Observation>,
+) {
+    let mut observation = named(context, path, file.kind);
+    let mut program = None;
     let state = match file.kind {
         FileKind::BrokenLink => Some(ReportedState::BrokenLink),
         // A link to /dev/null or a pipe in the place of a program keeps it from being installed.
@@ -140,11 +154,44 @@ fn observation(examiner: &mut Examiner<'_>, path: &str, file: FileAt) -> Observa
             Contents::NoFiles => Some(ReportedState::NoFiles),
             Contents::NoProgram => Some(ReportedState::NoProgram),
             Contents::Unknown => Some(ReportedState::Unclear),
-            Contents::Program => None,
+            Contents::Program(path) => {
+                program = Some(path);
+                None
+            }
         },
     };
     state.into_iter().for_each(|state| observation.set_state(state));
+    if context.platform() == Platform::Windows {
+        if let Some(program) = program {
+            let mut observation = named(context, &program, FileKind::File);
+            add_version(context, &mut observation);
+            observations.push(observation);
+        } else if file.kind == FileKind::File {
+            add_version(context, &mut observation);
+        }
+    }
+    observations.push(observation);
+}
+
+fn named(context: &ScanContext, path: &str, kind: FileKind) -> Observation {
+    // Both slashes are one separator on Windows, and a path has one spelling in a section.
+    let path = if context.platform() == Platform::Windows { path.replace('/', r"\") } else { path.to_owned() };
+    let mut observation = Observation::new(Kind::Path, path.as_str());
+    observation.path = path;
+    observation.attributes.insert("type".to_owned(), kind.name().to_owned());
     observation
+}
+
+/// Adds the version of a program. Its company is an attribute and no vendor, because anybody can write one into a file.
+fn add_version(context: &ScanContext, observation: &mut Observation) {
+    let Ok(file) = context.root.open(&observation.path) else { return };
+    let Ok(Some(info)) = version_resource::read(&file) else { return };
+    observation.version = info.file_version;
+    for (name, text) in [("company", info.company), ("product", info.product)] {
+        if !text.is_empty() {
+            observation.attributes.insert(name.to_owned(), text);
+        }
+    }
 }
 
 /// An empty file proves nothing, and neither does a text in the place of a program or its folder. Settings prove what they
@@ -167,6 +214,7 @@ mod tests {
     use muster_proto::model::{Outcome, Watchlist};
 
     use super::*;
+    use crate::sources::parse::windows::version_resource::tests as tests_of_versions;
     use crate::sources::root::Root;
 
     fn write(root: &Path, path: &str, bytes: &[u8]) {
@@ -179,6 +227,24 @@ mod tests {
         let paths = paths.iter().map(|path| (*path).to_owned()).collect();
         let watchlist = Watchlist { version: 1, paths, ..Watchlist::default() };
         WatchPaths.read(&ScanContext::new(Root::below(root).expect("a root"), watchlist))
+    }
+
+    #[test]
+    fn a_folder_of_windows_is_proven_by_a_program_with_its_version_in_it() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        write(dir.path(), "Windows/System32/config/SYSTEM", b"");
+        let texts = [("CompanyName", "AO Kaspersky Lab"), ("ProductName", "Kaspersky")];
+        write(
+            dir.path(),
+            "Program Files/Kaspersky Lab/KES/avp.exe",
+            &tests_of_versions::program([12, 3, 0, 493], &texts),
+        );
+        let reading = read(dir.path(), &["%ProgramFiles%/Kaspersky Lab/KES*"]);
+        let rows: Vec<_> = reading.observations.iter().map(|row| (row.path.as_str(), row.version.as_str())).collect();
+        let folder = r"C:\Program Files\Kaspersky Lab\KES";
+        assert_eq!(rows, [(folder, ""), (format!(r"{folder}\avp.exe").as_str(), "12.3.0.493")]);
+        let program = &reading.observations[1];
+        assert_eq!((program.attributes["company"].as_str(), program.vendor.as_str()), ("AO Kaspersky Lab", ""));
     }
 
     #[test]
@@ -195,8 +261,9 @@ mod tests {
         assert_eq!(
             seen,
             [
-                ("C:\\Program Files\\Kaspersky Lab", ""),
                 ("C:\\Program Files (x86)\\Kaspersky Lab", "no-program"),
+                ("C:\\Program Files\\Kaspersky Lab", ""),
+                ("C:\\Program Files\\Kaspersky Lab\\avp.exe", ""),
                 ("C:\\Windows\\System32\\drivers\\klif.sys", ""),
             ]
         );

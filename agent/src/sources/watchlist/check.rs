@@ -156,15 +156,16 @@ pub(super) fn key(entry: &str) -> Result<(), &'static str> {
         return Err("the key is not in a part of the registry that agents read");
     };
     let names: Vec<&str> = below.split('\\').collect();
-    let names_something = names.iter().any(|name| !COMMON_KEYS.contains(&folded(name).as_str()));
+    let is_own = |name: &str| !is_everything(name) && !COMMON_KEYS.contains(&folded(name).as_str());
+    let names_something = names.iter().any(|name| is_own(name));
+    // Below a vendor's key a star stands for one product; above it, for everything.
+    let own = names.iter().position(|name| is_own(name));
+    let is_open =
+        names.iter().position(|name| is_everything(name)).is_some_and(|star| own.is_none_or(|own| star < own));
     if names.iter().any(|name| name.is_empty()) {
         return Err("the key has an empty name");
     }
-    if !names_something || names.iter().any(|name| is_everything(name)) {
-        Err("the pattern matches a whole hive")
-    } else {
-        Ok(())
-    }
+    if !names_something || is_open { Err("the pattern matches a whole hive") } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -232,6 +233,7 @@ mod tests {
             "HKLM/SOFTWARE/KasperskyLab",
             "HKLM\\SOFTWARE\\WOW6432Node\\KasperskyLab",
             "hkcu\\Software\\KasperskyLab\\AVP*",
+            "HKLM/SOFTWARE/KasperskyLab/*/environment",
             "HKLM/SYSTEM/CurrentControlSet/Services/klif",
             "HKLM/SYSTEM/CrowdStrike",
         ] {
@@ -242,6 +244,8 @@ mod tests {
             "HKLM/SAM/SAM",
             "HKLM/SECURITY/Policy",
             "HKLM/SOFTWARE/*",
+            "HKLM/SOFTWARE/*/KasperskyLab",
+            "HKLM/SYSTEM/CurrentControlSet/Services/*",
             "HKLM/SOFTWARE/WOW6432Node",
             "HKLM/SYSTEM/CurrentControlSet/Services",
             "HKU/S-1-5-21-1/Software/x",

@@ -6,7 +6,7 @@ use super::machine;
 use super::reader::Reader;
 use super::security_center::outcome_of;
 use crate::sources::parse::windows::wmi::{Answer, Answers};
-use crate::sources::watchlist::matches;
+use crate::sources::watchlist::matches_in_any_case as matches;
 use crate::sources::{ScanContext, Source, SourceReading};
 
 const CLASS: &str = r"root\cimv2:Win32_Process";
@@ -43,11 +43,10 @@ pub(super) fn processes(
             SourceReading { outcome: outcome_of(error), ..SourceReading::failed(reason) }
         }
         Some(Answer::Rows(rows)) => {
-            let watched: Vec<String> = watched.iter().map(|pattern| pattern.to_lowercase()).collect();
             reader.builder.places_found += rows.len();
             for row in rows {
                 let name = row.text("Name");
-                if !is_watched(&watched, name) {
+                if !is_watched(watched, name) {
                     continue;
                 }
                 let mut process = Observation::new(Kind::Process, name);
@@ -65,7 +64,7 @@ pub(super) fn processes(
 
 /// Whether the watchlist names a program, with or without its ending.
 fn is_watched(watched: &[String], name: &str) -> bool {
-    let name = name.to_lowercase();
-    let stem = name.strip_suffix(".exe").unwrap_or(&name);
-    watched.iter().any(|pattern| matches(pattern, &name) || matches(pattern, stem))
+    let is_program = name.len() > 4 && name.get(name.len() - 4..).is_some_and(|end| end.eq_ignore_ascii_case(".exe"));
+    let stem = if is_program { &name[..name.len() - 4] } else { name };
+    watched.iter().any(|pattern| matches(pattern, name) || matches(pattern, stem))
 }

@@ -1,10 +1,13 @@
 //! `registry`: which keys of the watchlist exist, for the machine and for every user. Values are not read.
 
+use std::collections::BTreeSet;
+
 use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
 use super::machine;
 use super::reader::{Reader, shown_key};
-use crate::sources::watchlist::{has_wildcard, matches};
+use crate::sources::registry::is_same_name;
+use crate::sources::watchlist::{has_wildcard, matches_in_any_case};
 use crate::sources::{HomeItem, ScanContext, Source, SourceReading};
 
 /// Limit of keys that one pattern may match. A vendor has some ten products.
@@ -37,32 +40,34 @@ pub(super) fn registry_keys(mut reader: Reader<'_>, patterns: &[String]) -> Sour
         }
     }
     let users = reader.users();
+    let mut found = BTreeSet::new();
     for pattern in patterns {
         let names: Vec<&str> = pattern.split(['/', '\\']).filter(|name| !name.is_empty()).collect();
         let Some((top, below)) = names.split_first() else { continue };
         match top.to_ascii_uppercase().as_str() {
-            "HKLM" => machine_keys(&mut reader, below),
-            "HKCR" => machine_keys(&mut reader, &[&["SOFTWARE", "Classes"], below].concat()),
+            "HKLM" => found.extend(machine_keys(&mut reader, below)),
+            "HKCR" => found.extend(machine_keys(&mut reader, &[&["SOFTWARE", "Classes"], below].concat())),
             "HKCU" => {
                 for user in &users {
-                    let found = existing(&mut reader, &user.key, below);
-                    reader.builder.home_items.extend(found.iter().map(|key| HomeItem {
+                    let own = existing(&mut reader, &user.key, below);
+                    reader.builder.home_items.extend(own.iter().map(|key| HomeItem {
                         home: user.profile.clone(),
                         place: format!("registry:{}", shown_key(key)),
                         watched: true,
                     }));
-                    found.iter().for_each(|key| add(&mut reader, key));
+                    found.extend(own);
                 }
             }
             // The watchlist was checked when it came, so this is a pattern of a later version.
             _ => reader.builder.problem(format!("the watchlist names an unknown part of the registry: {pattern}")),
         }
     }
+    found.iter().for_each(|key| add(&mut reader, key));
     reader.finish("this machine has no registry")
 }
 
 /// The keys of the machine. Programs of 32 bits have their own view of `SOFTWARE`, and a pattern means both.
-fn machine_keys(reader: &mut Reader<'_>, below: &[&str]) {
+fn machine_keys(reader: &mut Reader<'_>, below: &[&str]) -> Vec<String> {
     let mut found = existing(reader, "HKLM", below);
     if let Some((first, rest)) = below.split_first()
         && first.eq_ignore_ascii_case("SOFTWARE")
@@ -70,7 +75,7 @@ fn machine_keys(reader: &mut Reader<'_>, below: &[&str]) {
     {
         found.extend(existing(reader, r"HKLM\SOFTWARE\WOW6432Node", rest));
     }
-    found.iter().for_each(|key| add(reader, key));
+    found
 }
 
 /// The keys that match the names below a key.
@@ -81,11 +86,8 @@ fn existing(reader: &mut Reader<'_>, top: &str, names: &[&str]) -> Vec<String> {
         let mut next = Vec::new();
         for key in &found {
             if has_wildcard(name) {
-                let pattern = name.to_lowercase();
                 let below = reader.keys(key).unwrap_or_default();
-                next.extend(
-                    below.iter().filter(|it| matches(&pattern, &it.to_lowercase())).map(|it| format!("{key}\\{it}")),
-                );
+                next.extend(below.iter().filter(|it| matches_in_any_case(name, it)).map(|it| format!("{key}\\{it}")));
             } else {
                 // Only the end of a path is read: a key that exists implies those above it.
                 let path = format!("{key}\\{name}");
@@ -100,7 +102,27 @@ fn existing(reader: &mut Reader<'_>, top: &str, names: &[&str]) -> Vec<String> {
         }
         found = next;
     }
-    found
+    found.iter().map(|key| spelled(reader, key)).collect()
+}
+
+/// A key that exists, with each name as the registry spells it, because patterns of several products spell one key in
+/// several ways.
+fn spelled(reader: &mut Reader<'_>, key: &str) -> String {
+    let mut names = key.split('\\');
+    let mut path = names.next().unwrap_or_default().to_owned();
+    for name in names {
+        // The hives themselves have no list.
+        let stored = if path.contains('\\') { reader.keys(&path).unwrap_or_default() } else { Vec::new() };
+        let name = stored.iter().find(|stored| is_same_name(stored, name)).map_or(name, String::as_str);
+        let name = if path.contains('\\') { name.to_owned() } else { upper(&path, name) };
+        path = format!("{path}\\{name}");
+    }
+    path
+}
+
+/// The name of a hive of the machine. A user's identifier stays as it is.
+fn upper(top: &str, name: &str) -> String {
+    if top.eq_ignore_ascii_case("HKLM") { name.to_ascii_uppercase() } else { name.to_owned() }
 }
 
 fn add(reader: &mut Reader<'_>, key: &str) {

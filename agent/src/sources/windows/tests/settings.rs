@@ -64,11 +64,11 @@ fn keys_of_the_watchlist_are_found_in_both_views_and_in_every_hive() {
     ];
     let reading = machine.read(|reader| registry_keys(reader, &patterns.map(str::to_owned)));
     let expected = [
-        r"HKCU\software\KasperskyLab\AVP6",
+        r"HKCU\Software\KasperskyLab\AVP6",
         r"HKLM\SOFTWARE\KasperskyLab",
         r"HKLM\SOFTWARE\KasperskyLab\protected\AVP9\environment state=no-files",
         r"HKLM\SOFTWARE\WOW6432Node\KasperskyLab",
-        r"HKLM\SOFTWARE\WOW6432Node\kasperskylab\AVP15.0.0",
+        r"HKLM\SOFTWARE\WOW6432Node\KasperskyLab\AVP15.0.0",
     ];
     assert_eq!((rows(&reading), reading.outcome), (expected.map(str::to_owned).to_vec(), Outcome::Found));
     assert_eq!(reading.home_items.len(), 1);
