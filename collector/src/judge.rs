@@ -33,6 +33,8 @@ mod situation;
 mod state_key;
 mod timing;
 mod uninstall;
+#[cfg(test)]
+mod windows_outcomes_tests;
 
 pub use assess::assess;
 pub use check::Checked;

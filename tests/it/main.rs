@@ -31,3 +31,4 @@ mod swarm;
 mod terminal;
 mod together;
 mod units;
+mod windows;
