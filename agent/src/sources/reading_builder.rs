@@ -43,14 +43,7 @@ impl ReadingBuilder {
         if self.is_full(place) {
             return;
         }
-        let Observation { name, vendor, version, id, path, state, .. } = &mut observation;
-        for text in [name, vendor, version, id, path, state] {
-            if text.len() > limits::TEXT_BYTES {
-                let end = (0..=limits::TEXT_BYTES + 1).rev().find(|end| text.is_char_boundary(*end));
-                text.truncate(end.unwrap_or_default());
-                text.shrink_to_fit();
-            }
-        }
+        cut_texts(&mut observation);
         self.observations.push(observation);
     }
 
@@ -103,6 +96,23 @@ impl ReadingBuilder {
             None if self.places_found == 0 && self.observations.is_empty() => SourceReading::not_applicable(absent),
             None => SourceReading { home_items: self.home_items, ..SourceReading::complete(self.observations) },
         }
+    }
+}
+
+/// Cuts the texts of an observation to a little more than a section holds.
+pub(super) fn cut_texts(observation: &mut Observation) {
+    let Observation { name, vendor, version, id, path, state, attributes, .. } = observation;
+    for text in [name, vendor, version, id, path, state] {
+        cut(text, limits::TEXT_BYTES);
+    }
+    attributes.values_mut().for_each(|text| cut(text, limits::PATH_BYTES));
+}
+
+fn cut(text: &mut String, most: usize) {
+    if text.len() > most {
+        let end = (0..=most + 1).rev().find(|end| text.is_char_boundary(*end));
+        // A copy: one that is cut in place leaves a hole in memory that the next long text does not fit into.
+        *text = text[..end.unwrap_or_default()].to_owned();
     }
 }
 

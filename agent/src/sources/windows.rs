@@ -3,6 +3,7 @@
 
 mod appx;
 mod browser_extensions;
+mod budget;
 mod defender;
 mod filter_drivers;
 mod host;

@@ -99,7 +99,7 @@ impl Hive {
         if !pages.are_complete() {
             faults.push(fault("the file is shorter than its header says"));
         }
-        Ok(Self { cells: Cells(pages), root: header.root, faults, recent: Mutex::default() })
+        Ok(Self { cells: Cells::new(pages), root: header.root, faults, recent: Mutex::default() })
     }
 
     /// What is wrong with the hive as a whole. Any fault means that it may have more keys and values than are found in it.
@@ -119,12 +119,8 @@ impl Hive {
     /// The keys below a key, in stored order.
     #[must_use]
     pub fn keys(&self, key: &Key) -> Listed<Key> {
-        let (mut entries, mut bytes, mut names) = (Vec::new(), 0, HashSet::new());
+        let (mut entries, mut names) = (Vec::new(), HashSet::new());
         let mut faults = self.each_child(key, &mut |child| {
-            bytes += child.name.len();
-            if bytes > bounds::NAME_BYTES {
-                return Err("more names of keys than this reader lists");
-            }
             // Only the first of two can be opened by its name.
             let is_first = names.insert(folded(&child.name));
             entries.push(child);
@@ -134,11 +130,19 @@ impl Hive {
         Listed { entries, faults }
     }
 
-    /// Calls `visit` for every key below a key, and returns the faults. Damaged keys are skipped.
+    /// Calls `visit` for the keys below a key, until their names are too long together, and returns the faults. Damaged keys
+    /// are skipped.
     fn each_child(&self, key: &Key, visit: &mut dyn FnMut(Key) -> Result<(), &'static str>) -> Vec<PagedFault> {
-        let mut faults = Vec::new();
+        let (mut faults, mut bytes) = (Vec::new(), 0);
         for cell in self.cells.children(key, &mut faults) {
-            let visited = self.child(key, cell).and_then(|child| visit(child).map_err(|what| cells::fault(cell, what)));
+            let child = self.child(key, cell);
+            bytes += child.as_ref().map_or(0, |child| child.name.len());
+            if bytes > bounds::NAME_BYTES {
+                // In the place of another fault: this one stands for all keys that follow.
+                faults.insert(0, cells::fault(cell, "more names of keys than this reader lists"));
+                break;
+            }
+            let visited = child.and_then(|child| visit(child).map_err(|what| cells::fault(cell, what)));
             if let Err(fault) = visited
                 && faults.len() < bounds::FAULTS
             {
@@ -166,10 +170,10 @@ impl Hive {
         if recent.get(key.cell).is_none() {
             let mut children = Vec::new();
             let faults = self.each_child(key, &mut |child| {
-                children.push((child.cell, child.name));
+                children.push((index::hash(&child.name), child.cell));
                 Ok(())
             });
-            recent.put(Index::new(key.cell, children.into_iter(), faults.into_iter().next()));
+            recent.put(Index::new(key.cell, children, faults.into_iter().next()));
         }
         let index = recent.get(key.cell);
         let candidates = index.map(|index| index.candidates(name)).unwrap_or_default();
@@ -225,9 +229,14 @@ impl Hive {
     /// # Errors
     /// It is damaged, or it was not found and the values could not be read completely.
     pub fn value(&self, key: &Key, name: &str) -> Result<Option<Value>, PagedFault> {
-        let mut fault = None;
+        let (mut fault, mut bytes) = (None, 0);
         for cell in self.cells.values(key)? {
-            match self.cells.value(cell) {
+            let head = self.cells.value(cell);
+            bytes += head.as_ref().map_or(0, |head| head.name.len());
+            if bytes > bounds::VALUES_BYTES {
+                return Err(cells::fault(cell, "more names of values than this reader reads"));
+            }
+            match head {
                 Ok(head) if is_same_name(&head.name, name) => return self.cells.data(head).map(Some),
                 Ok(_) => {}
                 Err(other) => drop(fault.get_or_insert(other)),

@@ -44,6 +44,7 @@ pub(super) fn appx(mut reader: Reader<'_>) -> SourceReading {
     for entry in listed.unwrap_or_default() {
         packages.entry(entry.name).or_default().has_folder = true;
     }
+    let for_rows = reader.budget.set_aside();
     let lists = reader.keys(STORE);
     reader.builder.places_found += usize::from(lists.is_some());
     for list in lists.unwrap_or_default() {
@@ -57,6 +58,9 @@ pub(super) fn appx(mut reader: Reader<'_>) -> SourceReading {
         // The other lists are named after what they contain, or after a user.
         let registered = if list.starts_with("S-1-") { "user" } else { "all-users" };
         for name in reader.keys(&format!("{STORE}\\{list}")).unwrap_or_default() {
+            if !reader.keep_text(name.len()) {
+                break;
+            }
             let package = packages.entry(name).or_default();
             if package.registered != "all-users" {
                 package.registered = registered;
@@ -67,6 +71,9 @@ pub(super) fn appx(mut reader: Reader<'_>) -> SourceReading {
         let key = format!("{}\\{OF_USER}", user.classes);
         for name in reader.keys(&key).unwrap_or_default() {
             let display_name = reader.text(&format!("{key}\\{name}"), "DisplayName").unwrap_or_default();
+            if !reader.keep_text(user.profile.len() + name.len() * 2 + display_name.len()) {
+                break;
+            }
             reader.builder.home_items.push(HomeItem {
                 home: user.profile.clone(),
                 place: format!("appx:{name}"),
@@ -84,6 +91,7 @@ pub(super) fn appx(mut reader: Reader<'_>) -> SourceReading {
             }
         }
     }
+    reader.budget.kept_bytes += for_rows;
     for (full_name, package) in packages {
         let Some(row) = row(&mut reader, &full_name, &package, &folder, is_folder_known) else { continue };
         reader.add(STORE, row);

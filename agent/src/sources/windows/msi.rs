@@ -27,7 +27,9 @@ impl Source for Msi {
 }
 
 pub(super) fn msi(mut reader: Reader<'_>) -> SourceReading {
+    let for_rows = reader.budget.set_aside();
     let upgrades = upgrade_codes(&mut reader);
+    reader.budget.kept_bytes += for_rows;
     let mut known: BTreeSet<(String, bool)> = BTreeSet::new();
     let mut rows = Vec::new();
     let owners = reader.keys(&format!("{INSTALLER}\\UserData"));
@@ -37,10 +39,11 @@ pub(super) fn msi(mut reader: Reader<'_>) -> SourceReading {
         let is_machine = owner == MACHINE;
         for packed in reader.keys(&key).unwrap_or_default() {
             let Some(code) = unpack(&packed) else { continue };
-            let Some(row) = installed(&mut reader, &format!("{key}\\{packed}\\InstallProperties"), &code, is_machine)
-            else {
-                continue;
-            };
+            let row = installed(&mut reader, &format!("{key}\\{packed}\\InstallProperties"), &code, is_machine);
+            let Some(mut row) = row else { continue };
+            if !reader.keep(&mut row) {
+                break;
+            }
             known.insert((code, is_machine));
             rows.push(row);
         }
@@ -52,25 +55,28 @@ pub(super) fn msi(mut reader: Reader<'_>) -> SourceReading {
     for (key, user) in advertised.chain(of_users) {
         for packed in reader.keys(&key).unwrap_or_default() {
             let Some(code) = unpack(&packed) else { continue };
-            reader.builder.home_items.extend(user.map(|user| HomeItem {
-                home: user.profile.clone(),
-                place: format!("msi:{code}"),
-                watched: false,
-            }));
+            if let Some(user) = user.filter(|user| reader.keep_text(user.profile.len() + code.len())) {
+                let place = format!("msi:{code}");
+                reader.builder.home_items.push(HomeItem { home: user.profile.clone(), place, watched: false });
+            }
             if known.contains(&(code.clone(), user.is_none())) {
                 continue;
             }
             let Some(values) = reader.values(&format!("{key}\\{packed}")) else { continue };
             let name = values.text("ProductName").unwrap_or_else(|| code.clone());
             let version = values.number("Version").map(version).unwrap_or_default();
-            rows.push(product(name, version, &code, user.is_none()));
+            let mut row = product(name, version, &code, user.is_none());
+            if !reader.keep(&mut row) {
+                break;
+            }
+            rows.push(row);
         }
     }
     for mut row in rows {
         if let Some(upgrade) = upgrades.get(&row.id) {
             row.attributes.insert("upgrade_code".to_owned(), upgrade.clone());
         }
-        reader.add(INSTALLER, row);
+        reader.builder.add(INSTALLER, row);
     }
     reader.finish("Windows Installer has no products")
 }
@@ -111,7 +117,12 @@ fn upgrade_codes(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
     for packed in reader.keys(&key).unwrap_or_default() {
         let Some(upgrade) = unpack(&packed) else { continue };
         let values = reader.values(&format!("{key}\\{packed}")).unwrap_or_default();
-        codes.extend(values.0.iter().filter_map(|value| Some((unpack(&value.name)?, upgrade.clone()))));
+        for product in values.0.iter().filter_map(|value| unpack(&value.name)) {
+            if !reader.keep_text(product.len() + upgrade.len()) {
+                return codes;
+            }
+            codes.insert(product, upgrade.clone());
+        }
     }
     codes
 }

@@ -4,10 +4,11 @@ use std::io;
 
 use muster_proto::model::Observation;
 
+use super::budget::{Bound, Budget, ENTRY_BYTES, bytes_of};
 use crate::sources::parse::windows::image_path::{FilePlace, ImagePath};
 use crate::sources::parse::windows::path::{self, PathError};
 use crate::sources::parse::windows::text::strip_prefix;
-use crate::sources::reading_builder::ReadingBuilder;
+use crate::sources::reading_builder::{ReadingBuilder, cut_texts};
 use crate::sources::registry::profiles::windows_folder;
 use crate::sources::registry::{Listing, Registry, RegistryError, User, Value, is_same_name};
 use crate::sources::root::{Entry, FileKind, Root};
@@ -18,6 +19,7 @@ pub(super) struct Reader<'m> {
     pub(super) registry: &'m dyn Registry,
     pub(super) root: &'m Root,
     pub(super) builder: ReadingBuilder,
+    pub(super) budget: Budget,
     /// The folder of Windows with its letter.
     pub(super) windows: String,
 }
@@ -61,6 +63,11 @@ impl Values {
         value.number().or_else(|| value.text()?.trim().parse().ok())
     }
 
+    /// The bytes of all values in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|value| ENTRY_BYTES + value.name.len() + value.data.len()).sum()
+    }
+
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.number(name).is_some_and(|number| number != 0)
     }
@@ -70,27 +77,66 @@ impl<'m> Reader<'m> {
     pub(super) fn new(registry: &'m dyn Registry, root: &'m Root) -> Self {
         // The hives are those of this folder.
         let windows = windows_folder(registry).unwrap_or_else(|| format!("{}:\\Windows", root.volume()));
-        Self { registry, root, builder: ReadingBuilder::default(), windows }
+        Self { registry, root, builder: ReadingBuilder::default(), budget: Budget::default(), windows }
     }
 
     /// The names of the keys below a key; `None` if it does not exist or cannot be read, which is noted.
     pub(super) fn keys(&mut self, key: &str) -> Option<Vec<String>> {
+        if !self.may_ask() {
+            return None;
+        }
         let listing = self.registry.keys(key);
-        self.listed(key, listing)
+        let names = self.listed(key, listing)?;
+        let bytes = names.iter().map(|name| ENTRY_BYTES + name.len()).sum();
+        self.spend(Bound::ReadBytes, bytes).then_some(names)
     }
 
     /// The values of a key; `None` as for [`Self::keys`].
     pub(super) fn values(&mut self, key: &str) -> Option<Values> {
+        if !self.may_ask() {
+            return None;
+        }
         let listing = self.registry.values(key);
-        self.listed(key, listing).map(Values)
+        let values = Values(self.listed(key, listing)?);
+        self.spend(Bound::ReadBytes, values.bytes()).then_some(values)
     }
 
     /// One text; `None` as for [`Self::keys`].
     pub(super) fn text(&mut self, key: &str, name: &str) -> Option<String> {
+        if !self.may_ask() {
+            return None;
+        }
         match self.registry.value(key, name) {
+            Ok(value) if !self.spend(Bound::ReadBytes, value.data.len()) => None,
             Ok(value) => value.text().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
             Err(error) => self.failed(key, &error),
         }
+    }
+
+    /// Counts a key that is asked for; `false` if the source has asked for enough, or read enough.
+    fn may_ask(&mut self) -> bool {
+        self.spend(Bound::Keys, 1) && self.spend(Bound::ReadBytes, 1)
+    }
+
+    /// Counts against a bound of this source; `false` beyond it, which is noted.
+    pub(super) fn spend(&mut self, bound: Bound, amount: usize) -> bool {
+        let is_within = self.budget.spend(bound, amount);
+        if !is_within {
+            self.builder.problem(bound.reason());
+        }
+        is_within
+    }
+
+    /// Cuts the texts of an observation and counts what it takes until the source has read everything; `false` if it must not
+    /// be kept.
+    pub(super) fn keep(&mut self, row: &mut Observation) -> bool {
+        cut_texts(row);
+        self.spend(Bound::KeptBytes, bytes_of(row))
+    }
+
+    /// Counts a text that is kept; `false` if it must not be.
+    pub(super) fn keep_text(&mut self, bytes: usize) -> bool {
+        self.spend(Bound::KeptBytes, ENTRY_BYTES + bytes)
     }
 
     fn listed<T>(&mut self, key: &str, listing: Result<Listing<T>, RegistryError>) -> Option<Vec<T>> {
@@ -201,8 +247,10 @@ impl<'m> Reader<'m> {
     }
 
     /// Adds an observation.
-    pub(super) fn add(&mut self, place: &str, observation: Observation) {
-        self.builder.add(place, observation);
+    pub(super) fn add(&mut self, place: &str, mut observation: Observation) {
+        if self.keep(&mut observation) {
+            self.builder.add(place, observation);
+        }
     }
 
     /// The finished reading, with each observation once: users of one machine have the same software.

@@ -85,6 +85,9 @@ fn existing(reader: &mut Reader<'_>, top: &str, names: &[&str]) -> Vec<String> {
         let is_last = at + 1 == names.len();
         let mut next = Vec::new();
         for key in &found {
+            if next.len() > MATCHES {
+                break;
+            }
             if has_wildcard(name) {
                 let below = reader.keys(key).unwrap_or_default();
                 next.extend(below.iter().filter(|it| matches_in_any_case(name, it)).map(|it| format!("{key}\\{it}")));

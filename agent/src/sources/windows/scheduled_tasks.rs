@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
+use super::budget::ENTRY_BYTES;
 use super::machine;
 use super::reader::{Found, Reader};
 use crate::sources::parse::windows::image_path::of_program;
@@ -45,12 +46,14 @@ enum Actions {
 pub(super) fn scheduled_tasks(mut reader: Reader<'_>) -> SourceReading {
     let mut tasks = Tasks::new();
     let tree = format!("{CACHE}\\Tree");
+    let for_rows = reader.budget.set_aside();
     if reader.keys(&tree).is_some() {
         reader.builder.places_found += 1;
         cached(&mut reader, &tree, "", 0, &mut tasks);
     }
     let folder = format!("{}\\System32\\Tasks", reader.windows);
     files(&mut reader, &folder, "", 0, &mut tasks);
+    reader.budget.kept_bytes += for_rows;
     for (path, actions) in tasks {
         let actions = match actions {
             Actions::Known(actions) => actions,
@@ -82,6 +85,9 @@ fn cached(reader: &mut Reader<'_>, key: &str, path: &str, depth: usize, tasks: &
                     .and_then(|value| of_actions(&value.data).ok())
                     .map_or(Actions::Damaged, Actions::Known),
             };
+            if !reader.keep_text(bytes_of(&path, &actions)) {
+                return;
+            }
             tasks.insert(path.clone(), actions);
         }
         cached(reader, &key, &path, depth + 1, tasks);
@@ -111,6 +117,9 @@ fn files(reader: &mut Reader<'_>, folder: &str, path: &str, depth: usize, tasks:
         if matches!((&known, &actions), (Some(Actions::Damaged), Actions::Absent)) {
             continue;
         }
+        if !reader.keep_text(bytes_of(&path, &actions)) {
+            return;
+        }
         match known {
             Some(known) => *known = actions,
             None => drop(tasks.insert(path, actions)),
@@ -125,6 +134,16 @@ fn of_file(bytes: &[u8]) -> Actions {
         None if text::file(bytes).contains("<Task") => Actions::Damaged,
         None => Actions::Absent,
     }
+}
+
+/// The bytes of a task in memory.
+fn bytes_of(path: &str, actions: &Actions) -> usize {
+    let bytes = |action: &Action| match action {
+        Action::Program(text) | Action::Class(text) => ENTRY_BYTES + text.len(),
+        Action::Other => ENTRY_BYTES,
+    };
+    let actions = if let Actions::Known(actions) = actions { actions.iter().map(bytes).sum() } else { 0 };
+    path.len() + actions
 }
 
 /// One observation for each program and class of a task, or one for a task without any.

@@ -2,8 +2,10 @@
 
 use muster_proto::model::{Kind, Observation, ReportedState};
 
+use super::budget::Bound;
 use super::reader::{Found, Reader, Values};
 use crate::sources::parse::windows::image_path::{file_name, of_driver, of_program};
+use crate::sources::registry::is_same_name;
 
 pub(super) const SERVICES: &str = r"HKLM\SYSTEM\CurrentControlSet\Services";
 
@@ -12,6 +14,9 @@ const ANY_DRIVER: u64 = 0x0f;
 const ANY_SERVICE: u64 = 0x30;
 /// A service that Windows makes for each session from a template.
 const USER_INSTANCE: u64 = 0x80;
+
+/// The values that are read. The others are most of what the table has.
+const VALUES: &[&str] = &["Type", "Start", "DisplayName", "ImagePath", "Group", "DeleteFlag", "ServiceDll"];
 
 /// What an entry of the table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +44,18 @@ pub(super) fn entries(reader: &mut Reader<'_>) -> Option<Vec<Entry>> {
         return None;
     };
     let mut entries = Vec::new();
+    let for_rows = reader.budget.set_aside();
     for name in names {
-        let Some(values) = reader.values(&format!("{SERVICES}\\{name}")) else { continue };
+        let Some(mut values) = reader.values(&format!("{SERVICES}\\{name}")) else { continue };
+        values.0.retain(|value| VALUES.iter().any(|known| is_same_name(&value.name, known)));
+        values.0.shrink_to_fit();
+        if !reader.spend(Bound::KeptBytes, name.len() + values.bytes()) {
+            break;
+        }
         let kind = kind_of(&name, values.number("Type"));
         entries.push(Entry { name, kind, values });
     }
+    reader.budget.kept_bytes += for_rows;
     Some(entries)
 }
 

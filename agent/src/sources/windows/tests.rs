@@ -1,6 +1,7 @@
 //! Tests of the sources on registries in memory and files in a temporary folder.
 
 mod applications;
+mod bounds;
 mod outcomes;
 mod paths;
 mod places;

@@ -35,15 +35,16 @@ pub(super) fn uninstall_keys(mut reader: Reader<'_>) -> SourceReading {
     let mut rows = entries(&mut reader, MACHINE, "machine", bits);
     for user in reader.users() {
         let of_user = entries(&mut reader, &format!("{}\\Software", user.key), "user", bits);
-        reader.builder.home_items.extend(of_user.iter().map(|row| HomeItem {
-            home: user.profile.clone(),
-            place: format!("uninstall-key:{}", row.id),
-            watched: false,
-        }));
+        for row in &of_user {
+            if reader.keep_text(user.profile.len() + row.id.len()) {
+                let place = format!("uninstall-key:{}", row.id);
+                reader.builder.home_items.push(HomeItem { home: user.profile.clone(), place, watched: false });
+            }
+        }
         rows.extend(of_user);
     }
     for row in rows {
-        reader.add(&native, row);
+        reader.builder.add(&native, row);
     }
     reader.finish("")
 }
@@ -57,7 +58,11 @@ fn entries(reader: &mut Reader<'_>, place: &str, scope: &str, bits: &str) -> Vec
         for name in reader.keys(&key).unwrap_or_default() {
             let Some(values) = reader.values(&format!("{key}\\{name}")) else { continue };
             let code = product_code::in_entry(&name);
-            let row = entry(reader, &name, code.as_deref(), &values, scope, view);
+            let mut row = entry(reader, &name, code.as_deref(), &values, scope, view);
+            // An entry that is merged into another is counted as well: it takes up to as much.
+            if !reader.keep(&mut row) {
+                return rows;
+            }
             // The installer of a bundle adds `InstallWIX_{GUID}`, which is shown, beside `{GUID}`, which is hidden.
             let known = code.as_ref().and_then(|code| by_code.get(code)).and_then(|at| rows.get_mut(*at));
             match known {
@@ -66,9 +71,6 @@ fn entries(reader: &mut Reader<'_>, place: &str, scope: &str, bits: &str) -> Vec
                     by_code.extend(code.map(|code| (code, rows.len())));
                     rows.push(row);
                 }
-            }
-            if reader.builder.is_full(&key) {
-                return rows;
             }
         }
     }

@@ -6,6 +6,14 @@ pub(super) const DEPTH: usize = 512;
 pub(super) const KEYS: usize = 65_536;
 /// Bytes of the names of the keys below one key: 64 for each of the most.
 pub(super) const NAME_BYTES: usize = 4 * 1024 * 1024;
+/// Characters of the name of a key. Windows refuses more.
+pub(super) const KEY_NAME_CHARS: usize = 256;
+/// Characters of the name of a value. Windows refuses more.
+pub(super) const VALUE_NAME_CHARS: usize = 16_383;
+/// Entries of lists that are read from one open hive: the keys and values of every list, each time it is read. All sources
+/// together read a hive of 200,000 keys with four values each less than eight times. A hive in which lists share their cells, or
+/// whose lists are too long to stay indexed, would have its reader busy for hours.
+pub(super) const LISTED: u64 = 8 * 1024 * 1024;
 /// Values of one key. The largest known, `SharedDLLs`, has 5,000.
 pub(super) const VALUES: usize = 16_384;
 /// Bytes of one value. Windows advises against more than 2 KiB; the largest that an inventory needs, the files to be renamed

@@ -1,6 +1,8 @@
 //! Cells: keys, values, and the lists that lead to them.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bounds;
 use super::pages::Pages;
@@ -52,22 +54,39 @@ pub(super) fn fault(cell: u32, what: &'static str) -> PagedFault {
 }
 
 /// The cells of a hive.
-pub(super) struct Cells(pub(super) Pages);
+pub(super) struct Cells {
+    pages: Pages,
+    /// The entries of lists that may still be read.
+    pub(super) left: AtomicU64,
+}
 
 impl Cells {
+    pub(super) const fn new(pages: Pages) -> Self {
+        Self { pages, left: AtomicU64::new(bounds::LISTED) }
+    }
+
+    /// Counts the entries of a list.
+    fn count(&self, cell: u32, entries: usize) -> Result<(), PagedFault> {
+        let less = |left: u64| Some(left.saturating_sub(entries as u64 + 1));
+        match self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
+            Ok(left) if left > entries as u64 => Ok(()),
+            Ok(_) | Err(_) => Err(fault(cell, "longer lists than this reader reads of one hive")),
+        }
+    }
+
     /// The length of the contents of a cell that is in use.
     fn length(&self, cell: u32) -> Result<usize, PagedFault> {
         let mut size = [0; 4];
         if !cell.is_multiple_of(8) {
             return Err(fault(cell, "not at the boundary of a cell"));
         }
-        self.0.read(cell, &mut size).map_err(|what| fault(cell, what))?;
+        self.pages.read(cell, &mut size).map_err(|what| fault(cell, what))?;
         let size = i32::from_le_bytes(size);
         if size >= 0 {
             return Err(fault(cell, "not in use"));
         }
         let size = size.unsigned_abs();
-        if size < 8 || u64::from(cell) + u64::from(size) > u64::from(self.0.size()) {
+        if size < 8 || u64::from(cell) + u64::from(size) > u64::from(self.pages.size()) {
             return Err(fault(cell, "invalid size"));
         }
         Ok(size as usize - 4)
@@ -80,7 +99,7 @@ impl Cells {
         }
         let mut bytes = vec![0; length];
         // The length of the cell was checked, so this cannot overflow.
-        self.0.read(cell.saturating_add(4), &mut bytes).map_err(|what| fault(cell, what))?;
+        self.pages.read(cell.saturating_add(4), &mut bytes).map_err(|what| fault(cell, what))?;
         Ok(bytes)
     }
 
@@ -107,6 +126,10 @@ impl Cells {
     }
 
     fn name(&self, cell: u32, place: usize, length: u16, is_narrow: bool) -> Result<String, PagedFault> {
+        let most = if place == KEY_HEAD { bounds::KEY_NAME_CHARS } else { bounds::VALUE_NAME_CHARS };
+        if usize::from(length) > if is_narrow { most } else { most * 2 } {
+            return Err(fault(cell, "a name longer than Windows allows"));
+        }
         let bytes = self.head(cell, place + usize::from(length))?;
         // A narrow name has the low bytes of characters below 256, which is Latin-1.
         Ok(if is_narrow {
@@ -160,15 +183,17 @@ impl Cells {
             _ => return Err(fault(cell, "not a list of keys")),
         };
         let count = usize::from(le16(&head, 2));
+        self.count(cell, count)?;
         let list = self.head(cell, 4 + count * width)?;
         let mut inner: Vec<u32> = (0..count).map(|at| le32(&list, 4 + at * width)).collect();
         if !head.starts_with(b"ri") {
             cells.append(&mut inner);
             return Ok(());
         }
-        for (at, list) in inner.iter().enumerate() {
+        let mut seen = HashSet::new();
+        for list in &inner {
             // Every list once: with a list that lists itself a thousand times, a few bytes would be millions of keys.
-            if inner[..at].contains(list) {
+            if !seen.insert(*list) {
                 return Err(fault(cell, "a list of keys is listed twice"));
             }
             if cells.len() > bounds::KEYS {
@@ -197,6 +222,7 @@ impl Cells {
         if count > bounds::VALUES {
             return Err(fault(key.cell, "more values than this reader lists"));
         }
+        self.count(key.value_list, count)?;
         let list = self.head(key.value_list, count * 4)?;
         Ok((0..count).map(|at| le32(&list, at * 4)).collect())
     }

@@ -21,8 +21,8 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn new(key: u32, names: impl Iterator<Item = (u32, String)>, fault: Option<PagedFault>) -> Self {
-        let mut children: Vec<(u32, u32)> = names.map(|(cell, name)| (hash(&name), cell)).collect();
+    /// The index of the keys below a key: hash and cell of each. Their names are not kept, since they can be long.
+    pub(super) fn new(key: u32, mut children: Vec<(u32, u32)>, fault: Option<PagedFault>) -> Self {
         // The sort keeps the order of equal hashes, so that the first of two keys with one name is found.
         children.sort_by_key(|(hash, _)| *hash);
         Self { key, fault, children }
@@ -36,7 +36,8 @@ impl Index {
     }
 }
 
-fn hash(name: &str) -> u32 {
+/// The hash of a name.
+pub(super) fn hash(name: &str) -> u32 {
     let mut hasher = DefaultHasher::new();
     folded(name).hash(&mut hasher);
     let hash = hasher.finish();

@@ -76,7 +76,7 @@ pub fn of_actions(bytes: &[u8]) -> Result<Vec<Action>, ActionsFault> {
     Ok(actions)
 }
 
-/// Parses the XML file of a task; `None` if it has no actions.
+/// Parses the XML file of a task; `None` if it has no actions, or one that is too long.
 #[must_use]
 pub fn of_xml(bytes: &[u8]) -> Option<Vec<Action>> {
     let text = text::file(bytes);
@@ -89,7 +89,11 @@ pub fn of_xml(bytes: &[u8]) -> Option<Vec<Action>> {
         let Some((at, tag)) = [command, class].into_iter().flatten().min() else { break };
         let inner = &rest[at + tag.len() + 2..];
         let Some((value, behind)) = inner.split_once(&format!("</{tag}>")) else { break };
-        let value = unescape(value.trim());
+        let value = value.trim();
+        if value.len() > TEXT_BYTES {
+            return None;
+        }
+        let value = unescape(value);
         actions.push(if tag == "Command" { Action::Program(value) } else { Action::Class(value.to_ascii_uppercase()) });
         rest = behind;
     }
