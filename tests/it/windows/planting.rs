@@ -70,7 +70,9 @@ impl Machine {
         }
         let uninstall = r"Microsoft\Windows\CurrentVersion\Uninstall\7-Zip";
         machine.text(SOFTWARE, uninstall, "DisplayName", "7-Zip 24.09 (x64)");
-        machine.key(SOFTWARE, "WOW6432Node");
+        for key in ["WOW6432Node", r"Microsoft\SystemCertificates\ROOT\Certificates"] {
+            machine.key(SOFTWARE, key);
+        }
         machine.number(SYSTEM, "Select", "Current", 1);
         machine.text(SYSTEM, r"ControlSet001\Control\ProductOptions", "ProductType", "WinNT");
         machine.service("Schedule", "", 32, r"%SystemRoot%\system32\svchost.exe -k netsvcs");
