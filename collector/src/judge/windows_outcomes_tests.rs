@@ -41,9 +41,10 @@ enum Edition {
 
 /// The outcome of every source on a machine that was read completely. A server has no Security Center.
 fn healthy(edition: Edition, source: SourceName) -> Outcome {
-    match source {
-        SourceName::SecurityCenter if edition == Edition::Server => Outcome::NotApplicable,
-        _ => Outcome::Empty,
+    if source == SourceName::SecurityCenter && edition == Edition::Server {
+        Outcome::NotApplicable
+    } else {
+        Outcome::Empty
     }
 }
 
@@ -55,13 +56,9 @@ fn expected(source: SourceName, outcome: Outcome) -> &'static str {
         source,
         S::UninstallKeys | S::Services | S::Drivers | S::FilterDrivers | S::SecurityCenter | S::Defender
     );
-    match outcome {
-        // Either of drivers and filters is enough, and so is any of the three that know what protects.
-        Outcome::NotApplicable if matches!(source, S::UninstallKeys | S::Services) => "unknown",
-        Outcome::NotApplicable => "clear",
-        _ if is_needed => "unknown",
-        _ => "clear",
-    }
+    // Either of drivers and filters is enough, and so is any of the three that know what protects.
+    let can_be_left_out = !matches!(source, S::UninstallKeys | S::Services);
+    if !is_needed || (outcome == Outcome::NotApplicable && can_be_left_out) { "clear" } else { "unknown" }
 }
 
 fn scenario_of(edition: Edition, changed: SourceName, outcome: Outcome, with_product: bool) -> String {
@@ -83,11 +80,10 @@ fn scenario_of(edition: Edition, changed: SourceName, outcome: Outcome, with_pro
         if with_product && *source == seen_by {
             text = text.trim_end().trim_end_matches(&format!("outcome = \"{outcome}\"")).to_owned();
             text.push_str("outcome = \"found\"\n");
-            let row = match seen_by {
-                SourceName::Services => "{ kind = \"service\", name = \"AVP.KES.21.15\" }",
-                _ => {
-                    "{ kind = \"uninstall_key\", name = \"Kaspersky Endpoint Security for Windows\", vendor = \"AO Kaspersky Lab\" }"
-                }
+            let row = if seen_by == SourceName::Services {
+                "{ kind = \"service\", name = \"AVP.KES.21.15\" }"
+            } else {
+                "{ kind = \"uninstall_key\", name = \"Kaspersky Endpoint Security for Windows\", vendor = \"AO Kaspersky Lab\" }"
             };
             let _ = writeln!(text, "see = [{row}]");
         }
@@ -126,10 +122,9 @@ fn a_server_whose_protection_nobody_could_read_is_unknown() {
     let rules = rules::load(None).expect("the defaults load");
     let mut text = "[[scenario]]\nname = \"nothing knows what protects\"\nplatform = \"windows\"\nexpect = { lane = \"unknown\" }\n".to_owned();
     for source in SOURCES {
-        let outcome = match source {
-            SourceName::SecurityCenter | SourceName::Defender | SourceName::FilterDrivers => Outcome::NotApplicable,
-            _ => Outcome::Empty,
-        };
+        let knows_what_protects =
+            matches!(source, SourceName::SecurityCenter | SourceName::Defender | SourceName::FilterDrivers);
+        let outcome = if knows_what_protects { Outcome::NotApplicable } else { Outcome::Empty };
         let _ = write!(text, "[[scenario.source]]\nname = \"{source}\"\noutcome = \"{outcome}\"\n");
     }
     let file = RuleFile {
