@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use muster_proto::model::{Digest, HostId, KeyFingerprint, RunId, Timestamp};
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::Notify;
 
 use super::dictionary::Dictionaries;
@@ -171,6 +171,9 @@ pub(super) struct Memory {
 impl Memory {
     /// Loads hosts, queue and dictionaries from the database.
     pub(super) fn load(sql: &Connection) -> Step<Self> {
+        // One view of the file: while a command such as `tokens create` loads it, the collector adds rows that refer to each
+        // other.
+        let view = Transaction::new_unchecked(sql, TransactionBehavior::Deferred)?;
         let last = number_mark::last_numbers(sql)?;
         let memory = Self {
             snapshots: NextNumber::after(last.snapshot),
@@ -209,6 +212,9 @@ impl Memory {
             }
             memory.host_put(HostId::from_bytes(found.get(1)?), live);
         }
+        drop(rows);
+        drop(statement);
+        view.finish()?;
         // Tickets continue after the largest one that waits, so no host gets its present ticket a second time.
         memory.ticket.store(newest, Ordering::Relaxed);
         Ok(memory)

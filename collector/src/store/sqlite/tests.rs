@@ -176,3 +176,28 @@ async fn a_file_that_is_read_only_fails_the_check_of_writes() {
     let refused = super::super::Store::write_check(&store).await.expect_err("it is read-only");
     assert!(refused.to_string().contains("readonly"), "{refused}");
 }
+
+/// `tokens create` opens the file of a collector that is running.
+#[tokio::test]
+async fn a_file_is_opened_while_its_collector_stores_editions() {
+    let place = TemporaryFile::fresh();
+    place.open().close().await.expect("closes");
+    let sql = super::open::writer(&place.path()).expect("opens");
+    let collector = std::thread::spawn(move || {
+        for number in 1..=400 {
+            let of_edition = format!(
+                "BEGIN IMMEDIATE;
+                 INSERT INTO title VALUES ({number}, 1, 17, 'kesl {number}', '');
+                 INSERT INTO version VALUES ({number}, '12.{number}');
+                 INSERT INTO edition VALUES ({number}, {number}, {number}, 0, NULL, '');
+                 COMMIT;"
+            );
+            sql.execute_batch(&of_edition).expect("stores");
+        }
+    });
+    let sql = super::open::writer(&place.path()).expect("opens");
+    while !collector.is_finished() {
+        super::memory::Memory::load(&sql).expect("what refers to each other is loaded together");
+    }
+    collector.join().expect("stores all");
+}
