@@ -116,7 +116,7 @@ pub fn has_wildcard(pattern: &str) -> bool {
     pattern.contains('*')
 }
 
-/// As [`matches`], where upper and lower case do not matter.
+/// As [`matches()`], where upper and lower case do not matter.
 #[must_use]
 pub fn matches_in_any_case(pattern: &str, name: &str) -> bool {
     matches(&folded(pattern), &folded(name))
