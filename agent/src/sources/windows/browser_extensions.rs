@@ -60,7 +60,7 @@ impl Source for BrowserExtensions {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        machine::read_with(context, |reader| browser_extensions(reader, context))
+        machine::read(context, |reader| browser_extensions(reader, context))
     }
 }
 

@@ -4,12 +4,7 @@ use super::reader::Reader;
 use crate::sources::{ScanContext, SourceReading};
 
 /// Reads a source from the registry of the scanned machine.
-pub(super) fn read(context: &ScanContext, read: fn(Reader<'_>) -> SourceReading) -> SourceReading {
-    read_with(context, read)
-}
-
-/// As [`read`], for a source that needs more than the machine.
-pub(super) fn read_with(context: &ScanContext, read: impl FnOnce(Reader<'_>) -> SourceReading) -> SourceReading {
+pub(super) fn read(context: &ScanContext, read: impl FnOnce(Reader<'_>) -> SourceReading) -> SourceReading {
     match &context.registry {
         Ok(registry) => read(Reader::new(registry.as_ref(), &context.root)),
         Err(unknown) => unknown.reading(Vec::new()),

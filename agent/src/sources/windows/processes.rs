@@ -19,7 +19,7 @@ impl Source for Processes {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        machine::read_with(context, |reader| {
+        machine::read(context, |reader| {
             processes(reader, context.wmi.as_deref(), &context.watchlist.processes, context.root.is_running_system())
         })
     }

@@ -24,7 +24,7 @@ impl Source for RegistryKeys {
         if context.watchlist.registry_keys.is_empty() {
             return SourceReading::failed("the watchlist has no registry keys");
         }
-        machine::read_with(context, |reader| registry_keys(reader, &context.watchlist.registry_keys))
+        machine::read(context, |reader| registry_keys(reader, &context.watchlist.registry_keys))
     }
 
     fn uses_watchlist(&self) -> bool {

@@ -28,7 +28,7 @@ impl Source for SecurityCenter {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        machine::read_with(context, |reader| security_center(reader, context.wmi.as_deref()))
+        machine::read(context, |reader| security_center(reader, context.wmi.as_deref()))
     }
 }
 
